@@ -1,0 +1,206 @@
+"""One artifact, one folder: `manifest.json` beside safetensors or parquet files.
+
+A folder is written beside its final place and renamed into it, so a reader sees all of it or none. The manifest
+says what it is, which model it belongs to (by fingerprint, not by name), how it was made and from what, and the
+SHA-256 of every file. Nothing is pickled.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from probe.errors import BadInput, Unavailable
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+KINDS = {"cache": "caches", "dictionary": "dictionaries", "graph": "graphs", "result": "results"}
+
+
+def home() -> Path:
+    """Where artifacts live: `$OPENWORK_HOME`, else `runs/` in the working directory."""
+    return Path(os.environ.get("OPENWORK_HOME") or "runs").expanduser().resolve()
+
+
+def place(kind: str, name: str) -> Path:
+    """The folder an artifact of this kind and name has under `home()`."""
+    if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
+        raise BadInput(f"'{name}' cannot name an artifact; use letters, digits, '-', '_' and '.'.")
+    return home() / KINDS[kind] / name
+
+
+@dataclass(frozen=True)
+class ModelStamp:
+    """Which model: its name for people, and fingerprints of its weights and tokenizer for checks."""
+
+    name: str
+    weights: str
+    tokenizer: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The description of one artifact; `files` maps each file's name to its SHA-256."""
+
+    kind: str
+    name: str
+    model: ModelStamp | None = None
+    sites: tuple[str, ...] = ()
+    dtype: str = "float32"
+    seed: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+    command: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+    schema: int = SCHEMA
+
+
+def versions() -> dict[str, str]:
+    """The versions that can change a number."""
+    found = {"python": platform.python_version()}
+    for package in ("openwork", "torch", "transformer-lens", "transformers", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def this_command() -> str:
+    """The shell line that runs this process again."""
+    import shlex
+
+    return shlex.join(["openwork", *sys.argv[1:]] if Path(sys.argv[0]).stem == "openwork" else ["python", *sys.argv])
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, read in 1 MiB pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON beside `path` and rename it into place."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf8") as file:
+        json.dump(value, file, ensure_ascii=False, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(beside).chmod(0o644)
+    os.replace(beside, path)
+
+
+def write_manifest(folder: Path, manifest: Manifest, hashed: dict[str, str] | None = None) -> Manifest:
+    """Complete a manifest with file hashes (`hashed` are known already), versions and the date, and write it."""
+    known = hashed or {}
+    files = {
+        str(p.relative_to(folder)): known.get(str(p.relative_to(folder))) or sha256(p)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != MANIFEST
+    }
+    full = Manifest(
+        **{
+            **{k: getattr(manifest, k) for k in manifest.__dataclass_fields__},
+            "files": files,
+            "versions": versions(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": manifest.command or this_command(),
+        }
+    )
+    write_json(folder / MANIFEST, asdict(full))
+    return full
+
+
+@contextmanager
+def writing(folder: Path, manifest: Manifest) -> Iterator[Path]:
+    """Yield a scratch folder to write files into; on success it gets its manifest and replaces `folder`."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise Unavailable(f"Cannot write to {folder.parent}: {error.strerror}. Free some space or set OPENWORK_HOME.") from error
+    try:
+        yield beside
+        write_manifest(beside, manifest)
+        replace_folder(beside, folder)
+    except OSError as error:
+        raise Unavailable(f"Writing {folder} failed: {error.strerror or error}. Nothing was kept; free some space.") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def replace_folder(beside: Path, folder: Path) -> None:
+    """Rename `beside` to `folder`, setting an older `folder` aside first (a folder cannot be replaced in one step)."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    folder.chmod(0o755)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
+    """Read a folder's manifest; `kind` refuses an artifact of another kind."""
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise BadInput(f"{folder} is not an Openwork artifact: it has no {MANIFEST}.")
+    try:
+        raw = json.loads(path.read_text(encoding="utf8"))
+        stamp = raw.pop("model", None)
+        manifest = Manifest(**{k: v for k, v in raw.items() if k in Manifest.__dataclass_fields__})
+        model = ModelStamp(**stamp) if stamp else None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Unavailable(f"{path} is damaged ({error}); restore it or make the artifact again.") from error
+    if manifest.schema > SCHEMA:
+        raise BadInput(f"{folder} has schema {manifest.schema}; this Openwork reads up to {SCHEMA}. Upgrade Openwork.")
+    if kind and manifest.kind != kind:
+        raise BadInput(f"{folder} holds a {manifest.kind}; a {kind} was wanted.")
+    fixed = {"model": model, "sites": tuple(manifest.sites), "parents": tuple(manifest.parents)}
+    return Manifest(**{**{k: getattr(manifest, k) for k in manifest.__dataclass_fields__}, **fixed})
+
+
+def check_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of the files that are missing or differ from their checksum."""
+    return [n for n, digest in manifest.files.items() if not (folder / n).is_file() or sha256(folder / n) != digest]
+
+
+def check_model(manifest: Manifest, stamp: ModelStamp, folder: Path) -> None:
+    """Refuse an artifact made from another model or another tokenizer."""
+    made = manifest.model
+    if made is None:
+        raise BadInput(f"{folder} does not say which model it belongs to.")
+    for part in ("weights", "tokenizer"):
+        if getattr(made, part) != getattr(stamp, part):
+            raise BadInput(
+                f"{folder} was made from {made.name} ({part} {getattr(made, part)[:12]}), but the loaded model is "
+                f"{stamp.name} ({part} {getattr(stamp, part)[:12]}). Load {made.name}, or make the {manifest.kind} again."
+            )
+
+
+def artifacts(kind: str | None = None) -> list[tuple[Path, Manifest]]:
+    """Every readable artifact under `home()`, newest first; damaged ones are left out (`openwork doctor` names them)."""
+    found = []
+    for folder_kind in [kind] if kind else KINDS:
+        for folder in sorted((home() / KINDS[folder_kind]).glob("[!.]*/")):
+            try:
+                found.append((folder, read_manifest(folder, folder_kind)))
+            except (BadInput, Unavailable):
+                continue
+    return sorted(found, key=lambda pair: pair[1].created, reverse=True)
