@@ -1,0 +1,46 @@
+"""Openwork's looking half: a model, its activations, and what is learned from them. Importing does no work.
+
+    import probe
+    model = probe.load_model("smollm2-135m")
+    with probe.intervene(model, [probe.Zero(probe.head(9, 6))]):
+        logits = model(tokens)
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "load_model": "probe.models",
+    "stamp": "probe.models",
+    "parse_site": "probe.sites",
+    "Site": "probe.sites",
+    "sites_of": "probe.sites",
+    "resid_pre": "probe.sites",
+    "resid_post": "probe.sites",
+    "mlp_in": "probe.sites",
+    "mlp_out": "probe.sites",
+    **dict.fromkeys(
+        ("intervene", "Place", "place", "head", "neuron", "Zero", "Mean", "Patch", "Steer", "Scale", "Clamp", "Freeze", "Knockout", "Splice"),
+        "probe.interventions",
+    ),
+    "capture": "probe.capture",
+    "logit_lens": "probe.lens",
+    "head_patterns": "probe.heads",
+    "top_units": "probe.neurons",
+    "corpus": "probe.text",
+    "tokenize": "probe.tokens",
+    "harvest": "probe.harvest",
+    "open_cache": "probe.cache",
+    "load_dictionary": "probe.dictionaries",
+    "train": "probe.trainer",
+    "evaluate": "probe.evals",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds a public name when the name is first used; torch alone takes two seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'probe' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

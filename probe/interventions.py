@@ -1,0 +1,290 @@
+"""An intervention is a small value; running it is a `with`.
+
+    with intervene(model, [Zero(head(9, 6)), Steer(resid_post(6), direction, scale=8.0)]):
+        logits = model(tokens)
+
+The list is applied in order at each site. It holds inside generation too, leaves nothing behind, and the empty list is an
+exact no-op. An intervention that never fired raises when the `with` ends: silence would look like a result.
+
+Positions count from the start of the prompt; in cached generation the offset of each new token is kept, so `pos=12` means
+the twelfth token of the whole text. A forward pass over a single token is taken as the next one of a generation.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.errors import BadInput, OpenworkError
+from probe.sites import Site, hook_name, parse_site
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+Where = "Site | str | Place"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Part of a site: some positions (`pos`), some heads (`head`), some units of the last axis (`unit`). None means all."""
+
+    site: Site
+    pos: int | slice | None = None
+    head: int | None = None
+    unit: int | None = None
+
+
+def place(where: "Site | str | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
+    """A place at a site, given by name or as a Site."""
+    return where if isinstance(where, Place) else Place(parse_site(where), pos, None, unit)
+
+
+def head(layer: int, index: int, pos: int | slice | None = None) -> Place:
+    """What one attention head has mixed, before its output matrix."""
+    return Place(Site("z", layer), pos, index)
+
+
+def neuron(layer: int, unit: int, pos: int | slice | None = None) -> Place:
+    """The activation of one MLP neuron."""
+    return Place(Site("mlp_post", layer), pos, None, unit)
+
+
+class Intervention(Protocol):
+    """What `intervene` needs: where, and what the value there becomes."""
+
+    at: "Site | str | Place"
+
+    def change(self, value: Tensor) -> Tensor | float: ...
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Zero ablation."""
+
+    at: "Site | str | Place"
+
+    def change(self, value: Tensor) -> Tensor:
+        return torch.zeros_like(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """Mean ablation: `mean` has the place's trailing axes."""
+
+    at: "Site | str | Place"
+    mean: Tensor | float
+
+    def change(self, value: Tensor) -> Tensor:
+        return _like(self.mean, value)
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Replace by activations of another run."""
+
+    at: "Site | str | Place"
+    value: Tensor | float
+
+    def change(self, value: Tensor) -> Tensor:
+        return _like(self.value, value)
+
+
+@dataclass(frozen=True, eq=False)
+class Freeze:
+    """Hold a site at recorded values of exactly its shape; another shape is an error, never broadcast."""
+
+    at: "Site | str | Place"
+    value: Tensor
+
+    def change(self, value: Tensor) -> Tensor:
+        if self.value.shape != value.shape:
+            raise BadInput(
+                f"Freeze at {_name(self.at)} holds {tuple(self.value.shape)}, but the run has {tuple(value.shape)}. "
+                "Record the values from a prompt of the same length."
+            )
+        return self.value.to(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Steer:
+    """Add `scale * direction`."""
+
+    at: "Site | str | Place"
+    direction: Float[Tensor, "..."]
+    scale: float = 1.0
+
+    def change(self, value: Tensor) -> Tensor:
+        return value + self.scale * _like(self.direction, value)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Multiply by `factor`."""
+
+    at: "Site | str | Place"
+    factor: float
+
+    def change(self, value: Tensor) -> Tensor:
+        return value * self.factor
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """Hold at one number."""
+
+    at: "Site | str | Place"
+    level: float
+
+    def change(self, value: Tensor) -> Tensor:
+        return torch.full_like(value, self.level)
+
+
+@dataclass(frozen=True)
+class Knockout:
+    """Forbid attention from `query` to `key` positions in a layer (all heads, or one): the rest is renormalised.
+
+    The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity.
+    """
+
+    layer: int
+    query: int
+    key: int
+    head: int | None = None
+
+    @property
+    def at(self) -> Place:
+        return Place(Site("pattern", self.layer))
+
+    def change(self, value: Tensor) -> Tensor:
+        heads = slice(None) if self.head is None else slice(self.head, self.head + 1)
+        changed = value.clone()
+        changed[:, heads, self.query, self.key] = 0.0
+        left = changed[:, heads, self.query].sum(-1, keepdim=True)
+        changed[:, heads, self.query] = changed[:, heads, self.query] / left.clamp_min(1e-30)
+        return changed
+
+
+class Function:
+    """Any change of a site by a function of its value; what `Splice` and the tests of circuits are made of."""
+
+    def __init__(self, at: "Site | str | Place", function: Callable[[Tensor], Tensor]):
+        self.at, self.change = at, function
+
+
+class Splice:
+    """Put a dictionary in the place of what it was trained on: `site_out` becomes its reconstruction from `site_in`.
+
+    keep: boolean mask (batch, pos) of the positions left untouched, usually the special tokens.
+    """
+
+    def __init__(self, dictionary: Any, keep: Tensor | None = None):
+        self.dictionary, self.keep = dictionary, keep
+        self.at = parse_site(dictionary.site_out)
+        self._input: Tensor | None = None
+
+    def read(self, value: Tensor) -> None:
+        """Remember the dictionary's input of this forward pass."""
+        self._input = value
+
+    def change(self, value: Tensor) -> Tensor:
+        source = value if self.dictionary.site_in == self.dictionary.site_out else self._input
+        if source is None:
+            raise OpenworkError(f"{self.dictionary.site_in} did not fire before {self.dictionary.site_out}.")
+        recons = self.dictionary(source.to(self.dictionary.W_enc)).recons.to(value)
+        return recons if self.keep is None else torch.where(self.keep.to(value.device)[..., None], value, recons)
+
+
+def _name(where: "Site | str | Place") -> str:
+    return place(where).site.short
+
+
+def _like(given: Tensor | float, value: Tensor) -> Tensor:
+    """`given` broadcast to `value`, or a sentence saying why it cannot be."""
+    tensor = torch.as_tensor(given).to(value)
+    try:
+        return tensor.expand_as(value)
+    except RuntimeError as error:
+        raise BadInput(f"A value of shape {tuple(tensor.shape)} does not fit activations of shape {tuple(value.shape)}.") from error
+
+
+class _Running:
+    """One intervention in force: counts its firings and turns prompt positions into this pass's."""
+
+    def __init__(self, entry: Intervention, where: Place):
+        self.entry, self.where, self.fired, self.seen = entry, where, 0, 0
+
+    def __call__(self, value: Tensor, hook: object) -> Tensor:
+        self.fired += 1
+        axes = self.where.site.axes
+        index: list[Any] = [slice(None)] * value.ndim
+        if "pos" in axes:
+            start = self.seen if value.shape[1] == 1 and self.seen else 0
+            self.seen = start + value.shape[1]
+            window = _window(self.where.pos, start, value.shape[1])
+            if window is None:
+                return value
+            index[1] = window
+        if self.where.head is not None:
+            index[axes.index("head")] = self.where.head
+        if self.where.unit is not None:
+            index[-1] = self.where.unit
+        if all(i == slice(None) for i in index):
+            return torch.as_tensor(self.entry.change(value)).to(value)
+        changed = value.clone()
+        changed[tuple(index)] = self.entry.change(value[tuple(index)])
+        return changed
+
+
+def _window(pos: int | slice | None, start: int, length: int) -> slice | None:
+    """The part of `pos` (in prompt positions) inside a pass over positions start .. start + length, or None."""
+    if pos is None:
+        return slice(None)
+    if isinstance(pos, int):
+        pos = slice(pos, pos + 1 or None) if pos < 0 else slice(pos, pos + 1)
+    first, last, _ = pos.indices(start + length)
+    first, last = max(first - start, 0), last - start
+    return slice(first, last) if last > first else None
+
+
+def _check(where: Place, model: "TransformerBridge") -> Place:
+    """Refuse heads and units the model does not have."""
+    site = parse_site(where.site, model)
+    axes = site.axes
+    if where.head is not None and not ("head" in axes and 0 <= where.head < model.cfg.n_heads):
+        raise BadInput(f"'{site.short}' has no head {where.head}; this model has heads 0 to {model.cfg.n_heads - 1}.")
+    if where.unit is not None and axes[-1] == "d_mlp" and not 0 <= where.unit < (model.cfg.d_mlp or 0):
+        raise BadInput(f"'{site.short}' has no unit {where.unit}; this model has units 0 to {(model.cfg.d_mlp or 1) - 1}.")
+    return where
+
+
+@contextmanager
+def intervene(model: "TransformerBridge", interventions: Sequence[Any]) -> Iterator[None]:
+    """Apply interventions to every forward pass inside the `with`.
+
+    Raises BadInput for places the model lacks, and OpenworkError at the end for any intervention that never fired.
+    """
+    running = [_Running(entry, _check(place(entry.at), model)) for entry in interventions]
+    hooks: list[tuple[str, Callable]] = []
+    for one in running:
+        if isinstance(one.entry, Splice) and one.entry.dictionary.site_in != one.entry.dictionary.site_out:
+            source = parse_site(one.entry.dictionary.site_in, model)
+            hooks.append((str(hook_name(source, model)), _reader(one.entry)))
+        hooks.append((str(hook_name(one.where.site, model)), one))
+    with model.hooks(fwd_hooks=hooks):
+        yield
+    silent = [f"{type(r.entry).__name__} at {r.where.site.short}" for r in running if not r.fired]
+    if silent:
+        raise OpenworkError(
+            f"{', '.join(silent)} never fired: no forward pass ran through it. Run the model inside the `with`, and beyond that layer."
+        )
+
+
+def _reader(splice: Splice) -> Callable:
+    def read(value: Tensor, hook: object) -> None:
+        splice.read(value)
+
+    return read

@@ -1,0 +1,120 @@
+"""Load a model: the embedded default, a toy, a hub id, a local folder or a GGUF file. All become a `TransformerBridge`.
+
+Weights are left as they were trained (no folding, no centring), so dictionaries trained on raw activations stay valid.
+Attention runs in its explicit form, so that patterns can be read and frozen. Nothing remote is executed.
+"""
+
+import difflib
+import hashlib
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+import torch
+
+from probe.embedded import convert_gguf, default_model_folder, model_cache
+from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.fingerprint import set_name, stamp
+from probe.progress import SILENT, Progress
+from probe.sites import as_dtype
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+__all__ = ["ALIASES", "DEFAULT", "load_model", "stamp"]
+
+DEFAULT = "smollm2-135m"
+ALIASES = (DEFAULT, "toy")
+
+
+def load_model(
+    name: str | Path = DEFAULT, *, device: str | None = None, dtype: str = "float32", progress: Progress = SILENT
+) -> "TransformerBridge":
+    """Load a model by alias (`smollm2-135m`, `toy`), local folder, `.gguf` file or hub id, in evaluation mode.
+
+    device: `cpu`, `cuda`, ...; by default CUDA where there is one. dtype: float32, bfloat16, float16 or float64.
+    Raises BadInput for a name nothing answers to, Unavailable for a damaged file or a missing network.
+    """
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    precision = as_dtype(dtype)
+    if str(name) == "toy":
+        from probe.toy import toy_model
+
+        model = toy_model()
+        model.original_model.to(device=where, dtype=precision)
+        model.cfg.device, model.cfg.dtype = str(where), precision
+    else:
+        model = _boot(_source(str(name), progress), where, precision)
+    model.eval()
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+    set_name(model, str(name) if str(name) in ALIASES else _short(str(name)))
+    return model
+
+
+def _short(name: str) -> str:
+    return Path(name).name if Path(name).exists() else name
+
+
+def _source(name: str, progress: Progress) -> str:
+    """A folder or hub id transformers can load."""
+    if name == DEFAULT:
+        return str(default_model_folder(progress))
+    path = Path(name).expanduser()
+    if path.is_file():
+        return str(_from_gguf(path))
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise BadInput(f"The folder {path} holds no model: it has no config.json.")
+        return str(path)
+    if path.suffix == ".gguf" or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise BadInput(f"There is no model file or folder {path}.")
+    _require_hub(name)
+    return name
+
+
+def _from_gguf(path: Path) -> Path:
+    if path.suffix != ".gguf":
+        raise BadInput(f"{path} is neither a model folder nor a .gguf file.")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise Unavailable(f"{path} does not begin as a GGUF file does; it may be truncated. Fetch it again.")
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = model_cache() / f"{path.stem}-{digest[:12]}"
+    return folder if (folder / "openwork.json").is_file() else convert_gguf(path, folder)
+
+
+def _require_hub(name: str) -> None:
+    """Fail within a moment, not after a minute of retries, when a hub id is neither cached nor reachable."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
+    close = difflib.get_close_matches(name.lower(), ALIASES, n=1, cutoff=0.5)
+    hint = f" Did you mean '{close[0]}'?" if close else f" Built in are {' and '.join(ALIASES)}."
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        raise Unavailable(
+            f"'{name}' is no built-in model, no folder and no file here, and the model hub cannot be reached ({error.strerror})."
+            f"{hint} Or give a local folder or .gguf file."
+        ) from error
+
+
+def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "TransformerBridge":
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    local: dict[str, Any] = {"local_files_only": True} if Path(source).is_dir() else {}
+    try:
+        hf_model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="eager", **local)
+        tokenizer = AutoTokenizer.from_pretrained(source, **local)
+        return TransformerBridge.boot_transformers(source, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype)
+    except OpenworkError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise Unavailable(f"'{source}' could not be loaded: {str(error).splitlines()[0] if str(error) else error!r}") from error

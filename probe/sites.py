@@ -1,0 +1,234 @@
+"""A site is a named place in the model where a tensor can be read or changed. This docstring is the glossary.
+
+Axes: `batch pos d_model head d_head d_mlp d_vocab layer`, `q_pos k_pos` in patterns; `latent` is an index, `d_dict` how many.
+`kv_head` counts key-value heads, fewer than `head` under grouped-query attention.
+
+One canonical name is stored everywhere: transformer-lens's (`blocks.5.hook_resid_post`). People may write the short
+form (`resid_post.5`) or an older alias (`blocks.5.hook_mlp_out`, `blocks.5.hook_out`); `parse_site` accepts them all.
+
+An MLP's dictionary reads `mlp_in`, what the MLP sees (after the norm), and predicts `mlp_out`, what the MLP returns (before
+any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream (after any post-norm).
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class SiteKind:
+    """A row of the glossary. `hook` holds `{layer}` when every layer has one."""
+
+    hook: str
+    axes: str
+    meaning: str
+    aliases: tuple[str, ...] = ()
+
+
+GLOSSARY: dict[str, SiteKind] = {
+    "embed": SiteKind("hook_embed", "batch pos d_model", "token embedding", ("embed.hook_out",)),
+    "pos_embed": SiteKind("hook_pos_embed", "batch pos d_model", "learned position embedding", ("pos_embed.hook_out",)),
+    "resid_pre": SiteKind(
+        "blocks.{layer}.hook_resid_pre", "batch pos d_model", "residual stream before a layer", ("blocks.{layer}.hook_in",)
+    ),
+    "ln1_scale": SiteKind("blocks.{layer}.ln1.hook_scale", "batch pos 1", "divisor of the norm before attention"),
+    "attn_in": SiteKind(
+        "blocks.{layer}.attn.hook_in", "batch pos d_model", "what attention reads", ("blocks.{layer}.ln1.hook_out",)
+    ),
+    "q": SiteKind("blocks.{layer}.attn.hook_q", "batch pos head d_head", "queries", ("blocks.{layer}.attn.q.hook_out",)),
+    "k": SiteKind("blocks.{layer}.attn.hook_k", "batch pos kv_head d_head", "keys", ("blocks.{layer}.attn.k.hook_out",)),
+    "v": SiteKind("blocks.{layer}.attn.hook_v", "batch pos kv_head d_head", "values", ("blocks.{layer}.attn.v.hook_out",)),
+    "scores": SiteKind(
+        "blocks.{layer}.attn.hook_attn_scores", "batch head q_pos k_pos", "attention scores before the softmax"
+    ),
+    "pattern": SiteKind("blocks.{layer}.attn.hook_pattern", "batch head q_pos k_pos", "attention pattern"),
+    "z": SiteKind(
+        "blocks.{layer}.attn.hook_z",
+        "batch pos head d_head",
+        "values mixed by the pattern, per head",
+        ("blocks.{layer}.attn.o.hook_in",),
+    ),
+    "attn_out": SiteKind(
+        "blocks.{layer}.hook_attn_out", "batch pos d_model", "what attention writes to the residual stream (after any post-norm)"
+    ),
+    "resid_mid": SiteKind(
+        "blocks.{layer}.hook_resid_mid", "batch pos d_model", "residual stream between attention and MLP"
+    ),
+    "ln2_scale": SiteKind("blocks.{layer}.ln2.hook_scale", "batch pos 1", "divisor of the norm before the MLP"),
+    "mlp_in": SiteKind(
+        "blocks.{layer}.mlp.hook_in",
+        "batch pos d_model",
+        "what the MLP reads (after the norm)",
+        ("blocks.{layer}.ln2.hook_out", "blocks.{layer}.hook_mlp_in"),
+    ),
+    "mlp_pre": SiteKind("blocks.{layer}.mlp.hook_pre", "batch pos d_mlp", "neurons before the nonlinearity (the gate's, if gated)"),
+    "mlp_pre_linear": SiteKind(
+        "blocks.{layer}.mlp.hook_pre_linear", "batch pos d_mlp", "the linear factor of a gated MLP's neurons"
+    ),
+    "mlp_post": SiteKind("blocks.{layer}.mlp.hook_post", "batch pos d_mlp", "neuron activations", ("blocks.{layer}.mlp.out.hook_in",)),
+    "mlp_out": SiteKind(
+        "blocks.{layer}.mlp.hook_out", "batch pos d_model", "what the MLP returns (before any post-norm)"
+    ),
+    "mlp_write": SiteKind(
+        "blocks.{layer}.hook_mlp_out", "batch pos d_model", "what the MLP writes to the residual stream (after any post-norm)"
+    ),
+    "resid_post": SiteKind(
+        "blocks.{layer}.hook_resid_post",
+        "batch pos d_model",
+        "residual stream after a layer",
+        ("blocks.{layer}.hook_out",),
+    ),
+    "final_scale": SiteKind("ln_final.hook_scale", "batch pos 1", "divisor of the final norm"),
+    "ln_final": SiteKind("ln_final.hook_out", "batch pos d_model", "what the unembedding reads", ("unembed.hook_in",)),
+    "logits": SiteKind("unembed.hook_out", "batch pos d_vocab", "unembedding output (before any soft-cap)", ("hook_unembed",)),
+}
+"""Short name to site kind, in the order of the forward pass."""
+
+_WIDTHS = {"d_model": "d_model", "d_mlp": "d_mlp", "d_head": "d_head", "d_vocab": "d_vocab"}
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """One place: a kind of the glossary, at a layer where the kind has layers."""
+
+    kind: str
+    layer: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The canonical name, transformer-lens's."""
+        return GLOSSARY[self.kind].hook.format(layer=self.layer)
+
+    @property
+    def short(self) -> str:
+        """`resid_post.5`, or `embed` where there is no layer."""
+        return self.kind if self.layer is None else f"{self.kind}.{self.layer}"
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the tensor's axes."""
+        return tuple(GLOSSARY[self.kind].axes.split())
+
+    @property
+    def depth(self) -> tuple[int, int]:
+        """Sort key in the order of the forward pass."""
+        order = list(GLOSSARY).index(self.kind)
+        final = order >= list(GLOSSARY).index("final_scale")
+        return (1 << 30 if final else -1 if self.layer is None else self.layer, order)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _spellings(kind: str, layer: int | None) -> list[str]:
+    row = GLOSSARY[kind]
+    short = kind if layer is None else f"{kind}.{layer}"
+    return [short, *(h.format(layer=layer) for h in (row.hook, *row.aliases))]
+
+
+def _layered(kind: str) -> bool:
+    return "{layer}" in GLOSSARY[kind].hook
+
+
+def _suggest(text: str, layer: int | None) -> str:
+    """The closest known spellings, for the end of an error message."""
+    at = 0 if layer is None else layer
+    known = {s: s for kind in GLOSSARY for s in _spellings(kind, at if _layered(kind) else None)}
+    close = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    if not close:
+        return f" Sites are named like {', '.join(list(_examples())[:4])}."
+    return f" Did you mean {' or '.join(close)}?"
+
+
+def _examples() -> list[str]:
+    return [f"{kind}.0" if _layered(kind) else kind for kind in ("resid_post", "mlp_in", "mlp_out", "embed")]
+
+
+def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> Site:
+    """The site that `text` names: canonical, short or older spelling. With a model, it must exist there.
+
+    Raises BadInput with the nearest names when nothing matches, when the layer is missing, or when the model lacks it.
+    """
+    if isinstance(text, Site):
+        return in_model(text, model) if model is not None else text
+    found = re.search(r"\.(\d+)(?=\.|$)", text)
+    layer = int(found.group(1)) if found else None
+    for kind in GLOSSARY:
+        if text in _spellings(kind, layer if _layered(kind) else None) and (layer is not None or not _layered(kind)):
+            return in_model(Site(kind, layer if _layered(kind) else None), model) if model is not None else Site(
+                kind, layer if _layered(kind) else None
+            )
+    if text in GLOSSARY:
+        raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4.")
+    raise BadInput(f"There is no site '{text}'.{_suggest(text, layer)}")
+
+
+def in_model(site: Site, model: "TransformerBridge") -> Site:
+    """The same site, if this model has it; BadInput otherwise."""
+    n_layers = model.cfg.n_layers
+    if site.layer is not None and not 0 <= site.layer < n_layers:
+        raise BadInput(f"'{site.short}' asks for layer {site.layer}, but this model has layers 0 to {n_layers - 1}.")
+    if hook_name(site, model) is None:
+        raise BadInput(f"This model has no '{site.short}' ({GLOSSARY[site.kind].meaning}).")
+    return site
+
+
+def hook_name(site: Site, model: "TransformerBridge") -> str | None:
+    """The name under which this model's hooks hold the site: the canonical one, or the first alias that exists.
+
+    Parallel blocks have no `resid_mid`; models without post-norms hold `mlp_write` and `mlp_out` at one place.
+    """
+    hooks = model.hook_dict
+    names = _spellings(site.kind, site.layer)[1:]
+    return next((n for n in names if n in hooks), None)
+
+
+def width(site: Site, model: "TransformerBridge") -> int:
+    """Size of the site's last axis; BadInput where it depends on the prompt (patterns) or is a single number."""
+    axis = site.axes[-1]
+    if axis not in _WIDTHS:
+        raise BadInput(f"'{site.short}' has axes {' '.join(site.axes)}, so it has no width that could be cached.")
+    return int(getattr(model.cfg, _WIDTHS[axis]))
+
+
+def sites_of(model: "TransformerBridge") -> list[Site]:
+    """Every site of the glossary that this model has, in the order of the forward pass."""
+    layers: list[int] = list(range(model.cfg.n_layers))
+    every = [Site(k, layer) for k in GLOSSARY for layer in (layers if _layered(k) else [None])]
+    return sorted((s for s in every if hook_name(s, model) is not None), key=lambda s: s.depth)
+
+
+def resid_pre(layer: int) -> Site:
+    """Residual stream before a layer."""
+    return Site("resid_pre", layer)
+
+
+def resid_post(layer: int) -> Site:
+    """Residual stream after a layer."""
+    return Site("resid_post", layer)
+
+
+def mlp_in(layer: int) -> Site:
+    """What an MLP reads."""
+    return Site("mlp_in", layer)
+
+
+def mlp_out(layer: int) -> Site:
+    """What an MLP returns."""
+    return Site("mlp_out", layer)
+
+
+def as_dtype(name: str) -> torch.dtype:
+    """`float32`, `bfloat16`, `float16` or `float64` as a torch dtype."""
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+    if name not in known:
+        raise BadInput(f"'{name}' is no dtype Openwork uses; choose one of {', '.join(known)}.")
+    return known[name]
