@@ -1,0 +1,27 @@
+"""Openwork's explaining half: which parts of a model cause a prediction, and whether that explanation is true.
+
+graph = circuits.trace(model, "The capital of France is")
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "trace": "circuits.attribution",
+    "plan_trace": "circuits.attribution",
+    "TraceConfig": "circuits.attribution",
+    "CircuitGraph": "circuits.graph",
+    "load_graph": "circuits.store",
+    "save_graph": "circuits.store",
+    "to_neuronpedia": "circuits.exchange",
+    "check_edges": "circuits.verify",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds a public name when the name is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'circuits' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -14,7 +14,7 @@ and `residual` says how far the arithmetic is from that. Kinds of nodes:
                and decoder biases                                logit   one output token, demeaned over the vocabulary
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,10 @@ class CircuitGraph:
     """An attribution graph of one prompt.
 
     prompt: the text. token_ids, tokens: its tokens as ids and as text (special tokens included). constant: the part of a
-    node's value that no source explains (encoder constants, norm biases under an encoder), 0 for sources. probability:
-    model probability of each logit node's token, 0 elsewhere. residual: largest |value - constant - incoming| over
-    explained nodes; residual_relative: the same divided by the largest |value|. convention: every choice that changes
-    a number. model, dictionaries, seconds: provenance.
+    node's value that no source explains (encoder constants, norm biases under a reader), 0 for sources. probability: model
+    probability of each logit node's token, 0 elsewhere. residual: largest |value - constant - incoming| over explained
+    nodes. residual_relative: largest such gap divided by |value|, or by 1% of the node's incoming |edges| where the value
+    nearly cancels. convention: every choice that changes a number. The rest is provenance.
     """
 
     prompt: str
@@ -79,11 +79,122 @@ class CircuitGraph:
     edges: Edges
     constant: Float[np.ndarray, " node"]
     probability: Float[np.ndarray, " node"]
+    unit_tokens: list[str]
     residual: float
     residual_relative: float
     n_layers: int
     model: str = ""
     dictionaries: dict[str, str] = field(default_factory=dict)
     convention: dict[str, Any] = field(default_factory=dict)
-    unit_labels: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def explained(self) -> Bool[np.ndarray, " node"]:
+        """Nodes whose value the edges explain: units and logits."""
+        return self.nodes.where("neuron", "latent", "logit")
+
+    @cached_property
+    def influence(self) -> Float[np.ndarray, " node"]:
+        """Influence of every node on the logits, through paths of every length."""
+        from circuits.influence import influence
+
+        return influence(self)
+
+    @cached_property
+    def scores(self) -> Any:
+        """`Scores(replacement, completeness, kept)` of the whole graph."""
+        from circuits.influence import scores
+
+        return scores(self)
+
+    def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Any:
+        """`Pruned(nodes, edges, scores)`: the fewest nodes and edges that hold these shares of the influence."""
+        from circuits.influence import prune
+
+        return prune(self, node_threshold, edge_threshold)
+
+    def incoming(self, node: int) -> Edges:
+        """Edges into a node, strongest first."""
+        return self._edges(self.edges.target == node)
+
+    def outgoing(self, node: int) -> Edges:
+        """Edges out of a node, strongest first."""
+        return self._edges(self.edges.source == node)
+
+    def _edges(self, mask: Bool[np.ndarray, " edge"]) -> Edges:
+        rows = np.flatnonzero(mask)
+        rows = rows[np.argsort(-np.abs(self.edges.weight[rows]), kind="stable")]
+        return Edges(self.edges.source[rows], self.edges.target[rows], self.edges.weight[rows])
+
+    def name(self, node: int) -> str:
+        """`L5N120@3 ' is'`: what a node is and where."""
+        kind, layer = KINDS[self.nodes.kind[node]], int(self.nodes.layer[node])
+        pos, unit = int(self.nodes.pos[node]), int(self.nodes.unit[node])
+        where = f"@{pos} {self.tokens[pos]!r}"
+        if kind in ("neuron", "latent"):
+            return f"L{layer}{'N' if kind == 'neuron' else 'F'}{unit}{where}"
+        if kind == "logit":
+            return f"logit {self.unit_tokens[node]!r}"
+        return f"{kind}{where}" if kind in ("token", "position") else f"L{layer} {kind}{where}"
+
+    def rows(self, k: int = 20) -> list[dict[str, Any]]:
+        """The k most influential nodes as rows for a table."""
+        first = np.argsort(-self.influence, kind="stable")[:k]
+        return [
+            {
+                "node": self.name(int(i)),
+                "kind": KINDS[self.nodes.kind[i]],
+                "influence": float(self.influence[i]),
+                "activation": _number(self.nodes.activation[i]),
+            }
+            for i in first
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """The numbers of this graph, ready for JSON."""
+        logits = np.flatnonzero(self.nodes.where("logit"))
+        return {
+            "prompt": self.prompt,
+            "model": self.model,
+            "n_tokens": len(self.token_ids),
+            "n_nodes": len(self.nodes),
+            "n_edges": len(self.edges),
+            "nodes_by_kind": {k: int(n) for k in KINDS if (n := self.nodes.where(k).sum())},
+            "targets": [
+                {"token": self.unit_tokens[i], "probability": float(self.probability[i]), "logit": float(self.nodes.value[i])} for i in logits
+            ],
+            "conservation_residual": self.residual_relative,
+            "conservation_residual_absolute": self.residual,
+            "replacement_score": self.scores.replacement,
+            "completeness_score": self.scores.completeness,
+            "dictionaries": self.dictionaries,
+            "convention": self.convention,
+            **self.facts,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report with the most influential nodes."""
+        return {**self.report(), "top_nodes": self.rows()}
+
+    def figure(self, **options: Any) -> Any:
+        """Link graph: position across, layer upwards, size by influence."""
+        from circuits.figures import graph_figure
+
+        return graph_figure(self, **options)
+
+    def save(self, folder: Path, **facts: Any) -> Path:
+        """Write the graph as an artifact folder."""
+        from circuits.store import save_graph
+
+        return save_graph(self, folder, **facts)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        report = self.report()
+        title = f"Attribution graph of {self.prompt!r}: {len(self.nodes)} nodes, {len(self.edges)} edges, residual {self.residual_relative:.1e}"
+        return table_html(self.rows(), f"{title}; replacement {report['replacement_score']:.3f}")
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -59,6 +59,9 @@ GLOSSARY: dict[str, SiteKind] = {
     "attn_out": SiteKind(
         "blocks.{layer}.hook_attn_out", "batch pos d_model", "what attention writes to the residual stream (after any post-norm)"
     ),
+    "ln1_post_scale": SiteKind(
+        "blocks.{layer}.ln1_post.hook_scale", "batch pos 1", "divisor of the norm after attention, where there is one"
+    ),
     "resid_mid": SiteKind(
         "blocks.{layer}.hook_resid_mid", "batch pos d_model", "residual stream between attention and MLP"
     ),
@@ -76,6 +79,9 @@ GLOSSARY: dict[str, SiteKind] = {
     "mlp_post": SiteKind("blocks.{layer}.mlp.hook_post", "batch pos d_mlp", "neuron activations", ("blocks.{layer}.mlp.out.hook_in",)),
     "mlp_out": SiteKind(
         "blocks.{layer}.mlp.hook_out", "batch pos d_model", "what the MLP returns (before any post-norm)"
+    ),
+    "ln2_post_scale": SiteKind(
+        "blocks.{layer}.ln2_post.hook_scale", "batch pos 1", "divisor of the norm after the MLP, where there is one"
     ),
     "mlp_write": SiteKind(
         "blocks.{layer}.hook_mlp_out", "batch pos d_model", "what the MLP writes to the residual stream (after any post-norm)"

@@ -1,0 +1,89 @@
+"""Attention patterns of every head on one prompt, with numbers that say what a head does there."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from probe.capture import capture
+from probe.sites import Site
+from probe.tokens import display_tokens, encode_prompt
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
+
+
+@dataclass(frozen=True)
+class HeadPatterns:
+    """patterns: rows are queries and sum to 1. metrics by name, each (layer, head), averaged over queries after the first:
+
+    entropy (nats); first_token, previous_token, self: attention paid to the prompt's first token, the token before, the
+    token itself; induction: attention paid to the tokens that followed earlier occurrences of the query's token, NaN
+    where the prompt repeats no token.
+    """
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    patterns: Float[np.ndarray, "layer head q_pos k_pos"]
+    metrics: dict[str, Float[np.ndarray, "layer head"]]
+
+    def rows(self, metric: str = "previous_token", k: int = 10) -> list[dict[str, Any]]:
+        """The k heads with the largest value of a metric."""
+        values = np.nan_to_num(self.metrics[metric], nan=-1.0)
+        order = np.argsort(-values, axis=None)[:k]
+        heads = [np.unravel_index(i, values.shape) for i in order]
+        return [{"head": f"L{i}H{h}", **{m: float(self.metrics[m][i, h]) for m in METRICS}} for i, h in heads]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Metrics ready for JSON; patterns are left out for their size."""
+        metrics = {m: np.where(np.isnan(v), None, v).tolist() for m, v in self.metrics.items()}
+        return {"prompt": self.prompt, "tokens": self.tokens, "metrics": metrics}
+
+    def figure(self, layer: int, head: int, **options: Any) -> Any:
+        """One head's pattern as a heat map."""
+        from probe.figures import pattern_figure
+
+        return pattern_figure(self, layer, head, **options)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), f"Heads that look one token back on {self.prompt!r}")
+
+
+def head_patterns(model: "TransformerBridge", prompt: str) -> HeadPatterns:
+    """Patterns and metrics of all heads on a prompt. Raises BadInput for an empty or too long prompt."""
+    ids = encode_prompt(model, prompt)
+    sites = [Site("pattern", i) for i in range(model.cfg.n_layers)]
+    found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
+    patterns = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
+    return HeadPatterns(prompt, ids, display_tokens(model, ids), patterns, head_metrics(patterns, ids))
+
+
+def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: list[int]) -> dict[str, np.ndarray]:
+    """See `HeadPatterns.metrics`."""
+    late = patterns[:, :, 1:]
+    if not late.shape[2]:
+        return {m: np.full(patterns.shape[:2], np.nan) for m in METRICS}
+    safe = np.maximum(late, 1e-30)
+    queries = np.arange(1, len(ids))
+    token = np.array(ids)
+    # After an earlier occurrence: key k counts for query q if token[k - 1] == token[q] and k <= q.
+    follows = np.zeros((len(ids), len(ids)), bool)
+    follows[:, 1:] = token[:, None] == token[None, :-1]
+    follows &= np.tril(np.ones_like(follows))
+    repeated = follows[1:].any(1)
+    paid = (late * follows[1:]).sum(-1)
+    induction = paid[:, :, repeated].mean(-1) if repeated.any() else np.full(patterns.shape[:2], np.nan)
+    return {
+        "entropy": -(late * np.log(safe)).sum(-1).mean(-1),
+        "first_token": late[..., 0].mean(-1),
+        "previous_token": patterns[:, :, queries, queries - 1].mean(-1),
+        "self": patterns[:, :, queries, queries].mean(-1),
+        "induction": induction,
+    }

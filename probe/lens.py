@@ -1,0 +1,138 @@
+"""The logit lens: what each layer would predict if the model stopped there (nostalgebraist, 2020).
+
+Reads every residual stream through the model's own final norm, unembedding and soft-cap (transformer-lens's
+`logit_readout`, which refuses models whose readout is something else), a few positions at a time, so the full
+(layer, pos, d_vocab) array never exists.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probe.capture import capture
+from probe.errors import BadInput
+from probe.progress import SILENT, Progress
+from probe.sites import resid_post, resid_pre
+from probe.tokens import display_tokens, encode_prompt
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class LensResult:
+    """Predictions by layer and position; the first layer row is the embedding, the last is the model's own prediction.
+
+    layers: labels of the rows. top_ids, top_tokens, top_probs: the k likeliest next tokens. entropy: nats. kl: to the model's own
+    prediction, nats. rank_of_final: rank (0 is first) of the token the whole model finds likeliest. loss: of the actual next
+    token, nats, for each token of the prompt; NaN for the first, which nothing predicts.
+    """
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    layers: list[str]
+    top_ids: Int[np.ndarray, "layer pos k"]
+    top_tokens: list[list[list[str]]]
+    top_probs: Float[np.ndarray, "layer pos k"]
+    entropy: Float[np.ndarray, "layer pos"]
+    kl: Float[np.ndarray, "layer pos"]
+    rank_of_final: Int[np.ndarray, "layer pos"]
+    loss: Float[np.ndarray, " pos"]
+    resid_norm: Float[np.ndarray, "layer pos"]
+
+    def rows(self, pos: int = -1) -> list[dict[str, Any]]:
+        """One row per layer for one position."""
+        return [
+            {
+                "layer": label,
+                "prediction": self.top_tokens[i][pos][0],
+                "probability": float(self.top_probs[i, pos, 0]),
+                "rank of final": int(self.rank_of_final[i, pos]),
+                "entropy (nats)": float(self.entropy[i, pos]),
+            }
+            for i, label in enumerate(self.layers)
+        ]
+
+    def next_tokens(self, pos: int = -1) -> list[dict[str, Any]]:
+        """The model's own likeliest next tokens at one position."""
+        return [
+            {"token": t, "probability": float(p)}
+            for t, p in zip(self.top_tokens[-1][pos], self.top_probs[-1, pos], strict=True)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "prompt": self.prompt,
+            "tokens": self.tokens,
+            "token_ids": self.token_ids,
+            "layers": self.layers,
+            "top_tokens": self.top_tokens,
+            "top_probs": self.top_probs.tolist(),
+            "entropy": self.entropy.tolist(),
+            "kl": self.kl.tolist(),
+            "rank_of_final": self.rank_of_final.tolist(),
+            "loss": [None if np.isnan(x) else float(x) for x in self.loss],
+        }
+
+    def figure(self, **options: Any) -> Any:
+        """Heat map of layer by position, each cell the likeliest token."""
+        from probe.figures import lens_figure
+
+        return lens_figure(self, **options)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), f"Logit lens after {self.prompt!r}")
+
+
+def logit_lens(model: "TransformerBridge", prompt: str, *, top_k: int = 10, progress: Progress = SILENT) -> LensResult:
+    """The logit lens of a prompt at every layer and position. Raises BadInput for an empty or too long prompt or top_k < 1."""
+    if not 1 <= top_k <= model.cfg.d_vocab:
+        raise BadInput(f"top_k is {top_k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")
+    ids = encode_prompt(model, prompt)
+    tokens = torch.tensor([ids], device=model.W_E.device)
+    sites = [resid_pre(0), *(resid_post(i) for i in range(model.cfg.n_layers))]
+    found = capture(model, tokens, sites)
+    resid = torch.stack([found[s.name][0] for s in sites])
+    top, probs, entropy, kl, rank = (np.concatenate(x, 1) for x in zip(*_read(model, resid, top_k, progress), strict=True))
+    texts = display_tokens(model, top.reshape(-1).tolist())
+    shape = top.shape
+    nested = [[texts[(i * shape[1] + p) * top_k :][:top_k] for p in range(shape[1])] for i in range(shape[0])]
+    loss = next_token_loss(model, tokens)[0].cpu().numpy()
+    labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
+    norm = resid.float().norm(dim=-1).cpu().numpy()
+    return LensResult(prompt, ids, display_tokens(model, ids), labels, top, nested, probs, entropy, kl, rank, loss, norm)
+
+
+def _read(model: "TransformerBridge", resid: Float[Tensor, "layer pos d_model"], top_k: int, progress: Progress):
+    """Per chunk of positions: top ids, probabilities, entropy, KL to the last layer, rank of the last layer's first."""
+    from transformer_lens.tools.analysis.logit_lens import logit_readout
+
+    chunk = max(1, (1 << 26) // (resid.shape[0] * int(model.cfg.d_vocab)))
+    with progress.stage("logit lens", total=resid.shape[1], unit="pos") as step:
+        for part in resid.split(chunk, 1):
+            logp = logit_readout(model, part, return_type="log_probs").values.float()
+            top = logp.topk(top_k)
+            final, p = logp[-1], logp.exp()
+            first = final.argmax(-1)
+            at = logp.gather(-1, first.expand(logp.shape[:2])[..., None])
+            kl = (final.exp() * (final - logp)).sum(-1)
+            rank = (logp > at).sum(-1)
+            entropy = -(p * logp.clamp_min(-1e4)).sum(-1)
+            yield tuple(x.cpu().numpy() for x in (top.indices, top.values.exp(), entropy, kl, rank))
+            step(part.shape[1])
+
+
+def next_token_loss(model: "TransformerBridge", tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
+    """Cross entropy of each token given those before it, nats; NaN for the first."""
+    with torch.no_grad():
+        logp = model(tokens, return_type="logits")[:, :-1].float().log_softmax(-1)
+    loss = -logp.gather(-1, tokens[:, 1:, None])[..., 0]
+    return torch.cat([torch.full_like(loss[:, :1], float("nan")) if loss.shape[1] else loss.new_full((len(tokens), 1), float("nan")), loss], 1)
