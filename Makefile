@@ -13,6 +13,7 @@ SERVE  ?= 1
 PYTEST ?= 1
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+FETCH  := $(BIN)/python -c "from probe.embedded import default_model_folder as fetch; print(fetch())"
 
 .PHONY: demo test check lint format bench model env clean
 
@@ -20,7 +21,7 @@ demo: $(READY)
 	$(BIN)/openwork demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(READY)
-	@$(BIN)/python -m probe.embedded || echo "make: without the default model its tests are skipped" >&2
+	@$(FETCH) >/dev/null || echo "make: without the default model its tests are skipped" >&2
 	$(BIN)/python -m pytest $(ARGS)
 
 check: lint $(if $(filter 0,$(PYTEST)),,test)
@@ -39,7 +40,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench $(ARGS)
 
 model: $(READY)
-	$(BIN)/python -m probe.embedded
+	@$(FETCH)
 
 env: $(READY)
 
