@@ -1,0 +1,151 @@
+"""Dictionaries on disk: `weights.safetensors` and a manifest that says what it reads, what it writes and of which model.
+
+Tensor names and shapes are SAELens's: W_enc (d_in, d_dict), W_dec (d_dict, d_out), b_enc, b_dec, W_skip (d_out, d_in).
+Loading with a model refuses a dictionary of another model, width or layer.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from probe.artifact import Manifest, ModelStamp, check_files, check_model, home, place, read_manifest, writing
+from probe.dictionaries.base import Dictionary
+from probe.dictionaries.sparsifiers import sparsifier
+from probe.errors import BadInput, Unavailable
+from probe.sites import parse_site, width
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+WEIGHTS = "weights.safetensors"
+
+
+def shape_of(dictionary: Dictionary) -> dict[str, Any]:
+    """What must be known to build the dictionary again, apart from its weights."""
+    return {
+        "dictionary_kind": dictionary.kind,
+        "d_in": dictionary.d_in,
+        "d_dict": dictionary.d_dict,
+        "d_out": dictionary.d_out,
+        "skip": dictionary.W_skip is not None,
+        "site_in": dictionary.site_in,
+        "site_out": dictionary.site_out,
+        "sparsifier": dictionary.sparsifier.config(),
+    }
+
+
+def build(facts: dict[str, Any]) -> Dictionary:
+    """An untrained dictionary of the given shape; BadInput if the description is not one."""
+    try:
+        return Dictionary(
+            facts["d_in"],
+            facts["d_dict"],
+            facts["d_out"],
+            sparsifier=sparsifier(facts["sparsifier"]),
+            site_in=facts["site_in"],
+            site_out=facts["site_out"],
+            skip=facts["skip"],
+        )
+    except KeyError as error:
+        raise BadInput(f"The description of the dictionary lacks {error}.") from error
+
+
+def tensors(dictionary: Dictionary) -> dict[str, Tensor]:
+    """The weights by name, laid out row by row as the file format wants them."""
+    return {name: value.detach().cpu().contiguous() for name, value in dictionary.state_dict().items()}
+
+
+def save_dictionary(
+    dictionary: Dictionary,
+    folder: Path | str,
+    *,
+    model: ModelStamp | None = None,
+    config: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
+    parents: tuple[str, ...] = (),
+    seed: int | None = None,
+    extra: dict[str, bytes] | None = None,
+) -> Manifest:
+    """Write the artifact beside `folder` and rename it into place.
+
+    The weights must read raw activations (see `Standardiser.fold`). config: how it was trained. facts: what was measured.
+    extra: further files by name, such as the training metrics.
+    """
+    folder = Path(folder)
+    weights = tensors(dictionary)
+    bad = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise BadInput(f"{', '.join(bad)} holds NaN or infinite numbers, so the dictionary was not saved.")
+    manifest = Manifest(
+        kind="dictionary",
+        name=folder.name,
+        model=model,
+        sites=tuple(dict.fromkeys((dictionary.site_in, dictionary.site_out))),
+        dtype=str(dictionary.W_enc.dtype).removeprefix("torch."),
+        seed=seed,
+        config=config or {},
+        parents=parents,
+        facts={**shape_of(dictionary), **(facts or {})},
+    )
+    with writing(folder, manifest) as beside:
+        save_file(weights, beside / WEIGHTS)
+        for name, content in (extra or {}).items():
+            (beside / name).write_bytes(content)
+    return read_manifest(folder, "dictionary")
+
+
+def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None) -> Dictionary:
+    """Read a dictionary from a folder, or by its name under `home()`; with a model, refuse one that does not belong to it.
+
+    Raises BadInput for another model, width or layer, Unavailable for a damaged file.
+    """
+    folder = find(folder)
+    manifest = read_manifest(folder, "dictionary")
+    if model is not None:
+        check_fit(folder, manifest, model)
+    damaged = check_files(folder, replace(manifest, files={n: h for n, h in manifest.files.items() if n == WEIGHTS}))
+    if damaged or not (folder / WEIGHTS).is_file():
+        raise Unavailable(f"{folder / WEIGHTS} is missing or differs from its checksum; restore it or train again.")
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise Unavailable(f"{folder / WEIGHTS} cannot be read ({error}); restore it or train again.") from error
+    dictionary = build(manifest.facts).to(next(iter(weights.values())).dtype)
+    put(dictionary, weights, str(folder))
+    return dictionary.to(model.cfg.device if model is not None else "cpu").requires_grad_(False).eval()
+
+
+def put(dictionary: Dictionary, weights: dict[str, Tensor], source: str) -> None:
+    """Copy named weights into a dictionary; BadInput if a name or a shape differs."""
+    want = {name: tuple(value.shape) for name, value in dictionary.state_dict().items()}
+    have = {name: tuple(value.shape) for name, value in weights.items()}
+    if want != have:
+        raise BadInput(f"{source} holds {have}, but its description asks for {want}.")
+    dictionary.load_state_dict(weights)
+
+
+def find(folder: Path | str) -> Path:
+    """The folder as given, or the artifact of that name under `home()`."""
+    path = Path(folder)
+    if path.is_dir():
+        return path
+    if len(path.parts) == 1 and place("dictionary", path.name).is_dir():
+        return place("dictionary", path.name)
+    raise BadInput(f"There is no dictionary '{folder}', neither as a folder nor by name under {home()}.")
+
+
+def check_fit(folder: Path, manifest: Manifest, model: "TransformerBridge") -> None:
+    """Refuse a dictionary of another model, or of a layer or width this model does not have."""
+    from probe.models import stamp
+
+    check_model(manifest, stamp(model), folder)
+    for side in ("in", "out"):
+        site = parse_site(manifest.facts[f"site_{side}"], model)
+        have, want = manifest.facts[f"d_{side}"], width(site, model)
+        if have != want:
+            raise BadInput(f"{folder} has d_{side} {have}, but {site.short} is {want} wide in this model.")

@@ -1,0 +1,239 @@
+"""Dictionaries: sparse paths equal the dense formula, folding is exact, storage refuses what does not belong."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from probe.artifact import ModelStamp
+from probe.dictionaries import (
+    SAE,
+    AffineMap,
+    Dictionary,
+    ReLU,
+    Standardiser,
+    TopK,
+    Transcoder,
+    load_dictionary,
+    save_dictionary,
+    sparsifier,
+)
+from probe.dictionaries.store import WEIGHTS
+from probe.dictionaries.topk import bag, dots, scatter_bag, sparse_decode, topk_encode
+from probe.errors import BadInput, Unavailable
+
+D_IN, D_DICT, D_OUT, K, ROWS = 12, 40, 7, 5, 33
+
+
+def rows(n: int = ROWS, width: int = D_IN, seed: int = 0) -> Tensor:
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def filled(d: Dictionary, seed: int = 5) -> Dictionary:
+    """The same dictionary with every weight random, so that no term can hide behind a zero."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in d.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) / 3)
+    return d
+
+
+def every_kind() -> list[Dictionary]:
+    parts = {"sparsifier": TopK(K)}
+    return [
+        filled(SAE(D_IN, D_DICT, **parts)),
+        filled(Transcoder(D_IN, D_DICT, D_OUT, **parts)),
+        filled(Transcoder(D_IN, D_DICT, D_OUT, skip=True, **parts)),
+        filled(Transcoder(D_IN, D_DICT, D_OUT, skip=True, sparsifier=ReLU())),
+    ]
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-30))
+
+
+def test_the_three_sparse_products_mean_what_their_einsums_say() -> None:
+    table, x = rows(D_DICT, 6, 1), rows(ROWS, 6, 2)
+    indices = torch.stack([torch.randperm(D_DICT)[:K] for _ in range(ROWS)])
+    weights = rows(ROWS, K, 3)
+    onehot = torch.nn.functional.one_hot(indices, D_DICT).double()
+    torch.testing.assert_close(bag(table, indices, weights), torch.einsum("tk,tkf,fd->td", weights, onehot, table))
+    torch.testing.assert_close(dots(x, table, indices), torch.einsum("td,tkf,fd->tk", x, onehot, table))
+    torch.testing.assert_close(
+        scatter_bag(x, indices, weights, D_DICT), torch.einsum("tk,tkf,td->fd", weights, onehot, x)
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dictionary", every_kind(), ids=lambda d: f"{d.kind}-{d.sparsifier.name}")
+def test_training_path_equals_dense_autograd(dictionary: Dictionary, dtype: torch.dtype) -> None:
+    d = dictionary.to(dtype)
+    x, y = rows().to(dtype).requires_grad_(), rows(width=d.d_out, seed=9).to(dtype)
+    gradients, outputs = [], []
+    for recons in (lambda: d.run(x).recons, lambda: d(x).recons):
+        d.zero_grad(), setattr(x, "grad", None)
+        out = recons()
+        (out - y).square().sum().backward()
+        outputs.append(out.detach())
+        gradients.append({**{n: p.grad.clone() for n, p in d.named_parameters()}, "x": x.grad.clone()})
+    assert relative(*outputs) < 1e-5
+    for name, sparse in gradients[0].items():
+        assert relative(sparse, gradients[1][name]) < 1e-5, name
+    assert d.run(x.detach()).code.l0().double().mean() > 1
+
+
+def test_sparse_gradients_pass_a_numerical_check() -> None:
+    x, W_enc, b_enc, W_dec = rows(4, 3), rows(3, 8, 1), rows(1, 8, 2)[0], rows(8, 2, 3)
+
+    def recons(*weights: Tensor) -> Tensor:
+        values, indices = topk_encode(weights[0], weights[1], weights[2], 3)
+        return sparse_decode(values, indices, weights[3])
+
+    assert torch.autograd.gradcheck(recons, [w.requires_grad_() for w in (x, W_enc, b_enc, W_dec)])
+
+
+def test_gradient_keeps_the_layout_of_the_encoder() -> None:
+    d = Transcoder(D_IN, D_DICT, sparsifier=TopK(K), skip=True)
+    (d.run(rows().float()).recons.square().sum()).backward()
+    assert d.W_enc.grad is not None
+    assert d.W_enc.grad.stride() == d.W_enc.stride() == (1, D_IN)
+
+
+@pytest.mark.parametrize("dictionary", every_kind(), ids=lambda d: f"{d.kind}-{d.sparsifier.name}")
+def test_code_and_dense_latents_agree_and_errors_add_up(dictionary: Dictionary) -> None:
+    d, x = dictionary.float(), rows().float()
+    out, code = d(x), d.run(x).code
+    torch.testing.assert_close(code.dense(), out.latents)
+    torch.testing.assert_close(out.pre_acts, d.pre_acts(x))
+    assert torch.equal(code.l0(), (out.latents != 0).sum(-1))
+    assert torch.equal(code.fired(), (out.latents != 0).any(0))
+    assert (out.latents >= 0).all()
+    recons = d.decode(d.encode(x), x)
+    error = rows(width=d.d_out, seed=4).float() - recons
+    torch.testing.assert_close(recons + error, rows(width=d.d_out, seed=4).float())
+    torch.testing.assert_close(recons, out.recons)
+    assert d(x.view(3, 11, -1)).recons.shape == (3, 11, d.d_out)
+
+
+def test_topk_keeps_the_largest_positive() -> None:
+    pre = torch.tensor([[3.0, -1.0, 2.0, 5.0], [-1.0, -2.0, 1.0, -4.0]])
+    assert TopK(2)(pre).tolist() == [[3.0, 0, 0, 5.0], [0, 0, 1.0, 0]]
+    assert TopK(2).code(pre, torch.eye(4), torch.zeros(4)).l0().tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("dictionary", every_kind(), ids=lambda d: f"{d.kind}-{d.sparsifier.name}")
+def test_folding_is_exact_and_can_be_undone(dictionary: Dictionary) -> None:
+    d = dictionary.double()
+    x, y = 3 + 2 * rows(200), -5 + 0.3 * rows(200, d.d_out, 8)
+    y = x if d.kind == "sae" else y
+    scaling = Standardiser.fit(x, y)
+    scaling = Standardiser(x.mean(0), scaling.scale_in, y.mean(0), scaling.scale_out)
+    folded = scaling.fold(d)
+    expected = d(scaling.inputs(x))
+    torch.testing.assert_close(folded(x).recons, expected.recons * scaling.scale_out + scaling.mean_out)
+    torch.testing.assert_close(folded(x).latents, expected.latents * scaling.scale_out)
+    assert torch.equal(folded.W_dec, d.W_dec)
+    assert folded.kind == d.kind
+    back = scaling.unfold(folded)
+    for name, weight in back.named_parameters():
+        torch.testing.assert_close(weight, dict(d.named_parameters())[name], msg=name)
+
+
+def test_kinds_follow_from_parts() -> None:
+    kinds = [d.kind for d in every_kind()]
+    assert kinds == ["sae", "transcoder", "skip_transcoder", "skip_transcoder"]
+    sae = SAE(D_IN, D_DICT, sparsifier=TopK(K))
+    assert torch.equal(sae.W_enc, sae.W_dec.T)
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(D_DICT))
+
+
+def test_affine_map_finds_an_affine_map() -> None:
+    x, W = 2 + rows(500), rows(D_OUT, D_IN, 1)
+    y = x @ W.T + 3
+    one = AffineMap(ridge=1e-9).fit([(x, y)])
+    many = AffineMap(ridge=1e-9).fit(zip(x.split(77), y.split(77), strict=True))
+    torch.testing.assert_close(one.weight_, W, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(one.predict(x), y, atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(many.weight_, one.weight_)
+    assert one.n_tokens_ == 500
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: SAE(4, 8, sparsifier=TopK(9)), "at least 9 latents"),
+        (lambda: TopK(0), "at least 1"),
+        (lambda: SAE(0, 8, sparsifier=ReLU()), "at least 1"),
+        (lambda: Transcoder(4, 8, sparsifier=ReLU(), site_in="a", site_out="a"), "Use SAE"),
+        (lambda: sparsifier({"name": "topp"}), "topk"),
+        (lambda: AffineMap().fit([]), "no tokens"),
+        (lambda: Standardiser.fit(torch.ones(5, 2), torch.ones(5, 2)), "zero, infinite or NaN"),
+        (lambda: Transcoder(4, 8, sparsifier=ReLU(), skip=True).decode(torch.ones(1, 8)), "decode\\(latents, x\\)"),
+    ],
+)
+def test_bad_input_is_said(make, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        make()
+
+
+@pytest.mark.parametrize("dictionary", every_kind(), ids=lambda d: f"{d.kind}-{d.sparsifier.name}")
+def test_storage_round_trip(dictionary: Dictionary, tmp_path: Path) -> None:
+    d = dictionary.float()
+    save_dictionary(d, tmp_path / "d", config={"lr": 1}, facts={"fvu": 0.5}, extra={"metrics.jsonl": b"{}\n"})
+    again = load_dictionary(tmp_path / "d")
+    x = rows().float()
+    assert torch.equal(again(x).recons, d(x).recons)
+    assert again.kind == d.kind
+    manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
+    assert manifest["kind"] == "dictionary"
+    assert manifest["facts"]["fvu"] == 0.5
+    assert manifest["config"] == {"lr": 1}
+    from safetensors.torch import load_file
+
+    shapes = {k: tuple(v.shape) for k, v in load_file(tmp_path / "d" / WEIGHTS).items()}
+    assert shapes["W_enc"] == (D_IN, D_DICT)
+    assert shapes["W_dec"] == (D_DICT, d.d_out)
+    assert shapes.get("W_skip", (d.d_out, D_IN)) == (d.d_out, D_IN)
+
+
+def test_loading_by_name_and_damage(home: Path) -> None:
+    from probe.artifact import place
+
+    save_dictionary(every_kind()[0].float(), place("dictionary", "mine"))
+    assert load_dictionary("mine").kind == "sae"
+    with pytest.raises(BadInput, match="no dictionary 'other'"):
+        load_dictionary("other")
+    path = place("dictionary", "mine") / WEIGHTS
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(Unavailable, match="differs from its checksum"):
+        load_dictionary("mine")
+
+
+def test_nan_is_not_saved(tmp_path: Path) -> None:
+    d = every_kind()[0].float()
+    with torch.no_grad():
+        d.b_dec[0] = float("nan")
+    with pytest.raises(BadInput, match="b_dec holds NaN"):
+        save_dictionary(d, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_dictionary_of_another_model_width_or_layer_is_refused(toy, tmp_path: Path) -> None:
+    from probe.models import stamp
+
+    own = stamp(toy)
+
+    def saved(name: str, width: int = 64, layer: int = 1, model: ModelStamp = own) -> Path:
+        sites = {"site_in": f"blocks.{layer}.mlp.hook_in", "site_out": f"blocks.{layer}.mlp.hook_out"}
+        save_dictionary(Transcoder(width, 8, sparsifier=TopK(2), **sites), tmp_path / name, model=model)
+        return tmp_path / name
+
+    assert load_dictionary(saved("good"), toy).kind == "transcoder"
+    with pytest.raises(BadInput, match="was made from stranger"):
+        load_dictionary(saved("model", model=ModelStamp("stranger", "0" * 64, own.tokenizer)), toy)
+    with pytest.raises(BadInput, match=r"d_in 32, but mlp_in.1 is 64 wide"):
+        load_dictionary(saved("width", width=32), toy)
+    with pytest.raises(BadInput, match="asks for layer 9"):
+        load_dictionary(saved("layer", layer=9), toy)
