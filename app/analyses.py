@@ -1,0 +1,199 @@
+"""One function per analysis, called alike by the command line, the pages and notebooks.
+
+`model` is a loaded model or a name that `probe.load_model` knows. What was found lately is kept, by model and prompt; names
+keep at most two models in memory. Nothing here imports torch before it is needed.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from app.library import library, registered
+from probe.artifact import place
+from probe.errors import BadInput, OpenworkError
+from probe.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from circuits.graph import CircuitGraph
+    from probe.heads import HeadPatterns
+    from probe.lens import LensResult
+    from probe.neurons import TopUnits
+
+Value = TypeVar("Value")
+READINGS = ("lens", "heads", "units")
+
+
+class Recent(Generic[Value]):
+    """The `size` things used last, by key; safe between threads."""
+
+    def __init__(self, size: int):
+        self._size, self._lock = size, threading.Lock()
+        self._items: OrderedDict[Any, Value] = OrderedDict()
+
+    def get(self, key: Any) -> Value | None:
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+            return self._items.get(key)
+
+    def put(self, key: Any, value: Value) -> Value:
+        with self._lock:
+            self._items[key] = value
+            self._items.move_to_end(key)
+            while len(self._items) > self._size:
+                self._items.popitem(last=False)
+        return value
+
+    def keys(self) -> list[Any]:
+        with self._lock:
+            return list(self._items)
+
+
+_models: Recent[Any] = Recent(2)
+_records: Recent[Any] = Recent(48)
+_graphs: Recent[Any] = Recent(4)
+
+
+def loaded() -> list[str]:
+    """Names of the models in memory."""
+    return [str(k) for k in _models.keys()]
+
+
+def model_named(name: str, progress: Progress = SILENT) -> Any:
+    """A loaded model by name, from memory when it is there."""
+    if (model := _models.get(name)) is not None:
+        return model
+    with progress.stage(f"load {name}", total=2, unit="step") as step:
+        from probe.models import load_model  # torch comes with it
+
+        step(1)
+        model = load_model(name, progress=progress)
+        step(1)
+    return _models.put(name, model)
+
+
+def _resolve(model: Any, progress: Progress) -> tuple[str, Any]:
+    """The key and the loaded model of a name or of a loaded model."""
+    if isinstance(model, str):
+        return model, model_named(model, progress)
+    from probe.models import stamp
+
+    return stamp(model).weights, model
+
+
+def _kept(analysis: str, model: Any, prompt: str, progress: Progress, run: Callable[[Any], Any]) -> Any:
+    """The record of this analysis, found again or made by `run(loaded model)`."""
+    if isinstance(model, str) and (record := known(analysis, model, prompt)) is not None:
+        return record
+    key, bridge = _resolve(model, progress)
+    if (record := known(analysis, key, prompt)) is not None:
+        return record
+    with progress.stage(analysis, total=1, unit="step") as step:
+        record = _records.put((analysis, key, prompt), run(bridge))
+        step(1)
+    return record
+
+
+def known(analysis: str, model: str, prompt: str) -> Any | None:
+    """A record that is in memory, or None; never computes."""
+    return _records.get((analysis, model, prompt))
+
+
+def lens(model: Any, prompt: str, *, top_k: int = 10, progress: Progress = SILENT) -> "LensResult":
+    """The logit lens at every layer and position."""
+
+    def run(bridge: Any) -> Any:
+        from probe.lens import logit_lens
+
+        return logit_lens(bridge, prompt, top_k=top_k)
+
+    return _kept("lens", model, prompt, progress, run)
+
+
+def heads(model: Any, prompt: str, *, progress: Progress = SILENT) -> "HeadPatterns":
+    """Every head's attention pattern with its metrics."""
+
+    def run(bridge: Any) -> Any:
+        from probe.heads import head_patterns
+
+        return head_patterns(bridge, prompt)
+
+    return _kept("heads", model, prompt, progress, run)
+
+
+def top_units(model: Any, prompt: str, *, k: int = 10, progress: Progress = SILENT) -> "TopUnits":
+    """The strongest neurons, and latents of stored dictionaries, at every position."""
+
+    def run(bridge: Any) -> Any:
+        from probe.neurons import top_units as found
+
+        return found(bridge, prompt, dictionaries=dictionaries_of(bridge), k=k)
+
+    return _kept("units", model, prompt, progress, run)
+
+
+def read_prompt(model: str, prompt: str, progress: Progress = SILENT) -> None:
+    """Everything the prompt page shows, cheapest first, so that its panels fill one after the other."""
+    lens(model, prompt, progress=progress)
+    heads(model, prompt, progress=progress)
+    top_units(model, prompt, progress=progress)
+
+
+def dictionaries_of(model: Any, names: tuple[str, ...] | None = None) -> list[Any]:
+    """Stored transcoders that fit this model: those named, else the newest for each layer. Others are passed over in silence
+    only when none were named."""
+    from probe.dictionaries import load_dictionary
+    from probe.models import stamp
+
+    if names is not None:
+        return [load_dictionary(registered("dictionary", name), model) for name in names]
+    fits, mine = {}, stamp(model)
+    for folder, manifest in library().kinds["dictionary"]:
+        if manifest.model and (manifest.model.weights, manifest.model.tokenizer) == (mine.weights, mine.tokenizer):
+            fits.setdefault(manifest.sites, folder)
+    found = []
+    for folder in fits.values():
+        try:
+            found.append(load_dictionary(folder, model))
+        except OpenworkError:
+            continue
+    return found
+
+
+def trace(
+    model: Any, prompt: str, *, max_nodes: int = 2000, dictionaries: tuple[str, ...] = (), save: str | None = None, progress: Progress = SILENT
+) -> "CircuitGraph":
+    """The attribution graph of a prompt; `dictionaries` are names of stored transcoders, `save` stores it under that name."""
+    from circuits.attribution import TraceConfig
+    from circuits.attribution import trace as run
+    from circuits.store import save_graph
+    from probe.models import stamp
+
+    _, bridge = _resolve(model, progress)
+    chosen = dictionaries_of(bridge, tuple(dictionaries)) if dictionaries else []
+    graph = run(bridge, prompt, dictionaries=chosen, config=TraceConfig(max_nodes=max_nodes), progress=progress)
+    if save:
+        save_graph(graph, place("graph", save), model=stamp(bridge), parents=tuple(dictionaries))
+        _graphs.put(save, (_mark(save), graph))
+    return graph
+
+
+def _mark(name: str) -> int:
+    """Changes when the stored graph is replaced."""
+    return (registered("graph", name) / "manifest.json").stat().st_mtime_ns
+
+
+def stored_graph(name: str) -> "CircuitGraph":
+    """A stored graph by name; without the model. BadInput when there is none, Unavailable when it is damaged."""
+    from circuits.store import load_graph
+
+    folder = registered("graph", name)
+    try:
+        mark = _mark(name)
+    except OSError as error:
+        raise BadInput(f"The graph '{name}' has no manifest; trace the prompt again.") from error
+    kept = _graphs.get(name)
+    if kept is None or kept[0] != mark:
+        kept = _graphs.put(name, (mark, load_graph(folder)))
+    return kept[1]

@@ -1,0 +1,147 @@
+// Shared by the client-side renderers: names, the one selection of the page, the address bar, the tooltip, copying.
+// Tokens, labels and file names are hostile text: they only ever meet `textContent`.
+window.openwork = (function () {
+  "use strict";
+  const selection = {};           // {token, layer, head, node}: what the page's panels share
+  let tip = null;
+
+  const marks = { " ": "·", "\n": "↵", "\t": "⇥", "\r": "␍" };
+
+  // Append a token to `parent`, with visible marks for white space.
+  function writeToken(parent, text) {
+    if (text === "") { mark(parent, "∅"); return; }
+    let plain = "";
+    for (const c of text) {
+      const shown = marks[c] || (/[\u0000-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/.test(c)
+        ? "⟨" + c.codePointAt(0).toString(16) + "⟩" : null);
+      if (shown === null) { plain += c; continue; }
+      if (plain) { parent.appendChild(document.createTextNode(plain)); plain = ""; }
+      mark(parent, shown);
+    }
+    if (plain) parent.appendChild(document.createTextNode(plain));
+  }
+
+  function mark(parent, text) {
+    const i = document.createElement("i");
+    i.textContent = text;
+    parent.appendChild(i);
+  }
+
+  function el(tag, cls, text) {
+    const node = document.createElement(tag);
+    if (cls) node.className = cls;
+    if (text !== undefined && text !== null) node.textContent = text;
+    return node;
+  }
+
+  function number(value) {
+    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    const size = Math.abs(value);
+    if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2).replace("-", "−").replace("e−", "e−");
+    return value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3).replace("-", "−");
+  }
+
+  // Change part of the page's selection; every panel listens to the store named "selection".
+  function select(part) {
+    Object.assign(selection, part);
+    window.dash_clientside.set_props("selection", { data: Object.assign({}, selection) });
+  }
+
+  // Keep the address a permalink of the selection without adding to the history.
+  function remember(data) {
+    for (const key of Object.keys(selection)) delete selection[key];
+    Object.assign(selection, data || {});
+    const url = new URL(window.location.href);
+    for (const [key, short] of [["token", "t"], ["layer", "l"], ["head", "h"], ["node", "n"], ["keep", "k"]]) {
+      const value = selection[key];
+      if (value === null || value === undefined) url.searchParams.delete(short);
+      else url.searchParams.set(short, value);
+    }
+    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
+    markLens();
+    return window.dash_clientside.no_update;
+  }
+
+  // Outline the selected cell of the lens without asking the server.
+  function markLens() {
+    const plot = document.querySelector("#lens-figure .js-plotly-plot");
+    if (!plot || !plot.layout || selection.token === undefined || selection.token === null) return;
+    const x = selection.token, y = selection.layer;
+    const edge = getComputedStyle(document.documentElement).getPropertyValue("--ow-accent").trim();
+    const box = (y0, y1, width, opacity) => ({ type: "rect", xref: "x", yref: y0 === null ? "paper" : "y", x0: x - .5, x1: x + .5,
+      y0: y0 === null ? 0 : y0, y1: y1 === null ? 1 : y1, line: { color: edge, width: width }, opacity: opacity, layer: "above" });
+    const shapes = [box(null, null, 1.5, .55)];
+    if (y !== undefined && y !== null) shapes.push(box(y - .5, y + .5, 2.5, 1));
+    window.Plotly.relayout(plot, { shapes: shapes });
+  }
+
+  function showTip(event, lines) {
+    if (!tip) { tip = el("div", "ow-tip"); tip.setAttribute("role", "tooltip"); document.body.appendChild(tip); }
+    tip.textContent = lines;
+    tip.style.display = "block";
+    const box = tip.getBoundingClientRect();
+    tip.style.left = Math.max(6, Math.min(event.clientX + 12, window.innerWidth - box.width - 8)) + "px";
+    tip.style.top = (event.clientY + 18 + box.height > window.innerHeight ? event.clientY - box.height - 10 : event.clientY + 18) + "px";
+  }
+  function hideTip() { if (tip) tip.style.display = "none"; }
+
+  // The element a client-side callback draws into: its own first output.
+  function target() {
+    const out = window.dash_clientside.callback_context.outputs_list;
+    const id = (Array.isArray(out) ? out[0] : out).id;
+    return document.getElementById(typeof id === "string" ? id : JSON.stringify(id, Object.keys(id).sort()));
+  }
+
+  // Wait for the element's width: a page drawn while hidden has none.
+  function whenWide(node, draw, tries) {
+    if (node.clientWidth > 0 || (tries || 0) > 40) draw();
+    else window.requestAnimationFrame(() => whenWide(node, draw, (tries || 0) + 1));
+  }
+
+  document.addEventListener("click", function (event) {
+    const button = event.target.closest && event.target.closest(".ow-copy");
+    if (!button) return;
+    const source = button.closest("[data-copy]");
+    const text = source ? source.getAttribute("data-copy") : window.location.href;
+    navigator.clipboard && navigator.clipboard.writeText(text).then(() => {
+      button.classList.add("done");
+      window.setTimeout(() => button.classList.remove("done"), 1200);
+    }, () => undefined);
+  });
+
+  // Links inside drawn content go through dcc.Location, so that the page does not reload.
+  function go(href) {
+    window.history.pushState({}, "", href);
+    window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
+  }
+
+  return { selection, select, remember, markLens, writeToken, el, number, showTip, hideTip, target, whenWide, go };
+})();
+
+window.dash_clientside = Object.assign({}, window.dash_clientside, {
+  openwork: Object.assign({}, (window.dash_clientside || {}).openwork, {
+    remember: window.openwork.remember,
+
+    title: function (text) { if (text) document.title = text + " · Openwork"; return window.dash_clientside.no_update; },
+
+    // Follow the colour scheme: relayout every figure with the template of that scheme, and tell the server for later ones.
+    scheme: function (computed, templates) {
+      const scheme = computed === "dark" ? "dark" : "light";
+      if (templates && window.Plotly) {
+        for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+          if (plot.layout) window.Plotly.relayout(plot, { template: templates[scheme] });
+        }
+      }
+      window.setTimeout(window.openwork.markLens, 0);
+      return scheme;
+    },
+
+    // An example prompt was clicked: put it into the box.
+    example: function () {
+      const context = window.dash_clientside.callback_context;
+      if (!context.triggered.length || !context.triggered[0].value) return window.dash_clientside.no_update;
+      const id = JSON.parse(context.triggered[0].prop_id.replace(/\.n_clicks$/, ""));
+      return document.getElementById(JSON.stringify(id, Object.keys(id).sort())).textContent;
+    },
+  }),
+});

@@ -1,0 +1,127 @@
+// The token strip: {tokens, ids, values, lo, hi, unit, notes} drawn as boxes coloured by value, one listener for all of them.
+(function () {
+  "use strict";
+  const ow = window.openwork, WINDOW = 256;
+  const strips = new Map();     // element id -> {data, start}
+
+  function heat(data, i) {
+    const value = data.values && data.values[i];
+    if (value === null || value === undefined || Number.isNaN(value)) return null;
+    return Math.max(0, Math.min(1, (value - data.lo) / ((data.hi - data.lo) || 1)));
+  }
+
+  function box(data, i, selected) {
+    const token = ow.el("span", "ow-tok"), amount = heat(data, i);
+    token.dataset.i = i;
+    token.setAttribute("role", "option");
+    token.setAttribute("aria-selected", i === selected ? "true" : "false");
+    token.dir = "auto";
+    if (amount !== null) token.style.setProperty("--heat", (100 * amount).toFixed(1) + "%");
+    if (amount !== null && amount > .55) token.classList.add("hot");
+    if (data.special && data.special[i]) token.classList.add("special");
+    if (i === selected) token.classList.add("selected");
+    ow.writeToken(token, data.tokens[i]);
+    return token;
+  }
+
+  function draw(node, data, selected) {
+    const state = strips.get(node.id) || { start: 0 };
+    const n = data.tokens.length, known = state.data === data;
+    state.data = data;
+    if (n > WINDOW && (!known || selected < state.start || selected >= state.start + WINDOW)) {
+      state.start = Math.max(0, Math.min(n - WINDOW, (selected || 0) - WINDOW / 2));
+    }
+    if (n <= WINDOW) state.start = 0;
+    strips.set(node.id, state);
+    const fragment = document.createDocumentFragment();
+    if (n > WINDOW) fragment.appendChild(pager(node, state, selected));
+    const list = ow.el("div", "tokens");
+    list.setAttribute("role", "listbox");
+    list.setAttribute("aria-label", "Tokens; arrow keys move the selection");
+    list.tabIndex = 0;
+    for (let i = state.start; i < Math.min(n, state.start + WINDOW); i++) list.appendChild(box(data, i, selected));
+    fragment.appendChild(list);
+    node.replaceChildren(fragment);
+    if (n > WINDOW) minimap(node.querySelector("canvas"), state, selected);
+    listen(node);
+  }
+
+  function pager(node, state, selected) {
+    const n = state.data.tokens.length, bar = ow.el("div", "window");
+    const move = (label, by, off) => {
+      const button = ow.el("button", "", label);
+      button.type = "button"; button.disabled = off;
+      button.addEventListener("click", () => { state.start = Math.max(0, Math.min(n - WINDOW, state.start + by)); draw(node, state.data, selected); });
+      return button;
+    };
+    bar.append(move("‹ earlier", -WINDOW, state.start === 0), ow.el("canvas"), move("later ›", WINDOW, state.start + WINDOW >= n),
+      ow.el("span", "num", `${state.start}–${Math.min(n, state.start + WINDOW) - 1} of ${n} tokens`));
+    return bar;
+  }
+
+  // All values as one thin strip; a click moves the window there.
+  function minimap(canvas, state, selected) {
+    ow.whenWide(canvas, () => {
+      const n = state.data.tokens.length, wide = canvas.width = canvas.clientWidth, high = canvas.height = 18, pen = canvas.getContext("2d");
+      const style = getComputedStyle(document.documentElement);
+      pen.fillStyle = style.getPropertyValue("--ow-hot");
+      for (let i = 0; i < n; i++) {
+        pen.globalAlpha = heat(state.data, i) || 0;
+        pen.fillRect(i * wide / n, 0, Math.max(1, wide / n), high);
+      }
+      pen.globalAlpha = 1; pen.strokeStyle = style.getPropertyValue("--ow-accent"); pen.lineWidth = 2;
+      pen.strokeRect(state.start * wide / n + 1, 1, WINDOW * wide / n - 2, high - 2);
+      canvas.onclick = (event) => {
+        const at = Math.round((event.offsetX / wide) * n - WINDOW / 2);
+        state.start = Math.max(0, Math.min(n - WINDOW, at));
+        draw(canvas.closest(".ow-strip"), state.data, selected);
+      };
+    });
+  }
+
+  function describe(data, i) {
+    const lines = [JSON.stringify(data.tokens[i])];
+    lines.push(`position ${i}` + (data.ids ? `, token ${data.ids[i]}` : ""));
+    if (data.values && data.values[i] !== null && data.values[i] !== undefined) lines.push(`${data.label || "value"} ${ow.number(data.values[i])} ${data.unit || ""}`);
+    if (data.notes && data.notes[i]) lines.push(data.notes[i]);
+    return lines.join("\n");
+  }
+
+  const at = (event) => { const t = event.target.closest && event.target.closest(".ow-tok"); return t ? Number(t.dataset.i) : null; };
+
+  function listen(node) {
+    if (node.dataset.listening) return;
+    node.dataset.listening = "1";
+    node.addEventListener("click", (event) => { const i = at(event); if (i !== null) ow.select({ token: i }); });
+    node.addEventListener("mousemove", (event) => {
+      const i = at(event);
+      if (i === null) { ow.hideTip(); link(null); return; }
+      ow.showTip(event, describe(strips.get(node.id).data, i));
+      link(i);
+    });
+    node.addEventListener("mouseleave", () => { ow.hideTip(); link(null); });
+    node.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -1e9, End: 1e9 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const last = strips.get(node.id).data.tokens.length - 1;
+      ow.select({ token: Math.max(0, Math.min(last, (ow.selection.token || 0) + step)) });
+    });
+  }
+
+  // Hovering a position in one panel marks it in every strip.
+  function link(i) {
+    for (const token of document.querySelectorAll(".ow-tok.linked")) token.classList.remove("linked");
+    if (i !== null) for (const token of document.querySelectorAll(`.ow-tok[data-i="${Number(i)}"]`)) token.classList.add("linked");
+  }
+  ow.linkToken = link;
+
+  window.dash_clientside.openwork.strip = function (data, selection) {
+    const node = ow.target();
+    if (!node || !data) return window.dash_clientside.no_update;
+    const focused = node.contains(document.activeElement);
+    draw(node, data, selection ? selection.token : undefined);
+    if (focused) node.querySelector(".tokens").focus({ preventScroll: true });
+    return String(data.tokens.length);
+  };
+})();

@@ -1,0 +1,100 @@
+"""What the browser draws from data: the token strip, tables of rows, head thumbnails.
+
+Dash renders long lists of components slowly, and a token is hostile text. So each of these is an empty element, a store
+with plain data, and a client-side function in `assets/` that writes with `textContent` and listens once.
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from jaxtyping import Float
+
+
+def strip(name: str) -> html.Div:
+    """A token strip; fill the store `NAME-data` with `strip_data`."""
+    return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-strip", style={"minHeight": 30})])
+
+
+def rows(name: str, height: int | None = None) -> html.Div:
+    """A table; fill the store `NAME-data` with `{columns, rows, note}`."""
+    style = {"maxHeight": height} if height else {}
+    return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-rows-box", style=style)])
+
+
+def thumbs(name: str) -> html.Div:
+    """Head thumbnails; fill the store `NAME-data` with `thumbs_data`."""
+    return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-thumbs", style={"minHeight": 120})])
+
+
+def register_strip(app: Dash, name: str) -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "strip"), Output(name, "data-drawn"), Input(f"{name}-data", "data"), Input("selection", "data")
+    )
+
+
+def register_rows(app: Dash, name: str) -> None:
+    app.clientside_callback(ClientsideFunction("openwork", "rows"), Output(name, "data-drawn"), Input(f"{name}-data", "data"))
+
+
+def register_thumbs(app: Dash, name: str, metric: str) -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "heads"),
+        Output(name, "data-drawn"),
+        Input(f"{name}-data", "data"),
+        Input("selection", "data"),
+        Input(metric, "value"),
+        Input("scheme", "data"),
+    )
+
+
+def strip_data(
+    tokens: Sequence[str],
+    ids: Sequence[int] | None = None,
+    values: Float[np.ndarray, " pos"] | None = None,
+    *,
+    label: str = "",
+    unit: str = "",
+    special: Sequence[bool] | None = None,
+) -> dict[str, Any]:
+    """Data of a strip; `values` colour the tokens from 0 to their largest, NaN leaves a token uncoloured."""
+    found: dict[str, Any] = {"tokens": list(tokens), "ids": None if ids is None else [int(i) for i in ids], "label": label, "unit": unit}
+    if special is not None:
+        found["special"] = [bool(s) for s in special]
+    if values is None or not np.isfinite(values).any():
+        return {**found, "values": None}
+    top = float(np.nanmax(values[np.isfinite(values)]))
+    return {**found, "values": [round(float(v), 5) if np.isfinite(v) else None for v in values], "lo": 0.0, "hi": top or 1.0}
+
+
+def thumbs_data(patterns: Float[np.ndarray, "layer head q_pos k_pos"], metrics: dict[str, Any], names: dict[str, str], side: int = 40) -> dict[str, Any]:
+    """Patterns as bytes (square root, so that weak attention shows), block maxima when longer than `side`; metrics scaled to 0..1."""
+    small = shrink(patterns, side)
+    layers, heads, n, _ = small.shape
+    scaled = (np.sqrt(np.clip(small, 0, 1)) * 255).astype(np.uint8)
+    raw = {k: np.nan_to_num(np.asarray(v, dtype=float)).ravel() for k, v in metrics.items()}
+    return {
+        "data": base64.b64encode(scaled.tobytes()).decode(),
+        "layers": layers,
+        "heads": heads,
+        "side": n,
+        "names": {k: names.get(k, k) for k in raw},
+        "raw": {k: [round(float(x), 4) for x in v] for k, v in raw.items()},
+        "metrics": {k: [round(float(x), 3) for x in v / max(1.0, float(v.max(initial=0)))] for k, v in raw.items()},
+    }
+
+
+def shrink(patterns: Float[np.ndarray, "*many q_pos k_pos"], side: int) -> Float[np.ndarray, "*many q k"]:
+    """Maxima of square blocks, so that at most `side` rows and columns remain and no strong entry is lost."""
+    n = patterns.shape[-1]
+    block = -(-n // side)
+    if block == 1:
+        return patterns
+    pad = -(-n // block) * block - n
+    wide = np.pad(patterns, [(0, 0)] * (patterns.ndim - 2) + [(0, pad), (0, pad)])
+    m = wide.shape[-1] // block
+    return wide.reshape(*patterns.shape[:-2], m, block, m, block).max(axis=(-3, -1))
+
+

@@ -1,0 +1,101 @@
+"""Panels, icons, numbers and the designed states: empty, loading, error, partial."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+
+def icon(name: str, small: bool = False) -> html.Span:
+    """One of our own icons, in the colour of the text around it."""
+    return html.Span(className=f"ow-icon {name}{' small' if small else ''}", **{"aria-hidden": "true"})
+
+
+def title(text: Any, eyebrow: Any = None, lead: Any = None, actions: list[Any] | None = None, clamp: bool = False) -> html.Div:
+    """The head of a page."""
+    words = [
+        html.Div(eyebrow, className="ow-eyebrow") if eyebrow else None,
+        html.H1(text, className="ow-clamp" if clamp else "", dir="auto"),
+        html.P(lead, className="ow-lead") if lead else None,
+    ]
+    return html.Div([html.Div(words), html.Div(actions or [], className="ow-actions")], className="ow-title")
+
+
+def panel(heading: str, body: Any, *, note: Any = None, tools: Any = None, foot: Any = None, flush: bool = False, id: str | None = None) -> html.Section:
+    """A titled box; `tools` stand at the right of the title, `foot` below the body."""
+    head = html.Header([html.Div([html.H2(heading), html.P(note) if note else None]), html.Div(tools, className="ow-actions") if tools else None])
+    named = {"id": id} if id else {}
+    return html.Section([head, html.Div(body, className="body flush" if flush else "body"), foot], className="ow-panel", **named)
+
+
+def stat(label: str, value: Any, note: Any = None) -> html.Div:
+    """A number under its name, with the sentence that says what it means."""
+    inner = [html.Span(label, className="label"), html.Span(value, className="value"), html.Span(note, className="note") if note else None]
+    return html.Div(inner, className="ow-stat")
+
+
+def copyable(text: str) -> html.Span:
+    """A command with a button that copies it."""
+    return html.Span([html.Span(text), copy_button()], className="ow-command", **{"data-copy": text})
+
+
+def copy_button() -> html.Button:
+    """Copies the `data-copy` of the element around it, or the page's address where there is none."""
+    return html.Button(icon("copy", small=True), className="ow-copy", type="button", title="Copy", **{"aria-label": "Copy"})
+
+
+def empty(heading: str, sentence: Any, action: Any = None) -> html.Div:
+    """Nothing here yet: what is missing and the one thing that makes it."""
+    return html.Div([html.H3(heading), html.P(sentence), action], className="ow-state center")
+
+
+def error(message: str, fix: Any = None, heading: str = "This did not work") -> html.Div:
+    """A plain sentence with its cause and its fix, copyable."""
+    body = [html.H3(heading), html.P(message), html.P(fix) if fix else None, copyable(message) if len(message) < 90 else None]
+    return html.Div(body, className="ow-state error", role="alert")
+
+
+def loading(height: int = 180) -> html.Div:
+    """A shape of what is coming."""
+    return html.Div(className="ow-skeleton", style={"height": height}, **{"aria-label": "Loading", "aria-busy": "true"})
+
+
+def meter(share: float | None) -> html.Div:
+    """A progress bar; unknown size shows as a sliver."""
+    width = "4%" if share is None else f"{100 * share:.1f}%"
+    return html.Div(html.I(style={"width": width}), className="ow-bar", role="progressbar", **{"aria-valuenow": str(round(100 * (share or 0)))})
+
+
+def duration(seconds: float | None) -> str:
+    """`4 s`, `2 min 10 s`, `1 h 5 min`."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if whole or seconds == 0 else "< 1 s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def graph(id: str, height: int | str = 420, label: str = "") -> html.Div:
+    """A Plotly figure without the button that would upload it, and with PNG and SVG on its bar."""
+    config = {
+        "displaylogo": False,
+        "showSendToCloud": False,
+        "responsive": True,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+        "toImageButtonOptions": {"format": "svg", "filename": f"openwork-{id}"},
+    }
+    inner = dcc.Graph(id=id, config=config, style={"height": height, "width": "100%"}, className="ow-plot", figure=blank())
+    return html.Div(inner, role="img", **{"aria-label": label}) if label else html.Div(inner)
+
+
+def blank() -> dict[str, Any]:
+    """A figure with nothing in it, for the moment before the first."""
+    hidden = {"visible": False}
+    clear = "rgba(0,0,0,0)"
+    return {"data": [], "layout": {"xaxis": hidden, "yaxis": hidden, "paper_bgcolor": clear, "plot_bgcolor": clear}}
+
+
+def segmented(id: str, options: list[tuple[str, str]], value: str) -> dmc.SegmentedControl:
+    """A small choice among few."""
+    return dmc.SegmentedControl(id=id, data=[{"value": v, "label": text} for v, text in options], value=value, size="xs")

@@ -1,0 +1,60 @@
+"""The box in which a prompt is written, with its model and examples; opening it stores the prompt and goes to its page."""
+
+import dash_mantine_components as dmc
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
+
+from app import prompts
+from app.components.parts import icon
+from app.library import MODELS, models
+from probe.errors import BadInput, OpenworkError
+
+EXAMPLES = (
+    "The capital of France is",
+    "When Mary and John went to the store, John gave a drink to",
+    "The war lasted from the year 1732 to the year 17",
+    "def add(a, b):\n    return a +",
+)
+
+
+def prompt_box(name: str = "box", text: str = "") -> html.Div:
+    """Text, model, button, examples."""
+    words = dmc.Textarea(
+        id=f"{name}-text", value=text, placeholder="Write a prompt, for example: The capital of France is", autosize=True, minRows=2, maxRows=8, size="md", **{"aria-label": "Prompt"}
+    )
+    model = dmc.Select(id=f"{name}-model", data=models(), value=MODELS[0], w=190, allowDeselect=False, **{"aria-label": "Model"})
+    button = dmc.Button("Look inside", id=f"{name}-open", rightSection=icon("arrow", small=True))
+    examples = [html.Button(example, id={"type": f"{name}-example", "index": i}, type="button") for i, example in enumerate(EXAMPLES)]
+    row = html.Div([html.Div(examples, className="ow-examples"), html.Div([model, button], className="ow-actions")], className="ow-title", style={"marginTop": 12})
+    return html.Div([words, row])
+
+
+def register(app: Dash, name: str = "box") -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "example"),
+        Output(f"{name}-text", "value"),
+        Input({"type": f"{name}-example", "index": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Output(f"{name}-text", "error"),
+        Input(f"{name}-open", "n_clicks"),
+        State(f"{name}-text", "value"),
+        State(f"{name}-model", "value"),
+        prevent_initial_call=True,
+    )
+    def open_prompt(clicks: int | None, text: str | None, model: str):
+        if not clicks:
+            return no_update, no_update
+        try:
+            check_model_name(model)
+            return f"/p/{prompts.store(text or '', model).id}?m={model}", None
+        except OpenworkError as error:
+            return no_update, str(error)
+
+
+def check_model_name(model: str) -> None:
+    """Pages load models by names we offer, never by a path from an address."""
+    if model not in models():
+        raise BadInput(f"'{model[:60]}' is none of the models known here ({', '.join(models())}). Use the command line for other models.")

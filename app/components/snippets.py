@@ -1,0 +1,28 @@
+"""'In Python' and 'in the shell': the lines that remake what a panel shows, runnable as printed."""
+
+import shlex
+
+from dash import html
+
+from app.components.parts import copy_button, icon
+
+
+def snippets(python: str, shell: str) -> html.Details:
+    """A collapsed foot of a panel with both."""
+    return html.Details([html.Summary([icon("code", small=True), "in Python, in the shell"]), *_one("Python", python), *_one("Shell", shell)], className="ow-code")
+
+
+def _one(label: str, code: str) -> list[html.H4 | html.Pre]:
+    head = html.H4([label, html.Span(copy_button(), **{"data-copy": code})])
+    return [head, html.Pre(code)]
+
+
+def python_for(call: str, module: str, model: str, prompt: str, show: str) -> str:
+    """A complete Python example around one function that takes a model and a prompt."""
+    name = call.split("(")[0]
+    return f'from probe import load_model\nfrom {module} import {name}\n\nmodel = load_model("{model}")\nrecord = {call.format(prompt=repr(prompt))}\n{show}'
+
+
+def shell_for(command: str, model: str, prompt: str) -> str:
+    """`openwork COMMAND --prompt ... --model ...`."""
+    return f"openwork {command} --prompt {shlex.quote(prompt)} --model {shlex.quote(model)}"

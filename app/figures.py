@@ -1,0 +1,90 @@
+"""The dashboard's clothes for figures: a template for light and one for dark, type, margins, sizes.
+
+The figures themselves are made in `probe.figures` and `circuits.figures`. Only scatter, bar and heatmap traces may be used: the
+plotly bundle shipped in `assets/` draws no WebGL.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.components.drawn import shrink
+from probe.figures import plain
+from probe.figures import lens_figure as plain_lens
+from probe.figures import pattern_figure as plain_pattern
+
+if TYPE_CHECKING:
+    from probe.heads import HeadPatterns
+    from probe.lens import LensResult
+
+_INK = {"light": ("#3f4856", "#e9e6df", "#cfcbc1", "#ffffff"), "dark": ("#b4bcc8", "#262c35", "#3d4552", "#191d24")}
+_MONO = {"family": "JetBrains Mono, monospace", "size": 11}
+_MAX_SIDE = 512
+
+
+def _template(scheme: str) -> dict[str, Any]:
+    ink, grid, line, paper = _INK[scheme]
+    axis = {"gridcolor": grid, "linecolor": line, "zeroline": False, "tickcolor": line, "ticks": "", "title": {"standoff": 8, "font": {"size": 12}}}
+    return {
+        "layout": {
+            "font": {"family": "Inter, system-ui, sans-serif", "size": 12, "color": ink},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": ["#0a6ebd", "#e69f00", "#1c9a7a", "#b36ba0", "#56b4e9", "#c8561b"],
+            "xaxis": axis,
+            "yaxis": axis,
+            "hoverlabel": {"bgcolor": "#10151d", "bordercolor": "#333b47", "align": "left", "font": {"family": "Inter, sans-serif", "size": 12, "color": "#f2f4f7"}},
+            "margin": {"l": 60, "r": 16, "t": 12, "b": 48},
+            "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 10}},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink, "activecolor": paper if scheme == "dark" else "#2f5d8c"},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        }
+    }
+
+
+TEMPLATES = {scheme: _template(scheme) for scheme in _INK}
+
+
+def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
+    """Give a figure the template of a colour scheme, and take its own type and height away; the page sets the height."""
+    figure.layout.font = {}
+    figure.layout.height = None
+    figure.update_layout(template=TEMPLATES.get(scheme, TEMPLATES["light"]), **layout)
+    return figure
+
+
+def lens_figure(lens: "LensResult", colour: str = "probability", scheme: str = "light") -> go.Figure:
+    """The logit lens, dressed; tilted token names where they would not fit beside each other."""
+    figure = plain_lens(lens, colour)
+    many, slanted = len(lens.tokens) > 64, len(lens.tokens) > 8
+    figure.update_traces(xgap=0 if many else 1, ygap=0 if many else 1, textfont={**_MONO, "size": 10.5}, colorbar={"thickness": 10, "outlinewidth": 0})
+    figure.update_xaxes(tickangle=-40 if slanted else 0, tickfont=_MONO, showgrid=False, title=None)
+    figure.update_yaxes(showgrid=False)
+    return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
+
+
+def lens_height(layers: int, positions: int) -> int:
+    """Pixels: rows high enough for their words where there are words."""
+    return int(np.clip(layers * (19 if layers * positions <= 26 * 64 else 13) + 90, 260, 900))
+
+
+def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:
+    """One head's pattern, dressed; of long prompts the maxima of blocks, at most 512 each way."""
+    block = -(-len(heads.tokens) // _MAX_SIDE)
+    if block > 1:
+        heads = replace(heads, patterns=shrink(heads.patterns[layer : layer + 1, head : head + 1], _MAX_SIDE), tokens=heads.tokens[::block])
+        figure = plain_pattern(heads, 0, 0)
+    else:
+        figure = plain_pattern(heads, layer, head)
+    n = len(heads.tokens)
+    pattern = np.round(np.asarray(figure.data[0].z, dtype=float), 4)
+    figure.update_traces(z=np.where(np.tri(n, dtype=bool), pattern, np.nan), hoverongaps=False, colorbar={"thickness": 10, "outlinewidth": 0})
+    if n <= 80:
+        names = [plain(t, 24) for t in heads.tokens]
+        words = [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in range(n)] for q in range(n)]
+        figure.update_traces(customdata=words, hovertemplate="%{customdata}: %{z:.3f}<extra></extra>")
+    figure.update_xaxes(tickangle=-40 if n > 6 else 0, tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain")
+    figure.update_yaxes(tickfont=_MONO, showgrid=False, title="query: attends", scaleanchor="x", constrain="domain")
+    return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84})

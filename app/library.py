@@ -1,0 +1,49 @@
+"""What is stored under `home()`, sorted for the pages. Artifacts are reached by registered kind and name, never by path."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from probe.artifact import KINDS, Manifest, home, read_manifest
+from probe.errors import BadInput, OpenworkError
+
+MODELS = ("smollm2-135m", "toy")
+"""Models the dashboard offers; equal to `probe.models.ALIASES`, repeated here because that module imports torch."""
+
+
+@dataclass
+class Library:
+    """Readable artifacts by kind, newest first, and the names and reasons of those that could not be read."""
+
+    kinds: dict[str, list[tuple[Path, Manifest]]] = field(default_factory=lambda: {k: [] for k in KINDS})
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        return not any(self.kinds.values()) and not self.damaged
+
+
+def library() -> Library:
+    """Read every manifest under `home()`."""
+    found = Library()
+    for kind, folder in KINDS.items():
+        for path in sorted((home() / folder).glob("[!.]*/")):
+            try:
+                found.kinds[kind].append((path, read_manifest(path, kind)))
+            except OpenworkError as error:
+                found.damaged.append((f"{folder}/{path.name}", str(error)))
+        found.kinds[kind].sort(key=lambda pair: pair[1].created, reverse=True)
+    return found
+
+
+def registered(kind: str, name: str) -> Path:
+    """The folder of the artifact of this kind and name, chosen from those that exist; BadInput when there is none."""
+    for path in (home() / KINDS[kind]).glob("[!.]*/"):
+        if path.name == name and not path.is_symlink():
+            return path
+    raise BadInput(f"No {kind} named '{name}' is stored here. It may have been removed, or made under another OPENWORK_HOME.")
+
+
+def models() -> list[str]:
+    """Names to offer in a model menu: the built-in ones and those that stored artifacts were made from."""
+    used = [m.model.name for pairs in library().kinds.values() for _, m in pairs if m.model]
+    return list(dict.fromkeys([*MODELS, *used]))

@@ -1,0 +1,94 @@
+"""`openwork serve`: build the dashboard and answer on loopback. Starts without torch; the first model work imports it."""
+
+import logging
+import os
+import socket
+import webbrowser
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+from app.safety import guard, is_loopback, require_token
+from probe.errors import BadInput, Unavailable
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def create_app(token: str | None = None) -> Any:
+    """The Dash application, with its checks installed."""
+    from dash import Dash
+
+    from app import export, shell
+    from app.pages import PAGES
+
+    app = Dash(
+        "openwork",
+        title="Openwork",
+        update_title="",
+        assets_folder=str(ASSETS),
+        assets_ignore=r"early-.*",
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        index_string=shell.INDEX,
+        on_error=shell.explain,
+        add_log_handler=False,
+    )
+    app.enable_dev_tools(debug=False)
+    app.layout = shell.layout
+    shell.register(app, PAGES)
+    export.register(app.server)
+    guard(app.server, list(app.csp_hashes()), token)
+    errors(app.server)
+    return app
+
+
+def errors(server: Any) -> None:
+    """Plain sentences for requests that fail outside of a page; never a stack trace."""
+
+    @server.errorhandler(500)
+    def broken(_: Exception):
+        return "Something went wrong inside Openwork. The terminal it runs in shows the details.", 500, {"Content-Type": "text/plain"}
+
+    @server.errorhandler(413)
+    def large(_: Exception):
+        return "This request is larger than the dashboard accepts.", 413, {"Content-Type": "text/plain"}
+
+
+def serve(host: str = "127.0.0.1", port: int = 8050, open_browser: bool = True, token: str | None = None, path: str = "/") -> None:
+    """Serve until interrupted. `token` is demanded for any other address than loopback. Raises Unavailable if the port is taken."""
+    token = token or os.environ.get("OPENWORK_TOKEN")
+    require_token(host, token)
+    token = None if is_loopback(host) else token
+    server = make_server(host, port, token)
+    address = f"http://{'127.0.0.1' if is_loopback(host) else host}:{server.server_port}{path}"
+    print(f"Openwork is at {address}" + ("?token=... (the token it was started with)" if token else "") + "  (Ctrl+C stops it)", flush=True)
+    if open_browser:
+        Timer(0.5, lambda: webbrowser.open(address)).start()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print("Stopped.")
+    finally:
+        server.server_close()
+
+
+def make_server(host: str = "127.0.0.1", port: int = 8050, token: str | None = None) -> Any:
+    """A threaded WSGI server, bound but not yet serving. Never reads $HOST. Port 0 takes any free one."""
+    from werkzeug.serving import make_server as bind
+
+    if not 0 <= port < 65536:
+        raise BadInput(f"{port} is no port; choose one between 1024 and 65535.")
+    refuse_taken(host, port)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    return bind(host, port, create_app(token).server, threaded=True)
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Raise Unavailable when something already listens there (the server library would end the process instead)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            raise Unavailable(f"Port {port} on {host} cannot be used ({error.strerror}). Try `openwork serve --port {port + 1}`.") from error

@@ -1,0 +1,95 @@
+"""Home: write a prompt, or open what is stored."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dash import Dash, dcc, html
+
+from app import prompts
+from app.components import promptbox
+from app.components.parts import copyable, empty, error, panel, title
+from app.library import Library, library
+from app.shell import Page
+from probe.artifact import Manifest, home
+
+_NAMES = {"graph": "Circuits", "dictionary": "Dictionaries", "cache": "Activation caches", "result": "Results"}
+_NOTES = {
+    "graph": "Attribution graphs, each of one prompt",
+    "dictionary": "Sparse autoencoders and transcoders",
+    "cache": "Activations on disk, ready for training",
+    "result": "Evaluations and reports",
+}
+
+
+def layout(query: dict[str, str]) -> list[Any]:
+    """The prompt box, recent prompts, and one panel for each kind of artifact that exists."""
+    stored = library()
+    lead = "Write a prompt and look at what the model does with it: layer by layer, head by head, unit by unit, and as a circuit."
+    top = [title("See the movement", lead=lead), html.Section(html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16}), className="ow-panel")]
+    return [*top, _recent(), *(_damaged(stored)), *(_shelves(stored) if not stored.empty else [_first()])]
+
+
+def _recent() -> html.Div | None:
+    found = prompts.recent(6)
+    if not found:
+        return None
+    cards = [
+        dcc.Link([html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(p.model, className="meta")], href=f"/p/{p.id}?m={quote(p.model)}", className="ow-card") for p in found
+    ]
+    return panel("Recent prompts", html.Div(cards, className="ow-cards"), tools=dcc.Link("All", href="/p"))
+
+
+def _first() -> html.Div:
+    sentence = (
+        "One command makes a first set: it reads a prompt, harvests activations at an early layer of a small model, trains a transcoder on them, "
+        "judges it, and traces a circuit through it. It takes some minutes, shows its progress, and goes on where it stopped when interrupted."
+    )
+    return empty("No artifacts yet", sentence, copyable("openwork demo"))
+
+
+def _damaged(stored: Library) -> list[Any]:
+    if not stored.damaged:
+        return []
+    names = "; ".join(f"{name}: {reason}" for name, reason in stored.damaged[:5])
+    return [error(names, heading=f"{len(stored.damaged)} stored artifact{'s' if len(stored.damaged) > 1 else ''} cannot be read", fix="`openwork doctor` names them all and says how to mend them.")]
+
+
+def _shelves(stored: Library) -> list[html.Section]:
+    shelves = []
+    for kind, found in stored.kinds.items():
+        if found:
+            cards = [card(kind, folder, manifest) for folder, manifest in found[:12]]
+            more = f" The newest 12 of {len(found)}." if len(found) > 12 else ""
+            shelves.append((kind != "graph", panel(_NAMES[kind], html.Div(cards, className="ow-cards"), note=_NOTES[kind] + "." + more)))
+    return [shelf for _, shelf in sorted(shelves, key=lambda pair: pair[0])]
+
+
+def card(kind: str, folder: Path, manifest: Manifest) -> Any:
+    """An artifact in a few words; a graph's card opens it."""
+    words = [html.Div(_headline(kind, manifest), className="name ow-clamp", dir="auto"), html.Div(" · ".join(x for x in _details(kind, manifest) if x), className="meta")]
+    if kind == "graph":
+        return dcc.Link(words, href=f"/circuits/{quote(folder.name)}", className="ow-card")
+    return html.Div(words, className="ow-card", title=str(folder.relative_to(home())))
+
+
+def _headline(kind: str, manifest: Manifest) -> str:
+    return str(manifest.facts.get("prompt") or manifest.name) if kind == "graph" else manifest.name
+
+
+def _details(kind: str, manifest: Manifest) -> list[str]:
+    facts, model = manifest.facts, manifest.model.name if manifest.model else ""
+    sites = ", ".join(manifest.sites)
+    if kind == "graph":
+        used = "dictionaries" if facts.get("dictionaries") else "neurons"
+        return [model, f"{facts.get('n_nodes', 0):,} nodes" if facts.get("n_nodes") else "", used, manifest.created[:10]]
+    numbers = [f"{name} {facts[key]:,.3g}" for key, name in (("fvu", "FVU"), ("l0", "L0"), ("dead_share", "dead")) if isinstance(facts.get(key), int | float)]
+    tokens = f"{facts['n_tokens']:,} tokens" if isinstance(facts.get("n_tokens"), int) else ""
+    return [model, sites, *numbers, tokens, manifest.created[:10]]
+
+
+def register(app: Dash) -> None:
+    promptbox.register(app)
+
+
+PAGE = Page(r"/", "Home", layout, register)

@@ -1,0 +1,86 @@
+"""Who may talk to the dashboard, and what its pages may do.
+
+The server listens on loopback. A web page elsewhere could still make the browser call it (DNS rebinding, forged posts), so
+the Host header must name loopback, a post must come from our own origin, bodies are small, and the pages run under a
+Content-Security-Policy that allows no inline script, no `eval` and no request to another machine. Another interface
+than loopback is served only with a token, which arrives once in the address and then lives in a cookie.
+"""
+
+import hmac
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, redirect, request
+
+from probe.errors import BadInput
+
+LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+MAX_BODY = 2_000_000  # bytes; no callback of ours posts more than some kilobytes
+COOKIE = "openwork_token"
+
+
+def is_loopback(host: str) -> bool:
+    """Does this address or name stay on this machine?"""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def require_token(host: str, token: str | None) -> None:
+    """Raise BadInput for an address others can reach without a token of at least 16 characters."""
+    if not is_loopback(host) and len(token or "") < 16:
+        raise BadInput(
+            f"Serving on {host} lets other machines in, so it needs a token of at least 16 characters (--token, or OPENWORK_TOKEN). "
+            "Safer: keep 127.0.0.1 and forward the port, `ssh -L 8050:127.0.0.1:8050 THIS_MACHINE`."
+        )
+
+
+def policy(script_hashes: list[str]) -> str:
+    """The Content-Security-Policy of every page; Mantine and Plotly write style elements, hence 'unsafe-inline' there."""
+    scripts = " ".join(["'self'", *(f"'{h.strip(chr(39))}'" for h in script_hashes)])
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    )
+
+
+def same_origin() -> bool:
+    """Was this request made by one of our own pages (or by a program that is no browser)?"""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or (urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc == request.host)
+
+
+def guard(server: Flask, script_hashes: list[str], token: str | None = None) -> None:
+    """Install every check and header on the Flask server."""
+    server.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    server.config["TRUSTED_HOSTS"] = None if token else LOOPBACK
+    rules = policy(script_hashes)
+
+    @server.before_request
+    def check():
+        if request.method not in ("GET", "HEAD", "OPTIONS") and not same_origin():
+            abort(Response("This request did not come from the dashboard.", 403, mimetype="text/plain"))
+        return check_token(token) if token else None
+
+    @server.after_request
+    def headers(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = rules
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        return response
+
+
+def check_token(token: str):
+    """None when the visitor has shown the token; a redirect that sets the cookie when it is in the address; else 401."""
+    if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), token.encode()):
+        return None
+    if hmac.compare_digest(request.args.get("token", "").encode(), token.encode()):
+        answer = redirect(request.path)
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="Strict", max_age=30 * 86400)
+        return answer
+    return Response("Openwork needs the token it was started with: add ?token=... to the address once.", 401, mimetype="text/plain")

@@ -1,0 +1,193 @@
+"""The frame around every page: header, navigation, colour scheme, routing by path, and the status of models and jobs."""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update, set_props
+
+from app import analyses, jobs
+from app.components.parts import error, icon, loading, title
+from app.figures import TEMPLATES
+from probe.errors import OpenworkError
+
+log = logging.getLogger("openwork.app")
+_BUSY, _IDLE = 600, 4000  # milliseconds between questions about jobs
+
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" type="image/svg+xml" href="/assets/favicon.svg">
+<script src="/assets/early-scheme.js"></script>
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>"""
+
+THEME = {
+    "primaryColor": "steel",
+    "primaryShade": {"light": 7, "dark": 5},
+    "fontFamily": "var(--ow-sans)",
+    "fontFamilyMonospace": "var(--ow-mono)",
+    "defaultRadius": "md",
+    "colors": {
+        "steel": ["#eef4fa", "#dce7f2", "#b5cde4", "#8ab1d6", "#669aca", "#4f8bc3", "#4383c0", "#2f5d8c", "#28517b", "#1d456c"],
+        "dark": ["#c9ced6", "#a3abb8", "#757e8c", "#4b5462", "#3d4552", "#2a303a", "#191d24", "#14181e", "#12151a", "#0d1014"],
+    },
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A kind of page: the paths it answers, its name in the browser's tab, its layout and its callbacks."""
+
+    pattern: str
+    name: str
+    layout: Callable[..., Any]
+    register: Callable[[Dash], None] = lambda app: None
+
+
+def layout() -> dmc.MantineProvider:
+    """The shell with an empty page in it."""
+    stores = [
+        dcc.Location(id="url", refresh="callback-nav"),
+        dcc.Store(id="scheme", data="light"),
+        dcc.Store(id="templates", data=TEMPLATES),
+        dcc.Store(id="jobs", data=None),
+        dcc.Store(id="page-title"),
+        dcc.Store(id="sink"),
+        dcc.Interval(id="poll", interval=_BUSY),
+        dmc.NotificationContainer(id="notices", position="bottom-right"),
+    ]
+    frame = dmc.AppShell(
+        [
+            dmc.AppShellHeader(_header()),
+            dmc.AppShellNavbar(_navigation()),
+            dmc.AppShellMain(html.Main(html.Div([loading(60), loading(240)], className="ow-page"), id="page")),
+        ],
+        header={"height": 54},
+        navbar={"width": 196, "breakpoint": "sm", "collapsed": {"mobile": True}},
+        padding=0,
+        id="frame",
+    )
+    return dmc.MantineProvider([*stores, frame], theme=THEME, defaultColorScheme="auto")
+
+
+def _header() -> html.Div:
+    brand = dcc.Link([html.Img(src="/assets/favicon.svg", alt=""), html.Span("Openwork")], href="/", className="ow-brand")
+    menu = dmc.Burger(id="menu", size="sm", hiddenFrom="sm", opened=False, **{"aria-label": "Navigation"})
+    toggle = dmc.ColorSchemeToggle(
+        id="toggle", lightIcon=icon("sun"), darkIcon=icon("moon"), variant="subtle", color="gray", size="lg", **{"aria-label": "Light or dark"}
+    )
+    status = html.Div([html.Div(id="model-chip", className="ow-hide-small"), html.Div(id="job-chip"), toggle])
+    return html.Div([html.Div([menu, brand]), status], className="ow-head")
+
+
+def _navigation() -> html.Div:
+    places = [("Home", "/", "home", "exact"), ("Prompts", "/p", "prompt", "partial"), ("Circuits", "/circuits", "circuit", "partial"), ("Jobs", "/jobs", "jobs", "partial")]
+    links = [dmc.NavLink(label=name, href=href, leftSection=icon(symbol), active=active) for name, href, symbol, active in places]
+    return html.Div([*links, html.Div("Runs on this machine; nothing is sent anywhere.", className="ow-nav-foot")], className="ow-nav")
+
+
+def not_found(path: str) -> html.Div:
+    """What an address without a page shows."""
+    back = dcc.Link("Go home", href="/")
+    return html.Div([title("There is no such page"), html.Div([html.H3("404"), html.P(f"Nothing lives at {path}."), back], className="ow-state center")], className="ow-page")
+
+
+def route(pages: list[Page], path: str, search: str) -> tuple[Any, str]:
+    """The layout and the title of the page at this address; errors become a page that explains them."""
+    query = dict(parse_qsl((search or "").lstrip("?")))
+    for page in pages:
+        if found := re.fullmatch(page.pattern, path.rstrip("/") or "/"):
+            try:
+                return html.Div(page.layout(**found.groupdict(), query=query), className="ow-page"), page.name
+            except OpenworkError as problem:
+                return html.Div([title(page.name), error(str(problem))], className="ow-page"), page.name
+    return not_found(path), "Not found"
+
+
+def explain(problem: Exception) -> None:
+    """Show a failed callback as a notice; its traceback goes to the terminal, never to the page."""
+    if isinstance(problem, OpenworkError):
+        message = str(problem)
+    else:
+        log.error("a callback failed", exc_info=problem)
+        message = "Something went wrong inside Openwork. The terminal it runs in shows the details."
+    set_props("notices", {"sendNotifications": [{"action": "show", "title": "This did not work", "message": message, "color": "orange", "autoClose": 9000}]})
+
+
+def register(app: Dash, pages: list[Page]) -> None:
+    """Routing, the colour scheme, the address bar, and the status in the header."""
+
+    @app.callback(
+        Output("page", "children"), Output("page-title", "data"), Output("frame", "navbar"), Output("menu", "opened"), Input("url", "pathname"), State("url", "search"), State("frame", "navbar")
+    )
+    def show(path: str, search: str, navbar: dict[str, Any]):
+        content, name = route(pages, path or "/", search or "")
+        return content, name, {**navbar, "collapsed": {"mobile": True}}, False
+
+    @app.callback(Output("frame", "navbar", allow_duplicate=True), Input("menu", "opened"), State("frame", "navbar"), prevent_initial_call=True)
+    def fold(opened: bool, navbar: dict[str, Any]):
+        return {**navbar, "collapsed": {"mobile": not opened}}
+
+    app.clientside_callback(ClientsideFunction("openwork", "title"), Output("page-title", "modified_timestamp"), Input("page-title", "data"))
+    app.clientside_callback(ClientsideFunction("openwork", "remember"), Output("sink", "data"), Input("selection", "data"))
+    app.clientside_callback(
+        ClientsideFunction("openwork", "scheme"), Output("scheme", "data"), Input("toggle", "computedColorScheme"), State("templates", "data")
+    )
+
+    @app.callback(
+        Output("jobs", "data"),
+        Output("model-chip", "children"),
+        Output("job-chip", "children"),
+        Output("poll", "interval"),
+        Input("poll", "n_intervals"),
+        State("jobs", "data"),
+    )
+    def status(_: int, before: dict[str, Any] | None):
+        now = job_status()
+        if now == before:
+            return no_update, no_update, no_update, no_update
+        return now, model_chip(now), job_chip(now), _BUSY if now["active"] else _IDLE
+
+    for page in pages:
+        page.register(app)
+
+
+def job_status() -> dict[str, Any]:
+    """What every page needs to know of the jobs: those active, and a mark that changes when one ends."""
+    table = jobs.table()
+    every = table.all()
+    active = [
+        {"id": j.id, "key": j.key, "title": j.title, "state": j.state, "stage": j.stage, "share": j.share, "eta": j.eta and round(j.eta)}
+        for j in every
+        if j.active
+    ]
+    ended = [f"{j.id}:{j.state}" for j in every if not j.active]
+    return {"active": active, "ended": len(ended), "last": max(ended, default=""), "models": analyses.loaded()}
+
+
+def model_chip(now: dict[str, Any]) -> html.Span:
+    names = now["models"]
+    words = [html.B(names[-1]), " in memory"] if names else ["no model in memory"]
+    return html.Span([html.Span(className="ow-dot on" if names else "ow-dot"), html.Span(words)], className="ow-chip", title="A model is loaded when a page first needs it")
+
+
+def job_chip(now: dict[str, Any]) -> dcc.Link | None:
+    active = now["active"]
+    if not active:
+        return None
+    running = next((j for j in active if j["state"] == "running"), active[0])
+    part = f" {100 * running['share']:.0f} %" if running["share"] else ""
+    more = f" and {len(active) - 1} more" if len(active) > 1 else ""
+    return dcc.Link([html.Span(className="ow-dot busy"), html.Span([html.B(running["title"]), part, more])], href="/jobs", className="ow-chip")
