@@ -109,7 +109,7 @@ def provenance(rows: list[dict], file: Path) -> str:
 | | |
 | --- | --- |
 | source | npm package `{PACKAGE}`, version {VERSION} (`data/*.json`) |
-| licence | the addresses are works of the United States Government and have no copyright there; the package gives its contents under CC0 1.0 and the collection under PDDL 1.0 |
+| licence | public domain in the United States (works of its government); the package: contents CC0 1.0, collection PDDL 1.0 |
 | documents | {len(rows)} ({rows[0]["id"]} to {rows[-1]["id"]}) |
 | words | {words:,} |
 | characters | {characters:,} |

@@ -1,0 +1,107 @@
+"""What a token stands for, byte for byte, and how it is shown.
+
+A token is a run of bytes, not of characters: byte-level vocabularies cut an emoji or an umlaut in two. `decode` on a
+single id then gives a replacement character, which is wrong and hides which bytes they were. Here each vocabulary is
+undone exactly: GPT-2's table of printable stand-ins for bytes, SentencePiece's `▁` and `<0x0A>`, and special tokens
+as they are written. Bytes that are no text by themselves are shown in hex: `⟨e2 80⟩`.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+def tokenizer_of(model: "TransformerBridge") -> Any:
+    """The model's tokenizer; BadInput if it has none."""
+    if getattr(model, "tokenizer", None) is None:
+        raise BadInput("This model has no tokenizer, so text means nothing to it; give token ids.")
+    return model.tokenizer
+
+
+@cache
+def stand_ins() -> dict[str, int]:
+    """GPT-2's printable character for each byte: itself where it is printable, else U+0100 and up, in order."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [b for b in range(256) if b not in printable]
+    return {**{chr(b): b for b in printable}, **{chr(256 + i): b for i, b in enumerate(others)}}
+
+
+def alphabet(tokenizer: Any) -> str:
+    """How a vocabulary writes bytes: "bytes" (GPT-2's), "metaspace" (SentencePiece's `▁`) or "plain"."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:  # tokenizers written in Python
+        return (
+            "bytes"
+            if hasattr(tokenizer, "byte_decoder")
+            else "metaspace"
+            if hasattr(tokenizer, "sp_model")
+            else "plain"
+        )
+    parts = json.dumps(
+        [json.loads(p.__getstate__()) for p in (backend.decoder, backend.pre_tokenizer) if p is not None]
+    )
+    if '"ByteLevel"' in parts:
+        return "bytes"
+    return "metaspace" if '"Metaspace"' in parts or '"ByteFallback"' in parts or "\\u2581" in parts else "plain"
+
+
+def token_bytes(model: "TransformerBridge", ids: Iterable[int]) -> list[bytes]:
+    """The bytes each token adds to a text. Joined, they are the encoded text (SentencePiece may add a first space)."""
+    tokenizer = tokenizer_of(model)
+    kind, added = alphabet(tokenizer), {i: t.content for i, t in tokenizer.added_tokens_decoder.items()}
+    wanted = [int(i) for i in ids]
+    table = {i: added[i].encode() if i in added else _bytes(_piece(tokenizer, i), kind) for i in set(wanted)}
+    return [table[i] for i in wanted]
+
+
+def _piece(tokenizer: Any, token: int) -> str:
+    """A token as the vocabulary spells it; ids that pad the vocabulary have no spelling."""
+    spelled = tokenizer.convert_ids_to_tokens(token) if 0 <= token < len(tokenizer) else None
+    return spelled if spelled is not None else f"⟨id {token}⟩"
+
+
+def _bytes(piece: str, kind: str) -> bytes:
+    if kind == "bytes" and all(c in stand_ins() for c in piece):
+        return bytes(stand_ins()[c] for c in piece)
+    if kind == "metaspace":
+        match = _BYTE.fullmatch(piece)
+        return bytes([int(match[1], 16)]) if match else piece.replace("▁", " ").encode()
+    return piece.encode()
+
+
+def as_text(raw: bytes) -> str:
+    """UTF-8 where it is UTF-8, hex where it is not: b" \\xf0\\x9f" is " ⟨f0 9f⟩"."""
+    text, rest = "", raw
+    while rest:
+        try:
+            return text + rest.decode()
+        except UnicodeDecodeError as error:
+            broken = error.end
+            while broken < len(rest) and not _starts(rest[broken:]):
+                broken += 1
+            text += rest[: error.start].decode() + "⟨" + rest[error.start : broken].hex(" ") + "⟩"
+            rest = rest[broken:]
+    return text
+
+
+def _starts(raw: bytes) -> bool:
+    """Whether a whole character stands at the front."""
+    try:
+        raw[:4].decode()
+    except UnicodeDecodeError as error:
+        return error.start > 0
+    return True
+
+
+def display_tokens(model: "TransformerBridge", ids: Iterable[int]) -> list[str]:
+    """Each token's own text, exactly; bytes that are no text alone in hex. Use it wherever a token is shown."""
+    return [as_text(raw) for raw in token_bytes(model, ids)]
