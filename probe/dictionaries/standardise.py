@@ -74,8 +74,8 @@ class Standardiser:
         d.b_enc.copy_(self.scale_out * d.b_enc - mean_in @ d.W_enc)
         d.b_dec.copy_(self.scale_out * d.b_dec + self.mean_out.to(d.b_dec))
         if d.W_skip is not None:
-            d.W_skip *= ratio
-            d.b_dec -= d.W_skip @ mean_in
+            d.W_skip.mul_(ratio)
+            d.b_dec -= mean_in @ d.W_skip.T
 
     def _unfold_weights(self, d: Dictionary) -> None:
         ratio = self.scale_in / self.scale_out
@@ -83,8 +83,8 @@ class Standardiser:
         d.b_enc.copy_((d.b_enc + mean_in @ d.W_enc) / self.scale_out)
         d.W_enc *= ratio
         if d.W_skip is not None:
-            d.b_dec += d.W_skip @ mean_in
-            d.W_skip *= ratio
+            d.b_dec += mean_in @ d.W_skip.T
+            d.W_skip.mul_(ratio)
         d.b_dec.copy_((d.b_dec - self.mean_out.to(d.b_dec)) / self.scale_out)
 
 

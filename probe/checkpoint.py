@@ -1,0 +1,83 @@
+"""A training run on disk while it lasts: one file that holds all of it, replaced whole, and a log of one JSON line per entry.
+
+While training lasts its folder is `<name>.partial`. The checkpoint is one safetensors file whose header carries the JSON
+state, so one rename replaces weights, optimizer and position together, and a process killed at any moment leaves the last one
+whole.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from probe.errors import Unavailable
+
+CHECKPOINT = "checkpoint.safetensors"
+METRICS = "metrics.jsonl"
+
+
+def partial(folder: Path) -> Path:
+    """Where a training run is while it is unfinished."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def write_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Replace the folder's checkpoint. Raises Unavailable (and keeps the old one) if the disk refuses."""
+    beside = folder / f".{CHECKPOINT}"
+    try:
+        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, beside, {"state": json.dumps(state)})
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, folder / CHECKPOINT)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise Unavailable(
+            f"The checkpoint in {folder} could not be written ({error}); the one before is kept."
+        ) from error
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The last checkpoint's tensors and state, or None if there is none yet. Raises Unavailable for a damaged one."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            state = json.loads((file.metadata() or {})["state"])
+            return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise Unavailable(f"{path} is damaged ({error}); delete {folder} and train again from the start.") from error
+
+
+class MetricsLog:
+    """Appends one JSON object a line and flushes it, so the file is valid up to its last newline at any moment."""
+
+    def __init__(self, path: Path, keep_until: int = -1):
+        """Open for appending; lines of steps after `keep_until` (made by a run that was cut off) are dropped."""
+        kept = [line for line in read_metrics(path) if line["step"] <= keep_until]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf8")
+        self._file: IO[str] = path.open("a", encoding="utf8")
+
+    def write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a metrics file, also while it is being written; nothing if there is none. A folder means its metrics."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / METRICS
+    elif not path.exists() and (partial(path) / METRICS).exists():
+        path = partial(path) / METRICS
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]

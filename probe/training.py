@@ -1,0 +1,177 @@
+"""One training run's state, and what one step does to it.
+
+The loss is the mean squared error on standardised activations (see `dictionaries.standardise`), so it and the learning rate
+mean the same at every site: a loss of 1 is predicting the mean. Everything a run is made of goes through `save` and `restore`.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.checkpoint import write_checkpoint
+from probe.dictionaries import Code, Dictionary, Standardiser
+from probe.dictionaries.store import shape_of
+from probe.errors import BadInput, OpenworkError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Equal configs, data and threads give equal weights."""
+
+    lr: float = 4e-3
+    "Peak learning rate of Adam, on standardised activations."
+    batch: int = 1024
+    "Tokens a step. Larger is faster per token, smaller learns more per token."
+    epochs: int = 3
+    "Passes over the training tokens."
+    warmup: float = 0.05
+    "Share of the training during which the learning rate rises from 0."
+    decay: float = 0.7
+    "Share of the training, at its end, during which the learning rate falls linearly to 0."
+    clip: float = 1.0
+    "Largest norm of the gradient of all weights together."
+    seed: int = 0
+    "Order of the tokens, and the tokens latents start at."
+    start: bool = True
+    "Start latents at tokens of the data and the linear path at the ridge map; else keep the weights as they are."
+    dead_tokens: int = 50_000
+    "A latent counts as dead after this many tokens without firing."
+    log_every: int = 10
+    "Steps between two lines of metrics."
+    checkpoint_every: int = 200
+    "Steps between two checkpoints."
+
+    def __post_init__(self) -> None:
+        positive = ("lr", "batch", "epochs", "clip", "dead_tokens", "log_every", "checkpoint_every")
+        wrong = [name for name in positive if not getattr(self, name) > 0]
+        if wrong:
+            raise BadInput(f"{', '.join(wrong)} must be greater than 0.")
+        if not (0 <= self.warmup <= 1 and 0 <= self.decay <= 1):
+            raise BadInput(
+                f"warmup ({self.warmup}) and decay ({self.decay}) are shares of the training, between 0 and 1."
+            )
+
+
+def learning_rate(config: TrainConfig, share: float) -> float:
+    """Warm-up, plateau, linear decay; `share` of the training that is done, in (0, 1]."""
+    rise = share / config.warmup if config.warmup else 1.0
+    fall = (1 - share) / config.decay if config.decay else 1.0
+    return config.lr * max(0.0, min(1.0, rise, fall))
+
+
+@dataclass
+class _Window:
+    """Sums since the last line of metrics, kept on Python floats so that they pass through a checkpoint exactly."""
+
+    tokens: int = 0
+    error: float = 0.0
+    variance: float = 0.0
+    active: int = 0
+    clock: float = field(default_factory=time.perf_counter)
+
+    def sums(self) -> dict[str, Any]:
+        return {k: v for k, v in asdict(self).items() if k != "clock"}
+
+
+class Training:
+    """The state of a run and what one step does to it. `train` drives it; use this to write a loop of your own."""
+
+    def __init__(self, dictionary: Dictionary, scaling: Standardiser, config: TrainConfig, total_tokens: int):
+        self.dictionary, self.scaling, self.config, self.total_tokens = dictionary, scaling, config, total_tokens
+        self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=config.lr, fused=True)
+        self.silent = torch.zeros(dictionary.d_dict, dtype=torch.int64, device=dictionary.b_enc.device)
+        self.steps, self.tokens, self.seconds = 0, 0, 0.0
+        self.position: dict[str, Any] | None = None
+        self.window = _Window()
+
+    def step(self, inputs: Float[Tensor, "row d_in"], targets: Float[Tensor, "row d_out"]) -> float:
+        """One step of Adam on raw activations; returns the loss. Raises OpenworkError if it is not finite."""
+        x, y = self.scaling.inputs(inputs), self.scaling.targets(targets)
+        recons, code = self.dictionary.run(x)
+        loss = (recons - y).square().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise OpenworkError(
+                f"The loss became {value} at step {self.steps + 1} (learning rate {self.lr():.2g}). Lower the learning rate, or "
+                "check the activations for NaN and infinite numbers. The last checkpoint is kept."
+            )
+        torch.nn.utils.clip_grad_norm_(self.dictionary.parameters(), self.config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr(len(x))
+        self.optimizer.step()
+        self._count(y, value, code)
+        return value
+
+    def lr(self, ahead: int = 0) -> float:
+        """The learning rate after `ahead` more tokens."""
+        return learning_rate(self.config, min((self.tokens + ahead) / self.total_tokens, 1.0))
+
+    @torch.no_grad()
+    def _count(self, y: Tensor, loss: float, code: Code) -> None:
+        n = len(y)
+        self.steps, self.tokens = self.steps + 1, self.tokens + n
+        self.silent += n
+        self.silent[code.fired()] = 0
+        self.window.tokens += n
+        self.window.error += loss * y.numel()
+        self.window.variance += float(y.square().sum())
+        self.window.active += int(code.l0().sum())
+
+    def metrics(self) -> dict[str, Any]:
+        """What happened since the last call, as one line of the log. FVU is about the mean of the whole training data."""
+        w, now = self.window, time.perf_counter()
+        self.window = _Window()
+        self.seconds += now - w.clock
+        return {
+            "step": self.steps,
+            "tokens": self.tokens,
+            "loss": w.error / (w.tokens * self.dictionary.d_out),
+            "fvu": w.error / max(w.variance, 1e-30),
+            "l0": w.active / w.tokens,
+            "dead_share": float((self.silent >= self.config.dead_tokens).double().mean()),
+            "lr": self.lr(),
+            "tokens_per_second": w.tokens / max(now - w.clock, 1e-9),
+            "seconds": self.seconds,
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint."""
+        seconds = self.seconds + time.perf_counter() - self.window.clock
+        state = {
+            "config": asdict(self.config),
+            "shape": shape_of(self.dictionary),
+            "counts": {"steps": self.steps, "tokens": self.tokens, "seconds": seconds},
+            "window": self.window.sums(),
+            "position": self.position,
+            "scales": [self.scaling.scale_in, self.scaling.scale_out],
+        }
+        write_checkpoint(folder, self._tensors(), state)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        found = {"silent": self.silent, "mean_in": self.scaling.mean_in, "mean_out": self.scaling.mean_out}
+        for name, weight in self.dictionary.named_parameters():
+            found[name] = weight
+            found |= {f"{name}.{k}": v for k, v in self.optimizer.state[weight].items()}
+        return found
+
+    def restore(self, saved: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Continue from a checkpoint. The layout of each weight in memory is kept, so the arithmetic is the same."""
+        with torch.no_grad():
+            for name, weight in self.dictionary.named_parameters():
+                weight.copy_(saved[name])
+                kept = {k: saved[f"{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+                self.optimizer.state[weight] = {
+                    k: v if k == "step" else torch.empty_like(weight).copy_(v) for k, v in kept.items()
+                }
+            self.silent.copy_(saved["silent"])
+        self.scaling = Standardiser(saved["mean_in"], state["scales"][0], saved["mean_out"], state["scales"][1])
+        self.steps, self.tokens, self.seconds = (state["counts"][k] for k in ("steps", "tokens", "seconds"))
+        self.position, self.window = state["position"], _Window(**state["window"])

@@ -1,0 +1,55 @@
+"""What a training will take, before it is begun: steps, memory, disk, time. Nothing is written."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from probe.dictionaries import Dictionary
+from probe.pairs import Pairs, pairs_for
+from probe.training import TrainConfig
+
+if TYPE_CHECKING:
+    from probe.cache import Cache
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What a training will take, for `--dry-run`. Bytes are of memory (peak) and of disk (checkpoint and artifact)."""
+
+    parameters: int
+    steps: int
+    tokens: int
+    memory_bytes: int
+    disk_bytes: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan(dictionary: Dictionary, cache: "Cache | Pairs", config: TrainConfig | None = None) -> TrainPlan:
+    """Estimate memory, disk and time without training. Time: three encoder matmuls a step, one of which is timed here."""
+    config, pairs = config or TrainConfig(), pairs_for(cache, dictionary)
+    steps = math.ceil(pairs.n_tokens / config.batch) * config.epochs
+    size = sum(weight.numel() * weight.element_size() for weight in dictionary.parameters())
+    work = config.batch * (dictionary.d_dict * 2 + 6 * (dictionary.d_in + dictionary.d_out)) * 4
+    return TrainPlan(
+        parameters=sum(p.numel() for p in dictionary.parameters()),
+        steps=steps,
+        tokens=pairs.n_tokens * config.epochs,
+        memory_bytes=4 * size + work,  # weights, gradients and Adam's two moments; pre-activations and rows of a batch
+        disk_bytes=4 * size,
+        seconds=3 * steps * _encoder_seconds(dictionary, config.batch),
+    )
+
+
+@torch.no_grad()
+def _encoder_seconds(dictionary: Dictionary, batch: int) -> float:
+    x = torch.zeros(batch, dictionary.d_in, device=dictionary.W_enc.device, dtype=dictionary.W_enc.dtype)
+    torch.addmm(dictionary.b_enc, x, dictionary.W_enc)
+    start = time.perf_counter()
+    float(torch.addmm(dictionary.b_enc, x, dictionary.W_enc)[0, 0])
+    return time.perf_counter() - start
