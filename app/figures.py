@@ -51,6 +51,10 @@ def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
     """Give a figure the template of a colour scheme, and take its own type and height away; the page sets the height."""
     figure.layout.font = {}
     figure.layout.height = None
+    for trace in figure.data:
+        if trace.type == "heatmap" and trace.showscale is not False:
+            trace.colorbar.title.font.size = 11
+            trace.colorbar.tickfont.size = 10
     figure.update_layout(template=TEMPLATES.get(scheme, TEMPLATES["light"]), **layout)
     return figure
 
@@ -70,6 +74,19 @@ def lens_height(layers: int, positions: int) -> int:
     return int(np.clip(layers * (19 if layers * positions <= 26 * 64 else 13) + 90, 260, 900))
 
 
+def forming_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Figure:
+    """Entropy and KL to the final prediction, layer by layer, at one position."""
+    figure = go.Figure()
+    for name, values, colour in (("KL to final", lens.kl, "#0a6ebd"), ("entropy", lens.entropy, "#e69f00")):
+        y = np.round(np.asarray(values)[:, pos].astype(float), 4)
+        figure.add_scatter(x=list(range(len(y))), y=y, name=name, mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 4}, hovertemplate=name + " %{y:.3f} nats<extra></extra>")
+    every = -(-len(lens.layers) // 8)
+    at = list(range(0, len(lens.layers), every))
+    figure.update_xaxes(tickvals=at, ticktext=[lens.layers[i] for i in at], title="layer", showgrid=False)
+    figure.update_yaxes(title="nats", rangemode="tozero")
+    return dress(figure, scheme, margin={"l": 44, "r": 6, "t": 26, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0})
+
+
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:
     """One head's pattern, dressed; of long prompts the maxima of blocks, at most 512 each way."""
     block = -(-len(heads.tokens) // _MAX_SIDE)
@@ -87,4 +104,4 @@ def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "
         figure.update_traces(customdata=words, hovertemplate="%{customdata}: %{z:.3f}<extra></extra>")
     figure.update_xaxes(tickangle=-40 if n > 6 else 0, tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain")
     figure.update_yaxes(tickfont=_MONO, showgrid=False, title="query: attends", scaleanchor="x", constrain="domain")
-    return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84})
+    return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84 if n > 6 else 50})

@@ -49,6 +49,13 @@ def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
     return Arrangement(nodes, x, y, float(found[nodes].sum() / total))
 
 
+def first_keep(graph: CircuitGraph, most: int = 350) -> float:
+    """The share of influence to begin with: 80 %, less when that would crowd the picture."""
+    found = np.sort(graph.influence)[::-1]
+    share = np.cumsum(found[:most])[-1] / max(float(found.sum()), 1e-30)
+    return float(np.floor(100 * np.clip(share, 0.3, 0.8)) / 100)
+
+
 def _places(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> tuple[Float[np.ndarray, " shown"], Float[np.ndarray, " shown"]]:
     """Nodes of one (position, layer) stand side by side, the most influential in the middle, in rows of up to nine."""
     x, y = graph.nodes.pos[nodes].astype(float), graph.nodes.layer[nodes].astype(float)
@@ -110,7 +117,7 @@ def graph_figure(graph: CircuitGraph, shown: Arrangement, selected: int | None =
         where = kinds == KINDS.index(kind)
         symbol, colour = SYMBOLS[kind], COLOURS[kind]
         size = np.full(int(where.sum()), 11.0) if kind == "token" else sizes[where]
-        line = {"width": 1.4 if "open" in symbol else 0.8, "color": colour if "open" in symbol else "rgba(255,255,255,.55)"}
+        line = {"width": 1.4 if "open" in symbol else 0.8, "color": colour if "open" in symbol else "rgba(255,255,255,.6)" if scheme == "light" else "rgba(18,21,26,.7)"}
         figure.add_scatter(
             x=np.round(shown.x[where], 3),
             y=np.round(shown.y[where], 3),
@@ -222,10 +229,11 @@ def value_of(graph: CircuitGraph, node: int, edges: Edges) -> float:
 def node_rows(graph: CircuitGraph, shown: Arrangement, position: int | None = None, limit: int = 200) -> dict[str, Any]:
     """The shown nodes, most influential first, as the table beside the plot; of one position when one is selected."""
     nodes = shown.nodes if position is None else shown.nodes[graph.nodes.pos[shown.nodes] == position]
-    first = nodes[np.argsort(-graph.influence[nodes] - 1e3 * graph.probability[nodes], kind="stable")]
+    first = nodes[np.argsort(-graph.influence[nodes], kind="stable")]
+    logits = first[graph.nodes.where("logit")[first]]
     top = float(graph.influence[shown.nodes].max(initial=0)) or 1.0
     rows = []
-    for node in first[:limit]:
+    for node in [*first[~graph.nodes.where("logit")[first]][:limit], *logits[np.argsort(-graph.probability[logits])]]:
         i, activation = int(node), float(graph.nodes.activation[node])
         row = _connection(graph, i, 0.0, 0.0)
         logit = bool(graph.probability[i])

@@ -136,6 +136,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       return scheme;
     },
 
+    // The lens was drawn anew: outline the selection again once plotly is done.
+    redrawn: function () {
+      for (const wait of [60, 300, 900]) window.setTimeout(window.openwork.markLens, wait);
+      return window.dash_clientside.no_update;
+    },
+
     // An example prompt was clicked: put it into the box.
     example: function () {
       const context = window.dash_clientside.callback_context;

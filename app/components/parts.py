@@ -16,14 +16,14 @@ def title(text: Any, eyebrow: Any = None, lead: Any = None, actions: list[Any] |
     words = [
         html.Div(eyebrow, className="ow-eyebrow") if eyebrow else None,
         html.H1(text, className="ow-clamp" if clamp else "", dir="auto"),
-        html.P(lead, className="ow-lead") if lead else None,
+        html.P(lead, className="ow-lead") if lead is not None else None,
     ]
     return html.Div([html.Div(words), html.Div(actions or [], className="ow-actions")], className="ow-title")
 
 
 def panel(heading: str, body: Any, *, note: Any = None, tools: Any = None, foot: Any = None, flush: bool = False, id: str | None = None) -> html.Section:
     """A titled box; `tools` stand at the right of the title, `foot` below the body."""
-    head = html.Header([html.Div([html.H2(heading), html.P(note) if note else None]), html.Div(tools, className="ow-actions") if tools else None])
+    head = html.Header([html.Div([html.H2(heading), html.P(note) if note is not None else None]), html.Div(tools, className="ow-actions") if tools is not None else None])
     named = {"id": id} if id else {}
     return html.Section([head, html.Div(body, className="body flush" if flush else "body"), foot], className="ow-panel", **named)
 
@@ -51,7 +51,7 @@ def empty(heading: str, sentence: Any, action: Any = None) -> html.Div:
 
 def error(message: str, fix: Any = None, heading: str = "This did not work") -> html.Div:
     """A plain sentence with its cause and its fix, copyable."""
-    body = [html.H3(heading), html.P(message), html.P(fix) if fix else None, copyable(message) if len(message) < 90 else None]
+    body = [html.H3(heading), html.P(message), html.P(fix) if fix is not None else None, copyable(message) if len(message) < 90 else None]
     return html.Div(body, className="ow-state error", role="alert")
 
 

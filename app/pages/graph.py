@@ -26,7 +26,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
     """The page of a stored graph; of one that is being traced, its progress."""
     job = jobs.table().latest(f"trace:{name}")
     if job is not None and (job.active or job.state in ("failed", "cancelled", "interrupted")) and not _exists(name):
-        return [title("Tracing", eyebrow="Circuit"), dcc.Store(id="waiting-for", data=name), html.Div(waiting(name), id="waiting")]
+        return [title("Tracing", eyebrow="Circuit"), dcc.Store(id="waiting-for", data=name), dcc.Interval(id="waiting-poll", interval=600), html.Div(waiting(name), id="waiting")]
     found = stored_graph(name)
     return [
         dcc.Store(id="graph-name", data=name),
@@ -77,8 +77,9 @@ def _exports(name: str) -> list[Any]:
 
 def _scores(found: CircuitGraph) -> html.Section:
     used = ", ".join(found.dictionaries.values()) if found.dictionaries else "MLP neurons"
+    residual = power(found.residual_relative)
     numbers = [
-        stat("conservation", f"{found.residual_relative:.0e}".replace("-", "−"), f"Edges sum to each node's value within {found.residual_relative:.0e} of it"),
+        stat("conservation", residual, f"Edges sum to each node's value within {residual} of it"),
         stat("replacement", f"{found.scores.replacement:.3f}", "share of influence that ends in tokens and biases"),
         stat("completeness", f"{found.scores.completeness:.3f}", "share of what nodes read that comes from explained parts"),
         stat("nodes", f"{len(found.nodes):,}", f"{len(found.edges):,} edges"),
@@ -93,7 +94,7 @@ def _panels(found: CircuitGraph, name: str) -> list[Any]:
     slider = html.Div(
         [
             html.Span("Influence kept", className="ow-partial"),
-            dmc.Slider(id="keep", min=0.3, max=1.0, step=0.01, value=0.8, w=170, size="sm", label=None, updatemode="mouseup", **{"aria-label": "Influence kept"}),
+            dmc.Slider(id="keep", min=0.3, max=1.0, step=0.01, value=linkgraph.first_keep(found), w=170, size="sm", label=None, updatemode="mouseup", **{"aria-label": "Influence kept"}),
             html.Span(id="shown", className="ow-partial num"),
         ],
         className="ow-actions",
@@ -104,15 +105,20 @@ def _panels(found: CircuitGraph, name: str) -> list[Any]:
         foot=snippets.snippets(*_snippets(found, name)),
     )
     which = choice("direction", [("in", "incoming"), ("out", "outgoing")], "in")
-    edges = panel("Connections", [html.Div(id="node-facts", style={"marginBottom": 12}), drawn.rows("edges", height + 60)], tools=which)
+    edges = panel("Connections", [html.Div(id="node-facts", style={"marginBottom": 12}), html.Div(drawn.rows("edges", height + 30), className="tight")], tools=which)
     nodes = panel("Nodes shown", drawn.rows("nodes", 420), note=html.Span("The same nodes as a table, most influential first.", id="nodes-note"))
-    made = panel("How it was made", html.Div([stat(k.replace("_", " "), v) for k, v in provenance(found, name)], className="ow-stats"))
+    made = panel("How it was made", html.Dl([part for k, v in provenance(found, name) for part in (html.Dt(k.replace("_", " ")), html.Dd(v))], className="ow-facts"))
     return [html.Div([plot, edges], className="ow-grid two"), nodes, made]
 
 
 def _snippets(found: CircuitGraph, name: str) -> tuple[str, str]:
     python = f'from circuits.store import load_graph\nfrom probe.artifact import place\n\ngraph = load_graph(place("graph", "{name}"))\ngraph.figure()'
     return python, snippets.shell_for("trace", found.model, found.prompt)
+
+
+def power(value: float) -> str:
+    """`4e−7`: one digit and the exponent."""
+    return f"{value:.0e}".replace("e-0", "e−").replace("e-", "e−")
 
 
 def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
@@ -157,7 +163,7 @@ def register(app: Dash) -> None:
     register_plot(app)
     register_click(app)
 
-    @app.callback(Output("waiting", "children"), Output("url", "href", allow_duplicate=True), Input("jobs", "data"), State("waiting-for", "data"), prevent_initial_call=True)
+    @app.callback(Output("waiting", "children"), Output("url", "href", allow_duplicate=True), Input("waiting-poll", "n_intervals"), State("waiting-for", "data"), prevent_initial_call=True)
     def follow(_: Any, name: str | None):
         if not name:
             return no_update, no_update

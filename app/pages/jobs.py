@@ -17,7 +17,7 @@ _SHOWN = 40
 def layout(query: dict[str, str]) -> list[Any]:
     """A head and a table that follows the jobs."""
     lead = "Model work runs here, one job after the other. The table survives a reload of the page and a restart of the server."
-    return [title("Jobs", lead=lead), html.Div(loading(120), id="job-table"), html.Div(id="job-cancelled")]
+    return [title("Jobs", lead=lead), html.Div(loading(120), id="job-table"), html.Div(id="job-cancelled"), dcc.Interval(id="job-poll", interval=1000)]
 
 
 def table(every: list[Job]) -> list[Any]:
@@ -62,7 +62,7 @@ def _action(job: Job) -> Any:
 
 
 def register(app: Dash) -> None:
-    @app.callback(Output("job-table", "children"), Input("jobs", "data"), Input("job-cancelled", "children"))
+    @app.callback(Output("job-table", "children"), Input("job-poll", "n_intervals"), Input("job-cancelled", "children"))
     def show(_: Any, __: Any):
         return table(jobs.table().all())
 

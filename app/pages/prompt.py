@@ -4,13 +4,13 @@ import hashlib
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from app import analyses, jobs, prompts
 from app.components import drawn, snippets
 from app.components.parts import duration, error, graph, icon, loading, meter, panel, segmented, stat, title
 from app.components.promptbox import check_model_name
-from app.figures import lens_figure, lens_height, pattern_figure
+from app.figures import forming_figure, lens_figure, lens_height, pattern_figure
 from app.pages import prompt_tables as tables
 from app.shell import Page
 from probe.errors import OpenworkError
@@ -29,6 +29,7 @@ def layout(identity: str, query: dict[str, str]) -> list[Any]:
     return [
         dcc.Store(id="prompt-args", data=args),
         dcc.Store(id="ready", data={}),
+        dcc.Interval(id="reading-poll", interval=500),
         dcc.Store(id="selection", data=selection_from(query)),
         title(prompt.text, eyebrow=f"Prompt · {model}", actions=[trace], clamp=True),
         html.Div(id="reading"),
@@ -57,10 +58,11 @@ def panels(model: str, text: str) -> list[Any]:
         "Logit lens", html.Div(graph("lens-figure", 300, "Logit lens: layer by position"), className="ow-scroll"), note="What each layer would predict next if the model stopped there.", tools=colour, flush=True,
         foot=snippets.snippets(snippets.python_for("logit_lens(model, {prompt})", "probe.lens", model, text, "record.figure()"), snippets.shell_for("lens", model, text)),
     )
-    following = panel("Next token", drawn.rows("next"), note=html.Span(id="next-note"))
+    forming = html.Div([html.H2("How it forms", style={"marginTop": 18}), html.P("Distance from the final prediction, and uncertainty, by layer.", className="ow-sub"), graph("forming", 210, "Entropy and KL by layer")])
+    following = panel("Next token", [drawn.rows("next"), forming], note=html.Span(id="next-note"))
     tint = segmented("head-metric", [("none", "patterns"), *((k, METRICS[k]) for k in ("previous_token", "first_token", "self", "induction"))], "none")
     heads = panel(
-        "Attention heads", [drawn.thumbs("thumbs"), html.Div([graph("pattern", 440, "Attention pattern of the selected head"), html.Div(id="head-facts")], className="ow-grid two", style={"marginTop": 18})],
+        "Attention heads", [drawn.thumbs("thumbs"), html.Div([graph("pattern", 410, "Attention pattern of the selected head"), html.Div(id="head-facts")], className="ow-grid two", style={"marginTop": 18})],
         note="Every head's pattern, from each token (down) to those it attends to (across). Dim by a score to find a kind of head; click one to enlarge it.", tools=tint,
         foot=snippets.snippets(snippets.python_for("head_patterns(model, {prompt})", "probe.heads", model, text, "record.figure(layer=0, head=0)"), snippets.shell_for("lens", model, text)),
     )
@@ -115,13 +117,24 @@ def register(app: Dash) -> None:
 
 
 def register_reading(app: Dash) -> None:
-    @app.callback(Output("ready", "data"), Output("reading", "children"), Output("selection", "data", allow_duplicate=True), Input("jobs", "data"), Input("prompt-args", "data"), State("ready", "data"), State("selection", "data"), prevent_initial_call="initial_duplicate")
+    @app.callback(
+        Output("ready", "data"),
+        Output("reading", "children"),
+        Output("selection", "data", allow_duplicate=True),
+        Output("reading-poll", "disabled"),
+        Input("reading-poll", "n_intervals"),
+        State("prompt-args", "data"),
+        State("ready", "data"),
+        State("selection", "data"),
+        prevent_initial_call="initial_duplicate",
+    )
     def follow(_: Any, args: dict[str, str], ready: dict[str, bool], selection: dict[str, Any] | None):
         now = {a: True for a in analyses.READINGS if record(args, a) is not None}
         chosen = no_update
         if (lens := record(args, "lens")) is not None and not ready.get("lens"):
             chosen = tables.complete(selection or {}, lens, record(args, "heads"))
-        return (no_update if now == ready else now), reading_state(args), chosen
+        job = jobs.table().latest(key(args["model"], prompts.load(args["id"])))
+        return (no_update if now == ready else now), reading_state(args), chosen, len(now) == len(analyses.READINGS) or job is None or not job.active
 
 
 def register_tokens(app: Dash) -> None:
@@ -144,6 +157,11 @@ def register_tokens(app: Dash) -> None:
 
 
 def register_lens(app: Dash) -> None:
+    @app.callback(Output("forming", "figure"), Input("selection", "data"), Input("ready", "data"), State("scheme", "data"), State("prompt-args", "data"))
+    def forming(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str]):
+        lens = record(args, "lens")
+        return no_update if lens is None else forming_figure(lens, tables.position(selection, lens), scheme)
+
     @app.callback(Output("lens-figure", "figure"), Output("lens-figure", "style"), Input("ready", "data"), Input("lens-colour", "value"), State("scheme", "data"), State("prompt-args", "data"))
     def show(_: Any, colour: str, scheme: str, args: dict[str, str]):
         if (lens := record(args, "lens")) is None:
@@ -151,6 +169,8 @@ def register_lens(app: Dash) -> None:
         n = len(lens.tokens)
         style = {"height": lens_height(len(lens.layers), n), "width": "100%" if n <= 26 else f"max(100%, {min(n * 16, 6000)}px)"}
         return lens_figure(lens, colour, scheme), style
+
+    app.clientside_callback(ClientsideFunction("openwork", "redrawn"), Output("lens-figure", "data-marked"), Input("lens-figure", "figure"))
 
     @app.callback(Output("selection", "data", allow_duplicate=True), Input("lens-figure", "clickData"), State("selection", "data"), prevent_initial_call=True)
     def click(data: dict[str, Any] | None, selection: dict[str, Any] | None):
@@ -173,7 +193,7 @@ def register_heads(app: Dash) -> None:
             return no_update, no_update
         layer, number = tables.chosen_head(selection, heads)
         facts = tables.head_facts(heads, layer, number, METRICS)
-        return pattern_figure(heads, layer, number, scheme), [html.H2(f"L{layer}H{number}", style={"fontSize": 15, "margin": "0 0 10px"}), html.Div([stat(*f) for f in facts], className="ow-stats")]
+        return pattern_figure(heads, layer, number, scheme), [html.H2(f"L{layer}H{number}", style={"fontSize": 15, "margin": "0 0 10px"}), html.Div([stat(*f) for f in facts], className="ow-stats pair")]
 
 
 def register_trace(app: Dash) -> None:
