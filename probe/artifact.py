@@ -12,6 +12,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -50,7 +51,7 @@ class ModelStamp:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of one artifact; `files` maps each file's name to its SHA-256."""
+    """The description of one artifact; `files` maps each file's name to its SHA-256 (shards: `crc32:...`)."""
 
     kind: str
     name: str
@@ -93,6 +94,15 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def crc32(path: Path) -> str:
+    """CRC-32 of a file as `crc32:` and 8 hex digits: what large shards carry, where SHA-256 would take longer than the disk."""
+    crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            crc = zlib.crc32(piece, crc)
+    return f"crc32:{crc:08x}"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -178,7 +188,12 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
 
 def check_files(folder: Path, manifest: Manifest) -> list[str]:
     """Names of the files that are missing or differ from their checksum."""
-    return [n for n, digest in manifest.files.items() if not (folder / n).is_file() or sha256(folder / n) != digest]
+
+    def differs(name: str, digest: str) -> bool:
+        computed = crc32 if digest.startswith("crc32:") else sha256
+        return not (folder / name).is_file() or computed(folder / name) != digest
+
+    return [name for name, digest in manifest.files.items() if differs(name, digest)]
 
 
 def check_model(manifest: Manifest, stamp: ModelStamp, folder: Path) -> None:

@@ -1,0 +1,64 @@
+"""The files of a cache beside its shards: the tokens it was made from, and the mean and variance of each site."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from probe.artifact import Manifest
+from probe.layout import Layout
+from probe.moments import Moments
+from probe.shards import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from probe.tokens import TokenSet
+
+TOKENS = "tokens.safetensors"
+STATS = "stats.safetensors"
+
+
+def save_tokens(path: Path, tokens: "TokenSet") -> str:
+    """Write a token set; returns the file's checksum."""
+    names = torch.frombuffer(bytearray(json.dumps(tokens.documents).encode()), dtype=torch.uint8)
+    ids = tokens.tokens.to(torch.int32)  # no vocabulary reaches 2^31
+    return write_tensors(path, {"tokens": ids, "doc": tokens.doc, "special": tokens.special, "documents": names})
+
+
+def load_tokens(path: Path) -> "TokenSet":
+    """Read back what `save_tokens` wrote."""
+    from probe.tokens import TokenSet
+
+    stored = read_tensors(path)
+    names = json.loads(bytes(stored["documents"].numpy()))
+    return TokenSet(stored["tokens"].long(), stored["doc"].clone(), names, stored["special"].clone())
+
+
+def write_stats(folder: Path, layout: Layout) -> str:
+    """Merge the moments that the shards carry, in their order, into `stats.safetensors`; returns its checksum."""
+    total = {site: Moments.nothing(width) for site, width in layout.widths.items()}
+    for index in range(layout.shards):
+        shard = read_tensors(folder / layout.name_of(index))
+        for site in total:
+            total[site] += Moments(int(shard["count"]), shard[f"mean.{site}"], shard[f"m2.{site}"])
+    means = {f"mean.{site}": m.mean for site, m in total.items()}
+    variances = {f"var.{site}": m.var for site, m in total.items()}
+    count = torch.tensor([next(iter(total.values())).count])
+    return write_tensors(folder / STATS, {**means, **variances, "count": count})
+
+
+def wrong_size(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of the files that are missing or have another length than they were written with."""
+
+    def size(name: str) -> int:
+        path = folder / name
+        return path.stat().st_size if path.is_file() else -1
+
+    return [name for name, wanted in manifest.facts["bytes"].items() if size(name) != wanted]
+
+
+def mend(name: str) -> str:
+    """What to do about a damaged file."""
+    if name in (TOKENS, STATS):
+        return "Harvest the cache again."
+    return f"Make it again alone: open_cache(folder, check=False).repair(model, '{name}')."

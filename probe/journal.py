@@ -1,0 +1,108 @@
+"""The diary of an unfinished harvest: what is being made, then one line for each shard that is safely on disk.
+
+While it lasts, the cache's folder is called `<name>.partial`. Lines are only ever appended and brought to disk, so a
+process killed at any moment leaves at worst a torn last line, which is ignored and its shard made again.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from probe.errors import BadInput
+
+try:
+    import fcntl
+except ImportError:  # not a Unix; two harvests into one folder go unnoticed there
+    fcntl = None
+
+JOURNAL = "journal.jsonl"
+
+
+def partial(folder: Path) -> Path:
+    """Where a cache is while it is unfinished."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+class Journal:
+    """An open journal; `done` maps each finished shard to its checksum. Close it, or use `with`."""
+
+    def __init__(self, path: Path, file: IO[str], done: dict[int, str]):
+        self.path, self.file, self.done = path, file, done
+
+    @classmethod
+    def start(cls, folder: Path, config: dict[str, Any]) -> "Journal":
+        """Begin a new harvest in `folder`."""
+        folder.mkdir(parents=True)
+        file = (folder / JOURNAL).open("x", encoding="utf8")
+        journal = cls(folder / JOURNAL, file, {})
+        journal._lock()
+        journal._write({"config": config})
+        return journal
+
+    @classmethod
+    def resume(cls, folder: Path, config: dict[str, Any]) -> "Journal":
+        """Continue the harvest in `folder`; BadInput, naming every difference, if it was of something else."""
+        file = (folder / JOURNAL).open("r+", encoding="utf8")
+        journal = cls(folder / JOURNAL, file, {})
+        journal._lock()
+        lines, whole = _whole_lines(file)
+        if not lines:
+            file.close()
+            raise BadInput(f"{folder} holds nothing that could be continued; delete it and start again.")
+        _same(lines[0]["config"], config, folder)
+        journal.done.update({line["shard"]: line["checksum"] for line in lines[1:]})
+        file.seek(whole)
+        file.truncate()
+        return journal
+
+    def add(self, shard: int, checksum: str) -> None:
+        """Record a shard that is on disk."""
+        self._write({"shard": shard, "checksum": checksum})
+        self.done[shard] = checksum
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.file.close()
+            raise BadInput(
+                f"Another process is harvesting into {self.path.parent} right now; let it finish."
+            ) from error
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def _whole_lines(file: IO[str]) -> tuple[list[dict[str, Any]], int]:
+    """The lines that were written completely, and where the last of them ends (a byte position: JSON here is ASCII)."""
+    lines, end = [], 0
+    for text in file.read().splitlines(keepends=True):
+        try:
+            line = json.loads(text) if text.endswith("\n") else None
+        except ValueError:
+            line = None
+        if line is None:
+            break
+        lines.append(line)
+        end += len(text)
+    return lines, end
+
+
+def _same(old: dict[str, Any], new: dict[str, Any], folder: Path) -> None:
+    differing = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+    if differing:
+        what = "; ".join(f"{k} was {old.get(k)} and is now {new.get(k)}" for k in differing)
+        raise BadInput(
+            f"{folder} was begun with other settings ({what}). Use the same ones, or delete it and start again."
+        )
