@@ -29,7 +29,6 @@ from probe.progress import SILENT, Progress
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 HALF_RULE = "half"
 
 
@@ -46,7 +45,7 @@ class TraceConfig:
     memory: int = 1 << 30
     "Bytes the sweep may use for cotangents and edges together."
     tolerance: float | None = None
-    "Largest relative conservation residual; by default 1e-5 in float32 and 1e-10 in float64."
+    "Largest relative conservation residual; by default 1e-5 in float32, and 1e-10 in float64 if the model keeps to float64."
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def trace(
         wanted = join_targets(frozen, sources, logits)
         rows = edges(frozen, wanted, sources, memory=config.memory // 4, progress=progress)
         graph = _assemble(model, prompt, ids, frozen, sources, logits, rows, by_layer, config)
-    allowed = config.tolerance or TOLERANCE.get(frozen.embed.dtype, 1e-5)
+    allowed = config.tolerance or _allowed(frozen)
     if not graph.residual_relative <= allowed:
         raise OpenworkError(
             f"The edges do not sum to the nodes they explain: relative residual {graph.residual_relative:.1e}, {allowed:g} allowed. "
@@ -136,6 +135,13 @@ def trace(
         )
     graph.facts.update({"seconds": time.perf_counter() - start, "freeze_check": frozen.check})
     return graph
+
+
+def _allowed(frozen: FrozenModel) -> float:
+    """1e-5 in float32. In float64 1e-10, or a hundred times the model's own rounding where it computes parts in float32."""
+    if frozen.embed.dtype == torch.float64:
+        return max(1e-10, 100 * max(frozen.check.values(), default=0.0))
+    return 1e-5
 
 
 def dictionaries_by_layer(model: "TransformerBridge", dictionaries: Sequence[Any]) -> dict[int, Any]:
@@ -317,8 +323,8 @@ def _assemble(
 def _residual(columns: np.ndarray, value: np.ndarray, constant: np.ndarray) -> tuple[float, float]:
     """Largest gap between a value and its sum, absolute and relative (see `CircuitGraph`)."""
     gap = np.abs(columns.sum(1, dtype=np.float64) + constant - value)
-    floor = 0.01 * (np.abs(columns).sum(1, dtype=np.float64) + np.abs(constant))
-    return float(gap.max(initial=0.0)), float((gap / np.maximum(np.maximum(np.abs(value), floor), 1e-30)).max(initial=0.0))
+    size = np.abs(columns).sum(1, dtype=np.float64) + np.abs(constant)
+    return float(gap.max(initial=0.0)), float((gap / np.maximum(np.maximum(np.abs(value), size), 1e-30)).max(initial=0.0))
 
 
 def _unit_tokens(model: "TransformerBridge", nodes: Nodes) -> list[str]:

@@ -245,7 +245,8 @@ def _wide(tensor: Tensor) -> Tensor:
 def _one(kept: Any, name: str) -> Tensor:
     if name not in kept:
         raise BadInput(f"This model has no hook '{name}'; its blocks are of a kind that cannot be traced yet.")
-    return _wide(kept[name][0])
+    value = kept[name]
+    return _wide(value if value.ndim == 2 else value[0])  # OPT flattens batch and position into one axis
 
 
 def _norm(owner: Any, attribute: str, kept: Any, prefix: str) -> FrozenNorm | None:
@@ -328,7 +329,8 @@ def _latents(dictionary: Any, x: Tensor, out: Tensor, beta: Tensor) -> Latents:
 def _check(model: "TransformerBridge", frozen: FrozenModel, kept: Any, logits: Tensor) -> dict[str, float]:
     """Largest relative difference between the model's own tensors and those rebuilt from the frozen pieces."""
     worst: dict[str, float] = {}
-    tolerance = {torch.float64: 1e-9, torch.float32: 1e-3}.get(model.W_U.dtype, 5e-2)
+    # Many models take norms and softmax in float32 whatever their weights, so float64 is not much stricter here.
+    tolerance = {torch.float64: 1e-5, torch.float32: 1e-3}.get(model.W_U.dtype, 5e-2)
     start = frozen.embed + (0 if frozen.pos_embed is None else frozen.pos_embed)
     _compare(worst, "embeddings", start, _one(kept, "blocks.0.hook_resid_pre"))
     for i, layer in enumerate(frozen.layers):

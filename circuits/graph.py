@@ -68,8 +68,8 @@ class CircuitGraph:
     prompt: the text. token_ids, tokens: its tokens as ids and as text (special tokens included). constant: the part of a
     node's value that no source explains (encoder constants, norm biases under a reader), 0 for sources. probability: model
     probability of each logit node's token, 0 elsewhere. residual: largest |value - constant - incoming| over explained
-    nodes. residual_relative: largest such gap divided by |value|, or by 1% of the node's incoming |edges| where the value
-    nearly cancels. convention: every choice that changes a number. The rest is provenance.
+    nodes. residual_relative: largest such gap divided by the size of its sum, |constant| + incoming |edges|: where these
+    cancel to a small value, the model's own rounding is of that size too. convention: every choice that changes a number. The rest is provenance.
     """
 
     prompt: str

@@ -1,8 +1,9 @@
 """Test a graph against the model itself: hold everything the graph calls frozen, change one source, watch every target.
 
 The model runs its own forward pass, with attention patterns, norm divisors and MLP outputs held at their recorded values by
-hooks (a dictionary's skip stays alive). One source's write is doubled. If the graph is right, every target moves by exactly
-its edge from that source. This shares no code with the sweep that made the edges.
+hooks (a dictionary's skip stays alive). One source's write is added `factor` times more. If the graph is right, every target
+moves by exactly `factor` times its edge from that source. The factor makes the added write as long as the residual stream it
+joins, so that a small source's movement does not drown in rounding. This shares no code with the sweep that made the edges.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from torch import Tensor
 from circuits.attribution import dictionaries_by_layer
 from circuits.frozen import FrozenModel, Latents, freeze
 from circuits.graph import KINDS, CircuitGraph
-from probe.capture import capture
+from probe.forward import capture
 from probe.interventions import Freeze, Function, Steer, intervene, place
 from probe.sites import Site, hook_name
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EdgeCheck:
-    """sources: the nodes that were doubled. error: for each, the largest |movement - edge| over all targets, divided by the
+    """sources: the nodes that were changed. error: for each, the largest |movement - edge| over all targets, divided by the
     largest |edge| from it. worst: the largest of these."""
 
     sources: list[str]
@@ -49,7 +50,7 @@ _HELD = ("pattern", "ln1_scale", "ln1_post_scale", "ln2_scale", "ln2_post_scale"
 def check_edges(
     model: "TransformerBridge", graph: CircuitGraph, *, dictionaries: Sequence[Any] = (), n: int = 10, seed: int = 0
 ) -> EdgeCheck:
-    """Double `n` random sources (units, leftovers, errors, tokens) that have outgoing edges; compare movements with edges."""
+    """Strengthen `n` random sources (units, leftovers, errors, tokens) that have outgoing edges; compare movements with edges."""
     generator = np.random.default_rng(seed)
     able = np.flatnonzero(graph.nodes.where("neuron", "latent", "rest", "error", "token"))
     able = able[np.isin(able, graph.edges.source)]
@@ -72,7 +73,7 @@ class _FrozenRun:
         every = [Site(k, i) for k in _HELD[:-1] for i in range(graph.n_layers)] + [Site("final_scale")]
         held = [s for s in every if hook_name(s, model) is not None]
         mlps = [Site(k, i) for i in range(graph.n_layers) for k in ("mlp_in", "mlp_out")]
-        self.record = capture(model, tokens, [*held, *mlps])
+        self.record = capture(model, tokens, [*held, *mlps, *(Site("resid_post", i) for i in range(graph.n_layers))])
         self.held = [Freeze(s, self.record[s.name]) for s in held]
         self.readers = self._readers()
 
@@ -110,7 +111,7 @@ class _FrozenRun:
         return [Function(Site("mlp_in", layer), note), Function(Site("mlp_out", layer), hold)]
 
     def values(self, source: int | None, write: Tensor | None) -> Tensor:
-        """What every explained node reads, in graph order, when `source` writes `write` once more."""
+        """What every explained node reads, in graph order, when `source` also writes `write`."""
         nodes = self.graph.nodes
         layer, pos = (int(nodes.layer[source]), int(nodes.pos[source])) if source is not None else (-2, 0)
         mlps = [e for i in range(self.graph.n_layers) for e in self._mlp(i, write if i == layer else None, pos)]
@@ -125,7 +126,11 @@ class _FrozenRun:
 
     def error(self, source: int, still: Tensor) -> float:
         """Largest difference between movement and edge, over the largest edge."""
-        moved = (self.values(source, self._write(source)) - still).double().cpu().numpy()
+        write = self._write(source)
+        layer, pos = max(int(self.graph.nodes.layer[source]), 0), int(self.graph.nodes.pos[source])
+        stream = self.record[Site("resid_post", layer).name][0, pos]
+        factor = max(1.0, float(stream.norm() / write.norm().clamp_min(1e-30)))
+        moved = ((self.values(source, factor * write) - still) / factor).double().cpu().numpy()
         edges = self.graph.outgoing(source)
         expected = np.zeros(len(self.graph.nodes))
         expected[edges.target] = edges.weight

@@ -23,7 +23,7 @@ _HOMES = {
         ("intervene", "Place", "place", "head", "neuron", "Zero", "Mean", "Patch", "Steer", "Scale", "Clamp", "Freeze", "Knockout", "Splice"),
         "probe.interventions",
     ),
-    "capture": "probe.capture",
+    "capture": "probe.forward",
     "logit_lens": "probe.lens",
     "head_patterns": "probe.heads",
     "top_units": "probe.neurons",

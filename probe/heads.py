@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from probe.capture import capture
+from probe.forward import capture
 from probe.sites import Site
 from probe.tokens import display_tokens, encode_prompt
 

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.forward import unflattened
 from probe.errors import BadInput, OpenworkError
 from probe.sites import Site, hook_name, parse_site
 
@@ -214,11 +215,20 @@ def _like(given: Tensor | float, value: Tensor) -> Tensor:
 class _Running:
     """One intervention in force: counts its firings and turns prompt positions into this pass's."""
 
-    def __init__(self, entry: Intervention, where: Place):
-        self.entry, self.where, self.fired, self.seen = entry, where, 0, 0
+    def __init__(self, entry: Intervention, where: Place, shape: list[int]):
+        self.entry, self.where, self.shape, self.fired, self.seen = entry, where, shape, 0, 0
+        self.used, self.late = 0, False
 
     def __call__(self, value: Tensor, hook: object) -> Tensor:
         self.fired += 1
+        return self._changed(unflattened(value, self.where.site, self.shape[0])).view_as(value)
+
+    def watch(self, value: Tensor, hook: object) -> None:
+        """Hooked where an attention pattern is used: a change must have been made by then."""
+        self.used += 1
+        self.late |= self.fired < self.used
+
+    def _changed(self, value: Tensor) -> Tensor:
         axes = self.where.site.axes
         index: list[Any] = [slice(None)] * value.ndim
         if "pos" in axes:
@@ -267,20 +277,37 @@ def intervene(model: "TransformerBridge", interventions: Sequence[Any]) -> Itera
 
     Raises BadInput for places the model lacks, and OpenworkError at the end for any intervention that never fired.
     """
-    running = [_Running(entry, _check(place(entry.at), model)) for entry in interventions]
-    hooks: list[tuple[str, Callable]] = []
+    shape: list[int] = [1]
+    running = [_Running(entry, _check(place(entry.at), model), shape) for entry in interventions]
+    hooks: list[tuple[str, Callable]] = [("embed.hook_in", _noter(shape))] if running else []
     for one in running:
         if isinstance(one.entry, Splice) and one.entry.dictionary.site_in != one.entry.dictionary.site_out:
             source = parse_site(one.entry.dictionary.site_in, model)
             hooks.append((str(hook_name(source, model)), _reader(one.entry)))
+        if one.where.site.kind in ("pattern", "scores"):
+            hooks.append((str(hook_name(Site("z", one.where.site.layer), model)), one.watch))
         hooks.append((str(hook_name(one.where.site, model)), one))
     with model.hooks(fwd_hooks=hooks):
         yield
+    late = [r.where.site.short for r in running if r.late]
+    if late:
+        raise OpenworkError(
+            f"{', '.join(late[:3])} cannot be changed: this model's attention reports it only after using it, so nothing was changed."
+        )
     silent = [f"{type(r.entry).__name__} at {r.where.site.short}" for r in running if not r.fired]
     if silent:
         raise OpenworkError(
             f"{', '.join(silent)} never fired: no forward pass ran through it. Run the model inside the `with`, and beyond that layer."
         )
+
+
+def _noter(shape: list[int]) -> Callable:
+    """Keeps the batch size of the pass that runs, for models that flatten it away."""
+
+    def note(value: Tensor, hook: object) -> None:
+        shape[0] = value.shape[0]
+
+    return note
 
 
 def _reader(splice: Splice) -> Callable:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.capture import capture
+from probe.forward import capture
 from probe.errors import BadInput
 from probe.progress import SILENT, Progress
 from probe.sites import resid_post, resid_pre

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.capture import capture
+from probe.forward import capture
 from probe.errors import BadInput
 from probe.sites import Site, parse_site
 from probe.tokens import display_tokens, encode_prompt

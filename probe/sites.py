@@ -56,11 +56,11 @@ GLOSSARY: dict[str, SiteKind] = {
         "values mixed by the pattern, per head",
         ("blocks.{layer}.attn.o.hook_in",),
     ),
-    "attn_out": SiteKind(
-        "blocks.{layer}.hook_attn_out", "batch pos d_model", "what attention writes to the residual stream (after any post-norm)"
-    ),
     "ln1_post_scale": SiteKind(
         "blocks.{layer}.ln1_post.hook_scale", "batch pos 1", "divisor of the norm after attention, where there is one"
+    ),
+    "attn_out": SiteKind(
+        "blocks.{layer}.hook_attn_out", "batch pos d_model", "what attention writes to the residual stream (after any post-norm)"
     ),
     "resid_mid": SiteKind(
         "blocks.{layer}.hook_resid_mid", "batch pos d_model", "residual stream between attention and MLP"

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
+def unflattened(value: Tensor, site: Site, batch: int) -> Tensor:
+    """The value with its batch and position axes apart; OPT runs its MLPs with the two flattened into one."""
+    return value.view(batch, -1, *value.shape[1:]) if value.ndim == len(site.axes) - 1 else value
+
+
 class _Enough(Exception):
     """Raised inside the forward pass once every wanted site was seen."""
 
@@ -34,7 +39,7 @@ def capture(
 
     def reader(site: Site) -> Callable:
         def read(value: Tensor, hook: object) -> None:
-            found[site.name] = value
+            found[site.name] = unflattened(value, site, tokens.shape[0])
             if stop and len(found) == len(wanted):
                 raise _Enough
 
