@@ -193,6 +193,8 @@ def hook_name(site: Site, model: "TransformerBridge") -> str | None:
     Parallel blocks have no `resid_mid`; models without post-norms hold `mlp_write` and `mlp_out` at one place.
     """
     hooks = model.hook_dict
+    if site.kind == "pos_embed" and "pos_embed.hook_out" not in hooks:
+        return None  # rotary models carry the name too, for something else that never fires
     names = _spellings(site.kind, site.layer)[1:]
     return next((n for n in names if n in hooks), None)
 
