@@ -119,7 +119,7 @@ class Training:
         n = len(y)
         self.steps, self.tokens = self.steps + 1, self.tokens + n
         self.silent += n
-        self.silent[code.fired()] = 0
+        self.silent[code.firings() > 0] = 0
         self.window.tokens += n
         self.window.error += loss * y.numel()
         self.window.variance += float(y.square().sum())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.dictionaries.topk import sparse_decode
@@ -28,8 +28,8 @@ class Code(Protocol):
         """How many latents are active in each row."""
         ...
 
-    def fired(self) -> Bool[Tensor, " d_dict"]:
-        """Which latents are active in any row."""
+    def firings(self) -> Int[Tensor, " d_dict"]:
+        """In how many rows each latent is active."""
         ...
 
 
@@ -48,8 +48,8 @@ class DenseCode:
     def l0(self) -> Int[Tensor, " row"]:
         return (self.latents != 0).sum(-1)
 
-    def fired(self) -> Bool[Tensor, " d_dict"]:
-        return (self.latents != 0).any(0)
+    def firings(self) -> Int[Tensor, " d_dict"]:
+        return (self.latents != 0).sum(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,5 @@ class SparseCode:
     def l0(self) -> Int[Tensor, " row"]:
         return (self.values != 0).sum(-1)
 
-    def fired(self) -> Bool[Tensor, " d_dict"]:
-        seen = torch.zeros(self.d_dict, dtype=torch.bool, device=self.values.device)
-        seen[self.indices[self.values != 0]] = True
-        return seen
+    def firings(self) -> Int[Tensor, " d_dict"]:
+        return torch.bincount(self.indices[self.values != 0], minlength=self.d_dict)

@@ -1,0 +1,200 @@
+"""Evaluations: exact dictionaries score perfectly, useless ones do not, and the counts behind each number are right."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from probe.cache import Cache
+from probe.dictionaries import Dictionary, TopK, Transcoder
+from probe.errors import BadInput
+from probe.evals import EvalReport, _DocumentSums, cross_entropies, evaluate, fit_affine
+from probe.forward import capture
+from probe.harvest import harvest
+from probe.interventions import intervene
+from probe.metrics import fvu
+from probe.pairs import CachePairs, TensorPairs
+from probe.sites import mlp_in, mlp_out, resid_post
+from probe.splice_eval import Ablation, choose_rows
+from probe.text import Document
+from probe.tokens import TokenSet, tokenize
+from probe.trainer import TrainConfig, train
+
+SITES = {"site_in": mlp_in(1).name, "site_out": mlp_out(1).name}
+WORDS = (
+    "the",
+    "clock",
+    "counts",
+    "wheels",
+    "hands",
+    "while",
+    "people",
+    "watch",
+    "what",
+    "time",
+    "it",
+    "is",
+    "in",
+    "Paris",
+)
+
+
+@pytest.fixture(scope="module")
+def tokens(toy) -> TokenSet:
+    rng = np.random.default_rng(0)
+    documents = [Document(f"d{i}", " ".join(rng.choice(WORDS, 60))) for i in range(20)]
+    return tokenize(toy, documents, context=32)
+
+
+@pytest.fixture(scope="module")
+def cache(toy, tokens: TokenSet, tmp_path_factory) -> Cache:
+    folder = tmp_path_factory.mktemp("evals") / "cache"
+    return harvest(toy, tokens, [mlp_in(1), mlp_out(1)], folder, dtype="float32")
+
+
+def transcoder(d_dict: int = 96, k: int = 8) -> Dictionary:
+    return Transcoder(64, d_dict, sparsifier=TopK(k), skip=True, **SITES)
+
+
+@pytest.fixture(scope="module")
+def trained(toy, cache: Cache, tmp_path_factory) -> Dictionary:
+    config = TrainConfig(batch=64, epochs=30, checkpoint_every=10_000)
+    return train(transcoder(), cache, config, tmp_path_factory.mktemp("evals") / "dictionary").dictionary
+
+
+@pytest.fixture(scope="module")
+def report(toy, cache: Cache, trained: Dictionary) -> EvalReport:
+    return evaluate(toy, trained, cache, max_tokens=400)
+
+
+def constant(cache: Cache, value: torch.Tensor) -> Dictionary:
+    """A dictionary that answers `value` whatever it reads."""
+    d = transcoder()
+    with torch.no_grad():
+        for weight in d.parameters():
+            weight.zero_()
+        d.b_dec.copy_(value)
+    return d
+
+
+def test_training_and_judging_on_a_cache(report: EvalReport, cache: Cache, tokens: TokenSet) -> None:
+    held_out = np.isin(tokens.doc.numpy(), cache.manifest.facts["held_out_documents"])
+    assert report.n_documents == len(cache.manifest.facts["held_out_documents"]) == 2
+    assert report.n_tokens == int((~tokens.special[held_out]).sum())
+    assert 0 < report.fvu < 1
+    assert 0 < report.l0 <= 8
+    assert (
+        len({report.ce, report.ce_spliced, report.ce_zero, report.ce_mean}) == 4
+    )  # random weights: no order to expect
+    assert report.errors["fvu"] > 0
+    assert 0 < report.n_ce_tokens <= 400
+
+
+def test_report_can_be_read_everywhere(report: EvalReport) -> None:
+    json.dumps(report.to_dict(), allow_nan=False)
+    assert "fvu_affine" in report.table()
+    assert "ce_recovered_mean" in report._repr_html_()
+    assert len(report.figure().data) == 2
+    assert set(report.convention) >= {"fvu", "ce", "dead_share"}
+
+
+def test_an_untrained_dictionary_is_worse_than_the_affine_map(toy, cache: Cache) -> None:
+    untrained = Transcoder(64, 96, sparsifier=TopK(8), **SITES)
+    control = evaluate(toy, untrained, cache, max_tokens=100)
+    assert control.fvu >= 1 > control.fvu_affine
+    assert not control.beats_affine
+
+
+def test_the_ablations_are_what_they_say(toy, cache: Cache) -> None:
+    zero = evaluate(toy, constant(cache, torch.zeros(64)), cache, max_tokens=200)
+    assert zero.ce_spliced == pytest.approx(zero.ce_zero, rel=1e-6)
+    assert zero.ce_recovered_zero == pytest.approx(0, abs=1e-4)
+    assert zero.dead_share == 1
+    mean = evaluate(toy, constant(cache, cache.mean(SITES["site_out"])), cache, max_tokens=200)
+    assert mean.ce_spliced == pytest.approx(mean.ce_mean, rel=1e-6)
+    assert mean.fvu == pytest.approx(1, abs=0.05)
+
+
+def test_an_ablation_leaves_special_positions_alone(toy) -> None:
+    site, after = mlp_out(1), resid_post(1)
+    ids = toy.to_tokens("the clock counts")
+    special = torch.zeros_like(ids, dtype=torch.bool)
+    special[:, 0] = True
+    clean = capture(toy, ids, [after])[after.name]
+    with intervene(toy, [Ablation(site.name, 1e3, special)]):
+        changed = capture(toy, ids, [after])[after.name]
+    assert torch.equal(changed[:, 0], clean[:, 0])
+    assert ((changed[:, 1:] - clean[:, 1:]).abs() > 100).all()
+
+
+def test_rows_come_from_held_out_documents_only(tokens: TokenSet) -> None:
+    rows = choose_rows(tokens, [3, 5], 10_000)
+    assert set(tokens.doc[rows].tolist()) == {3, 5}
+    few = choose_rows(tokens, [3, 5], 70)
+    assert int((~tokens.special[few]).sum()) <= 70
+    with pytest.raises(BadInput, match="two documents"):
+        choose_rows(tokens, [], 100)
+
+
+def test_document_sums_give_the_plain_fvu() -> None:
+    y = 40 + torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+    recons = y + 0.5 * y.flip(0) - 20
+    documents = np.repeat(np.arange(6), 50)
+    sums = _DocumentSums(2)
+    for part in torch.arange(300).split(70):
+        sums.update(y[part], (recons[part], y[part]), documents[part.numpy()])
+    value, error = sums.fvu(0)
+    assert value == pytest.approx(fvu(y, recons), rel=1e-9)
+    assert 0 < error < value
+    assert sums.fvu(1)[0] == 0
+
+
+def test_cross_entropies_count_what_they_average() -> None:
+    clean = np.array([[1.0, np.nan], [3.0, 5.0]])
+    by_token = {"clean": clean, "spliced": clean + 1, "zero": clean + 4, "mean": clean + 2}
+    found = cross_entropies(by_token, np.array([0, 1]))
+    assert found["ce"] == 3.0
+    assert found["n_ce_tokens"] == 3
+    assert found["ce_recovered_zero"] == pytest.approx(0.75)
+    assert found["ce_recovered_mean"] == pytest.approx(0.5)
+    assert found["errors"]["ce_recovered_zero"] == pytest.approx(0)
+    alone = cross_entropies(by_token, np.array([0, 0]))
+    assert math.isnan(alone["errors"]["ce"])
+
+
+def test_affine_baseline_is_fitted_on_the_training_documents() -> None:
+    x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
+    y = x @ torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    y[360:] = 0
+    affine = fit_affine(TensorPairs(x, y))
+    torch.testing.assert_close(affine.predict(x[:360]), y[:360], atol=1e-2, rtol=1e-2)
+
+
+def test_a_cache_without_the_site_is_refused(cache: Cache) -> None:
+    other = Transcoder(64, 96, sparsifier=TopK(8), site_in=mlp_in(2).name, site_out=mlp_out(2).name)
+    with pytest.raises(BadInput, match=r"does not hold mlp_in\.2"):
+        CachePairs(cache, other.site_in, other.site_out)
+
+
+def test_resume_from_a_cache_is_exact(cache: Cache, tmp_path: Path) -> None:
+    from probe.checkpoint import partial, read_checkpoint
+    from probe.errors import Cancelled
+    from probe.progress import Watched
+
+    config = TrainConfig(batch=64, epochs=3, checkpoint_every=5)
+    whole = train(transcoder(), cache, config, tmp_path / "whole").dictionary
+    watched = Watched(
+        lambda snapshot: watched.cancel() if snapshot.stage == "train" and snapshot.done > 700 else None, 0.0
+    )
+    with pytest.raises(Cancelled):
+        train(transcoder(), cache, config, tmp_path / "cut", progress=watched)
+    assert read_checkpoint(partial(tmp_path / "cut")) is not None
+    again = train(transcoder(), cache, config, tmp_path / "cut", resume=True).dictionary
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+    from probe.artifact import read_manifest
+
+    assert read_manifest(tmp_path / "cut").model == cache.manifest.model
