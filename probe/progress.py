@@ -13,7 +13,7 @@ Long functions take `progress: Progress = SILENT` and wrap their loop:
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -44,7 +44,7 @@ class Snapshot:
 class Progress(Protocol):
     """Anything that can show stages of work."""
 
-    def stage(self, name: str, total: float | None = None, unit: str = "it"): ...
+    def stage(self, name: str, total: float | None = None, unit: str = "it") -> AbstractContextManager[Step]: ...
 
 
 class Silent:

@@ -1,0 +1,26 @@
+"""The shape checks of the other tests are really on."""
+
+import pytest
+
+from probe.capture import capture
+from shapes import mentions_shape
+
+
+def test_a_wrong_shape_or_dtype_is_refused(toy):
+    tokens = toy.to_tokens("Hello there")
+    assert capture(toy, tokens, ["resid_post.1"])
+    for wrong in (tokens[0], tokens.float()):
+        with pytest.raises(Exception, match="type-check") as caught:
+            capture(toy, wrong, ["resid_post.1"])
+        assert type(caught.value).__name__ == "TypeCheckError"
+
+
+def test_only_annotations_with_shapes_are_checked():
+    from jaxtyping import Float
+    from torch import Tensor
+
+    array = Float[Tensor, "batch pos"]
+    assert mentions_shape(array)
+    assert mentions_shape(array | None)
+    assert mentions_shape(dict[str, list[array]])
+    assert not mentions_shape(dict[str, Tensor] | None)
