@@ -1,9 +1,9 @@
 """The shape checks of the other tests are really on."""
 
 import pytest
-
-from probe.capture import capture
 from shapes import mentions_shape
+
+from probe.forward import capture
 
 
 def test_a_wrong_shape_or_dtype_is_refused(toy):
