@@ -29,7 +29,7 @@ _HOMES = {
     "top_units": "probe.neurons",
     "corpus": "probe.text",
     "tokenize": "probe.tokens",
-    "harvest": "probe.harvest",
+    "harvest": "probe.harvester",
     "open_cache": "probe.cache",
     "load_dictionary": "probe.dictionaries",
     "train": "probe.trainer",

@@ -10,7 +10,7 @@ from harvests import CONTEXT, SITES, token_set
 
 from probe.cache import Cache, open_cache
 from probe.errors import BadInput, Unavailable
-from probe.harvest import harvest
+from probe.harvester import harvest
 from probe.moments import Moments
 from probe.shards import read_tensors, write_tensors
 from probe.shuffle import held_out_documents

@@ -13,7 +13,7 @@ from probe.dictionaries import Dictionary, TopK, Transcoder
 from probe.errors import BadInput
 from probe.evals import EvalReport, _DocumentSums, cross_entropies, evaluate, fit_affine
 from probe.forward import capture
-from probe.harvest import harvest
+from probe.harvester import harvest
 from probe.interventions import intervene
 from probe.metrics import fvu
 from probe.pairs import CachePairs, TensorPairs

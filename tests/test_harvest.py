@@ -15,11 +15,11 @@ import pytest
 import torch
 from harvests import CONTEXT, SITES, token_set
 
-from probe import harvest as harvest_module
+from probe import harvester as harvest_module
 from probe import recorder, shards
 from probe.errors import BadInput, Cancelled, Unavailable
 from probe.forward import capture
-from probe.harvest import harvest
+from probe.harvester import harvest
 from probe.harvest_plan import plan
 from probe.progress import Watched
 from probe.sites import hook_name, parse_site
@@ -149,7 +149,7 @@ sys.path[:0] = {paths!r}
 import torch
 torch.set_num_threads(1)
 from harvests import SITES, token_set
-from probe.harvest import harvest
+from probe.harvester import harvest
 from probe.models import load_model
 from probe.progress import Watched
 told = Watched(lambda snapshot: print(int(snapshot.done), flush=True), interval=0)

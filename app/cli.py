@@ -1,0 +1,61 @@
+"""`openwork ...`: results on stdout, progress on stderr, exit code 0 only on success and 2 for bad input.
+
+The commands are in `app.commands`, one file a subject; each reads its options, calls functions that Python users call
+too, and prints the record they return (`--json` for machines).
+"""
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from probe.errors import BadInput, OpenworkError
+
+cli = typer.Typer(
+    name="openwork", help=__doc__.split("\n\n")[0], no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"openwork {version('openwork')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    """From a model to its activations, to trained transcoders, to a circuit, to a test of whether it is true."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code. Foreseen failures are a sentence on stderr, bugs keep their traceback."""
+    from app import commands
+
+    commands.register(cli)
+    try:
+        code = typer.main.get_command(cli).main(arguments, prog_name="openwork", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        typer.echo("\nStopped. Finished parts are kept; run the same command again to continue.", err=True)
+        return 130
+    except OpenworkError as error:
+        typer.echo(f"openwork: {error}", err=True)
+        return 2 if isinstance(error, BadInput) else 1
+    except MemoryError:
+        typer.echo("openwork: there is not enough memory for this. Lower the sizes (see --dry-run) or close other programs.", err=True)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    main()

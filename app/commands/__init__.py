@@ -1,0 +1,14 @@
+"""The subcommands, one file a subject."""
+
+import typer
+
+
+def register(cli: typer.Typer) -> None:
+    """Add every command, once."""
+    if cli.registered_commands:
+        return
+    from app.commands import activations, demo, dictionaries, prompts, tools
+
+    for module in (demo, prompts, activations, dictionaries, tools):
+        for function in module.COMMANDS:
+            cli.command(function.__name__.rstrip("_"))(function)

@@ -1,0 +1,104 @@
+"""What the commands share: options, progress, and how records are printed."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from probe.progress import Bar, Progress
+
+Model = Annotated[str, typer.Option("--model", help="Alias (smollm2-135m, toy), hub id, model folder or .gguf file.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, ...; by default CUDA where there is one.")]
+Precision = Annotated[str, typer.Option("--precision", help="Weights: float32, bfloat16, float16 or float64.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take (memory, disk, time) and stop.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue what was interrupted; open it if it is finished.")]
+Text = Annotated[str, typer.Option("--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, or datasets:ID[:split[:column]].")]
+
+
+def progress() -> Progress:
+    """A bar on stderr."""
+    return Bar()
+
+
+def load(name: str, device: str | None = None, precision: str = "float32") -> Any:
+    """The model of a command, with a bar while it is fetched."""
+    quiet()
+    from probe.models import load_model
+
+    return load_model(name, device=device, dtype=precision, progress=progress())
+
+
+def quiet() -> None:
+    """Keep libraries from talking between our lines."""
+    import logging
+    import os
+    import warnings
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", module="transformer_lens")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    from transformers.utils import logging as chatter
+
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+
+
+def clean(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(k): clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(v) for v in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(clean(value), ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def print_rows(rows: Sequence[dict[str, Any]], title: str = "") -> None:
+    """Rows of equal keys as a table on stdout. Cells are plain text: a token cannot carry markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text as Plain
+
+    from probe.html import number
+
+    if not rows:
+        typer.echo(title)
+        return
+    table = Table(title=Plain(title, style="bold") if title else None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for key, value in rows[0].items():
+        table.add_column(Plain(str(key)), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Plain(visible(number(v))) for v in row.values()))
+    Console(soft_wrap=False).print(table)
+
+
+def visible(text: str) -> str:
+    """Control characters as they are named, so that a token cannot move the cursor or colour the terminal."""
+    return "".join(c if c.isprintable() else {"\n": "↵", "\t": "⇥"}.get(c, f"\\x{ord(c):02x}") for c in text)
+
+
+def size(n: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000 or unit == "GB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people."""
+    if seconds is None:
+        return "unknown"
+    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

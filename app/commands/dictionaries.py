@@ -1,0 +1,114 @@
+"""`openwork train` and `openwork eval`: a dictionary from a cache, and its report card."""
+
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.common import AsJson, Device, DryRun, Precision, Resume, duration, load, print_json, print_rows, progress, size
+from probe.artifact import place, writing
+from probe.errors import BadInput
+
+KINDS = ("skip_transcoder", "transcoder", "sae")
+
+
+def train(
+    cache: Annotated[str, typer.Option("--cache", help="Name of the cache to train on.")],
+    kind: Annotated[str, typer.Option("--kind", help="skip_transcoder, transcoder or sae.")] = "skip_transcoder",
+    site_in: Annotated[str | None, typer.Option("--site-in", help="Site it reads; by default the cache's first.")] = None,
+    site_out: Annotated[str | None, typer.Option("--site-out", help="Site it predicts; by default the cache's last.")] = None,
+    d_dict: Annotated[int | None, typer.Option("--d-dict", help="Latents; by default 8 times the width it reads.")] = None,
+    k: Annotated[int, typer.Option("--k", help="Latents that are on at each token.")] = 32,
+    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training tokens.")] = 3,
+    lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Tokens a step.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Start of the weights and order of the tokens.")] = 0,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the dictionary; by default from kind, site and width.")] = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Train a TopK transcoder (with or without a skip) or SAE on a cache."""
+    if kind not in KINDS:
+        raise BadInput(f"'{kind}' is no kind of dictionary; choose {', '.join(KINDS)}.")
+    from app.library import registered
+    from probe.cache import open_cache
+    from probe.trainer import TrainConfig, plan
+    from probe.trainer import train as run
+
+    source = open_cache(registered("cache", cache))
+    dictionary = make(source, kind, site_in, site_out, d_dict, k, seed)
+    given = {"lr": lr, "batch": batch}
+    config = TrainConfig(epochs=epochs, seed=seed, **{n: v for n, v in given.items() if v is not None})
+    if dry_run:
+        _announce(plan(dictionary, source, config), json)
+        return
+    folder = place("dictionary", name or f"{kind}-{source.site(dictionary.site_out)}-{dictionary.d_dict}")
+    result = run(dictionary, source, config, folder, resume=resume, progress=progress())
+    report = result.to_dict()
+    if json:
+        print_json(report)
+        return
+    print_rows([{"measure": n, "value": v} for n, v in report["last"].items()], f"{kind} in {result.folder}, {duration(result.seconds)}")
+
+
+def make(cache: Any, kind: str, site_in: str | None, site_out: str | None, d_dict: int | None, k: int, seed: int) -> Any:
+    """An untrained dictionary that fits a cache."""
+    from probe.dictionaries import SAE, TopK, Transcoder
+
+    source, target = cache.site(site_in or cache.sites[0]), cache.site(site_out or cache.sites[-1])
+    width, latents = cache.width(source), d_dict or 8 * cache.width(source)
+    if kind == "sae":
+        site = cache.site(site_out or site_in or cache.sites[-1])
+        return SAE(cache.width(site), d_dict or 8 * cache.width(site), sparsifier=TopK(k), site=site, seed=seed)
+    ends = {"site_in": source, "site_out": target, "skip": kind == "skip_transcoder", "seed": seed}
+    return Transcoder(width, latents, cache.width(target), sparsifier=TopK(k), **ends)
+
+
+def _announce(plan: Any, json: bool) -> None:
+    if json:
+        print_json(plan.to_dict())
+        return
+    typer.echo(
+        f"{plan.parameters:,} weights, {plan.steps:,} steps over {plan.tokens:,} tokens, {size(plan.memory_bytes)} of memory, "
+        f"{size(plan.disk_bytes)} on disk, about {duration(plan.seconds)}"
+    )
+
+
+def eval_(
+    dictionary: Annotated[str, typer.Option("--dictionary", help="Name of the dictionary to judge.")],
+    cache: Annotated[str, typer.Option("--cache", help="Name of the cache whose held-out documents judge it.")],
+    model: Annotated[str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Tokens behind the cross-entropies.")] = 8192,
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """Judge a dictionary: FVU, L0, dead share, CE recovered against both ablations, with the affine map beside it."""
+    from app.library import registered
+    from probe.artifact import read_manifest
+    from probe.cache import open_cache
+    from probe.dictionaries import load_dictionary
+    from probe.evals import evaluate
+
+    folder = registered("cache", cache)
+    made_from = read_manifest(folder, "cache").model
+    bridge = load(model or (made_from.name if made_from else "smollm2-135m"), device, precision)
+    learned = load_dictionary(registered("dictionary", dictionary), bridge)
+    report = evaluate(bridge, learned, open_cache(folder, bridge), max_tokens=max_tokens, progress=progress())
+    save_report(f"eval-{dictionary}", report, bridge, (dictionary, cache))
+    print_json(report.to_dict()) if json else print_rows(report.rows(), f"{report.kind} {report.site_in} to {report.site_out}, held-out text")
+
+
+def save_report(name: str, report: Any, bridge: Any, parents: tuple[str, ...], **facts: Any) -> None:
+    """Store an evaluation as a result; `facts` go into its manifest beside the report."""
+    from app.commands.common import clean
+    from probe.artifact import Manifest, write_json
+    from probe.models import stamp
+
+    plain = clean(report.to_dict())
+    manifest = Manifest("result", name, stamp(bridge), (report.site_in, report.site_out), parents=parents, facts={**plain, **facts})
+    with writing(place("result", name), manifest) as scratch:
+        write_json(scratch / "report.json", plain)
+
+
+COMMANDS = (train, eval_)

@@ -1,0 +1,122 @@
+"""`openwork lens` and `openwork trace`: what a model makes of one prompt."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.common import AsJson, Device, DryRun, Model, Precision, duration, load, print_json, print_rows, progress, size
+from probe.errors import BadInput
+
+Prompt = Annotated[str, typer.Option("--prompt", help="The text the model reads.")]
+
+
+def lens(
+    prompt: Prompt,
+    model: Model = "smollm2-135m",
+    top_k: Annotated[int, typer.Option("--top-k", help="Predictions kept per layer and position.")] = 5,
+    position: Annotated[int, typer.Option("--position", help="Which token to print the layers of; -1 is the last.")] = -1,
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """What each layer would predict if the model stopped there (the logit lens)."""
+    _not_empty(prompt)
+    from probe.lens import logit_lens
+
+    found = logit_lens(load(model, device, precision), prompt, top_k=top_k, progress=progress())
+    if json:
+        print_json(found.to_dict())
+        return
+    if not -len(found.tokens) <= position < len(found.tokens):
+        raise BadInput(f"The prompt has tokens 0 to {len(found.tokens) - 1}; there is no position {position}.")
+    print_rows(found.rows(position), f"Logit lens after {''.join(found.tokens[: position % len(found.tokens) + 1])!r}")
+
+
+def trace(
+    prompt: Prompt,
+    model: Model = "smollm2-135m",
+    max_nodes: Annotated[int, typer.Option("--max-nodes", help="Units that become nodes; the rest are summed, not dropped.")] = 2000,
+    dictionary: Annotated[list[str] | None, typer.Option("--dictionary", help="Stored transcoder to use in its layer; repeatable.")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", help="Token to explain, as text; repeatable.")] = None,
+    export: Annotated[Path | None, typer.Option("--export", help="Write the pruned graph as Neuronpedia reads it.")] = None,
+    save: Annotated[str | None, typer.Option("--save", help="Store the graph under this name, for the dashboard.")] = None,
+    check: Annotated[int, typer.Option("--check", help="Test this many sources by intervention in the model.")] = 0,
+    memory: Annotated[float, typer.Option("--memory", help="GB the trace may use.")] = 2.0,
+    device: Device = None,
+    precision: Precision = "float32",
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """The attribution graph of a prompt: which parts wrote what the prediction reads, adding up exactly."""
+    _not_empty(prompt)
+    from circuits.attribution import TraceConfig, plan_trace
+    from circuits.attribution import trace as run
+    from probe.tokens import encode_prompt
+
+    if max_nodes < 1:
+        raise BadInput(f"--max-nodes is {max_nodes}; it must be at least 1.")
+    bridge, config = load(model, device, precision), TraceConfig(max_nodes=max_nodes, memory=int(memory * 1e9))
+    chosen = stored_dictionaries(bridge, dictionary or [])
+    if dry_run:
+        _announce(plan_trace(bridge, len(encode_prompt(bridge, prompt)), config, max((d.d_dict for d in chosen), default=0)), json)
+        return
+    graph = run(bridge, prompt, dictionaries=chosen, targets=target or (), config=config, progress=progress())
+    report = graph.to_dict()
+    if check:
+        from circuits.verify import check_edges
+
+        report["intervention_check"] = check_edges(bridge, graph, dictionaries=chosen, n=check).to_dict()
+    _keep(bridge, graph, export, save, dictionary or [])
+    print_json(report) if json else _print_graph(report)
+
+
+def _not_empty(prompt: str) -> None:
+    # Checked before the model loads, so that the answer comes at once.
+    if not prompt.strip():
+        raise BadInput("The prompt is empty; give the model some text to read.")
+
+
+def stored_dictionaries(bridge: Any, names: list[str]) -> list[Any]:
+    """Stored dictionaries by name or folder, checked against the model."""
+    from app.library import registered
+    from probe.dictionaries import load_dictionary
+
+    return [load_dictionary(Path(n) if (Path(n) / "manifest.json").is_file() else registered("dictionary", n), bridge) for n in names]
+
+
+def _announce(plan: Any, json: bool) -> None:
+    if json:
+        print_json(plan.to_dict())
+        return
+    typer.echo(
+        f"{plan.n_tokens} tokens, {plan.n_units} units, {plan.n_targets} x {plan.n_columns} edges, {size(plan.bytes)} of memory, "
+        f"about {duration(plan.seconds)} on two CPU cores"
+    )
+
+
+def _keep(bridge: Any, graph: Any, export: Path | None, save: str | None, parents: list[str]) -> None:
+    from circuits.exchange import write_neuronpedia
+    from circuits.store import save_graph
+    from probe.artifact import place
+    from probe.models import stamp
+
+    if export:
+        write_neuronpedia(graph, export, slug=export.stem)
+        typer.echo(f"wrote {export}", err=True)
+    if save:
+        typer.echo(f"wrote {save_graph(graph, place('graph', save), model=stamp(bridge), parents=tuple(parents))}", err=True)
+
+
+def _print_graph(report: dict[str, Any]) -> None:
+    print_rows(report["top_nodes"], f"Most influential nodes for {report['prompt']!r}")
+    kinds = ", ".join(f"{n} {kind}" for kind, n in report["nodes_by_kind"].items())
+    typer.echo(f"\n{report['n_nodes']} nodes ({kinds}), {report['n_edges']} edges, {duration(report['seconds'])}")
+    typer.echo(f"edges sum to every node's value within {report['conservation_residual']:.1e} (relative)")
+    if "intervention_check" in report:
+        found = report["intervention_check"]
+        typer.echo(f"{len(found['sources'])} sources changed in the model: {found['n_targets']} targets moved by their edges within {found['worst']:.1e}")
+    typer.echo(f"replacement score {report['replacement_score']:.3f}, completeness {report['completeness_score']:.3f}")
+
+
+COMMANDS = (lens, trace)

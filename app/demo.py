@@ -1,0 +1,180 @@
+"""The main job: one prompt, the whole way, on a real model, with every number beside its baseline.
+
+prompt -> lens, heads, graph in the neuron basis -> harvest one early layer -> train a skip transcoder -> judge it ->
+trace again with it. Each step's result is an artifact; interrupted and run again, finished steps are opened, not redone.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.commands.common import clean
+from app.commands.dictionaries import save_report
+from probe.artifact import Manifest, check_model, place, read_manifest, write_json, writing
+from probe.errors import OpenworkError
+from probe.progress import SILENT, Progress
+
+PROMPT = "The capital of France is"
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Sizes of the demo; the defaults take five to eight minutes on two cores."""
+
+    model: str = "smollm2-135m"
+    "Alias, hub id, folder or GGUF file."
+    prompt: str = PROMPT
+    "What is explained."
+    tokens: int = 300_000
+    "Token positions harvested."
+    k: int = 32
+    "Latents on at each token; the dictionary has 8 for each dimension it reads."
+    epochs: int = 4
+    "Passes over the harvested tokens."
+    max_nodes: int = 2000
+    "Units that become nodes of each graph."
+    judged: int = 6144
+    "Tokens behind the cross-entropies."
+    checked: int = 10
+    "Sources of each graph that are tested by intervention."
+    seed: int = 0
+    "Of the text order, the training and the checks."
+
+
+@dataclass
+class Demo:
+    """A run: its steps with their times and whether each was found finished, and their reports by name."""
+
+    config: DemoConfig
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    reports: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        total = sum(s["seconds"] for s in self.steps)
+        return {"config": asdict(self.config), "seconds": total, "steps": self.steps, **self.reports}
+
+    def do(self, name: str, work: Callable[[], tuple[Any, bool]]) -> Any:
+        """Time one step; `work` returns its value and whether it was found finished."""
+        start = time.perf_counter()
+        value, found = work()
+        self.steps.append({"step": name, "seconds": time.perf_counter() - start, "found_finished": found})
+        return value
+
+
+def run_demo(config: DemoConfig | None = None, progress: Progress = SILENT) -> Demo:
+    """Go the whole way. Raises what its steps raise; what was finished stays."""
+    from probe.models import load_model
+
+    demo = Demo(config or DemoConfig())
+    c = demo.config
+    model = demo.do("load the model", lambda: (load_model(c.model, progress=progress), False))
+    layer = round(4 * model.cfg.n_layers / 30)  # an early layer: 4 of the default model's 30
+    _look(demo, model, progress)
+    neurons = demo.do("trace in the neuron basis", lambda: _graph(demo, model, "demo-neurons", [], progress))
+    cache = demo.do(f"harvest layer {layer}", lambda: _harvest(c, model, layer, progress))
+    demo.reports["cache"] = {"tokens": cache.n_tokens, "sites": list(cache.sites), "dtype": cache.layout.dtype}
+    result = demo.do("train a skip transcoder", lambda: _train(c, cache, progress))
+    demo.reports["training"] = result.to_dict()
+    demo.reports["evaluation"] = demo.do("judge it", lambda: _judge(c, model, result.dictionary, cache, progress))
+    mixed = demo.do("trace with it", lambda: _graph(demo, model, "demo-transcoder", [result.dictionary], progress))
+    demo.reports["conservation_residual"] = max(neurons["conservation_residual"], mixed["conservation_residual"])
+    _keep(demo, model)
+    return demo
+
+
+def _look(demo: Demo, model: Any, progress: Progress) -> None:
+    from app import prompts
+    from probe.heads import head_patterns
+    from probe.lens import logit_lens
+
+    c = demo.config
+    lens = demo.do("logit lens", lambda: (logit_lens(model, c.prompt, progress=progress), False))
+    heads = demo.do("attention heads", lambda: (head_patterns(model, c.prompt), False))
+    demo.reports["prompt"] = asdict(prompts.store(c.prompt, c.model))
+    demo.reports["lens"] = {"next_tokens": lens.next_tokens()[:5], "last_position": lens.rows(-1)}
+    demo.reports["heads"] = {"previous_token": heads.rows("previous_token", 3), "first_token": heads.rows("first_token", 3)}
+
+
+def _finished(kind: str, name: str, model: Any, key: dict[str, Any]) -> Path | None:
+    """The folder of an artifact made by a demo of this key from this model, or None."""
+    from probe.models import stamp
+
+    folder = place(kind, name)
+    try:
+        manifest = read_manifest(folder, kind)
+        check_model(manifest, stamp(model), folder)
+    except OpenworkError:
+        return None
+    return folder if manifest.facts.get("demo") == clean(key) else None
+
+
+def _graph(demo: Demo, model: Any, name: str, dictionaries: list[Any], progress: Progress) -> tuple[dict[str, Any], bool]:
+    """A stored graph's report, with its test by intervention."""
+    from circuits.attribution import TraceConfig, trace
+    from circuits.store import save_graph
+    from circuits.verify import check_edges
+    from probe.fingerprint import weights_fingerprint
+    from probe.models import stamp
+
+    c = demo.config
+    key = {"prompt": c.prompt, "max_nodes": c.max_nodes, "checked": c.checked, "dictionaries": [weights_fingerprint(d) for d in dictionaries]}
+    folder = _finished("graph", name, model, key)
+    if folder is None:
+        graph = trace(model, c.prompt, dictionaries=dictionaries, config=TraceConfig(max_nodes=c.max_nodes), progress=progress)
+        start = time.perf_counter()
+        checked = check_edges(model, graph, dictionaries=dictionaries, n=c.checked, seed=c.seed).to_dict()
+        graph.facts.update({"demo": clean(key), "intervention_check": checked, "check_seconds": time.perf_counter() - start})
+        folder = save_graph(graph, place("graph", name), model=stamp(model), parents=("demo",) if dictionaries else ())
+        found = False
+    else:
+        found = True
+    demo.reports[name] = read_manifest(folder).facts
+    return demo.reports[name], found
+
+
+def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple[Any, bool]:
+    from probe.harvester import harvest
+    from probe.text import corpus
+    from probe.tokens import tokenize
+
+    folder = place("cache", f"demo-layer{layer}")
+    found = folder.exists()
+    tokens = tokenize(model, corpus("sotu", seed=c.seed), max_tokens=c.tokens)
+    sites = [f"mlp_in.{layer}", f"mlp_out.{layer}"]
+    return harvest(model, tokens, sites, folder, seed=c.seed, resume=True, progress=progress), found
+
+
+def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
+    from app.commands.dictionaries import make
+    from probe.trainer import TrainConfig, train
+
+    folder = place("dictionary", f"{cache.folder.name}-skip_transcoder")
+    found = folder.exists()
+    dictionary = make(cache, "skip_transcoder", None, None, None, c.k, c.seed)
+    return train(dictionary, cache, TrainConfig(epochs=c.epochs, seed=c.seed), folder, resume=True, progress=progress), found
+
+
+def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Progress) -> tuple[dict[str, Any], bool]:
+    from probe.evals import evaluate
+    from probe.fingerprint import weights_fingerprint
+
+    name, key = f"{cache.folder.name}-evaluation", {"judged": c.judged, "dictionary": weights_fingerprint(dictionary)}
+    folder = _finished("result", name, model, key)
+    found = folder is not None
+    if not found:
+        report = evaluate(model, dictionary, cache, max_tokens=c.judged, seed=c.seed, progress=progress)
+        save_report(name, report, model, (cache.folder.name,), demo=clean(key))
+        folder = place("result", name)
+    return json.loads((folder / "report.json").read_text(encoding="utf8")), found
+
+
+def _keep(demo: Demo, model: Any) -> None:
+    """Store the whole report as a result."""
+    from probe.models import stamp
+
+    with writing(place("result", "demo"), Manifest("result", "demo", stamp(model), config=asdict(demo.config))) as scratch:
+        write_json(scratch / "report.json", clean(demo.to_dict()))
