@@ -47,10 +47,10 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def harvest_speed(name: str, layer: int, batch: int, folder: Path, rounds: int = 6) -> dict[str, float]:
+def harvest_speed(name: str, layer: int, batch: int, folder: Path, rounds: int = 5) -> dict[str, float]:
     """Tokens a second of bare passes and of harvests, taken in turns; the ratio is of the totals."""
     model = load_model(name)
-    tokens = random_tokens(4 * batch, model.cfg.d_vocab)
+    tokens = random_tokens(8 * batch, model.cfg.d_vocab)
     sites = [f"mlp_in.{layer}", f"mlp_out.{layer}"]
 
     def bare() -> None:

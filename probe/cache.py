@@ -28,7 +28,7 @@ from probe.layout import Layout
 from probe.progress import SILENT, Progress
 from probe.shards import read_tensors
 from probe.shuffle import Position, Split
-from probe.sites import Site, parse_site
+from probe.sites import Site, as_dtype, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -149,21 +149,16 @@ class Cache:
 
     def gather(self, sites: Sequence[str], indices: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """Activations of some tokens at several (canonical) sites; shards are read forward, whatever the order asked for."""
-        if not len(indices):
-            return tuple(torch.empty(0, self.layout.widths[s], dtype=dtype) for s in sites)
         forward = np.argsort(indices, kind="stable")
-        ascending = indices[forward].astype(np.int64)
-        edges = np.searchsorted(ascending, np.arange(self.layout.shards + 1) * self.layout.shard_tokens)
-        back = torch.empty(len(indices), dtype=torch.int64)
-        back[torch.from_numpy(forward)] = torch.arange(len(indices))
-        parts: dict[str, list[Tensor]] = {site: [] for site in sites}
-        for index in np.flatnonzero(np.diff(edges)):
-            local = torch.from_numpy(ascending[edges[index] : edges[index + 1]] - index * self.layout.shard_tokens)
-            shard = self.shard(int(index))
-            for site in parts:
-                parts[site].append(shard[site].index_select(0, local))
-        whole = {site: (p[0] if len(p) == 1 else torch.cat(p)) for site, p in parts.items()}
-        return tuple(whole[site].index_select(0, back).to(dtype) for site in sites)
+        edges = np.searchsorted(indices[forward], np.arange(self.layout.shards + 1) * self.layout.shard_tokens)
+        stored = as_dtype(self.layout.dtype)
+        whole = [torch.empty(len(indices), self.layout.widths[site], dtype=stored) for site in sites]
+        for shard in np.flatnonzero(np.diff(edges)).tolist():
+            chosen = forward[edges[shard] : edges[shard + 1]]
+            local = indices[chosen] - shard * self.layout.shard_tokens
+            for site, into in zip(sites, whole, strict=True):
+                _bits(into)[chosen] = _bits(self.shard(shard)[site])[local]
+        return tuple(found.to(dtype) for found in whole)
 
     def eligible(self, split: Split = "train", special: bool = False) -> np.ndarray:
         """Indices of the tokens of a split, ascending; without the special ones unless asked for."""
@@ -219,6 +214,11 @@ class Cache:
         """Forget a mapped shard and the statistics, after their files changed."""
         self._open.pop(shard, None)
         self._stats = read_tensors(self.folder / STATS)
+
+
+def _bits(tensor: Tensor) -> np.ndarray:
+    """The same memory as integers: numpy has no bfloat16, and picks rows without waking torch's threads for each shard."""
+    return tensor.view(torch.int16 if tensor.element_size() == 2 else torch.int32).numpy()
 
 
 def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, check: bool = True) -> Cache:
