@@ -7,13 +7,16 @@ too, and prints the record they return (`--json` for machines).
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from probe.errors import BadInput, OpenworkError
 
 cli = typer.Typer(
-    name="openwork", help=__doc__.split("\n\n")[0], no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    name="openwork",
+    help=__doc__.split("\n\n")[0],
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -26,7 +29,11 @@ def _version(wanted: bool) -> None:
 
 
 @cli.callback()
-def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """From a model to its activations, to trained transcoders, to a circuit, to a test of whether it is true."""
 
 
@@ -41,11 +48,10 @@ def run(arguments: list[str]) -> int:
 
     commands.register(cli)
     try:
-        code = typer.main.get_command(cli).main(arguments, prog_name="openwork", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        cli(arguments, prog_name="openwork")
+    except SystemExit as left:  # typer leaves this way, with 2 for a wrong option and 130 when interrupted
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except KeyboardInterrupt:
         typer.echo("\nStopped. Finished parts are kept; run the same command again to continue.", err=True)
         return 130
     except OpenworkError as error:
@@ -54,7 +60,7 @@ def run(arguments: list[str]) -> int:
     except MemoryError:
         typer.echo("openwork: there is not enough memory for this. Lower the sizes (see --dry-run) or close other programs.", err=True)
         return 1
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":

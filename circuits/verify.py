@@ -2,8 +2,9 @@
 
 The model runs its own forward pass, with attention patterns, norm divisors and MLP outputs held at their recorded values by
 hooks (a dictionary's skip stays alive). One source's write is added `factor` times more. If the graph is right, every target
-moves by exactly `factor` times its edge from that source. The factor makes the added write as long as the residual stream it
-joins, so that a small source's movement does not drown in rounding. This shares no code with the sweep that made the edges.
+moves by exactly `factor` times its edge from that source. The factor makes the added write a thousand times as long as the
+residual stream it joins: the held model is linear, and a small source's movement must not drown in the rounding of large
+values. This shares no code with the sweep that made the edges.
 """
 
 from collections.abc import Sequence
@@ -129,7 +130,7 @@ class _FrozenRun:
         write = self._write(source)
         layer, pos = max(int(self.graph.nodes.layer[source]), 0), int(self.graph.nodes.pos[source])
         stream = self.record[Site("resid_post", layer).name][0, pos]
-        factor = max(1.0, float(stream.norm() / write.norm().clamp_min(1e-30)))
+        factor = 1e3 * max(1.0, float(stream.norm() / write.norm().clamp_min(1e-30)))
         moved = ((self.values(source, factor * write) - still) / factor).double().cpu().numpy()
         edges = self.graph.outgoing(source)
         expected = np.zeros(len(self.graph.nodes))

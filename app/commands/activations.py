@@ -4,18 +4,36 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, Device, DryRun, Model, Precision, Resume, Text, duration, load, print_json, print_rows, progress, size
+from app.commands.common import (
+    AsJson,
+    Device,
+    DryRun,
+    Model,
+    Precision,
+    Resume,
+    Text,
+    duration,
+    load,
+    print_json,
+    print_rows,
+    progress,
+    size,
+)
 from probe.artifact import place
 from probe.errors import BadInput, Unavailable
 
 
 def harvest(
-    sites: Annotated[str, typer.Option("--sites", help="Comma-separated, like mlp_in.4,mlp_out.4.")] = "mlp_in.4,mlp_out.4",
+    sites: Annotated[
+        str, typer.Option("--sites", help="Comma-separated, like mlp_in.4,mlp_out.4.")
+    ] = "mlp_in.4,mlp_out.4",
     model: Model = "smollm2-135m",
     text: Text = "sotu",
     tokens: Annotated[int, typer.Option("--tokens", help="Token positions to read.")] = 300_000,
     context: Annotated[int, typer.Option("--context", help="Tokens a row, BOS included.")] = 128,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the cache; by default from model and sites.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the cache; by default from model and sites.")
+    ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="As stored: float16, bfloat16 or float32.")] = "float16",
     batch: Annotated[int, typer.Option("--batch", help="Rows a forward pass.")] = 16,
     held_out: Annotated[float, typer.Option("--held-out", help="Share of documents kept for evaluation.")] = 0.1,
@@ -23,7 +41,9 @@ def harvest(
     device: Device = None,
     precision: Precision = "float32",
     resume: Resume = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Check the cache's shards and harvest the damaged ones again.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Check the cache's shards and harvest the damaged ones again.")
+    ] = False,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
@@ -45,9 +65,24 @@ def harvest(
         _announce(bridge, rows, chosen, folder, dtype, batch, json)
         return
     cache = run(
-        bridge, rows, chosen, folder, dtype=dtype, batch=batch, held_out=held_out, seed=seed, resume=resume, progress=progress()
+        bridge,
+        rows,
+        chosen,
+        folder,
+        dtype=dtype,
+        batch=batch,
+        held_out=held_out,
+        seed=seed,
+        resume=resume,
+        progress=progress(),
     )
-    report = {"folder": str(cache.folder), "name": folder.name, "tokens": cache.n_tokens, "sites": list(cache.sites), "dtype": dtype}
+    report = {
+        "folder": str(cache.folder),
+        "name": folder.name,
+        "tokens": cache.n_tokens,
+        "sites": list(cache.sites),
+        "dtype": dtype,
+    }
     print_json(report) if json else typer.echo(f"{cache.n_tokens:,} tokens at {', '.join(chosen)} in {cache.folder}")
 
 
@@ -63,9 +98,13 @@ def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str,
     if json:
         print_json(found.to_dict())
         return
-    print_rows([{"site": s, "width": w} for s, w in found.sites.items()], f"{found.tokens:,} tokens in {found.shards} shards")
+    print_rows(
+        [{"site": s, "width": w} for s, w in found.sites.items()], f"{found.tokens:,} tokens in {found.shards} shards"
+    )
     fits = "fits" if found.fits else "DOES NOT FIT"
-    typer.echo(f"{size(found.bytes)} on disk ({size(found.free_bytes)} free: it {fits}), {size(found.memory_bytes)} of memory, about {duration(found.seconds)}")
+    typer.echo(
+        f"{size(found.bytes)} on disk ({size(found.free_bytes)} free: it {fits}), {size(found.memory_bytes)} of memory, about {duration(found.seconds)}"
+    )
 
 
 def _repair(bridge: Any, folder: Any, json: bool) -> None:
@@ -76,7 +115,9 @@ def _repair(bridge: Any, folder: Any, json: bool) -> None:
     exact = [cache.repair(bridge, shard, progress=progress()) for shard in broken]
     left = cache.verify(progress=progress()) if broken else []
     report = {"folder": str(folder), "damaged": broken, "bit_exact": exact, "still_damaged": left}
-    print_json(report) if json else typer.echo(f"{len(broken)} damaged, {len(broken) - len(left)} harvested again: {', '.join(broken) or 'none'}")
+    print_json(report) if json else typer.echo(
+        f"{len(broken)} damaged, {len(broken) - len(left)} harvested again: {', '.join(broken) or 'none'}"
+    )
     if left:
         raise Unavailable(f"{', '.join(left)} could not be mended; harvest the cache again under another name.")
 

@@ -15,7 +15,10 @@ Precision = Annotated[str, typer.Option("--precision", help="Weights: float32, b
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take (memory, disk, time) and stop.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue what was interrupted; open it if it is finished.")]
-Text = Annotated[str, typer.Option("--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, or datasets:ID[:split[:column]].")]
+Text = Annotated[
+    str,
+    typer.Option("--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, or datasets:ID[:split[:column]]."),
+]
 
 
 def progress() -> Progress:
@@ -75,12 +78,23 @@ def print_rows(rows: Sequence[dict[str, Any]], title: str = "") -> None:
     if not rows:
         typer.echo(title)
         return
-    table = Table(title=Plain(title, style="bold") if title else None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=Plain(title, style="bold") if title else None,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     for key, value in rows[0].items():
-        table.add_column(Plain(str(key)), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+        table.add_column(
+            Plain(str(key)), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Plain(visible(number(v))) for v in row.values()))
-    Console(soft_wrap=False).print(table)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width to fit
+        console = Console(width=200)
+    console.print(table)
 
 
 def visible(text: str) -> str:

@@ -8,7 +8,9 @@ from app.commands.common import AsJson, Model, duration, print_json, print_rows,
 
 
 def demo(
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the dashboard on the results when done.")] = True,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Open the dashboard on the results when done.")
+    ] = True,
     model: Model = "smollm2-135m",
     prompt: Annotated[str | None, typer.Option("--prompt", help="Another prompt to explain.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="Harvest fewer or more token positions.")] = None,
@@ -20,7 +22,9 @@ def demo(
     from app.demo import DemoConfig, run_demo
 
     changed = {"prompt": prompt, "tokens": tokens}
-    report = run_demo(DemoConfig(model=model, **{k: v for k, v in changed.items() if v is not None}), progress()).to_dict()
+    report = run_demo(
+        DemoConfig(model=model, **{k: v for k, v in changed.items() if v is not None}), progress()
+    ).to_dict()
     print_json(report) if json else _print(report)
     if serve:
         from app.main import serve as open_dashboard
@@ -33,12 +37,23 @@ def _print(r: dict[str, Any]) -> None:
     typer.echo(f"\nOpenwork demo: {r['config']['prompt']!r} on {r['config']['model']}\n")
     print_rows([{**row, "token": visible(row["token"])} for row in r["lens"]["next_tokens"]], "What comes next")
     settled = next((x["layer"] for x in r["lens"]["last_position"] if x["rank of final"] == 0), "none")
-    typer.echo(f"\nThe logit lens first ranks it first at layer {settled} of {r['lens']['last_position'][-1]['layer']}.")
+    typer.echo(
+        f"\nThe logit lens first ranks it first at layer {settled} of {r['lens']['last_position'][-1]['layer']}."
+    )
     typer.echo(f"Strongest previous-token head: {r['heads']['previous_token'][0]['head']}.\n")
-    print_rows([_graph_row("neurons only", r["demo-neurons"]), _graph_row("with the transcoder", r["demo-transcoder"])], "Attribution graphs")
+    print_rows(
+        [_graph_row("neurons only", r["demo-neurons"]), _graph_row("with the transcoder", r["demo-transcoder"])],
+        "Attribution graphs",
+    )
     e = r["evaluation"]
     print_rows(_judged(e), f"\nSkip transcoder of {e['site_in']}, on {e['n_tokens']:,} held-out tokens")
-    print_rows([{"step": s["step"], "time": duration(s["seconds"]), "": "found finished" if s["found_finished"] else ""} for s in r["steps"]], "\nTimes")
+    print_rows(
+        [
+            {"step": s["step"], "time": duration(s["seconds"]), "": "found finished" if s["found_finished"] else ""}
+            for s in r["steps"]
+        ],
+        "\nTimes",
+    )
     typer.echo(f"\n{duration(r['seconds'])} in all. Everything is kept; `openwork serve` shows it.")
 
 
@@ -57,17 +72,36 @@ def _graph_row(name: str, g: dict[str, Any]) -> dict[str, Any]:
 
 def _judged(e: dict[str, Any]) -> list[dict[str, Any]]:
     """Each measure beside what it must be compared with."""
+
     def with_error(name: str) -> str:
         error = e["errors"].get(name)
+        if e[name] is None:
+            return "not defined here"
         return f"{e[name]:.3f}" + (f" ± {error:.3f}" if error is not None else "")
 
     return [
-        {"measure": "FVU", "value": with_error("fvu"), "baseline": f"{e['fvu_affine']:.3f} best affine map; 1 the mean"},
+        {
+            "measure": "FVU",
+            "value": with_error("fvu"),
+            "baseline": f"{e['fvu_affine']:.3f} best affine map; 1 the mean",
+        },
         {"measure": "L0", "value": f"{e['l0']:.1f}", "baseline": ""},
         {"measure": "dead share", "value": f"{e['dead_share']:.3f}", "baseline": ""},
-        {"measure": "CE with it (nats)", "value": with_error("ce_spliced"), "baseline": f"{e['ce']:.3f} the model alone"},
-        {"measure": "CE recovered, zero", "value": with_error("ce_recovered_zero"), "baseline": f"{e['ce_zero']:.3f} CE zero-ablated"},
-        {"measure": "CE recovered, mean", "value": with_error("ce_recovered_mean"), "baseline": f"{e['ce_mean']:.3f} CE mean-ablated"},
+        {
+            "measure": "CE with it (nats)",
+            "value": with_error("ce_spliced"),
+            "baseline": f"{e['ce']:.3f} the model alone",
+        },
+        {
+            "measure": "CE recovered, zero",
+            "value": with_error("ce_recovered_zero"),
+            "baseline": f"{e['ce_zero']:.3f} CE zero-ablated",
+        },
+        {
+            "measure": "CE recovered, mean",
+            "value": with_error("ce_recovered_mean"),
+            "baseline": f"{e['ce_mean']:.3f} CE mean-ablated",
+        },
     ]
 
 

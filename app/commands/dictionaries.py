@@ -4,7 +4,19 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, Device, DryRun, Precision, Resume, duration, load, print_json, print_rows, progress, size
+from app.commands.common import (
+    AsJson,
+    Device,
+    DryRun,
+    Precision,
+    Resume,
+    duration,
+    load,
+    print_json,
+    print_rows,
+    progress,
+    size,
+)
 from probe.artifact import place, writing
 from probe.errors import BadInput
 
@@ -14,15 +26,23 @@ KINDS = ("skip_transcoder", "transcoder", "sae")
 def train(
     cache: Annotated[str, typer.Option("--cache", help="Name of the cache to train on.")],
     kind: Annotated[str, typer.Option("--kind", help="skip_transcoder, transcoder or sae.")] = "skip_transcoder",
-    site_in: Annotated[str | None, typer.Option("--site-in", help="Site it reads; by default the cache's first.")] = None,
-    site_out: Annotated[str | None, typer.Option("--site-out", help="Site it predicts; by default the cache's last.")] = None,
-    d_dict: Annotated[int | None, typer.Option("--d-dict", help="Latents; by default 8 times the width it reads.")] = None,
+    site_in: Annotated[
+        str | None, typer.Option("--site-in", help="Site it reads; by default the cache's first.")
+    ] = None,
+    site_out: Annotated[
+        str | None, typer.Option("--site-out", help="Site it predicts; by default the cache's last.")
+    ] = None,
+    d_dict: Annotated[
+        int | None, typer.Option("--d-dict", help="Latents; by default 8 times the width it reads.")
+    ] = None,
     k: Annotated[int, typer.Option("--k", help="Latents that are on at each token.")] = 32,
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training tokens.")] = 3,
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Tokens a step.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Start of the weights and order of the tokens.")] = 0,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the dictionary; by default from kind, site and width.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the dictionary; by default from kind, site and width.")
+    ] = None,
     resume: Resume = False,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -48,10 +68,15 @@ def train(
     if json:
         print_json(report)
         return
-    print_rows([{"measure": n, "value": v} for n, v in report["last"].items()], f"{kind} in {result.folder}, {duration(result.seconds)}")
+    print_rows(
+        [{"measure": n, "value": v} for n, v in report["last"].items()],
+        f"{kind} in {result.folder}, {duration(result.seconds)}",
+    )
 
 
-def make(cache: Any, kind: str, site_in: str | None, site_out: str | None, d_dict: int | None, k: int, seed: int) -> Any:
+def make(
+    cache: Any, kind: str, site_in: str | None, site_out: str | None, d_dict: int | None, k: int, seed: int
+) -> Any:
     """An untrained dictionary that fits a cache."""
     from probe.dictionaries import SAE, TopK, Transcoder
 
@@ -77,7 +102,9 @@ def _announce(plan: Any, json: bool) -> None:
 def eval_(
     dictionary: Annotated[str, typer.Option("--dictionary", help="Name of the dictionary to judge.")],
     cache: Annotated[str, typer.Option("--cache", help="Name of the cache whose held-out documents judge it.")],
-    model: Annotated[str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")
+    ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Tokens behind the cross-entropies.")] = 8192,
     device: Device = None,
     precision: Precision = "float32",
@@ -96,7 +123,9 @@ def eval_(
     learned = load_dictionary(registered("dictionary", dictionary), bridge)
     report = evaluate(bridge, learned, open_cache(folder, bridge), max_tokens=max_tokens, progress=progress())
     save_report(f"eval-{dictionary}", report, bridge, (dictionary, cache))
-    print_json(report.to_dict()) if json else print_rows(report.rows(), f"{report.kind} {report.site_in} to {report.site_out}, held-out text")
+    print_json(report.to_dict()) if json else print_rows(
+        report.rows(), f"{report.kind} {report.site_in} to {report.site_out}, held-out text"
+    )
 
 
 def save_report(name: str, report: Any, bridge: Any, parents: tuple[str, ...], **facts: Any) -> None:
@@ -106,7 +135,9 @@ def save_report(name: str, report: Any, bridge: Any, parents: tuple[str, ...], *
     from probe.models import stamp
 
     plain = clean(report.to_dict())
-    manifest = Manifest("result", name, stamp(bridge), (report.site_in, report.site_out), parents=parents, facts={**plain, **facts})
+    manifest = Manifest(
+        "result", name, stamp(bridge), (report.site_in, report.site_out), parents=parents, facts={**plain, **facts}
+    )
     with writing(place("result", name), manifest) as scratch:
         write_json(scratch / "report.json", plain)
 

@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, Device, DryRun, Model, Precision, duration, load, print_json, print_rows, progress, size
+from app.commands.common import (
+    AsJson,
+    Device,
+    DryRun,
+    Model,
+    Precision,
+    duration,
+    load,
+    print_json,
+    print_rows,
+    progress,
+    size,
+)
 from probe.errors import BadInput
 
 Prompt = Annotated[str, typer.Option("--prompt", help="The text the model reads.")]
@@ -15,7 +27,9 @@ def lens(
     prompt: Prompt,
     model: Model = "smollm2-135m",
     top_k: Annotated[int, typer.Option("--top-k", help="Predictions kept per layer and position.")] = 5,
-    position: Annotated[int, typer.Option("--position", help="Which token to print the layers of; -1 is the last.")] = -1,
+    position: Annotated[
+        int, typer.Option("--position", help="Which token to print the layers of; -1 is the last.")
+    ] = -1,
     device: Device = None,
     precision: Precision = "float32",
     json: AsJson = False,
@@ -36,11 +50,19 @@ def lens(
 def trace(
     prompt: Prompt,
     model: Model = "smollm2-135m",
-    max_nodes: Annotated[int, typer.Option("--max-nodes", help="Units that become nodes; the rest are summed, not dropped.")] = 2000,
-    dictionary: Annotated[list[str] | None, typer.Option("--dictionary", help="Stored transcoder to use in its layer; repeatable.")] = None,
+    max_nodes: Annotated[
+        int, typer.Option("--max-nodes", help="Units that become nodes; the rest are summed, not dropped.")
+    ] = 2000,
+    dictionary: Annotated[
+        list[str] | None, typer.Option("--dictionary", help="Stored transcoder to use in its layer; repeatable.")
+    ] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Token to explain, as text; repeatable.")] = None,
-    export: Annotated[Path | None, typer.Option("--export", help="Write the pruned graph as Neuronpedia reads it.")] = None,
-    save: Annotated[str | None, typer.Option("--save", help="Store the graph under this name, for the dashboard.")] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write the pruned graph as Neuronpedia reads it.")
+    ] = None,
+    save: Annotated[
+        str | None, typer.Option("--save", help="Store the graph under this name, for the dashboard.")
+    ] = None,
     check: Annotated[int, typer.Option("--check", help="Test this many sources by intervention in the model.")] = 0,
     memory: Annotated[float, typer.Option("--memory", help="GB the trace may use.")] = 2.0,
     device: Device = None,
@@ -59,7 +81,10 @@ def trace(
     bridge, config = load(model, device, precision), TraceConfig(max_nodes=max_nodes, memory=int(memory * 1e9))
     chosen = stored_dictionaries(bridge, dictionary or [])
     if dry_run:
-        _announce(plan_trace(bridge, len(encode_prompt(bridge, prompt)), config, max((d.d_dict for d in chosen), default=0)), json)
+        _announce(
+            plan_trace(bridge, len(encode_prompt(bridge, prompt)), config, max((d.d_dict for d in chosen), default=0)),
+            json,
+        )
         return
     graph = run(bridge, prompt, dictionaries=chosen, targets=target or (), config=config, progress=progress())
     report = graph.to_dict()
@@ -82,7 +107,10 @@ def stored_dictionaries(bridge: Any, names: list[str]) -> list[Any]:
     from app.library import registered
     from probe.dictionaries import load_dictionary
 
-    return [load_dictionary(Path(n) if (Path(n) / "manifest.json").is_file() else registered("dictionary", n), bridge) for n in names]
+    return [
+        load_dictionary(Path(n) if (Path(n) / "manifest.json").is_file() else registered("dictionary", n), bridge)
+        for n in names
+    ]
 
 
 def _announce(plan: Any, json: bool) -> None:
@@ -105,7 +133,9 @@ def _keep(bridge: Any, graph: Any, export: Path | None, save: str | None, parent
         write_neuronpedia(graph, export, slug=export.stem)
         typer.echo(f"wrote {export}", err=True)
     if save:
-        typer.echo(f"wrote {save_graph(graph, place('graph', save), model=stamp(bridge), parents=tuple(parents))}", err=True)
+        typer.echo(
+            f"wrote {save_graph(graph, place('graph', save), model=stamp(bridge), parents=tuple(parents))}", err=True
+        )
 
 
 def _print_graph(report: dict[str, Any]) -> None:
@@ -115,7 +145,9 @@ def _print_graph(report: dict[str, Any]) -> None:
     typer.echo(f"edges sum to every node's value within {report['conservation_residual']:.1e} (relative)")
     if "intervention_check" in report:
         found = report["intervention_check"]
-        typer.echo(f"{len(found['sources'])} sources changed in the model: {found['n_targets']} targets moved by their edges within {found['worst']:.1e}")
+        typer.echo(
+            f"{len(found['sources'])} sources changed in the model: {found['n_targets']} targets moved by their edges within {found['worst']:.1e}"
+        )
     typer.echo(f"replacement score {report['replacement_score']:.3f}, completeness {report['completeness_score']:.3f}")
 
 

@@ -10,7 +10,9 @@ from app.commands.common import AsJson, print_json, print_rows
 def serve(
     port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 8050,
     host: Annotated[str, typer.Option("--host", help="Address; any other than loopback needs a token.")] = "127.0.0.1",
-    token: Annotated[str | None, typer.Option("--token", envvar="OPENWORK_TOKEN", help="What visitors must show.")] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", envvar="OPENWORK_TOKEN", help="What visitors must show.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """The dashboard, on this machine."""
@@ -27,7 +29,10 @@ def doctor(json: AsJson = False) -> None:
     if json:
         print_json(found.to_dict())
     else:
-        print_rows([{"": c.mark, "what": c.name, "found": c.found, "to mend": c.mend} for c in found.checks], "Openwork on this machine")
+        print_rows(
+            [{"": c.mark, "what": c.name, "found": c.found, "to mend": c.mend} for c in found.checks],
+            "Openwork on this machine",
+        )
     if found.broken:
         raise typer.Exit(1)
 
