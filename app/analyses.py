@@ -57,7 +57,7 @@ _graphs: Recent[Any] = Recent(4)
 
 def loaded() -> list[str]:
     """Names of the models in memory."""
-    return [str(k) for k in _models.keys()]
+    return [str(k) for k in _models.keys()]  # noqa: SIM118 (no dictionary)
 
 
 def model_named(name: str, progress: Progress = SILENT) -> Any:
@@ -90,7 +90,7 @@ def _kept(analysis: str, model: Any, prompt: str, progress: Progress, run: Calla
     if (record := known(analysis, key, prompt)) is not None:
         return record
     with progress.stage(analysis, total=1, unit="step") as step:
-        record = _records.put((analysis, key, prompt), run(bridge))
+        record = remember(analysis, key, prompt, run(bridge))
         step(1)
     return record
 
@@ -98,6 +98,11 @@ def _kept(analysis: str, model: Any, prompt: str, progress: Progress, run: Calla
 def known(analysis: str, model: str, prompt: str) -> Any | None:
     """A record that is in memory, or None; never computes."""
     return _records.get((analysis, model, prompt))
+
+
+def remember(analysis: str, model: str, prompt: str, record: Any) -> Any:
+    """Keep a record made elsewhere, so that the pages find it."""
+    return _records.put((analysis, model, prompt), record)
 
 
 def lens(model: Any, prompt: str, *, top_k: int = 10, progress: Progress = SILENT) -> "LensResult":
@@ -162,7 +167,13 @@ def dictionaries_of(model: Any, names: tuple[str, ...] | None = None) -> list[An
 
 
 def trace(
-    model: Any, prompt: str, *, max_nodes: int = 2000, dictionaries: tuple[str, ...] = (), save: str | None = None, progress: Progress = SILENT
+    model: Any,
+    prompt: str,
+    *,
+    max_nodes: int = 2000,
+    dictionaries: tuple[str, ...] = (),
+    save: str | None = None,
+    progress: Progress = SILENT,
 ) -> "CircuitGraph":
     """The attribution graph of a prompt; `dictionaries` are names of stored transcoders, `save` stores it under that name."""
     from circuits.attribution import TraceConfig

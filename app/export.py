@@ -32,7 +32,9 @@ def register(server: Flask) -> None:
 def _file(value: Any, name: str) -> Response:
     body = json.dumps(value, ensure_ascii=False, allow_nan=False)
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
-    return Response(body, mimetype="application/json", headers={"Content-Disposition": f'attachment; filename="{safe}"'})
+    return Response(
+        body, mimetype="application/json", headers={"Content-Disposition": f'attachment; filename="{safe}"'}
+    )
 
 
 def own(graph: Any) -> dict[str, Any]:
@@ -53,7 +55,10 @@ def own(graph: Any) -> dict[str, Any]:
         }
         for i in range(len(n))
     ]
-    edges = [{"source": int(e.source[i]), "target": int(e.target[i]), "weight": float(e.weight[i])} for i in np.flatnonzero(kept.edges)]
+    edges = [
+        {"source": int(e.source[i]), "target": int(e.target[i]), "weight": float(e.weight[i])}
+        for i in np.flatnonzero(kept.edges)
+    ]
     return {"report": graph.report(), "tokens": graph.tokens, "nodes": nodes, "edges": edges}
 
 

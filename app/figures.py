@@ -11,9 +11,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.components.drawn import shrink
-from probe.figures import plain
 from probe.figures import lens_figure as plain_lens
 from probe.figures import pattern_figure as plain_pattern
+from probe.figures import plain
 
 if TYPE_CHECKING:
     from probe.heads import HeadPatterns
@@ -26,7 +26,14 @@ _MAX_SIDE = 512
 
 def _template(scheme: str) -> dict[str, Any]:
     ink, grid, line, paper = _INK[scheme]
-    axis = {"gridcolor": grid, "linecolor": line, "zeroline": False, "tickcolor": line, "ticks": "", "title": {"standoff": 8, "font": {"size": 12}}}
+    axis = {
+        "gridcolor": grid,
+        "linecolor": line,
+        "zeroline": False,
+        "tickcolor": line,
+        "ticks": "",
+        "title": {"standoff": 8, "font": {"size": 12}},
+    }
     return {
         "layout": {
             "font": {"family": "Inter, system-ui, sans-serif", "size": 12, "color": ink},
@@ -35,10 +42,19 @@ def _template(scheme: str) -> dict[str, Any]:
             "colorway": ["#0a6ebd", "#e69f00", "#1c9a7a", "#b36ba0", "#56b4e9", "#c8561b"],
             "xaxis": axis,
             "yaxis": axis,
-            "hoverlabel": {"bgcolor": "#10151d", "bordercolor": "#333b47", "align": "left", "font": {"family": "Inter, sans-serif", "size": 12, "color": "#f2f4f7"}},
+            "hoverlabel": {
+                "bgcolor": "#10151d",
+                "bordercolor": "#333b47",
+                "align": "left",
+                "font": {"family": "Inter, sans-serif", "size": 12, "color": "#f2f4f7"},
+            },
             "margin": {"l": 60, "r": 16, "t": 12, "b": 48},
             "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 10}},
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink, "activecolor": paper if scheme == "dark" else "#2f5d8c"},
+            "modebar": {
+                "bgcolor": "rgba(0,0,0,0)",
+                "color": ink,
+                "activecolor": paper if scheme == "dark" else "#2f5d8c",
+            },
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
         }
     }
@@ -63,7 +79,12 @@ def lens_figure(lens: "LensResult", colour: str = "probability", scheme: str = "
     """The logit lens, dressed; tilted token names where they would not fit beside each other."""
     figure = plain_lens(lens, colour)
     many, slanted = len(lens.tokens) > 64, len(lens.tokens) > 8
-    figure.update_traces(xgap=0 if many else 1, ygap=0 if many else 1, textfont={**_MONO, "size": 10.5}, colorbar={"thickness": 10, "outlinewidth": 0})
+    figure.update_traces(
+        xgap=0 if many else 1,
+        ygap=0 if many else 1,
+        textfont={**_MONO, "size": 10.5},
+        colorbar={"thickness": 10, "outlinewidth": 0},
+    )
     figure.update_xaxes(tickangle=-40 if slanted else 0, tickfont=_MONO, showgrid=False, title=None)
     figure.update_yaxes(showgrid=False)
     return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
@@ -79,29 +100,49 @@ def forming_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
     figure = go.Figure()
     for name, values, colour in (("KL to final", lens.kl, "#0a6ebd"), ("entropy", lens.entropy, "#e69f00")):
         y = np.round(np.asarray(values)[:, pos].astype(float), 4)
-        figure.add_scatter(x=list(range(len(y))), y=y, name=name, mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 4}, hovertemplate=name + " %{y:.3f} nats<extra></extra>")
+        figure.add_scatter(
+            x=list(range(len(y))),
+            y=y,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            marker={"size": 4},
+            hovertemplate=name + " %{y:.3f} nats<extra></extra>",
+        )
     every = -(-len(lens.layers) // 8)
     at = list(range(0, len(lens.layers), every))
     figure.update_xaxes(tickvals=at, ticktext=[lens.layers[i] for i in at], title="layer", showgrid=False)
-    figure.update_yaxes(title="nats", rangemode="tozero")
-    return dress(figure, scheme, margin={"l": 44, "r": 6, "t": 26, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0})
+    later = np.stack([lens.kl[1:, pos], lens.entropy[1:, pos]]) if len(lens.layers) > 1 else np.ones((2, 1))
+    figure.update_yaxes(
+        title="nats", range=[0, 1.15 * float(np.nanmax(later)) or 1.0]
+    )  # the embedding's KL would flatten the rest
+    return dress(
+        figure, scheme, margin={"l": 44, "r": 6, "t": 26, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0}
+    )
 
 
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:
     """One head's pattern, dressed; of long prompts the maxima of blocks, at most 512 each way."""
     block = -(-len(heads.tokens) // _MAX_SIDE)
     if block > 1:
-        heads = replace(heads, patterns=shrink(heads.patterns[layer : layer + 1, head : head + 1], _MAX_SIDE), tokens=heads.tokens[::block])
+        one = shrink(heads.patterns[layer : layer + 1, head : head + 1], _MAX_SIDE)
+        heads = replace(heads, patterns=one, tokens=heads.tokens[::block], metrics={})
         figure = plain_pattern(heads, 0, 0)
     else:
         figure = plain_pattern(heads, layer, head)
     n = len(heads.tokens)
     pattern = np.round(np.asarray(figure.data[0].z, dtype=float), 4)
-    figure.update_traces(z=np.where(np.tri(n, dtype=bool), pattern, np.nan), hoverongaps=False, colorbar={"thickness": 10, "outlinewidth": 0})
+    figure.update_traces(
+        z=np.where(np.tri(n, dtype=bool), pattern, np.nan),
+        hoverongaps=False,
+        colorbar={"thickness": 10, "outlinewidth": 0},
+    )
     if n <= 80:
         names = [plain(t, 24) for t in heads.tokens]
         words = [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in range(n)] for q in range(n)]
         figure.update_traces(customdata=words, hovertemplate="%{customdata}: %{z:.3f}<extra></extra>")
-    figure.update_xaxes(tickangle=-40 if n > 6 else 0, tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain")
+    figure.update_xaxes(
+        tickangle=-40 if n > 6 else 0, tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain"
+    )
     figure.update_yaxes(tickfont=_MONO, showgrid=False, title="query: attends", scaleanchor="x", constrain="domain")
     return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84 if n > 6 else 50})

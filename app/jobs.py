@@ -79,7 +79,15 @@ class Jobs:
         with self._lock:
             if key and (same := next((j for j in self._jobs.values() if j.key == key and j.active), None)):
                 return same
-            job = Job(f"{int(time.time()):x}-{secrets.token_hex(3)}", kind, title, key, link, created=time.time(), pid=os.getpid())
+            job = Job(
+                f"{int(time.time()):x}-{secrets.token_hex(3)}",
+                kind,
+                title,
+                key,
+                link,
+                created=time.time(),
+                pid=os.getpid(),
+            )
             self._jobs[job.id], self._work[job.id] = job, work
             self._watched[job.id] = Watched(lambda snapshot: self._told(job, snapshot))
             self._prune()
@@ -157,7 +165,13 @@ class Jobs:
 
     def _told(self, job: Job, snapshot: Snapshot) -> None:
         new_stage = snapshot.stage != job.stage
-        job.stage, job.done, job.total, job.unit, job.eta = snapshot.stage, snapshot.done, snapshot.total, snapshot.unit, snapshot.eta
+        job.stage, job.done, job.total, job.unit, job.eta = (
+            snapshot.stage,
+            snapshot.done,
+            snapshot.total,
+            snapshot.unit,
+            snapshot.eta,
+        )
         last = getattr(self, "_written", 0.0)
         if new_stage or time.monotonic() - last > _WRITE_EVERY:
             self._written = time.monotonic()
@@ -187,7 +201,9 @@ class Jobs:
                 continue  # a damaged row is no reason to show none
             self._jobs[job.id] = job
             if job.active and not _alive(job.pid):
-                self._end(job, "interrupted", "The server stopped before this was finished. Start it again from its page.")
+                self._end(
+                    job, "interrupted", "The server stopped before this was finished. Start it again from its page."
+                )
 
 
 def _alive(pid: int) -> bool:

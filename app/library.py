@@ -40,7 +40,9 @@ def registered(kind: str, name: str) -> Path:
     for path in (home() / KINDS[kind]).glob("[!.]*/"):
         if path.name == name and not path.is_symlink():
             return path
-    raise BadInput(f"No {kind} named '{name}' is stored here. It may have been removed, or made under another OPENWORK_HOME.")
+    raise BadInput(
+        f"No {kind} named '{name}' is stored here. It may have been removed, or made under another OPENWORK_HOME."
+    )
 
 
 def models() -> list[str]:

@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 
 from app.figures import TEMPLATES
 from circuits.figures import COLOURS, SYMBOLS
-from circuits.graph import KINDS, CircuitGraph, Edges
+from circuits.graph import KINDS, CircuitGraph
 from probe.figures import plain, token_axis
 
 MAX_SHOWN = 1200
-MAX_EDGES = 60  # drawn and listed in each direction
+MAX_EDGES = 60  # drawn in each direction
 POSITIVE, NEGATIVE = {"light": "#0a6ebd", "dark": "#5aaef0"}, {"light": "#c8561b", "dark": "#f08a52"}
 _WORDS = {"bias": "biases", "rest": "other units", "error": "reconstruction error"}
 _WIDTHS = (1.0, 2.2, 4.0)
@@ -35,7 +35,7 @@ class Arrangement:
 
 
 def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
-    """The fewest nodes that hold `keep` of the influence, tokens and logits always, at most `MAX_SHOWN`; no model, no pruning of edges."""
+    """The fewest nodes that hold `keep` of the influence, at most `MAX_SHOWN`; tokens and logits always."""
     found = graph.influence
     order = np.argsort(-found, kind="stable")
     total = max(float(found.sum()), 1e-30)
@@ -56,7 +56,9 @@ def first_keep(graph: CircuitGraph, most: int = 350) -> float:
     return float(np.floor(100 * np.clip(share, 0.3, 0.8)) / 100)
 
 
-def _places(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> tuple[Float[np.ndarray, " shown"], Float[np.ndarray, " shown"]]:
+def _places(
+    graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]
+) -> tuple[Float[np.ndarray, " shown"], Float[np.ndarray, " shown"]]:
     """Nodes of one (position, layer) stand side by side, the most influential in the middle, in rows of up to nine."""
     x, y = graph.nodes.pos[nodes].astype(float), graph.nodes.layer[nodes].astype(float)
     cells: dict[tuple[float, float], list[int]] = {}
@@ -84,7 +86,10 @@ def node_sizes(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> Float[n
 def describe(graph: CircuitGraph, node: int) -> str:
     """Hover text, escaped."""
     kind = KINDS[graph.nodes.kind[node]]
-    parts = [f"<b>{plain(short(graph, node), 24)}</b>  {word(kind)}", f"at {plain(graph.tokens[graph.nodes.pos[node]], 20)} (position {graph.nodes.pos[node]})"]
+    parts = [
+        f"<b>{plain(short(graph, node), 24)}</b>  {word(kind)}",
+        f"at {plain(graph.tokens[graph.nodes.pos[node]], 20)} (position {graph.nodes.pos[node]})",
+    ]
     if kind == "logit":
         parts.append(f"{plain(graph.unit_tokens[node], 20)}, probability {graph.probability[node]:.3f}")
     if not np.isnan(graph.nodes.activation[node]):
@@ -108,7 +113,9 @@ def short(graph: CircuitGraph, node: int) -> str:
     return kind if kind in ("token", "position", "logit") else f"L{layer} {kind}"
 
 
-def graph_figure(graph: CircuitGraph, shown: Arrangement, selected: int | None = None, scheme: str = "light") -> go.Figure:
+def graph_figure(
+    graph: CircuitGraph, shown: Arrangement, selected: int | None = None, scheme: str = "light"
+) -> go.Figure:
     """Position across, layer upwards; the first traces hold the edges of the selected node, the next its ring."""
     figure = go.Figure([*edge_traces(graph, shown, selected, scheme), ring_trace(graph, shown, selected, scheme)])
     sizes = node_sizes(graph, shown.nodes)
@@ -117,14 +124,21 @@ def graph_figure(graph: CircuitGraph, shown: Arrangement, selected: int | None =
         where = kinds == KINDS.index(kind)
         symbol, colour = SYMBOLS[kind], COLOURS[kind]
         size = np.full(int(where.sum()), 11.0) if kind == "token" else sizes[where]
-        line = {"width": 1.4 if "open" in symbol else 0.8, "color": colour if "open" in symbol else "rgba(255,255,255,.6)" if scheme == "light" else "rgba(18,21,26,.7)"}
+        line = {
+            "width": 1.4 if "open" in symbol else 0.8,
+            "color": colour
+            if "open" in symbol
+            else "rgba(255,255,255,.6)"
+            if scheme == "light"
+            else "rgba(18,21,26,.7)",
+        }
         figure.add_scatter(
             x=np.round(shown.x[where], 3),
             y=np.round(shown.y[where], 3),
             mode="markers",
             name=word(kind),
             marker={"symbol": symbol, "size": np.round(size, 1), "color": colour, "opacity": 0.9, "line": line},
-            customdata=shown.nodes[where],
+            customdata=shown.nodes[where].tolist(),  # a list: dcc.Graph cannot look into packed arrays
             hovertext=[describe(graph, int(i)) for i in shown.nodes[where]],
             hovertemplate="%{hovertext}<extra></extra>",
         )
@@ -138,7 +152,13 @@ def _layout(graph: CircuitGraph, scheme: str) -> dict[str, Any]:
     axis = token_axis(graph.tokens)
     return {
         "template": TEMPLATES[scheme],
-        "xaxis": {**axis, "tickangle": -40 if len(graph.tokens) > 12 else 0, "showgrid": False, "tickfont": {"family": "JetBrains Mono, monospace", "size": 11}, "range": [-0.6, len(graph.tokens) - 0.4]},
+        "xaxis": {
+            **axis,
+            "tickangle": -40 if len(graph.tokens) > 12 else 0,
+            "showgrid": False,
+            "tickfont": {"family": "JetBrains Mono, monospace", "size": 11},
+            "range": [-0.6, len(graph.tokens) - 0.4],
+        },
         "yaxis": {
             "tickvals": [-1, *layers, graph.n_layers],
             "ticktext": ["tokens", *(f"L{i}" for i in layers), "logits"],
@@ -155,7 +175,10 @@ def _layout(graph: CircuitGraph, scheme: str) -> dict[str, Any]:
 
 def edge_traces(graph: CircuitGraph, shown: Arrangement, selected: int | None, scheme: str) -> list[go.Scatter]:
     """Six line traces: three widths for each sign, negative ones dashed too, so that colour is never the only mark."""
-    x, y = {int(i): a for i, a in zip(shown.nodes, shown.x, strict=True)}, {int(i): b for i, b in zip(shown.nodes, shown.y, strict=True)}
+    x, y = (
+        {int(i): a for i, a in zip(shown.nodes, shown.x, strict=True)},
+        {int(i): b for i, b in zip(shown.nodes, shown.y, strict=True)},
+    )
     lines = [] if selected is None or selected not in x else _lines(graph, selected, x)
     top = max((abs(w) for _, _, w in lines), default=1.0)
     buckets: list[tuple[list[float | None], list[float | None]]] = [([], []) for _ in range(N_EDGE_TRACES)]
@@ -176,7 +199,9 @@ def _lines(graph: CircuitGraph, node: int, shown: dict[int, float]) -> list[tupl
     into, out = graph.incoming(node), graph.outgoing(node)
     both = []
     for e in (into, out):
-        ends = [(int(s), int(t), float(w)) for s, t, w in zip(e.source[:400], e.target[:400], e.weight[:400], strict=True)]
+        ends = [
+            (int(s), int(t), float(w)) for s, t, w in zip(e.source[:400], e.target[:400], e.weight[:400], strict=True)
+        ]
         both += [(s, t, w) for s, t, w in ends if s in shown and t in shown][:MAX_EDGES]
     return both
 
@@ -187,76 +212,3 @@ def ring_trace(graph: CircuitGraph, shown: Arrangement, selected: int | None, sc
     colour = "#2f5d8c" if scheme == "light" else "#e4e7ec"
     marker = {"symbol": "circle-open", "size": 22, "color": colour, "line": {"width": 2.2}}
     return go.Scatter(x=shown.x[at], y=shown.y[at], mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
-
-
-def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str, Any]:
-    """The strongest edges in one direction as rows; into a node, with the rest and the constant, they add up to its value."""
-    into = direction == "in"
-    edges = graph.incoming(node) if into else graph.outgoing(node)
-    ends = edges.source if into else edges.target
-    total = float(np.abs(edges.weight).sum()) or 1.0
-    rows = [_connection(graph, int(i), float(w), abs(float(w)) / total) for i, w in zip(ends[:MAX_EDGES], edges.weight[:MAX_EDGES], strict=True)]
-    if len(edges) > MAX_EDGES:
-        others = edges.weight[MAX_EDGES:].astype(np.float64)
-        rows.append(_plain(f"{len(others):,} weaker edges", float(others.sum()), float(np.abs(others).sum()) / total))
-    if into and graph.explained[node]:
-        rows.append(_plain("constant", float(graph.constant[node]), None))
-        rows.append(_plain("sum = value", value_of(graph, node, edges), None))
-    columns = [
-        {"key": "unit", "label": "from" if into else "to", "kind": "unit"},
-        {"key": "token", "label": "at", "kind": "token"},
-        {"key": "weight", "label": "", "kind": "signed"},
-        {"key": "amount", "label": "weight", "kind": "num"},
-        {"key": "share", "label": "share", "kind": "share", "title": "share of the sum of |weight| in this direction"},
-    ]
-    return {"columns": columns, "rows": rows, "label": f"Edges {'into' if into else 'out of'} {short(graph, node)}"}
-
-
-def _connection(graph: CircuitGraph, other: int, weight: float, share: float) -> dict[str, Any]:
-    token = graph.unit_tokens[other] if KINDS[graph.nodes.kind[other]] == "logit" else graph.tokens[graph.nodes.pos[other]]
-    return {"unit": short(graph, other), "token": token, "weight": weight, "amount": weight, "share": share, "pick": {"node": other}}
-
-
-def _plain(text: str, amount: float, share: float | None) -> dict[str, Any]:
-    return {"unit": text, "token": None, "weight": None, "amount": amount, "share": share, "quiet": True}
-
-
-def value_of(graph: CircuitGraph, node: int, edges: Edges) -> float:
-    """Constant plus all incoming edges, summed in double precision."""
-    return float(graph.constant[node] + edges.weight.astype(np.float64).sum())
-
-
-def node_rows(graph: CircuitGraph, shown: Arrangement, position: int | None = None, limit: int = 200) -> dict[str, Any]:
-    """The shown nodes, most influential first, as the table beside the plot; of one position when one is selected."""
-    nodes = shown.nodes if position is None else shown.nodes[graph.nodes.pos[shown.nodes] == position]
-    first = nodes[np.argsort(-graph.influence[nodes], kind="stable")]
-    logits = first[graph.nodes.where("logit")[first]]
-    top = float(graph.influence[shown.nodes].max(initial=0)) or 1.0
-    rows = []
-    for node in [*first[~graph.nodes.where("logit")[first]][:limit], *logits[np.argsort(-graph.probability[logits])]]:
-        i, activation = int(node), float(graph.nodes.activation[node])
-        row = _connection(graph, i, 0.0, 0.0)
-        logit = bool(graph.probability[i])
-        rows.append(
-            {
-                "unit": row["unit"],
-                "token": row["token"],
-                "kind": word(KINDS[graph.nodes.kind[i]]),
-                "pos": str(graph.nodes.pos[i]),
-                "bar": None if logit else float(graph.influence[i]) / top,
-                "influence": None if logit else float(graph.influence[i]),
-                "activation": float(graph.probability[i]) if logit else None if np.isnan(activation) else activation,
-                "pick": {"node": i},
-            }
-        )
-    columns = [
-        {"key": "unit", "label": "node", "kind": "unit"},
-        {"key": "kind", "label": "kind", "kind": "text"},
-        {"key": "token", "label": "token", "kind": "token"},
-        {"key": "pos", "label": "position", "kind": "text"},
-        {"key": "bar", "label": "influence", "kind": "meter"},
-        {"key": "influence", "label": "", "kind": "num"},
-        {"key": "activation", "label": "activation or probability", "kind": "num"},
-    ]
-    note = f"The first {limit} of {len(first):,} nodes." if len(first) > limit else ""
-    return {"columns": columns, "rows": rows, "note": note, "label": "Nodes of the graph"}

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import sys
 import webbrowser
 from pathlib import Path
 from threading import Timer
@@ -14,8 +15,8 @@ from probe.errors import BadInput, Unavailable
 ASSETS = Path(__file__).parent / "assets"
 
 
-def create_app(token: str | None = None) -> Any:
-    """The Dash application, with its checks installed."""
+def create_app(token: str | None = None, loopback: bool = True) -> Any:
+    """The Dash application, with its checks installed; `loopback` refuses requests that name any other host."""
     from dash import Dash
 
     from app import export, shell
@@ -37,7 +38,7 @@ def create_app(token: str | None = None) -> Any:
     app.layout = shell.layout
     shell.register(app, PAGES)
     export.register(app.server)
-    guard(app.server, list(app.csp_hashes()), token)
+    guard(app.server, list(app.csp_hashes()), token, loopback)
     errors(app.server)
     return app
 
@@ -47,29 +48,40 @@ def errors(server: Any) -> None:
 
     @server.errorhandler(500)
     def broken(_: Exception):
-        return "Something went wrong inside Openwork. The terminal it runs in shows the details.", 500, {"Content-Type": "text/plain"}
+        return (
+            "Something went wrong inside Openwork. The terminal it runs in shows the details.",
+            500,
+            {"Content-Type": "text/plain"},
+        )
 
     @server.errorhandler(413)
     def large(_: Exception):
         return "This request is larger than the dashboard accepts.", 413, {"Content-Type": "text/plain"}
 
 
-def serve(host: str = "127.0.0.1", port: int = 8050, open_browser: bool = True, token: str | None = None, path: str = "/") -> None:
-    """Serve until interrupted. `token` is demanded for any other address than loopback. Raises Unavailable if the port is taken."""
+def serve(
+    host: str = "127.0.0.1", port: int = 8050, open_browser: bool = True, token: str | None = None, path: str = "/"
+) -> None:
+    """Serve until interrupted. Any other address than loopback demands `token`. Raises Unavailable if the port is taken."""
     token = token or os.environ.get("OPENWORK_TOKEN")
     require_token(host, token)
-    token = None if is_loopback(host) else token
     server = make_server(host, port, token)
     address = f"http://{'127.0.0.1' if is_loopback(host) else host}:{server.server_port}{path}"
-    print(f"Openwork is at {address}" + ("?token=... (the token it was started with)" if token else "") + "  (Ctrl+C stops it)", flush=True)
+    say(f"Openwork is at {address}{'?token=... (the token it was started with)' if token else ''}  (Ctrl+C stops it)")
     if open_browser:
         Timer(0.5, lambda: webbrowser.open(address)).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        print("Stopped.")
+        say("Stopped.")
     finally:
         server.server_close()
+
+
+def say(words: str) -> None:
+    """A line for the person at the terminal."""
+    sys.stderr.write(words + "\n")
+    sys.stderr.flush()
 
 
 def make_server(host: str = "127.0.0.1", port: int = 8050, token: str | None = None) -> Any:
@@ -80,7 +92,7 @@ def make_server(host: str = "127.0.0.1", port: int = 8050, token: str | None = N
         raise BadInput(f"{port} is no port; choose one between 1024 and 65535.")
     refuse_taken(host, port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    return bind(host, port, create_app(token).server, threaded=True)
+    return bind(host, port, create_app(token, is_loopback(host)).server, threaded=True)
 
 
 def refuse_taken(host: str, port: int) -> None:
@@ -91,4 +103,6 @@ def refuse_taken(host: str, port: int) -> None:
         try:
             probe.bind((host.strip("[]"), port))
         except OSError as error:
-            raise Unavailable(f"Port {port} on {host} cannot be used ({error.strerror}). Try `openwork serve --port {port + 1}`.") from error
+            raise Unavailable(
+                f"Port {port} on {host} cannot be used ({error.strerror}). Try `openwork serve --port {port + 1}`."
+            ) from error

@@ -38,7 +38,9 @@ def store(text: str, model: str) -> Prompt:
     if not text.strip():
         raise BadInput("The prompt is empty; write some text for the model to read.")
     if len(text) > MAX_CHARACTERS:
-        raise BadInput(f"The prompt has {len(text):,} characters; the dashboard reads up to {MAX_CHARACTERS:,}. Shorten it.")
+        raise BadInput(
+            f"The prompt has {len(text):,} characters; the dashboard reads up to {MAX_CHARACTERS:,}. Shorten it."
+        )
     prompt = Prompt(prompt_id(text), text, model, time.time())
     _folder().mkdir(parents=True, exist_ok=True)
     write_json(_folder() / f"{prompt.id}.json", asdict(prompt))
@@ -49,7 +51,9 @@ def load(identity: str) -> Prompt:
     """The prompt with this id; BadInput when there is none here."""
     path = _folder() / f"{identity}.json"
     if not _ID.fullmatch(identity) or not path.is_file():
-        raise BadInput("No prompt with this address is stored here. Write it again on the home page; the same text gets the same address.")
+        raise BadInput(
+            "No prompt with this address is stored here. Write it again on the home page; the same text gets the same address."
+        )
     try:
         return Prompt(**json.loads(path.read_text(encoding="utf8")))
     except (ValueError, TypeError) as error:

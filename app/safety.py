@@ -31,7 +31,8 @@ def require_token(host: str, token: str | None) -> None:
     """Raise BadInput for an address others can reach without a token of at least 16 characters."""
     if not is_loopback(host) and len(token or "") < 16:
         raise BadInput(
-            f"Serving on {host} lets other machines in, so it needs a token of at least 16 characters (--token, or OPENWORK_TOKEN). "
+            f"Serving on {host} lets other machines in, so it needs a token of at least 16 characters "
+            "(--token, or OPENWORK_TOKEN). "
             "Safer: keep 127.0.0.1 and forward the port, `ssh -L 8050:127.0.0.1:8050 THIS_MACHINE`."
         )
 
@@ -53,10 +54,10 @@ def same_origin() -> bool:
     return origin is None or (urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc == request.host)
 
 
-def guard(server: Flask, script_hashes: list[str], token: str | None = None) -> None:
+def guard(server: Flask, script_hashes: list[str], token: str | None = None, loopback: bool = True) -> None:
     """Install every check and header on the Flask server."""
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    server.config["TRUSTED_HOSTS"] = None if token else LOOPBACK
+    server.config["TRUSTED_HOSTS"] = LOOPBACK if loopback else None
     rules = policy(script_hashes)
 
     @server.before_request
@@ -83,4 +84,6 @@ def check_token(token: str):
         answer = redirect(request.path)
         answer.set_cookie(COOKIE, token, httponly=True, samesite="Strict", max_age=30 * 86400)
         return answer
-    return Response("Openwork needs the token it was started with: add ?token=... to the address once.", 401, mimetype="text/plain")
+    return Response(
+        "Openwork needs the token it was started with: add ?token=... to the address once.", 401, mimetype="text/plain"
+    )

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update, set_props
 
-from app import analyses, jobs
 from app.components.parts import error, icon, loading, title
 from app.figures import TEMPLATES
+from app.status import job_chip, job_status, model_chip
 from probe.errors import OpenworkError
 
 log = logging.getLogger("openwork.app")
@@ -40,8 +40,30 @@ THEME = {
     "fontFamilyMonospace": "var(--ow-mono)",
     "defaultRadius": "md",
     "colors": {
-        "steel": ["#eef4fa", "#dce7f2", "#b5cde4", "#8ab1d6", "#669aca", "#4f8bc3", "#4383c0", "#2f5d8c", "#28517b", "#1d456c"],
-        "dark": ["#c9ced6", "#a3abb8", "#757e8c", "#4b5462", "#3d4552", "#2a303a", "#191d24", "#14181e", "#12151a", "#0d1014"],
+        "steel": [
+            "#eef4fa",
+            "#dce7f2",
+            "#b5cde4",
+            "#8ab1d6",
+            "#669aca",
+            "#4f8bc3",
+            "#4383c0",
+            "#2f5d8c",
+            "#28517b",
+            "#1d456c",
+        ],
+        "dark": [
+            "#c9ced6",
+            "#a3abb8",
+            "#757e8c",
+            "#4b5462",
+            "#3d4552",
+            "#2a303a",
+            "#191d24",
+            "#14181e",
+            "#12151a",
+            "#0d1014",
+        ],
     },
 }
 
@@ -83,25 +105,50 @@ def layout() -> dmc.MantineProvider:
 
 
 def _header() -> html.Div:
-    brand = dcc.Link([html.Img(src="/assets/favicon.svg", alt=""), html.Span("Openwork")], href="/", className="ow-brand")
+    brand = dcc.Link(
+        [html.Img(src="/assets/favicon.svg", alt=""), html.Span("Openwork")], href="/", className="ow-brand"
+    )
     menu = dmc.Burger(id="menu", size="sm", hiddenFrom="sm", opened=False, **{"aria-label": "Navigation"})
     toggle = dmc.ColorSchemeToggle(
-        id="toggle", lightIcon=icon("sun"), darkIcon=icon("moon"), variant="subtle", color="gray", size="lg", **{"aria-label": "Light or dark"}
+        id="toggle",
+        lightIcon=icon("sun"),
+        darkIcon=icon("moon"),
+        variant="subtle",
+        color="gray",
+        size="lg",
+        **{"aria-label": "Light or dark"},
     )
     status = html.Div([html.Div(id="model-chip", className="ow-hide-small"), html.Div(id="job-chip"), toggle])
     return html.Div([html.Div([menu, brand]), status], className="ow-head")
 
 
 def _navigation() -> html.Div:
-    places = [("Home", "/", "home", "exact"), ("Prompts", "/p", "prompt", "partial"), ("Circuits", "/circuits", "circuit", "partial"), ("Jobs", "/jobs", "jobs", "partial")]
-    links = [dmc.NavLink(label=name, href=href, leftSection=icon(symbol), active=active) for name, href, symbol, active in places]
-    return html.Div([*links, html.Div("Runs on this machine; nothing is sent anywhere.", className="ow-nav-foot")], className="ow-nav")
+    places = [
+        ("Home", "/", "home", "exact"),
+        ("Prompts", "/p", "prompt", "partial"),
+        ("Circuits", "/circuits", "circuit", "partial"),
+        ("Jobs", "/jobs", "jobs", "partial"),
+    ]
+    links = [
+        dmc.NavLink(label=name, href=href, leftSection=icon(symbol), active=active)
+        for name, href, symbol, active in places
+    ]
+    return html.Div(
+        [*links, html.Div("Runs on this machine; nothing is sent anywhere.", className="ow-nav-foot")],
+        className="ow-nav",
+    )
 
 
 def not_found(path: str) -> html.Div:
     """What an address without a page shows."""
     back = dcc.Link("Go home", href="/")
-    return html.Div([title("There is no such page"), html.Div([html.H3("404"), html.P(f"Nothing lives at {path}."), back], className="ow-state center")], className="ow-page")
+    return html.Div(
+        [
+            title("There is no such page"),
+            html.Div([html.H3("404"), html.P(f"Nothing lives at {path}."), back], className="ow-state center"),
+        ],
+        className="ow-page",
+    )
 
 
 def route(pages: list[Page], path: str, search: str) -> tuple[Any, str]:
@@ -123,27 +170,58 @@ def explain(problem: Exception) -> None:
     else:
         log.error("a callback failed", exc_info=problem)
         message = "Something went wrong inside Openwork. The terminal it runs in shows the details."
-    set_props("notices", {"sendNotifications": [{"action": "show", "title": "This did not work", "message": message, "color": "orange", "autoClose": 9000}]})
+    set_props(
+        "notices",
+        {
+            "sendNotifications": [
+                {
+                    "action": "show",
+                    "title": "This did not work",
+                    "message": message,
+                    "color": "orange",
+                    "autoClose": 9000,
+                }
+            ]
+        },
+    )
 
 
 def register(app: Dash, pages: list[Page]) -> None:
     """Routing, the colour scheme, the address bar, and the status in the header."""
 
     @app.callback(
-        Output("page", "children"), Output("page-title", "data"), Output("frame", "navbar"), Output("menu", "opened"), Input("url", "pathname"), State("url", "search"), State("frame", "navbar")
+        Output("page", "children"),
+        Output("page-title", "data"),
+        Output("frame", "navbar"),
+        Output("menu", "opened"),
+        Input("url", "pathname"),
+        State("url", "search"),
+        State("frame", "navbar"),
     )
     def show(path: str, search: str, navbar: dict[str, Any]):
         content, name = route(pages, path or "/", search or "")
         return content, name, {**navbar, "collapsed": {"mobile": True}}, False
 
-    @app.callback(Output("frame", "navbar", allow_duplicate=True), Input("menu", "opened"), State("frame", "navbar"), prevent_initial_call=True)
+    @app.callback(
+        Output("frame", "navbar", allow_duplicate=True),
+        Input("menu", "opened"),
+        State("frame", "navbar"),
+        prevent_initial_call=True,
+    )
     def fold(opened: bool, navbar: dict[str, Any]):
         return {**navbar, "collapsed": {"mobile": not opened}}
 
-    app.clientside_callback(ClientsideFunction("openwork", "title"), Output("page-title", "modified_timestamp"), Input("page-title", "data"))
-    app.clientside_callback(ClientsideFunction("openwork", "remember"), Output("sink", "data"), Input("selection", "data"))
     app.clientside_callback(
-        ClientsideFunction("openwork", "scheme"), Output("scheme", "data"), Input("toggle", "computedColorScheme"), State("templates", "data")
+        ClientsideFunction("openwork", "title"), Output("page-title", "modified_timestamp"), Input("page-title", "data")
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "remember"), Output("sink", "data"), Input("selection", "data")
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "scheme"),
+        Output("scheme", "data"),
+        Input("toggle", "computedColorScheme"),
+        State("templates", "data"),
     )
 
     @app.callback(
@@ -162,32 +240,3 @@ def register(app: Dash, pages: list[Page]) -> None:
 
     for page in pages:
         page.register(app)
-
-
-def job_status() -> dict[str, Any]:
-    """What every page needs to know of the jobs: those active, and a mark that changes when one ends."""
-    table = jobs.table()
-    every = table.all()
-    active = [
-        {"id": j.id, "key": j.key, "title": j.title, "state": j.state, "stage": j.stage, "share": j.share, "eta": j.eta and round(j.eta)}
-        for j in every
-        if j.active
-    ]
-    ended = [f"{j.id}:{j.state}" for j in every if not j.active]
-    return {"active": active, "ended": len(ended), "last": max(ended, default=""), "models": analyses.loaded()}
-
-
-def model_chip(now: dict[str, Any]) -> html.Span:
-    names = now["models"]
-    words = [html.B(names[-1]), " in memory"] if names else ["no model in memory"]
-    return html.Span([html.Span(className="ow-dot on" if names else "ow-dot"), html.Span(words)], className="ow-chip", title="A model is loaded when a page first needs it")
-
-
-def job_chip(now: dict[str, Any]) -> dcc.Link | None:
-    active = now["active"]
-    if not active:
-        return None
-    running = next((j for j in active if j["state"] == "running"), active[0])
-    part = f" {100 * running['share']:.0f} %" if running["share"] else ""
-    more = f" and {len(active) - 1} more" if len(active) > 1 else ""
-    return dcc.Link([html.Span(className="ow-dot busy"), html.Span([html.B(running["title"]), part, more])], href="/jobs", className="ow-chip")

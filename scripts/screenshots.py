@@ -16,7 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from app import jobs, prompts
 from app.main import make_server
-from app.pages.prompt import start_reading, start_trace
+from app.tasks import start_reading, start_trace
 
 SIZE = {"width": 1440, "height": 900}
 
@@ -35,7 +35,15 @@ def prepare(model: str, text: str) -> dict[str, str]:
     circuit = start_trace(model, text)
     for job in jobs.table().active():
         jobs.table().wait(job.id, 600)
-    return {"home": "/", "prompts": "/p", "prompt": f"/p/{prompt.id}?m={model}", "circuits": "/circuits", "circuit": circuit, "jobs": "/jobs", "missing": "/nothing-here"}
+    return {
+        "home": "/",
+        "prompts": "/p",
+        "prompt": f"/p/{prompt.id}?m={model}",
+        "circuits": "/circuits",
+        "circuit": circuit,
+        "jobs": "/jobs",
+        "missing": "/nothing-here",
+    }
 
 
 def photograph(page: Page, address: str, scheme: str, file: Path, full: bool) -> None:
@@ -67,7 +75,14 @@ def main() -> int:
         for scheme in ("light", "dark"):
             for name in names:
                 page = browser.new_page(viewport=SIZE)
-                page.on("console", lambda m: print(f"console {m.type}: {m.text}", file=sys.stderr) if m.type in ("error", "warning") else None)
+                page.on(
+                    "console",
+                    lambda m: (
+                        print(f"console {m.type}: {m.text}", file=sys.stderr)
+                        if m.type in ("error", "warning")
+                        else None
+                    ),
+                )
                 photograph(page, base + pages[name], scheme, asked.out / f"{name}-{scheme}.png", asked.full)
                 print(asked.out / f"{name}-{scheme}.png")
                 page.close()

@@ -28,8 +28,10 @@
     const state = strips.get(node.id) || { start: 0 };
     const n = data.tokens.length, known = state.data === data;
     state.data = data;
-    if (n > WINDOW && (!known || selected < state.start || selected >= state.start + WINDOW)) {
-      state.start = Math.max(0, Math.min(n - WINDOW, (selected || 0) - WINDOW / 2));
+    const moved = !known || state.selected !== selected;   // paging away from the selection is allowed
+    state.selected = selected;
+    if (n > WINDOW && moved && (selected < state.start || selected >= state.start + WINDOW)) {
+      state.start = Math.max(0, Math.min(n - WINDOW, Math.round((selected || 0) - WINDOW / 2)));
     }
     if (n <= WINDOW) state.start = 0;
     strips.set(node.id, state);

@@ -13,7 +13,7 @@ from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from jaxtyping import Float
 
 
-def strip(name: str) -> html.Div:
+def token_strip(name: str) -> html.Div:
     """A token strip; fill the store `NAME-data` with `strip_data`."""
     return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-strip", style={"minHeight": 30})])
 
@@ -31,12 +31,17 @@ def thumbs(name: str) -> html.Div:
 
 def register_strip(app: Dash, name: str) -> None:
     app.clientside_callback(
-        ClientsideFunction("openwork", "strip"), Output(name, "data-drawn"), Input(f"{name}-data", "data"), Input("selection", "data")
+        ClientsideFunction("openwork", "strip"),
+        Output(name, "data-drawn"),
+        Input(f"{name}-data", "data"),
+        Input("selection", "data"),
     )
 
 
 def register_rows(app: Dash, name: str) -> None:
-    app.clientside_callback(ClientsideFunction("openwork", "rows"), Output(name, "data-drawn"), Input(f"{name}-data", "data"))
+    app.clientside_callback(
+        ClientsideFunction("openwork", "rows"), Output(name, "data-drawn"), Input(f"{name}-data", "data")
+    )
 
 
 def register_thumbs(app: Dash, name: str, metric: str) -> None:
@@ -60,17 +65,32 @@ def strip_data(
     special: Sequence[bool] | None = None,
 ) -> dict[str, Any]:
     """Data of a strip; `values` colour the tokens from 0 to their largest, NaN leaves a token uncoloured."""
-    found: dict[str, Any] = {"tokens": list(tokens), "ids": None if ids is None else [int(i) for i in ids], "label": label, "unit": unit}
+    found: dict[str, Any] = {
+        "tokens": list(tokens),
+        "ids": None if ids is None else [int(i) for i in ids],
+        "label": label,
+        "unit": unit,
+    }
     if special is not None:
         found["special"] = [bool(s) for s in special]
     if values is None or not np.isfinite(values).any():
         return {**found, "values": None}
     top = float(np.nanmax(values[np.isfinite(values)]))
-    return {**found, "values": [round(float(v), 5) if np.isfinite(v) else None for v in values], "lo": 0.0, "hi": top or 1.0}
+    return {
+        **found,
+        "values": [round(float(v), 5) if np.isfinite(v) else None for v in values],
+        "lo": 0.0,
+        "hi": top or 1.0,
+    }
 
 
-def thumbs_data(patterns: Float[np.ndarray, "layer head q_pos k_pos"], metrics: dict[str, Any], names: dict[str, str], side: int = 40) -> dict[str, Any]:
-    """Patterns as bytes (square root, so that weak attention shows), block maxima when longer than `side`; metrics scaled to 0..1."""
+def thumbs_data(
+    patterns: Float[np.ndarray, "layer head q_pos k_pos"],
+    metrics: dict[str, Any],
+    names: dict[str, str],
+    side: int = 40,
+) -> dict[str, Any]:
+    """Patterns as bytes (square root, so that weak attention shows), block maxima beyond `side`; metrics scaled to 0..1."""
     small = shrink(patterns, side)
     layers, heads, n, _ = small.shape
     scaled = (np.sqrt(np.clip(small, 0, 1)) * 255).astype(np.uint8)
@@ -96,5 +116,3 @@ def shrink(patterns: Float[np.ndarray, "*many q_pos k_pos"], side: int) -> Float
     wide = np.pad(patterns, [(0, 0)] * (patterns.ndim - 2) + [(0, pad), (0, pad)])
     m = wide.shape[-1] // block
     return wide.reshape(*patterns.shape[:-2], m, block, m, block).max(axis=(-3, -1))
-
-

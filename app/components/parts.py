@@ -11,7 +11,9 @@ def icon(name: str, small: bool = False) -> html.Span:
     return html.Span(className=f"ow-icon {name}{' small' if small else ''}", **{"aria-hidden": "true"})
 
 
-def title(text: Any, eyebrow: Any = None, lead: Any = None, actions: list[Any] | None = None, clamp: bool = False) -> html.Div:
+def title(
+    text: Any, eyebrow: Any = None, lead: Any = None, actions: list[Any] | None = None, clamp: bool = False
+) -> html.Div:
     """The head of a page."""
     words = [
         html.Div(eyebrow, className="ow-eyebrow") if eyebrow else None,
@@ -21,16 +23,36 @@ def title(text: Any, eyebrow: Any = None, lead: Any = None, actions: list[Any] |
     return html.Div([html.Div(words), html.Div(actions or [], className="ow-actions")], className="ow-title")
 
 
-def panel(heading: str, body: Any, *, note: Any = None, tools: Any = None, foot: Any = None, flush: bool = False, id: str | None = None) -> html.Section:
+def panel(
+    heading: str,
+    body: Any,
+    *,
+    note: Any = None,
+    tools: Any = None,
+    foot: Any = None,
+    flush: bool = False,
+    id: str | None = None,
+) -> html.Section:
     """A titled box; `tools` stand at the right of the title, `foot` below the body."""
-    head = html.Header([html.Div([html.H2(heading), html.P(note) if note is not None else None]), html.Div(tools, className="ow-actions") if tools is not None else None])
+    head = html.Header(
+        [
+            html.Div([html.H2(heading), html.P(note) if note is not None else None]),
+            html.Div(tools, className="ow-actions") if tools is not None else None,
+        ]
+    )
     named = {"id": id} if id else {}
-    return html.Section([head, html.Div(body, className="body flush" if flush else "body"), foot], className="ow-panel", **named)
+    return html.Section(
+        [head, html.Div(body, className="body flush" if flush else "body"), foot], className="ow-panel", **named
+    )
 
 
 def stat(label: str, value: Any, note: Any = None) -> html.Div:
     """A number under its name, with the sentence that says what it means."""
-    inner = [html.Span(label, className="label"), html.Span(value, className="value"), html.Span(note, className="note") if note else None]
+    inner = [
+        html.Span(label, className="label"),
+        html.Span(value, className="value"),
+        html.Span(note, className="note") if note else None,
+    ]
     return html.Div(inner, className="ow-stat")
 
 
@@ -41,7 +63,9 @@ def copyable(text: str) -> html.Span:
 
 def copy_button() -> html.Button:
     """Copies the `data-copy` of the element around it, or the page's address where there is none."""
-    return html.Button(icon("copy", small=True), className="ow-copy", type="button", title="Copy", **{"aria-label": "Copy"})
+    return html.Button(
+        icon("copy", small=True), className="ow-copy", type="button", title="Copy", **{"aria-label": "Copy"}
+    )
 
 
 def empty(heading: str, sentence: Any, action: Any = None) -> html.Div:
@@ -51,7 +75,12 @@ def empty(heading: str, sentence: Any, action: Any = None) -> html.Div:
 
 def error(message: str, fix: Any = None, heading: str = "This did not work") -> html.Div:
     """A plain sentence with its cause and its fix, copyable."""
-    body = [html.H3(heading), html.P(message), html.P(fix) if fix is not None else None, copyable(message) if len(message) < 90 else None]
+    body = [
+        html.H3(heading),
+        html.P(message),
+        html.P(fix) if fix is not None else None,
+        copyable(message) if len(message) < 90 else None,
+    ]
     return html.Div(body, className="ow-state error", role="alert")
 
 
@@ -63,7 +92,12 @@ def loading(height: int = 180) -> html.Div:
 def meter(share: float | None) -> html.Div:
     """A progress bar; unknown size shows as a sliver."""
     width = "4%" if share is None else f"{100 * share:.1f}%"
-    return html.Div(html.I(style={"width": width}), className="ow-bar", role="progressbar", **{"aria-valuenow": str(round(100 * (share or 0)))})
+    return html.Div(
+        html.I(style={"width": width}),
+        className="ow-bar",
+        role="progressbar",
+        **{"aria-valuenow": str(round(100 * (share or 0)))},
+    )
 
 
 def duration(seconds: float | None) -> str:
@@ -85,7 +119,9 @@ def graph(id: str, height: int | str = 420, label: str = "") -> html.Div:
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
         "toImageButtonOptions": {"format": "svg", "filename": f"openwork-{id}"},
     }
-    inner = dcc.Graph(id=id, config=config, style={"height": height, "width": "100%"}, className="ow-plot", figure=blank())
+    inner = dcc.Graph(
+        id=id, config=config, style={"height": height, "width": "100%"}, className="ow-plot", figure=blank()
+    )
     return html.Div(inner, role="img", **{"aria-label": label}) if label else html.Div(inner)
 
 
@@ -98,4 +134,6 @@ def blank() -> dict[str, Any]:
 
 def segmented(id: str, options: list[tuple[str, str]], value: str) -> dmc.SegmentedControl:
     """A small choice among few."""
-    return dmc.SegmentedControl(id=id, data=[{"value": v, "label": text} for v, text in options], value=value, size="xs")
+    return dmc.SegmentedControl(
+        id=id, data=[{"value": v, "label": text} for v, text in options], value=value, size="xs"
+    )

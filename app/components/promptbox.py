@@ -19,12 +19,28 @@ EXAMPLES = (
 def prompt_box(name: str = "box", text: str = "") -> html.Div:
     """Text, model, button, examples."""
     words = dmc.Textarea(
-        id=f"{name}-text", value=text, placeholder="Write a prompt, for example: The capital of France is", autosize=True, minRows=2, maxRows=8, size="md", **{"aria-label": "Prompt"}
+        id=f"{name}-text",
+        value=text,
+        placeholder="Write a prompt, for example: The capital of France is",
+        autosize=True,
+        minRows=2,
+        maxRows=8,
+        size="md",
+        **{"aria-label": "Prompt"},
     )
-    model = dmc.Select(id=f"{name}-model", data=models(), value=MODELS[0], w=190, allowDeselect=False, **{"aria-label": "Model"})
+    model = dmc.Select(
+        id=f"{name}-model", data=models(), value=MODELS[0], w=190, allowDeselect=False, **{"aria-label": "Model"}
+    )
     button = dmc.Button("Look inside", id=f"{name}-open", rightSection=icon("arrow", small=True))
-    examples = [html.Button(example, id={"type": f"{name}-example", "index": i}, type="button") for i, example in enumerate(EXAMPLES)]
-    row = html.Div([html.Div(examples, className="ow-examples"), html.Div([model, button], className="ow-actions")], className="ow-title", style={"marginTop": 12})
+    examples = [
+        html.Button(example, id={"type": f"{name}-example", "index": i}, type="button")
+        for i, example in enumerate(EXAMPLES)
+    ]
+    row = html.Div(
+        [html.Div(examples, className="ow-examples"), html.Div([model, button], className="ow-actions")],
+        className="ow-title",
+        style={"marginTop": 12},
+    )
     return html.Div([words, row])
 
 
@@ -57,4 +73,6 @@ def register(app: Dash, name: str = "box") -> None:
 def check_model_name(model: str) -> None:
     """Pages load models by names we offer, never by a path from an address."""
     if model not in models():
-        raise BadInput(f"'{model[:60]}' is none of the models known here ({', '.join(models())}). Use the command line for other models.")
+        raise BadInput(
+            f"'{model[:60]}' is none of the models known here ({', '.join(models())}). Use the command line for other models."
+        )

@@ -1,76 +1,69 @@
 """One circuit: its link graph, the edges of the node one clicks, its scores, and whether it adds up."""
 
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+import dash_mantine_components as dmc
 import numpy as np
-from dash import Dash, Input, Output, Patch, State, dcc, html, no_update
+from dash import dcc, html
 
-from app import jobs, linkgraph
+from app import jobs, linkgraph, prompts
 from app.analyses import stored_graph
 from app.components import drawn, snippets
-from app.components.parts import duration, empty, error, graph, icon, meter, panel, stat, title
-from app.components.parts import segmented as choice
-from app.library import registered
-from app.pages.prompt import selection_from
+from app.components.parts import graph, icon, panel, segmented, stat, title
+from app.library import models, registered
+from app.pages.graph_callbacks import exists, register, starting_node, waiting
+from app.selection import selection_from
 from app.shell import Page
-from circuits.graph import KINDS, CircuitGraph
+from circuits.graph import CircuitGraph
 from probe.artifact import read_manifest
-from probe.errors import BadInput, OpenworkError
-
-import dash_mantine_components as dmc  # isort: skip
+from probe.errors import BadInput
 
 
 def layout(name: str, query: dict[str, str]) -> list[Any]:
     """The page of a stored graph; of one that is being traced, its progress."""
     job = jobs.table().latest(f"trace:{name}")
-    if job is not None and (job.active or job.state in ("failed", "cancelled", "interrupted")) and not _exists(name):
-        return [title("Tracing", eyebrow="Circuit"), dcc.Store(id="waiting-for", data=name), dcc.Interval(id="waiting-poll", interval=600), html.Div(waiting(name), id="waiting")]
+    if job is not None and (job.active or job.state in ("failed", "cancelled", "interrupted")) and not exists(name):
+        return [
+            title("Tracing", eyebrow="Circuit"),
+            dcc.Store(id="waiting-for", data=name),
+            dcc.Interval(id="waiting-poll", interval=600),
+            html.Div(waiting(name), id="waiting"),
+        ]
     found = stored_graph(name)
     return [
         dcc.Store(id="graph-name", data=name),
         dcc.Store(id="selection", data=starting_node(found, selection_from(query))),
-        title(found.prompt, eyebrow=f"Circuit · {found.model}", actions=_exports(name), clamp=True),
+        title(
+            found.prompt, eyebrow=f"Circuit · {found.model}", actions=[_prompt_link(found), *_exports(name)], clamp=True
+        ),
         _scores(found),
         *_panels(found, name),
     ]
 
 
-def _exists(name: str) -> bool:
+def _prompt_link(found: CircuitGraph) -> Any:
+    """To the hub of the graph's prompt, where its model is one the pages may load."""
+    if found.model not in models():
+        return None
+    identity = prompts.prompt_id(found.prompt)
     try:
-        registered("graph", name)
+        prompts.load(identity)
     except BadInput:
-        return False
-    return True
-
-
-def waiting(name: str) -> Any:
-    """Progress of the trace, or why there is no graph."""
-    job = jobs.table().latest(f"trace:{name}")
-    if job is None:
-        return empty("No such circuit", "It may have been removed. Trace the prompt again.")
-    if job.state == "done":
-        return html.Div([html.P("The graph is ready."), dcc.Link("Open it", href=f"/circuits/{quote(name)}?ready=1")], className="ow-state")
-    if not job.active:
-        return error(job.message, heading="The prompt was not traced")
-    eta = f", about {duration(job.eta)} left" if job.eta else ""
-    return html.Div([html.H3(job.title), html.P(f"{job.stage or 'waiting for other work'}{eta}"), meter(job.share)], className="ow-state")
-
-
-def starting_node(found: CircuitGraph, selection: dict[str, Any]) -> dict[str, Any]:
-    """The node of the address, or the likeliest logit."""
-    node = selection.get("node")
-    if not (isinstance(node, int) and 0 <= node < len(found.nodes)):
-        selection["node"] = int(found.probability.argmax())
-    selection.pop("head", None)
-    selection.pop("layer", None)
-    return selection
+        prompts.store(found.prompt, found.model)
+    return dcc.Link(
+        dmc.Button("The prompt", variant="default", size="xs", leftSection=icon("prompt", small=True)),
+        href=f"/p/{identity}?m={quote(found.model)}",
+    )
 
 
 def _exports(name: str) -> list[Any]:
     def button(label: str, form: str) -> Any:
-        return html.A(dmc.Button(label, variant="default", size="xs", leftSection=icon("download", small=True)), href=f"/export/graph/{quote(name)}/{form}.json", download="")
+        return html.A(
+            dmc.Button(label, variant="default", size="xs", leftSection=icon("download", small=True)),
+            href=f"/export/graph/{quote(name)}/{form}.json",
+            download="",
+        )
 
     return [button("Neuronpedia JSON", "neuronpedia"), button("Openwork JSON", "openwork")]
 
@@ -81,11 +74,17 @@ def _scores(found: CircuitGraph) -> html.Section:
     numbers = [
         stat("conservation", residual, f"Edges sum to each node's value within {residual} of it"),
         stat("replacement", f"{found.scores.replacement:.3f}", "share of influence that ends in tokens and biases"),
-        stat("completeness", f"{found.scores.completeness:.3f}", "share of what nodes read that comes from explained parts"),
+        stat(
+            "completeness",
+            f"{found.scores.completeness:.3f}",
+            "share of what nodes read that comes from explained parts",
+        ),
         stat("nodes", f"{len(found.nodes):,}", f"{len(found.edges):,} edges"),
         stat("in the basis of", used, None),
     ]
-    return html.Section(html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel", id="scores")
+    return html.Section(
+        html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel", id="scores"
+    )
 
 
 def _panels(found: CircuitGraph, name: str) -> list[Any]:
@@ -94,117 +93,83 @@ def _panels(found: CircuitGraph, name: str) -> list[Any]:
     slider = html.Div(
         [
             html.Span("Influence kept", className="ow-partial"),
-            dmc.Slider(id="keep", min=0.3, max=1.0, step=0.01, value=linkgraph.first_keep(found), w=170, size="sm", label=None, updatemode="mouseup", **{"aria-label": "Influence kept"}),
+            dmc.Slider(
+                id="keep",
+                min=0.3,
+                max=1.0,
+                step=0.01,
+                value=linkgraph.first_keep(found),
+                w=170,
+                size="sm",
+                label=None,
+                updatemode="mouseup",
+                **{"aria-label": "Influence kept"},
+            ),
             html.Span(id="shown", className="ow-partial num"),
         ],
         className="ow-actions",
     )
     plot = panel(
-        "Link graph", [drawn.strip("graph-strip"), html.Div(html.Div(graph("links", height, "Link graph: position by layer"), style=wide), className="ow-scroll", style={"marginTop": 8})],
-        note="Position across, layer upwards, size by influence on the prediction. Click a node for its edges; click a token to list its nodes.", tools=slider,
+        "Link graph",
+        [
+            drawn.token_strip("graph-strip"),
+            html.Div(
+                html.Div(graph("links", height, "Link graph: position by layer"), style=wide),
+                className="ow-scroll",
+                style={"marginTop": 8},
+            ),
+        ],
+        note="Size by influence. Click a node for its edges, a token for its nodes.",
+        tools=slider,
         foot=snippets.snippets(*_snippets(found, name)),
     )
-    which = choice("direction", [("in", "incoming"), ("out", "outgoing")], "in")
-    edges = panel("Connections", [html.Div(id="node-facts", style={"marginBottom": 12}), html.Div(drawn.rows("edges", height + 30), className="tight")], tools=which)
-    nodes = panel("Nodes shown", drawn.rows("nodes", 420), note=html.Span("The same nodes as a table, most influential first.", id="nodes-note"))
-    made = panel("How it was made", html.Dl([part for k, v in provenance(found, name) for part in (html.Dt(k.replace("_", " ")), html.Dd(v))], className="ow-facts"))
+    which = segmented("direction", [("in", "incoming"), ("out", "outgoing")], "in")
+    edges = panel(
+        "Connections",
+        [
+            html.Div(id="node-facts", style={"marginBottom": 12}),
+            html.Div(drawn.rows("edges", height + 30), className="tight"),
+        ],
+        tools=which,
+    )
+    nodes = panel(
+        "Nodes shown",
+        drawn.rows("nodes", 420),
+        note=html.Span("The same nodes as a table, most influential first.", id="nodes-note"),
+    )
+    made = panel(
+        "How it was made",
+        html.Dl(
+            [part for k, v in provenance(found, name) for part in (html.Dt(k.replace("_", " ")), html.Dd(v))],
+            className="ow-facts",
+        ),
+    )
     return [html.Div([plot, edges], className="ow-grid two"), nodes, made]
 
 
 def _snippets(found: CircuitGraph, name: str) -> tuple[str, str]:
-    python = f'from circuits.store import load_graph\nfrom probe.artifact import place\n\ngraph = load_graph(place("graph", "{name}"))\ngraph.figure()'
+    python = (
+        "from circuits.store import load_graph\nfrom probe.artifact import place\n\n"
+        f'graph = load_graph(place("graph", {name!r}))\ngraph.figure()'
+    )
     return python, snippets.shell_for("trace", found.model, found.prompt)
 
 
 def power(value: float) -> str:
     """`4e−7`: one digit and the exponent."""
-    return f"{value:.0e}".replace("e-0", "e−").replace("e-", "e−")
+    digit, _, exponent = f"{value:.0e}".partition("e")
+    return f"{digit}e{int(exponent)}".replace("-", "−")
 
 
 def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
     """Conventions and origin as short texts."""
     manifest = read_manifest(registered("graph", name), "graph")
-    facts = {**found.convention, "made": manifest.created[:16].replace("T", " "), **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")}}
+    facts = {
+        **found.convention,
+        "made": manifest.created[:16].replace("T", " "),
+        **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
+    }
     return [(k, str(v)[:80]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]
 
 
-@lru_cache(maxsize=32)
-def _arranged(identity: int, keep: float, name: str) -> linkgraph.Arrangement:
-    """Positions are the same until the graph is replaced; `identity` is the id of the loaded object."""
-    return linkgraph.arrange(stored_graph(name), keep)
-
-
-def arranged(name: str, keep: float | None) -> tuple[CircuitGraph, linkgraph.Arrangement]:
-    """A graph and what of it is shown."""
-    found = stored_graph(name)
-    return found, _arranged(id(found), round(float(keep or 0.8), 2), name)
-
-
-def chosen(selection: dict[str, Any] | None, found: CircuitGraph) -> int:
-    """The selected node."""
-    return starting_node(found, dict(selection or {}))["node"]
-
-
-def node_facts(found: CircuitGraph, node: int) -> list[Any]:
-    """Name and numbers of one node."""
-    kind = KINDS[found.nodes.kind[node]]
-    text = found.unit_tokens[node] if kind == "logit" else found.tokens[found.nodes.pos[node]]
-    where = f"{linkgraph.word(kind)} {'of' if kind == 'logit' else 'at'} {text!r}, position {found.nodes.pos[node]}"
-    value = found.nodes.value[node]
-    numbers = [("value", value), ("activation", found.nodes.activation[node]), ("influence", found.influence[node] if kind != "logit" else np.nan), ("probability", found.probability[node] or np.nan)]
-    head = html.Div([html.Strong(linkgraph.short(found, node), className="mono", style={"fontSize": 15}), html.Div(where, className="ow-sub", dir="auto")])
-    return [head, html.Div([stat(k, f"{v:.4g}".replace("-", "−")) for k, v in numbers if not np.isnan(v)], className="ow-stats", style={"marginTop": 8})]
-
-
-def register(app: Dash) -> None:
-    drawn.register_strip(app, "graph-strip")
-    for rows in ("edges", "nodes"):
-        drawn.register_rows(app, rows)
-    register_plot(app)
-    register_click(app)
-
-    @app.callback(Output("waiting", "children"), Output("url", "href", allow_duplicate=True), Input("waiting-poll", "n_intervals"), State("waiting-for", "data"), prevent_initial_call=True)
-    def follow(_: Any, name: str | None):
-        if not name:
-            return no_update, no_update
-        return (no_update, f"/circuits/{quote(name)}?ready=1") if _exists(name) else (waiting(name), no_update)
-
-
-def register_plot(app: Dash) -> None:
-    @app.callback(Output("links", "figure"), Output("shown", "children"), Output("graph-strip-data", "data"), Input("keep", "value"), Input("graph-name", "data"), State("selection", "data"), State("scheme", "data"))
-    def plot(keep: float, name: str, selection: dict[str, Any] | None, scheme: str):
-        found, shown = arranged(name, keep)
-        per_token = np.bincount(found.nodes.pos[shown.nodes], found.influence[shown.nodes], minlength=len(found.tokens))
-        strip = drawn.strip_data(found.tokens, found.token_ids, per_token, label="influence of its nodes")
-        words = f"{100 * shown.held:.0f} %: {len(shown.nodes):,} of {len(found.nodes):,} nodes shown"
-        return linkgraph.graph_figure(found, shown, chosen(selection, found), scheme), words, strip
-
-    @app.callback(Output("nodes-data", "data"), Input("keep", "value"), Input("graph-name", "data"), Input("selection", "data"))
-    def nodes(keep: float, name: str, selection: dict[str, Any] | None):
-        found, shown = arranged(name, keep)
-        at = (selection or {}).get("token")
-        return linkgraph.node_rows(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
-
-
-def register_click(app: Dash) -> None:
-    @app.callback(Output("selection", "data", allow_duplicate=True), Input("links", "clickData"), State("selection", "data"), prevent_initial_call=True)
-    def click(data: dict[str, Any] | None, selection: dict[str, Any] | None):
-        node = (data or {}).get("points", [{}])[0].get("customdata")
-        node = node[0] if isinstance(node, list) else node
-        return no_update if node is None else {**(selection or {}), "node": int(node)}
-
-    @app.callback(
-        Output("edges-data", "data"), Output("node-facts", "children"), Output("links", "figure", allow_duplicate=True), Input("selection", "data"), Input("direction", "value"), State("graph-name", "data"), State("keep", "value"), State("scheme", "data"), prevent_initial_call="initial_duplicate"
-    )
-    def connections(selection: dict[str, Any] | None, direction: str, name: str, keep: float, scheme: str):
-        found, shown = arranged(name, keep)
-        node = chosen(selection, found)
-        patch = Patch()
-        traces = [*linkgraph.edge_traces(found, shown, node, scheme), linkgraph.ring_trace(found, shown, node, scheme)]
-        for i, trace in enumerate(traces):
-            patch["data"][i]["x"], patch["data"][i]["y"] = list(trace.x), list(trace.y)
-        return linkgraph.connection_rows(found, node, direction), node_facts(found, node), patch
-
-
 PAGE = Page(r"/circuits/(?P<name>[^/]+)", "Circuit", layout, register)
-__all__ = ["PAGE", "OpenworkError"]

@@ -26,7 +26,12 @@ def layout(query: dict[str, str]) -> list[Any]:
     """The prompt box, recent prompts, and one panel for each kind of artifact that exists."""
     stored = library()
     lead = "Write a prompt and look at what the model does with it: layer by layer, head by head, unit by unit, and as a circuit."
-    top = [title("See the movement", lead=lead), html.Section(html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16}), className="ow-panel")]
+    top = [
+        title("See the movement", lead=lead),
+        html.Section(
+            html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16}), className="ow-panel"
+        ),
+    ]
     return [*top, _recent(), *(_damaged(stored)), *(_shelves(stored) if not stored.empty else [_first()])]
 
 
@@ -35,15 +40,21 @@ def _recent() -> html.Div | None:
     if not found:
         return None
     cards = [
-        dcc.Link([html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(p.model, className="meta")], href=f"/p/{p.id}?m={quote(p.model)}", className="ow-card") for p in found
+        dcc.Link(
+            [html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(p.model, className="meta")],
+            href=f"/p/{p.id}?m={quote(p.model)}",
+            className="ow-card",
+        )
+        for p in found
     ]
     return panel("Recent prompts", html.Div(cards, className="ow-cards"), tools=dcc.Link("All", href="/p"))
 
 
 def _first() -> html.Div:
     sentence = (
-        "One command makes a first set: it reads a prompt, harvests activations at an early layer of a small model, trains a transcoder on them, "
-        "judges it, and traces a circuit through it. It takes some minutes, shows its progress, and goes on where it stopped when interrupted."
+        "One command makes a first set: it reads a prompt, harvests activations at an early layer of a small model, trains "
+        "a transcoder on them, judges it, and traces a circuit through it. It takes some minutes, shows its progress, and "
+        "goes on where it stopped when interrupted."
     )
     return empty("No artifacts yet", sentence, copyable("openwork demo"))
 
@@ -52,7 +63,13 @@ def _damaged(stored: Library) -> list[Any]:
     if not stored.damaged:
         return []
     names = "; ".join(f"{name}: {reason}" for name, reason in stored.damaged[:5])
-    return [error(names, heading=f"{len(stored.damaged)} stored artifact{'s' if len(stored.damaged) > 1 else ''} cannot be read", fix="`openwork doctor` names them all and says how to mend them.")]
+    return [
+        error(
+            names,
+            heading=f"{len(stored.damaged)} stored artifact{'s' if len(stored.damaged) > 1 else ''} cannot be read",
+            fix="`openwork doctor` names them all and says how to mend them.",
+        )
+    ]
 
 
 def _shelves(stored: Library) -> list[html.Section]:
@@ -61,13 +78,21 @@ def _shelves(stored: Library) -> list[html.Section]:
         if found:
             cards = [card(kind, folder, manifest) for folder, manifest in found[:12]]
             more = f" The newest 12 of {len(found)}." if len(found) > 12 else ""
-            shelves.append((kind != "graph", panel(_NAMES[kind], html.Div(cards, className="ow-cards"), note=_NOTES[kind] + "." + more)))
+            shelves.append(
+                (
+                    kind != "graph",
+                    panel(_NAMES[kind], html.Div(cards, className="ow-cards"), note=_NOTES[kind] + "." + more),
+                )
+            )
     return [shelf for _, shelf in sorted(shelves, key=lambda pair: pair[0])]
 
 
 def card(kind: str, folder: Path, manifest: Manifest) -> Any:
     """An artifact in a few words; a graph's card opens it."""
-    words = [html.Div(_headline(kind, manifest), className="name ow-clamp", dir="auto"), html.Div(" · ".join(x for x in _details(kind, manifest) if x), className="meta")]
+    words = [
+        html.Div(_headline(kind, manifest), className="name ow-clamp", dir="auto"),
+        html.Div(" · ".join(x for x in _details(kind, manifest) if x), className="meta"),
+    ]
     if kind == "graph":
         return dcc.Link(words, href=f"/circuits/{quote(folder.name)}", className="ow-card")
     return html.Div(words, className="ow-card", title=str(folder.relative_to(home())))
@@ -82,8 +107,17 @@ def _details(kind: str, manifest: Manifest) -> list[str]:
     sites = ", ".join(manifest.sites)
     if kind == "graph":
         used = "dictionaries" if facts.get("dictionaries") else "neurons"
-        return [model, f"{facts.get('n_nodes', 0):,} nodes" if facts.get("n_nodes") else "", used, manifest.created[:10]]
-    numbers = [f"{name} {facts[key]:,.3g}" for key, name in (("fvu", "FVU"), ("l0", "L0"), ("dead_share", "dead")) if isinstance(facts.get(key), int | float)]
+        return [
+            model,
+            f"{facts.get('n_nodes', 0):,} nodes" if facts.get("n_nodes") else "",
+            used,
+            manifest.created[:10],
+        ]
+    numbers = [
+        f"{name} {facts[key]:,.3g}"
+        for key, name in (("fvu", "FVU"), ("l0", "L0"), ("dead_share", "dead"))
+        if isinstance(facts.get(key), int | float)
+    ]
     tokens = f"{facts['n_tokens']:,} tokens" if isinstance(facts.get("n_tokens"), int) else ""
     return [model, sites, *numbers, tokens, manifest.created[:10]]
 

@@ -17,7 +17,12 @@ _SHOWN = 40
 def layout(query: dict[str, str]) -> list[Any]:
     """A head and a table that follows the jobs."""
     lead = "Model work runs here, one job after the other. The table survives a reload of the page and a restart of the server."
-    return [title("Jobs", lead=lead), html.Div(loading(120), id="job-table"), html.Div(id="job-cancelled"), dcc.Interval(id="job-poll", interval=1000)]
+    return [
+        title("Jobs", lead=lead),
+        html.Div(loading(120), id="job-table"),
+        html.Div(id="job-cancelled"),
+        dcc.Interval(id="job-poll", interval=1000),
+    ]
 
 
 def table(every: list[Job]) -> list[Any]:
@@ -25,7 +30,13 @@ def table(every: list[Job]) -> list[Any]:
     active, ended = [j for j in every if j.active], [j for j in every if not j.active]
     if not every:
         return [empty("No jobs yet", "Open a prompt or trace a circuit; the work appears here with its progress.")]
-    parts = [panel("Running and waiting", [row(j) for j in active] or html.P("Nothing runs at the moment.", className="ow-sub"), flush=bool(active))]
+    parts = [
+        panel(
+            "Running and waiting",
+            [row(j) for j in active] or html.P("Nothing runs at the moment.", className="ow-sub"),
+            flush=bool(active),
+        )
+    ]
     if ended:
         note = f"The last {_SHOWN} of {len(ended)}" if len(ended) > _SHOWN else None
         parts.append(panel("Ended", [row(j) for j in ended[:_SHOWN]], note=note, flush=True))
@@ -36,7 +47,15 @@ def row(job: Job) -> html.Div:
     """One job: what it is, how far it is, its state, and what one can do with it."""
     name = dcc.Link(job.title, href=job.link) if job.link and job.state in ("done", "running", "queued") else job.title
     words = [html.Div(name, className="name"), html.Div(job.message or f"{job.kind}, {_when(job)}", className="meta")]
-    return html.Div([html.Div(words), html.Div(_progress(job)), html.Span([html.Span(className=_dot(job)), job.state], className=f"ow-badge {job.state}"), _action(job)], className="ow-job")
+    return html.Div(
+        [
+            html.Div(words),
+            html.Div(_progress(job)),
+            html.Span([html.Span(className=_dot(job)), job.state], className=f"ow-badge {job.state}"),
+            _action(job),
+        ],
+        className="ow-job",
+    )
 
 
 def _dot(job: Job) -> str:
@@ -50,7 +69,10 @@ def _when(job: Job) -> str:
 def _progress(job: Job) -> list[Any]:
     if job.active:
         eta = f", {duration(job.eta)} left" if job.eta else ""
-        return [meter(job.share if job.state == "running" else 0.0), html.Div(f"{job.stage or 'waiting'}{eta}", className="meta", style={"marginTop": 5})]
+        return [
+            meter(job.share if job.state == "running" else 0.0),
+            html.Div(f"{job.stage or 'waiting'}{eta}", className="meta", style={"marginTop": 5}),
+        ]
     took = duration(job.finished - job.started) if job.finished and job.started else ""
     return [html.Div(f"took {took}" if took else "", className="meta")]
 
@@ -66,7 +88,11 @@ def register(app: Dash) -> None:
     def show(_: Any, __: Any):
         return table(jobs.table().all())
 
-    @app.callback(Output("job-cancelled", "children"), Input({"type": "cancel", "job": ALL}, "n_clicks"), prevent_initial_call=True)
+    @app.callback(
+        Output("job-cancelled", "children"),
+        Input({"type": "cancel", "job": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
     def cancel(clicks: list[int | None]):
         if not any(clicks) or not ctx.triggered_id:
             return no_update

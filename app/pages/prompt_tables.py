@@ -41,10 +41,22 @@ def token_facts(lens: Any, at: int) -> list[tuple[str, str, str | None]]:
     """Name, value and note of what is known about one token."""
     facts = [("position", str(at), None), ("token id", f"{lens.token_ids[at]:,}", None)]
     loss = float(lens.loss[at])
-    facts.append(("loss", f"{number(loss)} nats" if np.isfinite(loss) else "–", f"it had probability {np.exp(-loss):.3g}" if np.isfinite(loss) else "nothing predicts the first token"))
+    facts.append(
+        (
+            "loss",
+            f"{number(loss)} nats" if np.isfinite(loss) else "–",
+            f"it had probability {np.exp(-loss):.3g}" if np.isfinite(loss) else "nothing predicts the first token",
+        )
+    )
     facts.append(("entropy of what follows", f"{number(float(lens.entropy[-1, at]))} nats", None))
-    settled = int(np.argmax(np.minimum.accumulate((lens.rank_of_final[:, at] == 0)[::-1])[::-1])) if lens.rank_of_final[-1, at] == 0 else len(lens.layers) - 1
-    facts.append(("prediction settles at", f"layer {lens.layers[settled]}", "from there on the top token is the final one"))
+    settled = (
+        int(np.argmax(np.minimum.accumulate((lens.rank_of_final[:, at] == 0)[::-1])[::-1]))
+        if lens.rank_of_final[-1, at] == 0
+        else len(lens.layers) - 1
+    )
+    facts.append(
+        ("prediction settles at", f"layer {lens.layers[settled]}", "from there on the top token is the final one")
+    )
     return facts
 
 
@@ -53,10 +65,18 @@ def next_rows(lens: Any, at: int, layer: int | None) -> tuple[dict[str, Any], st
     row = layer if isinstance(layer, int) and 0 <= layer < len(lens.layers) else len(lens.layers) - 1
     pairs = zip(lens.top_tokens[row][at], lens.top_probs[row, at], strict=True)
     rows = [{"token": t, "bar": float(p), "p": float(p)} for t, p in pairs]
-    columns = [{"key": "token", "label": "token", "kind": "token"}, {"key": "bar", "label": "", "kind": "meter"}, {"key": "p", "label": "probability", "kind": "num"}]
+    columns = [
+        {"key": "token", "label": "token", "kind": "token"},
+        {"key": "bar", "label": "", "kind": "meter"},
+        {"key": "p", "label": "probability", "kind": "num"},
+    ]
     final = row == len(lens.layers) - 1
     label = lens.layers[row]
-    note = f"After position {at}, " + ("by the whole model (last layer)." if final else f"as read at {'the embedding' if label == 'embed' else f'layer {label}'}.")
+    note = f"After position {at}, " + (
+        "by the whole model (last layer)."
+        if final
+        else f"as read at {'the embedding' if label == 'embed' else f'layer {label}'}."
+    )
     return {"columns": columns, "rows": rows, "label": "Next tokens"}, note
 
 
@@ -83,11 +103,21 @@ def unit_rows(units: Any, at: int) -> dict[str, Any]:
         {"key": "activation", "label": "activation", "kind": "num"},
         {"key": "bar", "label": "writes", "kind": "meter", "title": "length of what it adds to the residual stream"},
         {"key": "norm", "label": "", "kind": "num"},
-        {"key": "direct", "label": "direct effect", "kind": "num", "title": "what it adds directly to the logit of the likeliest next token (logits minus their mean)"},
+        {
+            "key": "direct",
+            "label": "direct effect",
+            "kind": "num",
+            "title": "what it adds directly to the logit of the likeliest next token (logits minus their mean)",
+        },
         {"key": "up", "label": "promotes", "kind": "tokens"},
         {"key": "down", "label": "suppresses", "kind": "tokens"},
     ]
-    return {"columns": columns, "rows": rows, "label": "Strongest units", "note": "" if rows else "No unit writes anything here."}
+    return {
+        "columns": columns,
+        "rows": rows,
+        "label": "Strongest units",
+        "note": "" if rows else "No unit writes anything here.",
+    }
 
 
 def head_facts(heads: Any, layer: int, head: int, names: dict[str, str]) -> list[tuple[str, str, str | None]]:
@@ -99,4 +129,8 @@ def head_facts(heads: Any, layer: int, head: int, names: dict[str, str]) -> list
         "self": "attention to the token itself",
         "induction": "attention to what followed earlier copies of the token",
     }
-    return [(name, number(float(heads.metrics[key][layer, head])), notes.get(key)) for key, name in names.items() if key in heads.metrics]
+    return [
+        (name, number(float(heads.metrics[key][layer, head])), notes.get(key))
+        for key, name in names.items()
+        if key in heads.metrics
+    ]

@@ -15,13 +15,18 @@ from app.shell import Page
 def layout(query: dict[str, str]) -> list[Any]:
     """The box and every stored prompt (its callbacks are registered by the home page)."""
     found = prompts.recent(60)
-    box = html.Section(html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16}), className="ow-panel")
+    box = html.Section(
+        html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16}), className="ow-panel"
+    )
     head = title("Prompts", lead="A prompt has its own address; the text itself never stands in it.")
     if not found:
         return [head, box, empty("No prompt was opened yet", "Write one above; it is kept here.")]
     cards = [
         dcc.Link(
-            [html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(f"{p.model} · {datetime.fromtimestamp(p.used):%d %B, %H:%M}", className="meta")],
+            [
+                html.Div(p.text, className="name ow-clamp", dir="auto"),
+                html.Div(f"{p.model} · {datetime.fromtimestamp(p.used):%d %B, %H:%M}", className="meta"),
+            ],
             href=f"/p/{p.id}?m={quote(p.model)}",
             className="ow-card",
         )

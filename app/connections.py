@@ -1,0 +1,104 @@
+"""The edges of one node, and the nodes of a graph, as rows. Sums are always over all edges.
+
+What is too weak to be listed is given as one number, so that every list still adds up to the node's value.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from app import linkgraph
+from circuits.graph import KINDS, CircuitGraph, Edges
+
+MAX_LISTED = 60  # edges in each direction
+
+
+def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str, Any]:
+    """The strongest edges in one direction as rows; into a node, with the rest and the constant, they add up to its value."""
+    into = direction == "in"
+    edges = graph.incoming(node) if into else graph.outgoing(node)
+    ends = edges.source if into else edges.target
+    total = float(np.abs(edges.weight).sum()) or 1.0
+    rows = [
+        _connection(graph, int(i), float(w), abs(float(w)) / total)
+        for i, w in zip(ends[:MAX_LISTED], edges.weight[:MAX_LISTED], strict=True)
+    ]
+    if len(edges) > MAX_LISTED:
+        others = edges.weight[MAX_LISTED:].astype(np.float64)
+        rows.append(_plain(f"{len(others):,} weaker edges", float(others.sum()), float(np.abs(others).sum()) / total))
+    if into and graph.explained[node]:
+        rows.append(_plain("constant", float(graph.constant[node]), None))
+        rows.append(_plain("sum = value", value_of(graph, node, edges), None))
+    columns = [
+        {"key": "unit", "label": "from" if into else "to", "kind": "unit"},
+        {"key": "token", "label": "at", "kind": "token"},
+        {"key": "weight", "label": "", "kind": "signed"},
+        {"key": "amount", "label": "weight", "kind": "num"},
+        {"key": "share", "label": "share", "kind": "share", "title": "share of the sum of |weight| in this direction"},
+    ]
+    return {
+        "columns": columns,
+        "rows": rows,
+        "label": f"Edges {'into' if into else 'out of'} {linkgraph.short(graph, node)}",
+    }
+
+
+def _connection(graph: CircuitGraph, other: int, weight: float, share: float) -> dict[str, Any]:
+    token = (
+        graph.unit_tokens[other] if KINDS[graph.nodes.kind[other]] == "logit" else graph.tokens[graph.nodes.pos[other]]
+    )
+    return {
+        "unit": linkgraph.short(graph, other),
+        "token": token,
+        "weight": weight,
+        "amount": weight,
+        "share": share,
+        "pick": {"node": other},
+    }
+
+
+def _plain(text: str, amount: float, share: float | None) -> dict[str, Any]:
+    return {"unit": text, "token": None, "weight": None, "amount": amount, "share": share, "quiet": True}
+
+
+def value_of(graph: CircuitGraph, node: int, edges: Edges) -> float:
+    """Constant plus all incoming edges, summed in double precision."""
+    return float(graph.constant[node] + edges.weight.astype(np.float64).sum())
+
+
+def node_rows(
+    graph: CircuitGraph, shown: linkgraph.Arrangement, position: int | None = None, limit: int = 200
+) -> dict[str, Any]:
+    """The shown nodes, most influential first, as the table beside the plot; of one position when one is selected."""
+    nodes = shown.nodes if position is None else shown.nodes[graph.nodes.pos[shown.nodes] == position]
+    first = nodes[np.argsort(-graph.influence[nodes], kind="stable")]
+    logits = first[graph.nodes.where("logit")[first]]
+    top = float(graph.influence[shown.nodes].max(initial=0)) or 1.0
+    rows = []
+    for node in [*first[~graph.nodes.where("logit")[first]][:limit], *logits[np.argsort(-graph.probability[logits])]]:
+        i, activation = int(node), float(graph.nodes.activation[node])
+        row = _connection(graph, i, 0.0, 0.0)
+        logit = bool(graph.probability[i])
+        rows.append(
+            {
+                "unit": row["unit"],
+                "token": row["token"],
+                "kind": linkgraph.word(KINDS[graph.nodes.kind[i]]),
+                "pos": str(graph.nodes.pos[i]),
+                "bar": None if logit else float(graph.influence[i]) / top,
+                "influence": None if logit else float(graph.influence[i]),
+                "activation": float(graph.probability[i]) if logit else None if np.isnan(activation) else activation,
+                "pick": {"node": i},
+            }
+        )
+    columns = [
+        {"key": "unit", "label": "node", "kind": "unit"},
+        {"key": "kind", "label": "kind", "kind": "text"},
+        {"key": "token", "label": "token", "kind": "token"},
+        {"key": "pos", "label": "position", "kind": "text"},
+        {"key": "bar", "label": "influence", "kind": "meter"},
+        {"key": "influence", "label": "", "kind": "num"},
+        {"key": "activation", "label": "activation or probability", "kind": "num"},
+    ]
+    note = f"The first {limit} of {len(first):,} nodes." if len(first) > limit else ""
+    return {"columns": columns, "rows": rows, "note": note, "label": "Nodes of the graph"}

@@ -1,0 +1,42 @@
+"""Model work that pages ask for, queued as jobs."""
+
+from typing import Any
+
+from app import analyses, jobs, prompts
+
+
+def reading_key(model: str, prompt: prompts.Prompt) -> str:
+    return f"read:{model}:{prompt.id}"
+
+
+def start_reading(model: str, prompt: prompts.Prompt) -> None:
+    """Queue the readings unless they are in memory."""
+    if any(analyses.known(a, model, prompt.text) is None for a in analyses.READINGS):
+        text = prompt.text
+        jobs.table().submit(
+            "read",
+            f"Read “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
+            lambda p: analyses.read_prompt(model, text, p),
+            key=reading_key(model, prompt),
+            link=f"/p/{prompt.id}?m={model}",
+        )
+
+
+def start_trace(model: str, text: str) -> str:
+    """Queue a trace and return the page that shows it."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in text[:32].lower()).split()
+    name = f"{'-'.join(words) or 'prompt'}-{prompts.prompt_id(f'{model}:{text}')[:8]}"
+    link = f"/circuits/{name}"
+    jobs.table().submit(
+        "trace",
+        f"Trace “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
+        lambda p: _trace(model, text, name, p),
+        key=f"trace:{name}",
+        link=link,
+    )
+    return link
+
+
+def _trace(model: str, text: str, name: str, progress: Any) -> str:
+    analyses.trace(model, text, save=name, progress=progress)
+    return f"/circuits/{name}"

@@ -1,0 +1,91 @@
+"""Records made by hand for the dashboard's tests: no model, known sums, hostile text."""
+
+from pathlib import Path
+
+import numpy as np
+
+from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.store import save_graph
+from probe.artifact import ModelStamp, place
+from probe.heads import HeadPatterns, head_metrics
+from probe.lens import LensResult
+from probe.neurons import TopUnits, UnitRow
+
+HOSTILE = [
+    '<img/src="x"onerror="window.pwned=1">',
+    "</script><script>window.pwned=2</script>",
+    "<b>bold</b>",
+    "\u202eright to left",
+    "",
+    " a\n\tb",
+    "漢字",
+    "😀",
+    "&amp;",
+    "⟨e2 80⟩",
+]
+
+
+def lens_of(prompt: str, tokens: list[str], layers: int = 3, k: int = 5) -> LensResult:
+    """A lens whose predictions are the tokens themselves."""
+    n, rng = len(tokens), np.random.default_rng(0)
+    probs = np.sort(rng.dirichlet(np.ones(k), (layers, n)), -1)[..., ::-1]
+    words = [[[tokens[(p + i) % n] for i in range(k)] for p in range(n)] for _ in range(layers)]
+    ids = np.arange(layers * n * k).reshape(layers, n, k)
+    loss = np.r_[np.nan, rng.exponential(2, n - 1)]
+    flat = rng.exponential(1, (layers, n))
+    rank = rng.integers(0, 9, (layers, n))
+    labels = ["embed", *(str(i) for i in range(layers - 1))]
+    return LensResult(prompt, list(range(n)), tokens, labels, ids, words, probs, flat, flat, rank, loss, flat)
+
+
+def heads_of(prompt: str, tokens: list[str], layers: int = 2, heads: int = 3) -> HeadPatterns:
+    """Random causal patterns."""
+    n, rng = len(tokens), np.random.default_rng(1)
+    raw = np.tril(rng.exponential(1, (layers, heads, n, n))).astype(np.float32)
+    patterns = raw / raw.sum(-1, keepdims=True)
+    return HeadPatterns(prompt, list(range(n)), tokens, patterns, head_metrics(patterns, list(range(n))))
+
+
+def units_of(prompt: str, tokens: list[str]) -> TopUnits:
+    """One neuron at each position, which promotes and suppresses tokens of the prompt."""
+    rows = [UnitRow(1, "neuron", 7 + p, p, 1.5, 2.0 + p, 0.25, tokens[:3], tokens[-3:]) for p in range(len(tokens))]
+    return TopUnits(prompt, list(range(len(tokens))), tokens, rows)
+
+
+def small_graph(prompt: str = "one <b>two", tokens: tuple[str, ...] = ("one", " <b>two")) -> CircuitGraph:
+    """Two tokens, two neurons, one logit. Incoming edges: neuron 2: 1.5 - 0.5 = 1; neuron 3: 2; logit: 3 - 1 + 0.5 = 2.5."""
+    kind = [KINDS.index(k) for k in ("token", "token", "neuron", "neuron", "logit")]
+    nan = np.nan
+    nodes = Nodes(
+        np.array(kind),
+        np.array([-1, -1, 0, 1, 2]),
+        np.array([0, 1, 1, 1, 1]),
+        np.array([5, 6, 11, 12, 9]),
+        np.array([nan, nan, 1.0, 2.0, 2.5]),
+        np.array([nan, nan, 0.7, 0.9, nan]),
+    )
+    edges = Edges(
+        np.array([0, 1, 1, 2, 3, 0]),
+        np.array([2, 2, 3, 4, 4, 4]),
+        np.array([1.5, -0.5, 2.0, 3.0, -1.0, 0.5], np.float32),
+    )
+    return CircuitGraph(
+        prompt,
+        [5, 6],
+        list(tokens),
+        nodes,
+        edges,
+        np.zeros(5),
+        np.array([0, 0, 0, 0, 0.8]),
+        [*tokens, "", "", "<i>answer"],
+        1e-7,
+        4e-7,
+        2,
+        "toy",
+        convention={"edge_sign": "positive raises the target's value"},
+    )
+
+
+def store_graph(name: str = "small") -> Path:
+    """The small graph as an artifact."""
+    return save_graph(small_graph(), place("graph", name), model=ModelStamp("toy", "w" * 64, "t" * 64))

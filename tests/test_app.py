@@ -1,0 +1,324 @@
+"""The dashboard without a browser: who may ask, what starts, jobs that outlive the process, views that add up."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
+
+from app import analyses, connections, jobs, library, linkgraph, prompts, safety
+from app.components import drawn
+from app.figures import lens_figure, pattern_figure
+from app.main import ASSETS, create_app, make_server
+from app.pages import prompt_tables
+from probe.errors import BadInput, Unavailable
+
+
+@pytest.fixture(scope="module")
+def server():
+    return create_app().server
+
+
+@pytest.fixture
+def client(server, home):
+    return server.test_client()
+
+
+def callback(client, **headers: str):
+    return client.post("/_dash-update-component", json={}, headers=headers)
+
+
+# -- safety ----------------------------------------------------------------------------------------------------------
+
+
+def test_pages_carry_a_strict_policy(client):
+    answer = client.get("/")
+    policy = answer.headers["Content-Security-Policy"]
+    assert answer.status_code == 200
+    assert "default-src 'none'" in policy and "unsafe-eval" not in policy
+    assert "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_other_hosts_are_refused(client):
+    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+    assert client.get("/", headers={"Host": "127.0.0.1:8050"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_posts_from_elsewhere_are_refused(client, header):
+    assert callback(client, **header).status_code == 403
+
+
+def test_posts_from_our_pages_pass_the_check(client):
+    assert callback(client, Origin="http://localhost").status_code != 403
+
+
+def test_large_bodies_are_refused(client):
+    answer = client.post("/_dash-update-component", data=b"x" * (safety.MAX_BODY + 1), content_type="application/json")
+    assert answer.status_code == 413
+    assert b"Traceback" not in answer.data
+
+
+def test_failures_show_no_trace(client):
+    answer = callback(client)
+    assert b"Traceback" not in answer.data and b"File " not in answer.data
+
+
+def test_other_interfaces_need_a_token():
+    with pytest.raises(BadInput, match="token"):
+        safety.require_token("0.0.0.0", None)
+    with pytest.raises(BadInput, match="16 characters"):
+        safety.require_token("192.168.1.5", "short")
+    safety.require_token("127.0.0.1", None)
+    safety.require_token("::1", None)
+
+
+def test_token_is_asked_once_and_kept_in_a_cookie(home):
+    client = create_app(token="0123456789abcdef").server.test_client()
+    assert client.get("/").status_code == 401
+    assert client.get("/?token=wrong").status_code == 401
+    shown = client.get("/?token=0123456789abcdef")
+    assert shown.status_code == 302 and "token" not in shown.headers["Location"]
+    assert client.get("/").status_code == 200
+
+
+def test_binds_loopback_whatever_the_environment_says(monkeypatch, home):
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    server = make_server(port=0)
+    try:
+        assert server.server_address[0] == "127.0.0.1"
+        with pytest.raises(Unavailable, match=f"--port {server.server_port + 1}"):
+            make_server(port=server.server_port)
+    finally:
+        server.server_close()
+
+
+def test_starts_without_torch():
+    code = (
+        "import sys\nfrom app.main import create_app\n"
+        "create_app().server.test_client().get('/')\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_menu_of_models_is_the_real_one():
+    from probe.models import ALIASES
+
+    assert library.MODELS == ALIASES
+
+
+def test_plotly_bundle_is_the_wheels_version():
+    from plotly.offline import get_plotlyjs_version
+
+    head = (ASSETS / "plotly-cartesian.min.js").read_text(encoding="utf8")[:200]
+    assert f"v{get_plotlyjs_version()}" in head
+
+
+def test_assets_name_no_other_machine():
+    for file in [*ASSETS.glob("*.css"), *(f for f in ASSETS.glob("*.js") if "plotly" not in f.name)]:
+        text = file.read_text(encoding="utf8").replace("http://www.w3.org/2000/svg", "")
+        assert "http" not in text and "innerHTML" not in text and "eval(" not in text, file.name
+
+
+# -- stored things ---------------------------------------------------------------------------------------------------
+
+
+def test_exports(client, home):
+    store_graph("small")
+    ours = client.get("/export/graph/small/openwork.json").get_json()
+    theirs = client.get("/export/graph/small/neuronpedia.json").get_json()
+    assert len(ours["nodes"]) == 5 and ours["report"]["conservation_residual"] == 4e-7
+    assert {"metadata", "nodes", "links"} <= set(theirs)
+
+
+@pytest.mark.parametrize("name", ["nothing", "..", "..%2f..%2fetc", "small%00"])
+def test_exports_reach_registered_graphs_only(client, home, name):
+    store_graph("small")
+    answer = client.get(
+        f"/export/graph/{name}/openwork.json", follow_redirects=True
+    )  # odd paths fall through to the page shell
+    assert answer.mimetype != "application/json"
+
+
+def test_prompts_are_kept_by_id(home):
+    kept = prompts.store("The capital", "toy")
+    assert prompts.load(kept.id).text == "The capital"
+    assert prompts.store("The capital", "toy").id == kept.id
+    assert [p.id for p in prompts.recent()] == [kept.id]
+    for bad in ("", "   \n"):
+        with pytest.raises(BadInput, match="empty"):
+            prompts.store(bad, "toy")
+    with pytest.raises(BadInput, match="20,000"):
+        prompts.store("x" * 20_001, "toy")
+    for bad in ("../../etc/passwd", "0" * 12, "zz"):
+        with pytest.raises(BadInput, match="stored here"):
+            prompts.load(bad)
+
+
+def test_damaged_artifacts_are_named(home):
+    folder = store_graph("broken")
+    (folder / "manifest.json").write_text("{")
+    assert [name for name, _ in library.library().damaged] == ["graphs/broken"]
+    with pytest.raises(BadInput):
+        library.registered("graph", "../graphs/broken")
+
+
+def test_replaced_graph_is_read_again(home):
+    store_graph("small")
+    first = analyses.stored_graph("small")
+    assert analyses.stored_graph("small") is first
+    time.sleep(0.01)
+    store_graph("small")
+    assert analyses.stored_graph("small") is not first
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_runs_reports_and_ends(home):
+    table = jobs.table()
+
+    def work(progress):
+        with progress.stage("count", total=3) as step:
+            for _ in range(3):
+                step(1)
+        return "/done"
+
+    job = table.submit("test", "Count", work, key="count")
+    assert table.wait(job.id).state == "done"
+    assert (job.link, job.stage, job.done, job.share) == ("/done", "count", 3, 1.0)
+    assert json.loads((home / "jobs" / f"{job.id}.json").read_text())["state"] == "done"
+
+
+def test_equal_keys_are_one_job_and_cancel_stops_it(home):
+    table, began = jobs.table(), threading.Event()
+
+    def work(progress):
+        with progress.stage("endless") as step:
+            while True:
+                began.set()
+                step(1)
+                time.sleep(0.005)
+
+    first = table.submit("test", "Endless", work, key="endless")
+    assert table.submit("test", "Endless", work, key="endless").id == first.id
+    waiting = table.submit("test", "Next", lambda p: None, key="next")
+    assert began.wait(10)
+    table.cancel(waiting.id)
+    assert table.get(waiting.id).state == "cancelled"
+    table.cancel(first.id)
+    assert table.wait(first.id, 10).state == "cancelled"
+    after = table.submit("test", "After", lambda p: "/x")
+    assert table.wait(after.id, 10).state == "done"
+
+
+def test_failures_are_sentences(home, caplog):
+    table = jobs.table()
+
+    def bad(progress):
+        raise BadInput("The prompt is empty.")
+
+    def bug(progress):
+        raise ZeroDivisionError("secret detail")
+
+    assert table.wait(table.submit("test", "bad", bad).id).message == "The prompt is empty."
+    job = table.wait(table.submit("test", "bug", bug).id)
+    assert job.state == "failed" and "secret" not in job.message
+    assert "secret detail" in caplog.text
+
+
+def test_a_new_server_says_what_was_interrupted(home):
+    code = (
+        "import os, time\nfrom app import jobs\n"
+        "def work(p):\n    with p.stage('long', total=100) as step:\n        step(40)\n        time.sleep(60)\n"
+        "jobs.table().submit('test', 'Long', work)\nwhile not jobs.table().all()[0].done: time.sleep(0.01)\nos._exit(9)\n"
+    )
+    environment = {**os.environ, "OPENWORK_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parent.parent, check=False)
+    (job,) = jobs.Jobs(home / "jobs").all()
+    assert job.state == "interrupted" and "stopped before" in job.message
+    (home / "jobs" / "broken.json").write_text("{")
+    assert len(jobs.Jobs(home / "jobs").all()) == 1
+
+
+# -- views -----------------------------------------------------------------------------------------------------------
+
+
+def test_connections_add_up_to_the_value():
+    graph = small_graph()
+    for node in np.flatnonzero(graph.explained):
+        rows = connections.connection_rows(graph, int(node), "in")["rows"]
+        assert rows[-1]["unit"] == "sum = value"
+        assert sum(r["amount"] for r in rows[:-1]) == pytest.approx(graph.nodes.value[node])
+        assert sum(r["share"] for r in rows if r["share"] is not None) == pytest.approx(1.0)
+
+
+def test_many_connections_are_cut_and_still_add_up(monkeypatch):
+    monkeypatch.setattr(connections, "MAX_LISTED", 1)
+    graph = small_graph()
+    rows = connections.connection_rows(graph, 4, "in")["rows"]
+    assert [r["unit"] for r in rows] == ["L0N11", "2 weaker edges", "constant", "sum = value"]
+    assert sum(r["amount"] for r in rows[:-1]) == pytest.approx(2.5)
+
+
+def test_arrangement_keeps_what_it_says():
+    graph = small_graph()
+    everything = linkgraph.arrange(graph, 1.0)
+    assert len(everything.nodes) == 5 and everything.held == pytest.approx(1.0)
+    some = linkgraph.arrange(graph, 0.3)
+    assert some.held >= 0.3
+    assert set(np.flatnonzero(graph.nodes.where("token", "logit"))) <= set(some.nodes)
+    assert (abs(everything.x - graph.nodes.pos[everything.nodes]) < 0.5).all()
+
+
+def test_graph_figure_sends_only_the_selected_nodes_edges():
+    graph = small_graph()
+    shown = linkgraph.arrange(graph, 1.0)
+    figure = linkgraph.graph_figure(graph, shown, 4)
+    lines = figure.data[: linkgraph.N_EDGE_TRACES]
+    assert sum(len(t.x) // 3 for t in lines) == 3
+    dashed = [t for t in lines if t.line.dash != "solid" and len(t.x)]
+    assert len(dashed) == 1 and all(t.type in ("scatter", "heatmap", "bar") for t in figure.data)
+    assert "<i>" not in figure.to_json().replace("\\u003c", "<").replace("<b>", "")
+
+
+def test_figures_escape_tokens():
+    lens, heads = lens_of("x", HOSTILE), heads_of("x", HOSTILE)
+    for figure in (lens_figure(lens), lens_figure(lens, "entropy", "dark"), pattern_figure(heads, 0, 0)):
+        text = figure.to_json().replace("\\u003c", "<")
+        assert "<img" not in text and "<b>" not in text and "<script" not in text
+
+
+def test_long_patterns_are_shrunk_without_losing_peaks():
+    wide = np.zeros((1, 1, 1000, 1000), np.float32)
+    wide[0, 0, 999, 3] = 1
+    small = drawn.shrink(wide, 512)
+    assert small.shape == (1, 1, 500, 500) and small[0, 0, 499, 1] == 1
+    data = drawn.thumbs_data(wide, {"self": np.zeros((1, 1))}, {})
+    assert data["side"] == 40 and len(data["data"]) < 4000
+
+
+def test_selection_out_of_range_is_mended():
+    lens, heads = lens_of("x", ["a", "b"]), heads_of("x", ["a", "b"])
+    chosen = prompt_tables.complete({"token": 99, "layer": -3, "head": "7.7"}, lens, heads)
+    assert chosen["token"] == 1 and chosen["layer"] == len(lens.layers) - 1
+    layer, head = map(int, chosen["head"].split("."))
+    assert layer < 2 and head < 3
+
+
+def test_analyses_keep_what_they_found(toy, home):
+    first = analyses.lens(toy, "The capital of France is")
+    assert analyses.lens(toy, "The capital of France is") is first
+    assert analyses.known("lens", "toy", "another prompt") is None
