@@ -7,6 +7,7 @@ default model: 576 -> 4,608 -> 576, k 32, float32, two threads.
 """
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -83,10 +84,14 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     results = [measure(kind, chosen.batch) for kind in chosen.kind or ["sae", "transcoder", "skip_transcoder"]]
     if chosen.json:
-        os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        print(json.dumps({"threads": chosen.threads, "torch": torch.__version__, "load": load, "training": results}))
         return
-    for _r in results:
-        pass
+    for r in results:
+        print(
+            f"{r['kind']:<16} {r['tokens_per_second']:>8,.0f} tokens/s  step {r['step_ms']:.0f} ms, "
+            f"{r['ratio']:.2f} encoder matmuls of {r['encoder_ms']:.0f} ms"
+        )
 
 
 if __name__ == "__main__":

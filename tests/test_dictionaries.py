@@ -21,7 +21,7 @@ from probe.dictionaries import (
     sparsifier,
 )
 from probe.dictionaries.store import WEIGHTS
-from probe.dictionaries.topk import bag, dots, scatter_bag, sparse_decode, topk_encode
+from probe.dictionaries.topk import bag, dots, largest, scatter_bag, sparse_decode, topk_encode
 from probe.errors import BadInput, Unavailable
 
 D_IN, D_DICT, D_OUT, K, ROWS = 12, 40, 7, 5, 33
@@ -115,6 +115,21 @@ def test_code_and_dense_latents_agree_and_errors_add_up(dictionary: Dictionary) 
     torch.testing.assert_close(recons + error, rows(width=d.d_out, seed=4).float())
     torch.testing.assert_close(recons, out.recons)
     assert d(x.view(3, 11, -1)).recons.shape == (3, 11, d.d_out)
+
+
+@pytest.mark.parametrize(("d_dict", "k"), [(640, 16), (640, 3), (641, 3), (40, 5)])
+def test_block_search_finds_the_largest(d_dict: int, k: int) -> None:
+    pre = torch.randn(50, d_dict, generator=torch.Generator().manual_seed(d_dict))
+    pre[0], pre[1, ::2] = 1.0, pre[1, 0]  # ties
+    values, indices = largest(pre, k)
+    assert torch.equal(values.sort(descending=True).values, pre.topk(k).values)
+    assert torch.equal(pre.gather(1, indices), values)
+    assert all(len(set(row.tolist())) == k for row in indices)
+
+
+def test_encoding_does_not_depend_on_the_chunks() -> None:
+    d, x = SAE(D_IN, 320, sparsifier=TopK(K)), rows(1200).float()
+    torch.testing.assert_close(d.run(x).code.dense(), d.encode(x))
 
 
 def test_topk_keeps_the_largest_positive() -> None:
