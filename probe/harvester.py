@@ -26,7 +26,7 @@ from probe.journal import Journal, partial
 from probe.layout import Layout, make_layout
 from probe.models import stamp
 from probe.progress import SILENT, Progress
-from probe.recorder import Recorder
+from probe.recorder import Recorder, with_moments
 from probe.shards import sync_folder, write_tensors
 from probe.shuffle import held_out_documents
 from probe.sites import Site
@@ -166,7 +166,8 @@ class Writer:
         self.pending = self.pool.submit(self._write, shard, tensors)
 
     def _write(self, shard: int, tensors: dict[str, Any]) -> None:
-        checksum = write_tensors(self.journal.path.parent / self.layout.name_of(shard), tensors)
+        full = with_moments(tensors, self.layout.widths)
+        checksum = write_tensors(self.journal.path.parent / self.layout.name_of(shard), full)
         self.journal.add(shard, checksum)
 
     def wait(self) -> None:

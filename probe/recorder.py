@@ -1,11 +1,11 @@
 """Run a model over the rows of one shard and hold what the sites did, ready to be written.
 
 One pass per batch of rows reads all sites at once and stops after the last of them (`probe.forward`); no logits are
-computed. Values are brought to the stored dtype where the model is, then copied into one set of arrays that is used
-again for every shard, so memory does not grow with the length of the harvest.
+computed. Values go into one set of arrays, in the stored dtype, that is used again for every shard, so memory does not
+grow with the length of the harvest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from probe.tokens import TokenSet
+
+PART = 4096  # tokens whose moments are taken at once; fixed, so that they come out the same however the work is cut
 
 
 class Recorder:
@@ -44,18 +46,15 @@ class Recorder:
         before_store is called before anything is overwritten; step with the number of tokens done.
         """
         rows, context = self.layout.rows_of(shard), self.layout.context
-        moments = {site: Moments.nothing(w) for site, w in self.layout.widths.items()}
         for first in range(rows.start, rows.stop, self.batch):
             some = range(first, min(first + self.batch, rows.stop))
             found = self.run(some)
             before_store()
             at = slice((some.start - rows.start) * context, (some.stop - rows.start) * context)
-            ordinary = ~self.tokens.special[some.start : some.stop].reshape(-1)
             for site, into in self.arrays.items():
-                stored = store(site, found.pop(site), into[at])
-                moments[site] += Moments.of(stored[ordinary.to(stored.device)])
+                store(site, found.pop(site), into[at])
             step(len(some) * context)
-        return self._tensors(rows, moments)
+        return self._tensors(rows)
 
     def run(self, rows: range) -> dict[str, Tensor]:
         """The activations of some rows at every site, live on the model's device."""
@@ -64,16 +63,13 @@ class Recorder:
         with torch.no_grad():
             return capture(self.model, ids, self.arrays)
 
-    def _tensors(self, rows: range, moments: dict[str, Moments]) -> dict[str, Tensor]:
+    def _tensors(self, rows: range) -> dict[str, Tensor]:
         context, count = self.layout.context, len(rows) * self.layout.context
         ids, documents, special = (
             part[rows.start : rows.stop] for part in (self.tokens.tokens, self.tokens.doc, self.tokens.special)
         )
         return {
             **{site: array[:count] for site, array in self.arrays.items()},
-            **{f"mean.{site}": m.mean for site, m in moments.items()},
-            **{f"m2.{site}": m.m2 for site, m in moments.items()},
-            "count": (~special).sum().reshape(1),
             "tokens": ids.reshape(-1).int(),
             "document": documents.repeat_interleave(context).int(),
             "position": torch.arange(context, dtype=torch.int32).repeat(len(rows)),
@@ -81,13 +77,8 @@ class Recorder:
         }
 
 
-def store(
-    site: str, value: Float[Tensor, "batch pos *heads"], into: Float[Tensor, "token width"]
-) -> Float[Tensor, "token width"]:
-    """Copy activations into `into` in its dtype; returns what was stored, on the model's device.
-
-    Raises BadInput, naming the site and the largest value, for what that dtype cannot hold.
-    """
+def store(site: str, value: Float[Tensor, "batch pos *heads"], into: Float[Tensor, "token width"]) -> None:
+    """Copy activations into `into`, in its dtype. Raises BadInput, naming site and value, for what that cannot hold."""
     flat = value.reshape(value.shape[0] * value.shape[1], -1)
     if flat.shape != into.shape:
         raise BadInput(
@@ -97,9 +88,19 @@ def store(
     largest, limit = max(-low, high), torch.finfo(into.dtype).max
     if not largest <= limit:  # also true of NaN
         raise BadInput(_does_not_fit(site, largest, into.dtype))
-    stored = flat.to(into.dtype)
-    into.copy_(stored)
-    return stored
+    # From another device the smaller of the two dtypes should travel; here one pass does both.
+    into.copy_(flat if flat.device == into.device else flat.to(into.dtype))
+
+
+def with_moments(tensors: dict[str, Tensor], sites: Iterable[str]) -> dict[str, Tensor]:
+    """A shard's tensors and, for each site, the moments over its tokens that are not special, as stored."""
+    ordinary = ~tensors["special"]
+    found: dict[str, Tensor] = {"count": ordinary.sum().reshape(1)}
+    for site in sites:
+        parts = zip(tensors[site].split(PART), ordinary.split(PART), strict=True)
+        total = sum((Moments.of(values[kept]) for values, kept in parts), Moments.nothing(tensors[site].shape[1]))
+        found |= {f"mean.{site}": total.mean, f"m2.{site}": total.m2}
+    return {**tensors, **found}
 
 
 def _does_not_fit(site: str, largest: float, dtype: torch.dtype) -> str:

@@ -8,7 +8,7 @@ from probe.cache_files import STATS, TOKENS, mend, write_stats
 from probe.errors import BadInput, Unavailable
 from probe.layout import Layout
 from probe.progress import SILENT, Progress
-from probe.recorder import Recorder
+from probe.recorder import Recorder, with_moments
 from probe.shards import write_tensors
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def repair(cache: "Cache", model: "TransformerBridge", shard: int | str, progres
     name = cache.layout.name_of(index)
     recorder = Recorder(model, cache.tokens(), cache.layout, cache.manifest.config["batch"])
     with progress.stage(f"repair {name}", total=cache.layout.tokens_of(index), unit="tok") as step:
-        checksum = write_tensors(cache.folder / name, recorder.record(index, step=step))
+        tensors = with_moments(recorder.record(index, step=step), cache.sites)
+    checksum = write_tensors(cache.folder / name, tensors)
     same = checksum == cache.manifest.files[name]
     if not same:
         _accept(cache, name, checksum)
