@@ -28,6 +28,8 @@ class DemoConfig:
     "Alias, hub id, folder or GGUF file."
     prompt: str = PROMPT
     "What is explained."
+    text: str = "sotu"
+    "Where the harvested text comes from."
     tokens: int = 300_000
     "Token positions harvested."
     k: int = 32
@@ -96,7 +98,10 @@ def _look(demo: Demo, model: Any, progress: Progress) -> None:
     heads = demo.do("attention heads", lambda: (head_patterns(model, c.prompt), False))
     demo.reports["prompt"] = asdict(prompts.store(c.prompt, c.model))
     demo.reports["lens"] = {"next_tokens": lens.next_tokens()[:5], "last_position": lens.rows(-1)}
-    demo.reports["heads"] = {"previous_token": heads.rows("previous_token", 3), "first_token": heads.rows("first_token", 3)}
+    demo.reports["heads"] = {
+        "previous_token": heads.rows("previous_token", 3),
+        "first_token": heads.rows("first_token", 3),
+    }
 
 
 def _finished(kind: str, name: str, model: Any, key: dict[str, Any]) -> Path | None:
@@ -112,7 +117,9 @@ def _finished(kind: str, name: str, model: Any, key: dict[str, Any]) -> Path | N
     return folder if manifest.facts.get("demo") == clean(key) else None
 
 
-def _graph(demo: Demo, model: Any, name: str, dictionaries: list[Any], progress: Progress) -> tuple[dict[str, Any], bool]:
+def _graph(
+    demo: Demo, model: Any, name: str, dictionaries: list[Any], progress: Progress
+) -> tuple[dict[str, Any], bool]:
     """A stored graph's report, with its test by intervention."""
     from circuits.attribution import TraceConfig, trace
     from circuits.store import save_graph
@@ -121,13 +128,22 @@ def _graph(demo: Demo, model: Any, name: str, dictionaries: list[Any], progress:
     from probe.models import stamp
 
     c = demo.config
-    key = {"prompt": c.prompt, "max_nodes": c.max_nodes, "checked": c.checked, "dictionaries": [weights_fingerprint(d) for d in dictionaries]}
+    key = {
+        "prompt": c.prompt,
+        "max_nodes": c.max_nodes,
+        "checked": c.checked,
+        "dictionaries": [weights_fingerprint(d) for d in dictionaries],
+    }
     folder = _finished("graph", name, model, key)
     if folder is None:
-        graph = trace(model, c.prompt, dictionaries=dictionaries, config=TraceConfig(max_nodes=c.max_nodes), progress=progress)
+        graph = trace(
+            model, c.prompt, dictionaries=dictionaries, config=TraceConfig(max_nodes=c.max_nodes), progress=progress
+        )
         start = time.perf_counter()
         checked = check_edges(model, graph, dictionaries=dictionaries, n=c.checked, seed=c.seed).to_dict()
-        graph.facts.update({"demo": clean(key), "intervention_check": checked, "check_seconds": time.perf_counter() - start})
+        graph.facts.update(
+            {"demo": clean(key), "intervention_check": checked, "check_seconds": time.perf_counter() - start}
+        )
         folder = save_graph(graph, place("graph", name), model=stamp(model), parents=("demo",) if dictionaries else ())
         found = False
     else:
@@ -143,7 +159,7 @@ def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple
 
     folder = place("cache", f"demo-layer{layer}")
     found = folder.exists()
-    tokens = tokenize(model, corpus("sotu", seed=c.seed), max_tokens=c.tokens)
+    tokens = tokenize(model, corpus(c.text, seed=c.seed), max_tokens=c.tokens)
     sites = [f"mlp_in.{layer}", f"mlp_out.{layer}"]
     return harvest(model, tokens, sites, folder, seed=c.seed, resume=True, progress=progress), found
 
@@ -155,7 +171,9 @@ def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
     folder = place("dictionary", f"{cache.folder.name}-skip_transcoder")
     found = folder.exists()
     dictionary = make(cache, "skip_transcoder", None, None, None, c.k, c.seed)
-    return train(dictionary, cache, TrainConfig(epochs=c.epochs, seed=c.seed), folder, resume=True, progress=progress), found
+    return train(
+        dictionary, cache, TrainConfig(epochs=c.epochs, seed=c.seed), folder, resume=True, progress=progress
+    ), found
 
 
 def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Progress) -> tuple[dict[str, Any], bool]:
@@ -176,5 +194,7 @@ def _keep(demo: Demo, model: Any) -> None:
     """Store the whole report as a result."""
     from probe.models import stamp
 
-    with writing(place("result", "demo"), Manifest("result", "demo", stamp(model), config=asdict(demo.config))) as scratch:
+    with writing(
+        place("result", "demo"), Manifest("result", "demo", stamp(model), config=asdict(demo.config))
+    ) as scratch:
         write_json(scratch / "report.json", clean(demo.to_dict()))

@@ -14,6 +14,7 @@ def demo(
     model: Model = "smollm2-135m",
     prompt: Annotated[str | None, typer.Option("--prompt", help="Another prompt to explain.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="Harvest fewer or more token positions.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="Other text to harvest: a file, or datasets:ID.")] = None,
     port: Annotated[int, typer.Option("--port", help="Port of the dashboard.")] = 8050,
     json: AsJson = False,
 ) -> None:
@@ -21,7 +22,7 @@ def demo(
     quiet()
     from app.demo import DemoConfig, run_demo
 
-    changed = {"prompt": prompt, "tokens": tokens}
+    changed = {"prompt": prompt, "tokens": tokens, "text": text}
     report = run_demo(
         DemoConfig(model=model, **{k: v for k, v in changed.items() if v is not None}), progress()
     ).to_dict()
