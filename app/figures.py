@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _INK = {"light": ("#3f4856", "#e9e6df", "#cfcbc1", "#ffffff"), "dark": ("#b4bcc8", "#262c35", "#3d4552", "#191d24")}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 _MAX_SIDE = 512
+BESIDE = 9  # positions; a wider lens gets the whole page, with what follows it below
+_CELLS, _CHARACTER = 1000, 6.6  # pixels: all cells of a row on a page of usual width, and one character in them
 
 
 def _template(scheme: str) -> dict[str, Any]:
@@ -78,13 +80,16 @@ def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
 def lens_figure(lens: "LensResult", colour: str = "probability", scheme: str = "light") -> go.Figure:
     """The logit lens, dressed; tilted token names where they would not fit beside each other."""
     figure = plain_lens(lens, colour)
-    many, slanted = len(lens.tokens) > 64, len(lens.tokens) > 8
+    many, slanted = len(lens.tokens) > 64, len(lens.tokens) > 12
     figure.update_traces(
         xgap=0 if many else 1,
         ygap=0 if many else 1,
         textfont={**_MONO, "size": 10.5},
         colorbar={"thickness": 10, "outlinewidth": 0},
     )
+    if figure.data[0].text is not None and len(lens.tokens) > BESIDE:
+        room = max(3, int(_CELLS / len(lens.tokens) / _CHARACTER))
+        figure.update_traces(text=[[plain(cell[0], min(9, room)) for cell in row] for row in lens.top_tokens])
     figure.update_xaxes(tickangle=-40 if slanted else 0, tickfont=_MONO, showgrid=False, title=None)
     figure.update_yaxes(showgrid=False)
     return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})

@@ -27,6 +27,8 @@ def library() -> Library:
     found = Library()
     for kind, folder in KINDS.items():
         for path in sorted((home() / folder).glob("[!.]*/")):
+            if path.suffix == ".partial":  # being written, or to be resumed
+                continue
             try:
                 found.kinds[kind].append((path, read_manifest(path, kind)))
             except OpenworkError as error:

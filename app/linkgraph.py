@@ -17,6 +17,7 @@ from circuits.graph import KINDS, CircuitGraph
 from probe.figures import plain, token_axis
 
 MAX_SHOWN = 1200
+_LINE = 9  # nodes side by side
 MAX_EDGES = 60  # drawn in each direction
 POSITIVE, NEGATIVE = {"light": "#0a6ebd", "dark": "#5aaef0"}, {"light": "#c8561b", "dark": "#f08a52"}
 _WORDS = {"bias": "biases", "rest": "other units", "error": "reconstruction error"}
@@ -26,12 +27,18 @@ N_EDGE_TRACES = 2 * len(_WIDTHS)
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Shown nodes (indices) with their coordinates, and the share of all influence they hold."""
+    """Shown nodes (indices) with their coordinates, the borders of the columns, and the share of influence they hold."""
 
     nodes: Int[np.ndarray, " shown"]
     x: Float[np.ndarray, " shown"]
     y: Float[np.ndarray, " shown"]
+    columns: Float[np.ndarray, " edge"]
     held: float
+
+    @property
+    def centres(self) -> Float[np.ndarray, " pos"]:
+        """The middle of each position's column."""
+        return (self.columns[1:] + self.columns[:-1]) / 2
 
 
 def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
@@ -45,8 +52,8 @@ def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
     wanted &= found > 0
     wanted |= graph.nodes.where("token", "logit")
     nodes = np.flatnonzero(wanted)
-    x, y = _places(graph, nodes)
-    return Arrangement(nodes, x, y, float(found[nodes].sum() / total))
+    x, y, columns = _places(graph, nodes)
+    return Arrangement(nodes, x, y, columns, float(found[nodes].sum() / total))
 
 
 def first_keep(graph: CircuitGraph, most: int = 350) -> float:
@@ -58,21 +65,29 @@ def first_keep(graph: CircuitGraph, most: int = 350) -> float:
 
 def _places(
     graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]
-) -> tuple[Float[np.ndarray, " shown"], Float[np.ndarray, " shown"]]:
-    """Nodes of one (position, layer) stand side by side, the most influential in the middle, in rows of up to nine."""
-    x, y = graph.nodes.pos[nodes].astype(float), graph.nodes.layer[nodes].astype(float)
-    cells: dict[tuple[float, float], list[int]] = {}
+) -> tuple[Float[np.ndarray, " shown"], Float[np.ndarray, " shown"], Float[np.ndarray, " edge"]]:
+    """x and y of the nodes, and the borders of the positions' columns.
+
+    Nodes of one (position, layer) stand side by side, the most influential in the middle, in lines of up to `_LINE`. A
+    column is as wide as its longest line, because most nodes stand at few positions.
+    """
+    cells: dict[tuple[int, int], list[int]] = {}
     for i in np.argsort(-graph.influence[nodes], kind="stable"):
-        cells.setdefault((x[i], y[i]), []).append(int(i))
-    for members in cells.values():
-        lines = -(-len(members) // 9)
+        at = (int(graph.nodes.pos[nodes[i]]), int(graph.nodes.layer[nodes[i]]))
+        cells.setdefault(at, []).append(int(i))
+    widths = np.full(len(graph.tokens), 3.0 if len(graph.tokens) <= 8 else 1.0)
+    for (pos, _), members in cells.items():
+        widths[pos] = max(widths[pos], min(len(members), _LINE))
+    columns = np.concatenate([[0.0], np.cumsum(widths + 1)])
+    centres = (columns[1:] + columns[:-1]) / 2
+    x, y = np.zeros(len(nodes)), np.zeros(len(nodes))
+    for (pos, layer), members in cells.items():
+        lines = -(-len(members) // _LINE)
         for line in range(lines):
-            row = members[line::lines]
-            for place, i in enumerate(row):
-                side = (place + 1) // 2 * (-1 if place % 2 else 1)
-                x[i] += side * min(0.16, 0.86 / max(len(row), 1))
-                y[i] += ((line + 0.5) / lines - 0.5) * 0.7 if lines > 1 else 0.0
-    return x, y
+            for place, i in enumerate(members[line::lines]):
+                x[i] = centres[pos] + (place + 1) // 2 * (-1 if place % 2 else 1)
+                y[i] = layer + (((line + 0.5) / lines - 0.5) * 0.75 if lines > 1 else 0.0)
+    return x, y, columns
 
 
 def node_sizes(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> Float[np.ndarray, " shown"]:
@@ -142,14 +157,15 @@ def graph_figure(
             hovertext=[describe(graph, int(i)) for i in shown.nodes[where]],
             hovertemplate="%{hovertext}<extra></extra>",
         )
-    figure.update_layout(**_layout(graph, scheme))
+    figure.update_layout(**_layout(graph, shown, scheme))
     return figure
 
 
-def _layout(graph: CircuitGraph, scheme: str) -> dict[str, Any]:
+def _layout(graph: CircuitGraph, shown: Arrangement, scheme: str) -> dict[str, Any]:
     every = 5 if graph.n_layers > 16 else 2 if graph.n_layers > 8 else 1
     layers = list(range(0, graph.n_layers, every))
     axis = token_axis(graph.tokens)
+    axis["tickvals"] = [round(float(shown.centres[i]), 2) for i in axis["tickvals"]]
     return {
         "template": TEMPLATES[scheme],
         "xaxis": {
@@ -157,7 +173,7 @@ def _layout(graph: CircuitGraph, scheme: str) -> dict[str, Any]:
             "tickangle": -40 if len(graph.tokens) > 12 else 0,
             "showgrid": False,
             "tickfont": {"family": "JetBrains Mono, monospace", "size": 11},
-            "range": [-0.6, len(graph.tokens) - 0.4],
+            "range": [-0.5, float(shown.columns[-1]) + 0.5],
         },
         "yaxis": {
             "tickvals": [-1, *layers, graph.n_layers],

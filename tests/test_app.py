@@ -280,7 +280,9 @@ def test_arrangement_keeps_what_it_says():
     some = linkgraph.arrange(graph, 0.3)
     assert some.held >= 0.3
     assert set(np.flatnonzero(graph.nodes.where("token", "logit"))) <= set(some.nodes)
-    assert (abs(everything.x - graph.nodes.pos[everything.nodes]) < 0.5).all()
+    pos = graph.nodes.pos[everything.nodes]
+    assert (everything.columns[pos] < everything.x).all() and (everything.x < everything.columns[pos + 1]).all()
+    assert len(set(zip(everything.x, everything.y, strict=True))) == 5  # no node hides another
 
 
 def test_graph_figure_sends_only_the_selected_nodes_edges():

@@ -68,8 +68,13 @@ def _exports(name: str) -> list[Any]:
     return [button("Neuronpedia JSON", "neuronpedia"), button("Openwork JSON", "openwork")]
 
 
+def basis(found: CircuitGraph) -> str:
+    """`layers 4 and 7`: where latents stand for neurons."""
+    layers = sorted(found.dictionaries, key=lambda k: int(k) if k.isdigit() else 0)
+    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers)}, neurons elsewhere"
+
+
 def _scores(found: CircuitGraph) -> html.Section:
-    used = ", ".join(found.dictionaries.values()) if found.dictionaries else "MLP neurons"
     residual = power(found.residual_relative)
     numbers = [
         stat("conservation", residual, f"Edges sum to each node's value within {residual} of it"),
@@ -80,7 +85,11 @@ def _scores(found: CircuitGraph) -> html.Section:
             "share of what nodes read that comes from explained parts",
         ),
         stat("nodes", f"{len(found.nodes):,}", f"{len(found.edges):,} edges"),
-        stat("in the basis of", used, None),
+        stat(
+            "units",
+            "latents" if found.dictionaries else "neurons",
+            basis(found) if found.dictionaries else "of every MLP",
+        ),
     ]
     return html.Section(
         html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel", id="scores"

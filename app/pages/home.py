@@ -1,18 +1,21 @@
 """Home: write a prompt, or open what is stored."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from dash import Dash, dcc, html
 
-from app import prompts
+from app import analyses, prompts
 from app.components import promptbox
 from app.components.parts import copyable, empty, error, panel, title
-from app.library import Library, library
+from app.library import MODELS, Library, library, models
 from app.shell import Page
 from probe.artifact import Manifest, home
+from probe.embedded import model_cache
 
+DEFAULT = MODELS[0]
 _NAMES = {"graph": "Circuits", "dictionary": "Dictionaries", "cache": "Activation caches", "result": "Results"}
 _NOTES = {
     "graph": "Attribution graphs, each of one prompt",
@@ -32,10 +35,10 @@ def layout(query: dict[str, str]) -> list[Any]:
             html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16}), className="ow-panel"
         ),
     ]
-    return [*top, _recent(), *(_damaged(stored)), *(_shelves(stored) if not stored.empty else [_first()])]
+    return [*top, _recent(), *(_damaged(stored)), *(_shelves(stored) if not stored.empty else [_first()]), _models()]
 
 
-def _recent() -> html.Div | None:
+def _recent() -> html.Section | None:
     found = prompts.recent(6)
     if not found:
         return None
@@ -104,22 +107,57 @@ def _headline(kind: str, manifest: Manifest) -> str:
 
 def _details(kind: str, manifest: Manifest) -> list[str]:
     facts, model = manifest.facts, manifest.model.name if manifest.model else ""
-    sites = ", ".join(manifest.sites)
+    sites = ", ".join(short_site(s) for s in manifest.sites)
+    date = manifest.created[:10]
     if kind == "graph":
-        used = "dictionaries" if facts.get("dictionaries") else "neurons"
-        return [
-            model,
-            f"{facts.get('n_nodes', 0):,} nodes" if facts.get("n_nodes") else "",
-            used,
-            manifest.created[:10],
-        ]
-    numbers = [
-        f"{name} {facts[key]:,.3g}"
-        for key, name in (("fvu", "FVU"), ("l0", "L0"), ("dead_share", "dead"))
-        if isinstance(facts.get(key), int | float)
-    ]
-    tokens = f"{facts['n_tokens']:,} tokens" if isinstance(facts.get("n_tokens"), int) else ""
-    return [model, sites, *numbers, tokens, manifest.created[:10]]
+        basis = {"mixed": "latents and neurons"}.get(
+            str(manifest.config.get("basis")), str(manifest.config.get("basis", ""))
+        )
+        return [model, f"{facts.get('n_nodes', 0):,} nodes" if facts.get("n_nodes") else "", basis, date]
+    if kind == "dictionary":
+        sparsifier = facts.get("sparsifier") or {}
+        size = f"{facts['d_in']} to {facts['d_dict']:,}" if {"d_in", "d_dict"} <= facts.keys() else ""
+        chosen = " ".join(str(v) for v in sparsifier.values() if isinstance(v, str | int))
+        return [str(facts.get("dictionary_kind", "")).replace("_", " "), model, sites, size, chosen, date]
+    tokens = facts.get("n_tokens") or (manifest.config.get("rows", 0) or 0) * (manifest.config.get("context", 0) or 0)
+    return [model, sites, *_judged(facts), f"{tokens:,} tokens" if tokens else "", date]
+
+
+def _judged(facts: dict[str, Any]) -> list[str]:
+    """The numbers of an evaluation, if this is one."""
+    names = (("fvu", "FVU"), ("fvu_affine", "affine FVU"), ("l0", "L0"), ("ce_recovered_zero", "CE recovered"))
+    return [f"{name} {facts[key]:.3g}" for key, name in names if isinstance(facts.get(key), int | float)]
+
+
+def short_site(name: str) -> str:
+    """`blocks.4.mlp.hook_in` as `mlp_in.4`; other names as they are."""
+    found = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
+    return f"{found[2].replace('hook_', '').replace('.', '_')}.{found[1]}" if found else name
+
+
+def _models() -> html.Section:
+    """The models the pages offer, and where they are at the moment."""
+    memory, known = (
+        analyses.loaded(),
+        {DEFAULT: "SmolLM2-135M-Instruct: 30 layers, 9 heads", "toy": "Random weights, 4 layers; instant"},
+    )
+    cards = []
+    for name in models():
+        if name in memory:
+            state = "in memory"
+        elif name == DEFAULT:
+            state = (
+                "on disk"
+                if (model_cache() / name / "openwork.json").is_file()
+                else "fetched once when first used (93 MB)"
+            )
+        else:
+            state = "loaded when first used"
+        meta = " · ".join(x for x in (known.get(name, ""), state) if x)
+        cards.append(
+            html.Div([html.Div(name, className="name"), html.Div(meta, className="meta")], className="ow-card")
+        )
+    return panel("Models", html.Div(cards, className="ow-cards"))
 
 
 def register(app: Dash) -> None:

@@ -73,12 +73,14 @@ def panels(model: str, text: str) -> list[Any]:
     )
     forming = html.Div(
         [
-            html.H2("How it forms", style={"marginTop": 18}),
+            html.H2("How it forms"),
             html.P("Distance from the final prediction, and uncertainty, by layer.", className="ow-sub"),
-            graph("forming", 210, "Entropy and KL by layer"),
+            graph("forming", 230, "Entropy and KL by layer"),
         ]
     )
-    following = panel("Next token", [drawn.rows("next"), forming], note=html.Span(id="next-note"))
+    following = panel(
+        "Next token", html.Div([drawn.rows("next"), forming], className="ow-following"), note=html.Span(id="next-note")
+    )
     tint = segmented(
         "head-metric",
         [("none", "patterns"), *((k, METRICS[k]) for k in ("previous_token", "first_token", "self", "induction"))],
@@ -114,7 +116,7 @@ def panels(model: str, text: str) -> list[Any]:
             snippets.shell_for("trace", model, text),
         ),
     )
-    return [tokens, html.Div([lens, following], className="ow-grid two"), heads, units]
+    return [tokens, html.Div([lens, following], className="ow-grid two", id="lens-grid"), heads, units]
 
 
 PAGE = Page(r"/p/(?P<identity>[^/]+)", "Prompt", layout, register)

@@ -7,7 +7,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from app import analyses, jobs, prompts
 from app.components import drawn
 from app.components.parts import duration, error, meter, stat
-from app.figures import forming_figure, lens_figure, lens_height, pattern_figure
+from app.figures import BESIDE, forming_figure, lens_figure, lens_height, pattern_figure
 from app.pages import prompt_tables as tables
 from app.tasks import reading_key, start_trace
 
@@ -133,6 +133,7 @@ def register_lens(app: Dash) -> None:
     @app.callback(
         Output("lens-figure", "figure"),
         Output("lens-figure", "style"),
+        Output("lens-grid", "className"),
         Input("ready", "data"),
         Input("lens-colour", "value"),
         State("scheme", "data"),
@@ -140,13 +141,13 @@ def register_lens(app: Dash) -> None:
     )
     def show(_: Any, colour: str, scheme: str, args: dict[str, str]):
         if (lens := record(args, "lens")) is None:
-            return no_update, no_update
+            return no_update, no_update, no_update
         n = len(lens.tokens)
         style = {
             "height": lens_height(len(lens.layers), n),
             "width": "100%" if n <= 26 else f"max(100%, {min(n * 16, 6000)}px)",
         }
-        return lens_figure(lens, colour, scheme), style
+        return lens_figure(lens, colour, scheme), style, "ow-grid two" if n <= BESIDE else "ow-grid one"
 
     app.clientside_callback(
         ClientsideFunction("openwork", "redrawn"), Output("lens-figure", "data-marked"), Input("lens-figure", "figure")

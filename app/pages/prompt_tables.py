@@ -39,7 +39,10 @@ def number(value: float, digits: int = 3) -> str:
 
 def token_facts(lens: Any, at: int) -> list[tuple[str, str, str | None]]:
     """Name, value and note of what is known about one token."""
-    facts = [("position", str(at), None), ("token id", f"{lens.token_ids[at]:,}", None)]
+    facts: list[tuple[str, str, str | None]] = [
+        ("position", str(at), None),
+        ("token id", f"{lens.token_ids[at]:,}", None),
+    ]
     loss = float(lens.loss[at])
     facts.append(
         (
