@@ -164,6 +164,20 @@ def test_head_thumbnail_opens_its_pattern(tab, site):
     expect(tab.locator("#head-facts h2")).not_to_have_text("L0H0")
 
 
+def test_hovering_a_pattern_marks_its_tokens(tab, site):
+    tab.goto(site + read_prompt(["a", " b", " c"], "hovers"))
+    plot = tab.locator("#pattern .nsewdrag")
+    expect(plot).to_be_visible()
+    plot.scroll_into_view_if_needed()
+    for i in range(20):  # until plotly listens
+        box = plot.bounding_box()
+        tab.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * (0.86 + 0.002 * i))
+        tab.wait_for_timeout(300)
+        if tab.locator("#strip .linked").count():
+            break
+    expect(tab.locator("#strip .linked")).to_have_text(["a", "·c"])
+
+
 def test_a_thousand_tokens_are_windowed(tab, site):
     tab.goto(site + read_prompt([f" {i}" for i in range(1000)], "long " * 100))
     tokens = tab.locator("#strip .ow-tok")

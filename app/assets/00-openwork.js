@@ -142,6 +142,22 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       return window.dash_clientside.no_update;
     },
 
+    // Hovering a cell of a figure marks its tokens in the strip: a position of the lens, query and key of a pattern.
+    hovers: function () {
+      const box = window.openwork.target();
+      const attach = (tries) => {
+        const plot = box && box.querySelector(".js-plotly-plot");
+        if (!plot || !plot.on) { if (box && tries) window.setTimeout(attach, 150, tries - 1); return; }   // plotly is not done yet
+        if (plot.openworkHovers) return;
+        plot.openworkHovers = true;
+        const both = box.id === "pattern";
+        plot.on("plotly_hover", (event) => window.openwork.linkToken(both ? [event.points[0].x, event.points[0].y] : event.points[0].x));
+        plot.on("plotly_unhover", () => window.openwork.linkToken(null));
+      };
+      attach(60);
+      return window.dash_clientside.no_update;
+    },
+
     // An example prompt was clicked: put it into the box.
     example: function () {
       const context = window.dash_clientside.callback_context;

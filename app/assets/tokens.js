@@ -111,10 +111,11 @@
     });
   }
 
-  // Hovering a position in one panel marks it in every strip.
+  // Hovering a position (or several) in one panel marks it in every strip.
   function link(i) {
     for (const token of document.querySelectorAll(".ow-tok.linked")) token.classList.remove("linked");
-    if (i !== null) for (const token of document.querySelectorAll(`.ow-tok[data-i="${Number(i)}"]`)) token.classList.add("linked");
+    if (i === null) return;
+    for (const at of [].concat(i)) for (const token of document.querySelectorAll(`.ow-tok[data-i="${Number(at)}"]`)) token.classList.add("linked");
   }
   ow.linkToken = link;
 

@@ -149,6 +149,10 @@ def register_lens(app: Dash) -> None:
         }
         return lens_figure(lens, colour, scheme), style, "ow-grid two" if n <= BESIDE else "ow-grid one"
 
+    for figure in ("lens-figure", "pattern"):
+        app.clientside_callback(
+            ClientsideFunction("openwork", "hovers"), Output(figure, "data-hovers"), Input(figure, "figure")
+        )
     app.clientside_callback(
         ClientsideFunction("openwork", "redrawn"), Output("lens-figure", "data-marked"), Input("lens-figure", "figure")
     )
