@@ -13,7 +13,7 @@ from probe.errors import BadInput, OpenworkError
 
 cli = typer.Typer(
     name="openwork",
-    help=__doc__.split("\n\n")[0],
+    help="From a model to its activations, to trained transcoders, to a circuit, to a test of whether it is true.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,7 +58,10 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"openwork: {error}", err=True)
         return 2 if isinstance(error, BadInput) else 1
     except MemoryError:
-        typer.echo("openwork: there is not enough memory for this. Lower the sizes (see --dry-run) or close other programs.", err=True)
+        typer.echo(
+            "openwork: there is not enough memory for this. Lower the sizes (see --dry-run) or close other programs.",
+            err=True,
+        )
         return 1
     return 0
 

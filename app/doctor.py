@@ -61,17 +61,31 @@ def _machine() -> Iterator[Check]:
     import torch
 
     cuda = torch.cuda.is_available()
-    yield Check("device", "good", torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads, {platform.machine()}")
+    yield Check(
+        "device",
+        "good",
+        torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads, {platform.machine()}",
+    )
     memory = _memory()
     if memory is not None:
         enough = memory >= 4e9
-        yield Check("memory", "good" if enough else "broken", f"{memory / 1e9:.1f} GB free", "" if enough else "close programs; the demo needs 4 GB")
+        yield Check(
+            "memory",
+            "good" if enough else "broken",
+            f"{memory / 1e9:.1f} GB free",
+            "" if enough else "close programs; the demo needs 4 GB",
+        )
     for name, folder in (("artifacts", home()), ("models", model_cache())):
         there = next(p for p in (folder, *folder.parents) if p.exists())
         free = shutil.disk_usage(there).free
         variable = "OPENWORK_HOME" if name == "artifacts" else "OPENWORK_CACHE"
         state = "good" if free > 3e9 else "broken"
-        yield Check(f"disk for {name}", state, f"{free / 1e9:.1f} GB free at {folder}", "" if state == "good" else f"free 3 GB or set {variable}")
+        yield Check(
+            f"disk for {name}",
+            state,
+            f"{free / 1e9:.1f} GB free at {folder}",
+            "" if state == "good" else f"free 3 GB or set {variable}",
+        )
 
 
 def _memory() -> float | None:
@@ -105,7 +119,11 @@ def _artifacts() -> Iterator[Check]:
             broken = _damaged(folder, manifest)
             good += not broken
             if broken:
-                mend = f"openwork harvest --repair --name {folder.name}" if kind == "cache" else f"make it again: {manifest.command}"
+                mend = (
+                    f"openwork harvest --repair --name {folder.name}"
+                    if kind == "cache"
+                    else f"make it again: {manifest.command}"
+                )
                 yield Check(f"{kind} {folder.name}", "broken", f"{', '.join(broken[:4])} missing or damaged", mend)
         yield Check(f"{kind} artifacts", "good", f"{good} stored")
     for name, reason in stored.damaged:
@@ -125,4 +143,9 @@ def _browser() -> Check:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found:
         return Check("browser for tests", "good", found)
-    return Check("browser for tests", "missing", "no Chromium", "apt-get install chromium (the browser tests are skipped without)")
+    return Check(
+        "browser for tests",
+        "missing",
+        "no Chromium",
+        "apt-get install chromium (the browser tests are skipped without)",
+    )

@@ -3,8 +3,8 @@
 harvest_tok_s and bare_tok_s are over the same rows: a bare pass runs the model to the end of the layer and keeps
 nothing; a harvest writes mlp_in and mlp_out, with statistics, checksums and the finished folder. They alternate, so that a
 machine that warms up or gets busy slows both. write_MB_s and read_random_tok_s are of synthetic arrays, 576 wide, float16: two
-sites written shard by shard as a harvest does, brought to disk; then one site read in shuffled batches of 4,096,
-page cache warm, delivered as float32.
+sites written shard by shard as a harvest does, brought to disk; then one site read in shuffled batches of 4,096, page
+cache warm, as stored; the float32 figures are for delivery as float32, of one site and of two.
 """
 
 import argparse
@@ -107,9 +107,9 @@ def write_speed(folder: Path, shards: int = 6) -> tuple[Cache, float]:
     return Cache(folder, manifest), shards * sum(t.nbytes for t in shard.values()) / took / 1e6
 
 
-def read_speed(cache: Cache, sites: int) -> float:
+def read_speed(cache: Cache, sites: int, dtype: torch.dtype) -> float:
     """Tokens a second of one shuffled epoch in batches of 4,096, the second time round."""
-    batches = cache.batches(list(cache.sites)[:sites], 4096)
+    batches = cache.batches(list(cache.sites)[:sites], 4096, dtype=dtype)
     list(map(len, (b.indices for b in batches)))
     return len(batches.eligible) / seconds(lambda: [b.indices for b in batches])
 
@@ -118,7 +118,11 @@ def measure(model: str = DEFAULT, layer: int = 4, batch: int = 16) -> dict[str, 
     """All four speeds of this machine."""
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as scratch:
         cache, write = write_speed(Path(scratch) / "synthetic")
-        read = {"read_random_tok_s": read_speed(cache, 1), "read_random_pairs_s": read_speed(cache, 2)}
+        read = {
+            "read_random_tok_s": read_speed(cache, 1, torch.float16),
+            "read_random_float32_tok_s": read_speed(cache, 1, torch.float32),
+            "read_random_float32_pairs_s": read_speed(cache, 2, torch.float32),
+        }
         return {**harvest_speed(model, layer, batch, Path(scratch)), "write_MB_s": write, **read}
 
 

@@ -77,7 +77,9 @@ class LogitTargets:
     cap: float = field(default=-1.0)
 
 
-def plan_trace(model: "TransformerBridge", n_tokens: int, config: TraceConfig | None = None, n_latents: int = 0) -> TracePlan:
+def plan_trace(
+    model: "TransformerBridge", n_tokens: int, config: TraceConfig | None = None, n_latents: int = 0
+) -> TracePlan:
     """Nodes, memory and time of a trace; raises BadInput if it does not fit in `config.memory`.
 
     The time assumes 5e10 floating-point operations a second, what two CPU cores reach on matrices of this size.
@@ -130,8 +132,8 @@ def trace(
     allowed = config.tolerance or _allowed(frozen)
     if not graph.residual_relative <= allowed:
         raise OpenworkError(
-            f"The edges do not sum to the nodes they explain: relative residual {graph.residual_relative:.1e}, {allowed:g} allowed. "
-            "No graph was made. Load the model in float32 or float64, or raise the tolerance."
+            f"The edges do not sum to the nodes they explain: relative residual {graph.residual_relative:.1e}, "
+            f"{allowed:g} allowed. No graph was made. Load the model in float32 or float64, or raise the tolerance."
         )
     graph.facts.update({"seconds": time.perf_counter() - start, "freeze_check": frozen.check})
     return graph
@@ -157,14 +159,18 @@ def dictionaries_by_layer(model: "TransformerBridge", dictionaries: Sequence[Any
                 "a transcoder from mlp_in to mlp_out of one layer can."
             )
         if dictionary.W_enc.shape[0] != model.cfg.d_model:
-            raise BadInput(f"The dictionary at {source.short} reads {dictionary.W_enc.shape[0]} numbers; this model has {model.cfg.d_model}.")
+            raise BadInput(
+                f"The dictionary at {source.short} reads {dictionary.W_enc.shape[0]} numbers; this model has {model.cfg.d_model}."
+            )
         if source.layer in found:
             raise BadInput(f"Two dictionaries stand for layer {source.layer}; give one.")
         found[source.layer] = dictionary
     return found
 
 
-def choose_logits(model: "TransformerBridge", frozen: FrozenModel, asked: Sequence[str | int], config: TraceConfig) -> LogitTargets:
+def choose_logits(
+    model: "TransformerBridge", frozen: FrozenModel, asked: Sequence[str | int], config: TraceConfig
+) -> LogitTargets:
     """The logits to explain. With a soft-cap, the value explained is the logit before it; probabilities are after it."""
     raw, cap = frozen.logits[-1], float(model.cfg.output_logits_soft_cap or -1.0)
     probability = (cap * torch.tanh(raw / cap) if cap > 0 else raw).softmax(-1)
@@ -191,7 +197,10 @@ def _target_id(model: "TransformerBridge", target: str | int) -> int:
         return target
     ids = model.tokenizer.encode(target, add_special_tokens=False)
     if len(ids) != 1:
-        raise BadInput(f"The target {target!r} is {len(ids)} tokens; a target must be one. A leading space often matters: try {' ' + target.strip()!r}.")
+        raise BadInput(
+            f"The target {target!r} is {len(ids)} tokens; a target must be one. A leading space often matters: "
+            f"try {' ' + target.strip()!r}."
+        )
     return int(ids[0])
 
 
@@ -258,7 +267,13 @@ def _leaf_blocks(rows: Rows, ids: list[int]) -> list[_Block]:
     for block in blocks:
         use = (block.columns != 0).any(0)
         if use.any():
-            kept.append(_Block(block.kind, *(getattr(block, n)[use] for n in ("layer", "pos", "unit", "activation")), block.columns[:, use]))
+            kept.append(
+                _Block(
+                    block.kind,
+                    *(getattr(block, n)[use] for n in ("layer", "pos", "unit", "activation")),
+                    block.columns[:, use],
+                )
+            )
     return kept
 
 
@@ -281,7 +296,11 @@ def _assemble(
     unit_layer = sources.layer.cpu().numpy()
     latent = np.array([isinstance(layer.mlp, Latents) for layer in frozen.layers], bool)[unit_layer]
     kind = np.concatenate(
-        [*(np.full(len(b.pos), KINDS.index(b.kind)) for b in leaves), np.where(latent, KINDS.index("latent"), KINDS.index("neuron")), np.full(n_logits, KINDS.index("logit"))]
+        [
+            *(np.full(len(b.pos), KINDS.index(b.kind)) for b in leaves),
+            np.where(latent, KINDS.index("latent"), KINDS.index("neuron")),
+            np.full(n_logits, KINDS.index("logit")),
+        ]
     )
     columns = np.concatenate([*(b.columns for b in leaves), rows.unit.cpu().numpy()], 1)
     n_leaves = columns.shape[1] - len(sources)
@@ -324,7 +343,9 @@ def _residual(columns: np.ndarray, value: np.ndarray, constant: np.ndarray) -> t
     """Largest gap between a value and its sum, absolute and relative (see `CircuitGraph`)."""
     gap = np.abs(columns.sum(1, dtype=np.float64) + constant - value)
     size = np.abs(columns).sum(1, dtype=np.float64) + np.abs(constant)
-    return float(gap.max(initial=0.0)), float((gap / np.maximum(np.maximum(np.abs(value), size), 1e-30)).max(initial=0.0))
+    return float(gap.max(initial=0.0)), float(
+        (gap / np.maximum(np.maximum(np.abs(value), size), 1e-30)).max(initial=0.0)
+    )
 
 
 def _unit_tokens(model: "TransformerBridge", nodes: Nodes) -> list[str]:

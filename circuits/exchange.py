@@ -78,7 +78,9 @@ def _node(graph: CircuitGraph, node: int, cumulative: np.ndarray) -> dict[str, A
         "layer": str(graph.n_layers + 1) if kind == "logit" else "E" if layer < 0 else str(layer),
         "ctx_idx": pos,
         "feature_type": _TYPES[kind],
-        "jsNodeId": f"L_{unit}-{pos}" if kind == "logit" else f"{name.rsplit('_', 1)[0]}-{pos if kind == 'token' else 0}",
+        "jsNodeId": f"L_{unit}-{pos}"
+        if kind == "logit"
+        else f"{name.rsplit('_', 1)[0]}-{pos if kind == 'token' else 0}",
         "clerp": labels.get(kind, ""),
         "influence": None if kind == "logit" else float(cumulative[node]),
         "activation": None if np.isnan(activation) else float(activation),
@@ -87,7 +89,9 @@ def _node(graph: CircuitGraph, node: int, cumulative: np.ndarray) -> dict[str, A
     }
 
 
-def to_neuronpedia(graph: CircuitGraph, *, slug: str = "openwork", node_threshold: float = 0.8, edge_threshold: float = 0.98) -> dict[str, Any]:
+def to_neuronpedia(
+    graph: CircuitGraph, *, slug: str = "openwork", node_threshold: float = 0.8, edge_threshold: float = 0.98
+) -> dict[str, Any]:
     """The pruned graph as a dictionary that Neuronpedia's schema accepts. Raises OpenworkError if two node ids are equal."""
     kept, cumulative = graph.prune(node_threshold, edge_threshold), cumulative_influence(graph)
     nodes = [_node(graph, int(i), cumulative) for i in np.flatnonzero(kept.nodes)]
@@ -100,7 +104,12 @@ def to_neuronpedia(graph: CircuitGraph, *, slug: str = "openwork", node_threshol
         {"source": names[int(e.source[i])], "target": names[int(e.target[i])], "weight": float(e.weight[i])}
         for i in np.flatnonzero(kept.edges)
     ]
-    return {"metadata": _metadata(graph, slug, node_threshold, edge_threshold), "qParams": _q_params(), "nodes": nodes, "links": links}
+    return {
+        "metadata": _metadata(graph, slug, node_threshold, edge_threshold),
+        "qParams": _q_params(),
+        "nodes": nodes,
+        "links": links,
+    }
 
 
 def _q_params() -> dict[str, Any]:
@@ -123,7 +132,10 @@ def _metadata(graph: CircuitGraph, slug: str, node_threshold: float, edge_thresh
         "prompt_tokens": graph.tokens,
         "prompt": graph.prompt,
         "node_threshold": node_threshold,
-        "info": {"description": "Incoming edges and constant of every unit and logit sum to its value.", "generator": generator},
+        "info": {
+            "description": "Incoming edges and constant of every unit and logit sum to its value.",
+            "generator": generator,
+        },
         "generation_settings": facts,
         "pruning_settings": {"node_threshold": node_threshold, "edge_threshold": edge_threshold},
     }

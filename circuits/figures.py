@@ -46,7 +46,12 @@ def layout(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> tuple[np.nd
 
 
 def graph_figure(
-    graph: CircuitGraph, *, shown: Bool[np.ndarray, " node"] | None = None, node: int | None = None, n_edges: int = 200, height: int = 620
+    graph: CircuitGraph,
+    *,
+    shown: Bool[np.ndarray, " node"] | None = None,
+    node: int | None = None,
+    n_edges: int = 200,
+    height: int = 620,
 ) -> go.Figure:
     """Link graph: position across, layer upwards, size by influence; `node`'s strongest edges, or the strongest kept ones.
 
@@ -92,11 +97,19 @@ def _node_trace(graph: CircuitGraph, kind: str, mine: np.ndarray, x: np.ndarray,
         customdata=mine,
         text=hover,
         hovertemplate="%{text}<extra></extra>",
-        marker={"symbol": SYMBOLS[kind], "size": size, "color": COLOURS[kind], "opacity": 0.85, "line": {"width": 0.5, "color": "#fff"}},
+        marker={
+            "symbol": SYMBOLS[kind],
+            "size": size,
+            "color": COLOURS[kind],
+            "opacity": 0.85,
+            "line": {"width": 0.5, "color": "#fff"},
+        },
     )
 
 
-def _edge_traces(graph: CircuitGraph, shown: np.ndarray, node: int | None, n_edges: int, x: np.ndarray, y: np.ndarray) -> list[go.Scatter]:
+def _edge_traces(
+    graph: CircuitGraph, shown: np.ndarray, node: int | None, n_edges: int, x: np.ndarray, y: np.ndarray
+) -> list[go.Scatter]:
     """One line trace for raising and one for lowering edges."""
     e = graph.edges
     both = shown[e.source] & shown[e.target]
@@ -114,11 +127,22 @@ def _edge_traces(graph: CircuitGraph, shown: np.ndarray, node: int | None, n_edg
         some = rows[np.sign(e.weight[rows]) == sign]
         ends = np.full((len(some), 3), np.nan)
         heights = ends.copy()
-        ends[:, 0], ends[:, 1], heights[:, 0], heights[:, 1] = x[e.source[some]], x[e.target[some]], y[e.source[some]], y[e.target[some]]
+        ends[:, 0], ends[:, 1], heights[:, 0], heights[:, 1] = (
+            x[e.source[some]],
+            x[e.target[some]],
+            y[e.source[some]],
+            y[e.target[some]],
+        )
         line = {"color": colour, "width": 1 if node is None else 1.5, "dash": dash}
         traces.append(
             go.Scatter(
-                x=ends.ravel(), y=heights.ravel(), mode="lines", name=name, line=line, opacity=0.3 if node is None else 0.6, hoverinfo="skip"
+                x=ends.ravel(),
+                y=heights.ravel(),
+                mode="lines",
+                name=name,
+                line=line,
+                opacity=0.3 if node is None else 0.6,
+                hoverinfo="skip",
             )
         )
     return traces

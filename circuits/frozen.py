@@ -203,7 +203,9 @@ class FrozenModel:
         return self.embed.shape[0]
 
 
-def freeze(model: "TransformerBridge", tokens: Int[Tensor, "1 pos"], dictionaries: Mapping[int, Any] | None = None) -> FrozenModel:
+def freeze(
+    model: "TransformerBridge", tokens: Int[Tensor, "1 pos"], dictionaries: Mapping[int, Any] | None = None
+) -> FrozenModel:
     """Run the prompt once and hold every pattern, divisor and ratio at its value.
 
     dictionaries: layer to a transcoder that reads `mlp_in` and predicts `mlp_out` there. Raises BadInput for blocks this
@@ -228,13 +230,14 @@ def freeze(model: "TransformerBridge", tokens: Int[Tensor, "1 pos"], dictionarie
 
 
 _NEEDED = (
-    "hook_embed hook_pos_embed hook_resid_pre hook_resid_post hook_attn_out hook_mlp_out mlp.hook_in mlp.hook_pre mlp.hook_pre_linear "
-    "mlp.hook_post mlp.hook_out attn.hook_pattern hook_scale ln_final.hook_out attn.hook_in"
-).split()
+    *("hook_embed", "hook_pos_embed", "hook_resid_pre", "hook_resid_post", "hook_attn_out", "hook_scale"),
+    *("mlp.hook_in", "mlp.hook_pre", "mlp.hook_pre_linear", "mlp.hook_post", "mlp.hook_out"),
+    *("attn.hook_pattern", "ln_final.hook_out"),
+)
 
 
 def _needed(name: str) -> bool:
-    return name.endswith(tuple(_NEEDED)) and not name.endswith(("q_norm.hook_scale", "k_norm.hook_scale"))
+    return name.endswith(_NEEDED) and not name.endswith(("q_norm.hook_scale", "k_norm.hook_scale"))
 
 
 def _wide(tensor: Tensor) -> Tensor:
@@ -291,7 +294,9 @@ def _neurons(model: "TransformerBridge", mlp: Any, kept: Any, prefix: str, beta:
     from transformers.activations import ACT2FN
 
     if getattr(mlp, "W_in", None) is None or f"{prefix}.mlp.hook_post" not in kept:
-        raise BadInput(f"{prefix}.mlp has no single W_in (a mixture of experts?), so its neurons cannot be nodes; give it a dictionary.")
+        raise BadInput(
+            f"{prefix}.mlp has no single W_in (a mixture of experts?), so its neurons cannot be nodes; give it a dictionary."
+        )
     act = ACT2FN[str(model.cfg.act_fn)]
     W_in, W_out = _wide(mlp.W_in), _wide(mlp.W_out)
     zero = torch.zeros_like(W_out[:, 0])
@@ -353,7 +358,8 @@ def _check(model: "TransformerBridge", frozen: FrozenModel, kept: Any, logits: T
     if broken:
         told = ", ".join(f"{k} differ by {v:.1e}" for k, v in broken.items())
         raise OpenworkError(
-            f"The frozen model does not rebuild what this model computed ({told} of their largest value; {tolerance:g} is allowed). "
+            f"The frozen model does not rebuild what this model computed ({told} of their largest value; {tolerance:g} is "
+            "allowed). "
             "Its blocks do something this decomposition does not know, so no graph was made."
         )
     return worst
@@ -366,7 +372,9 @@ def _posted(norm: FrozenNorm | None, out: Tensor) -> Tensor:
 def _neuron_sum(mlp: Neurons, x: Tensor, ln2: FrozenNorm | None) -> Tensor:
     bare = x - (ln2.bias if ln2 is not None else 0)  # the norm's bias is in the neurons' constants already
     total = mlp.constant + mlp.in_weight * (bare @ mlp.W_in)
-    return total if mlp.W_gate is None else total + mlp.gate_weight * (bare @ mlp.W_gate)
+    if mlp.W_gate is None or mlp.gate_weight is None:
+        return total
+    return total + mlp.gate_weight * (bare @ mlp.W_gate)
 
 
 def _compare(worst: dict[str, float], name: str, rebuilt: Tensor, real: Tensor) -> None:

@@ -69,7 +69,8 @@ class CircuitGraph:
     node's value that no source explains (encoder constants, norm biases under a reader), 0 for sources. probability: model
     probability of each logit node's token, 0 elsewhere. residual: largest |value - constant - incoming| over explained
     nodes. residual_relative: largest such gap divided by the size of its sum, |constant| + incoming |edges|: where these
-    cancel to a small value, the model's own rounding is of that size too. convention: every choice that changes a number. The rest is provenance.
+    cancel to a small value, the model's own rounding is of that size too. convention: every choice that changes a number.
+    The rest is provenance.
     """
 
     prompt: str
@@ -161,7 +162,12 @@ class CircuitGraph:
             "n_edges": len(self.edges),
             "nodes_by_kind": {k: int(n) for k in KINDS if (n := self.nodes.where(k).sum())},
             "targets": [
-                {"token": self.unit_tokens[i], "probability": float(self.probability[i]), "logit": float(self.nodes.value[i])} for i in logits
+                {
+                    "token": self.unit_tokens[i],
+                    "probability": float(self.probability[i]),
+                    "logit": float(self.nodes.value[i]),
+                }
+                for i in logits
             ],
             "conservation_residual": self.residual_relative,
             "conservation_residual_absolute": self.residual,
@@ -192,7 +198,8 @@ class CircuitGraph:
         from probe.html import table_html
 
         report = self.report()
-        title = f"Attribution graph of {self.prompt!r}: {len(self.nodes)} nodes, {len(self.edges)} edges, residual {self.residual_relative:.1e}"
+        counts = f"{len(self.nodes)} nodes, {len(self.edges)} edges, residual {self.residual_relative:.1e}"
+        title = f"Attribution graph of {self.prompt!r}: {counts}"
         return table_html(self.rows(), f"{title}; replacement {report['replacement_score']:.3f}")
 
 

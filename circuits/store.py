@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     pass
 
 _ARRAYS = ("constant", "probability")
-_SMALL = {"kind": np.int8, "layer": np.int32, "pos": np.int32, "unit": np.int32, "source": np.int32, "target": np.int32, "weight": np.float32}
+_SMALL = {
+    "kind": np.int8,
+    "layer": np.int32,
+    "pos": np.int32,
+    "unit": np.int32,
+    "source": np.int32,
+    "target": np.int32,
+    "weight": np.float32,
+}
 
 
 def save_graph(
-    graph: CircuitGraph, folder: Path, *, model: ModelStamp | None = None, parents: tuple[str, ...] = (), command: str = ""
+    graph: CircuitGraph,
+    folder: Path,
+    *,
+    model: ModelStamp | None = None,
+    parents: tuple[str, ...] = (),
+    command: str = "",
 ) -> Path:
     """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples."""
     arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
@@ -29,7 +42,16 @@ def save_graph(
     packed = {k: np.ascontiguousarray(v.astype(_SMALL.get(k.split(".")[-1], np.float64))) for k, v in arrays.items()}
     text = {f.name: getattr(graph, f.name) for f in fields(CircuitGraph) if f.name not in ("nodes", "edges", *_ARRAYS)}
     report = {k: v for k, v in graph.report().items() if k not in ("convention", "freeze_check")}
-    manifest = Manifest("graph", folder.name, model, dtype="float32", config=graph.convention, parents=parents, command=command, facts=report)
+    manifest = Manifest(
+        "graph",
+        folder.name,
+        model,
+        dtype="float32",
+        config=graph.convention,
+        parents=parents,
+        command=command,
+        facts=report,
+    )
     with writing(folder, manifest) as scratch:
         save_file(packed, scratch / "graph.safetensors")
         write_json(scratch / "graph.json", text)

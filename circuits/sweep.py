@@ -91,7 +91,9 @@ def _rest(mlp: Neurons | Latents, sources: Sources, layer: int, length: int) -> 
     return left @ mlp.writer
 
 
-def _sweep(frozen: FrozenModel, targets: Targets, sources: Sources, rests: list[Tensor], out: Rows, rows: Tensor) -> None:
+def _sweep(
+    frozen: FrozenModel, targets: Targets, sources: Sources, rests: list[Tensor], out: Rows, rows: Tensor
+) -> None:
     """Carry one group of targets down and write its edges into `out[rows]`."""
     by_layer = torch.argsort(targets.layer, descending=True, stable=True)
     targets, rows = targets.take(by_layer), rows[by_layer]
@@ -161,7 +163,9 @@ def _through_attention(layer: FrozenLayer, G: Tensor, index: int, out: Rows, row
     return back if layer.ln1 is None else layer.ln1.adjoint(back)
 
 
-def total_attribution(frozen: FrozenModel, targets: Targets, weight: Float[Tensor, " row"]) -> list[Float[Tensor, "pos unit"]]:
+def total_attribution(
+    frozen: FrozenModel, targets: Targets, weight: Float[Tensor, " row"]
+) -> list[Float[Tensor, "pos unit"]]:
     """How much every unit matters to logit targets: sum over targets of weight * |total attribution|, per layer.
 
     Total means through all paths of the frozen model, MLPs included: one sweep gives activation times the cotangent of the

@@ -1,9 +1,9 @@
 """Openwork's looking half: a model, its activations, and what is learned from them. Importing does no work.
 
-    import probe
-    model = probe.load_model("smollm2-135m")
-    with probe.intervene(model, [probe.Zero(probe.head(9, 6))]):
-        logits = model(tokens)
+import probe
+model = probe.load_model("smollm2-135m")
+with probe.intervene(model, [probe.Zero(probe.head(9, 6))]):
+    logits = model(tokens)
 """
 
 from importlib import import_module
@@ -20,7 +20,22 @@ _HOMES = {
     "mlp_in": "probe.sites",
     "mlp_out": "probe.sites",
     **dict.fromkeys(
-        ("intervene", "Place", "place", "head", "neuron", "Zero", "Mean", "Patch", "Steer", "Scale", "Clamp", "Freeze", "Knockout", "Splice"),
+        (
+            "intervene",
+            "Place",
+            "place",
+            "head",
+            "neuron",
+            "Zero",
+            "Mean",
+            "Patch",
+            "Steer",
+            "Scale",
+            "Clamp",
+            "Freeze",
+            "Knockout",
+            "Splice",
+        ),
         "probe.interventions",
     ),
     "capture": "probe.forward",

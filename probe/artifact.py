@@ -144,13 +144,17 @@ def writing(folder: Path, manifest: Manifest) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     except OSError as error:
-        raise Unavailable(f"Cannot write to {folder.parent}: {error.strerror}. Free some space or set OPENWORK_HOME.") from error
+        raise Unavailable(
+            f"Cannot write to {folder.parent}: {error.strerror}. Free some space or set OPENWORK_HOME."
+        ) from error
     try:
         yield beside
         write_manifest(beside, manifest)
         replace_folder(beside, folder)
     except OSError as error:
-        raise Unavailable(f"Writing {folder} failed: {error.strerror or error}. Nothing was kept; free some space.") from error
+        raise Unavailable(
+            f"Writing {folder} failed: {error.strerror or error}. Nothing was kept; free some space."
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -149,7 +149,7 @@ class Cache:
 
     def gather(self, sites: Sequence[str], indices: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """Activations of some tokens at several (canonical) sites; shards are read forward, whatever the order asked for."""
-        forward = np.argsort(indices, kind="stable")
+        forward = np.argsort(indices)
         edges = np.searchsorted(indices[forward], np.arange(self.layout.shards + 1) * self.layout.shard_tokens)
         stored = as_dtype(self.layout.dtype)
         whole = [torch.empty(len(indices), self.layout.widths[site], dtype=stored) for site in sites]

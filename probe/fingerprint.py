@@ -24,7 +24,9 @@ def stamp(model: "TransformerBridge") -> ModelStamp:
     """Name and fingerprints of a loaded model; computed once per object, about half a second per billion bytes."""
     if model not in _stamps:
         _stamps[model] = ModelStamp(
-            str(getattr(model.cfg, "model_name", "") or "unnamed"), weights_fingerprint(model), tokenizer_fingerprint(model.tokenizer)
+            str(getattr(model.cfg, "model_name", "") or "unnamed"),
+            weights_fingerprint(model),
+            tokenizer_fingerprint(model.tokenizer),
         )
     return _stamps[model]
 

@@ -5,6 +5,7 @@ later in the same pass writes in place (ours never do).
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,11 +47,8 @@ def capture(
         return read
 
     hooks = [(str(hook_name(site, model)), reader(site)) for site in wanted]
-    with torch.no_grad(), model.hooks(fwd_hooks=hooks):
-        try:
-            model(tokens)
-        except _Enough:
-            pass
+    with suppress(_Enough), torch.no_grad(), model.hooks(fwd_hooks=hooks):
+        model(tokens)
     missing = [s.short for s in wanted if s.name not in found]
     if missing:
         raise OpenworkError(f"{', '.join(missing)} did not fire in the forward pass, so nothing was read there.")

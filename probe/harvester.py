@@ -139,16 +139,12 @@ def _explained(folder: Path) -> Iterator[None]:
 
 def _make_shards(recorder: Recorder, journal: Journal, progress: Progress) -> None:
     layout = recorder.layout
-    missing = [i for i in range(layout.shards) if not _is_there(journal, layout, i)]
+    missing = [i for i in range(layout.shards) if i not in journal.done]
     with progress.stage("harvest", total=layout.tokens, unit="tok") as step, Writer(journal, layout) as writer:
         step(layout.tokens - sum(layout.tokens_of(i) for i in missing))
         for shard in missing:
             writer.write(shard, recorder.record(shard, writer.wait, step))
         writer.wait()
-
-
-def _is_there(journal: Journal, layout: Layout, shard: int) -> bool:
-    return shard in journal.done and (journal.path.parent / layout.name_of(shard)).is_file()
 
 
 class Writer:
@@ -167,8 +163,8 @@ class Writer:
 
     def _write(self, shard: int, tensors: dict[str, Any]) -> None:
         full = with_moments(tensors, self.layout.widths)
-        checksum = write_tensors(self.journal.path.parent / self.layout.name_of(shard), full)
-        self.journal.add(shard, checksum)
+        name = self.layout.name_of(shard)
+        self.journal.add(shard, name, write_tensors(self.journal.path.parent / name, full))
 
     def wait(self) -> None:
         pending, self.pending = self.pending, None

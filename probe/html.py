@@ -21,8 +21,12 @@ def table_html(rows: Sequence[dict[str, Any]], title: str = "") -> str:
         return f"<p>{escape(title)}</p>"
     head = "".join(f"<th style='text-align:left;padding:2px 10px'>{escape(str(k))}</th>" for k in rows[0])
     body = "".join(
-        "<tr>" + "".join(f"<td style='text-align:left;padding:2px 10px'>{escape(number(v))}</td>" for v in row.values()) + "</tr>"
+        "<tr>"
+        + "".join(f"<td style='text-align:left;padding:2px 10px'>{escape(number(v))}</td>" for v in row.values())
+        + "</tr>"
         for row in rows
     )
     caption = f"<caption style='text-align:left;padding:4px 10px'>{escape(title)}</caption>" if title else ""
-    return f"<table style='border-collapse:collapse'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f"<table style='border-collapse:collapse'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.forward import unflattened
 from probe.errors import BadInput, OpenworkError
+from probe.forward import unflattened
 from probe.sites import Site, hook_name, parse_site
 
 if TYPE_CHECKING:
@@ -209,7 +209,9 @@ def _like(given: Tensor | float, value: Tensor) -> Tensor:
     try:
         return tensor.expand_as(value)
     except RuntimeError as error:
-        raise BadInput(f"A value of shape {tuple(tensor.shape)} does not fit activations of shape {tuple(value.shape)}.") from error
+        raise BadInput(
+            f"A value of shape {tuple(tensor.shape)} does not fit activations of shape {tuple(value.shape)}."
+        ) from error
 
 
 class _Running:
@@ -267,7 +269,9 @@ def _check(where: Place, model: "TransformerBridge") -> Place:
     if where.head is not None and not ("head" in axes and 0 <= where.head < model.cfg.n_heads):
         raise BadInput(f"'{site.short}' has no head {where.head}; this model has heads 0 to {model.cfg.n_heads - 1}.")
     if where.unit is not None and axes[-1] == "d_mlp" and not 0 <= where.unit < (model.cfg.d_mlp or 0):
-        raise BadInput(f"'{site.short}' has no unit {where.unit}; this model has units 0 to {(model.cfg.d_mlp or 1) - 1}.")
+        raise BadInput(
+            f"'{site.short}' has no unit {where.unit}; this model has units 0 to {(model.cfg.d_mlp or 1) - 1}."
+        )
     return where
 
 
@@ -292,12 +296,14 @@ def intervene(model: "TransformerBridge", interventions: Sequence[Any]) -> Itera
     late = [r.where.site.short for r in running if r.late]
     if late:
         raise OpenworkError(
-            f"{', '.join(late[:3])} cannot be changed: this model's attention reports it only after using it, so nothing was changed."
+            f"{', '.join(late[:3])} cannot be changed: this model's attention reports it only after using it, "
+            "so nothing was changed."
         )
     silent = [f"{type(r.entry).__name__} at {r.where.site.short}" for r in running if not r.fired]
     if silent:
         raise OpenworkError(
-            f"{', '.join(silent)} never fired: no forward pass ran through it. Run the model inside the `with`, and beyond that layer."
+            f"{', '.join(silent)} never fired: no forward pass ran through it. "
+            "Run the model inside the `with`, and beyond that layer."
         )
 
 

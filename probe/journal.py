@@ -17,6 +17,7 @@ except ImportError:  # not a Unix; two harvests into one folder go unnoticed the
     fcntl = None
 
 JOURNAL = "journal.jsonl"
+_NOTHING = "{folder} holds nothing that could be continued; delete it and start again."
 
 
 def partial(folder: Path) -> Path:
@@ -25,17 +26,18 @@ def partial(folder: Path) -> Path:
 
 
 class Journal:
-    """An open journal; `done` maps each finished shard to its checksum. Close it, or use `with`."""
+    """An open journal; `done` maps each finished shard to its checksum. Use it in a `with`."""
 
-    def __init__(self, path: Path, file: IO[str], done: dict[int, str]):
-        self.path, self.file, self.done = path, file, done
+    def __init__(self, path: Path, file: IO[str]):
+        self.path, self.file = path, file
+        self.done: dict[int, str] = {}
 
     @classmethod
     def start(cls, folder: Path, config: dict[str, Any]) -> "Journal":
         """Begin a new harvest in `folder`."""
         folder.mkdir(parents=True)
         file = (folder / JOURNAL).open("x", encoding="utf8")
-        journal = cls(folder / JOURNAL, file, {})
+        journal = cls(folder / JOURNAL, file)
         journal._lock()
         journal._write({"config": config})
         return journal
@@ -43,22 +45,25 @@ class Journal:
     @classmethod
     def resume(cls, folder: Path, config: dict[str, Any]) -> "Journal":
         """Continue the harvest in `folder`; BadInput, naming every difference, if it was of something else."""
+        if not (folder / JOURNAL).is_file():
+            raise BadInput(_NOTHING.format(folder=folder))
         file = (folder / JOURNAL).open("r+", encoding="utf8")
-        journal = cls(folder / JOURNAL, file, {})
+        journal = cls(folder / JOURNAL, file)
         journal._lock()
         lines, whole = _whole_lines(file)
         if not lines:
             file.close()
-            raise BadInput(f"{folder} holds nothing that could be continued; delete it and start again.")
+            raise BadInput(_NOTHING.format(folder=folder))
         _same(lines[0]["config"], config, folder)
-        journal.done.update({line["shard"]: line["checksum"] for line in lines[1:]})
+        journal.done.update({line["shard"]: line["checksum"] for line in lines[1:] if _intact(folder, line)})
         file.seek(whole)
         file.truncate()
         return journal
 
-    def add(self, shard: int, checksum: str) -> None:
-        """Record a shard that is on disk."""
-        self._write({"shard": shard, "checksum": checksum})
+    def add(self, shard: int, name: str, checksum: str) -> None:
+        """Record a shard that is on disk under `name`."""
+        size = (self.path.parent / name).stat().st_size
+        self._write({"shard": shard, "name": name, "bytes": size, "checksum": checksum})
         self.done[shard] = checksum
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -82,6 +87,12 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+def _intact(folder: Path, line: dict[str, Any]) -> bool:
+    """Whether a recorded shard still has its length; if not, it is made again."""
+    path = folder / line["name"]
+    return path.is_file() and path.stat().st_size == line["bytes"]
 
 
 def _whole_lines(file: IO[str]) -> tuple[list[dict[str, Any]], int]:

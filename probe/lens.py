@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.forward import capture
 from probe.errors import BadInput
+from probe.forward import capture
 from probe.progress import SILENT, Progress
 from probe.sites import resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
@@ -101,14 +101,18 @@ def logit_lens(model: "TransformerBridge", prompt: str, *, top_k: int = 10, prog
     sites = [resid_pre(0), *(resid_post(i) for i in range(model.cfg.n_layers))]
     found = capture(model, tokens, sites)
     resid = torch.stack([found[s.name][0] for s in sites])
-    top, probs, entropy, kl, rank = (np.concatenate(x, 1) for x in zip(*_read(model, resid, top_k, progress), strict=True))
+    top, probs, entropy, kl, rank = (
+        np.concatenate(x, 1) for x in zip(*_read(model, resid, top_k, progress), strict=True)
+    )
     texts = display_tokens(model, top.reshape(-1).tolist())
     shape = top.shape
     nested = [[texts[(i * shape[1] + p) * top_k :][:top_k] for p in range(shape[1])] for i in range(shape[0])]
     loss = next_token_loss(model, tokens)[0].cpu().numpy()
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
     norm = resid.float().norm(dim=-1).cpu().numpy()
-    return LensResult(prompt, ids, display_tokens(model, ids), labels, top, nested, probs, entropy, kl, rank, loss, norm)
+    return LensResult(
+        prompt, ids, display_tokens(model, ids), labels, top, nested, probs, entropy, kl, rank, loss, norm
+    )
 
 
 def _read(model: "TransformerBridge", resid: Float[Tensor, "layer pos d_model"], top_k: int, progress: Progress):
@@ -135,4 +139,12 @@ def next_token_loss(model: "TransformerBridge", tokens: Int[Tensor, "batch pos"]
     with torch.no_grad():
         logp = model(tokens, return_type="logits")[:, :-1].float().log_softmax(-1)
     loss = -logp.gather(-1, tokens[:, 1:, None])[..., 0]
-    return torch.cat([torch.full_like(loss[:, :1], float("nan")) if loss.shape[1] else loss.new_full((len(tokens), 1), float("nan")), loss], 1)
+    return torch.cat(
+        [
+            torch.full_like(loss[:, :1], float("nan"))
+            if loss.shape[1]
+            else loss.new_full((len(tokens), 1), float("nan")),
+            loss,
+        ],
+        1,
+    )

@@ -113,8 +113,12 @@ def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "Transformer
     try:
         hf_model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="eager", **local)
         tokenizer = AutoTokenizer.from_pretrained(source, **local)
-        return TransformerBridge.boot_transformers(source, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype)
+        return TransformerBridge.boot_transformers(
+            source, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype
+        )
     except OpenworkError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise Unavailable(f"'{source}' could not be loaded: {str(error).splitlines()[0] if str(error) else error!r}") from error
+        raise Unavailable(
+            f"'{source}' could not be loaded: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.forward import capture
 from probe.errors import BadInput
+from probe.forward import capture
 from probe.sites import Site, parse_site
 from probe.tokens import display_tokens, encode_prompt
 
@@ -61,13 +61,21 @@ class TopUnits:
         from probe.html import table_html
 
         rows = [
-            {"unit": r.name, "activation": r.activation, "write": r.write_norm, "direct": r.direct, "promotes": " ".join(r.promoted)}
+            {
+                "unit": r.name,
+                "activation": r.activation,
+                "write": r.write_norm,
+                "direct": r.direct,
+                "promotes": " ".join(r.promoted),
+            }
             for r in self.at(-1)
         ]
         return table_html(rows, f"Strongest units at the last token of {self.prompt!r}")
 
 
-def top_units(model: "TransformerBridge", prompt: str, dictionaries: Sequence[Any] = (), *, k: int = 10, n_tokens: int = 5) -> TopUnits:
+def top_units(
+    model: "TransformerBridge", prompt: str, dictionaries: Sequence[Any] = (), *, k: int = 10, n_tokens: int = 5
+) -> TopUnits:
     """The k neurons and, per position, the k latents that write most. Raises BadInput for an empty or too long prompt."""
     if k < 1:
         raise BadInput(f"k is {k}; it must be at least 1.")
@@ -80,11 +88,19 @@ def top_units(model: "TransformerBridge", prompt: str, dictionaries: Sequence[An
     direction = _direct_readers(model, found)
     rows: list[UnitRow] = []
     with torch.no_grad():
-        stacks = [(i, "neuron", found[s.name][0].float(), model.blocks[i].mlp.W_out.detach().float()) for i, s in zip(layers, posts, strict=True)]
+        stacks = [
+            (i, "neuron", found[s.name][0].float(), model.blocks[i].mlp.W_out.detach().float())
+            for i, s in zip(layers, posts, strict=True)
+        ]
         rows += _strongest(model, stacks, direction, k, n_tokens)
         for dictionary, site in zip(dictionaries, inputs, strict=True):
             x = found[site.name][0].to(dictionary.W_enc)
-            stack = (site.layer or 0, "latent", dictionary.encode(x).detach().float(), dictionary.W_dec.detach().float())
+            stack = (
+                site.layer or 0,
+                "latent",
+                dictionary.encode(x).detach().float(),
+                dictionary.W_dec.detach().float(),
+            )
             rows += _strongest(model, [stack], direction, k, n_tokens)
     rows.sort(key=lambda r: (r.pos, r.kind, -r.write_norm))
     return TopUnits(prompt, ids, display_tokens(model, ids), rows)
@@ -108,12 +124,14 @@ def _final_weight(model: "TransformerBridge") -> Tensor:
     """The final norm's elementwise weight; ones where it has none."""
     norm = getattr(model, "ln_final", None)
     weight = getattr(getattr(norm, "original_component", None), "weight", None)
-    if weight is None:
+    if norm is None or weight is None:
         return torch.ones(model.cfg.d_model, device=model.W_U.device)
     return weight.detach().float() + (1.0 if norm.uses_weight_offset else 0.0)
 
 
-def _strongest(model: "TransformerBridge", stacks: list[tuple[int, str, Tensor, Tensor]], direction: Tensor, k: int, n_tokens: int) -> list[UnitRow]:
+def _strongest(
+    model: "TransformerBridge", stacks: list[tuple[int, str, Tensor, Tensor]], direction: Tensor, k: int, n_tokens: int
+) -> list[UnitRow]:
     """The k strongest units at each position over all stacks of (layer, kind, activations, writers)."""
     size = torch.cat([a.abs() * w.norm(dim=1) for _, _, a, w in stacks], 1)
     best = size.topk(min(k, size.shape[1]), 1)
@@ -122,7 +140,9 @@ def _strongest(model: "TransformerBridge", stacks: list[tuple[int, str, Tensor, 
     stack_of = torch.searchsorted(ends, best.indices, right=True)
     unit_of = best.indices - (ends - widths)[stack_of]
     keys = sorted({(int(s), int(u)) for s, u in zip(stack_of.flatten(), unit_of.flatten(), strict=True)})
-    words = dict(zip(keys, logit_effects(model, torch.stack([stacks[s][3][u] for s, u in keys]), n_tokens), strict=True))
+    words = dict(
+        zip(keys, logit_effects(model, torch.stack([stacks[s][3][u] for s, u in keys]), n_tokens), strict=True)
+    )
     rows = []
     for pos in range(size.shape[0]):
         for norm, s, u in zip(best.values[pos].tolist(), stack_of[pos].tolist(), unit_of[pos].tolist(), strict=True):

@@ -38,7 +38,7 @@ class Pairs(Protocol):
     n_tokens: int
 
     def standardiser(self) -> Standardiser:
-        """Means and scales of inputs and targets."""
+        """Means and scales of inputs and targets (a cache's are of all its ordinary tokens, the held-out ones too)."""
         ...
 
     def batches(

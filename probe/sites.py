@@ -37,15 +37,24 @@ GLOSSARY: dict[str, SiteKind] = {
     "embed": SiteKind("hook_embed", "batch pos d_model", "token embedding", ("embed.hook_out",)),
     "pos_embed": SiteKind("hook_pos_embed", "batch pos d_model", "learned position embedding", ("pos_embed.hook_out",)),
     "resid_pre": SiteKind(
-        "blocks.{layer}.hook_resid_pre", "batch pos d_model", "residual stream before a layer", ("blocks.{layer}.hook_in",)
+        "blocks.{layer}.hook_resid_pre",
+        "batch pos d_model",
+        "residual stream before a layer",
+        ("blocks.{layer}.hook_in",),
     ),
     "ln1_scale": SiteKind("blocks.{layer}.ln1.hook_scale", "batch pos 1", "divisor of the norm before attention"),
     "attn_in": SiteKind(
         "blocks.{layer}.attn.hook_in", "batch pos d_model", "what attention reads", ("blocks.{layer}.ln1.hook_out",)
     ),
-    "q": SiteKind("blocks.{layer}.attn.hook_q", "batch pos head d_head", "queries", ("blocks.{layer}.attn.q.hook_out",)),
-    "k": SiteKind("blocks.{layer}.attn.hook_k", "batch pos kv_head d_head", "keys", ("blocks.{layer}.attn.k.hook_out",)),
-    "v": SiteKind("blocks.{layer}.attn.hook_v", "batch pos kv_head d_head", "values", ("blocks.{layer}.attn.v.hook_out",)),
+    "q": SiteKind(
+        "blocks.{layer}.attn.hook_q", "batch pos head d_head", "queries", ("blocks.{layer}.attn.q.hook_out",)
+    ),
+    "k": SiteKind(
+        "blocks.{layer}.attn.hook_k", "batch pos kv_head d_head", "keys", ("blocks.{layer}.attn.k.hook_out",)
+    ),
+    "v": SiteKind(
+        "blocks.{layer}.attn.hook_v", "batch pos kv_head d_head", "values", ("blocks.{layer}.attn.v.hook_out",)
+    ),
     "scores": SiteKind(
         "blocks.{layer}.attn.hook_attn_scores", "batch head q_pos k_pos", "attention scores before the softmax"
     ),
@@ -60,7 +69,9 @@ GLOSSARY: dict[str, SiteKind] = {
         "blocks.{layer}.ln1_post.hook_scale", "batch pos 1", "divisor of the norm after attention, where there is one"
     ),
     "attn_out": SiteKind(
-        "blocks.{layer}.hook_attn_out", "batch pos d_model", "what attention writes to the residual stream (after any post-norm)"
+        "blocks.{layer}.hook_attn_out",
+        "batch pos d_model",
+        "what attention writes to the residual stream (after any post-norm)",
     ),
     "resid_mid": SiteKind(
         "blocks.{layer}.hook_resid_mid", "batch pos d_model", "residual stream between attention and MLP"
@@ -72,11 +83,15 @@ GLOSSARY: dict[str, SiteKind] = {
         "what the MLP reads (after the norm)",
         ("blocks.{layer}.ln2.hook_out", "blocks.{layer}.hook_mlp_in"),
     ),
-    "mlp_pre": SiteKind("blocks.{layer}.mlp.hook_pre", "batch pos d_mlp", "neurons before the nonlinearity (the gate's, if gated)"),
+    "mlp_pre": SiteKind(
+        "blocks.{layer}.mlp.hook_pre", "batch pos d_mlp", "neurons before the nonlinearity (the gate's, if gated)"
+    ),
     "mlp_pre_linear": SiteKind(
         "blocks.{layer}.mlp.hook_pre_linear", "batch pos d_mlp", "the linear factor of a gated MLP's neurons"
     ),
-    "mlp_post": SiteKind("blocks.{layer}.mlp.hook_post", "batch pos d_mlp", "neuron activations", ("blocks.{layer}.mlp.out.hook_in",)),
+    "mlp_post": SiteKind(
+        "blocks.{layer}.mlp.hook_post", "batch pos d_mlp", "neuron activations", ("blocks.{layer}.mlp.out.hook_in",)
+    ),
     "mlp_out": SiteKind(
         "blocks.{layer}.mlp.hook_out", "batch pos d_model", "what the MLP returns (before any post-norm)"
     ),
@@ -84,7 +99,9 @@ GLOSSARY: dict[str, SiteKind] = {
         "blocks.{layer}.ln2_post.hook_scale", "batch pos 1", "divisor of the norm after the MLP, where there is one"
     ),
     "mlp_write": SiteKind(
-        "blocks.{layer}.hook_mlp_out", "batch pos d_model", "what the MLP writes to the residual stream (after any post-norm)"
+        "blocks.{layer}.hook_mlp_out",
+        "batch pos d_model",
+        "what the MLP writes to the residual stream (after any post-norm)",
     ),
     "resid_post": SiteKind(
         "blocks.{layer}.hook_resid_post",
@@ -94,7 +111,9 @@ GLOSSARY: dict[str, SiteKind] = {
     ),
     "final_scale": SiteKind("ln_final.hook_scale", "batch pos 1", "divisor of the final norm"),
     "ln_final": SiteKind("ln_final.hook_out", "batch pos d_model", "what the unembedding reads", ("unembed.hook_in",)),
-    "logits": SiteKind("unembed.hook_out", "batch pos d_vocab", "unembedding output (before any soft-cap)", ("hook_unembed",)),
+    "logits": SiteKind(
+        "unembed.hook_out", "batch pos d_vocab", "unembedding output (before any soft-cap)", ("hook_unembed",)
+    ),
 }
 """Short name to site kind, in the order of the forward pass."""
 
@@ -169,8 +188,10 @@ def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> 
     layer = int(found.group(1)) if found else None
     for kind in GLOSSARY:
         if text in _spellings(kind, layer if _layered(kind) else None) and (layer is not None or not _layered(kind)):
-            return in_model(Site(kind, layer if _layered(kind) else None), model) if model is not None else Site(
-                kind, layer if _layered(kind) else None
+            return (
+                in_model(Site(kind, layer if _layered(kind) else None), model)
+                if model is not None
+                else Site(kind, layer if _layered(kind) else None)
             )
     if text in GLOSSARY:
         raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4.")

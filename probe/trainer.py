@@ -24,7 +24,7 @@ from probe.checkpoint import METRICS, MetricsLog, partial, read_checkpoint, read
 from probe.dictionaries import AffineMap, Dictionary, Standardiser, load_dictionary, save_dictionary
 from probe.dictionaries.start import start_from_data
 from probe.dictionaries.store import shape_of
-from probe.errors import BadInput
+from probe.errors import BadInput, Cancelled
 from probe.pairs import Pairs, pairs_for
 from probe.progress import SILENT, Progress
 from probe.training import TrainConfig, Training
@@ -135,16 +135,16 @@ def _start(training: Training, pairs: Pairs, progress: Progress) -> None:
     linear = None
     if d.W_skip is not None:
         with progress.stage("affine map", pairs.n_tokens, "tok") as step:
-            linear = AffineMap().fit(_standardised(pairs, scaling, 8192, seed, step)).weight_.float()
-    first = next(iter(_standardised(pairs, scaling, d.d_dict, seed)))
+            linear = AffineMap().fit(_standardised(pairs, scaling, 8192, seed, d.W_enc, step)).weight_.float()
+    first = next(iter(_standardised(pairs, scaling, d.d_dict, seed, d.W_enc)))
     start_from_data(d, *first, linear)
 
 
 def _standardised(
-    pairs: Pairs, scaling: Standardiser, batch: int, seed: int, step: Any = lambda n: None
+    pairs: Pairs, scaling: Standardiser, batch: int, seed: int, like: Tensor, step: Any = lambda n: None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     for pair in pairs.batches(batch, seed=seed):
-        yield scaling.inputs(pair.inputs), scaling.targets(pair.targets)
+        yield scaling.inputs(pair.inputs.to(like)), scaling.targets(pair.targets.to(like))
         step(len(pair.inputs))
 
 
@@ -174,7 +174,11 @@ def _loop(training: Training, pairs: Pairs, log: MetricsLog, scratch: Path, prog
                 log.write(training.metrics())
             if training.steps % config.checkpoint_every == 0:
                 training.save(scratch)
-            step(len(pair.inputs))
+            try:
+                step(len(pair.inputs))
+            except Cancelled:  # somebody stopped us between two steps: lose nothing
+                training.save(scratch)
+                raise
     if training.window.tokens:
         log.write(training.metrics())
 

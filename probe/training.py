@@ -92,7 +92,8 @@ class Training:
 
     def step(self, inputs: Float[Tensor, "row d_in"], targets: Float[Tensor, "row d_out"]) -> float:
         """One step of Adam on raw activations; returns the loss. Raises OpenworkError if it is not finite."""
-        x, y = self.scaling.inputs(inputs), self.scaling.targets(targets)
+        like = self.dictionary.W_enc
+        x, y = self.scaling.inputs(inputs.to(like)), self.scaling.targets(targets.to(like))
         recons, code = self.dictionary.run(x)
         loss = (recons - y).square().mean()
         self.optimizer.zero_grad(set_to_none=True)

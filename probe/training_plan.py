@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from probe.dictionaries import Dictionary
+from probe.dictionaries.topk import CHUNK
 from probe.pairs import Pairs, pairs_for
 from probe.training import TrainConfig
 
@@ -35,7 +36,8 @@ def plan(dictionary: Dictionary, cache: "Cache | Pairs", config: TrainConfig | N
     config, pairs = config or TrainConfig(), pairs_for(cache, dictionary)
     steps = math.ceil(pairs.n_tokens / config.batch) * config.epochs
     size = sum(weight.numel() * weight.element_size() for weight in dictionary.parameters())
-    work = config.batch * (dictionary.d_dict * 2 + 6 * (dictionary.d_in + dictionary.d_out)) * 4
+    rows = config.batch * 6 * (dictionary.d_in + dictionary.d_out) * 4
+    work = rows + min(config.batch, CHUNK) * dictionary.d_dict * 8
     return TrainPlan(
         parameters=sum(p.numel() for p in dictionary.parameters()),
         steps=steps,

@@ -28,6 +28,11 @@ def make(name: str = "x", text: str = "hello"):
     return folder
 
 
+def make_half_of(scratch):
+    (scratch / "a.txt").write_text("second")
+    (scratch / "missing.txt").read_text()
+
+
 def test_written_and_read_again(home):
     folder = make()
     manifest = read_manifest(folder, "result")
@@ -37,9 +42,8 @@ def test_written_and_read_again(home):
 
 def test_a_failure_leaves_the_old_one_whole_and_no_litter(home):
     folder = make(text="first")
-    with pytest.raises(ZeroDivisionError), writing(folder, Manifest("result", "x")) as scratch:
-        (scratch / "a.txt").write_text("second")
-        raise ZeroDivisionError
+    with pytest.raises(Unavailable, match="Nothing was kept"), writing(folder, Manifest("result", "x")) as scratch:
+        make_half_of(scratch)
     assert (folder / "a.txt").read_text() == "first" and [p.name for p in folder.parent.iterdir()] == ["x"]
     assert (make(text="third") / "a.txt").read_text() == "third"
 
@@ -84,7 +88,10 @@ def test_names_cannot_leave_the_home(name, home):
 def test_another_model_is_refused_by_what_differs(home):
     folder = make()
     check_model(read_manifest(folder), STAMP, folder)
-    for other, part in ((ModelStamp("toy", "c" * 32, "b" * 32), "weights"), (ModelStamp("toy", "a" * 32, "c" * 32), "tokenizer")):
+    for other, part in (
+        (ModelStamp("toy", "c" * 32, "b" * 32), "weights"),
+        (ModelStamp("toy", "a" * 32, "c" * 32), "tokenizer"),
+    ):
         with pytest.raises(BadInput, match=part):
             check_model(read_manifest(folder), other, folder)
 

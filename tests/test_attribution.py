@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import CONFIGS, tiny
 
 from circuits.attribution import TraceConfig, plan_trace, trace
 from circuits.frozen import freeze
@@ -15,7 +16,6 @@ from circuits.verify import check_edges
 from probe.errors import BadInput, OpenworkError
 from probe.models import load_model
 from probe.toy import lookup_model, native, toy_tokenizer
-from tiny import CONFIGS, tiny
 
 PROMPT = "The capital of France"
 EXACT = {"gpt2": 1e-12, "gpt_neox": 1e-12}
@@ -31,7 +31,12 @@ class StandIn:
         def draw(*shape: int) -> torch.Tensor:
             return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype) * 0.3
 
-        self.W_enc, self.b_enc, self.W_dec, self.b_dec = draw(d_model, d_dict), draw(d_dict), draw(d_dict, d_model), draw(d_model)
+        self.W_enc, self.b_enc, self.W_dec, self.b_dec = (
+            draw(d_model, d_dict),
+            draw(d_dict),
+            draw(d_dict, d_model),
+            draw(d_model),
+        )
         self.W_skip = draw(d_model, d_model) if skip else None
         self.site_in, self.site_out = f"blocks.{layer}.mlp.hook_in", f"blocks.{layer}.mlp.hook_out"
 
@@ -173,7 +178,9 @@ def test_groups_of_targets_do_not_change_edges():
 def test_targets_can_be_named():
     model = load_model("toy")
     graph = trace(model, PROMPT, targets=[" is", 7], config=TraceConfig(max_nodes=20))
-    assert sorted(graph.nodes.unit[graph.nodes.where("logit")]) == sorted([7, model.tokenizer.encode(" is", add_special_tokens=False)[0]])
+    assert sorted(graph.nodes.unit[graph.nodes.where("logit")]) == sorted(
+        [7, model.tokenizer.encode(" is", add_special_tokens=False)[0]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,7 +233,10 @@ def test_default_model_traces_the_capital_of_france():
 
 
 def test_schema_accepts_the_exported_graph(tmp_path):
-    schema = Path(os.environ.get("OPENWORK_SHARED", Path(__file__).parents[2] / "shared")) / "fixtures/neuronpedia-graph-schema.json"
+    schema = (
+        Path(os.environ.get("OPENWORK_SHARED", Path(__file__).parents[2] / "shared"))
+        / "fixtures/neuronpedia-graph-schema.json"
+    )
     if not schema.is_file():
         pytest.skip("the schema of Neuronpedia's graph files is not at hand (set OPENWORK_SHARED)")
     import jsonschema

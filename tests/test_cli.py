@@ -17,7 +17,8 @@ PROMPT = "The capital of France is"
 def texts(tmp_path_factory) -> str:
     """Thirty short documents, so that a few can be held out of a small harvest."""
     path = tmp_path_factory.mktemp("text") / "short.jsonl"
-    words = "the war lasted from 1714 to 1718 and the capital of France is Paris while the train of wheels counts".split()
+    text = "the war lasted from 1714 to 1718 and the capital of France is Paris while the train of wheels counts"
+    words = text.split(" ")
     rows = [{"text": " ".join(words[(i * 7 + j * j) % len(words)] for j in range(150))} for i in range(30)]
     path.write_text("\n".join(json.dumps(r) for r in rows))
     return str(path)
@@ -101,9 +102,36 @@ def test_dry_runs_say_what_it_takes_and_write_nothing(home, capsys):
 
 def test_the_way_by_hand(home, texts, capsys):
     steps = [
-        ["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--text", texts, "--tokens", "9000", "--name", "c"],
+        [
+            "harvest",
+            "--model",
+            "toy",
+            "--sites",
+            "mlp_in.1,mlp_out.1",
+            "--text",
+            texts,
+            "--tokens",
+            "9000",
+            "--name",
+            "c",
+        ],
         ["train", "--cache", "c", "--kind", "transcoder", "--d-dict", "96", "--k", "8", "--epochs", "1", "--name", "d"],
-        ["train", "--cache", "c", "--kind", "sae", "--d-dict", "96", "--k", "8", "--epochs", "1", "--name", "s", "--dry-run"],
+        [
+            "train",
+            "--cache",
+            "c",
+            "--kind",
+            "sae",
+            "--d-dict",
+            "96",
+            "--k",
+            "8",
+            "--epochs",
+            "1",
+            "--name",
+            "s",
+            "--dry-run",
+        ],
         ["eval", "--dictionary", "d", "--cache", "c", "--max-tokens", "500"],
         ["trace", "--prompt", PROMPT, "--model", "toy", "--dictionary", "d", "--max-nodes", "500", "--check", "2"],
     ]
@@ -135,21 +163,30 @@ def test_a_corrupt_shard_is_named_and_harvested_again_alone(home, capsys):
 
 
 def test_another_models_cache_is_refused(home, capsys):
-    assert call(["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--tokens", "2000", "--name", "c"], capsys)[0] == 0
+    assert (
+        call(["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--tokens", "2000", "--name", "c"], capsys)[
+            0
+        ]
+        == 0
+    )
     manifest = place("cache", "c") / "manifest.json"
     value = json.loads(manifest.read_text())
     value["model"]["weights"] = "0" * 32
     manifest.write_text(json.dumps(value))
-    code, _, err = call(["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--name", "c", "--repair"], capsys)
+    code, _, err = call(
+        ["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--name", "c", "--repair"], capsys
+    )
     assert code == 2 and "was made from" in err
 
 
 def test_the_demo_reports_every_step_with_its_baseline(demo_home):
     _, _, report = demo_home
-    assert [s["step"] for s in report["steps"]][0] == "load the model" and len(report["steps"]) == 8
+    assert report["steps"][0]["step"] == "load the model" and len(report["steps"]) == 8
     assert report["conservation_residual"] <= 1e-5
     assert all(report[g]["intervention_check"]["worst"] < 1e-4 for g in ("demo-neurons", "demo-transcoder"))
-    assert {"fvu", "fvu_affine", "l0", "dead_share", "ce", "ce_spliced", "ce_zero", "ce_mean"} <= set(report["evaluation"])
+    assert {"fvu", "fvu_affine", "l0", "dead_share", "ce", "ce_spliced", "ce_zero", "ce_mean"} <= set(
+        report["evaluation"]
+    )
 
 
 def test_a_demo_run_again_opens_what_is_finished(demo_home, monkeypatch):

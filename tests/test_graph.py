@@ -31,7 +31,9 @@ def by_hand(**changes) -> CircuitGraph:
         np.array([np.nan, np.nan, 4.0, -2.0, 0.0]),
         np.array([np.nan, np.nan, 4.0, -2.0, np.nan]),
     )
-    edges = Edges(np.array([0, 1, 0, 2, 3, 1]), np.array([2, 2, 3, 4, 4, 4]), np.array([3.0, 1.0, -2.0, 1.0, -2.0, 1.0]))
+    edges = Edges(
+        np.array([0, 1, 0, 2, 3, 1]), np.array([2, 2, 3, 4, 4, 4]), np.array([3.0, 1.0, -2.0, 1.0, -2.0, 1.0])
+    )
     fields = {
         "prompt": "x",
         "token_ids": [7],

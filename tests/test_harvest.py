@@ -195,6 +195,24 @@ def test_a_torn_last_line_of_the_journal_is_ignored(toy, tmp_path, monkeypatch):
     assert again.verify() == []
 
 
+def test_a_finished_shard_that_lost_its_end_is_made_again(toy, tmp_path, monkeypatch):
+    whole = harvest(toy, token_set(), SITES, tmp_path / "whole", **SMALL)
+    monkeypatch.setattr(harvest_module, "_finish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        harvest(toy, token_set(), SITES, tmp_path / "c", **SMALL)
+    monkeypatch.undo()
+    with (tmp_path / "c.partial" / "shard-00001.safetensors").open("r+b") as file:
+        file.truncate(100)
+    again = harvest(toy, token_set(), SITES, tmp_path / "c", **SMALL, resume=True)
+    assert shard_files(again.folder) == shard_files(whole.folder)
+
+
+def test_a_folder_in_the_way_that_is_no_harvest_is_refused(toy, tmp_path):
+    (tmp_path / "c.partial").mkdir()
+    with pytest.raises(BadInput, match="nothing that could be continued"):
+        harvest(toy, token_set(), SITES, tmp_path / "c", **SMALL, resume=True)
+
+
 def stop(*_):
     raise KeyboardInterrupt
 

@@ -2,12 +2,27 @@
 
 import pytest
 import torch
+from tiny import tiny
 
-from probe import Clamp, Freeze, Knockout, Mean, Patch, Scale, Steer, Zero, capture, head, intervene, neuron, place, resid_post
+from probe import (
+    Clamp,
+    Freeze,
+    Knockout,
+    Mean,
+    Patch,
+    Scale,
+    Steer,
+    Zero,
+    capture,
+    head,
+    intervene,
+    neuron,
+    place,
+    resid_post,
+)
 from probe.errors import BadInput, OpenworkError
 from probe.interventions import Splice
 from probe.toy import lookup_model
-from tiny import tiny
 
 
 @pytest.fixture
@@ -92,7 +107,16 @@ def test_interventions_hold_in_generation_at_absolute_positions(toy, tokens):
         runs = []
         for cached in (True, False):
             with intervene(toy, some):
-                runs.append(toy.generate(tokens, max_new_tokens=6, do_sample=False, use_past_kv_cache=cached, verbose=False, stop_at_eos=False))
+                runs.append(
+                    toy.generate(
+                        tokens,
+                        max_new_tokens=6,
+                        do_sample=False,
+                        use_past_kv_cache=cached,
+                        verbose=False,
+                        stop_at_eos=False,
+                    )
+                )
         assert torch.equal(*(torch.as_tensor(r) for r in runs))
 
 
@@ -154,6 +178,11 @@ def test_splicing_a_perfect_dictionary_changes_nothing(toy, tokens):
 
 def test_capture_stops_after_the_last_site(toy, tokens):
     fired = []
-    with toy.hooks(fwd_hooks=[("blocks.2.hook_resid_pre", lambda v, hook: fired.append(1)), ("unembed.hook_in", lambda v, hook: fired.append(2))]):
+    with toy.hooks(
+        fwd_hooks=[
+            ("blocks.2.hook_resid_pre", lambda v, hook: fired.append(1)),
+            ("unembed.hook_in", lambda v, hook: fired.append(2)),
+        ]
+    ):
         capture(toy, tokens, ["resid_mid.1", "mlp_in.0"])
     assert fired == []

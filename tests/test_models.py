@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import tiny
 
 import probe.embedded as embedded
 from probe.embedded import check_folder, convert_gguf, fetch_wheel, require_space
@@ -12,7 +13,6 @@ from probe.errors import BadInput, Unavailable
 from probe.fingerprint import stamp, weights_fingerprint
 from probe.models import load_model
 from probe.toy import lookup_model, toy_model, toy_tokenizer
-from tiny import tiny
 
 
 def test_toy_is_the_same_model_every_time():
@@ -96,7 +96,9 @@ def test_a_local_folder_loads_as_the_same_weights(tmp_path):
 def fake_store(folder: Path) -> Path:
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"weights")
-    (folder / "openwork.json").write_text(json.dumps({"model.safetensors": embedded.sha256(folder / "model.safetensors")}))
+    (folder / "openwork.json").write_text(
+        json.dumps({"model.safetensors": embedded.sha256(folder / "model.safetensors")})
+    )
     return folder
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from tiny import tiny
 
 from probe.errors import BadInput
 from probe.heads import head_metrics, head_patterns
 from probe.lens import logit_lens, next_token_loss
 from probe.neurons import logit_effects, top_units
 from probe.toy import native
-from tiny import tiny
 
 PROMPT = "The capital of France is"
 
@@ -92,7 +92,9 @@ def test_top_units_are_the_strongest_writers(name):
         size = {
             (i, u): float(a.abs() * n)
             for i in range(3)
-            for u, (a, n) in enumerate(zip(cache[f"blocks.{i}.mlp.hook_post"][0, pos], model.blocks[i].mlp.W_out.norm(dim=1)))
+            for u, (a, n) in enumerate(
+                zip(cache[f"blocks.{i}.mlp.hook_post"][0, pos], model.blocks[i].mlp.W_out.norm(dim=1))
+            )
         }
         best = sorted(size, key=size.get, reverse=True)[:4]
         assert [(r.layer, r.unit) for r in found.at(pos)] == best

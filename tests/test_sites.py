@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from tiny import CONFIGS, tiny
 
 from probe.errors import BadInput
 from probe.sites import GLOSSARY, Site, hook_name, parse_site, sites_of, width
-from tiny import CONFIGS, tiny
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,11 @@ def test_axes_are_the_axes_of_real_tensors(name):
 def test_sites_come_in_the_order_of_the_forward_pass(toy):
     order: list[str] = []
     sites = sites_of(toy)
-    hooks = [(str(hook_name(s, toy)), lambda v, hook, s=s: order.append(s.name)) for s in sites if s.kind not in ("scores", "pattern")]
+    hooks = [
+        (str(hook_name(s, toy)), lambda v, hook, s=s: order.append(s.name))
+        for s in sites
+        if s.kind not in ("scores", "pattern")
+    ]
     with toy.hooks(fwd_hooks=hooks):
         toy(torch.tensor([[1, 2, 3]]))
     assert order == [s.name for s in sites if s.kind not in ("scores", "pattern")]

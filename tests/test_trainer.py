@@ -107,19 +107,18 @@ def test_resume_is_exact(tmp_path: Path, stop_after: int) -> None:
 
 
 def stop_here(folder: Path, steps: int) -> None:
-    """Train until cancelled during step `steps + 1`."""
-    watched = Watched(lambda snapshot: None, interval=0.0)
+    """Train and crash after some steps, at whatever checkpoint there is."""
 
-    class Stopping(TensorPairs):
+    class Crashing(TensorPairs):
         def batches(self, *args, **kwargs):
             for i, pair in enumerate(super().batches(*args, **kwargs)):
                 if "epochs" in kwargs and i == steps:
-                    watched.cancel()
+                    raise ZeroDivisionError
                 yield pair
 
     pairs = toy_pairs()
-    with pytest.raises(Cancelled):
-        train(toy_dictionary(), Stopping(pairs.inputs, pairs.targets), SMALL, folder, progress=watched)
+    with pytest.raises(ZeroDivisionError):
+        train(toy_dictionary(), Crashing(pairs.inputs, pairs.targets), SMALL, folder)
 
 
 KILLED = """
@@ -156,6 +155,14 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
     whole = train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "whole")
     for name, weight in weights(whole.dictionary).items():
         assert torch.equal(weight, weights(again.dictionary)[name]), name
+
+
+def test_cancelling_loses_no_step(tmp_path: Path) -> None:
+    watched = Watched(lambda snapshot: watched.cancel() if snapshot.done > 300 else None, interval=0.0)
+    with pytest.raises(Cancelled):
+        train(toy_dictionary(), toy_pairs(), replace(SMALL, checkpoint_every=1000), tmp_path / "d", progress=watched)
+    _, state = read_checkpoint(partial(tmp_path / "d")) or ({}, {})
+    assert state["counts"]["tokens"] >= 300
 
 
 def test_resume_of_a_finished_run_returns_it(tmp_path: Path) -> None:

@@ -20,12 +20,27 @@ _SIZE: dict[str, Any] = {
 }
 _GQA = {**_SIZE, "num_key_value_heads": 2}
 CONFIGS: dict[str, dict[str, Any]] = {
-    "gpt2": {"model_type": "gpt2", "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},  # LayerNorm, biases, positions
+    "gpt2": {
+        "model_type": "gpt2",
+        "n_embd": 32,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": 64,
+    },  # LayerNorm, biases, positions
     "gpt_neox": {"model_type": "gpt_neox", **_SIZE},  # parallel blocks, partial rotary, biases
     "opt": {"model_type": "opt", **_SIZE, "ffn_dim": 48, "word_embed_proj_dim": 32},  # ReLU
-    "llama": {"model_type": "llama", **_GQA, "attention_bias": True, "mlp_bias": True},  # grouped queries, SwiGLU with biases
+    "llama": {
+        "model_type": "llama",
+        **_GQA,
+        "attention_bias": True,
+        "mlp_bias": True,
+    },  # grouped queries, SwiGLU with biases
     "qwen3": {"model_type": "qwen3", **_GQA, "head_dim": 8},  # QK-norm
-    "gemma2": {"model_type": "gemma2", **_GQA, "head_dim": 8},  # post-norms, soft-caps, offset norm weights, scaled embedding
+    "gemma2": {
+        "model_type": "gemma2",
+        **_GQA,
+        "head_dim": 8,
+    },  # post-norms, soft-caps, offset norm weights, scaled embedding
     "gemma3": {"model_type": "gemma3_text", **_GQA, "head_dim": 8},  # post-norms and QK-norm
     "olmo2": {"model_type": "olmo2", **_GQA},  # post-norms only
 }

@@ -101,10 +101,8 @@ def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str,
     print_rows(
         [{"site": s, "width": w} for s, w in found.sites.items()], f"{found.tokens:,} tokens in {found.shards} shards"
     )
-    fits = "fits" if found.fits else "DOES NOT FIT"
-    typer.echo(
-        f"{size(found.bytes)} on disk ({size(found.free_bytes)} free: it {fits}), {size(found.memory_bytes)} of memory, about {duration(found.seconds)}"
-    )
+    disk = f"{size(found.bytes)} on disk ({size(found.free_bytes)} free{'' if found.fits else ': IT DOES NOT FIT'})"
+    typer.echo(f"{disk}, {size(found.memory_bytes)} of memory, about {duration(found.seconds)}")
 
 
 def _repair(bridge: Any, folder: Any, json: bool) -> None:

@@ -146,7 +146,8 @@ def _print_graph(report: dict[str, Any]) -> None:
     if "intervention_check" in report:
         found = report["intervention_check"]
         typer.echo(
-            f"{len(found['sources'])} sources changed in the model: {found['n_targets']} targets moved by their edges within {found['worst']:.1e}"
+            f"{len(found['sources'])} sources changed in the model: {found['n_targets']} targets moved by their edges "
+            f"within {found['worst']:.1e}"
         )
     typer.echo(f"replacement score {report['replacement_score']:.3f}, completeness {report['completeness_score']:.3f}")
 

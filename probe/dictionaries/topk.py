@@ -25,7 +25,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function
 
-_CHUNK = 512  # rows
+CHUNK = 512
+"Rows encoded at a time on a CPU."
 
 
 def bag(
@@ -85,7 +86,7 @@ def encode_rows(
 ) -> tuple[Float[Tensor, "row k"], Int[Tensor, "row k"]]:
     """The k largest pre-activations, a few rows at a time on a CPU: they are searched while the cache still holds them, and
     the (row, d_dict) matrix is never in memory whole."""
-    found = [largest(torch.addmm(b_enc, rows, W_enc), k) for rows in x.split(len(x) if x.is_cuda else _CHUNK)]
+    found = [largest(torch.addmm(b_enc, rows, W_enc), k) for rows in x.split(len(x) if x.is_cuda else CHUNK)]
     return torch.cat([values for values, _ in found]), torch.cat([indices for _, indices in found])
 
 
