@@ -19,8 +19,8 @@ from probe import harvester as harvest_module
 from probe import recorder, shards
 from probe.errors import BadInput, Cancelled, Unavailable
 from probe.forward import capture
-from probe.harvester import harvest
 from probe.harvest_plan import plan
+from probe.harvester import harvest
 from probe.progress import Watched
 from probe.sites import hook_name, parse_site
 
