@@ -16,6 +16,7 @@ from app.status import job_chip, job_status, model_chip
 from probe.errors import OpenworkError
 
 log = logging.getLogger("openwork.app")
+FIGURES = ("lens-figure", "forming", "pattern", "links")
 _BUSY, _IDLE = 600, 4000  # milliseconds between questions about jobs
 
 INDEX = """<!DOCTYPE html>
@@ -214,6 +215,9 @@ def register(app: Dash, pages: list[Page]) -> None:
     app.clientside_callback(
         ClientsideFunction("openwork", "title"), Output("page-title", "modified_timestamp"), Input("page-title", "data")
     )
+    for figure in FIGURES:
+        drawn = ClientsideFunction("openwork", "dressed")
+        app.clientside_callback(drawn, Output(figure, "data-dressed"), Input(figure, "figure"))
     app.clientside_callback(
         ClientsideFunction("openwork", "remember"), Output("sink", "data"), Input("selection", "data")
     )

@@ -75,6 +75,18 @@ window.openwork = (function () {
     window.Plotly.relayout(plot, { shapes: shapes });
   }
 
+  // Give every figure the template of the present colour scheme, where it has another.
+  const worn = { scheme: null, templates: null };
+  function wear(scheme, templates) {
+    if (templates) Object.assign(worn, { scheme, templates });
+    if (!worn.templates || !window.Plotly) return;
+    const template = worn.templates[worn.scheme], ink = template.layout.font.color;
+    for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+      const has = plot.layout && plot.layout.template && plot.layout.template.layout;
+      if (has && has.font && has.font.color !== ink) window.Plotly.relayout(plot, { template: template });
+    }
+  }
+
   function showTip(event, lines) {
     if (!tip) { tip = el("div", "ow-tip"); tip.setAttribute("role", "tooltip"); document.body.appendChild(tip); }
     tip.textContent = lines;
@@ -115,7 +127,7 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, remember, markLens, writeToken, el, number, showTip, hideTip, target, whenWide, go };
+  return { selection, select, remember, markLens, wear, writeToken, el, number, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -127,11 +139,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     // Follow the colour scheme: relayout every figure with the template of that scheme, and tell the server for later ones.
     scheme: function (computed, templates) {
       const scheme = computed === "dark" ? "dark" : "light";
-      if (templates && window.Plotly) {
-        for (const plot of document.querySelectorAll(".js-plotly-plot")) {
-          if (plot.layout) window.Plotly.relayout(plot, { template: templates[scheme] });
-        }
-      }
+      window.openwork.wear(scheme, templates);
       window.setTimeout(window.openwork.markLens, 0);
       return scheme;
     },
@@ -139,6 +147,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     // The lens was drawn anew: outline the selection again once plotly is done.
     redrawn: function () {
       for (const wait of [60, 300, 900]) window.setTimeout(window.openwork.markLens, wait);
+      return window.dash_clientside.no_update;
+    },
+
+    // A figure was drawn, perhaps ordered before the scheme changed: give it the template of now.
+    dressed: function () {
+      for (const wait of [120, 600, 1800]) window.setTimeout(() => window.openwork.wear(), wait);
       return window.dash_clientside.no_update;
     },
 
