@@ -19,7 +19,7 @@ from probe.dictionaries import SAE, Dictionary, ReLU, TopK, Transcoder, load_dic
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
 from probe.metrics import fvu
 from probe.pairs import TensorPairs, pairs_for
-from probe.progress import Watched
+from probe.progress import Snapshot, Watched
 from probe.trainer import TrainConfig, plan, train
 from probe.training import learning_rate
 
@@ -158,7 +158,11 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_cancelling_loses_no_step(tmp_path: Path) -> None:
-    watched = Watched(lambda snapshot: watched.cancel() if snapshot.done > 300 else None, interval=0.0)
+    def listen(snapshot: Snapshot) -> None:
+        if snapshot.stage == "train" and snapshot.done > 300:
+            watched.cancel()
+
+    watched = Watched(listen, interval=0.0)
     with pytest.raises(Cancelled):
         train(toy_dictionary(), toy_pairs(), replace(SMALL, checkpoint_every=1000), tmp_path / "d", progress=watched)
     _, state = read_checkpoint(partial(tmp_path / "d")) or ({}, {})
