@@ -69,7 +69,7 @@ def main() -> int:
         return 1
     asked.out.mkdir(parents=True, exist_ok=True)
     pages, base = prepare(asked.model, asked.prompt), serve()
-    names = asked.only.split(",") if asked.only else list(pages)
+    names = asked.only.split(",") if asked.only else [n for n in pages if n != "missing"]
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for scheme in ("light", "dark"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
 
 from app import analyses, connections, jobs, library, linkgraph, prompts, safety
-from app.components import drawn
+from app.components import drawn, snippets
 from app.figures import lens_figure, pattern_figure
 from app.main import ASSETS, create_app, make_server
 from app.pages import prompt_tables
@@ -324,3 +325,17 @@ def test_analyses_keep_what_they_found(toy, home):
     first = analyses.lens(toy, "The capital of France is")
     assert analyses.lens(toy, "The capital of France is") is first
     assert analyses.known("lens", "toy", "another prompt") is None
+
+
+def test_python_snippets_run_as_printed(home):
+    prompt = "Braces {x} and 'quotes'\n"
+    for call, module, show in (
+        ("logit_lens(model, {prompt})", "probe.lens", "record.figure()"),
+        ("head_patterns(model, {prompt})", "probe.heads", "record.figure(layer=0, head=0)"),
+        ("top_units(model, {prompt})", "probe.neurons", "record.at(-1)"),
+    ):
+        names: dict = {}
+        exec(snippets.python_for(call, module, "toy", prompt, show), names)
+        assert names["record"].prompt == prompt
+    line = shlex.split(snippets.shell_for("lens", "toy", prompt))
+    assert line == ["openwork", "lens", "--prompt", prompt, "--model", "toy"]

@@ -73,7 +73,7 @@ def panels(model: str, text: str) -> list[Any]:
     )
     forming = html.Div(
         [
-            html.H2("How it forms"),
+            html.H2("How it forms", style={"marginTop": 16}),
             html.P("Distance from the final prediction, and uncertainty, by layer.", className="ow-sub"),
             graph("forming", 230, "Entropy and KL by layer"),
         ]
@@ -102,7 +102,6 @@ def panels(model: str, text: str) -> list[Any]:
             snippets.python_for(
                 "head_patterns(model, {prompt})", "probe.heads", model, text, "record.figure(layer=0, head=0)"
             ),
-            snippets.shell_for("lens", model, text),
         ),
     )
     units = panel(
@@ -113,7 +112,6 @@ def panels(model: str, text: str) -> list[Any]:
         ),
         foot=snippets.snippets(
             snippets.python_for("top_units(model, {prompt})", "probe.neurons", model, text, "record.at(-1)"),
-            snippets.shell_for("trace", model, text),
         ),
     )
     return [tokens, html.Div([lens, following], className="ow-grid two", id="lens-grid"), heads, units]
