@@ -1,4 +1,4 @@
-"""One function per analysis, called alike by the command line, the pages and notebooks.
+"""The analyses as the pages call them: by model name, kept in memory, on the one model worker.
 
 `model` is a loaded model or a name that `probe.load_model` knows. What was found lately is kept, by model and prompt; names
 keep at most two models in memory. Nothing here imports torch before it is needed.
@@ -105,13 +105,13 @@ def remember(analysis: str, model: str, prompt: str, record: Any) -> Any:
     return _records.put((analysis, model, prompt), record)
 
 
-def lens(model: Any, prompt: str, *, top_k: int = 10, progress: Progress = SILENT) -> "LensResult":
+def lens(model: Any, prompt: str, *, progress: Progress = SILENT) -> "LensResult":
     """The logit lens at every layer and position."""
 
     def run(bridge: Any) -> Any:
         from probe.lens import logit_lens
 
-        return logit_lens(bridge, prompt, top_k=top_k)
+        return logit_lens(bridge, prompt)
 
     return _kept("lens", model, prompt, progress, run)
 
@@ -127,13 +127,13 @@ def heads(model: Any, prompt: str, *, progress: Progress = SILENT) -> "HeadPatte
     return _kept("heads", model, prompt, progress, run)
 
 
-def top_units(model: Any, prompt: str, *, k: int = 10, progress: Progress = SILENT) -> "TopUnits":
+def top_units(model: Any, prompt: str, *, progress: Progress = SILENT) -> "TopUnits":
     """The strongest neurons, and latents of stored dictionaries, at every position."""
 
     def run(bridge: Any) -> Any:
         from probe.neurons import top_units as found
 
-        return found(bridge, prompt, dictionaries=dictionaries_of(bridge), k=k)
+        return found(bridge, prompt, dictionaries=dictionaries_of(bridge))
 
     return _kept("units", model, prompt, progress, run)
 
