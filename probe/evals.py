@@ -110,7 +110,7 @@ def evaluate(
     cache: "Cache",
     tokens: "TokenSet | None" = None,
     *,
-    max_tokens: int = 8192,
+    max_tokens: int = 4096,
     batch: int = 8,
     seed: int = 0,
     progress: Progress = SILENT,

@@ -117,9 +117,11 @@ def next_token_losses(
     logits: Float[Tensor, "batch pos d_vocab"], tokens: Int[Tensor, "batch pos"]
 ) -> Float[Tensor, "batch pos_minus_1"]:
     """Cross-entropy in nats of each next token, in float32."""
-    flat = logits[:, :-1].float().flatten(0, 1)
-    losses = torch.nn.functional.cross_entropy(flat, tokens[:, 1:].reshape(-1).to(flat.device), reduction="none")
-    return losses.view(len(tokens), -1)
+    following = tokens[:, 1:, None].to(logits.device)
+    total = torch.stack(
+        [row.float().logsumexp(-1) for row in logits[:, :-1]]
+    )  # by row: no second copy of all the logits
+    return total - logits[:, :-1].gather(2, following).squeeze(-1).float()
 
 
 def mean_and_error(sums: Float[np.ndarray, " group"], counts: Float[np.ndarray, " group"]) -> tuple[float, float]:
