@@ -165,11 +165,13 @@ def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple
 
 
 def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
-    from app.commands.dictionaries import make
+    from app.commands.dictionaries import make, require_sound
     from probe.trainer import TrainConfig, train
 
     folder = place("dictionary", f"{cache.folder.name}-skip_transcoder")
     found = folder.exists()
+    if not found:
+        require_sound(cache)
     dictionary = make(cache, "skip_transcoder", None, None, None, c.k, c.seed)
     return train(
         dictionary, cache, TrainConfig(epochs=c.epochs, seed=c.seed), folder, resume=True, progress=progress

@@ -155,10 +155,12 @@ def test_a_corrupt_shard_is_named_and_harvested_again_alone(home, capsys):
     before = shard.read_bytes()
     middle = len(before) // 2
     shard.write_bytes(before[:middle] + bytes(255 - b for b in before[middle : middle + 64]) + before[middle + 64 :])
+    code, _, err = call(["train", "--cache", "c"], capsys)
+    assert code == 1 and shard.name in err and "--repair" in err
     code, out, _ = call(["doctor", "--json"], capsys)
     told = next(c for c in json.loads(out)["checks"] if c["state"] == "broken")
     assert code == 1 and shard.name in told["found"] and "--repair" in told["mend"]
-    code, out, _ = call([*make, "--repair", "--json"], capsys)
+    code, out, _ = call(["harvest", "--repair", "--name", "c", "--json"], capsys)
     assert code == 0 and json.loads(out)["damaged"] == [shard.name] and shard.read_bytes() == before
 
 
@@ -173,9 +175,7 @@ def test_another_models_cache_is_refused(home, capsys):
     value = json.loads(manifest.read_text())
     value["model"]["weights"] = "0" * 32
     manifest.write_text(json.dumps(value))
-    code, _, err = call(
-        ["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--name", "c", "--repair"], capsys
-    )
+    code, _, err = call(["harvest", "--model", "toy", "--name", "c", "--repair"], capsys)
     assert code == 2 and "was made from" in err
 
 

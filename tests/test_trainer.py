@@ -123,7 +123,7 @@ def stop_here(folder: Path, steps: int) -> None:
 
 KILLED = """
 import sys, time, torch
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 sys.path[:0] = {path!r}
 from tests.test_trainer import SMALL, toy_dictionary, toy_pairs
 from probe.pairs import TensorPairs

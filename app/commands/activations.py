@@ -1,5 +1,6 @@
 """`openwork harvest`: run a model over text once and keep what chosen sites did."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +9,6 @@ from app.commands.common import (
     AsJson,
     Device,
     DryRun,
-    Model,
     Precision,
     Resume,
     Text,
@@ -19,15 +19,19 @@ from app.commands.common import (
     progress,
     size,
 )
-from probe.artifact import place
+from probe.artifact import place, read_manifest
 from probe.errors import BadInput, Unavailable
+
+DEFAULT = "smollm2-135m"
 
 
 def harvest(
     sites: Annotated[
         str, typer.Option("--sites", help="Comma-separated, like mlp_in.4,mlp_out.4.")
     ] = "mlp_in.4,mlp_out.4",
-    model: Model = "smollm2-135m",
+    model: Annotated[
+        str | None, typer.Option("--model", help="As elsewhere; by default smollm2-135m, to repair the cache's own.")
+    ] = None,
     text: Text = "sotu",
     tokens: Annotated[int, typer.Option("--tokens", help="Token positions to read.")] = 300_000,
     context: Annotated[int, typer.Option("--context", help="Tokens a row, BOS included.")] = 128,
@@ -50,12 +54,12 @@ def harvest(
     """Write activations of several aligned sites to a cache, stopping the model after the last of them."""
     if not 0 <= held_out < 1:
         raise BadInput(f"--held-out is {held_out}; it must be a share from 0 to below 1.")
-    bridge = load(model, device, precision)
     chosen = [s.strip() for s in sites.split(",") if s.strip()]
-    folder = place("cache", name or default_name(model, chosen))
+    folder = place("cache", name or default_name(model or DEFAULT, chosen))
     if repair:
-        _repair(bridge, folder, json)
+        _repair(load(model or _made_from(folder), device, precision), folder, json)
         return
+    bridge = load(model or DEFAULT, device, precision)
     from probe.harvester import harvest as run
     from probe.text import corpus
     from probe.tokens import tokenize
@@ -84,6 +88,12 @@ def harvest(
         "dtype": dtype,
     }
     print_json(report) if json else typer.echo(f"{cache.n_tokens:,} tokens at {', '.join(chosen)} in {cache.folder}")
+
+
+def _made_from(folder: Path) -> str:
+    """The name of the model a cache was made from."""
+    stamp = read_manifest(folder, "cache").model
+    return stamp.name if stamp else DEFAULT
 
 
 def default_name(model: str, sites: list[str]) -> str:

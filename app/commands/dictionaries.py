@@ -18,7 +18,7 @@ from app.commands.common import (
     size,
 )
 from probe.artifact import place, writing
-from probe.errors import BadInput
+from probe.errors import BadInput, Unavailable
 
 KINDS = ("skip_transcoder", "transcoder", "sae")
 
@@ -56,6 +56,7 @@ def train(
     from probe.trainer import train as run
 
     source = open_cache(registered("cache", cache))
+    require_sound(source)
     dictionary = make(source, kind, site_in, site_out, d_dict, k, seed)
     given = {"lr": lr, "batch": batch}
     config = TrainConfig(epochs=epochs, seed=seed, **{n: v for n, v in given.items() if v is not None})
@@ -72,6 +73,16 @@ def train(
         [{"measure": n, "value": v} for n, v in report["last"].items()],
         f"{kind} in {result.folder}, {duration(result.seconds)}",
     )
+
+
+def require_sound(cache: Any) -> None:
+    """Read every byte of a cache once; Unavailable names what is damaged, before anything is trained on it."""
+    broken = cache.verify(progress())
+    if broken:
+        raise Unavailable(
+            f"In {cache.folder}, {', '.join(broken)} is damaged. "
+            f"`openwork harvest --repair --name {cache.folder.name}` harvests it again, alone."
+        )
 
 
 def make(
