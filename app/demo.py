@@ -22,7 +22,7 @@ PROMPT = "The capital of France is"
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Sizes of the demo; the defaults take five to eight minutes on two cores."""
+    """Sizes of the demo; the defaults take about five minutes on two quiet cores."""
 
     model: str = "smollm2-135m"
     "Alias, hub id, folder or GGUF file."
@@ -34,7 +34,7 @@ class DemoConfig:
     "Token positions harvested."
     k: int = 32
     "Latents on at each token; the dictionary has 8 for each dimension it reads."
-    epochs: int = 4
+    epochs: int = 3
     "Passes over the harvested tokens."
     max_nodes: int = 2000
     "Units that become nodes of each graph."
