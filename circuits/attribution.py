@@ -42,7 +42,7 @@ class TraceConfig:
     "Most logits explained when none are named."
     probability_mass: float = 0.95
     "The fewest logits that hold this much probability are explained."
-    memory: int = 1 << 30
+    memory: int = 4 << 30
     "Bytes the sweep may use for cotangents and edges together."
     tolerance: float | None = None
     "Largest relative conservation residual; by default 1e-5 in float32, and 1e-10 in float64 if the model keeps to float64."
@@ -80,16 +80,20 @@ class LogitTargets:
 def plan_trace(
     model: "TransformerBridge", n_tokens: int, config: TraceConfig | None = None, n_latents: int = 0
 ) -> TracePlan:
-    """Nodes, memory and time of a trace; raises BadInput if it does not fit in `config.memory`.
+    """Nodes, memory and time of a trace. Raises BadInput for sizes below 1 and for what does not fit in `config.memory`.
 
     The time assumes 5e10 floating-point operations a second, what two CPU cores reach on matrices of this size.
     """
     config, cfg = config or TraceConfig(), model.cfg
+    if config.max_nodes < 1 or config.max_logits < 1 or not config.memory > 0:
+        raise BadInput(
+            f"max_nodes ({config.max_nodes}), max_logits ({config.max_logits}) and memory ({config.memory}) must be positive."
+        )
     every = n_tokens * cfg.n_layers * max(int(cfg.d_mlp or 0), n_latents)
     units = min(config.max_nodes, every)
     targets, columns = units + config.max_logits, units + n_tokens * (3 * cfg.n_layers + 2)
-    matrix = 4 * targets * columns
-    cotangents = min(24 * n_tokens * cfg.d_model * targets, config.memory // 4)
+    matrix = 32 * targets * columns  # rows by kind, side by side, and the list of edges made from them
+    cotangents = min(24 * n_tokens * cfg.d_model * targets, config.memory // 16)
     block = 4 * cfg.d_model * cfg.n_heads * cfg.d_head
     flops = targets * n_tokens * cfg.n_layers / 2 * (block + 2 * cfg.d_model * units / max(n_tokens * cfg.n_layers, 1))
     if matrix + cotangents > config.memory:
@@ -127,7 +131,7 @@ def trace(
         logits = choose_logits(model, frozen, targets, config)
         sources = choose_units(frozen, logits, config.max_nodes)
         wanted = join_targets(frozen, sources, logits)
-        rows = edges(frozen, wanted, sources, memory=config.memory // 4, progress=progress)
+        rows = edges(frozen, wanted, sources, memory=config.memory // 16, progress=progress)
         graph = _assemble(model, prompt, ids, frozen, sources, logits, rows, by_layer, config)
     allowed = config.tolerance or _allowed(frozen)
     if not graph.residual_relative <= allowed:
@@ -135,6 +139,8 @@ def trace(
             f"The edges do not sum to the nodes they explain: relative residual {graph.residual_relative:.1e}, "
             f"{allowed:g} allowed. No graph was made. Load the model in float32 or float64, or raise the tolerance."
         )
+    largest = np.nanmax(np.abs(graph.nodes.value))
+    graph.facts["conservation_residual_of_largest_value"] = float(graph.residual / max(largest, 1e-30))
     graph.facts.update({"seconds": time.perf_counter() - start, "freeze_check": frozen.check})
     return graph
 
@@ -365,6 +371,7 @@ def _model_name(model: "TransformerBridge") -> str:
 
 def _convention(config: TraceConfig, logits: LogitTargets, dictionaries: Mapping[int, Any]) -> dict[str, Any]:
     return {
+        "conservation_residual": "largest |value - constant - incoming edges| / (|constant| + incoming |edges|)",
         "frozen": "attention patterns, norm divisors, activation ratios",
         "gated_mlp_rule": HALF_RULE,
         "basis": "mixed" if dictionaries else "neurons",

@@ -17,24 +17,31 @@ from probe.artifact import ModelStamp
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-_stamps: "WeakKeyDictionary[TransformerBridge, ModelStamp]" = WeakKeyDictionary()
+_stamps: "WeakKeyDictionary[TransformerBridge, tuple[int, ModelStamp]]" = WeakKeyDictionary()
+_names: "WeakKeyDictionary[TransformerBridge, str]" = WeakKeyDictionary()
 
 
 def stamp(model: "TransformerBridge") -> ModelStamp:
-    """Name and fingerprints of a loaded model; computed once per object, about half a second per billion bytes."""
-    if model not in _stamps:
-        _stamps[model] = ModelStamp(
-            str(getattr(model.cfg, "model_name", "") or "unnamed"),
-            weights_fingerprint(model),
-            tokenizer_fingerprint(model.tokenizer),
-        )
-    return _stamps[model]
+    """Name and fingerprints of a loaded model, about half a second per billion bytes; kept until a weight is edited."""
+    now = _edition(model)
+    kept = _stamps.get(model)
+    if kept is None or kept[0] != now:
+        name = _names.get(model) or str(getattr(model.cfg, "model_name", "") or "unnamed")
+        kept = now, ModelStamp(name, weights_fingerprint(model), tokenizer_fingerprint(model.tokenizer))
+        _stamps[model] = kept
+    return kept[1]
 
 
 def set_name(model: "TransformerBridge", name: str) -> None:
     """Remember the name the model was asked for by (`smollm2-135m`), which its config does not know."""
-    old = stamp(model)
-    _stamps[model] = ModelStamp(name, old.weights, old.tokenizer)
+    _names[model] = name
+    _stamps.pop(model, None)
+
+
+def _edition(model: torch.nn.Module) -> int:
+    """Changes when a weight is replaced, or edited in place: torch counts the edits of each tensor."""
+    weights = getattr(model, "original_model", model).state_dict(keep_vars=True).values()
+    return hash(tuple((w.data_ptr(), w.dtype, w._version) for w in weights))
 
 
 def weights_fingerprint(model: torch.nn.Module) -> str:

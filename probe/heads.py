@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from probe.errors import BadInput
 from probe.forward import capture
 from probe.sites import Site
 from probe.tokens import display_tokens, encode_prompt
@@ -14,6 +15,8 @@ from probe.tokens import display_tokens, encode_prompt
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+LARGEST = 1.5e9
+"Bytes that the patterns of one prompt may take."
 METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
 
 
@@ -59,10 +62,22 @@ class HeadPatterns:
 def head_patterns(model: "TransformerBridge", prompt: str) -> HeadPatterns:
     """Patterns and metrics of all heads on a prompt. Raises BadInput for an empty or too long prompt."""
     ids = encode_prompt(model, prompt)
+    _require_room(model, len(ids))
     sites = [Site("pattern", i) for i in range(model.cfg.n_layers)]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
     patterns = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
     return HeadPatterns(prompt, ids, display_tokens(model, ids), patterns, head_metrics(patterns, ids))
+
+
+def _require_room(model: "TransformerBridge", n_tokens: int) -> None:
+    """All patterns of all heads grow with the square of the prompt; refuse before they fill the memory."""
+    heads = model.cfg.n_layers * model.cfg.n_heads
+    needed, most = 4 * heads * n_tokens**2, int((LARGEST / (4 * heads)) ** 0.5)
+    if needed > LARGEST:
+        raise BadInput(
+            f"The patterns of {heads} heads over {n_tokens} tokens take {needed / 1e9:.1f} GB, more than the "
+            f"{LARGEST / 1e9:g} GB allowed. Shorten the prompt to {most} tokens, or capture single layers."
+        )
 
 
 def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: list[int]) -> dict[str, np.ndarray]:

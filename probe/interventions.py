@@ -21,7 +21,7 @@ from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError
 from probe.forward import unflattened
-from probe.sites import Site, hook_name, parse_site
+from probe.sites import Site, hook_name, parse_site, width
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -161,6 +161,12 @@ class Knockout:
         return Place(Site("pattern", self.layer))
 
     def change(self, value: Tensor) -> Tensor:
+        n_heads, length = value.shape[1], value.shape[2]
+        if not 0 <= self.key <= self.query < length or not (self.head is None or 0 <= self.head < n_heads):
+            raise BadInput(
+                f"There is no attention from position {self.query} to {self.key} in head {self.head}: queries 0 to {length - 1} "
+                f"attend to themselves and earlier keys, in heads 0 to {n_heads - 1}."
+            )
         heads = slice(None) if self.head is None else slice(self.head, self.head + 1)
         changed = value.clone()
         changed[:, heads, self.query, self.key] = 0.0
@@ -218,8 +224,8 @@ class _Running:
     """One intervention in force: counts its firings and turns prompt positions into this pass's."""
 
     def __init__(self, entry: Intervention, where: Place, shape: list[int]):
-        self.entry, self.where, self.shape, self.fired, self.seen = entry, where, shape, 0, 0
-        self.used, self.late = 0, False
+        self.entry, self.where, self.shape, self.seen = entry, where, shape, 0
+        self.fired, self.applied, self.used, self.late = 0, 0, 0, False
 
     def __call__(self, value: Tensor, hook: object) -> Tensor:
         self.fired += 1
@@ -240,6 +246,7 @@ class _Running:
             if window is None:
                 return value
             index[1] = window
+        self.applied += 1
         if self.where.head is not None:
             index[axes.index("head")] = self.where.head
         if self.where.unit is not None:
@@ -268,10 +275,14 @@ def _check(where: Place, model: "TransformerBridge") -> Place:
     axes = site.axes
     if where.head is not None and not ("head" in axes and 0 <= where.head < model.cfg.n_heads):
         raise BadInput(f"'{site.short}' has no head {where.head}; this model has heads 0 to {model.cfg.n_heads - 1}.")
-    if where.unit is not None and axes[-1] == "d_mlp" and not 0 <= where.unit < (model.cfg.d_mlp or 0):
+    if where.unit is not None and not 0 <= where.unit < width(site, model):
+        raise BadInput(f"'{site.short}' has no unit {where.unit}; it has units 0 to {width(site, model) - 1}.")
+    if where.pos is not None and "pos" not in axes:
         raise BadInput(
-            f"'{site.short}' has no unit {where.unit}; this model has units 0 to {(model.cfg.d_mlp or 1) - 1}."
+            f"'{site.short}' has axes {' '.join(axes)} and no single position; use Knockout, or patch it whole."
         )
+    if isinstance(where.pos, slice) and where.pos.step not in (None, 1):
+        raise BadInput(f"Positions {where.pos} have a step; give one place for each run of positions.")
     return where
 
 
@@ -299,12 +310,20 @@ def intervene(model: "TransformerBridge", interventions: Sequence[Any]) -> Itera
             f"{', '.join(late[:3])} cannot be changed: this model's attention reports it only after using it, "
             "so nothing was changed."
         )
-    silent = [f"{type(r.entry).__name__} at {r.where.site.short}" for r in running if not r.fired]
-    if silent:
-        raise OpenworkError(
-            f"{', '.join(silent)} never fired: no forward pass ran through it. "
-            "Run the model inside the `with`, and beyond that layer."
-        )
+    _raise_silent([r for r in running if not r.applied])
+
+
+def _raise_silent(silent: list[_Running]) -> None:
+    """What changed nothing, and why: no pass came by, or none had the position."""
+    if not silent:
+        return
+    one = silent[0]
+    names = ", ".join(f"{type(r.entry).__name__} at {r.where.site.short}" for r in silent[:3])
+    if one.fired:
+        raise OpenworkError(f"{names} never fired: no pass had position {one.where.pos}, only {one.seen} positions.")
+    raise OpenworkError(
+        f"{names} never fired: no forward pass ran through it. Run the model inside the `with`, and beyond that layer."
+    )
 
 
 def _noter(shape: list[int]) -> Callable:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.forward import capture
-from probe.sites import Site, parse_site
+from probe.norms import NormParts, norm_parts
+from probe.sites import Site, hook_name, parse_site
 from probe.tokens import display_tokens, encode_prompt
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnitRow:
-    """One unit at one position. write_norm: length of what it adds to the MLP's output. direct: what it adds directly to the
+    """One unit at one position. write_norm: length of what it adds to the residual
+    stream. direct: what it adds directly to the
     demeaned logit of the token the model finds likeliest there (final norm frozen). promoted, suppressed: tokens whose
     logits its output direction raises and lowers most."""
 
@@ -73,6 +75,18 @@ class TopUnits:
         return table_html(rows, f"Strongest units at the last token of {self.prompt!r}")
 
 
+@dataclass(frozen=True)
+class _Stack:
+    """The units of one MLP. writers: what a unit adds to the stream at `reach` 1, after any post-norm's weight; reach: the
+    activation over the post-norm's divisor, which is the activation itself where there is none."""
+
+    layer: int
+    kind: str
+    activation: Float[Tensor, "pos unit"]
+    reach: Float[Tensor, "pos unit"]
+    writers: Float[Tensor, "unit d_model"]
+
+
 def top_units(
     model: "TransformerBridge", prompt: str, dictionaries: Sequence[Any] = (), *, k: int = 10, n_tokens: int = 5
 ) -> TopUnits:
@@ -81,76 +95,76 @@ def top_units(
         raise BadInput(f"k is {k}; it must be at least 1.")
     ids = encode_prompt(model, prompt)
     layers = range(model.cfg.n_layers)
-    posts = [Site("mlp_post", i) for i in layers]
     inputs = [parse_site(d.site_in, model) for d in dictionaries]
-    wanted = [*posts, *inputs, Site("final_scale"), Site("logits")]
+    norms = [Site("final_scale"), *(Site("ln2_post_scale", i) for i in layers)]
+    wanted = [
+        *(Site("mlp_post", i) for i in layers),
+        *inputs,
+        Site("logits"),
+        *(s for s in norms if hook_name(s, model)),
+    ]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), wanted, stop=False)
     direction = _direct_readers(model, found)
-    rows: list[UnitRow] = []
     with torch.no_grad():
-        stacks = [
-            (i, "neuron", found[s.name][0].float(), model.blocks[i].mlp.W_out.detach().float())
-            for i, s in zip(layers, posts, strict=True)
+        neurons = [
+            _stack(model, found, i, "neuron", found[Site("mlp_post", i).name][0], model.blocks[i].mlp.W_out)
+            for i in layers
         ]
-        rows += _strongest(model, stacks, direction, k, n_tokens)
+        rows = _strongest(model, neurons, direction, k, n_tokens)
         for dictionary, site in zip(dictionaries, inputs, strict=True):
-            x = found[site.name][0].to(dictionary.W_enc)
-            stack = (
-                site.layer or 0,
-                "latent",
-                dictionary.encode(x).detach().float(),
-                dictionary.W_dec.detach().float(),
-            )
+            latents = dictionary.encode(found[site.name][0].to(dictionary.W_enc))
+            stack = _stack(model, found, site.layer or 0, "latent", latents, dictionary.W_dec)
             rows += _strongest(model, [stack], direction, k, n_tokens)
     rows.sort(key=lambda r: (r.pos, r.kind, -r.write_norm))
     return TopUnits(prompt, ids, display_tokens(model, ids), rows)
 
 
+def _stack(
+    model: "TransformerBridge", found: dict[str, Tensor], layer: int, kind: str, activation: Tensor, W_out: Tensor
+) -> _Stack:
+    activation, writers = activation.detach().float(), W_out.detach().float()
+    scale = found.get(Site("ln2_post_scale", layer).name)
+    if scale is None:
+        return _Stack(layer, kind, activation, activation, writers)
+    post = norm_parts(model.blocks[layer].ln2_post, writers)
+    return _Stack(layer, kind, activation, activation / scale[0].float(), post.scaled(writers))
+
+
+def _final_norm(model: "TransformerBridge") -> NormParts | None:
+    norm = getattr(model, "ln_final", None)
+    return None if norm is None else norm_parts(norm, model.W_U.detach().float())
+
+
 def _direct_readers(model: "TransformerBridge", found: dict[str, Tensor]) -> Float[Tensor, "pos d_model"]:
     """For each position, the direction whose dot product with a write is its direct effect on the likeliest logit."""
-    best = found["unembed.hook_out"][0].argmax(-1)
-    W_U = model.W_U.detach().float()
+    best, W_U, norm = found["unembed.hook_out"][0].argmax(-1), model.W_U.detach().float(), _final_norm(model)
     reader = W_U[:, best].T - W_U.mean(1)
-    return _centre(model, _final_weight(model) * reader / found["ln_final.hook_scale"][0].float())
-
-
-def _centre(model: "TransformerBridge", x: Tensor) -> Tensor:
-    """LayerNorm takes the mean off what it reads; RMSNorm does not."""
-    norm = getattr(model, "ln_final", None)
-    return x if norm is None or norm.uses_rms_norm else x - x.mean(-1, keepdim=True)
-
-
-def _final_weight(model: "TransformerBridge") -> Tensor:
-    """The final norm's elementwise weight; ones where it has none."""
-    norm = getattr(model, "ln_final", None)
-    weight = getattr(getattr(norm, "original_component", None), "weight", None)
-    if norm is None or weight is None:
-        return torch.ones(model.cfg.d_model, device=model.W_U.device)
-    return weight.detach().float() + (1.0 if norm.uses_weight_offset else 0.0)
+    if norm is None or "ln_final.hook_scale" not in found:
+        return reader
+    back = norm.weight * reader / found["ln_final.hook_scale"][0].float()
+    return back - back.mean(-1, keepdim=True) if norm.centred else back
 
 
 def _strongest(
-    model: "TransformerBridge", stacks: list[tuple[int, str, Tensor, Tensor]], direction: Tensor, k: int, n_tokens: int
+    model: "TransformerBridge", stacks: list[_Stack], direction: Tensor, k: int, n_tokens: int
 ) -> list[UnitRow]:
-    """The k strongest units at each position over all stacks of (layer, kind, activations, writers)."""
-    size = torch.cat([a.abs() * w.norm(dim=1) for _, _, a, w in stacks], 1)
+    """The k strongest units at each position over all stacks."""
+    size = torch.cat([s.reach.abs() * s.writers.norm(dim=1) for s in stacks], 1)
     best = size.topk(min(k, size.shape[1]), 1)
-    widths = torch.tensor([a.shape[1] for _, _, a, _ in stacks], device=size.device)
+    widths = torch.tensor([s.reach.shape[1] for s in stacks], device=size.device)
     ends = widths.cumsum(0)
     stack_of = torch.searchsorted(ends, best.indices, right=True)
     unit_of = best.indices - (ends - widths)[stack_of]
     keys = sorted({(int(s), int(u)) for s, u in zip(stack_of.flatten(), unit_of.flatten(), strict=True)})
-    words = dict(
-        zip(keys, logit_effects(model, torch.stack([stacks[s][3][u] for s, u in keys]), n_tokens), strict=True)
-    )
-    rows = []
+    effects = logit_effects(model, torch.stack([stacks[s].writers[u] for s, u in keys]), n_tokens)
+    words, rows = dict(zip(keys, effects, strict=True)), []
     for pos in range(size.shape[0]):
         for norm, s, u in zip(best.values[pos].tolist(), stack_of[pos].tolist(), unit_of[pos].tolist(), strict=True):
-            layer, kind, activations, writers = stacks[s]
-            activation = float(activations[pos, u])
-            if activation != 0:
-                direct = activation * float(writers[u] @ direction[pos])
-                rows.append(UnitRow(layer, kind, u, pos, activation, norm, direct, *words[(s, u)]))
+            if norm > 0:
+                stack, reach = stacks[s], float(stacks[s].reach[pos, u])
+                direct = reach * float(stack.writers[u] @ direction[pos])
+                activation = float(stack.activation[pos, u])
+                rows.append(UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, *words[(s, u)]))
     return rows
 
 
@@ -158,7 +172,8 @@ def logit_effects(
     model: "TransformerBridge", writes: Float[Tensor, "unit d_model"], k: int = 5
 ) -> list[tuple[list[str], list[str]]]:
     """Tokens whose demeaned logits each direction raises and lowers most, through the final norm's weight alone."""
-    effect = (_centre(model, writes) * _final_weight(model)) @ model.W_U.detach().float()
+    norm = _final_norm(model)
+    effect = (writes if norm is None else norm.scaled(writes)) @ model.W_U.detach().float()
     up, down = effect.topk(k, -1).indices.tolist(), effect.topk(k, -1, largest=False).indices.tolist()
     flat = iter(display_tokens(model, [t for both in zip(up, down, strict=True) for ids in both for t in ids]))
     return [([next(flat) for _ in range(k)], [next(flat) for _ in range(k)]) for _ in range(len(writes))]

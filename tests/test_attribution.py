@@ -170,7 +170,7 @@ def test_nothing_is_dropped_when_few_units_are_nodes():
 
 def test_groups_of_targets_do_not_change_edges():
     model = tiny("gemma3")
-    one, many = (trace(model, PROMPT, config=TraceConfig(max_nodes=50, memory=m)) for m in (1 << 30, 1 << 18))
+    one, many = (trace(model, PROMPT, config=TraceConfig(max_nodes=50, memory=m)) for m in (1 << 30, 4_000_000))
     np.testing.assert_allclose(one.edges.weight, many.edges.weight, rtol=1e-9, atol=1e-12)
     assert (one.edges.source == many.edges.source).all()
 
@@ -215,6 +215,20 @@ def test_low_precision_is_refused_rather_than_wrong():
     model.original_model.to(torch.bfloat16)
     with pytest.raises(OpenworkError, match=r"do not sum|does not rebuild"):
         trace(model, PROMPT)
+
+
+@pytest.mark.parametrize("options", [{"max_nodes": 0}, {"max_logits": 0}, {"memory": float("nan")}])
+def test_sizes_must_be_positive(options):
+    with pytest.raises(BadInput, match="must be positive"):
+        trace(load_model("toy"), PROMPT, config=TraceConfig(**options))
+
+
+def test_latents_that_are_not_their_pre_activations_are_refused():
+    """Such a dictionary would conserve and still be explained by the wrong vectors."""
+    swap = StandIn(1, 64, 40, torch.float32)
+    swap.encode = lambda x: 2 * (x @ swap.W_enc + swap.b_enc).relu()
+    with pytest.raises(BadInput, match="differ from their pre-activations"):
+        trace(load_model("toy"), PROMPT, dictionaries=[swap])
 
 
 def test_plan_says_what_a_trace_will_need():

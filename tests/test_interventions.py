@@ -140,6 +140,32 @@ def test_places_the_model_lacks_are_refused(toy, change, words):
         pass
 
 
+@pytest.mark.parametrize("pos", [100, -100, slice(50, 60)])
+def test_positions_no_pass_had_are_not_silently_nothing(toy, tokens, pos):
+    with (
+        pytest.raises(OpenworkError, match="no pass had position"),
+        intervene(toy, [Zero(place("resid_post.1", pos=pos))]),
+    ):
+        toy(tokens)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Zero(place("resid_post.1", pos=slice(0, None, 2))), "have a step"),
+        (Zero(place("pattern.1", pos=2)), "no single position"),
+        (Zero(place("resid_post.1", unit=999)), "units 0 to 63"),
+        (Knockout(1, query=3, key=1, head=99), "heads 0 to 3"),
+        (Knockout(1, query=3, key=1, head=-1), "heads 0 to 3"),
+        (Knockout(1, query=99, key=1), "queries 0 to"),
+        (Knockout(1, query=1, key=3), "earlier keys"),
+    ],
+)
+def test_places_that_are_not_what_they_seem_are_refused(toy, tokens, change, words):
+    with pytest.raises(BadInput, match=words), intervene(toy, [change]):
+        toy(tokens)
+
+
 def test_values_of_the_wrong_shape_are_refused(toy, tokens):
     with pytest.raises(BadInput, match="does not fit"), intervene(toy, [Patch(resid_post(1), torch.zeros(3, 9, 64))]):
         toy(tokens)

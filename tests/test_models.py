@@ -30,6 +30,15 @@ def test_fingerprint_sees_weights_and_not_precision():
     assert weights_fingerprint(model) == changed
 
 
+def test_a_stamp_is_made_again_when_a_weight_was_edited():
+    model = toy_model()
+    before = stamp(model)
+    assert stamp(model) is before
+    with torch.no_grad():
+        model.blocks[1].mlp.W_in.add_(1.0)
+    assert stamp(model).weights != before.weights and stamp(model).name == before.name
+
+
 def test_fingerprint_sees_the_tokenizer():
     from probe.fingerprint import tokenizer_fingerprint
 

@@ -9,7 +9,6 @@ from probe.errors import BadInput
 from probe.heads import head_metrics, head_patterns
 from probe.lens import logit_lens, next_token_loss
 from probe.neurons import logit_effects, top_units
-from probe.toy import native
 
 PROMPT = "The capital of France is"
 
@@ -76,6 +75,12 @@ def test_head_metrics_of_hand_made_patterns():
     assert np.isnan(head_metrics(before, [1, 2, 3, 4])["induction"]).all()
 
 
+def test_patterns_too_large_for_the_memory_are_refused(toy, monkeypatch):
+    monkeypatch.setattr("probe.heads.LARGEST", 4 * 16 * 5**2)
+    with pytest.raises(BadInput, match="Shorten the prompt to 5 tokens"):
+        head_patterns(toy, PROMPT)
+
+
 def test_patterns_are_the_models_and_sum_to_one(toy):
     heads = head_patterns(toy, PROMPT)
     _, cache = toy.run_with_cache(torch.tensor([heads.token_ids]))
@@ -85,34 +90,38 @@ def test_patterns_are_the_models_and_sum_to_one(toy):
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])
 def test_top_units_are_the_strongest_writers(name):
+    """The length of each unit's write where it reaches the stream: behind Gemma's post-norm, else behind W_out."""
     model = tiny(name, "float32")
     found = top_units(model, PROMPT, k=4)
     _, cache = model.run_with_cache(torch.tensor([found.token_ids]))
+    size = {}
+    for i in range(3):
+        writes = cache[f"blocks.{i}.mlp.hook_post"][0, :, :, None] * model.blocks[i].mlp.W_out
+        if name == "gemma2":
+            scale = cache[f"blocks.{i}.ln2_post.hook_scale"][0, :, None]
+            writes = writes / scale * (1 + model.blocks[i].ln2_post.weight)
+        for (pos, unit), length in np.ndenumerate(writes.norm(dim=-1)):
+            size[pos, i, unit] = length
     for pos in range(len(found.tokens)):
-        size = {
-            (i, u): float(a.abs() * n)
-            for i in range(3)
-            for u, (a, n) in enumerate(
-                zip(cache[f"blocks.{i}.mlp.hook_post"][0, pos], model.blocks[i].mlp.W_out.norm(dim=1))
-            )
-        }
-        best = sorted(size, key=size.get, reverse=True)[:4]
-        assert [(r.layer, r.unit) for r in found.at(pos)] == best
+        best = sorted((key for key in size if key[0] == pos), key=size.get, reverse=True)[:4]
+        assert [(pos, r.layer, r.unit) for r in found.at(pos)] == best
 
 
-def test_direct_effect_is_what_ablation_does_with_the_final_norm_frozen():
-    """On a model whose last layer is the unit's own, removing the unit's write changes the likeliest logit by `direct`."""
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2", "olmo2"])
+def test_direct_effect_is_what_ablation_does_with_norms_frozen(name):
+    """Removing a last-layer unit's write changes the likeliest logit by `direct`, post-norms and soft-caps included."""
     from probe import Freeze, Zero, capture, intervene, neuron
-    from probe.toy import toy_tokenizer
+    from probe.sites import Site, hook_name
 
-    model = native(3, toy_tokenizer(), d_vocab=len(toy_tokenizer()), n_layers=1, scale=3.0)
-    found = top_units(model, PROMPT, k=2)
-    row, tokens = found.at(-1)[0], torch.tensor([found.token_ids])
-    logits = model(tokens)[0, -1]
-    best, scale = int(logits.argmax()), capture(model, tokens, ["final_scale"])["ln_final.hook_scale"]
-    with intervene(model, [Zero(neuron(0, row.unit, pos=row.pos)), Freeze("final_scale", scale)]):
-        without = model(tokens)[0, -1]
-    moved = (logits - logits.mean() - (without - without.mean()))[best]
+    model = tiny(name)
+    found = top_units(model, PROMPT, k=12)
+    row, tokens = next(r for r in found.at(-1) if r.layer == 2), torch.tensor([found.token_ids])
+    sites = [s for s in (Site("final_scale"), Site("ln2_post_scale", 2)) if hook_name(s, model)]
+    held = [Freeze(s, capture(model, tokens, [s])[s.name]) for s in sites]
+    logits = capture(model, tokens, ["logits"])["unembed.hook_out"][0, -1]
+    with intervene(model, [Zero(neuron(2, row.unit, pos=row.pos)), *held]):
+        without = capture(model, tokens, ["logits"])["unembed.hook_out"][0, -1]
+    moved = (logits - logits.mean() - (without - without.mean()))[int(logits.argmax())]
     assert row.direct == pytest.approx(float(moved), rel=1e-3)
 
 
