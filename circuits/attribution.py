@@ -340,7 +340,7 @@ def _assemble(
         relative,
         n_layers,
         _model_name(model),
-        {str(k): str(getattr(d, "name", "") or f"layer {k}") for k, d in sorted(dictionaries.items())},
+        {str(k): _dictionary_name(d) for k, d in sorted(dictionaries.items())},
         _convention(config, logits, dictionaries),
     )
 
@@ -367,6 +367,13 @@ def _model_name(model: "TransformerBridge") -> str:
     from probe.fingerprint import stamp
 
     return stamp(model).name
+
+
+def _dictionary_name(dictionary: Any) -> str:
+    """Its artifact's name, or for one that was never stored the fingerprint of its weights."""
+    from probe.fingerprint import weights_fingerprint
+
+    return str(getattr(dictionary, "name", "")) or f"unstored, weights {weights_fingerprint(dictionary)[:12]}"
 
 
 def _convention(config: TraceConfig, logits: LogitTargets, dictionaries: Mapping[int, Any]) -> dict[str, Any]:

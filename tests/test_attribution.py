@@ -40,6 +40,9 @@ class StandIn:
         self.W_skip = draw(d_model, d_model) if skip else None
         self.site_in, self.site_out = f"blocks.{layer}.mlp.hook_in", f"blocks.{layer}.mlp.hook_out"
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"W_enc": self.W_enc, "W_dec": self.W_dec}
+
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         return (x @ self.W_enc + self.b_enc).relu()
 
@@ -221,6 +224,18 @@ def test_low_precision_is_refused_rather_than_wrong():
 def test_sizes_must_be_positive(options):
     with pytest.raises(BadInput, match="must be positive"):
         trace(load_model("toy"), PROMPT, config=TraceConfig(**options))
+
+
+def test_a_graph_says_which_dictionary_it_used(tmp_path):
+    from probe.dictionaries import TopK, Transcoder, load_dictionary, save_dictionary
+
+    model, ends = load_model("toy"), {"site_in": "blocks.1.mlp.hook_in", "site_out": "blocks.1.mlp.hook_out"}
+    made = Transcoder(64, 96, sparsifier=TopK(4), **ends)
+    config = TraceConfig(max_nodes=20)
+    assert "unstored" in trace(model, PROMPT, dictionaries=[made], config=config).dictionaries["1"]
+    save_dictionary(made, tmp_path / "mine")
+    for stored in (made, load_dictionary(tmp_path / "mine")):
+        assert trace(model, PROMPT, dictionaries=[stored], config=config).dictionaries == {"1": "mine"}
 
 
 def test_latents_that_are_not_their_pre_activations_are_refused():

@@ -63,6 +63,7 @@ class Dictionary(nn.Module):
             raise BadInput(f"An SAE reconstructs what it reads, so d_out must be d_in ({d_in}), not {d_out}.")
         sparsifier.check(d_dict)
         self.site_in, self.site_out, self.sparsifier = site_in, site_out, sparsifier
+        self.name = ""  # its artifact's, once it is stored
         rows = torch.randn(d_dict, d_in, generator=torch.Generator().manual_seed(seed))
         rows /= rows.norm(dim=1, keepdim=True)
         # W_enc is a transposed view: one latent's weights lie together in memory, where the sparse gradient puts them.

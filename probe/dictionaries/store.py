@@ -92,6 +92,7 @@ def save_dictionary(
         parents=parents,
         facts={**shape_of(dictionary), **(facts or {})},
     )
+    dictionary.name = folder.name
     with writing(folder, manifest) as beside:
         save_file(weights, beside / WEIGHTS)
         for name, content in (extra or {}).items():
@@ -117,6 +118,7 @@ def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None
         raise Unavailable(f"{folder / WEIGHTS} cannot be read ({error}); restore it or train again.") from error
     dictionary = build(manifest.facts).to(next(iter(weights.values())).dtype)
     put(dictionary, weights, str(folder))
+    dictionary.name = folder.name
     return dictionary.to(model.cfg.device if model is not None else "cpu").requires_grad_(False).eval()
 
 
