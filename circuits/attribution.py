@@ -4,7 +4,8 @@
 
 1. Freeze the prompt's local replacement model (`circuits.frozen`).
 2. Choose the logits to explain: the fewest that hold `probability_mass`, or the tokens asked for.
-3. Choose up to `max_nodes` units (MLP neurons; latents in layers with a dictionary) by total attribution to those logits.
+3. Choose up to `max_nodes` units (MLP neurons; latents in layers with a dictionary) by total attribution to those logits,
+   active latents first.
 4. One adjoint sweep gives every edge into every chosen unit and logit (`circuits.sweep`).
 5. Check that each value is the sum of its edges and its constant; raise if not.
 
@@ -211,8 +212,16 @@ def _target_id(model: "TransformerBridge", target: str | int) -> int:
 
 
 def choose_units(frozen: FrozenModel, logits: LogitTargets, max_nodes: int) -> Sources:
-    """The `max_nodes` units with the largest total attribution to the logits, weighted by their probabilities."""
+    """The `max_nodes` units with the largest total attribution to the logits, weighted by their probabilities.
+
+    Every active latent comes first where all of them take up at most half of the nodes: who brings a dictionary wants to
+    see it.
+    """
     found = total_attribution(frozen, logits.targets, logits.probability.to(frozen.embed.dtype))
+    active = {i: x.mlp.activation > 0 for i, x in enumerate(frozen.layers) if isinstance(x.mlp, Latents)}
+    if sum(int(a.sum()) for a in active.values()) <= max_nodes // 2:
+        first = 1 + max(float(f.max()) for f in found)
+        found = [f + first * active[i] if i in active else f for i, f in enumerate(found)]
     flat = torch.cat([f.flatten() for f in found])
     best = flat.topk(min(max_nodes, int((flat > 0).sum()))).indices.sort().values
     sizes = torch.tensor([f.numel() for f in found], device=best.device)
@@ -383,7 +392,7 @@ def _convention(config: TraceConfig, logits: LogitTargets, dictionaries: Mapping
         "gated_mlp_rule": HALF_RULE,
         "basis": "mixed" if dictionaries else "neurons",
         "logits": "demeaned over the vocabulary" + (", before the soft-cap" if logits.cap > 0 else ""),
-        "unit_choice": "total attribution through the frozen model, absolute, weighted by probability",
+        "unit_choice": "total attribution through the frozen model, absolute, weighted by probability; active latents first",
         "max_nodes": config.max_nodes,
         "probability_mass": config.probability_mass,
         "edge_sign": "positive raises the target's value",

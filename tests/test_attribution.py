@@ -161,6 +161,15 @@ def test_edges_equal_autograd_through_the_hooked_model():
         assert weight == pytest.approx(float(expected), rel=1e-8, abs=1e-10)
 
 
+def test_all_active_latents_are_nodes_where_they_fit():
+    model, swap = load_model("toy"), StandIn(1, 64, 20, torch.float32)
+    many, few = (trace(model, PROMPT, dictionaries=[swap], config=TraceConfig(max_nodes=n)) for n in (400, 20))
+    x = model.run_with_cache(torch.tensor([many.token_ids]))[1]["blocks.1.mlp.hook_in"][0]
+    assert many.nodes.where("latent").sum() == int((swap.encode(x) > 0).sum()) > 10
+    assert few.nodes.where("neuron", "latent").sum() == 20 and few.nodes.where("neuron").any()
+    assert few.nodes.where("rest").any()
+
+
 def test_nothing_is_dropped_when_few_units_are_nodes():
     """The smaller the budget, the larger the leftovers; the logit's sum stays the same."""
     model = tiny("llama")
