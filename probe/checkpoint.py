@@ -7,6 +7,10 @@ whole.
 
 import json
 import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,6 +55,34 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise Unavailable(f"{path} is damaged ({error}); delete {folder} and train again from the start.") from error
+
+
+@contextmanager
+def held_interrupts() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back until asked: the yielded function says whether it was pressed. Pressed twice, it interrupts at once.
+
+    Half a step cannot be saved, so a loop asks between two of them. Only where Ctrl-C means KeyboardInterrupt (the main
+    thread, no other handler); elsewhere nothing is held back.
+    """
+    pressed: list[int] = []
+
+    def hold(number: int, frame: Any) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:  # after the last time it was asked
+        raise KeyboardInterrupt
 
 
 class MetricsLog:

@@ -34,6 +34,7 @@ CONVENTION = {
     "dead_share": "latents silent on all held-out tokens",
     "ce": "nats per next token; BOS and padding are neither replaced nor counted",
     "ce_recovered": "(ablated - spliced) / (ablated - clean)",
+    "mean": "mean ablation and the standardiser use all ordinary tokens of the cache, its held-out documents included",
     "error": "standard error between documents (ratio estimator)",
 }
 
@@ -65,8 +66,8 @@ class EvalReport:
 
     @property
     def beats_affine(self) -> bool:
-        """Whether it explains more than the best affine map (an SAE has none to beat)."""
-        return not self.fvu >= self.fvu_affine
+        """Whether it explains more than the best affine map; False for an SAE, which has none to beat."""
+        return self.fvu < self.fvu_affine
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that could not be computed is None."""

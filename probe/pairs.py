@@ -4,6 +4,8 @@ The trainer and the evaluations read `Pairs` and never ask what is behind it: tw
 (an SAE), or tensors in memory.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -30,7 +32,10 @@ class Pair(NamedTuple):
 
 
 class Pairs(Protocol):
-    """A source of training data. `n_tokens`: tokens of the train split in one epoch. `name`: for manifests and errors."""
+    """A source of training data. `n_tokens`: tokens of the train split in one epoch. `name`: for manifests and errors.
+
+    A source may also have an `identity`, see `identity_of`.
+    """
 
     name: str
     d_in: int
@@ -57,7 +62,7 @@ class Pairs(Protocol):
 class TensorPairs:
     """Inputs and targets in memory; the last `held_out` share is the held-out split."""
 
-    name = "tensors"
+    name, identity = "tensors", ""
 
     def __init__(
         self, inputs: Float[Tensor, "token d_in"], targets: Float[Tensor, "token d_out"], held_out: float = 0.1
@@ -97,7 +102,7 @@ class CachePairs:
 
     def __init__(self, cache: "Cache", site_in: str, site_out: str):
         self.cache, self.site_in, self.site_out = cache, cache.site(site_in), cache.site(site_out)
-        self.name = cache.folder.name
+        self.name, self.identity = cache.folder.name, cache_identity(cache)
         self.d_in, self.d_out = cache.width(site_in), cache.width(site_out)
         self.n_tokens = len(cache.eligible("train"))
         self._documents = cache.document
@@ -119,6 +124,16 @@ class CachePairs:
         for found in self.cache.batches(sites, batch, seed=seed, split=split, epochs=epochs, position=position):
             documents = self._documents[found.indices]
             yield Pair(found.activations[0], found.activations[-1], documents, found.position.to_dict())
+
+
+def cache_identity(cache: "Cache") -> str:
+    """12 hex digits over all that decides what a cache holds: weights, tokens, sites, split (not its name or its place)."""
+    return hashlib.blake2b(json.dumps(cache.manifest.config, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def identity_of(pairs: Pairs) -> str:
+    """Which data this is, so that a run is never continued on other data; empty where the source does not say."""
+    return getattr(pairs, "identity", "")
 
 
 def pairs_for(source: "Cache | Pairs", dictionary: Dictionary) -> Pairs:

@@ -20,12 +20,20 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from probe.artifact import ModelStamp, place, read_manifest
-from probe.checkpoint import METRICS, MetricsLog, partial, read_checkpoint, read_metrics
+from probe.checkpoint import (
+    CHECKPOINT,
+    METRICS,
+    MetricsLog,
+    held_interrupts,
+    partial,
+    read_checkpoint,
+    read_metrics,
+)
 from probe.dictionaries import AffineMap, Dictionary, Standardiser, load_dictionary, save_dictionary
 from probe.dictionaries.start import start_from_data
 from probe.dictionaries.store import shape_of
 from probe.errors import BadInput, Cancelled
-from probe.pairs import Pairs, pairs_for
+from probe.pairs import Pairs, identity_of, pairs_for
 from probe.progress import SILENT, Progress
 from probe.training import TrainConfig, Training
 from probe.training_plan import TrainPlan, plan
@@ -79,19 +87,19 @@ def train(
     progress: Progress = SILENT,
     model: ModelStamp | None = None,
 ) -> TrainResult:
-    """Train on a cache (or other `Pairs`) and save the dictionary in `folder`, by default one named after its site.
+    """Train on a cache (or other `Pairs`) and save the dictionary in `folder`, by default one named after cache and site.
 
     The given dictionary is trained in place on standardised activations; the result's reads raw ones. model: whose
     activations these are; taken from the cache where there is one. resume: continue the unfinished run in this folder (with
-    the same config, else BadInput), or return it if it is finished; without it an unfinished run is replaced. Raises
+    the same config and data, else BadInput), or return it if it is finished; without it, what is there is refused. Raises
     BadInput where widths do not fit.
     """
     config, pairs = config or TrainConfig(), pairs_for(cache, dictionary)
-    folder = Path(folder) if folder is not None else place("dictionary", _default_name(dictionary))
+    folder = Path(folder) if folder is not None else place("dictionary", _default_name(dictionary, pairs))
     manifest = getattr(cache, "manifest", None)
     stamped = model or getattr(manifest, "model", None)
-    if resume and not partial(folder).is_dir() and folder.is_dir():
-        return _finished(folder, config, dictionary)
+    if folder.is_dir() and resume and not (partial(folder) / CHECKPOINT).is_file():
+        return _finished(folder, config, dictionary, pairs)
     scratch = _scratch(folder, resume)
     training, fresh = _begin(dictionary, pairs, config, scratch, progress)
     log = MetricsLog(scratch / METRICS, keep_until=-1 if fresh else training.steps)
@@ -102,14 +110,20 @@ def train(
     return _finish(training, folder, scratch, stamped, pairs)
 
 
-def _default_name(dictionary: Dictionary) -> str:
-    return f"{dictionary.kind}-{dictionary.site_out}-{dictionary.d_dict}".replace("/", "-")
+def _default_name(dictionary: Dictionary, pairs: Pairs) -> str:
+    """`layer4-skip_transcoder-blocks.4.mlp.hook_out-4608`: trained on which cache, kind, site, latents."""
+    return f"{pairs.name}-{dictionary.kind}-{dictionary.site_out}-{dictionary.d_dict}".replace("/", "-")
 
 
 def _scratch(folder: Path, resume: bool) -> Path:
+    """The folder of the run; BadInput if something is there that would be lost."""
     scratch = partial(folder)
-    if not resume:
-        shutil.rmtree(scratch, ignore_errors=True)
+    if folder.exists() and not resume:
+        raise BadInput(
+            f"{folder} exists already. Choose another name, delete it, or resume to open it if it is the same."
+        )
+    if (scratch / CHECKPOINT).is_file() and not resume:
+        raise BadInput(f"{scratch} holds an unfinished training. Resume it, or delete that folder to start over.")
     scratch.mkdir(parents=True, exist_ok=True)
     return scratch
 
@@ -119,10 +133,10 @@ def _begin(
 ) -> tuple[Training, bool]:
     """A training at its start, or at the checkpoint found in `scratch`."""
     scaling = pairs.standardiser()
-    training = Training(dictionary, scaling, config, pairs.n_tokens * config.epochs)
+    training = Training(dictionary, scaling, config, pairs.n_tokens * config.epochs, identity_of(pairs))
     found = read_checkpoint(scratch)
     if found:
-        _same({"config": asdict(config), "shape": shape_of(dictionary)}, found[1], scratch)
+        _same(training.settings(), found[1], scratch)
         training.restore(*found)
     elif config.start:
         _start(training, pairs, progress)
@@ -149,22 +163,23 @@ def _standardised(
 
 
 def _same(now: dict[str, Any], then: dict[str, Any], folder: Path) -> None:
-    """Refuse to continue a run of another config or shape, naming every difference."""
+    """Refuse to continue a run of another config, shape or data, naming every difference."""
     differing = [
-        f"{k} was {then[part].get(k)} and is now {v}"
+        f"{k} was {was} and is now {v}"
         for part in now
         for k, v in now[part].items()
-        if then[part].get(k) != v
+        if (was := then.get(part, {}).get(k, "unknown")) != v
     ]
     if differing:
         raise BadInput(
-            f"{folder} was begun differently: {'; '.join(differing)}. Use the same settings, or train without resume."
+            f"{folder} was begun differently: {'; '.join(differing)}. Use the same settings and data, choose another name, "
+            "or delete that folder."
         )
 
 
 def _loop(training: Training, pairs: Pairs, log: MetricsLog, scratch: Path, progress: Progress) -> None:
     config = training.config
-    with progress.stage("train", training.total_tokens, "tok") as step:
+    with held_interrupts() as interrupted, progress.stage("train", training.total_tokens, "tok") as step:
         step(training.tokens)
         batches = pairs.batches(config.batch, epochs=config.epochs, seed=config.seed, position=training.position)
         for pair in batches:
@@ -176,7 +191,9 @@ def _loop(training: Training, pairs: Pairs, log: MetricsLog, scratch: Path, prog
                 training.save(scratch)
             try:
                 step(len(pair.inputs))
-            except Cancelled:  # somebody stopped us between two steps: lose nothing
+                if interrupted():
+                    raise KeyboardInterrupt
+            except (Cancelled, KeyboardInterrupt):  # somebody stopped us between two steps: lose nothing
                 training.save(scratch)
                 raise
     if training.window.tokens:
@@ -191,7 +208,12 @@ def _finish(training: Training, folder: Path, scratch: Path, model: ModelStamp |
         folder,
         model=model,
         config=asdict(training.config),
-        facts={"tokens": training.tokens, "steps": training.steps, "seconds": training.seconds},
+        facts={
+            "data": training.data,
+            "tokens": training.tokens,
+            "steps": training.steps,
+            "seconds": training.seconds,
+        },
         parents=(pairs.name,),
         seed=training.config.seed,
         extra={METRICS: (scratch / METRICS).read_bytes()},
@@ -200,11 +222,11 @@ def _finish(training: Training, folder: Path, scratch: Path, model: ModelStamp |
     return TrainResult(folded, folder, training.config, read_metrics(folder), training.seconds)
 
 
-def _finished(folder: Path, config: TrainConfig, dictionary: Dictionary) -> TrainResult:
+def _finished(folder: Path, config: TrainConfig, dictionary: Dictionary, pairs: Pairs) -> TrainResult:
     manifest = read_manifest(folder, "dictionary")
     _same(
-        {"config": asdict(config), "shape": shape_of(dictionary)},
-        {"config": manifest.config, "shape": manifest.facts},
+        {"config": asdict(config), "shape": shape_of(dictionary), "source": {"data": identity_of(pairs)}},
+        {"config": manifest.config, "shape": manifest.facts, "source": manifest.facts},
         folder,
     )
     return TrainResult(

@@ -52,6 +52,8 @@ class TrainConfig:
         wrong = [name for name in positive if not getattr(self, name) > 0]
         if wrong:
             raise BadInput(f"{', '.join(wrong)} must be greater than 0.")
+        if self.seed < 0:
+            raise BadInput(f"The seed is {self.seed}; it must be 0 or greater.")
         if not (0 <= self.warmup <= 1 and 0 <= self.decay <= 1):
             raise BadInput(
                 f"warmup ({self.warmup}) and decay ({self.decay}) are shares of the training, between 0 and 1."
@@ -82,8 +84,11 @@ class _Window:
 class Training:
     """The state of a run and what one step does to it. `train` drives it; use this to write a loop of your own."""
 
-    def __init__(self, dictionary: Dictionary, scaling: Standardiser, config: TrainConfig, total_tokens: int):
+    def __init__(
+        self, dictionary: Dictionary, scaling: Standardiser, config: TrainConfig, total_tokens: int, data: str = ""
+    ):
         self.dictionary, self.scaling, self.config, self.total_tokens = dictionary, scaling, config, total_tokens
+        self.data = data  # which data, see `pairs.identity_of`
         self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=config.lr, fused=True)
         self.silent = torch.zeros(dictionary.d_dict, dtype=torch.int64, device=dictionary.b_enc.device)
         self.steps, self.tokens, self.seconds = 0, 0, 0.0
@@ -143,12 +148,19 @@ class Training:
             "seconds": self.seconds,
         }
 
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """What a run and its continuation must share."""
+        return {
+            "config": asdict(self.config),
+            "shape": shape_of(self.dictionary),
+            "source": {"data": self.data},
+        }
+
     def save(self, folder: Path) -> None:
         """Write a checkpoint."""
         seconds = self.seconds + time.perf_counter() - self.window.clock
         state = {
-            "config": asdict(self.config),
-            "shape": shape_of(self.dictionary),
+            **self.settings(),
             "counts": {"steps": self.steps, "tokens": self.tokens, "seconds": seconds},
             "window": self.window.sums(),
             "position": self.position,

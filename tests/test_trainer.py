@@ -17,6 +17,7 @@ from probe.artifact import read_manifest
 from probe.checkpoint import CHECKPOINT, METRICS, partial, read_checkpoint, read_metrics
 from probe.dictionaries import SAE, Dictionary, ReLU, TopK, Transcoder, load_dictionary
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
+from probe.evals import CONVENTION, EvalReport
 from probe.metrics import fvu
 from probe.pairs import TensorPairs, pairs_for
 from probe.progress import Snapshot, Watched
@@ -205,6 +206,73 @@ def test_checkpoints_are_not_pickles(tmp_path: Path) -> None:
     assert {"W_enc", "W_enc.exp_avg", "W_enc.exp_avg_sq", "W_enc.step", "silent"} <= set(tensors)
 
 
+def test_runs_are_not_continued_on_other_data(tmp_path: Path) -> None:
+    def data(identity: str) -> TensorPairs:
+        pairs = toy_pairs()
+        pairs.identity = identity
+        return pairs
+
+    def cancel(snapshot: Snapshot) -> None:
+        if snapshot.stage == "train" and snapshot.done:
+            watched.cancel()
+
+    watched = Watched(cancel, interval=0.0)
+    with pytest.raises(Cancelled):
+        train(toy_dictionary(), data("aa"), SMALL, tmp_path / "d", progress=watched)
+    for _ in ("unfinished", "finished"):
+        with pytest.raises(BadInput, match="data was aa and is now bb"):
+            train(toy_dictionary(), data("bb"), SMALL, tmp_path / "d", resume=True)
+        train(toy_dictionary(), data("aa"), SMALL, tmp_path / "d", resume=True)
+    assert read_manifest(tmp_path / "d", "dictionary").facts["data"] == "aa"
+
+
+def test_nothing_is_overwritten_without_resume(tmp_path: Path) -> None:
+    stop_here(tmp_path / "d", 5)
+    before = (partial(tmp_path / "d") / CHECKPOINT).read_bytes()
+    with pytest.raises(BadInput, match="unfinished training"):
+        train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "d")
+    assert (partial(tmp_path / "d") / CHECKPOINT).read_bytes() == before
+    train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "d", resume=True)
+    with pytest.raises(BadInput, match="exists already"):
+        train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "d")
+
+
+def test_ctrl_c_loses_no_step(tmp_path: Path) -> None:
+    """Pressed in the middle of the fifth batch, long before any checkpoint is due: that step is finished and saved."""
+    config = replace(SMALL, checkpoint_every=1000)
+
+    class Pressing(TensorPairs):
+        def batches(self, *args, **kwargs):
+            for i, pair in enumerate(super().batches(*args, **kwargs)):
+                if "epochs" in kwargs and i == 4:
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield pair
+
+    pairs = toy_pairs()
+    with pytest.raises(KeyboardInterrupt):
+        train(toy_dictionary(), Pressing(pairs.inputs, pairs.targets), config, tmp_path / "cut")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    _, state = read_checkpoint(partial(tmp_path / "cut")) or ({}, {})
+    assert state["counts"]["steps"] == 5
+    again = train(toy_dictionary(), toy_pairs(), config, tmp_path / "cut", resume=True)
+    whole = train(toy_dictionary(), toy_pairs(), config, tmp_path / "whole")
+    assert all(torch.equal(w, weights(again.dictionary)[n]) for n, w in weights(whole.dictionary).items())
+
+
+def test_only_what_beats_the_affine_map_says_so() -> None:
+    numbers = dict.fromkeys(
+        ["l0", "dead_share", "ce", "ce_spliced", "ce_zero", "ce_mean", "ce_recovered_zero", "ce_recovered_mean"], 0.0
+    )
+    counts = dict.fromkeys(["n_tokens", "n_documents", "n_ce_tokens", "n_ce_documents"], 1)
+
+    def beats(fvu: float, fvu_affine: float) -> bool:
+        return EvalReport("sae", "a", "a", fvu, fvu_affine, **numbers, **counts).beats_affine
+
+    assert beats(0.1, 0.2) and not beats(0.2, 0.1)
+    assert not beats(0.1, float("nan"))  # an SAE's
+    assert "held-out documents included" in CONVENTION["mean"]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_not_finite_activations_are_an_error(tmp_path: Path, bad: float) -> None:
     pairs = toy_pairs()
@@ -235,6 +303,8 @@ def test_widths_that_do_not_fit_are_refused() -> None:
 def test_config_is_checked_and_the_schedule_is_what_it_says() -> None:
     with pytest.raises(BadInput, match="lr, epochs must be greater than 0"):
         TrainConfig(lr=0, epochs=0)
+    with pytest.raises(BadInput, match="seed is -1"):
+        TrainConfig(seed=-1)
     with pytest.raises(BadInput, match="shares"):
         TrainConfig(warmup=3)
     c = TrainConfig(lr=1.0, warmup=0.1, decay=0.5)
