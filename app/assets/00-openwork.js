@@ -75,12 +75,17 @@ window.openwork = (function () {
     window.Plotly.relayout(plot, { shapes: shapes });
   }
 
+  // The colour scheme the page wears: the document's attribute is the one truth (toggle, system preference and early-scheme set it).
+  function present() {
+    return document.documentElement.getAttribute("data-mantine-color-scheme") === "dark" ? "dark" : "light";
+  }
+
   // Give every figure the template of the present colour scheme, where it has another.
-  const worn = { scheme: null, templates: null };
-  function wear(scheme, templates) {
-    if (templates) Object.assign(worn, { scheme, templates });
-    if (!worn.templates || !window.Plotly) return;
-    const template = worn.templates[worn.scheme], ink = template.layout.font.color;
+  let templates = null;
+  function wear(given) {
+    templates = given || templates;
+    if (!templates || !window.Plotly) return;
+    const template = templates[present()], ink = template.layout.font.color;
     for (const plot of document.querySelectorAll(".js-plotly-plot")) {
       const has = plot.layout && plot.layout.template && plot.layout.template.layout;
       if (has && has.font && has.font.color !== ink) window.Plotly.relayout(plot, { template: template });
@@ -110,6 +115,12 @@ window.openwork = (function () {
     else window.requestAnimationFrame(() => whenWide(node, draw, (tries || 0) + 1));
   }
 
+  // Whoever changes the scheme, figures and the server (for later figures) follow.
+  new MutationObserver(function () {
+    wear();
+    if (window.dash_clientside.set_props) window.dash_clientside.set_props("scheme", { data: present() });
+  }).observe(document.documentElement, { attributes: true, attributeFilter: ["data-mantine-color-scheme"] });
+
   document.addEventListener("click", function (event) {
     const button = event.target.closest && event.target.closest(".ow-copy");
     if (!button) return;
@@ -127,7 +138,7 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, remember, markLens, wear, writeToken, el, number, showTip, hideTip, target, whenWide, go };
+  return { selection, select, remember, markLens, present, wear, writeToken, el, number, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -136,12 +147,11 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
 
     title: function (text) { if (text) document.title = text + " · Openwork"; return window.dash_clientside.no_update; },
 
-    // Follow the colour scheme: relayout every figure with the template of that scheme, and tell the server for later ones.
-    scheme: function (computed, templates) {
-      const scheme = computed === "dark" ? "dark" : "light";
-      window.openwork.wear(scheme, templates);
+    // At the start, and when the toggle moves: give figures their template, and tell the server the scheme for later ones.
+    scheme: function (_computed, templates) {
+      window.openwork.wear(templates);
       window.setTimeout(window.openwork.markLens, 0);
-      return scheme;
+      return window.openwork.present();
     },
 
     // The lens was drawn anew: outline the selection again once plotly is done.
