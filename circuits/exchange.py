@@ -15,7 +15,7 @@ import numpy as np
 from circuits.graph import KINDS, CircuitGraph
 from circuits.influence import cumulative_influence
 from probe.artifact import write_json
-from probe.errors import OpenworkError
+from probe.errors import OpenworkError, Unavailable
 
 _TYPES = {
     "token": "embedding",
@@ -128,7 +128,7 @@ def _metadata(graph: CircuitGraph, slug: str, node_threshold: float, edge_thresh
     }
     return {
         "slug": slug,
-        "scan": graph.model,
+        "scan": Path(graph.model).name if Path(graph.model).is_absolute() else graph.model,
         "prompt_tokens": graph.tokens,
         "prompt": graph.prompt,
         "node_threshold": node_threshold,
@@ -142,8 +142,11 @@ def _metadata(graph: CircuitGraph, slug: str, node_threshold: float, edge_thresh
 
 
 def write_neuronpedia(graph: CircuitGraph, path: Path, **options: Any) -> Path:
-    """Write the exchanged file, whole or not at all."""
+    """Write the exchanged file, whole or not at all. Raises Unavailable where it cannot be written."""
     value = to_neuronpedia(graph, **options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, value)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, value)
+    except OSError as error:
+        raise Unavailable(f"{path} could not be written ({error.strerror or error}). Name another place.") from error
     return path

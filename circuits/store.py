@@ -1,9 +1,9 @@
 """Graphs on disk: `manifest.json` beside `graph.safetensors` (arrays) and `graph.json` (text and conventions)."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -11,9 +11,6 @@ from safetensors.numpy import load_file, save_file
 from circuits.graph import CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, read_manifest, write_json, writing
 from probe.errors import Unavailable
-
-if TYPE_CHECKING:
-    pass
 
 _ARRAYS = ("constant", "probability")
 _SMALL = {
@@ -69,9 +66,3 @@ def load_graph(folder: Path) -> CircuitGraph:
     nodes = Nodes(**{f.name: arrays[f"nodes.{f.name}"] for f in fields(Nodes)})
     edges = Edges(**{f.name: arrays[f"edges.{f.name}"] for f in fields(Edges)})
     return CircuitGraph(nodes=nodes, edges=edges, **{n: arrays[n] for n in _ARRAYS}, **text)
-
-
-def stamp_of(folder: Path) -> dict[str, Any] | None:
-    """The model a stored graph was made from."""
-    model = read_manifest(folder, "graph").model
-    return asdict(model) if model else None

@@ -21,6 +21,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from probe.errors import BadInput, Unavailable
 
 SCHEMA = 1
@@ -108,12 +110,28 @@ def crc32(path: Path) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside `path` and rename it into place."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf8") as file:
-        json.dump(value, file, ensure_ascii=False, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(beside).chmod(0o644)
-    os.replace(beside, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf8") as file:
+            json.dump(value, file, ensure_ascii=False, indent=1, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).chmod(0o644)
+        os.replace(beside, path)
+    finally:
+        Path(beside).unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Raise BadInput unless a file can be written at `path`; its folder is made. Called before long work, not after."""
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; name a file to write, like {path / 'graph.json'}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise BadInput(
+            f"Nothing can be written to {path} ({error.strerror}). Name a file in another folder."
+        ) from error
 
 
 def write_manifest(folder: Path, manifest: Manifest, hashed: dict[str, str] | None = None) -> Manifest:
@@ -151,9 +169,9 @@ def writing(folder: Path, manifest: Manifest) -> Iterator[Path]:
         yield beside
         write_manifest(beside, manifest)
         replace_folder(beside, folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # a full disk is either, by who was writing
         raise Unavailable(
-            f"Writing {folder} failed: {error.strerror or error}. Nothing was kept; free some space."
+            f"Writing {folder} failed: {getattr(error, 'strerror', None) or error}. Nothing was kept; free some space."
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -211,15 +229,3 @@ def check_model(manifest: Manifest, stamp: ModelStamp, folder: Path) -> None:
                 f"{folder} was made from {made.name} ({part} {getattr(made, part)[:12]}), but the loaded model is "
                 f"{stamp.name} ({part} {getattr(stamp, part)[:12]}). Load {made.name}, or make the {manifest.kind} again."
             )
-
-
-def artifacts(kind: str | None = None) -> list[tuple[Path, Manifest]]:
-    """Every readable artifact under `home()`, newest first; damaged ones are left out (`openwork doctor` names them)."""
-    found = []
-    for folder_kind in [kind] if kind else KINDS:
-        for folder in sorted((home() / KINDS[folder_kind]).glob("[!.]*/")):
-            try:
-                found.append((folder, read_manifest(folder, folder_kind)))
-            except (BadInput, Unavailable):
-                continue
-    return sorted(found, key=lambda pair: pair[1].created, reverse=True)

@@ -13,6 +13,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from probe.artifact import replace_folder, sha256, write_json
 from probe.errors import Unavailable
 from probe.progress import SILENT, Progress
@@ -110,7 +112,7 @@ def convert_gguf(gguf: Path, folder: Path) -> Path:
         tokenizer.save_pretrained(beside)
         write_json(beside / _SUMS, {p.name: sha256(p) for p in sorted(beside.iterdir())})
         replace_folder(beside, folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise Unavailable(
             f"Storing the converted model in {folder} failed: {error}. Free some space and try again."
         ) from error
@@ -124,12 +126,12 @@ def check_folder(folder: Path) -> None:
     import json
 
     try:
-        sums = json.loads((folder / _SUMS).read_text())
-    except ValueError as error:
-        raise Unavailable(f"{folder / _SUMS} is damaged; delete {folder} and the model is fetched again.") from error
+        sums = dict(json.loads((folder / _SUMS).read_text()))
+    except (ValueError, TypeError) as error:
+        raise Unavailable(f"{folder / _SUMS} is damaged; delete {folder} and the model is made again.") from error
     for name, digest in sums.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise Unavailable(
                 f"{folder / name} is missing, truncated or was changed after it was converted. "
-                f"Delete the folder {folder}; the model is then fetched and checked again."
+                f"Delete the folder {folder}; the model is then made and checked again."
             )

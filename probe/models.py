@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from probe.embedded import convert_gguf, default_model_folder, model_cache
+from probe.embedded import check_folder, convert_gguf, default_model_folder, model_cache
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.fingerprint import set_name, stamp
 from probe.progress import SILENT, Progress
@@ -50,12 +50,14 @@ def load_model(
     model.eval()
     for weight in model.parameters():
         weight.requires_grad_(False)
-    set_name(model, str(name) if str(name) in ALIASES else _short(str(name)))
+    set_name(model, _full_name(str(name)))
     return model
 
 
-def _short(name: str) -> str:
-    return Path(name).name if Path(name).exists() else name
+def _full_name(name: str) -> str:
+    """The name that finds the model again from anywhere: of a local one its whole path, which is no hub id."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name not in ALIASES and path.exists() else name
 
 
 def _source(name: str, progress: Progress) -> str:
@@ -84,7 +86,10 @@ def _from_gguf(path: Path) -> Path:
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = model_cache() / f"{path.stem}-{digest[:12]}"
-    return folder if (folder / "openwork.json").is_file() else convert_gguf(path, folder)
+    if not (folder / "openwork.json").is_file():
+        return convert_gguf(path, folder)
+    check_folder(folder)
+    return folder
 
 
 def _require_hub(name: str) -> None:
@@ -93,16 +98,26 @@ def _require_hub(name: str) -> None:
 
     if isinstance(try_to_load_from_cache(name, "config.json"), str):
         return
-    host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
     close = difflib.get_close_matches(name.lower(), ALIASES, n=1, cutoff=0.5)
     hint = f" Did you mean '{close[0]}'?" if close else f" Built in are {' and '.join(ALIASES)}."
+    if reason := _out_of_reach():
+        # `owner/name` may well exist; a bare word is most likely misspelt.
+        raise (Unavailable if "/" in name else BadInput)(
+            f"'{name}' is no built-in model, no folder and no file here, and the model hub cannot be reached ({reason})."
+            f"{hint} Or give a local folder or .gguf file."
+        )
+
+
+def _out_of_reach() -> str | None:
+    """Why the model hub cannot be asked, or None. Asks nobody when HF_HUB_OFFLINE is set, as in the dashboard."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return "HF_HUB_OFFLINE is set"
+    host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
     try:
         socket.getaddrinfo(host, 443)
     except OSError as error:
-        raise Unavailable(
-            f"'{name}' is no built-in model, no folder and no file here, and the model hub cannot be reached ({error.strerror})."
-            f"{hint} Or give a local folder or .gguf file."
-        ) from error
+        return error.strerror or str(error)
+    return None
 
 
 def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "TransformerBridge":

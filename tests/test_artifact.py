@@ -3,15 +3,16 @@
 import json
 
 import pytest
+from safetensors import SafetensorError
 
 from probe.artifact import (
     Manifest,
     ModelStamp,
-    artifacts,
     check_files,
     check_model,
     place,
     read_manifest,
+    require_writable,
     write_json,
     writing,
 )
@@ -37,7 +38,7 @@ def test_written_and_read_again(home):
     folder = make()
     manifest = read_manifest(folder, "result")
     assert manifest.model == STAMP and manifest.facts == {"n": 1} and manifest.created and manifest.command
-    assert check_files(folder, manifest) == [] and [p for p, _ in artifacts()] == [folder]
+    assert check_files(folder, manifest) == [] and list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_failure_leaves_the_old_one_whole_and_no_litter(home):
@@ -52,6 +53,20 @@ def test_no_space_is_a_sentence(home):
     with pytest.raises(Unavailable, match="free some space"), writing(place("result", "x"), Manifest("result", "x")):
         raise OSError(28, "No space left on device")
     assert not place("result", "x").exists()
+
+
+def test_a_full_disk_is_a_sentence_whoever_met_it(home):
+    with pytest.raises(Unavailable, match="free some space"), writing(place("result", "x"), Manifest("result", "x")):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+    assert not place("result", "x").exists()
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path):
+    require_writable(tmp_path / "new" / "x.json")
+    for path, words in ((tmp_path, "is a folder"), (tmp_path / "file" / "x.json", "Nothing can be written")):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(BadInput, match=words):
+            require_writable(path)
 
 
 def test_changed_and_missing_files_are_named(home):
@@ -101,6 +116,7 @@ def test_json_is_replaced_whole_and_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"a": float("nan")})
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_watched_progress_tells_and_cancels():

@@ -52,7 +52,7 @@ def test_fingerprint_sees_the_tokenizer():
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("smolm2-135m", Unavailable, "Did you mean 'smollm2-135m'"),
+        ("smolm2-135m", BadInput, "Did you mean 'smollm2-135m'"),
         ("nobody/nothing", Unavailable, "cannot be reached|could not be loaded"),
         ("/nowhere/model", BadInput, "no model file or folder"),
         ("model.gguf", BadInput, "no model file or folder"),
@@ -62,9 +62,17 @@ def test_unknown_models(name, error, words, monkeypatch):
     def offline(*args):
         raise OSError(-2, "Name or service not known")
 
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr("socket.getaddrinfo", offline)
     with pytest.raises(error, match=words):
         load_model(name)
+
+
+def test_offline_nobody_is_asked(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("socket.getaddrinfo", lambda *a: pytest.fail("a name was looked up"))
+    with pytest.raises(Unavailable, match="HF_HUB_OFFLINE is set"):
+        load_model("nobody/nothing")
 
 
 def test_folders_and_files_that_are_no_model(tmp_path):
@@ -96,6 +104,7 @@ def test_a_local_folder_loads_as_the_same_weights(tmp_path):
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded = load_model(tmp_path)
+    assert stamp(loaded).name == str(tmp_path.resolve())  # a path, so that it is never taken for a hub id
     tokens = torch.tensor([[1, 5, 9]])
     with torch.no_grad():
         assert torch.allclose(loaded(tokens), model(tokens).logits, atol=1e-5)
@@ -120,6 +129,16 @@ def test_a_tampered_model_file_is_named(tmp_path):
     (folder / "openwork.json").write_text("{")
     with pytest.raises(Unavailable, match="damaged"):
         check_folder(folder)
+
+
+def test_a_tampered_conversion_of_a_gguf_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENWORK_CACHE", str(tmp_path))
+    file = tmp_path / "small.gguf"
+    file.write_bytes(b"GGUF and so on")
+    folder = fake_store(tmp_path / f"small-{embedded.sha256(file)[:12]}")
+    (folder / "model.safetensors").write_bytes(b"Weights")
+    with pytest.raises(Unavailable, match="changed after it was converted"):
+        load_model(file)
 
 
 def test_no_network_for_the_first_fetch(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """`openwork lens` and `openwork trace`: what a model makes of one prompt."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,11 +40,11 @@ def lens(
     from probe.lens import logit_lens
 
     found = logit_lens(load(model, device, precision), prompt, top_k=top_k, progress=progress())
+    if not -len(found.tokens) <= position < len(found.tokens):
+        raise BadInput(f"The prompt has tokens 0 to {len(found.tokens) - 1}; there is no position {position}.")
     if json:
         print_json(found.to_dict())
         return
-    if not -len(found.tokens) <= position < len(found.tokens):
-        raise BadInput(f"The prompt has tokens 0 to {len(found.tokens) - 1}; there is no position {position}.")
     print_rows(found.rows(position), f"Logit lens after {''.join(found.tokens[: position % len(found.tokens) + 1])!r}")
 
 
@@ -76,8 +77,9 @@ def trace(
     from circuits.attribution import trace as run
     from probe.tokens import encode_prompt
 
-    if max_nodes < 1:
-        raise BadInput(f"--max-nodes is {max_nodes}; it must be at least 1.")
+    _sizes(max_nodes, check, memory)
+    if not dry_run:
+        _destinations(export, save)
     bridge, config = load(model, device, precision), TraceConfig(max_nodes=max_nodes, memory=int(memory * 1e9))
     chosen = stored_dictionaries(bridge, dictionary or [])
     if dry_run:
@@ -92,14 +94,34 @@ def trace(
         from circuits.verify import check_edges
 
         report["intervention_check"] = check_edges(bridge, graph, dictionaries=chosen, n=check).to_dict()
-    _keep(bridge, graph, export, save, dictionary or [])
+    # Printed first: a disk that fills up now does not take the report with it.
     print_json(report) if json else _print_graph(report)
+    _keep(bridge, graph, export, save, dictionary or [])
 
 
 def _not_empty(prompt: str) -> None:
     # Checked before the model loads, so that the answer comes at once.
     if not prompt.strip():
         raise BadInput("The prompt is empty; give the model some text to read.")
+
+
+def _sizes(max_nodes: int, check: int, memory: float) -> None:
+    if max_nodes < 1:
+        raise BadInput(f"--max-nodes is {max_nodes}; it must be at least 1.")
+    if check < 0:
+        raise BadInput(f"--check is {check}; give the number of sources to test, or 0 for none.")
+    if not 0 < memory < math.inf:
+        raise BadInput(f"--memory is {memory}; give the GB the trace may use, like 2.")
+
+
+def _destinations(export: Path | None, save: str | None) -> None:
+    """Refuse places that cannot be written before the model loads, not after the trace."""
+    from probe.artifact import place, require_writable
+
+    if save is not None:
+        place("graph", save)
+    if export:
+        require_writable(export)
 
 
 def stored_dictionaries(bridge: Any, names: list[str]) -> list[Any]:
@@ -142,7 +164,7 @@ def _print_graph(report: dict[str, Any]) -> None:
     print_rows(report["top_nodes"], f"Most influential nodes for {report['prompt']!r}")
     kinds = ", ".join(f"{n} {kind}" for kind, n in report["nodes_by_kind"].items())
     typer.echo(f"\n{report['n_nodes']} nodes ({kinds}), {report['n_edges']} edges, {duration(report['seconds'])}")
-    typer.echo(f"edges sum to every node's value within {report['conservation_residual']:.1e} (relative)")
+    typer.echo(f"edges sum to every node's value within {report['conservation_residual']:.1e} of the size of the sum")
     if "intervention_check" in report:
         found = report["intervention_check"]
         typer.echo(
