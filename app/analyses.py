@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from app.library import library, registered
+from app.library import newest_dictionaries, registered
 from probe.artifact import place
 from probe.errors import BadInput, OpenworkError
 from probe.progress import SILENT, Progress
@@ -153,12 +153,8 @@ def dictionaries_of(model: Any, names: tuple[str, ...] | None = None) -> list[An
 
     if names is not None:
         return [load_dictionary(registered("dictionary", name), model) for name in names]
-    fits, mine = {}, stamp(model)
-    for folder, manifest in library().kinds["dictionary"]:
-        if manifest.model and (manifest.model.weights, manifest.model.tokenizer) == (mine.weights, mine.tokenizer):
-            fits.setdefault(manifest.sites, folder)
-    found = []
-    for folder in fits.values():
+    found, mine = [], stamp(model)
+    for folder in newest_dictionaries(lambda m: (m.weights, m.tokenizer) == (mine.weights, mine.tokenizer)):
         try:
             found.append(load_dictionary(folder, model))
         except OpenworkError:
@@ -186,11 +182,11 @@ def trace(
     graph = run(bridge, prompt, dictionaries=chosen, config=TraceConfig(max_nodes=max_nodes), progress=progress)
     if save:
         save_graph(graph, place("graph", save), model=stamp(bridge), parents=tuple(dictionaries))
-        _graphs.put(save, (_mark(save), graph))
+        _graphs.put(save, (graph_mark(save), graph))
     return graph
 
 
-def _mark(name: str) -> int:
+def graph_mark(name: str) -> int:
     """Changes when the stored graph is replaced."""
     return (registered("graph", name) / "manifest.json").stat().st_mtime_ns
 
@@ -201,7 +197,7 @@ def stored_graph(name: str) -> "CircuitGraph":
 
     folder = registered("graph", name)
     try:
-        mark = _mark(name)
+        mark = graph_mark(name)
     except OSError as error:
         raise BadInput(f"The graph '{name}' has no manifest; trace the prompt again.") from error
     kept = _graphs.get(name)

@@ -1,9 +1,10 @@
 """What is stored under `home()`, sorted for the pages. Artifacts are reached by registered kind and name, never by path."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from probe.artifact import KINDS, Manifest, home, read_manifest
+from probe.artifact import KINDS, Manifest, ModelStamp, home, read_manifest
 from probe.errors import BadInput, OpenworkError
 
 MODELS = ("smollm2-135m", "toy")
@@ -50,4 +51,19 @@ def registered(kind: str, name: str) -> Path:
 def models() -> list[str]:
     """Names to offer in a model menu: the built-in ones and those that stored artifacts were made from."""
     used = [m.model.name for pairs in library().kinds.values() for _, m in pairs if m.model]
-    return list(dict.fromkeys([*MODELS, *used]))
+    there = [n for n in used if not Path(n).is_absolute() or Path(n).exists()]
+    return list(dict.fromkeys([*MODELS, *there]))
+
+
+def short_model(name: str) -> str:
+    """A model's name for people: of a local folder or file, which is stored by its whole path, the last part."""
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def newest_dictionaries(fits: Callable[[ModelStamp], bool]) -> list[Path]:
+    """The folders of the stored dictionaries whose model `fits`: for each pair of sites the newest."""
+    found: dict[tuple[str, ...], Path] = {}
+    for folder, manifest in library().kinds["dictionary"]:
+        if manifest.model and fits(manifest.model):
+            found.setdefault(manifest.sites, folder)
+    return list(found.values())

@@ -65,8 +65,9 @@ def serve(
     """Serve until interrupted. Any other address than loopback demands `token`. Raises Unavailable if the port is taken."""
     token = token or os.environ.get("OPENWORK_TOKEN")
     require_token(host, token)
+    stay_offline()
     server = make_server(host, port, token)
-    address = f"http://{'127.0.0.1' if is_loopback(host) else host}:{server.server_port}{path}"
+    address = f"http://{in_address(host)}:{server.server_port}{path}"
     say(f"Openwork is at {address}{'?token=... (the token it was started with)' if token else ''}  (Ctrl+C stops it)")
     if open_browser:
         Timer(0.5, lambda: webbrowser.open(address)).start()
@@ -76,6 +77,19 @@ def serve(
         say("Stopped.")
     finally:
         server.server_close()
+
+
+def stay_offline() -> None:
+    """No model named on a page is asked for on the network, whatever else was imported before."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if (constants := sys.modules.get("huggingface_hub.constants")) is not None:
+        constants.HF_HUB_OFFLINE = True  # read from the environment once, at import
+
+
+def in_address(host: str) -> str:
+    """A host as it stands in an address: `::1` as `[::1]`."""
+    bare = host.strip("[]")
+    return f"[{bare}]" if ":" in bare else bare
 
 
 def say(words: str) -> None:
@@ -92,7 +106,7 @@ def make_server(host: str = "127.0.0.1", port: int = 8050, token: str | None = N
         raise BadInput(f"{port} is no port; choose one between 1024 and 65535.")
     refuse_taken(host, port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    return bind(host, port, create_app(token, is_loopback(host)).server, threaded=True)
+    return bind(host.strip("[]"), port, create_app(token, is_loopback(host)).server, threaded=True)
 
 
 def refuse_taken(host: str, port: int) -> None:

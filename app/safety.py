@@ -7,6 +7,7 @@ than loopback is served only with a token, which arrives once in the address and
 """
 
 import hmac
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -14,17 +15,22 @@ from flask import Flask, Response, abort, redirect, request
 
 from probe.errors import BadInput
 
-LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 MAX_BODY = 2_000_000  # bytes; no callback of ours posts more than some kilobytes
 COOKIE = "openwork_token"
 
 
 def is_loopback(host: str) -> bool:
-    """Does this address or name stay on this machine?"""
+    """Does this address or name stay on this machine? All of 127.0.0.0/8 does, `::1` and `localhost`."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"
+
+
+def names_loopback(header: str) -> bool:
+    """Does a Host header, with or without a port, name this machine?"""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]@/]+)(:\d+)?", header)
+    return found is not None and is_loopback(found[1])
 
 
 def require_token(host: str, token: str | None) -> None:
@@ -57,11 +63,12 @@ def same_origin() -> bool:
 def guard(server: Flask, script_hashes: list[str], token: str | None = None, loopback: bool = True) -> None:
     """Install every check and header on the Flask server."""
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    server.config["TRUSTED_HOSTS"] = LOOPBACK if loopback else None
     rules = policy(script_hashes)
 
     @server.before_request
     def check():
+        if loopback and not names_loopback(request.headers.get("Host", "")):
+            abort(Response("The dashboard answers to 127.0.0.1 and localhost only.", 400, mimetype="text/plain"))
         if request.method not in ("GET", "HEAD", "OPTIONS") and not same_origin():
             abort(Response("This request did not come from the dashboard.", 403, mimetype="text/plain"))
         return check_token(token) if token else None

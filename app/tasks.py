@@ -1,6 +1,7 @@
 """Model work that pages ask for, queued as jobs."""
 
 from typing import Any
+from urllib.parse import quote
 
 from app import analyses, jobs, prompts
 
@@ -18,7 +19,7 @@ def start_reading(model: str, prompt: prompts.Prompt) -> None:
             f"Read “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
             lambda p: analyses.read_prompt(model, text, p),
             key=reading_key(model, prompt),
-            link=f"/p/{prompt.id}?m={model}",
+            link=f"/p/{prompt.id}?m={quote(model)}",
         )
 
 

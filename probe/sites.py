@@ -15,11 +15,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
+    import torch
     from transformer_lens.model_bridge import TransformerBridge
 
 
@@ -255,8 +254,10 @@ def mlp_out(layer: int) -> Site:
     return Site("mlp_out", layer)
 
 
-def as_dtype(name: str) -> torch.dtype:
+def as_dtype(name: str) -> "torch.dtype":
     """`float32`, `bfloat16`, `float16` or `float64` as a torch dtype."""
+    import torch  # the only use here; the dashboard names sites before it loads torch
+
     known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
     if name not in known:
         raise BadInput(f"'{name}' is no dtype Openwork uses; choose one of {', '.join(known)}.")

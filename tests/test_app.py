@@ -7,17 +7,25 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
 
 from app import analyses, connections, jobs, library, linkgraph, prompts, safety
+from app.cli import run
 from app.components import drawn, snippets
 from app.figures import lens_figure, pattern_figure
-from app.main import ASSETS, create_app, make_server
-from app.pages import prompt_tables
+from app.main import ASSETS, create_app, make_server, serve
+from app.pages import graph, graph_callbacks, prompt_tables
+from app.pages.home import short_site
+from app.pages.prompt import panels
+from app.tasks import reading_key, start_reading
+from circuits.store import load_graph, save_graph
+from probe.artifact import ModelStamp, place
 from probe.errors import BadInput, Unavailable
 
 
@@ -50,6 +58,28 @@ def test_pages_carry_a_strict_policy(client):
 def test_other_hosts_are_refused(client):
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
     assert client.get("/", headers={"Host": "127.0.0.1:8050"}).status_code == 200
+
+
+def test_hosts_are_checked_without_the_web_frameworks_help(server, home, monkeypatch):
+    monkeypatch.setitem(server.config, "TRUSTED_HOSTS", None)
+    client = server.test_client()
+    for good in ("localhost", "LOCALHOST:80", "127.0.0.5:8050", "[::1]:8050", "[::1]"):
+        assert client.get("/", headers={"Host": good}).status_code == 200, good
+    for bad in ("", "evil.example", "127.0.0.1.evil.example:8050", "x@127.0.0.1", "[::2]", "128.0.0.1", "127.0.0.1:x"):
+        assert client.get("/", headers={"Host": bad}).status_code == 400, bad
+
+
+def test_the_address_shown_is_the_one_served(monkeypatch, capsys, home):
+    class Idle:
+        server_port = 8050
+        serve_forever = server_close = lambda self: None
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr("app.main.make_server", lambda *a: Idle())
+    for host, shown in (("::1", "[::1]"), ("[::1]", "[::1]"), ("127.0.0.5", "127.0.0.5"), ("localhost", "localhost")):
+        serve(host, open_browser=False)
+        assert f"http://{shown}:8050/" in capsys.readouterr().err
+    assert os.environ["HF_HUB_OFFLINE"] == "1"  # no model named on a page is asked for on the network
 
 
 @pytest.mark.parametrize(
@@ -174,6 +204,32 @@ def test_damaged_artifacts_are_named(home):
     assert [name for name, _ in library.library().damaged] == ["graphs/broken"]
     with pytest.raises(BadInput):
         library.registered("graph", "../graphs/broken")
+
+
+def test_local_models_are_offered_by_path_and_shown_by_name(home, tmp_path):
+    local = str(tmp_path)
+    for name, model in (("here", local), ("gone", "/nowhere/model")):
+        save_graph(small_graph(), place("graph", name), model=ModelStamp(model, "w", "t"))
+    assert library.models() == [*library.MODELS, local]
+    assert library.short_model(local) == tmp_path.name and library.short_model("owner/name") == "owner/name"
+    start_reading(local, prompts.store("some text", local))
+    job = jobs.table().latest(reading_key(local, prompts.store("some text", local)))
+    jobs.table().cancel(job.id)
+    assert job.link.endswith(f"?m={quote(local)}")
+
+
+def test_sites_are_called_what_the_glossary_calls_them():
+    names = ("blocks.4.hook_mlp_out", "blocks.1.attn.hook_q", "blocks.4.mlp.hook_in", "hook_embed", "other")
+    assert [short_site(n) for n in names] == ["mlp_write.4", "q.1", "mlp_in.4", "embed", "other"]
+
+
+def test_a_replaced_graph_is_arranged_again(home):
+    store_graph("small")
+    first = graph_callbacks.arranged("small", 1.0)[1]
+    assert graph_callbacks.arranged("small", 1.0)[1] is first
+    time.sleep(0.01)
+    store_graph("small")
+    assert graph_callbacks.arranged("small", 1.0)[1] is not first
 
 
 def test_replaced_graph_is_read_again(home):
@@ -339,3 +395,78 @@ def test_python_snippets_run_as_printed(home):
         assert names["record"].prompt == prompt
     line = shlex.split(snippets.shell_for("lens", "toy", prompt))
     assert line == ["openwork", "lens", "--prompt", prompt, "--model", "toy"]
+
+
+def store_transcoder(model, name: str) -> None:
+    from probe.dictionaries import TopK, Transcoder, save_dictionary
+    from probe.fingerprint import stamp
+
+    blank = Transcoder(64, 8, 64, sparsifier=TopK(2), site_in="mlp_in.1", site_out="mlp_out.1")
+    save_dictionary(blank, place("dictionary", name), model=stamp(model))
+
+
+@pytest.mark.parametrize("targets", [(), (" the",)])
+def test_circuit_snippets_remake_the_graph(home, toy, targets):
+    from circuits import TraceConfig, trace
+    from probe import load_dictionary
+    from probe.fingerprint import stamp
+
+    store_transcoder(toy, "mine")
+    used = [load_dictionary("mine", toy)]
+    made = trace(toy, "a 'b' c", dictionaries=used, targets=targets, config=TraceConfig(max_nodes=20))
+    save_graph(made, place("graph", "g"), model=stamp(toy))
+    python, shell = graph._snippets(made, "g")
+    names: dict = {}
+    exec(python, names)
+    assert run([*shlex.split(shell)[1:], "--save", "again"]) == 0
+    for again in (names["graph"], load_graph(place("graph", "again"))):
+        assert again.dictionaries == {"1": "mine"} and again.unit_tokens == made.unit_tokens
+        assert np.array_equal(again.nodes.unit, made.nodes.unit)
+
+
+def test_the_snippet_of_a_graph_whose_dictionary_is_gone_opens_it(home):
+    found = replace(small_graph(), dictionaries={"1": "gone"})
+    save_graph(found, place("graph", "g"))
+    python, shell = graph._snippets(found, "g")
+    names: dict = {}
+    exec(python, names)
+    assert names["graph"].prompt == found.prompt and shell is None
+
+
+def test_unit_snippets_name_the_dictionaries(home, toy):
+    assert "load_dictionary" not in str(panels("toy", "x"))
+    store_transcoder(toy, "mine")
+    assert "load_dictionary('mine', model)" in str(panels("toy", "x")).replace("\\'", "'")
+
+
+def test_trace_prints_its_report_before_a_disk_fills_up(home, toy, monkeypatch, capsys):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("circuits.store.save_file", full)
+    command = ["trace", "--prompt", "a b", "--model", "toy", "--max-nodes", "20", "--save", "g", "--json"]
+    assert run(command) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["n_tokens"] == 3 and "No space left" in printed.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--save", "a/b"],
+        ["--export", "."],
+        ["--export", "/proc/nope/x.json"],
+        ["--check", "-1"],
+        ["--memory", "nan"],
+        ["--memory", "0"],
+    ],
+)
+def test_bad_options_are_refused_before_the_model_loads(options, home, monkeypatch, capsys):
+    monkeypatch.setattr("app.commands.prompts.load", lambda *a: pytest.fail("the model was loaded"))
+    assert run(["trace", "--prompt", "x", *options]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_lens_refuses_a_position_as_json_too(capsys):
+    assert run(["lens", "--prompt", "x", "--model", "toy", "--position", "99", "--json"]) == 2
+    assert capsys.readouterr().out == ""

@@ -1,11 +1,13 @@
 """The box in which a prompt is written, with its model and examples; opening it stores the prompt and goes to its page."""
 
+from urllib.parse import quote
+
 import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 from app import prompts
 from app.components.parts import icon
-from app.library import MODELS, models
+from app.library import MODELS, models, short_model
 from probe.errors import BadInput, OpenworkError
 
 EXAMPLES = (
@@ -29,7 +31,12 @@ def prompt_box(name: str = "box", text: str = "") -> html.Div:
         **{"aria-label": "Prompt"},
     )
     model = dmc.Select(
-        id=f"{name}-model", data=models(), value=MODELS[0], w=190, allowDeselect=False, **{"aria-label": "Model"}
+        id=f"{name}-model",
+        data=[{"value": m, "label": short_model(m)} for m in models()],
+        value=MODELS[0],
+        w=190,
+        allowDeselect=False,
+        **{"aria-label": "Model"},
     )
     button = dmc.Button("Look inside", id=f"{name}-open", rightSection=icon("arrow", small=True))
     examples = [
@@ -65,14 +72,15 @@ def register(app: Dash, name: str = "box") -> None:
             return no_update, no_update
         try:
             check_model_name(model)
-            return f"/p/{prompts.store(text or '', model).id}?m={model}", None
+            return f"/p/{prompts.store(text or '', model).id}?m={quote(model)}", None
         except OpenworkError as error:
             return no_update, str(error)
 
 
 def check_model_name(model: str) -> None:
-    """Pages load models by names we offer, never by a path from an address."""
+    """Pages load the models we offer: the built-in ones and those of stored artifacts, nothing else an address may say."""
     if model not in models():
+        known = ", ".join(map(short_model, models()))
         raise BadInput(
-            f"'{model[:60]}' is none of the models known here ({', '.join(models())}). Use the command line for other models."
+            f"'{model[:60]}' is none of the models known here ({known}). Use the command line for other models."
         )

@@ -1,10 +1,15 @@
 """'In Python' and 'in the shell': the lines that remake what a panel shows, runnable as printed."""
 
 import shlex
+from collections.abc import Sequence
 
+import numpy as np
 from dash import html
 
 from app.components.parts import copy_button, icon
+from circuits.graph import CircuitGraph
+
+MOST_LOGITS = 10  # `circuits.TraceConfig.max_logits`, repeated because that module imports torch
 
 
 def snippets(python: str, shell: str | None = None) -> html.Details:
@@ -19,13 +24,60 @@ def _one(label: str, code: str) -> list[html.H4 | html.Pre]:
     return [head, html.Pre(code)]
 
 
-def python_for(call: str, module: str, model: str, prompt: str, show: str) -> str:
-    """A complete Python example around one function that takes a model and a prompt."""
+def python_for(call: str, module: str, model: str, prompt: str, show: str, dictionaries: Sequence[str] = ()) -> str:
+    """A complete Python example around one function that takes a model and a prompt, and in its call `{dictionaries}`."""
     name = call.split("(")[0]
-    imports = f"from probe import load_model\nfrom {module} import {name}"
-    return f"{imports}\n\nmodel = load_model({model!r})\nrecord = {call.format(prompt=repr(prompt))}\n{show}"
+    own = [("probe", "load_model"), (module, name), *([("probe", "load_dictionary")] if dictionaries else [])]
+    line = call.format(prompt=repr(prompt), dictionaries=_loaded(dictionaries))
+    return f"{_imports(own)}\n\nmodel = load_model({model!r})\nrecord = {line}\n{show}"
 
 
-def shell_for(command: str, model: str, prompt: str) -> str:
-    """`openwork COMMAND --prompt ... --model ...`."""
-    return f"openwork {command} --prompt {shlex.quote(prompt)} --model {shlex.quote(model)}"
+def python_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str:
+    """Python that traces a stored graph again, with the stored dictionaries of these names."""
+    own = [("circuits", "TraceConfig, trace"), ("probe", "load_model")]
+    own += [("probe", "load_dictionary")] if dictionaries else []
+    options = [f"dictionaries={_loaded(dictionaries)}"] if dictionaries else []
+    if targets := _named_targets(found):
+        options.append(f"targets={[int(found.nodes.unit[i]) for i in targets]}")
+    options.append(f"config=TraceConfig(max_nodes={max_nodes(found)})")
+    call = f"graph = trace(model, {found.prompt!r}, {', '.join(options)})"
+    return f"{_imports(own)}\n\nmodel = load_model({found.model!r})\n{call}\ngraph.figure()"
+
+
+def _imports(pairs: Sequence[tuple[str, str]]) -> str:
+    """One line for each module, in order."""
+    modules: dict[str, list[str]] = {}
+    for module, name in pairs:
+        modules.setdefault(module, []).append(name)
+    return "\n".join(f"from {module} import {', '.join(sorted(modules[module]))}" for module in sorted(modules))
+
+
+def _loaded(dictionaries: Sequence[str]) -> str:
+    return f"[{', '.join(f'load_dictionary({name!r}, model)' for name in dictionaries)}]"
+
+
+def max_nodes(found: CircuitGraph) -> int:
+    """How many units the graph was allowed."""
+    return int(found.convention.get("max_nodes", 2000))
+
+
+def _named_targets(found: CircuitGraph) -> list[int]:
+    """The graph's logit nodes, if they are not those that a trace would choose by itself."""
+    logits = [int(i) for i in np.flatnonzero(found.nodes.where("logit"))]
+    mass = found.probability[logits]
+    wanted = found.convention.get("probability_mass", 0.95)
+    chosen = mass[:-1].sum() < wanted and (mass.sum() >= wanted or len(logits) == MOST_LOGITS)
+    return [] if chosen else logits
+
+
+def shell_for(command: str, model: str, prompt: str, *options: str) -> str:
+    """`openwork COMMAND --prompt ... --model ...`, and what else it takes."""
+    return shlex.join(["openwork", command, "--prompt", prompt, "--model", model, *options])
+
+
+def shell_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str:
+    """The command that traces a stored graph again."""
+    options = ["--max-nodes", str(max_nodes(found))]
+    options += [part for name in dictionaries for part in ("--dictionary", name)]
+    options += [part for i in _named_targets(found) for part in ("--target", found.unit_tokens[i])]
+    return shell_for("trace", found.model, found.prompt, *options)

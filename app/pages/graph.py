@@ -11,12 +11,12 @@ from app import jobs, linkgraph, prompts
 from app.analyses import stored_graph
 from app.components import drawn, snippets
 from app.components.parts import graph, icon, panel, segmented, stat, title
-from app.library import models, registered
+from app.library import models, registered, short_model
 from app.pages.graph_callbacks import exists, register, starting_node, waiting
 from app.selection import selection_from
 from app.shell import Page
 from circuits.graph import CircuitGraph
-from probe.artifact import read_manifest
+from probe.artifact import place, read_manifest
 from probe.errors import BadInput
 
 
@@ -35,7 +35,10 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
         dcc.Store(id="graph-name", data=name),
         dcc.Store(id="selection", data=starting_node(found, selection_from(query))),
         title(
-            found.prompt, eyebrow=f"Circuit · {found.model}", actions=[_prompt_link(found), *_exports(name)], clamp=True
+            found.prompt,
+            eyebrow=f"Circuit · {short_model(found.model)}",
+            actions=[_prompt_link(found), *_exports(name)],
+            clamp=True,
         ),
         _scores(found),
         *_panels(found, name),
@@ -77,7 +80,7 @@ def basis(found: CircuitGraph) -> str:
 def _scores(found: CircuitGraph) -> html.Section:
     residual = power(found.residual_relative)
     numbers = [
-        stat("conservation", residual, f"Edges sum to each node's value within {residual} of it"),
+        stat("conservation", residual, f"Edges sum to every node's value within {residual} of the size of the sum"),
         stat("replacement", f"{found.scores.replacement:.3f}", "share of influence that ends in tokens and biases"),
         stat(
             "completeness",
@@ -156,12 +159,13 @@ def _panels(found: CircuitGraph, name: str) -> list[Any]:
     return [html.Div([plot, edges], className="ow-grid two"), nodes, made]
 
 
-def _snippets(found: CircuitGraph, name: str) -> tuple[str, str]:
-    python = (
-        "from circuits.store import load_graph\nfrom probe.artifact import place\n\n"
-        f'graph = load_graph(place("graph", {name!r}))\ngraph.figure()'
-    )
-    return python, snippets.shell_for("trace", found.model, found.prompt)
+def _snippets(found: CircuitGraph, name: str) -> tuple[str, str | None]:
+    """Lines that make this graph again: with its dictionaries, its number of nodes and the tokens it explains."""
+    used = [found.dictionaries[layer] for layer in sorted(found.dictionaries, key=int)]
+    if not all(place("dictionary", d).is_dir() for d in used):  # then only the stored graph is left
+        stored = f'graph = load_graph(place("graph", {name!r}))\ngraph.figure()'
+        return f"from circuits import load_graph\nfrom probe.artifact import place\n\n{stored}", None
+    return snippets.python_trace(found, used), snippets.shell_trace(found, used)
 
 
 def power(value: float) -> str:

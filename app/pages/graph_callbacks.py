@@ -8,7 +8,7 @@ import numpy as np
 from dash import Dash, Input, Output, Patch, State, dcc, html, no_update
 
 from app import connections, jobs, linkgraph
-from app.analyses import stored_graph
+from app.analyses import graph_mark, stored_graph
 from app.components import drawn
 from app.components.parts import duration, empty, error, meter, stat
 from app.library import registered
@@ -54,15 +54,15 @@ def starting_node(found: CircuitGraph, selection: dict[str, Any]) -> dict[str, A
 
 
 @lru_cache(maxsize=32)
-def _arranged(identity: int, keep: float, name: str) -> linkgraph.Arrangement:
-    """Positions are the same until the graph is replaced; `identity` is the id of the loaded object."""
+def _arranged(name: str, mark: int, keep: float) -> linkgraph.Arrangement:
+    """Positions are the same until the graph of this name is replaced, which changes its `mark`."""
     return linkgraph.arrange(stored_graph(name), keep)
 
 
 def arranged(name: str, keep: float | None) -> tuple[CircuitGraph, linkgraph.Arrangement]:
     """A graph and what of it is shown."""
     found = stored_graph(name)
-    return found, _arranged(id(found), round(float(keep or 0.8), 2), name)
+    return found, _arranged(name, graph_mark(name), round(float(keep or 0.8), 2))
 
 
 def chosen(selection: dict[str, Any] | None, found: CircuitGraph) -> int:

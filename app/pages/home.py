@@ -1,6 +1,5 @@
 """Home: write a prompt, or open what is stored."""
 
-import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,10 +9,12 @@ from dash import Dash, dcc, html
 from app import analyses, prompts
 from app.components import promptbox
 from app.components.parts import copyable, empty, error, panel, title
-from app.library import MODELS, Library, library, models
+from app.library import MODELS, Library, library, models, short_model
 from app.shell import Page
 from probe.artifact import Manifest, home
 from probe.embedded import model_cache
+from probe.errors import BadInput
+from probe.sites import parse_site
 
 DEFAULT = MODELS[0]
 _NAMES = {"graph": "Circuits", "dictionary": "Dictionaries", "cache": "Activation caches", "result": "Results"}
@@ -44,7 +45,7 @@ def _recent() -> html.Section | None:
         return None
     cards = [
         dcc.Link(
-            [html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(p.model, className="meta")],
+            [html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(short_model(p.model), className="meta")],
             href=f"/p/{p.id}?m={quote(p.model)}",
             className="ow-card",
         )
@@ -106,7 +107,7 @@ def _headline(kind: str, manifest: Manifest) -> str:
 
 
 def _details(kind: str, manifest: Manifest) -> list[str]:
-    facts, model = manifest.facts, manifest.model.name if manifest.model else ""
+    facts, model = manifest.facts, short_model(manifest.model.name) if manifest.model else ""
     sites = ", ".join(short_site(s) for s in manifest.sites)
     date = manifest.created[:10]
     if kind == "graph":
@@ -130,9 +131,11 @@ def _judged(facts: dict[str, Any]) -> list[str]:
 
 
 def short_site(name: str) -> str:
-    """`blocks.4.mlp.hook_in` as `mlp_in.4`; other names as they are."""
-    found = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
-    return f"{found[2].replace('hook_', '').replace('.', '_')}.{found[1]}" if found else name
+    """`blocks.4.mlp.hook_in` as `mlp_in.4`; names that are no site as they are."""
+    try:
+        return parse_site(name).short
+    except BadInput:
+        return name
 
 
 def _models() -> html.Section:
@@ -155,7 +158,10 @@ def _models() -> html.Section:
             state = "loaded when first used"
         meta = " · ".join(x for x in (known.get(name, ""), state) if x)
         cards.append(
-            html.Div([html.Div(name, className="name"), html.Div(meta, className="meta")], className="ow-card")
+            html.Div(
+                [html.Div(short_model(name), className="name", title=name), html.Div(meta, className="meta")],
+                className="ow-card",
+            )
         )
     return panel("Models", html.Div(cards, className="ow-cards"))
 

@@ -10,7 +10,7 @@ from app import prompts
 from app.components import drawn, snippets
 from app.components.parts import graph, icon, panel, segmented, title
 from app.components.promptbox import check_model_name
-from app.library import library
+from app.library import library, newest_dictionaries, short_model
 from app.pages.prompt_callbacks import METRICS, register
 from app.selection import selection_from
 from app.shell import Page
@@ -30,7 +30,12 @@ def layout(identity: str, query: dict[str, str]) -> list[Any]:
         dcc.Store(id="ready", data={}),
         dcc.Interval(id="reading-poll", interval=500),
         dcc.Store(id="selection", data=selection_from(query)),
-        title(prompt.text, eyebrow=f"Prompt · {model}", actions=[*circuits_of(model, prompt.text), trace], clamp=True),
+        title(
+            prompt.text,
+            eyebrow=f"Prompt · {short_model(model)}",
+            actions=[*circuits_of(model, prompt.text), trace],
+            clamp=True,
+        ),
         html.Div(id="reading"),
         html.Div(panels(model, prompt.text), style={"display": "grid", "gap": 18}),
     ]
@@ -104,6 +109,7 @@ def panels(model: str, text: str) -> list[Any]:
             ),
         ),
     )
+    learned = [folder.name for folder in newest_dictionaries(lambda m: m.name == model)]
     units = panel(
         "Strongest units at the selected token",
         drawn.rows("units", 460),
@@ -111,7 +117,14 @@ def panels(model: str, text: str) -> list[Any]:
             "MLP neurons, and latents of stored dictionaries, that write most to the residual stream.", id="units-note"
         ),
         foot=snippets.snippets(
-            snippets.python_for("top_units(model, {prompt})", "probe.neurons", model, text, "record.at(-1)"),
+            snippets.python_for(
+                "top_units(model, {prompt}, {dictionaries})" if learned else "top_units(model, {prompt})",
+                "probe.neurons",
+                model,
+                text,
+                "record.at(-1)",
+                learned,
+            ),
         ),
     )
     return [tokens, html.Div([lens, following], className="ow-grid two", id="lens-grid"), heads, units]

@@ -1,6 +1,7 @@
 """What the prompt hub does: fills its panels as the readings arrive, and moves all of them with the selection."""
 
 from typing import Any
+from urllib.parse import quote
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
@@ -39,7 +40,7 @@ def reading_state(args: dict[str, str]) -> Any:
             className="ow-state",
             style={"padding": "14px 18px"},
         )
-    again = dcc.Link("Try again", href=f"/p/{prompt.id}?m={args['model']}&again={job.id}")
+    again = dcc.Link("Try again", href=f"/p/{prompt.id}?m={quote(args['model'])}&again={job.id}")
     return error(
         job.message,
         fix=again,

@@ -9,6 +9,7 @@ from dash import dcc, html
 from app import prompts
 from app.components import promptbox
 from app.components.parts import empty, panel, title
+from app.library import short_model
 from app.shell import Page
 
 
@@ -25,7 +26,7 @@ def layout(query: dict[str, str]) -> list[Any]:
         dcc.Link(
             [
                 html.Div(p.text, className="name ow-clamp", dir="auto"),
-                html.Div(f"{p.model} · {datetime.fromtimestamp(p.used):%d %B, %H:%M}", className="meta"),
+                html.Div(f"{short_model(p.model)} · {datetime.fromtimestamp(p.used):%d %B, %H:%M}", className="meta"),
             ],
             href=f"/p/{p.id}?m={quote(p.model)}",
             className="ow-card",
