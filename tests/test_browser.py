@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the pat
 expect = playwright.expect
 
 FIRST_PAGE = 3.0  # seconds, on two quiet cores
-SLACK = float(os.environ.get("OPENWORK_TEST_SLACK", "4"))  # tests share the machine with others
+SLACK = float(os.environ.get("OPENWORK_TEST_SLACK", "1.5"))  # more where the machine is shared
 STORED = 0.3
 
 
@@ -123,6 +123,14 @@ def test_colour_scheme_is_kept_and_figures_follow(tab, site):
     expect(tick).not_to_have_css("fill", before)
     tab.reload()
     expect(html).to_have_attribute("data-mantine-color-scheme", "dark")
+
+
+def test_figures_are_dark_from_the_start_where_the_system_is(tab, site):
+    """No toggle is pressed: the first figure must already wear the scheme that the page took from the system."""
+    tab.emulate_media(color_scheme="dark")
+    tab.goto(site + read_prompt(["a", " b"], "dark system"))
+    expect(tab.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+    expect(tab.locator("#lens-figure .ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
 
 
 def test_hostile_tokens_stay_text(tab, site):
