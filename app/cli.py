@@ -50,9 +50,11 @@ def run(arguments: list[str]) -> int:
     try:
         cli(arguments, prog_name="openwork")
     except SystemExit as left:  # typer leaves this way, with 2 for a wrong option and 130 when interrupted
+        if left.code == 130:
+            _stopped(arguments)
         return left.code if isinstance(left.code, int) else int(left.code is not None)
-    except KeyboardInterrupt:
-        typer.echo("\nStopped. Finished parts are kept; run the same command again to continue.", err=True)
+    except KeyboardInterrupt:  # older typer lets it through
+        _stopped(arguments)
         return 130
     except OpenworkError as error:
         typer.echo(f"openwork: {error}", err=True)
@@ -64,6 +66,13 @@ def run(arguments: list[str]) -> int:
         )
         return 1
     return 0
+
+
+def _stopped(arguments: list[str]) -> None:
+    """What a person who pressed Ctrl-C has to know."""
+    lasting = {"harvest", "train", "demo"} & set(arguments[:1])
+    more = " Finished parts are kept; add --resume (demo: run it again) to continue." if lasting else ""
+    typer.echo(f"\nStopped.{more}", err=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 prompt -> lens, heads, graph in the neuron basis -> harvest one early layer -> train a skip transcoder -> judge it ->
 trace again with it. Each step's result is an artifact; interrupted and run again, finished steps are opened, not redone.
+Other settings give other names (`demo-layer4` is of the defaults), so a demo of any settings stands beside the others.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -132,6 +134,7 @@ def _graph(
         "prompt": c.prompt,
         "max_nodes": c.max_nodes,
         "checked": c.checked,
+        "seed": c.seed,
         "dictionaries": [weights_fingerprint(d) for d in dictionaries],
     }
     folder = _finished("graph", name, model, key)
@@ -157,18 +160,37 @@ def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple
     from probe.text import corpus
     from probe.tokens import tokenize
 
-    folder = place("cache", f"demo-layer{layer}")
-    found = folder.exists()
     tokens = tokenize(model, corpus(c.text, seed=c.seed), max_tokens=c.tokens)
+    folder = place("cache", f"demo-layer{layer}{_data_suffix(c, model, tokens)}")
+    found = folder.exists()
     sites = [f"mlp_in.{layer}", f"mlp_out.{layer}"]
     return harvest(model, tokens, sites, folder, seed=c.seed, resume=True, progress=progress), found
+
+
+def _data_suffix(c: DemoConfig, model: Any, tokens: Any) -> str:
+    """Nothing for the default model and text, else 6 hex digits of which weights read which tokens."""
+    from probe.harvester import fingerprint
+    from probe.models import stamp
+
+    usual = DemoConfig()
+    if (c.model, c.text, c.tokens, c.seed) == (usual.model, usual.text, usual.tokens, usual.seed):
+        return ""
+    mark = stamp(model)
+    data = f"{mark.weights} {mark.tokenizer} {fingerprint(tokens)} {c.seed}"
+    return f"-{hashlib.blake2b(data.encode(), digest_size=3).hexdigest()}"
+
+
+def _training_suffix(c: DemoConfig) -> str:
+    """Nothing for the default training, else its sparsity and length."""
+    usual = DemoConfig()
+    return "" if (c.k, c.epochs) == (usual.k, usual.epochs) else f"-k{c.k}-epochs{c.epochs}"
 
 
 def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
     from app.commands.dictionaries import make, require_sound
     from probe.trainer import TrainConfig, train
 
-    folder = place("dictionary", f"{cache.folder.name}-skip_transcoder")
+    folder = place("dictionary", f"{cache.folder.name}-skip_transcoder{_training_suffix(c)}")
     found = folder.exists()
     if not found:
         require_sound(cache)
@@ -181,8 +203,15 @@ def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
 def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Progress) -> tuple[dict[str, Any], bool]:
     from probe.evals import evaluate
     from probe.fingerprint import weights_fingerprint
+    from probe.pairs import cache_identity
 
-    name, key = f"{cache.folder.name}-evaluation", {"judged": c.judged, "dictionary": weights_fingerprint(dictionary)}
+    name = f"{cache.folder.name}-evaluation{_training_suffix(c)}"
+    key = {
+        "judged": c.judged,
+        "seed": c.seed,
+        "dictionary": weights_fingerprint(dictionary),
+        "data": cache_identity(cache),
+    }
     folder = _finished("result", name, model, key)
     found = folder is not None
     if not found:

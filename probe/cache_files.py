@@ -57,8 +57,18 @@ def wrong_size(folder: Path, manifest: Manifest) -> list[str]:
     return [name for name, wanted in manifest.facts["bytes"].items() if size(name) != wanted]
 
 
-def mend(name: str) -> str:
-    """What to do about a damaged file."""
-    if name in (TOKENS, STATS):
-        return "Harvest the cache again."
-    return f"Make it again alone: open_cache(folder, check=False).repair(model, '{name}')."
+def write_unknown_stats(folder: Path, layout: Layout) -> None:
+    """Statistics of NaN, so that a cache whose own are damaged can be opened for repair and nobody trains on it."""
+    unknown = {
+        f"{kind}.{site}": torch.full((width,), torch.nan, dtype=torch.float64)
+        for kind in ("mean", "var")
+        for site, width in layout.widths.items()
+    }
+    write_tensors(folder / STATS, {**unknown, "count": torch.zeros(1, dtype=torch.int64)})
+
+
+def mend(name: str, cache: str = "NAME") -> str:
+    """What to do about a damaged file of the cache of that name."""
+    if name == TOKENS:
+        return "All the rest is made from the tokens, so this cannot be repaired: harvest again under another name."
+    return f"`openwork harvest --repair --name {cache}` makes it again, alone."

@@ -77,6 +77,11 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
         (["harvest", "--model", "toy", "--text", "nowhere.txt"], 2, "nowhere"),
         (["harvest", "--model", "toy", "--sites", "mlp_in.1", "--dtype", "int8"], 2, "int8"),
         (["harvest", "--model", "toy", "--sites", "mlp_in.1", "--name", "../x"], 2, "cannot name"),
+        (["harvest", "--model", "toy", "--batch", "0", "--dry-run"], 2, "--batch"),
+        (["harvest", "--model", "toy", "--seed", "-1"], 2, "--seed"),
+        (["train", "--cache", "x", "--seed", "-1"], 2, "--seed"),
+        (["train", "--cache", "x", "--k", "0"], 2, "--k"),
+        (["eval", "--dictionary", "x", "--cache", "x", "--max-tokens", "0"], 2, "--max-tokens"),
         (["train", "--cache", "none"], 2, "none"),
         (["train", "--cache", "x", "--kind", "gan"], 2, "no kind"),
         (["eval", "--dictionary", "none", "--cache", "none"], 2, "none"),
@@ -148,6 +153,64 @@ def test_the_way_by_hand(home, texts, capsys):
     assert call([*steps[0], "--resume"], capsys)[0] == 0
 
 
+HARVEST = ["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--tokens", "2000"]
+TRAIN = ["train", "--d-dict", "16", "--k", "2", "--epochs", "1"]
+
+
+def test_training_again_does_not_overwrite(home, capsys):
+    for name in ("c", "e"):
+        assert call([*HARVEST, "--name", name], capsys)[0] == 0
+    train = [*TRAIN, "--cache", "c"]
+    assert call(train, capsys)[0] == 0
+    code, _, err = call(train, capsys)
+    assert code == 2 and "exists already" in err
+    assert call([*train, "--resume"], capsys)[0] == 0
+    assert call([*TRAIN, "--cache", "e"], capsys)[0] == 0  # another cache, another default name
+    assert {p.name[:2] for p in place("dictionary", "x").parent.iterdir()} == {"c-", "e-"}
+
+
+@pytest.mark.parametrize("spoil", [lambda p: p.write_bytes(p.read_bytes()[:-9]), lambda p: p.write_bytes(b"")])
+def test_damaged_statistics_are_made_again(home, capsys, spoil):
+    assert call([*HARVEST, "--name", "c"], capsys)[0] == 0
+    path, shard = (place("cache", "c") / f"{n}.safetensors" for n in ("stats", "shard-00000"))
+    before = path.read_bytes(), shard.read_bytes()
+    spoil(path)
+    code, _, err = call(["train", "--cache", "c"], capsys)
+    assert code == 1 and "openwork harvest --repair --name" in err
+    spoil(shard)
+    code, out, _ = call(["harvest", "--repair", "--name", "c", "--json"], capsys)
+    assert code == 0 and json.loads(out)["damaged"] == [shard.name, path.name]
+    assert (path.read_bytes(), shard.read_bytes()) == before
+
+
+def test_damaged_tokens_cannot_be_made_again(home, capsys):
+    assert call([*HARVEST, "--name", "c"], capsys)[0] == 0
+    path = place("cache", "c") / "tokens.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for arguments in (["train", "--cache", "c"], ["harvest", "--repair", "--name", "c"]):
+        code, _, err = call(arguments, capsys)
+        assert code == 1 and "harvest again under another name" in err
+
+
+def test_ctrl_c_says_how_to_continue(home, capsys, monkeypatch):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("probe.harvester.harvest", pressed)
+    code, out, err = call([*HARVEST, "--name", "c"], capsys)
+    assert code == 130 and out == "" and "Stopped. Finished parts are kept; add --resume" in err
+
+
+def test_the_command_and_the_function_judge_on_as_many_tokens():
+    from inspect import signature
+
+    from app.commands.dictionaries import eval_
+    from probe.evals import evaluate
+
+    assert signature(eval_).parameters["max_tokens"].default == signature(evaluate).parameters["max_tokens"].default
+
+
 def test_a_corrupt_shard_is_named_and_harvested_again_alone(home, capsys):
     make = ["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--tokens", "4000", "--name", "c"]
     assert call(make, capsys)[0] == 0
@@ -204,7 +267,7 @@ def test_an_interrupted_demo_continues_where_it_stopped(demo_home, monkeypatch, 
     shutil.copytree(home, tmp_path / "copy")
     monkeypatch.setenv("OPENWORK_HOME", str(tmp_path / "copy"))
     shutil.rmtree(place("graph", "demo-transcoder"))
-    shutil.rmtree(place("result", "demo-layer1-evaluation"))
+    shutil.rmtree(next(place("result", "x").parent.glob("demo-layer1-*-evaluation*")))
     again = run_demo(config).to_dict()
     found = {s["step"]: s["found_finished"] for s in again["steps"]}
     assert found["train a skip transcoder"] and not found["judge it"] and not found["trace with it"]
@@ -222,6 +285,50 @@ def test_a_demo_of_another_prompt_does_not_reuse_the_graph(demo_home, monkeypatc
     found = {s["step"]: s["found_finished"] for s in again["steps"]}
     assert not found["trace in the neuron basis"] and found["harvest layer 1"]
     assert again["demo-neurons"]["prompt"] == "one two three"
+
+
+def test_a_demo_of_other_settings_stands_beside_the_first(demo_home, texts, monkeypatch, tmp_path):
+    """Other text, other sparsity: nothing is refused, nothing reused that is of other data, the first is still there."""
+    from dataclasses import replace
+
+    home, config, report = demo_home
+    shutil.copytree(home, tmp_path / "copy")
+    monkeypatch.setenv("OPENWORK_HOME", str(tmp_path / "copy"))
+    other = tmp_path / "other.jsonl"
+    other.write_text(Path(texts).read_text().replace("France", "wheels"))
+    for changed, reused in ((replace(config, text=str(other)), set()), (replace(config, k=4), {"harvest layer 1"})):
+        found = {s["step"] for s in run_demo(changed).to_dict()["steps"] if s["found_finished"]}
+        assert found - {"trace in the neuron basis"} == reused
+    again = run_demo(config).to_dict()
+    assert {"harvest layer 1", "train a skip transcoder", "judge it"} <= {
+        s["step"] for s in again["steps"] if s["found_finished"]
+    }
+    assert again["evaluation"] == report["evaluation"]
+
+
+def test_the_demo_names_of_the_default_settings_are_plain():
+    from app.demo import _data_suffix, _training_suffix
+
+    assert _data_suffix(DemoConfig(), None, None) == _training_suffix(DemoConfig()) == ""
+    assert _training_suffix(DemoConfig(k=8)) == "-k8-epochs3"
+
+
+def test_the_demo_does_not_take_a_dictionary_of_a_cache_that_is_gone(demo_home, texts, monkeypatch, tmp_path):
+    """Even where names agree: a dictionary says which data it was trained on."""
+    from dataclasses import replace
+
+    from probe.errors import BadInput
+
+    home, config, _ = demo_home
+    monkeypatch.setattr("app.demo._data_suffix", lambda *_: "")
+    shutil.copytree(home, tmp_path / "copy")
+    monkeypatch.setenv("OPENWORK_HOME", str(tmp_path / "copy"))
+    run_demo(config)
+    shutil.rmtree(place("cache", "demo-layer1"))
+    other = tmp_path / "other.jsonl"
+    other.write_text(Path(texts).read_text().replace("France", "wheels"))
+    with pytest.raises(BadInput, match="data was"):
+        run_demo(replace(config, text=str(other)))
 
 
 def test_the_demo_command_prints_one_report(demo_home, texts, monkeypatch, capsys):

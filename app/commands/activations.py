@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.common import (
+    MAX_SEED,
     AsJson,
     Device,
     DryRun,
@@ -39,14 +40,16 @@ def harvest(
         str | None, typer.Option("--name", help="Name of the cache; by default from model and sites.")
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="As stored: float16, bfloat16 or float32.")] = "float16",
-    batch: Annotated[int, typer.Option("--batch", help="Rows a forward pass.")] = 16,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Rows a forward pass.")] = 16,
     held_out: Annotated[float, typer.Option("--held-out", help="Share of documents kept for evaluation.")] = 0.1,
-    seed: Annotated[int, typer.Option("--seed", help="Order of documents, and which are held out.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Order of documents, and which are held out.")
+    ] = 0,
     device: Device = None,
     precision: Precision = "float32",
     resume: Resume = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Check the cache's shards and harvest the damaged ones again.")
+        bool, typer.Option("--repair", help="Check the cache's files and make the damaged ones again.")
     ] = False,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -116,15 +119,14 @@ def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str,
 
 
 def _repair(bridge: Any, folder: Any, json: bool) -> None:
-    from probe.cache import open_cache
+    from probe.repair import open_damaged
 
-    cache = open_cache(folder, bridge, check=False)
-    broken = cache.verify(progress=progress())
-    exact = [cache.repair(bridge, shard, progress=progress()) for shard in broken]
+    cache, broken = open_damaged(folder, bridge, progress())
+    exact = [cache.repair(bridge, name, progress=progress()) for name in broken]  # shards first, then what sums them up
     left = cache.verify(progress=progress()) if broken else []
     report = {"folder": str(folder), "damaged": broken, "bit_exact": exact, "still_damaged": left}
     print_json(report) if json else typer.echo(
-        f"{len(broken)} damaged, {len(broken) - len(left)} harvested again: {', '.join(broken) or 'none'}"
+        f"{len(broken)} damaged, {len(broken) - len(left)} made again: {', '.join(broken) or 'none'}"
     )
     if left:
         raise Unavailable(f"{', '.join(left)} could not be mended; harvest the cache again under another name.")

@@ -9,6 +9,9 @@ import typer
 
 from probe.progress import Bar, Progress
 
+MAX_SEED = 2**31 - 1
+"""Every random number generator in use takes seeds from 0 to this."""
+
 Model = Annotated[str, typer.Option("--model", help="Alias (smollm2-135m, toy), hub id, model folder or .gguf file.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, ...; by default CUDA where there is one.")]
 Precision = Annotated[str, typer.Option("--precision", help="Weights: float32, bfloat16, float16 or float64.")]

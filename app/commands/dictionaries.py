@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.common import (
+    MAX_SEED,
     AsJson,
     Device,
     DryRun,
@@ -33,15 +34,17 @@ def train(
         str | None, typer.Option("--site-out", help="Site it predicts; by default the cache's last.")
     ] = None,
     d_dict: Annotated[
-        int | None, typer.Option("--d-dict", help="Latents; by default 8 times the width it reads.")
+        int | None, typer.Option("--d-dict", min=1, help="Latents; by default 8 times the width it reads.")
     ] = None,
-    k: Annotated[int, typer.Option("--k", help="Latents that are on at each token.")] = 32,
-    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training tokens.")] = 3,
+    k: Annotated[int, typer.Option("--k", min=1, help="Latents that are on at each token.")] = 32,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training tokens.")] = 3,
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Tokens a step.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Start of the weights and order of the tokens.")] = 0,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Tokens a step.")] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Start of the weights and order of the tokens.")
+    ] = 0,
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of the dictionary; by default from kind, site and width.")
+        str | None, typer.Option("--name", help="Name of the dictionary; by default from cache, kind, site and width.")
     ] = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -63,7 +66,7 @@ def train(
     if dry_run:
         _announce(plan(dictionary, source, config), json)
         return
-    folder = place("dictionary", name or f"{kind}-{source.site(dictionary.site_out)}-{dictionary.d_dict}")
+    folder = place("dictionary", name) if name else None
     result = run(dictionary, source, config, folder, resume=resume, progress=progress())
     report = result.to_dict()
     if json:
@@ -77,12 +80,12 @@ def train(
 
 def require_sound(cache: Any) -> None:
     """Read every byte of a cache once; Unavailable names what is damaged, before anything is trained on it."""
+    from probe.cache_files import TOKENS, mend
+
     broken = cache.verify(progress())
     if broken:
-        raise Unavailable(
-            f"In {cache.folder}, {', '.join(broken)} is damaged. "
-            f"`openwork harvest --repair --name {cache.folder.name}` harvests it again, alone."
-        )
+        worst = next((name for name in broken if name == TOKENS), broken[0])
+        raise Unavailable(f"In {cache.folder}, {', '.join(broken)} is damaged. {mend(worst, cache.folder.name)}")
 
 
 def make(
@@ -116,7 +119,9 @@ def eval_(
     model: Annotated[
         str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")
     ] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Tokens behind the cross-entropies.")] = 8192,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", min=1, help="Tokens behind the cross-entropies.")
+    ] = 4096,  # as in `probe.evals.evaluate`
     device: Device = None,
     precision: Precision = "float32",
     json: AsJson = False,
