@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from app.library import newest_dictionaries, registered
+from app.library import newest_dictionaries, registered, short_model
 from probe.artifact import place
 from probe.errors import BadInput, OpenworkError
 from probe.progress import SILENT, Progress
@@ -56,8 +56,8 @@ _graphs: Recent[Any] = Recent(4)
 
 
 def loaded() -> list[str]:
-    """Names of the models in memory."""
-    return [str(k) for k in _models.keys()]  # noqa: SIM118 (no dictionary)
+    """Names, as people read them, of the models in memory."""
+    return [short_model(str(k)) for k in _models.keys()]  # noqa: SIM118 (no dictionary)
 
 
 def model_named(name: str, progress: Progress = SILENT) -> Any:

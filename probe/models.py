@@ -96,8 +96,13 @@ def _require_hub(name: str) -> None:
     """Fail within a moment, not after a minute of retries, when a hub id is neither cached nor reachable."""
     from huggingface_hub import try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(name, "config.json"), str):
-        return
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+    except ValueError as error:
+        raise BadInput(
+            f"'{name}' is no built-in model, no folder and no file here, and no hub id can look so."
+        ) from error
     close = difflib.get_close_matches(name.lower(), ALIASES, n=1, cutoff=0.5)
     hint = f" Did you mean '{close[0]}'?" if close else f" Built in are {' and '.join(ALIASES)}."
     if reason := _out_of_reach():

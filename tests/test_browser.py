@@ -201,7 +201,7 @@ def number(text: str) -> float:
 
 def test_circuit_lists_connections_that_add_up(tab, site):
     tab.goto(site + "/circuits/small")
-    expect(tab.locator("#scores")).to_contain_text("Edges sum to each node's value within 4e−7")
+    expect(tab.locator("#scores")).to_contain_text("Edges sum to every node's value within 4e−7 of the size of the sum")
     expect(tab.locator("#edges tbody tr").last).to_contain_text("sum = value")
     tab.locator("#nodes tr.click", has_text="L0N11").click()
     expect(tab).to_have_url(re.compile(r"n=2"))

@@ -55,6 +55,7 @@ def test_fingerprint_sees_the_tokenizer():
         ("smolm2-135m", BadInput, "Did you mean 'smollm2-135m'"),
         ("nobody/nothing", Unavailable, "cannot be reached|could not be loaded"),
         ("/nowhere/model", BadInput, "no model file or folder"),
+        ("bad name!", BadInput, "no hub id can look so"),
         ("model.gguf", BadInput, "no model file or folder"),
     ],
 )

@@ -146,7 +146,7 @@ def _models() -> html.Section:
     )
     cards = []
     for name in models():
-        if name in memory:
+        if short_model(name) in memory:
             state = "in memory"
         elif name == DEFAULT:
             state = (
