@@ -256,7 +256,10 @@ def test_a_job_runs_reports_and_ends(home):
     job = table.submit("test", "Count", work, key="count")
     assert table.wait(job.id).state == "done"
     assert (job.link, job.stage, job.done, job.share) == ("/done", "count", 3, 1.0)
-    assert json.loads((home / "jobs" / f"{job.id}.json").read_text())["state"] == "done"
+    end = time.monotonic() + 10  # the file is written a moment after the state changes
+    while (kept := json.loads((home / "jobs" / f"{job.id}.json").read_text())["state"]) != "done":
+        assert time.monotonic() < end, kept
+        time.sleep(0.01)
 
 
 def test_equal_keys_are_one_job_and_cancel_stops_it(home):
