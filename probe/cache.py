@@ -129,7 +129,7 @@ class Cache:
             tensors = read_tensors(self.folder / name)
             if len(tensors["tokens"]) != self.layout.tokens_of(index):
                 raise Unavailable(
-                    f"{name} of {self.folder} holds another number of tokens than it should. {mend(name)}"
+                    f"{name} of {self.folder} holds another number of tokens than it should. {mend(name, self.folder.name)}"
                 )
             self._open[index] = tensors
         return self._open[index]
@@ -238,5 +238,5 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
     bad = wrong_size(folder, manifest)
     named = [n for n in bad if n in (TOKENS, STATS)] or (bad if check else [])
     if named:
-        raise Unavailable(f"{folder} is damaged: {', '.join(named)} missing or truncated. {mend(named[0])}")
+        raise Unavailable(f"{folder} is damaged: {', '.join(named)} missing or truncated. {mend(named[0], folder.name)}")
     return Cache(folder, manifest)
