@@ -238,5 +238,7 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
     bad = wrong_size(folder, manifest)
     named = [n for n in bad if n in (TOKENS, STATS)] or (bad if check else [])
     if named:
-        raise Unavailable(f"{folder} is damaged: {', '.join(named)} missing or truncated. {mend(named[0], folder.name)}")
+        raise Unavailable(
+            f"{folder} is damaged: {', '.join(named)} missing or truncated. {mend(named[0], folder.name)}"
+        )
     return Cache(folder, manifest)
