@@ -130,7 +130,8 @@ class Jobs:
         end = time.monotonic() + timeout
         while (job := self._jobs[job_id]).active and time.monotonic() < end:
             time.sleep(0.02)
-        return job
+        with self._lock:  # whoever ended it holds the lock until its file is written
+            return job
 
     def _loop(self) -> None:
         while True:
