@@ -117,7 +117,9 @@ def _out_of_reach() -> str | None:
     """Why the model hub cannot be asked, or None. Asks nobody when HF_HUB_OFFLINE is set, as in the dashboard."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return "HF_HUB_OFFLINE is set"
-    host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
+    from huggingface_hub.constants import ENDPOINT
+
+    host = urlparse(ENDPOINT).hostname or ""
     try:
         socket.getaddrinfo(host, 443)
     except OSError as error:
