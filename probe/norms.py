@@ -28,5 +28,5 @@ def norm_parts(module: Any, like: Tensor) -> NormParts:
     wide = like.new_ones(int(module.config.d_model)) if weight is None else weight.detach().to(like)
     if weight is not None and module.uses_weight_offset:
         wide = wide + 1.0
-    no_bias = bias is None or module.uses_rms_norm
-    return NormParts(wide, torch.zeros_like(wide) if no_bias else bias.detach().to(like), not module.uses_rms_norm)
+    shift = torch.zeros_like(wide) if bias is None or module.uses_rms_norm else bias.detach().to(like)
+    return NormParts(wide, shift, not module.uses_rms_norm)
