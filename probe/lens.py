@@ -107,7 +107,7 @@ def logit_lens(model: "TransformerBridge", prompt: str, *, top_k: int = 10, prog
     texts = display_tokens(model, top.reshape(-1).tolist())
     shape = top.shape
     nested = [[texts[(i * shape[1] + p) * top_k :][:top_k] for p in range(shape[1])] for i in range(shape[0])]
-    loss = next_token_loss(model, tokens)[0].cpu().numpy()
+    loss = _next_token_loss(model, resid[-1], ids)
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
     norm = resid.float().norm(dim=-1).cpu().numpy()
     return LensResult(
@@ -134,17 +134,12 @@ def _read(model: "TransformerBridge", resid: Float[Tensor, "layer pos d_model"],
             step(part.shape[1])
 
 
-def next_token_loss(model: "TransformerBridge", tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
-    """Cross entropy of each token given those before it, nats; NaN for the first."""
-    with torch.no_grad():
-        logp = model(tokens, return_type="logits")[:, :-1].float().log_softmax(-1)
-    loss = -logp.gather(-1, tokens[:, 1:, None])[..., 0]
-    return torch.cat(
-        [
-            torch.full_like(loss[:, :1], float("nan"))
-            if loss.shape[1]
-            else loss.new_full((len(tokens), 1), float("nan")),
-            loss,
-        ],
-        1,
-    )
+def _next_token_loss(model: "TransformerBridge", last: Float[Tensor, "pos d_model"], ids: list[int]) -> np.ndarray:
+    """Cross entropy of each token given those before it, nats, read off the last layer; NaN for the first."""
+    from transformer_lens.tools.analysis.logit_lens import logit_readout
+
+    if len(ids) < 2:
+        return np.full(len(ids), np.nan)
+    following = torch.tensor(ids[1:], device=last.device)
+    logp = logit_readout(model, last[:-1], targets=following, return_type="log_probs").values[:, 0]
+    return np.concatenate([[np.nan], -logp.float().cpu().numpy()])
