@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from probe.errors import BadInput
 from probe.progress import Bar, Progress
 
 MAX_SEED = 2**31 - 1
@@ -22,6 +24,41 @@ Text = Annotated[
     str,
     typer.Option("--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, or datasets:ID[:split[:column]]."),
 ]
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the options a TOML or JSON file gives as the command's defaults; what is on the command line wins."""
+    if path is not None:
+        known = {p.name: p for p in context.command.params if p.name}
+        given = {name.replace("-", "_"): value for name, value in settings(path).items()}
+        if unknown := sorted(set(given) - set(known)):
+            raise BadInput(f"{path} sets {', '.join(unknown)}; '{context.info_name}' knows {', '.join(sorted(known))}.")
+        context.default_map = {**(context.default_map or {}), **given}
+    return path
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", is_eager=True, callback=_read_config, help="A TOML or JSON file of options; those given here win."
+    ),
+]
+
+
+def settings(path: Path) -> dict[str, Any]:
+    """A flat table from a TOML or JSON file. Raises BadInput where it is neither."""
+    import tomllib
+
+    try:
+        text = path.read_text(encoding="utf8")
+        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # both parsers, and bytes that are not UTF-8
+        raise BadInput(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds a {type(found).__name__}; options by name were wanted.")
+    return found
 
 
 def progress() -> Progress:
