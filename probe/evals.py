@@ -3,11 +3,11 @@
 Reconstruction is measured on the held-out documents of the cache, beside the best affine map fitted on the training documents:
 a transcoder that does not beat it has found nothing nonlinear. Predictions are measured with the dictionary in the model
 (see `splice_eval`) against zero and mean ablation. Every number says how many tokens are behind it, and its standard
-error treats documents, not tokens, as independent.
+error treats documents, not tokens, as independent. Several dictionaries of one cache share what they can (`evaluate_many`).
 """
 
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from probe.dictionaries import AffineMap, Dictionary
-from probe.html import table_html
-from probe.metrics import Firing, ce_recovered, mean_and_error
+from probe.eval_report import EvalReport
+from probe.metrics import Firing, Likeness, ce_recovered, mean_and_error
 from probe.pairs import Pairs, pairs_for
 from probe.progress import SILENT, Progress
-from probe.splice_eval import CONDITIONS, choose_rows, losses
+from probe.splice_eval import ByToken, choose_rows, judged, losses
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -27,82 +27,10 @@ if TYPE_CHECKING:
     from probe.cache import Cache
     from probe.tokens import TokenSet
 
-CONVENTION = {
-    "fvu": "squared error over squared deviation from the held-out mean, all dimensions together",
-    "fvu_affine": "ridge regression on the training documents, judged on the same held-out tokens",
-    "l0": "latents above 0 per token",
-    "dead_share": "latents silent on all held-out tokens",
-    "ce": "nats per next token; BOS and padding are neither replaced nor counted",
-    "ce_recovered": "(ablated - spliced) / (ablated - clean)",
-    "mean": "mean ablation and the standardiser use all ordinary tokens of the cache, its held-out documents included",
-    "error": "standard error between documents (ratio estimator)",
-}
+__all__ = ["EvalReport", "evaluate", "evaluate_many"]
 
-
-@dataclass(frozen=True)
-class EvalReport:
-    """How good a dictionary is. errors and counts: standard error and tokens behind the measure of that name."""
-
-    kind: str
-    site_in: str
-    site_out: str
-    fvu: float
-    fvu_affine: float
-    l0: float
-    dead_share: float
-    ce: float
-    ce_spliced: float
-    ce_zero: float
-    ce_mean: float
-    ce_recovered_zero: float
-    ce_recovered_mean: float
-    n_tokens: int
-    n_documents: int
-    n_ce_tokens: int
-    n_ce_documents: int
-    errors: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    convention: dict[str, str] = field(default_factory=lambda: dict(CONVENTION))
-
-    @property
-    def beats_affine(self) -> bool:
-        """Whether it explains more than the best affine map; False for an SAE, which has none to beat."""
-        return self.fvu < self.fvu_affine
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able; a number that could not be computed is None."""
-        plain = {**asdict(self), "beats_affine": self.beats_affine}
-        plain["errors"] = {k: v if np.isfinite(v) else None for k, v in self.errors.items()}
-        return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in plain.items()}
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row per measure: value, standard error, tokens."""
-        own = ("fvu", "fvu_affine", "l0", "dead_share")
-        model = ("ce", "ce_spliced", "ce_zero", "ce_mean", "ce_recovered_zero", "ce_recovered_mean")
-        counts = dict.fromkeys(own, self.n_tokens) | dict.fromkeys(model, self.n_ce_tokens)
-        return [
-            {"measure": k, "value": getattr(self, k), "standard error": self.errors.get(k), "tokens": n}
-            for k, n in counts.items()
-            if np.isfinite(getattr(self, k))
-        ]
-
-    def table(self) -> str:
-        """The rows as aligned text."""
-        lines = [f"{self.kind} {self.site_in} -> {self.site_out}"]
-        for row in self.rows():
-            error = row["standard error"]
-            shown = f"± {error:.4f}" if error is not None and np.isfinite(error) else ""
-            lines.append(f"{row['measure']:<18} {row['value']:>9.4f} {shown:<10} {row['tokens']:>9,} tokens")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        return table_html(self.rows(), f"{self.kind} {self.site_in} → {self.site_out}")
-
-    def figure(self) -> Any:
-        """FVU beside the affine map's, and cross-entropy beside both ablations."""
-        from probe.figures_dictionaries import eval_figure
-
-        return eval_figure(self)
+_SHORT = {"clean": "ce", "spliced": "ce_spliced", "zero": "ce_zero", "mean": "ce_mean", "spliced_bos": "ce_spliced_bos"}
+_REBUILDS = ("sae", "crosscoder")  # kinds that reconstruct what they read, so that an affine map would be the identity
 
 
 def evaluate(
@@ -111,6 +39,7 @@ def evaluate(
     cache: "Cache",
     tokens: "TokenSet | None" = None,
     *,
+    texts: "Mapping[str, TokenSet] | None" = None,
     max_tokens: int = 4096,
     batch: int = 8,
     seed: int = 0,
@@ -119,25 +48,59 @@ def evaluate(
     """Judge a dictionary (one that reads raw activations) on the cache's held-out documents.
 
     tokens: other text for the cross-entropies, all of it fair game; by default the held-out rows of the cache's own.
-    max_tokens: tokens of text behind the cross-entropies (four forward passes each). batch: rows a forward pass.
-    Raises BadInput where sites or widths do not fit, or no document was held out.
+    texts: further texts by name, on which the cross-entropies are measured too. max_tokens: tokens of each text behind the
+    cross-entropies. batch: rows a forward pass. Raises BadInput where sites or widths do not fit, or no document was held out.
+    """
+    options = {"texts": texts, "max_tokens": max_tokens, "batch": batch, "seed": seed, "progress": progress}
+    return evaluate_many(model, [dictionary], cache, tokens, **options)[0]
+
+
+def evaluate_many(
+    model: "TransformerBridge",
+    dictionaries: Sequence[Dictionary],
+    cache: "Cache",
+    tokens: "TokenSet | None" = None,
+    *,
+    texts: "Mapping[str, TokenSet] | None" = None,
+    max_tokens: int = 4096,
+    batch: int = 8,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> list[EvalReport]:
+    """As `evaluate`, for several dictionaries of one cache at once, in the order given.
+
+    They share one untouched pass over the text, the ablations and the affine map of equal sites, and one reading of the cache.
     """
     start = time.perf_counter()
-    pairs = pairs_for(cache, dictionary)
-    affine = None if dictionary.kind == "sae" else fit_affine(pairs, progress)
-    found = reconstruction(dictionary, affine, pairs, progress)
-    chosen = tokens or cache.tokens()
-    rows = choose_rows(chosen, None if tokens else cache.manifest.facts["held_out_documents"], max_tokens, seed)
-    by_token = losses(
-        model,
-        dictionary,
-        chosen.tokens[rows],
-        chosen.special[rows],
-        cache.mean(dictionary.site_out),
-        batch=batch,
-        progress=progress,
-    )
-    return _report(dictionary, found, cross_entropies(by_token, chosen.doc[rows].numpy()), time.perf_counter() - start)
+    reconstructed = _reconstructions(dictionaries, cache, progress)
+    means = {site: cache.mean(site) for d in dictionaries for site in d.sites_out}
+    own = "given text" if tokens else "held-out text of the cache"
+    documents = None if tokens else cache.manifest.facts["held_out_documents"]
+    chosen = {own: (tokens or cache.tokens(), documents), **{n: (t, None) for n, t in (texts or {}).items()}}
+    by_text: dict[str, list[dict[str, Any]]] = {}
+    for name, (text, some) in chosen.items():
+        rows = choose_rows(text, some, max_tokens, seed)
+        found = losses(
+            model, dictionaries, text.tokens[rows], text.special[rows], means, batch=batch, progress=progress
+        )
+        by_text[name] = [cross_entropies(one, text.doc[rows].numpy()) for one in found]
+    seconds = (time.perf_counter() - start) / max(len(dictionaries), 1)
+    each = [{name: found[i] for name, found in by_text.items()} for i in range(len(dictionaries))]
+    return [_report(d, r, j, seconds) for d, r, j in zip(dictionaries, reconstructed, each, strict=True)]
+
+
+def _reconstructions(dictionaries: Sequence[Dictionary], cache: "Cache", progress: Progress) -> list[dict[str, Any]]:
+    """`reconstruction` of each dictionary; those of equal sites are judged in one reading of the cache."""
+    groups: dict[tuple[Any, Any], list[int]] = {}
+    for index, d in enumerate(dictionaries):
+        groups.setdefault((d.sites_in, d.sites_out), []).append(index)
+    found: dict[int, dict[str, Any]] = {}
+    for members in groups.values():
+        some = [dictionaries[i] for i in members]
+        pairs, *_ = [pairs_for(cache, d) for d in some]
+        affine = None if some[0].kind in _REBUILDS else fit_affine(pairs, progress)
+        found |= dict(zip(members, reconstruction(some, affine, pairs, progress), strict=True))
+    return [found[i] for i in range(len(dictionaries))]
 
 
 def fit_affine(pairs: Pairs, progress: Progress = SILENT) -> AffineMap:
@@ -154,30 +117,43 @@ def fit_affine(pairs: Pairs, progress: Progress = SILENT) -> AffineMap:
 
 @torch.no_grad()
 def reconstruction(
-    dictionary: Dictionary, affine: AffineMap | None, pairs: Pairs, progress: Progress = SILENT
-) -> dict[str, Any]:
-    """FVU of dictionary and affine map, L0 and dead share on the held-out split, with standard errors by document.
+    dictionaries: Sequence[Dictionary], affine: AffineMap | None, pairs: Pairs, progress: Progress = SILENT
+) -> list[dict[str, Any]]:
+    """FVU, likeness, L0, dead share and densities on the held-out split, with the affine map's FVU and errors by document.
 
     Without an affine map (an SAE's would be the identity) its FVU is NaN.
     """
-    sums, firing = _DocumentSums(2), Firing.of(dictionary.d_dict)
-    with progress.stage("reconstruction", unit="tok") as step:
+    n, sums = len(dictionaries), _DocumentSums(len(dictionaries) + 1)
+    firing, likeness = [Firing.of(d.d_dict) for d in dictionaries], [Likeness() for _ in dictionaries]
+    with judged(dictionaries), progress.stage("reconstruction", unit="tok") as step:
         for pair in pairs.batches(4096, split="held_out"):
-            x = pair.inputs.to(dictionary.W_enc)
-            recons, code = dictionary.run(x)
+            guesses = []
+            for i, d in enumerate(dictionaries):
+                recons, code = d.run(pair.inputs.to(d.W_enc))
+                guesses.append(recons.to(pair.targets))
+                firing[i].add(code.firings().cpu(), code.l0())
+                likeness[i].update(pair.targets, guesses[i])
             baseline = affine.predict(pair.inputs) if affine else torch.full_like(pair.targets, torch.nan)
-            sums.update(pair.targets, (recons.to(pair.targets), baseline), pair.documents)
-            firing.add(code.firings().cpu(), code.l0())
-            step(len(x))
-    (fvu, error), (fvu_affine, affine_error) = (sums.fvu(i) for i in range(2))
+            sums.update(pair.targets, (*guesses, baseline), pair.documents)
+            step(len(pair.inputs))
+    fvus = [sums.fvu(i) for i in range(n + 1)]
+    return [_reconstructed(fvus[i], fvus[n], firing[i], likeness[i], len(sums.parts)) for i in range(n)]
+
+
+def _reconstructed(
+    fvu: tuple[float, float], affine: tuple[float, float], firing: Firing, likeness: Likeness, documents: int
+) -> dict[str, Any]:
     return {
-        "fvu": fvu,
-        "fvu_affine": fvu_affine,
+        "fvu": fvu[0],
+        "explained_variance": 1 - fvu[0],
+        "fvu_affine": affine[0],
         "l0": firing.l0,
         "dead_share": firing.dead_share,
+        **likeness.value,
+        "density": firing.histogram(),
         "n_tokens": firing.n,
-        "n_documents": len(sums.parts),
-        "errors": {"fvu": error, "fvu_affine": affine_error},
+        "n_documents": documents,
+        "errors": {"fvu": fvu[1], "explained_variance": fvu[1], "fvu_affine": affine[1]},
     }
 
 
@@ -213,34 +189,52 @@ class _DocumentSums:
         return mean_and_error(errors, deviation.numpy())
 
 
-def cross_entropies(by_token: dict[str, np.ndarray], documents: np.ndarray) -> dict[str, Any]:
-    """Mean cross-entropy of each condition and the recovered shares, with standard errors by document."""
+def cross_entropies(by_token: ByToken, documents: np.ndarray) -> dict[str, Any]:
+    """Mean cross-entropy and KL of each condition and the recovered shares, with standard errors by document, and by position."""
     groups = np.unique(documents)
 
     def per_document(values: np.ndarray) -> np.ndarray:
-        return np.array([np.nansum(values[documents == g]) for g in groups])
+        return np.array([np.nansum(values[documents == g].astype(np.float64)) for g in groups])
 
-    counts = per_document(np.isfinite(by_token["clean"]).astype(float))
-    sums = {name: per_document(values.astype(np.float64)) for name, values in by_token.items()}
+    counts = per_document(np.isfinite(by_token.ce["clean"]).astype(float))
     keep = counts > 0
+    sums = {name: per_document(values)[keep] for name, values in by_token.ce.items()}
     found: dict[str, Any] = {"errors": {}, "n_ce_tokens": int(counts.sum()), "n_ce_documents": int(keep.sum())}
-    for name in CONDITIONS:
-        key = "ce" if name == "clean" else f"ce_{name}"
-        found[key], found["errors"][key] = mean_and_error(sums[name][keep], counts[keep])
+    for name, total in sums.items():
+        found[_SHORT[name]], found["errors"][_SHORT[name]] = mean_and_error(total, counts[keep])
     for name in ("zero", "mean"):
         key = f"ce_recovered_{name}"
         found[key] = ce_recovered(found["ce"], found["ce_spliced"], found[f"ce_{name}"])
-        harm = sums[name] - sums["clean"]
-        found["errors"][key] = mean_and_error((sums[name] - sums["spliced"])[keep], harm[keep])[1]
-    return found
+        found["errors"][key] = mean_and_error(sums[name] - sums["spliced"], sums[name] - sums["clean"])[1]
+    for name, values in by_token.kl.items():
+        found[f"kl_{name}"], found["errors"][f"kl_{name}"] = mean_and_error(per_document(values)[keep], counts[keep])
+    return found | {"by_position": by_position(by_token)}
 
 
-def _report(dictionary: Dictionary, recon: dict[str, Any], model: dict[str, Any], seconds: float) -> EvalReport:
+def by_position(by_token: ByToken) -> dict[str, list[float | None]]:
+    """Mean of each measure at each position (that of the token predicted from: 0 is the row's first); None where none counts."""
+    columns = {_SHORT[n]: v for n, v in by_token.ce.items()} | {f"kl_{n}": v for n, v in by_token.kl.items()}
+    seen = np.isfinite(by_token.ce["clean"]).sum(0)
+    curves: dict[str, list[float | None]] = {"n": seen.tolist()}
+    for name, values in columns.items():
+        means = np.nansum(values.astype(np.float64), 0) / np.maximum(seen, 1)
+        curves[name] = [float(m) if n else None for m, n in zip(means, seen, strict=True)]
+    return curves
+
+
+def _report(
+    dictionary: Dictionary, recon: dict[str, Any], texts: dict[str, dict[str, Any]], seconds: float
+) -> EvalReport:
+    """texts: cross-entropies by name, the main one first."""
+    (main, model), *others = texts.items()
     errors = {**recon.pop("errors"), **model.pop("errors")}
     return EvalReport(
+        name=dictionary.name,
         kind=dictionary.kind,
-        site_in=dictionary.site_in,
-        site_out=dictionary.site_out,
+        site_in=" + ".join(dictionary.sites_in),
+        site_out=" + ".join(dictionary.sites_out),
+        text=main,
+        texts=dict(others),
         errors=errors,
         seconds=seconds,
         **recon,

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from probe.cache import Cache
-from probe.dictionaries import Dictionary, TopK, Transcoder
+from probe.dictionaries import SAE, Dictionary, TopK, Transcoder
 from probe.errors import BadInput
-from probe.evals import EvalReport, _DocumentSums, cross_entropies, evaluate, fit_affine
+from probe.evals import EvalReport, _DocumentSums, by_position, cross_entropies, evaluate, evaluate_many, fit_affine
 from probe.forward import capture
 from probe.harvester import harvest
-from probe.interventions import intervene
-from probe.metrics import fvu
+from probe.interventions import Splice, intervene
+from probe.metrics import fvu, kl_divergences, next_token_losses
 from probe.pairs import CachePairs, TensorPairs
 from probe.sites import mlp_in, mlp_out, resid_post
-from probe.splice_eval import Ablation, choose_rows
+from probe.splice_eval import Ablation, ByToken, choose_rows, losses
 from probe.text import Document
 from probe.tokens import TokenSet, tokenize
 from probe.trainer import TrainConfig, train
@@ -98,6 +98,7 @@ def test_report_can_be_read_everywhere(report: EvalReport) -> None:
     assert "fvu_affine" in report.table()
     assert "ce_recovered_mean" in report._repr_html_()
     assert len(report.figure().data) == 2
+    assert report.density_figure().data and report.position_figure().data
     assert set(report.convention) >= {"fvu", "ce", "dead_share"}
 
 
@@ -154,15 +155,117 @@ def test_document_sums_give_the_plain_fvu() -> None:
 
 def test_cross_entropies_count_what_they_average() -> None:
     clean = np.array([[1.0, np.nan], [3.0, 5.0]])
-    by_token = {"clean": clean, "spliced": clean + 1, "zero": clean + 4, "mean": clean + 2}
+    ce = {"clean": clean, "spliced": clean + 1, "zero": clean + 4, "mean": clean + 2}
+    by_token = ByToken(ce, {"spliced": 0 * clean + 0.5})
     found = cross_entropies(by_token, np.array([0, 1]))
     assert found["ce"] == 3.0
     assert found["n_ce_tokens"] == 3
     assert found["ce_recovered_zero"] == pytest.approx(0.75)
     assert found["ce_recovered_mean"] == pytest.approx(0.5)
     assert found["errors"]["ce_recovered_zero"] == pytest.approx(0)
+    assert (found["kl_spliced"], found["errors"]["kl_spliced"]) == (0.5, 0)
+    assert by_position(by_token)["ce_zero"] == [6.0, 9.0]
+    assert by_position(by_token)["n"] == [2, 1]
     alone = cross_entropies(by_token, np.array([0, 0]))
     assert math.isnan(alone["errors"]["ce"])
+
+
+def test_shared_passes_give_what_whole_passes_give(toy, cache: Cache, tokens: TokenSet, trained: Dictionary) -> None:
+    """The second implementation: every condition run by itself, from the embedding."""
+    other = SAE(64, 32, sparsifier=TopK(4), site=mlp_out(2).name, seed=3)
+    ids, special = tokens.tokens[:5], tokens.special[:5]
+    means = {mlp_out(1).name: cache.mean(SITES["site_out"]), mlp_out(2).name: torch.randn(64)}
+    found = losses(toy, [trained, other], ids, special, means, batch=2)
+    counted = ~(special[:, :-1] | special[:, 1:])
+    with torch.no_grad():
+        clean = toy(ids)
+    for d, one in zip((trained, other), found, strict=True):
+        changes = {
+            "spliced": Splice(d, keep=special),
+            "spliced_bos": Splice(d),
+            "zero": Ablation(d.site_out, 0.0, special),
+            "mean": Ablation(d.site_out, means[d.site_out], special),
+        }
+        assert set(one.ce) == {*changes, "clean"} and set(one.kl) == set(changes)
+        for name, change in changes.items():
+            with torch.no_grad(), intervene(toy, [change]):
+                logits = toy(ids)
+            wanted = next_token_losses(logits, ids)[counted]
+            torch.testing.assert_close(torch.from_numpy(one.ce[name])[counted], wanted, atol=2e-5, rtol=1e-5)
+            kl = kl_divergences(clean[:, :-1], logits[:, :-1])[counted]
+            torch.testing.assert_close(torch.from_numpy(one.kl[name])[counted], kl, atol=2e-5, rtol=1e-4)
+            assert np.isnan(one.ce[name][~counted.numpy()]).all()
+
+
+def test_all_sites_of_a_crosscoder_are_replaced_at_once(toy, tokens: TokenSet) -> None:
+    sites = (mlp_out(1).name, resid_post(2).name)
+    same = Dictionary([64, 64], 256, sparsifier=TopK(128), site_in=sites, site_out=sites)
+    with torch.no_grad():
+        eye = torch.eye(128)
+        same.W_enc.copy_(torch.cat([eye, -eye], 1))
+        same.W_dec.copy_(torch.cat([eye, -eye], 0))
+    nothing = constant_for(sites)
+    means = {site: torch.zeros(64) for site in sites}
+    exact, zero = losses(toy, [same, nothing], tokens.tokens[:3], tokens.special[:3], means, batch=2)
+    np.testing.assert_allclose(exact.ce["spliced"], exact.ce["clean"], atol=1e-5)
+    for other in ("zero", "mean"):
+        np.testing.assert_array_equal(zero.ce["spliced"], zero.ce[other])
+    assert np.nanmax(np.abs(zero.ce["spliced"] - zero.ce["clean"])) > 0.1
+
+
+def constant_for(sites: tuple[str, ...]) -> Dictionary:
+    """A crosscoder that answers zeros."""
+    d = Dictionary([64] * len(sites), 8, sparsifier=TopK(2), site_in=sites, site_out=sites)
+    with torch.no_grad():
+        for weight in d.parameters():
+            weight.zero_()
+    return d
+
+
+def test_many_at_once_are_judged_as_each_alone(toy, cache: Cache, trained: Dictionary) -> None:
+    others = [trained, transcoder(40, 4), constant(cache, torch.zeros(64))]
+    for one, alone in zip(
+        evaluate_many(toy, others, cache, max_tokens=200),
+        [evaluate(toy, d, cache, max_tokens=200) for d in others],
+        strict=True,
+    ):
+        same, wanted = one.to_dict(), alone.to_dict()
+        same.pop("seconds"), wanted.pop("seconds")
+        assert same == wanted
+
+
+def test_an_exact_dictionary_changes_nothing(toy, cache: Cache) -> None:
+    same = SAE(64, 128, sparsifier=TopK(64), site=SITES["site_out"])  # x = relu(x) - relu(-x)
+    with torch.no_grad():
+        eye = torch.eye(64)
+        same.W_enc.copy_(torch.cat([eye, -eye], 1))
+        same.W_dec.copy_(torch.cat([eye, -eye], 0))
+    report = evaluate(toy, same, cache, max_tokens=200)
+    assert (report.fvu, report.l0) == (pytest.approx(0, abs=1e-12), 64)
+    assert [report.explained_variance, report.shrinkage, report.norm_ratio, report.cosine, report.relative_bias] == (
+        pytest.approx([1] * 5, abs=1e-6)
+    )
+    assert report.ce_spliced == pytest.approx(report.ce, abs=1e-6)
+    assert report.ce_spliced_bos == pytest.approx(report.ce, abs=1e-6)
+    assert report.kl_spliced == pytest.approx(0, abs=1e-6) and report.kl_zero > 1e-4
+    assert report.ce_recovered_zero == pytest.approx(1, abs=1e-3) or not math.isfinite(report.ce_recovered_zero)
+
+
+def test_another_text_is_reported_by_name(toy, cache: Cache, trained: Dictionary, tokens: TokenSet) -> None:
+    report = evaluate(toy, trained, cache, texts={"sample:x": tokens}, max_tokens=200)
+    other = evaluate(toy, trained, cache, tokens, max_tokens=200)
+    assert report.texts["sample:x"]["ce_spliced"] == other.ce_spliced
+    assert report.text == "held-out text of the cache"
+    assert "ce_spliced on sample:x" in report.table()
+
+
+def test_counts_and_curves(report: EvalReport) -> None:
+    assert sum(report.density["counts"]) + report.density["dead"] == 96
+    assert report.density["tokens"] == report.n_tokens
+    curve = report.by_position
+    assert curve["n"][0] == 0 and curve["ce"][0] is None  # what follows BOS is not counted
+    total = sum(n * (v or 0) for n, v in zip(curve["n"], curve["kl_mean"], strict=True))
+    assert total / sum(curve["n"]) == pytest.approx(report.kl_mean)
 
 
 def test_affine_baseline_is_fitted_on_the_training_documents() -> None:
