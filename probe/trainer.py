@@ -12,7 +12,7 @@ number of threads, ends with the very weights of an uninterrupted run.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,12 @@ from probe.checkpoint import (
     read_checkpoint,
     read_metrics,
 )
-from probe.dictionaries import AffineMap, Dictionary, Standardiser, load_dictionary, save_dictionary
+from probe.dictionaries import AffineMap, Standardiser, load_dictionary, save_dictionary
+from probe.dictionaries.rows import unit_decoder
 from probe.dictionaries.start import start_from_data
-from probe.dictionaries.store import shape_of
+from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, Cancelled
-from probe.pairs import Pairs, identity_of, pairs_for
+from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
 from probe.training import TrainConfig, Training
 from probe.training_plan import TrainPlan, plan
@@ -41,14 +42,14 @@ from probe.training_plan import TrainPlan, plan
 if TYPE_CHECKING:
     from probe.cache import Cache
 
-__all__ = ["TrainConfig", "TrainPlan", "TrainResult", "Training", "plan", "train"]
+__all__ = ["Run", "TrainConfig", "TrainPlan", "TrainResult", "Training", "plan", "train", "train_together"]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
     """A finished training: the dictionary (it reads raw activations), its folder, the last metrics and the time it took."""
 
-    dictionary: Dictionary
+    dictionary: AnyDictionary
     folder: Path
     config: TrainConfig
     metrics: list[dict[str, Any]] = field(repr=False)
@@ -77,8 +78,17 @@ class TrainResult:
         return training_figure(self.metrics)
 
 
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One of several trainings that share their data: which dictionary, where it goes, and how it is trained."""
+
+    dictionary: AnyDictionary
+    folder: Path
+    config: TrainConfig
+
+
 def train(
-    dictionary: Dictionary,
+    dictionary: AnyDictionary,
     cache: "Cache | Pairs",
     config: TrainConfig | None = None,
     folder: Path | str | None = None,
@@ -94,25 +104,79 @@ def train(
     the same config and data, else BadInput), or return it if it is finished; without it, what is there is refused. Raises
     BadInput where widths do not fit.
     """
-    config, pairs = config or TrainConfig(), pairs_for(cache, dictionary)
-    folder = Path(folder) if folder is not None else place("dictionary", _default_name(dictionary, pairs))
-    manifest = getattr(cache, "manifest", None)
-    stamped = model or getattr(manifest, "model", None)
-    if folder.is_dir() and resume and not (partial(folder) / CHECKPOINT).is_file():
-        return _finished(folder, config, dictionary, pairs)
-    scratch = _scratch(folder, resume)
-    training, fresh = _begin(dictionary, pairs, config, scratch, progress)
-    log = MetricsLog(scratch / METRICS, keep_until=-1 if fresh else training.steps)
-    try:
-        _loop(training, pairs, log, scratch, progress)
-    finally:
-        log.close()
-    return _finish(training, folder, scratch, stamped, pairs)
+    place_of = Path(folder) if folder is not None else default_folder(dictionary, pairs_for(cache, dictionary))
+    run = Run(dictionary, place_of, config or TrainConfig())
+    return train_together([run], cache, resume=resume, progress=progress, model=model)[0]
 
 
-def _default_name(dictionary: Dictionary, pairs: Pairs) -> str:
-    """`layer4-skip_transcoder-blocks.4.mlp.hook_out-4608`: trained on which cache, kind, site, latents."""
-    return f"{pairs.name}-{dictionary.kind}-{dictionary.site_out}-{dictionary.d_dict}".replace("/", "-")
+def train_together(
+    runs: Sequence[Run],
+    cache: "Cache | Pairs",
+    *,
+    resume: bool = False,
+    progress: Progress = SILENT,
+    model: ModelStamp | None = None,
+) -> list[TrainResult]:
+    """Train several dictionaries on the same data; each ends with the very weights it would have if trained alone.
+
+    Those with the same batch, epochs and seed share one pass over the data. resume: as of `train`, for each.
+    """
+    if len({run.folder for run in runs}) < len(runs):
+        raise BadInput("Two dictionaries would be written to one folder; give each a name of its own.")
+    stamped = model or getattr(getattr(cache, "manifest", None), "model", None)
+    waiting: dict[tuple, list[_Live]] = {}
+    results: dict[Path, TrainResult] = {}
+    for run in runs:
+        pairs = pairs_for(cache, run.dictionary)
+        if run.folder.is_dir() and resume and not (partial(run.folder) / CHECKPOINT).is_file():
+            results[run.folder] = _finished(run, pairs)
+        else:
+            key = (run.config.batch, run.config.epochs, run.config.seed)
+            waiting.setdefault(key, []).append(_Live(run, pairs, _scratch(run.folder, resume)))
+    for group in waiting.values():
+        for live in _train_group(group, progress):
+            results[live.run.folder] = _finish(live, stamped)
+    return [results[run.folder] for run in runs]
+
+
+class _Live:
+    """A run that is under way: its state, its log and its folder."""
+
+    training: Training
+    log: MetricsLog
+
+    def __init__(self, run: Run, pairs: Pairs, scratch: Path):
+        self.run, self.pairs, self.scratch = run, pairs, scratch
+
+    def begin(self, progress: Progress, linear: dict[tuple, Tensor]) -> None:
+        """Start from the data, or from the checkpoint in the folder. linear: ridge maps found so far, by sites."""
+        dictionary, config = self.run.dictionary, self.run.config
+        total = self.pairs.n_tokens * config.epochs
+        self.training = Training(dictionary, self.pairs.standardiser(), config, total, identity_of(self.pairs))
+        found = read_checkpoint(self.scratch)
+        if found:
+            _same(self.training.settings(), found[1], self.scratch)
+            self.training.restore(*found)
+        elif config.start:
+            _start(self.training, self.pairs, progress, linear)
+        self.log = MetricsLog(self.scratch / METRICS, keep_until=self.training.steps if found else -1)
+
+    def step(self, pair: Pair) -> None:
+        """Train on a batch; keep the log, and the checkpoint when it is time."""
+        training, config = self.training, self.run.config
+        training.step(pair.inputs, pair.targets)
+        training.position = pair.position
+        if training.steps % config.log_every == 0:
+            self.log.write(training.metrics())
+        if training.steps % config.checkpoint_every == 0:
+            training.save(self.scratch)
+
+
+def default_folder(dictionary: AnyDictionary, pairs: Pairs) -> Path:
+    """`layer4-skip_transcoder-blocks.4.mlp.hook_out-4608`: trained on which cache, kind, sites written, latents."""
+    sites = dictionary.sites_out
+    written = sites[0] if len(sites) == 1 else f"{len(sites)}_sites"
+    return place("dictionary", f"{pairs.name}-{dictionary.kind}-{written}-{dictionary.d_dict}".replace("/", "-"))
 
 
 def _scratch(folder: Path, resume: bool) -> Path:
@@ -128,30 +192,19 @@ def _scratch(folder: Path, resume: bool) -> Path:
     return scratch
 
 
-def _begin(
-    dictionary: Dictionary, pairs: Pairs, config: TrainConfig, scratch: Path, progress: Progress
-) -> tuple[Training, bool]:
-    """A training at its start, or at the checkpoint found in `scratch`."""
-    scaling = pairs.standardiser()
-    training = Training(dictionary, scaling, config, pairs.n_tokens * config.epochs, identity_of(pairs))
-    found = read_checkpoint(scratch)
-    if found:
-        _same(training.settings(), found[1], scratch)
-        training.restore(*found)
-    elif config.start:
-        _start(training, pairs, progress)
-    return training, not found
-
-
-def _start(training: Training, pairs: Pairs, progress: Progress) -> None:
+def _start(training: Training, pairs: Pairs, progress: Progress, known: dict[tuple, Tensor]) -> None:
     """Give the dictionary its first weights from the data."""
     d, scaling, seed = training.dictionary, training.scaling, training.config.seed
-    linear = None
-    if d.W_skip is not None:
-        with progress.stage("affine map", pairs.n_tokens, "tok") as step:
-            linear = AffineMap().fit(_standardised(pairs, scaling, 8192, seed, d.W_enc, step)).weight_.float()
+    linear, key = None, (tuple(d.sites_in), tuple(d.sites_out), seed)
+    if getattr(d, "W_skip", None) is not None:
+        if key not in known:
+            with progress.stage("affine map", pairs.n_tokens, "tok") as step:
+                known[key] = AffineMap().fit(_standardised(pairs, scaling, 8192, seed, d.W_enc, step)).weight_.float()
+        linear = known[key]
     first = next(iter(_standardised(pairs, scaling, d.d_dict, seed, d.W_enc)))
     start_from_data(d, *first, linear)
+    if training.config.decoder == "unit":
+        unit_decoder(d)
 
 
 def _standardised(
@@ -177,31 +230,54 @@ def _same(now: dict[str, Any], then: dict[str, Any], folder: Path) -> None:
         )
 
 
-def _loop(training: Training, pairs: Pairs, log: MetricsLog, scratch: Path, progress: Progress) -> None:
-    config = training.config
-    with held_interrupts() as interrupted, progress.stage("train", training.total_tokens, "tok") as step:
-        step(training.tokens)
-        batches = pairs.batches(config.batch, epochs=config.epochs, seed=config.seed, position=training.position)
-        for pair in batches:
-            training.step(pair.inputs, pair.targets)
-            training.position = pair.position
-            if training.steps % config.log_every == 0:
-                log.write(training.metrics())
-            if training.steps % config.checkpoint_every == 0:
-                training.save(scratch)
+def _train_group(group: list[_Live], progress: Progress) -> list[_Live]:
+    """Begin or continue all, read the data once, and train each on every batch it has not seen yet."""
+    linear: dict[tuple, Tensor] = {}
+    try:
+        for live in group:
+            live.begin(progress, linear)
+        _loop(group, progress)
+    finally:
+        for live in group:
+            if hasattr(live, "log"):
+                live.log.close()
+    return group
+
+
+def _loop(group: list[_Live], progress: Progress) -> None:
+    config, behind = group[0].run.config, min(group, key=lambda live: live.training.tokens).training
+    seen = behind.tokens  # a kill between two checkpoints leaves some runs ahead of others
+    batches = together(
+        [live.pairs for live in group],
+        config.batch,
+        epochs=config.epochs,
+        seed=config.seed,
+        position=behind.position,
+    )
+    with held_interrupts() as interrupted, progress.stage("train", behind.total_tokens, "tok") as step:
+        step(seen)
+        for found in batches:
+            for live, pair in zip(group, found, strict=True):
+                if live.training.tokens == seen:
+                    live.step(pair)
+            n = len(found[0].inputs)
+            seen += n
             try:
-                step(len(pair.inputs))
+                step(n)
                 if interrupted():
                     raise KeyboardInterrupt
             except (Cancelled, KeyboardInterrupt):  # somebody stopped us between two steps: lose nothing
-                training.save(scratch)
+                for live in group:
+                    live.training.save(live.scratch)
                 raise
-    if training.window.tokens:
-        log.write(training.metrics())
+    for live in group:
+        if live.training.window.tokens:
+            live.log.write(live.training.metrics())
 
 
-def _finish(training: Training, folder: Path, scratch: Path, model: ModelStamp | None, pairs: Pairs) -> TrainResult:
+def _finish(live: _Live, model: ModelStamp | None) -> TrainResult:
     """Save the artifact and clear the scratch folder."""
+    training, folder, scratch = live.training, live.run.folder, live.scratch
     folded = training.scaling.fold(training.dictionary).requires_grad_(False).eval()
     save_dictionary(
         folded,
@@ -214,7 +290,7 @@ def _finish(training: Training, folder: Path, scratch: Path, model: ModelStamp |
             "steps": training.steps,
             "seconds": training.seconds,
         },
-        parents=(pairs.name,),
+        parents=(live.pairs.name,),
         seed=training.config.seed,
         extra={METRICS: (scratch / METRICS).read_bytes()},
     )
@@ -222,10 +298,11 @@ def _finish(training: Training, folder: Path, scratch: Path, model: ModelStamp |
     return TrainResult(folded, folder, training.config, read_metrics(folder), training.seconds)
 
 
-def _finished(folder: Path, config: TrainConfig, dictionary: Dictionary, pairs: Pairs) -> TrainResult:
+def _finished(run: Run, pairs: Pairs) -> TrainResult:
+    folder, config = run.folder, run.config
     manifest = read_manifest(folder, "dictionary")
     _same(
-        {"config": asdict(config), "shape": shape_of(dictionary), "source": {"data": identity_of(pairs)}},
+        {"config": asdict(config), "shape": shape_of(run.dictionary), "source": {"data": identity_of(pairs)}},
         {"config": manifest.config, "shape": manifest.facts, "source": manifest.facts},
         folder,
     )

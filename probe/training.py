@@ -1,22 +1,26 @@
 """One training run's state, and what one step does to it.
 
 The loss is the mean squared error on standardised activations (see `dictionaries.standardise`), so it and the learning rate
-mean the same at every site: a loss of 1 is predicting the mean. Everything a run is made of goes through `save` and `restore`.
+mean the same at every site: an error of 1 is predicting the mean. To it come the sparsifier's penalty and, for dead latents,
+AuxK. Everything a run is made of goes through `save` and `restore`.
 """
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.checkpoint import write_checkpoint
-from probe.dictionaries import Code, Dictionary, Standardiser
-from probe.dictionaries.store import shape_of
+from probe.dictionaries import Code, Sparsifier, Standardiser
+from probe.dictionaries.dead import aux_loss
+from probe.dictionaries.rows import drop_parallel, forget, unit_decoder
+from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, OpenworkError
 
 
@@ -42,6 +46,16 @@ class TrainConfig:
     "Start latents at tokens of the data and the linear path at the ridge map; else keep the weights as they are."
     dead_tokens: int = 50_000
     "A latent counts as dead after this many tokens without firing."
+    aux: float = 1 / 32
+    "Weight of the loss that asks dead latents to reconstruct the residual (AuxK); 0 leaves them alone."
+    aux_k: int | None = None
+    "Dead latents asked at each token; by default half as many as the dictionary reads dimensions."
+    resample_every: int = 0
+    "Steps between two resamplings of dead latents at badly reconstructed tokens; 0 for never."
+    decoder: str = "free"
+    "Norm of the decoder rows while training: free or unit."
+    precision: str = "float32"
+    "Of the matrix products: float32 or bfloat16 (autocast; weights and their updates stay float32)."
     log_every: int = 10
     "Steps between two lines of metrics."
     checkpoint_every: int = 200
@@ -52,6 +66,12 @@ class TrainConfig:
         wrong = [name for name in positive if not getattr(self, name) > 0]
         if wrong:
             raise BadInput(f"{', '.join(wrong)} must be greater than 0.")
+        if self.aux < 0 or self.resample_every < 0 or (self.aux_k is not None and self.aux_k < 1):
+            raise BadInput("aux and resample_every must be 0 or greater, aux_k at least 1.")
+        if self.decoder not in ("free", "unit") or self.precision not in ("float32", "bfloat16"):
+            raise BadInput(
+                f"decoder is '{self.decoder}' (free or unit) and precision '{self.precision}' (float32 or bfloat16)."
+            )
         if self.seed < 0:
             raise BadInput(f"The seed is {self.seed}; it must be 0 or greater.")
         if not (0 <= self.warmup <= 1 and 0 <= self.decay <= 1):
@@ -72,6 +92,7 @@ class _Window:
     """Sums since the last line of metrics, kept on Python floats so that they pass through a checkpoint exactly."""
 
     tokens: int = 0
+    loss: float = 0.0
     error: float = 0.0
     variance: float = 0.0
     active: int = 0
@@ -85,64 +106,120 @@ class Training:
     """The state of a run and what one step does to it. `train` drives it; use this to write a loop of your own."""
 
     def __init__(
-        self, dictionary: Dictionary, scaling: Standardiser, config: TrainConfig, total_tokens: int, data: str = ""
+        self, dictionary: AnyDictionary, scaling: Standardiser, config: TrainConfig, total_tokens: int, data: str = ""
     ):
-        self.dictionary, self.scaling, self.config, self.total_tokens = dictionary, scaling, config, total_tokens
+        self.dictionary, self.scaling, self.config, self.total_tokens = (
+            dictionary.train(),
+            scaling,
+            config,
+            total_tokens,
+        )
         self.data = data  # which data, see `pairs.identity_of`
         self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=config.lr, fused=True)
-        self.silent = torch.zeros(dictionary.d_dict, dtype=torch.int64, device=dictionary.b_enc.device)
+        self.silent = torch.zeros(dictionary.d_dict, dtype=torch.int64, device=dictionary.W_enc.device)
         self.steps, self.tokens, self.seconds = 0, 0, 0.0
         self.position: dict[str, Any] | None = None
         self.window = _Window()
+        self._rules = [part for part in dictionary.modules() if isinstance(part, Sparsifier)]
 
     def step(self, inputs: Float[Tensor, "row d_in"], targets: Float[Tensor, "row d_out"]) -> float:
         """One step of Adam on raw activations; returns the loss. Raises OpenworkError if it is not finite."""
         like = self.dictionary.W_enc
         x, y = self.scaling.inputs(inputs.to(like)), self.scaling.targets(targets.to(like))
-        recons, code = self.dictionary.run(x)
-        loss = (recons - y).square().mean()
+        for rule in self._rules:
+            rule.at(self._share())
         self.optimizer.zero_grad(set_to_none=True)
+        recons, code, error, loss = self._forward(x, y)
         loss.backward()
-        value = float(loss.detach())
-        if not math.isfinite(value):
+        value = self._finite(float(loss.detach()))
+        self._update(len(x))
+        self._count(y, float(error.detach()), value, code)
+        if self.config.resample_every and self.steps % self.config.resample_every == 0:
+            self._resample(x, y - recons.detach())
+        return value
+
+    def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Code, Tensor, Tensor]:
+        """Reconstruction, code, mean squared error and the whole loss."""
+        device, low = x.device.type, self.config.precision == "bfloat16"
+        with torch.autocast(device, torch.bfloat16) if low else nullcontext():
+            recons, code = self.dictionary.run(x)
+        error = (recons - y).square().mean()
+        loss, penalty = error, self.dictionary.penalty(code, recons, y)
+        if penalty is not None:
+            loss = loss + penalty
+        if self.config.aux and bool((dead := self.dead()).any()):
+            k = self.config.aux_k or max(1, self.dictionary.d_in // 2)
+            loss = loss + self.config.aux * aux_loss(self.dictionary.dead_reconstruction(x, dead, k), y - recons)
+        return recons, code, error, loss
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
             raise OpenworkError(
-                f"The loss became {value} at step {self.steps + 1} (learning rate {self.lr():.2g}). Lower the learning rate, or "
+                f"The loss became {loss} at step {self.steps + 1} (learning rate {self.lr():.2g}). Lower the learning rate, or "
                 "check the activations for NaN and infinite numbers. The last checkpoint is kept."
             )
+        return loss
+
+    def _update(self, n: int) -> None:
+        """Clip the gradients and take the optimizer's step at the learning rate after n more tokens."""
+        unit = self.config.decoder == "unit"
+        if unit:
+            drop_parallel(self.dictionary)
         torch.nn.utils.clip_grad_norm_(self.dictionary.parameters(), self.config.clip)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr(len(x))
+            group["lr"] = self.lr(n)
         self.optimizer.step()
-        self._count(y, value, code)
-        return value
+        if unit:
+            unit_decoder(self.dictionary)
 
     def lr(self, ahead: int = 0) -> float:
         """The learning rate after `ahead` more tokens."""
-        return learning_rate(self.config, min((self.tokens + ahead) / self.total_tokens, 1.0))
+        return learning_rate(self.config, self._share(ahead))
+
+    def _share(self, ahead: int = 0) -> float:
+        """Share of the training that is done after `ahead` more tokens."""
+        return min((self.tokens + ahead) / self.total_tokens, 1.0)
+
+    def dead(self) -> Bool[Tensor, " d_dict"]:
+        """Latents that did not fire on the last `dead_tokens` tokens."""
+        return self.silent >= self.config.dead_tokens
 
     @torch.no_grad()
-    def _count(self, y: Tensor, loss: float, code: Code) -> None:
+    def _count(self, y: Tensor, error: float, loss: float, code: Code) -> None:
         n = len(y)
         self.steps, self.tokens = self.steps + 1, self.tokens + n
         self.silent += n
         self.silent[code.firings() > 0] = 0
         self.window.tokens += n
-        self.window.error += loss * y.numel()
+        self.window.loss += loss * n
+        self.window.error += error * y.numel()
         self.window.variance += float(y.square().sum())
         self.window.active += int(code.l0().sum())
 
+    def _resample(self, x: Tensor, residual: Tensor) -> None:
+        """Revive dead latents; what was drawn depends on seed and step alone, so a resumed run draws the same."""
+        dead = self.dead()
+        if not bool(dead.any()):
+            return
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.steps)
+        self.dictionary.revive(dead, x, residual, generator)
+        forget(self.optimizer, self.dictionary, dead)
+        self.silent[dead] = 0
+
     def metrics(self) -> dict[str, Any]:
-        """What happened since the last call, as one line of the log. FVU is about the mean of the whole training data."""
+        """What happened since the last call, as one line of the log. FVU is about the mean of the whole training data; loss
+        includes penalties, mse does not (both on standardised activations)."""
         w, now = self.window, time.perf_counter()
         self.window = _Window()
         self.seconds += now - w.clock
         return {
             "step": self.steps,
             "tokens": self.tokens,
-            "loss": w.error / (w.tokens * self.dictionary.d_out),
+            "loss": w.loss / w.tokens,
+            "mse": w.error / (w.tokens * self.dictionary.d_out),
             "fvu": w.error / max(w.variance, 1e-30),
             "l0": w.active / w.tokens,
-            "dead_share": float((self.silent >= self.config.dead_tokens).double().mean()),
+            "dead_share": float(self.dead().double().mean()),
             "lr": self.lr(),
             "tokens_per_second": w.tokens / max(now - w.clock, 1e-9),
             "seconds": self.seconds,
@@ -164,12 +241,12 @@ class Training:
             "counts": {"steps": self.steps, "tokens": self.tokens, "seconds": seconds},
             "window": self.window.sums(),
             "position": self.position,
-            "scales": [self.scaling.scale_in, self.scaling.scale_out],
         }
         write_checkpoint(folder, self._tensors(), state)
 
     def _tensors(self) -> dict[str, Tensor]:
-        found = {"silent": self.silent, "mean_in": self.scaling.mean_in, "mean_out": self.scaling.mean_out}
+        found = {"silent": self.silent} | {f"scaling.{k}": v for k, v in vars(self.scaling).items()}
+        found |= {f"buffer.{name}": value for name, value in self.dictionary.named_buffers()}
         for name, weight in self.dictionary.named_parameters():
             found[name] = weight
             found |= {f"{name}.{k}": v for k, v in self.optimizer.state[weight].items()}
@@ -180,11 +257,13 @@ class Training:
         with torch.no_grad():
             for name, weight in self.dictionary.named_parameters():
                 weight.copy_(saved[name])
-                kept = {k: saved[f"{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+                kept = {k: saved[f"{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{k}" in saved}
                 self.optimizer.state[weight] = {
                     k: v if k == "step" else torch.empty_like(weight).copy_(v) for k, v in kept.items()
                 }
+            for name, value in self.dictionary.named_buffers():
+                value.copy_(saved[f"buffer.{name}"])
             self.silent.copy_(saved["silent"])
-        self.scaling = Standardiser(saved["mean_in"], state["scales"][0], saved["mean_out"], state["scales"][1])
+        self.scaling = Standardiser(**{k: saved[f"scaling.{k}"] for k in vars(self.scaling)})
         self.steps, self.tokens, self.seconds = (state["counts"][k] for k in ("steps", "tokens", "seconds"))
         self.position, self.window = state["position"], _Window(**state["window"])

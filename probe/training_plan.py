@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from probe.dictionaries import Dictionary
-from probe.dictionaries.topk import CHUNK
+from probe.dictionaries.rows import parts_of
+from probe.dictionaries.sparse import CHUNK
+from probe.dictionaries.store import AnyDictionary
 from probe.pairs import Pairs, pairs_for
 from probe.training import TrainConfig
 
@@ -31,7 +32,7 @@ class TrainPlan:
         return asdict(self)
 
 
-def plan(dictionary: Dictionary, cache: "Cache | Pairs", config: TrainConfig | None = None) -> TrainPlan:
+def plan(dictionary: AnyDictionary, cache: "Cache | Pairs", config: TrainConfig | None = None) -> TrainPlan:
     """Estimate memory, disk and time without training. Time: three encoder matmuls a step, one of which is timed here."""
     config, pairs = config or TrainConfig(), pairs_for(cache, dictionary)
     steps = math.ceil(pairs.n_tokens / config.batch) * config.epochs
@@ -49,9 +50,12 @@ def plan(dictionary: Dictionary, cache: "Cache | Pairs", config: TrainConfig | N
 
 
 @torch.no_grad()
-def _encoder_seconds(dictionary: Dictionary, batch: int) -> float:
-    x = torch.zeros(batch, dictionary.d_in, device=dictionary.W_enc.device, dtype=dictionary.W_enc.dtype)
-    torch.addmm(dictionary.b_enc, x, dictionary.W_enc)
+def _encoder_seconds(dictionary: AnyDictionary, batch: int) -> float:
+    """Seconds of the encoder's matmul (of a cross-layer transcoder: of all layers' together)."""
+    parts = parts_of(dictionary)
+    inputs = [torch.zeros(batch, part.d_in, device=part.W_enc.device, dtype=part.W_enc.dtype) for part in parts]
+    torch.addmm(parts[0].b_enc, inputs[0], parts[0].W_enc)
     start = time.perf_counter()
-    float(torch.addmm(dictionary.b_enc, x, dictionary.W_enc)[0, 0])
+    for part, x in zip(parts, inputs, strict=True):
+        float(torch.addmm(part.b_enc, x, part.W_enc)[0, 0])
     return time.perf_counter() - start

@@ -1,9 +1,15 @@
-"""Dictionaries: sparse autoencoders, transcoders and skip transcoders, by parts."""
+"""Dictionaries: sparse autoencoders, transcoders, skip and cross-layer transcoders, and crosscoders, by parts."""
 
 from probe.dictionaries.affine import AffineMap
-from probe.dictionaries.base import SAE, CodeOutput, Dictionary, DictionaryOutput, Transcoder
-from probe.dictionaries.codes import Code, DenseCode, SparseCode
-from probe.dictionaries.sparsifiers import SPARSIFIERS, ReLU, Sparsifier, TopK, sparsifier
+from probe.dictionaries.base import SAE, CodeOutput, Crosscoder, Dictionary, DictionaryOutput, Transcoder
+from probe.dictionaries.batchtopk import BatchTopK
+from probe.dictionaries.codes import Code, DenseCode, Entries, SparseCode
+from probe.dictionaries.cross_layer import CrossLayerTranscoder
+from probe.dictionaries.gated import Gated
+from probe.dictionaries.jumprelu import JumpReLU
+from probe.dictionaries.matryoshka import Matryoshka
+from probe.dictionaries.registry import SPARSIFIERS, sparsifier
+from probe.dictionaries.sparsifiers import ReLU, Sparsifier, TopK
 from probe.dictionaries.standardise import Standardiser
 from probe.dictionaries.store import load_dictionary, save_dictionary
 
@@ -11,11 +17,18 @@ __all__ = [
     "SAE",
     "SPARSIFIERS",
     "AffineMap",
+    "BatchTopK",
     "Code",
     "CodeOutput",
+    "CrossLayerTranscoder",
+    "Crosscoder",
     "DenseCode",
     "Dictionary",
     "DictionaryOutput",
+    "Entries",
+    "Gated",
+    "JumpReLU",
+    "Matryoshka",
     "ReLU",
     "SparseCode",
     "Sparsifier",

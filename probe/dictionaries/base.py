@@ -5,16 +5,20 @@
 
 The kind follows from its parts. A sparse autoencoder (SAE) reconstructs the site it reads. A transcoder reads one site and
 predicts another: what an MLP reads and what it returns (Dunefsky et al. 2024). A skip transcoder adds a linear path, so
-that its latents need to explain only what is not linear (Paulo et al. 2025). Names and shapes are SAELens's.
+that its latents need to explain only what is not linear (Paulo et al. 2025). A crosscoder reads and reconstructs several sites
+at once, layers or models, side by side on the last axis (Lindsey et al. 2024). Names and shapes are SAELens's.
 """
 
+import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from probe.dictionaries.codes import Code
+from probe.dictionaries.dead import dead_reconstruction, revive
 from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
 
@@ -37,41 +41,54 @@ class CodeOutput(NamedTuple):
 class Dictionary(nn.Module):
     """Encoder, sparsifier, decoder and, where `skip`, a linear path. Sites are canonical names.
 
-    Decoder rows start with unit norm times `decoder_scale`, each pointing where its encoder reads (transposed, if the widths
-    agree) or anywhere. Raises BadInput for widths below 1 or a sparsifier that needs more latents.
+    Where it reads or writes several sites, d_in or d_out gives the width of each, and their activations stand side by side on
+    the last axis. Decoder rows start with unit norm, each pointing where its encoder reads, if it reconstructs what it
+    reads; else at zero. The sparsifier is copied. Raises BadInput for widths below 1 or a sparsifier that needs more latents.
     """
 
     def __init__(
         self,
-        d_in: int,
+        d_in: int | Sequence[int],
         d_dict: int,
-        d_out: int | None = None,
+        d_out: int | Sequence[int] | None = None,
         *,
         sparsifier: Sparsifier,
-        site_in: str = "",
-        site_out: str = "",
+        site_in: str | Sequence[str] = "",
+        site_out: str | Sequence[str] = "",
         skip: bool = False,
         seed: int = 0,
     ):
         super().__init__()
-        d_out = d_in if d_out is None else d_out
-        if min(d_in, d_dict, d_out) < 1:
-            raise BadInput(
-                f"A dictionary needs widths of at least 1; asked were d_in {d_in}, d_dict {d_dict}, d_out {d_out}."
-            )
-        if site_in == site_out and d_in != d_out:
-            raise BadInput(f"An SAE reconstructs what it reads, so d_out must be d_in ({d_in}), not {d_out}.")
-        sparsifier.check(d_dict)
-        self.site_in, self.site_out, self.sparsifier = site_in, site_out, sparsifier
+        self.widths_in = _tuple(d_in)
+        self.widths_out = self.widths_in if d_out is None else _tuple(d_out)
+        self.sites_in, self.sites_out = _tuple(site_in), _tuple(site_out)
+        self._check(d_dict)
+        self.sparsifier = copy.deepcopy(sparsifier)
+        self.sparsifier.bind(d_dict)
         self.name = ""  # its artifact's, once it is stored
-        rows = torch.randn(d_dict, d_in, generator=torch.Generator().manual_seed(seed))
+        total_in, total_out = sum(self.widths_in), sum(self.widths_out)
+        rows = torch.randn(d_dict, total_in, generator=torch.Generator().manual_seed(seed))
         rows /= rows.norm(dim=1, keepdim=True)
         # W_enc is a transposed view: one latent's weights lie together in memory, where the sparse gradient puts them.
         self.W_enc = nn.Parameter(rows.t())
         self.b_enc = nn.Parameter(torch.zeros(d_dict))
-        self.W_dec = nn.Parameter(rows.clone() if self.kind == "sae" else torch.zeros(d_dict, d_out))
-        self.b_dec = nn.Parameter(torch.zeros(d_out))
-        self.W_skip = nn.Parameter(torch.zeros(d_out, d_in)) if skip else None
+        same = self.sites_in == self.sites_out
+        self.W_dec = nn.Parameter(rows.clone() if same else torch.zeros(d_dict, total_out))
+        self.b_dec = nn.Parameter(torch.zeros(total_out))
+        self.W_skip = nn.Parameter(torch.zeros(total_out, total_in)) if skip else None
+
+    def _check(self, d_dict: int) -> None:
+        if min(*self.widths_in, *self.widths_out, d_dict) < 1:
+            raise BadInput(
+                f"A dictionary needs widths of at least 1; asked were d_in {_plain(self.widths_in)}, d_dict {d_dict}, "
+                f"d_out {_plain(self.widths_out)}."
+            )
+        for side, sites, widths in (("in", self.sites_in, self.widths_in), ("out", self.sites_out, self.widths_out)):
+            if len(sites) != len(widths):
+                raise BadInput(f"d_{side} gives {len(widths)} widths for {len(sites)} sites ({', '.join(sites)}).")
+        if self.sites_in == self.sites_out and self.widths_in != self.widths_out:
+            wanted, got = _plain(self.widths_in), _plain(self.widths_out)
+            raise BadInput(f"An SAE reconstructs what it reads, so d_out must be d_in ({wanted}), not {got}.")
 
     @property
     def d_in(self) -> int:
@@ -86,11 +103,21 @@ class Dictionary(nn.Module):
         return len(self.b_dec)
 
     @property
+    def site_in(self) -> str:
+        """The site it reads; BadInput if there are several (see `sites_in`)."""
+        return the_only(self.sites_in, "reads")
+
+    @property
+    def site_out(self) -> str:
+        """The site it writes; BadInput if there are several (see `sites_out`)."""
+        return the_only(self.sites_out, "writes")
+
+    @property
     def kind(self) -> str:
-        """`sae`, `transcoder` or `skip_transcoder`."""
-        if self.site_in == self.site_out:
-            return "sae"
-        return "transcoder" if getattr(self, "W_skip", None) is None else "skip_transcoder"
+        """`sae`, `crosscoder`, `transcoder` or `skip_transcoder`."""
+        if self.sites_in == self.sites_out:
+            return "sae" if len(self.sites_in) == 1 else "crosscoder"
+        return "transcoder" if self.W_skip is None else "skip_transcoder"
 
     def pre_acts(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_dict"]:
         """How far each latent is from the origin of its ReLU."""
@@ -112,9 +139,34 @@ class Dictionary(nn.Module):
         return DictionaryOutput(self.decode(latents, x), latents, pre_acts)
 
     def run(self, x: Float[Tensor, "row d_in"]) -> CodeOutput:
-        """The forward pass of training and of long evaluations: as `forward`, without the silent latents."""
+        """The forward pass of training and of long evaluations: as `forward`, without the silent latents.
+
+        In training mode (`train()`) a sparsifier may look at the whole batch; in evaluation mode (`eval()`) it is `forward`.
+        """
         code = self.sparsifier.code(x, self.W_enc, self.b_enc)
         return CodeOutput(self._add_linear(code.decode(self.W_dec), x), code)
+
+    def penalty(
+        self, code: Code, recons: Float[Tensor, "row d_out"], targets: Float[Tensor, "row d_out"]
+    ) -> Tensor | None:
+        """What the sparsifier's training minimises besides the mean squared error."""
+        return self.sparsifier.penalty(self, code, recons, targets)
+
+    def dead_reconstruction(
+        self, x: Float[Tensor, "row d_in"], dead: Bool[Tensor, " d_dict"], k: int
+    ) -> Float[Tensor, "row d_out"]:
+        """What the k strongest dead latents of each row would write, see `dictionaries.dead`."""
+        return dead_reconstruction(self.W_enc, self.b_enc, self.W_dec, x, dead, k)
+
+    def revive(
+        self,
+        dead: Bool[Tensor, " d_dict"],
+        x: Float[Tensor, "row d_in"],
+        residual: Float[Tensor, "row d_out"],
+        generator: torch.Generator,
+    ) -> None:
+        """Point dead latents at rows that are badly reconstructed, see `dictionaries.dead`."""
+        revive(self, dead, x, residual, generator)
 
     def _add_linear(self, written: Tensor, x: Tensor | None) -> Tensor:
         if self.W_skip is None:
@@ -122,6 +174,23 @@ class Dictionary(nn.Module):
         if x is None:
             raise BadInput("A skip transcoder decodes from latents and its input; call decode(latents, x).")
         return written + self.b_dec + x @ self.W_skip.T
+
+
+def _tuple(value: int | str | Sequence) -> tuple:
+    return (value,) if isinstance(value, int | str) else tuple(value)
+
+
+def _plain(widths: tuple[int, ...]) -> str:
+    return " + ".join(str(w) for w in widths)
+
+
+def the_only(sites: tuple[str, ...], does: str) -> str:
+    """The one site there is."""
+    if len(sites) != 1:
+        raise BadInput(
+            f"This dictionary {does} {len(sites)} sites ({', '.join(sites)}); what was asked for works with dictionaries of one."
+        )
+    return sites[0]
 
 
 def SAE(d_in: int, d_dict: int, *, sparsifier: Sparsifier, site: str = "", seed: int = 0) -> Dictionary:
@@ -132,15 +201,15 @@ def SAE(d_in: int, d_dict: int, *, sparsifier: Sparsifier, site: str = "", seed:
 def Transcoder(
     d_in: int,
     d_dict: int,
-    d_out: int | None = None,
+    d_out: int | Sequence[int] | None = None,
     *,
     sparsifier: Sparsifier,
     site_in: str = "input",
-    site_out: str = "output",
+    site_out: str | Sequence[str] = "output",
     skip: bool = False,
     seed: int = 0,
 ) -> Dictionary:
-    """A transcoder from one site to another, with a linear path if `skip`."""
+    """A transcoder from one site to another (or to several: d_out then gives each one's width), with a linear path if `skip`."""
     if site_in == site_out:
         raise BadInput(
             f"A transcoder reads one site and predicts another, but both are '{site_in}'. Use SAE(...) for one site."
@@ -148,3 +217,12 @@ def Transcoder(
     return Dictionary(
         d_in, d_dict, d_out, sparsifier=sparsifier, site_in=site_in, site_out=site_out, skip=skip, seed=seed
     )
+
+
+def Crosscoder(
+    widths: Sequence[int], d_dict: int, *, sparsifier: Sparsifier, sites: Sequence[str], seed: int = 0
+) -> Dictionary:
+    """A crosscoder of several sites: layers of one model, or one site of several models (see `pairs.JoinedPairs`)."""
+    if len(sites) < 2:
+        raise BadInput(f"A crosscoder joins two sites or more, but {list(sites)} was given. Use SAE(...) for one.")
+    return Dictionary(widths, d_dict, sparsifier=sparsifier, site_in=sites, site_out=sites, seed=seed)

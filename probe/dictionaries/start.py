@@ -11,11 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.dictionaries.base import Dictionary
+from probe.dictionaries.cross_layer import CrossLayerTranscoder
+from probe.dictionaries.dead import unit
 
 
 @torch.no_grad()
 def start_from_data(
-    dictionary: Dictionary,
+    dictionary: Dictionary | CrossLayerTranscoder,
     inputs: Float[Tensor, "row d_in"],
     targets: Float[Tensor, "row d_out"],
     linear: Float[Tensor, "d_out d_in"] | None = None,
@@ -24,14 +26,16 @@ def start_from_data(
     """Set the weights from standardised rows (the first d_dict are used; latents beyond them keep their random start).
 
     linear: the map from inputs to targets, used if the dictionary has a linear path. length: norm of the decoder rows.
+    Thresholds, where the sparsifier has some, are then set from the pre-activations of up to 4,096 rows.
     """
+    if isinstance(dictionary, CrossLayerTranscoder):
+        for part, own in zip(dictionary.parts, inputs.split(dictionary.widths_in, -1), strict=True):
+            start_from_data(part, own, targets[..., -part.d_out :], length=length)  # type: ignore[arg-type]
+        return
     if dictionary.W_skip is not None and linear is not None:
         dictionary.W_skip.copy_(linear)
     left = targets if dictionary.W_skip is None else targets - inputs @ dictionary.W_skip.T
     n = min(len(inputs), dictionary.d_dict)
-    dictionary.W_enc[:, :n] = _unit(inputs[:n]).T
-    dictionary.W_dec[:n] = length * _unit(left[:n])
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    dictionary.W_enc[:, :n] = unit(inputs[:n]).T
+    dictionary.W_dec[:n] = length * unit(left[:n])
+    dictionary.sparsifier.calibrate(dictionary.pre_acts(inputs[:4096]))

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from probe.artifact import Manifest, ModelStamp, check_files, check_model, home, place, read_manifest, writing
 from probe.dictionaries.base import Dictionary
-from probe.dictionaries.sparsifiers import sparsifier
+from probe.dictionaries.cross_layer import CrossLayerTranscoder
+from probe.dictionaries.registry import sparsifier
 from probe.errors import BadInput, Unavailable
 from probe.sites import parse_site, width
 
@@ -25,43 +26,55 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 
 
-def shape_of(dictionary: Dictionary) -> dict[str, Any]:
+AnyDictionary = Dictionary | CrossLayerTranscoder
+
+
+def shape_of(dictionary: AnyDictionary) -> dict[str, Any]:
     """What must be known to build the dictionary again, apart from its weights."""
-    return {
+    facts: dict[str, Any] = {
         "dictionary_kind": dictionary.kind,
         "d_in": dictionary.d_in,
         "d_dict": dictionary.d_dict,
         "d_out": dictionary.d_out,
-        "skip": dictionary.W_skip is not None,
-        "site_in": dictionary.site_in,
-        "site_out": dictionary.site_out,
+        "skip": getattr(dictionary, "W_skip", None) is not None,
         "sparsifier": dictionary.sparsifier.config(),
     }
+    for side in ("in", "out"):
+        sites = getattr(dictionary, f"sites_{side}")
+        facts[f"sites_{side}"], facts[f"widths_{side}"] = list(sites), list(getattr(dictionary, f"widths_{side}"))
+        if len(sites) == 1:
+            facts[f"site_{side}"] = sites[0]
+    return facts
 
 
-def build(facts: dict[str, Any]) -> Dictionary:
+def build(facts: dict[str, Any]) -> AnyDictionary:
     """An untrained dictionary of the given shape; BadInput if the description is not one."""
     try:
-        return Dictionary(
-            facts["d_in"],
-            facts["d_dict"],
-            facts["d_out"],
-            sparsifier=sparsifier(facts["sparsifier"]),
-            site_in=facts["site_in"],
-            site_out=facts["site_out"],
-            skip=facts["skip"],
-        )
+        (sites_in, widths_in), (sites_out, widths_out) = _ends(facts, "in"), _ends(facts, "out")
+        rule = sparsifier(facts["sparsifier"])
+        if facts.get("dictionary_kind") == CrossLayerTranscoder.kind:
+            each, sites = facts["d_dict"] // len(sites_in), {"sites_in": sites_in, "sites_out": sites_out}
+            return CrossLayerTranscoder(widths_in, each, widths_out, sparsifier=rule, **sites)
+        ends = {"site_in": sites_in, "site_out": sites_out, "skip": facts["skip"]}
+        return Dictionary(widths_in, facts["d_dict"], widths_out, sparsifier=rule, **ends)
     except KeyError as error:
         raise BadInput(f"The description of the dictionary lacks {error}.") from error
 
 
-def tensors(dictionary: Dictionary) -> dict[str, Tensor]:
+def _ends(facts: dict[str, Any], side: str) -> tuple[list[str], list[int]]:
+    """Sites and widths of one side. Dictionaries stored before there were kinds with several sites name the only one."""
+    if f"sites_{side}" in facts:
+        return facts[f"sites_{side}"], facts[f"widths_{side}"]
+    return [facts[f"site_{side}"]], [facts[f"d_{side}"]]
+
+
+def tensors(dictionary: AnyDictionary) -> dict[str, Tensor]:
     """The weights by name, laid out row by row as the file format wants them."""
     return {name: value.detach().cpu().contiguous() for name, value in dictionary.state_dict().items()}
 
 
 def save_dictionary(
-    dictionary: Dictionary,
+    dictionary: AnyDictionary,
     folder: Path | str,
     *,
     model: ModelStamp | None = None,
@@ -85,7 +98,7 @@ def save_dictionary(
         kind="dictionary",
         name=folder.name,
         model=model,
-        sites=tuple(dict.fromkeys((dictionary.site_in, dictionary.site_out))),
+        sites=tuple(dict.fromkeys((*dictionary.sites_in, *dictionary.sites_out))),
         dtype=str(dictionary.W_enc.dtype).removeprefix("torch."),
         seed=seed,
         config=config or {},
@@ -100,7 +113,7 @@ def save_dictionary(
     return read_manifest(folder, "dictionary")
 
 
-def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None) -> Dictionary:
+def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None) -> AnyDictionary:
     """Read a dictionary from a folder, or by its name under `home()`; with a model, refuse one that does not belong to it.
 
     Raises BadInput for another model, width or layer, Unavailable for a damaged file.
@@ -122,7 +135,7 @@ def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None
     return dictionary.to(model.cfg.device if model is not None else "cpu").requires_grad_(False).eval()
 
 
-def put(dictionary: Dictionary, weights: dict[str, Tensor], source: str) -> None:
+def put(dictionary: AnyDictionary, weights: dict[str, Tensor], source: str) -> None:
     """Copy named weights into a dictionary; BadInput if a name or a shape differs."""
     want = {name: tuple(value.shape) for name, value in dictionary.state_dict().items()}
     have = {name: tuple(value.shape) for name, value in weights.items()}
@@ -147,7 +160,7 @@ def check_fit(folder: Path, manifest: Manifest, model: "TransformerBridge") -> N
 
     check_model(manifest, stamp(model), folder)
     for side in ("in", "out"):
-        site = parse_site(manifest.facts[f"site_{side}"], model)
-        have, want = manifest.facts[f"d_{side}"], width(site, model)
-        if have != want:
-            raise BadInput(f"{folder} has d_{side} {have}, but {site.short} is {want} wide in this model.")
+        for name, have in zip(*_ends(manifest.facts, side), strict=True):
+            site = parse_site(name, model)
+            if have != (want := width(site, model)):
+                raise BadInput(f"{folder} has d_{side} {have}, but {site.short} is {want} wide in this model.")
