@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.common import clean
-from app.commands.dictionaries import save_report
+from app.commands.judging import save_report
 from probe.artifact import Manifest, check_model, place, read_manifest, write_json, writing
 from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress

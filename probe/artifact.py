@@ -27,7 +27,7 @@ from probe.errors import BadInput, Unavailable
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-KINDS = {"cache": "caches", "dictionary": "dictionaries", "graph": "graphs", "result": "results"}
+KINDS = {"cache": "caches", "dictionary": "dictionaries", "graph": "graphs", "result": "results", "text": "texts"}
 
 
 def home() -> Path:

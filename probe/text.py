@@ -4,6 +4,7 @@
     notes.txt                       one file is one document
     rows.jsonl                      one JSON object a line, its text under "text"
     rows.parquet                    a column "text"
+    sample:NAME                     text sampled from a model, stored under that name (`probe.sampled`)
     datasets:ID[:split[:column]]    the `datasets` library; ID is `org/name` or `org/name/config`, streamed
 
 Blank rows are passed over; a source with nothing but blank rows is refused. A column "id" names the documents where
@@ -44,12 +45,27 @@ def corpus(spec: str | Path = "sotu", *, seed: int | None = None, column: str = 
     text = str(spec)
     if text.startswith("datasets:"):
         return _not_empty(_hub(text, seed), text)
-    if text in BUNDLED:
+    if text.startswith("sample:"):
+        documents = _parquet(_sample(text), "text")
+    elif text in BUNDLED:
         documents = _parquet(bundled(BUNDLED[text]), "text")
     else:
         path = Path(text).expanduser()
         documents = _reader(path)(path, column)
     return _not_empty(documents if seed is None else _shuffled(documents, seed), text)
+
+
+def _sample(spec: str) -> Path:
+    """The table of the stored sample that `sample:NAME` names."""
+    from probe.artifact import home, place
+
+    name = spec.removeprefix("sample:")
+    path = place("text", name) / "text.parquet"
+    if not path.is_file():
+        raise BadInput(
+            f"No sampled text '{name}' is stored under {home()}. Make it first: openwork sample --name {name}"
+        )
+    return path
 
 
 def _shuffled(documents: Iterable[Document], seed: int) -> Iterator[Document]:

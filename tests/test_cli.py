@@ -205,7 +205,7 @@ def test_ctrl_c_says_how_to_continue(home, capsys, monkeypatch):
 def test_the_command_and_the_function_judge_on_as_many_tokens():
     from inspect import signature
 
-    from app.commands.dictionaries import eval_
+    from app.commands.judging import eval_
     from probe.evals import evaluate
 
     assert signature(eval_).parameters["max_tokens"].default == signature(evaluate).parameters["max_tokens"].default

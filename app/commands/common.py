@@ -22,7 +22,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take 
 Resume = Annotated[bool, typer.Option("--resume", help="Continue what was interrupted; open it if it is finished.")]
 Text = Annotated[
     str,
-    typer.Option("--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, or datasets:ID[:split[:column]]."),
+    typer.Option(
+        "--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, sample:NAME, or datasets:ID[:split[:column]]."
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`openwork train` and `openwork eval`: a dictionary from a cache, and its report card."""
+"""`openwork train`: a dictionary from a cache."""
 
 from typing import Annotated, Any
 
@@ -7,18 +7,15 @@ import typer
 from app.commands.common import (
     MAX_SEED,
     AsJson,
-    Device,
     DryRun,
-    Precision,
     Resume,
     duration,
-    load,
     print_json,
     print_rows,
     progress,
     size,
 )
-from probe.artifact import place, writing
+from probe.artifact import place
 from probe.errors import BadInput, Unavailable
 
 KINDS = ("skip_transcoder", "transcoder", "sae")
@@ -113,49 +110,4 @@ def _announce(plan: Any, json: bool) -> None:
     )
 
 
-def eval_(
-    dictionary: Annotated[str, typer.Option("--dictionary", help="Name of the dictionary to judge.")],
-    cache: Annotated[str, typer.Option("--cache", help="Name of the cache whose held-out documents judge it.")],
-    model: Annotated[
-        str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")
-    ] = None,
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", min=1, help="Tokens behind the cross-entropies.")
-    ] = 4096,  # as in `probe.evals.evaluate`
-    device: Device = None,
-    precision: Precision = "float32",
-    json: AsJson = False,
-) -> None:
-    """Judge a dictionary: FVU, L0, dead share, CE recovered against both ablations, with the affine map beside it."""
-    from app.library import registered
-    from probe.artifact import read_manifest
-    from probe.cache import open_cache
-    from probe.dictionaries import load_dictionary
-    from probe.evals import evaluate
-
-    folder = registered("cache", cache)
-    made_from = read_manifest(folder, "cache").model
-    bridge = load(model or (made_from.name if made_from else "smollm2-135m"), device, precision)
-    learned = load_dictionary(registered("dictionary", dictionary), bridge)
-    report = evaluate(bridge, learned, open_cache(folder, bridge), max_tokens=max_tokens, progress=progress())
-    save_report(f"eval-{dictionary}", report, bridge, (dictionary, cache))
-    print_json(report.to_dict()) if json else print_rows(
-        report.rows(), f"{report.kind} {report.site_in} to {report.site_out}, held-out text"
-    )
-
-
-def save_report(name: str, report: Any, bridge: Any, parents: tuple[str, ...], **facts: Any) -> None:
-    """Store an evaluation as a result; `facts` go into its manifest beside the report."""
-    from app.commands.common import clean
-    from probe.artifact import Manifest, write_json
-    from probe.models import stamp
-
-    plain = clean(report.to_dict())
-    manifest = Manifest(
-        "result", name, stamp(bridge), (report.site_in, report.site_out), parents=parents, facts={**plain, **facts}
-    )
-    with writing(place("result", name), manifest) as scratch:
-        write_json(scratch / "report.json", plain)
-
-
-COMMANDS = (train, eval_)
+COMMANDS = (train,)
