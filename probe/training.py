@@ -19,7 +19,7 @@ from torch import Tensor
 from probe.checkpoint import write_checkpoint
 from probe.dictionaries import Code, Sparsifier, Standardiser
 from probe.dictionaries.dead import aux_loss
-from probe.dictionaries.rows import drop_parallel, forget, unit_decoder
+from probe.dictionaries.rows import drop_parallel, ease, forget, unit_decoder
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, OpenworkError
 
@@ -115,12 +115,20 @@ class Training:
             total_tokens,
         )
         self.data = data  # which data, see `pairs.identity_of`
-        self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=config.lr, fused=True)
+        self._rules = [part for part in dictionary.modules() if isinstance(part, Sparsifier)]
+        self.optimizer = torch.optim.Adam(self._groups(), lr=config.lr, fused=True)
         self.silent = torch.zeros(dictionary.d_dict, dtype=torch.int64, device=dictionary.W_enc.device)
         self.steps, self.tokens, self.seconds = 0, 0, 0.0
         self.position: dict[str, Any] | None = None
         self.window = _Window()
-        self._rules = [part for part in dictionary.modules() if isinstance(part, Sparsifier)]
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Weights by how fast they are learned: what a sparsifier learns has a pace of its own."""
+        own = {id(weight): rule.pace for rule in self._rules for weight in rule.parameters(recurse=False)}
+        paces: dict[float, list[Tensor]] = {}
+        for weight in self.dictionary.parameters():
+            paces.setdefault(own.get(id(weight), 1.0), []).append(weight)
+        return [{"params": weights, "pace": pace} for pace, weights in paces.items()]
 
     def step(self, inputs: Float[Tensor, "row d_in"], targets: Float[Tensor, "row d_out"]) -> float:
         """One step of Adam on raw activations; returns the loss. Raises OpenworkError if it is not finite."""
@@ -134,6 +142,8 @@ class Training:
         value = self._finite(float(loss.detach()))
         self._update(len(x))
         self._count(y, float(error.detach()), value, code)
+        if bool((dead := self.dead()).any()):
+            ease(self.dictionary, dead)
         if self.config.resample_every and self.steps % self.config.resample_every == 0:
             self._resample(x, y - recons.detach())
         return value
@@ -167,7 +177,7 @@ class Training:
             drop_parallel(self.dictionary)
         torch.nn.utils.clip_grad_norm_(self.dictionary.parameters(), self.config.clip)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr(n)
+            group["lr"] = group["pace"] * self.lr(n)
         self.optimizer.step()
         if unit:
             unit_decoder(self.dictionary)

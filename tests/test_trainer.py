@@ -17,7 +17,8 @@ from probe.artifact import read_manifest
 from probe.checkpoint import CHECKPOINT, METRICS, partial, read_checkpoint, read_metrics
 from probe.dictionaries import SAE, Dictionary, ReLU, TopK, Transcoder, load_dictionary
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
-from probe.evals import CONVENTION, EvalReport
+from probe.eval_report import CONVENTION
+from probe.evals import EvalReport
 from probe.metrics import fvu
 from probe.pairs import TensorPairs, pairs_for
 from probe.progress import Snapshot, Watched

@@ -14,7 +14,7 @@ from probe.dictionaries.select import above, largest_of_batch
 from probe.dictionaries.sparse import sparse_pre_acts
 from probe.dictionaries.sparsifiers import Sparsifier, at_least_one, enough
 
-MEMORY = 0.99
+MEMORY = 0.9
 "Share of the running threshold that is kept at each step."
 
 

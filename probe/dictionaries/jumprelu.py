@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd import Function
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DENSE = 1 / 8
 "Share of active latents above which dense matrix products are faster."
+EASE = 0.01
+"Share of a dead latent's threshold that is taken off at each step."
 
 
 class _Jump(Function):
@@ -66,12 +68,15 @@ class JumpReLU(Sparsifier):
 
     name = "jumprelu"
 
-    def __init__(self, l0: float = 32.0, strength: float = 5.0, bandwidth: float = 0.1, start: float = 2.0):
+    def __init__(
+        self, l0: float = 32.0, strength: float = 5.0, bandwidth: float = 0.1, start: float = 2.0, pace: float = 10.0
+    ):
         """start: how many times the target L0 the first thresholds let through."""
         super().__init__()
         if not (l0 > 0 and bandwidth > 0 and start > 0):
             raise BadInput(f"l0 ({l0}), bandwidth ({bandwidth}) and start ({start}) must be greater than 0.")
         self.l0, self.strength, self.bandwidth, self.start = l0, not_negative("strength", strength), bandwidth, start
+        self.pace = pace
         self.threshold = nn.Parameter(torch.zeros(0))
 
     def bind(self, d_dict: int) -> None:
@@ -85,6 +90,11 @@ class JumpReLU(Sparsifier):
         wanted = max(1, round(share * len(pre_acts)))
         level = pre_acts.topk(wanted, dim=0, sorted=False).values.amin(0)
         self.threshold.copy_(level.clamp_min(self.bandwidth))
+
+    @torch.no_grad()
+    def ease(self, dead: Bool[Tensor, " d_dict"]) -> None:
+        """No activation of a dead latent comes near its threshold, so no gradient ever lowers it; this does."""
+        self.threshold[dead] *= 1 - EASE
 
     def forward(self, pre_acts: Float[Tensor, "*batch d_dict"]) -> Float[Tensor, "*batch d_dict"]:
         return _Jump.apply(pre_acts, self.threshold, self.bandwidth)[0]  # type: ignore[index]
@@ -111,10 +121,10 @@ class JumpReLU(Sparsifier):
         return self.strength * (code.mean_l0 / self.l0 - 1).square()  # type: ignore[attr-defined]
 
     def scaled(self, factor: float) -> "JumpReLU":
-        other = JumpReLU(self.l0, self.strength, self.bandwidth * factor, self.start)
+        other = JumpReLU(self.l0, self.strength, self.bandwidth * factor, self.start, self.pace)
         other.threshold = nn.Parameter(self.threshold.detach() * factor, requires_grad=self.threshold.requires_grad)
         return other.train(self.training)
 
     def config(self) -> dict[str, Any]:
-        own = ("l0", "strength", "bandwidth", "start")
+        own = ("l0", "strength", "bandwidth", "start", "pace")
         return {"name": self.name, **{key: getattr(self, key) for key in own}}

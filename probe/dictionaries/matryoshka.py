@@ -54,6 +54,9 @@ class Matryoshka(Sparsifier):
     def calibrate(self, pre_acts: Tensor) -> None:
         self.inner.calibrate(pre_acts)
 
+    def ease(self, dead: Tensor) -> None:
+        self.inner.ease(dead)
+
     def scaled(self, factor: float) -> "Matryoshka":
         return Matryoshka(self.inner.scaled(factor), self.widths).train(self.training)
 

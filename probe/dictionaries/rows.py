@@ -30,6 +30,13 @@ def drop_parallel(dictionary: Dictionary | CrossLayerTranscoder) -> None:
             part.W_dec.grad -= (part.W_dec.grad * rows).sum(1, keepdim=True) * rows
 
 
+def ease(dictionary: Dictionary | CrossLayerTranscoder, dead: Bool[Tensor, " d_dict"]) -> None:
+    """Tell each sparsifier which of its latents are dead."""
+    parts = parts_of(dictionary)
+    for part, mark in zip(parts, dead.split([p.d_dict for p in parts]), strict=True):
+        part.sparsifier.ease(mark)
+
+
 def forget(
     optimizer: torch.optim.Optimizer, dictionary: Dictionary | CrossLayerTranscoder, which: Bool[Tensor, " d_dict"]
 ) -> None:

@@ -8,7 +8,7 @@ training minimises (a sparsity penalty) is its `penalty`.
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from probe.dictionaries.codes import Code, DenseCode, SparseCode
@@ -24,6 +24,8 @@ class Sparsifier(nn.Module):
     """The base: subclasses give `name`, `forward` and, if they have parameters, `config`."""
 
     name: ClassVar[str]
+    pace: float = 1.0
+    "Learning rate of what the sparsifier itself learns, as a multiple of the weights'."
 
     def bind(self, d_dict: int) -> None:
         """Make whatever is learned for each of `d_dict` latents. Raises BadInput if the rule cannot work with so many."""
@@ -52,6 +54,9 @@ class Sparsifier(nn.Module):
 
     def calibrate(self, pre_acts: Float[Tensor, "row d_dict"]) -> None:
         """Told once, before the first step: pre-activations of some rows, to start thresholds from."""
+
+    def ease(self, dead: Bool[Tensor, " d_dict"]) -> None:
+        """Told after each step which latents are dead: a rule that holds latents back may hold these back less."""
 
     def scaled(self, factor: float) -> "Sparsifier":
         """The sparsifier for which `scaled(f)(f * p) == f * self(p)`; itself where the rule is homogeneous."""
