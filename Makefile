@@ -56,7 +56,8 @@ $(READY): pyproject.toml
 	@echo "make: installing openwork and what it needs" >&2
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[dev]"
 	@echo "make: installing the libraries that the exchange of dictionaries is tested against" >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps sae-lens==6.54.12 eai-sparsify==1.3.3
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+		sae-lens==6.54.12 eai-sparsify==1.3.3 dictionary-learning==0.1.0
 	@touch $@
 
 clean:

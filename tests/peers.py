@@ -1,8 +1,9 @@
-"""The dictionary libraries Openwork exchanges files with, importable for tests and benchmarks: `sae_lens()`, `sparsify()`.
+"""The libraries Openwork exchanges dictionaries with, for tests and benchmarks: `sae_lens()`, `sparsify()`, `dictionary_learning()`.
 
 sae-lens asks for a transformer-lens below 4, of which its dictionary classes use next to nothing: a base class with hooks that
 version 4 still has under another name, and names in signatures. Installed without its dependencies, it runs unmodified
-here on stand-ins for the modules version 4 no longer has; they are taken away again once it is imported.
+here on stand-ins for the modules version 4 no longer has; they are taken away again once it is imported. In the same way
+dictionary_learning's classes need nothing of nnsight but its name.
 """
 
 import contextlib
@@ -26,6 +27,14 @@ def sae_lens() -> ModuleType:
 def sparsify() -> ModuleType:
     """EleutherAI's real `sparsify` package; the calling test is skipped where it is not installed."""
     return _load("sparsify")
+
+
+def dictionary_learning() -> ModuleType:
+    """The real `dictionary_learning` package, with its classes of trainers (`.trainers.top_k.AutoEncoderTopK`, ...)."""
+    _load("dictionary_learning")
+    for name in ("top_k", "batch_top_k", "matryoshka_batch_top_k"):
+        _load(f"dictionary_learning.trainers.{name}")
+    return sys.modules["dictionary_learning"]
 
 
 def _load(name: str) -> ModuleType:
@@ -76,4 +85,7 @@ def _modules() -> dict[str, ModuleType]:
         module = ModuleType(f"transformer_lens.{name}")
         module.__dict__.update(names, __path__=[])
         made[module.__name__] = module
+    if importlib.util.find_spec("nnsight") is None:
+        made["nnsight"] = ModuleType("nnsight")
+        made["nnsight"].__dict__["LanguageModel"] = nn.Module
     return made

@@ -1,0 +1,201 @@
+"""Dictionaries from and to other libraries' files, by format.
+
+import_dictionary("downloads/sae")                        one dictionary, its format recognised
+import_dictionaries("hf:owner/transcoders", model=model)  those of a set, one after the other
+export_dictionary(dictionary, "out", "saelens")
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe.dictionaries.store import AnyDictionary
+from probe.errors import BadInput
+from probe.exchange import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify, transcoder_circuits
+from probe.exchange.files import whole_folder
+from probe.exchange.foreign import Foreign, Format
+from probe.exchange.hub import fetch, is_hub
+from probe.exchange.places import normalised, settled
+from probe.sites import Site, as_dtype, parse_site, width
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+FORMATS: dict[str, Format] = {
+    module.FORMAT.name: module.FORMAT
+    for module in (saelens, sparsify, circuit_tracer, dictionary_learning, gemma_scope, transcoder_circuits)
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A dictionary, its name inside the source (`.` if it is the source), and where it comes from."""
+
+    name: str
+    dictionary: AnyDictionary
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        d = self.dictionary
+        sites = {"sites_in": list(d.sites_in), "sites_out": list(d.sites_out)}
+        rule = {"rule": d.sparsifier.name, "d_in": d.d_in, "d_dict": d.d_dict, "d_out": d.d_out}
+        return {"name": self.name, "kind": d.kind, **rule, **sites, **self.origin}
+
+
+def sniff(source: Path | str) -> str:
+    """The name of the format of a local folder or file. BadInput if it is none, or does not exist."""
+    path = Path(source)
+    if not path.exists():
+        raise BadInput(f"There is no folder or file {source}. A name on the model hub is written hf:owner/name.")
+    for name, format in FORMATS.items():
+        if format.find(path):
+            return name
+    known = "; ".join(format.about for format in FORMATS.values())
+    raise BadInput(f"{source} holds dictionaries of no known format. Known are {known}.")
+
+
+def contents(source: Path | str, format: str | None = None, only: Sequence[str] = ()) -> tuple[Path, Format, list[str]]:
+    """The local place of a source (fetched, if it is on the hub), its format, and the dictionaries in it by name."""
+    path = fetch(str(source)) if is_hub(source) else Path(source)
+    chosen = known_format(format or sniff(path))
+    names = chosen.find(path) if path.exists() else []
+    if not names:
+        raise BadInput(f"{source} holds nothing of the format {chosen.name} ({chosen.about}).")
+    if missing := [name for name in only if name not in names]:
+        raise BadInput(
+            f"{source} has no {', '.join(missing)}; it has {', '.join(names[:12])}{' ...' * (len(names) > 12)}."
+        )
+    return path, chosen, [name for name in names if name in only] if only else names
+
+
+def known_format(name: str) -> Format:
+    if name not in FORMATS:
+        raise BadInput(f"'{name}' is no format of dictionaries; choose {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def import_dictionaries(
+    source: Path | str,
+    format: str | None = None,
+    *,
+    model: "TransformerBridge | None" = None,
+    only: Sequence[str] = (),
+    site_in: str | None = None,
+    site_out: str | None = None,
+    dtype: str = "float32",
+) -> Iterator[Imported]:
+    """The dictionaries of a folder, file or hub repository (`hf:owner/name[/folder]`), read one after the other.
+
+    format: by default recognised. model: checks widths and layers, and makes one whose input was taken before a norm's weight
+    read the site after it. only: names of some. site_in, site_out: where the file's are missing or wrong, for one dictionary.
+    Raises BadInput for what cannot be read exactly, Unavailable for damaged files and where the hub cannot be reached.
+    """
+    path, chosen, names = contents(source, format, only)
+    if (site_in or site_out) and len(names) > 1:
+        raise BadInput(
+            f"{source} holds {len(names)} dictionaries; sites can be given for one of them, chosen by its name."
+        )
+    precision = as_dtype(dtype)
+    for name in names:
+        foreign = _placed(chosen.read(path, name), site_in, site_out)
+        if model is not None:
+            foreign = _fitted(foreign, model)
+        dictionary = foreign.dictionary(precision)
+        if model is not None:
+            _check_widths(dictionary, foreign.source, model)
+        shown = str(source) if is_hub(source) else path.resolve().name
+        origin = {"format": chosen.name, "source": shown, "part": name, **foreign.facts}
+        yield Imported(name, dictionary, origin)
+
+
+def import_dictionary(source: Path | str, format: str | None = None, **options: Any) -> AnyDictionary:
+    """The only dictionary there; options as of `import_dictionaries`. BadInput where there are several."""
+    found = contents(source, format, options.get("only", ()))[2]
+    if len(found) > 1:
+        raise BadInput(
+            f"{source} holds {len(found)} dictionaries ({', '.join(found[:6])}, ...); choose one with `only`."
+        )
+    return next(import_dictionaries(source, format, **options)).dictionary
+
+
+def export_dictionary(
+    dictionary: AnyDictionary | Sequence[AnyDictionary], folder: Path | str, format: str, **facts: Any
+) -> list[str]:
+    """Write dictionaries as another library reads them into a new folder, whole or not at all; returns the files' names.
+
+    facts: `model_name` is put where the format has a place for it; `layers` is what the model calls its list of blocks (for
+    sparsify). Raises BadInput for what the format cannot express exactly, and if the folder holds anything.
+    """
+    chosen = known_format(format)
+    if chosen.write is None:
+        able = ", ".join(name for name, other in FORMATS.items() if other.write)
+        raise BadInput(f"{format} can be imported but not exported; choose {able}.")
+    several = list(dictionary) if isinstance(dictionary, Sequence) else [dictionary]
+    if not several:
+        raise BadInput("No dictionary was given to export.")
+    with whole_folder(Path(folder)) as beside:
+        chosen.write(several, beside, facts)
+    return sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
+
+
+def _placed(foreign: Foreign, site_in: str | None, site_out: str | None) -> Foreign:
+    """With the sites that were asked for instead of the file's. One site makes or keeps an SAE; two make a transcoder."""
+    if not (site_in or site_out):
+        return foreign
+    if foreign.cross_layer:
+        raise BadInput("A cross-layer transcoder has several sites; they come from its config.yaml.")
+    is_sae = foreign.sites_in == foreign.sites_out
+    source = parse_site(site_in).name if site_in else None
+    target = parse_site(site_out).name if site_out else None
+    if is_sae and (source is None or target is None):
+        source = target = source or target
+    return replace(foreign, sites_in=(source or foreign.sites_in[0],), sites_out=(target or foreign.sites_out[0],))
+
+
+def _fitted(foreign: Foreign, model: "TransformerBridge") -> Foreign:
+    """On sites of the model."""
+    before_weight = normalised(foreign.sites_in[0])
+    if before_weight is not None and not foreign.cross_layer:
+        foreign = _after_norm(foreign, model, *before_weight)
+    missing = [name for name in (*foreign.sites_in, *foreign.sites_out) if name in ("", "input", "output")]
+    if missing:
+        raise BadInput(
+            f"{foreign.source} does not say where in the model it belongs. Give site_in, and site_out of a transcoder."
+        )
+    return replace(
+        foreign,
+        sites_in=tuple(settled(name, model) for name in foreign.sites_in),
+        sites_out=tuple(settled(name, model) for name in foreign.sites_out),
+    )
+
+
+def _after_norm(foreign: Foreign, model: "TransformerBridge", layer: int, norm: str) -> Foreign:
+    """x before the norm's weight is (site - bias) / weight. Layer norms of unprepared models had both in the hook already."""
+    from probe.norms import norm_parts
+
+    site = Site("mlp_in" if norm == "ln2" else "attn_in", layer)
+    parse_site(site, model)
+    weights = foreign.weights[0]
+    parts = norm_parts(getattr(model.blocks[layer], norm), weights.W_enc)
+    if foreign.norm_is_plain or not parts.centred:
+        if bool((parts.weight == 0).any()):
+            raise BadInput(
+                f"The norm's weight of layer {layer} has zeros, so {foreign.source} cannot be made to read after it."
+            )
+        scale, shift = parts.weight.cpu(), parts.bias.cpu()
+        if len(scale) != len(weights.W_enc):
+            raise BadInput(
+                f"{foreign.source} reads {len(weights.W_enc)} numbers; {site.short} holds {len(scale)} in this model."
+            )
+        weights = weights.reads(1 / scale, shift)
+    facts = {**foreign.facts, "folded": f"weight and bias of blocks.{layer}.{norm}"}
+    return replace(foreign, weights=(weights,), sites_in=(site.name,), facts=facts)
+
+
+def _check_widths(dictionary: AnyDictionary, source: str, model: "TransformerBridge") -> None:
+    for sites, widths in ((dictionary.sites_in, dictionary.widths_in), (dictionary.sites_out, dictionary.widths_out)):
+        for name, have in zip(sites, widths, strict=True):
+            site = parse_site(name, model)
+            if have != (want := width(site, model)):
+                raise BadInput(f"{source} has {have} numbers at {site.short}, which is {want} wide in this model.")
