@@ -49,6 +49,7 @@ _HOMES = {
     "load_dictionary": "probe.dictionaries",
     "train": "probe.trainer",
     "evaluate": "probe.evals",
+    **dict.fromkeys(("build_features", "open_features", "plan_features"), "probe.features"),
 }
 
 __all__ = list(_HOMES)

@@ -27,7 +27,14 @@ from probe.errors import BadInput, Unavailable
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-KINDS = {"cache": "caches", "dictionary": "dictionaries", "graph": "graphs", "result": "results", "text": "texts"}
+KINDS = {
+    "cache": "caches",
+    "dictionary": "dictionaries",
+    "graph": "graphs",
+    "result": "results",
+    "text": "texts",
+    "features": "features",
+}
 
 
 def home() -> Path:

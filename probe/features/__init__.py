@@ -1,0 +1,19 @@
+"""What each unit of a dictionary or an MLP does: examples, density, effects on the logits, neighbours; one table on disk."""
+
+from probe.features.building import build_features
+from probe.features.config import FeatureConfig
+from probe.features.plan import FeaturePlan, plan_features
+from probe.features.table import FeatureTable, Found, open_features
+from probe.features.unit import Example, Unit
+
+__all__ = [
+    "Example",
+    "FeatureConfig",
+    "FeaturePlan",
+    "FeatureTable",
+    "Found",
+    "Unit",
+    "build_features",
+    "open_features",
+    "plan_features",
+]

@@ -1,0 +1,25 @@
+"""Random draws that depend on what is drawn and on nothing else: each token and each unit has its own fixed random number.
+
+So a sample comes out the same however the stream is cut, where it was interrupted, and how long it is.
+"""
+
+import numpy as np
+from jaxtyping import Int, UInt64
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+
+def mixed(items: Int[np.ndarray, " n"], seed: int, salt: int) -> UInt64[np.ndarray, " n"]:
+    """64 well mixed bits of each number (the finaliser of splitmix64: Steele, Lea, Flood 2014)."""
+    start = np.uint64(((seed + 1) * _GOLDEN + (salt << 17)) & _MASK)
+    x = (np.asarray(items).astype(np.uint64) + start) * np.uint64(_GOLDEN)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def paired(one: UInt64[np.ndarray, " n"], other: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """A draw from 0 to 2**31 - 1 for each pair of mixed numbers."""
+    product = (one | np.uint64(1)) * (other | np.uint64(1))
+    return ((product ^ (product >> np.uint64(29))) >> np.uint64(33)).astype(np.int32)

@@ -1,0 +1,295 @@
+"""A feature table that was built: look up a unit, search, sort. Columns are memory-mapped, so only what is asked for is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from probe.artifact import Manifest, check_model, place, read_manifest
+from probe.checkpoint import partial
+from probe.errors import BadInput, Unavailable
+from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
+from probe.features.tally import edges
+from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
+from probe.html import shown, table_html
+from probe.shards import read_tensors
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+SearchIn = Literal["any", "promoted", "suppressed", "inputs", "measured", "peaks"]
+TOKENS: tuple[SearchIn, ...] = ("promoted", "suppressed", "inputs", "measured", "peaks")
+NUMBERS = ("unit", "fired", "density", "mean_active", "max", "min")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A page of a search: `units` on this page, in order, of `total` that match."""
+
+    table: "FeatureTable"
+    total: int
+    units: list[int]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per unit of the page."""
+        return self.table.rows(self.units)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"total": self.total, "units": self.units, "rows": self.rows()}
+
+    def _repr_html_(self) -> str:
+        return table_html(self.rows(), f"{len(self.units):,} of {self.total:,} units")
+
+
+class FeatureTable:
+    """An opened table of `n_units` units over `n_tokens` ordinary tokens."""
+
+    def __init__(self, folder: Path, manifest: Manifest):
+        self.folder, self.manifest = folder, manifest
+        facts = manifest.facts
+        self.kind, self.n_units, self.n_tokens = facts["units"], facts["n_units"], facts["tokens"]
+        self._columns = _arrays(folder / UNITS)
+        self._examples = _arrays(folder / EXAMPLES)
+        self._text = _arrays(folder / TEXT)
+
+    def __len__(self) -> int:
+        return self.n_units
+
+    def __repr__(self) -> str:
+        source = self.manifest.facts["source"]
+        return f"FeatureTable({self.folder.name}: {self.n_units:,} {self.kind}s of {source}, {self.n_tokens:,} tokens)"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns there are."""
+        return tuple(sorted(self._columns))
+
+    def column(self, name: str) -> np.ndarray:
+        """One value or one row of values per unit, memory-mapped. Do not write to it."""
+        if name not in self._columns:
+            raise BadInput(f"{self.folder} has no column '{name}', but {', '.join(self.columns)}.")
+        return self._columns[name]
+
+    def layer(self, unit: int) -> tuple[int, int]:
+        """The layer of a unit, and its number within that layer."""
+        first, layer = max((f, at) for f, at in self.manifest.facts["layers"] if f <= unit)
+        return layer, unit - first
+
+    def name(self, unit: int) -> str:
+        """`L4F650` for a latent, `L4N120` for a neuron."""
+        layer, number = self.layer(unit)
+        return f"L{layer}{'N' if self.kind == 'neuron' else 'F'}{number}"
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """Every token as it is shown."""
+        offsets, blob = self._text["vocabulary_offsets"].tolist(), self._text["vocabulary"].tobytes()
+        return [blob[a:b].decode() for a, b in pairwise(offsets)]
+
+    def token(self, token: int) -> str:
+        """One token as it is shown; empty for no token (-1)."""
+        return self._unpacked("vocabulary", token) if token >= 0 else ""
+
+    def _unpacked(self, name: str, index: int) -> str:
+        start, end = self._text[f"{name}_offsets"][index : index + 2]
+        return self._text[name][start:end].tobytes().decode()
+
+    def unit(self, unit: int) -> Unit:
+        """Everything about one unit. BadInput if there is no such unit."""
+        self._require(unit)
+        layer, _ = self.layer(unit)
+        numbers: dict[str, Any] = {n: float(self._columns[n][unit]) for n in ("density", "mean_active", "max", "min")}
+        return Unit(
+            name=self.name(unit),
+            kind=self.kind,
+            layer=layer,
+            unit=int(unit),
+            fired=int(self._columns["fired"][unit]),
+            n_tokens=self.n_tokens,
+            edges=edges(self.manifest.facts["signed"]).tolist(),
+            counts=self._columns["histogram"][unit].tolist(),
+            examples=self.examples(unit),
+            promoted=self._scores("promoted", "promoted_logit", unit),
+            suppressed=self._scores("suppressed", "suppressed_logit", unit),
+            inputs=self._scores("inputs", "inputs_score", unit),
+            measured=self._scores("measured", "measured_mean", unit, "measured_count"),
+            near=self._near(unit),
+            coactive=self._coactive(unit),
+            convention=self.manifest.facts["convention"],
+            **numbers,
+        )
+
+    def _require(self, unit: int) -> None:
+        if not 0 <= unit < self.n_units:
+            raise BadInput(f"Unit {unit} was asked for; {self.folder.name} holds units 0 to {self.n_units - 1}.")
+
+    def examples(self, unit: int) -> list[Example]:
+        """The strongest examples, then those sampled over the activation range."""
+        self._require(unit)
+        start, end = self._examples["offsets"][unit : unit + 2]
+        return [self._example(i) for i in range(start, end)]
+
+    def _example(self, i: int) -> Example:
+        tokens = self._text["tokens"]
+        context, width = tokens.shape[1], self._examples["window"].shape[1]
+        peak, config = int(self._examples["peak"][i]), self.manifest.config
+        row, pos = divmod(peak, context)
+        start = min(max(pos - config["before"], 0), context - width)
+        ids, group = tokens[row, start : start + width].tolist(), int(self._examples["group"][i])
+        return Example(
+            group=GROUPS.get(group, f"bin {group - FIRST_BIN + 1} of {config['bins']}"),
+            value=float(self._examples["value"][i]),
+            document=self._unpacked("documents", int(self._text["doc"][row])),
+            row=row,
+            pos=pos,
+            peak=pos - start,
+            token_ids=ids,
+            tokens=[self.token(t) for t in ids],
+            activations=self._examples["window"][i].tolist(),
+        )
+
+    def _scores(self, which: str, score: str, unit: int, count: str | None = None) -> list[TokenScore]:
+        if which not in self._columns:
+            return []
+        ids, scores = self._columns[which][unit].tolist(), self._columns[score][unit].tolist()
+        counts = self._columns[count][unit].tolist() if count else [None] * len(ids)
+        return [TokenScore(i, self.token(i), s, c) for i, s, c in zip(ids, scores, counts, strict=True) if i >= 0]
+
+    def _near(self, unit: int) -> list[Near]:
+        pairs = zip(self._columns["near"][unit].tolist(), self._columns["near_cosine"][unit].tolist(), strict=True)
+        return [Near(other, self.name(other), cosine) for other, cosine in pairs]
+
+    def _coactive(self, unit: int) -> list[Near]:
+        sampled, n = self._columns["sampled"], self.manifest.facts["sample"]["tokens"]
+        found = []
+        columns = (self._columns[f"coactive{end}"][unit].tolist() for end in ("", "_cosine", "_joint"))
+        for other, cosine, joint in zip(*columns, strict=True):
+            if other >= 0:
+                pmi = float(np.log(joint * n / (float(sampled[unit]) * float(sampled[other]))))
+                found.append(Near(other, self.name(other), cosine, joint, pmi))
+        return found
+
+    def rows(self, units: Sequence[int]) -> list[dict[str, Any]]:
+        """One row of numbers and tokens per unit, in the order given."""
+        rows = []
+        for unit in units:
+            row: dict[str, Any] = {"unit": int(unit), "name": self.name(unit)}
+            row |= {n: float(self._columns[n][unit]) for n in ("density", "mean_active", "max")}
+            for name in ("promoted", "measured", "peaks"):
+                if name in self._columns:
+                    ids = dict.fromkeys(self._columns[name][unit].tolist())
+                    row[name] = " ".join([shown(self.token(t)) for t in ids if t >= 0][:5])
+            rows.append(row)
+        return rows
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        where: SearchIn = "any",
+        density: tuple[float, float] | None = None,
+        dead: bool | None = None,
+        sort: str = "unit",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> Found:
+        """Units that match, sorted by a number, ties by unit; a page of `limit` from `offset` on.
+
+        text: part of one of a unit's tokens (case does not matter), looked for in one list of tokens or in any. density: from, to
+        (both included). dead: only units that never fired, or only others.
+        """
+        if sort not in NUMBERS:
+            raise BadInput(f"Units cannot be sorted by '{sort}'; choose {', '.join(NUMBERS)}.")
+        keep = np.ones(self.n_units, bool)
+        if dead is not None:
+            keep &= (self._columns["fired"] == 0) == dead
+        if density is not None:
+            keep &= (self._columns["density"] >= density[0]) & (self._columns["density"] <= density[1])
+        if text:
+            keep &= self._holds(text, where)
+        units = np.flatnonzero(keep)
+        key = units if sort == "unit" else self._columns[sort][units]
+        order = np.argsort(-key if descending else key, kind="stable")
+        return Found(self, len(units), units[order][offset : offset + limit].tolist())
+
+    def _holds(self, text: str, where: SearchIn) -> np.ndarray:
+        """Which units have a token with that text in it."""
+        if where != "any" and where not in TOKENS:
+            raise BadInput(f"'{where}' is no list of tokens; choose any, {', '.join(TOKENS)}.")
+        wanted = text.casefold()
+        hits = np.array([wanted in token.casefold() for token in self.vocabulary] + [False])  # the last is no token, -1
+        lists = [name for name in (TOKENS if where == "any" else (where,)) if name in self._columns]
+        found = np.zeros(self.n_units, bool)
+        for name in lists:
+            found |= hits[self._columns[name]].any(1)
+        return found
+
+    @property
+    def dead_share(self) -> float:
+        """Share of the units that were never active."""
+        return float((self._columns["fired"] == 0).mean())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able summary."""
+        facts = self.manifest.facts
+        return {
+            "folder": str(self.folder),
+            "name": self.folder.name,
+            "units": self.kind,
+            "source": facts["source"],
+            "n_units": self.n_units,
+            "n_tokens": self.n_tokens,
+            "dead_share": self.dead_share,
+            "mean_active_units": float(self._columns["fired"].sum() / max(self.n_tokens, 1)),
+            "sample": facts["sample"],
+            "config": self.manifest.config,
+            "convention": facts["convention"],
+        }
+
+    def figure(self) -> Any:
+        """How many units are how dense."""
+        from probe.figures_features import density_figure
+
+        return density_figure(self)
+
+    def _repr_html_(self) -> str:
+        return table_html(self.search(sort="density", descending=True, limit=20).rows(), f"{self!r}, densest first")
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
+
+
+def find_features(folder: str | Path) -> Path:
+    """The folder as given, or the artifact of that name under `home()`."""
+    path = Path(folder)
+    if len(path.parts) == 1 and not path.exists():
+        path = place("features", path.name)
+    return path
+
+
+def open_features(folder: str | Path, model: "TransformerBridge | None" = None) -> FeatureTable:
+    """Open a finished table, by folder or by name. With a model, refuse one that was made from another (BadInput)."""
+    path = find_features(folder)
+    if not path.exists():
+        unfinished = partial(path).exists()
+        raise BadInput(
+            f"{path} is not finished. Build it again with resume to continue."
+            if unfinished
+            else f"There is no feature table {path}. Build it with build_features, or with `openwork features`."
+        )
+    manifest = read_manifest(path, "features")
+    if model is not None:
+        from probe.models import stamp
+
+        check_model(manifest, stamp(model), path)
+    missing = [n for n in (UNITS, EXAMPLES, TEXT) if not (path / n).is_file()]
+    if missing:
+        raise Unavailable(f"{path} is damaged: {', '.join(missing)} missing. Delete the folder and build it again.")
+    return FeatureTable(path, manifest)

@@ -1,0 +1,161 @@
+"""The record of one unit: what it fires at, what it does to the logits, and which units are near it."""
+
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any, NamedTuple
+
+from probe.html import shown, table_html
+
+GROUPS = {0: "strongest", 1: "lowest"}
+
+
+class TokenScore(NamedTuple):
+    """A token and its score; count: occurrences behind it, where it was measured."""
+
+    id: int
+    token: str
+    score: float
+    count: int | None = None
+
+
+class Near(NamedTuple):
+    """Another unit. joint: sampled tokens both fired at; pmi: log of how much more often than if they were independent (nats)."""
+
+    unit: int
+    name: str
+    cosine: float
+    joint: int | None = None
+    pmi: float | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A stretch of text with the unit's activation at each token. peak: which of them it was chosen for.
+
+    group: "strongest", "lowest", or "bin 1 of 5" (weakest fifth of its firings) and so on.
+    """
+
+    group: str
+    value: float
+    document: str
+    row: int
+    pos: int
+    peak: int
+    token_ids: list[int]
+    tokens: list[str]
+    activations: list[float]
+
+    @property
+    def text(self) -> str:
+        """The tokens joined."""
+        return "".join(self.tokens)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One latent or neuron. density: share of tokens it is active at; `fired` of `n_tokens`. mean_active: mean where active.
+
+    edges, counts: its histogram. Lists that do not exist for this kind of unit are empty, and `convention` says why.
+    """
+
+    name: str
+    kind: str
+    layer: int
+    unit: int
+    fired: int
+    n_tokens: int
+    density: float
+    mean_active: float
+    max: float
+    min: float
+    edges: list[float] = field(repr=False)
+    counts: list[int] = field(repr=False)
+    examples: list[Example] = field(repr=False)
+    promoted: list[TokenScore] = field(repr=False)
+    suppressed: list[TokenScore] = field(repr=False)
+    inputs: list[TokenScore] = field(repr=False)
+    measured: list[TokenScore] = field(repr=False)
+    near: list[Near] = field(repr=False)
+    coactive: list[Near] = field(repr=False)
+    convention: dict[str, str] = field(repr=False, default_factory=dict)
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was never active."""
+        return self.fired == 0
+
+    @property
+    def top(self) -> list[Example]:
+        """The strongest examples."""
+        return [e for e in self.examples if e.group == GROUPS[0]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        plain = asdict(self) | {"dead": self.dead}
+        for name in ("promoted", "suppressed", "inputs", "measured", "near", "coactive"):
+            plain[name] = [item._asdict() for item in getattr(self, name)]
+        return plain
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The strongest examples, one row each."""
+        return [{"value": e.value, "document": e.document, "text": excerpt(e)} for e in self.top]
+
+    def lists(self) -> list[dict[str, Any]]:
+        """Its tokens and neighbours, one row per kind of list."""
+        named = {
+            "promotes": self.promoted,
+            "suppresses": self.suppressed,
+            "reads": self.inputs,
+            "fires at": self.measured,
+        }
+        rows = [{"": k, "what": " ".join(shown(t.token) for t in v)} for k, v in named.items() if v]
+        others = {"near": self.near, "fires with": self.coactive}
+        return rows + [
+            {"": k, "what": ", ".join(f"{n.name} {n.cosine:.2f}" for n in v)} for k, v in others.items() if v
+        ]
+
+    def summary(self) -> str:
+        """One line of numbers."""
+        if self.dead:
+            return f"{self.name}: dead (never active on {self.n_tokens:,} tokens)"
+        return (
+            f"{self.name}: active at {self.fired:,} of {self.n_tokens:,} tokens ({self.density:.3%}), "
+            f"mean {self.mean_active:.4g}, max {self.max:.4g}"
+        )
+
+    def figure(self) -> Any:
+        """Histogram of its activations, and the tokens it promotes and suppresses."""
+        from probe.figures_features import unit_figure
+
+        return unit_figure(self)
+
+    def _repr_html_(self) -> str:
+        groups = dict.fromkeys(e.group for e in self.examples)
+        examples = "".join(
+            f"<h4>{escape(group)}</h4>" + "".join(example_html(e, self) for e in self.examples if e.group == group)
+            for group in groups
+        )
+        return f"<p><b>{escape(self.summary())}</b></p>{table_html(self.lists())}{examples}"
+
+
+def excerpt(example: Example, around: int = 8) -> str:
+    """A few tokens up to the peak, which is marked, and some after."""
+    before = "".join(example.tokens[max(0, example.peak - around) : example.peak])
+    after = "".join(example.tokens[example.peak + 1 : example.peak + 1 + around // 2])
+    return f"{before}[{example.tokens[example.peak]}]{after}"
+
+
+def example_html(example: Example, unit: Unit) -> str:
+    """Tokens on a ground from clear to orange (or blue, below 0), the unit's largest activation being full colour."""
+    size = max(abs(unit.max), abs(unit.min) if unit.min < 0 else 0.0) or 1.0
+    spans = "".join(
+        f"<span title='{value:.4g}' style='{_ground(value / size, i == example.peak)}'>{escape(shown(token))}</span>"
+        for i, (token, value) in enumerate(zip(example.tokens, example.activations, strict=True))
+    )
+    return f"<div style='font-family:monospace;white-space:pre-wrap;margin:2px 0'>{example.value:9.4g}  {spans}</div>"
+
+
+def _ground(share: float, peak: bool) -> str:
+    colour = "255,140,0" if share >= 0 else "60,120,220"
+    line = ";border-bottom:2px solid currentColor" if peak else ""
+    return f"background:rgba({colour},{min(1.0, abs(share)):.2f}){line}"
