@@ -108,7 +108,7 @@ def test_resume_is_exact(tmp_path: Path, stop_after: int) -> None:
     assert timeless[0] == timeless[1]
 
 
-def stop_here(folder: Path, steps: int) -> None:
+def stop_here(folder: Path, steps: int, dictionary: Dictionary | None = None, config: TrainConfig = SMALL) -> None:
     """Train and crash after some steps, at whatever checkpoint there is."""
 
     class Crashing(TensorPairs):
@@ -120,7 +120,7 @@ def stop_here(folder: Path, steps: int) -> None:
 
     pairs = toy_pairs()
     with pytest.raises(ZeroDivisionError):
-        train(toy_dictionary(), Crashing(pairs.inputs, pairs.targets), SMALL, folder)
+        train(dictionary or toy_dictionary(), Crashing(pairs.inputs, pairs.targets), config, folder)
 
 
 KILLED = """

@@ -1,21 +1,40 @@
 """Bringing dead latents back.
 
 AuxK (Gao et al. 2024): the k strongest dead latents of each row are asked to reconstruct what the living ones leave over. The
-gradient reaches their encoders and their decoders. Resampling (Bricken et al. 2023): a dead latent is pointed at a row drawn
-with probability proportional to its squared loss.
+gradient reaches their encoders and their decoders; here also where a latent is below zero, if it would help above it, for
+else a latent that is below zero on every token stays there. Resampling (Bricken et al. 2023): a dead latent is pointed at a row
+drawn with probability proportional to its squared loss.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd import Function
 
 from probe.dictionaries.select import largest_of_rows
 from probe.dictionaries.sparse import sparse_decode, sparse_pre_acts
 
 if TYPE_CHECKING:
     from probe.dictionaries.base import Dictionary
+
+
+class _Willing(Function):
+    @staticmethod
+    def forward(ctx: Any, pre_acts: Tensor) -> Tensor:
+        ctx.save_for_backward(pre_acts)
+        return pre_acts.relu()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (pre_acts,) = ctx.saved_tensors
+        return grads[0] * ((pre_acts > 0) | (grads[0] < 0))
+
+
+def willing(pre_acts: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """ReLU, whose gradient also reaches what is below zero and wants up."""
+    return _Willing.apply(pre_acts)  # type: ignore[return-value]
 
 
 def dead_reconstruction(
@@ -31,9 +50,9 @@ def dead_reconstruction(
     # Taken as rows and transposed back, so that each latent's weights stay together, as in W_enc.
     encoder, bias, decoder = W_enc.t()[which].t(), b_enc[which], W_dec[which]
     if k >= len(which):
-        return torch.addmm(bias, x, encoder).relu() @ decoder
+        return willing(torch.addmm(bias, x, encoder)) @ decoder
     values, where = sparse_pre_acts(x, encoder, bias, largest_of_rows(k))
-    return sparse_decode(values.relu(), decoder, where)
+    return sparse_decode(willing(values), decoder, where)
 
 
 def aux_loss(recons: Float[Tensor, "row d_out"], residual: Float[Tensor, "row d_out"]) -> Float[Tensor, ""]:
@@ -50,8 +69,9 @@ def revive(
     residual: Float[Tensor, "row d_out"],
     generator: torch.Generator,
 ) -> None:
-    """Point each dead latent at a row: the encoder at its input with a fifth of the living ones' mean norm, the decoder at its
-    residual with their mean norm. Optimizer moments of these latents are the caller's to clear."""
+    """Point each dead latent at a row: the encoder at its input and the decoder at its residual, with the living ones' mean
+    norms. (A fifth of the encoder norm, as for L1, would rarely win where latents compete.) Clearing the optimizer's moments of
+    these latents is the caller's."""
     which = dead.nonzero().flatten()
     weights = residual.square().sum(1).double().cpu()
     if not (len(which) and weights.sum() > 0):
@@ -59,7 +79,7 @@ def revive(
     rows = torch.multinomial(weights, len(which), replacement=True, generator=generator).to(x.device)
     alive = ~dead if bool((~dead).any()) else dead
     norms = dictionary.W_enc.norm(dim=0)[alive].mean(), dictionary.W_dec.norm(dim=1)[alive].mean()
-    dictionary.W_enc[:, which] = 0.2 * norms[0] * unit(x[rows]).T
+    dictionary.W_enc[:, which] = norms[0] * unit(x[rows]).T
     dictionary.W_dec[which] = norms[1] * unit(residual[rows])
     dictionary.b_enc[which] = 0
 

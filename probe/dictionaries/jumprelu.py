@@ -69,7 +69,7 @@ class JumpReLU(Sparsifier):
     name = "jumprelu"
 
     def __init__(
-        self, l0: float = 32.0, strength: float = 5.0, bandwidth: float = 0.1, start: float = 2.0, pace: float = 10.0
+        self, l0: float = 32.0, strength: float = 5.0, bandwidth: float = 0.1, start: float = 2.0, pace: float = 20.0
     ):
         """start: how many times the target L0 the first thresholds let through."""
         super().__init__()
