@@ -2,7 +2,8 @@
 
 An entry is better if its key is larger and, among equals, if its token comes first. The stream goes forward through the
 tokens, so what is kept does not depend on where it was cut. Nothing loops over units: entries that cannot enter are dropped
-by comparison with their unit's worst kept key; the few others are sorted once by (unit, key) and merged into the table. The windows of activations around the peaks stay where they were put: only an entry that enters is written.
+by comparison with their unit's worst kept key; the few others are sorted once by (unit, key) and merged into the table.
+The windows of activations around the peaks stay where they were put: only an entry that enters is written.
 """
 
 from collections.abc import Callable

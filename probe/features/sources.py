@@ -164,7 +164,7 @@ def _fingerprint(dictionary: AnyDictionary) -> str:
     digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=6)
     for name, weight in sorted(dictionary.state_dict().items()):
         digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
