@@ -1,7 +1,7 @@
-"""The libraries Openwork exchanges dictionaries with, for tests and benchmarks: `sae_lens()`, `sparsify()`, `dictionary_learning()`.
+"""The libraries Openwork exchanges dictionaries with, for tests and benchmarks: `sae_lens()`, `sparsify()` and one more.
 
-sae-lens asks for a transformer-lens below 4, of which its dictionary classes use next to nothing: a base class with hooks that
-version 4 still has under another name, and names in signatures. Installed without its dependencies, it runs unmodified
+sae-lens asks for a transformer-lens below 4, of which its dictionary classes use next to nothing: a base class with hooks
+that version 4 still has under another name, and names in signatures. Installed without its dependencies, it runs unmodified
 here on stand-ins for the modules version 4 no longer has; they are taken away again once it is imported. In the same way
 dictionary_learning's classes need nothing of nnsight but its name.
 """

@@ -7,8 +7,8 @@ def register(cli: typer.Typer) -> None:
     """Add every command, once."""
     if cli.registered_commands:
         return
-    from app.commands import activations, demo, dictionaries, features, judging, prompts, sample, tools
+    from app.commands import activations, demo, dictionaries, exchange, features, judging, prompts, sample, tools
 
-    for module in (demo, prompts, sample, activations, dictionaries, judging, features, tools):
+    for module in (demo, prompts, sample, activations, dictionaries, judging, features, exchange, tools):
         for function in module.COMMANDS:
             cli.command(function.__name__.rstrip("_"))(function)

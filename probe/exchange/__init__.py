@@ -4,12 +4,14 @@ from probe.exchange.foreign import Foreign, Format
 from probe.exchange.registry import (
     FORMATS,
     Imported,
+    artifact_name,
     contents,
     export_dictionary,
     import_dictionaries,
     import_dictionary,
     known_format,
     sniff,
+    store,
 )
 
 __all__ = [
@@ -17,10 +19,12 @@ __all__ = [
     "Foreign",
     "Format",
     "Imported",
+    "artifact_name",
     "contents",
     "export_dictionary",
     "import_dictionaries",
     "import_dictionary",
     "known_format",
     "sniff",
+    "store",
 ]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.dictionaries.store import AnyDictionary
+from probe.artifact import Manifest
+from probe.dictionaries.store import AnyDictionary, save_dictionary
 from probe.errors import BadInput
 from probe.exchange import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify, transcoder_circuits
 from probe.exchange.files import whole_folder
@@ -107,6 +108,22 @@ def import_dictionaries(
         shown = str(source) if is_hub(source) else path.resolve().name
         origin = {"format": chosen.name, "source": shown, "part": name, **foreign.facts}
         yield Imported(name, dictionary, origin)
+
+
+def artifact_name(source: Path | str, part: str, base: str | None = None) -> str:
+    """The name an imported dictionary gets: of its source, with the part's path behind it where there are several."""
+    last = str(source).split("@")[0].rstrip("/").split("/")[-1].removeprefix("hf:") if is_hub(source) else ""
+    path = Path(source)
+    name = base or last or (path.resolve().stem if path.is_file() else path.resolve().name)
+    return name if part == "." else f"{name}-{part.replace('/', '-')}"
+
+
+def store(imported: Imported, folder: Path, model: "TransformerBridge | None" = None) -> Manifest:
+    """Write an imported dictionary as an artifact, with the model's stamp if it was checked against one."""
+    from probe.models import stamp
+
+    of_model = None if model is None else stamp(model)
+    return save_dictionary(imported.dictionary, folder, model=of_model, config={"imported": imported.origin})
 
 
 def import_dictionary(source: Path | str, format: str | None = None, **options: Any) -> AnyDictionary:
