@@ -8,7 +8,8 @@ standardised activations (see `dictionaries.standardise`) and saves weights that
     result = train(dictionary, cache, config, folder)
 
 A run that was killed and is started again with `resume=True` continues from its last checkpoint and, on a CPU with the same
-number of threads, ends with the very weights of an uninterrupted run.
+number of threads, ends with the very weights of an uninterrupted run. Under torchrun several processes share each batch (see
+`world`); the first alone writes.
 """
 
 import shutil
@@ -38,6 +39,7 @@ from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
 from probe.training import TrainConfig, Training
 from probe.training_plan import TrainPlan, plan
+from probe.world import world
 
 if TYPE_CHECKING:
     from probe.cache import Cache
@@ -143,7 +145,7 @@ class _Live:
     """A run that is under way: its state, its log and its folder."""
 
     training: Training
-    log: MetricsLog
+    log: MetricsLog | None = None  # the first process's
 
     def __init__(self, run: Run, pairs: Pairs, scratch: Path):
         self.run, self.pairs, self.scratch = run, pairs, scratch
@@ -159,7 +161,9 @@ class _Live:
             self.training.restore(*found)
         elif config.start:
             _start(self.training, self.pairs, progress, linear)
-        self.log = MetricsLog(self.scratch / METRICS, keep_until=self.training.steps if found else -1)
+        world().send(dictionary.state_dict().values())
+        if world().first:
+            self.log = MetricsLog(self.scratch / METRICS, keep_until=self.training.steps if found else -1)
 
     def step(self, pair: Pair) -> None:
         """Train on a batch; keep the log, and the checkpoint when it is time."""
@@ -167,9 +171,20 @@ class _Live:
         training.step(pair.inputs, pair.targets)
         training.position = pair.position
         if training.steps % config.log_every == 0:
-            self.log.write(training.metrics())
+            self.tell()
         if training.steps % config.checkpoint_every == 0:
-            training.save(self.scratch)
+            self.save()
+
+    def tell(self) -> None:
+        """Write a line of metrics."""
+        line = self.training.metrics()
+        if self.log:
+            self.log.write(line)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        if world().first:
+            self.training.save(self.scratch)
 
 
 def default_folder(dictionary: AnyDictionary, pairs: Pairs) -> Path:
@@ -239,7 +254,7 @@ def _train_group(group: list[_Live], progress: Progress) -> list[_Live]:
         _loop(group, progress)
     finally:
         for live in group:
-            if hasattr(live, "log"):
+            if live.log:
                 live.log.close()
     return group
 
@@ -263,22 +278,32 @@ def _loop(group: list[_Live], progress: Progress) -> None:
             n = len(found[0].inputs)
             seen += n
             try:
-                step(n)
-                if interrupted():
-                    raise KeyboardInterrupt
+                with world().agreed():
+                    step(n)
+                    if interrupted():
+                        raise KeyboardInterrupt
             except (Cancelled, KeyboardInterrupt):  # somebody stopped us between two steps: lose nothing
                 for live in group:
-                    live.training.save(live.scratch)
+                    live.save()
                 raise
     for live in group:
         if live.training.window.tokens:
-            live.log.write(live.training.metrics())
+            live.tell()
 
 
 def _finish(live: _Live, model: ModelStamp | None) -> TrainResult:
     """Save the artifact and clear the scratch folder."""
-    training, folder, scratch = live.training, live.run.folder, live.scratch
+    training, folder = live.training, live.run.folder
     folded = training.scaling.fold(training.dictionary).requires_grad_(False).eval()
+    with world().agreed():
+        if world().first:
+            _store(live, folded, model)
+    folded.name = folder.name
+    return TrainResult(folded, folder, training.config, read_metrics(folder), training.seconds)
+
+
+def _store(live: _Live, folded: AnyDictionary, model: ModelStamp | None) -> None:
+    training, folder, scratch = live.training, live.run.folder, live.scratch
     save_dictionary(
         folded,
         folder,
@@ -295,7 +320,6 @@ def _finish(live: _Live, model: ModelStamp | None) -> TrainResult:
         extra={METRICS: (scratch / METRICS).read_bytes()},
     )
     shutil.rmtree(scratch, ignore_errors=True)
-    return TrainResult(folded, folder, training.config, read_metrics(folder), training.seconds)
 
 
 def _finished(run: Run, pairs: Pairs) -> TrainResult:

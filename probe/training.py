@@ -22,6 +22,7 @@ from probe.dictionaries.dead import aux_loss
 from probe.dictionaries.rows import drop_parallel, ease, forget, unit_decoder
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, OpenworkError
+from probe.world import world
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ def learning_rate(config: TrainConfig, share: float) -> float:
     return config.lr * max(0.0, min(1.0, rise, fall))
 
 
+def _means(loss: Tensor, error: Tensor, y: Tensor, code: Code) -> list[float]:
+    """Loss, mean squared error, variance about the mean and L0, means over rows."""
+    sums = float(y.square().sum()), int(code.l0().sum())
+    return [float(loss.detach()), float(error.detach()), *(one / len(y) for one in sums)]
+
+
 @dataclass
 class _Window:
     """Sums since the last line of metrics, kept on Python floats so that they pass through a checkpoint exactly."""
@@ -131,21 +138,25 @@ class Training:
         return [{"params": weights, "pace": pace} for pace, weights in paces.items()]
 
     def step(self, inputs: Float[Tensor, "row d_in"], targets: Float[Tensor, "row d_out"]) -> float:
-        """One step of Adam on raw activations; returns the loss. Raises OpenworkError if it is not finite."""
-        like = self.dictionary.W_enc
-        x, y = self.scaling.inputs(inputs.to(like)), self.scaling.targets(targets.to(like))
+        """One step of Adam on raw activations; returns the loss. Raises OpenworkError if it is not finite.
+
+        Where several processes train together each is given the whole batch and works on its share of it.
+        """
+        like, own, n = self.dictionary.W_enc, world().share(len(inputs)), len(inputs)
+        x, y = self.scaling.inputs(inputs[own.rows].to(like)), self.scaling.targets(targets[own.rows].to(like))
         for rule in self._rules:
             rule.at(self._share())
         self.optimizer.zero_grad(set_to_none=True)
         recons, code, error, loss = self._forward(x, y)
-        loss.backward()
-        value = self._finite(float(loss.detach()))
-        self._update(len(x))
-        self._count(y, float(error.detach()), value, code)
+        world().backward(loss, own.weight, self.dictionary.parameters())
+        value, *rest = world().mean(_means(loss, error, y, code), own.weight)
+        self._finite(value)
+        self._update(n)
+        self._count(n, value, *rest, fired=world().sum(code.firings()) > 0)
         if bool((dead := self.dead()).any()):
             ease(self.dictionary, dead)
         if self.config.resample_every and self.steps % self.config.resample_every == 0:
-            self._resample(x, y - recons.detach())
+            self._resample(world().join(x)[:n], world().join(y - recons.detach())[:n])
         return value
 
     def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Code, Tensor, Tensor]:
@@ -162,13 +173,12 @@ class Training:
             loss = loss + self.config.aux * aux_loss(self.dictionary.dead_reconstruction(x, dead, k), y - recons)
         return recons, code, error, loss
 
-    def _finite(self, loss: float) -> float:
+    def _finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise OpenworkError(
                 f"The loss became {loss} at step {self.steps + 1} (learning rate {self.lr():.2g}). Lower the learning rate, or "
                 "check the activations for NaN and infinite numbers. The last checkpoint is kept."
             )
-        return loss
 
     def _update(self, n: int) -> None:
         """Clip the gradients and take the optimizer's step at the learning rate after n more tokens."""
@@ -195,16 +205,15 @@ class Training:
         return self.silent >= self.config.dead_tokens
 
     @torch.no_grad()
-    def _count(self, y: Tensor, error: float, loss: float, code: Code) -> None:
-        n = len(y)
+    def _count(self, n: int, loss: float, error: float, variance: float, l0: float, fired: Tensor) -> None:
         self.steps, self.tokens = self.steps + 1, self.tokens + n
         self.silent += n
-        self.silent[code.firings() > 0] = 0
+        self.silent[fired] = 0
         self.window.tokens += n
         self.window.loss += loss * n
-        self.window.error += error * y.numel()
-        self.window.variance += float(y.square().sum())
-        self.window.active += int(code.l0().sum())
+        self.window.error += error * (n * self.dictionary.d_out)
+        self.window.variance += variance * n
+        self.window.active += round(l0 * n)
 
     def _resample(self, x: Tensor, residual: Tensor) -> None:
         """Revive dead latents; what was drawn depends on seed and step alone, so a resumed run draws the same."""

@@ -13,6 +13,7 @@ from probe.dictionaries.codes import Code, SparseCode
 from probe.dictionaries.select import above, largest_of_batch
 from probe.dictionaries.sparse import sparse_pre_acts
 from probe.dictionaries.sparsifiers import Sparsifier, at_least_one, enough
+from probe.world import world
 
 MEMORY = 0.9
 "Share of the running threshold that is kept at each step."
@@ -47,8 +48,8 @@ class BatchTopK(Sparsifier):
 
     def _learn(self, picked: Float[Tensor, " n"]) -> None:
         positive = picked[picked > 0]
-        if len(positive):
-            smallest = positive.min()
+        smallest = world().lowest(positive.min() if len(positive) else picked.new_tensor(torch.inf))
+        if bool(smallest.isfinite()):
             first = self.threshold == 0  # a running mean that starts at zero would lag behind for hundreds of steps
             self.threshold.copy_(torch.where(first, smallest, MEMORY * self.threshold + (1 - MEMORY) * smallest))
 

@@ -15,6 +15,7 @@ from torch.autograd import Function
 
 from probe.dictionaries.select import largest_of_rows
 from probe.dictionaries.sparse import sparse_decode, sparse_pre_acts
+from probe.world import world
 
 if TYPE_CHECKING:
     from probe.dictionaries.base import Dictionary
@@ -58,7 +59,8 @@ def dead_reconstruction(
 def aux_loss(recons: Float[Tensor, "row d_out"], residual: Float[Tensor, "row d_out"]) -> Float[Tensor, ""]:
     """Squared error of the dead latents' reconstruction of the residual, as a share of the residual; 1 is doing nothing."""
     residual = residual.detach()
-    return (recons - residual).square().sum() / residual.square().sum().clamp_min(1e-30)
+    there = world().pooled(residual.square().sum(), len(residual))
+    return (recons - residual).square().sum() / there.clamp_min(1e-30)
 
 
 @torch.no_grad()

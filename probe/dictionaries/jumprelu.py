@@ -23,6 +23,7 @@ from probe.dictionaries.select import above
 from probe.dictionaries.sparse import sparse_pre_acts
 from probe.dictionaries.sparsifiers import Sparsifier, enough, not_negative
 from probe.errors import BadInput
+from probe.world import world
 
 if TYPE_CHECKING:
     from probe.dictionaries.base import Dictionary
@@ -105,10 +106,14 @@ class JumpReLU(Sparsifier):
         reach = self.threshold - (self.bandwidth / 2 if self.training else 0.0)
         if self._share(x, W_enc, b_enc, reach) > DENSE:
             latents, active = _Jump.apply(torch.addmm(b_enc, x, W_enc), self.threshold, self.bandwidth)  # type: ignore[misc]
-            return _Dense(latents, active.sum() / len(x))
+            return _Dense(latents, self._mean_l0(active.sum(), len(x)))
         pre_acts, where = sparse_pre_acts(x, W_enc, b_enc, above(reach))
         values, active = _Jump.apply(pre_acts, self.threshold[where.indices], self.bandwidth)  # type: ignore[misc]
-        return _Sparse(values, where, active.sum() / len(x))
+        return _Sparse(values, where, self._mean_l0(active.sum(), len(x)))
+
+    def _mean_l0(self, active: Tensor, rows: int) -> Tensor:
+        """Of the whole batch, in training."""
+        return (world().pooled(active, rows) if self.training else active) / rows
 
     @staticmethod
     @torch.no_grad()

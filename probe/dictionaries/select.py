@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.dictionaries.sparse import Chunks, Picked, Select
+from probe.world import world
 
 
 def largest_of_rows(k: int) -> Select:
@@ -31,16 +32,17 @@ def largest_of_batch(per_row: int) -> Select:
 
     A sample of the first chunk gives a guess a little below the threshold; what lies above the guess is collected chunk by chunk,
     and the threshold found among it. A guess that proves too high is lowered, so it costs time and never changes the result.
-    Values equal to the threshold are all kept, so a tie gives a few more.
+    Values equal to the threshold are all kept, so a tie gives a few more. Where several processes share a batch, all find the
+    threshold of the whole.
     """
 
     def select(chunks: Chunks) -> Picked:
-        guess = _guess(next(chunks()), per_row)
+        guess = float(world().lowest(torch.tensor(_guess(next(chunks()), per_row), dtype=torch.float64)))
         while True:
             found = above(guess)(chunks)
-            wanted = per_row * (len(found.offsets) - 1)
-            if len(found.values) >= wanted or guess <= 0:
-                return _largest(found, wanted)
+            there, wanted = world().total(len(found.values), per_row * (len(found.offsets) - 1))
+            if there >= wanted or guess <= 0:
+                return _largest(found, there, wanted)
             guess = 0.7 * guess if guess > 1e-3 else 0.0
 
     return select
@@ -85,11 +87,11 @@ def _guess(pre_acts: Float[Tensor, "row d_dict"], per_row: int) -> float:
     return max(float(level), 0.0)
 
 
-def _largest(found: Picked, n: int) -> Picked:
-    """The n largest of what was picked."""
-    if len(found.values) <= n:
+def _largest(found: Picked, there: int, n: int) -> Picked:
+    """Those of what was picked that are among the n largest of the `there` that all processes picked."""
+    if there <= n:
         return found
-    level = found.values.kthvalue(len(found.values) - n + 1).values
+    level = world().join(found.values).kthvalue(there - n + 1).values
     keep = found.values >= level
     kept = F.pad(keep.cumsum(0), (1, 0))[found.offsets]
     return Picked(found.values[keep], found.indices[keep], kept)
