@@ -47,6 +47,7 @@ _HOMES = {
     "harvest": "probe.harvester",
     "open_cache": "probe.cache",
     "load_dictionary": "probe.dictionaries",
+    **dict.fromkeys(("import_dictionary", "import_dictionaries", "export_dictionary"), "probe.exchange"),
     "train": "probe.trainer",
     "evaluate": "probe.evals",
     **dict.fromkeys(("build_features", "open_features", "plan_features"), "probe.features"),

@@ -8,45 +8,20 @@ from typing import Any
 import peers
 import pytest
 import torch
+from exchanged import MLP, OUT, RESID, D, F, K, X, alike, filled, sae, same, transcoder
 from torch import Tensor, nn
 
 from probe.dictionaries import (
-    SAE,
     BatchTopK,
-    Dictionary,
     Gated,
     JumpReLU,
     Matryoshka,
     ReLU,
     Sparsifier,
     TopK,
-    Transcoder,
 )
 from probe.errors import BadInput
 from probe.exchange import export_dictionary, import_dictionary, sniff
-
-D, F, OUT, K = 12, 40, 10, 6
-X = torch.randn(64, D, generator=torch.Generator().manual_seed(7))
-MLP = {"site_in": "blocks.2.mlp.hook_in", "site_out": "blocks.2.mlp.hook_out"}
-RESID = "blocks.3.hook_resid_post"
-
-
-def filled(module: Any, seed: int = 0) -> Any:
-    """With every weight, bias and threshold random, so that a forgotten or transposed one shows."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, value in module.state_dict().items():
-            if value.dtype.is_floating_point:
-                random = torch.randn(value.shape, generator=generator)
-                is_threshold = name.endswith("threshold")
-                value.copy_(random.abs() * 0.5 + 0.2 if is_threshold else random * 0.4)
-    return module
-
-
-def same(ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
-    assert ours.abs().max() > 0.1  # not both silent
-
 
 RULES: dict[str, Callable[[], Sparsifier]] = {
     "relu": ReLU,
@@ -56,22 +31,6 @@ RULES: dict[str, Callable[[], Sparsifier]] = {
     "gated": Gated,
     "matryoshka": lambda: Matryoshka(BatchTopK(K), [10, 20, F]),
 }
-
-
-def sae(rule: Sparsifier, seed: int = 1) -> Dictionary:
-    return filled(SAE(D, F, sparsifier=rule, site=RESID), seed).eval()
-
-
-def transcoder(rule: Sparsifier, skip: bool = False, d_out: int = OUT, seed: int = 2) -> Dictionary:
-    return filled(Transcoder(D, F, d_out, sparsifier=rule, skip=skip, **MLP), seed).eval()
-
-
-def alike(dictionary: Dictionary, theirs: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
-    """Compare latents and reconstructions."""
-    latents, recons = theirs(X)
-    same(dictionary.encode(X), latents.detach())
-    same(dictionary(X).recons, recons.detach())
-    same(dictionary.decode(latents.detach(), X), recons.detach())
 
 
 # SAELens

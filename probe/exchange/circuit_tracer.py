@@ -85,7 +85,9 @@ def _layer_file(root: Path, config: Mapping[str, Any], layer: int) -> Path:
 def _layer(tensors: Mapping[str, Tensor], config: Mapping[str, Any], source: str) -> Weights:
     if "w_enc" in tensors or source.endswith(".npz"):
         return gemma_scope.weights(tensors, source)
-    t = take(tensors, source, ("W_enc", "W_dec", "b_enc", "b_dec"), ("W_skip", THRESHOLD))
+    t = take(tensors, source, ("W_enc", "W_dec", "b_enc", "b_dec"), ("W_skip", THRESHOLD, "k"))
+    if "k" in t:  # a TopK transcoder may carry its k beside its weights
+        config = {**config, "activation": "topk", "k": int(t["k"].reshape(-1)[0])}
     rule, learned = _rule(config, t.get(THRESHOLD), source)
     return Weights(t["W_enc"].T, t["b_enc"], t["W_dec"], t["b_dec"], rule, learned, t.get("W_skip"))
 
@@ -184,8 +186,7 @@ def _threshold(dictionary: Dictionary, weights: Weights) -> Tensor | None:
 
 
 def _write_cross(dictionary: CrossLayerTranscoder, folder: Path, facts: Mapping[str, Any]) -> None:
-    if len(set(dictionary.widths_out)) > 1 or isinstance(inner(dictionary.sparsifier), TopK):
-        raise BadInput("circuit-tracer needs cross-layer transcoders with outputs of one width and ReLU or thresholds.")
+    _check_cross(dictionary)
     n, width = len(dictionary.parts), dictionary.widths_out[0]
     layers = [Weights.of(part) for part in dictionary.parts]
     for layer, weights in enumerate(layers):
@@ -198,6 +199,16 @@ def _write_cross(dictionary: CrossLayerTranscoder, folder: Path, facts: Mapping[
         blocks = weights.W_dec.unflatten(1, (n - layer, width))
         save({f"W_dec_{layer}": blocks}, folder / f"W_dec_{layer}.safetensors")
     _write_config(folder, "cross_layer_transcoder", dictionary.sites_in[0], dictionary.sites_out[0], ReLU(), facts)
+
+
+def _check_cross(dictionary: CrossLayerTranscoder) -> None:
+    n, widths = len(dictionary.parts), {dictionary.widths_in, dictionary.widths_out}
+    if len({width for side in widths for width in side}) > 1 or isinstance(inner(dictionary.sparsifier), TopK):
+        raise BadInput("circuit-tracer needs cross-layer transcoders of one width, with ReLU or thresholds.")
+    for sites in (dictionary.sites_in, dictionary.sites_out):
+        ends = [_split(site) for site in sites]
+        if [layer for layer, _ in ends] != list(range(n)) or len({hook for _, hook in ends}) > 1:
+            raise BadInput(f"circuit-tracer needs one hook in every layer from 0 on; this one has {', '.join(sites)}.")
 
 
 def _write_config(

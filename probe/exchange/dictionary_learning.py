@@ -6,8 +6,10 @@ unpickles tensors and plain values only. Writing is `torch.save` of a dict of te
 no object of ours is in it, and Openwork itself never stores so.
 """
 
+import io
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,10 +63,12 @@ def read(root: Path, name: str) -> Foreign:
 
 def _load(path: Path) -> dict[str, Any]:
     """The state dict, unpickled with nothing but tensors and plain values allowed."""
+    if not zipfile.is_zipfile(path):
+        raise Unavailable(f"{path} is truncated, or not a file of torch.save in its zip form. Fetch it again.")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise BadInput(f"{path} holds more than tensors, so it was not read: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"{path} holds more than tensors and plain values, so it was not read.") from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise Unavailable(f"{path} is truncated or no file of torch.save ({str(error).splitlines()[0]}).") from error
     if isinstance(found, dict) and isinstance(found.get("ae"), dict):
@@ -144,7 +148,9 @@ def write(dictionaries: Sequence[AnyDictionary], folder: Path, facts: Mapping[st
     if dictionary.kind != "sae" or dictionary.W_skip is not None:
         raise BadInput(f"dictionary_learning keeps SAEs only, not a {dictionary.kind}.")
     kind, tensors = _named(dictionary)
-    torch.save(cast(tensors, dictionary.W_enc.dtype), folder / WEIGHTS)
+    buffer = io.BytesIO()  # torch reports a full disk in its own way; a plain file reports it in everyone's
+    torch.save(cast(tensors, dictionary.W_enc.dtype), buffer)
+    (folder / WEIGHTS).write_bytes(buffer.getbuffer())
     rule = inner(dictionary.sparsifier)
     trainer = {"dict_class": kind, "activation_dim": dictionary.d_in, "dict_size": dictionary.d_dict}
     trainer |= {"k": getattr(rule, "k", None), "lm_name": facts.get("model_name"), "submodule_name": dictionary.site_in}

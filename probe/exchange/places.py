@@ -66,7 +66,6 @@ def settled(name: str, model: "TransformerBridge") -> str:
         site = parse_site(name, model)
     except BadInput as error:
         raise BadInput(f"The file gives '{name}' as a place in the model. {error} Say which site is meant.") from error
-    same = Site("mlp_out", site.layer)
-    if site.kind == "mlp_write" and hook_name(site, model) == hook_name(same, model):
-        return same.name
+    if site.kind == "mlp_write" and hook_name(Site("ln2_post_scale", site.layer), model) is None:
+        return Site("mlp_out", site.layer).name
     return site.name

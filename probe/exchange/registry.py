@@ -5,6 +5,7 @@ import_dictionaries("hf:owner/transcoders", model=model)  those of a set, one af
 export_dictionary(dictionary, "out", "saelens")
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from probe.exchange.files import whole_folder
 from probe.exchange.foreign import Foreign, Format
 from probe.exchange.hub import fetch, is_hub
 from probe.exchange.places import normalised, settled
-from probe.sites import Site, as_dtype, parse_site, width
+from probe.sites import Site, as_dtype, hook_name, parse_site, width
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -180,11 +181,22 @@ def _fitted(foreign: Foreign, model: "TransformerBridge") -> Foreign:
         raise BadInput(
             f"{foreign.source} does not say where in the model it belongs. Give site_in, and site_out of a transcoder."
         )
+    if "hookpoint" in foreign.facts and any(_between_norms(name, model) for name in foreign.sites_out):
+        raise BadInput(
+            f"{foreign.source} was trained on what attention returns. This model normalises that before it writes it, and no "
+            "site holds it; import it without a model."
+        )
     return replace(
         foreign,
         sites_in=tuple(settled(name, model) for name in foreign.sites_in),
         sites_out=tuple(settled(name, model) for name in foreign.sites_out),
     )
+
+
+def _between_norms(name: str, model: "TransformerBridge") -> bool:
+    """Whether what a module of attention returns is not what attention writes."""
+    found = re.fullmatch(r"blocks\.(\d+)\.hook_attn_out", name)
+    return found is not None and hook_name(Site("ln1_post_scale", int(found.group(1))), model) is not None
 
 
 def _after_norm(foreign: Foreign, model: "TransformerBridge", layer: int, norm: str) -> Foreign:
