@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CELLS = 1 << 25
 "Numbers of units by vocabulary (or units by units) in memory at once."
+TOKENS = 4096
+"Tokens of the vocabulary that go through an MLP at once."
 EMBEDDING = (
     "token embedding plus what MLP 0 makes of it alone (no attention, no position), through the norm before the site; "
     "for sites of layer 0 the token embedding itself; demeaned over the vocabulary"
@@ -73,10 +75,10 @@ def input_ranks(
             tables = [effective_embedding(model, site) for site, _ in read.sites]
             if any(table is None for table in tables):
                 return None
-            for block in unit_blocks(read.high - read.low, len(model.W_E)):
-                parts = zip(read.sites, tables, strict=True)
-                score = torch.stack([weights[block].to(t).float() @ t.T for (_, weights), t in parts]).sum(0)
-                found.append(_best(score, min(k, score.shape[1])))
+            weights, table = torch.cat([w for _, w in read.sites], 1), torch.cat(tables, 1)
+            for block in unit_blocks(read.high - read.low, len(table)):
+                score = weights[block].to(table) @ table.T
+                found.append(_best(score, min(k, len(table))))
                 step(len(score))
     return _joined(found)
 
@@ -114,9 +116,10 @@ def _normed(model: "TransformerBridge", layer: int, name: str, stream: Tensor) -
 
 def _mlp(model: "TransformerBridge", layer: int, stream: Tensor, kind: str) -> Float[Tensor, "d_vocab d_model"]:
     """What a layer's MLP makes of each token's stream, at `mlp_out` or as it is written to the stream."""
-    made = run_mlp(model.blocks[layer].mlp, _normed(model, layer, "ln2", stream), Site("mlp_out", layer))
+    mlp, site = model.blocks[layer].mlp, Site("mlp_out", layer)
     post = getattr(model.blocks[layer], "ln2_post", None) if kind == "mlp_write" else None
-    return made if post is None else post(made[None])[0]
+    made = [run_mlp(mlp, _normed(model, layer, "ln2", some), site) for some in stream.split(TOKENS)]
+    return torch.cat(made if post is None else [post(some[None])[0] for some in made])
 
 
 def decoder_neighbours(

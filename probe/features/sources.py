@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.dictionaries import CrossLayerTranscoder, Dictionary, Entries
+from probe.dictionaries.codes import JoinedCode
 from probe.errors import BadInput
 from probe.norms import norm_parts
 from probe.sites import Site, hook_name, parse_site
@@ -101,14 +102,16 @@ def _latents(model: "TransformerBridge", dictionary: AnyDictionary, cache: "Cach
 
 
 class _Latents:
-    """What fires in a dictionary."""
+    """What fires in a dictionary: its encoder and sparsifier alone, as in `Dictionary.run`, without the reconstruction."""
 
     def __init__(self, dictionary: AnyDictionary):
-        self.dictionary = dictionary.eval()
+        self.parts = [part for _, part in _parts(dictionary.eval())]
 
     def __call__(self, *x: Tensor) -> Entries:
-        joined = torch.cat(x, -1).to(self.dictionary.W_enc)
-        return self.dictionary.run(joined).code.entries()
+        own = x if len(self.parts) > 1 else (torch.cat(x, -1),)
+        pairs = zip(self.parts, own, strict=True)
+        codes = [part.sparsifier.code(some.to(part.W_enc), part.W_enc, part.b_enc) for part, some in pairs]
+        return JoinedCode(codes).entries() if len(codes) > 1 else codes[0].entries()
 
 
 def _parts(dictionary: AnyDictionary) -> list[tuple[int, Dictionary]]:
