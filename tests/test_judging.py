@@ -67,3 +67,14 @@ def test_dry_run_and_config(made, capsys, tmp_path) -> None:
 def _printed(capsys, *arguments: str) -> str:
     assert run(list(arguments)) == 0
     return capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_suite_is_stored_beside_the_report(made, capsys) -> None:
+    chosen = ["--dictionary", "t", "--cache", "c", "--max-tokens", "200", "--suite", "--budget", "0"]
+    plan = call(capsys, "eval", *chosen, "--dry-run")
+    assert plan["suite"]["tokens_trained"] == 0 < plan["suite"]["tokens_read"]
+    found = call(capsys, "eval", *chosen, "--name", "whole")
+    assert {r["measure"] for r in found["suite"]["summary"]} >= {"fvu", "probing, 5 units", "absorption fraction"}
+    facts = read_manifest(place("result", "whole-suite"), "result").facts
+    assert facts["summary"] == found["suite"]["summary"] and "probing" not in facts

@@ -1,10 +1,11 @@
-"""`openwork eval`: the report card of one or several dictionaries."""
+"""`openwork eval`: the report card of one or several dictionaries, and with --suite what must be compared with it."""
 
 from typing import Annotated, Any
 
 import typer
 
 from app.commands.common import (
+    MAX_SEED,
     AsJson,
     ConfigFile,
     Device,
@@ -19,7 +20,15 @@ from app.commands.common import (
 )
 from probe.artifact import place, writing
 
-BULKY = ("by_position", "density", "texts", "convention")  # in the report's file, not in the manifest that lists read
+BULKY = (
+    "by_position",
+    "density",
+    "texts",
+    "convention",
+    "probing",
+    "letters",
+    "tasks",
+)  # in the report's file, not in the manifest that lists read
 
 
 def eval_(
@@ -38,6 +47,15 @@ def eval_(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the stored report; by default eval-DICTIONARY.")
     ] = None,
+    suite: Annotated[
+        bool, typer.Option("--suite", help="Also probing and first-letter absorption, beside four baselines; minutes.")
+    ] = False,
+    budget: Annotated[
+        int, typer.Option("--budget", min=0, help="Tokens the suite's two trained baselines see; 0 leaves them out.")
+    ] = 30_000,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Which rows of text; the suite's draws and baselines.")
+    ] = 0,
     device: Device = None,
     precision: Precision = "float32",
     dry_run: DryRun = False,
@@ -55,20 +73,41 @@ def eval_(
     made_from = read_manifest(folder, "cache").model
     bridge = load(model or (made_from.name if made_from else "smollm2-135m"), device, precision)
     learned, opened = [load_dictionary(d, bridge) for d in folders], open_cache(folder, bridge)
+    budgeted = budget if suite else None
     if dry_run:
-        _announce(bridge, learned, opened, 1 + len(text or []), max_tokens, json)
+        _announce(bridge, learned, opened, 1 + len(text or []), max_tokens, budgeted, json)
         return
     from probe.evals import evaluate_many
 
     texts = {spec: _rows(bridge, spec, opened, max_tokens) for spec in text or []}
-    reports = evaluate_many(bridge, learned, opened, texts=texts, max_tokens=max_tokens, progress=progress())
-    plain = [report.to_dict() for report in reports]
-    for report in reports:
-        print_rows(report.rows(), _title(report)) if not json else None
-    if json:
-        print_json(plain[0] if len(plain) == 1 else plain)
-    for one, report in zip(dictionary, reports, strict=True):
-        save_report(_stored(name, one, len(dictionary)), report, bridge, (one, cache))
+    options = {"max_tokens": max_tokens, "seed": seed, "progress": progress()}
+    reports = evaluate_many(bridge, learned, opened, texts=texts, **options)
+    plain: list[dict[str, Any]] = []
+    try:
+        for one, d, report in zip(dictionary, learned, reports, strict=True):
+            where = _stored(name, one, len(dictionary))
+            plain.append(report.to_dict())
+            _print(report, json)
+            save_report(where, report, bridge, (one, cache))
+            if budgeted is not None:
+                compared = _suite(bridge, d, opened, budgeted, seed)
+                plain[-1]["suite"] = compared.to_dict()
+                _print(compared, json)
+                save_report(f"{where}-suite", compared, bridge, (one, cache))
+    finally:  # a disk that fills up now does not take the reports with it
+        if json and plain:
+            print_json(plain[0] if len(dictionary) == 1 else plain)
+
+
+def _suite(bridge: Any, dictionary: Any, cache: Any, budget: int, seed: int) -> Any:
+    from probe.suite import SuiteConfig, run_suite
+
+    return run_suite(bridge, dictionary, cache, SuiteConfig(budget=budget, seed=seed), progress=progress())
+
+
+def _print(report: Any, json: bool) -> None:
+    if not json:
+        print_rows(report.rows(), _title(report))
 
 
 def _stored(name: str | None, dictionary: str, several: int) -> str:
@@ -92,14 +131,30 @@ def _rows(bridge: Any, spec: str, cache: Any, max_tokens: int) -> Any:
     return tokenize(bridge, corpus(spec, seed=0), context=context, max_tokens=max(4 * max_tokens, context))
 
 
-def _announce(bridge: Any, learned: list[Any], cache: Any, n_texts: int, max_tokens: int, json: bool) -> None:
+def _announce(
+    bridge: Any, learned: list[Any], cache: Any, n_texts: int, max_tokens: int, budget: int | None, json: bool
+) -> None:
     from probe.eval_plan import plan_evaluation
 
     plan = plan_evaluation(bridge, learned, cache, n_texts=n_texts, max_tokens=max_tokens)
-    print_json(plan.to_dict()) if json else typer.echo(
+    found = plan.to_dict()
+    if budget is not None:
+        from probe.suite import SuiteConfig, plan_suite
+
+        found["suite"] = plan_suite(bridge, learned[0], SuiteConfig(budget=budget))
+    if json:
+        print_json(found)
+        return
+    typer.echo(
         f"{plan.tokens:,} tokens in the model, {plan.passes:.1f} passes over them, {size(plan.memory_bytes)} of memory, "
         f"about {duration(plan.seconds)}"
     )
+    if budget is not None:
+        more = found["suite"]
+        typer.echo(
+            f"The suite, for each dictionary: {more['tokens_read']:,} tokens read up to its last site, "
+            f"{more['tokens_trained']:,} trained on, {size(more['memory_bytes'])} of memory"
+        )
 
 
 def save_report(name: str, report: Any, bridge: Any, parents: tuple[str, ...], **facts: Any) -> None:
