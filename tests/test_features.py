@@ -262,10 +262,10 @@ def test_the_block_size_changes_nothing_but_rounding(toy, cache: Cache, tmp_path
 
 
 def test_search_sort_and_pages(table: FeatureTable, neurons: FeatureTable) -> None:
-    word = table.token(KNOWN[0])
+    word = table.text.token(KNOWN[0])
     found = table.search(word, where="peaks")
     assert 0 in found.units and 3 not in found.units and found.total == len(found.units)
-    assert table.search(table.token(101), where="promoted").units[0] in (0, 1, 3)
+    assert table.search(table.text.token(101), where="promoted").units[0] in (0, 1, 3)
     densities = neurons.column("density")
     page = neurons.search(sort="density", descending=True, offset=10, limit=5)
     assert page.total == 128 and page.units == np.argsort(-densities, kind="stable")[10:15].tolist()

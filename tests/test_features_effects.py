@@ -10,7 +10,8 @@ from probe.dictionaries import SAE, TopK, Transcoder
 from probe.errors import BadInput
 from probe.features import FeatureConfig, build_features
 from probe.features.effects import effective_embedding, logit_ranks
-from probe.features.sources import Units, through_post_norm, units_of
+from probe.features.reading import units_of
+from probe.features.sources import Units, through_post_norm
 from probe.forward import capture
 from probe.harvester import harvest
 from probe.interventions import Zero, intervene

@@ -9,8 +9,6 @@ the same bytes as one that was not. What follows from the weights alone (`effect
 """
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +19,16 @@ from probe.artifact import check_model
 from probe.checkpoint import held_interrupts, partial, read_checkpoint, write_checkpoint
 from probe.errors import BadInput, Cancelled
 from probe.features.config import FeatureConfig
-from probe.features.sources import AnyDictionary, Units, units_of
+from probe.features.latents import AnyDictionary
+from probe.features.plan import require_space
+from probe.features.reading import shard_blocks, units_of
+from probe.features.sources import Units
 from probe.features.store import write_table
 from probe.features.table import FeatureTable, open_features
-from probe.features.tally import Block, Tally
+from probe.features.tally import Tally
 from probe.models import stamp
 from probe.pairs import cache_identity
 from probe.progress import SILENT, Progress, Step
-from probe.sites import parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -58,6 +58,7 @@ def build_features(
     if folder.exists():
         return _finished(folder, made, resume)
     scratch = _scratch(folder, resume)
+    require_space(model, units, cache, config, folder)
     tally = Tally(units.n, cache.layout.context, config, units.signed)
     first = _restored(tally, scratch, made)
     _stream(tally, units, cache, first, scratch, made, progress)
@@ -137,50 +138,3 @@ def _go_on(step: Step, tokens: int, interrupted: Any) -> None:
 def _save(tally: Tally, scratch: Path, made: dict[str, Any], shard: int) -> None:
     tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in tally.state().items()}
     write_checkpoint(scratch, tensors, {"made": made, "shard": shard})
-
-
-def shard_blocks(units: Units, cache: "Cache", shard: int, special: np.ndarray, budget: int) -> Iterator[Block]:
-    """What fires in a shard, in blocks of whole rows whose activations take about `budget` bytes."""
-    context, start = cache.layout.context, shard * cache.layout.shard_tokens
-    length = cache.layout.tokens_of(shard)
-    step = context * max(1, budget // (4 * units.n * context))
-    for begin in range(0, length, step):
-        end = min(begin + step, length)
-        yield _block(units, cache, shard, range(begin, end), special[start + begin : start + end])
-
-
-def _block(units: Units, cache: "Cache", shard: int, tokens: range, special: np.ndarray) -> Block:
-    """Run the units over some tokens of a shard. Raises BadInput for activations that are not finite."""
-    held, ordinary = cache.shard(shard), np.flatnonzero(~special)
-    x = tuple(
-        _finite(held[site][tokens.start : tokens.stop][ordinary].float(), cache, site, shard) for site in units.sites
-    )
-    rows, which, values = (part.cpu().numpy() for part in units.fire(x))
-    if not np.isfinite(values).all():
-        raise BadInput(
-            f"Units of {units.name} are not finite on shard {shard} of {cache.folder}, though its activations are. "
-            "Check the weights."
-        )
-    first = shard * cache.layout.shard_tokens + tokens.start
-    return Block(
-        first,
-        first + len(tokens),
-        first + ordinary,
-        rows.astype(np.int64),
-        which.astype(np.int64),
-        values.astype(np.float32),
-    )
-
-
-def _finite(x: torch.Tensor, cache: "Cache", site: str, shard: int) -> torch.Tensor:
-    if torch.isfinite(x.sum()) or torch.isfinite(x).all():  # the sum alone is cheap, but may overflow
-        return x
-    raise BadInput(
-        f"{parse_site(site).short} holds NaN or infinite numbers in shard {shard} of {cache.folder}. "
-        f"`openwork harvest --repair --name {cache.folder.name}` checks the cache and makes what is damaged again."
-    )
-
-
-def settings(made: dict[str, Any]) -> FeatureConfig:
-    """The config within an identity."""
-    return FeatureConfig(**{k: v for k, v in made.items() if k in asdict(FeatureConfig())})

@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.errors import BadInput
-from probe.features.sources import Reads, run_mlp
+from probe.features.neurons import run_mlp
+from probe.features.sources import Reads
 from probe.forward import capture
 from probe.neurons import _final_norm
 from probe.progress import SILENT, Progress

@@ -4,13 +4,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probe.artifact import check_model
-from probe.features.building import shard_blocks
+from probe.errors import Unavailable
 from probe.features.config import BINS, FeatureConfig
 from probe.features.effects import CELLS
-from probe.features.sources import AnyDictionary, Units, units_of
+from probe.features.latents import AnyDictionary
+from probe.features.reading import shard_blocks, units_of
+from probe.features.sources import Units
 from probe.features.tally import Tally
 from probe.harvest_plan import free_bytes
 from probe.html import table_html
@@ -64,27 +66,55 @@ def plan_features(
     config = config or FeatureConfig()
     check_model(cache.manifest, stamp(model), cache.folder)
     units = units_of(model, what, cache)
-    window = min(config.window, cache.layout.context)
-    lists = (2 * config.top if units.signed else config.top, config.pool)
-    histogram = 4 * BINS * (1 + units.signed)
-    kept = units.n * (sum(lists) * (18 + 4 * window) + histogram + 40)
-    sampled = 12 * min(config.sample, cache.n_tokens * units.n)
-    examples = lists[0] + config.bins * config.per_bin
-    columns = histogram + 4 * (8 * config.tokens + 5 * config.neighbours + lists[0]) + 40
+    size = sizes(model, units, cache, config)
     row = 4 * units.n * cache.layout.context
     scratch = min(max(config.block_bytes, row), row * min(cache.layout.rows, cache.layout.shard_rows))
     cells = 4 * min(CELLS, units.n * max(units.n, model.W_U.shape[1]))
-    text = 5 * cache.n_tokens + 20 * model.W_U.shape[1]
     return FeaturePlan(
         units=units.kind,
         n_units=units.n,
         tokens=cache.n_tokens,
-        memory_bytes=kept + 2 * sampled + 4 * scratch + 3 * cells,
-        checkpoint_bytes=kept + sampled,
-        disk_bytes=units.n * (examples * (13 + 4 * window) + columns) + text,
+        memory_bytes=size.kept + 2 * size.sampled + 4 * scratch + 3 * cells,
+        checkpoint_bytes=size.kept + size.sampled,
+        disk_bytes=size.table,
         free_bytes=free_bytes(Path(folder)),
         seconds=_stream_seconds(units, cache, config) + _weight_flops(model, units) / FLOPS,
     )
+
+
+class Sizes(NamedTuple):
+    """Bytes of what is kept of each unit while counting, at most of the sample of firings, and of the finished table."""
+
+    kept: int
+    sampled: int
+    table: int
+
+
+def sizes(model: "TransformerBridge", units: Units, cache: "Cache", config: FeatureConfig) -> Sizes:
+    """The arithmetic of memory and disk."""
+    window = min(config.window, cache.layout.context)
+    best = config.top * (1 + units.signed)
+    histogram = 4 * BINS * (1 + units.signed)
+    columns = histogram + 4 * (8 * config.tokens + 5 * config.neighbours + config.top) + 40
+    examples = best + config.bins * config.per_bin
+    return Sizes(
+        kept=units.n * ((best + config.pool) * (18 + 4 * window) + histogram + 40),
+        sampled=12 * min(config.sample, cache.n_tokens * units.n),
+        table=units.n * (examples * (13 + 4 * window) + columns) + 5 * cache.n_tokens + 20 * model.W_U.shape[1],
+    )
+
+
+def require_space(
+    model: "TransformerBridge", units: Units, cache: "Cache", config: FeatureConfig, folder: Path
+) -> None:
+    """Raise Unavailable unless the disk has room for the table and for a checkpoint while it replaces the last one."""
+    size, free = sizes(model, units, cache, config), free_bytes(folder)
+    needed = size.table + 2 * (size.kept + size.sampled)
+    if needed > free:
+        raise Unavailable(
+            f"The table needs up to {needed / 1e9:.2f} GB at {folder.parent} while it is built, where {free / 1e9:.2f} GB are "
+            "free. Free some space, or keep less of each unit (top, pool, window, sample)."
+        )
 
 
 def _stream_seconds(units: Units, cache: "Cache", config: FeatureConfig) -> float:

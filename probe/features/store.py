@@ -19,11 +19,11 @@ from probe.features.config import FeatureConfig
 from probe.features.effects import EMBEDDING, decoder_neighbours, input_ranks, logit_ranks
 from probe.features.sources import Units
 from probe.features.tally import Tally
+from probe.features.text import Columns, text_columns
 from probe.features.together import coactive, token_means
 from probe.models import stamp
 from probe.progress import SILENT, Progress
 from probe.shards import write_tensors
-from probe.token_text import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 UNITS, EXAMPLES, TEXT = "units.safetensors", "examples.safetensors", "text.safetensors"
 TOP, LOWEST_GROUP, FIRST_BIN = 0, 1, 2
 "Groups of examples: strongest, lowest (below 0), then one for each bin of the activation range, weakest first."
-
-Columns = dict[str, np.ndarray]
 
 
 def write_table(
@@ -162,35 +160,6 @@ def _value_ranks(tally: Tally) -> Int[np.ndarray, "unit pool"]:
     pool = tally.best["pool"]
     order = np.argsort(np.where(pool.tokens >= 0, pool.values, np.inf), axis=1, kind="stable")
     return np.argsort(order, axis=1, kind="stable")
-
-
-def text_columns(model: "TransformerBridge", cache: "Cache") -> Columns:
-    """The cache's tokens and where its documents are, and every token of the vocabulary as it is shown."""
-    tokens = cache.tokens()
-    blob, offsets = _packed(vocabulary(model))
-    documents, document_offsets = _packed(tokens.documents)
-    return {
-        "tokens": tokens.tokens.numpy().astype(np.int32),
-        "doc": tokens.doc.numpy().astype(np.int32),
-        "special": tokens.special.numpy(),
-        "vocabulary": blob,
-        "vocabulary_offsets": offsets,
-        "documents": documents,
-        "documents_offsets": document_offsets,
-    }
-
-
-def vocabulary(model: "TransformerBridge") -> list[str]:
-    """Every token's text, or its number where the model has no tokenizer."""
-    ids = range(model.W_U.shape[1])
-    return display_tokens(model, ids) if getattr(model, "tokenizer", None) is not None else [f"⟨id {i}⟩" for i in ids]
-
-
-def _packed(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Texts end to end as bytes, and where each begins."""
-    raw = [t.encode() for t in texts]
-    joined = np.frombuffer(b"".join(raw) or b"\0", np.uint8).copy()
-    return joined, np.r_[0, np.cumsum([len(r) for r in raw])].astype(np.int64)
 
 
 def _manifest(

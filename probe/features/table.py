@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +12,7 @@ from probe.checkpoint import partial
 from probe.errors import BadInput, Unavailable
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.tally import edges
+from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.html import shown, table_html
 from probe.shards import read_tensors
@@ -55,7 +54,7 @@ class FeatureTable:
         self.kind, self.n_units, self.n_tokens = facts["units"], facts["n_units"], facts["tokens"]
         self._columns = _arrays(folder / UNITS)
         self._examples = _arrays(folder / EXAMPLES)
-        self._text = _arrays(folder / TEXT)
+        self.text = Text(_arrays(folder / TEXT))
 
     def __len__(self) -> int:
         return self.n_units
@@ -84,20 +83,6 @@ class FeatureTable:
         """`L4F650` for a latent, `L4N120` for a neuron."""
         layer, number = self.layer(unit)
         return f"L{layer}{'N' if self.kind == 'neuron' else 'F'}{number}"
-
-    @cached_property
-    def vocabulary(self) -> list[str]:
-        """Every token as it is shown."""
-        offsets, blob = self._text["vocabulary_offsets"].tolist(), self._text["vocabulary"].tobytes()
-        return [blob[a:b].decode() for a, b in pairwise(offsets)]
-
-    def token(self, token: int) -> str:
-        """One token as it is shown; empty for no token (-1)."""
-        return self._unpacked("vocabulary", token) if token >= 0 else ""
-
-    def _unpacked(self, name: str, index: int) -> str:
-        start, end = self._text[f"{name}_offsets"][index : index + 2]
-        return self._text[name][start:end].tobytes().decode()
 
     def unit(self, unit: int) -> Unit:
         """Everything about one unit. BadInput if there is no such unit."""
@@ -135,7 +120,7 @@ class FeatureTable:
         return [self._example(i) for i in range(start, end)]
 
     def _example(self, i: int) -> Example:
-        tokens = self._text["tokens"]
+        tokens = self.text.tokens
         context, width = tokens.shape[1], self._examples["window"].shape[1]
         peak, config = int(self._examples["peak"][i]), self.manifest.config
         row, pos = divmod(peak, context)
@@ -144,12 +129,12 @@ class FeatureTable:
         return Example(
             group=GROUPS.get(group, f"bin {group - FIRST_BIN + 1} of {config['bins']}"),
             value=float(self._examples["value"][i]),
-            document=self._unpacked("documents", int(self._text["doc"][row])),
+            document=self.text.document(row),
             row=row,
             pos=pos,
             peak=pos - start,
             token_ids=ids,
-            tokens=[self.token(t) for t in ids],
+            tokens=[self.text.token(t) for t in ids],
             activations=self._examples["window"][i].tolist(),
         )
 
@@ -158,7 +143,7 @@ class FeatureTable:
             return []
         ids, scores = self._columns[which][unit].tolist(), self._columns[score][unit].tolist()
         counts = self._columns[count][unit].tolist() if count else [None] * len(ids)
-        return [TokenScore(i, self.token(i), s, c) for i, s, c in zip(ids, scores, counts, strict=True) if i >= 0]
+        return [TokenScore(i, self.text.token(i), s, c) for i, s, c in zip(ids, scores, counts, strict=True) if i >= 0]
 
     def _near(self, unit: int) -> list[Near]:
         pairs = zip(self._columns["near"][unit].tolist(), self._columns["near_cosine"][unit].tolist(), strict=True)
@@ -183,7 +168,7 @@ class FeatureTable:
             for name in ("promoted", "measured", "peaks"):
                 if name in self._columns:
                     ids = dict.fromkeys(self._columns[name][unit].tolist())
-                    row[name] = " ".join([shown(self.token(t)) for t in ids if t >= 0][:5])
+                    row[name] = " ".join([shown(self.text.token(t)) for t in ids if t >= 0][:5])
             rows.append(row)
         return rows
 
@@ -223,7 +208,9 @@ class FeatureTable:
         if where != "any" and where not in TOKENS:
             raise BadInput(f"'{where}' is no list of tokens; choose any, {', '.join(TOKENS)}.")
         wanted = text.casefold()
-        hits = np.array([wanted in token.casefold() for token in self.vocabulary] + [False])  # the last is no token, -1
+        hits = np.array(
+            [wanted in token.casefold() for token in self.text.vocabulary] + [False]
+        )  # the last is no token, -1
         lists = [name for name in (TOKENS if where == "any" else (where,)) if name in self._columns]
         found = np.zeros(self.n_units, bool)
         for name in lists:

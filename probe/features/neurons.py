@@ -1,0 +1,103 @@
+"""Units that are the neurons of an MLP, cached themselves or computed from what the MLP read."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.dictionaries import Entries
+from probe.errors import BadInput
+from probe.features.sources import Reads, Units, post_norm, through_post_norm
+from probe.sites import Site, hook_name, parse_site
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.cache import Cache
+
+
+def neurons_of(model: "TransformerBridge", layer: int, cache: "Cache") -> Units:
+    post, given = parse_site(Site("mlp_post", layer), model), Site("mlp_in", layer)
+    if post.name not in cache.sites and given.name not in cache.sites:
+        held = ", ".join(parse_site(s).short for s in cache.sites)
+        raise BadInput(
+            f"The neurons of layer {layer} are read from mlp_post.{layer} or mlp_in.{layer}, but {cache.folder} holds {held}. "
+            f"Harvest mlp_post.{layer}."
+        )
+    mlp = model.blocks[layer].mlp
+    stored = post.name in cache.sites
+    gate = getattr(mlp, "W_gate", None)
+    read = (mlp.W_in if gate is None else gate).detach().t()
+    said = "the neuron's activation (mlp_post) is above 0; histogram and examples show those below 0 too"
+    writers = through_post_norm(model, Site("mlp_out", layer), mlp.W_out.detach().float())
+    return Units(
+        kind="neuron",
+        name=f"layer {layer}",
+        n=mlp.W_out.shape[0],
+        sites=(post.name if stored else given.name,),
+        layers=((0, layer),),
+        module=_Stored() if stored else _Run(model, layer),
+        signed=True,
+        identity=f"layer {layer}",
+        writers=writers,
+        decoder=mlp.W_out.detach(),
+        reads=(Reads(0, mlp.W_out.shape[0], ((given, read),)),),
+        convention={
+            "active": said,
+            "reads": "W_in" if gate is None else "W_gate (what the gate reads)",
+            "writes": "rows of W_out"
+            + (
+                " after the post-norm's weight (its divisor left out)"
+                if post_norm(model, Site("mlp_out", layer))
+                else ""
+            ),
+        },
+    )
+
+
+def dense_entries(values: Float[Tensor, "token unit"]) -> Entries:
+    """All that is not 0."""
+    rows, units = values.nonzero(as_tuple=True)
+    return Entries(rows, units, values[rows, units])
+
+
+class _Stored:
+    """Neurons whose activations are cached."""
+
+    def __call__(self, x: Tensor) -> Entries:
+        return dense_entries(x.float())
+
+
+class _Seen(Exception):
+    """Raised once the neurons were seen: the rest of the MLP need not run."""
+
+
+class _Run:
+    """Neurons computed by running the model's own MLP on its cached input."""
+
+    def __init__(self, model: "TransformerBridge", layer: int):
+        self.model, self.mlp, self.site = model, model.blocks[layer].mlp, Site("mlp_post", layer)
+
+    def __call__(self, x: Tensor) -> Entries:
+        found: list[Tensor] = []
+
+        def see(value: Tensor, hook: object) -> None:
+            found.append(value)
+            raise _Seen
+
+        with suppress(_Seen), self.model.hooks(fwd_hooks=[(str(hook_name(self.site, self.model)), see)]):
+            run_mlp(self.mlp, x.to(self.model.W_E), self.site)
+        return dense_entries(found[0].reshape(len(x), -1).float())
+
+
+def run_mlp(mlp: Any, x: Float[Tensor, "token d_model"], site: Site) -> Float[Tensor, "token d_model"]:
+    """What an MLP returns for inputs side by side; BadInput where the model offers no MLP that can be run alone."""
+    try:
+        return mlp(x[None])[0]
+    except RuntimeError as error:
+        if "containerless" not in str(error):
+            raise
+        raise BadInput(
+            f"This model's MLPs cannot be run alone, so harvest {site.short} instead of mlp_in.{site.layer}."
+        ) from error
