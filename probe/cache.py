@@ -72,6 +72,11 @@ class Cache:
         )
 
     @property
+    def name(self) -> str:
+        """Its artifact's."""
+        return self.folder.name
+
+    @property
     def _model_name(self) -> str:
         return self.manifest.model.name if self.manifest.model else "an unknown model"
 

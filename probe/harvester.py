@@ -2,7 +2,8 @@
 
 The cache is made in `<folder>.partial`, shard after shard, and renamed when it is whole. Each shard is written in the
 background while the model already works on the next; the next one's first values are kept only when the last shard
-is safely on disk, so a process killed at any moment loses at most one shard, and never a finished one.
+is safely on disk, so a process killed at any moment loses at most one shard, and never a finished one. Under torchrun the
+processes deal the shards among themselves (see `world`), and the first of them completes the cache.
 """
 
 import errno
@@ -30,6 +31,7 @@ from probe.recorder import Recorder, with_moments
 from probe.shards import sync_folder, write_tensors
 from probe.shuffle import held_out_documents
 from probe.sites import Site
+from probe.world import world
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -59,18 +61,22 @@ def harvest(
     """
     folder = Path(folder)
     layout = make_layout(model, sites, (len(tokens), tokens.context), dtype, shard_tokens)
-    config = _config(model, tokens, layout, batch, held_out, seed)
+    config = settings(model, tokens, layout, batch, held_out, seed)
     if folder.exists():
         return _finished(folder, config, resume, model)
     _require_space(folder, layout)
     with _explained(folder), _journal(folder, config, resume) as journal:
-        save_tokens(partial(folder) / TOKENS, tokens)
+        with world().agreed():
+            if world().first:
+                save_tokens(partial(folder) / TOKENS, tokens)
         _make_shards(Recorder(model, tokens, layout, batch), journal, progress)
-        _finish(folder, model, tokens, layout, config, journal)
+        with world().agreed():
+            if world().first:
+                _finish(folder, model, tokens, layout, config, journal)
     return open_cache(folder, model)
 
 
-def _config(
+def settings(
     model: "TransformerBridge", tokens: "TokenSet", layout: Layout, batch: int, held_out: float, seed: int
 ) -> dict[str, Any]:
     """Everything that decides what a cache contains; what two harvests must share to be one."""
@@ -106,6 +112,14 @@ def _finished(folder: Path, config: dict[str, Any], resume: bool, model: "Transf
 
 
 def _journal(folder: Path, config: dict[str, Any], resume: bool) -> Journal:
+    """The first process begins or continues the harvest; then the others join it, and none starts before all are there."""
+    with world().agreed():
+        main = _main_journal(folder, config, resume) if world().first else None
+    with world().agreed():
+        return main or Journal.join(partial(folder), world().rank)
+
+
+def _main_journal(folder: Path, config: dict[str, Any], resume: bool) -> Journal:
     unfinished = partial(folder)
     if not unfinished.exists():
         return Journal.start(unfinished, config)
@@ -138,13 +152,16 @@ def _explained(folder: Path) -> Iterator[None]:
 
 
 def _make_shards(recorder: Recorder, journal: Journal, progress: Progress) -> None:
-    layout = recorder.layout
+    layout, n = recorder.layout, world().size
     missing = [i for i in range(layout.shards) if i not in journal.done]
     with progress.stage("harvest", total=layout.tokens, unit="tok") as step, Writer(journal, layout) as writer:
         step(layout.tokens - sum(layout.tokens_of(i) for i in missing))
-        for shard in missing:
-            writer.write(shard, recorder.record(shard, writer.wait, step))
-        writer.wait()
+        for first in range(0, len(missing), n):  # a shard each, then a look whether somebody stopped
+            with world().agreed():
+                for shard in missing[first : first + n][world().rank :][:1]:
+                    writer.write(shard, recorder.record(shard, writer.wait, lambda done: step(n * done)))
+        with world().agreed():
+            writer.wait()
 
 
 class Writer:
@@ -189,6 +206,7 @@ def _finish(
 ) -> None:
     """Write statistics and manifest, and give the folder its name."""
     unfinished = partial(folder)
+    journal.merge()
     stats = write_stats(unfinished, layout)
     known = {layout.name_of(i): journal.done[i] for i in range(layout.shards)} | {STATS: stats}
     write_manifest(unfinished, _manifest(folder, model, tokens, layout, config), known)

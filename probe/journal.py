@@ -1,7 +1,8 @@
 """The diary of an unfinished harvest: what is being made, then one line for each shard that is safely on disk.
 
 While it lasts, the cache's folder is called `<name>.partial`. Lines are only ever appended and brought to disk, so a
-process killed at any moment leaves at worst a torn last line, which is ignored and its shard made again.
+process killed at any moment leaves at worst a torn last line, which is ignored and its shard made again. Where several processes
+harvest together each keeps a journal of its own; the first one's is the main one, and in the end they are made one.
 """
 
 import json
@@ -55,10 +56,41 @@ class Journal:
             file.close()
             raise BadInput(_NOTHING.format(folder=folder))
         _same(lines[0]["config"], config, folder)
-        journal.done.update({line["shard"]: line["checksum"] for line in lines[1:] if _intact(folder, line)})
         file.seek(whole)
         file.truncate()
+        journal.update()
         return journal
+
+    @classmethod
+    def join(cls, folder: Path, rank: int) -> "Journal":
+        """The journal of a further process, which helps with the harvest in `folder`."""
+        path = folder / f"journal-{rank}.jsonl"
+        file = path.open("a+", encoding="utf8")
+        journal = cls(path, file)
+        journal._lock()
+        file.seek(0)
+        file.truncate(_whole_lines(file)[1])
+        journal.update()
+        return journal
+
+    def update(self) -> None:
+        """Take note of the shards of all journals in the folder."""
+        folder = self.path.parent
+        self.done.update({line["shard"]: line["checksum"] for line in _shards(folder) if _intact(folder, line)})
+
+    def merge(self) -> None:
+        """Make all journals of the folder one, in the order of shards, once the others are closed."""
+        others = [path for path in _journals(self.path.parent) if path != self.path]
+        if not others:
+            return
+        self.update()
+        by_shard = {line["shard"]: line for line in _shards(self.path.parent)}
+        lines = [_read(self.path)[0], *(by_shard[shard] for shard in sorted(by_shard))]
+        beside = self.path.with_name(f".{self.path.name}")
+        beside.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf8")
+        os.replace(beside, self.path)
+        for path in others:
+            path.unlink()
 
     def add(self, shard: int, name: str, checksum: str) -> None:
         """Record a shard that is on disk under `name`."""
@@ -87,6 +119,20 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+def _journals(folder: Path) -> list[Path]:
+    return sorted(folder.glob("journal*.jsonl"))
+
+
+def _shards(folder: Path) -> list[dict[str, Any]]:
+    """The lines about shards of every journal in a folder."""
+    return [line for path in _journals(folder) for line in _read(path) if "shard" in line]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf8") as file:
+        return _whole_lines(file)[0]
 
 
 def _intact(folder: Path, line: dict[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.fingerprint import set_name, stamp
 from probe.progress import SILENT, Progress
 from probe.sites import as_dtype
+from probe.world import local_device
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -37,7 +38,7 @@ def load_model(
     device: `cpu`, `cuda`, ...; by default CUDA where there is one. dtype: float32, bfloat16, float16 or float64.
     Raises BadInput for a name nothing answers to, Unavailable for a damaged file or a missing network.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = local_device(device)
     precision = as_dtype(dtype)
     if str(name) == "toy":
         from probe.toy import toy_model

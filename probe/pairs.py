@@ -100,7 +100,8 @@ class TensorPairs:
 
 
 class CachePairs:
-    """Sites of a cache, special tokens left out; several sites on a side stand side by side. BadInput where it lacks one.
+    """Sites of a cache (or of `LiveActivations`, which answer alike), special tokens left out; several sites on a side stand
+    side by side. BadInput where it lacks one.
 
     `source`: what is read. Pairs of one source can be read together, see `together`.
     """
@@ -108,7 +109,7 @@ class CachePairs:
     def __init__(self, cache: "Cache", site_in: str | Sequence[str], site_out: str | Sequence[str]):
         self.source = cache
         self.sites_in, self.sites_out = ([cache.site(s) for s in _sites(side)] for side in (site_in, site_out))
-        self.name, self.identity = cache.folder.name, cache_identity(cache)
+        self.name, self.identity = cache.name, cache_identity(cache)
         self.d_in, self.d_out = (sum(cache.width(s) for s in side) for side in (self.sites_in, self.sites_out))
         self.n_tokens = len(cache.eligible("train"))
         self._documents = cache.document
