@@ -412,6 +412,14 @@ def test_what_does_not_belong_together_is_refused(toy, cache: Cache, planted, ta
     assert not partial(tmp_path / "f").exists()
 
 
+def test_a_full_disk_is_seen_before_work_starts(toy, cache: Cache, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("probe.features.plan.free_bytes", lambda folder: 1000)
+    with pytest.raises(Unavailable, match="are free"):
+        build_features(toy, 2, cache, tmp_path / "f", SMALL)
+    assert not plan_features(toy, 2, cache, tmp_path, SMALL).fits
+    assert not (tmp_path / "f").exists() and not partial(tmp_path / "f").exists()
+
+
 def test_settings_that_cannot_be_are_refused() -> None:
     for wrong, said in (({"top": 0}, "top"), ({"before": 40}, "before"), ({"pool": 3}, "pool")):
         with pytest.raises(BadInput, match=said):

@@ -3,7 +3,8 @@
 from probe.features.building import build_features
 from probe.features.config import FeatureConfig
 from probe.features.plan import FeaturePlan, plan_features
-from probe.features.table import FeatureTable, Found, open_features
+from probe.features.search import Found
+from probe.features.table import FeatureTable, open_features
 from probe.features.unit import Example, Unit
 
 __all__ = [

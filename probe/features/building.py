@@ -57,8 +57,8 @@ def build_features(
     made = identity(units, cache, config)
     if folder.exists():
         return _finished(folder, made, resume)
-    scratch = _scratch(folder, resume)
     require_space(model, units, cache, config, folder)
+    scratch = _scratch(folder, resume)
     tally = Tally(units.n, cache.layout.context, config, units.signed)
     first = _restored(tally, scratch, made)
     _stream(tally, units, cache, first, scratch, made, progress)

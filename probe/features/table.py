@@ -1,15 +1,15 @@
 """A feature table that was built: look up a unit, search, sort. Columns are memory-mapped, so only what is asked for is read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from probe.artifact import Manifest, check_model, place, read_manifest
 from probe.checkpoint import partial
 from probe.errors import BadInput, Unavailable
+from probe.features.search import Found, SearchIn, matching, page
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.tally import edges
 from probe.features.text import Text
@@ -19,30 +19,6 @@ from probe.shards import read_tensors
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-SearchIn = Literal["any", "promoted", "suppressed", "inputs", "measured", "peaks"]
-TOKENS: tuple[SearchIn, ...] = ("promoted", "suppressed", "inputs", "measured", "peaks")
-NUMBERS = ("unit", "fired", "density", "mean_active", "max", "min")
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A page of a search: `units` on this page, in order, of `total` that match."""
-
-    table: "FeatureTable"
-    total: int
-    units: list[int]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row per unit of the page."""
-        return self.table.rows(self.units)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {"total": self.total, "units": self.units, "rows": self.rows()}
-
-    def _repr_html_(self) -> str:
-        return table_html(self.rows(), f"{len(self.units):,} of {self.total:,} units")
 
 
 class FeatureTable:
@@ -189,33 +165,8 @@ class FeatureTable:
         text: part of one of a unit's tokens (case does not matter), looked for in one list of tokens or in any. density: from, to
         (both included). dead: only units that never fired, or only others.
         """
-        if sort not in NUMBERS:
-            raise BadInput(f"Units cannot be sorted by '{sort}'; choose {', '.join(NUMBERS)}.")
-        keep = np.ones(self.n_units, bool)
-        if dead is not None:
-            keep &= (self._columns["fired"] == 0) == dead
-        if density is not None:
-            keep &= (self._columns["density"] >= density[0]) & (self._columns["density"] <= density[1])
-        if text:
-            keep &= self._holds(text, where)
-        units = np.flatnonzero(keep)
-        key = units if sort == "unit" else self._columns[sort][units]
-        order = np.argsort(-key if descending else key, kind="stable")
-        return Found(self, len(units), units[order][offset : offset + limit].tolist())
-
-    def _holds(self, text: str, where: SearchIn) -> np.ndarray:
-        """Which units have a token with that text in it."""
-        if where != "any" and where not in TOKENS:
-            raise BadInput(f"'{where}' is no list of tokens; choose any, {', '.join(TOKENS)}.")
-        wanted = text.casefold()
-        hits = np.array(
-            [wanted in token.casefold() for token in self.text.vocabulary] + [False]
-        )  # the last is no token, -1
-        lists = [name for name in (TOKENS if where == "any" else (where,)) if name in self._columns]
-        found = np.zeros(self.n_units, bool)
-        for name in lists:
-            found |= hits[self._columns[name]].any(1)
-        return found
+        keep = matching(self, text, where, density, dead)
+        return page(self, keep, sort, descending, offset, limit)
 
     @property
     def dead_share(self) -> float:
