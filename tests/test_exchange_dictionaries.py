@@ -11,15 +11,7 @@ import torch
 from exchanged import MLP, OUT, RESID, D, F, K, X, alike, filled, sae, same, transcoder
 from torch import Tensor, nn
 
-from probe.dictionaries import (
-    BatchTopK,
-    Gated,
-    JumpReLU,
-    Matryoshka,
-    ReLU,
-    Sparsifier,
-    TopK,
-)
+from probe.dictionaries import BatchTopK, Gated, JumpReLU, Matryoshka, ReLU, Sparsifier, TopK
 from probe.errors import BadInput
 from probe.exchange import export_dictionary, import_dictionary, sniff
 

@@ -15,12 +15,7 @@ from torch import Tensor
 
 from app.cli import run
 from probe.artifact import place, read_manifest
-from probe.dictionaries import (
-    ReLU,
-    TopK,
-    Transcoder,
-    load_dictionary,
-)
+from probe.dictionaries import SAE, ReLU, TopK, Transcoder, load_dictionary
 from probe.errors import BadInput
 from probe.exchange import export_dictionary, import_dictionary
 from probe.exchange.hub import parse
@@ -66,6 +61,33 @@ def test_what_reads_before_a_norms_weight_is_made_to_read_after_it(name: str, tm
     latents, recons = tracer(double)(theirs)
     torch.testing.assert_close(found.encode(site), latents, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(found(site).recons, recons, rtol=1e-6, atol=1e-6)
+
+
+def test_transcoder_circuits_read_layer_norms_without_weight_and_bias(tmp_path: Path) -> None:
+    """Their models were prepared with norms folded away, so the same hook's name means another tensor there."""
+    model = tiny("gpt2")
+    width = model.cfg.d_model
+    t = {"W_enc": random(width, F), "b_enc": random(F, seed=1), "W_dec": random(F, width, seed=2)}
+    t |= {"b_dec": random(width, seed=3), "b_dec_out": random(width, seed=4)}
+    settings = {"hook_point": "blocks.1.ln2.hook_normalized", "out_hook_point": "blocks.1.hook_mlp_out"}
+    torch.save({"cfg": settings, "state_dict": t}, tmp_path / "tc.pt")
+    found = import_dictionary(tmp_path, model=model, dtype="float64")
+    assert (found.site_in, found.site_out) == ("blocks.1.mlp.hook_in", "blocks.1.mlp.hook_out")
+    wanted = ["blocks.1.hook_resid_mid", "blocks.1.mlp.hook_in"]
+    _, kept = model.run_with_cache(torch.tensor([[1, 5, 9, 200, 31]]), names_filter=wanted)
+    resid, site = (kept[n][0] for n in wanted)
+    theirs = torch.nn.functional.layer_norm(resid, (width,), eps=model.original_model.config.layer_norm_epsilon)
+    acts = ((theirs - t["b_dec"].double()) @ t["W_enc"].double() + t["b_enc"]).relu()
+    torch.testing.assert_close(found.encode(site), acts, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found(site).recons, acts @ t["W_dec"].double() + t["b_dec_out"], rtol=1e-6, atol=1e-6)
+
+
+def test_what_attention_returns_before_a_norm_is_no_site(tmp_path: Path) -> None:
+    made = filled(SAE(32, F, sparsifier=TopK(K), site="blocks.1.hook_attn_out")).eval()
+    export_dictionary(made, tmp_path / "out", "sparsify")
+    assert import_dictionary(tmp_path / "out", model=tiny("llama")).site_in == "blocks.1.hook_attn_out"
+    with pytest.raises(BadInput, match="what attention returns"):
+        import_dictionary(tmp_path / "out", model=tiny("gemma2"))
 
 
 def test_folding_means_what_it_says() -> None:

@@ -11,16 +11,7 @@ from exchanged import RESID, D, F, K, alike, filled, of_layer, random, sae, trac
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from probe.dictionaries import (
-    BatchTopK,
-    CrossLayerTranscoder,
-    Gated,
-    JumpReLU,
-    ReLU,
-    Sparsifier,
-    TopK,
-    load_dictionary,
-)
+from probe.dictionaries import BatchTopK, CrossLayerTranscoder, Gated, JumpReLU, ReLU, Sparsifier, TopK, load_dictionary
 from probe.errors import BadInput
 from probe.exchange import export_dictionary, import_dictionaries, import_dictionary, sniff, store
 

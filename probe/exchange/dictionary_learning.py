@@ -47,7 +47,7 @@ def read(root: Path, name: str) -> Foreign:
     folder = root / name
     path = folder / WEIGHTS
     config = read_mapping(folder / CONFIG) if (folder / CONFIG).is_file() else {}
-    trainer = config.get("trainer") if isinstance(config.get("trainer"), Mapping) else {}
+    trainer = config["trainer"] if isinstance(config.get("trainer"), dict) else {}
     tensors = _load(path)
     kind = str(trainer.get("dict_class") or _guess(tensors, path))
     if kind not in _NEEDED:
