@@ -181,6 +181,7 @@ def test_the_hub_is_asked_by_its_client_and_its_absence_is_said(
     )
     assert run(["import", "hf:owner/name/inside@v1", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["imported"]
+    assert asked.pop("local_files_only") is True  # tests are offline
     assert asked == {"repo_id": "owner/name", "revision": "v1", "allow_patterns": ["inside/*", "inside"]}
     assert row["stored"] == "inside" and row["source"] == "hf:owner/name/inside@v1"
 

@@ -37,14 +37,14 @@ def size(source: str) -> int:
     """Bytes that `fetch` would download at most. Unavailable as of `fetch`."""
     repository, inside, revision = parse(source)
 
-    def listing(**wanted: Any) -> list[Any]:
+    def listing(repo_id: str, local_files_only: bool = False) -> list[Any]:
         from huggingface_hub import HfApi
 
-        return list(
-            HfApi().model_info(wanted["repo_id"], revision=wanted["revision"], files_metadata=True).siblings or []
-        )
+        if local_files_only:
+            raise _NotHere
+        return list(HfApi().model_info(repo_id, revision=revision, files_metadata=True).siblings or [])
 
-    files = _ask(listing, source, repo_id=repository, revision=revision)
+    files = _ask(listing, source, repo_id=repository)
     return sum(
         f.size or 0 for f in files if not inside or f.rfilename.startswith(f"{inside}/") or f.rfilename == inside
     )
@@ -62,20 +62,35 @@ def parse(source: str) -> tuple[str, str, str | None]:
 
 
 def _ask(function: Callable[..., Any], source: str, **wanted: Any) -> Any:
-    """What the hub's client answers. It never waits long when HF_HUB_OFFLINE is set or there is no network."""
+    """What the hub's client answers; without a network only what is on this machine already, at once and not after retries."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    from probe.models import _out_of_reach
+
+    reason = _out_of_reach()
     try:
-        return function(**wanted)
+        return function(**wanted, **({"local_files_only": True} if reason else {}))
     except HFValidationError as error:
         raise BadInput(f"'{source}' cannot be a name on the hub.") from error
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise Unavailable(
-            f"'{source}' could not be fetched: {reason} Check the name and the network, or give a local folder."
-        ) from error
+        what = (
+            f"the hub cannot be reached ({reason})" if reason else (str(error).strip() or repr(error)).splitlines()[0]
+        )
     except Exception as error:
-        # The hub's client raises its transport library's own errors when there is no network, whatever that library is.
-        if type(error).__module__.split(".")[0] not in ("httpx", "httpcore", "requests", "urllib3"):
+        # The client lets errors of its transport library through, and has changed that library more than once.
+        if type(error).__name__ not in (
+            "ConnectError",
+            "ConnectTimeout",
+            "ReadTimeout",
+            "ReadError",
+            "RemoteProtocolError",
+        ):
             raise
-        raise Unavailable(f"'{source}' could not be fetched: no connection ({error}). Give a local folder.") from error
+        what = f"no connection ({error})"
+    raise Unavailable(
+        f"'{source}' could not be fetched: {what}. Check the name and the network, or give a local folder."
+    )
+
+
+class _NotHere(OSError):
+    """There is no network, and a listing is not kept on this machine."""
