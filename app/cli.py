@@ -1,15 +1,16 @@
 """`openwork ...`: results on stdout, progress on stderr, exit code 0 only on success and 2 for bad input.
 
 The commands are in `app.commands`, one file a subject; each reads its options, calls functions that Python users call
-too, and prints the record they return (`--json` for machines).
+too, and prints the record they return (`--json` for machines). Under torchrun the first process alone prints results.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from probe.errors import BadInput, OpenworkError
+from probe.errors import BadInput, Cancelled, OpenworkError
 
 cli = typer.Typer(
     name="openwork",
@@ -45,7 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code. Foreseen failures are a sentence on stderr, bugs keep their traceback."""
     from app import commands
+    from app.commands.common import rank
 
+    if rank():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
     commands.register(cli)
     try:
         cli(arguments, prog_name="openwork")
@@ -57,7 +61,8 @@ def run(arguments: list[str]) -> int:
         _stopped(arguments)
         return 130
     except OpenworkError as error:
-        typer.echo(f"openwork: {error}", err=True)
+        if not (rank() and isinstance(error, Cancelled)):  # other processes stop because one said why
+            typer.echo(f"openwork{f' (process {rank()})' if rank() else ''}: {error}", err=True)
         return 2 if isinstance(error, BadInput) else 1
     except MemoryError:
         typer.echo(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from probe.errors import BadInput
-from probe.progress import Bar, Progress
+from probe.progress import SILENT, Bar, Progress
 
 MAX_SEED = 2**31 - 1
 """Every random number generator in use takes seeds from 0 to this."""
@@ -64,8 +65,13 @@ def settings(path: Path) -> dict[str, Any]:
 
 
 def progress() -> Progress:
-    """A bar on stderr."""
-    return Bar()
+    """A bar on stderr; under torchrun the first process's."""
+    return SILENT if rank() else Bar()
+
+
+def rank() -> int:
+    """Which of torchrun's processes this is; 0 where it started none."""
+    return int(os.environ.get("RANK", "0")) if "MASTER_ADDR" in os.environ else 0
 
 
 def load(name: str, device: str | None = None, precision: str = "float32") -> Any:
@@ -79,7 +85,6 @@ def load(name: str, device: str | None = None, precision: str = "float32") -> An
 def quiet() -> None:
     """Keep libraries from talking between our lines."""
     import logging
-    import os
     import warnings
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
