@@ -32,7 +32,7 @@ class Gated(Sparsifier):
 
     name = "gated"
 
-    def __init__(self, l1: float = 5.0, warmup: float = 0.05):
+    def __init__(self, l1: float = 2.0, warmup: float = 0.05):
         super().__init__()
         self.l1, self.warmup, self.strength = not_negative("l1", l1), warmup, l1
         self.r_mag, self.offset = nn.Parameter(torch.zeros(0)), nn.Parameter(torch.zeros(0))

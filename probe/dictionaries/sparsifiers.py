@@ -79,7 +79,7 @@ class ReLU(Sparsifier):
 
     name = "relu"
 
-    def __init__(self, l1: float = 5.0, warmup: float = 0.05):
+    def __init__(self, l1: float = 2.0, warmup: float = 0.05):
         super().__init__()
         self.l1, self.warmup = not_negative("l1", l1), warmup
         self.strength = l1
