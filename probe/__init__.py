@@ -50,6 +50,9 @@ _HOMES = {
     **dict.fromkeys(("import_dictionary", "import_dictionaries", "export_dictionary"), "probe.exchange"),
     "train": "probe.trainer",
     "evaluate": "probe.evals",
+    "evaluate_many": "probe.evals",
+    "run_suite": "probe.suite",
+    "sample_text": "probe.sampled",
     **dict.fromkeys(("build_features", "open_features", "plan_features"), "probe.features"),
 }
 

@@ -101,7 +101,7 @@ def sample_text(
 def open_sample(folder: Path | str) -> SampledText:
     """A stored sample, by its folder."""
     facts = read_manifest(Path(folder), "text").facts
-    return SampledText(Path(folder), facts["documents"], facts["tokens"], facts["nats_per_token"])
+    return SampledText(Path(folder), facts["n_documents"], facts["n_tokens"], facts["nats_per_token"])
 
 
 def plan_sample(
@@ -214,7 +214,7 @@ def _finish(model: "TransformerBridge", folder: Path, scratch: Path, settings: d
             "tokens": pa.array([row["tokens"] for row in rows], pa.list_(pa.int32())),
         }
     )
-    facts = {"documents": len(rows), "tokens": tokens, "nats_per_token": nats, "seconds": seconds}
+    facts = {"n_documents": len(rows), "n_tokens": tokens, "nats_per_token": nats, "seconds": seconds}
     manifest = Manifest("text", folder.name, stamp(model), seed=settings["seed"], config=settings, facts=facts)
     with writing(folder, manifest) as beside:
         pq.write_table(table, beside / TEXT, compression="zstd")

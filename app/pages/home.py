@@ -17,12 +17,19 @@ from probe.errors import BadInput
 from probe.sites import parse_site
 
 DEFAULT = MODELS[0]
-_NAMES = {"graph": "Circuits", "dictionary": "Dictionaries", "cache": "Activation caches", "result": "Results"}
+_NAMES = {
+    "graph": "Circuits",
+    "dictionary": "Dictionaries",
+    "cache": "Activation caches",
+    "result": "Results",
+    "text": "Sampled text",
+}
 _NOTES = {
     "graph": "Attribution graphs, each of one prompt",
     "dictionary": "Sparse autoencoders and transcoders",
     "cache": "Activations on disk, ready for training",
     "result": "Evaluations and reports",
+    "text": "Text drawn from a model, to harvest from and judge on",
 }
 
 
@@ -85,7 +92,11 @@ def _shelves(stored: Library) -> list[html.Section]:
             shelves.append(
                 (
                     kind != "graph",
-                    panel(_NAMES[kind], html.Div(cards, className="ow-cards"), note=_NOTES[kind] + "." + more),
+                    panel(
+                        _NAMES.get(kind, kind),
+                        html.Div(cards, className="ow-cards"),
+                        note=_NOTES.get(kind, "") + "." + more,
+                    ),
                 )
             )
     return [shelf for _, shelf in sorted(shelves, key=lambda pair: pair[0])]

@@ -101,7 +101,7 @@ def decoder(dictionary: AnyDictionary) -> Float[Tensor, "latent d_out"]:
     """What each latent writes, over all sites written."""
     parts = getattr(dictionary, "parts", None)
     if parts is None:
-        return dictionary.W_dec
+        return dictionary.W_dec  # type: ignore[return-value]
     return torch.cat([torch.nn.functional.pad(p.W_dec, (dictionary.d_out - p.d_out, 0)) for p in parts])
 
 
