@@ -19,7 +19,7 @@ from probe.dictionaries import CrossLayerTranscoder, Dictionary, ReLU, Sparsifie
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.exchange import gemma_scope
-from probe.exchange.files import read_mapping, read_npz, read_safetensors, setting, take, write_tensors
+from probe.exchange.files import facts_of, read_mapping, read_npz, read_safetensors, setting, take, write_tensors
 from probe.exchange.foreign import Foreign, Format, plain, refuse_rule
 from probe.exchange.hub import fetch_file
 from probe.exchange.places import ours
@@ -58,11 +58,7 @@ def _numbered(path: Path) -> re.Match[str] | None:
 
 def read(root: Path, name: str) -> Foreign:
     config = _config(root)
-    facts = {
-        key: str(config[key])
-        for key in ("model_name", "scan", "feature_input_hook", "feature_output_hook")
-        if key in config
-    }
+    facts = facts_of(config, ("model_name", "scan", "feature_input_hook", "feature_output_hook"))
     if name == CROSS:
         return _read_cross(root, config, facts)
     layer = int(name.removeprefix("layer_"))

@@ -20,7 +20,7 @@ from torch import Tensor
 from probe.dictionaries import BatchTopK, Dictionary, Gated, JumpReLU, Matryoshka, ReLU, TopK
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput, Unavailable
-from probe.exchange.files import read_mapping, take
+from probe.exchange.files import facts_of, read_mapping, take
 from probe.exchange.foreign import Foreign, Format, cast, folders_with, one, refuse_rule
 from probe.exchange.places import ours
 from probe.exchange.weights import Weights, batch_topk, gated, inner, jump_relu
@@ -54,10 +54,7 @@ def read(root: Path, name: str) -> Foreign:
         raise BadInput(f"{folder} holds a {kind}, which has no counterpart here; known are {', '.join(_NEEDED)}.")
     t = take(tensors, str(path), _NEEDED[kind], ("threshold",) if kind == "AutoEncoderTopK" else ())
     site = _site(trainer)
-    facts = {
-        "class": kind,
-        **{key: trainer[key] for key in ("lm_name", "submodule_name", "layer") if trainer.get(key) is not None},
-    }
+    facts = {"class": kind, **facts_of(trainer, ("lm_name", "submodule_name", "layer"))}
     return Foreign(str(folder), (_weights(t, kind, trainer, str(path)),), (site,), (site,), facts)
 
 

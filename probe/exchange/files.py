@@ -1,6 +1,7 @@
 """Reading other people's files without trusting them, and writing a folder whole or not at all."""
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -79,6 +80,13 @@ def setting(config: Mapping[str, Any], name: str, kind: type | UnionType, source
     if not isinstance(value, kind) or isinstance(value, bool):
         raise BadInput(f"{source} must give {name} as {getattr(kind, '__name__', kind)}; it has {value!r}.")
     return value
+
+
+def facts_of(config: Any, names: Iterable[str]) -> dict[str, str | int | float]:
+    """The settings of these names that are plain values, to be kept as provenance."""
+    found = {name: config.get(name) for name in names} if isinstance(config, Mapping) else {}
+    plain = {n: v for n, v in found.items() if isinstance(v, int) or (isinstance(v, float) and math.isfinite(v))}
+    return plain | {name: value[:200] for name, value in found.items() if isinstance(value, str)}
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, dtype: torch.dtype) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
-from probe.exchange.files import read_mapping, read_npz, read_safetensors, take
+from probe.exchange.files import facts_of, read_mapping, read_npz, read_safetensors, take
 from probe.exchange.foreign import Foreign, Format, folders_with, one, refuse_rule
 from probe.exchange.weights import Weights, jump_relu, thresholds
 from probe.sites import Site
@@ -46,7 +46,7 @@ def read(root: Path, name: str) -> Foreign:
     beside = path.with_name("config.json")
     config = read_mapping(beside) if beside.is_file() else {}
     site_in, site_out = _sites(path, found.W_skip is not None)
-    facts = {key: config[key] for key in ("model_name", "hf_hook_point_in", "hf_hook_point_out") if key in config}
+    facts = facts_of(config, ("model_name", "hf_hook_point_in", "hf_hook_point_out"))
     return Foreign(str(path), (found,), (site_in,), (site_out,), facts)
 
 

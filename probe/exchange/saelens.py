@@ -19,7 +19,7 @@ from probe.artifact import write_json
 from probe.dictionaries import Dictionary, Gated, ReLU, TopK
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
-from probe.exchange.files import read_mapping, read_safetensors, setting, take, write_tensors
+from probe.exchange.files import facts_of, read_mapping, read_safetensors, setting, take, write_tensors
 from probe.exchange.foreign import Foreign, Format, folders_with, one, refuse_rule
 from probe.exchange.places import ours
 from probe.exchange.weights import Weights, batch_topk, gated, inner, jump_relu, thresholds
@@ -57,7 +57,7 @@ def read(root: Path, name: str) -> Foreign:
     site_in = ours(str(meta.get("hook_name") or ""))
     transcodes = architecture in TRANSCODERS
     site_out = ours(str(meta.get("hook_name_out") or "")) if transcodes else site_in
-    facts = {"architecture": architecture, **{key: meta[key] for key in _KEPT if meta.get(key) is not None}}
+    facts = {"architecture": architecture, **facts_of(meta, _KEPT)}
     if transcodes and not (site_in and site_out):
         site_in, site_out = site_in or "input", site_out or "output"
     weights = _normalised(_weights(tensors, config, str(folder)), config, folder)

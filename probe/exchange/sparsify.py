@@ -12,7 +12,7 @@ from probe.artifact import write_json
 from probe.dictionaries import Dictionary, TopK
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
-from probe.exchange.files import read_mapping, read_safetensors, setting, take, write_tensors
+from probe.exchange.files import facts_of, read_mapping, read_safetensors, setting, take, write_tensors
 from probe.exchange.foreign import Foreign, Format, folders_with, plain, refuse_rule
 from probe.exchange.places import module_of, of_module
 from probe.exchange.weights import Weights, inner
@@ -40,7 +40,7 @@ def read(root: Path, name: str) -> Foreign:
     ).sound(source)
     hookpoint = _hookpoint(folder)
     site_in, site_out = of_module(hookpoint, transcodes)
-    facts = {"hookpoint": hookpoint, **{key: config[key] for key in ("transcode", "expansion_factor") if key in config}}
+    facts = {"hookpoint": hookpoint, **facts_of(config, ("transcode", "expansion_factor"))}
     weights = weights if transcodes else weights.centred(weights.b_dec)
     return Foreign(source, (weights,), (site_in,), (site_out,), facts)
 

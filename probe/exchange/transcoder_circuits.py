@@ -7,11 +7,10 @@ read without being made (see `unpickle`). Models were prepared with norms folded
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 from probe.dictionaries import ReLU
 from probe.errors import BadInput
-from probe.exchange.files import take
+from probe.exchange.files import facts_of, take
 from probe.exchange.foreign import Foreign, Format
 from probe.exchange.places import ours
 from probe.exchange.unpickle import Inert, read_torch
@@ -47,21 +46,14 @@ def read(root: Path, name: str) -> Foreign:
     if t["b_dec"].shape != t["W_enc"].shape[:1]:
         raise BadInput(f"{path}: b_dec is {tuple(t['b_dec'].shape)}; it is taken off an input of {len(t['W_enc'])}.")
     weights = raw.sound(source).centred(t["b_dec"])
-    settings = _settings(found.get("cfg"))
+    cfg = found.get("cfg")  # an object, or a dict
+    settings = facts_of(cfg.state if isinstance(cfg, Inert) else cfg, _KEPT)
     site_in, site_out = ours(str(settings.get("hook_point") or "")), ours(str(settings.get("out_hook_point") or ""))
     if "b_dec_out" not in t:
         site_out = site_in
     elif not (site_in and site_out):
         site_in, site_out = site_in or "input", site_out or "output"
     return Foreign(source, (weights,), (site_in,), (site_out,), settings, norm_is_plain=True)
-
-
-def _settings(cfg: Any) -> dict[str, Any]:
-    """The plain values of the settings, pickled as an object or as a dict."""
-    state = cfg.state if isinstance(cfg, Inert) else cfg
-    if not isinstance(state, dict):
-        return {}
-    return {key: state[key] for key in _KEPT if isinstance(state.get(key), str | int | float)}
 
 
 FORMAT = Format("transcoder-circuits", "transcoder_circuits: a .pt file (read only)", find, read)
