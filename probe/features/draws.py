@@ -4,7 +4,7 @@ So a sample comes out the same however the stream is cut, where it was interrupt
 """
 
 import numpy as np
-from jaxtyping import Int, UInt64
+from jaxtyping import Float, Int, UInt64
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
@@ -19,7 +19,9 @@ def mixed(items: Int[np.ndarray, " n"], seed: int, salt: int) -> UInt64[np.ndarr
     return x ^ (x >> np.uint64(31))
 
 
-def paired(one: UInt64[np.ndarray, " n"], other: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """A draw from 0 to 2**31 - 1 for each pair of mixed numbers."""
+def paired(one: UInt64[np.ndarray, " n"], other: UInt64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """A draw from above 0 to 1 for each pair of mixed numbers, in steps of 2**-24."""
     product = (one | np.uint64(1)) * (other | np.uint64(1))
-    return ((product ^ (product >> np.uint64(29))) >> np.uint64(33)).astype(np.int32)
+    product ^= product >> np.uint64(29)
+    product >>= np.uint64(40)
+    return (product.astype(np.float32) + np.float32(1)) * np.float32(2**-24)

@@ -67,7 +67,7 @@ def plan_features(
     check_model(cache.manifest, stamp(model), cache.folder)
     units = units_of(model, what, cache)
     size = sizes(model, units, cache, config)
-    row = 4 * units.n * cache.layout.context
+    row = units.cell_bytes * units.n * cache.layout.context
     scratch = min(max(config.block_bytes, row), row * min(cache.layout.rows, cache.layout.shard_rows))
     cells = 4 * min(CELLS, units.n * max(units.n, model.W_U.shape[1]))
     return FeaturePlan(
@@ -119,7 +119,7 @@ def require_space(
 
 def _stream_seconds(units: Units, cache: "Cache", config: FeatureConfig) -> float:
     """The time of the whole pass, from a few rows that are counted twice: the first time everything enters the lists."""
-    few = min(config.block_bytes, 16 * 4 * units.n * cache.layout.context)
+    few = min(config.block_bytes, 16 * units.cell_bytes * units.n * cache.layout.context)
     block = next(shard_blocks(units, cache, 0, cache.special, few))
     tally = Tally(units.n, cache.layout.context, config, units.signed)
     tally.add(block)

@@ -32,7 +32,7 @@ def shard_blocks(units: Units, cache: "Cache", shard: int, special: np.ndarray, 
     """What fires in a shard, in blocks of whole rows whose activations take about `budget` bytes."""
     context, start = cache.layout.context, shard * cache.layout.shard_tokens
     length = cache.layout.tokens_of(shard)
-    step = context * max(1, budget // (4 * units.n * context))
+    step = context * max(1, budget // (units.cell_bytes * units.n * context))
     for begin in range(0, length, step):
         end = min(begin + step, length)
         yield _block(units, cache, shard, range(begin, end), special[start + begin : start + end])
@@ -55,9 +55,9 @@ def _block(units: Units, cache: "Cache", shard: int, tokens: range, special: np.
         first,
         first + len(tokens),
         first + ordinary,
-        rows.astype(np.int64),
-        which.astype(np.int64),
-        values.astype(np.float32),
+        rows.astype(np.int64, copy=False),
+        which.astype(np.int64, copy=False),
+        values.astype(np.float32, copy=False),
     )
 
 

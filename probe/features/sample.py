@@ -44,9 +44,10 @@ class Sample:
         units: Int[np.ndarray, " e"],
         values: Float[np.ndarray, " e"],
     ) -> None:
-        """Add the firings of some tokens: `at` says of which token each is, ascending."""
+        """Add the firings of some tokens: `at` says of which token each entry is, ascending. Values below 0 do not fire."""
         kept = self._kept(tokens)
-        on, counts = kept[at], np.bincount(at, minlength=len(tokens))[kept]
+        on = np.flatnonzero(kept[at] & (values > 0))
+        counts = np.bincount(at[on], minlength=len(tokens))[kept]
         self._parts.append((tokens[kept], counts, units[on].astype(np.int32), values[on]))
         while sum(len(part[2]) for part in self._parts) > self.budget:
             self._halve()

@@ -55,6 +55,11 @@ class Units:
     reads: tuple[Reads, ...]
     convention: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def cell_bytes(self) -> int:
+        """Memory for one unit at one token of a block: every neuron is an entry, a latent hardly ever."""
+        return 48 if self.signed else 4
+
     @torch.no_grad()
     def fire(self, x: tuple[Tensor, ...]) -> Entries:
         """Which units are not 0 at each token, and how strong, from the activations of `sites`; ordered by token."""

@@ -8,9 +8,9 @@ numbers, sums are taken token by token in order, the examples kept are defined b
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from probe.features.best import Best, ordered
+from probe.features.best import Best
 from probe.features.config import BINS, LOWEST, OCTAVE, FeatureConfig
 from probe.features.draws import mixed, paired
 from probe.features.sample import Sample
@@ -53,54 +53,40 @@ class Tally:
         """Count a block that follows on the last one."""
         self._count(block)
         self._examples(block)
-        self._sample(block)
+        self.sample.add(block.tokens, block.at, block.units, block.values)
         self.n_tokens += len(block.tokens)
 
     def _count(self, block: Block) -> None:
         units, values = block.units, block.values
-        on = values > 0
-        np.add.at(self.fired, units[on], np.int64(1))  # numpy is 30 times slower with a plain 1
-        np.add.at(self.total, units[on], values[on].astype(np.float64))
+        np.add.at(self.fired, units, (values > 0).astype(np.int64))
+        np.add.at(self.total, units, np.maximum(values, 0).astype(np.float64))
         np.maximum.at(self.max, units, values)
         np.minimum.at(self.min, units, values)
         width = self.histogram.shape[1]
+        # A plain 1 would be 30 times slower here.
         np.add.at(self.histogram.reshape(-1), units * width + bins_of(values, self.signed), np.int32(1))
 
     def _examples(self, block: Block) -> None:
         units, values, tokens = block.units, block.values, block.tokens[block.at]
-        self._fill(block, tokens)
-        keys, on = ordered(values), values > 0
-        self._offer("top", units, keys, tokens, values, on, block)
-        if self.signed:
-            self._offer("lowest", units, ordered(-values), tokens, values, ~on, block)
+        where = self._flat(block, tokens, units)
+        self._fill(block, where)
         draws = paired(mixed(block.tokens, self.config.seed, 2)[block.at], self._draws[units])
-        self._offer("pool", units, draws, tokens, values, np.ones(len(units), bool), block)
-        self._scratch[self._flat(block, tokens, units)] = 0
+        scores = {"top": values, "lowest": -values if self.signed else values, "pool": draws}
 
-    def _offer(
-        self,
-        name: str,
-        units: np.ndarray,
-        keys: np.ndarray,
-        tokens: np.ndarray,
-        values: np.ndarray,
-        which: Bool[np.ndarray, " e"],
-        block: Block,
-    ) -> None:
         def window(tokens: np.ndarray, units: np.ndarray) -> np.ndarray:
             around = self.starts(tokens)[:, None] + np.arange(self.window)
             return self._scratch[self._flat(block, around, units[:, None])]
 
-        if not which.all():
-            units, keys, tokens, values = units[which], keys[which], tokens[which], values[which]
-        self.best[name].offer(units, keys, tokens, values, window)
+        for name, best in self.best.items():
+            best.offer(units, scores[name], tokens, values, window)
+        self._scratch[where] = 0
 
-    def _fill(self, block: Block, tokens: np.ndarray) -> None:
+    def _fill(self, block: Block, where: Int[np.ndarray, " e"]) -> None:
         """Spread the block's activations out, so that any of them can be looked up; special tokens hold 0."""
         need = (block.last - block.first) * self.n_units
         if len(self._scratch) < need:
             self._scratch = np.zeros(need, np.float32)
-        self._scratch[self._flat(block, tokens, block.units)] = block.values
+        self._scratch[where] = block.values
 
     def _flat(self, block: Block, tokens: np.ndarray, units: np.ndarray) -> np.ndarray:
         return (tokens - block.first) * self.n_units + units
@@ -109,10 +95,6 @@ class Tally:
         """The first token of the window around each token: `before` of it, moved to lie inside its row."""
         pos = tokens % self.context
         return tokens - pos + np.clip(pos - self.config.before, 0, self.context - self.window)
-
-    def _sample(self, block: Block) -> None:
-        on = block.values > 0
-        self.sample.add(block.tokens, block.at[on], block.units[on], block.values[on])
 
     def state(self) -> dict[str, np.ndarray]:
         """All that must be kept to go on later, as flat names."""
