@@ -283,8 +283,9 @@ def _loop(group: list[_Live], progress: Progress) -> None:
                     if interrupted():
                         raise KeyboardInterrupt
             except (Cancelled, KeyboardInterrupt):  # somebody stopped us between two steps: lose nothing
-                for live in group:
-                    live.save()
+                with world().agreed():  # torchrun ends all processes when one leaves, so none may before this is done
+                    for live in group:
+                        live.save()
                 raise
     for live in group:
         if live.training.window.tokens:
