@@ -187,14 +187,15 @@ def _training_suffix(c: DemoConfig) -> str:
 
 
 def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
-    from app.commands.dictionaries import make, require_sound
+    from app.commands.training import require_sound
+    from probe.recipes import Recipe, make
     from probe.trainer import TrainConfig, train
 
     folder = place("dictionary", f"{cache.folder.name}-skip_transcoder{_training_suffix(c)}")
     found = folder.exists()
     if not found:
         require_sound(cache)
-    dictionary = make(cache, "skip_transcoder", None, None, None, c.k, c.seed)
+    dictionary = make(cache, Recipe("skip_transcoder", f"topk:{c.k}", seed=c.seed))
     return train(
         dictionary, cache, TrainConfig(epochs=c.epochs, seed=c.seed), folder, resume=True, progress=progress
     ), found

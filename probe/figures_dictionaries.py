@@ -55,3 +55,55 @@ def _bars(report: "EvalReport", measures: dict[str, str], ours: str) -> go.Bar:
         hovertemplate="%{x}: %{y:.4f}<extra></extra>",
         showlegend=False,
     )
+
+
+_KIND_COLOURS = {
+    "sae": "#b5632a",
+    "transcoder": "#2a788e",
+    "skip_transcoder": "#5b4a9e",
+    "crosscoder": "#6a8f2a",
+    "cross_layer_transcoder": "#8e2a5f",
+}
+
+
+def pareto_figure(rows: list[dict[str, Any]], height: int = 360) -> go.Figure:
+    """Reconstruction and, where judged, what the model loses, against L0: a line a kind and family of rules, bars of one
+    standard error between seeds. Lower and further left is better."""
+    wanted = {"fvu": "fraction of variance unexplained", "ce_spliced": "cross-entropy, spliced (nats)"}
+    wanted |= {key: key.replace("ce_spliced", "cross-entropy") for key in rows[0] if key.startswith("ce_spliced on ")}
+    panels = {k: v for k, v in wanted.items() if k in rows[0] and not k.endswith(" error")}
+    figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels.values()))
+    for column, measure in enumerate(panels, 1):
+        for trace in _fronts(rows, measure, column == 1):
+            figure.add_trace(trace, row=1, col=column)
+        clean = rows[0].get(measure.replace("ce_spliced", "ce"))
+        if measure.startswith("ce") and clean is not None:
+            figure.add_hline(y=clean, line={"dash": "dot", "color": _BASELINE}, row=1, col=column)
+        figure.update_xaxes(title="active latents per token", type="log", row=1, col=column)
+    figure.update_layout(legend={"orientation": "h", "y": -0.25})
+    return _finish(figure, height)
+
+
+def _fronts(rows: list[dict[str, Any]], measure: str, legend: bool) -> list[go.Scatter]:
+    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        lines.setdefault((row["kind"], row["rule"].partition(":")[0]), []).append(row)
+    found = []
+    for (kind, rule), points in lines.items():
+        points = sorted(points, key=lambda row: row["l0"])
+        errors = [row.get(f"{measure} error", float("nan")) for row in points]
+        found.append(
+            go.Scatter(
+                x=[row["l0"] for row in points],
+                y=[row[measure] for row in points],
+                error_y={"type": "data", "array": [e if np.isfinite(e) else 0 for e in errors]},
+                mode="lines+markers",
+                line={"color": _KIND_COLOURS.get(kind, _COLOUR), "dash": "solid" if rule == "topk" else "dot"},
+                name=f"{kind.replace('_', ' ')}, {rule}",
+                legendgroup=f"{kind}{rule}",
+                showlegend=legend,
+                customdata=[row["rule"] for row in points],
+                hovertemplate="%{customdata}<br>L0 %{x:.1f}<br>%{y:.4f}<extra></extra>",
+            )
+        )
+    return found

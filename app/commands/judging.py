@@ -79,7 +79,7 @@ def eval_(
         return
     from probe.evals import evaluate_many
 
-    texts = {spec: _rows(bridge, spec, opened, max_tokens) for spec in text or []}
+    texts = {spec: rows_of(bridge, spec, opened, max_tokens) for spec in text or []}
     options = {"max_tokens": max_tokens, "seed": seed, "progress": progress()}
     reports = evaluate_many(bridge, learned, opened, texts=texts, **options)
     plain: list[dict[str, Any]] = []
@@ -90,7 +90,7 @@ def eval_(
             _print(report, json)
             save_report(where, report, bridge, (one, cache))
             if budgeted is not None:
-                compared = _suite(bridge, d, opened, budgeted, seed)
+                compared = _suite(bridge, d, opened, report, budgeted, seed)
                 plain[-1]["suite"] = compared.to_dict()
                 _print(compared, json)
                 save_report(f"{where}-suite", compared, bridge, (one, cache))
@@ -99,10 +99,11 @@ def eval_(
             print_json(plain[0] if len(dictionary) == 1 else plain)
 
 
-def _suite(bridge: Any, dictionary: Any, cache: Any, budget: int, seed: int) -> Any:
+def _suite(bridge: Any, dictionary: Any, cache: Any, report: Any, budget: int, seed: int) -> Any:
     from probe.suite import SuiteConfig, run_suite
 
-    return run_suite(bridge, dictionary, cache, SuiteConfig(budget=budget, seed=seed), progress=progress())
+    chosen = SuiteConfig(budget=budget, seed=seed)
+    return run_suite(bridge, dictionary, cache, chosen, known=report, progress=progress())
 
 
 def _print(report: Any, json: bool) -> None:
@@ -122,7 +123,7 @@ def _title(report: Any) -> str:
     return f"{name}{report.kind} {report.site_in} to {report.site_out}, held-out text"
 
 
-def _rows(bridge: Any, spec: str, cache: Any, max_tokens: int) -> Any:
+def rows_of(bridge: Any, spec: str, cache: Any, max_tokens: int) -> Any:
     """Some rows of another text, as wide as the cache's."""
     from probe.text import corpus
     from probe.tokens import tokenize
