@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from probe.dictionaries import Dictionary
+from probe.dictionaries.store import AnyDictionary
 from probe.prefix import first_layer
 from probe.sites import parse_site
 
@@ -35,7 +35,7 @@ class EvalPlan:
 @torch.no_grad()
 def plan_evaluation(
     model: "TransformerBridge",
-    dictionaries: Sequence[Dictionary],
+    dictionaries: Sequence[AnyDictionary],
     cache: "Cache",
     *,
     n_texts: int = 1,
@@ -61,5 +61,5 @@ def plan_evaluation(
     )
 
 
-def _first(dictionary: Dictionary, model: "TransformerBridge") -> int:
+def _first(dictionary: AnyDictionary, model: "TransformerBridge") -> int:
     return first_layer([parse_site(s, model) for s in dictionary.sites_out], model)

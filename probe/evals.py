@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.dictionaries import AffineMap, Dictionary
+from probe.dictionaries import AffineMap
+from probe.dictionaries.store import AnyDictionary
 from probe.eval_report import EvalReport
 from probe.metrics import Firing, Likeness, ce_recovered, mean_and_error
 from probe.pairs import Pairs, pairs_for
@@ -35,7 +36,7 @@ _REBUILDS = ("sae", "crosscoder")  # kinds that reconstruct what they read, so t
 
 def evaluate(
     model: "TransformerBridge",
-    dictionary: Dictionary,
+    dictionary: AnyDictionary,
     cache: "Cache",
     tokens: "TokenSet | None" = None,
     *,
@@ -57,7 +58,7 @@ def evaluate(
 
 def evaluate_many(
     model: "TransformerBridge",
-    dictionaries: Sequence[Dictionary],
+    dictionaries: Sequence[AnyDictionary],
     cache: "Cache",
     tokens: "TokenSet | None" = None,
     *,
@@ -71,6 +72,8 @@ def evaluate_many(
 
     They share one untouched pass over the text, the ablations and the affine map of equal sites, and one reading of the cache.
     """
+    if not dictionaries:
+        return []
     start = time.perf_counter()
     reconstructed = _reconstructions(dictionaries, cache, progress)
     means = {site: cache.mean(site) for d in dictionaries for site in d.sites_out}
@@ -89,7 +92,7 @@ def evaluate_many(
     return [_report(d, r, j, seconds) for d, r, j in zip(dictionaries, reconstructed, each, strict=True)]
 
 
-def _reconstructions(dictionaries: Sequence[Dictionary], cache: "Cache", progress: Progress) -> list[dict[str, Any]]:
+def _reconstructions(dictionaries: Sequence[AnyDictionary], cache: "Cache", progress: Progress) -> list[dict[str, Any]]:
     """`reconstruction` of each dictionary; those of equal sites are judged in one reading of the cache."""
     groups: dict[tuple[Any, Any], list[int]] = {}
     for index, d in enumerate(dictionaries):
@@ -117,7 +120,7 @@ def fit_affine(pairs: Pairs, progress: Progress = SILENT) -> AffineMap:
 
 @torch.no_grad()
 def reconstruction(
-    dictionaries: Sequence[Dictionary], affine: AffineMap | None, pairs: Pairs, progress: Progress = SILENT
+    dictionaries: Sequence[AnyDictionary], affine: AffineMap | None, pairs: Pairs, progress: Progress = SILENT
 ) -> list[dict[str, Any]]:
     """FVU, likeness, L0, dead share and densities on the held-out split, with the affine map's FVU and errors by document.
 
@@ -223,7 +226,7 @@ def by_position(by_token: ByToken) -> dict[str, list[float | None]]:
 
 
 def _report(
-    dictionary: Dictionary, recon: dict[str, Any], texts: dict[str, dict[str, Any]], seconds: float
+    dictionary: AnyDictionary, recon: dict[str, Any], texts: dict[str, dict[str, Any]], seconds: float
 ) -> EvalReport:
     """texts: cross-entropies by name, the main one first."""
     (main, model), *others = texts.items()

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from probe.dictionaries import Dictionary
+from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.forward import unflattened
 from probe.interventions import intervene
@@ -73,7 +73,7 @@ class ByToken:
 
 def losses(
     model: "TransformerBridge",
-    dictionaries: Sequence[Dictionary],
+    dictionaries: Sequence[AnyDictionary],
     tokens: Int[Tensor, "row pos"],
     special: Bool[Tensor, "row pos"],
     means: dict[str, Float[Tensor, " width"]],
@@ -98,7 +98,7 @@ _Measured = dict[str, tuple[Tensor, Tensor]]
 
 
 @contextmanager
-def judged(dictionaries: Sequence[Dictionary]) -> Iterator[None]:
+def judged(dictionaries: Sequence[AnyDictionary]) -> Iterator[None]:
     """Dictionaries by their rule of inference, whatever mode they were left in."""
     before = [d.training for d in dictionaries]
     try:
@@ -122,7 +122,7 @@ class _Runs:
     """The passes over one batch of rows: one untouched, two ablations for each set of sites written, two for each dictionary."""
 
     def __init__(
-        self, model: "TransformerBridge", dictionaries: Sequence[Dictionary], means: dict[str, Tensor], probe: Tensor
+        self, model: "TransformerBridge", dictionaries: Sequence[AnyDictionary], means: dict[str, Tensor], probe: Tensor
     ):
         self.model, self.dictionaries, self.means = model, dictionaries, means
         self.written = {
@@ -163,7 +163,7 @@ class _Runs:
         zero = self._changed(sites, [Ablation(s, 0.0, special) for s in sites], clean)
         return {"zero": zero, "mean": self._changed(sites, [Ablation(s, self.means[s], special) for s in sites], clean)}
 
-    def _spliced(self, d: Dictionary, inputs: dict[str, Tensor], special: Tensor, clean: Tensor) -> _Measured:
+    def _spliced(self, d: AnyDictionary, inputs: dict[str, Tensor], special: Tensor, clean: Tensor) -> _Measured:
         x = torch.cat([inputs[s] for s in d.sites_in], -1).to(d.W_enc)
         recons = d.run(x.flatten(0, 1)).recons.view(*x.shape[:2], -1).split(d.widths_out, -1)
         pairs = list(zip(d.sites_out, recons, strict=True))

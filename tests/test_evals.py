@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from probe.cache import Cache
-from probe.dictionaries import SAE, Dictionary, TopK, Transcoder
+from probe.dictionaries import SAE, CrossLayerTranscoder, Dictionary, TopK, Transcoder
 from probe.errors import BadInput
 from probe.evals import EvalReport, _DocumentSums, by_position, cross_entropies, evaluate, evaluate_many, fit_affine
 from probe.forward import capture
@@ -211,6 +211,30 @@ def test_all_sites_of_a_crosscoder_are_replaced_at_once(toy, tokens: TokenSet) -
     for other in ("zero", "mean"):
         np.testing.assert_array_equal(zero.ce["spliced"], zero.ce[other])
     assert np.nanmax(np.abs(zero.ce["spliced"] - zero.ce["clean"])) > 0.1
+
+
+def test_a_cross_layer_transcoder_is_spliced_from_the_untouched_run(toy, tokens: TokenSet) -> None:
+    reads, writes = (mlp_in(1).name, mlp_in(2).name), (mlp_out(1).name, mlp_out(2).name)
+    clt = CrossLayerTranscoder([64] * 2, 24, [64] * 2, sparsifier=TopK(4), sites_in=reads, sites_out=writes)
+    with torch.no_grad():
+        for part in clt.parts:
+            torch.nn.init.normal_(part.W_dec, generator=torch.Generator().manual_seed(0))
+    ids, special = tokens.tokens[:3], tokens.special[:3]
+    found = losses(toy, [clt], ids, special, {s: torch.zeros(64) for s in writes})[0]
+    clean = capture(toy, ids, reads)
+    recons = clt(torch.cat([clean[s] for s in reads], -1)).recons.split(64, -1)
+    with torch.no_grad(), intervene(toy, [Ablation(s, r, special) for s, r in zip(writes, recons, strict=True)]):
+        wanted = next_token_losses(toy(ids), ids)
+    counted = ~(special[:, :-1] | special[:, 1:])
+    torch.testing.assert_close(torch.from_numpy(found.ce["spliced"])[counted], wanted[counted], atol=2e-5, rtol=1e-5)
+
+
+def test_a_crosscoder_is_judged_on_a_cache(toy, cache: Cache) -> None:
+    sites = tuple(SITES.values())
+    report = evaluate(toy, constant_for(sites), cache, max_tokens=100)
+    assert (report.kind, report.site_in) == ("crosscoder", " + ".join(sites))
+    assert report.ce_spliced == pytest.approx(report.ce_zero) and report.fvu > 0.9 and report.dead_share == 1
+    assert math.isnan(report.fvu_affine) and evaluate_many(toy, [], cache) == []
 
 
 def constant_for(sites: tuple[str, ...]) -> Dictionary:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.dictionaries import Dictionary, TopK, Transcoder
-from probe.evals import reconstruction
+from probe.evals import evaluate, reconstruction
 from probe.forward import capture
 from probe.harvester import harvest
 from probe.labelled import labelled_text
@@ -129,7 +129,7 @@ def test_it_can_be_read_everywhere(report: SuiteReport) -> None:
 
 @pytest.mark.slow
 def test_it_is_repeatable_and_leaves_the_model_alone(toy, cache, dictionary, report: SuiteReport) -> None:
-    again = run_suite(toy, dictionary, cache, SMALL)
+    again = run_suite(toy, dictionary, cache, SMALL, known=evaluate(toy, dictionary, cache, max_tokens=50))
     assert again.summary == report.summary
     plan = plan_suite(toy, dictionary, SMALL)
     assert plan["tokens_trained"] == 1200 and plan["memory_bytes"] > 0

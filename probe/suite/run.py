@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
+from probe.eval_report import EvalReport
 from probe.evals import fit_affine, reconstruction
 from probe.labelled import LabelledText, labelled_text
 from probe.pairs import Pairs, pairs_for
@@ -67,15 +68,17 @@ def run_suite(
     cache: "Cache",
     config: SuiteConfig | None = None,
     *,
+    known: EvalReport | None = None,
     progress: Progress = SILENT,
 ) -> SuiteReport:
     """Probing, first-letter absorption and splitting, FVU and L0, of a dictionary (it reads raw activations) and its baselines.
 
-    Raises BadInput where sites or widths do not fit, or no document was held out.
+    known: its evaluation on the same cache, if it was made already; spares measuring FVU, L0 and the affine map again. Raises
+    BadInput where sites or widths do not fit, or no document was held out.
     """
     start, config = time.perf_counter(), config or SuiteConfig()
     suite = _Suite(model, dictionary, cache, config, progress)
-    suite.on_this_model()
+    suite.on_this_model(known)
     if config.budget:
         suite.on_a_random_model()
     return SuiteReport(
@@ -114,12 +117,11 @@ class _Suite:
         self.probing: list[dict[str, Any]] = []
         self.letters: list[dict[str, Any]] = []
 
-    def on_this_model(self) -> None:
+    def on_this_model(self, known: EvalReport | None) -> None:
         """The dictionary, an untrained one, the activations themselves, and one trained on the small budget."""
-        affine = None if self.dictionary.kind in REBUILDS else fit_affine(self.pairs, self.progress)
-        own = reconstruction([self.dictionary], affine, self.pairs, self.progress)[0]
+        own = self._own() if known is None else vars(known)
         self.reconstruction["dictionary"] = {k: own[k] for k in ("fvu", "l0")}
-        if affine is not None:
+        if np.isfinite(own["fvu_affine"]):
             self.reconstruction["affine map"] = {"fvu": own["fvu_affine"]}
         untrained = untrained_like(self.dictionary, own["l0"], self.pairs, self.config.seed)
         self._reconstructed("untrained", untrained, self.pairs)
@@ -127,6 +129,10 @@ class _Suite:
         if self.config.budget:
             subjects["same budget"] = self._briefly("same budget")
         self._measure(subjects, with_activations=True)
+
+    def _own(self) -> dict[str, Any]:
+        affine = None if self.dictionary.kind in REBUILDS else fit_affine(self.pairs, self.progress)
+        return reconstruction([self.dictionary], affine, self.pairs, self.progress)[0]
 
     def on_a_random_model(self) -> None:
         """The same kind of dictionary, trained as `same budget` was, on the model with shuffled weights."""
