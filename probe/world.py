@@ -147,8 +147,8 @@ def _reported() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise Unavailable(
-            f"Another process of this run is gone or does not answer ({str(error).splitlines()[0]}). Start the run again with "
-            "resume; what was finished is kept."
+            f"Another process of this run is gone or does not answer ({str(error).splitlines()[0][:200]}). Start the run again "
+            "with resume; what was finished is kept."
         ) from error
 
 
