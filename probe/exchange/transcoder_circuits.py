@@ -5,12 +5,11 @@ read without being made (see `unpickle`). Models were prepared with norms folded
 `ln2.hook_normalized` reads what the norm computes before its weight and bias.
 """
 
-import zipfile
 from pathlib import Path
 
 from probe.dictionaries import ReLU
 from probe.errors import BadInput
-from probe.exchange.files import facts_of, take
+from probe.exchange.files import facts_of, is_zip, take
 from probe.exchange.foreign import Foreign, Format
 from probe.exchange.places import ours
 from probe.exchange.unpickle import Inert, read_torch
@@ -29,9 +28,9 @@ _KEPT = (
 
 def find(root: Path) -> list[str]:
     if root.is_file():
-        return ["."] if root.suffix == ".pt" and zipfile.is_zipfile(root) else []
+        return ["."] if root.suffix == ".pt" and is_zip(root) else []
     found = root.glob("*.pt") if root.is_dir() else []
-    return sorted(p.name for p in found if p.name != "ae.pt" and "sparsity" not in p.name and zipfile.is_zipfile(p))
+    return sorted(p.name for p in found if p.name != "ae.pt" and "sparsity" not in p.name and is_zip(p))
 
 
 def read(root: Path, name: str) -> Foreign:
