@@ -28,7 +28,9 @@ from probe.toy import native
 
 KNOWN = [40, 77, 150]
 "Tokens that the planted latents fire on."
-SMALL = FeatureConfig(top=5, pool=10, bins=2, per_bin=2, window=6, before=4, tokens=4, neighbours=3, min_joint=2)
+SMALL = FeatureConfig(
+    top=5, pool=10, bins=2, per_bin=2, window=6, before=4, tokens=4, neighbours=3, min_joint=2, min_count=2
+)
 SITES = ["resid_pre.0", "mlp_in.2", "mlp_post.2", "mlp_out.2"]
 
 

@@ -31,8 +31,8 @@ class FeatureConfig:
     tokens: int = 10
     neighbours: int = 10
     min_joint: int = 3
-    min_count: int = 3
-    sample: int = 10_000_000
+    min_count: int = 5
+    sample: int = 8_000_000
     seed: int = 0
     block_bytes: int = 128_000_000
     checkpoint_shards: int = 1

@@ -105,9 +105,8 @@ def effective_embedding(model: "TransformerBridge", site: Site) -> Float[Tensor,
 
 def _embedding(model: "TransformerBridge") -> Float[Tensor, "d_vocab d_model"]:
     """Every token's embedding as the model itself scales it."""
-    ids = torch.arange(len(model.W_E), device=model.W_E.device)
-    step = int(min(getattr(model.cfg, "n_ctx", None) or 512, 512))
-    return torch.cat([capture(model, some[None], ["embed"])["hook_embed"][0] for some in ids.split(step)])
+    ids = torch.arange(len(model.W_E), device=model.W_E.device)[:, None]  # each a row of its own
+    return torch.cat([capture(model, some, ["embed"])["hook_embed"][:, 0] for some in ids.split(TOKENS)])
 
 
 def _normed(model: "TransformerBridge", layer: int, name: str, stream: Tensor) -> Tensor:
