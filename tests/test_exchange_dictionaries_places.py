@@ -63,6 +63,18 @@ def test_what_reads_before_a_norms_weight_is_made_to_read_after_it(name: str, tm
     torch.testing.assert_close(found(site).recons, recons, rtol=1e-6, atol=1e-6)
 
 
+def test_an_sae_before_a_norms_weight_becomes_one_after_it(tmp_path: Path) -> None:
+    model = tiny("llama")
+    made = filled(SAE(model.cfg.d_model, F, sparsifier=ReLU(), site="blocks.1.ln2.hook_normalized")).double().eval()
+    export_dictionary(made, tmp_path / "out", "saelens")
+    found = import_dictionary(tmp_path / "out", model=model, dtype="float64")
+    assert found.kind == "sae" and found.site_in == "blocks.1.mlp.hook_in"
+    weight = model.original_model.model.layers[1].post_attention_layernorm.weight
+    before = random(9, model.cfg.d_model).double()
+    torch.testing.assert_close(found.encode(before * weight), made.encode(before))
+    torch.testing.assert_close(found(before * weight).recons, made(before).recons * weight)
+
+
 def test_transcoder_circuits_read_layer_norms_without_weight_and_bias(tmp_path: Path) -> None:
     """Their models were prepared with norms folded away, so the same hook's name means another tensor there."""
     model = tiny("gpt2")

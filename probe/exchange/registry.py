@@ -5,7 +5,6 @@ import_dictionaries("hf:owner/transcoders", model=model)  those of a set, one af
 export_dictionary(dictionary, "out", "saelens")
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +15,10 @@ from probe.dictionaries.store import AnyDictionary, save_dictionary
 from probe.errors import BadInput
 from probe.exchange import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify, transcoder_circuits
 from probe.exchange.files import whole_folder
+from probe.exchange.fitting import check_widths, fitted
 from probe.exchange.foreign import Foreign, Format
 from probe.exchange.hub import fetch, is_hub
-from probe.exchange.places import normalised, settled
-from probe.sites import Site, as_dtype, hook_name, parse_site, width
+from probe.sites import as_dtype, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -102,10 +101,10 @@ def import_dictionaries(
     for name in names:
         foreign = _placed(chosen.read(path, name), site_in, site_out)
         if model is not None:
-            foreign = _fitted(foreign, model)
+            foreign = fitted(foreign, model)
         dictionary = foreign.dictionary(precision)
         if model is not None:
-            _check_widths(dictionary, foreign.source, model)
+            check_widths(dictionary, foreign.source, model)
         shown = str(source) if is_hub(source) else path.resolve().name
         origin = {"format": chosen.name, "source": shown, "part": name, **foreign.facts}
         yield Imported(name, dictionary, origin)
@@ -169,62 +168,3 @@ def _placed(foreign: Foreign, site_in: str | None, site_out: str | None) -> Fore
     if is_sae and (source is None or target is None):
         source = target = source or target
     return replace(foreign, sites_in=(source or foreign.sites_in[0],), sites_out=(target or foreign.sites_out[0],))
-
-
-def _fitted(foreign: Foreign, model: "TransformerBridge") -> Foreign:
-    """On sites of the model."""
-    before_weight = normalised(foreign.sites_in[0])
-    if before_weight is not None and not foreign.cross_layer:
-        foreign = _after_norm(foreign, model, *before_weight)
-    missing = [name for name in (*foreign.sites_in, *foreign.sites_out) if name in ("", "input", "output")]
-    if missing:
-        raise BadInput(
-            f"{foreign.source} does not say where in the model it belongs. Give site_in, and site_out of a transcoder."
-        )
-    if "hookpoint" in foreign.facts and any(_between_norms(name, model) for name in foreign.sites_out):
-        raise BadInput(
-            f"{foreign.source} was trained on what attention returns. This model normalises that before it writes it, and no "
-            "site holds it; import it without a model."
-        )
-    return replace(
-        foreign,
-        sites_in=tuple(settled(name, model) for name in foreign.sites_in),
-        sites_out=tuple(settled(name, model) for name in foreign.sites_out),
-    )
-
-
-def _between_norms(name: str, model: "TransformerBridge") -> bool:
-    """Whether what a module of attention returns is not what attention writes."""
-    found = re.fullmatch(r"blocks\.(\d+)\.hook_attn_out", name)
-    return found is not None and hook_name(Site("ln1_post_scale", int(found.group(1))), model) is not None
-
-
-def _after_norm(foreign: Foreign, model: "TransformerBridge", layer: int, norm: str) -> Foreign:
-    """x before the norm's weight is (site - bias) / weight. Layer norms of unprepared models had both in the hook already."""
-    from probe.norms import norm_parts
-
-    site = Site("mlp_in" if norm == "ln2" else "attn_in", layer)
-    parse_site(site, model)
-    weights = foreign.weights[0]
-    parts = norm_parts(getattr(model.blocks[layer], norm), weights.W_enc)
-    if foreign.norm_is_plain or not parts.centred:
-        if bool((parts.weight == 0).any()):
-            raise BadInput(
-                f"The norm's weight of layer {layer} has zeros, so {foreign.source} cannot be made to read after it."
-            )
-        scale, shift = parts.weight.cpu(), parts.bias.cpu()
-        if len(scale) != len(weights.W_enc):
-            raise BadInput(
-                f"{foreign.source} reads {len(weights.W_enc)} numbers; {site.short} holds {len(scale)} in this model."
-            )
-        weights = weights.reads(1 / scale, shift)
-    facts = {**foreign.facts, "folded": f"weight and bias of blocks.{layer}.{norm}"}
-    return replace(foreign, weights=(weights,), sites_in=(site.name,), facts=facts)
-
-
-def _check_widths(dictionary: AnyDictionary, source: str, model: "TransformerBridge") -> None:
-    for sites, widths in ((dictionary.sites_in, dictionary.widths_in), (dictionary.sites_out, dictionary.widths_out)):
-        for name, have in zip(sites, widths, strict=True):
-            site = parse_site(name, model)
-            if have != (want := width(site, model)):
-                raise BadInput(f"{source} has {have} numbers at {site.short}, which is {want} wide in this model.")
