@@ -105,7 +105,8 @@ def _unknown(path: Path, readers: Iterable[str]) -> str:
     beside = {p.name: str(p) for p in folder.iterdir() if p.suffix.lower() in readers}
     close = difflib.get_close_matches(path.name, [*BUNDLED, *beside], n=1, cutoff=0.5)
     hint = f" Did you mean '{beside.get(close[0], close[0])}'?" if close else ""
-    return f"There is no corpus or file '{path}'.{hint} Known: {', '.join(BUNDLED)}, a {', '.join(readers)} file, sample:NAME, datasets:ID."
+    known = ", ".join([*BUNDLED, f"a {', '.join(readers)} file", "sample:NAME", "datasets:ID"])
+    return f"There is no corpus or file '{path}'.{hint} Known: {known}."
 
 
 def _decoded(raw: bytes, path: Path, line: int | None = None) -> str:
