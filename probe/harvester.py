@@ -154,12 +154,13 @@ def _explained(folder: Path) -> Iterator[None]:
 def _make_shards(recorder: Recorder, journal: Journal, progress: Progress) -> None:
     layout, n = recorder.layout, world().size
     missing = [i for i in range(layout.shards) if i not in journal.done]
+    left, own = (sum(layout.tokens_of(i) for i in some) for some in (missing, missing[world().rank :: n]))
     with progress.stage("harvest", total=layout.tokens, unit="tok") as step, Writer(journal, layout) as writer:
-        step(layout.tokens - sum(layout.tokens_of(i) for i in missing))
+        step(layout.tokens - left)
         for first in range(0, len(missing), n):  # a shard each, then a look whether somebody stopped
             with world().agreed():
                 for shard in missing[first : first + n][world().rank :][:1]:
-                    writer.write(shard, recorder.record(shard, writer.wait, lambda done: step(n * done)))
+                    writer.write(shard, recorder.record(shard, writer.wait, lambda done: step(done * left / own)))
         with world().agreed():
             writer.wait()
 

@@ -6,7 +6,8 @@
 Rows are put into a seeded order and taken in blocks. The model runs on a block, its tokens (special ones left out) are put into
 another seeded order, and batches are cut from one block after the other. So a place in the stream is a few numbers, and the
 stream is continued exactly by running the model on one block again; memory is that of one block. Each token comes once an epoch,
-but close to the others of its block, where a cache shuffles over everything. Every epoch costs a pass of the model.
+but close to the others of its block, where a cache shuffles over everything. Every epoch costs a pass of the model, and so does
+the start of a linear path, which is fitted on all tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -94,9 +95,13 @@ class LiveActivations:
         self.model, self.token_set, self.batch, self.seed = model, tokens, batch, seed
         self.sites, self.n_tokens = tuple(self.layout.widths), self.layout.tokens
         self.name = name or f"live-{stamp(model).name.rstrip('/').split('/')[-1]}"
-        self.manifest = Manifest("live", self.name, stamp(model), self.sites, "float32", seed, config=config)
         documents = tokens.doc.numpy()
-        self._held_out = np.isin(documents, held_out_documents(documents, held_out, seed))
+        apart = held_out_documents(documents, held_out, seed)
+        facts = {"held_out_documents": apart.tolist()}
+        self.manifest = Manifest(
+            "live", self.name, stamp(model), self.sites, "float32", seed, config=config, facts=facts
+        )
+        self._held_out = np.isin(documents, apart)
         self._special = tokens.special.numpy()
         self._block = _Block(self)
         self._moments: dict[str, Moments] = {}
@@ -118,6 +123,10 @@ class LiveActivations:
     def document(self) -> np.ndarray:
         """Document index of each token, int32 [n_tokens]."""
         return np.repeat(self.token_set.doc.numpy(), self.layout.context)
+
+    def tokens(self) -> "TokenSet":
+        """The token set it runs the model on."""
+        return self.token_set
 
     def site(self, site: str | Site) -> str:
         """The canonical name of a site of this stream; BadInput, naming those it has, for another."""

@@ -16,6 +16,7 @@ from probe.artifact import read_manifest
 from probe.checkpoint import CHECKPOINT, partial
 from probe.dictionaries import SAE, Dictionary, TopK, Transcoder
 from probe.errors import BadInput
+from probe.evals import evaluate
 from probe.harvester import harvest
 from probe.live import LiveActivations
 from probe.models import load_model
@@ -44,6 +45,8 @@ def test_every_ordinary_token_once_an_epoch_with_the_activations_a_cache_holds(t
     cache = harvest(toy, token_set(), SITES, tmp_path / "c", dtype="float32", batch=2, held_out=0.3, seed=3)
     for split in ("train", "held_out", "all"):
         np.testing.assert_array_equal(live.eligible(split), cache.eligible(split))
+    kept = np.concatenate([b.indices for b in live.batches([IN], 20, split="held_out")])
+    np.testing.assert_array_equal(np.sort(kept), cache.eligible("held_out"))
     for epochs in (1, 2):
         batches = list(live.batches([IN, OUT], 20, seed=1, epochs=epochs))
         indices = np.concatenate([b.indices for b in batches])
@@ -127,6 +130,15 @@ def test_training_from_a_stream_equals_training_on_its_batches(toy, tmp_path: Pa
     manifest = read_manifest(tmp_path / "live", "dictionary")
     assert manifest.model == live.manifest.model and manifest.parents == ("live-toy",)
     assert manifest.facts["tokens"] == len(live.eligible("train"))
+
+
+def test_a_dictionary_is_judged_on_a_stream_as_on_a_cache(toy, tmp_path: Path) -> None:
+    live = stream(toy)
+    cache = harvest(toy, token_set(), SITES, tmp_path / "c", dtype="float32", batch=2, held_out=0.3, seed=3)
+    found = [evaluate(toy, small(live), source) for source in (live, cache)]
+    assert found[0].n_documents == found[1].n_documents and found[0].ce_spliced == pytest.approx(found[1].ce_spliced)
+    for number in ("fvu", "fvu_affine", "l0"):
+        assert getattr(found[0], number) == pytest.approx(getattr(found[1], number), rel=1e-4)
 
 
 KILLED = """
