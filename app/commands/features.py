@@ -114,7 +114,9 @@ def _print(table: Any, unit: int | None, search: str | None, json: bool) -> None
     if json:
         print_json(table.to_dict() if search is None else found.to_dict())
         return
-    print_rows(found.rows(), f"{found.total:,} of {table.n_units:,} {table.kind}s in {table.folder.name}, densest first")
+    print_rows(
+        found.rows(), f"{found.total:,} of {table.n_units:,} {table.kind}s in {table.folder.name}, densest first"
+    )
 
 
 def _print_unit(record: Any) -> None:
