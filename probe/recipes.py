@@ -34,7 +34,7 @@ RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A dictionary to be made. Sites left out: an SAE takes the cache's last, a transcoder its first and last, a crosscoder
+    """A dictionary to be made. Raises BadInput for an unknown kind or rule. Sites left out: an SAE takes the cache's last, a transcoder its first and last, a crosscoder
     all, a cross-layer transcoder all MLP inputs and outputs."""
 
     kind: str = "skip_transcoder"
@@ -49,6 +49,11 @@ class Recipe:
     "What it writes."
     seed: int = 0
     "Of the weights it starts with."
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise BadInput(f"'{self.kind}' is no kind of dictionary; choose {', '.join(KINDS)}.")
+        parse_rule(self.rule, self.d_dict or 8)  # a rule that cannot be read is said before anything is opened
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -79,9 +84,7 @@ def _number(rule: str, text: str) -> float:
 
 
 def make(source: "Cache", recipe: Recipe) -> AnyDictionary:
-    """An untrained dictionary that fits the activations in `source`. Raises BadInput for a kind or site that does not."""
-    if recipe.kind not in KINDS:
-        raise BadInput(f"'{recipe.kind}' is no kind of dictionary; choose {', '.join(KINDS)}.")
+    """An untrained dictionary that fits the activations in `source`. Raises BadInput for a site or width that does not."""
     if recipe.kind == "crosscoder":
         return _crosscoder(source, recipe)
     if recipe.kind == "cross_layer_transcoder":

@@ -88,9 +88,9 @@ def train(
     from probe.trainer import plan
     from probe.trainer import train as run
 
-    source = _live(model, text, tokens, context, site_in, site_out, device, precision) if live else _cache(cache)
     whole = f"{rule.partition(':')[0]}:{k}" if k is not None else rule
     recipe = Recipe(kind, whole, d_dict, tuple(site_in or ()), tuple(site_out or ()), seed)
+    source = _live(model, text, tokens, context, site_in, site_out, device, precision) if live else _cache(cache)
     dictionary = make(source, recipe)
     settings = _settings(epochs, seed, lr, batch, aux, resample_every, unit_decoder, bfloat16)
     if dry_run:
@@ -146,9 +146,9 @@ def sweep(
     from probe.sweep import grid, plan_sweep
     from probe.sweep import sweep as run
 
-    source = _cache(cache)
     kinds, rules = kind or ["transcoder", "sae"], rule or ["topk:16", "topk:32", "topk:64"]
     recipes = grid(kinds, rules, d_dict or [None], seed or [0], tuple(site_in or ()), tuple(site_out or ()))
+    source = _cache(cache)
     settings = _settings(epochs, 0, lr, batch, aux, resample_every, unit_decoder, bfloat16)
     if dry_run:
         _announce(plan_sweep(source, recipes, settings, name or ""), json, len(recipes))
