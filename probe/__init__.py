@@ -46,6 +46,7 @@ _HOMES = {
     "tokenize": "probe.tokens",
     "harvest": "probe.harvester",
     "open_cache": "probe.cache",
+    "LiveActivations": "probe.live",
     "load_dictionary": "probe.dictionaries",
     **dict.fromkeys(("import_dictionary", "import_dictionaries", "export_dictionary"), "probe.exchange"),
     "train": "probe.trainer",

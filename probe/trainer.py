@@ -99,7 +99,7 @@ def train(
     progress: Progress = SILENT,
     model: ModelStamp | None = None,
 ) -> TrainResult:
-    """Train on a cache (or other `Pairs`) and save the dictionary in `folder`, by default one named after cache and site.
+    """Train on a cache (or `LiveActivations`, or other `Pairs`) and save the dictionary in `folder`, by default one named after cache and site.
 
     The given dictionary is trained in place on standardised activations; the result's reads raw ones. model: whose
     activations these are; taken from the cache where there is one. resume: continue the unfinished run in this folder (with
