@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from probe.artifact import Manifest
 from probe.errors import BadInput
-from probe.forward import capture
 from probe.harvester import settings
 from probe.layout import make_layout
+from probe.live_block import Block
 from probe.models import stamp
 from probe.moments import Moments
-from probe.recorder import PART, store
+from probe.recorder import PART
 from probe.shuffle import Split, checksum, held_out_documents, shuffled
 from probe.sites import Site, parse_site
-from probe.world import world
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -103,7 +102,7 @@ class LiveActivations:
         )
         self._held_out = np.isin(documents, apart)
         self._special = tokens.special.numpy()
-        self._block = _Block(self)
+        self._block = Block(model, tokens.tokens, self.layout.widths, batch)
         self._moments: dict[str, Moments] = {}
 
     def __len__(self) -> int:
@@ -222,40 +221,6 @@ class LiveActivations:
     def _ordinary(self, rows: np.ndarray) -> np.ndarray:
         """Places, in a block of these rows, of the tokens that are not special."""
         return np.flatnonzero(~self._special[rows])
-
-
-class _Block:
-    """The activations of one block of rows, kept until another is wanted."""
-
-    def __init__(self, live: LiveActivations):
-        self.live, self.rows = live, np.zeros(0, np.int64)
-        self.values: dict[str, Float[Tensor, "token width"]] = {}
-
-    def of(self, rows: np.ndarray, sites: Sequence[str]) -> dict[str, Tensor]:
-        """Activations by site, of the tokens of these rows, one row after the other."""
-        if not (np.array_equal(rows, self.rows) and set(sites) <= set(self.values)):
-            self.rows, self.values = np.zeros(0, np.int64), {}  # let go of the old before the new is made
-            self.values = self._made(rows, sites)
-            self.rows = rows
-        return self.values
-
-    def _made(self, rows: np.ndarray, sites: Sequence[str]) -> dict[str, Tensor]:
-        layout, batch = self.live.layout, self.live.batch
-        device = next(self.live.model.parameters()).device
-        made = {s: torch.empty(len(rows) * layout.context, layout.widths[s], device=device) for s in sites}
-        pieces = [slice(i, min(i + batch, len(rows))) for i in range(0, len(rows), batch)]
-        places = [slice(p.start * layout.context, p.stop * layout.context) for p in pieces]
-        with world().agreed():
-            for piece, place in list(zip(pieces, places, strict=True))[world().rank :: world().size]:
-                ids = self.live.token_set.tokens[torch.from_numpy(rows[piece])].to(device)
-                self._store(ids, made, place)
-        for i, place in enumerate(places):
-            world().send([values[place] for values in made.values()], source=i % world().size)
-        return made
-
-    def _store(self, ids: Int[Tensor, "row pos"], made: dict[str, Tensor], place: slice) -> None:
-        for site, value in capture(self.live.model, ids, made).items():
-            store(site, value, made[site][place])
 
 
 def _batch(parts: list[tuple[np.ndarray, list[Tensor]]], place: LivePosition) -> LiveBatch:

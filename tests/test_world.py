@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from probe.checkpoint import METRICS, partial, read_checkpoint, read_metrics
 from probe.dictionaries import (
     SAE,
     BatchTopK,
+    CrossLayerTranscoder,
     Dictionary,
     Gated,
     JumpReLU,
@@ -46,6 +48,8 @@ RULES: dict[str, Sparsifier] = {
     "gated": Gated(2.0),
     "matryoshka": Matryoshka(BatchTopK(4), (8, 20)),
 }
+
+NAMES = [*RULES, "cross_layer"]
 
 
 def spread(script: str, *arguments: object, size: int = 2) -> subprocess.Popen:
@@ -78,8 +82,12 @@ def pairs() -> TensorPairs:
 
 
 def runs(folder: Path, config: TrainConfig = CONFIG) -> list[Run]:
-    """A dictionary of each rule."""
-    made = {name: Transcoder(12, 100, 8, sparsifier=rule, skip=name == "topk") for name, rule in RULES.items()}
+    """A dictionary of each rule, and one of several layers."""
+    made: dict[str, Any] = {
+        name: Transcoder(12, 100, 8, sparsifier=rule, skip=name == "topk") for name, rule in RULES.items()
+    }
+    layers = {"sites_in": ("a", "b"), "sites_out": ("c", "d"), "sparsifier": JumpReLU(4)}
+    made["cross_layer"] = CrossLayerTranscoder((6, 6), 40, (4, 4), **layers)
     return [Run(d, folder / name, config) for name, d in made.items()]
 
 
@@ -97,7 +105,7 @@ def close(one: Dictionary, other: Dictionary) -> float:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainResult]:
     """What one process makes of them."""
     folder = tmp_path_factory.mktemp("alone")
-    return dict(zip(RULES, train_all(str(folder)), strict=True))
+    return dict(zip(NAMES, train_all(str(folder)), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +117,7 @@ def spread_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", NAMES)
 def test_two_processes_train_the_weights_of_one(rule: str, alone: dict[str, TrainResult], spread_out: Path) -> None:
     assert close(alone[rule].dictionary, load_dictionary(spread_out / rule)) < 1e-5
     lines = [read_metrics(alone[rule].folder), read_metrics(spread_out / rule)]
@@ -180,17 +188,17 @@ def train_until(folder: str, step: str, number: str, victims: str) -> None:
 def test_stopped_by_one_or_killed_all_they_continue_to_the_same_weights(spread_out: Path, tmp_path: Path) -> None:
     first = spread("train_until", tmp_path, 5, int(signal.SIGINT), "1")
     assert first.communicate(timeout=240)[1] and first.returncode
-    for name in RULES:  # process 1 was interrupted; both stopped after that step, and the first saved it
+    for name in NAMES:  # process 1 was interrupted; both stopped after that step, and the first saved it
         state = (read_checkpoint(partial(tmp_path / name)) or ({}, {}))[1]
         assert state["counts"]["steps"] == 6
     second = spread("train_until", tmp_path, 9, int(signal.SIGKILL), "01")
     assert second.communicate(timeout=240)[1] and second.returncode
-    for name in RULES:
+    for name in NAMES:
         assert (read_checkpoint(partial(tmp_path / name)) or ({}, {}))[1]["counts"]["steps"] == 12
         for line in (partial(tmp_path / name) / METRICS).read_text().splitlines():
             json.loads(line)
     finished(spread("train_all", tmp_path, "resume"))
-    for name in RULES:
+    for name in NAMES:
         whole, again = (load_dictionary(folder / name).state_dict() for folder in (spread_out, tmp_path))
         assert all(torch.equal(whole[n], again[n]) for n in whole), name
 
@@ -281,4 +289,14 @@ def test_a_world_of_one_hands_back_what_it_was_given(monkeypatch: pytest.MonkeyP
     world.cache_clear()
     assert world() == World(0, 1)
     world.cache_clear()
-    assert local_device("cpu") == torch.device("cpu")
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert local_device() == torch.device("cuda") and local_device("cpu") == torch.device("cpu")
+    for local, index in (("0", 0), ("1", 1), ("2", 0)):  # two share one where there are too few
+        monkeypatch.setenv("LOCAL_RANK", local)
+        assert local_device() == local_device("cuda") == torch.device("cuda", index)
+        assert local_device("cpu") == torch.device("cpu")

@@ -74,12 +74,12 @@ class CrossLayerTranscoder(nn.Module):
     @property
     def sparsifier(self) -> Sparsifier:
         """The first layer's; all have the same settings."""
-        return self.parts[0].sparsifier
+        return self.parts[0].sparsifier  # type: ignore[return-value]
 
     @property
     def W_enc(self) -> Tensor:
         """The first layer's, to ask for dtype and device."""
-        return self.parts[0].W_enc
+        return self.parts[0].W_enc  # type: ignore[return-value]
 
     def pre_acts(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_dict"]:
         """Pre-activations of all layers' latents."""
