@@ -34,8 +34,11 @@ RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A dictionary to be made. Raises BadInput for an unknown kind or rule. Sites left out: an SAE takes the cache's last, a transcoder its first and last, a crosscoder
-    all, a cross-layer transcoder all MLP inputs and outputs."""
+    """A dictionary to be made. Raises BadInput for an unknown kind or rule.
+
+    Sites left out: an SAE takes the cache's last, a transcoder its first and last, a crosscoder all, a cross-layer transcoder all
+    MLP inputs and outputs.
+    """
 
     kind: str = "skip_transcoder"
     "One of KINDS."

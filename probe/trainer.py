@@ -35,10 +35,11 @@ from probe.dictionaries.rows import unit_decoder
 from probe.dictionaries.start import start_from_data
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, Cancelled
+from probe.memory import require
 from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
 from probe.training import TrainConfig, Training
-from probe.training_plan import TrainPlan, plan
+from probe.training_plan import TrainPlan, plan, training_bytes
 from probe.world import world
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def train(
     progress: Progress = SILENT,
     model: ModelStamp | None = None,
 ) -> TrainResult:
-    """Train on a cache (or `LiveActivations`, or other `Pairs`) and save the dictionary in `folder`, by default one named after cache and site.
+    """Train on a cache (or `LiveActivations`, or other `Pairs`) and save the dictionary in `folder`.
 
-    The given dictionary is trained in place on standardised activations; the result's reads raw ones. model: whose
+    By default the folder is named after cache and site. The given dictionary is trained in place on standardised activations; the result's reads raw ones. model: whose
     activations these are; taken from the cache where there is one. resume: continue the unfinished run in this folder (with
     the same config and data, else BadInput), or return it if it is finished; without it, what is there is refused. Raises
     BadInput where widths do not fit.
@@ -125,6 +126,9 @@ def train_together(
     """
     if len({run.folder for run in runs}) < len(runs):
         raise BadInput("Two dictionaries would be written to one folder; give each a name of its own.")
+    needed = sum(training_bytes(run.dictionary, run.config.batch) for run in runs)
+    have = sum(p.numel() * p.element_size() for run in runs for p in run.dictionary.parameters())
+    require(needed - have, f"Training {len(runs)} dictionaries together", runs[0].dictionary.W_enc.device)
     stamped = model or getattr(getattr(cache, "manifest", None), "model", None)
     waiting: dict[tuple, list[_Live]] = {}
     results: dict[Path, TrainResult] = {}

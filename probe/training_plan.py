@@ -37,16 +37,21 @@ def plan(dictionary: AnyDictionary, cache: "Cache | Pairs", config: TrainConfig 
     config, pairs = config or TrainConfig(), pairs_for(cache, dictionary)
     steps = math.ceil(pairs.n_tokens / config.batch) * config.epochs
     size = sum(weight.numel() * weight.element_size() for weight in dictionary.parameters())
-    rows = config.batch * 6 * (dictionary.d_in + dictionary.d_out) * 4
-    work = rows + min(config.batch, CHUNK) * dictionary.d_dict * 8
     return TrainPlan(
         parameters=sum(p.numel() for p in dictionary.parameters()),
         steps=steps,
         tokens=pairs.n_tokens * config.epochs,
-        memory_bytes=4 * size + work,  # weights, gradients and Adam's two moments; pre-activations and rows of a batch
+        memory_bytes=training_bytes(dictionary, config.batch),
         disk_bytes=4 * size,
         seconds=3 * steps * _encoder_seconds(dictionary, config.batch),
     )
+
+
+def training_bytes(dictionary: AnyDictionary, batch: int) -> int:
+    """Weights, gradients and Adam's two moments; pre-activations and rows of a batch."""
+    size = sum(weight.numel() * weight.element_size() for weight in dictionary.parameters())
+    rows = batch * 6 * (dictionary.d_in + dictionary.d_out) * 4
+    return 4 * size + rows + min(batch, CHUNK) * dictionary.d_dict * 8
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from probe.dictionaries.codes import Code
 from probe.dictionaries.dead import dead_reconstruction, revive
 from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
+from probe.memory import require
 
 
 class DictionaryOutput(NamedTuple):
@@ -63,6 +64,8 @@ class Dictionary(nn.Module):
         self.widths_out = self.widths_in if d_out is None else _tuple(d_out)
         self.sites_in, self.sites_out = _tuple(site_in), _tuple(site_out)
         self._check(d_dict)
+        bytes_of = 4 * d_dict * (sum(self.widths_in) + sum(self.widths_out))
+        require(2 * bytes_of, f"A dictionary of {d_dict:,} latents")  # twice: the rows it starts with are copied
         self.sparsifier = copy.deepcopy(sparsifier)
         self.sparsifier.bind(d_dict)
         self.name = ""  # its artifact's, once it is stored
