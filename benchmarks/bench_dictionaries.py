@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -157,18 +156,26 @@ def times(names: list[str], batch: int, repeats: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
+def _resident(what: str) -> int:
+    """A line of /proc/self/status in bytes: VmRSS (now) or VmHWM (the peak so far)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(what))
+
+
 def _peak(name: str, batch: int, threads: int, queue: Any) -> None:
     torch.set_num_threads(threads)
     x = activations(batch)
     step = (OURS | PEERS)[name](x)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step()  # moments of the optimizer and gradients are there from now on, in every library
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _resident("VmRSS")
     for _ in range(3):
         step()
-    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    queue.put((_resident("VmHWM") - before) / 1e6)
 
 
 def peak_mb(name: str, batch: int, threads: int) -> float:
-    """By how many MB three steps raise the peak of a fresh process that already holds weights and data."""
+    """By how many MB a process that holds weights, moments and data grows for the moment of a step (Linux)."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=_peak, args=(name, batch, threads, queue))

@@ -41,7 +41,7 @@ def plan(dictionary: AnyDictionary, cache: "Cache | Pairs", config: TrainConfig 
         parameters=sum(p.numel() for p in dictionary.parameters()),
         steps=steps,
         tokens=pairs.n_tokens * config.epochs,
-        memory_bytes=training_bytes(dictionary, config.batch),
+        memory_bytes=training_bytes(dictionary, config.batch) + getattr(cache, "memory_bytes", 0),  # a stream's block
         disk_bytes=4 * size,
         seconds=3 * steps * _encoder_seconds(dictionary, config.batch),
     )
