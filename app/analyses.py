@@ -156,9 +156,11 @@ def dictionaries_of(model: Any, names: tuple[str, ...] | None = None) -> list[An
     found, mine = [], stamp(model)
     for folder in newest_dictionaries(lambda m: (m.weights, m.tokenizer) == (mine.weights, mine.tokenizer)):
         try:
-            found.append(load_dictionary(folder, model))
+            learned = load_dictionary(folder, model)
         except OpenworkError:
             continue
+        if len(learned.sites_in) == len(learned.sites_out) == 1:  # what is read at one place and written at one
+            found.append(learned)
     return found
 
 

@@ -55,7 +55,7 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
             continue
         seen.add(key)
         digest.update(f"{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint8).numpy().data)
+        digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -282,3 +282,17 @@ def test_schema_accepts_the_exported_graph(tmp_path):
     from circuits.exchange import to_neuronpedia
 
     jsonschema.validate(to_neuronpedia(trace(load_model("toy"), PROMPT)), json.loads(schema.read_text()))
+
+
+@pytest.mark.parametrize("rule", ["topk:4", "batchtopk:4", "jumprelu:4", "gated", "relu", "matryoshka:4"])
+def test_a_transcoder_of_any_rule_stands_in_a_graph_that_adds_up(rule: str) -> None:
+    from probe.dictionaries import Transcoder
+    from probe.recipes import parse_rule
+
+    ends = {"site_in": "blocks.1.mlp.hook_in", "site_out": "blocks.1.mlp.hook_out"}
+    d = Transcoder(64, 32, sparsifier=parse_rule(rule, 32), skip=True, **ends).eval().requires_grad_(False)
+    with torch.no_grad():
+        d.W_dec.normal_(generator=torch.Generator().manual_seed(1))
+    graph = trace(load_model("toy"), "The capital of France is", dictionaries=[d])
+    assert graph.report()["conservation_residual"] <= 1e-5
+    assert graph.report()["nodes_by_kind"]["latent"] > 0
