@@ -64,6 +64,18 @@ def test_dry_run_and_config(made, capsys, tmp_path) -> None:
     assert place("result", "planned").is_dir()
 
 
+def test_a_report_that_is_there_is_not_made_again(made, capsys, monkeypatch) -> None:
+    chosen = ["--dictionary", "t", "--cache", "c", "--max-tokens", "150", "--name", "kept"]
+    first = call(capsys, "eval", *chosen)
+    both = call(capsys, "eval", *chosen[:2], "--dictionary", "s", *chosen[2:], "--resume")
+    assert len(both) == 2  # two have names of their own, so both were made
+    monkeypatch.setattr("probe.evals.evaluate_many", None)
+    assert call(capsys, "eval", *chosen, "--resume") == first
+    assert "judged before" in _printed(capsys, "eval", *chosen, "--resume")
+    assert run(["eval", *chosen[:-4], "--max-tokens", "160", "--name", "kept", "--resume"]) == 2
+    assert "another max_tokens" in capsys.readouterr().err
+
+
 def _printed(capsys, *arguments: str) -> str:
     assert run(list(arguments)) == 0
     return capsys.readouterr().out

@@ -1,5 +1,8 @@
 """`openwork eval`: the report card of one or several dictionaries, and with --suite what must be compared with it."""
 
+import json as json_module
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +14,7 @@ from app.commands.common import (
     Device,
     DryRun,
     Precision,
+    Resume,
     duration,
     load,
     print_json,
@@ -18,7 +22,8 @@ from app.commands.common import (
     progress,
     size,
 )
-from probe.artifact import place, writing
+from probe.artifact import place, read_manifest, writing
+from probe.errors import BadInput
 
 BULKY = (
     "by_position",
@@ -58,13 +63,13 @@ def eval_(
     ] = 0,
     device: Device = None,
     precision: Precision = "float32",
+    resume: Resume = False,
     dry_run: DryRun = False,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
     """Judge dictionaries: FVU, L0, dead share, CE and KL in the model against both ablations, the affine map beside it."""
     from app.library import registered
-    from probe.artifact import read_manifest
     from probe.cache import open_cache
     from probe.dictionaries import load_dictionary
 
@@ -77,26 +82,74 @@ def eval_(
     if dry_run:
         _announce(bridge, learned, opened, 1 + len(text or []), max_tokens, budgeted, json)
         return
+    asked = {"max_tokens": max_tokens, "texts": sorted(text or []), "seed": seed, "suite": budgeted}
+    jobs = [_Job(n, _stored(name, n, len(dictionary)), d, _key(d, opened, asked)) for n, d in zip(dictionary, learned)]
+    known = {job.name: _known(job) for job in jobs} if resume else {}
+    left = [job for job in jobs if not known.get(job.name)]
     from probe.evals import evaluate_many
 
-    texts = {spec: rows_of(bridge, spec, opened, max_tokens) for spec in text or []}
+    texts = {spec: rows_of(bridge, spec, opened, max_tokens) for spec in text or []} if left else {}
     options = {"max_tokens": max_tokens, "seed": seed, "progress": progress()}
-    reports = evaluate_many(bridge, learned, opened, texts=texts, **options)
-    plain: list[dict[str, Any]] = []
+    reports = evaluate_many(bridge, [job.dictionary for job in left], opened, texts=texts, **options) if left else []
+    plain = [found for found in known.values() if found]
+    _print_known(plain, json)
     try:
-        for one, d, report in zip(dictionary, learned, reports, strict=True):
-            where = _stored(name, one, len(dictionary))
+        for job, report in zip(left, reports, strict=True):
             plain.append(report.to_dict())
             _print(report, json)
-            save_report(where, report, bridge, (one, cache))
-            if budgeted is not None:
-                compared = _suite(bridge, d, opened, report, budgeted, seed)
+            if budgeted is not None:  # first, so that a stored report is a whole one
+                compared = _suite(bridge, job.dictionary, opened, report, budgeted, seed)
                 plain[-1]["suite"] = compared.to_dict()
                 _print(compared, json)
-                save_report(f"{where}-suite", compared, bridge, (one, cache))
+                save_report(f"{job.where}-suite", compared, bridge, (job.name, cache))
+            save_report(job.where, report, bridge, (job.name, cache), judged=job.key)
     finally:  # a disk that fills up now does not take the reports with it
         if json and plain:
             print_json(plain[0] if len(dictionary) == 1 else plain)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A dictionary to be judged: its name, its report's name, itself, and all that decides the report."""
+
+    name: str
+    where: str
+    dictionary: Any
+    key: dict[str, Any]
+
+
+def _key(dictionary: Any, cache: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    from probe.fingerprint import weights_fingerprint
+    from probe.pairs import cache_identity
+
+    return {**asked, "dictionary": weights_fingerprint(dictionary), "data": cache_identity(cache)}
+
+
+def _known(job: _Job) -> dict[str, Any] | None:
+    """The report that is stored under the job's name, with its suite; BadInput if it is of something else."""
+    folder = place("result", job.where)
+    if not folder.is_dir():
+        return None
+    then = read_manifest(folder, "result").facts.get("judged", {})
+    if differing := sorted(k for k, v in job.key.items() if then.get(k) != v):
+        raise BadInput(f"{folder} was judged with another {', '.join(differing)}. Choose another --name, or delete it.")
+    found = json_of(folder / "report.json")
+    suite = place("result", f"{job.where}-suite") / "report.json"
+    return {**found, "suite": json_of(suite)} if job.key["suite"] is not None else found
+
+
+def json_of(path: Path) -> Any:
+    """What a JSON file holds."""
+    return json_module.loads(path.read_text(encoding="utf8"))
+
+
+def _print_known(reports: list[dict[str, Any]], json: bool) -> None:
+    from probe.eval_report import IN_MODEL, OWN
+
+    for report in reports if not json else []:
+        names = [name for name in (*OWN, *IN_MODEL) if report.get(name) is not None]
+        rows = [{"measure": n, "value": report[n], "standard error": report["errors"].get(n)} for n in names]
+        print_rows(rows, f"{report['kind']} {report['site_in']} to {report['site_out']}, judged before")
 
 
 def _suite(bridge: Any, dictionary: Any, cache: Any, report: Any, budget: int, seed: int) -> Any:
