@@ -93,7 +93,10 @@ def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 4
 
 
 def _finish(figure: go.Figure, height: int) -> go.Figure:
-    """Margins and a transparent ground, so that a figure sits in light and dark pages."""
+    """Margins, a transparent ground and grey lines, so that a figure sits in light and dark pages."""
+    lines = {"gridcolor": "rgba(128,128,128,0.2)", "zerolinecolor": "rgba(128,128,128,0.4)"}
+    figure.update_xaxes(**lines)
+    figure.update_yaxes(**lines)
     figure.update_layout(
         height=height,
         margin={"l": 60, "r": 20, "t": 30, "b": 60},

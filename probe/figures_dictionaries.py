@@ -31,6 +31,9 @@ def training_figure(metrics: list[dict[str, Any]], height: int = 320) -> go.Figu
         figure.add_trace(trace, row=1, col=column)
         figure.update_xaxes(title="tokens", row=1, col=column)
         figure.update_yaxes(rangemode="tozero", row=1, col=column)
+    figure.update_yaxes(
+        tickformat=".0%", range=[0, max(0.05, 1.05 * max((m["dead_share"] for m in lines), default=0))], col=3
+    )
     return _finish(figure, height)
 
 
