@@ -310,3 +310,40 @@ def test_bfloat16_products_train_float32_weights() -> None:
 def test_bad_input_is_said(make, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         make()
+
+
+def dense_jump(pre: Tensor, threshold: Tensor, bandwidth: float) -> tuple[Tensor, Tensor]:
+    """Latents and active marks whose gradients are those of the module's formulas, by straight-through sums."""
+    active = ((pre > threshold) & (pre > 0)).double()
+    kernel = ((pre - threshold).abs() < bandwidth / 2).double() / bandwidth
+    step = active + (-kernel * threshold - (-kernel * threshold).detach())  # d step / d threshold = -kernel
+    latents = pre * active + (-kernel * threshold.detach()) * (threshold - threshold.detach())
+    return latents, step
+
+
+def test_sparse_jumprelu_gradients_equal_the_dense_formula() -> None:
+    d = Transcoder(12, 64, 9, sparsifier=JumpReLU(2.0, bandwidth=0.8), skip=True).double().train()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight in d.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64) / 3)
+        d.sparsifier.threshold.copy_(1.9 + 0.3 * torch.rand(64, generator=generator, dtype=torch.float64))
+    x = torch.randn(40, 12, generator=generator, dtype=torch.float64)
+    y = torch.randn(40, 9, generator=generator, dtype=torch.float64)
+
+    def of(recons: Tensor, mean_l0: Tensor) -> list[Tensor]:
+        loss = (recons - y).square().mean() + d.sparsifier.strength * (mean_l0 / 2.0 - 1).square()
+        return list(torch.autograd.grad(loss, list(d.parameters())))
+
+    recons, code = d.run(x)
+    assert hasattr(code, "where"), "the sparse path was not taken"
+    assert 0.5 < float(code.l0().double().mean()) < 6
+    latents, step = dense_jump(d.pre_acts(x), d.sparsifier.threshold, 0.8)
+    dense = of(d.decode(latents, x), step.sum(1).mean())
+    loss = (recons - y).square().mean() + d.penalty(code, recons, y)
+    for (key, _), a, b in zip(
+        d.named_parameters(), torch.autograd.grad(loss, list(d.parameters())), dense, strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-12, msg=key)
+    near = (d.pre_acts(x) - d.sparsifier.threshold).abs() < 0.4
+    assert (near & (d.pre_acts(x) < d.sparsifier.threshold)).any(), "no entry below its threshold was in reach"
