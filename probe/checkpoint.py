@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,20 +91,29 @@ class MetricsLog:
     def __init__(self, path: Path, keep_until: int = -1):
         """Open for appending; lines of steps after `keep_until` (made by a run that was cut off) are dropped."""
         kept = [line for line in read_metrics(path) if line["step"] <= keep_until]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf8")
-        self._file: IO[str] = path.open("a", encoding="utf8")
+        beside = path.with_name(f".{path.name}")
+        with _refused(path):
+            beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf8")
+            os.replace(beside, path)
+            self._file: IO[str] = path.open("a", encoding="utf8")
 
     def write(self, line: dict[str, Any]) -> None:
-        try:
+        with _refused(self._file.name):
             self._file.write(json.dumps(line, allow_nan=False) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise Unavailable(
-                f"{self._file.name} could not be written ({error.strerror}). Free some space and resume."
-            ) from error
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # it tries once more what `write` has already complained of
+            self._file.close()
+
+
+@contextmanager
+def _refused(path: Path | str) -> Iterator[None]:
+    """Say in a sentence that the disk refused."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{path} could not be written ({error.strerror}). Free some space and resume.") from error
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ class Recipe:
     """A dictionary to be made. Raises BadInput for an unknown kind or rule.
 
     Sites left out: an SAE takes the cache's last, a transcoder its first and last, a crosscoder all, a cross-layer transcoder all
-    MLP inputs and outputs.
+    MLP inputs and outputs. Where both sides are named, an SAE is of the one written, so that a sweep sets it beside a transcoder.
     """
 
     kind: str = "skip_transcoder"
@@ -68,7 +68,7 @@ def parse_rule(text: str, d_dict: int) -> Sparsifier:
     if name not in RULES:
         raise BadInput(f"'{text}' is no rule; choose {', '.join(f'{r}:NUMBER' for r in RULES)}.")
     value = _number(text, number or "32") if number or name not in ("relu", "gated") else 2.0
-    if name in ("topk", "batchtopk", "matryoshka") and value != int(value):
+    if name in ("topk", "batchtopk", "matryoshka") and not value.is_integer():
         raise BadInput(f"'{text}' asks for {value} latents a token; {name} needs a whole number.")
     if name == "topk":
         return TopK(int(value))
@@ -93,6 +93,7 @@ def make(source: "Cache", recipe: Recipe) -> AnyDictionary:
     if recipe.kind == "cross_layer_transcoder":
         return _cross_layer(source, recipe)
     sites = [source.site(s) for s in recipe.sites_in], [source.site(s) for s in recipe.sites_out]
+    _one(recipe.kind, sites[1] if recipe.kind == "sae" and sites[1] else sites[0])
     if recipe.kind == "sae":
         site = (sites[1] or sites[0] or [source.sites[-1]])[0]
         d_dict = recipe.d_dict or 8 * source.width(site)
@@ -110,6 +111,14 @@ def make(source: "Cache", recipe: Recipe) -> AnyDictionary:
         skip=recipe.kind == "skip_transcoder",
         seed=recipe.seed,
     )
+
+
+def _one(kind: str, sites: Sequence[str]) -> None:
+    """Refuse sites that would be left aside."""
+    if len(sites) > 1:
+        raise BadInput(
+            f"Dictionaries of kind {kind} read one site, but {', '.join(sites)} were named. Name one, or choose another kind."
+        )
 
 
 def _crosscoder(source: "Cache", recipe: Recipe) -> AnyDictionary:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probe.artifact import place
+from probe.errors import BadInput
 from probe.eval_report import EvalReport
 from probe.html import table_html
 from probe.progress import SILENT, Progress
@@ -144,11 +145,16 @@ def sweep(
 ) -> SweepResult:
     """Train every recipe on the cache and, with a model, judge all of them on the same tokens (see `evals.evaluate_many`).
 
-    resume: dictionaries that are finished are opened, unfinished ones continued. Raises BadInput as `train_together` does.
+    resume: dictionaries that are finished are opened, unfinished ones continued. Raises BadInput as `train_together`
+    does, and where there is nothing to judge on.
     """
     from probe.evals import evaluate_many
 
     config = config or TrainConfig()
+    if model is not None and not len(cache.eligible("held_out")):
+        raise BadInput(
+            f"'{cache.name}' holds no documents apart to judge on. Harvest more text or a larger held-out share, or do not judge."
+        )
     runs = runs_of(cache, recipes, config, name)
     results = train_together(runs, cache, resume=resume, progress=progress)
     reports: list[EvalReport | None] = [None] * len(runs)

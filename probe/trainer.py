@@ -102,10 +102,10 @@ def train(
 ) -> TrainResult:
     """Train on a cache (or `LiveActivations`, or other `Pairs`) and save the dictionary in `folder`.
 
-    By default the folder is named after cache and site. The given dictionary is trained in place on standardised activations; the result's reads raw ones. model: whose
-    activations these are; taken from the cache where there is one. resume: continue the unfinished run in this folder (with
-    the same config and data, else BadInput), or return it if it is finished; without it, what is there is refused. Raises
-    BadInput where widths do not fit.
+    By default the folder is named after cache and site. The given dictionary is trained in place on standardised activations;
+    the result's reads raw ones. model: whose activations these are; taken from the cache where there is one. resume: continue
+    the unfinished run in this folder (with the same config and data, else BadInput), or return it if it is finished; without
+    it, what is there is refused. Raises BadInput where widths do not fit.
     """
     place_of = Path(folder) if folder is not None else default_folder(dictionary, pairs_for(cache, dictionary))
     run = Run(dictionary, place_of, config or TrainConfig())
@@ -316,6 +316,7 @@ def _store(live: _Live, folded: AnyDictionary, model: ModelStamp | None) -> None
         config=asdict(training.config),
         facts={
             "data": training.data,
+            "sparsifier_trained": training.dictionary.sparsifier.config(),  # folding scales some of its settings
             "tokens": training.tokens,
             "steps": training.steps,
             "seconds": training.seconds,
@@ -330,11 +331,11 @@ def _store(live: _Live, folded: AnyDictionary, model: ModelStamp | None) -> None
 def _finished(run: Run, pairs: Pairs) -> TrainResult:
     folder, config = run.folder, run.config
     manifest = read_manifest(folder, "dictionary")
+    facts = manifest.facts
+    shape = {**facts, "sparsifier": facts.get("sparsifier_trained", facts.get("sparsifier"))}
     _same(
         {"config": asdict(config), "shape": shape_of(run.dictionary), "source": {"data": identity_of(pairs)}},
-        {"config": manifest.config, "shape": manifest.facts, "source": manifest.facts},
+        {"config": manifest.config, "shape": shape, "source": facts},
         folder,
     )
-    return TrainResult(
-        load_dictionary(folder), folder, config, read_metrics(folder), manifest.facts.get("seconds", 0.0)
-    )
+    return TrainResult(load_dictionary(folder), folder, config, read_metrics(folder), facts.get("seconds", 0.0))

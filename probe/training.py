@@ -64,10 +64,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         positive = ("lr", "batch", "epochs", "clip", "dead_tokens", "log_every", "checkpoint_every")
-        wrong = [name for name in positive if not getattr(self, name) > 0]
+        wrong = [name for name in positive if not 0 < getattr(self, name) < math.inf]
         if wrong:
-            raise BadInput(f"{', '.join(wrong)} must be greater than 0.")
-        if self.aux < 0 or self.resample_every < 0 or (self.aux_k is not None and self.aux_k < 1):
+            raise BadInput(f"{', '.join(wrong)} must be greater than 0 and finite.")
+        if not 0 <= self.aux < math.inf or self.resample_every < 0 or (self.aux_k is not None and self.aux_k < 1):
             raise BadInput("aux and resample_every must be 0 or greater, aux_k at least 1.")
         if self.decoder not in ("free", "unit") or self.precision not in ("float32", "bfloat16"):
             raise BadInput(
@@ -150,7 +150,7 @@ class Training:
         recons, code, error, loss = self._forward(x, y)
         world().backward(loss, own.weight, self.dictionary.parameters())
         value, *rest = world().mean(_means(loss, error, y, code), own.weight)
-        self._finite(value)
+        self._finite(value if math.isfinite(float(x.sum())) else math.nan)  # a rule may pick nothing of a row of NaN
         self._update(n)
         self._count(n, value, *rest, fired=world().sum(code.firings()) > 0)
         if bool((dead := self.dead()).any()):

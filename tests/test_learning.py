@@ -24,7 +24,7 @@ from probe.dictionaries import (
     load_dictionary,
 )
 from probe.dictionaries.dead import willing
-from probe.errors import BadInput
+from probe.errors import BadInput, OpenworkError
 from probe.harvester import harvest
 from probe.metrics import fvu
 from probe.pairs import JoinedPairs, TensorPairs
@@ -179,6 +179,29 @@ def test_every_rule_resumes_exactly(rule: Sparsifier, tmp_path: Path) -> None:
     again = train(fresh(), toy_pairs(), config, tmp_path / "cut", resume=True)
     for key, weight in weights(whole.dictionary).items():
         assert torch.equal(weight, weights(again.dictionary)[key]), key
+
+
+@pytest.mark.parametrize("rule", RULES, ids=name)
+def test_every_rule_is_opened_again_when_it_is_finished(rule: Sparsifier, tmp_path: Path) -> None:
+    """Folding scales settings of some rules; the run is still the same."""
+    first, again = (
+        train(Transcoder(12, 40, 8, sparsifier=rule), toy_pairs(), SMALL, tmp_path / "d", resume=resume)
+        for resume in (False, True)
+    )
+    assert torch.equal(first.dictionary.W_dec, again.dictionary.W_dec)
+    assert first.dictionary.sparsifier.config() == again.dictionary.sparsifier.config()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("rule", RULES, ids=name)
+def test_every_rule_refuses_numbers_that_are_not_finite(rule: Sparsifier, bad: float) -> None:
+    """Four rows, so that the one infinite row is all that BatchTopK guesses its threshold from."""
+    pairs = toy_pairs()
+    training = Training(Transcoder(12, 40, 8, sparsifier=rule), pairs.standardiser(), SMALL, 1000)
+    inputs = pairs.inputs[:4].clone()
+    inputs[0, 0] = bad
+    with pytest.raises(OpenworkError, match="check the activations"):
+        training.step(inputs, pairs.targets[:4])
 
 
 def some_runs(folder: Path) -> list[Run]:

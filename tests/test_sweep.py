@@ -52,6 +52,8 @@ def test_sites_default_to_the_caches(cache) -> None:
         (lambda: Recipe(rule="topp:3"), "no rule"),
         (lambda: Recipe(rule="topk:many"), "name and a number"),
         (lambda: Recipe(rule="topk:2.5"), "whole number"),
+        (lambda: Recipe(rule="topk:inf"), "whole number"),
+        (lambda: Recipe(rule="matryoshka:nan"), "whole number"),
         (lambda: Recipe(rule="topk:0"), "at least 1"),
         (lambda: Recipe(rule="relu:-1"), "0 or greater"),
     ],
@@ -68,6 +70,24 @@ def test_what_does_not_fit_the_cache_is_refused(cache) -> None:
         make(cache, Recipe("cross_layer_transcoder", sites_in=("mlp_in.1",), sites_out=("mlp_out.1",)))
     with pytest.raises(BadInput):
         make(cache, Recipe("sae", sites_out=("mlp_out.3",)))
+    for kind in ("sae", "transcoder", "skip_transcoder"):
+        with pytest.raises(BadInput, match="read one site, but blocks.1.mlp.hook_in, blocks.2.mlp.hook_in were named"):
+            make(cache, Recipe(kind, sites_in=("mlp_in.1", "mlp_in.2")))
+
+
+def test_a_sweep_that_could_not_be_judged_is_refused_before_it_trains(toy, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OPENWORK_HOME", str(tmp_path))
+    cache = harvest(toy, token_set(), SITES[:2], tmp_path / "caches" / "c", dtype="float32", held_out=0.0)
+    with pytest.raises(BadInput, match="no documents apart"):
+        sweep(cache, [Recipe("sae", "topk:4", 32)], CONFIG, model=toy)
+    assert not (tmp_path / "dictionaries").exists()
+
+
+def test_a_stream_beside_a_cache_is_refused() -> None:
+    from app.commands.training import train as command
+
+    with pytest.raises(BadInput, match="reads no cache"):
+        command(cache="c", live=True)
 
 
 def test_rules_without_a_number_have_a_usual_one() -> None:

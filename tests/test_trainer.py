@@ -193,6 +193,23 @@ def test_resume_with_other_settings_or_a_damaged_checkpoint_is_refused(tmp_path:
         train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "d", resume=True)
 
 
+@pytest.mark.parametrize("limit", [200, 3000])
+def test_a_full_disk_is_said_in_a_sentence_and_training_goes_on_from_there(tmp_path: Path, limit: int) -> None:
+    """200 bytes refuse the log, 3,000 the checkpoint."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(Unavailable, match="could not be written"):
+            train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "d")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    again = train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "d", resume=True)
+    assert torch.equal(
+        again.dictionary.W_dec, train(toy_dictionary(), toy_pairs(), SMALL, tmp_path / "e").dictionary.W_dec
+    )
+
+
 def test_torn_last_line_of_metrics_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / METRICS
     path.write_text('{"step": 1}\n{"step": 2}\n{"st')
@@ -304,6 +321,10 @@ def test_widths_that_do_not_fit_are_refused() -> None:
 def test_config_is_checked_and_the_schedule_is_what_it_says() -> None:
     with pytest.raises(BadInput, match="lr, epochs must be greater than 0"):
         TrainConfig(lr=0, epochs=0)
+    with pytest.raises(BadInput, match="lr must be greater than 0 and finite"):
+        TrainConfig(lr=float("inf"))
+    with pytest.raises(BadInput, match="aux and"):
+        TrainConfig(aux=float("nan"))
     with pytest.raises(BadInput, match="seed is -1"):
         TrainConfig(seed=-1)
     with pytest.raises(BadInput, match="shares"):

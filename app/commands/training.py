@@ -89,6 +89,8 @@ def train(
     from probe.trainer import train as run
 
     whole = f"{rule.partition(':')[0]}:{k}" if k is not None else rule
+    if live and cache is not None:
+        raise BadInput(f"--live reads no cache, but --cache {cache} was given too. Leave one of them out.")
     recipe = Recipe(kind, whole, d_dict, tuple(site_in or ()), tuple(site_out or ()), seed)
     source = _live(model, text, tokens, context, site_in, site_out, device, precision) if live else _cache(cache)
     dictionary = make(source, recipe)

@@ -3,6 +3,7 @@
 Each rule is given the pre-activations in chunks of rows and returns what it picked, ordered by row.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -84,7 +85,7 @@ def _guess(pre_acts: Float[Tensor, "row d_dict"], per_row: int) -> float:
         level = sample.flatten().topk(wanted, sorted=False).values.min()
     else:
         level = np.partition(sample.numpy().reshape(-1), -wanted)[-wanted]
-    return max(float(level), 0.0)
+    return max(float(level), 0.0) if math.isfinite(level) else 0.0  # lowering infinity would never end
 
 
 def _largest(found: Picked, there: int, n: int) -> Picked:
