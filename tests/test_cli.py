@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import run
+from app import commands
+from app.cli import cli, run
 from app.demo import DemoConfig, run_demo
 from probe.artifact import place
 
@@ -93,6 +94,15 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
 def test_bad_input_gets_a_sentence_and_code_2(arguments, code, words, home, capsys):
     found, out, err = call(arguments, capsys)
     assert found == code and words in err and "Traceback" not in err and out == ""
+
+
+def test_every_command_explains_itself(capsys):
+    commands.register(cli)
+    names = [command.name for command in cli.registered_commands]
+    assert {"import", "export", "eval", "features"} <= set(names)
+    for name in names:  # brackets in a help text are markup: `[/folder]` would close a tag that was never opened
+        assert run([name, "--help"]) == 0
+        assert "--help" in capsys.readouterr().out
 
 
 def test_dry_runs_say_what_it_takes_and_write_nothing(home, capsys):

@@ -27,7 +27,9 @@ BYTES_PER_SECOND = 1e8
 
 
 def import_(
-    source: Annotated[str, typer.Argument(help="A folder, a file, or hf:owner/name[/folder][@revision].")],
+    source: Annotated[
+        str, typer.Argument(help="A folder, a file, or a hub id: hf:owner/name, hf:owner/name/folder@revision.")
+    ],
     format: Annotated[str | None, typer.Option("--format", help=f"{FORMATS}; by default recognised.")] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="The model they belong to; they are checked against it and stamped.")
