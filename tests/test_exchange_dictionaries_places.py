@@ -15,7 +15,7 @@ from torch import Tensor
 
 from app.cli import run
 from probe.artifact import place, read_manifest
-from probe.dictionaries import SAE, ReLU, TopK, Transcoder, load_dictionary
+from probe.dictionaries import SAE, ReLU, TopK, Transcoder, load_dictionary, save_dictionary
 from probe.errors import BadInput
 from probe.exchange import export_dictionary, import_dictionary
 from probe.exchange.hub import parse
@@ -154,6 +154,11 @@ def test_import_and_export_by_command(toy, home: Path, tmp_path: Path, capsys) -
     assert json.loads(capsys.readouterr().out)["files"] == ["h.2.mlp/cfg.json", "h.2.mlp/sae.safetensors"]
     assert run(["export", "--config", str(options)]) == 2  # never over what is there
     assert run(["export", "--config", str(options), "--resume"]) == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("not an export")
+    assert run(["export", "--config", str(options), "--to", str(tmp_path / "other"), "--resume"]) == 2
+    save_dictionary(made, place("dictionary", "trained-layers.2.mlp"))  # --resume keeps what was imported, nothing else
+    assert run(["import", source, "--name", "trained", "--resume"]) == 2
     back = import_dictionary(tmp_path / "out")
     torch.testing.assert_close(back(x).recons, made(x).recons, rtol=1e-5, atol=1e-5)
 

@@ -63,6 +63,8 @@ def import_(
         raise BadInput(
             f"There is already a dictionary '{names[there[0]]}'. Choose another --name, or add --resume to keep it."
         )
+    for part in there:
+        _check_kept(names[part], chosen.name, part)
     bridge = load(model) if model else None
     left = [part for part in parts if part not in there]
     options = {"model": bridge, "only": left, "site_in": site_in, "site_out": site_out}
@@ -76,6 +78,13 @@ def import_(
             step()
     kept = [names[part] for part in there]
     _report({"imported": rows, "kept": kept, "format": chosen.name}, json)
+
+
+def _check_kept(name: str, format: str, part: str) -> None:
+    """BadInput where what is stored under a name was not imported as this part of a source of this format."""
+    then = read_manifest(place("dictionary", name), "dictionary").config.get("imported", {})
+    if (then.get("format"), then.get("part")) != (format, part):
+        raise BadInput(f"The dictionary '{name}' that is there was not imported from here. Choose another --name.")
 
 
 def _report(report: dict[str, Any], json: bool) -> None:
@@ -138,7 +147,7 @@ def export(
     """Export dictionaries as another library reads them: an SAE, a transcoder, or a set of one transcoder a layer."""
     from app.library import registered, short_model
     from probe.dictionaries import load_dictionary
-    from probe.exchange import export_dictionary, known_format
+    from probe.exchange import contents, export_dictionary, known_format
 
     known_format(format)
     folders = [registered("dictionary", name) for name in dictionary]
@@ -146,6 +155,7 @@ def export(
         _announce(format, dictionary, sum(_bytes(folder, []) for folder in folders), json)
         return
     if resume and to.is_dir() and any(to.iterdir()):  # a folder is written whole or not at all
+        contents(to, format)  # BadInput where it is something else
         files = sorted(p.relative_to(to).as_posix() for p in to.rglob("*") if p.is_file())
     else:
         made_from = read_manifest(folders[0], "dictionary").model
