@@ -34,7 +34,7 @@ from probe.dictionaries import AffineMap, Standardiser, load_dictionary, save_di
 from probe.dictionaries.rows import unit_decoder
 from probe.dictionaries.start import start_from_data
 from probe.dictionaries.store import AnyDictionary, shape_of
-from probe.errors import BadInput, Cancelled
+from probe.errors import BadInput, Cancelled, OpenworkError
 from probe.memory import require
 from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
@@ -122,7 +122,8 @@ def train_together(
 ) -> list[TrainResult]:
     """Train several dictionaries on the same data; each ends with the very weights it would have if trained alone.
 
-    Those with the same batch, epochs and seed share one pass over the data. resume: as of `train`, for each.
+    Those with the same batch, epochs and seed share one pass over the data. resume: as of `train`, for each. One that fails (its
+    loss is not finite) does not stop the others: they are stored, and then OpenworkError names it.
     """
     if len({run.folder for run in runs}) < len(runs):
         raise BadInput("Two dictionaries would be written to one folder; give each a name of its own.")
@@ -139,9 +140,16 @@ def train_together(
         else:
             key = (run.config.batch, run.config.epochs, run.config.seed)
             waiting.setdefault(key, []).append(_Live(run, pairs, _scratch(run.folder, resume)))
+    failed: list[_Live] = []
     for group in waiting.values():
         for live in _train_group(group, progress):
-            results[live.run.folder] = _finish(live, stamped)
+            if live.failed:
+                failed.append(live)
+            else:
+                results[live.run.folder] = _finish(live, stamped)
+    if failed:
+        names = "; ".join(f"{live.run.folder.name}: {live.failed}" for live in failed)
+        raise OpenworkError(f"{len(failed)} of {len(runs)} trainings failed, the others are stored. {names}")
     return [results[run.folder] for run in runs]
 
 
@@ -150,6 +158,7 @@ class _Live:
 
     training: Training
     log: MetricsLog | None = None  # the first process's
+    failed: OpenworkError | None = None
 
     def __init__(self, run: Run, pairs: Pairs, scratch: Path):
         self.run, self.pairs, self.scratch = run, pairs, scratch
@@ -277,8 +286,8 @@ def _loop(group: list[_Live], progress: Progress) -> None:
         step(seen)
         for found in batches:
             for live, pair in zip(group, found, strict=True):
-                if live.training.tokens == seen:
-                    live.step(pair)
+                if live.failed is None and live.training.tokens == seen:
+                    _step_or_fail(live, pair, group)
             n = len(found[0].inputs)
             seen += n
             try:
@@ -292,8 +301,18 @@ def _loop(group: list[_Live], progress: Progress) -> None:
                         live.save()
                 raise
     for live in group:
-        if live.training.window.tokens:
+        if live.training.window.tokens and live.failed is None:
             live.tell()
+
+
+def _step_or_fail(live: _Live, pair: Pair, group: list[_Live]) -> None:
+    """A step; if it fails the run is set aside, unless no other is left."""
+    try:
+        live.step(pair)
+    except OpenworkError as error:
+        live.failed = error
+        if all(one.failed for one in group):
+            raise
 
 
 def _finish(live: _Live, model: ModelStamp | None) -> TrainResult:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from probe.dictionaries import Sparsifier
 from probe.dictionaries.rows import parts_of
 from probe.dictionaries.sparse import CHUNK
 from probe.dictionaries.store import AnyDictionary
@@ -48,10 +49,14 @@ def plan(dictionary: AnyDictionary, cache: "Cache | Pairs", config: TrainConfig 
 
 
 def training_bytes(dictionary: AnyDictionary, batch: int) -> int:
-    """Weights, gradients and Adam's two moments; pre-activations and rows of a batch."""
+    """Weights, gradients and Adam's two moments; rows of a batch, and the pre-activations that are in memory at once."""
     size = sum(weight.numel() * weight.element_size() for weight in dictionary.parameters())
     rows = batch * 6 * (dictionary.d_in + dictionary.d_out) * 4
-    return 4 * size + rows + min(batch, CHUNK) * dictionary.d_dict * 8
+    chunk = batch if dictionary.W_enc.is_cuda else min(batch, CHUNK)
+    rules = [part for part in dictionary.modules() if isinstance(part, Sparsifier)]
+    dense = max(rule.matrices for rule in rules) * batch * dictionary.d_dict * 4
+    start = 4096 * dictionary.d_dict * 4 * any(rule.calibrates for rule in rules)
+    return 4 * size + rows + max(chunk * dictionary.d_dict * 8, dense, start)
 
 
 @torch.no_grad()

@@ -230,6 +230,17 @@ def test_several_resume_from_different_checkpoints(tmp_path: Path) -> None:
         assert [line["step"] for line in a.metrics] == [line["step"] for line in b.metrics]
 
 
+def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    runs = some_runs(tmp_path)[:3]
+    wild = replace(runs[1].config, lr=1e18, seed=runs[0].config.seed)
+    runs[1] = replace(runs[1], config=wild)
+    with pytest.raises(OpenworkError, match=r"1 of 3 trainings failed, the others are stored. 1: The loss became"):
+        train_together(runs, toy_pairs())
+    assert [run.folder.is_dir() for run in runs] == [True, False, True]
+    alone = train(some_runs(tmp_path / "alone")[0].dictionary, toy_pairs(), runs[0].config, tmp_path / "alone" / "0")
+    assert torch.equal(load_dictionary(runs[0].folder).W_dec, alone.dictionary.W_dec)
+
+
 def test_two_dictionaries_cannot_share_a_folder(tmp_path: Path) -> None:
     runs = some_runs(tmp_path)
     with pytest.raises(BadInput, match="one folder"):

@@ -7,7 +7,9 @@ import pytest
 from probe import memory
 from probe.dictionaries import SAE, TopK
 from probe.errors import BadInput
+from probe.recipes import parse_rule
 from probe.trainer import train
+from probe.training_plan import training_bytes
 from tests.test_trainer import SMALL, toy_dictionary, toy_pairs
 
 
@@ -31,3 +33,12 @@ def test_a_training_that_does_not_fit_leaves_nothing_behind(tmp_path: Path, monk
 def test_memory_is_known_here() -> None:
     assert memory.available() > 1 << 20
     memory.require(memory.SMALL, "a trifle")
+
+
+def test_a_plan_counts_the_matrices_of_dense_rules() -> None:
+    rules = ("topk:8", "jumprelu:8", "relu", "gated")
+    needs = [training_bytes(SAE(32, 16_384, sparsifier=parse_rule(rule, 16_384)), 4096) for rule in rules]
+    matrix = 4096 * 16_384 * 4
+    assert needs[0] < matrix
+    assert needs[1] > matrix  # what thresholds start from
+    assert needs[2] > 3 * matrix and needs[3] > 8 * matrix

@@ -67,7 +67,8 @@ class _Dense(DenseCode):
 class JumpReLU(Sparsifier):
     """latent = max(p, 0) where p > threshold; trained to have `l0` latents active on average."""
 
-    name = "jumprelu"
+    name, calibrates = "jumprelu", True
+    matrices = 4  # while more than DENSE of the latents are active
 
     def __init__(
         self, l0: float = 32.0, strength: float = 5.0, bandwidth: float = 0.1, start: float = 2.0, pace: float = 20.0

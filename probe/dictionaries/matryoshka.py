@@ -24,6 +24,7 @@ class Matryoshka(Sparsifier):
     def __init__(self, inner: Sparsifier, widths: Sequence[int]):
         super().__init__()
         self.inner, self.widths = inner, tuple(widths)
+        self.matrices, self.calibrates = inner.matrices, inner.calibrates
         if not self.widths or self.widths[0] < 1 or list(self.widths) != sorted(set(self.widths)):
             raise BadInput(f"Matryoshka needs rising prefix widths of at least 1, not {list(widths)}.")
 

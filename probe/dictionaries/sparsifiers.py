@@ -27,6 +27,11 @@ class Sparsifier(nn.Module):
     pace: float = 1.0
     "Learning rate of what the sparsifier itself learns, as a multiple of the weights'."
 
+    matrices: int = 0
+    "How many matrices [row, d_dict] a training step may hold at once, for plans."
+    calibrates: bool = False
+    "Whether `calibrate` does something."
+
     def bind(self, d_dict: int) -> None:
         """Make whatever is learned for each of `d_dict` latents. Raises BadInput if the rule cannot work with so many."""
 
@@ -77,7 +82,7 @@ class ReLU(Sparsifier):
     unit variance (the convention of Conerly et al. 2024); it rises from 0 over the first `warmup` share of the training.
     """
 
-    name = "relu"
+    name, matrices = "relu", 3
 
     def __init__(self, l1: float = 2.0, warmup: float = 0.05):
         super().__init__()

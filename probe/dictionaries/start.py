@@ -38,4 +38,5 @@ def start_from_data(
     n = min(len(inputs), dictionary.d_dict)
     dictionary.W_enc[:, :n] = unit(inputs[:n]).T
     dictionary.W_dec[:n] = length * unit(left[:n])
-    dictionary.sparsifier.calibrate(dictionary.pre_acts(inputs[:4096]))
+    if dictionary.sparsifier.calibrates:
+        dictionary.sparsifier.calibrate(dictionary.pre_acts(inputs[:4096]))
