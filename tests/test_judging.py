@@ -73,7 +73,11 @@ def test_a_report_that_is_there_is_not_made_again(made, capsys, monkeypatch) -> 
     assert call(capsys, "eval", *chosen, "--resume") == first
     assert "judged before" in _printed(capsys, "eval", *chosen, "--resume")
     assert run(["eval", *chosen[:-4], "--max-tokens", "160", "--name", "kept", "--resume"]) == 2
-    assert "another max_tokens" in capsys.readouterr().err
+    assert "other settings (max_tokens)" in capsys.readouterr().err
+    assert run(["eval", *chosen]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert run(["eval", *chosen[:2], *chosen]) == 2
+    assert "given twice" in capsys.readouterr().err
 
 
 def _printed(capsys, *arguments: str) -> str:

@@ -73,6 +73,8 @@ def eval_(
     from probe.cache import open_cache
     from probe.dictionaries import load_dictionary
 
+    named = {n: _stored(name, n, len(dictionary)) for n in dictionary}
+    _require_free(dictionary, named, resume or dry_run)
     folder = registered("cache", cache)
     folders = [registered("dictionary", d) for d in dictionary]
     made_from = read_manifest(folder, "cache").model
@@ -83,7 +85,7 @@ def eval_(
         _announce(bridge, learned, opened, 1 + len(text or []), max_tokens, budgeted, json)
         return
     asked = {"max_tokens": max_tokens, "texts": sorted(text or []), "seed": seed, "suite": budgeted}
-    jobs = [_Job(n, _stored(name, n, len(dictionary)), d, _key(d, opened, asked)) for n, d in zip(dictionary, learned)]
+    jobs = [_Job(n, named[n], d, _key(d, opened, asked)) for n, d in zip(dictionary, learned)]
     known = {job.name: _known(job) for job in jobs} if resume else {}
     left = [job for job in jobs if not known.get(job.name)]
     from probe.evals import evaluate_many
@@ -106,6 +108,15 @@ def eval_(
     finally:  # a disk that fills up now does not take the reports with it
         if json and plain:
             print_json(plain[0] if len(dictionary) == 1 else plain)
+
+
+def _require_free(dictionaries: list[str], named: dict[str, str], resume: bool) -> None:
+    """BadInput where a dictionary is given twice, or a report is there that would be lost."""
+    if len(named) < len(dictionaries):
+        raise BadInput(f"A dictionary is given twice: {', '.join(dictionaries)}. Give each once.")
+    there = [place("result", where) for where in named.values() if place("result", where).exists()]
+    if there and not resume:
+        raise BadInput(f"{there[0]} exists already. Choose another --name, delete it, or add --resume to open it.")
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,9 @@ def _known(job: _Job) -> dict[str, Any] | None:
         return None
     then = read_manifest(folder, "result").facts.get("judged", {})
     if differing := sorted(k for k, v in job.key.items() if then.get(k) != v):
-        raise BadInput(f"{folder} was judged with another {', '.join(differing)}. Choose another --name, or delete it.")
+        raise BadInput(
+            f"{folder} was judged with other settings ({', '.join(differing)}). Choose another --name, or delete it."
+        )
     found = json_of(folder / "report.json")
     suite = place("result", f"{job.where}-suite") / "report.json"
     return {**found, "suite": json_of(suite)} if job.key["suite"] is not None else found
