@@ -189,13 +189,13 @@ def ce_recovered(ce: float, ce_spliced: float, ce_ablated: float) -> float:
 
 
 def next_token_losses(
-    logits: Float[Tensor, "batch pos d_vocab"], tokens: Int[Tensor, "batch pos"]
+    logits: Float[Tensor, "batch pos d_vocab"],
+    tokens: Int[Tensor, "batch pos"],
+    lse: Float[Tensor, "batch pos"] | None = None,
 ) -> Float[Tensor, "batch pos_minus_1"]:
-    """Cross-entropy in nats of each next token, in float32."""
+    """Cross-entropy in nats of each next token, in float32. lse: `log_normaliser(logits)`, if it is known."""
     following = tokens[:, 1:, None].to(logits.device)
-    total = torch.stack(
-        [row.float().logsumexp(-1) for row in logits[:, :-1]]
-    )  # by row: no second copy of all the logits
+    total = log_normaliser(logits[:, :-1]) if lse is None else lse[:, :-1]
     return total - logits[:, :-1].gather(2, following).squeeze(-1).float()
 
 
@@ -203,11 +203,35 @@ def kl_divergences(
     clean: Float[Tensor, "batch pos d_vocab"], changed: Float[Tensor, "batch pos d_vocab"]
 ) -> Float[Tensor, "batch pos"]:
     """KL divergence in nats from the clean prediction at each position to the changed one; not below 0 but by rounding."""
-    rows = []
-    for p, q in zip(clean, changed, strict=True):  # by row: no second copy of all the logits
-        log_p, log_q = p.float().log_softmax(-1), q.float().log_softmax(-1)
-        rows.append((log_p.exp() * (log_p - log_q)).sum(-1))
-    return torch.stack(rows)
+    return Predictions(clean).kl_to(changed)
+
+
+class Predictions:
+    """The predictions of one run, for others to be compared with; what depends on them alone is worked out once.
+
+    With p the probabilities and z the logits, KL(p, q) = lse(z_q) - lse(z_p) - sum_v p_v (z_q - z_p)_v: a difference of logits
+    that hardly differ, so little is lost to rounding, and one exponential less than from the definition.
+    """
+
+    def __init__(self, logits: Float[Tensor, "batch pos d_vocab"]):
+        self.logits, self.lse = logits, log_normaliser(logits)
+        self.probabilities = [(row.float() - lse[:, None]).exp_() for row, lse in zip(logits, self.lse, strict=True)]
+
+    def kl_to(
+        self, changed: Float[Tensor, "batch pos d_vocab"], lse: Float[Tensor, "batch pos"] | None = None
+    ) -> Float[Tensor, "batch pos"]:
+        """KL divergence in nats at each position; lse: the changed run's `log_normaliser`, if it is known."""
+        lse = log_normaliser(changed) if lse is None else lse
+        apart = [
+            ((q.float() - z.float()).mul_(p)).sum(-1)
+            for p, z, q in zip(self.probabilities, self.logits, changed, strict=True)
+        ]  # by row: no second copy of all the logits
+        return lse - self.lse - torch.stack(apart)
+
+
+def log_normaliser(logits: Float[Tensor, "batch pos d_vocab"]) -> Float[Tensor, "batch pos"]:
+    """log of the sum of exponentials, in float32, by row."""
+    return torch.stack([row.float().logsumexp(-1) for row in logits])
 
 
 def mean_and_error(sums: Float[np.ndarray, " group"], counts: Float[np.ndarray, " group"]) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.forward import unflattened
 from probe.interventions import intervene
-from probe.metrics import kl_divergences, next_token_losses
+from probe.metrics import Predictions, log_normaliser, next_token_losses
 from probe.prefix import first_layer, is_exact, recorded, replayed
 from probe.progress import SILENT, Progress
 from probe.sites import hook_name, parse_site
@@ -138,7 +138,8 @@ class _Runs:
         """What each dictionary's conditions cost on these rows."""
         self.ids, self.step = ids.to(self.model.cfg.device), step
         inputs, clean = self._clean()
-        untouched = {"clean": (next_token_losses(clean, self.ids).cpu(), torch.zeros(len(ids), ids.shape[1] - 1))}
+        ce = next_token_losses(clean.logits, self.ids, clean.lse)
+        untouched = {"clean": (ce.cpu(), torch.zeros(len(ids), ids.shape[1] - 1))}
         ablated = {sites: self._ablated(sites, special, clean) for sites in self.written}
         found = [
             {**untouched, **ablated[d.sites_out], **self._spliced(d, inputs, special, clean)} for d in self.dictionaries
@@ -146,8 +147,8 @@ class _Runs:
         self.kept.clear()
         return found
 
-    def _clean(self) -> tuple[dict[str, Tensor], Tensor]:
-        """The untouched pass: what the dictionaries read, and the logits."""
+    def _clean(self) -> tuple[dict[str, Tensor], Predictions]:
+        """The untouched pass: what the dictionaries read, and what it predicts."""
         found: dict[str, Tensor] = {}
 
         def reader(name: str) -> Callable:
@@ -157,13 +158,13 @@ class _Runs:
         with self.model.hooks(fwd_hooks=hooks), recorded(self.model, *self.written.values()) as self.kept:
             logits = self.model(self.ids)
         self.step(self.ids.numel())
-        return found, logits
+        return found, Predictions(logits)
 
-    def _ablated(self, sites: tuple[str, ...], special: Tensor, clean: Tensor) -> _Measured:
+    def _ablated(self, sites: tuple[str, ...], special: Tensor, clean: Predictions) -> _Measured:
         zero = self._changed(sites, [Ablation(s, 0.0, special) for s in sites], clean)
         return {"zero": zero, "mean": self._changed(sites, [Ablation(s, self.means[s], special) for s in sites], clean)}
 
-    def _spliced(self, d: AnyDictionary, inputs: dict[str, Tensor], special: Tensor, clean: Tensor) -> _Measured:
+    def _spliced(self, d: AnyDictionary, inputs: dict[str, Tensor], special: Tensor, clean: Predictions) -> _Measured:
         x = torch.cat([inputs[s] for s in d.sites_in], -1).to(d.W_enc)
         recons = d.run(x.flatten(0, 1)).recons.view(*x.shape[:2], -1).split(d.widths_out, -1)
         pairs = list(zip(d.sites_out, recons, strict=True))
@@ -173,8 +174,9 @@ class _Runs:
             found["spliced_bos"] = self._changed(d.sites_out, [Ablation(s, r, all_of_it) for s, r in pairs], clean)
         return found
 
-    def _changed(self, sites: tuple[str, ...], changes: list["Ablation"], clean: Tensor) -> tuple[Tensor, Tensor]:
+    def _changed(self, sites: tuple[str, ...], changes: list["Ablation"], clean: Predictions) -> tuple[Tensor, Tensor]:
         with replayed(self.model, self.written[sites], self.kept), intervene(self.model, changes):
             logits = self.model(self.ids)
         self.step(self.ids.numel())
-        return next_token_losses(logits, self.ids).cpu(), kl_divergences(clean[:, :-1], logits[:, :-1]).cpu()
+        lse = log_normaliser(logits)
+        return next_token_losses(logits, self.ids, lse).cpu(), clean.kl_to(logits, lse)[:, :-1].cpu()
