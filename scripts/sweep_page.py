@@ -1,6 +1,7 @@
 """Write a sweep's table and figure into docs/transcoder-or-autoencoder.md: `python scripts/sweep_page.py RESULT_FOLDER`.
 
-The numbers come from the result's sweep.json, which is kept beside the page; the words around the table are written by hand.
+The numbers come from the result's sweep.json, which is kept beside the page; of several folders (sweeps of one cache, judged on the
+same text) the rows are put together. The words around the table are written by hand.
 """
 
 import json
@@ -53,14 +54,15 @@ def draw(rows: list[dict]) -> None:
 
 
 def main() -> None:
-    source = Path(sys.argv[1]) / "sweep.json"
-    found = json.loads(source.read_text(encoding="utf8"))
+    each = [json.loads((Path(folder) / "sweep.json").read_text(encoding="utf8")) for folder in sys.argv[1:]]
+    found = each[0] | {key: [row for one in each for row in one[key]] for key in ("rows", "by_seed")}
     rows = [{k: math.nan if v is None else v for k, v in row.items()} for row in found["by_seed"]]
     seeds = sorted({row["seed"] for row in found["rows"]})
     text = PAGE.read_text(encoding="utf8")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     PAGE.write_text(before + BEGIN + table(rows, seeds) + END + after, encoding="utf8")
-    shutil.copy(source, DOCS / "transcoder-or-autoencoder.json")
+    kept = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    (DOCS / "transcoder-or-autoencoder.json").write_text(kept, encoding="utf8")
     draw(rows)
 
 
