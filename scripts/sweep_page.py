@@ -1,6 +1,6 @@
 """Write a sweep's table and figure into docs/transcoder-or-autoencoder.md: `python scripts/sweep_page.py RESULT_FOLDER`.
 
-The numbers come from the result's sweep.json, which is kept beside the page; of several folders (sweeps of one cache, judged on the
+The numbers come from sweep.json, which is kept beside the page; of several folders (sweeps of one cache, judged on the
 same text) the rows are put together. The words around the table are written by hand.
 """
 
