@@ -20,7 +20,13 @@ MAX_SHOWN = 1200
 _LINE = 9  # nodes side by side
 MAX_EDGES = 60  # drawn in each direction
 POSITIVE, NEGATIVE = {"light": "#0a6ebd", "dark": "#5aaef0"}, {"light": "#c8561b", "dark": "#f08a52"}
-_WORDS = {"bias": "biases", "rest": "other units", "error": "reconstruction error"}
+_WORDS = {
+    "bias": "biases",
+    "rest": "other units",
+    "error": "reconstruction error",
+    "first": "first position",
+    "mlp": "whole MLP",
+}
 _WIDTHS = (1.0, 2.2, 4.0)
 N_EDGE_TRACES = 2 * len(_WIDTHS)
 

@@ -16,6 +16,10 @@ SYMBOLS = {
     "rest": "diamond-tall",
     "error": "x",
     "logit": "triangle-up",
+    "first": "star-square",
+    "mlp": "square-dot",
+    "head": "triangle-right",
+    "direction": "triangle-up-open",
 }
 COLOURS = {
     "token": "#56B4E9",
@@ -26,6 +30,10 @@ COLOURS = {
     "rest": "#999999",
     "error": "#D55E00",
     "logit": "#009E73",
+    "first": "#56B4E9",
+    "mlp": "#0072B2",
+    "head": "#CC79A7",
+    "direction": "#009E73",
 }
 "Okabe-Ito colours, told apart by symbol too."
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"

@@ -7,11 +7,18 @@ The graph of one prompt is exact: for every explained node,
 
 and `residual` says how far the arithmetic is from that. Kinds of nodes:
 
-    token      the token embedding read at one position          neuron  one MLP neuron at one position
-    position   a learned position embedding                      latent  one dictionary latent at one position
-    bias       what a layer writes whatever it reads: attention  rest    the neurons of one MLP that are not nodes
-               output and value biases, norm biases, MLP output  error   what a dictionary fails to reconstruct
-               and decoder biases                                logit   one output token, demeaned over the vocabulary
+    token      the token embedding read at one position          neuron     one MLP neuron at one position
+    position   a learned position embedding                      latent     one dictionary latent at one position
+    bias       what a layer writes whatever it reads: attention  rest       the units of one layer that are not nodes
+               output and value biases, norm biases, MLP output  error      what a dictionary fails to reconstruct
+               and decoder biases                                logit      one output token, demeaned over the vocabulary
+    first      all that a layer's units write at the first       direction  what is read along a given direction, or the
+               position, where that is the same in every prompt             difference of two logits
+    head       one attention head at one (query) position        mlp        a whole MLP at one position
+
+Tokens, positions, biases, `first`, `rest` and `error` are leaves. Logits and directions are roots: what the graph explains.
+A head or a whole MLP writes a vector, so its value is what that vector contributes to the roots (weighted by `probability`)
+through every path of the frozen model.
 """
 
 from dataclasses import dataclass, field
@@ -22,16 +29,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-KINDS = ("token", "position", "bias", "neuron", "latent", "rest", "error", "logit")
+KINDS = (
+    *("token", "position", "bias", "neuron", "latent", "rest", "error", "logit"),
+    *("first", "mlp", "head", "direction"),
+)
+"""Kinds of nodes; stored as indices, so new ones go to the end."""
+UNITS = ("neuron", "latent", "mlp", "head")
+ROOTS = ("logit", "direction")
 
 
 @dataclass(frozen=True)
 class Nodes:
     """Parallel arrays over nodes, in topological order: sources first, logits last.
 
-    kind: index into `KINDS`. layer: -1 for embeddings, n_layers for logits. pos: token position. unit: neuron or latent
-    index, vocabulary id for tokens and logits, -1 where there is none. value: activation of a neuron, pre-activation
-    of a latent, demeaned logit of a logit; NaN for nodes that are sources only. activation: what a unit writes with.
+    kind: index into `KINDS`. layer: -1 for embeddings, n_layers for logits. pos: token position. unit: neuron, latent or head
+    index, vocabulary id for tokens and logits, number of a direction, -1 where there is none. value: activation of a
+    neuron, pre-activation of a latent, demeaned logit of a logit; NaN for leaves. activation: what a neuron or latent
+    writes with, NaN for others.
     """
 
     kind: Int[np.ndarray, " node"]
@@ -66,11 +80,12 @@ class CircuitGraph:
     """An attribution graph of one prompt.
 
     prompt: the text. token_ids, tokens: its tokens as ids and as text (special tokens included). constant: the part of a
-    node's value that no source explains (encoder constants, norm biases under a reader), 0 for sources. probability: model
-    probability of each logit node's token, 0 elsewhere. residual: largest |value - constant - incoming| over explained
+    node's value that no source explains (encoder constants, norm biases under a reader), 0 for sources. probability: the
+    weight of each root: the model's probability of a logit's token, 1 for a direction, 0 for other nodes.
+    residual: largest |value - constant - incoming| over explained
     nodes. residual_relative: largest such gap divided by the size of its sum, |constant| + incoming |edges|: where these
     cancel to a small value, the model's own rounding is of that size too. convention: every choice that changes a number.
-    The rest is provenance.
+    supernodes, pinned: a person's groups of nodes by name, and the nodes chosen to look at. The rest is provenance.
     """
 
     prompt: str
@@ -88,11 +103,18 @@ class CircuitGraph:
     dictionaries: dict[str, str] = field(default_factory=dict)
     convention: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    supernodes: dict[str, list[int]] = field(default_factory=dict)
+    pinned: list[int] = field(default_factory=list)
 
     @cached_property
     def explained(self) -> Bool[np.ndarray, " node"]:
-        """Nodes whose value the edges explain: units and logits."""
-        return self.nodes.where("neuron", "latent", "logit")
+        """Nodes whose value the edges explain: units and roots."""
+        return self.nodes.where(*UNITS, *ROOTS)
+
+    @cached_property
+    def roots(self) -> Bool[np.ndarray, " node"]:
+        """What the graph explains in the end: logits and directions."""
+        return self.nodes.where(*ROOTS)
 
     @cached_property
     def influence(self) -> Float[np.ndarray, " node"]:
@@ -132,10 +154,10 @@ class CircuitGraph:
         kind, layer = KINDS[self.nodes.kind[node]], int(self.nodes.layer[node])
         pos, unit = int(self.nodes.pos[node]), int(self.nodes.unit[node])
         where = f"@{pos} {self.tokens[pos]!r}"
-        if kind in ("neuron", "latent"):
-            return f"L{layer}{'N' if kind == 'neuron' else 'F'}{unit}{where}"
-        if kind == "logit":
-            return f"logit {self.unit_tokens[node]!r}"
+        if kind in ("neuron", "latent", "head"):
+            return f"L{layer}{_LETTERS[kind]}{unit}{where}"
+        if kind in ROOTS:
+            return f"{kind} {self.unit_tokens[node]!r}"
         return f"{kind}{where}" if kind in ("token", "position") else f"L{layer} {kind}{where}"
 
     def rows(self, k: int = 20) -> list[dict[str, Any]]:
@@ -153,7 +175,7 @@ class CircuitGraph:
 
     def report(self) -> dict[str, Any]:
         """The numbers of this graph, ready for JSON."""
-        logits = np.flatnonzero(self.nodes.where("logit"))
+        logits = np.flatnonzero(self.roots)
         return {
             "prompt": self.prompt,
             "model": self.model,
@@ -201,6 +223,9 @@ class CircuitGraph:
         counts = f"{len(self.nodes)} nodes, {len(self.edges)} edges, residual {self.residual_relative:.1e}"
         title = f"Attribution graph of {self.prompt!r}: {counts}"
         return table_html(self.rows(), f"{title}; replacement {report['replacement_score']:.3f}")
+
+
+_LETTERS = {"neuron": "N", "latent": "F", "head": "H"}
 
 
 def _number(value: float) -> float | None:

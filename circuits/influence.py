@@ -4,7 +4,7 @@ With N the matrix of |edges|, each row (target) divided by its sum, and w the lo
 on the prediction through paths of every length is  w (N + N^2 + ...).  Edges run upwards in topological order, so N is
 triangular and one substitution gives the series exactly (Ameisen et al. 2025, "Circuit Tracing"; circuit-tracer).
 
-Leaves of the kinds token, position and bias count as explained; `rest` and `error` as not explained.
+Leaves of the kinds token, position, bias and first count as explained; `rest` and `error` as not explained.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from circuits.graph import CircuitGraph
 
-EXPLAINED = ("token", "position", "bias")
+EXPLAINED = ("token", "position", "bias", "first")
 UNEXPLAINED = ("rest", "error")
 
 
@@ -97,8 +97,8 @@ def prune(graph: CircuitGraph, node_threshold: float = 0.8, edge_threshold: floa
     Zero edges are never kept.
     """
     found = influence(graph)
-    always = graph.nodes.where("token", "logit")
-    nodes = (found >= _threshold(found[~graph.nodes.where("logit")], node_threshold)) & (found > 0) | always
+    always = graph.nodes.where("token", "logit", "direction")
+    nodes = (found >= _threshold(found[~graph.roots], node_threshold)) & (found > 0) | always
     source, target = graph.edges.source, graph.edges.target
     edges = nodes[source] & nodes[target]
     share = normalised(graph, edges)
@@ -112,6 +112,6 @@ def prune(graph: CircuitGraph, node_threshold: float = 0.8, edge_threshold: floa
             break
         nodes = kept
         edges &= nodes[source] & nodes[target]
-    held = float(found[nodes & ~graph.nodes.where("logit")].sum() / max(found.sum(), 1e-30))
+    held = float(found[nodes & ~graph.roots].sum() / max(found.sum(), 1e-30))
     part = scores(graph, edges)
     return Pruned(nodes, edges, Scores(part.replacement, part.completeness, held))
