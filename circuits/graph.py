@@ -29,6 +29,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from probe.errors import BadInput
+
 KINDS = (
     *("token", "position", "bias", "neuron", "latent", "rest", "error", "logit"),
     *("first", "mlp", "head", "direction"),
@@ -124,6 +126,13 @@ class CircuitGraph:
         return influence(self)
 
     @cached_property
+    def cancellation(self) -> Float[np.ndarray, " node"]:
+        """Share of every node's influence that is lost to paths of opposite sign; NaN where it has none."""
+        from circuits.influence import cancellation
+
+        return cancellation(self)
+
+    @cached_property
     def scores(self) -> Any:
         """`Scores(replacement, completeness, kept)` of the whole graph."""
         from circuits.influence import scores
@@ -162,16 +171,44 @@ class CircuitGraph:
 
     def rows(self, k: int = 20) -> list[dict[str, Any]]:
         """The k most influential nodes as rows for a table."""
-        first = np.argsort(-self.influence, kind="stable")[:k]
-        return [
-            {
-                "node": self.name(int(i)),
-                "kind": KINDS[self.nodes.kind[i]],
-                "influence": float(self.influence[i]),
-                "activation": _number(self.nodes.activation[i]),
-            }
-            for i in first
-        ]
+        return [self.row(int(i)) for i in np.argsort(-self.influence, kind="stable")[:k]]
+
+    def row(self, node: int) -> dict[str, Any]:
+        """One node as a row for a table; cancellation: the share of its influence lost to paths of opposite sign."""
+        return {
+            "node": self.name(node),
+            "kind": KINDS[self.nodes.kind[node]],
+            "influence": float(self.influence[node]),
+            "cancellation": _number(self.cancellation[node]),
+            "activation": _number(self.nodes.activation[node]),
+        }
+
+    def find(self, name: str | int) -> list[int]:
+        """Nodes by name: `L5N120@3 ' is'` or `L5N120@3` is one, `L5N120` one for every position, a number itself.
+
+        Raises BadInput where there is none.
+        """
+        if isinstance(name, int) or name.strip().isdigit():
+            found = [int(name)] if 0 <= int(name) < len(self.nodes) else []
+        else:
+            found = self._names.get(name.strip(), [])
+        if not found:
+            raise BadInput(
+                f"This graph has no node {name!r} among its {len(self.nodes)}. A node is written L5N120@3 (neuron 120 of layer "
+                "5 at position 3; F for a latent, H for a head), L5N120 for every position, or by its number."
+            )
+        return found
+
+    @cached_property
+    def _names(self) -> dict[str, list[int]]:
+        """Nodes by full name, by name without the token's text, and by name without the position."""
+        found: dict[str, list[int]] = {}
+        for i in range(len(self.nodes)):
+            full = self.name(i)
+            what = full if self.roots[i] else full.split("@", 1)[0]
+            for key in {full, what, what if self.roots[i] else f"{what}@{self.nodes.pos[i]}"}:
+                found.setdefault(key, []).append(i)
+        return found
 
     def report(self) -> dict[str, Any]:
         """The numbers of this graph, ready for JSON."""

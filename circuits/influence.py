@@ -1,18 +1,28 @@
-"""Which nodes matter, and how much of the prediction the graph explains. Pure arrays; no model.
+"""Which nodes matter, how much of the prediction the graph explains, and where paths cancel. Pure arrays; no model.
 
 With N the matrix of |edges|, each row (target) divided by its sum, and w the logits' probabilities, the influence of a node
-on the prediction through paths of every length is  w (N + N^2 + ...).  Edges run upwards in topological order, so N is
-triangular and one substitution gives the series exactly (Ameisen et al. 2025, "Circuit Tracing"; circuit-tracer).
+on the prediction through paths of every length is  w (N + N^2 + ...)  (Ameisen et al. 2025, "Circuit Tracing"; circuit-tracer
+sums the series term by term). Edges run upwards in node order, so I - N is triangular and one sparse solve of x (I - N) = w
+is the whole series.
+
+|edges| cannot see signs: two paths of equal size, one raising and one lowering a logit, look twice as important as one and do
+nothing together. The same series over signed shares, M = edge / sum |edges|, for each root alone says what is left;
+`cancellation` is the part of a node's influence that is lost to paths of opposite sign.
 
 Leaves of the kinds token, position, bias and first count as explained; `rest` and `error` as not explained.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.sparse import coo_array, csc_array, eye_array
+from scipy.sparse.linalg import spsolve_triangular
 
 from circuits.graph import CircuitGraph
+from probe.errors import BadInput
 
 EXPLAINED = ("token", "position", "bias", "first")
 UNEXPLAINED = ("rest", "error")
@@ -27,38 +37,115 @@ class Scores:
     completeness: float
     kept: float = 1.0
 
+    def to_dict(self) -> dict[str, float]:
+        """Ready for JSON."""
+        return {"replacement": self.replacement, "completeness": self.completeness, "kept": self.kept}
+
 
 @dataclass(frozen=True)
 class Pruned:
-    """What is left of a graph: masks over its nodes and edges, and the scores of the rest."""
+    """What is left of a graph: masks over its nodes and edges, the scores of the rest, and the graph they are masks of.
+
+    Nodes are chosen by absolute influence. A kept node may still do nothing because its paths cancel: see `cancellation`.
+    """
 
     nodes: Bool[np.ndarray, " node"]
     edges: Bool[np.ndarray, " edge"]
     scores: Scores
+    graph: CircuitGraph
+
+    @cached_property
+    def cancellation(self) -> Float[np.ndarray, " node"]:
+        """Share of each kept node's influence, in the whole graph, that cancels; NaN for nodes that went, and for roots."""
+        return np.where(self.nodes, self.graph.cancellation, np.nan)
+
+    def rows(self, k: int | None = None) -> list[dict[str, Any]]:
+        """The kept nodes, most influential first."""
+        order = np.argsort(-self.graph.influence, kind="stable")
+        return [self.graph.row(int(i)) for i in order[self.nodes[order]][:k]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "prompt": self.graph.prompt,
+            "n_nodes": int(self.nodes.sum()),
+            "n_edges": int(self.edges.sum()),
+            "of_nodes": len(self.nodes),
+            "of_edges": len(self.edges),
+            "scores": self.scores.to_dict(),
+            "nodes": self.rows(),
+        }
+
+    def figure(self, **options: Any) -> Any:
+        """Link graph of the kept nodes."""
+        return self.graph.figure(shown=self.nodes, **options)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        counts = f"{self.nodes.sum()} of {len(self.nodes)} nodes, {self.edges.sum()} of {len(self.edges)} edges"
+        return table_html(self.rows(30), f"{counts}, holding {self.scores.kept:.1%} of the influence")
 
 
 def normalised(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " edge"]:
     """|weight| of each edge divided by the sum over its target's incoming edges; 0 for edges left out."""
     weight = np.abs(graph.edges.weight).astype(np.float64)
     if edges is not None:
-        weight = weight * edges
+        weight *= edges
     total = np.bincount(graph.edges.target, weight, minlength=len(graph.nodes))
-    return weight / np.maximum(total[graph.edges.target], 1e-30)
+    weight /= np.maximum(total, 1e-30)[graph.edges.target]
+    return weight
 
 
 def influence(graph: CircuitGraph, share: Float[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " node"]:
     """Influence of every node on the logits; logits have none beyond their own probability, which is not counted."""
-    share = normalised(graph) if share is None else share
-    order = np.argsort(graph.edges.target, kind="stable")
-    starts = np.searchsorted(graph.edges.target[order], np.arange(len(graph.nodes) + 1))
-    found = np.zeros(len(graph.nodes))
-    # From the last node down, a target's influence is final before it is passed to its sources.
-    for target in range(len(graph.nodes) - 1, -1, -1):
-        rows = order[starts[target] : starts[target + 1]]
-        weight = found[target] + graph.probability[target]
-        if len(rows) and weight:
-            np.add.at(found, graph.edges.source[rows], weight * share[rows])
-    return found
+    weight = graph.probability.astype(np.float64)
+    return _through(graph, normalised(graph) if share is None else share, weight) - weight
+
+
+def signed_by_root(graph: CircuitGraph) -> Float[np.ndarray, "root node"]:
+    """The same over signed shares, one row a root: how much of each root's probability a node raises it by, net of cancelling."""
+    roots = np.flatnonzero(graph.roots)
+    start = np.zeros((len(graph.nodes), len(roots)))
+    start[roots, np.arange(len(roots))] = graph.probability[roots]
+    share = normalised(graph) * np.sign(graph.edges.weight)
+    return (_through(graph, share, start) - start).T
+
+
+def signed_influence(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
+    """Net influence on the logits together: above zero for nodes that raise them, on the whole, below for those that lower."""
+    return signed_by_root(graph).sum(0)
+
+
+def cancellation(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
+    """1 - |signed influence| / influence: 0 where all paths to a root agree in sign, 1 where they cancel exactly.
+
+    Roots are taken one by one and their |signed influence| summed: a node that raises one logit and lowers another does both.
+    NaN for nodes without influence.
+    """
+    found, net = influence(graph), np.abs(signed_by_root(graph)).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(found > 0, np.clip(1 - net / found, 0, 1), np.nan)
+
+
+def _through(
+    graph: CircuitGraph, share: Float[np.ndarray, " edge"], start: Float[np.ndarray, "node *root"]
+) -> Float[np.ndarray, "node *root"]:
+    """x with x[s] = start[s] + sum over edges s -> t of share * x[t]: `start` and all that paths of any length bring to it."""
+    source, target = graph.edges.source, graph.edges.target
+    if len(source) and not (source < target).all():
+        row = int(np.flatnonzero(source >= target)[0])
+        raise BadInput(
+            f"The edge from node {source[row]} to node {target[row]} does not run upwards. Nodes must be in topological "
+            "order, sources first; sort the nodes by layer before making a graph of them."
+        )
+    n = len(graph.nodes)
+    if (target[1:] >= target[:-1]).all():  # as `trace` makes them: already grouped by target
+        starts = np.searchsorted(target, np.arange(n + 1)).astype(np.int32)
+        onward = csc_array((share, source.astype(np.int32), starts), shape=(n, n))
+    else:
+        onward = coo_array((share, (source.astype(np.int32), target.astype(np.int32))), shape=(n, n)).tocsc()
+    return spsolve_triangular(eye_array(n, format="csc") - onward, start, lower=False, unit_diagonal=True)
 
 
 def scores(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = None) -> Scores:
@@ -114,4 +201,4 @@ def prune(graph: CircuitGraph, node_threshold: float = 0.8, edge_threshold: floa
         edges &= nodes[source] & nodes[target]
     held = float(found[nodes & ~graph.roots].sum() / max(found.sum(), 1e-30))
     part = scores(graph, edges)
-    return Pruned(nodes, edges, Scores(part.replacement, part.completeness, held))
+    return Pruned(nodes, edges, Scores(part.replacement, part.completeness, held), graph)
