@@ -145,6 +145,11 @@ def _through(
         onward = csc_array((share, source.astype(np.int32), starts), shape=(n, n))
     else:
         onward = coo_array((share, (source.astype(np.int32), target.astype(np.int32))), shape=(n, n)).tocsc()
+    if (
+        not onward.has_canonical_format
+    ):  # several edges between the same two nodes add up, in a copy: `share` is the caller's
+        onward = onward.copy()
+        onward.sum_duplicates()
     return spsolve_triangular(eye_array(n, format="csc") - onward, start, lower=False, unit_diagonal=True)
 
 
