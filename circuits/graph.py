@@ -84,10 +84,9 @@ class CircuitGraph:
     prompt: the text. token_ids, tokens: its tokens as ids and as text (special tokens included). constant: the part of a
     node's value that no source explains (encoder constants, norm biases under a reader), 0 for sources. probability: the
     weight of each root: the model's probability of a logit's token, 1 for a direction, 0 for other nodes.
-    residual: largest |value - constant - incoming| over explained
-    nodes. residual_relative: largest such gap divided by the size of its sum, |constant| + incoming |edges|: where these
-    cancel to a small value, the model's own rounding is of that size too. convention: every choice that changes a number.
-    supernodes, pinned: a person's groups of nodes by name, and the nodes chosen to look at. The rest is provenance.
+    residual: largest |value - constant - incoming| over explained nodes; NaN where a file of another program holds no values.
+    residual_relative: largest such gap divided by the size of its sum, |constant| + incoming |edges|: where these cancel to
+    a small value, the model's own rounding is of that size too. convention: every choice that changes a number. supernodes, pinned: a person's groups of nodes by name, and the nodes chosen to look at. The rest is provenance.
     """
 
     prompt: str
@@ -213,7 +212,7 @@ class CircuitGraph:
     def report(self) -> dict[str, Any]:
         """The numbers of this graph, ready for JSON."""
         logits = np.flatnonzero(self.roots)
-        return {
+        numbers = {
             "prompt": self.prompt,
             "model": self.model,
             "n_tokens": len(self.token_ids),
@@ -224,18 +223,18 @@ class CircuitGraph:
                 {
                     "token": self.unit_tokens[i],
                     "probability": float(self.probability[i]),
-                    "logit": float(self.nodes.value[i]),
+                    "logit": _number(self.nodes.value[i]),
                 }
                 for i in logits
             ],
-            "conservation_residual": self.residual_relative,
-            "conservation_residual_absolute": self.residual,
+            "conservation_residual": _number(self.residual_relative),
+            "conservation_residual_absolute": _number(self.residual),
             "replacement_score": self.scores.replacement,
             "completeness_score": self.scores.completeness,
             "dictionaries": self.dictionaries,
             "convention": self.convention,
-            **self.facts,
         }
+        return {**numbers, **{k: v for k, v in self.facts.items() if k not in numbers}}
 
     def to_dict(self) -> dict[str, Any]:
         """The report with the most influential nodes."""
@@ -257,7 +256,8 @@ class CircuitGraph:
         from probe.html import table_html
 
         report = self.report()
-        counts = f"{len(self.nodes)} nodes, {len(self.edges)} edges, residual {self.residual_relative:.1e}"
+        residual = "unknown" if np.isnan(self.residual_relative) else f"{self.residual_relative:.1e}"
+        counts = f"{len(self.nodes)} nodes, {len(self.edges)} edges, residual {residual}"
         title = f"Attribution graph of {self.prompt!r}: {counts}"
         return table_html(self.rows(), f"{title}; replacement {report['replacement_score']:.3f}")
 

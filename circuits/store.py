@@ -1,17 +1,29 @@
-"""Graphs on disk: `manifest.json` beside `graph.safetensors` (arrays) and `graph.json` (text and conventions)."""
+"""Graphs on disk: `manifest.json` beside `graph.safetensors` (arrays) and `graph.json` (text and conventions).
+
+Edges are sparse: int32, int32, float32 triples. NaN, which JSON lacks, is null there. What is read is checked like a foreign file,
+because a folder can be sent; an older folder lacks supernodes and pinned nodes and is read without them.
+"""
 
 import json
-from dataclasses import fields
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from circuits.checks import check_graph
+from circuits.exchange import plain
 from circuits.graph import CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, read_manifest, write_json, writing
-from probe.errors import Unavailable
+from probe.errors import BadInput, Unavailable
 
+GRAPH, TEXT = "graph.safetensors", "graph.json"
 _ARRAYS = ("constant", "probability")
 _SMALL = {
     "kind": np.int8,
@@ -22,6 +34,9 @@ _SMALL = {
     "target": np.int32,
     "weight": np.float32,
 }
+_TEXT = {f.name: f for f in fields(CircuitGraph) if f.name not in ("nodes", "edges", *_ARRAYS)}
+_UNKNOWN = ("residual", "residual_relative")
+"Numbers that may be unknown: NaN, on disk null."
 
 
 def save_graph(
@@ -37,32 +52,81 @@ def save_graph(
     arrays |= {f"edges.{f.name}": getattr(graph.edges, f.name) for f in fields(Edges)}
     arrays |= {n: getattr(graph, n) for n in _ARRAYS}
     packed = {k: np.ascontiguousarray(v.astype(_SMALL.get(k.split(".")[-1], np.float64))) for k, v in arrays.items()}
-    text = {f.name: getattr(graph, f.name) for f in fields(CircuitGraph) if f.name not in ("nodes", "edges", *_ARRAYS)}
     report = {k: v for k, v in graph.report().items() if k not in ("convention", "freeze_check")}
     manifest = Manifest(
         "graph",
         folder.name,
         model,
         dtype="float32",
-        config=graph.convention,
+        config=plain(graph.convention),
         parents=parents,
         command=command,
-        facts=report,
+        facts=plain(report),
     )
     with writing(folder, manifest) as scratch:
-        save_file(packed, scratch / "graph.safetensors")
-        write_json(scratch / "graph.json", text)
+        save_file(packed, scratch / GRAPH)
+        write_json(scratch / TEXT, _text(graph))
     return folder
 
 
+def _text(graph: CircuitGraph) -> dict[str, Any]:
+    return plain({name: getattr(graph, name) for name in _TEXT}, 12)
+
+
 def load_graph(folder: Path) -> CircuitGraph:
-    """Read a graph; Unavailable names a file that is missing or damaged."""
+    """Read a graph; Unavailable names a file that is missing or damaged, BadInput what is no graph."""
     manifest = read_manifest(folder, "graph")
-    broken = check_files(folder, manifest)
+    broken = check_files(folder, manifest) or [n for n in (GRAPH, TEXT) if n not in manifest.files]
     if broken:
         raise Unavailable(f"In {folder}, {', '.join(broken)} is missing or damaged; trace the prompt again.")
-    arrays = load_file(folder / "graph.safetensors")
-    text: dict[str, Any] = json.loads((folder / "graph.json").read_text(encoding="utf8"))
-    nodes = Nodes(**{f.name: arrays[f"nodes.{f.name}"] for f in fields(Nodes)})
-    edges = Edges(**{f.name: arrays[f"edges.{f.name}"] for f in fields(Edges)})
-    return CircuitGraph(nodes=nodes, edges=edges, **{n: arrays[n] for n in _ARRAYS}, **text)
+    try:
+        arrays = load_file(folder / GRAPH)
+        text: Any = json.loads((folder / TEXT).read_text(encoding="utf8"))
+    except (OSError, ValueError, SafetensorError, RecursionError) as error:
+        raise Unavailable(f"{folder} cannot be read ({str(error)[:200]}); trace the prompt again.") from error
+    return _assembled(arrays, text, folder)
+
+
+def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> CircuitGraph:
+    """A graph of what the files hold; BadInput where they hold none."""
+    if not isinstance(text, dict):
+        raise BadInput(f"{folder / TEXT} holds a {type(text).__name__}; a mapping was wanted.")
+    needed = [n for n, f in _TEXT.items() if f.default is MISSING and f.default_factory is MISSING]
+    arrayed = [*(f"nodes.{f.name}" for f in fields(Nodes)), *(f"edges.{f.name}" for f in fields(Edges)), *_ARRAYS]
+    missing = [n for n in needed if n not in text] + [n for n in arrayed if n not in arrays]
+    if missing:
+        raise BadInput(f"{folder} lacks {', '.join(missing[:5])} and is no graph; trace the prompt again.")
+    known = {name: text[name] for name in _TEXT if name in text}
+    for name in _UNKNOWN:
+        known[name] = float("nan") if known[name] is None else known[name]
+        if isinstance(known[name], bool) or not isinstance(known[name], float | int):
+            raise BadInput(f"In {folder / TEXT}, {name} is a {type(known[name]).__name__}; a number was wanted.")
+        known[name] = float(known[name])
+    nodes = {f.name: arrays[f"nodes.{f.name}"] for f in fields(Nodes)}
+    edges = {f.name: arrays[f"edges.{f.name}"] for f in fields(Edges)}
+    whole: dict[str, Any] = {**{n: arrays[n] for n in _ARRAYS}, **known}
+    draft = {"supernodes": {}, "pinned": [], "model": "", "dictionaries": {}, "convention": {}, "facts": {}, **whole}
+    check_graph(SimpleNamespace(nodes=SimpleNamespace(**nodes), edges=SimpleNamespace(**edges), **draft), str(folder))
+    return CircuitGraph(nodes=Nodes(**nodes), edges=Edges(**edges), **whole)
+
+
+def choose_nodes(
+    folder: Path,
+    *,
+    pinned: Sequence[int] | None = None,
+    supernodes: Mapping[str, Sequence[int]] | None = None,
+) -> CircuitGraph:
+    """Replace a stored graph's pinned nodes or supernodes (None: as they are); everything else stays as it was."""
+    graph, manifest = load_graph(folder), read_manifest(folder, "graph")
+    if pinned is not None:
+        graph = replace(graph, pinned=[int(i) for i in pinned])
+    if supernodes is not None:
+        graph = replace(graph, supernodes={str(k): [int(i) for i in v] for k, v in supernodes.items()})
+    check_graph(graph, str(folder))
+    with writing(folder, manifest) as scratch:
+        try:
+            os.link(folder / GRAPH, scratch / GRAPH)  # the edges are the same file
+        except OSError:
+            shutil.copyfile(folder / GRAPH, scratch / GRAPH)
+        write_json(scratch / TEXT, _text(graph))
+    return graph
