@@ -86,7 +86,8 @@ class CircuitGraph:
     weight of each root: the model's probability of a logit's token, 1 for a direction, 0 for other nodes.
     residual: largest |value - constant - incoming| over explained nodes; NaN where a file of another program holds no values.
     residual_relative: largest such gap divided by the size of its sum, |constant| + incoming |edges|: where these cancel to
-    a small value, the model's own rounding is of that size too. convention: every choice that changes a number. supernodes, pinned: a person's groups of nodes by name, and the nodes chosen to look at. The rest is provenance.
+    a small value, the model's own rounding is of that size too. convention: every choice that changes a number.
+    supernodes, pinned: a person's groups of nodes by name, and the nodes chosen to look at. The rest is provenance.
     """
 
     prompt: str

@@ -1,7 +1,7 @@
 """Graphs on disk: `manifest.json` beside `graph.safetensors` (arrays) and `graph.json` (text and conventions).
 
-Edges are sparse: int32, int32, float32 triples. NaN, which JSON lacks, is null there. What is read is checked like a foreign file,
-because a folder can be sent; an older folder lacks supernodes and pinned nodes and is read without them.
+Edges are sparse: int32, int32, float32 triples. NaN, which JSON lacks, is null there. What is read is checked like a foreign
+file, because a folder can be sent; an older folder lacks supernodes and pinned nodes and is read without them.
 """
 
 import json
