@@ -1,0 +1,182 @@
+"""Which tokens excite a unit, by weights alone: the token's embedding, as such or through heads, along what the unit reads.
+
+    de-embedding(token, i) = W_E[token] . N1 W_V W_O P1 ... N2 . W_enc[:, i]      (Dunefsky et al. 2024, section 4.3)
+
+Scores are demeaned over the vocabulary: what all tokens share is no evidence for one of them. Divisors of norms and attention
+weights are left out; whether a head looks at that token at all is another question.
+
+Two further readings are our choice and named as such in the record. `extended` adds what MLP 0 makes of the token alone (no
+attention, no position) to its embedding, since early MLPs recompute the embedding in many models. `alone` runs a neuron's own MLP
+on each token's embedding, through the model's own norm: the activation of a gated neuron is a product, so that neither reader
+ranks its tokens.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.weights_units import UnitName, pull_back_along, weight_view
+from probe.errors import BadInput
+from probe.features.effects import EMBEDDING, TOKENS, effective_embedding, logit_ranks
+from probe.features.neurons import run_mlp
+from probe.html import shown, table_html
+from probe.sites import Site, hook_name
+from probe.tokens import display_tokens
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """A token of the vocabulary and its score."""
+
+    id: int
+    token: str
+    score: float
+
+
+@dataclass(frozen=True)
+class TokenRanking:
+    """Tokens that raise what a unit reads most, and those that lower it most. spread: standard deviation over the vocabulary, so
+    that a score can be read in units of it."""
+
+    target: str
+    reader: str
+    through: tuple[str, ...]
+    embedding: str
+    highest: list[TokenScore]
+    lowest: list[TokenScore]
+    spread: float | None
+    convention: dict[str, str] = field(default_factory=dict)
+
+    def rows(self, k: int | None = None) -> list[dict[str, Any]]:
+        """Highest and lowest side by side."""
+        return [
+            {"raises": shown(up.token), "score": up.score, "lowers": shown(down.token), "score ": down.score}
+            for up, down in list(zip(self.highest, self.lowest, strict=True))[:k]
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+    def figure(self) -> Any:
+        """Bars of both ends."""
+        from circuits.figures_weights import tokens_figure
+
+        return tokens_figure(self)
+
+    def _repr_html_(self) -> str:
+        by = " ".join(self.through) or "directly"
+        return table_html(self.rows(), f"{self.target} ({self.reader}), tokens {by}: {self.embedding}")
+
+
+CONVENTION = {
+    "score": "embedding . (norm weights, W_V W_O of each head) . what the unit reads, demeaned over the vocabulary",
+    "left out": "divisors of the norms, attention weights",
+}
+
+
+@torch.no_grad()
+def deembed(
+    model: "TransformerBridge",
+    target: "str | UnitName | tuple[int, int]",
+    *,
+    dictionaries: Sequence[Any] = (),
+    through: Sequence[tuple[int, int]] = (),
+    extended: bool = False,
+    k: int = 10,
+) -> list[TokenRanking]:
+    """Tokens ranked for each reader of a unit, and for neurons read directly the activation of each token alone.
+
+    through: heads (layer, head), the one nearest to the token first. extended: embeddings with what MLP 0 adds.
+    """
+    view = weight_view(model, dictionaries)
+    name = view.name(target)
+    bank = view.bank(name)
+    readers = bank.readers(torch.tensor([name.unit], device=model.W_E.device))
+    named = tuple(f"L{layer}H{head}" for layer, head in through)
+    table, said = _embeddings(model, extended)
+    found = []
+    for reader, row in readers.items():
+        back, _ = pull_back_along(model, row, through, bank.read_point or 0)
+        scores = table.to(back) @ back[0]
+        found.append(_ranking(model, scores, k, target=str(name), reader=reader, through=named, embedding=said))
+    if name.kind == "neuron" and not through and (alone := token_activations(model, name, extended)) is not None:
+        said = f"activation of the neuron itself on {said}, through the model's own norm"
+        found.insert(0, _ranking(model, alone, k, target=str(name), reader="alone", through=(), embedding=said))
+    return found
+
+
+def _embeddings(model: "TransformerBridge", extended: bool) -> tuple[Float[Tensor, "d_vocab d_model"], str]:
+    """Demeaned embeddings of all tokens, and what they are called."""
+    table = effective_embedding(model, Site("resid_pre", 1 if extended else 0))
+    if table is None:
+        raise BadInput("This model's MLP 0 cannot be run alone, so there is no extended embedding; leave it out.")
+    return table, "extended embedding (our choice): " + EMBEDDING if extended else "token embedding"
+
+
+def _ranking(model: "TransformerBridge", scores: Float[Tensor, " d_vocab"], k: int, **said: Any) -> TokenRanking:
+    k = min(k, len(scores))
+    ends = [scores.topk(k, largest=largest) for largest in (True, False)]
+    up, down = (
+        [_score(model, i, v) for i, v in zip(*(x.tolist() for x in (e.indices, e.values)), strict=True)] for e in ends
+    )
+    alone = {"score": "activation of the neuron, not demeaned"} if said["reader"] == "alone" else {}
+    return TokenRanking(highest=up, lowest=down, spread=float(scores.std()), convention={**CONVENTION, **alone}, **said)
+
+
+def token_text(model: "TransformerBridge", token: int) -> str:
+    """A token as it is shown, or its number where the model has no tokenizer."""
+    has = getattr(model, "tokenizer", None) is not None
+    return display_tokens(model, [token])[0] if has else f"⟨id {token}⟩"
+
+
+def _score(model: "TransformerBridge", token: int, value: float) -> TokenScore:
+    return TokenScore(token, token_text(model, token), value)
+
+
+def token_activations(model: "TransformerBridge", name: UnitName, extended: bool = False) -> Tensor | None:
+    """A neuron's activation on every token alone: embedding, the model's own norm, the model's own MLP. None where its MLP
+    cannot be run alone."""
+    from probe.features.effects import _embedding, _mlp, _normed
+
+    site, mlp = Site("mlp_post", name.layer), model.blocks[name.layer].mlp
+    try:
+        stream = _embedding(model)
+        stream = stream + _mlp(model, 0, stream, "mlp_write") if extended else stream
+        parts: list[Tensor] = []
+        for some in stream.split(TOKENS):
+            kept: list[Tensor] = []
+            hook = (str(hook_name(site, model)), lambda value, hook, kept=kept: kept.append(value))
+            with suppress(StopIteration), model.hooks(fwd_hooks=[hook]):
+                run_mlp(mlp, _normed(model, name.layer, "ln2", some), site)
+            parts.append(kept[0].reshape(len(some), -1)[:, name.unit])
+        return torch.cat(parts)
+    except BadInput:
+        return None
+
+
+@torch.no_grad()
+def promoted(
+    model: "TransformerBridge",
+    target: "str | UnitName | tuple[int, int]",
+    *,
+    dictionaries: Sequence[Any] = (),
+    k: int = 10,
+) -> TokenRanking:
+    """Tokens whose demeaned logits what a unit writes raises and lowers most: W_dec W_U through the final norm's weight."""
+    view = weight_view(model, dictionaries)
+    name = view.name(target)
+    written = view.bank(name).writers(slice(name.unit, name.unit + 1), 4 * model.cfg.n_layers)
+    assert written is not None
+    ends = logit_ranks(model, written, min(k, model.W_U.shape[1]))
+    up, down = ([_score(model, int(i), float(v)) for i, v in zip(e.which[0], e.score[0], strict=True)] for e in ends)
+    effect = {"score": "demeaned logit at activation 1, the final norm's divisor left out"}
+    return TokenRanking(str(name), "writes", (), "unembedding", up, down, None, effect)
