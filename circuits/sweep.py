@@ -1,62 +1,51 @@
 """The adjoint sweep: all edges into many targets, from the top layer to the embeddings, without an autograd tape.
 
-A target is a vector that reads the residual stream at one layer and position. Its cotangent G, the derivative of what it
+A target is a vector that reads the residual stream at one point and position. Its cotangent G, the derivative of what it
 reads with respect to the stream, is carried down layer by layer through the frozen model,
 
-    G <- G + attention^T norm^T G        (and through a dictionary's skip, where there is one)
+    G <- G + norm^T attention^T G        (and through a dictionary's skip, where there is one)
 
 and at every layer the edge from a write w at position p is G[p] . w. Targets of lower layers join when the sweep reaches
-them, so each is carried through the layers below it only, and positions after the last target are never touched.
+them, so each is carried through the layers below it only, and positions after the last target are never touched. A head that
+is a node is left out of the attention carried through: what reaches it ends there. So does all that reaches an SAE in the
+stream.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from circuits.frozen import FrozenLayer, FrozenModel, FrozenNorm, Latents, Neurons
+from circuits import points
+from circuits.frozen import FrozenLayer, FrozenModel
+from circuits.linear import FrozenAttention
+from circuits.sources import HEADS, MID, MLP, POST, Sources, Targets
+from circuits.units import Latents, Neurons
 from probe.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
-class Targets:
-    """Rows to explain. layer: the block whose MLP input is read, or n_layers for logits. reader acts after the norm there."""
-
-    layer: Int[Tensor, " row"]
-    pos: Int[Tensor, " row"]
-    reader: Float[Tensor, "row d_model"]
-
-    def __len__(self) -> int:
-        return len(self.layer)
-
-    def take(self, rows: Tensor) -> "Targets":
-        """A subset of rows."""
-        return Targets(self.layer[rows], self.pos[rows], self.reader[rows])
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Columns: the units of each layer chosen as nodes. layer, pos, unit are parallel, sorted by layer."""
-
-    layer: Int[Tensor, " unit"]
-    pos: Int[Tensor, " unit"]
-    unit: Int[Tensor, " unit"]
-
-    def __len__(self) -> int:
-        return len(self.layer)
-
-
-@dataclass(frozen=True)
 class Rows:
-    """Edges into each target, by kind of source; `bias` takes a layer's attention, norm and MLP biases together."""
+    """Edges into each target, by kind of source: views of one matrix. `bias` takes a layer's attention, norm and MLP biases
+    together, `rest` the units of a layer that are not nodes, `error` what its dictionary leaves."""
 
+    matrix: Float[Tensor, "row column"]
     token: Float[Tensor, "row pos"]
     position: Float[Tensor, "row pos"]
     bias: Float[Tensor, "row layer pos"]
     rest: Float[Tensor, "row layer pos"]
     error: Float[Tensor, "row layer pos"]
     unit: Float[Tensor, "row unit"]
+
+
+def empty_rows(like: Tensor, n: int, n_layers: int, length: int, n_units: int) -> Rows:
+    """All edges zero."""
+    wide = n_layers * length
+    sizes = (length, length, wide, wide, wide, n_units)
+    matrix = like.new_zeros(n, sum(sizes))
+    token, position, *layered, unit = matrix.split(sizes, 1)
+    return Rows(matrix, token, position, *(x.unflatten(1, (n_layers, length)) for x in layered), unit)
 
 
 def edges(
@@ -66,121 +55,195 @@ def edges(
     n, length = len(targets), frozen.length
     d_model, item = frozen.embed.shape[1], frozen.embed.element_size()
     group = max(1, min(n, memory // (6 * length * d_model * item)))
-    rests = [_rest(layer.mlp, sources, i, length) for i, layer in enumerate(frozen.layers)]
+    sweep = _Sweep(frozen, sources)
+    out = empty_rows(frozen.embed, n, len(frozen.layers), length, len(sources))
     # Groups share a range of positions, so that early targets never pay for late positions.
-    order = torch.argsort(targets.pos * (len(frozen.layers) + 1) + (len(frozen.layers) - targets.layer))
-    out = _empty(frozen, n, len(sources))
+    top = points.final(len(frozen.layers))
+    order = torch.argsort(targets.pos * (top + 1) + (top - targets.point))
     with progress.stage("edges", total=n, unit="target") as step:
         for rows in order.split(group):
-            _sweep(frozen, targets.take(rows), sources, rests, out, rows)
+            sweep.carry(targets.take(rows), out, rows)
             step(len(rows))
     return out
 
 
-def _empty(frozen: FrozenModel, n: int, n_units: int) -> Rows:
-    t, layers, like = frozen.length, len(frozen.layers), frozen.embed
-    zeros = [like.new_zeros(n, *shape) for shape in ((t,), (t,), (layers, t), (layers, t), (layers, t), (n_units,))]
-    return Rows(*zeros)
+class _Sweep:
+    """What all groups share: the writes of every node, and what each layer writes that is no node's."""
+
+    def __init__(self, frozen: FrozenModel, sources: Sources):
+        self.frozen, self.sources = frozen, sources
+        self.attention = [self._attention(i, x) for i, x in enumerate(frozen.layers)]
+        self.rest = [rest(frozen, sources, 4 * i + MLP, x.mlp) for i, x in enumerate(frozen.layers)]
+        self.later = [self._later(i) for i in range(len(frozen.layers))]
+
+    def _attention(self, index: int, layer: FrozenLayer) -> FrozenAttention:
+        taken = self.sources.taken(index, (layer.attn.pattern.shape[:2]))
+        return layer.attn if taken is None else layer.attn.without(taken)
+
+    def _later(self, index: int) -> list[tuple[int, Tensor, Tensor]]:
+        """What latents of earlier layers write to this one's MLP output: their slot, decoder, and unchosen sum."""
+        found = []
+        for i, layer in enumerate(self.frozen.layers[:index]):
+            if isinstance(layer.mlp, Latents) and index in layer.mlp.later:
+                decoder = layer.mlp.later[index]
+                found.append((4 * i + MLP, decoder, rest(self.frozen, self.sources, 4 * i + MLP, layer.mlp, decoder)))
+        return found
+
+    def carry(self, targets: Targets, out: Rows, rows: Tensor) -> None:
+        """Carry one group of targets down and write its edges into `out[rows]`."""
+        order = torch.argsort(targets.point, descending=True, stable=True)
+        group = _Group(self.frozen, targets.take(order), rows[order])
+        group.join(points.final(len(self.frozen.layers)))
+        for i in range(len(self.frozen.layers) - 1, -1, -1):
+            layer = self.frozen.layers[i]
+            self._cut(group, out, 4 * i + POST, layer.post)
+            group.join(points.mlp_writes(i))
+            skip = self._through_mlp(group, out, i)
+            if not layer.parallel:
+                group.add(skip)
+                group.join(points.mlp_reads(i, False))
+                self._cut(group, out, 4 * i + MID, layer.mid)
+                group.join(points.mid(i))
+            back = self._through_attention(group, out, i)
+            group.add(back)
+            if layer.parallel:
+                group.add(skip)
+            group.join(points.attention_reads(i))
+        G, length = group.live, group.length
+        out.token[group.rows, :length] = torch.einsum("rpd,pd->rp", G, self.frozen.embed[:length])
+        if self.frozen.pos_embed is not None:
+            out.position[group.rows, :length] = torch.einsum("rpd,pd->rp", G, self.frozen.pos_embed[:length])
+
+    def _through_mlp(self, group: "_Group", out: Rows, index: int) -> Tensor | None:
+        """Collect edges from the layer's MLP; returns what its skip connection adds to the cotangent before it."""
+        if not group.active:
+            return None
+        layer, rows, length = self.frozen.layers[index], group.live_rows, group.length
+        inner = group.live if layer.write_norm is None else layer.write_norm.adjoint(group.live)
+        bias = inner @ layer.mlp.b_out
+        if layer.write_norm is not None:
+            bias = bias + group.live @ layer.write_norm.bias
+        out.bias[rows, index, :length] += bias
+        out.rest[rows, index, :length] += torch.einsum("rpd,pd->rp", inner, self.rest[index][:length])
+        if isinstance(layer.mlp, Latents):
+            out.error[rows, index, :length] += torch.einsum("rpd,pd->rp", inner, layer.mlp.error[:length])
+        self._units(out, rows, inner, 4 * index + MLP, layer.mlp)
+        for slot, decoder, left in self.later[index]:
+            out.rest[rows, (slot - 1) // 4, :length] += torch.einsum("rpd,pd->rp", inner, left[:length])
+            self._units(out, rows, inner, slot, self.frozen.layers[(slot - 1) // 4].mlp, decoder)
+        return _skip(layer, inner)
+
+    def _units(
+        self, out: Rows, rows: Tensor, inner: Tensor, slot: int, mlp: Neurons | Latents, decoder: Tensor | None = None
+    ) -> None:
+        """Add the edges from a slot's units, position by position."""
+        for p in range(inner.shape[1]):
+            mine = self.sources.at(slot, p)
+            if mine.start == mine.stop:
+                continue
+            unit = self.sources.unit[mine]
+            whole = len(unit) == 1 and int(unit[0]) < 0
+            if whole:
+                writes = (mlp.activation[p] @ mlp.writer)[None]
+            else:
+                writes = (mlp.writer if decoder is None else decoder)[unit] * mlp.activation[p, unit, None]
+            out.unit[rows, mine] += inner[:, p] @ writes.T
+
+    def _cut(self, group: "_Group", out: Rows, slot: int, latents: Latents | None) -> None:
+        """An SAE in the stream: all that is read behind it comes from its latents, its error and its bias."""
+        if latents is None or not group.active:
+            return
+        G, rows, layer, length = group.live, group.live_rows, (slot - 1) // 4, group.length
+        left = rest(self.frozen, self.sources, slot, latents)
+        out.bias[rows, layer, :length] += G @ latents.b_out
+        out.rest[rows, layer, :length] += torch.einsum("rpd,pd->rp", G, left[:length])
+        out.error[rows, layer, :length] += torch.einsum("rpd,pd->rp", G, latents.error[:length])
+        self._units(out, rows, G, slot, latents)
+        group.live.zero_()
+
+    def _through_attention(self, group: "_Group", out: Rows, index: int) -> Tensor | None:
+        """Collect edges from the layer's attention biases and heads; returns what attention adds to the cotangent before."""
+        if not group.active:
+            return None
+        layer, rows, length = self.frozen.layers[index], group.live_rows, group.length
+        inner = group.live if layer.ln1_post is None else layer.ln1_post.adjoint(group.live)
+        bias = inner @ layer.attn.bias
+        if layer.ln1_post is not None:
+            bias = bias + group.live @ layer.ln1_post.bias
+        out.bias[rows, index, :length] += bias
+        mine = self.sources.at(4 * index + HEADS)
+        if mine.start < mine.stop:
+            head, pos = self.sources.unit[mine], self.sources.pos[mine]
+            early = pos < length
+            writes = head_writes(layer, head[early], pos[early])
+            edges = torch.einsum("rnd,nd->rn", inner[:, pos[early]], writes)
+            columns = torch.arange(mine.start, mine.stop, device=rows.device)[early]
+            out.unit[rows[:, None], columns] += edges
+        back = self.attention[index].adjoint(inner)
+        return back if layer.ln1 is None else layer.ln1.adjoint(back)
 
 
-def _rest(mlp: Neurons | Latents, sources: Sources, layer: int, length: int) -> Float[Tensor, "pos d_model"]:
-    """What the units of a layer that are not nodes write, all together."""
-    mine = sources.layer == layer
-    left = mlp.activation.clone()
-    left[sources.pos[mine], sources.unit[mine]] = 0
-    return left @ mlp.writer
+class _Group:
+    """Targets that are carried together, those of later points first, and their cotangents."""
+
+    def __init__(self, frozen: FrozenModel, targets: Targets, rows: Tensor):
+        self.frozen, self.targets, self.rows, self.active = frozen, targets, rows, 0
+        self.length = int(targets.pos.max()) + 1
+        self.G = frozen.embed.new_zeros(len(targets), self.length, frozen.embed.shape[1])
+        self._points = (-targets.point).cpu().numpy()
+
+    @property
+    def live(self) -> Tensor:
+        """Cotangents of the targets that the sweep has reached."""
+        return self.G[: self.active]
+
+    @property
+    def live_rows(self) -> Tensor:
+        """Their rows in the whole matrix."""
+        return self.rows[: self.active]
+
+    def add(self, back: Tensor | None) -> None:
+        """Add to the cotangents of the rows that were live when `back` was made: the first ones."""
+        if back is not None:
+            self.G[: len(back)] += back
+
+    def join(self, point: int) -> None:
+        """Set the cotangents of the targets that read at `point`."""
+        count = int(self._points.searchsorted(-point, side="right"))
+        new = torch.arange(self.active, count, device=self.G.device)
+        self.active = count
+        if not len(new):
+            return
+        heads = self.targets.head[new] >= 0
+        plain = new[~heads]
+        self.G[plain, self.targets.pos[plain]] = self.targets.reader[plain]
+        if heads.any():
+            self._join_heads(new[heads], self.frozen.layers[point // 4])
+
+    def _join_heads(self, new: Tensor, layer: FrozenLayer) -> None:
+        """A head reads at every key, weighed by its pattern."""
+        weights = layer.attn.pattern[self.targets.head[new], self.targets.pos[new], : self.length]
+        seen = weights[:, :, None] * self.targets.reader[new][:, None]
+        self.G[new] = seen if layer.ln1 is None else layer.ln1.adjoint(seen)
 
 
-def _sweep(
-    frozen: FrozenModel, targets: Targets, sources: Sources, rests: list[Tensor], out: Rows, rows: Tensor
-) -> None:
-    """Carry one group of targets down and write its edges into `out[rows]`."""
-    by_layer = torch.argsort(targets.layer, descending=True, stable=True)
-    targets, rows = targets.take(by_layer), rows[by_layer]
-    length, n_layers = int(targets.pos.max()) + 1, len(frozen.layers)
-    G = frozen.embed.new_zeros(len(targets), length, frozen.embed.shape[1])
-    active = _join(G, targets, n_layers, frozen.ln_final, 0)
-    for i in range(n_layers - 1, -1, -1):
-        layer, live = frozen.layers[i], rows[:active]
-        if active:
-            G[:active], extra = _through_mlp(layer, G[:active], sources, i, rests[i], out, live, length)
-        joined = active if layer.parallel else _join(G, targets, i, layer.ln2, active)
-        if joined:
-            back = _through_attention(layer, G[:joined], i, out, rows[:joined], length)
-            G[:joined] += back
-        if active and layer.parallel and extra is not None:
-            G[:active] += extra
-        active = _join(G, targets, i, layer.ln2, active) if layer.parallel else joined
-    out.token[rows, :length] = torch.einsum("rpd,pd->rp", G, frozen.embed[:length])
-    if frozen.pos_embed is not None:
-        out.position[rows, :length] = torch.einsum("rpd,pd->rp", G, frozen.pos_embed[:length])
+def head_writes(layer: FrozenLayer, head: Tensor, pos: Tensor) -> Float[Tensor, "node d_model"]:
+    """What heads write at positions before any post-norm, without biases."""
+    return torch.einsum("ne,ned->nd", layer.head_out[head, pos], layer.attn.W_O[head])
 
 
-def _join(G: Tensor, targets: Targets, layer: int, norm: FrozenNorm | None, active: int) -> int:
-    """Set the cotangents of the targets that read at `layer`; returns how many rows are active now."""
-    count = int((targets.layer >= layer).sum())
-    if count > active:
-        new = slice(active, count)
-        pos = targets.pos[new]
-        back = targets.reader[new] if norm is None else norm.adjoint_at(targets.reader[new], pos)
-        G[torch.arange(active, count, device=G.device), pos] = back
-    return count
-
-
-def _through_mlp(
-    layer: FrozenLayer, G: Tensor, sources: Sources, index: int, rest: Tensor, out: Rows, rows: Tensor, length: int
-) -> tuple[Tensor, Tensor | None]:
-    """Collect edges from the layer's MLP; returns the cotangent before it, and the skip's part apart for parallel blocks."""
-    inner = G if layer.ln2_post is None else layer.ln2_post.adjoint(G)
-    out.rest[rows, index, :length] = torch.einsum("rpd,pd->rp", inner, rest[:length])
-    if isinstance(layer.mlp, Latents):
-        out.error[rows, index, :length] = torch.einsum("rpd,pd->rp", inner, layer.mlp.error[:length])
-    bias = inner @ layer.mlp.b_out
-    if layer.ln2_post is not None:
-        bias = bias + G @ layer.ln2_post.bias
-    out.bias[rows, index, :length] += bias
-    for p in range(length):
-        mine = ((sources.layer == index) & (sources.pos == p)).nonzero()[:, 0]
-        if len(mine):
-            unit = sources.unit[mine]
-            writes = layer.mlp.writer[unit] * layer.mlp.activation[p, unit, None]
-            out.unit[rows[:, None], mine] = inner[:, p] @ writes.T
+def _skip(layer: FrozenLayer, inner: Tensor) -> Tensor | None:
     skip = layer.mlp.skip_adjoint(inner) if isinstance(layer.mlp, Latents) else None
-    if skip is None:
-        return G, None
-    back = skip if layer.ln2 is None else layer.ln2.adjoint(skip)
-    return (G, back) if layer.parallel else (G + back, None)
+    return skip if skip is None or layer.mlp_norm is None else layer.mlp_norm.adjoint(skip)
 
 
-def _through_attention(layer: FrozenLayer, G: Tensor, index: int, out: Rows, rows: Tensor, length: int) -> Tensor:
-    """Collect edges from the layer's attention biases; returns what attention adds to the cotangent before it."""
-    inner = G if layer.ln1_post is None else layer.ln1_post.adjoint(G)
-    bias = inner @ layer.attn.bias
-    if layer.ln1_post is not None:
-        bias = bias + G @ layer.ln1_post.bias
-    out.bias[rows, index, :length] += bias
-    back = layer.attn.adjoint(inner)
-    return back if layer.ln1 is None else layer.ln1.adjoint(back)
-
-
-def total_attribution(
-    frozen: FrozenModel, targets: Targets, weight: Float[Tensor, " row"]
-) -> list[Float[Tensor, "pos unit"]]:
-    """How much every unit matters to logit targets: sum over targets of weight * |total attribution|, per layer.
-
-    Total means through all paths of the frozen model, MLPs included: one sweep gives activation times the cotangent of the
-    write for all units. Paths of opposite sign cancel in it, as they do in the model.
-    """
-    G = frozen.embed.new_zeros(len(targets), frozen.length, frozen.embed.shape[1])
-    _join(G, targets, len(frozen.layers), frozen.ln_final, 0)
-    found: list[Tensor] = []
-    for layer in reversed(frozen.layers):
-        inner = G if layer.ln2_post is None else layer.ln2_post.adjoint(G)
-        found.append(torch.einsum("rpu,r->pu", ((inner @ layer.mlp.writer.T) * layer.mlp.activation).abs(), weight))
-        back = layer.mlp.adjoint(inner)
-        back = back if layer.ln2 is None else layer.ln2.adjoint(back)
-        mid = G if layer.parallel else G + back
-        attn = mid if layer.ln1_post is None else layer.ln1_post.adjoint(mid)
-        attn = layer.attn.adjoint(attn)
-        G = mid + (attn if layer.ln1 is None else layer.ln1.adjoint(attn)) + (back if layer.parallel else 0)
-    return found[::-1]
+def rest(
+    frozen: FrozenModel, sources: Sources, slot: int, units: Neurons | Latents, decoder: Tensor | None = None
+) -> Float[Tensor, "pos d_model"]:
+    """What the units of a slot that are not nodes write, all together."""
+    left, mine = units.activation.clone(), sources.at(slot)
+    pos, unit = sources.pos[mine], sources.unit[mine]
+    whole = unit < 0
+    left[pos[whole]] = 0
+    left[pos[~whole], unit[~whole]] = 0
+    return left @ (units.writer if decoder is None else decoder)
