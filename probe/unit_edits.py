@@ -224,13 +224,13 @@ def _latents(group: Sequence[UnitEdit], model: "TransformerBridge") -> tuple[lis
         current = encoded(dictionary, seen["x"])[..., units]
         return (rule.new(current) - current) @ dictionary.W_dec[units][:, columns].detach()
 
-    outs = [_in_stream(parse_site(s, model)) for s in _sites_out(dictionary)]
+    sae = parse_site(_sites_out(dictionary)[0], model) == source
     ends = torch.tensor(_widths_out(dictionary)).cumsum(0).tolist()
     changes = [
-        Function(Place(out, pos), _adding(delta, slice(end - w, end)))
-        for out, end, w in zip(outs, ends, _widths_out(dictionary), strict=True)
+        Function(Place(_in_stream(parse_site(site, model)), pos), _adding(delta, slice(end - w, end)))
+        for site, end, w in zip(_sites_out(dictionary), ends, _widths_out(dictionary), strict=True)
     ]
-    return _taps(source, pos, seen), changes
+    return _taps(source, pos, seen, before=sae), changes
 
 
 def _adding(delta: Any, columns: slice) -> Any:
@@ -250,7 +250,9 @@ def _in_stream(site: Site) -> Site:
     return Site("attn_out", site.layer) if site.kind == "resid_mid" else site
 
 
-def _taps(source: Site, pos: int | slice | None, seen: dict[str, Tensor]) -> list[Function]:
+def _taps(source: Site, pos: int | slice | None, seen: dict[str, Tensor], before: bool) -> list[Function]:
+    """Keep what is read at `source`; for an SAE of resid_mid `before` its own change, which is made in attn_out."""
+
     def keep(value: Tensor) -> Tensor:
         seen["x"] = value
         return value
@@ -259,6 +261,6 @@ def _taps(source: Site, pos: int | slice | None, seen: dict[str, Tensor]) -> lis
         seen["x"] = seen["x"] + value
         return value
 
-    if source.kind != "resid_mid":
+    if not (before and source.kind == "resid_mid"):
         return [Function(Place(source, pos), keep)]
     return [Function(Place(Site("resid_pre", source.layer), pos), keep), Function(Place(_in_stream(source), pos), add)]
