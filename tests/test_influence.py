@@ -134,6 +134,7 @@ def test_millions_of_edges_take_a_second():
         few,
         nodes=type(few.nodes)(**fields),
         edges=Edges(source, target, rng.normal(size=len(source)).astype(np.float32)),
+        constant=np.zeros(n),
         probability=np.r_[np.zeros(n - 1), 1.0],
     )
     start = time.perf_counter()
