@@ -35,22 +35,20 @@ class Ids:
 
 def resolve(nodes: list[Found]) -> Ids:
     """Unique ids. Errors that share a unit's id get their own; other repeated ids are BadInput."""
-    index: dict[str, int] = {}
+    index = {node.id: i for i, node in enumerate(nodes)}
     twins: dict[str, tuple[int, int]] = {}
-    nodes = list(nodes)
-    counts = Counter(n.id for n in nodes)
+    nodes, several = list(nodes), {}
     for i, node in enumerate(nodes):
-        if counts[node.id] > 1:
-            continue
-        index[node.id] = i
-    for name in (n for n, c in counts.items() if c > 1):
-        pair = [i for i, n in enumerate(nodes) if n.id == name]
+        if index[node.id] != i or node.id in several:
+            several.setdefault(node.id, []).append(i)
+    for name, others in several.items():
+        pair = sorted({*others, index[name]})
         errors = [i for i in pair if nodes[i].kind == "error"]
         if len(pair) != 2 or len(errors) != 1:
             raise BadInput(f"{len(pair)} nodes have the id {name[:60]!r}. {_REPAIR}")
         error, unit = errors[0], next(i for i in pair if i != errors[0])
         own = f"{nodes[error].layer}_-1_{nodes[error].pos}"
-        if own in index or own in counts:
+        if own in index:
             raise BadInput(f"The id {own!r} stands for two nodes. {_REPAIR}")
         nodes[error] = replace(nodes[error], id=own)
         index[own], index[name], twins[name] = error, unit, (unit, error)
@@ -127,13 +125,13 @@ def _untwin(source: Int[np.ndarray, " link"], target: Int[np.ndarray, " link"], 
     for to, group in groupby(range(len(target)), key=lambda i: int(target[i])):
         rows = list(group)
         given = [int(source[i]) for i in rows]
-        for place, unit in enumerate(given):
-            if unit not in errors:
-                continue
-            read_first = ids.nodes[to].kind not in ROOTS and ids.nodes[to].layer <= ids.nodes[errors[unit]].layer
-            meant = unit if read_first else _by_order(given, place, errors)
-            undecided += meant is None
-            source[rows[place]] = unit if meant is None else meant
+        if errors.keys().isdisjoint(given):
+            continue
+        reader, found = ids.nodes[to], _by_order(given, errors)
+        for row, unit, meant in zip(rows, given, found, strict=True):
+            read_first = unit in errors and reader.kind not in ROOTS and reader.layer <= ids.nodes[errors[unit]].layer
+            undecided += meant is None and not read_first
+            source[row] = unit if read_first or meant is None else meant
     if undecided:
         raise BadInput(
             f"{undecided} links leave an id that a unit and an error node share, and nothing says which is meant. {_REPAIR}"
@@ -141,19 +139,34 @@ def _untwin(source: Int[np.ndarray, " link"], target: Int[np.ndarray, " link"], 
     return source
 
 
-def _by_order(given: list[int], place: int, errors: Mapping[int, int]) -> int | None:
-    """The node meant by the shared id at `place` of one target's sources, if they stand in the order of the nodes."""
-    unit = given[place]
-    error = errors[unit]
-    if given.count(unit) == 2:
-        return unit if unit not in given[:place] else error
+def _by_order(given: list[int], errors: Mapping[int, int]) -> list[int | None]:
+    """The nodes meant by one target's sources, if they stand in the order of the nodes; None where that does not say.
+
+    Before a shared id stands a node that comes after the unit: it is the error. Behind it one that comes before the
+    error: it is the unit.
+    """
     sure = [i for i in given if i not in errors]
-    before, after = ([i for i in part if i not in errors] for part in (given[:place], given[place + 1 :]))
-    if sure != sorted(sure) or unit > error:
-        return None
-    if before and before[-1] > unit:
-        return error
-    return unit if after and after[0] < error else None
+    ordered, counts = sure == sorted(sure), Counter(given)
+    after: list[int | None] = [None] * len(given)
+    for place in range(len(given) - 2, -1, -1):
+        after[place] = after[place + 1] if given[place + 1] in errors else given[place + 1]
+    found: list[int | None] = []
+    seen: set[int] = set()
+    before = -1
+    for unit, later in zip(given, after, strict=True):
+        if unit not in errors:
+            before = unit
+            found.append(unit)
+            continue
+        error = errors[unit]
+        if counts[unit] == 2:
+            found.append(error if unit in seen else unit)
+        elif ordered and unit < error:
+            found.append(error if before > unit else unit if later is not None and later < error else None)
+        else:
+            found.append(None)
+        seen.add(unit)
+    return found
 
 
 def topological(
