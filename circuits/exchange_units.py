@@ -92,8 +92,8 @@ def _lookup(graph: CircuitGraph, node: int, tables: "Sequence[FeatureTable]") ->
 def unit_file(unit: "Unit", index: int, source: str = "") -> dict[str, Any]:
     """One unit as the feature view reads it."""
     groups = list(dict.fromkeys(e.group for e in unit.examples))
-    drawn = [g for g in groups if g.startswith("bin ")]
-    titles = {g: f"Subsample Interval {i}" for i, g in enumerate(sorted(drawn, reverse=True))}
+    drawn = [g for g in groups if g.startswith("bin ")]  # "bin 5 of 5" holds the strongest
+    titles = {g: f"Subsample Interval {i}" for i, g in enumerate(sorted(drawn, key=lambda g: -int(g.split()[1])))}
     titles |= {"strongest": _TOP, "lowest": "Bottom Activations"}
     return {
         "index": index,
