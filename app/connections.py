@@ -27,8 +27,7 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
         others = edges.weight[MAX_LISTED:].astype(np.float64)
         rows.append(_plain(f"{len(others):,} weaker edges", float(others.sum()), float(np.abs(others).sum()) / total))
     if into and graph.explained[node]:
-        rows.append(_plain("constant", float(graph.constant[node]), None))
-        rows.append(_plain("sum = value", value_of(graph, node, edges), None))
+        rows += _closing(graph, node, edges)
     columns = [
         {"key": "unit", "label": "from" if into else "to", "kind": "unit"},
         {"key": "token", "label": "at", "kind": "token"},
@@ -43,12 +42,23 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
     }
 
 
+def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[dict[str, Any]]:
+    """Constant and value below the edges; where a file did not hold them, the sum of the edges and that it is all there is."""
+    if np.isnan(graph.constant[node]):
+        return [_plain("sum of edges (constant unknown)", float(edges.weight.astype(np.float64).sum()), None)]
+    constant, total = float(graph.constant[node]), value_of(graph, node, edges)
+    missing = float(graph.nodes.value[node]) - total
+    left_out = np.isnan(graph.residual) and abs(missing) > 1e-6 * max(1.0, abs(total))
+    rows = [_plain("constant", constant, None)]
+    if left_out:  # the file was pruned, so what its edges lack is known
+        return [*rows, _plain("edges left out", missing, None), _plain("sum = value", total + missing, None)]
+    return [*rows, _plain("sum = value", total, None)]
+
+
 def _connection(graph: CircuitGraph, other: int, weight: float, share: float) -> dict[str, Any]:
-    token = (
-        graph.unit_tokens[other] if KINDS[graph.nodes.kind[other]] == "logit" else graph.tokens[graph.nodes.pos[other]]
-    )
+    token = graph.unit_tokens[other] if graph.roots[other] else graph.tokens[graph.nodes.pos[other]]
     return {
-        "unit": linkgraph.short(graph, other),
+        "unit": linkgraph.titled(graph, other),
         "token": token,
         "weight": weight,
         "amount": weight,
@@ -72,22 +82,22 @@ def node_rows(
     """The shown nodes, most influential first, as the table beside the plot; of one position when one is selected."""
     nodes = shown.nodes if position is None else shown.nodes[graph.nodes.pos[shown.nodes] == position]
     first = nodes[np.argsort(-graph.influence[nodes], kind="stable")]
-    logits = first[graph.nodes.where("logit")[first]]
+    roots = first[graph.roots[first]]
     top = float(graph.influence[shown.nodes].max(initial=0)) or 1.0
     rows = []
-    for node in [*first[~graph.nodes.where("logit")[first]][:limit], *logits[np.argsort(-graph.probability[logits])]]:
+    for node in [*first[~graph.roots[first]][:limit], *roots[np.argsort(-graph.probability[roots])]]:
         i, activation = int(node), float(graph.nodes.activation[node])
         row = _connection(graph, i, 0.0, 0.0)
-        logit = bool(graph.probability[i])
+        root = bool(graph.roots[i])
         rows.append(
             {
                 "unit": row["unit"],
                 "token": row["token"],
                 "kind": linkgraph.word(KINDS[graph.nodes.kind[i]]),
                 "pos": str(graph.nodes.pos[i]),
-                "bar": None if logit else float(graph.influence[i]) / top,
-                "influence": None if logit else float(graph.influence[i]),
-                "activation": float(graph.probability[i]) if logit else None if np.isnan(activation) else activation,
+                "bar": None if root else float(graph.influence[i]) / top,
+                "influence": None if root else float(graph.influence[i]),
+                "activation": float(graph.probability[i]) if root else None if np.isnan(activation) else activation,
                 "pick": {"node": i},
             }
         )

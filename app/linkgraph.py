@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from app.figures import TEMPLATES
 from circuits.figures import COLOURS, SYMBOLS
-from circuits.graph import KINDS, CircuitGraph
+from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.figures import plain, token_axis
 
 MAX_SHOWN = 1200
@@ -27,6 +27,8 @@ _WORDS = {
     "first": "first position",
     "mlp": "whole MLP",
 }
+_LETTERS = {"neuron": "N", "latent": "F", "head": "H"}
+_SHORT = {"rest": "others", "mlp": "MLP"}
 _WIDTHS = (1.0, 2.2, 4.0)
 N_EDGE_TRACES = 2 * len(_WIDTHS)
 
@@ -48,7 +50,7 @@ class Arrangement:
 
 
 def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
-    """The fewest nodes that hold `keep` of the influence, at most `MAX_SHOWN`; tokens and logits always."""
+    """The fewest nodes that hold `keep` of the influence, at most `MAX_SHOWN`; tokens and roots always."""
     found = graph.influence
     order = np.argsort(-found, kind="stable")
     total = max(float(found.sum()), 1e-30)
@@ -56,7 +58,7 @@ def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
     wanted = np.zeros(len(found), dtype=bool)
     wanted[order[: min(enough, MAX_SHOWN)]] = True
     wanted &= found > 0
-    wanted |= graph.nodes.where("token", "logit")
+    wanted |= graph.nodes.where("token") | graph.roots
     nodes = np.flatnonzero(wanted)
     x, y, columns = _places(graph, nodes)
     return Arrangement(nodes, x, y, columns, float(found[nodes].sum() / total))
@@ -97,9 +99,9 @@ def _places(
 
 
 def node_sizes(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> Float[np.ndarray, " shown"]:
-    """Marker sizes in pixels: area grows with influence; logits by probability."""
-    weight = np.where(graph.nodes.where("logit")[nodes], graph.probability[nodes], graph.influence[nodes])
-    units = graph.influence[graph.nodes.where("neuron", "latent")]
+    """Marker sizes in pixels: area grows with influence; roots by probability."""
+    weight = np.where(graph.roots[nodes], graph.probability[nodes], graph.influence[nodes])
+    units = graph.influence[graph.nodes.where(*UNITS)]
     top = float(units.max(initial=0)) or 1.0
     return 6 + 12 * np.sqrt(np.clip(weight / top, 0, 1))
 
@@ -111,8 +113,11 @@ def describe(graph: CircuitGraph, node: int) -> str:
         f"<b>{plain(short(graph, node), 24)}</b>  {word(kind)}",
         f"at {plain(graph.tokens[graph.nodes.pos[node]], 20)} (position {graph.nodes.pos[node]})",
     ]
-    if kind == "logit":
-        parts.append(f"{plain(graph.unit_tokens[node], 20)}, probability {graph.probability[node]:.3f}")
+    if kind in ROOTS:
+        weight = "probability" if kind == "logit" else "weight"
+        parts.append(f"{plain(graph.unit_tokens[node], 40)}, {weight} {graph.probability[node]:.3f}")
+    elif label(graph, node):
+        parts.append(plain(label(graph, node), 60))
     if not np.isnan(graph.nodes.activation[node]):
         parts.append(f"activation {graph.nodes.activation[node]:.3g}")
     parts.append(f"influence {graph.influence[node]:.4f}")
@@ -125,13 +130,25 @@ def word(kind: str) -> str:
 
 
 def short(graph: CircuitGraph, node: int) -> str:
-    """`L5N120`, `token`, `L3 bias`, `logit`: what a node is, without where."""
+    """`L5N120`, `L5H3`, `token`, `L3 bias`, `logit`: what a node is, without where."""
     kind, layer, unit = KINDS[graph.nodes.kind[node]], int(graph.nodes.layer[node]), int(graph.nodes.unit[node])
-    if kind in ("neuron", "latent"):
-        return f"L{layer}{'N' if kind == 'neuron' else 'F'}{unit}"
-    if kind == "rest":
-        return f"L{layer} others"
-    return kind if kind in ("token", "position", "logit") else f"L{layer} {kind}"
+    if kind in _LETTERS:
+        return f"L{layer}{_LETTERS[kind]}{unit if unit >= 0 else '?'}"
+    if kind in ("token", "position", *ROOTS):
+        return kind
+    return f"L{layer} {_SHORT.get(kind, kind)}"
+
+
+def label(graph: CircuitGraph, node: int) -> str:
+    """The text a unit was given, in a file or by a person; empty where it has none."""
+    return graph.unit_tokens[node] if graph.nodes.where(*UNITS)[node] else ""
+
+
+def titled(graph: CircuitGraph, node: int, width: int = 36) -> str:
+    """What a node is, and the label of a unit that has one."""
+    text = label(graph, node)
+    short_text = text if len(text) <= width else text[: width - 1] + "…"
+    return f"{short(graph, node)} · {short_text}" if text else short(graph, node)
 
 
 def graph_figure(

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Bool
 
-from circuits.graph import KINDS, CircuitGraph
+from circuits.graph import KINDS, ROOTS, CircuitGraph
 from probe.figures import plain, token_axis
 
 SYMBOLS = {
@@ -95,7 +95,7 @@ def graph_figure(
 def _node_trace(graph: CircuitGraph, kind: str, mine: np.ndarray, x: np.ndarray, y: np.ndarray) -> go.Scatter:
     found = graph.influence
     most = max(float(found.max()), 1e-30)
-    size = 6 + 16 * np.sqrt(found[mine] / most) if kind != "logit" else 8 + 14 * np.sqrt(graph.probability[mine])
+    size = 6 + 16 * np.sqrt(found[mine] / most) if kind not in ROOTS else 8 + 14 * np.sqrt(graph.probability[mine])
     hover = [f"{plain(graph.name(int(i)), 60)}<br>influence {found[i]:.4f}" for i in mine]
     return go.Scatter(
         x=x[mine],

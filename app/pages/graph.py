@@ -15,7 +15,7 @@ from app.library import models, registered, short_model
 from app.pages.graph_callbacks import exists, register, starting_node, waiting
 from app.selection import selection_from
 from app.shell import Page
-from circuits.graph import CircuitGraph
+from circuits.graph import UNITS, CircuitGraph
 from probe.artifact import place, read_manifest
 from probe.errors import BadInput
 
@@ -35,7 +35,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
         dcc.Store(id="graph-name", data=name),
         dcc.Store(id="selection", data=starting_node(found, selection_from(query))),
         title(
-            found.prompt,
+            found.prompt or "(a graph without a prompt)",
             eyebrow=f"Circuit · {short_model(found.model)}",
             actions=[_prompt_link(found), *_exports(name)],
             clamp=True,
@@ -47,7 +47,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
 
 def _prompt_link(found: CircuitGraph) -> Any:
     """To the hub of the graph's prompt, where its model is one the pages may load."""
-    if found.model not in models():
+    if found.model not in models() or "imported" in found.facts:
         return None
     identity = prompts.prompt_id(found.prompt)
     try:
@@ -72,15 +72,23 @@ def _exports(name: str) -> list[Any]:
 
 
 def basis(found: CircuitGraph) -> str:
-    """`layers 4 and 7`: where latents stand for neurons."""
-    layers = sorted(found.dictionaries, key=lambda k: int(k) if k.isdigit() else 0)
-    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers)}, neurons elsewhere"
+    """`layers 4, 7, neurons elsewhere`: where latents stand for neurons; `resid_post.4` for a place in the stream."""
+    slots = sorted(found.dictionaries, key=lambda k: (not k.isdecimal(), int(k) if k.isdecimal() else 0, k))
+    elsewhere = ", neurons elsewhere" if found.nodes.where("neuron").any() else ""
+    return f"layer{'s' if len(slots) > 1 else ''} {', '.join(slots)}{elsewhere}"
+
+
+_PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
+
+
+def units(found: CircuitGraph) -> str:
+    """`latents, heads`: the kinds of units there are."""
+    return ", ".join(_PLURALS[k] for k in UNITS if found.nodes.where(k).any()) or "none"
 
 
 def _scores(found: CircuitGraph) -> html.Section:
-    residual = power(found.residual_relative)
     numbers = [
-        stat("conservation", residual, f"Edges sum to every node's value within {residual} of the size of the sum"),
+        stat("conservation", power(found.residual_relative), conservation_note(found)),
         stat("replacement", f"{found.scores.replacement:.3f}", "share of influence that ends in tokens and biases"),
         stat(
             "completeness",
@@ -90,13 +98,20 @@ def _scores(found: CircuitGraph) -> html.Section:
         stat("nodes", f"{len(found.nodes):,}", f"{len(found.edges):,} edges"),
         stat(
             "units",
-            "latents" if found.dictionaries else "neurons",
-            basis(found) if found.dictionaries else "of every MLP",
+            units(found),
+            basis(found) if found.dictionaries else "of every MLP" if units(found) == "neurons" else "",
         ),
     ]
     return html.Section(
         html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel", id="scores"
     )
+
+
+def conservation_note(found: CircuitGraph) -> str:
+    """What the residual says, or why it is not known."""
+    if np.isnan(found.residual_relative):
+        return str(found.convention.get("conservation_residual", "The file does not hold what is needed to tell"))[:120]
+    return f"Edges sum to every node's value within {power(found.residual_relative)} of the size of the sum"
 
 
 def _panels(found: CircuitGraph, name: str) -> list[Any]:
@@ -161,15 +176,27 @@ def _panels(found: CircuitGraph, name: str) -> list[Any]:
 
 def _snippets(found: CircuitGraph, name: str) -> tuple[str, str | None]:
     """Lines that make this graph again: with its dictionaries, its number of nodes and the tokens it explains."""
-    used = [found.dictionaries[layer] for layer in sorted(found.dictionaries, key=int)]
-    if not all(place("dictionary", d).is_dir() for d in used):  # then only the stored graph is left
+    used = list(dict.fromkeys(found.dictionaries.values()))
+    ours = isinstance(found.convention.get("max_nodes", 0), int) and "imported" not in found.facts
+    other = not ours or found.nodes.where("mlp", "head", "direction").any()
+    if other or not all(stored_dictionary(d) for d in used):  # then only the stored graph is left
         stored = f'graph = load_graph(place("graph", {name!r}))\ngraph.figure()'
         return f"from circuits import load_graph\nfrom probe.artifact import place\n\n{stored}", None
     return snippets.python_trace(found, used), snippets.shell_trace(found, used)
 
 
+def stored_dictionary(name: str) -> bool:
+    """Whether a dictionary of this name is at hand."""
+    try:
+        return place("dictionary", name).is_dir()
+    except BadInput:
+        return False
+
+
 def power(value: float) -> str:
-    """`4e−7`: one digit and the exponent."""
+    """`4e−7`: one digit and the exponent; `unknown` for NaN."""
+    if np.isnan(value):
+        return "unknown"
     digit, _, exponent = f"{value:.0e}".partition("e")
     return f"{digit}e{int(exponent)}".replace("-", "−")
 
@@ -177,8 +204,14 @@ def power(value: float) -> str:
 def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
     """Conventions and origin as short texts."""
     manifest = read_manifest(registered("graph", name), "graph")
+    origin = found.facts.get("imported")
+    origin = origin if isinstance(origin, dict) else {}
+    dropped = origin.get("links_left_out")
+    left_out = {f"links left out, {k}": v for k, v in dropped.items()} if isinstance(dropped, dict) else {}
     facts = {
         **found.convention,
+        **({"imported from": str(origin.get("from", ""))} if origin else {}),
+        **left_out,
         "made": manifest.created[:16].replace("T", " "),
         **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
     }

@@ -73,18 +73,20 @@ def chosen(selection: dict[str, Any] | None, found: CircuitGraph) -> int:
 def node_facts(found: CircuitGraph, node: int) -> list[Any]:
     """Name and numbers of one node."""
     kind = KINDS[found.nodes.kind[node]]
-    text = found.unit_tokens[node] if kind == "logit" else found.tokens[found.nodes.pos[node]]
-    where = f"{linkgraph.word(kind)} {'of' if kind == 'logit' else 'at'} {text!r}, position {found.nodes.pos[node]}"
+    root = bool(found.roots[node])
+    text = found.unit_tokens[node] if root else found.tokens[found.nodes.pos[node]]
+    where = f"{linkgraph.word(kind)} {'of' if root else 'at'} {text!r}, position {found.nodes.pos[node]}"
     value = found.nodes.value[node]
     numbers = [
         ("value", value),
         ("activation", found.nodes.activation[node]),
-        ("influence", found.influence[node] if kind != "logit" else np.nan),
-        ("probability", found.probability[node] or np.nan),
+        ("influence", np.nan if root else found.influence[node]),
+        ("weight" if kind == "direction" else "probability", found.probability[node] or np.nan),
     ]
     head = html.Div(
         [
             html.Strong(linkgraph.short(found, node), className="mono", style={"fontSize": 15}),
+            html.Div(linkgraph.label(found, node), dir="auto"),
             html.Div(where, className="ow-sub", dir="auto"),
         ]
     )

@@ -125,7 +125,7 @@ def _details(kind: str, manifest: Manifest) -> list[str]:
         basis = {"mixed": "latents and neurons"}.get(
             str(manifest.config.get("basis")), str(manifest.config.get("basis", ""))
         )
-        return [model, f"{facts.get('n_nodes', 0):,} nodes" if facts.get("n_nodes") else "", basis, date]
+        return [model, f"{facts['n_nodes']:,} nodes" if isinstance(facts.get("n_nodes"), int) else "", basis, date]
     if kind == "dictionary":
         sparsifier = facts.get("sparsifier") or {}
         size = f"{facts['d_in']} to {facts['d_dict']:,}" if {"d_in", "d_dict"} <= facts.keys() else ""
