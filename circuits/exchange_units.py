@@ -60,7 +60,7 @@ def write_unit_files(
         place.mkdir(parents=True, exist_ok=True)
         for node in (int(i) for i in chosen if KINDS[graph.nodes.kind[i]] in ("neuron", "latent")):
             index = cantor(int(graph.nodes.layer[node]), int(names.number[node]))
-            found = None if index in written else _lookup(graph, node, tables)
+            found = None if index in written else unit_of(graph, node, tables)
             if found is not None:
                 _write(place / f"{index}.json", unit_file(found, index, url))
                 written.add(index)
@@ -71,7 +71,8 @@ def write_unit_files(
     return UnitFiles(place, len(written), list(dict.fromkeys(unknown)))
 
 
-def _lookup(graph: CircuitGraph, node: int, tables: "Sequence[FeatureTable]") -> "Unit | None":
+def unit_of(graph: CircuitGraph, node: int, tables: "Sequence[FeatureTable]") -> "Unit | None":
+    """What the first table that knows this neuron or latent says of it."""
     kind, layer, unit = KINDS[graph.nodes.kind[node]], int(graph.nodes.layer[node]), int(graph.nodes.unit[node])
     slots = (str(layer), f"resid_mid.{layer}", f"resid_post.{layer}")
     names = {graph.dictionaries[s] for s in slots if s in graph.dictionaries}
