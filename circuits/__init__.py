@@ -15,6 +15,11 @@ _HOMES = {
     "save_graph": "circuits.store",
     "to_neuronpedia": "circuits.exchange",
     "check_edges": "circuits.verify",
+    "subgraph_scores": "circuits.subgraph",
+    "suggest_supernodes": "circuits.supernodes",
+    "collapse": "circuits.supernodes",
+    "merge_graphs": "circuits.merge",
+    "difference": "circuits.compare",
 }
 
 __all__ = list(_HOMES)
