@@ -122,7 +122,7 @@ def import_(
         return
     origin = report["imported"]
     rows = [{"what": k, "nodes": n} for k, n in report["nodes_by_kind"].items()]
-    print_rows(rows, f"{found.prompt!r}, made by {origin['from']}")
+    print_rows(rows, f"{found.prompt!r}, made by {visible(origin['from'])}")
     left = {**origin["links_left_out"], **origin["choices_left_out"]}
     for reason, count in left.items():
         typer.echo(
