@@ -112,9 +112,14 @@ def _logits(frozen: FrozenModel, ids: Tensor, probability: Tensor) -> Roots:
 
 
 def _named(model: "TransformerBridge", roots: Roots) -> Roots:
+    return replace(roots, name=_texts(model, roots.unit.tolist()))
+
+
+def _texts(model: "TransformerBridge", ids: list[int]) -> list[str]:
+    """Tokens as people read them; their ids for a model without a tokenizer."""
     from probe.tokens import display_tokens
 
-    return replace(roots, name=display_tokens(model, roots.unit.tolist()))
+    return display_tokens(model, ids) if getattr(model, "tokenizer", None) is not None else [str(i) for i in ids]
 
 
 def _with_directions(frozen: FrozenModel, roots: Roots, described: Sequence[dict[str, Any]]) -> Roots:
@@ -139,12 +144,10 @@ def _described(model: "TransformerBridge", frozen: FrozenModel, asked: Differenc
 
 
 def _describe_difference(model: "TransformerBridge", asked: Difference) -> dict[str, Any]:
-    from probe.tokens import display_tokens
-
     ids = [token_id(model, asked.token), token_id(model, asked.other)]
     if ids[0] == ids[1]:
         raise BadInput(f"The two tokens of the difference are the same, {asked.token!r}; give two different ones.")
-    return {"name": " - ".join(repr(t) for t in display_tokens(model, ids)), "difference": ids}
+    return {"name": " - ".join(repr(t) for t in _texts(model, ids)), "difference": ids}
 
 
 def _describe(model: "TransformerBridge", frozen: FrozenModel, asked: Direction) -> dict[str, Any]:

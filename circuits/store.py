@@ -1,7 +1,8 @@
 """Graphs on disk: `manifest.json` beside `graph.safetensors` (arrays) and `graph.json` (text and conventions).
 
-Edges are sparse: int32, int32, float32 triples. NaN, which JSON lacks, is null there. What is read is checked like a foreign
-file, because a folder can be sent; an older folder lacks supernodes and pinned nodes and is read without them.
+Edges are sparse: int32, int32, float32 triples (float64 of a float64 model). NaN, which JSON lacks, is null there. What is
+read is checked like a foreign file, because a folder can be sent; an older folder lacks supernodes and pinned nodes and is
+read without them.
 """
 
 import json
@@ -32,7 +33,6 @@ _SMALL = {
     "unit": np.int32,
     "source": np.int32,
     "target": np.int32,
-    "weight": np.float32,
 }
 _TEXT = {f.name: f for f in fields(CircuitGraph) if f.name not in ("nodes", "edges", *_ARRAYS)}
 _UNKNOWN = ("residual", "residual_relative")
@@ -51,13 +51,14 @@ def save_graph(
     arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
     arrays |= {f"edges.{f.name}": getattr(graph.edges, f.name) for f in fields(Edges)}
     arrays |= {n: getattr(graph, n) for n in _ARRAYS}
-    packed = {k: np.ascontiguousarray(v.astype(_SMALL.get(k.split(".")[-1], np.float64))) for k, v in arrays.items()}
+    small = _SMALL | {"weight": graph.edges.weight.dtype}  # as they were made: float32, or float64 for a float64 model
+    packed = {k: np.ascontiguousarray(v.astype(small.get(k.split(".")[-1], np.float64))) for k, v in arrays.items()}
     report = {k: v for k, v in graph.report().items() if k not in ("convention", "freeze_check")}
     manifest = Manifest(
         "graph",
         folder.name,
         model,
-        dtype="float32",
+        dtype=str(graph.edges.weight.dtype),
         config=plain(graph.convention),
         parents=parents,
         command=command,

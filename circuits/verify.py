@@ -40,21 +40,20 @@ def check_edges(
 ) -> EdgeCheck:
     """Strengthen `n` random sources (units, leaves) that have outgoing edges; compare movements with edges."""
     generator = np.random.default_rng(seed)
+    units = graph.nodes.where(*UNITS)
     able = np.unique(graph.edges.source)
-    chosen = np.sort(generator.choice(_mixed(graph, able, generator), min(n, len(able)), replace=False))
+    # Half of them units: a graph has many small leaves, and units are what it is read for.
+    parts = [able[units[able]], able[~units[able]]]
+    first = _some(parts[0], n - min(n // 2, len(parts[1])), generator)
+    chosen = np.sort(np.r_[first, _some(parts[1], n - len(first), generator)])
     run = held_run(model, graph, dictionaries)
     errors = [_error(run, int(s)) for s in chosen]
     return EdgeCheck([graph.name(int(s)) for s in chosen], errors, int(graph.explained.sum()))
 
 
-def _mixed(graph: CircuitGraph, able: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """As many units as leaves, where there are enough: a graph has many small leaves, and units are what it is read for."""
-    units = np.intersect1d(able, np.flatnonzero(graph.nodes.where(*UNITS)))
-    leaves = np.setdiff1d(able, units)
-    few = min(len(units), len(leaves)) or max(len(units), len(leaves))
-    if few < 10:
-        return able
-    return np.r_[units[:0], *(generator.choice(x, few, replace=False) for x in (units, leaves) if len(x))]
+def _some(nodes: np.ndarray, n: int, generator: np.random.Generator) -> np.ndarray:
+    """At most n of the nodes."""
+    return generator.choice(nodes, min(n, len(nodes)), replace=False)
 
 
 def _error(run: HeldRun, source: int) -> float:

@@ -113,13 +113,17 @@ def test_a_hand_wired_circuit_is_found_with_its_exact_weights():
     """token 3 -> neuron 3 -> logit 4: the neuron reads 1 from the token, and writes `gain` to one logit of eight."""
     model = lookup_model(8, gain=3.0)
     frozen = freeze(model, torch.tensor([[1, 3]]))
-    from circuits.attribution import choose_logits, choose_units, join_targets
+    from circuits.choosing import choose_basis, choose_units
+    from circuits.explained import explain_units
+    from circuits.roots import choose_roots
     from circuits.sweep import edges
+    from circuits.total import total_attribution
 
-    logits = choose_logits(model, frozen, [4], TraceConfig())
-    units = choose_units(frozen, logits, 10)
-    assert [(int(u.layer), int(u.pos), int(u.unit)) for u in [units]] == [(0, 1, 3)]
-    rows = edges(frozen, join_targets(frozen, units, logits), units)
+    roots = choose_roots(model, frozen, [4])
+    totals = total_attribution(frozen, roots.targets, roots.weight)
+    units = choose_units(frozen, totals, choose_basis(1, {}), 10)
+    assert [(u.slot.tolist(), u.pos.tolist(), u.unit.tolist()) for u in [units]] == [([3], [1], [3])]
+    rows = edges(frozen, explain_units(frozen, units, totals).targets.join(roots.targets), units)
     neuron, logit = 0, 1
     assert rows.token[neuron].tolist() == [0.0, 1.0]
     assert rows.unit[logit].tolist() == pytest.approx([3.0 * (1 - 1 / 8)])
@@ -165,7 +169,7 @@ def test_all_active_latents_are_nodes_where_they_fit():
     model, swap = load_model("toy"), StandIn(1, 64, 20, torch.float32)
     many, few = (trace(model, PROMPT, dictionaries=[swap], config=TraceConfig(max_nodes=n)) for n in (400, 20))
     x = model.run_with_cache(torch.tensor([many.token_ids]))[1]["blocks.1.mlp.hook_in"][0]
-    assert many.nodes.where("latent").sum() == int((swap.encode(x) > 0).sum()) > 10
+    assert many.nodes.where("latent").sum() == int((swap.encode(x[1:]) > 0).sum()) > 10  # the first position is one leaf
     assert few.nodes.where("neuron", "latent").sum() == 20 and few.nodes.where("neuron").any()
     assert few.nodes.where("rest").any()
 
