@@ -215,7 +215,8 @@ def _edges(
         keys, place = np.unique(at.pairs(i, graphs), return_inverse=True)
         sums = [np.bincount(place.ravel(), w, minlength=len(keys)) for w in (graph.edges.weight, flow)]
         summed.append((keys, *sums))
-    keys = np.union1d(summed[0][0], summed[1][0])
+    keys = np.sort(np.concatenate([summed[0][0], summed[1][0]]))  # numpy's own union hashes, slowly for such numbers
+    keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
     weight, flow = np.full((2, len(keys)), np.nan), np.full((2, len(keys)), np.nan)
     for i, (mine, w, f) in enumerate(summed):
         rows = np.searchsorted(keys, mine)

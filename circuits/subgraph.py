@@ -28,8 +28,9 @@ class Subgraph:
     """Scores of the units pinned in a graph.
 
     graph: the graph with everything else folded into leaves. pinned: the units, as nodes of the whole graph. scores: of the
-    folded graph. strict: the same with no cancelling inside a leaf. whole: with every unit pinned. random: the scores of
-    random sets of as many units (`convention` says how drawn), against which a choice has to be better.
+    folded graph. strict: the same with no cancelling inside a leaf. whole, nothing: with every unit pinned, and with none
+    (scores, strict). random: both scores of random sets of as many units (`convention` says how drawn), against which a choice
+    has to be better.
     """
 
     graph: CircuitGraph
@@ -37,7 +38,8 @@ class Subgraph:
     scores: Scores
     strict: Scores
     whole: Scores
-    random: list[Scores]
+    nothing: tuple[Scores, Scores]
+    random: list[tuple[Scores, Scores]]
     convention: dict[str, Any]
 
     @property
@@ -57,20 +59,21 @@ class Subgraph:
         return [self.graph.row(int(i)) for i in units]
 
     def score_rows(self) -> list[dict[str, Any]]:
-        """The two scores of the subgraph beside those of random sets of its size, and of the whole graph."""
+        """The scores of the subgraph beside those of random sets of its size, of no unit and of every unit."""
         rows = []
-        for name in ("replacement", "completeness"):
-            drawn = np.array([getattr(s, name) for s in self.random])
-            rows.append(
-                {
-                    "score": name,
-                    "pinned": getattr(self.scores, name),
-                    "strict": getattr(self.strict, name),
-                    "random": float(drawn.mean()) if len(drawn) else None,
-                    "random_sd": float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
-                    "every_unit": getattr(self.whole, name),
-                }
-            )
+        for kind, mine in enumerate((self.scores, self.strict)):
+            for name in ("replacement", "completeness"):
+                drawn = np.array([getattr(pair[kind], name) for pair in self.random])
+                rows.append(
+                    {
+                        "score": name + (" (strict)" if kind else ""),
+                        "pinned": getattr(mine, name),
+                        "random": float(drawn.mean()) if len(drawn) else None,
+                        "random_sd": float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
+                        "nothing": getattr(self.nothing[kind], name),
+                        "every_unit": getattr(self.whole, name),
+                    }
+                )
         return rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,17 +112,23 @@ def subgraph_scores(
     units = np.flatnonzero(graph.nodes.where(*UNITS))
     chosen = units[mask[units]]
     rng, drawn = np.random.default_rng(seed), []
-    for _ in range(n_random if len(chosen) < len(units) else 0):
+    for _ in range(n_random if 0 < len(chosen) < len(units) else 0):
         other = np.zeros(len(mask), bool)
         other[rng.choice(units, len(chosen), replace=False)] = True
-        drawn.append(scores(fold(graph, other)))
+        drawn.append(_both(graph, other))
     folded = fold(graph, mask)
     convention = {
         "not_pinned": "latents join the error node, other units the rest node, of their layer and position",
         "random": f"{len(drawn)} sets of as many units of the graph, drawn uniformly, seed {seed}",
     }
     strict = scores(fold(graph, mask, summed=False))
-    return Subgraph(folded, chosen.tolist(), scores(folded), strict, graph.scores, drawn, convention)
+    nothing = _both(graph, np.zeros(len(mask), bool))
+    return Subgraph(folded, chosen.tolist(), scores(folded), strict, graph.scores, nothing, drawn, convention)
+
+
+def _both(graph: CircuitGraph, keep: Bool[np.ndarray, " node"]) -> tuple[Scores, Scores]:
+    """Scores and strict scores of a choice of units."""
+    return scores(fold(graph, keep)), scores(fold(graph, keep, summed=False))
 
 
 def nodes_mask(graph: CircuitGraph, nodes: Sequence[int | str]) -> Bool[np.ndarray, " node"]:

@@ -36,7 +36,8 @@ def test_everything_pinned_is_the_whole_graph_and_nothing_pinned_explains_only_d
         assert found.replacement == pytest.approx(scores(graph).replacement, rel=1e-12)
         assert found.completeness == pytest.approx(scores(graph).completeness, rel=1e-12)
     assert everything.random == []
-    nothing = subgraph_scores(graph, [], n_random=0)
+    nothing = subgraph_scores(graph, [])
+    assert nothing.random == [] and nothing.nothing == (nothing.scores, nothing.strict)
     roots, e = np.flatnonzero(graph.roots), graph.edges
     direct = 0.0
     for root in roots:
@@ -81,11 +82,11 @@ def test_the_most_influential_units_beat_random_ones():
     units = np.flatnonzero(graph.nodes.where("neuron"))
     best = units[np.argsort(-graph.influence[units])[:10]]
     found = subgraph_scores(graph, best.tolist(), n_random=20)
-    drawn = np.array([s.replacement for s in found.random])
+    drawn = np.array([strict.replacement for _, strict in found.random])
     assert len(drawn) == 20 and drawn.std() > 0
-    assert found.strict.replacement > 0 and found.replacement > drawn.mean()
+    assert found.strict.replacement > drawn.mean() + drawn.std() > found.nothing[1].replacement
     again = subgraph_scores(graph, best.tolist(), n_random=20)
-    assert [s.replacement for s in again.random] == drawn.tolist()
+    assert [strict.replacement for _, strict in again.random] == drawn.tolist()
 
 
 def test_pins_of_the_graph_are_the_default_and_follow_the_fold():
@@ -103,5 +104,5 @@ def test_pins_of_the_graph_are_the_default_and_follow_the_fold():
 def test_the_record_shows_itself():
     found = subgraph_scores(scattered(1), [20], n_random=3)
     assert json.dumps(found.to_dict(), allow_nan=False)
-    assert [r["score"] for r in found.score_rows()] == ["replacement", "completeness"]
+    assert [r["score"] for r in found.score_rows()][::2] == ["replacement", "replacement (strict)"]
     assert "random_sd" in found._repr_html_() and len(found.figure().data) > 2
