@@ -6,8 +6,8 @@ Its nodes are ablated, scaled, clamped or restored to another prompt's values, a
 says will happen:
 
     direct    all else held (`circuits.held`): every value moves by the sum of its edges from the set, to rounding
-    full      everything later free (`circuits.truth_live`): the graph's prediction runs along its edges (`circuits.truth_predict`),
-              so it misses what patterns, norms, activation functions and untraced units do in answer
+    full      everything later free (`circuits.truth_live`): the graph's prediction runs along its edges
+              (`circuits.truth_predict`), so it misses what patterns, norms, activation functions and untraced units answer
 
 The direct effect tests the arithmetic of the graph, the full one whether it explains the model. A subgraph that does no more than
 random nodes of the same layers and kinds explains nothing, however well its numbers agree.

@@ -33,6 +33,7 @@ class Testbed:
         self.model, self.graph = model, graph
         self.placed = place_dictionaries(model, dictionaries)
         self._check_layers()
+        self._check_units()
         self.tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
         with torch.no_grad():
             self.places = Places(freeze(model, self.tokens, self.placed), graph)
@@ -65,6 +66,17 @@ class Testbed:
             raise BadInput(
                 f"The graph uses dictionaries in layers {sorted(wanted) or 'none'}, given were some for layers "
                 f"{sorted(self.placed) or 'none'}. Give those the graph was made with: {self.graph.dictionaries or 'none'}."
+            )
+
+    def _check_units(self) -> None:
+        nodes, widths = (
+            self.graph.nodes,
+            {"neuron": int(self.model.cfg.d_mlp or 0), "head": int(self.model.cfg.n_heads)},
+        )
+        most = {k: int(nodes.unit[nodes.where(k)].max(initial=-1)) for k in widths}
+        if any(most[k] >= n for k, n in widths.items()) or max(self.graph.token_ids) >= self.model.cfg.d_vocab:
+            raise BadInput(
+                f"The graph has units this model lacks, so it was not made from it. Load {self.graph.model or 'its model'}."
             )
 
     def _check_values(self) -> None:

@@ -61,7 +61,7 @@ class LiveRun:
         """The run with any interventions. Latents are read before SAEs are changed, which `entries` leaves room for."""
         seen: dict[int, Tensor] = {}
         before = [e for e in entries if not isinstance(e, _Behind)]
-        behind = [e.entry for e in entries if isinstance(e, _Behind)]
+        behind = [e for e in entries if isinstance(e, _Behind)]
         layers = self._layers("neuron")
         sites = [Site("mlp_post", i) for i in layers] + [Site("logits"), *self._direction_sites()]
         with torch.no_grad(), intervene(self.model, [*before, *self._taps(seen), *behind]):
@@ -189,7 +189,7 @@ class _Behind:
     """An intervention made after dictionaries were read."""
 
     def __init__(self, entry: Any):
-        self.entry = entry
+        self.at, self.change = entry.at, entry.change
 
 
 def values_in(

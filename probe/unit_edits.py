@@ -213,7 +213,8 @@ def _neurons(group: Sequence[UnitEdit]) -> tuple[list[Function], list[Function]]
 
 def _latents(group: Sequence[UnitEdit], model: "TransformerBridge") -> tuple[list[Function], list[Function]]:
     """Taps that read what the dictionary reads, and one change for each site it writes."""
-    dictionary, pos, rule = group[0].dictionary, group[0].pos, _Rule(group)
+    dictionary: Any = group[0].dictionary
+    pos, rule = group[0].pos, _Rule(group)
     seen: dict[str, Tensor] = {}
     source = parse_site(dictionary.site_in, model)
 
