@@ -3,7 +3,7 @@
     frontier = {target}
     repeat `length` times:
         expand every path of the frontier by its `width` largest children        (`paths_children`)
-        keep the `branches` largest of all of them: the paths of this length, and the next frontier
+        keep the `branches` largest of all that go on: the next frontier (leaves among the largest are kept beside it)
 
 A path's value is its share of the target's value through exactly these stops. Unlike in the paper every source has a share,
 biases, errors and what heads bring from the first token included: the children of any stop, taken together, sum to it, and what
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-@dataclass
+@dataclass(eq=False)
 class Stop:
     """A path during the search: its last node, the path before it, and how it goes on. gain: what the target gains when the
     last unit's value grows by 1; reading: what the unit, head or skip reads, None for a leaf."""
@@ -84,9 +84,9 @@ def top_paths(
             for stop in frontier:
                 best, gap = _expand(parts, stop, width or branches)
                 found, worst = found + best, max(worst, gap)
-            found = sorted(found, key=lambda s: -abs(s.value))[:branches]
-            kept.append(found)
-            frontier = [s for s in found if s.reading is not None]
+            found.sort(key=lambda s: -abs(s.value))
+            frontier = [s for s in found if s.reading is not None][:branches]
+            kept.append([s for i, s in enumerate(found) if s in frontier or (s.reading is None and i < branches)])
             step(1)
     return _record(model, parts, view, text, root, kept, worst)
 
@@ -170,11 +170,14 @@ def _expand(parts: Parts, stop: Stop, width: int) -> tuple[list[Stop], float]:
 
 
 def _largest(groups: list[Group], width: int) -> list[tuple[PathNode, float]]:
+    """The `width` largest children that go on, and the leaves that are as large as the `width` largest of all."""
     found: list[tuple[PathNode, float]] = []
     for group in groups:
         top = group.values.abs().topk(min(width, len(group.values))).indices.tolist()
         found += [(group.node(i), float(group.values[i])) for i in top]
-    return [pair for pair in sorted(found, key=lambda p: -abs(p[1]))[:width] if pair[1]]
+    found = sorted((pair for pair in found if pair[1]), key=lambda pair: -abs(pair[1]))
+    on = [pair for pair in found if pair[0].kind in (*UNITS, *STEPS)][:width]
+    return [pair for i, pair in enumerate(found) if i < width or pair in on]
 
 
 def _child(parts: Parts, stop: Stop, node: PathNode, edge: float) -> Stop:

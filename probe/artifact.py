@@ -34,6 +34,7 @@ KINDS = {
     "result": "results",
     "text": "texts",
     "features": "features",
+    "study": "studies",
 }
 
 
