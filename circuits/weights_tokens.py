@@ -13,18 +13,19 @@ ranks its tokens.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.weights_units import UnitName, pull_back_along, weight_view
+from circuits.weights_units import UnitName, pull_back_along, weight_view, wide
 from probe.errors import BadInput
-from probe.features.effects import EMBEDDING, TOKENS, effective_embedding, logit_ranks
+from probe.features.effects import EMBEDDING, TOKENS, effective_embedding
 from probe.features.neurons import run_mlp
 from probe.html import shown, table_html
+from probe.norms import norm_parts
 from probe.sites import Site, hook_name
 from probe.tokens import display_tokens
 
@@ -52,7 +53,7 @@ class TokenRanking:
     embedding: str
     highest: list[TokenScore]
     lowest: list[TokenScore]
-    spread: float | None
+    spread: float
     convention: dict[str, str] = field(default_factory=dict)
 
     def rows(self, k: int | None = None) -> list[dict[str, Any]]:
@@ -176,7 +177,9 @@ def promoted(
     name = view.name(target)
     written = view.bank(name).writers(slice(name.unit, name.unit + 1), 4 * model.cfg.n_layers)
     assert written is not None
-    ends = logit_ranks(model, written, min(k, model.W_U.shape[1]))
-    up, down = ([_score(model, int(i), float(v)) for i, v in zip(e.which[0], e.score[0], strict=True)] for e in ends)
-    effect = {"score": "demeaned logit at activation 1, the final norm's divisor left out"}
-    return TokenRanking(str(name), "writes", (), "unembedding", up, down, None, effect)
+    norm = None if hook_name(Site("final_scale"), model) is None else norm_parts(model.ln_final, written)
+    effect = (written if norm is None else norm.scaled(written))[0] @ wide(model.W_U).to(written)
+    said = {"score": "demeaned logit at activation 1, the final norm's divisor left out"}
+    scores = effect - effect.mean()
+    ranking = _ranking(model, scores, k, target=str(name), reader="writes", through=(), embedding="unembedding")
+    return replace(ranking, convention=said)
