@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits import points
+from circuits.belonging import refreeze
 from circuits.flow import Flow, flow_of, values
 from circuits.graph import CircuitGraph
 from probe.errors import BadInput, OpenworkError
@@ -142,21 +143,6 @@ def head_loadings(
     back = np.argsort(order)
     arrays = {n: np.concatenate([p[n] for p in parts])[back] for n in parts[0]}
     return _record(graph, pairs, arrays, 1e-4 if held.embed.dtype == torch.float32 else 1e-9)
-
-
-def refreeze(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequence[Any]) -> "FrozenModel":
-    """The frozen model a graph was traced in."""
-    from circuits.frozen import freeze
-    from circuits.placing import dictionary_names, place_dictionaries
-
-    placed = place_dictionaries(model, dictionaries)
-    given = dictionary_names(placed)
-    if set(given) != set(graph.dictionaries):
-        raise BadInput(
-            f"The graph was traced with dictionaries at {sorted(graph.dictionaries) or 'no layer'}, and those given stand at "
-            f"{sorted(given) or 'no layer'}. Give the ones it was traced with."
-        )
-    return freeze(model, torch.tensor([graph.token_ids], device=model.W_E.device), placed)
 
 
 def _checked(graph: CircuitGraph, edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -76,7 +76,7 @@ def oracle_rows(
     dictionaries: those the graph was traced with. Raises BadInput for a node without incoming edges; OpenworkError where the
     model's hooks do not allow to hold something, as with attention that reports its pattern only after using it.
     """
-    from circuits.loadings import refreeze
+    from circuits.belonging import refreeze
     from circuits.places import Places
 
     for target in targets:
@@ -128,7 +128,9 @@ def _towards_roots(
     if kind not in ("head", "mlp"):
         return None
     if placed:
-        raise BadInput(f"The value of {graph.name(target)} has no second implementation where dictionaries stand; leave it out.")
+        raise BadInput(
+            f"The value of {graph.name(target)} has no second implementation where dictionaries stand; leave it out."
+        )
     run = live_run(model, graph, tokens, placed, whole=True)
     roots = [int(n) for n in np.flatnonzero(graph.roots)]
     total = sum(float(graph.probability[n]) * target_value(model, graph, run, placed, n, None) for n in roots)
@@ -210,7 +212,9 @@ class _Hooks:
         if not len(mine) or self.whole:
             return value
         taken = torch.zeros(value.shape[1:3], dtype=torch.bool, device=value.device)
-        taken[torch.from_numpy(nodes.pos[mine].astype(np.int64)), torch.from_numpy(nodes.unit[mine].astype(np.int64))] = True
+        taken[
+            torch.from_numpy(nodes.pos[mine].astype(np.int64)), torch.from_numpy(nodes.unit[mine].astype(np.int64))
+        ] = True
         return torch.where(taken[None, :, :, None], value.detach(), value)
 
     def _middle(self, i: int, value: Tensor) -> Tensor:
@@ -235,7 +239,9 @@ class _Hooks:
         else:
             made = 0.5 * (act(gate).detach() * linear + (ratio * linear.detach()) * gate)
         if not float((made - value).detach().abs().max()) <= 1e-3 * max(float(value.detach().abs().max()), 1e-30):
-            raise OpenworkError(f"Neurons of layer {i} are not what their ratios make of what they read; nothing was compared.")
+            raise OpenworkError(
+                f"Neurons of layer {i} are not what their ratios make of what they read; nothing was compared."
+            )
         self.run.post[i] = made.view_as(value)
         return self.run.post[i]
 

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from circuits.belonging import refreeze
 from circuits.flow import flow_of
 from circuits.graph import KINDS, CircuitGraph
-from circuits.loadings import refreeze
 from circuits.pairs import Pairs, top_pairs
 from circuits.qk_sources import Score, ScoreSources, gather
 from circuits.queries import FrozenQueries, capped, freeze_queries
@@ -129,12 +128,12 @@ def qk_attribution(
     that matter most to this score. k: pairs kept. frozen, queries: spare freezing the prompt again.
     """
     held = frozen if frozen is not None else refreeze(model, graph, dictionaries)
-    _check_place(graph, held.layers[0].attn.pattern.shape[0], layer, head, query)
+    _check_head(graph, held.layers[0].attn.pattern.shape[0], layer, head)
+    query, against = _position(graph, query), None if against is None else _position(graph, against)
     if queries is None:
         tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
         queries = freeze_queries(model, tokens, layer, held.layers[layer].ln1)
-    key = int(queries.pattern[head, query].argmax()) if key is None else key % graph_length(graph)
-    query, against = query % graph_length(graph), None if against is None else against % graph_length(graph)
+    key = int(queries.pattern[head, query].argmax()) if key is None else _position(graph, key)
     for one in (key, against):
         if one is not None and not queries.visible(head, query, one):
             raise BadInput(f"L{layer}H{head}: a query at position {query} cannot look at position {one}.")
@@ -144,19 +143,19 @@ def qk_attribution(
         return _record(graph, queries, made, which, k)
 
 
-def graph_length(graph: CircuitGraph) -> int:
-    """Number of tokens."""
-    return len(graph.token_ids)
-
-
-def _check_place(graph: CircuitGraph, n_heads: int, layer: int, head: int, query: int) -> None:
+def _check_head(graph: CircuitGraph, n_heads: int, layer: int, head: int) -> None:
     if not (0 <= layer < graph.n_layers and 0 <= head < n_heads):
         raise BadInput(
             f"There is no head L{layer}H{head}: layers are 0 to {graph.n_layers - 1}, heads 0 to {n_heads - 1}."
         )
-    n = graph_length(graph)
-    if not -n <= query < n:
-        raise BadInput(f"There is no position {query}; the prompt has tokens 0 to {n - 1}.")
+
+
+def _position(graph: CircuitGraph, pos: int) -> int:
+    """A position counted from the start; negative ones count from the end."""
+    n = len(graph.token_ids)
+    if not -n <= pos < n:
+        raise BadInput(f"There is no position {pos}; the prompt has tokens 0 to {n - 1}.")
+    return pos % n
 
 
 def _record(
@@ -171,7 +170,9 @@ def _record(
     score, total = made.score * queries.scale, float(a_query.sum())
     size = float(a_query.abs().sum() + a_key.abs().sum()) / 2
     gap = abs(total - score) / max(size, abs(score), 1e-30)
-    if not gap <= (1e-3 if Q.dtype == torch.float32 else 1e-5):  # many models take norms and softmax in float32 whatever their weights
+    if not gap <= (
+        1e-3 if Q.dtype == torch.float32 else 1e-5
+    ):  # many models take norms and softmax in float32 whatever their weights
         raise OpenworkError(
             f"The sources do not sum to the score of L{queries.layer}H{which.head} (relative gap {gap:.1e}), so it was not split."
         )

@@ -90,8 +90,12 @@ def gather(flow: Flow, graph: CircuitGraph, queries: FrozenQueries, score: Score
             kinds.append(KINDS.index("latent" if latent else "neuron"))
         nodes, rows = nodes + [-1] * len(taken.unit), torch.cat([rows, taken.rows])
     rows, missing = _completed(rows, torch.cat([q_total, k_total]), biases)
-    names += [f"L{queries.layer} query bias@{score.query}", f"L{queries.layer} key bias@{score.key}", "not in the graph"]
-    kinds, nodes = kinds + [*[KINDS.index("bias")] * 2, KINDS.index("rest")], nodes + [-1] * 3
+    names += [
+        f"L{queries.layer} query bias@{score.query}",
+        f"L{queries.layer} key bias@{score.key}",
+        "not in the graph",
+    ]
+    kinds, nodes = [*kinds, *([KINDS.index("bias")] * 2), KINDS.index("rest")], [*nodes, -1, -1, -1]
     used = (rows != 0).any(1).nonzero()[:, 0].tolist()
     parts = ([xs[i] for i in used] for xs in (names, kinds, nodes))
     Q, K = rows[used, :width], rows[used, width:]
@@ -141,7 +145,9 @@ def _candidates(
     if isinstance(mlp, Latents) and mlp.later:  # such a unit writes in several layers and is not taken apart
         return _Units([], [], [], inner.new_zeros(0), inner.new_zeros(0, 2 * width))
     sides = ((inner[:width], totals[1]), (inner[width:], totals[0]))
-    strength = sum(((torch.einsum("epd,e->pd", part, other) @ mlp.writer.T) * mlp.activation).abs() for part, other in sides)
+    strength = sum(
+        ((torch.einsum("epd,e->pd", part, other) @ mlp.writer.T) * mlp.activation).abs() for part, other in sides
+    )
     assert isinstance(strength, Tensor)
     mine = places.sources.at(4 * index + MLP)
     pos, unit = places.sources.pos[mine], places.sources.unit[mine]
@@ -159,7 +165,7 @@ def _strongest(found: Sequence[_Units], most: int) -> _Units | None:
     """The strongest candidates of all layers, in order of layer, position and unit."""
     if not any(len(f.unit) for f in found):
         return None
-    lists = [sum((getattr(f, n) for f in found), []) for n in ("layer", "pos", "unit")]
+    lists = [[x for f in found for x in getattr(f, n)] for n in ("layer", "pos", "unit")]
     strength, rows = torch.cat([f.strength for f in found]), torch.cat([f.rows for f in found])
     chosen = strength.topk(min(most, len(strength))).indices.tolist()
     chosen.sort(key=lambda i: tuple(x[i] for x in lists))

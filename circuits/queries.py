@@ -120,7 +120,7 @@ class FrozenQueries:
             return rows
         return self.norm.adjoint_at(rows, torch.full((len(rows),), pos, device=rows.device))
 
-    def read(self, x: Float[Tensor, "pos d_model"]) -> Float[Tensor, "pos d_model"]:
+    def read(self, x: Float[Tensor, "*row pos d_model"]) -> Float[Tensor, "*row pos d_model"]:
         """The linear part of what attention sees of a stream."""
         return x if self.norm is None else self.norm.forward(x)
 

@@ -43,13 +43,14 @@ def standin(reads: str, *writes: str, d_dict: int = 30, skip: bool = False, seed
 def cross_layer(n_layers: int = 3) -> Any:
     """A cross-layer transcoder: every part reads its layer and writes to it and all later ones."""
     parts = tuple(
-        standin(f"mlp_in.{i}", *(f"mlp_out.{m}" for m in range(i, n_layers)), seed=i, d_dict=20) for i in range(n_layers)
+        standin(f"mlp_in.{i}", *(f"mlp_out.{m}" for m in range(i, n_layers)), seed=i, d_dict=20)
+        for i in range(n_layers)
     )
     return SimpleNamespace(parts=parts, name="cross-layer")
 
 
 DICTIONARIES = {
-    "neurons": lambda: [],
+    "neurons": list,
     "skip": lambda: [standin("mlp_in.1", "mlp_out.1", skip=True), standin("mlp_in.2", "mlp_out.2", seed=1)],
     "raw": lambda: [standin("resid_mid.1", "mlp_write.1", skip=True)],
     "stream": lambda: [standin("resid_post.0", "resid_post.0"), standin("resid_mid.1", "resid_mid.1", seed=1)],
@@ -57,8 +58,8 @@ DICTIONARIES = {
     "output": lambda: [standin("mlp_out.1", "mlp_out.1")],
     "written": lambda: [standin("mlp_write.1", "mlp_write.1")],
     "cross": lambda: [cross_layer()],
-    "heads": lambda: [],
-    "components": lambda: [],
+    "heads": list,
+    "components": list,
 }
 CASES = [
     *((name, "neurons") for name in ("gpt2", "gpt_neox", "opt", "llama", "qwen3", "gemma2", "gemma3", "olmo2")),

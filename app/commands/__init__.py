@@ -7,22 +7,35 @@ def register(cli: typer.Typer) -> None:
     """Add every command, once."""
     if cli.registered_commands:
         return
-    from app.commands import activations, demo, exchange, features, judging, prompts, sample, tools, training
+    from app.commands import activations, demo, exchange, features, judging, prompts, sample, tools, training, weights
 
-    for module in (demo, prompts, sample, activations, training, judging, features, exchange, tools):
+    for module in (demo, prompts, sample, activations, training, judging, features, exchange, weights, tools):
         for function in module.COMMANDS:
             cli.command(function.__name__.rstrip("_"))(function)
     _register_graph(cli)
+    _register_blind(cli)
 
 
 def _register_graph(cli: typer.Typer) -> None:
     """`openwork graph ...`: what one does with a stored graph."""
-    from app.commands import graph, graph_files
+    from app.commands import attention, graph, graph_files, graph_test
 
     group = typer.Typer(
         name="graph", help="Read, prune, compare, exchange and annotate stored graphs.", no_args_is_help=True
     )
-    for module in (graph, graph_files):
+    for module in (graph, graph_files, graph_test, attention):
         for function in module.COMMANDS:
             group.command(function.__name__.rstrip("_"))(function)
+    cli.add_typer(group)
+
+
+def _register_blind(cli: typer.Typer) -> None:
+    """`openwork blind ...`: a study in steps."""
+    from app.commands import blind
+
+    group = typer.Typer(
+        name="blind", help="Say what a unit does without its text, then look: new, guess, reveal.", no_args_is_help=True
+    )
+    for function in blind.COMMANDS:
+        group.command(function.__name__)(function)
     cli.add_typer(group)
