@@ -5,9 +5,9 @@
     study.reveal()                             refused before a guess
     study.judge("partly", "only 18xx")         refused before the reveal
 
-The order is what makes it evidence (Dunefsky et al. 2024, section 5): an explanation made up after seeing examples always fits
-them. Nothing here can keep a person from opening the feature table; what it keeps is that nobody does so by accident, and a record
-of what was said first.
+The order is what makes it evidence (Dunefsky et al. 2024): an explanation made up after seeing examples always fits them. Nothing
+here can keep a person from opening the feature table; it keeps that from happening by accident, and it keeps a record of what was
+said first.
 """
 
 import json
@@ -49,8 +49,8 @@ def new_study(
 ) -> Study:
     """Gather the evidence on one unit of a feature table and store it as the study `name`, the text hidden.
 
-    dictionaries: the one whose latent it is. prompts: strongest examples whose circuits are traced. k: tokens and connections shown.
-    length, branches: of the paths. Raises BadInput if the study exists, or the table is another model's.
+    dictionaries: the one whose latent it is. prompts: strongest examples whose circuits are traced. k: tokens and connections
+    shown. length, branches: of the paths. Raises BadInput if the study exists, or the table is another model's.
     """
     folder = place("study", name)
     if folder.exists():
@@ -83,7 +83,9 @@ def open_study(study: str | Path) -> Study:
     folder = _folder(study)
     manifest = read_manifest(folder, "study")
     if sha256(folder / EVIDENCE) != manifest.files.get(EVIDENCE):
-        raise Unavailable(f"The evidence in {folder} was changed after it was stored, so this study is no longer a blind one.")
+        raise Unavailable(
+            f"The evidence in {folder} was changed after it was stored, so this study is no longer a blind one."
+        )
     guessed, judged, seen = (_read(folder / n) for n in (HYPOTHESIS, VERDICT, REVEALED))
     return Study(
         folder=folder,
@@ -140,7 +142,9 @@ def _same_table(sealed: dict[str, Any]) -> FeatureTable:
     if not (folder / MANIFEST).is_file():
         raise Unavailable(f"The feature table {folder} that this study was made from is gone.")
     if sha256(folder / MANIFEST) != sealed["manifest"]:
-        raise Unavailable(f"The feature table {folder} was built again after this study was made; its units may have changed.")
+        raise Unavailable(
+            f"The feature table {folder} was built again after this study was made; its units may have changed."
+        )
     return open_features(folder)
 
 

@@ -1,8 +1,8 @@
 """What may be seen of a unit before its text: weights, circuits on hidden prompts, and numbers. No example's text is in it.
 
-Words appear in one place only: the weights evidence ranks the vocabulary, which is the same whatever text the unit was measured on.
-In the circuits tokens are numbered afresh for each study (#1, #2, ...; equal tokens have equal numbers), so that repetition can be
-seen and words cannot. (The blind case studies of Dunefsky et al. 2024, section 5, allow weights, circuits and activations.)
+Words appear in one place only: the weights evidence ranks the vocabulary, and is the same whatever text the unit was measured on.
+In the circuits tokens are numbered afresh for each study (#1, #2, ...; equal tokens have equal numbers), so that repetition can
+be seen and words cannot. (The blind case studies of Dunefsky et al. 2024 allow weights, circuits and activations.)
 """
 
 from collections.abc import Sequence

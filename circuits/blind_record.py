@@ -49,7 +49,9 @@ class Study:
     def next_step(self) -> str:
         """What to do now."""
         if self.hypothesis is None:
-            return f"Say what makes {self.unit} fire: study.guess(...), or `openwork blind guess {self.name} --text ...`"
+            return (
+                f"Say what makes {self.unit} fire: study.guess(...), or `openwork blind guess {self.name} --text ...`"
+            )
         if self.revealed is None:
             return f"Look: study.reveal(), or `openwork blind reveal {self.name}`"
         if self.verdict is None:

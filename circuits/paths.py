@@ -1,4 +1,4 @@
-"""The strongest paths into a prediction or a unit, found greedily on one prompt (Dunefsky et al. 2024, algorithm 1).
+"""The strongest paths into a prediction or a unit, found greedily on one prompt (after Dunefsky et al. 2024).
 
     frontier = {target}
     repeat `length` times:

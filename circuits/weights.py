@@ -3,8 +3,8 @@
     connection(j -> i) = W_dec[j] . N1 W_V W_O P1 ... N2 . W_enc[:, i]
 
 with the norms' weights folded in (`weights_units`). What a target reads on a given input is this number times the factors the
-record names: the source's activation, the attention weights, one over the norms' divisors. (Dunefsky et al. 2024, sections
-4.1 and 4.2; grouped-query attention shares value matrices between heads.) Units by units is never in memory whole.
+record names: the source's activation, the attention weights, one over the norms' divisors. (Dunefsky et al. 2024;
+grouped-query attention shares value matrices between heads.) Units by units is never in memory whole.
 """
 
 from collections.abc import Sequence

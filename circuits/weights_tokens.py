@@ -1,6 +1,6 @@
 """Which tokens excite a unit, by weights alone: the token's embedding, as such or through heads, along what the unit reads.
 
-    de-embedding(token, i) = W_E[token] . N1 W_V W_O P1 ... N2 . W_enc[:, i]      (Dunefsky et al. 2024, section 4.3)
+    de-embedding(token, i) = W_E[token] . N1 W_V W_O P1 ... N2 . W_enc[:, i]      (Dunefsky et al. 2024)
 
 Scores are demeaned over the vocabulary: what all tokens share is no evidence for one of them. Divisors of norms and attention
 weights are left out; whether a head looks at that token at all is another question.
