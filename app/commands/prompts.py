@@ -8,6 +8,7 @@ import typer
 
 from app.commands.common import (
     AsJson,
+    ConfigFile,
     Device,
     DryRun,
     Model,
@@ -54,10 +55,28 @@ def trace(
     max_nodes: Annotated[
         int, typer.Option("--max-nodes", help="Units that become nodes; the rest are summed, not dropped.")
     ] = 2000,
-    dictionary: Annotated[
-        list[str] | None, typer.Option("--dictionary", help="Stored transcoder to use in its layer; repeatable.")
+    dictionaries: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dictionaries", "--dictionary", help="Stored dictionary to use in its layer; repeatable, or a,b,c."
+        ),
+    ] = None,
+    basis: Annotated[
+        str,
+        typer.Option(
+            "--basis", help="neurons, latents, mixed or components; auto: mixed where there are dictionaries."
+        ),
+    ] = "auto",
+    heads: Annotated[
+        str | None, typer.Option("--heads", help="Layers whose attention heads are nodes, like 3,5-7, or all.")
     ] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Token to explain, as text; repeatable.")] = None,
+    minus: Annotated[
+        str | None, typer.Option("--minus", help="Explain the one --target's logit minus this token's.")
+    ] = None,
+    first: Annotated[
+        str, typer.Option("--first", help="Units at the first position: merge into a leaf a layer, keep, or auto.")
+    ] = "auto",
     export: Annotated[
         Path | None, typer.Option("--export", help="Write the pruned graph as Neuronpedia reads it.")
     ] = None,
@@ -65,9 +84,10 @@ def trace(
         str | None, typer.Option("--save", help="Store the graph under this name, for the dashboard.")
     ] = None,
     check: Annotated[int, typer.Option("--check", help="Test this many sources by intervention in the model.")] = 0,
-    memory: Annotated[float, typer.Option("--memory", help="GB the trace may use.")] = 2.0,
+    memory: Annotated[float, typer.Option("--memory", help="GB the trace may use beside the model.")] = 4.0,
     device: Device = None,
     precision: Precision = "float32",
+    config: ConfigFile = None,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
@@ -80,15 +100,15 @@ def trace(
     _sizes(max_nodes, check, memory)
     if not dry_run:
         _destinations(export, save)
-    bridge, config = load(model, device, precision), TraceConfig(max_nodes=max_nodes, memory=int(memory * 1e9))
-    chosen = stored_dictionaries(bridge, dictionary or [])
+    names = [n for given in dictionaries or [] for n in given.split(",") if n]
+    bridge, roots = load(model, device, precision), _roots(target or [], minus)
+    options = TraceConfig(max_nodes, memory=int(memory * 1e9), basis=basis, heads=head_layers(heads), first=first)
+    chosen = stored_dictionaries(bridge, names)
     if dry_run:
-        _announce(
-            plan_trace(bridge, len(encode_prompt(bridge, prompt)), config, max((d.d_dict for d in chosen), default=0)),
-            json,
-        )
+        n_tokens, widest = len(encode_prompt(bridge, prompt)), max((d.d_dict for d in chosen), default=0)
+        _announce(plan_trace(bridge, n_tokens, options, widest, len(roots)), json)
         return
-    graph = run(bridge, prompt, dictionaries=chosen, targets=target or (), config=config, progress=progress())
+    graph = run(bridge, prompt, dictionaries=chosen, targets=roots, config=options, progress=progress())
     report = graph.to_dict()
     if check:
         from circuits.verify import check_edges
@@ -96,7 +116,31 @@ def trace(
         report["intervention_check"] = check_edges(bridge, graph, dictionaries=chosen, n=check).to_dict()
     # Printed first: a disk that fills up now does not take the report with it.
     print_json(report) if json else _print_graph(report)
-    _keep(bridge, graph, export, save, dictionary or [])
+    _keep(bridge, graph, export, save, names)
+
+
+def _roots(targets: list[str], minus: str | None) -> list[Any]:
+    """What is to be explained: tokens, or the difference of two."""
+    from circuits.attribution import Difference
+
+    if minus is None:
+        return list(targets)
+    if len(targets) != 1:
+        raise BadInput(f"--minus goes with one --target; {len(targets)} were given.")
+    return [Difference(targets[0], minus)]
+
+
+def head_layers(text: str | None) -> bool | list[int]:
+    """Layers as people write them: `3,5-7`, or `all`."""
+    if text is None or text == "all":
+        return text is not None
+    found: list[int] = []
+    for part in text.split(","):
+        ends = part.strip().split("-")
+        if not (1 <= len(ends) <= 2 and all(e.isdigit() for e in ends)):
+            raise BadInput(f"--heads is {text!r}; write layers like 3,5-7, or all.")
+        found += range(int(ends[0]), int(ends[-1]) + 1)
+    return sorted(set(found))
 
 
 def _not_empty(prompt: str) -> None:
