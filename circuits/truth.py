@@ -14,6 +14,7 @@ random nodes of the same layers and kinds explains nothing, however well its num
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from jaxtyping import Float, Int
 
 from circuits.graph import CircuitGraph
 from circuits.truth_bed import Testbed
+from circuits.truth_generate import Generations, generate_with
 from circuits.truth_live import Observed, values_in
 from circuits.truth_nodes import carried_over, chosen_nodes, overlap, random_sets
 from circuits.truth_predict import Change, change_of, predict_direct, predict_full
@@ -65,7 +67,7 @@ def check_subgraph(
 ) -> SubgraphTest:
     """Change a set of nodes and compare what happens with the graph's prediction, over one or several prompts.
 
-    nodes: numbers or names, a rule such as `top_units(20)`, or None for the pinned nodes or else the pruned graph's units.
+    nodes: numbers or names, a rule such as `most_influential(20)`, or None for the pinned nodes or else the pruned graph's units.
     mode: `ablate`, `scale` (by factor), `clamp` (to level), `restore` (to values of the prompts in `restore`, one for each
     prompt, of equal length). prompts: further ones, as text (traced here, with `config`) or as graphs. n_random: random
     subgraphs of equal size. Raises BadInput for nodes there are not, and where model and graph do not belong together.
@@ -84,6 +86,32 @@ def check_subgraph(
             levels = level if not others else _levels(bed, others[i])
             found.append(_Trial(bed, mode, factor, levels, step).test(mine, lacking, n_random, seed))
     return SubgraphTest(mode, factor if mode == "scale" else 0.0, found, seed, CONVENTION)
+
+
+def continue_changed(
+    model: "TransformerBridge",
+    graph: CircuitGraph,
+    nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
+    max_new_tokens: int = 20,
+    draw: int | None = None,
+    *,
+    dictionaries: Sequence[Any] = (),
+    mode: str = "ablate",
+    factor: float = 0.0,
+    level: float = 0.0,
+    restore: str | Sequence[str] = (),
+) -> Generations:
+    """The graph's prompt continued without and with the change of `check_subgraph`.
+
+    Nodes are changed at their own position; those at the prompt's last one at every new token too. draw: seed of sampling, or
+    None for the likeliest token.
+    """
+    others = _restored_from(restore, mode, 1)
+    bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
+    levels = _levels(bed, others[0])[chosen] if others else level
+    entries = bed.live.entries(change_of(graph, chosen, mode, factor, levels), onward=True)
+    found = generate_with(model, graph.prompt, entries, max_new_tokens, draw)
+    return replace(found, edits=[f"{mode} {graph.name(int(i))}" for i in chosen])
 
 
 class _Trial:

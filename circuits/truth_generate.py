@@ -16,7 +16,7 @@ from torch import Tensor
 from probe.errors import BadInput
 from probe.interventions import intervene
 from probe.token_text import tokenizer_of
-from probe.unit_edits import UnitEdit, unit_edits
+from probe.unit_edits import UnitEdit, edit_units
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -100,7 +100,7 @@ def generate_with(
         )
     numbers = _numbers(max_new_tokens, seed)
     units, others = [e for e in edits if isinstance(e, UnitEdit)], [e for e in edits if not isinstance(e, UnitEdit)]
-    made = [*others, *unit_edits(model, units)]
+    made = [*others, *edit_units(model, units)]
     clean = _continue(model, ids, numbers, temperature)
     with intervene(model, made):
         edited = _continue(model, ids, numbers, temperature)

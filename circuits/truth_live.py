@@ -25,7 +25,7 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.interventions import Function, Place, Steer, intervene, place
 from probe.sites import Site, parse_site
-from probe.unit_edits import UnitEdit, encoded, unit_edits
+from probe.unit_edits import UnitEdit, edit_units, encoded
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -87,7 +87,7 @@ class LiveRun:
                 found.append(self._component(node, kind, change.factor, onward))
             else:
                 found += [self._leaf(w, change.factor) for w in self.places.writes(node)]
-        return [*found, *(_Behind(e) for e in unit_edits(self.model, edits))]
+        return [*found, *(_Behind(e) for e in edit_units(self.model, edits))]
 
     def _where(self, node: int, onward: bool) -> int | slice:
         pos = int(self.graph.nodes.pos[node])

@@ -25,7 +25,7 @@ def chosen_nodes(
     return np.unique(np.asarray(found, np.int64))
 
 
-def top_units(n: int) -> Callable[[CircuitGraph], list[int]]:
+def most_influential(n: int) -> Callable[[CircuitGraph], list[int]]:
     """The rule that takes the n units with the largest influence."""
     if n < 1:
         raise BadInput(f"The number of units to test is {n}; it must be at least 1.")

@@ -38,6 +38,7 @@ _HOMES = {
         ),
         "probe.interventions",
     ),
+    **dict.fromkeys(("UnitEdit", "edit_units", "unit_values"), "probe.unit_edits"),
     "capture": "probe.forward",
     "logit_lens": "probe.lens",
     "head_patterns": "probe.heads",

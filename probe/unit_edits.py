@@ -1,6 +1,6 @@
 """Edits of single units: neurons, and latents of a dictionary whose model runs on as it is.
 
-    with intervene(model, unit_edits(model, [UnitEdit("ablate", 120, layer=5, pos=3),
+    with intervene(model, edit_units(model, [UnitEdit("ablate", 120, layer=5, pos=3),
                                              UnitEdit("scale", 650, dictionary=sae, amount=2.0, pos=slice(4, None))])):
         logits = model(tokens)
 
@@ -67,7 +67,7 @@ def _shorts(dictionary: Any) -> str:
     return parse_site(dictionary.site_in).short
 
 
-def unit_edits(model: "TransformerBridge", edits: Sequence[UnitEdit]) -> list[Function]:
+def edit_units(model: "TransformerBridge", edits: Sequence[UnitEdit]) -> list[Function]:
     """Interventions for `intervene`, one for all units of a layer or dictionary that share their positions.
 
     Raises BadInput for a unit, layer or mode there is not, and for edits of one unit that overlap.

@@ -13,7 +13,7 @@ from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.truth import check_subgraph
 from circuits.truth_bed import Testbed
 from circuits.truth_generate import generate_with
-from circuits.truth_nodes import carried_over, overlap, random_sets, top_units
+from circuits.truth_nodes import carried_over, most_influential, overlap, random_sets
 from circuits.truth_predict import change_of, predict_direct, predict_full
 from circuits.truth_stats import agreement, bootstrap, share_as_large, spread
 from circuits.truth_sufficiency import check_sufficiency
@@ -111,7 +111,9 @@ def test_every_mode_is_exact_in_the_direct_effect(basis, mode):
     model = tiny("llama")
     graph, dictionaries = traced(model, basis)
     options = {"scale": {"factor": -2.5}, "clamp": {"level": 1.25}, "restore": {"restore": OTHER}}[mode]
-    test = check_subgraph(model, graph, top_units(12), dictionaries=dictionaries, mode=mode, n_random=0, **options)
+    test = check_subgraph(
+        model, graph, most_influential(12), dictionaries=dictionaries, mode=mode, n_random=0, **options
+    )
     assert test.first.direct_agreement.worst < EXACT and test.first.effect.kl > 1e-6
 
 
@@ -119,7 +121,7 @@ def test_restoring_moves_by_the_difference_of_the_two_runs_activations():
     """By hand: a neuron's write becomes the other run's activation times its output row."""
     model = tiny("gpt2")
     graph, _ = traced(model, "neurons")
-    node = int(top_units(1)(graph)[0])
+    node = int(most_influential(1)(graph)[0])
     layer, pos, unit = (int(getattr(graph.nodes, n)[node]) for n in ("layer", "pos", "unit"))
     ids = [model.tokenizer.encode(p) for p in (PROMPT, OTHER)]
     runs = [model.run_with_cache(torch.tensor([i]))[1][f"blocks.{layer}.mlp.hook_post"][0, pos, unit] for i in ids]
@@ -160,7 +162,7 @@ def test_a_model_that_is_not_linear_answers_otherwise_than_the_graph_says():
     """The control of the one above."""
     model = tiny("llama")
     graph, _ = traced(model, "neurons")
-    assert check_subgraph(model, graph, top_units(10), n_random=0).first.full_agreement.worst > 1e-3
+    assert check_subgraph(model, graph, most_influential(10), n_random=0).first.full_agreement.worst > 1e-3
 
 
 def lookup_graph(extra: tuple[int, ...] = ()) -> CircuitGraph:
@@ -225,7 +227,7 @@ def test_nothing_changed_is_exactly_nothing(name):
     """The null control: an empty set, and a factor of one."""
     model = tiny(name)
     graph, _ = traced(model, "heads")
-    for nodes, options in (([], {}), (top_units(30), {"mode": "scale", "factor": 1.0})):
+    for nodes, options in (([], {}), (most_influential(30), {"mode": "scale", "factor": 1.0})):
         found = check_subgraph(model, graph, nodes, n_random=3, **options).first
         assert not found.movements.direct.any() and not np.nan_to_num(found.movements.full).any()
         assert found.effect.kl == 0 == found.effect.logit and found.effect.probability == 0
@@ -238,9 +240,9 @@ def test_a_wrong_graph_is_noticed(basis):
     model = tiny("llama")
     graph, _ = traced(model, basis)
     scaled = replace(graph, edges=replace(graph.edges, weight=graph.edges.weight * 1.01))
-    found = check_subgraph(model, scaled, top_units(10), n_random=0).first.direct_agreement
+    found = check_subgraph(model, scaled, most_influential(10), n_random=0).first.direct_agreement
     assert found.worst > 5e-3 and found.slope == pytest.approx(1 / 1.01, rel=1e-6)
-    one, two = top_units(2)(graph)
+    one, two = most_influential(2)(graph)
     source = graph.edges.source.copy()
     source[graph.edges.source == one], source[graph.edges.source == two] = two, one
     swapped = replace(graph, edges=replace(graph.edges, source=source))
@@ -251,7 +253,7 @@ def test_a_freeze_that_cannot_hold_is_said():
     model = tiny("opt")
     graph, _ = traced(model, "neurons")
     with pytest.raises(OpenworkError, match="cannot be changed"):
-        check_subgraph(model, graph, top_units(3), n_random=0)
+        check_subgraph(model, graph, most_influential(3), n_random=0)
 
 
 @pytest.mark.parametrize("name", ["gemma2", "gpt2"])
@@ -261,7 +263,7 @@ def test_what_is_reported_of_the_full_effect_is_the_models_own_prediction(name):
 
     model = tiny(name)
     graph, _ = traced(model, "neurons")
-    node = int(top_units(1)(graph)[0])
+    node = int(most_influential(1)(graph)[0])
     found = check_subgraph(model, graph, [node], n_random=0).first
     layer, pos, unit = (int(getattr(graph.nodes, n)[node]) for n in ("layer", "pos", "unit"))
     tokens = torch.tensor([graph.token_ids])
@@ -279,7 +281,7 @@ def test_differences_and_directions_are_measured_in_the_changed_run():
     vector = torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     asked = [Difference(5, 9), Direction(vector, "resid_post.1", -1, "mine"), Direction(vector, "ln_final", -2, "end")]
     graph, _ = traced(model, "neurons", targets=asked)
-    nodes = top_units(8)(graph)
+    nodes = most_influential(8)(graph)
     bed = Testbed(model, graph)
     after = bed.live.changed(change_of(graph, np.array(nodes)))
     tokens, entries = torch.tensor([graph.token_ids]), bed.live.entries(change_of(graph, np.array(nodes)))
@@ -313,7 +315,7 @@ def test_an_saes_other_latents_are_read_before_its_own_change():
 
 def test_random_sets_match_layers_and_kinds():
     graph, _ = traced(tiny("llama"), "heads")
-    nodes = np.array(top_units(12)(graph))
+    nodes = np.array(most_influential(12)(graph))
     drawn = random_sets(graph, nodes, 20, seed=1)
     kinds = lambda s: sorted(zip(graph.nodes.kind[s], graph.nodes.layer[s], strict=True))  # noqa: E731
     assert all(kinds(s) == kinds(nodes) and len(np.unique(s)) == len(nodes) for s in drawn)
@@ -329,7 +331,7 @@ def test_random_sets_match_layers_and_kinds():
 def test_several_prompts_have_error_bars_and_carry_the_set_over():
     model = tiny("gpt2")
     graph, _ = traced(model, "neurons")
-    nodes = np.array(top_units(6)(graph))
+    nodes = np.array(most_influential(6)(graph))
     test = check_subgraph(model, graph, nodes.tolist(), prompts=[OTHER, "In " + PROMPT], n_random=2)
     assert len(test.prompts) == 3 and test.first.lacking == 0
     logit = test.comparisons[0]
@@ -396,10 +398,10 @@ def test_sufficiency_of_a_hand_wired_circuit():
 def test_sufficiency_is_predicted_exactly_where_the_model_is_linear_and_means_are_means():
     model = linear_model()
     graph = trace(model, PROMPT, config=TraceConfig(max_nodes=10_000, first="keep"))
-    found = check_sufficiency(model, graph, top_units(20), n_random=3)
+    found = check_sufficiency(model, graph, most_influential(20), n_random=3)
     for root in found.roots:
         assert root.share == pytest.approx(root.predicted_share, rel=1e-6) and not np.isnan(root.share)
-    every = check_sufficiency(model, graph, top_units(10_000), n_random=0)
+    every = check_sufficiency(model, graph, most_influential(10_000), n_random=0)
     assert all(r.share == pytest.approx(1) and r.kept == pytest.approx(r.untouched) for r in every.roots)
     from circuits.truth_sufficiency import _means
 
@@ -409,7 +411,9 @@ def test_sufficiency_is_predicted_exactly_where_the_model_is_linear_and_means_ar
     unit = int(graph.nodes.unit[node])
     expected = torch.cat([r["blocks.1.mlp.hook_post"][0, 1:, unit] for r in runs]).mean()
     assert means[node] == pytest.approx(float(expected), rel=1e-9)
-    averaged = check_sufficiency(model, graph, top_units(20), baseline="mean", prompts=[PROMPT, OTHER], n_random=0)
+    averaged = check_sufficiency(
+        model, graph, most_influential(20), baseline="mean", prompts=[PROMPT, OTHER], n_random=0
+    )
     assert averaged.roots[0].none != pytest.approx(found.roots[0].none)
 
 
@@ -455,7 +459,7 @@ def test_a_graphs_change_can_run_in_generation():
     model = load_model("toy")
     graph = trace(model, PROMPT, config=TraceConfig(max_nodes=60))
     bed = Testbed(model, graph)
-    entries = bed.live.entries(change_of(graph, np.array(top_units(20)(graph)), "scale", -8.0), onward=True)
+    entries = bed.live.entries(change_of(graph, np.array(most_influential(20)(graph)), "scale", -8.0), onward=True)
     found = generate_with(model, PROMPT, entries, 4)
     assert found.kl > 0 and len(found.rows()) == 4
 
@@ -463,8 +467,8 @@ def test_a_graphs_change_can_run_in_generation():
 def test_records_are_json_and_have_pictures():
     model = tiny("gpt2")
     graph, _ = traced(model, "neurons")
-    test = check_subgraph(model, graph, top_units(5), prompts=[OTHER], n_random=4)
-    keep = check_sufficiency(model, graph, top_units(5), n_random=2)
+    test = check_subgraph(model, graph, most_influential(5), prompts=[OTHER], n_random=4)
+    keep = check_sufficiency(model, graph, most_influential(5), n_random=2)
     text = generate_with(model, PROMPT, [UnitEdit("ablate", 5, layer=1)], 3)
     for record in (test, keep, text):
         json.loads(json.dumps(record.to_dict()))
@@ -498,18 +502,18 @@ def test_bad_input_is_refused_with_a_sentence(options, words):
     if "dictionaries" in options:
         options = {"dictionaries": skip_transcoders()}
     with pytest.raises(BadInput, match=words):
-        check_subgraph(model, graph, **{"nodes": top_units(3), "n_random": 0, **options})
+        check_subgraph(model, graph, **{"nodes": most_influential(3), "n_random": 0, **options})
 
 
 def test_a_graph_of_another_model_is_refused():
     graph, _ = traced(tiny("gpt2"), "neurons")
     with pytest.raises(BadInput, match="not made from it"):
-        check_subgraph(tiny("gpt_neox"), graph, top_units(3))
+        check_subgraph(tiny("gpt_neox"), graph, most_influential(3))
     with pytest.raises(BadInput, match="3 layers"):
-        check_subgraph(load_model("toy"), graph, top_units(3))
+        check_subgraph(load_model("toy"), graph, most_influential(3))
     with pytest.raises(BadInput, match="explains"):
         check_subgraph(tiny("gpt2"), graph, np.flatnonzero(graph.roots)[:1].tolist())
     with pytest.raises(BadInput, match="prompts"):
-        check_sufficiency(tiny("gpt2"), graph, top_units(3), baseline="mean")
+        check_sufficiency(tiny("gpt2"), graph, most_influential(3), baseline="mean")
     with pytest.raises(BadInput, match="room"):
         generate_with(tiny("gpt2"), PROMPT, [], 1000)

@@ -9,7 +9,7 @@ from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Clamp, Patch, Scale, Steer, Zero, intervene, neuron, place
 from probe.toy import lookup_model
-from probe.unit_edits import UnitEdit, unit_edits, unit_values
+from probe.unit_edits import UnitEdit, edit_units, unit_values
 
 TOKENS = torch.tensor([[1, 7, 30, 12, 99]])
 
@@ -37,7 +37,7 @@ def active(dictionary, model, n=3, pos=3):
 
 
 def run(model, edits):
-    with intervene(model, unit_edits(model, edits)):
+    with intervene(model, edit_units(model, edits)):
         return model(TOKENS)
 
 
@@ -94,7 +94,7 @@ def test_an_sae_between_attention_and_mlp_writes_to_the_stream_not_only_to_the_m
     model, dictionary = tiny(name), made("hook_resid_mid")
     x = capture(model, TOKENS, ["resid_mid.1"])["blocks.1.hook_resid_mid"]
     written = dictionary.encode(x) @ dictionary.W_dec
-    edits = unit_edits(model, [UnitEdit("ablate", u, dictionary=dictionary) for u in range(40)])
+    edits = edit_units(model, [UnitEdit("ablate", u, dictionary=dictionary) for u in range(40)])
     sites = ["resid_mid.1", "mlp_write.1", "resid_post.1"]
     with intervene(model, edits):
         found = capture(model, TOKENS, sites)
@@ -109,7 +109,7 @@ def test_error_and_skip_stay_as_they_are():
     found = capture(model, TOKENS, ["mlp_in.1", "mlp_out.1"])
     x, y = found["blocks.1.mlp.hook_in"], found["blocks.1.mlp.hook_out"]
     left = (y - dictionary(x).recons) + dictionary.b_dec + x @ dictionary.W_skip.T
-    with intervene(model, unit_edits(model, [UnitEdit("ablate", u, dictionary=dictionary) for u in range(40)])):
+    with intervene(model, edit_units(model, [UnitEdit("ablate", u, dictionary=dictionary) for u in range(40)])):
         edited = capture(model, TOKENS, ["mlp_out.1"])["blocks.1.mlp.hook_out"]
     assert torch.allclose(edited, left, atol=1e-12)
 
@@ -123,7 +123,7 @@ def test_latents_of_a_cross_layer_transcoder_write_to_every_later_layer():
     a = unit_values(model, TOKENS, dictionary=part)[0, 3, unit]
     outs = [f"mlp_out.{i}" for i in range(n)]
     clean = capture(model, TOKENS, outs)
-    with intervene(model, unit_edits(model, [UnitEdit("scale", unit, 3, 2.0, dictionary=part)])):
+    with intervene(model, edit_units(model, [UnitEdit("scale", unit, 3, 2.0, dictionary=part)])):
         edited = capture(model, TOKENS, outs)
     first, second = (edited[f"blocks.{i}.mlp.hook_out"] - clean[f"blocks.{i}.mlp.hook_out"] for i in (0, 1))
     assert first.abs().max() == 0
@@ -146,7 +146,7 @@ def test_edits_of_several_units_add_up():
     clean = capture(model, TOKENS, ["resid_post.1"])["blocks.1.hook_resid_post"]
     moved = []
     for edits in [*sets, sets[0] + sets[1]]:
-        with intervene(model, unit_edits(model, edits)):
+        with intervene(model, edit_units(model, edits)):
             moved.append(capture(model, TOKENS, ["resid_post.1"])["blocks.1.hook_resid_post"] - clean)
     assert torch.allclose(moved[0] + moved[1], moved[2], atol=1e-12) and moved[0].abs().max() > 1e-3
 
@@ -155,11 +155,11 @@ def test_restoring_another_runs_values_gives_its_neurons():
     model, other = tiny("llama"), torch.tensor([[1, 8, 31, 13, 98]])
     values = unit_values(model, other, layer=1)[0]
     edits = [UnitEdit("restore", u, amount=values[:, u], layer=1) for u in range(48)]
-    with intervene(model, unit_edits(model, edits)):
+    with intervene(model, edit_units(model, edits)):
         found = capture(model, TOKENS, ["mlp_post.1"])["blocks.1.mlp.hook_post"][0]
     assert torch.equal(found, values)
     one = UnitEdit("restore", 4, 2, values[:, 4], layer=1)
-    with intervene(model, unit_edits(model, [one])):
+    with intervene(model, edit_units(model, [one])):
         found = capture(model, TOKENS, ["mlp_post.1"])["blocks.1.mlp.hook_post"][0]
     assert found[2, 4] == values[2, 4] and found[1, 4] != values[1, 4]
 
@@ -173,7 +173,7 @@ def test_restoring_a_latents_own_value_is_nothing():
 
 def test_known_effect_on_a_hand_wired_model():
     model = lookup_model(8, gain=3.0)
-    with torch.no_grad(), intervene(model, unit_edits(model, [UnitEdit("scale", 3, 1, 2.0, layer=0)])):
+    with torch.no_grad(), intervene(model, edit_units(model, [UnitEdit("scale", 3, 1, 2.0, layer=0)])):
         logits = model(torch.tensor([[1, 3]]))
     assert logits[0, 1, 4] == 6.0 and logits[0, 0, 2] == 3.0
 
@@ -186,7 +186,7 @@ def test_edits_hold_in_generation_with_and_without_a_cache(pos):
     edits += [UnitEdit("clamp", 3, pos, 60.0, layer=2)]
     runs = []
     for cached in (True, False):
-        with intervene(model, unit_edits(model, edits)):
+        with intervene(model, edit_units(model, edits)):
             options = {"do_sample": False, "use_past_kv_cache": cached, "verbose": False, "stop_at_eos": False}
             runs.append(torch.as_tensor(model.generate(TOKENS, max_new_tokens=6, **options)))
     plain = torch.as_tensor(model.generate(TOKENS, max_new_tokens=6, do_sample=False, verbose=False, stop_at_eos=False))
@@ -224,9 +224,9 @@ def test_what_never_fired_raises():
 )
 def test_bad_edits_are_refused_with_a_sentence(edits, words):
     with pytest.raises(BadInput, match=words):
-        unit_edits(tiny("llama"), edits)
+        edit_units(tiny("llama"), edits)
 
 
 def test_edits_that_touch_but_do_not_overlap_are_taken():
     model = tiny("llama")
-    assert len(unit_edits(model, [UnitEdit("ablate", 1, slice(0, 3), layer=0), UnitEdit("ablate", 1, 3, layer=0)])) == 2
+    assert len(edit_units(model, [UnitEdit("ablate", 1, slice(0, 3), layer=0), UnitEdit("ablate", 1, 3, layer=0)])) == 2
