@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, Device, Precision, load, print_json, print_rows, progress
+from app.commands.common import AsJson, Device, Precision, load, print_json, progress
+from app.commands.weights import titled
 from probe.errors import BadInput
 
 Name = Annotated[str, typer.Argument(help="Name of the study.")]
@@ -98,8 +99,8 @@ def reveal(name: Name, json: AsJson = False) -> None:
         print_json(found.to_dict())
         return
     typer.echo(f"{found.unit} was said, at {found.hypothesis.time}, to do this: {found.hypothesis.text}")
-    print_rows(found.rows(), "Its strongest examples, the peak in brackets")
-    print_rows([{"fires at": t, "mean activation": v} for t, v in found.measured], "Tokens by mean activation")
+    titled(found.rows(), "Its strongest examples, the peak in brackets")
+    titled([{"fires at": t, "mean activation": v} for t, v in found.measured], "Tokens by mean activation")
 
 
 def verdict(
@@ -115,7 +116,7 @@ def verdict(
     if json:
         print_json(study.to_dict())
         return
-    print_rows(study.rows(), f"{study.name}: {study.next_step}")
+    titled(study.rows(), f"{study.name}: {study.next_step}")
 
 
 def _print(study: Any, json: bool) -> None:
@@ -123,7 +124,7 @@ def _print(study: Any, json: bool) -> None:
         print_json(study.to_dict())
         return
     for title, rows in study.tables():
-        print_rows(rows, f"\n{title}")
+        titled(rows, title)
     typer.echo(f"\n{study.next_step}")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
+from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows, progress, visible
 from app.commands.prompts import Prompt, stored_dictionaries
 from probe.errors import BadInput
 
@@ -45,13 +45,18 @@ def connections(
     if json:
         print_json({**found.to_dict(), "tokens": [r.to_dict() for r in rankings], "promotes": writes.to_dict()})
         return
-    print_rows(found.rows(), f"{found.target}: strongest of {found.n_compared:,} connections by weights")
-    print_rows(found.head_rows(10), "Heads that carry what it reads")
+    titled(found.rows(), f"{found.target}: strongest of {found.n_compared:,} connections by weights")
+    titled(found.head_rows(10), "Heads that carry what it reads")
     for ranking in rankings:
-        print_rows(
-            ranking.rows(), f"Tokens by weights, {ranking.reader} {' '.join(ranking.through)}: {ranking.embedding}"
-        )
-    print_rows(writes.rows(), "Tokens it promotes and suppresses")
+        titled(ranking.rows(), f"Tokens by weights, {ranking.reader} {' '.join(ranking.through)}: {ranking.embedding}")
+    titled(writes.rows(), "Tokens it promotes and suppresses")
+
+
+def titled(rows: list[dict[str, Any]], title: str) -> None:
+    """A table under its title, which may be longer than the table is wide."""
+    typer.echo(f"\n{visible(title)}")
+    if rows:
+        print_rows(rows)
 
 
 def _path(through: str) -> Any:
@@ -96,10 +101,10 @@ def paths(
     if json:
         print_json(found.to_dict())
         return
-    print_rows(found.tree.lines(found.tokens), f"{found.target} is {found.value:.4g}; its strongest paths")
+    titled(found.tree.lines(found.tokens), f"{found.target} is {found.value:.4g}; its strongest paths")
     longest = sorted(found.paths, key=lambda p: (-len(p), -abs(p.value)))[:edges]
     for path in longest:
-        print_rows(found.edge_rows(path), f"Edges of {path.name(found.tokens)}")
+        titled(found.edge_rows(path), f"Edges of {path.name(found.tokens)}")
     typer.echo(f"\nthe children of every stop sum to it within {found.residual:.1e} of the size of the sum")
 
 
