@@ -25,6 +25,13 @@ _HOMES = {
     "unit_evidence": "circuits.evidence",
     "merge_graphs": "circuits.merge",
     "difference": "circuits.compare",
+    "connections": "circuits.weights",
+    "layer_connections": "circuits.weights",
+    "deembed": "circuits.weights_tokens",
+    "promoted": "circuits.weights_tokens",
+    "top_paths": "circuits.paths",
+    "new_study": "circuits.blind",
+    "open_study": "circuits.blind",
 }
 
 __all__ = list(_HOMES)
