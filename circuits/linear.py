@@ -22,7 +22,7 @@ class FrozenNorm:
 
     def adjoint(self, g: Float[Tensor, "... pos d_model"]) -> Float[Tensor, "... pos d_model"]:
         """Transpose of `forward`, on the first positions of the prompt."""
-        back = g * self.weight / self.scale[: g.shape[-2]]
+        back = g * (self.weight / self.scale[: g.shape[-2]])
         return back - back.mean(-1, keepdim=True) if self.centred else back
 
     def adjoint_at(self, g: Float[Tensor, "row d_model"], pos: Int[Tensor, " row"]) -> Float[Tensor, "row d_model"]:
