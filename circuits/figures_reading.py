@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 GREY = "#999999"
 MOST_POINTS = 2000
 "Nodes drawn of each kind; the most influential."
+NAMED = 25
+"Groups with a written name; the others show theirs under the pointer."
 
 
 def supernodes_figure(found: "Supernodes", height: int = 560) -> go.Figure:
@@ -39,7 +41,9 @@ def supernodes_figure(found: "Supernodes", height: int = 560) -> go.Figure:
     ticks, texts, start = [], [], 0
     for group in found.groups:
         size = sum(n in at for n in group.nodes)
-        ticks, texts = [*ticks, start + (size - 1) / 2], [*texts, plain(group.name, 20)]
+        at_row = start + (size - 1) / 2
+        if not ticks or at_row - ticks[-1] > len(order) / 30:  # names of small groups would lie on each other
+            ticks, texts = [*ticks, at_row], [*texts, plain(group.name, 20)]
         box = {"x0": start - 0.5, "x1": start + size - 0.5, "y0": start - 0.5, "y1": start + size - 0.5}
         figure.add_shape(type="rect", line={"color": NEGATIVE, "dash": "dot" if group.weak else "solid"}, **box)
         start += size
@@ -53,6 +57,7 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
     nodes, figure = small.graph.nodes, go.Figure()
     x = np.array([nodes.pos[m].mean() for m in small.members])
     y = np.array([nodes.layer[m].mean() for m in small.members])
+    x, named = _spread_out(x, y, max(small.graph.n_layers / 24, 0.5)), np.argsort(-small.influence)[:NAMED]
     strongest = np.argsort(-small.flow, kind="stable")[:n_edges]
     most = max(float(small.flow.max(initial=0.0)), 1e-30)
     for i in strongest:
@@ -84,7 +89,10 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
                 y=y[rows],
                 mode="markers+text",
                 name=name,
-                text=[plain(small.names[i], 18) for i in rows],
+                text=[
+                    plain(small.names[i], 18) if i in named or small.graph.roots[small.members[i][0]] else ""
+                    for i in rows
+                ],
                 textposition="top center",
                 customdata=[hover[i] for i in rows],
                 hovertemplate="%{customdata}<extra></extra>",
@@ -101,6 +109,20 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
     return _finish(figure, height)
 
 
+def _spread_out(x: np.ndarray, y: np.ndarray, room: float) -> np.ndarray:
+    """Nodes that would lie on each other, moved to either side: each takes the first free column near its position."""
+    placed: list[tuple[float, float]] = []
+    out = x.copy()
+    for i in np.lexsort((y, x)):
+        for step in range(9):
+            at = x[i] + (step + 1) // 2 * 0.24 * (-1 if step % 2 else 1)
+            if all(abs(at - px) > 0.2 or abs(y[i] - py) > room for px, py in placed):
+                break
+        out[i] = at
+        placed.append((at, float(y[i])))
+    return out
+
+
 def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None) -> go.Figure:
     """The k strongest units: mean influence with its bootstrap interval, and each prompt's own value as a faint point."""
     units = np.flatnonzero(is_unit(merged.nodes))
@@ -112,12 +134,12 @@ def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None)
         figure.add_trace(
             go.Scatter(
                 x=values[shown][mine],
-                y=y[mine],
+                y=y[mine] + 0.25,
                 mode="markers",
                 name="one prompt",
                 text=[plain(prompt, 60)] * int(mine.sum()),
                 hovertemplate="%{text}<br>influence %{x:.4f}<extra></extra>",
-                marker={"size": 6, "color": GREY, "opacity": 0.5},
+                marker={"size": 6, "color": GREY, "opacity": 0.7},
                 legendgroup="prompt",
                 showlegend=prompt is merged.prompts[0],
             )
@@ -141,7 +163,7 @@ def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None)
             marker={"size": 9, "color": POSITIVE},
         )
     )
-    figure.update_yaxes(tickvals=y, ticktext=[plain(merged.nodes.names[i], 24) for i in shown])
+    figure.update_yaxes(tickvals=y, ticktext=[plain(merged.nodes.names[i], 24) for i in shown], zeroline=False)
     figure.update_xaxes(title="influence, per probability explained", rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": 1.06})
     return _finish(figure, height or 140 + 18 * len(shown))

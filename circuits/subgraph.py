@@ -59,22 +59,21 @@ class Subgraph:
         return [self.graph.row(int(i)) for i in units]
 
     def score_rows(self) -> list[dict[str, Any]]:
-        """The scores of the subgraph beside those of random sets of its size, of no unit and of every unit."""
-        rows = []
+        """The two scores of the subgraph beside those of random sets of its size, of no unit and of every unit; then strict."""
+        return [self._score_row(name) for name in ("replacement", "completeness")]
+
+    def _score_row(self, name: str) -> dict[str, Any]:
+        row: dict[str, Any] = {"score": name, "every_unit": getattr(self.whole, name)}
         for kind, mine in enumerate((self.scores, self.strict)):
-            for name in ("replacement", "completeness"):
-                drawn = np.array([getattr(pair[kind], name) for pair in self.random])
-                rows.append(
-                    {
-                        "score": name + (" (strict)" if kind else ""),
-                        "pinned": getattr(mine, name),
-                        "random": float(drawn.mean()) if len(drawn) else None,
-                        "random_sd": float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
-                        "nothing": getattr(self.nothing[kind], name),
-                        "every_unit": getattr(self.whole, name),
-                    }
-                )
-        return rows
+            drawn = np.array([getattr(pair[kind], name) for pair in self.random])
+            found = {
+                "pinned": getattr(mine, name),
+                "random": float(drawn.mean()) if len(drawn) else None,
+                "random_sd": float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
+                "nothing": getattr(self.nothing[kind], name),
+            }
+            row |= {("strict_" if kind else "") + key: value for key, value in found.items()}
+        return row
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -104,5 +104,10 @@ def test_pins_of_the_graph_are_the_default_and_follow_the_fold():
 def test_the_record_shows_itself():
     found = subgraph_scores(scattered(1), [20], n_random=3)
     assert json.dumps(found.to_dict(), allow_nan=False)
-    assert [r["score"] for r in found.score_rows()][::2] == ["replacement", "replacement (strict)"]
+    row = found.score_rows()[0]
+    assert (row["score"], row["pinned"], row["strict_pinned"]) == (
+        "replacement",
+        found.replacement,
+        found.strict.replacement,
+    )
     assert "random_sd" in found._repr_html_() and len(found.figure().data) > 2
