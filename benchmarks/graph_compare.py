@@ -60,7 +60,7 @@ def compare(left: Named, right: Named) -> Agreement:
     a, b = (graph.matrix[np.ix_(rows, rows)] for graph, rows in zip((left, right), chosen, strict=True))
     largest = max(np.abs(a).max(), np.abs(b).max(), 1e-30)
     gap, of_row = np.abs(a - b), np.maximum(np.abs(a).max(1), np.abs(b).max(1))
-    rest = [_rest(graph.matrix, rows) / largest for graph, rows in zip((left, right), chosen, strict=True)]
+    rest = [_rest(graph.matrix, rows) / float(largest) for graph, rows in zip((left, right), chosen, strict=True)]
     return Agreement(
         len(common),
         int(((a != 0) | (b != 0)).sum()),

@@ -26,6 +26,8 @@ def resident(what: str = "VmRSS") -> int:
 class Peak:
     """`with Peak() as p`: seconds, resident memory before, and its peak within; MB are millions of bytes.
 
+    cpu_seconds, of all threads, tell how much work it was where a busy machine makes seconds mean little.
+
     The kernel's own high-water mark is reset and read where it allows that; sampling every 5 ms stands in where it does not.
     """
 
@@ -38,7 +40,7 @@ class Peak:
         self._before, self._sampled, self._over = resident(), 0, threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
-        self._start = time.perf_counter()
+        self._start, self._cpu = time.perf_counter(), time.process_time()
         return self
 
     def _sample(self) -> None:
@@ -46,7 +48,7 @@ class Peak:
             self._sampled = max(self._sampled, resident())
 
     def __exit__(self, *_: object) -> None:
-        self.seconds = time.perf_counter() - self._start
+        self.seconds, self.cpu_seconds = time.perf_counter() - self._start, time.process_time() - self._cpu
         self._over.set()
         self._thread.join()
         self._peak = max(resident("VmHWM") if self._kernel else self._sampled, resident())
@@ -54,7 +56,8 @@ class Peak:
     def to_dict(self) -> Answer:
         """Ready for JSON."""
         grown = self._peak - self._before
-        return {"seconds": self.seconds, "peak_mb": self._peak / 1e6, "grown_mb": grown / 1e6}
+        times = {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        return {**times, "peak_mb": self._peak / 1e6, "grown_mb": grown / 1e6}
 
 
 def serve(answer: Callable[[Request], Answer]) -> None:
@@ -66,7 +69,7 @@ def serve(answer: Callable[[Request], Answer]) -> None:
 
 
 class Worker:
-    """A process that serves; started when made, ended by leaving the `with`."""
+    """A process that serves; started when made, ended by `close` or by leaving its `with`."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path):
         self.log = log
@@ -90,6 +93,10 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let it end."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
