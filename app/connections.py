@@ -43,9 +43,9 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
 
 
 def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[dict[str, Any]]:
-    """Constant and value below the edges; where a file did not hold them, the sum of the edges and that it is all there is."""
+    """Constant and value below the edges; where a file did not hold the constant, the sum of the edges alone."""
     if np.isnan(graph.constant[node]):
-        return [_plain("sum of edges (constant unknown)", float(edges.weight.astype(np.float64).sum()), None)]
+        return [_plain("sum of edges", float(edges.weight.astype(np.float64).sum()), None)]
     constant, total = float(graph.constant[node]), value_of(graph, node, edges)
     missing = float(graph.nodes.value[node]) - total
     left_out = np.isnan(graph.residual) and abs(missing) > 1e-6 * max(1.0, abs(total))
@@ -55,10 +55,10 @@ def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[dict[str, Any
     return [*rows, _plain("sum = value", total, None)]
 
 
-def _connection(graph: CircuitGraph, other: int, weight: float, share: float) -> dict[str, Any]:
+def _connection(graph: CircuitGraph, other: int, weight: float, share: float, width: int = 14) -> dict[str, Any]:
     token = graph.unit_tokens[other] if graph.roots[other] else graph.tokens[graph.nodes.pos[other]]
     return {
-        "unit": linkgraph.titled(graph, other),
+        "unit": linkgraph.titled(graph, other, width),
         "token": token,
         "weight": weight,
         "amount": weight,
@@ -87,7 +87,7 @@ def node_rows(
     rows = []
     for node in [*first[~graph.roots[first]][:limit], *roots[np.argsort(-graph.probability[roots])]]:
         i, activation = int(node), float(graph.nodes.activation[node])
-        row = _connection(graph, i, 0.0, 0.0)
+        row = _connection(graph, i, 0.0, 0.0, 36)
         root = bool(graph.roots[i])
         rows.append(
             {

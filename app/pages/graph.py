@@ -110,7 +110,7 @@ def _scores(found: CircuitGraph) -> html.Section:
 def conservation_note(found: CircuitGraph) -> str:
     """What the residual says, or why it is not known."""
     if np.isnan(found.residual_relative):
-        return str(found.convention.get("conservation_residual", "The file does not hold what is needed to tell"))[:120]
+        return str(found.convention.get("conservation_residual", "")).removeprefix("unknown: ")[:120]
     return f"Edges sum to every node's value within {power(found.residual_relative)} of the size of the sum"
 
 
@@ -171,7 +171,21 @@ def _panels(found: CircuitGraph, name: str) -> list[Any]:
             className="ow-facts",
         ),
     )
-    return [html.Div([plot, edges], className="ow-grid two"), nodes, made]
+    return [html.Div([plot, edges], className="ow-grid two"), nodes, *_marked(found), made]
+
+
+def _marked(found: CircuitGraph) -> list[Any]:
+    """What a person pinned and grouped, in a graph that has any of it."""
+    groups = {**({"pinned": found.pinned} if found.pinned else {}), **found.supernodes}
+    if not groups:
+        return []
+    facts = []
+    for name, members in list(groups.items())[:60]:
+        more = f", and {len(members) - 20} more" if len(members) > 20 else ""
+        listed = ", ".join(f"{linkgraph.titled(found, i)}@{found.nodes.pos[i]}" for i in members[:20])
+        facts += [html.Dt(name[:60], dir="auto"), html.Dd(listed + more, dir="auto")]
+    note = f"{len(found.supernodes)} groups" if found.supernodes else None
+    return [panel("Pinned and grouped", html.Dl(facts, className="ow-facts"), note=note)]
 
 
 def _snippets(found: CircuitGraph, name: str) -> tuple[str, str | None]:
@@ -195,8 +209,8 @@ def stored_dictionary(name: str) -> bool:
 
 def power(value: float) -> str:
     """`4e−7`: one digit and the exponent; `unknown` for NaN."""
-    if np.isnan(value):
-        return "unknown"
+    if np.isnan(value) or value == 0:
+        return "0" if value == 0 else "unknown"
     digit, _, exponent = f"{value:.0e}".partition("e")
     return f"{digit}e{int(exponent)}".replace("-", "−")
 
