@@ -72,7 +72,7 @@ def _leaves(rows: Rows, ids: list[int], first: bool) -> tuple[Nodes, Int[np.ndar
     unit = np.where(kind == KINDS.index("token"), np.tile(np.array(ids), len(kind) // length), -1)
     used = (rows.matrix[:, : len(kind)] != 0).any(0).cpu().numpy()
     keys = np.stack([kind, layer, pos], 1)
-    named, first_column, which = np.unique(keys[used], axis=0, return_index=True, return_inverse=True)
+    _, first_column, which = np.unique(keys[used], axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first_column)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))

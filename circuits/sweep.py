@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits import points
+from circuits.cotangents import Cotangents
 from circuits.frozen import FrozenLayer, FrozenModel
 from circuits.linear import FrozenAttention
 from circuits.sources import HEADS, MID, MLP, POST, Sources, Targets
@@ -92,7 +93,7 @@ class _Sweep:
     def carry(self, targets: Targets, out: Rows, rows: Tensor) -> None:
         """Carry one group of targets down and write its edges into `out[rows]`."""
         order = torch.argsort(targets.point, descending=True, stable=True)
-        group = _Group(self.frozen, targets.take(order), rows[order])
+        group = Cotangents(self.frozen, targets.take(order), rows[order])
         group.join(points.final(len(self.frozen.layers)))
         for i in range(len(self.frozen.layers) - 1, -1, -1):
             layer = self.frozen.layers[i]
@@ -114,7 +115,7 @@ class _Sweep:
         if self.frozen.pos_embed is not None:
             out.position[group.rows, :length] = torch.einsum("rpd,pd->rp", G, self.frozen.pos_embed[:length])
 
-    def _through_mlp(self, group: "_Group", out: Rows, index: int) -> Tensor | None:
+    def _through_mlp(self, group: Cotangents, out: Rows, index: int) -> Tensor | None:
         """Collect edges from the layer's MLP; returns what its skip connection adds to the cotangent before it."""
         if not group.active:
             return None
@@ -149,7 +150,7 @@ class _Sweep:
                 writes = (mlp.writer if decoder is None else decoder)[unit] * mlp.activation[p, unit, None]
             out.unit[rows, mine] += inner[:, p] @ writes.T
 
-    def _cut(self, group: "_Group", out: Rows, slot: int, latents: Latents | None) -> None:
+    def _cut(self, group: Cotangents, out: Rows, slot: int, latents: Latents | None) -> None:
         """An SAE in the stream: all that is read behind it comes from its latents, its error and its bias."""
         if latents is None or not group.active:
             return
@@ -161,7 +162,7 @@ class _Sweep:
         self._units(out, rows, G, slot, latents)
         group.live.zero_()
 
-    def _through_attention(self, group: "_Group", out: Rows, index: int) -> Tensor | None:
+    def _through_attention(self, group: Cotangents, out: Rows, index: int) -> Tensor | None:
         """Collect edges from the layer's attention biases and heads; returns what attention adds to the cotangent before."""
         if not group.active:
             return None
@@ -181,50 +182,6 @@ class _Sweep:
             out.unit[rows[:, None], columns] += edges
         back = self.attention[index].adjoint(inner)
         return back if layer.ln1 is None else layer.ln1.adjoint(back)
-
-
-class _Group:
-    """Targets that are carried together, those of later points first, and their cotangents."""
-
-    def __init__(self, frozen: FrozenModel, targets: Targets, rows: Tensor):
-        self.frozen, self.targets, self.rows, self.active = frozen, targets, rows, 0
-        self.length = int(targets.pos.max()) + 1
-        self.G = frozen.embed.new_zeros(len(targets), self.length, frozen.embed.shape[1])
-        self._points = (-targets.point).cpu().numpy()
-
-    @property
-    def live(self) -> Tensor:
-        """Cotangents of the targets that the sweep has reached."""
-        return self.G[: self.active]
-
-    @property
-    def live_rows(self) -> Tensor:
-        """Their rows in the whole matrix."""
-        return self.rows[: self.active]
-
-    def add(self, back: Tensor | None) -> None:
-        """Add to the cotangents of the rows that were live when `back` was made: the first ones."""
-        if back is not None:
-            self.G[: len(back)] += back
-
-    def join(self, point: int) -> None:
-        """Set the cotangents of the targets that read at `point`."""
-        count = int(self._points.searchsorted(-point, side="right"))
-        new = torch.arange(self.active, count, device=self.G.device)
-        self.active = count
-        if not len(new):
-            return
-        heads = self.targets.head[new] >= 0
-        plain = new[~heads]
-        self.G[plain, self.targets.pos[plain]] = self.targets.reader[plain]
-        if heads.any():
-            self._join_heads(new[heads], self.frozen.layers[point // 4])
-
-    def _join_heads(self, new: Tensor, layer: FrozenLayer) -> None:
-        """A head reads at every key, weighed by its pattern."""
-        weights = layer.attn.pattern[self.targets.head[new], self.targets.pos[new], : self.length]
-        seen = weights[:, :, None] * self.targets.reader[new][:, None]
-        self.G[new] = seen if layer.ln1 is None else layer.ln1.adjoint(seen)
 
 
 def head_writes(layer: FrozenLayer, head: Tensor, pos: Tensor) -> Float[Tensor, "node d_model"]:

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits import points
+from circuits.cotangents import Cotangents
 from circuits.frozen import FrozenLayer, FrozenModel
 from circuits.sources import HEADS, MID, MLP, POST, Targets
-from circuits.sweep import _Group
 from circuits.units import Latents
 
 
@@ -36,7 +36,7 @@ class Totals:
 def total_attribution(frozen: FrozenModel, roots: Targets, weight: Float[Tensor, " row"]) -> Totals:
     """Total attribution of every unit and head to the roots, each root with its weight."""
     totals, order = Totals(), torch.argsort(roots.point, descending=True, stable=True)
-    group, weight = _Group(frozen, roots.take(order), order), weight[order].to(frozen.embed)
+    group, weight = Cotangents(frozen, roots.take(order), order), weight[order].to(frozen.embed)
     group.join(points.final(len(frozen.layers)))
     for i in range(len(frozen.layers) - 1, -1, -1):
         layer = frozen.layers[i]
@@ -56,7 +56,7 @@ def total_attribution(frozen: FrozenModel, roots: Targets, weight: Float[Tensor,
     return totals
 
 
-def _cut(group: _Group, totals: Totals, slot: int, latents: Latents | None, weight: Tensor) -> None:
+def _cut(group: Cotangents, totals: Totals, slot: int, latents: Latents | None, weight: Tensor) -> None:
     if latents is None:
         return
     G = group.live
@@ -65,7 +65,7 @@ def _cut(group: _Group, totals: Totals, slot: int, latents: Latents | None, weig
     G.copy_(latents.through_latents(unit))
 
 
-def _mlp(group: _Group, totals: Totals, frozen: FrozenModel, index: int, weight: Tensor) -> Tensor:
+def _mlp(group: Cotangents, totals: Totals, frozen: FrozenModel, index: int, weight: Tensor) -> Tensor:
     layer, G = frozen.layers[index], group.live
     inner = G if layer.write_norm is None else layer.write_norm.adjoint(G)
     totals.mlp[index] = torch.einsum("rpd,r->pd", inner, weight[: len(G)])
@@ -92,7 +92,7 @@ def _hand_down(totals: Totals, frozen: FrozenModel, index: int, inner: Tensor) -
             totals.pending[i] = more
 
 
-def _attention(group: _Group, totals: Totals, layer: FrozenLayer, index: int, weight: Tensor) -> Tensor:
+def _attention(group: Cotangents, totals: Totals, layer: FrozenLayer, index: int, weight: Tensor) -> Tensor:
     G = group.live
     inner = G if layer.ln1_post is None else layer.ln1_post.adjoint(G)
     totals.heads[index] = torch.einsum("rpd,r->pd", inner, weight[: len(G)])

@@ -281,3 +281,24 @@ def test_nan_is_never_a_graph() -> None:
     finally:
         with torch.no_grad():
             weight[0, 0] = old
+
+
+def test_the_order_of_targets_and_the_size_of_groups_do_not_matter() -> None:
+    from circuits.choosing import choose_basis, choose_units
+    from circuits.explained import explain_units
+    from circuits.frozen import freeze
+    from circuits.roots import choose_roots
+    from circuits.sweep import edges
+    from circuits.total import total_attribution
+
+    model = tiny("gpt2")
+    with torch.no_grad():
+        frozen = freeze(model, torch.tensor([[1, 20, 30, 40, 50]]))
+        roots = choose_roots(model, frozen)
+        totals = total_attribution(frozen, roots.targets, roots.weight)
+        sources = choose_units(frozen, totals, choose_basis(3, {}, "neurons", True), 100)
+        targets = explain_units(frozen, sources, totals).targets.join(roots.targets)
+        plain = edges(frozen, targets, sources).matrix
+        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))
+        mixed = edges(frozen, targets.take(order), sources, memory=20_000).matrix
+    torch.testing.assert_close(mixed, plain[order], rtol=1e-12, atol=1e-14)
