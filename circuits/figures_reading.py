@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from circuits.figures import NEGATIVE, POSITIVE
 from circuits.identity import is_unit
-from probe.figures import SEQUENTIAL, _finish, plain
+from probe.figures import SEQUENTIAL, _finish, plain, token_axis
 
 if TYPE_CHECKING:
     from circuits.collapsed import Collapsed
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GREY = "#999999"
 MOST_POINTS = 2000
 "Nodes drawn of each kind; the most influential."
-NAMED = 25
+NAMED = 16
 "Groups with a written name; the others show theirs under the pointer."
 
 
@@ -58,6 +58,7 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
     x = np.array([nodes.pos[m].mean() for m in small.members])
     y = np.array([nodes.layer[m].mean() for m in small.members])
     x, named = _spread_out(x, y, max(small.graph.n_layers / 24, 0.5)), np.argsort(-small.influence)[:NAMED]
+    top = int(np.argmax([small.graph.probability[m].sum() for m in small.members]))  # the likeliest logit
     strongest = np.argsort(-small.flow, kind="stable")[:n_edges]
     most = max(float(small.flow.max(initial=0.0)), 1e-30)
     for i in strongest:
@@ -103,7 +104,7 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
                 },
             )
         )
-    figure.update_xaxes(title="mean position", zeroline=False)
+    figure.update_xaxes(**token_axis(small.graph.tokens), title="mean position", zeroline=False)
     figure.update_yaxes(title="mean layer", zeroline=False)
     figure.update_layout(legend={"orientation": "h", "y": 1.06})
     return _finish(figure, height)
