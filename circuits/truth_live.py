@@ -8,7 +8,7 @@ Read are the roots, as logits or directions of the changed run with its own norm
 pre-activation. Heads and whole MLPs have no single number to read. An SAE's latents are read before its own change is made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ from circuits.places import Places, Write
 from circuits.truth_predict import Change
 from circuits.units import Neurons
 from probe.errors import BadInput
-from probe.forward import capture
+from probe.forward import capture, unflattened
 from probe.interventions import Function, Place, Steer, intervene, place
-from probe.sites import Site, parse_site
+from probe.sites import Site, hook_name, parse_site
 from probe.unit_edits import UnitEdit, edit_units, encoded
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ class LiveRun:
     def __init__(self, model: "TransformerBridge", places: Places, tokens: Tensor, placed: "dict[int, Placed]"):
         self.model, self.places, self.graph, self.placed = model, places, places.graph, placed
         self.frozen, self.tokens = places.frozen, tokens
+        sites = [Site("mlp_post", i) for i in self._layers("neuron")] + [Site("logits"), *self._direction_sites()]
+        self._named = {str(hook_name(s, model)): s for s in sites}  # asked once: a large model's names take a while
+        self._z: dict[int, Tensor] = {}
         self.clean = self.run([])
 
     def changed(self, change: Change, *, onward: bool = False) -> Observed:
@@ -62,12 +65,10 @@ class LiveRun:
         seen: dict[int, Tensor] = {}
         before = [e for e in entries if not isinstance(e, _Behind)]
         behind = [e for e in entries if isinstance(e, _Behind)]
-        layers = self._layers("neuron")
-        sites = [Site("mlp_post", i) for i in layers] + [Site("logits"), *self._direction_sites()]
         with torch.no_grad(), intervene(self.model, [*before, *self._taps(seen), *behind]):
-            found = capture(self.model, self.tokens, sites, stop=False)
+            found = self._read()
         value = np.full(len(self.graph.nodes), np.nan)
-        for layer in layers:
+        for layer in self._layers("neuron"):
             self._fill(value, "neuron", layer, found[Site("mlp_post", layer).name][0])
         for layer in self._layers("latent"):
             self._fill(value, "latent", layer, self._pre_acts(layer, seen[layer]))
@@ -75,6 +76,17 @@ class LiveRun:
         self._roots(value, logits, found)
         cap = float(self.model.cfg.output_logits_soft_cap or -1.0)
         return Observed(value, (cap * torch.tanh(logits / cap) if cap > 0 else logits).log_softmax(-1).cpu())
+
+    def _read(self) -> dict[str, Tensor]:
+        """One pass; what the roots and neurons hold in it, by site."""
+        found: dict[str, Tensor] = {}
+
+        def reader(site: Site) -> Callable:
+            return lambda value, hook: found.__setitem__(site.name, unflattened(value, site, 1))
+
+        with self.model.hooks(fwd_hooks=[(name, reader(site)) for name, site in self._named.items()]):
+            self.model(self.tokens)
+        return found
 
     def entries(self, change: Change, *, onward: bool = False) -> list[Any]:
         """The change as interventions. onward: units at the last position are changed at every generated token too."""
@@ -117,10 +129,16 @@ class LiveRun:
             assert isinstance(at.mlp, Neurons)
             where, still = Place(Site("mlp_out", layer), pos), at.mlp.b_out
         else:
-            z = capture(self.model, self.tokens, [Site("z", layer)])[Site("z", layer).name]
+            z = self._mixed(layer)
             p = int(nodes.pos[node])  # pattern rows sum to 1, so what the value biases give is the same everywhere
             where, still = Place(Site("z", layer), pos, unit), z[0, p, unit].to(at.head_out) - at.head_out[unit, p]
         return Function(where, lambda value: value + (factor - 1) * (value - still.to(value)))
+
+    def _mixed(self, layer: int) -> Float[Tensor, "1 pos head d_head"]:
+        """What a layer's heads gather in the untouched run."""
+        if layer not in self._z:
+            self._z[layer] = capture(self.model, self.tokens, [Site("z", layer)])[Site("z", layer).name]
+        return self._z[layer]
 
     def _leaf(self, write: Write, factor: float) -> Any:
         """A constant write, added (factor - 1) times; what an SAE in the stream writes enters behind it."""

@@ -10,16 +10,19 @@ from tiny import CONFIGS, tiny
 
 from circuits.attribution import Difference, Direction, TraceConfig, trace
 from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
-from circuits.truth import check_subgraph
+from circuits.truth import check_subgraph, continue_changed
 from circuits.truth_bed import Testbed
 from circuits.truth_generate import generate_with
 from circuits.truth_nodes import carried_over, most_influential, overlap, random_sets
 from circuits.truth_predict import change_of, predict_direct, predict_full
 from circuits.truth_stats import agreement, bootstrap, share_as_large, spread
-from circuits.truth_sufficiency import check_sufficiency
+from circuits.truth_sufficiency import _means, check_sufficiency
 from probe.dictionaries import SAE, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
+from probe.forward import capture
+from probe.interventions import Clamp, Place, Zero, intervene, neuron
 from probe.models import load_model
+from probe.sites import Site
 from probe.toy import lookup_model, native, toy_tokenizer
 from probe.unit_edits import UnitEdit
 
@@ -84,7 +87,8 @@ def some_of_each_kind(graph: CircuitGraph, n: int = 4, seed: int = 0) -> np.ndar
 @pytest.mark.filterwarnings("ignore:On this prompt the dictionar")
 @pytest.mark.parametrize(
     ("name", "basis"),
-    [(n, b) for n in HELD for b in BASES if b in ("neurons", "skip") or n in ("gpt2", "gpt_neox", "gemma2", "llama")],
+    [(n, b) for n in HELD for b in BASES if b in ("neurons", "skip") or n in ("gpt2", "gemma2")]
+    + [("gpt_neox", "heads"), ("gpt_neox", "cross_layer"), ("llama", "saes")],
 )
 def test_the_direct_effect_is_the_sum_of_edges_in_every_architecture_and_basis(name, basis):
     """Several units, leaves and tokens at once: every explained node moves by exactly minus its edges from them."""
@@ -256,11 +260,55 @@ def test_a_freeze_that_cannot_hold_is_said():
         check_subgraph(model, graph, most_influential(3), n_random=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "basis", "kind"),
+    [
+        ("olmo2", "heads", "head"),
+        ("olmo2", "components", "mlp"),
+        ("gpt2", "neurons", "token"),
+        ("gpt2", "neurons", "position"),
+    ],
+)
+def test_heads_whole_mlps_and_leaves_are_ablated_as_plain_interventions_do(name, basis, kind):
+    """These models have no biases in the way: a head is its z, an MLP its output, a token its embedding."""
+    model = tiny(name)
+    graph, _ = traced(model, basis)
+    able = np.intersect1d(np.flatnonzero(graph.nodes.where(kind)), graph.edges.source)
+    node = int(able[len(able) // 2])
+    layer, pos, unit = (int(getattr(graph.nodes, n)[node]) for n in ("layer", "pos", "unit"))
+    plain = {
+        "head": Place(Site("z", max(layer, 0)), pos, unit),
+        "mlp": Place(Site("mlp_out", max(layer, 0)), pos),
+        "token": Place(Site("embed"), pos),
+        "position": Place(Site("pos_embed"), pos),
+    }[kind]
+    with intervene(model, [Zero(plain)]):
+        expected = model(torch.tensor([graph.token_ids]))[0, -1].log_softmax(-1)
+    bed = Testbed(model, graph)
+    found = bed.live.changed(change_of(graph, np.array([node]))).log_probs
+    assert torch.allclose(found, expected.double(), atol=1e-6) and not torch.allclose(found, bed.live.clean.log_probs)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gemma2"])
+def test_a_heads_constant_part_is_no_part_of_it(name):
+    """Twice as much of a head moves its own layer's stream by exactly its write: biases and norm biases stay once."""
+    model = tiny(name)
+    graph, _ = traced(model, "heads")
+    node = int(np.intersect1d(np.flatnonzero(graph.nodes.where("head")), graph.edges.source)[3])
+    bed = Testbed(model, graph)
+    (write,) = bed.places.writes(node)
+    site = [Site("attn_out", int(graph.nodes.layer[node]))]
+    clean = capture(model, bed.tokens, site)[site[0].name].clone()
+    with intervene(model, bed.live.entries(change_of(graph, np.array([node]), "scale", 2.0))):
+        moved = capture(model, bed.tokens, site)[site[0].name] - clean
+    if name == "gpt2":  # gemma2's post-norm divides by what was added too
+        assert torch.allclose(moved[0, write.pos], write.vector, atol=1e-9)
+    assert moved[0, write.pos].abs().max() > 1e-3 and moved[0, : write.pos].abs().max() == 0
+
+
 @pytest.mark.parametrize("name", ["gemma2", "gpt2"])
 def test_what_is_reported_of_the_full_effect_is_the_models_own_prediction(name):
     """Roots before the soft-cap, probabilities and KL after it: by hand from a run with plain interventions."""
-    from probe.interventions import Zero, intervene, neuron
-
     model = tiny(name)
     graph, _ = traced(model, "neurons")
     node = int(most_influential(1)(graph)[0])
@@ -285,9 +333,6 @@ def test_differences_and_directions_are_measured_in_the_changed_run():
     bed = Testbed(model, graph)
     after = bed.live.changed(change_of(graph, np.array(nodes)))
     tokens, entries = torch.tensor([graph.token_ids]), bed.live.entries(change_of(graph, np.array(nodes)))
-    from probe.forward import capture
-    from probe.interventions import intervene
-
     with intervene(model, entries):
         found = capture(model, tokens, ["logits", "resid_post.1", "ln_final"])
         last = found["unembed.hook_out"][0, -1]
@@ -403,8 +448,6 @@ def test_sufficiency_is_predicted_exactly_where_the_model_is_linear_and_means_ar
         assert root.share == pytest.approx(root.predicted_share, rel=1e-6) and not np.isnan(root.share)
     every = check_sufficiency(model, graph, most_influential(10_000), n_random=0)
     assert all(r.share == pytest.approx(1) and r.kept == pytest.approx(r.untouched) for r in every.roots)
-    from circuits.truth_sufficiency import _means
-
     means = _means(Testbed(model, graph), [PROMPT, OTHER])
     runs = [model.run_with_cache(torch.tensor([model.tokenizer.encode(p)]))[1] for p in (PROMPT, OTHER)]
     node = int(np.flatnonzero(graph.nodes.where("neuron") & (graph.nodes.pos > 0) & (graph.nodes.layer == 1))[0])
@@ -445,8 +488,6 @@ def test_generation_is_the_models_own_without_edits_and_changes_with_them(name):
 def test_generated_probabilities_are_those_of_a_run_over_the_whole_text():
     model = tiny("llama")
     found = generate_with(model, PROMPT, [UnitEdit("clamp", 5, slice(3, None), 60.0, layer=1)], 5, seed=1).edited
-    from probe.interventions import Clamp, intervene, neuron
-
     whole = torch.tensor([model.tokenizer.encode(PROMPT) + found.ids])
     with intervene(model, [Clamp(neuron(1, 5, slice(3, None)), 60.0)]):
         p = model(whole)[0].softmax(-1)
@@ -458,10 +499,13 @@ def test_generated_probabilities_are_those_of_a_run_over_the_whole_text():
 def test_a_graphs_change_can_run_in_generation():
     model = load_model("toy")
     graph = trace(model, PROMPT, config=TraceConfig(max_nodes=60))
-    bed = Testbed(model, graph)
-    entries = bed.live.entries(change_of(graph, np.array(most_influential(20)(graph)), "scale", -8.0), onward=True)
-    found = generate_with(model, PROMPT, entries, 4)
-    assert found.kl > 0 and len(found.rows()) == 4
+    found = continue_changed(model, graph, most_influential(20), 4, mode="scale", factor=-8.0)
+    assert found.kl > 0 and len(found.rows()) == 4 and found.edits[0].startswith("scale L")
+    last = int(np.flatnonzero(graph.nodes.where("neuron") & (graph.nodes.pos == len(graph.tokens) - 1))[0])
+    entry = Testbed(model, graph).live.entries(change_of(graph, np.array([last])), onward=True)
+    assert [e.at.pos for e in entry] == [slice(len(graph.tokens) - 1, None)]
+    silent = continue_changed(model, graph, [last], 3, mode="scale", factor=1.0)
+    assert silent.clean == silent.edited
 
 
 def test_records_are_json_and_have_pictures():
@@ -517,3 +561,77 @@ def test_a_graph_of_another_model_is_refused():
         check_sufficiency(tiny("gpt2"), graph, most_influential(3), baseline="mean")
     with pytest.raises(BadInput, match="room"):
         generate_with(tiny("gpt2"), PROMPT, [], 1000)
+
+
+@pytest.fixture
+def stored(home, tmp_path):
+    """A graph of the toy model, stored under the name `capital`."""
+    from circuits.store import save_graph
+    from probe.artifact import place
+
+    graph = trace(load_model("toy"), PROMPT, config=TraceConfig(max_nodes=60))
+    save_graph(replace(graph, pinned=most_influential(3)(graph)), place("graph", "capital"))
+    return graph
+
+
+def call(arguments: list[str], capsys) -> tuple[int, str, str]:
+    from app.cli import run
+
+    code = run(["graph", "test", "capital", *arguments])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_the_command_reports_what_the_function_finds(stored, capsys):
+    options = [
+        "--top",
+        "5",
+        "--random",
+        "3",
+        "--prompt",
+        OTHER,
+        "--sufficient",
+        "--generate",
+        "3",
+        "--save",
+        "told",
+        "--json",
+    ]
+    code, out, _ = call(options, capsys)
+    found = json.loads(out)
+    test = check_subgraph(load_model("toy"), stored, most_influential(5), prompts=[OTHER], n_random=3)
+    assert code == 0 and found["prompts"][0]["nodes"] == test.first.nodes
+    logit = found["against_random"][0]
+    assert logit["subgraph"]["mean"] == pytest.approx(test.comparisons[0].subgraph.mean, rel=1e-5)
+    assert found["sufficiency"]["n_kept"] == 5 and len(found["generated"]["clean"]["ids"]) <= 3
+    from probe.artifact import place
+
+    assert (
+        json.loads((place("result", "told") / "report.json").read_text())["against_random"] == found["against_random"]
+    )
+
+
+def test_the_command_prints_tables_and_plans(stored, capsys):
+    code, out, _ = call(["--pinned", "--random", "2", "--mode", "scale", "--factor", "0.5"], capsys)
+    assert code == 0 and "scale 3 nodes" in out and "Against random" in out and "predicted_direct" in out
+    code, out, _ = call(["--pinned", "--dry-run", "--json"], capsys)
+    assert code == 0 and json.loads(out)["nodes"] == 3
+    name = stored.name(stored.find(most_influential(1)(stored)[0])[0]).split(" ")[0]
+    code, out, _ = call(["--nodes", name, "--random", "0"], capsys)
+    assert code == 0 and name in out and "Against random" not in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--mode", "scale"], "needs --factor"),
+        (["--factor", "2"], "--mode scale does"),
+        (["--mode", "double"], "it can be ablate"),
+        (["--top", "3", "--pinned"], "Give one of"),
+        (["--nodes", "L77N1@1"], "no node"),
+        (["--mode", "restore", "--restore", "much longer than it was"], "equal length"),
+    ],
+)
+def test_the_command_refuses_with_a_sentence(stored, options, words, capsys):
+    code, _, err = call(options, capsys)
+    assert code == 2 and words in " ".join(err.split())
