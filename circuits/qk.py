@@ -12,7 +12,8 @@ table of all pairs is never made: the strongest are searched in blocks, and a bl
 already found is skipped (|Q_s . K_t| <= |Q_s| |K_t|).
 
 Scores matter only up to what all keys of a query share. With `against`, what is split is the score of one key minus that of
-another. A soft-cap of scores is a curve applied afterwards; the split is of the score before it.
+another, or minus the average of all others, each weighed by the attention it is paid. A soft-cap of scores is a curve applied
+afterwards; the split is of the score before it.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QKAttribution:
-    """One score, split. score: before any soft-cap (the difference of two where `against` is a position). probability: what
+    """One score, split. score: before any soft-cap (a difference where there is
+    an `against`). probability: what
     the head pays this key. a_query, a_key: by source, each sums to the score. pairs: the strongest, by index into names.
     kinds, nodes: by source; nodes are the graph's, -1 for units taken out of a `rest` node and for the head's own biases.
     block: all pairs of the `shown_query` and `shown_key` sources. gap: |sum - score| relative to the size of the sum."""
@@ -48,7 +50,7 @@ class QKAttribution:
     head: int
     query: int
     key: int
-    against: int | None
+    against: int | str | None
     tokens: list[str]
     score: float
     probability: float
@@ -67,7 +69,8 @@ class QKAttribution:
     @property
     def title(self) -> str:
         """`L5H3, query 4 ' is', key 2 ' France'`."""
-        other = "" if self.against is None else f" against {self.against} {self.tokens[self.against]!r}"
+        other = "" if self.against is None else f" against {self.against}"
+        other += f" {self.tokens[self.against]!r}" if isinstance(self.against, int) else ""
         key = f"key {self.key} {self.tokens[self.key]!r}{other}"
         return f"L{self.layer}H{self.head}, query {self.query} {self.tokens[self.query]!r}, {key}"
 
@@ -115,7 +118,7 @@ def qk_attribution(
     query: int,
     key: int | None = None,
     *,
-    against: int | None = None,
+    against: int | str | None = None,
     dictionaries: Sequence[Any] = (),
     units: int = 256,
     k: int = 100,
@@ -124,23 +127,24 @@ def qk_attribution(
 ) -> QKAttribution:
     """Split the score that a head's query gives a key over pairs of the graph's sources.
 
-    key: by default the one the query looks at most. units: how many neurons to take out of the graph's `rest` nodes, those
-    that matter most to this score. k: pairs kept. frozen, queries: spare freezing the prompt again.
+    key: by default the one the query looks at most. against: another position, or "others". units: how many neurons to take
+    out of the graph's `rest` nodes, those that matter most to this score. k: pairs kept. frozen, queries: spare freezing the
+    prompt again. Raises BadInput for heads, positions and graphs that do not fit, OpenworkError where the sum is not the score.
     """
     held = frozen if frozen is not None else refreeze(model, graph, dictionaries)
     _check_head(graph, held.layers[0].attn.pattern.shape[0], layer, head)
-    query, against = _position(graph, query), None if against is None else _position(graph, against)
+    query, against = _position(graph, query), _position(graph, against) if isinstance(against, int) else against
     if queries is None:
         tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
         queries = freeze_queries(model, tokens, layer, held.layers[layer].ln1)
     key = int(queries.pattern[head, query].argmax()) if key is None else _position(graph, key)
     for one in (key, against):
-        if one is not None and not queries.visible(head, query, one):
+        if isinstance(one, int) and not queries.visible(head, query, one):
             raise BadInput(f"L{layer}H{head}: a query at position {query} cannot look at position {one}.")
     with torch.no_grad():
-        which = Score(head, query, key, against)
+        which = Score(head, query, key, _less(queries, head, query, key, against))
         made = gather(flow_of(held, graph), graph, queries, which, units)
-        return _record(graph, queries, made, which, k)
+        return _record(graph, queries, made, which, against, k)
 
 
 def _check_head(graph: CircuitGraph, n_heads: int, layer: int, head: int) -> None:
@@ -158,11 +162,27 @@ def _position(graph: CircuitGraph, pos: int) -> int:
     return pos % n
 
 
+def _less(queries: FrozenQueries, head: int, query: int, key: int, against: int | str | None) -> dict[int, float]:
+    """The scores to take off, with their shares."""
+    if against is None or isinstance(against, int):
+        return {} if against is None else {against: 1.0}
+    if against != "others":
+        raise BadInput(f"A score is split against another position or 'others', not {against!r}.")
+    paid = queries.pattern[head, query].double().clone()
+    paid[key] = 0
+    if not float(paid.sum()) > 0:
+        raise BadInput(
+            f"L{queries.layer}H{head} looks at no other position than {key} from {query}; leave --against out."
+        )
+    return {int(p): float(paid[p] / paid.sum()) for p in paid.nonzero()[:, 0]}
+
+
 def _record(
     graph: CircuitGraph,
     queries: FrozenQueries,
     made: ScoreSources,
     which: Score,
+    against: int | str | None,
     k: int,
 ) -> QKAttribution:
     Q, K = made.query * queries.scale, made.key
@@ -178,7 +198,7 @@ def _record(
         )
     most = [torch.argsort(-a.abs(), stable=True)[:12].cpu() for a in (a_query, a_key)]
     return QKAttribution(
-        *(queries.layer, which.head, which.query, which.key, which.against, graph.tokens, score),
+        *(queries.layer, which.head, which.query, which.key, against, graph.tokens, score),
         float(queries.pattern[which.head, which.query, which.key]),
         made.names,
         [KINDS[i] for i in made.kinds],
@@ -188,15 +208,16 @@ def _record(
         *(m.numpy() for m in most),
         (Q[most[0]] @ K[most[1]].T).double().cpu().numpy(),
         gap,
-        _convention(queries, made, score),
+        _convention(queries, made, score, which.less),
     )
 
 
-def _convention(queries: FrozenQueries, made: ScoreSources, score: float) -> dict[str, Any]:
+def _convention(queries: FrozenQueries, made: ScoreSources, score: float, less: dict[int, float]) -> dict[str, Any]:
     cap = queries.cap
     return {
         "score": "before the softmax" + ("" if cap is None else f" and before the soft-cap of {cap:g}"),
-        "score_after_cap": None if cap is None else float(capped(torch.tensor(score), cap)),
+        "score_after_cap": None if cap is None or less else float(capped(torch.tensor(score), cap)),
+        "less": less,
         "frozen": "attention patterns below, norm divisors (of queries and keys too), activation ratios",
         "sources": "everything written before this layer; the head's own biases are one source",
         "units_taken_out_of_rest": made.n_taken,

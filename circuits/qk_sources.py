@@ -6,7 +6,7 @@ none of the graph's roots, is kept as one source and its size said.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +29,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """Which score: a head's query at one position against its key at another, or the difference of two keys."""
+    """Which score: a head's query at one position against its key at another. less: other positions and how much of their
+    scores is taken off; two scores of a query matter only by their difference."""
 
     head: int
     query: int
     key: int
-    against: int | None = None
+    less: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> dict[int, float]:
+        """Key positions and what each counts."""
+        found = {pos: -share for pos, share in self.less.items()}
+        return found | {self.key: found.get(self.key, 0.0) + 1.0}
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,11 @@ def gather(flow: Flow, graph: CircuitGraph, queries: FrozenQueries, score: Score
             rows[row] += g[:, write.pos] @ write.vector
         layer = point // 4
         if units and point < start and point == points.mlp_writes(layer):
-            found.append(_candidates(flow.frozen.layers[layer], places, layer, g, (q_total, k_total), units))
+            found.append(
+                _candidates(
+                    flow.frozen.layers[layer], places, layer, g, (q_total, k_total), units, _least(found, units)
+                )
+            )
     names, kinds, nodes = [graph.name(int(n)) for n in able], [int(graph.nodes.kind[n]) for n in able], able.tolist()
     taken = _strongest(found, units)
     if taken is not None:
@@ -103,28 +114,24 @@ def gather(flow: Flow, graph: CircuitGraph, queries: FrozenQueries, score: Score
 
 
 def _totals(queries: FrozenQueries, score: Score) -> tuple[Tensor, Tensor, Tensor]:
-    """The model's query and key (or difference of keys), and their bias parts as two rows."""
-    x, head = queries.read(queries.stream), score.head
-    shared = head // queries.group
-    q_bias, k_bias = queries.query.constant(head, score.query), queries.key.constant(shared, score.key)
-    q = x[score.query] @ queries.query.map(head, score.query) + q_bias
-    k = x[score.key] @ queries.key.map(shared, score.key)
-    if score.against is not None:
-        k = k - x[score.against] @ queries.key.map(shared, score.against)
-        k_bias = k_bias - queries.key.constant(shared, score.against)
-    none = torch.zeros_like(q)
-    return q, k + k_bias, torch.stack([torch.cat([q_bias, none]), torch.cat([none, k_bias])])
+    """The model's query and key (or weighted sum of keys), and their bias parts as two rows."""
+    x, head, shared = queries.read(queries.stream), score.head, score.head // queries.group
+    q_bias = queries.query.constant(head, score.query)
+    q, none = x[score.query] @ queries.query.map(head, score.query), torch.zeros_like(q_bias)
+    k, k_bias = none.clone(), none.clone()
+    for pos, share in score.keys.items():
+        k += share * (x[pos] @ queries.key.map(shared, pos))
+        k_bias += share * queries.key.constant(shared, pos)
+    return q + q_bias, k + k_bias, torch.stack([torch.cat([q_bias, none]), torch.cat([none, k_bias])])
 
 
 def _readers(queries: FrozenQueries, score: Score, length: int) -> list[Read]:
     """One reader for every entry of the query, then one for every entry of the key."""
-    start = points.attention_reads(queries.layer)
-    q, k = queries.query_readers(score.head, score.query), queries.key_readers(score.head, score.key)
+    start, q = points.attention_reads(queries.layer), queries.query_readers(score.head, score.query)
     vectors = q.new_zeros(2 * len(q), length, q.shape[1])
     vectors[: len(q), score.query] = q
-    vectors[len(q) :, score.key] += k
-    if score.against is not None:
-        vectors[len(q) :, score.against] -= queries.key_readers(score.head, score.against)
+    for pos, share in score.keys.items():
+        vectors[len(q) :, pos] += share * queries.key_readers(score.head, pos)
     return [Read(start, v, 0.0) for v in vectors]
 
 
@@ -137,28 +144,43 @@ def _by_point(written: Sequence[Sequence["Write"]]) -> dict[int, list[tuple[int,
 
 
 def _candidates(
-    layer: "FrozenLayer", places: Places, index: int, g: Tensor, totals: tuple[Tensor, Tensor], most: int
+    layer: "FrozenLayer",
+    places: Places,
+    index: int,
+    g: Tensor,
+    totals: tuple[Tensor, Tensor],
+    most: int,
+    least: float,
 ) -> _Units:
-    """The units of a layer, not yet nodes, with the largest marginals: what they add to query or key, times the other."""
+    """The units of a layer, not yet nodes, with the largest marginals: what they add to query or key, times the other.
+
+    least: what a unit must exceed to be among the strongest of the layers seen so far.
+    """
     mlp, width = layer.mlp, len(totals[0])
     inner = g if layer.write_norm is None else layer.write_norm.adjoint(g)
     if isinstance(mlp, Latents) and mlp.later:  # such a unit writes in several layers and is not taken apart
         return _Units([], [], [], inner.new_zeros(0), inner.new_zeros(0, 2 * width))
-    sides = ((inner[:width], totals[1]), (inner[width:], totals[0]))
-    strength = sum(
-        ((torch.einsum("epd,e->pd", part, other) @ mlp.writer.T) * mlp.activation).abs() for part, other in sides
-    )
-    assert isinstance(strength, Tensor)
+    strength = torch.zeros_like(mlp.activation)
+    for part, other in ((inner[:width], totals[1]), (inner[width:], totals[0])):
+        strength += ((torch.einsum("epd,e->pd", part, other) @ mlp.writer.T) * mlp.activation).abs()
     mine = places.sources.at(4 * index + MLP)
     pos, unit = places.sources.pos[mine], places.sources.unit[mine]
     strength[pos[unit < 0]] = 0
     strength[pos[unit >= 0], unit[unit >= 0]] = 0
+    nodes = places.graph.nodes  # a `first` node stands for what is the same in every prompt, and stays whole
+    strength[nodes.pos[nodes.where("first") & (nodes.layer == index)].tolist()] = 0
     top = strength.flatten().topk(min(most, strength.numel()))
-    use = top.indices[top.values > 0]
+    use = top.indices[top.values > least]
     pos, unit = use // strength.shape[1], use % strength.shape[1]
     writes = mlp.writer[unit] * mlp.activation[pos, unit, None]
     rows = torch.einsum("end,nd->ne", inner[:, pos], writes)
-    return _Units([index] * len(use), pos.tolist(), unit.tolist(), top.values[top.values > 0], rows)
+    return _Units([index] * len(use), pos.tolist(), unit.tolist(), top.values[top.values > least], rows)
+
+
+def _least(found: Sequence[_Units], most: int) -> float:
+    """The strength of the weakest unit that would be chosen now; 0 while there are too few."""
+    strength = torch.cat([f.strength for f in found]) if found else torch.zeros(0)
+    return float(strength.topk(most).values[-1]) if len(strength) >= most else 0.0
 
 
 def _strongest(found: Sequence[_Units], most: int) -> _Units | None:
@@ -173,9 +195,9 @@ def _strongest(found: Sequence[_Units], most: int) -> _Units | None:
 
 
 def _take_out(rows: Tensor, graph: CircuitGraph, able: np.ndarray, taken: _Units) -> None:
-    """Subtract the chosen units from the `rest` (or `first`) nodes that hold them."""
+    """Subtract the chosen units from the `rest` nodes that hold them."""
     nodes = graph.nodes
-    held = np.flatnonzero(nodes.where("rest", "first")[able])
+    held = np.flatnonzero(nodes.where("rest")[able])
     where = {(int(nodes.layer[able[r]]), int(nodes.pos[able[r]])): int(r) for r in held}
     for i, (layer, pos) in enumerate(zip(taken.layer, taken.pos, strict=True)):
         row = where.get((layer, pos))

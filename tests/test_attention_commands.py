@@ -49,7 +49,9 @@ def test_pairs_of_a_score(graph, capsys):
     assert (told["layer"], told["head"], told["key"]) == (2, 1, 1) and told["gap"] < 1e-3
     assert len(told["top_pairs"]) == 50
     code, out, _ = call(capsys, "qk", "war", "--head", "L2H1", "--against", "0")
-    assert code == 0 and "sources sum to it" in out and "against 0" in out
+    assert code == 0 and "sources sum to it" in out and "against 0" in " ".join(out.split())
+    code, out, _ = call(capsys, "qk", "war", "--head", "L2H1", "--against", "others", "--units", "0")
+    assert code == 0 and "against others" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

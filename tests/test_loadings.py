@@ -75,6 +75,7 @@ def test_a_loading_is_what_the_edge_loses_without_the_head(name, kind):
     frozen = refreeze(model, graph, dictionaries)
     places = Places(frozen, graph)
     found = head_loadings(model, graph, some_edges(graph, 3), dictionaries=dictionaries, frozen=frozen)
+    assert found.keys is not None
     for e in range(len(found)):
         ends = int(found.source[e]), int(found.target[e])
         whole = edge_by_sweep(frozen, places, *ends)

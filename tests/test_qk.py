@@ -123,6 +123,27 @@ def test_a_difference_of_two_keys_is_the_difference_of_their_scores():
     assert "against 3" in both.title
 
 
+def test_against_the_others_is_against_their_average_weighed_by_attention():
+    model, graph, _, frozen, queries = held("llama", "neurons", 2)
+    found = qk_attribution(model, graph, 2, 1, -1, 1, against="others", frozen=frozen, queries=queries)
+    assert queries.scores is not None
+    scores, paid = queries.scores[1, -1].double(), queries.pattern[1, -1].double()
+    paid = torch.where(torch.arange(len(paid)) == 1, 0, paid)
+    expected = float(scores[1] - (scores * paid).sum() / paid.sum())
+    assert found.score == pytest.approx(expected, abs=1e-6)
+    assert found.a_key.sum() == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(BadInput, match="'others'"):
+        qk_attribution(model, graph, 2, 1, -1, 1, against="all", frozen=frozen, queries=queries)
+
+
+def test_what_is_the_same_in_every_prompt_stays_one_node_a_layer():
+    _, graph, _, frozen, queries = held("llama", "neurons", 2)
+    assert graph.nodes.where("first").any()
+    made = gather(flow_of(frozen, graph), graph, queries, Score(0, 4, 2), units=10**6)
+    taken = [n for n, node in zip(made.names, made.nodes, strict=True) if node < 0 and "N" in n.split("@")[0]]
+    assert len(taken) > 100 and not any("@0 " in n for n in taken)
+
+
 def test_the_cap_is_said_and_left_out_of_the_split():
     model, graph, _, frozen, queries = held("gemma2", "neurons", 1)
     found = qk_attribution(model, graph, 1, 2, -1, 0, frozen=frozen, queries=queries)

@@ -78,7 +78,8 @@ def qk(
         int | None, typer.Option("--key", help="Position looked at; by default where it looks most.")
     ] = None,
     against: Annotated[
-        int | None, typer.Option("--against", help="Explain the score of --key minus that of this position.")
+        str | None,
+        typer.Option("--against", help="Explain the score of --key minus that of this position, or of 'others'."),
     ] = None,
     units: Annotated[
         int, typer.Option("--units", min=0, help="Neurons to take out of the graph's rest nodes, the strongest here.")
@@ -97,7 +98,16 @@ def qk(
 
     bridge, stored = _model(found, model, dictionary, device, precision)
     split = qk_attribution(
-        bridge, found, layer, index, query, key, against=against, dictionaries=stored, units=units, k=max(top, 50)
+        bridge,
+        found,
+        layer,
+        index,
+        query,
+        key,
+        against=_other(against),
+        dictionaries=stored,
+        units=units,
+        k=max(top, 50),
     )
     if json:
         print_json(split.to_dict())
@@ -109,6 +119,11 @@ def qk(
         f"\nscore {split.score:.4g} ({split.convention['score']}), attention paid {split.probability:.4g}; "
         f"{len(split.names)} sources sum to it within {split.gap:.1e}"
     )
+
+
+def _other(against: str | None) -> int | str | None:
+    """A position where it is a number."""
+    return int(against) if against is not None and against.lstrip("-").isdigit() else against
 
 
 def head_of(text: str) -> tuple[int, int]:
