@@ -81,17 +81,17 @@ class GraphDifference:
 
     def edge_rows(self, k: int | None = 30) -> list[dict[str, Any]]:
         """Edges whose influence differs most."""
-        change = np.abs(np.diff(np.nan_to_num(self.flow), axis=0)[0])
-        states = _where(~np.isnan(self.weight))
+        order = _largest_first(np.abs(np.diff(np.nan_to_num(self.flow), axis=0)[0]), k)
+        states = _where(~np.isnan(self.weight[:, order]))
         return [
             {
                 "from": self.nodes.names[self.source[i]],
                 "to": self.nodes.names[self.target[i]],
-                "in": states[i],
+                "in": state,
                 **_pair("weight", self.weight[:, i]),
                 **_pair("flow", self.flow[:, i]),
             }
-            for i in np.argsort(-change, kind="stable")[:k]
+            for i, state in zip(order, states, strict=True)
         ]
 
     def summary(self) -> dict[str, Any]:
@@ -226,6 +226,14 @@ def _edges(
 
 def _where(held: Bool[np.ndarray, "graph item"]) -> list[str]:
     return np.where(held.all(0), "both", np.where(held[0], "a", "b")).tolist()
+
+
+def _largest_first(values: Float[np.ndarray, " item"], k: int | None) -> Int[np.ndarray, " _"]:
+    """Where the k largest are, without sorting the others."""
+    if k is None or k >= len(values):
+        return np.argsort(-values, kind="stable")
+    some = np.flatnonzero(values >= -np.partition(-values, k)[k])
+    return some[np.argsort(-values[some], kind="stable")][:k]
 
 
 def _pair(name: str, two: Float[np.ndarray, " graph"]) -> dict[str, float | None]:

@@ -90,10 +90,7 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
                 y=y[rows],
                 mode="markers+text",
                 name=name,
-                text=[
-                    plain(small.names[i], 18) if i in named or small.graph.roots[small.members[i][0]] else ""
-                    for i in rows
-                ],
+                text=[plain(small.names[i], 18) if i in named or i == top else "" for i in rows],
                 textposition="top center",
                 customdata=[hover[i] for i in rows],
                 hovertemplate="%{customdata}<extra></extra>",

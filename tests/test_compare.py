@@ -127,3 +127,9 @@ def test_the_record_shows_itself():
     assert json.dumps(found.to_dict(), allow_nan=False)
     assert "<script>" not in found._repr_html_() and "<script>" not in found.figure().to_json()
     assert all(r["in"] == "b" for r in found.rows(None, where="b"))
+
+
+@pytest.mark.parametrize("k", [0, 1, 7, 60])
+def test_the_first_rows_are_those_of_the_whole_table(k):
+    found = difference(scattered(0), scattered(1))
+    assert found.edge_rows(k) == found.edge_rows(None)[:k] and found.rows(k) == found.rows(None)[:k]
