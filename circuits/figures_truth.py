@@ -22,7 +22,7 @@ POINTS = 4000
 def truth_figure(test: "SubgraphTest", *, height: int = 460) -> go.Figure:
     """Predicted against measured movements with the line of equality; and the subgraph beside random ones, with error bars."""
     measures = test.comparisons
-    titles = ["predicted and measured movements", *(plain(c.measure, 40) for c in measures)]
+    titles = ["predicted and measured movements", *(c.measure for c in measures)]
     widths = [0.46, *([0.54 / len(measures)] * len(measures))] if measures else [1.0]
     figure = make_subplots(1, len(titles), subplot_titles=titles, column_widths=widths, horizontal_spacing=0.08)
     moves = [t.movements for t in test.prompts]
@@ -80,14 +80,15 @@ def _length(bar: float) -> float:
 def sufficiency_figure(found: "Sufficiency", *, height: int = 380) -> go.Figure:
     """How much of each root is left with the subgraph alone, beside random subgraphs of its size."""
     rows, figure = found.roots, go.Figure()
-    names = [plain(r.root, 24) for r in rows]
-    figure.add_trace(go.Bar(x=names, y=[r.share for r in rows], name="subgraph", marker={"color": POSITIVE}))
+    at = list(range(len(rows)))
+    figure.add_trace(go.Bar(x=at, y=[r.share for r in rows], name="subgraph", marker={"color": POSITIVE}))
     if any(r.random for r in rows):
         mean = [float(np.mean(r.random)) for r in rows]
         error = {"type": "data", "array": [float(np.std(r.random)) for r in rows], "color": "#888"}
-        bars = go.Bar(x=names, y=mean, name="random (standard deviation)", marker={"color": QUIET}, error_y=error)
+        bars = go.Bar(x=at, y=mean, name="random (standard deviation)", marker={"color": QUIET}, error_y=error)
         figure.add_trace(bars)
     figure.add_hline(y=1, line={"color": QUIET, "dash": "dot", "width": 1})
+    figure.update_xaxes(tickvals=at, ticktext=[plain(r.root, 24) for r in rows])
     figure.update_yaxes(title="share of the root that is left")
     return _finish(figure, height)
 

@@ -115,10 +115,10 @@ class SubgraphTest:
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """The subgraph against random ones, by measure. Empty without random sets."""
+        """The subgraph against random ones, by measure. Empty without random sets; directions have no probability."""
         if not all(t.random for t in self.prompts):
             return []
-        return [self._compare(name) for name in MEASURES]
+        return [found for name in MEASURES if not np.isnan((found := self._compare(name)).subgraph.mean)]
 
     def _compare(self, name: str) -> Comparison:
         own = np.array([getattr(t.effect, name) for t in self.prompts])

@@ -81,4 +81,6 @@ def spread(values: Float[np.ndarray, " draw"]) -> Interval:
 
 def share_as_large(value: float, draws: Float[np.ndarray, " draw"]) -> float:
     """The p-value of a random set moving at least as much: (1 + how many do) / (1 + how many there are)."""
-    return float((1 + (np.abs(draws) >= abs(value)).sum()) / (1 + len(draws))) if len(draws) else np.nan
+    if not len(draws) or np.isnan(value):
+        return np.nan
+    return float((1 + (np.abs(draws) >= abs(value)).sum()) / (1 + len(draws)))
