@@ -6,8 +6,11 @@ cumulative share at which a node enters, small for important ones. Neurons, head
 type that the frontends draw as units; their labels say what they are. Links of weight 0 and self-links are never written.
 """
 
+import json
 import math
+import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,6 @@ from jaxtyping import Bool
 from circuits.exchange_ids import Labels, Names, cantor, uncantor
 from circuits.graph import ROOTS, UNITS, CircuitGraph
 from circuits.influence import cumulative_influence
-from probe.artifact import write_json
 from probe.errors import BadInput, Unavailable
 
 FORMAT = 1
@@ -203,10 +205,19 @@ def plain(value: Any, depth: int = 8) -> Any:
 
 def write_neuronpedia(graph: CircuitGraph, path: Path, **options: Any) -> Path:
     """Write the exchanged file, whole or not at all. Raises Unavailable where it cannot be written."""
-    value = to_neuronpedia(graph, **options)
+    text = json.dumps(
+        to_neuronpedia(graph, **options), ensure_ascii=False, allow_nan=False
+    )  # in one piece, which is fast
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, value)
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf8") as file:
+                file.write(text)
+            Path(beside).chmod(0o644)
+            os.replace(beside, path)
+        finally:
+            Path(beside).unlink(missing_ok=True)
     except OSError as error:
         raise Unavailable(f"{path} could not be written ({error.strerror or error}). Name another place.") from error
     return path

@@ -92,20 +92,35 @@ def read_links(links: Sequence[Any], ids: Ids, dtype: str = "float32") -> Links:
 def _ends(
     links: Sequence[Any], ids: Ids
 ) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]:
-    source, target = np.zeros(len(links), np.int64), np.zeros(len(links), np.int64)
-    weight, index = np.zeros(len(links)), ids.index
+    index = ids.index
+    try:
+        ends = [[index[link[end]] for link in links] for end in ("source", "target")]
+        weights = [link["weight"] for link in links]
+        if set(map(type, weights)) <= {float, int}:
+            weight = np.array(weights, np.float64)
+            if np.isfinite(weight).all():
+                return np.array(ends[0], np.int64), np.array(ends[1], np.int64), weight
+    except (KeyError, TypeError, IndexError, OverflowError, ValueError):
+        pass
+    raise BadInput(_first_wrong(links, ids))
+
+
+def _first_wrong(links: Sequence[Any], ids: Ids) -> str:
+    """What is wrong with the first link that cannot be read."""
     for i, link in enumerate(links):
         if not isinstance(link, Mapping):
-            raise BadInput(f"Link {i} is a {type(link).__name__}; a mapping was wanted.")
-        for end, array in (("source", source), ("target", target)):
+            return f"Link {i} is a {type(link).__name__}; a mapping was wanted."
+        for end in ("source", "target"):
             name = link.get(end)
-            if not isinstance(name, str) or name not in index:
-                raise BadInput(f"The {end} of link {i} is {str(name)[:60]!r}, which is no node of the file.")
-            array[i] = index[name]
+            if not isinstance(name, str) or name not in ids.index:
+                return f"The {end} of link {i} is {str(name)[:60]!r}, which is no node of the file."
         if link.get("weight") is None:
-            raise BadInput(f"Link {i} has no weight.")
-        weight[i] = number(link["weight"], f"The weight of link {i}")
-    return source, target, weight
+            return f"Link {i} has no weight."
+        try:
+            number(link["weight"], f"The weight of link {i}")
+        except BadInput as error:
+            return str(error)
+    return "The links cannot be read."
 
 
 def _once(source: Int[np.ndarray, " edge"], target: Int[np.ndarray, " edge"], ids: Ids) -> None:
