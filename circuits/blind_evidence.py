@@ -12,7 +12,7 @@ import torch
 
 from circuits.paths import top_paths
 from circuits.weights import Connections, connections
-from circuits.weights_tokens import TokenRanking, deembed, promoted
+from circuits.weights_tokens import TokenRanking, deembed, embeddings, promoted
 from circuits.weights_units import UnitName, weight_view
 from probe.features import FeatureTable
 from probe.progress import SILENT, Progress
@@ -34,6 +34,7 @@ def weights_evidence(
     if weight_view(model, dictionaries).bank(name).read_point is None:
         return {**found, "note": "An SAE of an MLP's output reads nothing of the stream by fixed weights."}
     wired = connections(model, name, k=4 * k, progress=progress, **given)
+    given["vocabulary"] = embeddings(model)
     reads = deembed(model, name, k=k, **given)
     heads = [_head(h.head) for h in wired.heads][: 2 * HEADS]
     for head in list(dict.fromkeys(heads))[:HEADS]:
@@ -54,9 +55,13 @@ def _head(name: str) -> tuple[int, int]:
 
 def _words(model: "TransformerBridge", source: str, given: dict[str, Any], k: int) -> dict[str, Any]:
     """What an earlier unit reads and promotes, by weights."""
-    view = weight_view(model, given["dictionaries"])
+    learned = given["dictionaries"]
+    view = weight_view(model, learned)
     reads = [] if view.bank(view.name(source)).read_point is None else deembed(model, source, k=k, **given)[:1]
-    return {"reads": [_tokens(r) for r in reads], "promotes": _tokens(promoted(model, source, k=k, **given))}
+    return {
+        "reads": [_tokens(r) for r in reads],
+        "promotes": _tokens(promoted(model, source, dictionaries=learned, k=k)),
+    }
 
 
 def _tokens(ranking: TokenRanking) -> dict[str, Any]:

@@ -6,13 +6,12 @@ Scores are demeaned over the vocabulary: what all tokens share is no evidence fo
 weights are left out; whether a head looks at that token at all is another question.
 
 Two further readings are our choice and named as such in the record. `extended` adds what MLP 0 makes of the token alone (no
-attention, no position) to its embedding, since early MLPs recompute the embedding in many models. `alone` runs a neuron's own MLP
-on each token's embedding, through the model's own norm: the activation of a gated neuron is a product, so that neither reader
+attention, no position) to its embedding, since early MLPs recompute the embedding in many models. `alone` is a neuron's own
+activation on each token's embedding, through the model's own norm: that of a gated neuron is a product, so that neither reader
 ranks its tokens.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,7 @@ from torch import Tensor
 
 from circuits.weights_units import UnitName, pull_back_along, weight_view, wide
 from probe.errors import BadInput
-from probe.features.effects import EMBEDDING, TOKENS, effective_embedding
-from probe.features.neurons import run_mlp
+from probe.features.effects import EMBEDDING, TOKENS, _embedding, _mlp, _normed
 from probe.html import shown, table_html
 from probe.norms import norm_parts
 from probe.sites import Site, hook_name
@@ -84,6 +82,28 @@ CONVENTION = {
 }
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """Every token's embedding as the model itself scales it, made once for many rankings. name: what it is called."""
+
+    table: Float[Tensor, "d_vocab d_model"]
+    name: str
+
+
+@torch.no_grad()
+def embeddings(model: "TransformerBridge", extended: bool = False) -> Embeddings:
+    """The embedding of all tokens; `extended`: with what MLP 0 makes of each token alone."""
+    table = _embedding(model)
+    if not extended:
+        return Embeddings(table, "token embedding")
+    try:
+        return Embeddings(table + _mlp(model, 0, table, "mlp_write"), "extended embedding (our choice): " + EMBEDDING)
+    except BadInput as error:
+        raise BadInput(
+            "This model's MLP 0 cannot be run alone, so there is no extended embedding; leave it out."
+        ) from error
+
+
 @torch.no_grad()
 def deembed(
     model: "TransformerBridge",
@@ -93,34 +113,29 @@ def deembed(
     through: Sequence[tuple[int, int]] = (),
     extended: bool = False,
     k: int = 10,
+    vocabulary: Embeddings | None = None,
 ) -> list[TokenRanking]:
     """Tokens ranked for each reader of a unit, and for neurons read directly the activation of each token alone.
 
-    through: heads (layer, head), the one nearest to the token first. extended: embeddings with what MLP 0 adds.
+    through: heads (layer, head), the one nearest to the token first. vocabulary: what `embeddings` returned, to save its time.
     """
     view = weight_view(model, dictionaries)
     name = view.name(target)
     bank = view.bank(name)
     readers = bank.readers(torch.tensor([name.unit], device=model.W_E.device))
     named = tuple(f"L{layer}H{head}" for layer, head in through)
-    table, said = _embeddings(model, extended)
+    words = vocabulary or embeddings(model, extended)
     found = []
+    if name.kind == "neuron" and not through:
+        said = f"activation of the neuron itself on {words.name}, through the model's own norm"
+        alone = token_activations(model, name, words.table)
+        found.append(_ranking(model, alone, k, target=str(name), reader="alone", through=(), embedding=said))
     for reader, row in readers.items():
         back, _ = pull_back_along(model, row, through, bank.read_point or 0)
-        scores = table.to(back) @ back[0]
-        found.append(_ranking(model, scores, k, target=str(name), reader=reader, through=named, embedding=said))
-    if name.kind == "neuron" and not through and (alone := token_activations(model, name, extended)) is not None:
-        said = f"activation of the neuron itself on {said}, through the model's own norm"
-        found.insert(0, _ranking(model, alone, k, target=str(name), reader="alone", through=(), embedding=said))
+        scores = words.table.to(back) @ back[0]
+        scores = scores - scores.mean()
+        found.append(_ranking(model, scores, k, target=str(name), reader=reader, through=named, embedding=words.name))
     return found
-
-
-def _embeddings(model: "TransformerBridge", extended: bool) -> tuple[Float[Tensor, "d_vocab d_model"], str]:
-    """Demeaned embeddings of all tokens, and what they are called."""
-    table = effective_embedding(model, Site("resid_pre", 1 if extended else 0))
-    if table is None:
-        raise BadInput("This model's MLP 0 cannot be run alone, so there is no extended embedding; leave it out.")
-    return table, "extended embedding (our choice): " + EMBEDDING if extended else "token embedding"
 
 
 def _ranking(model: "TransformerBridge", scores: Float[Tensor, " d_vocab"], k: int, **said: Any) -> TokenRanking:
@@ -143,25 +158,21 @@ def _score(model: "TransformerBridge", token: int, value: float) -> TokenScore:
     return TokenScore(token, token_text(model, token), value)
 
 
-def token_activations(model: "TransformerBridge", name: UnitName, extended: bool = False) -> Tensor | None:
-    """A neuron's activation on every token alone: embedding, the model's own norm, the model's own MLP. None where its MLP
-    cannot be run alone."""
-    from probe.features.effects import _embedding, _mlp, _normed
+def token_activations(
+    model: "TransformerBridge", name: UnitName, table: Float[Tensor, "d_vocab d_model"]
+) -> Float[Tensor, " d_vocab"]:
+    """A neuron's activation on every token alone: the model's own norm, this neuron's weights, the model's nonlinearity."""
+    from transformers.activations import ACT2FN
 
-    site, mlp = Site("mlp_post", name.layer), model.blocks[name.layer].mlp
-    try:
-        stream = _embedding(model)
-        stream = stream + _mlp(model, 0, stream, "mlp_write") if extended else stream
-        parts: list[Tensor] = []
-        for some in stream.split(TOKENS):
-            kept: list[Tensor] = []
-            hook = (str(hook_name(site, model)), lambda value, hook, kept=kept: kept.append(value))
-            with suppress(StopIteration), model.hooks(fwd_hooks=[hook]):
-                run_mlp(mlp, _normed(model, name.layer, "ln2", some), site)
-            parts.append(kept[0].reshape(len(some), -1)[:, name.unit])
-        return torch.cat(parts)
-    except BadInput:
-        return None
+    mlp, act, unit = model.blocks[name.layer].mlp, ACT2FN[str(model.cfg.act_fn)], name.unit
+    gated = getattr(mlp, "W_gate", None) is not None
+    x = torch.cat([_normed(model, name.layer, "ln2", some) for some in table.split(TOKENS)])
+    linear = _column(x, mlp.W_in, getattr(mlp, "b_in", None), unit)
+    return act(_column(x, mlp.W_gate, getattr(mlp, "b_gate", None), unit)) * linear if gated else act(linear)
+
+
+def _column(x: Tensor, W: Tensor, b: Tensor | None, unit: int) -> Float[Tensor, " d_vocab"]:
+    return wide(x) @ wide(W[:, unit]).to(wide(x)) + (0 if b is None else wide(b[unit]))
 
 
 @torch.no_grad()

@@ -212,16 +212,16 @@ def test_deembeddings_equal_the_embedding_through_the_weights(name):
     assert sum(scores.values()) == pytest.approx(0.0, abs=1e-4)
 
 
-def test_the_activation_of_a_token_alone_is_the_models_own():
-    model = tiny("llama")
-    alone = next(r for r in deembed(model, (0, 9), k=int(model.cfg.d_vocab)) if r.reader == "alone")
-    x = model.W_E[[5, 77]]
-    mlp, ln2 = model.blocks[0].mlp, model.blocks[0].ln2
-    z = x / (x.pow(2).mean(1, keepdim=True) + float(model.cfg.eps)).sqrt() * ln2.weight
-    gate = z @ mlp.W_gate[:, 9] + mlp.b_gate[9]
-    expected = torch.nn.functional.silu(gate) * (z @ mlp.W_in[:, 9] + mlp.b_in[9])
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama", "gemma2"])
+def test_the_activation_of_a_token_alone_is_what_the_models_own_mlp_computes(name):
+    model, seen = tiny(name), []
+    alone = next(r for r in deembed(model, (1, 9), k=int(model.cfg.d_vocab)) if r.reader == "alone")
+    ids = [5, 77, 201]
+    x = freeze(model, torch.tensor([ids])).embed  # as the model itself scales it
+    with model.hooks(fwd_hooks=[("blocks.1.mlp.hook_post", lambda value, hook: seen.append(value))]):
+        model.blocks[1].mlp(model.blocks[1].ln2(x[None]))
     found = {t.id: t.score for t in alone.highest}
-    assert [found[5], found[77]] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert [found[i] for i in ids] == pytest.approx(seen[0].reshape(3, -1)[:, 9].tolist(), rel=1e-5)
 
 
 def test_the_extended_embedding_says_that_it_is_our_choice():
