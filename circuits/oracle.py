@@ -8,7 +8,7 @@ sources write come from `circuits.places`; nothing of the sweep is used, so the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,35 +17,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.graph import KINDS, CircuitGraph
+from circuits.oracle_hooks import HELD, LiveRun, live_run
 from circuits.oracle_targets import target_value
 from circuits.placing import Placed, place_dictionaries
-from probe.errors import BadInput, OpenworkError
-from probe.interventions import Function, intervene
-from probe.sites import Site, hook_name
+from probe.errors import BadInput
+from probe.sites import Site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from circuits.frozen import FrozenModel
-
-HELD = ("pattern", "norms", "mlps")
-"What is held; leaving one out is for tests that must notice it."
-_NORMS = ("ln1_scale", "ln1_post_scale", "ln2_scale", "ln2_post_scale")
-
-
-@dataclass
-class LiveRun:
-    """What one hooked forward pass left behind, still attached to autograd.
-
-    probes: the zeros added at each point. streams: the residual stream at each point that is read. seen: other sites, as they
-    were before anything was detached. post: neurons with their ratios held. mixed: what each head mixed (`z`).
-    """
-
-    probes: dict[int, Float[Tensor, "1 pos d_model"]] = field(default_factory=dict)
-    streams: dict[int, Float[Tensor, "1 pos d_model"]] = field(default_factory=dict)
-    seen: dict[Site, Tensor] = field(default_factory=dict)
-    post: dict[int, Float[Tensor, "1 pos d_mlp"]] = field(default_factory=dict)
-    mixed: dict[int, Float[Tensor, "1 pos head d_head"]] = field(default_factory=dict)
 
 
 def oracle_row(
@@ -85,12 +66,11 @@ def oracle_rows(
     places = Places(frozen if frozen is not None else refreeze(model, graph, dictionaries), graph)
     placed = place_dictionaries(model, dictionaries)
     tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
-    run = live_run(model, graph, tokens, placed, held)
+    run, roots = live_run(model, graph, tokens, placed, held), _Roots(model, graph, tokens, placed)
     sources = [(int(n), w) for n in np.flatnonzero(~graph.roots) for w in places.writes(int(n))]
     rows = np.zeros((len(targets), len(graph.nodes)))
     for row, target in zip(rows, targets, strict=True):
-        cotangent = _towards_roots(model, graph, tokens, placed, target)
-        value = target_value(model, graph, run, placed, target, cotangent)
+        value = target_value(model, graph, run, placed, target, roots.cotangent(target))
         grads = torch.autograd.grad(value, list(run.probes.values()), allow_unused=True, retain_graph=True)
         by_point = {p: g[0] for p, g in zip(run.probes, grads, strict=True) if g is not None}
         for node, write in sources:
@@ -99,177 +79,32 @@ def oracle_rows(
     return rows
 
 
-@torch.enable_grad()
-def live_run(
-    model: "TransformerBridge",
-    graph: CircuitGraph,
-    tokens: Tensor,
-    placed: Mapping[int, Placed],
-    held: Sequence[str] = HELD,
-    *,
-    whole: bool = False,
-) -> LiveRun:
-    """A forward pass with everything in `held` detached. whole: units stay alive, so that gradients take every path."""
-    run, entries = LiveRun(), []
-    made = _Hooks(model, graph, tokens, placed, run, whole)
-    for i in range(graph.n_layers):
-        entries += made.layer(i, held)
-    entries += made.way_out(held)
-    with intervene(model, entries):
-        model(tokens)
-    return run
+class _Roots:
+    """The roots of a graph in a run whose units are alive, so that gradients take every path; made when first needed."""
 
+    def __init__(self, model: "TransformerBridge", graph: CircuitGraph, tokens: Tensor, placed: Mapping[int, Placed]):
+        self.model, self.graph, self.tokens, self.placed = model, graph, tokens, placed
 
-def _towards_roots(
-    model: "TransformerBridge", graph: CircuitGraph, tokens: Tensor, placed: Mapping[int, Placed], target: int
-) -> Tensor | None:
-    """For a head or a whole MLP, whose value is what its output contributes to the roots: their gradient there."""
-    kind, layer = KINDS[graph.nodes.kind[target]], int(graph.nodes.layer[target])
-    if kind not in ("head", "mlp"):
-        return None
-    if placed:
-        raise BadInput(
-            f"The value of {graph.name(target)} has no second implementation where dictionaries stand; leave it out."
-        )
-    run = live_run(model, graph, tokens, placed, whole=True)
-    roots = [int(n) for n in np.flatnonzero(graph.roots)]
-    total = sum(float(graph.probability[n]) * target_value(model, graph, run, placed, n, None) for n in roots)
-    assert isinstance(total, Tensor)
-    pos = int(graph.nodes.pos[target])
-    if kind == "mlp":
-        return torch.autograd.grad(total, run.seen[Site("mlp_out", layer)])[0][0, pos]
-    return torch.autograd.grad(total, run.mixed[layer])[0][0, pos, int(graph.nodes.unit[target])]
+    @cached_property
+    def _total(self) -> tuple[LiveRun, Tensor]:
+        run = live_run(self.model, self.graph, self.tokens, self.placed, whole=True)
+        parts = [
+            float(self.graph.probability[n]) * target_value(self.model, self.graph, run, self.placed, int(n), None)
+            for n in np.flatnonzero(self.graph.roots)
+        ]
+        return run, torch.stack(parts).sum()
 
-
-class _Hooks:
-    """The changes and readings of one live run, layer by layer."""
-
-    def __init__(
-        self,
-        model: "TransformerBridge",
-        graph: CircuitGraph,
-        tokens: Tensor,
-        placed: Mapping[int, Placed],
-        run: LiveRun,
-        whole: bool,
-    ):
-        self.model, self.graph, self.placed, self.run, self.whole = model, graph, placed, run, whole
-        self.parallel = bool(model.cfg.parallel_attn_mlp)
-        self.shape = (1, tokens.shape[1], int(model.cfg.d_model))
-
-    def probe(self, point: int) -> Tensor:
-        """A zero that gradients are taken with respect to."""
-        like = self.model.W_U
-        self.run.probes[point] = torch.zeros(self.shape, dtype=like.dtype, device=like.device, requires_grad=True)
-        return self.run.probes[point]
-
-    def _note(self, site: Site, value: Tensor) -> Tensor:
-        self.run.seen[site] = value
-        return value
-
-    def _noting(self, kind: str, layer: int) -> list[Function]:
-        site = Site(kind, layer)
-        return [Function(site, lambda v: self._note(site, v))] if hook_name(site, self.model) is not None else []
-
-    def _detached(self, kind: str, layer: int | None) -> list[Function]:
-        site = Site(kind, layer)
-        return [Function(site, Tensor.detach)] if hook_name(site, self.model) is not None else []
-
-    def layer(self, i: int, held: Sequence[str]) -> list[Any]:
-        """All entries of one block."""
-        entries: list[Any] = [Function(Site("resid_pre", i), lambda v: self._before(i, v))]
-        entries += self._detached("pattern", i) if "pattern" in held else []
-        entries += [e for kind in _NORMS for e in self._detached(kind, i)] if "norms" in held else []
-        entries.append(Function(Site("z", i), lambda v: self._heads(i, v)))
-        if not self.parallel:
-            entries.append(Function(Site("attn_out", i), lambda v: self._middle(i, v)))
-        entries += [*self._noting("mlp_in", i), *self._noting("mlp_pre", i), *self._noting("mlp_pre_linear", i)]
-        if "mlps" in held:
-            if hook_name(Site("mlp_post", i), self.model) is not None:
-                entries.append(Function(Site("mlp_post", i), lambda v: self._neurons(i, v)))
-            entries += self._mlp_out(i)
-        else:
-            entries.append(Function(Site("mlp_post", i), lambda v: self.run.post.setdefault(i, v)))
-        entries.append(Function(Site("resid_post", i), lambda v: self._after(i, v)))
-        return entries
-
-    def way_out(self, held: Sequence[str]) -> list[Any]:
-        """The final norm and the logits."""
-        sites = [s for s in (Site("ln_final"), Site("logits")) if hook_name(s, self.model) is not None]
-        reading = [Function(s, lambda v, s=s: self._note(s, v)) for s in sites]
-        return [*(self._detached("final_scale", None) if "norms" in held else []), *reading]
-
-    def _before(self, i: int, value: Tensor) -> Tensor:
-        value = value.detach() + self.probe(0) if i == 0 else value
-        self.run.streams[4 * i] = value
-        return value
-
-    def _heads(self, i: int, value: Tensor) -> Tensor:
-        """Heads that are nodes are read here and go no further."""
-        self.run.mixed[i] = value
+    def cotangent(self, target: int) -> Tensor | None:
+        """For a head or a whole MLP, whose value is what its output contributes to the roots: their gradient there."""
         nodes = self.graph.nodes
-        mine = np.flatnonzero(nodes.where("head") & (nodes.layer == i))
-        if not len(mine) or self.whole:
-            return value
-        taken = torch.zeros(value.shape[1:3], dtype=torch.bool, device=value.device)
-        taken[
-            torch.from_numpy(nodes.pos[mine].astype(np.int64)), torch.from_numpy(nodes.unit[mine].astype(np.int64))
-        ] = True
-        return torch.where(taken[None, :, :, None], value.detach(), value)
-
-    def _middle(self, i: int, value: Tensor) -> Tensor:
-        """Attention's write enters, and an SAE of resid_mid cuts the stream: what is added makes the sum what it must be."""
-        before = self.run.streams[4 * i]
-        read = before + value + self.probe(4 * i + 1)
-        self.run.streams[4 * i + 1] = read
-        one = self.placed.get(i)
-        after = (read.detach() if one is not None and one.at == "mid" else read) + self.probe(4 * i + 2)
-        self.run.streams[4 * i + 2] = after
-        return after - before
-
-    def _neurons(self, i: int, value: Tensor) -> Tensor:
-        """Neurons with their ratio held. The values are the model's own, or the activation function is not what it says."""
-        from transformers.activations import ACT2FN
-
-        act = ACT2FN[str(self.model.cfg.act_fn)]
-        gate, linear = self.run.seen[Site("mlp_pre", i)], self.run.seen.get(Site("mlp_pre_linear", i))
-        ratio = torch.where(gate == 0, 0.5, act(gate) / torch.where(gate == 0, 1.0, gate)).detach()
-        if linear is None:
-            made = ratio * gate
-        else:
-            made = 0.5 * (act(gate).detach() * linear + (ratio * linear.detach()) * gate)
-        if not float((made - value).detach().abs().max()) <= 1e-3 * max(float(value.detach().abs().max()), 1e-30):
-            raise OpenworkError(
-                f"Neurons of layer {i} are not what their ratios make of what they read; nothing was compared."
+        kind, layer, pos = KINDS[nodes.kind[target]], int(nodes.layer[target]), int(nodes.pos[target])
+        if kind not in ("head", "mlp"):
+            return None
+        if self.placed:
+            raise BadInput(
+                f"The value of {self.graph.name(target)} has no second implementation where dictionaries stand; leave it out."
             )
-        self.run.post[i] = made.view_as(value)
-        return self.run.post[i]
-
-    def _mlp_out(self, i: int) -> list[Any]:
-        """The MLP's output, held where it is read last; a dictionary's skip stays alive where the dictionary writes."""
-        one = self.placed.get(i)
-        skip = one is not None and one.at == "mlp" and getattr(one.dictionary, "W_skip", None) is not None
-        after = one is not None and one.at == "mlp" and one.write.kind == "mlp_write"
-
-        def hold(site: Site, value: Tensor) -> Tensor:
-            self._note(site, value)
-            if self.whole:
-                return value
-            return value.detach() + (self._skip(one) if skip and one is not None else 0)
-
-        last = Site("mlp_write" if after else "mlp_out", i)
-        return [*(self._noting("mlp_out", i) if after else []), Function(last, lambda v: hold(last, v))]
-
-    def _skip(self, one: Placed) -> Tensor:
-        """The skip connection's part that moves, of value 0."""
-        x = self.run.streams[4 * one.layer + 2] if one.read.kind == "resid_mid" else self.run.seen[one.read]
-        return (x - x.detach()) @ one.dictionary.W_skip.to(x).T
-
-    def _after(self, i: int, value: Tensor) -> Tensor:
-        """The MLP's write enters (and a parallel block's attention), and an SAE of resid_post cuts the stream."""
-        read = value + self.probe(4 * i + 3)
-        self.run.streams[4 * i + 3] = read
-        one = self.placed.get(i)
-        after = (read.detach() if one is not None and one.at == "post" else read) + self.probe(4 * i + 4)
-        self.run.streams[4 * i + 4] = after
-        return after
+        run, total = self._total
+        at = run.seen[Site("mlp_out", layer)] if kind == "mlp" else run.mixed[layer]
+        grad = torch.autograd.grad(total, at, retain_graph=True)[0][0, pos]
+        return grad if kind == "mlp" else grad[int(nodes.unit[target])]

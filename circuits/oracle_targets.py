@@ -12,7 +12,7 @@ from probe.sites import Site, parse_site
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from circuits.oracle import LiveRun
+    from circuits.oracle_hooks import LiveRun
 
 
 def target_value(

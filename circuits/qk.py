@@ -124,15 +124,18 @@ def qk_attribution(
     k: int = 100,
     frozen: "FrozenModel | None" = None,
     queries: FrozenQueries | None = None,
+    memory: int = 4 << 30,
 ) -> QKAttribution:
     """Split the score that a head's query gives a key over pairs of the graph's sources.
 
     key: by default the one the query looks at most. against: another position, or "others". units: how many neurons to take
     out of the graph's `rest` nodes, those that matter most to this score. k: pairs kept. frozen, queries: spare freezing the
-    prompt again. Raises BadInput for heads, positions and graphs that do not fit, OpenworkError where the sum is not the score.
+    prompt again. memory: bytes the readers may take. Raises BadInput for heads, positions and graphs that do not fit,
+    OpenworkError where the sum is not the score.
     """
     held = frozen if frozen is not None else refreeze(model, graph, dictionaries)
     _check_head(graph, held.layers[0].attn.pattern.shape[0], layer, head)
+    _check_memory(held, memory)
     query, against = _position(graph, query), _position(graph, against) if isinstance(against, int) else against
     if queries is None:
         tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
@@ -151,6 +154,17 @@ def _check_head(graph: CircuitGraph, n_heads: int, layer: int, head: int) -> Non
     if not (0 <= layer < graph.n_layers and 0 <= head < n_heads):
         raise BadInput(
             f"There is no head L{layer}H{head}: layers are 0 to {graph.n_layers - 1}, heads 0 to {n_heads - 1}."
+        )
+
+
+def _check_memory(held: "FrozenModel", memory: int) -> None:
+    """Eight times the readers: themselves, and what one layer's attention and MLP make of them on the way."""
+    readers = 2 * held.layers[0].attn.W_O.shape[1]
+    needed = 8 * readers * held.embed.numel() * held.embed.element_size()
+    if needed > memory:
+        raise BadInput(
+            f"Splitting a score of a prompt of {held.length} tokens takes {needed / 1e9:.1f} GB, more than the "
+            f"{memory / 1e9:.1f} GB allowed. Shorten the prompt, or raise memory."
         )
 
 

@@ -6,7 +6,8 @@ import torch
 from attention_cases import CASES, EXACT, ROUNDED, case, row_of
 
 from circuits.graph import KINDS, ROOTS
-from circuits.oracle import HELD, oracle_row, oracle_rows
+from circuits.oracle import oracle_row, oracle_rows
+from circuits.oracle_hooks import HELD
 from circuits.roots import Difference, Direction
 from circuits.trace_plan import TraceConfig
 from probe.errors import BadInput, OpenworkError

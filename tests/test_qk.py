@@ -212,6 +212,12 @@ def test_places_that_are_not_there_are_refused(place, words):
         qk_attribution(model, graph, *place)
 
 
+def test_what_does_not_fit_is_refused_before_it_is_tried():
+    model, graph, _ = case("gpt2", "neurons")
+    with pytest.raises(BadInput, match="Shorten the prompt"):
+        qk_attribution(model, graph, 1, 0, 3, memory=10_000)
+
+
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_blocked_search_is_exact_and_skips_what_cannot_win(block):
     generator = torch.Generator().manual_seed(block)
