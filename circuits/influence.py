@@ -139,6 +139,12 @@ def _through(
             f"The edge from node {source[row]} to node {target[row]} does not run upwards. Nodes must be in topological "
             "order, sources first; sort the nodes by layer before making a graph of them."
         )
+    if not np.isfinite(share).all():
+        row = int(np.flatnonzero(~np.isfinite(share))[0])
+        raise BadInput(
+            f"The edges into {graph.name(int(target[row]))} hold a NaN or infinite weight, so no influence can be given. "
+            "Trace the prompt again in float32 or float64."
+        )
     n = len(graph.nodes)
     if (target[1:] >= target[:-1]).all():  # as `trace` makes them: already grouped by target
         starts = np.searchsorted(target, np.arange(n + 1)).astype(np.int32)

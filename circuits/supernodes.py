@@ -21,6 +21,7 @@ from circuits.graph import UNITS, CircuitGraph
 from circuits.groups import SHUFFLES, Group, Supernodes, scored
 from circuits.similarity import Evidence, Weights, likeness, profiles, sets_of, vectors_of
 from probe.errors import BadInput
+from probe.html import shown
 
 MOST = 300
 "Units clustered when none are named: the most influential of the pruned graph."
@@ -130,7 +131,7 @@ def _shared(
     if sets is None or tops is None:
         return ()
     count = Counter(w for i in members for w in sorted(sets[i] or ()))
-    written = {t.strip().casefold() or t: t.strip() or t for i in members for t in tops.get(int(chosen[i]), ())}
+    written = {t.strip().casefold() or t: t.strip() or shown(t) for i in members for t in tops.get(int(chosen[i]), ())}
     enough = [w for w, n in count.items() if n >= max(2, len(members) / 2)]
     return tuple(written[w] for w in sorted(enough, key=lambda w: (-count[w], w)))
 

@@ -107,6 +107,12 @@ def test_an_edge_that_runs_downwards_is_refused():
         influence(graph)
 
 
+def test_a_weight_that_is_no_number_is_refused():
+    graph = wired(TWO_PATHS, [(0, 1, 1.0), (1, 3, np.nan)], {3: 1.0})
+    with pytest.raises(BadInput, match="into logit ' w2' hold a NaN"):
+        influence(graph)
+
+
 def test_a_graph_without_edges_has_no_influence():
     graph = wired(TWO_PATHS, [], {3: 1.0})
     assert not influence(graph).any() and np.isnan(cancellation(graph)).all()
