@@ -139,6 +139,8 @@ def reveal(study: str | Path) -> Revealed:
 
 def _same_table(sealed: dict[str, Any]) -> FeatureTable:
     folder = Path(sealed["table"])
+    if not folder.is_dir():  # the home was moved
+        folder = place("features", folder.name)
     if not (folder / MANIFEST).is_file():
         raise Unavailable(f"The feature table {folder} that this study was made from is gone.")
     if sha256(folder / MANIFEST) != sealed["manifest"]:

@@ -88,6 +88,11 @@ class Written:
     rows: Float[Tensor, "unit d_model"]
     norm: NormParts | None
 
+    def scaled(self, units: slice) -> Float[Tensor, "some d_model"]:
+        """What these units add to the stream at activation 1, the norm's divisor left out."""
+        rows = wide(self.rows[units])
+        return rows if self.norm is None else self.norm.scaled(rows.to(self.norm.weight))
+
 
 @dataclass(frozen=True)
 class Bank:
@@ -113,12 +118,12 @@ class Bank:
         """What these units read of the stream, by reader, norm weights folded in."""
         if self.read_point is None:
             raise BadInput(SAE_OF_MLP)
-        return {name: folded(self.read_norm, wide(W[:, units].T)) for name, W in self.reads}
+        return {name: folded(self.read_norm, wide(W[:, units.to(W.device)].T)) for name, W in self.reads}
 
     def writers(self, units: slice, before: int) -> Float[Tensor, "unit d_model"] | None:
         """What these units add to the stream up to the point `before`, at activation 1; None if they write only later."""
         found = [w for w in self.writes if w.point <= before]
-        parts = [wide(w.rows[units]) if w.norm is None else w.norm.scaled(wide(w.rows[units])) for w in found]
+        parts = [w.scaled(units) for w in found]
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0] if parts else None
 
 

@@ -128,6 +128,17 @@ def test_a_dropped_bias_is_noticed(monkeypatch):
     assert found.residual > 1e-3 and max(gaps(found.tree)) > 1e-3
 
 
+def test_a_wrong_map_of_heads_is_noticed(monkeypatch):
+    """The control of the factors: with another head's matrices the products are not the edges."""
+    import circuits.paths_factors as factors
+
+    real = factors.pull_back
+    monkeypatch.setattr(factors, "pull_back", lambda model, row, layer, head: real(model, row, layer, (head + 1) % 4))
+    found = top_paths(tiny("llama"), PROMPT, length=3, branches=6)
+    carried = [e for p in found.paths for e in p.edges if e.product is not None and e.attention]
+    assert carried and all(abs(e.product - e.weight) > 1e-3 * abs(e.weight) for e in carried)
+
+
 def test_an_sae_in_the_stream_ends_what_is_read_behind_it():
     model = tiny("gpt2")
     sae = SAE(32, 40, sparsifier=TopK(8), site="blocks.1.hook_resid_post", seed=3).double().eval().requires_grad_(False)

@@ -23,6 +23,8 @@ _NAMES = {
     "cache": "Activation caches",
     "result": "Results",
     "text": "Sampled text",
+    "features": "Feature tables",
+    "study": "Blind studies",
 }
 _NOTES = {
     "graph": "Attribution graphs, each of one prompt",
@@ -30,6 +32,8 @@ _NOTES = {
     "cache": "Activations on disk, ready for training",
     "result": "Evaluations and reports",
     "text": "Text drawn from a model, to harvest from and judge on",
+    "features": "What each unit fires at and what it writes",
+    "study": "Units explained before their text is seen",
 }
 
 
