@@ -4,6 +4,7 @@
 #   make test             environment, all tests
 #   make check [PYTEST=0] what CI runs: format, lint, types, layers, tests (PYTEST=0: without the tests)
 #   make bench            speeds on this machine
+#   make bench-peer       graphs beside circuit-tracer's, which gets an environment of its own
 #   make model            fetch the default model (93 MB), so that tests that need it run
 #   make clean            remove the environment and build files; never runs/ or the model cache
 
@@ -13,9 +14,10 @@ SERVE  ?= 1
 PYTEST ?= 1
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PEER   := $(VENV)/circuit-tracer/bin/python
 FETCH  := $(BIN)/python -c "from probe.embedded import default_model_folder as fetch; print(fetch())"
 
-.PHONY: demo test check lint format bench model env clean
+.PHONY: demo test check lint format bench bench-peer model env clean
 
 demo: $(READY)
 	$(BIN)/openwork demo $(if $(filter 0,$(SERVE)),--no-serve)
@@ -38,6 +40,13 @@ format: $(READY)
 
 bench: $(READY)
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file" >&2; $(BIN)/python $$file $(ARGS); done
+
+# circuit-tracer wants older libraries than ours. Only the torch is the same, so that the two can be compared.
+bench-peer: $(READY)
+	@test -x $(PEER) || $(PYTHON) -m venv $(dir $(PEER))..
+	@$(PEER) -m pip install -qq --disable-pip-version-check "torch==2.13.0"
+	@$(PEER) -m pip install -qq --disable-pip-version-check "circuit-tracer==0.5.0"
+	$(BIN)/python benchmarks/bench_graph.py --only peer --circuit-tracer $(PEER) $(ARGS)
 
 model: $(READY)
 	@$(FETCH)

@@ -68,6 +68,8 @@ def side(name: str, folder: Path | None, threads: int) -> None:
     model = load_model(name)
     found = import_dictionaries(folder / "transcoders", model=model) if folder else ()
     dictionaries = [one.dictionary for one in found]
+    for dictionary in dictionaries:
+        dictionary.name = "random"  # as a stored one has: else its weights are hashed for a name, as part of the trace
 
     def answer(request: Request) -> Answer:
         text = request.get("prompt") or text_of(model, request["tokens"])
