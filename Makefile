@@ -14,7 +14,7 @@ SERVE  ?= 1
 PYTEST ?= 1
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PEER   := $(VENV)/circuit-tracer/bin/python
+PEER   := $(VENV)/circuit-tracer
 FETCH  := $(BIN)/python -c "from probe.embedded import default_model_folder as fetch; print(fetch())"
 
 .PHONY: demo test check lint format bench bench-peer model env clean
@@ -43,10 +43,10 @@ bench: $(READY)
 
 # circuit-tracer wants older libraries than ours. Only the torch is the same, so that the two can be compared.
 bench-peer: $(READY)
-	@test -x $(PEER) || $(PYTHON) -m venv $(dir $(PEER))..
-	@$(PEER) -m pip install -qq --disable-pip-version-check "torch==2.13.0"
-	@$(PEER) -m pip install -qq --disable-pip-version-check "circuit-tracer==0.5.0"
-	$(BIN)/python benchmarks/bench_graph.py --only peer --circuit-tracer $(PEER) $(ARGS)
+	@test -x $(PEER)/bin/python || $(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/python -m pip install -qq --disable-pip-version-check "torch==2.13.0"
+	@$(PEER)/bin/python -m pip install -qq --disable-pip-version-check "circuit-tracer==0.5.0"
+	$(BIN)/python benchmarks/bench_graph.py --only peer --circuit-tracer $(PEER)/bin/python $(ARGS)
 
 model: $(READY)
 	@$(FETCH)
