@@ -73,7 +73,7 @@ def head_loadings(
             step(len(parts[-1]["weight"]))
     back = np.argsort(order)
     arrays = {n: np.concatenate([p[n] for p in parts])[back] for n in parts[0]}
-    return _record(graph, pairs, arrays, 1e-4 if held.embed.dtype == torch.float32 else 1e-9)
+    return _record(graph, pairs, arrays, 1e-3 if held.embed.dtype == torch.float32 else 1e-9)
 
 
 def _checked(graph: CircuitGraph, edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
