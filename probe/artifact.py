@@ -196,6 +196,24 @@ def replace_folder(beside: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("kind", "name", "dtype", "command", "created"), str),
+    **dict.fromkeys(("config", "facts", "files", "versions"), dict),
+    **dict.fromkeys(("sites", "parents"), (list, tuple)),
+    "schema": int,
+}
+
+
+def _check_types(raw: dict[str, Any], stamp: Any) -> None:
+    """TypeError naming the first field of a manifest that holds something else than it should."""
+    for name, wanted in _TYPES.items():
+        if name in raw and not isinstance(raw[name], wanted):
+            raise TypeError(f"{name} is a {type(raw[name]).__name__}")
+    texts = [*raw.get("sites", ()), *raw.get("parents", ()), *raw.get("files", {}).values(), *(stamp or {}).values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text was wanted where something else is")
+
+
 def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
     """Read a folder's manifest; `kind` refuses an artifact of another kind."""
     path = Path(folder) / MANIFEST
@@ -204,6 +222,7 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf8"))
         stamp = raw.pop("model", None)
+        _check_types(raw, stamp)
         manifest = Manifest(**{k: v for k, v in raw.items() if k in Manifest.__dataclass_fields__})
         model = ModelStamp(**stamp) if stamp else None
     except (ValueError, TypeError, AttributeError) as error:

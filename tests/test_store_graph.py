@@ -17,7 +17,7 @@ from circuits.exchange_read import read_neuronpedia
 from circuits.exchange_units import unit_file, write_unit_files
 from circuits.graph import CircuitGraph, Nodes
 from circuits.store import GRAPH, TEXT, choose_nodes, load_graph, save_graph
-from probe.artifact import ModelStamp, check_files, read_manifest, sha256
+from probe.artifact import ModelStamp, check_files, place, read_manifest, sha256
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features import FeatureConfig, FeatureTable, build_features
 from probe.harvester import harvest
@@ -148,6 +148,23 @@ def test_files_that_are_not_there_or_not_whole_are_named(stored):
     (stored / "manifest.json").write_text(json.dumps({**manifest, "files": {}}))
     with pytest.raises(Unavailable, match="missing or damaged"):
         load_graph(stored)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"created": None}, {"facts": None}, {"config": []}, {"schema": "1"}, {"files": 3}, {"model": [1]}, {"sites": [1]}],
+)
+def test_a_manifest_of_wrong_types_is_damaged_and_hides_no_other(changes, home):
+    from app.library import library
+    from app.pages import circuits
+
+    for name in ("good", "bad"):
+        save_graph(every_kind(), place("graph", name))
+    path = place("graph", "bad") / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(Unavailable, match="damaged"):
+        load_graph(place("graph", "bad"))
+    assert [name for name, _ in library().damaged] == ["graphs/bad"] and "good" in str(circuits.layout({}))
 
 
 def test_torn_files_end_in_a_sentence(stored):
