@@ -35,6 +35,7 @@ _HOMES = {
     "connections": "circuits.weights",
     "layer_connections": "circuits.weights",
     "deembed": "circuits.weights_tokens",
+    "embeddings": "circuits.weights_tokens",
     "promoted": "circuits.weights_tokens",
     "top_paths": "circuits.paths",
     "new_study": "circuits.blind",

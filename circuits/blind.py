@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.blind_evidence import circuits_evidence, hidden_prompts, statistics_evidence, weights_evidence
 from circuits.blind_record import GRADES, Hypothesis, Revealed, Study, Verdict
+from circuits.weights_tokens import Embeddings
 from circuits.weights_units import UnitName, weight_view
 from probe.artifact import MANIFEST, Manifest, place, read_manifest, sha256, write_json, writing
 from probe.errors import BadInput, Unavailable
@@ -45,12 +46,14 @@ def new_study(
     k: int = 10,
     length: int = 4,
     branches: int = 8,
+    vocabulary: Embeddings | None = None,
     progress: Progress = SILENT,
 ) -> Study:
     """Gather the evidence on one unit of a feature table and store it as the study `name`, the text hidden.
 
     dictionaries: the one whose latent it is. prompts: strongest examples whose circuits are traced. k: tokens and connections
-    shown. length, branches: of the paths. Raises BadInput if the study exists, or the table is another model's.
+    shown. length, branches: of the paths. vocabulary: the extended embedding, to save its time.
+    Raises BadInput if the study exists, or the table is another model's.
     """
     folder = place("study", name)
     if folder.exists():
@@ -61,7 +64,7 @@ def new_study(
     statistics = statistics_evidence(table, unit)
     hidden = hidden_prompts(table, unit, prompts)
     evidence = {
-        "weights": weights_evidence(model, chosen, dictionaries, k, progress),
+        "weights": weights_evidence(model, chosen, dictionaries, k, vocabulary, progress),
         "statistics": statistics,
         "circuits": circuits_evidence(
             model, chosen, dictionaries, hidden, length=length, branches=branches, progress=progress

@@ -12,8 +12,9 @@ import torch
 
 from circuits.paths import top_paths
 from circuits.weights import Connections, connections
-from circuits.weights_tokens import TokenRanking, deembed, embeddings, promoted
+from circuits.weights_tokens import Embeddings, TokenRanking, deembed, embeddings, promoted
 from circuits.weights_units import UnitName, weight_view
+from probe.errors import BadInput
 from probe.features import FeatureTable
 from probe.progress import SILENT, Progress
 
@@ -25,22 +26,49 @@ SOURCES, HEADS = 5, 3
 
 
 def weights_evidence(
-    model: "TransformerBridge", name: UnitName, dictionaries: Sequence[Any], k: int, progress: Progress = SILENT
+    model: "TransformerBridge",
+    name: UnitName,
+    dictionaries: Sequence[Any],
+    k: int,
+    vocabulary: Embeddings | None = None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Tokens the unit reads, directly and through its strongest heads; tokens it promotes; its strongest earlier units and what
-    those read and promote. Nothing of it was measured on text."""
+    those read and promote. Nothing of it was measured on text.
+
+    Readers behind MLP 0 see the extended embedding too, where MLP 0 can be run alone: early MLPs recompute what a token is.
+    """
     given: dict[str, Any] = {"dictionaries": dictionaries}
     found: dict[str, Any] = {"promotes": _tokens(promoted(model, name, k=k, **given))}
     if weight_view(model, dictionaries).bank(name).read_point is None:
         return {**found, "note": "An SAE of an MLP's output reads nothing of the stream by fixed weights."}
+    words = _Vocabulary(model, vocabulary, given, k)
     wired = connections(model, name, k=4 * k, progress=progress, **given)
-    given["vocabulary"] = embeddings(model)
-    reads = deembed(model, name, k=k, **given)
+    reads = words.read_by(str(name), name.layer)
     heads = [_head(h.head) for h in wired.heads][: 2 * HEADS]
     for head in list(dict.fromkeys(heads))[:HEADS]:
-        reads += deembed(model, name, through=[head], k=k, **given)
-    units = {c.source: _words(model, c.source, given, k) for c in _distinct(wired)[:SOURCES]}
+        reads += words.read_by(str(name), head[0], through=[head])[:2]
+    units = {c.source: _words(model, c.source, words) for c in _distinct(wired)[:SOURCES]}
     return {**found, "reads": [_tokens(r) for r in reads], "connections": wired.rows(k), "sources": units}
+
+
+class _Vocabulary:
+    """Embeddings, plain and extended, made once for all rankings of a study."""
+
+    def __init__(self, model: "TransformerBridge", extended: Embeddings | None, given: dict[str, Any], k: int):
+        self.model, self.given, self.k, self.plain = model, given, k, embeddings(model)
+        try:
+            self.extended = extended or embeddings(model, extended=True)
+        except BadInput:  # this MLP cannot be run alone
+            self.extended = None
+
+    def read_by(self, name: str, layer: int, through: Sequence[tuple[int, int]] = ()) -> list[TokenRanking]:
+        """Rankings of what is read at this layer; the extended embedding's first, where it is there already."""
+        behind = self.extended is not None and layer > 0
+        found: list[TokenRanking] = []
+        for words in ([self.extended] if behind else []) + [self.plain]:
+            found += deembed(self.model, name, through=through, k=self.k, vocabulary=words, **self.given)
+        return found
 
 
 def _distinct(wired: Connections) -> list[Any]:
@@ -53,21 +81,22 @@ def _head(name: str) -> tuple[int, int]:
     return int(layer), int(head)
 
 
-def _words(model: "TransformerBridge", source: str, given: dict[str, Any], k: int) -> dict[str, Any]:
+def _words(model: "TransformerBridge", source: str, words: _Vocabulary) -> dict[str, Any]:
     """What an earlier unit reads and promotes, by weights."""
-    learned = given["dictionaries"]
-    view = weight_view(model, learned)
-    reads = [] if view.bank(view.name(source)).read_point is None else deembed(model, source, k=k, **given)[:1]
+    view = weight_view(model, words.given["dictionaries"])
+    unit = view.name(source)
+    reads = [] if view.bank(unit).read_point is None else words.read_by(source, unit.layer)[:1]
     return {
         "reads": [_tokens(r) for r in reads],
-        "promotes": _tokens(promoted(model, source, dictionaries=learned, k=k)),
+        "promotes": _tokens(promoted(model, source, k=words.k, **words.given)),
     }
 
 
 def _tokens(ranking: TokenRanking) -> dict[str, Any]:
     ends = {"highest": ranking.highest, "lowest": ranking.lowest}
     scored = {n: [[t.token, t.score] for t in end] for n, end in ends.items()}
-    return {"reader": ranking.reader, "through": list(ranking.through), "spread": ranking.spread, **scored}
+    reader = f"{ranking.reader} (extended)" if "extended" in ranking.embedding else ranking.reader
+    return {"reader": reader, "through": list(ranking.through), "spread": ranking.spread, **scored}
 
 
 def statistics_evidence(table: FeatureTable, unit: int) -> dict[str, Any]:

@@ -18,13 +18,13 @@ def connections_figure(found: "Connections", k: int = 20) -> go.Figure:
     """The k strongest connections, excitation to the right, inhibition to the left."""
     shown = found.units[:k]
     labels = [f"{c.source} {' '.join(c.through) or 'same token'} ({c.reader})" for c in shown]
-    return _bars([c.strength for c in shown], labels, f"strength into {found.target}")
+    return _bars([c.strength for c in shown], labels, f"strength into {found.target}")  # names of units hold no markup
 
 
 def tokens_figure(ranking: "TokenRanking", k: int = 12) -> go.Figure:
     """Tokens at both ends."""
     ends = [*ranking.highest[:k], *reversed(ranking.lowest[:k])]
-    return _bars([t.score for t in ends], [t.token for t in ends], f"{ranking.target} ({ranking.reader})")
+    return _bars([t.score for t in ends], [plain(t.token, 34) for t in ends], f"{ranking.target} ({ranking.reader})")
 
 
 def _bars(values: list[float], labels: list[str], title: str) -> go.Figure:
@@ -37,8 +37,8 @@ def _bars(values: list[float], labels: list[str], title: str) -> go.Figure:
         hovertemplate="%{x:.4g}<extra></extra>",
     )
     figure = go.Figure(bars)
-    figure.update_yaxes(tickvals=at, ticktext=[plain(t, 34) for t in labels], autorange="reversed", automargin=True)
-    figure.update_xaxes(title=plain(title, 60))
+    figure.update_yaxes(tickvals=at, ticktext=labels, autorange="reversed", automargin=True)
+    figure.update_xaxes(title=title)
     return _finish(figure, max(220, 24 * len(values) + 90))
 
 
@@ -57,7 +57,11 @@ def paths_figure(paths: "TopPaths", height: int = 560) -> go.Figure:
     for kind in dict.fromkeys(b.node.kind for b, _ in branches):
         figure.add_trace(_stops([b for b, _ in branches if b.node.kind == kind], kind, placed, paths, most))
     figure.update_xaxes(**token_axis(paths.tokens), zeroline=False, range=[-0.6, len(paths.tokens) - 0.4])
-    figure.update_yaxes(title="layer", zeroline=False)
+    root = paths.tree.node
+    layers = [*range(0, root.layer, max(1, root.layer // 12)), root.layer]
+    names = ["embed", *(str(i) for i in layers)]
+    names[-1] = "logits" if root.kind == "logit" else names[-1]
+    figure.update_yaxes(title="layer", zeroline=False, tickvals=[-1, *layers], ticktext=names)
     figure.update_layout(legend={"orientation": "h", "y": 1.08}, hovermode="closest")
     return _finish(figure, height)
 
