@@ -1,0 +1,192 @@
+"""What graphs in the neuron basis say of the two tasks, and whether it is true.
+
+Six or eight prompts of a task are traced to their margin, with neurons and heads as nodes, and merged. Sets of units at the last
+position are read off the merged graph and ablated: in the traced prompts against the graphs' own predictions and random nodes
+(`circuits.check_subgraph`), and in other prompts of the task, of the other task too, against random nodes of the same layers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from two_circuits_tasks import Task, tested, traced
+from two_circuits_tuning import direct_writes, tuning
+
+import circuits
+from circuits.graph import KINDS, CircuitGraph
+from circuits.merge import MergedGraph
+from probe.artifact import place
+from probe.interventions import Zero, head, intervene
+from probe.unit_edits import UnitEdit, edit_units
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+N_NEURONS, N_HEADS, N_RANDOM = 20, 6, 10
+WIDTHS = {"head": 9, "neuron": 1536, "latent": 4608}
+Unit = tuple[str, int, int]
+"""Kind, layer, number; always at the last position."""
+
+
+def graphs_of(
+    model: "TransformerBridge", task: Task, *, dictionaries: Sequence[Any] = (), tag: str = "neurons"
+) -> list:
+    """A graph of each prompt's margin; those that are stored already are opened."""
+    found, config = [], circuits.TraceConfig(max_nodes=1500, heads=True)
+    for i, prompt in enumerate(task.prompts):
+        folder = place("graph", f"two-circuits-{tag}-{task.name}-{i}")
+        if not folder.exists():
+            made = circuits.trace(model, prompt, targets=[task.direction(i)], dictionaries=dictionaries, config=config)
+            made.save(folder)
+        found.append(circuits.load_graph(folder))
+    return found
+
+
+def at_the_end(merged: MergedGraph, kind: str) -> np.ndarray:
+    """The merged nodes of a kind that sit at the last position."""
+    return (merged.nodes.kind == KINDS.index(kind)) & (merged.nodes.place == -1)
+
+
+def direct_weights(merged: MergedGraph) -> np.ndarray:
+    """What each merged node writes into the margin directly, mean over prompts."""
+    root = int(np.flatnonzero(merged.nodes.kind == KINDS.index("direction"))[0])
+    mine, found = merged.target == root, np.zeros(len(merged.nodes))
+    found[merged.source[mine]] = merged.weight[:, mine].mean(0)
+    return found
+
+
+def sets_of(merged: MergedGraph, kind: str = "neuron") -> dict[str, list[Unit]]:
+    """Named sets: what writes the margin directly, what has most influence on it, and the heads with most influence."""
+    nodes, written, influence = merged.nodes, direct_weights(merged), merged.spread.mean
+
+    def strongest(score: np.ndarray, of: str, n: int) -> list[Unit]:
+        order = np.argsort(-np.where(at_the_end(merged, of), score, -np.inf))[:n]
+        return [(of, int(nodes.layer[i]), int(nodes.unit[i])) for i in order]
+
+    found = {
+        "writers": strongest(written, kind, N_NEURONS),
+        "suppressors": strongest(-written, kind, N_NEURONS // 2),
+        "influential": strongest(influence, kind, N_NEURONS),
+    }
+    return found | ({"heads": strongest(influence, "head", N_HEADS)} if at_the_end(merged, "head").any() else {})
+
+
+def named(units: Sequence[Unit]) -> list[str]:
+    """`L5N120`."""
+    letters = {"neuron": "N", "latent": "F", "head": "H"}
+    return [f"L{layer}{letters[kind]}{unit}" for kind, layer, unit in units]
+
+
+def rule(units: Sequence[Unit]) -> Callable[[CircuitGraph], list[int]]:
+    """The nodes of a graph that are these units at its last position."""
+
+    def chosen(graph: CircuitGraph) -> list[int]:
+        n = graph.nodes
+        last, wanted = len(graph.tokens) - 1, set(units)
+        keys = zip(n.kind.tolist(), n.layer.tolist(), n.unit.tolist(), n.pos.tolist(), strict=True)
+        return [i for i, (k, layer, u, pos) in enumerate(keys) if pos == last and (KINDS[k], layer, u) in wanted]
+
+    return chosen
+
+
+def checked(model: "TransformerBridge", graphs: list, units: Sequence[Unit], dictionaries: Sequence[Any] = ()) -> dict:
+    """The set ablated in the traced prompts, against the graphs' predictions and against random nodes."""
+    test = circuits.check_subgraph(
+        model, graphs[0], rule(units), prompts=graphs[1:], n_random=N_RANDOM, dictionaries=dictionaries
+    )
+    moved = next(c for c in test.comparisons if c.measure == "change of the top root")
+    own = [t.effect for t in test.prompts]
+    roots = [t.roots[0] for t in test.prompts]
+    return {
+        "units": named(units),
+        "nodes a prompt": float(np.mean([len(t.nodes) for t in test.prompts])),
+        "margin": float(np.mean([r.value for r in roots])),
+        "direct, predicted": float(np.mean([r.predicted_direct for r in roots])),
+        "direct, measured": float(np.mean([r.direct for r in roots])),
+        "largest direct gap": float(max(abs(r.predicted_direct - r.direct) for r in roots)),
+        "full, predicted": float(np.mean([e.predicted for e in own])),
+        "full, measured": moved.to_dict()["subgraph"],
+        "random": moved.to_dict()["random"],
+        "p": moved.p,
+        "full_agreement": float(np.mean([t.full_agreement.correlation for t in test.prompts])),
+    }
+
+
+def _zeros(model: "TransformerBridge", units: Sequence[Unit], last: int, found: dict[int, Any]) -> list[Any]:
+    heads = [Zero(head(layer, unit, last)) for kind, layer, unit in units if kind == "head"]
+    edits = [
+        UnitEdit("ablate", unit, last, **({"dictionary": found[layer]} if kind == "latent" else {"layer": layer}))
+        for kind, layer, unit in units
+        if kind != "head"
+    ]
+    return [*heads, *edit_units(model, edits)]
+
+
+def ablated(task: Task, units: Sequence[Unit], found: dict[int, Any] | None = None) -> dict[str, float]:
+    """Margin, probabilities and accuracy of a task without these units at its last position. found: transcoders by layer."""
+    with torch.no_grad(), intervene(task.model, _zeros(task.model, units, task.tokens.shape[1] - 1, found or {})):
+        logits = task.model(task.tokens)[:, -1]
+    right = [b in m for b, m in zip(logits.argmax(-1).tolist(), task.more, strict=True)]
+    wrong = [b in f for b, f in zip(logits.argmax(-1).tolist(), task.fewer, strict=True)]
+    return {
+        "margin": float(task.margins(logits).mean()),
+        "probability": float(task.probabilities(logits).mean()),
+        "probability gap": float(task.gaps(logits).mean()),
+        "likeliest is right": float(np.mean(right)),
+        "likeliest is wrong": float(np.mean(wrong)),
+    }
+
+
+def elsewhere(
+    tasks: Sequence[Task], own: Task, units: Sequence[Unit], merged: MergedGraph, given: dict[int, Any] | None = None
+) -> dict[str, Any]:
+    """The same ablation on prompts that were not traced, with random sets on the own task."""
+    found: dict[str, Any] = {f"on {task.name}": ablated(task, units, given) for task in tasks}
+    draw = np.random.default_rng(0)
+    found["random"] = [ablated(own, _random(units, merged, draw), given) for _ in range(N_RANDOM)]
+    return found
+
+
+def _random(units: Sequence[Unit], merged: MergedGraph, draw: np.random.Generator) -> list[Unit]:
+    """As many other units of each layer that are nodes at the last position of some graph."""
+    found: list[Unit] = []
+    for kind, layer in sorted({(k, i) for k, i, _ in units}):
+        taken = [u for k, i, u in units if (k, i) == (kind, layer)]
+        pool = merged.nodes.unit[at_the_end(merged, kind) & (merged.nodes.layer == layer)]
+        free = np.setdiff1d(pool, taken)
+        free = free if len(free) >= len(taken) else np.setdiff1d(np.arange(WIDTHS[kind]), taken)
+        found += [(kind, layer, int(u)) for u in draw.choice(free, len(taken), replace=False)]
+    return found
+
+
+def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task]) -> dict[str, Any]:
+    """Everything of one task."""
+    graphs = graphs_of(model, task)
+    merged = circuits.merge_graphs(graphs, align="end")
+    own = next(t for t in tests if t.name == task.name)
+    found: dict[str, Any] = {
+        "graphs": [{"prompt": g.prompt, **g.scores.to_dict(), "residual": g.residual_relative} for g in graphs],
+        "units in one prompt or more": int(merged.nodes.kind.size),
+        "in all prompts": int(merged.held.all(0).sum()),
+        "overlap": merged.overlap,
+        "strongest": merged.rows(25, units=True),
+        "direct": direct_writes(own),
+        "untouched": {f"on {t.name}": ablated(t, []) for t in tests},
+        "sets": {},
+    }
+    for name, units in sets_of(merged).items():
+        traced_ones, others = checked(model, graphs, units), elsewhere(tests, own, units, merged)
+        found["sets"][name] = {"traced": traced_ones, "tested": others}
+    if task.name == "greater-than":
+        pool = np.flatnonzero(at_the_end(merged, "neuron"))
+        layers = [(int(merged.nodes.layer[i]), int(merged.nodes.unit[i])) for i in pool]
+        writers = [(layer, unit) for _, layer, unit in sets_of(merged)["writers"]]
+        found["tuning"] = tuning(model, writers, layers)
+    return found
+
+
+def measure(model: "TransformerBridge") -> dict[str, Any]:
+    """Both tasks."""
+    tests = tested(model)
+    return {task.name: of_task(model, task, tests) for task in reversed(traced(model))}
