@@ -79,15 +79,16 @@ def unit_of(graph: CircuitGraph, node: int, tables: "Sequence[FeatureTable]") ->
     for table in tables:
         if table.kind != kind or (kind == "latent" and table.manifest.facts["source"] not in names):
             continue
-        first = next((f for f, at in table.manifest.facts["layers"] if at == layer), None)
-        if (
-            first is not None
-            and unit >= 0
-            and first + unit < table.n_units
-            and table.layer(first + unit) == (layer, unit)
-        ):
+        at = layer + 1 if _reads_resid_pre(table) else layer  # resid_pre of a layer is resid_post of the one before
+        first = next((f for f, of in table.manifest.facts["layers"] if of == at), None)
+        if first is not None and unit >= 0 and first + unit < table.n_units and table.layer(first + unit) == (at, unit):
             return table.unit(first + unit)
     return None
+
+
+def _reads_resid_pre(table: "FeatureTable") -> bool:
+    sites = table.manifest.sites
+    return table.kind == "latent" and len(sites) == 1 and sites[0].endswith("hook_resid_pre")
 
 
 def unit_file(unit: "Unit", index: int, source: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from every_kind import every_kind, exported, same
 from harvests import token_set
 from safetensors.numpy import load_file, save_file
 
+from app.cli import run
 from circuits.exchange_ids import Names, cantor
 from circuits.exchange_read import read_neuronpedia
 from circuits.exchange_units import unit_file, write_unit_files
@@ -225,6 +226,17 @@ def test_unit_files_hold_what_the_table_says(tmp_path, table):
     assert strongest["tokens_acts_list"][strongest["train_token_ind"]] == pytest.approx(unit.top[0].value, rel=1e-6)
     assert len(strongest["tokens"]) == len(strongest["tokens_acts_list"])
     assert value["act_max"] == pytest.approx(unit.max) and value["top_logits"] == [t.token for t in unit.promoted]
+
+
+def test_the_command_writes_unit_files_and_groups_by_shared_tokens(home, table, capsys):
+    save_graph(two_neurons(), place("graph", "g"))
+    where = ["--features", str(table.folder)]
+    export = ["graph", "export", "g", "--to", str(home / "g.json"), "--units", str(home / "site"), "--whole", "--json"]
+    assert run([*export, *where]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["units"]["written"] == 1 and len(list((home / "site/features/toy").iterdir())) == 1
+    assert run(["graph", "supernodes", "g", "--suggest", "--json", *where]) == 0
+    assert "groups" in json.loads(capsys.readouterr().out)
 
 
 def test_bins_are_named_from_strong_to_weak(table):
