@@ -57,6 +57,7 @@ class Places:
 
     def __init__(self, frozen: FrozenModel, graph: CircuitGraph):
         self.frozen, self.graph = frozen, graph
+        self._rests: dict[tuple[int, int | None], Tensor] = {}
         nodes = graph.nodes
         mine = np.flatnonzero(nodes.where(*UNITS))
         kinds = [KINDS[k] for k in nodes.kind[mine]]
@@ -141,10 +142,17 @@ class Places:
         found = []
         for role, units in _parts(self.frozen.layers[layer]):
             slot = 4 * layer + role
-            found.append(self._out(layer, role, pos, rest(self.frozen, self.sources, slot, units)[pos]))
-            for m, decoder in units.later.items() if isinstance(units, Latents) else ():
-                found.append(self._out(m, MLP, pos, rest(self.frozen, self.sources, slot, units, decoder)[pos]))
+            found.append(self._out(layer, role, pos, self._left(slot, units, None)[pos]))
+            for m in units.later if isinstance(units, Latents) else ():
+                found.append(self._out(m, MLP, pos, self._left(slot, units, m)[pos]))
         return found
+
+    def _left(self, slot: int, units: Any, later: int | None) -> Float[Tensor, "pos d_model"]:
+        """What a slot's units that are not nodes write, to their own layer or a later one; kept, since positions share it."""
+        if (slot, later) not in self._rests:
+            decoder = None if later is None else units.later[later]
+            self._rests[slot, later] = rest(self.frozen, self.sources, slot, units, decoder)
+        return self._rests[slot, later]
 
     def _error(self, layer: int, pos: int, unit: int) -> list[Write]:
         parts = _parts(self.frozen.layers[layer])
