@@ -184,8 +184,7 @@ def _marked(found: CircuitGraph) -> list[Any]:
         more = f", and {len(members) - 20} more" if len(members) > 20 else ""
         listed = ", ".join(f"{linkgraph.titled(found, i)}@{found.nodes.pos[i]}" for i in members[:20])
         facts += [html.Dt(name[:60], dir="auto"), html.Dd(listed + more, dir="auto")]
-    note = f"{len(found.supernodes)} groups" if found.supernodes else None
-    return [panel("Pinned and grouped", html.Dl(facts, className="ow-facts"), note=note)]
+    return [panel("Pinned and grouped", html.Dl(facts, className="ow-facts"))]
 
 
 def _snippets(found: CircuitGraph, name: str) -> tuple[str, str | None]:
