@@ -103,9 +103,8 @@ def test_the_evidence_is_the_same_for_other_words(toy, home, planted):
             assert re.fullmatch(PLAIN, text.strip()), text
 
 
-PLAIN = (
-    r"(#\d+|(← |constant|rest|(L\d+)?[A-Z ]*[NHF]?\d*(@\d+)?(←\d+)?|(embed|position)@\d+ '#\d+'|L\d+ [\w -]*@\d+| )*)"
-)
+STOP = r"(L\d+[NFH]\d+@\d+(←\d+)?|(embed|position)@\d+ '#\d+'|L\d+ (attention|MLP)( post-norm)? bias@\d+)"
+PLAIN = rf"#\d+|constant|rest|{STOP}( ← {STOP})*"
 
 
 def strings(value) -> list[str]:
