@@ -33,7 +33,7 @@ _HOMES = {
     "merge_graphs": "circuits.merge",
     "difference": "circuits.compare",
     "connections": "circuits.weights",
-    "layer_connections": "circuits.weights",
+    "layer_connections": "circuits.weights_layers",
     "deembed": "circuits.weights_tokens",
     "embeddings": "circuits.weights_tokens",
     "promoted": "circuits.weights_tokens",

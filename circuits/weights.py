@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from circuits.weights_units import Bank, UnitName, WeightView, attention_span, pull_back, pull_back_along, weight_view
+from circuits.weights_units import Bank, UnitName, WeightView, attention_span, pull_back_along, weight_view
 from probe.errors import BadInput
 from probe.html import table_html
 from probe.progress import SILENT, Progress
@@ -119,12 +119,12 @@ def connections(
     view = weight_view(model, dictionaries)
     name = view.name(target)
     bank = view.bank(name)
-    routes = _Routes(view, bank.readers(torch.tensor([name.unit], device=model.W_E.device)), _point(bank), through)
+    routes = _Routes(view, bank.readers(torch.tensor([name.unit], device=model.W_E.device)), point_of(bank), through)
     best = _Best(k)
     sources = view.banks(routes.latest)
     with progress.stage("connections", sum(b.n for b in sources), "unit") as step:
         for source in sources:
-            for units in _blocks(source.n, len(routes.labels)):
+            for units in blocks(source.n, len(routes.labels)):
                 _compare(source, units, routes, best)
                 step(units.stop - units.start)
     from circuits.placing import dictionary_names
@@ -137,7 +137,8 @@ def connections(
     return Connections(str(name), stamp(model).name, best.found(), routes.reach(), best.seen, named, convention)
 
 
-def _point(bank: Bank) -> int:
+def point_of(bank: Bank) -> int:
+    """Where its units read."""
     assert bank.read_point is not None  # `readers` has refused such a bank
     return bank.read_point
 
@@ -180,11 +181,12 @@ class _Routes:
         for (reader, heads), row in zip(self.labels, self.rows, strict=True):
             if len(heads) == 1:
                 norm, whole = float(row.norm()), float(self.readers[reader].norm())
-                found.append(HeadReach(_head(heads[0]), reader, norm, norm / whole if whole else 0.0))
+                found.append(HeadReach(head_name(heads[0]), reader, norm, norm / whole if whole else 0.0))
         return sorted(found, key=lambda h: -h.norm)
 
 
-def _head(head: tuple[int, int]) -> str:
+def head_name(head: tuple[int, int]) -> str:
+    """`L5H3`."""
     return f"L{head[0]}H{head[1]}"
 
 
@@ -219,109 +221,12 @@ def _compare(source: Bank, units: slice, routes: _Routes, best: _Best) -> None:
 
         def make(unit: int, route: int, value: float, mine: list[int] = mine) -> Connection:
             reader, heads = routes.labels[mine[route]]
-            return Connection(str(source.name(units.start + unit)), tuple(map(_head, heads)), reader, value)
+            return Connection(str(source.name(units.start + unit)), tuple(map(head_name, heads)), reader, value)
 
         best.add(written.to(routes.rows) @ routes.rows[mine].T, make)
 
 
-def _blocks(n: int, width: int) -> list[slice]:
+def blocks(n: int, width: int) -> list[slice]:
+    """Slices of units such that units by `width` stays within CELLS."""
     step = max(1, CELLS // max(width, 1))
     return [slice(i, min(i + step, n)) for i in range(0, n, step)]
-
-
-@dataclass(frozen=True)
-class LayerConnections:
-    """For every unit of the target layer its k strongest sources in the source layer, by size."""
-
-    source: str
-    target: str
-    through: tuple[str, ...]
-    reader: str
-    index: Int[Tensor, "target k"]
-    strength: Float[Tensor, "target k"]
-
-    def rows(self, k: int = 20) -> list[dict[str, Any]]:
-        """The k strongest of all pairs."""
-        top = self.strength.abs().flatten().topk(min(k, self.strength.numel())).indices.tolist()
-        width = self.strength.shape[1]
-        return [
-            {
-                "source": f"{self.source}{int(self.index[i // width, i % width])}",
-                "target": f"{self.target}{i // width}",
-                "strength": float(self.strength[i // width, i % width]),
-            }
-            for i in top
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        plain = {n: getattr(self, n) for n in ("source", "target", "through", "reader")}
-        return {**plain, "index": self.index.tolist(), "strength": self.strength.tolist()}
-
-    def _repr_html_(self) -> str:
-        by = " ".join(self.through) or "the same token"
-        return table_html(self.rows(), f"{self.source}… to {self.target}… through {by}")
-
-
-def layer_connections(
-    model: "TransformerBridge",
-    source: int,
-    target: int,
-    *,
-    dictionaries: Sequence[Any] = (),
-    through: Sequence[tuple[int, int]] = (),
-    reader: str | None = None,
-    k: int = 10,
-    progress: Progress = SILENT,
-) -> LayerConnections:
-    """All units of one layer against all units of an earlier one, the k strongest sources of each kept; block by block.
-
-    reader: `gate` or `in` of gated neurons, by default the first there is.
-    """
-    view = weight_view(model, dictionaries)
-    first, last = (view.bank(view.name((layer, 0))) for layer in (source, target))
-    names = [n for n, _ in last.reads]
-    if reader is not None and reader not in names:
-        raise BadInput(
-            f"Units of layer {target} are read through {' and '.join(names)}; there is no reader '{reader}'."
-        )
-    device, best = model.W_E.device, []
-    with progress.stage("connections", last.n, "unit") as step:
-        for block in _blocks(last.n, int(model.cfg.d_model)):
-            units = torch.arange(block.start, block.stop, device=device)
-            rows = last.readers(units)[reader or names[0]]
-            rows, point = pull_back_along(model, rows, through, _point(last))
-            best.append(_strongest_sources(first, rows, point, k))
-            step(len(units))
-    index, strength = (torch.cat(part) for part in zip(*best, strict=True))
-    ends = [str(b.name(0))[:-1] for b in (first, last)]
-    return LayerConnections(*ends, tuple(map(_head, through)), reader or names[0], index, strength)
-
-
-def _strongest_sources(
-    source: Bank, rows: Float[Tensor, "target d_model"], point: int, k: int
-) -> tuple[Int[Tensor, "target k"], Float[Tensor, "target k"]]:
-    """The k strongest sources of each row, from blocks of sources."""
-    index = torch.zeros(len(rows), 0, dtype=torch.long, device=rows.device)
-    strength = rows.new_zeros(len(rows), 0)
-    for block in _blocks(source.n, len(rows)):
-        written = source.writers(block, point)
-        if written is None:
-            raise BadInput(f"Layer {source.layer} writes only after the target reads; give an earlier source layer.")
-        some = rows @ written.to(rows).T
-        number = torch.arange(block.start, block.stop, device=rows.device).expand(len(rows), -1)
-        index, strength = torch.cat([index, number], 1), torch.cat([strength, some], 1)
-        top = strength.abs().topk(min(k, strength.shape[1]), 1).indices
-        index, strength = index.gather(1, top), strength.gather(1, top)
-    return index, strength
-
-
-__all__ = [
-    "Connection",
-    "Connections",
-    "HeadReach",
-    "LayerConnections",
-    "connections",
-    "layer_connections",
-    "pull_back",
-]

@@ -8,7 +8,8 @@ from tiny import CONFIGS, tiny
 
 from circuits.frozen import freeze
 from circuits.placing import place_dictionaries
-from circuits.weights import connections, layer_connections
+from circuits.weights import connections
+from circuits.weights_layers import layer_connections
 from circuits.weights_tokens import deembed, promoted
 from circuits.weights_units import unit_name, weight_view
 from probe.dictionaries import SAE, CrossLayerTranscoder, TopK, Transcoder
