@@ -174,9 +174,9 @@ def trace(
     progress: Progress = SILENT,
 ) -> "CircuitGraph":
     """The attribution graph of a prompt; `dictionaries` are names of stored transcoders, `save` stores it under that name."""
-    from circuits.attribution import TraceConfig
-    from circuits.attribution import trace as run
     from circuits.store import save_graph
+    from circuits.tracing.attribution import TraceConfig
+    from circuits.tracing.attribution import trace as run
     from probe.models import stamp
 
     _, bridge = _resolve(model, progress)

@@ -123,9 +123,9 @@ def _graph(
     demo: Demo, model: Any, name: str, dictionaries: list[Any], progress: Progress
 ) -> tuple[dict[str, Any], bool]:
     """A stored graph's report, with its test by intervention."""
-    from circuits.attribution import TraceConfig, trace
     from circuits.store import save_graph
-    from circuits.verify import check_edges
+    from circuits.tracing.attribution import TraceConfig, trace
+    from circuits.truth.verify import check_edges
     from probe.fingerprint import weights_fingerprint
     from probe.models import stamp
 

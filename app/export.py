@@ -19,7 +19,7 @@ def register(server: Flask) -> None:
         try:
             graph = stored_graph(name)
             if form == "neuronpedia":
-                from circuits.exchange import to_neuronpedia
+                from circuits.exchange.write import to_neuronpedia
 
                 return _file(to_neuronpedia(graph, slug=name), f"{name}.neuronpedia.json")
             if form == "openwork":

@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from circuits.attribution import TraceConfig, plan_trace, trace
-from circuits.verify import check_edges
+from circuits.tracing.attribution import TraceConfig, plan_trace, trace
+from circuits.truth.verify import check_edges
 from probe.models import load_model
 
 PROMPT = "The capital of the country France is the city"  # ten tokens with BOS

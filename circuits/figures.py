@@ -124,7 +124,7 @@ def _edge_traces(
     mine = both & ((e.source == node) | (e.target == node)) if node is not None else both
     rows = np.flatnonzero(mine)
     if node is None:  # strong in itself is not strong in the graph: rank by the share of the target's influence
-        from circuits.influence import normalised
+        from circuits.reading.influence import normalised
 
         strength = normalised(graph)[rows] * (graph.influence + graph.probability)[e.target[rows]]
     else:

@@ -121,27 +121,27 @@ class CircuitGraph:
     @cached_property
     def influence(self) -> Float[np.ndarray, " node"]:
         """Influence of every node on the logits, through paths of every length."""
-        from circuits.influence import influence
+        from circuits.reading.influence import influence
 
         return influence(self)
 
     @cached_property
     def cancellation(self) -> Float[np.ndarray, " node"]:
         """Share of every node's influence that is lost to paths of opposite sign; NaN where it has none."""
-        from circuits.influence import cancellation
+        from circuits.reading.influence import cancellation
 
         return cancellation(self)
 
     @cached_property
     def scores(self) -> Any:
         """`Scores(replacement, completeness, kept)` of the whole graph."""
-        from circuits.influence import scores
+        from circuits.reading.influence import scores
 
         return scores(self)
 
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Any:
         """`Pruned(nodes, edges, scores)`: the fewest nodes and edges that hold these shares of the influence."""
-        from circuits.influence import prune
+        from circuits.reading.influence import prune
 
         return prune(self, node_threshold, edge_threshold)
 

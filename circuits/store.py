@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from circuits.checks import check_graph
-from circuits.exchange import plain
+from circuits.exchange.write import plain
 from circuits.graph import CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, read_manifest, write_json, writing
 from probe.errors import BadInput, Unavailable

@@ -22,7 +22,7 @@ from two_circuits_transcoders import LAYERS
 import circuits
 import probe
 from circuits.graph import KINDS, CircuitGraph
-from circuits.weights_units import weight_view
+from circuits.weights.units import weight_view
 from probe.artifact import home
 from probe.forward import capture
 from probe.interventions import Splice, intervene
@@ -105,7 +105,7 @@ def _mean(rows: Sequence[dict[str, float]]) -> dict[str, float]:
 def _writers(merged: Any) -> list[tuple[str, float]]:
     written = np.where(at_the_end(merged, "latent"), direct_weights(merged), 0.0)
     order = np.argsort(-np.abs(written))[:N_TARGETS]
-    return [(merged.nodes.names[i].split("@")[0].split(" ")[0], float(written[i])) for i in order]
+    return [(merged.nodes.names[i].split("@")[0].split(" ")[0], float(written[i])) for i in order if written[i]]
 
 
 def _described(

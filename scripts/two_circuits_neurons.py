@@ -15,7 +15,7 @@ from two_circuits_tuning import direct_writes, tuning
 
 import circuits
 from circuits.graph import KINDS, CircuitGraph
-from circuits.merge import MergedGraph
+from circuits.reading.merge import MergedGraph
 from probe.artifact import place
 from probe.interventions import Zero, head, intervene
 from probe.unit_edits import UnitEdit, edit_units
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 N_NEURONS, N_HEADS, N_RANDOM = 20, 6, 10
-WIDTHS = {"head": 9, "neuron": 1536, "latent": 4608}
 Unit = tuple[str, int, int]
 """Kind, layer, number; always at the last position."""
 
@@ -149,14 +148,13 @@ def elsewhere(
 
 
 def _random(units: Sequence[Unit], merged: MergedGraph, draw: np.random.Generator) -> list[Unit]:
-    """As many other units of each layer that are nodes at the last position of some graph."""
+    """As many other units of each layer that are nodes at the last position of some graph, as far as there are."""
     found: list[Unit] = []
     for kind, layer in sorted({(k, i) for k, i, _ in units}):
         taken = [u for k, i, u in units if (k, i) == (kind, layer)]
         pool = merged.nodes.unit[at_the_end(merged, kind) & (merged.nodes.layer == layer)]
         free = np.setdiff1d(pool, taken)
-        free = free if len(free) >= len(taken) else np.setdiff1d(np.arange(WIDTHS[kind]), taken)
-        found += [(kind, layer, int(u)) for u in draw.choice(free, len(taken), replace=False)]
+        found += [(kind, layer, int(u)) for u in draw.choice(free, min(len(taken), len(free)), replace=False)]
     return found
 
 

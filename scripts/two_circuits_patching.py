@@ -110,5 +110,4 @@ def _others(heads: Sequence[tuple[int, int]], n_heads: int, draw: np.random.Gene
 def measure(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
     """Everything of one task."""
     run = Patching(model, pairs)
-    ends = {"clean": float(run.start.mean()), "corrupted": float((run.start + run.way).mean())}
-    return {"pairs": len(pairs.clean), "contrast": ends, "by_layer": by_layer(run), **by_head(run)}
+    return {"pairs": len(pairs.clean), "way": summary(run.way.abs()), "by_layer": by_layer(run), **by_head(run)}

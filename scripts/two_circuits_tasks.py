@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.attribution import Direction
+from circuits.tracing.attribution import Direction
 from probe.tokens import encode_prompt
 
 if TYPE_CHECKING:

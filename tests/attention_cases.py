@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from tiny import tiny
 
-from circuits.attribution import trace
 from circuits.graph import CircuitGraph
-from circuits.trace_plan import TraceConfig
+from circuits.tracing.attribution import trace
+from circuits.tracing.plan import TraceConfig
 
 PROMPT = "The capital of France"
 ROUNDED = 1e-6  # architectures that take norms or softmax in float32 even when their weights are float64

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from circuits.exchange import cantor
+from circuits.exchange.write import cantor
 
 TOKENS = ["<bos>", " one"]
 

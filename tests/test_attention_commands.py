@@ -7,9 +7,9 @@ import pytest
 
 from app.cli import run
 from app.commands.attention import head_of
-from circuits.attribution import trace
 from circuits.store import save_graph
-from circuits.trace_plan import TraceConfig
+from circuits.tracing.attribution import trace
+from circuits.tracing.plan import TraceConfig
 from probe.artifact import place
 from probe.errors import BadInput
 from probe.models import load_model

@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from circuits.attribution import TraceConfig, plan_trace, trace
-from circuits.frozen import freeze
 from circuits.graph import KINDS, CircuitGraph
-from circuits.verify import check_edges
+from circuits.tracing.attribution import TraceConfig, plan_trace, trace
+from circuits.tracing.frozen import freeze
+from circuits.truth.verify import check_edges
 from probe.errors import BadInput, OpenworkError
 from probe.models import load_model
 from probe.toy import lookup_model, native, toy_tokenizer
@@ -113,11 +113,11 @@ def test_a_hand_wired_circuit_is_found_with_its_exact_weights():
     """token 3 -> neuron 3 -> logit 4: the neuron reads 1 from the token, and writes `gain` to one logit of eight."""
     model = lookup_model(8, gain=3.0)
     frozen = freeze(model, torch.tensor([[1, 3]]))
-    from circuits.choosing import choose_basis, choose_units
-    from circuits.explained import explain_units
-    from circuits.roots import choose_roots
-    from circuits.sweep import edges
-    from circuits.total import total_attribution
+    from circuits.tracing.choosing import choose_basis, choose_units
+    from circuits.tracing.explained import explain_units
+    from circuits.tracing.roots import choose_roots
+    from circuits.tracing.sweep import edges
+    from circuits.tracing.total import total_attribution
 
     roots = choose_roots(model, frozen, [4])
     totals = total_attribution(frozen, roots.targets, roots.weight)
@@ -169,7 +169,9 @@ def test_all_active_latents_are_nodes_where_they_fit():
     model, swap = load_model("toy"), StandIn(1, 64, 20, torch.float32)
     many, few = (trace(model, PROMPT, dictionaries=[swap], config=TraceConfig(max_nodes=n)) for n in (400, 20))
     x = model.run_with_cache(torch.tensor([many.token_ids]))[1]["blocks.1.mlp.hook_in"][0]
-    assert many.nodes.where("latent").sum() == int((swap.encode(x[1:]) > 0).sum()) > 10  # the first position is one leaf
+    assert (
+        many.nodes.where("latent").sum() == int((swap.encode(x[1:]) > 0).sum()) > 10
+    )  # the first position is one leaf
     assert few.nodes.where("neuron", "latent").sum() == 20 and few.nodes.where("neuron").any()
     assert few.nodes.where("rest").any()
 
@@ -218,7 +220,7 @@ def test_bad_input_is_refused_with_a_sentence(prompt, options, words):
 
 def test_a_freeze_that_does_not_hold_is_not_traced(monkeypatch):
     """If a pattern is not what the model used, the pieces do not rebuild its output, and no graph is made."""
-    import circuits.frozen as frozen
+    import circuits.tracing.frozen as frozen
 
     real = frozen._attention
     monkeypatch.setattr(frozen, "_attention", lambda attn, pattern, ln1: real(attn, pattern.flip(-1), ln1))
@@ -283,7 +285,7 @@ def test_schema_accepts_the_exported_graph(tmp_path):
         pytest.skip("the schema of Neuronpedia's graph files is not at hand (set OPENWORK_SHARED)")
     import jsonschema
 
-    from circuits.exchange import to_neuronpedia
+    from circuits.exchange.write import to_neuronpedia
 
     jsonschema.validate(to_neuronpedia(trace(load_model("toy"), PROMPT)), json.loads(schema.read_text()))
 

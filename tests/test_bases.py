@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny import tiny
 
-from circuits.attribution import Difference, Direction, TraceConfig, trace
 from circuits.graph import KINDS, CircuitGraph
 from circuits.store import load_graph, save_graph
-from circuits.verify import check_edges
+from circuits.tracing.attribution import Difference, Direction, TraceConfig, trace
+from circuits.truth.verify import check_edges
 from probe.dictionaries import SAE, CrossLayerTranscoder, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
 from probe.models import load_model
@@ -284,12 +284,12 @@ def test_nan_is_never_a_graph() -> None:
 
 
 def test_the_order_of_targets_and_the_size_of_groups_do_not_matter() -> None:
-    from circuits.choosing import choose_basis, choose_units
-    from circuits.explained import explain_units
-    from circuits.frozen import freeze
-    from circuits.roots import choose_roots
-    from circuits.sweep import edges
-    from circuits.total import total_attribution
+    from circuits.tracing.choosing import choose_basis, choose_units
+    from circuits.tracing.explained import explain_units
+    from circuits.tracing.frozen import freeze
+    from circuits.tracing.roots import choose_roots
+    from circuits.tracing.sweep import edges
+    from circuits.tracing.total import total_attribution
 
     model = tiny("gpt2")
     with torch.no_grad():

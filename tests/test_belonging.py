@@ -6,7 +6,7 @@ import pytest
 from attention_cases import CASES, case, standin
 from tiny import tiny
 
-from circuits.belonging import refreeze
+from circuits.tracing.belonging import refreeze
 from probe.errors import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:On this prompt the dictionar")

@@ -10,9 +10,9 @@ import torch
 from harvests import token_set
 
 from app.cli import run
-from circuits.blind import EVIDENCE, HYPOTHESIS, guess, judge, new_study, open_study, reveal
-from circuits.blind_evidence import activations, hidden_prompts, labels, weights_evidence
-from circuits.weights_units import UnitName
+from circuits.blind.evidence import activations, hidden_prompts, labels, weights_evidence
+from circuits.blind.study import EVIDENCE, HYPOTHESIS, guess, judge, new_study, open_study, reveal
+from circuits.weights.units import UnitName
 from probe.artifact import place
 from probe.dictionaries import ReLU, Transcoder, save_dictionary
 from probe.errors import BadInput, Unavailable
@@ -144,7 +144,7 @@ def test_a_hypothesis_is_written_once(toy, table):
     assert stat.S_IMODE(file.stat().st_mode) == 0o444
     with pytest.raises(BadInput, match="is not changed"):
         study.guess("no, at nouns")
-    from circuits.blind import _write_once
+    from circuits.blind.study import _write_once
 
     with pytest.raises(BadInput, match="written already"):  # even where two processes pass the check at one time
         _write_once(file, {"text": "no, at nouns"})

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny import tiny
 
-from circuits.attribution import TraceConfig, trace
-from circuits.evidence import promoted, unit_evidence
-from circuits.frozen import freeze
-from circuits.supernodes import suggest_supernodes
+from circuits.reading.evidence import promoted, unit_evidence
+from circuits.reading.supernodes import suggest_supernodes
+from circuits.tracing.attribution import TraceConfig, trace
+from circuits.tracing.frozen import freeze
 from probe.errors import BadInput
 
 

@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from circuits.attribution import TraceConfig, trace
-from circuits.exchange import cantor, node_id, to_neuronpedia, uncantor, write_neuronpedia
+from circuits.exchange.write import cantor, node_id, to_neuronpedia, uncantor, write_neuronpedia
 from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
-from circuits.influence import cumulative_influence, influence, normalised, prune, scores
+from circuits.reading.influence import cumulative_influence, influence, normalised, prune, scores
 from circuits.store import load_graph
+from circuits.tracing.attribution import TraceConfig, trace
 from probe.errors import BadInput, Unavailable
 from probe.models import load_model
 

@@ -13,7 +13,7 @@ from foreign_graphs import attribute, circuit_tracer, neuronpedia
 from app import connections, export, linkgraph
 from app.main import make_server
 from app.pages import circuits, graph, graph_callbacks
-from circuits.exchange_read import read_neuronpedia
+from circuits.exchange.read import read_neuronpedia
 from circuits.graph import CircuitGraph
 from circuits.store import load_graph, save_graph
 from probe.artifact import place

@@ -9,7 +9,15 @@ import pytest
 from wired import scattered, wired
 
 from circuits.graph import Edges
-from circuits.influence import cancellation, influence, normalised, prune, scores, signed_by_root, signed_influence
+from circuits.reading.influence import (
+    cancellation,
+    influence,
+    normalised,
+    prune,
+    scores,
+    signed_by_root,
+    signed_influence,
+)
 from probe.errors import BadInput
 
 TWO_PATHS = [("token", -1, 0, 1), ("neuron", 0, 0, 5), ("neuron", 0, 0, 6), ("logit", 1, 0, 2)]

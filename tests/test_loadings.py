@@ -7,14 +7,14 @@ import pytest
 import torch
 from attention_cases import CASES, case, some_edges
 
-from circuits.belonging import refreeze
-from circuits.flow import flow_of
-from circuits.frozen import FrozenModel
+from circuits.attention.flow import flow_of
+from circuits.attention.loadings import head_loadings
 from circuits.graph import KINDS
-from circuits.loadings import head_loadings
-from circuits.places import Places
-from circuits.sources import HEADS
-from circuits.sweep import edges
+from circuits.tracing.belonging import refreeze
+from circuits.tracing.frozen import FrozenModel
+from circuits.tracing.places import Places
+from circuits.tracing.sources import HEADS
+from circuits.tracing.sweep import edges
 from probe.errors import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:On this prompt the dictionar")
@@ -153,7 +153,7 @@ def test_groups_and_order_of_edges_change_nothing():
 
 def test_a_split_that_does_not_sum_is_not_reported(monkeypatch):
     """The control: a loading computed with the wrong values must be refused."""
-    import circuits.loadings as loadings
+    import circuits.attention.loadings as loadings
     from probe.errors import OpenworkError
 
     model, graph, _ = case("gpt2", "neurons")

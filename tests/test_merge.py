@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from wired import scattered, wired
 
-from circuits.bootstrap import spread
 from circuits.graph import CircuitGraph
-from circuits.identity import identities
-from circuits.merge import merge_graphs
+from circuits.reading.bootstrap import spread
+from circuits.reading.identity import identities
+from circuits.reading.merge import merge_graphs
 from probe.errors import BadInput
 
 

@@ -9,12 +9,12 @@ import torch
 from test_weights import coder
 from tiny import CONFIGS, tiny
 
-from circuits.attribution import TraceConfig, trace
-from circuits.frozen import freeze
-from circuits.paths import top_paths
-from circuits.paths_children import STEPS, UNITS, Parts, PathNode, Reading
-from circuits.paths_record import Branch
-from circuits.placing import place_dictionaries
+from circuits.tracing.attribution import TraceConfig, trace
+from circuits.tracing.frozen import freeze
+from circuits.tracing.placing import place_dictionaries
+from circuits.weights.children import STEPS, UNITS, Parts, PathNode, Reading
+from circuits.weights.paths import top_paths
+from circuits.weights.record import Branch
 from probe.dictionaries import SAE, CrossLayerTranscoder, TopK
 from probe.errors import BadInput
 from probe.models import load_model
@@ -129,7 +129,7 @@ def test_a_dropped_bias_is_noticed(monkeypatch):
 
 def test_a_wrong_map_of_heads_is_noticed(monkeypatch):
     """The control of the factors: with another head's matrices the products are not the edges."""
-    import circuits.paths_factors as factors
+    import circuits.weights.factors as factors
 
     real = factors.pull_back
     monkeypatch.setattr(factors, "pull_back", lambda model, row, layer, head: real(model, row, layer, (head + 1) % 4))

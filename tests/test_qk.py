@@ -7,13 +7,13 @@ import pytest
 import torch
 from attention_cases import CASES, EXACT, case
 
-from circuits.belonging import refreeze
-from circuits.flow import flow_of
-from circuits.pairs import top_pairs
-from circuits.places import Places
-from circuits.qk import qk_attribution
-from circuits.qk_sources import Score, gather
-from circuits.queries import capped, freeze_queries
+from circuits.attention.flow import flow_of
+from circuits.attention.pairs import top_pairs
+from circuits.attention.qk import qk_attribution
+from circuits.attention.qk_sources import Score, gather
+from circuits.attention.queries import capped, freeze_queries
+from circuits.tracing.belonging import refreeze
+from circuits.tracing.places import Places
 from probe.errors import BadInput, OpenworkError
 
 pytestmark = pytest.mark.filterwarnings("ignore:On this prompt the dictionar")
@@ -155,7 +155,7 @@ def test_the_cap_is_said_and_left_out_of_the_split():
 
 def test_norms_and_rotations_of_queries_are_needed():
     """Controls: without the rotation, or with the norm's divisor of another position, the pattern is not rebuilt."""
-    import circuits.queries as module
+    import circuits.attention.queries as module
 
     for name, change in (("gpt_neox", {"rotation": None}), ("qwen3", {"norm_scale": "flipped"})):
         *_, queries = held(name, "neurons", 1)

@@ -13,9 +13,9 @@ from harvests import token_set
 from safetensors.numpy import load_file, save_file
 
 from app.cli import run
-from circuits.exchange_ids import Names, cantor
-from circuits.exchange_read import read_neuronpedia
-from circuits.exchange_units import unit_file, write_unit_files
+from circuits.exchange.ids import Names, cantor
+from circuits.exchange.read import read_neuronpedia
+from circuits.exchange.unit_files import unit_file, write_unit_files
 from circuits.graph import CircuitGraph, Nodes
 from circuits.store import GRAPH, TEXT, choose_nodes, load_graph, save_graph
 from probe.artifact import ModelStamp, check_files, place, read_manifest, sha256

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from wired import scattered, wired
 
-from circuits.collapsed import DARK, OTHER
-from circuits.similarity import Weights, cosine, shared_tokens
+from circuits.reading.collapsed import DARK, OTHER
+from circuits.reading.similarity import Weights, cosine, shared_tokens
+from circuits.reading.supernodes import collapse, stored_supernodes, suggest_supernodes
 from circuits.store import load_graph
-from circuits.supernodes import collapse, stored_supernodes, suggest_supernodes
 from probe.errors import BadInput
 
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from circuits.attribution import Difference, Direction, TraceConfig, trace
 from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
-from circuits.truth import check_subgraph, continue_changed
-from circuits.truth_bed import Testbed
-from circuits.truth_generate import generate_with
-from circuits.truth_nodes import carried_over, most_influential, overlap, random_sets
-from circuits.truth_predict import change_of, predict_direct, predict_full
-from circuits.truth_stats import agreement, bootstrap, share_as_large, spread
-from circuits.truth_sufficiency import _means, check_sufficiency
+from circuits.tracing.attribution import Difference, Direction, TraceConfig, trace
+from circuits.truth.bed import Testbed
+from circuits.truth.check import check_subgraph, continue_changed
+from circuits.truth.generate import generate_with
+from circuits.truth.nodes import carried_over, most_influential, overlap, random_sets
+from circuits.truth.predict import change_of, predict_direct, predict_full
+from circuits.truth.stats import agreement, bootstrap, share_as_large, spread
+from circuits.truth.sufficiency import _means, check_sufficiency
 from probe.dictionaries import SAE, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture

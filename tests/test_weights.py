@@ -6,12 +6,12 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from circuits.frozen import freeze
-from circuits.placing import place_dictionaries
-from circuits.weights import connections
-from circuits.weights_layers import layer_connections
-from circuits.weights_tokens import deembed, promoted
-from circuits.weights_units import unit_name, weight_view
+from circuits.tracing.frozen import freeze
+from circuits.tracing.placing import place_dictionaries
+from circuits.weights.connections import connections
+from circuits.weights.layers import layer_connections
+from circuits.weights.tokens import deembed, promoted
+from circuits.weights.units import unit_name, weight_view
 from probe.dictionaries import SAE, CrossLayerTranscoder, TopK, Transcoder
 from probe.errors import BadInput
 from probe.models import load_model
@@ -138,7 +138,7 @@ def test_a_head_of_another_group_reads_other_values():
 
 @pytest.mark.parametrize("cells", [64, 1 << 24])
 def test_blocks_change_nothing_and_the_top_k_is_the_top_of_all_pairs(cells, monkeypatch):
-    import circuits.weights as weights
+    import circuits.weights.connections as weights
 
     monkeypatch.setattr(weights, "CELLS", cells)
     model, learned = tiny("gemma2"), [coder(0, 32), coder(2, 32, seed=1)]

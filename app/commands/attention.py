@@ -9,8 +9,8 @@ from app.commands.graph import Graph, Top, opened
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
+    from circuits.attention.loadings import HeadLoadings
     from circuits.graph import CircuitGraph
-    from circuits.loadings import HeadLoadings
 
 Model = Annotated[str | None, typer.Option("--model", help="By default the one the graph was traced in.")]
 Dictionary = Annotated[
@@ -44,7 +44,7 @@ def heads(
             raise BadInput(f"{found.name(into)} has no incoming edges in this graph; choose another --target.")
     else:
         chosen = [(_one(found, source, "--source"), into)]
-    from circuits.loadings import head_loadings
+    from circuits.attention.loadings import head_loadings
 
     bridge, stored = _model(found, model, dictionary, device, precision)
     split = head_loadings(bridge, found, chosen, dictionaries=stored, progress=progress())
@@ -94,7 +94,7 @@ def qk(
     """Why a head looks where it looks: its attention score, split exactly over pairs of sources."""
     found = opened(graph)
     layer, index = head_of(head)
-    from circuits.qk import qk_attribution
+    from circuits.attention.qk import qk_attribution
 
     bridge, stored = _model(found, model, dictionary, device, precision)
     split = qk_attribution(

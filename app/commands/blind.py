@@ -36,7 +36,7 @@ def new(
     made_from = read_manifest(table, "features").model
     learned = [] if dictionary is None else [registered("dictionary", dictionary)]
     bridge = load(model or (made_from.name if made_from else "smollm2-135m"), device, precision)
-    from circuits.blind import new_study
+    from circuits.blind.study import new_study
     from probe.dictionaries import load_dictionary
 
     given: Any = [load_dictionary(folder, bridge) for folder in learned]
@@ -69,7 +69,7 @@ def _table(features: str | None, dictionary: str | None, layer: int | None) -> P
 
 def show(name: Name, json: AsJson = False) -> None:
     """The evidence again, and what to do next."""
-    from circuits.blind import open_study
+    from circuits.blind.study import open_study
 
     _print(open_study(name), json)
 
@@ -80,7 +80,7 @@ def guess(
     json: AsJson = False,
 ) -> None:
     """Record the hypothesis with its time, once and for all."""
-    from circuits.blind import guess as record
+    from circuits.blind.study import guess as record
 
     study = record(name, text)
     if json:
@@ -92,7 +92,7 @@ def guess(
 
 def reveal(name: Name, json: AsJson = False) -> None:
     """The unit's strongest examples beside the hypothesis; refused before there is one."""
-    from circuits.blind import reveal as look
+    from circuits.blind.study import reveal as look
 
     found = look(name)
     if json:
@@ -110,7 +110,7 @@ def verdict(
     json: AsJson = False,
 ) -> None:
     """Record how the hypothesis fared, after the reveal."""
-    from circuits.blind import judge
+    from circuits.blind.study import judge
 
     study = judge(name, grade, note)
     if json:

@@ -30,7 +30,7 @@ def folder_of(name: str) -> Path:
 def opened(name: str) -> "CircuitGraph":
     """A stored graph by name or folder, or what a foreign file holds."""
     if Path(name).is_file():
-        from circuits.exchange_read import read_neuronpedia
+        from circuits.exchange.read import read_neuronpedia
 
         return read_neuronpedia(Path(name))
     from circuits.store import load_graph
@@ -193,8 +193,8 @@ def _keep_part(found: "CircuitGraph", mask: Any, to: Path, name: str, settings: 
     from dataclasses import replace
 
     from circuits.checks import conservation
+    from circuits.reading.subgraph import fold
     from circuits.store import save_graph
-    from circuits.subgraph import fold
 
     part = fold(found, mask)
     absolute, relative = conservation(part)
@@ -224,7 +224,7 @@ def diff(
     """The difference of two graphs: of two prompts, two checkpoints, or two dictionaries."""
     _one_of("--match", match, ("auto", "position", "end", "none"))
     to = new_place("result", save) if save is not None else None
-    from circuits.compare import difference
+    from circuits.reading.compare import difference
 
     found = difference(opened(a), opened(b), match=match)  # pyright: ignore
     _print_record(found, (a, b), to, top, json, f"Nodes of a ({a}) and b ({b}) whose influence differs most")
@@ -248,7 +248,7 @@ def merge(
     _one_of("--align", align, ("none", "end", "position"))
     _one_of("--roots", roots, ("token", "rank"))
     to = new_place("result", save) if save is not None else None
-    from circuits.merge import merge_graphs
+    from circuits.reading.merge import merge_graphs
 
     options: dict[str, Any] = {"align": align, "roots": roots, "max_edges": max_edges, "seed": seed}
     found = merge_graphs([opened(name) for name in graphs], **options)

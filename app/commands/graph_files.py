@@ -40,7 +40,7 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Write a graph as Neuronpedia and circuit-tracer read it, with labels and unit files if wanted."""
-    from circuits.exchange import write_neuronpedia
+    from circuits.exchange.write import write_neuronpedia
     from probe.artifact import require_writable
 
     if bool(features) != (units is not None):
@@ -71,7 +71,7 @@ def _unit_files(found: "CircuitGraph", folder: Path, tables: list[Any], share: f
     """Unit files for the nodes that were exported."""
     import numpy as np
 
-    from circuits.exchange_units import write_unit_files
+    from circuits.exchange.unit_files import write_unit_files
 
     nodes = np.arange(len(found.nodes)) if share == 1 else np.flatnonzero(found.prune(share).nodes)
     return write_unit_files(found, folder, tables, nodes=nodes.tolist()).to_dict()
@@ -79,7 +79,7 @@ def _unit_files(found: "CircuitGraph", folder: Path, tables: list[Any], share: f
 
 def read_labels(path: Path) -> dict[tuple[int, int], str]:
     """Texts by (layer, unit) from a JSON file whose keys are L4F650 or L5N120."""
-    from circuits.exchange_read import load_json
+    from circuits.exchange.read import load_json
 
     given = load_json(path, 64 << 20)
     if not isinstance(given, dict):
@@ -109,7 +109,7 @@ def import_(
     json: AsJson = False,
 ) -> None:
     """Store a graph that another program wrote, for the dashboard and the other commands."""
-    from circuits.exchange_read import Limits, read_neuronpedia
+    from circuits.exchange.read import Limits, read_neuronpedia
     from circuits.store import save_graph
 
     name = save or re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.removesuffix(".json")).strip("-.") or "imported"
@@ -151,7 +151,7 @@ def supernodes(
     if keep and not suggest:
         raise BadInput("--keep stores what --suggest suggests; add --suggest.")
     found = opened(graph)
-    from circuits.supernodes import stored_supernodes, suggest_supernodes
+    from circuits.reading.supernodes import stored_supernodes, suggest_supernodes
 
     if suggest:
         tops = _tops(found, open_tables(features)) if features else None
@@ -209,7 +209,7 @@ def _tops(found: "CircuitGraph", tables: list[Any]) -> dict[int, list[str]]:
     """What each unit promotes and fires at, from feature tables."""
     import numpy as np
 
-    from circuits.exchange_units import unit_of
+    from circuits.exchange.unit_files import unit_of
 
     tops = {}
     for node in np.flatnonzero(found.nodes.where("neuron", "latent")).tolist():
@@ -238,7 +238,7 @@ def pin(
     scored = bool(found.nodes.where("neuron", "latent", "mlp", "head")[pinned].any()) if pinned else False
     report: dict[str, Any] = {"pinned": pinned, "nodes": rows}
     if scored:
-        from circuits.subgraph import subgraph_scores
+        from circuits.reading.subgraph import subgraph_scores
 
         report["scores"] = subgraph_scores(found, pinned).score_rows()
     if json:

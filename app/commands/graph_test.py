@@ -88,7 +88,7 @@ def check(
         _announce(found, rule, 1 + len(prompt or []), random, sufficient, json)
         return
     from app.commands.prompts import stored_dictionaries
-    from circuits.truth import check_subgraph
+    from circuits.truth.check import check_subgraph
 
     bridge = load(model or _model(found), device, precision)
     chosen = stored_dictionaries(bridge, dictionary or _dictionaries(found))
@@ -97,7 +97,7 @@ def check(
     report: dict[str, Any] = {"graph": graph, **test.to_dict()}
     records = []
     if sufficient:
-        from circuits.truth_sufficiency import check_sufficiency
+        from circuits.truth.sufficiency import check_sufficiency
 
         records.append(check_sufficiency(bridge, found, rule, n_random=min(random, 10), **shared))
         report["sufficiency"] = records[-1].to_dict()
@@ -136,14 +136,14 @@ def _rule(found: "CircuitGraph", nodes: list[str], top: int | None, pinned: bool
     if pinned:
         return list(found.pinned)
     if top is not None:
-        from circuits.truth_nodes import most_influential
+        from circuits.truth.nodes import most_influential
 
         return most_influential(top)
     return [name.strip() for one in nodes for name in one.split(",") if name.strip()] or None
 
 
 def _announce(found: "CircuitGraph", rule: Any, prompts: int, random: int, sufficient: bool, json: bool) -> None:
-    from circuits.truth_nodes import chosen_nodes
+    from circuits.truth.nodes import chosen_nodes
 
     n, runs = len(chosen_nodes(found, rule)), prompts * (random + 5) + (min(random, 10) + 3 if sufficient else 0)
     plan = {"nodes": n, "prompts": prompts, "forward_passes": runs, "traces": prompts - 1}
@@ -177,7 +177,7 @@ def _generated(
     draw: int | None,
 ) -> Any:
     """The prompt continued without and with the change; units at its last position stay changed at every new token."""
-    from circuits.truth import continue_changed
+    from circuits.truth.check import continue_changed
 
     change = {**change, "restore": change["restore"][:1]}
     return continue_changed(bridge, found, rule, n, draw, dictionaries=dictionaries, **change)

@@ -93,8 +93,8 @@ def trace(
 ) -> None:
     """The attribution graph of a prompt: which parts wrote what the prediction reads, adding up exactly."""
     _not_empty(prompt)
-    from circuits.attribution import TraceConfig, plan_trace
-    from circuits.attribution import trace as run
+    from circuits.tracing.attribution import TraceConfig, plan_trace
+    from circuits.tracing.attribution import trace as run
     from probe.tokens import encode_prompt
 
     _sizes(max_nodes, check, memory)
@@ -111,7 +111,7 @@ def trace(
     graph = run(bridge, prompt, dictionaries=chosen, targets=roots, config=options, progress=progress())
     report = graph.to_dict()
     if check:
-        from circuits.verify import check_edges
+        from circuits.truth.verify import check_edges
 
         report["intervention_check"] = check_edges(bridge, graph, dictionaries=chosen, n=check).to_dict()
     # Printed first: a disk that fills up now does not take the report with it.
@@ -121,7 +121,7 @@ def trace(
 
 def _roots(targets: list[str], minus: str | None) -> list[Any]:
     """What is to be explained: tokens, or the difference of two."""
-    from circuits.attribution import Difference
+    from circuits.tracing.attribution import Difference
 
     if minus is None:
         return list(targets)
@@ -190,7 +190,7 @@ def _announce(plan: Any, json: bool) -> None:
 
 
 def _keep(bridge: Any, graph: Any, export: Path | None, save: str | None, parents: list[str]) -> None:
-    from circuits.exchange import write_neuronpedia
+    from circuits.exchange.write import write_neuronpedia
     from circuits.store import save_graph
     from probe.artifact import place
     from probe.models import stamp

@@ -34,8 +34,8 @@ def connections(
     """Which earlier units, heads and tokens a unit is wired to by its weights, whatever the input."""
     heads = _path(through)
     bridge = load(model, device, precision)
-    from circuits.weights import connections as connect
-    from circuits.weights_tokens import deembed, promoted
+    from circuits.weights.connections import connections as connect
+    from circuits.weights.tokens import deembed, promoted
 
     learned = stored_dictionaries(bridge, dictionary or [])
     found = connect(bridge, target, dictionaries=learned, through=heads, k=top, progress=progress())
@@ -93,7 +93,7 @@ def paths(
     if not prompt.strip():
         raise BadInput("The prompt is empty; give the model some text to read.")
     bridge = load(model, device, precision)
-    from circuits.paths import top_paths
+    from circuits.weights.paths import top_paths
 
     learned = stored_dictionaries(bridge, dictionary or [])
     sizes: dict[str, Any] = {"pos": pos, "length": length, "branches": branches}

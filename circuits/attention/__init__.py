@@ -1,0 +1,1 @@
+"""Inside attention: edges split over heads, attention scores split over pairs of sources."""

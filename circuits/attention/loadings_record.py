@@ -1,0 +1,76 @@
+"""What splitting edges over attention heads gives: a record with a table and a picture."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+@dataclass(frozen=True)
+class HeadLoadings:
+    """Parallel over edges. weight: the edge as this computed it; bypass, heads: its split at every layer; keys: each head's
+    part by the position it was read from; skip: what goes through each layer's dictionary skip; between: which layers lie
+    between source and target. gap: largest |bypass + heads - weight|, relative to the size of the sum."""
+
+    source: Int[np.ndarray, " edge"]
+    target: Int[np.ndarray, " edge"]
+    names: list[tuple[str, str]]
+    tokens: list[str]
+    weight: Float[np.ndarray, " edge"]
+    bypass: Float[np.ndarray, "edge layer"]
+    heads: Float[np.ndarray, "edge layer head"]
+    keys: Float[np.ndarray, "edge layer head k_pos"] | None
+    skip: Float[np.ndarray, "edge layer"]
+    between: Bool[np.ndarray, "edge layer"]
+    gap: float
+    convention: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def rows(self, k: int = 10) -> list[dict[str, Any]]:
+        """The k heads that carry most, over all edges."""
+        order = np.argsort(-np.abs(self.heads), axis=None, kind="stable")[:k]
+        found = [tuple(int(i) for i in np.unravel_index(o, self.heads.shape)) for o in order]
+        return [self._row(*at) for at in found if self.heads[at] != 0]
+
+    def _row(self, edge: int, layer: int, head: int) -> dict[str, Any]:
+        loading, weight = float(self.heads[edge, layer, head]), float(self.weight[edge])
+        row = {
+            "edge": " → ".join(self.names[edge]),
+            "head": f"L{layer}H{head}",
+            "loading": loading,
+            "share": loading / weight if weight else float("nan"),
+        }
+        if self.keys is not None:
+            k = int(np.abs(self.keys[edge, layer, head]).argmax())
+            row |= {"from": f"{k} {self.tokens[k]!r}", "from_loading": float(self.keys[edge, layer, head, k])}
+        return row
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; the split over keys is left out for its size, but for the strongest heads."""
+        edges = [
+            {
+                "source": {"node": int(self.source[e]), "name": self.names[e][0]},
+                "target": {"node": int(self.target[e]), "name": self.names[e][1]},
+                "weight": float(self.weight[e]),
+                "between": np.flatnonzero(self.between[e]).tolist(),
+                "bypass": self.bypass[e].tolist(),
+                "heads": self.heads[e].tolist(),
+                "skip": self.skip[e].tolist(),
+            }
+            for e in range(len(self))
+        ]
+        return {"edges": edges, "top_heads": self.rows(), "gap": self.gap, "convention": self.convention}
+
+    def figure(self, edge: int = 0, **options: Any) -> Any:
+        """Layers by heads, with the bypass beside them."""
+        from circuits.attention.figures import loadings_figure
+
+        return loadings_figure(self, edge, **options)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), f"Heads that carry {len(self)} edge(s); each layer sums to the edge")

@@ -1,0 +1,240 @@
+"""QK attribution: why a head looks where it looks. One attention score split exactly over pairs of sources.
+
+With the layers below frozen, what attention reads is a sum over everything written before: x = sum_s x_s. The score before
+the softmax is bilinear in query and key, so with Q_s what source s adds to the query and K_t what source t adds to the key,
+
+    S = sum over pairs (s, t) of scale Q_s . K_t          a_Q[s] = scale Q_s . sum_t K_t,    a_K[t] = scale sum_s Q_s . K_t
+
+Biases (of queries, keys and the norm before them) are sources too, so nothing is left over. Q and K have as many columns as
+the head is wide: they are found by carrying these few readers down through the frozen model, once for all sources, not by
+carrying every source up; memory is 2 d_head x tokens x d_model numbers for the readers, and 2 d_head for each source. The
+table of all pairs is never made: the strongest are searched in blocks, and a block whose norms cannot beat the pairs
+already found is skipped (|Q_s . K_t| <= |Q_s| |K_t|).
+
+Scores matter only up to what all keys of a query share. With `against`, what is split is the score of one key minus that of
+another, or minus the average of all others, each weighed by the attention it is paid. A soft-cap of scores is a curve applied
+afterwards; the split is of the score before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from circuits.attention.flow import flow_of
+from circuits.attention.pairs import Pairs, top_pairs
+from circuits.attention.qk_sources import Score, ScoreSources, gather
+from circuits.attention.queries import FrozenQueries, capped, freeze_queries
+from circuits.graph import KINDS, CircuitGraph
+from circuits.tracing.belonging import refreeze
+from probe.errors import BadInput, OpenworkError
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from circuits.tracing.frozen import FrozenModel
+
+
+@dataclass(frozen=True)
+class QKAttribution:
+    """One score, split. score: before any soft-cap (a difference where there is
+    an `against`). probability: what
+    the head pays this key. a_query, a_key: by source, each sums to the score. pairs: the strongest, by index into names.
+    kinds, nodes: by source; nodes are the graph's, -1 for units taken out of a `rest` node and for the head's own biases.
+    block: all pairs of the `shown_query` and `shown_key` sources. gap: |sum - score| relative to the size of the sum."""
+
+    layer: int
+    head: int
+    query: int
+    key: int
+    against: int | str | None
+    tokens: list[str]
+    score: float
+    probability: float
+    names: list[str]
+    kinds: list[str]
+    nodes: Int[np.ndarray, " source"]
+    a_query: Float[np.ndarray, " source"]
+    a_key: Float[np.ndarray, " source"]
+    pairs: Pairs
+    shown_query: Int[np.ndarray, " row"]
+    shown_key: Int[np.ndarray, " column"]
+    block: Float[np.ndarray, "row column"]
+    gap: float
+    convention: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """`L5H3, query 4 ' is', key 2 ' France'`."""
+        other = "" if self.against is None else f" against {self.against}"
+        other += f" {self.tokens[self.against]!r}" if isinstance(self.against, int) else ""
+        key = f"key {self.key} {self.tokens[self.key]!r}{other}"
+        return f"L{self.layer}H{self.head}, query {self.query} {self.tokens[self.query]!r}, {key}"
+
+    def rows(self, k: int = 10) -> list[dict[str, Any]]:
+        """The strongest pairs."""
+        found = zip(self.pairs.query[:k], self.pairs.key[:k], self.pairs.weight[:k], strict=True)
+        return [{"query side": self.names[s], "key side": self.names[t], "score": float(w)} for s, t, w in found]
+
+    def sources(self, side: str = "query", k: int = 10) -> list[dict[str, Any]]:
+        """The sources that matter most on one side, whatever they meet on the other."""
+        values = {"query": self.a_query, "key": self.a_key}[side]
+        order = np.argsort(-np.abs(values), kind="stable")[:k]
+        return [{"source": self.names[i], "kind": self.kinds[i], "score": float(values[i])} for i in order]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            **{
+                n: getattr(self, n) for n in ("layer", "head", "query", "key", "against", "score", "probability", "gap")
+            },
+            "n_sources": len(self.names),
+            "top_pairs": self.rows(50),
+            "query_side": self.sources("query", 50),
+            "key_side": self.sources("key", 50),
+            "convention": self.convention,
+        }
+
+    def figure(self, **options: Any) -> Any:
+        """The strongest sources of the query against those of the key."""
+        from circuits.attention.figures import qk_figure
+
+        return qk_figure(self, **options)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), f"Why {self.title}: pairs that make the score {self.score:.3f}")
+
+
+def qk_attribution(
+    model: "TransformerBridge",
+    graph: CircuitGraph,
+    layer: int,
+    head: int,
+    query: int,
+    key: int | None = None,
+    *,
+    against: int | str | None = None,
+    dictionaries: Sequence[Any] = (),
+    units: int = 256,
+    k: int = 100,
+    frozen: "FrozenModel | None" = None,
+    queries: FrozenQueries | None = None,
+    memory: int = 4 << 30,
+) -> QKAttribution:
+    """Split the score that a head's query gives a key over pairs of the graph's sources.
+
+    key: by default the one the query looks at most. against: another position, or "others". units: how many neurons to take
+    out of the graph's `rest` nodes, those that matter most to this score. k: pairs kept. frozen, queries: spare freezing the
+    prompt again. memory: bytes the readers may take. Raises BadInput for heads, positions and graphs that do not fit,
+    OpenworkError where the sum is not the score.
+    """
+    held = frozen if frozen is not None else refreeze(model, graph, dictionaries)
+    _check_head(graph, held.layers[0].attn.pattern.shape[0], layer, head)
+    _check_memory(held, memory)
+    query, against = _position(graph, query), _position(graph, against) if isinstance(against, int) else against
+    if queries is None:
+        tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
+        queries = freeze_queries(model, tokens, layer, held.layers[layer].ln1)
+    key = int(queries.pattern[head, query].argmax()) if key is None else _position(graph, key)
+    for one in (key, against):
+        if isinstance(one, int) and not queries.visible(head, query, one):
+            raise BadInput(f"L{layer}H{head}: a query at position {query} cannot look at position {one}.")
+    with torch.no_grad():
+        which = Score(head, query, key, _less(queries, head, query, key, against))
+        made = gather(flow_of(held, graph), graph, queries, which, units)
+        return _record(graph, queries, made, which, against, k)
+
+
+def _check_head(graph: CircuitGraph, n_heads: int, layer: int, head: int) -> None:
+    if not (0 <= layer < graph.n_layers and 0 <= head < n_heads):
+        raise BadInput(
+            f"There is no head L{layer}H{head}: layers are 0 to {graph.n_layers - 1}, heads 0 to {n_heads - 1}."
+        )
+
+
+def _check_memory(held: "FrozenModel", memory: int) -> None:
+    """Eight times the readers: themselves, and what one layer's attention and MLP make of them on the way."""
+    readers = 2 * held.layers[0].attn.W_O.shape[1]
+    needed = 8 * readers * held.embed.numel() * held.embed.element_size()
+    if needed > memory:
+        raise BadInput(
+            f"Splitting a score of a prompt of {held.length} tokens takes {needed / 1e9:.1f} GB, more than the "
+            f"{memory / 1e9:.1f} GB allowed. Shorten the prompt, or raise memory."
+        )
+
+
+def _position(graph: CircuitGraph, pos: int) -> int:
+    """A position counted from the start; negative ones count from the end."""
+    n = len(graph.token_ids)
+    if not -n <= pos < n:
+        raise BadInput(f"There is no position {pos}; the prompt has tokens 0 to {n - 1}.")
+    return pos % n
+
+
+def _less(queries: FrozenQueries, head: int, query: int, key: int, against: int | str | None) -> dict[int, float]:
+    """The scores to take off, with their shares."""
+    if against is None or isinstance(against, int):
+        return {} if against is None else {against: 1.0}
+    if against != "others":
+        raise BadInput(f"A score is split against another position or 'others', not {against!r}.")
+    paid = queries.pattern[head, query].double().clone()
+    paid[key] = 0
+    if not float(paid.sum()) > 0:
+        raise BadInput(
+            f"L{queries.layer}H{head} looks at no other position than {key} from {query}; leave --against out."
+        )
+    return {int(p): float(paid[p] / paid.sum()) for p in paid.nonzero()[:, 0]}
+
+
+def _record(
+    graph: CircuitGraph,
+    queries: FrozenQueries,
+    made: ScoreSources,
+    which: Score,
+    against: int | str | None,
+    k: int,
+) -> QKAttribution:
+    Q, K = made.query * queries.scale, made.key
+    a_query, a_key = Q @ K.sum(0), K @ Q.sum(0)
+    score, total = made.score * queries.scale, float(a_query.sum())
+    size = float(a_query.abs().sum() + a_key.abs().sum()) / 2
+    gap = abs(total - score) / max(size, abs(score), 1e-30)
+    if not gap <= (
+        1e-3 if Q.dtype == torch.float32 else 1e-5
+    ):  # many models take norms and softmax in float32 whatever their weights
+        raise OpenworkError(
+            f"The sources do not sum to the score of L{queries.layer}H{which.head} (relative gap {gap:.1e}), so it was not split."
+        )
+    most = [torch.argsort(-a.abs(), stable=True)[:12].cpu() for a in (a_query, a_key)]
+    return QKAttribution(
+        *(queries.layer, which.head, which.query, which.key, against, graph.tokens, score),
+        float(queries.pattern[which.head, which.query, which.key]),
+        made.names,
+        [KINDS[i] for i in made.kinds],
+        np.array(made.nodes),
+        *(a.double().cpu().numpy() for a in (a_query, a_key)),
+        top_pairs(Q, K, k),
+        *(m.numpy() for m in most),
+        (Q[most[0]] @ K[most[1]].T).double().cpu().numpy(),
+        gap,
+        _convention(queries, made, score, which.less),
+    )
+
+
+def _convention(queries: FrozenQueries, made: ScoreSources, score: float, less: dict[int, float]) -> dict[str, Any]:
+    cap = queries.cap
+    return {
+        "score": "before the softmax" + ("" if cap is None else f" and before the soft-cap of {cap:g}"),
+        "score_after_cap": None if cap is None or less else float(capped(torch.tensor(score), cap)),
+        "less": less,
+        "frozen": "attention patterns below, norm divisors (of queries and keys too), activation ratios",
+        "sources": "everything written before this layer; the head's own biases are one source",
+        "units_taken_out_of_rest": made.n_taken,
+        "not_in_the_graph": made.missing,
+        "rebuilt": dict(queries.check),
+    }

@@ -1,0 +1,1 @@
+"""Blind case studies: evidence without text, a hypothesis on record, then the reveal."""

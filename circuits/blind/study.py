@@ -1,0 +1,188 @@
+"""Blind case studies: say what a unit does from weights, circuits and numbers, and only then look at its text.
+
+    study = new_study(model, table, unit)      evidence is gathered once and stored; the text stays in the feature table
+    study = study.guess("fires at years")      written once, with its time; never overwritten
+    study.reveal()                             refused before a guess
+    study.judge("partly", "only 18xx")         refused before the reveal
+
+The order is what makes it evidence (Dunefsky et al. 2024): an explanation made up after seeing examples always fits them. Nothing
+here can keep a person from opening the feature table; it keeps that from happening by accident, and it keeps a record of what was
+said first.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from circuits.blind.evidence import circuits_evidence, hidden_prompts, statistics_evidence, weights_evidence
+from circuits.blind.record import GRADES, Hypothesis, Revealed, Study, Verdict
+from circuits.weights.tokens import Embeddings
+from circuits.weights.units import UnitName, weight_view
+from probe.artifact import MANIFEST, Manifest, place, read_manifest, sha256, write_json, writing
+from probe.errors import BadInput, Unavailable
+from probe.features import FeatureTable, open_features
+from probe.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+EVIDENCE, SEALED = "evidence.json", "sealed.json"
+HYPOTHESIS, REVEALED, VERDICT = "hypothesis.json", "revealed.json", "verdict.json"
+
+
+def new_study(
+    model: "TransformerBridge",
+    table: FeatureTable | str | Path,
+    unit: int,
+    name: str,
+    *,
+    dictionaries: Sequence[Any] = (),
+    prompts: int = 3,
+    k: int = 10,
+    length: int = 4,
+    branches: int = 8,
+    vocabulary: Embeddings | None = None,
+    progress: Progress = SILENT,
+) -> Study:
+    """Gather the evidence on one unit of a feature table and store it as the study `name`, the text hidden.
+
+    dictionaries: the one whose latent it is. prompts: strongest examples whose circuits are traced. k: tokens and connections
+    shown. length, branches: of the paths. vocabulary: the extended embedding, to save its time.
+    Raises BadInput if the study exists, or the table is another model's.
+    """
+    folder = place("study", name)
+    if folder.exists():
+        raise BadInput(f"The study '{name}' exists already, and studies are not overwritten. Choose another name.")
+    table = open_features(table if isinstance(table, str | Path) else table.folder, model)
+    layer, number = table.layer(unit)
+    chosen = weight_view(model, dictionaries).name(UnitName(layer, table.kind, number))
+    statistics = statistics_evidence(table, unit)
+    hidden = hidden_prompts(table, unit, prompts)
+    evidence = {
+        "weights": weights_evidence(model, chosen, dictionaries, k, vocabulary, progress),
+        "statistics": statistics,
+        "circuits": circuits_evidence(
+            model, chosen, dictionaries, hidden, length=length, branches=branches, progress=progress
+        ),
+    }
+    sealed = {"table": str(table.folder.resolve()), "manifest": sha256(table.folder / MANIFEST), "unit": int(unit)}
+    names = [str(getattr(d, "name", "")) for d in dictionaries]
+    parents = tuple(n for n in (table.folder.name, *names) if n)
+    config = {"unit": str(chosen), "prompts": prompts, "k": k, "length": length, "branches": branches}
+    manifest = Manifest("study", name, table.manifest.model, config=config, parents=parents)
+    with writing(folder, manifest) as scratch:
+        write_json(scratch / EVIDENCE, evidence)
+        write_json(scratch / SEALED, sealed)
+    return open_study(folder)
+
+
+def open_study(study: str | Path) -> Study:
+    """A stored study, by name or folder."""
+    folder = _folder(study)
+    manifest = read_manifest(folder, "study")
+    if sha256(folder / EVIDENCE) != manifest.files.get(EVIDENCE):
+        raise Unavailable(
+            f"The evidence in {folder} was changed after it was stored, so this study is no longer a blind one."
+        )
+    guessed, judged, seen = (_read(folder / n) for n in (HYPOTHESIS, VERDICT, REVEALED))
+    return Study(
+        folder=folder,
+        unit=manifest.config["unit"],
+        model=manifest.model.name if manifest.model else "",
+        evidence=_read(folder / EVIDENCE) or {},
+        hypothesis=None if guessed is None else Hypothesis(**guessed),
+        revealed=None if seen is None else seen["time"],
+        verdict=None if judged is None else Verdict(**judged),
+    )
+
+
+def _folder(study: str | Path) -> Path:
+    folder = study if isinstance(study, Path) else place("study", study)
+    if not folder.is_dir():
+        raise BadInput(f"There is no study {folder}. Make one with new_study, or with `openwork blind new`.")
+    return folder
+
+
+def guess(study: str | Path, text: str) -> Study:
+    """Record the hypothesis; BadInput if it is empty or there is one already."""
+    folder, text = _folder(study), text.strip()
+    if not text:
+        raise BadInput("The hypothesis is empty; say what makes the unit fire.")
+    before = open_study(folder).hypothesis
+    if before is not None:
+        raise BadInput(
+            f"A hypothesis was recorded at {before.time} and is not changed: {before.text!r}. Make a new study for another."
+        )
+    _write_once(folder / HYPOTHESIS, asdict(Hypothesis(text, _now(), sha256(folder / EVIDENCE))))
+    return open_study(folder)
+
+
+def reveal(study: str | Path) -> Revealed:
+    """The unit's strongest examples beside the hypothesis. BadInput before there is one, Unavailable if the table has changed."""
+    from probe.features.unit import excerpt
+
+    found = open_study(study)
+    if found.hypothesis is None:
+        raise BadInput(f"Nothing is revealed before a hypothesis. {found.next_step}.")
+    sealed = _read(found.folder / SEALED)
+    assert sealed is not None
+    table = _same_table(sealed)
+    unit = table.unit(sealed["unit"])
+    if found.revealed is None:
+        _write_once(found.folder / REVEALED, {"time": _now()})
+    examples = [{"value": e.value, "document": e.document, "text": excerpt(e)} for e in unit.top]
+    measured = [(t.token, t.score) for t in unit.measured]
+    return Revealed(found.unit, found.hypothesis, examples, measured, found.verdict)
+
+
+def _same_table(sealed: dict[str, Any]) -> FeatureTable:
+    folder = Path(sealed["table"])
+    if not folder.is_dir():  # the home was moved
+        folder = place("features", folder.name)
+    if not (folder / MANIFEST).is_file():
+        raise Unavailable(f"The feature table {folder} that this study was made from is gone.")
+    if sha256(folder / MANIFEST) != sealed["manifest"]:
+        raise Unavailable(
+            f"The feature table {folder} was built again after this study was made; its units may have changed."
+        )
+    return open_features(folder)
+
+
+def judge(study: str | Path, grade: str, note: str = "") -> Study:
+    """Record how the hypothesis fared, after the text was seen."""
+    found = open_study(study)
+    if grade not in GRADES:
+        raise BadInput(f"The grade is '{grade}'; it must be one of {', '.join(GRADES)}.")
+    if found.revealed is None:
+        raise BadInput(f"A verdict comes after the text was seen. {found.next_step}.")
+    if found.verdict is not None:
+        raise BadInput(f"A verdict was given at {found.verdict.time}: {found.verdict.grade}.")
+    _write_once(found.folder / VERDICT, asdict(Verdict(grade, note.strip(), _now())))
+    return open_study(found.folder)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf8")) if path.is_file() else None
+
+
+def _write_once(path: Path, value: dict[str, Any]) -> None:
+    """Write a file that must not exist yet, whole or not at all, and make it read-only."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf8") as file:
+            json.dump(value, file, ensure_ascii=False, indent=1)
+        Path(beside).chmod(0o444)
+        os.link(beside, path)  # fails where the name is taken, even if somebody else took it a moment ago
+    except FileExistsError as error:
+        raise BadInput(f"{path.name} was written already and is not changed.") from error
+    finally:
+        Path(beside).unlink(missing_ok=True)

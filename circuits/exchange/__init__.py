@@ -1,0 +1,1 @@
+"""The graph files that Neuronpedia and circuit-tracer use, both ways."""

@@ -1,0 +1,135 @@
+"""Unit files: what each unit of an exported graph fires at, as the frontends' feature view reads it without a server.
+
+One file a unit, `features/{scan}/{index}.json`: `index` is the node's `feature` (the Cantor pair of layer and number), `scan`
+the model as the graph's file names it. Examples come from feature tables (`openwork features`): the strongest first, then those
+drawn over the range of activations. Units no table knows get no file and are named.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from circuits.exchange.ids import Names, cantor
+from circuits.exchange.write import finite, scan
+from circuits.graph import KINDS, CircuitGraph
+from probe.errors import Unavailable
+
+if TYPE_CHECKING:
+    from probe.features import Example, FeatureTable, Unit
+
+_TOP = "Top Activations"
+
+
+@dataclass(frozen=True)
+class UnitFiles:
+    """What was written: the folder of the files, how many, and the units that no table knows."""
+
+    folder: Path
+    written: int
+    unknown: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"folder": str(self.folder), "written": self.written, "unknown": self.unknown}
+
+
+def write_unit_files(
+    graph: CircuitGraph,
+    folder: Path,
+    tables: "Sequence[FeatureTable]",
+    *,
+    nodes: Iterable[int] | None = None,
+    url: str = "",
+) -> UnitFiles:
+    """Write a file for every neuron and latent of the graph (or of `nodes`) that one of the tables knows.
+
+    A table of latents answers for the layers whose dictionary it was made of, a table of neurons for its layer; the first that
+    knows a unit is taken. Raises Unavailable where nothing can be written.
+    """
+    names, place = Names(graph), Path(folder) / "features" / scan(graph)
+    written: set[int] = set()
+    unknown: list[str] = []
+    chosen = range(len(graph.nodes)) if nodes is None else nodes
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for node in (int(i) for i in chosen if KINDS[graph.nodes.kind[i]] in ("neuron", "latent")):
+            index = cantor(int(graph.nodes.layer[node]), int(names.number[node]))
+            found = None if index in written else unit_of(graph, node, tables)
+            if found is not None:
+                _write(place / f"{index}.json", unit_file(found, index, url))
+                written.add(index)
+            elif index not in written:
+                unknown.append(graph.name(node).split("@")[0])
+    except OSError as error:
+        raise Unavailable(f"{place} could not be written ({error.strerror or error}). Name another place.") from error
+    return UnitFiles(place, len(written), list(dict.fromkeys(unknown)))
+
+
+def unit_of(graph: CircuitGraph, node: int, tables: "Sequence[FeatureTable]") -> "Unit | None":
+    """What the first table that knows this neuron or latent says of it."""
+    kind, layer, unit = KINDS[graph.nodes.kind[node]], int(graph.nodes.layer[node]), int(graph.nodes.unit[node])
+    slots = (str(layer), f"resid_mid.{layer}", f"resid_post.{layer}")
+    names = {graph.dictionaries[s] for s in slots if s in graph.dictionaries}
+    for table in tables:
+        if table.kind != kind or (kind == "latent" and table.manifest.facts["source"] not in names):
+            continue
+        at = layer + 1 if _reads_resid_pre(table) else layer  # resid_pre of a layer is resid_post of the one before
+        first = next((f for f, of in table.manifest.facts["layers"] if of == at), None)
+        if first is not None and unit >= 0 and first + unit < table.n_units and table.layer(first + unit) == (at, unit):
+            return table.unit(first + unit)
+    return None
+
+
+def _reads_resid_pre(table: "FeatureTable") -> bool:
+    sites = table.manifest.sites
+    return table.kind == "latent" and len(sites) == 1 and sites[0].endswith("hook_resid_pre")
+
+
+def unit_file(unit: "Unit", index: int, source: str = "") -> dict[str, Any]:
+    """One unit as the feature view reads it."""
+    groups = list(dict.fromkeys(e.group for e in unit.examples))
+    drawn = [g for g in groups if g.startswith("bin ")]  # "bin 5 of 5" holds the strongest
+    titles = {g: f"Subsample Interval {i}" for i, g in enumerate(sorted(drawn, key=lambda g: -int(g.split()[1])))}
+    titles |= {"strongest": _TOP, "lowest": "Bottom Activations"}
+    return {
+        "index": index,
+        "transcoder_id": source or unit.name,
+        "examples_quantiles": [
+            {"quantile_name": titles.get(g, g), "examples": [_example(e) for e in unit.examples if e.group == g]}
+            for g in sorted(groups, key=lambda g: (g != "strongest", titles.get(g, g)))
+        ],
+        "top_logits": [t.token for t in unit.promoted],
+        "bottom_logits": [t.token for t in unit.suppressed],
+        "act_min": finite(unit.min),
+        "act_max": finite(unit.max),
+        "quantile_values": [],
+        "histogram": [[float(e) for e in unit.edges], [int(c) for c in unit.counts]],
+        "activation_frequency": finite(unit.density),
+    }
+
+
+def _example(example: "Example") -> dict[str, Any]:
+    return {
+        "tokens": list(example.tokens),
+        "tokens_acts_list": [float(a) if np.isfinite(a) else 0.0 for a in example.activations],
+        "train_token_ind": int(example.peak),
+        "is_repeated_datapoint": False,
+    }
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all; thousands of files, so the disk is not waited for."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf8") as file:
+            json.dump(value, file, ensure_ascii=False, allow_nan=False)
+        Path(beside).chmod(0o644)
+        os.replace(beside, path)
+    finally:
+        Path(beside).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Reading graphs: influence, pruning, scores, groups, merging over prompts, differences. No model inside."""

@@ -1,0 +1,180 @@
+"""The attribution graph of one prompt: which parts wrote what the prediction reads, exactly.
+
+    graph = trace(model, "The capital of France is")
+
+1. Freeze the prompt's local replacement model (`circuits.tracing.frozen`).
+2. Choose what to explain (`circuits.tracing.roots`): the fewest logits that hold `probability_mass`, or what was asked for.
+3. Choose up to `max_nodes` units (`circuits.tracing.choosing`) by total attribution to those roots, active latents first.
+4. One adjoint sweep gives every edge into every chosen unit and root (`circuits.tracing.sweep`).
+5. Check that each value is the sum of its edges and its constant; raise if not (`circuits.tracing.assemble`).
+
+Units that were not chosen stay in the graph as one `rest` node per layer and position, so nothing is dropped.
+"""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from circuits.graph import CircuitGraph, Nodes
+from circuits.tracing.assemble import Assembled, assemble, convention
+from circuits.tracing.choosing import Basis, choose_basis, choose_units
+from circuits.tracing.explained import explain_units
+from circuits.tracing.frozen import FrozenModel, freeze
+from circuits.tracing.placing import Placed, dictionary_names, place_dictionaries
+from circuits.tracing.plan import TraceConfig, TracePlan, group_memory, plan_trace
+from circuits.tracing.roots import Difference, Direction, Roots, choose_roots
+from circuits.tracing.sweep import edges
+from circuits.tracing.total import total_attribution
+from circuits.tracing.units import Latents
+from probe.errors import OpenworkError
+from probe.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+__all__ = ["Difference", "Direction", "TraceConfig", "TracePlan", "dictionaries_by_layer", "plan_trace", "trace"]
+
+dictionaries_by_layer = place_dictionaries
+
+
+def trace(
+    model: "TransformerBridge",
+    prompt: str,
+    *,
+    dictionaries: Sequence[Any] = (),
+    targets: Sequence[str | int | Difference | Direction] = (),
+    config: TraceConfig | None = None,
+    progress: Progress = SILENT,
+) -> CircuitGraph:
+    """Attribution graph of `prompt` at its last position.
+
+    dictionaries: transcoders, cross-layer transcoders and SAEs, see `circuits.tracing.placing`. targets: tokens to explain, as text or
+    ids, differences of two, or directions of the residual stream. Raises BadInput for an empty or too long prompt, an unknown
+    target, a dictionary that does not fit, a graph too large; OpenworkError if freezing or conservation fails.
+    """
+    from probe.tokens import encode_prompt
+
+    config, start = config or TraceConfig(), time.perf_counter()
+    placed = place_dictionaries(model, dictionaries)
+    basis = choose_basis(model.cfg.n_layers, placed, config.basis, config.heads)
+    ids = encode_prompt(model, prompt)
+    widest = max((p.dictionary.W_enc.shape[1] for p in placed.values()), default=0)
+    plan_trace(model, len(ids), config, widest, len(targets))
+    first = config.first == "merge" or (config.first == "auto" and ids[0] == model.tokenizer.bos_token_id)
+    with torch.no_grad():
+        frozen = freeze(model, torch.tensor([ids], device=model.W_E.device), placed)
+        roots = choose_roots(model, frozen, targets, config.max_logits, config.probability_mass)
+        made = _made(frozen, basis, roots, ids, first, config, progress)
+    capped = bool((model.cfg.output_logits_soft_cap or -1.0) > 0)
+    said = convention(
+        basis, roots, capped, first, {"max_nodes": config.max_nodes, "probability_mass": config.probability_mass}
+    )
+    graph = _graph(model, prompt, ids, made, roots, placed, said)
+    _require_conservation(graph, config.tolerance or _allowed(frozen))
+    largest = np.nanmax(np.abs(graph.nodes.value))
+    graph.facts["conservation_residual_of_largest_value"] = float(graph.residual / max(largest, 1e-30))
+    graph.facts.update(_unexplained(frozen, placed))
+    graph.facts.update({"seconds": time.perf_counter() - start, "freeze_check": frozen.check})
+    return graph
+
+
+def _made(
+    frozen: FrozenModel,
+    basis: Basis,
+    roots: Roots,
+    ids: list[int],
+    first: bool,
+    config: TraceConfig,
+    progress: Progress,
+) -> Assembled:
+    """Choose units, sweep, assemble."""
+    totals = total_attribution(frozen, roots.targets, roots.weight)
+    sources = choose_units(frozen, totals, basis, config.max_nodes, int(first))
+    explained = explain_units(frozen, sources, totals)
+    del totals
+    wanted = explained.targets.join(roots.targets)
+    rows = edges(frozen, wanted, sources, memory=group_memory(config), progress=progress)
+    return assemble(frozen, basis, sources, explained, roots, rows, ids, first)
+
+
+def _graph(
+    model: "TransformerBridge",
+    prompt: str,
+    ids: list[int],
+    made: Assembled,
+    roots: Roots,
+    placed: Mapping[int, Placed],
+    said: dict[str, Any],
+) -> CircuitGraph:
+    from probe.fingerprint import stamp
+    from probe.tokens import display_tokens
+
+    return CircuitGraph(
+        prompt,
+        ids,
+        display_tokens(model, ids),
+        made.nodes,
+        made.edges,
+        made.constant,
+        made.weight,
+        _texts(model, made.nodes, roots),
+        made.residual,
+        made.relative,
+        model.cfg.n_layers,
+        stamp(model).name,
+        dictionary_names(placed),
+        said,
+    )
+
+
+def _texts(model: "TransformerBridge", nodes: Nodes, roots: Roots) -> list[str]:
+    """Text of the tokens that token nodes stand for, names of roots, empty for other nodes."""
+    from probe.tokens import display_tokens
+
+    mask, texts = nodes.where("token"), [""] * len(nodes)
+    for i, text in zip(np.flatnonzero(mask), display_tokens(model, [int(u) for u in nodes.unit[mask]]), strict=True):
+        texts[i] = text
+    texts[len(texts) - len(roots) :] = roots.name
+    return texts
+
+
+def _require_conservation(graph: CircuitGraph, allowed: float) -> None:
+    if not graph.residual_relative <= allowed:
+        raise OpenworkError(
+            f"The edges do not sum to the nodes they explain: relative residual {graph.residual_relative:.1e}, "
+            f"{allowed:g} allowed. No graph was made. Load the model in float32 or float64, or raise the tolerance."
+        )
+
+
+def _allowed(frozen: FrozenModel) -> float:
+    """1e-5 in float32. In float64 1e-10, or a hundred times the model's own rounding where it computes parts in float32."""
+    if frozen.embed.dtype == torch.float64:
+        return max(1e-10, 100 * max(frozen.check.values(), default=0.0))
+    return 1e-5
+
+
+def _unexplained(frozen: FrozenModel, placed: Mapping[int, Placed]) -> dict[str, Any]:
+    """Share of each dictionary's target that it leaves unexplained on this prompt, the first position apart.
+
+    Above 1 the dictionary is worse than none: the graph still adds up, through its error nodes, but explains nothing. That is
+    what a dictionary of another layer looks like.
+    """
+    found = {}
+    for i, one in placed.items():
+        layer = frozen.layers[i]
+        units = {"mlp": layer.mlp, "mid": layer.mid, "post": layer.post}[one.at]
+        assert isinstance(units, Latents)
+        out = units.activation @ units.W_dec + units.error
+        found[i] = float(units.error[1:].square().sum() / out[1:].square().sum().clamp_min(1e-30))
+    worse = [i for i, share in found.items() if not share <= 1]
+    if worse:
+        warnings.warn(
+            f"On this prompt the dictionaries of layers {', '.join(map(str, worse))} reconstruct worse than nothing would "
+            f"(unexplained share {max(found.values()):.1f}). Was each trained on that layer of this model?",
+            stacklevel=3,
+        )
+    return {"unexplained_by_layer": {str(i): share for i, share in found.items()}} if found else {}

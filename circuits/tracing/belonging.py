@@ -1,0 +1,70 @@
+"""A finished graph and its model, brought together again: the frozen model the graph was traced in, or a sentence why not."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from circuits.graph import CircuitGraph
+from circuits.tracing.frozen import FrozenModel, freeze
+from circuits.tracing.placing import dictionary_names, place_dictionaries
+from circuits.tracing.sources import MLP, slot_units
+from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+LARGEST_GAP = 1e-2
+"Relative difference of activations and logits above which a graph is not of this model."
+
+
+def refreeze(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequence[Any] = ()) -> FrozenModel:
+    """The frozen model of a graph. dictionaries: those it was traced with.
+
+    Raises BadInput where model or dictionaries are not the graph's: other layers, other vocabulary, other values.
+    """
+    if graph.n_layers != model.cfg.n_layers or max(graph.token_ids, default=0) >= model.cfg.d_vocab:
+        raise BadInput(
+            f"The graph was traced in {graph.model or 'another model'}, which has {graph.n_layers} layers; the model given has "
+            f"{model.cfg.n_layers} layers and {model.cfg.d_vocab} tokens. Load the graph's model."
+        )
+    placed = place_dictionaries(model, dictionaries)
+    given = dictionary_names(placed)
+    if set(given) != set(graph.dictionaries):
+        raise BadInput(
+            f"The graph was traced with dictionaries at {sorted(graph.dictionaries) or 'no layer'}, and those given stand at "
+            f"{sorted(given) or 'no layer'}. Give the ones it was traced with."
+        )
+    frozen = freeze(model, torch.tensor([graph.token_ids], device=model.W_E.device), placed)
+    gap = _difference(frozen, graph)
+    if not gap <= LARGEST_GAP:
+        raise BadInput(
+            f"The graph's activations and logits differ from this model's by {gap:.1g} of the largest: it was traced with other "
+            f"weights or dictionaries. Load {graph.model or 'its model'} and the dictionaries it names: "
+            f"{graph.dictionaries or 'none'}."
+        )
+    return frozen
+
+
+def _difference(frozen: FrozenModel, graph: CircuitGraph) -> float:
+    """Largest difference of a unit's activation or a logit from the model's, relative to the largest of the graph's."""
+    from circuits.tracing.places import Places
+
+    places = Places(frozen, graph)
+    found, nodes = [], graph.nodes
+    for slot in places.sources.slot.unique().tolist():
+        mine = places.sources.at(slot)
+        pos, unit, ids = places.sources.pos[mine], places.sources.unit[mine], places.units[mine]
+        units = slot_units(frozen, slot) or (frozen.layers[(slot - 1) // 4].mlp if (slot - 1) % 4 + 1 == MLP else None)
+        if units is None or bool((unit < 0).any()):  # heads and whole MLPs have no activation
+            continue
+        if bool((unit >= units.activation.shape[1]).any()):
+            return float("inf")
+        found.append((units.activation[pos, unit].double().cpu().numpy(), nodes.activation[ids]))
+    logits = np.flatnonzero(nodes.where("logit"))
+    raw = frozen.logits_at(-1)
+    ids = torch.from_numpy(nodes.unit[logits].astype(np.int64)).to(raw.device)
+    found.append(((raw[ids] - raw.mean()).double().cpu().numpy(), nodes.value[logits]))
+    gaps = [float(np.abs(a - b).max()) / max(float(np.abs(b).max()), 1e-30) for a, b in found if len(b)]
+    return max(gaps, default=0.0)

@@ -1,0 +1,102 @@
+"""What a trace will need, told before it starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class TraceConfig:
+    """How a graph is made."""
+
+    max_nodes: int = 2000
+    "Units (neurons, latents, heads, whole MLPs) that become nodes; those left are summed into `rest` nodes."
+    max_logits: int = 10
+    "Most logits explained when none are named."
+    probability_mass: float = 0.95
+    "The fewest logits that hold this much probability are explained."
+    memory: int = 4 << 30
+    "Bytes the trace may use beside the model."
+    tolerance: float | None = None
+    "Largest relative conservation residual; by default 1e-5 in float32, and 1e-10 in float64 if the model keeps to float64."
+    basis: str | Sequence[str] = "auto"
+    "neurons, latents, mixed or components (see `circuits.tracing.choosing`), or one of neurons, latents, mlp for each layer."
+    heads: bool | Sequence[int] = False
+    "Layers whose attention heads are nodes; True for all."
+    first: str = "auto"
+    "Whether the first position's units are one leaf a layer: `merge`, `keep`, or `auto`, merge if it is the begin-of-text token."
+
+
+@dataclass(frozen=True)
+class TracePlan:
+    """bytes: at the peak, beside the model; flops: of the sweep; seconds: at 5e10 operations a second, two CPU cores."""
+
+    n_tokens: int
+    n_units: int
+    n_targets: int
+    n_columns: int
+    bytes: int
+    flops: float
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {k: getattr(self, k) for k in self.__dataclass_fields__}
+
+
+def plan_trace(
+    model: "TransformerBridge", n_tokens: int, config: TraceConfig | None = None, n_latents: int = 0, n_roots: int = 0
+) -> TracePlan:
+    """Nodes, memory and time of a trace. n_latents: width of the widest dictionary. n_roots: targets asked for, if any.
+
+    Raises BadInput for sizes below 1 and for what does not fit in `config.memory`.
+    """
+    config, cfg = config or TraceConfig(), model.cfg
+    _positive(config)
+    width = max(int(cfg.d_mlp or 0), n_latents)
+    units = min(config.max_nodes, n_tokens * cfg.n_layers * (width + (cfg.n_heads if config.heads else 0)))
+    targets, columns = units + (n_roots or config.max_logits), units + n_tokens * (3 * cfg.n_layers + 2)
+    needed = _frozen(cfg, n_tokens, width) + _matrix(targets, columns) + _cotangents(config, n_tokens, cfg, targets)
+    block = 4 * cfg.d_model * cfg.n_heads * cfg.d_head
+    flops = targets * n_tokens * cfg.n_layers / 2 * (block + 2 * cfg.d_model * units / max(n_tokens * cfg.n_layers, 1))
+    if needed > config.memory:
+        raise BadInput(
+            f"This graph needs {needed / 1e9:.1f} GB ({targets} targets x {columns} sources), more than the "
+            f"{config.memory / 1e9:.1f} GB allowed. Lower --max-nodes, shorten the prompt, or raise --memory."
+        )
+    return TracePlan(n_tokens, units, targets, columns, needed, flops, flops / 5e10)
+
+
+def _positive(config: TraceConfig) -> None:
+    if config.max_nodes < 1 or config.max_logits < 1 or not config.memory > 0:
+        raise BadInput(
+            f"max_nodes ({config.max_nodes}), max_logits ({config.max_logits}) and memory ({config.memory}) must be positive."
+        )
+    if config.first not in ("auto", "merge", "keep"):
+        raise BadInput(f"first is {config.first!r}; it must be auto, merge or keep.")
+
+
+def _frozen(cfg: Any, n_tokens: int, width: int) -> int:
+    """Streams, patterns, neuron activations and ratios of every layer, and the logits of the run that gave them."""
+    layer = n_tokens * (8 * cfg.d_model + 6 * width) + 2 * cfg.n_heads * n_tokens**2
+    return 4 * (cfg.n_layers * layer + 2 * n_tokens * cfg.d_vocab)
+
+
+def _matrix(targets: int, columns: int) -> int:
+    """The matrix of all edges, and the list of those that are not zero made from it: half of them, in 12 bytes each."""
+    return 4 * targets * columns + 12 * targets * columns // 2
+
+
+def _cotangents(config: TraceConfig, n_tokens: int, cfg: Any, targets: int) -> int:
+    """Of one group of targets, with what the sweep makes of them in a layer."""
+    return min(24 * n_tokens * cfg.d_model * targets, group_memory(config))
+
+
+def group_memory(config: TraceConfig) -> int:
+    """Bytes that one group of targets may use."""
+    return config.memory // 16

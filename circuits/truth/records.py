@@ -1,0 +1,185 @@
+"""What a test of a subgraph found, as records: per root, per prompt, and in sum against random subgraphs."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from circuits.truth.stats import Agreement, Interval, bootstrap, share_as_large, spread
+
+
+@dataclass(frozen=True)
+class RootEffect:
+    """One root before and after. Predicted and measured movements of its value: direct (all else held) and full."""
+
+    root: str
+    value: float
+    predicted_direct: float
+    direct: float
+    predicted_full: float
+    full: float
+    probability: float | None = None
+    probability_after: float | None = None
+
+
+@dataclass(frozen=True)
+class SetEffect:
+    """What changing one set of nodes does in full. logit: movement of the top root. kl: of the prediction, in nats."""
+
+    predicted: float
+    logit: float
+    probability: float
+    kl: float
+
+
+@dataclass(frozen=True)
+class Movements:
+    """Predicted and measured movements of the graph's explained nodes, direct and full; NaN where not measured."""
+
+    predicted_direct: Float[np.ndarray, " node"]
+    direct: Float[np.ndarray, " node"]
+    predicted_full: Float[np.ndarray, " node"]
+    full: Float[np.ndarray, " node"]
+
+
+@dataclass(frozen=True)
+class PromptTest:
+    """One prompt. lacking: tested nodes that this prompt's graph has not. random: the same change made to random sets;
+    overlap: mean share of each that belongs to the tested set."""
+
+    prompt: str
+    nodes: list[str]
+    lacking: int
+    roots: list[RootEffect]
+    effect: SetEffect
+    direct_agreement: Agreement
+    full_agreement: Agreement
+    random: list[SetEffect]
+    overlap: float
+    movements: Movements
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; the movements of single nodes are left out."""
+        return {
+            "prompt": self.prompt,
+            "nodes": self.nodes,
+            "lacking": self.lacking,
+            "roots": [asdict(r) for r in self.roots],
+            "effect": asdict(self.effect),
+            "direct_agreement": self.direct_agreement.to_dict(),
+            "full_agreement": self.full_agreement.to_dict(),
+            "random": [asdict(r) for r in self.random],
+            "random_overlap": self.overlap,
+        }
+
+
+MEASURES = {"logit": "change of the top root", "probability": "change of its probability", "kl": "KL (nats)"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One measure. subgraph: mean over prompts, bootstrapped. random: mean and spread of random sets, each averaged over
+    prompts. difference: subgraph minus random, bootstrapped over prompts. p: share of random sets that move it as far."""
+
+    measure: str
+    subgraph: Interval
+    random: Interval
+    difference: Interval
+    p: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        parts = {n: getattr(self, n).to_dict() for n in ("subgraph", "random", "difference")}
+        return {"measure": self.measure, **parts, "p": self.p}
+
+
+@dataclass(frozen=True)
+class SubgraphTest:
+    """A subgraph tested in the model, against the graph's own prediction and against random subgraphs of its size.
+
+    factor: what activations were multiplied by (0 for all modes but `scale`). convention: every choice that changes a number.
+    """
+
+    mode: str
+    factor: float
+    prompts: list[PromptTest]
+    seed: int
+    convention: dict[str, Any]
+
+    @property
+    def first(self) -> PromptTest:
+        """The prompt whose nodes were chosen."""
+        return self.prompts[0]
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """The subgraph against random ones, by measure. Empty without random sets; directions have no probability."""
+        if not all(t.random for t in self.prompts):
+            return []
+        return [found for name in MEASURES if not np.isnan((found := self._compare(name)).subgraph.mean)]
+
+    def _compare(self, name: str) -> Comparison:
+        own = np.array([getattr(t.effect, name) for t in self.prompts])
+        drawn = np.array([[getattr(r, name) for r in t.random] for t in self.prompts])
+        mean, by_draw = float(np.nanmean(own)) if np.isfinite(own).any() else np.nan, drawn.mean(0)
+        gap = bootstrap(own - drawn.mean(1), self.seed)
+        return Comparison(
+            MEASURES[name], bootstrap(own, self.seed), spread(by_draw), gap, share_as_large(mean, by_draw)
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every root of every prompt."""
+        several = len(self.prompts) > 1
+        return [{**({"prompt": t.prompt} if several else {}), **asdict(r)} for t in self.prompts for r in t.roots]
+
+    def comparison_rows(self) -> list[dict[str, Any]]:
+        """The comparisons, for a table."""
+        return [
+            {
+                "measure": c.measure,
+                "subgraph": c.subgraph.mean,
+                "subgraph 95%": _range(c.subgraph),
+                "random": c.random.mean,
+                "random 95%": _range(c.random),
+                "p": c.p,
+            }
+            for c in self.comparisons
+        ]
+
+    def agreement_rows(self) -> list[dict[str, Any]]:
+        """How measurements follow predictions, for a table."""
+        return [
+            {**({"prompt": t.prompt} if len(self.prompts) > 1 else {}), "effect": name, **found.to_dict()}
+            for t in self.prompts
+            for name, found in (("direct", t.direct_agreement), ("full", t.full_agreement))
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "mode": self.mode,
+            "factor": self.factor,
+            "seed": self.seed,
+            "prompts": [t.to_dict() for t in self.prompts],
+            "against_random": [c.to_dict() for c in self.comparisons],
+            "convention": self.convention,
+        }
+
+    def figure(self, **options: Any) -> Any:
+        """Predicted against measured movements, and the subgraph beside random ones."""
+        from circuits.truth.figures import truth_figure
+
+        return truth_figure(self, **options)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        said = f"{self.mode} {len(self.first.nodes)} nodes of {self.first.prompt!r}: predicted and measured"
+        parts = [table_html(self.rows(), said), table_html(self.agreement_rows(), "over all nodes")]
+        return "".join([*parts, table_html(self.comparison_rows(), "against random subgraphs")])
+
+
+def _range(one: Interval) -> str:
+    return "" if np.isnan(one.low) else f"{one.low:.3g} to {one.high:.3g}"

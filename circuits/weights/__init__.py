@@ -1,0 +1,1 @@
+"""What the weights alone say, and the greedy paths of one prompt with every edge factorised."""
