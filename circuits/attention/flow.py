@@ -1,9 +1,9 @@
 """The residual stream of the frozen model as a linear flow: writes carried up, readers carried down.
 
 Between a write and a reader lie the attention of every layer (patterns held), the skip connections of dictionaries, and SAEs
-of the stream, which let nothing through. `Flow` takes both directions one point at a time (see `circuits.tracing.points`), so that
-what passes through any one layer can be looked at on the way. Heads that are nodes of a graph are left out of its attention:
-what goes through them goes through the node.
+of the stream, which let nothing through. `Flow` takes both directions one point at a time (see `circuits.tracing.points`), so
+that what passes through any one layer can be looked at on the way. Heads that are nodes of a graph are left out of its
+attention: what goes through them goes through the node.
 """
 
 from collections.abc import Iterator, Sequence

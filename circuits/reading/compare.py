@@ -1,6 +1,7 @@
 """The difference of two graphs: of two prompts, two checkpoints, or two dictionaries.
 
-Nodes are matched by identity (`circuits.reading.identity`), and what cannot be matched is never compared in silence; `notes` says so:
+Nodes are matched by identity (`circuits.reading.identity`), and what cannot be matched is never compared in silence; `notes`
+says so:
 
     one model, one set of dictionaries    every unit is itself
     another dictionary at a layer         its latents are other things: not matched. `error` and `rest` are, as what is left over

@@ -7,6 +7,7 @@ SAE of the residual stream                          resid_mid, resid_post (resid
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import BadInput
@@ -95,7 +96,7 @@ def _at(reads: Sequence[Site], writes: Sequence[Site]) -> str | None:
     if len(writes) == 1 and read == writes[0]:
         return {"resid_mid": "mid", "resid_post": "post", "mlp_out": "mlp", "mlp_write": "mlp"}.get(read.kind)
     kinds = {s.kind for s in writes}
-    ascending = all(a < b for a, b in zip(layers, layers[1:], strict=False))
+    ascending = all(a < b for a, b in pairwise(layers))
     return "mlp" if read.kind in _READS and len(kinds) == 1 and kinds <= set(_WRITES) and ascending else None
 
 

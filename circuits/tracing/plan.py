@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
+THIN_GROUP = 64
+"""Targets carried together at least; with fewer, the matrix products are too thin to be fast."""
+
+
 @dataclass(frozen=True)
 class TraceConfig:
     """How a graph is made."""
@@ -94,9 +98,10 @@ def _matrix(targets: int, columns: int) -> int:
 
 def _cotangents(config: TraceConfig, n_tokens: int, cfg: Any, targets: int) -> int:
     """Of one group of targets, with what the sweep makes of them in a layer."""
-    return min(24 * n_tokens * cfg.d_model * targets, group_memory(config))
+    row = 24 * n_tokens * cfg.d_model
+    return min(row * targets, max(group_memory(config), THIN_GROUP * row))
 
 
 def group_memory(config: TraceConfig) -> int:
-    """Bytes that one group of targets may use."""
-    return config.memory // 16
+    """Bytes that one group of targets may use: small groups stay in the processor's caches."""
+    return min(config.memory // 16, 32 << 20)

@@ -21,6 +21,7 @@ from circuits.tracing import points
 from circuits.tracing.cotangents import Cotangents
 from circuits.tracing.frozen import FrozenLayer, FrozenModel
 from circuits.tracing.linear import FrozenAttention
+from circuits.tracing.plan import THIN_GROUP
 from circuits.tracing.sources import HEADS, MID, MLP, POST, Sources, Targets
 from circuits.tracing.units import Latents, Neurons
 from probe.progress import SILENT, Progress
@@ -55,7 +56,7 @@ def edges(
     """Edges from every source into every target, in groups of targets whose cotangents fit in `memory` bytes."""
     n, length = len(targets), frozen.length
     d_model, item = frozen.embed.shape[1], frozen.embed.element_size()
-    group = max(1, min(n, memory // (6 * length * d_model * item)))
+    group = max(1, min(n, max(memory // (6 * length * d_model * item), THIN_GROUP)))
     sweep = _Sweep(frozen, sources)
     out = empty_rows(frozen.embed, n, len(frozen.layers), length, len(sources))
     # Groups share a range of positions, so that early targets never pay for late positions.

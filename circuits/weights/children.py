@@ -1,6 +1,7 @@
 """What one reading of the residual stream is made of, head by head and source token by source token, with nothing left out.
 
-A reading is a vector g at one point and position of the frozen model (`circuits.tracing.frozen`). The stream there is a sum of writes, so
+A reading is a vector g at one point and position of the frozen model (`circuits.tracing.frozen`). The stream there is a sum of
+writes, so
 
     g . stream = sum over units of a (g . w)                       neurons and latents of earlier layers, same position
                + sum over heads h and keys k of A[h, p, k] (x[k] . W_V W_O g)      what each head brings from each token
