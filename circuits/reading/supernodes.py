@@ -1,8 +1,8 @@
 """Groups of units that play one part: suggested from the graph, edited by a person, collapsed to read.
 
 Units are clustered by average linkage (scikit-learn) over the likeness of `circuits.reading.similarity`: shared top tokens,
-direction written, co-influence. A group's score is the mean likeness of its pairs. Chance makes groups too: the same clustering is run
-on `SHUFFLES` shuffles of the evidence, and a group that does not beat the best one of its size or larger is `weak`.
+direction written, co-influence. A group's score is the mean likeness of its pairs. Chance makes groups too: the same clustering
+is run on `SHUFFLES` shuffles of the evidence, and a group that does not beat the best one of its size or larger is `weak`.
 
     groups = suggest_supernodes(graph, tops={17: ["Paris", "France"], ...})
     groups = groups.rename("Paris", "capital").move("L5N120@3", "capital").split("L7F2", [31, 32], "odd ones")

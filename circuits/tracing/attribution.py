@@ -53,8 +53,8 @@ def trace(
     """Attribution graph of `prompt` at its last position.
 
     dictionaries: transcoders, cross-layer transcoders and SAEs, see `circuits.tracing.placing`. targets: tokens to explain, as
-    text or ids, differences of two, or directions of the residual stream. Raises BadInput for an empty or too long prompt, an unknown
-    target, a dictionary that does not fit, a graph too large; OpenworkError if freezing or conservation fails.
+    text or ids, differences of two, or directions of the residual stream. Raises BadInput for an empty or too long prompt, an
+    unknown target, a dictionary that does not fit, a graph too large; OpenworkError if freezing or conservation fails.
     """
     from probe.tokens import encode_prompt
 
