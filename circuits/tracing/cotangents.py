@@ -10,8 +10,9 @@ from circuits.tracing.sources import Targets
 class Cotangents:
     """Targets that are carried together, those of later points first, and their cotangents."""
 
-    def __init__(self, frozen: FrozenModel, targets: Targets, rows: Tensor):
-        self.frozen, self.targets, self.rows, self.active = frozen, targets, rows, 0
+    def __init__(self, frozen: FrozenModel, targets: Targets):
+        """targets: in descending order of their points."""
+        self.frozen, self.targets, self.active = frozen, targets, 0
         self.length = int(targets.pos.max()) + 1
         self.G = frozen.embed.new_zeros(len(targets), self.length, frozen.embed.shape[1])
         self._points = (-targets.point).cpu().numpy()
@@ -20,11 +21,6 @@ class Cotangents:
     def live(self) -> Tensor:
         """Cotangents of the targets that the sweep has reached."""
         return self.G[: self.active]
-
-    @property
-    def live_rows(self) -> Tensor:
-        """Their rows in the whole matrix."""
-        return self.rows[: self.active]
 
     def add(self, back: Tensor | None) -> None:
         """Add to the cotangents of the rows that were live when `back` was made: the first ones."""

@@ -58,13 +58,14 @@ def edges(
     d_model, item = frozen.embed.shape[1], frozen.embed.element_size()
     group = max(1, min(n, max(memory // (6 * length * d_model * item), THIN_GROUP)))
     sweep = _Sweep(frozen, sources)
-    out = empty_rows(frozen.embed, n, len(frozen.layers), length, len(sources))
+    out = sweep.rows(n)
     # Groups share a range of positions, so that early targets never pay for late positions.
     top = points.final(len(frozen.layers))
     order = torch.argsort(targets.pos * (top + 1) + (top - targets.point))
     with progress.stage("edges", total=n, unit="target") as step:
         for rows in order.split(group):
-            sweep.carry(targets.take(rows), out, rows)
+            rows = rows[torch.argsort(targets.point[rows], descending=True, stable=True)]
+            out.matrix[rows] = sweep.carry(targets.take(rows)).matrix
             step(len(rows))
     return out
 
@@ -91,10 +92,13 @@ class _Sweep:
                 found.append((4 * i + MLP, decoder, rest(self.frozen, self.sources, 4 * i + MLP, layer.mlp, decoder)))
         return found
 
-    def carry(self, targets: Targets, out: Rows, rows: Tensor) -> None:
-        """Carry one group of targets down and write its edges into `out[rows]`."""
-        order = torch.argsort(targets.point, descending=True, stable=True)
-        group = Cotangents(self.frozen, targets.take(order), rows[order])
+    def rows(self, n: int) -> Rows:
+        """No edges yet, into n targets."""
+        return empty_rows(self.frozen.embed, n, len(self.frozen.layers), self.frozen.length, len(self.sources))
+
+    def carry(self, targets: Targets) -> Rows:
+        """Edges into one group of targets, those of later points first."""
+        group, out = Cotangents(self.frozen, targets), self.rows(len(targets))
         group.join(points.final(len(self.frozen.layers)))
         for i in range(len(self.frozen.layers) - 1, -1, -1):
             layer = self.frozen.layers[i]
@@ -112,15 +116,16 @@ class _Sweep:
                 group.add(skip)
             group.join(points.attention_reads(i))
         G, length = group.live, group.length
-        out.token[group.rows, :length] = torch.einsum("rpd,pd->rp", G, self.frozen.embed[:length])
+        out.token[:, :length] = torch.einsum("rpd,pd->rp", G, self.frozen.embed[:length])
         if self.frozen.pos_embed is not None:
-            out.position[group.rows, :length] = torch.einsum("rpd,pd->rp", G, self.frozen.pos_embed[:length])
+            out.position[:, :length] = torch.einsum("rpd,pd->rp", G, self.frozen.pos_embed[:length])
+        return out
 
     def _through_mlp(self, group: Cotangents, out: Rows, index: int) -> Tensor | None:
         """Collect edges from the layer's MLP; returns what its skip connection adds to the cotangent before it."""
         if not group.active:
             return None
-        layer, rows, length = self.frozen.layers[index], group.live_rows, group.length
+        layer, rows, length = self.frozen.layers[index], slice(group.active), group.length
         inner = group.live if layer.write_norm is None else layer.write_norm.adjoint(group.live)
         bias = inner @ layer.mlp.b_out
         if layer.write_norm is not None:
@@ -136,7 +141,7 @@ class _Sweep:
         return _skip(layer, inner)
 
     def _units(
-        self, out: Rows, rows: Tensor, inner: Tensor, slot: int, mlp: Neurons | Latents, decoder: Tensor | None = None
+        self, out: Rows, rows: slice, inner: Tensor, slot: int, mlp: Neurons | Latents, decoder: Tensor | None = None
     ) -> None:
         """Add the edges from a slot's units, position by position."""
         for p in range(inner.shape[1]):
@@ -155,7 +160,7 @@ class _Sweep:
         """An SAE in the stream: all that is read behind it comes from its latents, its error and its bias."""
         if latents is None or not group.active:
             return
-        G, rows, layer, length = group.live, group.live_rows, (slot - 1) // 4, group.length
+        G, rows, layer, length = group.live, slice(group.active), (slot - 1) // 4, group.length
         left = rest(self.frozen, self.sources, slot, latents)
         out.bias[rows, layer, :length] += G @ latents.b_out
         out.rest[rows, layer, :length] += torch.einsum("rpd,pd->rp", G, left[:length])
@@ -167,7 +172,7 @@ class _Sweep:
         """Collect edges from the layer's attention biases and heads; returns what attention adds to the cotangent before."""
         if not group.active:
             return None
-        layer, rows, length = self.frozen.layers[index], group.live_rows, group.length
+        layer, rows, length = self.frozen.layers[index], slice(group.active), group.length
         inner = group.live if layer.ln1_post is None else layer.ln1_post.adjoint(group.live)
         bias = inner @ layer.attn.bias
         if layer.ln1_post is not None:
@@ -179,8 +184,8 @@ class _Sweep:
             early = pos < length
             writes = head_writes(layer, head[early], pos[early])
             edges = torch.einsum("rnd,nd->rn", inner[:, pos[early]], writes)
-            columns = torch.arange(mine.start, mine.stop, device=rows.device)[early]
-            out.unit[rows[:, None], columns] += edges
+            columns = torch.arange(mine.start, mine.stop, device=inner.device)[early]
+            out.unit[rows].index_add_(1, columns, edges)
         back = self.attention[index].adjoint(inner)
         return back if layer.ln1 is None else layer.ln1.adjoint(back)
 

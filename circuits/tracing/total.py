@@ -36,7 +36,7 @@ class Totals:
 def total_attribution(frozen: FrozenModel, roots: Targets, weight: Float[Tensor, " row"]) -> Totals:
     """Total attribution of every unit and head to the roots, each root with its weight."""
     totals, order = Totals(), torch.argsort(roots.point, descending=True, stable=True)
-    group, weight = Cotangents(frozen, roots.take(order), order), weight[order].to(frozen.embed)
+    group, weight = Cotangents(frozen, roots.take(order)), weight[order].to(frozen.embed)
     group.join(points.final(len(frozen.layers)))
     for i in range(len(frozen.layers) - 1, -1, -1):
         layer = frozen.layers[i]
