@@ -1,12 +1,14 @@
-"""Make docs/two-circuits.json: `python scripts/two_circuits.py STAGE ...` (accuracy, patching, neurons, latents; default all).
+"""Make docs/two-circuits.json: `python scripts/two_circuits.py [STAGE[:PART] ...]`.
 
-Each stage writes its part of the file, so that one can be made again alone. `latents` needs the transcoders of
-scripts/two_circuits_transcoders.py. The page is then made by scripts/two_circuits_page.py.
+Stages are accuracy, patching, neurons, latents; parts mostly the tasks (`neurons:capital-of`). Each part is written when it is
+done, so that one can be made again alone. `latents` needs the transcoders of scripts/two_circuits_transcoders.py. The page is
+then made by scripts/two_circuits_page.py.
 """
 
 import json
 import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,10 @@ import probe
 FILE = Path(__file__).parents[1] / "docs" / "two-circuits.json"
 
 
-def keep(name: str, part: Any) -> None:
-    """Put one part into the file."""
+def keep(stage: str, part: dict[str, Any]) -> None:
+    """Put parts of a stage into the file."""
     kept = json.loads(FILE.read_text(encoding="utf8")) if FILE.exists() else {}
-    kept[name] = rounded(part)
+    kept[stage] = {**kept.get(stage, {}), **rounded(part)}
     FILE.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
 
 
@@ -34,18 +36,20 @@ def rounded(part: Any) -> Any:
     return float(f"{part:.5g}") if isinstance(part, float) else part
 
 
-def accuracy(model: Any) -> dict[str, Any]:
+Parts = dict[str, Callable[[], Any]]
+
+
+def accuracy(model: Any) -> Parts:
     """How well the model does each task, on the traced and on the tested prompts."""
-    found = {}
-    for name, tasks in (("traced", traced(model)), ("tested", tested(model))):
-        for task in tasks:
-            found.setdefault(task.name, {})[name] = _scores(model, task)
-    return found
+    pairs = zip(traced(model), tested(model), strict=True)
+    return {
+        one.name: partial(lambda a, b: {"traced": _scores(a), "tested": _scores(b)}, one, other) for one, other in pairs
+    }
 
 
-def _scores(model: Any, task: Task) -> dict[str, float]:
+def _scores(task: Task) -> dict[str, float]:
     with torch.no_grad():
-        logits = model(task.tokens)[:, -1]
+        logits = task.model(task.tokens)[:, -1]
     best, pairs = logits.argmax(-1).tolist(), list(zip(task.more, task.fewer, strict=True))
     return {
         "prompts": len(pairs),
@@ -57,25 +61,25 @@ def _scores(model: Any, task: Task) -> dict[str, float]:
     }
 
 
-def patching(model: Any) -> dict[str, Any]:
+def patching(model: Any) -> Parts:
     """Where the information is and which heads move it."""
     from two_circuits_patching import measure
 
-    return {pairs.name: measure(model, pairs) for pairs in (capital_pairs(model), year_pairs(model))}
+    return {pairs.name: partial(measure, model, pairs) for pairs in (capital_pairs(model), year_pairs(model))}
 
 
-def neurons(model: Any) -> dict[str, Any]:
+def neurons(model: Any) -> Parts:
     """Graphs in the neuron basis, and the tests of what they say."""
-    from two_circuits_neurons import measure
+    from two_circuits_neurons import parts
 
-    return measure(model)
+    return parts(model)
 
 
-def latents(model: Any) -> dict[str, Any]:
+def latents(model: Any) -> Parts:
     """The same with transcoders."""
-    from two_circuits_latents import measure
+    from two_circuits_latents import parts
 
-    return measure(model)
+    return parts(model)
 
 
 STAGES = {"accuracy": accuracy, "patching": patching, "neurons": neurons, "latents": latents}
@@ -83,10 +87,11 @@ STAGES = {"accuracy": accuracy, "patching": patching, "neurons": neurons, "laten
 
 def main() -> None:
     model = probe.load_model()
-    for name in sys.argv[1:] or STAGES:
-        start = time.perf_counter()
-        part = STAGES[name](model)
-        keep(name, {**part, "seconds": round(time.perf_counter() - start)})
+    for asked in sys.argv[1:] or STAGES:
+        stage, _, only = asked.partition(":")
+        for name, make in STAGES[stage](model).items():
+            if only in ("", name):
+                keep(stage, {name: make()})
 
 
 if __name__ == "__main__":

@@ -8,14 +8,25 @@ The second factor holds for every input. Earlier latents are ranked by it alone,
 share that two rankings have in common among their first 10, 20 and 50 says whether weights alone would do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from two_circuits_neurons import ablated, at_the_end, checked, direct_weights, elsewhere, graphs_of, named, sets_of
+from two_circuits_neurons import (
+    N_CHECKED,
+    ablated,
+    at_the_end,
+    checked,
+    direct_weights,
+    elsewhere,
+    first_of,
+    graphs_of,
+    sets_of,
+)
 from two_circuits_tasks import NOUNS, Task, greater_than, tested, traced
 from two_circuits_transcoders import LAYERS
 
@@ -74,7 +85,7 @@ def size(graph: CircuitGraph) -> dict[str, float]:
 
 def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task], found: dict[int, Any]) -> dict[str, Any]:
     """Graphs with and without the transcoders, and tests of the latents that matter."""
-    given = list(found.values())
+    given, task = list(found.values()), first_of(task, N_CHECKED)
     graphs, plain = graphs_of(model, task, dictionaries=given, tag="latents"), graphs_of(model, task)
     merged, own = circuits.merge_graphs(graphs, align="end"), next(t for t in tests if t.name == task.name)
     sets = {n: units for n, units in sets_of(merged, "latent").items() if n != "heads"}
@@ -116,7 +127,7 @@ def _described(
     ranking = circuits.promoted(model, name, dictionaries=given, k=8)
     said: dict[str, Any] = {"latent": name, "direct": weight, "promotes": [t.token for t in ranking.highest]}
     if task.name == "greater-than":
-        prompts = greater_than(model, [(noun, 10 * t + 4) for noun in NOUNS[:2] for t in range(10)])
+        prompts = greater_than(model, [(noun, 10 * t + 4) for noun in NOUNS for t in range(10)])
         site = parse_site(found[layer].site_in)
         x = capture(model, prompts.tokens, [site])[site.name][:, -1]
         said["activation by start"] = encoded(found[layer], x)[:, unit].reshape(2, 10).mean(0).tolist()
@@ -185,23 +196,20 @@ def _scaled(run: Any, earlier: Sequence[int], layer: int, some: Tensor | None = 
 
 def overlaps(one: Float[Tensor, " source"], other: Float[Tensor, " source"]) -> dict[str, float]:
     """Share that the first k of two rankings have in common."""
-    firsts = {k: (set(x.topk(k).indices.tolist()) for x in (one, other)) for k in FIRST}
+    firsts = {k: [set(x.topk(k).indices.tolist()) for x in (one, other)] for k in FIRST}
     return {str(k): len(a & b) / k for k, (a, b) in firsts.items()}
 
 
-def measure(model: "TransformerBridge") -> dict[str, Any]:
-    """Everything with transcoders."""
-    tests, found = tested(model), trained(model)
+def rankings(model: "TransformerBridge", tests: Sequence[Task], found: dict[int, Any]) -> dict[str, Any]:
+    """The mean overlaps, and those of each latent."""
     rows = rankings_agree(model, tests, found)
     names = ("text", "text where it fires", "task")
     agree = {n: {str(k): float(np.mean([row[n][str(k)] for row in rows])) for k in FIRST} for n in names}
-    return {
-        "layers": list(found),
-        "untouched": {task.name: ablated(task, []) for task in tests},
-        "replaced": replaced(tests, found),
-        "rankings": {"mean": agree, "latents": rows},
-        **{task.name: of_task(model, task, tests, found) for task in reversed(traced(model))},
-    }
+    return {"mean": agree, "latents": rows}
 
 
-__all__ = ["measure", "named"]
+def parts(model: "TransformerBridge") -> dict[str, Callable[[], Any]]:
+    """Everything with transcoders, by name."""
+    tests, found = tested(model), trained(model)
+    common = {"replaced": partial(replaced, tests, found), "rankings": partial(rankings, model, tests, found)}
+    return {task.name: partial(of_task, model, task, tests, found) for task in traced(model)} | common

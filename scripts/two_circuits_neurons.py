@@ -1,11 +1,13 @@
 """What graphs in the neuron basis say of the two tasks, and whether it is true.
 
-Six or eight prompts of a task are traced to their margin, with neurons and heads as nodes, and merged. Sets of units at the last
-position are read off the merged graph and ablated: in the traced prompts against the graphs' own predictions and random nodes
+Four or eight prompts of a task are traced to their margin, with neurons and heads as nodes, and merged. Sets of units at the last
+position are read off the merged graph and ablated: in four traced prompts against the graphs' own predictions and random nodes
 (`circuits.check_subgraph`), and in other prompts of the task, of the other task too, against random nodes of the same layers.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from probe.unit_edits import UnitEdit, edit_units
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-N_NEURONS, N_HEADS, N_RANDOM = 20, 6, 10
+N_NEURONS, N_HEADS, N_RANDOM, N_CHECKED = 20, 6, 5, 4
 Unit = tuple[str, int, int]
 """Kind, layer, number; always at the last position."""
 
@@ -42,6 +44,11 @@ def graphs_of(
     return found
 
 
+def first_of(task: Task, n: int) -> Task:
+    """The first n prompts of a task."""
+    return replace(task, prompts=task.prompts[:n], more=task.more[:n], fewer=task.fewer[:n])
+
+
 def at_the_end(merged: MergedGraph, kind: str) -> np.ndarray:
     """The merged nodes of a kind that sit at the last position."""
     return (merged.nodes.kind == KINDS.index(kind)) & (merged.nodes.place == -1)
@@ -56,7 +63,7 @@ def direct_weights(merged: MergedGraph) -> np.ndarray:
 
 
 def sets_of(merged: MergedGraph, kind: str = "neuron") -> dict[str, list[Unit]]:
-    """Named sets: what writes the margin directly, what has most influence on it, and the heads with most influence."""
+    """Named sets: what writes the margin directly, what writes against it, and the heads with most influence."""
     nodes, written, influence = merged.nodes, direct_weights(merged), merged.spread.mean
 
     def strongest(score: np.ndarray, of: str, n: int) -> list[Unit]:
@@ -66,7 +73,6 @@ def sets_of(merged: MergedGraph, kind: str = "neuron") -> dict[str, list[Unit]]:
     found = {
         "writers": strongest(written, kind, N_NEURONS),
         "suppressors": strongest(-written, kind, N_NEURONS // 2),
-        "influential": strongest(influence, kind, N_NEURONS),
     }
     return found | ({"heads": strongest(influence, "head", N_HEADS)} if at_the_end(merged, "head").any() else {})
 
@@ -92,7 +98,7 @@ def rule(units: Sequence[Unit]) -> Callable[[CircuitGraph], list[int]]:
 def checked(model: "TransformerBridge", graphs: list, units: Sequence[Unit], dictionaries: Sequence[Any] = ()) -> dict:
     """The set ablated in the traced prompts, against the graphs' predictions and against random nodes."""
     test = circuits.check_subgraph(
-        model, graphs[0], rule(units), prompts=graphs[1:], n_random=N_RANDOM, dictionaries=dictionaries
+        model, graphs[0], rule(units), prompts=graphs[1:N_CHECKED], n_random=N_RANDOM, dictionaries=dictionaries
     )
     moved = next(c for c in test.comparisons if c.measure == "change of the top root")
     own = [t.effect for t in test.prompts]
@@ -184,7 +190,7 @@ def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task]) -> di
     return found
 
 
-def measure(model: "TransformerBridge") -> dict[str, Any]:
-    """Both tasks."""
+def parts(model: "TransformerBridge") -> dict[str, Callable[[], Any]]:
+    """Both tasks, by name."""
     tests = tested(model)
-    return {task.name: of_task(model, task, tests) for task in reversed(traced(model))}
+    return {task.name: partial(of_task, model, task, tests) for task in traced(model)}

@@ -35,8 +35,8 @@ _PAIRS = (
 )
 CAPITALS = dict(pair.split(":") for pair in _PAIRS.split(", "))
 N_TRACED = 8
-TRACED_YEARS = (("war", 32), ("siege", 47), ("war", 62), ("siege", 24), ("war", 54), ("siege", 73))
-NOUNS = ("reign", "voyage", "campaign")
+TRACED_YEARS = (("war", 32), ("siege", 47), ("war", 62), ("siege", 24))
+NOUNS = ("reign", "voyage")
 STARTS = (13, 24, 36, 42, 57, 68, 75, 84)
 
 
@@ -137,7 +137,7 @@ class Pairs:
 def year_pairs(model: "TransformerBridge") -> Pairs:
     """Start decades 2 and 6, 3 and 7, and the other way round."""
     digits, clean, corrupted, high, low = digit_ids(model), [], [], [], []
-    for noun in NOUNS[:2]:
+    for noun in NOUNS:
         for a, b in ((2, 6), (3, 7), (6, 2), (7, 3)):
             clean.append(encode_prompt(model, year_prompt(noun, 10 * a + 4)))
             corrupted.append(encode_prompt(model, year_prompt(noun, 10 * b + 4)))
