@@ -176,7 +176,6 @@ def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task]) -> di
         "overlap": merged.overlap,
         "strongest": merged.rows(25, units=True),
         "direct": direct_writes(own),
-        "untouched": {f"on {t.name}": ablated(t, []) for t in tests},
         "sets": {},
     }
     for name, units in sets_of(merged).items():

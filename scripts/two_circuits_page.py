@@ -4,9 +4,8 @@ What stands between `<!-- NAME -->` and `<!-- end of NAME -->` in the page is ma
 """
 
 import json
-import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -77,11 +76,11 @@ def _with_error(one: dict[str, float]) -> str:
     return f"{one['mean']:.3f} ± {one['error']:.3f}"
 
 
-def sets_table(part: Callable[[str], dict[str, Any]]) -> str:
+def sets_table(part: dict[str, Any]) -> str:
     """Sets of units ablated in traced prompts: predictions, measurements, random sets."""
     rows = []
     for task in TASKS:
-        for name, one in part(task)["sets"].items():
+        for name, one in part[task]["sets"].items():
             t = one["traced"]
             rows.append(
                 {
@@ -102,13 +101,13 @@ def _interval(one: dict[str, float]) -> str:
     return f"{one['mean']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})"
 
 
-def tested_table(part: Callable[[str], dict[str, Any]], untouched: Callable[[str], dict[str, Any]]) -> str:
+def tested_table(part: dict[str, Any], found: dict[str, Any]) -> str:
     """The same sets in prompts that were not traced."""
     rows = []
     for task in TASKS:
         other = next(t for t in TASKS if t != task)
-        rows.append(_tested(task, "nothing", untouched(task), untouched(other), []))
-        for name, one in part(task)["sets"].items():
+        rows.append(_tested(task, "nothing", _untouched(found, task), _untouched(found, other), []))
+        for name, one in part[task]["sets"].items():
             t = one["tested"]
             rows.append(_tested(task, name, t[f"on {task}"], t[f"on {other}"], t["random"]))
     return markdown(rows)
@@ -241,23 +240,23 @@ def main() -> None:
     tables = {
         "tasks": lambda: tasks_table(found),
         "heads": lambda: heads_table(found),
-        "neurons": lambda: sets_table(lambda t: found["neurons"][t]),
-        "tested": lambda: tested_table(lambda t: found["neurons"][t], lambda t: _untouched(found, t)),
+        "neurons": lambda: sets_table(found["neurons"]),
+        "tested": lambda: tested_table(found["neurons"], found),
         "transcoders": lambda: transcoders_table(found),
         "graphs": lambda: graphs_table(found),
-        "latents": lambda: sets_table(lambda t: found["latents"][t]),
-        "latents tested": lambda: tested_table(lambda t: found["latents"][t], lambda t: _untouched(found, t)),
+        "latents": lambda: sets_table(found["latents"]),
+        "latents tested": lambda: tested_table(found["latents"], found),
     }
     for name, make in tables.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        text = pattern.sub(lambda _, b=begin, e=end, m=make: b + m() + e, text) if begin in text else text
+        before, _, rest = text.partition(begin)
+        text = before + begin + make() + end + rest.partition(end)[2] if rest else text
     PAGE.write_text(text, encoding="utf8")
     draw({"two-circuits-flow": flow_figure(found), "two-circuits-years": years_figure(found)})
 
 
 def _untouched(found: dict[str, Any], task: str) -> dict[str, float]:
-    return found["neurons"][task]["untouched"][f"on {task}"]
+    return found["accuracy"][task]["tested"]
 
 
 if __name__ == "__main__":
