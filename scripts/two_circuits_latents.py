@@ -89,7 +89,7 @@ def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task], found
     graphs, plain = graphs_of(model, task, dictionaries=given, tag="latents"), graphs_of(model, task)
     merged, own = circuits.merge_graphs(graphs, align="end"), next(t for t in tests if t.name == task.name)
     sets = {n: units for n, units in sets_of(merged, "latent").items() if n != "heads"}
-    lost = [g.facts["unexplained_by_layer"] for g in graphs]
+    lost = [g.facts["fvu_by_layer"] for g in graphs]
     return {
         "unexplained": {k: float(np.mean([one[k] for one in lost])) for k in lost[0]},
         "with": _mean([size(g) for g in graphs]),

@@ -79,8 +79,8 @@ def _with_error(one: dict[str, float]) -> str:
 def sets_table(part: dict[str, Any]) -> str:
     """Sets of units ablated in traced prompts: predictions, measurements, random sets."""
     rows = []
-    for task in TASKS:
-        for name, one in part[task]["sets"].items():
+    for task in (t for t in TASKS if t in part):
+        for name, one in ((n, o) for n, o in part[task]["sets"].items() if "traced" in o):
             t = one["traced"]
             rows.append(
                 {
@@ -104,17 +104,17 @@ def _interval(one: dict[str, float]) -> str:
 def tested_table(part: dict[str, Any], found: dict[str, Any]) -> str:
     """The same sets in prompts that were not traced."""
     rows = []
-    for task in TASKS:
+    for task in (t for t in TASKS if t in part):
         other = next(t for t in TASKS if t != task)
         rows.append(_tested(task, "nothing", _untouched(found, task), _untouched(found, other), []))
-        for name, one in part[task]["sets"].items():
+        for name, one in ((n, o) for n, o in part[task]["sets"].items() if "tested" in o):
             t = one["tested"]
-            rows.append(_tested(task, name, t[f"on {task}"], t[f"on {other}"], t["random"]))
+            rows.append(_tested(task, name, t[f"on {task}"], t.get(f"on {other}"), t["random"]))
     return markdown(rows)
 
 
 def _tested(
-    task: str, name: str, own: dict[str, float], other: dict[str, float], drawn: list[dict[str, float]]
+    task: str, name: str, own: dict[str, float], other: dict[str, float] | None, drawn: list[dict[str, float]]
 ) -> dict:
     margins, gaps = ([one[k] for one in drawn] for k in ("margin", "probability gap"))
     return {
@@ -124,7 +124,7 @@ def _tested(
         "random sets": f"{np.mean(margins):.2f} ({min(margins):.2f} to {max(margins):.2f})" if drawn else "",
         "right minus wrong": f"{own['probability gap']:.3f}",
         "random sets ": f"{np.mean(gaps):.3f} ({min(gaps):.3f} to {max(gaps):.3f})" if drawn else "",
-        "margin of the other task": f"{other['margin']:.2f}",
+        "margin of the other task": f"{other['margin']:.2f}" if other else "",
     }
 
 
@@ -133,27 +133,28 @@ def transcoders_table(found: dict[str, Any]) -> str:
     kept, latents = found["transcoders"]["layers"], found["latents"]
     rows = []
     for one in kept:
-        name = f"L{one['layer']}"
+        layer = str(one["layer"])
         row = {
-            "layer": str(one["layer"]),
+            "layer": layer,
             "FVU": f"{one['fvu']:.3f}",
             "CE (untouched)": f"{one['ce_spliced']:.3f} ({one['ce']:.3f})",
         }
-        for task in TASKS:
-            row[f"unexplained, {task}"] = f"{latents[task]['unexplained'][str(one['layer'])]:.2f}"
-            row[f"margin with it, {task}"] = f"{latents['replaced'][task][name]['margin']:.2f}"
-        rows.append(row)
-    last = {"layer": "all", "FVU": "", "CE (untouched)": ""}
-    for task in TASKS:
-        last[f"unexplained, {task}"] = ""
-        last[f"margin with it, {task}"] = f"{latents['replaced'][task]['all']['margin']:.2f}"
-    return markdown([*rows, last])
+        rows.append(row | {k: v for task in TASKS for k, v in _in_place(latents, task, layer).items()})
+    empty = {"layer": "all", "FVU": "", "CE (untouched)": ""}
+    return markdown([*rows, empty | {k: v for task in TASKS for k, v in _in_place(latents, task, "").items()}])
+
+
+def _in_place(latents: dict[str, Any], task: str, layer: str) -> dict[str, str]:
+    """A task with the transcoder of one layer in place, or all of them, and what it leaves unexplained of the traced prompts."""
+    lost = latents.get(task, {}).get("unexplained", {}).get(layer)
+    row = {f"unexplained, {task}": "" if lost is None else f"{lost:.2f}"}
+    return row | {f"margin, {task}": f"{latents['replaced'][task][f'L{layer}' if layer else 'all']['margin']:.2f}"}
 
 
 def graphs_table(found: dict[str, Any]) -> str:
     """Graphs with and without the transcoders."""
     rows = []
-    for task in TASKS:
+    for task in (t for t in TASKS if t in found["latents"]):
         for name, key, overlap in (("neurons", "without", "overlap without"), ("transcoders", "with", "overlap")):
             one = found["latents"][task][key]
             rows.append(
@@ -163,6 +164,7 @@ def graphs_table(found: dict[str, Any]) -> str:
                     "replacement": f"{one['replacement']:.3f}",
                     "completeness": f"{one['completeness']:.3f}",
                     "units for 80%": f"{one['units']:.0f}",
+                    "direct from latents": f"{one['direct from latent']:.1%}",
                     "direct from errors": f"{one['direct from error']:.1%}",
                     "overlap of prompts": f"{found['latents'][task][overlap]:.2f}",
                 }

@@ -50,7 +50,7 @@ def sentences(n: int, seed: int = 0) -> Iterator[Document]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     options.add_argument("--sample", help="name of a stored sample of the model's own text")
     options.add_argument("--tokens", type=int, default=80_000)
     options.add_argument("--epochs", type=int, default=2)
