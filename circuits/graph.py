@@ -108,6 +108,10 @@ class CircuitGraph:
     supernodes: dict[str, list[int]] = field(default_factory=dict)
     pinned: list[int] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        known = "unknown" if np.isnan(self.residual_relative) else f"{self.residual_relative:.1e}"
+        return f"CircuitGraph({self.prompt!r}: {len(self.nodes)} nodes, {len(self.edges)} edges, residual {known})"
+
     @cached_property
     def explained(self) -> Bool[np.ndarray, " node"]:
         """Nodes whose value the edges explain: units and roots."""
@@ -192,10 +196,14 @@ class CircuitGraph:
             found = [int(name)] if 0 <= int(name) < len(self.nodes) else []
         else:
             found = self._names.get(name.strip(), [])
+            if not found and name.strip() in ROOTS and self.nodes.where(name.strip()).sum() == 1:
+                found = [int(i) for i in np.flatnonzero(self.nodes.where(name.strip()))]
         if not found:
+            roots = ", ".join(self.name(int(i)) for i in np.flatnonzero(self.roots)[:5])
             raise BadInput(
                 f"This graph has no node {name!r} among its {len(self.nodes)}. A node is written L5N120@3 (neuron 120 of layer "
-                "5 at position 3; F for a latent, H for a head), L5N120 for every position, or by its number."
+                "5 at position 3; F for a latent, H for a head), L5N120 for every position, or by its number. What is "
+                f"explained: {roots}; where there is only one, `logit` or `direction` will do."
             )
         return found
 

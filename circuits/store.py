@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from circuits.checks import check_graph
 from circuits.exchange.write import plain
 from circuits.graph import CircuitGraph, Edges, Nodes
-from probe.artifact import Manifest, ModelStamp, check_files, read_manifest, write_json, writing
+from probe.artifact import Manifest, ModelStamp, check_files, place, read_manifest, write_json, writing
 from probe.errors import BadInput, Unavailable
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
@@ -74,8 +74,14 @@ def _text(graph: CircuitGraph) -> dict[str, Any]:
     return plain({name: getattr(graph, name) for name in _TEXT}, 12)
 
 
-def load_graph(folder: Path) -> CircuitGraph:
-    """Read a graph; Unavailable names a file that is missing or damaged, BadInput what is no graph."""
+def load_graph(folder: Path | str) -> CircuitGraph:
+    """Read a graph by folder, or by the name it was stored under.
+
+    Unavailable names a file that is missing or damaged, BadInput what is no graph.
+    """
+    folder = Path(folder)
+    if not folder.exists() and folder.name == str(folder):
+        folder = place("graph", folder.name)
     manifest = read_manifest(folder, "graph")
     broken = check_files(folder, manifest) or [n for n in (GRAPH, TEXT) if n not in manifest.files]
     if broken:

@@ -8,6 +8,7 @@ import typer
 from app.commands.common import AsJson, Device, Precision, load, print_json, progress
 from app.commands.weights import titled
 from probe.errors import BadInput
+from probe.html import shown
 
 Name = Annotated[str, typer.Argument(help="Name of the study.")]
 
@@ -100,7 +101,7 @@ def reveal(name: Name, json: AsJson = False) -> None:
         return
     typer.echo(f"{found.unit} was said, at {found.hypothesis.time}, to do this: {found.hypothesis.text}")
     titled(found.rows(), "Its strongest examples, the peak in brackets")
-    titled([{"fires at": t, "mean activation": v} for t, v in found.measured], "Tokens by mean activation")
+    titled([{"fires at": shown(t), "mean activation": v} for t, v in found.measured], "Tokens by mean activation")
 
 
 def verdict(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
 
 Graph = Annotated[str, typer.Argument(help="Name or folder of a stored graph, or a graph file of another program.")]
-Save = Annotated[str | None, typer.Option("--save", help="Store the result under this name.")]
+Save = Annotated[str | None, typer.Option("--save", help="Store the graph under this name.")]
+SaveResult = Annotated[str | None, typer.Option("--save", help="Store the report, not a graph, under this name.")]
 Top = Annotated[int, typer.Option("--top", min=1, help="Rows printed.")]
 
 
@@ -147,7 +148,10 @@ def _print_edges(report: list[dict[str, Any]]) -> None:
 
 
 Node = Annotated[float, typer.Option("--node-threshold", help="Share of the influence the kept nodes hold.")]
-Edge = Annotated[float, typer.Option("--edge-threshold", help="Share of the rest the kept edges hold.")]
+Edge = Annotated[
+    float,
+    typer.Option("--edge-threshold", help="Share of the rest the kept edges hold; a stored graph keeps all edges."),
+]
 
 
 def shares(node_threshold: float, edge_threshold: float) -> None:
@@ -174,6 +178,7 @@ def prune(
     if to is not None:
         settings = {"node_threshold": node_threshold}
         report["saved"] = str(_keep_part(found, kept.nodes, to, graph, settings))
+        report["stored"] = opened(report["saved"]).report()
     if json:
         print_json(report)
         return
@@ -184,6 +189,11 @@ def prune(
 
 
 def _wrote(report: dict[str, Any]) -> None:
+    if stored := report.get("stored"):
+        typer.echo(
+            f"stored: {stored['n_nodes']} nodes, {stored['n_edges']} edges (what went is summed into leaves, edges are not "
+            f"pruned); replacement {stored['replacement_score']:.3f}, completeness {stored['completeness_score']:.3f}"
+        )
     if "saved" in report:
         typer.echo(f"wrote {report['saved']}", err=True)
 
@@ -218,7 +228,7 @@ def diff(
         str, typer.Option("--match", help="How positions correspond: auto, position, end or none (added up).")
     ] = "auto",
     top: Top = 20,
-    save: Save = None,
+    save: SaveResult = None,
     json: AsJson = False,
 ) -> None:
     """The difference of two graphs: of two prompts, two checkpoints, or two dictionaries."""
@@ -241,7 +251,7 @@ def merge(
     max_edges: Annotated[int, typer.Option("--max-edges", min=1, help="Edges kept, the strongest on average.")] = 5000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")] = 0,
     top: Top = 20,
-    save: Save = None,
+    save: SaveResult = None,
     json: AsJson = False,
 ) -> None:
     """Several prompts' graphs as one: which units come back, how strong, with intervals over prompts."""

@@ -22,6 +22,7 @@ from app.commands.common import (
 )
 from probe.errors import BadInput
 
+MAX_LAYERS = 1000
 Prompt = Annotated[str, typer.Option("--prompt", help="The text the model reads.")]
 
 
@@ -105,6 +106,7 @@ def trace(
     options = TraceConfig(max_nodes, memory=int(memory * 1e9), basis=basis, heads=head_layers(heads), first=first)
     chosen = stored_dictionaries(bridge, names)
     if dry_run:
+        _would_be_refused(bridge, chosen, options, roots)
         n_tokens, widest = len(encode_prompt(bridge, prompt)), max((d.d_dict for d in chosen), default=0)
         _announce(plan_trace(bridge, n_tokens, options, widest, len(roots)), json)
         return
@@ -117,6 +119,18 @@ def trace(
     # Printed first: a disk that fills up now does not take the report with it.
     print_json(report) if json else _print_graph(report)
     _keep(bridge, graph, export, save, names)
+
+
+def _would_be_refused(bridge: Any, chosen: list[Any], options: Any, roots: list[Any]) -> None:
+    """What the trace itself would refuse, before anything runs."""
+    from circuits.tracing.choosing import choose_basis
+    from circuits.tracing.placing import place_dictionaries
+    from circuits.tracing.roots import Difference, token_id
+
+    choose_basis(bridge.cfg.n_layers, place_dictionaries(bridge, chosen), options.basis, options.heads)
+    for root in roots:
+        for token in (root.token, root.other) if isinstance(root, Difference) else (root,):
+            token_id(bridge, token)
 
 
 def _roots(targets: list[str], minus: str | None) -> list[Any]:
@@ -139,6 +153,8 @@ def head_layers(text: str | None) -> bool | list[int]:
         ends = part.strip().split("-")
         if not (1 <= len(ends) <= 2 and all(e.isdigit() for e in ends)):
             raise BadInput(f"--heads is {text!r}; write layers like 3,5-7, or all.")
+        if int(ends[-1]) >= MAX_LAYERS:
+            raise BadInput(f"--heads names layer {ends[-1]}; no model here has so many.")
         found += range(int(ends[0]), int(ends[-1]) + 1)
     return sorted(set(found))
 
@@ -162,8 +178,8 @@ def _destinations(export: Path | None, save: str | None) -> None:
     """Refuse places that cannot be written before the model loads, not after the trace."""
     from probe.artifact import place, require_writable
 
-    if save is not None:
-        place("graph", save)
+    if save is not None and place("graph", save).exists():
+        raise BadInput(f"There is already a graph '{save}'. Choose another --save.")
     if export:
         require_writable(export)
 

@@ -153,12 +153,12 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
     at = identities(graphs, align, apart=apart, by_text=a.model != b.model)
     held = np.stack([at.present(i) for i in (0, 1)])
     kept = {
-        "influence": [at.total(i, g.influence) for i, g in enumerate(graphs)],
+        "influence": [at.total(i, g.influence / explained(g)) for i, g in enumerate(graphs)],
         "activation": [at.total(i, g.nodes.activation) for i, g in enumerate(graphs)],
         "value": [at.total(i, g.nodes.value) for i, g in enumerate(graphs)],
     }
     keys, weight, flow = _edges(graphs, at)
-    changed = [f"{k}: {a.convention.get(k)} in a, {b.convention.get(k)} in b" for k in _changed(a, b)]
+    changed = [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in _changed(a, b)]
     return GraphDifference(
         (a.prompt, b.prompt),
         (a.model, b.model),
@@ -169,9 +169,34 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
         keys % len(at),
         weight,
         flow,
-        {"match": align, "absent": "not a node of that graph; no number, not 0"},
-        [*notes, *changed],
+        {
+            "match": align,
+            "absent": "not a node of that graph; no number, not 0",
+            "influence": "per explained probability",
+        },
+        [*notes, *_roots(a, b), *changed],
     )
+
+
+def explained(graph: CircuitGraph) -> float:
+    """How much probability a graph explains. Influence is divided by it, so that a confident prompt does not count for more."""
+    return max(float(graph.probability.sum()), 1e-30)
+
+
+def _roots(a: CircuitGraph, b: CircuitGraph) -> list[str]:
+    """A sentence where the graphs explain different things."""
+    names = [[g.unit_tokens[i] for i in np.flatnonzero(g.roots)] for g in (a, b)]
+    if sorted(names[0]) == sorted(names[1]):
+        return []
+    return [f"Not the same is explained: {_told(names[0])} in a, {_told(names[1])} in b."]
+
+
+def _told(value: Any) -> str:
+    """A convention in words: what differs in a list matters less than that it does, so long ones are cut."""
+    if isinstance(value, list | tuple):
+        parts = [str(v["name"]) if isinstance(v, dict) and "name" in v else str(v) for v in value]
+        return ", ".join(parts[:6]) + (f", ... ({len(parts)})" if len(parts) > 6 else "") or "none"
+    return str(value)
 
 
 def _apart(a: CircuitGraph, b: CircuitGraph) -> tuple[list[Bool[np.ndarray, " _"]], list[str]]:
@@ -212,7 +237,7 @@ def _edges(
     """Both graphs' edges as numbers of their two ends; weight and flow of each, NaN where a graph lacks it."""
     summed = []
     for i, graph in enumerate(graphs):
-        flow = normalised(graph) * (graph.influence + graph.probability)[graph.edges.target]
+        flow = normalised(graph) * (graph.influence + graph.probability)[graph.edges.target] / explained(graph)
         keys, place = np.unique(at.pairs(i, graphs), return_inverse=True)
         sums = [np.bincount(place.ravel(), w, minlength=len(keys)) for w in (graph.edges.weight, flow)]
         summed.append((keys, *sums))

@@ -30,7 +30,7 @@ from circuits.tracing.roots import Difference, Direction, Roots, choose_roots
 from circuits.tracing.sweep import edges
 from circuits.tracing.total import total_attribution
 from circuits.tracing.units import Latents
-from probe.errors import OpenworkError
+from probe.errors import BadInput, OpenworkError
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def trace(
     from probe.tokens import encode_prompt
 
     config, start = config or TraceConfig(), time.perf_counter()
+    if isinstance(targets, str):
+        raise BadInput(f"targets is the text {targets!r}; give a list, like [{targets!r}].")
     placed = place_dictionaries(model, dictionaries)
     basis = choose_basis(model.cfg.n_layers, placed, config.basis, config.heads)
     ids = encode_prompt(model, prompt)
@@ -74,7 +76,7 @@ def trace(
         basis, roots, capped, first, {"max_nodes": config.max_nodes, "probability_mass": config.probability_mass}
     )
     graph = _graph(model, prompt, ids, made, roots, placed, said)
-    _require_conservation(graph, config.tolerance or _allowed(frozen))
+    _require_conservation(graph, _allowed(frozen) if config.tolerance is None else config.tolerance)
     largest = np.nanmax(np.abs(graph.nodes.value))
     graph.facts["conservation_residual_of_largest_value"] = float(graph.residual / max(largest, 1e-30))
     graph.facts.update(_unexplained(frozen, placed))
@@ -151,30 +153,31 @@ def _require_conservation(graph: CircuitGraph, allowed: float) -> None:
 
 
 def _allowed(frozen: FrozenModel) -> float:
-    """1e-5 in float32. In float64 1e-10, or a hundred times the model's own rounding where it computes parts in float32."""
+    """1e-5 in float32. In float64 1e-10, or a hundred times the model's own rounding where it computes parts in float32, but
+    never more than in float32."""
     if frozen.embed.dtype == torch.float64:
-        return max(1e-10, 100 * max(frozen.check.values(), default=0.0))
+        return min(1e-5, max(1e-10, 100 * max(frozen.check.values(), default=0.0)))
     return 1e-5
 
 
 def _unexplained(frozen: FrozenModel, placed: Mapping[int, Placed]) -> dict[str, Any]:
-    """Share of each dictionary's target that it leaves unexplained on this prompt, the first position apart.
+    """FVU of each dictionary on this prompt: squares of its error over those of its target about the mean, first position apart.
 
-    Above 1 the dictionary is worse than none: the graph still adds up, through its error nodes, but explains nothing. That is
-    what a dictionary of another layer looks like.
+    Above 1 the dictionary is worse than a constant: the graph still adds up, through its error nodes, but explains nothing. That
+    is what a dictionary of another layer looks like.
     """
     found = {}
     for i, one in placed.items():
         layer = frozen.layers[i]
         units = {"mlp": layer.mlp, "mid": layer.mid, "post": layer.post}[one.at]
         assert isinstance(units, Latents)
-        out = units.activation @ units.W_dec + units.error
-        found[i] = float(units.error[1:].square().sum() / out[1:].square().sum().clamp_min(1e-30))
+        late = units.error[1:] if len(units.error) > 2 else units.error
+        found[i] = float(late.square().sum()) / max(units.target, 1e-30)
     worse = [i for i, share in found.items() if not share <= 1]
     if worse:
         warnings.warn(
-            f"On this prompt the dictionaries of layers {', '.join(map(str, worse))} reconstruct worse than nothing would "
-            f"(unexplained share {max(found.values()):.1f}). Was each trained on that layer of this model?",
+            f"On this prompt the dictionaries of layers {', '.join(map(str, worse))} reconstruct worse than a constant would "
+            f"(FVU {max(found.values()):.3g}). Was each trained on that layer of this model?",
             stacklevel=3,
         )
-    return {"unexplained_by_layer": {str(i): share for i, share in found.items()}} if found else {}
+    return {"fvu_by_layer": {str(i): share for i, share in found.items()}} if found else {}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from circuits.graph import CircuitGraph
+from circuits.checks import MAX_UNIT
+from circuits.graph import UNITS, CircuitGraph
 from circuits.tracing.frozen import FrozenModel, freeze
 from circuits.tracing.placing import dictionary_names, place_dictionaries
 from circuits.tracing.sources import MLP, slot_units
@@ -29,6 +30,7 @@ def refreeze(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequ
             f"The graph was traced in {graph.model or 'another model'}, which has {graph.n_layers} layers; the model given has "
             f"{model.cfg.n_layers} layers and {model.cfg.d_vocab} tokens. Load the graph's model."
         )
+    _require_nodes(model, graph)
     placed = place_dictionaries(model, dictionaries)
     given = dictionary_names(placed)
     if set(given) != set(graph.dictionaries):
@@ -45,6 +47,26 @@ def refreeze(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequ
             f"{graph.dictionaries or 'none'}."
         )
     return frozen
+
+
+def _require_nodes(model: "TransformerBridge", graph: CircuitGraph) -> None:
+    """Every node must be something this model has: a graph from a file may name anything."""
+    nodes, cfg = graph.nodes, model.cfg
+    widths = {"head": cfg.n_heads, "neuron": int(cfg.d_mlp or 0), "logit": cfg.d_vocab, "latent": MAX_UNIT}
+    for kind, width in widths.items():
+        mine = nodes.where(kind)
+        bad = np.flatnonzero(mine & ((nodes.unit < 0) | (nodes.unit >= width)))
+        if len(bad):
+            raise BadInput(
+                f"Node {bad[0]} of the graph is a {kind} with number {nodes.unit[bad[0]]}; this model has {width}."
+            )
+    lost = np.flatnonzero(nodes.where(*UNITS) & ((nodes.layer < 0) | (nodes.layer >= cfg.n_layers)))
+    if len(lost):
+        raise BadInput(
+            f"Node {lost[0]} of the graph is a unit of layer {nodes.layer[lost[0]]}; layers are 0 to {cfg.n_layers - 1}."
+        )
+    if min(graph.token_ids, default=0) < 0:
+        raise BadInput(f"The graph's prompt holds token {min(graph.token_ids)}; ids are 0 to {cfg.d_vocab - 1}.")
 
 
 def _difference(frozen: FrozenModel, graph: CircuitGraph) -> float:

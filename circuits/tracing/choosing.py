@@ -121,7 +121,11 @@ def _whole(basis: Basis, sources: Sources) -> Tensor:
 
 
 def _latents_first(frozen: FrozenModel, found: dict[int, Tensor], max_nodes: int, first: int) -> None:
-    active = {slot: units.activation > 0 for slot in found if (units := _latents(frozen, slot)) is not None}
+    active = {
+        slot: units.activation[: len(x)] > 0
+        for slot, x in found.items()
+        if (units := _latents(frozen, slot)) is not None
+    }
     for x in active.values():
         x[:first] = False
     if sum(int(a.sum()) for a in active.values()) <= max_nodes // 2:

@@ -36,7 +36,9 @@ def _with(layer: FrozenLayer, kept: Any, one: Placed) -> FrozenLayer:
     error = x - active @ weights["W_dec"] - weights["b_dec"]
     constant = weights["b_enc"].expand_as(value)
     latents = Latents(
-        weights["W_enc"], constant, weights["W_dec"], None, weights["b_dec"], active, value, error, raw=True
+        *(weights["W_enc"], constant, weights["W_dec"], None, weights["b_dec"], active, value, error),
+        target=spread(x),
+        raw=True,
     )
     return replace(layer, **{one.at: latents})
 
@@ -53,6 +55,7 @@ def _transcoder(layer: FrozenLayer, kept: Any, one: Placed) -> Latents:
     constant = (weights["b_enc"] + beta @ weights["W_enc"]).expand_as(value)
     return Latents(
         *(weights["W_enc"], constant, weights["W_dec"], W_skip, b_out, active, value, out - recons),
+        target=spread(out),
         after_post=after and layer.ln2_post is not None,
         raw=raw,
     )
@@ -73,10 +76,17 @@ def _output_sae(layer: FrozenLayer, kept: Any, one: Placed) -> Latents:
     return Latents(
         *(weights["W_enc"], unread @ weights["W_enc"] + weights["b_enc"], weights["W_dec"], None, weights["b_dec"]),
         *(active, value, error),
+        target=spread(x),
         inner=layer.mlp,
         inner_post=layer.ln2_post if after else None,
         after_post=after,
     )
+
+
+def spread(x: Tensor) -> float:
+    """Sum of squares about the mean over positions; the first position, where streams are unlike any other, is left out."""
+    late = x[1:] if len(x) > 2 else x
+    return float((late - late.mean(0)).square().sum())
 
 
 def _reach(frozen: FrozenModel, layer: int, later: int, one: Placed) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
@@ -65,13 +67,17 @@ def plan_trace(
     width = max(int(cfg.d_mlp or 0), n_latents)
     units = min(config.max_nodes, n_tokens * cfg.n_layers * (width + (cfg.n_heads if config.heads else 0)))
     targets, columns = units + (n_roots or config.max_logits), units + n_tokens * (3 * cfg.n_layers + 2)
-    needed = _frozen(cfg, n_tokens, width) + _matrix(targets, columns) + _cotangents(config, n_tokens, cfg, targets)
+    item = 8 if model.W_E.dtype == torch.float64 else 4
+    numbers = (
+        _frozen(cfg, n_tokens, width) + _matrix(targets, columns, item) + _cotangents(config, n_tokens, cfg, targets)
+    )
+    needed = _SLACK + item * numbers + _widened(model)
     block = 4 * cfg.d_model * cfg.n_heads * cfg.d_head
     flops = targets * n_tokens * cfg.n_layers / 2 * (block + 2 * cfg.d_model * units / max(n_tokens * cfg.n_layers, 1))
     if needed > config.memory:
         raise BadInput(
-            f"This graph needs {needed / 1e9:.1f} GB ({targets} targets x {columns} sources), more than the "
-            f"{config.memory / 1e9:.1f} GB allowed. Lower --max-nodes, shorten the prompt, or raise --memory."
+            f"This graph needs {needed / 1e9:.3g} GB ({targets} targets x {columns} sources), more than the "
+            f"{config.memory / 1e9:.3g} GB allowed. Lower --max-nodes, shorten the prompt, or raise --memory."
         )
     return TracePlan(n_tokens, units, targets, columns, needed, flops, flops / 5e10)
 
@@ -81,25 +87,42 @@ def _positive(config: TraceConfig) -> None:
         raise BadInput(
             f"max_nodes ({config.max_nodes}), max_logits ({config.max_logits}) and memory ({config.memory}) must be positive."
         )
+    if not isinstance(config.max_nodes, int) or not 0 < config.probability_mass <= 1:
+        raise BadInput(
+            f"max_nodes ({config.max_nodes}) must be a whole number, probability_mass ({config.probability_mass}) above 0 and "
+            "at most 1."
+        )
+    if config.tolerance is not None and not config.tolerance > 0:
+        raise BadInput(f"tolerance is {config.tolerance}; it must be a positive number.")
     if config.first not in ("auto", "merge", "keep"):
         raise BadInput(f"first is {config.first!r}; it must be auto, merge or keep.")
 
 
+_SLACK = 64 << 20
+"""Bytes of buffers that no formula below counts."""
+
+
+def _widened(model: "TransformerBridge") -> int:
+    """Bytes of float32 copies of half-precision weights."""
+    return sum(4 * p.numel() for p in model.parameters()) if model.W_E.element_size() == 2 else 0
+
+
 def _frozen(cfg: Any, n_tokens: int, width: int) -> int:
-    """Streams, patterns, neuron activations and ratios of every layer, and the logits of the run that gave them."""
+    """Streams, patterns, neuron activations and ratios of every layer, and the logits of the run that gave them, in numbers."""
     layer = n_tokens * (8 * cfg.d_model + 6 * width) + 2 * cfg.n_heads * n_tokens**2
-    return 4 * (cfg.n_layers * layer + 2 * n_tokens * cfg.d_vocab)
+    return cfg.n_layers * layer + 2 * n_tokens * cfg.d_vocab
 
 
-def _matrix(targets: int, columns: int) -> int:
-    """The matrix of all edges, and the list of those that are not zero made from it: half of them, in 12 bytes each."""
-    return 4 * targets * columns + 12 * targets * columns // 2
+def _matrix(targets: int, columns: int, item: int) -> int:
+    """The matrix of all edges, and twice, while it is joined, the list of those that are not zero: half of them, each with two
+    numbers of nodes of four bytes."""
+    return targets * columns * (item + 8 + item) // item
 
 
 def _cotangents(config: TraceConfig, n_tokens: int, cfg: Any, targets: int) -> int:
     """Of one group of targets, with what the sweep makes of them in a layer."""
-    row = 24 * n_tokens * cfg.d_model
-    return min(row * targets, max(group_memory(config), THIN_GROUP * row))
+    row = 6 * n_tokens * cfg.d_model
+    return min(row * targets, max(group_memory(config) // 4, THIN_GROUP * row))
 
 
 def group_memory(config: TraceConfig) -> int:

@@ -86,9 +86,9 @@ def choose_roots(
         top = probability.topk(min(max_logits, len(probability)))
         enough = int((top.values.cumsum(0) < probability_mass).sum()) + 1
         return _named(model, _logits(frozen, top.indices[:enough], probability))
-    tokens = {token_id(model, t) for t in asked if isinstance(t, str | int)}
+    tokens = {token_id(model, t) for t in asked if not isinstance(t, Difference | Direction)}
     ids = torch.tensor(sorted(tokens, key=lambda i: -probability[i].item()), dtype=torch.long, device=raw.device)
-    described = [_described(model, frozen, t) for t in asked if not isinstance(t, str | int)]
+    described = [_described(model, frozen, t) for t in asked if isinstance(t, Difference | Direction)]
     return _with_directions(frozen, _named(model, _logits(frozen, ids, probability)), described)
 
 
@@ -98,7 +98,30 @@ def graph_roots(frozen: FrozenModel, graph: "CircuitGraph") -> Roots:
     probability = frozen.embed.new_zeros(frozen.W_U.shape[1])
     ids = torch.from_numpy(graph.nodes.unit[mask].astype(np.int64)).to(probability.device)
     probability[ids] = torch.from_numpy(graph.probability[mask]).to(probability)
-    return _with_directions(frozen, _logits(frozen, ids, probability), graph.convention.get("directions", []))
+    described = graph.convention.get("directions", [])
+    _require_directions(frozen, described, int(graph.nodes.where("direction").sum()))
+    return _with_directions(frozen, _logits(frozen, ids, probability), described)
+
+
+def _require_directions(frozen: FrozenModel, described: Any, wanted: int) -> None:
+    """Refuse what a file says of its directions if they cannot be read from it."""
+    d_model, d_vocab = frozen.W_U.shape
+    if not isinstance(described, list) or len(described) != wanted:
+        raise BadInput(
+            f"The graph explains {wanted} directions but does not say how to read each; trace the prompt again."
+        )
+    for told in described:
+        pair = told.get("difference") if isinstance(told, dict) else None
+        tokens = (
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(i, int) and 0 <= i < d_vocab for i in pair)
+        )
+        vector, pos = (told.get("vector"), told.get("pos")) if isinstance(told, dict) else (None, None)
+        numbers = (
+            isinstance(vector, list) and len(vector) == d_model and all(isinstance(v, int | float) for v in vector)
+        )
+        placed = isinstance(pos, int) and 0 <= pos < frozen.length and isinstance(told.get("at"), str)
+        if not (isinstance(told, dict) and isinstance(told.get("name"), str) and (tokens or (numbers and placed))):
+            raise BadInput("The graph says of a direction what cannot be read in this model; trace the prompt again.")
 
 
 def _logits(frozen: FrozenModel, ids: Tensor, probability: Tensor) -> Roots:
@@ -152,6 +175,8 @@ def _describe_difference(model: "TransformerBridge", asked: Difference) -> dict[
 
 def _describe(model: "TransformerBridge", frozen: FrozenModel, asked: Direction) -> dict[str, Any]:
     site, width = parse_site(asked.at, model), frozen.embed.shape[1]
+    if not isinstance(asked.vector, Tensor):
+        raise BadInput(f"The direction {asked.name!r} must be a tensor, not a {type(asked.vector).__name__}.")
     if asked.vector.shape != (width,) or not torch.isfinite(asked.vector).all():
         shape = tuple(asked.vector.shape)
         raise BadInput(f"The direction {asked.name!r} must be {width} finite numbers; it has shape {shape}.")
@@ -204,14 +229,17 @@ def _one(told: dict[str, Any], number: int, value: Tensor, constant: Tensor, tar
 
 def token_id(model: "TransformerBridge", target: str | int) -> int:
     """The id of a token given as text or id; BadInput unless it is exactly one token."""
+    if not isinstance(target, str | int):
+        raise BadInput(f"A target is a token (text or id), a Difference or a Direction; {target!r} is none of them.")
     if isinstance(target, int):
         if not 0 <= target < model.cfg.d_vocab:
             raise BadInput(f"Token id {target} is outside the vocabulary (0 to {model.cfg.d_vocab - 1}).")
         return target
     ids = model.tokenizer.encode(target, add_special_tokens=False)
     if len(ids) != 1:
+        spaced = " " + target.strip()
         raise BadInput(
-            f"The target {target!r} is {len(ids)} tokens; a target must be one. A leading space often matters: "
-            f"try {' ' + target.strip()!r}."
+            f"The target {target!r} is {len(ids)} tokens; a target must be one. A leading space often matters"
+            + (f": try {spaced!r}." if len(model.tokenizer.encode(spaced, add_special_tokens=False)) == 1 else ".")
         )
     return int(ids[0])

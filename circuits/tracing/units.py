@@ -77,6 +77,8 @@ class Latents:
     activation: Float[Tensor, "pos d_dict"]
     value: Float[Tensor, "pos d_dict"]
     error: Float[Tensor, "pos d_model"]
+    target: float = 0.0
+    "Sum of squares of what the dictionary stands for, about its mean over positions, the first position apart."
     later: dict[int, Float[Tensor, "d_dict d_model"]] = field(default_factory=dict)
     "Writes of a cross-layer transcoder's latents to the MLP outputs of later layers."
     inner: Neurons | None = None

@@ -170,10 +170,7 @@ class _Layers:
 
 def held_run(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequence[Any] = ()) -> HeldRun:
     """The held run of a graph, made with the same dictionaries."""
-    from circuits.tracing.frozen import freeze
-    from circuits.tracing.placing import place_dictionaries
+    from circuits.tracing.belonging import refreeze
 
-    tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
     with torch.no_grad():
-        frozen = freeze(model, tokens, place_dictionaries(model, dictionaries))
-        return HeldRun(model, Places(frozen, graph))
+        return HeldRun(model, Places(refreeze(model, graph, dictionaries), graph))

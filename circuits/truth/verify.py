@@ -11,6 +11,7 @@ import numpy as np
 
 from circuits.graph import UNITS, CircuitGraph
 from circuits.truth.held import HeldRun, held_run
+from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -39,6 +40,8 @@ def check_edges(
     model: "TransformerBridge", graph: CircuitGraph, *, dictionaries: Sequence[Any] = (), n: int = 10, seed: int = 0
 ) -> EdgeCheck:
     """Strengthen `n` random sources (units, leaves) that have outgoing edges; compare movements with edges."""
+    if n < 1:
+        raise BadInput(f"{n} sources were to be changed; a check needs at least 1.")
     generator = np.random.default_rng(seed)
     units = graph.nodes.where(*UNITS)
     able = np.unique(graph.edges.source)
