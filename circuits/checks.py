@@ -108,15 +108,6 @@ def _chosen(graph: Any) -> str | None:
     for name, members in [*graph.supernodes.items(), ("pinned", graph.pinned)]:
         if not isinstance(members, list) or not all(_whole(i, 0, len(graph.nodes.kind) - 1) for i in members):
             return f"{str(name)[:60]!r} holds something that is no node"
-    return _shared(graph.supernodes)
-
-
-def _shared(groups: dict[str, list[int]]) -> str | None:
-    owner: dict[int, str] = {}
-    for name, members in groups.items():
-        for node in members:
-            if owner.setdefault(node, name) != name:
-                return f"node {node} is in {owner[node][:40]!r} and in {str(name)[:40]!r}; a node can be in one group"
     return None
 
 

@@ -141,7 +141,8 @@ def supernodes(
     features: Tables = None,
     keep: Annotated[bool, typer.Option("--keep", help="Store the suggested groups with the graph.")] = False,
     put: Annotated[
-        list[str] | None, typer.Option("--set", help="name=L5N120@3,L6F2: make or replace a group; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="name=L5N120@3,L6F2: make or replace a group; its nodes leave others."),
     ] = None,
     remove: Annotated[list[str] | None, typer.Option("--remove", help="Name of a group to remove; repeatable.")] = None,
     rename: Annotated[list[str] | None, typer.Option("--rename", help="old=new; repeatable.")] = None,
@@ -172,7 +173,7 @@ def supernodes(
 
 
 def edited_groups(found: "CircuitGraph", put: list[str], remove: list[str], rename: list[str]) -> dict[str, list[int]]:
-    """The graph's groups after these changes: first renamed, then removed, then set."""
+    """The graph's groups after these changes: first renamed, then removed, then set. A node is in one group, the last set."""
     groups = dict(found.supernodes)
     for change in rename:
         old, new = _pair(change, "--rename", "old=new")
@@ -185,8 +186,9 @@ def edited_groups(found: "CircuitGraph", put: list[str], remove: list[str], rena
         del groups[name]
     for change in put:
         name, members = _pair(change, "--set", "name=L5N120@3,L6F2")
-        groups[name] = list(dict.fromkeys(i for part in members.split(",") for i in found.find(part.strip())))
-    return groups
+        chosen = list(dict.fromkeys(i for part in members.split(",") for i in found.find(part.strip())))
+        groups = {other: [i for i in nodes if i not in chosen] for other, nodes in groups.items()} | {name: chosen}
+    return {name: nodes for name, nodes in groups.items() if nodes}
 
 
 def _pair(text: str, option: str, wanted: str) -> tuple[str, str]:

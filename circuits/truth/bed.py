@@ -11,7 +11,7 @@ from jaxtyping import Float
 from circuits.graph import CircuitGraph
 from circuits.tracing.frozen import freeze
 from circuits.tracing.places import Places, Write
-from circuits.tracing.placing import place_dictionaries
+from circuits.tracing.placing import dictionary_names, place_dictionaries
 from circuits.truth.held import HeldRun
 from circuits.truth.live import LiveRun
 from circuits.truth.predict import Change, shift
@@ -61,11 +61,11 @@ class Testbed:
                 f"The graph is of a model with {self.graph.n_layers} layers ({self.graph.model or 'unnamed'}); this one has "
                 f"{self.model.cfg.n_layers}. Load the model the graph was made from."
             )
-        wanted = set(self.graph.nodes.layer[self.graph.nodes.where("latent")].tolist())
-        if wanted != set(self.placed):
+        given = dictionary_names(self.placed)
+        if set(given) != set(self.graph.dictionaries):
             raise BadInput(
-                f"The graph uses dictionaries in layers {sorted(wanted) or 'none'}, given were some for layers "
-                f"{sorted(self.placed) or 'none'}. Give those the graph was made with: {self.graph.dictionaries or 'none'}."
+                f"The graph was traced with dictionaries at {sorted(self.graph.dictionaries) or 'no layer'}, and those given "
+                f"stand at {sorted(given) or 'no layer'}. Give those it was made with: {self.graph.dictionaries or 'none'}."
             )
 
     def _check_units(self) -> None:
