@@ -539,7 +539,7 @@ def test_records_are_json_and_have_pictures():
         ({"restore": OTHER}, "only then"),
         ({"mode": "restore", "restore": OTHER + " and more words"}, "equal length"),
         ({"mode": "clamp", "nodes": ["token@1"]}, "no activation"),
-        ({"dictionaries": "skip"}, "dictionaries in layers none"),
+        ({"dictionaries": "skip"}, "dictionaries at no layer"),
     ],
 )
 def test_bad_input_is_refused_with_a_sentence(options, words):
