@@ -6,6 +6,7 @@ import pytest
 from attention_cases import CASES, case, standin
 from tiny import tiny
 
+from circuits.tracing.attribution import Difference, TraceConfig, trace
 from circuits.tracing.belonging import refreeze
 from probe.errors import BadInput
 
@@ -36,3 +37,12 @@ def test_other_layers_and_dictionaries_are_noticed():
     narrow = [standin("mlp_in.1", "mlp_out.1", skip=True, d_dict=5), standin("mlp_in.2", "mlp_out.2", seed=1)]
     with pytest.raises(BadInput, match="other weights or dictionaries"):
         refreeze(model, graph, narrow)
+
+
+def test_a_direction_is_compared_too():
+    """A graph of components and a difference has no activations and no logits; its value still tells two models apart."""
+    config = TraceConfig(basis="components")
+    graph = trace(tiny("gpt2"), "The capital of France", targets=[Difference(5, 7)], config=config)
+    assert len(refreeze(tiny("gpt2"), graph).layers) == 3
+    with pytest.raises(BadInput, match="differ from this"):
+        refreeze(tiny("gpt2"), replace(graph, nodes=replace(graph.nodes, value=graph.nodes.value * 1.1)))

@@ -42,7 +42,7 @@ def refreeze(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequ
     gap = _difference(frozen, graph)
     if not gap <= LARGEST_GAP:
         raise BadInput(
-            f"The graph's activations and logits differ from this model's by {gap:.1g} of the largest: it was traced with other "
+            f"The graph's activations and targets differ from this model's by {gap:.1g} of the largest: it was traced with other "
             f"weights or dictionaries. Load {graph.model or 'its model'} and the dictionaries it names: "
             f"{graph.dictionaries or 'none'}."
         )
@@ -70,7 +70,7 @@ def _require_nodes(model: "TransformerBridge", graph: CircuitGraph) -> None:
 
 
 def _difference(frozen: FrozenModel, graph: CircuitGraph) -> float:
-    """Largest difference of a unit's activation or a logit from the model's, relative to the largest of the graph's."""
+    """Largest difference of a unit's activation or a root's value from the model's, relative to the largest of the graph's."""
     from circuits.tracing.places import Places
 
     places = Places(frozen, graph)
@@ -84,9 +84,15 @@ def _difference(frozen: FrozenModel, graph: CircuitGraph) -> float:
         if bool((unit >= units.activation.shape[1]).any()):
             return float("inf")
         found.append((units.activation[pos, unit].double().cpu().numpy(), nodes.activation[ids]))
-    logits = np.flatnonzero(nodes.where("logit"))
-    raw = frozen.logits_at(-1)
-    ids = torch.from_numpy(nodes.unit[logits].astype(np.int64)).to(raw.device)
-    found.append(((raw[ids] - raw.mean()).double().cpu().numpy(), nodes.value[logits]))
-    gaps = [float(np.abs(a - b).max()) / max(float(np.abs(b).max()), 1e-30) for a, b in found if len(b)]
+    found.append((places.roots.value.double().cpu().numpy(), nodes.value[graph.roots]))
+    gaps = [_gap(*pair) for pair in found]
     return max(gaps, default=0.0)
+
+
+def _gap(model: np.ndarray, graph: np.ndarray) -> float:
+    """Largest difference, relative to the graph's largest number; what a graph from elsewhere does not know is passed over."""
+    known = ~np.isnan(graph)
+    if not known.any():
+        return 0.0
+    gap = np.abs(model - graph)[known].max() / max(np.abs(graph[known]).max(), 1e-30)
+    return float(np.nan_to_num(gap, nan=np.inf))

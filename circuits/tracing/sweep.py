@@ -76,7 +76,12 @@ class _Sweep:
     def __init__(self, frozen: FrozenModel, sources: Sources):
         self.frozen, self.sources = frozen, sources
         self.attention = [self._attention(i, x) for i, x in enumerate(frozen.layers)]
-        self.rest = [rest(frozen, sources, 4 * i + MLP, x.mlp) for i, x in enumerate(frozen.layers)]
+        parts = [
+            (4 * i + role, units)
+            for i, x in enumerate(frozen.layers)
+            for role, units in ((MID, x.mid), (MLP, x.mlp), (POST, x.post))
+        ]
+        self.rest = {slot: rest(frozen, sources, slot, units) for slot, units in parts if units is not None}
         self.later = [self._later(i) for i in range(len(frozen.layers))]
 
     def _attention(self, index: int, layer: FrozenLayer) -> FrozenAttention:
@@ -131,14 +136,19 @@ class _Sweep:
         if layer.write_norm is not None:
             bias = bias + group.live @ layer.write_norm.bias
         out.bias[rows, index, :length] += bias
-        out.rest[rows, index, :length] += torch.einsum("rpd,pd->rp", inner, self.rest[index][:length])
-        if isinstance(layer.mlp, Latents):
-            out.error[rows, index, :length] += torch.einsum("rpd,pd->rp", inner, layer.mlp.error[:length])
-        self._units(out, rows, inner, 4 * index + MLP, layer.mlp)
+        self._slot(out, rows, inner, 4 * index + MLP, layer.mlp)
         for slot, decoder, left in self.later[index]:
             out.rest[rows, (slot - 1) // 4, :length] += torch.einsum("rpd,pd->rp", inner, left[:length])
             self._units(out, rows, inner, slot, self.frozen.layers[(slot - 1) // 4].mlp, decoder)
         return _skip(layer, inner)
+
+    def _slot(self, out: Rows, rows: slice, inner: Tensor, slot: int, units: Neurons | Latents) -> None:
+        """Add the edges from a slot's units, from those that are no nodes, and from what its dictionary leaves."""
+        layer, length = (slot - 1) // 4, inner.shape[1]
+        out.rest[rows, layer, :length] += torch.einsum("rpd,pd->rp", inner, self.rest[slot][:length])
+        if isinstance(units, Latents):
+            out.error[rows, layer, :length] += torch.einsum("rpd,pd->rp", inner, units.error[:length])
+        self._units(out, rows, inner, slot, units)
 
     def _units(
         self, out: Rows, rows: slice, inner: Tensor, slot: int, mlp: Neurons | Latents, decoder: Tensor | None = None
@@ -160,12 +170,9 @@ class _Sweep:
         """An SAE in the stream: all that is read behind it comes from its latents, its error and its bias."""
         if latents is None or not group.active:
             return
-        G, rows, layer, length = group.live, slice(group.active), (slot - 1) // 4, group.length
-        left = rest(self.frozen, self.sources, slot, latents)
-        out.bias[rows, layer, :length] += G @ latents.b_out
-        out.rest[rows, layer, :length] += torch.einsum("rpd,pd->rp", G, left[:length])
-        out.error[rows, layer, :length] += torch.einsum("rpd,pd->rp", G, latents.error[:length])
-        self._units(out, rows, G, slot, latents)
+        rows = slice(group.active)
+        out.bias[rows, (slot - 1) // 4, : group.length] += group.live @ latents.b_out
+        self._slot(out, rows, group.live, slot, latents)
         group.live.zero_()
 
     def _through_attention(self, group: Cotangents, out: Rows, index: int) -> Tensor | None:
