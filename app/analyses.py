@@ -25,10 +25,11 @@ READINGS = ("lens", "heads", "units")
 
 
 class Recent(Generic[Value]):
-    """The `size` things used last, by key; safe between threads."""
+    """The `size` things used last, by key, of `most` bytes of arrays together (the newest is kept whatever it takes); safe
+    between threads."""
 
-    def __init__(self, size: int):
-        self._size, self._lock = size, threading.Lock()
+    def __init__(self, size: int, most: float = float("inf")):
+        self._size, self._most, self._lock = size, most, threading.Lock()
         self._items: OrderedDict[Any, Value] = OrderedDict()
 
     def get(self, key: Any) -> Value | None:
@@ -41,17 +42,27 @@ class Recent(Generic[Value]):
         with self._lock:
             self._items[key] = value
             self._items.move_to_end(key)
-            while len(self._items) > self._size:
+            while len(self._items) > 1 and (len(self._items) > self._size or self._bytes() > self._most):
                 self._items.popitem(last=False)
         return value
+
+    def _bytes(self) -> int:
+        return sum(array_bytes(item) for item in self._items.values()) if self._most < float("inf") else 0
 
     def keys(self) -> list[Any]:
         with self._lock:
             return list(self._items)
 
 
+def array_bytes(record: Any) -> int:
+    """Bytes of the arrays in a record's fields."""
+    fields = getattr(record, "__dict__", {}).values()
+    inner = [v for value in fields for v in (value.values() if isinstance(value, dict) else [value])]
+    return sum(int(getattr(value, "nbytes", 0)) for value in inner)
+
+
 _models: Recent[Any] = Recent(2)
-_records: Recent[Any] = Recent(48)
+_records: Recent[Any] = Recent(96, most=2e9)
 _graphs: Recent[Any] = Recent(4)
 
 

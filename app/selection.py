@@ -1,15 +1,23 @@
-"""The selection that all panels of a page share, as it stands in the address: token, layer, head, node."""
+"""The selection that all panels of a page share, as it stands in the address: token, layer, head, unit, node."""
 
+import re
 from typing import Any
+
+_UNIT = re.compile(r"L(\d{1,4})([NF])(\d{1,9})")
 
 
 def selection_from(query: dict[str, str]) -> dict[str, Any]:
-    """Token, layer and head of an address; whatever is malformed is left out."""
+    """Token, layer, head, unit and node of an address, and its model and prompt; whatever is malformed is left out."""
     chosen: dict[str, Any] = {}
     for short, name in (("t", "token"), ("l", "layer"), ("n", "node")):
-        if query.get(short, "").isdigit():
+        if query.get(short, "").isdecimal() and len(query[short]) < 10:
             chosen[name] = int(query[short])
     layer, _, head = query.get("h", "").partition(".")
-    if layer.isdigit() and head.isdigit():
+    if layer.isdecimal() and head.isdecimal() and len(layer) + len(head) < 10:
         chosen["head"] = f"{int(layer)}.{int(head)}"
+    if _UNIT.fullmatch(query.get("u", "")):
+        chosen["unit"] = query["u"]
+    for short, name in (("m", "model"), ("p", "prompt")):
+        if query.get(short):
+            chosen[name] = query[short][:300]
     return chosen

@@ -8,15 +8,15 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update, set_props
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
+from app import jobs, links
 from app.components.parts import error, icon, loading, title
 from app.figures import TEMPLATES
 from app.status import job_chip, job_status, model_chip
 from probe.errors import OpenworkError
 
 log = logging.getLogger("openwork.app")
-FIGURES = ("lens-figure", "forming", "pattern", "links")
 _BUSY, _IDLE = 600, 4000  # milliseconds between questions about jobs
 
 INDEX = """<!DOCTYPE html>
@@ -71,12 +71,16 @@ THEME = {
 
 @dataclass(frozen=True)
 class Page:
-    """A kind of page: the paths it answers, its name in the browser's tab, its layout and its callbacks."""
+    """A kind of page: the paths it answers, its name in the browser's tab, its layout and its callbacks.
+
+    figures: ids of its graphs, which are dressed for the colour scheme when they are drawn.
+    """
 
     pattern: str
     name: str
     layout: Callable[..., Any]
     register: Callable[[Dash], None] = lambda app: None
+    figures: tuple[str, ...] = ()
 
 
 def layout() -> dmc.MantineProvider:
@@ -88,6 +92,7 @@ def layout() -> dmc.MantineProvider:
         dcc.Store(id="jobs", data=None),
         dcc.Store(id="page-title"),
         dcc.Store(id="sink"),
+        dcc.Store(id="cancelled"),
         dcc.Interval(id="poll", interval=_BUSY),
         dmc.NotificationContainer(id="notices", position="bottom-right"),
     ]
@@ -125,17 +130,22 @@ def _header() -> html.Div:
 
 def _navigation() -> html.Div:
     places = [
-        ("Home", "/", "home", "exact"),
-        ("Prompts", "/p", "prompt", "partial"),
-        ("Circuits", "/circuits", "circuit", "partial"),
-        ("Jobs", "/jobs", "jobs", "partial"),
+        ("Home", links.HOME, "home", "exact"),
+        ("Prompts", links.PROMPTS, "prompt", "partial"),
+        ("Heads", links.HEADS, "heads", "partial"),
+        ("Neurons and features", links.UNITS, "units", "partial"),
+        ("Lens", links.LENS, "lens", "partial"),
+        ("Circuits", links.CIRCUITS, "circuit", "partial"),
+        ("Patching", links.PATCHING, "patching", "partial"),
+        ("Training", links.TRAINING, "training", "partial"),
+        ("Jobs", links.JOBS, "jobs", "partial"),
     ]
-    links = [
-        dmc.NavLink(label=name, href=href, leftSection=icon(symbol), active=active)
+    entries = [
+        dmc.NavLink(label=name, href=href, id=f"nav-{symbol}", leftSection=icon(symbol), active=active)
         for name, href, symbol, active in places
     ]
     return html.Div(
-        [*links, html.Div("Runs on this machine; nothing is sent anywhere.", className="ow-nav-foot")],
+        [*entries, html.Div("Runs on this machine; nothing is sent anywhere.", className="ow-nav-foot")],
         className="ow-nav",
     )
 
@@ -215,7 +225,7 @@ def register(app: Dash, pages: list[Page]) -> None:
     app.clientside_callback(
         ClientsideFunction("openwork", "title"), Output("page-title", "modified_timestamp"), Input("page-title", "data")
     )
-    for figure in FIGURES:
+    for figure in dict.fromkeys(name for page in pages for name in page.figures):
         drawn = ClientsideFunction("openwork", "dressed")
         app.clientside_callback(drawn, Output(figure, "data-dressed"), Input(figure, "figure"))
     app.clientside_callback(
@@ -241,6 +251,15 @@ def register(app: Dash, pages: list[Page]) -> None:
         if now == before:
             return no_update, no_update, no_update, no_update
         return now, model_chip(now), job_chip(now), _BUSY if now["active"] else _IDLE
+
+    @app.callback(
+        Output("cancelled", "data"), Input({"type": "cancel", "job": ALL}, "n_clicks"), prevent_initial_call=True
+    )
+    def cancel(clicks: list[int | None]):
+        if not any(clicks) or not ctx.triggered_id:
+            return no_update
+        jobs.table().cancel(ctx.triggered_id["job"])
+        return ctx.triggered_id["job"]
 
     for page in pages:
         page.register(app)

@@ -160,7 +160,9 @@ def test_plotly_bundle_is_the_wheels_version():
 def test_assets_name_no_other_machine():
     for file in [*ASSETS.glob("*.css"), *(f for f in ASSETS.glob("*.js") if "plotly" not in f.name)]:
         text = file.read_text(encoding="utf8").replace("http://www.w3.org/2000/svg", "")
-        assert "http" not in text and "innerHTML" not in text and "eval(" not in text, file.name
+        assert "http:" not in text and "https:" not in text and "innerHTML" not in text and "eval(" not in text, (
+            file.name
+        )
 
 
 # -- stored things ---------------------------------------------------------------------------------------------------

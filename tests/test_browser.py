@@ -3,69 +3,27 @@
 Drives the system's Chromium through Playwright; skipped where there is none.
 """
 
-import os
 import re
-import shutil
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import SLACK, chromium, expect, pytestmark, tab
+from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, store_graph, units_of
 
 from app import analyses, jobs, prompts
-from app.main import make_server
-
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="the browser tests need the package playwright (extra 'dev')"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path; Debian's package `chromium` has one")
-expect = playwright.expect
 
 FIRST_PAGE = 3.0  # seconds, on two quiet cores
-SLACK = float(os.environ.get("OPENWORK_TEST_SLACK", "1.5"))  # more where the machine is shared
 STORED = 0.3
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Iterator[str]:
+def site(empty_site) -> str:
     """A served dashboard with one stored graph, one damaged one, and one prompt whose readings are in memory."""
-    before = os.environ["OPENWORK_HOME"]
-    os.environ["OPENWORK_HOME"] = str(tmp_path_factory.mktemp("site"))
     store_graph("small")
     (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
-    server = make_server(port=0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    os.environ["OPENWORK_HOME"] = before
-
-
-@pytest.fixture(scope="module")
-def chromium(site):
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def tab(chromium):
-    """A page that must not complain and must not ask anybody else."""
-    page = chromium.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(20_000)
-    complaints, requests = [], []
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: complaints.append(str(e)))
-    page.on("request", lambda r: requests.append(r.url))
-    yield page
-    page.close()
-    assert not complaints, complaints
-    outside = [u for u in requests if not re.match(r"(http://127\.0\.0\.1:\d+/|data:|blob:)", u)]
-    assert not outside, outside
+    return empty_site
 
 
 def read_prompt(tokens: list[str], text: str) -> str:

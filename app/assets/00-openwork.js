@@ -2,7 +2,7 @@
 // Tokens, labels and file names are hostile text: they only ever meet `textContent`.
 window.openwork = (function () {
   "use strict";
-  const selection = {};           // {token, layer, head, node}: what the page's panels share
+  const selection = {};           // {model, prompt, token, layer, head, unit, node}: what the page's panels share
   let tip = null;
 
   const marks = { " ": "·", "\n": "↵", "\t": "⇥", "\r": "␍" };
@@ -52,14 +52,25 @@ window.openwork = (function () {
     for (const key of Object.keys(selection)) delete selection[key];
     Object.assign(selection, data || {});
     const url = new URL(window.location.href);
-    for (const [key, short] of [["token", "t"], ["layer", "l"], ["head", "h"], ["node", "n"], ["keep", "k"]]) {
+    for (const [key, short] of [["token", "t"], ["layer", "l"], ["head", "h"], ["unit", "u"], ["node", "n"], ["keep", "k"]]) {
       const value = selection[key];
       if (value === null || value === undefined) url.searchParams.delete(short);
       else url.searchParams.set(short, value);
     }
     if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
+    carry();
     markLens();
     return window.dash_clientside.no_update;
+  }
+
+  // The navigation keeps model, prompt and selection: pages that can show them get them in their address.
+  function carry() {
+    const query = new URLSearchParams();
+    for (const [key, short] of [["model", "m"], ["prompt", "p"], ["token", "t"], ["layer", "l"], ["head", "h"]]) {
+      if (selection[key] !== undefined && selection[key] !== null) query.set(short, selection[key]);
+    }
+    const kept = selection.prompt ? "?" + query : "";
+    for (const path of ["/heads", "/lens", "/patching"]) window.dash_clientside.set_props("nav-" + path.slice(1), { href: path + kept });
   }
 
   // Outline the selected cell of the lens without asking the server.

@@ -52,6 +52,8 @@
       if (`${layer}.${head}` === selected) frame(pen, x, y, g.cell, style.getPropertyValue("--ow-accent"), 3);
     }
     drawn.set(node.id, { data, g });
+    node.classList.add("ow-data");
+    node.openworkExport = () => Array.from({ length: data.layers * data.heads }, (_, i) => Object.assign({ layer: Math.floor(i / data.heads), head: i % data.heads }, ...Object.entries(data.raw).map(([name, values]) => ({ [name]: values[i] }))));
   }
 
   function frame(pen, x, y, cell, color, width) {

@@ -1,5 +1,6 @@
-// Tables whose cells come from data: {columns: [{key, label, kind}], rows: [...], note, pick}. One listener, no markup from data.
-// Kinds: text, unit, num, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
+// Tables whose cells come from data: {columns: [{key, label, kind}], rows: [...], note, sorts}. One listener, no markup from data.
+// Kinds: text, unit, num, share, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
+// A row with `pick` changes the selection, one with `href` opens a page, one with `quiet` stays below when the table is sorted.
 (function () {
   "use strict";
   const ow = window.openwork;
@@ -31,29 +32,46 @@
   };
   const right = new Set(["num", "share"]);
 
-  function head(columns) {
+  function head(columns, sorts, sorted) {
     const row = ow.el("tr");
-    for (const column of columns) { const th = ow.el("th", right.has(column.kind) ? "r" : "", column.label); th.scope = "col"; if (column.title) th.title = column.title; row.appendChild(th); }
+    for (const column of columns) {
+      const th = ow.el("th", right.has(column.kind) ? "r" : "", column.label + (sorted && sorted.key === column.key ? (sorted.down ? " ▾" : " ▴") : ""));
+      th.scope = "col";
+      if (column.title) th.title = column.title;
+      if (sorts && column.label && column.kind !== "tokens") { th.classList.add("sorts"); th.tabIndex = 0; th.dataset.key = column.key; th.setAttribute("aria-sort", sorted && sorted.key === column.key ? (sorted.down ? "descending" : "ascending") : "none"); }
+      row.appendChild(th);
+    }
     const thead = ow.el("thead"); thead.appendChild(row);
     return thead;
   }
 
-  function draw(node, data) {
+  // Rows in the order asked for; quiet ones (sums, remainders) keep their place at the end.
+  function ordered(rows, sorted) {
+    if (!sorted) return rows;
+    const value = (row) => { const v = row[sorted.key]; return v === null || v === undefined ? (sorted.down ? -Infinity : Infinity) : v; };
+    const loud = rows.filter((r) => !r.quiet).sort((a, b) => { const x = value(a), y = value(b); return (typeof x === "string" || typeof y === "string" ? String(x).localeCompare(String(y), undefined, { numeric: true }) : x - y) * (sorted.down ? -1 : 1); });
+    return [...loud, ...rows.filter((r) => r.quiet)];
+  }
+
+  function draw(node, data, sorted) {
     const table = ow.el("table", "ow-rows"), body = ow.el("tbody");
     const tops = {};
     for (const c of data.columns) if (c.kind === "signed") tops[c.key] = Math.max(...data.rows.filter((r) => !r.quiet).map((r) => Math.abs(r[c.key] || 0)), 0);
-    data.rows.forEach((row, index) => {
-      const tr = ow.el("tr", [row.pick ? "click" : "", row.quiet ? "quiet" : "", row.selected ? "selected" : ""].join(" ").trim());
+    const rows = ordered(data.rows, sorted);
+    rows.forEach((row, index) => {
+      const tr = ow.el("tr", [row.pick || row.href ? "click" : "", row.quiet ? "quiet" : "", row.selected ? "selected" : ""].join(" ").trim());
       tr.dataset.i = index;
-      if (row.pick) tr.tabIndex = 0;
+      if (row.pick || row.href) tr.tabIndex = 0;
       for (const column of data.columns) { const cell = ow.el("td"); fill[column.kind](cell, row[column.key], tops[column.key]); tr.appendChild(cell); }
       body.appendChild(tr);
     });
-    table.append(head(data.columns), body);
+    table.append(head(data.columns, data.sorts, sorted), body);
     if (data.label) table.setAttribute("aria-label", data.label);
     node.replaceChildren(table);
     if (data.note) node.appendChild(ow.el("div", "ow-rows-note", data.note));
-    node.openworkRows = data.rows;
+    node.openworkRows = rows;
+    node.openworkState = { data, sorted };
+    node.openworkExport = () => rows.map((row) => Object.fromEntries(data.columns.filter((c) => c.kind !== "meter" && (c.kind !== "signed" || !data.columns.some((o) => o.kind === "num" && o.key === "amount"))).map((c) => [c.label || c.key, row[c.key]])));
     listen(node);
   }
 
@@ -61,8 +79,16 @@
     if (node.dataset.listening) return;
     node.dataset.listening = "1";
     const picked = (event) => {
+      const th = event.target.closest && event.target.closest("th.sorts");
+      if (th) {
+        const { data, sorted } = node.openworkState, same = sorted && sorted.key === th.dataset.key;
+        draw(node, data, { key: th.dataset.key, down: same ? !sorted.down : data.columns.find((c) => c.key === th.dataset.key).kind !== "text" });
+        return;
+      }
       const tr = event.target.closest && event.target.closest("tr.click");
-      if (tr) ow.select(node.openworkRows[Number(tr.dataset.i)].pick);
+      if (!tr) return;
+      const row = node.openworkRows[Number(tr.dataset.i)];
+      if (row.href) ow.go(row.href); else ow.select(row.pick);
     };
     node.addEventListener("click", picked);
     node.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { picked(event); if (event.key === " ") event.preventDefault(); } });

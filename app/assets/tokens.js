@@ -1,4 +1,6 @@
-// The token strip: {tokens, ids, values, lo, hi, unit, notes} drawn as boxes coloured by value, one listener for all of them.
+// The token strip: {tokens, ids, values, lo, hi, unit, notes, key, links} drawn as boxes coloured by value, one listener for all.
+// Values are coloured from lo to hi; where lo is below 0, two colours meet at 0. key: the part of the selection a click sets
+// ("token" where none is given). links: a number for each token; hovering marks tokens of equal links in all strips.
 (function () {
   "use strict";
   const ow = window.openwork, WINDOW = 256;
@@ -7,12 +9,15 @@
   function heat(data, i) {
     const value = data.values && data.values[i];
     if (value === null || value === undefined || Number.isNaN(value)) return null;
+    if (data.lo < 0) return Math.min(1, Math.abs(value) / (Math.max(data.hi, -data.lo) || 1));
     return Math.max(0, Math.min(1, (value - data.lo) / ((data.hi - data.lo) || 1)));
   }
 
   function box(data, i, selected) {
     const token = ow.el("span", "ow-tok"), amount = heat(data, i);
-    token.dataset.i = i;
+    token.dataset.i = data.links ? data.links[i] : i;
+    token.dataset.at = i;
+    if (data.lo < 0 && data.values[i] < 0) token.classList.add("below");
     token.setAttribute("role", "option");
     token.setAttribute("aria-selected", i === selected ? "true" : "false");
     token.dir = "auto";
@@ -44,6 +49,7 @@
     for (let i = state.start; i < Math.min(n, state.start + WINDOW); i++) list.appendChild(box(data, i, selected));
     fragment.appendChild(list);
     node.replaceChildren(fragment);
+    node.openworkExport = () => data.tokens.map((token, i) => Object.assign({ position: i, token: token }, data.ids ? { id: data.ids[i] } : {}, data.values ? { [data.label || "value"]: data.values[i] } : {}));
     if (n > WINDOW) minimap(node.querySelector("canvas"), state, selected);
     listen(node);
   }
@@ -89,17 +95,18 @@
     return lines.join("\n");
   }
 
-  const at = (event) => { const t = event.target.closest && event.target.closest(".ow-tok"); return t ? Number(t.dataset.i) : null; };
+  const hit = (event) => (event.target.closest ? event.target.closest(".ow-tok") : null);
 
   function listen(node) {
     if (node.dataset.listening) return;
     node.dataset.listening = "1";
-    node.addEventListener("click", (event) => { const i = at(event); if (i !== null) ow.select({ token: i }); });
+    const key = () => strips.get(node.id).data.key || "token";
+    node.addEventListener("click", (event) => { const token = hit(event); if (token) ow.select({ [key()]: Number(token.dataset.at) }); });
     node.addEventListener("mousemove", (event) => {
-      const i = at(event);
-      if (i === null) { ow.hideTip(); link(null); return; }
-      ow.showTip(event, describe(strips.get(node.id).data, i));
-      link(i);
+      const token = hit(event);
+      if (!token) { ow.hideTip(); link(null); return; }
+      ow.showTip(event, describe(strips.get(node.id).data, Number(token.dataset.at)));
+      link(Number(token.dataset.i));
     });
     node.addEventListener("mouseleave", () => { ow.hideTip(); link(null); });
     node.addEventListener("keydown", (event) => {
@@ -107,7 +114,7 @@
       if (!step) return;
       event.preventDefault();
       const last = strips.get(node.id).data.tokens.length - 1;
-      ow.select({ token: Math.max(0, Math.min(last, (ow.selection.token || 0) + step)) });
+      ow.select({ [key()]: Math.max(0, Math.min(last, (ow.selection[key()] || 0) + step)) });
     });
   }
 
@@ -118,12 +125,14 @@
     for (const at of [].concat(i)) for (const token of document.querySelectorAll(`.ow-tok[data-i="${Number(at)}"]`)) token.classList.add("linked");
   }
   ow.linkToken = link;
+  ow.tokenBox = box;          // (data, i, selected) -> element, for displays of many short texts
+  ow.describeToken = describe;
 
   window.dash_clientside.openwork.strip = function (data, selection) {
     const node = ow.target();
     if (!node || !data) return window.dash_clientside.no_update;
     const focused = node.contains(document.activeElement);
-    draw(node, data, selection ? selection.token : undefined);
+    draw(node, data, selection ? selection[data.key || "token"] : undefined);
     if (focused) node.querySelector(".tokens").focus({ preventScroll: true });
     return String(data.tokens.length);
   };

@@ -7,9 +7,25 @@ def register(cli: typer.Typer) -> None:
     """Add every command, once."""
     if cli.registered_commands:
         return
-    from app.commands import activations, demo, exchange, features, judging, prompts, sample, tools, training, weights
+    from app.commands import (
+        activations,
+        demo,
+        edits,
+        exchange,
+        features,
+        heads,
+        judging,
+        patching,
+        prompts,
+        runs,
+        sample,
+        tools,
+        training,
+        weights,
+    )
 
-    for module in (demo, prompts, sample, activations, training, judging, features, exchange, weights, tools):
+    looking = (demo, prompts, heads, edits, patching)
+    for module in (*looking, sample, activations, training, runs, judging, features, exchange, weights, tools):
         for function in module.COMMANDS:
             cli.command(function.__name__.rstrip("_"))(function)
     _register_graph(cli)

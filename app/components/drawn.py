@@ -63,24 +63,37 @@ def strip_data(
     label: str = "",
     unit: str = "",
     special: Sequence[bool] | None = None,
+    key: str = "token",
+    links: Sequence[int] | None = None,
+    notes: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Data of a strip; `values` colour the tokens from 0 to their largest, NaN leaves a token uncoloured."""
+    """Data of a strip; `values` colour the tokens from 0 to their largest, in two colours where some are below 0; NaN leaves
+    a token uncoloured. key: the part of the selection that a click sets. links: tokens of equal numbers, in any strip, are
+    marked together. notes: a line for each token's tooltip.
+    """
     found: dict[str, Any] = {
         "tokens": list(tokens),
         "ids": None if ids is None else [int(i) for i in ids],
         "label": label,
         "unit": unit,
     }
+    if key != "token":
+        found["key"] = key
     if special is not None:
         found["special"] = [bool(s) for s in special]
+    if links is not None:
+        found["links"] = [int(i) for i in links]
+    if notes is not None:
+        found["notes"] = list(notes)
     if values is None or not np.isfinite(values).any():
         return {**found, "values": None}
-    top = float(np.nanmax(values[np.isfinite(values)]))
+    finite = values[np.isfinite(values)]
+    low, top = min(0.0, float(finite.min())), float(finite.max())
     return {
         **found,
-        "values": [round(float(v), 5) if np.isfinite(v) else None for v in values],
-        "lo": 0.0,
-        "hi": top or 1.0,
+        "values": [float(f"{v:.5g}") if np.isfinite(v) else None for v in values],
+        "lo": low,
+        "hi": max(top, 0.0) or (0.0 if low < 0 else 1.0),
     }
 
 

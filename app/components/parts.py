@@ -32,12 +32,18 @@ def panel(
     foot: Any = None,
     flush: bool = False,
     id: str | None = None,
+    export: bool = True,
 ) -> html.Section:
-    """A titled box; `tools` stand at the right of the title, `foot` below the body."""
+    """A titled box; `tools` stand at the right of the title, `foot` below the body.
+
+    export: a button whose menu saves what the panel holds (figures, tables, strips, canvases) as PNG, SVG, HTML, CSV or JSON;
+    `assets/export.js` finds out what there is.
+    """
+    beside = [*([tools] if tools is not None else []), *([export_button()] if export else [])]
     head = html.Header(
         [
             html.Div([html.H2(heading), html.P(note) if note is not None else None]),
-            html.Div(tools, className="ow-actions") if tools is not None else None,
+            html.Div(beside, className="ow-actions") if beside else None,
         ]
     )
     named = {"id": id} if id else {}
@@ -65,6 +71,17 @@ def copy_button() -> html.Button:
     """Copies the `data-copy` of the element around it, or the page's address where there is none."""
     return html.Button(
         icon("copy", small=True), className="ow-copy", type="button", title="Copy", **{"aria-label": "Copy"}
+    )
+
+
+def export_button() -> html.Button:
+    """Opens the menu of downloads of the panel it stands in."""
+    return html.Button(
+        icon("download", small=True),
+        className="ow-export",
+        type="button",
+        title="Save what this panel shows",
+        **{"aria-label": "Save", "aria-haspopup": "menu", "aria-expanded": "false"},
     )
 
 

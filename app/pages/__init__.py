@@ -1,5 +1,26 @@
 """The pages, in the order in which their addresses are tried."""
 
-from app.pages import circuits, graph, home, jobs, prompt, prompts
+from app.pages import (
+    beside,
+    circuits,
+    graph,
+    graphs_beside,
+    heads,
+    home,
+    jobs,
+    lens,
+    patching,
+    prompt,
+    prompts,
+    run,
+    training,
+    unit,
+    unit_browser,
+    units,
+)
 
-PAGES = [home.PAGE, prompts.PAGE, prompt.PAGE, circuits.PAGE, graph.PAGE, jobs.PAGE]
+_MODULES = (
+    *(home, prompts, prompt, beside, heads, lens, units, unit_browser, unit),
+    *(circuits, graph, graphs_beside, patching, training, run, jobs),
+)
+PAGES = [module.PAGE for module in _MODULES]

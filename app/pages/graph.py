@@ -231,4 +231,4 @@ def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
     return [(k, str(v)[:80]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]
 
 
-PAGE = Page(r"/circuits/(?P<name>[^/]+)", "Circuit", layout, register)
+PAGE = Page(r"/circuits/(?P<name>[^/]+)", "Circuit", layout, register, ("links",))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
+from dash import Dash, Input, Output, dcc, html
 
 from app import jobs
 from app.components.parts import duration, empty, loading, meter, panel, title
@@ -20,7 +20,6 @@ def layout(query: dict[str, str]) -> list[Any]:
     return [
         title("Jobs", lead=lead),
         html.Div(loading(120), id="job-table"),
-        html.Div(id="job-cancelled"),
         dcc.Interval(id="job-poll", interval=1000),
     ]
 
@@ -84,20 +83,9 @@ def _action(job: Job) -> Any:
 
 
 def register(app: Dash) -> None:
-    @app.callback(Output("job-table", "children"), Input("job-poll", "n_intervals"), Input("job-cancelled", "children"))
+    @app.callback(Output("job-table", "children"), Input("job-poll", "n_intervals"), Input("cancelled", "data"))
     def show(_: Any, __: Any):
         return table(jobs.table().all())
-
-    @app.callback(
-        Output("job-cancelled", "children"),
-        Input({"type": "cancel", "job": ALL}, "n_clicks"),
-        prevent_initial_call=True,
-    )
-    def cancel(clicks: list[int | None]):
-        if not any(clicks) or not ctx.triggered_id:
-            return no_update
-        jobs.table().cancel(ctx.triggered_id["job"])
-        return None
 
 
 PAGE = Page(r"/jobs", "Jobs", layout, register)

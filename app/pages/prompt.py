@@ -29,7 +29,7 @@ def layout(identity: str, query: dict[str, str]) -> list[Any]:
         dcc.Store(id="prompt-args", data=args),
         dcc.Store(id="ready", data={}),
         dcc.Interval(id="reading-poll", interval=500),
-        dcc.Store(id="selection", data=selection_from(query)),
+        dcc.Store(id="selection", data={**selection_from(query), "model": model, "prompt": identity}),
         title(
             prompt.text,
             eyebrow=f"Prompt · {short_model(model)}",
@@ -130,4 +130,4 @@ def panels(model: str, text: str) -> list[Any]:
     return [tokens, html.Div([lens, following], className="ow-grid two", id="lens-grid"), heads, units]
 
 
-PAGE = Page(r"/p/(?P<identity>[^/]+)", "Prompt", layout, register)
+PAGE = Page(r"/p/(?P<identity>[^/]+)", "Prompt", layout, register, ("lens-figure", "forming", "pattern"))

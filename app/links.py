@@ -1,0 +1,82 @@
+"""Where every page lives. An address holds ids and the selection, never the text of a prompt.
+
+Short keys of a query: m model, p prompt, t token, l layer, h head (`5.3`), u unit (`L5N120`), n node of a graph, k influence
+kept. `assets/00-openwork.js` writes the same keys when the selection moves.
+"""
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "unit": "u", "node": "n"}
+"""Names of the selection and their keys in an address."""
+
+HOME, PROMPTS, HEADS, LENS, UNITS = "/", "/p", "/heads", "/lens", "/units"
+CIRCUITS, PATCHING, TRAINING, JOBS = "/circuits", "/patching", "/training", "/jobs"
+
+
+def address(path: str, **chosen: Any) -> str:
+    """A path with the parts of the selection that are there: `address("/lens", model="toy", prompt=id, token=3)`."""
+    query = {KEYS.get(name, name): value for name, value in chosen.items() if value not in (None, "")}
+    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+
+
+def prompt_page(prompt: str, model: str, **chosen: Any) -> str:
+    """The hub of a prompt by its id."""
+    return address(f"{PROMPTS}/{quote(prompt, safe='')}", model=model, **chosen)
+
+
+def beside_page(prompt: str, other: str, model: str, **chosen: Any) -> str:
+    """Two prompts side by side."""
+    return address(f"{PROMPTS}/{quote(prompt, safe='')}/beside/{quote(other, safe='')}", model=model, **chosen)
+
+
+def heads_page(model: str, prompt: str | None = None, **chosen: Any) -> str:
+    """The grid of heads, and one head where `head` is given as `layer.head`."""
+    return address(HEADS, model=model, prompt=prompt, **chosen)
+
+
+def lens_page(model: str, prompt: str | None = None, **chosen: Any) -> str:
+    """The logit lens of a prompt."""
+    return address(LENS, model=model, prompt=prompt, **chosen)
+
+
+def table_page(table: str, **chosen: Any) -> str:
+    """The browser over the units of a feature table."""
+    return address(f"{UNITS}/table/{quote(table, safe='')}", **chosen)
+
+
+def unit_page(table: str, unit: int, **chosen: Any) -> str:
+    """A unit of a feature table, by its number there."""
+    return address(f"{UNITS}/table/{quote(table, safe='')}/{unit}", **chosen)
+
+
+def neuron_page(model: str, layer: int, unit: int, **chosen: Any) -> str:
+    """A neuron of a model, with or without a feature table."""
+    return address(f"{UNITS}/neuron/{layer}/{unit}", model=model, **chosen)
+
+
+def latent_page(dictionary: str, unit: int, **chosen: Any) -> str:
+    """A latent of a stored dictionary, with or without a feature table."""
+    return address(f"{UNITS}/latent/{quote(dictionary, safe='')}/{unit}", **chosen)
+
+
+def circuit_page(name: str, **chosen: Any) -> str:
+    """A stored graph."""
+    return address(f"{CIRCUITS}/{quote(name, safe='')}", **chosen)
+
+
+def circuits_beside(name: str, other: str) -> str:
+    """Two stored graphs compared."""
+    return f"{CIRCUITS}/{quote(name, safe='')}/beside/{quote(other, safe='')}"
+
+
+def patching_page(
+    model: str | None = None, clean: str | None = None, corrupted: str | None = None, **chosen: Any
+) -> str:
+    """A patching sweep: ids of the clean and the corrupted prompt."""
+    return address(PATCHING, model=model, prompt=clean, c=corrupted, **chosen)
+
+
+def run_page(name: str) -> str:
+    """A training run by the name of its dictionary."""
+    return f"{TRAINING}/{quote(name, safe='')}"

@@ -1,0 +1,63 @@
+"""Fixtures of the browser tests: a served dashboard with a home of its own, the system's Chromium, and a tab that fails on any
+console error and on any request that leaves the machine. Import them by name into a test module.
+
+    from browsing import chromium, expect, pytestmark, site, tab
+"""
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from app.main import make_server
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the browser tests need the package playwright (extra 'dev')"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path; Debian's package `chromium` has one"),
+]
+expect = playwright.expect
+SLACK = float(os.environ.get("OPENWORK_TEST_SLACK", "1.5"))  # more where the machine is shared
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[str]:
+    """The address of a served dashboard over an empty home; the module's tests fill it."""
+    before = os.environ["OPENWORK_HOME"]
+    os.environ["OPENWORK_HOME"] = str(tmp_path_factory.mktemp("site"))
+    server = make_server(port=0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    os.environ["OPENWORK_HOME"] = before
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium):
+    """A page that must not complain and must not ask anybody else."""
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(20_000)
+    complaints, requests = [], []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.on("request", lambda r: requests.append(r.url))
+    yield page
+    page.close()
+    assert not complaints, complaints
+    outside = [u for u in requests if not re.match(r"(http://127\.0\.0\.1:\d+/|data:|blob:)", u)]
+    assert not outside, outside
