@@ -26,7 +26,7 @@ _HOMES = {
     "oracle_rows": "circuits.truth.oracle",
     "check_subgraph": "circuits.truth.check",
     "check_sufficiency": "circuits.truth.sufficiency",
-    "generate_with": "circuits.truth.generate",
+    "generate_with": "probe.continued",
     "most_influential": "circuits.truth.nodes",
     "subgraph_scores": "circuits.reading.subgraph",
     "suggest_supernodes": "circuits.reading.supernodes",

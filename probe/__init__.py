@@ -39,6 +39,8 @@ _HOMES = {
         "probe.interventions",
     ),
     **dict.fromkeys(("UnitEdit", "edit_units", "unit_values"), "probe.unit_edits"),
+    "edited_run": "probe.edited",
+    "generate_with": "probe.continued",
     "capture": "probe.forward",
     "logit_lens": "probe.lens",
     "head_patterns": "probe.heads",

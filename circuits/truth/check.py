@@ -22,12 +22,12 @@ from jaxtyping import Float, Int
 
 from circuits.graph import CircuitGraph
 from circuits.truth.bed import Testbed
-from circuits.truth.generate import Generations, generate_with
 from circuits.truth.live import Observed, values_in
 from circuits.truth.nodes import carried_over, chosen_nodes, overlap, random_sets
 from circuits.truth.predict import Change, change_of, predict_direct, predict_full
 from circuits.truth.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from circuits.truth.stats import agreement
+from probe.continued import Generations, generate_with
 from probe.errors import BadInput
 from probe.progress import SILENT, Progress
 

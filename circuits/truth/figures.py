@@ -10,7 +10,6 @@ from circuits.figures import NEGATIVE, POSITIVE
 from probe.figures import _finish, plain
 
 if TYPE_CHECKING:
-    from circuits.truth.generate import Generations
     from circuits.truth.records import Comparison, SubgraphTest
     from circuits.truth.sufficiency import Sufficiency
 
@@ -90,26 +89,4 @@ def sufficiency_figure(found: "Sufficiency", *, height: int = 380) -> go.Figure:
     figure.add_hline(y=1, line={"color": QUIET, "dash": "dot", "width": 1})
     figure.update_xaxes(tickvals=at, ticktext=[plain(r.root, 24) for r in rows])
     figure.update_yaxes(title="share of the root that is left")
-    return _finish(figure, height)
-
-
-def generations_figure(found: "Generations", *, height: int = 380) -> go.Figure:
-    """Probability of each generated token in its own run: without and with the edits."""
-    figure, n = go.Figure(), len(found.prompt_tokens)
-    for name, run, colour in (("without", found.clean, QUIET), ("with edits", found.edited, POSITIVE)):
-        text = [plain(t, 16) for t in run.tokens]
-        figure.add_trace(
-            go.Scatter(
-                x=list(range(n, n + len(run.tokens))),
-                y=run.probability,
-                mode="lines+markers+text",
-                name=name,
-                text=text,
-                textposition="top center" if name == "without" else "bottom center",
-                line={"color": colour},
-                hovertemplate="%{text}: %{y:.3f}<extra></extra>",
-            )
-        )
-    figure.update_xaxes(title="position")
-    figure.update_yaxes(title="probability of the token", range=[-0.1, 1.12])
     return _finish(figure, height)

@@ -65,7 +65,7 @@ class Generations:
 
     def figure(self, **options: Any) -> Any:
         """Probabilities of both continuations."""
-        from circuits.truth.figures import generations_figure
+        from probe.figures_edited import generations_figure
 
         return generations_figure(self, **options)
 

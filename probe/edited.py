@@ -1,0 +1,207 @@
+"""One prompt read twice, without and with changes: what is predicted after a token, and how far each prediction moved.
+
+    edited_run(model, "The capital of France is", [Zero(head(9, 6))])
+
+Both runs are whole forward passes over the same tokens, so all that differs is what the interventions (or unit edits) changed
+and what followed from it. With `generate`, both texts are continued greedily, the changes still in force.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.continued import generate_with
+from probe.errors import BadInput
+from probe.interventions import intervene, place
+from probe.progress import SILENT, Progress
+from probe.tokens import display_tokens, encode_prompt
+from probe.unit_edits import UnitEdit, edit_units
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A next token with its probability and logit (minus the mean logit) in both runs."""
+
+    id: int
+    token: str
+    before: float
+    after: float
+    logit_before: float
+    logit_after: float
+
+
+@dataclass(frozen=True)
+class EditedRun:
+    """What changed. edits: their names. pos: after which token `candidates` stand: the likeliest of either run, by the larger
+    of both probabilities. kl: from the unchanged prediction to the changed one, nats, at every position. loss_before,
+    loss_after: of each token of the prompt, nats (NaN for the first). text_before, text_after: greedy continuations, or None.
+    """
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    edits: list[str]
+    pos: int
+    candidates: list[Candidate]
+    kl: Float[np.ndarray, " pos"]
+    loss_before: Float[np.ndarray, " pos"]
+    loss_after: Float[np.ndarray, " pos"]
+    text_before: str | None = None
+    text_after: str | None = None
+
+    @property
+    def before(self) -> Candidate:
+        """The likeliest token without the changes."""
+        return max(self.candidates, key=lambda c: c.before)
+
+    @property
+    def after(self) -> Candidate:
+        """The likeliest token with them."""
+        return max(self.candidates, key=lambda c: c.after)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a candidate."""
+        return [
+            {
+                "token": c.token,
+                "before": c.before,
+                "after": c.after,
+                "change": c.after - c.before,
+                "logit change": c.logit_after - c.logit_before,
+            }
+            for c in self.candidates
+        ]
+
+    def summary(self) -> str:
+        """One sentence."""
+        kl = float(self.kl[self.pos])
+        same = self.before.id == self.after.id
+        then = f"stays {self.after.token!r}" if same else f"becomes {self.after.token!r}"
+        return (
+            f"With {', '.join(self.edits) or 'no change'}: after position {self.pos} the likeliest token {self.before.token!r} "
+            f"({self.before.before:.3f}) {then} ({self.after.after:.3f}); KL {kl:.3g} nats."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        plain = asdict(self)
+        for name in ("kl", "loss_before", "loss_after"):
+            plain[name] = [None if np.isnan(x) else float(x) for x in plain[name]]
+        return plain
+
+    def figure(self) -> Any:
+        """Probabilities before and after, and the divergence at every token."""
+        from probe.figures_edited import edited_figure
+
+        return edited_figure(self)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), self.summary())
+
+
+def edited_run(
+    model: "TransformerBridge",
+    prompt: str,
+    changes: Sequence[Any],
+    *,
+    pos: int = -1,
+    k: int = 8,
+    generate: int = 0,
+    progress: Progress = SILENT,
+) -> EditedRun:
+    """Run a prompt without and with `changes` (interventions, or `UnitEdit`s). k: likeliest tokens of each run to list.
+
+    Raises BadInput for a position the prompt does not have, and what `intervene` raises.
+    """
+    ids = encode_prompt(model, prompt)
+    if not -len(ids) <= pos < len(ids) or k < 1:
+        raise BadInput(f"The prompt has positions 0 to {len(ids) - 1} and k must be at least 1; got {pos} and {k}.")
+    at = pos % len(ids)
+    with progress.stage("run without and with", total=2 + bool(generate), unit="run") as step:
+        before = _log_probs(model, ids, [])
+        step(1)
+        after = _log_probs(model, ids, changes)
+        step(1)
+        texts = None
+        if generate:
+            texts = generate_with(model, prompt, changes, generate)
+            step(1)
+    kl = (before.exp() * (before - after)).sum(-1).clamp_min(0)
+    return EditedRun(
+        prompt,
+        ids,
+        display_tokens(model, ids),
+        [name_of(change) for change in changes],
+        at,
+        _candidates(model, before[at], after[at], k),
+        kl.numpy(),
+        _loss(before, ids),
+        _loss(after, ids),
+        texts.clean.text if texts else None,
+        texts.edited.text if texts else None,
+    )
+
+
+def interventions_of(model: "TransformerBridge", changes: Sequence[Any]) -> list[Any]:
+    """What `intervene` takes: interventions as they are, unit edits grouped."""
+    units = [c for c in changes if isinstance(c, UnitEdit)]
+    return [*(c for c in changes if not isinstance(c, UnitEdit)), *edit_units(model, units)]
+
+
+def name_of(change: Any) -> str:
+    """`zero L9H6`, `ablate L5N120@3`, `steer resid_post.6`: a change as people read it."""
+    if isinstance(change, UnitEdit):
+        return change.name
+    if not hasattr(change, "at"):
+        return type(change).__name__.lower()
+    where = place(change.at)
+    site, layer = where.site.short, where.site.layer
+    if where.head is not None:
+        site = f"L{layer}H{where.head}"
+    if where.unit is not None:
+        site = f"L{layer}N{where.unit}" if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
+    at = f"@{where.pos}" if isinstance(where.pos, int) else f"@{where.pos.start or 0}:" if where.pos else ""
+    return f"{type(change).__name__.lower()} {site}{at}"
+
+
+@torch.no_grad()
+def _log_probs(model: "TransformerBridge", ids: list[int], changes: Sequence[Any]) -> Float[Tensor, "pos d_vocab"]:
+    tokens = torch.tensor([ids], device=model.W_E.device)
+    with intervene(model, interventions_of(model, changes)):
+        return model(tokens)[0].double().log_softmax(-1).cpu()
+
+
+def _loss(log_probs: Float[Tensor, "pos d_vocab"], ids: list[int]) -> Float[np.ndarray, " pos"]:
+    following = -log_probs[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0] if len(ids) > 1 else torch.zeros(0)
+    return np.concatenate([[np.nan], following.numpy()])
+
+
+def _candidates(
+    model: "TransformerBridge", before: Float[Tensor, " d_vocab"], after: Float[Tensor, " d_vocab"], k: int
+) -> list[Candidate]:
+    k = min(k, len(before))
+    union = list(dict.fromkeys([*before.topk(k).indices.tolist(), *after.topk(k).indices.tolist()]))
+    union.sort(key=lambda i: -max(float(before[i]), float(after[i])))
+    words = display_tokens(model, union)
+    means = before.mean(), after.mean()
+    return [
+        Candidate(
+            i,
+            word,
+            float(before[i].exp()),
+            float(after[i].exp()),
+            float(before[i] - means[0]),
+            float(after[i] - means[1]),
+        )
+        for i, word in zip(union, words, strict=True)
+    ]

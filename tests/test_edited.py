@@ -1,0 +1,127 @@
+"""A prompt run without and with changes: exact where nothing changes, equal to doing it by hand where something does."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny
+
+from probe.edited import edited_run, name_of
+from probe.errors import BadInput, OpenworkError
+from probe.forward import capture
+from probe.interventions import Knockout, Steer, Zero, head, neuron, place
+from probe.sites import resid_post
+from probe.tokens import encode_prompt
+from probe.unit_edits import UnitEdit
+
+PROMPT = "one two three four"
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])
+def test_no_change_changes_nothing(name):
+    run = edited_run(tiny(name), PROMPT, [], k=5)
+    assert (run.kl == 0).all() and all(c.before == c.after for c in run.candidates)
+    assert np.array_equal(run.loss_before[1:], run.loss_after[1:]) and np.isnan(run.loss_before[0])
+    assert run.before.id == run.after.id and "stays" in run.summary()
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])
+def test_a_zeroed_head_equals_subtracting_what_it_wrote(name):
+    """Zeroing a head's z is taking z_h W_O off attention's output, before any post-norm."""
+    model = tiny(name)
+    run = edited_run(model, PROMPT, [Zero(head(1, 0))], k=5)
+    ids = torch.tensor([encode_prompt(model, PROMPT)])
+    with model.hooks(fwd_hooks=[("blocks.1.attn.hook_z", zeroed)]):
+        after = model(ids)[0].double().log_softmax(-1)
+    before = model(ids)[0].double().log_softmax(-1)
+    kl = (before.exp() * (before - after)).sum(-1)
+    assert run.kl == pytest.approx(kl.detach().numpy(), abs=1e-12) and run.kl[-1] > 0
+    for c in run.candidates:
+        assert c.before == pytest.approx(float(before[-1, c.id].exp())) and c.after == pytest.approx(
+            float(after[-1, c.id].exp())
+        )
+    following = -after[:-1].gather(1, ids[0, 1:, None])[:, 0]
+    assert run.loss_after[1:] == pytest.approx(following.detach().numpy())
+
+
+def zeroed(value, hook):
+    """By hand: the first head's z."""
+    changed = value.clone()
+    changed.view(value.shape[0], value.shape[1], -1, value.shape[-1])[:, :, 0] = 0
+    return changed
+
+
+def test_earlier_positions_do_not_move():
+    run = edited_run(tiny("gpt2"), PROMPT, [Zero(head(1, 0, pos=2))], pos=0)
+    assert (run.kl[:2] == 0).all() and run.kl[2:].max() > 0 and run.pos == 0
+
+
+def test_candidates_hold_the_likeliest_of_both_runs():
+    model = tiny("gpt2")
+    direction = torch.zeros(model.cfg.d_model)
+    direction[0] = 300.0
+    run = edited_run(model, PROMPT, [Steer(resid_post(model.cfg.n_layers - 1), direction)], k=2)
+    assert 2 <= len(run.candidates) <= 4 and run.before.id != run.after.id and "becomes" in run.summary()
+    larger = [max(c.before, c.after) for c in run.candidates]
+    assert larger == sorted(larger, reverse=True)
+
+
+def test_unit_edits_and_interventions_agree():
+    model = tiny("llama")
+    by_unit = edited_run(model, PROMPT, [UnitEdit("ablate", 3, layer=1)], generate=3)
+    by_place = edited_run(model, PROMPT, [Zero(neuron(1, 3))])
+    assert by_unit.kl == pytest.approx(by_place.kl, abs=1e-12) and by_unit.kl[-1] > 0
+    assert by_unit.text_before is not None and by_place.text_before is None
+    assert by_unit.to_dict()["loss_before"][0] is None and by_unit.figure().data and "<table" in by_unit._repr_html_()
+
+
+def test_changes_are_named():
+    assert name_of(Zero(head(9, 6))) == "zero L9H6"
+    assert name_of(Zero(neuron(5, 120, 3))) == "zero L5N120@3"
+    assert name_of(Steer(resid_post(6), torch.ones(1))) == "steer resid_post.6"
+    assert name_of(UnitEdit("scale", 7, 2, 0.5, layer=1)) == "scale L1N7@2"
+    assert name_of(Knockout(1, 2, 0)).startswith("knockout")
+    assert name_of(Zero(place("mlp_out.2", slice(1, None)))) == "zero mlp_out.2@1:"
+
+
+def test_bad_input_and_silent_changes_are_refused():
+    model = tiny("gpt2")
+    with pytest.raises(BadInput, match="positions 0 to"):
+        edited_run(model, PROMPT, [], pos=99)
+    with pytest.raises(OpenworkError, match="never fired"):
+        edited_run(model, PROMPT, [Zero(head(1, 0, pos=99))])
+    assert capture(model, torch.tensor([encode_prompt(model, PROMPT)]), ["z.1"])  # and no hook was left behind
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_prints_what_changed(capsys, home):
+    from app.cli import run
+
+    assert (
+        run(
+            ["edit", "--prompt", "hello there", "--model", "toy", "--change", "zero:L1H0", "--change", "scale=2:L0N3@1"]
+        )
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert "zero L1H0" in out and "scale L0N3@1" in out and "likeliest token" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("L1", "is no change"),
+        ("zero:L1X3", "is no change"),
+        ("scale:L1N3", "by how much"),
+        ("clamp=e:L1N3", "no number"),
+        ("zero:L99H0", "no layer 99"),
+        ("zero:L1H99", "no head 99"),
+        ("zero:L1F3", "name the one dictionary"),
+    ],
+)
+def test_the_command_refuses(change, words, capsys, home):
+    from app.cli import run
+
+    assert run(["edit", "--prompt", "hello", "--model", "toy", "--change", change]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
