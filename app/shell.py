@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
@@ -167,8 +167,9 @@ def route(pages: list[Page], path: str, search: str) -> tuple[Any, str]:
     query = dict(parse_qsl((search or "").lstrip("?")))
     for page in pages:
         if found := re.fullmatch(page.pattern, path.rstrip("/") or "/"):
+            parts = {name: unquote(part) for name, part in found.groupdict().items()}
             try:
-                return html.Div(page.layout(**found.groupdict(), query=query), className="ow-page"), page.name
+                return html.Div(page.layout(**parts, query=query), className="ow-page"), page.name
             except OpenworkError as problem:
                 return html.Div([title(page.name), error(str(problem))], className="ow-page"), page.name
     return not_found(path), "Not found"
