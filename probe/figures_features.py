@@ -6,10 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from probe.figures import _finish, plain
+from probe.figures import _finish, plain, token_axis
 
 if TYPE_CHECKING:
-    from probe.features import FeatureTable, Unit
+    from probe.features import FeatureTable, Unit, UnitWeights
+    from probe.own_text import OwnText
 
 _UP, _DOWN = "#b35806", "#542788"
 _COLOUR = "#2a788e"
@@ -54,6 +55,50 @@ def _histogram(unit: "Unit") -> go.Bar:
         hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}: %{y:,} tokens<extra></extra>",
         showlegend=False,
     )
+
+
+def weights_figure(unit: "UnitWeights", height: int = 360) -> go.Figure:
+    """The demeaned logits of the tokens a unit raises and lowers most."""
+    scores = [*unit.promoted, *reversed(unit.suppressed)]
+    at = list(range(len(scores)))
+    figure = go.Figure(
+        go.Bar(
+            x=[s.score for s in scores],
+            y=at,
+            orientation="h",
+            marker={"color": [_UP if s.score >= 0 else _DOWN for s in scores]},
+            hovertemplate="%{x:.4f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(tickvals=at, ticktext=[plain(s.token, 20) for s in scores], autorange="reversed")
+    figure.update_xaxes(title="demeaned logits of what it writes")
+    return _finish(figure, height)
+
+
+def histogram_figure(unit: "Unit", height: int = 240) -> go.Figure:
+    """How many tokens a unit is how active at; the counts on a logarithmic axis, since the strongest are the rarest."""
+    figure = go.Figure(_histogram(unit))
+    figure.update_xaxes(title="activation")
+    figure.update_yaxes(title="tokens", type="log")
+    if not sum(unit.counts):
+        figure.update_yaxes(type="linear", range=[0, 1])
+        figure.add_annotation(text="never active", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    return _finish(figure, height)
+
+
+def own_text_figure(text: "OwnText", height: int = 300) -> go.Figure:
+    """A bar for each token: how strongly the unit fires there."""
+    figure = go.Figure(
+        go.Bar(
+            x=list(range(len(text.tokens))),
+            y=text.values,
+            marker={"color": [_UP if v >= 0 else _DOWN for v in text.values.tolist()]},
+            hovertemplate="position %{x}: %{y:.4g}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(**token_axis(text.tokens), title="token")
+    figure.update_yaxes(title=f"activation of {text.unit}")
+    return _finish(figure, height)
 
 
 def density_figure(table: "FeatureTable", height: int = 300) -> go.Figure:

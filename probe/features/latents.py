@@ -10,7 +10,7 @@ from torch import Tensor
 from probe.dictionaries import CrossLayerTranscoder, Dictionary, Entries
 from probe.dictionaries.codes import JoinedCode
 from probe.errors import BadInput
-from probe.features.sources import ADDED, RESIDUAL, Reads, Units, post_norm, through_post_norm
+from probe.features.sources import ADDED, RESIDUAL, Directions, Reads, Units, post_norm, through_post_norm
 from probe.sites import parse_site
 
 if TYPE_CHECKING:
@@ -29,21 +29,35 @@ def latents_of(model: "TransformerBridge", dictionary: AnyDictionary, cache: "Ca
                 f"The dictionary reads {width} dimensions of {parse_site(site).short}, where {cache.folder} holds "
                 f"{cache.width(site)}. Use a cache of the model it was trained on."
             )
-    writers, said = _written(model, dictionary)
-    parts = _parts(dictionary)
+    told = latent_directions(model, dictionary)
     return Units(
-        kind="latent",
+        kind=told.kind,
         name=dictionary.name or dictionary.kind,
-        n=dictionary.d_dict,
+        n=told.n,
         sites=sites,
-        layers=tuple((first, parse_site(part.sites_in[0]).layer or 0) for first, part in parts),
+        layers=told.layers,
         module=_Latents(dictionary),
         signed=False,
         identity=_fingerprint(dictionary),
+        writers=told.writers,
+        decoder=told.decoder,
+        reads=told.reads,
+        convention={"active": "the latent is above 0", **told.convention},
+    )
+
+
+def latent_directions(model: "TransformerBridge", dictionary: AnyDictionary) -> Directions:
+    """What its latents write and read."""
+    writers, said = _written(model, dictionary)
+    parts = _parts(dictionary)
+    return Directions(
+        kind="latent",
+        n=dictionary.d_dict,
+        layers=tuple((first, parse_site(part.sites_in[0]).layer or 0) for first, part in parts),
         writers=writers,
         decoder=writers if len(parts) > 1 and writers is not None else parts[0][1].W_dec.detach(),
         reads=tuple(_reads(first, part) for first, part in parts),
-        convention={"active": "the latent is above 0", "writes": said},
+        convention={"writes": said},
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from probe.dictionaries import Entries
 from probe.errors import BadInput
-from probe.features.sources import Reads, Units, post_norm, through_post_norm
+from probe.features.sources import Directions, Reads, Units, post_norm, through_post_norm
 from probe.sites import Site, hook_name, parse_site
 
 if TYPE_CHECKING:
@@ -27,33 +27,43 @@ def neurons_of(model: "TransformerBridge", layer: int, cache: "Cache") -> Units:
             f"The neurons of layer {layer} are read from mlp_post.{layer} or mlp_in.{layer}, but {cache.folder} holds {held}. "
             f"Harvest mlp_post.{layer}."
         )
-    mlp = model.blocks[layer].mlp
     stored = post.name in cache.sites
-    gate = getattr(mlp, "W_gate", None)
-    read = (mlp.W_in if gate is None else gate).detach().t()
+    told = neuron_directions(model, layer)
     said = "the neuron's activation (mlp_post) is above 0; histogram and examples show those below 0 too"
-    writers = through_post_norm(model, Site("mlp_out", layer), mlp.W_out.detach().float())
     return Units(
-        kind="neuron",
+        kind=told.kind,
         name=f"layer {layer}",
-        n=mlp.W_out.shape[0],
+        n=told.n,
         sites=(post.name if stored else given.name,),
-        layers=((0, layer),),
+        layers=told.layers,
         module=_Stored() if stored else _Run(model, layer),
         signed=True,
         identity=f"layer {layer}",
-        writers=writers,
+        writers=told.writers,
+        decoder=told.decoder,
+        reads=told.reads,
+        convention={"active": said, **told.convention},
+    )
+
+
+def neuron_directions(model: "TransformerBridge", layer: int) -> Directions:
+    """What a layer's neurons write and read. BadInput for a layer there is not."""
+    given = parse_site(Site("mlp_in", layer), model)
+    mlp = model.blocks[layer].mlp
+    gate = getattr(mlp, "W_gate", None)
+    read = (mlp.W_in if gate is None else gate).detach().t()
+    post = post_norm(model, Site("mlp_out", layer))
+    after = " after the post-norm's weight (its divisor left out)" if post else ""
+    return Directions(
+        kind="neuron",
+        n=mlp.W_out.shape[0],
+        layers=((0, layer),),
+        writers=through_post_norm(model, Site("mlp_out", layer), mlp.W_out.detach().float()),
         decoder=mlp.W_out.detach(),
         reads=(Reads(0, mlp.W_out.shape[0], ((given, read),)),),
         convention={
-            "active": said,
             "reads": "W_in" if gate is None else "W_gate (what the gate reads)",
-            "writes": "rows of W_out"
-            + (
-                " after the post-norm's weight (its divisor left out)"
-                if post_norm(model, Site("mlp_out", layer))
-                else ""
-            ),
+            "writes": f"rows of W_out{after}",
         },
     )
 

@@ -34,6 +34,24 @@ class Reads:
 
 
 @dataclass(frozen=True, eq=False)
+class Directions:
+    """What units write and read according to the weights alone. Fields as in `Units`."""
+
+    kind: str
+    n: int
+    layers: tuple[tuple[int, int], ...]
+    writers: Float[Tensor, "unit d_model"] | None
+    decoder: Float[Tensor, "unit d_out"]
+    reads: tuple[Reads, ...]
+    convention: dict[str, str] = field(default_factory=dict)
+
+    def place(self, unit: int) -> tuple[int, int]:
+        """The layer of a unit, and its number within that layer."""
+        first, layer = max((f, at) for f, at in self.layers if f <= unit)
+        return layer, unit - first
+
+
+@dataclass(frozen=True, eq=False)
 class Units:
     """A dictionary's latents or a layer's neurons.
 

@@ -9,6 +9,8 @@ import numpy as np
 from probe.artifact import Manifest, check_model, place, read_manifest
 from probe.checkpoint import partial
 from probe.errors import BadInput, Unavailable
+from probe.features.labels import FILE as LABELS
+from probe.features.labels import Labels, labels_of
 from probe.features.search import Found, SearchIn, matching, page
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.tally import edges
@@ -31,6 +33,19 @@ class FeatureTable:
         self._columns = _arrays(folder / UNITS)
         self._examples = _arrays(folder / EXAMPLES)
         self.text = Text(_arrays(folder / TEXT))
+        self.answers: dict[tuple[Any, ...], np.ndarray] = {}
+        self._labels: tuple[int, Labels] = (-1, {})
+
+    @property
+    def labels(self) -> Labels:
+        """Labels by unit, the best of each first; read again when they were written."""
+        try:
+            mark = (self.folder / LABELS).stat().st_mtime_ns
+        except OSError:
+            mark = 0
+        if self._labels[0] != mark:
+            self._labels = (mark, labels_of(self.folder))
+        return self._labels[1]
 
     def __len__(self) -> int:
         return self.n_units
@@ -137,14 +152,26 @@ class FeatureTable:
 
     def rows(self, units: Sequence[int]) -> list[dict[str, Any]]:
         """One row of numbers and tokens per unit, in the order given."""
+        lists = [name for name in ("promoted", "measured", "peaks") if name in self._columns]
+        rows, labels = [], self.labels
+        for unit, row in zip(units, self.records(units, lists, 5), strict=True):
+            words = {name: " ".join(map(shown, row[name])) for name in lists}
+            said = [label.text for label in labels.get(int(unit), [])][:1]
+            rows.append({**row, **words, **({"label": "".join(said)} if labels else {})})
+        return rows
+
+    def records(self, units: Sequence[int], lists: Sequence[str], k: int) -> list[dict[str, Any]]:
+        """Name and numbers of each unit, and the first k different tokens of some of its lists."""
+        at, vocabulary = np.asarray(units, dtype=np.int64), self.text.vocabulary
+        numbers = {n: self._columns[n][at].astype(float).tolist() for n in ("density", "mean_active", "max")}
+        ids = {name: self._columns[name][at].tolist() for name in lists}
         rows = []
-        for unit in units:
-            row: dict[str, Any] = {"unit": int(unit), "name": self.name(unit)}
-            row |= {n: float(self._columns[n][unit]) for n in ("density", "mean_active", "max")}
-            for name in ("promoted", "measured", "peaks"):
-                if name in self._columns:
-                    ids = dict.fromkeys(self._columns[name][unit].tolist())
-                    row[name] = " ".join([shown(self.text.token(t)) for t in ids if t >= 0][:5])
+        for i, unit in enumerate(at.tolist()):
+            row: dict[str, Any] = {"unit": unit, "name": self.name(unit)}
+            row |= {name: column[i] for name, column in numbers.items()}
+            row |= {
+                name: [vocabulary[t] for t in dict.fromkeys(column[i]) if t >= 0][:k] for name, column in ids.items()
+            }
             rows.append(row)
         return rows
 
@@ -155,6 +182,7 @@ class FeatureTable:
         where: SearchIn = "any",
         density: tuple[float, float] | None = None,
         dead: bool | None = None,
+        label: str = "",
         sort: str = "unit",
         descending: bool = False,
         offset: int = 0,
@@ -163,9 +191,9 @@ class FeatureTable:
         """Units that match, sorted by a number, ties by unit; a page of `limit` from `offset` on.
 
         text: part of one of a unit's tokens (case does not matter), looked for in one list of tokens or in any. density: from, to
-        (both included). dead: only units that never fired, or only others.
+        (both included). dead: only units that never fired, or only others. label: part of one of its labels, "*" for any.
         """
-        keep = matching(self, text, where, density, dead)
+        keep = matching(self, text, where, density, dead, label)
         return page(self, keep, sort, descending, offset, limit)
 
     @property

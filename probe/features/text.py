@@ -31,6 +31,11 @@ class Text:
         offsets, blob = self._columns["vocabulary_offsets"].tolist(), self._columns["vocabulary"].tobytes()
         return [blob[a:b].decode() for a, b in pairwise(offsets)]
 
+    @cached_property
+    def folded(self) -> list[str]:
+        """Every token without its case, for searching."""
+        return [token.casefold() for token in self.vocabulary]
+
     def token(self, token: int) -> str:
         """One token as it is shown; empty for no token (-1)."""
         return self._unpacked("vocabulary", token) if token >= 0 else ""

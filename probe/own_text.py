@@ -1,0 +1,81 @@
+"""How strongly one unit fires at each token of a text of one's own: one forward pass, the unit's own encoder, nothing sampled.
+
+    on_text(model, "In the year 1776", 120, layer=5)            # a neuron
+    on_text(model, "In the year 1776", 650, dictionary=sae)     # a latent
+
+The numbers are those a feature table counts (`unit_edits.unit_values`): `mlp_post` of a neuron, the encoded latent of a dictionary.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from probe.errors import BadInput
+from probe.html import shown, table_html
+from probe.sites import parse_site
+from probe.tokens import display_tokens, encode_prompt
+from probe.unit_edits import unit_values
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class OwnText:
+    """The activation of `unit` at every token of `text`."""
+
+    text: str
+    unit: str
+    token_ids: list[int]
+    tokens: list[str]
+    values: Float[np.ndarray, " pos"]
+
+    @property
+    def peak(self) -> int:
+        """Where it is strongest."""
+        return int(self.values.argmax())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a token."""
+        pairs = zip(self.tokens, self.values.tolist(), strict=True)
+        return [{"position": i, "token": shown(token), "activation": value} for i, (token, value) in enumerate(pairs)]
+
+    def summary(self) -> str:
+        """One sentence."""
+        on = int((self.values > 0).sum())
+        if not on:
+            return f"{self.unit} is active at none of the {len(self.tokens)} tokens."
+        at = f"strongest at {shown(self.tokens[self.peak])} (position {self.peak}, {self.values[self.peak]:.4g})"
+        return f"{self.unit} is active at {on} of {len(self.tokens)} tokens, {at}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self) | {"values": self.values.tolist()}
+
+    def figure(self) -> Any:
+        """A bar for each token."""
+        from probe.figures_features import own_text_figure
+
+        return own_text_figure(self)
+
+    def _repr_html_(self) -> str:
+        return table_html(self.rows(), self.summary())
+
+
+def on_text(
+    model: "TransformerBridge", text: str, unit: int, *, layer: int | None = None, dictionary: Any | None = None
+) -> OwnText:
+    """One unit on one text. BadInput unless exactly one of layer and dictionary is given, and for a unit there is not."""
+    if (layer is None) == (dictionary is None):
+        raise BadInput("A unit is a neuron of a layer or a latent of a dictionary: give one of the two.")
+    ids = encode_prompt(model, text)
+    tokens = torch.tensor([ids], device=model.W_E.device)
+    values = unit_values(model, tokens, layer=layer, dictionary=dictionary)[0]
+    if not 0 <= unit < values.shape[-1]:
+        raise BadInput(f"Unit {unit} was asked for; there are units 0 to {values.shape[-1] - 1}.")
+    where = layer if dictionary is None else parse_site(dictionary.site_in).layer or 0
+    name = f"L{where}{'N' if dictionary is None else 'F'}{unit}"
+    return OwnText(text, name, ids, display_tokens(model, ids), values[:, unit].float().cpu().numpy())
