@@ -80,3 +80,9 @@ def patching_page(
 def run_page(name: str) -> str:
     """A training run by the name of its dictionary."""
     return f"{TRAINING}/{quote(name, safe='')}"
+
+
+def artifact_page(kind: str, name: str) -> str:
+    """The page that shows an artifact; of a kind without one, its shelf on the home page."""
+    pages = {"graph": circuit_page, "features": table_page, "dictionary": run_page, "result": run_page}
+    return pages[kind](name) if kind in pages else address(HOME, shelf=kind)

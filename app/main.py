@@ -19,8 +19,9 @@ def create_app(token: str | None = None, loopback: bool = True) -> Any:
     """The Dash application, with its checks installed; `loopback` refuses requests that name any other host."""
     from dash import Dash
 
-    from app import export, shell
+    from app import export, search, shell
     from app.pages import PAGES
+    from app.theme import INDEX
 
     app = Dash(
         "openwork",
@@ -30,7 +31,7 @@ def create_app(token: str | None = None, loopback: bool = True) -> Any:
         assets_ignore=r"early-.*",
         serve_locally=True,
         suppress_callback_exceptions=True,
-        index_string=shell.INDEX,
+        index_string=INDEX,
         on_error=shell.explain,
         add_log_handler=False,
     )
@@ -38,6 +39,7 @@ def create_app(token: str | None = None, loopback: bool = True) -> Any:
     app.layout = shell.layout
     shell.register(app, PAGES)
     export.register(app.server)
+    search.register(app.server)
     guard(app.server, list(app.csp_hashes()), token, loopback)
     errors(app.server)
     return app
@@ -46,13 +48,16 @@ def create_app(token: str | None = None, loopback: bool = True) -> Any:
 def errors(server: Any) -> None:
     """Plain sentences for requests that fail outside of a page; never a stack trace."""
 
+    from app.trouble import meet
+
     @server.errorhandler(500)
-    def broken(_: Exception):
-        return (
-            "Something went wrong inside Openwork. The terminal it runs in shows the details.",
-            500,
-            {"Content-Type": "text/plain"},
-        )
+    def broken(problem: Exception):
+        cause = getattr(problem, "original_exception", None) or problem
+        return meet(cause, "a request").sentence, 500, {"Content-Type": "text/plain"}
+
+    @server.get("/alive")
+    def alive():
+        return "", 204
 
     @server.errorhandler(413)
     def large(_: Exception):

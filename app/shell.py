@@ -1,6 +1,5 @@
 """The frame around every page: header, navigation, colour scheme, routing by path, and the status of models and jobs."""
 
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,63 +9,15 @@ from urllib.parse import parse_qsl, unquote
 import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
-from app import jobs, links
-from app.components.parts import error, icon, loading, title
+from app import jobs, search
+from app.components.parts import copyable, error, icon, loading, title
 from app.figures import TEMPLATES
 from app.status import job_chip, job_status, model_chip
+from app.theme import THEME
+from app.trouble import Trouble, meet
 from probe.errors import OpenworkError
 
-log = logging.getLogger("openwork.app")
 _BUSY, _IDLE = 600, 4000  # milliseconds between questions about jobs
-
-INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head>
-{%metas%}
-<title>{%title%}</title>
-<link rel="icon" type="image/svg+xml" href="/assets/favicon.svg">
-<script src="/assets/early-scheme.js"></script>
-{%css%}
-</head>
-<body>
-{%app_entry%}
-<footer>{%config%}{%scripts%}{%renderer%}</footer>
-</body>
-</html>"""
-
-THEME = {
-    "primaryColor": "steel",
-    "primaryShade": {"light": 7, "dark": 5},
-    "fontFamily": "var(--ow-sans)",
-    "fontFamilyMonospace": "var(--ow-mono)",
-    "defaultRadius": "md",
-    "colors": {
-        "steel": [
-            "#eef4fa",
-            "#dce7f2",
-            "#b5cde4",
-            "#8ab1d6",
-            "#669aca",
-            "#4f8bc3",
-            "#4383c0",
-            "#2f5d8c",
-            "#28517b",
-            "#1d456c",
-        ],
-        "dark": [
-            "#c9ced6",
-            "#a3abb8",
-            "#757e8c",
-            "#4b5462",
-            "#3d4552",
-            "#2a303a",
-            "#191d24",
-            "#14181e",
-            "#12151a",
-            "#0d1014",
-        ],
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -124,25 +75,37 @@ def _header() -> html.Div:
         size="lg",
         **{"aria-label": "Light or dark"},
     )
-    status = html.Div([html.Div(id="model-chip", className="ow-hide-small"), html.Div(id="job-chip"), toggle])
+    keys = html.Button(
+        icon("keyboard"),
+        id="keys-button",
+        type="button",
+        className="ow-plain ow-wide",
+        title="Keys (?)",
+        **{"aria-label": "Keys"},
+    )
+    status = html.Div(
+        [html.Div(id="model-chip", className="ow-wide"), html.Div(id="job-chip"), _search_button(), keys, toggle]
+    )
     return html.Div([html.Div([menu, brand]), status], className="ow-head")
 
 
+def _search_button() -> html.Button:
+    words = [icon("search", small=True), html.Span("Search", className="wide"), html.Kbd("/")]
+    return html.Button(
+        words, id="search-button", type="button", className="ow-search-button", **{"aria-label": "Search"}
+    )
+
+
 def _navigation() -> html.Div:
-    places = [
-        ("Home", links.HOME, "home", "exact"),
-        ("Prompts", links.PROMPTS, "prompt", "partial"),
-        ("Heads", links.HEADS, "heads", "partial"),
-        ("Neurons and features", links.UNITS, "units", "partial"),
-        ("Lens", links.LENS, "lens", "partial"),
-        ("Circuits", links.CIRCUITS, "circuit", "partial"),
-        ("Patching", links.PATCHING, "patching", "partial"),
-        ("Training", links.TRAINING, "training", "partial"),
-        ("Jobs", links.JOBS, "jobs", "partial"),
-    ]
     entries = [
-        dmc.NavLink(label=name, href=href, id=f"nav-{symbol}", leftSection=icon(symbol), active=active)
-        for name, href, symbol, active in places
+        dmc.NavLink(
+            label=name,
+            href=href,
+            id=f"nav-{symbol}",
+            leftSection=icon(symbol),
+            active="exact" if href == "/" else "partial",
+        )
+        for name, href, _, symbol in search.PAGES
     ]
     return html.Div(
         [*entries, html.Div("Runs on this machine; nothing is sent anywhere.", className="ow-nav-foot")],
@@ -172,7 +135,17 @@ def route(pages: list[Page], path: str, search: str) -> tuple[Any, str]:
                 return html.Div(page.layout(**parts, query=query), className="ow-page"), page.name
             except OpenworkError as problem:
                 return html.Div([title(page.name), error(str(problem))], className="ow-page"), page.name
+            except Exception as problem:  # a bug of ours; the shell around the page must live
+                return html.Div(
+                    [title(page.name), broken(meet(problem, f"page {path}"))], className="ow-page"
+                ), page.name
     return not_found(path), "Not found"
+
+
+def broken(trouble: Trouble) -> html.Div:
+    """What stands where a page could not be made."""
+    fix = [html.Span("Other pages work as before. To report it, copy this line: "), copyable(trouble.details)]
+    return error(trouble.sentence, fix=fix, heading="This page could not be made")
 
 
 def explain(problem: Exception) -> None:
@@ -180,8 +153,7 @@ def explain(problem: Exception) -> None:
     if isinstance(problem, OpenworkError):
         message = str(problem)
     else:
-        log.error("a callback failed", exc_info=problem)
-        message = "Something went wrong inside Openwork. The terminal it runs in shows the details."
+        message = meet(problem, f"callback {_callback()}").sentence
     set_props(
         "notices",
         {
@@ -196,6 +168,14 @@ def explain(problem: Exception) -> None:
             ]
         },
     )
+
+
+def _callback() -> str:
+    """What triggered the callback that failed, for the log."""
+    try:
+        return ", ".join(ctx.triggered_prop_ids) or "at the start"
+    except Exception:  # outside of a callback
+        return "unknown"
 
 
 def register(app: Dash, pages: list[Page]) -> None:

@@ -1,0 +1,50 @@
+"""The page around the application, and the colours and type that Mantine's components take; everything else is in `assets/`."""
+
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" type="image/svg+xml" href="/assets/favicon.svg">
+<script src="/assets/early-scheme.js"></script>
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>"""
+
+THEME = {
+    "primaryColor": "steel",
+    "primaryShade": {"light": 7, "dark": 5},
+    "fontFamily": "var(--ow-sans)",
+    "fontFamilyMonospace": "var(--ow-mono)",
+    "defaultRadius": "md",
+    "colors": {
+        "steel": [
+            "#eef4fa",
+            "#dce7f2",
+            "#b5cde4",
+            "#8ab1d6",
+            "#669aca",
+            "#4f8bc3",
+            "#4383c0",
+            "#2f5d8c",
+            "#28517b",
+            "#1d456c",
+        ],
+        "dark": [
+            "#c9ced6",
+            "#a3abb8",
+            "#757e8c",
+            "#4b5462",
+            "#3d4552",
+            "#2a303a",
+            "#191d24",
+            "#14181e",
+            "#12151a",
+            "#0d1014",
+        ],
+    },
+}

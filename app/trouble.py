@@ -1,0 +1,40 @@
+"""A failure that nobody foresaw: the page gets a sentence and a reference, the terminal the traceback under the same reference.
+
+A trace in a page would tell a stranger about the machine and a user nothing; the reference joins the two.
+"""
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from probe.artifact import versions
+
+log = logging.getLogger("openwork.app")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """where: what was being done. kind: the name of the exception, without its words."""
+
+    reference: str
+    where: str
+    kind: str
+
+    @property
+    def sentence(self) -> str:
+        """What the page says."""
+        return (
+            f"Something went wrong inside Openwork. The terminal it runs in shows the details under {self.reference}."
+        )
+
+    @property
+    def details(self) -> str:
+        """A line to copy into a report."""
+        return f"reference {self.reference} · {self.where} · {self.kind} · openwork {versions().get('openwork', 'unknown')}"
+
+
+def meet(problem: BaseException, where: str) -> Trouble:
+    """Give the failure a reference and write it down."""
+    found = Trouble(secrets.token_hex(3), where, type(problem).__name__)
+    log.error("%s: %s failed", found.reference, where, exc_info=problem)
+    return found
