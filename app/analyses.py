@@ -71,6 +71,11 @@ def loaded() -> list[str]:
     return [short_model(str(k)) for k in _models.keys()]  # noqa: SIM118 (no dictionary)
 
 
+def in_memory(name: str) -> Any | None:
+    """The model of this name if it is loaded; never loads one. Pages may read its config, and only the worker may run it."""
+    return _models.get(name)
+
+
 def model_named(name: str, progress: Progress = SILENT) -> Any:
     """A loaded model by name, from memory when it is there."""
     if (model := _models.get(name)) is not None:
@@ -217,3 +222,8 @@ def stored_graph(name: str) -> "CircuitGraph":
     if kept is None or kept[0] != mark:
         kept = _graphs.put(name, (mark, load_graph(folder)))
     return kept[1]
+
+
+def keep_graph(name: str, graph: "CircuitGraph") -> "CircuitGraph":
+    """Keep in memory what was just stored under this name; numbers already computed of it stay computed."""
+    return _graphs.put(name, (graph_mark(name), graph))[1]

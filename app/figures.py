@@ -14,6 +14,8 @@ from app.components.drawn import shrink
 from probe.figures import lens_figure as plain_lens
 from probe.figures import pattern_figure as plain_pattern
 from probe.figures import plain
+from probe.figures_norms import growth_figure
+from probe.figures_norms import norm_figure as plain_norms
 
 if TYPE_CHECKING:
     from probe.heads import HeadPatterns
@@ -124,6 +126,20 @@ def forming_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
     return dress(
         figure, scheme, margin={"l": 44, "r": 6, "t": 26, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0}
     )
+
+
+def norms_figure(lens: "LensResult", scheme: str = "light") -> go.Figure:
+    """Norms of the residual stream by layer and position, dressed."""
+    figure, slanted = plain_norms(lens), len(lens.tokens) > 12
+    figure.update_xaxes(tickangle=-40 if slanted else 0, tickfont=_MONO, showgrid=False, title=None)
+    figure.update_yaxes(showgrid=False)
+    return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
+
+
+def growing_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Figure:
+    """The norm at one position by layer, dressed."""
+    figure = growth_figure(lens, pos)
+    return dress(figure, scheme, margin={"l": 50, "r": 6, "t": 30, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0})
 
 
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:

@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 from app import analyses, jobs, prompts
 
+MAX_NODES = 2000  # units of a graph; `circuits.TraceConfig`'s default, repeated because that module imports torch
+
 
 def reading_key(model: str, prompt: prompts.Prompt) -> str:
     return f"read:{model}:{prompt.id}"
@@ -23,21 +25,22 @@ def start_reading(model: str, prompt: prompts.Prompt) -> None:
         )
 
 
-def start_trace(model: str, text: str) -> str:
-    """Queue a trace and return the page that shows it."""
+def start_trace(model: str, text: str, *, max_nodes: int = MAX_NODES, dictionaries: tuple[str, ...] = ()) -> str:
+    """Queue a trace and return the page that shows it; other options are another graph."""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in text[:32].lower()).split()
-    name = f"{'-'.join(words) or 'prompt'}-{prompts.prompt_id(f'{model}:{text}')[:8]}"
+    options = "" if (max_nodes, dictionaries) == (MAX_NODES, ()) else f":{max_nodes}:{','.join(dictionaries)}"
+    name = f"{'-'.join(words) or 'prompt'}-{prompts.prompt_id(f'{model}:{text}{options}')[:8]}"
     link = f"/circuits/{name}"
     jobs.table().submit(
         "trace",
         f"Trace “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
-        lambda p: _trace(model, text, name, p),
+        lambda p: _trace(model, text, name, max_nodes, dictionaries, p),
         key=f"trace:{name}",
         link=link,
     )
     return link
 
 
-def _trace(model: str, text: str, name: str, progress: Any) -> str:
-    analyses.trace(model, text, save=name, progress=progress)
+def _trace(model: str, text: str, name: str, max_nodes: int, dictionaries: tuple[str, ...], progress: Any) -> str:
+    analyses.trace(model, text, max_nodes=max_nodes, dictionaries=dictionaries, save=name, progress=progress)
     return f"/circuits/{name}"

@@ -1,7 +1,7 @@
 """The units that write most at each token of a prompt: MLP neurons, and latents of the dictionaries at hand."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from probe.errors import BadInput
 from probe.forward import capture
 from probe.norms import NormParts, norm_parts
+from probe.opening import Opens, came_from
 from probe.sites import Site, hook_name, parse_site
 from probe.tokens import display_tokens, encode_prompt
 
@@ -23,7 +24,7 @@ class UnitRow:
     """One unit at one position. write_norm: length of what it adds to the residual
     stream. direct: what it adds directly to the
     demeaned logit of the token the model finds likeliest there (final norm frozen). promoted, suppressed: tokens whose
-    logits its output direction raises and lowers most."""
+    logits its output direction raises and lowers most. dictionary: name of the artifact that a latent is of."""
 
     layer: int
     kind: str
@@ -34,6 +35,7 @@ class UnitRow:
     direct: float
     promoted: list[str]
     suppressed: list[str]
+    dictionary: str = ""
 
     @property
     def name(self) -> str:
@@ -42,7 +44,7 @@ class UnitRow:
 
 
 @dataclass(frozen=True)
-class TopUnits:
+class TopUnits(Opens):
     """rows are ordered by position, then kind, then falling write norm: the k strongest of each kind at each position."""
 
     prompt: str
@@ -59,20 +61,24 @@ class TopUnits:
         """Ready for JSON."""
         return {"prompt": self.prompt, "tokens": self.tokens, "rows": [asdict(r) | {"name": r.name} for r in self.rows]}
 
-    def _repr_html_(self) -> str:
-        from probe.html import table_html
-
-        rows = [
+    def printed(self, pos: int = -1) -> list[dict[str, Any]]:
+        """One row a unit at one position, with what a person compares."""
+        return [
             {
                 "unit": r.name,
+                "of": r.dictionary or r.kind,
                 "activation": r.activation,
                 "write": r.write_norm,
                 "direct": r.direct,
                 "promotes": " ".join(r.promoted),
             }
-            for r in self.at(-1)
+            for r in self.at(pos)
         ]
-        return table_html(rows, f"Strongest units at the last token of {self.prompt!r}")
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.printed(), f"Strongest units at the last token of {self.prompt!r}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class _Stack:
     activation: Float[Tensor, "pos unit"]
     reach: Float[Tensor, "pos unit"]
     writers: Float[Tensor, "unit d_model"]
+    dictionary: str = ""
 
 
 def top_units(
@@ -114,9 +121,10 @@ def top_units(
         for dictionary, site in zip(dictionaries, inputs, strict=True):
             latents = dictionary.encode(found[site.name][0].to(dictionary.W_enc))
             stack = _stack(model, found, site.layer or 0, "latent", latents, dictionary.W_dec)
-            rows += _strongest(model, [stack], direction, k, n_tokens)
+            named = replace(stack, dictionary=getattr(dictionary, "name", ""))
+            rows += _strongest(model, [named], direction, k, n_tokens)
     rows.sort(key=lambda r: (r.pos, r.kind, -r.write_norm))
-    return TopUnits(prompt, ids, display_tokens(model, ids), rows)
+    return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows), model)
 
 
 def _stack(
@@ -164,7 +172,8 @@ def _strongest(
                 stack, reach = stacks[s], float(stacks[s].reach[pos, u])
                 direct = reach * float(stack.writers[u] @ direction[pos])
                 activation = float(stack.activation[pos, u])
-                rows.append(UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, *words[(s, u)]))
+                row = UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, *words[(s, u)])
+                rows.append(replace(row, dictionary=stack.dictionary))
     return rows
 
 

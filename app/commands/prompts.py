@@ -1,4 +1,4 @@
-"""`openwork lens` and `openwork trace`: what a model makes of one prompt."""
+"""`openwork lens`, `openwork units` and `openwork trace`: what a model makes of one prompt."""
 
 import math
 from pathlib import Path
@@ -42,12 +42,47 @@ def lens(
     from probe.lens import logit_lens
 
     found = logit_lens(load(model, device, precision), prompt, top_k=top_k, progress=progress())
-    if not -len(found.tokens) <= position < len(found.tokens):
-        raise BadInput(f"The prompt has tokens 0 to {len(found.tokens) - 1}; there is no position {position}.")
+    _within(position, found.tokens)
     if json:
         print_json(found.to_dict())
         return
     print_rows(found.rows(position), f"Logit lens after {''.join(found.tokens[: position % len(found.tokens) + 1])!r}")
+
+
+def units(
+    prompt: Prompt,
+    model: Model = "smollm2-135m",
+    dictionaries: Annotated[
+        list[str] | None,
+        typer.Option("--dictionary", help="Stored dictionary whose latents are read too; repeatable, or a,b,c."),
+    ] = None,
+    position: Annotated[
+        int, typer.Option("--position", help="Which token to print the units of; -1 is the last.")
+    ] = -1,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Units of each kind at each position.")] = 10,
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """The neurons, and latents of stored dictionaries, that write most to the residual stream at each token."""
+    _not_empty(prompt)
+    from probe.neurons import top_units
+
+    bridge = load(model, device, precision)
+    names = [n for given in dictionaries or [] for n in given.split(",") if n]
+    found = top_units(bridge, prompt, stored_dictionaries(bridge, names), k=top_k)
+    _within(position, found.tokens)
+    if json:
+        print_json(found.to_dict())
+        return
+    print_rows(
+        found.printed(position), f"Strongest units after {''.join(found.tokens[: position % len(found.tokens) + 1])!r}"
+    )
+
+
+def _within(position: int, tokens: list[str]) -> None:
+    if not -len(tokens) <= position < len(tokens):
+        raise BadInput(f"The prompt has tokens 0 to {len(tokens) - 1}; there is no position {position}.")
 
 
 def trace(
@@ -234,4 +269,4 @@ def _print_graph(report: dict[str, Any]) -> None:
     typer.echo(f"replacement score {report['replacement_score']:.3f}, completeness {report['completeness_score']:.3f}")
 
 
-COMMANDS = (lens, trace)
+COMMANDS = (lens, units, trace)

@@ -18,10 +18,10 @@ def token_strip(name: str) -> html.Div:
     return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-strip", style={"minHeight": 30})])
 
 
-def rows(name: str, height: int | None = None) -> html.Div:
-    """A table; fill the store `NAME-data` with `{columns, rows, note}`."""
+def rows(name: str, height: int | None = None, data: dict[str, Any] | None = None) -> html.Div:
+    """A table; fill the store `NAME-data` with `{columns, rows, note}`, here or later."""
     style = {"maxHeight": height} if height else {}
-    return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-rows-box", style=style)])
+    return html.Div([dcc.Store(id=f"{name}-data", data=data), html.Div(id=name, className="ow-rows-box", style=style)])
 
 
 def thumbs(name: str) -> html.Div:

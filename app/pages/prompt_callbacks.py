@@ -8,17 +8,11 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from app import analyses, jobs, prompts
 from app.components import drawn
 from app.components.parts import duration, error, meter, stat
-from app.figures import BESIDE, forming_figure, lens_figure, lens_height, pattern_figure
+from app.figures import BESIDE, forming_figure, growing_figure, lens_figure, lens_height, norms_figure, pattern_figure
+from app.pages import prompt_links, prompt_trace
 from app.pages import prompt_tables as tables
-from app.tasks import reading_key, start_trace
-
-METRICS = {
-    "previous_token": "previous token",
-    "first_token": "first token",
-    "self": "itself",
-    "induction": "induction",
-    "entropy": "entropy",
-}
+from app.pages.prompt_tables import METRICS
+from app.tasks import reading_key
 
 
 def record(args: dict[str, str] | None, analysis: str) -> Any | None:
@@ -49,16 +43,17 @@ def reading_state(args: dict[str, str]) -> Any:
 
 
 def register(app: Dash) -> None:
-    for strip in ("strip",):
-        drawn.register_strip(app, strip)
-    for rows in ("next", "units"):
+    drawn.register_strip(app, "strip")
+    for rows in ("next", "units", "prompt-circuits"):
         drawn.register_rows(app, rows)
     drawn.register_thumbs(app, "thumbs", "head-metric")
     register_reading(app)
     register_tokens(app)
     register_lens(app)
     register_heads(app)
-    register_trace(app)
+    register_norms(app)
+    prompt_links.register(app)
+    prompt_trace.register(app)
 
 
 def register_reading(app: Dash) -> None:
@@ -116,7 +111,34 @@ def register_tokens(app: Dash) -> None:
         at, layer = tables.position(selection, lens), (selection or {}).get("layer")
         facts = html.Div([stat(*fact) for fact in tables.token_facts(lens, at)], className="ow-stats")
         data, note = tables.next_rows(lens, at, layer)
-        return facts, data, note, tables.unit_rows(units, at) if units is not None else no_update
+        return facts, data, note, _units(units, at, args)
+
+
+def _units(units: Any, at: int, args: dict[str, str]) -> Any:
+    return no_update if units is None else tables.unit_rows(units, at, args["model"], args["id"])
+
+
+def register_norms(app: Dash) -> None:
+    @app.callback(
+        Output("norms", "figure"),
+        Input("ready", "data"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
+    )
+    def norms(_: Any, scheme: str, args: dict[str, str]):
+        lens = record(args, "lens")
+        return no_update if lens is None else norms_figure(lens, scheme)
+
+    @app.callback(
+        Output("growth", "figure"),
+        Input("selection", "data"),
+        Input("ready", "data"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
+    )
+    def growth(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str]):
+        lens = record(args, "lens")
+        return no_update if lens is None else growing_figure(lens, tables.position(selection, lens), scheme)
 
 
 def register_lens(app: Dash) -> None:
@@ -150,7 +172,7 @@ def register_lens(app: Dash) -> None:
         }
         return lens_figure(lens, colour, scheme), style, "ow-grid two" if n <= BESIDE else "ow-grid one"
 
-    for figure in ("lens-figure", "pattern"):
+    for figure in ("lens-figure", "norms", "pattern"):
         app.clientside_callback(
             ClientsideFunction("openwork", "hovers"), Output(figure, "data-hovers"), Input(figure, "figure")
         )
@@ -158,9 +180,16 @@ def register_lens(app: Dash) -> None:
         ClientsideFunction("openwork", "redrawn"), Output("lens-figure", "data-marked"), Input("lens-figure", "figure")
     )
 
+    for figure in ("lens-figure", "norms"):
+        register_cells(app, figure)
+
+
+def register_cells(app: Dash, figure: str) -> None:
+    """A click on a cell of layer by position selects both."""
+
     @app.callback(
         Output("selection", "data", allow_duplicate=True),
-        Input("lens-figure", "clickData"),
+        Input(figure, "clickData"),
         State("selection", "data"),
         prevent_initial_call=True,
     )
@@ -196,16 +225,3 @@ def register_heads(app: Dash) -> None:
             html.H2(f"L{layer}H{number}", style={"fontSize": 15, "margin": "0 0 10px"}),
             html.Div([stat(*f) for f in facts], className="ow-stats pair"),
         ]
-
-
-def register_trace(app: Dash) -> None:
-    @app.callback(
-        Output("url", "href", allow_duplicate=True),
-        Input("trace", "n_clicks"),
-        State("prompt-args", "data"),
-        prevent_initial_call=True,
-    )
-    def trace(clicks: int | None, args: dict[str, str]):
-        if not clicks:
-            return no_update
-        return start_trace(args["model"], prompts.load(args["id"]).text)

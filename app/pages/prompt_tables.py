@@ -4,6 +4,17 @@ from typing import Any
 
 import numpy as np
 
+from app import links
+
+METRICS = {
+    "previous_token": "previous token",
+    "first_token": "first token",
+    "self": "itself",
+    "induction": "induction",
+    "entropy": "entropy",
+}
+"""Scores of heads and what people call them."""
+
 
 def position(selection: dict[str, Any] | None, record: Any) -> int:
     """The selected token, the last one when none is or the address names one that is not there."""
@@ -83,26 +94,34 @@ def next_rows(lens: Any, at: int, layer: int | None) -> tuple[dict[str, Any], st
     return {"columns": columns, "rows": rows, "label": "Next tokens"}, note
 
 
-def unit_rows(units: Any, at: int) -> dict[str, Any]:
-    """Units at one position, strongest first."""
+def unit_href(unit: Any, model: str, **chosen: Any) -> str | None:
+    """The page of a unit; none for a latent of a dictionary that is not stored."""
+    if unit.kind == "neuron":
+        return links.neuron_page(model, unit.layer, unit.unit, **chosen)
+    return links.latent_page(unit.dictionary, unit.unit, model=model, **chosen) if unit.dictionary else None
+
+
+def unit_rows(units: Any, at: int, model: str = "", prompt: str = "") -> dict[str, Any]:
+    """Units at one position, strongest first; each opens its page, with the prompt and the token kept."""
     found = units.at(at)
     top = max((r.write_norm for r in found), default=1.0) or 1.0
     rows = [
         {
             "unit": r.name,
-            "kind": r.kind,
+            "kind": r.dictionary or r.kind,
             "activation": float(r.activation),
             "bar": r.write_norm / top,
             "norm": float(r.write_norm),
             "direct": float(r.direct),
             "up": r.promoted[:5],
             "down": r.suppressed[:5],
+            "href": unit_href(r, model, prompt=prompt, token=at) if model else None,
         }
         for r in sorted(found, key=lambda r: -r.write_norm)
     ]
     columns = [
         {"key": "unit", "label": "unit", "kind": "unit"},
-        {"key": "kind", "label": "kind", "kind": "text"},
+        {"key": "kind", "label": "of", "kind": "text", "title": "a neuron, or the dictionary that a latent is of"},
         {"key": "activation", "label": "activation", "kind": "num"},
         {"key": "bar", "label": "writes", "kind": "meter", "title": "length of what it adds to the residual stream"},
         {"key": "norm", "label": "", "kind": "num"},
@@ -119,6 +138,7 @@ def unit_rows(units: Any, at: int) -> dict[str, Any]:
         "columns": columns,
         "rows": rows,
         "label": "Strongest units",
+        "sorts": True,
         "note": "" if rows else "No unit writes anything here.",
     }
 
