@@ -5,60 +5,30 @@ Jobs run one after the other (a model is one thing, and so is the memory it live
 that they were interrupted. Work reports through `probe.progress.Watched`, which is also how it is cancelled.
 """
 
-import json
 import logging
 import os
 import queue
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from probe.artifact import home, write_json
+from app.job import ACTIVE, Job, alive, born, read_job
+from app.trouble import meet
+from probe.artifact import home
 from probe.errors import Cancelled, OpenworkError
 from probe.progress import Progress, Snapshot, Watched
 
 log = logging.getLogger("openwork.jobs")
 Work = Callable[[Progress], str | None]
-ACTIVE = ("queued", "running")
+__all__ = ["ACTIVE", "Job", "Jobs", "table"]
+_AGAIN = 24  # ended jobs whose work is kept in memory, so that they can be run again
 _KEPT = 200  # job files kept on disk; older ones are removed when a new job begins
+_STOPPING = "Stopping at the next step."
 _WRITE_EVERY = 2.0  # seconds between writes of mere progress
-
-
-@dataclass
-class Job:
-    """One row of the table. `key` says what it makes (equal keys are one job); `link` is the page that shows its result.
-
-    state: queued, running, done, failed, cancelled or interrupted. done, total in `unit`; eta in seconds; times in Unix seconds.
-    """
-
-    id: str
-    kind: str
-    title: str
-    key: str = ""
-    link: str = ""
-    state: str = "queued"
-    stage: str = ""
-    done: float = 0.0
-    total: float | None = None
-    unit: str = ""
-    eta: float | None = None
-    created: float = 0.0
-    started: float | None = None
-    finished: float | None = None
-    message: str = ""
-    pid: int = 0
-
-    @property
-    def active(self) -> bool:
-        return self.state in ACTIVE
-
-    @property
-    def share(self) -> float | None:
-        """Done part of the present stage, 0 to 1; None when its size is unknown."""
-        return min(1.0, self.done / self.total) if self.total else None
 
 
 class Jobs:
@@ -68,14 +38,21 @@ class Jobs:
         self.folder = folder
         self._jobs: dict[str, Job] = {}
         self._work: dict[str, Work] = {}
+        self._ended: OrderedDict[str, Work] = OrderedDict()
         self._watched: dict[str, Watched] = {}
         self._queue: queue.Queue[str] = queue.Queue()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._looked = 0.0
         self._read()
 
-    def submit(self, kind: str, title: str, work: Work, *, key: str = "", link: str = "") -> Job:
-        """Queue `work`; a job with the same key that is still active is returned instead of a second one."""
+    def submit(
+        self, kind: str, title: str, work: Work, *, key: str = "", link: str = "", again: list[Any] | None = None
+    ) -> Job:
+        """Queue `work`; a job with the same key that is still active is returned instead of a second one.
+
+        again: name and arguments of the task that makes it (see `app.job.Job`).
+        """
         with self._lock:
             if key and (same := next((j for j in self._jobs.values() if j.key == key and j.active), None)):
                 return same
@@ -87,7 +64,10 @@ class Jobs:
                 link,
                 created=time.time(),
                 pid=os.getpid(),
+                born=born(os.getpid()),
+                again=again or [],
             )
+            job.say("queued")
             self._jobs[job.id], self._work[job.id] = job, work
             self._watched[job.id] = Watched(lambda snapshot: self._told(job, snapshot))
             self._prune()
@@ -107,8 +87,21 @@ class Jobs:
             self._watched[job_id].cancel()
             if job.state == "queued":
                 self._end(job, "cancelled", "Cancelled before it began.")
-            else:
-                job.message = "Stopping at the next step."
+            elif job.message != _STOPPING:
+                job.message = _STOPPING
+                job.say("cancel was asked for")
+
+    def can_repeat(self, job: Job) -> bool:
+        """Is the work of this ended job still here?"""
+        return not job.active and job.id in self._ended
+
+    def repeat(self, job_id: str) -> Job | None:
+        """Queue the work of an ended job once more, as a new job; None when it is not here any more."""
+        with self._lock:
+            old, work = self._jobs.get(job_id), self._ended.get(job_id)
+            if old is None or work is None:
+                return None
+            return self.submit(old.kind, old.title, work, key=old.key, link=old.link, again=old.again)
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
@@ -116,6 +109,7 @@ class Jobs:
     def all(self) -> list[Job]:
         """Newest first."""
         with self._lock:
+            self._look_elsewhere()
             return sorted(self._jobs.values(), key=lambda j: j.created, reverse=True)
 
     def active(self) -> list[Job]:
@@ -140,6 +134,7 @@ class Jobs:
                 if job.state != "queued":
                     continue
                 job.state, job.started = "running", time.time()
+                job.say("began")
                 self._write(job)
             self._run(job)
 
@@ -149,10 +144,14 @@ class Jobs:
         except Cancelled as error:
             self._end(job, "cancelled", str(error))
         except OpenworkError as error:
+            job.details = (
+                f"{type(error).__name__}{f', after {type(error.__cause__).__name__}' if error.__cause__ else ''}"
+            )
             self._end(job, "failed", str(error))
-        except Exception:  # a bug; the page gets a sentence, the log the traceback
-            log.exception("job %s (%s) failed", job.id, job.title)
-            self._end(job, "failed", "Something went wrong inside Openwork; the terminal it runs in shows the details.")
+        except Exception as error:  # a bug; the page gets a sentence, the log the traceback
+            trouble = meet(error, f"job {job.kind} {job.id}")
+            job.details = trouble.details
+            self._end(job, "failed", trouble.sentence)
         else:
             job.link = link or job.link
             self._end(job, "done")
@@ -160,7 +159,11 @@ class Jobs:
     def _end(self, job: Job, state: str, message: str = "") -> None:
         with self._lock:
             job.state, job.message, job.finished, job.eta = state, message, time.time(), None
-            self._work.pop(job.id, None)
+            job.say(f"{state}: {message}" if message else state)
+            if (work := self._work.pop(job.id, None)) is not None:
+                self._ended[job.id] = work
+                while len(self._ended) > _AGAIN:
+                    self._ended.popitem(last=False)
             self._watched.pop(job.id, None)
             self._write(job)
 
@@ -173,51 +176,44 @@ class Jobs:
             snapshot.unit,
             snapshot.eta,
         )
+        if new_stage:
+            job.say(f"{snapshot.stage}, {snapshot.total:,g} {snapshot.unit}" if snapshot.total else snapshot.stage)
         last = getattr(self, "_written", 0.0)
         if new_stage or time.monotonic() - last > _WRITE_EVERY:
             self._written = time.monotonic()
             self._write(job)
 
-    def _path(self, job: Job) -> Path:
-        return self.folder / f"{job.id}.json"
-
     def _write(self, job: Job) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self._path(job), asdict(job))
+            job.write(self.folder)
         except OSError as error:  # a full disk must not stop the work whose table this is
             log.warning("the job table could not be written: %s", error)
 
     def _prune(self) -> None:
         for job in [j for j in self.all() if not j.active][_KEPT:]:
-            self._path(job).unlink(missing_ok=True)
+            (self.folder / f"{job.id}.json").unlink(missing_ok=True)
             del self._jobs[job.id]
 
     def _read(self) -> None:
-        for path in self.folder.glob("*.json"):
-            try:
-                job = Job(**json.loads(path.read_text(encoding="utf8")))
-                job.id = path.stem
-            except (ValueError, TypeError, OSError):
-                continue  # a damaged row is no reason to show none
-            self._jobs[job.id] = job
-            if job.active and not _alive(job.pid):
-                self._end(
-                    job, "interrupted", "The server stopped before this was finished. Start it again from its page."
-                )
+        for path in self.folder.glob("[!.]*.json"):
+            if (job := read_job(path)) is not None:  # a damaged row is no reason to show none
+                self._jobs[job.id] = job
+                self._settle(job)
 
+    def _settle(self, job: Job) -> None:
+        """A job that nobody works on any more was interrupted."""
+        if job.active and job.id not in self._watched and not alive(job):
+            self._end(job, "interrupted", "The server stopped before this was finished; what it had stored is kept.")
 
-def _alive(pid: int) -> bool:
-    """Is another process with this id running (perhaps a second server on the same folder)?"""
-    if pid <= 0 or pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    def _look_elsewhere(self) -> None:
+        """Follow the jobs of another process on the same folder, at most once a second."""
+        if time.monotonic() - self._looked < 1:
+            return
+        self._looked = time.monotonic()
+        for job in [j for j in self._jobs.values() if j.active and j.id not in self._watched]:
+            found = read_job(self.folder / f"{job.id}.json") or job
+            self._jobs[job.id] = found
+            self._settle(found)
 
 
 _tables: dict[Path, Jobs] = {}

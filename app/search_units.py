@@ -5,18 +5,18 @@ Nothing is loaded: a model's shape comes from its folder, a dictionary's from it
 
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
 
 from app import links
 from app.library import Library, short_model
 from app.model_size import model_size
 from app.search_words import Hit, clip, matching
-from probe.artifact import Manifest, home
+from probe.artifact import Manifest
 from probe.errors import BadInput
 from probe.sites import parse_site
 
-_LABELS = 5_000_000  # bytes of a file of labels that are read
+_LABELS = 20_000_000  # bytes of a file of labels that are read
 _UNIT = re.compile(r"[lL]?(\d{1,4})([hHnNfF.])(\d{1,9})")
 
 
@@ -84,35 +84,38 @@ def _layer_of(manifest: Manifest) -> int | None:
         return None
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
 def labelled(words: list[str], stored: Library) -> list[Hit]:
-    """Units whose label holds the words; each feature table keeps its labels beside it in `labels.json`."""
+    """Units with a label that holds the words; a feature table keeps its labels beside it (`probe.features.labels`)."""
     hits = []
     for folder, _ in stored.kinds["features"]:
-        for unit, text in matching(words, _read_labels(folder.name), lambda pair: pair[1]):
+        for unit, text in matching(words, _labels_in(folder / "labels.json"), lambda pair: pair[1]):
             hits.append(Hit(clip(text), f"unit {unit} of {folder.name}", links.unit_page(folder.name, unit), "units"))
     return hits
 
 
-def _read_labels(table: str) -> list[tuple[int, str]]:
-    """Numbers of units and their labels; what is missing, damaged or far too large has none."""
-    file = home() / "features" / table / "labels.json"
+def _labels_in(file: Path) -> list[tuple[int, str]]:
+    """Numbers of units and their labels' texts; a file that is missing, damaged or far too large has none."""
     try:
-        if file.stat().st_size > _LABELS:
-            return []
-        found = json.loads(file.read_text(encoding="utf8"))
-    except (OSError, ValueError):
+        found = file.stat()
+        return _read_labels(file, found.st_mtime_ns) if found.st_size <= _LABELS else []
+    except OSError:
         return []
-    return list(_pairs(found))
 
 
-def _pairs(found: Any) -> Iterable[tuple[int, str]]:
-    """`{"units": {"12": {"label": ...}}}`, without the outer layer, or with plain texts."""
-    table = found.get("labels", found.get("units", found)) if isinstance(found, dict) else {}
-    for key, value in table.items() if isinstance(table, dict) else ():
-        text = value.get("label", value.get("text")) if isinstance(value, dict) else value
-        if str(key).isdecimal() and len(str(key)) < 10 and isinstance(text, str):
-            yield int(key), text
+@lru_cache(maxsize=8)
+def _read_labels(file: Path, changed: int) -> list[tuple[int, str]]:
+    # Read here and not by the module that writes them, because that one comes with torch.
+    try:
+        table = json.loads(file.read_text(encoding="utf8"))["labels"]
+        return [
+            (int(unit), entry["text"])
+            for unit, entries in table.items()
+            for entry in entries
+            if unit.isdecimal() and len(unit) < 10 and isinstance(entry["text"], str)
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []

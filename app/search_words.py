@@ -1,10 +1,12 @@
 """How a search compares: a hit, which texts match a question, and what becomes of long ones."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 _CLIP = 160
+_PARTS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,16 @@ class Hit:
 
 
 def matching(words: list[str], things: Iterable[Any], text: Callable[[Any], str]) -> list[Any]:
-    """Those that hold every word; first those that begin with the question."""
-    held = [(t, text(t).casefold()) for t in things]
-    found = [(thing, words_of) for thing, words_of in held if all(w in words_of for w in words)]
-    return [thing for thing, words_of in sorted(found, key=lambda f: not f[1].startswith(" ".join(words)))]
+    """Those that hold every word, best first: what begins with the question, then what holds more of its words whole."""
+    held = [(thing, text(thing).casefold()) for thing in things]
+    found = [(thing, t) for thing, t in held if all(w in t for w in words)]
+    question = " ".join(words)
+
+    def rank(pair: tuple[Any, str]) -> tuple[bool, int]:
+        whole = set(_PARTS.split(pair[1]))
+        return not pair[1].startswith(question), -sum(w in whole for w in words)
+
+    return [thing for thing, _ in sorted(found, key=rank)]
 
 
 def clip(text: Any) -> str:

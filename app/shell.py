@@ -54,7 +54,7 @@ def layout() -> dmc.MantineProvider:
             dmc.AppShellMain(html.Main(html.Div([loading(60), loading(240)], className="ow-page"), id="page")),
         ],
         header={"height": 54},
-        navbar={"width": 196, "breakpoint": "sm", "collapsed": {"mobile": True}},
+        navbar={"width": 214, "breakpoint": "sm", "collapsed": {"mobile": True}},
         padding=0,
         id="frame",
     )

@@ -97,6 +97,7 @@
   // -- keys of every page --------------------------------------------------------------------------------------------
 
   const press = (id) => () => { const node = document.getElementById(id); if (!node) return false; node.click(); return true; };
+  ow.key(["/", "Ctrl+k"], "Search", () => ow.search());
   ow.key("?", "This list", ow.showKeys);
   ow.key("d", "Light or dark", press("toggle"));
   ow.key("Escape", "Close what is open", null);

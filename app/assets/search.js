@@ -102,6 +102,5 @@
     input.focus();
     ask();
   };
-  ow.key(["/", "Ctrl+k"], "Search", ow.search);
   document.addEventListener("click", (event) => { if (event.target.closest && event.target.closest("#search-button")) ow.search(); });
 })();
