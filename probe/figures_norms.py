@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 
 
 def norm_figure(lens: "LensResult", height: int | None = None) -> go.Figure:
-    """Layer (upwards) by position; colour is log10 of the length of the residual stream after the layer."""
+    """Layer (upwards) by position; colour is log10 of the length of the residual stream after the layer, over the range of all
+    positions but the first, which may lie beyond it."""
     norms = np.asarray(lens.resid_norm, dtype=float)
+    logs = np.log10(np.maximum(norms, 1e-12))
+    ordinary = logs[:, 1:] if logs.shape[1] > 1 else logs
     words = [
         [f"{plain(t, 24)} ({p}), {_layer(label)}: {norms[i, p]:.4g}" for p, t in enumerate(lens.tokens)]
         for i, label in enumerate(lens.layers)
     ]
     bar = {"title": {"text": "log10 of the norm", "side": "right"}, "thickness": 10, "outlinewidth": 0}
     trace = go.Heatmap(
-        z=np.round(np.log10(np.maximum(norms, 1e-12)), 4),
+        z=np.round(logs, 4),
+        zmin=float(ordinary.min()),
+        zmax=float(ordinary.max()),
         colorscale="Cividis",
         colorbar=bar,
         customdata=words,

@@ -58,9 +58,9 @@ def compare_menu(model: str, prompt: str) -> html.Details:
     go = dmc.Button("Set side by side", id="compare-go", size="xs")
     body = html.Div(
         [html.H3("Compare with another prompt"), pick, write, html.Div(go, className="ow-actions")],
-        className="ow-drop-body",
+        className="ow-popout-body",
     )
-    return html.Details([html.Summary([icon("beside", small=True), "Compare"]), body], className="ow-drop")
+    return html.Details([html.Summary([icon("beside", small=True), "Compare"]), body], className="ow-popout")
 
 
 def circuits_of(model: str, text: str) -> list[Manifest]:

@@ -51,13 +51,15 @@ def trace_menu(model: str) -> html.Details:
         ),
     ]
     summary = html.Summary([icon("circuit", small=True), "Trace this prompt"])
-    return html.Details([summary, html.Div(body, className="ow-drop-body")], className="ow-drop primary")
+    return html.Details([summary, html.Div(body, className="ow-popout-body")], className="ow-popout primary")
 
 
 def _words(there: list[Any], learned: list[str]) -> str:
     if not there:
         return "In the neuron basis: no stored dictionary of this model can stand in a graph."
-    return f"{len(there)} stored dictionaries can stand in a graph; the newest: {', '.join(learned[:3]) or 'none of them a transcoder'}."
+    newest_ones = ", ".join(learned[:3]) or "none of them a transcoder"
+    many = "One stored dictionary" if len(there) == 1 else f"{len(there)} stored dictionaries"
+    return f"{many} can stand in a graph; the newest: {newest_ones}."
 
 
 def plan_words(model: str, text: str, max_nodes: Any, names: tuple[str, ...]) -> tuple[str, bool]:
