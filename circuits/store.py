@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from circuits.checks import check_graph
 from circuits.exchange.write import plain
-from circuits.graph import CircuitGraph, Edges, Nodes
+from circuits.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, place, read_manifest, write_json, writing
 from probe.errors import BadInput, Unavailable
 
@@ -122,13 +122,19 @@ def choose_nodes(
     *,
     pinned: Sequence[int] | None = None,
     supernodes: Mapping[str, Sequence[int]] | None = None,
+    labels: Mapping[int, str] | None = None,
 ) -> CircuitGraph:
-    """Replace a stored graph's pinned nodes or supernodes (None: as they are); everything else stays as it was."""
+    """Replace a stored graph's pinned nodes, supernodes or units' labels (None: as they are); everything else stays as it was.
+
+    labels: texts by node, for units only; an empty one takes the label away.
+    """
     graph, manifest = load_graph(folder), read_manifest(folder, "graph")
     if pinned is not None:
         graph = replace(graph, pinned=[int(i) for i in pinned])
     if supernodes is not None:
         graph = replace(graph, supernodes={str(k): [int(i) for i in v] for k, v in supernodes.items()})
+    if labels:
+        graph = replace(graph, unit_tokens=_labelled(graph, labels))
     check_graph(graph, str(folder))
     with writing(folder, manifest) as scratch:
         try:
@@ -137,3 +143,13 @@ def choose_nodes(
             shutil.copyfile(folder / GRAPH, scratch / GRAPH)
         write_json(scratch / TEXT, _text(graph))
     return graph
+
+
+def _labelled(graph: CircuitGraph, labels: Mapping[int, str]) -> list[str]:
+    """The texts of all nodes with these in them; only units are labelled, since the text of a token or logit is what it is."""
+    texts, units = list(graph.unit_tokens), graph.nodes.where(*UNITS)
+    for node, text in labels.items():
+        if not 0 <= node < len(texts) or not units[node]:
+            raise BadInput(f"Node {node} is no unit of this graph; labels are for neurons, latents, heads and MLPs.")
+        texts[node] = str(text)
+    return texts
