@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from probe.errors import BadInput
+from probe.opening import Opens
 
 KINDS = (
     *("token", "position", "bias", "neuron", "latent", "rest", "error", "logit"),
@@ -78,7 +79,7 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class CircuitGraph:
+class CircuitGraph(Opens):
     """An attribution graph of one prompt.
 
     prompt: the text. token_ids, tokens: its tokens as ids and as text (special tokens included). constant: the part of a
@@ -262,13 +263,9 @@ class CircuitGraph:
         return save_graph(self, folder, **facts)
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from circuits.html import graph_html
 
-        report = self.report()
-        residual = "unknown" if np.isnan(self.residual_relative) else f"{self.residual_relative:.1e}"
-        counts = f"{len(self.nodes)} nodes, {len(self.edges)} edges, residual {residual}"
-        title = f"Attribution graph of {self.prompt!r}: {counts}"
-        return table_html(self.rows(), f"{title}; replacement {report['replacement_score']:.3f}")
+        return graph_html(self)
 
 
 _LETTERS = {"neuron": "N", "latent": "F", "head": "H"}

@@ -25,6 +25,7 @@ from probe.errors import BadInput, Unavailable
 from probe.html import table_html
 from probe.journal import partial
 from probe.layout import Layout
+from probe.opening import Opens
 from probe.progress import SILENT, Progress
 from probe.shards import read_tensors
 from probe.shuffle import Position, Split
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from probe.tokens import TokenSet
 
 
-class Cache:
+class Cache(Opens):
     """An opened cache. Token indices count through the whole cache, special tokens and padding included."""
 
     def __init__(self, folder: Path, manifest: Manifest):

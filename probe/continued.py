@@ -15,6 +15,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.interventions import intervene
+from probe.opening import Opens, came_from
 from probe.token_text import tokenizer_of
 from probe.unit_edits import UnitEdit, edit_units
 
@@ -34,7 +35,7 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class Generations:
+class Generations(Opens):
     """One prompt continued without edits (`clean`) and with them (`edited`). differs_at: first position of the whole text that
     differs, or None. kl: of the first new token's distribution, from the clean run's, in nats."""
 
@@ -109,7 +110,7 @@ def generate_with(
     )
     differs = None if clean.ids == edited.ids else len(ids) + same
     p, q = clean.log_probs[0], edited.log_probs[0]
-    return Generations(
+    found = Generations(
         prompt,
         display_tokens(model, ids),
         [getattr(e, "name", None) or type(e).__name__ for e in edits],
@@ -119,6 +120,7 @@ def generate_with(
         max(float((p.exp() * (p - q)).sum()), 0.0),
         seed,
     )
+    return came_from(found, model)
 
 
 @dataclass(frozen=True)

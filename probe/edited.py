@@ -18,6 +18,7 @@ from torch import Tensor
 from probe.continued import generate_with
 from probe.errors import BadInput
 from probe.interventions import intervene, place
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_edits import UnitEdit, edit_units
@@ -39,7 +40,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class EditedRun:
+class EditedRun(Opens):
     """What changed. edits: their names. pos: after which token `candidates` stand: the likeliest of either run, by the larger
     of both probabilities. kl: from the unchanged prediction to the changed one, nats, at every position. loss_before,
     loss_after: of each token of the prompt, nats (NaN for the first). text_before, text_after: greedy continuations, or None.
@@ -104,9 +105,9 @@ class EditedRun:
         return edited_figure(self)
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from probe.html_readings import edited_html
 
-        return table_html(self.rows(), self.summary())
+        return edited_html(self)
 
 
 def edited_run(
@@ -137,7 +138,7 @@ def edited_run(
             texts = generate_with(model, prompt, changes, generate)
             step(1)
     kl = (before.exp() * (before - after)).sum(-1).clamp_min(0)
-    return EditedRun(
+    found = EditedRun(
         prompt,
         ids,
         display_tokens(model, ids),
@@ -150,6 +151,7 @@ def edited_run(
         texts.clean.text if texts else None,
         texts.edited.text if texts else None,
     )
+    return came_from(found, model)
 
 
 def interventions_of(model: "TransformerBridge", changes: Sequence[Any]) -> list[Any]:

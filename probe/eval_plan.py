@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from probe.dictionaries.store import AnyDictionary
+from probe.html import Facts
 from probe.prefix import first_layer
 from probe.sites import parse_site
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvalPlan:
+class EvalPlan(Facts):
     """tokens: of text behind the cross-entropies, all texts together. passes: whole forward passes over them, in effect.
     memory_bytes: beside the model. seconds: from one measured forward pass."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.html import table_html
+from probe.opening import Opens
 
 CONVENTION = {
     "fvu": "squared error over squared deviation from the held-out mean, all dimensions together",
@@ -54,7 +54,7 @@ IN_MODEL = (
 
 
 @dataclass(frozen=True)
-class EvalReport:
+class EvalReport(Opens):
     """How good a dictionary is. errors and counts: standard error and tokens behind the measure of that name.
 
     text: what the cross-entropies were measured on; texts: the same measures on further texts, by name.
@@ -132,7 +132,9 @@ class EvalReport:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return table_html(self.rows(), f"{self.kind} {self.site_in} → {self.site_out}")
+        from probe.html_dictionaries import eval_html
+
+        return eval_html(self)
 
     def figure(self) -> Any:
         """FVU beside the affine map's, and cross-entropy beside both ablations."""

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from probe.errors import BadInput
 from probe.forward import capture
+from probe.opening import Opens, came_from
 from probe.sites import Site
 from probe.tokens import display_tokens, encode_prompt
 
@@ -21,7 +22,7 @@ METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
 
 
 @dataclass(frozen=True)
-class HeadPatterns:
+class HeadPatterns(Opens):
     """patterns: rows are queries and sum to 1. metrics by name, each (layer, head), averaged over queries after the first:
 
     entropy (nats); first_token, previous_token, self: attention paid to the prompt's first token, the token before, the
@@ -54,9 +55,9 @@ class HeadPatterns:
         return pattern_figure(self, layer, head, **options)
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from probe.html_readings import heads_html
 
-        return table_html(self.rows(), f"Heads that look one token back on {self.prompt!r}")
+        return heads_html(self)
 
 
 def head_patterns(model: "TransformerBridge", prompt: str) -> HeadPatterns:
@@ -66,7 +67,8 @@ def head_patterns(model: "TransformerBridge", prompt: str) -> HeadPatterns:
     sites = [Site("pattern", i) for i in range(model.cfg.n_layers)]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
     patterns = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
-    return HeadPatterns(prompt, ids, display_tokens(model, ids), patterns, head_metrics(patterns, ids))
+    found = HeadPatterns(prompt, ids, display_tokens(model, ids), patterns, head_metrics(patterns, ids))
+    return came_from(found, model)
 
 
 def _require_room(model: "TransformerBridge", n_tokens: int) -> None:

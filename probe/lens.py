@@ -15,6 +15,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.forward import capture
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.sites import resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LensResult:
+class LensResult(Opens):
     """Predictions by layer and position; the first layer row is the embedding, the last is the model's own prediction.
 
     layers: labels of the rows. top_ids, top_tokens, top_probs: the k likeliest next tokens. entropy: nats. kl: to the model's own
@@ -87,9 +88,9 @@ class LensResult:
         return lens_figure(self, **options)
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from probe.html_readings import lens_html
 
-        return table_html(self.rows(), f"Logit lens after {self.prompt!r}")
+        return lens_html(self)
 
 
 def logit_lens(model: "TransformerBridge", prompt: str, *, top_k: int = 10, progress: Progress = SILENT) -> LensResult:
@@ -110,9 +111,9 @@ def logit_lens(model: "TransformerBridge", prompt: str, *, top_k: int = 10, prog
     loss = _next_token_loss(model, resid[-1], ids)
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
     norm = resid.float().norm(dim=-1).cpu().numpy()
-    return LensResult(
-        prompt, ids, display_tokens(model, ids), labels, top, nested, probs, entropy, kl, rank, loss, norm
-    )
+    read = display_tokens(model, ids)
+    found = LensResult(prompt, ids, read, labels, top, nested, probs, entropy, kl, rank, loss, norm)
+    return came_from(found, model)
 
 
 def _read(model: "TransformerBridge", resid: Float[Tensor, "layer pos d_model"], top_k: int, progress: Progress):

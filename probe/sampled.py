@@ -23,7 +23,7 @@ from probe.artifact import Manifest, read_manifest, write_json, writing
 from probe.drawing import draw
 from probe.errors import BadInput
 from probe.fingerprint import stamp
-from probe.html import table_html
+from probe.html import Facts
 from probe.journal import partial
 from probe.progress import SILENT, Progress, Step
 from probe.token_text import tokenizer_of
@@ -36,7 +36,7 @@ _SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
-class SampledText:
+class SampledText(Facts):
     """A stored sample. nats_per_token: mean surprise of the model at its own tokens, at temperature 1."""
 
     folder: Path
@@ -47,12 +47,9 @@ class SampledText:
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "folder": str(self.folder), "name": self.folder.name}
 
-    def _repr_html_(self) -> str:
-        return table_html([self.to_dict()], f"Text sampled from the model, {self.folder.name}")
-
 
 @dataclass(frozen=True)
-class SamplePlan:
+class SamplePlan(Facts):
     """What a sampling will take. seconds: from a few tokens of one batch, drawn to find out."""
 
     documents: int

@@ -19,7 +19,7 @@ import numpy as np
 from probe.artifact import place
 from probe.errors import BadInput
 from probe.eval_report import EvalReport
-from probe.html import table_html
+from probe.opening import Opens
 from probe.progress import SILENT, Progress
 from probe.recipes import Recipe, make
 from probe.trainer import Run, TrainConfig, TrainPlan, plan, train_together
@@ -69,7 +69,7 @@ def _on_texts(report: EvalReport) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class SweepResult:
+class SweepResult(Opens):
     """What a sweep found, an entry a dictionary."""
 
     cache: str
@@ -98,7 +98,9 @@ class SweepResult:
         return pareto_figure(self.by_seed())
 
     def _repr_html_(self) -> str:
-        return table_html(self.by_seed(), f"Sweep over {self.cache}")
+        from probe.html_dictionaries import sweep_html
+
+        return sweep_html(self)
 
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from probe.errors import BadInput
+from probe.html import facts_html
 from probe.text import Document
 from probe.token_text import as_text, display_tokens, token_bytes, tokenizer_of
 
@@ -40,6 +41,10 @@ class TokenSet:
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
+
+    def _repr_html_(self) -> str:
+        counts = {"rows": len(self), "tokens a row": self.context, "tokens of text": self.n_text}
+        return facts_html({**counts, "documents": len(self.documents)}, "Token set")
 
     @property
     def context(self) -> int:

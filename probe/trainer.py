@@ -36,6 +36,7 @@ from probe.dictionaries.start import start_from_data
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, Cancelled, OpenworkError
 from probe.memory import require
+from probe.opening import Opens
 from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
 from probe.training import TrainConfig, Training
@@ -49,7 +50,7 @@ __all__ = ["Run", "TrainConfig", "TrainPlan", "TrainResult", "Training", "plan",
 
 
 @dataclass(frozen=True, eq=False)
-class TrainResult:
+class TrainResult(Opens):
     """A finished training: the dictionary (it reads raw activations), its folder, the last metrics and the time it took."""
 
     dictionary: AnyDictionary
@@ -79,6 +80,11 @@ class TrainResult:
         from probe.figures_dictionaries import training_figure
 
         return training_figure(self.metrics)
+
+    def _repr_html_(self) -> str:
+        from probe.html_dictionaries import training_html
+
+        return training_html(self)
 
 
 @dataclass(frozen=True, eq=False)

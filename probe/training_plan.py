@@ -11,6 +11,7 @@ from probe.dictionaries import Sparsifier
 from probe.dictionaries.rows import parts_of
 from probe.dictionaries.sparse import CHUNK
 from probe.dictionaries.store import AnyDictionary
+from probe.html import Facts
 from probe.pairs import Pairs, pairs_for
 from probe.training import TrainConfig
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainPlan:
+class TrainPlan(Facts):
     """What a training will take, for `--dry-run`. Bytes are of memory (peak) and of disk (checkpoint and artifact)."""
 
     parameters: int

@@ -19,6 +19,7 @@ from circuits.exchange.ids import Names, cantor
 from circuits.exchange.write import finite, scan
 from circuits.graph import KINDS, CircuitGraph
 from probe.errors import Unavailable
+from probe.html import Facts
 
 if TYPE_CHECKING:
     from probe.features import Example, FeatureTable, Unit
@@ -27,7 +28,7 @@ _TOP = "Top Activations"
 
 
 @dataclass(frozen=True)
-class UnitFiles:
+class UnitFiles(Facts):
     """What was written: the folder of the files, how many, and the units that no table knows."""
 
     folder: Path

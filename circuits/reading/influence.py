@@ -81,10 +81,12 @@ class Pruned:
         return self.graph.figure(shown=self.nodes, **options)
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from circuits.html import links_html
+        from probe.html import block, table_html
 
         counts = f"{self.nodes.sum()} of {len(self.nodes)} nodes, {self.edges.sum()} of {len(self.edges)} edges"
-        return table_html(self.rows(30), f"{counts}, holding {self.scores.kept:.1%} of the influence")
+        title = f"{counts}, holding {self.scores.kept:.1%} of the influence"
+        return block(links_html(self.graph, self.nodes), table_html(self.rows(15)), title=title)
 
 
 def normalised(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " edge"]:

@@ -19,12 +19,13 @@ from jaxtyping import Bool, Int
 from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.reading.influence import Scores, scores
 from probe.errors import BadInput
+from probe.opening import Opens
 
 REST, ERROR, LATENT = (KINDS.index(k) for k in ("rest", "error", "latent"))
 
 
 @dataclass(frozen=True)
-class Subgraph:
+class Subgraph(Opens):
     """Scores of the units pinned in a graph.
 
     graph: the graph with everything else folded into leaves. pinned: the units, as nodes of the whole graph. scores: of the
@@ -91,10 +92,12 @@ class Subgraph:
         return self.graph.figure(shown=np.ones(len(self.graph.nodes), bool), **options)
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from circuits.html import links_html
+        from probe.html import block, table_html
 
+        every = np.ones(len(self.graph.nodes), bool)
         title = f"{len(self.pinned)} pinned units of {self.graph.prompt!r}"
-        return table_html(self.score_rows(), title) + table_html(self.rows())
+        return block(links_html(self.graph, every), table_html(self.score_rows()), table_html(self.rows()), title=title)
 
 
 def subgraph_scores(

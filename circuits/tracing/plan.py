@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from probe.errors import BadInput
+from probe.html import Facts
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -39,7 +40,7 @@ class TraceConfig:
 
 
 @dataclass(frozen=True)
-class TracePlan:
+class TracePlan(Facts):
     """bytes: at the peak, beside the model; flops: of the sweep; seconds: at 5e10 operations a second, two CPU cores."""
 
     n_tokens: int

@@ -35,6 +35,17 @@ class EdgeCheck:
         """Ready for JSON."""
         return {"sources": self.sources, "error": self.error, "worst": self.worst, "n_targets": self.n_targets}
 
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a source."""
+        return [{"source": s, "relative error": e} for s, e in zip(self.sources, self.error, strict=True)]
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(
+            self.rows(), f"Edges against movements of {self.n_targets:,} targets: within {self.worst:.1e}"
+        )
+
 
 def check_edges(
     model: "TransformerBridge", graph: CircuitGraph, *, dictionaries: Sequence[Any] = (), n: int = 10, seed: int = 0

@@ -22,6 +22,7 @@ from probe.dictionaries.dead import dead_reconstruction, revive
 from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
 from probe.memory import require
+from probe.opening import Opens
 
 
 class DictionaryOutput(NamedTuple):
@@ -39,7 +40,7 @@ class CodeOutput(NamedTuple):
     code: Code
 
 
-class Dictionary(nn.Module):
+class Dictionary(Opens, nn.Module):
     """Encoder, sparsifier, decoder and, where `skip`, a linear path. Sites are canonical names.
 
     Where it reads or writes several sites, d_in or d_out gives the width of each, and their activations stand side by side on
@@ -121,6 +122,11 @@ class Dictionary(nn.Module):
         if self.sites_in == self.sites_out:
             return "sae" if len(self.sites_in) == 1 else "crosscoder"
         return "transcoder" if self.W_skip is None else "skip_transcoder"
+
+    def _repr_html_(self) -> str:
+        from probe.html_dictionaries import dictionary_html
+
+        return dictionary_html(self)
 
     def pre_acts(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_dict"]:
         """How far each latent is from the origin of its ReLU."""

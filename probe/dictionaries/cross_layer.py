@@ -17,9 +17,10 @@ from probe.dictionaries.base import CodeOutput, Dictionary, DictionaryOutput
 from probe.dictionaries.codes import Code, JoinedCode
 from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
+from probe.opening import Opens
 
 
-class CrossLayerTranscoder(nn.Module):
+class CrossLayerTranscoder(Opens, nn.Module):
     """Answers what a `Dictionary` answers; its latents are those of all parts, in order of layers."""
 
     kind = "cross_layer_transcoder"
@@ -57,6 +58,11 @@ class CrossLayerTranscoder(nn.Module):
             )
             for layer in range(n)
         )
+
+    def _repr_html_(self) -> str:
+        from probe.html_dictionaries import dictionary_html
+
+        return dictionary_html(self)
 
     @property
     def d_in(self) -> int:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 
 from probe.errors import BadInput
 from probe.html import table_html
+from probe.opening import Opens
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
@@ -24,7 +25,7 @@ _KEPT = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Found(Opens):
     """A page of a search: `units` on this page, in order, of `total` that match."""
 
     table: "FeatureTable"

@@ -16,14 +16,15 @@ from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.tally import edges
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
-from probe.html import shown, table_html
+from probe.html import shown
+from probe.opening import Opens, came_from
 from probe.shards import read_tensors
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-class FeatureTable:
+class FeatureTable(Opens):
     """An opened table of `n_units` units over `n_tokens` ordinary tokens."""
 
     def __init__(self, folder: Path, manifest: Manifest):
@@ -80,7 +81,7 @@ class FeatureTable:
         self._require(unit)
         layer, _ = self.layer(unit)
         numbers: dict[str, Any] = {n: float(self._columns[n][unit]) for n in ("density", "mean_active", "max", "min")}
-        return Unit(
+        found = Unit(
             name=self.name(unit),
             kind=self.kind,
             layer=layer,
@@ -99,6 +100,7 @@ class FeatureTable:
             convention=self.manifest.facts["convention"],
             **numbers,
         )
+        return came_from(found, self)
 
     def _require(self, unit: int) -> None:
         if not 0 <= unit < self.n_units:
@@ -225,7 +227,9 @@ class FeatureTable:
         return density_figure(self)
 
     def _repr_html_(self) -> str:
-        return table_html(self.search(sort="density", descending=True, limit=20).rows(), f"{self!r}, densest first")
+        from probe.html_dictionaries import features_html
+
+        return features_html(self)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -1,10 +1,10 @@
 """The record of one unit: what it fires at, what it does to the logits, and which units are near it."""
 
 from dataclasses import asdict, dataclass, field
-from html import escape
 from typing import Any, NamedTuple
 
-from probe.html import shown, table_html
+from probe.html import shown
+from probe.opening import Opens
 
 GROUPS = {0: "strongest", 1: "lowest"}
 
@@ -52,7 +52,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Unit:
+class Unit(Opens):
     """One latent or neuron. density: share of tokens it is active at; `fired` of `n_tokens`. mean_active: mean where active.
 
     edges, counts: its histogram. Lists that do not exist for this kind of unit are empty, and `convention` says why.
@@ -130,12 +130,9 @@ class Unit:
         return unit_figure(self)
 
     def _repr_html_(self) -> str:
-        groups = dict.fromkeys(e.group for e in self.examples)
-        examples = "".join(
-            f"<h4>{escape(group)}</h4>" + "".join(example_html(e, self) for e in self.examples if e.group == group)
-            for group in groups
-        )
-        return f"<p><b>{escape(self.summary())}</b></p>{table_html(self.lists())}{examples}"
+        from probe.html_dictionaries import unit_html
+
+        return unit_html(self)
 
 
 def excerpt(example: Example, around: int = 8) -> str:
@@ -143,19 +140,3 @@ def excerpt(example: Example, around: int = 8) -> str:
     before = "".join(example.tokens[max(0, example.peak - around) : example.peak])
     after = "".join(example.tokens[example.peak + 1 : example.peak + 1 + around // 2])
     return f"{before}[{example.tokens[example.peak]}]{after}"
-
-
-def example_html(example: Example, unit: Unit) -> str:
-    """Tokens on a ground from clear to orange (or blue, below 0), the unit's largest activation being full colour."""
-    size = max(abs(unit.max), abs(unit.min) if unit.min < 0 else 0.0) or 1.0
-    spans = "".join(
-        f"<span title='{value:.4g}' style='{_ground(value / size, i == example.peak)}'>{escape(shown(token))}</span>"
-        for i, (token, value) in enumerate(zip(example.tokens, example.activations, strict=True))
-    )
-    return f"<div style='font-family:monospace;white-space:pre-wrap;margin:2px 0'>{example.value:9.4g}  {spans}</div>"
-
-
-def _ground(share: float, peak: bool) -> str:
-    colour = "255,140,0" if share >= 0 else "60,120,220"
-    line = ";border-bottom:2px solid currentColor" if peak else ""
-    return f"background:rgba({colour},{min(1.0, abs(share)):.2f}){line}"

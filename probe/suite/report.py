@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.html import table_html
+from probe.opening import Opens
 
 SUBJECTS = ("dictionary", "untrained", "activations", "affine map", "same budget", "random weights")
 CONVENTION = {
@@ -24,7 +24,7 @@ CONVENTION = {
 
 
 @dataclass(frozen=True)
-class SuiteReport:
+class SuiteReport(Opens):
     """How a dictionary compares. summary: rows of `measure` and a number for each subject (None where it makes no sense).
 
     probing: task, subject, k (0: all units), accuracy, error. letters: subject, letter, main latents, F1, absorption.
@@ -68,7 +68,9 @@ class SuiteReport:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return table_html(self.rows(), f"{self.kind} {self.site_in} → {self.site_out}")
+        from probe.html_dictionaries import suite_html
+
+        return suite_html(self)
 
     def figure(self) -> Any:
         """Probing accuracy over k, and the first-letter measures, of every subject."""
