@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from app.library import newest_dictionaries, registered, short_model
-from probe.artifact import place
+from probe.artifact import ModelStamp, place
 from probe.errors import BadInput, OpenworkError
 from probe.progress import SILENT, Progress
 
@@ -85,8 +85,24 @@ def model_named(name: str, progress: Progress = SILENT) -> Any:
 
         step(1)
         model = load_model(name, progress=progress)
+        _stamp(model)
         step(1)
     return _models.put(name, model)
+
+
+_stamps: dict[str, ModelStamp] = {}
+
+
+def _stamp(model: Any) -> None:
+    from probe.models import stamp
+
+    found = stamp(model)
+    _stamps[found.name] = found
+
+
+def stamp_in_memory(name: str) -> ModelStamp | None:
+    """Fingerprints of the model of this name, if it was loaded here; never loads one."""
+    return _stamps.get(name)
 
 
 def _resolve(model: Any, progress: Progress) -> tuple[str, Any]:

@@ -46,6 +46,8 @@ class DemoConfig:
     "Sources of each graph that are tested by intervention."
     seed: int = 0
     "Of the text order, the training and the checks."
+    name: str = "demo"
+    "What its graphs and its report are called."
 
 
 @dataclass
@@ -69,13 +71,30 @@ class Demo:
         return value
 
 
-def run_demo(config: DemoConfig | None = None, progress: Progress = SILENT) -> Demo:
-    """Go the whole way. Raises what its steps raise; what was finished stays."""
+SMALL = DemoConfig(
+    model="toy",
+    tokens=60_000,
+    k=8,
+    epochs=1,
+    max_nodes=300,
+    judged=512,
+    checked=4,
+    prompt="one two three",
+    name="toy-demo",
+)
+"""A demo on the toy model, whose weights are random: seconds, and nothing to learn from but what the pages show."""
+
+
+def run_demo(
+    config: DemoConfig | None = None, progress: Progress = SILENT, load: Callable[..., Any] | None = None
+) -> Demo:
+    """Go the whole way. Raises what its steps raise; what was finished stays. load: gets the model by name and progress."""
     from probe.models import load_model
 
     demo = Demo(config or DemoConfig())
     c = demo.config
-    model = demo.do("load the model", lambda: (load_model(c.model, progress=progress), False))
+    load = load or (lambda name, progress: load_model(name, progress=progress))
+    model = demo.do("load the model", lambda: (load(c.model, progress), False))
     layer = round(4 * model.cfg.n_layers / 30)  # an early layer: 4 of the default model's 30
     _look(demo, model, progress)
     neurons = demo.do("trace in the neuron basis", lambda: _graph(demo, model, "demo-neurons", [], progress))
@@ -137,7 +156,8 @@ def _graph(
         "seed": c.seed,
         "dictionaries": [weights_fingerprint(d) for d in dictionaries],
     }
-    folder = _finished("graph", name, model, key)
+    stored = c.name + name.removeprefix("demo")
+    folder = _finished("graph", stored, model, key)
     if folder is None:
         graph = trace(
             model, c.prompt, dictionaries=dictionaries, config=TraceConfig(max_nodes=c.max_nodes), progress=progress
@@ -147,7 +167,9 @@ def _graph(
         graph.facts.update(
             {"demo": clean(key), "intervention_check": checked, "check_seconds": time.perf_counter() - start}
         )
-        folder = save_graph(graph, place("graph", name), model=stamp(model), parents=("demo",) if dictionaries else ())
+        folder = save_graph(
+            graph, place("graph", stored), model=stamp(model), parents=("demo",) if dictionaries else ()
+        )
         found = False
     else:
         found = True
@@ -227,6 +249,7 @@ def _keep(demo: Demo, model: Any) -> None:
     from probe.models import stamp
 
     with writing(
-        place("result", "demo"), Manifest("result", "demo", stamp(model), config=asdict(demo.config))
+        place("result", demo.config.name),
+        Manifest("result", demo.config.name, stamp(model), config=asdict(demo.config)),
     ) as scratch:
         write_json(scratch / "report.json", clean(demo.to_dict()))

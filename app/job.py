@@ -88,8 +88,15 @@ def _sound(job: Job) -> bool:
         and None not in (job.done, job.created, job.pid)
         and isinstance(job.log, list)
         and all(isinstance(line, list) and len(line) == 2 and _moment(line[0]) for line in job.log)
-        and isinstance(job.again, list)
+        and _task(job.again)
         and all(_moment(t) for t in (job.created, job.started or 0, job.finished or 0))
+    )
+
+
+def _task(value: Any) -> bool:
+    """Nothing, or a name with its arguments?"""
+    return value == [] or (
+        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
     )
 
 

@@ -67,3 +67,15 @@ def newest_dictionaries(fits: Callable[[ModelStamp], bool]) -> list[Path]:
         if manifest.model and fits(manifest.model):
             found.setdefault(manifest.sites, folder)
     return list(found.values())
+
+
+def stale(manifest: Manifest) -> str | None:
+    """Why an artifact no longer fits its model, or None. Compares with what was loaded here under that name; loads nothing."""
+    from app.analyses import stamp_in_memory  # that module imports this one
+
+    made = manifest.model
+    now = stamp_in_memory(made.name) if made else None
+    if made is None or now is None or (made.weights, made.tokenizer) == (now.weights, now.tokenizer):
+        return None
+    part = "weights" if made.weights != now.weights else "tokenizer"
+    return f"Made from other {part} than {short_model(made.name)} has now; make it again, or load the model it was made from."

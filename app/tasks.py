@@ -1,9 +1,13 @@
 """Model work that pages ask for, queued as jobs."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 from app import analyses, jobs, prompts
+from app.library import models
+from app.links import circuit_page
+from probe.errors import BadInput
 
 MAX_NODES = 2000  # units of a graph; `circuits.TraceConfig`'s default, repeated because that module imports torch
 
@@ -22,6 +26,7 @@ def start_reading(model: str, prompt: prompts.Prompt) -> None:
             lambda p: analyses.read_prompt(model, text, p),
             key=reading_key(model, prompt),
             link=f"/p/{prompt.id}?m={quote(model)}",
+            again=["read", {"model": model, "prompt": prompt.id}],
         )
 
 
@@ -30,13 +35,17 @@ def start_trace(model: str, text: str, *, max_nodes: int = MAX_NODES, dictionari
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in text[:32].lower()).split()
     options = "" if (max_nodes, dictionaries) == (MAX_NODES, ()) else f":{max_nodes}:{','.join(dictionaries)}"
     name = f"{'-'.join(words) or 'prompt'}-{prompts.prompt_id(f'{model}:{text}{options}')[:8]}"
-    link = f"/circuits/{name}"
+    link, kept = f"/circuits/{name}", prompts.store(text, model)
     jobs.table().submit(
         "trace",
         f"Trace “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
         lambda p: _trace(model, text, name, max_nodes, dictionaries, p),
         key=f"trace:{name}",
         link=link,
+        again=[
+            "trace",
+            {"model": model, "prompt": kept.id, "max_nodes": max_nodes, "dictionaries": list(dictionaries)},
+        ],
     )
     return link
 
@@ -44,3 +53,62 @@ def start_trace(model: str, text: str, *, max_nodes: int = MAX_NODES, dictionari
 def _trace(model: str, text: str, name: str, max_nodes: int, dictionaries: tuple[str, ...], progress: Any) -> str:
     analyses.trace(model, text, max_nodes=max_nodes, dictionaries=dictionaries, save=name, progress=progress)
     return f"/circuits/{name}"
+
+
+DEMOS = {"demo": "demo-transcoder", "toy-demo": "toy-demo-transcoder"}
+"""The two demos by name, and the graph that each ends with."""
+
+
+def start_demo(name: str) -> jobs.Job:
+    """Queue the bundled demo: the default model's, or the toy's. What an earlier run finished is opened, not made again."""
+    if name not in DEMOS:
+        raise BadInput(f"'{name}' is no demo; there are {' and '.join(DEMOS)}.")
+    title = "The demo" if name == "demo" else "The small demo"
+    link = circuit_page(DEMOS[name])
+    return jobs.table().submit(
+        "demo", title, lambda p: _demo(name, link, p), key=f"demo:{name}", link=link, again=["demo", {"name": name}]
+    )
+
+
+def _demo(name: str, link: str, progress: Any) -> str:
+    from app.demo import SMALL, DemoConfig, run_demo
+
+    run_demo(DemoConfig() if name == "demo" else SMALL, progress, analyses.model_named)
+    return link
+
+
+def _traced(a: dict[str, Any]) -> None:
+    text, dictionaries = prompts.load(a["prompt"]).text, tuple(a["dictionaries"])
+    start_trace(a["model"], text, max_nodes=a["max_nodes"], dictionaries=dictionaries)
+
+
+AGAIN: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "read": lambda a: start_reading(a["model"], prompts.load(a["prompt"])),
+    "trace": _traced,
+    "demo": lambda a: start_demo(a["name"]),
+}
+"""Tasks that can be started from what a job's file remembers of them."""
+
+
+def can_repeat(job: jobs.Job) -> bool:
+    """Can this ended job be run again?"""
+    return not job.active and (jobs.table().can_repeat(job) or bool(job.again and job.again[0] in AGAIN))
+
+
+def repeat(job_id: str) -> None:
+    """Run an ended job again: with its work where that is in memory, else from what its file remembers."""
+    job = jobs.table().get(job_id)
+    if job is None or not can_repeat(job):
+        raise BadInput("This job cannot be run again from here; start it from its page.")
+    if jobs.table().repeat(job_id) is None:
+        _remade(job)
+
+
+def _remade(job: jobs.Job) -> None:
+    task, arguments = job.again
+    if "model" in arguments and arguments["model"] not in models():
+        raise BadInput("The model of this job is not among those known here; start it from its page.")
+    try:
+        AGAIN[task](arguments)
+    except (KeyError, TypeError) as error:
+        raise BadInput("What this job's file remembers is damaged; start it from its page.") from error
