@@ -1,0 +1,197 @@
+"""Direct logit attribution: what each head, each MLP and the embedding add to one logit at every position.
+
+The final norm's divisor held, the unembedding is linear and the stream is a sum of writes, so a logit minus the mean logit is
+
+    logit[t] - mean = sum over parts w of  direction(t) . w  + constant        direction: W_U[:, t] - mean, back through the norm
+
+A head's write is z W_O; behind a post-norm (Gemma, OLMo 2) it is divided by the divisor the whole attention output had. The
+parts are summed and compared with the logit of the model before a record is returned. A final soft-cap is a curve on top: what
+is explained is the logit before it. (Elhage et al. 2021; Wang et al. 2022, arXiv:2211.00593.)
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probe.errors import BadInput, OpenworkError
+from probe.forward import capture
+from probe.norms import NormParts, norm_parts
+from probe.sites import Site, hook_name, resid_pre
+from probe.tokens import display_tokens, encode_prompt
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+"How far, relative to the size of the parts, their sum may be from the logit; half precision gets 0.05."
+
+
+@dataclass(frozen=True)
+class DirectLogits:
+    """What every part adds to `logit`, the logit of `targets[pos]` minus the mean logit, at each position.
+
+    bias: attention output biases. constant: the final norm's and the unembedding's biases. write_norm: length of what a head
+    adds to the stream. reach: one over the divisors between a head's write and the logits. gap: |sum - logit|, largest,
+    relative to the summed size of the parts.
+    """
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    targets: list[int]
+    target_tokens: list[str]
+    heads: Float[np.ndarray, "layer head pos"]
+    mlps: Float[np.ndarray, "layer pos"]
+    bias: Float[np.ndarray, "layer pos"]
+    embed: Float[np.ndarray, " pos"]
+    constant: Float[np.ndarray, " pos"]
+    logit: Float[np.ndarray, " pos"]
+    write_norm: Float[np.ndarray, "layer head pos"]
+    reach: Float[np.ndarray, "layer pos"]
+    gap: float
+    convention: dict[str, Any] = field(default_factory=dict)
+
+    def total(self) -> Float[np.ndarray, " pos"]:
+        """The sum of all parts, which is the logit."""
+        return self.heads.sum((0, 1)) + self.mlps.sum(0) + self.bias.sum(0) + self.embed + self.constant
+
+    def rows(self, pos: int = -1, k: int = 12) -> list[dict[str, Any]]:
+        """The k heads and MLPs that add or take most at one position, and what is left."""
+        heads = [(f"L{i}H{h}", float(v)) for (i, h), v in np.ndenumerate(self.heads[..., pos])]
+        parts = sorted([*heads, *((f"MLP {i}", float(v)) for i, v in enumerate(self.mlps[:, pos]))], key=_size)
+        rest = float(self.bias[:, pos].sum() + self.constant[pos]) + sum(v for _, v in parts[k:])
+        sums = [("other heads, MLPs and biases", rest), ("embedding", float(self.embed[pos]))]
+        return [{"part": name, "adds to the logit": value} for name, value in [*parts[:k], *sums]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        names = ("heads", "mlps", "bias", "embed", "constant", "logit", "write_norm")
+        plain = {n: getattr(self, n) for n in ("prompt", "tokens", "targets", "target_tokens", "gap", "convention")}
+        return {**plain, **{n: np.round(getattr(self, n).astype(float), 7).tolist() for n in names}}
+
+    def figure(self, pos: int = -1) -> Any:
+        """Every head's share at one position."""
+        from probe.figures_heads import grid_figure
+
+        return grid_figure(self.heads[..., pos], "adds to the logit", signed=True)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        title = f"What adds to the logit of {self.target_tokens[-1]!r} after {self.prompt!r}"
+        return table_html(self.rows(), title)
+
+
+def _size(part: tuple[str, float]) -> float:
+    return -abs(part[1])
+
+
+@torch.no_grad()
+def direct_logits(model: "TransformerBridge", prompt: str, target: int | None = None) -> DirectLogits:
+    """Split the logit of `target` (a token id; by default the likeliest next token at each position).
+
+    Raises BadInput for a token the vocabulary lacks, OpenworkError where the parts do not sum to the model's logit.
+    """
+    ids = encode_prompt(model, prompt)
+    _check_target(model, target)
+    found = _run(model, ids)
+    logits = _wide(found[Site("logits").name][0])
+    targets = logits.argmax(-1) if target is None else torch.full_like(logits[:, 0], target, dtype=torch.long)
+    toward = readers(model, found, targets)
+    parts = [_layer_parts(model, found, i, toward) for i in range(model.cfg.n_layers)]
+    heads, norms, mlps, bias, reach = (torch.stack(x) for x in zip(*parts, strict=True))
+    embed = (_wide(found[resid_pre(0).name][0]) * toward).sum(-1)
+    constant = _constant(model, targets)
+    logit = logits.gather(1, targets[:, None])[:, 0] - logits.mean(-1)
+    size = heads.abs().sum((0, 1)) + mlps.abs().sum(0) + embed.abs() + constant.abs()
+    gap = float(((heads.sum((0, 1)) + mlps.sum(0) + bias.sum(0) + embed + constant - logit).abs() / size).max())
+    _check_sum(gap, found[resid_pre(0).name].dtype)
+    arrays = (heads, mlps, bias, embed, constant, logit, norms, reach)
+    words = display_tokens(model, [*ids, *targets.tolist()])
+    return DirectLogits(
+        *(prompt, ids, words[: len(ids)], targets.tolist(), words[len(ids) :]),
+        *(x.cpu().numpy() for x in arrays),
+        gap,
+        {
+            "logit": "minus the mean logit, before any soft-cap",
+            "frozen": "divisors of the final norm and of post-norms",
+        },
+    )
+
+
+def _check_target(model: "TransformerBridge", target: int | None) -> None:
+    if target is not None and not 0 <= target < model.cfg.d_vocab:
+        raise BadInput(f"There is no token {target}; this model's vocabulary has ids 0 to {model.cfg.d_vocab - 1}.")
+
+
+def _check_sum(gap: float, dtype: torch.dtype) -> None:
+    allowed = TOLERANCE.get(dtype, 0.05)
+    if not gap <= allowed:
+        raise OpenworkError(
+            f"Heads, MLPs and embedding do not sum to this model's logit (relative gap {gap:.1e}, {allowed:g} is allowed). "
+            "It reads its logits from something else than one sum of writes, so they were not split."
+        )
+
+
+def _run(model: "TransformerBridge", ids: list[int]) -> dict[str, Tensor]:
+    """All writes, the divisors they pass, and the logits."""
+    layers = range(model.cfg.n_layers)
+    norms = [Site("final_scale"), *(Site(k, i) for k in ("ln1_post_scale",) for i in layers)]
+    wanted = [resid_pre(0), *(Site(k, i) for k in ("z", "mlp_write") for i in layers), Site("logits")]
+    wanted += [s for s in norms if hook_name(s, model)]
+    return capture(model, torch.tensor([ids], device=model.W_E.device), wanted, stop=False)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least float32."""
+    return x.detach() if x.dtype == torch.float64 else x.detach().float()
+
+
+def parts_of(owner: Any, name: str, like: Tensor) -> NormParts | None:
+    """The parts of the norm `owner.name`; None where the model has none, or one that changes nothing."""
+    norm = getattr(owner, name, None)
+    return norm_parts(norm, like) if hasattr(norm, "uses_rms_norm") else None
+
+
+def readers(
+    model: "TransformerBridge", found: dict[str, Tensor], targets: Int[Tensor, " pos"]
+) -> Float[Tensor, "pos d_model"]:
+    """For each position the direction in the stream whose dot product with a write is its share of the target's logit."""
+    W_U, norm = _wide(model.W_U), parts_of(model, "ln_final", _wide(model.W_U))
+    toward = W_U[:, targets].T - W_U.mean(1)
+    if norm is None or Site("final_scale").name not in found:
+        return toward
+    back = norm.weight * toward / _wide(found[Site("final_scale").name][0])
+    return back - back.mean(-1, keepdim=True) if norm.centred else back
+
+
+def _layer_parts(
+    model: "TransformerBridge", found: dict[str, Tensor], layer: int, toward: Float[Tensor, "pos d_model"]
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Shares of a layer's heads, lengths of their writes, shares of its MLP and of its biases, and its reach."""
+    attn, z = model.blocks[layer].attn, _wide(found[Site("z", layer).name][0])
+    writes = torch.einsum("phe,hed->hpd", z, _wide(attn.W_O))
+    bias = torch.zeros_like(toward[0]) if attn.b_O is None else _wide(attn.b_O)
+    post, reach = parts_of(model.blocks[layer], "ln1_post", writes), torch.ones_like(toward[:, :1])
+    if Site("final_scale").name in found:
+        reach = reach / _wide(found[Site("final_scale").name][0])
+    shift = torch.zeros_like(bias)
+    if post is not None:
+        scale = _wide(found[Site("ln1_post_scale", layer).name][0])
+        writes, bias, shift, reach = post.scaled(writes) / scale, post.scaled(bias) / scale, post.bias, reach / scale
+    mlp = (_wide(found[Site("mlp_write", layer).name][0]) * toward).sum(-1)
+    shares = torch.einsum("hpd,pd->hp", writes, toward)
+    return shares, writes.norm(dim=-1), mlp, ((bias + shift) * toward).sum(-1), reach[:, 0]
+
+
+def _constant(model: "TransformerBridge", targets: Int[Tensor, " pos"]) -> Float[Tensor, " pos"]:
+    """What the biases behind the stream add."""
+    W_U, norm = _wide(model.W_U), parts_of(model, "ln_final", _wide(model.W_U))
+    offset = torch.zeros_like(W_U[0]) if model.b_U is None else _wide(model.b_U)
+    if norm is not None:
+        offset = offset + norm.bias @ W_U
+    return offset[targets] - offset.mean()

@@ -1,0 +1,127 @@
+"""Every head of a model on one prompt, by numbers: where it looks, what it adds to the prediction, whether its weights copy.
+
+Puts together `probe.heads` (attention), `probe.head_logits` (direct share of the logit) and `probe.head_weights` (copying score).
+Nothing here needs torch until a model is read, so pages can name the scores.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from probe.errors import BadInput
+from probe.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.head_logits import DirectLogits
+    from probe.heads import HeadPatterns
+
+SCORES: dict[str, tuple[str, str]] = {
+    "entropy": ("entropy", "spread of its attention, nats, averaged over queries"),
+    "first_token": ("first token", "attention paid to the prompt's first token"),
+    "previous_token": ("previous token", "attention paid to the token before"),
+    "self": ("itself", "attention paid to the query's own token"),
+    "induction": ("induction", "attention paid to what followed earlier copies of the query's token"),
+    "direct": ("direct effect", "what it adds to the logit of the next token, at the selected token"),
+    "write": ("write", "length of what it adds to the residual stream, at the selected token"),
+    "copying": ("copying", "whether its weights raise the token looked at: 1 for any token, −1 never"),
+}
+"""Names of the scores, each with a short label and its meaning."""
+SIGNED = ("direct", "copying")
+AT_TOKEN = ("direct", "write")
+
+
+@dataclass(frozen=True)
+class HeadTable:
+    """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
+    asked about (its likeliest next token unless one was chosen)."""
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    pos: int
+    target: str
+    scores: dict[str, Float[np.ndarray, "layer head"]]
+    convention: dict[str, Any] = field(default_factory=dict)
+
+    def rows(self, metric: str = "direct", k: int | None = 20) -> list[dict[str, Any]]:
+        """Heads by the size of one score, largest first; all of them with k=None."""
+        values = self.scores[check_score(metric)]
+        size = np.abs(values) if metric in SIGNED else values
+        order = np.argsort(-np.nan_to_num(size, nan=-1.0), axis=None, kind="stable")[:k]
+        heads = [np.unravel_index(i, values.shape) for i in order]
+        shown = [m for m in SCORES if m in self.scores]
+        return [{"head": f"L{i}H{h}", **{SCORES[m][0]: float(self.scores[m][i, h]) for m in shown}} for i, h in heads]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        scores = {m: [[None if np.isnan(x) else float(x) for x in row] for row in v] for m, v in self.scores.items()}
+        plain = {n: getattr(self, n) for n in ("prompt", "tokens", "pos", "target", "convention")}
+        return {**plain, "scores": scores}
+
+    def figure(self, metric: str = "direct") -> Any:
+        """Layer by head, coloured by one score."""
+        from probe.figures_heads import grid_figure
+
+        return grid_figure(self.scores[check_score(metric)], SCORES[metric][0], signed=metric in SIGNED)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), f"Heads that add most to the logit of {self.target!r} after {self.prompt!r}")
+
+
+def check_score(metric: str) -> str:
+    """The name, if there is such a score; BadInput otherwise."""
+    if metric not in SCORES:
+        raise BadInput(f"There is no score '{metric}'; heads are told apart by {', '.join(SCORES)}.")
+    return metric
+
+
+def put_together(
+    heads: "HeadPatterns",
+    direct: "DirectLogits | None" = None,
+    copying: Float[np.ndarray, "layer head"] | None = None,
+    pos: int = -1,
+) -> HeadTable:
+    """The table from what is known already; scores of what is not are left out."""
+    at = pos % len(heads.tokens)
+    scores = dict(heads.metrics)
+    if direct is not None:
+        scores |= {"direct": direct.heads[..., at], "write": direct.write_norm[..., at]}
+    if copying is not None:
+        scores["copying"] = copying
+    target = direct.target_tokens[at] if direct is not None else ""
+    convention = direct.convention if direct is not None else {}
+    return HeadTable(heads.prompt, heads.token_ids, heads.tokens, at, target, scores, convention)
+
+
+def head_table(
+    model: "TransformerBridge",
+    prompt: str,
+    *,
+    pos: int = -1,
+    target: int | None = None,
+    progress: Progress = SILENT,
+) -> HeadTable:
+    """All scores of all heads. target: the token id whose logit is split, by default the likeliest next one.
+
+    Raises BadInput for a position or token that is not there, and for models whose heads cannot be read apart.
+    """
+    from probe.head_logits import direct_logits
+    from probe.head_weights import copying_scores
+    from probe.heads import head_patterns
+
+    with progress.stage("heads", total=3, unit="step") as step:
+        heads = head_patterns(model, prompt)
+        if not -len(heads.tokens) <= pos < len(heads.tokens):
+            raise BadInput(f"The prompt has tokens 0 to {len(heads.tokens) - 1}; there is no position {pos}.")
+        step(1)
+        direct = direct_logits(model, prompt, target)
+        step(1)
+        copying = copying_scores(model).cpu().numpy()
+        step(1)
+    return put_together(heads, direct, copying, pos)

@@ -1,0 +1,155 @@
+"""Follow chosen tokens through the layers: their probability, rank and logit at every layer and position of the logit lens.
+
+The lens itself (`probe.lens`) keeps the likeliest tokens of each layer and drops the others. Here the same readout, the model's
+own final norm, unembedding and soft-cap, is made again a few positions at a time, and of each full distribution only what
+concerns the chosen tokens is kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probe.errors import BadInput
+from probe.forward import capture
+from probe.progress import SILENT, Progress
+from probe.sites import resid_post, resid_pre
+from probe.tokens import display_tokens, encode_prompt
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+TABLE = 1 << 26
+"Logits made at once."
+OWN = ("final", "next")
+"""Tokens that are another one at each position: the whole model's likeliest next token, and the one that really follows."""
+
+
+@dataclass(frozen=True)
+class TokenThroughLayers:
+    """followed: names, the tokens' own texts or `final` and `next`. ids[i, pos]: which token that is at each position, -1 where
+    there is none (nothing follows the last token). log_probs in nats; ranks count from 0; logits are as the model makes them.
+    The first layer row is the embedding, the last is the model's own prediction.
+    """
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    layers: list[str]
+    followed: list[str]
+    ids: Int[np.ndarray, "followed pos"]
+    texts: list[list[str]]
+    log_probs: Float[np.ndarray, "followed layer pos"]
+    ranks: Int[np.ndarray, "followed layer pos"]
+    logits: Float[np.ndarray, "followed layer pos"]
+
+    def rows(self, pos: int = -1, which: int = 0) -> list[dict[str, Any]]:
+        """One token at one position, layer by layer."""
+        return [
+            {
+                "layer": label,
+                "probability": float(np.exp(self.log_probs[which, i, pos])),
+                "rank": int(self.ranks[which, i, pos]),
+                "logit": float(self.logits[which, i, pos]),
+            }
+            for i, label in enumerate(self.layers)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        plain = {n: getattr(self, n) for n in ("prompt", "token_ids", "tokens", "layers", "followed", "texts")}
+        there = np.broadcast_to(self.ids[:, None] >= 0, self.ranks.shape)
+        numbers = {"log_probs": self.log_probs, "logits": self.logits, "ranks": self.ranks}
+        return {
+            **plain,
+            "ids": self.ids.tolist(),
+            **{n: np.where(there, v.astype(object), None).tolist() for n, v in numbers.items()},
+        }
+
+    def figure(self, pos: int = -1, quantity: str = "probability") -> Any:
+        """Every followed token's `probability`, `rank` or `logit` through the layers, at one position."""
+        from probe.figures_lens import follow_figure
+
+        return follow_figure(self, pos, quantity)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), f"{self.texts[0][-1]!r} through the layers after {self.prompt!r}")
+
+
+def follow_token(
+    model: "TransformerBridge",
+    prompt: str,
+    token_ids: Sequence[int | str] = ("final",),
+    *,
+    progress: Progress = SILENT,
+) -> TokenThroughLayers:
+    """Follow tokens, by id, or `final` and `next` (see `OWN`), through all layers at all positions.
+
+    Raises BadInput for an id that the vocabulary lacks and for an empty or too long prompt.
+    """
+    if not token_ids:
+        raise BadInput("There is no token to follow; give ids, or 'final' or 'next'.")
+    _check(model, token_ids)
+    ids = encode_prompt(model, prompt)
+    sites = [resid_pre(0), *(resid_post(i) for i in range(model.cfg.n_layers))]
+    found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
+    resid = torch.stack([found[s.name][0] for s in sites])
+    parts = zip(*_read(model, resid, ids, token_ids, progress), strict=True)
+    chosen, log_probs, ranks, logits = (np.concatenate(x, -1) for x in parts)
+    words = dict(
+        zip(seen := sorted({*ids, *chosen.flatten().tolist()} - {-1}), display_tokens(model, seen), strict=True)
+    )
+    return TokenThroughLayers(
+        *(prompt, ids, [words[i] for i in ids], ["embed", *(str(i) for i in range(model.cfg.n_layers))]),
+        [t if isinstance(t, str) else words[t] for t in token_ids],
+        chosen,
+        [[words.get(int(i), "") for i in row] for row in chosen],
+        *(log_probs, ranks, logits),
+    )
+
+
+def _check(model: "TransformerBridge", token_ids: Sequence[int | str]) -> None:
+    size = int(model.cfg.d_vocab)
+    for one in token_ids:
+        if one not in OWN and not (isinstance(one, int) and 0 <= one < size):
+            raise BadInput(f"{one!r} is no token: give an id from 0 to {size - 1}, 'final' or 'next'.")
+
+
+@torch.no_grad()
+def _read(
+    model: "TransformerBridge",
+    resid: Float[Tensor, "layer pos d_model"],
+    ids: list[int],
+    token_ids: Sequence[int | str],
+    progress: Progress,
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Per chunk of positions: which tokens, their log-probabilities, ranks and logits."""
+    from transformer_lens.tools.analysis.logit_lens import logit_readout
+
+    chunk = max(1, TABLE // (resid.shape[0] * int(model.cfg.d_vocab)))
+    following = torch.tensor([*ids[1:], -1], device=resid.device)
+    with progress.stage("follow a token", total=resid.shape[1], unit="pos") as step:
+        for start in range(0, resid.shape[1], chunk):
+            logits = logit_readout(model, resid[:, start : start + chunk], return_type="logits").values
+            logits = logits if logits.dtype == torch.float64 else logits.float()
+            total = logits.logsumexp(-1)
+            own = {"final": logits[-1].argmax(-1), "next": following[start : start + chunk]}
+            chosen = torch.stack(
+                [own[t] if isinstance(t, str) else torch.full_like(own["final"], t) for t in token_ids]
+            )
+            at = torch.stack([logits.gather(-1, c.clamp_min(0).expand(total.shape)[..., None])[..., 0] for c in chosen])
+            ranks = torch.stack([(logits > one[..., None]).sum(-1) for one in at])
+            there = (chosen >= 0)[:, None]
+            found = (
+                torch.where(there, at - total, torch.nan),
+                torch.where(there, ranks, -1),
+                torch.where(there, at, torch.nan),
+            )
+            yield tuple(x.cpu().numpy() for x in (chosen, *found))
+            step(total.shape[1])
