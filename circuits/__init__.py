@@ -40,6 +40,11 @@ _HOMES = {
     "embeddings": "circuits.weights.tokens",
     "promoted": "circuits.weights.tokens",
     "top_paths": "circuits.weights.paths",
+    "patch_sweep": "circuits.patching.sweep",
+    "plan_patching": "circuits.patching.sweep",
+    "read_pair": "circuits.patching.pair",
+    "save_patching": "circuits.patching.store",
+    "load_patching": "circuits.patching.store",
     "new_study": "circuits.blind.study",
     "open_study": "circuits.blind.study",
 }

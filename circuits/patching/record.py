@@ -1,0 +1,193 @@
+"""What a patching sweep found: a grid of runs, each with one piece of the other prompt's run in it. No model, no torch."""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from circuits.patching.kinds import KINDS, Kind
+from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from circuits.patching.sides import Pair, Side
+
+Cell = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A next token: its probability in the patched run, NaN where it is not among the likeliest that were kept."""
+
+    token: str
+    patched: float
+
+
+@dataclass(frozen=True)
+class Control:
+    """raw: the metric, by donor and cell; NaN where the real donor's cell was not run."""
+
+    raw: Float[np.ndarray, "donor *grid"]
+
+    @property
+    def mean(self) -> Float[np.ndarray, "*grid"]:
+        return self.raw.mean(0)
+
+    @property
+    def spread(self) -> Float[np.ndarray, "*grid"]:
+        """Standard deviation over donors; NaN for a single one."""
+        return self.raw.std(0, ddof=1) if len(self.raw) > 1 else np.full(self.raw.shape[1:], np.nan)
+
+
+@dataclass(frozen=True)
+class PatchingSweep:
+    """One sweep. raw: the metric of every patched run, by the axes of its kind. answer_probs, top_ids, top_probs: of the same
+    runs. computed: cells that were run; the others cannot differ from the unpatched run. words: token texts of `top_ids`.
+    control: the metric with unrelated donors, or None. convention: every choice that changes a number."""
+
+    pair: "Pair"
+    over: str
+    direction: str
+    raw: Float[np.ndarray, "*grid"]
+    answer_probs: Float[np.ndarray, "*grid answer"]
+    top_ids: Int[np.ndarray, "*grid k"]
+    top_probs: Float[np.ndarray, "*grid k"]
+    computed: Bool[np.ndarray, "*grid"]
+    words: dict[int, str]
+    control: "Control | None" = None
+    convention: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.over]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return self.kind.axes
+
+    @property
+    def base(self) -> "Side":
+        """The run that is patched."""
+        return self.pair.corrupted if self.direction == "denoise" else self.pair.clean
+
+    def normalised(self, raw: Any) -> Any:
+        """The metric with the clean run at 1 and the corrupted run at 0."""
+        low = self.pair.corrupted.value
+        return (raw - low) / (self.pair.clean.value - low)
+
+    @property
+    def values(self) -> Float[np.ndarray, "*grid"]:
+        """Normalised metric: 1 is the clean run, 0 the corrupted one."""
+        return self.normalised(self.raw)
+
+    @property
+    def start(self) -> float:
+        """The normalised metric of the unpatched run."""
+        return 0.0 if self.direction == "denoise" else 1.0
+
+    @property
+    def effect(self) -> Float[np.ndarray, "*grid"]:
+        """How far each patch moved the normalised metric: towards the clean run above 0, towards the corrupted one below."""
+        return self.values - self.start
+
+    @property
+    def control_effect(self) -> Float[np.ndarray, "*grid"] | None:
+        """Mean movement with unrelated donors."""
+        return None if self.control is None else self.normalised(self.control.mean) - self.start
+
+    @property
+    def control_spread(self) -> Float[np.ndarray, "*grid"] | None:
+        """Standard deviation of that over donors."""
+        return (
+            None
+            if self.control is None
+            else self.control.spread / abs(self.pair.clean.value - self.pair.corrupted.value)
+        )
+
+    def require_cell(self, cell: Cell) -> Cell:
+        """The same cell, if the sweep has it."""
+        shape = self.raw.shape
+        if len(cell) != len(shape) or not all(0 <= c < n for c, n in zip(cell, shape, strict=True)):
+            named = ", ".join(f"{a} 0 to {n - 1}" for a, n in zip(self.axes, shape, strict=True))
+            raise BadInput(f"This sweep has no cell {cell}; it has {named}.")
+        return cell
+
+    def name(self, cell: Cell) -> str:
+        """`resid_pre.5 at 3 ' John'`, `L5H3`, `L5H3 at 7 ' to'`."""
+        place = (
+            f"L{cell[0]}{'KV' if 'kv_head' in self.axes else 'H'}{cell[1]}"
+            if self.kind.by_head
+            else f"{self.over}.{cell[0]}"
+        )
+        return f"{place} at {cell[-1]} {self.base.tokens[cell[-1]]!r}" if self.kind.by_pos else place
+
+    def candidates(self, cell: Cell) -> list[Candidate]:
+        """What is predicted with this one patch, likeliest first."""
+        at = self.require_cell(cell)
+        return [
+            Candidate(self.words[int(i)], float(p)) for i, p in zip(self.top_ids[at], self.top_probs[at], strict=True)
+        ]
+
+    def cell(self, cell: Cell) -> dict[str, Any]:
+        """Everything known of one cell, for a table or JSON."""
+        at = self.require_cell(cell)
+        found = {**dict(zip(self.axes, at, strict=True)), "name": self.name(at)}
+        if self.kind.by_pos:
+            found["token"] = self.base.tokens[at[-1]]
+        found |= {
+            "effect": float(self.effect[at]),
+            "value": float(self.values[at]),
+            self.pair.metric: float(self.raw[at]),
+        }
+        for token, p in zip(self.pair.answers, self.answer_probs[at], strict=True):
+            found[f"p({token!r})"] = float(p)
+        if (mean := self.control_effect) is not None and (spread := self.control_spread) is not None:
+            found |= {"control": float(mean[at]), "control sd": float(spread[at])}
+        return {**found, "run": bool(self.computed[at])}
+
+    def order(self) -> list[Cell]:
+        """All cells, those that move the metric most first."""
+        flat = np.argsort(-np.abs(self.effect), axis=None, kind="stable")
+        return [tuple(int(i) for i in cell) for cell in np.array(np.unravel_index(flat, self.raw.shape)).T]
+
+    def rows(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """A row a cell, by the size of the effect."""
+        return [self.cell(cell) for cell in self.order()[:limit]]
+
+    def title(self) -> str:
+        """One sentence."""
+        top = self.order()[0]
+        verb = "restores" if self.direction == "denoise" else "breaks"
+        return (
+            f"{self.kind.label}, {'denoising' if self.direction == 'denoise' else 'noising'}: {self.pair.metric} "
+            f"{self.pair.clean.value:.4g} clean, {self.pair.corrupted.value:.4g} corrupted; {self.name(top)} moves it most "
+            f"({verb} {abs(self.effect[top]):.0%})."
+            if self.effect[top] * (1 - 2 * self.start) > 0
+            else f"{self.kind.label}: {self.name(top)} moves {self.pair.metric} most ({self.effect[top]:+.2f})."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: arrays as nested lists."""
+        grids = {n: getattr(self, n).tolist() for n in ("raw", "values", "effect", "answer_probs", "computed")}
+        found = {
+            "over": self.over,
+            "direction": self.direction,
+            "axes": list(self.axes),
+            "pair": asdict(self.pair),
+            **grids,
+            "convention": self.convention,
+        }
+        if (mean := self.control_effect) is not None and (spread := self.control_spread) is not None:
+            found["control"] = {"effect": mean.tolist(), "sd": spread.tolist(), "donors": len(self.control.raw)}  # type: ignore[union-attr]
+        return found
+
+    def figure(self, **options: Any) -> Any:
+        """Heat map of the effects: layer by position, or layer by head."""
+        from circuits.patching.figures import patching_figure
+
+        return patching_figure(self, **options)
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(12), self.title())

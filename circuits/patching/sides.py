@@ -1,0 +1,55 @@
+"""The two prompts of a sweep as records: what `read_pair` finds and a stored sweep keeps. No torch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from probe.artifact import ModelStamp
+from probe.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Side:
+    """One prompt: its tokens, its likeliest next tokens with probabilities, the answers' probabilities, and the metric."""
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    top: list[tuple[str, float]]
+    answer_probs: list[float]
+    value: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """answers: names of the right and the wrong token (of the right one alone for `log_prob`, none for `kl`). differs: positions
+    whose tokens are not the same. problem: why nothing can be patched, or "". note: something worth knowing, or ""."""
+
+    model: ModelStamp
+    clean: Side
+    corrupted: Side
+    metric: str
+    answers: list[str]
+    answer_ids: list[int]
+    answers_given: bool
+    differs: list[int]
+    problem: str = ""
+    note: str = ""
+
+    def require(self) -> "Pair":
+        """Itself, or BadInput with the problem."""
+        if self.problem:
+            raise BadInput(self.problem)
+        return self
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The two runs, for a table."""
+        found = []
+        for name, side in (("clean", self.clean), ("corrupted", self.corrupted)):
+            likely = {f"p({t!r})": p for t, p in zip(self.answers, side.answer_probs, strict=False)}
+            found.append({"run": name, "tokens": len(side.tokens), self.metric: side.value, **likely})
+        return found
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), self.problem or f"{self.clean.prompt!r} and {self.corrupted.prompt!r}")

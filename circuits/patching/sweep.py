@@ -1,0 +1,254 @@
+"""Activation patching sweeps (Vig et al. 2020; Meng et al. 2022; named and compared by Heimersheim and Nanda 2024).
+
+    patch_sweep(model, clean, corrupted, answers=(" Mary", " John"), over="heads")
+
+Denoising runs the corrupted prompt and patches in the clean run: a cell near 1 restores the clean answer by itself (sufficient).
+Noising runs the clean prompt and patches in the corrupted run: a cell near 0 breaks it (necessary). Either way
+
+    value = (m(patched) - m(corrupted)) / (m(clean) - m(corrupted))          1 is the clean run, 0 the corrupted one
+
+Attention is causal, so a patch at a position before the first token that differs puts in what is there already: those cells are
+not run but set to the unpatched run's value (`exact=True` runs them all).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from circuits.patching.control import control_ids
+from circuits.patching.kinds import DIRECTIONS, KINDS, METRICS, Kind
+from circuits.patching.pair import Custom, last_logits, read_pair, scorer
+from circuits.patching.record import Control, PatchingSweep
+from circuits.patching.runs import Cell, check_site, donors, run_cells
+from circuits.patching.sides import Pair
+from probe.errors import BadInput
+from probe.memory import require
+from probe.progress import SILENT, Progress
+from probe.token_text import display_tokens
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+MEMORY = 1 << 30
+"""Bytes that the rows of one pass may take, unless told otherwise."""
+KEPT = 5
+"""Likeliest next tokens kept of every patched run."""
+
+
+@dataclass(frozen=True)
+class PatchingPlan:
+    """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes."""
+
+    over: str
+    cells: int
+    run: int
+    batch: int
+    passes: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+def plan_patching(
+    model: "TransformerBridge",
+    pair: Pair,
+    over: str = "resid_pre",
+    *,
+    memory: int = MEMORY,
+    batch: int | None = None,
+    control: int = 0,
+    exact: bool = False,
+) -> PatchingPlan:
+    """Rows of a pass and memory of a sweep. Raises BadInput for a sweep that is not there or does not fit into memory.
+
+    More rows a pass save passes, each of which reads all weights; but rows of several layers start at the lowest of them.
+    With r rows a layer and L layers the sum is least near sqrt(8 r L) rows.
+    """
+    kind = _kind(over)
+    every = _cells(model, kind, len(pair.clean.tokens))
+    run = _to_run(model, kind, every, pair, exact)
+    best = int(np.sqrt(8 * len(run))) if run else 1
+    row, held = _row_bytes(model, len(pair.clean.tokens)), _donor_bytes(model, kind, len(pair.clean.tokens))
+    rows = batch or max(1, min(best, memory // row, len(run)))
+    total = held + rows * row
+    require(total, f"Patching {over} of {len(pair.clean.tokens)} tokens", model.W_E.device)
+    passes = -(-len(run) // rows) * (1 + control)
+    return PatchingPlan(over, len(every), len(run), rows, passes, total)
+
+
+def patch_sweep(
+    model: "TransformerBridge",
+    clean: str,
+    corrupted: str,
+    *,
+    answers: Sequence[str | int] | None = None,
+    metric: str | Custom = "logit_diff",
+    over: str = "resid_pre",
+    direction: str = "denoise",
+    control: int | Sequence[str] = 0,
+    seed: int = 0,
+    memory: int = MEMORY,
+    batch: int | None = None,
+    exact: bool = False,
+    progress: Progress = SILENT,
+) -> PatchingSweep:
+    """Patch every cell of `over`, one at a time. Without `answers` each run's own likeliest token is taken.
+
+    metric: `logit_diff`, `log_prob`, `kl`, or a function of the last position's logits (row d_vocab) to one number a row.
+    control: how many unrelated donors to patch from too: a number (the donor's tokens shuffled) or prompts as long as these.
+    memory: bytes for the rows of a pass; batch: rows a pass, which changes the time and no result.
+    """
+    if direction not in DIRECTIONS:
+        raise BadInput(f"There is no direction '{direction}'; choose {' or '.join(DIRECTIONS)}.")
+    kind = _kind(over)
+    check_site(model, kind)
+    pair = read_pair(model, clean, corrupted, answers=answers, metric=metric).require()
+    base, donor = (pair.corrupted, pair.clean) if direction == "denoise" else (pair.clean, pair.corrupted)
+    others = control_ids(model, donor, control, seed)
+    plan = plan_patching(model, pair, over, memory=memory, batch=batch, control=len(others), exact=exact)
+    every = _cells(model, kind, len(base.tokens))
+    run = _to_run(model, kind, every, pair, exact)
+    swept = _Swept(model, kind, base.token_ids, run, plan.batch, pair, metric)
+    with progress.stage(f"patch {over}", total=len(run) * (1 + len(others)), unit="patch") as step:
+        found = swept.patched(donor.token_ids, step)
+        drawn = [swept.patched(ids, step)["raw"] for ids in others]
+    arrays = _placed(kind, every, run, found, base.value, _base_row(model, base.token_ids, pair))
+    controls = _controls(every, run, drawn, arrays["raw"].shape) if drawn else None
+    known = np.unique(arrays["top_ids"]).tolist()
+    return PatchingSweep(
+        pair,
+        over,
+        direction,
+        raw=arrays["raw"],
+        answer_probs=arrays["answer_probs"],
+        top_ids=arrays["top_ids"],
+        top_probs=arrays["top_probs"],
+        computed=arrays["computed"],
+        words=dict(zip(known, display_tokens(model, known), strict=True)),
+        control=controls,
+        convention=_convention(pair, direction, others, seed, plan),
+    )
+
+
+class _Swept:
+    """The passes of one sweep: the same cells of the same base, patched from one donor or another."""
+
+    def __init__(
+        self, model: Any, kind: Kind, base: list[int], cells: list[Cell], batch: int, pair: Pair, metric: str | Custom
+    ):
+        self.model, self.kind, self.base, self.cells, self.batch, self.pair = model, kind, base, cells, batch, pair
+        self.tokens = torch.tensor([base], device=model.W_E.device)
+        self.score = scorer(metric, pair.answer_ids, last_logits(model, pair.clean.token_ids))
+
+    def patched(self, donor: list[int], step: Any) -> dict[str, np.ndarray]:
+        """Metric, answers' probabilities and likeliest tokens of every cell."""
+        given = donors(self.model, self.kind, donor, self.base)
+        parts: list[dict[str, np.ndarray]] = []
+        for start in range(0, len(self.cells), self.batch):
+            some = self.cells[start : start + self.batch]
+            parts.append(self._read(run_cells(self.model, self.tokens, self.kind, given, some)))
+            step(len(some))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _read(self, logits: torch.Tensor) -> dict[str, np.ndarray]:
+        wide = logits.double().cpu()
+        return {"raw": self.score(wide).numpy(), **read_rows(wide, self.pair.answer_ids)}
+
+
+def read_rows(logits: torch.Tensor, answers: list[int]) -> dict[str, np.ndarray]:
+    """What else is kept of every run, rows first."""
+    probs = logits.softmax(-1)
+    best = probs.topk(min(KEPT, probs.shape[-1]))
+    return {
+        "answer_probs": probs[:, answers].numpy(),
+        "top_ids": best.indices.numpy(),
+        "top_probs": best.values.numpy(),
+    }
+
+
+def _base_row(model: Any, ids: list[int], pair: Pair) -> dict[str, np.ndarray]:
+    with torch.no_grad():
+        return read_rows(last_logits(model, ids)[None], pair.answer_ids)
+
+
+def _kind(over: str) -> Kind:
+    if over not in KINDS:
+        raise BadInput(f"There is no sweep over '{over}'; choose one of {', '.join(KINDS)}.")
+    return KINDS[over]
+
+
+def _cells(model: Any, kind: Kind, n_pos: int) -> list[Cell]:
+    """Every patch of a sweep, layer by layer."""
+    kv = getattr(model.cfg, "n_key_value_heads", None) or model.cfg.n_heads
+    sizes = {"layer": model.cfg.n_layers, "pos": n_pos, "head": model.cfg.n_heads, "kv_head": kv}
+    return [tuple(int(i) for i in cell) for cell in np.ndindex(*(sizes[axis] for axis in kind.axes))]
+
+
+def _to_run(model: Any, kind: Kind, cells: list[Cell], pair: Pair, exact: bool) -> list[Cell]:
+    """Without those that put in what is there already."""
+    causal = getattr(model.cfg, "attention_dir", "causal") in (None, "causal")
+    if exact or not causal or not kind.by_pos or not pair.differs:
+        return cells
+    return [cell for cell in cells if cell[-1] >= pair.differs[0]]
+
+
+def _row_bytes(model: Any, n_pos: int) -> int:
+    """What one row of a pass holds at its widest, generously: a layer's activations and patterns, and its logits in float64."""
+    cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
+    wide = 10 * cfg.d_model + 4 * (cfg.d_mlp or cfg.d_model) + 3 * cfg.n_heads * n_pos
+    return n_pos * wide * size + cfg.d_vocab * 40
+
+
+def _donor_bytes(model: Any, kind: Kind, n_pos: int) -> int:
+    cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
+    width = cfg.n_heads * n_pos if kind.site == "pattern" else max(cfg.d_model, cfg.n_heads * cfg.d_head)
+    return cfg.n_layers * n_pos * width * size * (3 if kind.site == "resid_mid" else 1)
+
+
+def _placed(
+    kind: Kind,
+    every: list[Cell],
+    run: list[Cell],
+    found: dict[str, np.ndarray],
+    value: float,
+    base: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Arrays over the whole grid; cells that were not run hold what the unpatched run has."""
+    shape = tuple(np.max(np.array(every), 0) + 1)
+    computed = np.zeros(shape, bool)
+    at = tuple(np.array(run).T)
+    computed[at] = True
+    arrays = {"computed": computed}
+    for name, rows in found.items():
+        still = np.array([value]) if name == "raw" else base[name]
+        full = np.empty((*shape, *rows.shape[1:]), rows.dtype)
+        full[...] = still[0]
+        full[at] = rows
+        arrays[name] = full
+    return arrays
+
+
+def _controls(every: list[Cell], run: list[Cell], drawn: list[np.ndarray], shape: tuple[int, ...]) -> Control:
+    full = np.full((len(drawn), *shape), np.nan)
+    at = tuple(np.array(run).T)
+    for one, rows in zip(full, drawn, strict=True):
+        one[at] = rows
+    return Control(full)
+
+
+def _convention(pair: Pair, direction: str, others: list[list[int]], seed: int, plan: PatchingPlan) -> dict[str, Any]:
+    return {
+        "direction": DIRECTIONS[direction],
+        "metric": METRICS.get(pair.metric, pair.metric),
+        "position": "last",
+        "normalisation": "(m - m_corrupted) / (m_clean - m_corrupted): 1 is the clean run, 0 the corrupted one",
+        "effect": "normalised value minus the unpatched run's (0 when denoising, 1 when noising)",
+        "answers": "given" if pair.answers_given else "each run's likeliest token" if pair.answers else "none",
+        "controls": len(others),
+        "seed": seed if others else None,
+        "not_run": plan.cells - plan.run,
+    }
