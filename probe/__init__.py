@@ -40,6 +40,7 @@ _HOMES = {
     ),
     **dict.fromkeys(("UnitEdit", "edit_units", "unit_values"), "probe.unit_edits"),
     "edited_run": "probe.edited",
+    "compare_prompts": "probe.compared",
     "generate_with": "probe.continued",
     "capture": "probe.forward",
     "logit_lens": "probe.lens",

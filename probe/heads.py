@@ -63,7 +63,7 @@ class HeadPatterns(Opens):
 def head_patterns(model: "TransformerBridge", prompt: str) -> HeadPatterns:
     """Patterns and metrics of all heads on a prompt. Raises BadInput for an empty or too long prompt."""
     ids = encode_prompt(model, prompt)
-    _require_room(model, len(ids))
+    require_room(model, len(ids))
     sites = [Site("pattern", i) for i in range(model.cfg.n_layers)]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
     patterns = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
@@ -71,7 +71,7 @@ def head_patterns(model: "TransformerBridge", prompt: str) -> HeadPatterns:
     return came_from(found, model)
 
 
-def _require_room(model: "TransformerBridge", n_tokens: int) -> None:
+def require_room(model: "TransformerBridge", n_tokens: int) -> None:
     """All patterns of all heads grow with the square of the prompt; refuse before they fill the memory."""
     heads = model.cfg.n_layers * model.cfg.n_heads
     needed, most = 4 * heads * n_tokens**2, int((LARGEST / (4 * heads)) ** 0.5)

@@ -82,7 +82,7 @@ class TopUnits(Opens):
 
 
 @dataclass(frozen=True)
-class _Stack:
+class UnitStack:
     """The units of one MLP. writers: what a unit adds to the stream at `reach` 1, after any post-norm's weight; reach: the
     activation over the post-norm's divisor, which is the activation itself where there is none."""
 
@@ -114,28 +114,28 @@ def top_units(
     direction = _direct_readers(model, found)
     with torch.no_grad():
         neurons = [
-            _stack(model, found, i, "neuron", found[Site("mlp_post", i).name][0], model.blocks[i].mlp.W_out)
+            unit_stack(model, found, i, "neuron", found[Site("mlp_post", i).name][0], model.blocks[i].mlp.W_out)
             for i in layers
         ]
         rows = _strongest(model, neurons, direction, k, n_tokens)
         for dictionary, site in zip(dictionaries, inputs, strict=True):
             latents = dictionary.encode(found[site.name][0].to(dictionary.W_enc))
-            stack = _stack(model, found, site.layer or 0, "latent", latents, dictionary.W_dec)
+            stack = unit_stack(model, found, site.layer or 0, "latent", latents, dictionary.W_dec)
             named = replace(stack, dictionary=getattr(dictionary, "name", ""))
             rows += _strongest(model, [named], direction, k, n_tokens)
     rows.sort(key=lambda r: (r.pos, r.kind, -r.write_norm))
     return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows), model)
 
 
-def _stack(
+def unit_stack(
     model: "TransformerBridge", found: dict[str, Tensor], layer: int, kind: str, activation: Tensor, W_out: Tensor
-) -> _Stack:
+) -> UnitStack:
     activation, writers = activation.detach().float(), W_out.detach().float()
     scale = found.get(Site("ln2_post_scale", layer).name)
     if scale is None:
-        return _Stack(layer, kind, activation, activation, writers)
+        return UnitStack(layer, kind, activation, activation, writers)
     post = norm_parts(model.blocks[layer].ln2_post, writers)
-    return _Stack(layer, kind, activation, activation / scale[0].float(), post.scaled(writers))
+    return UnitStack(layer, kind, activation, activation / scale[0].float(), post.scaled(writers))
 
 
 def _final_norm(model: "TransformerBridge") -> NormParts | None:
@@ -154,7 +154,7 @@ def _direct_readers(model: "TransformerBridge", found: dict[str, Tensor]) -> Flo
 
 
 def _strongest(
-    model: "TransformerBridge", stacks: list[_Stack], direction: Tensor, k: int, n_tokens: int
+    model: "TransformerBridge", stacks: list[UnitStack], direction: Tensor, k: int, n_tokens: int
 ) -> list[UnitRow]:
     """The k strongest units at each position over all stacks."""
     size = torch.cat([s.reach.abs() * s.writers.norm(dim=1) for s in stacks], 1)

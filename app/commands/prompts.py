@@ -1,4 +1,4 @@
-"""`openwork lens`, `openwork units` and `openwork trace`: what a model makes of one prompt."""
+"""`openwork lens`, `units`, `compare` and `trace`: what a model makes of one prompt, or of two."""
 
 import math
 from pathlib import Path
@@ -78,6 +78,38 @@ def units(
     print_rows(
         found.printed(position), f"Strongest units after {''.join(found.tokens[: position % len(found.tokens) + 1])!r}"
     )
+
+
+def compare(
+    prompt: Prompt,
+    other: Annotated[str, typer.Option("--with", help="The prompt to set beside it.")],
+    model: Model = "smollm2-135m",
+    dictionaries: Annotated[
+        list[str] | None, typer.Option("--dictionary", help="Stored dictionary whose latents are compared; repeatable.")
+    ] = None,
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """Two prompts aligned token by token: where predictions part, and which heads and units differ most at the last pair."""
+    _not_empty(prompt)
+    _not_empty(other)
+    from probe.compared import compare_prompts
+
+    bridge = load(model, device, precision)
+    chosen = stored_dictionaries(bridge, [n for given in dictionaries or [] for n in given.split(",") if n])
+    found = compare_prompts(bridge, prompt, other, chosen, progress=progress())
+    if json:
+        print_json(found.to_dict())
+        return
+    if not found.candidates:
+        raise BadInput("No token of one prompt stands for a token of the other; there is nothing to compare.")
+    print_rows(found.rows(-1), f"Next tokens after the last aligned tokens, KL {found.kl[-1, -1]:.4g} nats")
+    print_rows(found.head_rows(len(found.candidates) - 1, 10), "Heads whose patterns differ most there")
+    rows = [
+        {"unit": u.name, "of": u.dictionary or u.kind, "a": u.a, "b": u.b, "moved": u.moved} for u in found.units[-1]
+    ]
+    print_rows(rows[:10], "Units whose writes differ most there")
 
 
 def _within(position: int, tokens: list[str]) -> None:
@@ -269,4 +301,4 @@ def _print_graph(report: dict[str, Any]) -> None:
     typer.echo(f"replacement score {report['replacement_score']:.3f}, completeness {report['completeness_score']:.3f}")
 
 
-COMMANDS = (lens, units, trace)
+COMMANDS = (lens, units, compare, trace)
