@@ -11,6 +11,14 @@ from app import linkgraph
 from circuits.graph import KINDS, CircuitGraph, Edges
 
 MAX_LISTED = 60  # edges in each direction
+NODE_COLUMNS = [
+    {"key": "unit", "label": "node", "kind": "unit"},
+    {"key": "kind", "label": "kind", "kind": "text"},
+    {"key": "token", "label": "token", "kind": "token"},
+    {"key": "pos", "label": "position", "kind": "text"},
+    {"key": "influence", "label": "influence", "kind": "num"},
+    {"key": "activation", "label": "activation or probability", "kind": "num"},
+]
 
 
 def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str, Any]:
@@ -76,6 +84,48 @@ def value_of(graph: CircuitGraph, node: int, edges: Edges) -> float:
     return float(graph.constant[node] + edges.weight.astype(np.float64).sum())
 
 
+def node_row(graph: CircuitGraph, node: int) -> dict[str, Any]:
+    """One node as a row: what it is, where, and its numbers."""
+    root, activation = bool(graph.roots[node]), float(graph.nodes.activation[node])
+    row = _connection(graph, node, 0.0, 0.0, 36)
+    return {
+        "unit": row["unit"],
+        "token": row["token"],
+        "kind": linkgraph.word(KINDS[graph.nodes.kind[node]]),
+        "pos": str(graph.nodes.pos[node]),
+        "influence": None if root else float(graph.influence[node]),
+        "activation": float(graph.probability[node]) if root else None if np.isnan(activation) else activation,
+        "pick": {"node": node},
+    }
+
+
+def found_rows(graph: CircuitGraph, text: str, limit: int = 40) -> dict[str, Any]:
+    """Nodes whose name, label or token holds `text`, whatever its case, most influential first."""
+    wanted = text.strip().casefold()
+    tokens = [wanted in t.casefold() for t in graph.tokens]
+    hits = [
+        i
+        for i in np.argsort(-(graph.influence + graph.probability), kind="stable").tolist()
+        if wanted in linkgraph.short(graph, i).casefold()
+        or wanted in graph.name(i).casefold()
+        or wanted in graph.unit_tokens[i].casefold()
+        or tokens[graph.nodes.pos[i]]
+    ]
+    words = (
+        f"The first {limit} of {len(hits):,} nodes."
+        if len(hits) > limit
+        else ""
+        if hits
+        else "No node has this name, label or token."
+    )
+    return {
+        "columns": NODE_COLUMNS,
+        "rows": [node_row(graph, i) for i in hits[:limit]],
+        "note": words,
+        "label": "Nodes found",
+    }
+
+
 def node_rows(
     graph: CircuitGraph, shown: linkgraph.Arrangement, position: int | None = None, limit: int = 200
 ) -> dict[str, Any]:
@@ -86,29 +136,9 @@ def node_rows(
     top = float(graph.influence[shown.nodes].max(initial=0)) or 1.0
     rows = []
     for node in [*first[~graph.roots[first]][:limit], *roots[np.argsort(-graph.probability[roots])]]:
-        i, activation = int(node), float(graph.nodes.activation[node])
-        row = _connection(graph, i, 0.0, 0.0, 36)
-        root = bool(graph.roots[i])
-        rows.append(
-            {
-                "unit": row["unit"],
-                "token": row["token"],
-                "kind": linkgraph.word(KINDS[graph.nodes.kind[i]]),
-                "pos": str(graph.nodes.pos[i]),
-                "bar": None if root else float(graph.influence[i]) / top,
-                "influence": None if root else float(graph.influence[i]),
-                "activation": float(graph.probability[i]) if root else None if np.isnan(activation) else activation,
-                "pick": {"node": i},
-            }
-        )
-    columns = [
-        {"key": "unit", "label": "node", "kind": "unit"},
-        {"key": "kind", "label": "kind", "kind": "text"},
-        {"key": "token", "label": "token", "kind": "token"},
-        {"key": "pos", "label": "position", "kind": "text"},
-        {"key": "bar", "label": "influence", "kind": "meter"},
-        {"key": "influence", "label": "", "kind": "num"},
-        {"key": "activation", "label": "activation or probability", "kind": "num"},
-    ]
+        row = node_row(graph, int(node))
+        rows.append({**row, "bar": None if graph.roots[node] else row["influence"] / top})
+    columns = [*NODE_COLUMNS[:4], {"key": "bar", "label": "influence", "kind": "meter"}, *NODE_COLUMNS[4:]]
+    columns[5] = {"key": "influence", "label": "", "kind": "num"}
     note = f"The first {limit} of {len(first):,} nodes." if len(first) > limit else ""
     return {"columns": columns, "rows": rows, "note": note, "label": "Nodes of the graph"}

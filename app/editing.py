@@ -39,7 +39,9 @@ class Marks:
     @classmethod
     def of(cls, graph: CircuitGraph) -> "Marks":
         """The marks stored with a graph."""
-        texts = {int(i): graph.unit_tokens[i] for i in np.flatnonzero(graph.nodes.where(*UNITS)) if graph.unit_tokens[i]}
+        texts = {
+            int(i): graph.unit_tokens[i] for i in np.flatnonzero(graph.nodes.where(*UNITS)) if graph.unit_tokens[i]
+        }
         groups = {name: tuple(members) for name, members in graph.supernodes.items()}
         return cls(tuple(dict.fromkeys(graph.pinned)), groups, texts)
 
@@ -68,7 +70,9 @@ def pin(marks: Marks, nodes: Sequence[int]) -> Marks:
     pinned = tuple(dict.fromkeys([*marks.pinned, *nodes]))
     found = replace(marks, pinned=pinned)
     if len(found.chosen) > MOST:
-        raise BadInput(f"{len(found.chosen):,} nodes would be pinned; up to {MOST} can be read. Unpin some, or pin fewer.")
+        raise BadInput(
+            f"{len(found.chosen):,} nodes would be pinned; up to {MOST} can be read. Unpin some, or pin fewer."
+        )
     return found
 
 
@@ -177,7 +181,9 @@ def edited(graph: CircuitGraph, marks: Marks, request: dict[str, Any]) -> tuple[
 
 def _nodes(graph: CircuitGraph, nodes: Any) -> list[int]:
     n = len(graph.nodes)
-    if not isinstance(nodes, list) or not all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < n for i in nodes):
+    if not isinstance(nodes, list) or not all(
+        isinstance(i, int) and not isinstance(i, bool) and 0 <= i < n for i in nodes
+    ):
         raise BadInput(f"The page named nodes this graph has not; it has {n}. Reload the page.")
     return nodes
 

@@ -50,7 +50,7 @@ class Arrangement:
 
 
 def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
-    """The fewest nodes that hold `keep` of the influence, at most `MAX_SHOWN`; tokens and roots always."""
+    """The fewest nodes that hold `keep` of the influence, at most `MAX_SHOWN`; tokens, roots and what is pinned always."""
     found = graph.influence
     order = np.argsort(-found, kind="stable")
     total = max(float(found.sum()), 1e-30)
@@ -59,9 +59,15 @@ def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
     wanted[order[: min(enough, MAX_SHOWN)]] = True
     wanted &= found > 0
     wanted |= graph.nodes.where("token") | graph.roots
+    wanted[marked(graph)] = True
     nodes = np.flatnonzero(wanted)
     x, y, columns = _places(graph, nodes)
     return Arrangement(nodes, x, y, columns, float(found[nodes].sum() / total))
+
+
+def marked(graph: CircuitGraph) -> list[int]:
+    """Pinned nodes and members of groups."""
+    return list(dict.fromkeys([*graph.pinned, *(i for members in graph.supernodes.values() for i in members)]))
 
 
 def first_keep(graph: CircuitGraph, most: int = 350) -> float:
@@ -155,7 +161,8 @@ def graph_figure(
     graph: CircuitGraph, shown: Arrangement, selected: int | None = None, scheme: str = "light"
 ) -> go.Figure:
     """Position across, layer upwards; the first traces hold the edges of the selected node, the next its ring."""
-    figure = go.Figure([*edge_traces(graph, shown, selected, scheme), ring_trace(graph, shown, selected, scheme)])
+    rings = [ring_trace(graph, shown, selected, scheme), pin_trace(graph, shown, scheme)]
+    figure = go.Figure([*edge_traces(graph, shown, selected, scheme), *rings])
     sizes = node_sizes(graph, shown.nodes)
     kinds = graph.nodes.kind[shown.nodes]
     for kind in [k for k in KINDS if (kinds == KINDS.index(k)).any()]:
@@ -251,3 +258,23 @@ def ring_trace(graph: CircuitGraph, shown: Arrangement, selected: int | None, sc
     colour = "#2f5d8c" if scheme == "light" else "#e4e7ec"
     marker = {"symbol": "circle-open", "size": 22, "color": colour, "line": {"width": 2.2}}
     return go.Scatter(x=shown.x[at], y=shown.y[at], mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
+
+
+def pin_trace(graph: CircuitGraph, shown: Arrangement, scheme: str) -> go.Scatter:
+    """Thin rings around what is pinned."""
+    at = np.flatnonzero(np.isin(shown.nodes, marked(graph)))
+    marker = {
+        "symbol": "circle-open",
+        "size": 17,
+        "color": {"light": "#b07a1e", "dark": "#d9a441"}[scheme],
+        "line": {"width": 1.6},
+    }
+    return go.Scatter(
+        x=shown.x[at],
+        y=shown.y[at],
+        mode="markers",
+        marker=marker,
+        hoverinfo="skip",
+        name="pinned",
+        showlegend=bool(len(at)),
+    )

@@ -121,7 +121,9 @@ def _changed(view: View, change: dict[str, Any]) -> View:
     opened += [str(change["open"])] if change.get("open") and change["open"] not in opened else []
     put_aside = [str(change["dismiss"])] if change.get("dismiss") else []
     at = {} if change.get("tidy") else {**view.at, **moved}
-    return View(dict(list(at.items())[-2 * MOST :]), opened[-MOST:], list(dict.fromkeys([*view.dismissed, *put_aside]))[-MOST:])
+    return View(
+        dict(list(at.items())[-2 * MOST :]), opened[-MOST:], list(dict.fromkeys([*view.dismissed, *put_aside]))[-MOST:]
+    )
 
 
 def _point(value: Any) -> list[float]:

@@ -19,7 +19,8 @@ from app.editing import MOST, Marks
 from circuits.graph import KINDS, CircuitGraph
 
 MOST_EDGES, MOST_ROOTS, MOST_TOKENS = 1000, 5, 24
-WIDE, HIGH, GAP, ROW = 132, 42, 14, 44  # pixels: a box, between boxes, between rows
+WIDE, HIGH, GAP, ROW = 132, 42, 14, 36  # pixels: a box, between boxes, between rows
+SHAPE = 2.2  # of the frame on the page: width over height
 _NARROW, _LINE, _SIDE = 78, 14, 12  # pixels of a token's box; boxes in a row; pixels around an open group's members
 
 
@@ -54,7 +55,7 @@ def drawing(
     boxes = _boxes(graph, marks, [*chosen, *(i for i in [*tokens, *roots] if i not in chosen)], set(opened))
     ends = [b for box in boxes for b in (box.inner or [box])]
     edges = _edges(graph, ends)
-    kept, held = _strongest(edges[3], share)
+    kept, held = _strongest(edges, share, len(ends))
     rows = _place(boxes, *(e[kept] for e in edges[:2]), ends)
     for box in [*boxes, *ends]:
         if at and box.id in at:
@@ -150,15 +151,20 @@ def _edges(graph: CircuitGraph, ends: list[Box]) -> Edges:
     return keys // len(ends), keys % len(ends), weight, np.bincount(place, flow, minlength=len(keys))
 
 
-def _strongest(flow: Float[np.ndarray, " e"], share: float) -> tuple[Int[np.ndarray, " kept"], float]:
-    """The fewest edges with this share of all influence between the boxes, at most `MOST_EDGES`, and the share they hold."""
+def _strongest(edges: Edges, share: float, n: int) -> tuple[Int[np.ndarray, " kept"], float]:
+    """The fewest edges with this share of all influence between the boxes, and every box's strongest in and out, so that none
+    stands alone; at most `MOST_EDGES`, strongest first. And the share they hold together."""
+    source, target, _, flow = edges
     order = np.argsort(-flow, kind="stable")
+    order = order[flow[order] > 0]
     total = float(flow.sum())
-    if total <= 0:
-        return order[:0], 1.0
+    if not len(order):
+        return order, 1.0
     enough = int(np.searchsorted(np.cumsum(flow[order]), min(share, 1.0) * total * (1 - 1e-9))) + 1
-    kept = order[: min(enough, MOST_EDGES)]
-    kept = kept[flow[kept] > 0]
+    wanted = np.arange(len(order)) < min(enough, MOST_EDGES - 2 * n)
+    for ends in (source, target):
+        wanted[np.unique(ends[order], return_index=True)[1]] = True
+    kept = order[wanted]
     return kept, float(flow[kept].sum() / total)
 
 
@@ -179,6 +185,7 @@ def _place(boxes: list[Box], source: np.ndarray, target: np.ndarray, ends: list[
     for sweep in range(4):
         for line in lines if sweep % 2 == 0 else lines[::-1]:
             _order(line, near, column)
+    _widen(boxes, lines)
     found, y = [], 0.0
     for line in lines:
         high = max(b.height for b in line)
@@ -189,6 +196,15 @@ def _place(boxes: list[Box], source: np.ndarray, target: np.ndarray, ends: list[
         found.append({"layer": line[0].layer, "y": y - high / 2})
         y -= high + ROW
     return found
+
+
+def _widen(boxes: list[Box], lines: list[list[Box]]) -> None:
+    """Spread a tall drawing, so that it fills its frame; what does not touch does not touch further apart."""
+    wide = max(b.x for b in boxes) - min(b.x for b in boxes) + WIDE
+    high = sum(max(b.height for b in line) + ROW for line in lines)
+    by = float(np.clip(SHAPE * high / wide, 1.0, 2.5))
+    for box in boxes:
+        box.x *= by
 
 
 def _columns(boxes: list[Box]) -> Callable[[float], float]:

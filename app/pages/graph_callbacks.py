@@ -5,13 +5,15 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from dash import Dash, Input, Output, Patch, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, Patch, State, dcc, html, no_update
 
-from app import connections, jobs, linkgraph
+from app import connections, jobs, linkgraph, links, prompts
 from app.analyses import graph_mark, stored_graph
 from app.components import drawn
-from app.components.parts import duration, empty, error, meter, stat
-from app.library import registered
+from app.components.parts import duration, empty, error, icon, meter, stat
+from app.library import models, registered
+from app.pages import graph_editing, graph_scores, graph_testing
+from app.pages.graph_panels import EDGES_KEPT, stored_dictionary
 from circuits.graph import KINDS, CircuitGraph
 from probe.errors import BadInput
 
@@ -70,8 +72,28 @@ def chosen(selection: dict[str, Any] | None, found: CircuitGraph) -> int:
     return starting_node(found, dict(selection or {}))["node"]
 
 
-def node_facts(found: CircuitGraph, node: int) -> list[Any]:
-    """Name and numbers of one node."""
+def unit_link(found: CircuitGraph, node: int) -> str | None:
+    """The page of a node's unit or head, where there is one for this graph's model."""
+    kind, layer, unit = KINDS[found.nodes.kind[node]], int(found.nodes.layer[node]), int(found.nodes.unit[node])
+    if unit < 0 or found.model not in models() or "imported" in found.facts:
+        return None
+    prompt, token = prompts.prompt_id(found.prompt), int(found.nodes.pos[node])
+    if kind == "neuron":
+        return links.neuron_page(found.model, layer, unit, prompt=prompt, token=token)
+    if kind == "head":
+        return links.heads_page(found.model, prompt, token=token, layer=layer, head=f"{layer}.{unit}")
+    dictionary = _dictionary(found, layer) if kind == "latent" else None
+    return links.latent_page(dictionary, unit, model=found.model, prompt=prompt, token=token) if dictionary else None
+
+
+def _dictionary(found: CircuitGraph, layer: int) -> str | None:
+    """The stored dictionary whose latents stand at a layer."""
+    names = [name for slot, name in found.dictionaries.items() if slot.rpartition(".")[2] == str(layer)]
+    return names[0] if names and stored_dictionary(names[0]) else None
+
+
+def node_facts(found: CircuitGraph, node: int, shown: linkgraph.Arrangement | None = None) -> list[Any]:
+    """Name and numbers of one node, and the way to its unit."""
     kind = KINDS[found.nodes.kind[node]]
     root = bool(found.roots[node])
     text = found.unit_tokens[node] if root else found.tokens[found.nodes.pos[node]]
@@ -83,11 +105,23 @@ def node_facts(found: CircuitGraph, node: int) -> list[Any]:
         ("influence", np.nan if root else found.influence[node]),
         ("weight" if kind == "direction" else "probability", found.probability[node] or np.nan),
     ]
+    link, lost = unit_link(found, node), shown is not None and node not in shown.nodes
     head = html.Div(
         [
+            dcc.Link(
+                [icon("external", small=True), " unit page"],
+                href=link,
+                className="ow-partial",
+                style={"float": "right"},
+            )
+            if link
+            else None,
             html.Strong(linkgraph.short(found, node), className="mono", style={"fontSize": 15}),
             html.Div(linkgraph.label(found, node), dir="auto"),
             html.Div(where, className="ow-sub", dir="auto"),
+            html.Div("Not shown in the link graph: keep more nodes to see it there.", className="ow-sub")
+            if lost
+            else None,
         ]
     )
     return [
@@ -102,11 +136,17 @@ def node_facts(found: CircuitGraph, node: int) -> list[Any]:
 
 def register(app: Dash) -> None:
     drawn.register_strip(app, "graph-strip")
-    for rows in ("edges", "nodes"):
+    for rows in ("edges", "nodes", "graph-found"):
         drawn.register_rows(app, rows)
+    register_waiting(app)
     register_plot(app)
     register_click(app)
+    register_scores(app)
+    graph_editing.register(app)
+    graph_testing.register(app)
 
+
+def register_waiting(app: Dash) -> None:
     @app.callback(
         Output("waiting", "children"),
         Output("url", "href", allow_duplicate=True),
@@ -119,6 +159,15 @@ def register(app: Dash) -> None:
             return no_update, no_update
         return (no_update, f"/circuits/{quote(name)}?ready=1") if exists(name) else (waiting(name), no_update)
 
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input("graph-compare", "value"),
+        State("graph-name", "data"),
+        prevent_initial_call=True,
+    )
+    def compare(other: str | None, name: str):
+        return links.circuits_beside(name, other) if other else no_update
+
 
 def register_plot(app: Dash) -> None:
     @app.callback(
@@ -126,11 +175,12 @@ def register_plot(app: Dash) -> None:
         Output("shown", "children"),
         Output("graph-strip-data", "data"),
         Input("keep", "value"),
-        Input("graph-name", "data"),
+        Input("graph-marks", "data"),
+        State("graph-name", "data"),
         State("selection", "data"),
         State("scheme", "data"),
     )
-    def plot(keep: float, name: str, selection: dict[str, Any] | None, scheme: str):
+    def plot(keep: float, _: Any, name: str, selection: dict[str, Any] | None, scheme: str):
         found, shown = arranged(name, keep)
         per_token = np.bincount(found.nodes.pos[shown.nodes], found.influence[shown.nodes], minlength=len(found.tokens))
         strip = drawn.strip_data(found.tokens, found.token_ids, per_token, label="influence of its nodes")
@@ -138,25 +188,33 @@ def register_plot(app: Dash) -> None:
         return linkgraph.graph_figure(found, shown, chosen(selection, found), scheme), words, strip
 
     @app.callback(
-        Output("nodes-data", "data"), Input("keep", "value"), Input("graph-name", "data"), Input("selection", "data")
+        Output("nodes-data", "data"),
+        Input("keep", "value"),
+        Input("graph-marks", "data"),
+        Input("selection", "data"),
+        State("graph-name", "data"),
     )
-    def nodes(keep: float, name: str, selection: dict[str, Any] | None):
+    def nodes(keep: float, _: Any, selection: dict[str, Any] | None, name: str):
         found, shown = arranged(name, keep)
         at = (selection or {}).get("token")
         return connections.node_rows(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
 
-
-def register_click(app: Dash) -> None:
     @app.callback(
-        Output("selection", "data", allow_duplicate=True),
-        Input("links", "clickData"),
-        State("selection", "data"),
+        Output("graph-found-data", "data"),
+        Output("graph-found-box", "hidden"),
+        Input("graph-find", "value"),
+        State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def click(data: dict[str, Any] | None, selection: dict[str, Any] | None):
-        node = (data or {}).get("points", [{}])[0].get("customdata")
-        node = node[0] if isinstance(node, list) else node
-        return no_update if node is None else {**(selection or {}), "node": int(node)}
+    def find(text: str | None, name: str):
+        wanted = (text or "").strip()
+        return (connections.found_rows(stored_graph(name), wanted[:200]), False) if wanted else (no_update, True)
+
+
+def register_click(app: Dash) -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "clicked"), Output("node-facts", "data-clicked"), Input("links", "clickData")
+    )
 
     @app.callback(
         Output("edges-data", "data"),
@@ -164,16 +222,29 @@ def register_click(app: Dash) -> None:
         Output("links", "figure", allow_duplicate=True),
         Input("selection", "data"),
         Input("direction", "value"),
+        Input("graph-marks", "data"),
         State("graph-name", "data"),
         State("keep", "value"),
         State("scheme", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def edges_of(selection: dict[str, Any] | None, direction: str, name: str, keep: float, scheme: str):
+    def edges_of(selection: dict[str, Any] | None, direction: str, _: Any, name: str, keep: float, scheme: str):
         found, shown = arranged(name, keep)
         node = chosen(selection, found)
         patch = Patch()
         traces = [*linkgraph.edge_traces(found, shown, node, scheme), linkgraph.ring_trace(found, shown, node, scheme)]
         for i, trace in enumerate(traces):
             patch["data"][i]["x"], patch["data"][i]["y"] = list(trace.x), list(trace.y)
-        return connections.connection_rows(found, node, direction), node_facts(found, node), patch
+        return connections.connection_rows(found, node, direction), node_facts(found, node, shown), patch
+
+
+def register_scores(app: Dash) -> None:
+    @app.callback(
+        Output("scores-live", "children"),
+        Input("keep", "value"),
+        Input("edges-kept", "value"),
+        Input("graph-marks", "data"),
+        State("graph-name", "data"),
+    )
+    def scores(keep: float, edges: float, _: Any, name: str):
+        return graph_scores.live(name, round(float(keep or 0.8), 2), round(float(edges or EDGES_KEPT), 2))

@@ -1,0 +1,97 @@
+"""The scores that stay in sight: of the whole graph, of what the sliders leave, and of what is pinned."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from dash import html
+
+from app.analyses import stored_graph
+from app.components.parts import stat
+from app.marks import body
+from circuits.graph import UNITS, CircuitGraph
+from circuits.reading.influence import Scores
+from circuits.reading.subgraph import subgraph_scores
+
+_PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
+_MEANS = {
+    "replacement": "share of influence that ends in tokens and biases",
+    "completeness": "share of what nodes read that comes from explained parts",
+}
+
+
+def bar(name: str, found: CircuitGraph) -> html.Section:
+    """The panel, with the numbers of the whole graph; the others follow."""
+    inner = html.Div(stats(found, None, None), id="scores-live", className="ow-stats")
+    return html.Section(html.Div(inner, className="body"), className="ow-panel", id="scores")
+
+
+def live(name: str, keep: float, edges: float) -> list[Any]:
+    """Everything, at these shares of the influence."""
+    found = stored_graph(name)
+    return stats(found, pruned(name, body(name), keep, edges), pinned(found))
+
+
+@lru_cache(maxsize=64)
+def pruned(name: str, of: str, keep: float, edges: float) -> tuple[int, int, Scores]:
+    """Nodes, edges and scores that the sliders leave; marks do not change them, so `of` is the digest of the graph's edges."""
+    left = stored_graph(name).prune(keep, edges)
+    return int(left.nodes.sum()), int(left.edges.sum()), left.scores
+
+
+def pinned(found: CircuitGraph) -> tuple[int, Scores] | None:
+    """How many units are pinned, in groups or not, and what they explain by themselves."""
+    chosen = list(dict.fromkeys([*found.pinned, *(i for members in found.supernodes.values() for i in members)]))
+    units = [i for i in chosen if found.nodes.where(*UNITS)[i]]
+    return (len(units), subgraph_scores(found, units, n_random=0).scores) if units else None
+
+
+def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple[int, Scores] | None) -> list[Any]:
+    """One number after the other: the whole graph large, the parts below it."""
+
+    def score(name: str) -> Any:
+        parts = [f"pruned {getattr(left[2], name):.3f}"] if left else []
+        parts += [f"pinned {getattr(mine[1], name):.3f}"] if mine else []
+        shown = stat(name, f"{getattr(found.scores, name):.3f}", " · ".join(parts) or _MEANS[name])
+        shown.title = (
+            f"{name}: {_MEANS[name]}; of the whole graph, of what the sliders leave, of the pinned units alone"
+        )
+        return shown
+
+    counts = [f"{left[0]:,} pruned"] if left else []
+    counts += [f"{mine[0]:,} units pinned"] if mine else []
+    edges = f"of {len(found.edges):,}: {left[1]:,} pruned" if left else ""
+    return [
+        stat("conservation", power(found.residual_relative), conservation_note(found)),
+        score("replacement"),
+        score("completeness"),
+        stat("nodes", f"{len(found.nodes):,}", " · ".join(counts) or units(found)),
+        stat("edges", f"{len(found.edges):,}", edges.partition(": ")[2]),
+    ]
+
+
+def units(found: CircuitGraph) -> str:
+    """`latents, heads`: the kinds of units there are."""
+    return ", ".join(_PLURALS[k] for k in UNITS if found.nodes.where(k).any()) or "none"
+
+
+def basis(found: CircuitGraph) -> str:
+    """`layers 4, 7, neurons elsewhere`: where latents stand for neurons; `resid_post.4` for a place in the stream."""
+    slots = sorted(found.dictionaries, key=lambda k: (not k.isdecimal(), int(k) if k.isdecimal() else 0, k))
+    elsewhere = ", neurons elsewhere" if found.nodes.where("neuron").any() else ""
+    return f"layer{'s' if len(slots) > 1 else ''} {', '.join(slots)}{elsewhere}"
+
+
+def conservation_note(found: CircuitGraph) -> str:
+    """What the residual says, or why it is not known."""
+    if np.isnan(found.residual_relative):
+        return str(found.convention.get("conservation_residual", "")).removeprefix("unknown: ")[:120]
+    return "largest gap between a node's value and the sum of its edges"
+
+
+def power(value: float) -> str:
+    """`4e−7`: one digit and the exponent; `unknown` for NaN."""
+    if np.isnan(value) or value == 0:
+        return "0" if value == 0 else "unknown"
+    digit, _, exponent = f"{value:.0e}".partition("e")
+    return f"{digit}e{int(exponent)}".replace("-", "−")

@@ -1,0 +1,305 @@
+"""The pinned subgraph tested in place: changed in the model, compared with the graph's prediction and with random subgraphs."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+import numpy as np
+from dash import Dash, Input, Output, State, html, no_update
+
+from app import work
+from app.analyses import model_named, stored_graph
+from app.components import drawn, snippets
+from app.components.parts import empty, graph, panel
+from app.components.slot import register_slot, slot
+from app.figures import dress
+from app.library import models, registered
+from app.marks import body, marked
+from app.pages.graph_panels import opening
+from circuits.graph import CircuitGraph
+from probe.errors import BadInput, Unavailable
+from probe.progress import Progress
+
+MODES = [("ablate", "Set to zero"), ("scale", "Multiply by"), ("restore", "Values of another prompt")]
+TABLES = ("graph-test-roots", "graph-test-random", "graph-test-agreement", "graph-enough-roots")
+MOST_RANDOM = 100
+EDGE = 0.05
+
+
+def test_panel(found: CircuitGraph, name: str) -> html.Section:
+    """What is changed and how, the button, and the record; or why this graph cannot be tested here."""
+    lead = "Are the pinned nodes what moves the prediction? They are changed in the model itself; the graph said what would happen."
+    if reason := cannot(found):
+        return panel("Is it true?", empty("Not to be tested here", reason), note=lead, export=False)
+    python = _python(found, name)
+    shell = f"openwork graph test {snippets.shlex.quote(name)} --pinned --sufficient"
+    return panel(
+        "Is it true?",
+        [_fields(), slot("graph-test"), html.Div(_record(), id="graph-test-record", hidden=True)],
+        note=lead,
+        foot=snippets.snippets(python, shell),
+    )
+
+
+def _python(found: CircuitGraph, name: str) -> str:
+    used = list(dict.fromkeys(found.dictionaries.values()))
+    loaded = f"[{', '.join(f'load_dictionary({d!r}, model)' for d in used)}]"
+    more = "load_dictionary, load_model" if used else "load_model"
+    lines = [
+        f"graph = load_graph(place('graph', {name!r}))",
+        f"model = load_model({found.model!r})",
+        f"record = check_subgraph(model, graph{f', dictionaries={loaded}' if used else ''}, n_random=20)",
+        "record.figure()",
+    ]
+    head = opening("\n".join(lines), "check_subgraph")
+    return head.replace("from probe.artifact", f"from probe import {more}\nfrom probe.artifact", 1)
+
+
+def _fields() -> html.Div:
+    mode = dmc.Select(
+        id="graph-test-mode", data=[{"value": v, "label": t} for v, t in MODES], value="ablate", size="xs", w=190,
+        allowDeselect=False, label="Pinned nodes are",
+    )  # fmt: skip
+    factor = dmc.NumberInput(
+        id="graph-test-factor", value=2.0, step=0.5, size="xs", w=90, label="Factor", min=-100, max=100
+    )
+    other = dmc.TextInput(
+        id="graph-test-prompt",
+        size="xs",
+        w=300,
+        label="The other prompt, of as many tokens",
+        placeholder="The capital of Italy is",
+    )
+    random = dmc.NumberInput(
+        id="graph-test-random-n", value=20, min=0, max=MOST_RANDOM, step=5, size="xs", w=110, label="Random subgraphs"
+    )
+    enough = dmc.Checkbox(
+        id="graph-test-enough", checked=True, size="xs", label="also: are they enough by themselves?", mb=6
+    )
+    return html.Div(
+        [
+            mode,
+            html.Div(factor, id="graph-test-factor-box", hidden=True),
+            html.Div(other, id="graph-test-prompt-box", hidden=True),
+            random,
+            enough,
+            dmc.Button("Test the pinned subgraph", id="graph-test-go", size="xs", mb=1),
+        ],
+        className="ow-fields",
+    )  # fmt: skip
+
+
+def _record() -> list[Any]:
+    return [
+        html.P(id="graph-test-words", className="ow-sentence", dir="auto"),
+        graph("graph-test-figure", 400, "Predicted against measured, and the subgraph beside random ones"),
+        html.Div(
+            [
+                html.Div([html.H3("Each logit", className="ow-partial"), drawn.rows("graph-test-roots", 260)]),
+                html.Div([html.H3("Against random subgraphs", className="ow-partial"), drawn.rows("graph-test-random", 260)]),
+                html.Div([html.H3("Prediction and measurement, over all nodes", className="ow-partial"), drawn.rows("graph-test-agreement", 200)]),
+            ],
+            className="ow-grid",
+        ),
+        html.Div(
+            [
+                html.P(id="graph-enough-words", className="ow-sentence", style={"marginTop": 16}, dir="auto"),
+                graph("graph-enough-figure", 300, "Share of each logit that is left"),
+                drawn.rows("graph-enough-roots", 260),
+            ],
+            id="graph-enough-box",
+        ),
+    ]  # fmt: skip
+
+
+def cannot(found: CircuitGraph) -> str:
+    """Why a graph cannot be tested from its page; empty where it can."""
+    if "imported" in found.facts:
+        return "This graph was imported, so the model it was traced in is not known to be here. Trace its prompt to get one that can be tested."
+    if found.model not in models():
+        return f"The model of this graph ({found.model or 'not named in it'}) is none of those known here. `openwork graph test --model` takes any model."
+    if lost := [d for d in found.dictionaries.values() if not _stored(d)]:
+        return f"The dictionary '{lost[0][:60]}' that this graph was traced with is not stored here. Trace the prompt again with one that is."
+    return ""
+
+
+def _stored(name: str) -> bool:
+    try:
+        return registered("dictionary", name).is_dir()
+    except BadInput:
+        return False
+
+
+# -- the work --------------------------------------------------------------------------------------------------------------
+
+
+def ask(name: str, mode: str, factor: float, other: str, n_random: int, enough: bool) -> str:
+    """Queue the test of what is pinned now; equal questions are one job."""
+    now = marked(name)
+    if not now.marks.chosen:
+        raise BadInput("Nothing is pinned. Pin the nodes to be tested first: select one and press p.")
+    if mode == "restore" and not (other or "").strip():
+        raise BadInput("Write the other prompt: its values are put in where nodes are pinned. It needs as many tokens.")
+    options = {"mode": mode, "n_random": int(np.clip(n_random or 0, 0, MOST_RANDOM))}
+    options |= {"factor": float(factor or 0.0)} if mode == "scale" else {"restore": other} if mode == "restore" else {}
+    nodes = sorted(now.marks.chosen)
+    key = work.key_of("subgraph-test", name, body(name), nodes, options, bool(enough))
+    title = f"Test {len(nodes)} pinned nodes of {name}"
+    return work.submit(work.Work(key, title, lambda p: run(name, nodes, options, enough, p), kind="graph"))
+
+
+def run(name: str, nodes: list[int], options: dict[str, Any], enough: bool, progress: Progress) -> tuple[Any, Any]:
+    """The records of the test and of sufficiency. Raises where the model is not the one that the graph was traced in."""
+    from circuits.truth.check import check_subgraph
+    from circuits.truth.sufficiency import check_sufficiency
+
+    found = stored_graph(name)
+    model = model_named(found.model, progress)
+    same_model(name, model)
+    shared = {"dictionaries": dictionaries_for(found, model), "progress": progress}
+    test = check_subgraph(model, found, nodes, **options, **shared)
+    most = min(options["n_random"], 10)
+    return test, check_sufficiency(model, found, nodes, n_random=most, **shared) if enough else None
+
+
+def same_model(name: str, model: Any) -> None:
+    """Raise BadInput where the loaded model has other weights or another tokenizer than the graph's manifest says."""
+    from probe.artifact import check_model, read_manifest
+    from probe.models import stamp
+
+    folder = registered("graph", name)
+    manifest = read_manifest(folder, "graph")
+    if manifest.model is not None:
+        check_model(manifest, stamp(model), folder)
+
+
+def dictionaries_for(found: CircuitGraph, model: Any) -> list[Any]:
+    """The stored dictionaries that a graph was traced with."""
+    from probe.dictionaries import load_dictionary
+
+    names = list(dict.fromkeys(found.dictionaries.values()))
+    if lost := [n for n in names if not _stored(n)]:
+        raise Unavailable(f"The dictionary '{lost[0][:60]}' of this graph is not stored here. Trace the prompt again.")
+    return [load_dictionary(registered("dictionary", n), model) for n in names]
+
+
+# -- what it means ---------------------------------------------------------------------------------------------------------
+
+
+def meaning(test: Any) -> str:
+    """The record in sentences: what moved, what was predicted, and whether random subgraphs do as much."""
+    first, n = test.first, len(test.first.nodes)
+    top = max(first.roots, key=lambda r: r.probability or 0.0)
+    does = {"ablate": "Setting to zero", "scale": f"Multiplying by {test.factor:g}", "restore": "Restoring"}[test.mode]
+    moved = f"{does} the {n} pinned node{'s' if n > 1 else ''} moves {top.root} by {_signed(top.full)}; the graph predicted {_signed(top.predicted_full)}"
+    if top.probability is not None and top.probability_after is not None:
+        moved += f". Its probability goes from {top.probability:.3f} to {top.probability_after:.3f}"
+    held = f"With everything else held, the graph's sums are met to {_gap(top)}"
+    against = _against(test, len(first.random))
+    return f"{moved}. {held}. {against}"
+
+
+def _against(test: Any, n: int) -> str:
+    if not test.comparisons:
+        return "No random subgraphs were run, so nothing says whether any other nodes would do as much."
+    logit = test.comparisons[0]
+    verdict = (
+        "more than chance: these nodes matter"
+        if logit.p <= EDGE
+        else "no more than chance: nothing here says that these nodes matter more than others"
+        if n >= 19
+        else "too few random subgraphs to tell (19 are needed for p = 0.05)"
+    )
+    words = f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {_signed(logit.random.mean)} on average (p = {logit.p:.2g}): {verdict}"
+    shared = test.first.overlap
+    return f"{words}." + (
+        f" They share {100 * shared:.0f} % of their nodes with it, for want of others." if shared > 0.05 else ""
+    )
+
+
+def enough_meaning(found: Any) -> str:
+    """What is left of the likeliest root with the pinned units alone."""
+    one = next((r for r in found.roots if not np.isnan(r.share)), None)
+    if one is None:
+        return "Silencing every unit does not move any logit, so shares of it mean nothing here."
+    drawn_ = f"; random subgraphs of the same size keep {100 * np.mean(one.random):.0f} %" if one.random else ""
+    return (
+        f"Alone, with the other {found.n_silenced:,} units of the graph set to zero, the {found.n_kept} pinned units keep "
+        f"{100 * one.share:.0f} % of what all units together do to {one.root} (the graph predicts {100 * one.predicted_share:.0f} %){drawn_}."
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")
+
+
+def _gap(top: Any) -> str:
+    return f"{abs(top.direct - top.predicted_direct):.1g}"
+
+
+def table(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
+    """Rows of a record for the page: numbers right, texts left."""
+    keys = list(dict.fromkeys(k for row in rows for k in row))
+    number = {k: all(isinstance(row.get(k), int | float | None) for row in rows) for k in keys}
+    columns = [{"key": k, "label": k.replace("_", " "), "kind": "num" if number[k] else "text"} for k in keys]
+    plain = [{k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()} for row in rows]
+    return {"columns": columns, "rows": plain, "label": label, "sorts": True}
+
+
+def shown(key: str, scheme: str) -> list[Any]:
+    """Everything the record's panel shows, in the order of its outputs."""
+    test, enough = work.result(key)
+    tables = [
+        table(test.rows(), "Each logit: predicted and measured"),
+        table(test.comparison_rows(), "Against random subgraphs"),
+        table(test.agreement_rows(), "Prediction and measurement"),
+        table(enough.rows() if enough else [], "What is left of each logit"),
+    ]
+    figures = [dress(test.figure(), scheme), dress(enough.figure(), scheme) if enough else no_update]
+    return [False, meaning(test), enough is None, enough_meaning(enough) if enough else "", *figures, *tables]
+
+
+# -- callbacks -------------------------------------------------------------------------------------------------------------
+
+
+def register(app: Dash) -> None:
+    register_slot(app, "graph-test")
+    for name in TABLES:
+        drawn.register_rows(app, name)
+
+    @app.callback(
+        Output("graph-test-factor-box", "hidden"),
+        Output("graph-test-prompt-box", "hidden"),
+        Input("graph-test-mode", "value"),
+    )
+    def fields(mode: str):
+        return mode != "scale", mode != "restore"
+
+    @app.callback(
+        Output("graph-test-key", "data"),
+        Output("graph-test-record", "hidden", allow_duplicate=True),
+        Input("graph-test-go", "n_clicks"),
+        State("graph-name", "data"),
+        State("graph-test-mode", "value"),
+        State("graph-test-factor", "value"),
+        State("graph-test-prompt", "value"),
+        State("graph-test-random-n", "value"),
+        State("graph-test-enough", "checked"),
+        prevent_initial_call=True,
+    )
+    def go(clicks: int | None, name: str, mode: str, factor: Any, other: str, n: Any, enough: bool):
+        return (ask(name, mode, factor, other, n, enough), True) if clicks else (no_update, no_update)
+
+    @app.callback(
+        Output("graph-test-record", "hidden"),
+        Output("graph-test-words", "children"),
+        Output("graph-enough-box", "hidden"),
+        Output("graph-enough-words", "children"),
+        Output("graph-test-figure", "figure"),
+        Output("graph-enough-figure", "figure"),
+        *(Output(f"{name}-data", "data") for name in TABLES),
+        Input("graph-test-done", "data"),
+        State("scheme", "data"),
+        prevent_initial_call=True,
+    )
+    def show(key: str | None, scheme: str):
+        return shown(key, scheme) if key else [no_update] * 10
