@@ -47,9 +47,9 @@ EXAMPLES = (
     Example("Next day", "If today is Monday, tomorrow is", "If today is Friday, tomorrow is", " Tuesday", " Saturday"),
     Example(
         "Name of an argument",
-        "def add(first, second):\n    return first +",
-        "def add(first, third):\n    return first +",
-        " second",
-        " third",
+        "def area(width, height):\n    return width *",
+        "def area(width, length):\n    return width *",
+        " height",
+        " length",
     ),
 )
