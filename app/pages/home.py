@@ -1,188 +1,173 @@
-"""Home: write a prompt, or open what is stored."""
+"""Home: write a prompt, see what runs, open what is stored. It follows the jobs, so what one makes appears by itself."""
 
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from dash import Dash, dcc, html
+from dash import Dash, Input, Output, State, dcc, html, no_update
 
-from app import analyses, prompts
-from app.components import promptbox
-from app.components.parts import copyable, empty, error, panel, title
+from app import analyses, jobs, prompts
+from app.components import demos, promptbox
+from app.components.cards import card, short_site
+from app.components.parts import duration, error, meter, panel, title
 from app.library import MODELS, Library, library, models, short_model
+from app.links import prompt_page
+from app.model_size import ModelSize, model_size
 from app.shell import Page
-from probe.artifact import Manifest, home
 from probe.embedded import model_cache
-from probe.errors import BadInput
-from probe.sites import parse_site
+
+__all__ = ["PAGE", "card", "short_site"]
 
 DEFAULT = MODELS[0]
-_NAMES = {
-    "graph": "Circuits",
-    "dictionary": "Dictionaries",
-    "cache": "Activation caches",
-    "result": "Results",
-    "text": "Sampled text",
-    "features": "Feature tables",
-    "study": "Blind studies",
-}
-_NOTES = {
-    "graph": "Attribution graphs, each of one prompt",
-    "dictionary": "Sparse autoencoders and transcoders",
-    "cache": "Activations on disk, ready for training",
-    "result": "Evaluations and reports",
-    "text": "Text drawn from a model, to harvest from and judge on",
-    "features": "What each unit fires at and what it writes",
-    "study": "Units explained before their text is seen",
+_MOST = 6  # cards of a shelf, until it is asked for by name
+_SHELVES = {
+    "graph": ("Circuits", "Attribution graphs, each of one prompt"),
+    "features": ("Feature tables", "What each unit fires at and what it writes"),
+    "dictionary": ("Dictionaries", "Sparse autoencoders and transcoders, with their training"),
+    "result": ("Results", "Evaluations and reports"),
+    "cache": ("Activation caches", "Activations on disk, ready for training"),
+    "text": ("Sampled text", "Text drawn from a model, to harvest from and judge on"),
+    "study": ("Blind studies", "Units explained before their text is seen"),
 }
 
 
 def layout(query: dict[str, str]) -> list[Any]:
-    """The prompt box, recent prompts, and one panel for each kind of artifact that exists."""
-    stored = library()
+    """The prompt box, then what is here. `shelf` in the address shows one kind of artifact whole."""
     lead = "Write a prompt and look at what the model does with it: layer by layer, head by head, unit by unit, and as a circuit."
-    top = [
+    box = html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16})
+    shelf = query.get("shelf") if query.get("shelf") in _SHELVES else None
+    return [
         title("See the movement", lead=lead),
-        html.Section(
-            html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16}), className="ow-panel"
-        ),
+        html.Section(box, className="ow-panel"),
+        html.Div(running(), id="home-running", className="ow-stack"),
+        html.Div(stored(shelf), id="home-stored", className="ow-stack"),
+        dcc.Store(id="home-shelf", data=shelf),
+        dcc.Store(id="home-mark", data=_mark(None)),
     ]
-    return [*top, _recent(), *(_damaged(stored)), *(_shelves(stored) if not stored.empty else [_first()]), _models()]
+
+
+def running() -> list[Any]:
+    """The demo, where it is offered or under way, and other jobs that run or wait."""
+    active = jobs.table().active()
+    parts = [demos.offered(library().empty)]
+    others = [j for j in active if not j.key.startswith("demo:")]
+    if others:
+        body = [html.Div([_line(j) for j in others[:4]])]
+        more = f"{len(others) - 4} more wait" if len(others) > 4 else None
+        parts.append(panel("In progress", body, note=more, tools=dcc.Link("All jobs", href="/jobs"), export=False))
+    return [p for p in parts if p is not None]
+
+
+def _line(job: jobs.Job) -> html.Div:
+    eta = f", about {duration(job.eta)} left" if job.eta else ""
+    words = f"{job.stage or 'starting'}{eta}" if job.state == "running" else "waiting"
+    name = dcc.Link(job.title, href=job.link) if job.link else job.title
+    head = html.Div([html.Span(name, dir="auto"), html.Span(words, className="ow-partial")], className="ow-slot-line")
+    return html.Div([head, meter(job.share if job.state == "running" else 0.0)], className="ow-slot")
+
+
+def stored(shelf: str | None = None) -> list[Any]:
+    """Recent prompts, the shelves of artifacts, the models."""
+    found = library()
+    kinds = [shelf] if shelf else list(_SHELVES)
+    shelves = [_shelf(kind, found, 60 if shelf else _MOST) for kind in kinds if found.kinds[kind]]
+    parts = [*_damaged(found), *shelves] if shelf else [_recent(), *_damaged(found), *shelves, _models()]
+    return [p for p in parts if p is not None]
 
 
 def _recent() -> html.Section | None:
-    found = prompts.recent(6)
+    found = prompts.recent(_MOST)
     if not found:
         return None
     cards = [
         dcc.Link(
             [html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(short_model(p.model), className="meta")],
-            href=f"/p/{p.id}?m={quote(p.model)}",
+            href=prompt_page(p.id, p.model),
             className="ow-card",
         )
         for p in found
     ]
-    return panel("Recent prompts", html.Div(cards, className="ow-cards"), tools=dcc.Link("All", href="/p"))
-
-
-def _first() -> html.Div:
-    sentence = (
-        "One command makes a first set: it reads a prompt, harvests activations at an early layer of a small model, trains "
-        "a transcoder on them, judges it, and traces a circuit through it. It takes some minutes, shows its progress, and "
-        "goes on where it stopped when interrupted."
+    return panel(
+        "Recent prompts", html.Div(cards, className="ow-cards"), tools=dcc.Link("All", href="/p"), export=False
     )
-    return empty("No artifacts yet", sentence, copyable("openwork demo"))
 
 
-def _damaged(stored: Library) -> list[Any]:
-    if not stored.damaged:
+def _shelf(kind: str, found: Library, most: int) -> html.Section:
+    """The newest artifacts of a kind, and a link to the others."""
+    name, note = _SHELVES[kind]
+    every = found.kinds[kind]
+    cards = [card(kind, folder, manifest) for folder, manifest in every[:most]]
+    tools, cut = None, f", the newest {most} of {len(every)}" if len(every) > most else ""
+    if cut and most < 60:
+        href = "/circuits" if kind == "graph" else f"/?shelf={kind}"
+        tools = dcc.Link(f"All {len(every)}", href=href, refresh=href.startswith("/?"))
+    return panel(name, html.Div(cards, className="ow-cards"), note=f"{note}{cut}", tools=tools, export=False)
+
+
+def _damaged(found: Library) -> list[Any]:
+    if not found.damaged:
         return []
-    names = "; ".join(f"{name}: {reason}" for name, reason in stored.damaged[:5])
-    return [
-        error(
-            names,
-            heading=f"{len(stored.damaged)} stored artifact{'s' if len(stored.damaged) > 1 else ''} cannot be read",
-            fix="`openwork doctor` names them all and says how to mend them.",
-        )
-    ]
+    n, names = len(found.damaged), "; ".join(f"{name}: {reason}" for name, reason in found.damaged[:5])
+    heading = f"{n} stored artifact{'s' if n > 1 else ''} cannot be read"
+    return [error(names, heading=heading, fix="`openwork doctor` names them all and says how to mend them.")]
 
 
-def _shelves(stored: Library) -> list[html.Section]:
-    shelves = []
-    for kind, found in stored.kinds.items():
-        if found:
-            cards = [card(kind, folder, manifest) for folder, manifest in found[:12]]
-            more = f" The newest 12 of {len(found)}." if len(found) > 12 else ""
-            shelves.append(
-                (
-                    kind != "graph",
-                    panel(
-                        _NAMES.get(kind, kind),
-                        html.Div(cards, className="ow-cards"),
-                        note=_NOTES.get(kind, "") + "." + more,
-                    ),
-                )
-            )
-    return [shelf for _, shelf in sorted(shelves, key=lambda pair: pair[0])]
-
-
-def card(kind: str, folder: Path, manifest: Manifest) -> Any:
-    """An artifact in a few words; a graph's card opens it."""
-    words = [
-        html.Div(_headline(kind, manifest), className="name ow-clamp", dir="auto"),
-        html.Div(" · ".join(x for x in _details(kind, manifest) if x), className="meta"),
-    ]
-    if kind == "graph":
-        return dcc.Link(words, href=f"/circuits/{quote(folder.name)}", className="ow-card")
-    return html.Div(words, className="ow-card", title=str(folder.relative_to(home())))
-
-
-def _headline(kind: str, manifest: Manifest) -> str:
-    return str(manifest.facts.get("prompt") or manifest.name) if kind == "graph" else manifest.name
-
-
-def _details(kind: str, manifest: Manifest) -> list[str]:
-    facts, model = manifest.facts, short_model(manifest.model.name) if manifest.model else ""
-    sites = ", ".join(short_site(s) for s in manifest.sites)
-    date = manifest.created[:10]
-    if kind == "graph":
-        basis = {"mixed": "latents and neurons"}.get(
-            str(manifest.config.get("basis")), str(manifest.config.get("basis", ""))
-        )
-        return [model, f"{facts['n_nodes']:,} nodes" if isinstance(facts.get("n_nodes"), int) else "", basis, date]
-    if kind == "dictionary":
-        sparsifier = facts.get("sparsifier") or {}
-        size = f"{facts['d_in']} to {facts['d_dict']:,}" if {"d_in", "d_dict"} <= facts.keys() else ""
-        chosen = " ".join(str(v) for v in sparsifier.values() if isinstance(v, str | int))
-        return [str(facts.get("dictionary_kind", "")).replace("_", " "), model, sites, size, chosen, date]
-    tokens = facts.get("n_tokens") or (manifest.config.get("rows", 0) or 0) * (manifest.config.get("context", 0) or 0)
-    return [model, sites, *_judged(facts), f"{tokens:,} tokens" if tokens else "", date]
-
-
-def _judged(facts: dict[str, Any]) -> list[str]:
-    """The numbers of an evaluation, if this is one."""
-    names = (("fvu", "FVU"), ("fvu_affine", "affine FVU"), ("l0", "L0"), ("ce_recovered_zero", "CE recovered"))
-    return [f"{name} {facts[key]:.3g}" for key, name in names if isinstance(facts.get(key), int | float)]
-
-
-def short_site(name: str) -> str:
-    """`blocks.4.mlp.hook_in` as `mlp_in.4`; names that are no site as they are."""
-    try:
-        return parse_site(name).short
-    except BadInput:
-        return name
+# -- models ----------------------------------------------------------------------------------------------------------
 
 
 def _models() -> html.Section:
-    """The models the pages offer, and where they are at the moment."""
-    memory, known = (
-        analyses.loaded(),
-        {DEFAULT: "SmolLM2-135M-Instruct: 30 layers, 9 heads", "toy": "Random weights, 4 layers; instant"},
-    )
+    """The models the pages offer, where they are at the moment and what they take."""
     cards = []
-    for name in models():
-        if short_model(name) in memory:
-            state = "in memory"
-        elif name == DEFAULT:
-            state = (
-                "on disk"
-                if (model_cache() / name / "openwork.json").is_file()
-                else "fetched once when first used (93 MB)"
-            )
-        else:
-            state = "loaded when first used"
-        meta = " · ".join(x for x in (known.get(name, ""), state) if x)
-        cards.append(
-            html.Div(
-                [html.Div(short_model(name), className="name", title=name), html.Div(meta, className="meta")],
-                className="ow-card",
-            )
-        )
-    return panel("Models", html.Div(cards, className="ow-cards"))
+    for name in models()[:24]:
+        size = model_size(name)
+        words = [html.Div(short_model(name), className="name", title=name)]
+        words += [html.Div(_shape(size), className="meta")] if size else []
+        words.append(html.Div(_whereabouts(name, size), className="meta"))
+        cards.append(html.Div(words, className="ow-card"))
+    note = "Loaded when a page first needs one; at most two stay in memory"
+    return panel("Models", html.Div(cards, className="ow-cards"), note=note, export=False)
+
+
+def _shape(size: ModelSize) -> str:
+    return f"{size.layers} layers, {size.heads} heads, {size.d_model} wide, {size.vocabulary:,} tokens"
+
+
+def _whereabouts(name: str, size: ModelSize | None) -> str:
+    """In memory, on disk or to be fetched; and about how much memory its weights take."""
+    if name in ("toy",):
+        place = "random weights, made in a moment"
+    elif name == DEFAULT and not (model_cache() / name / "openwork.json").is_file():
+        place = "fetched once when first used (93 MB)"
+    else:
+        place = "on disk" if size else "loaded when first used"
+    state = "in memory" if analyses.in_memory(name) is not None else place
+    return f"{state} · weights take {_memory(size.bytes)} in float32" if size and size.bytes else state
+
+
+def _memory(amount: int) -> str:
+    return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB" if amount >= 1e6 else "under 1 MB"
+
+
+def _mark(now: dict[str, Any] | None) -> str:
+    """Changes when a job has ended or a model was loaded: then what is stored may be more."""
+    return f"{now['ended']} {now['last']} {now['models']}" if now else ""
 
 
 def register(app: Dash) -> None:
     promptbox.register(app)
+    demos.register(app)
+
+    @app.callback(
+        Output("home-running", "children"),
+        Output("home-stored", "children"),
+        Output("home-mark", "data"),
+        Input("jobs", "data"),
+        Input("cancelled", "data"),
+        State("home-mark", "data"),
+        State("home-shelf", "data"),
+        prevent_initial_call=True,
+    )
+    def follow(now: dict[str, Any] | None, _: Any, before: str, shelf: str | None):
+        mark = _mark(now)
+        return running(), stored(shelf) if before and mark != before else no_update, mark
 
 
 PAGE = Page(r"/", "Home", layout, register)

@@ -1,59 +1,76 @@
-"""Jobs: what runs, what waits, what ended and how."""
+"""Jobs: what runs, what waits, what ended and how, with its log, its cancelling and its running again.
 
+The two lists are drawn anew only when something in them has changed, so that an opened log stays open.
+"""
+
+import time
 from datetime import datetime
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, dcc, html
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from app import jobs
-from app.components.parts import duration, empty, loading, meter, panel, title
+from app import jobs, tasks
+from app.components.parts import copy_button, duration, empty, loading, meter, panel, title
 from app.jobs import Job
 from app.shell import Page
+from probe.artifact import versions
 
-_SHOWN = 40
+_SHOWN, _MOST = 15, 60  # ended jobs listed at first, and when all are asked for
+_LATE = 30 * 86400  # seconds after which a date says its year
 
 
 def layout(query: dict[str, str]) -> list[Any]:
-    """A head and a table that follows the jobs."""
+    """A head and two lists that follow the jobs."""
     lead = "Model work runs here, one job after the other. The table survives a reload of the page and a restart of the server."
     return [
         title("Jobs", lead=lead),
-        html.Div(loading(120), id="job-table"),
+        html.Div(loading(90), id="jobs-active"),
+        html.Div(loading(120), id="jobs-ended"),
+        dcc.Store(id="jobs-marks", data=["", ""]),
+        dcc.Store(id="jobs-most", data=_MOST if query.get("all") else _SHOWN),
         dcc.Interval(id="job-poll", interval=1000),
     ]
 
 
-def table(every: list[Job]) -> list[Any]:
-    """Active jobs, then ended ones."""
-    active, ended = [j for j in every if j.active], [j for j in every if not j.active]
-    if not every:
-        return [empty("No jobs yet", "Open a prompt or trace a circuit; the work appears here with its progress.")]
-    parts = [
-        panel(
-            "Running and waiting",
-            [row(j) for j in active] or html.P("Nothing runs at the moment.", className="ow-sub"),
-            flush=bool(active),
-        )
+def active_list(active: list[Job], any_ended: bool) -> Any:
+    """Those that run and wait, in the order in which they will run."""
+    if not active:
+        if any_ended:
+            return panel("Running and waiting", html.P("Nothing runs at the moment.", className="ow-sub"), export=False)
+        return empty("No jobs yet", "Open a prompt or trace a circuit; the work appears here with its progress.")
+    ordered = sorted(active, key=lambda j: (j.state != "running", j.created))
+    return panel("Running and waiting", [row(j, i) for i, j in enumerate(ordered)], flush=True, export=False)
+
+
+def ended_list(ended: list[Job], most: int) -> Any:
+    """Those that ended, newest first."""
+    if not ended:
+        return None
+    cut = len(ended) > most
+    note = f"The last {most} of {len(ended)}" if cut else f"{len(ended)} in all"
+    more = dcc.Link("Show more", href="/jobs?all=1", refresh=True) if cut and most < _MOST else None
+    return panel("Ended", [row(j) for j in ended[:most]], note=note, tools=more, flush=True, export=False)
+
+
+def row(job: Job, before: int = 0) -> html.Div:
+    """One job: what it is, how far it is, its state, what one can do with it, and its log. before: jobs that run first."""
+    opens = job.link.startswith("/") and not job.link.startswith("//") and job.state in ("done", "running", "queued")
+    name = dcc.Link(job.title, href=job.link) if opens else job.title
+    words = [
+        html.Div(name, className="name", dir="auto"),
+        html.Div(job.message or f"{job.kind}, {_when(job)}", className="meta", dir="auto"),
     ]
-    if ended:
-        note = f"The last {_SHOWN} of {len(ended)}" if len(ended) > _SHOWN else None
-        parts.append(panel("Ended", [row(j) for j in ended[:_SHOWN]], note=note, flush=True))
-    return [html.Div(parts, style={"display": "grid", "gap": 18})]
-
-
-def row(job: Job) -> html.Div:
-    """One job: what it is, how far it is, its state, and what one can do with it."""
-    name = dcc.Link(job.title, href=job.link) if job.link and job.state in ("done", "running", "queued") else job.title
-    words = [html.Div(name, className="name"), html.Div(job.message or f"{job.kind}, {_when(job)}", className="meta")]
     return html.Div(
         [
             html.Div(words),
-            html.Div(_progress(job)),
+            html.Div(_progress(job, before)),
             html.Span([html.Span(className=_dot(job)), job.state], className=f"ow-badge {job.state}"),
-            _action(job),
+            html.Div(_actions(job, opens), className="ow-job-actions"),
+            _log(job),
         ],
         className="ow-job",
+        id={"type": "job-row", "job": job.id},
     )
 
 
@@ -62,30 +79,90 @@ def _dot(job: Job) -> str:
 
 
 def _when(job: Job) -> str:
-    return f"begun {datetime.fromtimestamp(job.created):%d %B, %H:%M}"
+    year = " %Y" if abs(time.time() - job.created) > _LATE else ""
+    return f"begun {datetime.fromtimestamp(job.created):%d %B{year}, %H:%M}"
 
 
-def _progress(job: Job) -> list[Any]:
+def _progress(job: Job, before: int) -> list[Any]:
+    if job.state == "queued":
+        words = f"waits for {before} job{'s' if before > 1 else ''}" if before else "about to begin"
+        return [meter(0.0), html.Div(words, className="meta", style={"marginTop": 5})]
     if job.active:
-        eta = f", {duration(job.eta)} left" if job.eta else ""
-        return [
-            meter(job.share if job.state == "running" else 0.0),
-            html.Div(f"{job.stage or 'waiting'}{eta}", className="meta", style={"marginTop": 5}),
-        ]
+        part = f" {100 * job.share:.0f} %" if job.share is not None else ""
+        eta = f", about {duration(job.eta)} left" if job.eta else ""
+        words = f"{job.stage or 'starting'}{part}{eta}"
+        return [meter(job.share), html.Div(words, className="meta", style={"marginTop": 5})]
     took = duration(job.finished - job.started) if job.finished and job.started else ""
     return [html.Div(f"took {took}" if took else "", className="meta")]
 
 
-def _action(job: Job) -> Any:
+def _actions(job: Job, opens: bool) -> list[Any]:
     if job.active:
-        return dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="xs")
-    return dcc.Link("Open", href=job.link) if job.link and job.state == "done" else html.Span()
+        return [dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="xs")]
+    found: list[Any] = [dcc.Link("Open", href=job.link)] if opens and job.state == "done" else []
+    if not found and tasks.can_repeat(job):
+        words = "Go on" if job.again and job.again[0] == "demo" else "Run again"
+        found.append(dmc.Button(words, id={"type": "again", "job": job.id}, variant="default", size="xs"))
+    return found
+
+
+def _log(job: Job) -> html.Details:
+    """What happened when, and what to copy into a report."""
+    lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
+    text = "\n".join([*lines, "", *_facts(job)]) if job.state == "failed" else "\n".join(lines or ["nothing was kept"])
+    head = html.Summary(["Log", html.Span(f"{len(lines)} line{'s' if len(lines) != 1 else ''}", className="meta")])
+    copied = html.Span(copy_button(), className="ow-job-copy", **{"data-copy": report(job)})
+    return html.Details([head, html.Div([html.Pre(text), copied])], className="ow-job-log")
+
+
+def _facts(job: Job) -> list[str]:
+    return [f"failed in: {job.stage or 'the beginning'}", *([job.details] if job.details else [])]
+
+
+def report(job: Job) -> str:
+    """All there is to say of a job, as plain text."""
+    began = datetime.fromtimestamp(job.created).isoformat(sep=" ", timespec="seconds")
+    head = [f"job {job.id} ({job.kind}): {job.title}", f"{job.state}; queued {began}", job.message, job.details]
+    lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
+    return "\n".join([*filter(None, head), *lines, ", ".join(f"{k} {v}" for k, v in versions().items())])
+
+
+def marks(every: list[Job]) -> list[str]:
+    """What changes when the list of active, or of ended jobs must be drawn anew."""
+    active = [(j.id, j.state, j.stage, j.done, j.message, len(j.log)) for j in every if j.active]
+    return [str(active), str([(j.id, j.state) for j in every if not j.active])]
 
 
 def register(app: Dash) -> None:
-    @app.callback(Output("job-table", "children"), Input("job-poll", "n_intervals"), Input("cancelled", "data"))
-    def show(_: Any, __: Any):
-        return table(jobs.table().all())
+    @app.callback(
+        Output("jobs-active", "children"),
+        Output("jobs-ended", "children"),
+        Output("jobs-marks", "data"),
+        Input("job-poll", "n_intervals"),
+        Input("cancelled", "data"),
+        State("jobs-marks", "data"),
+        State("jobs-most", "data"),
+    )
+    def show(_: Any, __: Any, before: list[str], most: int):
+        every = jobs.table().all()
+        now, ended = marks(every), [j for j in every if not j.active]
+        first = (
+            active_list([j for j in every if j.active], bool(ended))
+            if now[0] != before[0] or now[1] != before[1]
+            else no_update
+        )
+        return first, ended_list(ended, most) if now[1] != before[1] else no_update, now
+
+    @app.callback(
+        Output("cancelled", "data", allow_duplicate=True),
+        Input({"type": "again", "job": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def again(clicks: list[int | None]):
+        if not any(clicks) or not ctx.triggered_id:
+            return no_update
+        tasks.repeat(ctx.triggered_id["job"])
+        return f"again {ctx.triggered_id['job']} {time.time()}"
 
 
 PAGE = Page(r"/jobs", "Jobs", layout, register)

@@ -1,0 +1,96 @@
+"""An artifact on a card: what it is in a few words, a link to the page that shows it, and whether it still fits its model."""
+
+from pathlib import Path
+from typing import Any
+
+from dash import dcc, html
+
+from app.library import short_model, stale
+from app.links import artifact_page
+from probe.artifact import Manifest, home
+from probe.errors import BadInput
+from probe.sites import parse_site
+
+_BASES = {"mixed": "latents and neurons"}
+_MEASURES = (("fvu", "FVU"), ("fvu_affine", "affine FVU"), ("l0", "L0"), ("ce_recovered_zero", "CE recovered"))
+SHOWN = ("graph", "features", "dictionary", "result")
+"""Kinds that have a page of their own."""
+
+
+def card(kind: str, folder: Path, manifest: Manifest) -> Any:
+    """An artifact in a few words; of a kind with a page, it opens it."""
+    mark = outdated(manifest)
+    words = [
+        html.Div(
+            [headline(kind, manifest), mark] if mark else headline(kind, manifest),
+            className="name ow-clamp",
+            dir="auto",
+        ),
+        html.Div(" · ".join(x for x in details(kind, manifest) if x), className="meta"),
+    ]
+    if kind in SHOWN:
+        return dcc.Link(words, href=artifact_page(kind, folder.name), className="ow-card", title=folder.name)
+    return html.Div(words, className="ow-card", title=str(folder.relative_to(home())))
+
+
+def outdated(manifest: Manifest) -> html.Span | None:
+    """A badge on what was made from other weights than the model of this name has now."""
+    reason = stale(manifest)
+    return html.Span("stale", className="ow-badge stale", title=reason) if reason else None
+
+
+def headline(kind: str, manifest: Manifest) -> str:
+    """A graph is known by its prompt, everything else by its name."""
+    return str(manifest.facts.get("prompt") or manifest.name) if kind == "graph" else manifest.name
+
+
+def details(kind: str, manifest: Manifest) -> list[str]:
+    """The few facts that tell one from another; whatever a manifest lacks is left out."""
+    facts, model = manifest.facts, short_model(manifest.model.name) if manifest.model else ""
+    sites, date = ", ".join(short_site(s) for s in manifest.sites), manifest.created[:10]
+    if kind == "graph":
+        basis = str(manifest.config.get("basis", ""))
+        return [model, _count(facts.get("n_nodes"), "nodes"), _BASES.get(basis, basis), date]
+    if kind == "dictionary":
+        chosen = facts.get("sparsifier")
+        rule = " ".join(str(v) for v in chosen.values() if isinstance(v, str | int)) if isinstance(chosen, dict) else ""
+        size = f"{facts['d_in']} to {facts['d_dict']:,}" if _whole(facts.get("d_in"), facts.get("d_dict")) else ""
+        return [str(facts.get("dictionary_kind", "")).replace("_", " "), model, sites, size, rule, date]
+    if kind == "features":
+        return [
+            _count(facts.get("n_units"), f"{facts.get('units', 'unit')}s"),
+            sites,
+            _count(facts.get("tokens"), "tokens"),
+            date,
+        ]
+    return [model, sites, *_judged(facts), _count(_tokens(manifest), "tokens"), date]
+
+
+def _tokens(manifest: Manifest) -> Any:
+    rows, context = manifest.config.get("rows"), manifest.config.get("context")
+    return manifest.facts.get("n_tokens") or (rows * context if _whole(rows, context) else None)
+
+
+def _whole(*values: Any) -> bool:
+    return all(isinstance(v, int) and not isinstance(v, bool) and abs(v) < 10**15 for v in values)
+
+
+def _count(value: Any, name: str) -> str:
+    return f"{value:,} {name}" if _whole(value) and value else ""
+
+
+def _judged(facts: dict[str, Any]) -> list[str]:
+    """The numbers of an evaluation, if this is one."""
+    return [
+        f"{name} {facts[key]:.3g}"
+        for key, name in _MEASURES
+        if isinstance(facts.get(key), int | float) and abs(facts[key]) < 1e300
+    ]
+
+
+def short_site(name: str) -> str:
+    """`blocks.4.mlp.hook_in` as `mlp_in.4`; names that are no site as they are."""
+    try:
+        return parse_site(name).short
+    except BadInput:
+        return name

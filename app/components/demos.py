@@ -1,0 +1,83 @@
+"""The bundled demo, begun with one click: progress while it runs, its circuit when it is done, going on after interruptions."""
+
+import time
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
+
+from app import jobs, tasks
+from app.components.parts import copyable, duration, icon, meter, panel
+from app.jobs import Job
+from app.tasks import DEMOS
+
+_FRESH = 3600  # seconds for which a finished demo is still announced
+
+
+def offered(empty_home: bool) -> Any:
+    """The panel: on an empty home the two demos, otherwise what became of one that was started; None when there is none."""
+    latest = [j for name in DEMOS if (j := jobs.table().latest(f"demo:{name}")) is not None]
+    lines = [state(job) for job in latest if job.state != "done" or time.time() - (job.finished or 0) < _FRESH]
+    if not empty_home and not lines:
+        return None
+    busy = any(job.active for job in latest)
+    body = [*lines, *(_choices() if empty_home and not busy else [])]
+    note = "A prompt, its lens, its heads, a trained transcoder with its evaluation, and a circuit through it"
+    return panel("The bundled demo", body, note=note, export=False)
+
+
+def _choices() -> list[Any]:
+    """What each demo is and takes, its button, and the same in the shell."""
+    real = (
+        "Reads a prompt, harvests activations at an early layer of a small language model, trains a transcoder on them, "
+        "judges it and traces a circuit through it. Some minutes; it can be cancelled, and goes on where it stopped."
+    )
+    small = "The same steps on a model with random weights: seconds, and nothing to learn from but the pages."
+    return [
+        html.Div(
+            [
+                _choice("demo", "Make the demo", "SmolLM2-135M", real, "filled", "openwork demo"),
+                _choice("toy-demo", "Make the small one", "Toy model", small, "default", None),
+            ],
+            className="ow-grid even",
+        )
+    ]
+
+
+def _choice(name: str, words: str, heading: str, sentence: str, variant: Any, command: str | None) -> html.Div:
+    button = dmc.Button(words, id={"type": "demo", "name": name}, variant=variant, leftSection=icon("play", small=True))
+    shell = [html.Span("or in the shell", className="ow-partial"), copyable(command)] if command else []
+    return html.Div(
+        [html.H3(heading), html.P(sentence), html.Div([button, *shell], className="ow-actions")], className="ow-demo"
+    )
+
+
+def state(job: Job) -> html.Div:
+    """Where a demo stands, and what one can do about it."""
+    if job.active:
+        eta = f", about {duration(job.eta)} left of this step" if job.eta else ""
+        words = f"{job.title}: {job.stage or 'waiting for other work'}{eta}"
+        button = dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="compact-xs")
+        line = html.Div([html.Span(words, className="ow-partial"), button], className="ow-slot-line")
+        return html.Div([line, meter(job.share)], className="ow-slot")
+    if job.state == "done":
+        line = [html.Span(f"{job.title} is finished."), dcc.Link("Open its circuit", href=job.link)]
+        return html.Div(line, className="ow-actions ow-slot")
+    name = job.key.removeprefix("demo:")
+    button = dmc.Button("Go on", id={"type": "demo", "name": name}, variant="default", size="compact-sm")
+    said = (
+        f"{job.title} was {job.state}. {job.message}" if job.state != "failed" else f"{job.title} failed. {job.message}"
+    )
+    return html.Div([html.Span(said, className="ow-partial"), button], className="ow-actions ow-slot", role="status")
+
+
+def register(app: Dash) -> None:
+    @app.callback(
+        Output("cancelled", "data", allow_duplicate=True),
+        Input({"type": "demo", "name": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def begin(clicks: list[int | None]):
+        if not any(clicks) or not ctx.triggered_id:
+            return no_update
+        return tasks.start_demo(ctx.triggered_id["name"]).id
