@@ -14,10 +14,12 @@ from app.components.drawn import shrink
 from probe.figures import lens_figure as plain_lens
 from probe.figures import pattern_figure as plain_pattern
 from probe.figures import plain
+from probe.figures_compared import divergence_figure as plain_divergence
 from probe.figures_norms import growth_figure
 from probe.figures_norms import norm_figure as plain_norms
 
 if TYPE_CHECKING:
+    from probe.compared import ComparedPrompts
     from probe.heads import HeadPatterns
     from probe.lens import LensResult
 
@@ -134,6 +136,14 @@ def norms_figure(lens: "LensResult", scheme: str = "light") -> go.Figure:
     figure.update_xaxes(tickangle=-40 if slanted else 0, tickfont=_MONO, showgrid=False, title=None)
     figure.update_yaxes(showgrid=False)
     return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
+
+
+def divergence_figure(found: "ComparedPrompts", scheme: str = "light") -> go.Figure:
+    """KL between two prompts' predictions, dressed."""
+    figure, many = plain_divergence(found), len(found.alignment.columns) > 6
+    figure.update_xaxes(tickangle=-40 if many else 0, tickfont=_MONO, showgrid=False)
+    figure.update_yaxes(showgrid=False)
+    return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 110 if many else 40})
 
 
 def growing_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Figure:
