@@ -54,6 +54,11 @@ class Job:
         """Done part of the present stage, 0 to 1; None when its size is unknown."""
         return min(1.0, self.done / self.total) if self.total else None
 
+    @property
+    def left(self) -> float | None:
+        """Seconds left of the present stage, where that is worth saying."""
+        return self.eta if self.eta is not None and self.eta >= 2 else None
+
     def say(self, words: str) -> None:
         """Add a line to the log; of a long one the middle goes."""
         self.log.append([time.time(), words])

@@ -177,7 +177,8 @@ class Jobs:
             snapshot.eta,
         )
         if new_stage:
-            job.say(f"{snapshot.stage}, {snapshot.total:,g} {snapshot.unit}" if snapshot.total else snapshot.stage)
+            size = f", {snapshot.total:,.0f} {snapshot.unit}" if snapshot.total and snapshot.total > 2 else ""
+            job.say(f"{snapshot.stage}{size}")
         last = getattr(self, "_written", 0.0)
         if new_stage or time.monotonic() - last > _WRITE_EVERY:
             self._written = time.monotonic()

@@ -17,7 +17,7 @@ from app.theme import THEME
 from app.trouble import Trouble, meet
 from probe.errors import OpenworkError
 
-_BUSY, _IDLE = 600, 4000  # milliseconds between questions about jobs
+_BUSY, _IDLE = 600, 2500  # milliseconds between questions about jobs
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def layout() -> dmc.MantineProvider:
             dmc.AppShellMain(html.Main(html.Div([loading(60), loading(240)], className="ow-page"), id="page")),
         ],
         header={"height": 54},
-        navbar={"width": 214, "breakpoint": "sm", "collapsed": {"mobile": True}},
+        navbar={"width": 226, "breakpoint": "sm", "collapsed": {"mobile": True}},
         padding=0,
         id="frame",
     )
@@ -225,9 +225,10 @@ def register(app: Dash, pages: list[Page]) -> None:
         Output("job-chip", "children"),
         Output("poll", "interval"),
         Input("poll", "n_intervals"),
+        Input("cancelled", "data"),
         State("jobs", "data"),
     )
-    def status(_: int, before: dict[str, Any] | None):
+    def status(_: int, __: Any, before: dict[str, Any] | None):
         now = job_status()
         if now == before:
             return no_update, no_update, no_update, no_update

@@ -29,24 +29,28 @@ def job_status() -> dict[str, Any]:
 
 
 def model_chip(now: dict[str, Any]) -> html.Span:
-    names = now["models"]
-    words = [html.B(names[-1]), " in memory"] if names else ["no model in memory"]
+    """The models in memory, the one used last first."""
+    names = now["models"][::-1]
+    words = [html.B(", ".join(names)), " in memory"] if names else ["no model in memory"]
     return html.Span(
-        [html.Span(className="ow-dot on" if names else "ow-dot"), html.Span(words)],
+        [html.Span(className="ow-dot on" if names else "ow-dot"), html.Span(words, className="words")],
         className="ow-chip",
         title="A model is loaded when a page first needs it",
     )
 
 
 def job_chip(now: dict[str, Any]) -> dcc.Link | None:
+    """What runs, how far it is, and how many wait; it leads to the table."""
     active = now["active"]
     if not active:
         return None
     running = next((j for j in active if j["state"] == "running"), active[0])
-    part = f" {100 * running['share']:.0f} %" if running["share"] else ""
-    more = f" and {len(active) - 1} more" if len(active) > 1 else ""
+    part = f"{100 * running['share']:.0f} %" if running["share"] else running["state"]
+    more = f", {len(active) - 1} more" if len(active) > 1 else ""
+    words = [html.B(running["title"], className="words ow-wide"), html.Span(f"{part}{more}")]
     return dcc.Link(
-        [html.Span(className="ow-dot busy"), html.Span([html.B(running["title"]), part, more])],
+        [html.Span(className="ow-dot busy"), *words],
         href="/jobs",
         className="ow-chip",
+        title=f"{running['title']}: {running['stage'] or running['state']}",
     )

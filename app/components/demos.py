@@ -55,8 +55,8 @@ def _choice(name: str, words: str, heading: str, sentence: str, variant: Any, co
 def state(job: Job) -> html.Div:
     """Where a demo stands, and what one can do about it."""
     if job.active:
-        eta = f", about {duration(job.eta)} left of this step" if job.eta else ""
-        words = f"{job.title}: {job.stage or 'waiting for other work'}{eta}"
+        eta = f", about {duration(job.left)} left of this step" if job.left else ""
+        words = f"{job.title}: {job.stage or ('starting' if job.state == 'running' else 'waiting for other work')}{eta}"
         button = dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="compact-xs")
         line = html.Div([html.Span(words, className="ow-partial"), button], className="ow-slot-line")
         return html.Div([line, meter(job.share)], className="ow-slot")

@@ -18,6 +18,7 @@ __all__ = ["PAGE", "card", "short_site"]
 
 DEFAULT = MODELS[0]
 _MOST = 6  # cards of a shelf, until it is asked for by name
+_FEW = 2  # so many cards fill half a row
 _SHELVES = {
     "graph": ("Circuits", "Attribution graphs, each of one prompt"),
     "features": ("Feature tables", "What each unit fires at and what it writes"),
@@ -57,7 +58,7 @@ def running() -> list[Any]:
 
 
 def _line(job: jobs.Job) -> html.Div:
-    eta = f", about {duration(job.eta)} left" if job.eta else ""
+    eta = f", about {duration(job.left)} left" if job.left else ""
     words = f"{job.stage or 'starting'}{eta}" if job.state == "running" else "waiting"
     name = dcc.Link(job.title, href=job.link) if job.link else job.title
     head = html.Div([html.Span(name, dir="auto"), html.Span(words, className="ow-partial")], className="ow-slot-line")
@@ -68,9 +69,11 @@ def stored(shelf: str | None = None) -> list[Any]:
     """Recent prompts, the shelves of artifacts, the models."""
     found = library()
     kinds = [shelf] if shelf else list(_SHELVES)
-    shelves = [_shelf(kind, found, 60 if shelf else _MOST) for kind in kinds if found.kinds[kind]]
-    parts = [*_damaged(found), *shelves] if shelf else [_recent(), *_damaged(found), *shelves, _models()]
-    return [p for p in parts if p is not None]
+    there = [kind for kind in kinds if found.kinds[kind]]
+    wide = [_shelf(k, found, 60 if shelf else _MOST) for k in there if shelf or len(found.kinds[k]) > _FEW]
+    few = [_shelf(k, found, _MOST) for k in there if not shelf and len(found.kinds[k]) <= _FEW]
+    shelves = [*_damaged(found), *wide, html.Div(few, className="ow-grid even") if few else None]
+    return [p for p in (shelves if shelf else [_recent(), *shelves, _models()]) if p is not None]
 
 
 def _recent() -> html.Section | None:

@@ -89,7 +89,7 @@ def _progress(job: Job, before: int) -> list[Any]:
         return [meter(0.0), html.Div(words, className="meta", style={"marginTop": 5})]
     if job.active:
         part = f" {100 * job.share:.0f} %" if job.share is not None else ""
-        eta = f", about {duration(job.eta)} left" if job.eta else ""
+        eta = f", about {duration(job.left)} left" if job.left else ""
         words = f"{job.stage or 'starting'}{part}{eta}"
         return [meter(job.share), html.Div(words, className="meta", style={"marginTop": 5})]
     took = duration(job.finished - job.started) if job.finished and job.started else ""
