@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from app import held
 from app.library import newest_dictionaries, registered, short_model
 from probe.artifact import ModelStamp, place
 from probe.errors import BadInput, OpenworkError
@@ -68,17 +69,18 @@ _graphs: Recent[Any] = Recent(4)
 
 def loaded() -> list[str]:
     """Names, as people read them, of the models in memory."""
-    return [short_model(str(k)) for k in _models.keys()]  # noqa: SIM118 (no dictionary)
+    return [short_model(str(k)) for k in dict.fromkeys([*_models.keys(), *held.names()])]
 
 
 def in_memory(name: str) -> Any | None:
     """The model of this name if it is loaded; never loads one. Pages may read its config, and only the worker may run it."""
-    return _models.get(name)
+    model = held.held(name)
+    return _models.get(name) if model is None else model
 
 
 def model_named(name: str, progress: Progress = SILENT) -> Any:
     """A loaded model by name, from memory when it is there."""
-    if (model := _models.get(name)) is not None:
+    if (model := in_memory(name)) is not None:
         return model
     with progress.stage(f"load {name}", total=2, unit="step") as step:
         from probe.models import load_model  # torch comes with it

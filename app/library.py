@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app import held
 from probe.artifact import KINDS, Manifest, ModelStamp, home, read_manifest
 from probe.errors import BadInput, OpenworkError
 
@@ -52,7 +53,7 @@ def models() -> list[str]:
     """Names to offer in a model menu: the built-in ones and those that stored artifacts were made from."""
     used = [m.model.name for pairs in library().kinds.values() for _, m in pairs if m.model]
     there = [n for n in used if not Path(n).is_absolute() or Path(n).exists()]
-    return list(dict.fromkeys([*MODELS, *there]))
+    return list(dict.fromkeys([*MODELS, *held.names(), *there]))
 
 
 def short_model(name: str) -> str:

@@ -15,8 +15,11 @@ from probe.errors import BadInput, Unavailable
 ASSETS = Path(__file__).parent / "assets"
 
 
-def create_app(token: str | None = None, loopback: bool = True) -> Any:
-    """The Dash application, with its checks installed; `loopback` refuses requests that name any other host."""
+def create_app(token: str | None = None, loopback: bool = True, frames: tuple[str, ...] = ()) -> Any:
+    """The Dash application, with its checks installed; `loopback` refuses requests that name any other host.
+
+    frames: origins, beside our own, whose pages may frame ours.
+    """
     from dash import Dash
 
     from app import export, search, shell
@@ -40,7 +43,7 @@ def create_app(token: str | None = None, loopback: bool = True) -> Any:
     shell.register(app, PAGES)
     export.register(app.server)
     search.register(app.server)
-    guard(app.server, list(app.csp_hashes()), token, loopback)
+    guard(app.server, list(app.csp_hashes()), token, loopback, frames)
     errors(app.server)
     return app
 
@@ -103,7 +106,9 @@ def say(words: str) -> None:
     sys.stderr.flush()
 
 
-def make_server(host: str = "127.0.0.1", port: int = 8050, token: str | None = None) -> Any:
+def make_server(
+    host: str = "127.0.0.1", port: int = 8050, token: str | None = None, frames: tuple[str, ...] = ()
+) -> Any:
     """A threaded WSGI server, bound but not yet serving. Never reads $HOST. Port 0 takes any free one."""
     from werkzeug.serving import make_server as bind
 
@@ -111,7 +116,7 @@ def make_server(host: str = "127.0.0.1", port: int = 8050, token: str | None = N
         raise BadInput(f"{port} is no port; choose one between 1024 and 65535.")
     refuse_taken(host, port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    return bind(host.strip("[]"), port, create_app(token, is_loopback(host)).server, threaded=True)
+    return bind(host.strip("[]"), port, create_app(token, is_loopback(host), frames).server, threaded=True)
 
 
 def refuse_taken(host: str, port: int) -> None:

@@ -17,6 +17,7 @@ from probe.errors import BadInput
 
 MAX_BODY = 2_000_000  # bytes; no callback of ours posts more than some kilobytes
 COOKIE = "openwork_token"
+SELF = "'self'"
 
 
 def is_loopback(host: str) -> bool:
@@ -43,12 +44,15 @@ def require_token(host: str, token: str | None) -> None:
         )
 
 
-def policy(script_hashes: list[str]) -> str:
-    """The Content-Security-Policy of every page; Mantine and Plotly write style elements, hence 'unsafe-inline' there."""
+def policy(script_hashes: list[str], frames: tuple[str, ...] = ()) -> str:
+    """The Content-Security-Policy of every page; Mantine and Plotly write style elements, hence 'unsafe-inline' there.
+
+    frames: origins whose pages may frame ours, beside our own."""
     scripts = " ".join(["'self'", *(f"'{h.strip(chr(39))}'" for h in script_hashes)])
     return (
         f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-        "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+        f"frame-ancestors {' '.join((SELF, *frames))}"
     )
 
 
@@ -60,10 +64,16 @@ def same_origin() -> bool:
     return origin is None or (urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc == request.host)
 
 
-def guard(server: Flask, script_hashes: list[str], token: str | None = None, loopback: bool = True) -> None:
+def guard(
+    server: Flask,
+    script_hashes: list[str],
+    token: str | None = None,
+    loopback: bool = True,
+    frames: tuple[str, ...] = (),
+) -> None:
     """Install every check and header on the Flask server."""
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    rules = policy(script_hashes)
+    rules = policy(script_hashes, frames)
 
     @server.before_request
     def check():
@@ -76,6 +86,8 @@ def guard(server: Flask, script_hashes: list[str], token: str | None = None, loo
     @server.after_request
     def headers(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = rules
+        if not frames:  # the older header knows no list of origins; browsers that know both heed the policy
+            response.headers["X-Frame-Options"] = "SAMEORIGIN"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"

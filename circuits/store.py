@@ -23,6 +23,7 @@ from circuits.exchange.write import plain
 from circuits.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, place, read_manifest, write_json, writing
 from probe.errors import BadInput, Unavailable
+from probe.opening import came_from
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
 _ARRAYS = ("constant", "probability")
@@ -91,7 +92,7 @@ def load_graph(folder: Path | str) -> CircuitGraph:
         text: Any = json.loads((folder / TEXT).read_text(encoding="utf8"))
     except (OSError, ValueError, SafetensorError, RecursionError) as error:
         raise Unavailable(f"{folder} cannot be read ({str(error)[:200]}); trace the prompt again.") from error
-    return _assembled(arrays, text, folder)
+    return came_from(_assembled(arrays, text, folder), str(folder))
 
 
 def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> CircuitGraph:

@@ -48,11 +48,11 @@ def opener() -> Any:
 
 
 def came_from(record: Record, source: Any) -> Record:
-    """Remember, for as long as both live, what a record was made from; returns the record."""
+    """Remember, for as long as both live, what a record was made from (of a text, such as a folder: that text); returns it."""
     key = id(record)
     if key not in _origins:
         weakref.finalize(record, _origins.pop, key, None)
-    _origins[key] = weakref.ref(source)
+    _origins[key] = (lambda: source) if isinstance(source, str) else weakref.ref(source)
     return record
 
 

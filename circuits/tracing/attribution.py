@@ -31,6 +31,7 @@ from circuits.tracing.sweep import edges
 from circuits.tracing.total import total_attribution
 from circuits.tracing.units import Latents
 from probe.errors import BadInput, OpenworkError
+from probe.opening import came_from
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def trace(
     graph.facts["conservation_residual_of_largest_value"] = float(graph.residual / max(largest, 1e-30))
     graph.facts.update(_unexplained(frozen, placed))
     graph.facts.update({"seconds": time.perf_counter() - start, "freeze_check": frozen.check})
-    return graph
+    return came_from(graph, model)
 
 
 def _made(

@@ -1,0 +1,162 @@
+"""From a record to its page: the entry point, the paths, models shared without a copy, and who may frame the pages."""
+
+import re
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+from records import small_graph
+
+import circuits
+import probe
+from app import analyses, held, notebook, prompts, views
+from app.safety import policy
+from probe import opening
+from probe.errors import BadInput, Unavailable
+from probe.twin import twin
+
+PROMPT = "The capital of France is"
+
+
+@pytest.fixture
+def loaded(home):
+    """A toy model of this test alone: what is held is let go of with it."""
+    model = probe.load_model("toy")
+    yield model
+    held._twins.clear()
+    held._weights.clear()
+
+
+def test_a_twin_shares_weights_but_no_hooks(loaded):
+    ids = loaded.to_tokens(PROMPT)
+    clean, zero = loaded(ids), [probe.Zero(probe.head(1, 0))]
+    with probe.intervene(loaded, zero):
+        made = twin(loaded)  # while a hook is on
+        assert torch.equal(made(ids), clean) and not torch.equal(loaded(ids), clean)
+    with probe.intervene(made, zero):
+        assert not torch.equal(made(ids), clean) and torch.equal(loaded(ids), clean)
+    assert probe.stamp(made) == probe.stamp(loaded)
+    with torch.no_grad():
+        loaded.embed.weight.mul_(1.5)
+    assert torch.equal(made(ids), loaded(ids)) and not torch.equal(made(ids), clean)
+    assert {p.data_ptr() for p in made.parameters()} == {p.data_ptr() for p in loaded.parameters()}
+
+
+def test_records_remember_their_model_only_while_it_lives(loaded):
+    lens = probe.logit_lens(loaded, PROMPT)
+    assert opening.origin(lens) is loaded
+    assert opening.origin(replace(lens)) is None  # another record
+    key = id(lens)
+    del lens
+    assert key not in opening._origins
+
+
+def test_the_pages_run_the_notebooks_model(loaded):
+    lens = probe.logit_lens(loaded, PROMPT)
+    path = views.path_of(lens)
+    name = probe.stamp(loaded).name
+    assert (
+        path == f"/lens?m={name}&p={prompts.prompt_id(PROMPT)}"
+        and prompts.load(prompts.prompt_id(PROMPT)).text == PROMPT
+    )
+    assert analyses.known("lens", name, PROMPT) is lens
+    assert analyses.model_named(name).embed.weight.data_ptr() == loaded.embed.weight.data_ptr()
+    assert held.hold(loaded) == name and held.names() == [name]
+
+
+def test_an_edited_model_gets_another_name(loaded):
+    first = held.hold(loaded)
+    with torch.no_grad():
+        loaded.embed.weight.mul_(1.5)
+    second = held.hold(loaded)
+    assert second == f"{first}@{probe.stamp(loaded).weights[:8]}"
+    assert held.hold(loaded) == second
+
+
+def test_pages_let_go_of_a_model_with_the_notebook(home):
+    model = probe.load_model("toy")
+    name = held.hold(model)
+    assert held.held(name) is not None
+    del model
+    import gc
+
+    gc.collect()
+    assert held.held(name) is None
+
+
+def test_paths_of_every_prompt_reading(loaded):
+    identity = prompts.prompt_id(PROMPT)
+    for record, start in (
+        (probe.head_patterns(loaded, PROMPT), "/heads?"),
+        (probe.top_units(loaded, PROMPT), f"/p/{identity}?"),
+        (probe.edited_run(loaded, PROMPT, [probe.Zero(probe.head(1, 0))]), f"/p/{identity}?"),
+    ):
+        assert views.path_of(record).startswith(start)
+    lens = replace(probe.logit_lens(loaded, PROMPT))
+    with pytest.raises(BadInput, match=r"open\(model\)"):
+        views.path_of(lens)
+    assert views.path_of(lens, loaded) and views.path_of(lens, "toy")
+
+
+def test_a_graph_is_stored_once_under_a_name_of_its_content(home):
+    graph = small_graph()
+    path = views.path_of(graph)
+    name = path.rpartition("/")[2]
+    assert re.fullmatch(r"/circuits/one-b-two-[0-9a-f]{8}", path)
+    mark = (home / "graphs" / name / "manifest.json").stat().st_mtime_ns
+    assert (
+        views.path_of(small_graph()) == path and (home / "graphs" / name / "manifest.json").stat().st_mtime_ns == mark
+    )
+    assert views.path_of(replace(graph, pinned=[2])) != path  # what is pinned is part of it
+    assert views.path_of(circuits.load_graph(name)) == path  # loaded by name, opened by it
+    assert views.path_of(graph.prune()) == path
+    pinned = circuits.load_graph(views.path_of(circuits.subgraph_scores(graph, [2])).rpartition("/")[2])
+    assert pinned.pinned
+
+
+def test_what_no_page_shows_says_so(home, tmp_path):
+    with pytest.raises(BadInput, match="No page"):
+        views.path_of(circuits.check_edges)
+    graph = small_graph()
+    graph.save(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match="not in"):
+        views.path_of(circuits.load_graph(tmp_path / "elsewhere"))
+
+
+def test_without_a_dashboard_a_plain_sentence(monkeypatch):
+    monkeypatch.setattr(opening, "entry_points", lambda **_: ())
+    with pytest.raises(Unavailable, match="No dashboard is installed"):
+        small_graph().open()
+
+
+def test_the_entry_point_is_the_notebooks_opener():
+    assert opening.opener() is notebook.open_record
+
+
+def test_only_listed_origins_may_frame():
+    assert policy([]).endswith("frame-ancestors 'self'")
+    assert policy([], ("http://localhost:*",)).endswith("frame-ancestors 'self' http://localhost:*")
+    for bad in ("*", "https://a b", "https://a; script-src *", "javascript:", "'none'", "https://*", ""):
+        with pytest.raises(BadInput, match="no origin"):
+            notebook.serve(origins=(bad,))
+
+
+def test_a_view_is_a_frame_with_its_address(home, monkeypatch):
+    monkeypatch.setattr(notebook, "_running", [notebook.Served("http://127.0.0.1:1", notebook.LOOPBACK)])
+    view = small_graph().open(height=300)
+    html = view._repr_html_()
+    assert (
+        "<iframe src='http://127.0.0.1:1/circuits/one-b-two-" in html and "height:300px" in html and "ssh -L 1:" in html
+    )
+    with pytest.raises(BadInput, match="running already"):
+        notebook.serve(origins=("https://lab.example.org",))
+
+
+def test_the_served_dashboard_keeps_to_itself(home):
+    from app.main import create_app
+
+    answer = create_app().server.test_client().get("/", base_url="http://127.0.0.1")
+    assert answer.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'")
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert urlsplit(notebook.LOOPBACK[0]).hostname == "localhost"
