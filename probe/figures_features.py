@@ -79,9 +79,9 @@ def histogram_figure(unit: "Unit", height: int = 240) -> go.Figure:
     """How many tokens a unit is how active at; the counts on a logarithmic axis, since the strongest are the rarest."""
     figure = go.Figure(_histogram(unit))
     figure.update_xaxes(title="activation")
-    figure.update_yaxes(title="tokens", type="log")
+    figure.update_yaxes(title="tokens", type="log", dtick=1)
     if not sum(unit.counts):
-        figure.update_yaxes(type="linear", range=[0, 1])
+        figure.update_yaxes(type="linear", range=[0, 1], dtick=None)
         figure.add_annotation(text="never active", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return _finish(figure, height)
 

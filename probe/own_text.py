@@ -3,7 +3,7 @@
     on_text(model, "In the year 1776", 120, layer=5)            # a neuron
     on_text(model, "In the year 1776", 650, dictionary=sae)     # a latent
 
-The numbers are those a feature table counts (`unit_edits.unit_values`): `mlp_post` of a neuron, the encoded latent of a dictionary.
+The numbers are those a feature table counts: `mlp_post` of a neuron, the encoded latent of a dictionary.
 """
 
 from dataclasses import asdict, dataclass

@@ -30,8 +30,8 @@ from probe.sites import Site, in_model, parse_site, width
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-MODES = ("ablate", "scale", "clamp", "restore")
-"""To 0; times `amount`; to `amount`; to the recorded values `amount`."""
+MODES = ("ablate", "scale", "clamp", "restore", "add")
+"""To 0; times `amount`; to `amount`; to the recorded values `amount`; plus `amount` (steering along what the unit writes)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class UnitEdit:
     """One unit's change: neuron `unit` of `layer`, or latent `unit` of `dictionary`.
 
     pos: a position, a range of them (open-ended reaches into generation), or None for all. amount: factor of `scale`, level of
-    `clamp`; for `restore` the unit's values by position in another run, or one number.
+    `clamp`, what `add` adds; for `restore` the unit's values by position in another run, or one number.
     """
 
     mode: str
@@ -191,8 +191,9 @@ class _Rule:
 
     def __init__(self, group: Sequence[UnitEdit]):
         self.units = torch.tensor([e.unit for e in group])
-        self.factor = torch.tensor([float(e.amount) if e.mode == "scale" else 0.0 for e in group], dtype=torch.float64)
-        level = [float(e.amount) if e.mode in ("clamp", "restore") else 0.0 for e in group]
+        factor = [float(e.amount) if e.mode == "scale" else float(e.mode == "add") for e in group]
+        level = [float(e.amount) if e.mode in ("clamp", "restore", "add") else 0.0 for e in group]
+        self.factor = torch.tensor(factor, dtype=torch.float64)
         self.level = torch.tensor(level, dtype=torch.float64)
 
     def new(self, current: Float[Tensor, "*batch unit"]) -> Float[Tensor, "*batch unit"]:

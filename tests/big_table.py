@@ -33,7 +33,7 @@ def big_table(
     k: int = 10,
     top: int = 16,
 ) -> Path:
-    """A table under `home()`. words: the vocabulary, repeated with numbers up to 4,096. with_examples: units that have examples."""
+    """A table under `home()`. words: how the vocabulary of 4,096 begins. with_examples: units that have examples."""
     words = [*(words or []), *(f" word{i}" for i in range(4096 - len(words or [])))]
     n_tokens, folder = ROWS * CONTEXT, place("features", name)
     units = np.arange(n_units)

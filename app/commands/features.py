@@ -18,6 +18,7 @@ from app.commands.common import (
     progress,
     size,
 )
+from app.commands.units import label, unit_on_text
 from probe.artifact import place, read_manifest
 from probe.errors import BadInput
 
@@ -125,4 +126,4 @@ def _print_unit(record: Any) -> None:
     print_rows(record.rows(), "Strongest examples, the peak in brackets")
 
 
-COMMANDS = (features,)
+COMMANDS = (features, label, unit_on_text)

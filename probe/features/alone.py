@@ -65,7 +65,7 @@ class UnitWeights:
 def unit_weights(
     model: "TransformerBridge", what: AnyDictionary | int, unit: int, *, k: int = 10, progress: Progress = SILENT
 ) -> UnitWeights:
-    """What the weights say of one latent of a dictionary, or one neuron of the layer of that number. BadInput where there is none."""
+    """What the weights say of a dictionary's latent, or of a neuron of the layer of that number. BadInput if there is none."""
     told = neuron_directions(model, what) if isinstance(what, int) else latent_directions(model, what)
     if not 0 <= unit < told.n:
         raise BadInput(f"Unit {unit} was asked for; there are units 0 to {told.n - 1}.")
@@ -84,7 +84,7 @@ def unit_weights(
         promoted=up,
         suppressed=down,
         inputs=[] if inputs is None else _tokens(model, inputs),
-        near=[Near(u, "L{}{}{}".format((at := told.place(u))[0], letter, at[1]), c) for u, c in near],
+        near=[Near(u, f"L{(at := told.place(u))[0]}{letter}{at[1]}", c) for u, c in near],
         convention={"inputs": EMBEDDING, **told.convention},
     )
 

@@ -1,0 +1,73 @@
+"""What the page of a unit does: draws its tables and examples, fills in what its weights say, and runs it on own text."""
+
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, no_update
+
+from app import units, work
+from app.components import drawn
+from app.components.slot import register_slot
+from app.figures import dress
+from app.pages import unit_data as data
+from app.pages import unit_labels, unit_own
+
+TABLES = ("promoted", "suppressed", "inputs", "measured", "near", "coactive", "bins", "circuits")
+
+
+def register(app: Dash) -> None:
+    for name in TABLES:
+        drawn.register_rows(app, f"unit-{name}")
+    register_slot(app, "unit-weights")
+    unit_labels.register(app)
+    unit_own.register(app)
+    app.clientside_callback(
+        ClientsideFunction("openwork", "examples"),
+        Output("unit-examples", "data-drawn"),
+        Input("unit-examples-data", "data"),
+        Input("unit-view", "value"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "unitPrompt"),
+        Output("unit-read-words", "data-prompt"),
+        Input("unit-prompt", "data"),
+    )
+
+    @app.callback(Output("unit-histogram", "figure"), Input("unit-args", "data"), State("scheme", "data"))
+    def histogram(args: dict[str, str], scheme: str):
+        return histogram_of(units.looked_again(args), scheme)
+
+    @app.callback(
+        *(Output(f"unit-{name}-data", "data") for name in ("promoted", "suppressed", "inputs", "near")),
+        Output("unit-writes-note", "children"),
+        Output("unit-reads-note", "children"),
+        Input("unit-weights-done", "data"),
+        State("unit-args", "data"),
+        State("selection", "data"),
+        prevent_initial_call=True,
+    )
+    def weights(key: str | None, args: dict[str, str], chosen: dict[str, Any] | None):
+        record = work.result(key)
+        return (no_update,) * 6 if record is None else told(record, units.looked_again(args), chosen or {})
+
+
+def told(record: Any, found: units.Looked, chosen: dict[str, Any]) -> tuple[Any, ...]:
+    """The tables of a unit's weights, and what they are."""
+    kept = {k: v for k, v in chosen.items() if k in ("prompt", "token")}
+    return (
+        data.score_rows(record.promoted, "token", "logit"),
+        data.score_rows(record.suppressed, "token", "logit"),
+        data.score_rows(record.inputs, "token", "score"),
+        data.near_rows(found, record, kept),
+        f"The direction it writes ({record.convention['writes']}), as demeaned logits.",
+        f"From the weights alone: {record.convention.get('reads', 'encoder columns')}.",
+    )
+
+
+def histogram_of(found: units.Looked, scheme: str) -> Any:
+    """The histogram, dressed."""
+    if found.table is None or found.row is None:
+        return no_update
+    from probe.figures_features import histogram_figure
+
+    figure = histogram_figure(units.open_table(found.table).unit(found.row))
+    return dress(figure, scheme, margin={"l": 52, "r": 8, "t": 6, "b": 38}, bargap=0.05)
