@@ -46,7 +46,7 @@ _HOMES = {
     "logit_lens": "probe.lens",
     "head_patterns": "probe.heads",
     "head_table": "probe.head_table",
-    "read_head": "probe.head_reading",
+    **dict.fromkeys(("read_head", "ablate_head"), "probe.head_reading"),
     "direct_logits": "probe.head_logits",
     "copying_scores": "probe.head_weights",
     "follow_token": "probe.lens_follow",

@@ -17,9 +17,11 @@ from probe import head_weights as weights
 from probe.errors import BadInput
 from probe.forward import capture
 from probe.head_logits import DirectLogits, direct_logits, parts_of, readers
+from probe.interventions import Mean, Zero
+from probe.interventions import head as head_place
 from probe.progress import SILENT, Progress
 from probe.sites import Site, hook_name
-from probe.tokens import display_tokens
+from probe.tokens import display_tokens, encode_prompt
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -163,6 +165,22 @@ def read_head(
         _directions(model, layer, head),
         {**weights.CONVENTION, **whole.convention},
     )
+
+
+def ablate_head(
+    model: "TransformerBridge", prompt: str, layer: int, head: int, how: str = "zero", pos: int | None = None
+) -> list[Zero | Mean]:
+    """Interventions that take a head away, for `intervene` and `edited_run`: `zero`, or the `mean` of what it has mixed over the
+    prompt's positions; at one position, or at all."""
+    weights.check_head(model, layer, head)
+    place = head_place(layer, head, pos)
+    if how == "zero":
+        return [Zero(place)]
+    if how != "mean":
+        raise BadInput(f"A head is taken away by 'zero' or by 'mean', not by '{how}'.")
+    site = Site("z", layer)
+    mixed = capture(model, torch.tensor([encode_prompt(model, prompt)], device=model.W_E.device), [site])[site.name]
+    return [Mean(place, mixed[0, :, head].mean(0))]
 
 
 @torch.no_grad()
