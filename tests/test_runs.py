@@ -1,0 +1,225 @@
+"""Training runs on disk: logs read as they grow, thinned without losing a peak, described without torch; jobs that make them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cli import run
+from probe.artifact import place
+from probe.errors import BadInput
+from probe.figures_runs import ALL, MOST, TITLES, judged_figure, points_each, run_styles, runs_figure
+from probe.run_log import RunLog, TrainingRun, differing, extremes, run_named, runs, smoothed
+
+
+def line(step: int, **more) -> str:
+    found = {
+        "step": step,
+        "tokens": 100 * step,
+        "loss": 1 / step,
+        "fvu": 0.5,
+        "l0": 8.0,
+        "dead_share": 0.0,
+        "seconds": step / 10,
+    }
+    return json.dumps({**found, **more}) + "\n"
+
+
+def test_a_log_is_read_as_it_grows_and_a_torn_line_waits(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = RunLog(path)
+    assert log.grow() == 0 and log.last() == {}
+    path.write_text(line(1) + line(2) + line(3)[:20])
+    assert log.grow() == 2 and log.damaged == 0
+    with path.open("a") as file:
+        file.write(line(3)[20:] + line(4))
+    assert log.grow() == 2
+    assert log.series("step").tolist() == [1, 2, 3, 4] and log.series("loss")[2] == pytest.approx(1 / 3)
+    assert log.grow() == 0 and log.last()["tokens"] == 400
+
+
+def test_what_was_read_is_not_read_again(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(line(i) for i in range(1, 200)))
+    log = RunLog(path)
+    log.grow()
+    with path.open("a") as file:
+        file.write(line(200))
+    pieces = []
+    real = Path.open
+
+    def spying(self, *args, **options):
+        file = real(self, *args, **options)
+        read = file.read
+        file.read = lambda *a: pieces.append(read(*a)) or pieces[-1]
+        return file
+
+    monkeypatch.setattr(Path, "open", spying)
+    assert log.grow() == 1 and sum(map(len, pieces)) == len(line(200))
+
+
+def test_a_log_that_was_cut_or_replaced_is_read_anew(tmp_path):
+    """A resumed training drops the lines after its checkpoint and writes the file anew."""
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line(1) + line(2) + line(3))
+    log = RunLog(path)
+    log.grow()
+    beside = tmp_path / "other"
+    beside.write_text(line(1) + line(2) + line(5) + line(6))
+    os.replace(beside, path)
+    log.grow()
+    assert log.series("step").tolist() == [1, 2, 5, 6]
+    path.write_text(line(1))
+    log.grow()
+    assert log.series("step").tolist() == [1]
+
+
+def test_damaged_lines_are_counted_and_the_rest_is_kept(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(line(1).encode() + b"{half\n[1]\n\n\xff\xfe\n" + line(2, loss=None, extra="x").encode())
+    log = RunLog(path)
+    log.grow()
+    assert log.series("step").tolist() == [1, 2] and log.damaged == 3
+    assert np.isnan(log.series("loss")[1]) and np.isnan(log.series("nowhere")).all()
+
+
+@pytest.mark.parametrize("n", [10, 2000, 2001, 40_000])
+def test_thinning_keeps_every_extreme(n):
+    y = np.random.default_rng(n).normal(size=n)
+    y[n // 3], y[n // 2] = 50, -50
+    y[n // 4] = np.nan
+    kept = extremes(y, MOST)
+    assert len(kept) <= min(n, MOST) and kept[0] == 0 and kept[-1] == n - 1 and (np.diff(kept) > 0).all()
+    assert {n // 3, n // 2} <= set(kept.tolist())
+    assert np.nanmax(y[kept]) == 50 and np.nanmin(y[kept]) == -50
+
+
+def test_thinning_of_nothing_but_nan():
+    assert len(extremes(np.full(5000, np.nan), 100)) <= 100
+
+
+def test_smoothing_is_the_mean_of_the_last_lines():
+    y = np.array([1.0, 2.0, np.nan, 4.0, 6.0])
+    assert smoothed(y, 2) == pytest.approx([1, 1.5, np.nan, 4, 5], nan_ok=True)
+    assert smoothed(y, 1) is y
+    long = np.random.default_rng(0).normal(size=300)
+    slow = [long[max(0, i - 6) : i + 1].mean() for i in range(300)]
+    assert smoothed(long, 7) == pytest.approx(slow)
+
+
+def test_colours_of_runs_shown_do_not_change_when_others_are_added():
+    names = [f"run-{i}" for i in range(30)]
+    few, many = run_styles(names[:4]), run_styles(names)
+    assert all(many[n] == few[n] for n in names[:4]) and len(set(many.values())) == 30
+
+
+def made(tmp_path, name: str, lines: int, **settings) -> TrainingRun:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("".join(line(i) for i in range(1, lines + 1)))
+    log = RunLog(folder / "metrics.jsonl")
+    log.grow()
+    facts = {"dictionary_kind": "sae", "sparsifier": {"name": "topk", "k": 8}, "seconds": lines}
+    return TrainingRun(name, "finished", folder, "toy", facts, {"lr": 0.1, "epochs": 1, **settings}, "c", log)
+
+
+def test_figure_of_many_long_runs_stays_small(tmp_path):
+    few = [made(tmp_path, f"r{i}", 5000) for i in range(3)]
+    figure = runs_figure(few)
+    assert len(figure.data) == 3 * len(TITLES) and all(len(t.x) <= MOST for t in figure.data)
+    assert points_each(40) * 40 * len(TITLES) <= ALL
+    assert len(runs_figure(few).to_json()) < 1_000_000
+    assert figure.data[0].x[-1] == 500_000 and runs_figure(few, "step").data[0].x[-1] == 5000
+
+
+def test_only_settings_that_differ_are_listed(tmp_path):
+    rows = differing([made(tmp_path, "a", 3), made(tmp_path, "b", 9, epochs=2)])
+    assert rows == [{"setting": "epochs", "a": "1", "b": "2"}]
+    assert differing([made(tmp_path, "c", 3)]) == []
+
+
+def judged(**more) -> dict:
+    return {"name": "<b>n", "kind": "sae", "l0": 8.0, "fvu": 0.4, "fvu_affine": 0.6, "errors": {"fvu": 0.01}, **more}
+
+
+def test_judged_dictionaries_carry_names_and_baselines():
+    figure = judged_figure([judged(), judged(kind="transcoder", name="t", fvu=None), judged(name="u", l0=4.0)])
+    assert [list(t.customdata) for t in figure.data] == [["u", "<b>n"]]
+    assert [s.y0 for s in figure.layout.shapes] == [0.6] and "affine map 0.6" in figure.layout.annotations[0].text
+    assert "<b>" not in figure.data[0].text[1]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A home with a cache of the toy model, a finished training and one that was cut off."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("OPENWORK_HOME", str(tmp_path_factory.mktemp("home")))
+    sites = ["--sites", "mlp_in.1,mlp_out.1", "--context", "32", "--tokens", "6000", "--held-out", "0.3"]
+    assert run(["harvest", "--model", "toy", "--name", "c", *sites]) == 0
+    assert (
+        run(["train", "--cache", "c", "--d-dict", "96", "--k", "8", "--epochs", "2", "--batch", "64", "--name", "t"])
+        == 0
+    )
+    yield patch
+    patch.undo()
+
+
+def cut_off(name: str) -> Path:
+    """An unfinished run, stopped after some steps."""
+    from probe.cache import open_cache
+    from probe.errors import Cancelled
+    from probe.progress import Watched
+    from probe.recipes import Recipe, make
+    from probe.trainer import TrainConfig, train
+
+    cache = open_cache(place("cache", "c"))
+    watched = Watched(lambda s: s.stage == "train" and s.done > 1000 and watched.cancel(), interval=0)
+    with pytest.raises(Cancelled):
+        train(
+            make(cache, Recipe("sae", "topk:8", 96)),
+            cache,
+            TrainConfig(batch=64, log_every=2),
+            place("dictionary", name),
+            progress=watched,
+        )
+    return place("dictionary", f"{name}.partial")
+
+
+def test_runs_finished_live_and_interrupted(trained):
+    folder = cut_off("half")
+    found = {r.name: r for r in runs()}
+    assert found["t"].state == "finished" and found["t"].kind == "skip_transcoder" and found["t"].rule == "topk 8"
+    assert found["half"].state == "live" and found["half"].config["batch"] == 64 and found["half"].kind == "sae"
+    assert found["half"].sites == ["blocks.1.mlp.hook_out"] and found["half"].final()["step"] > 1
+    old = time.time() - 3600
+    for path in (folder, *folder.iterdir()):
+        os.utime(path, (old, old))
+    assert run_named("half").state == "interrupted"
+    with pytest.raises(BadInput, match="No training run named"):
+        run_named("../half")
+
+
+def test_a_damaged_checkpoint_is_said(trained):
+    folder = place("dictionary", "torn.partial")
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.safetensors").write_bytes(b"\xff" * 40)
+    (folder / "metrics.jsonl").write_text(line(1))
+    found = run_named("torn")
+    assert "damaged" in found.problem and found.final()["step"] == 1 and found.facts == {}
+
+
+def test_command_lists_runs(trained, capsys):
+    assert run(["runs", "--json"]) == 0
+    found = {r["name"]: r for r in json.loads(capsys.readouterr().out)}
+    assert found["t"]["state"] == "finished" and 0 < found["t"]["fvu"] < 2 and found["t"]["l0"] == 8
+    assert run(["runs"]) == 0 and "skip_transcoder" in capsys.readouterr().out
+
+
+def test_reading_runs_needs_no_torch():
+    code = "import sys, probe.run_log, probe.figures_runs; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
