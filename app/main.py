@@ -51,12 +51,21 @@ def create_app(token: str | None = None, loopback: bool = True, frames: tuple[st
 def errors(server: Any) -> None:
     """Plain sentences for requests that fail outside of a page; never a stack trace."""
 
+    from flask import request
+
     from app.trouble import meet
 
     @server.errorhandler(500)
     def broken(problem: Exception):
         cause = getattr(problem, "original_exception", None) or problem
         return meet(cause, "a request").sentence, 500, {"Content-Type": "text/plain"}
+
+    @server.before_request
+    def odd():
+        climbs = ".." in request.path.replace("\\", "/").split("/")
+        if climbs or any(ord(c) < 32 for c in request.path):  # no address of ours holds either
+            return "There is no such address.", 404, {"Content-Type": "text/plain"}
+        return None
 
     @server.get("/alive")
     def alive():
