@@ -18,7 +18,7 @@ from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
 
 LABELLED = 3000  # labels sent to the page at once, to be edited there
-FEWEST = 4  # pinned units from which suggestions are about them alone
+FEWEST = 12  # pinned units from which suggestions are about them alone
 
 
 def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:

@@ -86,7 +86,7 @@ def conservation_note(found: CircuitGraph) -> str:
     """What the residual says, or why it is not known."""
     if np.isnan(found.residual_relative):
         return str(found.convention.get("conservation_residual", "")).removeprefix("unknown: ")[:120]
-    return "largest gap between a node's value and the sum of its edges"
+    return "worst gap of a value and its edges"
 
 
 def power(value: float) -> str:

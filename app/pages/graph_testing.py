@@ -240,8 +240,16 @@ def table(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
     """Rows of a record for the page: numbers right, texts left."""
     keys = list(dict.fromkeys(k for row in rows for k in row))
     number = {k: all(isinstance(row.get(k), int | float | None) for row in rows) for k in keys}
-    columns = [{"key": k, "label": k.replace("_", " "), "kind": "num" if number[k] else "text"} for k in keys]
-    plain = [{k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()} for row in rows]
+    columns = [
+        {"key": k, "label": k.replace("_", " "), "kind": "num" if number[k] and k != "n" else "text"} for k in keys
+    ]
+    plain = [
+        {
+            k: None if isinstance(v, float) and not np.isfinite(v) else f"{v:,}" if k == "n" else v
+            for k, v in row.items()
+        }
+        for row in rows
+    ]
     return {"columns": columns, "rows": plain, "label": label, "sorts": True}
 
 
