@@ -22,7 +22,7 @@ from app.commands.common import (
     size,
 )
 from probe.artifact import Manifest, place, write_json, writing
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput
 
 Kind = Annotated[
     str,
@@ -234,13 +234,10 @@ def _settings(
 
 
 def require_sound(cache: Any) -> None:
-    """Read every byte of a cache once; Unavailable names what is damaged, before anything is trained on it."""
-    from probe.cache_files import TOKENS, mend
+    """Read every byte of a cache once, with a bar; Unavailable names what is damaged."""
+    from app.trainings import require_sound as sound
 
-    broken = cache.verify(progress())
-    if broken:
-        worst = next((name for name in broken if name == TOKENS), broken[0])
-        raise Unavailable(f"In {cache.folder}, {', '.join(broken)} is damaged. {mend(worst, cache.folder.name)}")
+    sound(cache, progress())
 
 
 def _announce(plan: Any, json: bool, dictionaries: int = 1) -> None:

@@ -1,0 +1,195 @@
+"""Trainings and evaluations that the dashboard starts: the same functions as `openwork train` and `openwork eval`, as jobs.
+
+What was asked for is written beside the unfinished run (`asked.json`), so that an interrupted one can be continued from its page,
+also after the server was started anew.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app import jobs, links
+from app.library import library, registered
+from app.work import Work, key_of
+from probe.artifact import Manifest, place, write_json
+from probe.errors import BadInput
+from probe.progress import Progress
+from probe.run_log import PARTIAL, TrainingRun
+
+KINDS = ("skip_transcoder", "transcoder", "sae")
+RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
+"""Of `probe.recipes`, which imports torch; crosscoders and cross-layer transcoders are for the command line."""
+ASKED = "asked.json"
+FACTORS = (2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A training as a person asks for it. factor: latents for each number the dictionary reads."""
+
+    cache: str
+    name: str
+    kind: str = "skip_transcoder"
+    rule: str = "topk"
+    k: float = 32
+    factor: int = 8
+    epochs: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole = all(isinstance(n, int) and n >= 1 for n in (self.factor, self.epochs))
+        if self.kind not in KINDS or self.rule not in RULES:
+            raise BadInput(
+                f"'{self.kind}' with '{self.rule}' cannot be trained from here; see `openwork train --help`."
+            )
+        if not whole or not isinstance(self.k, int | float) or self.k <= 0:
+            raise BadInput("Factor and epochs are whole numbers from 1, and the rule's number is greater than 0.")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
+            raise BadInput("The seed is a whole number from 0 to 2,147,483,647.")
+
+    @property
+    def whole_rule(self) -> str:
+        """`topk:32`."""
+        return f"{self.rule}:{self.k:g}"
+
+    def d_dict(self, source: Any) -> int:
+        """Latents: so many for each number at the site it reads."""
+        return self.factor * source.width(source.sites[-1 if self.kind == "sae" else 0])
+
+    def shell(self, d_dict: int | str, resume: bool = False) -> str:
+        """The command that trains the same."""
+        import shlex
+
+        options = ["--cache", self.cache, "--kind", self.kind, "--rule", self.whole_rule, "--d-dict", str(d_dict)]
+        options += ["--epochs", str(self.epochs), "--seed", str(self.seed), "--name", self.name]
+        return shlex.join(["openwork", "train", *options, *(["--resume"] if resume else [])])
+
+
+def suggested(cache: str, kind: str, rule: str, k: Any, factor: Any, seed: Any) -> str:
+    """A name that says the recipe, and is not taken."""
+    stem = f"{cache}-{kind}-{rule}-{k}-x{factor}-s{seed}"
+    there = {p.name.removesuffix(PARTIAL) for p in place("dictionary", "x").parent.glob("*/")}
+    return next(name for i in range(1, 10_000) if (name := stem if i == 1 else f"{stem}-{i}") not in there)
+
+
+def caches() -> list[Manifest]:
+    """Stored caches, newest first."""
+    return [m for _, m in library().kinds["cache"]]
+
+
+def ingredients(asked: Asked) -> tuple[Any, Any, Any]:
+    """The cache, the untrained dictionary and the settings of a training."""
+    from probe.cache import open_cache
+    from probe.recipes import Recipe, make
+    from probe.trainer import TrainConfig
+
+    source = open_cache(registered("cache", asked.cache))
+    recipe = Recipe(asked.kind, asked.whole_rule, asked.d_dict(source), seed=asked.seed)
+    return source, make(source, recipe), TrainConfig(epochs=asked.epochs, seed=asked.seed)
+
+
+def planning(asked: Asked) -> Work:
+    """What the training would take, as `openwork train --dry-run` says it; nothing is written."""
+
+    def run(progress: Progress) -> dict[str, Any]:
+        from probe.trainer import plan
+
+        with progress.stage("plan", total=1, unit="step") as step:
+            source, dictionary, config = ingredients(asked)
+            found = {**plan(dictionary, source, config).to_dict(), "d_dict": dictionary.d_dict}
+            step(1)
+        return found
+
+    return Work(
+        key_of("plan-train", {**asdict(asked), "name": ""}), f"Plan a training on {asked.cache}", run, links.TRAINING
+    )
+
+
+def start(asked: Asked) -> str:
+    """Queue a new training; the page of the run. BadInput where the name is taken."""
+    folder = place("dictionary", asked.name)
+    registered("cache", asked.cache)
+    if folder.exists() or folder.with_name(folder.name + PARTIAL).exists():
+        raise BadInput(f"There is already a run named '{asked.name}'. Choose another name, or resume it on its page.")
+    return _queue(asked)
+
+
+def resume(name: str) -> str:
+    """Queue an interrupted training again, from its last checkpoint."""
+    if (asked := asked_of(name)) is None:
+        raise BadInput(f"'{name}' was not started from the dashboard; repeat the command that began it, with --resume.")
+    return _queue(asked)
+
+
+def asked_of(name: str) -> Asked | None:
+    """What an unfinished run was asked for, if it was started from the dashboard."""
+    path = place("dictionary", name + PARTIAL) / ASKED
+    try:
+        return Asked(**json.loads(path.read_text(encoding="utf8")))
+    except (OSError, ValueError, TypeError, BadInput):
+        return None
+
+
+def _queue(asked: Asked) -> str:
+    link, title = links.run_page(asked.name), f"Train {asked.name}"
+    key, again = f"train:{asked.name}", ["train", {"name": asked.name}]
+    jobs.table().submit("train", title, lambda p: _train(asked, p), key=key, link=link, again=again)
+    return link
+
+
+def _train(asked: Asked, progress: Progress) -> str:
+    from probe.checkpoint import CHECKPOINT
+    from probe.trainer import train
+
+    source, dictionary, config = ingredients(asked)
+    require_sound(source, progress)
+    folder = place("dictionary", asked.name)
+    scratch = folder.with_name(folder.name + PARTIAL)
+    scratch.mkdir(parents=True, exist_ok=True)
+    write_json(scratch / ASKED, asdict(asked))
+    train(dictionary, source, config, folder, resume=(scratch / CHECKPOINT).is_file(), progress=progress)
+    return links.run_page(asked.name)
+
+
+def require_sound(cache: Any, progress: Progress) -> None:
+    """Read every byte of a cache once; Unavailable names what is damaged, before anything is trained on it."""
+    from probe.cache_files import TOKENS, mend
+    from probe.errors import Unavailable
+
+    if broken := cache.verify(progress):
+        worst = next((name for name in broken if name == TOKENS), broken[0])
+        raise Unavailable(f"In {cache.folder}, {', '.join(broken)} is damaged. {mend(worst, cache.folder.name)}")
+
+
+def report_name(dictionary: str) -> str:
+    """Where `openwork eval` stores the report of a dictionary by default."""
+    return f"eval-{dictionary}"
+
+
+def judging(run: TrainingRun, cache: str, max_tokens: int = 4096) -> str:
+    """Queue the evaluation of a finished run on a cache; the run's page. BadInput where there is a report already."""
+    registered("cache", cache)
+    if place("result", report_name(run.name)).exists():
+        raise BadInput(
+            f"'{report_name(run.name)}' exists already. Delete it to judge again, or use `openwork eval --name`."
+        )
+    link, key = links.run_page(run.name), f"judge:{run.name}"
+    jobs.table().submit("judge", f"Judge {run.name}", lambda p: _judge(run, cache, max_tokens, p), key=key, link=link)
+    return link
+
+
+def _judge(run: TrainingRun, cache: str, max_tokens: int, progress: Progress) -> str:
+    from app.analyses import model_named
+    from app.commands.judging import save_report
+    from probe.cache import open_cache
+    from probe.dictionaries import load_dictionary
+    from probe.evals import evaluate
+
+    model = model_named(run.model, progress)
+    learned, source = (
+        load_dictionary(registered("dictionary", run.name), model),
+        open_cache(registered("cache", cache), model),
+    )
+    report = evaluate(model, learned, source, max_tokens=max_tokens, progress=progress)
+    save_report(report_name(run.name), report, model, (run.name, cache))
+    return links.run_page(run.name)
