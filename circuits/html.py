@@ -6,9 +6,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from probe.html import block, facts_html, note, svg, table_html, text, token_text
+from probe.html_grid import heat_html
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
+    from circuits.patching.record import PatchingSweep
 
 MOST_NODES, MOST_EDGES, MOST_TOKENS = 150, 120, 24
 _W, _LAYER, _LEFT, _TOP, _FOOT = 880, 15, 60, 14, 70
@@ -128,3 +130,16 @@ def _labels(graph: "CircuitGraph", n: int, step: float) -> list[str]:
         for i, name in ticks
     ]
     return found
+
+
+def patching_html(sweep: "PatchingSweep") -> str:
+    """What each patch restores, as a heat map where the sweep has two axes, and the cells that matter most."""
+    parts = []
+    if len(sweep.axes) == 2:
+        values = np.abs(sweep.effect)
+        columns = sweep.base.tokens if sweep.kind.by_pos else [f"H{h}" for h in range(values.shape[1])]
+        rows = [f"layer {i}" for i in range(values.shape[0])]
+        title = "share of the way to the other run that one patch goes (size)"
+        top = max(1.0, float(np.nanmax(values, initial=0)))
+        parts.append(heat_html(values[::-1], rows[::-1], columns, title, high=top))
+    return block(*parts, table_html(sweep.rows(12), "Patches that move the metric most"), title=sweep.title())

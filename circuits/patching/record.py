@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
+from probe.opening import Opens
 
 if TYPE_CHECKING:
     from circuits.patching.sides import Pair, Side
@@ -40,7 +41,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class PatchingSweep:
+class PatchingSweep(Opens):
     """One sweep. raw: the metric of every patched run, by the axes of its kind. answer_probs, top_ids, top_probs: of the same
     runs. computed: cells that were run; the others cannot differ from the unpatched run. words: token texts of `top_ids`.
     control: the metric with unrelated donors, or None. convention: every choice that changes a number."""
@@ -188,6 +189,6 @@ class PatchingSweep:
         return patching_figure(self, **options)
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from circuits.html import patching_html
 
-        return table_html(self.rows(12), self.title())
+        return patching_html(self)

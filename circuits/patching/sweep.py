@@ -25,6 +25,7 @@ from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from circuits.patching.sides import Pair
 from probe.errors import BadInput
+from probe.html import Facts
 from probe.memory import require
 from probe.progress import SILENT, Progress
 from probe.token_text import display_tokens
@@ -39,7 +40,7 @@ KEPT = 5
 
 
 @dataclass(frozen=True)
-class PatchingPlan:
+class PatchingPlan(Facts):
     """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes."""
 
     over: str

@@ -89,6 +89,9 @@ class Embeddings:
     table: Float[Tensor, "d_vocab d_model"]
     name: str
 
+    def _repr_html_(self) -> str:
+        return table_html([{"tokens": self.table.shape[0], "width": self.table.shape[1]}], self.name)
+
 
 @torch.no_grad()
 def embeddings(model: "TransformerBridge", extended: bool = False) -> Embeddings:
