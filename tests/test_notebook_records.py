@@ -211,6 +211,7 @@ def test_a_large_graph_prints_a_page():
 def test_the_graph_says_whether_it_adds_up_and_dashes_what_lowers():
     html = small_graph()._repr_html_()
     assert "conservation residual" in html and "4.0e-07" in html and "replacement score" in html
+    html = links_html(small_graph(), np.ones(5, bool))
     dashed = len(re.findall("<line[^>]*stroke-dasharray", html))
     assert dashed == 2 and html.count("<line ") == 6  # of the six edges two are negative
 
