@@ -138,7 +138,7 @@ def patching_html(sweep: "PatchingSweep") -> str:
     if len(sweep.axes) == 2:
         values = np.abs(sweep.effect)
         columns = sweep.base.tokens if sweep.kind.by_pos else [f"H{h}" for h in range(values.shape[1])]
-        rows = [f"layer {i}" for i in range(values.shape[0])]
+        rows = [f"L{i}" for i in range(values.shape[0])]
         title = "share of the way to the other run that one patch goes (size)"
         top = max(1.0, float(np.nanmax(values, initial=0)))
         parts.append(heat_html(values[::-1], rows[::-1], columns, title, high=top))

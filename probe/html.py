@@ -29,7 +29,7 @@ def shown(token: str) -> str:
 
 def number(value: Any) -> str:
     """Four digits for a float, the plain text of anything else."""
-    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    return f"{value + 0.0:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def text(words: str, most: int = MOST_CHARACTERS) -> str:
