@@ -55,8 +55,11 @@ def load(identity: str) -> Prompt:
             "No prompt with this address is stored here. Write it again on the home page; the same text gets the same address."
         )
     try:
-        return Prompt(**json.loads(path.read_text(encoding="utf8")))
-    except (ValueError, TypeError) as error:
+        found = Prompt(**json.loads(path.read_text(encoding="utf8")))
+        if not all(isinstance(t, str) for t in (found.id, found.text, found.model)):
+            raise TypeError("a text was wanted where something else is")
+        return Prompt(identity, found.text, found.model, min(max(float(found.used), 0.0), 2e11))
+    except (ValueError, TypeError, RecursionError, OverflowError, OSError) as error:
         raise BadInput("This prompt's file is damaged. Write the prompt again on the home page.") from error
 
 

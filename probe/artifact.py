@@ -225,7 +225,7 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
         _check_types(raw, stamp)
         manifest = Manifest(**{k: v for k, v in raw.items() if k in Manifest.__dataclass_fields__})
         model = ModelStamp(**stamp) if stamp else None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise Unavailable(f"{path} is damaged ({error}); restore it or make the artifact again.") from error
     if manifest.schema > SCHEMA:
         raise BadInput(f"{folder} has schema {manifest.schema}; this Openwork reads up to {SCHEMA}. Upgrade Openwork.")

@@ -1,0 +1,530 @@
+"""Whatever lies in the home and whoever asks: every page still answers with a sentence, and nothing is lost or half written."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import damaged
+import pytest
+from records import HOSTILE, heads_of, lens_of, store_graph, units_of
+
+from app import analyses, jobs, library, links, prompts, search, shell, tasks
+from app.job import Job, read_job
+from app.main import create_app
+from app.model_size import TOY, model_size
+from app.pages import PAGES
+from probe.artifact import KINDS, Manifest, ModelStamp, check_files, place, read_manifest
+from probe.errors import BadInput
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def server():
+    return create_app().server
+
+
+@pytest.fixture
+def client(server, home):
+    return server.test_client()
+
+
+def drawn(address: str, monkeypatch) -> str:
+    """The layout of a page as the JSON that is sent; fails where the shell had to step in for a bug of the page."""
+    bugs = []
+    monkeypatch.setattr(shell, "meet", lambda problem, where: bugs.append(problem) or shell.Trouble("0", where, "x"))
+    parts = urlsplit(address)
+    layout, _ = shell.route(PAGES, parts.path, f"?{parts.query}")
+    assert not bugs, (address, bugs)
+    text = json.dumps(layout, default=lambda c: c.to_plotly_json())
+    assert "Traceback" not in text
+    return text
+
+
+def addresses(names: dict[str, list[str]], prompt: str = "0123456789ab") -> list[str]:
+    """Every page, with and without what these artifacts would put into its address."""
+    found = [path for _, path, _, _ in search.PAGES]
+    found += [f"/?shelf={kind}" for kind in KINDS]
+    for name in [n for kind in names.values() for n in kind]:
+        found += [
+            links.circuit_page(name),
+            links.circuits_beside(name, name),
+            links.table_page(name),
+            links.run_page(name),
+        ]
+        found += [links.unit_page(name, 0), links.latent_page(name, 7)]
+    for model in ("toy", "nothing", damaged.MARKUP):
+        found += [links.heads_page(model, prompt), links.lens_page(model, prompt), links.prompt_page(prompt, model)]
+        found += [
+            links.patching_page(model, prompt, prompt),
+            links.neuron_page(model, 1, 3),
+            links.beside_page(prompt, prompt, model),
+        ]
+    return found
+
+
+def test_the_addresses_tried_reach_every_page():
+    tried = addresses({"graph": ["x"]})
+    for page in PAGES:
+        assert any(re.fullmatch(page.pattern, urlsplit(a).path) for a in tried), page.pattern
+
+
+# -- artifacts -------------------------------------------------------------------------------------------------------
+
+
+def test_every_page_lives_with_damaged_artifacts_of_every_kind(home, monkeypatch):
+    bad = {}
+    for address in addresses(damaged.fill(home)):
+        try:
+            drawn(address, monkeypatch)
+        except AssertionError as error:
+            bad[address] = str(error).splitlines()[0]
+    assert not bad, "\n".join(bad.values())
+    text = drawn("/", monkeypatch)
+    assert "cannot be read" in text and "openwork doctor" in text
+
+
+def test_every_page_lives_in_an_empty_home(home, monkeypatch):
+    for address in addresses({"graph": ["none"]}):
+        drawn(address, monkeypatch)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_torn_and_foreign_manifests_are_told_not_shown(home, kind):
+    damaged.fill(home)
+    told = {name for name, _ in library.library().damaged}
+    for how in ("torn", "empty", "other", "binary", "list", "deep"):
+        assert f"{KINDS[kind]}/{kind}-{how}" in told, how
+    assert all(len(reason) < 600 for _, reason in library.library().damaged)
+
+
+def test_damaged_prompts_and_job_files_are_passed_over(home, monkeypatch):
+    sound = prompts.store("a sound prompt", "toy")
+    for i, text in enumerate(("{", "[]", '{"id": 1}', "null", '{"id":"x","text":5,"model":[],"used":"y"}', "\x00\xff")):
+        (home / "prompts" / f"{i:012x}.json").write_text(text)
+    assert [p.id for p in prompts.recent()] == [sound.id]
+    (home / "jobs").mkdir()
+    bad = [
+        {"created": "x"},
+        {"state": "flying"},
+        {"log": [1]},
+        {"log": [["x", "y"]]},
+        {"created": 1e300},
+        {"again": [[]]},
+    ]
+    bad += [{"title": None}, {"pid": "1"}, {"total": "many"}, {"done": 10**30}]
+    row = {"id": "a", "kind": "test", "title": "One", "state": "done", "created": 5.0, "finished": 6.0}
+    for i, change in enumerate([{}, {"newer": "field"}, *bad]):
+        (home / "jobs" / f"job-{i}.json").write_text(json.dumps({**row, **change}))
+    (home / "jobs" / "torn.json").write_text('{"id": "a", "ki')
+    assert sorted(j.id for j in jobs.table().all()) == ["job-0", "job-1"]
+    drawn("/jobs", monkeypatch)
+    drawn("/p", monkeypatch)
+
+
+# -- tokens, prompts, vocabularies -----------------------------------------------------------------------------------
+
+
+def read(text: str, tokens: list[str], model: str = "toy") -> prompts.Prompt:
+    """A stored prompt with readings made by hand."""
+    prompt = prompts.store(text, model)
+    analyses.remember("lens", model, text, lens_of(text, tokens))
+    analyses.remember("heads", model, text, heads_of(text, tokens))
+    analyses.remember("units", model, text, units_of(text, tokens))
+    return prompt
+
+
+BROKEN = ["\ufffd", "⟨e2 80⟩", "\ud83d", "\x00", "\x7f", "\u200b", *HOSTILE]
+
+
+@pytest.mark.parametrize(
+    "tokens", [BROKEN, [f" {i}" for i in range(1000)], ["only"]], ids=["broken", "thousand", "one"]
+)
+def test_pages_of_a_prompt_take_any_tokens(home, monkeypatch, tokens):
+    prompt = read(f"tokens {len(tokens)}", tokens)
+    for page in (links.prompt_page, lambda p, m: links.heads_page(m, p), lambda p, m: links.lens_page(m, p)):
+        assert len(drawn(page(prompt.id, "toy"), monkeypatch).encode("utf8", "surrogatepass")) < 1_000_000
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> str:
+    """A folder with a tiny model whose vocabulary has 262,144 entries, nearly all of which its tokenizer does not know."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from probe.toy import toy_tokenizer
+
+    folder = tmp_path_factory.mktemp("wide")
+    config = AutoConfig.for_model(
+        "llama", vocab_size=262_144, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        intermediate_size=24, max_position_embeddings=1100, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    toy_tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_vocabulary_of_256k_is_read_and_shown(home, monkeypatch, wide):
+    size = model_size(wide)
+    assert size is not None and (size.layers, size.heads, size.vocabulary) == (2, 2, 262_144)
+    store_result("wide", wide)  # its model is now one the pages offer
+    prompt = prompts.store("one two three", wide)
+    analyses.read_prompt(wide, prompt.text)
+    found = analyses.known("lens", wide, prompt.text)
+    assert found is not None and found.top_ids.max() > 1000  # ids the tokenizer has no text for
+    for page in (
+        links.prompt_page(prompt.id, wide),
+        links.lens_page(wide, prompt.id),
+        links.heads_page(wide, prompt.id),
+    ):
+        assert len(drawn(page, monkeypatch)) < 1_000_000
+    assert len(found.figure().to_json()) < 1_000_000
+
+
+def test_a_thousand_tokens_go_through_the_model(home, monkeypatch, wide):
+    text = "a" + " a" * 1020
+    analyses.lens(wide, text)
+    found = analyses.known("lens", wide, text)
+    assert found is not None and len(found.tokens) >= 1000
+    with pytest.raises(BadInput, match="token"):  # more than the toy's positions: a sentence
+        analyses.lens("toy", text)
+
+
+def store_result(name: str, model: str) -> None:
+    """A result that says it is of this model."""
+    from probe.artifact import write_json, writing
+
+    with writing(place("result", name), Manifest("result", name, ModelStamp(model, "w" * 32, "t" * 32))) as scratch:
+        write_json(scratch / "report.json", {})
+
+
+def test_what_another_models_weights_made_is_stale(home, toy):
+    from probe.models import stamp
+
+    analyses.model_named("toy")
+    mine = stamp(toy)
+    assert library.stale(Manifest("graph", "g", mine)) is None
+    assert library.stale(Manifest("graph", "g", None)) is None
+    assert library.stale(Manifest("graph", "g", ModelStamp("unknown", "w", "t"))) is None
+    assert "other weights" in (library.stale(Manifest("graph", "g", ModelStamp("toy", "w", mine.tokenizer))) or "")
+    assert "other tokenizer" in (library.stale(Manifest("graph", "g", ModelStamp("toy", mine.weights, "t"))) or "")
+
+
+def test_sizes_of_the_built_in_models_are_the_real_ones(toy):
+    cfg = toy.cfg
+    assert (cfg.n_layers, cfg.n_heads, cfg.d_model, cfg.d_mlp, cfg.d_vocab) == (
+        *(TOY.layers, TOY.heads, TOY.d_model, TOY.d_mlp),
+        TOY.vocabulary,
+    )
+    assert sum(p.numel() for p in toy.parameters()) == TOY.parameters
+
+
+# -- requests --------------------------------------------------------------------------------------------------------
+
+GETS = (
+    "/",
+    "/alive",
+    "/search?q=a",
+    "/export/graph/small/openwork.json",
+    "/_dash-layout",
+    "/_dash-dependencies",
+    "/jobs",
+)
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_other_hosts_get_nothing(client, path):
+    for host in ("evil.example", "127.0.0.1.evil.example", "[::2]:80"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 400 and answer.mimetype == "text/plain"
+
+
+@pytest.mark.parametrize("path", ["/_dash-update-component", "/search", "/alive", "/export/graph/small/openwork.json"])
+def test_posts_from_elsewhere_and_large_ones_are_refused(client, path):
+    assert client.post(path, json={}, headers={"Origin": "http://evil.example"}).status_code == 403
+    assert client.post(path, json={}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    large = client.post(path, data=b"x" * 3_000_000, content_type="application/json")
+    assert large.status_code in ((413,) if path == "/_dash-update-component" else (405, 413))
+
+
+CLIMBS = (
+    "..",
+    "%2e%2e",
+    "..%2f..%2fetc%2fpasswd",
+    "..\\..\\etc\\passwd",
+    "%2e%2e%5cx",
+    "../../../etc/passwd",
+    "a/../../b",
+    "x%00y",
+)
+
+
+@pytest.mark.parametrize(
+    "base", ["", "/search", "/export/graph", "/assets", "/circuits", "/units/table", "/training", "/p", "/alive"]
+)
+def test_no_route_climbs_out(client, base):
+    store_graph("small")
+    for climb in CLIMBS:
+        for tail in ("", "/openwork.json"):
+            answer = client.get(f"{base}/{climb}{tail}")
+            assert answer.status_code == 404, (base, climb, tail, answer.status_code)
+            assert b"Traceback" not in answer.data and b"root:" not in answer.data and len(answer.data) < 500
+
+
+def test_names_in_addresses_never_leave_their_folder(home, monkeypatch):
+    (home / "secret").mkdir(parents=True)
+    (home / "secret" / "manifest.json").write_text(json.dumps(damaged.manifest("graph", "SECRET")))
+    for name in ("../secret", "..", ".", "/etc", "a\\..\\..\\secret", "x\0y", "~", "a" * 5000):
+        for address in (
+            links.circuit_page(name),
+            links.table_page(name),
+            links.run_page(name),
+            links.latent_page(name, 1),
+        ):
+            assert "SECRET" not in drawn(address, monkeypatch)
+
+
+def test_an_unforeseen_failure_has_a_reference_in_page_and_log(monkeypatch, caplog, home):
+    def bug(**_):
+        raise ZeroDivisionError("secret detail")
+
+    layout, _ = shell.route([shell.Page("/x", "X", bug)], "/x", "")
+    text = json.dumps(layout, default=lambda c: c.to_plotly_json())
+    reference = re.search(r"reference ([0-9a-f]{6})", text)
+    assert reference and reference[1] in caplog.text and "secret detail" in caplog.text
+    assert "secret" not in text and "This page could not be made" in text
+
+
+# -- search ----------------------------------------------------------------------------------------------------------
+
+
+def found(question: str, **here: str) -> dict[str, list[search.Hit]]:
+    return {group.name: group.hits for group in search.search(question, **here)}
+
+
+def test_search_finds_pages_prompts_and_artifacts(home):
+    kept = prompts.store("The capital of <b>France</b>", "toy")
+    store_graph("small")
+    assert [h.href for h in found("circ")["Pages"]] == ["/circuits"]
+    (hit,) = found("FRANCE capital")["Prompts"]
+    assert hit.href == links.prompt_page(kept.id, "toy") and hit.title == "The capital of <b>France</b>"
+    assert found("small")["Circuits"][0].href == "/circuits/small"
+    assert found("two <b>")["Circuits"][0].title == "small"  # by its prompt
+    assert len(found("")["Pages"]) == len(search.PAGES) and found("")["Recent prompts"]
+    assert found("nothing like this") == {}
+
+
+def test_search_knows_units_by_name(home):
+    kept = prompts.store("x", "toy")
+    assert [h.href for h in found("L3H1")["Units"]] == [
+        *([links.heads_page("smollm2-135m", head="3.1")] if model_size("smollm2-135m") else []),
+        links.heads_page("toy", head="3.1"),
+    ]
+    assert found("l2n5", model="toy", prompt=kept.id)["Units"][0].href == links.neuron_page("toy", 2, 5)
+    assert found("3.1", model="toy", prompt=kept.id)["Units"][0].href == links.heads_page("toy", kept.id, head="3.1")
+    assert all("toy" not in h.note for h in found("L9H1").get("Units", []))  # the toy has four layers
+    assert "Units" not in found("L9999N999999999")
+
+
+def test_search_knows_latents_and_labels(home):
+    table = {"units": "latent", "n_units": 12, "layers": [[0, 1]]}
+    for kind, name, facts in (
+        ("features", "tab <i>", table),
+        ("dictionary", "dict", {"d_dict": 8, "site_in": "mlp_in.1"}),
+    ):
+        folder = place(kind, name)
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps(damaged.manifest(kind, name, facts=facts)))
+    assert [h.href for h in found("L1F7")["Units"]] == [links.unit_page("tab <i>", 7), links.latent_page("dict", 7)]
+    assert [h.href for h in found("L1F9")["Units"]] == [links.unit_page("tab <i>", 9)]
+    assert "Units" not in found("L1F12") and "Units" not in found("L2F1")
+    entry = {"text": "Years after <b>", "author": "ana", "date": "2026"}
+    labels = place("features", "tab <i>") / "labels.json"
+    labels.write_text(json.dumps({"schema": 1, "labels": {"3": [entry]}}))
+    (hit,) = found("years")["Labels"]
+    assert (hit.title, hit.href) == ("Years after <b>", links.unit_page("tab <i>", 3))
+    for text in ("{", "[]", '{"labels": {"x": [{"text": 5}]}}', '{"labels": [1]}', '{"labels": {"1": 5}}'):
+        labels.write_text(text)
+        os.utime(labels, ns=(time.time_ns(), time.time_ns() + len(text)))
+        assert "Labels" not in found("years")
+
+
+def test_search_reads_labels_as_they_are_written(home, toy):
+    from probe.features.labels import add_labels, made_label
+
+    folder = place("features", "t")
+    folder.mkdir(parents=True)
+    facts = {"units": "neuron", "n_units": 9, "layers": [[0, 1]]}
+    (folder / "manifest.json").write_text(json.dumps(damaged.manifest("features", "t", facts=facts)))
+    add_labels(folder, {4: [("ana", made_label("months of the year", "ana"))]})
+    assert [h.href for h in found("months")["Labels"]] == [links.unit_page("t", 4)]
+
+
+def test_the_search_endpoint_answers_with_bounds(client, home):
+    damaged.fill(home)
+    answer = client.get(f"/search?q={quote(damaged.MARKUP[:12])}")
+    assert answer.status_code == 200 and answer.mimetype == "application/json"
+    assert sum(len(g["hits"]) for g in answer.get_json()["groups"]) <= 80
+    assert client.get(f"/search?q={'x' * 201}").status_code == 400
+    assert "200 characters" in client.get(f"/search?q={'x' * 201}").get_json()["error"]
+    for question in ("..", "../../etc/passwd", "\x00", "%", "\\", "(", "[a", "L1H", "١٢", "L" + "9" * 190):
+        answer = client.get("/search", query_string={"q": question, "m": "../x", "p": "../y"})
+        assert answer.status_code == 200 and b"Traceback" not in answer.data
+    assert client.get("/search", query_string={"q": "a"}, headers={"Host": "evil.example"}).status_code == 400
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_keeps_a_bounded_log_and_what_to_report(home, caplog):
+    table = jobs.table()
+
+    def work(progress):
+        for i in range(200):
+            with progress.stage(f"stage {i}", total=5, unit="tok") as step:
+                step(5)
+        raise RuntimeError("secret detail")
+
+    job = table.wait(table.submit("test", "Many stages", work).id)
+    words = [line[1] for line in job.log]
+    assert words[:3] == ["queued", "began", "stage 0, 5 tok"] and "failed: " in words[-1] and len(words) <= 80
+    assert "stage 199, 5 tok" in words and job.state == "failed"
+    reference = re.search(r"reference ([0-9a-f]{6})", job.details)
+    assert reference and reference[1] in job.message and reference[1] in caplog.text and "secret" not in job.details
+    assert read_job(home / "jobs" / f"{job.id}.json") == job
+
+
+def test_an_ended_job_runs_again(home):
+    table, runs = jobs.table(), []
+
+    def work(progress):
+        runs.append(1)
+        if len(runs) == 1:
+            raise BadInput("Not the first time.")
+        return "/done"
+
+    job = table.wait(table.submit("test", "Twice", work, key="twice").id)
+    assert job.state == "failed" and tasks.can_repeat(job)
+    tasks.repeat(job.id)
+    again = table.latest("twice")
+    assert again is not None and again.id != job.id and table.wait(again.id).link == "/done"
+    with pytest.raises(BadInput, match="start it from its page"):
+        tasks.repeat("no-such-job")
+
+
+def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
+    prompt = prompts.store("one two", "toy")
+    tasks.start_reading("toy", prompt)
+    kept = jobs.table().wait(jobs.table().all()[0].id, 120)
+    file = home / "jobs" / f"{kept.id}.json"
+    raw = {**json.loads(file.read_text()), "state": "running", "pid": 0}
+    (home / "jobs" / "old.json").write_text(json.dumps(raw))
+    (home / "jobs" / "evil.json").write_text(json.dumps({**raw, "again": ["read", {"model": "/etc", "prompt": "x"}]}))
+    (home / "jobs" / "odd.json").write_text(json.dumps({**raw, "again": ["read", {}]}))
+    jobs._tables.clear()
+    old = jobs.table().get("old")
+    assert old is not None and old.state == "interrupted" and "stopped before" in old.message and tasks.can_repeat(old)
+    analyses._records = type(analyses._records)(96, most=2e9)
+    tasks.repeat("old")
+    assert jobs.table().wait(jobs.table().latest(kept.key).id, 120).state == "done"
+    for bad in ("evil", "odd"):
+        with pytest.raises(BadInput):
+            tasks.repeat(bad)
+
+
+def test_a_process_id_used_again_does_not_keep_a_job_running(home):
+    from app.job import alive, born
+
+    other = os.getppid()
+    assert alive(Job("a", "t", "T", pid=other, born=born(other)))
+    assert born(other) == "" or not alive(Job("a", "t", "T", pid=other, born="1"))
+    assert not alive(Job("a", "t", "T", pid=2**30))
+
+
+# -- a server that is killed -----------------------------------------------------------------------------------------
+
+
+def start_server(home: Path) -> tuple[subprocess.Popen, str]:
+    """`openwork serve` on a free port, and its address."""
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--no-browser"]
+    environment = {**os.environ, "OPENWORK_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            return process, found[0]
+    raise AssertionError("the server did not start")
+
+
+def press(base: str, demo: str) -> None:
+    """What the browser sends when the button of a demo is pressed."""
+    with urllib.request.urlopen(f"{base}/_dash-dependencies") as answer:
+        (target,) = [d for d in json.load(answer) if any('"type":"demo"' in i["id"] for i in d["inputs"])]
+    button = {"name": demo, "type": "demo"}
+    name = json.dumps(button, separators=(",", ":"), sort_keys=True)
+    identity, _, prop = target["output"].partition(".")
+    body = {
+        "output": target["output"],
+        "outputs": {"id": identity, "property": prop},
+        "inputs": [[{"id": button, "property": "n_clicks", "value": 1}]],
+        "changedPropIds": [f"{name}.n_clicks"],
+        "parsedChangedPropsIds": [f"{name}.n_clicks"],
+    }
+    request = urllib.request.Request(
+        f"{base}/_dash-update-component", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request).close()
+
+
+def job_on_disk(home: Path) -> Job:
+    """The one job's file, as soon as it is there."""
+    end = time.monotonic() + 20
+    while not (files := list((home / "jobs").glob("[!.]*.json"))):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    job = read_job(files[0])
+    assert job is not None  # never half written
+    return job
+
+
+@pytest.mark.slow
+def test_a_killed_server_loses_nothing_and_says_so(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    process, base = start_server(home)
+    try:
+        press(base, "toy-demo")
+        end = time.monotonic() + 120
+        while (job := job_on_disk(home)).stage not in ("harvest", "affine map", "train", "reconstruction"):
+            assert time.monotonic() < end and job.active, job
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    monkeypatch.setenv("OPENWORK_HOME", str(home))
+    stored = library.library()
+    assert not stored.damaged and stored.kinds["graph"]  # the neurons' graph was finished before
+    for pairs in stored.kinds.values():
+        for folder, manifest in pairs:
+            assert check_files(folder, manifest) == [], folder
+    process, base = start_server(home)
+    try:
+        urllib.request.urlopen(f"{base}/alive").close()
+        press(base, "toy-demo")  # goes on; its table was read first, and so the old job was settled
+        old = read_job(home / "jobs" / f"{job.id}.json")
+        assert old is not None and old.state == "interrupted" and "stopped before" in old.message
+        assert prompts.recent() and read_manifest(stored.kinds["graph"][0][0]) == stored.kinds["graph"][0][1]
+        end = time.monotonic() + 120
+        while not (place("graph", "toy-demo-transcoder") / "manifest.json").is_file():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
