@@ -187,7 +187,7 @@ def register(app: Dash, pages: list[Page]) -> None:
         Output("frame", "navbar"),
         Output("menu", "opened"),
         Input("url", "pathname"),
-        State("url", "search"),
+        Input("url", "search"),  # an address of the same page with another query is another view
         State("frame", "navbar"),
     )
     def show(path: str, search: str, navbar: dict[str, Any]):
