@@ -4,7 +4,10 @@ Opened tables are kept (they are memory-mapped, and remember what they were aske
 and fingerprint from manifests; no model is loaded here.
 """
 
+import importlib
 import shlex
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 
 _tables: "Recent[tuple[int, FeatureTable]]" = Recent(6)
 _facts: Recent[dict[str, Any]] = Recent(200)
+
+
+def warm() -> None:
+    """Import what reads tables while somebody still chooses one: it brings torch, which takes seconds the first time."""
+    if "probe.features" not in sys.modules:
+        threading.Thread(target=importlib.import_module, args=("probe.features",), daemon=True).start()
 
 
 def open_table(name: str) -> "FeatureTable":
@@ -87,8 +96,8 @@ def _read_facts(folder: Path, manifest: Manifest) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Looked:
-    """The unit of an address. source, where, number: as in the address. row: its number in `table`, the stored table that has it, if
-    there is one. dictionary: the name of a latent's dictionary; layer: of a neuron or a latent of one layer."""
+    """The unit of an address. source, where, number: as in the address. row: its number in `table`, the stored table that has it,
+    if there is one. dictionary: the name of a latent's dictionary; layer: of a neuron or a latent of one layer."""
 
     source: str
     where: str
@@ -157,13 +166,27 @@ def _neuron(where: str, unit: int, model: str) -> Looked:
 
 def _latent(where: str, unit: int) -> Looked:
     manifest = read_manifest(registered("dictionary", where), "dictionary")
-    n = int(manifest.facts.get("d_dict", 0))
+    n, site = _width(manifest), _first_site(manifest)
     if not 0 <= unit < n:
         raise BadInput(f"Latent {unit:,} was asked for; {where} has latents 0 to {n - 1:,}.")
     table = next((name for name, m in latent_tables(where)), None)
-    layer = parse_site(manifest.facts["sites_in"][0]).layer or 0
+    layer = parse_site(site).layer or 0
     model = manifest.model.name if manifest.model else ""
     return Looked("latent", where, unit, "latent", model, layer, where, table, unit if table else None)
+
+
+def _width(manifest: Manifest) -> int:
+    n = manifest.facts.get("d_dict")
+    if not isinstance(n, int):
+        raise Unavailable(f"The manifest of {manifest.name} does not say how many latents it has; make it again.")
+    return n
+
+
+def _first_site(manifest: Manifest) -> str:
+    sites = manifest.facts.get("sites_in")
+    if not isinstance(sites, list) or not sites:
+        raise Unavailable(f"The manifest of {manifest.name} does not say what it reads; make it again.")
+    return str(sites[0])
 
 
 def _require(unit: int, table: str | None) -> None:
@@ -325,4 +348,4 @@ def caches_for(found: Looked) -> list[str]:
 def input_site(found: Looked) -> str:
     """What a latent's dictionary reads, in short."""
     manifest = read_manifest(registered("dictionary", str(found.dictionary)), "dictionary")
-    return parse_site(manifest.facts["sites_in"][0]).short
+    return parse_site(_first_site(manifest)).short

@@ -1,5 +1,5 @@
-"""Neurons and features: what there is to browse. Tables of measured units; dictionaries nobody has measured yet, with the button or
-the command that does it; and every neuron of every model by its number."""
+"""Neurons and features: what there is to browse. Tables of measured units; dictionaries nobody has measured yet, with the button
+or the command that does it; and every neuron of every model by its number."""
 
 from typing import Any
 
@@ -39,7 +39,9 @@ def layout(query: dict[str, str]) -> list[Any]:
 def _tables(stored: Library) -> html.Section:
     found = stored.kinds["features"]
     cards = [_card(folder.name, units.table_facts(folder, m), m) for folder, m in found[:120]]
-    if not cards:
+    if cards:
+        units.warm()
+    else:
         words = (
             "A feature table holds, for every unit, the text it fires at, how often, and what it does to the logits."
         )

@@ -1,0 +1,314 @@
+"""What the pages of units are told, without a browser: pages of 100,000 units in time, what an address names, snippets that run
+as printed, weights and own text and edits against independent computations."""
+
+import json
+import shlex
+import shutil
+import time
+
+import numpy as np
+import pytest
+import torch
+from big_table import big_table
+from browsing import SLACK
+from records import HOSTILE, small_graph, store_graph
+
+from app import units
+from app.pages import unit, unit_browser, unit_own, unit_panels
+from app.pages import unit_browser_callbacks as browser
+from app.pages import unit_data as data
+from app.pages.units import layer_rows, neuron_address
+from app.pages.units import layout as units_layout
+from app.unit_circuits import circuits_of
+from app.unit_work import edit_work, owner_of, text_work
+from circuits.store import save_graph
+from probe.artifact import ModelStamp, place
+from probe.dictionaries import SAE, TopK, load_dictionary, save_dictionary
+from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.features import set_label, unit_weights
+from probe.interventions import Steer, intervene
+from probe.models import load_model, stamp
+from probe.own_text import on_text
+from probe.progress import SILENT
+from probe.unit_edits import UnitEdit, edit_units
+
+PAGE = 0.3  # seconds a page of the browser may take on the server
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return load_model("toy")
+
+
+def learned(toy, name: str = "learned") -> SAE:
+    """A stored dictionary of the toy."""
+    made = SAE(64, 24, sparsifier=TopK(3), site="blocks.1.hook_resid_post").eval()
+    with torch.no_grad():
+        made.W_dec.normal_()
+        made.W_enc.copy_(made.W_dec.T)
+    save_dictionary(made, place("dictionary", name), model=stamp(toy))
+    return load_dictionary(name, toy)
+
+
+def test_pages_of_a_hundred_thousand_units_are_quick(home) -> None:
+    big_table("big")
+    units.open_table("big")
+    args = {"table": "big"}
+    asks = [
+        ({}, 0, []),
+        ({}, 70_000, []),
+        ({}, 0, [{"colId": "density", "sort": "desc"}]),
+        ({}, 99_000, [{"colId": "density", "sort": "desc"}]),
+        ({"text": "word77"}, 0, [{"colId": "max", "sort": "desc"}]),
+        ({"text": "word77"}, 2000, [{"colId": "max", "sort": "desc"}]),
+        ({"dead": "1"}, 0, []),
+        ({"low": -3.0, "high": -1.0}, 100, [{"colId": "mean", "sort": "asc"}]),
+    ]
+    for query, start, sort in asks:
+        begun = time.perf_counter()
+        response, _, _ = browser.answer({"startRow": start, "endRow": start + 100, "sortModel": sort}, query, args)
+        took = time.perf_counter() - begun
+        assert took < PAGE * SLACK, (query, sort, took)
+        assert len(response["rowData"]) == 100 and len(json.dumps(response)) < 100_000
+
+
+def test_the_browser_serves_what_the_table_holds(home) -> None:
+    folder = big_table("big", 5000)
+    set_label(folder, 12, "a label", author="ana")
+    table = units.open_table("big")
+    rows, total = browser.page_of("big", browser.query_of({"s": "density-desc"}), 0, 5)
+    order = np.argsort(-table.column("density"), kind="stable")[:5]
+    assert total == 5000 and [r["unit"] for r in rows] == order.tolist()
+    assert rows[0]["promoted"][0] == table.unit(int(order[0])).promoted[0].token
+    rows, total = browser.page_of("big", browser.query_of({"d": "1"}), 0, 500)
+    assert total == 500 and all(r["dead"] and r["density"] == 0 for r in rows)
+    rows, total = browser.page_of("big", browser.query_of({"lab": "label"}), 0, 5)
+    assert total == 1 and rows[0]["label"] == "a label"
+    wanted = browser.query_of({"q": "word12", "w": "promoted", "lo": "-2", "hi": "-1"})
+    _, total = browser.page_of("big", wanted, 0, 5)
+    density = table.column("density")
+    holds = [
+        any("word12" in s.token for s in table.unit(u).promoted)
+        for u in np.flatnonzero((density >= 0.01) & (density <= 0.1))
+    ]
+    assert total == sum(holds) > 0
+
+
+def test_malformed_queries_are_left_out(home) -> None:
+    asked = browser.query_of({"w": "<b>", "d": "7", "lo": "nan", "hi": "1e9", "s": "colour-desc", "q": "x" * 900})
+    assert asked.search() == {"text": "x" * 100}
+    big_table("small", 30)
+    response, _, problem = browser.answer({"startRow": -5, "endRow": 10**9, "sortModel": []}, None, {"table": "small"})
+    assert len(response["rowData"]) == 30 and problem is None
+    response, _, problem = browser.answer({"startRow": 0, "endRow": 9}, None, {"table": "gone"})
+    assert response["rowCount"] == 0 and "No features named" in str(problem)
+
+
+def test_addresses_name_units_or_say_why_not(home, toy) -> None:
+    big_table("n", 128, kind="neuron", layer=2)
+    big_table("f", 24, source="learned", layer=1)
+    learned(toy)
+    assert units.looked_up("table", "f", "7", {}).name == "L1F7"
+    found = units.looked_up("neuron", "2", "5", {"m": "toy"})
+    assert (found.table, found.row, found.name) == ("n", 5, "L2N5")
+    assert units.looked_up("neuron", "1", "5", {"m": "toy"}).table is None
+    assert units.looked_up("latent", "learned", "3", {}).table == "f"
+    for source, where, number, said in [
+        ("table", "f", "24", "units 0 to 23"),
+        ("table", "none", "0", "No features named"),
+        ("latent", "learned", "24", "latents 0 to 23"),
+        ("latent", "none", "0", "No dictionary named"),
+        ("neuron", "9", "0", "layers 0 to 3"),
+        ("neuron", "1", "128", "neurons 0 to 127"),
+        ("table", "f", "9" * 12, "no unit"),
+    ]:
+        with pytest.raises(BadInput, match=said):
+            units.looked_up(source, where, number, {"m": "toy"})
+    with pytest.raises(BadInput, match="none of the models"):
+        units.looked_up("neuron", "1", "0", {"m": "/etc/passwd"})
+    with pytest.raises(BadInput, match="layers 0 to 3"):
+        neuron_address("toy", 4, 0)
+    assert [r["layer"] for r in layer_rows("toy")["rows"]] == ["L2"]
+
+
+def test_damaged_tables_say_so(home) -> None:
+    folder = big_table("cut", 20)
+    (folder / "examples.safetensors").write_bytes(b"torn")
+    with pytest.raises(OpenworkError):
+        unit.layout("table", "cut", "0", {})
+    folder = big_table("short", 20)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["facts"]["n_units"] = 50
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(Unavailable, match="damaged"):
+        unit_browser.layout("short", {})
+    (folder / "units.safetensors").unlink()
+    assert "damaged" in str(units_layout({}))
+
+
+def test_a_table_of_other_weights_is_called_stale(home, toy) -> None:
+    big_table("f", 24, source="learned")
+    learned(toy)
+    found = units.looked_up("table", "f", "0", {})
+    assert "measured on other weights" in str(units.stale(found))
+    shutil.rmtree(place("features", "f"))
+    big_table("g", 24, source="learned", stamp=stamp(toy))
+    assert units.stale(units.looked_up("table", "g", "0", {})) is None
+
+
+def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
+    big_table("wide", 40, window=96, top=20, words=HOSTILE)
+    record = units.open_table("wide").unit(0)
+    told = data.examples_data(record)
+    assert sum(len(g["examples"]) for g in told["groups"]) == 35 and len(told["groups"]) == 6
+    assert told["groups"][0]["name"].startswith("Strongest (3 to 5)")
+    assert [len(e["tokens"]) for e in told["groups"][0]["examples"]] == [96] * 20
+    assert len(json.dumps(told, allow_nan=False)) < 300_000
+    strong = [max(e["value"] for e in g["examples"]) for g in told["groups"]]
+    assert strong == sorted(strong, reverse=True)
+    for e in told["groups"][3]["examples"]:
+        assert e["values"][e["peak"]] == pytest.approx(e["value"], rel=1e-3)
+    assert "Dead" in str(data.warning(units.open_table("wide").unit(9))) and "Rare" in str(data.warning(record))
+    assert data.warning(units.open_table("wide").unit(38)) is None
+
+
+def test_neighbours_keep_the_selection(home) -> None:
+    set_label(big_table("f", 24), 4, "<i>label", author="a")
+    found = units.looked_up("table", "f", "3", {})
+    rows = data.near_rows(found, units.open_table("f").unit(3), {"prompt": "abc", "token": 2})["rows"]
+    assert rows[0]["href"] == "/units/table/f/4?p=abc&t=2" and rows[0]["label"] == "<i>label"
+
+
+def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
+    store_graph("one")
+    found = units.Looked("neuron", "0", 11, "neuron", "toy", 0)
+    appearances, looked = circuits_of(found)
+    assert looked == 1 and [(a.graph, a.node, a.pos) for a in appearances] == [("one", 2, 1)]
+    assert appearances[0].href == "/circuits/one?n=2" and appearances[0].activation == pytest.approx(0.7)
+    assert circuits_of(units.Looked("neuron", "1", 11, "neuron", "toy", 1))[0] == []
+    assert circuits_of(units.Looked("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
+    (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
+    assert len(circuits_of(found)[0]) == 1
+    graph = small_graph()
+    moved = type(graph.nodes)(**{**graph.nodes.__dict__, "unit": np.array([5, 6, 99, 12, 9])})
+    object.__setattr__(graph, "nodes", moved)
+    save_graph(graph, place("graph", "one"), model=ModelStamp("toy", "w" * 64, "t" * 64))
+    assert circuits_of(found)[0] == []
+
+
+def test_weights_of_a_neuron_by_hand(toy) -> None:
+    told = unit_weights(toy, 1, 5)
+    logits = (toy.blocks[1].mlp.W_out[5] * toy.ln_final.weight @ toy.W_U).detach()
+    assert told.promoted[0].id == int(logits.argmax()) and told.suppressed[0].id == int(logits.argmin())
+    assert told.promoted[0].score == pytest.approx(float(logits.max() - logits.mean()), rel=1e-4)
+    rows = torch.nn.functional.normalize(toy.blocks[1].mlp.W_out.detach(), dim=1)
+    cosine = rows @ rows[5]
+    cosine[5] = -2
+    assert told.near[0].unit == int(cosine.argmax()) and told.near[0].cosine == pytest.approx(
+        float(cosine.max()), abs=1e-5
+    )
+    assert len(told.figure().data) == 1 and json.dumps(told.to_dict()) and "L1N5" in told._repr_html_()
+    with pytest.raises(BadInput, match="units 0 to 127"):
+        unit_weights(toy, 1, 128)
+
+
+def test_own_text_is_what_the_model_computes(home, toy) -> None:
+    text = "the war of 1812"
+    read = on_text(toy, text, 5, layer=1)
+    ids = torch.tensor([read.token_ids])
+    _, kept = toy.run_with_cache(ids)
+    assert np.allclose(read.values, kept["blocks.1.mlp.hook_post"][0, :, 5].detach().numpy(), atol=1e-6)
+    made = learned(toy)
+    codes = made.encode(kept["blocks.1.hook_resid_post"][0].detach())
+    latent = int(codes.sum(0).argmax())
+    read = on_text(toy, text, latent, dictionary=made)
+    assert read.values.max() > 0 and np.allclose(read.values, codes[:, latent].detach().numpy(), atol=1e-5)
+    assert read.unit == f"L1F{latent}" and len(read.rows()) == len(read.tokens) and json.dumps(read.to_dict())
+    for wrong in ({}, {"layer": 1, "dictionary": made}):
+        with pytest.raises(BadInput, match="one of the two"):
+            on_text(toy, text, 0, **wrong)
+    with pytest.raises(BadInput, match="units 0 to 127"):
+        on_text(toy, text, 128, layer=1)
+
+
+def test_adding_to_a_unit_is_steering_along_what_it_writes(home, toy) -> None:
+    ids = torch.tensor([[1, 20, 30, 40]])
+    row = toy.blocks[1].mlp.W_out.detach()[5]
+    with torch.no_grad():
+        with intervene(toy, edit_units(toy, [UnitEdit("add", 5, amount=3.0, layer=1)])):
+            one = toy(ids)
+        with intervene(toy, [Steer("mlp_out.1", row, scale=3.0)]):
+            other = toy(ids)
+        with intervene(toy, edit_units(toy, [UnitEdit("add", 5, amount=0.0, layer=1)])):
+            same = toy(ids)
+        plain = toy(ids)
+    assert (
+        torch.allclose(one, other, atol=1e-5) and not torch.allclose(one, plain, atol=1e-3) and torch.equal(same, plain)
+    )
+
+
+def test_edits_of_a_page_are_checked_and_run(home, toy, monkeypatch) -> None:
+    monkeypatch.setattr("app.analyses.model_named", lambda name, progress: toy)
+    found = units.Looked("neuron", "1", 5, "neuron", "toy", 1)
+    run = edit_work(found, "the war", "clamp", 50.0, None, 3).run(SILENT)
+    assert run.kl[-1] > 0 and run.text_after is not None
+    kept = edit_work(found, "the war", "scale", 1.0, None, 0).run(SILENT)
+    assert np.abs(kept.kl).max() == 0
+    assert edit_work(found, "a", "clamp", 1.0, None, 0).key != edit_work(found, "a", "clamp", 2.0, None, 0).key
+    for mode, amount in (("explode", 1.0), ("clamp", float("nan")), ("clamp", 1e9), ("clamp", "1")):
+        with pytest.raises(BadInput):
+            edit_work(found, "a", mode, amount, None, 0)
+    read = text_work(found, "the war", "").run(SILENT)
+    assert np.allclose(read.values, on_text(toy, "the war", 5, layer=1).values)
+
+
+def test_latents_of_a_cross_layer_transcoder_belong_to_a_part(home, toy, monkeypatch) -> None:
+    parts = [type("Part", (), {"d_dict": 16})() for _ in range(2)]
+    both = type("Both", (), {"parts": parts, "sites_in": ["a", "b"]})()
+    monkeypatch.setattr("app.unit_work._dictionary", lambda found, bridge: both)
+    found = units.Looked("latent", "x", 19, "latent", "toy", 2, "x")
+    owner, number = owner_of(found, toy)
+    assert owner["dictionary"] is parts[1] and number == 3
+
+
+def python_of(code: str, monkeypatch, toy) -> None:
+    """Run a snippet as it is printed."""
+    exec(compile(code, "snippet", "exec"), {})
+
+
+def shell_of(line: str):
+    """Run a command as it is printed."""
+    from typer.testing import CliRunner
+
+    from app.cli import cli
+    from app.commands import register
+
+    register(cli)
+    words = shlex.split(line)
+    assert words[0] == "openwork"
+    found = CliRunner().invoke(cli, words[1:])
+    assert found.exit_code == 0, (line, found.output, found.exception)
+    return found
+
+
+def test_snippets_run_as_printed(home, toy, monkeypatch) -> None:
+    big_table("f", 24, source="learned", stamp=stamp(toy))
+    learned(toy)
+    for found in (units.looked_up("table", "f", "3", {}), units.looked_up("neuron", "1", "5", {"m": "toy"})):
+        python, shell = unit_panels.code(found)
+        python_of(python, monkeypatch, toy)
+        if shell:
+            assert "L1F3" in shell_of(shell).stdout
+    shutil.rmtree(place("features", "f"))
+    latent, neuron = units.looked_up("latent", "learned", "3", {}), units.looked_up("neuron", "1", "5", {"m": "toy"})
+    python_of(unit_panels.code(latent)[0], monkeypatch, toy)
+    for found in (latent, neuron):
+        foots = [
+            unit_own.read_code(found, "the 'war'"),
+            *(unit_own.edit_code(found, "the war", m, 2.0, 1, 2) for m in unit_own.MODES),
+        ]
+        for foot in foots:
+            python, *shell = [part.children for part in foot.children if part._type == "Pre"]
+            python_of(python, monkeypatch, toy)
+            for line in shell:
+                shell_of(line)
