@@ -22,7 +22,8 @@ def head_grid(table: Any, metric: str, chosen: str | None, scheme: str) -> go.Fi
         layer, head = (int(n) for n in chosen.split("."))
         x, y = (layer, head) if layers >= heads else (head, layer)
         _outline(figure, x, y, scheme)
-    return dress(figure, scheme, margin={"l": 40, "r": 8, "t": 10, "b": 30})
+    figure.update_xaxes(tickangle=0, tickfont={"size": 10})
+    return dress(figure, scheme, margin={"l": 36, "r": 8, "t": 8, "b": 26})
 
 
 def pattern_marked(heads: Any, layer: int, head: int, query: int, key: int, scheme: str) -> go.Figure:

@@ -37,7 +37,7 @@ def grid_figure(
     figure = go.Figure(trace)
     across, down = ("L", "H") if wide else ("H", "L")
     for name, letter, count in (("x", across, z.shape[1]), ("y", down, z.shape[0])):
-        at = list(range(0, count, max(1, count // 36)))
+        at = list(range(0, count, -(-count // 18)))
         axis = {"tickvals": at, "ticktext": [f"{letter}{i}" for i in at], "showgrid": False}
         figure.update_xaxes(**axis) if name == "x" else figure.update_yaxes(**axis)
     figure.update_yaxes(autorange="reversed")

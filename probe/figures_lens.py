@@ -34,6 +34,8 @@ def follow_figure(
     figure, values = go.Figure(), values_of(found, quantity)[..., pos]
     pos = pos % len(found.tokens)
     for i, name in enumerate(found.followed):
+        if found.ids[i][pos] < 0:  # nothing follows the last token
+            continue
         own = {"final": "the final prediction ", "next": "what really follows "}.get(name, "")
         y = values[i] + 1 if quantity == "rank" else values[i]
         figure.add_scatter(
@@ -131,6 +133,6 @@ def in_blocks(
 
 
 def _layer_axis(figure: go.Figure, layers: list[str], which: str) -> None:
-    at = list(range(0, len(layers), max(1, len(layers) // 16)))
+    at = list(range(0, len(layers), -(-len(layers) // 16)))
     axis = {"tickvals": at, "ticktext": [layers[i] for i in at], "title": "layer", "showgrid": False}
     figure.update_xaxes(**axis) if which == "x" else figure.update_yaxes(**axis)

@@ -1,5 +1,5 @@
 // Tables whose cells come from data: {columns: [{key, label, kind}], rows: [...], note, sorts}. One listener, no markup from data.
-// Kinds: text, unit, num, share, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
+// Kinds: text, unit, num, count (a whole number), share, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
 // A row with `pick` changes the selection, one with `href` opens a page, one with `quiet` stays below when the table is sorted.
 (function () {
   "use strict";
@@ -24,13 +24,14 @@
     text: (cell, value) => { cell.textContent = value === null || value === undefined ? "" : value; },
     unit: (cell, value) => { cell.className = "unit"; cell.textContent = value; },
     num: (cell, value) => { cell.className = "r"; cell.textContent = value === null ? "" : ow.number(value); },
+    count: (cell, value) => { cell.className = "r"; cell.textContent = value === null || value === undefined ? "–" : Number(value).toLocaleString("en"); },
     share: (cell, value) => { cell.className = "r"; cell.textContent = value === null || value === undefined ? "" : (100 * value).toFixed(1) + " %"; },
     token: (cell, value) => { if (value !== null && value !== undefined) chip(cell, value); },
     tokens: (cell, value) => { for (const text of value || []) chip(cell, text); },
     meter: (cell, value) => meter(cell, value, false, false),
     signed: (cell, value, top) => { if (value !== null && value !== undefined) meter(cell, Math.abs(value) / (top || 1), value < 0, true); },
   };
-  const right = new Set(["num", "share"]);
+  const right = new Set(["num", "count", "share"]);
 
   function head(columns, sorts, sorted) {
     const row = ow.el("tr");

@@ -1,5 +1,125 @@
-"""`openwork` commands: what heads do on a prompt, and what one head reads and writes."""
+"""`openwork heads` and `openwork follow`: what heads do on a prompt, and a token through the layers."""
 
-from collections.abc import Callable
+from typing import Annotated
 
-COMMANDS: tuple[Callable[..., None], ...] = ()
+import typer
+
+from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
+from app.commands.prompts import Prompt
+from probe.errors import BadInput
+
+Position = Annotated[int, typer.Option("--position", help="At which token; -1 is the last.")]
+
+
+def heads(
+    prompt: Prompt,
+    head: Annotated[str | None, typer.Option("--head", help="One head in detail, like L5H3.")] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            help="Order of the table: direct, write, copying, entropy, first_token, previous_token, self or induction.",
+        ),
+    ] = "direct",
+    position: Position = -1,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Next token whose logit is explained; the likeliest without it.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Rows to print.")] = 20,
+    model: Model = "smollm2-135m",
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """Where every attention head looks and what it adds to the prediction, or one head from both ends."""
+    from app.commands.attention import head_of
+    from probe.head_table import check_score, head_table
+
+    check_score(metric)
+    one = head_of(head) if head is not None else None
+    bridge = load(model, device, precision)
+    wanted = _token(bridge, target)
+    if one is not None:
+        _one_head(bridge, prompt, one, wanted, position, top, json)
+        return
+    found = head_table(bridge, prompt, pos=position, target=wanted, progress=progress())
+    if json:
+        print_json(found.to_dict())
+        return
+    at = f"token {found.pos} {found.tokens[found.pos]!r}"
+    print_rows(
+        found.rows(metric, top), f"Heads by {metric}; direct effects are on the logit of {found.target!r} after {at}"
+    )
+
+
+def _one_head(
+    bridge: object, prompt: str, one: tuple[int, int], target: int | None, position: int, top: int, json: bool
+) -> None:
+    from probe.head_reading import read_head
+
+    found = read_head(bridge, prompt, *one, target=target, k=top, progress=progress())  # type: ignore[arg-type]
+    if json:
+        print_json(found.to_dict())
+        return
+    n = len(found.tokens)
+    if not -n <= position < n:
+        raise BadInput(f"The prompt has tokens 0 to {n - 1}; there is no position {position}.")
+    at = position % n
+    looks = found.attended(at, top)
+    key, query = found.token_ids[looks[0]["position"]], found.token_ids[at]
+    said = f"adds {found.direct[at]:.4g} to the logit of {found.target_tokens[at]!r} ({found.logit[at]:.4g} in all)"
+    print_rows(looks, f"{found.name} at token {at} {found.tokens[at]!r}: {said}; copying {found.copying:.3g}")
+    words = looks[0]["token"]
+    print_rows(found.in_prompt[looks[0]["position"]].rows(), f"\nOV: what {words!r} as it stands here moves")
+    print_rows(found.by_embedding[key].rows(), f"\nOV: what any {words!r} moves, by its embedding alone")
+    print_rows(
+        found.qk[query].rows(("prefers", "avoids")), f"\nQK: keys of the query {found.tokens[at]!r}, weights alone"
+    )
+
+
+def follow(
+    prompt: Prompt,
+    token: Annotated[
+        str,
+        typer.Option(
+            "--token", help="A token as text (' Paris'), its id, or final or next (another at each position)."
+        ),
+    ] = "final",
+    position: Position = -1,
+    model: Model = "smollm2-135m",
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """One token's probability, rank and logit through the layers."""
+    from probe.lens_follow import OWN, follow_token
+
+    bridge = load(model, device, precision)
+    wanted = token if token in OWN else _token(bridge, token)
+    found = follow_token(bridge, prompt, [wanted], progress=progress())  # type: ignore[list-item]
+    n = len(found.tokens)
+    if not -n <= position < n:
+        raise BadInput(f"The prompt has tokens 0 to {n - 1}; there is no position {position}.")
+    if json:
+        print_json(found.to_dict())
+        return
+    print_rows(
+        found.rows(position), f"{found.texts[0][position]!r} after {''.join(found.tokens[: position % n + 1])!r}"
+    )
+
+
+def _token(bridge: object, text: str | None) -> int | None:
+    """A token by id or by its exact text."""
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    from probe.token_text import tokenizer_of
+
+    ids = list(tokenizer_of(bridge)(text, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+    if len(ids) != 1:
+        raise BadInput(f"{text!r} is {len(ids)} tokens; one was wanted. Mind the space before a word, like ' Paris'.")
+    return int(ids[0])
+
+
+COMMANDS = (heads, follow)

@@ -84,8 +84,8 @@ def every_head(metric: str, all_key: str, scores_key: str) -> list[Any]:
         foot=html.Div(id="heads-code-all"),
     )
     grid = panel("By layer and head", graph("heads-grid", 360, "Heads by one score"), flush=True)
-    table = panel("As a table", drawn.rows("heads-table", 356), flush=True)
-    return [thumbs, html.Div([grid, table], className="ow-grid even")]
+    table = panel("As a table", html.Div(drawn.rows("heads-table", 356), className="tight"), flush=True)
+    return [thumbs, html.Div([grid, table], className="ow-grid heads-both")]
 
 
 def one_head(model: str) -> list[Any]:
@@ -129,30 +129,21 @@ def reading_panels() -> html.Div:
     """What the head reads and writes, from the prompt and from its weights."""
 
     def table(name: str, heading: str) -> html.Div:
-        return html.Div([html.H3(heading, id=f"{name}-title", className="heads-h3"), drawn.rows(name, 330)])
+        return html.Div([html.H3(heading, id=f"{name}-title", className="heads-h3"), drawn.rows(name, 440)])
 
-    moves = [
-        slot("heads-one"),
-        html.Div(
-            [table("heads-ov-here", "In this prompt"), table("heads-ov-word", "By its embedding alone")],
-            className="ow-grid even",
-        ),
-    ]
-    looks = [
-        table("heads-qk", "Keys preferred"),
-        html.Div([table("heads-directions", "Its strongest directions")], className="heads-gap"),
-    ]
-    left = panel(
-        "What it moves",
-        moves,
+    here, word = table("heads-ov-here", "In this prompt"), table("heads-ov-word", "By its embedding alone")
+    moves = panel(
+        "What it moves (OV)",
+        [slot("heads-one"), html.Div([here, word], className="ow-grid even")],
         note="Tokens whose logits rise and fall when the head attends to the selected key.",
     )
-    right = panel(
-        "What its weights prefer",
-        looks,
+    keys, directions = table("heads-qk", "Keys preferred"), table("heads-directions", "Its strongest directions")
+    prefers = panel(
+        "What its weights prefer (QK), and its strongest directions",
+        html.Div([keys, directions], className="ow-grid even"),
         note="From embeddings and weights alone, at equal positions: no rotation, no prompt.",
     )
-    return html.Div([left, right], className="ow-grid even")
+    return html.Div([moves, prefers], className="heads-stack")
 
 
 def effect(model: str) -> html.Section:

@@ -1,0 +1,31 @@
+"""The model work of the lens page: the lens of a prompt, and tokens followed through the layers."""
+
+from typing import Any
+
+from app import analyses, links, vocabulary, work
+from app.prompts import Prompt
+
+
+def lens_work(model: str, prompt: Prompt) -> work.Work:
+    """The logit lens at every layer and position."""
+
+    def run(progress: Any) -> Any:
+        return analyses.lens(model, prompt.text, progress=progress)
+
+    link = links.lens_page(model, prompt.id)
+    return work.Work(work.key_of("lens", model, prompt.id), "Read the logit lens", run, link, "read")
+
+
+def follow_work(model: str, prompt: Prompt, token: int | str) -> work.Work:
+    """The final prediction and what really follows, or one token beside the final prediction, at every layer and position."""
+
+    def run(progress: Any) -> Any:
+        from probe.lens_follow import OWN, follow_token
+
+        vocabulary.load_vocabulary(model, progress)
+        bridge = analyses.model_named(model, progress)
+        return follow_token(bridge, prompt.text, OWN if isinstance(token, str) else [token, "final"], progress=progress)
+
+    wanted = "own" if isinstance(token, str) else token
+    link = links.lens_page(model, prompt.id, q=token)
+    return work.Work(work.key_of("follow", model, prompt.id, wanted), "Follow a token", run, link, "read")

@@ -1,0 +1,159 @@
+"""The heads page in a real browser: reached without a prompt, every head by a score, one head, keys, permalinks, snippets."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from browsing import chromium, expect, pytestmark, site, tab
+
+from app import prompts
+
+TEXT = "One two three four five. One two three <b>four</b>"
+WAIT = 90_000  # milliseconds for model work on a busy machine
+
+
+@pytest.fixture(scope="module")
+def page(site) -> str:
+    """The address of the page of a prompt on the toy model."""
+    return f"{site}/heads?m=toy&p={prompts.store(TEXT, 'toy').id}"
+
+
+def opened(tab, address: str):
+    """The page once a head was read."""
+    tab.goto(address)
+    expect(tab.locator("#heads-thumbs canvas")).to_be_visible(timeout=WAIT)
+    expect(tab.locator("#heads-qk td").first).to_be_visible(timeout=WAIT)
+    return tab
+
+
+def test_without_a_prompt_it_offers_a_box_and_recent_ones(tab, site, page):
+    tab.goto(site + "/heads")
+    expect(tab.locator("h1")).to_have_text("Attention heads")
+    tab.get_by_role("button", name="Look inside").click()
+    expect(tab.get_by_text("The prompt is empty")).to_be_visible()
+    tab.locator(".ow-card", has_text="One two three").click()
+    expect(tab).to_have_url(re.compile(r"/heads\?m=toy&p=[0-9a-f]{12}"))
+    expect(tab.locator("#heads-thumbs canvas")).to_be_visible(timeout=WAIT)
+    tab.go_back()
+    expect(tab.locator("h1")).to_have_text("Attention heads")
+
+
+def test_a_prompt_written_there_opens_there(tab, site):
+    tab.goto(site + "/heads")
+    tab.locator("#heads-box-text").fill("a b a b")
+    tab.locator("#heads-box-model").click()
+    tab.get_by_role("option", name="toy").click()
+    tab.get_by_role("button", name="Look inside").click()
+    expect(tab).to_have_url(re.compile(r"/heads\?m=toy&p="))
+    expect(tab.locator("#heads-thumbs canvas")).to_be_visible(timeout=WAIT)
+
+
+def test_a_head_and_a_score_are_chosen_and_kept_in_the_address(tab, page):
+    opened(tab, page)
+    tab.locator("#heads-metric").click()
+    tab.get_by_role("option", name="copying").click()
+    expect(tab).to_have_url(re.compile("metric=copying"))
+    expect(tab.locator("#heads-metric-note")).to_contain_text("Coloured by copying")
+    expect(tab.locator("#heads-table tbody tr")).to_have_count(16)
+    expect(tab.locator("#heads-table thead")).to_contain_text("direct effect")
+    first = tab.locator("#heads-table tbody tr").first
+    name = first.locator("td").first.inner_text()
+    first.click()
+    expect(tab.locator("#heads-name")).to_have_text(name)
+    expect(tab).to_have_url(re.compile("h=" + name[1:].replace("H", r"\.")))
+    tab.reload()
+    expect(tab.locator("#heads-name")).to_have_text(name, timeout=WAIT)
+    expect(tab.locator("#heads-metric-note")).to_contain_text("Coloured by copying")
+
+
+def test_table_sorts_by_a_column(tab, page):
+    opened(tab, page)
+    tab.locator("#heads-table th", has_text="entropy").click()
+    cells = tab.locator("#heads-table tbody tr td:nth-child(2)").all_inner_texts()
+    values = [float(c.replace("−", "-")) for c in cells]
+    assert values == sorted(values, reverse=True) and len(set(values)) > 4
+
+
+def test_keys_move_to_neighbouring_heads(tab, page):
+    opened(tab, page + "&h=1.1")
+    expect(tab.locator("#heads-name")).to_have_text("L1H1")
+    tab.keyboard.press("Shift+ArrowRight")
+    expect(tab.locator("#heads-name")).to_have_text("L2H1")
+    tab.keyboard.press("Shift+ArrowDown")
+    expect(tab.locator("#heads-name")).to_have_text("L2H2")
+    tab.locator("#heads-thumbs canvas").focus()
+    tab.keyboard.press("ArrowLeft")
+    expect(tab.locator("#heads-name")).to_have_text("L1H2")
+
+
+def heats(tab, strip: str) -> list[float]:
+    return tab.locator(f"{strip} .ow-tok").evaluate_all(
+        "ts => ts.map(t => parseFloat(t.style.getPropertyValue('--heat')) || 0)"
+    )
+
+
+def test_strips_show_both_directions_and_choose_query_and_key(tab, page):
+    opened(tab, page + "&h=0.1&t=4")
+    row = heats(tab, "#heads-keys")
+    assert max(row) == 100 and not any(row[5:])  # nobody looks ahead
+    tab.locator("#heads-queries .ow-tok").nth(2).hover()
+    expect(tab.locator("#heads-keys .ow-tok").nth(4)).to_have_css("--heat", "0.0%")
+    hovered = heats(tab, "#heads-queries")
+    assert not any(hovered[:2]) and any(hovered[2:])  # who looks at token 2 stands behind it
+    tab.mouse.move(2, 300)
+    expect(tab.locator("#heads-keys .ow-tok").nth(2)).to_have_attribute("style", re.compile(r"--heat"))
+    assert heats(tab, "#heads-keys") == row
+    tab.locator("#heads-keys .ow-tok").nth(1).click()
+    expect(tab).to_have_url(re.compile(r"[?&]s=1\b"))
+    expect(tab.locator("#heads-queries-title")).to_contain_text("(key 1)")
+    expect(tab.locator("#heads-ov-here-title")).to_contain_text("(key 1)")
+    tab.locator("#heads-queries .ow-tok").nth(6).click()
+    expect(tab).to_have_url(re.compile(r"[?&]t=6\b"))
+    expect(tab.locator("#heads-keys-title")).to_contain_text("(query 6)")
+
+
+def test_a_head_is_taken_away_in_place(tab, page):
+    opened(tab, page + "&h=2.1")
+    tab.get_by_role("button", name="Take it away").click()
+    expect(tab.locator("#heads-edit-sentence")).to_contain_text("zero L2H1", timeout=WAIT)
+    tab.get_by_text("mean of the prompt", exact=True).click()
+    tab.get_by_text("selected token", exact=True).click()
+    tab.get_by_role("button", name="Take it away").click()
+    expect(tab.locator("#heads-edit-sentence")).to_contain_text("mean L2H1@", timeout=WAIT)
+
+
+def test_another_next_token_is_explained(tab, page):
+    opened(tab, page + "&h=2.1")
+    tab.get_by_text("Explain another next token").click()
+    tab.locator("#heads-pick-text").fill("war")
+    tab.locator("#heads-pick-found tr.click").first.click()
+    expect(tab).to_have_url(re.compile(r"[?&]y=\d+"))
+    expect(tab.locator("#heads-direct")).to_contain_text("war", timeout=WAIT)
+
+
+def test_what_is_shown_can_be_saved_and_stays_text(tab, page):
+    opened(tab, page)
+    tab.locator(".ow-panel", has=tab.locator("#heads-table")).get_by_role("button", name="Save").click()
+    with tab.expect_download() as waiting:
+        tab.get_by_role("menuitem", name="JSON").first.click()
+    rows = json.loads(Path(waiting.value.path()).read_text())
+    assert len(rows) == 16 and {"head", "entropy", "copying"} <= rows[0].keys()
+    assert tab.locator("main b").count() == 0
+
+
+def test_snippets_run_as_printed(tab, page):
+    from app.cli import run
+
+    opened(tab, page + "&h=1.2&t=3")
+    tab.get_by_role("button", name="Take it away").click()
+    expect(tab.locator("#heads-code-edit pre").first).to_be_attached(timeout=WAIT)
+    blocks = tab.locator("main details.ow-code pre").all_text_contents()
+    python = [b for b in blocks if "import" in b]
+    shell = [b for b in blocks if b.startswith("openwork ")]
+    assert len(python) == 3 and len(shell) == 3
+    for block in python:
+        exec(compile(block, "snippet", "exec"), {})
+    for line in shell:
+        assert run(shlex.split(line)[1:]) == 0, line
