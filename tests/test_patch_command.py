@@ -6,6 +6,7 @@ import pytest
 
 import circuits
 from app.cli import run
+from circuits.patching.store import stored_patchings
 from probe.models import load_model
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
@@ -42,7 +43,7 @@ def test_saved_and_listed(home, capsys):
     assert circuits.load_patching("q").over == "head_q"
     code, _, err = call([*BOTH, "--save", "q"], capsys)
     assert code == 2 and "exists already" in err
-    assert run(["list"]) == 0 and "q" in capsys.readouterr().out
+    assert [name for name, _ in stored_patchings()] == ["q"]
 
 
 def test_dry_run_says_how_much(home, capsys):
