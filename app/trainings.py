@@ -5,12 +5,13 @@ also after the server was started anew.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from app import jobs, links
 from app.library import library, registered
 from app.work import Work, key_of
+from probe import run_log
 from probe.artifact import Manifest, place, write_json
 from probe.errors import BadInput
 from probe.progress import Progress
@@ -44,6 +45,8 @@ class Asked:
             )
         if not whole or not isinstance(self.k, int | float) or self.k <= 0:
             raise BadInput("Factor and epochs are whole numbers from 1, and the rule's number is greater than 0.")
+        if len(self.name) > 120:
+            raise BadInput(f"The name has {len(self.name)} characters; 120 are enough.")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
             raise BadInput("The seed is a whole number from 0 to 2,147,483,647.")
 
@@ -159,6 +162,26 @@ def require_sound(cache: Any, progress: Progress) -> None:
     if broken := cache.verify(progress):
         worst = next((name for name in broken if name == TOKENS), broken[0])
         raise Unavailable(f"In {cache.folder}, {', '.join(broken)} is damaged. {mend(worst, cache.folder.name)}")
+
+
+def all_runs() -> list[TrainingRun]:
+    """All runs, with what the table of jobs knows of those that the dashboard started."""
+    return [judged_state(run) for run in run_log.runs()]
+
+
+def run_of(name: str) -> TrainingRun:
+    """One run by name; BadInput when there is none."""
+    return judged_state(run_log.run_named(name))
+
+
+def judged_state(run: TrainingRun) -> TrainingRun:
+    """A job that runs is live however slowly it writes, and one that ended is cut off at once."""
+    if run.state == "finished" or (job := jobs.table().latest(f"train:{run.name}")) is None:
+        return run
+    if job.active:
+        return replace(run, state="live")
+    ended = (job.finished or 0) + 2 >= run_log.changed(run.folder)
+    return replace(run, state="interrupted") if ended else run
 
 
 def report_name(dictionary: str) -> str:

@@ -59,7 +59,7 @@ def runs_figure(
                 _curve(run, name, axis, window, most, styles[run.name], i == 0), row=1 + i // 2, col=1 + i % 2
             )
     figure.update_xaxes(title=axis)
-    figure.update_yaxes(tickformat=".1%", rangemode="tozero", row=2, col=2)
+    figure.update_yaxes(tickformat=".2~%", rangemode="tozero", row=2, col=2)
     if log:
         for i in range(3):
             figure.update_yaxes(type="log", row=1 + i // 2, col=1 + i % 2)

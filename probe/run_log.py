@@ -160,7 +160,7 @@ def runs() -> list[TrainingRun]:
     folders = [p for p in (home() / KINDS["dictionary"]).glob("[!.]*/") if not p.is_symlink()]
     unfinished = [p for p in folders if p.name.endswith(PARTIAL)]
     finished = [p for p in folders if not p.name.endswith(PARTIAL) and (p / METRICS).is_file()]
-    found = [run_at(p) for p in sorted([*unfinished, *finished], key=_changed, reverse=True)]
+    found = [run_at(p) for p in sorted([*unfinished, *finished], key=changed, reverse=True)]
     return sorted(found, key=lambda run: run.state == "finished")
 
 
@@ -200,10 +200,10 @@ def _alive(folder: Path, log: RunLog, now: float | None = None) -> str:
     """`live` if something was written lately: within a minute, or the time of six lines where lines take longer."""
     gaps = np.diff(log.series("seconds")[-8:]) if log.lines > 1 else np.array([])
     patience = max(QUIET, 6 * float(np.nanmax(gaps))) if len(gaps) and np.isfinite(gaps).any() else QUIET
-    return "live" if (now or time.time()) - _changed(folder) < patience else "interrupted"
+    return "live" if (now or time.time()) - changed(folder) < patience else "interrupted"
 
 
-def _changed(folder: Path) -> float:
+def changed(folder: Path) -> float:
     """When anything in a run's folder was last written."""
     times = [0.0]
     for path in (folder, folder / METRICS, folder / CHECKPOINT):
@@ -265,12 +265,12 @@ def smoothed(y: Float[np.ndarray, " point"], window: int) -> Float[np.ndarray, "
 
 
 def differing(chosen: list[TrainingRun]) -> list[dict[str, Any]]:
-    """The settings in which runs differ, a row each; settings that all share are left out. Names, times and file contents are
-    no settings."""
+    """The settings in which runs differ, a row each; what all share is left out, and so is what only one is known to have. Names,
+    times and file contents are no settings."""
     flat = [_settings(run) for run in chosen]
     keys = list(dict.fromkeys(k for one in flat for k in one))
     rows = [{"setting": k, **{run.name: one.get(k, "") for run, one in zip(chosen, flat, strict=True)}} for k in keys]
-    return [row for row in rows if len({str(v) for k, v in row.items() if k != "setting"}) > 1]
+    return [row for row in rows if len({v for k, v in row.items() if k != "setting" and v != ""}) > 1]
 
 
 _NO_SETTINGS = ("seconds", "steps", "tokens", "sparsifier", "site_in", "site_out", "d_in", "d_out", "skip")

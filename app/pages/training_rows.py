@@ -1,0 +1,186 @@
+"""The tables of the training pages: plain data from runs and judgements, no components."""
+
+import math
+from typing import Any
+from urllib.parse import quote, unquote
+
+from app import links
+from app.library import short_model
+from probe.errors import BadInput
+from probe.eval_report import CONVENTION
+from probe.run_log import TrainingRun, differing
+from probe.sites import parse_site
+
+MOST_CHOSEN = 24
+FIRST_CHOSEN = 4
+
+
+def chosen_from(query: dict[str, str], there: list[TrainingRun]) -> list[str]:
+    """The runs an address names, as far as they exist; where it names none, those that are live, else the newest few."""
+    names = {run.name for run in there}
+    if "runs" in query:
+        wanted = [unquote(part) for part in query["runs"].split(",") if part]
+        return [n for n in dict.fromkeys(wanted) if n in names][:MOST_CHOSEN]
+    live = [run.name for run in there if run.state == "live"]
+    return (live or [run.name for run in there])[:FIRST_CHOSEN]
+
+
+def runs_query(names: list[str]) -> str:
+    """Names as they stand in an address: quoted, so that a comma in a name is none between two."""
+    return ",".join(quote(name, safe="") for name in names)
+
+
+def short_sites(sites: list[str]) -> str:
+    """`mlp_in.4 → mlp_out.4`."""
+    return " → ".join(dict.fromkeys(_short(s) for s in sites[:2])) + (
+        f" and {len(sites) - 2} more" if len(sites) > 2 else ""
+    )
+
+
+def _short(name: str) -> str:
+    try:
+        return parse_site(name).short
+    except BadInput:
+        return name
+
+
+NUMBERS = (
+    ("loss", "loss", "mean squared error on standardised activations, with penalties; the last logged window"),
+    (
+        "fvu",
+        "FVU",
+        "fraction of variance unexplained while training: " + CONVENTION["fvu"].replace("held-out", "training"),
+    ),
+    ("l0", "L0", "latents active at a token, mean"),
+    ("dead_share", "dead", "share of latents that were silent for the last `dead_tokens` tokens of the training"),
+)
+
+
+def run_rows(there: list[TrainingRun], chosen: list[str]) -> dict[str, Any]:
+    """All runs; a click shows or hides one."""
+    columns = [
+        {"key": "shown", "label": "shown", "kind": "text"},
+        {"key": "name", "label": "run", "kind": "text"},
+        {"key": "state", "label": "state", "kind": "text"},
+        {"key": "model", "label": "model", "kind": "text"},
+        {"key": "kind", "label": "kind", "kind": "text"},
+        {"key": "rule", "label": "rule", "kind": "text"},
+        {"key": "sites", "label": "sites", "kind": "text"},
+        {"key": "tokens", "label": "tokens", "kind": "text"},
+        *({"key": k, "label": label, "kind": _kind(k), "title": meaning} for k, label, meaning in NUMBERS),
+    ]
+    rows = [
+        {
+            "shown": "✓" if run.name in chosen else "",
+            "name": run.name,
+            "state": run.state,
+            "model": short_model(run.model),
+            "kind": run.kind.replace("_", " "),
+            "rule": run.rule,
+            "sites": short_sites(run.sites),
+            "tokens": f"{run.final()['tokens']:,.0f}" if known(run.final().get("tokens")) else "",
+            **{k: finite(run.final().get(k)) for k, _, _ in NUMBERS},
+            "pick": {"run": run.name},
+            "selected": run.name in chosen,
+        }
+        for run in there
+    ]
+    note = f"{len(there)} runs; click one to show or hide its curves." if there else ""
+    return {"columns": columns, "rows": rows, "sorts": True, "label": "Training runs", "note": note}
+
+
+def _kind(key: str) -> str:
+    return "share" if key == "dead_share" else "num"
+
+
+def known(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def finite(value: Any) -> float | None:
+    return float(value) if known(value) else None
+
+
+def final_rows(chosen: list[TrainingRun]) -> dict[str, Any]:
+    """The last numbers of the runs shown; a click opens a run."""
+    columns = [
+        {"key": "name", "label": "run", "kind": "text"},
+        {"key": "step", "label": "steps", "kind": "text"},
+        {"key": "tokens", "label": "tokens", "kind": "text"},
+        *({"key": k, "label": label, "kind": _kind(k), "title": meaning} for k, label, meaning in NUMBERS),
+        {"key": "lr", "label": "learning rate", "kind": "num"},
+        {"key": "seconds", "label": "time (s)", "kind": "num"},
+    ]
+    rows = []
+    for run in chosen:
+        last = run.final()
+        whole = {k: f"{last[k]:,.0f}" if known(last.get(k)) else "" for k in ("step", "tokens")}
+        own = {k: finite(last.get(k)) for k in (*(n for n, _, _ in NUMBERS), "lr", "seconds")}
+        rows.append({"name": run.name, **whole, **own, "href": links.run_page(run.name)})
+    return {"columns": columns, "rows": rows, "sorts": True, "label": "Final numbers"}
+
+
+def difference_rows(chosen: list[TrainingRun]) -> dict[str, Any]:
+    """Settings in which the runs shown differ, a column a run."""
+    found = differing(chosen)
+    columns = [{"key": "setting", "label": "setting", "kind": "text"}]
+    columns += [{"key": f"r{i}", "label": run.name, "kind": "text"} for i, run in enumerate(chosen)]
+    rows = [
+        {"setting": row["setting"].replace("_", " "), **{f"r{i}": row[run.name] for i, run in enumerate(chosen)}}
+        for row in found
+    ]
+    note = "" if rows else "Choose two runs or more." if len(chosen) < 2 else "They share all their settings."
+    return {"columns": columns if rows else columns[:1], "rows": rows, "label": "Settings that differ", "note": note}
+
+
+JUDGED = (
+    ("l0", "L0", CONVENTION["l0"]),
+    ("fvu", "FVU", "fvu"),
+    ("fvu_affine", "FVU of affine map", "fvu_affine"),
+    ("ce_recovered_zero", "CE recovered", "ce_recovered"),
+    ("ce_spliced", "CE spliced", "ce"),
+    ("ce", "CE untouched", "ce"),
+    ("kl_spliced", "KL", "kl"),
+    ("dead_share", "dead", "dead_share"),
+)
+
+
+def judged_rows(rows: list[dict[str, Any]], there: set[str]) -> dict[str, Any]:
+    """Judged dictionaries; a click opens the run, where it is stored."""
+    columns = [
+        {"key": "name", "label": "dictionary", "kind": "text"},
+        {"key": "kind", "label": "kind", "kind": "text"},
+        {"key": "rule", "label": "rule", "kind": "text"},
+        *(
+            {"key": k, "label": label, "kind": _kind(k), "title": CONVENTION.get(meaning, meaning)}
+            for k, label, meaning in JUDGED
+            if any(known(row.get(k)) for row in rows)
+        ),
+        {"key": "on", "label": "judged on", "kind": "text"},
+        {"key": "result", "label": "result", "kind": "text"},
+    ]
+    found = [
+        {
+            **{k: row.get(k) for k in ("name", "on", "result")},
+            "kind": row["kind"].replace("_", " "),
+            "rule": row["rule"].replace(":", " "),
+            **{k: finite(row.get(k)) for k, _, _ in JUDGED},
+            "href": links.run_page(row["name"]) if row["name"] in there else None,
+        }
+        for row in rows
+    ]
+    return {"columns": columns, "rows": found, "sorts": True, "label": "Judged dictionaries"}
+
+
+def partial_words(chosen: list[TrainingRun], most: int) -> str:
+    """What of the logs is drawn, what could not be read, and what is missing."""
+    longest = max((run.log.lines for run in chosen if run.log), default=0)
+    words = []
+    if longest > most:
+        words.append(f"Shown: {most:,} of up to {longest:,} log lines a curve, every peak kept.")
+    if damaged := sum(run.log.damaged for run in chosen if run.log):
+        words.append(f"{damaged} damaged line{'s' if damaged > 1 else ''} left out.")
+    if empty := [run.name for run in chosen if not (run.log and run.log.lines)]:
+        words.append(f"No line yet: {', '.join(empty[:3])}.")
+    words += [f"{run.name}: {run.problem}" for run in chosen if run.problem]
+    return " ".join(words)
