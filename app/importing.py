@@ -84,8 +84,8 @@ def stored(file: Path, file_name: str) -> str:
     content = load_json(file, LARGEST)
     if isinstance(content, dict) and "report" in content and "metadata" not in content:
         raise BadInput(
-            "This is Openwork's report of a graph, which leaves edges out. Import its Neuronpedia JSON instead; the button beside "
-            "the one this came from writes that."
+            "This is Openwork's report of a graph, which leaves edges out. Import its Neuronpedia JSON instead; the button "
+            "beside the one this came from writes that."
         )
     if not isinstance(content, dict):
         raise BadInput(

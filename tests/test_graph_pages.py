@@ -1,8 +1,12 @@
 """The circuit's page opens every graph there is: all kinds of nodes, imported, pruned, of unknown conservation."""
 
 import json
+import re
+import shlex
+import time
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import plotly
@@ -10,13 +14,31 @@ import pytest
 from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
 
-from app import connections, export, linkgraph
+from app import analyses, connections, export, importing, linkgraph, marks, prompts, work
+from app.analyses import stored_graph
+from app.cli import run as cli_run
+from app.editing import strongest
+from app.library import library
 from app.main import make_server
-from app.pages import circuits, graph, graph_callbacks
+from app.pages import (
+    circuits,
+    graph,
+    graph_callbacks,
+    graph_editing,
+    graph_panels,
+    graph_scores,
+    graph_testing,
+    graphs_beside,
+)
+from circuits import TraceConfig, check_subgraph, difference, subgraph_scores, trace
 from circuits.exchange.read import read_neuronpedia
-from circuits.graph import CircuitGraph
+from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.reading.groups import Group
 from circuits.store import load_graph, save_graph
 from probe.artifact import place
+from probe.errors import BadInput
+from probe.models import stamp
+from probe.progress import SILENT
 
 GRAPHS = {
     "every kind": every_kind,
@@ -81,16 +103,16 @@ def test_what_nodes_are_called():
 
 
 def test_units_and_slots_are_named():
-    assert graph.units(every_kind()) == "neurons, latents, MLPs, heads"
-    assert graph.basis(every_kind()) == "layers 2, resid_post.1, neurons elsewhere"
-    assert graph.power(float("nan")) == "unknown" and graph.power(4e-7) == "4e−7"
+    assert graph_scores.units(every_kind()) == "neurons, latents, MLPs, heads"
+    assert graph_scores.basis(every_kind()) == "layers 2, resid_post.1, neurons elsewhere"
+    assert graph_scores.power(float("nan")) == "unknown" and graph_scores.power(4e-7) == "4e−7"
 
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_snippet_opens_what_cannot_be_traced_again(name, home):
     found = GRAPHS[name]()
     save_graph(found, place("graph", "g"))
-    python, shell = graph._snippets(found, "g")
+    python, shell = graph_panels.made_again(found, "g")
     names: dict[str, Any] = {}
     exec(python, names)
     assert names["graph"].prompt == found.prompt and shell is None
@@ -122,3 +144,325 @@ def test_downloads_of_every_graph(home):
                 assert answer.status_code == 200 and answer.get_json()["nodes"], (name, form)
     finally:
         server.server_close()
+
+
+# -- the subgraph, the test in place, two graphs, import and trash -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_graph_can_be_marked_and_drawn(name, home):
+    found: CircuitGraph = GRAPHS[name]()
+    save_graph(found, place("graph", "g"))
+    done = marks.act("g", {"op": "top", "n": 4})
+    assert not done.wrong, done.said
+    drawn, words = graph_editing.drawing("g", 1.0)
+    assert (
+        as_json(drawn)
+        and "edges" in words
+        and {n["node"] for n in drawn["nodes"]} >= set(done.marks.pinned) - _grouped(done)
+    )
+    assert as_json(graph_editing.pin_rows("g")) and len(graph_editing.pin_rows("g")["rows"]) == len(done.marks.chosen)
+    whole = as_json(graph_scores.live("g", 0.8, 0.9))
+    assert "pruned" in whole and "pinned" in whole
+    assert as_json(graph.layout("g", {"k": "0.5", "e": "nan", "n": "0"}))
+
+
+def _grouped(now: marks.Marked) -> set[int]:
+    return {i for members in now.marks.groups.values() for i in members}
+
+
+def test_the_scores_in_sight_are_those_of_the_record(home):
+    found = replace(every_kind(), pinned=[], supernodes={})
+    save_graph(found, place("graph", "g"))
+    units = np.flatnonzero(found.nodes.where("neuron", "latent", "mlp", "head"))[:3].tolist()
+    marks.act("g", {"op": "pin", "nodes": units})
+    number, mine = graph_scores.pinned(stored_graph("g"))
+    assert number == 3 and mine == subgraph_scores(found, units, n_random=0).scores
+    nodes, edges, left = graph_scores.pruned("g", marks.body("g"), 0.7, 0.8)
+    same = found.prune(0.7, 0.8)
+    assert (nodes, edges, left) == (same.nodes.sum(), same.edges.sum(), same.scores)
+    assert graph_scores.pinned(replace(found, pinned=[0])) is None, "a token explains nothing by itself"
+
+
+def test_addresses_hold_the_sliders_and_malformed_ones_are_left_out():
+    found = every_kind()
+    first = graph_panels.shares(found, {})
+    assert graph_panels.shares(found, {"k": "0.55", "e": "0.7"}) == (0.55, 0.7)
+    assert graph_panels.shares(found, {"k": "nan", "e": "x"}) == first
+    assert graph_panels.shares(found, {"k": "7", "e": "-1"}) == (1.0, 0.3)
+
+
+def test_search_finds_by_name_label_and_token():
+    found = GRAPHS["circuit-tracer"]()
+    (node,) = found.find("L1F9")
+    for text in ("l1f9", "MY LABEL", "L1F9@"):
+        assert {"node": node} in [r["pick"] for r in connections.found_rows(found, text)["rows"]], text
+    every = every_kind()
+    at_two = {r["pick"]["node"] for r in connections.found_rows(every, "<b>two")["rows"]}
+    assert at_two == {i for i in range(len(every.nodes)) if every.nodes.pos[i] == 2 or "<b>two" in every.unit_tokens[i]}
+    assert "No node" in connections.found_rows(every, "nowhere")["note"]
+
+
+def test_units_lead_to_their_pages(home):
+    found = replace(every_kind(), model="toy")
+    prompt = prompts.prompt_id(found.prompt)
+    ends = {
+        k: graph_callbacks.unit_link(found, LAYOUT.index(v))
+        for k, v in {"neuron": ("neuron", 1, 3, 5), "head": ("head", 1, 3, 5), "token": ("token", -1, 0, 10)}.items()
+    }
+    assert ends["neuron"] == f"/units/neuron/1/5?m=toy&p={prompt}&t=3" and ends["token"] is None
+    assert ends["head"].startswith("/heads?m=toy") and "h=1.5" in ends["head"]
+    assert graph_callbacks.unit_link(found, LAYOUT.index(("latent", 2, 3, 5))) is None, "its dictionary is not stored"
+    assert graph_callbacks.unit_link(GRAPHS["circuit-tracer"](), 3) is None
+
+
+@pytest.fixture(scope="module")
+def traced(toy):
+    """A graph of the toy model, as it was traced."""
+    return trace(toy, "one two three", config=TraceConfig(max_nodes=40))
+
+
+def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
+    save_graph(traced, place("graph", "g"), model=stamp(toy))
+    units = strongest(traced, 4)
+    marks.act("g", {"op": "pin", "nodes": units})
+    assert graph_testing.cannot(traced) == ""
+    test, enough = graph_testing.run("g", units, {"mode": "ablate", "n_random": 3}, True, SILENT)
+    same = check_subgraph(toy, traced, units, n_random=3)
+    assert test.to_dict() == same.to_dict()
+    words = graph_testing.meaning(test)
+    top = max(same.first.roots, key=lambda r: r.probability)
+    assert f"the graph predicted {top.predicted_full:+.3g}".replace("-", "−") in words and "too few random" in words
+    assert "4 pinned units" in graph_testing.enough_meaning(enough)
+    key = graph_testing.ask("g", "ablate", 0, "", 3, True)
+    for _ in range(300):
+        if work.result(key) is not None:
+            break
+        time.sleep(0.1)
+    assert as_json(graph_testing.shown(key, "dark")[1]) and graph_testing.ask("g", "ablate", 0, "", 3, True) == key
+
+
+def test_no_random_subgraphs_and_other_verdicts(traced, toy):
+    alone = check_subgraph(toy, traced, strongest(traced, 2), n_random=0)
+    assert "No random subgraphs were run" in graph_testing.meaning(alone)
+    every = check_subgraph(toy, traced, [int(i) for i in np.flatnonzero(traced.nodes.where("neuron"))], n_random=20)
+    assert "no more than chance" in graph_testing.meaning(every) and "share 100 %" in graph_testing.meaning(every)
+
+
+def test_a_model_of_other_weights_is_refused_in_a_sentence(traced, toy, home):
+    other = replace(stamp(toy), weights="f" * 64)
+    save_graph(traced, place("graph", "g"), model=other)
+    with pytest.raises(BadInput, match=r"weights ffffffffffff.*Load toy"):
+        graph_testing.run("g", [int(strongest(traced, 1)[0])], {"mode": "ablate", "n_random": 0}, False, SILENT)
+    with pytest.raises(BadInput, match="Nothing is pinned"):
+        graph_testing.ask("g", "ablate", 0, "", 3, True)
+    marks.act("g", {"op": "top", "n": 1})
+    with pytest.raises(BadInput, match="other prompt"):
+        graph_testing.ask("g", "restore", 0, " ", 3, True)
+
+
+def test_graphs_that_cannot_be_tested_say_why(home):
+    assert "imported" in graph_testing.cannot(GRAPHS["circuit-tracer"]())
+    assert "none of those known" in graph_testing.cannot(every_kind())
+    assert "'stream'" in graph_testing.cannot(replace(every_kind(), model="toy"))
+
+
+def test_suggestions_are_taken_or_put_aside(traced, toy, home):
+    save_graph(traced, place("graph", "g"), model=stamp(toy))
+    record, words = graph_editing._suggestions("g", None, SILENT)
+    assert "shared tokens" in words and len(record.nodes)
+    group = Group("both", tuple(int(i) for i in record.nodes[:2]), 0.9)
+    key = work.key_of("supernodes", "by hand")
+    analyses.remember("work", "", key, (replace(record, groups=(group,)), words))
+    (row,) = graph_editing.suggestion_rows("g", key)["rows"]
+    assert row["nodes"] == list(group.nodes) and row["name"] == "both"
+    marks.look("g", {"dismiss": row["key"]})
+    assert not graph_editing.suggestion_rows("g", key)["rows"]
+    save_graph(replace(traced, model="unknown/model"), place("graph", "h"))
+    assert "not at hand" in graph_editing._suggestions("h", None, SILENT)[1]
+
+
+def test_two_graphs_beside_each_other(home):
+    one, other = every_kind(), every_kind(seed=1)
+    save_graph(one, place("graph", "a"))
+    save_graph(other, place("graph", "b"))
+    assert as_json(graphs_beside.layout("a", "b", {"match": "nonsense"}))
+    found = graphs_beside.run("a", "b", "auto", SILENT)
+    assert found.to_dict() == difference(one, other).to_dict()
+    assert as_json(graphs_beside.stats(found)) and as_json(graphs_beside.edge_table(found))
+    for where in ("both", "a", "b"):
+        table = graphs_beside.node_table(found, where, ("a", "b"))
+        assert as_json(table) and all(r["in"] == where for r in table["rows"])
+        for r in table["rows"]:
+            node = int(re.search(r"n=(\d+)", r["href"])[1])
+            assert (other if where == "b" else one).name(node).split(" ")[0] == r["node"].split(" ")[0]
+    assert as_json(graphs_beside.link_figure("a", "dark"))
+    with pytest.raises(BadInput, match="not differ from itself"):
+        graphs_beside.layout("a", "a", {})
+    with pytest.raises(BadInput, match="No graph named"):
+        graphs_beside.layout("a", "c", {})
+
+
+@pytest.fixture
+def client(home):
+    server = make_server(port=0)
+    yield server.app.test_client()
+    server.server_close()
+
+
+def post(client, body: bytes, name: str = "my graph.json", **headers: str):
+    return client.post(f"/import/graph?name={quote(name)}", data=body, headers={"Host": "127.0.0.1", **headers})
+
+
+def test_files_are_imported_under_safe_names_of_their_own(client):
+    body = json.dumps(exported()).encode()
+    names = [
+        post(client, body, n).get_json()["name"]
+        for n in ("my graph.json", "my graph.json", "../../etc/passwd", "", "漢.JSON")
+    ]
+    assert names == ["my-graph", "my-graph-2", "passwd", "imported", "imported-2"]
+    whole, read = every_kind(), load_graph(place("graph", "my-graph"))
+    assert read.pinned and len(read.edges) == len(whole.edges) and read.supernodes == whole.supernodes
+    assert as_json(circuits.layout({})).count("/circuits/") >= 5 and as_json(graph.layout("my-graph", {}))
+    assert not any((home_of() / "incoming").iterdir()), "nothing is left behind"
+
+
+def home_of():
+    from probe.artifact import home
+
+    return home()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "empty"),
+        (b"not json", "not JSON"),
+        (b"[]", "holds a list"),
+        (b"{}", "no metadata"),
+        (b'{"report": {}, "nodes": []}', "Neuronpedia JSON instead"),
+        (b'{"metadata": {"prompt_tokens": []}, "nodes": [], "links": []}', "no logit"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 200_000, "deep"),
+        (b'{"a": NaN}', "NaN"),
+    ],
+)
+def test_files_that_are_no_graphs_get_a_sentence(client, body, words):
+    answer = post(client, body)
+    assert answer.status_code == 400 and words in answer.get_data(as_text=True), answer.get_data(as_text=True)
+    assert "Traceback" not in answer.get_data(as_text=True) and not list((home_of() / "graphs").glob("*"))
+
+
+def test_imports_are_limited_and_only_from_our_own_pages(client, monkeypatch):
+    body = json.dumps(exported()).encode()
+    assert post(client, body, Origin="http://evil.example").status_code == 403
+    assert post(client, body, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    padded = body[:-1] + b" " * 3_000_000 + b"}"
+    assert post(client, padded).status_code == 200, "more than callbacks may post"
+    monkeypatch.setattr(importing, "LARGEST", 1000)
+    refused = post(client, body)
+    assert refused.status_code in (400, 413) and "larger than" in refused.get_data(as_text=True)
+    assert client.get("/import/graph", headers={"Host": "127.0.0.1"}).status_code in (200, 405)
+
+
+def test_what_is_deleted_is_in_the_trash_and_comes_back(home):
+    save_graph(every_kind(), place("graph", "g"))
+    marks.act("g", {"op": "pin", "nodes": [15]})
+    rows, said = circuits.changed({"delete": "g"})
+    assert (
+        not rows["rows"]
+        and said["back"].startswith("trash/graphs/g.")
+        and (home_of() / said["back"] / "manifest.json").is_file()
+    )
+    rows, again = circuits.changed({"back": said["back"]})
+    assert (
+        [r["name"] for r in rows["rows"]] == ["g"]
+        and "is back" in again["words"]
+        and 15 in marks.marked("g").marks.pinned
+    )
+    _, gone = circuits.changed({"back": said["back"]})
+    assert gone["wrong"] and "no longer" in gone["words"]
+    for bad in ("../prompts", "nothing", "", "."):
+        assert circuits.changed({"delete": bad})[1]["wrong"]
+    circuits.changed({"delete": "g"})
+    save_graph(every_kind(), place("graph", "g"))
+    where = next((home_of() / "trash" / "graphs").iterdir()).name
+    assert circuits.changed({"back": where})[1]["words"] == "'g-2' is back."
+
+
+def test_damaged_graphs_are_listed_and_can_be_deleted(home):
+    folder = save_graph(every_kind(), place("graph", "g"))
+    (folder / "manifest.json").write_text("{")
+    rows = circuits.listed(library())["rows"]
+    assert rows[0]["name"] == "g" and rows[0]["damaged"]
+    assert not circuits.changed({"delete": "g"})[0]["rows"]
+
+
+def test_long_prompts_have_a_page(home):
+    n = 1000
+    found = long_graph(n)
+    save_graph(found, place("graph", "g"))
+    marks.act("g", {"op": "top", "n": 20})
+    drawn, _ = graph_editing.drawing("g", 1.0)
+    assert len(drawn["nodes"]) < 60 and as_json(graph.layout("g", {}))
+    _, shown = graph_callbacks.arranged("g", 0.8)
+    assert len(as_json(linkgraph.graph_figure(found, shown))) < 1_000_000
+
+
+def long_graph(n: int) -> CircuitGraph:
+    """n tokens, n neurons that read one token each, one logit that reads them all."""
+    kind = np.r_[np.zeros(n, int), np.full(n, KINDS.index("neuron")), KINDS.index("logit")]
+    layer, pos = np.r_[np.full(n, -1), np.zeros(n, int), 1], np.r_[np.arange(n), np.arange(n), n - 1]
+    weight = np.random.default_rng(0).normal(size=2 * n).astype(np.float32)
+    source, target = np.r_[np.arange(n), np.arange(n, 2 * n)], np.r_[np.arange(n, 2 * n), np.full(n, 2 * n)]
+    value = np.r_[np.full(n, np.nan), weight[:n], weight[n:].sum()]
+    nodes = Nodes(kind, layer, pos, np.arange(2 * n + 1), value, np.where(kind == KINDS.index("neuron"), 1.0, np.nan))
+    probability, text = np.r_[np.zeros(2 * n), 0.5], [f" {i}" for i in range(n)]
+    return CircuitGraph(
+        "long",
+        list(range(n)),
+        text,
+        nodes,
+        Edges(source, target, weight),
+        np.zeros(2 * n + 1),
+        probability,
+        [*text, *([""] * n), " x"],
+        0.0,
+        0.0,
+        1,
+        "toy",
+    )
+
+
+def test_snippets_of_every_panel_run(traced, toy, home, capsys):
+    save_graph(traced, place("graph", "g"), model=stamp(toy))
+    save_graph(traced, place("graph", "h"), model=stamp(toy))
+    marks.act("g", {"op": "top", "n": 3})
+    page = [*graph.layout("g", {}), *graphs_beside.layout("g", "h", {}), *circuits.layout({})]
+    found = [c for c in codes(page) if c.startswith("from ") and "graph.json" not in c]
+    assert len(found) >= 8
+    for code in found:
+        exec(code, {})
+    shell = [c for c in codes(page) if c.startswith("openwork ") and "import" not in c and "trace" not in c]
+    assert len(shell) >= 5
+    for line in shell:
+        assert cli_run(shlex.split(line)[1:]) == 0, line
+
+
+def codes(component: Any) -> list[str]:
+    """Every text that a page offers to copy."""
+    tree = json.loads(as_json(component))
+    found: list[str] = []
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            if isinstance(node.get("data-copy"), str):
+                found.append(node["data-copy"])
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(tree)
+    return list(dict.fromkeys(found))

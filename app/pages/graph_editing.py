@@ -31,7 +31,10 @@ def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:
         [dcc.Store(id="subgraph-data"), html.Div(id="subgraph", className="ow-subgraph ow-data")],
         style={"marginBottom": 8},
     )
-    legend = "Solid edges raise, dashed edges lower. Drag to move, Ctrl and the wheel zoom, Shift and click marks for a group, click a group to open it."
+    legend = (
+        "Solid edges raise, dashed ones lower. Drag moves a box, Ctrl and the wheel zoom, "
+        "Shift and click marks for a group, a click opens a group."
+    )
     return panel(
         "Subgraph",
         [
@@ -51,46 +54,53 @@ def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:
             ),
             _suggested(),
         ],
-        note="Direct edges between what you pin, with the tokens and logits around it. Every edit is stored with the graph at once.",
+        note="Direct edges between what you pin, with tokens and logits around it. Every edit is stored at once.",
         tools=full_button(),
         foot=snippets.snippets(opening(python, "subgraph_scores"), shell),
     )
 
 
 def _tools() -> html.Div:
-    def button(words: str, does: str, hint: str, symbol: str | None = None, **more: Any) -> html.Button:
-        inner = [icon(symbol, small=True), words] if symbol else words
-        return html.Button(inner, className="ow-button", type="button", title=hint, **{"data-do": does}, **more)
-
     gap = html.Span(className="gap")
     field = dcc.Input(
         id="graph-top", type="number", min=1, max=300, value=10, className="ow-small-field", debounce=True
     )
     return html.Div(
         [
-            button("Pin", "pin", "Pin or unpin the selected node (p)", "pin"),
+            _does("Pin", "pin", "Pin or unpin the selected node (p)", "pin"),
             html.Span(["the ", field, " strongest"], className="ow-partial"),
-            button("Pin them", "top", "Pin the most influential units"),
-            html.Button("Pin what the sliders keep", id="graph-prune", className="ow-button", type="button", title="Pin every unit of the pruned graph"),
+            _does("Pin them", "top", "Pin the most influential units"),
+            _button("Pin what the sliders keep", "graph-prune", "Pin every unit of the pruned graph"),
             gap,
-            button("Group", "group", "Group the nodes marked with Shift and click (g)"),
-            button("Name", "label", "Label the selected unit, or name the focused group (l)"),
-            html.Button("Ungroup", id="graph-ungroup", className="ow-button", type="button", title="Take the group of the selected node apart"),
-            html.Button("Suggest groups", id="graph-suggest", className="ow-button", type="button"),
+            _does("Group", "group", "Group the nodes marked with Shift and click (g)"),
+            _does("Name", "label", "Label the selected unit, or name the focused group (l)"),
+            _button("Ungroup", "graph-ungroup", "Take the group of the selected node apart"),
+            _button("Suggest groups", "graph-suggest", "Look for units that play one part"),
             gap,
-            button("Undo", "undo", "Undo (Ctrl+Z)", "undo", id="graph-undo", disabled=True),
-            button("Redo", "redo", "Do again (Ctrl+Shift+Z)", "redo", id="graph-redo", disabled=True),
-            button("Unpin all", "clear", "Unpin everything and dissolve all groups"),
+            _does("Undo", "undo", "Undo (Ctrl+Z)", "undo", id="graph-undo", disabled=True),
+            _does("Redo", "redo", "Do again (Ctrl+Shift+Z)", "redo", id="graph-redo", disabled=True),
+            _does("Unpin all", "clear", "Unpin everything and dissolve all groups"),
             gap,
-            button("−", "out", "Smaller", **{"aria-label": "Zoom out"}),
-            button("+", "in", "Larger", **{"aria-label": "Zoom in"}),
-            button("Fit", "fit", "Fit into the frame (f)"),
-            button("Tidy", "tidy", "Put dragged boxes back in their places"),
+            _does("−", "out", "Smaller", **{"aria-label": "Zoom out"}),
+            _does("+", "in", "Larger", **{"aria-label": "Zoom in"}),
+            _does("Fit", "fit", "Fit into the frame (f)"),
+            _does("Tidy", "tidy", "Put dragged boxes back in their places"),
             html.Span(id="subgraph-marked", className="ow-partial"),
             html.Span(id="graph-said", className="ow-said", role="status"),
         ],
         className="ow-bar-tools",
-    )  # fmt: skip
+    )
+
+
+def _does(words: str, does: str, hint: str, symbol: str | None = None, **more: Any) -> html.Button:
+    """A button that `assets/subgraph.js` answers."""
+    inner = [icon(symbol, small=True), words] if symbol else words
+    return html.Button(inner, className="ow-button", type="button", title=hint, **{"data-do": does}, **more)
+
+
+def _button(words: str, id: str, hint: str) -> html.Button:
+    """A button that a callback answers."""
+    return html.Button(words, id=id, className="ow-button", type="button", title=hint)
 
 
 def _suggested() -> html.Div:

@@ -27,7 +27,7 @@ EDGE = 0.05
 
 def test_panel(found: CircuitGraph, name: str) -> html.Section:
     """What is changed and how, the button, and the record; or why this graph cannot be tested here."""
-    lead = "Are the pinned nodes what moves the prediction? They are changed in the model itself; the graph said what would happen."
+    lead = "Do the pinned nodes move the prediction? They are changed in the model; the graph says what should happen."
     if reason := cannot(found):
         return panel("Is it true?", empty("Not to be tested here", reason), note=lead, export=False)
     python = _python(found, name)
@@ -89,36 +89,38 @@ def _fields() -> html.Div:
 
 
 def _record() -> list[Any]:
+    def part(heading: str, table: str, height: int) -> html.Div:
+        return html.Div([html.H3(heading, className="ow-partial"), drawn.rows(table, height)])
+
+    tables = [
+        part("Each logit", "graph-test-roots", 260),
+        part("Against random subgraphs", "graph-test-random", 260),
+        part("Prediction and measurement, over all nodes", "graph-test-agreement", 200),
+    ]
+    enough = [
+        html.P(id="graph-enough-words", className="ow-sentence", style={"marginTop": 16}, dir="auto"),
+        graph("graph-enough-figure", 300, "Share of each logit that is left"),
+        drawn.rows("graph-enough-roots", 260),
+    ]
     return [
         html.P(id="graph-test-words", className="ow-sentence", dir="auto"),
         graph("graph-test-figure", 400, "Predicted against measured, and the subgraph beside random ones"),
-        html.Div(
-            [
-                html.Div([html.H3("Each logit", className="ow-partial"), drawn.rows("graph-test-roots", 260)]),
-                html.Div([html.H3("Against random subgraphs", className="ow-partial"), drawn.rows("graph-test-random", 260)]),
-                html.Div([html.H3("Prediction and measurement, over all nodes", className="ow-partial"), drawn.rows("graph-test-agreement", 200)]),
-            ],
-            className="ow-grid",
-        ),
-        html.Div(
-            [
-                html.P(id="graph-enough-words", className="ow-sentence", style={"marginTop": 16}, dir="auto"),
-                graph("graph-enough-figure", 300, "Share of each logit that is left"),
-                drawn.rows("graph-enough-roots", 260),
-            ],
-            id="graph-enough-box",
-        ),
-    ]  # fmt: skip
+        html.Div(tables, className="ow-grid"),
+        html.Div(enough, id="graph-enough-box"),
+    ]
 
 
 def cannot(found: CircuitGraph) -> str:
     """Why a graph cannot be tested from its page; empty where it can."""
     if "imported" in found.facts:
-        return "This graph was imported, so the model it was traced in is not known to be here. Trace its prompt to get one that can be tested."
+        return "This graph was imported, so the model it was traced in may not be here. Trace its prompt to test one."
     if found.model not in models():
-        return f"The model of this graph ({found.model or 'not named in it'}) is none of those known here. `openwork graph test --model` takes any model."
+        named = found.model[:60] or "not named in it"
+        return (
+            f"The model of this graph ({named}) is none of those known here. `openwork graph test --model` takes any."
+        )
     if lost := [d for d in found.dictionaries.values() if not _stored(d)]:
-        return f"The dictionary '{lost[0][:60]}' that this graph was traced with is not stored here. Trace the prompt again with one that is."
+        return f"The dictionary '{lost[0][:60]}' of this graph is not stored here. Trace the prompt again with one that is."
     return ""
 
 
@@ -190,7 +192,8 @@ def meaning(test: Any) -> str:
     first, n = test.first, len(test.first.nodes)
     top = max(first.roots, key=lambda r: r.probability or 0.0)
     does = {"ablate": "Setting to zero", "scale": f"Multiplying by {test.factor:g}", "restore": "Restoring"}[test.mode]
-    moved = f"{does} the {n} pinned node{'s' if n > 1 else ''} moves {top.root} by {_signed(top.full)}; the graph predicted {_signed(top.predicted_full)}"
+    moved = f"{does} the {n} pinned node{'s' if n > 1 else ''} moves {top.root} by {_signed(top.full)}"
+    moved += f"; the graph predicted {_signed(top.predicted_full)}"
     if top.probability is not None and top.probability_after is not None:
         moved += f". Its probability goes from {top.probability:.3f} to {top.probability_after:.3f}"
     held = f"With everything else held, the graph's sums are met to {_gap(top)}"
@@ -209,7 +212,10 @@ def _against(test: Any, n: int) -> str:
         if n >= 19
         else "too few random subgraphs to tell (19 are needed for p = 0.05)"
     )
-    words = f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {_signed(logit.random.mean)} on average (p = {logit.p:.2g}): {verdict}"
+    words = (
+        f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {_signed(logit.random.mean)}"
+    )
+    words += f" on average (p = {logit.p:.2g}): {verdict}"
     shared = test.first.overlap
     return f"{words}." + (
         f" They share {100 * shared:.0f} % of their nodes with it, for want of others." if shared > 0.05 else ""
@@ -221,11 +227,10 @@ def enough_meaning(found: Any) -> str:
     one = next((r for r in found.roots if not np.isnan(r.share)), None)
     if one is None:
         return "Silencing every unit does not move any logit, so shares of it mean nothing here."
-    drawn_ = f"; random subgraphs of the same size keep {100 * np.mean(one.random):.0f} %" if one.random else ""
-    return (
-        f"Alone, with the other {found.n_silenced:,} units of the graph set to zero, the {found.n_kept} pinned units keep "
-        f"{100 * one.share:.0f} % of what all units together do to {one.root} (the graph predicts {100 * one.predicted_share:.0f} %){drawn_}."
-    )
+    random = f"; random subgraphs of the same size keep {100 * np.mean(one.random):.0f} %" if one.random else ""
+    kept = f"the {found.n_kept} pinned units keep {100 * one.share:.0f} % of what all units together do to {one.root}"
+    said = f"the graph predicts {100 * one.predicted_share:.0f} %"
+    return f"Alone, with the other {found.n_silenced:,} units of the graph set to zero, {kept} ({said}){random}."
 
 
 def _signed(value: float) -> str:

@@ -157,18 +157,13 @@ def stats(found: Any) -> list[Any]:
 
 def node_table(found: Any, where: str, names: tuple[str, str]) -> dict[str, Any]:
     """Nodes in `both`, in `a` or in `b`, those that differ most first; a row opens its node."""
-    rows, side = found.rows(LISTED, where=where), "b" if where == "b" else "a"
-    owner, stored = (names[1] if side == "b" else names[0]), stored_graph(names[1] if side == "b" else names[0])
+    rows, owner = found.rows(LISTED, where=where), names[where == "b"]
+    stored = stored_graph(owner)
     number = {"both": int((found.held.all(0)).sum()), "a": int((found.held[0] & ~found.held[1]).sum())}
     total = number.get(where, int((found.held[1] & ~found.held[0]).sum()))
     shown = [{**r, "href": _at(stored, owner, r["node"])} for r in rows]
-    two = [
-        ("influence_a", "influence in a"),
-        ("influence_b", "in b"),
-        ("activation_a", "activation in a"),
-        ("activation_b", "in b"),
-    ]
-    keys = two if where == "both" else [(f"influence_{where}", "influence"), (f"activation_{where}", "activation")]
+    mine = [(f"influence_{where}", "influence"), (f"activation_{where}", "activation")]
+    keys = [("influence_a", "influence in a"), ("influence_b", "in b")] if where == "both" else mine
     columns = [
         {"key": "node", "label": "node", "kind": "unit"},
         {"key": "kind", "label": "kind", "kind": "text"},
