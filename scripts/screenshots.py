@@ -52,11 +52,10 @@ def of(key: str) -> Callable[[dict[str, Any]], str | None]:
     return lambda found: found.get(key)
 
 
-def click_node(page: Page) -> None:
-    """Choose a unit of the circuit, so that its connections are in the picture."""
-    unit = page.locator("#nodes tr.click", has_text="L").first
-    if unit.count():
-        unit.click()
+def at(selector: str) -> Callable[[Page], None]:
+    """Scroll so that this panel begins below the header."""
+    to = "(e) => window.scrollTo(0, e.getBoundingClientRect().top + window.scrollY - 150)"
+    return lambda page: page.locator(selector).first.evaluate(to)
 
 
 PAGES = (
@@ -71,9 +70,9 @@ PAGES = (
     Shot("unit", of("unit"), "h1"),
     Shot("neuron", of("neuron"), "h1"),
     Shot("circuits", fixed("/circuits"), "#circuits"),
-    Shot("circuit", of("circuit"), "#links .main-svg", click_node),
+    Shot("circuit", of("circuit"), "#links .main-svg"),
     Shot("circuits-beside", of("circuits-beside"), "h1"),
-    Shot("patching", of("patching"), "#patching-figure .main-svg"),
+    Shot("patching", of("patching"), "#patching-figure .main-svg", at("#patching-sentence")),
     Shot("training", fixed("/training"), "h1"),
     Shot("run", of("run"), "h1"),
     Shot("jobs", fixed("/jobs"), "h1"),
@@ -127,7 +126,17 @@ def circuits(graphs: list[Any]) -> dict[str, Any]:
     prompt = {path.name: manifest.facts.get("prompt") for path, manifest in graphs}
     others = [n for n in names if n != chosen and prompt[n] == prompt[chosen]] or [n for n in names if n != chosen]
     beside = {"circuits-beside": links.circuits_beside(chosen, others[0])} if others else {}
-    return {"circuit": links.circuit_page(chosen), **beside}
+    return {"circuit": links.circuit_page(chosen, node=strongest_unit(chosen)), **beside}
+
+
+def strongest_unit(name: str) -> int | None:
+    """The unit with most influence, so that its connections are in the picture."""
+    from app import analyses
+    from circuits.graph import UNITS
+
+    graph = analyses.stored_graph(name)
+    units = graph.nodes.where(*UNITS)
+    return int((graph.influence * units).argmax()) if units.any() else None
 
 
 def trainings(dictionaries: list[Any]) -> dict[str, Any]:
