@@ -132,6 +132,7 @@ def _judgements(run: TrainingRun) -> list[Any]:
     parts: list[Any] = [drawn.rows("run-judged", 260, tables.judged_rows(rows, set()))]
     if report is not None:
         parts += [
+            dcc.Store(id="run-reported", data=run.name),
             graph("run-report", 340, "FVU beside the affine map's, cross-entropy beside both ablations"),
             drawn.rows("run-measures", 380, run_callbacks.measure_rows(report)),
         ]

@@ -146,7 +146,7 @@ def register(app: Dash) -> None:
         note = tables.partial_words([run], points_each(1))
         return curves_figure([run], axis, scale == "log", 1, scheme), note
 
-    @app.callback(Output("run-report", "figure"), Input("run-name", "data"), State("scheme", "data"))
+    @app.callback(Output("run-report", "figure"), Input("run-reported", "data"), State("scheme", "data"))
     def report(name: str, scheme: str):
         found = report_of(name)
         return (

@@ -1,0 +1,165 @@
+"""The prompt hub's links, norms and tracing form, and two prompts side by side, in a real browser with the toy model."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from browsing import chromium, expect, pytestmark, tab
+from browsing import site as empty_site
+from records import HOSTILE, heads_of, lens_of, units_of
+
+from app import analyses, prompts
+from app.cli import run
+from app.pages.beside_work import Pair, comparing
+from app.work import result
+from probe.alignment import align
+from probe.progress import SILENT
+
+expect.set_options(timeout=25_000)  # the machine may be shared
+A, B = "The capital of France is", "The large capital of Spain is"
+
+
+@pytest.fixture(scope="module")
+def site(empty_site) -> str:
+    return empty_site
+
+
+def read_prompt(tokens: list[str], text: str) -> prompts.Prompt:
+    """A stored prompt with readings made by hand."""
+    analyses.remember("lens", "toy", text, lens_of(text, tokens))
+    analyses.remember("heads", "toy", text, heads_of(text, tokens))
+    analyses.remember("units", "toy", text, units_of(text, tokens))
+    return prompts.store(text, "toy")
+
+
+def compared(a: str, b: str) -> tuple[prompts.Prompt, prompts.Prompt, Pair]:
+    """Two stored prompts whose comparison is in memory."""
+    first, second = prompts.store(a, "toy"), prompts.store(b, "toy")
+    work = comparing("toy", first, second)
+    analyses.remember("work", "", work.key, work.run(SILENT))
+    for text in (a, b):
+        analyses.read_prompt("toy", text)
+    return first, second, result(work.key)
+
+
+def test_links_follow_the_selection_and_units_open_their_page(tab, site):
+    prompt = read_prompt(["zero", " one", " two"], "links")
+    tab.goto(f"{site}/p/{prompt.id}?m=toy")
+    tab.locator("#strip .ow-tok").nth(1).click()
+    lens = tab.locator("#prompt-links a", has_text="Lens")
+    expect(lens).to_have_attribute("href", re.compile(rf"/lens\?m=toy&p={prompt.id}&t=1"))
+    patching = tab.locator("#prompt-links a", has_text="Patching")
+    expect(patching).to_have_attribute("href", re.compile(rf"/patching\?m=toy&p={prompt.id}"))
+    expect(tab.locator("#growth .legendtext", has_text="one (1)")).to_have_count(1)
+    expect(tab.locator("#norms .xtick text")).to_have_count(3)
+    tab.locator("#units tr.click").first.click()
+    expect(tab).to_have_url(re.compile(r"/units/neuron/1/8\?.*m=toy"))
+
+
+def test_the_form_announces_what_a_trace_takes_and_starts_it(tab, site):
+    analyses.model_named("toy")
+    prompt = prompts.store(A, "toy")
+    analyses.read_prompt("toy", A)
+    tab.goto(f"{site}/p/{prompt.id}?m=toy")
+    tab.locator("summary", has_text="Trace this prompt").click()
+    expect(tab.locator("#trace-plan")).to_contain_text("of memory, about")
+    tab.locator("#trace-nodes").fill("60")
+    expect(tab.locator("#trace-plan")).to_contain_text("up to 60 units")
+    tab.locator("#trace").click()
+    expect(tab).to_have_url(re.compile("/circuits/"))
+    tab.goto(f"{site}/p/{prompt.id}?m=toy")
+    expect(tab.get_by_role("button", name="Start tracing")).to_be_hidden()
+
+
+def test_two_prompts_are_aligned_and_follow_one_column(tab, site):
+    a, b, pair = compared(A, B)
+    columns = pair.found.alignment.columns
+    tab.goto(f"{site}/p/{a.id}/beside/{b.id}?m=toy")
+    boxes = tab.locator(".ow-column")
+    expect(boxes).to_have_count(len(columns))
+    expect(tab.locator(".ow-gap")).to_have_count(sum(c.a is None or c.b is None for c in columns))
+    last = pair.found.candidates[-1][0]
+    expect(tab.locator("#beside-next tbody tr")).to_have_count(min(14, len(pair.found.candidates[-1])))
+    expect(tab.locator("#beside-next tbody td.r").first).to_contain_text(f"{last.a:.3f}"[:4])
+    expect(tab.locator("#beside-lens tbody tr")).to_have_count(len(pair.found.layers))
+    tab.locator(".ow-columns").focus()
+    tab.keyboard.press("Home")
+    expect(tab.locator(".ow-column").first).to_have_class(re.compile("selected"))
+    expect(tab).to_have_url(re.compile("c=0"))
+    expect(tab.locator("#beside-units")).to_contain_text("both read the same up to this token")
+    tab.reload()
+    expect(tab.locator(".ow-column").first).to_have_class(re.compile("selected"))
+    tab.get_by_text("Swap").click()
+    expect(tab).to_have_url(re.compile(f"/p/{b.id}/beside/{a.id}"))
+    expect(tab.locator(".ow-column").first).to_be_visible()
+
+
+def test_hostile_and_long_columns(tab, site):
+    text, other = "hostile columns", "other columns"
+    n = 700
+    tokens = [*HOSTILE, *(f" {i}" for i in range(n))]
+    pair = hand_made(text, other, tokens)
+    a, b = prompts.store(text, "toy"), prompts.store(other, "toy")
+    analyses.remember("work", "", comparing("toy", a, b).key, pair)
+    for one in (text, other):
+        read_prompt(tokens, one)
+    tab.goto(f"{site}/p/{a.id}/beside/{b.id}?m=toy&c=0")
+    expect(tab.locator(".ow-column")).to_have_count(256)
+    expect(tab.locator(".ow-column").first.locator(".ow-tok").first).to_have_text(HOSTILE[0])
+    assert tab.evaluate("window.pwned") is None
+    tab.get_by_role("button", name="later ›").click()
+    expect(tab.locator(".ow-columns-pager")).to_contain_text(f"256–511 of {n + len(HOSTILE)} columns")
+
+
+def hand_made(a: str, b: str, tokens: list[str]) -> Pair:
+    """A comparison of equal tokens without a model."""
+    import numpy as np
+
+    from probe.compared import ComparedPrompts, PairCandidate
+
+    lens = lens_of(a, tokens)
+    alignment = align(lens.token_ids, lens.token_ids)
+    n = len(tokens)
+    candidates = [[PairCandidate(1, "<b>x", 0.5, 0.25)] for _ in range(n)]
+    record = ComparedPrompts(
+        (a, b),
+        (tokens, tokens),
+        alignment,
+        lens.layers,
+        np.ones((len(lens.layers), n)),
+        candidates,
+        [[] for _ in range(n)],
+        np.zeros((2, 3, n)),
+    )
+    return Pair(lens, lens_of(b, tokens), record)
+
+
+def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys, monkeypatch, toy):
+    from app.pages import beside
+    from app.pages.prompt_panels import panels
+
+    for laid in (panels("toy", A), beside.panels("toy", A, B)):
+        for python, shell in snippets_in(laid):
+            names: dict = {}
+            exec(python, names)
+            assert names["record"] is not None
+            if shell and not shell.startswith("openwork heads"):  # checked with its own page
+                assert run(shlex.split(shell)[1:]) == 0, shell
+    capsys.readouterr()
+
+
+def snippets_in(laid) -> set[tuple[str, str]]:
+    """Python and shell of every panel, each pair once."""
+    found = set()
+    for part in laid:
+        for code in [c for c in part._traverse() if getattr(c, "className", "") == "ow-code"]:
+            texts = [c.children for c in code._traverse() if type(c).__name__ == "Pre"]
+            found.add((texts[0], texts[1] if len(texts) > 1 else ""))
+    return found
+
+
+def test_units_command_and_its_limits(site, capsys, tmp_path: Path):
+    assert run(["units", "--prompt", A, "--model", "toy", "--position", "99"]) == 2
+    assert "no position 99" in capsys.readouterr().err
+    assert run(["compare", "--prompt", A, "--with", " ", "--model", "toy"]) == 2

@@ -1,0 +1,214 @@
+"""The training pages in a real browser: a training started from the form, followed, resumed and judged; curves of several runs;
+what is damaged, cut off or not there; hostile names."""
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from browsing import chromium, expect, pytestmark, tab
+from browsing import site as empty_site
+
+from app import jobs, trainings
+from app.cli import run
+from probe.artifact import Manifest, place, write_json, writing
+
+expect.set_options(timeout=25_000)  # the machine may be shared
+
+HOSTILE = "<img src=x onerror='window.pwned=1'>, and more"
+
+
+def line(step: int, loss: float) -> str:
+    found = {
+        "step": step,
+        "tokens": 100 * step,
+        "loss": loss,
+        "fvu": loss,
+        "l0": 8.0,
+        "dead_share": 0.0,
+        "seconds": step / 10,
+    }
+    return json.dumps(found) + "\n"
+
+
+def store_run(name: str, lines: int = 30, **config) -> Path:
+    """A finished run made by hand: a manifest and a log."""
+    facts = {"dictionary_kind": "sae", "d_dict": 96, "sparsifier": {"name": "topk", "k": 8}, "sites_in": ["mlp_out.1"]}
+    manifest = Manifest("dictionary", name, sites=("blocks.1.mlp.hook_out",), config={"lr": 0.1, **config}, facts=facts)
+    with writing(place("dictionary", name), manifest) as beside:
+        (beside / "metrics.jsonl").write_text("".join(line(i, 1 / i) for i in range(1, lines + 1)))
+    return place("dictionary", name)
+
+
+def store_report(name: str, dictionary: str, kind: str, fvu: float) -> None:
+    own = {
+        "fvu": fvu,
+        "fvu_affine": 0.6,
+        "l0": 8.0,
+        "dead_share": 0.0,
+        "ce": 3.9,
+        "ce_spliced": 4.0,
+        "ce_zero": 5.0,
+        "ce_mean": 4.8,
+    }
+    counts = dict.fromkeys(("n_tokens", "n_documents", "n_ce_tokens", "n_ce_documents"), 9)
+    shares = {"ce_recovered_zero": 0.9, "ce_recovered_mean": 0.89, "site_in": "mlp_in.1", "site_out": "mlp_out.1"}
+    facts = {"kind": kind, "name": dictionary, **own, **counts, **shares, "errors": {"fvu": 0.01}}
+    with writing(place("result", name), Manifest("result", name, parents=(dictionary, "c"), facts=facts)) as beside:
+        write_json(beside / "report.json", facts)
+
+
+@pytest.fixture(scope="module")
+def site(empty_site) -> str:
+    """Runs made by hand: two finished ones, a long one, one of a hostile name, one cut off, a damaged result."""
+    store_run("alpha", epochs=1)
+    store_run("beta", epochs=2)
+    store_run(HOSTILE)
+    store_report("eval-alpha", "alpha", "sae", 0.4)
+    store_report("eval-gone", "gone", "transcoder", 0.3)
+    place("result", "torn").mkdir(parents=True)
+    (place("result", "torn") / "manifest.json").write_text("{")
+    cut = place("dictionary", "cut.partial")
+    cut.mkdir()
+    (cut / "metrics.jsonl").write_text(line(1, 1.0) + "{damaged}\n" + line(2, 0.5) + line(3, 0.2)[:12])
+    for path in (cut / "metrics.jsonl", cut):
+        os.utime(path, (time.time() - 7200,) * 2)
+    return empty_site
+
+
+def curves(tab) -> list[str]:
+    """Names in the legend, as they are drawn."""
+    return tab.locator("#training-curves .legendtext").all_inner_texts()
+
+
+def test_runs_are_laid_over_each_other_and_kept_in_the_address(tab, site):
+    tab.goto(site + "/training?runs=alpha")
+    rows = tab.locator("#training-runs tbody tr")
+    expect(rows).to_have_count(4)
+    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha"])
+    tab.locator("#training-runs tr.click", has_text="beta").click()
+    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha", "beta"])
+    expect(tab.locator("#training-differ tbody tr")).to_have_text([re.compile("epochs.*1.*2")])
+    tab.get_by_text("step", exact=True).click()
+    expect(tab).to_have_url(re.compile(r"runs=alpha%2Cbeta.*x=step"))
+    tab.reload()
+    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha", "beta"])
+    row = tab.locator("#training-runs tr.click", has_text="beta")
+    row.focus()
+    row.press("Enter")
+    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha"])
+    tab.locator("#training-runs tr.click", has_text="beta").click()  # the same row again counts
+    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha", "beta"])
+
+
+def test_a_hostile_name_stays_text(tab, site):
+    tab.goto(site + "/training")
+    tab.locator("#training-runs tr.click", has_text="<img").wait_for()
+    if not tab.locator("#training-runs tr.selected", has_text="<img").count():
+        tab.locator("#training-runs tr.click", has_text="<img").click()
+    expect(tab.locator("#training-final tbody tr", has_text="<img")).to_be_visible()
+    tab.reload()
+    expect(tab.locator("#training-final tbody tr", has_text="<img")).to_be_visible()
+    tab.locator("#training-final tbody tr", has_text="<img").click()
+    expect(tab.locator("h1")).to_have_text(HOSTILE)
+    assert tab.evaluate("window.pwned") is None and tab.locator("main img[src='x']").count() == 0
+
+
+def test_judgements_are_a_table_and_a_picture(tab, site):
+    tab.goto(site + "/training")
+    expect(tab.locator("#training-judged tbody tr")).to_have_count(2)
+    expect(tab.locator("#training-pareto .legendtext")).to_have_count(2)
+    expect(tab.locator("#training-pareto .annotation-text")).to_have_text("affine map 0.6")
+    expect(tab.get_by_role("alert")).to_contain_text("torn")
+    expect(tab.locator("#training-judged th", has_text="FVU").first).to_have_attribute(
+        "title", re.compile("squared error")
+    )
+    tab.locator("#training-judged tr.click").click()
+    expect(tab.locator("h1")).to_have_text("alpha")
+    expect(tab.locator("#run-report .main-svg").first).to_be_visible()
+
+
+def test_a_run_that_was_cut_off_says_how_it_goes_on(tab, site):
+    tab.goto(site + "/training/cut")
+    expect(tab.get_by_text("This training was cut off")).to_be_visible()
+    expect(tab.get_by_text("--resume")).to_be_visible()
+    expect(tab.locator("#run-note")).to_contain_text("1 damaged line left out")
+    expect(tab.locator("#run-lines tbody tr")).to_have_count(2)
+    tab.goto(site + "/training/none")
+    expect(tab.get_by_text("No training run named")).to_be_visible()
+
+
+def test_a_log_that_grows_is_followed(tab, site):
+    growing = place("dictionary", "growing.partial")
+    growing.mkdir()
+    (growing / "metrics.jsonl").write_text(line(1, 1.0))
+    tab.goto(site + "/training/growing")
+    expect(tab.locator("#run-lines tbody tr")).to_have_count(1)
+    with (growing / "metrics.jsonl").open("a") as file:
+        file.write(line(2, 0.5) + line(3, 0.4))
+    expect(tab.locator("#run-lines tbody tr")).to_have_count(3)
+    expect(tab.locator("#run-facts")).to_contain_text("live")
+
+
+def test_dark_curves(tab, site):
+    tab.emulate_media(color_scheme="dark")
+    tab.goto(site + "/training?runs=alpha")
+    expect(tab.locator("#training-curves .ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
+
+
+def test_an_empty_home_offers_the_command(tab, site, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENWORK_HOME", str(tmp_path))
+    tab.goto(site + "/training")
+    expect(tab.get_by_text("No training yet")).to_be_visible()
+    tab.get_by_text("Start a training").click()
+    expect(tab.get_by_text("Nothing to train on yet")).to_be_visible()
+
+
+def test_a_training_from_the_form_to_its_judgement(tab, site):
+    """Plan, start, finish; then judge it, all from the pages, on the toy model."""
+    sites = ["--sites", "mlp_in.1,mlp_out.1", "--context", "32", "--tokens", "4000", "--held-out", "0.3"]
+    assert run(["harvest", "--model", "toy", "--name", "small", *sites]) == 0
+    tab.goto(site + "/training")
+    tab.get_by_text("Start a training").click()
+    tab.locator("#train-name").fill("mine")
+    tab.locator("#train-k").fill("8")
+    tab.locator("#train-epochs").fill("1")
+    tab.get_by_role("button", name="What will it take?").click()
+    expect(tab.locator("#train-announced")).to_contain_text("512 latents", timeout=60_000)
+    expect(tab.locator("#train-announced")).to_contain_text("openwork train --cache small")
+    tab.locator("#train-start").click()
+    expect(tab).to_have_url(re.compile("/training/mine"))
+    expect(tab.locator(".ow-eyebrow")).to_have_text("Training run · finished", timeout=60_000)
+    expect(tab.locator("#run-lines tbody tr").first).to_be_visible()
+    tab.get_by_role("button", name="Judge it").click()
+    expect(tab.locator("#run-measures tbody tr").first).to_be_visible(timeout=60_000)
+    assert place("result", "eval-mine").is_dir()
+
+
+def test_an_interrupted_training_is_resumed_from_its_page(tab, site):
+    """Cut off by its cancel button's function, continued from the page, finished."""
+    if not place("cache", "small").is_dir():
+        pytest.skip("needs the cache of the test before")
+    asked = trainings.Asked("small", "slow", "sae", "topk", 4, 2, 400, 0)
+    trainings.start(asked)
+    job = jobs.table().latest("train:slow")
+    partial = place("dictionary", "slow.partial") / "metrics.jsonl"
+    end = time.monotonic() + 60
+    while not (partial.is_file() and partial.stat().st_size > 300) and time.monotonic() < end:
+        time.sleep(0.05)
+    jobs.table().cancel(job.id)
+    assert jobs.table().wait(job.id).state == "cancelled"
+    steps = trainings.run_of("slow").final()["step"]
+    tab.goto(site + "/training/slow")
+    expect(tab.get_by_text("This training was cut off")).to_be_visible()
+    tab.get_by_role("button", name="Resume").click()
+    expect(tab.locator(".ow-eyebrow")).to_have_text(re.compile("live|finished"), timeout=30_000)
+    again = jobs.table().latest("train:slow")
+    end = time.monotonic() + 60
+    while trainings.run_of("slow").final()["step"] <= steps and time.monotonic() < end:
+        time.sleep(0.05)
+    assert trainings.run_of("slow").final()["step"] > steps
+    jobs.table().cancel(again.id)
+    jobs.table().wait(again.id)
