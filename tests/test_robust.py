@@ -36,6 +36,16 @@ def client(server, home):
     return server.test_client()
 
 
+@pytest.fixture(autouse=True)
+def _quiet():
+    """What a page has queued ends with the test that laid it out."""
+    yield
+    for table in list(jobs._tables.values()):
+        for job in table.active():
+            table.cancel(job.id)
+            table.wait(job.id, 120)
+
+
 def drawn(address: str, monkeypatch) -> str:
     """The layout of a page as the JSON that is sent; fails where the shell had to step in for a bug of the page."""
     bugs = []

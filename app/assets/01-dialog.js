@@ -7,7 +7,7 @@
 
   function turn(event, node) {
     if (event.key !== "Tab") return;
-    const stops = [...node.querySelectorAll(reachable)].filter((n) => n.offsetParent !== null);
+    const stops = [...node.querySelectorAll(reachable)].filter((n) => n.tabIndex >= 0 && n.offsetParent !== null);
     if (!stops.length) { event.preventDefault(); return; }
     const first = stops[0], last = stops[stops.length - 1], now = document.activeElement;
     if (event.shiftKey ? now === first || now === node : now === last) { event.preventDefault(); (event.shiftKey ? last : first).focus(); }
