@@ -191,6 +191,7 @@ def grid(table: str, asked: Query) -> Any:
             "theme": {"function": "owGridTheme(themeQuartz)"},
             "cacheBlockSize": PAGE_ROWS,
             "maxBlocksInCache": 30,
+            "maxConcurrentDatasourceRequests": 1,  # the component keeps one request; a second would take its answer
             "blockLoadDebounceMillis": 60,
             "rowHeight": 32,
             "headerHeight": 34,
