@@ -6,12 +6,13 @@ import shlex
 from pathlib import Path
 
 import pytest
-from browsing import chromium, expect, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, pytestmark, site, tab
 
 from app import prompts
 
 TEXT = "One two three four five. One two three <b>four</b>"
 WAIT = 90_000  # milliseconds for model work on a busy machine
+expect.set_options(timeout=20_000 * SLACK)
 
 
 @pytest.fixture(scope="module")

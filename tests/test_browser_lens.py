@@ -4,13 +4,14 @@ import re
 import shlex
 
 import pytest
-from browsing import chromium, expect, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, pytestmark, site, tab
 
 from app import prompts
 
 TEXT = "The capital of France is Paris and <b>the</b> capital of Italy is"
 LONG = "One two three four five six seven. " * 40
-WAIT = 90_000
+WAIT = 90_000  # milliseconds for model work on a busy machine
+expect.set_options(timeout=20_000 * SLACK)
 
 
 @pytest.fixture(scope="module")

@@ -243,6 +243,24 @@ def test_records_are_json_and_escape(toy):
         assert "<b>\\u0026" not in text and "<b>&" not in text
 
 
+def test_a_head_is_taken_away_by_zero_or_by_its_mean(toy):
+    from probe.head_reading import ablate_head
+
+    tokens = torch.tensor([read_head(toy, PROMPT, 1, 2).token_ids])
+    site = Site("z", 1)
+    before = capture(toy, tokens, [site])[site.name]
+    for how, wanted in (("zero", torch.zeros_like(before[0, :, 2])), ("mean", before[:, :, 2].mean(1).expand(6, -1))):
+        with intervene(toy, ablate_head(toy, PROMPT, 1, 2, how)):
+            after = capture(toy, tokens, [site])[site.name]
+        np.testing.assert_allclose(after[0, :, 2], wanted[: after.shape[1]], atol=1e-6)
+        assert torch.equal(after[0, :, 1], before[0, :, 1])
+    with intervene(toy, ablate_head(toy, PROMPT, 1, 2, "zero", pos=2)):
+        after = capture(toy, tokens, [site])[site.name]
+    assert not after[0, 2, 2].any() and torch.equal(after[0, 3], before[0, 3])
+    with pytest.raises(BadInput, match="not by 'noise'"):
+        ablate_head(toy, PROMPT, 1, 2, "noise")
+
+
 def test_one_token_prompts_work(toy):
     found = read_head(toy, "a", 0, 0)
     assert found.pattern.shape == (2, 2) and len(found.attended()) == 2

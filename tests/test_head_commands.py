@@ -1,0 +1,67 @@
+"""`openwork heads` and `openwork follow` print what the functions find; tokens of the vocabulary are found by text and id."""
+
+import json
+
+import pytest
+
+from app import analyses, vocabulary
+from app.cli import run
+
+PROMPT = "The capital of France is"
+
+
+def shown(capsys, *arguments: str) -> str:
+    assert run([*arguments, "--prompt", PROMPT, "--model", "toy"]) == 0
+    return capsys.readouterr().out
+
+
+def test_heads_prints_a_table_by_a_score(capsys, toy):
+    from probe.head_table import head_table
+
+    text = shown(capsys, "heads", "--metric", "copying", "--top", "3")
+    best = [row["head"] for row in head_table(toy, PROMPT).rows("copying", 3)]
+    assert [line.split()[0] for line in text.splitlines()[2:5]] == best
+    found = json.loads(shown(capsys, "heads", "--json"))
+    assert len(found["scores"]["direct"]) == 4 and found["pos"] == len(found["tokens"]) - 1
+
+
+def test_heads_prints_one_head(capsys, toy):
+    from probe.head_reading import read_head
+
+    text, head = shown(capsys, "heads", "--head", "L1H2", "--position", "2"), read_head(toy, PROMPT, 1, 2)
+    assert f"adds {head.direct[2]:.4g}" in text and "OV: what" in text and "QK: keys" in text
+    assert json.loads(shown(capsys, "heads", "--head", "1.2", "--json"))["head"] == 2
+
+
+def test_follow_prints_the_layers(capsys, toy):
+    from probe.lens_follow import follow_token
+
+    found = json.loads(shown(capsys, "follow", "--token", "9", "--json"))
+    assert found["ranks"] == follow_token(toy, PROMPT, [9]).ranks.tolist()
+    assert "embed" in shown(capsys, "follow", "--token", "next", "--position", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["heads", "--head", "nine"], "no head"),
+        (["heads", "--head", "L9H9"], "layers are 0 to 3"),
+        (["heads", "--metric", "mood"], "no score 'mood'"),
+        (["heads", "--position", "77"], "no position 77"),
+        (["follow", "--token", "quite long a text"], "tokens; one was wanted"),
+        (["follow", "--token", "99999999"], "no token"),
+    ],
+)
+def test_refusals(capsys, arguments, words):
+    assert run([*arguments, "--prompt", PROMPT, "--model", "toy"]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_tokens_are_found_with_their_variants(monkeypatch):
+    words = ["the", " the", " The", "there", " theory", "7", " x", "", "other"]
+    analyses.remember("vocabulary", "words", "", words)
+    assert [i for i, _ in vocabulary.found("words", "the") or []] == [0, 1, 2, 3, 4]
+    assert next(i for i, _ in vocabulary.found("words", " the") or []) == 1
+    assert vocabulary.found("words", "7") == [(7, ""), (5, "7")]
+    assert vocabulary.found("words", "  ") == [] and vocabulary.found("another", "the") is None
+    assert vocabulary.token_text("words", 2) == " The" and vocabulary.token_text("words", 99) is None
