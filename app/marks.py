@@ -12,7 +12,7 @@ refused. Nothing is overwritten in silence.
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from app.analyses import keep_graph, stored_graph
@@ -23,7 +23,8 @@ from circuits.store import GRAPH, choose_nodes
 from probe.artifact import home, read_manifest, write_json
 from probe.errors import BadInput, OpenworkError
 
-_lock = Lock()
+reading = RLock()
+"Held while a graph's folder is replaced; who reads one that may be edited meanwhile holds it too."
 _COMPUTED = ("explained", "roots", "influence", "cancellation", "scores", "_names")  # none of them reads a mark
 
 
@@ -49,16 +50,24 @@ class Marked:
     wrong: bool = False
 
 
+def graph_of(name: str) -> CircuitGraph:
+    """A stored graph, never in the middle of being replaced."""
+    with reading:
+        return stored_graph(name)
+
+
 def body(name: str) -> str:
     """The digest of the graph's nodes and edges, which marks do not change."""
-    return read_manifest(registered("graph", name), "graph").files.get(GRAPH, "")
+    with reading:
+        return read_manifest(registered("graph", name), "graph").files.get(GRAPH, "")
 
 
 def marked(name: str) -> Marked:
     """A graph's marks as they are stored now."""
-    graph = stored_graph(name)
-    marks, kept = Marks.of(graph), _read(name)
-    if kept.get("body") != body(name):
+    with reading:
+        graph, digest, kept = stored_graph(name), body(name), _read(name)
+    marks = Marks.of(graph)
+    if kept.get("body") != digest:
         return Marked(graph, marks, History(), View())
     history = History.from_dict(kept.get("history")) if kept.get("revision") == marks.revision else History()
     return Marked(graph, marks, history, _view(kept.get("view")))
@@ -66,7 +75,7 @@ def marked(name: str) -> Marked:
 
 def act(name: str, request: dict[str, Any], revision: str | None = None) -> Marked:
     """Make one edit and store it at once. What cannot be done changes nothing and is said in the answer."""
-    with _lock:
+    with reading:
         now = marked(name)
         stale = bool(revision) and revision != now.marks.revision
         try:
@@ -108,7 +117,7 @@ def _store(name: str, graph: CircuitGraph, before: Marks, after: Marks) -> Circu
 
 def look(name: str, change: dict[str, Any]) -> None:
     """Keep how the subgraph is looked at: `move` {id: [x, y]}, `open` or `close` a group, `dismiss` a suggestion, `tidy`."""
-    with _lock:
+    with reading:
         now = marked(name)
         view = _changed(now.view, change)
         if view != now.view:

@@ -6,9 +6,9 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from app import jobs, links, prompts
-from app.analyses import stored_graph
 from app.components.parts import icon, title
 from app.library import library, models, short_model
+from app.marks import graph_of
 from app.pages.graph_callbacks import exists, register, starting_node, waiting
 from app.pages.graph_editing import marks_data, subgraph_panel
 from app.pages.graph_panels import link_panels, made_panel, nodes_panel, shares
@@ -32,7 +32,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
             dcc.Interval(id="waiting-poll", interval=600),
             html.Div(waiting(name), id="waiting"),
         ]
-    found = stored_graph(name)
+    found = graph_of(name)
     keep, edges = shares(found, query)
     return [
         dcc.Store(id="graph-name", data=name),

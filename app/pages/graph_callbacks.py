@@ -11,7 +11,8 @@ from app import connections, jobs, linkgraph, links, prompts
 from app.analyses import graph_mark, stored_graph
 from app.components import drawn
 from app.components.parts import duration, empty, error, icon, meter, stat
-from app.library import models, registered
+from app.library import MODELS, models, registered
+from app.marks import graph_of, reading
 from app.pages import graph_editing, graph_scores, graph_testing
 from app.pages.graph_panels import EDGES_KEPT, stored_dictionary
 from circuits.graph import KINDS, CircuitGraph
@@ -63,8 +64,8 @@ def _arranged(name: str, mark: int, keep: float) -> linkgraph.Arrangement:
 
 def arranged(name: str, keep: float | None) -> tuple[CircuitGraph, linkgraph.Arrangement]:
     """A graph and what of it is shown."""
-    found = stored_graph(name)
-    return found, _arranged(name, graph_mark(name), round(float(keep or 0.8), 2))
+    with reading:
+        return stored_graph(name), _arranged(name, graph_mark(name), round(float(keep or 0.8), 2))
 
 
 def chosen(selection: dict[str, Any] | None, found: CircuitGraph) -> int:
@@ -75,7 +76,7 @@ def chosen(selection: dict[str, Any] | None, found: CircuitGraph) -> int:
 def unit_link(found: CircuitGraph, node: int) -> str | None:
     """The page of a node's unit or head, where there is one for this graph's model."""
     kind, layer, unit = KINDS[found.nodes.kind[node]], int(found.nodes.layer[node]), int(found.nodes.unit[node])
-    if unit < 0 or found.model not in models() or "imported" in found.facts:
+    if unit < 0 or "imported" in found.facts or (found.model not in MODELS and found.model not in models()):
         return None
     prompt, token = prompts.prompt_id(found.prompt), int(found.nodes.pos[node])
     if kind == "neuron":
@@ -208,7 +209,7 @@ def register_plot(app: Dash) -> None:
     )
     def find(text: str | None, name: str):
         wanted = (text or "").strip()
-        return (connections.found_rows(stored_graph(name), wanted[:200]), False) if wanted else (no_update, True)
+        return (connections.found_rows(graph_of(name), wanted[:200]), False) if wanted else (no_update, True)
 
 
 def register_click(app: Dash) -> None:

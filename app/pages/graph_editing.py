@@ -6,12 +6,12 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from app import connections, linkgraph, subgraph, work
-from app.analyses import graph_mark, model_named, stored_graph
+from app.analyses import graph_mark, model_named
 from app.components import drawn, snippets
 from app.components.parts import icon, panel
 from app.components.slot import register_slot, slot
 from app.library import models
-from app.marks import Marked, act, body, look, marked
+from app.marks import Marked, act, body, graph_of, look, marked, reading
 from app.pages.graph_panels import EDGES_KEPT, full_button, opening
 from circuits.graph import UNITS, CircuitGraph
 from probe.errors import BadInput, OpenworkError
@@ -142,8 +142,9 @@ def _drawing(name: str, mark: int, edges: float, view: str) -> dict[str, Any]:
 
 def drawing(name: str, edges: float | None) -> tuple[dict[str, Any], str]:
     """What is drawn, and how much of it in words."""
-    now = marked(name)
-    found = _drawing(name, graph_mark(name), round(float(edges or EDGES_KEPT), 2), str(now.view))
+    with reading:
+        view, mark = str(marked(name).view), graph_mark(name)
+        found = _drawing(name, mark, round(float(edges or EDGES_KEPT), 2), view)
     more = f"; {found['left_out']:,} pinned nodes of little influence are not drawn" if found["left_out"] else ""
     return found, f"{found['words']}{more}"
 
@@ -189,7 +190,7 @@ def _suggestions(name: str, nodes: tuple[int, ...] | None, progress: Progress) -
     """Groups by what units write and promote where the model is at hand, else by the graph alone; the words say which."""
     from circuits.reading.supernodes import suggest_supernodes
 
-    found = stored_graph(name)
+    found = graph_of(name)
     directions = tops = None
     words = "By shared neighbours alone: the model of this graph is not at hand."
     if found.model in models() and "imported" not in found.facts:
@@ -325,7 +326,7 @@ def register_edits(app: Dash) -> None:
 
 def kept_units(name: str, keep: float, edges: float) -> list[int]:
     """The units that the sliders leave; `act` says so where they are too many to pin."""
-    found = stored_graph(name)
+    found = graph_of(name)
     left = found.prune(keep, edges).nodes & found.nodes.where(*UNITS)
     return [int(i) for i in left.nonzero()[0]]
 

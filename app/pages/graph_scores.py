@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from dash import html
 
-from app.analyses import stored_graph
 from app.components.parts import stat
-from app.marks import body
+from app.marks import body, graph_of
 from circuits.graph import UNITS, CircuitGraph
 from circuits.reading.influence import Scores
 from circuits.reading.subgraph import subgraph_scores
@@ -28,14 +27,14 @@ def bar(name: str, found: CircuitGraph) -> html.Section:
 
 def live(name: str, keep: float, edges: float) -> list[Any]:
     """Everything, at these shares of the influence."""
-    found = stored_graph(name)
+    found = graph_of(name)
     return stats(found, pruned(name, body(name), keep, edges), pinned(found))
 
 
 @lru_cache(maxsize=64)
 def pruned(name: str, of: str, keep: float, edges: float) -> tuple[int, int, Scores]:
     """Nodes, edges and scores that the sliders leave; marks do not change them, so `of` is the digest of the graph's edges."""
-    left = stored_graph(name).prune(keep, edges)
+    left = graph_of(name).prune(keep, edges)
     return int(left.nodes.sum()), int(left.edges.sum()), left.scores
 
 

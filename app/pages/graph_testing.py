@@ -7,13 +7,13 @@ import numpy as np
 from dash import Dash, Input, Output, State, html, no_update
 
 from app import work
-from app.analyses import model_named, stored_graph
+from app.analyses import model_named
 from app.components import drawn, snippets
 from app.components.parts import empty, graph, panel
 from app.components.slot import register_slot, slot
 from app.figures import dress
 from app.library import models, registered
-from app.marks import body, marked
+from app.marks import body, graph_of, marked
 from app.pages.graph_panels import opening
 from circuits.graph import CircuitGraph
 from probe.errors import BadInput, Unavailable
@@ -154,7 +154,7 @@ def run(name: str, nodes: list[int], options: dict[str, Any], enough: bool, prog
     from circuits.truth.check import check_subgraph
     from circuits.truth.sufficiency import check_sufficiency
 
-    found = stored_graph(name)
+    found = graph_of(name)
     model = model_named(found.model, progress)
     same_model(name, model)
     shared = {"dictionaries": dictionaries_for(found, model), "progress": progress}

@@ -11,13 +11,12 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from app import linkgraph, links, work
-from app.analyses import stored_graph
 from app.components import drawn, snippets
 from app.components.parts import graph, icon, panel, segmented, stat, title
 from app.components.slot import register_slot, slot
 from app.figures import dress
 from app.library import short_model
-from app.marks import body
+from app.marks import body, graph_of
 from app.pages.graph_panels import opening
 from app.shell import Page
 from circuits.graph import CircuitGraph
@@ -39,7 +38,7 @@ def layout(name: str, other: str, query: dict[str, str]) -> list[Any]:
     """Both graphs' names at once; the difference follows."""
     if name == other:
         raise BadInput("A graph does not differ from itself. Choose another one in the list of circuits.")
-    a, b = stored_graph(name), stored_graph(other)
+    a, b = graph_of(name), graph_of(other)
     match = query.get("match", "auto") if query.get("match") in dict(MATCHES) else "auto"
     swap = dcc.Link(
         dmc.Button("Swap", variant="default", size="xs", leftSection=icon("beside", small=True)),
@@ -56,7 +55,7 @@ def layout(name: str, other: str, query: dict[str, str]) -> list[Any]:
         html.Div([_card("a", name, a), _card("b", other, b)], className="ow-grid even"),
         slot("pair", asked(name, other, match)),
         html.Div(_panels(name, other, a, b, match), id="pair-found", hidden=True, className="ow-stack"),
-    ]  # fmt: skip
+    ]
 
 
 def _card(side: str, name: str, found: CircuitGraph) -> Any:
@@ -138,7 +137,7 @@ def run(name: str, other: str, match: Any, progress: Progress) -> Any:
     from circuits.reading.compare import difference
 
     with progress.stage("comparing", total=1, unit="step") as step:
-        found = difference(stored_graph(name), stored_graph(other), match=match)
+        found = difference(graph_of(name), graph_of(other), match=match)
         step(1)
     return found
 
@@ -150,15 +149,19 @@ def stats(found: Any) -> list[Any]:
     return [
         stat("nodes in both", f"{nodes['both']:,}", f"{nodes['only_a']:,} only in a · {nodes['only_b']:,} only in b"),
         stat("edges in both", f"{edges['both']:,}", f"{edges['only_a']:,} only in a · {edges['only_b']:,} only in b"),
-        stat("overlap", "–" if s["overlap"] is None else f"{s['overlap']:.3f}", "of influence: 1 for equal graphs, 0 for strangers"),
-        stat("edges agree", "–" if correlation is None else f"{correlation:.3f}", "correlation of the weights of edges in both"),
-    ]  # fmt: skip
+        stat("overlap", _share(s["overlap"]), "of influence: 1 for equal graphs, 0 for strangers"),
+        stat("edges agree", _share(correlation), "correlation of the weights of edges in both"),
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def node_table(found: Any, where: str, names: tuple[str, str]) -> dict[str, Any]:
     """Nodes in `both`, in `a` or in `b`, those that differ most first; a row opens its node."""
     rows, owner = found.rows(LISTED, where=where), names[where == "b"]
-    stored = stored_graph(owner)
+    stored = graph_of(owner)
     number = {"both": int((found.held.all(0)).sum()), "a": int((found.held[0] & ~found.held[1]).sum())}
     total = number.get(where, int((found.held[1] & ~found.held[0]).sum()))
     shown = [{**r, "href": _at(stored, owner, r["node"])} for r in rows]
@@ -198,7 +201,7 @@ def edge_table(found: Any) -> dict[str, Any]:
 
 def link_figure(name: str, scheme: str) -> Any:
     """A graph's link graph, small: its strongest nodes, with the edges of its likeliest root."""
-    found = stored_graph(name)
+    found = graph_of(name)
     shown = linkgraph.arrange(found, linkgraph.first_keep(found, SHOWN))
     return linkgraph.graph_figure(found, shown, int(found.probability.argmax()), scheme).update_layout(showlegend=False)
 
