@@ -218,8 +218,8 @@ def register_sweep(app: Dash) -> None:
 
 
 def _sentence(sweep: PatchingSweep) -> str:
-    donors = f"; {len(sweep.control.raw)} unrelated donors" if sweep.control is not None else ""
-    return f"{sweep.title()} {sweep.convention.get('direction', '').capitalize()}{donors}."
+    donors = f" {len(sweep.control.raw)} unrelated donors beside it." if sweep.control is not None else ""
+    return f"{sweep.title()}{donors}"
 
 
 def register_cell(app: Dash) -> None:

@@ -19,6 +19,7 @@ from circuits.patching.store import stored_patchings
 
 MOST = 200
 """Rows of the table of patches; the rest is said to be there."""
+TITLE = "Empty where the token was not among the likeliest of that run"
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 
 
@@ -190,8 +191,8 @@ def then_rows(sweep: PatchingSweep, cell: tuple[int, ...]) -> dict[str, Any]:
         {"key": "token", "label": "then predicted", "kind": "token"},
         {"key": "patched", "label": "patched", "kind": "share"},
         {"key": "bar", "label": "", "kind": "meter"},
-        {"key": "clean", "label": "clean", "kind": "share"},
-        {"key": "corrupted", "label": "corrupted", "kind": "share"},
+        {"key": "clean", "label": "clean", "kind": "share", "title": TITLE},
+        {"key": "corrupted", "label": "corrupted", "kind": "share", "title": TITLE},
     ]
     return {"columns": columns, "rows": rows, "label": "Next tokens with this patch"}
 
