@@ -1,6 +1,7 @@
 """Jobs: what runs, what waits, what ended and how, with its log, its cancelling and its running again.
 
-The two lists are drawn anew only when something in them has changed, so that an opened log stays open.
+The two lists are drawn anew only when a job begins, ends or is asked to stop; between, progress and log alone are brought up to
+date, so that an opened log stays open.
 """
 
 import time
@@ -39,8 +40,13 @@ def active_list(active: list[Job], any_ended: bool) -> Any:
         if any_ended:
             return panel("Running and waiting", html.P("Nothing runs at the moment.", className="ow-sub"), export=False)
         return empty("No jobs yet", "Open a prompt or trace a circuit; the work appears here with its progress.")
-    ordered = sorted(active, key=lambda j: (j.state != "running", j.created))
-    return panel("Running and waiting", [row(j, i) for i, j in enumerate(ordered)], flush=True, export=False)
+    rows = [row(j, i) for i, j in enumerate(in_order(active))]
+    return panel("Running and waiting", rows, flush=True, export=False)
+
+
+def in_order(active: list[Job]) -> list[Job]:
+    """As they will run."""
+    return sorted(active, key=lambda j: (j.state != "running", j.created))
 
 
 def ended_list(ended: list[Job], most: int) -> Any:
@@ -64,7 +70,7 @@ def row(job: Job, before: int = 0) -> html.Div:
     return html.Div(
         [
             html.Div(words),
-            html.Div(_progress(job, before)),
+            html.Div(_progress(job, before), **_named("job-progress", job)),
             html.Span([html.Span(className=_dot(job)), job.state], className=f"ow-badge {job.state}"),
             html.Div(_actions(job, opens), className="ow-job-actions"),
             _log(job),
@@ -72,6 +78,11 @@ def row(job: Job, before: int = 0) -> html.Div:
         className="ow-job",
         id={"type": "job-row", "job": job.id},
     )
+
+
+def _named(what: str, job: Job) -> dict[str, Any]:
+    """An id for what is brought up to date while a job is active; ended ones stay as they were drawn."""
+    return {"id": {"type": what, "job": job.id}} if job.active else {}
 
 
 def _dot(job: Job) -> str:
@@ -108,11 +119,14 @@ def _actions(job: Job, opens: bool) -> list[Any]:
 
 def _log(job: Job) -> html.Details:
     """What happened when, and what to copy into a report."""
-    lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
-    text = "\n".join([*lines, "", *_facts(job)]) if job.state == "failed" else "\n".join(lines or ["nothing was kept"])
-    head = html.Summary(["Log", html.Span(f"{len(lines)} line{'s' if len(lines) != 1 else ''}", className="meta")])
     copied = html.Span(copy_button(), className="ow-job-copy", **{"data-copy": report(job)})
-    return html.Details([head, html.Div([html.Pre(text), copied])], className="ow-job-log")
+    body = html.Div([html.Pre(_lines(job), **_named("job-lines", job)), copied])
+    return html.Details([html.Summary("Log"), body], className="ow-job-log")
+
+
+def _lines(job: Job) -> str:
+    lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
+    return "\n".join([*lines, "", *_facts(job)]) if job.state == "failed" else "\n".join(lines or ["nothing was kept"])
 
 
 def _facts(job: Job) -> list[str]:
@@ -129,7 +143,7 @@ def report(job: Job) -> str:
 
 def marks(every: list[Job]) -> list[str]:
     """What changes when the list of active, or of ended jobs must be drawn anew."""
-    active = [(j.id, j.state, j.stage, j.done, j.message, len(j.log)) for j in every if j.active]
+    active = [(j.id, j.state, j.message) for j in every if j.active]
     return [str(active), str([(j.id, j.state) for j in every if not j.active])]
 
 
@@ -152,6 +166,18 @@ def register(app: Dash) -> None:
             else no_update
         )
         return first, ended_list(ended, most) if now[1] != before[1] else no_update, now
+
+    @app.callback(
+        Output({"type": "job-progress", "job": ALL}, "children"),
+        Output({"type": "job-lines", "job": ALL}, "children"),
+        Input("job-poll", "n_intervals"),
+        prevent_initial_call=True,
+    )
+    def advance(_: Any):
+        here = [part["id"]["job"] for part in ctx.outputs_list[0]]
+        found = {j.id: (j, i) for i, j in enumerate(in_order(jobs.table().active()))}
+        known = [found.get(identity) for identity in here]
+        return [_progress(*k) if k else no_update for k in known], [_lines(k[0]) if k else no_update for k in known]
 
     @app.callback(
         Output("cancelled", "data", allow_duplicate=True),
