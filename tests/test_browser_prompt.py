@@ -21,7 +21,8 @@ A, B = "The capital of France is", "The large capital of Spain is"
 
 
 @pytest.fixture(scope="module")
-def site(empty_site) -> str:
+def site(empty_site, toy) -> str:
+    """toy is asked for so that the libraries are imported once, before the worker and the tests need them at the same time."""
     return empty_site
 
 
@@ -135,7 +136,7 @@ def hand_made(a: str, b: str, tokens: list[str]) -> Pair:
     return Pair(lens, lens_of(b, tokens), record)
 
 
-def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys, monkeypatch, toy):
+def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys):
     from app.pages import beside
     from app.pages.prompt_panels import panels
 
