@@ -55,7 +55,7 @@ def drawing(
     boxes = _boxes(graph, marks, [*chosen, *(i for i in [*tokens, *roots] if i not in chosen)], set(opened))
     ends = [b for box in boxes for b in (box.inner or [box])]
     edges = _edges(graph, ends)
-    kept, held = _strongest(edges, share, len(ends))
+    kept, held = _strongest(edges, share)
     rows = _place(boxes, *(e[kept] for e in edges[:2]), ends)
     for box in [*boxes, *ends]:
         if at and box.id in at:
@@ -151,7 +151,7 @@ def _edges(graph: CircuitGraph, ends: list[Box]) -> Edges:
     return keys // len(ends), keys % len(ends), weight, np.bincount(place, flow, minlength=len(keys))
 
 
-def _strongest(edges: Edges, share: float, n: int) -> tuple[Int[np.ndarray, " kept"], float]:
+def _strongest(edges: Edges, share: float) -> tuple[Int[np.ndarray, " kept"], float]:
     """The fewest edges with this share of all influence between the boxes, and every box's strongest in and out, so that none
     stands alone; at most `MOST_EDGES`, strongest first. And the share they hold together."""
     source, target, _, flow = edges
@@ -161,10 +161,12 @@ def _strongest(edges: Edges, share: float, n: int) -> tuple[Int[np.ndarray, " ke
     if not len(order):
         return order, 1.0
     enough = int(np.searchsorted(np.cumsum(flow[order]), min(share, 1.0) * total * (1 - 1e-9))) + 1
-    wanted = np.arange(len(order)) < min(enough, MOST_EDGES - 2 * n)
+    always = np.zeros(len(order), bool)
     for ends in (source, target):
-        wanted[np.unique(ends[order], return_index=True)[1]] = True
-    kept = order[wanted]
+        always[np.unique(ends[order], return_index=True)[1]] = True
+    more = np.flatnonzero(~always[:enough])[: max(0, MOST_EDGES - int(always.sum()))]
+    always[more] = True
+    kept = order[always]
     return kept, float(flow[kept].sum() / total)
 
 

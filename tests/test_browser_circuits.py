@@ -69,7 +69,7 @@ def test_pins_groups_labels_undo_and_redo_by_keys(tab, site, graph):
     expect(tab.locator("#subgraph-marked")).to_contain_text("2 marked")
     tab.keyboard.press("g")
     tab.locator("#ow-ask-field").fill("both <b>")
-    tab.get_by_role("button", name="Keep").click()
+    tab.get_by_role("button", name="Keep", exact=True).click()
     expect(tab.locator("#subgraph .group")).to_have_count(1)
     expect(nodes).to_have_count(0)
     assert stored().supernodes == {"both <b>": [2, 3]}

@@ -50,7 +50,7 @@ def link_panels(found: CircuitGraph, name: str, keep: float, edges: float) -> li
                 style={"marginTop": 8},
             ),
         ],
-        note="Size by influence, rings are pins. Click a node for its edges, Ctrl and click pins it, a token lists its nodes.",
+        note="Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it.",
         tools=full_button(),
         foot=snippets.snippets(*made_again(found, name)),
     )
