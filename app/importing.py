@@ -35,8 +35,8 @@ def register(server: Flask) -> None:
             name = received(request.args.get("name", ""))
         except RequestEntityTooLarge:
             return Response(too_large(), 413, mimetype="text/plain")
-        except OpenworkError as error:
-            return Response(str(error), 400, mimetype="text/plain")
+        except OpenworkError as error:  # the page shows it; no fault of the request, which browsers would complain of
+            return jsonify({"refused": str(error)})
         return jsonify({"name": name, "href": links.circuit_page(name)})
 
 

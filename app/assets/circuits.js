@@ -120,8 +120,9 @@
     say(`Reading ${file.name} …`);
     try {
       const answer = await fetch(`/import/graph?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
-      if (answer.ok) { ow.go((await answer.json()).href); return; }
-      say(await answer.text(), true);
+      if (!answer.ok) { say(await answer.text(), true); return; }
+      const found = await answer.json();
+      if (found.refused) say(found.refused, true); else ow.go(found.href);
     } catch (error) { say("The file could not be sent: the dashboard does not answer. Is it still running?", true); }
   }
 

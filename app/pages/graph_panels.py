@@ -89,7 +89,7 @@ def _tools(keep: float, edges: float) -> html.Div:
 def _slider(id: str, value: float, label: str) -> dmc.Slider:
     return dmc.Slider(
         id=id, min=0.3, max=1.0, step=0.01, value=value, w=120, size="sm", label=None, updatemode="mouseup",
-        **{"aria-label": label},
+        thumbLabel=label,
     )  # fmt: skip
 
 
