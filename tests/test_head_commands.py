@@ -33,6 +33,17 @@ def test_heads_prints_one_head(capsys, toy):
     assert json.loads(shown(capsys, "heads", "--head", "1.2", "--json"))["head"] == 2
 
 
+def test_what_was_found_is_stored_once(capsys, home):
+    from probe.artifact import place, read_manifest
+
+    shown(capsys, "heads", "--head", "L1H2", "--save", "one")
+    folder = place("result", "one")
+    assert read_manifest(folder, "result").facts["head"] == "L1H2"
+    assert json.loads((folder / "report.json").read_text())["layer"] == 1
+    assert run(["heads", "--prompt", PROMPT, "--model", "toy", "--save", "one"]) == 2
+    assert "already a result 'one'" in capsys.readouterr().err
+
+
 def test_follow_prints_the_layers(capsys, toy):
     from probe.lens_follow import follow_token
 

@@ -1,10 +1,11 @@
 """`openwork heads` and `openwork follow`: what heads do on a prompt, and a token through the layers."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
+from app.commands.common import AsJson, Device, Model, Precision, clean, load, print_json, print_rows, progress
 from app.commands.prompts import Prompt
 from probe.errors import BadInput
 
@@ -26,6 +27,7 @@ def heads(
         str | None, typer.Option("--target", help="Next token whose logit is explained; the likeliest without it.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Rows to print.")] = 20,
+    save: Annotated[str | None, typer.Option("--save", help="Store what was found under this name.")] = None,
     model: Model = "smollm2-135m",
     device: Device = None,
     precision: Precision = "float32",
@@ -33,38 +35,51 @@ def heads(
 ) -> None:
     """Where every attention head looks and what it adds to the prediction, or one head from both ends."""
     from app.commands.attention import head_of
+    from app.commands.graph import new_place
     from probe.head_table import check_score, head_table
 
     check_score(metric)
     one = head_of(head) if head is not None else None
+    to = new_place("result", save) if save is not None else None
     bridge = load(model, device, precision)
     wanted = _token(bridge, target)
     if one is not None:
-        _one_head(bridge, prompt, one, wanted, position, top, json)
-        return
-    found = head_table(bridge, prompt, pos=position, target=wanted, progress=progress())
+        from probe.head_reading import read_head
+
+        found = read_head(bridge, prompt, *one, target=wanted, k=top, progress=progress())
+    else:
+        found = head_table(bridge, prompt, pos=position, target=wanted, progress=progress())
+    at = _position(found.tokens, position)
+    if to is not None:
+        _keep(bridge, found, to, head)
     if json:
         print_json(found.to_dict())
-        return
-    at = f"token {found.pos} {found.tokens[found.pos]!r}"
-    print_rows(
-        found.rows(metric, top), f"Heads by {metric}; direct effects are on the logit of {found.target!r} after {at}"
-    )
+    elif one is not None:
+        _print_head(found, at, top)
+    else:
+        words = f"the logit of {found.target!r} after token {at} {found.tokens[at]!r}"
+        print_rows(found.rows(metric, top), f"Heads by {metric}; direct effects are on {words}")
 
 
-def _one_head(
-    bridge: object, prompt: str, one: tuple[int, int], target: int | None, position: int, top: int, json: bool
-) -> None:
-    from probe.head_reading import read_head
+def _position(tokens: list[str], position: int) -> int:
+    """Counted from the start; BadInput where the prompt has none such."""
+    if not -len(tokens) <= position < len(tokens):
+        raise BadInput(f"The prompt has tokens 0 to {len(tokens) - 1}; there is no position {position}.")
+    return position % len(tokens)
 
-    found = read_head(bridge, prompt, *one, target=target, k=top, progress=progress())  # type: ignore[arg-type]
-    if json:
-        print_json(found.to_dict())
-        return
-    n = len(found.tokens)
-    if not -n <= position < n:
-        raise BadInput(f"The prompt has tokens 0 to {n - 1}; there is no position {position}.")
-    at = position % n
+
+def _keep(bridge: Any, found: Any, to: Path, head: str | None) -> None:
+    from probe.artifact import Manifest, write_json, writing
+    from probe.models import stamp
+
+    facts = {"prompt": found.prompt, "head": head or "all"}
+    with writing(to, Manifest("result", to.name, stamp(bridge), facts=facts)) as scratch:
+        write_json(scratch / "report.json", clean(found.to_dict()))
+    typer.echo(f"wrote {to}", err=True)
+
+
+def _print_head(found: Any, at: int, top: int) -> None:
+    """One head: where it looks from `at`, what it moves, which keys its weights prefer."""
     looks = found.attended(at, top)
     key, query = found.token_ids[looks[0]["position"]], found.token_ids[at]
     said = f"adds {found.direct[at]:.4g} to the logit of {found.target_tokens[at]!r} ({found.logit[at]:.4g} in all)"
@@ -96,7 +111,7 @@ def follow(
 
     bridge = load(model, device, precision)
     wanted = token if token in OWN else _token(bridge, token)
-    found = follow_token(bridge, prompt, [wanted], progress=progress())  # type: ignore[list-item]
+    found = follow_token(bridge, prompt, [wanted], progress=progress())
     n = len(found.tokens)
     if not -n <= position < n:
         raise BadInput(f"The prompt has tokens 0 to {n - 1}; there is no position {position}.")
@@ -108,7 +123,7 @@ def follow(
     )
 
 
-def _token(bridge: object, text: str | None) -> int | None:
+def _token(bridge: Any, text: str | None) -> int | None:
     """A token by id or by its exact text."""
     if text is None:
         return None
@@ -116,7 +131,7 @@ def _token(bridge: object, text: str | None) -> int | None:
         return int(text)
     from probe.token_text import tokenizer_of
 
-    ids = list(tokenizer_of(bridge)(text, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+    ids = list(tokenizer_of(bridge)(text, add_special_tokens=False)["input_ids"])
     if len(ids) != 1:
         raise BadInput(f"{text!r} is {len(ids)} tokens; one was wanted. Mind the space before a word, like ' Paris'.")
     return int(ids[0])
