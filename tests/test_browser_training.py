@@ -171,7 +171,7 @@ def test_a_training_from_the_form_to_its_judgement(tab, site):
     sites = ["--sites", "mlp_in.1,mlp_out.1", "--context", "32", "--tokens", "4000", "--held-out", "0.3"]
     assert run(["harvest", "--model", "toy", "--name", "small", *sites]) == 0
     tab.goto(site + "/training")
-    tab.get_by_text("Start a training").click()
+    tab.locator("summary", has_text="Start a training").click()
     tab.locator("#train-name").fill("mine")
     tab.locator("#train-k").fill("8")
     tab.locator("#train-epochs").fill("1")

@@ -29,7 +29,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
     return [
         dcc.Store(id="selection", data={}),
         dcc.Store(id="run-name", data=name),
-        dcc.Store(id="run-mark", data=run_callbacks.mark(run)),
+        dcc.Store(id="run-mark"),
         clock,
         title(name, eyebrow=f"Training run · {run.state}", actions=_actions(run)),
         html.Div(run_callbacks.jobs_of(name), id="run-job"),

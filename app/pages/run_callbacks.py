@@ -166,7 +166,7 @@ def register_follow(app: Dash) -> None:
         Input("run-poll", "n_intervals"),
         State("run-name", "data"),
         State("run-mark", "data"),
-        prevent_initial_call=True,
+        prevent_initial_call="initial_duplicate",
     )
     def follow(_: Any, name: str, before: list[Any] | None):
         return followed(trainings.run_of(name), before)
@@ -193,14 +193,15 @@ def exists(name: str) -> bool:
 
 def mark(run: TrainingRun) -> list[Any]:
     """Changes when the page would look different."""
-    return [run.state, run.log.lines if run.log else 0, bool(run.facts)]
+    reported = place("result", trainings.report_name(run.name)).exists()
+    return [run.state, run.log.lines if run.log else 0, bool(run.facts), reported]
 
 
 def followed(run: TrainingRun, before: list[Any] | None) -> tuple[Any, ...]:
-    """What is new; where the state changed or its settings became known, the page is laid out anew."""
+    """What is new; where the state changed, its settings became known or it was judged, the page is laid out anew."""
     now = mark(run)
-    if before and (now[0], now[2]) != (before[0], before[2]):
-        return (*(no_update,) * 4, f"{run_page(run.name)}?at={now[0]}{now[1]}")
+    if before and (now[0], now[2:]) != (before[0], before[2:]):
+        return (*(no_update,) * 4, f"{run_page(run.name)}?at={now[0]}-{now[1]}-{int(now[3])}")
     if now == before:
         return (jobs_of(run.name), *(no_update,) * 4)
     return jobs_of(run.name), facts(run), line_rows(run), now, no_update
