@@ -230,7 +230,7 @@ def stored_panel() -> html.Section | None:
     data = stored_rows()
     if not data["rows"]:
         return None
-    box = drawn.rows("patching-disk", 300)
+    box: Any = drawn.rows("patching-disk", 300)
     box.children[0].data = data
     return panel("Stored sweeps", box, note="Results of patching in this home, newest first.")
 
