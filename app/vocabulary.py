@@ -44,5 +44,6 @@ def found(model: str, text: str, most: int = _MOST) -> list[tuple[int, str]] | N
 def token_text(model: str, token: Any) -> str | None:
     """The text of one id, if the vocabulary is in memory and has it."""
     words = analyses.known("vocabulary", model, "")
-    there = words is not None and isinstance(token, int) and 0 <= token < len(words)
-    return words[token] if there else None
+    if words is None or not isinstance(token, int) or not 0 <= token < len(words):
+        return None
+    return words[token]

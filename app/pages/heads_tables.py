@@ -86,7 +86,8 @@ def _cell(value: float) -> float | None:
 def facts(heads: Any, layer: int, head: int, reading: Any | None, at: int) -> list[tuple[str, str, str | None]]:
     """What is known about one head, shortest first."""
     names = ("entropy", "previous_token", "first_token", "self", "induction")
-    found = [(SCORES[m][0], number(float(heads.metrics[m][layer, head])), None) for m in names]
+    found: list[tuple[str, str, str | None]] = []
+    found += [(SCORES[m][0], number(float(heads.metrics[m][layer, head])), None) for m in names]
     if reading is not None:
         direct = number(float(reading.direct[at]))
         found.append(("direct effect", direct, None))
