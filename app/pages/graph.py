@@ -94,6 +94,7 @@ def _exports(name: str) -> list[Any]:
             dmc.Button(label, variant="default", size="xs", leftSection=icon("download", small=True)),
             href=export_address(name, form),
             download="",
+            title=f"Download as {label}",
         )
 
     return [button("Neuronpedia JSON", "neuronpedia"), button("Openwork JSON", "openwork")]

@@ -41,7 +41,10 @@ def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:
             _tools(),
             drawing,
             html.Div(
-                [html.Span(id="subgraph-words", className="ow-partial num"), html.Span(legend, className="ow-partial")],
+                [
+                    html.Span(id="subgraph-words", className="ow-partial num"),
+                    html.Span(legend, className="ow-partial", style={"flex": "1 1 420px"}),
+                ],
                 className="ow-fields",
             ),
             html.Details(

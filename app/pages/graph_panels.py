@@ -76,10 +76,16 @@ def _tools(keep: float, edges: float) -> html.Div:
     return html.Div(
         [
             find,
-            html.Span("Nodes kept", className="ow-partial", title="Share of the influence that the shown nodes hold"),
-            _slider("keep", keep, "Influence kept"),
-            html.Span("Edges kept", className="ow-partial", title="Share of the influence that the kept edges carry"),
-            _slider("edges-kept", edges, "Influence of edges kept"),
+            html.Span(
+                ["Nodes kept", _slider("keep", keep, "Influence kept")],
+                className="ow-partial",
+                title="Share of the influence that the shown nodes hold",
+            ),
+            html.Span(
+                ["Edges kept", _slider("edges-kept", edges, "Influence of edges kept")],
+                className="ow-partial",
+                title="Share of the influence that the kept edges carry",
+            ),
             html.Span(id="shown", className="ow-partial num"),
         ],
         className="ow-bar-tools",
