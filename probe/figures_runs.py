@@ -60,6 +60,7 @@ def runs_figure(
             )
     figure.update_xaxes(title=axis)
     figure.update_yaxes(tickformat=".2~%", rangemode="tozero", row=2, col=2)
+    figure.update_yaxes(rangemode="tozero", row=1, col=2)  # an L0 that hardly moves must not look wild
     if log:
         for i in range(3):
             figure.update_yaxes(type="log", row=1 + i // 2, col=1 + i % 2)

@@ -149,11 +149,13 @@ def register(app: Dash) -> None:
     @app.callback(Output("run-report", "figure"), Input("run-reported", "data"), State("scheme", "data"))
     def report(name: str, scheme: str):
         found = report_of(name)
-        return (
-            no_update
-            if found is None
-            else dress(eval_figure(found), scheme, margin={"l": 50, "r": 12, "t": 34, "b": 40})
-        )
+        return no_update if found is None else report_figure(found, scheme)
+
+
+def report_figure(report: EvalReport, scheme: str) -> Any:
+    """FVU and cross-entropy beside what they are compared with, dressed."""
+    figure = dress(eval_figure(report), scheme, margin={"l": 50, "r": 12, "t": 34, "b": 40})
+    return figure.update_annotations(font_size=12.5)
 
 
 def register_follow(app: Dash) -> None:
