@@ -37,8 +37,8 @@ def stored(name: str = "small"):
 
 def opened(tab, site, name: str = "small", query: str = "") -> None:
     tab.goto(f"{site}/circuits/{name}{query}")
-    expect(tab.locator("#links .xtick text").first).to_be_visible()
-    expect(tab.locator("#subgraph > *").first).to_be_visible()
+    expect(tab.locator("#links .xtick text").first).to_be_visible(timeout=60_000)
+    expect(tab.locator("#subgraph > *").first).to_be_visible(timeout=60_000)
 
 
 def said(tab, words: str) -> None:
