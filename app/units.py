@@ -54,7 +54,8 @@ def _checked(table: "FeatureTable") -> "FeatureTable":
     try:
         if table.n_units < 1:
             raise BadInput(f"{table.folder.name} holds no units.")
-        table.unit(0), table.unit(table.n_units - 1)
+        for unit in (0, table.n_units - 1):
+            table.unit(unit)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise Unavailable(
             f"{table.folder.name} is damaged ({type(error).__name__}: {str(error)[:80]}). Delete the folder and build it again."

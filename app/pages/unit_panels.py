@@ -88,9 +88,8 @@ def _two(left: str, one: Any, right: str, other: Any) -> html.Div:
 
 def filled(name: str, rows: dict[str, Any], height: int | None = None) -> html.Div:
     """A table that has its rows from the start."""
-    box = drawn.rows(name, height)
-    box.children[0].data = rows
-    return box
+    style = {"maxHeight": height} if height else {}
+    return html.Div([dcc.Store(id=f"{name}-data", data=rows), html.Div(id=name, className="ow-rows-box", style=style)])
 
 
 def _logits(found: Looked, record: Any) -> html.Section:
