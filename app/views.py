@@ -140,10 +140,23 @@ def _dictionary(name: str) -> str:
 
 
 def _sweep(record: Any, model: Any) -> str:
-    """A patching sweep, which its page finds in memory."""
+    """A patching sweep, kept in memory as if its page had run it."""
+    from app import work
+    from app.patching_state import Asked, checked
+
+    pair = record.pair
+    name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
+    sides = [prompts.store(side.prompt, name).id for side in (pair.clean, pair.corrupted)]
+    answers = [*(pair.answers if pair.answers_given else []), "", ""][:2]
+    control = record.control is not None
+    asked = checked(Asked(name, *sides, *answers, pair.metric, record.over, record.direction, control))
+    work.keep(asked.key(), record)
+    return asked.address()
+
+
+def _head(record: Any, model: Any) -> str:
     name = model_for(record, model)
-    ids = [prompts.store(side.prompt, name).id for side in (record.pair.clean, record.pair.corrupted)]
-    return links.patching_page(name, *ids)
+    return links.heads_page(name, _prompt(record, name), head=f"{record.layer}.{record.head}")
 
 
 _PATHS: dict[str, Callable[[Any, Any], str]] = {
@@ -160,6 +173,7 @@ _PATHS: dict[str, Callable[[Any, Any], str]] = {
     "Subgraph": _pinned,
     "Pruned": lambda record, model: _graph(record.graph, model),
     "PatchingSweep": _sweep,
+    "HeadReading": _head,
     "TrainResult": lambda record, model: links.run_page(_stored("dictionary", record.folder, "The dictionary")),
     "Dictionary": lambda record, model: _dictionary(record.name),
     "CrossLayerTranscoder": lambda record, model: _dictionary(record.name),

@@ -43,6 +43,11 @@ def _keep(work: Work, progress: Progress) -> str | None:
     return None
 
 
+def keep(key: str, record: Any) -> None:
+    """Put a record that was made elsewhere where the page of this key looks for it."""
+    analyses.remember(*_place(key), record)
+
+
 def result(key: str | None) -> Any | None:
     """What the work of this key found, if it is in memory."""
     return analyses.known(*_place(key)) if key else None

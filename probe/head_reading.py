@@ -19,6 +19,7 @@ from probe.forward import capture
 from probe.head_logits import DirectLogits, direct_logits, parts_of, readers
 from probe.interventions import Mean, Zero
 from probe.interventions import head as head_place
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.sites import Site, hook_name
 from probe.tokens import display_tokens, encode_prompt
@@ -47,7 +48,7 @@ class TopTokens:
 
 
 @dataclass(frozen=True)
-class HeadReading:
+class HeadReading(Opens):
     """A head at every position of a prompt.
 
     received: mean attention each key gets from the queries that can see it. entropy: of each query's attention, nats. target:
@@ -153,7 +154,7 @@ def read_head(
         step(1)
     score = float(weights.copying_scores(model)[layer, head]) if copying is None else copying
     shown = np.tril(pattern)
-    return HeadReading(
+    found = HeadReading(
         *(prompt, whole.token_ids, whole.tokens, layer, head, pattern),
         shown.sum(0) / np.arange(len(pattern), 0, -1),
         -(shown * np.log(np.maximum(shown, 1e-30))).sum(1),
@@ -165,6 +166,7 @@ def read_head(
         _directions(model, layer, head),
         {**weights.CONVENTION, **whole.convention},
     )
+    return came_from(found, model)
 
 
 def ablate_head(

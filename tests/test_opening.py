@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import torch
@@ -97,6 +97,24 @@ def test_paths_of_every_prompt_reading(loaded):
     with pytest.raises(BadInput, match=r"open\(model\)"):
         views.path_of(lens)
     assert views.path_of(lens, loaded) and views.path_of(lens, "toy")
+
+
+def test_a_sweep_is_where_its_page_looks(loaded):
+    from app import patching_state, work
+
+    sides = ("The capital of France is", "The capital of Italy is")
+    sweep = circuits.patch_sweep(loaded, *sides, answers=(" the", " a"), over="heads", direction="noise")
+    path = views.path_of(sweep)
+    query = dict(parse_qsl(urlsplit(path).query))
+    asked = patching_state.asked_in(query)
+    assert (
+        asked.texts() == sides
+        and asked.answers == (" the", " a")
+        and (asked.over, asked.direction) == ("heads", "noise")
+    )
+    assert work.result(asked.key()) is sweep
+    reading = probe.read_head(loaded, PROMPT, 1, 2)
+    assert views.path_of(reading) == f"/heads?m={probe.stamp(loaded).name}&p={prompts.prompt_id(PROMPT)}&h=1.2"
 
 
 def test_a_graph_is_stored_once_under_a_name_of_its_content(home):

@@ -27,6 +27,7 @@ from circuits.patching.sides import Pair
 from probe.errors import BadInput
 from probe.html import Facts
 from probe.memory import require
+from probe.opening import came_from
 from probe.progress import SILENT, Progress
 from probe.token_text import display_tokens
 
@@ -120,7 +121,7 @@ def patch_sweep(
     arrays = _placed(kind, every, run, found, base.value, _base_row(model, base.token_ids, pair))
     controls = _controls(every, run, drawn, arrays["raw"].shape) if drawn else None
     known = np.unique(arrays["top_ids"]).tolist()
-    return PatchingSweep(
+    sweep = PatchingSweep(
         pair,
         over,
         direction,
@@ -133,6 +134,7 @@ def patch_sweep(
         control=controls,
         convention=_convention(pair, direction, others, seed, plan),
     )
+    return came_from(sweep, model)
 
 
 class _Swept:
