@@ -67,7 +67,7 @@ def details(kind: str, manifest: Manifest) -> list[str]:
 
 
 def _tokens(manifest: Manifest) -> Any:
-    rows, context = manifest.config.get("rows"), manifest.config.get("context")
+    rows, context = manifest.config.get("rows", 0), manifest.config.get("context", 0)
     return manifest.facts.get("n_tokens") or (rows * context if _whole(rows, context) else None)
 
 
