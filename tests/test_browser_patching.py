@@ -168,7 +168,7 @@ def test_sweeps_are_stored_and_opened_again(tab, site):
     tab.goto(site + "/patching")
     tab.locator("#patching-disk tr.click", has_text="kept").click()
     expect(tab).to_have_url(re.compile("stored=kept"))
-    expect(tab.locator(".patching-name")).to_have_text(name)
+    expect(tab.locator(".patching-name")).to_have_text(name, timeout=WAIT)
     expect(tab.locator("#patching-clean")).to_have_value(CLEAN)
 
 
