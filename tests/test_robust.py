@@ -163,23 +163,27 @@ def test_pages_of_a_prompt_take_any_tokens(home, monkeypatch, tokens):
         assert len(drawn(page(prompt.id, "toy"), monkeypatch).encode("utf8", "surrogatepass")) < 1_000_000
 
 
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory) -> str:
-    """A folder with a tiny model whose vocabulary has 262,144 entries, nearly all of which its tokenizer does not know."""
+def saved_model(folder: Path, vocabulary: int) -> str:
+    """A folder with a tiny random model; its tokenizer knows 466 entries, however many the model has."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from probe.toy import toy_tokenizer
 
-    folder = tmp_path_factory.mktemp("wide")
     config = AutoConfig.for_model(
-        "llama", vocab_size=262_144, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        "llama", vocab_size=vocabulary, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
         intermediate_size=24, max_position_embeddings=1100, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     toy_tokenizer().save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> str:
+    """262,144 entries, nearly all of which the tokenizer does not know."""
+    return saved_model(tmp_path_factory.mktemp("wide"), 262_144)
 
 
 def test_a_vocabulary_of_256k_is_read_and_shown(home, monkeypatch, wide):
@@ -199,10 +203,11 @@ def test_a_vocabulary_of_256k_is_read_and_shown(home, monkeypatch, wide):
     assert len(found.figure().to_json()) < 1_000_000
 
 
-def test_a_thousand_tokens_go_through_the_model(home, monkeypatch, wide):
+def test_a_thousand_tokens_go_through_the_model(home, tmp_path):
+    long = saved_model(tmp_path / "long", 466)
     text = "a" + " a" * 1020
-    analyses.lens(wide, text)
-    found = analyses.known("lens", wide, text)
+    analyses.lens(long, text)
+    found = analyses.known("lens", long, text)
     assert found is not None and len(found.tokens) >= 1000
     with pytest.raises(BadInput, match="token"):  # more than the toy's positions: a sentence
         analyses.lens("toy", text)
