@@ -149,7 +149,9 @@ def divergence_figure(found: "ComparedPrompts", scheme: str = "light") -> go.Fig
 def growing_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Figure:
     """The norm at one position by layer, dressed."""
     figure = growth_figure(lens, pos)
-    return dress(figure, scheme, margin={"l": 50, "r": 6, "t": 30, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0})
+    return dress(
+        figure, scheme, margin={"l": 50, "r": 6, "t": 30, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0}
+    )
 
 
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:

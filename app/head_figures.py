@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from app.figures import dress
 from probe.figures_heads import grid_figure, pattern_with_margins
-from probe.head_table import SCORES, SIGNED
+from probe.head_scores import SCORES, SIGNED
 
 _EDGE = {"light": "#c8561b", "dark": "#f08a52"}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}

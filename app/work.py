@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import analyses, jobs
+from probe.errors import BadInput
 from probe.progress import Progress
 
 
@@ -51,6 +52,13 @@ def keep(key: str, record: Any) -> None:
 def result(key: str | None) -> Any | None:
     """What the work of this key found, if it is in memory."""
     return analyses.known(*_place(key)) if key else None
+
+
+def found(key: str | None) -> Any:
+    """The result that must be there; BadInput where memory no longer holds it."""
+    if (value := result(key)) is None:
+        raise BadInput("This result is no longer in memory; run it again.")
+    return value
 
 
 def _place(key: str) -> tuple[str, str, str]:

@@ -45,7 +45,7 @@ _HOMES = {
     "capture": "probe.forward",
     "logit_lens": "probe.lens",
     "head_patterns": "probe.heads",
-    "head_table": "probe.head_table",
+    "head_table": "probe.head_scores",
     **dict.fromkeys(("read_head", "ablate_head"), "probe.head_reading"),
     "direct_logits": "probe.head_logits",
     "copying_scores": "probe.head_weights",

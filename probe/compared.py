@@ -58,9 +58,11 @@ class UnitDifference:
 
 @dataclass(frozen=True)
 class ComparedPrompts:
-    """What differs, for each pair of `alignment.pairs`. layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit
-    lens), nats. candidates: the likeliest next tokens of either. units: those whose writes differ most. heads: total variation
-    distance between the two attention patterns of the pair (0 equal, 1 disjoint), keys matched by the alignment.
+    """What differs, for each pair of `alignment.pairs`.
+
+    layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit lens), nats.
+    candidates: the likeliest next tokens of either. units: those whose writes differ most. heads: total variation distance
+    between the two attention patterns of the pair (0 equal, 1 disjoint), keys matched by the alignment.
     """
 
     prompts: tuple[str, str]

@@ -39,7 +39,7 @@ def test_all_different():
     assert found.pairs == [(0, 0), (1, 1)] and found.n_same == 0
 
 
-@pytest.mark.parametrize("a, b, n", [([], [], 0), ([1, 2], [], 2), ([], [1], 1)])
+@pytest.mark.parametrize(("a", "b", "n"), [([], [], 0), ([1, 2], [], 2), ([], [1], 1)])
 def test_empty(a, b, n):
     found = align(a, b)
     assert len(found.columns) == n and found.pairs == []

@@ -16,7 +16,7 @@ def shown(capsys, *arguments: str) -> str:
 
 
 def test_heads_prints_a_table_by_a_score(capsys, toy):
-    from probe.head_table import head_table
+    from probe.head_scores import head_table
 
     text = shown(capsys, "heads", "--metric", "copying", "--top", "3")
     best = [row["head"] for row in head_table(toy, PROMPT).rows("copying", 3)]

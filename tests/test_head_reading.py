@@ -11,7 +11,7 @@ from probe import Freeze, Patch, Zero, capture, head, intervene
 from probe.errors import BadInput, OpenworkError
 from probe.head_logits import direct_logits
 from probe.head_reading import read_head
-from probe.head_table import SCORES, head_table
+from probe.head_scores import SCORES, head_table
 from probe.head_weights import (
     copying_scores,
     embedding_scale,

@@ -12,11 +12,11 @@ from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.tracing.attribution import Difference, Direction, TraceConfig, trace
 from circuits.truth.bed import Testbed
 from circuits.truth.check import check_subgraph, continue_changed
-from probe.continued import generate_with
 from circuits.truth.nodes import carried_over, most_influential, overlap, random_sets
 from circuits.truth.predict import change_of, predict_direct, predict_full
 from circuits.truth.stats import agreement, bootstrap, share_as_large, spread
 from circuits.truth.sufficiency import _means, check_sufficiency
+from probe.continued import generate_with
 from probe.dictionaries import SAE, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture

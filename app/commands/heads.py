@@ -36,7 +36,7 @@ def heads(
     """Where every attention head looks and what it adds to the prediction, or one head from both ends."""
     from app.commands.attention import head_of
     from app.commands.graph import new_place
-    from probe.head_table import check_score, head_table
+    from probe.head_scores import check_score, head_table
 
     check_score(metric)
     one = head_of(head) if head is not None else None

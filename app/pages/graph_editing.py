@@ -227,7 +227,7 @@ def strongest_kept(found: CircuitGraph, n: int) -> list[int]:
 
 def suggestion_rows(name: str, key: str) -> dict[str, Any]:
     """The suggestions that were neither taken nor put aside."""
-    record, words = work.result(key)
+    record, words = work.found(key)
     now = marked(name)
     rows = []
     for g in sorted(record.groups, key=lambda g: (g.weak, -(g.score or 0))):

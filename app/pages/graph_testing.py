@@ -260,7 +260,7 @@ def table(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
 
 def shown(key: str, scheme: str) -> list[Any]:
     """Everything the record's panel shows, in the order of its outputs."""
-    test, enough = work.result(key)
+    test, enough = work.found(key)
     tables = [
         table(test.rows(), "Each logit: predicted and measured"),
         table(test.comparison_rows(), "Against random subgraphs"),

@@ -21,7 +21,7 @@ from app.pages import heads_callbacks
 from app.pages.heads_tables import chosen_metric
 from app.selection import selection_from
 from app.shell import Page
-from probe.head_table import SCORES
+from probe.head_scores import SCORES
 
 LEAD = "Write a prompt to see where every attention head looks, what it moves, and what it adds to the prediction."
 

@@ -15,7 +15,7 @@ from app.components.tokenpick import register_token_pick
 from app.head_figures import head_grid, pattern_marked
 from app.pages import heads_tables as tables
 from app.pages.prompt_tables import number, position
-from probe.head_table import SCORES
+from probe.head_scores import SCORES
 from probe.html import shown
 
 Selection = dict[str, Any] | None

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from app.pages.prompt_tables import number, position
-from probe.head_table import AT_TOKEN, SCORES, HeadTable, put_together
+from probe.head_scores import AT_TOKEN, SCORES, HeadTable, put_together
 
 FIRST = "previous_token"
 DENSE = 512  # positions up to which the whole pattern goes to the browser
