@@ -82,7 +82,14 @@ def run_page(name: str) -> str:
     return f"{TRAINING}/{quote(name, safe='')}"
 
 
-def artifact_page(kind: str, name: str) -> str:
-    """The page that shows an artifact; of a kind without one, its shelf on the home page."""
-    pages = {"graph": circuit_page, "features": table_page, "dictionary": run_page, "result": run_page}
+def result_page(name: str) -> str:
+    """A stored result: an evaluation, a sweep, a report."""
+    return f"/results/{quote(name, safe='')}"
+
+
+def artifact_page(kind: str, name: str, what: Any = None) -> str:
+    """The page that shows an artifact; of a kind without one, its shelf on the home page. what: of a result, what it is of."""
+    if what == "patching":
+        return address(PATCHING, stored=name)
+    pages = {"graph": circuit_page, "features": table_page, "dictionary": run_page, "result": result_page}
     return pages[kind](name) if kind in pages else address(HOME, shelf=kind)

@@ -111,8 +111,9 @@ def _artifacts(kind: str, words: list[str], stored: Library) -> list[Hit]:
     hits = []
     for folder, manifest in matching(words, stored.kinds[kind], text):
         prompt = manifest.facts.get("prompt", "") if kind == "graph" else ""
+        page = links.artifact_page(kind, folder.name, manifest.facts.get("what"))
         note = " · ".join(x for x in (clip(prompt), _model_of(manifest), manifest.created[:10]) if x)
-        hits.append(Hit(clip(folder.name), note, links.artifact_page(kind, folder.name), _KINDS[kind][1]))
+        hits.append(Hit(clip(folder.name), note, page, _KINDS[kind][1]))
     return hits
 
 

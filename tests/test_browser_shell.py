@@ -12,7 +12,7 @@ from records import heads_of, lens_of, store_graph, units_of
 from app import analyses, jobs, prompts
 from app.main import make_server
 from app.pages import home as home_page
-from probe.artifact import home
+from probe.artifact import Manifest, home, place, write_json, writing
 
 expect.set_options(timeout=30_000)
 
@@ -263,3 +263,13 @@ def test_a_banner_tells_of_a_stopped_server_and_goes_when_it_is_back(chromium, s
         server.shutdown()
         server.server_close()
     assert ours == []
+
+
+def test_a_result_has_a_page_of_its_own(tab, site):
+    report = {"kind": MARKUP, "errors": {"fvu": 0.01}, "steps": [{"step": MARKUP}, {"step": "b"}]}
+    with writing(place("result", "judged"), Manifest("result", "judged", None, (), facts={})) as folder:
+        write_json(folder / "report.json", report)
+    tab.goto(site + "/results/judged")
+    expect(tab.locator("h1")).to_have_text("judged")
+    expect(tab.locator("#report-0 tbody td").first).to_have_text(MARKUP)
+    expect(tab.get_by_text("errors fvu")).to_be_visible()

@@ -27,6 +27,7 @@ ADDRESSES = {
     "Patching": links.patching_page("toy", "0123456789ab", "ba9876543210"),
     "Training": links.TRAINING,
     "Training run": links.run_page(NAME),
+    "Result": links.result_page(NAME),
     "Jobs": links.JOBS,
 }
 

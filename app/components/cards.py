@@ -29,7 +29,8 @@ def card(kind: str, folder: Path, manifest: Manifest) -> Any:
         html.Div(" · ".join(x for x in details(kind, manifest) if x), className="meta"),
     ]
     if kind in SHOWN:
-        return dcc.Link(words, href=artifact_page(kind, folder.name), className="ow-card", title=folder.name)
+        href = artifact_page(kind, folder.name, manifest.facts.get("what"))
+        return dcc.Link(words, href=href, className="ow-card", title=folder.name)
     return html.Div(words, className="ow-card", title=str(folder.relative_to(home())))
 
 

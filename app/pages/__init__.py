@@ -12,6 +12,7 @@ from app.pages import (
     patching,
     prompt,
     prompts,
+    report,
     run,
     training,
     unit,
@@ -21,6 +22,6 @@ from app.pages import (
 
 _MODULES = (
     *(home, prompts, prompt, beside, heads, lens, units, unit_browser, unit),
-    *(circuits, graph, graphs_beside, patching, training, run, jobs),
+    *(circuits, graph, graphs_beside, patching, training, run, report, jobs),
 )
 PAGES = [module.PAGE for module in _MODULES]

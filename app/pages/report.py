@@ -1,0 +1,127 @@
+"""One stored result: its numbers, its tables, how it was made. Whatever wrote it, its JSON is shown as it is.
+
+Numbers and words become facts, lists of records become tables, deeper parts become sections of their own; all of it bounded.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dash import Dash, html
+
+from app.components import drawn, snippets
+from app.components.cards import outdated
+from app.components.parts import copyable, empty, panel, title
+from app.library import registered, short_model
+from app.shell import Page
+from probe.artifact import Manifest, read_manifest
+from probe.errors import Unavailable
+
+LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
+
+
+def layout(name: str, query: dict[str, str]) -> list[Any]:
+    """Facts, tables, provenance."""
+    folder = registered("result", name)
+    manifest = read_manifest(folder, "result")
+    report = stored_report(folder)
+    head = title(
+        manifest.name,
+        eyebrow=["Result · ", short_model(manifest.model.name) if manifest.model else "", " ", outdated(manifest)],
+    )
+    found = tables(report)
+    shown = [
+        panel(words, drawn.rows(f"report-{i}", 420, row_data(words, rows)), note=_shown(rows))
+        for i, (words, rows) in enumerate(found[:TABLES])
+    ]
+    facts = panel("Numbers", _facts(numbers(report))) if numbers(report) else None
+    none = None if shown or facts else empty("Nothing to show", "This result holds no numbers.")
+    return [head, *filter(None, [facts, none]), *shown, _made(name, manifest)]
+
+
+def stored_report(folder: Path) -> Any:
+    """The JSON files of a result, one or by name. Unavailable where one cannot be read."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        if path.name == "manifest.json":
+            continue
+        if path.stat().st_size > LARGEST:
+            raise Unavailable(
+                f"{path.name} has {path.stat().st_size / 1e6:.0f} MB, too much for a page; read it in Python."
+            )
+        try:
+            found[path.stem] = json.loads(path.read_text(encoding="utf8"))
+        except (ValueError, OSError, RecursionError) as error:
+            raise Unavailable(f"{path.name} of {folder.name} is damaged; make the result again.") from error
+    return next(iter(found.values())) if len(found) == 1 else found
+
+
+def numbers(report: Any, prefix: str = "", depth: int = 3) -> list[tuple[str, Any]]:
+    """What is one value, by its place: `errors fvu`."""
+    if not isinstance(report, dict) or depth == 0:
+        return []
+    plain = [(f"{prefix}{key}", value) for key, value in report.items() if isinstance(value, str | int | float | bool)]
+    return plain + [pair for key, value in report.items() for pair in numbers(value, f"{prefix}{key} ", depth - 1)]
+
+
+def tables(report: Any, prefix: str = "", depth: int = 4) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Lists of records, by their place."""
+    if isinstance(report, list) and report and all(isinstance(row, dict) for row in report):
+        return [(prefix.strip() or "rows", report)]
+    if not isinstance(report, dict) or depth == 0:
+        return []
+    return [found for key, value in report.items() for found in tables(value, f"{prefix}{key} ", depth - 1)]
+
+
+def row_data(words: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A table of plain values; what is nested is left out."""
+    keys = list(dict.fromkeys(k for row in rows[:ROWS] for k, v in row.items() if not isinstance(v, dict | list)))[:16]
+    number = {
+        k: all(isinstance(r.get(k), int | float | None) and not isinstance(r.get(k), bool) for r in rows[:ROWS])
+        for k in keys
+    }
+    columns = [{"key": k, "label": k.replace("_", " "), "kind": "num" if number[k] else "text"} for k in keys]
+    plain = [
+        {k: row.get(k) if number[k] or row.get(k) is None else str(row[k])[:200] for k in keys} for row in rows[:ROWS]
+    ]
+    return {"columns": columns, "rows": plain, "label": words, "sorts": True}
+
+
+def _shown(rows: list[Any]) -> str | None:
+    return f"The first {ROWS} of {len(rows):,}" if len(rows) > ROWS else None
+
+
+def _facts(pairs: list[tuple[str, Any]]) -> html.Div:
+    parts = [part for k, v in pairs[:FACTS] for part in (html.Dt(k.replace("_", " ")), html.Dd(_words(v), dir="auto"))]
+    more = html.P(f"{len(pairs) - FACTS} more in the file.", className="ow-sub") if len(pairs) > FACTS else None
+    return html.Div([html.Dl(parts, className="ow-facts"), more])
+
+
+def _words(value: Any) -> str:
+    return f"{value:.5g}".replace("-", "−") if isinstance(value, float) else str(value)[:300]
+
+
+def _made(name: str, manifest: Manifest) -> html.Section:
+    """Where it comes from, and the same in Python."""
+    parents = [html.Span(f"{parent} ") for parent in manifest.parents] or ["nothing stored"]
+    pairs: list[tuple[str, Any]] = [
+        ("made", manifest.created[:16].replace("T", " ")),
+        ("from", html.Span(parents)),
+        ("of", ", ".join(manifest.sites) or "the whole model"),
+        ("by", copyable(manifest.command) if manifest.command else "unknown"),
+    ]
+    facts = html.Dl([part for k, v in pairs for part in (html.Dt(k), html.Dd(v))], className="ow-facts")
+    code = (
+        "import json\nfrom probe.artifact import place\n\n"
+        f'folder = place("result", {name!r})\n'
+        'reports = {p.stem: json.loads(p.read_text()) for p in folder.glob("*.json")}'
+    )
+    return panel("How it was made", facts, foot=snippets.snippets(code), export=False)
+
+
+def register(app: Dash) -> None:
+    for i in range(TABLES):
+        drawn.register_rows(app, f"report-{i}")
+
+
+PAGE = Page(r"/results/(?P<name>[^/]+)", "Result", layout, register)

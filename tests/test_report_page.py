@@ -1,0 +1,64 @@
+"""Any stored result has a page: numbers, tables, bounded; damaged files are a sentence."""
+
+import json
+
+import pytest
+from test_graph_pages import as_json
+
+from app import links
+from app.pages import report
+from probe.artifact import Manifest, place, write_json, writing
+from probe.errors import OpenworkError, Unavailable
+
+REPORT = {
+    "fvu": 0.25,
+    "kind": "<b>sae</b>",
+    "errors": {"fvu": 0.01, "deep": {"er": 1}},
+    "steps": [{"step": "a", "seconds": 1.5, "nested": [1]}, {"step": "b", "seconds": None, "ok": True}],
+    "more": {"rows": [{"x": i} for i in range(500)]},
+    "bulk": list(range(10)),
+}
+
+
+def stored(name: str, value) -> None:
+    with writing(place("result", name), Manifest("result", name, None, (), facts={})) as folder:
+        write_json(folder / "report.json", value)
+
+
+def test_numbers_and_tables_are_found_by_place():
+    assert report.numbers(REPORT) == [
+        ("fvu", 0.25),
+        ("kind", "<b>sae</b>"),
+        ("errors fvu", 0.01),
+        ("errors deep er", 1),
+    ]
+    assert [(name, len(rows)) for name, rows in report.tables(REPORT)] == [("steps", 2), ("more rows", 500)]
+    data = report.row_data("steps", REPORT["steps"])
+    assert [(c["key"], c["kind"]) for c in data["columns"]] == [("step", "text"), ("seconds", "num"), ("ok", "text")]
+    assert len(report.row_data("rows", REPORT["more"]["rows"])["rows"]) == report.ROWS
+
+
+def test_a_result_has_a_page(home):
+    stored("one", REPORT)
+    page = as_json(report.layout("one", {}))
+    assert "0.25" in page and "The first 300 of 500" in page and "errors fvu" in page
+    stored("empty", {})
+    assert "Nothing to show" in as_json(report.layout("empty", {}))
+
+
+def test_damaged_or_huge_files_are_a_sentence(home, monkeypatch):
+    stored("torn", REPORT)
+    (place("result", "torn") / "report.json").write_text('{"a": ')
+    with pytest.raises(OpenworkError):
+        report.layout("torn", {})
+    stored("deep", json.loads("[" * 900 + "]" * 900))
+    assert report.layout("deep", {})
+    monkeypatch.setattr(report, "LARGEST", 10)
+    stored("large", REPORT)
+    with pytest.raises(Unavailable, match="too much for a page"):
+        report.layout("large", {})
+
+
+def test_results_open_the_page_that_shows_them():
+    assert links.artifact_page("result", "e") == "/results/e"
+    assert links.artifact_page("result", "p", "patching") == "/patching?stored=p"
