@@ -100,7 +100,19 @@ def test_the_command_prints_what_changed(capsys, home):
 
     assert (
         run(
-            ["edit", "--prompt", "hello there", "--model", "toy", "--change", "zero:L1H0", "--change", "scale=2:L0N3@1"]
+            [
+                "edit",
+                "--prompt",
+                "hello there",
+                "--model",
+                "toy",
+                "--change",
+                "zero:L1H0",
+                "--change",
+                "scale=2:L0N3@1",
+                "--change",
+                "add=2:L1N4",
+            ]
         )
         == 0
     )
@@ -117,6 +129,7 @@ def test_the_command_prints_what_changed(capsys, home):
         ("clamp=e:L1N3", "no number"),
         ("zero:L99H0", "no layer 99"),
         ("zero:L1H99", "no head 99"),
+        ("add=1:L1H0", "is a head"),
         ("zero:L1F3", "name the one dictionary"),
     ],
 )

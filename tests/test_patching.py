@@ -234,6 +234,15 @@ def test_controls_have_an_error_bar_and_no_part_in_the_result():
     assert row["control"] == pytest.approx(drawn.mean()) and row["control sd"] == pytest.approx(drawn.std(ddof=1))
 
 
+def test_no_control_is_the_real_donor_again():
+    donor = Side("x", [1, 5, 6, 5], ["a", "b", "c", "b"], [], [], 0.0)
+    drawn = [tuple(ids) for ids in control_ids(tiny("llama"), donor, 200, 0)]
+    assert set(drawn) == {(1, 5, 5, 6), (1, 6, 5, 5)} and 60 < drawn.count((1, 5, 5, 6)) < 140
+    for same in ([1, 5], [1, 5, 5]):
+        with pytest.raises(BadInput, match="Give control prompts"):
+            control_ids(tiny("llama"), replace(donor, token_ids=same), 1, 0)
+
+
 def test_a_control_donor_equal_to_the_real_one_gives_the_real_effect():
     found = sweep("llama", "heads", control=[CLEAN])
     assert found.control_effect == pytest.approx(found.effect, abs=1e-9) and np.isnan(found.control_spread).all()

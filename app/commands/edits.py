@@ -10,7 +10,7 @@ from app.commands.prompts import Prompt
 from probe.errors import BadInput
 
 _CHANGE = re.compile(
-    r"(?:(?P<how>zero|scale|clamp)=?(?P<amount>[-+.\deE]+)?:)?L(?P<layer>\d{1,4})(?P<kind>[HNF])(?P<unit>\d{1,9})(?:@(?P<pos>\d{1,7}))?"
+    r"(?:(?P<how>zero|scale|clamp|add)=?(?P<amount>[-+.\deE]+)?:)?L(?P<layer>\d{1,4})(?P<kind>[HNF])(?P<unit>\d{1,9})(?:@(?P<pos>\d{1,7}))?"
 )
 
 
@@ -19,7 +19,8 @@ def edit(
     changes: Annotated[
         list[str],
         typer.Option(
-            "--change", help="zero:L9H6, scale=2:L5N120, clamp=8:L4F650@3 (@3: at that position); repeatable."
+            "--change",
+            help="zero:L9H6, scale=2:L5N120, clamp=8:L4F650@3 (@3: at that position), add=5:L4F650; repeatable.",
         ),
     ],
     dictionary: Annotated[
@@ -81,6 +82,8 @@ def _made(model: Any, change: dict[str, Any], learned: list[Any]) -> Any:
     if change["kind"] == "H":
         if not (layer < model.cfg.n_layers):
             raise BadInput(f"There is no layer {layer}; this model has layers 0 to {model.cfg.n_layers - 1}.")
+        if change["how"] == "add":
+            raise BadInput(f"L{layer}H{unit} is a head; add=... steers along what a neuron or a latent writes.")
         at = i.head(layer, unit, pos)
         return {"zero": i.Zero(at), "scale": i.Scale(at, amount), "clamp": i.Clamp(at, amount)}[change["how"]]
     mode = {"zero": "ablate"}.get(change["how"], change["how"])

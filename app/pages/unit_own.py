@@ -258,9 +258,7 @@ def edit_code(found: Looked, text: str, mode: str, amount: float, pos: int | Non
         f"{loads}\nfrom probe.edited import edited_run\nfrom probe.unit_edits import UnitEdit\n\n"
         f"model = load_model({found.model!r})\n{line}edited_run(model, {text!r}, [{edit}], generate={generate})"
     )
-    if mode == "steer":  # the command has no such change
-        return snippets(python)
-    how = {"ablate": "zero", "scale": f"scale={amount:g}", "clamp": f"clamp={amount:g}"}[mode]
+    how = {"ablate": "zero", "steer": f"add={amount:g}"}.get(mode, f"{mode}={amount:g}")
     change = f"{how}:{found.name}" + ("" if pos is None else f"@{pos}")
     learned = ["--dictionary", str(found.dictionary)] if found.kind == "latent" else []
     options = ["--change", change, "--generate", str(generate), "--model", found.model, *learned]
