@@ -26,9 +26,7 @@ def rows(name: str, height: int | None = None, data: dict[str, Any] | None = Non
 
 def thumbs(name: str) -> html.Div:
     """Head thumbnails; fill the store `NAME-data` with `thumbs_data`."""
-    return html.Div(
-        [dcc.Store(id=f"{name}-data", data=data), html.Div(id=name, className="ow-thumbs", style={"minHeight": 120})]
-    )
+    return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-thumbs", style={"minHeight": 120})])
 
 
 def register_strip(app: Dash, name: str) -> None:
