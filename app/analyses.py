@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from app import held
-from app.library import newest_dictionaries, registered, short_model
+from app.library import newest_dictionaries, registered, require_offered, short_model
 from probe.artifact import ModelStamp, place
 from probe.errors import BadInput, OpenworkError
 from probe.progress import SILENT, Progress
@@ -54,12 +54,22 @@ class Recent(Generic[Value]):
         with self._lock:
             return list(self._items)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._items.clear()
 
-def array_bytes(record: Any) -> int:
-    """Bytes of the arrays in a record's fields."""
-    fields = getattr(record, "__dict__", {}).values()
-    inner = [v for value in fields for v in (value.values() if isinstance(value, dict) else [value])]
-    return sum(int(getattr(value, "nbytes", 0)) for value in inner)
+
+def array_bytes(record: Any, depth: int = 4) -> int:
+    """Bytes of the arrays in a record, and in the records, tuples, lists and mappings it holds."""
+    if (own := getattr(record, "nbytes", None)) is not None:
+        return int(own)
+    if isinstance(record, dict):
+        inner = list(record.values())
+    elif isinstance(record, tuple | list):
+        inner = [] if record and isinstance(record[0], str | int | float) else list(record)
+    else:
+        inner = list(getattr(record, "__dict__", {}).values())
+    return sum(array_bytes(value, depth - 1) for value in inner) if depth else 0
 
 
 _models: Recent[Any] = Recent(2)
@@ -79,9 +89,11 @@ def in_memory(name: str) -> Any | None:
 
 
 def model_named(name: str, progress: Progress = SILENT) -> Any:
-    """A loaded model by name, from memory when it is there."""
+    """A loaded model by name, from memory when it is there. BadInput for a name that no menu offers: whatever a request says
+    reaches this place at last, and must not load any folder of the machine."""
     if (model := in_memory(name)) is not None:
         return model
+    require_offered(name)
     with progress.stage(f"load {name}", total=2, unit="step") as step:
         from probe.models import load_model  # torch comes with it
 
@@ -99,6 +111,9 @@ def _stamp(model: Any) -> None:
     from probe.models import stamp
 
     found = stamp(model)
+    before = _stamps.get(found.name)
+    if (before.weights if before else held.weights_of(found.name)) not in (None, found.weights):
+        _records.clear()  # they were found in another model of this name
     _stamps[found.name] = found
 
 

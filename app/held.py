@@ -20,7 +20,8 @@ def hold(model: Any) -> str:
 
     mine = stamp(model)
     with _lock:
-        name = mine.name if _weights.get(mine.name, mine.weights) == mine.weights else f"{mine.name}@{mine.weights[:8]}"
+        other = weights_of(mine.name) not in (None, mine.weights)
+        name = f"{mine.name}@{mine.weights[:8]}" if other else mine.name
         if name not in _twins:
             _twins[name], _weights[name] = twin(model), mine.weights
             weakref.finalize(model, _let_go, name)
@@ -32,9 +33,22 @@ def _let_go(name: str) -> None:
     _twins.pop(name, None)
 
 
+def weights_of(name: str) -> str | None:
+    """The fingerprint that a name stands for: of the model held, or loaded from disk, under it first."""
+    from app.analyses import stamp_in_memory  # that module imports this one
+
+    loaded = stamp_in_memory(name)
+    return _weights.get(name) or (loaded.weights if loaded else None)
+
+
 def held(name: str) -> Any | None:
-    """The twin of a held model by its name on the pages."""
-    return _twins.get(name)
+    """The twin of a held model by its name on the pages; none once its weights, which the notebook's model shares, were edited:
+    what is found in it would stand under the name of what it was."""
+    if (found := _twins.get(name)) is None:
+        return None
+    from probe.models import stamp
+
+    return found if stamp(found).weights == _weights[name] else None
 
 
 def names() -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app import held
 from probe.artifact import KINDS, Manifest, ModelStamp, home, read_manifest
@@ -54,6 +55,16 @@ def models() -> list[str]:
     used = [m.model.name for pairs in library().kinds.values() for _, m in pairs if m.model]
     there = [n for n in used if not Path(n).is_absolute() or Path(n).exists()]
     return list(dict.fromkeys([*MODELS, *held.names(), *there]))
+
+
+def require_offered(model: Any) -> str:
+    """The model's name; BadInput where no menu offers it. Addresses and requests may say anything, and load nothing else."""
+    if not isinstance(model, str) or model not in models():
+        known = ", ".join(map(short_model, models()))
+        raise BadInput(
+            f"'{str(model)[:60]}' is none of the models known here ({known}). Use the command line for other models."
+        )
+    return model
 
 
 def short_model(name: str) -> str:

@@ -89,6 +89,10 @@ def test_memory_of_records_is_bounded_by_their_arrays():
     huge = Recent(10, most=1)
     huge.put("only", Record())
     assert huge.keys() == ["only"]  # the newest is kept whatever it takes
+    assert array_bytes((Record(), [Record()])) == 2400 == array_bytes({"a": Record(), "b": (Record(), "text", None)})
+    outer = Record()
+    outer.inner, outer.words = (Record(), Record()), ["many"] * 1000  # records of records, as pages keep them
+    assert array_bytes(outer) == 3600
 
 
 def test_work_of_equal_keys_is_done_once_and_kept(home):

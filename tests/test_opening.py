@@ -72,6 +72,25 @@ def test_an_edited_model_gets_another_name(loaded):
     second = held.hold(loaded)
     assert second == f"{first}@{probe.stamp(loaded).weights[:8]}"
     assert held.hold(loaded) == second
+    assert held.held(first) is None and held.held(second) is not None  # the first name never runs the edited weights
+
+
+def test_a_name_never_stands_for_two_models(home, loaded):
+    """Neither where the pages loaded one first, nor where the notebook's was first and is gone."""
+    analyses._stamps.clear()
+    name = probe.stamp(loaded).name
+    analyses.model_named(name)
+    analyses.remember("lens", name, PROMPT, "of the model on disk")
+    with torch.no_grad():
+        loaded.embed.weight.mul_(1.25)
+    assert held.hold(loaded) == f"{name}@{probe.stamp(loaded).weights[:8]}"
+    assert analyses.known("lens", name, PROMPT) == "of the model on disk"
+    analyses._models.clear()
+    analyses._stamps[name] = replace(
+        probe.stamp(loaded), name=name
+    )  # as if another had been loaded before it was replaced
+    analyses.model_named(name)
+    assert analyses.known("lens", name, PROMPT) is None
 
 
 def test_pages_let_go_of_a_model_with_the_notebook(home):

@@ -205,12 +205,40 @@ def test_a_vocabulary_of_256k_is_read_and_shown(home, monkeypatch, wide):
 
 def test_a_thousand_tokens_go_through_the_model(home, tmp_path):
     long = saved_model(tmp_path / "long", 466)
+    store_result("long", long)  # its model is now one the pages offer
     text = "a" + " a" * 1020
     analyses.lens(long, text)
     found = analyses.known("lens", long, text)
     assert found is not None and len(found.tokens) >= 1000
     with pytest.raises(BadInput, match="token"):  # more than the toy's positions: a sentence
         analyses.lens("toy", text)
+
+
+def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkeypatch):
+    """Not by an address, and not by a state that somebody posts by hand."""
+    folder, text = saved_model(tmp_path / "other", 466), "one two three"
+    loaded = []
+    monkeypatch.setattr("probe.models.load_model", lambda name, **_: loaded.append(name))
+    for name in (folder, str(tmp_path), "../other", "hub/name", "", None):
+        with pytest.raises(BadInput, match="none of the models known here"):
+            analyses.model_named(name)
+    args = {"model": folder, "id": prompts.store(text, "toy").id}
+    analyses.remember("heads", folder, text, heads_of(text, ["one", " two", " three"]))
+    body = {
+        "output": "heads-scores-key.data",
+        "outputs": {"id": "heads-scores-key", "property": "data"},
+        "inputs": [{"id": "selection", "property": "data", "value": {"target": 5}}],
+        "state": [
+            {"id": "heads-args", "property": "data", "value": args},
+            {"id": "heads-scores-key", "property": "data", "value": None},
+        ],
+        "changedPropIds": ["selection.data"],
+    }
+    answer = client.post("/_dash-update-component", json=body)
+    assert answer.status_code == 200 and "headscores:" in answer.get_data(as_text=True)  # a job was queued
+    job = jobs.table().all()[0]
+    jobs.table().wait(job.id)
+    assert (job.state, loaded) == ("failed", []) and "none of the models known here" in job.message
 
 
 def store_result(name: str, model: str) -> None:

@@ -7,8 +7,8 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_u
 
 from app import prompts
 from app.components.parts import icon
-from app.library import MODELS, models, short_model
-from probe.errors import BadInput, OpenworkError
+from app.library import MODELS, models, require_offered, short_model
+from probe.errors import OpenworkError
 
 EXAMPLES = (
     "The capital of France is",
@@ -79,8 +79,4 @@ def register(app: Dash, name: str = "box") -> None:
 
 def check_model_name(model: str) -> None:
     """Pages load the models we offer: the built-in ones and those of stored artifacts, nothing else an address may say."""
-    if model not in models():
-        known = ", ".join(map(short_model, models()))
-        raise BadInput(
-            f"'{model[:60]}' is none of the models known here ({known}). Use the command line for other models."
-        )
+    require_offered(model)
