@@ -1,5 +1,6 @@
 """Activation patching against known answers, against passes that run everything, and against transformer-lens's own sweeps."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -10,9 +11,10 @@ from tiny import CONFIGS, tiny
 from transformer_lens import patching as theirs
 
 import circuits
+from circuits.patching.control import control_ids
 from circuits.patching.examples import EXAMPLES
 from circuits.patching.kinds import KINDS
-from circuits.patching.sides import Pair
+from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.interventions import Function, Place, intervene
 from probe.sites import Site, hook_name

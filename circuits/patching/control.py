@@ -37,7 +37,9 @@ def _shuffled(ids: list[int], rng: np.random.Generator) -> list[int]:
     """The tokens after the first in another order; every order that differs is equally likely."""
     first, *others = ids
     if len(set(others)) < 2:
-        raise BadInput("All tokens after the first are the same, so no order of them is another. Give control prompts instead.")
+        raise BadInput(
+            "All tokens after the first are the same, so no order of them is another. Give control prompts instead."
+        )
     while True:
         drawn = [first, *(int(i) for i in rng.permutation(others))]
         if drawn != ids:
