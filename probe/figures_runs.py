@@ -4,7 +4,6 @@ Curves are thinned to `MOST` points each, keeping the lowest and highest of ever
 curve is the mean over the last so many log lines, and its title says so.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from probe.figures import _finish, plain
-from probe.run_log import extremes, smoothed
+from probe.run_log import extremes, short_names, smoothed
 
 if TYPE_CHECKING:
     from probe.run_log import TrainingRun
@@ -29,19 +28,16 @@ TITLES = {
     "fvu": "fraction of variance unexplained",
     "dead_share": "dead share",
 }
-PALETTE = ("#0a6ebd", "#e69f00", "#1c9a7a", "#b36ba0", "#56b4e9", "#c8561b", "#6a8f2a", "#7a5cc9", "#a08a00", "#5b6472")
+PALETTE = ("#1a80c4", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a6fd1", "#9a8f00", "#8a919c")
+"Told apart by people who do not see red and green alike, on white and on near-black; the first differ most."
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def run_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a dash for each run. A run's colour comes from its name; where an earlier one has it, the next that is free is
-    taken, so adding runs never changes the colours of those already shown."""
-    taken: list[tuple[str, str]] = []
-    for name in names:
-        first = int(hashlib.blake2b(name.encode("utf8", "surrogatepass"), digest_size=4).hexdigest(), 16) % len(PALETTE)
-        order = [(PALETTE[(first + i) % len(PALETTE)], dash) for dash in DASHES for i in range(len(PALETTE))]
-        taken.append(next((style for style in order if style not in taken), order[0]))
-    return dict(zip(names, taken, strict=True))
+    """A colour and a dash for each run, in the order in which they are given: few runs always look clearly different, and adding
+    one never changes the looks of those already shown."""
+    styles = [(colour, dash) for dash in DASHES for colour in PALETTE]
+    return {name: styles[i % len(styles)] for i, name in enumerate(dict.fromkeys(names))}
 
 
 def runs_figure(
@@ -53,10 +49,13 @@ def runs_figure(
         rows=2, cols=2, subplot_titles=list(TITLES.values()), vertical_spacing=0.16, horizontal_spacing=0.09
     )
     styles, most = run_styles([run.name for run in runs]), points_each(len(runs))
+    labels = dict(zip(styles, short_names(list(styles)), strict=True))
     for run in runs:
         for i, name in enumerate(TITLES):
             figure.add_trace(
-                _curve(run, name, axis, window, most, styles[run.name], i == 0), row=1 + i // 2, col=1 + i % 2
+                _curve(run, name, axis, window, most, styles[run.name], labels[run.name] if i == 0 else None),
+                row=1 + i // 2,
+                col=1 + i % 2,
             )
     figure.update_xaxes(title=axis)
     figure.update_yaxes(tickformat=".2~%", rangemode="tozero", row=2, col=2)
@@ -74,7 +73,7 @@ def points_each(n_runs: int) -> int:
 
 
 def _curve(
-    run: "TrainingRun", name: str, axis: str, window: int, most: int, style: tuple[str, str], legend: bool
+    run: "TrainingRun", name: str, axis: str, window: int, most: int, style: tuple[str, str], label: str | None
 ) -> go.Scatter:
     log = run.log
     y = smoothed(log.series(name), window) if log else np.array([])
@@ -84,9 +83,9 @@ def _curve(
         x=x,
         y=np.round(y[kept], 6),
         mode="lines" if len(kept) > 1 else "markers",
-        name=plain(run.name, 60),
+        name=plain(label or run.name, 60),
         legendgroup=run.name,
-        showlegend=legend,
+        showlegend=label is not None,
         line={"color": style[0], "dash": style[1], "width": 1.8},
         hovertemplate=f"{plain(run.name, 60)}<br>%{{x:,}} {axis}: %{{y:.4g}}<extra></extra>",
     )
@@ -105,12 +104,22 @@ _BASELINES = {
     "kl_spliced": (("kl_zero", "zero ablation"), ("kl_mean", "mean ablation")),
 }
 KIND_COLOURS = {
-    "sae": "#b5632a",
-    "transcoder": "#2a788e",
-    "skip_transcoder": "#7a5cc9",
+    "sae": "#c8702f",
+    "transcoder": "#2a8ea8",
+    "skip_transcoder": "#8a6fd1",
     "crosscoder": "#6a8f2a",
     "cross_layer_transcoder": "#b36ba0",
 }
+
+
+KIND_SHAPES = {
+    "sae": "circle",
+    "transcoder": "square",
+    "skip_transcoder": "diamond-open",
+    "crosscoder": "triangle-up",
+    "cross_layer_transcoder": "cross",
+}
+"""Points of equal sparsity and equal loss lie on each other: an open shape lets the one beneath show."""
 
 
 def judged_figure(rows: Sequence[dict[str, Any]], measure: str = "fvu", height: int = 420) -> go.Figure:
@@ -141,11 +150,13 @@ def _points(kind: str, rows: list[dict[str, Any]], measure: str) -> go.Scatter:
         error_y={"type": "data", "array": [e if _known(e) else 0 for e in errors], "thickness": 1.2, "width": 3},
         mode="markers",
         marker={
-            "size": 10,
-            "color": KIND_COLOURS.get(kind, "#5b6472"),
-            "line": {"width": 1, "color": "rgba(255,255,255,.7)"},
+            "size": 13 if KIND_SHAPES.get(kind, "").endswith("open") else 9,
+            "color": KIND_COLOURS.get(kind, "#8a919c"),
+            "symbol": KIND_SHAPES.get(kind, "circle"),
+            "opacity": 0.9,
+            "line": {"width": 2 if KIND_SHAPES.get(kind, "").endswith("open") else 0},
         },
-        name=plain(kind.replace("_", " "), 40),
+        name=plain(kind, 40).replace("_", " "),
         customdata=[r["name"] for r in rows],
         text=[f"{plain(str(r['name']), 60)}<br>{plain(str(r.get('rule', '')), 30)}" for r in rows],
         hovertemplate="%{text}<br>L0 %{x:.1f}<br>%{y:.4f}<extra></extra>",

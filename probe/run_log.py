@@ -251,6 +251,17 @@ def extremes(y: Float[np.ndarray, " point"], most: int) -> Int[np.ndarray, " kep
     return np.unique(kept)
 
 
+def short_names(names: list[str]) -> list[str]:
+    """Names without the parts, between hyphens, that all of them begin with, but for the last such part: `…topk-64-s1` and
+    `…topk-32-s0`. Where that would save little, or there is one name alone, they stay whole."""
+    parts = [name.split("-") for name in names]
+    shared = 0
+    while len(set(names)) > 1 and all(len(p) > shared + 1 for p in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    cut = "-".join(parts[0][: max(0, shared - 1)]) if parts else ""
+    return [f"…{name[len(cut) + 1 :]}" for name in names] if len(cut) > 7 else names
+
+
 def smoothed(y: Float[np.ndarray, " point"], window: int) -> Float[np.ndarray, " point"]:
     """The mean over the last `window` points that are numbers (fewer at the beginning); 1 changes nothing."""
     if window <= 1 or not len(y):

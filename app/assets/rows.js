@@ -1,5 +1,6 @@
 // Tables whose cells come from data: {columns: [{key, label, kind}], rows: [...], note, sorts}. One listener, no markup from data.
 // Kinds: text, unit, num, count (a whole number), share, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
+// swatch (the line of a curve). A row's `title` is its tooltip; a column that is `wide` is left out on narrow screens.
 // A row with `pick` changes the selection, one with `href` opens a page, one with `quiet` stays below when the table is sorted.
 (function () {
   "use strict";
@@ -20,6 +21,15 @@
     cell.appendChild(outer);
   }
 
+  // A short line as it is drawn in a figure: [colour, dash of plotly].
+  const DASHES = { dash: "5 3", dot: "2 2.5", dashdot: "6 2 2 2" };
+  function swatch([colour, dash]) {
+    const make = (tag, values) => { const part = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const key in values) part.setAttribute(key, values[key]); return part; };
+    const svg = make("svg", { width: 22, height: 8, class: "swatch", role: "img", "aria-label": "shown" });
+    svg.appendChild(make("line", { x1: 1, x2: 21, y1: 4, y2: 4, stroke: colour, "stroke-width": 3, "stroke-dasharray": DASHES[dash] || "none" }));
+    return svg;
+  }
+
   const fill = {
     text: (cell, value) => { cell.textContent = value === null || value === undefined ? "" : value; },
     unit: (cell, value) => { cell.className = "unit"; cell.textContent = value; },
@@ -29,6 +39,7 @@
     token: (cell, value) => { if (value !== null && value !== undefined) chip(cell, value); },
     tokens: (cell, value) => { for (const text of value || []) chip(cell, text); },
     meter: (cell, value) => meter(cell, value, false, false),
+    swatch: (cell, value) => { if (value) cell.appendChild(swatch(value)); },
     signed: (cell, value, top) => { if (value !== null && value !== undefined) meter(cell, Math.abs(value) / (top || 1), value < 0, true); },
   };
   const right = new Set(["num", "count", "share"]);
@@ -36,7 +47,7 @@
   function head(columns, sorts, sorted) {
     const row = ow.el("tr");
     for (const column of columns) {
-      const th = ow.el("th", right.has(column.kind) ? "r" : "", column.label + (sorted && sorted.key === column.key ? (sorted.down ? " ▾" : " ▴") : ""));
+      const th = ow.el("th", [right.has(column.kind) ? "r" : "", column.wide ? "wide" : ""].join(" ").trim(), column.label + (sorted && sorted.key === column.key ? (sorted.down ? " ▾" : " ▴") : ""));
       th.scope = "col";
       if (column.title) th.title = column.title;
       if (sorts && column.label && column.kind !== "tokens") { th.classList.add("sorts"); th.tabIndex = 0; th.dataset.key = column.key; th.setAttribute("aria-sort", sorted && sorted.key === column.key ? (sorted.down ? "descending" : "ascending") : "none"); }
@@ -62,8 +73,9 @@
     rows.forEach((row, index) => {
       const tr = ow.el("tr", [row.pick || row.href ? "click" : "", row.quiet ? "quiet" : "", row.selected ? "selected" : ""].join(" ").trim());
       tr.dataset.i = index;
+      if (row.title) tr.title = row.title;
       if (row.pick || row.href) tr.tabIndex = 0;
-      for (const column of data.columns) { const cell = ow.el("td"); fill[column.kind](cell, row[column.key], tops[column.key]); tr.appendChild(cell); }
+      for (const column of data.columns) { const cell = ow.el("td"); fill[column.kind](cell, row[column.key], tops[column.key]); if (column.wide) cell.classList.add("wide"); tr.appendChild(cell); }
       body.appendChild(tr);
     });
     table.append(head(data.columns, data.sorts, sorted), body);
@@ -72,7 +84,7 @@
     if (data.note) node.appendChild(ow.el("div", "ow-rows-note", data.note));
     node.openworkRows = rows;
     node.openworkState = { data, sorted };
-    node.openworkExport = () => rows.map((row) => Object.fromEntries(data.columns.filter((c) => c.kind !== "meter" && (c.kind !== "signed" || !data.columns.some((o) => o.kind === "num" && o.key === "amount"))).map((c) => [c.label || c.key, row[c.key]])));
+    node.openworkExport = () => rows.map((row) => Object.fromEntries(data.columns.filter((c) => c.kind !== "meter" && c.kind !== "swatch" && (c.kind !== "signed" || !data.columns.some((o) => o.kind === "num" && o.key === "amount"))).map((c) => [c.label || c.key, row[c.key]])));
     listen(node);
   }
 

@@ -70,7 +70,7 @@ def link_panels(found: CircuitGraph, name: str, keep: float, edges: float) -> li
 def _tools(keep: float, edges: float) -> html.Div:
     """Search, and the two sliders with what they keep."""
     find = dmc.TextInput(
-        id="graph-find", placeholder="Find a node: L5N120, a label, a token", size="xs", w=230, debounce=200,
+        id="graph-find", placeholder="Find a node: L5N120, a label, a token", size="xs", w=270, debounce=200,
         **{"aria-label": "Find a node"},
     )  # fmt: skip
     return html.Div(
@@ -176,4 +176,4 @@ def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
         "made": manifest.created[:16].replace("T", " "),
         **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
     }
-    return [(k, str(v)[:80]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]
+    return [(k, str(v)[:240]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]

@@ -64,7 +64,7 @@ def _form(caches: list[str]) -> list[Any]:
     ]
     return [
         html.H3("Start a training"),
-        html.Div(fields, className="ow-fields"),
+        html.Div(fields, className="ow-form"),
         html.Div(
             dmc.Button("What will it take?", id="train-plan", variant="default", size="xs"), className="ow-actions"
         ),

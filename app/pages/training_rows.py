@@ -8,7 +8,8 @@ from app import links
 from app.library import short_model
 from probe.errors import BadInput
 from probe.eval_report import CONVENTION
-from probe.run_log import TrainingRun, differing
+from probe.figures_runs import run_styles
+from probe.run_log import TrainingRun, differing, short_names
 from probe.sites import parse_site
 
 MOST_CHOSEN = 24
@@ -57,21 +58,22 @@ NUMBERS = (
 
 
 def run_rows(there: list[TrainingRun], chosen: list[str]) -> dict[str, Any]:
-    """All runs; a click shows or hides one."""
+    """All runs; a click shows or hides one. A column of models only where they are of several."""
+    styles, alike = run_styles(chosen), len({run.model for run in there}) < 2
     columns = [
-        {"key": "shown", "label": "shown", "kind": "text"},
+        {"key": "shown", "label": "shown", "kind": "swatch"},
         {"key": "name", "label": "run", "kind": "text"},
         {"key": "state", "label": "state", "kind": "text"},
-        {"key": "model", "label": "model", "kind": "text"},
+        *([] if alike else [{"key": "model", "label": "model", "kind": "text"}]),
         {"key": "kind", "label": "kind", "kind": "text"},
         {"key": "rule", "label": "rule", "kind": "text"},
-        {"key": "sites", "label": "sites", "kind": "text"},
-        {"key": "tokens", "label": "tokens", "kind": "text"},
+        {"key": "sites", "label": "sites", "kind": "text", "wide": True},
+        {"key": "tokens", "label": "tokens", "kind": "text", "wide": True},
         *({"key": k, "label": label, "kind": _kind(k), "title": meaning} for k, label, meaning in NUMBERS),
     ]
     rows = [
         {
-            "shown": "✓" if run.name in chosen else "",
+            "shown": styles.get(run.name),
             "name": run.name,
             "state": run.state,
             "model": short_model(run.model),
@@ -85,7 +87,8 @@ def run_rows(there: list[TrainingRun], chosen: list[str]) -> dict[str, Any]:
         }
         for run in there
     ]
-    note = f"{len(there)} runs; click one to show or hide its curves." if there else ""
+    model = f" of {short_model(there[0].model)}" if there and alike and there[0].model else ""
+    note = f"{len(there)} runs{model}; click one to show or hide its curves." if there else ""
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Training runs", "note": note}
 
 
@@ -103,34 +106,50 @@ def finite(value: Any) -> float | None:
 
 def final_rows(chosen: list[TrainingRun]) -> dict[str, Any]:
     """The last numbers of the runs shown; a click opens a run."""
+    styles = run_styles([run.name for run in chosen])
     columns = [
+        {"key": "style", "label": "", "kind": "swatch"},
         {"key": "name", "label": "run", "kind": "text"},
-        {"key": "step", "label": "steps", "kind": "text"},
+        {"key": "step", "label": "steps", "kind": "text", "wide": True},
         {"key": "tokens", "label": "tokens", "kind": "text"},
         *({"key": k, "label": label, "kind": _kind(k), "title": meaning} for k, label, meaning in NUMBERS),
-        {"key": "lr", "label": "learning rate", "kind": "num"},
+        {"key": "lr", "label": "learning rate", "kind": "num", "wide": True},
         {"key": "seconds", "label": "time (s)", "kind": "num"},
     ]
     rows = []
-    for run in chosen:
+    for run, name in zip(chosen, short_names([run.name for run in chosen]), strict=True):
         last = run.final()
         whole = {k: f"{last[k]:,.0f}" if known(last.get(k)) else "" for k in ("step", "tokens")}
         own = {k: finite(last.get(k)) for k in (*(n for n, _, _ in NUMBERS), "lr", "seconds")}
-        rows.append({"name": run.name, **whole, **own, "href": links.run_page(run.name)})
+        own |= {"style": styles[run.name], "name": name, "title": run.name}
+        rows.append({**whole, **own, "href": links.run_page(run.name)})
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Final numbers"}
 
 
 def difference_rows(chosen: list[TrainingRun]) -> dict[str, Any]:
-    """Settings in which the runs shown differ, a column a run."""
-    found = differing(chosen)
-    columns = [{"key": "setting", "label": "setting", "kind": "text"}]
-    columns += [{"key": f"r{i}", "label": run.name, "kind": "text"} for i, run in enumerate(chosen)]
+    """Settings in which the runs shown differ, a column a run; a column a setting where that makes the narrower table."""
+    found, names = differing(chosen), short_names([run.name for run in chosen])
+    if 2 < len(chosen) > len(found) > 0:
+        columns = [
+            _text("run", "run"),
+            *(_text(f"s{i}", row["setting"].replace("_", " ")) for i, row in enumerate(found)),
+        ]
+        rows: list[dict[str, Any]] = [
+            {"run": name, "title": run.name, **{f"s{i}": row[run.name] for i, row in enumerate(found)}}
+            for run, name in zip(chosen, names, strict=True)
+        ]
+        return {"columns": columns, "rows": rows, "sorts": True, "label": "Settings that differ"}
+    columns = [_text("setting", "setting"), *(_text(f"r{i}", name) for i, name in enumerate(names))]
     rows = [
         {"setting": row["setting"].replace("_", " "), **{f"r{i}": row[run.name] for i, run in enumerate(chosen)}}
         for row in found
     ]
     note = "" if rows else "Choose two runs or more." if len(chosen) < 2 else "They share all their settings."
     return {"columns": columns if rows else columns[:1], "rows": rows, "label": "Settings that differ", "note": note}
+
+
+def _text(key: str, label: str) -> dict[str, str]:
+    return {"key": key, "label": label, "kind": "text"}
 
 
 JUDGED = (
@@ -146,7 +165,8 @@ JUDGED = (
 
 
 def judged_rows(rows: list[dict[str, Any]], there: set[str]) -> dict[str, Any]:
-    """Judged dictionaries; a click opens the run, where it is stored."""
+    """Judged dictionaries; a click opens the run, where it is stored. A column of texts only where they are several."""
+    alike = len({row["on"] for row in rows}) == 1
     columns = [
         {"key": "name", "label": "dictionary", "kind": "text"},
         {"key": "kind", "label": "kind", "kind": "text"},
@@ -156,8 +176,8 @@ def judged_rows(rows: list[dict[str, Any]], there: set[str]) -> dict[str, Any]:
             for k, label, meaning in JUDGED
             if any(known(row.get(k)) for row in rows)
         ),
-        {"key": "on", "label": "judged on", "kind": "text"},
-        {"key": "result", "label": "result", "kind": "text"},
+        *([] if alike else [{"key": "on", "label": "judged on", "kind": "text"}]),
+        {"key": "result", "label": "result", "kind": "text", "wide": True},
     ]
     found = [
         {
@@ -169,7 +189,10 @@ def judged_rows(rows: list[dict[str, Any]], there: set[str]) -> dict[str, Any]:
         }
         for row in rows
     ]
-    return {"columns": columns, "rows": found, "sorts": True, "label": "Judged dictionaries"}
+    unjudged = len(there - {row["name"] for row in rows})
+    words = [f"All judged on {rows[0]['on']}."] if alike else []
+    words += [f"{unjudged} of {len(there)} runs here are not judged; a run's page can do it."] if unjudged else []
+    return {"columns": columns, "rows": found, "sorts": True, "label": "Judged dictionaries", "note": " ".join(words)}
 
 
 def partial_words(chosen: list[TrainingRun], most: int) -> str:
