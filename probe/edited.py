@@ -26,6 +26,9 @@ from probe.unit_edits import UnitEdit, edit_units
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+TABLE = 1 << 23
+"""Log-probabilities compared at once."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -129,25 +132,24 @@ def edited_run(
         raise BadInput(f"The prompt has positions 0 to {len(ids) - 1} and k must be at least 1; got {pos} and {k}.")
     at = pos % len(ids)
     with progress.stage("run without and with", total=2 + bool(generate), unit="run") as step:
-        before = _log_probs(model, ids, [])
+        before = _logits(model, ids, [])
         step(1)
-        after = _log_probs(model, ids, changes)
+        after = _logits(model, ids, changes)
         step(1)
         texts = None
         if generate:
             texts = generate_with(model, prompt, changes, generate)
             step(1)
-    kl = (before.exp() * (before - after)).sum(-1).clamp_min(0)
+    kl, losses = _moved(before, after, ids)
     found = EditedRun(
         prompt,
         ids,
         display_tokens(model, ids),
         [name_of(change) for change in changes],
         at,
-        _candidates(model, before[at], after[at], k),
-        kl.numpy(),
-        _loss(before, ids),
-        _loss(after, ids),
+        _candidates(model, _log_probs(before[at]), _log_probs(after[at]), k),
+        kl,
+        *losses,
         texts.clean.text if texts else None,
         texts.edited.text if texts else None,
     )
@@ -177,15 +179,30 @@ def name_of(change: Any) -> str:
 
 
 @torch.no_grad()
-def _log_probs(model: "TransformerBridge", ids: list[int], changes: Sequence[Any]) -> Float[Tensor, "pos d_vocab"]:
+def _logits(model: "TransformerBridge", ids: list[int], changes: Sequence[Any]) -> Float[Tensor, "pos d_vocab"]:
     tokens = torch.tensor([ids], device=model.W_E.device)
     with intervene(model, interventions_of(model, changes)):
-        return model(tokens)[0].double().log_softmax(-1).cpu()
+        return model(tokens)[0]
 
 
-def _loss(log_probs: Float[Tensor, "pos d_vocab"], ids: list[int]) -> Float[np.ndarray, " pos"]:
-    following = -log_probs[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0] if len(ids) > 1 else torch.zeros(0)
-    return np.concatenate([[np.nan], following.numpy()])
+def _log_probs(logits: Float[Tensor, "*pos d_vocab"]) -> Float[Tensor, "*pos d_vocab"]:
+    return logits.double().log_softmax(-1).cpu()
+
+
+def _moved(
+    before: Float[Tensor, "pos d_vocab"], after: Float[Tensor, "pos d_vocab"], ids: list[int]
+) -> tuple[Float[np.ndarray, " pos"], list[Float[np.ndarray, " pos"]]]:
+    """KL at every position, and the loss of every token in both runs; some positions at a time, because a long prompt's
+    distributions in double precision would take several times the model."""
+    chunk, kl = max(1, TABLE // before.shape[-1]), np.zeros(len(ids))
+    losses = [np.full(len(ids), np.nan) for _ in range(2)]
+    for start in range(0, len(ids), chunk):
+        logs = [_log_probs(one[start : start + chunk]) for one in (before, after)]
+        kl[start : start + chunk] = (logs[0].exp() * (logs[0] - logs[1])).sum(-1).clamp_min(0).numpy()
+        following = torch.tensor(ids[start + 1 : start + chunk + 1], dtype=torch.long)[:, None]
+        for loss, own in zip(losses, logs, strict=True):
+            loss[start + 1 : start + 1 + len(following)] = -own[: len(following)].gather(1, following)[:, 0].numpy()
+    return kl, losses
 
 
 def _candidates(

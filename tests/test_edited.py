@@ -5,10 +5,11 @@ import pytest
 import torch
 from tiny import tiny
 
+from probe import edited
 from probe.edited import edited_run, name_of
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
-from probe.interventions import Knockout, Steer, Zero, head, neuron, place
+from probe.interventions import Knockout, Steer, Zero, head, intervene, neuron, place
 from probe.sites import resid_post
 from probe.tokens import encode_prompt
 from probe.unit_edits import UnitEdit
@@ -138,3 +139,19 @@ def test_the_command_refuses(change, words, capsys, home):
 
     assert run(["edit", "--prompt", "hello", "--model", "toy", "--change", change]) == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("positions", [1, 3])
+def test_pieces_change_nothing_and_numbers_are_those_of_whole_tables(positions, monkeypatch):
+    model, prompt, change = tiny("llama"), "Mary and John went to Rome", [Zero(head(1, 2))]
+    monkeypatch.setattr(edited, "TABLE", positions * model.cfg.d_vocab + 1)
+    run = edited_run(model, prompt, change)
+    ids = torch.tensor([run.token_ids])
+    with torch.no_grad():
+        before = model(ids)[0].double().log_softmax(-1)
+        with intervene(model, change):
+            after = model(ids)[0].double().log_softmax(-1)
+    assert np.allclose(run.kl, (before.exp() * (before - after)).sum(-1).numpy(), atol=1e-12) and run.kl.max() > 1e-6
+    for loss, logs in ((run.loss_before, before), (run.loss_after, after)):
+        own = [-float(logs[i - 1, run.token_ids[i]]) for i in range(1, len(run.token_ids))]
+        assert np.isnan(loss[0]) and np.allclose(loss[1:], own, atol=1e-12)
