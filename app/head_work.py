@@ -97,7 +97,9 @@ def instead_of(before: str | None, wanted: work.Work) -> str:
     return work.submit(wanted)
 
 
-_seen: dict[tuple[str, int], frozenset[tuple[int, int]]] = {}
+_seen: analyses.Recent[frozenset[tuple[int, int]]] = analyses.Recent(
+    400
+)  # a graph that is edited is another file each time
 
 
 def circuits_with(model: str, layer: int, head: int) -> list[str]:
@@ -113,11 +115,11 @@ def _heads_of(folder: Path) -> frozenset[tuple[int, int]]:
     path = folder / "graph.safetensors"
     try:
         mark = (str(path), path.stat().st_mtime_ns)
-        if mark not in _seen:
-            with safe_open(path, framework="np") as file:
-                kind, layer, unit = (file.get_tensor(f"nodes.{n}") for n in ("kind", "layer", "unit"))
-            at = np.flatnonzero(kind == KINDS.index("head"))
-            _seen[mark] = frozenset((int(layer[i]), int(unit[i])) for i in at)
-        return _seen[mark]
+        if (kept := _seen.get(mark)) is not None:
+            return kept
+        with safe_open(path, framework="np") as file:
+            kind, layer, unit = (file.get_tensor(f"nodes.{n}") for n in ("kind", "layer", "unit"))
+        at = np.flatnonzero(kind == KINDS.index("head"))
+        return _seen.put(mark, frozenset((int(layer[i]), int(unit[i])) for i in at))
     except (OSError, SafetensorError, KeyError):
         return frozenset()

@@ -41,6 +41,8 @@ def store(text: str, model: str) -> Prompt:
         raise BadInput(
             f"The prompt has {len(text):,} characters; the dashboard reads up to {MAX_CHARACTERS:,}. Shorten it."
         )
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise BadInput("The prompt holds half of a character that takes two, which no tokenizer reads. Write it again.")
     prompt = Prompt(prompt_id(text), text, model, time.time())
     _folder().mkdir(parents=True, exist_ok=True)
     write_json(_folder() / f"{prompt.id}.json", asdict(prompt))

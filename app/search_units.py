@@ -101,13 +101,13 @@ def _labels_in(file: Path) -> list[tuple[int, str]]:
     """Numbers of units and their labels' texts; a file that is missing, damaged or far too large has none."""
     try:
         found = file.stat()
-        return _read_labels(file, found.st_mtime_ns) if found.st_size <= _LABELS else []
+        return _read_labels(file, (found.st_mtime_ns, found.st_ino)) if found.st_size <= _LABELS else []
     except OSError:
         return []
 
 
 @lru_cache(maxsize=8)
-def _read_labels(file: Path, changed: int) -> list[tuple[int, str]]:
+def _read_labels(file: Path, changed: tuple[int, int]) -> list[tuple[int, str]]:
     # Read here and not by the module that writes them, because that one comes with torch.
     try:
         table = json.loads(file.read_text(encoding="utf8"))["labels"]

@@ -43,10 +43,15 @@ def home() -> Path:
     return Path(os.environ.get("OPENWORK_HOME") or "runs").expanduser().resolve()
 
 
+_LONGEST_NAME = 200  # bytes; file systems take 255, and endings are added
+
+
 def place(kind: str, name: str) -> Path:
     """The folder an artifact of this kind and name has under `home()`."""
     if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
-        raise BadInput(f"'{name}' cannot name an artifact; use letters, digits, '-', '_' and '.'.")
+        raise BadInput(f"'{name[:60]}' cannot name an artifact; use letters, digits, '-', '_' and '.'.")
+    if len(name.encode("utf8", "replace")) > _LONGEST_NAME:
+        raise BadInput(f"A name of {len(name)} characters is too long for a folder; {_LONGEST_NAME} are enough.")
     return home() / KINDS[kind] / name
 
 

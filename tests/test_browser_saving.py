@@ -41,6 +41,7 @@ def test_a_strip_is_saved_exactly(tab, hub):
 
 
 def test_a_figure_is_saved_as_a_drawing_and_as_numbers(tab, hub):
+    expect(tab.locator("#lens-figure .heatmaplayer image")).to_be_visible()
     drawing = saved(tab, "Logit lens", "SVG", 0).read_text(encoding="utf8")
     assert drawing.startswith("<svg") and "<script" not in drawing
     table = list(csv.DictReader(saved(tab, "Logit lens", "CSV", 0).open(encoding="utf8", newline="")))
@@ -48,6 +49,7 @@ def test_a_figure_is_saved_as_a_drawing_and_as_numbers(tab, hub):
 
 
 def test_heads_are_saved_as_a_picture_and_a_table(tab, hub):
+    expect(tab.locator("#pattern .heatmaplayer image")).to_be_visible()
     assert saved(tab, "Attention heads", "PNG", 1).read_bytes()[:4] == b"\x89PNG"
     rows = json.loads(saved(tab, "Attention heads", "JSON", 1).read_text(encoding="utf8"))
     assert len(rows) == 6 and {"layer", "head", "previous_token"} <= rows[0].keys()

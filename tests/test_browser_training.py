@@ -166,10 +166,12 @@ def test_an_empty_home_offers_the_command(tab, site, tmp_path, monkeypatch):
     expect(tab.get_by_text("Nothing to train on yet")).to_be_visible()
 
 
-def test_a_training_from_the_form_to_its_judgement(tab, site):
+def test_a_training_from_the_form_to_its_judgement(tab, site, tmp_path):
     """Plan, start, finish; then judge it, all from the pages, on the toy model."""
-    sites = ["--sites", "mlp_in.1,mlp_out.1", "--context", "32", "--tokens", "4000", "--held-out", "0.3"]
-    assert run(["harvest", "--model", "toy", "--name", "small", *sites]) == 0
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": f"document {i} says {i * i} " * 20}) + "\n" for i in range(60)))
+    sites = ["--sites", "mlp_in.1,mlp_out.1", "--context", "32", "--tokens", "20000", "--held-out", "0.4"]
+    assert run(["harvest", "--model", "toy", "--name", "small", "--text", str(texts), *sites]) == 0
     tab.goto(site + "/training")
     tab.locator("summary", has_text="Start a training").click()
     tab.locator("#train-name").fill("mine")

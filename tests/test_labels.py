@@ -1,6 +1,7 @@
 """Labels of units: kept beside the table, one of each author, nothing lost between writers, hostile files refused."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -63,6 +64,10 @@ def test_an_open_table_sees_what_is_written_later(folder: Path) -> None:
     assert [r["label"] for r in rows] == ["", "Verbs <b>"]
     assert table.search(label="verb").units == [4] and table.search(label="*").units == [4]
     assert table.search(label="noun").total == 0
+    then = (folder / "labels.json").stat().st_mtime_ns
+    set_label(folder, 4, "Nouns", author="ana")
+    os.utime(folder / "labels.json", ns=(then, then))  # two writes within one tick of the file system's clock
+    assert table.labels[4][0].text == "Nouns"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,8 @@ def test_an_open_table_sees_what_is_written_later(folder: Path) -> None:
         ({"score": 0.5}, "with the method"),
         ({"score": float("nan"), "method": "m"}, "finite"),
         ({"score": True, "method": "m"}, "number or nothing"),
+        ({"text": "a\ud800"}, "half of a character"),
+        ({"author": "\udfffb"}, "half of a character"),
     ],
 )
 def test_labels_that_cannot_be_are_refused(folder: Path, change: dict, said: str) -> None:

@@ -214,6 +214,29 @@ def test_a_thousand_tokens_go_through_the_model(home, tmp_path):
         analyses.lens("toy", text)
 
 
+def test_texts_and_names_that_cannot_be_kept_are_refused_in_a_sentence(home):
+    with pytest.raises(BadInput, match="half of a character"):
+        prompts.store("a\ud800b", "toy")
+    assert prompts.load(prompts.store("\x00 \u202e emoji 😀", "toy").id).text == "\x00 \u202e emoji 😀"
+    for name in ("x" * 201, "é" * 101):
+        with pytest.raises(BadInput, match="too long"):
+            place("result", name)
+    assert place("result", "x" * 200).name == "x" * 200
+
+
+@pytest.mark.parametrize("nodes", [0, -5, 10**9, float("nan"), 2.5, "many", [1]])
+def test_a_trace_that_the_plan_refuses_is_not_started(home, nodes):
+    from app.pages.prompt_trace import started
+
+    args = {"model": "toy", "id": prompts.store("one two", "toy").id}
+    with pytest.raises(BadInput, match="whole number of nodes"):
+        started(args, "neurons", None, nodes)
+    with pytest.raises(BadInput, match="none of the models"):
+        started({**args, "model": "/etc"}, "neurons", None, 100)
+    assert jobs.table().all() == []
+    assert started(args, "neurons", None, None).startswith("/circuits/") and len(jobs.table().all()) == 1
+
+
 def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkeypatch):
     """Not by an address, and not by a state that somebody posts by hand."""
     folder, text = saved_model(tmp_path / "other", 466), "one two three"

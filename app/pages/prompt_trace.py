@@ -8,6 +8,7 @@ from dash import Dash, Input, Output, State, html, no_update
 from app import analyses, prompts
 from app.commands.common import size
 from app.components.parts import duration, icon, segmented
+from app.library import require_offered
 from app.tasks import MAX_NODES, start_trace
 from app.trace_plan import MOST_NODES, chosen, newest, trace_plan, usable
 from probe.errors import BadInput
@@ -118,5 +119,14 @@ def register(app: Dash) -> None:
     def trace(clicks: int | None, basis: str, names: list[str] | None, nodes: Any, args: dict[str, str]):
         if not clicks:
             return no_update
-        options = {"max_nodes": int(nodes or MAX_NODES), "dictionaries": chosen(args["model"], basis, names)}
-        return start_trace(args["model"], prompts.load(args["id"]).text, **options)
+        return started(args, basis, names, nodes)
+
+
+def started(args: dict[str, str], basis: str, names: list[str] | None, nodes: Any) -> str:
+    """Queue the trace; the page that shows it. BadInput where the plan beside the button says why not."""
+    model, text = require_offered(args["model"]), prompts.load(args["id"]).text
+    most, wanted = MAX_NODES if nodes in (None, "") else nodes, chosen(model, basis, names)
+    words, may = plan_words(model, text, most, wanted)
+    if not may:
+        raise BadInput(words)
+    return start_trace(model, text, max_nodes=most, dictionaries=wanted)

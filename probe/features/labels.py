@@ -64,6 +64,8 @@ def made_label(text: str, author: str, score: float | None = None, method: str =
     for name, value in said.items():
         if not isinstance(value, str) or len(value) > LONGEST[name]:
             raise BadInput(f"A label's {name} is a text of at most {LONGEST[name]} characters.")
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise BadInput(f"A label's {name} holds half of a character that takes two, which no file can keep.")
     if not text.strip() or not author.strip():
         raise BadInput("A label needs a text and an author; one of them is empty.")
     if isinstance(score, bool) or not isinstance(score, int | float | None):

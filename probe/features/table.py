@@ -35,15 +35,16 @@ class FeatureTable(Opens):
         self._examples = _arrays(folder / EXAMPLES)
         self.text = Text(_arrays(folder / TEXT))
         self.answers: dict[tuple[Any, ...], np.ndarray] = {}
-        self._labels: tuple[int, Labels] = (-1, {})
+        self._labels: tuple[tuple[int, int], Labels] = ((-1, -1), {})
 
     @property
     def labels(self) -> Labels:
         """Labels by unit, the best of each first; read again when they were written."""
         try:
-            mark = (self.folder / LABELS).stat().st_mtime_ns
+            found = (self.folder / LABELS).stat()
+            mark = (found.st_mtime_ns, found.st_ino)  # clocks of file systems tick slowly; every write is a new file
         except OSError:
-            mark = 0
+            mark = (0, 0)
         if self._labels[0] != mark:
             self._labels = (mark, labels_of(self.folder))
         return self._labels[1]
