@@ -41,7 +41,13 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
         {"key": "token", "label": "at", "kind": "token"},
         {"key": "weight", "label": "", "kind": "signed"},
         {"key": "amount", "label": "weight", "kind": "num"},
-        {"key": "share", "label": "share", "kind": "share", "title": "share of the sum of |weight| in this direction"},
+        {
+            "key": "share",
+            "label": "share",
+            "kind": "share",
+            "wide": True,
+            "title": "share of the sum of |weight| in this direction",
+        },
     ]
     return {
         "columns": columns,

@@ -54,7 +54,7 @@ def layout() -> dmc.MantineProvider:
             dmc.AppShellMain(html.Main(html.Div([loading(60), loading(240)], className="ow-page"), id="page")),
         ],
         header={"height": 54},
-        navbar={"width": 226, "breakpoint": "sm", "collapsed": {"mobile": True}},
+        navbar={"width": {"base": 226, "sm": 62, "lg": 226}, "breakpoint": "sm", "collapsed": {"mobile": True}},
         padding=0,
         id="frame",
     )

@@ -208,7 +208,9 @@
   function apply() { const v = view(); if (now && v) now.scene.setAttribute("transform", `translate(${v.x},${v.y}) scale(${v.k})`); }
   function fit(anew) {
     if (!now) return;
-    const wide = now.svg.clientWidth || 600, high = now.svg.clientHeight || 400, [x, y, w, h] = now.data.box;
+    const across = now.svg.clientWidth || 600;
+    now.svg.style.setProperty("--high", `${Math.round(Math.max(360, Math.min(640, now.data.box[3] * Math.min(1.15, across / now.data.box[2]))))}px`);
+    const wide = across, high = now.svg.clientHeight || 400, [x, y, w, h] = now.data.box;
     if (anew) {
       const k = Math.min(1.15, wide / w, high / h);
       views[window.location.pathname] = { k, x: (wide - w * k) / 2 - x * k, y: (high - h * k) / 2 - y * k };

@@ -42,10 +42,9 @@ def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:
             drawing,
             html.Div(
                 [
-                    html.Span(id="subgraph-words", className="ow-partial num"),
-                    html.Span(legend, className="ow-partial", style={"flex": "1 1 420px"}),
-                ],
-                className="ow-fields",
+                    html.Div(id="subgraph-words", className="ow-partial num"),
+                    html.Div(legend, className="ow-partial"),
+                ]
             ),
             html.Details(
                 [
@@ -58,7 +57,16 @@ def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:
             _suggested(),
         ],
         note="Direct edges between what you pin, with tokens and logits around it. Every edit is stored at once.",
-        tools=full_button(),
+        tools=html.Div(
+            [
+                _does("−", "out", "Smaller", **{"aria-label": "Zoom out"}),
+                _does("+", "in", "Larger", **{"aria-label": "Zoom in"}),
+                _does("Fit", "fit", "Fit into the frame (f)"),
+                _does("Tidy", "tidy", "Put dragged boxes back in their places"),
+                full_button(),
+            ],
+            className="ow-actions",
+        ),
         foot=snippets.snippets(opening(python, "subgraph_scores"), shell),
     )
 
@@ -83,11 +91,6 @@ def _tools() -> html.Div:
             _does("Undo", "undo", "Undo (Ctrl+Z)", "undo", id="graph-undo", disabled=True),
             _does("Redo", "redo", "Do again (Ctrl+Shift+Z)", "redo", id="graph-redo", disabled=True),
             _does("Unpin all", "clear", "Unpin everything and dissolve all groups"),
-            gap,
-            _does("−", "out", "Smaller", **{"aria-label": "Zoom out"}),
-            _does("+", "in", "Larger", **{"aria-label": "Zoom in"}),
-            _does("Fit", "fit", "Fit into the frame (f)"),
-            _does("Tidy", "tidy", "Put dragged boxes back in their places"),
             html.Span(id="subgraph-marked", className="ow-partial"),
             html.Span(id="graph-said", className="ow-said", role="status"),
         ],

@@ -70,7 +70,7 @@ def _fields() -> html.Div:
         placeholder="The capital of Italy is",
     )
     random = dmc.NumberInput(
-        id="graph-test-random-n", value=20, min=0, max=MOST_RANDOM, step=5, size="xs", w=110, label="Random subgraphs"
+        id="graph-test-random-n", value=20, min=0, max=MOST_RANDOM, step=5, size="xs", w=130, label="Random subgraphs"
     )
     enough = dmc.Checkbox(
         id="graph-test-enough", checked=True, size="xs", label="also: are they enough by themselves?", mb=6
