@@ -68,6 +68,8 @@ def addresses(names: dict[str, list[str]], prompt: str = "0123456789ab") -> list
             links.circuits_beside(name, name),
             links.table_page(name),
             links.run_page(name),
+            links.result_page(name),
+            links.address(links.PATCHING, stored=name),
         ]
         found += [links.unit_page(name, 0), links.latent_page(name, 7)]
     for model in ("toy", "nothing", damaged.MARKUP):
@@ -354,8 +356,22 @@ def test_names_in_addresses_never_leave_their_folder(home, monkeypatch):
             links.table_page(name),
             links.run_page(name),
             links.latent_page(name, 1),
+            links.result_page(name),
+            links.address(links.PATCHING, stored=name),
         ):
             assert "SECRET" not in drawn(address, monkeypatch)
+
+
+def test_links_out_of_the_home_are_not_followed(home, tmp_path, monkeypatch):
+    """An artifact from elsewhere may hold symbolic links; a page shows no file of the machine through one."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "manifest.json").write_text(json.dumps(damaged.manifest("result", "SECRET")))
+    (tmp_path / "outside" / "report.json").write_text('{"word": "SECRET"}')
+    store_result("mine", "toy")
+    (home / "results" / "away").symlink_to(tmp_path / "outside")
+    (home / "results" / "mine" / "extra.json").symlink_to(tmp_path / "outside" / "report.json")
+    for address in (links.result_page("away"), links.result_page("mine"), links.address(links.PATCHING, stored="away")):
+        assert "SECRET" not in drawn(address, monkeypatch), address
 
 
 def test_an_unforeseen_failure_has_a_reference_in_page_and_log(monkeypatch, caplog, home):
