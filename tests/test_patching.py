@@ -211,6 +211,16 @@ def test_metrics_are_normalised_between_the_runs():
     assert twice.raw == pytest.approx(2 * once.raw) and twice.values == pytest.approx(once.values)
 
 
+def test_the_divergence_is_from_the_clean_prediction():
+    model, found = tiny("llama"), sweep("llama", "heads", metric="kl")
+    with torch.no_grad():
+        clean, corrupted = (model(torch.tensor([encode_prompt(model, t)]))[0, -1].double() for t in (CLEAN, CORRUPTED))
+    p, q = clean.softmax(-1), corrupted.softmax(-1)
+    wanted, other = float((p * (p / q).log()).sum()), float((q * (q / p).log()).sum())
+    assert abs(wanted / other - 1) > 1e-3  # else this could not tell one direction from the other
+    assert found.pair.corrupted.value == pytest.approx(wanted, rel=1e-6)
+
+
 def test_log_prob_is_the_log_of_the_kept_probability():
     found = sweep("gpt2", "heads", metric="log_prob")
     assert np.exp(found.raw) == pytest.approx(found.answer_probs[..., 0], rel=1e-9)
