@@ -211,6 +211,9 @@ class Jobs:
         if time.monotonic() - self._looked < 1:
             return
         self._looked = time.monotonic()
+        for path in self.folder.glob("[!.]*.json"):
+            if path.stem not in self._jobs and (new := read_job(path)) is not None and new.pid != os.getpid():
+                self._jobs[new.id] = new
         for job in [j for j in self._jobs.values() if j.active and j.id not in self._watched]:
             found = read_job(self.folder / f"{job.id}.json") or job
             self._jobs[job.id] = found

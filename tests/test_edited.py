@@ -151,6 +151,10 @@ def test_pieces_change_nothing_and_numbers_are_those_of_whole_tables(positions, 
         before = model(ids)[0].double().log_softmax(-1)
         with intervene(model, change):
             after = model(ids)[0].double().log_softmax(-1)
+    for c in run.candidates:
+        for value, logs in ((c.logit_before, before), (c.logit_after, after)):
+            assert value == pytest.approx(float(logs[-1, c.id] - logs[-1].mean()), abs=1e-9)
+    assert abs(float(before[-1].mean() - after[-1].mean())) > 1e-5  # each is measured from its own mean
     assert np.allclose(run.kl, (before.exp() * (before - after)).sum(-1).numpy(), atol=1e-12) and run.kl.max() > 1e-6
     for loss, logs in ((run.loss_before, before), (run.loss_after, after)):
         own = [-float(logs[i - 1, run.token_ids[i]]) for i in range(1, len(run.token_ids))]

@@ -522,6 +522,24 @@ def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
             tasks.repeat(bad)
 
 
+def test_jobs_of_a_second_server_are_listed_and_followed(home):
+    from app.job import born
+
+    table, other = jobs.table(), os.getppid()
+    assert table.all() == []
+    theirs = Job("theirs", "trace", "Of the other", state="running", created=5.0, pid=other, born=born(other))
+    theirs.write(home / "jobs")
+    table._looked = 0.0
+    assert [(j.id, j.state) for j in table.all()] == [("theirs", "running")]
+    theirs.state, theirs.finished = "done", 6.0
+    theirs.write(home / "jobs")
+    table._looked = 0.0
+    assert [(j.id, j.state) for j in table.all()] == [("theirs", "done")]
+    Job("gone", "trace", "Of a dead one", state="running", created=7.0, pid=2**30).write(home / "jobs")
+    table._looked = 0.0
+    assert [j.state for j in table.all()] == ["interrupted", "done"]
+
+
 def test_a_process_id_used_again_does_not_keep_a_job_running(home):
     from app.job import alive, born
 
