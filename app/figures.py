@@ -126,7 +126,7 @@ def forming_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
         title="nats", range=[0, 1.15 * float(np.nanmax(later)) or 1.0]
     )  # the embedding's KL would flatten the rest
     return dress(
-        figure, scheme, margin={"l": 44, "r": 6, "t": 26, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0}
+        figure, scheme, margin={"l": 44, "r": 6, "t": 26, "b": 40}, hovermode="x unified", legend={"y": 1.04, "x": 0}
     )
 
 

@@ -61,9 +61,22 @@ def lens_map(lens: Any, colour: str, part: slice, block: int, chosen: tuple[int,
     figure = go.Figure(trace)
     layers = list(range(0, len(lens.layers), max(1, len(lens.layers) // 16)))
     figure.update_yaxes(tickvals=layers, ticktext=[lens.layers[i] for i in layers], title="layer", showgrid=False)
-    figure.update_xaxes(**window_axis(lens.tokens, part, block), tickangle=-45, tickfont=_MONO, showgrid=False)
+    figure.update_xaxes(**window_axis(lens.tokens, part, block), **_names(part), showgrid=False)
     _outline(figure, chosen, part, scheme)
-    return dress(figure, scheme, margin=_MARGIN)
+    return dress(figure, scheme, margin=_margin(part))
+
+
+def _names(part: slice) -> dict[str, Any]:
+    """Names of tokens beside each other where there is room, else tilted."""
+    return {"tickangle": 0 if _few(part) else -45, "tickfont": _MONO}
+
+
+def _few(part: slice) -> bool:
+    return part.stop - part.start <= 10
+
+
+def _margin(part: slice) -> dict[str, int]:
+    return {**_MARGIN, "b": 34} if _few(part) else _MARGIN
 
 
 def _values(lens: Any, colour: str) -> np.ndarray:
@@ -122,9 +135,9 @@ def followed_map(
 ) -> go.Figure:
     """One followed token at all layers and positions."""
     figure = follow_map(found, which, quantity, part, block)
-    figure.update_xaxes(tickangle=-45, tickfont=_MONO)
+    figure.update_xaxes(**_names(part))
     _outline(figure, chosen, part, scheme)
-    return dress(figure, scheme, margin=_MARGIN)
+    return dress(figure, scheme, margin=_margin(part))
 
 
 def height(layers: int, columns: int) -> int:

@@ -215,7 +215,7 @@ def _layout(graph: CircuitGraph, shown: Arrangement, scheme: str) -> dict[str, A
         "hovermode": "closest",
         "dragmode": "pan",
         "uirevision": "keep",
-        "legend": {"itemsizing": "constant"},
+        "legend": {"itemsizing": "constant", "yref": "container", "y": 1, "yanchor": "top"},
     }
 
 

@@ -229,7 +229,9 @@ def register(app: Dash) -> None:
             return [no_update] * 10
         tables = [node_table(found, where, (names[0], names[1])) for where in ("both", "a", "b")]
         notes = [html.Li(note[:400], dir="auto") for note in found.notes[:30]]
-        figures = [dress(found.figure(), scheme), *(link_figure(n, scheme) for n in names)]
+        figure = dress(found.figure(), scheme)
+        figure.update_xaxes(title="influence in a").update_yaxes(title="influence in b")  # the cards above name both
+        figures = [figure, *(link_figure(n, scheme) for n in names)]
         return [False, stats(found), notes, *figures, *tables, edge_table(found)]
 
     @app.callback(

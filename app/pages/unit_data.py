@@ -37,6 +37,9 @@ def _order(group: str) -> tuple[int, int]:
     return {"strongest": (0, 0), "lowest": (2, 0)}.get(group, (1, -_bin(group)))
 
 
+_NTH = {2: "2nd", 3: "3rd"}
+
+
 def _bin(group: str) -> int:
     words = group.split()
     return int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
@@ -46,7 +49,7 @@ def _title(group: str, examples: list[dict[str, Any]]) -> str:
     low, high = min(e["value"] for e in examples), max(e["value"] for e in examples)
     if group.startswith("bin"):
         n, of = _bin(group), group.split()[-1]
-        place = {1: "weakest", int(of): "strongest"}.get(n, f"{n}th from below")
+        place = {1: "weakest", int(of): "strongest"}.get(n, f"{_NTH.get(n, f'{n}th')} from below")
         return f"Sampled from the {place} of {of} equally frequent ranges ({low:.3g} to {high:.3g})"
     return {"strongest": "Strongest", "lowest": "Lowest, below 0"}.get(group, group) + f" ({low:.3g} to {high:.3g})"
 
@@ -60,7 +63,7 @@ def score_rows(scores: Any, label: str, score: str) -> dict[str, Any]:
         {"key": "bar", "label": "", "kind": "signed"},
     ]
     if counted:
-        columns.append({"key": "count", "label": "seen", "kind": "text", "title": "occurrences in the sample"})
+        columns.append({"key": "count", "label": "seen", "kind": "count", "title": "occurrences in the sample"})
     rows = [{"token": s.token, "id": s.id, "amount": s.score, "bar": s.score, "count": s.count} for s in scores]
     return {"columns": columns, "rows": rows, "label": label, "note": "" if rows else "None."}
 
@@ -71,9 +74,9 @@ def near_rows(found: Looked, record: Any, chosen: dict[str, Any]) -> dict[str, A
         {"key": "name", "label": "unit", "kind": "unit"},
         {"key": "cosine", "label": "cosine", "kind": "num"},
         {"key": "bar", "label": "", "kind": "signed"},
-        {"key": "label", "label": "label", "kind": "text"},
     ]
     rows = [{**_neighbour(found, n, chosen), "bar": n.cosine} for n in record.near]
+    columns += _labels(rows)
     return {"columns": columns, "rows": rows, "label": "Units that write alike", "note": "" if rows else "None."}
 
 
@@ -83,11 +86,16 @@ def coactive_rows(found: Looked, record: Any, chosen: dict[str, Any]) -> dict[st
         {"key": "name", "label": "unit", "kind": "unit"},
         {"key": "cosine", "label": "cosine", "kind": "num", "title": "n_ij / sqrt(n_i n_j) on the sampled tokens"},
         {"key": "pmi", "label": "PMI", "kind": "num", "title": "log of how much more often than by chance, nats"},
-        {"key": "joint", "label": "together", "kind": "text", "title": "sampled tokens both fired at"},
-        {"key": "label", "label": "label", "kind": "text"},
+        {"key": "joint", "label": "together", "kind": "count", "title": "sampled tokens both fired at"},
     ]
     rows = [{**_neighbour(found, n, chosen), "joint": n.joint, "pmi": n.pmi} for n in record.coactive]
+    columns += _labels(rows)
     return {"columns": columns, "rows": rows, "label": "Units that fire together", "note": "" if rows else "None."}
+
+
+def _labels(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A column of labels, where there are any."""
+    return [{"key": "label", "label": "label", "kind": "text"}] if any(row["label"] for row in rows) else []
 
 
 def _neighbour(found: Looked, near: Any, chosen: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def bin_rows(record: Unit) -> dict[str, Any]:
     columns = [
         {"key": "from", "label": "from", "kind": "num"},
         {"key": "to", "label": "to", "kind": "num"},
-        {"key": "count", "label": "tokens", "kind": "text"},
+        {"key": "count", "label": "tokens", "kind": "count"},
     ]
     return {"columns": columns, "rows": rows, "label": "Histogram of activations"}
 

@@ -107,7 +107,7 @@ def _edit(found: Looked) -> html.Section:
             html.Div([how, where], className="ow-actions"),
             html.P(_MEANS["ablate"], id="unit-edit-means", className="ow-sub", style={"margin": "8px 0"}),
             html.Div([amount, longer, run], className="ow-actions ow-baseline"),
-            html.Div(slide, style={"margin": "14px 8px 24px"}),
+            html.Div(slide, className="ow-unit-slide"),
             html.Div(id="unit-edit-problem", className="ow-units-error", role="status"),
             edited_view("unit-edit"),
         ],

@@ -192,7 +192,7 @@ def difference_figure(found: "GraphDifference", height: int = 520) -> go.Figure:
                 marker={"color": colour, "symbol": symbol, "size": 7, "opacity": 0.7},
             )
         )
-    figure.update_xaxes(title=f"influence in a: {plain(found.prompts[0], 40)}", rangemode="tozero")
-    figure.update_yaxes(title=f"influence in b: {plain(found.prompts[1], 40)}", rangemode="tozero")
+    figure.update_xaxes(title=f"influence in a: {plain(found.prompts[0], 40).replace('·', ' ')}", rangemode="tozero")
+    figure.update_yaxes(title=f"influence in b: {plain(found.prompts[1], 40).replace('·', ' ')}", rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": 1.06})
     return _finish(figure, height)
