@@ -193,7 +193,7 @@ class CircuitGraph(Opens):
 
         Raises BadInput where there is none.
         """
-        if isinstance(name, int) or name.strip().isdigit():
+        if isinstance(name, int) or name.strip().isdecimal():
             found = [int(name)] if 0 <= int(name) < len(self.nodes) else []
         else:
             found = self._names.get(name.strip(), [])

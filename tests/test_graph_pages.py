@@ -13,6 +13,7 @@ import plotly
 import pytest
 from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
+from records import small_graph
 
 from app import analyses, connections, export, importing, linkgraph, marks, prompts, work
 from app.analyses import stored_graph
@@ -69,6 +70,15 @@ def test_every_graph_has_a_page(name, home):
         assert as_json(linkgraph.graph_figure(found, shown, node))
     as_json(connections.node_rows(found, shown))
     assert ("unknown" in page) == bool(np.isnan(found.residual))
+
+
+@pytest.mark.parametrize("prompt", ["", "  ", "long " * 5000, "half \ud800"])
+def test_a_prompt_that_no_page_takes_hides_no_graph(prompt, home):
+    save_graph(
+        replace(small_graph(), model="toy", prompt=prompt.encode("utf8", "replace").decode()), place("graph", "g")
+    )
+    text = as_json(graph.layout("g", {}))
+    assert "Subgraph" in text and ("/p/" in text) == prompt.startswith("half")
 
 
 def test_connections_add_up_where_the_parts_are_known():

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 import pytest
+from records import heads_of
 
 from app import links, work
 from app.analyses import Recent, array_bytes
@@ -107,3 +108,13 @@ def test_work_of_equal_keys_is_done_once_and_kept(home):
     jobs.table().wait(jobs.table().latest(key).id)
     assert work.result(key) == "found" and work.submit(one) == key and done == [1]
     assert work.result(None) is None
+
+
+@pytest.mark.parametrize("head", ["².1", "1.²", "9.9", "-1.0", "1.", ".", "1.1.1", None, [1], 1.5])
+def test_a_head_that_is_none_is_another(head):
+    from app.pages import heads_tables, prompt_tables
+
+    patterns = heads_of("one two", ["one", " two"])
+    for chosen in (heads_tables.chosen_head, prompt_tables.chosen_head):
+        layer, number = chosen({"head": head}, patterns)
+        assert 0 <= layer < patterns.patterns.shape[0] and 0 <= number < patterns.patterns.shape[1]

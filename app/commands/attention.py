@@ -123,7 +123,7 @@ def qk(
 
 def _other(against: str | None) -> int | str | None:
     """A position where it is a number."""
-    return int(against) if against is not None and against.lstrip("-").isdigit() else against
+    return int(against) if against is not None and against.lstrip("-").isdecimal() else against
 
 
 def head_of(text: str) -> tuple[int, int]:

@@ -218,7 +218,7 @@ def head_layers(text: str | None) -> bool | list[int]:
     found: list[int] = []
     for part in text.split(","):
         ends = part.strip().split("-")
-        if not (1 <= len(ends) <= 2 and all(e.isdigit() for e in ends)):
+        if not (1 <= len(ends) <= 2 and all(e.isdecimal() for e in ends)):
             raise BadInput(f"--heads is {text!r}; write layers like 3,5-7, or all.")
         if int(ends[-1]) >= MAX_LAYERS:
             raise BadInput(f"--heads names layer {ends[-1]}; no model here has so many.")

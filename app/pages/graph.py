@@ -62,7 +62,10 @@ def _prompt_link(found: CircuitGraph) -> Any:
     try:
         prompts.load(identity)
     except BadInput:
-        prompts.store(found.prompt, found.model)
+        try:
+            prompts.store(found.prompt, found.model)
+        except BadInput:  # longer than a page reads, or blank: the graph is there all the same
+            return None
     return dcc.Link(
         dmc.Button("The prompt", variant="default", size="xs", leftSection=icon("prompt", small=True)),
         href=links.prompt_page(identity, found.model),

@@ -27,7 +27,7 @@ def chosen_head(selection: dict[str, Any] | None, heads: Any) -> tuple[int, int]
     """Layer and head of the selection; else the head that most looks one token back."""
     layer, _, head = str((selection or {}).get("head") or "").partition(".")
     layers, count = heads.patterns.shape[:2]
-    if layer.isdigit() and head.isdigit() and int(layer) < layers and int(head) < count:
+    if layer.isdecimal() and head.isdecimal() and int(layer) < layers and int(head) < count:
         return int(layer), int(head)
     best = int(np.nan_to_num(heads.metrics[FIRST]).argmax())
     return best // count, best % count

@@ -37,7 +37,7 @@ def chosen_head(selection: dict[str, Any] | None, heads: Any) -> tuple[int, int]
     """Layer and head of the selection; else the head that most looks one token back, which is good to begin with."""
     layer, _, head = str((selection or {}).get("head") or "").partition(".")
     layers, count = heads.patterns.shape[:2]
-    if layer.isdigit() and head.isdigit() and int(layer) < layers and int(head) < count:
+    if layer.isdecimal() and head.isdecimal() and int(layer) < layers and int(head) < count:
         return int(layer), int(head)
     best = np.nan_to_num(heads.metrics["previous_token"]).argmax()
     return int(best // count), int(best % count)
