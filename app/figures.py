@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _INK = {"light": ("#3f4856", "#e9e6df", "#cfcbc1", "#ffffff"), "dark": ("#b4bcc8", "#262c35", "#3d4552", "#191d24")}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
-_MAX_SIDE = 512
+_MAX_SIDE = 360  # in single precision, less than a megabyte
 BESIDE = 9  # positions; a wider lens gets the whole page, with what follows it below
 _CELLS, _CHARACTER = 1000, 6.6  # pixels: all cells of a row on a page of usual width, and one character in them
 
@@ -155,7 +155,7 @@ def growing_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
 
 
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:
-    """One head's pattern, dressed; of long prompts the maxima of blocks, at most 512 each way."""
+    """One head's pattern, dressed; of long prompts the maxima of blocks, at most `_MAX_SIDE` each way."""
     block = -(-len(heads.tokens) // _MAX_SIDE)
     if block > 1:
         one = shrink(heads.patterns[layer : layer + 1, head : head + 1], _MAX_SIDE)
@@ -164,9 +164,9 @@ def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "
     else:
         figure = plain_pattern(heads, layer, head)
     n = len(heads.tokens)
-    pattern = np.round(np.asarray(figure.data[0].z, dtype=float), 4)
+    pattern = np.round(np.asarray(figure.data[0].z, dtype=np.float32), 4)
     figure.update_traces(
-        z=np.where(np.tri(n, dtype=bool), pattern, np.nan),
+        z=np.where(np.tri(n, dtype=bool), pattern, np.float32(np.nan)),
         hoverongaps=False,
         colorbar={"thickness": 10, "outlinewidth": 0},
     )

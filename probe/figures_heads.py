@@ -11,7 +11,7 @@ from probe.figures import SEQUENTIAL, SIGNED, _finish, plain, token_axis
 if TYPE_CHECKING:
     from probe.head_reading import HeadReading
 
-_SIDE = 512  # cells each way that a page draws
+_SIDE = 360  # cells each way that a page draws: in single precision, less than a megabyte
 
 
 def grid_figure(
@@ -65,7 +65,7 @@ def pattern_with_margins(
     figure.add_heatmap(
         x=middle,
         y=middle,
-        z=np.round(z.astype(float), 4),
+        z=np.round(z.astype(np.float32), 4),
         customdata=_words(tokens) if len(tokens) <= 80 else None,
         colorscale=SEQUENTIAL,
         zmin=0,

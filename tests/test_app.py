@@ -365,6 +365,21 @@ def test_figures_escape_tokens():
         assert "<img" not in text and "<b>" not in text and "<script" not in text
 
 
+@pytest.mark.parametrize("n", [360, 512, 1000])
+def test_patterns_of_long_prompts_are_sent_in_a_megabyte(n):
+    from app.figures import pattern_figure
+    from app.head_figures import pattern_marked
+    from probe.heads import HeadPatterns, head_metrics
+
+    pattern = np.tril(np.random.default_rng(n).random((1, 1, n, n)).astype(np.float32))
+    pattern[..., n - 1, 3] = 0.98765
+    heads = HeadPatterns("x", list(range(n)), ["·token"] * n, pattern, head_metrics(pattern, list(range(n))))
+    for figure in (pattern_figure(heads, 0, 0), pattern_marked(heads, 0, 0, n - 1, 0, "light")):
+        assert len(figure.to_json()) < 1_000_000
+        z = np.asarray(figure.data[0].z)
+        assert np.isnan(z[0, -1]) and z[-1, 3 * len(z) // n] >= np.float32(0.9876)  # a block keeps its largest
+
+
 def test_long_patterns_are_shrunk_without_losing_peaks():
     wide = np.zeros((1, 1, 1000, 1000), np.float32)
     wide[0, 0, 999, 3] = 1
