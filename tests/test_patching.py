@@ -359,3 +359,17 @@ def test_direction_of_the_base_is_what_is_shown():
     assert sweep("llama", "heads").base.prompt == CORRUPTED
     assert sweep("llama", "heads", direction="noise").base.prompt == CLEAN
     assert len({e.name for e in EXAMPLES}) == len(EXAMPLES)
+
+
+def test_no_other_models_patterns_stand_beside_a_stored_sweep(home, tmp_path):
+    from app.pages.patching import asked_of_stored
+    from app.pages.patching_callbacks import patterns_fit
+
+    found = sweep("llama", "heads")
+    for name, fits in (("toy", True), (str(tmp_path / "gone"), False)):  # a folder that is no longer there
+        pair = replace(found.pair, model=replace(found.pair.model, name=name))
+        stored = f"of-{fits}"
+        circuits.save_patching(replace(found, pair=pair), stored)
+        data = {**asked_of_stored(stored).__dict__, "stored": stored}
+        assert patterns_fit(data, circuits.load_patching(stored)) is fits
+    assert patterns_fit({"model": "toy"}, found) and not patterns_fit({"model": "toy"}, sweep("llama", "resid_pre"))

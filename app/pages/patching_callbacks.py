@@ -58,6 +58,11 @@ def sweep_of(data: dict[str, Any] | None) -> PatchingSweep | None:
     return work.result(asked.key()) if asked.over else None
 
 
+def patterns_fit(data: dict[str, Any], sweep: PatchingSweep) -> bool:
+    """Are a head's patterns to be shown? Not beside a stored sweep of a model that is not here: they would be another's."""
+    return sweep.axes[1] == "head" and (not data.get("stored") or sweep.pair.model.name == data.get("model"))
+
+
 def wanted(before: Asked, boxes: dict[str, Any], run: bool) -> Asked:
     """What the boxes ask for; the prompts are stored. BadInput for what cannot be."""
     model = boxes.get("model") or before.model
@@ -182,7 +187,7 @@ def register_sweep(app: Dash) -> None:
         rows, note = views.table(sweep)
         chosen = {**(selection or {}), **views.picked(sweep, views.cell_of(sweep, selection))}
         asked = asked_from(data)
-        heads = patching_state.start_patterns(asked.model, *asked.texts()) if sweep.axes[1] == "head" else None
+        heads = patching_state.start_patterns(asked.model, *asked.texts()) if patterns_fit(data, sweep) else None
         figure, style = views.figure_of(sweep, scheme), views.figure_style(sweep)
         return figure, style, _sentence(sweep), rows, note, views.shape_of(sweep), chosen, heads
 
@@ -236,7 +241,7 @@ def register_cell(app: Dash) -> None:
         if shape is None or sweep is None:
             return no_update, no_update, True
         at = views.cell_of(sweep, selection)
-        return views.cell_facts(sweep, at, asked_from(data)), views.then_rows(sweep, at), sweep.axes[1] != "head"
+        return views.cell_facts(sweep, at, asked_from(data)), views.then_rows(sweep, at), not patterns_fit(data, sweep)
 
     @app.callback(
         Output("patching-pattern", "figure"),
@@ -248,7 +253,7 @@ def register_cell(app: Dash) -> None:
     )
     def pattern(selection: dict[str, Any] | None, _: Any, side: str, data: dict[str, Any], scheme: str):
         sweep = sweep_of(data)
-        if sweep is None or sweep.axes[1] != "head":
+        if sweep is None or not patterns_fit(data, sweep):
             return no_update
         text = asked_from(data).texts()[side == "corrupted"]
         heads = analyses.known("heads", data["model"], text)
