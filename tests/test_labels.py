@@ -98,6 +98,10 @@ def test_units_there_are_not_are_refused_and_nothing_is_written(folder: Path) ->
         import_labels(folder, {"1": "fine", "20": "not"}, author="b")
     with pytest.raises(BadInput, match="no number of a unit"):
         import_labels(folder, {"one": "a"}, author="b")
+    with pytest.raises(BadInput, match="two labels by 'b'"):  # else the first would be lost without a word
+        import_labels(folder, {"1": "a", "2": ["one", {"text": "two", "author": " b "}]}, author="b")
+    with pytest.raises(BadInput, match="no number of a unit"):
+        import_labels(folder, {"9" * 5000: "a"}, author="b")
     with pytest.raises(BadInput, match="author"):
         import_labels(folder, {"1": "a"})
     with pytest.raises(BadInput, match="more than"):

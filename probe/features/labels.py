@@ -150,11 +150,16 @@ def import_labels(folder: str | Path, given: Mapping[str, Any] | str | Path, *, 
     mapping = _mapping(given)
     new: dict[int, list[tuple[str, Label | None]]] = {}
     for unit, said in mapping.items():
-        if not str(unit).isdecimal():
+        if not str(unit).isdecimal() or len(str(unit)) > 9:
             raise BadInput(f"'{str(unit)[:40]}' is no number of a unit.")
         for one in said if isinstance(said, list) else [said]:
-            label = _taken(one, author)
-            new.setdefault(int(unit), []).append((label.author, label))
+            label, there = _taken(one, author), new.setdefault(int(unit), [])
+            if any(name == label.author for name, _ in there):
+                raise BadInput(
+                    f"Unit {int(unit)} has two labels by '{label.author}', and one of an author is kept. Take one away, or tell "
+                    "the authors apart."
+                )
+            there.append((label.author, label))
     add_labels(folder, new)
     return sum(len(pairs) for pairs in new.values())
 
