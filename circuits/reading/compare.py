@@ -15,6 +15,7 @@ compare with, not the number 0.
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -158,7 +159,10 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
         "value": [at.total(i, g.nodes.value) for i, g in enumerate(graphs)],
     }
     keys, weight, flow = _edges(graphs, at)
-    changed = [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in _changed(a, b)]
+    changed = [
+        f"{k.replace('_', ' ')}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b"
+        for k in _changed(a, b)
+    ]
     return GraphDifference(
         (a.prompt, b.prompt),
         (a.model, b.model),
@@ -195,7 +199,9 @@ def _told(value: Any) -> str:
     """A convention in words: what differs in a list matters less than that it does, so long ones are cut."""
     if isinstance(value, list | tuple):
         parts = [str(v["name"]) if isinstance(v, dict) and "name" in v else str(v) for v in value]
-        return ", ".join(parts[:6]) + (f", ... ({len(parts)})" if len(parts) > 6 else "") or "none"
+        runs = [(part, len(list(same))) for part, same in groupby(parts)]
+        words = [f"{part} × {n}" if n > 1 else part for part, n in runs]
+        return ", ".join(words[:6]) + (f", ... ({len(parts)})" if len(words) > 6 else "") or "none"
     return str(value)
 
 
@@ -216,10 +222,11 @@ def _apart(a: CircuitGraph, b: CircuitGraph) -> tuple[list[Bool[np.ndarray, " _"
         if one == other:
             continue
         layer = re.findall(r"\d+", slot)
+        where = f"layer {slot}" if slot.isdecimal() else slot
         for mask, graph in zip(apart, (a, b), strict=True):
             mask |= graph.nodes.where("latent") & (graph.nodes.layer == int(layer[-1]) if layer else True)
         notes.append(
-            f"At {slot} a has {one or 'no dictionary'} and b {other or 'no dictionary'}: latents there are not matched."
+            f"At {where} a has {one or 'no dictionary'} and b has {other or 'no dictionary'}: latents there are not matched."
         )
     if not notes:
         notes.append("One model and the same dictionaries: every unit is matched with itself.")
