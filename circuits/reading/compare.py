@@ -160,7 +160,7 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
     }
     keys, weight, flow = _edges(graphs, at)
     changed = [
-        f"{k.replace('_', ' ')}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b"
+        f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b"
         for k in _changed(a, b)
     ]
     return GraphDifference(
