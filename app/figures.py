@@ -77,6 +77,8 @@ def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
         if trace.type == "heatmap" and trace.showscale is not False:
             trace.colorbar.title.font.size = 11
             trace.colorbar.tickfont.size = 10
+        if trace.type == "bar" and trace.error_y.array is not None:  # plotly's own colour is lost on dark
+            trace.error_y.color = _INK.get(scheme, _INK["light"])[0]
     figure.update_layout(template=TEMPLATES.get(scheme, TEMPLATES["light"]), **layout)
     return figure
 

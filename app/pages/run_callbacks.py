@@ -63,7 +63,7 @@ def line_rows(run: TrainingRun) -> dict[str, Any]:
     columns = [
         {
             "key": n,
-            "label": n.replace("_", " "),
+            "label": {"tokens_per_second": "tok/s", "dead_share": "dead"}.get(n, n),
             "kind": "share" if n == "dead_share" else "num" if n not in ("step", "tokens") else "text",
         }
         for n in names
@@ -144,7 +144,7 @@ def register(app: Dash) -> None:
     def curves(_: Any, axis: str, scale: str, name: str, scheme: str):
         run = trainings.run_of(name)
         note = tables.partial_words([run], points_each(1))
-        return curves_figure([run], axis, scale == "log", 1, scheme), note
+        return curves_figure([run], axis, scale == "log", 1, scheme).update_layout(showlegend=False), note
 
     @app.callback(Output("run-report", "figure"), Input("run-reported", "data"), State("scheme", "data"))
     def report(name: str, scheme: str):

@@ -190,7 +190,7 @@ def judged_rows(rows: list[dict[str, Any]], there: set[str]) -> dict[str, Any]:
         for row in rows
     ]
     unjudged = len(there - {row["name"] for row in rows})
-    words = [f"All judged on {rows[0]['on']}."] if alike else []
+    words = [f"Judged on {rows[0]['on']}."] if alike else []
     words += [f"{unjudged} of {len(there)} runs here are not judged; a run's page can do it."] if unjudged else []
     return {"columns": columns, "rows": found, "sorts": True, "label": "Judged dictionaries", "note": " ".join(words)}
 
