@@ -51,7 +51,8 @@ def details(kind: str, manifest: Manifest) -> list[str]:
     sites, date = ", ".join(short_site(s) for s in manifest.sites), manifest.created[:10]
     if kind == "graph":
         basis = str(manifest.config.get("basis", ""))
-        return [model, _count(facts.get("n_nodes"), "nodes"), _BASES.get(basis, basis), date]
+        own = manifest.name if facts.get("prompt") else ""  # two graphs of one prompt are told apart
+        return [own, model, _count(facts.get("n_nodes"), "nodes"), _BASES.get(basis, basis), date]
     if kind == "dictionary":
         chosen = facts.get("sparsifier")
         rule = " ".join(str(v) for v in chosen.values() if isinstance(v, str | int)) if isinstance(chosen, dict) else ""

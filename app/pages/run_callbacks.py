@@ -65,6 +65,7 @@ def line_rows(run: TrainingRun) -> dict[str, Any]:
             "key": n,
             "label": {"tokens_per_second": "tok/s", "dead_share": "dead"}.get(n, n),
             "kind": "share" if n == "dead_share" else "num" if n not in ("step", "tokens") else "text",
+            "wide": n == "tokens_per_second",
         }
         for n in names
     ]
