@@ -20,7 +20,7 @@ from app.cli import run
 from app.components import drawn, snippets
 from app.figures import lens_figure, pattern_figure
 from app.main import ASSETS, create_app, make_server, serve
-from app.pages import graph, graph_callbacks, prompt_tables
+from app.pages import graph_callbacks, graph_panels, prompt_tables
 from app.pages.home import short_site
 from app.pages.prompt import panels
 from app.tasks import reading_key, start_reading
@@ -435,7 +435,7 @@ def test_circuit_snippets_remake_the_graph(home, toy, targets):
     used = [load_dictionary("mine", toy)]
     made = trace(toy, "a 'b' c", dictionaries=used, targets=targets, config=TraceConfig(max_nodes=20))
     save_graph(made, place("graph", "g"), model=stamp(toy))
-    python, shell = graph._snippets(made, "g")
+    python, shell = graph_panels.made_again(made, "g")
     names: dict = {}
     exec(python, names)
     assert run([*shlex.split(shell)[1:], "--save", "again"]) == 0
@@ -447,7 +447,7 @@ def test_circuit_snippets_remake_the_graph(home, toy, targets):
 def test_the_snippet_of_a_graph_whose_dictionary_is_gone_opens_it(home):
     found = replace(small_graph(), dictionaries={"1": "gone"})
     save_graph(found, place("graph", "g"))
-    python, shell = graph._snippets(found, "g")
+    python, shell = graph_panels.made_again(found, "g")
     names: dict = {}
     exec(python, names)
     assert names["graph"].prompt == found.prompt and shell is None
