@@ -63,6 +63,16 @@ window.openwork = (function () {
     return window.dash_clientside.no_update;
   }
 
+  // Write `values` ({s: 3, metric: "direct"}) into the address; null and undefined take a key out.
+  function putInAddress(values) {
+    const url = new URL(window.location.href);
+    for (const [key, value] of Object.entries(values)) {
+      if (value === null || value === undefined || value === "") url.searchParams.delete(key);
+      else url.searchParams.set(key, value);
+    }
+    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
+  }
+
   // The navigation keeps model, prompt and selection: pages that can show them get them in their address.
   function carry() {
     const query = new URLSearchParams();
@@ -149,7 +159,7 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, remember, markLens, present, wear, writeToken, el, number, showTip, hideTip, target, whenWide, go };
+  return { selection, select, remember, putInAddress, markLens, present, wear, writeToken, el, number, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {

@@ -55,6 +55,7 @@
     const node = ow.target();
     if (!node || !data) return window.dash_clientside.no_update;
     draw(node, data, view === "full");
+    ow.putInAddress({ view: view === "full" ? "full" : null });
     return view;
   };
 

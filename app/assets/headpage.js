@@ -61,18 +61,9 @@
     ow.key("Shift+ArrowUp", "The head before it in the layer", step(0, -1), { page: "/heads" });
   }
 
-  // Write `values` ({s: 3, metric: "direct"}) into the address; null and undefined take a key out.
-  ow.putInAddress = function (values) {
-    const url = new URL(window.location.href);
-    for (const [key, value] of Object.entries(values)) {
-      if (value === null || value === undefined || value === "") url.searchParams.delete(key);
-      else url.searchParams.set(key, value);
-    }
-    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
-  };
-
   Object.assign(window.dash_clientside.openwork, {
-    headsMerge: (base, tinted) => (base && tinted ? Object.assign({}, base, tinted) : window.dash_clientside.no_update),
+    headsMerge: (base, tinted) => (base ? Object.assign({}, base, tinted || {}) : window.dash_clientside.no_update),
+    headsTinted: (tinted, base) => window.dash_clientside.openwork.headsMerge(base, tinted),
 
     headsAddress: function (selection, metric) {
       const chosen = selection || {};

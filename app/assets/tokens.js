@@ -101,7 +101,7 @@
     if (node.dataset.listening) return;
     node.dataset.listening = "1";
     const key = () => strips.get(node.id).data.key || "token";
-    node.addEventListener("click", (event) => { const token = hit(event); if (token) ow.select({ [key()]: Number(token.dataset.at) }); });
+    node.addEventListener("click", (event) => { const token = hit(event); if (token) choose(key(), Number(token.dataset.at)); });
     node.addEventListener("mousemove", (event) => {
       const token = hit(event);
       if (!token) { ow.hideTip(); link(null); return; }
@@ -114,8 +114,20 @@
       if (!step) return;
       event.preventDefault();
       const last = strips.get(node.id).data.tokens.length - 1;
-      ow.select({ [key()]: Math.max(0, Math.min(last, (ow.selection[key()] || 0) + step)) });
+      choose(key(), Math.max(0, Math.min(last, (ow.selection[key()] || 0) + step)));
     });
+  }
+
+  // Mark the chosen token at once, in every strip that shows this part of the selection; what depends on it follows.
+  function choose(key, i) {
+    for (const [id, state] of strips) {
+      const node = (state.data.key || "token") === key && document.getElementById(id);
+      if (!node) continue;
+      for (const old of node.querySelectorAll(".ow-tok.selected")) { old.classList.remove("selected"); old.setAttribute("aria-selected", "false"); }
+      const now = node.querySelector(`.ow-tok[data-at="${i}"]`);
+      if (now) { now.classList.add("selected"); now.setAttribute("aria-selected", "true"); }
+    }
+    window.setTimeout(() => ow.select({ [key]: i }), 0);
   }
 
   // Hovering a position (or several) in one panel marks it in every strip.

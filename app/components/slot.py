@@ -17,18 +17,19 @@ from app.jobs import Job
 
 def slot(name: str, key: str | None = None) -> html.Div:
     """Progress while it runs, the reason when it fails; nothing otherwise."""
+    state, done, over = _look(key)
     return html.Div(
         [
             dcc.Store(id=f"{name}-key", data=key),
-            dcc.Store(id=f"{name}-done"),
-            dcc.Interval(id=f"{name}-tick", interval=350, disabled=False),
-            html.Div(id=f"{name}-state", className="ow-slot"),
+            dcc.Store(id=f"{name}-done", data=done),
+            dcc.Interval(id=f"{name}-tick", interval=350, disabled=over),
+            html.Div(state, id=f"{name}-state", className="ow-slot"),
         ]
     )
 
 
 def register_slot(app: Dash, name: str) -> None:
-    """What keeps a slot up to date."""
+    """What keeps a slot up to date. Nothing is asked when a page is laid out: the layout knows what there is."""
 
     @app.callback(
         Output(f"{name}-state", "children"),
@@ -36,14 +37,21 @@ def register_slot(app: Dash, name: str) -> None:
         Output(f"{name}-tick", "disabled"),
         Input(f"{name}-key", "data"),
         Input(f"{name}-tick", "n_intervals"),
+        prevent_initial_call=True,
     )
     def follow(key: str | None, _: Any):
-        if not key:
-            return None, no_update, True
-        if work.result(key) is not None:
-            return None, key, True
-        job = jobs.table().latest(key)
-        return waiting(job), no_update, not (job and job.active)
+        state, done, over = _look(key)
+        return state, done or no_update, over
+
+
+def _look(key: str | None) -> tuple[Any, str | None, bool]:
+    """What a slot shows, the key if its result is there, and whether there is nothing more to wait for."""
+    if not key:
+        return None, None, True
+    if work.result(key) is not None:
+        return None, key, True
+    job = jobs.table().latest(key)
+    return waiting(job), None, not (job and job.active)
 
 
 def waiting(job: Job | None) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, dcc, html
 
-from app import head_work, links, prompts, work
+from app import analyses, head_work, links, prompts, work
 from app.components import drawn
 from app.components.edited import edited_view
 from app.components.parts import graph, icon, panel, segmented, title
@@ -18,7 +18,8 @@ from app.components.slot import slot
 from app.components.tokenpick import token_pick
 from app.library import short_model
 from app.pages import heads_callbacks
-from app.pages.heads_tables import chosen_metric
+from app.pages.heads_callbacks import base_of
+from app.pages.heads_tables import chosen_metric, complete
 from app.selection import selection_from
 from app.shell import Page
 from probe.head_scores import SCORES
@@ -36,9 +37,12 @@ def layout(query: dict[str, str]) -> list[Any]:
     selection = {**selection_from(query), **numbers(query), "model": model, "prompt": prompt.id}
     all_key = work.submit(head_work.patterns_work(model, prompt))
     scores_key = work.submit(head_work.scores_work(model, prompt, selection.get("target")))
+    heads = analyses.known("heads", model, prompt.text)
+    if heads is not None:
+        selection = complete(selection, heads)
     return [
         dcc.Store(id="heads-args", data={"model": model, "id": prompt.id}),
-        dcc.Store(id="heads-base"),
+        dcc.Store(id="heads-base", data=None if heads is None else base_of(heads)),
         dcc.Store(id="heads-tint"),
         dcc.Store(id="selection", data=selection),
         title(

@@ -40,9 +40,12 @@ def register(app: Dash) -> None:
 
 def register_browser(app: Dash) -> None:
     """What needs no server: merging scores into the thumbnails, the address, hovering, clicks on figures."""
-    merge = ClientsideFunction("openwork", "headsMerge")
+    merge = ClientsideFunction("openwork", "headsMerge")  # the patterns do not wait for the scores that tint them
+    thumbs, again = Output("heads-thumbs-data", "data"), Output("heads-thumbs-data", "data", allow_duplicate=True)
+    app.clientside_callback(merge, thumbs, Input("heads-base", "data"), State("heads-tint", "data"))
+    tinted = ClientsideFunction("openwork", "headsTinted")
     app.clientside_callback(
-        merge, Output("heads-thumbs-data", "data"), Input("heads-base", "data"), Input("heads-tint", "data")
+        tinted, again, Input("heads-tint", "data"), State("heads-base", "data"), prevent_initial_call=True
     )
     address = ClientsideFunction("openwork", "headsAddress")
     app.clientside_callback(
@@ -61,6 +64,13 @@ def register_browser(app: Dash) -> None:
 def patterns(args: dict[str, str] | None) -> Any | None:
     """All patterns, if they are in memory."""
     return args and analyses.known("heads", args["model"], prompts.load(args["id"]).text)
+
+
+def base_of(heads: Any) -> dict[str, Any]:
+    """All patterns as thumbnails, coarser where there are many."""
+    return drawn.thumbs_data(
+        heads.patterns, {}, {}, 40 if heads.patterns.shape[0] * heads.patterns.shape[1] <= 300 else 24
+    )
 
 
 def scores(args: dict[str, str], selection: Selection) -> dict[str, Any] | None:
@@ -83,14 +93,11 @@ def register_all(app: Dash) -> None:
         Input("heads-all-done", "data"),
         State("heads-args", "data"),
         State("selection", "data"),
-        prevent_initial_call="initial_duplicate",
+        prevent_initial_call=True,  # what is in memory is laid out with the page
     )
     def base(_: Any, args: dict[str, str], selection: Selection):
         heads = patterns(args)
-        if heads is None:
-            return no_update, no_update
-        side = 40 if heads.patterns.shape[0] * heads.patterns.shape[1] <= 300 else 24
-        return drawn.thumbs_data(heads.patterns, {}, {}, side), tables.complete(selection, heads)
+        return (no_update, no_update) if heads is None else (base_of(heads), tables.complete(selection, heads))
 
     @app.callback(
         Output("heads-tint", "data"),

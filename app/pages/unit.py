@@ -47,7 +47,7 @@ def layout(source: str, where: str, unit: str, query: dict[str, str]) -> list[An
         *head,
         slot("unit-weights"),
         _scores(record),
-        *panels.measured(found, record, kept),
+        *panels.measured(found, record, kept, query.get("view") == "full"),
         *own_panels(found, chosen, panels.circuits(found)),
         panels.conventions(record),
     ]

@@ -16,9 +16,9 @@ from probe.artifact import place
 from probe.errors import BadInput
 
 
-def measured(found: Looked, record: Any, kept: dict[str, Any]) -> list[Any]:
+def measured(found: Looked, record: Any, kept: dict[str, Any], full: bool = False) -> list[Any]:
     """Everything a table holds of a unit."""
-    view = segmented("unit-view", [("snippet", "snippet"), ("full", "full")], "snippet")
+    view = segmented("unit-view", [("snippet", "snippet"), ("full", "full")], "full" if full else "snippet")
     box = html.Div(
         [
             dcc.Store(id="unit-examples-data", data={**data.examples_data(record), "empty": _no_examples(record)}),
