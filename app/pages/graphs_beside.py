@@ -221,7 +221,6 @@ def register(app: Dash) -> None:
         Input("pair-done", "data"),
         State("pair-names", "data"),
         State("scheme", "data"),
-        prevent_initial_call=True,
     )
     def show(key: str | None, names: list[str], scheme: str):
         found = work.result(key)

@@ -38,26 +38,38 @@ def register(app: Dash) -> None:
 
     @app.callback(
         *(Output(f"unit-{name}-data", "data") for name in ("promoted", "suppressed", "inputs", "near")),
-        Output("unit-writes-note", "children"),
-        Output("unit-reads-note", "children"),
         Input("unit-weights-done", "data"),
         State("unit-args", "data"),
         State("selection", "data"),
-        prevent_initial_call=True,
     )
     def weights(key: str | None, args: dict[str, str], chosen: dict[str, Any] | None):
         record = work.result(key)
-        return (no_update,) * 6 if record is None else told(record, units.looked_again(args), chosen or {})
+        return (no_update,) * 4 if record is None else told(record, units.looked_again(args), chosen or {})
+
+    @app.callback(
+        Output("unit-writes-note", "children"),
+        Output("unit-reads-note", "children"),
+        Input("unit-weights-done", "data"),
+    )
+    def notes(key: str | None):
+        record = work.result(key)
+        return (no_update, no_update) if record is None else noted(record)
 
 
 def told(record: Any, found: units.Looked, chosen: dict[str, Any]) -> tuple[Any, ...]:
-    """The tables of a unit's weights, and what they are."""
+    """The tables of a unit's weights."""
     kept = {k: v for k, v in chosen.items() if k in ("prompt", "token")}
     return (
         data.score_rows(record.promoted, "token", "logit"),
         data.score_rows(record.suppressed, "token", "logit"),
         data.score_rows(record.inputs, "token", "score"),
         data.near_rows(found, record, kept),
+    )
+
+
+def noted(record: Any) -> tuple[str, str]:
+    """What those tables are."""
+    return (
         f"The direction it writes ({record.convention['writes']}), as demeaned logits.",
         f"From the weights alone: {record.convention.get('reads', 'encoder columns')}.",
     )
