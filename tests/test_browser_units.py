@@ -84,6 +84,7 @@ def test_the_browser_scrolls_filters_sorts_and_keeps_its_address(tab, site):
     tab.get_by_role("columnheader", name="density").click()
     expect(tab).to_have_url(re.compile(r"s=density-desc"))
     expect(first).to_be_visible()
+    expect(first).to_have_text(re.compile(r"L\d+F\d+"))
     top = first.inner_text()
     tab.reload()
     expect(tab.locator("#ub-text")).to_have_value("word77")
