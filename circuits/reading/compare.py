@@ -159,10 +159,7 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
         "value": [at.total(i, g.nodes.value) for i, g in enumerate(graphs)],
     }
     keys, weight, flow = _edges(graphs, at)
-    changed = [
-        f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b"
-        for k in _changed(a, b)
-    ]
+    changed = [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in _changed(a, b)]
     return GraphDifference(
         (a.prompt, b.prompt),
         (a.model, b.model),
