@@ -3,7 +3,18 @@
 import re
 from typing import Any
 
+from dash import Patch
+
 _UNIT = re.compile(r"L(\d{1,4})([NF])(\d{1,9})")
+
+
+def changes(before: dict[str, Any] | None, after: dict[str, Any]) -> Patch:
+    """What a server-side completion changes, and nothing else: what a person chose meanwhile stays as it is."""
+    patch = Patch()
+    for name, value in after.items():
+        if (before or {}).get(name) != value:
+            patch[name] = value
+    return patch
 
 
 def selection_from(query: dict[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from app.components.tokenpick import register_token_pick
 from app.head_figures import head_grid, pattern_marked
 from app.pages import heads_tables as tables
 from app.pages.prompt_tables import number, position
+from app.selection import changes
 from probe.head_scores import SCORES
 from probe.html import shown
 
@@ -97,7 +98,9 @@ def register_all(app: Dash) -> None:
     )
     def base(_: Any, args: dict[str, str], selection: Selection):
         heads = patterns(args)
-        return (no_update, no_update) if heads is None else (base_of(heads), tables.complete(selection, heads))
+        if heads is None:
+            return no_update, no_update
+        return base_of(heads), changes(selection, tables.complete(selection, heads))
 
     @app.callback(
         Output("heads-tint", "data"),

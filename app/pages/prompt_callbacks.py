@@ -12,6 +12,7 @@ from app.figures import BESIDE, forming_figure, growing_figure, lens_figure, len
 from app.pages import prompt_links, prompt_trace
 from app.pages import prompt_tables as tables
 from app.pages.prompt_tables import METRICS
+from app.selection import changes
 from app.tasks import reading_key
 
 
@@ -72,7 +73,7 @@ def register_reading(app: Dash) -> None:
         now = {a: True for a in analyses.READINGS if record(args, a) is not None}
         chosen = no_update
         if (lens := record(args, "lens")) is not None and not ready.get("lens"):
-            chosen = tables.complete(selection or {}, lens, record(args, "heads"))
+            chosen = changes(selection, tables.complete(selection or {}, lens, record(args, "heads")))
         job = jobs.table().latest(reading_key(args["model"], prompts.load(args["id"])))
         return (
             (no_update if now == ready else now),
