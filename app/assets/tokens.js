@@ -127,8 +127,7 @@
       const now = node.querySelector(`.ow-tok[data-at="${i}"]`);
       if (now) { now.classList.add("selected"); now.setAttribute("aria-selected", "true"); }
     }
-    ow.selection[key] = i;   // at once, so that the next arrow key counts from here
-    window.setTimeout(() => ow.select({ [key]: i }), 0);
+    ow.select({ [key]: i });
   }
 
   // Hovering a position (or several) in one panel marks it in every strip.
