@@ -21,11 +21,15 @@ PROMPT = "The capital of France is"
 
 @pytest.fixture
 def loaded(home):
-    """A toy model of this test alone: what is held is let go of with it."""
-    model = probe.load_model("toy")
-    yield model
-    held._twins.clear()
-    held._weights.clear()
+    """A toy model of this test alone: the pages remember no other of that name, and this one no longer than the test."""
+    forget_models()
+    yield probe.load_model("toy")
+    forget_models()
+
+
+def forget_models():
+    for memory in (held._twins, held._weights, analyses._models, analyses._stamps, analyses._records):
+        memory.clear()
 
 
 def test_a_twin_shares_weights_but_no_hooks(loaded):
@@ -77,7 +81,6 @@ def test_an_edited_model_gets_another_name(loaded):
 
 def test_a_name_never_stands_for_two_models(home, loaded):
     """Neither where the pages loaded one first, nor where the notebook's was first and is gone."""
-    analyses._stamps.clear()
     name = probe.stamp(loaded).name
     analyses.model_named(name)
     analyses.remember("lens", name, PROMPT, "of the model on disk")
