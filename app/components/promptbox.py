@@ -1,6 +1,6 @@
 """The box in which a prompt is written, with its model and examples; opening it stores the prompt and goes to its page."""
 
-from urllib.parse import quote
+from collections.abc import Callable
 
 import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
@@ -8,6 +8,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_u
 from app import prompts
 from app.components.parts import icon
 from app.library import MODELS, models, require_offered, short_model
+from app.links import prompt_page
 from probe.errors import OpenworkError
 
 EXAMPLES = (
@@ -51,7 +52,8 @@ def prompt_box(name: str = "box", text: str = "") -> html.Div:
     return html.Div([words, row])
 
 
-def register(app: Dash, name: str = "box") -> None:
+def register(app: Dash, name: str = "box", page: Callable[[str, str], str] = prompt_page) -> None:
+    """What the box does; `page` makes the address it opens from a prompt's id and a model."""
     app.clientside_callback(
         ClientsideFunction("openwork", "example"),
         Output(f"{name}-text", "value"),
@@ -72,7 +74,7 @@ def register(app: Dash, name: str = "box") -> None:
             return no_update, no_update
         try:
             check_model_name(model)
-            return f"/p/{prompts.store(text or '', model).id}?m={quote(model)}", None
+            return page(prompts.store(text or "", model).id, model), None
         except OpenworkError as error:
             return no_update, str(error)
 

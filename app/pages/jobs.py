@@ -55,7 +55,7 @@ def ended_list(ended: list[Job], most: int) -> Any:
         return None
     cut = len(ended) > most
     note = f"The last {most} of {len(ended)}" if cut else f"{len(ended)} in all"
-    more = dcc.Link("Show more", href="/jobs?all=1", refresh=True) if cut and most < _MOST else None
+    more = dcc.Link("Show more", href="/jobs?all=1") if cut and most < _MOST else None
     return panel("Ended", [row(j) for j in ended[:most]], note=note, tools=more, flush=True, export=False)
 
 
