@@ -19,7 +19,7 @@ from app.analyses import keep_graph, stored_graph
 from app.editing import MOST, History, Marks, edited
 from app.library import registered
 from circuits.graph import CircuitGraph
-from circuits.store import GRAPH, choose_nodes
+from circuits.store import GRAPH, choose_nodes, editing
 from probe.artifact import home, read_manifest, write_json
 from probe.errors import BadInput, OpenworkError
 
@@ -75,7 +75,7 @@ def marked(name: str) -> Marked:
 
 def act(name: str, request: dict[str, Any], revision: str | None = None) -> Marked:
     """Make one edit and store it at once. What cannot be done changes nothing and is said in the answer."""
-    with reading:
+    with reading, editing(registered("graph", name)):
         now = marked(name)
         stale = bool(revision) and revision != now.marks.revision
         try:
@@ -117,7 +117,7 @@ def _store(name: str, graph: CircuitGraph, before: Marks, after: Marks) -> Circu
 
 def look(name: str, change: dict[str, Any]) -> None:
     """Keep how the subgraph is looked at: `move` {id: [x, y]}, `open` or `close` a group, `dismiss` a suggestion, `tidy`."""
-    with reading:
+    with reading, editing(registered("graph", name)):
         now = marked(name)
         view = _changed(now.view, change)
         if view != now.view:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from circuits.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, place, read_manifest, write_json, writing
 from probe.errors import BadInput, Unavailable
 from probe.opening import came_from
+from probe.turns import turn
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
 _ARRAYS = ("constant", "probability")
@@ -127,23 +129,35 @@ def choose_nodes(
 ) -> CircuitGraph:
     """Replace a stored graph's pinned nodes, supernodes or units' labels (None: as they are); everything else stays as it was.
 
-    labels: texts by node, for units only; an empty one takes the label away.
+    labels: texts by node, for units only; an empty one takes the label away. Who decides by what is stored reads it inside
+    `editing(folder)`.
     """
-    graph, manifest = load_graph(folder), read_manifest(folder, "graph")
-    if pinned is not None:
-        graph = replace(graph, pinned=[int(i) for i in pinned])
-    if supernodes is not None:
-        graph = replace(graph, supernodes={str(k): [int(i) for i in v] for k, v in supernodes.items()})
-    if labels:
-        graph = replace(graph, unit_tokens=_labelled(graph, labels))
-    check_graph(graph, str(folder))
+    with editing(folder):
+        graph, manifest = load_graph(folder), read_manifest(folder, "graph")
+        if pinned is not None:
+            graph = replace(graph, pinned=[int(i) for i in pinned])
+        if supernodes is not None:
+            graph = replace(graph, supernodes={str(k): [int(i) for i in v] for k, v in supernodes.items()})
+        if labels:
+            graph = replace(graph, unit_tokens=_labelled(graph, labels))
+        check_graph(graph, str(folder))
+        _rewrite(folder, manifest, graph)
+    return graph
+
+
+def editing(folder: Path) -> AbstractContextManager[None]:
+    """Alone with a stored graph, among threads and processes, from reading what is chosen to writing what it becomes."""
+    return turn(folder.with_name(f".{folder.name}.lock"), f"the graph {folder.name}")
+
+
+def _rewrite(folder: Path, manifest: Manifest, graph: CircuitGraph) -> None:
+    """Another text beside the same arrays."""
     with writing(folder, manifest) as scratch:
         try:
             os.link(folder / GRAPH, scratch / GRAPH)  # the edges are the same file
         except OSError:
             shutil.copyfile(folder / GRAPH, scratch / GRAPH)
         write_json(scratch / TEXT, _text(graph))
-    return graph
 
 
 def _labelled(graph: CircuitGraph, labels: Mapping[int, str]) -> list[str]:

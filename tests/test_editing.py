@@ -1,6 +1,8 @@
 """Pins, groups, labels, undo and redo: every edit against a known answer, alone and as it is stored; and the drawing's places."""
 
 import json
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -13,8 +15,9 @@ from app.editing import LONGEST, MOST, History, Marks, edited, group, label, pin
 from app.subgraph import GAP, MOST_EDGES, apart, drawing
 from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
 from circuits.store import choose_nodes, load_graph, save_graph
+from probe import turns
 from probe.artifact import place
-from probe.errors import BadInput
+from probe.errors import BadInput, Unavailable
 
 NEURON, HEAD = LAYOUT.index(("neuron", 1, 3, 5)), LAYOUT.index(("head", 1, 3, 5))
 TWINS = [LAYOUT.index(("latent", 2, 3, 5)), LAYOUT.index(("latent", 2, 2, 5))]
@@ -349,3 +352,43 @@ def crowded(n: int = 300, layers: int = 12, tokens: int = 8, seed: int = 0) -> C
     return CircuitGraph(
         "many", list(range(tokens)), tokens_, nodes, edges, np.zeros(total), probability, text, 0.0, 0.0, layers, "toy"
     )
+
+
+PINNER = """
+import sys
+from app.marks import act
+for node in map(int, sys.argv[1:]):
+    answer = act("shared", {"op": "pin", "nodes": [node]})
+    assert not answer.wrong, answer.said
+"""
+
+
+def test_two_processes_that_edit_one_graph_lose_nothing(home):
+    """Each edit reads, changes and writes; without taking turns, a good part of these would be overwritten."""
+    save_graph(every_kind(), place("graph", "shared"))
+    halves = [[str(i) for i in range(first, 12, 2)] for first in (0, 1)]
+    both = [subprocess.Popen([sys.executable, "-c", PINNER, *nodes]) for nodes in halves]
+    assert [p.wait(timeout=120) for p in both] == [0, 0]
+    assert set(range(12)) <= set(load_graph("shared").pinned)
+    assert not [p.name for p in place("graph", "shared").parent.glob("[!.]*") if p.name != "shared"]
+
+
+def test_a_turn_can_be_taken_again_inside_and_not_by_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(turns, "WAIT", 0.05)
+    said = []
+
+    def other():
+        try:
+            with turns.turn(tmp_path / ".lock", "the thing"):
+                said.append("in")
+        except Unavailable as error:
+            said.append(str(error))
+
+    with turns.turn(tmp_path / ".lock", "the thing"), turns.turn(tmp_path / ".lock", "the thing"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    other()
+    assert "been writing the thing" in said[0] and said[1:] == ["in"]
+    with pytest.raises(Unavailable, match="could not be written"), turns.turn(tmp_path / "none" / ".lock", "that"):
+        pass

@@ -1,6 +1,8 @@
 """`openwork graph export, import, supernodes, pin`: graphs to and from other programs' files, and what a person marks in one."""
 
 import re
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,21 +153,23 @@ def supernodes(
     """Groups of units: those stored with a graph, changed by --set, --rename and --remove, or suggested."""
     if keep and not suggest:
         raise BadInput("--keep stores what --suggest suggests; add --suggest.")
-    found = opened(graph)
     from circuits.reading.supernodes import stored_supernodes, suggest_supernodes
 
+    changed = keep if suggest else bool(put or remove or rename)
     if suggest:
+        found = opened(graph)
         tops = _tops(found, open_tables(features)) if features else None
         record = suggest_supernodes(found, tops=tops, threshold=threshold)
         groups = record.store().supernodes
+        if keep:
+            _choose(graph, supernodes=groups)
     else:
-        groups = edited_groups(found, put or [], remove or [], rename or [])
-        from dataclasses import replace
-
+        with _editing(graph) if changed else nullcontext():
+            found = opened(graph)
+            groups = edited_groups(found, put or [], remove or [], rename or [])
+            if changed:
+                _choose(graph, supernodes=groups)
         record = stored_supernodes(replace(found, supernodes=groups))
-    changed = keep if suggest else bool(put or remove or rename)
-    if changed:
-        _choose(graph, supernodes=groups)
     if json:
         print_json({**record.to_dict(), "stored": changed})
         return
@@ -196,6 +200,15 @@ def _pair(text: str, option: str, wanted: str) -> tuple[str, str]:
     if not sign or not left.strip() or not right.strip():
         raise BadInput(f"{option} is {text!r}; {wanted} was wanted.")
     return left.strip(), right.strip()
+
+
+def _editing(graph: str) -> AbstractContextManager[None]:
+    """Nobody else edits this stored graph meanwhile; a file is only read."""
+    if Path(graph).is_file():
+        return nullcontext()
+    from circuits.store import editing
+
+    return editing(folder_of(graph))
 
 
 def _choose(graph: str, **changes: Any) -> None:
@@ -230,12 +243,13 @@ def pin(
     json: AsJson = False,
 ) -> None:
     """Pin nodes of a stored graph, and say how much of the prediction the pinned units alone explain."""
-    found = opened(graph)
-    pinned = [] if clear else list(found.pinned)
-    named = list(dict.fromkeys(i for name in nodes or [] for i in found.find(name)))
-    pinned = [i for i in pinned if i not in named] if remove else list(dict.fromkeys([*pinned, *named]))
-    if pinned != found.pinned:
-        _choose(graph, pinned=pinned)
+    with _editing(graph) if nodes or clear else nullcontext():
+        found = opened(graph)
+        pinned = [] if clear else list(found.pinned)
+        named = list(dict.fromkeys(i for name in nodes or [] for i in found.find(name)))
+        pinned = [i for i in pinned if i not in named] if remove else list(dict.fromkeys([*pinned, *named]))
+        if pinned != found.pinned:
+            _choose(graph, pinned=pinned)
     rows = [found.row(i) for i in pinned]
     scored = bool(found.nodes.where("neuron", "latent", "mlp", "head")[pinned].any()) if pinned else False
     report: dict[str, Any] = {"pinned": pinned, "nodes": rows}

@@ -11,10 +11,7 @@ releases when a process ends, so two that write at once lose nothing.
 
 import json
 import math
-import os
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +19,7 @@ from typing import Any
 
 from probe.artifact import read_manifest, write_json
 from probe.errors import BadInput, Unavailable
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from probe.turns import turn
 
 FILE, LOCK = "labels.json", ".labels.lock"
 SCHEMA = 1
@@ -35,8 +28,6 @@ LONGEST = {"text": 500, "author": 80, "method": 80}
 MOST = 24
 """Labels of one unit, at most."""
 BYTES = 256_000_000
-WAIT = 20.0
-"""Seconds to wait for other writers."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ def add_labels(folder: str | Path, new: Mapping[int, list[tuple[str, Label | Non
     """Put labels in place of the same authors', all in one write; None takes an author's label away."""
     path = Path(folder)
     _require_units(path, new)
-    with _turn(path):
+    with turn(path / LOCK, f"labels of {path.name}"):
         found = labels_of(path)
         for unit, pairs in new.items():
             kept = {label.author: label for label in found.get(unit, [])} | dict(pairs)
@@ -186,29 +177,3 @@ def _mapping(given: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise BadInput(f"{given} holds a {type(found).__name__}; a mapping from unit numbers to labels was wanted.")
     return found
-
-
-@contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """One writer at a time, among threads and processes."""
-    try:
-        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise Unavailable(f"Labels could not be written to {folder} ({error.strerror}).") from error
-    try:
-        _lock(file, folder)
-        yield
-    finally:
-        os.close(file)  # which releases it
-
-
-def _lock(file: int, folder: Path) -> None:
-    end = time.monotonic() + WAIT
-    while fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise Unavailable(f"Somebody else has been writing labels of {folder} for {WAIT:.0f} s.") from None
-            time.sleep(0.01)
