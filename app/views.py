@@ -1,16 +1,20 @@
 """Which page shows a record, and what the page needs to find there: the record in memory, the prompt and the graph on disk."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app import analyses, held, links, prompts
 from app.library import registered
 from probe.artifact import KINDS, home, place
 from probe.errors import BadInput
-from probe.opening import origin
+from probe.opening import origin, origins, unchanged
+
+if TYPE_CHECKING:
+    from app.patching_state import Asked
 
 
 def path_of(record: Any, model: Any = None) -> str:
@@ -26,10 +30,15 @@ def model_for(record: Any, model: Any = None) -> str:
     if isinstance(model, str):
         return model
     found = model if model is not None else origin(record)
+    what = type(record).__name__
     if found is None:
         raise BadInput(
-            f"Which model did this {type(record).__name__} come from? It is not in memory any more: call open(model), with the "
-            "model or its name."
+            f"Which model did this {what} come from? It is not in memory any more: call open(model), with the model or its name."
+        )
+    if model is None and not unchanged(record):
+        raise BadInput(
+            f"The model's weights were changed after this {what} was made, and its page would show them as they are now. Call "
+            "open(model) if that is what you want; otherwise make the record again."
         )
     return held.hold(found)
 
@@ -43,7 +52,8 @@ def _reading(analysis: str, page: Callable[..., str]) -> Callable[[Any, Any], st
 
     def path(record: Any, model: Any) -> str:
         name = model_for(record, model)
-        analyses.remember(analysis, name, record.prompt, record)
+        if unchanged(record):  # else the page reads the prompt anew
+            analyses.remember(analysis, name, record.prompt, record)
         return page(name, _prompt(record, name))
 
     return path
@@ -76,6 +86,21 @@ def _table(record: Any, model: Any) -> str:
     return links.table_page(_stored("features", table.folder, "The feature table"))
 
 
+def _followed(record: Any, model: Any) -> str:
+    """The lens, at the first token that was followed."""
+    from probe.lens_follow import OWN
+
+    name, followed = model_for(record, model), record.followed[0]
+    token = followed if followed in OWN else int(record.ids[0, 0])
+    return links.lens_page(name, _prompt(record, name), q=token)
+
+
+def _compared(record: Any, model: Any) -> str:
+    name = model_for(record, model)
+    a, b = (prompts.store(text, name).id for text in record.prompts)
+    return links.beside_page(a, b, name)
+
+
 def _unit(record: Any, model: Any) -> str:
     table = origin(record)
     if table is None:
@@ -86,22 +111,65 @@ def _unit(record: Any, model: Any) -> str:
 
 
 def _weights(record: Any, model: Any) -> str:
-    """A neuron by its weights alone."""
-    if record.kind != "neuron":
-        raise BadInput("A latent's page is reached through its feature table: open_features(NAME).unit(NUMBER).open().")
-    return links.neuron_page(model_for(record, model), record.layer, record.unit)
+    """A neuron or latent by its weights alone."""
+    if record.kind == "neuron":
+        return links.neuron_page(model_for(record, model), record.layer, record.unit)
+    return links.latent_page(_dictionary_of(record), record.unit)
+
+
+def _own_text(record: Any, model: Any) -> str:
+    """The unit's page with the text in its box."""
+    name = model_for(record, model)
+    text = prompts.store(record.text, name).id
+    layer, letter, unit = re.split("([NF])", record.unit.removeprefix("L"))
+    if letter == "N":
+        return links.neuron_page(name, int(layer), int(unit), prompt=text)
+    return links.latent_page(_dictionary_of(record), int(unit), prompt=text)
+
+
+def _dictionary_of(record: Any) -> str:
+    """The name of the stored dictionary whose latent this is about."""
+    dictionary = (*origins(record), None, None)[1]
+    if dictionary is None:
+        raise BadInput(
+            "The dictionary of this latent is not in memory any more. Its page is also reached through its feature table: "
+            "open_features(NAME).unit(NUMBER).open()."
+        )
+    return _named(dictionary.name)
 
 
 def _graph(graph: Any, model: Any) -> str:
     return links.circuit_page(stored_name(graph))
 
 
+def _of_graph(record: Any, model: Any) -> str:
+    """The graph that a test or a split was made of."""
+    return _graph(_still(record)[0], model)
+
+
+def _difference(record: Any, model: Any) -> str:
+    a, b = map(stored_name, _still(record))
+    if a == b:
+        raise BadInput("Both graphs are one and the same, and no page compares a graph with itself.")
+    return links.circuits_beside(a, b)
+
+
+def _still(record: Any) -> list[Any]:
+    """The graphs that a record came from, each a graph or the folder of one."""
+    found = origins(record)
+    if not found or any(graph is None for graph in found):
+        raise BadInput(
+            f"The graph of this {type(record).__name__} is not in memory any more; open the graph itself: graph.open()."
+        )
+    return found
+
+
 def stored_name(graph: Any) -> str:
-    """The name a graph was loaded by, or one that says what it is, under which it is stored now, once."""
+    """The name a graph was loaded by (it, or its folder), or one that says what it is, under which it is stored now, once."""
     from circuits.store import save_graph
 
-    if isinstance(origin(graph), str):
-        return _stored("graph", Path(origin(graph)), "The graph")
+    if isinstance(folder := graph if isinstance(graph, str) else origin(graph), str):
+        return _stored("graph", Path(folder), "The graph")
     name = graph_name(graph)
     if not (place("graph", name) / "manifest.json").is_file():
         stamp = None
@@ -133,25 +201,46 @@ def _pinned(record: Any, model: Any) -> str:
 
 
 def _dictionary(name: str) -> str:
+    return links.run_page(_named(name))
+
+
+def _named(name: str) -> str:
+    """The name of a dictionary that is stored."""
     if not name:
         raise BadInput("This dictionary is not stored yet; save_dictionary(dictionary, NAME, ...) gives it a page.")
     registered("dictionary", name)
-    return links.run_page(name)
+    return name
+
+
+def _pair(pair: Any, model: Any) -> str:
+    """Two prompts before anything is patched."""
+    return _asked(pair, pair, model).address()
 
 
 def _sweep(record: Any, model: Any) -> str:
     """A patching sweep, kept in memory as if its page had run it."""
     from app import work
+    from app.patching_state import checked
+
+    asked = _asked(record, record.pair, model)
+    asked = checked(replace(asked, over=record.over, direction=record.direction, control=record.control is not None))
+    if unchanged(record):
+        work.keep(asked.key(), record)
+    return asked.address()
+
+
+def _asked(record: Any, pair: Any, model: Any) -> "Asked":
     from app.patching_state import Asked, checked
 
-    pair = record.pair
     name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
     sides = [prompts.store(side.prompt, name).id for side in (pair.clean, pair.corrupted)]
     answers = [*(pair.answers if pair.answers_given else []), "", ""][:2]
-    control = record.control is not None
-    asked = checked(Asked(name, *sides, *answers, pair.metric, record.over, record.direction, control))
-    work.keep(asked.key(), record)
-    return asked.address()
+    return checked(Asked(name, *sides, *answers, pair.metric))
+
+
+def _heads(record: Any, model: Any) -> str:
+    name = model_for(record, model)
+    return links.heads_page(name, _prompt(record, name))
 
 
 def _head(record: Any, model: Any) -> str:
@@ -163,15 +252,25 @@ _PATHS: dict[str, Callable[[Any, Any], str]] = {
     "LensResult": _reading("lens", links.lens_page),
     "HeadPatterns": _reading("heads", links.heads_page),
     "TopUnits": _reading("units", _hub),
+    "TokenThroughLayers": _followed,
+    "ComparedPrompts": _compared,
+    "HeadTable": _heads,
+    "DirectLogits": _heads,
     "EditedRun": _run_of_prompt,
     "Generations": _run_of_prompt,
     "FeatureTable": _table,
     "Found": _table,
     "Unit": _unit,
     "UnitWeights": _weights,
+    "OwnText": _own_text,
     "CircuitGraph": _graph,
     "Subgraph": _pinned,
     "Pruned": lambda record, model: _graph(record.graph, model),
+    "Supernodes": lambda record, model: _graph(record.store(), model),
+    "Collapsed": lambda record, model: _graph(record.graph, model),
+    "GraphDifference": _difference,
+    **dict.fromkeys(("SubgraphTest", "Sufficiency", "EdgeCheck", "QKAttribution", "HeadLoadings"), _of_graph),
+    "Pair": _pair,
     "PatchingSweep": _sweep,
     "HeadReading": _head,
     "TrainResult": lambda record, model: links.run_page(_stored("dictionary", record.folder, "The dictionary")),

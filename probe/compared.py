@@ -20,6 +20,7 @@ from probe.alignment import Alignment, align
 from probe.forward import capture
 from probe.heads import require_room
 from probe.neurons import UnitStack, unit_stack
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.sites import Site, hook_name, parse_site, resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
@@ -57,7 +58,7 @@ class UnitDifference:
 
 
 @dataclass(frozen=True)
-class ComparedPrompts:
+class ComparedPrompts(Opens):
     """What differs, for each pair of `alignment.pairs`.
 
     layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit lens), nats.
@@ -147,7 +148,8 @@ def compare_prompts(
         step(1)
     tokens = display_tokens(model, ids[0]), display_tokens(model, ids[1])
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
-    return ComparedPrompts((a, b), tokens, alignment, labels, kl, candidates, units, heads)
+    record = ComparedPrompts((a, b), tokens, alignment, labels, kl, candidates, units, heads)
+    return came_from(record, model)
 
 
 def _streams(model: "TransformerBridge") -> list[Site]:

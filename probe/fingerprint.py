@@ -23,7 +23,7 @@ _names: "WeakKeyDictionary[TransformerBridge, str]" = WeakKeyDictionary()
 
 def stamp(model: "TransformerBridge") -> ModelStamp:
     """Name and fingerprints of a loaded model, about half a second per billion bytes; kept until a weight is edited."""
-    now = _edition(model)
+    now = edition(model)
     kept = _stamps.get(model)
     if kept is None or kept[0] != now:
         name = _names.get(model) or str(getattr(model.cfg, "model_name", "") or "unnamed")
@@ -38,8 +38,8 @@ def set_name(model: "TransformerBridge", name: str) -> None:
     _stamps.pop(model, None)
 
 
-def _edition(model: torch.nn.Module) -> int:
-    """Changes when a weight is replaced, or edited in place: torch counts the edits of each tensor."""
+def edition(model: torch.nn.Module) -> int:
+    """A number that changes when a weight is replaced, or edited in place: torch counts the edits of each tensor."""
     weights = getattr(model, "original_model", model).state_dict(keep_vars=True).values()
     return hash(tuple((w.data_ptr(), w.dtype, w._version) for w in weights))
 

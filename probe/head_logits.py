@@ -20,6 +20,7 @@ from torch import Tensor
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.norms import NormParts, norm_parts
+from probe.opening import Opens, came_from
 from probe.sites import Site, hook_name, resid_pre
 from probe.tokens import display_tokens, encode_prompt
 
@@ -31,7 +32,7 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 
 
 @dataclass(frozen=True)
-class DirectLogits:
+class DirectLogits(Opens):
     """What every part adds to `logit`, the logit of `targets[pos]` minus the mean logit, at each position.
 
     bias: attention output biases. constant: the final norm's and the unembedding's biases. write_norm: length of what a head
@@ -112,7 +113,7 @@ def direct_logits(model: "TransformerBridge", prompt: str, target: int | None = 
     _check_sum(gap, found[resid_pre(0).name].dtype)
     arrays = (heads, mlps, bias, embed, constant, logit, norms, reach)
     words = display_tokens(model, [*ids, *targets.tolist()])
-    return DirectLogits(
+    record = DirectLogits(
         *(prompt, ids, words[: len(ids)], targets.tolist(), words[len(ids) :]),
         *(x.cpu().numpy() for x in arrays),
         gap,
@@ -121,6 +122,7 @@ def direct_logits(model: "TransformerBridge", prompt: str, target: int | None = 
             "frozen": "divisors of the final norm and of post-norms",
         },
     )
+    return came_from(record, model)
 
 
 def _check_target(model: "TransformerBridge", target: int | None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from probe.errors import BadInput
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ AT_TOKEN = ("direct", "write")
 
 
 @dataclass(frozen=True)
-class HeadTable:
+class HeadTable(Opens):
     """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
     asked about (its likeliest next token unless one was chosen)."""
 
@@ -124,4 +125,4 @@ def head_table(
         step(1)
         copying = copying_scores(model).cpu().numpy()
         step(1)
-    return put_together(heads, direct, copying, pos)
+    return came_from(put_together(heads, direct, copying, pos), model)

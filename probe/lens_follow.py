@@ -16,6 +16,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.forward import capture
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.sites import resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
@@ -30,7 +31,7 @@ OWN = ("final", "next")
 
 
 @dataclass(frozen=True)
-class TokenThroughLayers:
+class TokenThroughLayers(Opens):
     """followed: names, the tokens' own texts or `final` and `next`. ids[i, pos]: which token that is at each position, -1 where
     there is none (nothing follows the last token). log_probs in nats; ranks count from 0; logits are as the model makes them.
     The first layer row is the embedding, the last is the model's own prediction.
@@ -105,13 +106,14 @@ def follow_token(
     words = dict(
         zip(seen := sorted({*ids, *chosen.flatten().tolist()} - {-1}), display_tokens(model, seen), strict=True)
     )
-    return TokenThroughLayers(
+    record = TokenThroughLayers(
         *(prompt, ids, [words[i] for i in ids], ["embed", *(str(i) for i in range(model.cfg.n_layers))]),
         [t if isinstance(t, str) else words[t] for t in token_ids],
         chosen,
         [[words.get(int(i), "") for i in row] for row in chosen],
         *(log_probs, ranks, logits),
     )
+    return came_from(record, model)
 
 
 def _check(model: "TransformerBridge", token_ids: Sequence[int | str]) -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from probe.errors import BadInput
 from probe.html import shown, table_html
+from probe.opening import Opens, came_from
 from probe.sites import parse_site
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_edits import unit_values
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OwnText:
+class OwnText(Opens):
     """The activation of `unit` at every token of `text`."""
 
     text: str
@@ -78,4 +79,5 @@ def on_text(
         raise BadInput(f"Unit {unit} was asked for; there are units 0 to {values.shape[-1] - 1}.")
     where = layer if dictionary is None else parse_site(dictionary.site_in).layer or 0
     name = f"L{where}{'N' if dictionary is None else 'F'}{unit}"
-    return OwnText(text, name, ids, display_tokens(model, ids), values[:, unit].float().cpu().numpy())
+    found = OwnText(text, name, ids, display_tokens(model, ids), values[:, unit].float().cpu().numpy())
+    return came_from(found, model, dictionary)

@@ -26,7 +26,8 @@ WORK = 240_000  # milliseconds that model work behind a page may take
 
 SETTLED = """() => {
   const seen = (e) => e.getClientRects().length > 0;
-  const busy = [...document.querySelectorAll('.ow-skeleton, [aria-busy=true], .ow-slot .ow-partial')].filter(seen);
+  const unfilled = '.ow-fills :is(.ow-rows-box, .ow-columns-box, .ow-stats, .ow-facts):empty';
+  const busy = [...document.querySelectorAll(`.ow-skeleton, [aria-busy=true], .ow-slot .ow-partial, ${unfilled}`)].filter(seen);
   const plots = [...document.querySelectorAll('.dash-graph')].filter(seen);
   const empty = plots.filter((p) => !p.querySelector('.main-svg'));
   return busy.length === 0 && empty.length === 0 && document.fonts.status === 'loaded';

@@ -1,7 +1,10 @@
 """From a record to its page: the entry point, the paths, models shared without a copy, and who may frame the pages."""
 
+import gc
 import re
 from dataclasses import replace
+from importlib import import_module
+from pkgutil import walk_packages
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -12,8 +15,16 @@ import circuits
 import probe
 from app import analyses, held, notebook, prompts, views
 from app.safety import policy
+from circuits.reading.collapsed import collapse_groups
+from circuits.reading.supernodes import stored_supernodes
+from circuits.truth.sufficiency import Sufficiency
 from probe import opening
+from probe.artifact import place
+from probe.dictionaries import TopK, Transcoder, load_dictionary, save_dictionary
 from probe.errors import BadInput, Unavailable
+from probe.features import unit_weights
+from probe.opening import came_from
+from probe.own_text import on_text
 from probe.twin import twin
 
 PROMPT = "The capital of France is"
@@ -101,8 +112,6 @@ def test_pages_let_go_of_a_model_with_the_notebook(home):
     name = held.hold(model)
     assert held.held(name) is not None
     del model
-    import gc
-
     gc.collect()
     assert held.held(name) is None
 
@@ -200,3 +209,90 @@ def test_the_served_dashboard_keeps_to_itself(home):
     assert answer.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'")
     assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert urlsplit(notebook.LOOPBACK[0]).hostname == "localhost"
+
+
+NO_PAGE = {  # plans, sets of tokens, blind studies, and what weights alone say of connections: no page shows them yet
+    *("FeaturePlan", "HarvestPlan", "Facts", "TokenSet", "Revealed", "Study", "MergedGraph"),
+    *("Connections", "LayerConnections", "TopPaths", "Embeddings", "TokenRanking"),
+}
+
+
+def records_that_draw_themselves():
+    modules = [m.name for package in (probe, circuits) for m in walk_packages(package.__path__, f"{package.__name__}.")]
+    classes = [c for name in modules for c in vars(import_module(name)).values() if isinstance(c, type)]
+    return {c for c in classes if "_repr_html_" in vars(c)}
+
+
+def test_every_record_opens_or_has_no_page():
+    """A record with a page has `open`, and one without is on the list above."""
+    records = records_that_draw_themselves()
+    assert {c.__name__ for c in records if not hasattr(c, "open")} == NO_PAGE
+    assert {c.__name__ for c in records if hasattr(c, "open")} == set(views._PATHS)
+
+
+def test_paths_of_heads_units_tokens_and_pairs(loaded):
+    name, identity = probe.stamp(loaded).name, prompts.prompt_id(PROMPT)
+    other = "The capital of Italy is"
+    heads = f"/heads?m={name}&p={identity}"
+    assert views.path_of(probe.direct_logits(loaded, PROMPT)) == heads
+    assert views.path_of(probe.head_table(loaded, PROMPT)) == heads
+    assert views.path_of(probe.follow_token(loaded, PROMPT, ["next", 7])) == f"/lens?m={name}&p={identity}&q=next"
+    assert views.path_of(probe.follow_token(loaded, PROMPT, [7, "next"])).endswith("&q=7")
+    compared = probe.compare_prompts(loaded, PROMPT, other)
+    assert views.path_of(compared) == f"/p/{identity}/beside/{prompts.prompt_id(other)}?m={name}"
+    assert views.path_of(unit_weights(loaded, 1, 3)) == f"/units/neuron/1/3?m={name}"
+    assert views.path_of(on_text(loaded, PROMPT, 3, layer=1)) == f"/units/neuron/1/3?m={name}&p={identity}"
+    pair = circuits.read_pair(loaded, PROMPT, other, metric="kl")
+    assert views.path_of(pair) == f"/patching?m={name}&p={identity}&c={prompts.prompt_id(other)}&metric=kl"
+
+
+def test_a_latents_records_open_its_page_while_the_dictionary_lives(loaded):
+    made = Transcoder(64, 8, 64, sparsifier=TopK(2), site_in="mlp_in.1", site_out="mlp_out.1")
+    save_dictionary(made, place("dictionary", "learned"), model=probe.stamp(loaded))
+    learned = load_dictionary(place("dictionary", "learned"), loaded)
+    weights, own = unit_weights(loaded, learned, 5), on_text(loaded, PROMPT, 5, dictionary=learned)
+    assert views.path_of(weights) == "/units/latent/learned/5"
+    assert views.path_of(own) == f"/units/latent/learned/5?p={prompts.prompt_id(PROMPT)}"
+    del learned
+    gc.collect()
+    with pytest.raises(BadInput, match="not in memory any more"):
+        views.path_of(weights)
+
+
+def test_what_was_made_of_a_graph_opens_the_graph(home):
+    graph, other = small_graph(), small_graph("two <b>one")
+    path = views.path_of(graph)
+    for record in (collapse_groups(graph, {"both": [2, 3]}), came_from(Sufficiency("", 0, 0, "zero", [], {}), graph)):
+        assert views.path_of(record) == path
+    between = circuits.difference(graph, other)
+    assert views.path_of(between) == f"{path}/beside/{views.path_of(other).rpartition('/')[2]}"
+    twice = small_graph()
+    with pytest.raises(BadInput, match="one and the same"):
+        views.path_of(circuits.difference(graph, twice))
+    grouped = views.path_of(stored_supernodes(replace(graph, supernodes={"a": [2, 3]}))).rpartition("/")[2]
+    assert circuits.load_graph(grouped).supernodes == {"a": [2, 3]}
+    del graph, record
+    gc.collect()
+    with pytest.raises(BadInput, match="not in memory any more"):
+        views.path_of(between)
+
+
+def test_what_was_made_of_a_stored_graph_outlives_it_in_memory(home):
+    circuits.save_graph(small_graph(), place("graph", "kept"))
+    record = came_from(Sufficiency("", 0, 0, "zero", [], {}), circuits.load_graph("kept"))
+    gc.collect()
+    assert views.path_of(record) == "/circuits/kept"
+
+
+def test_a_record_of_weights_that_were_edited_says_so(loaded):
+    """Its page would show the model as it is now under the record's name."""
+    lens, before = probe.logit_lens(loaded, PROMPT), probe.stamp(loaded)
+    assert opening.unchanged(lens)
+    with torch.no_grad():
+        loaded.embed.weight.mul_(1.5)
+    assert not opening.unchanged(lens)
+    with pytest.raises(BadInput, match="weights were changed after this LensResult"):
+        views.path_of(lens)
+    path = views.path_of(lens, loaded)  # asked for all the same: the page reads the prompt in the model as it is
+    assert probe.stamp(loaded) != before and path.startswith("/lens?")
+    assert analyses.known("lens", dict(parse_qsl(urlsplit(path).query))["m"], PROMPT) is None

@@ -24,7 +24,8 @@ def slot(name: str, key: str | None = None) -> html.Div:
             dcc.Store(id=f"{name}-done", data=done),
             dcc.Interval(id=f"{name}-tick", interval=350, disabled=over),
             html.Div(state, id=f"{name}-state", className="ow-slot"),
-        ]
+        ],
+        className="ow-slot-box",
     )
 
 

@@ -35,7 +35,7 @@ def layout(identity: str, other: str, query: dict[str, str]) -> list[Any]:
         title("Two prompts", eyebrow=f"Side by side · {short_model(model)}", actions=_actions(model, a.id, b.id)),
         html.Div([_card("A", a, model), _card("B", b, model)], className="ow-grid even"),
         slot("beside", key),
-        html.Div(panels(model, a.text, b.text), style={"display": "grid", "gap": 18}),
+        html.Div(panels(model, a.text, b.text), className="ow-stack ow-fills"),
     ]
 
 
@@ -75,7 +75,7 @@ def panels(model: str, a: str, b: str) -> list[Any]:
         [
             html.Div(id="beside-columns", className="ow-columns-box ow-data"),
             dcc.Store(id="beside-columns-data"),
-            html.Div(id="beside-facts", style={"marginTop": 14}),
+            html.Div(id="beside-facts", className="ow-facts", style={"marginTop": 14}),
         ],
         note="A above B, coloured by loss; below, how many nats more B's token surprises. Click a column; arrow keys move.",
         tools=legend,

@@ -54,7 +54,7 @@ def layout(name: str, other: str, query: dict[str, str]) -> list[Any]:
         ),
         html.Div([_card("a", name, a), _card("b", other, b)], className="ow-grid even"),
         slot("pair", asked(name, other, match)),
-        html.Div(_panels(name, other, a, b, match), id="pair-found", hidden=True, className="ow-stack"),
+        html.Div(_panels(name, other, a, b, match), className="ow-stack ow-fills"),
     ]
 
 
@@ -212,7 +212,6 @@ def register(app: Dash) -> None:
         drawn.register_rows(app, f"pair-{table}")
 
     @app.callback(
-        Output("pair-found", "hidden"),
         Output("pair-stats", "children"),
         Output("pair-notes", "children"),
         Output("pair-figure", "figure"),
@@ -225,13 +224,13 @@ def register(app: Dash) -> None:
     def show(key: str | None, names: list[str], scheme: str):
         found = work.result(key)
         if found is None:
-            return [no_update] * 10
+            return [no_update] * 9
         tables = [node_table(found, where, (names[0], names[1])) for where in ("both", "a", "b")]
         notes = [html.Li(note[:400], dir="auto") for note in found.notes[:30]]
         figure = dress(found.figure(), scheme)
         figure.update_xaxes(title="influence in a").update_yaxes(title="influence in b")  # the cards above name both
         figures = [figure, *(link_figure(n, scheme) for n in names)]
-        return [False, stats(found), notes, *figures, *tables, edge_table(found)]
+        return [stats(found), notes, *figures, *tables, edge_table(found)]
 
     @app.callback(
         Output("pair-key", "data"),

@@ -20,7 +20,7 @@ from app.patching_state import Asked, asked_in
 from app.selection import selection_from
 from app.shell import Page
 from circuits.patching.examples import EXAMPLES
-from circuits.patching.kinds import KINDS
+from circuits.patching.kinds import KINDS, METRIC_LABELS
 from circuits.patching.store import load_patching
 
 LEAD = (
@@ -135,7 +135,7 @@ def measure_panel(asked: Asked) -> html.Section:
     """Metric and answers, with their values in both runs before anything is patched."""
     metric = segmented(
         "patching-metric",
-        [("logit_diff", "logit difference"), ("log_prob", "log probability"), ("kl", "KL to the clean run")],
+        list(METRIC_LABELS.items()),
         asked.metric,
     )
     right, wrong = (

@@ -144,7 +144,7 @@ def cell_facts(sweep: PatchingSweep, cell: tuple[int, ...], asked: Asked) -> lis
             number(sweep.effect[cell]),
             f"{number(sweep.start, 0)} → {number(sweep.values[cell])} (clean is 1)",
         ),
-        stat(sweep.pair.metric, number(sweep.raw[cell]), f"{number(start)} without the patch"),
+        stat(sweep.pair.measured, number(sweep.raw[cell]), f"{number(start)} without the patch"),
     ]
     if (mean := sweep.control_effect) is not None and (spread := sweep.control_spread) is not None:
         unrelated = f"{number(mean[cell])} ± {number(spread[cell])}"
@@ -204,7 +204,7 @@ def table(sweep: PatchingSweep) -> tuple[dict[str, Any], str]:
         *([{"key": "token", "label": "token", "kind": "token"}] if sweep.kind.by_pos else []),
         {"key": "effect", "label": "moves by", "kind": "num"},
         {"key": "bar", "label": "", "kind": "signed"},
-        {"key": "raw", "label": sweep.pair.metric, "kind": "num"},
+        {"key": "raw", "label": sweep.pair.measured, "kind": "num"},
     ]
     if sweep.control is not None:
         columns.append({"key": "control", "label": "unrelated", "kind": "num"})

@@ -26,6 +26,7 @@ from circuits.graph import CircuitGraph
 from circuits.tracing import points
 from circuits.tracing.belonging import refreeze
 from probe.errors import BadInput, OpenworkError
+from probe.opening import came_from
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def head_loadings(
             step(len(parts[-1]["weight"]))
     back = np.argsort(order)
     arrays = {n: np.concatenate([p[n] for p in parts])[back] for n in parts[0]}
-    return _record(graph, pairs, arrays, 1e-3 if held.embed.dtype == torch.float32 else 1e-9)
+    return came_from(_record(graph, pairs, arrays, 1e-3 if held.embed.dtype == torch.float32 else 1e-9), graph)
 
 
 def _checked(graph: CircuitGraph, edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

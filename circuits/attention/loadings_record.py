@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from probe.opening import Opens
+
 
 @dataclass(frozen=True)
-class HeadLoadings:
+class HeadLoadings(Opens):
     """Parallel over edges. weight: the edge as this computed it; bypass, heads: its split at every layer; keys: each head's
     part by the position it was read from; skip: what goes through each layer's dictionary skip; between: which layers lie
     between source and target. gap: largest |bypass + heads - weight|, relative to the size of the sum."""

@@ -31,6 +31,7 @@ from circuits.attention.queries import FrozenQueries, capped, freeze_queries
 from circuits.graph import KINDS, CircuitGraph
 from circuits.tracing.belonging import refreeze
 from probe.errors import BadInput, OpenworkError
+from probe.opening import Opens, came_from
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class QKAttribution:
+class QKAttribution(Opens):
     """One score, split. score: before any soft-cap (a difference where there is
     an `against`). probability: what
     the head pays this key. a_query, a_key: by source, each sums to the score. pairs: the strongest, by index into names.
@@ -147,7 +148,7 @@ def qk_attribution(
     with torch.no_grad():
         which = Score(head, query, key, _less(queries, head, query, key, against))
         made = gather(flow_of(held, graph), graph, queries, which, units)
-        return _record(graph, queries, made, which, against, k)
+        return came_from(_record(graph, queries, made, which, against, k), graph)
 
 
 def _check_head(graph: CircuitGraph, n_heads: int, layer: int, head: int) -> None:

@@ -52,3 +52,4 @@ METRICS = {
     "log_prob": "log probability of the right answer (nats)",
     "kl": "KL from the clean prediction (nats; 0 is the clean run)",
 }
+METRIC_LABELS = {"logit_diff": "logit difference", "log_prob": "log probability", "kl": "KL to the clean run"}

@@ -15,6 +15,7 @@ from circuits.patching.kinds import METRICS
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput
 from probe.models import stamp
+from probe.opening import came_from
 from probe.token_text import display_tokens, tokenizer_of
 from probe.tokens import encode_prompt
 
@@ -54,7 +55,7 @@ def read_pair(
     named = display_tokens(model, chosen)
     problem = _problem(sides[0], sides[1], logits, chosen, named, metric)
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", "custom")
-    return Pair(
+    pair = Pair(
         stamp(model),
         *sides,
         metric=name,
@@ -65,6 +66,7 @@ def read_pair(
         problem=problem,
         note=_note(model, answers, logits[0]),
     )
+    return came_from(pair, model)
 
 
 def last_logits(model: "TransformerBridge", ids: list[int]) -> Float[Tensor, " d_vocab"]:

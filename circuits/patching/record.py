@@ -160,11 +160,11 @@ class PatchingSweep(Opens):
         top = self.order()[0]
         verb = "restores" if self.direction == "denoise" else "breaks"
         return (
-            f"{self.kind.label}, {'denoising' if self.direction == 'denoise' else 'noising'}: {self.pair.metric} "
+            f"{self.kind.label}, {'denoising' if self.direction == 'denoise' else 'noising'}: {self.pair.measured} "
             f"{self.pair.clean.value:.4g} clean, {self.pair.corrupted.value:.4g} corrupted; {self.name(top)} moves it most "
             f"({verb} {abs(self.effect[top]):.0%})."
             if self.effect[top] * (1 - 2 * self.start) > 0
-            else f"{self.kind.label}: {self.name(top)} moves {self.pair.metric} most ({self.effect[top]:+.2f})."
+            else f"{self.kind.label}: {self.name(top)} moves the {self.pair.measured} most ({self.effect[top]:+.2f})."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from circuits.patching.kinds import METRIC_LABELS
 from probe.artifact import ModelStamp
 from probe.errors import BadInput
+from probe.opening import Opens
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(Opens):
     """answers: names of the right and the wrong token (of the right one alone for `log_prob`, none for `kl`). differs: positions
     whose tokens are not the same. problem: why nothing can be patched, or "". note: something worth knowing, or ""."""
 
@@ -34,6 +36,11 @@ class Pair:
     differs: list[int]
     problem: str = ""
     note: str = ""
+
+    @property
+    def measured(self) -> str:
+        """The metric in words; one of the caller's own by its name."""
+        return METRIC_LABELS.get(self.metric, self.metric)
 
     def require(self) -> "Pair":
         """Itself, or BadInput with the problem."""

@@ -19,12 +19,13 @@ from jaxtyping import Float, Int
 from circuits.graph import UNITS, CircuitGraph
 from circuits.reading.influence import UNEXPLAINED, normalised
 from probe.errors import BadInput
+from probe.opening import Opens
 
 OTHER, DARK, FIXED = "other units", "unexplained", "biases"
 
 
 @dataclass(frozen=True)
-class Collapsed:
+class Collapsed(Opens):
     """Groups and the edges between them.
 
     names, members: the groups and their nodes in the graph. grouped: which of them are supernodes. value: sum of the members'

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 from circuits.graph import KINDS, ROOTS, CircuitGraph
 from circuits.reading.identity import Identities, identities
 from circuits.reading.influence import normalised
+from probe.opening import Opens, came_from
 
 Match = Literal["auto", "position", "end", "none"]
 Two = Float[np.ndarray, "graph key"]
@@ -31,7 +32,7 @@ TwoEdges = Float[np.ndarray, "graph edge"]
 
 
 @dataclass(frozen=True)
-class GraphDifference:
+class GraphDifference(Opens):
     """Two graphs side by side; every array has a row for `a` and one for `b`, NaN where that graph lacks the item.
 
     nodes: the distinct nodes. held: which graph has them. influence, activation, value: theirs (added up where nodes are the
@@ -160,7 +161,7 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
     }
     keys, weight, flow = _edges(graphs, at)
     changed = [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in _changed(a, b)]
-    return GraphDifference(
+    record = GraphDifference(
         (a.prompt, b.prompt),
         (a.model, b.model),
         at,
@@ -177,6 +178,7 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
         },
         [*notes, *_roots(a, b), *changed],
     )
+    return came_from(record, a, b)
 
 
 def explained(graph: CircuitGraph) -> float:

@@ -11,6 +11,7 @@ from circuits.graph import CircuitGraph
 from circuits.reading.collapsed import Collapsed, collapse_groups
 from circuits.reading.similarity import Weights
 from probe.errors import BadInput
+from probe.opening import Opens
 
 SHUFFLES = 20
 "What none of 20 shuffles gives has a chance of about 1 in 21 to be chance."
@@ -31,7 +32,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Supernodes:
+class Supernodes(Opens):
     """Groups of a graph's units, and the likeness of all units that were compared. Edits return new records.
 
     nodes: the units compared, in the order of `likeness`. null: size and score of every group that shuffled evidence gives.

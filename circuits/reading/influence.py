@@ -23,6 +23,7 @@ from scipy.sparse.linalg import spsolve_triangular
 
 from circuits.graph import CircuitGraph
 from probe.errors import BadInput
+from probe.opening import Opens
 
 EXPLAINED = ("token", "position", "bias", "first")
 UNEXPLAINED = ("rest", "error")
@@ -43,7 +44,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Pruned:
+class Pruned(Opens):
     """What is left of a graph: masks over its nodes and edges, the scores of the rest, and the graph they are masks of.
 
     Nodes are chosen by absolute influence. A kept node may still do nothing because its paths cancel: see `cancellation`.

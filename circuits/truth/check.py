@@ -29,6 +29,7 @@ from circuits.truth.records import Movements, PromptTest, RootEffect, SetEffect,
 from circuits.truth.stats import agreement
 from probe.continued import Generations, generate_with
 from probe.errors import BadInput
+from probe.opening import came_from
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def check_subgraph(
             bed = Testbed(model, one, dictionaries)
             levels = level if not others else _levels(bed, others[i])
             found.append(_Trial(bed, mode, factor, levels, step).test(mine, lacking, n_random, seed))
-    return SubgraphTest(mode, factor if mode == "scale" else 0.0, found, seed, CONVENTION)
+    return came_from(SubgraphTest(mode, factor if mode == "scale" else 0.0, found, seed, CONVENTION), graph)
 
 
 def continue_changed(

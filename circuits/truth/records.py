@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from circuits.truth.stats import Agreement, Interval, bootstrap, share_as_large, spread
+from probe.opening import Opens
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class SubgraphTest:
+class SubgraphTest(Opens):
     """A subgraph tested in the model, against the graph's own prediction and against random subgraphs of its size.
 
     factor: what activations were multiplied by (0 for all modes but `scale`). convention: every choice that changes a number.

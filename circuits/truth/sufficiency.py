@@ -21,6 +21,7 @@ from circuits.truth.nodes import chosen_nodes, random_sets
 from circuits.truth.predict import Change, change_of, predict_full
 from probe.errors import BadInput
 from probe.forward import capture
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.sites import Site
 from probe.unit_edits import encoded
@@ -46,7 +47,7 @@ class RootShare:
 
 
 @dataclass(frozen=True)
-class Sufficiency:
+class Sufficiency(Opens):
     """How much of each root a subgraph keeps by itself, and how much random subgraphs of its size keep."""
 
     prompt: str
@@ -115,7 +116,7 @@ def check_sufficiency(
         "mean_prompts": list(prompts),
     }
     n = int(graph.nodes.where(*UNITS).sum())
-    return Sufficiency(graph.prompt, len(kept), n - len(kept), baseline, roots, said)
+    return came_from(Sufficiency(graph.prompt, len(kept), n - len(kept), baseline, roots, said), graph)
 
 
 _Left = tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]

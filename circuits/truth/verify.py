@@ -12,13 +12,14 @@ import numpy as np
 from circuits.graph import UNITS, CircuitGraph
 from circuits.truth.held import HeldRun, held_run
 from probe.errors import BadInput
+from probe.opening import Opens, came_from
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
 @dataclass(frozen=True)
-class EdgeCheck:
+class EdgeCheck(Opens):
     """sources: the nodes that were changed. error: for each, the largest |movement - edge| over all targets, divided by the
     largest |edge| from it. worst: the largest of these."""
 
@@ -62,7 +63,7 @@ def check_edges(
     chosen = np.sort(np.r_[first, _some(parts[1], n - len(first), generator)])
     run = held_run(model, graph, dictionaries)
     errors = [_error(run, int(s)) for s in chosen]
-    return EdgeCheck([graph.name(int(s)) for s in chosen], errors, int(graph.explained.sum()))
+    return came_from(EdgeCheck([graph.name(int(s)) for s in chosen], errors, int(graph.explained.sum())), graph)
 
 
 def _some(nodes: np.ndarray, n: int, generator: np.random.Generator) -> np.ndarray:

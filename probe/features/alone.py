@@ -16,6 +16,7 @@ from probe.features.neurons import neuron_directions
 from probe.features.sources import Reads
 from probe.features.unit import Near, TokenScore, Unit
 from probe.html import table_html
+from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.token_text import display_tokens
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class UnitWeights:
+class UnitWeights(Opens):
     """One latent or neuron by its weights. Lists that have no meaning for it are empty, and `convention` says why."""
 
     name: str
@@ -76,7 +77,7 @@ def unit_weights(
         up, down = (_tokens(model, r) for r in logit_ranks(model, told.writers[unit : unit + 1], k, progress))
     inputs = input_ranks(model, _one(told.reads, unit), k, progress)
     near = _nearest(told.decoder, unit, k)
-    return UnitWeights(
+    found = UnitWeights(
         name=f"L{layer}{letter}{number}",
         kind=told.kind,
         layer=layer,
@@ -87,6 +88,7 @@ def unit_weights(
         near=[Near(u, f"L{(at := told.place(u))[0]}{letter}{at[1]}", c) for u, c in near],
         convention={"inputs": EMBEDDING, **told.convention},
     )
+    return came_from(found, model, None if isinstance(what, int) else what)
 
 
 def _one(reads: tuple[Reads, ...], unit: int) -> tuple[Reads, ...]:
