@@ -115,6 +115,7 @@ def test_token_click_moves_every_panel_and_the_address(tab, site):
     expect(tab.locator("#strip .selected")).to_have_text("·one")
     tab.keyboard.press("ArrowRight")
     expect(tab.locator("#strip .selected")).to_have_text("·two")
+    expect(tab).to_have_url(re.compile(r"[?&]t=2(&|$)"))  # the mark comes first, the address with what follows from it
     tab.reload()
     expect(tab.locator("#strip .selected")).to_have_text("·two")
 

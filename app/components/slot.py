@@ -49,9 +49,9 @@ def _look(key: str | None) -> tuple[Any, str | None, bool]:
     """What a slot shows, the key if its result is there, and whether there is nothing more to wait for."""
     if not key:
         return None, None, True
+    job = jobs.table().latest(key)  # before the result: a job that ends in between is asked again, not called lost
     if work.result(key) is not None:
         return None, key, True
-    job = jobs.table().latest(key)
     return waiting(job), None, not (job and job.active)
 
 

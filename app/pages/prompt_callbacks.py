@@ -70,11 +70,11 @@ def register_reading(app: Dash) -> None:
         prevent_initial_call="initial_duplicate",
     )
     def follow(_: Any, args: dict[str, str], ready: dict[str, bool], selection: dict[str, Any] | None):
+        job = jobs.table().latest(reading_key(args["model"], prompts.load(args["id"])))  # before what it has found
         now = {a: True for a in analyses.READINGS if record(args, a) is not None}
         chosen = no_update
         if (lens := record(args, "lens")) is not None and not ready.get("lens"):
             chosen = changes(selection, tables.complete(selection or {}, lens, record(args, "heads")))
-        job = jobs.table().latest(reading_key(args["model"], prompts.load(args["id"])))
         return (
             (no_update if now == ready else now),
             reading_state(args),

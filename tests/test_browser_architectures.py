@@ -1,0 +1,44 @@
+"""The pages on models of other block shapes: parallel blocks, post-norms, QK-norm, grouped queries, ungated MLPs, soft-caps."""
+
+import pytest
+from browsing import SLACK, chromium, expect, pytestmark, site, tab
+from tiny import CONFIGS, tiny
+
+import circuits
+from app import held, links, prompts
+from probe.artifact import place
+from probe.fingerprint import set_name, stamp
+
+PROMPT, OTHER = "The capital of France is", "The capital of Italy is"
+WAIT = 30_000 * SLACK
+
+
+@pytest.fixture(params=CONFIGS)
+def served(request, site):
+    """A tiny random model that the pages run as a notebook's: its name, and the name of a stored graph of it."""
+    model = tiny(request.param)
+    set_name(model, f"tiny-{request.param}")
+    name, graph = held.hold(model), f"graph-{request.param}"
+    circuits.save_graph(circuits.trace(model, PROMPT), place("graph", graph), model=stamp(model))
+    yield name, graph
+    held._twins.clear()
+    held._weights.clear()
+
+
+def test_every_page_of_a_model_fills(served, site, tab):
+    name, graph = served
+    clean, corrupted = (prompts.store(text, name).id for text in (PROMPT, OTHER))
+    for address, *filled in (
+        (links.prompt_page(clean, name), "#strip .ow-tok", ".ow-thumbs canvas", "#units .ow-row, #units tr"),
+        (links.heads_page(name, clean, head="1.2", token=2), "#heads-thumbs canvas", "#heads-table tr"),
+        (links.lens_page(name, clean, token=2), "#lens-map .hm", "#lens-followed tr"),
+        (links.neuron_page(name, 1, 3, prompt=clean), ".ow-rows-box tr"),
+        (links.beside_page(clean, corrupted, name), "#beside-columns .ow-tok", "#beside-heads tr"),
+        (links.patching_page(name, clean, corrupted, over="heads", right=" the", wrong=" a"), "#patching-figure .hm"),
+        (links.circuit_page(graph), "#links .main-svg", "#edges tr"),
+    ):
+        tab.goto(site + address)
+        for selector in filled:
+            expect(tab.locator(selector).first).to_be_attached(timeout=WAIT)
+        expect(tab.locator(".ow-skeleton:visible, .ow-slot .ow-partial:visible")).to_have_count(0, timeout=WAIT)
+        assert not tab.locator(".ow-state.error:visible").all_inner_texts(), address
