@@ -120,6 +120,25 @@ def test_token_click_moves_every_panel_and_the_address(tab, site):
     expect(tab.locator("#strip .selected")).to_have_text("·two")
 
 
+WATCHED = """() => new Promise((done) => {
+  const seen = [], send = window.dash_clientside.set_props, tokens = [...document.querySelectorAll('#strip .ow-tok')];
+  window.dash_clientside.set_props = (id, props) => { if (id === 'selection') seen.push('sent ' + props.data.token); send(id, props); };
+  tokens[1].click(); seen.push('marked ' + document.querySelector('#strip .selected').dataset.at);
+  tokens[2].click(); seen.push('marked ' + document.querySelector('#strip .selected').dataset.at);
+  requestAnimationFrame(() => seen.push('frame'));
+  setTimeout(() => { window.dash_clientside.set_props = send; done(seen); }, 700);
+})"""
+
+
+def test_a_click_is_painted_before_what_follows_from_it(tab, site):
+    """And clicks between two frames go out as one."""
+    tab.goto(site + read_prompt(["zero", " one", " two", " three"], "painted"))
+    expect(tab.locator("#units td.unit")).to_have_text(["L1N10"])
+    assert tab.evaluate(WATCHED) == ["marked 1", "marked 2", "frame", "sent 2"]
+    expect(tab.locator("#units td.unit")).to_have_text(["L1N9"])
+    expect(tab).to_have_url(re.compile(r"[?&]t=2(&|$)"))
+
+
 def test_head_thumbnail_opens_its_pattern(tab, site):
     tab.goto(site + read_prompt(["a", " b", " c"], "heads"))
     canvas = tab.locator("#thumbs canvas")

@@ -41,16 +41,31 @@ window.openwork = (function () {
     return value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3).replace("-", "−");
   }
 
-  // Change part of the page's selection; every panel listens to the store named "selection".
+  // Change part of the page's selection; every panel listens to the store named "selection". What was pressed is painted first,
+  // because what follows keeps the page busy for a while, and changes that come before that go out together.
+  let pending = null;
   function select(part) {
     Object.assign(selection, part);
-    window.dash_clientside.set_props("selection", { data: Object.assign({}, selection) });
+    if (pending) { Object.assign(pending.part, part); return; }
+    pending = { part: Object.assign({}, part), path: window.location.pathname };
+    afterPaint(() => {
+      const { part, path } = pending;
+      pending = null;
+      if (path === window.location.pathname) window.dash_clientside.set_props("selection", { data: Object.assign({}, selection, part) });
+    });
+  }
+
+  function afterPaint(run) {
+    let ran = false;
+    const once = () => { if (!ran) { ran = true; run(); } };
+    window.requestAnimationFrame(() => window.setTimeout(once, 0));
+    window.setTimeout(once, 150);   // a page that is not seen is not painted
   }
 
   // Keep the address a permalink of the selection without adding to the history.
   function remember(data) {
     for (const key of Object.keys(selection)) delete selection[key];
-    Object.assign(selection, data || {});
+    Object.assign(selection, data || {}, pending ? pending.part : {});
     const url = new URL(window.location.href);
     for (const [key, short] of [["token", "t"], ["layer", "l"], ["head", "h"], ["unit", "u"], ["node", "n"], ["keep", "k"]]) {
       const value = selection[key];
@@ -58,7 +73,7 @@ window.openwork = (function () {
       else url.searchParams.set(short, value);
     }
     if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
-    carry();
+    whenIdle(carry);
     markLens();
     return window.dash_clientside.no_update;
   }
@@ -71,6 +86,12 @@ window.openwork = (function () {
       else url.searchParams.set(key, value);
     }
     if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
+  }
+
+  const idle = new Map();
+  function whenIdle(run) {   // once, however often it was asked for
+    if (idle.has(run)) return;
+    idle.set(run, window.requestIdleCallback(() => { idle.delete(run); run(); }, { timeout: 800 }));
   }
 
   // The navigation keeps model, prompt and selection: pages that can show them get them in their address.
