@@ -122,7 +122,10 @@ def test_token_click_moves_every_panel_and_the_address(tab, site):
 
 WATCHED = """() => new Promise((done) => {
   const seen = [], send = window.dash_clientside.set_props, tokens = [...document.querySelectorAll('#strip .ow-tok')];
-  window.dash_clientside.set_props = (id, props) => { if (id === 'selection') seen.push('sent ' + props.data.token); send(id, props); };
+  window.dash_clientside.set_props = (id, props) => {
+    if (id === 'selection') seen.push('sent ' + props.data.token);
+    send(id, props);
+  };
   tokens[1].click(); seen.push('marked ' + document.querySelector('#strip .selected').dataset.at);
   tokens[2].click(); seen.push('marked ' + document.querySelector('#strip .selected').dataset.at);
   requestAnimationFrame(() => seen.push('frame'));
