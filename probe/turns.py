@@ -36,7 +36,7 @@ def turn(file: Path, what: str) -> Iterator[None]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise Unavailable(f"{what} could not be written: {path.parent} cannot ({error.strerror}).") from error
+        raise Unavailable(f"Cannot write {what}: {path.parent}: {error.strerror}.") from error
     try:
         _lock(handle, what)
         held.add(path)

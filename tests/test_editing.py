@@ -390,5 +390,5 @@ def test_a_turn_can_be_taken_again_inside_and_not_by_another(tmp_path, monkeypat
         thread.join()
     other()
     assert "been writing the thing" in said[0] and said[1:] == ["in"]
-    with pytest.raises(Unavailable, match="could not be written"), turns.turn(tmp_path / "none" / ".lock", "that"):
+    with pytest.raises(Unavailable, match="Cannot write that"), turns.turn(tmp_path / "none" / ".lock", "that"):
         pass
