@@ -8,7 +8,7 @@ pieces with pictures: `html_tokens`, `html_grid`, `html_chart`.
 import unicodedata
 from collections.abc import Mapping, Sequence
 from html import escape
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any
 
 MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 50, 24, 300
@@ -28,8 +28,10 @@ def shown(token: str) -> str:
 
 
 def number(value: Any) -> str:
-    """Four digits for a float, the plain text of anything else."""
-    return f"{value + 0.0:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    """Four digits for a float, a dash for one that is not known (NaN), the plain text of anything else."""
+    if isinstance(value, float):
+        return "–" if isnan(value) else f"{value + 0.0:.4g}"
+    return "" if value is None else str(value)
 
 
 def text(words: str, most: int = MOST_CHARACTERS) -> str:

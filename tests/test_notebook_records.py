@@ -17,7 +17,7 @@ import probe
 from circuits.html import MOST_NODES, links_html
 from probe.edited import Candidate, EditedRun
 from probe.features.unit import Example, TokenScore, Unit
-from probe.html import MOST_ROWS, Facts, block, facts_html, table_html, text
+from probe.html import MOST_ROWS, Facts, block, facts_html, number, table_html, text
 from probe.html_chart import bars_html, histogram_html, lines_html
 from probe.html_grid import CLEAR, heat_html, levels, picture_html, png
 from probe.html_tokens import MOST_TOKENS, tokens_html
@@ -271,3 +271,15 @@ def test_small_records_are_facts():
     assert "1,234,567" in html and "True" in html and "<b>" not in html
     check(block(facts_html({"a": None}), title="<b>"))
     assert text("a\u202eb\x00\ud800\u200b") == "a⟨202e⟩b⟨0⟩⟨d800⟩⟨200b⟩"
+
+
+def test_what_is_not_known_is_a_dash_in_a_table():
+    assert [number(x) for x in (float("nan"), -0.0, 1.23456, None, 3, float("inf"))] == [
+        "–",
+        "0",
+        "1.235",
+        "",
+        "3",
+        "inf",
+    ]
+    assert "nan" not in table_html([{"score": float("nan")}, {"score": 0.5}])
