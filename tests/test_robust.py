@@ -8,18 +8,20 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import damaged
 import pytest
-from records import HOSTILE, heads_of, lens_of, store_graph, units_of
+from records import HOSTILE, heads_of, lens_of, small_graph, store_graph, units_of
 
 from app import analyses, jobs, library, links, prompts, search, shell, tasks
 from app.job import Job, read_job
 from app.main import create_app
 from app.model_size import TOY, model_size
 from app.pages import PAGES
+from app.pages import graph as graph_page
 from probe.artifact import KINDS, Manifest, ModelStamp, check_files, place, read_manifest
 from probe.errors import BadInput
 
@@ -284,6 +286,19 @@ def test_what_another_models_weights_made_is_stale(home, toy):
     assert library.stale(Manifest("graph", "g", ModelStamp("unknown", "w", "t"))) is None
     assert "other weights" in (library.stale(Manifest("graph", "g", ModelStamp("toy", "w", mine.tokenizer))) or "")
     assert "other tokenizer" in (library.stale(Manifest("graph", "g", ModelStamp("toy", mine.weights, "t"))) or "")
+
+
+def test_the_page_of_a_stale_artifact_says_so(home, toy):
+    from circuits.store import save_graph
+    from probe.models import stamp
+
+    mine = stamp(toy)
+    analyses.model_named("toy")
+    for name, model in (("fits", mine), ("stale", replace(mine, weights="w" * 32))):
+        save_graph(small_graph(), place("graph", name), model=model)
+    notes = [graph_page.layout(name, {}) for name in ("fits", "stale")]
+    said = ["other weights than toy" in str(laid) for laid in notes]
+    assert said == [False, True]
 
 
 def test_sizes_of_the_built_in_models_are_the_real_ones(toy):

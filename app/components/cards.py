@@ -5,10 +5,11 @@ from typing import Any
 
 from dash import dcc, html
 
-from app.library import short_model, stale
+from app.components.parts import icon
+from app.library import registered, short_model, stale
 from app.links import artifact_page
-from probe.artifact import Manifest, home
-from probe.errors import BadInput
+from probe.artifact import Manifest, home, read_manifest
+from probe.errors import BadInput, OpenworkError
 from probe.sites import parse_site
 
 _BASES = {"mixed": "latents and neurons"}
@@ -38,6 +39,15 @@ def outdated(manifest: Manifest) -> html.Span | None:
     """A badge on what was made from other weights than the model of this name has now."""
     reason = stale(manifest)
     return html.Span("stale", className="ow-badge stale", title=reason) if reason else None
+
+
+def outdated_note(kind: str, name: str) -> list[html.Div]:
+    """The same in full, for the page of a stored artifact; nothing where it fits."""
+    try:
+        reason = stale(read_manifest(registered(kind, name), kind))
+    except OpenworkError:
+        return []  # the page says what is wrong with it
+    return [html.Div([icon("warning"), html.Span(reason)], className="ow-warning", role="note")] if reason else []
 
 
 def headline(kind: str, manifest: Manifest) -> str:

@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from app import jobs, links, prompts
+from app.components.cards import outdated_note
 from app.components.parts import icon, title
 from app.library import library, models, short_model
 from app.marks import graph_of
@@ -45,6 +46,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
             actions=[_prompt_link(found), _compare(name), *_exports(name)],
             clamp=True,
         ),
+        *outdated_note("graph", name),
         bar(name, found),
         *link_panels(found, name, keep, edges),
         subgraph_panel(found, name),

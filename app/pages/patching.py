@@ -11,6 +11,7 @@ from dash import dcc, html
 
 from app import patching_state, prompts
 from app.components import drawn, snippets
+from app.components.cards import outdated_note
 from app.components.parts import empty, graph, icon, panel, segmented, title
 from app.components.slot import slot
 from app.library import models, registered, short_model
@@ -43,6 +44,7 @@ def layout(query: dict[str, str]) -> list[Any]:
         dcc.Store(id="patching-shape"),
         dcc.Store(id="selection", data={**chosen, "prompt": asked.clean} if asked.clean else chosen),
         title("Patching", lead=LEAD),
+        *(outdated_note("result", stored) if stored else []),
         pair_panel(asked, texts, key),
     ]
     panels = [measure_panel(asked), sweep_panel(asked, stored), cell_panels()]

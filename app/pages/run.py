@@ -7,6 +7,7 @@ from dash import Dash, dcc, html
 
 from app import jobs, links, trainings
 from app.components import drawn, snippets
+from app.components.cards import outdated_note
 from app.components.parts import copyable, duration, empty, graph, icon, panel, segmented, title
 from app.library import short_model
 from app.pages import run_callbacks
@@ -34,6 +35,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
         title(name, eyebrow=f"Training run · {run.state}", actions=_actions(run)),
         html.Div(run_callbacks.jobs_of(name), id="run-job"),
         *_problem(run),
+        *(outdated_note("dictionary", name) if run.state == "finished" else []),
         panel("Where it stands", html.Div(run_callbacks.facts(run), id="run-facts"), export=False),
         _curves(run),
         *_judgements(run),

@@ -7,6 +7,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from app import jobs, links, units
+from app.components.cards import outdated_note
 from app.components.parts import graph, icon, panel, segmented, stat, title
 from app.components.slot import waiting
 from app.components.snippets import snippets
@@ -55,6 +56,7 @@ def layout(table: str, query: dict[str, str]) -> list[Any]:
             eyebrow=["Feature table · ", source, f" · {short_model(model.name) if model else ''}"],
             actions=[_open_first(table)],
         ),
+        *outdated_note("features", table),
         _scores(opened),
         panel(
             "Units",
