@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -370,7 +371,7 @@ def test_two_processes_that_edit_one_graph_lose_nothing(home):
     both = [subprocess.Popen([sys.executable, "-c", PINNER, *nodes]) for nodes in halves]
     assert [p.wait(timeout=120) for p in both] == [0, 0]
     assert set(range(12)) <= set(load_graph("shared").pinned)
-    assert not [p.name for p in place("graph", "shared").parent.glob("[!.]*") if p.name != "shared"]
+    assert [p.name for p in place("graph", "shared").parent.iterdir()] == ["shared"]  # no lock is left
 
 
 def test_a_turn_can_be_taken_again_inside_and_not_by_another(tmp_path, monkeypatch):
@@ -390,5 +391,45 @@ def test_a_turn_can_be_taken_again_inside_and_not_by_another(tmp_path, monkeypat
         thread.join()
     other()
     assert "been writing the thing" in said[0] and said[1:] == ["in"]
+    assert not list(tmp_path.iterdir())
     with pytest.raises(Unavailable, match="Cannot write that"), turns.turn(tmp_path / "none" / ".lock", "that"):
         pass
+
+
+def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
+    """Who waits may open the file, and get its lock, just when the one before has removed it: then it must be made anew."""
+    file, lock, calls = tmp_path / ".lock", turns._locked, []
+
+    def late(handle):
+        if not calls:
+            file.unlink()  # the one before leaves between our opening and our locking
+        calls.append(lock(handle))
+        return calls[-1]
+
+    monkeypatch.setattr(turns, "_locked", late)
+    with turns.turn(file, "the thing"):
+        assert calls == [True, True] and file.exists()
+        monkeypatch.setattr(turns, "_locked", lock)
+        with pytest.raises(Unavailable):
+            monkeypatch.setattr(turns, "WAIT", 0.05)
+            turns._taken(file, "the thing")
+    assert not file.exists()
+
+
+def test_turns_of_many_threads_never_overlap(tmp_path):
+    inside, most = [0], [0]
+
+    def work():
+        for _ in range(15):
+            with turns.turn(tmp_path / ".lock", "the thing"):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.001)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
