@@ -410,8 +410,8 @@ def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
     with turns.turn(file, "the thing"):
         assert calls == [True, True] and file.exists()
         monkeypatch.setattr(turns, "_locked", lock)
+        monkeypatch.setattr(turns, "WAIT", 0.05)
         with pytest.raises(Unavailable):
-            monkeypatch.setattr(turns, "WAIT", 0.05)
             turns._taken(file, "the thing")
     assert not file.exists()
 
