@@ -91,7 +91,8 @@ window.openwork = (function () {
   const idle = new Map();
   function whenIdle(run) {   // once, however often it was asked for
     if (idle.has(run)) return;
-    idle.set(run, window.requestIdleCallback(() => { idle.delete(run); run(); }, { timeout: 800 }));
+    const later = window.requestIdleCallback || ((then) => window.setTimeout(then, 200));   // Safari has none
+    idle.set(run, later(() => { idle.delete(run); run(); }, { timeout: 800 }));
   }
 
   // The navigation keeps model, prompt and selection: pages that can show them get them in their address.
