@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,6 +139,27 @@ def test_nodes_are_found_by_name():
     for wrong in ("L9N9999", len(graph.nodes), -1):
         with pytest.raises(BadInput, match="no node"):
             graph.find(wrong)
+
+
+WORKER = """
+import threading
+from wired import scattered
+from circuits.reading.influence import influence
+
+done = threading.Event()
+worker = threading.Thread(target=lambda: (influence(scattered(0)), done.set(), threading.Event().wait()), daemon=True)
+worker.start()
+assert done.wait(60)
+print("solved")
+"""
+
+
+def test_python_ends_in_good_order_while_a_thread_that_solved_lives():
+    """As a server's worker does; with unbuffered output, where an error left behind would become the exit code."""
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    ended = subprocess.run([sys.executable, "-c", WORKER], env=environment, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "solved\n", "")
 
 
 @pytest.mark.slow

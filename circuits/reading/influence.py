@@ -12,6 +12,7 @@ nothing together. The same series over signed shares, M = edge / sum |edges|, fo
 Leaves of the kinds token, position, bias and first count as explained; `rest` and `error` as not explained.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -159,7 +160,17 @@ def _through(
     ):  # several edges between the same two nodes add up, in a copy: `share` is the caller's
         onward = onward.copy()
         onward.sum_duplicates()
-    return spsolve_triangular(eye_array(n, format="csc") - onward, start, lower=False, unit_diagonal=True)
+    return _solved(eye_array(n, format="csc") - onward, start)
+
+
+def _solved(upper: csc_array, start: Float[np.ndarray, "node *root"]) -> Float[np.ndarray, "node *root"]:
+    """x with upper @ x = start.
+
+    In a thread of its own: SuperLU leaves memory with the thread that called it, and freeing it fails where that thread (a
+    server's worker) still lives when Python ends, which then exits with 120.
+    """
+    with ThreadPoolExecutor(1) as own:
+        return own.submit(spsolve_triangular, upper, start, lower=False, unit_diagonal=True).result()
 
 
 def scores(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = None) -> Scores:
