@@ -38,10 +38,15 @@ def _template(scheme: str) -> dict[str, Any]:
         "zeroline": False,
         "tickcolor": line,
         "ticks": "",
+        "automargin": True,
         "title": {"standoff": 8, "font": {"size": 12}},
     }
     return {
+        "data": {"heatmap": [{"colorbar": {"outlinewidth": 0, "ticks": ""}}]},
         "layout": {
+            "autotypenumbers": "strict",
+            "hovermode": "closest",
+            "title": {"x": 0.05},
             "font": {"family": "Inter, system-ui, sans-serif", "size": 12, "color": ink},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
@@ -62,7 +67,7 @@ def _template(scheme: str) -> dict[str, Any]:
                 "activecolor": paper if scheme == "dark" else "#2f5d8c",
             },
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
-        }
+        },
     }
 
 
@@ -70,7 +75,11 @@ TEMPLATES = {scheme: _template(scheme) for scheme in _INK}
 
 
 def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
-    """Give a figure the template of a colour scheme, and take its own type and height away; the page sets the height."""
+    """Give a figure the template of a colour scheme, and take its own type and height away; the page sets the height.
+
+    The template takes the place of plotly's own: `update_layout` would merge the two, which takes 60 ms and is sent each time.
+    """
+    figure.layout.template = TEMPLATES.get(scheme, TEMPLATES["light"])
     figure.layout.font = {}
     figure.layout.height = None
     for trace in figure.data:
@@ -79,7 +88,7 @@ def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
             trace.colorbar.tickfont.size = 10
         if trace.type == "bar" and trace.error_y.array is not None:  # plotly's own colour is lost on dark
             trace.error_y.color = _INK.get(scheme, _INK["light"])[0]
-    figure.update_layout(template=TEMPLATES.get(scheme, TEMPLATES["light"]), **layout)
+    figure.update_layout(**layout)
     return figure
 
 

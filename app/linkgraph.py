@@ -147,7 +147,7 @@ def short(graph: CircuitGraph, node: int) -> str:
 
 def label(graph: CircuitGraph, node: int) -> str:
     """The text a unit was given, in a file or by a person; empty where it has none."""
-    return graph.unit_tokens[node] if graph.nodes.where(*UNITS)[node] else ""
+    return graph.unit_tokens[node] if KINDS[graph.nodes.kind[node]] in UNITS else ""
 
 
 def titled(graph: CircuitGraph, node: int, width: int = 36) -> str:
@@ -162,7 +162,7 @@ def graph_figure(
 ) -> go.Figure:
     """Position across, layer upwards; the first traces hold the edges of the selected node, the next its ring."""
     rings = [ring_trace(graph, shown, selected, scheme), pin_trace(graph, shown, scheme)]
-    figure = go.Figure([*edge_traces(graph, shown, selected, scheme), *rings])
+    figure = go.Figure([*edge_traces(graph, shown, selected, scheme), *rings], _layout(graph, shown, scheme))
     sizes = node_sizes(graph, shown.nodes)
     kinds = graph.nodes.kind[shown.nodes]
     for kind in [k for k in KINDS if (kinds == KINDS.index(k)).any()]:
@@ -187,7 +187,6 @@ def graph_figure(
             hovertext=[describe(graph, int(i)) for i in shown.nodes[where]],
             hovertemplate="%{hovertext}<extra></extra>",
         )
-    figure.update_layout(**_layout(graph, shown, scheme))
     return figure
 
 

@@ -5,14 +5,13 @@ import os
 import socket
 import sys
 import webbrowser
-from pathlib import Path
 from threading import Timer
 from typing import Any
 
 from app.safety import guard, is_loopback, require_token
 from probe.errors import BadInput, Unavailable
 
-ASSETS = Path(__file__).parent / "assets"
+KEPT = "private, max-age=3600"  # an hour: long enough for a session's work, short enough after an update
 
 
 def create_app(token: str | None = None, loopback: bool = True, frames: tuple[str, ...] = ()) -> Any:
@@ -24,7 +23,7 @@ def create_app(token: str | None = None, loopback: bool = True, frames: tuple[st
 
     from app import export, search, shell
     from app.pages import PAGES
-    from app.theme import INDEX
+    from app.theme import ASSETS, EARLY_HASH, INDEX
 
     app = Dash(
         "openwork",
@@ -43,8 +42,9 @@ def create_app(token: str | None = None, loopback: bool = True, frames: tuple[st
     shell.register(app, PAGES)
     export.register(app.server)
     search.register(app.server)
-    guard(app.server, list(app.csp_hashes()), token, loopback, frames)
+    guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames)
     errors(app.server)
+    keep(app.server)
     return app
 
 
@@ -74,6 +74,19 @@ def errors(server: Any) -> None:
     @server.errorhandler(413)
     def large(_: Exception):
         return "This request is larger than the dashboard accepts.", 413, {"Content-Type": "text/plain"}
+
+
+def keep(server: Any) -> None:
+    """Browsers need not ask again for scripts and styles, whose addresses change with them, nor for type and pictures."""
+
+    from flask import request
+
+    @server.after_request
+    def kept(answer: Any):
+        lasting = "m" in request.args or request.path.endswith((".woff2", ".svg"))
+        if request.path.startswith("/assets/") and lasting and answer.status_code in (200, 304):
+            answer.headers["Cache-Control"] = KEPT
+        return answer
 
 
 def serve(

@@ -11,6 +11,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, 
 
 from app import jobs, search
 from app.components.parts import copyable, error, icon, loading, title
+from app.components.still import still
 from app.figures import TEMPLATES
 from app.status import job_chip, job_status, model_chip
 from app.theme import THEME
@@ -132,7 +133,7 @@ def route(pages: list[Page], path: str, search: str) -> tuple[Any, str]:
         if found := re.fullmatch(page.pattern, path.rstrip("/") or "/"):
             parts = {name: unquote(part) for name, part in found.groupdict().items()}
             try:
-                return html.Div(page.layout(**parts, query=query), className="ow-page"), page.name
+                return html.Div(still(page.layout(**parts, query=query)), className="ow-page"), page.name
             except OpenworkError as problem:
                 return html.Div([title(page.name), error(str(problem))], className="ow-page"), page.name
             except Exception as problem:  # a bug of ours; the shell around the page must live

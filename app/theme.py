@@ -1,17 +1,27 @@
 """The page around the application, and the colours and type that Mantine's components take; everything else is in `assets/`."""
 
-INDEX = """<!DOCTYPE html>
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+ASSETS = Path(__file__).parent / "assets"
+EARLY = (ASSETS / "early-scheme.js").read_text(
+    encoding="utf-8"
+)  # in the page: a file of its own would hold up the first paint
+EARLY_HASH = f"sha256-{b64encode(sha256(EARLY.encode()).digest()).decode()}"
+
+INDEX = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
-{%metas%}
-<title>{%title%}</title>
+{{%metas%}}
+<title>{{%title%}}</title>
 <link rel="icon" type="image/svg+xml" href="/assets/favicon.svg">
-<script src="/assets/early-scheme.js"></script>
-{%css%}
+<script>{EARLY}</script>
+{{%css%}}
 </head>
 <body>
-{%app_entry%}
-<footer>{%config%}{%scripts%}{%renderer%}</footer>
+{{%app_entry%}}
+<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
 </body>
 </html>"""
 

@@ -186,12 +186,14 @@ def test_the_scores_in_sight_are_those_of_the_record(home):
     save_graph(found, place("graph", "g"))
     units = np.flatnonzero(found.nodes.where("neuron", "latent", "mlp", "head"))[:3].tolist()
     marks.act("g", {"op": "pin", "nodes": units})
-    number, mine = graph_scores.pinned(stored_graph("g"))
+    assert graph_scores.chosen_units(stored_graph("g")) == tuple(units)
+    number, mine = graph_scores.pinned("g", marks.body("g"), tuple(units))
     assert number == 3 and mine == subgraph_scores(found, units, n_random=0).scores
     nodes, edges, left = graph_scores.pruned("g", marks.body("g"), 0.7, 0.8)
     same = found.prune(0.7, 0.8)
     assert (nodes, edges, left) == (same.nodes.sum(), same.edges.sum(), same.scores)
-    assert graph_scores.pinned(replace(found, pinned=[0])) is None, "a token explains nothing by itself"
+    assert graph_scores.chosen_units(replace(found, pinned=[0])) == (), "a token explains nothing by itself"
+    assert graph_scores.pinned("g", marks.body("g"), ()) is None
 
 
 def test_addresses_hold_the_sliders_and_malformed_ones_are_left_out():

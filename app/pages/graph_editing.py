@@ -184,7 +184,8 @@ def pin_rows(name: str) -> dict[str, Any]:
 def suggest(name: str) -> str:
     """Queue the search for groups: among the pinned units where there are some, else among the strongest."""
     now = marked(name)
-    units = [i for i in now.marks.chosen if now.graph.nodes.where(*UNITS)[i]]
+    able = now.graph.nodes.where(*UNITS)
+    units = [i for i in now.marks.chosen if able[i]]
     nodes = tuple(sorted(units)) if len(units) >= FEWEST else None
     key = work.key_of("supernodes", name, body(name), nodes)
     return work.submit(

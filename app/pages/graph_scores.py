@@ -27,8 +27,8 @@ def bar(name: str, found: CircuitGraph) -> html.Section:
 
 def live(name: str, keep: float, edges: float) -> list[Any]:
     """Everything, at these shares of the influence."""
-    found = graph_of(name)
-    return stats(found, pruned(name, body(name), keep, edges), pinned(found))
+    found, of = graph_of(name), body(name)
+    return stats(found, pruned(name, of, keep, edges), pinned(name, of, chosen_units(found)))
 
 
 @lru_cache(maxsize=64)
@@ -38,11 +38,17 @@ def pruned(name: str, of: str, keep: float, edges: float) -> tuple[int, int, Sco
     return int(left.nodes.sum()), int(left.edges.sum()), left.scores
 
 
-def pinned(found: CircuitGraph) -> tuple[int, Scores] | None:
-    """How many units are pinned, in groups or not, and what they explain by themselves."""
-    chosen = list(dict.fromkeys([*found.pinned, *(i for members in found.supernodes.values() for i in members)]))
-    units = [i for i in chosen if found.nodes.where(*UNITS)[i]]
-    return (len(units), subgraph_scores(found, units, n_random=0).scores) if units else None
+def chosen_units(found: CircuitGraph) -> tuple[int, ...]:
+    """The units that are pinned, in groups or not."""
+    chosen = dict.fromkeys([*found.pinned, *(i for members in found.supernodes.values() for i in members)])
+    able = found.nodes.where(*UNITS)
+    return tuple(i for i in chosen if able[i])
+
+
+@lru_cache(maxsize=64)
+def pinned(name: str, of: str, units: tuple[int, ...]) -> tuple[int, Scores] | None:
+    """How many units these are, and what they explain by themselves in the graph of this digest."""
+    return (len(units), subgraph_scores(graph_of(name), units, n_random=0).scores) if units else None
 
 
 def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple[int, Scores] | None) -> list[Any]:

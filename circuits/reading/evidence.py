@@ -41,7 +41,8 @@ def unit_evidence(
             f"The graph has {graph.n_layers} layers and this model {model.cfg.n_layers}; give the graph's model."
         )
     wanted = [n for x in nodes for n in graph.find(x)]
-    wrong = [graph.name(n) for n in wanted if not graph.nodes.where(*UNITS)[n]]
+    able = graph.nodes.where(*UNITS)
+    wrong = [graph.name(n) for n in wanted if not able[n]]
     if wrong:
         raise BadInput(f"Only units (neurons, latents, heads, MLPs) write for themselves; {wrong[0]} is none.")
     tokens = torch.tensor([graph.token_ids], device=model.W_E.device)

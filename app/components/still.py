@@ -1,0 +1,81 @@
+"""Parts of a page that never change, drawn as one component.
+
+Every Dash component listens to the whole page's state, so each one makes each change of the page a little slower; a page of
+three hundred takes a second longer to appear than the same page of one hundred. Most of them are words that no callback
+touches. `still` gathers each such part into one component, which `assets/01-still.js` draws with React as it would have been.
+"""
+
+from copy import copy
+from typing import Any
+
+from dash import dcc
+from dash.development.base_component import Component
+
+_HTML = "dash_html_components"
+_CHANGED = {"n_clicks", "n_clicks_timestamp", "disable_n_clicks", "key"}  # asked for by who listens
+_PLAIN = (str, int, float)
+
+
+def still(part: Any) -> Any:
+    """The same part of a page, with what cannot change in fewer components. The given one is left as it is."""
+    if isinstance(part, (list, tuple)):
+        return [still(one) for one in part]
+    if not isinstance(part, Component):
+        return part
+    if _fixed(part) and _holds_components(part):
+        return {"namespace": "openwork_still", "type": "Still", "props": {"tree": _tree(part)}}
+    return _within(part)
+
+
+def _within(part: Component) -> Component:
+    """The part with its children made still; those of a component that is no plain HTML stay what they are, for it may need them."""
+    children = getattr(part, "children", None)
+    if children is None or isinstance(children, _PLAIN):
+        return part
+    able = still if part._namespace == _HTML else _grandchildren
+    found = copy(part)
+    found.children = able(children)
+    return found
+
+
+def _grandchildren(children: Any) -> Any:
+    if isinstance(children, (list, tuple)):
+        return [_grandchildren(one) for one in children]
+    return _within(children) if isinstance(children, Component) else children
+
+
+def _fixed(part: Any) -> bool:
+    """Can nothing but a new page change this? Plain HTML and links without an id."""
+    if part is None or isinstance(part, _PLAIN):
+        return True
+    if isinstance(part, (list, tuple)):
+        return all(_fixed(one) for one in part)
+    if not isinstance(part, Component) or not (part._namespace == _HTML or isinstance(part, dcc.Link)):
+        return False
+    given = part.to_plotly_json()["props"]
+    return "id" not in given and not _CHANGED & set(given) and _fixed(given.get("children"))
+
+
+def _holds_components(part: Component) -> bool:
+    children = getattr(part, "children", None)
+    many = children if isinstance(children, (list, tuple)) else [children]
+    return any(isinstance(one, (Component, list, tuple)) for one in many)
+
+
+def _tree(part: Any) -> Any:
+    """`[tag, properties, child, ...]`, texts as they are."""
+    if not isinstance(part, Component):
+        return [_tree(one) for one in part if one is not None] if isinstance(part, (list, tuple)) else part
+    given = dict(part.to_plotly_json()["props"])
+    children = given.pop("children", None)
+    many = children if isinstance(children, (list, tuple)) else [children]
+    tag = "link" if isinstance(part, dcc.Link) else part._type.lower()
+    return [tag, given, *(_tree(one) for one in _flat(many))]
+
+
+def _flat(children: Any) -> list[Any]:
+    """Children that are lists, in place."""
+    found = []
+    for one in children:
+        found.extend(_flat(one) if isinstance(one, (list, tuple)) else [] if one is None else [one])
+    return found
