@@ -28,7 +28,7 @@ def still(part: Any) -> Any:
 
 
 def _within(part: Component) -> Component:
-    """The part with its children made still; those of a component that is no plain HTML stay what they are, for it may need them."""
+    """The part with its children made still. Those of a component that is no plain HTML stay: it may count on what they are."""
     children = getattr(part, "children", None)
     if children is None or isinstance(children, _PLAIN):
         return part
