@@ -41,7 +41,7 @@ def layout() -> dmc.MantineProvider:
         dcc.Location(id="url", refresh="callback-nav"),
         dcc.Store(id="scheme", data="light"),
         dcc.Store(id="templates", data=TEMPLATES),
-        dcc.Store(id="jobs", data=None),
+        dcc.Store(id="jobs"),
         dcc.Store(id="page-title"),
         dcc.Store(id="sink"),
         dcc.Store(id="cancelled"),
@@ -190,10 +190,12 @@ def register(app: Dash, pages: list[Page]) -> None:
         Input("url", "pathname"),
         Input("url", "search"),  # an address of the same page with another query is another view
         State("frame", "navbar"),
+        State("menu", "opened"),
     )
-    def show(path: str, search: str, navbar: dict[str, Any]):
+    def show(path: str, search: str, navbar: dict[str, Any], opened: bool):
         content, name = route(pages, path or "/", search or "")
-        return content, name, {**navbar, "collapsed": {"mobile": True}}, False
+        closed = ({**navbar, "collapsed": {"mobile": True}}, False) if opened else (no_update, no_update)
+        return content, name, *closed
 
     @app.callback(
         Output("frame", "navbar", allow_duplicate=True),

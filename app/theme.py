@@ -4,6 +4,8 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
+from flask import has_request_context, request
+
 ASSETS = Path(__file__).parent / "assets"
 EARLY = (ASSETS / "early-scheme.js").read_text(
     encoding="utf-8"
@@ -24,6 +26,12 @@ INDEX = f"""<!DOCTYPE html>
 <footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
 </body>
 </html>"""
+
+
+def worn() -> str:
+    """`light` or `dark`: what the browser that asks wears, as `early-scheme.js` said; light outside of a request."""
+    return "dark" if has_request_context() and request.cookies.get("openwork_scheme") == "dark" else "light"
+
 
 THEME = {
     "primaryColor": "steel",

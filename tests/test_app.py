@@ -19,11 +19,12 @@ from app import analyses, connections, jobs, library, linkgraph, prompts, safety
 from app.cli import run
 from app.components import drawn, snippets
 from app.figures import lens_figure, pattern_figure
-from app.main import ASSETS, create_app, make_server, serve
+from app.main import create_app, make_server, serve
 from app.pages import graph_callbacks, graph_panels, prompt_tables
 from app.pages.home import short_site
 from app.pages.prompt import panels
 from app.tasks import reading_key, start_reading
+from app.theme import ASSETS
 from circuits.store import load_graph, save_graph
 from probe.artifact import ModelStamp, place
 from probe.errors import BadInput, Unavailable

@@ -123,16 +123,25 @@ window.openwork = (function () {
     return document.documentElement.getAttribute("data-mantine-color-scheme") === "dark" ? "dark" : "light";
   }
 
-  // Give every figure the template of the present colour scheme, where it has another.
+  // Give every figure the template of the present colour scheme, where it has another. Returns whether any had.
   let templates = null;
   function wear(given) {
     templates = given || templates;
-    if (!templates || !window.Plotly) return;
+    if (!templates || !window.Plotly) return false;
+    let changed = false;
     const template = templates[present()], ink = template.layout.font.color;
     for (const plot of document.querySelectorAll(".js-plotly-plot")) {
       const has = plot.layout && plot.layout.template && plot.layout.template.layout;
-      if (has && has.font && has.font.color !== ink) window.Plotly.relayout(plot, { template: template });
+      if (!has || !has.font || has.font.color === ink) continue;
+      window.Plotly.relayout(plot, { template: template });
+      changed = true;
     }
+    return changed;
+  }
+
+  function tellScheme() {
+    document.cookie = "openwork_scheme=" + present() + "; path=/; SameSite=Strict";
+    if (window.dash_clientside.set_props) window.dash_clientside.set_props("scheme", { data: present() });
   }
 
   function showTip(event, lines) {
@@ -161,7 +170,7 @@ window.openwork = (function () {
   // Whoever changes the scheme, figures and the server (for later figures) follow.
   new MutationObserver(function () {
     wear();
-    if (window.dash_clientside.set_props) window.dash_clientside.set_props("scheme", { data: present() });
+    tellScheme();
   }).observe(document.documentElement, { attributes: true, attributeFilter: ["data-mantine-color-scheme"] });
 
   document.addEventListener("click", function (event) {
@@ -181,7 +190,7 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, remember, putInAddress, markLens, present, wear, writeToken, el, number, showTip, hideTip, target, whenWide, go };
+  return { selection, select, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -203,9 +212,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       return window.dash_clientside.no_update;
     },
 
-    // A figure was drawn, perhaps ordered before the scheme changed: give it the template of now.
+    // A figure was drawn, perhaps ordered before the scheme changed: give it the template of now, and have its own colours made anew.
     dressed: function () {
-      for (const wait of [120, 600, 1800]) window.setTimeout(() => window.openwork.wear(), wait);
+      for (const wait of [120, 600, 1800]) window.setTimeout(() => { if (window.openwork.wear()) window.openwork.tellScheme(); }, wait);
       return window.dash_clientside.no_update;
     },
 

@@ -12,16 +12,18 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from jaxtyping import Float
 
+from app.components.parts import store
 
-def token_strip(name: str) -> html.Div:
-    """A token strip; fill the store `NAME-data` with `strip_data`."""
-    return html.Div([dcc.Store(id=f"{name}-data"), html.Div(id=name, className="ow-strip", style={"minHeight": 30})])
+
+def token_strip(name: str, data: dict[str, Any] | None = None) -> html.Div:
+    """A token strip; fill the store `NAME-data` with `strip_data`, here or later."""
+    return html.Div([store(f"{name}-data", data), html.Div(id=name, className="ow-strip", style={"minHeight": 30})])
 
 
 def rows(name: str, height: int | None = None, data: dict[str, Any] | None = None) -> html.Div:
     """A table; fill the store `NAME-data` with `{columns, rows, note}`, here or later."""
     style = {"maxHeight": height} if height else {}
-    return html.Div([dcc.Store(id=f"{name}-data", data=data), html.Div(id=name, className="ow-rows-box", style=style)])
+    return html.Div([store(f"{name}-data", data), html.Div(id=name, className="ow-rows-box", style=style)])
 
 
 def thumbs(name: str) -> html.Div:

@@ -127,8 +127,8 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def graph(id: str, height: int | str = 420, label: str = "") -> html.Div:
-    """A Plotly figure without the button that would upload it, and with PNG and SVG on its bar."""
+def graph(id: str, height: int | str = 420, label: str = "", figure: Any = None) -> html.Div:
+    """A Plotly figure without the button that would upload it, and with PNG and SVG on its bar; blank until it is given one."""
     config = {
         "displaylogo": False,
         "showSendToCloud": False,
@@ -137,9 +137,18 @@ def graph(id: str, height: int | str = 420, label: str = "") -> html.Div:
         "toImageButtonOptions": {"format": "svg", "filename": f"openwork-{id}"},
     }
     inner = dcc.Graph(
-        id=id, config=config, style={"height": height, "width": "100%"}, className="ow-plot", figure=blank()
+        id=id,
+        config=config,
+        style={"height": height, "width": "100%"},
+        className="ow-plot",
+        figure=blank() if figure is None else figure,
     )
     return html.Div(inner, role="img", **{"aria-label": label}) if label else html.Div(inner)
+
+
+def store(id: str, data: Any = None) -> dcc.Store:
+    """A store of the page. One that is given None would announce a change when laid out, and who listens run for nothing."""
+    return dcc.Store(id=id) if data is None else dcc.Store(id=id, data=data)
 
 
 def blank() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, dcc, html, no_update
 
 from app import jobs, work
-from app.components.parts import duration, error, meter
+from app.components.parts import duration, error, meter, store
 from app.jobs import Job
 
 
@@ -20,8 +20,8 @@ def slot(name: str, key: str | None = None) -> html.Div:
     state, done, over = _look(key)
     return html.Div(
         [
-            dcc.Store(id=f"{name}-key", data=key),
-            dcc.Store(id=f"{name}-done", data=done),
+            store(f"{name}-key", key),
+            store(f"{name}-done", done),
             dcc.Interval(id=f"{name}-tick", interval=350, disabled=over),
             html.Div(state, id=f"{name}-state", className="ow-slot"),
         ],

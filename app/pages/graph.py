@@ -10,13 +10,14 @@ from app.components.cards import outdated_note
 from app.components.parts import icon, title
 from app.library import library, models, short_model
 from app.marks import graph_of
-from app.pages.graph_callbacks import exists, register, starting_node, waiting
+from app.pages.graph_callbacks import connected, exists, plotted, register, shown_rows, starting_node, waiting
 from app.pages.graph_editing import marks_data, subgraph_panel
 from app.pages.graph_panels import link_panels, made_panel, nodes_panel, shares
 from app.pages.graph_scores import bar
 from app.pages.graph_testing import test_panel
 from app.selection import selection_from
 from app.shell import Page
+from app.theme import worn
 from circuits.graph import CircuitGraph
 from probe.errors import BadInput
 
@@ -35,9 +36,11 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
         ]
     found = graph_of(name)
     keep, edges = shares(found, query)
+    selection = starting_node(found, selection_from(query))
+    link, node = plotted(name, keep, selection, worn()), connected(name, keep, selection, "in")
     return [
         dcc.Store(id="graph-name", data=name),
-        dcc.Store(id="selection", data={**starting_node(found, selection_from(query)), "keep": keep}),
+        dcc.Store(id="selection", data={**selection, "keep": keep}),
         dcc.Store(id="graph-marks", data=marks_data(name)),
         *(dcc.Store(id=id) for id in ("graph-act", "graph-look", "graph-view")),
         title(
@@ -48,10 +51,10 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
         ),
         *outdated_note("graph", name),
         bar(name, found),
-        *link_panels(found, name, keep, edges),
-        subgraph_panel(found, name),
+        *link_panels(found, name, keep, edges, link, node),
+        subgraph_panel(found, name, edges),
         test_panel(found, name),
-        nodes_panel(name),
+        nodes_panel(name, shown_rows(name, keep, selection)),
         made_panel(found, name),
     ]
 

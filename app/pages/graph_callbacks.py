@@ -11,6 +11,7 @@ from app import connections, jobs, linkgraph, links, prompts
 from app.analyses import graph_mark, stored_graph
 from app.components import drawn
 from app.components.parts import duration, empty, error, icon, meter, stat
+from app.components.still import still
 from app.library import MODELS, models, registered
 from app.marks import graph_of, reading
 from app.pages import graph_editing, graph_scores, graph_testing
@@ -135,6 +136,34 @@ def node_facts(found: CircuitGraph, node: int, shown: linkgraph.Arrangement | No
     ]
 
 
+# -- what the page is told, when it is laid out and later --------------------------------------------------------------------
+
+
+def plotted(name: str, keep: float, selection: dict[str, Any] | None, scheme: str) -> tuple[Any, str, dict[str, Any]]:
+    """The link graph, how much of the graph it shows, and the strip of tokens above it."""
+    found, shown = arranged(name, keep)
+    per_token = np.bincount(found.nodes.pos[shown.nodes], found.influence[shown.nodes], minlength=len(found.tokens))
+    strip = drawn.strip_data(found.tokens, found.token_ids, per_token, label="influence of its nodes")
+    words = f"{100 * shown.held:.0f} %: {len(shown.nodes):,} of {len(found.nodes):,} nodes shown"
+    return linkgraph.graph_figure(found, shown, chosen(selection, found), scheme), words, strip
+
+
+def connected(
+    name: str, keep: float, selection: dict[str, Any] | None, direction: str
+) -> tuple[dict[str, Any], list[Any]]:
+    """The edges of the selected node as rows, and its name and numbers."""
+    found, shown = arranged(name, keep)
+    node = chosen(selection, found)
+    return connections.connection_rows(found, node, direction), still(node_facts(found, node, shown))
+
+
+def shown_rows(name: str, keep: float, selection: dict[str, Any] | None) -> dict[str, Any]:
+    """The nodes of the link graph as rows; those of the selected token, where there is one."""
+    found, shown = arranged(name, keep)
+    at = (selection or {}).get("token")
+    return connections.node_rows(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
+
+
 def register(app: Dash) -> None:
     drawn.register_strip(app, "graph-strip")
     for rows in ("edges", "nodes", "graph-found"):
@@ -177,16 +206,13 @@ def register_plot(app: Dash) -> None:
         Output("graph-strip-data", "data"),
         Input("keep", "value"),
         Input("graph-marks", "data"),
+        Input("scheme", "data"),
         State("graph-name", "data"),
         State("selection", "data"),
-        State("scheme", "data"),
+        prevent_initial_call=True,
     )
-    def plot(keep: float, _: Any, name: str, selection: dict[str, Any] | None, scheme: str):
-        found, shown = arranged(name, keep)
-        per_token = np.bincount(found.nodes.pos[shown.nodes], found.influence[shown.nodes], minlength=len(found.tokens))
-        strip = drawn.strip_data(found.tokens, found.token_ids, per_token, label="influence of its nodes")
-        words = f"{100 * shown.held:.0f} %: {len(shown.nodes):,} of {len(found.nodes):,} nodes shown"
-        return linkgraph.graph_figure(found, shown, chosen(selection, found), scheme), words, strip
+    def plot(keep: float, _: Any, scheme: str, name: str, selection: dict[str, Any] | None):
+        return plotted(name, keep, selection, scheme)
 
     @app.callback(
         Output("nodes-data", "data"),
@@ -194,11 +220,10 @@ def register_plot(app: Dash) -> None:
         Input("graph-marks", "data"),
         Input("selection", "data"),
         State("graph-name", "data"),
+        prevent_initial_call=True,
     )
     def nodes(keep: float, _: Any, selection: dict[str, Any] | None, name: str):
-        found, shown = arranged(name, keep)
-        at = (selection or {}).get("token")
-        return connections.node_rows(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
+        return shown_rows(name, keep, selection)
 
     @app.callback(
         Output("graph-found-data", "data"),
@@ -227,16 +252,17 @@ def register_click(app: Dash) -> None:
         State("graph-name", "data"),
         State("keep", "value"),
         State("scheme", "data"),
-        prevent_initial_call="initial_duplicate",
+        prevent_initial_call=True,
     )
     def edges_of(selection: dict[str, Any] | None, direction: str, _: Any, name: str, keep: float, scheme: str):
+        rows, facts = connected(name, keep, selection, direction)
         found, shown = arranged(name, keep)
         node = chosen(selection, found)
         patch = Patch()
         traces = [*linkgraph.edge_traces(found, shown, node, scheme), linkgraph.ring_trace(found, shown, node, scheme)]
         for i, trace in enumerate(traces):
             patch["data"][i]["x"], patch["data"][i]["y"] = list(trace.x), list(trace.y)
-        return connections.connection_rows(found, node, direction), node_facts(found, node, shown), patch
+        return rows, facts, patch
 
 
 def register_scores(app: Dash) -> None:

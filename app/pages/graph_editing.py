@@ -21,14 +21,15 @@ LABELLED = 3000  # labels sent to the page at once, to be edited there
 FEWEST = 12  # pinned units from which suggestions are about them alone
 
 
-def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:
+def subgraph_panel(found: CircuitGraph, name: str, edges: float) -> html.Section:
     """The drawing with its tools, the suggested groups, and what is pinned as a table."""
     python = (
         f"graph = load_graph(place('graph', {name!r}))\nrecord = subgraph_scores(graph, graph.pinned)\nrecord.figure()"
     )
     shell = f"openwork graph pin {snippets.shlex.quote(name)}"
-    drawing = html.Div(
-        [dcc.Store(id="subgraph-data"), html.Div(id="subgraph", className="ow-subgraph ow-data")],
+    data, words = drawing(name, edges)
+    frame = html.Div(
+        [dcc.Store(id="subgraph-data", data=data), html.Div(id="subgraph", className="ow-subgraph ow-data")],
         style={"marginBottom": 8},
     )
     legend = (
@@ -39,17 +40,17 @@ def subgraph_panel(found: CircuitGraph, name: str) -> html.Section:
         "Subgraph",
         [
             _tools(),
-            drawing,
+            frame,
             html.Div(
                 [
-                    html.Div(id="subgraph-words", className="ow-partial num"),
+                    html.Div(words, id="subgraph-words", className="ow-partial num"),
                     html.Div(legend, className="ow-partial"),
                 ]
             ),
             html.Details(
                 [
                     html.Summary("Pinned nodes and groups as a table", className="ow-partial"),
-                    drawn.rows("graph-pins", 360),
+                    drawn.rows("graph-pins", 360, pin_rows(name)),
                 ],
                 open=True,
                 style={"marginTop": 12},
@@ -326,7 +327,12 @@ def register_edits(app: Dash) -> None:
             raise BadInput("The selected node is in no group. Select a member of the group first.")
         return {"op": "ungroup", "name": group, "revision": now["revision"], "at": clicks}
 
-    @app.callback(Output("graph-said", "children"), Output("graph-said", "className"), Input("graph-marks", "data"))
+    @app.callback(
+        Output("graph-said", "children"),
+        Output("graph-said", "className"),
+        Input("graph-marks", "data"),
+        prevent_initial_call=True,
+    )
     def say(now: dict[str, Any] | None):
         return (now["said"], f"ow-said {now['state']}") if now else (no_update, no_update)
 
@@ -346,11 +352,17 @@ def register_drawing(app: Dash) -> None:
         Input("graph-view", "data"),
         Input("edges-kept", "value"),
         State("graph-name", "data"),
+        prevent_initial_call=True,
     )
     def draw(_: Any, __: Any, edges: float, name: str):
         return drawing(name, edges)
 
-    @app.callback(Output("graph-pins-data", "data"), Input("graph-marks", "data"), State("graph-name", "data"))
+    @app.callback(
+        Output("graph-pins-data", "data"),
+        Input("graph-marks", "data"),
+        State("graph-name", "data"),
+        prevent_initial_call=True,
+    )
     def pins(_: Any, name: str):
         return pin_rows(name)
 

@@ -34,18 +34,25 @@ def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
     return given("k", 0.3, linkgraph.first_keep(found)), given("e", 0.3, EDGES_KEPT)
 
 
-def link_panels(found: CircuitGraph, name: str, keep: float, edges: float) -> list[Any]:
-    """The link graph with its sliders and search, and beside it the edges of the selected node."""
+def link_panels(
+    found: CircuitGraph, name: str, keep: float, edges: float, plotted: tuple[Any, str, Any], connected: tuple[Any, Any]
+) -> list[Any]:
+    """The link graph with its sliders and search, and beside it the edges of the selected node.
+
+    plotted: figure, words, strip. connected: rows, facts. Both as in `graph_callbacks`.
+    """
+    figure, words, strip = plotted
+    rows, facts = connected
     height = int(np.clip(20 * (found.n_layers + 2) + 130, 380, 860))
     wide = {"minWidth": max(0, 46 * len(found.tokens))}
     plot = panel(
         "Link graph",
         [
-            _tools(keep, edges),
+            _tools(keep, edges, words),
             html.Div(drawn.rows("graph-found", 240), id="graph-found-box", hidden=True),
-            drawn.token_strip("graph-strip"),
+            drawn.token_strip("graph-strip", strip),
             html.Div(
-                html.Div(graph("links", height, "Link graph: position by layer"), style=wide),
+                html.Div(graph("links", height, "Link graph: position by layer", figure), style=wide),
                 className="ow-scroll",
                 style={"marginTop": 8},
             ),
@@ -58,8 +65,8 @@ def link_panels(found: CircuitGraph, name: str, keep: float, edges: float) -> li
     beside = panel(
         "Connections",
         [
-            html.Div(id="node-facts", style={"marginBottom": 12}),
-            html.Div(drawn.rows("edges", height + 30), className="tight"),
+            html.Div(facts, id="node-facts", style={"marginBottom": 12}),
+            html.Div(drawn.rows("edges", height + 30, rows), className="tight"),
         ],
         tools=which,
         foot=snippets.snippets(*_node_snippets(found, name)),
@@ -67,8 +74,8 @@ def link_panels(found: CircuitGraph, name: str, keep: float, edges: float) -> li
     return [html.Div([plot, beside], className="ow-grid two")]
 
 
-def _tools(keep: float, edges: float) -> html.Div:
-    """Search, and the two sliders with what they keep."""
+def _tools(keep: float, edges: float, words: str) -> html.Div:
+    """Search, and the two sliders with what they keep, in words."""
     find = dmc.TextInput(
         id="graph-find", placeholder="Find a node: L5N120, a label, a token", size="xs", w=270, debounce=200,
         **{"aria-label": "Find a node"},
@@ -86,7 +93,7 @@ def _tools(keep: float, edges: float) -> html.Div:
                 className="ow-partial",
                 title="Share of the influence that the kept edges carry",
             ),
-            html.Span(id="shown", className="ow-partial num"),
+            html.Span(words, id="shown", className="ow-partial num"),
         ],
         className="ow-bar-tools",
     )
@@ -104,12 +111,12 @@ def full_button() -> html.Button:
     return html.Button("Full screen", className="ow-button", type="button", **{"data-do": "full"})
 
 
-def nodes_panel(name: str) -> html.Section:
+def nodes_panel(name: str, rows: dict[str, Any]) -> html.Section:
     """The link graph as a table."""
     python = f"graph = load_graph(place('graph', {name!r}))\ngraph.rows(50)"
     return panel(
         "Nodes shown",
-        drawn.rows("nodes", 420),
+        drawn.rows("nodes", 420, rows),
         note=html.Span("The same nodes as a table, most influential first.", id="nodes-note"),
         foot=snippets.snippets(opening(python), f"openwork graph show {snippets.shlex.quote(name)} --top 50"),
     )

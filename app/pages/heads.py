@@ -11,7 +11,7 @@ from dash import Dash, dcc, html
 from app import analyses, head_work, links, prompts, work
 from app.components import drawn
 from app.components.edited import edited_view
-from app.components.parts import graph, icon, panel, segmented, title
+from app.components.parts import graph, icon, panel, segmented, store, title
 from app.components.promptbox import check_model_name
 from app.components.promptfirst import prompt_first, register_prompt_first
 from app.components.slot import slot
@@ -42,7 +42,7 @@ def layout(query: dict[str, str]) -> list[Any]:
         selection = complete(selection, heads)
     return [
         dcc.Store(id="heads-args", data={"model": model, "id": prompt.id}),
-        dcc.Store(id="heads-base", data=None if heads is None else base_of(heads)),
+        store("heads-base", None if heads is None else base_of(heads)),
         dcc.Store(id="heads-tint"),
         dcc.Store(id="selection", data=selection),
         title(

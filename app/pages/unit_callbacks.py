@@ -7,7 +7,6 @@ from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 from app import units, work
 from app.components import drawn
 from app.components.slot import register_slot
-from app.figures import dress
 from app.pages import unit_data as data
 from app.pages import unit_labels, unit_own
 
@@ -31,10 +30,6 @@ def register(app: Dash) -> None:
         Output("unit-read-words", "data-prompt"),
         Input("unit-prompt", "data"),
     )
-
-    @app.callback(Output("unit-histogram", "figure"), Input("unit-args", "data"), State("scheme", "data"))
-    def histogram(args: dict[str, str], scheme: str):
-        return histogram_of(units.looked_again(args), scheme)
 
     @app.callback(
         *(Output(f"unit-{name}-data", "data") for name in ("promoted", "suppressed", "inputs", "near")),
@@ -73,13 +68,3 @@ def noted(record: Any) -> tuple[str, str]:
         f"The direction it writes ({record.convention['writes']}), as demeaned logits.",
         f"From the weights alone: {record.convention.get('reads', 'encoder columns')}.",
     )
-
-
-def histogram_of(found: units.Looked, scheme: str) -> Any:
-    """The histogram, dressed."""
-    if found.table is None or found.row is None:
-        return no_update
-    from probe.figures_features import histogram_figure
-
-    figure = histogram_figure(units.open_table(found.table).unit(found.row))
-    return dress(figure, scheme, margin={"l": 52, "r": 8, "t": 6, "b": 38}, bargap=0.05)

@@ -7,10 +7,12 @@ from dash import dcc, html
 
 from app import units
 from app.components import drawn
-from app.components.parts import copyable, empty, graph, panel, segmented
+from app.components.parts import copyable, empty, graph, panel, segmented, store
 from app.components.snippets import snippets
+from app.figures import dress
 from app.pages import unit_data as data
 from app.pages.unit_labels import labels_panel
+from app.theme import worn
 from app.units import Looked
 from probe.artifact import place
 from probe.errors import BadInput
@@ -89,7 +91,7 @@ def _two(left: str, one: Any, right: str, other: Any) -> html.Div:
 def filled(name: str, rows: dict[str, Any], height: int | None = None) -> html.Div:
     """A table that has its rows from the start."""
     style = {"maxHeight": height} if height else {}
-    return html.Div([dcc.Store(id=f"{name}-data", data=rows), html.Div(id=name, className="ow-rows-box", style=style)])
+    return html.Div([store(f"{name}-data", rows), html.Div(id=name, className="ow-rows-box", style=style)])
 
 
 def _logits(found: Looked, record: Any) -> html.Section:
@@ -111,13 +113,16 @@ def _logits(found: Looked, record: Any) -> html.Section:
 
 
 def _histogram(record: Any) -> html.Section:
+    from probe.figures_features import histogram_figure
+
+    figure = dress(histogram_figure(record), worn(), margin={"l": 52, "r": 8, "t": 6, "b": 38}, bargap=0.05)
     table = html.Details(
         [html.Summary("as a table"), filled("unit-bins", data.bin_rows(record), 260)], className="ow-more"
     )
     signed = " Those below 0 too." if record.min < 0 else ""
     return panel(
         "Activations",
-        [graph("unit-histogram", 210, "Histogram of activations"), table],
+        [graph("unit-histogram", 210, "Histogram of activations", figure), table],
         note=f"Tokens by activation; counts on a logarithmic axis.{signed}",
     )
 
