@@ -13,7 +13,7 @@ from app.components.parts import error, icon, stat, title
 from app.components.slot import slot
 from app.library import short_model
 from app.pages import unit_panels as panels
-from app.pages.unit_callbacks import register
+from app.pages.unit_callbacks import noted, register, told
 from app.pages.unit_data import warning
 from app.pages.unit_own import own_panels
 from app.selection import selection_from
@@ -37,15 +37,16 @@ def layout(source: str, where: str, unit: str, query: dict[str, str]) -> list[An
         *_badges(found, record),
     ]
     if record is None:
+        weights = work.result(key)
+        known = (told(weights, found, chosen), noted(weights)) if weights is not None else (None, None)
         return [
             *head,
             slot("unit-weights", key),
-            *panels.by_weights(found),
+            *panels.by_weights(found, *known),
             *own_panels(found, chosen, panels.circuits(found)),
         ]
     return [
         *head,
-        slot("unit-weights"),
         _scores(record),
         *panels.measured(found, record, kept, query.get("view") == "full"),
         *own_panels(found, chosen, panels.circuits(found)),

@@ -36,6 +36,7 @@ def register(app: Dash) -> None:
         Input("unit-weights-done", "data"),
         State("unit-args", "data"),
         State("selection", "data"),
+        prevent_initial_call=True,
     )
     def weights(key: str | None, args: dict[str, str], chosen: dict[str, Any] | None):
         record = work.result(key)
@@ -45,6 +46,7 @@ def register(app: Dash) -> None:
         Output("unit-writes-note", "children"),
         Output("unit-reads-note", "children"),
         Input("unit-weights-done", "data"),
+        prevent_initial_call=True,
     )
     def notes(key: str | None):
         record = work.result(key)

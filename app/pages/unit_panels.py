@@ -1,5 +1,6 @@
 """The panels of a unit's page that show what is known of it: by a table, or by its weights alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -38,24 +39,31 @@ def measured(found: Looked, record: Any, kept: dict[str, Any], full: bool = Fals
     return [html.Div([examples, right], className="ow-grid two"), _tokens(found, record), _near(found, record, kept)]
 
 
-def by_weights(found: Looked) -> list[Any]:
-    """What can be said of a unit nobody has measured."""
+def by_weights(found: Looked, told: Sequence[Any] | None, notes: Sequence[str] | None) -> list[Any]:
+    """What can be said of a unit nobody has measured; the tables and their notes where its weights were read before."""
+    promoted, suppressed, inputs, near = told or (None,) * 4
+    writes, reads_from = notes or ("The direction it writes, as demeaned logits.", "From the weights alone.")
     absent = panel("Where it fires", _not_measured(found), export=False)
     words = panel(
         "What it does to the logits",
-        _two("promotes", drawn.rows("unit-promoted"), "suppresses", drawn.rows("unit-suppressed")),
-        note=html.Span("The direction it writes, as demeaned logits.", id="unit-writes-note"),
+        _two(
+            "promotes",
+            drawn.rows("unit-promoted", data=promoted),
+            "suppresses",
+            drawn.rows("unit-suppressed", data=suppressed),
+        ),
+        note=html.Span(writes, id="unit-writes-note"),
         foot=snippets(*code(found)),
     )
     reads = panel(
         "What it reads, and units near it",
         _two(
             "tokens that would excite it (de-embedding)",
-            drawn.rows("unit-inputs"),
+            drawn.rows("unit-inputs", data=inputs),
             "units that write alike (decoder cosine)",
-            drawn.rows("unit-near"),
+            drawn.rows("unit-near", data=near),
         ),
-        note=html.Span("From the weights alone.", id="unit-reads-note"),
+        note=html.Span(reads_from, id="unit-reads-note"),
     )
     return [html.Div([words, reads], className="ow-grid even"), absent]
 
