@@ -2,20 +2,24 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
 
-from app import analyses, connections, jobs, library, linkgraph, prompts, safety
+from app import analyses, connections, figures, jobs, library, linkgraph, prompts, safety, theme
 from app.cli import run
 from app.components import drawn, snippets
 from app.figures import lens_figure, pattern_figure
@@ -164,6 +168,36 @@ def test_assets_name_no_other_machine():
         assert "http:" not in text and "https:" not in text and "innerHTML" not in text and "eval(" not in text, (
             file.name
         )
+
+
+def test_browsers_keep_what_changes_its_address_and_ask_for_the_rest(client):
+    page = client.get("/")
+    addresses = re.findall(r'/assets/[^"]+\?m=[^"]+', page.text)
+    assert len(addresses) > 20
+    for address in [*addresses[:3], "/assets/fonts/inter.woff2", "/assets/favicon.svg"]:
+        assert client.get(address).headers["Cache-Control"] == "private, max-age=3600", address
+    assert client.get("/assets/00-base.css").headers["Cache-Control"] == "no-cache"
+    assert "max-age" not in page.headers.get("Cache-Control", "")
+    assert "max-age" not in client.get("/assets/nothing.css?m=1").headers.get("Cache-Control", "")
+
+
+def test_the_scheme_is_set_in_the_page_and_told_to_the_server(client):
+    page = client.get("/")
+    script = re.search(r"<script>(.*?)</script>", page.text, re.S)[1]
+    hashed = b64encode(sha256(script.encode()).digest()).decode()
+    assert "data-mantine-color-scheme" in script and f"'sha256-{hashed}'" in page.headers["Content-Security-Policy"]
+    for cookie, worn in (("dark", "dark"), ("light", "light"), ("pink", "light")):
+        with client.application.test_request_context("/", headers={"Cookie": f"openwork_scheme={cookie}"}):
+            assert theme.worn() == worn
+    assert theme.worn() == "light"
+
+
+def test_figures_wear_our_template_alone():
+    figure = figures.dress(go.Figure(go.Bar(x=[1], y=[2])), "dark", bargap=0.2)
+    assert (
+        figure.to_plotly_json()["layout"]["template"] == go.layout.Template(figures.TEMPLATES["dark"]).to_plotly_json()
+    )
+    assert figure.layout.bargap == 0.2
 
 
 # -- stored things ---------------------------------------------------------------------------------------------------

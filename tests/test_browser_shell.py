@@ -9,7 +9,7 @@ from browsing import chromium, expect, pytestmark, site, tab
 from damaged import MARKUP, fill
 from records import heads_of, lens_of, store_graph, units_of
 
-from app import analyses, jobs, prompts
+from app import analyses, jobs, prompts, shell
 from app.main import make_server
 from app.pages import home as home_page
 from probe.artifact import Manifest, home, place, write_json, writing
@@ -273,3 +273,47 @@ def test_a_result_has_a_page_of_its_own(tab, site):
     expect(tab.locator("h1")).to_have_text("judged")
     expect(tab.locator("#report-0 tbody td").first).to_have_text(MARKUP)
     expect(tab.get_by_text("errors fvu")).to_be_visible()
+
+
+# -- parts that never change -----------------------------------------------------------------------------------------
+
+
+def test_still_parts_stand_in_the_page_as_they_would_by_themselves(tab, site, monkeypatch):
+    """The same elements, attributes and texts, hostile ones too; their links lead on without loading the page anew."""
+    store_graph("still")
+    prompts.store(f"hostile {MARKUP}", "toy")
+    drawn, paths = (
+        {},
+        ("/circuits/still", "/", "/p", "/units", "/jobs"),
+    )  # the first stores its prompt, which others list
+    for name in ("still", "by themselves"):
+        if name == "by themselves":
+            monkeypatch.setattr(shell, "still", lambda part: part)
+        for path in paths:
+            tab.goto(site + path)
+            expect(tab.locator("h1")).to_be_visible()
+            expect(tab.locator(".ow-skeleton")).to_have_count(0)
+            tab.wait_for_timeout(700)
+            drawn[name, path] = tab.evaluate(STRUCTURE)
+    for path in paths:
+        assert drawn["still", path] == drawn["by themselves", path], path
+    assert tab.evaluate("window.pwned") is None
+
+
+STRUCTURE = """() => {
+  const left = /^(id|data-dash|data-mantine|aria-|for$|data-drawn)/, drawn = /^(svg|canvas)$/i;
+  const others = '.js-plotly-plot, .mantine-Slider-root, .mantine-SegmentedControl-root, .ag-root-wrapper, .dash-graph';
+  const kept = (node) => [...node.attributes].filter((a) => !left.test(a.name)).map((a) => `${a.name}=${a.value}`).sort();
+  const told = (node) => node.nodeType === 3 ? node.data
+    : node.nodeType !== 1 || drawn.test(node.tagName) || node.matches(others) ? ''
+    : [node.tagName, kept(node).join(' '), ...[...node.childNodes].map(told)];
+  return JSON.stringify(told(document.querySelector('#page')));
+}"""
+
+
+def test_a_link_in_a_still_part_leads_on_without_a_new_page(tab, site):
+    tab.goto(site + "/nothing/here")
+    tab.evaluate("window.kept = 1")
+    tab.get_by_role("link", name="Go home").click()
+    expect(tab.locator("h1")).not_to_have_text("There is no such page")
+    assert tab.evaluate("[window.kept, location.pathname]") == [1, "/"]
