@@ -107,8 +107,10 @@ def test_children_of_other_components_stay_what_they_are():
 
 
 def test_links_are_kept():
-    found = still(html.P([stat("a", 1), dcc.Link("there", href="/units"), copyable("ls")]))
+    again = dcc.Link("again", href="/?all=1", refresh=True)
+    found = still(html.P([stat("a", 1), dcc.Link("there", href="/units", refresh=False), again, copyable("ls")]))
     assert ["link", {"href": "/units"}, "there"] in found["props"]["tree"]
+    assert ["a", {"href": "/?all=1"}, "again"] in found["props"]["tree"]
 
 
 def test_pages_say_the_same_in_fewer_components(home):
