@@ -7,9 +7,8 @@ from pathlib import Path
 from flask import has_request_context, request
 
 ASSETS = Path(__file__).parent / "assets"
-EARLY = (ASSETS / "early-scheme.js").read_text(
-    encoding="utf-8"
-)  # in the page: a file of its own would hold up the first paint
+# In the page: as a file of its own it would hold up the first paint.
+EARLY = (ASSETS / "early-scheme.js").read_text(encoding="utf-8")
 EARLY_HASH = f"sha256-{b64encode(sha256(EARLY.encode()).digest()).decode()}"
 
 INDEX = f"""<!DOCTYPE html>

@@ -282,10 +282,8 @@ def test_still_parts_stand_in_the_page_as_they_would_by_themselves(tab, site, mo
     """The same elements, attributes and texts, hostile ones too; their links lead on without loading the page anew."""
     store_graph("still")
     prompts.store(f"hostile {MARKUP}", "toy")
-    drawn, paths = (
-        {},
-        ("/circuits/still", "/", "/p", "/units", "/jobs"),
-    )  # the first stores its prompt, which others list
+    paths = ("/circuits/still", "/", "/p", "/units", "/jobs")  # the first stores its prompt, which others list
+    drawn = {}
     for name in ("still", "by themselves"):
         if name == "by themselves":
             monkeypatch.setattr(shell, "still", lambda part: part)
@@ -293,11 +291,20 @@ def test_still_parts_stand_in_the_page_as_they_would_by_themselves(tab, site, mo
             tab.goto(site + path)
             expect(tab.locator("h1")).to_be_visible()
             expect(tab.locator(".ow-skeleton")).to_have_count(0)
-            tab.wait_for_timeout(700)
-            drawn[name, path] = tab.evaluate(STRUCTURE)
+            tab.wait_for_load_state("networkidle")
+            drawn[name, path] = at_rest(tab)
     for path in paths:
         assert drawn["still", path] == drawn["by themselves", path], path
     assert tab.evaluate("window.pwned") is None
+
+
+def at_rest(tab) -> str:
+    """The structure of the page, once it no longer changes."""
+    before, now = None, tab.evaluate(STRUCTURE)
+    while now != before:
+        tab.wait_for_timeout(800)
+        before, now = now, tab.evaluate(STRUCTURE)
+    return now
 
 
 STRUCTURE = """() => {

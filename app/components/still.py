@@ -57,26 +57,22 @@ def _fixed(part: Any) -> bool:
 
 
 def _holds_components(part: Component) -> bool:
-    children = getattr(part, "children", None)
-    many = children if isinstance(children, (list, tuple)) else [children]
-    return any(isinstance(one, (Component, list, tuple)) for one in many)
+    return any(isinstance(one, Component) for one in _flat(getattr(part, "children", None)))
 
 
 def _tree(part: Any) -> Any:
     """`[tag, properties, child, ...]`, texts as they are."""
     if not isinstance(part, Component):
-        return [_tree(one) for one in part if one is not None] if isinstance(part, (list, tuple)) else part
+        return part
     given = dict(part.to_plotly_json()["props"])
-    children = given.pop("children", None)
-    many = children if isinstance(children, (list, tuple)) else [children]
+    children = _flat(given.pop("children", None))
     loads = given.pop("refresh", False)  # a link that loads its page anew is a plain one
     tag = ("a" if loads else "link") if isinstance(part, dcc.Link) else part._type.lower()
-    return [tag, given, *(_tree(one) for one in _flat(many))]
+    return [tag, given, *(_tree(one) for one in children)]
 
 
 def _flat(children: Any) -> list[Any]:
-    """Children that are lists, in place."""
-    found = []
-    for one in children:
-        found.extend(_flat(one) if isinstance(one, (list, tuple)) else [] if one is None else [one])
-    return found
+    """Children one by one, however they are nested; without those that are None."""
+    if isinstance(children, (list, tuple)):
+        return [found for one in children for found in _flat(one)]
+    return [] if children is None else [children]
