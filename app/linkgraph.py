@@ -15,6 +15,7 @@ from app.figures import TEMPLATES
 from circuits.figures import COLOURS, SYMBOLS
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.figures import plain, token_axis
+from probe.unit_names import LETTERS, unit_name
 
 MAX_SHOWN = 1200
 _LINE = 9  # nodes side by side
@@ -27,7 +28,6 @@ _WORDS = {
     "first": "first position",
     "mlp": "whole MLP",
 }
-_LETTERS = {"neuron": "N", "latent": "F", "head": "H"}
 _SHORT = {"rest": "others", "mlp": "MLP"}
 _WIDTHS = (1.0, 2.2, 4.0)
 N_EDGE_TRACES = 2 * len(_WIDTHS)
@@ -138,8 +138,8 @@ def word(kind: str) -> str:
 def short(graph: CircuitGraph, node: int) -> str:
     """`L5N120`, `L5H3`, `token`, `L3 bias`, `logit`: what a node is, without where."""
     kind, layer, unit = KINDS[graph.nodes.kind[node]], int(graph.nodes.layer[node]), int(graph.nodes.unit[node])
-    if kind in _LETTERS:
-        return f"L{layer}{_LETTERS[kind]}{unit if unit >= 0 else '?'}"
+    if kind in LETTERS:
+        return unit_name(kind, layer, unit)
     if kind in ("token", "position", *ROOTS):
         return kind
     return f"L{layer} {_SHORT.get(kind, kind)}"

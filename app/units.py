@@ -23,6 +23,7 @@ from app.model_size import model_size
 from probe.artifact import Manifest, ModelStamp, place, read_manifest
 from probe.errors import BadInput, Unavailable
 from probe.sites import parse_site
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from probe.features import FeatureTable
@@ -115,7 +116,7 @@ class Looked:
         """`L5N120`, `L4F650`; a latent of a cross-layer transcoder is named by its table."""
         if self.table is not None and self.row is not None:
             return open_table(self.table).name(self.row)
-        return f"L{self.layer}{'N' if self.kind == 'neuron' else 'F'}{self.number}"
+        return unit_name(self.kind, self.layer, self.number)
 
     def href(self, number: int | None = None, layer: int | None = None, **chosen: Any) -> str:
         """The address of this unit, or of another beside it, with the selection kept."""

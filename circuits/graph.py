@@ -31,6 +31,7 @@ from jaxtyping import Bool, Float, Int
 
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.unit_names import LETTERS, unit_name
 
 KINDS = (
     *("token", "position", "bias", "neuron", "latent", "rest", "error", "logit"),
@@ -168,8 +169,8 @@ class CircuitGraph(Opens):
         kind, layer = KINDS[self.nodes.kind[node]], int(self.nodes.layer[node])
         pos, unit = int(self.nodes.pos[node]), int(self.nodes.unit[node])
         where = f"@{pos} {self.tokens[pos]!r}"
-        if kind in ("neuron", "latent", "head"):
-            return f"L{layer}{_LETTERS[kind]}{unit}{where}"
+        if kind in LETTERS:
+            return f"{unit_name(kind, layer, unit, pos)} {self.tokens[pos]!r}"
         if kind in ROOTS:
             return f"{kind} {self.unit_tokens[node]!r}"
         return f"{kind}{where}" if kind in ("token", "position") else f"L{layer} {kind}{where}"
@@ -266,9 +267,6 @@ class CircuitGraph(Opens):
         from circuits.html import graph_html
 
         return graph_html(self)
-
-
-_LETTERS = {"neuron": "N", "latent": "F", "head": "H"}
 
 
 def _number(value: float) -> float | None:

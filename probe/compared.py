@@ -24,6 +24,7 @@ from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.sites import Site, hook_name, parse_site, resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -54,7 +55,7 @@ class UnitDifference:
     @property
     def name(self) -> str:
         """`L5N120` for a neuron, `L5F650` for a latent."""
-        return f"L{self.layer}{'N' if self.kind == 'neuron' else 'F'}{self.unit}"
+        return unit_name(self.kind, self.layer, self.unit)
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from probe.continued import generate_with
 from probe.errors import BadInput
-from probe.interventions import intervene, place
+from probe.interventions import Knockout, Splice, intervene, place
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_edits import UnitEdit, edit_units
+from probe.unit_names import owner_name, owner_names, position_name, unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -145,7 +146,7 @@ def edited_run(
         prompt,
         ids,
         display_tokens(model, ids),
-        [name_of(change) for change in changes],
+        names_of(changes),
         at,
         _candidates(model, _log_probs(before[at]), _log_probs(after[at]), k),
         kl,
@@ -162,20 +163,32 @@ def interventions_of(model: "TransformerBridge", changes: Sequence[Any]) -> list
     return [*(c for c in changes if not isinstance(c, UnitEdit)), *edit_units(model, units)]
 
 
+def names_of(changes: Sequence[Any]) -> list[str]:
+    """Each change as people read it; latents of two dictionaries of one layer with their dictionary beside them."""
+    learned = [c.dictionary if isinstance(c, UnitEdit) else None for c in changes]
+    owners = iter(owner_names([d for d in learned if d is not None]))
+    told = [next(owners) if d is not None else "" for d in learned]
+    return [name_of(c) + (f" of {owner}" if owner else "") for c, owner in zip(changes, told, strict=True)]
+
+
 def name_of(change: Any) -> str:
-    """`zero L9H6`, `ablate L5N120@3`, `steer resid_post.6`: a change as people read it."""
+    """`zero L9H6`, `ablate L5N120@3`, `steer resid_post.6`, `knockout L1H0@2←0`: a change as people read it."""
     if isinstance(change, UnitEdit):
         return change.name
+    if isinstance(change, Knockout):
+        head = f"L{change.layer}" if change.head is None else unit_name("head", change.layer, change.head)
+        return f"knockout {head}@{change.query}←{change.key}"
+    if isinstance(change, Splice):
+        return f"splice {owner_name(change.dictionary)} at {place(change.at).site.short}"
     if not hasattr(change, "at"):
         return type(change).__name__.lower()
     where = place(change.at)
     site, layer = where.site.short, where.site.layer
     if where.head is not None:
-        site = f"L{layer}H{where.head}"
+        site = unit_name("head", layer, where.head)
     if where.unit is not None:
-        site = f"L{layer}N{where.unit}" if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
-    at = f"@{where.pos}" if isinstance(where.pos, int) else f"@{where.pos.start or 0}:" if where.pos else ""
-    return f"{type(change).__name__.lower()} {site}{at}"
+        site = unit_name("neuron", layer, where.unit) if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
+    return f"{type(change).__name__.lower()} {site}{position_name(where.pos)}"
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
 from probe.sites import Site, hook_name, resid_pre
 from probe.tokens import display_tokens, encode_prompt
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -62,7 +63,7 @@ class DirectLogits(Opens):
 
     def rows(self, pos: int = -1, k: int = 12) -> list[dict[str, Any]]:
         """The k heads and MLPs that add or take most at one position, and what is left."""
-        heads = [(f"L{i}H{h}", float(v)) for (i, h), v in np.ndenumerate(self.heads[..., pos])]
+        heads = [(unit_name("head", i, h), float(v)) for (i, h), v in np.ndenumerate(self.heads[..., pos])]
         parts = sorted([*heads, *((f"MLP {i}", float(v)) for i, v in enumerate(self.mlps[:, pos]))], key=_size)
         rest = float(self.bias[:, pos].sum() + self.constant[pos]) + sum(v for _, v in parts[k:])
         sums = [("other heads, MLPs and biases", rest), ("embedding", float(self.embed[pos]))]

@@ -23,6 +23,7 @@ from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.sites import Site, hook_name
 from probe.tokens import display_tokens, encode_prompt
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -82,7 +83,7 @@ class HeadReading(Opens):
     @property
     def name(self) -> str:
         """`L5H3`."""
-        return f"L{self.layer}H{self.head}"
+        return unit_name("head", self.layer, self.head)
 
     def attended(self, pos: int = -1, k: int = 10) -> list[dict[str, Any]]:
         """The keys one query looks at most, and what each look adds to its logit."""
@@ -141,7 +142,7 @@ def read_head(
     weights.check_head(model, layer, head)
     if not 1 <= k <= model.cfg.d_vocab:
         raise BadInput(f"k is {k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")
-    with progress.stage(f"read L{layer}H{head}", total=4, unit="step") as step:
+    with progress.stage(f"read {unit_name('head', layer, head)}", total=4, unit="step") as step:
         whole = direct or direct_logits(model, prompt, target)
         step(1)
         pattern, by_key, values = _on_prompt(model, whole, layer, head)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -55,7 +56,10 @@ class HeadTable(Opens):
         order = np.argsort(-np.nan_to_num(size, nan=-1.0), axis=None, kind="stable")[:k]
         heads = [np.unravel_index(i, values.shape) for i in order]
         shown = [m for m in SCORES if m in self.scores]
-        return [{"head": f"L{i}H{h}", **{SCORES[m][0]: float(self.scores[m][i, h]) for m in shown}} for i, h in heads]
+        return [
+            {"head": unit_name("head", int(i), int(h)), **{SCORES[m][0]: float(self.scores[m][i, h]) for m in shown}}
+            for i, h in heads
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -12,6 +12,7 @@ from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.sites import Site
 from probe.tokens import display_tokens, encode_prompt
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -41,7 +42,10 @@ class HeadPatterns(Opens):
         values = np.nan_to_num(self.metrics[metric], nan=-1.0)
         order = np.argsort(-values, axis=None)[:k]
         heads = [np.unravel_index(i, values.shape) for i in order]
-        return [{"head": f"L{i}H{h}", **{m: float(self.metrics[m][i, h]) for m in METRICS}} for i, h in heads]
+        return [
+            {"head": unit_name("head", int(i), int(h)), **{m: float(self.metrics[m][i, h]) for m in METRICS}}
+            for i, h in heads
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Metrics ready for JSON; patterns are left out for their size."""

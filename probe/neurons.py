@@ -14,6 +14,7 @@ from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
 from probe.sites import Site, hook_name, parse_site
 from probe.tokens import display_tokens, encode_prompt
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -40,7 +41,7 @@ class UnitRow:
     @property
     def name(self) -> str:
         """`L5N120` for a neuron, `L5F650` for a latent."""
-        return f"L{self.layer}{'N' if self.kind == 'neuron' else 'F'}{self.unit}"
+        return unit_name(self.kind, self.layer, self.unit)
 
 
 @dataclass(frozen=True)

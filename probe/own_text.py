@@ -16,9 +16,9 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.html import shown, table_html
 from probe.opening import Opens, came_from
-from probe.sites import parse_site
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_edits import unit_values
+from probe.unit_names import layer_read, unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -77,7 +77,6 @@ def on_text(
     values = unit_values(model, tokens, layer=layer, dictionary=dictionary)[0]
     if not 0 <= unit < values.shape[-1]:
         raise BadInput(f"Unit {unit} was asked for; there are units 0 to {values.shape[-1] - 1}.")
-    where = layer if dictionary is None else parse_site(dictionary.site_in).layer or 0
-    name = f"L{where}{'N' if dictionary is None else 'F'}{unit}"
+    name = unit_name("neuron", layer, unit) if dictionary is None else unit_name("latent", layer_read(dictionary), unit)
     found = OwnText(text, name, ids, display_tokens(model, ids), values[:, unit].float().cpu().numpy())
     return came_from(found, model, dictionary)

@@ -26,6 +26,7 @@ from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Function, Place
 from probe.sites import Site, in_model, parse_site, width
+from probe.unit_names import layer_read, unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -51,20 +52,10 @@ class UnitEdit:
 
     @property
     def name(self) -> str:
-        """`scale L5N120@3`."""
-        where = "" if self.pos is None else f"@{_range(self.pos)}"
-        owner = f"L{self.layer}N" if self.dictionary is None else f"{_shorts(self.dictionary)} F"
-        return f"{self.mode} {owner}{self.unit}{where}"
-
-
-def _range(pos: int | slice) -> str:
-    if isinstance(pos, int):
-        return str(pos)
-    return f"{'' if pos.start is None else pos.start}:{'' if pos.stop is None else pos.stop}"
-
-
-def _shorts(dictionary: Any) -> str:
-    return parse_site(dictionary.site_in).short
+        """`scale L5N120@3`, `clamp L4F650`."""
+        if self.dictionary is None:
+            return f"{self.mode} {unit_name('neuron', self.layer, self.unit, self.pos)}"
+        return f"{self.mode} {unit_name('latent', layer_read(self.dictionary), self.unit, self.pos)}"
 
 
 def edit_units(model: "TransformerBridge", edits: Sequence[UnitEdit]) -> list[Function]:

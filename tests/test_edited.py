@@ -6,10 +6,11 @@ import torch
 from tiny import tiny
 
 from probe import edited
-from probe.edited import edited_run, name_of
+from probe.dictionaries import TopK, Transcoder
+from probe.edited import edited_run, name_of, names_of
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
-from probe.interventions import Knockout, Steer, Zero, head, intervene, neuron, place
+from probe.interventions import Knockout, Splice, Steer, Zero, head, intervene, neuron, place
 from probe.sites import resid_post
 from probe.tokens import encode_prompt
 from probe.unit_edits import UnitEdit
@@ -80,8 +81,20 @@ def test_changes_are_named():
     assert name_of(Zero(neuron(5, 120, 3))) == "zero L5N120@3"
     assert name_of(Steer(resid_post(6), torch.ones(1))) == "steer resid_post.6"
     assert name_of(UnitEdit("scale", 7, 2, 0.5, layer=1)) == "scale L1N7@2"
-    assert name_of(Knockout(1, 2, 0)).startswith("knockout")
+    assert name_of(Knockout(1, 2, 0)) == "knockout L1@2←0" and name_of(Knockout(1, 2, 0, head=3)).endswith("L1H3@2←0")
     assert name_of(Zero(place("mlp_out.2", slice(1, None)))) == "zero mlp_out.2@1:"
+
+
+def test_a_latent_is_named_by_its_layer_and_two_dictionaries_of_one_layer_are_told_apart():
+    one, other, higher = (
+        Transcoder(32, 8, sparsifier=TopK(2), site_in=f"mlp_in.{at}", site_out=f"mlp_out.{at}") for at in (3, 3, 4)
+    )
+    one.name = "first"
+    edits = [UnitEdit("ablate", 5, 2, dictionary=one), UnitEdit("clamp", 6, slice(1, 3), 2.0, dictionary=higher)]
+    assert names_of(edits) == ["ablate L3F5@2", "clamp L4F6@1:3"]
+    both = names_of([UnitEdit("ablate", 5, dictionary=one), UnitEdit("scale", 5, dictionary=other, amount=2.0)])
+    assert both == ["ablate L3F5 of first", "scale L3F5 of the dictionary at mlp_in.3"]
+    assert name_of(Splice(one)) == "splice first at mlp_out.3"
 
 
 def test_bad_input_and_silent_changes_are_refused():

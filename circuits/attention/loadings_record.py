@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from probe.opening import Opens
+from probe.unit_names import unit_name
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class HeadLoadings(Opens):
         loading, weight = float(self.heads[edge, layer, head]), float(self.weight[edge])
         row = {
             "edge": " → ".join(self.names[edge]),
-            "head": f"L{layer}H{head}",
+            "head": unit_name("head", layer, head),
             "loading": loading,
             "share": loading / weight if weight else float("nan"),
         }

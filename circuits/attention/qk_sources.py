@@ -21,6 +21,7 @@ from circuits.tracing import points
 from circuits.tracing.places import Places, Read
 from circuits.tracing.sources import MLP
 from circuits.tracing.units import Latents
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from circuits.tracing.frozen import FrozenLayer
@@ -97,7 +98,7 @@ def gather(flow: Flow, graph: CircuitGraph, queries: FrozenQueries, score: Score
         _take_out(rows, graph, able, taken)
         for i, p, u in zip(taken.layer, taken.pos, taken.unit, strict=True):
             latent = isinstance(flow.frozen.layers[i].mlp, Latents)
-            names.append(f"L{i}{'F' if latent else 'N'}{u}@{p} {graph.tokens[p]!r}")
+            names.append(f"{unit_name('latent' if latent else 'neuron', i, u, p)} {graph.tokens[p]!r}")
             kinds.append(KINDS.index("latent" if latent else "neuron"))
         nodes, rows = nodes + [-1] * len(taken.unit), torch.cat([rows, taken.rows])
     rows, missing = _completed(rows, torch.cat([q_total, k_total]), biases)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int
 
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
+from probe.unit_names import unit_name
 
 MARKS = {"error": -1, "rest": -2, "bias": -3, "first": -4}
 FAMILY = 1 << 24
@@ -114,9 +115,9 @@ class Names:
         if kind == "token":
             return f'Emb: "{text}"'
         return text or {
-            "neuron": f"L{layer}N{unit} (MLP neuron)",
-            "latent": f"L{layer}F{unit}{self._dictionary(layer)}",
-            "head": f"L{layer}H{unit} (attention head)",
+            "neuron": f"{unit_name('neuron', layer, unit)} (MLP neuron)",
+            "latent": unit_name("latent", layer, unit) + self._dictionary(layer),
+            "head": f"{unit_name('head', layer, unit)} (attention head)",
             "mlp": f"L{layer}: whole MLP",
             "rest": f"L{layer}: other units",
             "bias": f"L{layer}: biases",

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from circuits.patching.sides import Pair, Side
@@ -115,11 +116,9 @@ class PatchingSweep(Opens):
 
     def name(self, cell: Cell) -> str:
         """`resid_pre.5 at 3 ' John'`, `L5H3`, `L5H3 at 7 ' to'`."""
-        place = (
-            f"L{cell[0]}{'KV' if 'kv_head' in self.axes else 'H'}{cell[1]}"
-            if self.kind.by_head
-            else f"{self.over}.{cell[0]}"
-        )
+        place = f"{self.over}.{cell[0]}"
+        if self.kind.by_head:
+            place = f"L{cell[0]}KV{cell[1]}" if "kv_head" in self.axes else unit_name("head", cell[0], cell[1])
         return f"{place} at {cell[-1]} {self.base.tokens[cell[-1]]!r}" if self.kind.by_pos else place
 
     def candidates(self, cell: Cell) -> list[Candidate]:

@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float, Int
 
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.errors import BadInput
+from probe.unit_names import LETTERS, unit_name
 
 Align = Literal["none", "end", "position"]
 Roots = Literal["token", "rank"]
-_LETTER = {"neuron": "N", "latent": "F", "head": "H"}
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,7 @@ def _name(graph: CircuitGraph, node: int, align: Align, roots: Roots, by_id: boo
         return f"token{where}" + (f" {graph.unit_tokens[node]!r}" if by_id or align == "none" else "")
     if kind == "position":
         return f"position{where}"
-    letter = _LETTER.get(kind)
-    return f"L{row[1]}{letter}{row[2]}{where}" if letter else f"L{row[1]} {kind}{where}"
+    return unit_name(kind, row[1], row[2]) + where if kind in LETTERS else f"L{row[1]} {kind}{where}"
 
 
 def is_unit(identities: Identities) -> Bool[np.ndarray, " key"]:

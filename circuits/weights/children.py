@@ -23,6 +23,7 @@ from circuits.tracing import points
 from circuits.tracing.frozen import FrozenLayer, FrozenModel
 from circuits.tracing.linear import FrozenNorm
 from circuits.tracing.units import Latents, Neurons
+from probe.unit_names import unit_name
 
 UNITS = ("neuron", "latent")
 STEPS = ("head", "skip")
@@ -58,10 +59,10 @@ class PathNode:
         if self.kind in ("token", "position"):
             return f"{'embed' if self.kind == 'token' else 'position'}@{self.pos} {tokens[self.pos]!r}"
         if self.kind == "head":
-            return f"L{self.layer}H{self.unit}@{self.pos}←{self.key}"
+            return f"{unit_name('head', self.layer, self.unit, self.pos)}←{self.key}"
         if self.kind in UNITS:
             written = f"→{self.part}" if self.part else ""
-            return f"L{self.layer}{'N' if self.kind == 'neuron' else 'F'}{self.unit}@{self.pos}{written}"
+            return unit_name(self.kind, self.layer, self.unit, self.pos) + written
         return f"L{self.layer} {self.part} {self.kind}@{self.pos}".replace("  ", " ")
 
 

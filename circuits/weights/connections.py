@@ -19,6 +19,7 @@ from circuits.weights.units import Bank, UnitName, WeightView, attention_span, p
 from probe.errors import BadInput
 from probe.html import table_html
 from probe.progress import SILENT, Progress
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -187,7 +188,7 @@ class _Routes:
 
 def head_name(head: tuple[int, int]) -> str:
     """`L5H3`."""
-    return f"L{head[0]}H{head[1]}"
+    return unit_name("head", *head)
 
 
 class _Best:

@@ -26,6 +26,7 @@ from probe.html import shown, table_html
 from probe.norms import norm_parts
 from probe.sites import Site, hook_name
 from probe.tokens import display_tokens
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -126,7 +127,7 @@ def deembed(
     name = view.name(target)
     bank = view.bank(name)
     readers = bank.readers(torch.tensor([name.unit], device=model.W_E.device))
-    named = tuple(f"L{layer}H{head}" for layer, head in through)
+    named = tuple(unit_name("head", layer, head) for layer, head in through)
     words = vocabulary or embeddings(model, extended)
     found = []
     if name.kind == "neuron" and not through:

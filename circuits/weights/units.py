@@ -24,11 +24,12 @@ from circuits.tracing.points import attention_reads, attention_writes, mid, mlp_
 from probe.errors import BadInput
 from probe.norms import NormParts, norm_parts
 from probe.sites import Site, hook_name
+from probe.unit_names import KINDS_BY_LETTER
+from probe.unit_names import unit_name as written
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-_LETTERS = {"N": "neuron", "F": "latent"}
 SAE_OF_MLP = (
     "An SAE of an MLP's output reads only what the neurons of its own layer wrote, through no fixed weights from the stream. Ask "
     "for a transcoder's latent, an SAE latent of the residual stream, or a neuron."
@@ -44,7 +45,7 @@ class UnitName:
     unit: int
 
     def __str__(self) -> str:
-        return f"L{self.layer}{'N' if self.kind == 'neuron' else 'F'}{self.unit}"
+        return written(self.kind, self.layer, self.unit)
 
 
 def unit_name(text: "str | UnitName | tuple[int, int]", latents: Sequence[int] = ()) -> UnitName:
@@ -57,7 +58,7 @@ def unit_name(text: "str | UnitName | tuple[int, int]", latents: Sequence[int] =
     found = re.fullmatch(r"L(\d+)([NF])(\d+)", text.strip())
     if not found:
         raise BadInput(f"'{text}' names no unit; write L5N120 for a neuron or L5F650 for a dictionary's latent.")
-    return UnitName(int(found[1]), _LETTERS[found[2]], int(found[3]))
+    return UnitName(int(found[1]), KINDS_BY_LETTER[found[2]], int(found[3]))
 
 
 def folded(norm: NormParts | None, rows: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row d_model"]:

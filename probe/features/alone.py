@@ -19,6 +19,7 @@ from probe.html import table_html
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.token_text import display_tokens
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -71,21 +72,20 @@ def unit_weights(
     if not 0 <= unit < told.n:
         raise BadInput(f"Unit {unit} was asked for; there are units 0 to {told.n - 1}.")
     layer, number = told.place(unit)
-    letter = "N" if told.kind == "neuron" else "F"
     up, down = ([], [])
     if told.writers is not None:
         up, down = (_tokens(model, r) for r in logit_ranks(model, told.writers[unit : unit + 1], k, progress))
     inputs = input_ranks(model, _one(told.reads, unit), k, progress)
     near = _nearest(told.decoder, unit, k)
     found = UnitWeights(
-        name=f"L{layer}{letter}{number}",
+        name=unit_name(told.kind, layer, number),
         kind=told.kind,
         layer=layer,
         unit=unit,
         promoted=up,
         suppressed=down,
         inputs=[] if inputs is None else _tokens(model, inputs),
-        near=[Near(u, f"L{(at := told.place(u))[0]}{letter}{at[1]}", c) for u, c in near],
+        near=[Near(u, unit_name(told.kind, *told.place(u)), c) for u, c in near],
         convention={"inputs": EMBEDDING, **told.convention},
     )
     return came_from(found, model, None if isinstance(what, int) else what)

@@ -19,6 +19,7 @@ from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.html import shown
 from probe.opening import Opens, came_from
 from probe.shards import read_tensors
+from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -74,8 +75,7 @@ class FeatureTable(Opens):
 
     def name(self, unit: int) -> str:
         """`L4F650` for a latent, `L4N120` for a neuron."""
-        layer, number = self.layer(unit)
-        return f"L{layer}{'N' if self.kind == 'neuron' else 'F'}{number}"
+        return unit_name(self.kind, *self.layer(unit))
 
     def unit(self, unit: int) -> Unit:
         """Everything about one unit. BadInput if there is no such unit."""
