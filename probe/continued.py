@@ -15,6 +15,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.interventions import intervene
+from probe.kept import NextToken
 from probe.opening import Opens, came_from
 from probe.token_text import tokenizer_of
 from probe.unit_edits import UnitEdit, edit_units
@@ -136,22 +137,13 @@ def _numbers(n: int, seed: int | None) -> list[float | None]:
     return list(torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).tolist())
 
 
-@torch.no_grad()
 def _continue(
     model: "TransformerBridge", prompt: list[int], numbers: Sequence[float | None], temperature: float
 ) -> _Run:
-    ends, found, kept = set(tokenizer_of(model).all_special_ids), _Run([], []), None
+    ends, found, predict = set(tokenizer_of(model).all_special_ids), _Run([], []), NextToken(model)
     ids = torch.tensor([prompt], device=model.cfg.device)
-    cached = True
     for number in numbers:
-        if kept is not None:
-            logits, kept = model(ids[:, -1:], return_type="logits_and_cache", past_key_values=kept)
-        elif cached:
-            logits, kept = model(ids, return_type="logits_and_cache", use_cache=True)
-            cached = kept is not None  # the built-in toys keep nothing
-        else:
-            logits = model(ids)
-        found.log_probs.append(logits[0, -1].double().log_softmax(-1).cpu())
+        found.log_probs.append(predict(ids)[0].double().log_softmax(-1).cpu())
         found.ids.append(_next(found.log_probs[-1], number, temperature))
         if found.ids[-1] in ends:
             break

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.errors import BadInput
+from probe.kept import NextToken
 from probe.progress import Step
 from probe.token_text import tokenizer_of
 from probe.tokens import bos_of
@@ -40,7 +41,7 @@ def draw(
     uniform = torch.stack([torch.rand(length, generator=_generator(seed, i), dtype=torch.float64) for i in documents])
     ids = torch.full((len(documents), 1), first, dtype=torch.int64)
     surprise, going = [], torch.ones(len(documents), dtype=torch.bool)
-    predict = _Predictor(model, cached)
+    predict = NextToken(model, cached)
     for t in range(length):
         chosen, nats = _choose(predict(ids), uniform[:, t], temperature)
         ids = torch.cat([ids, chosen[:, None]], 1)
@@ -53,24 +54,6 @@ def draw(
     for row, cost in zip(ids[:, 1:].tolist(), costs, strict=True):
         n = next((i for i, token in enumerate(row) if token in ends), len(row))
         yield row[:n], cost[:n]
-
-
-class _Predictor:
-    """The logits after the last token of each row, with keys and values kept where the model hands them out."""
-
-    def __init__(self, model: "TransformerBridge", cached: bool):
-        self.model, self.cached, self.memory = model, cached, None
-
-    def __call__(self, ids: Int[Tensor, "doc pos"]) -> Float[Tensor, "doc d_vocab"]:
-        ids = ids.to(self.model.cfg.device)
-        if not self.cached:
-            return self.model(ids)[:, -1]
-        if self.memory is None:
-            logits, self.memory = self.model(ids, return_type="logits_and_cache", use_cache=True)
-            self.cached = self.memory is not None  # the built-in toys keep nothing
-        else:
-            logits, self.memory = self.model(ids[:, -1:], return_type="logits_and_cache", past_key_values=self.memory)
-        return logits[:, -1]
 
 
 def _choose(

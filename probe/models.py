@@ -17,6 +17,7 @@ import torch
 from probe.embedded import check_folder, convert_gguf, default_model_folder, model_cache
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.fingerprint import set_name, stamp
+from probe.kept import hand_over
 from probe.progress import SILENT, Progress
 from probe.sites import as_dtype
 from probe.world import local_device
@@ -136,9 +137,11 @@ def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "Transformer
     try:
         hf_model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="eager", **local)
         tokenizer = AutoTokenizer.from_pretrained(source, **local)
-        return TransformerBridge.boot_transformers(
+        model = TransformerBridge.boot_transformers(
             source, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype
         )
+        hand_over(model)  # transformer-lens's own `generate` is then right too
+        return model
     except OpenworkError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:

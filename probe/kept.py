@@ -1,0 +1,103 @@
+"""Logits token by token, with keys and values kept between tokens, so that a new token costs one token.
+
+transformers keeps them in a cache which it hands to every attention layer, and has changed the keyword it comes under.
+transformer-lens looks for it under `past_key_values`: under another name the layers keep nothing, and every new token is
+predicted as if it were the first. So the cache is handed over under the name that is looked for, whatever it came as, and after
+every step its length is compared with the text's: a cache that forgets raises, because what is generated still looks like text.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from probe.errors import OpenworkError
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+_NAME = "past_key_values"
+_ready: "WeakSet[TransformerBridge]" = WeakSet()
+
+
+def hand_over(model: "TransformerBridge") -> None:
+    """See to it that model and attention layers get the cache under the name that each knows; once per model."""
+    from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
+
+    if model in _ready:
+        return
+    bridges = [module for module in model.modules() if isinstance(module, AttentionBridge)]
+    for module in bridges:
+        module.register_forward_pre_hook(_renaming(_NAME), with_kwargs=True)
+    for theirs in (model.original_model, *(module.original_component for module in bridges)):
+        if (name := _name_in(theirs)) is not None:
+            theirs.register_forward_pre_hook(_renaming(name), with_kwargs=True)
+    _ready.add(model)
+
+
+def _name_in(theirs: nn.Module | None) -> str | None:
+    """What a module of transformers calls the cache."""
+    known = inspect.signature(theirs.forward).parameters if theirs is not None else ()
+    return next((name for name in (_NAME, "cache", "layer_past") if name in known), None)
+
+
+def _renaming(name: str) -> Callable:
+    """A hook that hands a cache over as `name`, whatever keyword it came under."""
+
+    def rename(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+        from transformers.cache_utils import Cache
+
+        others = [key for key, value in kwargs.items() if key != name and isinstance(value, Cache)]
+        if not others or kwargs.get(name) is not None:
+            return None
+        return args, {**{k: v for k, v in kwargs.items() if k not in others}, name: kwargs[others[0]]}
+
+    return rename
+
+
+class NextToken:
+    """The logits after the last token of a text that grows by one token a call.
+
+    cached: keep keys and values where the model can. Raises OpenworkError where they were to be kept and were not.
+    """
+
+    def __init__(self, model: "TransformerBridge", cached: bool = True):
+        self.model, self.cached, self.kept = model, cached, None
+        if cached:
+            hand_over(model)
+
+    @torch.no_grad()
+    def __call__(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
+        """ids: the whole text so far; from the second call on, one token longer than before."""
+        ids = ids.to(self.model.cfg.device)
+        if not self.cached:
+            return self.model(ids)[:, -1]
+        if self.kept is None:
+            logits, self.kept = self.model(ids, return_type="logits_and_cache", use_cache=True)
+            self.cached = bool(_lengths(self.kept))  # toys keep nothing; a state of fixed size tells no length, so none is kept
+        else:
+            logits, self.kept = self.model(ids[:, -1:], return_type="logits_and_cache", **{_NAME: self.kept})
+        if self.cached:
+            _require_kept(self.kept, ids.shape[1])
+        return logits[:, -1]
+
+
+def _require_kept(kept: Any, n: int) -> None:
+    """Refuse a cache whose attention layers do not all hold the n tokens read so far."""
+    held = set(_lengths(kept))
+    if held != {n}:
+        raise OpenworkError(
+            f"After {n} tokens the model's cache of keys and values holds {sorted(held)}, so the next token would "
+            "be predicted from a part of the text. The installed transformers and transformer-lens do not fit each other: "
+            "`openwork doctor` says which versions were tested."
+        )
+
+
+def _lengths(kept: Any) -> list[int]:
+    """How many tokens each attention layer's keys have seen. Layers that keep a state instead of tokens have no length."""
+    layers = [layer for layer in getattr(kept, "layers", []) if hasattr(layer, "get_seq_length")]
+    return [int(layer.get_seq_length()) for layer in layers]
