@@ -78,7 +78,9 @@ class NextToken:
             return self.model(ids)[:, -1]
         if self.kept is None:
             logits, self.kept = self.model(ids, return_type="logits_and_cache", use_cache=True)
-            self.cached = bool(_lengths(self.kept))  # toys keep nothing; a state of fixed size tells no length, so none is kept
+            self.cached = bool(
+                _lengths(self.kept)
+            )  # toys keep nothing; a state of fixed size tells no length, so none is kept
         else:
             logits, self.kept = self.model(ids[:, -1:], return_type="logits_and_cache", **{_NAME: self.kept})
         if self.cached:

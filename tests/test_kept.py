@@ -35,7 +35,9 @@ def test_cached_equals_uncached(name: str) -> None:
 def test_the_default_model_goes_on_as_it_would_without_a_cache(default_model) -> None:
     ids = default_model.to_tokens("The capital of France is")
     assert largest_gap(default_model, ids) < 1e-3
-    assert generate_with(default_model, "The capital of France is", [], 10).clean.text.startswith(" Paris.\n\nThe capital of")
+    assert generate_with(default_model, "The capital of France is", [], 10).clean.text.startswith(
+        " Paris.\n\nThe capital of"
+    )
     own = default_model.generate(ids, max_new_tokens=4, do_sample=False, verbose=False, return_type="tokens")
     assert own[0, ids.shape[1] :].tolist() == generate_with(default_model, "The capital of France is", [], 4).clean.ids
 
@@ -72,7 +74,7 @@ def test_the_cache_is_found_under_any_keyword() -> None:
     handle = attention.register_forward_pre_hook(note, with_kwargs=True)
     try:
         with suppress(Exception):  # the layer lacks all else it needs: what it was handed is what matters
-            attention(**{"a_new_name": DynamicCache()})
+            attention(a_new_name=DynamicCache())
     finally:
         handle.remove()
     assert isinstance(seen.get("past_key_values"), DynamicCache) and "a_new_name" not in seen
