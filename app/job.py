@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from app import links
 from probe.artifact import write_json
 
 ACTIVE = ("queued", "running")
@@ -79,7 +80,10 @@ def read_job(path: Path) -> Job | None:
         job = Job(**{**{k: v for k, v in raw.items() if k in known}, "id": path.stem})
     except (ValueError, TypeError, AttributeError, OSError, RecursionError):
         return None
-    return job if _sound(job) else None
+    if not _sound(job):
+        return None
+    job.link = job.link if links.local(job.link) else ""  # the file may say anything
+    return job
 
 
 def _sound(job: Job) -> bool:

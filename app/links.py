@@ -4,6 +4,7 @@ Short keys of a query: m model, p prompt, t token, l layer, h head (`5.3`), u un
 kept. `assets/00-openwork.js` writes the same keys when the selection moves.
 """
 
+import re
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,6 +13,11 @@ KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "u
 
 HOME, PROMPTS, HEADS, LENS, UNITS = "/", "/p", "/heads", "/lens", "/units"
 CIRCUITS, PATCHING, TRAINING, JOBS = "/circuits", "/patching", "/training", "/jobs"
+
+
+def local(link: str) -> bool:
+    """Does a link that was stored lead to a page of ours? `//host`, `/\\host` and every scheme lead elsewhere."""
+    return re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", link) is not None
 
 
 def address(path: str, **chosen: Any) -> str:

@@ -20,13 +20,17 @@ def create_app(token: str | None = None, loopback: bool = True, frames: tuple[st
     frames: origins, beside our own, whose pages may frame ours.
     """
     from dash import Dash
+    from flask import Flask
 
     from app import export, search, shell
     from app.pages import PAGES
+    from app.posts import check_posts
     from app.theme import ASSETS, EARLY_HASH, INDEX
 
     app = Dash(
         "openwork",
+        # of its own, Flask would serve the folder `static` of wherever the dashboard was started, in our origin
+        server=Flask("openwork", static_folder=None, template_folder=None, root_path=str(ASSETS)),
         title="Openwork",
         update_title="",
         assets_folder=str(ASSETS),
@@ -43,6 +47,7 @@ def create_app(token: str | None = None, loopback: bool = True, frames: tuple[st
     export.register(app.server)
     search.register(app.server)
     guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames)
+    check_posts(app.server, app.callback_map)
     errors(app.server)
     keep(app.server)
     return app
@@ -132,13 +137,13 @@ def make_server(
     host: str = "127.0.0.1", port: int = 8050, token: str | None = None, frames: tuple[str, ...] = ()
 ) -> Any:
     """A threaded WSGI server, bound but not yet serving. Never reads $HOST. Port 0 takes any free one."""
-    from werkzeug.serving import make_server as bind
+    from app.server import Server
 
     if not 0 <= port < 65536:
         raise BadInput(f"{port} is no port; choose one between 1024 and 65535.")
     refuse_taken(host, port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    return bind(host.strip("[]"), port, create_app(token, is_loopback(host), frames).server, threaded=True)
+    return Server(host.strip("[]"), port, create_app(token, is_loopback(host), frames).server)
 
 
 def refuse_taken(host: str, port: int) -> None:

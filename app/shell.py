@@ -16,7 +16,7 @@ from app.figures import TEMPLATES
 from app.status import job_chip, job_status, model_chip
 from app.theme import THEME
 from app.trouble import Trouble, meet
-from probe.errors import OpenworkError
+from probe.errors import OpenworkError, brief
 
 _BUSY, _IDLE = 600, 2500  # milliseconds between questions about jobs
 
@@ -154,7 +154,7 @@ def explain(problem: Exception) -> None:
     if isinstance(problem, OpenworkError):
         message = str(problem)
     else:
-        message = meet(problem, f"callback {_callback()}").sentence
+        message = meet(problem, f"callback {_callback()}", _came()).sentence
     set_props(
         "notices",
         {
@@ -177,6 +177,16 @@ def _callback() -> str:
         return ", ".join(ctx.triggered_prop_ids) or "at the start"
     except Exception:  # outside of a callback
         return "unknown"
+
+
+def _came() -> str:
+    """The values that the failed callback was asked with: what triggered it first, then what can be said in a few words."""
+    try:
+        given = {**{part["prop_id"]: part["value"] for part in ctx.triggered}, **ctx.inputs, **ctx.states}
+    except Exception:  # outside of a callback
+        return ""
+    plain = {name: value for name, value in given.items() if isinstance(value, str | int | float | bool)}
+    return ", ".join(f"{name[:60]} = {brief(value)}" for name, value in list((plain or given).items())[:4])
 
 
 def register(app: Dash, pages: list[Page]) -> None:

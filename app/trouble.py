@@ -14,15 +14,21 @@ log = logging.getLogger("openwork.app")
 
 @dataclass(frozen=True)
 class Trouble:
-    """where: what was being done. kind: the name of the exception, without its words."""
+    """where: what was being done. kind: the name of the exception, without its words. came: what was asked, in short."""
 
     reference: str
     where: str
     kind: str
+    came: str = ""
 
     @property
     def sentence(self) -> str:
         """What the page says."""
+        if self.came:
+            return (
+                f"There is no answer to {self.came}. Choose what the page offers; if it offered this, that is a fault of "
+                f"Openwork, and the terminal it runs in shows the details under {self.reference}."
+            )
         return (
             f"Something went wrong inside Openwork. The terminal it runs in shows the details under {self.reference}."
         )
@@ -33,8 +39,8 @@ class Trouble:
         return f"reference {self.reference} · {self.where} · {self.kind} · openwork {versions().get('openwork', 'unknown')}"
 
 
-def meet(problem: BaseException, where: str) -> Trouble:
+def meet(problem: BaseException, where: str, came: str = "") -> Trouble:
     """Give the failure a reference and write it down."""
-    found = Trouble(secrets.token_hex(3), where, type(problem).__name__)
+    found = Trouble(secrets.token_hex(3), where, type(problem).__name__, came)
     log.error("%s: %s failed", found.reference, where, exc_info=problem)
     return found

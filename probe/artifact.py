@@ -220,7 +220,10 @@ def _check_types(raw: dict[str, Any], stamp: Any) -> None:
 
 
 def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
-    """Read a folder's manifest; `kind` refuses an artifact of another kind."""
+    """Read a folder's manifest; `kind` refuses an artifact of another kind.
+
+    Its name is the folder's, whatever the file says: folders are copied and renamed, and everything is reached by folder.
+    """
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise BadInput(f"{folder} is not an Openwork artifact: it has no {MANIFEST}.")
@@ -236,7 +239,8 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
         raise BadInput(f"{folder} has schema {manifest.schema}; this Openwork reads up to {SCHEMA}. Upgrade Openwork.")
     if kind and manifest.kind != kind:
         raise BadInput(f"{folder} holds a {manifest.kind}; a {kind} was wanted.")
-    fixed = {"model": model, "sites": tuple(manifest.sites), "parents": tuple(manifest.parents)}
+    name = Path(folder).name or Path(folder).resolve().name  # "." has none
+    fixed = {"name": name, "model": model, "sites": tuple(manifest.sites), "parents": tuple(manifest.parents)}
     return Manifest(**{**{k: getattr(manifest, k) for k in manifest.__dataclass_fields__}, **fixed})
 
 

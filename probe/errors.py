@@ -4,6 +4,9 @@ Every message names what came, what was wanted, and what to do. The command line
 exits with 2 for `BadInput` and 1 for the others; anything else that escapes is a bug and keeps its traceback.
 """
 
+import reprlib
+from typing import Any
+
 
 class OpenworkError(Exception):
     """A failure foreseen and explained."""
@@ -19,3 +22,28 @@ class Unavailable(OpenworkError, RuntimeError):
 
 class Cancelled(OpenworkError):
     """Somebody pressed cancel; what was finished is kept."""
+
+
+class _Brief(reprlib.Repr):
+    """`repr` whose cost does not grow with the value: a few entries, two levels, short texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 2, 60, 60
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 4
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < 1000 else f"a number of {x.bit_length()} bits"
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        if callable(x) or hasattr(x, "__dict__"):  # a model's own repr is 200 KB
+            return f"a {type(x).__name__}" if not isinstance(x, type) else f"the type {x.__name__}"
+        return super().repr_instance(x, level)
+
+
+_BRIEF = _Brief()
+
+
+def brief(value: object) -> str:
+    """A value as a message shows it: what it is, never all of it. Texts are escaped, so no control character gets out."""
+    return _BRIEF.repr(value)[:200]

@@ -9,7 +9,7 @@ from app.components import demos, promptbox
 from app.components.cards import card, short_site
 from app.components.parts import duration, error, meter, panel, title
 from app.library import MODELS, Library, library, models, short_model
-from app.links import prompt_page
+from app.links import local, prompt_page
 from app.model_size import ModelSize, model_size
 from app.shell import Page
 from probe.embedded import model_cache
@@ -60,7 +60,7 @@ def running() -> list[Any]:
 def _line(job: jobs.Job) -> html.Div:
     eta = f", about {duration(job.left)} left" if job.left else ""
     words = f"{job.stage or 'starting'}{eta}" if job.state == "running" else "waiting"
-    name = dcc.Link(job.title, href=job.link) if job.link else job.title
+    name = dcc.Link(job.title, href=job.link) if local(job.link) else job.title
     head = html.Div([html.Span(name, dir="auto"), html.Span(words, className="ow-partial")], className="ow-slot-line")
     return html.Div([head, meter(job.share if job.state == "running" else 0.0)], className="ow-slot")
 

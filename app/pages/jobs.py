@@ -14,6 +14,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from app import jobs, tasks
 from app.components.parts import copy_button, duration, empty, loading, meter, panel, title
 from app.jobs import Job
+from app.links import local
 from app.shell import Page
 from probe.artifact import versions
 
@@ -61,7 +62,7 @@ def ended_list(ended: list[Job], most: int) -> Any:
 
 def row(job: Job, before: int = 0) -> html.Div:
     """One job: what it is, how far it is, its state, what one can do with it, and its log. before: jobs that run first."""
-    opens = job.link.startswith("/") and not job.link.startswith("//") and job.state in ("done", "running", "queued")
+    opens = local(job.link) and job.state in ("done", "running", "queued")
     name = dcc.Link(job.title, href=job.link) if opens else job.title
     words = [
         html.Div(name, className="name", dir="auto"),
