@@ -3,6 +3,8 @@
 #   make demo [SERVE=0]   environment, default model, the whole way through, then the dashboard (SERVE=0: stop before it)
 #   make test             environment, all tests
 #   make check [PYTEST=0] what CI runs: format, lint, types, layers, tests (PYTEST=0: without the tests)
+#   make lock             resolve requirements.lock anew, from the ranges in pyproject.toml
+#   make test-newest      the tests with the newest of every library, bounds or not: what would break
 #   make bench            speeds on this machine
 #   make bench-peer       graphs beside circuit-tracer's, which gets an environment of its own
 #   make model            fetch the default model (93 MB), so that tests that need it run
@@ -14,10 +16,12 @@ SERVE  ?= 1
 PYTEST ?= 1
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TORCH  := 2.13.0
+NEWEST ?= .venv-newest
 PEER   := $(VENV)/circuit-tracer
 FETCH  := $(BIN)/python -c "from probe.embedded import default_model_folder as fetch; print(fetch())"
 
-.PHONY: demo test check lint format bench bench-peer model env clean
+.PHONY: demo test test-newest lock check lint format bench bench-peer model env clean
 
 demo: $(READY)
 	$(BIN)/openwork demo $(if $(filter 0,$(SERVE)),--no-serve)
@@ -53,21 +57,33 @@ model: $(READY)
 
 env: $(READY)
 
-# Torch goes first and alone: asked for by a range, pip takes a CPU build where one is offered beside the registry's.
-# -qq leaves errors visible. The stamp is written last, so an interrupted installation is taken up again.
-$(READY): pyproject.toml
+# What is installed is written in requirements.lock, hashes and all, so that the same commands give the same environment on any day.
+# Torch goes first, alone and without a hash, since its builds differ (CPU, CUDA): pip takes a CPU build where one is offered beside
+# the registry's. -qq leaves errors visible. The stamp is written last, so an interrupted installation is taken up again.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+$(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: Openwork needs Python 3.11 or newer; try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "make: making the environment in $(VENV) (a few minutes, once)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "make: installing torch" >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check "torch>=2.11,<2.14"
-	@echo "make: installing openwork and what it needs" >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[dev]"
-	@echo "make: installing the libraries that the exchange of dictionaries is tested against" >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
-		sae-lens==6.54.12 eai-sparsify==1.3.3 dictionary-learning==0.1.0
+	@$(PIP) "torch==$(TORCH)"
+	@echo "make: installing what openwork needs, as locked" >&2
+	@$(PIP) --no-deps --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The peers' own requirements are left out of the lock (pyproject.toml, tool.uv). Commit what comes out once `make test` is green.
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --group peers --universal --generate-hashes --no-annotate --upgrade --quiet \
+		--no-emit-package torch --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
+
+# Every upper bound and lock taken away, in an environment of its own: what the next release of a library would break.
+test-newest:
+	@test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install -qq --disable-pip-version-check "torch==$(TORCH)"
+	$(NEWEST)/bin/python scripts/newest.py $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(NEWEST) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

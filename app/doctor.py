@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from app.doctor_libraries import TOKENS, generation, ranges
 from probe.artifact import check_files, home, versions
 from probe.embedded import check_folder, model_cache
 from probe.errors import OpenworkError
 
+_REINSTALL = "make env in the repository, or pip install openwork: both install versions that were tested"
 _CHECKED = 2_000_000_000  # bytes of artifacts whose checksums are read; larger ones are only checked for presence
 
 
@@ -31,9 +33,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Examination:
-    """Every finding."""
+    """Every finding. generation: `ok`, or what is wrong with generated text."""
 
     checks: list[Check]
+    generation: str
 
     @property
     def broken(self) -> bool:
@@ -42,17 +45,28 @@ class Examination:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"broken": self.broken, "checks": [asdict(c) for c in self.checks]}
+        return {"broken": self.broken, "generation": self.generation, "checks": [asdict(c) for c in self.checks]}
 
 
 def examine() -> Examination:
     """Look at everything; nothing is changed and nothing is fetched."""
-    return Examination([*_versions(), *_machine(), _model(), *_artifacts(), _browser()])
+    model, told = _model(), generation()
+    checks = [*_versions(), *_machine(), model, _generation(told), *_artifacts(), _browser()]
+    return Examination(checks, told)
+
+
+def _generation(told: str) -> Check:
+    if told == "ok":
+        return Check("generation", "good", f"{TOKENS} tokens, the same with and without a cache of keys and values")
+    return Check("generation", "broken", told, _REINSTALL)
 
 
 def _versions() -> Iterator[Check]:
-    for name, version in versions().items():
-        yield Check(name, "good", version)
+    for name in ("openwork", "python"):
+        if name in versions():
+            yield Check(name, "good", versions()[name])
+    for name, found, tested in ranges():
+        yield Check(name, "good" if tested else "broken", found, "" if tested else _REINSTALL)
     if "openwork" not in versions():
         yield Check("openwork", "missing", "not installed as a package", "pip install -e .")
 
