@@ -34,7 +34,7 @@ def ranges() -> Iterator[tuple[str, str, bool | None]]:
 
 
 def generation() -> str:
-    """`ok`, or in a sentence what is wrong with generated text; on a tiny random model, which the libraries treat like any other."""
+    """`ok`, or in a sentence what is wrong with generated text. On a tiny random model: libraries treat all models alike."""
     from probe.errors import OpenworkError
 
     try:

@@ -1,4 +1,4 @@
-"""The tests with the newest release of every library we ask for, without our upper bounds: what would break, and by which library.
+"""The tests with the newest release of every library we ask for, our upper bounds taken away: what would break, and why.
 
 Run by `make test-newest` with the Python of an environment made for it; arguments go to pytest. Torch stays within its range,
 because a newer one is a download of gigabytes. Exit code 0 when every test passes.

@@ -35,7 +35,10 @@ def test_a_cache_that_forgets_is_broken(home, capsys, monkeypatch):
         for module in model.modules():
             if module.__class__.__name__.endswith("AttentionBridge"):
                 module.register_forward_pre_hook(
-                    lambda m, args, kwargs: (args, {k: v for k, v in kwargs.items() if not isinstance(v, DynamicCache)}),
+                    lambda m, args, kwargs: (
+                        args,
+                        {k: v for k, v in kwargs.items() if not isinstance(v, DynamicCache)},
+                    ),
                     with_kwargs=True,
                 )
 
@@ -47,7 +50,9 @@ def test_a_cache_that_forgets_is_broken(home, capsys, monkeypatch):
 
 def test_wrong_numbers_of_a_full_cache_are_broken(home, monkeypatch):
     monkeypatch.setattr(doctor_libraries, "largest_gap", lambda model, prompt: 2.5)
-    assert examine().generation == "over 10 tokens, log-probabilities with keys and values kept are off by up to 2.5 nats"
+    assert (
+        examine().generation == "over 10 tokens, log-probabilities with keys and values kept are off by up to 2.5 nats"
+    )
 
 
 def test_a_library_outside_its_range_is_named(home, monkeypatch):
