@@ -31,6 +31,7 @@ from jaxtyping import Bool, Float, Int
 
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.record import Record, Table, quoted
 from probe.unit_names import LETTERS, unit_name
 
 KINDS = (
@@ -43,7 +44,7 @@ ROOTS = ("logit", "direction")
 
 
 @dataclass(frozen=True)
-class Nodes:
+class Nodes(Record):
     """Parallel arrays over nodes, in topological order: sources first, logits last.
 
     kind: index into `KINDS`. layer: -1 for embeddings, n_layers for logits. pos: token position. unit: neuron, latent or head
@@ -68,7 +69,7 @@ class Nodes:
 
 
 @dataclass(frozen=True)
-class Edges:
+class Edges(Record):
     """Parallel arrays over edges."""
 
     source: Int[np.ndarray, " edge"]
@@ -80,7 +81,7 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class CircuitGraph(Opens):
+class CircuitGraph(Table, Opens):
     """An attribution graph of one prompt.
 
     prompt: the text. token_ids, tokens: its tokens as ids and as text (special tokens included). constant: the part of a
@@ -112,7 +113,9 @@ class CircuitGraph(Opens):
 
     def __repr__(self) -> str:
         known = "unknown" if np.isnan(self.residual_relative) else f"{self.residual_relative:.1e}"
-        return f"CircuitGraph({self.prompt!r}: {len(self.nodes)} nodes, {len(self.edges)} edges, residual {known})"
+        return (
+            f"CircuitGraph({quoted(self.prompt)}: {len(self.nodes)} nodes, {len(self.edges)} edges, residual {known})"
+        )
 
     @cached_property
     def explained(self) -> Bool[np.ndarray, " node"]:

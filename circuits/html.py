@@ -7,6 +7,7 @@ from jaxtyping import Bool
 
 from probe.html import block, facts_html, note, svg, table_html, text, token_text
 from probe.html_grid import heat_html
+from probe.record import quoted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -30,7 +31,7 @@ def graph_html(graph: "CircuitGraph") -> str:
         "dictionaries": ", ".join(graph.dictionaries) or "none (neurons)",
     }
     count = f"{len(graph.nodes):,} nodes, {len(graph.edges):,} edges"
-    title = f"Attribution graph of {graph.prompt!r}: {count}"
+    title = f"Attribution graph of {quoted(graph.prompt)}: {count}"
     return block(links_html(graph), facts_html(facts), table_html(graph.rows(12), "Most influential"), title=title)
 
 

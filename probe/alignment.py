@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from probe.record import Record
+
 
 @dataclass(frozen=True)
 class Column:
@@ -19,7 +21,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Alignment:
+class Alignment(Record):
     """columns in reading order; every position of either sequence is in exactly one of them."""
 
     columns: tuple[Column, ...]

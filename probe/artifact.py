@@ -24,6 +24,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from probe.errors import BadInput, Unavailable
+from probe.record import Record
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -65,7 +66,7 @@ class ModelStamp:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Record):
     """The description of one artifact; `files` maps each file's name to its SHA-256 (shards: `crc32:...`)."""
 
     kind: str

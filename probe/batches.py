@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from probe.errors import BadInput
+from probe.record import Record
 from probe.shuffle import Position, checksum, shuffled
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Record):
     """One tensor [token, width] per site, all of the same tokens (`indices` into the cache); `position` is the place after it."""
 
     activations: tuple[Tensor, ...]

@@ -22,6 +22,7 @@ from probe.heads import require_room
 from probe.neurons import UnitStack, unit_stack
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Table, quoted
 from probe.sites import Site, hook_name, parse_site, resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_names import unit_name
@@ -59,7 +60,7 @@ class UnitDifference:
 
 
 @dataclass(frozen=True)
-class ComparedPrompts(Opens):
+class ComparedPrompts(Table, Opens):
     """What differs, for each pair of `alignment.pairs`.
 
     layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit lens), nats.
@@ -112,13 +113,15 @@ class ComparedPrompts(Opens):
 
         return divergence_figure(self)
 
+    def summary(self) -> str:
+        """One sentence: which prompts, and how far their last predictions are apart."""
+        far = f": KL {self.kl[-1, -1]:.3g} nats" if self.kl.size else ""
+        return f"Next tokens after {quoted(self.prompts[0])} (a) and {quoted(self.prompts[1])} (b){far}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(
-            self.rows() if self.candidates else [],
-            f"Next tokens after {self.prompts[0]!r} (a) and {self.prompts[1]!r} (b)",
-        )
+        return table_html(self.rows() if self.candidates else [], self.summary())
 
 
 def compare_prompts(

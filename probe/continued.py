@@ -17,6 +17,7 @@ from probe.errors import BadInput
 from probe.interventions import intervene
 from probe.kept import NextToken
 from probe.opening import Opens, came_from
+from probe.record import Record, Table, quoted
 from probe.token_text import tokenizer_of
 from probe.unit_edits import UnitEdit, edit_units
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Continuation:
+class Continuation(Record):
     """Generated tokens, each with its probability in this run and, where the texts before it agree, in the other."""
 
     text: str
@@ -36,7 +37,7 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class Generations(Opens):
+class Generations(Table, Opens):
     """One prompt continued without edits (`clean`) and with them (`edited`). differs_at: first position of the whole text that
     differs, or None. kl: of the first new token's distribution, from the clean run's, in nats."""
 
@@ -71,10 +72,15 @@ class Generations(Opens):
 
         return generations_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: both continuations."""
+        done = ", ".join(self.edits) or "no edit"
+        return f"{quoted(self.prompt)} goes on {quoted(self.clean.text)}; with {done} {quoted(self.edited.text)}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), f"{self.prompt!r} continued without and with {len(self.edits)} edits")
+        return table_html(self.rows(), self.summary())
 
 
 def generate_with(

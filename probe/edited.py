@@ -20,9 +20,10 @@ from probe.errors import BadInput
 from probe.interventions import Knockout, Splice, intervene, place
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Table
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_edits import UnitEdit, edit_units
-from probe.unit_names import owner_name, owner_names, position_name, unit_name
+from probe.unit_names import owner_name, owner_names, place_name, unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -44,7 +45,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class EditedRun(Opens):
+class EditedRun(Table, Opens):
     """What changed. edits: their names. pos: after which token `candidates` stand: the likeliest of either run, by the larger
     of both probabilities. kl: from the unchanged prediction to the changed one, nats, at every position. loss_before,
     loss_after: of each token of the prompt, nats (NaN for the first). text_before, text_after: greedy continuations, or None.
@@ -182,13 +183,7 @@ def name_of(change: Any) -> str:
         return f"splice {owner_name(change.dictionary)} at {place(change.at).site.short}"
     if not hasattr(change, "at"):
         return type(change).__name__.lower()
-    where = place(change.at)
-    site, layer = where.site.short, where.site.layer
-    if where.head is not None:
-        site = unit_name("head", layer, where.head)
-    if where.unit is not None:
-        site = unit_name("neuron", layer, where.unit) if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
-    return f"{type(change).__name__.lower()} {site}{position_name(where.pos)}"
+    return f"{type(change).__name__.lower()} {place_name(place(change.at))}"
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from probe.opening import Opens
+from probe.record import Table
+from probe.sites import short_name
 
 CONVENTION = {
     "fvu": "squared error over squared deviation from the held-out mean, all dimensions together",
@@ -54,7 +56,7 @@ IN_MODEL = (
 
 
 @dataclass(frozen=True)
-class EvalReport(Opens):
+class EvalReport(Table, Opens):
     """How good a dictionary is. errors and counts: standard error and tokens behind the measure of that name.
 
     text: what the cross-entropies were measured on; texts: the same measures on further texts, by name.
@@ -130,6 +132,19 @@ class EvalReport(Opens):
             shown = f"± {error:.4f}" if error is not None and np.isfinite(error) else ""
             lines.append(f"{row['measure']:<18} {row['value']:>9.4f} {shown:<10} {row['tokens']:>9,} tokens")
         return "\n".join(lines)
+
+    def summary(self) -> str:
+        """One sentence: how faithful, how sparse, how much of the model's loss comes back."""
+        back = "" if np.isnan(self.ce_recovered_zero) else f", CE recovered {self.ce_recovered_zero:.1%} (against zero)"
+        ends = (
+            f"{short_name(self.site_in)} → {short_name(self.site_out)}"
+            if self.site_out != self.site_in
+            else short_name(self.site_in)
+        )
+        return (
+            f"{self.kind} at {ends}: FVU {self.fvu:.4f}, L0 {self.l0:.4g}, {self.dead_share:.1%} dead{back}; "
+            f"{self.n_tokens:,} tokens."
+        )
 
     def _repr_html_(self) -> str:
         from probe.html_dictionaries import eval_html

@@ -26,10 +26,14 @@ def stamp(model: "TransformerBridge") -> ModelStamp:
     now = edition(model)
     kept = _stamps.get(model)
     if kept is None or kept[0] != now:
-        name = _names.get(model) or str(getattr(model.cfg, "model_name", "") or "unnamed")
-        kept = now, ModelStamp(name, weights_fingerprint(model), tokenizer_fingerprint(model.tokenizer))
+        kept = now, ModelStamp(model_name(model), weights_fingerprint(model), tokenizer_fingerprint(model.tokenizer))
         _stamps[model] = kept
     return kept[1]
+
+
+def model_name(model: "TransformerBridge") -> str:
+    """The name the model was asked for by, or what its configuration says."""
+    return _names.get(model) or str(getattr(model.cfg, "model_name", "") or "unnamed")
 
 
 def set_name(model: "TransformerBridge", name: str) -> None:

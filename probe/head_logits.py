@@ -21,6 +21,7 @@ from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
+from probe.record import Table, quoted
 from probe.sites import Site, hook_name, resid_pre
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_names import unit_name
@@ -33,7 +34,7 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 
 
 @dataclass(frozen=True)
-class DirectLogits(Opens):
+class DirectLogits(Table, Opens):
     """What every part adds to `logit`, the logit of `targets[pos]` minus the mean logit, at each position.
 
     bias: attention output biases. constant: the final norm's and the unembedding's biases. write_norm: length of what a head
@@ -61,11 +62,13 @@ class DirectLogits(Opens):
         """The sum of all parts, which is the logit."""
         return self.heads.sum((0, 1)) + self.mlps.sum(0) + self.bias.sum(0) + self.embed + self.constant
 
-    def rows(self, pos: int = -1, k: int = 12) -> list[dict[str, Any]]:
+    def rows(self, pos: int = -1, k: int | None = 12) -> list[dict[str, Any]]:
         """The k heads and MLPs that add or take most at one position, and what is left."""
         heads = [(unit_name("head", i, h), float(v)) for (i, h), v in np.ndenumerate(self.heads[..., pos])]
         parts = sorted([*heads, *((f"MLP {i}", float(v)) for i, v in enumerate(self.mlps[:, pos]))], key=_size)
-        rest = float(self.bias[:, pos].sum() + self.constant[pos]) + sum(v for _, v in parts[k:])
+        rest = float(self.bias[:, pos].sum() + self.constant[pos]) + sum(
+            v for _, v in parts[len(parts) if k is None else k :]
+        )
         sums = [("other heads, MLPs and biases", rest), ("embedding", float(self.embed[pos]))]
         return [{"part": name, "adds to the logit": value} for name, value in [*parts[:k], *sums]]
 
@@ -81,11 +84,18 @@ class DirectLogits(Opens):
 
         return grid_figure(self.heads[..., pos], "adds to the logit", signed=True)
 
+    def summary(self) -> str:
+        """One sentence: whose logit is split, and what adds most to it."""
+        most = self.rows(k=1)[0]
+        return (
+            f"What adds to the logit of {self.target_tokens[-1]!r} ({self.logit[-1]:.3f} above the mean) after "
+            f"{quoted(self.prompt)}: most of all {most['part']} ({most['adds to the logit']:+.3f})."
+        )
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        title = f"What adds to the logit of {self.target_tokens[-1]!r} after {self.prompt!r}"
-        return table_html(self.rows(), title)
+        return table_html(self.rows(), self.summary())
 
 
 def _size(part: tuple[str, float]) -> float:

@@ -21,6 +21,7 @@ from probe.interventions import Mean, Zero
 from probe.interventions import head as head_place
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Table, quoted
 from probe.sites import Site, hook_name
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_names import unit_name
@@ -32,7 +33,7 @@ _LOGITS = 1 << 26  # numbers in a table of logits at once
 
 
 @dataclass(frozen=True)
-class TopTokens:
+class TopTokens(Table):
     """The tokens a vector of scores raises and lowers most, with the scores."""
 
     up: list[str]
@@ -49,7 +50,7 @@ class TopTokens:
 
 
 @dataclass(frozen=True)
-class HeadReading(Opens):
+class HeadReading(Table, Opens):
     """A head at every position of a prompt.
 
     received: mean attention each key gets from the queries that can see it. entropy: of each query's attention, nats. target:
@@ -118,11 +119,18 @@ class HeadReading(Opens):
 
         return head_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: what the head adds at the last token, and where it looks there."""
+        seen = self.attended(k=1)[0]
+        return (
+            f"{self.name} on {quoted(self.prompt)}: at the last token it looks at {seen['token']!r} ({seen['attention']:.2f}) "
+            f"and adds {self.direct[-1]:+.3f} to the logit of {self.target_tokens[-1]!r}."
+        )
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        title = f"{self.name} on {self.prompt!r}: where the last token looks; it adds {self.direct[-1]:.3f} to the logit of "
-        return table_html(self.attended(), title + repr(self.target_tokens[-1]))
+        return table_html(self.attended(), self.summary())
 
 
 def read_head(

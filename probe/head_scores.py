@@ -13,6 +13,7 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Table
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ AT_TOKEN = ("direct", "write")
 
 
 @dataclass(frozen=True)
-class HeadTable(Opens):
+class HeadTable(Table, Opens):
     """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
     asked about (its likeliest next token unless one was chosen)."""
 
@@ -73,10 +74,18 @@ class HeadTable(Opens):
 
         return grid_figure(self.scores[check_score(metric)], SCORES[metric][0], signed=metric in SIGNED)
 
+    def summary(self) -> str:
+        """One sentence: what the heads were scored for."""
+        layers, heads = next(iter(self.scores.values())).shape
+        return (
+            f"{layers} × {heads} heads; direct effect and write are at token {self.pos} {self.tokens[self.pos]!r}, towards "
+            f"{self.target!r}; what is attended to is averaged over queries."
+        )
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), f"Heads that add most to the logit of {self.target!r} after {self.prompt!r}")
+        return table_html(self.rows(), self.summary())
 
 
 def check_score(metric: str) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
+from probe.record import Table
 from probe.sites import Site
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_names import unit_name
@@ -23,7 +24,7 @@ METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
 
 
 @dataclass(frozen=True)
-class HeadPatterns(Opens):
+class HeadPatterns(Table, Opens):
     """patterns: rows are queries and sum to 1. metrics by name, each (layer, head), averaged over queries after the first:
 
     entropy (nats); first_token, previous_token, self: attention paid to the prompt's first token, the token before, the
@@ -37,7 +38,7 @@ class HeadPatterns(Opens):
     patterns: Float[np.ndarray, "layer head q_pos k_pos"]
     metrics: dict[str, Float[np.ndarray, "layer head"]]
 
-    def rows(self, metric: str = "previous_token", k: int = 10) -> list[dict[str, Any]]:
+    def rows(self, metric: str = "previous_token", k: int | None = 10) -> list[dict[str, Any]]:
         """The k heads with the largest value of a metric."""
         values = np.nan_to_num(self.metrics[metric], nan=-1.0)
         order = np.argsort(-values, axis=None)[:k]
@@ -57,6 +58,12 @@ class HeadPatterns(Opens):
         from probe.figures import pattern_figure
 
         return pattern_figure(self, layer, head, **options)
+
+    def summary(self) -> str:
+        """One sentence: how many patterns, and who looks most at the token before and at earlier copies."""
+        layers, heads = self.patterns.shape[:2]
+        said = [f"{self.rows(m, 1)[0]['head']} {m.replace('_', ' ')}" for m in ("previous_token", "induction")]
+        return f"{layers} × {heads} heads, {len(self.tokens)} tokens; most pronounced: {', '.join(said)}."
 
     def _repr_html_(self) -> str:
         from probe.html_readings import heads_html

@@ -11,6 +11,8 @@ from html import escape
 from math import isfinite, isnan
 from typing import Any
 
+from probe.record import Record
+
 MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 50, 24, 300
 METERS = frozenset(
     ("probability", "influence", "share", "before", "after", "density", "dead_share", "main", "fvu", "kept", "accuracy")
@@ -135,7 +137,7 @@ def folded(label: str, part: str) -> str:
     return f"<details><summary style='cursor:pointer'>{text(label)}</summary>{part}</details>"
 
 
-class Facts:
+class Facts(Record):
     """A small record, a plan for instance, that shows itself as names and values of its `to_dict()`."""
 
     def _repr_html_(self) -> str:

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from probe.html import block, note, side_by_side, table_html
 from probe.html_grid import CLEAR, cells_html, heat_html, levels, picture_html
 from probe.html_tokens import tokens_html
+from probe.record import quoted
 
 if TYPE_CHECKING:
     from probe.edited import EditedRun
@@ -45,7 +46,7 @@ def lens_html(lens: "LensResult") -> str:
         tokens_html(lens.tokens, lens.loss, "loss of each token, nats"),
         grid,
         said,
-        title=f"Logit lens of {lens.prompt!r}",
+        title=f"Logit lens of {quoted(lens.prompt)}",
     )
 
 
@@ -61,7 +62,9 @@ def heads_html(heads: "HeadPatterns") -> str:
             large.append(_pattern(heads, int(i), int(h), f"L{i}H{h} looks at {_SAID[metric]}"))
             rows += heads.rows(metric, 3)
     named = list({row["head"]: row for row in rows}.values())
-    return block(*parts, side_by_side(*large), table_html(named), title=f"{layers} × {count} heads on {heads.prompt!r}")
+    return block(
+        *parts, side_by_side(*large), table_html(named), title=f"{layers} × {count} heads on {quoted(heads.prompt)}"
+    )
 
 
 def _montage(patterns: Float[np.ndarray, "layer head q_pos k_pos"]) -> str:
@@ -112,7 +115,7 @@ def units_html(units: "TopUnits") -> str:
         for r in (units.at(-1) if units.tokens else [])
     ]
     strip = tokens_html(units.tokens, most, "how much the strongest unit writes at each token (norm)")
-    return block(strip, table_html(rows, "At the last token"), title=f"Strongest units on {units.prompt!r}")
+    return block(strip, table_html(rows, "At the last token"), title=f"Strongest units on {quoted(units.prompt)}")
 
 
 def edited_html(run: "EditedRun") -> str:

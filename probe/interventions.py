@@ -21,7 +21,9 @@ from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError
 from probe.forward import unflattened
+from probe.record import Record, brief
 from probe.sites import Site, hook_name, parse_site, width
+from probe.unit_names import place_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -62,8 +64,16 @@ class Intervention(Protocol):
     def change(self, value: Tensor) -> Tensor | float: ...
 
 
+class _Change(Record):
+    """What an intervention prints: where it is, and its numbers by their shape."""
+
+    def __repr__(self) -> str:
+        values = [f"{name} {brief(value)}" for name, value in vars(self).items() if name != "at"]
+        return f"{type(self).__name__}({', '.join([place_name(place(self.at)), *values])})"  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
-class Zero:
+class Zero(_Change):
     """Zero ablation."""
 
     at: "Site | str | Place"
@@ -73,7 +83,7 @@ class Zero:
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
+class Mean(_Change):
     """Mean ablation: `mean` has the place's trailing axes."""
 
     at: "Site | str | Place"
@@ -84,7 +94,7 @@ class Mean:
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
+class Patch(_Change):
     """Replace by activations of another run."""
 
     at: "Site | str | Place"
@@ -95,7 +105,7 @@ class Patch:
 
 
 @dataclass(frozen=True, eq=False)
-class Freeze:
+class Freeze(_Change):
     """Hold a site at recorded values of exactly its shape; another shape is an error, never broadcast."""
 
     at: "Site | str | Place"
@@ -111,7 +121,7 @@ class Freeze:
 
 
 @dataclass(frozen=True, eq=False)
-class Steer:
+class Steer(_Change):
     """Add `scale * direction`."""
 
     at: "Site | str | Place"
@@ -123,7 +133,7 @@ class Steer:
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(_Change):
     """Multiply by `factor`."""
 
     at: "Site | str | Place"
@@ -134,7 +144,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Clamp:
+class Clamp(_Change):
     """Hold at one number."""
 
     at: "Site | str | Place"

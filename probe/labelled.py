@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from probe.bundled import bundled
+from probe.record import Record
 from probe.text import Document
 from probe.token_text import tokenizer_of
 from probe.tokens import TokenSet, tokenize
@@ -126,7 +127,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class LabelledText:
+class LabelledText(Record):
     """Passages as token rows, and spans of tokens in them (row, first and last position, both included) that are examples."""
 
     tokens: TokenSet

@@ -17,6 +17,7 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Table
 from probe.sites import resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LensResult(Opens):
+class LensResult(Table, Opens):
     """Predictions by layer and position; the first layer row is the embedding, the last is the model's own prediction.
 
     layers: labels of the rows. top_ids, top_tokens, top_probs: the k likeliest next tokens. entropy: nats. kl: to the model's own
@@ -86,6 +87,15 @@ class LensResult(Opens):
         from probe.figures import lens_figure
 
         return lens_figure(self, **options)
+
+    def summary(self) -> str:
+        """One sentence: what the whole model says after the last token, and from which layer on."""
+        best, n = self.top_tokens[-1][-1][0], len(self.layers)
+        since = next((i for i in range(n) if (self.rank_of_final[i:, -1] == 0).all()), n - 1)
+        return (
+            f"After {self.tokens[-1]!r} the model says {best!r} ({self.top_probs[-1, -1, 0]:.3f}), first in every layer from "
+            f"{self.layers[since]} on; {n} layers by {len(self.tokens)} tokens."
+        )
 
     def _repr_html_(self) -> str:
         from probe.html_readings import lens_html

@@ -18,6 +18,7 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Table, quoted
 from probe.sites import resid_post, resid_pre
 from probe.tokens import display_tokens, encode_prompt
 
@@ -31,7 +32,7 @@ OWN = ("final", "next")
 
 
 @dataclass(frozen=True)
-class TokenThroughLayers(Opens):
+class TokenThroughLayers(Table, Opens):
     """followed: names, the tokens' own texts or `final` and `next`. ids[i, pos]: which token that is at each position, -1 where
     there is none (nothing follows the last token). log_probs in nats; ranks count from 0; logits are as the model makes them.
     The first layer row is the embedding, the last is the model's own prediction.
@@ -77,10 +78,18 @@ class TokenThroughLayers(Opens):
 
         return follow_figure(self, pos, quantity)
 
+    def summary(self) -> str:
+        """One sentence: which tokens are followed, and where the first one ends."""
+        others = f" and {len(self.followed) - 1} more" if len(self.followed) > 1 else ""
+        return (
+            f"{self.texts[0][-1]!r}{others} through {len(self.layers)} layers after {quoted(self.prompt)}: in the end "
+            f"probability {np.exp(self.log_probs[0, -1, -1]):.3f}, rank {int(self.ranks[0, -1, -1])}."
+        )
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), f"{self.texts[0][-1]!r} through the layers after {self.prompt!r}")
+        return table_html(self.rows(), self.summary())
 
 
 def follow_token(

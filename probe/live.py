@@ -26,6 +26,7 @@ from probe.layout import make_layout
 from probe.live_block import Block
 from probe.models import stamp
 from probe.moments import Moments
+from probe.record import Record
 from probe.recorder import PART
 from probe.shuffle import Split, checksum, held_out_documents, shuffled
 from probe.sites import Site, parse_site
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LivePosition:
+class LivePosition(Record):
     """A place in a stream: `taken` tokens of block `block` of epoch `epoch` were delivered. `order`: checksum of the epoch's
     order of rows, so that a place in another stream is refused."""
 
@@ -60,7 +61,7 @@ class LivePosition:
 
 
 @dataclass(frozen=True)
-class LiveBatch:
+class LiveBatch(Record):
     """One tensor [token, width] per site, all of the same tokens (`indices` into the token set), and the place after them."""
 
     activations: tuple[Tensor, ...]

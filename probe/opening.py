@@ -12,13 +12,14 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from probe.errors import Unavailable
+from probe.record import Record as Shown
 
 GROUP, VIEW = "openwork.views", "open_record"
 Record = TypeVar("Record")
 _origins: dict[int, list["_Source"]] = {}
 
 
-class Opens:
+class Opens(Shown):
     """A record with a view in the dashboard."""
 
     def open(self, model: Any = None, *, height: int = 720) -> Any:

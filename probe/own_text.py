@@ -16,6 +16,7 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.html import shown, table_html
 from probe.opening import Opens, came_from
+from probe.record import Table
 from probe.tokens import display_tokens, encode_prompt
 from probe.unit_edits import unit_values
 from probe.unit_names import layer_read, unit_name
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OwnText(Opens):
+class OwnText(Table, Opens):
     """The activation of `unit` at every token of `text`."""
 
     text: str

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from probe.artifact import KINDS, home, read_manifest
 from probe.errors import BadInput, OpenworkError
+from probe.record import Record
 
 CHECKPOINT, METRICS, PARTIAL = "checkpoint.safetensors", "metrics.jsonl", ".partial"
 """As in `probe.checkpoint`, which imports torch."""
@@ -88,7 +89,7 @@ class RunLog:
 
 
 @dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(Record):
     """A run: its name, `finished`, `live` or `interrupted`, what it trains, and how far it is.
 
     facts and config: of the manifest, or of the last checkpoint; empty before there is one. share: done part, if it is known.

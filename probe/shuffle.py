@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from probe.errors import BadInput
+from probe.record import Record
 
 Split = Literal["train", "held_out", "all"]
 
 
 @dataclass(frozen=True)
-class Position:
+class Position(Record):
     """A place in the reading of a cache: `taken` tokens of epoch `epoch` were delivered. JSON-able by `to_dict`.
 
     `order` is a checksum of that epoch's permutation, so a position taken to another cache, or to a version of numpy that

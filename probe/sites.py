@@ -273,3 +273,11 @@ def as_dtype(name: str) -> "torch.dtype":
     if name not in known:
         raise BadInput(f"'{name}' is no dtype Openwork uses; choose one of {', '.join(known)}.")
     return known[name]
+
+
+def short_name(site: str) -> str:
+    """`resid_post.5` for a site's whole name; what names no site stays as it is."""
+    try:
+        return parse_site(site).short if site else "no site"
+    except BadInput:
+        return site

@@ -22,6 +22,7 @@ from probe.eval_report import EvalReport
 from probe.opening import Opens
 from probe.progress import SILENT, Progress
 from probe.recipes import Recipe, make
+from probe.record import Table
 from probe.trainer import Run, TrainConfig, TrainPlan, plan, train_together
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _on_texts(report: EvalReport) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class SweepResult(Opens):
+class SweepResult(Table, Opens):
     """What a sweep found, an entry a dictionary."""
 
     cache: str
@@ -96,6 +97,13 @@ class SweepResult(Opens):
         from probe.figures_dictionaries import pareto_figure
 
         return pareto_figure(self.by_seed())
+
+    def summary(self) -> str:
+        """One sentence: how many dictionaries, and the range of what they reach."""
+        rows = self.rows()
+        ends = {m: (min(r[m] for r in rows), max(r[m] for r in rows)) for m in ("fvu", "l0")} if rows else {}
+        said = "".join(f", {m} {low:.3g} to {high:.3g}" for m, (low, high) in ends.items())
+        return f"{len(rows)} dictionaries trained on {self.cache}{said}."
 
     def _repr_html_(self) -> str:
         from probe.html_dictionaries import sweep_html

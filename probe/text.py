@@ -21,13 +21,14 @@ from typing import Any
 
 from probe.bundled import bundled
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.record import Record
 
 BUNDLED = {"sotu": "sotu.parquet"}
 _STREAM_BUFFER = 10_000  # rows held to shuffle a stream that has no end we know of
 
 
 @dataclass(frozen=True)
-class Document:
+class Document(Record):
     """A text that belongs together, and its name in its source."""
 
     id: str

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.html import facts_html
+from probe.record import Record
 from probe.text import Document
 from probe.token_text import as_text, display_tokens, token_bytes, tokenizer_of
 
@@ -28,7 +29,7 @@ _BATCH = 500_000  # characters handed to the tokenizer at once, which encodes do
 
 
 @dataclass(frozen=True)
-class TokenSet:
+class TokenSet(Record):
     """Windows of text as token ids.
 
     doc: for each row the index of its document in `documents`, which holds ids. special: positions that hold no text.

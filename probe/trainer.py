@@ -39,6 +39,7 @@ from probe.memory import require
 from probe.opening import Opens
 from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
+from probe.record import Record
 from probe.training import TrainConfig, Training
 from probe.training_plan import TrainPlan, plan, training_bytes
 from probe.world import world
@@ -81,6 +82,11 @@ class TrainResult(Opens):
 
         return training_figure(self.metrics)
 
+    def summary(self) -> str:
+        """One sentence: what was trained, for how long, where it lies."""
+        last = ", ".join(f"{m} {self.last[m]:.4g}" for m in ("fvu", "l0", "dead_share") if m in self.last)
+        return f"{self.folder.name}: trained in {self.seconds:,.0f} s{', ' + last if last else ''}."
+
     def _repr_html_(self) -> str:
         from probe.html_dictionaries import training_html
 
@@ -88,7 +94,7 @@ class TrainResult(Opens):
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Record):
     """One of several trainings that share their data: which dictionary, where it goes, and how it is trained."""
 
     dictionary: AnyDictionary

@@ -25,6 +25,7 @@ from torch import Tensor
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Function, Place
+from probe.record import Record, brief
 from probe.sites import Site, in_model, parse_site, width
 from probe.unit_names import layer_read, unit_name
 
@@ -36,7 +37,7 @@ MODES = ("ablate", "scale", "clamp", "restore", "add")
 
 
 @dataclass(frozen=True, eq=False)
-class UnitEdit:
+class UnitEdit(Record):
     """One unit's change: neuron `unit` of `layer`, or latent `unit` of `dictionary`.
 
     pos: a position, a range of them (open-ended reaches into generation), or None for all. amount: factor of `scale`, level of
@@ -49,6 +50,9 @@ class UnitEdit:
     amount: float | Float[Tensor, " pos"] = 0.0
     layer: int | None = None
     dictionary: Any | None = None
+
+    def __repr__(self) -> str:
+        return f"UnitEdit({self.name}, amount {brief(self.amount)})"
 
     @property
     def name(self) -> str:

@@ -29,6 +29,16 @@ def position_name(pos: int | slice | None) -> str:
     return f"@{'' if pos.start is None else pos.start}:{'' if pos.stop is None else pos.stop}"
 
 
+def place_name(where: Any) -> str:
+    """`L9H6`, `L5N120@3`, `resid_post.6@2:`: a place of the model as people write it."""
+    site, layer = where.site.short, where.site.layer
+    if where.head is not None:
+        site = unit_name("head", layer, where.head)
+    if where.unit is not None:
+        site = unit_name("neuron", layer, where.unit) if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
+    return site + position_name(where.pos)
+
+
 def layer_read(dictionary: Any) -> int | None:
     """The layer that a latent's name gives: where its dictionary (or a part of one) reads first."""
     from probe.sites import parse_site

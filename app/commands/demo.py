@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.common import AsJson, Model, duration, print_json, print_rows, progress, quiet, visible
+from probe.record import quoted
 
 
 def demo(
@@ -35,7 +36,7 @@ def demo(
 
 def _print(r: dict[str, Any]) -> None:
     """One readable report: every number, its baseline, and how long each step took."""
-    typer.echo(f"\nOpenwork demo: {r['config']['prompt']!r} on {r['config']['model']}\n")
+    typer.echo(f"\nOpenwork demo: {quoted(r['config']['prompt'])} on {r['config']['model']}\n")
     print_rows([{**row, "token": visible(row["token"])} for row in r["lens"]["next_tokens"]], "What comes next")
     settled = next((x["layer"] for x in r["lens"]["last_position"] if x["rank of final"] == 0), "none")
     typer.echo(

@@ -21,6 +21,7 @@ from app.commands.common import (
     size,
 )
 from probe.errors import BadInput
+from probe.record import quoted
 
 MAX_LAYERS = 1000
 Prompt = Annotated[str, typer.Option("--prompt", help="The text the model reads.")]
@@ -288,7 +289,7 @@ def _keep(bridge: Any, graph: Any, export: Path | None, save: str | None, parent
 
 
 def _print_graph(report: dict[str, Any]) -> None:
-    print_rows(report["top_nodes"], f"Most influential nodes for {report['prompt']!r}")
+    print_rows(report["top_nodes"], f"Most influential nodes for {quoted(report['prompt'])}")
     kinds = ", ".join(f"{n} {kind}" for kind, n in report["nodes_by_kind"].items())
     typer.echo(f"\n{report['n_nodes']} nodes ({kinds}), {report['n_edges']} edges, {duration(report['seconds'])}")
     typer.echo(f"edges sum to every node's value within {report['conservation_residual']:.1e} of the size of the sum")

@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from probe.opening import Opens
+from probe.record import Table
 from probe.unit_names import unit_name
 
 
 @dataclass(frozen=True)
-class HeadLoadings(Opens):
+class HeadLoadings(Table, Opens):
     """Parallel over edges. weight: the edge as this computed it; bypass, heads: its split at every layer; keys: each head's
     part by the position it was read from; skip: what goes through each layer's dictionary skip; between: which layers lie
     between source and target. gap: largest |bypass + heads - weight|, relative to the size of the sum."""
@@ -32,7 +33,7 @@ class HeadLoadings(Opens):
     def __len__(self) -> int:
         return len(self.weight)
 
-    def rows(self, k: int = 10) -> list[dict[str, Any]]:
+    def rows(self, k: int | None = 10) -> list[dict[str, Any]]:
         """The k heads that carry most, over all edges."""
         order = np.argsort(-np.abs(self.heads), axis=None, kind="stable")[:k]
         found = [tuple(int(i) for i in np.unravel_index(o, self.heads.shape)) for o in order]
@@ -73,7 +74,13 @@ class HeadLoadings(Opens):
 
         return loadings_figure(self, edge, **options)
 
+    def summary(self) -> str:
+        """One sentence: how many edges, and the head that carries most."""
+        top = self.rows(1)
+        most = f", most {top[0]['head']} ({top[0]['share']:.0%} of {top[0]['edge']})" if top else ""
+        return f"Heads that carry {len(self)} edge{'s' if len(self) != 1 else ''}{most}; each layer sums to the edge."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), f"Heads that carry {len(self)} edge(s); each layer sums to the edge")
+        return table_html(self.rows(), self.summary())

@@ -32,6 +32,7 @@ from circuits.graph import KINDS, CircuitGraph
 from circuits.tracing.belonging import refreeze
 from probe.errors import BadInput, OpenworkError
 from probe.opening import Opens, came_from
+from probe.record import Table
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class QKAttribution(Opens):
+class QKAttribution(Table, Opens):
     """One score, split. score: before any soft-cap (a difference where there is
     an `against`). probability: what
     the head pays this key. a_query, a_key: by source, each sums to the score. pairs: the strongest, by index into names.
@@ -75,7 +76,7 @@ class QKAttribution(Opens):
         key = f"key {self.key} {self.tokens[self.key]!r}{other}"
         return f"L{self.layer}H{self.head}, query {self.query} {self.tokens[self.query]!r}, {key}"
 
-    def rows(self, k: int = 10) -> list[dict[str, Any]]:
+    def rows(self, k: int | None = 10) -> list[dict[str, Any]]:
         """The strongest pairs."""
         found = zip(self.pairs.query[:k], self.pairs.key[:k], self.pairs.weight[:k], strict=True)
         return [{"query side": self.names[s], "key side": self.names[t], "score": float(w)} for s, t, w in found]
@@ -105,10 +106,14 @@ class QKAttribution(Opens):
 
         return qk_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: which score is split."""
+        return f"Why {self.title}: pairs that make the score {self.score:.3f} (attention {self.probability:.3f})."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), f"Why {self.title}: pairs that make the score {self.score:.3f}")
+        return table_html(self.rows(), self.summary())
 
 
 def qk_attribution(

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from probe.html import shown, table_html
+from probe.record import Record, Table, quoted
 
 GRADES = ("right", "partly", "wrong")
 TABLES = list[tuple[str, list[dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
-class Hypothesis:
+class Hypothesis(Record):
     """What was guessed, and when (UTC). evidence: SHA-256 of the evidence it was made from."""
 
     text: str
@@ -29,7 +30,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Table):
     """One unit, studied without its text. evidence: `weights`, `circuits`, `statistics` (see `blind_evidence`)."""
 
     folder: Path
@@ -137,7 +138,7 @@ def _firing(circuit: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Revealed:
+class Revealed(Table):
     """The hypothesis beside what the unit fires at: its strongest examples (the peak in brackets), and the tokens it is strongest
     at on average."""
 
@@ -156,6 +157,8 @@ class Revealed:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        title = f"{self.unit}: guessed {self.hypothesis.text!r} at {self.hypothesis.time}; its strongest examples are"
+        title = (
+            f"{self.unit}: guessed {quoted(self.hypothesis.text)} at {self.hypothesis.time}; its strongest examples are"
+        )
         fires = [{"fires at": shown(token), "mean activation": value} for token, value in self.measured]
         return table_html(self.examples, title) + table_html(fires, "Tokens by mean activation")

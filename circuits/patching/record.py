@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.record import Record, Table
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Control:
+class Control(Record):
     """raw: the metric, by donor and cell; NaN where the real donor's cell was not run."""
 
     raw: Float[np.ndarray, "donor *grid"]
@@ -42,7 +43,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class PatchingSweep(Opens):
+class PatchingSweep(Table, Opens):
     """One sweep. raw: the metric of every patched run, by the axes of its kind. answer_probs, top_ids, top_probs: of the same
     runs. computed: cells that were run; the others cannot differ from the unpatched run. words: token texts of `top_ids`.
     control: the metric with unrelated donors, or None. convention: every choice that changes a number."""
@@ -150,9 +151,9 @@ class PatchingSweep(Opens):
         flat = np.argsort(-np.abs(self.effect), axis=None, kind="stable")
         return [tuple(int(i) for i in cell) for cell in np.array(np.unravel_index(flat, self.raw.shape)).T]
 
-    def rows(self, limit: int | None = None) -> list[dict[str, Any]]:
+    def rows(self, k: int | None = None) -> list[dict[str, Any]]:
         """A row a cell, by the size of the effect."""
-        return [self.cell(cell) for cell in self.order()[:limit]]
+        return [self.cell(cell) for cell in self.order()[:k]]
 
     def title(self) -> str:
         """One sentence."""
@@ -165,6 +166,10 @@ class PatchingSweep(Opens):
             if self.effect[top] * (1 - 2 * self.start) > 0
             else f"{self.kind.label}: {self.name(top)} moves the {self.pair.measured} most ({self.effect[top]:+.2f})."
         )
+
+    def summary(self) -> str:
+        """The same as `title`."""
+        return self.title()
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: arrays as nested lists."""

@@ -7,10 +7,11 @@ from circuits.patching.kinds import METRIC_LABELS
 from probe.artifact import ModelStamp
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.record import Record, Table, quoted
 
 
 @dataclass(frozen=True)
-class Side:
+class Side(Record):
     """One prompt: its tokens, its likeliest next tokens with probabilities, the answers' probabilities, and the metric."""
 
     prompt: str
@@ -22,7 +23,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pair(Opens):
+class Pair(Table, Opens):
     """answers: names of the right and the wrong token (of the right one alone for `log_prob`, none for `kl`). differs: positions
     whose tokens are not the same. problem: why nothing can be patched, or "". note: something worth knowing, or ""."""
 
@@ -56,7 +57,16 @@ class Pair(Opens):
             found.append({"run": name, "tokens": len(side.tokens), self.metric: side.value, **likely})
         return found
 
+    def summary(self) -> str:
+        """One sentence: why nothing can be patched, or the two prompts and how far apart they are."""
+        if self.problem:
+            return self.problem
+        return (
+            f"{quoted(self.clean.prompt)} (clean) and {quoted(self.corrupted.prompt)} (corrupted): {self.measured} "
+            f"{self.clean.value:.4g} and {self.corrupted.value:.4g}; {len(self.differs)} tokens differ."
+        )
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), self.problem or f"{self.clean.prompt!r} and {self.corrupted.prompt!r}")
+        return table_html(self.rows(), self.summary())

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from probe.record import Record
+
 CHUNK = 2000
 "Items whose resampled means are held at a time."
 
 
 @dataclass(frozen=True)
-class Spread:
+class Spread(Record):
     """Mean, standard deviation and 95% bootstrap interval over prompts; the last three NaN for a single prompt."""
 
     mean: Float[np.ndarray, " item"]

@@ -20,12 +20,13 @@ from circuits.graph import UNITS, CircuitGraph
 from circuits.reading.influence import UNEXPLAINED, normalised
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.record import Table, quoted
 
 OTHER, DARK, FIXED = "other units", "unexplained", "biases"
 
 
 @dataclass(frozen=True)
-class Collapsed(Opens):
+class Collapsed(Table, Opens):
     """Groups and the edges between them.
 
     names, members: the groups and their nodes in the graph. grouped: which of them are supernodes. value: sum of the members'
@@ -98,10 +99,14 @@ class Collapsed(Opens):
 
         return collapsed_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: how many nodes are left, and how many of them are groups."""
+        return f"{len(self.names)} nodes, {sum(self.grouped)} of them groups, of {quoted(self.graph.prompt)}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), f"{len(self.names)} nodes") + table_html(self.edge_rows(20), "strongest edges")
+        return table_html(self.rows(), self.summary()) + table_html(self.edge_rows(20), "strongest edges")
 
 
 def collapse_groups(graph: CircuitGraph, groups: Mapping[str, Sequence[int]], alone: Sequence[int] = ()) -> Collapsed:

@@ -25,6 +25,7 @@ from circuits.graph import KINDS, ROOTS, CircuitGraph
 from circuits.reading.identity import Identities, identities
 from circuits.reading.influence import normalised
 from probe.opening import Opens, came_from
+from probe.record import Table
 
 Match = Literal["auto", "position", "end", "none"]
 Two = Float[np.ndarray, "graph key"]
@@ -32,7 +33,7 @@ TwoEdges = Float[np.ndarray, "graph edge"]
 
 
 @dataclass(frozen=True)
-class GraphDifference(Opens):
+class GraphDifference(Table, Opens):
     """Two graphs side by side; every array has a row for `a` and one for `b`, NaN where that graph lacks the item.
 
     nodes: the distinct nodes. held: which graph has them. influence, activation, value: theirs (added up where nodes are the

@@ -12,13 +12,14 @@ from circuits.reading.collapsed import Collapsed, collapse_groups
 from circuits.reading.similarity import Weights
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.record import Record, Table, quoted
 
 SHUFFLES = 20
 "What none of 20 shuffles gives has a chance of about 1 in 21 to be chance."
 
 
 @dataclass(frozen=True)
-class Group:
+class Group(Record):
     """Some units and why. score: mean likeness of its pairs, None where a member was never compared. parts: the same for each
     kind of likeness. shared: top tokens at least half of the members share. weak: chance does as well. edited: by a person."""
 
@@ -32,7 +33,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Supernodes(Opens):
+class Supernodes(Table, Opens):
     """Groups of a graph's units, and the likeness of all units that were compared. Edits return new records.
 
     nodes: the units compared, in the order of `likeness`. null: size and score of every group that shuffled evidence gives.
@@ -172,10 +173,14 @@ class Supernodes(Opens):
 
         return supernodes_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: how many groups of how many units."""
+        return f"{len(self.groups)} groups of {len(self.nodes)} units compared in {quoted(self.graph.prompt)}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.rows(), f"{len(self.groups)} groups of {len(self.nodes)} units compared")
+        return table_html(self.rows(), self.summary())
 
 
 def scored(found: Supernodes, nodes: tuple[int, ...]) -> Group:

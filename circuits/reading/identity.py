@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.errors import BadInput
+from probe.record import Record
 from probe.unit_names import LETTERS, unit_name
 
 Align = Literal["none", "end", "position"]
@@ -25,7 +26,7 @@ Roots = Literal["token", "rank"]
 
 
 @dataclass(frozen=True)
-class Identities:
+class Identities(Record):
     """The distinct nodes of several graphs. where: for each graph, the distinct node of each of its nodes."""
 
     names: list[str]

@@ -25,6 +25,7 @@ from scipy.sparse.linalg import spsolve_triangular
 from circuits.graph import CircuitGraph
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.record import Table, quoted
 
 EXPLAINED = ("token", "position", "bias", "first")
 UNEXPLAINED = ("rest", "error")
@@ -45,7 +46,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Pruned(Opens):
+class Pruned(Table, Opens):
     """What is left of a graph: masks over its nodes and edges, the scores of the rest, and the graph they are masks of.
 
     Nodes are chosen by absolute influence. A kept node may still do nothing because its paths cancel: see `cancellation`.
@@ -82,13 +83,16 @@ class Pruned(Opens):
         """Link graph of the kept nodes."""
         return self.graph.figure(shown=self.nodes, **options)
 
+    def summary(self) -> str:
+        """One sentence: what is left, and how much of the influence it holds."""
+        counts = f"{self.nodes.sum()} of {len(self.nodes)} nodes, {self.edges.sum()} of {len(self.edges)} edges"
+        return f"{counts} of {quoted(self.graph.prompt)}, holding {self.scores.kept:.1%} of the influence."
+
     def _repr_html_(self) -> str:
         from circuits.html import links_html
         from probe.html import block, table_html
 
-        counts = f"{self.nodes.sum()} of {len(self.nodes)} nodes, {self.edges.sum()} of {len(self.edges)} edges"
-        title = f"{counts}, holding {self.scores.kept:.1%} of the influence"
-        return block(links_html(self.graph, self.nodes), table_html(self.rows(15)), title=title)
+        return block(links_html(self.graph, self.nodes), table_html(self.rows(15)), title=self.summary())
 
 
 def normalised(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " edge"]:

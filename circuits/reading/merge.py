@@ -22,10 +22,11 @@ from circuits.reading.bootstrap import Spread, spread
 from circuits.reading.identity import Align, Identities, Roots, identities, is_unit
 from circuits.reading.influence import normalised
 from probe.errors import BadInput
+from probe.record import Table
 
 
 @dataclass(frozen=True)
-class MergedGraph:
+class MergedGraph(Table):
     """The union of several prompts' graphs.
 
     nodes: names, kinds, layers, units and places of the distinct nodes. held, influence: per prompt and node; activation NaN
@@ -122,11 +123,16 @@ class MergedGraph:
 
         return merged_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: how many prompts, and what they share."""
+        shared, most = int(self.held.all(0).sum()), self.rows(1)
+        strongest = f"; strongest on average {most[0]['node']}" if most else ""
+        return f"{len(self.prompts)} prompts, {len(self.nodes)} distinct nodes, {shared} in all{strongest}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        title = f"{len(self.prompts)} prompts, {len(self.nodes)} distinct nodes, {int(self.held.all(0).sum())} in all"
-        return table_html(self.rows(), title) + table_html(self.edge_rows(), "strongest edges")
+        return table_html(self.rows(), self.summary()) + table_html(self.edge_rows(), "strongest edges")
 
 
 def merge_graphs(

@@ -20,12 +20,13 @@ from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.reading.influence import Scores, scores
 from probe.errors import BadInput
 from probe.opening import Opens
+from probe.record import Table, quoted
 
 REST, ERROR, LATENT = (KINDS.index(k) for k in ("rest", "error", "latent"))
 
 
 @dataclass(frozen=True)
-class Subgraph(Opens):
+class Subgraph(Table, Opens):
     """Scores of the units pinned in a graph.
 
     graph: the graph with everything else folded into leaves. pinned: the units, as nodes of the whole graph. scores: of the
@@ -91,13 +92,21 @@ class Subgraph(Opens):
         """Link graph of the pinned units, the leaves and the logits."""
         return self.graph.figure(shown=np.ones(len(self.graph.nodes), bool), **options)
 
+    def summary(self) -> str:
+        """One sentence: how many units, and the two scores."""
+        return (
+            f"{len(self.pinned)} pinned units of {quoted(self.graph.prompt)}: replacement {self.replacement:.3f}, "
+            f"completeness {self.completeness:.3f}."
+        )
+
     def _repr_html_(self) -> str:
         from circuits.html import links_html
         from probe.html import block, table_html
 
         every = np.ones(len(self.graph.nodes), bool)
-        title = f"{len(self.pinned)} pinned units of {self.graph.prompt!r}"
-        return block(links_html(self.graph, every), table_html(self.score_rows()), table_html(self.rows()), title=title)
+        return block(
+            links_html(self.graph, every), table_html(self.score_rows()), table_html(self.rows()), title=self.summary()
+        )
 
 
 def subgraph_scores(

@@ -17,6 +17,7 @@ from circuits.tracing import points
 from circuits.tracing.frozen import FrozenModel
 from circuits.tracing.sources import Targets
 from probe.errors import BadInput
+from probe.record import Record
 from probe.sites import Site, parse_site
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False)
-class Direction:
+class Direction(Record):
     """What a vector reads at a site of the residual stream (resid_pre, resid_mid, resid_post or ln_final) and a position."""
 
     vector: Float[Tensor, " d_model"]

@@ -9,10 +9,11 @@ from jaxtyping import Float
 
 from circuits.truth.stats import Agreement, Interval, bootstrap, share_as_large, spread
 from probe.opening import Opens
+from probe.record import Record, Table, quoted
 
 
 @dataclass(frozen=True)
-class RootEffect:
+class RootEffect(Record):
     """One root before and after. Predicted and measured movements of its value: direct (all else held) and full."""
 
     root: str
@@ -46,7 +47,7 @@ class Movements:
 
 
 @dataclass(frozen=True)
-class PromptTest:
+class PromptTest(Record):
     """One prompt. lacking: tested nodes that this prompt's graph has not. random: the same change made to random sets;
     overlap: mean share of each that belongs to the tested set."""
 
@@ -80,7 +81,7 @@ MEASURES = {"logit": "change of the top root", "probability": "change of its pro
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Record):
     """One measure. subgraph: mean over prompts, bootstrapped. random: mean and spread of random sets, each averaged over
     prompts. difference: subgraph minus random, bootstrapped over prompts. p: share of random sets that move it as far."""
 
@@ -97,7 +98,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class SubgraphTest(Opens):
+class SubgraphTest(Table, Opens):
     """A subgraph tested in the model, against the graph's own prediction and against random subgraphs of its size.
 
     factor: what activations were multiplied by (0 for all modes but `scale`). convention: every choice that changes a number.
@@ -174,11 +175,20 @@ class SubgraphTest(Opens):
 
         return truth_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: what was done to how many nodes, and how far the first root moved."""
+        more = f" and {len(self.prompts) - 1} more prompts" if len(self.prompts) > 1 else ""
+        said = f"{self.mode} {len(self.first.nodes)} nodes of {quoted(self.first.prompt)}{more}"
+        if not self.first.roots:
+            return f"{said}."
+        root = self.first.roots[0]
+        random = f", random sets {self.comparisons[0].random.mean:+.3f}" if self.comparisons else ""
+        return f"{said}: {root.root} moves {root.full:+.3f} (predicted {root.predicted_full:+.3f}){random}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        said = f"{self.mode} {len(self.first.nodes)} nodes of {self.first.prompt!r}: predicted and measured"
-        parts = [table_html(self.rows(), said), table_html(self.agreement_rows(), "over all nodes")]
+        parts = [table_html(self.rows(), self.summary()), table_html(self.agreement_rows(), "over all nodes")]
         return "".join([*parts, table_html(self.comparison_rows(), "against random subgraphs")])
 
 

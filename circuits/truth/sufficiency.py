@@ -23,6 +23,7 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Record, Table, quoted
 from probe.sites import Site
 from probe.unit_edits import encoded
 
@@ -34,7 +35,7 @@ SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
-class RootShare:
+class RootShare(Record):
     """One root: untouched, with the subgraph's units alone, and with none. share: NaN where silencing all does not move it."""
 
     root: str
@@ -47,7 +48,7 @@ class RootShare:
 
 
 @dataclass(frozen=True)
-class Sufficiency(Opens):
+class Sufficiency(Table, Opens):
     """How much of each root a subgraph keeps by itself, and how much random subgraphs of its size keep."""
 
     prompt: str
@@ -71,11 +72,15 @@ class Sufficiency(Opens):
 
         return sufficiency_figure(self, **options)
 
+    def summary(self) -> str:
+        """One sentence: how many units stayed, and the share of the first root that they keep."""
+        said = f"{self.n_kept} units kept, {self.n_silenced} silenced ({self.baseline}) in {quoted(self.prompt)}"
+        return f"{said}: {self.roots[0].root} keeps {self.roots[0].share:.1%}." if self.roots else f"{said}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        said = f"{self.n_kept} units kept, {self.n_silenced} silenced ({self.baseline}) in {self.prompt!r}"
-        return table_html(self.rows(), said)
+        return table_html(self.rows(), self.summary())
 
 
 def check_sufficiency(

@@ -13,13 +13,14 @@ from circuits.graph import UNITS, CircuitGraph
 from circuits.truth.held import HeldRun, held_run
 from probe.errors import BadInput
 from probe.opening import Opens, came_from
+from probe.record import Table
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
 @dataclass(frozen=True)
-class EdgeCheck(Opens):
+class EdgeCheck(Table, Opens):
     """sources: the nodes that were changed. error: for each, the largest |movement - edge| over all targets, divided by the
     largest |edge| from it. worst: the largest of these."""
 
@@ -40,12 +41,14 @@ class EdgeCheck(Opens):
         """One row a source."""
         return [{"source": s, "relative error": e} for s, e in zip(self.sources, self.error, strict=True)]
 
+    def summary(self) -> str:
+        """One sentence: how far edges and movements are apart."""
+        return f"Edges of {len(self.sources)} sources against movements of {self.n_targets:,} targets: within {self.worst:.1e}."
+
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(
-            self.rows(), f"Edges against movements of {self.n_targets:,} targets: within {self.worst:.1e}"
-        )
+        return table_html(self.rows(), self.summary())
 
 
 def check_edges(

@@ -19,6 +19,7 @@ from circuits.weights.units import Bank, UnitName, WeightView, attention_span, p
 from probe.errors import BadInput
 from probe.html import table_html
 from probe.progress import SILENT, Progress
+from probe.record import Table
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class HeadReach:
 
 
 @dataclass(frozen=True)
-class Connections:
+class Connections(Table):
     """A unit's strongest connections, by size; `factors`: what multiplies them on a given input."""
 
     target: str
@@ -89,8 +90,13 @@ class Connections:
 
         return connections_figure(self)
 
+    def summary(self) -> str:
+        """One sentence: whose connections, of how many."""
+        most = f", first {self.units[0].source} ({self.units[0].strength:+.3g})" if self.units else ""
+        return f"{self.target}: strongest of {self.n_compared:,} connections by weights{most}."
+
     def _repr_html_(self) -> str:
-        return table_html(self.rows(20), f"{self.target}: strongest of {self.n_compared:,} connections by weights")
+        return table_html(self.rows(20), self.summary())
 
 
 CONVENTION = {

@@ -17,13 +17,14 @@ from circuits.weights.units import Bank, pull_back_along, weight_view
 from probe.errors import BadInput
 from probe.html import table_html
 from probe.progress import SILENT, Progress
+from probe.record import Table
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
 @dataclass(frozen=True)
-class LayerConnections:
+class LayerConnections(Table):
     """For every unit of the target layer its k strongest sources in the source layer, by size."""
 
     source: str
@@ -33,9 +34,10 @@ class LayerConnections:
     index: Int[Tensor, "target k"]
     strength: Float[Tensor, "target k"]
 
-    def rows(self, k: int = 20) -> list[dict[str, Any]]:
+    def rows(self, k: int | None = 20) -> list[dict[str, Any]]:
         """The k strongest of all pairs."""
-        top = self.strength.abs().flatten().topk(min(k, self.strength.numel())).indices.tolist()
+        n = self.strength.numel()
+        top = self.strength.abs().flatten().topk(n if k is None else min(k, n)).indices.tolist()
         width = self.strength.shape[1]
         return [
             {
@@ -51,9 +53,14 @@ class LayerConnections:
         plain = {n: getattr(self, n) for n in ("source", "target", "through", "reader")}
         return {**plain, "index": self.index.tolist(), "strength": self.strength.tolist()}
 
+    def summary(self) -> str:
+        """One sentence: from where to where."""
+        return (
+            f"{self.source}… to {self.target}… through {' '.join(self.through) or 'the same token'}, by weights alone."
+        )
+
     def _repr_html_(self) -> str:
-        by = " ".join(self.through) or "the same token"
-        return table_html(self.rows(), f"{self.source}… to {self.target}… through {by}")
+        return table_html(self.rows(), self.summary())
 
 
 def layer_connections(

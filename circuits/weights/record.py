@@ -6,6 +6,7 @@ from typing import Any
 
 from circuits.weights.children import PathNode
 from probe.html import table_html
+from probe.record import Record, Table, quoted
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class PathEdge:
+class PathEdge(Record):
     """What a source adds to a target's value through the heads (and skips) between, the one nearest to the target first.
 
     weight: the edge. It is sum of (weights x gate) over `factors`, times `activation`, times `attention`, over `divisor`.
@@ -62,7 +63,7 @@ class PathEdge:
 
 
 @dataclass(frozen=True)
-class Path:
+class Path(Record):
     """nodes: from the target to the end. value: its share of the target; shares: of every beginning of it. complete: whether it
     ends at a leaf (embedding, bias, error) rather than at a unit or head that reads more."""
 
@@ -81,7 +82,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Branch:
+class Branch(Record):
     """A stop of the tree. value = constant + rest + the children's values where it was followed; rest: the children that were not
     kept, summed."""
 
@@ -120,7 +121,7 @@ CONVENTION = {
 
 
 @dataclass(frozen=True)
-class TopPaths:
+class TopPaths(Table):
     """The strongest paths of every length into one target. residual: see `CONVENTION`; near the model's rounding."""
 
     prompt: str
@@ -193,9 +194,15 @@ class TopPaths:
 
         return paths_figure(self)
 
+    def summary(self) -> str:
+        """One sentence: the target, how many paths, how exactly they add up."""
+        return (
+            f"{len(self.paths)} paths into {self.target} ({self.value:.4g}) in {quoted(self.prompt)}, "
+            f"residual {self.residual:.1e}."
+        )
+
     def _repr_html_(self) -> str:
-        title = f"Paths into {self.target} ({self.value:.4g}) in {self.prompt!r}, residual {self.residual:.1e}"
-        return table_html(self.tree.lines(self.tokens), title)
+        return table_html(self.tree.lines(self.tokens), self.summary())
 
 
 def _inverse(value: float | None) -> float | None:

@@ -24,6 +24,7 @@ from probe.errors import BadInput
 from probe.features.effects import EMBEDDING, TOKENS, _embedding, _mlp, _normed
 from probe.html import shown, table_html
 from probe.norms import norm_parts
+from probe.record import Record, Table
 from probe.sites import Site, hook_name
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
@@ -42,7 +43,7 @@ class TokenScore:
 
 
 @dataclass(frozen=True)
-class TokenRanking:
+class TokenRanking(Table):
     """Tokens that raise what a unit reads most, and those that lower it most. spread: standard deviation over the vocabulary, so
     that a score can be read in units of it."""
 
@@ -72,9 +73,13 @@ class TokenRanking:
 
         return tokens_figure(self)
 
-    def _repr_html_(self) -> str:
+    def summary(self) -> str:
+        """One sentence: whose tokens, by which way."""
         by = " ".join(self.through) or "directly"
-        return table_html(self.rows(), f"{self.target} ({self.reader}), tokens {by}: {self.embedding}")
+        return f"{self.target} ({self.reader}), tokens {by}: {self.embedding}."
+
+    def _repr_html_(self) -> str:
+        return table_html(self.rows(), self.summary())
 
 
 CONVENTION = {
@@ -84,7 +89,7 @@ CONVENTION = {
 
 
 @dataclass(frozen=True)
-class Embeddings:
+class Embeddings(Record):
     """Every token's embedding as the model itself scales it, made once for many rankings. name: what it is called."""
 
     table: Float[Tensor, "d_vocab d_model"]

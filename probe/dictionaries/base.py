@@ -11,7 +11,7 @@ at once, layers or models, side by side on the last axis (Lindsey et al. 2024). 
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,8 @@ from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
 from probe.memory import require
 from probe.opening import Opens
+from probe.record import brief
+from probe.sites import short_name
 
 
 class DictionaryOutput(NamedTuple):
@@ -31,6 +33,9 @@ class DictionaryOutput(NamedTuple):
     recons: Float[Tensor, "*batch d_out"]
     latents: Float[Tensor, "*batch d_dict"]
     pre_acts: Float[Tensor, "*batch d_dict"]
+
+    def __repr__(self) -> str:
+        return f"DictionaryOutput({', '.join(f'{n} {brief(v)}' for n, v in self._asdict().items())})"
 
 
 class CodeOutput(NamedTuple):
@@ -123,6 +128,10 @@ class Dictionary(Opens, nn.Module):
             return "sae" if len(self.sites_in) == 1 else "crosscoder"
         return "transcoder" if self.W_skip is None else "skip_transcoder"
 
+    def summary(self) -> str:
+        """One sentence: what it is, between which sites, how wide, by which rule."""
+        return described(self)
+
     def _repr_html_(self) -> str:
         from probe.html_dictionaries import dictionary_html
 
@@ -183,6 +192,17 @@ class Dictionary(Opens, nn.Module):
         if x is None:
             raise BadInput("A skip transcoder decodes from latents and its input; call decode(latents, x).")
         return written + self.b_dec + x @ self.W_skip.T
+
+
+def described(learned: Any) -> str:
+    """A dictionary of any kind in one sentence."""
+    sites = [", ".join(map(short_name, ends)) for ends in (learned.sites_in, learned.sites_out)]
+    where = sites[0] if sites[0] == sites[1] else f"{sites[0]} → {sites[1]}"
+    name = f"{learned.name}: " if learned.name else ""
+    rule = ", ".join(
+        f"{key} {value}" for key, value in learned.sparsifier.config().items() if not isinstance(value, list)
+    )
+    return f"{name}{learned.kind.replace('_', ' ')} at {where}, {learned.d_in} → {learned.d_dict:,} → {learned.d_out} ({rule})."
 
 
 def _tuple(value: int | str | Sequence) -> tuple:

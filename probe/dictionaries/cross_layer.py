@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from probe.dictionaries.base import CodeOutput, Dictionary, DictionaryOutput
+from probe.dictionaries.base import CodeOutput, Dictionary, DictionaryOutput, described
 from probe.dictionaries.codes import Code, JoinedCode
 from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
@@ -58,6 +58,10 @@ class CrossLayerTranscoder(Opens, nn.Module):
             )
             for layer in range(n)
         )
+
+    def summary(self) -> str:
+        """One sentence: what it is, between which sites, how wide, by which rule."""
+        return described(self)
 
     def _repr_html_(self) -> str:
         from probe.html_dictionaries import dictionary_html

@@ -20,10 +20,11 @@ from torch import Tensor
 from probe.dictionaries.base import Dictionary
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.errors import BadInput
+from probe.record import Record
 
 
 @dataclass(frozen=True, eq=False)
-class Standardiser:
+class Standardiser(Record):
     """Means and scales of inputs and targets; for an SAE, inputs and targets are the same site and share theirs."""
 
     mean_in: Float[Tensor, " d_in"]

@@ -12,10 +12,11 @@ from probe.dictionaries import CrossLayerTranscoder, Dictionary
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.exchange.weights import Weights
+from probe.record import Record
 
 
 @dataclass(frozen=True, eq=False)
-class Foreign:
+class Foreign(Record):
     """weights: one dictionary's, or those of each layer of a cross-layer transcoder, whose part l writes to sites_out[l:].
 
     Sites are in Openwork's names where the file's could be understood, and empty where it gives none.

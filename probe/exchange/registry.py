@@ -18,6 +18,7 @@ from probe.exchange.files import whole_folder
 from probe.exchange.fitting import check_widths, fitted
 from probe.exchange.foreign import Foreign, Format
 from probe.exchange.hub import fetch, is_hub
+from probe.record import Record
 from probe.sites import as_dtype, parse_site
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ FORMATS: dict[str, Format] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Imported:
+class Imported(Record):
     """A dictionary, its name inside the source (`.` if it is the source), and where it comes from."""
 
     name: str

@@ -21,12 +21,13 @@ from torch import Tensor
 from probe.dictionaries import BatchTopK, Dictionary, Gated, JumpReLU, Matryoshka, Sparsifier
 from probe.dictionaries.store import put
 from probe.errors import BadInput
+from probe.record import Record
 
 Scale = float | Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class Weights(Record):
     """W_enc (d_in, d_dict), b_enc, W_dec (d_dict, d_out), b_dec, W_skip (d_out, d_in); shapes are checked by `sound`.
 
     rule: an unbound sparsifier. learned: its tensors by name, such as `threshold`.

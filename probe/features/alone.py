@@ -18,6 +18,7 @@ from probe.features.unit import Near, TokenScore, Unit
 from probe.html import table_html
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.record import Table
 from probe.token_text import display_tokens
 from probe.unit_names import unit_name
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class UnitWeights(Opens):
+class UnitWeights(Table, Opens):
     """One latent or neuron by its weights. Lists that have no meaning for it are empty, and `convention` says why."""
 
     name: str

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 from probe.errors import BadInput
 from probe.html import table_html
 from probe.opening import Opens
+from probe.record import Table
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
@@ -25,7 +26,7 @@ _KEPT = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Found(Opens):
+class Found(Table, Opens):
     """A page of a search: `units` on this page, in order, of `total` that match."""
 
     table: "FeatureTable"

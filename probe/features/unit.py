@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from probe.html import shown
 from probe.opening import Opens
+from probe.record import Record, Table
 
 GROUPS = {0: "strongest", 1: "lowest"}
 
@@ -29,7 +30,7 @@ class Near(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Example:
+class Example(Record):
     """A stretch of text with the unit's activation at each token. peak: which of them it was chosen for.
 
     group: "strongest", "lowest", or "bin 1 of 5" (weakest fifth of its firings) and so on.
@@ -52,7 +53,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Unit(Opens):
+class Unit(Table, Opens):
     """One latent or neuron. density: share of tokens it is active at; `fired` of `n_tokens`. mean_active: mean where active.
 
     edges, counts: its histogram. Lists that do not exist for this kind of unit are empty, and `convention` says why.

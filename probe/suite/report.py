@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from probe.opening import Opens
+from probe.record import Table
 
 SUBJECTS = ("dictionary", "untrained", "activations", "affine map", "same budget", "random weights")
 CONVENTION = {
@@ -24,7 +25,7 @@ CONVENTION = {
 
 
 @dataclass(frozen=True)
-class SuiteReport(Opens):
+class SuiteReport(Table, Opens):
     """How a dictionary compares. summary: rows of `measure` and a number for each subject (None where it makes no sense).
 
     probing: task, subject, k (0: all units), accuracy, error. letters: subject, letter, main latents, F1, absorption.
