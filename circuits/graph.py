@@ -21,6 +21,7 @@ A head or a whole MLP writes a vector, so its value is what that vector contribu
 through every path of the frozen model.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,23 @@ KINDS = (
 """Kinds of nodes; stored as indices, so new ones go to the end."""
 UNITS = ("neuron", "latent", "mlp", "head")
 ROOTS = ("logit", "direction")
+
+
+Kinds = str | Sequence[str]
+"""One kind of nodes by its name, or several; `units` and `roots` stand for all of theirs, none for every kind."""
+_SETS = {"units": UNITS, "unit": UNITS, "roots": ROOTS, "root": ROOTS}
+
+
+def of_kinds(kinds: Int[np.ndarray, " node"], wanted: Kinds) -> Bool[np.ndarray, " node"]:
+    """Mask of the nodes whose kind is wanted. BadInput for a kind there is not."""
+    if not wanted:
+        return np.ones(len(kinds), bool)
+    names = [n for w in ([wanted] if isinstance(wanted, str) else wanted) for n in _SETS.get(w, (w,))]
+    if unknown := [n for n in names if n not in KINDS]:
+        raise BadInput(
+            f"There is no kind of node {unknown[0]!r}. Kinds are {', '.join(KINDS)}; `units` are all of {', '.join(UNITS)}."
+        )
+    return np.isin(kinds, [KINDS.index(n) for n in names])
 
 
 @dataclass(frozen=True)
@@ -178,9 +196,10 @@ class CircuitGraph(Table, Opens):
             return f"{kind} {self.unit_tokens[node]!r}"
         return f"{kind}{where}" if kind in ("token", "position") else f"L{layer} {kind}{where}"
 
-    def rows(self, k: int = 20) -> list[dict[str, Any]]:
-        """The k most influential nodes as rows for a table."""
-        return [self.row(int(i)) for i in np.argsort(-self.influence, kind="stable")[:k]]
+    def rows(self, k: int | None = 20, *, kind: Kinds = ()) -> list[dict[str, Any]]:
+        """The k most influential nodes as rows for a table; only those of one `kind` or several (`units`: all kinds of units)."""
+        order = np.argsort(-self.influence, kind="stable")
+        return [self.row(int(i)) for i in order[of_kinds(self.nodes.kind, kind)[order]][:k]]
 
     def row(self, node: int) -> dict[str, Any]:
         """One node as a row for a table; cancellation: the share of its influence lost to paths of opposite sign."""

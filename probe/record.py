@@ -4,7 +4,7 @@ A record holds the arrays that it speaks of, so what `@dataclass` prints of it r
 record says what it is, of which model and prompt, its main numbers (arrays by their shape), and where to see more:
 
     LensResult 'The capital of France is' on smollm2-135m
-      after ' is' the model says ' Paris' (0.749); 31 layers by 6 tokens
+      X
       more: .rows() .to_pandas() .to_dict() .figure() .open()
 
 A record with a sentence of its own (`summary()`) says that; others name their fields. Nothing prints a model.
@@ -21,8 +21,8 @@ from probe.errors import Unavailable
 if TYPE_CHECKING:
     import pandas
 
-MOST, LONGEST = 420, 240
-"""Characters of a whole record, and of its sentence."""
+LONGEST = 240
+"""Characters of a record's sentence."""
 MORE = ("rows", "to_pandas", "to_dict", "figure", "open")
 
 
@@ -32,18 +32,14 @@ class Record:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__repr__" not in vars(cls):
-            cls.__repr__ = (
-                cls.__repr__
-            )  # as its own: @dataclass would put one that prints every array over an inherited one
+            # As its own: @dataclass would put one that prints every array over an inherited one.
+            cls.__repr__ = cls.__repr__
 
     def __repr__(self) -> str:
+        said = _said(self)
         more = [f".{name}()" for name in MORE if callable(getattr(type(self), name, None))]
-        lines = [
-            _heading(self),
-            *(f"  {line}" for line in _said(self)),
-            *([f"  more: {' '.join(more)}"] if more else []),
-        ]
-        return "\n".join(lines)
+        lines = [_heading(self, said), f"  {said}" if said else "", f"  more: {' '.join(more)}" if more else ""]
+        return "\n".join(line for line in lines if line)
 
 
 class Table(Record):
@@ -119,11 +115,12 @@ def _plain(value: Any) -> str:
     return "[" + ", ".join(brief(v) for v in value) + "]"
 
 
-def _heading(record: Any) -> str:
-    """Its class, the text it is about, the model that was run."""
-    text = next((t for name in ("prompt", "text") if isinstance(t := getattr(record, name, None), str)), None)
+def _heading(record: Any, said: str) -> str:
+    """Its class, the text it is about unless the sentence says that, the model that was run."""
+    texts = [t for name in ("prompt", "text") if isinstance(t := getattr(record, name, None), str) and t]
+    about = [f" {quoted(t)}" for t in texts[:1] if quoted(t) not in said]
     model = _model_name(record)
-    return type(record).__name__ + (f" {quoted(text)}" if text else "") + (f" on {cut(model, 60)}" if model else "")
+    return "".join([type(record).__name__, *about, f" on {cut(model, 60)}" if model else ""])
 
 
 def _model_name(record: Any) -> str:
@@ -141,20 +138,11 @@ def _model_name(record: Any) -> str:
     return model_name(found)
 
 
-def _said(record: Any) -> list[str]:
-    """Its sentence, or its fields, in two lines at most."""
+def _said(record: Any) -> str:
+    """Its sentence, or its fields."""
     sentence = record.summary() if callable(getattr(record, "summary", None)) else None
     if isinstance(sentence, str):
-        return [cut(" ".join(sentence.split()), LONGEST)]
-    if not is_dataclass(record):
-        return []
-    known = [f.name for f in fields(record) if f.name not in ("prompt", "text", "model")]
-    parts, total = [], 0
-    for name in known:
-        part = f"{name} {brief(getattr(record, name))}"
-        total += len(part) + 2
-        if total > LONGEST:
-            parts.append("…")
-            break
-        parts.append(part)
-    return [", ".join(parts)] if parts else []
+        return cut(" ".join(sentence.split()), LONGEST)
+    names = [f.name for f in fields(record)] if is_dataclass(record) else []
+    parts = [f"{name} {brief(getattr(record, name))}" for name in names if name not in ("prompt", "text", "model")]
+    return cut(", ".join(parts), LONGEST)

@@ -96,7 +96,7 @@ def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task], found
         "without": _mean([size(g) for g in plain]),
         "overlap": merged.overlap,
         "overlap without": circuits.merge_graphs(plain, align="end").overlap,
-        "strongest": merged.rows(25, units=True),
+        "strongest": merged.rows(25, kind="units"),
         "latents in all prompts": int((merged.held.all(0) & at_the_end(merged, "latent")).sum()),
         "sets": {
             name: {

@@ -174,7 +174,7 @@ def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task]) -> di
         "units in one prompt or more": int(merged.nodes.kind.size),
         "in all prompts": int(merged.held.all(0).sum()),
         "overlap": merged.overlap,
-        "strongest": merged.rows(25, units=True),
+        "strongest": merged.rows(25, kind="units"),
         "direct": direct_writes(own),
         "sets": {},
     }

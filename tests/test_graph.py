@@ -146,3 +146,14 @@ def test_figure_and_notebook_view_escape_tokens():
     graph = by_hand(tokens=["<img src=x onerror=alert(1)>"], unit_tokens=["<b>", "", "", "", "</script>"])
     assert "<img" not in graph._repr_html_() and "</script>" not in graph._repr_html_()
     assert "<img" not in graph.figure().to_json()
+
+
+def test_rows_of_some_kinds():
+    graph = by_hand()
+    assert {r["kind"] for r in graph.rows(kind="neuron")} == {"neuron"} and graph.rows(kind="units") == graph.rows(
+        kind="neuron"
+    )
+    assert [r["kind"] for r in graph.rows(kind=("token", "logit"))] == ["token", "logit"] and len(graph.rows(None)) == 5
+    assert len(graph.rows(kind="root")) == 1 and graph.prune(1.0).rows(kind="token")
+    with pytest.raises(BadInput, match="no kind of node 'neurons'"):
+        graph.rows(kind="neurons")

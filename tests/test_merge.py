@@ -133,4 +133,4 @@ def test_the_record_shows_itself():
     merged = merge_graphs([scattered(0, prompt="<script>"), scattered(1)], align="end")
     assert json.dumps(merged.to_dict(), allow_nan=False)
     assert "<script>" not in merged._repr_html_() and "<script>" not in merged.figure().to_json()
-    assert all(r["kind"] == "neuron" for r in merged.rows(units=True))
+    assert all(r["kind"] == "neuron" for r in merged.rows(kind="units"))

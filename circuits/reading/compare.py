@@ -21,11 +21,11 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from circuits.graph import KINDS, ROOTS, CircuitGraph
+from circuits.graph import KINDS, ROOTS, CircuitGraph, Kinds, of_kinds
 from circuits.reading.identity import Identities, identities
 from circuits.reading.influence import normalised
 from probe.opening import Opens, came_from
-from probe.record import Table
+from probe.record import Table, quoted
 
 Match = Literal["auto", "position", "end", "none"]
 Two = Float[np.ndarray, "graph key"]
@@ -67,10 +67,11 @@ class GraphDifference(Table, Opens):
         share = share / np.maximum(share.sum(1, keepdims=True), 1e-30)
         return float(share.min(0).sum()) if share.any() else float("nan")
 
-    def rows(self, k: int | None = 30, *, where: str = "") -> list[dict[str, Any]]:
-        """Nodes whose influence differs most; `where` picks those in `a`, in `b` or in `both`."""
+    def rows(self, k: int | None = 30, *, where: str = "", kind: Kinds = ()) -> list[dict[str, Any]]:
+        """Nodes whose influence differs most; `where` picks those in `a`, in `b` or in `both`, `kind` those of some kinds."""
+        wanted = of_kinds(self.nodes.kind, kind)
         change, states = np.abs(np.diff(np.nan_to_num(self.influence), axis=0)[0]), self.where
-        order = [int(i) for i in np.argsort(-change, kind="stable") if where in ("", states[i])]
+        order = [int(i) for i in np.argsort(-change, kind="stable") if wanted[i] and where in ("", states[i])]
         return [
             {
                 "node": self.nodes.names[i],
@@ -97,6 +98,16 @@ class GraphDifference(Table, Opens):
             }
             for i, state in zip(order, states, strict=True)
         ]
+
+    def __repr__(self) -> str:
+        named = " and ".join(quoted(p) for p in self.prompts)
+        return f"GraphDifference({named}: {self._counted()}, overlap {self.overlap:.3f})"
+
+    def _counted(self) -> str:
+        both, (a, b) = self.held.all(0), self.held
+        return (
+            f"{int(both.sum())} nodes in both, {int((a & ~both).sum())} only in a, {int((b & ~both).sum())} only in b"
+        )
 
     def summary(self) -> dict[str, Any]:
         """Counts, overlap and the largest changes."""
@@ -137,10 +148,8 @@ class GraphDifference(Table, Opens):
 
         from probe.html import table_html
 
-        counts = self.summary()["nodes"]
-        title = f"{counts['both']} nodes in both, {counts['only_a']} only in a, {counts['only_b']} only in b"
         notes = "".join(f"<li>{escape(n)}</li>" for n in self.notes)
-        return table_html(self.rows(), title) + f"<ul>{notes}</ul>" + table_html(self.edge_rows(), "edges")
+        return table_html(self.rows(), self._counted()) + f"<ul>{notes}</ul>" + table_html(self.edge_rows(), "edges")
 
 
 def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> GraphDifference:

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from scipy.sparse import coo_array, csc_array, eye_array
 from scipy.sparse.linalg import spsolve_triangular
 
-from circuits.graph import CircuitGraph
+from circuits.graph import CircuitGraph, Kinds, of_kinds
 from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Table, quoted
@@ -62,10 +62,13 @@ class Pruned(Table, Opens):
         """Share of each kept node's influence, in the whole graph, that cancels; NaN for nodes that went, and for roots."""
         return np.where(self.nodes, self.graph.cancellation, np.nan)
 
-    def rows(self, k: int | None = None) -> list[dict[str, Any]]:
-        """The kept nodes, most influential first."""
-        order = np.argsort(-self.graph.influence, kind="stable")
-        return [self.graph.row(int(i)) for i in order[self.nodes[order]][:k]]
+    def rows(self, k: int | None = None, *, kind: Kinds = ()) -> list[dict[str, Any]]:
+        """The kept nodes, most influential first; only those of one `kind` or several (`units`: all kinds of units)."""
+        order, kept = (
+            np.argsort(-self.graph.influence, kind="stable"),
+            self.nodes & of_kinds(self.graph.nodes.kind, kind),
+        )
+        return [self.graph.row(int(i)) for i in order[kept[order]][:k]]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from circuits.graph import KINDS, CircuitGraph
+from circuits.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.reading.bootstrap import Spread, spread
 from circuits.reading.identity import Align, Identities, Roots, identities, is_unit
 from circuits.reading.influence import normalised
@@ -70,10 +70,10 @@ class MergedGraph(Table):
         found = both[pairs] / np.maximum(either[pairs], 1)
         return float(found.mean()) if len(found) else float("nan")
 
-    def rows(self, k: int | None = 30, *, units: bool = False) -> list[dict[str, Any]]:
-        """Nodes (or only `units`), strongest on average first."""
+    def rows(self, k: int | None = 30, *, kind: Kinds = ()) -> list[dict[str, Any]]:
+        """Nodes, strongest on average first; only those of one `kind` or several (`units`: all kinds of units)."""
         order = np.argsort(-self.spread.mean, kind="stable")
-        order = order[is_unit(self.nodes)[order]] if units else order
+        order = order[of_kinds(self.nodes.kind, kind)[order]]
         return [self._row(int(i)) for i in order[:k]]
 
     def _row(self, i: int) -> dict[str, Any]:

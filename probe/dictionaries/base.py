@@ -199,10 +199,12 @@ def described(learned: Any) -> str:
     sites = [", ".join(map(short_name, ends)) for ends in (learned.sites_in, learned.sites_out)]
     where = sites[0] if sites[0] == sites[1] else f"{sites[0]} → {sites[1]}"
     name = f"{learned.name}: " if learned.name else ""
-    rule = ", ".join(
-        f"{key} {value}" for key, value in learned.sparsifier.config().items() if not isinstance(value, list)
-    )
+    rule = ", ".join(_setting(key, value) for key, value in learned.sparsifier.config().items())
     return f"{name}{learned.kind.replace('_', ' ')} at {where}, {learned.d_in} → {learned.d_dict:,} → {learned.d_out} ({rule})."
+
+
+def _setting(key: str, value: Any) -> str:
+    return str(value) if key == "name" else f"{key} {brief(value)}"
 
 
 def _tuple(value: int | str | Sequence) -> tuple:

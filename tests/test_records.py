@@ -1,0 +1,122 @@
+"""Every record says in a few lines what it is, and gives its rows as a frame."""
+
+import inspect
+import sys
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from records import HOSTILE, heads_of, lens_of, small_graph, units_of
+from test_notebook_records import PLACES, classes_in, hostile_records, public_functions
+from tiny import tiny
+
+import circuits
+import probe
+from probe.dictionaries import TopK, Transcoder
+from probe.errors import Unavailable
+from probe.record import Record, brief, frame, quoted
+
+MOST = 500
+LONG = "one two three four " * 8
+
+
+def learned(layer: int = 1) -> Transcoder:
+    made = Transcoder(32, 24, sparsifier=TopK(4), site_in=f"mlp_in.{layer}", site_out=f"mlp_out.{layer}")
+    return made.requires_grad_(False)
+
+
+def readings():
+    """One record of every reading and explanation, on a model that is made in a moment."""
+    model, prompt = tiny("gpt2"), LONG.strip()
+    yield from (probe.logit_lens(model, prompt), probe.head_patterns(model, prompt), probe.head_table(model, prompt))
+    yield from (
+        probe.read_head(model, prompt, 1, 0),
+        probe.direct_logits(model, prompt),
+        probe.top_units(model, prompt),
+    )
+    yield from (probe.follow_token(model, prompt), probe.compare_prompts(model, prompt, prompt + " four"))
+    yield probe.edited_run(model, prompt, [probe.Zero(probe.head(1, 0))], generate=2)
+    yield probe.generate_with(model, prompt, [probe.UnitEdit("ablate", 3, layer=1)], 3)
+    yield from circuit(model)
+    pair = "one two three", "one four three"
+    yield from (circuits.read_pair(model, *pair), circuits.patch_sweep(model, *pair, over="heads", metric="kl"))
+    yield from (
+        circuits.connections(model, "L1N3"),
+        *circuits.deembed(model, "L1N3"),
+        circuits.layer_connections(model, 0, 1),
+    )
+
+
+def circuit(model):
+    graph, other = (circuits.trace(model, p) for p in ("one two three", "one two four"))
+    yield from (graph, graph.nodes, graph.edges, graph.scores, graph.prune(), circuits.merge_graphs([graph, other]))
+    units = circuits.most_influential(4)(graph)
+    yield from (circuits.difference(graph, other), circuits.subgraph_scores(graph, units))
+    found = circuits.suggest_supernodes(graph, units)
+    yield from (found, circuits.collapse(graph, found))
+    yield from (circuits.check_subgraph(model, graph, units), circuits.check_sufficiency(model, graph, units))
+    edges = [(int(graph.edges.source[i]), int(graph.edges.target[i])) for i in graph.edges.weight.argsort()[:2]]
+    yield from (circuits.check_edges(model, graph, n=2), circuits.head_loadings(model, graph, edges))
+    yield from (circuits.top_paths(model, "one two three"), circuits.qk_attribution(model, graph, 1, 0, 2))
+
+
+@pytest.fixture(scope="module")
+def records():
+    made = [*readings(), *hostile_records(), learned(), learned()(torch.ones(2, 32))]
+    steer = probe.Steer(probe.resid_post(1), torch.ones(576))
+    return [
+        *made,
+        steer,
+        probe.Patch("resid_post.1", torch.ones(3, 576)),
+        probe.UnitEdit("clamp", 3, dictionary=learned()),
+    ]
+
+
+def test_a_record_is_told_in_a_few_lines(records):
+    assert len({type(r) for r in records}) > 30
+    for record in records:
+        said = repr(record)
+        assert type(record).__name__ in said and len(said) < MOST and said.count("\n") < 4, said
+        assert "tensor(" not in said and "array(" not in said and "Bridge(" not in said, said
+
+
+def test_every_public_record_has_a_short_text_of_its_own():
+    for name, function in public_functions():
+        for kind in classes_in(function.__annotations__.get("return"), import_module(function.__module__)):
+            assert issubclass(kind, Record) or kind.__name__ in PLACES or "__repr__" in vars(kind), f"{name} -> {kind}"
+            assert "__create_fn__" not in kind.__repr__.__qualname__, (
+                kind
+            )  # the one that @dataclass writes prints every array
+
+
+def test_rows_become_a_frame_of_all_of_them(records):
+    frames = [r for r in records if hasattr(r, "to_pandas")]
+    assert len(frames) > 20
+    for record in frames:
+        takes_k = "k" in inspect.signature(record.rows).parameters
+        rows = record.rows(k=None) if takes_k else record.rows()
+        found = record.to_pandas()
+        assert len(found) == len(rows) and (not rows or list(found.columns)[: len(rows[0])] == list(rows[0])), type(
+            record
+        )
+
+
+def test_a_frame_takes_what_rows_take():
+    graph = small_graph()
+    assert len(graph.to_pandas(k=2)) == 2 and len(graph.to_pandas()) == 5
+    assert lens_of("p", ["a", "b"]).to_pandas(pos=0).columns[0] == "layer"
+    assert len(heads_of("p", ["a", "b"]).to_pandas()) == 6 and len(units_of("p", HOSTILE[:2]).at(-1)) == 1
+
+
+def test_without_pandas_a_frame_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(Unavailable, match="needs pandas"):
+        frame(small_graph().rows)
+
+
+def test_values_are_shortened():
+    assert brief(np.ones((3, 4), np.float32)) == "float32[3, 4]" and brief(torch.tensor(2.5)) == "2.5"
+    assert brief(list(range(5000))) == "5000 int" and brief(tiny("gpt2")) == "TransformerBridge"
+    assert brief({"a": 1}) == "{a: 1}" and brief(["x"] * 9) == "9 str" and brief(None) == "None"
+    assert len(quoted("word " * 500)) < 60 and quoted("word " * 500 + "the end").endswith("the end'")
