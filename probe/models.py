@@ -1,7 +1,7 @@
 """Load a model: the embedded default, a toy, a hub id, a local folder or a GGUF file. All become a `TransformerBridge`.
 
 Weights are left as they were trained (no folding, no centring), so dictionaries trained on raw activations stay valid.
-Attention runs in its explicit form, so that patterns can be read and frozen. Nothing remote is executed.
+Attention runs in its explicit form, so that patterns can be read and frozen. No code that comes with a model is run.
 """
 
 import difflib
@@ -9,17 +9,19 @@ import hashlib
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 import torch
 
 from probe.embedded import check_folder, convert_gguf, default_model_folder, model_cache
-from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.errors import BadInput, Unavailable
 from probe.fingerprint import set_name, stamp
 from probe.kept import hand_over
+from probe.loading import read_model, told
 from probe.progress import SILENT, Progress
 from probe.sites import as_dtype
+from probe.whole import check_files
 from probe.world import local_device
 
 if TYPE_CHECKING:
@@ -68,19 +70,20 @@ def _source(name: str, progress: Progress) -> str:
         return str(default_model_folder(progress))
     path = Path(name).expanduser()
     if path.is_file():
-        return str(_from_gguf(path))
+        return str(_from_gguf(path, progress))
     if path.is_dir():
         if not (path / "config.json").is_file():
+            check_files(path)
             raise BadInput(f"The folder {path} holds no model: it has no config.json.")
         return str(path)
-    if path.suffix == ".gguf" or name.startswith((".", "/", "~")) or name.count("/") > 1:
+    if path.suffix.lower() == ".gguf" or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BadInput(f"There is no model file or folder {path}.")
     _require_hub(name)
     return name
 
 
-def _from_gguf(path: Path) -> Path:
-    if path.suffix != ".gguf":
+def _from_gguf(path: Path, progress: Progress) -> Path:
+    if path.suffix.lower() != ".gguf":
         raise BadInput(f"{path} is neither a model folder nor a .gguf file.")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
@@ -89,7 +92,7 @@ def _from_gguf(path: Path) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = model_cache() / f"{path.stem}-{digest[:12]}"
     if not (folder / "openwork.json").is_file():
-        return convert_gguf(path, folder)
+        return convert_gguf(path, folder, progress)
     check_folder(folder)
     return folder
 
@@ -131,20 +134,27 @@ def _out_of_reach() -> str | None:
 
 def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "TransformerBridge":
     from transformer_lens.model_bridge import TransformerBridge
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    local: dict[str, Any] = {"local_files_only": True} if Path(source).is_dir() else {}
-    try:
-        hf_model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="eager", **local)
-        tokenizer = AutoTokenizer.from_pretrained(source, **local)
+    hf_model, tokenizer = read_model(source, dtype)
+    own = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token")}
+    with told(source, "its parts"):
         model = TransformerBridge.boot_transformers(
             source, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype
         )
-        hand_over(model)  # transformer-lens's own `generate` is then right too
-        return model
-    except OpenworkError:
-        raise
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise Unavailable(
-            f"'{source}' could not be loaded: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from error
+    keep_marks(model, own)
+    hand_over(model)  # transformer-lens's own `generate` is then right too
+    return model
+
+
+def keep_marks(model: "TransformerBridge", own: dict[str, str | None]) -> None:
+    """Take back the marks that transformer-lens lends a tokenizer without them.
+
+    It makes EOS the BOS of a tokenizer that has none, so that every prompt would begin with an end of text, which such a model
+    has seen between texts only, and adds an EOS of its own where there is none, which has no row in the embedding.
+    """
+    for name in (name for name, token in own.items() if token is None):
+        setattr(model.tokenizer, name, None)
+    if own["eos_token"] is None and (model.tokenizer.pad_token_id or 0) >= model.cfg.d_vocab:
+        model.tokenizer.pad_token = None
+    if own["bos_token"] is None:
+        model.cfg.default_prepend_bos = model.cfg.tokenizer_prepends_bos = False

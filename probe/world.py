@@ -20,7 +20,7 @@ import torch.distributed as dist
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from probe.errors import Cancelled, Unavailable
+from probe.errors import BadInput, Cancelled, Unavailable
 
 
 class Share(NamedTuple):
@@ -179,9 +179,28 @@ def _leave() -> None:
 
 
 def local_device(asked: str | None = None) -> torch.device:
-    """The device asked for; by default CUDA where there is one. Of several GPUs, the one LOCAL_RANK counts."""
+    """The device asked for; by default CUDA where there is one. Of several GPUs, the one LOCAL_RANK counts.
+
+    Raises BadInput for a word that names no device, and Unavailable for a device that this machine lacks.
+    """
     wanted = asked or ("cuda" if torch.cuda.is_available() else "cpu")
     local = os.environ.get("LOCAL_RANK")
     if wanted == "cuda" and local is not None and torch.cuda.is_available():
         return torch.device("cuda", int(local) % torch.cuda.device_count())
-    return torch.device(wanted)
+    return _at_hand(wanted)
+
+
+def _at_hand(wanted: str) -> torch.device:
+    """A device that is there, by its name."""
+    try:
+        device = torch.device(wanted)
+    except (RuntimeError, TypeError) as error:
+        raise BadInput(f"{str(wanted)[:80]!r} is no device; cpu, cuda, cuda:1 or mps were expected.") from error
+    if device.type == "cpu":
+        return device
+    backend = {"cuda": torch.cuda, "mps": torch.mps}.get(device.type)
+    if backend is None:
+        raise BadInput(f"Models do not run on the device {str(wanted)[:80]!r}; cpu, cuda, cuda:1 or mps were expected.")
+    if not backend.is_available() or (device.index or 0) >= backend.device_count():
+        raise Unavailable(f"This machine has no {wanted} device that torch can use. Leave --device out, or say cpu.")
+    return device
