@@ -40,7 +40,9 @@ def model_cache() -> Path:
     """Where models are kept: `$OPENWORK_CACHE`, else `~/.cache/openwork`."""
     folder = Path(os.environ.get("OPENWORK_CACHE") or Path.home() / ".cache" / "openwork").expanduser()
     if folder.exists() and not folder.is_dir():
-        raise BadInput(f"Models are kept in {folder}, which is a file and no folder. Name a folder with OPENWORK_CACHE.")
+        raise BadInput(
+            f"Models are kept in {folder}, which is a file and no folder. Name a folder with OPENWORK_CACHE."
+        )
     return folder
 
 
@@ -152,7 +154,12 @@ def _read_gguf(gguf: Path) -> tuple[Any, Any]:
         config = read_config(str(gguf.parent), **where)
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
         model, info = AutoModelForCausalLM.from_pretrained(
-            str(gguf.parent), config=config, dtype="float32", output_loading_info=True, ignore_mismatched_sizes=True, **where
+            str(gguf.parent),
+            config=config,
+            dtype="float32",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **where,
         )
     check_whole(model, info, str(gguf))
     return model, tokenizer

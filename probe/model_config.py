@@ -99,7 +99,9 @@ def _check_counts(found: dict[str, Any], source: str) -> None:
     for name, most in MOST.items():
         value = found.get(name)
         if isinstance(value, int) and not 1 <= value <= most:
-            raise BadInput(f"The configuration of '{source}' has {name} = {value}; 1 to {most} were expected. It is damaged.")
+            raise BadInput(
+                f"The configuration of '{source}' has {name} = {value}; 1 to {most} were expected. It is damaged."
+            )
 
 
 def check_shape(config: Any, source: str) -> None:

@@ -28,7 +28,9 @@ def check_files(folder: Path) -> None:
     for index in sorted(folder.glob("*.index.json")):
         for name in _indexed(index):
             if Path(name).name != name:
-                raise Unavailable(f"{index} names {name[:120]!r}, which is not in its folder. Nothing outside it is read.")
+                raise Unavailable(
+                    f"{index} names {name[:120]!r}, which is not in its folder. Nothing outside it is read."
+                )
             if not (folder / name).is_file():
                 raise Unavailable(
                     f"{folder} holds a part of a model: {index.name} names {name[:120]}, which is not there. Fetch all its files."
@@ -39,7 +41,9 @@ def _indexed(index: Path) -> list[str]:
     try:
         return sorted({str(name) for name in json.loads(index.read_text(encoding="utf8"))["weight_map"].values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unavailable(f"{index} is damaged: it does not say which file holds which weight. Fetch it again.") from error
+        raise Unavailable(
+            f"{index} is damaged: it does not say which file holds which weight. Fetch it again."
+        ) from error
 
 
 def check_whole(model: Any, info: dict[str, Any], source: str) -> None:
@@ -56,7 +60,9 @@ def check_whole(model: Any, info: dict[str, Any], source: str) -> None:
             "files, an unfinished download, or another model than its configuration says; the missing would be random."
         )
     if getattr(model, "_hf_peft_config_loaded", False):
-        raise Unavailable(f"'{source}' is an adapter on top of another model. Merge the two, save the whole, and load that.")
+        raise Unavailable(
+            f"'{source}' is an adapter on top of another model. Merge the two, save the whole, and load that."
+        )
     check_finite(model, source)
 
 
@@ -77,7 +83,8 @@ def check_finite(model: torch.nn.Module, source: str) -> None:
         dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
         narrow = ", or its numbers do not fit float16: try float32 or bfloat16" if dtype == "float16" else ""
         raise Unavailable(
-            f"The weights of '{source}' {_named('are not all finite numbers', wrong)} (NaN or infinite). The file is damaged{narrow}."
+            f"The weights of '{source}' {_named('are not all finite numbers', wrong)} (NaN or infinite). "
+            f"The file is damaged{narrow}."
         )
 
 

@@ -76,7 +76,10 @@ def refusal(folder: Path, error=OpenworkError) -> str:
     [
         (without("lm_head.weight", PROJ), rf"lack: lm_head\.weight, {PROJ}"),
         (lambda state: state.update(extra=torch.ones(2)), "does not know: extra"),
-        (lambda state: state.update({PROJ: torch.ones(3, 3)}), rf"another shape: {PROJ} \(3, 3\), where \(16, 24\) was"),
+        (
+            lambda state: state.update({PROJ: torch.ones(3, 3)}),
+            rf"another shape: {PROJ} \(3, 3\), where \(16, 24\) was",
+        ),
         (poisoned(float("nan")), f"not all finite numbers: {PROJ}"),
         (poisoned(float("-inf")), f"not all finite numbers: {PROJ}"),
     ],
@@ -215,7 +218,11 @@ def test_code_in_a_folder_never_runs(folder, part, monkeypatch):
         code = CODE.format(mark=str(mark), base="LlamaConfig", name="Own")
     else:
         path = folder / "tokenizer_config.json"
-        settings = {**json.loads(path.read_text()), "tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", "own.Own"]}}
+        settings = {
+            **json.loads(path.read_text()),
+            "tokenizer_class": "Own",
+            "auto_map": {"AutoTokenizer": ["own.Own", "own.Own"]},
+        }
         path.write_text(json.dumps(settings))
         code = CODE.format(mark=str(mark), base="PreTrainedTokenizerFast", name="Own")
     (folder / "own.py").write_text(code)
