@@ -295,3 +295,41 @@ def test_a_transcoder_of_any_rule_stands_in_a_graph_that_adds_up(rule: str) -> N
     graph = trace(load_model("toy"), "The capital of France is", dictionaries=[d])
     assert graph.report()["conservation_residual"] <= 1e-5
     assert graph.report()["nodes_by_kind"]["latent"] > 0
+
+
+def cancelling_model():
+    """Dimensions 0 and 1 of the stream are large and always equal; every neuron reads almost their difference alone."""
+    tokenizer = toy_tokenizer()
+    model = native(0, tokenizer, n_layers=1, d_vocab=len(tokenizer), normalization_type=None)
+    with torch.no_grad():
+        model.W_E[:, 0] += 1000.0
+        for block in model.blocks:
+            block.mlp.W_out[:, 0], block.attn.W_O[..., 0] = block.mlp.W_out[:, 0] * 300, block.attn.W_O[..., 0] * 300
+        for written in (model.W_E, model.W_pos, *(w for b in model.blocks for w in (b.mlp.W_out, b.attn.W_O))):
+            written[..., 1] = written[..., 0]
+        for written in (w for b in model.blocks for w in (b.mlp.b_out, b.attn.b_O)):
+            written[1] = written[0]
+        read = model.blocks[0].mlp.W_in
+        read[2:] = 0.0
+        read[1] = -read[0] * (1 - 1e-4)
+    return model
+
+
+def test_a_value_of_cancelling_products_is_held_to_their_rounding(monkeypatch):
+    """Gaps are large beside the edges and small beside what the neurons add up: that is rounding, and no reason to refuse. What
+    is larger than rounding of anything still is."""
+    from circuits.tracing import attribution
+
+    model, config = cancelling_model(), TraceConfig(max_nodes=60)
+    graph = trace(model, PROMPT, config=config)
+    assert graph.residual_relative > 1e-5
+    real = attribution.edges
+
+    def off(*args, **kwargs):
+        rows = real(*args, **kwargs)
+        rows.token[-1, 1] += 1e-4 * rows.matrix[-1].abs().sum()
+        return rows
+
+    monkeypatch.setattr(attribution, "edges", off)
+    with pytest.raises(OpenworkError, match="do not sum"):
+        trace(model, PROMPT, config=config)

@@ -11,9 +11,9 @@ from torch import Tensor
 from circuits.graph import KINDS, Edges, Nodes
 from circuits.tracing.choosing import Basis
 from circuits.tracing.explained import Explained
-from circuits.tracing.frozen import FrozenModel
+from circuits.tracing.frozen import FrozenModel, stream_at
 from circuits.tracing.roots import Roots
-from circuits.tracing.sources import HEADS, MLP, Sources
+from circuits.tracing.sources import HEADS, MLP, Sources, Targets
 from circuits.tracing.sweep import Rows
 
 
@@ -27,6 +27,8 @@ class Assembled:
     weight: Float[np.ndarray, " node"]
     residual: float
     relative: float
+    excess: float
+    """Largest gap relative to what rounding is relative to: the sum of edges, or the products that a reader adds up."""
 
 
 def assemble(
@@ -49,10 +51,21 @@ def assemble(
     weight = roots.weight.double().cpu().numpy()
     edges, incoming, size = _edges(rows.matrix, keep, n_leaves)
     residual, relative = _residual(incoming, size, nodes.value[n_leaves:], constant)
-    zeros = np.zeros(n_leaves)
-    return Assembled(
-        *(nodes, edges, np.r_[zeros, constant], np.r_[np.zeros(len(nodes) - len(weight)), weight]), residual, relative
-    )
+    terms = _terms(frozen, explained.targets.join(roots.targets))
+    _, excess = _residual(incoming, np.maximum(size, terms), nodes.value[n_leaves:], constant)
+    said = np.r_[np.zeros(n_leaves), constant], np.r_[np.zeros(len(nodes) - len(weight)), weight]
+    return Assembled(nodes, edges, *said, residual, relative, excess)
+
+
+def _terms(frozen: FrozenModel, targets: Targets) -> np.ndarray:
+    """Sum over dimensions of |reader| |stream| for each target: where products cancel within an edge, the model's own rounding
+    is of their size, not of the edges'. 0 for heads, which read many positions."""
+    found = targets.reader.new_zeros(len(targets))
+    for point in targets.point.unique().tolist():
+        rows = torch.nonzero((targets.point == point) & (targets.head < 0)).flatten()
+        stream = stream_at(frozen, point)[targets.pos[rows]]
+        found[rows] = (targets.reader[rows] * stream).abs().sum(1)
+    return found.double().cpu().numpy()
 
 
 def _joined(parts: list[Nodes]) -> Nodes:

@@ -77,7 +77,7 @@ def trace(
         basis, roots, capped, first, {"max_nodes": config.max_nodes, "probability_mass": config.probability_mass}
     )
     graph = _graph(model, prompt, ids, made, roots, placed, said)
-    _require_conservation(graph, _allowed(frozen) if config.tolerance is None else config.tolerance)
+    _require_conservation(made.excess, _allowed(frozen) if config.tolerance is None else config.tolerance)
     largest = np.nanmax(np.abs(graph.nodes.value))
     graph.facts["conservation_residual_of_largest_value"] = float(graph.residual / max(largest, 1e-30))
     graph.facts.update(_unexplained(frozen, placed))
@@ -145,11 +145,11 @@ def _texts(model: "TransformerBridge", nodes: Nodes, roots: Roots) -> list[str]:
     return texts
 
 
-def _require_conservation(graph: CircuitGraph, allowed: float) -> None:
-    if not graph.residual_relative <= allowed:
+def _require_conservation(excess: float, allowed: float) -> None:
+    if not excess <= allowed:
         raise OpenworkError(
-            f"The edges do not sum to the nodes they explain: relative residual {graph.residual_relative:.1e}, "
-            f"{allowed:g} allowed. No graph was made. Load the model in float32 or float64, or raise the tolerance."
+            f"The edges do not sum to the nodes they explain: the largest gap is {excess:.1e} of what its sum adds up, {allowed:g} "
+            "allowed. No graph was made. Load the model in a higher precision than now (float32, float64), or raise the tolerance."
         )
 
 

@@ -92,6 +92,15 @@ class FrozenModel:
         return self.final[pos] @ self.W_U + self.b_U
 
 
+def stream_at(frozen: FrozenModel, point: int) -> Float[Tensor, "pos d_model"]:
+    """The residual stream at a point (`circuits.tracing.points`)."""
+    index, offset = divmod(point + (point % 4 == 3), 4)  # what the MLP has written is what the next layer reads
+    if index == len(frozen.layers):
+        return frozen.stream
+    layer = frozen.layers[index]
+    return layer.stream_mid if offset else layer.stream
+
+
 def freeze(
     model: "TransformerBridge", tokens: Int[Tensor, "1 pos"], placed: Mapping[int, "Placed"] | None = None
 ) -> FrozenModel:

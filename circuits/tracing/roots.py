@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.tracing import points
-from circuits.tracing.frozen import FrozenModel
+from circuits.tracing.frozen import FrozenModel, stream_at
 from circuits.tracing.sources import Targets
 from probe.errors import BadInput
 from probe.record import Record
@@ -204,15 +204,7 @@ def _direction(frozen: FrozenModel, told: dict[str, Any], number: int) -> Roots:
     point = _point(frozen, site)
     at = torch.tensor([pos], device=vector.device)
     targets = Targets(torch.full_like(at, point), at, vector[None], torch.full_like(at, -1))
-    return _one(told, number, _stream(frozen, point)[pos] @ vector, vector.new_zeros(1), targets)
-
-
-def _stream(frozen: FrozenModel, point: int) -> Float[Tensor, "pos d_model"]:
-    """The residual stream at a point."""
-    if point == points.final(len(frozen.layers)):
-        return frozen.stream
-    layer = frozen.layers[point // 4]
-    return layer.stream_mid if point % 4 else layer.stream
+    return _one(told, number, stream_at(frozen, point)[pos] @ vector, vector.new_zeros(1), targets)
 
 
 def _point(frozen: FrozenModel, site: Site) -> int:
