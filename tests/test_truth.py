@@ -442,6 +442,19 @@ def test_sufficiency_of_a_hand_wired_circuit():
     assert [r.share for r in wrong.roots] == pytest.approx([0, 0])
 
 
+def test_no_share_where_silencing_everything_hardly_moves_a_root():
+    """A thousandth of a root is no whole that a subgraph could keep a part of."""
+    model = linear_model()
+    with torch.no_grad():
+        for block in model.blocks:
+            block.mlp.W_out.mul_(1e-4)
+    graph = trace(model, PROMPT, config=TraceConfig(max_nodes=200, first="keep"))
+    found = check_sufficiency(model, graph, most_influential(5), n_random=2)
+    assert all(0 < abs(r.untouched - r.none) < 0.01 * max(abs(r.untouched), 1) for r in found.roots)
+    assert all(np.isnan([r.share, r.predicted_share, *r.random]).all() for r in found.roots)
+    assert found.rows()[0]["note"].startswith("cannot be told: silencing every unit moves it by only")
+
+
 def test_sufficiency_is_predicted_exactly_where_the_model_is_linear_and_means_are_means():
     model = linear_model()
     graph = trace(model, PROMPT, config=TraceConfig(max_nodes=10_000, first="keep"))

@@ -226,7 +226,7 @@ def enough_meaning(found: Any) -> str:
     """What is left of the likeliest root with the pinned units alone."""
     one = next((r for r in found.roots if not np.isnan(r.share)), None)
     if one is None:
-        return "Silencing every unit does not move any logit, so shares of it mean nothing here."
+        return "Silencing every unit moves no logit by a hundredth of its value, so what is enough alone cannot be told here."
     random = f"; random subgraphs of the same size keep {100 * np.mean(one.random):.0f} %" if one.random else ""
     kept = f"the {found.n_kept} pinned units keep {100 * one.share:.0f} % of what all units together do to {one.root}"
     said = f"the graph predicts {100 * one.predicted_share:.0f} %"

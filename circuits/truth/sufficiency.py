@@ -30,8 +30,9 @@ from probe.unit_edits import encoded
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-SMALLEST = 1e-6
-"""A root must move by this share of its value, or of 1, when all units are silenced; else shares of it mean nothing."""
+SMALLEST = 0.01
+"""A root must move by this share of its value, or of 1, when all units are silenced. A share of less is a small number divided by
+a smaller one: where a root moved .003 of 4.0, a subgraph "kept" -134 of it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ class RootShare(Record):
     share: float
     predicted_share: float
     random: list[float]
+
+    @property
+    def told(self) -> str:
+        """Why there is no share; empty where there is one."""
+        if not np.isnan(self.share):
+            return ""
+        moved = abs(self.untouched - self.none)
+        return f"cannot be told: silencing every unit moves it by only {moved:.2g} of {self.untouched:.3g}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,9 @@ class Sufficiency(Table, Opens):
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a root."""
-        return [{**asdict(r), "random": float(np.mean(r.random)) if r.random else None} for r in self.roots]
+        return [
+            {**asdict(r), "random": float(np.mean(r.random)) if r.random else None, "note": r.told} for r in self.roots
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -116,7 +127,7 @@ def check_sufficiency(
     roots = [_share(bed, int(i), found) for i in np.flatnonzero(graph.roots)]
     said = {
         "silenced": "units of the graph outside the set; rest, errors, tokens and biases stay",
-        "share": "(kept - none) / (untouched - none) of the root's value",
+        "share": f"(kept - none) / (untouched - none) of the root's value, where that moves by {SMALLEST:.0%} of it or more",
         "random": f"{len(drawn)} sets with as many units of each kind and layer, seed {seed}",
         "mean_prompts": list(prompts),
     }
