@@ -10,7 +10,8 @@ from circuits.graph import KINDS, CircuitGraph
 from circuits.store import load_graph, save_graph
 from circuits.tracing.attribution import Difference, Direction, TraceConfig, trace
 from circuits.truth.verify import check_edges
-from probe.dictionaries import SAE, CrossLayerTranscoder, TopK, Transcoder
+from probe.dictionaries import SAE, CrossLayerTranscoder, Gated, TopK, Transcoder
+from probe.dictionaries.gated import with_strengths
 from probe.errors import BadInput, OpenworkError
 from probe.models import load_model
 from probe.sites import parse_site
@@ -50,7 +51,15 @@ def cross_layer(*layers: int):
     )
 
 
+def gated(site_in: str, site_out: str):
+    """Gates and strengths apart: offsets of both signs, so that neither decides alone."""
+    kind = SAE(32, 40, sparsifier=Gated(), site=name(site_in)) if site_in == site_out else None
+    return drawn(kind or Transcoder(32, 40, sparsifier=Gated(), site_in=name(site_in), site_out=name(site_out)))
+
+
 CASES = {
+    "gated transcoder": lambda: [gated("mlp_in.1", "mlp_out.1")],
+    "gated SAE in the stream": lambda: [gated("resid_post.1", "resid_post.1")],
     "two transcoders": lambda: [transcoder(1), transcoder(2, skip=False)],
     "reads the stream, writes behind the post-norm": lambda: [transcoder(1, "resid_mid", "mlp_write")],
     "writes behind the post-norm": lambda: [transcoder(1, "mlp_in", "mlp_write")],
@@ -413,3 +422,16 @@ def test_a_graph_that_names_what_the_model_lacks_is_refused(change) -> None:
     change(graph)
     with pytest.raises(BadInput):
         check_edges(tiny("gpt2"), graph)
+
+
+def test_a_gated_dictionary_is_traced_as_the_jumprelu_it_equals() -> None:
+    one = gated("mlp_in.1", "mlp_out.1")
+    same = with_strengths(one)
+    x = torch.randn(200, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    latents = one.encode(x)
+    on = latents > 0
+    assert on.any() and (one.sparsifier.offset < 0).any() and (one.sparsifier.offset > 0).any()
+    torch.testing.assert_close(same.encode(x), latents, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(same.pre_acts(x)[on], latents[on], rtol=1e-12, atol=1e-12)
+    assert (one.pre_acts(x)[on] - latents[on]).abs().max() > 0.1  # as it was, its encoder columns do not explain its latents
+    assert with_strengths(transcoder(1)).W_enc is not None and isinstance(one.sparsifier, Gated)

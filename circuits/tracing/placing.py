@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from probe.dictionaries.gated import with_strengths
 from probe.errors import BadInput
 from probe.sites import Site, parse_site
 
@@ -43,7 +44,7 @@ def place_dictionaries(model: "TransformerBridge", dictionaries: Sequence[Any]) 
     found: dict[int, Placed] = {}
     for whole in dictionaries:
         for part in getattr(whole, "parts", (whole,)):
-            one = _placed(model, part, whole)
+            one = _placed(model, with_strengths(part), whole)
             if one.layer in found:
                 raise BadInput(f"Two dictionaries stand for layer {one.layer}; give one.")
             found[one.layer] = one

@@ -6,6 +6,7 @@ The L1 penalty presses on the gate alone, so it does not shrink the strengths; a
 frozen decoder gives the gate its gradient. (With b_enc as the gate's bias, their b_mag is offset + exp(r_mag) * b_enc.)
 """
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from probe.dictionaries.codes import Code, DenseCode
+from probe.dictionaries.jumprelu import JumpReLU
 from probe.dictionaries.sparsifiers import Sparsifier, not_negative
 
 if TYPE_CHECKING:
@@ -68,3 +70,22 @@ class Gated(Sparsifier):
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "l1": self.l1, "warmup": self.warmup}
+
+
+@torch.no_grad()
+def with_strengths(dictionary: Any) -> Any:
+    """The same dictionary, its latents being pre-activations: a Gated one as the JumpReLU one it equals, any other as it is.
+
+    With p' = exp(r_mag) p + offset, a latent is p' where p > 0 and p' > 0, that is where p' > max(offset, 0): so encoder and bias
+    are scaled and shifted, and the offset becomes the threshold. Nothing else is copied.
+    """
+    rule = getattr(dictionary, "sparsifier", None)
+    if not isinstance(rule, Gated):
+        return dictionary
+    made, jump, scale = copy.copy(dictionary), JumpReLU(), rule.r_mag.exp()
+    jump.threshold = nn.Parameter(rule.offset.clamp_min(0.0), requires_grad=False)
+    made._modules = {**dictionary._modules, "sparsifier": jump.eval()}
+    made._parameters = dict(dictionary._parameters)
+    made.W_enc = nn.Parameter(dictionary.W_enc * scale, requires_grad=False)
+    made.b_enc = nn.Parameter(dictionary.b_enc * scale + rule.offset, requires_grad=False)
+    return made
