@@ -433,5 +433,7 @@ def test_a_gated_dictionary_is_traced_as_the_jumprelu_it_equals() -> None:
     assert on.any() and (one.sparsifier.offset < 0).any() and (one.sparsifier.offset > 0).any()
     torch.testing.assert_close(same.encode(x), latents, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(same.pre_acts(x)[on], latents[on], rtol=1e-12, atol=1e-12)
-    assert (one.pre_acts(x)[on] - latents[on]).abs().max() > 0.1  # as it was, its encoder columns do not explain its latents
+    assert (
+        one.pre_acts(x)[on] - latents[on]
+    ).abs().max() > 0.1  # as it was, its encoder columns do not explain its latents
     assert with_strengths(transcoder(1)).W_enc is not None and isinstance(one.sparsifier, Gated)

@@ -148,8 +148,8 @@ def _texts(model: "TransformerBridge", nodes: Nodes, roots: Roots) -> list[str]:
 def _require_conservation(excess: float, allowed: float) -> None:
     if not excess <= allowed:
         raise OpenworkError(
-            f"The edges do not sum to the nodes they explain: the largest gap is {excess:.1e} of what its sum adds up, {allowed:g} "
-            "allowed. No graph was made. Load the model in a higher precision than now (float32, float64), or raise the tolerance."
+            f"The edges do not sum to the nodes they explain: the largest gap is {excess:.1e} of what is added up, {allowed:g} "
+            "allowed. No graph was made. Load the model in a higher precision (float32, float64), or raise the tolerance."
         )
 
 
