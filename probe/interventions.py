@@ -21,7 +21,7 @@ from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError
 from probe.forward import unflattened
-from probe.record import Record, brief
+from probe.record import Record, gist
 from probe.sites import Site, hook_name, parse_site, width
 from probe.unit_names import place_name
 
@@ -68,7 +68,7 @@ class _Change(Record):
     """What an intervention prints: where it is, and its numbers by their shape."""
 
     def __repr__(self) -> str:
-        values = [f"{name} {brief(value)}" for name, value in vars(self).items() if name != "at"]
+        values = [f"{name} {gist(value)}" for name, value in vars(self).items() if name != "at"]
         return f"{type(self).__name__}({', '.join([place_name(place(self.at)), *values])})"  # type: ignore[attr-defined]
 
 

@@ -75,7 +75,7 @@ def quoted(text: Any, most: int = 48) -> str:
     return repr(line)
 
 
-def brief(value: Any, most: int = 40) -> str:
+def gist(value: Any, most: int = 40) -> str:
     """A value in a few words: an array's shape, how many things a list holds, a name for what would print pages."""
     if isinstance(value, str):
         return quoted(value, most)
@@ -111,8 +111,8 @@ def _collection(value: Any, most: int) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k}: {brief(v)}" for k, v in value.items()) + "}"
-    return "[" + ", ".join(brief(v) for v in value) + "]"
+        return "{" + ", ".join(f"{k}: {gist(v)}" for k, v in value.items()) + "}"
+    return "[" + ", ".join(gist(v) for v in value) + "]"
 
 
 def _heading(record: Any, said: str) -> str:
@@ -144,5 +144,5 @@ def _said(record: Any) -> str:
     if isinstance(sentence, str):
         return cut(" ".join(sentence.split()), LONGEST)
     names = [f.name for f in fields(record)] if is_dataclass(record) else []
-    parts = [f"{name} {brief(getattr(record, name))}" for name in names if name not in ("prompt", "text", "model")]
+    parts = [f"{name} {gist(getattr(record, name))}" for name in names if name not in ("prompt", "text", "model")]
     return cut(", ".join(parts), LONGEST)

@@ -176,6 +176,10 @@ def sweep(
     return SweepResult(cache.name, config, entries)
 
 
+train_sweep = sweep
+"""The public name: `probe.sweep` is this module."""
+
+
 def plan_sweep(cache: "Cache", recipes: Sequence[Recipe], config: TrainConfig, name: str = "") -> TrainPlan:
     """What a sweep will take: all dictionaries are in memory at once, and their steps take turns."""
     plans = [plan(run.dictionary, cache, run.config) for run in runs_of(cache, recipes, config, name)]

@@ -25,7 +25,7 @@ from torch import Tensor
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Function, Place
-from probe.record import Record, brief
+from probe.record import Record, gist
 from probe.sites import Site, in_model, parse_site, width
 from probe.unit_names import layer_read, unit_name
 
@@ -52,7 +52,7 @@ class UnitEdit(Record):
     dictionary: Any | None = None
 
     def __repr__(self) -> str:
-        return f"UnitEdit({self.name}, amount {brief(self.amount)})"
+        return f"UnitEdit({self.name}, amount {gist(self.amount)})"
 
     @property
     def name(self) -> str:

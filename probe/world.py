@@ -1,4 +1,4 @@
-"""The processes of one run. `torchrun --nproc-per-node 4 -m app.cli train ...` starts several; each finds its place in the
+"""The processes of one run. `torchrun --nproc-per-node 4 -m openwork train ...` starts several; each finds its place in the
 environment, and code asks `world()`, which is a world of one where nothing was started so.
 
 In training every process reads the same batches in the same order and works on its own contiguous share of the rows. A loss is a

@@ -34,7 +34,7 @@ def run(installed: Path, cwd: Path, code: str) -> str:
 
 
 def test_every_module_data_file_and_asset_is_in_the_wheel(installed):
-    for package in ("probe", "circuits", "app"):
+    for package in ("openwork", "probe", "circuits", "app"):
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert (installed / path.relative_to(ROOT)).is_file(), path
@@ -45,12 +45,12 @@ def test_every_module_data_file_and_asset_is_in_the_wheel(installed):
 
 
 def test_nothing_else_is_in_the_wheel(installed):
-    assert {p.name for p in installed.iterdir()} == {"probe", "circuits", "app", "openwork-0.1.0.dist-info"}
+    assert {p.name for p in installed.iterdir()} == {"openwork", "probe", "circuits", "app", "openwork-0.1.0.dist-info"}
 
 
 def test_the_command_and_the_licence_are_declared(installed):
     (info,) = installed.glob("openwork-*.dist-info")
-    assert "openwork = app.cli:main" in (info / "entry_points.txt").read_text()
+    assert "openwork = openwork.__main__:main" in (info / "entry_points.txt").read_text()
     assert (info / "licenses" / "LICENSE").is_file()
 
 
@@ -64,5 +64,5 @@ def test_bundled_data_is_found_from_elsewhere(installed, tmp_path):
 
 
 def test_importing_the_packages_does_no_work(installed, tmp_path):
-    code = "import probe, circuits, app, sys; print([m for m in ('torch', 'transformers', 'dash') if m in sys.modules])"
+    code = "import openwork, probe, circuits, app, sys; print([m for m in ('torch', 'transformers', 'dash') if m in sys.modules])"
     assert run(installed, tmp_path, code) == "[]"

@@ -14,8 +14,8 @@ from tiny import tiny
 import circuits
 import probe
 from probe.dictionaries import TopK, Transcoder
-from probe.errors import Unavailable
-from probe.record import Record, brief, frame, quoted
+from probe.errors import BadInput, Unavailable
+from probe.record import Record, frame, gist, quoted
 
 MOST = 500
 LONG = "one two three four " * 8
@@ -116,7 +116,20 @@ def test_without_pandas_a_frame_is_refused_in_a_sentence(monkeypatch):
 
 
 def test_values_are_shortened():
-    assert brief(np.ones((3, 4), np.float32)) == "float32[3, 4]" and brief(torch.tensor(2.5)) == "2.5"
-    assert brief(list(range(5000))) == "5000 int" and brief(tiny("gpt2")) == "TransformerBridge"
-    assert brief({"a": 1}) == "{a: 1}" and brief(["x"] * 9) == "9 str" and brief(None) == "None"
+    assert gist(np.ones((3, 4), np.float32)) == "float32[3, 4]" and gist(torch.tensor(2.5)) == "2.5"
+    assert gist(list(range(5000))) == "5000 int" and gist(tiny("gpt2")) == "TransformerBridge"
+    assert gist({"a": 1}) == "{a: 1}" and gist(["x"] * 9) == "9 str" and gist(None) == "None"
     assert len(quoted("word " * 500)) < 60 and quoted("word " * 500 + "the end").endswith("the end'")
+
+
+def test_a_model_is_described_and_never_printed():
+    model = tiny("llama")
+    told = probe.describe(model)
+    own = model.original_model
+    assert told.parameters == sum(p.numel() for p in own.parameters()) and told.bytes == 8 * told.parameters
+    assert (told.n_layers, told.d_model, told.n_heads, told.n_key_value_heads) == (3, 32, 4, 2) and told.gated
+    assert len(repr(told)) < MOST and "3 layers of 4 heads" in told.summary()
+    for call in (lambda: probe.describe("gpt2"), lambda: probe.import_dictionary("gpt2-small-res-jb", model)):
+        with pytest.raises(BadInput) as refused:
+            call()
+        assert len(str(refused.value)) < 300

@@ -257,11 +257,11 @@ def test_the_command_line_under_torchrun(tmp_path: Path, monkeypatch: pytest.Mon
             if place == "one":
                 assert run(order) == 0
             else:
-                said = json.loads(finished(torchrun("-m", "app.cli", *order)))  # once, not twice
+                said = json.loads(finished(torchrun("-m", "openwork", *order)))  # once, not twice
                 assert said["folder"].startswith(str(tmp_path / "two"))
     same_cache(tmp_path / "one" / "caches" / "c", tmp_path / "two" / "caches" / "c")
     assert close(*(load_dictionary(tmp_path / n / "dictionaries" / "d") for n in ("one", "two"))) < 1e-5
-    refused = torchrun("-m", "app.cli", *orders[1])
+    refused = torchrun("-m", "openwork", *orders[1])
     assert "exists already" in refused.communicate(timeout=240)[1] and refused.returncode
 
 

@@ -23,7 +23,7 @@ from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
 from probe.memory import require
 from probe.opening import Opens
-from probe.record import brief
+from probe.record import gist
 from probe.sites import short_name
 
 
@@ -35,7 +35,7 @@ class DictionaryOutput(NamedTuple):
     pre_acts: Float[Tensor, "*batch d_dict"]
 
     def __repr__(self) -> str:
-        return f"DictionaryOutput({', '.join(f'{n} {brief(v)}' for n, v in self._asdict().items())})"
+        return f"DictionaryOutput({', '.join(f'{n} {gist(v)}' for n, v in self._asdict().items())})"
 
 
 class CodeOutput(NamedTuple):
@@ -204,7 +204,7 @@ def described(learned: Any) -> str:
 
 
 def _setting(key: str, value: Any) -> str:
-    return str(value) if key == "name" else f"{key} {brief(value)}"
+    return str(value) if key == "name" else f"{key} {gist(value)}"
 
 
 def _tuple(value: int | str | Sequence) -> tuple:

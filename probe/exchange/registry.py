@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.artifact import Manifest
 from probe.dictionaries.store import AnyDictionary, save_dictionary
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.exchange import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify, transcoder_circuits
 from probe.exchange.files import whole_folder
 from probe.exchange.fitting import check_widths, fitted
@@ -72,8 +72,12 @@ def contents(source: Path | str, format: str | None = None, only: Sequence[str] 
 
 
 def known_format(name: str) -> Format:
+    if not isinstance(name, str):
+        raise BadInput(
+            f"A format's name was wanted ({', '.join(FORMATS)}), and {brief(name)} came. A model is handed over as `model=`."
+        )
     if name not in FORMATS:
-        raise BadInput(f"'{name}' is no format of dictionaries; choose {', '.join(FORMATS)}.")
+        raise BadInput(f"{brief(name)} is no format of dictionaries; choose {', '.join(FORMATS)}.")
     return FORMATS[name]
 
 

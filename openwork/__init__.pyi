@@ -1,0 +1,9 @@
+"""The public names of both packages, with their types."""
+
+import circuits as circuits
+import probe as probe
+from app import notebook as notebook
+from circuits import *
+from probe import *
+
+__version__: str
