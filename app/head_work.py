@@ -85,7 +85,16 @@ def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, p
 
         return ablate_head(bridge, prompt.text, layer, head, how, pos)
 
-    return edited_work(model, prompt.text, changes, ("head", layer, head, how, pos), pos=at)
+    return edited_work(
+        model,
+        prompt.text,
+        changes,
+        ("head", layer, head, how, pos),
+        page=lambda key: links.heads_page(model, prompt.id, token=at, head=f"{layer}.{head}", edit=key),
+        title=f"Run without L{layer}H{head}",
+        options={"unit": f"L{layer}H{head}", "how": how, "where": "all" if pos is None else "one"},
+        pos=at,
+    )
 
 
 def instead_of(before: str | None, wanted: work.Work) -> str:

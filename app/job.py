@@ -22,7 +22,7 @@ class Job:
     state: queued, running, done, failed, cancelled or interrupted. done, total in `unit`; eta in seconds; times in Unix seconds.
     log: what happened when, as [time, words]. details: what to copy into a report when it failed. again: the name and the
     arguments of the task that makes it (`app.tasks.AGAIN`), so that it can be started again after a restart. pid and born
-    say which process works on it.
+    say which process works on it. alone: it runs no model, and so waits for none.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Job:
     log: list[list[Any]] = field(default_factory=list)
     details: str = ""
     again: list[Any] = field(default_factory=list)
+    alone: bool = False
 
     @property
     def active(self) -> bool:
@@ -95,6 +96,7 @@ def _sound(job: Job) -> bool:
         and all(isinstance(t, str) for t in texts)
         and all(n is None or (isinstance(n, int | float) and abs(n) < 1e18) for n in numbers)
         and None not in (job.done, job.created, job.pid)
+        and isinstance(job.alone, bool)
         and isinstance(job.log, list)
         and all(isinstance(line, list) and len(line) == 2 and _moment(line[0]) for line in job.log)
         and _task(job.again)

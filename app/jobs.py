@@ -1,10 +1,12 @@
 """Long work of the dashboard: one worker thread that owns the models, and a table of jobs that outlives the page.
 
-Jobs run one after the other (a model is one thing, and so is the memory it lives in). Every change of state is written to
+Jobs run one after the other (a model is one thing, and so is the memory it lives in), readings of prompts, which take seconds,
+before other work that waits. Work that runs no model has a worker of its own and waits for none of these. Every change of state is written to
 `home()/jobs/ID.json`, so a reload shows the same table, and a server that starts again says of jobs it finds unfinished
 that they were interrupted. Work reports through `probe.progress.Watched`, which is also how it is cancelled.
 """
 
+import itertools
 import logging
 import os
 import queue
@@ -40,18 +42,29 @@ class Jobs:
         self._work: dict[str, Work] = {}
         self._ended: OrderedDict[str, Work] = OrderedDict()
         self._watched: dict[str, Watched] = {}
-        self._queue: queue.Queue[str] = queue.Queue()
+        self._queues: dict[bool, queue.PriorityQueue[tuple[bool, int, str]]] = {
+            alone: queue.PriorityQueue() for alone in (False, True)
+        }
+        self._threads: dict[bool, threading.Thread] = {}
+        self._count = itertools.count()
         self._lock = threading.RLock()
-        self._thread: threading.Thread | None = None
         self._looked = 0.0
         self._read()
 
     def submit(
-        self, kind: str, title: str, work: Work, *, key: str = "", link: str = "", again: list[Any] | None = None
+        self,
+        kind: str,
+        title: str,
+        work: Work,
+        *,
+        key: str = "",
+        link: str = "",
+        again: list[Any] | None = None,
+        alone: bool = False,
     ) -> Job:
         """Queue `work`; a job with the same key that is still active is returned instead of a second one.
 
-        again: name and arguments of the task that makes it (see `app.job.Job`).
+        again: name and arguments of the task that makes it (see `app.job.Job`). alone: it runs no model.
         """
         with self._lock:
             if key and (same := next((j for j in self._jobs.values() if j.key == key and j.active), None)):
@@ -66,16 +79,18 @@ class Jobs:
                 pid=os.getpid(),
                 born=born(os.getpid()),
                 again=again or [],
+                alone=alone,
             )
             job.say("queued")
             self._jobs[job.id], self._work[job.id] = job, work
             self._watched[job.id] = Watched(lambda snapshot: self._told(job, snapshot))
             self._prune()
             self._write(job)
-            self._queue.put(job.id)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._loop, name="openwork-model", daemon=True)
-                self._thread.start()
+            self._queues[alone].put((kind != "read", next(self._count), job.id))
+            if alone not in self._threads or not self._threads[alone].is_alive():
+                name = "openwork-alone" if alone else "openwork-model"
+                self._threads[alone] = threading.Thread(target=self._loop, args=(alone,), name=name, daemon=True)
+                self._threads[alone].start()
         return job
 
     def cancel(self, job_id: str) -> None:
@@ -101,7 +116,9 @@ class Jobs:
             old, work = self._jobs.get(job_id), self._ended.get(job_id)
             if old is None or work is None:
                 return None
-            return self.submit(old.kind, old.title, work, key=old.key, link=old.link, again=old.again)
+            return self.submit(
+                old.kind, old.title, work, key=old.key, link=old.link, again=old.again, alone=old.alone
+            )
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
@@ -115,6 +132,11 @@ class Jobs:
     def active(self) -> list[Job]:
         return [j for j in self.all() if j.active]
 
+    def ahead(self, job: Job) -> list[Job]:
+        """Active jobs that a waiting one waits for, in the order in which they run."""
+        mine = [j for j in self.active() if j.alone == job.alone and j.id != job.id]
+        return sorted((j for j in mine if turn(j) < turn(job)), key=turn)
+
     def latest(self, key: str) -> Job | None:
         """The newest job that makes `key`."""
         return next((j for j in self.all() if j.key == key), None)
@@ -127,9 +149,9 @@ class Jobs:
         with self._lock:  # whoever ended it holds the lock until its file is written
             return job
 
-    def _loop(self) -> None:
+    def _loop(self, alone: bool) -> None:
         while True:
-            job = self._jobs[self._queue.get()]
+            job = self._jobs[self._queues[alone].get()[2]]
             with self._lock:
                 if job.state != "queued":
                     continue
@@ -218,6 +240,11 @@ class Jobs:
             found = read_job(self.folder / f"{job.id}.json") or job
             self._jobs[job.id] = found
             self._settle(found)
+
+
+def turn(job: Job) -> tuple[bool, bool, float]:
+    """What jobs of one worker are ordered by: what runs, then readings, then the older."""
+    return job.state != "running", job.kind != "read", job.created
 
 
 _tables: dict[Path, Jobs] = {}

@@ -1,10 +1,10 @@
 """What the patching page shows, as it stands in its address, and the model work behind it. Starts no torch."""
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from app import analyses, links, prompts, work
+from app import analyses, links, prompts, results, work
 from app.components.promptbox import check_model_name
 from app.library import MODELS
 from circuits.patching.kinds import DIRECTIONS, KINDS, METRICS
@@ -130,7 +130,9 @@ def start_sweep(asked: Asked) -> str:
         )
 
     title = f"Patch {KINDS[asked.over].label} of {named(clean)}"
-    return work.submit(work.Work(asked.key(), title, run, asked.address()))
+    options = {**asdict(asked), "clean": clean, "corrupted": corrupted}
+    origin = results.Origin((), options, shell_for(asked), lambda: analyses.stamp_in_memory(asked.model))
+    return work.submit(work.Work(asked.key(), title, run, asked.address(), origin=origin))
 
 
 def start_patterns(model: str, clean: str, corrupted: str) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 
 from app import links, prompts
+from app.components import cards
 from app.library import Library, library, models, short_model
+from app.results import page_of
 from app.search_units import labelled, named_units
 from app.search_words import Hit, clip, matching
 from probe.artifact import Manifest
@@ -106,13 +108,14 @@ def _prompts(words: list[str]) -> list[Hit]:
 def _artifacts(kind: str, words: list[str], stored: Library) -> list[Hit]:
     def text(pair: Any) -> str:
         folder, manifest = pair
-        return f"{folder.name} {manifest.facts.get('prompt', '') if kind == 'graph' else ''}"
+        return f"{folder.name} {cards.headline(kind, manifest)}"
 
     hits = []
     for folder, manifest in matching(words, stored.kinds[kind], text):
-        prompt = manifest.facts.get("prompt", "") if kind == "graph" else ""
-        page = links.artifact_page(kind, folder.name, manifest.facts.get("what"))
-        note = " · ".join(x for x in (clip(prompt), _model_of(manifest), manifest.created[:10]) if x)
+        said = cards.headline(kind, manifest)
+        page = page_of(manifest) or links.artifact_page(kind, folder.name, manifest.facts.get("what"))
+        known = "" if said == folder.name else clip(said)
+        note = " · ".join(x for x in (known, _model_of(manifest), manifest.created[:10]) if x)
         hits.append(Hit(clip(folder.name), note, page, _KINDS[kind][1]))
     return hits
 

@@ -6,6 +6,8 @@ from typing import Any
 from app import analyses
 from app.components.edited import edited_work
 from app.library import registered
+from app.prompts import prompt_id
+from app.results import Origin
 from app.units import Looked
 from app.work import Work, key_of
 from probe.errors import BadInput
@@ -44,7 +46,12 @@ def text_work(found: Looked, text: str, href: str) -> Work:
         return read
 
     key = key_of("unit-text", found.model, found.kind, found.layer, found.dictionary, found.number, text)
-    return Work(key, f"{found.name} on a text", run, href)
+    origin = Origin(
+        (found.dictionary,) if found.dictionary else (),
+        {"unit": found.name, "text": text},
+        model=lambda: analyses.stamp_in_memory(found.model),
+    )
+    return Work(key, f"{found.name} on a text", run, href, origin=origin)
 
 
 def edit_work(found: Looked, text: str, mode: str, amount: float, pos: int | None, generate: int) -> Work:
@@ -55,7 +62,18 @@ def edit_work(found: Looked, text: str, mode: str, amount: float, pos: int | Non
         raise BadInput(f"The amount must be a number between {-MOST:,.0f} and {MOST:,.0f}.")
     changes = _changes(found, mode, float(amount), pos)
     named = (found.kind, found.layer, found.dictionary, found.number, mode, float(amount), pos)
-    return edited_work(found.model, text, changes, named, generate=min(max(int(generate), 0), 60))
+    said = {"mode": mode, "amount": float(amount), "where": "all" if pos is None else "token", "generate": int(generate)}
+    return edited_work(
+        found.model,
+        text,
+        changes,
+        named,
+        page=lambda key: found.href(prompt=prompt_id(text), token=pos, edit=key),
+        title=f"Run with {found.name} changed ({mode})",
+        options={"unit": found.name, **said},
+        about=(found.dictionary,) if found.dictionary else (),
+        generate=min(max(int(generate), 0), 60),
+    )
 
 
 def _changes(found: Looked, mode: str, amount: float, pos: int | None) -> Callable[[Any], list[Any]]:

@@ -15,7 +15,7 @@ from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
 from records import small_graph
 
-from app import analyses, connections, export, importing, linkgraph, marks, prompts, work
+from app import analyses, connections, export, importing, jobs, linkgraph, marks, prompts, work
 from app.analyses import stored_graph
 from app.cli import run as cli_run
 from app.editing import strongest
@@ -252,6 +252,16 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
             break
         time.sleep(0.1)
     assert as_json(graph_testing.shown(key, "dark")[1]) and graph_testing.ask("g", "ablate", 0, "", 3, True) == key
+    job = jobs.table().latest(key)
+    jobs.table().wait(job.id)
+    assert job.link == f"/circuits/g?test={quote(key, safe='')}"
+    analyses._records.clear()  # as after a restart: by its address, by the page alone, by the list of tests
+    jobs._tables.clear()
+    for query in ({"test": key}, {}):
+        page = as_json(graph.layout("g", query))
+        assert re.search(r'\{[^{}]*"graph-test-done"[^{}]*\}', page)[0].count(key) == 1
+        assert "Tests of this graph" in page and "4 nodes set to zero, 3 random subgraphs" in page
+    assert as_json(graph_testing.shown(key, "dark"))
 
 
 def test_no_random_subgraphs_and_other_verdicts(traced, toy):
@@ -281,17 +291,18 @@ def test_graphs_that_cannot_be_tested_say_why(home):
 
 def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
-    record, words = graph_editing._suggestions("g", None, SILENT)
-    assert "shared tokens" in words and len(record.nodes)
-    group = Group("both", tuple(int(i) for i in record.nodes[:2]), 0.9)
+    record = graph_editing._suggestions("g", None, SILENT)
+    units = strongest(traced, 2)
+    assert "shared tokens" in record.words and record.compared
+    group = Group("both", tuple(units), 0.9)
     key = work.key_of("supernodes", "by hand")
-    analyses.remember("work", "", key, (replace(record, groups=(group,)), words))
+    analyses.remember("work", "", key, replace(record, groups=(group,)))
     (row,) = graph_editing.suggestion_rows("g", key)["rows"]
     assert row["nodes"] == list(group.nodes) and row["name"] == "both"
     marks.look("g", {"dismiss": row["key"]})
     assert not graph_editing.suggestion_rows("g", key)["rows"]
     save_graph(replace(traced, model="unknown/model"), place("graph", "h"))
-    assert "not at hand" in graph_editing._suggestions("h", None, SILENT)[1]
+    assert "not at hand" in graph_editing._suggestions("h", None, SILENT).words
 
 
 def test_two_graphs_beside_each_other(home):

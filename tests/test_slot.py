@@ -1,9 +1,10 @@
 """The place on a page where work is waited for: it must never call work lost that has just ended."""
 
+import threading
 from types import SimpleNamespace
 
 from app import jobs, work
-from app.components.slot import slot
+from app.components.slot import slot, waiting, waits_for
 from app.job import Job
 
 KEY = work.key_of("test", "slot")
@@ -32,10 +33,36 @@ def test_work_that_ends_while_it_is_looked_at_is_found(home, monkeypatch):
 def test_work_that_has_ended_and_left_memory_says_so(home, monkeypatch):
     table_where(monkeypatch, lambda key: Job(id="1", kind="experiment", title="Work", key=key, state="done"))
     shown, done, over = state_of(slot("here", work.key_of("test", "forgotten")))
-    assert "no longer in memory" in str(shown) and done is None and over
+    assert "not kept any more" in str(shown) and done is None and over
 
 
 def test_work_that_runs_is_asked_for_again(home, monkeypatch):
     table_where(monkeypatch, lambda key: Job(id="1", kind="experiment", title="Work", key=key, state="running"))
     shown, done, over = state_of(slot("here", work.key_of("test", "running")))
     assert "Work" in str(shown) and done is None and not over
+
+
+def test_what_waits_says_for_what_and_stops_at_once(home):
+    """Behind a running job a queued one names it; alone, nothing is said to be waited for; what runs no model waits for none."""
+    table, gate, began = jobs.table(), threading.Event(), threading.Event()
+
+    def hold(progress):
+        began.set()
+        gate.wait(20)
+
+    long = table.submit("graph", "Test 10 pinned nodes", hold, key="a:1")
+    began.wait(20)
+    behind = table.submit("trace", "Trace a prompt", lambda p: None, key="a:2")
+    reading = table.submit("read", "Read a prompt", lambda p: None, key="a:3")
+    compared = table.submit("graph", "Compare g with h", lambda p: None, key="a:4", alone=True)
+    try:
+        assert table.wait(compared.id, 20).state == "done" and long.state == "running"
+        assert waits_for(reading) == "waits for “Test 10 pinned nodes”"  # seconds of reading go first
+        assert waits_for(behind) == "waits for “Test 10 pinned nodes” and 1 other job"
+        assert "Cancel" in str(waiting(behind)) and "Cancel" in str(waiting(long))
+        table.cancel(behind.id)
+        assert behind.state == "cancelled"
+    finally:
+        gate.set()
+    assert table.wait(long.id).state == table.wait(reading.id).state == "done"
+    assert waits_for(Job(id="9", kind="trace", title="t")) == "about to begin"

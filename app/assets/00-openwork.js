@@ -197,6 +197,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
   openwork: Object.assign({}, (window.dash_clientside || {}).openwork, {
     remember: window.openwork.remember,
 
+    // What a slot waits for, as part of the address: the result has a permalink from the moment it is asked for.
+    keyInAddress: function (key, name) {
+      if (key && name) window.openwork.putInAddress({ [name]: key });
+      return key || window.dash_clientside.no_update;
+    },
+
     title: function (text) { if (text) document.title = text + " · Openwork"; return window.dash_clientside.no_update; },
 
     // At the start, and when the toggle moves: give figures their template, and tell the server the scheme for later ones.

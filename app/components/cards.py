@@ -8,6 +8,7 @@ from dash import dcc, html
 from app.components.parts import icon
 from app.library import registered, short_model, stale
 from app.links import artifact_page
+from app.results import page_of
 from probe.artifact import Manifest, home, read_manifest
 from probe.errors import BadInput, OpenworkError
 from probe.sites import parse_site
@@ -30,7 +31,7 @@ def card(kind: str, folder: Path, manifest: Manifest) -> Any:
         html.Div(" · ".join(x for x in details(kind, manifest) if x), className="meta"),
     ]
     if kind in SHOWN:
-        href = artifact_page(kind, folder.name, manifest.facts.get("what"))
+        href = page_of(manifest) or artifact_page(kind, folder.name, manifest.facts.get("what"))
         return dcc.Link(words, href=href, className="ow-card", title=folder.name)
     return html.Div(words, className="ow-card", title=str(folder.relative_to(home())))
 
@@ -51,8 +52,9 @@ def outdated_note(kind: str, name: str) -> list[html.Div]:
 
 
 def headline(kind: str, manifest: Manifest) -> str:
-    """A graph is known by its prompt, everything else by its name."""
-    return str(manifest.facts.get("prompt") or manifest.name) if kind == "graph" else manifest.name
+    """A graph is known by its prompt, what a job found by what was asked, everything else by its name."""
+    said = {"graph": "prompt", "result": "title"}.get(kind, "")
+    return str(manifest.facts.get(said) or manifest.name)[:200]
 
 
 def details(kind: str, manifest: Manifest) -> list[str]:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from dash import Dash, Input, Output, html, no_update
 
-from app import analyses, work
+from app import analyses, results, work
 from app.components import drawn
 from app.components.slot import register_slot, slot
+from probe.artifact import read_manifest
+from probe.errors import OpenworkError
 
 if TYPE_CHECKING:
     from probe.edited import EditedRun
+
+WHAT = "edit"
 
 
 def edited_work(
@@ -23,11 +27,16 @@ def edited_work(
     changes: Callable[[Any], list[Any]],
     named: tuple[Any, ...],
     *,
+    page: Callable[[str], str],
+    title: str,
+    options: dict[str, Any],
+    about: tuple[str, ...] = (),
     pos: int = -1,
     generate: int = 0,
 ) -> work.Work:
-    """The job of an edited run. `changes` makes the interventions from the loaded model; `named` tells them from others, in
-    JSON-able parts, for the key."""
+    """The job of an edited run, whose result is stored. `changes` makes the interventions from the loaded model; `named` tells
+    them from others, in JSON-able parts, for the key. page: the address that shows the run of a key. options: how the page asked
+    for it. about: names of the dictionaries that take part."""
 
     def run(progress: Any) -> "EditedRun":
         from probe.edited import edited_run
@@ -35,20 +44,32 @@ def edited_work(
         bridge = analyses.model_named(model, progress)
         return edited_run(bridge, prompt, changes(bridge), pos=pos, generate=generate, progress=progress)
 
-    return work.Work(work.key_of("edit", model, prompt, named, pos, generate), "Run with a change", run)
+    key = work.key_of(WHAT, model, prompt, named, pos, generate)
+    origin = results.Origin(about, {"prompt": prompt, **options}, model=lambda: analyses.stamp_in_memory(model))
+    return work.Work(key, title, run, page(key), origin=origin)
+
+
+def asked_before(key: str | None) -> dict[str, Any]:
+    """How the page asked for the stored run of this key, to be put into its fields; empty where there is none."""
+    if not key or not results.is_stored(key):
+        return {}
+    try:
+        return read_manifest(results.folder_of(key), "result").config
+    except OpenworkError:
+        return {}
 
 
 def edited_view(name: str, key: str | None = None) -> html.Div:
-    """Empty until the run is there."""
+    """Empty until the run is there. Which run it is stands in the page's address as `edit`."""
     words = html.P(id=f"{name}-sentence", className="ow-edited-sentence", dir="auto", **{"aria-live": "polite"})
     texts = html.Div(id=f"{name}-texts")
     shown = [words, drawn.rows(f"{name}-rows", 340), html.Div(drawn.token_strip(f"{name}-strip")), texts]
-    return html.Div([slot(name, key), html.Div(shown, id=f"{name}-shown", hidden=True, className="ow-edited")])
+    return html.Div([slot(name, key, "edit"), html.Div(shown, id=f"{name}-shown", hidden=True, className="ow-edited")])
 
 
 def register_edited(app: Dash, name: str) -> None:
     """The slot of the run, and the drawing of what it found."""
-    register_slot(app, name)
+    register_slot(app, name, "edit")
     drawn.register_rows(app, f"{name}-rows")
     drawn.register_strip(app, f"{name}-strip")
 

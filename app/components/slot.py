@@ -8,18 +8,20 @@ page may be laid out with a key already in it.
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from app import jobs, work
 from app.components.parts import duration, error, meter, store
 from app.jobs import Job
+from probe.words import counted
 
 
-def slot(name: str, key: str | None = None) -> html.Div:
-    """Progress while it runs, the reason when it fails; nothing otherwise."""
+def slot(name: str, key: str | None = None, address: str | None = None) -> html.Div:
+    """Progress while it runs, the reason when it fails; nothing otherwise. address: as in `register_slot`."""
     state, done, over = _look(key)
     return html.Div(
         [
+            *([store(f"{name}-address", address)] if address else []),
             store(f"{name}-key", key),
             store(f"{name}-done", done),
             dcc.Interval(id=f"{name}-tick", interval=350, disabled=over),
@@ -29,8 +31,19 @@ def slot(name: str, key: str | None = None) -> html.Div:
     )
 
 
-def register_slot(app: Dash, name: str) -> None:
-    """What keeps a slot up to date. Nothing is asked when a page is laid out: the layout knows what there is."""
+def register_slot(app: Dash, name: str, address: str | None = None) -> None:
+    """What keeps a slot up to date. Nothing is asked when a page is laid out: the layout knows what there is.
+
+    address: the key of the query under which the page's address holds what the slot waits for, so that it is a permalink.
+    """
+    if address:
+        app.clientside_callback(
+            ClientsideFunction("openwork", "keyInAddress"),
+            Output(f"{name}-state", "data-key"),
+            Input(f"{name}-key", "data"),
+            State(f"{name}-address", "data"),
+            prevent_initial_call=True,
+        )
 
     @app.callback(
         Output(f"{name}-state", "children"),
@@ -58,12 +71,34 @@ def _look(key: str | None) -> tuple[Any, str | None, bool]:
 def waiting(job: Job | None) -> Any:
     """How far a job is, with its cancel button, or why there is no result."""
     if job is None or job.state == "done":
-        return error("Its result is no longer in memory; run it again.", heading="Not kept")
+        return error("Its result is not kept any more; run it again.", heading="Not kept")
     if not job.active:
         return error(job.message, heading="Cancelled" if job.state == "cancelled" else "This was not finished")
-    eta = f", about {duration(job.eta)} left" if job.eta else ""
-    words = "Waiting for other work" if job.state == "queued" else f"{job.title}: {job.stage or 'starting'}{eta}"
-    button = dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="compact-xs")
     return html.Div(
-        [html.Div([html.Span(words, className="ow-partial"), button], className="ow-slot-line"), meter(job.share)]
+        [
+            html.Div([html.Span(progress_words(job), className="ow-partial"), cancel(job)], className="ow-slot-line"),
+            meter(job.share if job.state == "running" else 0.0),
+        ]
     )
+
+
+def cancel(job: Job) -> dmc.Button:
+    """The button that stops an active job."""
+    return dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="compact-xs")
+
+
+def progress_words(job: Job) -> str:
+    """`Test 10 pinned nodes: interventions, about 40 s left`; of one that waits, for what."""
+    if job.state == "queued":
+        return f"{job.title}: {waits_for(job)}"
+    eta = f", about {duration(job.eta)} left" if job.eta else ""
+    return f"{job.title}: {job.message or job.stage or 'starting'}{eta}"
+
+
+def waits_for(job: Job) -> str:
+    """What a queued job waits for: the work that is before it, by name; nothing, where nothing is."""
+    before = jobs.table().ahead(job)
+    if not before:
+        return "about to begin"
+    more = f" and {counted(len(before) - 1, 'other job')}" if len(before) > 1 else ""
+    return f"waits for “{before[0].title}”{more}"

@@ -5,16 +5,16 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from app import jobs, links, prompts
+from app import jobs, links, prompts, work
 from app.components.cards import outdated_note
 from app.components.parts import icon, title
 from app.library import library, models, short_model
 from app.marks import graph_of
 from app.pages.graph_callbacks import connected, exists, plotted, register, shown_rows, starting_node, waiting
-from app.pages.graph_editing import marks_data, subgraph_panel
+from app.pages.graph_editing import SUGGESTIONS, marks_data, subgraph_panel
 from app.pages.graph_panels import link_panels, made_panel, nodes_panel, shares
 from app.pages.graph_scores import bar
-from app.pages.graph_testing import test_panel
+from app.pages.graph_testing import shown_first, test_panel
 from app.selection import selection_from
 from app.shell import Page
 from app.theme import worn
@@ -52,8 +52,8 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
         *outdated_note("graph", name),
         bar(name, found),
         *link_panels(found, name, keep, edges, link, node),
-        subgraph_panel(found, name, edges),
-        test_panel(found, name),
+        subgraph_panel(found, name, edges, work.given(query.get("groups"), SUGGESTIONS)),
+        test_panel(found, name, shown_first(name, query.get("test"))),
         nodes_panel(name, shown_rows(name, keep, selection)),
         made_panel(found, name),
     ]

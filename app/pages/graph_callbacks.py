@@ -9,8 +9,8 @@ from dash import ClientsideFunction, Dash, Input, Output, Patch, State, dcc, htm
 
 from app import connections, jobs, linkgraph, links, prompts
 from app.analyses import graph_mark, stored_graph
-from app.components import drawn
-from app.components.parts import duration, empty, error, icon, meter, stat
+from app.components import drawn, slot
+from app.components.parts import empty, error, icon, stat
 from app.components.still import still
 from app.library import MODELS, models, registered
 from app.marks import graph_of, reading
@@ -40,11 +40,7 @@ def waiting(name: str) -> Any:
         )
     if not job.active:
         return error(job.message, heading="The prompt was not traced")
-    eta = f", about {duration(job.eta)} left" if job.eta else ""
-    return html.Div(
-        [html.H3(job.title), html.P(f"{job.stage or 'waiting for other work'}{eta}"), meter(job.share)],
-        className="ow-state",
-    )
+    return html.Div(slot.waiting(job), className="ow-state")
 
 
 def starting_node(found: CircuitGraph, selection: dict[str, Any]) -> dict[str, Any]:

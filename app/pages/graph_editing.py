@@ -5,24 +5,27 @@ from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
-from app import connections, linkgraph, subgraph, work
-from app.analyses import graph_mark, model_named
+from app import connections, linkgraph, links, results, subgraph, work
+from app.analyses import graph_mark, model_named, stamp_in_memory
 from app.components import drawn, snippets
 from app.components.parts import icon, panel
 from app.components.slot import register_slot, slot
 from app.library import models
 from app.marks import Marked, act, body, graph_of, look, marked, reading
 from app.pages.graph_panels import EDGES_KEPT, full_button, opening
+from app.suggested import Suggested, suggested
 from circuits.graph import UNITS, CircuitGraph
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
+from probe.words import counted
 
+SUGGESTIONS = "supernodes"
 LABELLED = 3000  # labels sent to the page at once, to be edited there
 FEWEST = 12  # pinned units from which suggestions are about them alone
 
 
-def subgraph_panel(found: CircuitGraph, name: str, edges: float) -> html.Section:
-    """The drawing with its tools, the suggested groups, and what is pinned as a table."""
+def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: str | None = None) -> html.Section:
+    """The drawing with its tools, the suggested groups (of the search of this key), and what is pinned as a table."""
     python = (
         f"graph = load_graph(place('graph', {name!r}))\nrecord = subgraph_scores(graph, graph.pinned)\nrecord.figure()"
     )
@@ -55,7 +58,7 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float) -> html.Section
                 open=True,
                 style={"marginTop": 12},
             ),
-            _suggested(),
+            _suggested(suggestions),
         ],
         note="Direct edges between what you pin, with tokens and logits around it. Every edit is stored at once.",
         tools=html.Div(
@@ -110,10 +113,10 @@ def _button(words: str, id: str, hint: str) -> html.Button:
     return html.Button(words, id=id, className="ow-button", type="button", title=hint)
 
 
-def _suggested() -> html.Div:
+def _suggested(key: str | None) -> html.Div:
     return html.Div(
         [
-            slot("graph-suggest"),
+            slot("graph-suggest", key, "groups"),
             dcc.Store(id="graph-suggested-data"),
             html.Div(id="graph-suggested", className="ow-data"),
         ]
@@ -188,13 +191,18 @@ def suggest(name: str) -> str:
     able = now.graph.nodes.where(*UNITS)
     units = [i for i in now.marks.chosen if able[i]]
     nodes = tuple(sorted(units)) if len(units) >= FEWEST else None
-    key = work.key_of("supernodes", name, body(name), nodes)
-    return work.submit(
-        work.Work(key, f"Suggest groups in {name}", lambda p: _suggestions(name, nodes, p), kind="graph")
+    key = work.key_of(SUGGESTIONS, name, body(name), nodes)
+    origin = results.Origin(
+        (name,),
+        {"nodes": None if nodes is None else [now.graph.name(i) for i in nodes]},
+        f"openwork graph supernodes {snippets.shlex.quote(name)} --suggest",
+        lambda: stamp_in_memory(now.graph.model),
     )
+    title, link = f"Suggest groups in {name}", links.circuit_page(name, groups=key)
+    return work.submit(work.Work(key, title, lambda p: _suggestions(name, nodes, p), link, "graph", origin))
 
 
-def _suggestions(name: str, nodes: tuple[int, ...] | None, progress: Progress) -> Any:
+def _suggestions(name: str, nodes: tuple[int, ...] | None, progress: Progress) -> Suggested:
     """Groups by what units write and promote where the model is at hand, else by the graph alone; the words say which."""
     from circuits.reading.supernodes import suggest_supernodes
 
@@ -210,7 +218,7 @@ def _suggestions(name: str, nodes: tuple[int, ...] | None, progress: Progress) -
     with progress.stage("clustering", total=1, unit="step") as step:
         record = suggest_supernodes(found, nodes, directions=directions, tops=tops)
         step(1)
-    return record, words
+    return suggested(record, words)
 
 
 def _evidence(found: CircuitGraph, nodes: tuple[int, ...] | None, progress: Progress) -> Any:
@@ -232,7 +240,7 @@ def strongest_kept(found: CircuitGraph, n: int) -> list[int]:
 
 def suggestion_rows(name: str, key: str) -> dict[str, Any]:
     """The suggestions that were neither taken nor put aside."""
-    record, words = work.found(key)
+    record = work.found(key)
     now = marked(name)
     rows = []
     for g in sorted(record.groups, key=lambda g: (g.weak, -(g.score or 0))):
@@ -254,11 +262,11 @@ def suggestion_rows(name: str, key: str) -> dict[str, Any]:
             }
         )
     found = (
-        f"{len(rows)} groups suggested of {len(record.nodes)} units compared."
+        f"{counted(len(rows), 'group')} suggested of {counted(record.compared, 'unit')} compared."
         if rows
         else "No group is alike enough, or all were taken or put aside."
     )
-    return {"rows": rows[:60], "words": f"{found} {words}"}  # fmt: skip
+    return {"rows": rows[:60], "words": f"{found} {record.words}"}  # fmt: skip
 
 
 # -- callbacks -------------------------------------------------------------------------------------------------------------
@@ -266,7 +274,7 @@ def suggestion_rows(name: str, key: str) -> dict[str, Any]:
 
 def register(app: Dash) -> None:
     drawn.register_rows(app, "graph-pins")
-    register_slot(app, "graph-suggest")
+    register_slot(app, "graph-suggest", "groups")
     register_edits(app)
     register_drawing(app)
     register_suggestions(app)
@@ -391,7 +399,6 @@ def register_suggestions(app: Dash) -> None:
         Input("graph-suggest-done", "data"),
         Input("graph-marks", "data"),
         State("graph-name", "data"),
-        prevent_initial_call=True,
     )
     def tell(key: str | None, _: Any, name: str):
         return suggestion_rows(name, key) if key and work.result(key) is not None else no_update

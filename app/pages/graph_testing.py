@@ -4,29 +4,35 @@ from typing import Any
 
 import dash_mantine_components as dmc
 import numpy as np
-from dash import Dash, Input, Output, State, html, no_update
+from dash import Dash, Input, Output, State, dcc, html, no_update
 
-from app import work
-from app.analyses import model_named
+from app import jobs, links, results, work
+from app.analyses import model_named, stamp_in_memory
 from app.components import drawn, snippets
 from app.components.parts import empty, graph, panel
 from app.components.slot import register_slot, slot
+from app.components.still import still
 from app.figures import dress
 from app.library import models, registered
 from app.marks import body, graph_of, marked
 from app.pages.graph_panels import opening
 from circuits.graph import CircuitGraph
+from probe.artifact import Manifest
 from probe.errors import BadInput, Unavailable
 from probe.progress import Progress
+from probe.words import counted, signed
 
 MODES = [("ablate", "Set to zero"), ("scale", "Multiply by"), ("restore", "Values of another prompt")]
+WHAT = "subgraph-test"
+EARLIER = 8  # stored tests that are listed
 TABLES = ("graph-test-roots", "graph-test-random", "graph-test-agreement", "graph-enough-roots")
 MOST_RANDOM = 100
 EDGE = 0.05
 
 
-def test_panel(found: CircuitGraph, name: str) -> html.Section:
-    """What is changed and how, the button, and the record; or why this graph cannot be tested here."""
+def test_panel(found: CircuitGraph, name: str, key: str | None = None) -> html.Section:
+    """What is changed and how, the button, the record of the test of this key, and the tests that are stored; or why this
+    graph cannot be tested here."""
     lead = "Do the pinned nodes move the prediction? They are changed in the model; the graph says what should happen."
     if reason := cannot(found):
         return panel("Is it true?", empty("Not to be tested here", reason), note=lead, export=False)
@@ -34,7 +40,12 @@ def test_panel(found: CircuitGraph, name: str) -> html.Section:
     shell = f"openwork graph test {snippets.shlex.quote(name)} --pinned --sufficient"
     return panel(
         "Is it true?",
-        [_fields(), slot("graph-test"), html.Div(_record(), id="graph-test-record", hidden=True)],
+        [
+            _fields(),
+            slot("graph-test", key, "test"),
+            html.Div(_record(), id="graph-test-record", hidden=True),
+            html.Div(still(earlier(name)), id="graph-test-earlier"),
+        ],
         note=lead,
         foot=snippets.snippets(python, shell),
     )
@@ -144,9 +155,52 @@ def ask(name: str, mode: str, factor: float, other: str, n_random: int, enough: 
     options = {"mode": mode, "n_random": int(np.clip(n_random or 0, 0, MOST_RANDOM))}
     options |= {"factor": float(factor or 0.0)} if mode == "scale" else {"restore": other} if mode == "restore" else {}
     nodes = sorted(now.marks.chosen)
-    key = work.key_of("subgraph-test", name, body(name), nodes, options, bool(enough))
-    title = f"Test {len(nodes)} pinned nodes of {name}"
-    return work.submit(work.Work(key, title, lambda p: run(name, nodes, options, enough, p), kind="graph"))
+    key = work.key_of(WHAT, name, body(name), nodes, options, bool(enough))
+    title = f"Test {counted(len(nodes), 'pinned node')} of {name}"
+    origin = results.Origin(
+        (name, *dict.fromkeys(now.graph.dictionaries.values())),
+        {**options, "nodes": [now.graph.name(i) for i in nodes], "sufficient": bool(enough), "of": body(name)},
+        f"openwork graph test {snippets.shlex.quote(name)} --pinned{' --sufficient' if enough else ''}",
+        lambda: stamp_in_memory(now.graph.model),
+    )
+    link = links.circuit_page(name, test=key)
+    return work.submit(work.Work(key, title, lambda p: run(name, nodes, options, enough, p), link, "graph", origin))
+
+
+def shown_first(name: str, given: str | None) -> str | None:
+    """The key of the test that a page opens with: the address's, the one that is under way, or the newest that is stored."""
+    if key := work.given(given, WHAT):
+        return key
+    page = links.circuit_page(name)
+    running = [j for j in jobs.table().active() if j.key.startswith(f"{WHAT}:") and j.link.partition("?")[0] == page]
+    if running:
+        return running[0].key
+    newest = next((m for m in stored_tests(name) if m.config.get("of") == body(name)), None)
+    return str(newest.facts["key"]) if newest else None
+
+
+def stored_tests(name: str) -> list[Manifest]:
+    """The tests of a graph that are stored, newest first."""
+    return results.of(WHAT, name)
+
+
+def earlier(name: str) -> Any:
+    """Links to the stored tests of a graph; nothing where there is none."""
+    found = stored_tests(name)[:EARLIER]
+    if not found:
+        return None
+    return html.Div(
+        [html.H3("Tests of this graph", className="ow-partial"), html.Ul([_earlier(m) for m in found], className="ow-notes")]
+    )
+
+
+def _earlier(manifest: Manifest) -> html.Li:
+    asked, when = manifest.config, manifest.created[:16].replace("T", " ")
+    nodes = asked.get("nodes")
+    size = counted(len(nodes), "node") if isinstance(nodes, list) else "nodes"
+    how = dict(MODES).get(str(asked.get("mode")), "changed").lower()
+    words = f"{when}: {size} {how}, {asked.get('n_random', 0)} random subgraphs"
+    return html.Li(dcc.Link(words, href=results.page_of(manifest) or "", refresh=True))
 
 
 def run(name: str, nodes: list[int], options: dict[str, Any], enough: bool, progress: Progress) -> tuple[Any, Any]:
@@ -192,8 +246,8 @@ def meaning(test: Any) -> str:
     first, n = test.first, len(test.first.nodes)
     top = max(first.roots, key=lambda r: r.probability or 0.0)
     does = {"ablate": "Setting to zero", "scale": f"Multiplying by {test.factor:g}", "restore": "Restoring"}[test.mode]
-    moved = f"{does} the {n} pinned node{'s' if n > 1 else ''} moves {top.root} by {_signed(top.full)}"
-    moved += f"; the graph predicted {_signed(top.predicted_full)}"
+    moved = f"{does} the {n} pinned node{'s' if n > 1 else ''} moves {top.root} by {signed(top.full)}"
+    moved += f"; the graph predicted {signed(top.predicted_full)}"
     if top.probability is not None and top.probability_after is not None:
         moved += f". Its probability goes from {top.probability:.3f} to {top.probability_after:.3f}"
     held = f"With everything else held, the graph's sums are met to {_gap(top)}"
@@ -213,7 +267,7 @@ def _against(test: Any, n: int) -> str:
         else "too few random subgraphs to tell (19 are needed for p = 0.05)"
     )
     words = (
-        f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {_signed(logit.random.mean)}"
+        f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {signed(logit.random.mean)}"
     )
     words += f" on average (p = {logit.p:.2g}): {verdict}"
     shared = test.first.overlap
@@ -231,10 +285,6 @@ def enough_meaning(found: Any) -> str:
     kept = f"the {found.n_kept} pinned units keep {100 * one.share:.0f} % of what all units together do to {one.root}"
     said = f"the graph predicts {100 * one.predicted_share:.0f} %"
     return f"Alone, with the other {found.n_silenced:,} units of the graph set to zero, {kept} ({said}){random}."
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3g}".replace("-", "−")
 
 
 def _gap(top: Any) -> str:
@@ -275,7 +325,7 @@ def shown(key: str, scheme: str) -> list[Any]:
 
 
 def register(app: Dash) -> None:
-    register_slot(app, "graph-test")
+    register_slot(app, "graph-test", "test")
     for name in TABLES:
         drawn.register_rows(app, name)
 
@@ -310,9 +360,10 @@ def register(app: Dash) -> None:
         Output("graph-test-figure", "figure"),
         Output("graph-enough-figure", "figure"),
         *(Output(f"{name}-data", "data") for name in TABLES),
+        Output("graph-test-earlier", "children"),
         Input("graph-test-done", "data"),
         State("scheme", "data"),
-        prevent_initial_call=True,
+        State("graph-name", "data"),
     )
-    def show(key: str | None, scheme: str):
-        return shown(key, scheme) if key else [no_update] * 10
+    def show(key: str | None, scheme: str, name: str):
+        return [*shown(key, scheme), still(earlier(name))] if key else [no_update] * 11

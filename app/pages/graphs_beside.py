@@ -128,7 +128,9 @@ def asked(name: str, other: str, match: str) -> str:
     key = work.key_of("difference", name, body(name), other, body(other), match)
     title_ = f"Compare {name} with {other}"
     return work.submit(
-        work.Work(key, title_, lambda p: run(name, other, match, p), links.circuits_beside(name, other), "graph")
+        work.Work(
+            key, title_, lambda p: run(name, other, match, p), links.circuits_beside(name, other), "graph", alone=True
+        )
     )
 
 

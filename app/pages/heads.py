@@ -9,7 +9,7 @@ import dash_mantine_components as dmc
 from dash import Dash, dcc, html
 
 from app import analyses, head_work, links, prompts, work
-from app.components import drawn
+from app.components import drawn, edited
 from app.components.edited import edited_view
 from app.components.parts import graph, icon, panel, segmented, store, title
 from app.components.promptbox import check_model_name
@@ -49,7 +49,7 @@ def layout(query: dict[str, str]) -> list[Any]:
             prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
         *every_head(chosen_metric(query.get("metric")), all_key, scores_key),
-        *one_head(model),
+        *one_head(model, work.given(query.get("edit"), edited.WHAT)),
     ]
 
 
@@ -92,7 +92,7 @@ def every_head(metric: str, all_key: str, scores_key: str) -> list[Any]:
     return [thumbs, html.Div([grid, table], className="ow-grid heads-both")]
 
 
-def one_head(model: str) -> list[Any]:
+def one_head(model: str, edit: str | None) -> list[Any]:
     """The selected head."""
     look = panel(
         html.Span(id="heads-name"),
@@ -113,7 +113,7 @@ def one_head(model: str) -> list[Any]:
         "Click a cell; Shift and the arrow keys go to a neighbouring head.",
         foot=html.Div(id="heads-code-one"),
     )
-    return [look, strips(), reading_panels(), effect(model), html.Div(id="heads-elsewhere")]
+    return [look, strips(), reading_panels(), effect(model, edit), html.Div(id="heads-elsewhere")]
 
 
 def strips() -> html.Section:
@@ -150,10 +150,12 @@ def reading_panels() -> html.Div:
     return html.Div([moves, prefers], className="heads-stack")
 
 
-def effect(model: str) -> html.Section:
-    """What it adds to the prediction, and what happens without it."""
-    how = segmented("heads-how", [("zero", "zero"), ("mean", "mean of the prompt")], "zero")
-    where = segmented("heads-where", [("all", "all positions"), ("one", "selected token")], "all")
+def effect(model: str, key: str | None) -> html.Section:
+    """What it adds to the prediction, and what happens without it: the run of this key, where there is one."""
+    before = edited.asked_before(key)
+    hows, wheres = [("zero", "zero"), ("mean", "mean of the prompt")], [("all", "all positions"), ("one", "selected token")]
+    how = segmented("heads-how", hows, before.get("how") if before.get("how") in dict(hows) else "zero")
+    where = segmented("heads-where", wheres, before.get("where") if before.get("where") in dict(wheres) else "all")
     run = dmc.Button("Take it away", id="heads-ablate", size="xs")
     left = html.Div(
         [
@@ -170,7 +172,7 @@ def effect(model: str) -> html.Section:
         [
             html.H3("Without it", className="heads-h3"),
             html.Div([how, where, run], className="ow-actions"),
-            edited_view("heads-edit"),
+            edited_view("heads-edit", key),
         ]
     )
     return panel(

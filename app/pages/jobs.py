@@ -13,7 +13,8 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from app import jobs, tasks
 from app.components.parts import copy_button, duration, empty, loading, meter, panel, title
-from app.jobs import Job
+from app.components.slot import waits_for
+from app.jobs import Job, turn
 from app.links import local
 from app.shell import Page
 from probe.artifact import versions
@@ -24,7 +25,7 @@ _LATE = 30 * 86400  # seconds after which a date says its year
 
 def layout(query: dict[str, str]) -> list[Any]:
     """A head and two lists that follow the jobs."""
-    lead = "Model work runs here, one job after the other. The table survives a reload of the page and a restart of the server."
+    lead = "Model work runs here, one job after the other; what needs no model runs beside it. The table survives a reload of the page and a restart of the server."
     return [
         title("Jobs", lead=lead),
         html.Div(loading(90), id="jobs-active"),
@@ -41,13 +42,13 @@ def active_list(active: list[Job], any_ended: bool) -> Any:
         if any_ended:
             return panel("Running and waiting", html.P("Nothing runs at the moment.", className="ow-sub"), export=False)
         return empty("No jobs yet", "Open a prompt or trace a circuit; the work appears here with its progress.")
-    rows = [row(j, i) for i, j in enumerate(in_order(active))]
+    rows = [row(j) for j in in_order(active)]
     return panel("Running and waiting", rows, flush=True, export=False)
 
 
 def in_order(active: list[Job]) -> list[Job]:
     """As they will run."""
-    return sorted(active, key=lambda j: (j.state != "running", j.created))
+    return sorted(active, key=turn)
 
 
 def ended_list(ended: list[Job], most: int) -> Any:
@@ -60,8 +61,8 @@ def ended_list(ended: list[Job], most: int) -> Any:
     return panel("Ended", [row(j) for j in ended[:most]], note=note, tools=more, flush=True, export=False)
 
 
-def row(job: Job, before: int = 0) -> html.Div:
-    """One job: what it is, how far it is, its state, what one can do with it, and its log. before: jobs that run first."""
+def row(job: Job) -> html.Div:
+    """One job: what it is, how far it is, its state, what one can do with it, and its log."""
     opens = local(job.link) and job.state in ("done", "running", "queued")
     name = dcc.Link(job.title, href=job.link) if opens else job.title
     words = [
@@ -71,7 +72,7 @@ def row(job: Job, before: int = 0) -> html.Div:
     return html.Div(
         [
             html.Div(words),
-            html.Div(_progress(job, before), **_named("job-progress", job)),
+            html.Div(_progress(job), **_named("job-progress", job)),
             html.Span([html.Span(className=_dot(job)), job.state], className=f"ow-badge {job.state}"),
             html.Div(_actions(job, opens), className="ow-job-actions"),
             _log(job),
@@ -95,10 +96,9 @@ def _when(job: Job) -> str:
     return f"begun {datetime.fromtimestamp(job.created):%d %B{year}, %H:%M}"
 
 
-def _progress(job: Job, before: int) -> list[Any]:
+def _progress(job: Job) -> list[Any]:
     if job.state == "queued":
-        words = f"waits for {before} job{'s' if before > 1 else ''}" if before else "about to begin"
-        return [meter(0.0), html.Div(words, className="meta", style={"marginTop": 5})]
+        return [meter(0.0), html.Div(waits_for(job), className="meta", style={"marginTop": 5}, dir="auto")]
     if job.active:
         part = f" {100 * job.share:.0f} %" if job.share is not None else ""
         eta = f", about {duration(job.left)} left" if job.left else ""
@@ -176,9 +176,9 @@ def register(app: Dash) -> None:
     )
     def advance(_: Any):
         here = [part["id"]["job"] for part in ctx.outputs_list[0]]
-        found = {j.id: (j, i) for i, j in enumerate(in_order(jobs.table().active()))}
+        found = {j.id: j for j in jobs.table().active()}
         known = [found.get(identity) for identity in here]
-        return [_progress(*k) if k else no_update for k in known], [_lines(k[0]) if k else no_update for k in known]
+        return [_progress(j) if j else no_update for j in known], [_lines(j) if j else no_update for j in known]
 
     @app.callback(
         Output("cancelled", "data", allow_duplicate=True),

@@ -7,7 +7,8 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 
 from app import analyses, jobs, prompts
 from app.components import drawn
-from app.components.parts import duration, error, meter, stat
+from app.components.parts import error, stat
+from app.components.slot import waiting
 from app.figures import BESIDE, forming_figure, growing_figure, lens_figure, lens_height, norms_figure, pattern_figure
 from app.pages import prompt_links, prompt_trace
 from app.pages import prompt_tables as tables
@@ -28,13 +29,7 @@ def reading_state(args: dict[str, str]) -> Any:
     if job is None or job.state == "done":
         return None
     if job.active:
-        eta = f", about {duration(job.eta)} left" if job.eta else ""
-        words = "Waiting for other work" if job.state == "queued" else f"Reading: {job.stage or 'starting'}{eta}"
-        return html.Div(
-            [html.Div(words, className="ow-partial", style={"marginBottom": 6}), meter(job.share)],
-            className="ow-state",
-            style={"padding": "14px 18px"},
-        )
+        return html.Div(waiting(job), className="ow-state", style={"padding": "14px 18px"})
     again = dcc.Link("Try again", href=f"/p/{prompt.id}?m={quote(args['model'])}&again={job.id}")
     return error(
         job.message,

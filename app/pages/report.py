@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dash import Dash, html
+import dash_mantine_components as dmc
+from dash import Dash, dcc, html
 
 from app.components import drawn, snippets
 from app.components.cards import outdated
 from app.components.parts import copyable, empty, panel, title
 from app.library import registered, short_model
+from app.record_files import RECORD
+from app.results import page_of
 from app.shell import Page
 from probe.artifact import Manifest, read_manifest
 from probe.errors import Unavailable
@@ -25,8 +28,10 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
     folder = registered("result", name)
     manifest = read_manifest(folder, "result")
     report = stored_report(folder)
+    page = page_of(manifest)
     head = title(
-        manifest.name,
+        str(manifest.facts.get("title") or manifest.name)[:200],
+        actions=[dcc.Link(dmc.Button("Open it where it was made"), href=page)] if page else [],
         eyebrow=["Result · ", short_model(manifest.model.name) if manifest.model else "", " ", outdated(manifest)],
     )
     found = tables(report)
@@ -43,7 +48,7 @@ def stored_report(folder: Path) -> Any:
     """The JSON files of a result, one or by name. Unavailable where one cannot be read."""
     found = {}
     for path in sorted(folder.glob("*.json")):
-        if path.name == "manifest.json" or path.is_symlink():  # a link may lead to any file of the machine
+        if path.name in ("manifest.json", RECORD) or path.is_symlink():  # a link may lead to any file of the machine
             continue
         if path.stat().st_size > LARGEST:
             raise Unavailable(

@@ -15,6 +15,7 @@ from app.library import short_model
 from app.pages import unit_panels as panels
 from app.pages.unit_callbacks import noted, register, told
 from app.pages.unit_data import warning
+from app.components.edited import WHAT
 from app.pages.unit_own import own_panels
 from app.selection import selection_from
 from app.shell import Page
@@ -43,13 +44,13 @@ def layout(source: str, where: str, unit: str, query: dict[str, str]) -> list[An
             *head,
             slot("unit-weights", key),
             *panels.by_weights(found, *known),
-            *own_panels(found, chosen, panels.circuits(found)),
+            *own_panels(found, chosen, panels.circuits(found), work.given(query.get("edit"), WHAT)),
         ]
     return [
         *head,
         _scores(record),
         *panels.measured(found, record, kept, query.get("view") == "full"),
-        *own_panels(found, chosen, panels.circuits(found)),
+        *own_panels(found, chosen, panels.circuits(found), work.given(query.get("edit"), WHAT)),
         panels.conventions(record),
     ]
 

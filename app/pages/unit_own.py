@@ -7,7 +7,7 @@ from dash import Dash, Input, Output, State, html, no_update
 
 from app import prompts, units, work
 from app.components import drawn
-from app.components.edited import edited_view, register_edited
+from app.components.edited import asked_before, edited_view, register_edited
 from app.components.parts import icon, panel, segmented
 from app.components.slot import register_slot, slot
 from app.components.snippets import snippets
@@ -25,8 +25,8 @@ _MEANS = {
 }
 
 
-def own_panels(found: Looked, chosen: dict[str, Any], beside: Any) -> list[Any]:
-    """The text, the strip, the edit."""
+def own_panels(found: Looked, chosen: dict[str, Any], beside: Any, edit: str | None = None) -> list[Any]:
+    """The text, the strip, and the edit: the run of this key, as it was asked for, where there is one."""
     if found.kind == "latent" and not stored(found):
         words = f"The dictionary {found.dictionary} is not stored here, so its latents cannot be run on other text."
         return [
@@ -35,7 +35,8 @@ def own_panels(found: Looked, chosen: dict[str, Any], beside: Any) -> list[Any]:
                 className="ow-grid even",
             )
         ]
-    text = _text_of(chosen.get("prompt"))
+    before = asked_before(edit)
+    text = _text_of(chosen.get("prompt")) or str(before.get("prompt", ""))
     box = dmc.Textarea(
         id="unit-text",
         value=text,
@@ -62,7 +63,7 @@ def own_panels(found: Looked, chosen: dict[str, Any], beside: Any) -> list[Any]:
         note="Exact: the model runs, and its activation is shown at every token.",
         foot=html.Div(id="unit-read-code"),
     )
-    return [html.Div([read, _edit(found)], className="ow-grid even"), beside]
+    return [html.Div([read, _edit(edit, before)], className="ow-grid even"), beside]
 
 
 def _text_of(identity: str | None) -> str:
@@ -78,14 +79,19 @@ def _known(found: Looked, text: str) -> str | None:
     return key if text and work.result(key) is not None else None
 
 
-def _edit(found: Looked) -> html.Section:
-    how = segmented("unit-edit-mode", [(m, m) for m in MODES], "ablate")
-    where = segmented("unit-edit-where", [("all", "at every token"), ("token", "at the selected token")], "all")
+def _edit(key: str | None, before: dict[str, Any]) -> html.Section:
+    """The form, with the run of this key and what was asked for then."""
+    mode = before["mode"] if before.get("mode") in MODES else "ablate"
+    given = {k: before[k] for k in ("amount", "generate") if isinstance(before.get(k), int | float)}
+    wheres = [("all", "at every token"), ("token", "at the selected token")]
+    how = segmented("unit-edit-mode", [(m, m) for m in MODES], mode)
+    where = segmented("unit-edit-where", wheres, before["where"] if before.get("where") in dict(wheres) else "all")
+    fixed, size = mode == "ablate", given.get("amount", 0.0)
     amount = dmc.NumberInput(
-        id="unit-edit-amount", value=0.0, step=0.5, w=110, size="sm", label="Amount", disabled=True
+        id="unit-edit-amount", value=size, step=0.5, w=110, size="sm", label="Amount", disabled=fixed
     )
     longer = dmc.NumberInput(
-        id="unit-edit-generate", value=12, min=0, max=60, w=110, size="sm", label="Continue by", allowDecimal=False
+        id="unit-edit-generate", value=given.get("generate", 12), min=0, max=60, w=110, size="sm", label="Continue by", allowDecimal=False
     )
     run = dmc.Button("Run with the change", id="unit-edit-run", leftSection=icon("play", small=True), size="sm")
     slide = dmc.Slider(
@@ -93,9 +99,9 @@ def _edit(found: Looked) -> html.Section:
         min=-20,
         max=20,
         step=0.5,
-        value=0,
+        value=max(-20, min(20, size)),
         size="sm",
-        disabled=True,
+        disabled=fixed,
         label=None,
         updatemode="mouseup",
         marks=[{"value": v, "label": str(v)} for v in (-20, 0, 20)],
@@ -105,11 +111,11 @@ def _edit(found: Looked) -> html.Section:
         "Change it",
         [
             html.Div([how, where], className="ow-actions"),
-            html.P(_MEANS["ablate"], id="unit-edit-means", className="ow-sub", style={"margin": "8px 0"}),
+            html.P(_MEANS[mode], id="unit-edit-means", className="ow-sub", style={"margin": "8px 0"}),
             html.Div([amount, longer, run], className="ow-actions ow-baseline"),
             html.Div(slide, className="ow-unit-slide"),
             html.Div(id="unit-edit-problem", className="ow-units-error", role="status"),
-            edited_view("unit-edit"),
+            edited_view("unit-edit", key),
         ],
         note="On the text beside it: what the model predicts after its last token, without and with the change.",
         foot=html.Div(id="unit-edit-code"),

@@ -1,0 +1,151 @@
+"""What a job found is stored under its key: it outlives the memory and the process, and is shown where it was asked for."""
+
+import json
+
+import numpy as np
+import pytest
+from records import small_graph
+
+from app import analyses, jobs, results, work
+from app.components.cards import card
+from app.library import library
+from app.pages import report
+from app.record_files import read_record, write_record
+from app.suggested import Suggested
+from circuits.patching.pair import read_pair
+from circuits.patching.sweep import patch_sweep
+from circuits.reading.groups import Group
+from circuits.truth.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
+from circuits.truth.stats import Agreement
+from probe.artifact import place, read_manifest
+from probe.edited import edited_run
+from probe.errors import Unavailable
+from probe.own_text import on_text
+
+
+@pytest.fixture(autouse=True)
+def _forgetful():
+    analyses._records.clear()
+
+
+def a_test() -> SubgraphTest:
+    moved = Movements(*(np.array([0.1 * i, np.nan, -1.0]) for i in range(4)))
+    root = RootEffect("logit ' b'", 1.0, 0.1, 0.2, 0.3, 0.4, 0.7, 0.1)
+    effects = [SetEffect(0.0, 0.1 * i, -0.01 * i, 0.2) for i in range(3)]
+    agrees = Agreement(1.0, float("nan"), 0.9, 0.1, 3)
+    first = PromptTest("a b", ["L0N1@0"], 0, [root], effects[1], agrees, agrees, effects, 0.0, moved)
+    return SubgraphTest("ablate", 0.0, [first], 0, {"ablation": "zero"})
+
+
+def plain(record):
+    """Everything in a record as nested plain values, arrays with their type."""
+    if isinstance(record, np.ndarray):
+        return (str(record.dtype), record.shape, [None if x != x else x for x in record.ravel().tolist()])
+    if isinstance(record, dict):
+        return {k: plain(v) for k, v in record.items()}
+    if isinstance(record, list | tuple):
+        return type(record)(plain(v) for v in record)
+    if hasattr(record, "__dataclass_fields__"):
+        return {k: plain(getattr(record, k)) for k in record.__dataclass_fields__} | {"": type(record).__name__}
+    return None if isinstance(record, float) and record != record else record
+
+
+@pytest.fixture(scope="module")
+def found(toy):
+    """One record of each kind that jobs store."""
+    pair = ("one two three", "one two four")
+    group = Group("g", (1, 2), 0.5, {"tops": None}, ("a",))
+    return {
+        "test": (a_test(), None),
+        "groups": Suggested((group,), 12, "by neighbours"),
+        "edit": edited_run(toy, pair[0], [], generate=2),
+        "text": on_text(toy, pair[0], 3, layer=0),
+        "sweep": patch_sweep(toy, *pair, metric="kl", over="resid_pre", control=1),
+        "pair": read_pair(toy, *pair, metric="kl"),
+    }
+
+
+@pytest.fixture(scope="module")
+def toy():
+    from probe.models import load_model
+
+    return load_model("toy")
+
+
+@pytest.mark.parametrize("kind", ["test", "groups", "edit", "text", "sweep", "pair"])
+def test_a_record_comes_back_as_it_was(kind, found, tmp_path):
+    write_record(tmp_path, found[kind])
+    assert plain(read_record(tmp_path)) == plain(found[kind])
+
+
+def test_a_file_names_no_other_code_and_a_damaged_one_is_refused(tmp_path):
+    for tree in (
+        {"@": "os:system", "command": "x"},
+        {"@": "app.suggested:Suggested", "groups": []},
+        {"@": "array", "name": "a0"},
+        {"@": "nothing"},
+        {"no": "mark"},
+    ):
+        (tmp_path / "record.json").write_text(json.dumps(tree))
+        with pytest.raises(Unavailable, match="damaged"):
+            read_record(tmp_path)
+    with pytest.raises(TypeError, match="cannot be stored"):
+        write_record(tmp_path, small_graph())
+
+
+def submitted(home, record, runs):
+    key = work.key_of("subgraph-test", "g", 1)
+
+    def run(progress):
+        runs.append(1)
+        return record
+
+    origin = results.Origin(("g",), {"nodes": ["L0N1@0"], "mode": "ablate"}, "openwork graph test g --pinned")
+    asked = work.Work(key, "Test 1 pinned node of g", run, f"/circuits/g?test={key}", "graph", origin)
+    assert work.submit(asked) == key
+    if job := jobs.table().latest(key):
+        assert jobs.table().wait(job.id).state == "done" and job.link == asked.link
+    return key
+
+
+def test_a_result_outlives_memory_and_process(home):
+    runs, record = [], (a_test(), None)
+    key = submitted(home, record, runs)
+    analyses._records.clear()  # as after a restart
+    jobs._tables.clear()
+    assert plain(work.result(key)) == plain(record)
+    submitted(home, record, runs)
+    assert runs == [1]  # what is stored is not made again
+    manifest = read_manifest(results.folder_of(key), "result")
+    assert manifest.parents == ("g",) and manifest.config["nodes"] == ["L0N1@0"] and "graph test g" in manifest.command
+    assert [m.name for m in results.of("subgraph-test", "g")] == [manifest.name] and not results.of("edit", "g")
+    assert jobs.table().latest(key).link == f"/circuits/g?test={key}"  # its row leads to it after the restart
+
+
+def test_a_stored_result_is_on_its_shelf_and_says_where_it_was_made(home):
+    key = submitted(home, (a_test(), None), [])
+    ((folder, manifest),) = library().kinds["result"]
+    shown = card("result", folder, manifest)
+    assert shown.href == f"/circuits/g?test={key}" and "Test 1 pinned node of g" in str(shown)
+    page = str(report.layout(folder.name, {}))
+    assert "Open it where it was made" in page and "@" not in report.stored_report(folder)
+    for odd in ("//evil", "https://evil", "javascript:x", "/\\evil", 3, None):
+        assert results.page_of(type(manifest)(**{**vars(manifest), "facts": {**manifest.facts, "page": odd}})) is None
+
+
+def test_a_damaged_result_is_made_again(home):
+    runs = []
+    key = submitted(home, (a_test(), None), runs)
+    path = place("result", key.replace(":", "-")) / "record.json"
+    path.write_text(path.read_text().replace("0.7", "0.9"))
+    analyses._records.clear()
+    assert work.result(key) is None
+    submitted(home, (a_test(), None), runs)
+    assert len(runs) == 2 and work.result(key)[0].first.roots[0].probability == 0.7
+
+
+def test_an_address_gives_only_keys_of_its_kind_that_are_known(home):
+    key = submitted(home, (a_test(), None), [])
+    assert work.given(key, "subgraph-test") == key
+    assert not any(work.given(odd, "subgraph-test") for odd in (None, "", key + "0", "edit:1", "../x", "subgraph-test:/"))
+    assert work.given(key, "edit") is None
