@@ -1,9 +1,10 @@
 """Long work of the dashboard: one worker thread that owns the models, and a table of jobs that outlives the page.
 
 Jobs run one after the other (a model is one thing, and so is the memory it lives in), readings of prompts, which take seconds,
-before other work that waits. Work that runs no model has a worker of its own and waits for none of these. Every change of state is written to
-`home()/jobs/ID.json`, so a reload shows the same table, and a server that starts again says of jobs it finds unfinished
-that they were interrupted. Work reports through `probe.progress.Watched`, which is also how it is cancelled.
+before other work that waits. Work that runs no model has a worker of its own and waits for none of these.
+Every change of state is written to `home()/jobs/ID.json`, so a reload shows the same table, and a server that starts again
+says of jobs it finds unfinished that they were interrupted. Work reports through
+`probe.progress.Watched`, which is also how it is cancelled.
 """
 
 import itertools
@@ -116,9 +117,7 @@ class Jobs:
             old, work = self._jobs.get(job_id), self._ended.get(job_id)
             if old is None or work is None:
                 return None
-            return self.submit(
-                old.kind, old.title, work, key=old.key, link=old.link, again=old.again, alone=old.alone
-            )
+            return self.submit(old.kind, old.title, work, key=old.key, link=old.link, again=old.again, alone=old.alone)
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)

@@ -62,7 +62,12 @@ def edit_work(found: Looked, text: str, mode: str, amount: float, pos: int | Non
         raise BadInput(f"The amount must be a number between {-MOST:,.0f} and {MOST:,.0f}.")
     changes = _changes(found, mode, float(amount), pos)
     named = (found.kind, found.layer, found.dictionary, found.number, mode, float(amount), pos)
-    said = {"mode": mode, "amount": float(amount), "where": "all" if pos is None else "token", "generate": int(generate)}
+    said = {
+        "mode": mode,
+        "amount": float(amount),
+        "where": "all" if pos is None else "token",
+        "generate": int(generate),
+    }
     return edited_work(
         found.model,
         text,

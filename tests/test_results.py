@@ -147,5 +147,7 @@ def test_a_damaged_result_is_made_again(home):
 def test_an_address_gives_only_keys_of_its_kind_that_are_known(home):
     key = submitted(home, (a_test(), None), [])
     assert work.given(key, "subgraph-test") == key
-    assert not any(work.given(odd, "subgraph-test") for odd in (None, "", key + "0", "edit:1", "../x", "subgraph-test:/"))
+    assert not any(
+        work.given(odd, "subgraph-test") for odd in (None, "", key + "0", "edit:1", "../x", "subgraph-test:/")
+    )
     assert work.given(key, "edit") is None

@@ -30,7 +30,7 @@ MOST_RANDOM = 100
 EDGE = 0.05
 
 
-def test_panel(found: CircuitGraph, name: str, key: str | None = None) -> html.Section:
+def test_panel(found: CircuitGraph, name: str, key: str | None) -> html.Section:
     """What is changed and how, the button, the record of the test of this key, and the tests that are stored; or why this
     graph cannot be tested here."""
     lead = "Do the pinned nodes move the prediction? They are changed in the model; the graph says what should happen."
@@ -190,7 +190,10 @@ def earlier(name: str) -> Any:
     if not found:
         return None
     return html.Div(
-        [html.H3("Tests of this graph", className="ow-partial"), html.Ul([_earlier(m) for m in found], className="ow-notes")]
+        [
+            html.H3("Tests of this graph", className="ow-partial"),
+            html.Ul([_earlier(m) for m in found], className="ow-notes"),
+        ]
     )
 
 
@@ -266,9 +269,7 @@ def _against(test: Any, n: int) -> str:
         if n >= 19
         else "too few random subgraphs to tell (19 are needed for p = 0.05)"
     )
-    words = (
-        f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {signed(logit.random.mean)}"
-    )
+    words = f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {signed(logit.random.mean)}"
     words += f" on average (p = {logit.p:.2g}): {verdict}"
     shared = test.first.overlap
     return f"{words}." + (

@@ -153,7 +153,10 @@ def reading_panels() -> html.Div:
 def effect(model: str, key: str | None) -> html.Section:
     """What it adds to the prediction, and what happens without it: the run of this key, where there is one."""
     before = edited.asked_before(key)
-    hows, wheres = [("zero", "zero"), ("mean", "mean of the prompt")], [("all", "all positions"), ("one", "selected token")]
+    hows, wheres = (
+        [("zero", "zero"), ("mean", "mean of the prompt")],
+        [("all", "all positions"), ("one", "selected token")],
+    )
     how = segmented("heads-how", hows, before.get("how") if before.get("how") in dict(hows) else "zero")
     where = segmented("heads-where", wheres, before.get("where") if before.get("where") in dict(wheres) else "all")
     run = dmc.Button("Take it away", id="heads-ablate", size="xs")

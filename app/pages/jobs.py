@@ -25,7 +25,7 @@ _LATE = 30 * 86400  # seconds after which a date says its year
 
 def layout(query: dict[str, str]) -> list[Any]:
     """A head and two lists that follow the jobs."""
-    lead = "Model work runs here, one job after the other; what needs no model runs beside it. The table survives a reload of the page and a restart of the server."
+    lead = "Model work runs here, one job after the other, and what needs no model beside it. The table survives a restart."
     return [
         title("Jobs", lead=lead),
         html.Div(loading(90), id="jobs-active"),

@@ -9,13 +9,13 @@ from typing import Any
 from dash import dcc, html
 
 from app import links, units, work
+from app.components.edited import WHAT
 from app.components.parts import error, icon, stat, title
 from app.components.slot import slot
 from app.library import short_model
 from app.pages import unit_panels as panels
 from app.pages.unit_callbacks import noted, register, told
 from app.pages.unit_data import warning
-from app.components.edited import WHAT
 from app.pages.unit_own import own_panels
 from app.selection import selection_from
 from app.shell import Page

@@ -91,7 +91,14 @@ def _edit(key: str | None, before: dict[str, Any]) -> html.Section:
         id="unit-edit-amount", value=size, step=0.5, w=110, size="sm", label="Amount", disabled=fixed
     )
     longer = dmc.NumberInput(
-        id="unit-edit-generate", value=given.get("generate", 12), min=0, max=60, w=110, size="sm", label="Continue by", allowDecimal=False
+        id="unit-edit-generate",
+        value=given.get("generate", 12),
+        min=0,
+        max=60,
+        w=110,
+        size="sm",
+        label="Continue by",
+        allowDecimal=False,
     )
     run = dmc.Button("Run with the change", id="unit-edit-run", leftSection=icon("play", small=True), size="sm")
     slide = dmc.Slider(
