@@ -23,11 +23,14 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, Unavailable, brief
 from probe.record import Record
+from probe.schemas import faults
+from probe.stored import read_json, reading
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+_LARGEST = 64 << 20  # bytes of a manifest; one of a thousand shards has a tenth of a megabyte
 KINDS = {
     "cache": "caches",
     "dictionary": "dictionaries",
@@ -105,7 +108,8 @@ def this_command() -> str:
     """The shell line that runs this process again."""
     import shlex
 
-    return shlex.join(["openwork", *sys.argv[1:]] if Path(sys.argv[0]).stem == "openwork" else ["python", *sys.argv])
+    line = shlex.join(["openwork", *sys.argv[1:]] if Path(sys.argv[0]).stem == "openwork" else ["python", *sys.argv])
+    return line.encode("utf8", "backslashreplace").decode()  # arguments may hold bytes that are no text
 
 
 def sha256(path: Path) -> str:
@@ -170,7 +174,8 @@ def write_manifest(folder: Path, manifest: Manifest, hashed: dict[str, str] | No
             "command": manifest.command or this_command(),
         }
     )
-    write_json(folder / MANIFEST, asdict(full))
+    raw = json.loads(json.dumps(asdict(full), allow_nan=False))  # as it will be read
+    write_json(folder / MANIFEST, {**raw, "digest": _digest(raw)})
     return full
 
 
@@ -207,24 +212,6 @@ def replace_folder(beside: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("kind", "name", "dtype", "command", "created"), str),
-    **dict.fromkeys(("config", "facts", "files", "versions"), dict),
-    **dict.fromkeys(("sites", "parents"), (list, tuple)),
-    "schema": int,
-}
-
-
-def _check_types(raw: dict[str, Any], stamp: Any) -> None:
-    """TypeError naming the first field of a manifest that holds something else than it should."""
-    for name, wanted in _TYPES.items():
-        if name in raw and not isinstance(raw[name], wanted):
-            raise TypeError(f"{name} is a {type(raw[name]).__name__}")
-    texts = [*raw.get("sites", ()), *raw.get("parents", ()), *raw.get("files", {}).values(), *(stamp or {}).values()]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a text was wanted where something else is")
-
-
 def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
     """Read a folder's manifest; `kind` refuses an artifact of another kind.
 
@@ -233,21 +220,37 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise BadInput(f"{folder} is not an Openwork artifact: it has no {MANIFEST}.")
-    try:
-        raw = json.loads(path.read_text(encoding="utf8"))
-        stamp = raw.pop("model", None)
-        _check_types(raw, stamp)
+    raw = _sound(path)
+    stamp = raw.pop("model", None)
+    with reading(path, "restore it or make the artifact again"):
         manifest = Manifest(**{k: v for k, v in raw.items() if k in Manifest.__dataclass_fields__})
         model = ModelStamp(**stamp) if stamp else None
-    except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise Unavailable(f"{path} is damaged ({error}); restore it or make the artifact again.") from error
-    if manifest.schema > SCHEMA:
-        raise BadInput(f"{folder} has schema {manifest.schema}; this Openwork reads up to {SCHEMA}. Upgrade Openwork.")
     if kind and manifest.kind != kind:
         raise BadInput(f"{folder} holds a {manifest.kind}; a {kind} was wanted.")
     name = Path(folder).name or Path(folder).resolve().name  # "." has none
     fixed = {"name": name, "model": model, "sites": tuple(manifest.sites), "parents": tuple(manifest.parents)}
     return Manifest(**{**{k: getattr(manifest, k) for k in manifest.__dataclass_fields__}, **fixed})
+
+
+def _sound(path: Path) -> dict[str, Any]:
+    """A manifest's JSON, with the digest it was written with and fields of the right sort; Unavailable for another."""
+    raw = read_json(path, _LARGEST)
+    if not isinstance(raw, dict):
+        raise Unavailable(f"{path} is damaged: it holds {brief(raw)}. Restore it or make the artifact again.")
+    if isinstance(schema := raw.get("schema"), int) and schema > SCHEMA:
+        raise BadInput(f"{path.parent} has schema {brief(schema)}; this Openwork reads up to {SCHEMA}. Upgrade Openwork.")
+    if (digest := raw.pop("digest", None)) is not None and digest != _digest(raw):  # older ones have none
+        raise Unavailable(
+            f"{path} is damaged: it is not what was written, by its digest. Restore it or make the artifact again."
+        )
+    if found := faults(raw):
+        raise Unavailable(f"{path} is damaged: {'; '.join(found[:3])}. Restore it or make the artifact again.")
+    return raw
+
+
+def _digest(raw: dict[str, Any]) -> str:
+    """SHA-256 of a manifest's content: its numbers are trusted where files are, so they are checked like files."""
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 def check_files(folder: Path, manifest: Manifest) -> list[str]:

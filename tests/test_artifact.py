@@ -83,7 +83,10 @@ def test_changed_and_missing_files_are_named(home):
         (lambda m: "{", Unavailable, "damaged"),
         (lambda m: json.dumps([1]), Unavailable, "damaged"),
         (lambda m: json.dumps({**m, "schema": 99}), BadInput, "Upgrade"),
-        (lambda m: json.dumps({**m, "kind": "graph"}), BadInput, "a result was wanted"),
+        (lambda m: json.dumps({**m, "kind": "graph"}), Unavailable, "not what was written"),
+        (lambda m: json.dumps({**m, "kind": "graph", "digest": None}), BadInput, "a result was wanted"),
+        (lambda m: json.dumps({**m, "facts": {"fvu": [1]}, "digest": None}), Unavailable, "facts.fvu is"),
+        (lambda m: json.dumps({**m, "files": {"../x": "0"}, "digest": None}), Unavailable, "files names"),
     ],
 )
 def test_manifests_that_cannot_be_used(home, change, error, words):

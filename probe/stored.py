@@ -1,0 +1,114 @@
+"""Reading files that may hold anything: sent by somebody, half written, edited by hand, or no files at all.
+
+    with reading(folder, "make it again"):
+        arrays, text = load_file(plain_file(folder / "a.safetensors")), read_json(folder / "a.json")
+
+A pipe or a device is refused before it is opened, since reading one may never end. What a file would become in memory is
+judged by its bytes before it is parsed: JSON grows most by brackets (an empty list takes three bytes in a file and fifty in
+memory), so these are counted. And whatever fails while a file is read and understood is damage, said in one sentence.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from probe.errors import BadInput, OpenworkError, Unavailable, brief
+
+MOST_BYTES, MOST_BRACKETS, DEEPEST = 256 << 20, 4_000_000, 200
+"""Of a JSON file: its length, its lists and mappings, and how deep they may be nested."""
+
+
+def plain_file(path: Path | str, most: int | None = None) -> Path:
+    """The path, if an ordinary file of at most `most` bytes is there; Unavailable for anything else. Links are followed."""
+    path = Path(path)
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError) as error:  # the latter for a zero byte in a name
+        raise Unavailable(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise Unavailable(f"{path} is {_sort(found.st_mode)}; a file was wanted.")
+    if most is not None and found.st_size > most:
+        raise Unavailable(f"{path} has {found.st_size / 1e6:,.0f} MB; at most {most / 1e6:,.0f} MB are read.")
+    return path
+
+
+def _sort(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+
+
+def read_json(path: Path | str, most: int = MOST_BYTES, *, strict: bool = True) -> Any:
+    """What a JSON file holds. Unavailable where it is none, or would take far more memory than it is long.
+
+    strict: refuse NaN and Infinity, which JSON lacks and no file of ours holds.
+    """
+    path = plain_file(path, most)
+    try:
+        return parse_json(path.read_bytes(), strict=strict)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise Unavailable(f"{path} is damaged: {reason(error)}.") from error
+
+
+def parse_json(data: bytes, *, strict: bool = True) -> Any:
+    """The same of bytes; ValueError where they are no JSON."""
+    if sum(data.count(bracket) for bracket in (b"[", b"{")) > MOST_BRACKETS:
+        raise ValueError(f"it has more than {MOST_BRACKETS:,} lists and mappings")
+    try:
+        found = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number if strict else None)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    _require_shallow(found)
+    return found
+
+
+def _require_shallow(value: Any) -> None:
+    """ValueError for what is nested deeper than anything that is read goes down; a level at a time, without recursion."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEEPEST):
+        inside = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [part for parts in inside for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {DEEPEST} deep")
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is no number in JSON")
+
+
+@contextmanager
+def reading(what: Path | str, cure: str) -> Iterator[None]:
+    """Whatever fails while a file is read and understood is damage: Unavailable, saying what to do. Our own errors pass."""
+    try:
+        yield
+    except OpenworkError:
+        raise
+    except MemoryError as error:
+        raise Unavailable(f"{what} asks for more memory than there is; {cure}.") from error
+    except Exception as error:
+        raise Unavailable(f"{what} is damaged ({reason(error)}); {cure}.") from error
+
+
+def reason(error: BaseException) -> str:
+    """An exception's words, short and printable: they may quote the file."""
+    words = str(error).strip().split("\n")[0]
+    if isinstance(error, KeyError):
+        return f"it lacks {brief(error.args[0]) if error.args else 'something'}"
+    return "".join(c if c.isprintable() else "?" for c in words)[:200] or type(error).__name__
+
+
+def wanted(value: Any, what: str, *sorts: type) -> Any:
+    """A value of one of these types; BadInput, naming what it is, for another. True and False are no numbers."""
+    if isinstance(value, sorts) and (bool in sorts or not isinstance(value, bool)):
+        return value
+    raise BadInput(f"{what} is {brief(value)}; {' or '.join(_NAMES.get(s, s.__name__) for s in sorts)} was wanted.")
+
+
+_NAMES = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number", float: "a number", bool: "yes or no"}
