@@ -238,7 +238,9 @@ def _sound(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise Unavailable(f"{path} is damaged: it holds {brief(raw)}. Restore it or make the artifact again.")
     if isinstance(schema := raw.get("schema"), int) and schema > SCHEMA:
-        raise BadInput(f"{path.parent} has schema {brief(schema)}; this Openwork reads up to {SCHEMA}. Upgrade Openwork.")
+        raise BadInput(
+            f"{path.parent} has schema {brief(schema)}; this Openwork reads up to {SCHEMA}. Upgrade Openwork."
+        )
     if (digest := raw.pop("digest", None)) is not None and digest != _digest(raw):  # older ones have none
         raise Unavailable(
             f"{path} is damaged: it is not what was written, by its digest. Restore it or make the artifact again."

@@ -148,7 +148,11 @@ def faults(raw: Mapping[str, Any]) -> list[str]:
         return found
     facts, kind = raw.get("facts", {}), raw.get("kind", "")
     rules = FACTS.get(kind, {})
-    found = [f"facts.{name} is {brief(facts[name])}" for name, rule in rules.items() if name in facts and not rule(facts[name])]
+    found = [
+        f"facts.{name} is {brief(facts[name])}"
+        for name, rule in rules.items()
+        if name in facts and not rule(facts[name])
+    ]
     return found or _disagreements(kind, raw, facts)
 
 
@@ -161,7 +165,12 @@ def _disagreements(kind: str, raw: Mapping[str, Any], facts: Mapping[str, Any]) 
 
 def _inside(name: str) -> bool:
     """Whether a file's name stays in its folder."""
-    return bool(name) and not name.startswith(("/", "\\")) and ".." not in name.replace("\\", "/").split("/") and "\0" not in name
+    return (
+        bool(name)
+        and not name.startswith(("/", "\\"))
+        and ".." not in name.replace("\\", "/").split("/")
+        and "\0" not in name
+    )
 
 
 def _cache(raw: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:

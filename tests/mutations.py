@@ -1,8 +1,6 @@
 """Damage, by a seed: a thousand ways in which a stored folder can be wrong, and what opening it then does.
 
-    python tests/mutations.py 1000 [seed]       # some minutes; a line for each that is not as it should be
-
-Every trial copies one artifact of `stored_kinds`, damages it once, and reads all of it as a person would. Four ends are right:
+`scripts/damage.py` runs a thousand. Every trial copies one artifact of `stored_kinds`, damages it once, and reads all of it as a person would. Four ends are right:
 it is refused in one of our sentences, or it is read as what it was. Wrong are another exception, another content, and no end.
 """
 
@@ -12,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import tempfile
 import traceback
 from collections import Counter
@@ -42,7 +39,12 @@ def read_cache(toy: Any) -> Any:
         from probe.errors import Unavailable
 
         raise Unavailable(str(broken))
-    found = [cache.mean(s) for s in cache.sites] + [cache.tokens().tokens, cache.held_out, repr(cache), cache._repr_html_()]
+    found = [cache.mean(s) for s in cache.sites] + [
+        cache.tokens().tokens,
+        cache.held_out,
+        repr(cache),
+        cache._repr_html_(),
+    ]
     return found + [batch.activations for batch in cache.batches(cache.sites, 64, split="all")]
 
 
@@ -177,7 +179,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
 def common() -> None:
     """What every page of the dashboard reads, whatever is damaged."""
     from app.library import library
-    from app.pages import circuits, home as home_page, training, units
+    from app.pages import circuits, training, units
+    from app.pages import home as home_page
 
     library()
     for page in (home_page, circuits, training, units):
@@ -186,7 +189,26 @@ def common() -> None:
 
 # -- damage -----------------------------------------------------------------------------------------------------------
 
-ODD: list[Any] = [None, "", "x", "\ud800", -1, 0, 1, 2**31, 10**30, 1e308, 0.5, True, [], {}, [[]], {"a": [1]}, ["x"], "../../x"]
+ODD: list[Any] = [
+    None,
+    "",
+    "x",
+    "\ud800",
+    -1,
+    0,
+    1,
+    2**31,
+    10**30,
+    1e308,
+    0.5,
+    True,
+    [],
+    {},
+    [[]],
+    {"a": [1]},
+    ["x"],
+    "../../x",
+]
 
 
 def _flip(path: Path, rng: random.Random) -> None:
@@ -424,18 +446,3 @@ def run(toy: Any, folders: dict[str, Path], trials: range) -> tuple[Counter[str]
         if end not in ("refused", "same", "wrong (mended)"):
             bad.append((seed, end, did, trace))
     return ends, bad
-
-
-if __name__ == "__main__":
-    import stored_kinds
-
-    from probe.models import load_model
-
-    os.environ["OPENWORK_HOME"] = tempfile.mkdtemp(prefix="openwork-damage-")
-    loaded = load_model("toy")
-    made = stored_kinds.fill(loaded)
-    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    ends, bad = run(loaded, made, range(first, first + count))
-    for one, end, did, trace in bad:
-        print(f"--- {one} {end} {did}\n{trace}")
-    print(dict(ends))

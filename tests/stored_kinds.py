@@ -113,7 +113,11 @@ def resume_harvest(toy, progress=None) -> object:
 
 
 def _unfinished(toy, cache: Cache) -> None:
-    for begin, after in ((lambda p: resume_sample(toy, p), 20), (resume_training, 300), (lambda p: resume_harvest(toy, p), 150)):
+    for begin, after in (
+        (lambda p: resume_sample(toy, p), 20),
+        (resume_training, 300),
+        (lambda p: resume_harvest(toy, p), 150),
+    ):
         try:
             begin(_stopping(after))
         except Cancelled:

@@ -1,0 +1,25 @@
+"""A thousand damaged artifacts opened: each is refused in a sentence or read as what it was (`tests/mutations.py`).
+
+python scripts/damage.py [1000] [first seed]       # some minutes; a paragraph for each that ends otherwise
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import mutations  # noqa: E402
+import stored_kinds  # noqa: E402
+
+from probe.models import load_model  # noqa: E402
+
+count, first = ([int(a) for a in sys.argv[1:]] + [1000, 0][len(sys.argv) - 1 :])[:2]
+os.environ["OPENWORK_HOME"] = tempfile.mkdtemp(prefix="openwork-damage-")
+toy = load_model("toy")
+ends, bad = mutations.run(toy, stored_kinds.fill(toy), range(first, first + count))
+for seed, end, did, trace in bad:
+    print(f"--- {seed} {end} {did}\n{trace}")
+print(dict(ends))
+sys.exit(bool(bad))
