@@ -10,10 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import mutations  # noqa: E402
-import stored_kinds  # noqa: E402
+import mutations
+import stored_kinds
 
-from probe.models import load_model  # noqa: E402
+from probe.models import load_model
 
 count, first = ([int(a) for a in sys.argv[1:]] + [1000, 0][len(sys.argv) - 1 :])[:2]
 os.environ["OPENWORK_HOME"] = tempfile.mkdtemp(prefix="openwork-damage-")
