@@ -1,7 +1,8 @@
 """Damage, by a seed: a thousand ways in which a stored folder can be wrong, and what opening it then does.
 
-`scripts/damage.py` runs a thousand. Every trial copies one artifact of `stored_kinds`, damages it once, and reads all of it as a person would. Four ends are right:
-it is refused in one of our sentences, or it is read as what it was. Wrong are another exception, another content, and no end.
+`scripts/damage.py` runs a thousand. Every trial copies one artifact of `stored_kinds`, damages it once, and reads all of it as a
+person would. Two ends are right: it is refused in one of our sentences, or it is read as what it was. Wrong are another
+exception, another content, and no end.
 """
 
 import hashlib
