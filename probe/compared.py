@@ -22,9 +22,10 @@ from probe.heads import require_room
 from probe.neurons import UnitStack, unit_stack
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, read_prompt
 from probe.record import Table, quoted
 from probe.sites import Site, hook_name, parse_site, resid_post, resid_pre
-from probe.tokens import display_tokens, encode_prompt
+from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ class ComparedPrompts(Table, Opens):
 
 def compare_prompts(
     model: "TransformerBridge",
-    a: str,
-    b: str,
+    a: Prompt,
+    b: Prompt,
     dictionaries: Sequence[Any] = (),
     *,
     k: int = 10,
@@ -135,7 +136,7 @@ def compare_prompts(
     progress: Progress = SILENT,
 ) -> ComparedPrompts:
     """Read both prompts once and compare them at every aligned pair. Raises BadInput for an empty or too long prompt."""
-    ids = encode_prompt(model, a), encode_prompt(model, b)
+    (a, b), ids = zip(*(read_prompt(model, one) for one in (a, b)), strict=True)
     require_room(model, max(map(len, ids)))
     alignment = align(*ids)
     with progress.stage("compare", total=4, unit="step") as step:

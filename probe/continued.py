@@ -17,6 +17,7 @@ from probe.errors import BadInput
 from probe.interventions import intervene
 from probe.kept import NextToken
 from probe.opening import Opens, came_from
+from probe.prompts import Prompt, read_prompt
 from probe.record import Record, Table, quoted
 from probe.token_text import tokenizer_of
 from probe.unit_edits import UnitEdit, edit_units
@@ -85,7 +86,7 @@ class Generations(Table, Opens):
 
 def generate_with(
     model: "TransformerBridge",
-    prompt: str,
+    prompt: Prompt,
     edits: Sequence[Any],
     max_new_tokens: int = 20,
     seed: int | None = None,
@@ -97,9 +98,9 @@ def generate_with(
     seed: None takes the likeliest token each time; a number draws at `temperature`. Both end at an end-of-text token. Raises
     BadInput for a prompt that leaves no room, OpenworkError if an edit never fired.
     """
-    from probe.tokens import display_tokens, encode_prompt
+    from probe.tokens import display_tokens
 
-    ids = encode_prompt(model, prompt)
+    prompt, ids = read_prompt(model, prompt)
     room = int(model.cfg.n_ctx) - len(ids)
     if not 1 <= max_new_tokens <= room or not temperature > 0:
         raise BadInput(

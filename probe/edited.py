@@ -20,8 +20,9 @@ from probe.errors import BadInput
 from probe.interventions import Knockout, Splice, intervene, place
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, read_prompt
 from probe.record import Table
-from probe.tokens import display_tokens, encode_prompt
+from probe.tokens import display_tokens
 from probe.unit_edits import UnitEdit, edit_units
 from probe.unit_names import owner_name, owner_names, place_name, unit_name
 
@@ -117,7 +118,7 @@ class EditedRun(Table, Opens):
 
 def edited_run(
     model: "TransformerBridge",
-    prompt: str,
+    prompt: Prompt,
     changes: Sequence[Any],
     *,
     pos: int = -1,
@@ -129,7 +130,7 @@ def edited_run(
 
     Raises BadInput for a position the prompt does not have, and what `intervene` raises.
     """
-    ids = encode_prompt(model, prompt)
+    prompt, ids = read_prompt(model, prompt)
     if not -len(ids) <= pos < len(ids) or k < 1:
         raise BadInput(f"The prompt has positions 0 to {len(ids) - 1} and k must be at least 1; got {pos} and {k}.")
     at = pos % len(ids)
@@ -140,7 +141,7 @@ def edited_run(
         step(1)
         texts = None
         if generate:
-            texts = generate_with(model, prompt, changes, generate)
+            texts = generate_with(model, ids, changes, generate)
             step(1)
     kl, losses = _moved(before, after, ids)
     found = EditedRun(

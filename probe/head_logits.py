@@ -9,6 +9,7 @@ parts are summed and compared with the logit of the model before a record is ret
 is explained is the logit before it. (Elhage et al. 2021; Wang et al. 2022, arXiv:2211.00593.)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.errors import BadInput, OpenworkError
+from probe.errors import OpenworkError
 from probe.forward import capture
 from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
 from probe.record import Table, quoted
+from probe.prompts import Prompt, read_prompt
 from probe.sites import Site, hook_name, resid_pre
-from probe.tokens import display_tokens, encode_prompt
+from probe.targets import Asked, Target, asked
+from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 
 @dataclass(frozen=True)
 class DirectLogits(Table, Opens):
-    """What every part adds to `logit`, the logit of `targets[pos]` minus the mean logit, at each position.
+    """What every part adds to `logit`, the logit of `targets[pos]` minus the mean logit, at each position; of a `Difference`,
+    minus the logit of `others[pos]`.
 
     bias: attention output biases. constant: the final norm's and the unembedding's biases. write_norm: length of what a head
     adds to the stream. reach: one over the divisors between a head's write and the logits. gap: |sum - logit|, largest,
@@ -57,6 +61,7 @@ class DirectLogits(Table, Opens):
     reach: Float[np.ndarray, "layer pos"]
     gap: float
     convention: dict[str, Any] = field(default_factory=dict)
+    others: list[int] = field(default_factory=list)
 
     def total(self) -> Float[np.ndarray, " pos"]:
         """The sum of all parts, which is the logit."""
@@ -103,42 +108,54 @@ def _size(part: tuple[str, float]) -> float:
 
 
 @torch.no_grad()
-def direct_logits(model: "TransformerBridge", prompt: str, target: int | None = None) -> DirectLogits:
-    """Split the logit of `target` (a token id; by default the likeliest next token at each position).
+def direct_logits(model: "TransformerBridge", prompt: Prompt, target: Target | None = None) -> DirectLogits:
+    """Split the logit of `target`: a token as text or id, or a `Difference` of two; by default the likeliest next token at each
+    position.
 
     Raises BadInput for a token the vocabulary lacks, OpenworkError where the parts do not sum to the model's logit.
     """
-    ids = encode_prompt(model, prompt)
-    _check_target(model, target)
+    prompt, ids = read_prompt(model, prompt)
+    wanted = None if target is None else asked(model, target)
     found = _run(model, ids)
     logits = _wide(found[Site("logits").name][0])
-    targets = logits.argmax(-1) if target is None else torch.full_like(logits[:, 0], target, dtype=torch.long)
-    toward = readers(model, found, targets)
+    targets, others = _targets(logits, wanted)
+    toward = readers(model, found, targets, others)
     parts = [_layer_parts(model, found, i, toward) for i in range(model.cfg.n_layers)]
     heads, norms, mlps, bias, reach = (torch.stack(x) for x in zip(*parts, strict=True))
     embed = (_wide(found[resid_pre(0).name][0]) * toward).sum(-1)
-    constant = _constant(model, targets)
-    logit = logits.gather(1, targets[:, None])[:, 0] - logits.mean(-1)
+    constant = _constant(model, targets, others)
+    logit = logits.gather(1, targets[:, None])[:, 0] - _reference(logits, others)
     size = heads.abs().sum((0, 1)) + mlps.abs().sum(0) + embed.abs() + constant.abs()
     gap = float(((heads.sum((0, 1)) + mlps.sum(0) + bias.sum(0) + embed + constant - logit).abs() / size).max())
     _check_sum(gap, found[resid_pre(0).name].dtype)
     arrays = (heads, mlps, bias, embed, constant, logit, norms, reach)
     words = display_tokens(model, [*ids, *targets.tolist()])
+    names = words[len(ids) :] if wanted is None else [wanted.name] * len(ids)
     record = DirectLogits(
-        *(prompt, ids, words[: len(ids)], targets.tolist(), words[len(ids) :]),
+        *(prompt, ids, words[: len(ids)], targets.tolist(), names),
         *(x.cpu().numpy() for x in arrays),
         gap,
         {
-            "logit": "minus the mean logit, before any soft-cap",
+            "logit": f"minus {'the mean' if others is None else 'the other'} logit, before any soft-cap",
             "frozen": "divisors of the final norm and of post-norms",
         },
+        [] if others is None else others.tolist(),
     )
     return came_from(record, model)
 
 
-def _check_target(model: "TransformerBridge", target: int | None) -> None:
-    if target is not None and not 0 <= target < model.cfg.d_vocab:
-        raise BadInput(f"There is no token {target}; this model's vocabulary has ids 0 to {model.cfg.d_vocab - 1}.")
+def _targets(
+    logits: Float[Tensor, "pos d_vocab"], wanted: Asked | None
+) -> tuple[Int[Tensor, " pos"], Int[Tensor, " pos"] | None]:
+    """The token explained at each position, and the one it is set against, if any."""
+    if wanted is None:
+        return logits.argmax(-1), None
+    first = torch.full_like(logits[:, 0], wanted.id, dtype=torch.long)
+    return first, None if wanted.other is None else torch.full_like(first, wanted.other)
+
+
+def _reference(logits: Float[Tensor, "pos d_vocab"], others: Int[Tensor, " pos"] | None) -> Float[Tensor, " pos"]:
+    return logits.mean(-1) if others is None else logits.gather(1, others[:, None])[:, 0]
 
 
 def _check_sum(gap: float, dtype: torch.dtype) -> None:
@@ -171,11 +188,15 @@ def parts_of(owner: Any, name: str, like: Tensor) -> NormParts | None:
 
 
 def readers(
-    model: "TransformerBridge", found: dict[str, Tensor], targets: Int[Tensor, " pos"]
+    model: "TransformerBridge",
+    found: Mapping[str, Tensor],
+    targets: Int[Tensor, " pos"],
+    others: Int[Tensor, " pos"] | None = None,
 ) -> Float[Tensor, "pos d_model"]:
-    """For each position the direction in the stream whose dot product with a write is its share of the target's logit."""
+    """For each position the direction in the stream whose dot product with a write is its share of the target's logit, minus the
+    mean logit or that of another token."""
     W_U, norm = _wide(model.W_U), parts_of(model, "ln_final", _wide(model.W_U))
-    toward = W_U[:, targets].T - W_U.mean(1)
+    toward = W_U[:, targets].T - (W_U.mean(1) if others is None else W_U[:, others].T)
     if norm is None or Site("final_scale").name not in found:
         return toward
     back = norm.weight * toward / _wide(found[Site("final_scale").name][0])
@@ -201,10 +222,12 @@ def _layer_parts(
     return shares, writes.norm(dim=-1), mlp, ((bias + shift) * toward).sum(-1), reach[:, 0]
 
 
-def _constant(model: "TransformerBridge", targets: Int[Tensor, " pos"]) -> Float[Tensor, " pos"]:
+def _constant(
+    model: "TransformerBridge", targets: Int[Tensor, " pos"], others: Int[Tensor, " pos"] | None
+) -> Float[Tensor, " pos"]:
     """What the biases behind the stream add."""
     W_U, norm = _wide(model.W_U), parts_of(model, "ln_final", _wide(model.W_U))
     offset = torch.zeros_like(W_U[0]) if model.b_U is None else _wide(model.b_U)
     if norm is not None:
         offset = offset + norm.bias @ W_U
-    return offset[targets] - offset.mean()
+    return offset[targets] - (offset.mean() if others is None else offset[others])

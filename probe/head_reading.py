@@ -21,9 +21,11 @@ from probe.interventions import Mean, Zero
 from probe.interventions import head as head_place
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, encode_prompt
 from probe.record import Table, quoted
 from probe.sites import Site, hook_name
-from probe.tokens import display_tokens, encode_prompt
+from probe.targets import Target
+from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -135,18 +137,18 @@ class HeadReading(Table, Opens):
 
 def read_head(
     model: "TransformerBridge",
-    prompt: str,
+    prompt: Prompt,
     layer: int,
     head: int,
     *,
-    target: int | None = None,
+    target: Target | None = None,
     k: int = 10,
     direct: DirectLogits | None = None,
     copying: float | None = None,
     progress: Progress = SILENT,
 ) -> HeadReading:
-    """Read one head on a prompt. target: token id whose logit is explained (by default the likeliest at each position). direct
-    and copying spare what is known already. Raises BadInput for a head or token that is not there."""
+    """Read one head on a prompt. target: token (text or id) or `Difference` whose logit is explained (by default the likeliest
+    token at each position). direct and copying spare what is known already. Raises BadInput for a head or token that is not there."""
     weights.check_head(model, layer, head)
     if not 1 <= k <= model.cfg.d_vocab:
         raise BadInput(f"k is {k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")
@@ -164,7 +166,7 @@ def read_head(
     score = float(weights.copying_scores(model)[layer, head]) if copying is None else copying
     shown = np.tril(pattern)
     found = HeadReading(
-        *(prompt, whole.token_ids, whole.tokens, layer, head, pattern),
+        *(whole.prompt, whole.token_ids, whole.tokens, layer, head, pattern),
         shown.sum(0) / np.arange(len(pattern), 0, -1),
         -(shown * np.log(np.maximum(shown, 1e-30))).sum(1),
         *(whole.targets, whole.target_tokens, whole.heads[layer, head], whole.logit, by_key, whole.reach[layer]),
@@ -179,7 +181,7 @@ def read_head(
 
 
 def ablate_head(
-    model: "TransformerBridge", prompt: str, layer: int, head: int, how: str = "zero", pos: int | None = None
+    model: "TransformerBridge", prompt: Prompt, layer: int, head: int, how: str = "zero", pos: int | None = None
 ) -> list[Zero | Mean]:
     """Interventions that take a head away, for `intervene` and `edited_run`: `zero`, or the `mean` of what it has mixed over the
     prompt's positions; at one position, or at all."""
@@ -206,7 +208,8 @@ def _on_prompt(
     v = found[wanted[1].name][0]
     v = v.view(len(v), -1, model.blocks[layer].attn.W_V.shape[-1])[:, head // weights.group(model, layer)]
     values = weights.wide(v) @ weights.wide(model.blocks[layer].attn.W_O[head])
-    toward = readers(model, found, torch.tensor(whole.targets, device=values.device))
+    others = torch.tensor(whole.others, device=values.device) if whole.others else None
+    toward = readers(model, found, torch.tensor(whole.targets, device=values.device), others)
     post, through = parts_of(model.blocks[layer], "ln1_post", values), values
     if post is not None:
         through = post.scaled(values)

@@ -13,7 +13,9 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt
 from probe.record import Table
+from probe.targets import Target
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -115,13 +117,14 @@ def put_together(
 
 def head_table(
     model: "TransformerBridge",
-    prompt: str,
+    prompt: Prompt,
     *,
     pos: int = -1,
-    target: int | None = None,
+    target: Target | None = None,
     progress: Progress = SILENT,
 ) -> HeadTable:
-    """All scores of all heads. target: the token id whose logit is split, by default the likeliest next one.
+    """All scores of all heads. target: the token (text or id) or `Difference` whose logit is split, by default the likeliest
+    next token.
 
     Raises BadInput for a position or token that is not there, and for models whose heads cannot be read apart.
     """

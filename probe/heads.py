@@ -10,9 +10,10 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
+from probe.prompts import Prompt, read_prompt
 from probe.record import Table
 from probe.sites import Site
-from probe.tokens import display_tokens, encode_prompt
+from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ class HeadPatterns(Table, Opens):
         return heads_html(self)
 
 
-def head_patterns(model: "TransformerBridge", prompt: str) -> HeadPatterns:
+def head_patterns(model: "TransformerBridge", prompt: Prompt) -> HeadPatterns:
     """Patterns and metrics of all heads on a prompt. Raises BadInput for an empty or too long prompt."""
-    ids = encode_prompt(model, prompt)
+    prompt, ids = read_prompt(model, prompt)
     require_room(model, len(ids))
     sites = [Site("pattern", i) for i in range(model.cfg.n_layers)]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)

@@ -17,9 +17,10 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, read_prompt
 from probe.record import Table
 from probe.sites import resid_post, resid_pre
-from probe.tokens import display_tokens, encode_prompt
+from probe.tokens import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -103,11 +104,13 @@ class LensResult(Table, Opens):
         return lens_html(self)
 
 
-def logit_lens(model: "TransformerBridge", prompt: str, *, top_k: int = 10, progress: Progress = SILENT) -> LensResult:
+def logit_lens(
+    model: "TransformerBridge", prompt: Prompt, *, top_k: int = 10, progress: Progress = SILENT
+) -> LensResult:
     """The logit lens of a prompt at every layer and position. Raises BadInput for an empty or too long prompt or top_k < 1."""
     if not 1 <= top_k <= model.cfg.d_vocab:
         raise BadInput(f"top_k is {top_k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")
-    ids = encode_prompt(model, prompt)
+    prompt, ids = read_prompt(model, prompt)
     tokens = torch.tensor([ids], device=model.W_E.device)
     sites = [resid_pre(0), *(resid_post(i) for i in range(model.cfg.n_layers))]
     found = capture(model, tokens, sites)

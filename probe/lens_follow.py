@@ -18,15 +18,18 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, read_prompt
 from probe.record import Table, quoted
 from probe.sites import resid_post, resid_pre
-from probe.tokens import display_tokens, encode_prompt
+from probe.targets import Difference, listed, one_target, token_id
+from probe.tokens import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 TABLE = 1 << 26
 "Logits made at once."
+Followed = str | int
 OWN = ("final", "next")
 """Tokens that are another one at each position: the whole model's likeliest next token, and the one that really follows."""
 
@@ -94,30 +97,31 @@ class TokenThroughLayers(Table, Opens):
 
 def follow_token(
     model: "TransformerBridge",
-    prompt: str,
-    token_ids: Sequence[int | str] = ("final",),
+    prompt: Prompt,
+    target: Followed | Sequence[Followed] | None = None,
     *,
+    token_ids: Sequence[Followed] | None = None,
     progress: Progress = SILENT,
 ) -> TokenThroughLayers:
-    """Follow tokens, by id, or `final` and `next` (see `OWN`), through all layers at all positions.
+    """Follow tokens through all layers at all positions. target: one or several, as text (`" Paris"`), id, or `final` and `next`
+    (see `OWN`; the first is the default). `token_ids` says the same.
 
-    Raises BadInput for an id that the vocabulary lacks and for an empty or too long prompt.
+    Raises BadInput for what is no token and for an empty or too long prompt.
     """
-    if not token_ids:
-        raise BadInput("There is no token to follow; give ids, or 'final' or 'next'.")
-    _check(model, token_ids)
-    ids = encode_prompt(model, prompt)
+    wanted = one_target(target, token_ids=token_ids)
+    chosen_tokens = _chosen(model, listed("final" if wanted is None else wanted))
+    prompt, ids = read_prompt(model, prompt)
     sites = [resid_pre(0), *(resid_post(i) for i in range(model.cfg.n_layers))]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
     resid = torch.stack([found[s.name][0] for s in sites])
-    parts = zip(*_read(model, resid, ids, token_ids, progress), strict=True)
+    parts = zip(*_read(model, resid, ids, chosen_tokens, progress), strict=True)
     chosen, log_probs, ranks, logits = (np.concatenate(x, -1) for x in parts)
     words = dict(
         zip(seen := sorted({*ids, *chosen.flatten().tolist()} - {-1}), display_tokens(model, seen), strict=True)
     )
     record = TokenThroughLayers(
         *(prompt, ids, [words[i] for i in ids], ["embed", *(str(i) for i in range(model.cfg.n_layers))]),
-        [t if isinstance(t, str) else words[t] for t in token_ids],
+        [t if isinstance(t, str) else words[t] for t in chosen_tokens],
         chosen,
         [[words.get(int(i), "") for i in row] for row in chosen],
         *(log_probs, ranks, logits),
@@ -125,11 +129,13 @@ def follow_token(
     return came_from(record, model)
 
 
-def _check(model: "TransformerBridge", token_ids: Sequence[int | str]) -> None:
-    size = int(model.cfg.d_vocab)
-    for one in token_ids:
-        if one not in OWN and not (isinstance(one, int) and 0 <= one < size):
-            raise BadInput(f"{one!r} is no token: give an id from 0 to {size - 1}, 'final' or 'next'.")
+def _chosen(model: "TransformerBridge", wanted: Sequence[Any]) -> list[int | str]:
+    """Ids, or the names of `OWN`."""
+    if not wanted:
+        raise BadInput("There is no token to follow; give text like ' Paris', ids, or 'final' or 'next'.")
+    if any(isinstance(one, Difference) for one in wanted):
+        raise BadInput("A difference of two tokens has no probability and no rank; follow both: [' Mary', ' John'].")
+    return [one if isinstance(one, str) and one in OWN else token_id(model, one) for one in wanted]
 
 
 @torch.no_grad()

@@ -12,8 +12,10 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
+from probe.prompts import Prompt, read_prompt
 from probe.sites import Site, hook_name, parse_site
-from probe.tokens import display_tokens, encode_prompt
+from probe.targets import Asked, Target, asked
+from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnitRow:
-    """One unit at one position. write_norm: length of what it adds to the residual
-    stream. direct: what it adds directly to the
-    demeaned logit of the token the model finds likeliest there (final norm frozen). promoted, suppressed: tokens whose
+    """One unit at one position. write_norm: length of what it adds to the residual stream. direct: what it adds directly to the
+    demeaned logit of the target, or of the token the model finds likeliest there (final norm frozen). promoted, suppressed: tokens whose
     logits its output direction raises and lowers most. dictionary: name of the artifact that a latent is of."""
 
     layer: int
@@ -46,21 +47,36 @@ class UnitRow:
 
 @dataclass(frozen=True)
 class TopUnits(Opens):
-    """rows are ordered by position, then kind, then falling write norm: the k strongest of each kind at each position."""
+    """rows are ordered by position, then kind, then falling `by`: the k strongest of each kind at each position. by: `write`, the
+    length of what a unit adds, or `direct`, the size of its direct effect. target: the token or difference that `direct` is about;
+    empty for the likeliest token of each position."""
 
     prompt: str
     token_ids: list[int]
     tokens: list[str]
     rows: list[UnitRow]
+    target: str = ""
+    by: str = "write"
 
     def at(self, pos: int, kind: str | None = None) -> list[UnitRow]:
         """Rows of one position, of one kind if given."""
         pos = pos % len(self.tokens)
         return [r for r in self.rows if r.pos == pos and kind in (None, r.kind)]
 
+    def about(self) -> str:
+        """What `direct` and the order are about, for a title."""
+        order = " by direct effect" if self.by == "direct" else ""
+        return f"{order}{f' on the logit of {self.target}' if self.target else ''}"
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"prompt": self.prompt, "tokens": self.tokens, "rows": [asdict(r) | {"name": r.name} for r in self.rows]}
+        said = {"target": self.target, "by": self.by}
+        return {
+            "prompt": self.prompt,
+            "tokens": self.tokens,
+            **said,
+            "rows": [asdict(r) | {"name": r.name} for r in self.rows],
+        }
 
     def printed(self, pos: int = -1) -> list[dict[str, Any]]:
         """One row a unit at one position, with what a person compares."""
@@ -79,7 +95,7 @@ class TopUnits(Opens):
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        return table_html(self.printed(), f"Strongest units at the last token of {self.prompt!r}")
+        return table_html(self.printed(), f"Strongest units at the last token of {self.prompt!r}{self.about()}")
 
 
 @dataclass(frozen=True)
@@ -96,12 +112,25 @@ class UnitStack:
 
 
 def top_units(
-    model: "TransformerBridge", prompt: str, dictionaries: Sequence[Any] = (), *, k: int = 10, n_tokens: int = 5
+    model: "TransformerBridge",
+    prompt: Prompt,
+    dictionaries: Sequence[Any] = (),
+    *,
+    target: Target | None = None,
+    by: str | None = None,
+    k: int = 10,
+    n_tokens: int = 5,
 ) -> TopUnits:
-    """The k neurons and, per position, the k latents that write most. Raises BadInput for an empty or too long prompt."""
-    if k < 1:
-        raise BadInput(f"k is {k}; it must be at least 1.")
-    ids = encode_prompt(model, prompt)
+    """The k neurons and, per position, the k latents that write most, or add most to a target directly.
+
+    target: a token (text or id) or a `Difference`. by: `write` or `direct`; `direct` where there is a target. Raises BadInput for
+    an empty or too long prompt and for what is no token.
+    """
+    by = by or ("write" if target is None else "direct")
+    if k < 1 or by not in ("write", "direct"):
+        raise BadInput(f"k is {k} and by is {by!r}; k must be at least 1, and by 'write' or 'direct'.")
+    wanted = None if target is None else asked(model, target)
+    prompt, ids = read_prompt(model, prompt)
     layers = range(model.cfg.n_layers)
     inputs = [parse_site(d.site_in, model) for d in dictionaries]
     norms = [Site("final_scale"), *(Site("ln2_post_scale", i) for i in layers)]
@@ -112,20 +141,21 @@ def top_units(
         *(s for s in norms if hook_name(s, model)),
     ]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), wanted, stop=False)
-    direction = _direct_readers(model, found)
+    direction = _direct_readers(model, found, wanted)
     with torch.no_grad():
         neurons = [
             unit_stack(model, found, i, "neuron", found[Site("mlp_post", i).name][0], model.blocks[i].mlp.W_out)
             for i in layers
         ]
-        rows = _strongest(model, neurons, direction, k, n_tokens)
+        rows = _strongest(model, neurons, direction, by, k, n_tokens)
         for dictionary, site in zip(dictionaries, inputs, strict=True):
             latents = dictionary.encode(found[site.name][0].to(dictionary.W_enc))
             stack = unit_stack(model, found, site.layer or 0, "latent", latents, dictionary.W_dec)
             named = replace(stack, dictionary=getattr(dictionary, "name", ""))
-            rows += _strongest(model, [named], direction, k, n_tokens)
-    rows.sort(key=lambda r: (r.pos, r.kind, -r.write_norm))
-    return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows), model)
+            rows += _strongest(model, [named], direction, by, k, n_tokens)
+    rows.sort(key=lambda r: (r.pos, r.kind, -(r.write_norm if by == "write" else abs(r.direct))))
+    name = "" if wanted is None else wanted.name
+    return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows, name, by), model)
 
 
 def unit_stack(
@@ -144,10 +174,15 @@ def _final_norm(model: "TransformerBridge") -> NormParts | None:
     return None if norm is None else norm_parts(norm, model.W_U.detach().float())
 
 
-def _direct_readers(model: "TransformerBridge", found: dict[str, Tensor]) -> Float[Tensor, "pos d_model"]:
-    """For each position, the direction whose dot product with a write is its direct effect on the likeliest logit."""
+def _direct_readers(
+    model: "TransformerBridge", found: dict[str, Tensor], wanted: Asked | None = None
+) -> Float[Tensor, "pos d_model"]:
+    """For each position, the direction whose dot product with a write is its direct effect on what is asked, or on the likeliest
+    logit."""
     best, W_U, norm = found["unembed.hook_out"][0].argmax(-1), model.W_U.detach().float(), _final_norm(model)
-    reader = W_U[:, best].T - W_U.mean(1)
+    if wanted is not None:
+        best = torch.full_like(best, wanted.id)
+    reader = W_U[:, best].T - (W_U.mean(1) if wanted is None or wanted.other is None else W_U[:, wanted.other])
     if norm is None or "ln_final.hook_scale" not in found:
         return reader
     back = norm.weight * reader / found["ln_final.hook_scale"][0].float()
@@ -155,10 +190,10 @@ def _direct_readers(model: "TransformerBridge", found: dict[str, Tensor]) -> Flo
 
 
 def _strongest(
-    model: "TransformerBridge", stacks: list[UnitStack], direction: Tensor, k: int, n_tokens: int
+    model: "TransformerBridge", stacks: list[UnitStack], direction: Tensor, by: str, k: int, n_tokens: int
 ) -> list[UnitRow]:
     """The k strongest units at each position over all stacks."""
-    size = torch.cat([s.reach.abs() * s.writers.norm(dim=1) for s in stacks], 1)
+    size = torch.cat([_size(s, direction if by == "direct" else None) for s in stacks], 1)
     best = size.topk(min(k, size.shape[1]), 1)
     widths = torch.tensor([s.reach.shape[1] for s in stacks], device=size.device)
     ends = widths.cumsum(0)
@@ -168,14 +203,20 @@ def _strongest(
     effects = logit_effects(model, torch.stack([stacks[s].writers[u] for s, u in keys]), n_tokens)
     words, rows = dict(zip(keys, effects, strict=True)), []
     for pos in range(size.shape[0]):
-        for norm, s, u in zip(best.values[pos].tolist(), stack_of[pos].tolist(), unit_of[pos].tolist(), strict=True):
-            if norm > 0:
+        for most, s, u in zip(best.values[pos].tolist(), stack_of[pos].tolist(), unit_of[pos].tolist(), strict=True):
+            if most > 0:
                 stack, reach = stacks[s], float(stacks[s].reach[pos, u])
                 direct = reach * float(stack.writers[u] @ direction[pos])
-                activation = float(stack.activation[pos, u])
+                activation, norm = float(stack.activation[pos, u]), abs(reach) * float(stack.writers[u].norm())
                 row = UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, *words[(s, u)])
                 rows.append(replace(row, dictionary=stack.dictionary))
     return rows
+
+
+def _size(stack: UnitStack, direction: Float[Tensor, "pos d_model"] | None) -> Float[Tensor, "pos unit"]:
+    """How much each unit writes, or how much of that points in a direction."""
+    reach = stack.reach.abs()
+    return reach * (stack.writers.norm(dim=1) if direction is None else (direction @ stack.writers.T).abs())
 
 
 def logit_effects(

@@ -16,8 +16,9 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.html import shown, table_html
 from probe.opening import Opens, came_from
+from probe.prompts import Prompt, read_prompt
 from probe.record import Table
-from probe.tokens import display_tokens, encode_prompt
+from probe.tokens import display_tokens
 from probe.unit_edits import unit_values
 from probe.unit_names import layer_read, unit_name
 
@@ -68,12 +69,12 @@ class OwnText(Table, Opens):
 
 
 def on_text(
-    model: "TransformerBridge", text: str, unit: int, *, layer: int | None = None, dictionary: Any | None = None
+    model: "TransformerBridge", text: Prompt, unit: int, *, layer: int | None = None, dictionary: Any | None = None
 ) -> OwnText:
     """One unit on one text. BadInput unless exactly one of layer and dictionary is given, and for a unit there is not."""
     if (layer is None) == (dictionary is None):
         raise BadInput("A unit is a neuron of a layer or a latent of a dictionary: give one of the two.")
-    ids = encode_prompt(model, text)
+    text, ids = read_prompt(model, text)
     tokens = torch.tensor([ids], device=model.W_E.device)
     values = unit_values(model, tokens, layer=layer, dictionary=dictionary)[0]
     if not 0 <= unit < values.shape[-1]:

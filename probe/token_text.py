@@ -103,5 +103,8 @@ def _starts(raw: bytes) -> bool:
 
 
 def display_tokens(model: "TransformerBridge", ids: Iterable[int]) -> list[str]:
-    """Each token's own text, exactly; bytes that are no text alone in hex. Use it wherever a token is shown."""
+    """Each token's own text, exactly; bytes that are no text alone in hex; the ids of a model without a tokenizer. Use it
+    wherever a token is shown."""
+    if getattr(model, "tokenizer", None) is None:
+        return [str(int(i)) for i in ids]
     return [as_text(raw) for raw in token_bytes(model, ids)]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.html import facts_html
+from probe.prompts import encode_prompt
 from probe.record import Record
 from probe.text import Document
 from probe.token_text import as_text, display_tokens, token_bytes, tokenizer_of
@@ -60,7 +61,7 @@ class TokenSet(Record):
 
 def bos_of(model: "TransformerBridge", prepend_bos: bool | None = None) -> int | None:
     """The token every row begins with: the tokenizer's BOS if it has one and the model (or the caller) wants it."""
-    bos = tokenizer_of(model).bos_token_id
+    bos = getattr(getattr(model, "tokenizer", None), "bos_token_id", None)
     wanted = getattr(model.cfg, "default_prepend_bos", True) if prepend_bos is None else prepend_bos
     return bos if wanted else None
 
@@ -150,20 +151,3 @@ def _token_set(
     special = torch.isin(tokens, torch.tensor([i for i in marks if i is not None], dtype=torch.int64))
     special |= torch.arange(tokens.shape[1]) >= torch.tensor(lengths)[:, None]
     return TokenSet(tokens, torch.tensor(doc, dtype=torch.int32), names, special)
-
-
-def encode_prompt(model: "TransformerBridge", text: str, prepend_bos: bool | None = None) -> list[int]:
-    """Token ids of one prompt, BOS first where the model has one (not twice, if the prompt itself begins with it).
-
-    Raises BadInput for an empty text and for one longer than the model's context.
-    """
-    if not text:
-        raise BadInput("The prompt is empty. Write some text, for instance: The capital of France is")
-    ids = list(tokenizer_of(model)(text, add_special_tokens=False, verbose=False)["input_ids"])
-    bos = bos_of(model, prepend_bos)
-    if bos is not None and ids[:1] != [bos]:
-        ids = [bos, *ids]
-    longest = getattr(model.cfg, "n_ctx", None)
-    if longest and len(ids) > longest:
-        raise BadInput(f"The prompt has {len(ids)} tokens and this model reads at most {longest}. Shorten it.")
-    return ids

@@ -1,46 +1,66 @@
 """A null control: the same cells patched from runs that have nothing to do with the question.
 
-A cell that moves the metric as far from an unrelated donor as from the real one is sensitive, not informative. Each donor
-is the real donor's tokens in another order (the first stays, because heads without work look there), never in its own, which
-would be the real donor again; or a prompt given.
+A cell that moves the metric as far from an unrelated donor as from the real one is sensitive, not informative. A donor drawn here
+holds the words that both prompts share, in a random order, and none of those by which they differ: not at their own place and not
+at another, since what a head moves to the last token it moves from wherever it finds it. At every position where the shared words
+allow it, the word is another than the real donor's. The first token stays where both prompts begin alike, because heads without
+work look there. Or donors are prompts given.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from circuits.patching.sides import Side
 from probe.errors import BadInput
-from probe.tokens import encode_prompt
+from probe.prompts import Prompts, read_prompt
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+DRAWN = "words that both prompts share, drawn at random; none of those by which they differ"
 
-def control_ids(model: "TransformerBridge", donor: Side, control: int | Sequence[str], seed: int) -> list[list[int]]:
-    """Tokens of the unrelated donors. BadInput for a prompt of another length."""
+
+def control_ids(
+    model: "TransformerBridge", donor: Side, base: Side, control: int | Prompts, seed: int
+) -> list[list[int]]:
+    """Tokens of the unrelated donors. BadInput for a prompt of another length, and where nothing is left to draw from."""
     if isinstance(control, int):
+        if control < 0:
+            raise BadInput(f"{control} control donors were asked for; give 0 or more, or control prompts.")
         rng = np.random.default_rng(seed)
-        return [_shuffled(donor.token_ids, rng) for _ in range(control)]
-    found = [encode_prompt(model, text) for text in ([control] if isinstance(control, str) else control)]
-    for text, ids in zip(control, found, strict=False):
+        return [_drawn(donor.token_ids, base.token_ids, rng) for _ in range(control)]
+    found = [read_prompt(model, one) for one in _several(control)]
+    for text, ids in found:
         if len(ids) != len(donor.token_ids):
             raise BadInput(
                 f"The control prompt {text!r} has {len(ids)} tokens and the others {len(donor.token_ids)}; "
                 "patching needs equally many."
             )
-    return found
+    return [ids for _, ids in found]
 
 
-def _shuffled(ids: list[int], rng: np.random.Generator) -> list[int]:
-    """The tokens after the first in another order; every order that differs is equally likely."""
-    first, *others = ids
-    if len(set(others)) < 2:
+def _several(control: Prompts) -> list:
+    """Control prompts as a list; a text or a chat alone is one of them, and so is a list of ids."""
+    if (
+        isinstance(control, str)
+        or getattr(control, "ndim", 2) == 1
+        or (len(control) and isinstance(control[0], int | dict))
+    ):
+        return [control]
+    return list(control)
+
+
+def _drawn(donor: list[int], base: list[int], rng: np.random.Generator) -> list[int]:
+    """One donor: at every position but a shared first one, some word of both prompts that is not the donor's own there."""
+    studied = {i for pair in zip(donor, base, strict=True) if pair[0] != pair[1] for i in pair}
+    pool = [i for i in donor[1:] if i not in studied]
+    if not pool:
         raise BadInput(
-            "All tokens after the first are the same, so no order of them is another. Give control prompts instead."
+            "After the first token both prompts share no word to make an unrelated donor of. Give control prompts instead."
         )
-    while True:
-        drawn = [first, *(int(i) for i in rng.permutation(others))]
-        if drawn != ids:
-            return drawn
+    found = []
+    for at, own in enumerate(donor):
+        other = [i for i in pool if i != own] or pool
+        found.append(own if at == 0 and own not in studied else other[rng.integers(len(other))])
+    return found

@@ -16,12 +16,14 @@ from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput
 from probe.models import stamp
 from probe.opening import came_from
-from probe.token_text import display_tokens, tokenizer_of
-from probe.tokens import encode_prompt
+from probe.prompts import Prompt, read_prompt
+from probe.targets import Difference, listed, one_target, single, token_id
+from probe.token_text import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+Answers = str | int | Difference | Sequence[str | int]
 Custom = Callable[[Float[Tensor, "row d_vocab"]], Float[Tensor, " row"]]
 TOP = 6
 """Likeliest next tokens kept of each run."""
@@ -30,18 +32,23 @@ TOP = 6
 @torch.no_grad()
 def read_pair(
     model: "TransformerBridge",
-    clean: str,
-    corrupted: str,
+    clean: Prompt,
+    corrupted: Prompt,
     *,
-    answers: Sequence[str | int] | None = None,
+    target: Answers | None = None,
+    answers: Answers | None = None,
     metric: str | Custom = "logit_diff",
 ) -> Pair:
-    """Both prompts run once. Raises BadInput for a metric or an answer that cannot be; a pair that does not fit says so."""
+    """Both prompts run once. target: what the metric is about, a `Difference` of the right and the wrong token, or two tokens
+    (one, the right one, for `log_prob`); `answers` says the same. Raises BadInput for a metric or a target that cannot be; a pair
+    that does not fit says so."""
     if isinstance(metric, str) and metric not in METRICS:
         raise BadInput(f"There is no metric '{metric}'; choose {', '.join(METRICS)}, or give a function of the logits.")
-    texts, ids = (clean, corrupted), [encode_prompt(model, t) for t in (clean, corrupted)]
+    read = [read_prompt(model, one) for one in (clean, corrupted)]
+    texts, ids = [one.text for one in read], [one.ids for one in read]
+    asked = answers_of(target, answers)
     logits = [last_logits(model, i) for i in ids]
-    given = [answer_id(model, a, logits[0]) for a in answers or ()]
+    given = [token_id(model, a) for a in asked]
     chosen = _chosen(metric, given, logits)
     value = scorer(metric, chosen, logits[0])
     sides = []
@@ -64,9 +71,15 @@ def read_pair(
         answers_given=bool(given),
         differs=[i for i, (a, b) in enumerate(zip(*ids, strict=False)) if a != b],
         problem=problem,
-        note=_note(model, answers, logits[0]),
+        note=_note(model, asked, logits[0]),
     )
     return came_from(pair, model)
+
+
+def answers_of(target: Answers | None, answers: Answers | None = None) -> list[str | int]:
+    """The tokens of a target as a list, the right one first."""
+    given = one_target(target, answers=answers)
+    return [given.token, given.other] if isinstance(given, Difference) else listed(given)
 
 
 def last_logits(model: "TransformerBridge", ids: list[int]) -> Float[Tensor, " d_vocab"]:
@@ -74,38 +87,13 @@ def last_logits(model: "TransformerBridge", ids: list[int]) -> Float[Tensor, " d
     return model(torch.tensor([ids], device=model.W_E.device))[0, -1].double().cpu()
 
 
-def answer_id(model: "TransformerBridge", answer: str | int, clean: Float[Tensor, " d_vocab"]) -> int:
-    """The one token that an answer is. BadInput names the pieces of an answer that is several."""
-    if isinstance(answer, int):
-        if not 0 <= answer < len(clean):
-            raise BadInput(f"There is no token {answer}; this model has tokens 0 to {len(clean) - 1}.")
-        return answer
-    if not answer:
-        raise BadInput("An answer is empty. Name one token, like ' Mary' with its space.")
-    pieces = _pieces(model, answer)
-    if len(pieces) == 1:
-        return pieces[0]
-    spaced = (
-        ""
-        if answer.startswith(" ") or len(_pieces(model, " " + answer)) != 1
-        else f" ' {answer}', with a space, is one."
-    )
-    listed = ", ".join(repr(t) for t in display_tokens(model, pieces))
-    raise BadInput(
-        f"The answer {answer!r} is {len(pieces)} tokens ({listed}), and one was wanted.{spaced} "
-        "Name the first piece, or another answer."
-    )
-
-
-def _pieces(model: "TransformerBridge", text: str) -> list[int]:
-    return list(tokenizer_of(model)(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-
 def _chosen(metric: str | Custom, given: list[int], logits: list[Float[Tensor, " d_vocab"]]) -> list[int]:
     """Answers that the metric needs: those given, else what each run itself finds likeliest."""
     needed = {"logit_diff": 2, "log_prob": 1}.get(metric, 0) if isinstance(metric, str) else 0
     if given and len(given) < needed:
-        raise BadInput("A logit difference needs two answers, the right and the wrong one; one was given.")
+        raise BadInput(
+            "A logit difference needs two answers, the right and the wrong one, and one was given: target=Difference(' Mary', ' John')."
+        )
     return (given or [int(found.argmax()) for found in logits])[:needed]
 
 
@@ -164,13 +152,13 @@ def _lengths(clean: Side, corrupted: Side) -> str:
     )
 
 
-def _note(model: "TransformerBridge", answers: Sequence[str | int] | None, clean: Float[Tensor, " d_vocab"]) -> str:
+def _note(model: "TransformerBridge", answers: Sequence[str | int], clean: Float[Tensor, " d_vocab"]) -> str:
     """The usual slip: an answer written without the space that the model would write."""
     chance = clean.softmax(-1)
-    for answer in answers or ():
-        if isinstance(answer, str) and not answer.startswith(" ") and len(spaced := _pieces(model, " " + answer)) == 1:
-            own = _pieces(model, answer)
-            if len(own) == 1 and chance[spaced[0]] > 10 * chance[own[0]]:
+    for answer in answers:
+        if isinstance(answer, str) and not answer.startswith(" "):
+            own, spaced = single(model, answer), single(model, " " + answer)
+            if own is not None and spaced is not None and chance[spaced] > 10 * chance[own]:
                 return (
                     f"The model is likelier to write ' {answer}' with a space than {answer!r}; did you mean that token?"
                 )

@@ -1,6 +1,6 @@
 """Activation patching sweeps (Vig et al. 2020; Meng et al. 2022; named and compared by Heimersheim and Nanda 2024).
 
-    patch_sweep(model, clean, corrupted, answers=(" Mary", " John"), over="heads")
+    patch_sweep(model, clean, corrupted, target=Difference(" Mary", " John"), over="heads")
 
 Denoising runs the corrupted prompt and patches in the clean run: a cell near 1 restores the clean answer by itself (sufficient).
 Noising runs the clean prompt and patches in the corrupted run: a cell near 0 breaks it (necessary). Either way
@@ -11,16 +11,15 @@ Attention is causal, so a patch at a position before the first token that differ
 not run but set to the unpatched run's value (`exact=True` runs them all).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from circuits.patching.control import control_ids
+from circuits.patching.control import DRAWN, control_ids
 from circuits.patching.kinds import DIRECTIONS, KINDS, METRICS, Kind
-from circuits.patching.pair import Custom, last_logits, read_pair, scorer
+from circuits.patching.pair import Answers, Custom, last_logits, read_pair, scorer
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from circuits.patching.sides import Pair
@@ -29,6 +28,7 @@ from probe.html import Facts
 from probe.memory import require
 from probe.opening import came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, Prompts
 from probe.token_text import display_tokens
 
 if TYPE_CHECKING:
@@ -84,33 +84,34 @@ def plan_patching(
 
 def patch_sweep(
     model: "TransformerBridge",
-    clean: str,
-    corrupted: str,
+    clean: Prompt,
+    corrupted: Prompt,
     *,
-    answers: Sequence[str | int] | None = None,
+    target: Answers | None = None,
+    answers: Answers | None = None,
     metric: str | Custom = "logit_diff",
     over: str = "resid_pre",
     direction: str = "denoise",
-    control: int | Sequence[str] = 0,
+    control: int | Prompts = 0,
     seed: int = 0,
     memory: int = MEMORY,
     batch: int | None = None,
     exact: bool = False,
     progress: Progress = SILENT,
 ) -> PatchingSweep:
-    """Patch every cell of `over`, one at a time. Without `answers` each run's own likeliest token is taken.
+    """Patch every cell of `over`, one at a time. Without `target` (see `read_pair`) each run's own likeliest token is taken.
 
     metric: `logit_diff`, `log_prob`, `kl`, or a function of the last position's logits (row d_vocab) to one number a row.
-    control: how many unrelated donors to patch from too: a number (the donor's tokens shuffled) or prompts as long as these.
+    control: how many unrelated donors to patch from too: a number (see `circuits.patching.control`) or prompts as long as these.
     memory: bytes for the rows of a pass; batch: rows a pass, which changes the time and no result.
     """
     if direction not in DIRECTIONS:
         raise BadInput(f"There is no direction '{direction}'; choose {' or '.join(DIRECTIONS)}.")
     kind = _kind(over)
     check_site(model, kind)
-    pair = read_pair(model, clean, corrupted, answers=answers, metric=metric).require()
+    pair = read_pair(model, clean, corrupted, target=target, answers=answers, metric=metric).require()
     base, donor = (pair.corrupted, pair.clean) if direction == "denoise" else (pair.clean, pair.corrupted)
-    others = control_ids(model, donor, control, seed)
+    others = control_ids(model, donor, base, control, seed)
     plan = plan_patching(model, pair, over, memory=memory, batch=batch, control=len(others), exact=exact)
     every = _cells(model, kind, len(base.tokens))
     run = _to_run(model, kind, every, pair, exact)
@@ -132,7 +133,7 @@ def patch_sweep(
         computed=arrays["computed"],
         words=dict(zip(known, display_tokens(model, known), strict=True)),
         control=controls,
-        convention=_convention(pair, direction, others, seed, plan),
+        convention=_convention(pair, direction, others, control, seed, plan),
     )
     return came_from(sweep, model)
 
@@ -243,7 +244,9 @@ def _controls(every: list[Cell], run: list[Cell], drawn: list[np.ndarray], shape
     return Control(full)
 
 
-def _convention(pair: Pair, direction: str, others: list[list[int]], seed: int, plan: PatchingPlan) -> dict[str, Any]:
+def _convention(
+    pair: Pair, direction: str, others: list[list[int]], control: int | Prompts, seed: int, plan: PatchingPlan
+) -> dict[str, Any]:
     return {
         "direction": DIRECTIONS[direction],
         "metric": METRICS.get(pair.metric, pair.metric),
@@ -252,6 +255,7 @@ def _convention(pair: Pair, direction: str, others: list[list[int]], seed: int, 
         "effect": "normalised value minus the unpatched run's (0 when denoising, 1 when noising)",
         "answers": "given" if pair.answers_given else "each run's likeliest token" if pair.answers else "none",
         "controls": len(others),
+        "control donor": (DRAWN if isinstance(control, int) else "prompts given") if others else None,
         "seed": seed if others else None,
         "not_run": plan.cells - plan.run,
     }

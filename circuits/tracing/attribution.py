@@ -26,13 +26,16 @@ from circuits.tracing.explained import explain_units
 from circuits.tracing.frozen import FrozenModel, freeze
 from circuits.tracing.placing import Placed, dictionary_names, place_dictionaries
 from circuits.tracing.plan import TraceConfig, TracePlan, group_memory, plan_trace
-from circuits.tracing.roots import Difference, Direction, Roots, choose_roots
+from circuits.tracing.roots import Difference, Direction, Root, Roots, choose_roots
 from circuits.tracing.sweep import edges
 from circuits.tracing.total import total_attribution
 from circuits.tracing.units import Latents
-from probe.errors import BadInput, OpenworkError
+from probe.errors import OpenworkError
 from probe.opening import came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, read_prompt
+from probe.targets import listed, one_target
+from probe.tokens import bos_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -44,33 +47,31 @@ dictionaries_by_layer = place_dictionaries
 
 def trace(
     model: "TransformerBridge",
-    prompt: str,
+    prompt: Prompt,
     *,
     dictionaries: Sequence[Any] = (),
-    targets: Sequence[str | int | Difference | Direction] = (),
+    target: "Root | Sequence[Root] | None" = None,
+    targets: "Root | Sequence[Root] | None" = None,
     config: TraceConfig | None = None,
     progress: Progress = SILENT,
 ) -> CircuitGraph:
     """Attribution graph of `prompt` at its last position.
 
-    dictionaries: transcoders, cross-layer transcoders and SAEs, see `circuits.tracing.placing`. targets: tokens to explain, as
-    text or ids, differences of two, or directions of the residual stream. Raises BadInput for an empty or too long prompt, an
-    unknown target, a dictionary that does not fit, a graph too large; OpenworkError if freezing or conservation fails.
+    dictionaries: transcoders, cross-layer transcoders and SAEs, see `circuits.tracing.placing`. target: what to explain, one or a
+    list: tokens as text or ids, a `Difference` of two, a `Direction` of the residual stream (`targets` says the same). Raises
+    BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too large; OpenworkError if freezing or conservation fails.
     """
-    from probe.tokens import encode_prompt
-
     config, start = config or TraceConfig(), time.perf_counter()
-    if isinstance(targets, str):
-        raise BadInput(f"targets is the text {targets!r}; give a list, like [{targets!r}].")
+    wanted = listed(one_target(target, targets=targets))
     placed = place_dictionaries(model, dictionaries)
     basis = choose_basis(model.cfg.n_layers, placed, config.basis, config.heads)
-    ids = encode_prompt(model, prompt)
+    prompt, ids = read_prompt(model, prompt)
     widest = max((p.dictionary.W_enc.shape[1] for p in placed.values()), default=0)
-    plan_trace(model, len(ids), config, widest, len(targets))
-    first = config.first == "merge" or (config.first == "auto" and ids[0] == model.tokenizer.bos_token_id)
+    plan_trace(model, len(ids), config, widest, len(wanted))
+    first = config.first == "merge" or (config.first == "auto" and ids[0] == bos_of(model, True))
     with torch.no_grad():
         frozen = freeze(model, torch.tensor([ids], device=model.W_E.device), placed)
-        roots = choose_roots(model, frozen, targets, config.max_logits, config.probability_mass)
+        roots = choose_roots(model, frozen, wanted, config.max_logits, config.probability_mass)
         made = _made(frozen, basis, roots, ids, first, config, progress)
     capped = bool((model.cfg.output_logits_soft_cap or -1.0) > 0)
     said = convention(

@@ -19,19 +19,14 @@ from circuits.tracing.sources import Targets
 from probe.errors import BadInput
 from probe.record import Record
 from probe.sites import Site, parse_site
+from probe.targets import Difference, token_id
+from probe.targets import asked as target_of
+from probe.tokens import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from circuits.graph import CircuitGraph
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The logit of one token minus that of another, given as text or ids."""
-
-    token: str | int
-    other: str | int
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +37,9 @@ class Direction(Record):
     at: str | Site = "ln_final"
     pos: int = -1
     name: str = "direction"
+
+
+Root = str | int | Difference | Direction
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Roots:
 def choose_roots(
     model: "TransformerBridge",
     frozen: FrozenModel,
-    asked: Sequence["str | int | Difference | Direction"] = (),
+    asked: Sequence[Root] = (),
     max_logits: int = 10,
     probability_mass: float = 0.95,
 ) -> Roots:
@@ -136,14 +134,7 @@ def _logits(frozen: FrozenModel, ids: Tensor, probability: Tensor) -> Roots:
 
 
 def _named(model: "TransformerBridge", roots: Roots) -> Roots:
-    return replace(roots, name=_texts(model, roots.unit.tolist()))
-
-
-def _texts(model: "TransformerBridge", ids: list[int]) -> list[str]:
-    """Tokens as people read them; their ids for a model without a tokenizer."""
-    from probe.tokens import display_tokens
-
-    return display_tokens(model, ids) if getattr(model, "tokenizer", None) is not None else [str(i) for i in ids]
+    return replace(roots, name=display_tokens(model, roots.unit.tolist()))
 
 
 def _with_directions(frozen: FrozenModel, roots: Roots, described: Sequence[dict[str, Any]]) -> Roots:
@@ -168,10 +159,8 @@ def _described(model: "TransformerBridge", frozen: FrozenModel, asked: Differenc
 
 
 def _describe_difference(model: "TransformerBridge", asked: Difference) -> dict[str, Any]:
-    ids = [token_id(model, asked.token), token_id(model, asked.other)]
-    if ids[0] == ids[1]:
-        raise BadInput(f"The two tokens of the difference are the same, {asked.token!r}; give two different ones.")
-    return {"name": " - ".join(repr(t) for t in _texts(model, ids)), "difference": ids}
+    found = target_of(model, asked)
+    return {"name": found.name, "difference": [found.id, found.other]}
 
 
 def _describe(model: "TransformerBridge", frozen: FrozenModel, asked: Direction) -> dict[str, Any]:
@@ -218,21 +207,3 @@ def _point(frozen: FrozenModel, site: Site) -> int:
 def _one(told: dict[str, Any], number: int, value: Tensor, constant: Tensor, targets: Targets) -> Roots:
     unit, weight = targets.pos.new_tensor([number]), targets.reader.new_ones(1)
     return Roots(["direction"], unit, [told["name"]], weight, value.reshape(1), constant.reshape(1), targets, [told])
-
-
-def token_id(model: "TransformerBridge", target: str | int) -> int:
-    """The id of a token given as text or id; BadInput unless it is exactly one token."""
-    if not isinstance(target, str | int):
-        raise BadInput(f"A target is a token (text or id), a Difference or a Direction; {target!r} is none of them.")
-    if isinstance(target, int):
-        if not 0 <= target < model.cfg.d_vocab:
-            raise BadInput(f"Token id {target} is outside the vocabulary (0 to {model.cfg.d_vocab - 1}).")
-        return target
-    ids = model.tokenizer.encode(target, add_special_tokens=False)
-    if len(ids) != 1:
-        spaced = " " + target.strip()
-        raise BadInput(
-            f"The target {target!r} is {len(ids)} tokens; a target must be one. A leading space often matters"
-            + (f": try {spaced!r}." if len(model.tokenizer.encode(spaced, add_special_tokens=False)) == 1 else ".")
-        )
-    return int(ids[0])

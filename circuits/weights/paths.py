@@ -28,6 +28,8 @@ from circuits.weights.record import Branch, Path, TopPaths
 from circuits.weights.units import UnitName, WeightView, unit_name
 from probe.errors import BadInput
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, read_prompt
+from probe.targets import token_id
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -56,7 +58,7 @@ class Stop:
 @torch.no_grad()
 def top_paths(
     model: "TransformerBridge",
-    prompt: str | Sequence[int],
+    prompt: Prompt,
     target: "str | int | tuple[int, int] | UnitName | None" = None,
     *,
     pos: int = -1,
@@ -68,7 +70,7 @@ def top_paths(
 ) -> TopPaths:
     """The strongest paths of every length up to `length` into a target.
 
-    prompt: text, or token ids as the model shall read them. target: a token (text or id) whose demeaned logit is explained, by
+    prompt: see `probe.prompts`. target: a token (text or id) whose demeaned logit is explained, by
     default the likeliest; or a unit (`L5N120`, `L5F650`, `L5N120@3`, (layer, unit)). pos: where. width: children followed of each
     path, by default `branches`. Raises BadInput for sizes below 1 and for what does not exist.
     """
@@ -92,16 +94,12 @@ def top_paths(
 
 
 def _frozen_parts(
-    model: "TransformerBridge", prompt: str | Sequence[int], dictionaries: Sequence[Any]
+    model: "TransformerBridge", prompt: Prompt, dictionaries: Sequence[Any]
 ) -> tuple[Parts, WeightView, str]:
-    from probe.tokens import encode_prompt
-
-    ids = encode_prompt(model, prompt) if isinstance(prompt, str) else [int(i) for i in prompt]
-    if not ids:
-        raise BadInput("The prompt has no tokens.")
+    text, ids = read_prompt(model, prompt)
     placed = place_dictionaries(model, dictionaries)
     frozen = freeze(model, torch.tensor([ids], device=model.W_E.device), placed)
-    return Parts(frozen, ids), WeightView(model, placed), prompt if isinstance(prompt, str) else ""
+    return Parts(frozen, ids), WeightView(model, placed), text
 
 
 def _root(model: "TransformerBridge", parts: Parts, view: WeightView, target: Any, pos: int) -> Stop:
@@ -132,7 +130,7 @@ def _logit_root(model: "TransformerBridge", parts: Parts, target: str | int | No
     from circuits.weights.tokens import token_text
 
     frozen, logits = parts.frozen, parts.frozen.logits_at(pos)
-    token = int(logits.argmax()) if target is None else _token_id(model, target)
+    token = int(logits.argmax()) if target is None else token_id(model, target)
     vector = frozen.W_U[:, token] - frozen.W_U.mean(1)
     constant = frozen.b_U[token] - frozen.b_U.mean()
     if frozen.ln_final is not None:
@@ -141,20 +139,6 @@ def _logit_root(model: "TransformerBridge", parts: Parts, target: str | int | No
     node = PathNode("logit", len(frozen.layers), pos, token, part=token_text(model, token))
     value = float(logits[token] - logits.mean())
     return Stop(node, None, value, value, 1.0, reading, float(constant))
-
-
-def _token_id(model: "TransformerBridge", target: str | int) -> int:
-    if isinstance(target, int):
-        if not 0 <= target < model.cfg.d_vocab:
-            raise BadInput(f"Token id {target} is outside the vocabulary (0 to {model.cfg.d_vocab - 1}).")
-        return target
-    ids = model.tokenizer.encode(target, add_special_tokens=False)
-    if len(ids) != 1:
-        raise BadInput(
-            f"The target {target!r} is {len(ids)} tokens; a target must be one token or a unit like L5N120. A leading space "
-            f"often matters: try {' ' + target.strip()!r}."
-        )
-    return int(ids[0])
 
 
 def _expand(parts: Parts, stop: Stop, width: int) -> tuple[list[Stop], float]:
