@@ -148,7 +148,8 @@ def read_head(
     progress: Progress = SILENT,
 ) -> HeadReading:
     """Read one head on a prompt. target: token (text or id) or `Difference` whose logit is explained (by default the likeliest
-    token at each position). direct and copying spare what is known already. Raises BadInput for a head or token that is not there."""
+    token at each position). direct and copying spare what is known already. Raises BadInput for a head or token there is not.
+    """
     weights.check_head(model, layer, head)
     if not 1 <= k <= model.cfg.d_vocab:
         raise BadInput(f"k is {k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class UnitRow:
     """One unit at one position. write_norm: length of what it adds to the residual stream. direct: what it adds directly to the
-    demeaned logit of the target, or of the token the model finds likeliest there (final norm frozen). promoted, suppressed: tokens whose
-    logits its output direction raises and lowers most. dictionary: name of the artifact that a latent is of."""
+    demeaned logit of the target, or of the token the model finds likeliest there (final norm frozen). promoted, suppressed:
+    tokens whose logits its output direction raises and lowers most. dictionary: name of the artifact that a latent is of."""
 
     layer: int
     kind: str
@@ -48,8 +48,8 @@ class UnitRow:
 @dataclass(frozen=True)
 class TopUnits(Opens):
     """rows are ordered by position, then kind, then falling `by`: the k strongest of each kind at each position. by: `write`, the
-    length of what a unit adds, or `direct`, the size of its direct effect. target: the token or difference that `direct` is about;
-    empty for the likeliest token of each position."""
+    length of what a unit adds, or `direct`, the size of its direct effect. target: what `direct` is about, a token or a
+    difference; empty for the likeliest token of each position."""
 
     prompt: str
     token_ids: list[int]
@@ -134,13 +134,13 @@ def top_units(
     layers = range(model.cfg.n_layers)
     inputs = [parse_site(d.site_in, model) for d in dictionaries]
     norms = [Site("final_scale"), *(Site("ln2_post_scale", i) for i in layers)]
-    wanted = [
+    sites = [
         *(Site("mlp_post", i) for i in layers),
         *inputs,
         Site("logits"),
         *(s for s in norms if hook_name(s, model)),
     ]
-    found = capture(model, torch.tensor([ids], device=model.W_E.device), wanted, stop=False)
+    found = capture(model, torch.tensor([ids], device=model.W_E.device), sites, stop=False)
     direction = _direct_readers(model, found, wanted)
     with torch.no_grad():
         neurons = [

@@ -2,8 +2,8 @@
 
     "The capital of France is"                             text; BOS is put first where the model has one
     [1, 504, 3575], a tensor or array of them              token ids, taken as they are: nothing is added
-    [{"role": "user", "content": "Hello"}]                 a chat, through the tokenizer's template, up to where the answer begins;
-                                                           a last message of the assistant is the beginning of that answer
+    [{"role": "user", "content": "Hello"}]                 a chat, through the tokenizer's template, up to where the answer
+                                                           begins; a last message of the assistant is that answer's beginning
 
 What reads one prompt takes a batch of one too and refuses more with a sentence. What reads a batch (`capture`, `unit_values`)
 takes a list of any of these, of equal length: a padded row would not be what the model makes of the prompt alone.
@@ -75,6 +75,14 @@ def read_batch(model: "TransformerBridge", prompts: Prompts) -> Int[Tensor, "bat
             "Read prompts of different length one by one."
         )
     return torch.tensor(rows, device=model.W_E.device)
+
+
+def several(prompts: Any) -> list[Any]:
+    """Prompts as a list: one alone (a text, a list of ids, a chat) is a list of one. What else stands among them stays."""
+    if isinstance(prompts, str) or getattr(prompts, "ndim", 2) == 1 or not isinstance(prompts, Sequence | Tensor | np.ndarray):
+        return [prompts]
+    given = list(prompts)
+    return [given] if given and (_is_ids(given) or _is_chat(given)) else given
 
 
 def _plain(prompt: Any) -> Any:
@@ -153,7 +161,7 @@ def _in_vocabulary(model: "TransformerBridge", smallest: int, largest: int) -> N
     size = int(getattr(model.cfg, "d_vocab", 0) or largest + 1)
     if not 0 <= smallest <= largest < size:
         wrong = smallest if smallest < 0 else largest
-        raise BadInput(f"There is no token {wrong}; this model has tokens 0 to {size - 1}.")
+        raise BadInput(f"There is no token {wrong}; this model's vocabulary has ids 0 to {size - 1}.")
 
 
 def _chat(model: "TransformerBridge", messages: list[Any]) -> str:

@@ -56,7 +56,7 @@ def token_id(model: "TransformerBridge", target: Any) -> int:
     """The id of a token given as text or id; BadInput unless it is exactly one token."""
     if isinstance(target, int | np.integer) and not isinstance(target, bool):
         if not 0 <= target < model.cfg.d_vocab:
-            raise BadInput(f"There is no token {target}; this model has tokens 0 to {model.cfg.d_vocab - 1}.")
+            raise BadInput(f"There is no token {target}; this model's vocabulary has ids 0 to {model.cfg.d_vocab - 1}.")
         return int(target)
     if not isinstance(target, str):
         raise BadInput(

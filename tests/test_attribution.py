@@ -199,7 +199,7 @@ def test_targets_can_be_named():
     [
         ("", {}, "empty"),
         ("word " * 600, {}, "512"),
-        (PROMPT, {"targets": ["two whole words"]}, "must be one"),
+        (PROMPT, {"targets": ["two whole words"]}, "one was wanted"),
         (PROMPT, {"targets": [10**6]}, "vocabulary"),
         (PROMPT, {"config": TraceConfig(memory=1000)}, "Lower --max-nodes"),
         (PROMPT, {"dictionaries": [StandIn(1, 32, 8, torch.float32)]}, "32"),

@@ -59,7 +59,7 @@ def test_follow_prints_the_layers(capsys, toy):
         (["heads", "--head", "L9H9"], "layers are 0 to 3"),
         (["heads", "--metric", "mood"], "no score 'mood'"),
         (["heads", "--position", "77"], "no position 77"),
-        (["follow", "--token", "quite long a text"], "tokens; one was wanted"),
+        (["follow", "--token", "quite long a text"], "one was wanted"),
         (["follow", "--token", "99999999"], "no token"),
     ],
 )

@@ -98,7 +98,7 @@ def test_shares_are_those_of_transformer_lens():
 def test_parts_that_do_not_sum_are_refused(toy, monkeypatch):
     import probe.head_logits as module
 
-    monkeypatch.setattr(module, "_constant", lambda model, targets: torch.full(targets.shape, 5.0))
+    monkeypatch.setattr(module, "_constant", lambda model, targets, others: torch.full(targets.shape, 5.0))
     with pytest.raises(OpenworkError, match="do not sum"):
         direct_logits(toy, PROMPT)
 

@@ -247,12 +247,19 @@ def test_controls_have_an_error_bar_and_no_part_in_the_result():
 
 
 def test_no_control_is_the_real_donor_again():
-    donor = Side("x", [1, 5, 6, 5], ["a", "b", "c", "b"], [], [], 0.0)
-    drawn = [tuple(ids) for ids in control_ids(tiny("llama"), donor, 200, 0)]
-    assert set(drawn) == {(1, 5, 5, 6), (1, 6, 5, 5)} and 60 < drawn.count((1, 5, 5, 6)) < 140
-    for same in ([1, 5], [1, 5, 5]):
-        with pytest.raises(BadInput, match="Give control prompts"):
-            control_ids(tiny("llama"), replace(donor, token_ids=same), 1, 0)
+    donor, base = (Side("x", ids, [], [], [], 0.0) for ids in ([1, 5, 6, 7, 5], [1, 5, 6, 8, 5]))
+    drawn = [tuple(ids) for ids in control_ids(tiny("llama"), donor, base, 200, 0)]
+    # 7 and 8 are what the prompts are about; elsewhere another shared word than the donor's own stands
+    assert set(drawn) == {(1, 6, 5, 5, 6), (1, 6, 5, 6, 6)} and 60 < drawn.count((1, 6, 5, 5, 6)) < 140
+    with pytest.raises(BadInput, match="Give control prompts"):
+        control_ids(tiny("llama"), *(replace(donor, token_ids=ids) for ids in ([1, 7], [1, 8])), 1, 0)
+
+
+def test_a_control_never_holds_what_the_question_is_about():
+    """Also where a prompt repeats the word elsewhere, and where prompts without BOS differ in their first token."""
+    donor, base = (Side("x", ids, [], [], [], 0.0) for ids in ([7, 5, 6, 7, 9], [8, 5, 6, 8, 9]))
+    drawn = control_ids(tiny("llama"), donor, base, 50, 0)
+    assert all({7, 8}.isdisjoint(ids) and len(ids) == 5 for ids in drawn)
 
 
 def test_a_control_donor_equal_to_the_real_one_gives_the_real_effect():

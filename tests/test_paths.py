@@ -241,7 +241,7 @@ def test_a_record_is_a_table_a_picture_and_json():
     ("prompt", "target", "options", "words"),
     [
         ("", None, {}, "empty"),
-        (PROMPT, "two whole words", {}, "must be one token or a unit"),
+        (PROMPT, "two whole words", {}, "one was wanted"),
         (PROMPT, 10**6, {}, "vocabulary"),
         (PROMPT, "L9N1", {}, "layers 0 to 3"),
         (PROMPT, "L1N1@99", {}, "no position 99"),

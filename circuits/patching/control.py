@@ -13,7 +13,7 @@ import numpy as np
 
 from circuits.patching.sides import Side
 from probe.errors import BadInput
-from probe.prompts import Prompts, read_prompt
+from probe.prompts import Prompts, read_prompt, several
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -30,7 +30,7 @@ def control_ids(
             raise BadInput(f"{control} control donors were asked for; give 0 or more, or control prompts.")
         rng = np.random.default_rng(seed)
         return [_drawn(donor.token_ids, base.token_ids, rng) for _ in range(control)]
-    found = [read_prompt(model, one) for one in _several(control)]
+    found = [read_prompt(model, one) for one in several(control)]
     for text, ids in found:
         if len(ids) != len(donor.token_ids):
             raise BadInput(
@@ -38,17 +38,6 @@ def control_ids(
                 "patching needs equally many."
             )
     return [ids for _, ids in found]
-
-
-def _several(control: Prompts) -> list:
-    """Control prompts as a list; a text or a chat alone is one of them, and so is a list of ids."""
-    if (
-        isinstance(control, str)
-        or getattr(control, "ndim", 2) == 1
-        or (len(control) and isinstance(control[0], int | dict))
-    ):
-        return [control]
-    return list(control)
 
 
 def _drawn(donor: list[int], base: list[int], rng: np.random.Generator) -> list[int]:

@@ -92,7 +92,8 @@ def _chosen(metric: str | Custom, given: list[int], logits: list[Float[Tensor, "
     needed = {"logit_diff": 2, "log_prob": 1}.get(metric, 0) if isinstance(metric, str) else 0
     if given and len(given) < needed:
         raise BadInput(
-            "A logit difference needs two answers, the right and the wrong one, and one was given: target=Difference(' Mary', ' John')."
+            "A logit difference needs two answers, the right and the wrong one, and one was given; write "
+            "target=Difference(' Mary', ' John')."
         )
     return (given or [int(found.argmax()) for found in logits])[:needed]
 

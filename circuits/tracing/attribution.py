@@ -59,7 +59,8 @@ def trace(
 
     dictionaries: transcoders, cross-layer transcoders and SAEs, see `circuits.tracing.placing`. target: what to explain, one or a
     list: tokens as text or ids, a `Difference` of two, a `Direction` of the residual stream (`targets` says the same). Raises
-    BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too large; OpenworkError if freezing or conservation fails.
+    BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too large; OpenworkError
+    if freezing or conservation fails.
     """
     config, start = config or TraceConfig(), time.perf_counter()
     wanted = listed(one_target(target, targets=targets))

@@ -59,8 +59,8 @@ def check_subgraph(
     mode: str = "ablate",
     factor: float = 0.0,
     level: float = 0.0,
-    restore: str | Sequence[str] = (),
-    prompts: Sequence[str | CircuitGraph] = (),
+    restore: Prompts = (),
+    prompts: Prompts | Sequence[Prompt | CircuitGraph] = (),
     n_random: int = 20,
     config: "TraceConfig | None" = None,
     seed: int = 0,
@@ -70,10 +70,10 @@ def check_subgraph(
 
     nodes: numbers or names, a rule such as `most_influential(20)`, or None for the pinned nodes or else the pruned graph's units.
     mode: `ablate`, `scale` (by factor), `clamp` (to level), `restore` (to values of the prompts in `restore`, one for each
-    prompt, of equal length). prompts: further ones, as text (traced here, with `config`) or as graphs. n_random: random
+    prompt, of equal length). prompts: further ones, traced here with `config`, or graphs. n_random: random
     subgraphs of equal size. Raises BadInput for nodes there are not, and where model and graph do not belong together.
     """
-    graphs = [graph, *(_traced(model, p, graph, dictionaries, config, progress) for p in prompts)]
+    graphs = [graph, *(_traced(model, p, graph, dictionaries, config, progress) for p in several(prompts))]
     others = _restored_from(restore, mode, len(graphs))
     chosen = chosen_nodes(graph, nodes)
     found = []
@@ -100,7 +100,7 @@ def continue_changed(
     mode: str = "ablate",
     factor: float = 0.0,
     level: float = 0.0,
-    restore: str | Sequence[str] = (),
+    restore: Prompts = (),
 ) -> Generations:
     """The graph's prompt continued without and with the change of `check_subgraph`.
 
@@ -111,7 +111,7 @@ def continue_changed(
     bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
     levels = _levels(bed, others[0])[chosen] if others else level
     entries = bed.live.entries(change_of(graph, chosen, mode, factor, levels), onward=True)
-    found = generate_with(model, graph.prompt, entries, max_new_tokens, draw)
+    found = generate_with(model, graph.token_ids, entries, max_new_tokens, draw)
     return replace(found, edits=[f"{mode} {graph.name(int(i))}" for i in chosen])
 
 
@@ -187,7 +187,7 @@ class _Trial:
 
 def _traced(
     model: "TransformerBridge",
-    prompt: str | CircuitGraph,
+    prompt: Prompt | CircuitGraph,
     like: CircuitGraph,
     dictionaries: Sequence[Any],
     config: "TraceConfig | None",
@@ -225,8 +225,8 @@ def _directions(like: CircuitGraph) -> list[Any]:
     return found
 
 
-def _restored_from(restore: str | Sequence[str], mode: str, n: int) -> list[str]:
-    others = [restore] if isinstance(restore, str) else list(restore)
+def _restored_from(restore: Prompts, mode: str, n: int) -> list[Prompt]:
+    others = several(restore)
     if bool(others) != (mode == "restore"):
         raise BadInput(
             "Give the prompts whose values are restored with mode='restore', and only then: restore='another prompt of equal "
@@ -239,10 +239,8 @@ def _restored_from(restore: str | Sequence[str], mode: str, n: int) -> list[str]
     return others
 
 
-def _levels(bed: Testbed, other: str) -> Float[np.ndarray, " node"]:
+def _levels(bed: Testbed, other: Prompt) -> Float[np.ndarray, " node"]:
     import torch
-
-    from probe.tokens import encode_prompt
 
     ids = torch.tensor([encode_prompt(bed.model, other)], device=bed.tokens.device)
     return values_in(bed.model, bed.graph, bed.placed, ids)

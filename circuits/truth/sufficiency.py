@@ -101,7 +101,7 @@ def check_sufficiency(
     *,
     dictionaries: Sequence[Any] = (),
     baseline: str = "zero",
-    prompts: Sequence[str] = (),
+    prompts: Prompts = (),
     n_random: int = 10,
     seed: int = 0,
     progress: Progress = SILENT,
@@ -111,13 +111,15 @@ def check_sufficiency(
     baseline: `zero`, or `mean` over `prompts`. n_random: random sets kept instead, as many of each kind and layer. Raises
     BadInput for a mean without prompts, and of heads or whole MLPs, which have no single activation to average.
     """
-    if baseline not in ("zero", "mean") or (baseline == "mean") != bool(prompts):
+    others = several(prompts)
+    if baseline not in ("zero", "mean") or (baseline == "mean") != bool(others):
         raise BadInput(
-            f"The baseline is '{baseline}' with {len(prompts)} prompts; use 'zero' with none, 'mean' with some."
+            f"The baseline is '{baseline}' with {len(others)} prompts; use 'zero' with none, 'mean' with some."
         )
+    read = [read_prompt(model, one) for one in others]
     bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
     kept = chosen[np.isin(chosen, np.flatnonzero(graph.nodes.where(*UNITS)))]
-    level = _means(bed, prompts) if baseline == "mean" else None
+    level = _means(bed, read) if baseline == "mean" else None
     drawn = random_sets(graph, kept, n_random if len(kept) else 0, seed)
     with progress.stage("interventions", total=len(drawn) + 2, unit="run") as step:
         found = []
@@ -129,7 +131,7 @@ def check_sufficiency(
         "silenced": "units of the graph outside the set; rest, errors, tokens and biases stay",
         "share": f"(kept - none) / (untouched - none) of the root's value, where that moves by {SMALLEST:.0%} of it or more",
         "random": f"{len(drawn)} sets with as many units of each kind and layer, seed {seed}",
-        "mean_prompts": list(prompts),
+        "mean_prompts": [one.text for one in read],
     }
     n = int(graph.nodes.where(*UNITS).sum())
     return came_from(Sufficiency(graph.prompt, len(kept), n - len(kept), baseline, roots, said), graph)
@@ -164,12 +166,10 @@ def _share(bed: Testbed, root: int, found: list[_Left]) -> RootShare:
     )
 
 
-def _means(bed: Testbed, prompts: Sequence[str]) -> Float[np.ndarray, " node"]:
+def _means(bed: Testbed, prompts: Sequence[ReadPrompt]) -> Float[np.ndarray, " node"]:
     """Mean activation of every neuron and latent over prompts."""
-    from probe.tokens import encode_prompt
-
     nodes, found = bed.graph.nodes, np.full(len(bed.graph.nodes), np.nan)
-    runs = [torch.tensor([encode_prompt(bed.model, p)], device=bed.tokens.device) for p in prompts]
+    runs = [torch.tensor([one.ids], device=bed.tokens.device) for one in prompts]
     for kind in ("neuron", "latent"):
         for layer in np.unique(nodes.layer[nodes.where(kind)]).tolist():
             one = None if kind == "neuron" else bed.placed[layer]
