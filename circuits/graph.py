@@ -216,7 +216,9 @@ class CircuitGraph(Table, Opens):
 
         Raises BadInput where there is none.
         """
-        if isinstance(name, int) or name.strip().isdecimal():
+        if not isinstance(name, str | int | np.integer) or isinstance(name, bool):
+            raise BadInput(f"A node is its name or its number; {type(name).__name__} {str(name)[:40]} came.")
+        if not isinstance(name, str) or name.strip().isdecimal():
             found = [int(name)] if 0 <= int(name) < len(self.nodes) else []
         else:
             found = self._names.get(name.strip(), [])

@@ -19,7 +19,7 @@ from probe.kept import NextToken
 from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
 from probe.record import Record, Table, quoted
-from probe.token_text import tokenizer_of
+from probe.token_text import decoded
 from probe.unit_edits import UnitEdit, edit_units
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _numbers(n: int, seed: int | None) -> list[float | None]:
 def _continue(
     model: "TransformerBridge", prompt: list[int], numbers: Sequence[float | None], temperature: float
 ) -> _Run:
-    ends, found, predict = set(tokenizer_of(model).all_special_ids), _Run([], []), NextToken(model)
+    ends, found, predict = set(getattr(model.tokenizer, "all_special_ids", ())), _Run([], []), NextToken(model)
     ids = torch.tensor([prompt], device=model.cfg.device)
     for number in numbers:
         found.log_probs.append(predict(ids)[0].double().log_softmax(-1).cpu())
@@ -172,7 +172,7 @@ def _told(model: "TransformerBridge", run: _Run, other: _Run, same: int) -> Cont
 
     there = [i <= same and i < len(other.log_probs) for i in range(len(run.ids))]
     return Continuation(
-        str(tokenizer_of(model).decode(run.ids)),
+        decoded(model, run.ids),
         run.ids,
         display_tokens(model, run.ids),
         [float(x[i].exp()) for x, i in zip(run.log_probs, run.ids, strict=True)],

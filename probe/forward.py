@@ -4,16 +4,16 @@ No logits are computed unless they were asked for. Values are the live tensors, 
 later in the same pass writes in place (ours never do).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
-from probe.errors import OpenworkError
-from probe.sites import Site, hook_name, parse_site
+from probe.errors import BadInput, OpenworkError
+from probe.prompts import Prompts, read_batch
+from probe.sites import Site, hook_name, parse_site, parse_sites
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -24,18 +24,45 @@ def unflattened(value: Tensor, site: Site, batch: int) -> Tensor:
     return value.view(batch, -1, *value.shape[1:]) if value.ndim == len(site.axes) - 1 else value
 
 
+class Activations(dict[str, Tensor]):
+    """Tensors by canonical site name, which answer to every spelling of a site: `found["resid_post.5"]`,
+    `found["resid_post.-1"]`, `found[Site("resid_post", 5)]`."""
+
+    def __init__(self, found: Mapping[str, Tensor], model: "TransformerBridge"):
+        super().__init__(found)
+        self._model = model
+
+    def __missing__(self, site: Any) -> Tensor:
+        name = parse_site(site, self._model).name
+        if name not in self.keys():
+            read = ", ".join(parse_site(s).short for s in self)
+            raise BadInput(f"{parse_site(name).short} was not read; read were {read}. Name it among the sites.")
+        return super().__getitem__(name)
+
+    def __contains__(self, site: object) -> bool:
+        try:
+            return super().__contains__(site) or parse_site(site, self._model).name in self.keys()  # type: ignore[arg-type]
+        except BadInput:
+            return False
+
+    def get(self, site: Any, default: Any = None) -> Any:
+        """The tensor at a site, or the default where it was not read."""
+        return self[site] if site in self else default  # noqa: SIM401 (this is `get`)
+
+
 class _Enough(Exception):
     """Raised inside the forward pass once every wanted site was seen."""
 
 
 def capture(
-    model: "TransformerBridge", tokens: Int[Tensor, "batch pos"], sites: Iterable[str | Site], *, stop: bool = True
-) -> dict[str, Tensor]:
-    """Activations by canonical site name. With `stop`, the pass ends after the last needed site.
+    model: "TransformerBridge", tokens: Prompts, sites: str | Site | Iterable[str | Site], *, stop: bool = True
+) -> Activations:
+    """Activations by site. With `stop`, the pass ends after the last needed site.
 
-    Interventions in force apply. Raises BadInput for an unknown site and OpenworkError if one never fired.
+    tokens: a matrix of ids, or prompts (see `probe.prompts`). sites: `resid_post.5`, `resid_post.-1`, `resid_post.*` for every
+    layer. Interventions in force apply. Raises BadInput for an unknown site and OpenworkError if one never fired.
     """
-    wanted = sorted({parse_site(s, model) for s in sites}, key=lambda s: s.depth)
+    wanted, tokens = parse_sites(sites, model), read_batch(model, tokens)
     found: dict[str, Tensor] = {}
 
     def reader(site: Site) -> Callable:
@@ -52,4 +79,4 @@ def capture(
     missing = [s.short for s in wanted if s.name not in found]
     if missing:
         raise OpenworkError(f"{', '.join(missing)} did not fire in the forward pass, so nothing was read there.")
-    return {site.name: found[site.name] for site in wanted}
+    return Activations({site.name: found[site.name] for site in wanted}, model)

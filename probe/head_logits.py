@@ -22,8 +22,8 @@ from probe.errors import OpenworkError
 from probe.forward import capture
 from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
-from probe.record import Table, quoted
 from probe.prompts import Prompt, read_prompt
+from probe.record import Table, quoted
 from probe.sites import Site, hook_name, resid_pre
 from probe.targets import Asked, Target, asked
 from probe.tokens import display_tokens

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probe.errors import BadInput
-from probe.sites import Site, as_dtype, parse_site
+from probe.sites import Site, as_dtype, parse_sites
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -74,9 +74,7 @@ def make_layout(
     """The layout of a cache of `shape` (rows, context) at `sites`; BadInput for what cannot be cached."""
     if dtype not in DTYPES:
         raise BadInput(f"Activations cannot be stored as '{dtype}'; choose {', '.join(DTYPES)}.")
-    wanted = sorted({parse_site(s, model) for s in sites}, key=lambda s: s.depth)
-    if not wanted:
-        raise BadInput("No site was named; name at least one, like mlp_in.4.")
+    wanted = parse_sites(sites, model)
     rows, context = shape
     if not rows:
         raise BadInput("There is nothing to harvest: the token set has no rows.")

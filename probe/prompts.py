@@ -19,7 +19,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from probe.errors import BadInput
-from probe.token_text import as_text, token_bytes, tokenizer_of
+from probe.token_text import as_text, decoded, token_bytes, tokenizer_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -79,7 +79,11 @@ def read_batch(model: "TransformerBridge", prompts: Prompts) -> Int[Tensor, "bat
 
 def several(prompts: Any) -> list[Any]:
     """Prompts as a list: one alone (a text, a list of ids, a chat) is a list of one. What else stands among them stays."""
-    if isinstance(prompts, str) or getattr(prompts, "ndim", 2) == 1 or not isinstance(prompts, Sequence | Tensor | np.ndarray):
+    if (
+        isinstance(prompts, str)
+        or getattr(prompts, "ndim", 2) == 1
+        or not isinstance(prompts, Sequence | Tensor | np.ndarray)
+    ):
         return [prompts]
     given = list(prompts)
     return [given] if given and (_is_ids(given) or _is_chat(given)) else given
@@ -152,7 +156,7 @@ def _ids(model: "TransformerBridge", ids: list[Any]) -> ReadPrompt:
             raise BadInput(f"Among the token ids is {_shown(one)}; whole numbers were wanted. {WANTED}")
     _in_vocabulary(model, min(ids), max(ids))
     if getattr(model, "tokenizer", None) is None:
-        return ReadPrompt(" ".join(map(str, ids)), ids)
+        return ReadPrompt(decoded(model, ids), ids)
     bos = bos_of(model)
     return ReadPrompt(as_text(b"".join(token_bytes(model, ids[1:] if ids[0] == bos else ids))), ids)
 

@@ -4,7 +4,9 @@ Axes: `batch pos d_model head d_head d_mlp d_vocab layer`, `q_pos k_pos` in patt
 `kv_head` counts key-value heads, fewer than `head` under grouped-query attention.
 
 One canonical name is stored everywhere: transformer-lens's (`blocks.5.hook_resid_post`). People may write the short
-form (`resid_post.5`) or an older alias (`blocks.5.hook_mlp_out`, `blocks.5.hook_out`); `parse_site` accepts them all.
+form (`resid_post.5`) or an older alias (`blocks.5.hook_mlp_out`, `blocks.5.hook_out`); `parse_site` accepts them all. With a
+model, layers also count from the end (`resid_post.-1`), and where several sites are read `resid_post.*` or `resid_post` is all
+layers (`parse_sites`).
 
 An MLP's dictionary reads `mlp_in`, what the MLP sees (after the norm), and predicts `mlp_out`, what the MLP returns (before
 any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream (after any post-norm).
@@ -12,7 +14,8 @@ any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream 
 
 import difflib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -183,19 +186,51 @@ def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> 
     Raises BadInput with the nearest names when nothing matches, when the layer is missing, or when the model lacks it.
     """
     if isinstance(text, Site):
-        return in_model(text, model) if model is not None else text
-    found = re.search(r"\.(\d+)(?=\.|$)", text)
+        return in_model(_from_the_end(text, model), model) if model is not None else text
+    if not isinstance(text, str):
+        raise BadInput(f"A site is named in text, like resid_post.5; {type(text).__name__} {str(text)[:40]} came.")
+    found = re.search(r"\.(-?\d+)(?=\.|$)", text)
     layer = int(found.group(1)) if found else None
     for kind in GLOSSARY:
         if text in _spellings(kind, layer if _layered(kind) else None) and (layer is not None or not _layered(kind)):
-            return (
-                in_model(Site(kind, layer if _layered(kind) else None), model)
-                if model is not None
-                else Site(kind, layer if _layered(kind) else None)
-            )
+            site = Site(kind, layer if _layered(kind) else None)
+            if model is not None:
+                return in_model(_from_the_end(site, model), model)
+            if (site.layer or 0) < 0:
+                raise BadInput(
+                    f"'{text}' counts layers from the end, and which model's is not known here; name the layer."
+                )
+            return site
     if text in GLOSSARY:
-        raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4.")
+        raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4, or all of them, {text}.*.")
     raise BadInput(f"There is no site '{text}'.{_suggest(text, layer)}")
+
+
+def parse_sites(texts: "str | Site | Iterable[str | Site]", model: "TransformerBridge") -> list[Site]:
+    """The sites that texts name, each once, in the order of the forward pass; `resid_post.*` and `resid_post` are every layer's.
+
+    Raises BadInput for what `parse_site` refuses, and where nothing is named.
+    """
+    given = [texts] if isinstance(texts, str | Site) else list(texts)
+    found = {site for one in given for site in _every_layer(one, model)}
+    if not found:
+        raise BadInput("No site was named; name at least one, like mlp_in.4.")
+    return sorted(found, key=lambda s: s.depth)
+
+
+def _every_layer(text: "str | Site", model: "TransformerBridge") -> list[Site]:
+    kind = text.kind if isinstance(text, Site) else str(text).removesuffix(".*")
+    named = not isinstance(text, Site) or text.layer is None
+    if named and kind in GLOSSARY and _layered(kind):
+        found = [Site(kind, i) for i in range(model.cfg.n_layers) if hook_name(Site(kind, i), model) is not None]
+        return found or [parse_site(Site(kind, 0), model)]
+    return [parse_site(text, model)]
+
+
+def _from_the_end(site: Site, model: "TransformerBridge") -> Site:
+    """The site with its layer counted from the start, if that is possible; `in_model` refuses what is left."""
+    layer, n = site.layer, int(model.cfg.n_layers)
+    return replace(site, layer=layer + n) if layer is not None and -n <= layer < 0 else site
 
 
 def in_model(site: Site, model: "TransformerBridge") -> Site:

@@ -102,6 +102,12 @@ def _starts(raw: bytes) -> bool:
     return True
 
 
+def decoded(model: "TransformerBridge", ids: list[int]) -> str:
+    """The text that ids are together, as the tokenizer writes it; the ids themselves where there is none."""
+    tokenizer = getattr(model, "tokenizer", None)
+    return " ".join(map(str, ids)) if tokenizer is None else str(tokenizer.decode(ids))
+
+
 def display_tokens(model: "TransformerBridge", ids: Iterable[int]) -> list[str]:
     """Each token's own text, exactly; bytes that are no text alone in hex; the ids of a model without a tokenizer. Use it
     wherever a token is shown."""

@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Function, Place
 from probe.record import Record, gist
+from probe.prompts import Prompts
+from probe.record import Record, brief
 from probe.sites import Site, in_model, parse_site, width
 from probe.unit_names import layer_read, unit_name
 
@@ -82,7 +84,7 @@ def edit_units(model: "TransformerBridge", edits: Sequence[UnitEdit]) -> list[Fu
 
 def unit_values(
     model: "TransformerBridge",
-    tokens: Int[Tensor, "batch pos"],
+    tokens: Prompts,
     *,
     layer: int | None = None,
     dictionary: Any | None = None,

@@ -31,6 +31,7 @@ from probe.continued import Generations, generate_with
 from probe.errors import BadInput
 from probe.opening import came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompt, Prompts, encode_prompt, several
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -21,10 +21,14 @@ def chosen_nodes(
     elif callable(chosen):
         found = list(chosen(graph))
     else:
-        found = [i for one in ([chosen] if isinstance(chosen, str | int) else chosen) for i in graph.find(one)]
+        found = [
+            i for one in ([chosen] if isinstance(chosen, str | int | np.integer) else chosen) for i in graph.find(one)
+        ]
     if not len(found):
-        how = "The rule chose no node" if callable(chosen) else "No nodes were given" if chosen is not None else "No node is pinned"
-        raise BadInput(f"{how}, and changing nothing says nothing. Name nodes like L5N120@3, or use most_influential(20).")
+        how = "The rule chose no node" if callable(chosen) else "No node was given"
+        raise BadInput(
+            f"{how}, and changing nothing says nothing. Name nodes like L5N120@3, or use most_influential(20)."
+        )
     return np.unique(np.asarray(found, np.int64))
 
 

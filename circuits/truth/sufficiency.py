@@ -23,6 +23,7 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
+from probe.prompts import Prompts, ReadPrompt, read_prompt, several
 from probe.record import Record, Table, quoted
 from probe.sites import Site
 from probe.unit_edits import encoded
@@ -119,8 +120,10 @@ def check_sufficiency(
     read = [read_prompt(model, one) for one in others]
     bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
     kept = chosen[np.isin(chosen, np.flatnonzero(graph.nodes.where(*UNITS)))]
+    if not len(kept):
+        raise BadInput("None of these nodes is a neuron, latent, head or MLP; keep some, like most_influential(20).")
     level = _means(bed, read) if baseline == "mean" else None
-    drawn = random_sets(graph, kept, n_random if len(kept) else 0, seed)
+    drawn = random_sets(graph, kept, n_random, seed)
     with progress.stage("interventions", total=len(drawn) + 2, unit="run") as step:
         found = []
         for one in (np.array([], np.int64), kept, *drawn):

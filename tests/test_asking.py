@@ -1,0 +1,267 @@
+"""What a person may hand over: prompts, tokens and sites in every form, and a sentence for what is none of them."""
+
+import numpy as np
+import pytest
+import torch
+from test_tokens import holder
+
+import circuits
+import probe
+from probe.errors import BadInput
+from probe.head_reading import read_head
+from probe.prompts import encode_prompt, read_prompt
+from probe.sites import Site, parse_site, parse_sites
+from probe.targets import Difference, token_id
+from probe.toy import native
+
+PROMPT = "When Mary and John went"
+CHAT = [{"role": "user", "content": "Mary"}, {"role": "assistant", "content": "John"}]
+TEMPLATE = (
+    "{% for m in messages %}<bos>{{ m.role }}: {{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<bos>assistant: {% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def ids(toy) -> list[int]:
+    return encode_prompt(toy, PROMPT)
+
+
+@pytest.fixture
+def chatty(toy, monkeypatch):
+    monkeypatch.setattr(toy.tokenizer, "chat_template", TEMPLATE)
+    return toy
+
+
+READERS = {
+    "lens": lambda m, p: probe.logit_lens(m, p, top_k=2).entropy,
+    "follow": lambda m, p: probe.follow_token(m, p, " the").logits,
+    "heads": lambda m, p: probe.head_patterns(m, p).patterns,
+    "head table": lambda m, p: probe.head_table(m, p).scores["direct"],
+    "head": lambda m, p: read_head(m, p, 1, 2).direct,
+    "direct": lambda m, p: probe.direct_logits(m, p).heads,
+    "units": lambda m, p: np.array([r.direct for r in probe.top_units(m, p, k=2).rows]),
+    "compare": lambda m, p: probe.compare_prompts(m, p, PROMPT).kl,
+    "edit": lambda m, p: probe.edited_run(m, p, probe.ablate_head(m, p, 1, 2, "mean")).kl,
+    "generate": lambda m, p: np.array(probe.generate_with(m, p, [], 2).clean.ids),
+    "trace": lambda m, p: circuits.trace(m, p, config=circuits.TraceConfig(max_nodes=4)).nodes.value,
+    "paths": lambda m, p: np.array([one.value for one in circuits.top_paths(m, p, length=2).paths]),
+    "pair": lambda m, p: np.array(circuits.read_pair(m, p, "When Rome and John went").clean.value),
+    "capture": lambda m, p: probe.capture(m, p, "resid_post.2")["resid_post.2"].numpy(),
+    "unit values": lambda m, p: probe.unit_values(m, p, layer=2).numpy(),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_prompt_is_text_ids_a_tensor_or_a_batch_of_one(toy, ids, reader):
+    read = READERS[reader]
+    wanted = read(toy, PROMPT)
+    for same in (ids, torch.tensor(ids), torch.tensor([ids]), np.array(ids), tuple(ids), [PROMPT]):
+        assert np.array_equal(read(toy, same), wanted, equal_nan=True)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (3.5, "float 3.5 came"),
+        (None, "NoneType None came"),
+        ([], "empty"),
+        ([1, 10**6], "no token 1000000"),
+        ([1, "Mary"], "whole numbers were wanted"),
+        ([True, False], "whole numbers were wanted"),
+        (torch.ones(3), "token ids were wanted"),
+        ([{"role": "user", "content": "Mary"}], "no chat template"),
+        (["Mary went to Rome", "John"], "2 prompts were given|have .* tokens; a batch"),
+    ],
+)
+def test_what_is_no_prompt_is_answered_in_a_sentence(toy, reader, prompt, said):
+    with pytest.raises(BadInput, match=said):
+        READERS[reader](toy, prompt)
+
+
+def test_prompts_of_equal_length_are_a_batch(toy, ids):
+    other = [*ids[:-1], 7]
+    both = probe.capture(toy, [PROMPT, other], ["resid_post.1"])["resid_post.1"]
+    assert torch.allclose(both[:1], probe.capture(toy, PROMPT, "resid_post.1")["resid_post.1"], atol=1e-5)
+    assert both.shape[0] == 2 and not torch.equal(both[0], both[1])
+
+
+def test_ids_are_taken_as_they_are(toy, ids):
+    assert read_prompt(toy, ids) == (PROMPT, ids)
+    assert read_prompt(toy, ids[1:]) == (PROMPT, ids[1:]), "no BOS is put before ids"
+
+
+def test_a_chat_is_read_through_the_tokenizers_template(chatty):
+    text, ids = read_prompt(chatty, CHAT[:1])
+    assert text == "<bos>user: Mary<bos>assistant: " and ids == encode_prompt(chatty, text)
+    assert read_prompt(chatty, CHAT).text.endswith("<bos>assistant: John"), "an answer that is begun is gone on with"
+    assert probe.logit_lens(chatty, CHAT).prompt == read_prompt(chatty, CHAT).text
+
+
+@pytest.mark.parametrize(
+    "bad", [[{"role": "user"}], [{"content": "x"}], [{"role": "user", "content": 3}], [CHAT[0], "x"]]
+)
+def test_what_is_no_message_is_answered_in_a_sentence(chatty, bad):
+    with pytest.raises(BadInput, match="A chat message is"):
+        read_prompt(chatty, bad)
+
+
+def test_a_template_that_refuses_is_a_sentence(toy, monkeypatch):
+    monkeypatch.setattr(toy.tokenizer, "chat_template", "{{ raise_exception('only one user') }}")
+    with pytest.raises(BadInput, match="refuses these messages: only one user"):
+        read_prompt(toy, CHAT[:1])
+
+
+def test_a_model_without_a_tokenizer_is_asked_by_ids():
+    model = native(0, None, n_layers=2, d_vocab=20)
+    assert probe.logit_lens(model, [3, 4, 5], top_k=1).tokens == ["3", "4", "5"]
+    assert probe.direct_logits(model, [3, 4, 5], Difference(7, 8)).target_tokens[-1] == "'7' - '8'"
+    assert circuits.trace(model, [3, 4, 5], target=7, config=circuits.TraceConfig(max_nodes=4)).tokens == [
+        "3",
+        "4",
+        "5",
+    ]
+    assert len(probe.generate_with(model, [3, 4], [], 2).clean.ids) == 2
+    with pytest.raises(BadInput, match="no tokenizer"):
+        probe.logit_lens(model, "Mary")
+
+
+# -- tokens --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_its_text_or_its_id(toy):
+    the = toy.tokenizer.encode(" the", add_special_tokens=False)[0]
+    assert token_id(toy, " the") == token_id(toy, the) == token_id(toy, np.int64(the)) == the
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("", "empty"),
+        (" photosynthesis", r"is \d+ tokens .*one was wanted. Name its first piece"),
+        (512, "no token 512"),
+        (-1, "no token -1"),
+        (True, "bool True came"),
+        (3.0, "float 3.0 came"),
+        ([" the"], "list .* came"),
+    ],
+)
+def test_what_is_no_token_is_answered_in_a_sentence(toy, wrong, said):
+    for ask in (
+        lambda t: token_id(toy, t),
+        lambda t: probe.direct_logits(toy, PROMPT, t),
+        lambda t: probe.head_table(toy, PROMPT, target=t),
+        lambda t: probe.top_units(toy, PROMPT, target=t),
+        lambda t: probe.follow_token(toy, PROMPT, [t]),
+        lambda t: circuits.trace(toy, PROMPT, target=[t]),
+        lambda t: circuits.top_paths(toy, PROMPT, t if not isinstance(t, list) else [t]),
+        lambda t: circuits.read_pair(toy, PROMPT, "When Rome and John went", target=Difference(t, 7)),
+    ):
+        with pytest.raises(BadInput, match=said):
+            ask(wrong)
+
+
+def test_the_advice_names_the_token_that_there_is(toy):
+    """With a space before it where only that is a token, and without one where only that is."""
+    with pytest.raises(BadInput, match="' capital', with a space before it, is one"):
+        token_id(toy, "capital")
+    with pytest.raises(BadInput, match="'gave', without the space, is one"):
+        token_id(toy, " gave")
+
+
+def test_a_token_of_a_tokenizer_that_writes_spaces_itself(request):
+    """Llama's puts a space before every text, so " a" becomes two tokens, although " a" is one of the vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocab = {piece: i for i, piece in enumerate(["<unk>", "▁", "a", "▁a", "▁▁"])}
+    backend = Tokenizer(models.BPE(vocab, [("▁", "a"), ("▁", "▁")], unk_token="<unk>"))
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    backend.decoder = decoders.Replace("▁", " ")
+    model = holder(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>"), d_vocab=5)
+    assert len(model.tokenizer(" a", add_special_tokens=False)["input_ids"]) == 2
+    assert token_id(model, " a") == token_id(model, "a") == 3
+
+
+def test_a_difference_of_direct_effects_is_the_difference(toy):
+    mary, john = " capital", " the"
+    parts = [probe.direct_logits(toy, PROMPT, t) for t in (mary, john)]
+    found = probe.direct_logits(toy, PROMPT, Difference(mary, john))
+    for name in ("heads", "mlps", "bias", "embed", "constant", "logit"):
+        difference = getattr(parts[0], name) - getattr(parts[1], name)
+        assert getattr(found, name) == pytest.approx(difference, abs=2e-4), name
+    head = read_head(toy, PROMPT, 1, 2, target=Difference(mary, john))
+    assert head.by_key.sum(1) == pytest.approx(head.direct, abs=1e-4)
+    assert found.target_tokens[-1] == "' capital' - ' the'"
+
+
+def test_units_are_ranked_by_what_they_add_to_a_target(toy):
+    target = Difference(" capital", " the")
+    every = probe.top_units(toy, PROMPT, target=target, k=4 * 128)
+    best = probe.top_units(toy, PROMPT, target=target, k=3)
+    sizes = sorted((abs(r.direct) for r in every.at(-1)), reverse=True)
+    assert [abs(r.direct) for r in best.at(-1)] == sizes[:3] and best.by == "direct"
+    parts = [probe.top_units(toy, PROMPT, target=t, by="write", k=4 * 128) for t in (" capital", " the")]
+    apart = [{r.name: r.direct for r in one.at(-1)} for one in parts]
+    for row in every.at(-1):
+        assert row.direct == pytest.approx(apart[0][row.name] - apart[1][row.name], abs=1e-4)
+    with pytest.raises(BadInput, match="'write' or 'direct'"):
+        probe.top_units(toy, PROMPT, by="size")
+
+
+def test_one_target_goes_by_its_older_names_too(toy):
+    other = "When Rome and John went"
+    pairs = [
+        circuits.read_pair(toy, PROMPT, other, **asked)
+        for asked in ({"target": Difference(" the", 7)}, {"answers": (" the", 7)}, {"target": [" the", 7]})
+    ]
+    assert len({p.clean.value for p in pairs}) == 1 and pairs[0].answers_given
+    small = circuits.TraceConfig(max_nodes=4)
+    graphs = [
+        circuits.trace(toy, PROMPT, config=small, **asked) for asked in ({"target": " the"}, {"targets": [" the"]})
+    ]
+    assert graphs[0].nodes.value == pytest.approx(graphs[1].nodes.value, nan_ok=True)
+    with pytest.raises(BadInput, match="targets and target name the same thing"):
+        circuits.trace(toy, PROMPT, target=" the", targets=[" the"])
+    with pytest.raises(BadInput, match="follow both"):
+        probe.follow_token(toy, PROMPT, Difference(" the", 7))
+
+
+# -- sites ---------------------------------------------------------------------------------------------------------------
+
+
+def test_captured_activations_answer_to_every_spelling(toy):
+    found = probe.capture(toy, PROMPT, ["resid_post.3", "blocks.1.hook_out"])
+    assert list(found) == ["blocks.1.hook_resid_post", "blocks.3.hook_resid_post"]
+    last = found["blocks.3.hook_resid_post"]
+    for name in ("resid_post.3", "resid_post.-1", "blocks.3.hook_out", Site("resid_post", 3)):
+        assert found[name] is last and name in found and found.get(name) is last
+    assert "resid_post.0" not in found and "nonsense" not in found and found.get("resid_post.0") is None
+    for wrong, said in (("resid_post.0", "was not read"), ("resid_pots.3", "Did you mean"), (5, "named in text")):
+        with pytest.raises(BadInput, match=said):
+            found[wrong]
+
+
+def test_all_layers_and_layers_from_the_end(toy):
+    for every in ("resid_post.*", "resid_post", ["resid_post.*", "resid_post.2"], Site("resid_post")):
+        assert list(probe.capture(toy, PROMPT, every)) == [f"blocks.{i}.hook_resid_post" for i in range(4)]
+    assert parse_site("resid_post.-4", toy) == Site("resid_post", 0)
+    assert [s.short for s in parse_sites(["embed", "mlp_in.-1", "z"], toy)] == [
+        "embed",
+        "z.0",
+        "z.1",
+        "z.2",
+        "z.3",
+        "mlp_in.3",
+    ]
+    for wrong, said in (
+        ("resid_post.-5", "layers 0 to 3"),
+        ([], "No site"),
+        ("pos_embed", "no 'pos_embed'"),
+        ("x.*", "no site"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            probe.capture(toy, PROMPT, wrong)
+    with pytest.raises(BadInput, match="from the end"):
+        parse_site("resid_post.-1")
