@@ -228,14 +228,29 @@ def test_the_circuit_beats_random_subgraphs_where_only_it_matters():
 
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "gemma2"])
 def test_nothing_changed_is_exactly_nothing(name):
-    """The null control: an empty set, and a factor of one."""
+    """The null control: a factor of one."""
     model = tiny(name)
     graph, _ = traced(model, "heads")
-    for nodes, options in (([], {}), (most_influential(30), {"mode": "scale", "factor": 1.0})):
-        found = check_subgraph(model, graph, nodes, n_random=3, **options).first
-        assert not found.movements.direct.any() and not np.nan_to_num(found.movements.full).any()
-        assert found.effect.kl == 0 == found.effect.logit and found.effect.probability == 0
-        assert all(r.kl == 0 for r in found.random)
+    found = check_subgraph(model, graph, most_influential(30), n_random=3, mode="scale", factor=1.0).first
+    assert not found.movements.direct.any() and not np.nan_to_num(found.movements.full).any()
+    assert found.effect.kl == 0 == found.effect.logit and found.effect.probability == 0
+    assert all(r.kl == 0 for r in found.random)
+
+
+def test_a_test_of_nothing_is_refused():
+    """Its zeros would look like a finding."""
+    model = tiny("gpt2")
+    graph, _ = traced(model, "heads")
+    for nodes, said in (
+        ([], "No node was given"),
+        (lambda graph: [], "The rule chose no node"),
+        ([1.5], "A node is its name"),
+    ):
+        for test in (check_subgraph, check_sufficiency, continue_changed):
+            with pytest.raises(BadInput, match=said):
+                test(model, graph, nodes)
+    with pytest.raises(BadInput, match="None of these nodes is a neuron"):
+        check_sufficiency(model, graph, [int(np.flatnonzero(graph.nodes.where("token"))[0])])
 
 
 @pytest.mark.parametrize("basis", ["neurons", "heads"])

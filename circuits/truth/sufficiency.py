@@ -23,7 +23,7 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
-from probe.prompts import Prompts, ReadPrompt, read_prompt, several
+from probe.prompts import Prompt, Prompts, encode_prompt, read_prompt, several
 from probe.record import Record, Table, quoted
 from probe.sites import Site
 from probe.unit_edits import encoded
@@ -117,12 +117,11 @@ def check_sufficiency(
         raise BadInput(
             f"The baseline is '{baseline}' with {len(others)} prompts; use 'zero' with none, 'mean' with some."
         )
-    read = [read_prompt(model, one) for one in others]
     bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
     kept = chosen[np.isin(chosen, np.flatnonzero(graph.nodes.where(*UNITS)))]
     if not len(kept):
         raise BadInput("None of these nodes is a neuron, latent, head or MLP; keep some, like most_influential(20).")
-    level = _means(bed, read) if baseline == "mean" else None
+    level = _means(bed, others) if baseline == "mean" else None
     drawn = random_sets(graph, kept, n_random, seed)
     with progress.stage("interventions", total=len(drawn) + 2, unit="run") as step:
         found = []
@@ -134,7 +133,7 @@ def check_sufficiency(
         "silenced": "units of the graph outside the set; rest, errors, tokens and biases stay",
         "share": f"(kept - none) / (untouched - none) of the root's value, where that moves by {SMALLEST:.0%} of it or more",
         "random": f"{len(drawn)} sets with as many units of each kind and layer, seed {seed}",
-        "mean_prompts": [one.text for one in read],
+        "mean_prompts": [read_prompt(model, one).text for one in others],
     }
     n = int(graph.nodes.where(*UNITS).sum())
     return came_from(Sufficiency(graph.prompt, len(kept), n - len(kept), baseline, roots, said), graph)
@@ -169,10 +168,10 @@ def _share(bed: Testbed, root: int, found: list[_Left]) -> RootShare:
     )
 
 
-def _means(bed: Testbed, prompts: Sequence[ReadPrompt]) -> Float[np.ndarray, " node"]:
+def _means(bed: Testbed, prompts: Sequence[Prompt]) -> Float[np.ndarray, " node"]:
     """Mean activation of every neuron and latent over prompts."""
     nodes, found = bed.graph.nodes, np.full(len(bed.graph.nodes), np.nan)
-    runs = [torch.tensor([one.ids], device=bed.tokens.device) for one in prompts]
+    runs = [torch.tensor([encode_prompt(bed.model, one)], device=bed.tokens.device) for one in prompts]
     for kind in ("neuron", "latent"):
         for layer in np.unique(nodes.layer[nodes.where(kind)]).tolist():
             one = None if kind == "neuron" else bed.placed[layer]
