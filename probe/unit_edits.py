@@ -25,9 +25,8 @@ from torch import Tensor
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Function, Place
-from probe.record import Record, gist
 from probe.prompts import Prompts
-from probe.record import Record, brief
+from probe.record import Record, gist
 from probe.sites import Site, in_model, parse_site, width
 from probe.unit_names import layer_read, unit_name
 
