@@ -7,6 +7,7 @@ model loaded in float32 and the same model loaded in bfloat16 are one model, and
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,8 @@ from probe.artifact import ModelStamp
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+_AT_ONCE = 1 << 24
+"Numbers hashed at once."
 _stamps: "WeakKeyDictionary[TransformerBridge, tuple[int, ModelStamp]]" = WeakKeyDictionary()
 _names: "WeakKeyDictionary[TransformerBridge, str]" = WeakKeyDictionary()
 
@@ -59,8 +62,15 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
             continue
         seen.add(key)
         digest.update(f"{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        for part in _parts(tensor.detach()):
+            digest.update(part.to("cpu", torch.bfloat16).contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _parts(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Rows that together are the tensor, few enough at a time that no copy of it is ever whole: a vocabulary is wide."""
+    rows = max(1, _AT_ONCE * len(tensor) // tensor.numel()) if tensor.ndim and tensor.numel() else 1
+    return tensor.split(rows) if tensor.ndim else (tensor,)
 
 
 def _plain(name: str) -> str:

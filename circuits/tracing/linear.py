@@ -60,15 +60,17 @@ class FrozenAttention:
     def adjoint(self, g: Float[Tensor, "row pos d_model"]) -> Float[Tensor, "row pos d_model"]:
         """Transpose of `forward`, on the first positions of the prompt.
 
-        Three matrix products a layer: into the heads, back along the pattern, out of the heads that share a value.
+        Three matrix products a layer: into the heads, back along the pattern, out of the heads. The pattern is never repeated for
+        each row, and heads that share a value are added up within one product, their queries side by side.
         """
         rows, length, d_model = g.shape
         heads, d_head, _ = self.W_O.shape
         kv = self.W_V.shape[0]
         z = (g.reshape(-1, d_model) @ self.W_O.reshape(heads * d_head, d_model).T).view(rows, length, heads, d_head)
-        pattern = self.pattern[:, :length, :length]
-        v = torch.matmul(pattern.transpose(1, 2), z.permute(0, 2, 1, 3))  # row head k_pos d_head
-        shared = v.view(rows, kv, heads // kv, length, d_head).sum(2).permute(0, 2, 1, 3).reshape(-1, kv * d_head)
+        queries = z.permute(2, 1, 0, 3).reshape(kv, self.group * length, rows * d_head)
+        pattern = self.pattern[:, :length, :length].transpose(1, 2).reshape(kv, self.group, length, length)
+        v = torch.bmm(pattern.permute(0, 2, 1, 3).reshape(kv, length, -1), queries)  # kv_head k_pos (row d_head)
+        shared = v.view(kv, length, rows, d_head).permute(2, 1, 0, 3).reshape(-1, kv * d_head)
         return (shared @ self.W_V.transpose(1, 2).reshape(kv * d_head, d_model)).view(rows, length, d_model)
 
     def without(self, taken: Bool[Tensor, "head q_pos"]) -> "FrozenAttention":

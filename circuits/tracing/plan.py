@@ -73,7 +73,8 @@ def plan_trace(
         _frozen(cfg, n_tokens, width) + _matrix(targets, columns, item) + _cotangents(config, n_tokens, cfg, targets)
     )
     needed = _SLACK + item * numbers + _widened(model)
-    block = 4 * cfg.d_model * cfg.n_heads * cfg.d_head
+    mixed = cfg.n_heads * cfg.d_head
+    block = 4 * cfg.d_model * mixed + 2 * n_tokens * mixed  # into the heads and out of them, and along the pattern
     flops = targets * n_tokens * cfg.n_layers / 2 * (block + 2 * cfg.d_model * units / max(n_tokens * cfg.n_layers, 1))
     if needed > config.memory:
         raise BadInput(
