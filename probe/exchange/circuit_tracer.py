@@ -23,9 +23,24 @@ from probe.exchange.files import facts_of, read_mapping, read_npz, read_safetens
 from probe.exchange.foreign import Foreign, Format, plain, refuse_rule
 from probe.exchange.hub import fetch_file
 from probe.exchange.places import ours
+from probe.exchange.settings import only_known
 from probe.exchange.weights import Weights, inner, jump_relu, thresholds
 
 CONFIG, THRESHOLD, CROSS = "config.yaml", "activation_function.threshold", "cross_layer"
+READ = ("model_name", "model_kind", "feature_input_hook", "feature_output_hook", "transcoders", "activation", "k")
+HARMLESS = (
+    "scan",
+    "name",
+    "description",
+    "license",
+    "repo_id",
+    "subfolder",
+    "revision",
+    "url",
+    "urls",
+    "lazy_encoder",
+    "lazy_decoder",
+)
 
 
 def find(root: Path) -> list[str]:
@@ -58,6 +73,7 @@ def _numbered(path: Path) -> re.Match[str] | None:
 
 def read(root: Path, name: str) -> Foreign:
     config = _config(root)
+    only_known(config, READ, HARMLESS, str(root))
     facts = facts_of(config, ("model_name", "scan", "feature_input_hook", "feature_output_hook"))
     if name == CROSS:
         return _read_cross(root, config, facts)

@@ -9,6 +9,7 @@ no object of ours is in it, and Openwork itself never stores so.
 import io
 import json
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from torch import Tensor
 from probe.dictionaries import BatchTopK, Dictionary, Gated, JumpReLU, Matryoshka, ReLU, TopK
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput, Unavailable
-from probe.exchange.files import facts_of, is_zip, read_mapping, take
+from probe.exchange.files import facts_of, is_zip, read_mapping, setting, take
 from probe.exchange.foreign import Foreign, Format, cast, folders_with, one, refuse_rule
-from probe.exchange.places import ours
+from probe.exchange.places import of_module, ours
+from probe.exchange.settings import only_known, words
 from probe.exchange.weights import Weights, batch_topk, gated, inner, jump_relu
+from probe.sites import parse_site
 
 WEIGHTS, CONFIG = "ae.pt", "config.json"
 _LINEAR = ("encoder.weight", "decoder.weight")
@@ -30,11 +33,26 @@ _NEEDED = {
     "AutoEncoder": (*_LINEAR, "encoder.bias", "bias"),
     "AutoEncoderNew": (*_LINEAR, "encoder.bias", "decoder.bias"),
     "GatedAutoEncoder": (*_LINEAR, "decoder_bias", "r_mag", "gate_bias", "mag_bias"),
-    "AutoEncoderTopK": (*_LINEAR, "encoder.bias", "b_dec", "k"),
+    "AutoEncoderTopK": (*_LINEAR, "encoder.bias", "b_dec"),
     "BatchTopKSAE": (*_LINEAR, "encoder.bias", "b_dec", "k", "threshold"),
     "JumpReluAutoEncoder": ("W_enc", "b_enc", "W_dec", "b_dec", "threshold"),
     "MatryoshkaBatchTopKSAE": ("W_enc", "b_enc", "W_dec", "b_dec", "k", "threshold", "group_sizes"),
 }
+READ = ("dict_class", "k", "layer", "lm_name", "submodule_name", "activation_dim", "dict_size", "group_sizes")
+HARMLESS = words(
+    """
+    trainer_class lr steps seed device warmup_steps decay_start auxk_alpha top_k_aux threshold_beta threshold_start_step
+    wandb_name l1_penalty sparsity_penalty sparsity_warmup_steps resample_steps initial_sparsity_penalty p_start p_end
+    anneal_start anneal_end anneal_end_step sparsity_function n_sparsity_updates sparsity_queue_length bandwidth target_l0
+    group_fractions group_weights k_anneal_steps aux_penalty dead_feature_threshold entropy momentum_decay
+    """
+)
+BUFFER = words(
+    """
+    d_submodule n_ctxs ctx_len refresh_batch_size out_batch_size device remove_bos add_special_tokens
+    max_activation_norm_multiple remove_high_norm activation_save_dtype
+    """
+)
 _UNCENTRED = ("AutoEncoderNew", "JumpReluAutoEncoder")
 
 
@@ -51,8 +69,13 @@ def read(root: Path, name: str) -> Foreign:
     kind = str(trainer.get("dict_class") or _guess(tensors, path))
     if kind not in _NEEDED:
         raise BadInput(f"{folder} holds a {kind}, which has no counterpart here; known are {', '.join(_NEEDED)}.")
-    t = take(tensors, str(path), _NEEDED[kind], ("threshold",) if kind == "AutoEncoderTopK" else ())
-    site = _site(trainer)
+    t = take(tensors, str(path), _NEEDED[kind], ("k", "threshold") if kind == "AutoEncoderTopK" else ())
+    buffer = config["buffer"] if isinstance(config.get("buffer"), dict) else {}
+    only_known(trainer, READ, HARMLESS, str(folder))
+    only_known(buffer, ("io",), BUFFER, f"{folder} (buffer)")
+    site = (
+        _site(trainer) if buffer.get("io", "out") == "out" else ""
+    )  # trained on what a module is given, which has no name here
     facts = {"class": kind, **facts_of(trainer, ("lm_name", "submodule_name", "layer"))}
     return Foreign(str(folder), (_weights(t, kind, trainer, str(path)),), (site,), (site,), facts)
 
@@ -103,7 +126,7 @@ def _guess(tensors: Mapping[str, Any], path: Path) -> str:
 
 
 def _weights(t: dict[str, Tensor], kind: str, trainer: Mapping[str, Any], source: str) -> Weights:
-    rule, learned = _rule(t, kind, source)
+    rule, learned = _rule(t, kind, source, trainer)
     bias = next(t[name] for name in ("encoder.bias", "b_enc", "gate_bias") if name in t)
     b_dec = next(t[name] for name in ("bias", "decoder.bias", "decoder_bias", "b_dec") if name in t)
     linear = "encoder.weight" in t
@@ -112,11 +135,13 @@ def _weights(t: dict[str, Tensor], kind: str, trainer: Mapping[str, Any], source
     return weights if kind in _UNCENTRED else weights.centred(weights.b_dec)
 
 
-def _rule(t: dict[str, Tensor], kind: str, source: str) -> tuple[Any, dict[str, Tensor]]:
+def _rule(t: dict[str, Tensor], kind: str, source: str, trainer: Mapping[str, Any]) -> tuple[Any, dict[str, Tensor]]:
     if kind == "GatedAutoEncoder":
         return gated(t["gate_bias"], t["mag_bias"], t["r_mag"])
     if kind == "AutoEncoderTopK":
-        return TopK(_whole(t["k"], source)), {}
+        return TopK(
+            _whole(t["k"], source) if "k" in t else setting(trainer, "k", int, source)
+        ), {}  # older files lack it
     if kind in ("BatchTopKSAE", "MatryoshkaBatchTopKSAE"):
         widths = t["group_sizes"].cumsum(0).long().tolist() if "group_sizes" in t else ()
         if t["threshold"].numel() != 1:
@@ -131,11 +156,31 @@ def _whole(value: Tensor, source: str) -> int:
     return int(value)
 
 
+_NAMED = re.compile(r"(.+?)_?(?:layer_?)?(\d+)")
+
+
 def _site(trainer: Mapping[str, Any]) -> str:
-    """Their names are `resid_post_layer_3` and the like."""
+    """Their names are `resid_post_layer_3` and the like, a hook's, or a module's path; a layer that is given must agree."""
     name, layer = str(trainer.get("submodule_name") or ""), trainer.get("layer")
-    short = name.removesuffix(f"_layer_{layer}")
-    return ours(f"{short}.{layer}") if short and layer is not None else ours(name)
+    if not name or layer is None:
+        return ours(name)
+    glued = _NAMED.fullmatch(name)
+    short = glued[1] if glued and glued[2] == str(layer) else name
+    known = [ours(f"{short}.{layer}"), ours(name), of_module(name, False)[1]]
+    site = next((site for site in known if _layer_of(site) is not None), name)
+    if _layer_of(site) not in (None, layer):
+        raise BadInput(
+            f"The settings name {name[:80]} and layer {str(layer)[:20]}, which are two places. Give site_in."
+        )
+    return site
+
+
+def _layer_of(site: str) -> int | None:
+    """The layer of a site by our names, else None."""
+    try:
+        return parse_site(site).layer
+    except BadInput:
+        return None
 
 
 def write(dictionaries: Sequence[AnyDictionary], folder: Path, facts: Mapping[str, Any]) -> None:

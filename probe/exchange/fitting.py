@@ -5,8 +5,11 @@ go into the weights of the dictionary, which then reads (and, an SAE, writes) th
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
@@ -34,11 +37,59 @@ def fitted(foreign: Foreign, model: "TransformerBridge") -> Foreign:
             f"{foreign.source} was trained on what attention returns. This model normalises that before it writes it, and no "
             "site holds it; import it without a model."
         )
-    return replace(
+    foreign = replace(
         foreign,
         sites_in=tuple(settled(name, model) for name in foreign.sites_in),
         sites_out=tuple(settled(name, model) for name in foreign.sites_out),
     )
+    return _uncentred(foreign, model) if foreign.centred and model_centres(model) else foreign
+
+
+STREAM = (
+    "resid_pre",
+    "resid_mid",
+    "resid_post",
+    "attn_out",
+    "mlp_out",
+    "attn_write",
+    "mlp_write",
+    "embed",
+    "pos_embed",
+)
+"""Sites along which a centred model has no mean."""
+
+
+def needs_a_model(foreign: Foreign) -> bool:
+    """Whether only the model can say what the dictionary reads: its stream had no mean, if its norms are layer norms."""
+    return foreign.centred and _on_stream(foreign.sites_in)
+
+
+def _on_stream(sites: Sequence[str]) -> bool:
+    def kind(name: str) -> str:
+        try:
+            return parse_site(name).kind
+        except BadInput:
+            return ""
+
+    return any(kind(name) in STREAM for name in sites)
+
+
+def model_centres(model: "TransformerBridge") -> bool:
+    """Whether the norms take the mean off, so that centring what is written changes no prediction (and was done at all)."""
+    norm = getattr(model.blocks[0], "ln1", None) or getattr(model.blocks[0], "ln2", None)
+    return norm is not None and norm_parts(norm, torch.zeros(1)).centred
+
+
+def _uncentred(foreign: Foreign, model: "TransformerBridge") -> Foreign:
+    """The encoder sees the stream without its mean, as it did in training; what is written lacks a mean that nothing reads."""
+    if not _on_stream(foreign.sites_in):
+        return foreign
+    d = int(model.cfg.d_model)
+    away = torch.eye(d, dtype=torch.float64) - 1 / d
+    if any(len(weights.W_enc) != d for weights in foreign.weights):
+        raise BadInput(f"{foreign.source} reads another width than the {d} of this model's stream.")
+    facts = {**foreign.facts, "mean": "taken out of the encoder's input"}
+    return replace(foreign, weights=tuple(weights.reads(away) for weights in foreign.weights), facts=facts)
 
 
 def _between_norms(name: str, model: "TransformerBridge") -> bool:

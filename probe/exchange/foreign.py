@@ -1,5 +1,6 @@
 """A dictionary as read from another library's files: weights without that library's conventions, and where it belongs."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ class Foreign(Record):
     facts: dict[str, Any] = field(default_factory=dict)
     norm_is_plain: bool = False
     "Whether a hook after a norm held what the norm computes without its weight and bias, whatever the model."
+    centred: bool = False
+    "Whether it was trained on a model whose writing weights were centred, where its norms take the mean off anyhow."
 
     @property
     def cross_layer(self) -> bool:
@@ -74,13 +77,23 @@ class Format:
     write: Callable[[Sequence[AnyDictionary], Path, Mapping[str, Any]], None] | None = None
 
 
+MOST_FOLDERS = 20_000
+
+
 def folders_with(root: Path, *files: str) -> list[str]:
     """Sub-folders of `root` (itself is `.`) that hold all of `files`; hidden ones are left out. Sorted by name."""
     if not root.is_dir():
         return []
-    found = (path.parent for path in root.rglob(files[0]))
-    inside = [path.relative_to(root) for path in found if all((path / name).is_file() for name in files)]
-    return sorted(str(path.as_posix()) for path in inside if not any(part.startswith(".") for part in path.parts))
+    inside = []
+    for count, (folder, below, there) in enumerate(os.walk(root)):  # which passes over what may not be read
+        if count > MOST_FOLDERS:
+            raise BadInput(
+                f"{root} holds more than {MOST_FOLDERS:,} folders; name one that is nearer to the dictionaries."
+            )
+        below[:] = [name for name in below if not name.startswith(".")]
+        if set(files) <= set(there):
+            inside.append(Path(folder).relative_to(root))
+    return sorted(path.as_posix() for path in inside)
 
 
 def one(dictionaries: Sequence[AnyDictionary], format: str) -> Dictionary:

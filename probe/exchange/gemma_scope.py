@@ -17,19 +17,33 @@ from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.exchange.files import facts_of, read_mapping, read_npz, read_safetensors, take
 from probe.exchange.foreign import Foreign, Format, folders_with, one, refuse_rule
+from probe.exchange.settings import one_of, only_known
 from probe.exchange.weights import Weights, jump_relu, thresholds
 from probe.sites import Site
 
 NPZ, SAFETENSORS = "params.npz", "params.safetensors"
+READ = ("architecture", "affine_connection", "hf_hook_point_in", "hf_hook_point_out", "width", "model_name", "type")
+HARMLESS = ("l0", "dtype", "d_in", "d_sae", "num_tokens", "training_tokens", "layer", "site", "sparsity", "initial_l0")
 _KINDS = {
+    "res": "resid_post",
     "resid_post": "resid_post",
-    "-res/": "resid_post",
+    "att": "z",
     "attn_out": "z",
-    "-att/": "z",
+    "mlp": "mlp_write",
     "mlp_out": "mlp_write",
-    "-mlp/": "mlp_write",
+    "transcoders": "mlp_in",
     "transcoder": "mlp_in",
     "clt": "mlp_in",
+}
+_REPOSITORY = re.compile(r"(?:.*[-_/])?gemma-scope-.*-(res|att|mlp|transcoders)(?:-canonical)?")  # of the first release
+_FOLDER = re.compile(r"(resid_post|attn_out|mlp_out|transcoder|clt)(?:_all)?")  # of the second
+_LAYER = re.compile(r"layer_(\d+)(?:_width_.*)?")
+_HOOK = re.compile(r"(?:model\.)?(?:language_model\.)?layers\.(\d+)\.(.+)")
+_HOOKS = {
+    "output": "resid_post",
+    "self_attn.o_proj.input": "z",
+    "post_feedforward_layernorm.output": "mlp_write",
+    "pre_feedforward_layernorm.output": "mlp_in",
 }
 
 
@@ -45,19 +59,39 @@ def read(root: Path, name: str) -> Foreign:
     found = weights(read_npz(path) if path.suffix == ".npz" else read_safetensors(path), str(path)).sound(str(path))
     beside = path.with_name("config.json")
     config = read_mapping(beside) if beside.is_file() else {}
-    site_in, site_out = _sites(path, found.W_skip is not None)
+    only_known(config, READ, HARMLESS, str(beside))
+    one_of(config, "architecture", (None, "jump_relu", "jumprelu"), str(beside))
+    if config.get("affine_connection") and found.W_skip is None:
+        raise BadInput(f"{beside} says that there is an affine connection, and {path.name} holds none.")
+    site_in, site_out = _of_hooks(config) or _sites(path, found.W_skip is not None)
     facts = facts_of(config, ("model_name", "hf_hook_point_in", "hf_hook_point_out"))
     return Foreign(str(path), (found,), (site_in,), (site_out,), facts)
 
 
+def _of_hooks(config: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The sites that the settings name, where they do (the second release)."""
+    named = [config.get(f"hf_hook_point_{side}") for side in ("in", "out")]
+    if not isinstance(named[0], str):
+        return None
+    source = _of_hook(named[0])
+    return source, _of_hook(named[1]) if isinstance(named[1], str) else source
+
+
+def _of_hook(name: str) -> str:
+    found = _HOOK.fullmatch(name)
+    kind = _HOOKS.get(found.group(2)) if found else None
+    return Site(kind, int(found.group(1))).name if found and kind else name
+
+
 def _sites(path: Path, transcodes: bool) -> tuple[str, str]:
-    """From the folders' names, where they give them. Transcoders of the first release read before the norm's weight, those
-    of the second what the MLP reads; attention SAEs read heads side by side."""
-    where = f"{path.resolve().parent.as_posix()}/".replace("/snapshots", "")
-    if "/embedding" in where:
+    """From the folders' names, where they give them, the innermost first. Transcoders of the first release read before the norm's
+    weight, those of the second what the MLP reads; attention SAEs read heads side by side."""
+    parts = path.resolve().parent.parts[::-1]
+    if "embedding" in parts:
         raise BadInput(f"{path} reads embeddings divided by the square root of their width, which no site holds.")
-    layer = re.search(r"layer_(\d+)", where)
-    kind = next((kind for word, kind in _KINDS.items() if word in where), "mlp_in" if transcodes else "")
+    layer = next((found for part in parts if (found := _LAYER.fullmatch(part))), None)
+    named = next((found for part in parts if (found := _FOLDER.fullmatch(part) or _REPOSITORY.fullmatch(part))), None)
+    kind = _KINDS[named.group(1)] if named else "mlp_in" if transcodes else ""
     if not (kind and layer):
         return ("input", "output") if kind == "mlp_in" else ("", "")
     source = Site(kind, int(layer.group(1))).name

@@ -1,12 +1,28 @@
-"""Files of a model hub: `hf:org/name[/folder][@revision]`. The network is used only when such a name is asked for."""
+"""Files of a model hub: `hf:org/name[/folder][@revision]`, or `?revision=...`. The network is used only when a person asks for
+such a name: an address inside a local file is looked up among what is on this machine already, and nowhere else.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from probe.errors import BadInput, Unavailable
 
 PREFIX = "hf:"
+_online: ContextVar[bool] = ContextVar("_online", default=False)
+
+
+@contextmanager
+def asked_for(hub: bool) -> Iterator[None]:
+    """While files are read that a person named: whether addresses inside of them may be fetched."""
+    token = _online.set(hub)
+    try:
+        yield
+    finally:
+        _online.reset(token)
 
 
 def is_hub(source: str | Path) -> bool:
@@ -30,7 +46,16 @@ def fetch_file(source: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     repository, inside, revision = parse(source)
-    return Path(_ask(hf_hub_download, source, repo_id=repository, filename=inside, revision=revision))
+    wanted = {"repo_id": repository, "filename": inside, "revision": revision}
+    if _online.get():
+        return Path(_ask(hf_hub_download, source, **wanted))
+    try:
+        return Path(hf_hub_download(**wanted, local_files_only=True))
+    except Exception as error:  # of many kinds, all of which mean that it is not here
+        raise Unavailable(
+            f"The file names {source[:200]}, which is on the hub and not on this machine. Importing a local folder fetches "
+            f"nothing: import it by its name on the hub (hf:owner/name), or fetch hf:{repository} first."
+        ) from error
 
 
 def size(source: str) -> int:
@@ -52,7 +77,12 @@ def size(source: str) -> int:
 
 def parse(source: str) -> tuple[str, str, str | None]:
     """Repository, path inside it and revision. BadInput for a name that cannot be one."""
-    text, _, revision = source.removeprefix(PREFIX).lstrip("/").partition("@")
+    address, _, query = source.partition("?")
+    text, _, revision = address.removeprefix(PREFIX).lstrip("/").partition("@")
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    if set(asked) - {"revision"} or (revision and asked):
+        raise BadInput(f"'{source[:200]}' asks for more than a revision; write hf:owner/name?revision=main, or @main.")
+    revision = revision or asked.get("revision", "")
     parts = text.strip("/").split("/")
     if len(parts) < 2 or not all(part and part not in (".", "..") for part in parts):
         raise BadInput(

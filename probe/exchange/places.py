@@ -14,7 +14,20 @@ from probe.sites import Site, hook_name, parse_site
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-_MODULE = re.compile(r"(?:.*\.)?(?:layers|h|blocks|block|layer)\.(\d+)(?:\.(\w+))?")
+_MODULE = re.compile(r"((?:\w+\.)*)(?:layers|h|blocks|block|layer)\.(\d+)(?:\.(\w+))?")
+_OWNERS = {
+    "model",
+    "language_model",
+    "text_model",
+    "transformer",
+    "decoder",
+    "gpt_neox",
+    "backbone",
+    "base_model",
+    "lm",
+    "llm",
+}
+"""What a model calls the part that holds its blocks of text; a vision tower has layers too."""
 _PARTS = {
     None: ("resid_pre", "resid_post"),
     **dict.fromkeys(("mlp", "feed_forward", "ffn"), ("mlp_in", "mlp_out")),
@@ -34,10 +47,12 @@ def ours(name: str) -> str:
 def of_module(path: str, transcodes: bool) -> tuple[str, str]:
     """Sites read and written by a dictionary that was trained at a module."""
     found = _MODULE.fullmatch(path)
-    kinds = _PARTS.get(found.group(2)) if found else None
+    if found and not set(found.group(1).split(".")) - {""} <= _OWNERS:
+        found = None
+    kinds = _PARTS.get(found.group(3)) if found else None
     if found is None or kinds is None:
         return (f"{path} (input)", path) if transcodes else (path, path)
-    source, target = (Site(kind, int(found.group(1))).name for kind in kinds)
+    source, target = (Site(kind, int(found.group(2))).name for kind in kinds)
     return (source if transcodes else target), target
 
 

@@ -15,9 +15,9 @@ from probe.dictionaries.store import AnyDictionary, save_dictionary
 from probe.errors import BadInput, brief
 from probe.exchange import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify, transcoder_circuits
 from probe.exchange.files import whole_folder
-from probe.exchange.fitting import check_widths, fitted
+from probe.exchange.fitting import check_widths, fitted, needs_a_model
 from probe.exchange.foreign import Foreign, Format
-from probe.exchange.hub import fetch, is_hub
+from probe.exchange.hub import asked_for, fetch, is_hub
 from probe.record import Record
 from probe.sites import as_dtype, parse_site
 
@@ -104,9 +104,16 @@ def import_dictionaries(
         )
     precision = as_dtype(dtype)
     for name in names:
-        foreign = _placed(chosen.read(path, name), site_in, site_out)
+        with asked_for(is_hub(source)):
+            read = chosen.read(path, name)
+        foreign = _placed(read, site_in, site_out)
         if model is not None:
             foreign = fitted(foreign, model)
+        elif needs_a_model(foreign):
+            raise BadInput(
+                f"{foreign.source} was trained on a stream whose mean was taken out, if the model's norms are layer norms. "
+                "Give the model (--model), which says so."
+            )
         dictionary = foreign.dictionary(precision)
         if model is not None:
             check_widths(dictionary, foreign.source, model)

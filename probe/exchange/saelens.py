@@ -22,12 +22,25 @@ from probe.errors import BadInput
 from probe.exchange.files import facts_of, read_mapping, read_safetensors, setting, take, write_tensors
 from probe.exchange.foreign import Foreign, Format, folders_with, one, refuse_rule
 from probe.exchange.places import ours
+from probe.exchange.settings import MODEL, TRAINING, is_off, one_of, only_known
 from probe.exchange.weights import Weights, batch_topk, gated, inner, jump_relu, thresholds
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
 TRANSCODERS = ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder")
 ARCHITECTURES = ("standard", "topk", "jumprelu", "gated", "batchtopk", "matryoshka_batchtopk", *TRANSCODERS)
+READ = (
+    *("architecture", "d_in", "d_sae", "d_out", "dtype", "k", "apply_b_dec_to_input", "normalize_activations"),
+    *(
+        "rescale_acts_by_decoder_norm",
+        "matryoshka_widths",
+        "activation_fn",
+        "activation_fn_kwargs",
+        "reshape_activations",
+    ),
+    *("hook_name", "hook_name_out", "hook_head_index", "hook_head_index_out", "hf_hook_name", "hf_hook_name_out"),
+    *("model_from_pretrained_kwargs", "finetuning_scaling_factor"),
+)
 _KEPT = (
     "model_name",
     "hook_name",
@@ -54,6 +67,7 @@ def read(root: Path, name: str) -> Foreign:
             f"Known are {', '.join(ARCHITECTURES)}."
         )
     meta = config.get("metadata") or {}
+    _check(config, meta, str(folder))
     site_in = ours(str(meta.get("hook_name") or ""))
     transcodes = architecture in TRANSCODERS
     site_out = ours(str(meta.get("hook_name_out") or "")) if transcodes else site_in
@@ -61,14 +75,56 @@ def read(root: Path, name: str) -> Foreign:
     if transcodes and not (site_in and site_out):
         site_in, site_out = site_in or "input", site_out or "output"
     weights = _normalised(_weights(tensors, config, str(folder)), config, folder)
-    return Foreign(str(folder), (weights,), (site_in,), (site_out,), facts)
+    return Foreign(str(folder), (weights,), (site_in,), (site_out,), facts, centred=_centred(meta))
+
+
+def _check(config: Mapping[str, Any], meta: Mapping[str, Any], source: str) -> None:
+    """Refuse settings that change what is computed and have no counterpart. What `metadata` says besides describes, and computes
+    nothing."""
+    only_known(config, READ, TRAINING, source)
+    one_of(config, "activation_fn", (None, "relu", "topk", "jumprelu"), source)
+    one_of(config, "reshape_activations", (None, "none", "hook_z"), source)
+    extra = config.get("activation_fn_kwargs") or {}
+    if isinstance(extra, dict):
+        only_known(extra, ("k",), (), f"{source} (activation_fn_kwargs)")
+    for name in ("hook_head_index", "hook_head_index_out"):
+        if meta.get(name) is not None:
+            raise BadInput(
+                f"{source} reads one head of its hook ({name} = {meta[name]!r}); no site holds a head alone."
+            )
+    loading = _loading(meta)
+    only_known(
+        loading,
+        ("center_writing_weights", "fold_ln", "fold_value_biases"),
+        MODEL,
+        f"{source} (model_from_pretrained_kwargs)",
+    )
+    hook = str(meta.get("hook_name") or "")
+    after = ("ln1", "ln2", "ln_final", "mlp_in", "attn_in", "mlp.hook_in", "attn.hook_in")
+    if not is_off(loading.get("fold_ln")) and any(part in hook for part in after):
+        raise BadInput(f"{source} reads {hook} of a model whose norms were folded away (fold_ln); that is not read.")
+    if not is_off(loading.get("fold_value_biases")) and ("hook_z" in hook or "hook_v" in hook):
+        raise BadInput(
+            f"{source} reads {hook} of a model whose value biases were moved (fold_value_biases); that is not read."
+        )
+
+
+def _loading(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the model was loaded that the dictionary was trained on."""
+    found = meta.get("model_from_pretrained_kwargs")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _centred(meta: Mapping[str, Any]) -> bool:
+    """Whether that model's stream had its mean taken out."""
+    return not is_off(_loading(meta).get("center_writing_weights"))
 
 
 def _modern(config: dict[str, Any]) -> dict[str, Any]:
     """The settings as version 6 names them; before, hook and model stood at the top level."""
     if isinstance(config.get("metadata"), Mapping):
         return {"architecture": "standard", **config}
-    new = {"hook_point": "hook_name", "activation_fn_str": "activation_fn"}
+    new = {"hook_point": "hook_name", "hook_point_head_index": "hook_head_index", "activation_fn_str": "activation_fn"}
     config = {new.get(key, key): value for key, value in config.items()}
     if config.get("activation_fn") == "topk":
         config |= {"architecture": "topk", "k": (config.get("activation_fn_kwargs") or {}).get("k")}

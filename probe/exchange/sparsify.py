@@ -15,9 +15,12 @@ from probe.errors import BadInput
 from probe.exchange.files import facts_of, read_mapping, read_safetensors, setting, take, write_tensors
 from probe.exchange.foreign import Foreign, Format, folders_with, plain, refuse_rule
 from probe.exchange.places import module_of, of_module
+from probe.exchange.settings import only_known
 from probe.exchange.weights import Weights, inner
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
+READ = ("activation", "k", "transcode", "skip_connection", "signed", "jumprelu", "d_in")
+HARMLESS = ("expansion_factor", "normalize_decoder", "num_latents", "multi_topk", "init_b_dec_as_zeros")
 
 
 def find(root: Path) -> list[str]:
@@ -31,6 +34,7 @@ def read(root: Path, name: str) -> Foreign:
         raise BadInput(
             f"{folder} uses {config.get('activation', 'another rule')}, not TopK; only TopK has a counterpart."
         )
+    only_known(config, READ, HARMLESS, source)
     transcodes = bool(config.get("transcode"))
     needed = ["encoder.weight", "encoder.bias", "W_dec", "b_dec"] + ["W_skip"] * bool(config.get("skip_connection"))
     t = take(read_safetensors(folder / WEIGHTS), source, needed)
