@@ -93,7 +93,7 @@ def test_settings_of_the_two_other_formats(tmp_path: Path) -> None:
 
 def test_settings_of_training_change_nothing(tmp_path: Path) -> None:
     def train(config: dict) -> None:
-        config.update({name: 3 for name in ("l1_coefficient", "lr", "seed", "context_size")})
+        config.update(dict.fromkeys(("l1_coefficient", "lr", "seed", "context_size"), 3))
 
     made = sae(ReLU())
     export_dictionary(made, tmp_path / "out", "saelens")
@@ -236,8 +236,8 @@ def test_a_local_folder_makes_nothing_be_fetched(tmp_path: Path, monkeypatch) ->
 def test_a_whole_disk_is_no_source(tmp_path: Path, monkeypatch) -> None:
     from probe.exchange import foreign
 
+    monkeypatch.setattr(foreign, "MOST_FOLDERS", 200)
     with pytest.raises(OpenworkError):  # too many folders, or none with dictionaries: never a traceback
-        monkeypatch.setattr(foreign, "MOST_FOLDERS", 200)
         import_dictionary("/")
     np.savez(tmp_path / "params.npz", a=np.ones(2))
     with pytest.raises(BadInput, match="lacks W_enc"):
