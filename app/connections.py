@@ -10,6 +10,10 @@ import numpy as np
 from app import linkgraph
 from circuits.graph import KINDS, CircuitGraph, Edges
 
+BELOW = "This unit is below zero: what has a negative weight pushes it further down, the way it went. Bars show that."
+BELOW_SOME = (
+    "Some of these are below zero: a negative weight pushes them further down, the way they went. Bars show that."
+)
 MAX_LISTED = 60  # edges in each direction
 NODE_COLUMNS = [
     {"key": "unit", "label": "node", "kind": "unit"},
@@ -28,9 +32,10 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
     ends = edges.source if into else edges.target
     total = float(np.abs(edges.weight).sum()) or 1.0
     rows = [
-        _connection(graph, int(i), float(w), abs(float(w)) / total)
-        for i, w in zip(ends[:MAX_LISTED], edges.weight[:MAX_LISTED], strict=True)
+        {**_connection(graph, int(i), float(w), abs(float(w)) / total), "weight": float(w * graph.way[t])}
+        for i, t, w in zip(ends[:MAX_LISTED], edges.target[:MAX_LISTED], edges.weight[:MAX_LISTED], strict=True)
     ]
+    turned = bool((graph.way[edges.target[:MAX_LISTED]] < 0).any())
     if len(edges) > MAX_LISTED:
         others = edges.weight[MAX_LISTED:].astype(np.float64)
         rows.append(_plain(f"{len(others):,} weaker edges", float(others.sum()), float(np.abs(others).sum()) / total))
@@ -39,7 +44,7 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
     columns = [
         {"key": "unit", "label": "from" if into else "to", "kind": "unit"},
         {"key": "token", "label": "at", "kind": "token"},
-        {"key": "weight", "label": "", "kind": "signed"},
+        {"key": "weight", "label": "", "kind": "signed", "title": "to the right: pushes it the way it went"},
         {"key": "amount", "label": "weight", "kind": "num"},
         {
             "key": "share",
@@ -52,6 +57,7 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
     return {
         "columns": columns,
         "rows": rows,
+        "note": (BELOW if into else BELOW_SOME) if turned else "",
         "label": f"Edges {'into' if into else 'out of'} {linkgraph.short(graph, node)}",
     }
 

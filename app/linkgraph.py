@@ -16,6 +16,7 @@ from circuits.figures import COLOURS, SYMBOLS
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.figures import plain, token_axis
 from probe.unit_names import LETTERS, unit_name
+from probe.words import figures
 
 MAX_SHOWN = 1200
 _LINE = 9  # nodes side by side
@@ -125,9 +126,16 @@ def describe(graph: CircuitGraph, node: int) -> str:
     elif label(graph, node):
         parts.append(plain(label(graph, node), 60))
     if not np.isnan(graph.nodes.activation[node]):
-        parts.append(f"activation {graph.nodes.activation[node]:.3g}")
+        parts.append(f"activation {figures(graph.nodes.activation[node])}")
+    if below(graph, node):
+        parts.append("below zero: it writes the opposite of its direction")
     parts.append(f"influence {graph.influence[node]:.4f}")
     return "<br>".join(parts)
+
+
+def below(graph: CircuitGraph, node: int) -> bool:
+    """Does this unit write with a negative activation, so that it does the opposite of what its direction stands for?"""
+    return bool(graph.nodes.activation[node] < 0)
 
 
 def word(kind: str) -> str:
@@ -219,7 +227,8 @@ def _layout(graph: CircuitGraph, shown: Arrangement, scheme: str) -> dict[str, A
 
 
 def edge_traces(graph: CircuitGraph, shown: Arrangement, selected: int | None, scheme: str) -> list[go.Scatter]:
-    """Six line traces: three widths for each sign, negative ones dashed too, so that colour is never the only mark."""
+    """Six line traces: three widths each for edges that push their target the way it went and for those that push against it,
+    which are dashed too, so that colour is never the only mark."""
     x, y = (
         {int(i): a for i, a in zip(shown.nodes, shown.x, strict=True)},
         {int(i): b for i, b in zip(shown.nodes, shown.y, strict=True)},
@@ -241,11 +250,13 @@ def edge_traces(graph: CircuitGraph, shown: Arrangement, selected: int | None, s
 
 
 def _lines(graph: CircuitGraph, node: int, shown: dict[int, float]) -> list[tuple[int, int, float]]:
+    """Shown edges of a node: both ends, and the weight as `CircuitGraph.pushes` signs it."""
     into, out = graph.incoming(node), graph.outgoing(node)
     both = []
     for e in (into, out):
         ends = [
-            (int(s), int(t), float(w)) for s, t, w in zip(e.source[:400], e.target[:400], e.weight[:400], strict=True)
+            (int(s), int(t), float(w * graph.way[t]))
+            for s, t, w in zip(e.source[:400], e.target[:400], e.weight[:400], strict=True)
         ]
         both += [(s, t, w) for s, t, w in ends if s in shown and t in shown][:MAX_EDGES]
     return both

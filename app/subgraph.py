@@ -131,11 +131,13 @@ def _move(box: Box, to: Sequence[float]) -> None:
     box.x, box.y = float(to[0]), float(to[1])
 
 
-Edges = tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"], Float[np.ndarray, " e"], Float[np.ndarray, " e"]]
+Ends, Sums = Int[np.ndarray, " e"], Float[np.ndarray, " e"]
+Edges = tuple[Ends, Ends, Sums, Sums, Sums]
 
 
 def _edges(graph: CircuitGraph, ends: list[Box]) -> Edges:
-    """Edges between boxes, of several nodes summed: numbers of the two boxes, weight, and the influence that runs along."""
+    """Edges between boxes, of several nodes summed: numbers of the two boxes, weight, the influence that runs along, and the
+    weight as `CircuitGraph.pushes` signs it."""
     box_of = np.full(len(graph.nodes), -1)
     for i, box in enumerate(ends):
         box_of[box.nodes] = i
@@ -147,14 +149,17 @@ def _edges(graph: CircuitGraph, ends: list[Box]) -> Edges:
     ends_at = e.target[between]
     flow = size[between] / np.maximum(total[ends_at], 1e-30) * (graph.influence + graph.probability)[ends_at]
     keys, place = np.unique(source[between].astype(np.int64) * len(ends) + target[between], return_inverse=True)
-    weight = np.bincount(place, e.weight[between].astype(np.float64), minlength=len(keys))
-    return keys // len(ends), keys % len(ends), weight, np.bincount(place, flow, minlength=len(keys))
+    sums = [
+        np.bincount(place, w.astype(np.float64), minlength=len(keys))
+        for w in (e.weight[between], flow, graph.pushes[between])
+    ]
+    return keys // len(ends), keys % len(ends), sums[0], sums[1], sums[2]
 
 
 def _strongest(edges: Edges, share: float) -> tuple[Int[np.ndarray, " kept"], float]:
     """The fewest edges with this share of all influence between the boxes, and every box's strongest in and out, so that none
     stands alone; at most `MOST_EDGES`, strongest first. And the share they hold together."""
-    source, target, _, flow = edges
+    source, target, _, flow, _ = edges
     order = np.argsort(-flow, kind="stable")
     order = order[flow[order] > 0]
     total = float(flow.sum())
@@ -289,7 +294,7 @@ def _drawn(
     left = min(b.x - b.width / 2 for b in boxes) - 60
     top = min(b.y - b.height / 2 for b in boxes) - 16
     right, bottom = max(b.x + b.width / 2 for b in boxes), max(b.y + b.height / 2 for b in boxes)
-    source, target, weight, flow = (e[kept] for e in edges)
+    source, target, weight, flow, pushes = (e[kept] for e in edges)
     most = float(flow.max(initial=0.0)) or 1.0
     pinned, influence = set(marks.chosen), float(graph.influence[graph.explained].max(initial=0.0)) or 1.0
     total = len(edges[0])
@@ -297,8 +302,8 @@ def _drawn(
         "nodes": [_node(graph, b, pinned, influence) for b in ends if b.group is None],
         "groups": [_group(graph, b) for b in boxes if b.group is not None],
         "edges": [
-            [ends[s].id, ends[t].id, float(f"{w:.4g}"), round(float(f / most), 4)]
-            for s, t, w, f in zip(source.tolist(), target.tolist(), weight.tolist(), flow.tolist(), strict=True)
+            [ends[s].id, ends[t].id, float(f"{w:.4g}"), round(float(f / most), 4), bool(push < 0)]
+            for s, t, w, f, push in zip(*(a.tolist() for a in (source, target, weight, flow, pushes)), strict=True)
         ],
         "rows": [{"text": _row_name(graph, r["layer"]), "y": round(r["y"], 1)} for r in rows],
         "box": [round(v, 1) for v in (left, top, right + 16 - left, bottom + 16 - top)],

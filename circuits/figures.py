@@ -37,6 +37,9 @@ COLOURS = {
 }
 "Okabe-Ito colours, told apart by symbol too."
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
+WITH, AGAINST = "pushes it the way it went", "pushes against it"
+PUSHES = "Solid edges push a node the way it went (up; a unit below zero, further down), dashed ones push against it."
+"""What every picture of edges says of its lines. See `CircuitGraph.pushes`."""
 
 
 def layout(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +66,8 @@ def graph_figure(
 ) -> go.Figure:
     """Link graph: position across, layer upwards, size by influence; `node`'s strongest edges, or the strongest kept ones.
 
-    shown: nodes to draw, by default the pruned graph's. Blue edges raise their target, dashed vermilion ones lower it.
+    shown: nodes to draw, by default the pruned graph's. Solid blue edges push their target the way it went, dashed vermilion
+    ones against it (`CircuitGraph.pushes`).
     """
     pruned = graph.prune()
     shown = pruned.nodes if shown is None else shown
@@ -118,7 +122,7 @@ def _node_trace(graph: CircuitGraph, kind: str, mine: np.ndarray, x: np.ndarray,
 def _edge_traces(
     graph: CircuitGraph, shown: np.ndarray, node: int | None, n_edges: int, x: np.ndarray, y: np.ndarray
 ) -> list[go.Scatter]:
-    """One line trace for raising and one for lowering edges."""
+    """One line trace for edges that push their target the way it went, and one for those that push against it."""
     e = graph.edges
     both = shown[e.source] & shown[e.target]
     mine = both & ((e.source == node) | (e.target == node)) if node is not None else both
@@ -131,8 +135,8 @@ def _edge_traces(
         strength = np.abs(e.weight[rows])
     rows = rows[np.argsort(-strength, kind="stable")[:n_edges]]
     traces = []
-    for sign, colour, dash, name in ((1, POSITIVE, "solid", "raises"), (-1, NEGATIVE, "dash", "lowers")):
-        some = rows[np.sign(e.weight[rows]) == sign]
+    for sign, colour, dash, name in ((1, POSITIVE, "solid", WITH), (-1, NEGATIVE, "dash", AGAINST)):
+        some = rows[np.sign(graph.pushes[rows]) == sign]
         ends = np.full((len(some), 3), np.nan)
         heights = ends.copy()
         ends[:, 0], ends[:, 1], heights[:, 0], heights[:, 1] = (

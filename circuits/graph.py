@@ -146,6 +146,18 @@ class CircuitGraph(Table, Opens):
         return self.nodes.where(*ROOTS)
 
     @cached_property
+    def way(self) -> Int[np.ndarray, " node"]:
+        """Which way every node went: -1 for a unit below zero, 1 for every other node. See `pushes`."""
+        value = np.where(np.isnan(self.nodes.value), self.nodes.activation, self.nodes.value)
+        return np.where(self.nodes.where(*UNITS) & (value < 0), -1, 1)
+
+    @cached_property
+    def pushes(self) -> Float[np.ndarray, " edge"]:
+        """Every edge's weight, above 0 where it pushes its target the way that went. Into a unit at -22 a negative edge makes it
+        more of what it is, so it counts as positive here. Roots keep their sign: an edge raises or lowers what is explained."""
+        return self.edges.weight * self.way[self.edges.target]
+
+    @cached_property
     def influence(self) -> Float[np.ndarray, " node"]:
         """Influence of every node on the logits, through paths of every length."""
         from circuits.reading.influence import influence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_NODES, MOST_EDGES, MOST_TOKENS = 150, 120, 24
 _W, _LAYER, _LEFT, _TOP, _FOOT = 880, 15, 60, 14, 70
 _MOST_HEIGHT = 460
-RAISES, LOWERS = "#2f8fd8", "#e0731d"  # lighter than the figures': they are seen on black too
+WITH_COLOUR, AGAINST_COLOUR = "#2f8fd8", "#e0731d"  # lighter than the figures': they are seen on black too
 
 
 def graph_html(graph: "CircuitGraph") -> str:
@@ -36,11 +36,11 @@ def graph_html(graph: "CircuitGraph") -> str:
 
 
 def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None = None) -> str:
-    """Position across, layer upwards, size by influence; solid blue edges raise their target, dashed orange ones lower it.
+    """Position across, layer upwards, size by influence; solid edges push their target the way it went, dashed ones do not.
 
     chosen: nodes to draw, by default those that pruning keeps; of either the most influential, and always what is explained.
     """
-    from circuits.figures import layout
+    from circuits.figures import PUSHES, layout
 
     wanted = graph.prune().nodes if chosen is None else chosen
     shown = _strongest(graph, wanted)
@@ -55,7 +55,7 @@ def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None =
     drawn = (
         f"{int(shown.sum())} of {len(graph.nodes):,} nodes and {len(edges)} of {len(graph.edges):,} edges are drawn; "
     )
-    said = note(drawn + "solid edges raise what they reach, dashed ones lower it; larger nodes have more influence")
+    said = note(f"{drawn}larger nodes have more influence. {PUSHES}")
     return svg(parts, _W, height, "link graph", mono=True) + said
 
 
@@ -80,7 +80,8 @@ def _lines(graph: "CircuitGraph", shown: np.ndarray, across: np.ndarray, up: np.
     found = []
     for row, share in zip(rows[order], flow[order] / top, strict=True):
         s, t = e.source[row], e.target[row]
-        look = f"stroke='{RAISES}'" if e.weight[row] >= 0 else f"stroke='{LOWERS}' stroke-dasharray='4 3'"
+        against = f"stroke='{AGAINST_COLOUR}' stroke-dasharray='4 3'"
+        look = f"stroke='{WITH_COLOUR}'" if graph.pushes[row] >= 0 else against
         ends = f"x1='{across[s]:.1f}' y1='{up[s]:.1f}' x2='{across[t]:.1f}' y2='{up[t]:.1f}'"
         found.append(
             f"<line {ends} {look} stroke-width='{0.6 + 1.8 * share:.1f}' stroke-opacity='{0.45 + 0.5 * share:.2f}'/>"

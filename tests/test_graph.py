@@ -157,3 +157,31 @@ def test_rows_of_some_kinds():
     assert len(graph.rows(kind="root")) == 1 and graph.prune(1.0).rows(kind="token")
     with pytest.raises(BadInput, match="no kind of node 'neurons'"):
         graph.rows(kind="neurons")
+
+
+def test_edges_are_signed_by_whether_they_push_their_target_the_way_it_went():
+    """A unit at -2 is deepened by an edge of -1; what it adds to a logit keeps its sign, whatever the logit's value."""
+    from circuits.figures import graph_figure as picture
+    from circuits.html import AGAINST_COLOUR, WITH_COLOUR, links_html
+    from circuits.reading.collapsed import collapse_groups
+
+    kinds = [KINDS.index(k) for k in ("token", "token", "neuron", "logit")]
+    nodes = Nodes(
+        *(np.array(v) for v in (kinds, [-1, -1, 0, 1], [0, 0, 0, 0], [5, 6, 1, 7])),
+        value=np.array([np.nan, np.nan, -2.0, -1.0]),
+        activation=np.array([np.nan, np.nan, -2.0, np.nan]),
+    )
+    edges = Edges(np.array([0, 1, 2, 0]), np.array([2, 2, 3, 3]), np.array([-3.0, 1.0, 0.5, -1.5]))
+    graph = CircuitGraph(
+        "x", [5], ["x"], nodes, edges, np.zeros(4), np.array([0.0, 0, 0, 1]), ["x", "x", "", "y"], 0.0, 0.0, 1
+    )
+    assert graph.way.tolist() == [1, 1, -1, 1] and graph.pushes.tolist() == [3.0, -1.0, 0.5, -1.5]
+    shown = np.ones(4, bool)
+    lines = {t.name: len(t.x) // 3 for t in picture(graph, shown=shown).data if t.mode == "lines"}
+    assert lines == {"pushes it the way it went": 2, "pushes against it": 2}
+    html = links_html(graph, shown)
+    assert html.count(f"stroke='{WITH_COLOUR}'") == html.count(f"stroke='{AGAINST_COLOUR}'") == 2
+    assert "the way it went" in html and "lower" not in html
+    small = collapse_groups(graph, {"both": [0, 1]})
+    at = [i for i, (s, t) in enumerate(zip(small.source, small.target, strict=True)) if small.names[s] == "both"]
+    assert sorted((float(small.weight[i]), float(small.pushes[i])) for i in at) == [(-2.0, 2.0), (-1.5, -1.5)]

@@ -15,10 +15,10 @@ from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
 from records import small_graph
 
-from app import analyses, connections, export, importing, jobs, linkgraph, marks, prompts, work
+from app import analyses, connections, export, importing, jobs, linkgraph, marks, prompts, subgraph, work
 from app.analyses import stored_graph
 from app.cli import run as cli_run
-from app.editing import strongest
+from app.editing import Marks, strongest
 from app.library import library
 from app.main import make_server
 from app.pages import (
@@ -488,3 +488,28 @@ def codes(component: Any) -> list[str]:
 
     walk(tree)
     return list(dict.fromkeys(found))
+
+
+def test_pages_draw_an_edge_by_what_it_does_to_its_target():
+    """Into a unit below zero, on the link graph, in the subgraph and in the list of connections."""
+    found = small_graph()
+    target = int(next(i for i in np.flatnonzero(found.nodes.where("neuron")) if len(found.incoming(int(i)))))
+    down = replace(found.nodes, value=found.nodes.value.copy(), activation=found.nodes.activation.copy())
+    down.value[target] = down.activation[target] = -abs(down.value[target])
+    turned = replace(found, nodes=down)
+    raw = {int(s): float(w) for s, w in zip(found.incoming(target).source, found.incoming(target).weight, strict=True)}
+    rows = connections.connection_rows(turned, target, "in")
+    for row in (r for r in rows["rows"] if r.get("pick")):
+        assert row["amount"] == pytest.approx(raw[row["pick"]["node"]]) and row["weight"] == pytest.approx(
+            -row["amount"]
+        )
+    assert "below zero" in rows["note"] and "note" in connections.connection_rows(found, target, "in")
+    assert not connections.connection_rows(found, target, "in")["note"] or (found.way < 0).any()
+    shown = linkgraph.arrange(turned, 1.0)
+    source = next(iter(raw))
+    for one, sign in ((found, found.way[target]), (turned, -1)):
+        against = {(s, t): w for s, t, w in linkgraph._lines(one, target, dict.fromkeys(shown.nodes.tolist(), 0.0))}
+        assert np.sign(against[source, target]) == np.sign(raw[source]) * sign
+    drawn = subgraph.drawing(turned, Marks(pinned=(target, source)), 1.0)
+    (edge,) = [e for e in drawn["edges"] if e[0] == f"n{source}" and e[1] == f"n{target}"]
+    assert edge[4] == (raw[source] > 0)

@@ -121,8 +121,8 @@
     const back = make("g", {}, scene), front = make("g", {}, scene);
     for (const g of data.groups) parts.set(g.id, frame(g, g.open ? back : front));
     for (const n of data.nodes) parts.set(n.id, box(n, front));
-    const edges = data.edges.map(([s, t, w, flow]) => {
-      const path = make("path", { class: "edge" + (w < 0 ? " neg" : ""), "stroke-width": (EDGE[0] + (EDGE[1] - EDGE[0]) * Math.sqrt(flow)).toFixed(2) }, lines);
+    const edges = data.edges.map(([s, t, w, flow, against]) => {
+      const path = make("path", { class: "edge" + (against ? " neg" : ""), "stroke-width": (EDGE[0] + (EDGE[1] - EDGE[0]) * Math.sqrt(flow)).toFixed(2) }, lines);
       path.style.setProperty("--o", (.25 + .55 * Math.sqrt(flow)).toFixed(2));
       return { s, t, w, path };
     });

@@ -193,9 +193,14 @@ def _keep(report: dict[str, Any], to: Path, graph: str) -> Path:
 
 
 def _print(test: Any, records: list[Any], report: dict[str, Any]) -> None:
+    from circuits.truth.verdicts import verdict_rows
+
     first = test.first
     names = f"{', '.join(first.nodes[:8])}{' ...' if len(first.nodes) > 8 else ''}"
     typer.echo(visible(f"{test.mode} {len(first.nodes)} nodes of {first.prompt!r}: {names}"))
+    typer.echo("")
+    found = [v for one in (test, *records) for v in getattr(one, "verdicts", [])]
+    print_rows(verdict_rows(found), "What the test says, question by question and measure by measure")
     typer.echo("")
     print_rows(
         test.rows(), "What the graph predicts and what the model does (direct: all else held; full: all later free)"

@@ -18,6 +18,7 @@ from app.pages import graph_editing, graph_scores, graph_testing
 from app.pages.graph_panels import EDGES_KEPT, stored_dictionary
 from circuits.graph import KINDS, CircuitGraph
 from probe.errors import BadInput
+from probe.words import figures
 
 
 def exists(name: str) -> bool:
@@ -90,6 +91,9 @@ def _dictionary(found: CircuitGraph, layer: int) -> str | None:
     return names[0] if names and stored_dictionary(names[0]) else None
 
 
+BELOW = "Below zero here, so it writes the opposite: it promotes what its direction suppresses."
+
+
 def node_facts(found: CircuitGraph, node: int, shown: linkgraph.Arrangement | None = None) -> list[Any]:
     """Name and numbers of one node, and the way to its unit."""
     kind = KINDS[found.nodes.kind[node]]
@@ -117,6 +121,7 @@ def node_facts(found: CircuitGraph, node: int, shown: linkgraph.Arrangement | No
             html.Strong(linkgraph.short(found, node), className="mono", style={"fontSize": 15}),
             html.Div(linkgraph.label(found, node), dir="auto"),
             html.Div(where, className="ow-sub", dir="auto"),
+            html.Div(BELOW, className="ow-sub") if linkgraph.below(found, node) else None,
             html.Div("Not shown in the link graph: keep more nodes to see it there.", className="ow-sub")
             if lost
             else None,
@@ -125,7 +130,7 @@ def node_facts(found: CircuitGraph, node: int, shown: linkgraph.Arrangement | No
     return [
         head,
         html.Div(
-            [stat(k, f"{v:.4g}".replace("-", "−")) for k, v in numbers if not np.isnan(v)],
+            [stat(k, figures(v, 4)) for k, v in numbers if not np.isnan(v)],
             className="ow-stats",
             style={"marginTop": 8},
         ),

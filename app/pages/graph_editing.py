@@ -14,6 +14,7 @@ from app.library import models
 from app.marks import Marked, act, body, graph_of, look, marked, reading
 from app.pages.graph_panels import EDGES_KEPT, full_button, opening
 from app.suggested import Suggested, suggested
+from circuits.figures import PUSHES
 from circuits.graph import UNITS, CircuitGraph
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
@@ -36,8 +37,7 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: st
         style={"marginBottom": 8},
     )
     legend = (
-        "Solid edges raise, dashed ones lower. Drag moves a box, Ctrl and the wheel zoom, "
-        "Shift and click marks for a group, a click opens a group."
+        f"{PUSHES} Drag moves a box, Ctrl and the wheel zoom, Shift and click marks for a group, a click opens a group."
     )
     return panel(
         "Subgraph",

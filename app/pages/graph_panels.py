@@ -11,6 +11,7 @@ from app.components import drawn, snippets
 from app.components.parts import graph, panel, segmented
 from app.library import registered
 from app.pages.graph_scores import basis, units
+from circuits.figures import PUSHES
 from circuits.graph import CircuitGraph
 from probe.artifact import place, read_manifest
 from probe.errors import BadInput
@@ -57,7 +58,7 @@ def link_panels(
                 style={"marginTop": 8},
             ),
         ],
-        note="Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it.",
+        note=f"Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it. {PUSHES}",
         tools=full_button(),
         foot=snippets.snippets(*made_again(found, name)),
     )

@@ -25,9 +25,8 @@ from probe.words import counted, signed
 MODES = [("ablate", "Set to zero"), ("scale", "Multiply by"), ("restore", "Values of another prompt")]
 WHAT = "subgraph-test"
 EARLIER = 8  # stored tests that are listed
-TABLES = ("graph-test-roots", "graph-test-random", "graph-test-agreement", "graph-enough-roots")
+TABLES = ("graph-test-verdicts", "graph-test-roots", "graph-test-random", "graph-test-agreement", "graph-enough-roots")
 MOST_RANDOM = 100
-EDGE = 0.05
 
 
 def test_panel(found: CircuitGraph, name: str, key: str | None) -> html.Section:
@@ -115,6 +114,7 @@ def _record() -> list[Any]:
     ]
     return [
         html.P(id="graph-test-words", className="ow-sentence", dir="auto"),
+        drawn.rows("graph-test-verdicts", 320),
         graph("graph-test-figure", 400, "Predicted against measured, and the subgraph beside random ones"),
         html.Div(tables, className="ow-grid"),
         html.Div(enough, id="graph-enough-box"),
@@ -259,18 +259,19 @@ def meaning(test: Any) -> str:
 
 
 def _against(test: Any, n: int) -> str:
+    """The subgraph beside random ones, by every measure."""
+    from circuits.truth.verdicts import chance_words
+
+    said = chance_words(test.verdicts)
     if not test.comparisons:
-        return "No random subgraphs were run, so nothing says whether any other nodes would do as much."
-    logit = test.comparisons[0]
-    verdict = (
-        "more than chance: these nodes matter"
-        if logit.p <= EDGE
-        else "no more than chance: nothing here says that these nodes matter more than others"
-        if n >= 19
-        else "too few random subgraphs to tell (19 are needed for p = 0.05)"
+        return f"{said[0].upper()}{said[1:]}."
+    each = "; ".join(
+        f"{c.measure} {signed(c.subgraph.mean)}, theirs {signed(c.random.mean)} (p = {c.p:.2g})"
+        for c in test.comparisons
     )
-    words = f"{n} random subgraphs of as many nodes of the same kinds and layers move it by {signed(logit.random.mean)}"
-    words += f" on average (p = {logit.p:.2g}): {verdict}"
+    words = (
+        f"Beside {counted(n, 'random subgraph')} of as many nodes of the same kinds and layers: {each}. That is {said}"
+    )
     shared = test.first.overlap
     return f"{words}." + (
         f" They share {100 * shared:.0f} % of their nodes with it, for want of others." if shared > 0.05 else ""
@@ -301,7 +302,7 @@ def table(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
     ]
     plain = [
         {
-            k: None if isinstance(v, float) and not np.isfinite(v) else f"{v:,}" if k == "n" else v
+            k: None if isinstance(v, float) and not np.isfinite(v) else f"{v:,}" if k == "n" and v is not None else v
             for k, v in row.items()
         }
         for row in rows
@@ -309,10 +310,20 @@ def table(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
     return {"columns": columns, "rows": plain, "label": label, "sorts": True}
 
 
+def verdict_table(test: Any, enough: Any) -> dict[str, Any]:
+    """Every question by every measure, with its p and n."""
+    from circuits.truth.verdicts import verdict_rows
+
+    found = table(verdict_rows([*test.verdicts, *(enough.verdicts if enough else [])]), "What the test says")
+    note = "p: share of random subgraphs that do as much, itself counted; n: how many there are. Each measure answers for itself."
+    return {**found, "note": note}
+
+
 def shown(key: str, scheme: str) -> list[Any]:
     """Everything the record's panel shows, in the order of its outputs."""
     test, enough = work.found(key)
     tables = [
+        verdict_table(test, enough),
         table(test.rows(), "Each logit: predicted and measured"),
         table(test.comparison_rows(), "Against random subgraphs"),
         table(test.agreement_rows(), "Prediction and measurement"),
@@ -367,4 +378,4 @@ def register(app: Dash) -> None:
         State("graph-name", "data"),
     )
     def show(key: str | None, scheme: str, name: str):
-        return [*shown(key, scheme), still(earlier(name))] if key else [no_update] * 11
+        return [*shown(key, scheme), still(earlier(name))] if key else [no_update] * 12

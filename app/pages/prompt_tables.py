@@ -101,6 +101,9 @@ def unit_href(unit: Any, model: str, **chosen: Any) -> str | None:
     return links.latent_page(unit.dictionary, unit.unit, model=model, **chosen) if unit.dictionary else None
 
 
+_WRITE = "what it writes here (its activation times its direction, so below zero the opposite of the direction)"
+
+
 def unit_rows(units: Any, at: int, model: str = "", prompt: str = "") -> dict[str, Any]:
     """Units at one position, strongest first; each opens its page, with the prompt and the token kept."""
     found = units.at(at)
@@ -131,8 +134,8 @@ def unit_rows(units: Any, at: int, model: str = "", prompt: str = "") -> dict[st
             "kind": "num",
             "title": "what it adds directly to the logit of the likeliest next token (logits minus their mean)",
         },
-        {"key": "up", "label": "promotes", "kind": "tokens"},
-        {"key": "down", "label": "suppresses", "kind": "tokens"},
+        {"key": "up", "label": "promotes here", "kind": "tokens", "title": f"tokens that {_WRITE} raises most"},
+        {"key": "down", "label": "suppresses here", "kind": "tokens", "title": f"tokens that {_WRITE} lowers most"},
     ]
     return {
         "columns": columns,

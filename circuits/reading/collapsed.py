@@ -31,7 +31,8 @@ class Collapsed(Table, Opens):
 
     names, members: the groups and their nodes in the graph. grouped: which of them are supernodes. value: sum of the members'
     values, NaN for leaves. constant, inner: sums of the members' constants and of the edges among them. influence: sum.
-    source, target, weight, absolute, flow: edges between groups.
+    source, target, weight, absolute, flow: edges between groups. pushes: sums of the edges signed by whether they push their
+    targets the way these went (`CircuitGraph.pushes`).
     """
 
     graph: CircuitGraph
@@ -47,6 +48,7 @@ class Collapsed(Table, Opens):
     weight: Float[np.ndarray, " edge"]
     absolute: Float[np.ndarray, " edge"]
     flow: Float[np.ndarray, " edge"]
+    pushes: Float[np.ndarray, " edge"]
 
     @property
     def residual(self) -> float:
@@ -117,7 +119,9 @@ def collapse_groups(graph: CircuitGraph, groups: Mapping[str, Sequence[int]], al
     weight, strength = e.weight.astype(np.float64), np.abs(e.weight).astype(np.float64)
     flow = normalised(graph) * (graph.influence + graph.probability)[e.target]
     keys, place = np.unique(key, return_inverse=True)
-    sums = [np.bincount(place, w, minlength=len(keys)) for w in (weight, strength, flow)]
+    sums = [
+        np.bincount(place, w, minlength=len(keys)) for w in (weight, strength, flow, graph.pushes.astype(np.float64))
+    ]
     source, target = keys // n, keys % n
     within, between = source == target, source != target
     inner = np.zeros(n)

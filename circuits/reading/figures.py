@@ -53,7 +53,8 @@ def supernodes_figure(found: "Supernodes", height: int = 560) -> go.Figure:
 
 
 def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -> go.Figure:
-    """Groups at their mean position and layer, edges by the influence they carry; dashed vermilion edges lower their target."""
+    """Groups at their mean position and layer, edges by the influence they carry; dashed vermilion edges push against their
+    target (`CircuitGraph.pushes`)."""
     nodes, figure = small.graph.nodes, go.Figure()
     x = np.array([nodes.pos[m].mean() for m in small.members])
     y = np.array([nodes.layer[m].mean() for m in small.members])
@@ -62,8 +63,8 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
     strongest = np.argsort(-small.flow, kind="stable")[:n_edges]
     most = max(float(small.flow.max(initial=0.0)), 1e-30)
     for i in strongest:
-        ends, raises = [small.source[i], small.target[i]], small.weight[i] >= 0
-        line = {"color": POSITIVE if raises else NEGATIVE, "dash": "solid" if raises else "dash"}
+        ends, along = [small.source[i], small.target[i]], small.pushes[i] >= 0
+        line = {"color": POSITIVE if along else NEGATIVE, "dash": "solid" if along else "dash"}
         figure.add_trace(
             go.Scatter(
                 x=x[ends],

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from circuits.truth.stats import Agreement, Interval, bootstrap, share_as_large, spread
+from circuits.truth.verdicts import Verdict, moved_verdicts, verdict_rows
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
 
@@ -131,6 +132,11 @@ class SubgraphTest(Table, Opens):
             MEASURES[name], bootstrap(own, self.seed), spread(by_draw), gap, share_as_large(mean, by_draw)
         )
 
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Does it move the prediction, and more than random subgraphs, by each measure. See `circuits.truth.verdicts`."""
+        return moved_verdicts(self)
+
     def rows(self) -> list[dict[str, Any]]:
         """Every root of every prompt."""
         several = len(self.prompts) > 1
@@ -166,6 +172,7 @@ class SubgraphTest(Table, Opens):
             "seed": self.seed,
             "prompts": [t.to_dict() for t in self.prompts],
             "against_random": [c.to_dict() for c in self.comparisons],
+            "verdicts": [v.to_dict() for v in self.verdicts],
             "convention": self.convention,
         }
 
@@ -188,7 +195,8 @@ class SubgraphTest(Table, Opens):
     def _repr_html_(self) -> str:
         from probe.html import table_html
 
-        parts = [table_html(self.rows(), self.summary()), table_html(self.agreement_rows(), "over all nodes")]
+        parts = [table_html(verdict_rows(self.verdicts), self.summary())]
+        parts += [table_html(self.rows(), "each root"), table_html(self.agreement_rows(), "over all nodes")]
         return "".join([*parts, table_html(self.comparison_rows(), "against random subgraphs")])
 
 

@@ -19,6 +19,7 @@ from circuits.graph import UNITS, CircuitGraph
 from circuits.truth.bed import Testbed
 from circuits.truth.nodes import chosen_nodes, random_sets
 from circuits.truth.predict import Change, change_of, predict_full
+from circuits.truth.verdicts import Verdict, enough_verdicts
 from probe.errors import BadInput
 from probe.forward import capture
 from probe.opening import Opens, came_from
@@ -67,6 +68,11 @@ class Sufficiency(Table, Opens):
     baseline: str
     roots: list[RootShare]
     convention: dict[str, Any]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Is it enough alone, by each root. See `circuits.truth.verdicts`."""
+        return enough_verdicts(self)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a root."""
