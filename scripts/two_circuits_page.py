@@ -91,7 +91,6 @@ def sets_table(part: dict[str, Any]) -> str:
                     "full, predicted": f"{t['full, predicted']:+.2f}",
                     "full, measured": _interval(t["full, measured"]),
                     "random sets": _interval(t["random"]),
-                    "p": f"{t['p']:.2f}",
                 }
             )
     return markdown(rows)

@@ -220,6 +220,11 @@ def test_the_circuit_beats_random_subgraphs_where_only_it_matters():
     test = check_subgraph(model, graph, ["L0N3@1"], n_random=9)
     logit, _, kl = test.comparisons
     assert logit.subgraph.mean == pytest.approx(-3 * 7 / 8, rel=1e-6) and logit.random.mean == 0 == logit.random.high
+    assert next(r.random for r in test.first.roots) == tuple(r.logit for r in test.first.random) == (0.0,) * 9
+    assert test.rows()[0]["random"] == 0.0 == test.rows()[0]["random_sd"]
+    few, many = test.comparison_rows()[0], check_subgraph(model, graph, ["L0N3@1"], n_random=19).comparison_rows()[0]
+    assert np.isnan(few["p"]) and few["p at least"] == pytest.approx(0.1)  # nine sets allow no p below .1
+    assert many["p"] == many["p at least"] == pytest.approx(0.05)
     assert logit.p == pytest.approx(1 / 10) and kl.random.mean == pytest.approx(0, abs=1e-12)
     idle = check_subgraph(model, graph, ["L0N5@1"], n_random=30).comparisons[0]
     assert idle.subgraph.mean == 0 and idle.p == 1.0

@@ -133,17 +133,18 @@ class _Trial:
         change = self.change(nodes)
         moves, after = self._movements(change)
         drawn = random_sets(self.graph, nodes, n_random if len(nodes) else 0, seed)
+        random = [self._random(self.change(s)) for s in drawn]
         seen, free = np.flatnonzero(self.graph.explained), self.graph.explained.copy()
         free[nodes] = False
         return PromptTest(
             self.graph.prompt,
             [self.graph.name(int(i)) for i in nodes],
             lacking,
-            self._roots(moves, after),
+            self._roots(moves, after, [run for _, run in random]),
             self._effect(moves.predicted_full, after),
             agreement(moves.predicted_direct[seen], moves.direct[seen]),
             agreement(moves.predicted_full[free], moves.full[free]),
-            [self._random(self.change(s)) for s in drawn],
+            [effect for effect, _ in random],
             overlap(nodes, drawn),
             moves,
         )
@@ -156,10 +157,11 @@ class _Trial:
         full = after.value - self.bed.live.clean.value
         return Movements(predict_direct(self.graph, change), direct, predict_full(self.graph, change), full), after
 
-    def _random(self, change: Change) -> SetEffect:
+    def _random(self, change: Change) -> tuple[SetEffect, Float[np.ndarray, " node"]]:
+        """What a random set does, and how far every node moves."""
         after = self.bed.live.changed(change)
         self.step(1)
-        return self._effect(predict_full(self.graph, change), after)
+        return self._effect(predict_full(self.graph, change), after), after.value - self.bed.live.clean.value
 
     def _effect(self, predicted: Float[np.ndarray, " node"], after: Observed) -> SetEffect:
         clean, top = self.bed.live.clean, self.top
@@ -172,7 +174,9 @@ class _Trial:
         logit = bool(self.graph.nodes.where("logit")[root])
         return float(run.log_probs[int(self.graph.nodes.unit[root])].exp()) if logit else None
 
-    def _roots(self, moves: Movements, after: Observed) -> list[RootEffect]:
+    def _roots(
+        self, moves: Movements, after: Observed, random: Sequence[Float[np.ndarray, " node"]]
+    ) -> list[RootEffect]:
         clean = self.bed.live.clean
         return [
             RootEffect(
@@ -181,6 +185,7 @@ class _Trial:
                 *(float(getattr(moves, n)[i]) for n in ("predicted_direct", "direct", "predicted_full", "full")),
                 self._probability(i, clean),
                 self._probability(i, after),
+                tuple(float(moved[i]) for moved in random),
             )
             for i in np.flatnonzero(self.graph.roots).tolist()
         ]

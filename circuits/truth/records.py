@@ -15,7 +15,8 @@ from probe.record import Record, Table, quoted
 
 @dataclass(frozen=True)
 class RootEffect(Record):
-    """One root before and after. Predicted and measured movements of its value: direct (all else held) and full."""
+    """One root before and after. Predicted and measured movements of its value: direct (all else held) and full.
+    random: its measured full movement under each random set."""
 
     root: str
     value: float
@@ -25,6 +26,7 @@ class RootEffect(Record):
     full: float
     probability: float | None = None
     probability_after: float | None = None
+    random: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,24 +80,28 @@ class PromptTest(Record):
         }
 
 
+TELLING = 0.05
+"""A p that can never be as small as this says nothing."""
 MEASURES = {"logit": "change of the top root", "probability": "change of its probability", "kl": "KL (nats)"}
 
 
 @dataclass(frozen=True)
 class Comparison(Record):
     """One measure. subgraph: mean over prompts, bootstrapped. random: mean and spread of random sets, each averaged over
-    prompts. difference: subgraph minus random, bootstrapped over prompts. p: share of random sets that move it as far."""
+    prompts. difference: subgraph minus random, bootstrapped over prompts. p: share of random sets that move it as far.
+    p_least: the smallest p that so many random sets allow, 1 / (1 + sets)."""
 
     measure: str
     subgraph: Interval
     random: Interval
     difference: Interval
     p: float
+    p_least: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         parts = {n: getattr(self, n).to_dict() for n in ("subgraph", "random", "difference")}
-        return {"measure": self.measure, **parts, "p": self.p}
+        return {"measure": self.measure, **parts, "p": self.p, "p_least": self.p_least}
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,12 @@ class SubgraphTest(Table, Opens):
         mean, by_draw = float(np.nanmean(own)) if np.isfinite(own).any() else np.nan, drawn.mean(0)
         gap = bootstrap(own - drawn.mean(1), self.seed)
         return Comparison(
-            MEASURES[name], bootstrap(own, self.seed), spread(by_draw), gap, share_as_large(mean, by_draw)
+            MEASURES[name],
+            bootstrap(own, self.seed),
+            spread(by_draw),
+            gap,
+            share_as_large(mean, by_draw),
+            1 / (1 + len(by_draw)),
         )
 
     @property
@@ -138,12 +149,12 @@ class SubgraphTest(Table, Opens):
         return moved_verdicts(self)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every root of every prompt."""
+        """Every root of every prompt; random, random_sd: its full movement under random sets, mean and spread over them."""
         several = len(self.prompts) > 1
-        return [{**({"prompt": t.prompt} if several else {}), **asdict(r)} for t in self.prompts for r in t.roots]
+        return [{**({"prompt": t.prompt} if several else {}), **_root_row(r)} for t in self.prompts for r in t.roots]
 
     def comparison_rows(self) -> list[dict[str, Any]]:
-        """The comparisons, for a table."""
+        """The comparisons, for a table. p is a dash where so few random sets allow none below .05, whatever the subgraph does."""
         return [
             {
                 "measure": c.measure,
@@ -151,7 +162,8 @@ class SubgraphTest(Table, Opens):
                 "subgraph 95%": _range(c.subgraph),
                 "random": c.random.mean,
                 "random 95%": _range(c.random),
-                "p": c.p,
+                "p": c.p if c.p_least <= TELLING else np.nan,
+                "p at least": c.p_least,
             }
             for c in self.comparisons
         ]
@@ -198,6 +210,15 @@ class SubgraphTest(Table, Opens):
         parts = [table_html(verdict_rows(self.verdicts), self.summary())]
         parts += [table_html(self.rows(), "each root"), table_html(self.agreement_rows(), "over all nodes")]
         return "".join([*parts, table_html(self.comparison_rows(), "against random subgraphs")])
+
+
+def _root_row(root: RootEffect) -> dict[str, Any]:
+    drawn = np.array(root.random)
+    return {
+        **{name: value for name, value in asdict(root).items() if name != "random"},
+        "random": float(drawn.mean()) if len(drawn) else None,
+        "random_sd": float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
+    }
 
 
 def _range(one: Interval) -> str:
