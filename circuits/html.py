@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from probe.html import block, facts_html, note, svg, table_html, text, token_text
 from probe.html_grid import heat_html
@@ -134,14 +134,20 @@ def _labels(graph: "CircuitGraph", n: int, step: float) -> list[str]:
     return found
 
 
+def _reach(values: Float[np.ndarray, "layer column"]) -> float:
+    """The end of both colours: the whole way, or further where a patch goes further."""
+    return max(1.0, float(np.nanmax(np.abs(values), initial=0)))
+
+
 def patching_html(sweep: "PatchingSweep") -> str:
     """What each patch restores, as a heat map where the sweep has two axes, and the cells that matter most."""
     parts = []
     if len(sweep.axes) == 2:
-        values = np.abs(sweep.effect)
-        columns = sweep.base.tokens if sweep.kind.by_pos else [f"H{h}" for h in range(values.shape[1])]
+        values, n = sweep.effect, sweep.raw.shape[1]
+        columns = (
+            [" / ".join(sweep.tokens_at(p)) for p in range(n)] if sweep.kind.by_pos else [f"H{h}" for h in range(n)]
+        )
         rows = [f"L{i}" for i in range(values.shape[0])]
-        title = "share of the way to the other run that one patch goes (size)"
-        top = max(1.0, float(np.nanmax(values, initial=0)))
-        parts.append(heat_html(values[::-1], rows[::-1], columns, title, high=top))
+        title = "what one patch moves: blue towards the clean run (1: all the way), red towards the corrupted one"
+        parts.append(heat_html(values[::-1], rows[::-1], columns, title, high=_reach(values), signed=True))
     return block(*parts, table_html(sweep.rows(12), "Patches that move the metric most"), title=sweep.title())

@@ -37,12 +37,15 @@ SCORES: dict[str, tuple[str, str]] = {
 """Names of the scores, each with a short label and its meaning."""
 SIGNED = ("direct", "copying")
 AT_TOKEN = ("direct", "write")
+BY_WEIGHTS = ("copying",)
+"""Scores of one token, and of no token at all; all others are means over the queries of the prompt."""
 
 
 @dataclass(frozen=True)
 class HeadTable(Table, Opens):
     """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
-    asked about (its likeliest next token unless one was chosen)."""
+    asked about (its likeliest next token unless one was chosen). The others are means over queries, `copying` is of weights
+    alone; the columns say which."""
 
     prompt: str
     token_ids: list[int]
@@ -52,15 +55,22 @@ class HeadTable(Table, Opens):
     scores: dict[str, Float[np.ndarray, "layer head"]]
     convention: dict[str, Any] = field(default_factory=dict)
 
+    def column(self, metric: str) -> str:
+        """The heading of a score's column, which says what it is of: `write at 5`, `entropy, mean`, `copying, by weights`."""
+        label = SCORES[metric][0]
+        if metric in AT_TOKEN:
+            return f"{label} at {self.pos}"
+        return f"{label}, {'by weights' if metric in BY_WEIGHTS else 'mean'}"
+
     def rows(self, metric: str = "direct", k: int | None = 20) -> list[dict[str, Any]]:
         """Heads by the size of one score, largest first; all of them with k=None."""
         values = self.scores[check_score(metric)]
         size = np.abs(values) if metric in SIGNED else values
         order = np.argsort(-np.nan_to_num(size, nan=-1.0), axis=None, kind="stable")[:k]
         heads = [np.unravel_index(i, values.shape) for i in order]
-        shown = [m for m in SCORES if m in self.scores]
+        shown = [m for m in dict.fromkeys((*AT_TOKEN, *SCORES)) if m in self.scores]  # the token's own first
         return [
-            {"head": unit_name("head", int(i), int(h)), **{SCORES[m][0]: float(self.scores[m][i, h]) for m in shown}}
+            {"head": unit_name("head", int(i), int(h)), **{self.column(m): float(self.scores[m][i, h]) for m in shown}}
             for i, h in heads
         ]
 
@@ -81,7 +91,7 @@ class HeadTable(Table, Opens):
         layers, heads = next(iter(self.scores.values())).shape
         return (
             f"{layers} × {heads} heads; direct effect and write are at token {self.pos} {self.tokens[self.pos]!r}, towards "
-            f"{self.target!r}; what is attended to is averaged over queries."
+            f"{self.target!r}; attention is a mean over queries."
         )
 
     def _repr_html_(self) -> str:

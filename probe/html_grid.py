@@ -1,7 +1,8 @@
 """Grids in a notebook: cells with a word and a ground, and arrays as small PNG pictures that need no script.
 
 A PNG with a palette is a few hundred bytes for a pattern and cannot be scripted; transparent cells let the notebook's ground
-through, so that one picture serves light and dark. The colours are viridis, from nine of its points.
+through, so that one picture serves light and dark. The colours are viridis, from nine of its points, and for signed values red
+to blue with white at zero.
 """
 
 import struct
@@ -27,21 +28,24 @@ _VIRIDIS = np.array(
         (253, 231, 37),
     ]
 )
+_REDS, _BLUES = [(178, 24, 43), (239, 138, 98), (253, 219, 199)], [(209, 229, 240), (103, 169, 207), (33, 102, 172)]
+_SIGNED = np.array([*_REDS, (247, 247, 247), *_BLUES])
 CLEAR = 255  # the palette's last entry lets the ground through
 MOST_SIDE = 600
 
 
-def _palette() -> tuple[bytes, bytes]:
+def _palette(signed: bool) -> tuple[bytes, bytes]:
     """255 colours and a clear one: their bytes, and their opacities."""
-    at = np.linspace(0, len(_VIRIDIS) - 1, CLEAR)
-    rgb = np.stack([np.interp(at, np.arange(len(_VIRIDIS)), _VIRIDIS[:, c]) for c in range(3)], 1)
+    points = _SIGNED if signed else _VIRIDIS
+    at = np.linspace(0, len(points) - 1, CLEAR)
+    rgb = np.stack([np.interp(at, np.arange(len(points)), points[:, c]) for c in range(3)], 1)
     return bytes(np.vstack([rgb, np.zeros((1, 3))]).round().astype(np.uint8).tobytes()), b"\xff" * CLEAR + b"\x00"
 
 
-def png(pixels: UInt8[np.ndarray, "row column"]) -> bytes:
-    """A PNG of palette numbers: 0 dark to 254 bright, 255 clear."""
+def png(pixels: UInt8[np.ndarray, "row column"], signed: bool = False) -> bytes:
+    """A PNG of palette numbers: 0 dark to 254 bright (signed: red over white to blue), 255 clear."""
     height, width = pixels.shape
-    colours, opacity = _palette()
+    colours, opacity = _palette(signed)
     lines = np.hstack([np.zeros((height, 1), np.uint8), pixels])  # each line begins with its filter, none
     parts = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
@@ -60,9 +64,9 @@ def levels(values: Float[np.ndarray, "row column"], low: float, high: float) -> 
     return np.where(np.isnan(share), CLEAR, np.clip(np.nan_to_num(share), 0, 1) * (CLEAR - 1)).astype(np.uint8)
 
 
-def picture_url(pixels: UInt8[np.ndarray, "row column"]) -> str:
+def picture_url(pixels: UInt8[np.ndarray, "row column"], signed: bool = False) -> str:
     """The picture as a data address."""
-    return "data:image/png;base64," + b64encode(png(pixels)).decode()
+    return "data:image/png;base64," + b64encode(png(pixels, signed)).decode()
 
 
 def picture_html(pixels: UInt8[np.ndarray, "row column"], alt: str, width: int) -> str:
@@ -80,10 +84,14 @@ def heat_html(
     low: float = 0.0,
     high: float | None = None,
     side: int = 15,
+    signed: bool = False,
 ) -> str:
-    """A heat map with names at its sides: `title` says what the colours are. At most 60 names a side; more are thinned."""
+    """A heat map with names at its sides: `title` says what the colours are. At most 60 names a side; more are thinned.
+
+    signed: red below zero and blue above, from -high to high."""
     values = np.asarray(values, float)
-    top = high if high is not None else float(np.nanmax(values, initial=low)) or 1.0
+    top = high if high is not None else float(np.nanmax(np.abs(values) if signed else values, initial=low)) or 1.0
+    low = -top if signed else low
     height, width = values.shape
     side = max(2, min(side, MOST_SIDE // max(height, width, 1)))
     left, head, foot = 92, 18, 78
@@ -92,7 +100,7 @@ def heat_html(
     turned = "x='{x:.1f}' y='{y}' transform='rotate(-50 {x:.1f} {y})' text-anchor='end'"
     names += _names(columns, side, lambda i: turned.format(x=left + (i + 0.7) * side, y=head + h + 9))
     where = f"x='{left}' y='{head}' width='{w}' height='{h}'"
-    drawn = f"href='{picture_url(levels(values, low, top))}' style='image-rendering:pixelated'"
+    drawn = f"href='{picture_url(levels(values, low, top), signed)}' style='image-rendering:pixelated'"
     image = f"<image {where} preserveAspectRatio='none' {drawn}/>"
     frame = f"<rect {where} fill='none' stroke='currentColor' stroke-opacity='0.3'/>"
     words = f"<text x='{left}' y='12' font-size='12'>{text(title)}</text>"

@@ -215,7 +215,11 @@ def test_the_table_puts_the_scores_together(toy):
     assert set(found.scores) == set(SCORES)
     direct = direct_logits(toy, PROMPT, 9)
     np.testing.assert_allclose(found.scores["direct"], direct.heads[..., 2])
-    sizes = [abs(r["direct effect"]) for r in found.rows("direct", None)]
+    assert list(found.rows("direct", 1)[0]) == [
+        *("head", "direct effect at 2", "write at 2", "entropy, mean", "first token, mean", "previous token, mean"),
+        *("itself, mean", "induction, mean", "copying, by weights"),
+    ]
+    sizes = [abs(r["direct effect at 2"]) for r in found.rows("direct", None)]
     assert sizes == sorted(sizes, reverse=True) and len(sizes) == 16
     assert found.target == direct.target_tokens[2]
 

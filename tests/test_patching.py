@@ -16,6 +16,8 @@ from circuits.patching.examples import EXAMPLES
 from circuits.patching.kinds import KINDS
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.html import shown
+from probe.html_grid import levels, picture_url, png
 from probe.interventions import Function, Place, intervene
 from probe.sites import Site, hook_name
 from probe.tokens import encode_prompt
@@ -380,3 +382,28 @@ def test_no_other_models_patterns_stand_beside_a_stored_sweep(home, tmp_path):
         data = {**asked_of_stored(stored).__dict__, "stored": stored}
         assert patterns_fit(data, circuits.load_patching(stored)) is fits
     assert patterns_fit({"model": "toy"}, found) and not patterns_fit({"model": "toy"}, sweep("llama", "resid_pre"))
+
+
+def test_a_picture_keeps_the_sign_and_names_both_prompts_tokens():
+    found = sweep("llama", "resid_pre")
+    p = found.pair.differs[0]
+    clean, corrupted = found.pair.clean.tokens[p], found.pair.corrupted.tokens[p]
+    assert found.tokens_at(p) == (clean, corrupted) and len(found.tokens_at(0)) == 1
+    axis = found.figure().layout.xaxis
+    assert axis.ticktext[p] == f"{shown(clean)} / {shown(corrupted)}" and "clean / corrupted" in axis.title.text
+    side = np.arange(found.raw.size).reshape(found.raw.shape) % 2
+    both = replace(found, raw=np.where(side, found.raw.max() + 1, found.raw.min() - 1))
+    assert both.effect.min() < 0 < both.effect.max()
+    pixels = levels(both.effect, -np.abs(both.effect).max(), np.abs(both.effect).max())
+    assert picture_url(pixels[::-1], signed=True) in both._repr_html_()  # not the sizes alone
+    assert f"{shown(clean)}/{shown(corrupted)}" in both._repr_html_()
+    zero = np.frombuffer(
+        png(np.full((1, 1), 127, np.uint8), signed=True).split(b"PLTE")[1][: 255 * 3], np.uint8
+    ).reshape(-1, 3)
+    assert zero[127].tolist() == [247] * 3 and zero[0, 0] > zero[0, 2] and zero[254, 2] > zero[254, 0]
+
+
+def test_no_two_columns_are_the_same():
+    frame = sweep("llama", "resid_pre").to_pandas().select_dtypes("number")
+    names = list(frame.columns)
+    assert not [(a, b) for i, a in enumerate(names) for b in names[:i] if frame[a].equals(frame[b])]

@@ -67,13 +67,12 @@ def head_rows(table: HeadTable, metric: str, chosen: str | None) -> dict[str, An
     """The table of heads, by one score."""
     known = metric if metric in table.scores else FIRST
     columns = [{"key": "head", "label": "head", "kind": "unit"}]
-    columns += [
-        {"key": m, "label": SCORES[m][0], "kind": "num", "title": SCORES[m][1]} for m in SCORES if m in table.scores
-    ]
+    scores = [m for m in (*AT_TOKEN, *(m for m in SCORES if m not in AT_TOKEN)) if m in table.scores]
+    columns += [{"key": m, "label": table.column(m), "kind": "num", "title": SCORES[m][1]} for m in scores]
     rows = []
     for row in table.rows(known, None):
         name = str(row["head"])[1:].replace("H", ".")
-        cells = {m: _cell(row[SCORES[m][0]]) for m in SCORES if m in table.scores}
+        cells = {m: _cell(row[table.column(m)]) for m in scores}
         rows.append({"head": row["head"], **cells, "pick": {"head": name}, "selected": name == chosen})
     note = "Click a column to sort by it." + ("" if "direct" in table.scores else " More scores are being computed.")
     return {"columns": columns, "rows": rows, "sorts": True, "label": "All heads", "note": note}

@@ -225,7 +225,7 @@ def _row(sweep: PatchingSweep, cell: tuple[int, ...]) -> dict[str, Any]:
     found = {"name": f"{place} @{cell[-1]}" if sweep.kind.by_pos else place, "effect": effect, "bar": effect}
     found |= {"raw": float(f"{sweep.raw[cell]:.6g}"), "pick": picked(sweep, cell)}
     if sweep.kind.by_pos:
-        found["token"] = sweep.base.tokens[cell[-1]]
+        found["token"] = " / ".join(sweep.tokens_at(cell[-1]))
     if (mean := sweep.control_effect) is not None and (spread := sweep.control_spread) is not None:
         found |= {
             n: None if np.isnan(x[cell]) else float(f"{x[cell]:.4g}") for n, x in (("control", mean), ("sd", spread))

@@ -49,12 +49,23 @@ def patching_figure(sweep: "PatchingSweep", what: str = "effect", height: int | 
     )
     figure.update_yaxes(**_rows_axis(sweep), title="layer")
     if sweep.kind.by_pos:
-        figure.update_xaxes(**token_axis(sweep.base.tokens), title="position patched", side="bottom")
+        figure.update_xaxes(**_tokens_axis(sweep), title=_positions_title(sweep), side="bottom")
     else:
         n = z.shape[1]
         ticks: list[Any] = list(range(0, n, max(1, n // 32)))
         figure.update_xaxes(tickvals=ticks, ticktext=[str(i) for i in ticks], title="head")
     return _finish(figure, height or int(np.clip(90 + 18 * len(z), 240, 900)))
+
+
+def _tokens_axis(sweep: "PatchingSweep") -> dict[str, Any]:
+    """Positions by their token; where the prompts differ by both, the clean one first."""
+    axis = token_axis(sweep.base.tokens)
+    told = [sweep.tokens_at(i) for i in axis["tickvals"]]
+    return {**axis, "ticktext": [" / ".join(plain(t, 12 if len(both) == 1 else 9) for t in both) for both in told]}
+
+
+def _positions_title(sweep: "PatchingSweep") -> str:
+    return "position patched" + (" (clean / corrupted where they differ)" if sweep.pair.differs else "")
 
 
 def _rows_axis(sweep: "PatchingSweep") -> dict[str, Any]:

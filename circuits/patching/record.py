@@ -116,11 +116,16 @@ class PatchingSweep(Table, Opens):
         return cell
 
     def name(self, cell: Cell) -> str:
-        """`resid_pre.5 at 3 ' John'`, `L5H3`, `L5H3 at 7 ' to'`."""
+        """`resid_pre.5 at 3 ' Mary' / ' John'` (clean / corrupted where they differ), `L5H3`, `L5H3 at 7 ' to'`."""
         place = f"{self.over}.{cell[0]}"
         if self.kind.by_head:
             place = f"L{cell[0]}KV{cell[1]}" if "kv_head" in self.axes else unit_name("head", cell[0], cell[1])
-        return f"{place} at {cell[-1]} {self.base.tokens[cell[-1]]!r}" if self.kind.by_pos else place
+        return f"{place} at {cell[-1]} {' / '.join(map(repr, self.tokens_at(cell[-1])))}" if self.kind.by_pos else place
+
+    def tokens_at(self, pos: int) -> tuple[str, ...]:
+        """The token at a position of both prompts; where they differ the clean one and the corrupted one."""
+        clean, corrupted = self.pair.clean.tokens[pos], self.pair.corrupted.tokens[pos]
+        return (clean,) if clean == corrupted else (clean, corrupted)
 
     def candidates(self, cell: Cell) -> list[Candidate]:
         """What is predicted with this one patch, likeliest first."""
@@ -130,16 +135,12 @@ class PatchingSweep(Table, Opens):
         ]
 
     def cell(self, cell: Cell) -> dict[str, Any]:
-        """Everything known of one cell, for a table or JSON."""
+        """Everything known of one cell, for a table or JSON. effect: how far the normalised metric moves (see `effect`)."""
         at = self.require_cell(cell)
         found = {**dict(zip(self.axes, at, strict=True)), "name": self.name(at)}
         if self.kind.by_pos:
-            found["token"] = self.base.tokens[at[-1]]
-        found |= {
-            "effect": float(self.effect[at]),
-            "value": float(self.values[at]),
-            self.pair.metric: float(self.raw[at]),
-        }
+            found["token"] = " / ".join(self.tokens_at(at[-1]))
+        found |= {"effect": float(self.effect[at]), self.pair.metric: float(self.raw[at])}
         for token, p in zip(self.pair.answers, self.answer_probs[at], strict=True):
             found[f"p({token!r})"] = float(p)
         if (mean := self.control_effect) is not None and (spread := self.control_spread) is not None:
