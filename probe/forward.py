@@ -13,6 +13,7 @@ from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError
 from probe.prompts import Prompts, read_batch
+from probe.record import Table, gist
 from probe.sites import Site, hook_name, parse_site, parse_sites
 
 if TYPE_CHECKING:
@@ -24,13 +25,28 @@ def unflattened(value: Tensor, site: Site, batch: int) -> Tensor:
     return value.view(batch, -1, *value.shape[1:]) if value.ndim == len(site.axes) - 1 else value
 
 
-class Activations(dict[str, Tensor]):
+class Activations(Table, dict[str, Tensor]):
     """Tensors by canonical site name, which answer to every spelling of a site: `found["resid_post.5"]`,
     `found["resid_post.-1"]`, `found[Site("resid_post", 5)]`."""
 
     def __init__(self, found: Mapping[str, Tensor], model: "TransformerBridge"):
         super().__init__(found)
         self._model = model
+
+    def summary(self) -> str:
+        """One sentence: how many sites, and the shapes of the first."""
+        some = ", ".join(f"{row['site']} {row['values']}" for row in self.rows()[:4])
+        return f"{len(self)} sites: {some}{', …' * (len(self) > 4)}."
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a site: its short name, the type and shape of what was read, its axes."""
+        sites = ((parse_site(name), value) for name, value in self.items())
+        return [{"site": s.short, "values": gist(v), "axes": " ".join(s.axes)} for s, v in sites]
+
+    def _repr_html_(self) -> str:
+        from probe.html import table_html
+
+        return table_html(self.rows(), self.summary())
 
     def __missing__(self, site: Any) -> Tensor:
         name = parse_site(site, self._model).name

@@ -29,6 +29,7 @@ PLACES = {
     "TransformerBridge",
     "Document",
     "Imported",
+    "Recipe",
     "Hook",
     "Function",
     "Zero",

@@ -36,6 +36,7 @@ def readings():
         probe.top_units(model, prompt),
     )
     yield from (probe.follow_token(model, prompt), probe.compare_prompts(model, prompt, prompt + " four"))
+    yield probe.capture(model, prompt, "resid_post.*")
     yield probe.edited_run(model, prompt, [probe.Zero(probe.head(1, 0))], generate=2)
     yield probe.generate_with(model, prompt, [probe.UnitEdit("ablate", 3, layer=1)], 3)
     yield from circuit(model)
