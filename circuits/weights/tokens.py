@@ -21,7 +21,7 @@ from torch import Tensor
 
 from circuits.weights.units import UnitName, pull_back_along, weight_view, wide
 from probe.errors import BadInput
-from probe.features.effects import EMBEDDING, TOKENS, _embedding, _mlp, _normed
+from probe.features.effects import EMBEDDING, TOKENS, _normed, tokens_alone
 from probe.html import shown, table_html
 from probe.norms import norm_parts
 from probe.record import Record, Table
@@ -102,11 +102,10 @@ class Embeddings(Record):
 @torch.no_grad()
 def embeddings(model: "TransformerBridge", extended: bool = False) -> Embeddings:
     """The embedding of all tokens; `extended`: with what MLP 0 makes of each token alone."""
-    table = _embedding(model)
     if not extended:
-        return Embeddings(table, "token embedding")
+        return Embeddings(tokens_alone(model, Site("embed")), "token embedding")
     try:
-        return Embeddings(table + _mlp(model, 0, table, "mlp_write"), "extended embedding (our choice): " + EMBEDDING)
+        return Embeddings(tokens_alone(model, Site("resid_post", 0)), "extended embedding (our choice): " + EMBEDDING)
     except BadInput as error:
         raise BadInput(
             "This model's MLP 0 cannot be run alone, so there is no extended embedding; leave it out."

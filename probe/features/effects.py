@@ -18,6 +18,7 @@ from probe.errors import BadInput
 from probe.features.neurons import run_mlp
 from probe.features.sources import Reads
 from probe.forward import capture
+from probe.memory import require
 from probe.neurons import _final_norm
 from probe.progress import SILENT, Progress
 from probe.sites import Site
@@ -76,7 +77,8 @@ def input_ranks(
             tables = [effective_embedding(model, site) for site, _ in read.sites]
             if any(table is None for table in tables):
                 return None
-            weights, table = torch.cat([w for _, w in read.sites], 1), torch.cat(tables, 1)
+            weights = torch.cat([w for _, w in read.sites], 1)
+            table = tables[0] if len(tables) == 1 else torch.cat(tables, 1)
             for block in unit_blocks(read.high - read.low, len(table)):
                 score = weights[block].to(table) @ table.T
                 found.append(_best(score, min(k, len(table))))
@@ -87,26 +89,37 @@ def input_ranks(
 @torch.no_grad()
 def effective_embedding(model: "TransformerBridge", site: Site) -> Float[Tensor, "d_vocab d_model"] | None:
     """What a site would hold for each token alone (see EMBEDDING), demeaned; None where that has no meaning."""
-    layer = site.layer or 0
+    if site.kind not in ("embed", "resid_pre", "resid_mid", "resid_post", "mlp_in", "attn_in", "mlp_out", "mlp_write"):
+        return None
     try:
-        stream = _embedding(model)
-        if layer > 0 or site.kind in ("resid_post",):
-            stream = stream + _mlp(model, 0, stream, "mlp_write")
-        if site.kind in ("mlp_in", "attn_in"):
-            stream = _normed(model, layer, "ln2" if site.kind == "mlp_in" else "ln1", stream)
-        elif site.kind in ("mlp_out", "mlp_write"):
-            stream = _mlp(model, layer, stream, site.kind)
-        elif site.kind not in ("embed", "resid_pre", "resid_mid", "resid_post"):
-            return None
+        table = tokens_alone(model, site).float()
     except BadInput:  # an MLP that cannot be run alone
         return None
-    return stream.float() - stream.float().mean(0)
+    return table.sub_(table.mean(0))
 
 
-def _embedding(model: "TransformerBridge") -> Float[Tensor, "d_vocab d_model"]:
-    """Every token's embedding as the model itself scales it."""
+@torch.no_grad()
+def tokens_alone(model: "TransformerBridge", site: Site) -> Float[Tensor, "d_vocab d_model"]:
+    """What a site would hold for each token alone. BadInput for an MLP that cannot be run alone.
+
+    A few tokens go the whole way at a time, into one table: a vocabulary of 262,144 is 0.7 GB a copy.
+    """
     ids = torch.arange(len(model.W_E), device=model.W_E.device)[:, None]  # each a row of its own
-    return torch.cat([capture(model, some, ["embed"])["hook_embed"][:, 0] for some in ids.split(TOKENS)])
+    require(model.W_E.nbytes, f"A table of {len(ids):,} tokens, each alone in the model,", ids.device)
+    table = torch.empty(len(ids), model.W_E.shape[1], dtype=model.W_E.dtype, device=ids.device)
+    for some, rows in zip(ids.split(TOKENS), table.split(TOKENS)):
+        rows.copy_(_alone(model, site, some))
+    return table
+
+
+def _alone(model: "TransformerBridge", site: Site, ids: Int[Tensor, "token 1"]) -> Float[Tensor, "token d_model"]:
+    """What the site holds for each of these tokens by itself, the embedding being as the model itself scales it."""
+    stream, layer = capture(model, ids, ["embed"])["hook_embed"][:, 0], site.layer or 0
+    if layer > 0 or site.kind == "resid_post":
+        stream = stream + _mlp(model, 0, stream, "mlp_write")
+    if site.kind in ("mlp_in", "attn_in"):
+        return _normed(model, layer, "ln2" if site.kind == "mlp_in" else "ln1", stream)
+    return _mlp(model, layer, stream, site.kind) if site.kind in ("mlp_out", "mlp_write") else stream
 
 
 def _normed(model: "TransformerBridge", layer: int, name: str, stream: Tensor) -> Tensor:
@@ -114,12 +127,11 @@ def _normed(model: "TransformerBridge", layer: int, name: str, stream: Tensor) -
     return getattr(block, name)(stream[None])[0] if hasattr(block, name) else stream
 
 
-def _mlp(model: "TransformerBridge", layer: int, stream: Tensor, kind: str) -> Float[Tensor, "d_vocab d_model"]:
+def _mlp(model: "TransformerBridge", layer: int, stream: Tensor, kind: str) -> Float[Tensor, "token d_model"]:
     """What a layer's MLP makes of each token's stream, at `mlp_out` or as it is written to the stream."""
-    mlp, site = model.blocks[layer].mlp, Site("mlp_out", layer)
+    made = run_mlp(model.blocks[layer].mlp, _normed(model, layer, "ln2", stream), Site("mlp_out", layer))
     post = getattr(model.blocks[layer], "ln2_post", None) if kind == "mlp_write" else None
-    made = [run_mlp(mlp, _normed(model, layer, "ln2", some), site) for some in stream.split(TOKENS)]
-    return torch.cat(made if post is None else [post(some[None])[0] for some in made])
+    return made if post is None else post(made[None])[0]
 
 
 def decoder_neighbours(

@@ -17,6 +17,7 @@ from probe.features.tally import Tally
 from probe.harvest_plan import free_bytes
 from probe.html import table_html
 from probe.models import stamp
+from probe.sites import Site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -74,7 +75,7 @@ def plan_features(
         units=units.kind,
         n_units=units.n,
         tokens=cache.n_tokens,
-        memory_bytes=size.kept + 2 * size.sampled + 4 * scratch + 3 * cells,
+        memory_bytes=size.kept + 2 * size.sampled + 4 * scratch + 3 * cells + _tables(model, units),
         checkpoint_bytes=size.kept + size.sampled,
         disk_bytes=size.table,
         free_bytes=free_bytes(Path(folder)),
@@ -133,4 +134,20 @@ def _weight_flops(model: "TransformerBridge", units: Units) -> float:
     reads: Sequence[Any] = units.reads
     vocabulary = model.W_U.shape[1] * units.n * ((units.writers is not None and units.writers.shape[1]) or 0)
     inputs = sum((r.high - r.low) * len(model.W_E) * w.shape[1] for r in reads for _, w in r.sites)
-    return 2.0 * (vocabulary + inputs + units.n**2 * units.decoder.shape[1])
+    through = sum(_mlps(site) for r in reads for site, _ in r.sites) * len(model.W_E) * _mlp_weights(model)
+    return 2.0 * (vocabulary + inputs + through + units.n**2 * units.decoder.shape[1])
+
+
+def _tables(model: "TransformerBridge", units: Units) -> int:
+    """Bytes of the embeddings of all tokens as the sites of one group of units hold them; twice where several are joined."""
+    sites = max((len(r.sites) for r in units.reads), default=0)
+    return 4 * len(model.W_E) * model.W_E.shape[1] * (2 * sites if sites > 1 else sites)
+
+
+def _mlps(site: Site) -> int:
+    """How many MLPs a token goes through on its way to a site (see `effective_embedding`)."""
+    return int(bool(site.layer)) + (site.kind in ("mlp_out", "mlp_write")) + (site.kind == "resid_post" and not site.layer)
+
+
+def _mlp_weights(model: "TransformerBridge") -> int:
+    return sum(w.numel() for w in model.blocks[0].mlp.parameters())
