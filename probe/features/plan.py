@@ -146,7 +146,9 @@ def _tables(model: "TransformerBridge", units: Units) -> int:
 
 def _mlps(site: Site) -> int:
     """How many MLPs a token goes through on its way to a site (see `effective_embedding`)."""
-    return int(bool(site.layer)) + (site.kind in ("mlp_out", "mlp_write")) + (site.kind == "resid_post" and not site.layer)
+    return (
+        int(bool(site.layer)) + (site.kind in ("mlp_out", "mlp_write")) + (site.kind == "resid_post" and not site.layer)
+    )
 
 
 def _mlp_weights(model: "TransformerBridge") -> int:
