@@ -26,7 +26,7 @@ CONVENTION = {
     "ce_recovered": "(ablated - spliced) / (ablated - clean)",
     "kl": "KL divergence in nats of the changed prediction from the untouched one",
     "several_sites": "all sites written are replaced at once, from what was read in the untouched run",
-    "mean": "mean ablation and the standardiser use all ordinary tokens of the cache, its held-out documents included",
+    "mean": "mean ablation uses ordinary tokens of the training documents; the standardiser those of all the cache",
     "error": "standard error between documents (ratio estimator)",
 }
 OWN = (

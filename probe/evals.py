@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from probe.dictionaries import AffineMap
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EvalReport", "evaluate", "evaluate_many"]
 
+_MEAN_ROWS = 1 << 14
 _SHORT = {"clean": "ce", "spliced": "ce_spliced", "zero": "ce_zero", "mean": "ce_mean", "spliced_bos": "ce_spliced_bos"}
 _REBUILDS = ("sae", "crosscoder")  # kinds that reconstruct what they read, so that an affine map would be the identity
 
@@ -76,7 +78,7 @@ def evaluate_many(
         return []
     start = time.perf_counter()
     reconstructed = _reconstructions(dictionaries, cache, progress)
-    means = {site: cache.mean(site) for d in dictionaries for site in d.sites_out}
+    means = _training_means(cache, sorted({site for d in dictionaries for site in d.sites_out}))
     own = "given text" if tokens else "held-out text of the cache"
     documents = None if tokens else cache.manifest.facts["held_out_documents"]
     chosen = {own: (tokens or cache.tokens(), documents), **{n: (t, None) for n, t in (texts or {}).items()}}
@@ -104,6 +106,17 @@ def _reconstructions(dictionaries: Sequence[AnyDictionary], cache: "Cache", prog
         affine = None if some[0].kind in _REBUILDS else fit_affine(pairs, progress)
         found |= dict(zip(members, reconstruction(some, affine, pairs, progress), strict=True))
     return [found[i] for i in range(len(dictionaries))]
+
+
+def _training_means(cache: "Cache", sites: Sequence[str]) -> dict[str, Float[Tensor, " width"]]:
+    """Means over ordinary tokens of the training documents: what a mean ablation may know of the text it is judged on."""
+    chosen = cache.eligible("train")
+    sums = [torch.zeros(cache.width(site), dtype=torch.float64) for site in sites]
+    for first in range(0, len(chosen), _MEAN_ROWS):
+        found = cache.gather(sites, chosen[first : first + _MEAN_ROWS], torch.float32)
+        for total, values in zip(sums, found, strict=True):
+            total += values.sum(0, dtype=torch.float64)
+    return {site: total / max(len(chosen), 1) for site, total in zip(sites, sums, strict=True)}
 
 
 def fit_affine(pairs: Pairs, progress: Progress = SILENT) -> AffineMap:

@@ -11,7 +11,16 @@ import torch
 from probe.cache import Cache
 from probe.dictionaries import SAE, CrossLayerTranscoder, Dictionary, TopK, Transcoder
 from probe.errors import BadInput
-from probe.evals import EvalReport, _DocumentSums, by_position, cross_entropies, evaluate, evaluate_many, fit_affine
+from probe.evals import (
+    EvalReport,
+    _DocumentSums,
+    _training_means,
+    by_position,
+    cross_entropies,
+    evaluate,
+    evaluate_many,
+    fit_affine,
+)
 from probe.forward import capture
 from probe.harvester import harvest
 from probe.interventions import Splice, intervene
@@ -325,3 +334,12 @@ def test_resume_from_a_cache_is_exact(cache: Cache, tmp_path: Path) -> None:
     from probe.artifact import read_manifest
 
     assert read_manifest(tmp_path / "cut").model == cache.manifest.model
+
+
+def test_mean_ablation_knows_the_training_documents_only(cache: Cache) -> None:
+    site = SITES["site_out"]
+    train = cache.eligible("train")
+    assert len(train) < len(cache.eligible("all"))
+    wanted = cache.rows(site, train).double().mean(0)
+    torch.testing.assert_close(_training_means(cache, [site])[site], wanted, rtol=1e-9, atol=1e-12)
+    assert (wanted - cache.mean(site)).abs().max() > 1e-4
