@@ -10,10 +10,11 @@ from app.prompts import prompt_id
 from app.results import Origin
 from app.units import Looked
 from app.work import Work, key_of
+from probe.change_text import SYNONYMS
 from probe.errors import BadInput
 
-MODES = {"ablate": "ablate", "scale": "scale", "clamp": "clamp", "steer": "add"}
-"""What the page calls an edit, and its mode in `probe.unit_edits`."""
+MODES = ("zero", "scale", "clamp", "steer")
+"""The edits of `probe.unit_edits` that a page offers."""
 MOST = 1e6
 """Largest amount of an edit."""
 
@@ -56,6 +57,7 @@ def text_work(found: Looked, text: str, href: str) -> Work:
 
 def edit_work(found: Looked, text: str, mode: str, amount: float, pos: int | None, generate: int) -> Work:
     """A run of the text without and with the unit changed. BadInput for a mode or an amount there is not."""
+    mode = SYNONYMS.get(mode, mode)
     if mode not in MODES:
         raise BadInput(f"'{str(mode)[:20]}' is no edit; choose {', '.join(MODES)}.")
     if isinstance(amount, bool) or not isinstance(amount, int | float) or not abs(amount) <= MOST:
@@ -86,7 +88,7 @@ def _changes(found: Looked, mode: str, amount: float, pos: int | None) -> Callab
         from probe.unit_edits import UnitEdit
 
         owner, unit = owner_of(found, bridge)
-        return [UnitEdit(MODES[mode], unit, pos, amount, **owner)]
+        return [UnitEdit(mode, unit, pos, amount, **owner)]
 
     return changes
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.changes import names_of, read_changes
 from probe.errors import BadInput
 from probe.interventions import intervene
 from probe.kept import NextToken
@@ -20,7 +21,6 @@ from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
 from probe.record import Record, Table, quoted
 from probe.token_text import decoded
-from probe.unit_edits import UnitEdit, edit_units
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -92,8 +92,9 @@ def generate_with(
     seed: int | None = None,
     *,
     temperature: float = 1.0,
+    dictionaries: Sequence[Any] = (),
 ) -> Generations:
-    """Continue a prompt without and with `edits` (`UnitEdit`s, or anything `intervene` takes).
+    """Continue a prompt without and with `edits` (anything `intervene` takes; dictionaries: those that named latents belong to).
 
     seed: None takes the likeliest token each time; a number draws at `temperature`. Both end at an end-of-text token. Raises
     BadInput for a prompt that leaves no room, OpenworkError if an edit never fired.
@@ -108,10 +109,9 @@ def generate_with(
             f"{room}, and the temperature must be above 0."
         )
     numbers = _numbers(max_new_tokens, seed)
-    units, others = [e for e in edits if isinstance(e, UnitEdit)], [e for e in edits if not isinstance(e, UnitEdit)]
-    made = [*others, *edit_units(model, units)]
+    edits = read_changes(model, edits, dictionaries)
     clean = _continue(model, ids, numbers, temperature)
-    with intervene(model, made):
+    with intervene(model, edits):
         edited = _continue(model, ids, numbers, temperature)
     same = next(
         (i for i, (a, b) in enumerate(zip(clean.ids, edited.ids)) if a != b), min(len(clean.ids), len(edited.ids))
@@ -121,7 +121,7 @@ def generate_with(
     found = Generations(
         prompt,
         display_tokens(model, ids),
-        [getattr(e, "name", None) or type(e).__name__ for e in edits],
+        names_of(edits),
         _told(model, clean, edited, same),
         _told(model, edited, clean, same),
         differs,

@@ -15,16 +15,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.changes import names_of, read_changes
 from probe.continued import generate_with
 from probe.errors import BadInput
-from probe.interventions import Knockout, Splice, intervene, place
+from probe.interventions import intervene
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, read_prompt
 from probe.record import Table
 from probe.tokens import display_tokens
-from probe.unit_edits import UnitEdit, edit_units
-from probe.unit_names import owner_name, owner_names, place_name, unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -124,13 +123,16 @@ def edited_run(
     pos: int = -1,
     k: int = 8,
     generate: int = 0,
+    dictionaries: Sequence[Any] = (),
     progress: Progress = SILENT,
 ) -> EditedRun:
-    """Run a prompt without and with `changes` (interventions, or `UnitEdit`s). k: likeliest tokens of each run to list.
+    """Run a prompt without and with `changes`: interventions, unit edits, or text like `zero:L9H6` (see `probe.changes`).
+    dictionaries: those that latents named in them belong to. k: likeliest tokens of each run to list.
 
     Raises BadInput for a position the prompt does not have, and what `intervene` raises.
     """
     prompt, ids = read_prompt(model, prompt)
+    changes = read_changes(model, changes, dictionaries)
     if not -len(ids) <= pos < len(ids) or k < 1:
         raise BadInput(f"The prompt has positions 0 to {len(ids) - 1} and k must be at least 1; got {pos} and {k}.")
     at = pos % len(ids)
@@ -159,38 +161,10 @@ def edited_run(
     return came_from(found, model)
 
 
-def interventions_of(model: "TransformerBridge", changes: Sequence[Any]) -> list[Any]:
-    """What `intervene` takes: interventions as they are, unit edits grouped."""
-    units = [c for c in changes if isinstance(c, UnitEdit)]
-    return [*(c for c in changes if not isinstance(c, UnitEdit)), *edit_units(model, units)]
-
-
-def names_of(changes: Sequence[Any]) -> list[str]:
-    """Each change as people read it; latents of two dictionaries of one layer with their dictionary beside them."""
-    learned = [c.dictionary if isinstance(c, UnitEdit) else None for c in changes]
-    owners = iter(owner_names([d for d in learned if d is not None]))
-    told = [next(owners) if d is not None else "" for d in learned]
-    return [name_of(c) + (f" of {owner}" if owner else "") for c, owner in zip(changes, told, strict=True)]
-
-
-def name_of(change: Any) -> str:
-    """`zero L9H6`, `ablate L5N120@3`, `steer resid_post.6`, `knockout L1H0@2←0`: a change as people read it."""
-    if isinstance(change, UnitEdit):
-        return change.name
-    if isinstance(change, Knockout):
-        head = f"L{change.layer}" if change.head is None else unit_name("head", change.layer, change.head)
-        return f"knockout {head}@{change.query}←{change.key}"
-    if isinstance(change, Splice):
-        return f"splice {owner_name(change.dictionary)} at {place(change.at).site.short}"
-    if not hasattr(change, "at"):
-        return type(change).__name__.lower()
-    return f"{type(change).__name__.lower()} {place_name(place(change.at))}"
-
-
 @torch.no_grad()
 def _logits(model: "TransformerBridge", ids: list[int], changes: Sequence[Any]) -> Float[Tensor, "pos d_vocab"]:
     tokens = torch.tensor([ids], device=model.W_E.device)
-    with intervene(model, interventions_of(model, changes)):
+    with intervene(model, changes):
         return model(tokens)[0]
 
 

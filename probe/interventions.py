@@ -23,7 +23,7 @@ from probe.errors import BadInput, OpenworkError
 from probe.forward import unflattened
 from probe.record import Record, gist
 from probe.sites import Site, hook_name, parse_site, width
-from probe.unit_names import place_name
+from probe.unit_names import NamedUnit, place_name, unit_named
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -42,8 +42,21 @@ class Place:
 
 
 def place(where: "Site | str | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
-    """A place at a site, given by name or as a Site."""
+    """A place at a site, given by name or as a Site, or that of a unit by its name: `L5H3`, `L5N120@3`."""
+    named = unit_named(where) if isinstance(where, str) else None
+    if named is not None:
+        return _place_of(named, pos)
     return where if isinstance(where, Place) else Place(parse_site(where), pos, None, unit)
+
+
+def _place_of(named: NamedUnit, pos: int | slice | None) -> Place:
+    at = named.pos if pos is None else pos
+    if named.kind == "latent":
+        raise BadInput(
+            f"{named} is a latent, which is no place of the model: hand its dictionary to `intervene` or `edited_run` as "
+            "dictionaries=[...]."
+        )
+    return head(named.layer, named.unit, at) if named.kind == "head" else neuron(named.layer, named.unit, at)
 
 
 def head(layer: int, index: int, pos: int | slice | None = None) -> Place:
@@ -69,7 +82,7 @@ class _Change(Record):
 
     def __repr__(self) -> str:
         values = [f"{name} {gist(value)}" for name, value in vars(self).items() if name != "at"]
-        return f"{type(self).__name__}({', '.join([place_name(place(self.at)), *values])})"  # type: ignore[attr-defined]
+        return f"{type(self).__name__}({', '.join([where_name(self.at), *values])})"  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -122,14 +135,14 @@ class Freeze(_Change):
 
 @dataclass(frozen=True, eq=False)
 class Steer(_Change):
-    """Add `scale * direction`."""
+    """Add `scale * direction`. A single neuron or latent needs no direction: `scale` is added to its activation."""
 
     at: "Site | str | Place"
-    direction: Float[Tensor, "..."]
+    direction: Float[Tensor, "..."] | float | None = None
     scale: float = 1.0
 
     def change(self, value: Tensor) -> Tensor:
-        return value + self.scale * _like(self.direction, value)
+        return value + self.scale * _like(1.0 if self.direction is None else self.direction, value)
 
 
 @dataclass(frozen=True)
@@ -219,6 +232,14 @@ def _name(where: "Site | str | Place") -> str:
     return place(where).site.short
 
 
+def where_name(where: "Site | str | Place") -> str:
+    """A place as people write it; what only a model or a dictionary can tell (`resid_post.-1`, `L4F650`) as it was written."""
+    try:
+        return place_name(place(where))
+    except BadInput:
+        return str(where)
+
+
 def _like(given: Tensor | float, value: Tensor) -> Tensor:
     """`given` broadcast to `value`, or a sentence saying why it cannot be."""
     tensor = torch.as_tensor(given).to(value)
@@ -297,11 +318,18 @@ def _check(where: Place, model: "TransformerBridge") -> Place:
 
 
 @contextmanager
-def intervene(model: "TransformerBridge", interventions: Sequence[Any]) -> Iterator[None]:
+def intervene(
+    model: "TransformerBridge", interventions: Sequence[Any], dictionaries: Sequence[Any] = ()
+) -> Iterator[None]:
     """Apply interventions to every forward pass inside the `with`.
 
-    Raises BadInput for places the model lacks, and OpenworkError at the end for any intervention that never fired.
+    interventions: those of this file, unit edits (`probe.unit_edits`), or text like `zero:L9H6` (`probe.changes`). dictionaries:
+    those that latents named there belong to. Raises BadInput for places the model lacks, and OpenworkError at the end for
+    any intervention that never fired.
     """
+    from probe.changes import interventions_of  # it is made of what this file defines
+
+    interventions = interventions_of(model, interventions, dictionaries)
     shape: list[int] = [1]
     running = [_Running(entry, _check(place(entry.at), model), shape) for entry in interventions]
     hooks: list[tuple[str, Callable]] = [("embed.hook_in", _noter(shape))] if running else []

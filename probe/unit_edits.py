@@ -1,6 +1,6 @@
 """Edits of single units: neurons, and latents of a dictionary whose model runs on as it is.
 
-    with intervene(model, edit_units(model, [UnitEdit("ablate", 120, layer=5, pos=3),
+    with intervene(model, edit_units(model, [UnitEdit("zero", 120, layer=5, pos=3),
                                              UnitEdit("scale", 650, dictionary=sae, amount=2.0, pos=slice(4, None))])):
         logits = model(tokens)
 
@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.change_text import SYNONYMS
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Function, Place
@@ -33,7 +34,7 @@ from probe.unit_names import layer_read, unit_name
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-MODES = ("ablate", "scale", "clamp", "restore", "add")
+MODES = ("zero", "scale", "clamp", "restore", "steer")
 """To 0; times `amount`; to `amount`; to the recorded values `amount`; plus `amount` (steering along what the unit writes)."""
 
 
@@ -42,7 +43,7 @@ class UnitEdit(Record):
     """One unit's change: neuron `unit` of `layer`, or latent `unit` of `dictionary`.
 
     pos: a position, a range of them (open-ended reaches into generation), or None for all. amount: factor of `scale`, level of
-    `clamp`, what `add` adds; for `restore` the unit's values by position in another run, or one number.
+    `clamp`, what `steer` adds; for `restore` the unit's values by position in another run, or one number.
     """
 
     mode: str
@@ -51,6 +52,9 @@ class UnitEdit(Record):
     amount: float | Float[Tensor, " pos"] = 0.0
     layer: int | None = None
     dictionary: Any | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mode", SYNONYMS.get(self.mode, self.mode))
 
     def __repr__(self) -> str:
         return f"UnitEdit({self.name}, amount {gist(self.amount)})"
@@ -126,7 +130,9 @@ def _by_position(edit: UnitEdit) -> list[UnitEdit]:
 
 def _check(edit: UnitEdit, model: "TransformerBridge") -> None:
     if edit.mode not in MODES:
-        raise BadInput(f"There is no edit '{edit.mode}'; choose one of {', '.join(MODES)}.")
+        raise BadInput(
+            f"There is no edit '{edit.mode}'; choose one of {', '.join(MODES)} (ablate and add are zero and steer)."
+        )
     if (edit.layer is None) == (edit.dictionary is None):
         raise BadInput("An edit needs the layer of a neuron or the dictionary of a latent, and not both.")
     if edit.dictionary is None:
@@ -187,8 +193,8 @@ class _Rule:
 
     def __init__(self, group: Sequence[UnitEdit]):
         self.units = torch.tensor([e.unit for e in group])
-        factor = [float(e.amount) if e.mode == "scale" else float(e.mode == "add") for e in group]
-        level = [float(e.amount) if e.mode in ("clamp", "restore", "add") else 0.0 for e in group]
+        factor = [float(e.amount) if e.mode == "scale" else float(e.mode == "steer") for e in group]
+        level = [float(e.amount) if e.mode in ("clamp", "restore", "steer") else 0.0 for e in group]
         self.factor = torch.tensor(factor, dtype=torch.float64)
         self.level = torch.tensor(level, dtype=torch.float64)
 

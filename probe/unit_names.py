@@ -6,11 +6,15 @@ The field's own forms (SAELens, Neuronpedia and papers number layers and units s
 beside its dictionary: where latents of two dictionaries of one layer stand in one list, `owner_names` says whose each is.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from probe.errors import BadInput
 
 LETTERS = {"head": "H", "neuron": "N", "latent": "F"}
 """The letter of each kind of unit that has a number."""
+_UNIT = re.compile(r"[Ll](?P<layer>\d{1,4})(?P<kind>[HNF])(?P<unit>\d{1,9})(?:@(?P<pos>.*))?")
 KINDS_BY_LETTER = {letter: kind for kind, letter in LETTERS.items()}
 
 
@@ -37,6 +41,41 @@ def place_name(where: Any) -> str:
     if where.unit is not None:
         site = unit_name("neuron", layer, where.unit) if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
     return site + position_name(where.pos)
+
+
+class NamedUnit(NamedTuple):
+    """A unit read from its name."""
+
+    kind: str
+    layer: int
+    unit: int
+    pos: int | slice | None = None
+
+    def __str__(self) -> str:
+        return unit_name(self.kind, self.layer, self.unit, self.pos)
+
+
+def unit_named(text: str) -> NamedUnit | None:
+    """The unit that a name like `L5H3`, `L5N120@3` or `L5F650@4:` is of; None for a text that names none."""
+    found = _UNIT.fullmatch(text.strip())
+    if found is None:
+        return None
+    pos = position_of(found["pos"], text)
+    return NamedUnit(KINDS_BY_LETTER[found["kind"]], int(found["layer"]), int(found["unit"]), pos)
+
+
+def position_of(text: str | None, whole: str = "") -> int | slice | None:
+    """Positions as written behind `@`: `3`, `-1`, `4:9`, `4:`; None where nothing is."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(-?\d{1,7})|(-?\d{1,7})?:(-?\d{1,7})?", text.strip())
+    if found is None:
+        raise BadInput(
+            f"'{text[:20]}' in '{whole[:60]}' is no position; write @3, @-1 for the last, or @4:9 for a range."
+        )
+    if found[1] is not None:
+        return int(found[1])
+    return slice(*(int(i) if i is not None else None for i in (found[2], found[3])))
 
 
 def layer_read(dictionary: Any) -> int | None:

@@ -7,6 +7,7 @@ from test_tokens import holder
 
 import circuits
 import probe
+from probe.dictionaries import ReLU, Transcoder
 from probe.errors import BadInput
 from probe.head_reading import read_head
 from probe.prompts import encode_prompt, read_prompt
@@ -265,3 +266,85 @@ def test_all_layers_and_layers_from_the_end(toy):
             probe.capture(toy, PROMPT, wrong)
     with pytest.raises(BadInput, match="from the end"):
         parse_site("resid_post.-1")
+
+
+# -- changes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sae(toy):
+    made = Transcoder(64, 96, sparsifier=ReLU(), site_in="mlp_in.1", site_out="mlp_out.1")
+    with torch.no_grad():
+        made.W_dec.copy_(made.W_enc.T)  # it starts at nothing
+    return made
+
+
+def logits(model, changes, **options):
+    with torch.no_grad(), probe.intervene(model, changes, **options):
+        return model(torch.tensor([encode_prompt(model, PROMPT)]))
+
+
+def test_units_are_changed_by_their_names(toy, sae):
+    """Every spelling of a change against the same made by hand; the latents against their edit."""
+    head, neuron, sites = probe.head(1, 2, 3), probe.neuron(2, 5), probe.resid_post(1)
+    up = torch.ones(64)
+    same = [
+        ("zero:L1H2@3", probe.Zero("L1H2@3"), "ablate:L1H2@3", probe.Zero(head)),
+        (
+            "scale=2:L2N5",
+            probe.Scale("L2N5", 2.0),
+            probe.UnitEdit("scale", 5, amount=2.0, layer=2),
+            probe.Scale(neuron, 2.0),
+        ),
+        ("clamp=3:L2N5@-1", probe.Clamp("L2N5@-1", 3.0), probe.Clamp(probe.neuron(2, 5, -1), 3.0)),
+        ("steer=4:L2N5", "add=4:L2N5", probe.Steer("L2N5", scale=4.0), probe.Steer(neuron, torch.ones(()), 4.0)),
+        (probe.Steer("resid_post.-3", up), probe.Steer("resid_post.1", up), probe.Steer(sites, up)),
+        ("zero:mlp_out.-1", probe.Zero("blocks.3.mlp.hook_out"), probe.Zero(probe.mlp_out(3))),
+        ("clamp=8:L1F7@2", probe.Clamp("L1F7@2", 8.0), probe.UnitEdit("clamp", 7, 2, 8.0, dictionary=sae)),
+        (
+            "steer=8:L1F7@2:",
+            probe.Steer("L1F7@2:", scale=8.0),
+            probe.UnitEdit("add", 7, slice(2, None), 8.0, dictionary=sae),
+        ),
+        ("ablate:L1F7", probe.Zero("L1F7"), probe.UnitEdit("zero", 7, dictionary=sae)),
+    ]
+    plain = logits(toy, [])
+    for one in same:
+        found = [logits(toy, [change], dictionaries=[sae]) for change in one]
+        assert all(torch.equal(found[0], other) for other in found[1:]), one
+        assert not torch.equal(found[0], plain), one
+
+
+def test_changes_by_name_run_and_generate(toy, sae):
+    found = probe.edited_run(toy, PROMPT, ["zero:L1H2", "clamp=8:L1F7@3"], dictionaries=[sae], generate=2)
+    assert found.edits == ["zero L1H2", "clamp L1F7@3"]
+    assert probe.generate_with(toy, PROMPT, "zero:L1H2", 2).edits == ["zero L1H2"]
+    assert repr(probe.Zero("L1F7")) == "Zero(L1F7)" and repr(probe.Zero("resid_post.-1")) == "Zero(resid_post.-1)"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("zero:L1F7", "give the one dictionary of layer 1"),
+        (probe.Zero("L1F7"), "give the one dictionary of layer 1"),
+        ("zero:L2F7", "Given were"),
+        ("zap:L1H2", "is no change"),
+        ("L1X2", "no unit and no site"),
+        ("scale:L1H2", "by how much"),
+        ("zero=3:L1H2", "takes no amount"),
+        ("scale=much:L1H2", "no number"),
+        ("zero:L1H2@last", "no position"),
+        ("zero:resid_pots.1", "Did you mean"),
+        ("zero:L9H2", "layers 0 to 3"),
+        ("zero:L1H9", "no head 9"),
+        ("steer=1:L1H2", "no direction of its own"),
+        (probe.Steer("resid_post.1", scale=2.0), "needs a direction"),
+        (probe.Steer("L1F7", torch.ones(64)), "Steer without a direction"),
+        (probe.Freeze("L1F7", torch.ones(1)), "Freeze cannot change L1F7"),
+        (3, "int 3 is no change"),
+    ],
+)
+def test_what_is_no_change_is_answered_in_a_sentence(toy, sae, change, said):
+    learned = [] if "1F7" in str(change) and "give the" in said else [sae]
+    with pytest.raises(BadInput, match=said):
+        probe.edited_run(toy, PROMPT, [change], dictionaries=learned)

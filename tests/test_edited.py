@@ -6,8 +6,9 @@ import torch
 from tiny import tiny
 
 from probe import edited
+from probe.changes import name_of, names_of
 from probe.dictionaries import TopK, Transcoder
-from probe.edited import edited_run, name_of, names_of
+from probe.edited import edited_run
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture
 from probe.interventions import Knockout, Splice, Steer, Zero, head, intervene, neuron, place
@@ -91,9 +92,9 @@ def test_a_latent_is_named_by_its_layer_and_two_dictionaries_of_one_layer_are_to
     )
     one.name = "first"
     edits = [UnitEdit("ablate", 5, 2, dictionary=one), UnitEdit("clamp", 6, slice(1, 3), 2.0, dictionary=higher)]
-    assert names_of(edits) == ["ablate L3F5@2", "clamp L4F6@1:3"]
+    assert names_of(edits) == ["zero L3F5@2", "clamp L4F6@1:3"]
     both = names_of([UnitEdit("ablate", 5, dictionary=one), UnitEdit("scale", 5, dictionary=other, amount=2.0)])
-    assert both == ["ablate L3F5 of first", "scale L3F5 of the dictionary at mlp_in.3"]
+    assert both == ["zero L3F5 of first", "scale L3F5 of the dictionary at mlp_in.3"]
     assert name_of(Splice(one)) == "splice first at mlp_out.3"
 
 
@@ -141,10 +142,10 @@ def test_the_command_prints_what_changed(capsys, home):
         ("zero:L1X3", "is no change"),
         ("scale:L1N3", "by how much"),
         ("clamp=e:L1N3", "no number"),
-        ("zero:L99H0", "no layer 99"),
+        ("zero:L99H0", "layers 0 to 3"),
         ("zero:L1H99", "no head 99"),
-        ("add=1:L1H0", "is a head"),
-        ("zero:L1F3", "name the one dictionary"),
+        ("add=1:L1H0", "no direction of its own"),
+        ("zero:L1F3", "give the one dictionary"),
     ],
 )
 def test_the_command_refuses(change, words, capsys, home):

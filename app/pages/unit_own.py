@@ -14,11 +14,12 @@ from app.components.snippets import snippets
 from app.pages.unit_panels import stored
 from app.unit_work import MODES, edit_work, text_work
 from app.units import Looked
+from probe.change_text import SYNONYMS
 from probe.errors import BadInput, OpenworkError
 
-_AMOUNT = {"ablate": 0.0, "scale": 2.0, "clamp": 8.0, "steer": 8.0}
+_AMOUNT = {"zero": 0.0, "scale": 2.0, "clamp": 8.0, "steer": 8.0}
 _MEANS = {
-    "ablate": "Ablate: its activation is set to 0.",
+    "zero": "Zero: its activation is set to 0.",
     "scale": "Scale: its activation times the amount.",
     "clamp": "Clamp: its activation is held at the amount.",
     "steer": "Steer: the amount is added to its activation, whether it fires or not.",
@@ -81,12 +82,13 @@ def _known(found: Looked, text: str) -> str | None:
 
 def _edit(key: str | None, before: dict[str, Any]) -> html.Section:
     """The form, with the run of this key and what was asked for then."""
-    mode = before["mode"] if before.get("mode") in MODES else "ablate"
+    named = SYNONYMS.get(str(before.get("mode")), before.get("mode"))
+    mode = named if named in MODES else "zero"
     given = {k: before[k] for k in ("amount", "generate") if isinstance(before.get(k), int | float)}
     wheres = [("all", "at every token"), ("token", "at the selected token")]
     how = segmented("unit-edit-mode", [(m, m) for m in MODES], mode)
     where = segmented("unit-edit-where", wheres, before["where"] if before.get("where") in dict(wheres) else "all")
-    fixed, size = mode == "ablate", given.get("amount", 0.0)
+    fixed, size = mode == "zero", given.get("amount", 0.0)
     amount = dmc.NumberInput(
         id="unit-edit-amount", value=size, step=0.5, w=110, size="sm", label="Amount", disabled=fixed
     )
@@ -185,7 +187,7 @@ def _register_edit(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def mode(chosen: str):
-        return _AMOUNT.get(chosen, 0.0), chosen == "ablate", chosen == "ablate", _MEANS.get(chosen, "")
+        return _AMOUNT.get(chosen, 0.0), chosen == "zero", chosen == "zero", _MEANS.get(chosen, "")
 
     @app.callback(Output("unit-edit-slide", "value"), Input("unit-edit-amount", "value"), prevent_initial_call=True)
     def slid(amount: Any):
@@ -236,7 +238,7 @@ def changed(
             )
         prompt = prompts.store(text, found.model)
         longer = generate if isinstance(generate, int) else 0
-        amount = 0.0 if mode == "ablate" else amount
+        amount = 0.0 if mode == "zero" else amount
         made = edit_work(found, text, mode, amount, pos, longer)
         return work.submit(made), None, edit_code(found, text, mode, float(amount), pos, longer), prompt.id
     except OpenworkError as problem:
@@ -266,12 +268,12 @@ def edit_code(found: Looked, text: str, mode: str, amount: float, pos: int | Non
     """Lines that make the same run."""
     loads, line, owner = _owner(found)
     at = "" if pos is None else f"pos={pos}, "
-    edit = f'UnitEdit("{MODES[mode]}", {found.number}, {at}amount={amount!r}, {owner})'
+    edit = f'UnitEdit("{mode}", {found.number}, {at}amount={amount!r}, {owner})'
     python = (
         f"{loads}\nfrom probe.edited import edited_run\nfrom probe.unit_edits import UnitEdit\n\n"
         f"model = load_model({found.model!r})\n{line}edited_run(model, {text!r}, [{edit}], generate={generate})"
     )
-    how = {"ablate": "zero", "steer": f"add={amount:g}"}.get(mode, f"{mode}={amount:g}")
+    how = mode if mode == "zero" else f"{mode}={amount:g}"
     change = f"{how}:{found.name}" + ("" if pos is None else f"@{pos}")
     learned = ["--dictionary", str(found.dictionary)] if found.kind == "latent" else []
     options = ["--change", change, "--generate", str(generate), "--model", found.model, *learned]

@@ -70,10 +70,11 @@ def check_subgraph(
     """Change a set of nodes and compare what happens with the graph's prediction, over one or several prompts.
 
     nodes: numbers or names, a rule such as `most_influential(20)`, or None for the pinned nodes or else the pruned graph's units.
-    mode: `ablate`, `scale` (by factor), `clamp` (to level), `restore` (to values of the prompts in `restore`, one for each
-    prompt, of equal length). prompts: further ones, traced here with `config`, or graphs. n_random: random
+    mode: `ablate` (or `zero`), `scale` (by factor), `clamp` (to level), `restore` (to values of the prompts in `restore`, one
+    for each prompt, of equal length). prompts: further ones, traced here with `config`, or graphs. n_random: random
     subgraphs of equal size. Raises BadInput for nodes there are not, and where model and graph do not belong together.
     """
+    mode = "ablate" if mode == "zero" else mode
     graphs = [graph, *(_traced(model, p, graph, dictionaries, config, progress) for p in several(prompts))]
     others = _restored_from(restore, mode, len(graphs))
     chosen = chosen_nodes(graph, nodes)

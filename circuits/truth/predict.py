@@ -49,8 +49,9 @@ def change_of(
 ) -> Change:
     """A checked change. BadInput for a mode there is not, roots, doubled nodes, and levels for what has no activation."""
     nodes = np.asarray(nodes, np.int64)
+    mode = MODES[0] if mode == "zero" else mode
     if mode not in MODES:
-        raise BadInput(f"There is no change '{mode}'; choose one of {', '.join(MODES)}.")
+        raise BadInput(f"There is no change '{mode}'; choose one of {', '.join(MODES)} (zero says the same as ablate).")
     if len(np.unique(nodes)) != len(nodes) or (len(nodes) and not 0 <= nodes.min() <= nodes.max() < len(graph.nodes)):
         raise BadInput(f"Give each node once, by its number from 0 to {len(graph.nodes) - 1}.")
     if (roots := nodes[graph.roots[nodes]]).size:
