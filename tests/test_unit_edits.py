@@ -212,7 +212,7 @@ def test_what_never_fired_raises():
 @pytest.mark.parametrize(
     ("edits", "words"),
     [
-        ([UnitEdit("zero", 1, layer=0)], "no edit 'zero'"),
+        ([UnitEdit("erase", 1, layer=0)], "no edit 'erase'"),
         ([UnitEdit("ablate", 48, layer=0)], "units 0 to 47"),
         ([UnitEdit("ablate", 1)], "layer of a neuron"),
         ([UnitEdit("ablate", 1, layer=9)], "layers 0 to 2"),
