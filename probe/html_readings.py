@@ -101,21 +101,11 @@ def _pattern(heads: "HeadPatterns", layer: int, head: int, title: str) -> str:
 def units_html(units: "TopUnits") -> str:
     """How much the strongest unit writes at each token, and the strongest units of the last one."""
     most = np.full(len(units.tokens), np.nan)
-    for row in units.rows:
+    for row in units.units:
         most[row.pos] = np.fmax(most[row.pos], row.write_norm)
-    rows = [
-        {
-            "unit": r.name,
-            "activation": r.activation,
-            "write": r.write_norm,
-            "direct": r.direct,
-            "promotes": " ".join(r.promoted),
-            "suppresses": " ".join(r.suppressed),
-        }
-        for r in (units.at(-1) if units.tokens else [])
-    ]
     strip = tokens_html(units.tokens, most, "how much the strongest unit writes at each token (norm)")
-    return block(strip, table_html(rows, "At the last token"), title=f"Strongest units on {quoted(units.prompt)}")
+    rows = units.rows() if units.tokens else []
+    return block(strip, table_html(rows, "At the last token"), title=units.summary())
 
 
 def edited_html(run: "EditedRun") -> str:

@@ -13,6 +13,7 @@ from probe.forward import capture
 from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
+from probe.record import Table, quoted
 from probe.sites import Site, hook_name, parse_site
 from probe.targets import Asked, Target, asked
 from probe.tokens import display_tokens
@@ -46,22 +47,22 @@ class UnitRow:
 
 
 @dataclass(frozen=True)
-class TopUnits(Opens):
-    """rows are ordered by position, then kind, then falling `by`: the k strongest of each kind at each position. by: `write`, the
-    length of what a unit adds, or `direct`, the size of its direct effect. target: what `direct` is about, a token or a
+class TopUnits(Table, Opens):
+    """units are ordered by position, then kind, then falling `by`: the k strongest of each kind at each position. by: `write`,
+    the length of what a unit adds, or `direct`, the size of its direct effect. target: what `direct` is about, a token or a
     difference; empty for the likeliest token of each position."""
 
     prompt: str
     token_ids: list[int]
     tokens: list[str]
-    rows: list[UnitRow]
+    units: list[UnitRow]
     target: str = ""
     by: str = "write"
 
     def at(self, pos: int, kind: str | None = None) -> list[UnitRow]:
-        """Rows of one position, of one kind if given."""
+        """Units of one position, of one kind if given."""
         pos = pos % len(self.tokens)
-        return [r for r in self.rows if r.pos == pos and kind in (None, r.kind)]
+        return [r for r in self.units if r.pos == pos and kind in (None, r.kind)]
 
     def about(self) -> str:
         """What `direct` and the order are about, for a title."""
@@ -75,27 +76,39 @@ class TopUnits(Opens):
             "prompt": self.prompt,
             "tokens": self.tokens,
             **said,
-            "rows": [asdict(r) | {"name": r.name} for r in self.rows],
+            "rows": [asdict(r) | {"name": r.name} for r in self.units],
         }
 
-    def printed(self, pos: int = -1) -> list[dict[str, Any]]:
-        """One row a unit at one position, with what a person compares."""
+    def summary(self) -> str:
+        """One sentence: what is listed, and which unit comes first at the last token."""
+        last = self.at(-1) if self.tokens else []
+        first = (
+            f"; at the last token first {last[0].name}, which promotes {quoted(''.join(last[0].promoted[:3]))}"
+            if last
+            else ""
+        )
+        return f"Strongest units{self.about()} on {quoted(self.prompt)}{first}."
+
+    def rows(self, pos: int | None = -1) -> list[dict[str, Any]]:
+        """One row a unit at one position, or with None at every one, with what a person compares."""
         return [
             {
+                **({"position": r.pos, "token": self.tokens[r.pos]} if pos is None else {}),
                 "unit": r.name,
                 "of": r.dictionary or r.kind,
                 "activation": r.activation,
                 "write": r.write_norm,
                 "direct": r.direct,
                 "promotes": " ".join(r.promoted),
+                "suppresses": " ".join(r.suppressed),
             }
-            for r in self.at(pos)
+            for r in (self.units if pos is None else self.at(pos))
         ]
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from probe.html_readings import units_html
 
-        return table_html(self.printed(), f"Strongest units at the last token of {self.prompt!r}{self.about()}")
+        return units_html(self)
 
 
 @dataclass(frozen=True)

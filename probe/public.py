@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from probe.asked_of import asked_of_a_model
+
 
 def homes(package_file: str) -> dict[str, str]:
     """Where each public name of the package lives, by name: the lines `from MODULE import NAME as NAME` of its stub."""
@@ -29,7 +31,7 @@ def attach(package: str, package_file: str) -> tuple[Callable[[str], Any], Calla
     def find(name: str) -> Any:
         if name not in known:
             raise AttributeError(missing(package, package_file, name, known), name=name)
-        return getattr(import_module(known[name]), name)
+        return asked_of_a_model(getattr(import_module(known[name]), name))
 
     return find, lambda: sorted(known), list(known)
 

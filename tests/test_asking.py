@@ -41,7 +41,7 @@ READERS = {
     "head table": lambda m, p: probe.head_table(m, p).scores["direct"],
     "head": lambda m, p: read_head(m, p, 1, 2).direct,
     "direct": lambda m, p: probe.direct_logits(m, p).heads,
-    "units": lambda m, p: np.array([r.direct for r in probe.top_units(m, p, k=2).rows]),
+    "units": lambda m, p: np.array([r.direct for r in probe.top_units(m, p, k=2).units]),
     "compare": lambda m, p: probe.compare_prompts(m, p, PROMPT).kl,
     "edit": lambda m, p: probe.edited_run(m, p, probe.ablate_head(m, p, 1, 2, "mean")).kl,
     "generate": lambda m, p: np.array(probe.generate_with(m, p, [], 2).clean.ids),

@@ -148,6 +148,14 @@ def test_figure_and_notebook_view_escape_tokens():
     assert "<img" not in graph.figure().to_json()
 
 
+def test_a_share_of_influence_is_at_most_all_of_it(monkeypatch):
+    """A node at 1 + 2e-16 would be hidden by a filter "up to 1"."""
+    found = np.random.default_rng(2).random(7)
+    assert (np.cumsum(-np.sort(-found)) / found.sum()).max() > 1
+    monkeypatch.setattr("circuits.reading.influence.influence", lambda graph: found)
+    assert cumulative_influence(by_hand()).max() == 1.0
+
+
 def test_rows_of_some_kinds():
     graph = by_hand()
     assert {r["kind"] for r in graph.rows(kind="neuron")} == {"neuron"} and graph.rows(kind="units") == graph.rows(

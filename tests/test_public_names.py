@@ -1,5 +1,6 @@
 """The public names: each is there and typed, none hides behind a submodule, and `openwork` has all of them."""
 
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -7,11 +8,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from tiny import tiny
 
 import circuits
 import openwork
 import probe
 from openwork.own import is_own
+from probe.errors import BadInput
 from probe.public import homes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +53,30 @@ def test_a_module_is_told_apart():
         _ = probe.doesnotexist
     code = "import probe\ntry: probe.sites\nexcept AttributeError as e: print(e)"
     assert "`import probe.sites`" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+
+
+def asked_of_models():
+    for package in (probe, circuits):
+        for name in package.__all__:
+            found = getattr(package, name)
+            if inspect.isfunction(found) and next(iter(inspect.signature(found).parameters), "") == "model":
+                yield pytest.param(found, id=name)
+
+
+@pytest.mark.parametrize("function", asked_of_models())
+def test_a_model_in_another_place_is_answered_in_a_sentence(function):
+    """Swapped arguments, one model too many, a text for the model: no attribute errors, and no model printed."""
+    model = tiny("gpt2")
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    swapped = ["The capital of", *[model] * (len(needed) - 1)]
+    for given in (swapped, [model] * len(needed)) if len(needed) > 1 else (swapped,):
+        with pytest.raises(BadInput, match=f"{function.__name__}.*model") as refused:
+            function(*given)
+        assert len(str(refused.value)) < 300
+    if len(needed) > 1:
+        with pytest.raises(TypeError, match="missing"):
+            function(model)  # too few arguments stay Python's own business
 
 
 def test_the_stub_names_what_it_says():

@@ -107,7 +107,7 @@ def test_a_frame_takes_what_rows_take():
     graph = small_graph()
     assert len(graph.to_pandas(k=2)) == 2 and len(graph.to_pandas()) == 5
     assert lens_of("p", ["a", "b"]).to_pandas(pos=0).columns[0] == "layer"
-    assert len(heads_of("p", ["a", "b"]).to_pandas()) == 6 and len(units_of("p", HOSTILE[:2]).at(-1)) == 1
+    assert len(heads_of("p", ["a", "b"]).to_pandas()) == 6 and len(units_of("p", HOSTILE[:2]).to_pandas(pos=None)) == 2
 
 
 def test_without_pandas_a_frame_is_refused_in_a_sentence(monkeypatch):

@@ -76,9 +76,8 @@ def units(
     if json:
         print_json(found.to_dict())
         return
-    print_rows(
-        found.printed(position), f"Strongest units after {''.join(found.tokens[: position % len(found.tokens) + 1])!r}"
-    )
+    read = "".join(found.tokens[: position % len(found.tokens) + 1])
+    print_rows(found.rows(position), f"Strongest units{found.about()} after {quoted(read)}")
 
 
 def compare(

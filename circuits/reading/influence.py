@@ -206,7 +206,9 @@ def cumulative_influence(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
     order = np.argsort(-found, kind="stable")
     out = np.ones(len(found))
     out[order] = np.cumsum(found[order]) / max(found.sum(), 1e-30)
-    return out
+    return np.minimum(
+        out, 1.0
+    )  # sums in another order may end a rounding above it, where a filter "up to 1" hides the node
 
 
 def prune(graph: CircuitGraph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
