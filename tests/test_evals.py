@@ -123,7 +123,8 @@ def test_the_ablations_are_what_they_say(toy, cache: Cache) -> None:
     assert zero.ce_spliced == pytest.approx(zero.ce_zero, rel=1e-6)
     assert zero.ce_recovered_zero == pytest.approx(0, abs=1e-4)
     assert zero.dead_share == 1
-    mean = evaluate(toy, constant(cache, cache.mean(SITES["site_out"])), cache, max_tokens=200)
+    level = cache.rows(SITES["site_out"], cache.eligible("train")).mean(0)  # of the training documents
+    mean = evaluate(toy, constant(cache, level), cache, max_tokens=200)
     assert mean.ce_spliced == pytest.approx(mean.ce_mean, rel=1e-6)
     assert mean.fvu == pytest.approx(1, abs=0.05)
 
