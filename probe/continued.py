@@ -20,7 +20,7 @@ from probe.kept import NextToken
 from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
 from probe.record import Record, Table, quoted
-from probe.token_text import decoded
+from probe.token_text import decoded, end_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -147,7 +147,7 @@ def _numbers(n: int, seed: int | None) -> list[float | None]:
 def _continue(
     model: "TransformerBridge", prompt: list[int], numbers: Sequence[float | None], temperature: float
 ) -> _Run:
-    ends, found, predict = set(getattr(model.tokenizer, "all_special_ids", ())), _Run([], []), NextToken(model)
+    ends, found, predict = end_tokens(model), _Run([], []), NextToken(model)
     ids = torch.tensor([prompt], device=model.cfg.device)
     for number in numbers:
         found.log_probs.append(predict(ids)[0].double().log_softmax(-1).cpu())

@@ -15,7 +15,7 @@ from torch import Tensor
 from probe.errors import BadInput
 from probe.kept import NextToken
 from probe.progress import Step
-from probe.token_text import tokenizer_of
+from probe.token_text import end_tokens, tokenizer_of
 from probe.tokens import bos_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def draw(
 
     cached: keep keys and values between tokens where the model can; without, every token runs the whole text again.
     """
-    first, ends = _first_token(model), set(tokenizer_of(model).all_special_ids)
+    first, ends = _first_token(model), end_tokens(model)
     uniform = torch.stack([torch.rand(length, generator=_generator(seed, i), dtype=torch.float64) for i in documents])
     ids = torch.full((len(documents), 1), first, dtype=torch.int64)
     surprise, going = [], torch.ones(len(documents), dtype=torch.bool)

@@ -10,16 +10,16 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from probe.bundled import bundled
+from probe.errors import BadInput
 from probe.record import Record
 from probe.text import Document
-from probe.token_text import tokenizer_of
+from probe.token_text import token_bytes
 from probe.tokens import TokenSet, tokenize
 
 if TYPE_CHECKING:
@@ -175,8 +175,19 @@ def labelled_text(
         kept = [i for i, a in enumerate(answers) if a is not None]
         tasks.append(Task(name, meaning, np.array(kept), np.array([answers[i] for i in kept], bool)))
     tasks += list(_token_tasks(model, tokens, spans, per_class, np.random.default_rng(seed)))
+    _check_classes(tasks)
     row, first, last = (np.array(column) for column in zip(*spans, strict=True))
     return LabelledText(tokens, row, first, last, np.array([found[r].address for r in row]), tasks)
+
+
+def _check_classes(tasks: list[Task]) -> None:
+    """BadInput for a task without examples of both classes: a score on it would mean nothing."""
+    for task in tasks:
+        if len(np.unique(task.labels)) < 2:
+            raise BadInput(
+                f"The task '{task.name}' ({task.meaning}) has {len(task.labels)} examples, which are not of two classes. Read "
+                "longer passages; if that does not help, this model's tokenizer cuts text in a way that the task does not fit."
+            )
 
 
 def _token_tasks(
@@ -203,14 +214,8 @@ def _some(items: list[Any], n: int, rng: Any) -> list[Any]:
 
 
 def _pieces(model: "TransformerBridge", ids: list[int]) -> list[str]:
-    """The text of each token."""
-    read = _reader(tokenizer_of(model))
-    return [read(i) for i in ids]
-
-
-@cache
-def _reader(tokenizer: Any) -> Callable[[int], str]:
-    return cache(lambda token: tokenizer.decode([token], clean_up_tokenization_spaces=False))
+    """The text of each token, with the space that it begins with: `decode` of a lone token drops that in some vocabularies."""
+    return [raw.decode(errors="replace") for raw in token_bytes(model, ids)]
 
 
 def words() -> list[str]:

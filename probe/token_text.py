@@ -9,8 +9,10 @@ as they are written. Bytes that are no text by themselves are shown in hex: `⟨
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from probe.errors import BadInput
 
@@ -57,15 +59,46 @@ def alphabet(tokenizer: Any) -> str:
 def token_bytes(model: "TransformerBridge", ids: Iterable[int]) -> list[bytes]:
     """The bytes each token adds to a text. Joined, they are the encoded text (SentencePiece may add a first space)."""
     tokenizer = tokenizer_of(model)
-    kind, added = alphabet(tokenizer), {i: t.content for i, t in tokenizer.added_tokens_decoder.items()}
-    wanted = [int(i) for i in ids]
-    table = {i: added[i].encode() if i in added else _bytes(_piece(tokenizer, i), kind) for i in set(wanted)}
+    known, wanted = _spelling(tokenizer), [int(i) for i in ids]
+    table = {
+        i: known.added[i] if i in known.added else _bytes(_piece(tokenizer, i, known.size), known.kind)
+        for i in set(wanted)
+    }
     return [table[i] for i in wanted]
 
 
-def _piece(tokenizer: Any, token: int) -> str:
+@dataclass(frozen=True)
+class _Spelling:
+    """How many tokens a vocabulary has, how it writes bytes, and the bytes of those that were added to it."""
+
+    size: int
+    kind: str
+    added: dict[int, bytes]
+
+
+_spellings: "WeakKeyDictionary[Any, _Spelling]" = WeakKeyDictionary()
+
+
+def _spelling(tokenizer: Any) -> _Spelling:
+    """Made once for a tokenizer and again when tokens are added: a large vocabulary takes a tenth of a second to list."""
+    size, kept = len(tokenizer), _spellings.get(tokenizer)
+    if kept is None or kept.size != size:
+        kind = alphabet(tokenizer)
+        added = {i: _added(token, kind) for i, token in tokenizer.added_tokens_decoder.items()}
+        kept = _spellings[tokenizer] = _Spelling(size, kind, added)
+    return kept
+
+
+def _added(token: Any, kind: str) -> bytes:
+    """Marks stand as they are written; other text that was added to a SentencePiece vocabulary (runs of spaces) is spelled as
+    the rest of it is."""
+    plain = token.content if token.special or kind != "metaspace" else token.content.replace("▁", " ")
+    return plain.encode()
+
+
+def _piece(tokenizer: Any, token: int, size: int) -> str:
     """A token as the vocabulary spells it; ids that pad the vocabulary have no spelling."""
-    spelled = tokenizer.convert_ids_to_tokens(token) if 0 <= token < len(tokenizer) else None
+    spelled = tokenizer.convert_ids_to_tokens(token) if 0 <= token < size else None
     return spelled if spelled is not None else f"⟨id {token}⟩"
 
 
@@ -114,3 +147,21 @@ def display_tokens(model: "TransformerBridge", ids: Iterable[int]) -> list[str]:
     if getattr(model, "tokenizer", None) is None:
         return [str(int(i)) for i in ids]
     return [as_text(raw) for raw in token_bytes(model, ids)]
+
+
+def mark_ids(tokenizer: Any) -> set[int]:
+    """Ids of tokens that mark a place and are no text: beginning, end, padding, turns of a chat. The unknown token is none of
+    them, unless it is one of these too: it stands for text."""
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    unknown = {tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    return (special | set(tokenizer.all_special_ids)) - unknown
+
+
+def end_tokens(model: "TransformerBridge") -> set[int]:
+    """Tokens after which a text is over: the tokenizer's marks, and all that the model's own settings name (often several)."""
+    ends = set(getattr(model.tokenizer, "all_special_ids", ()))
+    original = getattr(model, "original_model", None)
+    for settings in (getattr(original, "generation_config", None), getattr(original, "config", None)):
+        named = getattr(settings, "eos_token_id", None)
+        ends |= set(named if isinstance(named, list | tuple) else [named]) - {None}
+    return ends

@@ -1,8 +1,9 @@
 """Text to token batches: each document cut into windows, each window a row that begins as the model expects.
 
 A row belongs to one document, so that no activation is computed across the border of two texts and a held-out split by
-document is a clean one. Beginning-of-text, end-of-text and padding tokens are marked `special`; their activations are
-unlike all others (the first position of a transformer is a sink for attention) and training leaves them out.
+document is a clean one. Beginning-of-text, end-of-text, padding and other marks are `special`, and so is the first position,
+whatever stands there; their activations are unlike all others (the first position of a transformer is a sink for attention)
+and training leaves them out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from probe.html import facts_html
 from probe.prompts import encode_prompt
 from probe.record import Record
 from probe.text import Document
-from probe.token_text import as_text, display_tokens, token_bytes, tokenizer_of
+from probe.token_text import as_text, display_tokens, mark_ids, token_bytes, tokenizer_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -145,9 +146,9 @@ def _windows(ids: list[int], width: int) -> Iterator[list[int]]:
 def _token_set(
     model: "TransformerBridge", rows: list, doc: list[int], names: list[str], lengths: list[int]
 ) -> TokenSet:
-    """Tensors, with padding and the tokenizer's own marks noted as special."""
-    tokenizer, tokens = tokenizer_of(model), torch.tensor(rows, dtype=torch.int64)
-    marks = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.sep_token_id}
-    special = torch.isin(tokens, torch.tensor([i for i in marks if i is not None], dtype=torch.int64))
+    """Tensors, with padding, the tokenizer's own marks and the first position noted as special."""
+    tokens = torch.tensor(rows, dtype=torch.int64)
+    special = torch.isin(tokens, torch.tensor(sorted(mark_ids(tokenizer_of(model))), dtype=torch.int64))
+    special[:, 0] = True  # where no mark begins a row, its first token is the sink
     special |= torch.arange(tokens.shape[1]) >= torch.tensor(lengths)[:, None]
     return TokenSet(tokens, torch.tensor(doc, dtype=torch.int32), names, special)

@@ -1,11 +1,15 @@
 """The labelled text: labels are what they say, examples know their address, the word list is what its provenance says."""
 
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from probe.bundled import bundled
+from probe.errors import BadInput
 from probe.labelled import PASSAGE_TASKS, TOKEN_TASKS, labelled_text, passages, words
 
 
@@ -54,3 +58,28 @@ def test_labels_are_what_they_say(toy, text) -> None:
         assert ('"' in around(span)[0]) == label
     for span in tasks["century"].spans[:50]:
         assert text.last[span] > text.first[span] > 0
+
+
+def test_a_vocabulary_of_another_kind_gives_the_same_tasks() -> None:
+    """SentencePiece-like: `decode` of a lone token drops its leading space, by which words are known."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    backend.train_from_iterator(
+        [p.text for p in passages()][::9], trainers.BpeTrainer(vocab_size=800, show_progress=False)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    config = SimpleNamespace(n_ctx=64, default_prepend_bos=True)
+    text = labelled_text(SimpleNamespace(tokenizer=tokenizer, cfg=config), context=64, per_class=60)
+    tasks = {t.name: t for t in text.tasks}
+    assert tokenizer.decode(tokenizer.encode(" the")) == "the"
+    for task in text.tasks:
+        assert min(task.labels.sum(), (~task.labels).sum()) >= 20, task.name
+    for span, label in zip(tasks["capital"].spans, tasks["capital"].labels, strict=True):
+        piece = tokenizer.convert_ids_to_tokens(int(text.tokens.tokens[text.row[span], text.first[span]]))
+        assert piece[0] == "▁" and piece[1].isupper() == label
+
+
+def test_a_task_without_two_classes_is_refused(toy, monkeypatch) -> None:
+    monkeypatch.setitem(TOKEN_TASKS, "digit", ("never", lambda before, it, after: None))
+    with pytest.raises(BadInput, match="'digit'.*not of two classes"):
+        labelled_text(toy, context=20, per_class=5)

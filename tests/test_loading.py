@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from probe.continued import generate_with
+from probe.drawing import draw
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.models import load_model
+from probe.tokens import bos_of, encode_prompt
 from probe.toy import toy_tokenizer
 
 SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -257,3 +260,29 @@ def test_a_home_that_is_a_file(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(tmp_path / "file"))
         with pytest.raises(BadInput, match=f"a file and no folder. Name a folder with {variable}"):
             place()
+
+
+def test_a_tokenizer_without_bos_is_not_lent_one(folder):
+    """Every prompt would begin with an end of text, against the model's own tokenizer."""
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "bos_token": None, "add_bos_token": False}))
+    made = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**made, "post_processor": None}))
+    model, own = load_model(folder), AutoTokenizer.from_pretrained(folder)
+    text = "The war lasted from 1714"
+    assert own.bos_token is None and model.tokenizer.bos_token is None and bos_of(model) is None
+    assert encode_prompt(model, text) == own(text)["input_ids"] == model.to_tokens(text)[0].tolist()
+    with torch.no_grad():
+        logits = AutoModelForCausalLM.from_pretrained(folder)(torch.tensor([own(text)["input_ids"]])).logits
+    torch.testing.assert_close(model(torch.tensor([encode_prompt(model, text)])), logits, atol=1e-5, rtol=1e-5)
+
+
+def test_generation_ends_at_every_end_token(folder):
+    """`generation_config.eos_token_id` may be a list, whose tokens the tokenizer knows nothing of."""
+    model = load_model(folder)
+    third = generate_with(model, "The war", [], 4).clean.ids[2]
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": [2, third]}))
+    model = load_model(folder)
+    assert generate_with(model, "The war", [], 4).clean.ids[-1] == third
+    assert all(third not in ids for ids, _ in draw(model, range(8), 24))

@@ -1,3 +1,4 @@
+import copy
 import random
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from probe.errors import BadInput
 from probe.text import Document, corpus
-from probe.token_text import as_text, stand_ins
+from probe.token_text import as_text, end_tokens, stand_ins
 from probe.tokens import display_tokens, encode_prompt, token_bytes, tokenize
 
 STRANGE = [
@@ -56,6 +57,49 @@ def llama_like():
     return holder(
         PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
     )
+
+
+def test_runs_of_spaces_that_were_added_are_spaces(llama_like):
+    """As Gemma's vocabulary has them; a mark that is written with the same sign stays as it is written."""
+    tokenizer = copy.deepcopy(llama_like.tokenizer)
+    tokenizer.add_tokens([AddedToken("▁▁▁", special=False, normalized=False)])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<turn▁end>"]})
+    model, ids = holder(tokenizer), tokenizer.convert_tokens_to_ids(["▁▁▁", "<turn▁end>", "▁a"])
+    assert token_bytes(model, ids) == [b"   ", "<turn▁end>".encode(), b" a"]
+    assert token_bytes(model, ids[:1]) == [tokenizer.decode(ids[:1]).encode()]
+
+
+def test_a_vocabulary_is_listed_once(llama_like, monkeypatch):
+    tokenizer = copy.deepcopy(llama_like.tokenizer)
+    listed = []
+    plain = type(tokenizer).added_tokens_decoder.fget
+    monkeypatch.setattr(type(tokenizer), "added_tokens_decoder", property(lambda self: listed.append(1) or plain(self)))
+    model = holder(tokenizer)
+    assert [token_bytes(model, [i]) for i in range(263)][-1] == [b"c"] and len(listed) == 1
+    tokenizer.add_tokens(["zzz"])
+    assert token_bytes(model, [len(tokenizer) - 1]) == [b"zzz"] and len(listed) == 2
+
+
+def test_marks_in_a_text_are_special_and_so_is_what_a_row_begins_with(llama_like, gpt_like):
+    tokenizer = copy.deepcopy(llama_like.tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|turn|>"]})
+    kept = tokenize(holder(tokenizer), ["a b<|turn|>a b Z a b a b a b"], context=16)
+    turn, unknown = tokenizer.convert_tokens_to_ids("<|turn|>"), tokenizer.unk_token_id
+    marked = kept.tokens[kept.special].tolist()
+    assert turn in marked and unknown not in marked and kept.special[0, 0]
+    assert kept.special.sum() == 2 + (kept.tokens == tokenizer.pad_token_id).sum() if tokenizer.pad_token else True
+    rows = tokenize(
+        gpt_like, ["The state of the union is what it is, and nothing else is to be said of it."], context=8
+    )
+    assert rows.special[:, 0].all() and not rows.special[0, 1:].any()
+
+
+def test_all_tokens_that_end_a_text_are_known(toy):
+    config = SimpleNamespace(eos_token_id=2)
+    original = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=[2, 106]), config=config)
+    assert end_tokens(SimpleNamespace(tokenizer=toy.tokenizer, original_model=original)) == {0, 1, 2, 106}
+    assert end_tokens(SimpleNamespace(tokenizer=None, original_model=SimpleNamespace(config=config))) == {2}
+    assert end_tokens(toy) >= {toy.tokenizer.eos_token_id}
 
 
 def test_stand_ins_are_those_of_the_tokenizers_library():
@@ -163,7 +207,7 @@ def test_tails_are_padded_or_dropped(gpt_like):
     text = gpt_like.tokenizer.decode(ids[:40])
     assert len(gpt_like.tokenizer(text)["input_ids"]) == 40
     kept = tokenize(gpt_like, [text], context=16)
-    assert kept.tokens.shape == (3, 16) and kept.special.sum() == 8 and kept.special[2, 8:].all()
+    assert kept.tokens.shape == (3, 16) and kept.special.sum() == 3 + 8 and kept.special[2, 8:].all()
     assert tokenize(gpt_like, [text], context=36).tokens.shape == (1, 36)  # a rest of 4 is not worth a row
     assert tokenize(gpt_like, ["Hi"], context=36).tokens.shape == (1, 36)  # but a short document is kept
 
