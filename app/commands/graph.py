@@ -150,7 +150,10 @@ def _print_edges(report: list[dict[str, Any]]) -> None:
 Node = Annotated[float, typer.Option("--node-threshold", help="Share of the influence the kept nodes hold.")]
 Edge = Annotated[
     float,
-    typer.Option("--edge-threshold", help="Share of the rest the kept edges hold; a stored graph keeps all edges. Below 0.98, more nodes need not contain fewer."),
+    typer.Option(
+        "--edge-threshold",
+        help="Share of the rest the kept edges hold; a stored graph keeps all edges. Below 0.98, more nodes can lose one.",
+    ),
 ]
 
 

@@ -92,8 +92,8 @@ def _tools(keep: float, edges: float, words: str) -> html.Div:
             html.Span(
                 ["Edges kept", _slider("edges-kept", edges, "Influence of edges kept")],
                 className="ow-partial",
-                title="Share of the influence that the kept edges carry. Below 0.98, keeping more nodes can lose one that was kept: edges "
-                "are chosen anew among the nodes, and a node left without edges goes.",
+                title="Share of the influence that the kept edges carry. Below 0.98, keeping more nodes can lose one that was "
+                "kept: edges are chosen anew among the nodes, and a node left without edges goes.",
             ),
             html.Span(words, id="shown", className="ow-partial num"),
         ],

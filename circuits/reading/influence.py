@@ -215,7 +215,7 @@ def prune(graph: CircuitGraph, node_threshold: float = 0.8, edge_threshold: floa
     """Keep the fewest nodes with `node_threshold` of the influence, then the fewest edges with `edge_threshold` of the rest.
 
     Tokens and logits stay. Nodes left without an outgoing edge go, units without an incoming one too, until nothing changes.
-    Zero edges are never kept. With an edge threshold below about 0.98 more nodes do not always contain fewer: the edges are chosen
+    Zero edges are never kept. With an edge threshold below about 0.98 more nodes do not always contain fewer: edges are chosen
     anew among the nodes, and a node left without edges goes (in 48 of 1,000 steps of random graphs). So it is with everyone's.
     """
     found = influence(graph)
