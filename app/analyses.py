@@ -7,11 +7,13 @@ keep at most two models in memory. Nothing here imports torch before it is neede
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from app import held
 from app.library import newest_dictionaries, registered, require_offered, short_model
 from probe.artifact import ModelStamp, place
+from probe.claims import claim
 from probe.errors import BadInput, OpenworkError
 from probe.progress import SILENT, Progress
 
@@ -228,12 +230,14 @@ def trace(
     from circuits.tracing.attribution import trace as run
     from probe.models import stamp
 
-    _, bridge = _resolve(model, progress)
-    chosen = dictionaries_of(bridge, tuple(dictionaries)) if dictionaries else []
-    graph = run(bridge, prompt, dictionaries=chosen, config=TraceConfig(max_nodes=max_nodes), progress=progress)
-    if save:
-        save_graph(graph, place("graph", save), model=stamp(bridge), parents=tuple(dictionaries))
-        _graphs.put(save, (graph_mark(save), graph))
+    folder = place("graph", save) if save else None
+    with claim(folder) if folder else nullcontext():
+        _, bridge = _resolve(model, progress)
+        chosen = dictionaries_of(bridge, tuple(dictionaries)) if dictionaries else []
+        graph = run(bridge, prompt, dictionaries=chosen, config=TraceConfig(max_nodes=max_nodes), progress=progress)
+        if folder:
+            save_graph(graph, folder, model=stamp(bridge), parents=tuple(dictionaries), replace=True)
+            _graphs.put(folder.name, (graph_mark(folder.name), graph))
     return graph
 
 

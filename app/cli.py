@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from probe.errors import BadInput, Cancelled, OpenworkError
+from probe.errors import BadInput, Cancelled
+from probe.refused import foreseen
 
 cli = typer.Typer(
     name="openwork",
@@ -45,6 +46,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code. Foreseen failures are a sentence on stderr, bugs keep their traceback."""
+    from app.commands.common import release
+
+    try:
+        return _run(arguments)
+    finally:
+        release()
+
+
+def _run(arguments: list[str]) -> int:
     from app import commands
     from app.commands.common import rank
 
@@ -60,16 +70,12 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:  # older typer lets it through
         _stopped(arguments)
         return 130
-    except OpenworkError as error:
+    except Exception as problem:
+        if (error := foreseen(problem)) is None:
+            raise
         if not (rank() and isinstance(error, Cancelled)):  # other processes stop because one said why
             typer.echo(f"openwork{f' (process {rank()})' if rank() else ''}: {error}", err=True)
         return 2 if isinstance(error, BadInput) else 1
-    except MemoryError:
-        typer.echo(
-            "openwork: there is not enough memory for this. Lower the sizes (see --dry-run) or close other programs.",
-            err=True,
-        )
-        return 1
     return 0
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from app.commands.common import clean
 from app.commands.judging import save_report
 from probe.artifact import Manifest, check_model, place, read_manifest, write_json, writing
+from probe.claims import claim
 from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress
 
@@ -89,9 +90,14 @@ def run_demo(
     config: DemoConfig | None = None, progress: Progress = SILENT, load: Callable[..., Any] | None = None
 ) -> Demo:
     """Go the whole way. Raises what its steps raise; what was finished stays. load: gets the model by name and progress."""
+    demo = Demo(config or DemoConfig())
+    with claim(place("result", demo.config.name)):  # two demos of one name would share every step
+        return _run(demo, progress, load)
+
+
+def _run(demo: Demo, progress: Progress, load: Callable[..., Any] | None) -> Demo:
     from probe.models import load_model
 
-    demo = Demo(config or DemoConfig())
     c = demo.config
     load = load or (lambda name, progress: load_model(name, progress=progress))
     model = demo.do("load the model", lambda: (load(c.model, progress), False))
@@ -167,9 +173,8 @@ def _graph(
         graph.facts.update(
             {"demo": clean(key), "intervention_check": checked, "check_seconds": time.perf_counter() - start}
         )
-        folder = save_graph(
-            graph, place("graph", stored), model=stamp(model), parents=("demo",) if dictionaries else ()
-        )
+        parents = ("demo",) if dictionaries else ()
+        folder = save_graph(graph, place("graph", stored), model=stamp(model), parents=parents, replace=True)
         found = False
     else:
         found = True
@@ -239,7 +244,7 @@ def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Pro
     found = folder is not None
     if not found:
         report = evaluate(model, dictionary, cache, max_tokens=c.judged, seed=c.seed, progress=progress)
-        save_report(name, report, model, (cache.folder.name,), demo=clean(key))
+        save_report(name, report, model, (cache.folder.name,), replace=True, demo=clean(key))
         folder = place("result", name)
     return json.loads((folder / "report.json").read_text(encoding="utf8")), found
 
@@ -251,5 +256,6 @@ def _keep(demo: Demo, model: Any) -> None:
     with writing(
         place("result", demo.config.name),
         Manifest("result", demo.config.name, stamp(model), config=asdict(demo.config)),
+        replace=True,
     ) as scratch:
         write_json(scratch / "report.json", clean(demo.to_dict()))

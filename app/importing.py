@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -17,11 +18,15 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app import links
 from app.library import registered
 from probe.artifact import KINDS, home, place
+from probe.claims import claim, lock_of
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.names import usable_name
+from probe.renames import rename_new
+from probe.turns import turn
 
 LARGEST = 64 << 20
 "Bytes of a file that a page may send; the shell takes larger ones."
-_PIECE = 1 << 20
+_PIECE, _TRIES = 1 << 20, 10
 _lock = Lock()
 
 
@@ -79,7 +84,6 @@ def _write(file: Path) -> None:
 def stored(file: Path, file_name: str) -> str:
     """Read a graph file and store its graph under a new name made from the file's; returns the name."""
     from circuits.exchange.read import Limits, load_json, read_neuronpedia
-    from circuits.store import save_graph
 
     content = load_json(file, LARGEST)
     if isinstance(content, dict) and "report" in content and "metadata" not in content:
@@ -93,9 +97,23 @@ def stored(file: Path, file_name: str) -> str:
         )
     graph = read_neuronpedia(content, limits=Limits(bytes=LARGEST))
     with _lock:
+        return _kept(graph, file_name)
+
+
+def _kept(graph: Any, file_name: str) -> str:
+    """Store it under a free name; where another process takes that first, under the next."""
+    from circuits.store import save_graph
+
+    for _ in range(_TRIES):
         name = free_name(file_name)
-        save_graph(graph, place("graph", name), command=f"imported from {safe_name(file_name)}")
-    return name
+        try:
+            save_graph(graph, place("graph", name), command=f"imported from {safe_name(file_name)}")
+        except BadInput:
+            if not place("graph", name).exists():
+                raise
+        else:
+            return name
+    raise Unavailable("Others keep taking the names that this graph would get; import it once more.")
 
 
 def safe_name(file_name: str) -> str:
@@ -103,7 +121,7 @@ def safe_name(file_name: str) -> str:
     bare = re.sub(
         r"(\.openwork|\.neuronpedia)?\.json$", "", file_name.rpartition("/")[2].rpartition("\\")[2], flags=re.I
     )
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", bare)[:80].strip("-.") or "imported"
+    return usable_name(bare)
 
 
 def free_name(file_name: str) -> str:
@@ -124,7 +142,8 @@ def discard(name: str) -> str:
         to = to.with_name(to.name + "-2")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(to)
+        with turn(lock_of(folder), f"the graph {name}"):
+            folder.rename(to)
     except OSError as error:
         raise Unavailable(
             f"'{name}' could not be moved to the trash ({error.strerror}). Nothing was changed."
@@ -139,7 +158,8 @@ def put_back(discarded: str) -> str:
         if folder.name == Path(discarded).name and folder.is_dir() and not folder.is_symlink():
             with _lock:
                 name = _name_before(folder.name)
-                folder.rename(place("graph", name))
+                with claim(place("graph", name), free=True):
+                    rename_new(folder, place("graph", name))
             return name
     raise BadInput("It is no longer in the trash, so it cannot be put back.")
 

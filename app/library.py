@@ -7,6 +7,7 @@ from typing import Any
 
 from app import held
 from probe.artifact import KINDS, Manifest, ModelStamp, home, read_manifest
+from probe.claims import all_returned
 from probe.errors import BadInput, OpenworkError
 
 MODELS = ("smollm2-135m", "toy")
@@ -29,6 +30,7 @@ def library() -> Library:
     """Read every manifest under `home()`."""
     found = Library()
     for kind, folder in KINDS.items():
+        all_returned(home() / folder)
         for path in sorted((home() / folder).glob("[!.]*/")):
             if path.suffix == ".partial":  # being written, or to be resumed
                 continue
@@ -42,6 +44,7 @@ def library() -> Library:
 
 def registered(kind: str, name: str) -> Path:
     """The folder of the artifact of this kind and name, chosen from those that exist; BadInput when there is none."""
+    all_returned(home() / KINDS[kind])
     for path in (home() / KINDS[kind]).glob("[!.]*/"):
         if path.name == name and not path.is_symlink():
             return path

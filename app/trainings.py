@@ -13,6 +13,7 @@ from app.library import library, registered
 from app.work import Work, key_of
 from probe import run_log
 from probe.artifact import Manifest, place, write_json
+from probe.claims import claim
 from probe.errors import BadInput
 from probe.progress import Progress
 from probe.run_log import PARTIAL, TrainingRun
@@ -126,8 +127,9 @@ def resume(name: str) -> str:
 
 def asked_of(name: str) -> Asked | None:
     """What an unfinished run was asked for, if it was started from the dashboard."""
-    path = place("dictionary", name + PARTIAL) / ASKED
     try:
+        folder = place("dictionary", name)
+        path = folder.with_name(folder.name + PARTIAL) / ASKED
         return Asked(**json.loads(path.read_text(encoding="utf8")))
     except (OSError, ValueError, TypeError, BadInput):
         return None
@@ -148,9 +150,10 @@ def _train(asked: Asked, progress: Progress) -> str:
     require_sound(source, progress)
     folder = place("dictionary", asked.name)
     scratch = folder.with_name(folder.name + PARTIAL)
-    scratch.mkdir(parents=True, exist_ok=True)
-    write_json(scratch / ASKED, asdict(asked))
-    train(dictionary, source, config, folder, resume=(scratch / CHECKPOINT).is_file(), progress=progress)
+    with claim(folder):
+        scratch.mkdir(parents=True, exist_ok=True)
+        write_json(scratch / ASKED, asdict(asked))
+        train(dictionary, source, config, folder, resume=(scratch / CHECKPOINT).is_file(), progress=progress)
     return links.run_page(asked.name)
 
 

@@ -177,7 +177,7 @@ def stored_name(graph: Any) -> str:
             from probe.models import stamp as stamp_of
 
             stamp = stamp_of(model)
-        save_graph(graph, place("graph", name), model=stamp)
+        save_graph(graph, place("graph", name), model=stamp, replace=True)
     return name
 
 

@@ -10,7 +10,8 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
+from dataclasses import replace as changed
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,8 +24,10 @@ from circuits.checks import check_graph
 from circuits.exchange.write import plain
 from circuits.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, place, read_manifest, write_json, writing
+from probe.claims import lock_of
 from probe.errors import BadInput, Unavailable
 from probe.opening import came_from
+from probe.steady import steady
 from probe.turns import turn
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
@@ -49,8 +52,13 @@ def save_graph(
     model: ModelStamp | None = None,
     parents: tuple[str, ...] = (),
     command: str = "",
+    replace: bool = False,
 ) -> Path:
-    """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples."""
+    """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples.
+
+    BadInput where something is there already, unless replace says that it may go.
+    """
+    folder = Path(folder)
     arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
     arrays |= {f"edges.{f.name}": getattr(graph.edges, f.name) for f in fields(Edges)}
     arrays |= {n: getattr(graph, n) for n in _ARRAYS}
@@ -67,7 +75,7 @@ def save_graph(
         command=command,
         facts=plain(report),
     )
-    with writing(folder, manifest) as scratch:
+    with writing(folder, manifest, replace=replace) as scratch:
         save_file(packed, scratch / GRAPH)
         write_json(scratch / TEXT, _text(graph))
     return folder
@@ -85,6 +93,10 @@ def load_graph(folder: Path | str) -> CircuitGraph:
     folder = Path(folder)
     if not folder.exists() and folder.name == str(folder):
         folder = place("graph", folder.name)
+    return steady(folder, lambda: _read(folder))
+
+
+def _read(folder: Path) -> CircuitGraph:
     manifest = read_manifest(folder, "graph")
     broken = check_files(folder, manifest) or [n for n in (GRAPH, TEXT) if n not in manifest.files]
     if broken:
@@ -135,24 +147,24 @@ def choose_nodes(
     with editing(folder):
         graph, manifest = load_graph(folder), read_manifest(folder, "graph")
         if pinned is not None:
-            graph = replace(graph, pinned=[int(i) for i in pinned])
+            graph = changed(graph, pinned=[int(i) for i in pinned])
         if supernodes is not None:
-            graph = replace(graph, supernodes={str(k): [int(i) for i in v] for k, v in supernodes.items()})
+            graph = changed(graph, supernodes={str(k): [int(i) for i in v] for k, v in supernodes.items()})
         if labels:
-            graph = replace(graph, unit_tokens=_labelled(graph, labels))
+            graph = changed(graph, unit_tokens=_labelled(graph, labels))
         check_graph(graph, str(folder))
         _rewrite(folder, manifest, graph)
     return graph
 
 
-def editing(folder: Path) -> AbstractContextManager[None]:
+def editing(folder: Path) -> AbstractContextManager[bool]:
     """Alone with a stored graph, among threads and processes, from reading what is chosen to writing what it becomes."""
-    return turn(folder.with_name(f".{folder.name}.lock"), f"the graph {folder.name}")
+    return turn(lock_of(folder), f"the graph {folder.name}")
 
 
 def _rewrite(folder: Path, manifest: Manifest, graph: CircuitGraph) -> None:
     """Another text beside the same arrays."""
-    with writing(folder, manifest) as scratch:
+    with writing(folder, manifest, replace=True) as scratch:
         try:
             os.link(folder / GRAPH, scratch / GRAPH)  # the edges are the same file
         except OSError:

@@ -1,8 +1,8 @@
 """One artifact, one folder: `manifest.json` beside safetensors or parquet files.
 
-A folder is written beside its final place and renamed into it, so a reader sees all of it or none. The manifest
-says what it is, which model it belongs to (by fingerprint, not by name), how it was made and from what, and the
-SHA-256 of every file. Nothing is pickled.
+A folder is written beside its final place and renamed into it, so a reader sees all of it or none (see `probe.claims` and
+`probe.renames`). The manifest says what it is, which model it belongs to (by fingerprint, not by name), how it was made and from
+what, and the SHA-256 of every file. Nothing is pickled.
 """
 
 import hashlib
@@ -12,8 +12,7 @@ import platform
 import shutil
 import sys
 import tempfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -21,12 +20,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
+from probe.claims import claim, returned
 from probe.errors import BadInput, Unavailable, brief
+from probe.names import require_name
 from probe.record import Record
+from probe.renames import put, scratch
 from probe.schemas import faults
 from probe.stored import read_json, reading
+from probe.verified import digest_of, fresh_digest, sha256
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -52,16 +53,9 @@ def home() -> Path:
     return folder
 
 
-_LONGEST_NAME = 200  # bytes; file systems take 255, and endings are added
-
-
 def place(kind: str, name: str) -> Path:
     """The folder an artifact of this kind and name has under `home()`."""
-    if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
-        raise BadInput(f"'{name[:60]}' cannot name an artifact; use letters, digits, '-', '_' and '.'.")
-    if len(name.encode("utf8", "replace")) > _LONGEST_NAME:
-        raise BadInput(f"A name of {len(name)} characters is too long for a folder; {_LONGEST_NAME} are enough.")
-    return home() / KINDS[kind] / name
+    return home() / KINDS[kind] / require_name(name)
 
 
 @dataclass(frozen=True)
@@ -112,24 +106,6 @@ def this_command() -> str:
     return line.encode("utf8", "backslashreplace").decode()  # arguments may hold bytes that are no text
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, read in 1 MiB pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def crc32(path: Path) -> str:
-    """CRC-32 of a file as `crc32:` and 8 hex digits: what large shards carry, where SHA-256 would take longer than the disk."""
-    crc = 0
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            crc = zlib.crc32(piece, crc)
-    return f"crc32:{crc:08x}"
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside `path` and rename it into place."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -160,11 +136,7 @@ def require_writable(path: Path) -> None:
 def write_manifest(folder: Path, manifest: Manifest, hashed: dict[str, str] | None = None) -> Manifest:
     """Complete a manifest with file hashes (`hashed` are known already), versions and the date, and write it."""
     known = hashed or {}
-    files = {
-        str(p.relative_to(folder)): known.get(str(p.relative_to(folder))) or sha256(p)
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != MANIFEST
-    }
+    files = {name: known.get(name) or sha256(folder / name) for name in _listed(folder)}
     full = Manifest(
         **{
             **{k: getattr(manifest, k) for k in manifest.__dataclass_fields__},
@@ -179,37 +151,35 @@ def write_manifest(folder: Path, manifest: Manifest, hashed: dict[str, str] | No
     return full
 
 
+def _listed(folder: Path) -> list[str]:
+    """The files of an artifact; hidden ones are what a killed writer left, and no part of it. Raises where it cannot be read."""
+    found: list[str] = []
+    for top, _, names in os.walk(folder, onerror=_raise):
+        found += [str((Path(top) / n).relative_to(folder)) for n in names if n != MANIFEST and not n.startswith(".")]
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
 @contextmanager
-def writing(folder: Path, manifest: Manifest) -> Iterator[Path]:
-    """Yield a scratch folder to write files into; on success it gets its manifest and replaces `folder`."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise Unavailable(
-            f"Cannot write to {folder.parent}: {error.strerror}. Free some space or set OPENWORK_HOME."
-        ) from error
-    try:
-        yield beside
-        write_manifest(beside, manifest)
-        replace_folder(beside, folder)
-    except (OSError, SafetensorError) as error:  # a full disk is either, by who was writing
-        raise Unavailable(
-            f"Writing {folder} failed: {getattr(error, 'strerror', None) or error}. Nothing was kept; free some space."
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+def writing(
+    folder: Path, manifest: Manifest, *, replace: bool = False, hashed: dict[str, str] | None = None
+) -> Iterator[Path]:
+    """Yield a scratch folder to write files into; on success it gets its manifest, is brought to disk and becomes `folder`.
 
-
-def replace_folder(beside: Path, folder: Path) -> None:
-    """Rename `beside` to `folder`, setting an older `folder` aside first (a folder cannot be replaced in one step)."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    beside.rename(folder)
-    folder.chmod(0o755)
-    shutil.rmtree(old, ignore_errors=True)
+    BadInput where somebody else writes that name, or it is taken and not to be replaced. hashed: checksums that are known
+    already, which may be put in meanwhile.
+    """
+    with claim(folder, free=not replace):
+        beside = scratch(folder)
+        try:
+            yield beside
+            write_manifest(beside, manifest, hashed)
+            put(beside, folder, replace=replace)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
@@ -218,6 +188,8 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
     Its name is the folder's, whatever the file says: folders are copied and renamed, and everything is reached by folder.
     """
     path = Path(folder) / MANIFEST
+    if not path.is_file():
+        returned(Path(folder))
     if not path.is_file():
         raise BadInput(f"{folder} is not an Openwork artifact: it has no {MANIFEST}.")
     raw = _sound(path)
@@ -258,11 +230,24 @@ def _digest(raw: dict[str, Any]) -> str:
 def check_files(folder: Path, manifest: Manifest) -> list[str]:
     """Names of the files that are missing or differ from their checksum."""
 
-    def differs(name: str, digest: str) -> bool:
-        computed = crc32 if digest.startswith("crc32:") else sha256
-        return not (folder / name).is_file() or computed(folder / name) != digest
+    return [
+        name
+        for name, digest in manifest.files.items()
+        if not (folder / name).is_file() or fresh_digest(folder / name, digest) != digest
+    ]
 
-    return [name for name, digest in manifest.files.items() if differs(name, digest)]
+
+def require_files(folder: Path, manifest: Manifest, names: Iterable[str], advice: str = "make it again") -> None:
+    """Unavailable, naming them, where files are missing or damaged. Each is read for this once in a process, until it changes."""
+    broken = [
+        name
+        for name in names
+        if name not in manifest.files
+        or not (folder / name).is_file()
+        or digest_of(folder / name, manifest.files[name]) != manifest.files[name]
+    ]
+    if broken:
+        raise Unavailable(f"In {folder}, {', '.join(broken)} is missing or damaged: {advice}.")
 
 
 def check_model(manifest: Manifest, stamp: ModelStamp, folder: Path) -> None:

@@ -23,8 +23,8 @@ from probe.batches import Batches
 from probe.cache_files import STATS, TOKENS, load_tokens, mend, wrong_size
 from probe.errors import BadInput, Unavailable
 from probe.html import table_html
-from probe.journal import partial
 from probe.layout import Layout
+from probe.names import partial
 from probe.opening import Opens
 from probe.progress import SILENT, Progress
 from probe.shards import read_tensors

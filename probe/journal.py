@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from probe.errors import BadInput
+from probe.renames import sync_folder
+from probe.verified import digest_of
 
 try:
     import fcntl
@@ -19,11 +21,6 @@ except ImportError:  # not a Unix; two harvests into one folder go unnoticed the
 
 JOURNAL = "journal.jsonl"
 _NOTHING = "{folder} holds nothing that could be continued; delete it and start again."
-
-
-def partial(folder: Path) -> Path:
-    """Where a cache is while it is unfinished."""
-    return folder.with_name(f"{folder.name}.partial")
 
 
 class Journal:
@@ -35,26 +32,30 @@ class Journal:
 
     @classmethod
     def start(cls, folder: Path, config: dict[str, Any]) -> "Journal":
-        """Begin a new harvest in `folder`."""
-        folder.mkdir(parents=True)
-        file = (folder / JOURNAL).open("x", encoding="utf8")
+        """Begin a new harvest in `folder`, or one that was killed before it had written down what it makes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / JOURNAL).open("a", encoding="utf8")
         journal = cls(folder / JOURNAL, file)
         journal._lock()
+        file.truncate(0)
         journal._write({"config": config})
+        sync_folder(folder)
         return journal
+
+    @staticmethod
+    def begun(folder: Path) -> bool:
+        """Whether a harvest in `folder` came so far that there is something to resume."""
+        return (folder / JOURNAL).is_file() and bool(_read(folder / JOURNAL))
 
     @classmethod
     def resume(cls, folder: Path, config: dict[str, Any]) -> "Journal":
         """Continue the harvest in `folder`; BadInput, naming every difference, if it was of something else."""
-        if not (folder / JOURNAL).is_file():
+        if not cls.begun(folder):
             raise BadInput(_NOTHING.format(folder=folder))
         file = (folder / JOURNAL).open("r+", encoding="utf8")
         journal = cls(folder / JOURNAL, file)
         journal._lock()
         lines, whole = _whole_lines(file)
-        if not lines:
-            file.close()
-            raise BadInput(_NOTHING.format(folder=folder))
         _same(lines[0]["config"], config, folder)
         file.seek(whole)
         file.truncate()
@@ -122,7 +123,7 @@ class Journal:
 
 
 def _journals(folder: Path) -> list[Path]:
-    return sorted(folder.glob("journal*.jsonl"))
+    return sorted(folder / n for n in os.listdir(folder) if n.startswith("journal") and n.endswith(".jsonl"))
 
 
 def _shards(folder: Path) -> list[dict[str, Any]]:
@@ -136,9 +137,13 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _intact(folder: Path, line: dict[str, Any]) -> bool:
-    """Whether a recorded shard still has its length; if not, it is made again."""
+    """Whether a recorded shard is still what was written; if not, it is made again."""
     path = folder / line["name"]
-    return path.is_file() and path.stat().st_size == line["bytes"]
+    return (
+        path.is_file()
+        and path.stat().st_size == line["bytes"]
+        and digest_of(path, line["checksum"]) == line["checksum"]
+    )
 
 
 def _whole_lines(file: IO[str]) -> tuple[list[dict[str, Any]], int]:

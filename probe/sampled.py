@@ -12,7 +12,6 @@ the same file.
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,12 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.artifact import Manifest, read_manifest, write_json, writing
+from probe.claims import claim
 from probe.drawing import draw
 from probe.errors import BadInput
 from probe.fingerprint import stamp
 from probe.html import Facts
-from probe.journal import partial
+from probe.names import partial
 from probe.progress import SILENT, Progress, Step
+from probe.renames import discard
 from probe.token_text import tokenizer_of
 
 if TYPE_CHECKING:
@@ -81,18 +82,26 @@ def sample_text(
     """
     folder, start = Path(folder), time.perf_counter()
     settings = _settings(model, n_documents, length, temperature, seed, batch)
-    if folder.exists():
-        return _finished(folder, settings, resume)
-    scratch = _scratch(folder, settings, resume)
+    with claim(folder):
+        if folder.exists():
+            return _finished(folder, settings, resume)
+        _draw_all(model, folder, settings, _scratch(folder, settings, resume), progress, start)
+    return open_sample(folder)
+
+
+def _draw_all(
+    model: "TransformerBridge", folder: Path, settings: dict[str, Any], scratch: Path, progress: Progress, start: float
+) -> None:
+    """Draw what is not drawn yet, batch by batch, and store the whole."""
+    n_documents, length, batch = (settings[name] for name in ("documents", "length", "batch"))
     with progress.stage("sample", n_documents * length, "tok") as step:
         for group in _groups(n_documents, batch):
             path = scratch / f"{group.start:08d}.json"
             if not path.is_file():
-                write_json(path, _group(model, group, length, temperature, seed, step))
+                write_json(path, _group(model, group, length, settings["temperature"], settings["seed"], step))
             else:
                 step(len(group) * length)
     _finish(model, folder, scratch, settings, time.perf_counter() - start)
-    return open_sample(folder)
 
 
 def open_sample(folder: Path | str) -> SampledText:
@@ -215,4 +224,4 @@ def _finish(model: "TransformerBridge", folder: Path, scratch: Path, settings: d
     manifest = Manifest("text", folder.name, stamp(model), seed=settings["seed"], config=settings, facts=facts)
     with writing(folder, manifest) as beside:
         pq.write_table(table, beside / TEXT, compression="zstd")
-    shutil.rmtree(scratch, ignore_errors=True)
+    discard(scratch)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from probe.errors import Unavailable
+from probe.renames import sync_folder
 
 NAMES = {
     torch.float64: "F64",
@@ -79,15 +80,6 @@ def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes
     text = json.dumps(entries).encode()
     text += b" " * (-(len(text) + 8) % 64)
     return len(text).to_bytes(8, "little") + text
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to disk, so that a rename survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

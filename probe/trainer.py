@@ -12,7 +12,6 @@ number of threads, ends with the very weights of an uninterrupted run. Under tor
 `world`); the first alone writes.
 """
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,9 +39,10 @@ from probe.opening import Opens
 from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
 from probe.record import Record
+from probe.renames import discard
 from probe.training import TrainConfig, Training
 from probe.training_plan import TrainPlan, plan, training_bytes
-from probe.world import world
+from probe.world import claimed, world
 
 if TYPE_CHECKING:
     from probe.cache import Cache
@@ -142,12 +142,19 @@ def train_together(
     needed = sum(training_bytes(run.dictionary, run.config.batch) for run in runs)
     have = sum(p.numel() * p.element_size() for run in runs for p in run.dictionary.parameters())
     require(needed - have, f"Training {len(runs)} dictionaries together", runs[0].dictionary.W_enc.device)
+    with claimed([run.folder for run in runs]):
+        return _train_all(runs, cache, resume, progress, model)
+
+
+def _train_all(
+    runs: Sequence[Run], cache: "Cache | Pairs", resume: bool, progress: Progress, model: ModelStamp | None
+) -> list[TrainResult]:
     stamped = model or getattr(getattr(cache, "manifest", None), "model", None)
     waiting: dict[tuple, list[_Live]] = {}
     results: dict[Path, TrainResult] = {}
     for run in runs:
         pairs = pairs_for(cache, run.dictionary)
-        if run.folder.is_dir() and resume and not (partial(run.folder) / CHECKPOINT).is_file():
+        if run.folder.is_dir() and resume:
             results[run.folder] = _finished(run, pairs)
         else:
             key = (run.config.batch, run.config.epochs, run.config.seed)
@@ -356,7 +363,7 @@ def _store(live: _Live, folded: AnyDictionary, model: ModelStamp | None) -> None
         seed=training.config.seed,
         extra={METRICS: (scratch / METRICS).read_bytes()},
     )
-    shutil.rmtree(scratch, ignore_errors=True)
+    discard(scratch)
 
 
 def _finished(run: Run, pairs: Pairs) -> TrainResult:

@@ -6,14 +6,15 @@
 A thread that has its turn may take it again inside (a page that edits calls a function that edits).
 """
 
+import errno
 import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from probe.errors import Unavailable
+from probe.errors import BadInput, Unavailable
 
 try:
     import fcntl
@@ -26,47 +27,77 @@ _mine = threading.local()
 
 
 @contextmanager
-def turn(file: Path, what: str) -> Iterator[None]:
-    """Alone while inside, among all who name this file, which is there only meanwhile. Unavailable after `WAIT` seconds."""
+def turn(file: Path, what: str, *, wait: float | None = None) -> Iterator[bool]:
+    """Alone while inside, among all who name this file, which is there only meanwhile. Yields False if the turn was ours already.
+
+    wait: seconds to wait for others, by default `WAIT`; then Unavailable. With 0, BadInput at once, saying whose turn it is.
+    """
     held: set[Path] = _mine.__dict__.setdefault("held", set())
-    path = file.absolute()
+    path = Path(os.path.realpath(file.parent)) / file.name
     if path in held:
-        yield
+        yield False
         return
-    handle = _taken(path, what)
+    handle = _taken(path, what, wait)
     held.add(path)
     try:
-        yield
+        yield True
     finally:
         held.discard(path)
-        path.unlink(missing_ok=True)  # while it is ours: nothing is left behind
+        with suppress(OSError):  # a lock that stays behind is nobody's, and taken by who comes next
+            path.unlink(missing_ok=True)  # while it is ours: nothing is left behind
         os.close(handle)  # which releases it
 
 
-def _taken(path: Path, what: str) -> int:
+def _taken(path: Path, what: str, wait: float | None = None) -> int:
     """The file, open and locked. One that another writer took away on leaving is a lock no more, so it is made anew."""
-    end = time.monotonic() + WAIT
+    wait = WAIT if wait is None else wait
+    end = time.monotonic() + wait
     while True:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise Unavailable(f"Cannot write {what}: {path.parent}: {error.strerror}.") from error
-        if _locked(handle) and _there(handle, path):
-            return handle
+        if locked(handle):
+            if _there(handle, path):
+                _sign(handle)
+                return handle
+            os.close(handle)
+            continue
+        who = _signature(handle)
         os.close(handle)
+        if not wait:
+            raise BadInput(f"{what} is being written right now by {who}. Let it finish, or choose another name.")
         if time.monotonic() > end:
-            raise Unavailable(f"Somebody else has been writing {what} for {WAIT:.0f} s; try again.")
+            raise Unavailable(f"Cannot write {what}: {who}, has been writing it for {wait:.0f} s; try again.")
         time.sleep(0.01)
 
 
-def _locked(handle: int) -> bool:
+def locked(handle: int) -> bool:
+    """Take the lock of an open file; False where somebody holds it. File systems without locks grant it."""
     if fcntl is None:
         return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
     return True
+
+
+def _sign(handle: int) -> None:
+    """Leave word of who has the lock; without it, it is a lock all the same."""
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode(), 0)
+
+
+def _signature(handle: int) -> str:
+    said = ""
+    with suppress(OSError, ValueError):
+        said = os.pread(handle, 100, 0).decode()
+    return said if said.startswith("process ") and said.isprintable() else "another process"
 
 
 def _there(handle: int, path: Path) -> bool:

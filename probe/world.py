@@ -10,9 +10,10 @@ writes. Processes talk by `torch.distributed`: gloo on CPU, NCCL on CUDA. They m
 import atexit
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ import torch.distributed as dist
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from probe.claims import claim
 from probe.errors import BadInput, Cancelled, Unavailable
 
 
@@ -127,6 +129,16 @@ class World:
             with _reported(), _dense(tensor) as flat:
                 dist.all_reduce(flat, op)
         return tensor
+
+
+@contextmanager
+def claimed(folders: Sequence[Path]) -> Iterator[None]:
+    """The names of a run are this run's alone; its first process holds them (see `probe.claims`)."""
+    with ExitStack() as held:
+        with world().agreed():
+            for folder in folders if world().first else ():
+                held.enter_context(claim(folder))
+        yield
 
 
 @contextmanager

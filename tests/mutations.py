@@ -325,7 +325,7 @@ def undigested(folder: Path) -> None:
     try:
         raw = json.loads(path.read_text())
         raw.pop("digest", None)
-        from probe.artifact import crc32, sha256
+        from probe.verified import crc32, sha256
 
         for name, old in raw["files"].items():
             if (folder / name).is_file() and not (folder / name).is_symlink():

@@ -22,9 +22,9 @@ from probe.progress import Watched
 STAMP = ModelStamp("toy", "a" * 32, "b" * 32)
 
 
-def make(name: str = "x", text: str = "hello"):
+def make(name: str = "x", text: str = "hello", replace: bool = False):
     folder = place("result", name)
-    with writing(folder, Manifest("result", name, STAMP, facts={"n": 1})) as scratch:
+    with writing(folder, Manifest("result", name, STAMP, facts={"n": 1}), replace=replace) as scratch:
         (scratch / "a.txt").write_text(text)
     return folder
 
@@ -43,10 +43,15 @@ def test_written_and_read_again(home):
 
 def test_a_failure_leaves_the_old_one_whole_and_no_litter(home):
     folder = make(text="first")
-    with pytest.raises(Unavailable, match="Nothing was kept"), writing(folder, Manifest("result", "x")) as scratch:
+    with (
+        pytest.raises(Unavailable, match="No such file"),
+        writing(folder, Manifest("result", "x"), replace=True) as scratch,
+    ):
         make_half_of(scratch)
     assert (folder / "a.txt").read_text() == "first" and [p.name for p in folder.parent.iterdir()] == ["x"]
-    assert (make(text="third") / "a.txt").read_text() == "third"
+    with pytest.raises(BadInput, match="exists already"):
+        make(text="third")
+    assert (make(text="third", replace=True) / "a.txt").read_text() == "third"
 
 
 def test_no_space_is_a_sentence(home):

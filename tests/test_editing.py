@@ -192,7 +192,7 @@ def test_a_graph_traced_anew_under_the_name_starts_afresh(home):
     stored.act("g", {"op": "pin", "nodes": [15]})
     stored.look("g", {"move": {"n15": [3, 4]}})
     assert stored.marked("g").view.at == {"n15": [3.0, 4.0]}
-    save_graph(every_kind(seed=1), place("graph", "g"))
+    save_graph(every_kind(seed=1), place("graph", "g"), replace=True)
     now = stored.marked("g")
     assert not now.history.past and now.view == stored.View()
 
@@ -390,7 +390,7 @@ def test_a_turn_can_be_taken_again_inside_and_not_by_another(tmp_path, monkeypat
         thread.start()
         thread.join()
     other()
-    assert "been writing the thing" in said[0] and said[1:] == ["in"]
+    assert "Cannot write the thing: process" in said[0] and said[1:] == ["in"]
     assert not list(tmp_path.iterdir())
     with pytest.raises(Unavailable, match="Cannot write that"), turns.turn(tmp_path / "none" / ".lock", "that"):
         pass
@@ -398,7 +398,7 @@ def test_a_turn_can_be_taken_again_inside_and_not_by_another(tmp_path, monkeypat
 
 def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
     """Who waits may open the file, and get its lock, just when the one before has removed it: then it must be made anew."""
-    file, lock, calls = tmp_path / ".lock", turns._locked, []
+    file, lock, calls = tmp_path / ".lock", turns.locked, []
 
     def late(handle):
         if not calls:
@@ -406,10 +406,10 @@ def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
         calls.append(lock(handle))
         return calls[-1]
 
-    monkeypatch.setattr(turns, "_locked", late)
+    monkeypatch.setattr(turns, "locked", late)
     with turns.turn(file, "the thing"):
         assert calls == [True, True] and file.exists()
-        monkeypatch.setattr(turns, "_locked", lock)
+        monkeypatch.setattr(turns, "locked", lock)
         monkeypatch.setattr(turns, "WAIT", 0.05)
         with pytest.raises(Unavailable):
             turns._taken(file, "the thing")

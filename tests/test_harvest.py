@@ -209,6 +209,7 @@ def test_a_finished_shard_that_lost_its_end_is_made_again(toy, tmp_path, monkeyp
 
 def test_a_folder_in_the_way_that_is_no_harvest_is_refused(toy, tmp_path):
     (tmp_path / "c.partial").mkdir()
+    (tmp_path / "c.partial" / "letter.txt").write_text("mine")
     with pytest.raises(BadInput, match="nothing that could be continued"):
         harvest(toy, token_set(), SITES, tmp_path / "c", **SMALL, resume=True)
 

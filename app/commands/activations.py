@@ -18,6 +18,7 @@ from app.commands.common import (
     print_json,
     print_rows,
     progress,
+    reserve,
     size,
 )
 from probe.artifact import place, read_manifest
@@ -58,7 +59,9 @@ def harvest(
     if not 0 <= held_out < 1:
         raise BadInput(f"--held-out is {held_out}; it must be a share from 0 to below 1.")
     chosen = [s.strip() for s in sites.split(",") if s.strip()]
-    folder = place("cache", name or default_name(model or DEFAULT, chosen))
+    folder = place("cache", name if name is not None else default_name(model or DEFAULT, chosen))
+    if not dry_run:
+        reserve("cache", folder.name, resume=resume or repair)
     if repair:
         _repair(load(model or _made_from(folder), device, precision), folder, json)
         return

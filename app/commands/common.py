@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +63,32 @@ def settings(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadInput(f"{path} holds a {type(found).__name__}; options by name were wanted.")
     return found
+
+
+_reserved = ExitStack()
+
+
+def release() -> None:
+    """Give up the names that the command reserved; it has ended."""
+    _reserved.close()
+
+
+def reserve(kind: str, name: str, *, resume: bool = False) -> Path:
+    """Where an artifact of this name goes, for this command alone until it ends; BadInput where somebody else writes it.
+
+    resume: what is there already may stay; else BadInput. Called before the model loads, so that the answer comes at once.
+    """
+    from probe.artifact import place
+    from probe.claims import claim
+
+    folder = place(kind, name)
+    if not rank():
+        _reserved.enter_context(claim(folder))
+        if folder.exists() and not resume:
+            raise BadInput(
+                f"There is already a {kind} '{name}' ({folder} exists already). Choose another name, or delete it."
+            )
+    return folder
 
 
 def progress() -> Progress:

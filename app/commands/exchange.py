@@ -16,6 +16,7 @@ from app.commands.common import (
     print_rows,
     progress,
     quiet,
+    reserve,
     size,
 )
 from probe.artifact import place, read_manifest
@@ -58,11 +59,8 @@ def import_(
     if dry_run:
         _announce(chosen.name, list(names.values()), _bytes(path, parts), json)
         return
-    there = [part for part in parts if place("dictionary", names[part]).exists()]
-    if there and not resume:
-        raise BadInput(
-            f"There is already a dictionary '{names[there[0]]}'. Choose another --name, or add --resume to keep it."
-        )
+    folders = {part: reserve("dictionary", names[part], resume=resume) for part in parts}
+    there = [part for part in parts if folders[part].exists()]
     for part in there:
         _check_kept(names[part], chosen.name, part)
     bridge = load(model) if model else None

@@ -16,6 +16,7 @@ from app.commands.common import (
     print_json,
     print_rows,
     progress,
+    reserve,
     size,
 )
 from app.commands.units import label, unit_on_text
@@ -55,6 +56,8 @@ def features(
 
         _print(open_features(place("features", title)), unit, search, json)
         return
+    if not dry_run:
+        reserve("features", title, resume=resume)
     bridge, what, source = _inputs(dictionary, layer, cache, model, device, precision)
     from probe.features import FeatureConfig, build_features, plan_features
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, clean, print_json, print_rows, visible
+from app.commands.common import AsJson, clean, print_json, print_rows, reserve, visible
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
@@ -40,13 +40,8 @@ def opened(name: str) -> "CircuitGraph":
 
 
 def new_place(kind: str, name: str) -> Path:
-    """Where a result of this name goes; BadInput where something is there already."""
-    from probe.artifact import place
-
-    folder = place(kind, name)
-    if folder.exists():
-        raise BadInput(f"There is already a {kind} '{name}'. Choose another --save.")
-    return folder
+    """Where a result of this name goes, for this command alone; BadInput where something is there or being written."""
+    return reserve(kind, name)
 
 
 def show(

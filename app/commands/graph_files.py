@@ -11,6 +11,7 @@ import typer
 from app.commands.common import AsJson, print_json, print_rows, visible
 from app.commands.graph import Edge, Graph, Node, Top, folder_of, new_place, opened, shares
 from probe.errors import BadInput
+from probe.names import usable_name
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -114,7 +115,7 @@ def import_(
     from circuits.exchange.read import Limits, read_neuronpedia
     from circuits.store import save_graph
 
-    name = save or re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.removesuffix(".json")).strip("-.") or "imported"
+    name = save if save is not None else usable_name(file.name.removesuffix(".json"))
     to = new_place("graph", name)
     found = read_neuronpedia(file, limits=Limits(bytes=int(min(max_mb, 1e6) * 1e6)))
     save_graph(found, to)
@@ -202,7 +203,7 @@ def _pair(text: str, option: str, wanted: str) -> tuple[str, str]:
     return left.strip(), right.strip()
 
 
-def _editing(graph: str) -> AbstractContextManager[None]:
+def _editing(graph: str) -> AbstractContextManager[object]:
     """Nobody else edits this stored graph meanwhile; a file is only read."""
     if Path(graph).is_file():
         return nullcontext()

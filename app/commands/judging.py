@@ -20,6 +20,7 @@ from app.commands.common import (
     print_json,
     print_rows,
     progress,
+    reserve,
     size,
 )
 from probe.artifact import place, read_manifest, writing
@@ -74,7 +75,10 @@ def eval_(
     from probe.dictionaries import load_dictionary
 
     named = {n: _stored(name, n, len(dictionary)) for n in dictionary}
-    _require_free(dictionary, named, resume or dry_run)
+    if len(named) < len(dictionary):
+        raise BadInput(f"A dictionary is given twice: {', '.join(dictionary)}. Give each once.")
+    for where in named.values() if not dry_run else ():
+        reserve("result", where, resume=resume)
     folder = registered("cache", cache)
     folders = [registered("dictionary", d) for d in dictionary]
     made_from = read_manifest(folder, "cache").model
@@ -103,20 +107,11 @@ def eval_(
                 compared = _suite(bridge, job.dictionary, opened, report, budgeted, seed)
                 plain[-1]["suite"] = compared.to_dict()
                 _print(compared, json)
-                save_report(f"{job.where}-suite", compared, bridge, (job.name, cache))
+                save_report(f"{job.where}-suite", compared, bridge, (job.name, cache), replace=resume)
             save_report(job.where, report, bridge, (job.name, cache), judged=job.key)
     finally:  # a disk that fills up now does not take the reports with it
         if json and plain:
             print_json(plain[0] if len(dictionary) == 1 else plain)
-
-
-def _require_free(dictionaries: list[str], named: dict[str, str], resume: bool) -> None:
-    """BadInput where a dictionary is given twice, or a report is there that would be lost."""
-    if len(named) < len(dictionaries):
-        raise BadInput(f"A dictionary is given twice: {', '.join(dictionaries)}. Give each once.")
-    there = [place("result", where) for where in named.values() if place("result", where).exists()]
-    if there and not resume:
-        raise BadInput(f"{there[0]} exists already. Choose another --name, delete it, or add --resume to open it.")
 
 
 @dataclass(frozen=True)
@@ -224,8 +219,10 @@ def _announce(
         )
 
 
-def save_report(name: str, report: Any, bridge: Any, parents: tuple[str, ...], **facts: Any) -> None:
-    """Store an evaluation as a result; `facts` go into its manifest beside the report."""
+def save_report(
+    name: str, report: Any, bridge: Any, parents: tuple[str, ...], *, replace: bool = False, **facts: Any
+) -> None:
+    """Store an evaluation as a result; `facts` go into its manifest beside the report. replace: what is there may go."""
     from app.commands.common import clean
     from probe.artifact import Manifest, write_json
     from probe.models import stamp
@@ -234,7 +231,7 @@ def save_report(name: str, report: Any, bridge: Any, parents: tuple[str, ...], *
     short = {k: v for k, v in plain.items() if k not in BULKY}
     sites = tuple(site for side in (report.site_in, report.site_out) for site in side.split(" + "))
     manifest = Manifest("result", name, stamp(bridge), sites, parents=parents, facts={**short, **facts})
-    with writing(place("result", name), manifest) as scratch:
+    with writing(place("result", name), manifest, replace=replace) as scratch:
         write_json(scratch / "report.json", plain)
 
 

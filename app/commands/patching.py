@@ -17,10 +17,10 @@ from app.commands.common import (
     print_json,
     print_rows,
     progress,
+    reserve,
     size,
 )
 from circuits.patching.kinds import KINDS, METRICS
-from probe.artifact import place
 from probe.errors import BadInput
 
 
@@ -57,8 +57,8 @@ def patch(
     config: ConfigFile = None,
 ) -> None:
     """Which layer, position or head carries the difference between two prompts (activation patching)."""
-    if save and place("result", save).exists():
-        raise BadInput(f"{place('result', save)} exists already. Choose another name, or delete it.")
+    if save is not None and not dry_run:
+        reserve("result", save)
     if (right is None) != (wrong is None) and metric == "logit_diff":
         raise BadInput("A logit difference needs both --right and --wrong, or neither.")
     given = [a for a in (right, wrong) if a is not None] or None
@@ -85,7 +85,7 @@ def patch(
         memory=allowed,
         progress=progress(),
     )
-    if save:
+    if save is not None:
         typer.echo(f"wrote {save_patching(found, save)}", err=True)
     if json:
         print_json(found.to_dict())

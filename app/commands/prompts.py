@@ -18,6 +18,7 @@ from app.commands.common import (
     print_json,
     print_rows,
     progress,
+    reserve,
     size,
 )
 from probe.errors import BadInput
@@ -243,10 +244,10 @@ def _sizes(max_nodes: int, check: int, memory: float) -> None:
 
 def _destinations(export: Path | None, save: str | None) -> None:
     """Refuse places that cannot be written before the model loads, not after the trace."""
-    from probe.artifact import place, require_writable
+    from probe.artifact import require_writable
 
-    if save is not None and place("graph", save).exists():
-        raise BadInput(f"There is already a graph '{save}'. Choose another --save.")
+    if save is not None:
+        reserve("graph", save)
     if export:
         require_writable(export)
 

@@ -18,10 +18,10 @@ from app.commands.common import (
     load,
     print_json,
     progress,
+    reserve,
     size,
 )
 from probe.artifact import place
-from probe.errors import BadInput
 
 
 def sample(
@@ -42,9 +42,7 @@ def sample(
     config: ConfigFile = None,
 ) -> None:
     """Draw documents from a model and keep them, to harvest from and to judge dictionaries on."""
-    folder = place("text", name)
-    if folder.exists() and not (resume or dry_run):
-        raise BadInput(f"{folder} exists already. Choose another name, delete it, or add --resume to open it.")
+    folder = place("text", name) if dry_run else reserve("text", name, resume=resume)
     documents = math.ceil(tokens / length)
     bridge = load(model, device, precision)
     from probe.sampled import plan_sample, sample_text

@@ -19,6 +19,7 @@ from app.commands.common import (
     print_json,
     print_rows,
     progress,
+    reserve,
     size,
 )
 from probe.artifact import Manifest, place, write_json, writing
@@ -91,6 +92,7 @@ def train(
     whole = f"{rule.partition(':')[0]}:{k}" if k is not None else rule
     if live and cache is not None:
         raise BadInput(f"--live reads no cache, but --cache {cache} was given too. Leave one of them out.")
+    folder = reserve("dictionary", name, resume=resume) if name is not None and not dry_run else None
     recipe = Recipe(kind, whole, d_dict, tuple(site_in or ()), tuple(site_out or ()), seed)
     source = _live(model, text, tokens, context, site_in, site_out, device, precision) if live else _cache(cache)
     dictionary = make(source, recipe)
@@ -98,7 +100,6 @@ def train(
     if dry_run:
         _announce(plan(dictionary, source, settings), json)
         return
-    folder = place("dictionary", name) if name else None
     result = run(dictionary, source, settings, folder, resume=resume, progress=progress())
     report = result.to_dict()
     if json:
@@ -149,16 +150,15 @@ def sweep(
     from probe.sweep import sweep as run
 
     kinds, rules = kind or ["transcoder", "sae"], rule or ["topk:16", "topk:32", "topk:64"]
+    title = name or f"{cache}-sweep"
+    if not dry_run:
+        reserve("result", title, resume=resume)
     recipes = grid(kinds, rules, d_dict or [None], seed or [0], tuple(site_in or ()), tuple(site_out or ()))
     source = _cache(cache)
     settings = _settings(epochs, 0, lr, batch, aux, resample_every, unit_decoder, bfloat16)
     if dry_run:
         _announce(plan_sweep(source, recipes, settings, name or ""), json, len(recipes))
         return
-    title = name or f"{cache}-sweep"
-    folder = place("result", title)
-    if folder.exists() and not resume:
-        raise BadInput(f"{folder} exists already. Choose another name, delete it, or add --resume to do it again.")
     bridge, texts = None, {}
     if judge:
         from app.commands.judging import rows_of
@@ -179,7 +179,7 @@ def _keep(result: Any, name: str, source: Any) -> None:
     """Store the table under its name."""
     facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
     manifest = Manifest("result", name, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
-    with writing(place("result", name), manifest) as beside:
+    with writing(place("result", name), manifest, replace=True) as beside:  # it is reserved; with --resume, made again
         write_json(beside / "sweep.json", clean(result.to_dict()))
 
 

@@ -24,6 +24,7 @@ from circuits.blind.record import GRADES, Hypothesis, Revealed, Study, Verdict
 from circuits.weights.tokens import Embeddings
 from circuits.weights.units import UnitName, weight_view
 from probe.artifact import MANIFEST, Manifest, place, read_manifest, sha256, write_json, writing
+from probe.claims import claim
 from probe.errors import BadInput, Unavailable
 from probe.features import FeatureTable, open_features
 from probe.progress import SILENT, Progress
@@ -56,8 +57,27 @@ def new_study(
     Raises BadInput if the study exists, or the table is another model's.
     """
     folder = place("study", name)
-    if folder.exists():
-        raise BadInput(f"The study '{name}' exists already, and studies are not overwritten. Choose another name.")
+    with claim(folder):
+        if folder.exists():
+            raise BadInput(f"The study '{name}' exists already, and studies are not overwritten. Choose another name.")
+        options = {"prompts": prompts, "k": k, "length": length, "branches": branches, "vocabulary": vocabulary}
+        return _made(model, table, unit, folder, dictionaries, progress, **options)
+
+
+def _made(
+    model: "TransformerBridge",
+    table: FeatureTable | str | Path,
+    unit: int,
+    folder: Path,
+    dictionaries: Sequence[Any],
+    progress: Progress,
+    *,
+    prompts: int,
+    k: int,
+    length: int,
+    branches: int,
+    vocabulary: Embeddings | None,
+) -> Study:
     table = open_features(table if isinstance(table, str | Path) else table.folder, model)
     layer, number = table.layer(unit)
     chosen = weight_view(model, dictionaries).name(UnitName(layer, table.kind, number))
@@ -74,7 +94,7 @@ def new_study(
     names = [str(getattr(d, "name", "")) for d in dictionaries]
     parents = tuple(n for n in (table.folder.name, *names) if n)
     config = {"unit": str(chosen), "prompts": prompts, "k": k, "length": length, "branches": branches}
-    manifest = Manifest("study", name, table.manifest.model, config=config, parents=parents)
+    manifest = Manifest("study", folder.name, table.manifest.model, config=config, parents=parents)
     with writing(folder, manifest) as scratch:
         write_json(scratch / EVIDENCE, evidence)
         write_json(scratch / SEALED, sealed)

@@ -20,10 +20,8 @@ _GRIDS = ("raw", "answer_probs", "top_ids", "top_probs", "computed")
 
 
 def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> Path:
-    """Store a sweep as the result `name`. Raises BadInput where that name is taken."""
+    """Store a sweep as the result `name`. BadInput where that name is taken, unless replace says that what is there may go."""
     folder = place("result", name)
-    if folder.exists() and not replace:
-        raise BadInput(f"{folder} exists already. Choose another name, or delete it.")
     arrays = {n: np.ascontiguousarray(getattr(sweep, n)) for n in _GRIDS}
     if sweep.control is not None:
         arrays["control"] = np.ascontiguousarray(sweep.control.raw)
@@ -36,7 +34,7 @@ def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> 
     manifest = Manifest("result", name, sweep.pair.model, (KINDS[sweep.over].site,), facts=facts)
     plain = {"pair": asdict(sweep.pair), "over": sweep.over, "direction": sweep.direction}
     plain |= {"words": {str(i): text for i, text in sweep.words.items()}, "convention": sweep.convention}
-    with writing(folder, manifest) as scratch:
+    with writing(folder, manifest, replace=replace) as scratch:
         write_json(scratch / "report.json", plain)
         save_file(arrays, scratch / "grids.safetensors")
     return folder

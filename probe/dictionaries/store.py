@@ -4,7 +4,7 @@ Tensor names and shapes are SAELens's: W_enc (d_in, d_dict), W_dec (d_dict, d_ou
 Loading with a model refuses a dictionary of another model, width or layer.
 """
 
-from dataclasses import replace
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,11 +83,12 @@ def save_dictionary(
     parents: tuple[str, ...] = (),
     seed: int | None = None,
     extra: dict[str, bytes] | None = None,
+    replace: bool = False,
 ) -> Manifest:
     """Write the artifact beside `folder` and rename it into place.
 
     The weights must read raw activations (see `Standardiser.fold`). config: how it was trained. facts: what was measured.
-    extra: further files by name, such as the training metrics.
+    extra: further files by name, such as the training metrics. BadInput where something is there, unless replace says it may go.
     """
     folder = Path(folder)
     weights = tensors(dictionary)
@@ -106,7 +107,7 @@ def save_dictionary(
         facts={**shape_of(dictionary), **(facts or {})},
     )
     dictionary.name = folder.name
-    with writing(folder, manifest) as beside:
+    with writing(folder, manifest, replace=replace) as beside:
         save_file(weights, beside / WEIGHTS)
         for name, content in (extra or {}).items():
             (beside / name).write_bytes(content)
@@ -122,7 +123,7 @@ def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None
     manifest = read_manifest(folder, "dictionary")
     if model is not None:
         check_fit(folder, manifest, model)
-    damaged = check_files(folder, replace(manifest, files={n: h for n, h in manifest.files.items() if n == WEIGHTS}))
+    damaged = check_files(folder, changed(manifest, files={n: h for n, h in manifest.files.items() if n == WEIGHTS}))
     if damaged or not (folder / WEIGHTS).is_file():
         raise Unavailable(f"{folder / WEIGHTS} is missing or differs from its checksum; restore it or train again.")
     try:

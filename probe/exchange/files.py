@@ -4,7 +4,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from probe.claims import claim
 from probe.errors import BadInput, Unavailable
+from probe.renames import put, scratch
 
 Tensors = dict[str, Tensor]
 
@@ -107,23 +108,16 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, dtype: torch.dtype)
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A scratch folder that becomes `folder` once it is complete. BadInput if `folder` holds anything, Unavailable if
     nothing can be written."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} exists already. Name another folder, or remove that one.")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise Unavailable(f"Nothing can be written to {folder.parent} ({error.strerror}).") from error
-    try:
-        yield beside
-        if folder.exists():
-            folder.rmdir()
-        beside.chmod(0o755)
-        os.replace(beside, folder)
-    except (OSError, SafetensorError) as error:
-        raise Unavailable(f"Writing {folder} failed: {getattr(error, 'strerror', None) or error}.") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    folder = Path(os.path.abspath(folder))  # `.` has no name
+    with claim(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInput(f"{folder} exists already. Name another folder, or remove that one.")
+        beside = scratch(folder)
+        try:
+            yield beside
+            put(beside, folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _some(names: Iterable[Any], n: int = 8) -> str:

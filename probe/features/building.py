@@ -8,7 +8,6 @@ Shards are read forward, special tokens left out. After every few shards all tha
 the same bytes as one that was not. What follows from the weights alone (`effects`) is computed at the end.
 """
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ import numpy as np
 import torch
 
 from probe.artifact import check_model
-from probe.checkpoint import held_interrupts, partial, read_checkpoint, write_checkpoint
+from probe.checkpoint import CHECKPOINT, held_interrupts, partial, read_checkpoint, write_checkpoint
+from probe.claims import claim
 from probe.errors import BadInput, Cancelled
 from probe.features.config import FeatureConfig
 from probe.features.latents import AnyDictionary
@@ -29,6 +29,7 @@ from probe.features.tally import Tally
 from probe.models import stamp
 from probe.pairs import cache_identity
 from probe.progress import SILENT, Progress, Step
+from probe.renames import discard
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -55,16 +56,17 @@ def build_features(
     check_model(cache.manifest, stamp(model), cache.folder)
     units = units_of(model, what, cache)
     made = identity(units, cache, config)
-    if folder.exists():
-        return _finished(folder, made, resume)
-    require_space(model, units, cache, config, folder)
-    scratch = _scratch(folder, resume)
-    tally = Tally(units.n, cache.layout.context, config, units.signed)
-    first = _restored(tally, scratch, made)
-    _stream(tally, units, cache, first, scratch, made, progress)
-    write_table(folder, model, units, cache, tally, made, progress)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return open_features(folder)
+    with claim(folder):
+        if folder.exists():
+            return _finished(folder, made, resume)
+        require_space(model, units, cache, config, folder)
+        scratch = _scratch(folder, resume)
+        tally = Tally(units.n, cache.layout.context, config, units.signed)
+        first = _restored(tally, scratch, made)
+        _stream(tally, units, cache, first, scratch, made, progress)
+        write_table(folder, model, units, cache, tally, made, progress)
+        discard(scratch)
+        return open_features(folder)
 
 
 def identity(units: Units, cache: "Cache", config: FeatureConfig) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def _finished(folder: Path, made: dict[str, Any], resume: bool) -> FeatureTable:
 
 def _scratch(folder: Path, resume: bool) -> Path:
     scratch = partial(folder)
-    if scratch.exists() and not resume:
+    if (scratch / CHECKPOINT).is_file() and not resume:
         raise BadInput(f"{scratch} holds an unfinished table. Resume it, or delete that folder to start over.")
     scratch.mkdir(parents=True, exist_ok=True)
     return scratch

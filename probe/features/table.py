@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probe.artifact import Manifest, check_model, place, read_manifest
-from probe.checkpoint import partial
 from probe.errors import BadInput, Unavailable
 from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
@@ -17,6 +16,7 @@ from probe.features.tally import edges
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.html import shown
+from probe.names import partial
 from probe.opening import Opens, came_from
 from probe.shards import read_tensors
 from probe.unit_names import unit_name
