@@ -12,9 +12,13 @@ from app.doctor_libraries import TOKENS, generation, ranges
 from probe.artifact import check_files, home, versions
 from probe.embedded import check_folder, model_cache
 from probe.errors import OpenworkError
+from probe.leftovers import leftovers, unfinished
 
 _REINSTALL = "make env in the repository, or pip install openwork: both install versions that were tested"
 _CHECKED = 2_000_000_000  # bytes of artifacts whose checksums are read; larger ones are only checked for presence
+
+
+MEND = "openwork doctor --mend"
 
 
 @dataclass(frozen=True)
@@ -142,8 +146,12 @@ def _artifacts() -> Iterator[Check]:
         yield Check(f"{kind} artifacts", "good", f"{good} stored")
     for name, reason in stored.damaged:
         yield Check(name, "broken", reason, f"delete {home() / name} or restore its manifest")
-    for partial in sorted(home().glob("*/*.partial")):
-        yield Check(partial.name, "missing", "unfinished", "run its command again with --resume, or delete the folder")
+    for left in unfinished():
+        mend = f"let {left.by} finish" if left.by else "run its command again with --resume, or delete the folder"
+        yield Check(left.path.name, "missing", "unfinished", mend)
+    for item in leftovers():
+        shown = item.path.relative_to(home()) if item.path.is_relative_to(home()) else item.path
+        yield Check(str(shown), "missing", item.what, MEND)
 
 
 def _damaged(folder: Path, manifest: Any) -> list[str]:

@@ -56,7 +56,7 @@ def keep(key: str, title: str, link: str, origin: Origin, record: Any) -> Path:
         command=origin.command or "made on the dashboard",
         facts=facts,
     )
-    with writing(folder, manifest) as scratch:
+    with writing(folder, manifest, replace=True) as scratch:
         write_record(scratch, record)
         if report := _report(record):
             write_json(scratch / "report.json", report)

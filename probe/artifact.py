@@ -237,7 +237,7 @@ def check_files(folder: Path, manifest: Manifest) -> list[str]:
     ]
 
 
-def require_files(folder: Path, manifest: Manifest, names: Iterable[str], advice: str = "make it again") -> None:
+def require_files(folder: Path, manifest: Manifest, names: Iterable[str], advice: str = "Make it again.") -> None:
     """Unavailable, naming them, where files are missing or damaged. Each is read for this once in a process, until it changes."""
     broken = [
         name
@@ -247,7 +247,7 @@ def require_files(folder: Path, manifest: Manifest, names: Iterable[str], advice
         or digest_of(folder / name, manifest.files[name]) != manifest.files[name]
     ]
     if broken:
-        raise Unavailable(f"In {folder}, {', '.join(broken)} is missing or damaged: {advice}.")
+        raise Unavailable(f"In {folder}, {', '.join(broken)} is missing or damaged. {advice}")
 
 
 def check_model(manifest: Manifest, stamp: ModelStamp, folder: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.artifact import Manifest, check_files, check_model, read_manifest
+from probe.artifact import Manifest, check_files, check_model, read_manifest, require_files
 from probe.batches import Batches
 from probe.cache_files import STATS, TOKENS, load_tokens, mend, wrong_size
 from probe.errors import BadInput, Unavailable
@@ -132,6 +132,7 @@ class Cache(Opens):
         """One shard's tensors, memory-mapped. Do not write to them."""
         if index not in self._open:
             name = self.layout.name_of(index)
+            require_files(self.folder, self.manifest, [name], mend(name, self.folder.name))
             tensors = read_tensors(self.folder / name)
             if len(tensors["tokens"]) != self.layout.tokens_of(index):
                 raise Unavailable(
@@ -230,8 +231,8 @@ def _bits(tensor: Tensor) -> np.ndarray:
 def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, check: bool = True) -> Cache:
     """Open a finished cache. With a model, refuse a cache that was made from another one (BadInput).
 
-    check: raise Unavailable, naming them, if shards are missing or truncated (by size; `verify` reads every byte). Turn
-    it off to open a damaged cache for `repair`.
+    check: raise Unavailable, naming them, if shards are missing or truncated, or the tokens or statistics damaged (shards are
+    read for their checksums when they are first used; `verify` reads all). Turn it off to open a damaged cache for `repair`.
     """
     folder = Path(folder)
     if not folder.exists() and partial(folder).exists():
@@ -247,4 +248,7 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
         raise Unavailable(
             f"{folder} is damaged: {', '.join(named)} missing or truncated. {mend(named[0], folder.name)}"
         )
+    if check:
+        for name in (TOKENS, STATS):
+            require_files(folder, manifest, [name], mend(name, folder.name))
     return Cache(folder, manifest)

@@ -9,17 +9,19 @@ import json
 import os
 import signal
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from probe.errors import Unavailable
 from probe.names import partial
+from probe.shards import write_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
@@ -27,17 +29,26 @@ METRICS = "metrics.jsonl"
 
 def write_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint. Raises Unavailable (and keeps the old one) if the disk refuses."""
-    beside = folder / f".{CHECKPOINT}"
+    widest = sorted(
+        tensors, key=lambda name: (-tensors[name].element_size(), name)
+    )  # each begins where its numbers may
+    plain, text = {name: tensors[name].detach().cpu().contiguous() for name in widest}, json.dumps(state)
     try:
-        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, beside, {"state": json.dumps(state)})
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, folder / CHECKPOINT)
-    except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
+        write_tensors(folder / CHECKPOINT, plain, {"state": text, "checksum": _checksum(plain, text)})
+    except OSError as error:
         raise Unavailable(
             f"The checkpoint in {folder} could not be written ({error}); the one before is kept."
         ) from error
+
+
+def _checksum(tensors: dict[str, Tensor], state: str) -> str:
+    """CRC-32 over the state and every tensor's name, type, shape and bytes: a file that is one cannot hold its own sum."""
+    crc = zlib.crc32(state.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        crc = zlib.crc32(f"{name} {value.dtype} {tuple(value.shape)}".encode(), crc)
+        crc = zlib.crc32(memoryview(value.reshape(-1).view(torch.uint8).numpy()), crc)
+    return f"{crc:08x}"
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -47,8 +58,11 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
         return None
     try:
         with safe_open(path, "pt") as file:
-            state = json.loads((file.metadata() or {})["state"])
-            return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
+            told = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if told.get("checksum", "") not in ("", _checksum(tensors, told["state"])):
+            raise ValueError("its checksum is another")
+        return tensors, json.loads(told["state"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise Unavailable(f"{path} is damaged ({error}); delete {folder} and train again from the start.") from error
 

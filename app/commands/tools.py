@@ -21,8 +21,16 @@ def serve(
     run(host=host, port=port, open_browser=browser, token=token)
 
 
-def doctor(json: AsJson = False) -> None:
+def doctor(
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Take away what killed writers left, and give back names; nothing else.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Versions, device, memory, disks, caches; what is missing or damaged, and how to mend it."""
+    if mend:
+        _mend(json)
+        return
     from app.doctor import examine
 
     found = examine()
@@ -35,6 +43,21 @@ def doctor(json: AsJson = False) -> None:
         )
     if found.broken:
         raise typer.Exit(1)
+
+
+def _mend(json: bool) -> None:
+    """Say what was done, a sentence each, and what waits to be resumed."""
+    from probe.leftovers import mend, unfinished
+
+    done, waiting = mend(), [str(left.path) for left in unfinished() if not left.by]
+    if json:
+        print_json({"mended": done, "unfinished": waiting})
+        return
+    for sentence in done:
+        typer.echo(sentence)
+    for path in waiting:
+        typer.echo(f"{path}: unfinished; its command with --resume goes on, so it was left as it is.")
+    typer.echo(f"{len(done)} mended." if done else "There was nothing to mend.")
 
 
 COMMANDS = (serve, doctor)

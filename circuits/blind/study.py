@@ -10,6 +10,7 @@ here can keep a person from opening the feature table; it keeps that from happen
 said first.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -191,11 +192,26 @@ def _now() -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf8")) if path.is_file() else None
+    """What a file of a study holds, None where there is none yet. Unavailable where it is not what was written."""
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf8"))
+        checksum = found.pop("checksum", None)
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise Unavailable(f"{path} is damaged ({str(error)[:100]}); the study cannot be gone on with.") from error
+    if checksum is not None and checksum != _checksum(found):
+        raise Unavailable(f"{path} was changed after it was written, so it no longer says what was said then.")
+    return found
+
+
+def _checksum(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _write_once(path: Path, value: dict[str, Any]) -> None:
-    """Write a file that must not exist yet, whole or not at all, and make it read-only."""
+    """Write a file that must not exist yet, with its checksum, whole or not at all, and make it read-only."""
+    value = {**value, "checksum": _checksum(value)}
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf8") as file:

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from circuits.patching.kinds import DIRECTIONS, KINDS
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.sides import Pair, Side
-from probe.artifact import Manifest, ModelStamp, home, place, read_manifest, write_json, writing
+from probe.artifact import Manifest, ModelStamp, home, place, read_manifest, require_files, write_json, writing
 from probe.errors import BadInput, OpenworkError, Unavailable
 
 WHAT = "patching"
@@ -46,6 +46,7 @@ def load_patching(where: str | Path) -> PatchingSweep:
     manifest = read_manifest(folder, "result")
     if manifest.facts.get("what") != WHAT:
         raise BadInput(f"{folder} holds a result, but not of a patching sweep.")
+    require_files(folder, manifest, ("report.json", "grids.safetensors"), "Run the sweep again.")
     try:
         plain = json.loads((folder / "report.json").read_text(encoding="utf8"))
         arrays = load_file(folder / "grids.safetensors")

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from probe.claims import claim
 from probe.errors import BadInput, Unavailable
+from probe.leftovers import announced
 from probe.renames import put, scratch
 
 Tensors = dict[str, Tensor]
@@ -109,7 +110,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """A scratch folder that becomes `folder` once it is complete. BadInput if `folder` holds anything, Unavailable if
     nothing can be written."""
     folder = Path(os.path.abspath(folder))  # `.` has no name
-    with claim(folder):
+    with claim(folder), announced(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder} exists already. Name another folder, or remove that one.")
         beside = scratch(folder)

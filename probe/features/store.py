@@ -52,16 +52,17 @@ def write_table(
         **sample_columns(tally, cache, progress),
         "peaks": top_peaks(tally, cache),
     }
-    with writing(folder, _manifest(folder, model, units, cache, tally, made)) as scratch:
-        _write(scratch / UNITS, columns)
-        _write(scratch / EXAMPLES, examples)
-        _write(scratch / TEXT, text_columns(model, cache))
+    checksums: dict[str, str] = {}
+    with writing(folder, _manifest(folder, model, units, cache, tally, made), hashed=checksums) as scratch:
+        checksums[UNITS] = _write(scratch / UNITS, columns)
+        checksums[EXAMPLES] = _write(scratch / EXAMPLES, examples)
+        checksums[TEXT] = _write(scratch / TEXT, text_columns(model, cache))
 
 
-def _write(path: Path, columns: Columns) -> None:
-    """Columns, the widest numbers first: so each begins where a number of its width may begin."""
+def _write(path: Path, columns: Columns) -> str:
+    """Columns, the widest numbers first: so each begins where a number of its width may begin. Returns the checksum."""
     ordered = sorted(columns, key=lambda name: (-columns[name].dtype.itemsize, name))
-    write_tensors(path, {name: torch.from_numpy(np.ascontiguousarray(columns[name])) for name in ordered})
+    return write_tensors(path, {name: torch.from_numpy(np.ascontiguousarray(columns[name])) for name in ordered})
 
 
 def count_columns(tally: Tally) -> Columns:

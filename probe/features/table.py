@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.artifact import Manifest, check_model, place, read_manifest
-from probe.errors import BadInput, Unavailable
+from probe.artifact import Manifest, check_model, place, read_manifest, require_files
+from probe.errors import BadInput
 from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
 from probe.features.search import Found, SearchIn, matching, page
@@ -260,7 +260,5 @@ def open_features(folder: str | Path, model: "TransformerBridge | None" = None) 
         from probe.models import stamp
 
         check_model(manifest, stamp(model), path)
-    missing = [n for n in (UNITS, EXAMPLES, TEXT) if not (path / n).is_file()]
-    if missing:
-        raise Unavailable(f"{path} is damaged: {', '.join(missing)} missing. Delete the folder and build it again.")
+    require_files(path, manifest, (UNITS, EXAMPLES, TEXT), "Delete the folder and build it again.")
     return FeatureTable(path, manifest)
