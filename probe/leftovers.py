@@ -83,7 +83,7 @@ def leftovers() -> list[Leftover]:
 def mend() -> list[str]:
     """Take them away, or give them their names back; a sentence each. What somebody uses by now is left alone."""
     done = []
-    for item, act in _found():
+    for item, act in list(_found()):  # mending one may mend others of its name
         with suppress(BadInput):  # somebody began to write there meanwhile
             try:
                 act()
