@@ -372,14 +372,16 @@ def poisoned(cache: Cache, tmp_path: Path, value: float) -> Cache:
 
     from safetensors.torch import load_file
 
+    from probe.artifact import write_manifest
     from probe.shards import write_tensors
 
     folder = Path(shutil.copytree(cache.folder, tmp_path / "poisoned"))
     path = folder / cache.layout.name_of(1)
     tensors = load_file(path)
     tensors["blocks.2.mlp.hook_in"][5, 3] = value
-    write_tensors(path, tensors)
-    return open_cache(folder, check=False)
+    files = {**cache.manifest.files, path.name: write_tensors(path, tensors)}
+    write_manifest(folder, cache.manifest, files)  # as if the model had made it so
+    return open_cache(folder)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
