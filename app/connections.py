@@ -9,6 +9,7 @@ import numpy as np
 
 from app import linkgraph
 from circuits.graph import KINDS, CircuitGraph, Edges
+from probe.glossary import meaning
 
 BELOW = "This unit is below zero: what has a negative weight pushes it further down, the way it went. Bars show that."
 BELOW_SOME = (
@@ -20,7 +21,7 @@ NODE_COLUMNS = [
     {"key": "kind", "label": "kind", "kind": "text"},
     {"key": "token", "label": "token", "kind": "token"},
     {"key": "pos", "label": "position", "kind": "text"},
-    {"key": "influence", "label": "influence", "kind": "num"},
+    {"key": "influence", "label": "influence", "kind": "num", "title": meaning("influence")},
     {"key": "activation", "label": "activation or probability", "kind": "num"},
 ]
 

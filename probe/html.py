@@ -59,10 +59,18 @@ def table_html(rows: Sequence[Mapping[str, Any]], title: str = "", most: int = M
         return f"<p>{text(title)}</p>"
     keys = list(dict.fromkeys(key for row in rows[:most] for key in row))[:MOST_COLUMNS]
     scales = {key: _scale(key, [row.get(key) for row in rows[:most]]) for key in keys}
-    head = "".join(f"<th style='{_CELL};font-weight:600'>{text(str(k))}</th>" for k in keys)
+    head = "".join(_head(str(k)) for k in keys)
     body = "".join("<tr>" + "".join(_cell(row.get(k), scales[k]) for k in keys) + "</tr>" for row in rows[:most])
     rest = f" ({most:,} of {len(rows):,} rows)" if len(rows) > most else ""
     return framed(head, body, f"{text(title)}{rest}" if title or rest else "")
+
+
+def _head(column: str) -> str:
+    """A column's heading, with what it means as its tooltip."""
+    from probe.glossary import meaning  # which needs this file's neighbour, not this one
+
+    told = meaning(column)
+    return f"<th style='{_CELL};font-weight:600'{f' title={chr(39)}{text(told)}{chr(39)}' if told else ''}>{text(column)}</th>"
 
 
 def _scale(key: str, values: Sequence[Any]) -> tuple[str, float]:

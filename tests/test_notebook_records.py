@@ -217,6 +217,12 @@ def test_the_graph_says_whether_it_adds_up_and_dashes_what_lowers():
     assert dashed == 2 and html.count("<line ") == 6  # of the six edges two are negative
 
 
+def test_a_heading_says_what_its_numbers_mean():
+    html = table_html([{"cancellation": 0.5, "write at 5": 1.0, "node": "L5N3", "error": 0.1}])
+    check(html)
+    assert html.count("title=") == 2 and "lost to paths of opposite sign" in html and "title='The length of" in html
+
+
 def test_colours_of_a_table_follow_the_numbers():
     html = table_html([{"change": 2.0, "probability": 0.25}, {"change": -1.0, "probability": 0.5}])
     assert "rgba(230,130,20,0.60)" in html and "rgba(50,120,215,0.30)" in html

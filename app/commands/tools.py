@@ -1,4 +1,4 @@
-"""`openwork serve` and `openwork doctor`."""
+"""`openwork serve`, `openwork doctor` and `openwork words`."""
 
 from typing import Annotated
 
@@ -60,4 +60,19 @@ def _mend(json: bool) -> None:
     typer.echo(f"{len(done)} mended." if done else "There was nothing to mend.")
 
 
-COMMANDS = (serve, doctor)
+def words(
+    word: Annotated[str, typer.Argument(help="One word, like influence; all of them without it.")] = "",
+    json: AsJson = False,
+) -> None:
+    """What the numbers mean, and what is good."""
+    from probe.glossary import asked_words
+
+    found = asked_words(word)
+    if json:
+        print_json([one.to_dict() for one in found])
+        return
+    for one in found:
+        typer.echo(f"{one.name}\n    {one.meaning}\n    {one.good}{f' ({one.source})' if one.source else ''}".rstrip())
+
+
+COMMANDS = (serve, doctor, words)

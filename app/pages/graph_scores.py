@@ -11,6 +11,7 @@ from app.marks import body, graph_of
 from circuits.graph import UNITS, CircuitGraph
 from circuits.reading.influence import Scores
 from circuits.reading.subgraph import subgraph_scores
+from probe.glossary import WORDS
 
 _PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
 _MEANS = {
@@ -58,9 +59,8 @@ def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple
         parts = [f"pruned {getattr(left[2], name):.3f}"] if left else []
         parts += [f"pinned {getattr(mine[1], name):.3f}"] if mine else []
         shown = stat(name, f"{getattr(found.scores, name):.3f}", " · ".join(parts) or _MEANS[name])
-        shown.title = (
-            f"{name}: {_MEANS[name]}; of the whole graph, of what the sliders leave, of the pinned units alone"
-        )
+        here = "Of the whole graph, of what the sliders leave, of the pinned units alone."
+        shown.title = f"{name}: {WORDS[name].told()} {here}"
         return shown
 
     counts = [f"{left[0]:,} pruned"] if left else []

@@ -298,7 +298,13 @@ def table(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
     keys = list(dict.fromkeys(k for row in rows for k in row))
     number = {k: all(isinstance(row.get(k), int | float | None) for row in rows) for k in keys}
     columns = [
-        {"key": k, "label": k.replace("_", " "), "kind": "num" if number[k] and k != "n" else "text"} for k in keys
+        {
+            "key": k,
+            "label": k.replace("_", " "),
+            "kind": "num" if number[k] and k != "n" else "text",
+            "title": meaning(k),
+        }
+        for k in keys
     ]
     plain = [
         {

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from probe.opening import Opens
 from probe.record import Table
 from probe.unit_names import unit_name
+from probe.words import counted
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class HeadLoadings(Table, Opens):
         """One sentence: how many edges, and the head that carries most."""
         top = self.rows(1)
         most = f", most {top[0]['head']} ({top[0]['share']:.0%} of {top[0]['edge']})" if top else ""
-        return f"Heads that carry {len(self)} edge{'s' if len(self) != 1 else ''}{most}; each layer sums to the edge."
+        return f"Heads that carry {counted(len(self), 'edge')}{most}; each layer sums to the edge."
 
     def _repr_html_(self) -> str:
         from probe.html import table_html

@@ -13,6 +13,7 @@ from circuits.reading.similarity import Weights
 from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
+from probe.words import counted
 
 SHUFFLES = 20
 "What none of 20 shuffles gives has a chance of about 1 in 21 to be chance."
@@ -175,7 +176,8 @@ class Supernodes(Table, Opens):
 
     def summary(self) -> str:
         """One sentence: how many groups of how many units."""
-        return f"{len(self.groups)} groups of {len(self.nodes)} units compared in {quoted(self.graph.prompt)}."
+        groups, units = counted(len(self.groups), "group"), counted(len(self.nodes), "unit")
+        return f"{groups} of {units} compared in {quoted(self.graph.prompt)}."
 
     def _repr_html_(self) -> str:
         from probe.html import table_html

@@ -9,7 +9,8 @@ is the whole series.
 nothing together. The same series over signed shares, M = edge / sum |edges|, for each root alone says what is left;
 `cancellation` is the part of a node's influence that is lost to paths of opposite sign.
 
-Leaves of the kinds token, position, bias and first count as explained; `rest` and `error` as not explained.
+Leaves of the kinds token, position, bias and first count as explained; `rest` and `error` as not explained. What each of these
+words means for a reader, and what is good, is in `probe.glossary`.
 """
 
 from concurrent.futures import ThreadPoolExecutor

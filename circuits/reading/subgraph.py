@@ -21,6 +21,7 @@ from circuits.reading.influence import Scores, scores
 from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Table, quoted
+from probe.words import counted
 
 REST, ERROR, LATENT = (KINDS.index(k) for k in ("rest", "error", "latent"))
 
@@ -95,7 +96,7 @@ class Subgraph(Table, Opens):
     def summary(self) -> str:
         """One sentence: how many units, and the two scores."""
         return (
-            f"{len(self.pinned)} pinned units of {quoted(self.graph.prompt)}: replacement {self.replacement:.3f}, "
+            f"{counted(len(self.pinned), 'pinned unit')} of {quoted(self.graph.prompt)}: replacement {self.replacement:.3f}, "
             f"completeness {self.completeness:.3f}."
         )
 
