@@ -44,7 +44,21 @@ def model_for(record: Any, model: Any = None) -> str:
 
 
 def _prompt(record: Any, model: str) -> str:
+    _require_text(record.prompt, getattr(record, "token_ids", None), origin(record))
     return prompts.store(record.prompt, model).id
+
+
+def _require_text(text: str, ids: list[int] | None, model: Any) -> None:
+    """Pages read text: refuse a record of token ids that its text would not become again."""
+    if ids is None or getattr(model, "tokenizer", None) is None or not hasattr(model, "W_E"):
+        return
+    from probe.prompts import encode_prompt
+
+    if not text or encode_prompt(model, text) != list(ids):
+        raise BadInput(
+            "This record was made of token ids that its text does not become again, and the pages read text. It shows itself in "
+            "a notebook; or make it from text."
+        )
 
 
 def _reading(analysis: str, page: Callable[..., str]) -> Callable[[Any, Any], str]:
@@ -52,9 +66,10 @@ def _reading(analysis: str, page: Callable[..., str]) -> Callable[[Any, Any], st
 
     def path(record: Any, model: Any) -> str:
         name = model_for(record, model)
+        prompt = _prompt(record, name)
         if unchanged(record):  # else the page reads the prompt anew
             analyses.remember(analysis, name, record.prompt, record)
-        return page(name, _prompt(record, name))
+        return page(name, prompt)
 
     return path
 
@@ -233,6 +248,8 @@ def _asked(record: Any, pair: Any, model: Any) -> "Asked":
     from app.patching_state import Asked, checked
 
     name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
+    for side in (pair.clean, pair.corrupted):
+        _require_text(side.prompt, side.token_ids, origin(record))
     sides = [prompts.store(side.prompt, name).id for side in (pair.clean, pair.corrupted)]
     answers = [*(pair.answers if pair.answers_given else []), "", ""][:2]
     return checked(Asked(name, *sides, *answers, pair.metric))

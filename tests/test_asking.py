@@ -348,3 +348,11 @@ def test_what_is_no_change_is_answered_in_a_sentence(toy, sae, change, said):
     learned = [] if "1F7" in str(change) and "give the" in said else [sae]
     with pytest.raises(BadInput, match=said):
         probe.edited_run(toy, PROMPT, [change], dictionaries=learned)
+
+
+def test_a_record_of_ids_opens_only_where_its_text_is_read_the_same(toy, ids, home):
+    from app import views
+
+    assert views.path_of(probe.logit_lens(toy, ids)) == views.path_of(probe.logit_lens(toy, PROMPT))
+    with pytest.raises(BadInput, match="does not become again"):
+        views.path_of(probe.logit_lens(toy, ids[1:]))

@@ -69,7 +69,7 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
         (["trace", "--prompt", "  "], 2, "empty"),
         (["trace", "--prompt", "x" * 5000, "--model", "toy"], 2, "512"),
         (["trace", "--prompt", "x", "--model", "toy", "--max-nodes", "0"], 2, "at least 1"),
-        (["trace", "--prompt", "x", "--model", "toy", "--target", "two words here"], 2, "must be one"),
+        (["trace", "--prompt", "x", "--model", "toy", "--target", "two words here"], 2, "one was wanted"),
         (["trace", "--prompt", "x", "--model", "toy", "--dictionary", "none"], 2, "none"),
         (["trace", "--prompt", PROMPT, "--model", "toy", "--memory", "0.000001"], 2, "Lower --max-nodes"),
         (["lens", "--prompt", "x", "--model", "/no/such/model"], 2, "no model file"),

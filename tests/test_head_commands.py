@@ -47,7 +47,7 @@ def test_what_was_found_is_stored_once(capsys, home):
 def test_follow_prints_the_layers(capsys, toy):
     from probe.lens_follow import follow_token
 
-    found = json.loads(shown(capsys, "follow", "--token", "9", "--json"))
+    found = json.loads(shown(capsys, "follow", "--token", "id:9", "--json"))
     assert found["ranks"] == follow_token(toy, PROMPT, [9]).ranks.tolist()
     assert "embed" in shown(capsys, "follow", "--token", "next", "--position", "1")
 

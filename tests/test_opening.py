@@ -212,7 +212,7 @@ def test_the_served_dashboard_keeps_to_itself(home):
 
 
 NO_PAGE = {  # plans, sets of tokens, blind studies, and what weights alone say of connections: no page shows them yet
-    *("FeaturePlan", "HarvestPlan", "Facts", "TokenSet", "Revealed", "Study", "MergedGraph"),
+    *("FeaturePlan", "HarvestPlan", "Facts", "TokenSet", "Revealed", "Study", "MergedGraph", "Activations"),
     *("Connections", "LayerConnections", "TopPaths", "Embeddings", "TokenRanking"),
 }
 

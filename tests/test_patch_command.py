@@ -70,4 +70,4 @@ def test_bad_input_is_a_sentence(home, capsys, changed, said):
 
 def test_one_answer_is_not_two(home, capsys):
     code, _, err = call(["--clean", CLEAN, "--corrupted", CORRUPTED, "--model", "toy", "--right", " the"], capsys)
-    assert code == 2 and "both --right and --wrong" in err
+    assert code == 2 and "both --target and --minus" in err

@@ -4,12 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.asking import Chat, Ids, Prompt, prompt_of
 from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
-from app.commands.prompts import Prompt
 
 
 def edit(
-    prompt: Prompt,
     changes: Annotated[
         list[str],
         typer.Option(
@@ -17,6 +16,9 @@ def edit(
             help="zero:L9H6, scale=2:L5N120, clamp=8:L4F650@3 (at position 3; @4: from there on), steer=5:L4F650; repeatable.",
         ),
     ],
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     dictionary: Annotated[
         list[str] | None, typer.Option("--dictionary", help="Stored dictionary whose latents are changed; repeatable.")
     ] = None,
@@ -28,6 +30,7 @@ def edit(
     json: AsJson = False,
 ) -> None:
     """What a model predicts with heads, neurons or latents zeroed, scaled or held."""
+    asked = prompt_of(prompt, ids, chat)
     from probe.change_text import parse_change
 
     for text in changes:
@@ -37,7 +40,7 @@ def edit(
     bridge = load(model, device, precision)
     learned = _dictionaries(bridge, dictionary)
     found = edited_run(
-        bridge, prompt, changes, pos=position, generate=generate, dictionaries=learned, progress=progress()
+        bridge, asked, changes, pos=position, generate=generate, dictionaries=learned, progress=progress()
     )
     if json:
         print_json(found.to_dict())

@@ -5,15 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.asking import Chat, Ids, Minus, Prompt, Target, prompt_of, require_target, target_of, token_of
 from app.commands.common import AsJson, Device, Model, Precision, clean, load, print_json, print_rows, progress
-from app.commands.prompts import Prompt
 from probe.errors import BadInput
 
 Position = Annotated[int, typer.Option("--position", help="At which token; -1 is the last.")]
 
 
 def heads(
-    prompt: Prompt,
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     head: Annotated[str | None, typer.Option("--head", help="One head in detail, like L5H3.")] = None,
     metric: Annotated[
         str,
@@ -23,9 +25,8 @@ def heads(
         ),
     ] = "direct",
     position: Position = -1,
-    target: Annotated[
-        str | None, typer.Option("--target", help="Next token whose logit is explained; the likeliest without it.")
-    ] = None,
+    target: Target = None,
+    minus: Minus = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Rows to print.")] = 20,
     save: Annotated[str | None, typer.Option("--save", help="Store what was found under this name.")] = None,
     model: Model = "smollm2-135m",
@@ -34,6 +35,8 @@ def heads(
     json: AsJson = False,
 ) -> None:
     """Where every attention head looks and what it adds to the prediction, or one head from both ends."""
+    asked = prompt_of(prompt, ids, chat)
+    require_target(target, minus)
     from app.commands.attention import head_of
     from app.commands.graph import new_place
     from probe.head_scores import check_score, head_table
@@ -42,13 +45,13 @@ def heads(
     one = head_of(head) if head is not None else None
     to = new_place("result", save) if save is not None else None
     bridge = load(model, device, precision)
-    wanted = _token(bridge, target)
+    wanted = target_of(bridge, target, minus)
     if one is not None:
         from probe.head_reading import read_head
 
-        found = read_head(bridge, prompt, *one, target=wanted, k=top, progress=progress())
+        found = read_head(bridge, asked, *one, target=wanted, k=top, progress=progress())
     else:
-        found = head_table(bridge, prompt, pos=position, target=wanted, progress=progress())
+        found = head_table(bridge, asked, pos=position, target=wanted, progress=progress())
     at = _position(found.tokens, position)
     if to is not None:
         _keep(bridge, found, to, head)
@@ -93,11 +96,15 @@ def _print_head(found: Any, at: int, top: int) -> None:
 
 
 def follow(
-    prompt: Prompt,
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     token: Annotated[
         str,
         typer.Option(
-            "--token", help="A token as text (' Paris'), its id, or final or next (another at each position)."
+            "--target",
+            "--token",
+            help="A token: its text (' Paris'), its id (id:504), or final or next (another at each position).",
         ),
     ] = "final",
     position: Position = -1,
@@ -107,11 +114,12 @@ def follow(
     json: AsJson = False,
 ) -> None:
     """One token's probability, rank and logit through the layers."""
+    asked = prompt_of(prompt, ids, chat)
     from probe.lens_follow import OWN, follow_token
 
     bridge = load(model, device, precision)
-    wanted = token if token in OWN else _token(bridge, token)
-    found = follow_token(bridge, prompt, [wanted], progress=progress())
+    wanted = token if token in OWN else token_of(bridge, token)
+    found = follow_token(bridge, asked, [wanted], progress=progress())
     n = len(found.tokens)
     if not -n <= position < n:
         raise BadInput(f"The prompt has tokens 0 to {n - 1}; there is no position {position}.")
@@ -121,20 +129,6 @@ def follow(
     print_rows(
         found.rows(position), f"{found.texts[0][position]!r} after {''.join(found.tokens[: position % n + 1])!r}"
     )
-
-
-def _token(bridge: Any, text: str | None) -> int | None:
-    """A token by id or by its exact text."""
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
-    from probe.token_text import tokenizer_of
-
-    ids = list(tokenizer_of(bridge)(text, add_special_tokens=False)["input_ids"])
-    if len(ids) != 1:
-        raise BadInput(f"{text!r} is {len(ids)} tokens; one was wanted. Mind the space before a word, like ' Paris'.")
-    return int(ids[0])
 
 
 COMMANDS = (heads, follow)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.asking import Chat, prompt_of, token_of
 from app.commands.common import (
     MAX_SEED,
     AsJson,
@@ -25,15 +26,26 @@ from probe.errors import BadInput
 
 
 def patch(
-    clean: Annotated[str, typer.Option("--clean", help="The prompt with the behaviour to explain.")],
+    clean: Annotated[str | None, typer.Option("--clean", help="The prompt with the behaviour to explain.")] = None,
     corrupted: Annotated[
-        str, typer.Option("--corrupted", help="The same with another answer; it needs equally many tokens.")
-    ],
+        str | None, typer.Option("--corrupted", help="The same with another answer; it needs equally many tokens.")
+    ] = None,
+    clean_ids: Annotated[str | None, typer.Option("--clean-ids", help="Token ids in place of --clean.")] = None,
+    corrupted_ids: Annotated[
+        str | None, typer.Option("--corrupted-ids", help="Token ids in place of --corrupted.")
+    ] = None,
+    chat: Chat = False,
     right: Annotated[
-        str | None, typer.Option("--right", help="The clean prompt's answer, one token with its space, like ' Mary'.")
+        str | None,
+        typer.Option(
+            "--target",
+            "--right",
+            help="The clean prompt's answer: one token with its space, like ' Mary', or its id, like id:504.",
+        ),
     ] = None,
     wrong: Annotated[
-        str | None, typer.Option("--wrong", help="The corrupted prompt's answer. By default what each run says itself.")
+        str | None,
+        typer.Option("--minus", "--wrong", help="The corrupted prompt's answer. By default what each run says itself."),
     ] = None,
     over: Annotated[
         str, typer.Option("--over", help=f"What to patch, one at a time: {', '.join(KINDS)}.")
@@ -42,9 +54,7 @@ def patch(
         bool, typer.Option("--noise", help="Break the clean run instead of restoring the corrupted one.")
     ] = False,
     metric: Annotated[str, typer.Option("--metric", help=f"{', '.join(METRICS)}.")] = "logit_diff",
-    control: Annotated[
-        int, typer.Option("--control", min=0, help="Patch from this many unrelated (shuffled) donors too.")
-    ] = 0,
+    control: Annotated[int, typer.Option("--control", min=0, help="Patch from this many unrelated donors too.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Which shuffles.")] = 0,
     top: Annotated[int, typer.Option("--top", min=1, help="Patches to print, the strongest first.")] = 20,
     memory: Annotated[float, typer.Option("--memory", help="GB that the rows of one pass may take.")] = 1.0,
@@ -60,23 +70,26 @@ def patch(
     if save is not None and not dry_run:
         reserve("result", save)
     if (right is None) != (wrong is None) and metric == "logit_diff":
-        raise BadInput("A logit difference needs both --right and --wrong, or neither.")
-    given = [a for a in (right, wrong) if a is not None] or None
+        raise BadInput("A logit difference needs both --target and --minus (or --right and --wrong), or neither.")
+    prompts = (
+        prompt_of(clean, clean_ids, chat, ("--clean", "--clean-ids")),
+        prompt_of(corrupted, corrupted_ids, chat, ("--corrupted", "--corrupted-ids")),
+    )
     bridge = load(model, device, precision)
+    given = [token_of(bridge, a) for a in (right, wrong) if a is not None] or None
     from circuits.patching.pair import read_pair
     from circuits.patching.store import save_patching
     from circuits.patching.sweep import patch_sweep, plan_patching
 
     allowed = int(memory * 1e9)
     if dry_run:
-        pair = read_pair(bridge, clean, corrupted, answers=given, metric=metric).require()
+        pair = read_pair(bridge, *prompts, target=given, metric=metric).require()
         _announce(plan_patching(bridge, pair, over, memory=allowed, control=control), pair, json)
         return
     found = patch_sweep(
         bridge,
-        clean,
-        corrupted,
-        answers=given,
+        *prompts,
+        target=given,
         metric=metric,
         over=over,
         direction="noise" if noise else "denoise",

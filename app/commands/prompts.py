@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.asking import Chat, Ids, Minus, Prompt, Target, prompt_of, require_target, target_of, token_of
 from app.commands.common import (
     AsJson,
     ConfigFile,
@@ -25,11 +26,12 @@ from probe.errors import BadInput
 from probe.record import quoted
 
 MAX_LAYERS = 1000
-Prompt = Annotated[str, typer.Option("--prompt", help="The text the model reads.")]
 
 
 def lens(
-    prompt: Prompt,
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     model: Model = "smollm2-135m",
     top_k: Annotated[int, typer.Option("--top-k", help="Predictions kept per layer and position.")] = 5,
     position: Annotated[
@@ -40,10 +42,10 @@ def lens(
     json: AsJson = False,
 ) -> None:
     """What each layer would predict if the model stopped there (the logit lens)."""
-    _not_empty(prompt)
+    asked = prompt_of(prompt, ids, chat)
     from probe.lens import logit_lens
 
-    found = logit_lens(load(model, device, precision), prompt, top_k=top_k, progress=progress())
+    found = logit_lens(load(model, device, precision), asked, top_k=top_k, progress=progress())
     _within(position, found.tokens)
     if json:
         print_json(found.to_dict())
@@ -52,7 +54,9 @@ def lens(
 
 
 def units(
-    prompt: Prompt,
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     model: Model = "smollm2-135m",
     dictionaries: Annotated[
         list[str] | None,
@@ -62,17 +66,28 @@ def units(
         int, typer.Option("--position", help="Which token to print the units of; -1 is the last.")
     ] = -1,
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Units of each kind at each position.")] = 10,
+    target: Target = None,
+    minus: Minus = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            help="Order: write (how much a unit writes) or direct (what of that adds to the target, if one is given).",
+        ),
+    ] = None,
     device: Device = None,
     precision: Precision = "float32",
     json: AsJson = False,
 ) -> None:
     """The neurons, and latents of stored dictionaries, that write most to the residual stream at each token."""
-    _not_empty(prompt)
+    asked = prompt_of(prompt, ids, chat)
+    require_target(target, minus)
     from probe.neurons import top_units
 
     bridge = load(model, device, precision)
     names = [n for given in dictionaries or [] for n in given.split(",") if n]
-    found = top_units(bridge, prompt, stored_dictionaries(bridge, names), k=top_k)
+    learned, wanted = stored_dictionaries(bridge, names), target_of(bridge, target, minus)
+    found = top_units(bridge, asked, learned, target=wanted, by=by, k=top_k)
     _within(position, found.tokens)
     if json:
         print_json(found.to_dict())
@@ -82,8 +97,11 @@ def units(
 
 
 def compare(
-    prompt: Prompt,
-    other: Annotated[str, typer.Option("--with", help="The prompt to set beside it.")],
+    prompt: Prompt = None,
+    other: Annotated[str | None, typer.Option("--with", help="The prompt to set beside it.")] = None,
+    ids: Ids = None,
+    other_ids: Annotated[str | None, typer.Option("--with-ids", help="Token ids in place of --with.")] = None,
+    chat: Chat = False,
     model: Model = "smollm2-135m",
     dictionaries: Annotated[
         list[str] | None, typer.Option("--dictionary", help="Stored dictionary whose latents are compared; repeatable.")
@@ -93,13 +111,12 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Two prompts aligned token by token: where predictions part, and which heads and units differ most at the last pair."""
-    _not_empty(prompt)
-    _not_empty(other)
+    asked = prompt_of(prompt, ids, chat), prompt_of(other, other_ids, chat, ("--with", "--with-ids"))
     from probe.compared import compare_prompts
 
     bridge = load(model, device, precision)
     chosen = stored_dictionaries(bridge, [n for given in dictionaries or [] for n in given.split(",") if n])
-    found = compare_prompts(bridge, prompt, other, chosen, progress=progress())
+    found = compare_prompts(bridge, *asked, chosen, progress=progress())
     if json:
         print_json(found.to_dict())
         return
@@ -119,7 +136,9 @@ def _within(position: int, tokens: list[str]) -> None:
 
 
 def trace(
-    prompt: Prompt,
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     model: Model = "smollm2-135m",
     max_nodes: Annotated[
         int, typer.Option("--max-nodes", help="Units that become nodes; the rest are summed, not dropped.")
@@ -139,10 +158,13 @@ def trace(
     heads: Annotated[
         str | None, typer.Option("--heads", help="Layers whose attention heads are nodes, like 3,5-7, or all.")
     ] = None,
-    target: Annotated[list[str] | None, typer.Option("--target", help="Token to explain, as text; repeatable.")] = None,
-    minus: Annotated[
-        str | None, typer.Option("--minus", help="Explain the one --target's logit minus this token's.")
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target", help="A token to explain: its text, like ' Paris', or its id, like id:504; repeatable."
+        ),
     ] = None,
+    minus: Minus = None,
     first: Annotated[
         str, typer.Option("--first", help="Units at the first position: merge into a leaf a layer, keep, or auto.")
     ] = "auto",
@@ -161,7 +183,8 @@ def trace(
     json: AsJson = False,
 ) -> None:
     """The attribution graph of a prompt: which parts wrote what the prediction reads, adding up exactly."""
-    _not_empty(prompt)
+    asked = prompt_of(prompt, ids, chat)
+    _one_target(target or [], minus)
     from circuits.tracing.attribution import TraceConfig, plan_trace
     from circuits.tracing.attribution import trace as run
     from probe.tokens import encode_prompt
@@ -170,15 +193,16 @@ def trace(
     if not dry_run:
         _destinations(export, save)
     names = [n for given in dictionaries or [] for n in given.split(",") if n]
-    bridge, roots = load(model, device, precision), _roots(target or [], minus)
+    bridge = load(model, device, precision)
+    roots = _roots(bridge, target or [], minus)
     options = TraceConfig(max_nodes, memory=int(memory * 1e9), basis=basis, heads=head_layers(heads), first=first)
     chosen = stored_dictionaries(bridge, names)
     if dry_run:
         _would_be_refused(bridge, chosen, options, roots)
-        n_tokens, widest = len(encode_prompt(bridge, prompt)), max((d.d_dict for d in chosen), default=0)
+        n_tokens, widest = len(encode_prompt(bridge, asked)), max((d.d_dict for d in chosen), default=0)
         _announce(plan_trace(bridge, n_tokens, options, widest, len(roots)), json)
         return
-    graph = run(bridge, prompt, dictionaries=chosen, targets=roots, config=options, progress=progress())
+    graph = run(bridge, asked, dictionaries=chosen, target=roots, config=options, progress=progress())
     report = graph.to_dict()
     if check:
         from circuits.truth.verify import check_edges
@@ -193,23 +217,21 @@ def _would_be_refused(bridge: Any, chosen: list[Any], options: Any, roots: list[
     """What the trace itself would refuse, before anything runs."""
     from circuits.tracing.choosing import choose_basis
     from circuits.tracing.placing import place_dictionaries
-    from circuits.tracing.roots import Difference, token_id
+    from probe.targets import asked as asked_for
 
     choose_basis(bridge.cfg.n_layers, place_dictionaries(bridge, chosen), options.basis, options.heads)
     for root in roots:
-        for token in (root.token, root.other) if isinstance(root, Difference) else (root,):
-            token_id(bridge, token)
+        asked_for(bridge, root)
 
 
-def _roots(targets: list[str], minus: str | None) -> list[Any]:
-    """What is to be explained: tokens, or the difference of two."""
-    from circuits.tracing.attribution import Difference
-
-    if minus is None:
-        return list(targets)
-    if len(targets) != 1:
+def _one_target(targets: list[str], minus: str | None) -> None:
+    if minus is not None and len(targets) != 1:
         raise BadInput(f"--minus goes with one --target; {len(targets)} were given.")
-    return [Difference(targets[0], minus)]
+
+
+def _roots(bridge: Any, targets: list[str], minus: str | None) -> list[Any]:
+    """What is to be explained: tokens, or the difference of two."""
+    return [target_of(bridge, targets[0], minus)] if minus else [token_of(bridge, t) for t in targets]
 
 
 def head_layers(text: str | None) -> bool | list[int]:
@@ -225,12 +247,6 @@ def head_layers(text: str | None) -> bool | list[int]:
             raise BadInput(f"--heads names layer {ends[-1]}; no model here has so many.")
         found += range(int(ends[0]), int(ends[-1]) + 1)
     return sorted(set(found))
-
-
-def _not_empty(prompt: str) -> None:
-    # Checked before the model loads, so that the answer comes at once.
-    if not prompt.strip():
-        raise BadInput("The prompt is empty; give the model some text to read.")
 
 
 def _sizes(max_nodes: int, check: int, memory: float) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.asking import Chat, Ids, Prompt, prompt_of
 from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows
-from app.commands.prompts import Prompt
 from probe.errors import BadInput
 
 
@@ -47,7 +47,9 @@ def label(
 
 def unit_on_text(
     name: Annotated[str, typer.Argument(help="L5N120: a neuron; L4F650: a latent of the dictionary given.")],
-    prompt: Prompt,
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     dictionary: Annotated[str | None, typer.Option("--dictionary", help="Stored dictionary of a latent.")] = None,
     model: Model = "smollm2-135m",
     device: Device = None,
@@ -55,6 +57,7 @@ def unit_on_text(
     json: AsJson = False,
 ) -> None:
     """How strongly one unit fires at each token of a text."""
+    asked = prompt_of(prompt, ids, chat)
     layer, number = _named(name, dictionary)
     bridge = load(model, device, precision)
     from probe.own_text import on_text
@@ -65,7 +68,7 @@ def unit_on_text(
         from probe.dictionaries import load_dictionary
 
         owner = {"dictionary": load_dictionary(registered("dictionary", dictionary), bridge)}
-    found = on_text(bridge, prompt, number, **owner)
+    found = on_text(bridge, asked, number, **owner)
     print_json(found.to_dict()) if json else print_rows(found.rows(), found.summary())
 
 

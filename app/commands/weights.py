@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.asking import Chat, Ids, Prompt, prompt_of, token_of
 from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows, progress, visible
-from app.commands.prompts import Prompt, stored_dictionaries
+from app.commands.prompts import stored_dictionaries
 from probe.errors import BadInput
 
 Dictionaries = Annotated[
@@ -70,7 +71,9 @@ def _path(through: str) -> Any:
 
 
 def paths(
-    prompt: Prompt,
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
     target: Annotated[
         str | None,
         typer.Option(
@@ -90,14 +93,13 @@ def paths(
     json: AsJson = False,
 ) -> None:
     """The strongest paths into a token or a unit on one prompt, each edge as weights times what the input adds."""
-    if not prompt.strip():
-        raise BadInput("The prompt is empty; give the model some text to read.")
+    asked = prompt_of(prompt, ids, chat)
     bridge = load(model, device, precision)
     from circuits.weights.paths import top_paths
 
     learned = stored_dictionaries(bridge, dictionary or [])
     sizes: dict[str, Any] = {"pos": pos, "length": length, "branches": branches}
-    found = top_paths(bridge, prompt, target, dictionaries=learned, progress=progress(), **sizes)
+    found = top_paths(bridge, asked, _target(bridge, target), dictionaries=learned, progress=progress(), **sizes)
     if json:
         print_json(found.to_dict())
         return
@@ -106,6 +108,13 @@ def paths(
     for path in longest:
         titled(found.edge_rows(path), f"Edges of {path.name(found.tokens)}")
     typer.echo(f"\nthe children of every stop sum to it within {found.residual:.1e} of the size of the sum")
+
+
+def _target(bridge: Any, target: str | None) -> Any:
+    """A unit by name, or a token."""
+    from probe.unit_names import unit_named
+
+    return target if target is None or unit_named(target) else token_of(bridge, target)
 
 
 COMMANDS = (connections, paths)

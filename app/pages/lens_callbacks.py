@@ -208,4 +208,5 @@ def code(model: str, prompt: str, follow: int | str, quantity: str, at: int) -> 
         f"record = follow_token(model, {prompt!r}, [{follow!r}])\n"
         f"record.figure({at}, {quantity!r})"
     )
-    return snippets(python, shell_for("follow", model, prompt, "--token", str(follow), "--position", str(at)))
+    token = f"id:{follow}" if isinstance(follow, int) else follow
+    return snippets(python, shell_for("follow", model, prompt, "--target", token, "--position", str(at)))

@@ -29,7 +29,7 @@ from circuits.weights.units import UnitName, WeightView, unit_name
 from probe.errors import BadInput
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, read_prompt
-from probe.targets import token_id
+from probe.targets import Difference, token_id
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -110,6 +110,10 @@ def _root(model: "TransformerBridge", parts: Parts, view: WeightView, target: An
     at = pos + parts.frozen.length if pos < 0 else pos
     if not 0 <= at < parts.frozen.length:
         raise BadInput(f"The prompt has tokens 0 to {parts.frozen.length - 1}; there is no position {pos}.")
+    if isinstance(target, Difference):
+        raise BadInput(
+            "Paths lead to one token or unit; ask for each token of the difference, or trace the difference."
+        )
     if isinstance(target, UnitName | tuple):
         return _unit_root(parts, view, target, at)
     return _logit_root(model, parts, target, at)

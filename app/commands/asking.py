@@ -1,0 +1,78 @@
+"""How a command is asked: a prompt as text, as token ids or as a chat, and tokens by text or id. The same options everywhere."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from probe.targets import Difference
+
+Prompt = Annotated[str | None, typer.Option("--prompt", help="The text the model reads.")]
+Ids = Annotated[
+    str | None, typer.Option("--ids", help="Token ids in place of --prompt, like 1,504,3575, taken as they are.")
+]
+Chat = Annotated[
+    bool, typer.Option("--chat", help="Read --prompt as a user's message, through the model's chat template.")
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target", help="A token to explain: its text, like ' Paris' with the space, or its id, like id:504."
+    ),
+]
+Minus = Annotated[str | None, typer.Option("--minus", help="Explain the logit of --target minus that of this token.")]
+
+
+def prompt_of(
+    prompt: str | None, ids: str | None = None, chat: bool = False, names: tuple[str, str] = ("--prompt", "--ids")
+) -> Any:
+    """What a command's prompt is, for `probe.prompts`. Checked before the model loads, so that the answer comes at once."""
+    if (prompt is None) == (ids is None):
+        raise BadInput(
+            f"Give {names[0]} TEXT or {names[1]} 1,2,3: one of the two, and {'both' if ids else 'neither'} came."
+        )
+    if ids is not None:
+        if chat:
+            raise BadInput(
+                f"--chat reads {names[0]} as a message; {names[1]} are taken as they are. Give one of the two."
+            )
+        return _ids(ids, names[1])
+    if not prompt or not prompt.strip():
+        raise BadInput("The prompt is empty; give the model some text to read.")
+    return [{"role": "user", "content": prompt}] if chat else prompt
+
+
+def _ids(text: str, option: str) -> list[int]:
+    parts = [part.strip() for part in text.strip().strip("[]").split(",")]
+    if not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise BadInput(f"{option} is '{text[:40]}'; write token ids with commas between them, like 1,504,3575.")
+    return [int(part) for part in parts]
+
+
+def token_of(model: Any, text: str) -> int:
+    """A token by its text, or by its id: `id:504`, or plain digits where no token is written so."""
+    from probe.targets import single, token_id
+
+    number = text.removeprefix("id:")
+    if number.isdecimal() and (text.startswith("id:") or model.tokenizer is None or single(model, text) is None):
+        return token_id(model, int(number))
+    return token_id(model, text)
+
+
+def target_of(model: Any, target: str | None, minus: str | None = None) -> "int | Difference | None":
+    """What is to be explained: nothing in particular, a token, or the difference of two."""
+    from probe.targets import Difference
+
+    require_target(target, minus)
+    if target is None:
+        return None
+    one = token_of(model, target)
+    return one if minus is None else Difference(one, token_of(model, minus))
+
+
+def require_target(target: str | None, minus: str | None) -> None:
+    """`--minus` goes with one `--target`."""
+    if minus is not None and target is None:
+        raise BadInput("--minus goes with one --target; 0 were given.")
