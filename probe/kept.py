@@ -34,14 +34,14 @@ def hand_over(model: "TransformerBridge") -> None:
     for module in bridges:
         module.register_forward_pre_hook(_renaming(_NAME), with_kwargs=True)
     for theirs in (model.original_model, *(module.original_component for module in bridges)):
-        if (name := _name_in(theirs)) is not None:
+        if theirs is not None and (name := _name_in(theirs)) is not None:
             theirs.register_forward_pre_hook(_renaming(name), with_kwargs=True)
     _ready.add(model)
 
 
-def _name_in(theirs: nn.Module | None) -> str | None:
+def _name_in(theirs: nn.Module) -> str | None:
     """What a module of transformers calls the cache."""
-    known = inspect.signature(theirs.forward).parameters if theirs is not None else ()
+    known = inspect.signature(theirs.forward).parameters
     return next((name for name in (_NAME, "cache", "layer_past") if name in known), None)
 
 

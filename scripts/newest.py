@@ -17,7 +17,8 @@ PIP = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-che
 
 def unbounded(requirement: str) -> str:
     """The requirement without its upper bounds; torch keeps them."""
-    name, bounds = re.fullmatch(r"([\w.-]+(?:\[\w+\])?)(.*)", requirement).groups()
+    name = re.match(r"[\w.-]+(\[\w+\])?", requirement)[0]  # type: ignore[index]
+    bounds = requirement.removeprefix(name)
     if name == "torch":
         return requirement
     return name + ",".join(b for b in bounds.split(",") if not b.strip().startswith(("<", "==")))
