@@ -60,6 +60,7 @@ def _run(arguments: list[str]) -> int:
 
     if rank():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+    take_any_character()
     commands.register(cli)
     try:
         cli(arguments, prog_name="openwork")
@@ -77,6 +78,13 @@ def _run(arguments: list[str]) -> int:
             typer.echo(f"openwork{f' (process {rank()})' if rank() else ''}: {error}", err=True)
         return 2 if isinstance(error, BadInput) else 1
     return 0
+
+
+def take_any_character() -> None:
+    """Write what an output's encoding lacks in hex: a file on Windows takes cp1252, and no output takes half a character."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _stopped(arguments: list[str]) -> None:

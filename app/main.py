@@ -8,16 +8,18 @@ import webbrowser
 from threading import Timer
 from typing import Any
 
-from app.safety import guard, is_loopback, require_token
+from app.safety import check_origins, guard, is_loopback, require_token
 from probe.errors import BadInput, Unavailable
 
 KEPT = "private, max-age=3600"  # an hour: long enough for a session's work, short enough after an update
 
 
-def create_app(token: str | None = None, loopback: bool = True, frames: tuple[str, ...] = ()) -> Any:
+def create_app(
+    token: str | None = None, loopback: bool = True, frames: tuple[str, ...] = (), seen_at: tuple[str, ...] = ()
+) -> Any:
     """The Dash application, with its checks installed; `loopback` refuses requests that name any other host.
 
-    frames: origins, beside our own, whose pages may frame ours.
+    frames: origins, beside our own, whose pages may frame ours. seen_at: origins that a proxy shows our pages at.
     """
     from dash import Dash
     from flask import Flask
@@ -46,7 +48,7 @@ def create_app(token: str | None = None, loopback: bool = True, frames: tuple[st
     shell.register(app, PAGES)
     export.register(app.server)
     search.register(app.server)
-    guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames)
+    guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames, seen_at)
     check_posts(app.server, app.callback_map)
     errors(app.server)
     keep(app.server)
@@ -95,13 +97,24 @@ def keep(server: Any) -> None:
 
 
 def serve(
-    host: str = "127.0.0.1", port: int = 8050, open_browser: bool = True, token: str | None = None, path: str = "/"
+    host: str = "127.0.0.1",
+    port: int = 8050,
+    open_browser: bool = True,
+    token: str | None = None,
+    path: str = "/",
+    seen_at: tuple[str, ...] = (),
 ) -> None:
-    """Serve until interrupted. Any other address than loopback demands `token`. Raises Unavailable if the port is taken."""
+    """Serve until interrupted. Any other address than loopback demands `token`. Raises Unavailable if the port is taken.
+
+    seen_at: origins that a proxy which rewrites addresses shows the pages at; they demand `token` too.
+    """
+    if not 1024 <= port < 65536:
+        raise BadInput(f"{port} is no port to serve on; choose one between 1024 and 65535.")
     token = token or os.environ.get("OPENWORK_TOKEN")
     require_token(host, token)
+    check_origins(seen_at, token)
     stay_offline()
-    server = make_server(host, port, token)
+    server = make_server(host, port, token, seen_at=seen_at)
     address = f"http://{in_address(host)}:{server.server_port}{path}"
     say(f"Openwork is at {address}{'?token=... (the token it was started with)' if token else ''}  (Ctrl+C stops it)")
     if open_browser:
@@ -134,16 +147,20 @@ def say(words: str) -> None:
 
 
 def make_server(
-    host: str = "127.0.0.1", port: int = 8050, token: str | None = None, frames: tuple[str, ...] = ()
+    host: str = "127.0.0.1",
+    port: int = 8050,
+    token: str | None = None,
+    frames: tuple[str, ...] = (),
+    seen_at: tuple[str, ...] = (),
 ) -> Any:
     """A threaded WSGI server, bound but not yet serving. Never reads $HOST. Port 0 takes any free one."""
     from app.server import Server
 
     if not 0 <= port < 65536:
-        raise BadInput(f"{port} is no port; choose one between 1024 and 65535.")
+        raise BadInput(f"{port} is no port; choose one between 1024 and 65535, or 0 for any that is free.")
     refuse_taken(host, port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    return Server(host.strip("[]"), port, create_app(token, is_loopback(host), frames).server)
+    return Server(host.strip("[]"), port, create_app(token, is_loopback(host), frames, seen_at).server)
 
 
 def refuse_taken(host: str, port: int) -> None:

@@ -3,13 +3,14 @@
 The server listens on loopback. A web page elsewhere could still make the browser call it (DNS rebinding, forged posts), so
 the Host header must name loopback, a post must come from our own origin, bodies are small, and the pages run under a
 Content-Security-Policy that allows no inline script, no `eval` and no request to another machine. Another interface
-than loopback is served only with a token, which arrives once in the address and then lives in a cookie.
+than loopback is served only with a token, which arrives once in the address and then lives in a cookie. So are pages seen
+through a proxy that rewrites addresses (Codespaces, ngrok), whose origin has to be named.
 """
 
 import hmac
 import re
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from flask import Flask, Response, abort, redirect, request
 
@@ -18,6 +19,8 @@ from probe.errors import BadInput
 MAX_BODY = 2_000_000  # bytes; no callback of ours posts more than some kilobytes
 COOKIE = "openwork_token"
 SELF = "'self'"
+REFUSED = "X-Openwork-Refused"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]{1,200}(:\d{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -44,6 +47,20 @@ def require_token(host: str, token: str | None) -> None:
         )
 
 
+def check_origins(origins: tuple[str, ...], token: str | None) -> None:
+    """Raise BadInput for what is no origin, and for origins without a token: a proxy lets others in."""
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise BadInput(
+                f"{origin[:80]!r} is no origin; write it like https://name-8050.app.github.dev, without a path."
+            )
+    if origins and len(token or "") < 16:
+        raise BadInput(
+            "Answering pages behind a proxy lets whoever reaches the proxy in, so --allow-origin needs a token of at least 16 "
+            "characters (--token, or OPENWORK_TOKEN)."
+        )
+
+
 def policy(script_hashes: list[str], frames: tuple[str, ...] = ()) -> str:
     """The Content-Security-Policy of every page; Mantine and Plotly write style elements, hence 'unsafe-inline' there.
 
@@ -56,12 +73,31 @@ def policy(script_hashes: list[str], frames: tuple[str, ...] = ()) -> str:
     )
 
 
-def same_origin() -> bool:
-    """Was this request made by one of our own pages (or by a program that is no browser)?"""
+def same_origin(origins: tuple[str, ...] = ()) -> bool:
+    """Was this request made by one of our own pages (or by a program that is no browser)?
+
+    origins: where our pages are seen, beside the address they are served at, because a proxy stands between.
+    """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = request.headers.get("Origin")
-    return origin is None or (urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc == request.host)
+    if origin is None or origin in origins:
+        return True
+    return urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc == request.host
+
+
+def refusal() -> Response:
+    """The answer to a post from elsewhere. A page of ours behind a proxy that rewrites the address is told so, and shows it."""
+    origin, said = request.headers.get("Origin") or "", "This request did not come from the dashboard."
+    answer = Response(said, 403, mimetype="text/plain")
+    if request.headers.get("Sec-Fetch-Site") == "same-origin" and _ORIGIN.fullmatch(origin):
+        answer.set_data(
+            f"This page is at {origin}, and its server was reached as {request.host[:200]}: a proxy between them rewrites the "
+            "address, so the server takes the page for a stranger's. Start it with  "
+            f"openwork serve --allow-origin {origin} --token ..."
+        )
+        answer.headers[REFUSED] = "origin"
+    return answer
 
 
 def guard(
@@ -70,17 +106,19 @@ def guard(
     token: str | None = None,
     loopback: bool = True,
     frames: tuple[str, ...] = (),
+    origins: tuple[str, ...] = (),
 ) -> None:
     """Install every check and header on the Flask server."""
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    rules = policy(script_hashes, frames)
+    rules, seen_at = policy(script_hashes, frames), {urlsplit(origin).netloc.lower() for origin in origins}
 
     @server.before_request
     def check():
-        if loopback and not names_loopback(request.headers.get("Host", "")):
+        host = request.headers.get("Host", "")
+        if loopback and not names_loopback(host) and host.lower() not in seen_at:
             abort(Response("The dashboard answers to 127.0.0.1 and localhost only.", 400, mimetype="text/plain"))
-        if request.method not in ("GET", "HEAD", "OPTIONS") and not same_origin():
-            abort(Response("This request did not come from the dashboard.", 403, mimetype="text/plain"))
+        if request.method not in ("GET", "HEAD", "OPTIONS") and not same_origin(origins):
+            abort(refusal())
         return check_token(token) if token else None
 
     @server.after_request
@@ -95,14 +133,26 @@ def guard(
         return response
 
 
+def cookie_name() -> str:
+    """Browsers send a cookie to every port of a host: one name for each lets two dashboards stand side by side."""
+    return f"{COOKIE}_{request.environ.get('SERVER_PORT', '')}"
+
+
 def check_token(token: str):
     """None when the visitor has shown the token; a redirect that sets the cookie when it is in the address; else 401."""
-    if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), token.encode()):
+    if hmac.compare_digest(request.cookies.get(cookie_name(), "").encode(), token.encode()):
         return None
     if hmac.compare_digest(request.args.get("token", "").encode(), token.encode()):
-        answer = redirect(request.path)
-        answer.set_cookie(COOKIE, token, httponly=True, samesite="Strict", max_age=30 * 86400)
+        answer = redirect(without_token())
+        answer.set_cookie(cookie_name(), token, httponly=True, samesite="Strict", max_age=30 * 86400)
         return answer
     return Response(
         "Openwork needs the token it was started with: add ?token=... to the address once.", 401, mimetype="text/plain"
     )
+
+
+def without_token() -> str:
+    """The address that was asked for, on this host, with everything in it but the token."""
+    rest = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "token"])
+    path = "/" + quote(request.path.lstrip("/\\"))  # two slashes would name another host
+    return f"{path}?{rest}" if rest else path

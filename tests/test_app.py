@@ -80,7 +80,7 @@ def test_the_address_shown_is_the_one_served(monkeypatch, capsys, home):
         serve_forever = server_close = lambda self: None
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setattr("app.main.make_server", lambda *a: Idle())
+    monkeypatch.setattr("app.main.make_server", lambda *a, **k: Idle())
     for host, shown in (("::1", "[::1]"), ("[::1]", "[::1]"), ("127.0.0.5", "127.0.0.5"), ("localhost", "localhost")):
         serve(host, open_browser=False)
         assert f"http://{shown}:8050/" in capsys.readouterr().err
@@ -125,6 +125,58 @@ def test_token_is_asked_once_and_kept_in_a_cookie(home):
     shown = client.get("/?token=0123456789abcdef")
     assert shown.status_code == 302 and "token" not in shown.headers["Location"]
     assert client.get("/").status_code == 200
+
+
+def test_two_dashboards_keep_a_cookie_each_and_addresses_keep_what_they_ask(home):
+    """Browsers send a host's cookies to all of its ports."""
+    first, second = "0123456789abcdef", "fedcba9876543210"
+    jar = create_app(token=first).server.test_client()
+    for token, port in ((first, "8050"), (second, "8051")):
+        jar.application = create_app(token=token).server
+        at = {"environ_overrides": {"SERVER_PORT": port}}
+        shown = jar.get(f"/circuits/a?m=toy&token={token}&p=x%26y", **at)
+        assert shown.status_code == 302 and shown.headers["Location"] == "/circuits/a?m=toy&p=x%26y"
+    for token, port in ((first, "8050"), (second, "8051")):
+        jar.application = create_app(token=token).server
+        assert jar.get("/alive", environ_overrides={"SERVER_PORT": port}).status_code == 204
+    away = create_app(token=first).server.test_client().get("//evil.example/x", query_string={"token": first})
+    assert not away.headers.get("Location", "/").startswith(("//", "http"))
+
+
+def test_a_page_behind_a_proxy_is_told_why_and_how(home):
+    """The proxy rewrites Host, so our own page's origin is another than the server knows."""
+    seen = "https://name-8050.app.example"
+    headers = {"Origin": seen, "Sec-Fetch-Site": "same-origin"}
+    plain = create_app().server.test_client()
+    refused = callback(plain, **headers)
+    assert refused.status_code == 403 and refused.headers[safety.REFUSED] == "origin"
+    assert f"--allow-origin {seen}" in refused.text and "localhost" in refused.text
+    stranger = callback(plain, Origin=seen, **{"Sec-Fetch-Site": "cross-site"})
+    assert stranger.status_code == 403 and safety.REFUSED not in stranger.headers
+    token = "0123456789abcdef"
+    known = create_app(token, seen_at=(seen,)).server.test_client()
+    assert callback(known, **headers).status_code == 401  # the token is asked for all the same
+    known.get(f"/?token={token}")
+    assert callback(known, **headers).status_code not in (401, 403)
+    assert callback(known, Origin="https://other.example", **{"Sec-Fetch-Site": "same-origin"}).status_code == 403
+    # where it does not rewrite: another host to a browser, whose cookie is its own
+    assert known.get("/alive", headers={"Host": "name-8050.app.example"}).status_code == 401
+    assert known.get("/alive", headers={"Host": "other.example"}).status_code == 400
+
+
+def test_origins_are_checked_and_need_a_token():
+    for bad in ("*", "https://a b", "javascript:alert(1)", "https://a/path", "null", ""):
+        with pytest.raises(BadInput, match="no origin"):
+            safety.check_origins((bad,), "0123456789abcdef")
+    with pytest.raises(BadInput, match="needs a token"):
+        safety.check_origins(("https://a.example",), None)
+    safety.check_origins((), None)
+
+
+def test_ports_below_1024_are_refused_as_the_message_says():
+    for port in (0, 80, 1023, 65536, -1):
+        with pytest.raises(BadInput, match="between 1024 and 65535"):
+            serve(port=port, open_browser=False)
 
 
 def test_binds_loopback_whatever_the_environment_says(monkeypatch, home):

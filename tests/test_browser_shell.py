@@ -265,6 +265,22 @@ def test_a_banner_tells_of_a_stopped_server_and_goes_when_it_is_back(chromium, s
     assert ours == []
 
 
+def test_a_page_behind_a_rewriting_proxy_says_what_to_do(chromium, site):
+    """As Codespaces shows it: the page's origin is the proxy's, the Host header loopback's."""
+    page, seen = chromium.new_page(), "https://name-8050.app.example"
+
+    def through(route):
+        asked = route.request
+        headers = {**asked.headers, "sec-fetch-site": "same-origin"}
+        headers |= {"origin": seen} if asked.method == "POST" else {}
+        route.fulfill(response=route.fetch(url=asked.url.replace(seen, site), headers=headers))
+
+    page.route("**/*", through)
+    page.goto(seen)
+    expect(page.locator(".ow-banner")).to_contain_text(f"openwork serve --allow-origin {seen}", timeout=15_000)
+    page.close()
+
+
 def test_a_result_has_a_page_of_its_own(tab, site):
     report = {"kind": MARKUP, "errors": {"fvu": 0.01}, "steps": [{"step": MARKUP}, {"step": "b"}]}
     with writing(place("result", "judged"), Manifest("result", "judged", None, (), facts={})) as folder:

@@ -1,7 +1,9 @@
 """The command line: results on stdout, exit codes, sentences for bad input, the demo from end to end on the toy model."""
 
+import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,20 @@ def call(arguments: list[str], capsys) -> tuple[int, str, str]:
     code = run(arguments)
     out = capsys.readouterr()
     return code, out.out, out.err
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_any_character_can_be_written_into_any_file(encoding, monkeypatch):
+    """A shell on Windows opens the file of `>` in cp1252."""
+    prompt, written = "日本 — Paris", {}
+    for name, options in (("table", []), ("json", ["--json"])):
+        raw = io.BytesIO()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding))
+        assert run(["lens", "--model", "toy", "--prompt", prompt, *options]) == 0
+        sys.stdout.flush()
+        written[name] = raw.getvalue().decode(encoding)
+    assert json.loads(written["json"])["prompt"] == prompt
+    assert "Logit lens" in written["table"] and ("\\u27e8" in written["table"]) == (encoding != "utf-8")
 
 
 def test_lens_prints_json_on_stdout_and_nothing_else(capsys):

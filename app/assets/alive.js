@@ -1,5 +1,6 @@
 // A banner while the server does not answer. A question of ours that never reaches it starts asking `/alive` every second; the first
-// answer takes the banner away and the page goes on where it was. Only a failed connection counts, not an answer that says no.
+// answer takes the banner away and the page goes on where it was. An answer that says no does not count, but for one: a page behind a
+// proxy that rewrites addresses is refused everything it asks, so the reason is shown as the server gives it.
 (function () {
   "use strict";
   const ow = window.openwork, ask = window.fetch.bind(window), PAUSE = 1200;
@@ -10,6 +11,7 @@
 
   window.fetch = function (...what) {
     const answer = ask(...what);
+    answer.then((r) => { if (r.status === 403 && r.headers.get("X-Openwork-Refused") === "origin") r.clone().text().then(refused); }, () => {});
     answer.catch((error) => { if (error instanceof TypeError && !leaving) watch(); });
     return answer;
   };
@@ -29,7 +31,12 @@
     watching = false;
   }
 
-  function show(on) {
+  function refused(why) {
+    cleared(true);
+    banner.append(ow.el("span", "ow-icon warning"), ow.el("span", "", why));
+  }
+
+  function cleared(on) {
     if (!banner) {
       banner = ow.el("div", "ow-banner");
       banner.setAttribute("role", "alert");
@@ -37,6 +44,10 @@
     }
     banner.replaceChildren();
     banner.hidden = !on;
+  }
+
+  function show(on) {
+    cleared(on);
     if (!on) return;
     const command = ow.el("code", "", "openwork serve");
     banner.append(ow.el("span", "ow-icon warning"), ow.el("span", "", "The server has stopped. Start it with"), command, ow.el("span", "", "and this page goes on."));

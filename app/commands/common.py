@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -137,8 +138,13 @@ def clean(value: Any) -> Any:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    typer.echo(json.dumps(clean(value), ensure_ascii=False, indent=1, allow_nan=False))
+    """One JSON document on stdout, in ASCII where stdout takes nothing else."""
+    typer.echo(json.dumps(clean(value), ensure_ascii=not takes_unicode(), indent=1, allow_nan=False))
+
+
+def takes_unicode() -> bool:
+    """Whether stdout is written in UTF-8; a file that a Windows shell opens for it is not."""
+    return (getattr(sys.stdout, "encoding", None) or "utf8").lower().replace("-", "") in ("utf8", "utf8sig")
 
 
 def print_rows(rows: Sequence[dict[str, Any]], title: str = "") -> None:

@@ -13,12 +13,18 @@ def serve(
     token: Annotated[
         str | None, typer.Option("--token", envvar="OPENWORK_TOKEN", help="What visitors must show.")
     ] = None,
+    origins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin", help="Where a proxy shows the pages, like https://name-8050.app.github.dev; repeatable."
+        ),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """The dashboard, on this machine."""
     from app.main import serve as run
 
-    run(host=host, port=port, open_browser=browser, token=token)
+    run(host=host, port=port, open_browser=browser, token=token, seen_at=tuple(o.rstrip("/") for o in origins or ()))
 
 
 def doctor(
