@@ -30,8 +30,13 @@ def wanted() -> list[str]:
 
 
 def locked() -> dict[str, str]:
+    """The version of each library that is locked for this Python and system."""
+    from packaging.requirements import Requirement
+
     text = (ROOT / "requirements.lock").read_text(encoding="utf8")
-    return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", text, re.MULTILINE))
+    lines = (line.removesuffix("\\").strip() for line in text.splitlines() if re.match(r"[\w.-]+==", line))
+    found = [r for r in map(Requirement, lines) if r.marker is None or r.marker.evaluate()]
+    return {r.name: str(r.specifier).removeprefix("==") for r in found}
 
 
 def newer() -> list[str]:
