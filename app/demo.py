@@ -6,7 +6,6 @@ Other settings give other names (`demo-layer4` is of the defaults), so a demo of
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from probe.artifact import Manifest, check_model, place, read_manifest, write_js
 from probe.claims import claim
 from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress
+from probe.stored import read_json
 
 PROMPT = "The capital of France is"
 
@@ -246,7 +246,7 @@ def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Pro
         report = evaluate(model, dictionary, cache, max_tokens=c.judged, seed=c.seed, progress=progress)
         save_report(name, report, model, (cache.folder.name,), replace=True, demo=clean(key))
         folder = place("result", name)
-    return json.loads((folder / "report.json").read_text(encoding="utf8")), found
+    return read_json(folder / "report.json"), found
 
 
 def _keep(demo: Demo, model: Any) -> None:

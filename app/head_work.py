@@ -10,6 +10,8 @@ from app.components.edited import edited_work
 from app.library import library
 from app.prompts import Prompt
 from circuits.graph import KINDS
+from probe.errors import OpenworkError
+from probe.stored import plain_file
 
 
 def patterns_work(model: str, prompt: Prompt) -> work.Work:
@@ -126,9 +128,9 @@ def _heads_of(folder: Path) -> frozenset[tuple[int, int]]:
         mark = (str(path), path.stat().st_mtime_ns)
         if (kept := _seen.get(mark)) is not None:
             return kept
-        with safe_open(path, framework="np") as file:
+        with safe_open(plain_file(path), framework="np") as file:
             kind, layer, unit = (file.get_tensor(f"nodes.{n}") for n in ("kind", "layer", "unit"))
         at = np.flatnonzero(kind == KINDS.index("head"))
         return _seen.put(mark, frozenset((int(layer[i]), int(unit[i])) for i in at))
-    except (OSError, SafetensorError, KeyError):
+    except (OSError, SafetensorError, KeyError, OpenworkError):
         return frozenset()

@@ -1,6 +1,5 @@
 """One row of the table of jobs, and its file. A file that is damaged, or not of this shape, is no row."""
 
-import json
 import os
 import time
 from dataclasses import asdict, dataclass, field, fields
@@ -9,9 +8,12 @@ from typing import Any
 
 from app import links
 from probe.artifact import write_json
+from probe.errors import Unavailable
+from probe.stored import read_json
 
 ACTIVE = ("queued", "running")
 STATES = (*ACTIVE, "done", "failed", "cancelled", "interrupted")
+_LARGEST = 4 << 20  # bytes of a job's file
 _LINES, _FIRST = 80, 20  # lines of a log that are kept; so many of them are the first ones
 
 
@@ -76,10 +78,10 @@ class Job:
 def read_job(path: Path) -> Job | None:
     """The job of a file, or None when it holds none."""
     try:
-        raw = json.loads(path.read_text(encoding="utf8"))
+        raw = read_json(path, _LARGEST)
         known = {f.name: f.type for f in fields(Job)}
         job = Job(**{**{k: v for k, v in raw.items() if k in known}, "id": path.stem})
-    except (ValueError, TypeError, AttributeError, OSError, RecursionError):
+    except (ValueError, TypeError, AttributeError, Unavailable):
         return None
     if not _sound(job):
         return None

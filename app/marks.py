@@ -9,7 +9,6 @@ edit is made on top of what is there and the page is told so; undo and redo, whi
 refused. Nothing is overwritten in silence.
 """
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
@@ -21,7 +20,8 @@ from app.library import registered
 from circuits.graph import CircuitGraph
 from circuits.store import GRAPH, choose_nodes, editing
 from probe.artifact import home, read_manifest, write_json
-from probe.errors import BadInput, OpenworkError
+from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.stored import read_json
 
 reading = RLock()
 "Held while a graph's folder is replaced; who reads one that may be edited meanwhile holds it too."
@@ -156,8 +156,8 @@ def edits_file(name: str) -> Path:
 
 def _read(name: str) -> dict[str, Any]:
     try:
-        value = json.loads(edits_file(name).read_text(encoding="utf8"))
-    except (OSError, ValueError, RecursionError):
+        value = read_json(edits_file(name))
+    except Unavailable:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -1,16 +1,17 @@
 """Prompts by id. An address holds the id, never the text, because addresses end up in histories and logs."""
 
 import hashlib
-import json
 import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from probe.artifact import home, write_json
-from probe.errors import BadInput
+from probe.errors import BadInput, Unavailable
+from probe.stored import read_json, sealed, unsealed
 
 MAX_CHARACTERS = 20_000
+_LARGEST = 1 << 20  # bytes of a prompt's file
 _ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -45,7 +46,7 @@ def store(text: str, model: str) -> Prompt:
         raise BadInput("The prompt holds half of a character that takes two, which no tokenizer reads. Write it again.")
     prompt = Prompt(prompt_id(text), text, model, time.time())
     _folder().mkdir(parents=True, exist_ok=True)
-    write_json(_folder() / f"{prompt.id}.json", asdict(prompt))
+    write_json(_folder() / f"{prompt.id}.json", sealed(asdict(prompt)))
     return prompt
 
 
@@ -57,11 +58,14 @@ def load(identity: str) -> Prompt:
             "No prompt with this address is stored here. Write it again on the home page; the same text gets the same address."
         )
     try:
-        found = Prompt(**json.loads(path.read_text(encoding="utf8")))
-        if not all(isinstance(t, str) for t in (found.id, found.text, found.model)):
-            raise TypeError("a text was wanted where something else is")
+        found = Prompt(**unsealed(read_json(path, _LARGEST)))
+        if (
+            not all(isinstance(t, str) for t in (found.id, found.text, found.model))
+            or prompt_id(found.text) != identity
+        ):
+            raise TypeError("it is another text than its address says")
         return Prompt(identity, found.text, found.model, min(max(float(found.used), 0.0), 2e11))
-    except (ValueError, TypeError, RecursionError, OverflowError, OSError) as error:
+    except (ValueError, TypeError, OverflowError, Unavailable) as error:
         raise BadInput("This prompt's file is damaged. Write the prompt again on the home page.") from error
 
 

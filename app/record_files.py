@@ -4,7 +4,6 @@ A record is a frozen dataclass of texts, numbers, arrays, and other records. It 
 back only as one of `CLASSES`: a file can name no other code. Nothing is pickled; what does not fit is refused when it is written.
 """
 
-import json
 import math
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -12,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from probe.artifact import write_json
-from probe.errors import Unavailable
+from probe.stored import plain_file, read_json, reading
 
 CLASSES = {
     "app.suggested": ("Suggested",),
@@ -46,14 +44,9 @@ def write_record(folder: Path, record: Any) -> None:
 
 def read_record(folder: Path) -> Any:
     """The record of a folder. Unavailable where it is damaged."""
-    try:
-        plain = json.loads((folder / RECORD).read_text(encoding="utf8"))
-        arrays = load_file(folder / ARRAYS) if (folder / ARRAYS).is_file() else {}
-        return _record(plain, arrays)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
-        raise Unavailable(
-            f"The result in {folder.name} is damaged ({str(error)[:120]}); make it again from its page."
-        ) from error
+    with reading(f"The result in {folder.name}", "make it again from its page"):
+        arrays = load_file(plain_file(folder / ARRAYS)) if (folder / ARRAYS).exists() else {}
+        return _record(read_json(folder / RECORD), arrays)
 
 
 def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -3,7 +3,6 @@
 Nothing is loaded: a model's shape comes from its folder, a dictionary's from its manifest, labels from the file beside a table.
 """
 
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +12,9 @@ from app.library import Library, short_model
 from app.model_size import model_size
 from app.search_words import Hit, clip, matching
 from probe.artifact import Manifest
-from probe.errors import BadInput
+from probe.errors import BadInput, Unavailable
 from probe.sites import parse_site
+from probe.stored import read_json
 
 _LABELS = 20_000_000  # bytes of a file of labels that are read
 _UNIT = re.compile(r"[lL]?(\d{1,4})([hHnNfF.])(\d{1,9})")
@@ -110,12 +110,12 @@ def _labels_in(file: Path) -> list[tuple[int, str]]:
 def _read_labels(file: Path, changed: tuple[int, int]) -> list[tuple[int, str]]:
     # Read here and not by the module that writes them, because that one comes with torch.
     try:
-        table = json.loads(file.read_text(encoding="utf8"))["labels"]
+        table = read_json(file)["labels"]
         return [
             (int(unit), entry["text"])
             for unit, entries in table.items()
             for entry in entries
             if unit.isdecimal() and len(unit) < 10 and isinstance(entry["text"], str)
         ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (Unavailable, ValueError, TypeError, KeyError, AttributeError):
         return []

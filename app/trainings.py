@@ -4,7 +4,6 @@ What was asked for is written beside the unfinished run (`asked.json`), so that 
 also after the server was started anew.
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,9 +13,10 @@ from app.work import Work, key_of
 from probe import run_log
 from probe.artifact import Manifest, place, write_json
 from probe.claims import claim
-from probe.errors import BadInput
+from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
 from probe.run_log import PARTIAL, TrainingRun
+from probe.stored import read_json
 
 KINDS = ("skip_transcoder", "transcoder", "sae")
 RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
@@ -130,8 +130,8 @@ def asked_of(name: str) -> Asked | None:
     try:
         folder = place("dictionary", name)
         path = folder.with_name(folder.name + PARTIAL) / ASKED
-        return Asked(**json.loads(path.read_text(encoding="utf8")))
-    except (OSError, ValueError, TypeError, BadInput):
+        return Asked(**read_json(path, 1 << 20))
+    except (ValueError, TypeError, OpenworkError):
         return None
 
 

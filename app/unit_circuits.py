@@ -1,6 +1,5 @@
 """The circuits a unit appears in: stored graphs are read once each (their nodes, not their edges), and again when replaced."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from app.library import library
 from app.units import Looked
 from circuits.graph import KINDS
 from probe.artifact import Manifest
+from probe.stored import plain_file, read_json
 
 _nodes: "Recent[Index]" = Recent(400, most=3e8)
 _KIND = {"neuron": KINDS.index("neuron"), "latent": KINDS.index("latent")}
@@ -108,8 +108,8 @@ def _index(folder: Path) -> Index | None:
 def _read(folder: Path) -> Index:
     from safetensors import safe_open
 
-    text: dict[str, Any] = json.loads((folder / "graph.json").read_text(encoding="utf8"))
-    with safe_open(str(folder / "graph.safetensors"), framework="numpy") as arrays:
+    text: dict[str, Any] = read_json(folder / "graph.json")
+    with safe_open(str(plain_file(folder / "graph.safetensors")), framework="numpy") as arrays:
         kind = arrays.get_tensor("nodes.kind")
         units = np.flatnonzero(np.isin(kind, list(_KIND.values())))
         layer, unit, pos, activation = (

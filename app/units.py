@@ -21,8 +21,9 @@ from app.components.promptbox import check_model_name
 from app.library import library, registered, short_model
 from app.model_size import model_size
 from probe.artifact import Manifest, ModelStamp, place, read_manifest
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.sites import parse_site
+from probe.stored import plain_file
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ def _read_facts(folder: Path, manifest: Manifest) -> dict[str, Any]:
 
     facts = {"n_units": manifest.facts.get("n_units", 0), "tokens": manifest.facts.get("tokens", 0)}
     try:
-        with safe_open(str(folder / "units.safetensors"), framework="numpy") as columns:
+        with safe_open(str(plain_file(folder / "units.safetensors")), framework="numpy") as columns:
             density = columns.get_tensor("density")
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, OpenworkError) as error:
         return {**facts, "damaged": str(error)[:120]}
     alive = density[density > 0]
     return {

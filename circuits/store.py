@@ -5,7 +5,6 @@ read is checked like a foreign file, because a folder can be sent; an older fold
 read without them.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from circuits.checks import check_graph
@@ -28,6 +26,7 @@ from probe.claims import lock_of
 from probe.errors import BadInput, Unavailable
 from probe.opening import came_from
 from probe.steady import steady
+from probe.stored import plain_file, read_json, reading
 from probe.turns import turn
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
@@ -101,12 +100,10 @@ def _read(folder: Path) -> CircuitGraph:
     broken = check_files(folder, manifest) or [n for n in (GRAPH, TEXT) if n not in manifest.files]
     if broken:
         raise Unavailable(f"In {folder}, {', '.join(broken)} is missing or damaged; trace the prompt again.")
-    try:
-        arrays = load_file(folder / GRAPH)
-        text: Any = json.loads((folder / TEXT).read_text(encoding="utf8"))
-    except (OSError, ValueError, SafetensorError, RecursionError) as error:
-        raise Unavailable(f"{folder} cannot be read ({str(error)[:200]}); trace the prompt again.") from error
-    return came_from(_assembled(arrays, text, folder), str(folder))
+    with reading(folder, "trace the prompt again"):
+        arrays = load_file(plain_file(folder / GRAPH))
+        found = _assembled(arrays, read_json(folder / TEXT), folder)
+    return came_from(found, str(folder))
 
 
 def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> CircuitGraph:

@@ -5,7 +5,6 @@ A folder is written beside its final place and renamed into it, so a reader sees
 what, and the SHA-256 of every file. Nothing is pickled.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -26,7 +25,7 @@ from probe.names import require_name
 from probe.record import Record
 from probe.renames import put, scratch
 from probe.schemas import faults
-from probe.stored import read_json, reading
+from probe.stored import read_json, reading, sealed, unsealed
 from probe.verified import digest_of, fresh_digest, sha256
 
 SCHEMA = 1
@@ -146,8 +145,7 @@ def write_manifest(folder: Path, manifest: Manifest, hashed: dict[str, str] | No
             "command": manifest.command or this_command(),
         }
     )
-    raw = json.loads(json.dumps(asdict(full), allow_nan=False))  # as it will be read
-    write_json(folder / MANIFEST, {**raw, "digest": _digest(raw)})
+    write_json(folder / MANIFEST, sealed(asdict(full)))
     return full
 
 
@@ -207,24 +205,15 @@ def read_manifest(folder: Path, kind: str | None = None) -> Manifest:
 def _sound(path: Path) -> dict[str, Any]:
     """A manifest's JSON, with the digest it was written with and fields of the right sort; Unavailable for another."""
     raw = read_json(path, _LARGEST)
-    if not isinstance(raw, dict):
-        raise Unavailable(f"{path} is damaged: it holds {brief(raw)}. Restore it or make the artifact again.")
-    if isinstance(schema := raw.get("schema"), int) and schema > SCHEMA:
+    if isinstance(raw, dict) and isinstance(schema := raw.get("schema"), int) and schema > SCHEMA:
         raise BadInput(
             f"{path.parent} has schema {brief(schema)}; this Openwork reads up to {SCHEMA}. Upgrade Openwork."
         )
-    if (digest := raw.pop("digest", None)) is not None and digest != _digest(raw):  # older ones have none
-        raise Unavailable(
-            f"{path} is damaged: it is not what was written, by its digest. Restore it or make the artifact again."
-        )
+    with reading(path, "restore it or make the artifact again"):
+        raw = unsealed(raw)
     if found := faults(raw):
         raise Unavailable(f"{path} is damaged: {'; '.join(found[:3])}. Restore it or make the artifact again.")
     return raw
-
-
-def _digest(raw: dict[str, Any]) -> str:
-    """SHA-256 of a manifest's content: its numbers are trusted where files are, so they are checked like files."""
-    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 def check_files(folder: Path, manifest: Manifest) -> list[str]:

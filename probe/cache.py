@@ -20,7 +20,7 @@ from torch import Tensor
 
 from probe.artifact import Manifest, check_files, check_model, read_manifest, require_files
 from probe.batches import Batches
-from probe.cache_files import STATS, TOKENS, load_tokens, mend, wrong_size
+from probe.cache_files import STATS, TOKENS, load_tokens, mend, require_parts, wrong_size
 from probe.errors import BadInput, Unavailable
 from probe.html import table_html
 from probe.layout import Layout
@@ -30,6 +30,7 @@ from probe.progress import SILENT, Progress
 from probe.shards import read_tensors
 from probe.shuffle import Position, Split
 from probe.sites import Site, as_dtype, parse_site
+from probe.stored import reading
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -134,12 +135,20 @@ class Cache(Opens):
             name = self.layout.name_of(index)
             require_files(self.folder, self.manifest, [name], mend(name, self.folder.name))
             tensors = read_tensors(self.folder / name)
-            if len(tensors["tokens"]) != self.layout.tokens_of(index):
+            if not self._fits(tensors, self.layout.tokens_of(index)):
                 raise Unavailable(
-                    f"{name} of {self.folder} holds another number of tokens than it should. {mend(name, self.folder.name)}"
+                    f"{name} of {self.folder} does not hold the tokens and sites it should. {mend(name, self.folder.name)}"
                 )
             self._open[index] = tensors
         return self._open[index]
+
+    def _fits(self, tensors: dict[str, Tensor], n: int) -> bool:
+        """Whether a shard holds, for so many tokens, what the layout says."""
+        dtype = as_dtype(self.layout.dtype)
+        return len(tensors.get("tokens", ())) == n and all(
+            s in tensors and tensors[s].shape == (n, w) and tensors[s].dtype == dtype
+            for s, w in self.layout.widths.items()
+        )
 
     def rows(
         self,
@@ -242,7 +251,8 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
         from probe.models import stamp
 
         check_model(manifest, stamp(model), folder)
-    bad = wrong_size(folder, manifest)
+    with reading(folder, "harvest it again"):
+        bad = wrong_size(folder, manifest)
     named = [n for n in bad if n in (TOKENS, STATS)] or (bad if check else [])
     if named:
         raise Unavailable(
@@ -251,4 +261,7 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
     if check:
         for name in (TOKENS, STATS):
             require_files(folder, manifest, [name], mend(name, folder.name))
-    return Cache(folder, manifest)
+    with reading(folder, "harvest it again, or see `openwork harvest --repair`"):
+        cache = Cache(folder, manifest)
+        require_parts(manifest, cache._ids, cache._stats)
+    return cache

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from probe.artifact import Manifest
+from probe.errors import Unavailable
 from probe.layout import Layout
 from probe.moments import Moments
 from probe.shards import read_tensors, write_tensors
+from probe.stored import parse_json, reading
 
 if TYPE_CHECKING:
     from probe.tokens import TokenSet
@@ -30,7 +33,10 @@ def load_tokens(path: Path) -> "TokenSet":
     from probe.tokens import TokenSet
 
     stored = read_tensors(path)
-    names = json.loads(bytes(stored["documents"].numpy()))
+    with reading(path, mend(TOKENS)):
+        names = parse_json(bytes(stored["documents"].numpy()))
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise ValueError("its documents have no names")
     return TokenSet(stored["tokens"].long(), stored["doc"].clone(), names, stored["special"].clone())
 
 
@@ -55,6 +61,24 @@ def wrong_size(folder: Path, manifest: Manifest) -> list[str]:
         return path.stat().st_size if path.is_file() else -1
 
     return [name for name, wanted in manifest.facts["bytes"].items() if size(name) != wanted]
+
+
+def require_parts(manifest: Manifest, ids: dict[str, Tensor], stats: dict[str, Tensor]) -> None:
+    """Unavailable unless the tokens and the statistics of a cache have the shapes of its layout."""
+    layout = manifest.facts["layout"]
+    rows, context = layout["rows"], layout["context"]
+    wanted = {"tokens": (rows, context), "doc": (rows,), "special": (rows, context)}
+    if odd := [n for n, shape in wanted.items() if n not in ids or tuple(ids[n].shape) != shape]:
+        raise Unavailable(
+            f"{TOKENS} holds {', '.join(odd)} of another shape than {rows} rows of {context}. {mend(TOKENS)}"
+        )
+    sizes = {f"{kind}.{site}": (w,) for site, w in layout["widths"].items() for kind in ("mean", "var")}
+    if odd := [
+        n for n, s in sizes.items() if n not in stats or tuple(stats[n].shape) != s or stats[n].dtype != torch.float64
+    ]:
+        raise Unavailable(f"{STATS} holds no {odd[0]} of the right size. {mend(STATS)}")
+    if "count" not in stats or stats["count"].numel() != 1 or not 0 <= int(stats["count"]) <= rows * context:
+        raise Unavailable(f"{STATS} does not say over how many tokens it is. {mend(STATS)}")
 
 
 def write_unknown_stats(folder: Path, layout: Layout) -> None:

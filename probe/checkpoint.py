@@ -21,7 +21,9 @@ from torch import Tensor
 
 from probe.errors import Unavailable
 from probe.names import partial
+from probe.schemas import number
 from probe.shards import write_tensors
+from probe.stored import parse_json, plain_file, reading, reason
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
@@ -57,14 +59,21 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
     if not path.is_file():
         return None
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(plain_file(path), "pt") as file:
             told = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if told.get("checksum", "") not in ("", _checksum(tensors, told["state"])):
             raise ValueError("its checksum is another")
-        return tensors, json.loads(told["state"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise Unavailable(f"{path} is damaged ({error}); delete {folder} and train again from the start.") from error
+        state = parse_json(told["state"].encode())
+        if not isinstance(state, dict):
+            raise ValueError("its state is no mapping")
+        return tensors, state
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, Unavailable):
+            raise
+        raise Unavailable(
+            f"{path} is damaged ({reason(error)}); delete {folder} and train again from the start."
+        ) from error
 
 
 @contextmanager
@@ -135,5 +144,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         path = partial(path) / METRICS
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    with reading(path, "restore it, or delete it"):
+        lines = plain_file(path).read_text(encoding="utf8").splitlines(keepends=True)
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
+        if not all(isinstance(line, dict) and number()(line.get("step")) for line in found):
+            raise ValueError("a line does not say its step")
+    return found

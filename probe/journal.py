@@ -56,6 +56,8 @@ class Journal:
         journal = cls(folder / JOURNAL, file)
         journal._lock()
         lines, whole = _whole_lines(file)
+        if "config" not in lines[0]:
+            raise BadInput(_NOTHING.format(folder=folder))
         _same(lines[0]["config"], config, folder)
         file.seek(whole)
         file.truncate()
@@ -140,10 +142,19 @@ def _intact(folder: Path, line: dict[str, Any]) -> bool:
     """Whether a recorded shard is still what was written; if not, it is made again."""
     path = folder / line["name"]
     return (
-        path.is_file()
+        line["name"] == f"shard-{line['shard']:05d}.safetensors"
+        and path.is_file()
         and path.stat().st_size == line["bytes"]
         and digest_of(path, line["checksum"]) == line["checksum"]
     )
+
+
+def _told(line: Any, first: bool) -> bool:
+    """Whether a line is one that a journal holds: what is made, in the first one of all; then shards."""
+    if isinstance(line, dict) and "config" in line:
+        return first and isinstance(line["config"], dict)
+    wanted = {"shard": int, "name": str, "bytes": int, "checksum": str}
+    return isinstance(line, dict) and all(isinstance(line.get(k), sort) for k, sort in wanted.items())
 
 
 def _whole_lines(file: IO[str]) -> tuple[list[dict[str, Any]], int]:
@@ -152,9 +163,9 @@ def _whole_lines(file: IO[str]) -> tuple[list[dict[str, Any]], int]:
     for text in file.read().splitlines(keepends=True):
         try:
             line = json.loads(text) if text.endswith("\n") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             line = None
-        if line is None:
+        if not _told(line, first=not lines):
             break
         lines.append(line)
         end += len(text)

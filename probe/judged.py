@@ -1,11 +1,11 @@
 """What stored results say of dictionaries: a row for each that was judged, alone (`openwork eval`) or in a sweep."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from probe.artifact import KINDS, Manifest, home, read_manifest
 from probe.errors import OpenworkError
+from probe.stored import read_json
 
 MEASURES = ("l0", "fvu", "fvu_affine", "dead_share", "ce", "ce_spliced", "ce_zero", "ce_mean", "ce_recovered_zero")
 MEASURES += ("kl_spliced", "kl_zero", "kl_mean")
@@ -34,9 +34,7 @@ def rows_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
     facts = manifest.facts
     if facts.get("subject") == "sweep":
         path = folder / "sweep.json"
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"sweep.json takes {path.stat().st_size / 1e6:.0f} MB")
-        found = json.loads(path.read_text(encoding="utf8"))
+        found = read_json(path, _LARGEST)
         return [_row(row, str(row["name"]), manifest, str(row.get("rule", ""))) for row in found["rows"]]
     if isinstance(facts.get("fvu"), int | float) and "kind" in facts:
         name = str(facts.get("name") or (manifest.parents or (manifest.name,))[0])

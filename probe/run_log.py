@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from probe.artifact import KINDS, home, read_manifest
+from probe.artifact import KINDS, home, read_manifest, require_files
 from probe.errors import BadInput, OpenworkError
 from probe.record import Record
+from probe.stored import parse_json, plain_file
 
 CHECKPOINT, METRICS, PARTIAL = "checkpoint.safetensors", "metrics.jsonl", ".partial"
 """As in `probe.checkpoint`, which imports torch."""
@@ -27,6 +28,7 @@ AXES = ("tokens", "step")
 QUIET = 60.0
 "Seconds without a sign of life after which a run counts as interrupted; more where its lines come more slowly."
 _HEADER = 16 << 20
+_LONGEST, _COLUMNS = 1 << 30, 200  # bytes of a log, and quantities in it
 
 
 class RunLog:
@@ -46,7 +48,7 @@ class RunLog:
         with self._lock:
             try:
                 return self._read()
-            except OSError:
+            except (OSError, OpenworkError):
                 return 0
 
     def _read(self) -> int:
@@ -56,7 +58,7 @@ class RunLog:
         if found.st_size == self._offset:
             return 0
         self._file = found.st_ino
-        with self.path.open("rb") as file:
+        with plain_file(self.path, _LONGEST).open("rb") as file:
             file.seek(self._offset)
             piece = file.read()
         self._offset += len(piece)
@@ -70,14 +72,15 @@ class RunLog:
         try:
             found = json.loads(line)
             float(found["step"])
-        except (ValueError, TypeError, KeyError):
+            known = {k: float(v) for k, v in list(found.items())[:_COLUMNS] if isinstance(v, int | float)}
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             self.damaged += bool(line.strip())
             return
         self.lines += 1
-        for key in {*self._columns, *found}:
-            column = self._columns.setdefault(key, [float("nan")] * (self.lines - 1))
-            value = found.get(key)
-            column.append(float(value) if isinstance(value, int | float) else float("nan"))
+        for key in {*self._columns, *known}:
+            if key in self._columns or len(self._columns) < _COLUMNS:
+                column = self._columns.setdefault(key, [float("nan")] * (self.lines - 1))
+                column.append(known.get(key, float("nan")))
 
     def series(self, name: str) -> Float[np.ndarray, " line"]:
         """One quantity, a number a line; NaN where a line lacks it."""
@@ -184,6 +187,7 @@ def _finished(folder: Path) -> TrainingRun:
     log = log_of(folder)
     try:
         manifest = read_manifest(folder, "dictionary")
+        require_files(folder, manifest, {METRICS} & set(manifest.files), "its curves are not those of the training")
     except OpenworkError as error:
         return TrainingRun(folder.name, "finished", folder, "", {}, {}, log=log, problem=str(error))
     model, cache = manifest.model.name if manifest.model else "", (manifest.parents or ("",))[0]
@@ -220,14 +224,17 @@ def _checkpoint_state(path: Path) -> tuple[dict[str, Any], str]:
     if not path.is_file():
         return {}, ""
     try:
-        with path.open("rb") as file:
+        with plain_file(path).open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if not 0 < size <= _HEADER:
                 raise ValueError(f"its header would take {size} bytes")
-            header = json.loads(file.read(size))
-        state = json.loads(header["__metadata__"]["state"])
-        return (state, "") if isinstance(state, dict) else ({}, "its state is no table")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            header = parse_json(file.read(size))
+        state = parse_json(header["__metadata__"]["state"].encode())
+        sound = isinstance(state, dict) and all(
+            isinstance(state.get(k, {}), dict) for k in ("shape", "source", "config")
+        )
+        return (state, "") if sound else ({}, "The checkpoint is damaged: its state is no table.")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OpenworkError) as error:
         return {}, f"The checkpoint is damaged ({error}); it cannot be resumed. Delete the run and train again."
 
 

@@ -10,7 +10,6 @@ ends at `length` tokens or at a special token. What is done is kept batch by bat
 the same file.
 """
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -21,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 from probe.artifact import Manifest, read_manifest, write_json, writing
 from probe.claims import claim
 from probe.drawing import draw
-from probe.errors import BadInput
+from probe.errors import BadInput, Unavailable
 from probe.fingerprint import stamp
 from probe.html import Facts
 from probe.names import partial
 from probe.progress import SILENT, Progress, Step
 from probe.renames import discard
+from probe.schemas import fields, number, several, text, whole
+from probe.stored import read_json, reading, sealed, unsealed
 from probe.token_text import tokenizer_of
 
 if TYPE_CHECKING:
@@ -96,9 +97,10 @@ def _draw_all(
     n_documents, length, batch = (settings[name] for name in ("documents", "length", "batch"))
     with progress.stage("sample", n_documents * length, "tok") as step:
         for group in _groups(n_documents, batch):
-            path = scratch / f"{group.start:08d}.json"
-            if not path.is_file():
-                write_json(path, _group(model, group, length, settings["temperature"], settings["seed"], step))
+            path = scratch / _name(group)
+            if _rows(path) is None:
+                drawn = _group(model, group, length, settings["temperature"], settings["seed"], step)
+                write_json(path, sealed({"rows": drawn}))
             else:
                 step(len(group) * length)
     _finish(model, folder, scratch, settings, time.perf_counter() - start)
@@ -107,7 +109,8 @@ def _draw_all(
 def open_sample(folder: Path | str) -> SampledText:
     """A stored sample, by its folder."""
     facts = read_manifest(Path(folder), "text").facts
-    return SampledText(Path(folder), facts["n_documents"], facts["n_tokens"], facts["nats_per_token"])
+    with reading(Path(folder), "draw it again"):
+        return SampledText(Path(folder), facts["n_documents"], facts["n_tokens"], facts["nats_per_token"])
 
 
 def plan_sample(
@@ -149,6 +152,23 @@ def _group(
     return rows
 
 
+def _name(group: range) -> str:
+    """The file of a batch."""
+    return f"{group.start:08d}.json"
+
+
+def _rows(path: Path) -> list[dict[str, Any]] | None:
+    """The documents of a batch that was finished; None where it is to be drawn: not yet there, or damaged."""
+    try:
+        rows = unsealed(read_json(path))["rows"]
+    except (Unavailable, ValueError, KeyError):
+        return None
+    return rows if several(_ROW)(rows) else None
+
+
+_ROW = fields({"id": text, "text": text, "tokens": several(whole(0, 2**31 - 1)), "nats": number()})
+
+
 def _settings(
     model: "TransformerBridge", n_documents: int, length: int, temperature: float, seed: int, batch: int
 ) -> dict[str, Any]:
@@ -180,11 +200,14 @@ def _scratch(folder: Path, settings: dict[str, Any], resume: bool) -> Path:
     scratch = partial(folder)
     if not (scratch / _SETTINGS).is_file():
         scratch.mkdir(parents=True, exist_ok=True)
-        write_json(scratch / _SETTINGS, settings)
+        for path in scratch.glob("[0-9]*.json"):  # of what, nobody knows any more
+            path.unlink()
+        write_json(scratch / _SETTINGS, sealed(settings))
         return scratch
     if not resume:
         raise BadInput(f"{scratch} holds an unfinished sample. Resume it, or delete that folder to start over.")
-    _same(json.loads((scratch / _SETTINGS).read_text(encoding="utf8")), settings, scratch)
+    with reading(scratch / _SETTINGS, f"delete {scratch} and start again"):
+        _same(unsealed(read_json(scratch / _SETTINGS)), settings, scratch)
     return scratch
 
 
@@ -210,7 +233,8 @@ def _finish(model: "TransformerBridge", folder: Path, scratch: Path, settings: d
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [row for path in sorted(scratch.glob("[0-9]*.json")) for row in json.loads(path.read_text(encoding="utf8"))]
+    paths = [scratch / _name(group) for group in _groups(settings["documents"], settings["batch"])]
+    rows = [row for path in paths for row in _rows(path) or []]
     tokens = sum(len(row["tokens"]) for row in rows)
     nats = sum(row["nats"] for row in rows) / max(tokens, 1)
     table = pa.table(

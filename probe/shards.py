@@ -17,6 +17,7 @@ from torch import Tensor
 
 from probe.errors import Unavailable
 from probe.renames import sync_folder
+from probe.stored import plain_file, reason
 
 NAMES = {
     torch.float64: "F64",
@@ -89,7 +90,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(plain_file(path), framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise Unavailable(f"{path} is missing or damaged ({error}).") from error
+    except (OSError, SafetensorError, ValueError, OverflowError, RuntimeError) as error:
+        raise Unavailable(f"{path} is missing or damaged ({reason(error)}).") from error

@@ -8,6 +8,7 @@ judged by its bytes before it is parsed: JSON grows most by brackets (an empty l
 memory), so these are counted. And whatever fails while a file is read and understood is damage, said in one sentence.
 """
 
+import hashlib
 import json
 import os
 import stat
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from probe.errors import BadInput, OpenworkError, Unavailable, brief
+from probe.errors import OpenworkError, Unavailable, brief
 
 MOST_BYTES, MOST_BRACKETS, DEEPEST = 256 << 20, 4_000_000, 200
 """Of a JSON file: its length, its lists and mappings, and how deep they may be nested."""
@@ -83,6 +84,26 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}, which is no number in JSON")
 
 
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """A mapping for a JSON file, with the digest of its content beside it; `unsealed` finds out whether anything was changed."""
+    plain = json.loads(json.dumps(value, allow_nan=False))  # as it will be read
+    return {**plain, "digest": _digest(plain)}
+
+
+def unsealed(raw: Any) -> dict[str, Any]:
+    """The mapping without its digest; ValueError where it is none, or not what was sealed. Older files have no digest."""
+    if not isinstance(raw, dict):
+        raise ValueError(f"it holds {brief(raw)}, where a mapping was wanted")
+    value = {k: v for k, v in raw.items() if k != "digest"}
+    if (digest := raw.get("digest")) is not None and digest != _digest(value):
+        raise ValueError("it is not what was written, by its digest")
+    return value
+
+
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 @contextmanager
 def reading(what: Path | str, cure: str) -> Iterator[None]:
     """Whatever fails while a file is read and understood is damage: Unavailable, saying what to do. Our own errors pass."""
@@ -102,13 +123,3 @@ def reason(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"it lacks {brief(error.args[0]) if error.args else 'something'}"
     return "".join(c if c.isprintable() else "?" for c in words)[:200] or type(error).__name__
-
-
-def wanted(value: Any, what: str, *sorts: type) -> Any:
-    """A value of one of these types; BadInput, naming what it is, for another. True and False are no numbers."""
-    if isinstance(value, sorts) and (bool in sorts or not isinstance(value, bool)):
-        return value
-    raise BadInput(f"{what} is {brief(value)}; {' or '.join(_NAMES.get(s, s.__name__) for s in sorts)} was wanted.")
-
-
-_NAMES = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number", float: "a number", bool: "yes or no"}

@@ -40,6 +40,7 @@ from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
 from probe.record import Record
 from probe.renames import discard
+from probe.stored import reading
 from probe.training import TrainConfig, Training
 from probe.training_plan import TrainPlan, plan, training_bytes
 from probe.world import claimed, world
@@ -189,8 +190,9 @@ class _Live:
         self.training = Training(dictionary, self.pairs.standardiser(), config, total, identity_of(self.pairs))
         found = read_checkpoint(self.scratch)
         if found:
-            _same(self.training.settings(), found[1], self.scratch)
-            self.training.restore(*found)
+            with reading(self.scratch / CHECKPOINT, f"delete {self.scratch} and train again"):
+                _same(self.training.settings(), found[1], self.scratch)
+                self.training.restore(*found)
         elif config.start:
             _start(self.training, self.pairs, progress, linear)
         world().send(dictionary.state_dict().values())
@@ -268,7 +270,7 @@ def _same(now: dict[str, Any], then: dict[str, Any], folder: Path) -> None:
         f"{k} was {was} and is now {v}"
         for part in now
         for k, v in now[part].items()
-        if (was := then.get(part, {}).get(k, "unknown")) != v
+        if (was := dict(then.get(part) or {}).get(k, "unknown")) != v
     ]
     if differing:
         raise BadInput(

@@ -22,6 +22,7 @@ from probe.dictionaries.dead import aux_loss
 from probe.dictionaries.rows import drop_parallel, ease, forget, unit_decoder
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, OpenworkError
+from probe.schemas import fields, number, whole
 from probe.world import world
 
 
@@ -273,6 +274,7 @@ class Training:
 
     def restore(self, saved: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Continue from a checkpoint. The layout of each weight in memory is kept, so the arithmetic is the same."""
+        _require_shapes(saved, self._tensors())
         with torch.no_grad():
             for name, weight in self.dictionary.named_parameters():
                 weight.copy_(saved[name])
@@ -285,4 +287,13 @@ class Training:
             self.silent.copy_(saved["silent"])
         self.scaling = Standardiser(**{k: saved[f"scaling.{k}"] for k in vars(self.scaling)})
         self.steps, self.tokens, self.seconds = (state["counts"][k] for k in ("steps", "tokens", "seconds"))
+        if not fields({"steps": whole(), "tokens": whole(), "seconds": number(0)})(state["counts"]):
+            raise ValueError("it does not say how far it came")
         self.position, self.window = state["position"], _Window(**state["window"])
+
+
+def _require_shapes(saved: dict[str, Tensor], now: dict[str, Tensor]) -> None:
+    """ValueError unless what was saved is of the shapes it is put into: one number would be copied to every place."""
+    odd = [n for n, value in now.items() if n not in saved or saved[n].shape != value.shape]
+    if odd:
+        raise ValueError(f"{odd[0]} is missing or of another shape")

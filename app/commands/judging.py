@@ -1,6 +1,5 @@
 """`openwork eval`: the report card of one or several dictionaries, and with --suite what must be compared with it."""
 
-import json as json_module
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -148,7 +147,9 @@ def _known(job: _Job) -> dict[str, Any] | None:
 
 def json_of(path: Path) -> Any:
     """What a JSON file holds."""
-    return json_module.loads(path.read_text(encoding="utf8"))
+    from probe.stored import read_json
+
+    return read_json(path)
 
 
 def _print_known(reports: list[dict[str, Any]], json: bool) -> None:

@@ -3,7 +3,6 @@
 Numbers and words become facts, lists of records become tables, deeper parts become sections of their own; all of it bounded.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from app.record_files import RECORD
 from app.results import page_of
 from app.shell import Page
 from probe.artifact import Manifest, read_manifest
-from probe.errors import Unavailable
+from probe.stored import read_json
 
 LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
 
@@ -50,14 +49,7 @@ def stored_report(folder: Path) -> Any:
     for path in sorted(folder.glob("*.json")):
         if path.name in ("manifest.json", RECORD) or path.is_symlink():  # a link may lead to any file of the machine
             continue
-        if path.stat().st_size > LARGEST:
-            raise Unavailable(
-                f"{path.name} has {path.stat().st_size / 1e6:.0f} MB, too much for a page; read it in Python."
-            )
-        try:
-            found[path.stem] = json.loads(path.read_text(encoding="utf8"))
-        except (ValueError, OSError, RecursionError) as error:
-            raise Unavailable(f"{path.name} of {folder.name} is damaged; make the result again.") from error
+        found[path.stem] = read_json(path, LARGEST)
     return next(iter(found.values())) if len(found) == 1 else found
 
 

@@ -1,6 +1,5 @@
 """What the page of a run does: follows it while it lasts, resumes it, judges it, draws its report."""
 
-import json
 from dataclasses import fields
 from typing import Any
 
@@ -21,6 +20,7 @@ from probe.eval_report import CONVENTION, IN_MODEL, OWN, EvalReport
 from probe.figures_dictionaries import eval_figure
 from probe.figures_runs import points_each
 from probe.run_log import TrainingRun
+from probe.stored import read_json
 
 _LINES = 60
 
@@ -87,7 +87,7 @@ def report_of(name: str) -> EvalReport | None:
     names = [trainings.report_name(name), *(row["result"] for row in judged()[0] if row["name"] == name)]
     for one in names:
         try:
-            found = json.loads((place("result", one) / "report.json").read_text(encoding="utf8"))
+            found = read_json(place("result", one) / "report.json")
             known = {f.name for f in fields(EvalReport)}
             return EvalReport(**{k: (float("nan") if v is None else v) for k, v in found.items() if k in known})
         except (OSError, ValueError, TypeError, OpenworkError):

@@ -10,7 +10,6 @@ here can keep a person from opening the feature table; it keeps that from happen
 said first.
 """
 
-import hashlib
 import json
 import os
 import tempfile
@@ -21,14 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits.blind.evidence import circuits_evidence, hidden_prompts, statistics_evidence, weights_evidence
+from circuits.blind.kept import require_evidence
 from circuits.blind.record import GRADES, Hypothesis, Revealed, Study, Verdict
 from circuits.weights.tokens import Embeddings
 from circuits.weights.units import UnitName, weight_view
 from probe.artifact import MANIFEST, Manifest, place, read_manifest, sha256, write_json, writing
 from probe.claims import claim
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
 from probe.progress import SILENT, Progress
+from probe.schemas import text
+from probe.stored import plain_file, read_json, reading, sealed, unsealed
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -91,14 +93,14 @@ def _made(
             model, chosen, dictionaries, hidden, length=length, branches=branches, progress=progress
         ),
     }
-    sealed = {"table": str(table.folder.resolve()), "manifest": sha256(table.folder / MANIFEST), "unit": int(unit)}
+    hiding = {"table": str(table.folder.resolve()), "manifest": sha256(table.folder / MANIFEST), "unit": int(unit)}
     names = [str(getattr(d, "name", "")) for d in dictionaries]
     parents = tuple(n for n in (table.folder.name, *names) if n)
     config = {"unit": str(chosen), "prompts": prompts, "k": k, "length": length, "branches": branches}
     manifest = Manifest("study", folder.name, table.manifest.model, config=config, parents=parents)
     with writing(folder, manifest) as scratch:
         write_json(scratch / EVIDENCE, evidence)
-        write_json(scratch / SEALED, sealed)
+        write_json(scratch / SEALED, hiding)
     return open_study(folder)
 
 
@@ -106,19 +108,31 @@ def open_study(study: str | Path) -> Study:
     """A stored study, by name or folder."""
     folder = _folder(study)
     manifest = read_manifest(folder, "study")
-    if sha256(folder / EVIDENCE) != manifest.files.get(EVIDENCE):
-        raise Unavailable(
-            f"The evidence in {folder} was changed after it was stored, so this study is no longer a blind one."
-        )
-    guessed, judged, seen = (_read(folder / n) for n in (HYPOTHESIS, VERDICT, REVEALED))
-    return Study(
-        folder=folder,
-        unit=manifest.config["unit"],
-        model=manifest.model.name if manifest.model else "",
-        evidence=_read(folder / EVIDENCE) or {},
-        hypothesis=None if guessed is None else Hypothesis(**guessed),
-        revealed=None if seen is None else seen["time"],
-        verdict=None if judged is None else Verdict(**judged),
+    for name in (EVIDENCE, SEALED):
+        if sha256(plain_file(folder / name)) != manifest.files.get(name):
+            raise Unavailable(
+                f"{name} in {folder} was changed after it was stored, so this study is no longer a blind one."
+            )
+    with reading(folder, "make a new study"):
+        evidence, told = _read(folder / EVIDENCE), _told(folder)
+        require_evidence(evidence)
+        unit, model = manifest.config["unit"], manifest.model.name if manifest.model else ""
+        if not text(unit) or (told[0] is not None and told[0].evidence != manifest.files[EVIDENCE]):
+            raise ValueError("the hypothesis was made from other evidence")
+        return Study(folder, unit, model, evidence or {}, *told)
+
+
+def _told(folder: Path) -> tuple[Hypothesis | None, str | None, Verdict | None]:
+    """What was guessed, when the text was seen, and how it was judged; ValueError for what nobody could have said."""
+    guessed, seen, judged = (_read(folder / n) for n in (HYPOTHESIS, REVEALED, VERDICT))
+    if not all(map(text, [v for part in (guessed, seen, judged) if part is not None for v in part.values()])):
+        raise ValueError("a text was wanted where something else is")
+    if judged is not None and judged["grade"] not in GRADES:
+        raise ValueError(f"a verdict of {brief(judged['grade'])}")
+    return (
+        None if guessed is None else Hypothesis(**guessed),
+        None if seen is None else seen["time"],
+        None if judged is None else Verdict(**judged),
     )
 
 
@@ -131,15 +145,15 @@ def _folder(study: str | Path) -> Path:
 
 def guess(study: str | Path, text: str) -> Study:
     """Record the hypothesis; BadInput if it is empty or there is one already."""
-    folder, text = _folder(study), text.strip()
-    if not text:
+    folder, said = _folder(study), text.strip()
+    if not said:
         raise BadInput("The hypothesis is empty; say what makes the unit fire.")
     before = open_study(folder).hypothesis
     if before is not None:
         raise BadInput(
             f"A hypothesis was recorded at {before.time} and is not changed: {before.text!r}. Make a new study for another."
         )
-    _write_once(folder / HYPOTHESIS, asdict(Hypothesis(text, _now(), sha256(folder / EVIDENCE))))
+    _write_once(folder / HYPOTHESIS, asdict(Hypothesis(said, _now(), sha256(folder / EVIDENCE))))
     return open_study(folder)
 
 
@@ -150,10 +164,11 @@ def reveal(study: str | Path) -> Revealed:
     found = open_study(study)
     if found.hypothesis is None:
         raise BadInput(f"Nothing is revealed before a hypothesis. {found.next_step}.")
-    sealed = _read(found.folder / SEALED)
-    assert sealed is not None
-    table = _same_table(sealed)
-    unit = table.unit(sealed["unit"])
+    with reading(found.folder / SEALED, "make a new study"):
+        hidden = _read(found.folder / SEALED)
+        assert hidden is not None
+        where, number, digest = Path(hidden["table"]), int(hidden["unit"]), hidden["manifest"]
+    unit = _same_table(where, digest).unit(number)
     if found.revealed is None:
         _write_once(found.folder / REVEALED, {"time": _now()})
     examples = [{"value": e.value, "document": e.document, "text": excerpt(e)} for e in unit.top]
@@ -161,13 +176,12 @@ def reveal(study: str | Path) -> Revealed:
     return Revealed(found.unit, found.hypothesis, examples, measured, found.verdict)
 
 
-def _same_table(sealed: dict[str, Any]) -> FeatureTable:
-    folder = Path(sealed["table"])
+def _same_table(folder: Path, manifest: str) -> FeatureTable:
     if not folder.is_dir():  # the home was moved
         folder = place("features", folder.name)
     if not (folder / MANIFEST).is_file():
         raise Unavailable(f"The feature table {folder} that this study was made from is gone.")
-    if sha256(folder / MANIFEST) != sealed["manifest"]:
+    if sha256(plain_file(folder / MANIFEST)) != manifest:
         raise Unavailable(
             f"The feature table {folder} was built again after this study was made; its units may have changed."
         )
@@ -193,29 +207,18 @@ def _now() -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """What a file of a study holds, None where there is none yet. Unavailable where it is not what was written."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    try:
-        found = json.loads(path.read_text(encoding="utf8"))
-        checksum = found.pop("checksum", None)
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise Unavailable(f"{path} is damaged ({str(error)[:100]}); the study cannot be gone on with.") from error
-    if checksum is not None and checksum != _checksum(found):
-        raise Unavailable(f"{path} was changed after it was written, so it no longer says what was said then.")
-    return found
-
-
-def _checksum(value: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    with reading(path, "the study cannot be gone on with"):
+        return unsealed(read_json(path))
 
 
 def _write_once(path: Path, value: dict[str, Any]) -> None:
-    """Write a file that must not exist yet, with its checksum, whole or not at all, and make it read-only."""
-    value = {**value, "checksum": _checksum(value)}
+    """Write a file that must not exist yet, with its digest, whole or not at all, and make it read-only."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf8") as file:
-            json.dump(value, file, ensure_ascii=False, indent=1)
+            json.dump(sealed(value), file, ensure_ascii=False, indent=1)
         Path(beside).chmod(0o444)
         os.link(beside, path)  # fails where the name is taken, even if somebody else took it a moment ago
     except FileExistsError as error:

@@ -1,19 +1,19 @@
 """Sweeps on disk: `report.json` with the prompts and conventions, `grids.safetensors` with the arrays, a manifest."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from circuits.patching.kinds import DIRECTIONS, KINDS
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.sides import Pair, Side
 from probe.artifact import Manifest, ModelStamp, home, place, read_manifest, require_files, write_json, writing
-from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.errors import BadInput, OpenworkError
+from probe.schemas import mapping, number, several, text, whole
+from probe.stored import plain_file, read_json, reading
 
 WHAT = "patching"
 _GRIDS = ("raw", "answer_probs", "top_ids", "top_probs", "computed")
@@ -47,13 +47,13 @@ def load_patching(where: str | Path) -> PatchingSweep:
     if manifest.facts.get("what") != WHAT:
         raise BadInput(f"{folder} holds a result, but not of a patching sweep.")
     require_files(folder, manifest, ("report.json", "grids.safetensors"), "Run the sweep again.")
-    try:
-        plain = json.loads((folder / "report.json").read_text(encoding="utf8"))
-        arrays = load_file(folder / "grids.safetensors")
+    with reading(folder, "run the sweep again"):
+        plain = read_json(folder / "report.json")
+        arrays = load_file(plain_file(folder / "grids.safetensors"))
         if plain["over"] not in KINDS or plain["direction"] not in DIRECTIONS:
             raise ValueError(f"sweep {plain['over']!r}, direction {plain['direction']!r}")
         control = arrays.pop("control", None)
-        return PatchingSweep(
+        found = PatchingSweep(
             _pair(plain["pair"]),
             plain["over"],
             plain["direction"],
@@ -62,8 +62,58 @@ def load_patching(where: str | Path) -> PatchingSweep:
             control=None if control is None else Control(control),
             convention=plain["convention"],
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise Unavailable(f"{folder} is damaged ({error}); run the sweep again.") from error
+        _require_whole(found)
+    return found
+
+
+def _require_whole(sweep: PatchingSweep) -> None:
+    """ValueError unless the grids have the axes that the sweep names, over the prompts and answers that it names."""
+    grid, pair, n = sweep.raw.shape, sweep.pair, len(sweep.pair.clean.tokens)
+    if len(grid) != len(sweep.axes) or not sweep.raw.size or (sweep.kind.by_pos and grid[-1] != n):
+        raise ValueError(f"a grid of {grid} over {', '.join(sweep.axes)} and {n} tokens")
+    if sweep.answer_probs.shape != (*grid, len(pair.answers)) or sweep.computed.shape != grid:
+        raise ValueError("the grids of one sweep differ in shape")
+    if sweep.top_ids.shape != sweep.top_probs.shape or sweep.top_ids.shape[:-1] != grid:
+        raise ValueError("the likeliest tokens and their probabilities differ in shape")
+    if set(np.unique(sweep.top_ids).tolist()) - set(sweep.words):
+        raise ValueError("a likely token has no text")
+    if sweep.control is not None and sweep.control.raw.shape[1:] != grid:
+        raise ValueError("the control has another shape than the sweep")
+    kinds = [
+        (sweep.raw, "f"),
+        (sweep.answer_probs, "f"),
+        (sweep.top_ids, "iu"),
+        (sweep.top_probs, "f"),
+        (sweep.computed, "b"),
+    ]
+    if (
+        any(array.dtype.kind not in wanted for array, wanted in kinds)
+        or not np.isfinite(sweep.raw[sweep.computed]).all()
+    ):
+        raise ValueError("a grid holds what are no numbers")
+    if not all(map(_side, (pair.clean, pair.corrupted))) or not several(text)(pair.answers) or not text(pair.metric):
+        raise ValueError("a prompt is not told as one")
+    if (
+        not mapping()(sweep.convention)
+        or not all(map(text, sweep.words.values()))
+        or not all(map(text, (pair.problem, pair.note)))
+    ):
+        raise ValueError("a text was wanted where something else is")
+    if not several(whole(0, n - 1))(pair.differs):
+        raise ValueError("the prompts differ at a token they do not have")
+
+
+def _side(side: Side) -> bool:
+    """Are a run's fields what they are declared to be?"""
+    return (
+        text(side.prompt)
+        and several(text, 1)(side.tokens)
+        and several(whole())(side.token_ids)
+        and len(side.tokens) == len(side.token_ids)
+        and all(text(t) and number()(p) for t, p in side.top)
+        and several(number())(side.answer_probs)
+        and number()(side.value)
+    )
 
 
 def _pair(plain: dict[str, Any]) -> Pair:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -17,8 +16,9 @@ from probe.artifact import Manifest, ModelStamp, check_files, check_model, home,
 from probe.dictionaries.base import Dictionary
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.dictionaries.registry import sparsifier
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.sites import parse_site, width
+from probe.stored import plain_file, reading, reason
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -59,6 +59,10 @@ def build(facts: dict[str, Any]) -> AnyDictionary:
         return Dictionary(widths_in, facts["d_dict"], widths_out, sparsifier=rule, **ends)
     except KeyError as error:
         raise BadInput(f"The description of the dictionary lacks {error}.") from error
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError, RuntimeError) as error:
+        if isinstance(error, OpenworkError):
+            raise
+        raise BadInput(f"The description of the dictionary makes none: {reason(error)}.") from error
 
 
 def _ends(facts: dict[str, Any], side: str) -> tuple[list[str], list[int]]:
@@ -126,14 +130,20 @@ def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None
     damaged = check_files(folder, changed(manifest, files={n: h for n, h in manifest.files.items() if n == WEIGHTS}))
     if damaged or not (folder / WEIGHTS).is_file():
         raise Unavailable(f"{folder / WEIGHTS} is missing or differs from its checksum; restore it or train again.")
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise Unavailable(f"{folder / WEIGHTS} cannot be read ({error}); restore it or train again.") from error
-    dictionary = build(manifest.facts).to(next(iter(weights.values())).dtype)
-    put(dictionary, weights, str(folder))
+    with reading(folder, "restore it or train again"):
+        weights = load_file(plain_file(folder / WEIGHTS))
+        _require_enough(manifest.facts, weights)
+        dictionary = build(manifest.facts).to(next(iter(weights.values())).dtype)
+        put(dictionary, weights, str(folder))
     dictionary.name = folder.name
     return dictionary.to(model.cfg.device if model is not None else "cpu").requires_grad_(False).eval()
+
+
+def _require_enough(facts: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """BadInput where a description asks for more weights than there are: it is built before it is compared."""
+    need = facts["d_dict"] * (min(_ends(facts, "in")[1]) + min(_ends(facts, "out")[1])) // len(_ends(facts, "in")[1])
+    if need > (have := sum(w.numel() for w in weights.values())):
+        raise BadInput(f"The description of the dictionary asks for {need:,} weights, and {have:,} are there.")
 
 
 def put(dictionary: AnyDictionary, weights: dict[str, Tensor], source: str) -> None:

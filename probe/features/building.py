@@ -30,6 +30,7 @@ from probe.models import stamp
 from probe.pairs import cache_identity
 from probe.progress import SILENT, Progress, Step
 from probe.renames import discard
+from probe.stored import reading
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -106,9 +107,12 @@ def _restored(tally: Tally, scratch: Path, made: dict[str, Any]) -> int:
     if found is None:
         return 0
     tensors, state = found
-    _require_same(made, state["made"], scratch)
-    tally.restore({name: value.numpy().copy() for name, value in tensors.items()})  # numpy views of it are read-only
-    return int(state["shard"])
+    with reading(scratch, "delete it and build again"):
+        _require_same(made, state["made"], scratch)
+        tally.restore(
+            {name: value.numpy().copy() for name, value in tensors.items()}
+        )  # numpy views of it are read-only
+        return int(state["shard"])
 
 
 def _stream(

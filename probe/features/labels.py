@@ -9,8 +9,8 @@ means nothing, so both come together. The file is written beside and renamed; wr
 releases when a process ends, so two that write at once lose nothing.
 """
 
-import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from typing import Any
 
 from probe.artifact import read_manifest, write_json
 from probe.errors import BadInput, Unavailable
+from probe.stored import read_json
 from probe.turns import turn
 
 FILE, LOCK = "labels.json", ".labels.lock"
@@ -78,15 +79,13 @@ def best_first(labels: list[Label]) -> list[Label]:
 def labels_of(folder: str | Path) -> Labels:
     """All labels of a table. Unavailable where the file is damaged."""
     path = Path(folder) / FILE
+    if not os.path.lexists(path):
+        return {}
     try:
-        if path.stat().st_size > BYTES:
-            raise Unavailable(f"{path} is larger than {BYTES // 1_000_000} MB and is not read; delete or split it.")
-        raw = json.loads(path.read_text(encoding="utf8"))
+        raw = read_json(path, BYTES)
         if raw["schema"] > SCHEMA:
             raise Unavailable(f"{path} has schema {raw['schema']}; this Openwork reads {SCHEMA}. Upgrade Openwork.")
         return {int(unit): best_first([_read(entry) for entry in entries]) for unit, entries in raw["labels"].items()}
-    except FileNotFoundError:
-        return {}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, BadInput) as error:
         raise Unavailable(f"{path} is damaged ({str(error)[:120]}); restore it or delete it.") from error
 
@@ -169,11 +168,9 @@ def _mapping(given: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
     try:
-        found = json.loads(Path(given).read_text(encoding="utf8"))
-    except OSError as error:
-        raise BadInput(f"{given} cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{given} is not JSON: {error}") from error
+        found = read_json(Path(given), BYTES)
+    except Unavailable as error:
+        raise BadInput(str(error)) from error
     if not isinstance(found, dict):
         raise BadInput(f"{given} holds a {type(found).__name__}; a mapping from unit numbers to labels was wanted.")
     return found

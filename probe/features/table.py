@@ -11,6 +11,7 @@ from probe.errors import BadInput
 from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
 from probe.features.search import Found, SearchIn, matching, page
+from probe.features.sound import require_table
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.tally import edges
 from probe.features.text import Text
@@ -19,6 +20,7 @@ from probe.html import shown
 from probe.names import partial
 from probe.opening import Opens, came_from
 from probe.shards import read_tensors
+from probe.stored import reading
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ class FeatureTable(Opens):
         self.kind, self.n_units, self.n_tokens = facts["units"], facts["n_units"], facts["tokens"]
         self._columns = _arrays(folder / UNITS)
         self._examples = _arrays(folder / EXAMPLES)
-        self.text = Text(_arrays(folder / TEXT))
+        words = _arrays(folder / TEXT)
+        require_table(self._columns, self._examples, words, facts, folder)
+        self.text = Text(words)
         self.answers: dict[tuple[Any, ...], np.ndarray] = {}
         self._labels: tuple[tuple[int, int], Labels] = ((-1, -1), {})
 
@@ -261,4 +265,5 @@ def open_features(folder: str | Path, model: "TransformerBridge | None" = None) 
 
         check_model(manifest, stamp(model), path)
     require_files(path, manifest, (UNITS, EXAMPLES, TEXT), "Delete the folder and build it again.")
-    return FeatureTable(path, manifest)
+    with reading(path, "delete the folder and build it again"):
+        return FeatureTable(path, manifest)
