@@ -293,7 +293,7 @@ class CircuitGraph(Table, Opens):
 
         return graph_figure(self, **options)
 
-    def save(self, folder: Path, **facts: Any) -> Path:
+    def save(self, folder: Path | str, **facts: Any) -> Path:
         """Write the graph as an artifact folder."""
         from circuits.store import save_graph
 

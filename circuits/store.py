@@ -24,6 +24,7 @@ from circuits.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifact import Manifest, ModelStamp, check_files, place, read_manifest, write_json, writing
 from probe.claims import lock_of
 from probe.errors import BadInput, Unavailable
+from probe.names import as_path
 from probe.opening import came_from
 from probe.steady import steady
 from probe.stored import plain_file, read_json, reading
@@ -46,7 +47,7 @@ _UNKNOWN = ("residual", "residual_relative")
 
 def save_graph(
     graph: CircuitGraph,
-    folder: Path,
+    folder: Path | str,
     *,
     model: ModelStamp | None = None,
     parents: tuple[str, ...] = (),
@@ -57,7 +58,7 @@ def save_graph(
 
     BadInput where something is there already, unless replace says that it may go.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
     arrays |= {f"edges.{f.name}": getattr(graph.edges, f.name) for f in fields(Edges)}
     arrays |= {n: getattr(graph, n) for n in _ARRAYS}
@@ -89,7 +90,7 @@ def load_graph(folder: Path | str) -> CircuitGraph:
 
     Unavailable names a file that is missing or damaged, BadInput what is no graph.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if not folder.exists() and folder.name == str(folder):
         folder = place("graph", folder.name)
     return steady(folder, lambda: _read(folder))
@@ -130,7 +131,7 @@ def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> Cir
 
 
 def choose_nodes(
-    folder: Path,
+    folder: Path | str,
     *,
     pinned: Sequence[int] | None = None,
     supernodes: Mapping[str, Sequence[int]] | None = None,
@@ -141,6 +142,7 @@ def choose_nodes(
     labels: texts by node, for units only; an empty one takes the label away. Who decides by what is stored reads it inside
     `editing(folder)`.
     """
+    folder = as_path(folder)
     with editing(folder):
         graph, manifest = load_graph(folder), read_manifest(folder, "graph")
         if pinned is not None:

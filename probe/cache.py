@@ -24,7 +24,7 @@ from probe.cache_files import STATS, TOKENS, load_tokens, mend, require_parts, w
 from probe.errors import BadInput, Unavailable
 from probe.html import table_html
 from probe.layout import Layout
-from probe.names import partial
+from probe.names import as_path, partial
 from probe.opening import Opens
 from probe.progress import SILENT, Progress
 from probe.shards import read_tensors
@@ -243,7 +243,7 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
     check: raise Unavailable, naming them, if shards are missing or truncated, or the tokens or statistics damaged (shards are
     read for their checksums when they are first used; `verify` reads all). Turn it off to open a damaged cache for `repair`.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if not folder.exists() and partial(folder).exists():
         raise BadInput(f"{folder} is not finished. Harvest it again with resume to continue.")
     manifest = read_manifest(folder, "cache")

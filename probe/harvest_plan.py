@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.html import table_html
 from probe.layout import Layout, make_layout
+from probe.names import as_path
 from probe.recorder import Recorder
 from probe.sites import Site, parse_site
 
@@ -74,7 +75,7 @@ def plan(
         documents=len(tokens.doc.unique()),
         shards=layout.shards,
         bytes=layout.bytes,
-        free_bytes=free_bytes(Path(folder)),
+        free_bytes=free_bytes(as_path(folder)),
         memory_bytes=layout.shard_bytes,
         tokens_per_second=rate,
         seconds=layout.tokens / rate if rate else None,

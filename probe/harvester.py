@@ -28,7 +28,7 @@ from probe.harvest_plan import free_bytes
 from probe.journal import JOURNAL, Journal
 from probe.layout import Layout, make_layout
 from probe.models import stamp
-from probe.names import partial
+from probe.names import as_path, partial
 from probe.progress import SILENT, Progress
 from probe.recorder import Recorder, with_moments
 from probe.renames import rename_new, sync_folder
@@ -63,7 +63,7 @@ def harvest(
     evaluation, chosen by `seed`. resume: continue an unfinished cache of exactly these settings; a finished one is opened.
     Raises BadInput for unknown sites, values the dtype cannot hold, or a folder in the way; Unavailable for a full disk.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     layout = make_layout(model, sites, (len(tokens), tokens.context), dtype, shard_tokens)
     config = settings(model, tokens, layout, batch, held_out, seed)
     with claimed([folder]):

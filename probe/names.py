@@ -5,6 +5,7 @@ A leading dot hides a folder from every list, and some endings mean something el
 """
 
 import re
+from os import PathLike
 from pathlib import Path
 
 from probe.errors import BadInput
@@ -18,6 +19,13 @@ _ALLOWED = "use letters, digits, '-', '_' and '.'"
 def partial(folder: Path) -> Path:
     """Where an artifact is while it is unfinished and can be resumed."""
     return folder.with_name(f"{folder.name}.partial")
+
+
+def as_path(given: object) -> Path:
+    """A path given as text or Path, with `~` for the home folder; BadInput for anything else and for an empty text."""
+    if not isinstance(given, str | PathLike) or not str(given).strip():
+        raise BadInput(f"A path was wanted, as text or Path; {type(given).__name__} {str(given)[:40]!r} came.")
+    return Path(given).expanduser()
 
 
 def require_name(name: object) -> str:

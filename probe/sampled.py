@@ -23,7 +23,7 @@ from probe.drawing import draw
 from probe.errors import BadInput, Unavailable
 from probe.fingerprint import stamp
 from probe.html import Facts
-from probe.names import partial
+from probe.names import as_path, partial
 from probe.progress import SILENT, Progress, Step
 from probe.renames import discard
 from probe.schemas import fields, number, several, text, whole
@@ -81,7 +81,7 @@ def sample_text(
     batch: documents drawn side by side. resume: continue an unfinished sample with the same settings, or open it if it is
     finished. Raises BadInput for settings that cannot be, or a folder that holds something else.
     """
-    folder, start = Path(folder), time.perf_counter()
+    folder, start = as_path(folder), time.perf_counter()
     settings = _settings(model, n_documents, length, temperature, seed, batch)
     with claim(folder):
         if folder.exists():

@@ -35,6 +35,7 @@ from probe.dictionaries.start import start_from_data
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, Cancelled, OpenworkError
 from probe.memory import require
+from probe.names import as_path
 from probe.opening import Opens
 from probe.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.progress import SILENT, Progress
@@ -120,7 +121,7 @@ def train(
     the unfinished run in this folder (with the same config and data, else BadInput), or return it if it is finished; without
     it, what is there is refused. Raises BadInput where widths do not fit.
     """
-    place_of = Path(folder) if folder is not None else default_folder(dictionary, pairs_for(cache, dictionary))
+    place_of = as_path(folder) if folder is not None else default_folder(dictionary, pairs_for(cache, dictionary))
     run = Run(dictionary, place_of, config or TrainConfig())
     return train_together([run], cache, resume=resume, progress=progress, model=model)[0]
 

@@ -28,6 +28,7 @@ from probe.artifact import MANIFEST, Manifest, place, read_manifest, sha256, wri
 from probe.claims import claim
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
+from probe.names import as_path
 from probe.progress import SILENT, Progress
 from probe.schemas import text
 from probe.stored import plain_file, read_json, reading, sealed, unsealed
@@ -137,7 +138,8 @@ def _told(folder: Path) -> tuple[Hypothesis | None, str | None, Verdict | None]:
 
 
 def _folder(study: str | Path) -> Path:
-    folder = study if isinstance(study, Path) else place("study", study)
+    named = isinstance(study, str) and "/" not in study
+    folder = place("study", str(study)) if named else as_path(study)
     if not folder.is_dir():
         raise BadInput(f"There is no study {folder}. Make one with new_study, or with `openwork blind new`.")
     return folder

@@ -21,6 +21,7 @@ from circuits.exchange.links import Ids, Links, read_links, resolve, topological
 from circuits.exchange.nodes import Found, number, read_node, text, whole
 from circuits.graph import KINDS, ROOTS, CircuitGraph, Edges, Nodes
 from probe.errors import BadInput, Unavailable
+from probe.names import as_path
 
 _UNKNOWN = "unknown: the file holds no constants and values"
 _PRUNED = "unknown: the file holds a pruned graph"
@@ -39,7 +40,7 @@ class Limits:
 def read_neuronpedia(source: Path | str | Mapping[str, Any], *, limits: Limits | None = None) -> CircuitGraph:
     """The graph of a Neuronpedia or circuit-tracer JSON file (or of its content). Raises BadInput, never anything else."""
     limits = limits or Limits()
-    content = source if isinstance(source, Mapping) else load_json(Path(source), limits.bytes)
+    content = source if isinstance(source, Mapping) else load_json(as_path(source), limits.bytes)
     name = "The graph" if isinstance(source, Mapping) else Path(source).name
     if not isinstance(content, Mapping):
         raise BadInput(f"{name} holds a {type(content).__name__}; a mapping with metadata, nodes and links was wanted.")

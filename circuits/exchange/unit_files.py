@@ -20,6 +20,7 @@ from circuits.exchange.write import finite, scan
 from circuits.graph import KINDS, CircuitGraph
 from probe.errors import Unavailable
 from probe.html import Facts
+from probe.names import as_path
 
 if TYPE_CHECKING:
     from probe.features import Example, FeatureTable, Unit
@@ -42,7 +43,7 @@ class UnitFiles(Facts):
 
 def write_unit_files(
     graph: CircuitGraph,
-    folder: Path,
+    folder: Path | str,
     tables: "Sequence[FeatureTable]",
     *,
     nodes: Iterable[int] | None = None,
@@ -53,7 +54,7 @@ def write_unit_files(
     A table of latents answers for the layers whose dictionary it was made of, a table of neurons for its layer; the first that
     knows a unit is taken. Raises Unavailable where nothing can be written.
     """
-    names, place = Names(graph), Path(folder) / "features" / scan(graph)
+    names, place = Names(graph), as_path(folder) / "features" / scan(graph)
     written: set[int] = set()
     unknown: list[str] = []
     chosen = range(len(graph.nodes)) if nodes is None else nodes

@@ -21,6 +21,7 @@ from circuits.exchange.ids import Labels, Names, cantor, uncantor
 from circuits.graph import ROOTS, UNITS, CircuitGraph
 from circuits.reading.influence import cumulative_influence
 from probe.errors import BadInput, Unavailable
+from probe.names import as_path
 
 FORMAT = 1
 "Of the `openwork` fields."
@@ -203,8 +204,9 @@ def plain(value: Any, depth: int = 8) -> Any:
     return value if isinstance(value, int | bool | str) or value is None else str(value)[:200]
 
 
-def write_neuronpedia(graph: CircuitGraph, path: Path, **options: Any) -> Path:
+def write_neuronpedia(graph: CircuitGraph, path: Path | str, **options: Any) -> Path:
     """Write the exchanged file, whole or not at all. Raises Unavailable where it cannot be written."""
+    path = as_path(path)
     text = json.dumps(
         to_neuronpedia(graph, **options), ensure_ascii=False, allow_nan=False
     )  # in one piece, which is fast

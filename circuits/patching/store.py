@@ -12,6 +12,7 @@ from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.sides import Pair, Side
 from probe.artifact import Manifest, ModelStamp, home, place, read_manifest, require_files, write_json, writing
 from probe.errors import BadInput, OpenworkError
+from probe.names import as_path
 from probe.schemas import mapping, number, several, text, whole
 from probe.stored import plain_file, read_json, reading
 
@@ -42,7 +43,8 @@ def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> 
 
 def load_patching(where: str | Path) -> PatchingSweep:
     """A stored sweep by name or folder. BadInput where it is something else, Unavailable where it is damaged."""
-    folder = Path(where) if isinstance(where, Path) or "/" in where else place("result", where)
+    named = isinstance(where, str) and "/" not in where
+    folder = place("result", str(where)) if named else as_path(where)
     manifest = read_manifest(folder, "result")
     if manifest.facts.get("what") != WHAT:
         raise BadInput(f"{folder} holds a result, but not of a patching sweep.")

@@ -17,6 +17,7 @@ from probe.dictionaries.base import Dictionary
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.dictionaries.registry import sparsifier
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.names import as_path
 from probe.sites import parse_site, width
 from probe.stored import plain_file, reading, reason
 
@@ -94,7 +95,7 @@ def save_dictionary(
     The weights must read raw activations (see `Standardiser.fold`). config: how it was trained. facts: what was measured.
     extra: further files by name, such as the training metrics. BadInput where something is there, unless replace says it may go.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     weights = tensors(dictionary)
     bad = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if bad:
@@ -157,7 +158,7 @@ def put(dictionary: AnyDictionary, weights: dict[str, Tensor], source: str) -> N
 
 def find(folder: Path | str) -> Path:
     """The folder as given, or the artifact of that name under `home()`."""
-    path = Path(folder)
+    path = as_path(folder)
     if path.is_dir():
         return path
     if len(path.parts) == 1 and place("dictionary", path.name).is_dir():

@@ -18,6 +18,7 @@ from probe.exchange.files import whole_folder
 from probe.exchange.fitting import check_widths, fitted, needs_a_model
 from probe.exchange.foreign import Foreign, Format
 from probe.exchange.hub import asked_for, fetch, is_hub
+from probe.names import as_path
 from probe.record import Record
 from probe.sites import as_dtype, parse_site
 
@@ -47,7 +48,7 @@ class Imported(Record):
 
 def sniff(source: Path | str) -> str:
     """The name of the format of a local folder or file. BadInput if it is none, or does not exist."""
-    path = Path(source)
+    path = as_path(source)
     if not path.exists():
         raise BadInput(f"There is no folder or file {source}. A name on the model hub is written hf:owner/name.")
     for name, format in FORMATS.items():
@@ -59,7 +60,7 @@ def sniff(source: Path | str) -> str:
 
 def contents(source: Path | str, format: str | None = None, only: Sequence[str] = ()) -> tuple[Path, Format, list[str]]:
     """The local place of a source (fetched, if it is on the hub), its format, and the dictionaries in it by name."""
-    path = fetch(str(source)) if is_hub(source) else Path(source)
+    path = fetch(str(source)) if is_hub(source) else as_path(source)
     chosen = known_format(format or sniff(path))
     names = chosen.find(path) if path.exists() else []
     if not names:
@@ -163,7 +164,7 @@ def export_dictionary(
     several = list(dictionary) if isinstance(dictionary, Sequence) else [dictionary]
     if not several:
         raise BadInput("No dictionary was given to export.")
-    with whole_folder(Path(folder)) as beside:
+    with whole_folder(as_path(folder)) as beside:
         chosen.write(several, beside, facts)
     return sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
 

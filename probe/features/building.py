@@ -27,6 +27,7 @@ from probe.features.store import write_table
 from probe.features.table import FeatureTable, open_features
 from probe.features.tally import Tally
 from probe.models import stamp
+from probe.names import as_path
 from probe.pairs import cache_identity
 from probe.progress import SILENT, Progress, Step
 from probe.renames import discard
@@ -53,7 +54,7 @@ def build_features(
     resume: continue an unfinished table of exactly these units, data and settings; a finished one is opened. Raises BadInput
     for a cache of another model or without the sites, activations that are not finite, or a folder in the way.
     """
-    folder, config = Path(folder), config or FeatureConfig()
+    folder, config = as_path(folder), config or FeatureConfig()
     check_model(cache.manifest, stamp(model), cache.folder)
     units = units_of(model, what, cache)
     made = identity(units, cache, config)

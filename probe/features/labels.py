@@ -19,6 +19,7 @@ from typing import Any
 
 from probe.artifact import read_manifest, write_json
 from probe.errors import BadInput, Unavailable
+from probe.names import as_path
 from probe.stored import read_json
 from probe.turns import turn
 
@@ -78,7 +79,7 @@ def best_first(labels: list[Label]) -> list[Label]:
 
 def labels_of(folder: str | Path) -> Labels:
     """All labels of a table. Unavailable where the file is damaged."""
-    path = Path(folder) / FILE
+    path = as_path(folder) / FILE
     if not os.path.lexists(path):
         return {}
     try:
@@ -109,7 +110,7 @@ def set_label(
 
 def add_labels(folder: str | Path, new: Mapping[int, list[tuple[str, Label | None]]]) -> Labels:
     """Put labels in place of the same authors', all in one write; None takes an author's label away."""
-    path = Path(folder)
+    path = as_path(folder)
     _require_units(path, new)
     with turn(path / LOCK, f"labels of {path.name}"):
         found = labels_of(path)

@@ -17,6 +17,7 @@ from probe.features.tally import Tally
 from probe.harvest_plan import free_bytes
 from probe.html import table_html
 from probe.models import stamp
+from probe.names import as_path
 from probe.sites import Site
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def plan_features(
         memory_bytes=size.kept + 2 * size.sampled + 4 * scratch + 3 * cells + _tables(model, units),
         checkpoint_bytes=size.kept + size.sampled,
         disk_bytes=size.table,
-        free_bytes=free_bytes(Path(folder)),
+        free_bytes=free_bytes(as_path(folder)),
         seconds=_stream_seconds(units, cache, config) + _weight_flops(model, units) / FLOPS,
     )
 

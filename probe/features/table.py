@@ -17,7 +17,7 @@ from probe.features.tally import edges
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.html import shown
-from probe.names import partial
+from probe.names import as_path, partial
 from probe.opening import Opens, came_from
 from probe.shards import read_tensors
 from probe.stored import reading
@@ -243,7 +243,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 def find_features(folder: str | Path) -> Path:
     """The folder as given, or the artifact of that name under `home()`."""
-    path = Path(folder)
+    path = as_path(folder)
     if len(path.parts) == 1 and not path.exists():
         path = place("features", path.name)
     return path
