@@ -256,6 +256,29 @@ class CircuitGraph(Table, Opens):
                 found.setdefault(key, []).append(i)
         return found
 
+    def tokens_of_root(self, root: int) -> tuple[int, ...]:
+        """The token of a logit, the two of a difference of logits, none of any other direction."""
+        unit = int(self.nodes.unit[root])
+        if self.nodes.where("logit")[root]:
+            return (unit,)
+        return tuple(self._direction(unit).get("difference", ()))
+
+    def _direction(self, number: int) -> dict[str, Any]:
+        """What the graph says of one of its directions; nothing where a file says nothing that can be read."""
+        told = self.convention.get("directions", [])
+        found = told[number] if isinstance(told, list) and number < len(told) else {}
+        return found if isinstance(found, dict) else {}
+
+    def target(self, root: int) -> dict[str, Any]:
+        """A root in the report. probability: of a logit's token; of a difference, of the first token, the other's beside it."""
+        named = {"token": self.unit_tokens[root]}
+        if self.nodes.where("logit")[root]:
+            chances = {"probability": float(self.probability[root])}
+        else:
+            known = self._direction(int(self.nodes.unit[root])).get("probabilities") or (None,)
+            chances = dict(zip(("probability", "other_probability"), known, strict=False))
+        return {**named, **chances, "logit": _number(self.nodes.value[root])}
+
     def report(self) -> dict[str, Any]:
         """The numbers of this graph, ready for JSON."""
         logits = np.flatnonzero(self.roots)
@@ -266,14 +289,7 @@ class CircuitGraph(Table, Opens):
             "n_nodes": len(self.nodes),
             "n_edges": len(self.edges),
             "nodes_by_kind": {k: int(n) for k in KINDS if (n := self.nodes.where(k).sum())},
-            "targets": [
-                {
-                    "token": self.unit_tokens[i],
-                    "probability": float(self.probability[i]),
-                    "logit": _number(self.nodes.value[i]),
-                }
-                for i in logits
-            ],
+            "targets": [self.target(int(i)) for i in logits],
             "conservation_residual": _number(self.residual_relative),
             "conservation_residual_absolute": _number(self.residual),
             "replacement_score": self.scores.replacement,

@@ -356,3 +356,25 @@ def test_a_record_of_ids_opens_only_where_its_text_is_read_the_same(toy, ids, ho
     assert views.path_of(probe.logit_lens(toy, ids)) == views.path_of(probe.logit_lens(toy, PROMPT))
     with pytest.raises(BadInput, match="does not become again"):
         views.path_of(probe.logit_lens(toy, ids[1:]))
+
+
+def test_a_difference_root_has_the_probabilities_of_both_tokens(toy):
+    first, other = token_id(toy, " capital"), token_id(toy, " the")
+    graph = circuits.trace(toy, PROMPT, target=Difference(first, other), config=circuits.TraceConfig(max_nodes=20))
+    clean = logits(toy, [])[0, -1].softmax(-1)
+    target = graph.report()["targets"][0]
+    assert [target["probability"], target["other_probability"]] == pytest.approx(
+        [float(clean[i]) for i in (first, other)], rel=1e-4
+    )
+    unit = int(np.flatnonzero(graph.nodes.where("neuron"))[0])
+    test = circuits.check_subgraph(toy, graph, [unit], n_random=2)
+    layer, pos, number = (int(getattr(graph.nodes, n)[unit]) for n in ("layer", "pos", "unit"))
+    after = logits(toy, [f"zero:L{layer}N{number}@{pos}"])[0, -1].softmax(-1)
+    row = test.rows()[0]
+    assert [row["probability_after"], row["other_probability_after"]] == pytest.approx(
+        [float(after[i]) for i in (first, other)], rel=1e-4
+    )
+    assert [row["probability"], row["other_probability"]] == pytest.approx(
+        [float(clean[i]) for i in (first, other)], rel=1e-4
+    )
+    assert {c.measure for c in test.comparisons} == {"change of the top root", "change of its probability", "KL (nats)"}

@@ -85,11 +85,18 @@ def _rows(found: "CircuitGraph", kind: str | None, top: int) -> list[dict[str, A
     return [{**found.row(i), **dict.fromkeys(labels, found.unit_tokens[i][:60])} for i in chosen]
 
 
+def _chances(target: dict[str, Any]) -> str:
+    """The probability of a token, or of the two of a difference."""
+    known = [target.get(name) for name in ("probability", "other_probability")]
+    shown = [f"{p:.3f}" for p in known if p is not None]
+    return f" ({' and '.join(shown)})" if shown else ""
+
+
 def _lines(found: "CircuitGraph") -> list[str]:
     """The graph in words."""
     report = found.report()
     kinds = ", ".join(f"{n} {kind}" for kind, n in report["nodes_by_kind"].items())
-    targets = ", ".join(f"{t['token']!r} ({t['probability']:.3f})" for t in report["targets"][:10])
+    targets = ", ".join(f"{t['token']!r}{_chances(t)}" for t in report["targets"][:10])
     residual = report["conservation_residual"]
     return [
         f"{found.model or 'a model without a name'}, {len(found.tokens)} tokens, explaining {targets}",

@@ -107,6 +107,9 @@ def node_facts(found: CircuitGraph, node: int, shown: linkgraph.Arrangement | No
         ("influence", np.nan if root else found.influence[node]),
         ("weight" if kind == "direction" else "probability", found.probability[node] or np.nan),
     ]
+    if kind == "direction" and found.target(node).get("other_probability") is not None:
+        told = found.target(node)
+        numbers += [("first's probability", told["probability"]), ("other's probability", told["other_probability"])]
     link, lost = unit_link(found, node), shown is not None and node not in shown.nodes
     head = html.Div(
         [

@@ -17,6 +17,7 @@ from app.library import models, registered
 from app.marks import body, graph_of, marked
 from app.pages.graph_panels import opening
 from circuits.graph import CircuitGraph
+from probe import glossary
 from probe.artifact import Manifest
 from probe.errors import BadInput, Unavailable
 from probe.progress import Progress
@@ -252,7 +253,10 @@ def meaning(test: Any) -> str:
     moved = f"{does} the {n} pinned node{'s' if n > 1 else ''} moves {top.root} by {signed(top.full)}"
     moved += f"; the graph predicted {signed(top.predicted_full)}"
     if top.probability is not None and top.probability_after is not None:
-        moved += f". Its probability goes from {top.probability:.3f} to {top.probability_after:.3f}"
+        whose = "Its" if top.other_probability is None else "Its first token's"
+        moved += f". {whose} probability goes from {top.probability:.3f} to {top.probability_after:.3f}"
+        if top.other_probability is not None:
+            moved += f", the other's from {top.other_probability:.3f} to {top.other_probability_after:.3f}"
     held = f"With everything else held, the graph's sums are met to {_gap(top)}"
     against = _against(test, len(first.random))
     return f"{moved}. {held}. {against}"
@@ -302,7 +306,7 @@ def table(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
             "key": k,
             "label": k.replace("_", " "),
             "kind": "num" if number[k] and k != "n" else "text",
-            "title": meaning(k),
+            "title": glossary.meaning(k),
         }
         for k in keys
     ]

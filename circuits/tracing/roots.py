@@ -88,6 +88,9 @@ def choose_roots(
     tokens = {token_id(model, t) for t in asked if not isinstance(t, Difference | Direction)}
     ids = torch.tensor(sorted(tokens, key=lambda i: -probability[i].item()), dtype=torch.long, device=raw.device)
     described = [_described(model, frozen, t) for t in asked if isinstance(t, Difference | Direction)]
+    for told in described:
+        if "difference" in told:
+            told["probabilities"] = [float(probability[i]) for i in told["difference"]]
     return _with_directions(frozen, _named(model, _logits(frozen, ids, probability)), described)
 
 

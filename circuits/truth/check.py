@@ -170,10 +170,10 @@ class _Trial:
         p, q = self._probability(top, clean), self._probability(top, after)
         return SetEffect(float(predicted[top]), moved, np.nan if p is None or q is None else q - p, clean.kl_to(after))
 
-    def _probability(self, root: int, run: Observed) -> float | None:
-        """The probability of a logit's token; a direction has none."""
-        logit = bool(self.graph.nodes.where("logit")[root])
-        return float(run.log_probs[int(self.graph.nodes.unit[root])].exp()) if logit else None
+    def _probability(self, root: int, run: Observed, which: int = 0) -> float | None:
+        """The probability of a logit's token, or of one of the two of a difference; None for what has none."""
+        tokens = self.graph.tokens_of_root(root)
+        return float(run.log_probs[tokens[which]].exp()) if which < len(tokens) else None
 
     def _roots(
         self, moves: Movements, after: Observed, random: Sequence[Float[np.ndarray, " node"]]
@@ -187,6 +187,8 @@ class _Trial:
                 self._probability(i, clean),
                 self._probability(i, after),
                 tuple(float(moved[i]) for moved in random),
+                self._probability(i, clean, 1),
+                self._probability(i, after, 1),
             )
             for i in np.flatnonzero(self.graph.roots).tolist()
         ]

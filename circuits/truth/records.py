@@ -16,7 +16,8 @@ from probe.record import Record, Table, quoted
 @dataclass(frozen=True)
 class RootEffect(Record):
     """One root before and after. Predicted and measured movements of its value: direct (all else held) and full.
-    random: its measured full movement under each random set."""
+    random: its measured full movement under each random set. probability: of a logit's token; of a difference, of its first
+    token, beside `other_probability`; None for any other direction."""
 
     root: str
     value: float
@@ -27,6 +28,8 @@ class RootEffect(Record):
     probability: float | None = None
     probability_after: float | None = None
     random: tuple[float, ...] = ()
+    other_probability: float | None = None
+    other_probability_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ class SubgraphTest(Table, Opens):
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """The subgraph against random ones, by measure. Empty without random sets; directions have no probability."""
+        """The subgraph against random ones, by measure. Empty without random sets; a difference has the probability of its first
+        token, another direction none."""
         if not all(t.random for t in self.prompts):
             return []
         return [found for name in MEASURES if not np.isnan((found := self._compare(name)).subgraph.mean)]
@@ -151,7 +155,10 @@ class SubgraphTest(Table, Opens):
     def rows(self) -> list[dict[str, Any]]:
         """Every root of every prompt; random, random_sd: its full movement under random sets, mean and spread over them."""
         several = len(self.prompts) > 1
-        return [{**({"prompt": t.prompt} if several else {}), **_root_row(r)} for t in self.prompts for r in t.roots]
+        pairs = any(r.other_probability is not None for t in self.prompts for r in t.roots)
+        return [
+            {**({"prompt": t.prompt} if several else {}), **_root_row(r, pairs)} for t in self.prompts for r in t.roots
+        ]
 
     def comparison_rows(self) -> list[dict[str, Any]]:
         """The comparisons, for a table. p is a dash where so few random sets allow none below .05, whatever the subgraph does."""
@@ -212,10 +219,12 @@ class SubgraphTest(Table, Opens):
         return "".join([*parts, table_html(self.comparison_rows(), "against random subgraphs")])
 
 
-def _root_row(root: RootEffect) -> dict[str, Any]:
+def _root_row(root: RootEffect, pairs: bool) -> dict[str, Any]:
+    """pairs: some root is the difference of two tokens, so that there are columns for the other one."""
     drawn = np.array(root.random)
+    plain = [n for n in asdict(root) if n != "random" and (pairs or not n.startswith("other_"))]
     return {
-        **{name: value for name, value in asdict(root).items() if name != "random"},
+        **{name: getattr(root, name) for name in plain},
         "random": float(drawn.mean()) if len(drawn) else None,
         "random_sd": float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
     }
