@@ -367,7 +367,9 @@ def test_differences_and_directions_are_measured_in_the_changed_run():
     # Its two tokens have probabilities, its first token's is the difference's own; other directions have none.
     chances = model(tokens)[0, -1].softmax(-1)
     assert [top.probability, top.other_probability] == pytest.approx([float(chances[5]), float(chances[9])], rel=1e-6)
-    assert test.first.roots[1].probability is None and "change of its probability" in [c.measure for c in test.comparisons]
+    assert test.first.roots[1].probability is None and "change of its probability" in [
+        c.measure for c in test.comparisons
+    ]
     json.dumps(test.to_dict())
 
 
