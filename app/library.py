@@ -1,5 +1,6 @@
 """What is stored under `home()`, sorted for the pages. Artifacts are reached by registered kind and name, never by path."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,31 @@ from probe.errors import BadInput, OpenworkError
 
 MODELS = ("smollm2-135m", "toy")
 """Models the dashboard offers; equal to `probe.models.ALIASES`, repeated here because that module imports torch."""
+
+_offered: list[str] = []
+
+
+def offer(name: str) -> str:
+    """Offer a model that no artifact is of yet, named by whoever starts the server: an alias, folder, GGUF file or hub id.
+
+    Returns the name that pages know it by. Raises BadInput for a path where nothing is.
+    """
+    path = Path(name).expanduser()
+    if name not in MODELS:
+        if path.exists():
+            name = str(path.resolve())
+        elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or path.suffix.lower() == ".gguf" or name.startswith("."):
+            raise BadInput(
+                f"There is no model file or folder {path}; give an alias, a hub id, a model folder or a .gguf file."
+            )
+    if name not in _offered:
+        _offered.append(name)
+    return name
+
+
+def first_model() -> str:
+    """The model that a menu begins with: the one the server was started with, else the default."""
+    return _offered[0] if _offered else MODELS[0]
 
 
 @dataclass
@@ -54,10 +80,10 @@ def registered(kind: str, name: str) -> Path:
 
 
 def models() -> list[str]:
-    """Names to offer in a model menu: the built-in ones and those that stored artifacts were made from."""
+    """Names to offer in a model menu: those the server was started with, the built-in ones, those that artifacts are of."""
     used = [m.model.name for pairs in library().kinds.values() for _, m in pairs if m.model]
     there = [n for n in used if not Path(n).is_absolute() or Path(n).exists()]
-    return list(dict.fromkeys([*MODELS, *held.names(), *there]))
+    return list(dict.fromkeys([*_offered, *MODELS, *held.names(), *there]))
 
 
 def require_offered(model: Any) -> str:
@@ -65,7 +91,7 @@ def require_offered(model: Any) -> str:
     if not isinstance(model, str) or model not in models():
         known = ", ".join(map(short_model, models()))
         raise BadInput(
-            f"'{str(model)[:60]}' is none of the models known here ({known}). Use the command line for other models."
+            f"'{str(model)[:60]}' is none of the models known here ({known}). For another start  openwork serve --model NAME."
         )
     return model
 

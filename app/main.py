@@ -103,16 +103,21 @@ def serve(
     token: str | None = None,
     path: str = "/",
     seen_at: tuple[str, ...] = (),
+    models: tuple[str, ...] = (),
 ) -> None:
     """Serve until interrupted. Any other address than loopback demands `token`. Raises Unavailable if the port is taken.
 
-    seen_at: origins that a proxy which rewrites addresses shows the pages at; they demand `token` too.
+    seen_at: origins that a proxy which rewrites addresses shows the pages at; they demand `token` too. models: offered first.
     """
+    from app.library import offer
+
     if not 1024 <= port < 65536:
         raise BadInput(f"{port} is no port to serve on; choose one between 1024 and 65535.")
     token = token or os.environ.get("OPENWORK_TOKEN")
     require_token(host, token)
     check_origins(seen_at, token)
+    for name in models:
+        offer(name)
     stay_offline()
     server = make_server(host, port, token, seen_at=seen_at)
     address = f"http://{in_address(host)}:{server.server_port}{path}"

@@ -67,7 +67,8 @@ def _reading(analysis: str, page: Callable[..., str]) -> Callable[[Any, Any], st
     def path(record: Any, model: Any) -> str:
         name = model_for(record, model)
         prompt = _prompt(record, name)
-        if unchanged(record):  # else the page reads the prompt anew
+        whole = getattr(record, "positions", None) is None
+        if whole and unchanged(record):  # else the page reads the prompt anew
             analyses.remember(analysis, name, record.prompt, record)
         return page(name, prompt)
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from plotly.utils import PlotlyJSONEncoder
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
 
 from app import analyses, connections, figures, jobs, library, linkgraph, prompts, safety, theme
@@ -177,6 +178,28 @@ def test_ports_below_1024_are_refused_as_the_message_says():
     for port in (0, 80, 1023, 65536, -1):
         with pytest.raises(BadInput, match="between 1024 and 65535"):
             serve(port=port, open_browser=False)
+
+
+def test_a_model_that_nothing_is_of_yet_can_be_opened_by_whoever_starts_the_server(home, tmp_path, monkeypatch):
+    """By its registered name; what a request says loads nothing else."""
+    from app import library
+    from app.components.promptbox import prompt_box
+
+    monkeypatch.setattr(library, "_offered", [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new.GGUF").write_bytes(b"GGUF")
+    (tmp_path / "other.gguf").write_bytes(b"GGUF")
+    with pytest.raises(BadInput, match="none of the models known here"):
+        library.require_offered(str(tmp_path / "new.GGUF"))
+    name = library.offer("new.GGUF")
+    assert name == str(tmp_path / "new.GGUF") == library.models()[0] == library.require_offered(name)
+    assert '"value": "' + name in json.dumps(prompt_box().to_plotly_json(), cls=PlotlyJSONEncoder)
+    assert library.offer("toy") == "toy" and library.models().count("toy") == 1
+    with pytest.raises(BadInput, match="none of the models known here"):
+        library.require_offered(str(tmp_path / "other.gguf"))
+    for gone in ("missing.gguf", "./folder", "a/b/c", "no such"):
+        with pytest.raises(BadInput, match="no model file or folder"):
+            library.offer(gone)
 
 
 def test_binds_loopback_whatever_the_environment_says(monkeypatch, home):

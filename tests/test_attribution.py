@@ -221,10 +221,14 @@ def test_a_freeze_that_does_not_hold_is_not_traced(monkeypatch):
         trace(load_model("toy"), PROMPT)
 
 
-def test_low_precision_is_refused_rather_than_wrong():
+def test_low_precision_is_refused_rather_than_wrong(monkeypatch):
+    """At once, unless a tolerance is accepted; and then held to that."""
     model = native(0, toy_tokenizer(), d_vocab=len(toy_tokenizer()), scale=3.0)
     model.original_model.to(torch.bfloat16)
     with pytest.raises(OpenworkError, match=r"do not sum|does not rebuild"):
+        trace(model, PROMPT, config=TraceConfig(tolerance=1e-5))
+    monkeypatch.setattr("circuits.tracing.attribution.freeze", lambda *_: pytest.fail("the work was begun"))
+    with pytest.raises(BadInput, match=r"loaded in bfloat16.*Load it in float32"):
         trace(model, PROMPT)
 
 

@@ -7,7 +7,7 @@ from tiny import tiny
 
 from probe.errors import BadInput
 from probe.heads import head_metrics, head_patterns
-from probe.lens import logit_lens
+from probe.lens import logit_lens, plan_lens
 from probe.neurons import logit_effects, top_units
 
 PROMPT = "The capital of France is"
@@ -44,6 +44,43 @@ def test_lens_does_not_depend_on_its_chunks(toy, monkeypatch):
     parts = logit_lens(toy, PROMPT)
     np.testing.assert_allclose(whole.top_probs, parts.top_probs, atol=1e-6)
     assert (whole.rank_of_final == parts.rank_of_final).all()
+
+
+def test_a_lens_reads_the_positions_that_are_asked_for_and_no_others(toy, monkeypatch):
+    import probe.lens as module
+
+    whole = logit_lens(toy, PROMPT)
+    n = len(whole.tokens)
+    monkeypatch.setattr(module, "_CHUNK", 1)  # a position at a time
+    real, seen = module._read, []
+    monkeypatch.setattr(module, "_read", lambda m, r, k, p: (seen.append(r.shape), real(m, r, k, p))[1])
+    part = logit_lens(toy, PROMPT, positions=[-1, 0, 2])
+    assert seen[0][1] == 3 and part.positions == [n - 1, 0, 2] and part.tokens == whole.tokens
+    for name in ("top_ids", "top_probs", "entropy", "kl", "rank_of_final", "resid_norm"):
+        np.testing.assert_allclose(getattr(part, name), getattr(whole, name)[:, part.positions], atol=1e-5)
+    np.testing.assert_allclose(part.loss, whole.loss[part.positions], atol=1e-5)
+    assert part.rows(2)[3]["prediction"] == whole.rows(2)[3]["prediction"]
+    assert part.rows(-1)[3]["rank of final"] == whole.rows(-1)[3]["rank of final"]
+    assert part.next_tokens(0)[0]["token"] == whole.next_tokens(0)[0]["token"]
+    assert part._repr_html_() and part.figure() and part.summary()
+    with pytest.raises(BadInput, match="Position 1 was not read"):
+        part.rows(1)
+    for outside in (n, -n - 1):
+        with pytest.raises(BadInput, match=f"tokens 0 to {n - 1}; there is no position {outside}"):
+            logit_lens(toy, PROMPT, positions=[outside])
+
+
+def test_a_lens_says_what_it_takes_and_asks_for_memory_first(toy, monkeypatch, capsys):
+    from app.cli import run
+
+    all_of_it, one = plan_lens(toy, 400), plan_lens(toy, 400, 1)
+    assert one.seconds < all_of_it.seconds and one.bytes < all_of_it.bytes
+    assert run(["lens", "--model", "toy", "--prompt", PROMPT, "--dry-run"]) == 0
+    assert "1 read" in capsys.readouterr().out
+    monkeypatch.setattr("probe.memory.available", lambda *_: 1000)
+    monkeypatch.setattr("probe.memory.SMALL", 0)
+    with pytest.raises(BadInput, match="needs .* of memory"):
+        logit_lens(toy, PROMPT)
 
 
 def test_one_token_prompts_work(toy):

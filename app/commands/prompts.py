@@ -39,18 +39,37 @@ def lens(
     ] = -1,
     device: Device = None,
     precision: Precision = "float32",
+    dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
     """What each layer would predict if the model stopped there (the logit lens)."""
     asked = prompt_of(prompt, ids, chat)
-    from probe.lens import logit_lens
+    from probe.lens import logit_lens, plan_lens
 
-    found = logit_lens(load(model, device, precision), asked, top_k=top_k, progress=progress())
+    bridge = load(model, device, precision)
+    if dry_run:
+        from probe.prompts import read_prompt
+
+        n = len(read_prompt(bridge, asked)[1])
+        plan = plan_lens(bridge, n, n if json else 1)
+        print_json(plan.to_dict()) if json else typer.echo(
+            f"{n} tokens, {plan.n_positions} read, {size(plan.bytes)} of memory beside the model, "
+            f"about {duration(plan.seconds)} on two CPU cores"
+        )
+        return
+    # The table shows one position, JSON all of them.
+    found = logit_lens(bridge, asked, top_k=top_k, positions=None if json else [position], progress=progress())
     _within(position, found.tokens)
     if json:
         print_json(found.to_dict())
         return
-    print_rows(found.rows(position), f"Logit lens after {''.join(found.tokens[: position % len(found.tokens) + 1])!r}")
+    print_rows(found.rows(position), f"Logit lens after {_end(found.tokens, position)!r}")
+
+
+def _end(tokens: list[str], position: int, longest: int = 80) -> str:
+    """The prompt up to a position; of a long one its end."""
+    text = "".join(tokens[: position % len(tokens) + 1])
+    return text if len(text) <= longest else f"…{text[-longest:]}"
 
 
 def units(

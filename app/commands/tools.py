@@ -19,12 +19,25 @@ def serve(
             "--allow-origin", help="Where a proxy shows the pages, like https://name-8050.app.github.dev; repeatable."
         ),
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", help="Model to open there first: alias, hub id, model folder or .gguf file; repeatable."
+        ),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """The dashboard, on this machine."""
     from app.main import serve as run
 
-    run(host=host, port=port, open_browser=browser, token=token, seen_at=tuple(o.rstrip("/") for o in origins or ()))
+    run(
+        host=host,
+        port=port,
+        open_browser=browser,
+        token=token,
+        seen_at=tuple(o.rstrip("/") for o in origins or ()),
+        models=tuple(models or ()),
+    )
 
 
 def doctor(

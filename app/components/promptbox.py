@@ -7,7 +7,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_u
 
 from app import prompts
 from app.components.parts import icon
-from app.library import MODELS, models, require_offered, short_model
+from app.library import first_model, models, require_offered, short_model
 from app.links import prompt_page
 from probe.errors import OpenworkError
 
@@ -34,7 +34,7 @@ def prompt_box(name: str = "box", text: str = "") -> html.Div:
     model = dmc.Select(
         id=f"{name}-model",
         data=[{"value": m, "label": short_model(m)} for m in models()],
-        value=MODELS[0],
+        value=first_model(),
         w=190,
         allowDeselect=False,
         **{"aria-label": "Model"},

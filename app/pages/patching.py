@@ -14,7 +14,7 @@ from app.components import drawn, snippets
 from app.components.cards import outdated_note
 from app.components.parts import empty, graph, icon, panel, segmented, title
 from app.components.slot import slot
-from app.library import models, registered, short_model
+from app.library import first_model, models, registered, short_model
 from app.pages.patching_callbacks import register
 from app.pages.patching_views import stored_rows
 from app.patching_state import Asked, asked_in
@@ -70,7 +70,7 @@ def asked_of_stored(name: str) -> Asked:
     """What a stored sweep shows; its prompts become prompts of this home, so that they can be opened."""
     found = load_patching(registered("result", name))
     pair = found.pair
-    model = pair.model.name if pair.model.name in models() else models()[0]
+    model = pair.model.name if pair.model.name in models() else first_model()
     ids = [prompts.store(side.prompt, model).id for side in (pair.clean, pair.corrupted)]
     given = pair.answers if pair.answers_given else []
     right, wrong = (*given, "", "")[:2]

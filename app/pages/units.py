@@ -10,7 +10,7 @@ from app import links, units
 from app.components import drawn, snippets
 from app.components.parts import copyable, empty, icon, panel, title
 from app.components.promptbox import check_model_name
-from app.library import MODELS, Library, library, models, short_model
+from app.library import Library, first_model, library, models, short_model
 from app.model_size import model_size
 from app.selection import selection_from
 from app.shell import Page
@@ -87,7 +87,7 @@ def _card(name: str, facts: dict[str, Any], manifest: Manifest) -> dcc.Link:
 def _neurons(model: str) -> html.Section:
     """A model, a layer, a number."""
     offered = models()
-    chosen = model if model in offered else MODELS[0]
+    chosen = model if model in offered else first_model()
     tables = drawn.rows("units-layers", 320)
     boxes = html.Div(
         [

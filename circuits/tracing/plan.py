@@ -65,6 +65,7 @@ def plan_trace(
     """
     config, cfg = config or TraceConfig(), model.cfg
     _positive(config)
+    _precise(model, config)
     width = max(int(cfg.d_mlp or 0), n_latents)
     units = min(config.max_nodes, n_tokens * cfg.n_layers * (width + (cfg.n_heads if config.heads else 0)))
     targets, columns = units + (n_roots or config.max_logits), units + n_tokens * (3 * cfg.n_layers + 2)
@@ -98,6 +99,16 @@ def _positive(config: TraceConfig) -> None:
         raise BadInput(f"tolerance is {config.tolerance}; it must be a positive number.")
     if config.first not in ("auto", "merge", "keep"):
         raise BadInput(f"first is {config.first!r}; it must be auto, merge or keep.")
+
+
+def _precise(model: "TransformerBridge", config: TraceConfig) -> None:
+    """Refuse half precision at once: what its rounding leaves out of a sum is hundreds of times what edges may miss."""
+    if model.W_E.element_size() == 2 and config.tolerance is None:
+        dtype = str(model.W_E.dtype).removeprefix("torch.")
+        raise BadInput(
+            f"This model is loaded in {dtype}, whose rounding is above the 1e-5 within which edges must add up to what they "
+            "explain. Load it in float32 (--precision float32), or say a tolerance that you accept (TraceConfig.tolerance)."
+        )
 
 
 _SLACK = 64 << 20
