@@ -8,10 +8,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from app import held
 from app.library import newest_dictionaries, registered, require_offered, short_model
+from app.trace_asked import TraceAsked
 from probe.artifact import ModelStamp, place
 from probe.claims import claim
 from probe.errors import BadInput, OpenworkError
@@ -216,29 +218,38 @@ def dictionaries_of(model: Any, names: tuple[str, ...] | None = None) -> list[An
 
 
 def trace(
-    model: Any,
-    prompt: str,
-    *,
-    max_nodes: int = 2000,
-    dictionaries: tuple[str, ...] = (),
-    save: str | None = None,
-    progress: Progress = SILENT,
+    model: Any, prompt: str, asked: TraceAsked | None = None, *, save: str | None = None, progress: Progress = SILENT
 ) -> "CircuitGraph":
-    """The attribution graph of a prompt; `dictionaries` are names of stored transcoders, `save` stores it under that name."""
+    """The attribution graph of a prompt, as asked for; `save` stores it under that name."""
     from circuits.store import save_graph
-    from circuits.tracing.attribution import TraceConfig
     from circuits.tracing.attribution import trace as run
     from probe.models import stamp
 
+    asked = asked or TraceAsked()
     folder = place("graph", save) if save else None
     with claim(folder) if folder else nullcontext():
         _, bridge = _resolve(model, progress)
-        chosen = dictionaries_of(bridge, tuple(dictionaries)) if dictionaries else []
-        graph = run(bridge, prompt, dictionaries=chosen, config=TraceConfig(max_nodes=max_nodes), progress=progress)
+        chosen = dictionaries_of(bridge, asked.dictionaries) if asked.dictionaries else []
+        graph = run(
+            bridge, prompt, dictionaries=chosen, target=asked.targets(), config=asked.config(), progress=progress
+        )
+        said = replace(asked, target=_as_text(bridge, asked.target), minus=_as_text(bridge, asked.minus))
+        graph.facts["asked"] = said.to_dict()
         if folder:
-            save_graph(graph, folder, model=stamp(bridge), parents=tuple(dictionaries), replace=True)
+            save_graph(graph, folder, model=stamp(bridge), parents=asked.dictionaries, replace=True)
             _graphs.put(folder.name, (graph_mark(folder.name), graph))
     return graph
+
+
+def _as_text(bridge: Any, token: Any) -> Any:
+    """A token's text where that names it, so that people read what was asked; else its id."""
+    if not isinstance(token, int):
+        return token
+    from probe.targets import single
+    from probe.tokens import display_tokens
+
+    (text,) = display_tokens(bridge, [token])
+    return text if text and single(bridge, text) == token else token
 
 
 def graph_mark(name: str) -> int:

@@ -7,9 +7,8 @@ from urllib.parse import quote
 from app import analyses, jobs, prompts, trainings
 from app.library import models
 from app.links import circuit_page
+from app.trace_asked import TraceAsked
 from probe.errors import BadInput
-
-MAX_NODES = 2000  # units of a graph; `circuits.TraceConfig`'s default, repeated because that module imports torch
 
 
 def reading_key(model: str, prompt: prompts.Prompt) -> str:
@@ -30,28 +29,26 @@ def start_reading(model: str, prompt: prompts.Prompt) -> None:
         )
 
 
-def start_trace(model: str, text: str, *, max_nodes: int = MAX_NODES, dictionaries: tuple[str, ...] = ()) -> str:
-    """Queue a trace and return the page that shows it; other options are another graph."""
+def start_trace(model: str, text: str, asked: TraceAsked | None = None) -> str:
+    """Queue a trace and return the page that shows it; another question is another graph."""
+    asked = asked or TraceAsked()
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in text[:32].lower()).split()
-    options = "" if (max_nodes, dictionaries) == (MAX_NODES, ()) else f":{max_nodes}:{','.join(dictionaries)}"
+    options = f":{asked.words}" if asked != TraceAsked() else ""
     name = f"{'-'.join(words) or 'prompt'}-{prompts.prompt_id(f'{model}:{text}{options}')[:8]}"
     link, kept = f"/circuits/{name}", prompts.store(text, model)
     jobs.table().submit(
         "trace",
         f"Trace “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
-        lambda p: _trace(model, text, name, max_nodes, dictionaries, p),
+        lambda p: _trace(model, text, name, asked, p),
         key=f"trace:{name}",
         link=link,
-        again=[
-            "trace",
-            {"model": model, "prompt": kept.id, "max_nodes": max_nodes, "dictionaries": list(dictionaries)},
-        ],
+        again=["trace", {"model": model, "prompt": kept.id, **asked.to_dict()}],
     )
     return link
 
 
-def _trace(model: str, text: str, name: str, max_nodes: int, dictionaries: tuple[str, ...], progress: Any) -> str:
-    analyses.trace(model, text, max_nodes=max_nodes, dictionaries=dictionaries, save=name, progress=progress)
+def _trace(model: str, text: str, name: str, asked: TraceAsked, progress: Any) -> str:
+    analyses.trace(model, text, asked, save=name, progress=progress)
     return f"/circuits/{name}"
 
 
@@ -78,8 +75,7 @@ def _demo(name: str, link: str, progress: Any) -> str:
 
 
 def _traced(a: dict[str, Any]) -> None:
-    text, dictionaries = prompts.load(a["prompt"]).text, tuple(a["dictionaries"])
-    start_trace(a["model"], text, max_nodes=a["max_nodes"], dictionaries=dictionaries)
+    start_trace(a["model"], prompts.load(a["prompt"]).text, TraceAsked.of(a))
 
 
 AGAIN: dict[str, Callable[[dict[str, Any]], Any]] = {

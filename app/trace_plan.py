@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import analyses
 from app.library import library
+from app.trace_asked import TraceAsked
 from probe.artifact import Manifest
 from probe.errors import BadInput
 from probe.sites import parse_site
@@ -67,16 +68,16 @@ def _usable(manifest: Manifest) -> Usable | None:
 
 
 def chosen(model: str, basis: str, names: list[str] | None) -> tuple[str, ...]:
-    """The dictionaries of a choice: none for `neurons`, one a layer for `newest`, those named for `chosen`."""
+    """The dictionaries of a choice: none for `neurons` and `components`, one a layer for `newest`, those named for `chosen`."""
     return {"neurons": (), "newest": tuple(newest(model)), "chosen": tuple(names or ())}.get(basis, ())
 
 
-def trace_plan(model: str, n_tokens: int, max_nodes: int, dictionaries: tuple[str, ...]) -> "TracePlan | None":
+def trace_plan(model: str, n_tokens: int, asked: TraceAsked) -> "TracePlan | None":
     """The plan, or None while the model is not in memory. Raises BadInput where it would not fit."""
     loaded: Any = analyses.in_memory(model)
     if loaded is None:
         return None
-    from circuits.tracing.plan import TraceConfig, plan_trace  # torch came with the model
+    from circuits.tracing.plan import plan_trace  # torch came with the model
 
-    widest = max((one.d_dict for one in usable(model) if one.name in dictionaries), default=0)
-    return plan_trace(loaded, n_tokens, TraceConfig(max_nodes), widest)
+    widest = max((one.d_dict for one in usable(model) if one.name in asked.dictionaries), default=0)
+    return plan_trace(loaded, n_tokens, asked.config(), widest, int(asked.target is not None))

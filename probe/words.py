@@ -31,3 +31,14 @@ def figures(value: float, digits: int = 3) -> str:
 def signed(value: float, digits: int = 3) -> str:
     """The same with its sign always: `+1.2`, `−0.31`."""
     return "unknown" if math.isnan(value) else minus(f"{value:+.{digits}g}")
+
+
+_VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍"}
+
+
+def prose(token: str) -> str:
+    """A token inside a sentence or a name: without the space before it, line breaks visible; `space` and `nothing` by name."""
+    text = "".join(_VISIBLE.get(c, c if c.isprintable() else f"⟨{ord(c):x}⟩") for c in token)
+    if not text:
+        return "nothing"
+    return text.strip() or ("space" if len(text) == 1 else f"{len(text)} spaces")

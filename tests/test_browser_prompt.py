@@ -64,7 +64,7 @@ def test_the_form_announces_what_a_trace_takes_and_starts_it(tab, site):
     analyses.read_prompt("toy", A)
     tab.goto(f"{site}/p/{prompt.id}?m=toy")
     tab.locator("summary", has_text="Trace this prompt").click()
-    expect(tab.locator("#trace-plan")).to_contain_text("of memory, about")
+    expect(tab.locator("#trace-plan")).to_contain_text("of memory")
     tab.locator("#trace-nodes").fill("60")
     expect(tab.locator("#trace-plan")).to_contain_text("up to 60 units")
     tab.locator("#trace").click()

@@ -302,9 +302,11 @@ def _announce(plan: Any, json: bool) -> None:
     if json:
         print_json(plan.to_dict())
         return
+    from app.quiet import on_this_machine
+
     typer.echo(
         f"{plan.n_tokens} tokens, {plan.n_units} units, {plan.n_targets} x {plan.n_columns} edges, {size(plan.bytes)} of memory, "
-        f"about {duration(plan.seconds)} on two CPU cores"
+        f"about {duration(plan.seconds)} {on_this_machine()}"
     )
 
 

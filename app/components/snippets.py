@@ -7,6 +7,7 @@ import numpy as np
 from dash import html
 
 from app.components.parts import copy_button, icon
+from app.trace_asked import TraceAsked
 from circuits.graph import CircuitGraph
 
 MOST_LOGITS = 10  # `circuits.TraceConfig.max_logits`, repeated because that module imports torch
@@ -37,9 +38,13 @@ def python_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str:
     own = [("circuits", "TraceConfig, trace"), ("probe", "load_model")]
     own += [("probe", "load_dictionary")] if dictionaries else []
     options = [f"dictionaries={_loaded(dictionaries)}"] if dictionaries else []
-    if targets := _named_targets(found):
-        options.append(f"targets={[int(found.nodes.unit[i]) for i in targets]}")
-    options.append(f"config=TraceConfig(max_nodes={max_nodes(found)})")
+    if asked := asked_of(found):
+        own += [("circuits", "Difference")] if asked.minus is not None else []
+        options += asked.python()
+    else:
+        targets = _named_targets(found)
+        options += [f"targets={[int(found.nodes.unit[i]) for i in targets]}"] if targets else []
+        options.append(f"config=TraceConfig(max_nodes={max_nodes(found)})")
     call = f"graph = trace(model, {found.prompt!r}, {', '.join(options)})"
     return f"{_imports(own)}\n\nmodel = load_model({found.model!r})\n{call}\ngraph.figure()"
 
@@ -54,6 +59,15 @@ def _imports(pairs: Sequence[tuple[str, str]]) -> str:
 
 def _loaded(dictionaries: Sequence[str]) -> str:
     return f"[{', '.join(f'load_dictionary({name!r}, model)' for name in dictionaries)}]"
+
+
+def asked_of(found: CircuitGraph) -> TraceAsked | None:
+    """What a page asked for when it traced this graph; None for graphs that were made elsewhere."""
+    asked = found.facts.get("asked")
+    try:
+        return TraceAsked.of(asked) if isinstance(asked, dict) else None
+    except TypeError:
+        return None
 
 
 def max_nodes(found: CircuitGraph) -> int:
@@ -75,9 +89,16 @@ def shell_for(command: str, model: str, prompt: str, *options: str) -> str:
     return shlex.join(["openwork", command, "--prompt", prompt, "--model", model, *options])
 
 
-def shell_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str:
-    """The command that traces a stored graph again."""
+def shell_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str | None:
+    """The command that traces a stored graph again; None where it explains a token that no text names."""
     options = ["--max-nodes", str(max_nodes(found))]
     options += [part for name in dictionaries for part in ("--dictionary", name)]
-    options += [part for i in _named_targets(found) for part in ("--target", found.unit_tokens[i])]
+    if asked := asked_of(found):
+        if isinstance(asked.target, int) or isinstance(asked.minus, int):
+            return None
+        options += [f"--basis={asked.basis}"] if asked.basis != "auto" else []
+        options += [f"--heads={asked.heads}"] if asked.heads else []
+        options += [f"--{n}={t}" for n, t in (("target", asked.target), ("minus", asked.minus)) if t is not None]
+    else:
+        options += [part for i in _named_targets(found) for part in ("--target", found.unit_tokens[i])]
     return shell_for("trace", found.model, found.prompt, *options)

@@ -157,7 +157,8 @@ def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
     """Lines that make this graph again: with its dictionaries, its number of nodes and the tokens it explains."""
     used = list(dict.fromkeys(found.dictionaries.values()))
     ours = isinstance(found.convention.get("max_nodes", 0), int) and "imported" not in found.facts
-    other = not ours or found.nodes.where("mlp", "head", "direction").any()
+    known = snippets.asked_of(found) is not None
+    other = not ours or (not known and found.nodes.where("mlp", "head", "direction").any())
     if other or not all(stored_dictionary(d) for d in used):  # then only the stored graph is left
         return opening(f'graph = load_graph(place("graph", {name!r}))\ngraph.figure()'), None
     return snippets.python_trace(found, used), snippets.shell_trace(found, used)
