@@ -98,6 +98,6 @@ def _made(what: str, values: dict[str, Any]) -> Any:
     if name not in CLASSES.get(module, ()):
         raise ValueError(f"{what[:60]!r} is no record")
     found = getattr(import_module(module), name)
-    if set(values) != {f.name for f in fields(found)}:
+    if not set(values) <= {f.name for f in fields(found)}:  # one that came later has its default, or is missed
         raise ValueError(f"{name} has other fields")
     return found(**values)

@@ -250,7 +250,7 @@ def meaning(test: Any) -> str:
     first, n = test.first, len(test.first.nodes)
     top = max(first.roots, key=lambda r: r.probability or 0.0)
     does = {"ablate": "Setting to zero", "scale": f"Multiplying by {test.factor:g}", "restore": "Restoring"}[test.mode]
-    moved = f"{does} the {n} pinned node{'s' if n > 1 else ''} moves {top.root} by {signed(top.full)}"
+    moved = f"{does} the {counted(n, 'pinned node')} moves {top.root} by {signed(top.full)}"
     moved += f"; the graph predicted {signed(top.predicted_full)}"
     if top.probability is not None and top.probability_after is not None:
         whose = "Its" if top.other_probability is None else "Its first token's"
