@@ -9,20 +9,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from probe.anatomy import spot
 from probe.errors import BadInput, OpenworkError
 from probe.prompts import Prompts, read_batch
 from probe.record import Table, gist
-from probe.sites import Site, hook_name, parse_site, parse_sites
+from probe.sites import Site, parse_site, parse_sites
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-def unflattened(value: Tensor, site: Site, batch: int) -> Tensor:
-    """The value with its batch and position axes apart; OPT runs its MLPs with the two flattened into one."""
-    return value.view(batch, -1, *value.shape[1:]) if value.ndim == len(site.axes) - 1 else value
+def per_token(value: Float[Tensor, "batch pos *axes"]) -> Float[Tensor, "batch pos width"]:
+    """All numbers of a token in one axis, heads beside each other: what a dictionary reads of a site."""
+    return value.flatten(2)
 
 
 class Activations(Table, dict[str, Tensor]):
@@ -82,8 +84,10 @@ def capture(
     found: dict[str, Tensor] = {}
 
     def reader(site: Site) -> Callable:
+        at = spot(site, model)
+
         def read(value: Tensor, hook: object) -> None:
-            found[site.name] = unflattened(value, site, tokens.shape[0])
+            found[site.name] = at.read(value, tokens.shape[0])
             if stop and len(found) == len(wanted):
                 raise _Enough
 

@@ -19,10 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.anatomy import Spot, require_stream, spot
 from probe.errors import BadInput, OpenworkError
-from probe.forward import unflattened
+from probe.forward import per_token
 from probe.record import Record, gist
-from probe.sites import Site, hook_name, parse_site, width
+from probe.sites import Site, hook_name, parse_site
 from probe.unit_names import NamedUnit, place_name, unit_named
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Mean(_Change):
     mean: Tensor | float
 
     def change(self, value: Tensor) -> Tensor:
-        return _like(self.mean, value)
+        return like(self.mean, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,7 @@ class Patch(_Change):
     value: Tensor | float
 
     def change(self, value: Tensor) -> Tensor:
-        return _like(self.value, value)
+        return like(self.value, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +143,7 @@ class Steer(_Change):
     scale: float = 1.0
 
     def change(self, value: Tensor) -> Tensor:
-        return value + self.scale * _like(1.0 if self.direction is None else self.direction, value)
+        return value + self.scale * like(1.0 if self.direction is None else self.direction, value)
 
 
 @dataclass(frozen=True)
@@ -224,8 +225,11 @@ class Splice:
         source = value if self.dictionary.site_in == self.dictionary.site_out else self._input
         if source is None:
             raise OpenworkError(f"{self.dictionary.site_in} did not fire before {self.dictionary.site_out}.")
-        recons = self.dictionary(source.to(self.dictionary.W_enc)).recons.to(value)
-        return recons if self.keep is None else torch.where(self.keep.to(value.device)[..., None], value, recons)
+        recons = self.dictionary(per_token(source).to(self.dictionary.W_enc)).recons.to(value).view_as(value)
+        if self.keep is None:
+            return recons
+        keep = self.keep.to(value.device)
+        return torch.where(keep.view(*keep.shape, *(1,) * (value.ndim - 2)), value, recons)
 
 
 def _name(where: "Site | str | Place") -> str:
@@ -240,9 +244,11 @@ def where_name(where: "Site | str | Place") -> str:
         return str(where)
 
 
-def _like(given: Tensor | float, value: Tensor) -> Tensor:
-    """`given` broadcast to `value`, or a sentence saying why it cannot be."""
+def like(given: Tensor | float, value: Tensor) -> Tensor:
+    """`given` broadcast to `value`, or a sentence saying why it cannot be. Heads may lie beside each other in one axis."""
     tensor = torch.as_tensor(given).to(value)
+    if value.ndim == 4 and tensor.ndim and tensor.shape[-1] == value.shape[2] * value.shape[3] != value.shape[3]:
+        tensor = tensor.unflatten(-1, value.shape[2:])
     try:
         return tensor.expand_as(value)
     except RuntimeError as error:
@@ -254,13 +260,13 @@ def _like(given: Tensor | float, value: Tensor) -> Tensor:
 class _Running:
     """One intervention in force: counts its firings and turns prompt positions into this pass's."""
 
-    def __init__(self, entry: Intervention, where: Place, shape: list[int]):
-        self.entry, self.where, self.shape, self.seen = entry, where, shape, 0
+    def __init__(self, entry: Intervention, where: Place, at: Spot, shape: list[int]):
+        self.entry, self.where, self.at, self.shape, self.seen = entry, where, at, shape, 0
         self.fired, self.applied, self.used, self.late = 0, 0, 0, False
 
     def __call__(self, value: Tensor, hook: object) -> Tensor:
         self.fired += 1
-        return self._changed(unflattened(value, self.where.site, self.shape[0])).view_as(value)
+        return self.at.change(value, self.shape[0], self._changed)
 
     def watch(self, value: Tensor, hook: object) -> None:
         """Hooked where an attention pattern is used: a change must have been made by then."""
@@ -279,7 +285,7 @@ class _Running:
             index[1] = window
         self.applied += 1
         if self.where.head is not None:
-            index[axes.index("head")] = self.where.head
+            index[axes.index("kv_head" if "kv_head" in axes else "head")] = self.where.head
         if self.where.unit is not None:
             index[-1] = self.where.unit
         if all(i == slice(None) for i in index):
@@ -304,10 +310,19 @@ def _check(where: Place, model: "TransformerBridge") -> Place:
     """Refuse heads and units the model does not have."""
     site = parse_site(where.site, model)
     axes = site.axes
-    if where.head is not None and not ("head" in axes and 0 <= where.head < model.cfg.n_heads):
-        raise BadInput(f"'{site.short}' has no head {where.head}; this model has heads 0 to {model.cfg.n_heads - 1}.")
-    if where.unit is not None and not 0 <= where.unit < width(site, model):
-        raise BadInput(f"'{site.short}' has no unit {where.unit}; it has units 0 to {width(site, model) - 1}.")
+    at = spot(site, model)
+    if where.head is not None:
+        n = at.sizes.get("head", at.sizes.get("kv_head", model.cfg.n_heads if "head" in axes else 0))
+        if not 0 <= where.head < n:
+            raise BadInput(
+                f"'{site.short}' has no head {where.head}; {f'it has heads 0 to {n - 1}' if n else 'it has none'}."
+            )
+    if where.unit is not None and not 0 <= where.unit < (n := at.sizes.get(axes[-1], 0)):
+        raise BadInput(
+            f"'{site.short}' has no unit {where.unit}; {f'it has units 0 to {n - 1}' if n else 'it has none'}."
+        )
+    if site.kind == "resid_mid":
+        require_stream(model)
     if where.pos is not None and "pos" not in axes:
         raise BadInput(
             f"'{site.short}' has axes {' '.join(axes)} and no single position; use Knockout, or patch it whole."
@@ -331,12 +346,13 @@ def intervene(
 
     interventions = interventions_of(model, interventions, dictionaries)
     shape: list[int] = [1]
-    running = [_Running(entry, _check(place(entry.at), model), shape) for entry in interventions]
+    places = [_check(place(entry.at), model) for entry in interventions]
+    running = [_Running(e, w, spot(w.site, model), shape) for e, w in zip(interventions, places, strict=True)]
     hooks: list[tuple[str, Callable]] = [("embed.hook_in", _noter(shape))] if running else []
     for one in running:
         if isinstance(one.entry, Splice) and one.entry.dictionary.site_in != one.entry.dictionary.site_out:
             source = parse_site(one.entry.dictionary.site_in, model)
-            hooks.append((str(hook_name(source, model)), _reader(one.entry)))
+            hooks.append((str(hook_name(source, model)), _reader(one.entry, spot(source, model), shape)))
         if one.where.site.kind in ("pattern", "scores"):
             hooks.append((str(hook_name(Site("z", one.where.site.layer), model)), one.watch))
         hooks.append((str(hook_name(one.where.site, model)), one))
@@ -373,8 +389,8 @@ def _noter(shape: list[int]) -> Callable:
     return note
 
 
-def _reader(splice: Splice) -> Callable:
+def _reader(splice: Splice, at: Spot, shape: list[int]) -> Callable:
     def read(value: Tensor, hook: object) -> None:
-        splice.read(value)
+        splice.read(at.read(value, shape[0]))
 
     return read

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probe.errors import BadInput
-from probe.sites import Site, as_dtype, parse_sites
+from probe.sites import Site, as_dtype, parse_sites, width
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -82,16 +82,4 @@ def make_layout(
         raise BadInput(
             f"A shard of {shard_tokens} tokens cannot hold one row of {context}; make shard_tokens at least that."
         )
-    return Layout({s.name: flat_width(s, model) for s in wanted}, dtype, context, rows, shard_tokens // context)
-
-
-def flat_width(site: Site, model: "TransformerBridge") -> int:
-    """Numbers per token at a site, all heads together; BadInput where the number depends on the prompt."""
-    cfg = model.cfg
-    heads = {"head": cfg.n_heads, "kv_head": getattr(cfg, "n_key_value_heads", None) or cfg.n_heads, "1": 1}
-    size = 1
-    for axis in site.axes[2:]:
-        if axis == "k_pos" or site.axes[1] != "pos":
-            raise BadInput(f"'{site.short}' has axes {' '.join(site.axes)}, so it has no width that could be cached.")
-        size *= int(heads.get(axis) or getattr(cfg, axis))
-    return size
+    return Layout({s.name: width(s, model) for s in wanted}, dtype, context, rows, shard_tokens // context)

@@ -17,7 +17,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from probe.errors import BadInput
 
@@ -77,14 +76,17 @@ GLOSSARY: dict[str, SiteKind] = {
         "what attention writes to the residual stream (after any post-norm)",
     ),
     "resid_mid": SiteKind(
-        "blocks.{layer}.hook_resid_mid", "batch pos d_model", "residual stream between attention and MLP"
+        "blocks.{layer}.hook_resid_mid",
+        "batch pos d_model",
+        "residual stream between attention and MLP",
+        ("blocks.{layer}.hook_mlp_in",),
     ),
     "ln2_scale": SiteKind("blocks.{layer}.ln2.hook_scale", "batch pos 1", "divisor of the norm before the MLP"),
     "mlp_in": SiteKind(
         "blocks.{layer}.mlp.hook_in",
         "batch pos d_model",
         "what the MLP reads (after the norm)",
-        ("blocks.{layer}.ln2.hook_out", "blocks.{layer}.hook_mlp_in"),
+        ("blocks.{layer}.ln2.hook_out",),
     ),
     "mlp_pre": SiteKind(
         "blocks.{layer}.mlp.hook_pre", "batch pos d_mlp", "neurons before the nonlinearity (the gate's, if gated)"
@@ -120,8 +122,6 @@ GLOSSARY: dict[str, SiteKind] = {
 }
 """Short name to site kind, in the order of the forward pass."""
 
-_WIDTHS = {"d_model": "d_model", "d_mlp": "d_mlp", "d_head": "d_head", "d_vocab": "d_vocab"}
-
 
 @dataclass(frozen=True, order=True)
 class Site:
@@ -154,6 +154,11 @@ class Site:
 
     def __str__(self) -> str:
         return self.name
+
+
+def spellings(site: Site) -> list[str]:
+    """Every name of a site: short, canonical, older ones."""
+    return _spellings(site.kind, site.layer)
 
 
 def _spellings(kind: str, layer: int | None) -> list[str]:
@@ -238,39 +243,37 @@ def in_model(site: Site, model: "TransformerBridge") -> Site:
     n_layers = model.cfg.n_layers
     if site.layer is not None and not 0 <= site.layer < n_layers:
         raise BadInput(f"'{site.short}' asks for layer {site.layer}, but this model has layers 0 to {n_layers - 1}.")
-    if hook_name(site, model) is None:
-        raise BadInput(f"This model has no '{site.short}' ({GLOSSARY[site.kind].meaning}).")
+    from probe.anatomy import spot  # looks at tensors; sites are named before torch is loaded
+
+    spot(site, model)
     return site
 
 
 def hook_name(site: Site, model: "TransformerBridge") -> str | None:
-    """The name under which this model's hooks hold the site: the canonical one, or the first alias that exists.
-
-    Parallel blocks have no `resid_mid`; models without post-norms hold `mlp_write` and `mlp_out` at one place.
+    """The name under which this model's hooks hold the site, or None: the canonical one, or another that holds what the glossary
+    says (`probe.anatomy`). Parallel blocks have no `resid_mid`; models without post-norms hold `mlp_write` and `mlp_out` at one
+    place.
     """
-    hooks = _hooks(model)
-    if site.kind == "pos_embed" and "pos_embed.hook_out" not in hooks:
-        return None  # rotary models carry the name too, for something else that never fires
-    names = _spellings(site.kind, site.layer)[1:]
-    return next((n for n in names if n in hooks), None)
+    from probe.anatomy import anatomy
 
-
-_known: "WeakKeyDictionary[TransformerBridge, frozenset[str]]" = WeakKeyDictionary()
-
-
-def _hooks(model: "TransformerBridge") -> frozenset[str]:
-    """Names of all hooks; kept, because the bridge walks all its modules to list them (15 ms for 30 layers)."""
-    if model not in _known:
-        _known[model] = frozenset(model.hook_dict)
-    return _known[model]
+    found = anatomy(model).spots.get(site)
+    return None if found is None else found.hook
 
 
 def width(site: Site, model: "TransformerBridge") -> int:
-    """Size of the site's last axis; BadInput where it depends on the prompt (patterns) or is a single number."""
-    axis = site.axes[-1]
-    if axis not in _WIDTHS:
+    """Numbers per token at a site, all heads together; BadInput where it depends on the prompt, or is a single number."""
+    from probe.anatomy import spot
+
+    if "q_pos" in site.axes or site.axes[-1] == "1":
         raise BadInput(f"'{site.short}' has axes {' '.join(site.axes)}, so it has no width that could be cached.")
-    return int(getattr(model.cfg, _WIDTHS[axis]))
+    return spot(site, model).width
+
+
+def axis_size(site: Site, axis: str, model: "TransformerBridge") -> int:
+    """How long one of the trailing axes of a site is in this model: `head`, `d_head`, `d_mlp`, ..."""
+    from probe.anatomy import spot
+
+    return spot(site, model).sizes[axis]
 
 
 def sites_of(model: "TransformerBridge") -> list[Site]:
@@ -278,6 +281,11 @@ def sites_of(model: "TransformerBridge") -> list[Site]:
     layers: list[int] = list(range(model.cfg.n_layers))
     every = [Site(k, layer) for k in GLOSSARY for layer in (layers if _layered(k) else [None])]
     return sorted((s for s in every if hook_name(s, model) is not None), key=lambda s: s.depth)
+
+
+def layers_with(kind: str, model: "TransformerBridge") -> list[int]:
+    """Layers in which this model has sites of a kind: all, or in hybrids those with attention, or with neurons."""
+    return [i for i in range(model.cfg.n_layers) if hook_name(Site(kind, i), model) is not None]
 
 
 def resid_pre(layer: int) -> Site:

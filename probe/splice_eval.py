@@ -19,10 +19,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from probe.anatomy import spot
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
-from probe.forward import unflattened
-from probe.interventions import intervene
+from probe.forward import per_token
+from probe.interventions import intervene, like
 from probe.metrics import Predictions, log_normaliser, next_token_losses
 from probe.prefix import first_layer, is_exact, recorded, replayed
 from probe.progress import SILENT, Progress
@@ -43,8 +44,9 @@ class Ablation:
         self.at, self.value, self.special = at, value, special
 
     def change(self, value: Tensor) -> Tensor:
-        other = torch.as_tensor(self.value).to(value).expand_as(value)
-        return torch.where(self.special.to(value.device)[..., None], value, other)
+        other = like(self.value, value)
+        special = self.special.to(value.device)
+        return torch.where(special.view(*special.shape, *(1,) * (value.ndim - 2)), value, other)
 
 
 def choose_rows(tokens: "TokenSet", documents: Any | None, max_tokens: int, seed: int = 0) -> Int[Tensor, " row"]:
@@ -152,7 +154,8 @@ class _Runs:
         found: dict[str, Tensor] = {}
 
         def reader(name: str) -> Callable:
-            return lambda value, hook: found.__setitem__(name, unflattened(value, self.read[name], len(self.ids)))
+            at = spot(self.read[name], self.model)
+            return lambda value, hook: found.__setitem__(name, per_token(at.read(value, len(self.ids))))
 
         hooks = [(str(hook_name(site, self.model)), reader(name)) for name, site in self.read.items()]
         with self.model.hooks(fwd_hooks=hooks), recorded(self.model, *self.written.values()) as self.kept:

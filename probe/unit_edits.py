@@ -24,7 +24,7 @@ from torch import Tensor
 
 from probe.change_text import SYNONYMS
 from probe.errors import BadInput, OpenworkError
-from probe.forward import capture
+from probe.forward import capture, per_token
 from probe.interventions import Function, Place
 from probe.prompts import Prompts
 from probe.record import Record, gist
@@ -95,7 +95,7 @@ def unit_values(
     """Activations of a layer's neurons, or of a dictionary's latents, in one run: what `restore` restores."""
     site = _neuron_site(layer) if dictionary is None else parse_site(dictionary.site_in, model)
     value = capture(model, tokens, [site])[site.name]
-    return value if dictionary is None else encoded(dictionary, value)
+    return value if dictionary is None else encoded(dictionary, per_token(value))
 
 
 def encoded(dictionary: Any, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_dict"]:
@@ -225,20 +225,24 @@ def _latents(group: Sequence[UnitEdit], model: "TransformerBridge") -> tuple[lis
         if "x" not in seen:
             raise OpenworkError(f"{source.short} did not fire before what its latents write to.")
         units = rule.units.to(dictionary.W_dec.device)
-        current = encoded(dictionary, seen["x"])[..., units]
+        current = encoded(dictionary, per_token(seen["x"]))[..., units]
         return (rule.new(current) - current) @ dictionary.W_dec[units][:, columns].detach()
 
-    sae = parse_site(_sites_out(dictionary)[0], model) == source
     ends = torch.tensor(_widths_out(dictionary)).cumsum(0).tolist()
     changes = [
-        Function(Place(_in_stream(parse_site(site, model)), pos), _adding(delta, slice(end - w, end)))
+        Function(Place(parse_site(site, model), pos), _adding(delta, slice(end - w, end)))
         for site, end, w in zip(_sites_out(dictionary), ends, _widths_out(dictionary), strict=True)
     ]
-    return _taps(source, pos, seen, before=sae), changes
+
+    def keep(value: Tensor) -> Tensor:
+        seen["x"] = value
+        return value
+
+    return [Function(Place(source, pos), keep)], changes
 
 
 def _adding(delta: Any, columns: slice) -> Any:
-    return lambda value: value + delta(columns).to(value)
+    return lambda value: value + delta(columns).to(value).view_as(value)
 
 
 def _sites_out(dictionary: Any) -> tuple[str, ...]:
@@ -247,24 +251,3 @@ def _sites_out(dictionary: Any) -> tuple[str, ...]:
 
 def _widths_out(dictionary: Any) -> tuple[int, ...]:
     return tuple(getattr(dictionary, "widths_out", None) or (dictionary.W_dec.shape[1],))
-
-
-def _in_stream(site: Site) -> Site:
-    """`resid_mid` is hooked where the MLP's norm reads, beside the stream; what attention writes is on its way into it."""
-    return Site("attn_out", site.layer) if site.kind == "resid_mid" else site
-
-
-def _taps(source: Site, pos: int | slice | None, seen: dict[str, Tensor], before: bool) -> list[Function]:
-    """Keep what is read at `source`; for an SAE of resid_mid `before` its own change, which is made in attn_out."""
-
-    def keep(value: Tensor) -> Tensor:
-        seen["x"] = value
-        return value
-
-    def add(value: Tensor) -> Tensor:
-        seen["x"] = seen["x"] + value
-        return value
-
-    if not (before and source.kind == "resid_mid"):
-        return [Function(Place(source, pos), keep)]
-    return [Function(Place(Site("resid_pre", source.layer), pos), keep), Function(Place(_in_stream(source), pos), add)]

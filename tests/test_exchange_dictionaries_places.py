@@ -26,7 +26,7 @@ from probe.exchange.weights import Weights
 
 
 def test_names_of_places() -> None:
-    assert ours("blocks.3.hook_mlp_in") == "blocks.3.mlp.hook_in" and ours("somewhere") == "somewhere"
+    assert ours("blocks.3.hook_mlp_in") == "blocks.3.hook_resid_mid" and ours("somewhere") == "somewhere"
     assert of_module("transformer.h.4.mlp", True) == ("blocks.4.mlp.hook_in", "blocks.4.mlp.hook_out")
     assert of_module("layers.4", False) == ("blocks.4.hook_resid_post",) * 2
     assert of_module("gpt_neox.layers.4.attention", False) == ("blocks.4.hook_attn_out",) * 2

@@ -14,7 +14,7 @@ from probe.sites import GLOSSARY, Site, hook_name, parse_site, sites_of, width
         ("resid_post.5", "blocks.5.hook_resid_post"),
         ("blocks.5.hook_resid_post", "blocks.5.hook_resid_post"),
         ("blocks.5.hook_out", "blocks.5.hook_resid_post"),
-        ("blocks.5.hook_mlp_in", "blocks.5.mlp.hook_in"),
+        ("blocks.5.hook_mlp_in", "blocks.5.hook_resid_mid"),
         ("blocks.5.ln2.hook_out", "blocks.5.mlp.hook_in"),
         ("mlp_out.0", "blocks.0.mlp.hook_out"),
         ("blocks.0.hook_mlp_out", "blocks.0.hook_mlp_out"),
@@ -66,7 +66,7 @@ def test_axes_are_the_axes_of_real_tensors(name):
         for axis, size in zip(site.axes, value.shape, strict=True):
             assert sizes.get(axis, size) == size, (site.short, tuple(value.shape))
         if site.axes[-1] in ("d_model", "d_mlp", "d_head", "d_vocab"):
-            assert width(site, model) == value.shape[-1]
+            assert width(site, model) == value.flatten(2).shape[-1]
 
 
 def test_sites_come_in_the_order_of_the_forward_pass(toy):

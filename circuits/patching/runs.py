@@ -2,21 +2,25 @@
 
 The layers below the lowest patch are the same in all rows, so they run on one row, and the batch spreads where the first patch
 is: the stream before that layer is copied for every row (`hook_in`), and masks and rotations, which do not depend on
-the row, broadcast. Only the last position reaches the unembedding. Neither changes a number; the tests compare with passes
-that run everything. (transformer-lens's `start_at_layer` runs the skipped blocks too and throws their output away.)
+the row, broadcast. Some models make something for each row before that (Bloom's position biases); `spreads` looks whether a
+batch that grows on the way gives what each row gives alone, and where it does not, all rows run from the start. Only the last
+position reaches the unembedding. None of this changes a number; the tests compare with passes that run everything.
+(transformer-lens's `start_at_layer` runs the skipped blocks too and throws their output away.)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.patching.kinds import Kind
+from probe.anatomy import probe_tokens, require_stream, spot
 from probe.errors import OpenworkError
-from probe.forward import capture, unflattened
-from probe.sites import Site, hook_name, parse_site
+from probe.forward import capture
+from probe.sites import Site, hook_name, layers_with, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -26,37 +30,49 @@ Cell = tuple[int, ...]
 
 
 def check_site(model: "TransformerBridge", kind: Kind) -> None:
-    """BadInput where the model has no such place."""
-    parse_site(Site(kind.site, 0), model)
+    """BadInput where the model has no such place, or one whose change would not reach the rest of the model."""
+    layers = layers_with(kind.site, model)
+    parse_site(Site(kind.site, layers[0] if layers else 0), model)
+    if kind.site == "resid_mid":
+        require_stream(model)
 
 
-def donors(model: "TransformerBridge", kind: Kind, ids: list[int], base: list[int]) -> list[Float[Tensor, "..."]]:
-    """What is patched in, layer by layer, from a run of `ids`; what `patched_at` names is replaced by it."""
-    n = model.cfg.n_layers
-    if kind.site != "resid_mid":
-        return [v[0] for v in _captured(model, ids, [Site(kind.site, i) for i in range(n)])]
-    # The bridge hooks resid_mid beside the stream, where a change reaches the MLP and not the stream. What attention writes is
-    # in the stream: replaced by (donor's resid_mid - base's resid_pre), it makes the base's resid_mid the donor's.
-    pre, own = [Site("resid_pre", i) for i in range(n)], [Site("attn_out", i) for i in range(n)]
-    found = _captured(model, ids, [*pre, *own])
-    below = _captured(model, base, pre)
-    return [(found[i] + found[n + i] - below[i])[0] for i in range(n)]
+_spreads: "WeakKeyDictionary[TransformerBridge, bool]" = WeakKeyDictionary()
 
 
-def _captured(model: "TransformerBridge", ids: list[int], sites: Sequence[Site]) -> list[Tensor]:
+def spreads(model: "TransformerBridge") -> bool:
+    """Whether a batch of one may become one of several inside the forward pass; looked at once, at the first and last layer."""
+    if model not in _spreads:
+        _spreads[model] = all(_spread_is_exact(model, layer) for layer in {0, int(model.cfg.n_layers) - 1})
+    return _spreads[model]
+
+
+@torch.no_grad()
+def _spread_is_exact(model: "TransformerBridge", layer: int) -> bool:
+    tokens = probe_tokens(model)[:1]
+    hook = spot(Site("resid_pre", layer), model).hook
+    try:
+        with model.hooks(fwd_hooks=[(hook, lambda value, hook: value.expand(3, *value.shape[1:]))]):
+            grown = model(tokens)
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        return False
+    whole = model(tokens.expand(3, -1))
+    return grown.shape == whole.shape and bool(
+        torch.allclose(grown, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
+    )
+
+
+def donors(model: "TransformerBridge", kind: Kind, ids: list[int]) -> dict[int, Float[Tensor, "..."]]:
+    """What is patched in, by layer, from a run of `ids`."""
     tokens = torch.tensor([ids], device=model.W_E.device)
-    held = capture(model, tokens, list(sites))
-    return [held[site.name] for site in sites]
-
-
-def patched_at(kind: Kind, layer: int) -> Site:
-    """Where the model is changed."""
-    return Site("attn_out" if kind.site == "resid_mid" else kind.site, layer)
+    sites = [Site(kind.site, i) for i in layers_with(kind.site, model)]
+    held = capture(model, tokens, sites)
+    return {int(site.layer or 0): held[site.name][0] for site in sites}
 
 
 def where(kind: Kind, cell: Cell) -> tuple[Any, ...]:
     """A cell as an index of its site's value, without the batch axis."""
-    axes = patched_at(kind, cell[0]).axes[1:]
+    axes = Site(kind.site, cell[0]).axes[1:]
     index: list[Any] = [slice(None)] * len(axes)
     for name, at in zip(kind.axes[1:], cell[1:], strict=True):
         index[axes.index(name if name in axes else "q_pos")] = at
@@ -68,7 +84,7 @@ def run_cells(
     model: "TransformerBridge",
     base: Int[Tensor, "1 pos"],
     kind: Kind,
-    given: Sequence[Float[Tensor, "..."]],
+    given: Mapping[int, Float[Tensor, "..."]],
     cells: Sequence[Cell],
 ) -> Float[Tensor, "cell d_vocab"]:
     """Logits at the last position with each cell patched, one row a cell. Cells are in the order of their layers."""
@@ -82,29 +98,31 @@ def run_cells(
         return value.expand(n, *value.shape[1:])
 
     def put(layer: int) -> Callable:
-        site = patched_at(kind, layer)
+        at = spot(Site(kind.site, layer), model)
 
-        def change(value: Tensor, hook: object) -> Tensor:
-            changed = unflattened(value, site, n).clone()
+        def patched(value: Tensor) -> Tensor:
+            changed = value.clone()
             for row in by_layer[layer]:
                 index = where(kind, cells[row])
                 changed[(row, *index)] = given[layer][index].to(changed)
             fired.add(layer)
-            return changed.view_as(value)
+            return changed
 
-        return change
+        return lambda value, hook: at.change(value, n, patched)
 
     def last(value: Tensor, hook: object) -> Tensor:
         return value[:, -1:]
 
-    hooks: list[tuple[str, Callable]] = [(str(hook_name(Site("resid_pre", first), model)), spread)]
+    hooks: list[tuple[str, Callable]] = []
+    if grown := spreads(model):
+        hooks.append((str(hook_name(Site("resid_pre", first), model)), spread))
     for layer in by_layer:
-        hooks.append((str(hook_name(patched_at(kind, layer), model)), put(layer)))
+        hooks.append((str(hook_name(Site(kind.site, layer), model)), put(layer)))
         if kind.site == "pattern":
             hooks.append((str(hook_name(Site("z", layer), model)), _in_time(layer, fired)))
     hooks.append(("unembed.hook_in", last))  # GPT-2 reshapes its final norm's output
     with model.hooks(fwd_hooks=hooks):
-        logits = model(base)
+        logits = model(base if grown else base.expand(n, -1))
     silent = sorted(set(by_layer) - fired)
     if silent or logits.shape[:2] != (n, 1):
         raise OpenworkError(f"The patches at {kind.site} of layers {silent} never fired, so nothing was measured.")

@@ -23,12 +23,14 @@ from circuits.patching.pair import Answers, Custom, last_logits, read_pair, scor
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from circuits.patching.sides import Pair
+from probe.anatomy import spot
 from probe.errors import BadInput
 from probe.html import Facts
 from probe.memory import require
 from probe.opening import came_from
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, Prompts
+from probe.sites import Site, layers_with
 from probe.token_text import display_tokens
 
 if TYPE_CHECKING:
@@ -150,7 +152,7 @@ class _Swept:
 
     def patched(self, donor: list[int], step: Any) -> dict[str, np.ndarray]:
         """Metric, answers' probabilities and likeliest tokens of every cell."""
-        given = donors(self.model, self.kind, donor, self.base)
+        given = donors(self.model, self.kind, donor)
         parts: list[dict[str, np.ndarray]] = []
         for start in range(0, len(self.cells), self.batch):
             some = self.cells[start : start + self.batch]
@@ -187,13 +189,20 @@ def _kind(over: str) -> Kind:
 
 def _cells(model: Any, kind: Kind, n_pos: int) -> list[Cell]:
     """Every patch of a sweep, layer by layer."""
-    kv = getattr(model.cfg, "n_key_value_heads", None) or model.cfg.n_heads
-    sizes = {"layer": model.cfg.n_layers, "pos": n_pos, "head": model.cfg.n_heads, "kv_head": kv}
+    layer = next(iter(layers_with(kind.site, model)), 0)
+    sizes = {
+        "head": model.cfg.n_heads,
+        **spot(Site(kind.site, layer), model).sizes,
+        "layer": model.cfg.n_layers,
+        "pos": n_pos,
+    }
     return [tuple(int(i) for i in cell) for cell in np.ndindex(*(sizes[axis] for axis in kind.axes))]
 
 
 def _to_run(model: Any, kind: Kind, cells: list[Cell], pair: Pair, exact: bool) -> list[Cell]:
-    """Without those that put in what is there already."""
+    """Without those that put in what is there already, and those of layers of another kind."""
+    there = set(layers_with(kind.site, model))
+    cells = [cell for cell in cells if cell[0] in there]
     causal = getattr(model.cfg, "attention_dir", "causal") in (None, "causal")
     if exact or not causal or not kind.by_pos or not pair.differs:
         return cells
@@ -210,7 +219,7 @@ def _row_bytes(model: Any, n_pos: int) -> int:
 def _donor_bytes(model: Any, kind: Kind, n_pos: int) -> int:
     cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
     width = cfg.n_heads * n_pos if kind.site == "pattern" else max(cfg.d_model, cfg.n_heads * cfg.d_head)
-    return cfg.n_layers * n_pos * width * size * (3 if kind.site == "resid_mid" else 1)
+    return cfg.n_layers * n_pos * width * size
 
 
 def _placed(

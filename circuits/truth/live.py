@@ -21,8 +21,9 @@ from circuits.graph import KINDS, CircuitGraph
 from circuits.tracing.places import Places, Write
 from circuits.tracing.units import Neurons
 from circuits.truth.predict import Change
+from probe.anatomy import spot
 from probe.errors import BadInput
-from probe.forward import capture, unflattened
+from probe.forward import capture
 from probe.interventions import Function, Place, Steer, intervene, place
 from probe.sites import Site, hook_name, parse_site
 from probe.unit_edits import UnitEdit, edit_units, encoded
@@ -82,7 +83,8 @@ class LiveRun:
         found: dict[str, Tensor] = {}
 
         def reader(site: Site) -> Callable:
-            return lambda value, hook: found.__setitem__(site.name, unflattened(value, site, 1))
+            at = spot(site, self.model)
+            return lambda value, hook: found.__setitem__(site.name, at.read(value, 1))
 
         with self.model.hooks(fwd_hooks=[(name, reader(site)) for name, site in self._named.items()]):
             self.model(self.tokens)
