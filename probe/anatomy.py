@@ -78,11 +78,16 @@ class Spot:
 
 @dataclass
 class Anatomy:
-    """spots: the sites a model has. missing: why it lacks others. logit_factor: what W_U x is multiplied with to be a logit."""
+    """spots: the sites a model has. missing: why it lacks others. logit_factor: what W_U x is multiplied with to be a logit;
+    linear_readout: whether it is one. factors: what attention and MLP return is multiplied with to be written (`attn_out`,
+    `mlp_write`). shared_norm: layers whose attention and MLP read through one norm. stream_in_place: see `require_stream`."""
 
     spots: dict[Site, Spot] = field(default_factory=dict)
     missing: dict[Site, str] = field(default_factory=dict)
     logit_factor: float = 1.0
+    linear_readout: bool = True
+    factors: dict[Site, float] = field(default_factory=dict)
+    shared_norm: set[int] = field(default_factory=set)
     stream_in_place: bool | None = None
 
 
@@ -302,9 +307,17 @@ class _Examination:
             written = _written(z.flatten(2), attn, "O")
             if written is None or not _same(written, out.reshape(written.shape)):
                 self._lacks("z", layer, "its output matrix does not turn it into what attention returns")
+            elif getattr(block, "ln1_post", None) is None:
+                self._note_factor(Site("attn_out", layer), written)
         scores = self._value("scores", layer)
         if scores is not None and (pattern is None or not _same(_softmax(scores), pattern)):
             self._lacks("scores", layer, "what the model reports there are not scores whose softmax is the pattern")
+
+    def _note_factor(self, site: Site, returned: Tensor) -> None:
+        """What a module returns is multiplied with before it is written, where it is."""
+        write = self._value(site.kind, site.layer)
+        if write is not None and write.numel() == returned.numel():
+            self.found.factors[site] = _factor(returned.reshape(write.shape), write) or 1.0
 
     def _mlp(self, layer: int) -> None:
         mlp = getattr(self.model.blocks[layer], "mlp", None)
@@ -314,7 +327,7 @@ class _Examination:
             return
         post, out = self._value("mlp_post", layer), self.values.get(f"blocks.{layer}.mlp.out.hook_out")
         out = self._value("mlp_out", layer) if out is None else out
-        W_in = _attribute(mlp, "W_in")
+        W_in = readable(mlp, "W_in")
         if W_in is None or W_in.ndim != 2:
             for kind in ("mlp_pre", "mlp_pre_linear", "mlp_post"):
                 self._lacks(
@@ -325,6 +338,9 @@ class _Examination:
             if written is None or not _same(written, out.reshape(written.shape)):
                 for kind in ("mlp_pre", "mlp_pre_linear", "mlp_post"):
                     self._lacks(kind, layer, f"W_out does not turn layer {layer}'s neurons into what its MLP returns")
+        x, y = self._value("mlp_in", layer), self.values.get(f"blocks.{layer}.ln1.hook_out")
+        if x is not None and y is not None and x.shape == y.shape and _same(x, y):
+            self.found.shared_norm.add(layer)
         post = self._value("mlp_post", layer)
         for kind in ("mlp_pre", "mlp_pre_linear"):
             value = self._value(kind, layer)
@@ -376,6 +392,7 @@ class _Examination:
                 and _proportional(value.reshape(write.shape), write)
             ):
                 self._place(site, name)
+                self._note_factor(Site("mlp_write", layer), value)
                 return
         self._lacks("mlp_out", layer, "no hook holds what the MLP alone returns")
 
@@ -408,13 +425,23 @@ class _Examination:
         given = self.output.float() if self.output.dtype not in (torch.float32, torch.float64) else self.output
         plain = given if cap <= 0 else cap * torch.atanh((given / cap).clamp(-1 + 1e-7, 1 - 1e-7))
         if cap > 0 and _same(cap * torch.tanh(raw.to(given) / cap), given):
+            self.found.linear_readout = self._linear(raw)
             return
         factor = _factor(raw, plain) if plain.shape == raw.shape else None
         if factor is None:
             self._lacks("logits", None, "the model's output is not its unembedding's times a number")
             return
         self.found.logit_factor = factor
+        self.found.linear_readout = self._linear(raw)
         self.found.spots[site] = replace(self.found.spots[site], factor=factor)
+
+    def _linear(self, raw: Tensor) -> bool:
+        """Whether the unembedding's output is W_U x + b_U of what the final norm returns."""
+        x, W, b = self._value("ln_final"), readable(self.model, "W_U"), readable(self.model, "b_U")
+        if x is None or W is None or W.shape != (x.shape[-1], raw.shape[-1]):
+            return False
+        made = x.to(W.dtype) @ W
+        return _same(made if b is None else made + b, raw)
 
 
 def _head_width(found: Anatomy, layer: int, kind: str) -> int:
@@ -423,17 +450,17 @@ def _head_width(found: Anatomy, layer: int, kind: str) -> int:
     return -1 if at is None else at.sizes["d_head"]
 
 
-def _attribute(owner: Any, name: str) -> Any:
+def readable(owner: Any, name: str) -> Any:
     """A weight, or None where the module refuses it."""
     try:
         return getattr(owner, name, None)
-    except (AttributeError, RuntimeError, ValueError, TypeError, IndexError):
+    except (AttributeError, RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):
         return None
 
 
 def _written(value: Tensor, owner: Any, name: str) -> Tensor | None:
     """value W + b for a module's output matrix, or None where it has none that can be read."""
-    W, b = _attribute(owner, f"W_{name}"), _attribute(owner, f"b_{name}")
+    W, b = readable(owner, f"W_{name}"), readable(owner, f"b_{name}")
     if W is None or W.numel() % max(value.shape[-1], 1) or W.numel() == 0:
         return None
     made = value.to(W.dtype) @ W.reshape(value.shape[-1], -1)

@@ -8,7 +8,7 @@ is a place to look, not a cause: causes are what patching one prompt's activatio
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +17,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.alignment import Alignment, align
-from probe.forward import capture
+from probe.forward import capture, per_token
 from probe.heads import require_room
-from probe.neurons import UnitStack, unit_stack
+from probe.neurons import UnitStack, latent_stack, neuron_stack
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, read_prompt
 from probe.record import Table, quoted
-from probe.sites import Site, hook_name, parse_site, resid_post, resid_pre
+from probe.sites import Site, hook_name, layers_with, parse_site, resid_post, resid_pre
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 
@@ -166,8 +166,9 @@ def _patterns(model: "TransformerBridge") -> list[Site]:
 
 
 def _wanted(model: "TransformerBridge", dictionaries: Sequence[Any]) -> list[Site]:
-    layers = range(model.cfg.n_layers)
-    scales = [s for i in layers if hook_name(s := Site("ln2_post_scale", i), model)]
+    layers = layers_with("mlp_post", model)
+    posts = (Site(f"{n}_post_scale", i) for n in ("ln1", "ln2") for i in range(model.cfg.n_layers))
+    scales = [s for s in posts if hook_name(s, model)]
     read = [parse_site(d.site_in, model) for d in dictionaries]
     return [*_streams(model), *_patterns(model), *(Site("mlp_post", i) for i in layers), *scales, *read]
 
@@ -208,25 +209,23 @@ def _units(
     n: int,
 ) -> list[list[UnitDifference]]:
     """Neurons over all layers, and latents of each dictionary, whose writes differ most at each pair."""
-    layers = range(model.cfg.n_layers)
-    groups = [[_both(model, found, i, model.blocks[i].mlp.W_out, None) for i in layers]]
-    groups += [[_both(model, found, parse_site(d.site_in, model).layer or 0, d.W_dec, d)] for d in dictionaries]
+    neurons = [_both(model, found, i, None) for i in layers_with("mlp_post", model)]
+    groups = [neurons] if neurons else []
+    groups += [[_both(model, found, None, d)] for d in dictionaries]
     each = [_most_moved(group, alignment.pairs, n) for group in groups]
     return [sorted((u for one in each for u in one[p]), key=lambda u: -u.moved) for p in range(len(alignment.pairs))]
 
 
 def _both(
-    model: "TransformerBridge", found: list[dict[str, Tensor]], layer: int, writers: Tensor, dictionary: Any
+    model: "TransformerBridge", found: list[dict[str, Tensor]], layer: int | None, dictionary: Any
 ) -> tuple[UnitStack, UnitStack]:
     """The units of one MLP, or of a dictionary, in both prompts."""
-    stacks = []
+    if layer is not None:
+        return neuron_stack(model, found[0], layer), neuron_stack(model, found[1], layer)
+    site, stacks = parse_site(dictionary.site_in, model), []
     for one in found:
-        if dictionary is None:
-            activation = one[Site("mlp_post", layer).name][0]
-        else:
-            activation = dictionary.encode(one[parse_site(dictionary.site_in, model).name][0].to(dictionary.W_enc))
-        stack = unit_stack(model, one, layer, "latent" if dictionary is not None else "neuron", activation, writers)
-        stacks.append(replace(stack, dictionary=getattr(dictionary, "name", "") or ""))
+        activation = dictionary.encode(per_token(one[site.name])[0].to(dictionary.W_enc))
+        stacks.append(latent_stack(model, one, dictionary, activation))
     return stacks[0], stacks[1]
 
 

@@ -27,6 +27,17 @@ def per_token(value: Float[Tensor, "batch pos *axes"]) -> Float[Tensor, "batch p
     return value.flatten(2)
 
 
+def require_finite(value: Tensor) -> Tensor:
+    """The value itself; OpenworkError where it overflowed, which float16 does in models that were trained in bfloat16."""
+    if bool(value.isfinite().all()):
+        return value
+    name = str(value.dtype).removeprefix("torch.")
+    cure = "Load the model with dtype bfloat16 or float32." if name == "float16" else "Check the model's weights."
+    raise OpenworkError(
+        f"Values became infinite or not a number in this model's {name} arithmetic, so nothing can be read. {cure}"
+    )
+
+
 class Activations(Table, dict[str, Tensor]):
     """Tensors by canonical site name, which answer to every spelling of a site: `found["resid_post.5"]`,
     `found["resid_post.-1"]`, `found[Site("resid_post", 5)]`."""
@@ -72,6 +83,21 @@ class _Enough(Exception):
     """Raised inside the forward pass once every wanted site was seen."""
 
 
+def read_run(
+    model: "TransformerBridge", tokens: Int[Tensor, "batch pos"], sites: Iterable[str | Site]
+) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
+    """The logits of one whole pass, as the model returns them, and what it held at these sites."""
+    found: dict[str, Tensor] = {}
+
+    def reader(site: Site) -> Callable:
+        at = spot(site, model)
+        return lambda value, hook: found.__setitem__(site.name, at.read(value, tokens.shape[0]))
+
+    with torch.no_grad(), model.hooks(fwd_hooks=[(spot(s, model).hook, reader(s)) for s in map(parse_site, sites)]):
+        logits = model(tokens)
+    return logits, found
+
+
 def capture(
     model: "TransformerBridge", tokens: Prompts, sites: str | Site | Iterable[str | Site], *, stop: bool = True
 ) -> Activations:
@@ -93,7 +119,7 @@ def capture(
 
         return read
 
-    hooks = [(str(hook_name(site, model)), reader(site)) for site in wanted]
+    hooks = [(spot(site, model).hook, reader(site)) for site in wanted]
     with suppress(_Enough), torch.no_grad(), model.hooks(fwd_hooks=hooks):
         model(tokens)
     missing = [s.short for s in wanted if s.name not in found]

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.errors import OpenworkError
-from probe.forward import capture
+from probe.forward import capture, require_finite
 from probe.norms import NormParts, norm_parts
 from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
@@ -28,6 +28,7 @@ from probe.sites import Site, hook_name, resid_pre
 from probe.targets import Asked, Target, asked
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
+from probe.writes import heads_write, unembedding
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -117,7 +118,7 @@ def direct_logits(model: "TransformerBridge", prompt: Prompt, target: Target | N
     prompt, ids = read_prompt(model, prompt)
     wanted = None if target is None else asked(model, target)
     found = _run(model, ids)
-    logits = _wide(found[Site("logits").name][0])
+    logits = _wide(require_finite(found[Site("logits").name])[0])
     targets, others = _targets(logits, wanted)
     toward = readers(model, found, targets, others)
     parts = [_layer_parts(model, found, i, toward) for i in range(model.cfg.n_layers)]
@@ -171,7 +172,8 @@ def _run(model: "TransformerBridge", ids: list[int]) -> dict[str, Tensor]:
     """All writes, the divisors they pass, and the logits."""
     layers = range(model.cfg.n_layers)
     norms = [Site("final_scale"), *(Site(k, i) for k in ("ln1_post_scale",) for i in layers)]
-    wanted = [resid_pre(0), *(Site(k, i) for k in ("z", "mlp_write") for i in layers), Site("logits")]
+    mlps = [Site("mlp_write", i) for i in layers if getattr(model.blocks[i], "mlp", None) is not None]
+    wanted = [resid_pre(0), *(Site("z", i) for i in layers), *mlps, Site("logits")]
     wanted += [s for s in norms if hook_name(s, model)]
     return capture(model, torch.tensor([ids], device=model.W_E.device), wanted, stop=False)
 
@@ -184,7 +186,8 @@ def _wide(x: Tensor) -> Tensor:
 def parts_of(owner: Any, name: str, like: Tensor) -> NormParts | None:
     """The parts of the norm `owner.name`; None where the model has none, or one that changes nothing."""
     norm = getattr(owner, name, None)
-    return norm_parts(norm, like) if hasattr(norm, "uses_rms_norm") else None
+    plain = norm is None or isinstance(getattr(norm, "original_component", None), torch.nn.Identity)
+    return None if plain else norm_parts(norm, like)
 
 
 def readers(
@@ -195,7 +198,8 @@ def readers(
 ) -> Float[Tensor, "pos d_model"]:
     """For each position the direction in the stream whose dot product with a write is its share of the target's logit, minus the
     mean logit or that of another token."""
-    W_U, norm = _wide(model.W_U), parts_of(model, "ln_final", _wide(model.W_U))
+    W_U, _ = unembedding(model)
+    norm = parts_of(model, "ln_final", W_U)
     toward = W_U[:, targets].T - (W_U.mean(1) if others is None else W_U[:, others].T)
     if norm is None or Site("final_scale").name not in found:
         return toward
@@ -207,9 +211,8 @@ def _layer_parts(
     model: "TransformerBridge", found: dict[str, Tensor], layer: int, toward: Float[Tensor, "pos d_model"]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Shares of a layer's heads, lengths of their writes, shares of its MLP and of its biases, and its reach."""
-    attn, z = model.blocks[layer].attn, _wide(found[Site("z", layer).name][0])
-    writes = torch.einsum("phe,hed->hpd", z, _wide(attn.W_O))
-    bias = torch.zeros_like(toward[0]) if attn.b_O is None else _wide(attn.b_O)
+    W_O, bias = heads_write(model, layer)
+    writes = torch.einsum("phe,hed->hpd", _wide(found[Site("z", layer).name][0]), W_O)
     post, reach = parts_of(model.blocks[layer], "ln1_post", writes), torch.ones_like(toward[:, :1])
     if Site("final_scale").name in found:
         reach = reach / _wide(found[Site("final_scale").name][0])
@@ -217,7 +220,8 @@ def _layer_parts(
     if post is not None:
         scale = _wide(found[Site("ln1_post_scale", layer).name][0])
         writes, bias, shift, reach = post.scaled(writes) / scale, post.scaled(bias) / scale, post.bias, reach / scale
-    mlp = (_wide(found[Site("mlp_write", layer).name][0]) * toward).sum(-1)
+    write = found.get(Site("mlp_write", layer).name)  # models of attention alone have none
+    mlp = torch.zeros_like(toward[:, 0]) if write is None else (_wide(write[0]) * toward).sum(-1)
     shares = torch.einsum("hpd,pd->hp", writes, toward)
     return shares, writes.norm(dim=-1), mlp, ((bias + shift) * toward).sum(-1), reach[:, 0]
 
@@ -226,8 +230,8 @@ def _constant(
     model: "TransformerBridge", targets: Int[Tensor, " pos"], others: Int[Tensor, " pos"] | None
 ) -> Float[Tensor, " pos"]:
     """What the biases behind the stream add."""
-    W_U, norm = _wide(model.W_U), parts_of(model, "ln_final", _wide(model.W_U))
-    offset = torch.zeros_like(W_U[0]) if model.b_U is None else _wide(model.b_U)
+    W_U, offset = unembedding(model)
+    norm = parts_of(model, "ln_final", W_U)
     if norm is not None:
         offset = offset + norm.bias @ W_U
     return offset[targets] - (offset.mean() if others is None else offset[others])

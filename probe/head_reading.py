@@ -16,7 +16,7 @@ from torch import Tensor
 from probe import head_weights as weights
 from probe.errors import BadInput
 from probe.forward import capture
-from probe.head_logits import DirectLogits, direct_logits, parts_of, readers
+from probe.head_logits import TOLERANCE, DirectLogits, direct_logits, parts_of, readers
 from probe.interventions import Mean, Zero
 from probe.interventions import head as head_place
 from probe.opening import Opens, came_from
@@ -27,6 +27,7 @@ from probe.sites import Site, hook_name
 from probe.targets import Target
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
+from probe.writes import heads_write
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -207,15 +208,22 @@ def _on_prompt(
     found = capture(model, torch.tensor([whole.token_ids], device=model.W_E.device), wanted, stop=False)
     pattern = weights.wide(found[wanted[0].name][0, head])
     v = found[wanted[1].name][0]
-    v = v.view(len(v), -1, model.blocks[layer].attn.W_V.shape[-1])[:, head // weights.group(model, layer)]
-    values = weights.wide(v) @ weights.wide(model.blocks[layer].attn.W_O[head])
+    v = v[:, head // weights.group(model, layer)]
+    values = weights.wide(v) @ heads_write(model, layer)[0][head]
     others = torch.tensor(whole.others, device=values.device) if whole.others else None
     toward = readers(model, found, torch.tensor(whole.targets, device=values.device), others)
     post, through = parts_of(model.blocks[layer], "ln1_post", values), values
     if post is not None:
         through = post.scaled(values)
         toward = toward / weights.wide(found[Site("ln1_post_scale", layer).name][0])
-    return pattern.cpu().numpy(), (pattern * (toward @ through.T)).cpu().numpy(), values
+    by_key = (pattern * (toward @ through.T)).cpu().numpy()
+    gap = np.abs(by_key.sum(1) - whole.heads[layer, head]).max()
+    if not gap <= TOLERANCE.get(values.dtype, 0.05) * max(np.abs(by_key).sum(1).max(), 1e-30):
+        raise BadInput(
+            f"What L{layer}H{head} writes is not a sum over the tokens it looks at: this model does something to values or "
+            "heads in between (a gate, a norm), so its looks cannot be told apart."
+        )
+    return pattern.cpu().numpy(), by_key, values
 
 
 def _top(model: "TransformerBridge", layer: int, writes: Float[Tensor, "row d_model"], k: int) -> list[TopTokens]:

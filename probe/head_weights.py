@@ -18,10 +18,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.anatomy import readable, spot
 from probe.errors import BadInput
 from probe.forward import capture
 from probe.head_logits import parts_of
 from probe.sites import Site, hook_name, resid_pre
+from probe.writes import heads_write, unembedding, wide
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -40,21 +42,19 @@ def check_head(model: "TransformerBridge", layer: int, head: int) -> None:
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
     if not (0 <= layer < n_layers and 0 <= head < n_heads):
         raise BadInput(f"There is no head L{layer}H{head}: layers are 0 to {n_layers - 1}, heads 0 to {n_heads - 1}.")
-    attn = model.blocks[layer].attn
+    attn = getattr(model.blocks[layer], "attn", None)
+    if attn is None:
+        raise BadInput(f"Layer {layer} has no attention, so no heads.")
+    spot(Site("z", layer), model)
     for name in ("W_Q", "W_K", "W_V", "W_O"):
-        if getattr(getattr(attn, name, None), "ndim", 0) != 3:
+        if getattr(readable(attn, name), "ndim", 0) != 3:
             raise BadInput(f"Layer {layer}'s attention has no {name} of its own for each head, so it cannot be read.")
-
-
-def wide(x: Tensor) -> Tensor:
-    """At least float32."""
-    return x.detach() if x.dtype == torch.float64 else x.detach().float()
 
 
 def group(model: "TransformerBridge", layer: int) -> int:
     """Heads that share one key-value head."""
     attn = model.blocks[layer].attn
-    return len(attn.W_O) // len(attn.W_V)
+    return len(attn.W_Q) // len(attn.W_V)
 
 
 @torch.no_grad()
@@ -97,24 +97,39 @@ def projected(
     index = head if side == "Q" else head // group(model, layer)
     norm = getattr(attn, f"{side.lower()}_norm", None) if side != "V" else None
     norm = norm if norm is not None and getattr(norm, "original_component", None) is not None else None
-    spans = norm is not None and sum(p.numel() for p in norm.original_component.parameters()) > W.shape[-1]
-    chosen = slice(None) if spans else slice(index, index + 1)  # a norm over all heads needs all of them
-    found = torch.einsum("rd,hde->rhe", x, W[chosen])
-    found = found if b is None else found + wide(b)[chosen]
-    if norm is not None:
-        found = _module(norm, found.flatten(1)).view_as(found) if spans else _module(norm, found)
-    return found[:, index if spans else 0]
+    found = torch.einsum("rd,hde->rhe", x, W)
+    found = found if b is None else found + wide(b).reshape(found.shape[1:])
+    return (found if norm is None else _head_norm(norm, found))[:, index]
+
+
+def _head_norm(norm: Any, x: Float[Tensor, "row head d_head"]) -> Float[Tensor, "row head d_head"]:
+    """A norm of queries or keys: the same for each head (Qwen 3), each head its own (Cohere), or over all heads at once (OLMo)."""
+    inner = norm.original_component
+    if hasattr(inner, "norms"):
+        return torch.stack([wide(one(x[:, h].to(one.weight.dtype))) for h, one in enumerate(inner.norms)], 1)
+    weight = next(iter(inner.parameters()), None)
+    whole = weight is not None and weight.ndim == 1 and weight.numel() > x.shape[-1]
+    return _module(norm, x.flatten(1)).view_as(x) if whole else _module(norm, x)
 
 
 def score_scale(model: "TransformerBridge", layer: int) -> float:
     """What scores are multiplied with before the softmax."""
     attn = model.blocks[layer].attn
     inner = attn.original_component
-    return (
+    if type(inner).__name__ == "GPTNeoSelfAttention":
+        return 1.0  # the only one that divides by nothing, and says so nowhere
+    plain = (
         float(inner.scaling)
         if hasattr(inner, "scaling")
         else 1 / float(getattr(inner, "scale", attn.W_Q.shape[-1] ** 0.5))
     )
+    return plain * rotation_scale(model) ** 2
+
+
+def rotation_scale(model: "TransformerBridge") -> float:
+    """What rotated queries and keys are multiplied with beside being turned (YaRN), or 1."""
+    found = {float(m.attention_scaling) for m in model.original_model.modules() if hasattr(m, "attention_scaling")}
+    return found.pop() if len(found) == 1 else 1.0
 
 
 def score_cap(model: "TransformerBridge", layer: int) -> float | None:
@@ -146,7 +161,7 @@ def ov_writes(model: "TransformerBridge", layer: int, head: int, tokens: list[in
     """What the head writes when it attends to one of these tokens alone."""
     check_head(model, layer, head)
     x = attention_input(model, layer, embedding_scale(model) * wide(model.W_E[tokens]))
-    return projected(model, layer, head, "V", x) @ wide(model.blocks[layer].attn.W_O[head])
+    return projected(model, layer, head, "V", x) @ heads_write(model, layer)[0][head]
 
 
 @torch.no_grad()
@@ -154,7 +169,7 @@ def logits_of(
     model: "TransformerBridge", layer: int, writes: Float[Tensor, "row d_model"]
 ) -> Float[Tensor, "row d_vocab"]:
     """A layer's writes as demeaned logits, through any post-norm's and the final norm's weight; divisors are left out."""
-    W_U = wide(model.W_U)
+    W_U = unembedding(model)[0].to(writes)
     logits = _behind(model, layer, writes) @ W_U
     return logits - logits.mean(-1, keepdim=True)
 
@@ -184,13 +199,13 @@ def copying_scores(model: "TransformerBridge") -> Float[Tensor, "layer head"]:
 
     The eigenvalues of the (d_vocab, d_vocab) matrix that are not 0 are those of a (d_head, d_head) one.
     """
-    W_U = wide(model.W_U)
+    W_U, _ = unembedding(model)
     middle = (W_U - W_U.mean(1, keepdim=True)) @ wide(model.W_E)
     found = []
     for layer in range(model.cfg.n_layers):
         check_head(model, layer, 0)
         value = _in(model, layer).repeat_interleave(group(model, layer), 0)
-        small = _behind(model, layer, wide(model.blocks[layer].attn.W_O)) @ middle @ value
+        small = _behind(model, layer, heads_write(model, layer)[0]) @ middle @ value
         roots = torch.linalg.eigvals(small.double())
         found.append(roots.real.sum(-1) / roots.abs().sum(-1).clamp_min(1e-30))
     return torch.stack(found)
@@ -208,9 +223,9 @@ def ov_directions(
     check_head(model, layer, head)
     scale, norm = embedding_scale(model), parts_of(model.blocks[layer], "ln1", wide(model.W_U))
     shift = 0 if norm is None else norm.bias
-    W_V, W_U = wide(model.blocks[layer].attn.W_V[head // group(model, layer)]), wide(model.W_U)
+    W_V, W_U = wide(model.blocks[layer].attn.W_V[head // group(model, layer)]), unembedding(model)[0]
     reads = torch.cat([(attention_input(model, layer, x) - shift) @ W_V for x in embedded(model, scale)])
-    logits = _behind(model, layer, wide(model.blocks[layer].attn.W_O[head])) @ W_U
+    logits = _behind(model, layer, heads_write(model, layer)[0][head]) @ W_U
     (Q_in, R_in), (Q_out, R_out) = torch.linalg.qr(reads), torch.linalg.qr((logits - logits.mean(-1, keepdim=True)).T)
     U, S, Vh = torch.linalg.svd(R_in @ R_out.T)
     k = min(k, len(S))

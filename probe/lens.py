@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.errors import BadInput
-from probe.forward import capture
+from probe.forward import capture, require_finite
 from probe.html import Facts
 from probe.memory import require
 from probe.opening import Opens, came_from
@@ -154,7 +154,8 @@ def logit_lens(
     tokens = torch.tensor([ids], device=model.W_E.device)
     sites = [resid_pre(0), *(resid_post(i) for i in range(model.cfg.n_layers))]
     found = capture(model, tokens, sites)
-    last, resid = found[sites[-1].name][0], torch.stack([found[s.name][0][at] for s in sites])
+    last = require_finite(found[sites[-1].name])[0]
+    resid = torch.stack([found[s.name][0][at] for s in sites])
     top, probs, entropy, kl, rank = (
         np.concatenate(x, 1) for x in zip(*_read(model, resid, top_k, progress), strict=True)
     )

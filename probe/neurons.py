@@ -8,16 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.anatomy import anatomy, spot
 from probe.errors import BadInput
-from probe.forward import capture
-from probe.norms import NormParts, norm_parts
+from probe.forward import capture, per_token, require_finite
+from probe.norms import NormParts
 from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
 from probe.record import Table, quoted
-from probe.sites import Site, hook_name, parse_site
+from probe.sites import Site, hook_name, layers_with, parse_site
 from probe.targets import Asked, Target, asked
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
+from probe.writes import heads_write, mlp_writes_through, norm_of, unembedding
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 class UnitRow:
     """One unit at one position. write_norm: length of what it adds to the residual stream. direct: what it adds directly to the
     demeaned logit of the target, or of the token the model finds likeliest there (final norm frozen). promoted, suppressed:
-    tokens whose logits its output direction raises and lowers most. dictionary: name of the artifact that a latent is of."""
+    tokens whose logits are raised and lowered most by what it writes here, which is its direction with the activation's sign.
+    dictionary: name of the artifact that a latent is of."""
 
     layer: int
     kind: str
@@ -144,9 +147,12 @@ def top_units(
         raise BadInput(f"k is {k} and by is {by!r}; k must be at least 1, and by 'write' or 'direct'.")
     wanted = None if target is None else asked(model, target)
     prompt, ids = read_prompt(model, prompt)
-    layers = range(model.cfg.n_layers)
+    layers = layers_with("mlp_post", model)
+    if not layers and not dictionaries:
+        spot(Site("mlp_post", 0), model)  # says why there are none
     inputs = [parse_site(d.site_in, model) for d in dictionaries]
-    norms = [Site("final_scale"), *(Site("ln2_post_scale", i) for i in layers)]
+    posts = [Site(f"{n}_post_scale", i) for n in ("ln1", "ln2") for i in range(model.cfg.n_layers)]
+    norms = [Site("final_scale"), *posts]
     sites = [
         *(Site("mlp_post", i) for i in layers),
         *inputs,
@@ -154,37 +160,65 @@ def top_units(
         *(s for s in norms if hook_name(s, model)),
     ]
     found = capture(model, torch.tensor([ids], device=model.W_E.device), sites, stop=False)
+    require_finite(found[Site("logits").name])
     direction = _direct_readers(model, found, wanted)
     with torch.no_grad():
-        neurons = [
-            unit_stack(model, found, i, "neuron", found[Site("mlp_post", i).name][0], model.blocks[i].mlp.W_out)
-            for i in layers
-        ]
-        rows = _strongest(model, neurons, direction, by, k, n_tokens)
+        neurons = [neuron_stack(model, found, i) for i in layers]
+        rows = _strongest(model, neurons, direction, by, k, n_tokens) if neurons else []
         for dictionary, site in zip(dictionaries, inputs, strict=True):
-            latents = dictionary.encode(found[site.name][0].to(dictionary.W_enc))
-            stack = unit_stack(model, found, site.layer or 0, "latent", latents, dictionary.W_dec)
-            named = replace(stack, dictionary=getattr(dictionary, "name", ""))
-            rows += _strongest(model, [named], direction, by, k, n_tokens)
+            latents = dictionary.encode(per_token(found[site.name])[0].to(dictionary.W_enc))
+            rows += _strongest(model, [latent_stack(model, found, dictionary, latents)], direction, by, k, n_tokens)
     rows.sort(key=lambda r: (r.pos, r.kind, -(r.write_norm if by == "write" else abs(r.direct))))
     name = "" if wanted is None else wanted.name
     return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows, name, by), model)
 
 
-def unit_stack(
-    model: "TransformerBridge", found: dict[str, Tensor], layer: int, kind: str, activation: Tensor, W_out: Tensor
+def neuron_stack(model: "TransformerBridge", found: dict[str, Tensor], layer: int) -> UnitStack:
+    """The neurons of one MLP, of which `found` holds `mlp_post` and any post-norm's divisor."""
+    activation, (writers, _) = found[Site("mlp_post", layer).name][0], mlp_writes_through(model, layer)
+    return _through_post(
+        model, found, UnitStack(layer, "neuron", activation.detach().float(), activation, writers), "ln2_post"
+    )
+
+
+def latent_stack(
+    model: "TransformerBridge", found: dict[str, Tensor], dictionary: Any, activation: Float[Tensor, "pos unit"]
 ) -> UnitStack:
-    activation, writers = activation.detach().float(), W_out.detach().float()
-    scale = found.get(Site("ln2_post_scale", layer).name)
-    if scale is None:
-        return UnitStack(layer, kind, activation, activation, writers)
-    post = norm_parts(model.blocks[layer].ln2_post, writers)
-    return UnitStack(layer, kind, activation, activation / scale[0].float(), post.scaled(writers))
+    """The latents of one dictionary, as the stream gets what they write: through a post-norm from what an MLP or heads return,
+    through W_O or W_out from heads or neurons, as they are where the dictionary writes to the stream itself."""
+    site = parse_site(dictionary.site_out, model)
+    layer, writers = site.layer or 0, dictionary.W_dec.detach().float()
+    factors, norm = anatomy(model).factors, None
+    if site.kind == "z":
+        writers, norm = writers @ heads_write(model, layer)[0].float().flatten(0, 1), "ln1_post"
+    elif site.kind == "mlp_post":
+        writers, norm = writers @ mlp_writes_through(model, layer)[0].float(), "ln2_post"
+    elif site.kind == "mlp_out":
+        writers, norm = writers * factors.get(Site("mlp_write", layer), 1.0), "ln2_post"
+    elif site.kind not in _IN_STREAM or writers.shape[1] != model.cfg.d_model:
+        raise BadInput(
+            f"What a dictionary of {site.short} writes reaches the stream only through what follows there, so its latents have "
+            "no write of their own to be ordered by."
+        )
+    named = getattr(dictionary, "name", "") or ""
+    stack = UnitStack(layer, "latent", activation.detach().float(), activation, writers, named)
+    return stack if norm is None else _through_post(model, found, stack, norm)
+
+
+_IN_STREAM = ("embed", "pos_embed", "resid_pre", "attn_out", "resid_mid", "mlp_write", "resid_post")
+
+
+def _through_post(model: "TransformerBridge", found: dict[str, Tensor], stack: UnitStack, name: str) -> UnitStack:
+    """Writes behind the post-norm of attention or MLP, where there is one."""
+    post = norm_of(model, name, stack.layer, stack.writers)
+    if post is None:
+        return replace(stack, reach=stack.activation, writers=stack.writers.float())
+    reach = stack.activation / found[Site(f"{name}_scale", stack.layer).name][0].float()
+    return replace(stack, reach=reach, writers=post.scaled(stack.writers).float())
 
 
 def _final_norm(model: "TransformerBridge") -> NormParts | None:
-    norm = getattr(model, "ln_final", None)
-    return None if norm is None else norm_parts(norm, model.W_U.detach().float())
+    return norm_of(model, "ln_final", None, unembedding(model)[0].float())
 
 
 def _direct_readers(
@@ -192,7 +226,7 @@ def _direct_readers(
 ) -> Float[Tensor, "pos d_model"]:
     """For each position, the direction whose dot product with a write is its direct effect on what is asked, or on the likeliest
     logit."""
-    best, W_U, norm = found["unembed.hook_out"][0].argmax(-1), model.W_U.detach().float(), _final_norm(model)
+    best, W_U, norm = found["unembed.hook_out"][0].argmax(-1), unembedding(model)[0].float(), _final_norm(model)
     if wanted is not None:
         best = torch.full_like(best, wanted.id)
     reader = W_U[:, best].T - (W_U.mean(1) if wanted is None or wanted.other is None else W_U[:, wanted.other])
@@ -221,7 +255,8 @@ def _strongest(
                 stack, reach = stacks[s], float(stacks[s].reach[pos, u])
                 direct = reach * float(stack.writers[u] @ direction[pos])
                 activation, norm = float(stack.activation[pos, u]), abs(reach) * float(stack.writers[u].norm())
-                row = UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, *words[(s, u)])
+                up, down = words[(s, u)] if reach >= 0 else words[(s, u)][::-1]  # what is written here, sign and all
+                row = UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, up, down)
                 rows.append(replace(row, dictionary=stack.dictionary))
     return rows
 
@@ -237,7 +272,7 @@ def logit_effects(
 ) -> list[tuple[list[str], list[str]]]:
     """Tokens whose demeaned logits each direction raises and lowers most, through the final norm's weight alone."""
     norm = _final_norm(model)
-    effect = (writes if norm is None else norm.scaled(writes)) @ model.W_U.detach().float()
+    effect = (writes if norm is None else norm.scaled(writes)) @ unembedding(model)[0].float()
     up, down = effect.topk(k, -1).indices.tolist(), effect.topk(k, -1, largest=False).indices.tolist()
     flat = iter(display_tokens(model, [t for both in zip(up, down, strict=True) for ids in both for t in ids]))
     return [([next(flat) for _ in range(k)], [next(flat) for _ in range(k)]) for _ in range(len(writes))]

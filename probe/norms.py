@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.errors import BadInput
+
 
 @dataclass(frozen=True)
 class NormParts:
@@ -24,6 +26,11 @@ class NormParts:
 def norm_parts(module: Any, like: Tensor) -> NormParts:
     """The parts of a bridge's norm; one without parameters has weight 1 and bias 0. `like` gives dtype and device."""
     original = module.original_component
+    if not hasattr(module, "uses_rms_norm"):
+        raise BadInput(
+            f"A norm of this model ({type(original).__name__}) is of a kind that is not known here, so what passes through it "
+            "cannot be taken apart."
+        )
     weight, bias = getattr(original, "weight", None), getattr(original, "bias", None)
     wide = like.new_ones(int(module.config.d_model)) if weight is None else weight.detach().to(like)
     if weight is not None and module.uses_weight_offset:

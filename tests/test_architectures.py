@@ -68,7 +68,10 @@ def test_every_alias_holds_what_the_canonical_name_holds(name):
         at = anatomy(bridge).spots[site]
         for hook in set(spellings(site)[1:]) & set(kept):
             same = torch.allclose(at.read(kept[hook], 2), found[site.name], atol=1e-9)
-            elsewhere = at.hook not in spellings(site) or (name, site.kind) == ("bloom", "embed")  # its embedding is normed
+            elsewhere = at.hook not in spellings(site) or (name, site.kind) == (
+                "bloom",
+                "embed",
+            )  # its embedding is normed
             assert same or elsewhere, (site.short, hook)
 
 

@@ -11,7 +11,9 @@ from torch import Tensor
 from circuits.tracing.frozen import FrozenModel, read
 from circuits.tracing.linear import FrozenNorm
 from circuits.tracing.units import Neurons
+from probe.anatomy import anatomy
 from probe.errors import OpenworkError
+from probe.sites import Site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -23,7 +25,8 @@ def check_freeze(model: "TransformerBridge", frozen: FrozenModel, kept: Any, log
     start = frozen.embed + (0 if frozen.pos_embed is None else frozen.pos_embed)
     _compare(worst, "embeddings", start, read(kept, "blocks.0.hook_resid_pre"))
     for i in range(len(frozen.layers)):
-        _check_layer(worst, frozen, kept, i)
+        factor = anatomy(model).factors.get(Site("mlp_write", i), 1.0)
+        _check_layer(worst, frozen, kept, i, factor)
     cap = float(model.cfg.output_logits_soft_cap or -1.0)
     for rows in torch.arange(frozen.length, device=logits.device).split(64):  # a vocabulary is wide
         raw = frozen.final[rows] @ frozen.W_U + frozen.b_U
@@ -40,10 +43,11 @@ def check_freeze(model: "TransformerBridge", frozen: FrozenModel, kept: Any, log
     return worst
 
 
-def _check_layer(worst: dict[str, float], frozen: FrozenModel, kept: Any, index: int) -> None:
+def _check_layer(worst: dict[str, float], frozen: FrozenModel, kept: Any, index: int, factor: float) -> None:
+    """factor: what the model multiplies the MLP's output with before it is written."""
     layer, prefix = frozen.layers[index], f"blocks.{index}"
     x, pre = read(kept, f"{prefix}.mlp.hook_in"), read(kept, f"{prefix}.hook_resid_pre")
-    attn_out, mlp_out = read(kept, f"{prefix}.hook_attn_out"), read(kept, f"{prefix}.mlp.hook_out")
+    attn_out, mlp_out = read(kept, f"{prefix}.hook_attn_out"), factor * read(kept, f"{prefix}.mlp.hook_out")
     seen = layer.ln1.forward(pre) if layer.ln1 else pre
     _compare(worst, "attention", _posted(layer.ln1_post, layer.attn.forward(seen) + layer.attn.bias), attn_out)
     mid = pre if layer.parallel else pre + attn_out

@@ -24,8 +24,12 @@ from torch import Tensor
 
 from circuits.tracing.linear import FrozenAttention, FrozenNorm
 from circuits.tracing.units import Latents, Neurons
+from probe.anatomy import anatomy, readable, spot
 from probe.errors import BadInput
+from probe.forward import read_run, require_finite
 from probe.norms import norm_parts
+from probe.sites import Site, sites_of
+from probe.writes import activation, heads_write, mlp_norm, mlp_writes_through, unembedding, wide
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -113,7 +117,8 @@ def freeze(
     from circuits.tracing.frozen_latents import put_latents
 
     with torch.no_grad():
-        logits, kept = model.run_with_cache(tokens, names_filter=needed)
+        logits, kept = read_run(model, tokens, [s for s in sites_of(model) if s.kind in NEEDED])
+        require_finite(logits)
         layers = [_layer(model, kept, i, i in (placed or {})) for i in range(model.cfg.n_layers)]
         final = read(kept, "ln_final.hook_out")
         frozen = FrozenModel(
@@ -121,40 +126,40 @@ def freeze(
             read(kept, "hook_embed"),
             read(kept, "hook_pos_embed") if "hook_pos_embed" in kept else None,
             _norm(model, "ln_final", kept, "ln_final"),
-            wide(model.W_U),
-            wide(model.b_U),
+            *unembedding(model),
             read(kept, f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"),
             final,
         )
         frozen.check.update(check_freeze(model, frozen, kept, wide(logits[0])))
         if placed:
+            _refuse_scaled(model, placed)
             put_latents(frozen, kept, placed)
     return frozen
 
 
-_NEEDED = (
-    *("hook_embed", "hook_pos_embed", "hook_resid_pre", "hook_resid_post", "hook_attn_out", "hook_scale"),
-    *("mlp.hook_in", "mlp.hook_pre", "mlp.hook_pre_linear", "mlp.hook_post", "mlp.hook_out"),
-    *("attn.hook_pattern", "ln_final.hook_out"),
+NEEDED = (
+    *("embed", "pos_embed", "resid_pre", "resid_post", "attn_out", "pattern", "final_scale", "ln_final"),
+    *("ln1_scale", "ln1_post_scale", "ln2_scale", "ln2_post_scale"),
+    *("mlp_in", "mlp_pre", "mlp_pre_linear", "mlp_post", "mlp_out"),
 )
+"""Kinds of sites that freezing reads."""
 
 
-def needed(name: str) -> bool:
-    """Whether freezing needs what this hook reports."""
-    return name.endswith(_NEEDED) and not name.endswith(("q_norm.hook_scale", "k_norm.hook_scale"))
-
-
-def wide(tensor: Tensor) -> Tensor:
-    """At least float32: sums over thousands of writes are not made in half precision."""
-    return tensor.detach() if tensor.dtype in (torch.float32, torch.float64) else tensor.detach().float()
+def _refuse_scaled(model: "TransformerBridge", placed: Mapping[int, "Placed"]) -> None:
+    factors = anatomy(model).factors
+    for one in placed.values():
+        if one.at == "mlp" and one.write.kind == "mlp_out" and factors.get(Site("mlp_write", one.layer), 1.0) != 1.0:
+            raise BadInput(
+                f"This model multiplies what its MLPs return ({one.write.short}) before it is written, so a dictionary of it "
+                "cannot be traced; train one of mlp_write."
+            )
 
 
 def read(kept: Any, name: str) -> Tensor:
     """What a hook reported, without the batch axis."""
     if name not in kept:
-        raise BadInput(f"This model has no hook '{name}'; its blocks are of a kind that cannot be traced yet.")
-    value = kept[name]
-    return wide(value if value.ndim == 2 else value[0])  # OPT flattens batch and position into one axis
+        raise BadInput(f"This model has no '{name}'; its blocks are of a kind that cannot be traced yet.")
+    return wide(kept[name][0])
 
 
 def _norm(owner: Any, attribute: str, kept: Any, prefix: str) -> FrozenNorm | None:
@@ -170,47 +175,44 @@ def _norm(owner: Any, attribute: str, kept: Any, prefix: str) -> FrozenNorm | No
 def _layer(model: "TransformerBridge", kept: Any, index: int, has_dictionary: bool) -> FrozenLayer:
     block, prefix = model.blocks[index], f"blocks.{index}"
     norms = {n: _norm(block, n, kept, f"{prefix}.{n}") for n in ("ln1", "ln1_post", "ln2", "ln2_post")}
-    attn = _attention(block.attn, read(kept, f"{prefix}.attn.hook_pattern"), norms["ln1"])
+    if mlp_norm(model, index) == "ln1":
+        norms["ln2"] = norms["ln1"]  # attention and MLP read one stream through one norm
+    attn = _attention(model, index, read(kept, f"{prefix}.attn.hook_pattern"), norms["ln1"])
     stream = read(kept, f"{prefix}.hook_resid_pre")
     head_out = attn.mixed(stream if norms["ln1"] is None else norms["ln1"].forward(stream))
     beta = norms["ln2"].bias if norms["ln2"] is not None else torch.zeros_like(stream[0])
-    mlp = _neurons(model, block.mlp, kept, prefix, beta, has_dictionary)
+    mlp = _neurons(model, index, kept, beta, has_dictionary)
     parallel = bool(model.cfg.parallel_attn_mlp)
     mid = stream if parallel else stream + read(kept, f"{prefix}.hook_attn_out")
     parts = (norms["ln1"], attn, norms["ln1_post"], norms["ln2"], mlp, norms["ln2_post"])
     return FrozenLayer(*parts, parallel, head_out, stream, mid)
 
 
-def _attention(attn: Any, pattern: Tensor, ln1: FrozenNorm | None) -> FrozenAttention:
-    W_V, W_O = wide(attn.W_V), wide(attn.W_O)
-    group = W_O.shape[0] // W_V.shape[0]
-    bias = torch.zeros_like(W_O[0, 0]) if attn.b_O is None else wide(attn.b_O).clone()
-    value = torch.zeros_like(W_V[:, 0]) if attn.b_V is None else wide(attn.b_V)
+def _attention(model: "TransformerBridge", layer: int, pattern: Tensor, ln1: FrozenNorm | None) -> FrozenAttention:
+    attn, (W_O, b_O) = model.blocks[layer].attn, heads_write(model, layer)
+    if getattr(readable(attn, "W_V"), "ndim", 0) != 3:
+        raise BadInput(f"Layer {layer}'s attention has no W_V of its own for each head, so it cannot be traced.")
+    W_V = wide(attn.W_V)
+    value = torch.zeros_like(W_V[:, 0]) if attn.b_V is None else wide(attn.b_V).reshape(W_V.shape[0], -1)
     if ln1 is not None:
         value = value + torch.einsum("d,hde->he", ln1.bias, W_V)
-    bias = bias + torch.einsum("he,hed->d", value.repeat_interleave(group, 0), W_O)
+    group = W_O.shape[0] // W_V.shape[0]
+    bias = b_O + torch.einsum("he,hed->d", value.repeat_interleave(group, 0), W_O)
     return FrozenAttention(pattern, W_V, W_O, bias)
 
 
-def _neurons(
-    model: "TransformerBridge", mlp: Any, kept: Any, prefix: str, beta: Tensor, has_dictionary: bool
-) -> Neurons | Any:
-    from transformers.activations import ACT2FN
-
-    if getattr(mlp, "W_in", None) is None or f"{prefix}.mlp.hook_post" not in kept:
+def _neurons(model: "TransformerBridge", layer: int, kept: Any, beta: Tensor, has_dictionary: bool) -> Neurons | Any:
+    prefix, mlp = f"blocks.{layer}", getattr(model.blocks[layer], "mlp", None)
+    if f"{prefix}.mlp.hook_post" not in kept:
         if has_dictionary:
             return None  # a mixture of experts can stand behind a transcoder; `put_latents` sees to the rest
-        raise BadInput(
-            f"{prefix}.mlp has no single W_in (a mixture of experts?), so its neurons cannot be nodes; give it a transcoder."
-        )
-    act = ACT2FN[str(model.cfg.act_fn)]
-    W_in, W_out = wide(mlp.W_in), wide(mlp.W_out)
-    zero = torch.zeros_like(W_out[:, 0])
+        spot(Site("mlp_post", layer), model)  # says why there are no neurons that could be nodes
+    act, (W_out, b_out) = activation(model), mlp_writes_through(model, layer)
+    W_in, zero = wide(mlp.W_in), torch.zeros_like(W_out[:, 0])
     b_in, b_gate = (zero if b is None else wide(b) for b in (getattr(mlp, "b_in", None), getattr(mlp, "b_gate", None)))
-    b_out = torch.zeros_like(W_out[0]) if mlp.b_out is None else wide(mlp.b_out)
     pre, post = read(kept, f"{prefix}.mlp.hook_pre"), read(kept, f"{prefix}.mlp.hook_post")
     ratio = _ratio(act(pre), pre)
-    W_gate = None if mlp.W_gate is None else wide(mlp.W_gate)
+    W_gate = None if getattr(mlp, "W_gate", None) is None else wide(mlp.W_gate)
     if W_gate is None:
         constant = ratio * (b_in + beta @ W_in)
         return Neurons(W_in, ratio, None, None, constant, W_out, b_out, post)

@@ -20,6 +20,7 @@ from probe.errors import BadInput
 from probe.html import table_html
 from probe.progress import SILENT, Progress
 from probe.record import Table
+from probe.sites import Site, axis_size
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class _Routes:
             raise BadInput(f"through is '{through}'; use direct, heads, all, or a list of heads.")
         model = self.view.model
         layers = [i for i in range(model.cfg.n_layers) if attention_span(model, i)[1] <= point]
-        single = [((i, h),) for i in layers for h in range(model.blocks[i].attn.W_O.shape[0])]
+        single = [((i, h),) for i in layers for h in range(axis_size(Site("z", i), "head", model))]
         found = [() for _ in range(through != "heads")] + (single if through != "direct" else [])
         if not found:
             raise BadInput("No head writes before this unit reads; ask for direct connections.")

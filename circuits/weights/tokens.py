@@ -23,11 +23,11 @@ from circuits.weights.units import UnitName, pull_back_along, weight_view, wide
 from probe.errors import BadInput
 from probe.features.effects import EMBEDDING, TOKENS, _normed, tokens_alone
 from probe.html import shown, table_html
-from probe.norms import norm_parts
 from probe.record import Record, Table
-from probe.sites import Site, hook_name
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
+from probe.writes import activation, unembedding
+from probe.writes import norm_of as final_norm
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -170,9 +170,7 @@ def token_activations(
     model: "TransformerBridge", name: UnitName, table: Float[Tensor, "d_vocab d_model"]
 ) -> Float[Tensor, " d_vocab"]:
     """A neuron's activation on every token alone: the model's own norm, this neuron's weights, the model's nonlinearity."""
-    from transformers.activations import ACT2FN
-
-    mlp, act, unit = model.blocks[name.layer].mlp, ACT2FN[str(model.cfg.act_fn)], name.unit
+    mlp, act, unit = model.blocks[name.layer].mlp, activation(model), name.unit
     gated = getattr(mlp, "W_gate", None) is not None
     x = torch.cat([_normed(model, name.layer, "ln2", some) for some in table.split(TOKENS)])
     linear = _column(x, mlp.W_in, getattr(mlp, "b_in", None), unit)
@@ -196,8 +194,8 @@ def promoted(
     name = view.name(target)
     written = view.bank(name).writers(slice(name.unit, name.unit + 1), 4 * model.cfg.n_layers)
     assert written is not None
-    norm = None if hook_name(Site("final_scale"), model) is None else norm_parts(model.ln_final, written)
-    effect = (written if norm is None else norm.scaled(written))[0] @ wide(model.W_U).to(written)
+    norm = final_norm(model, "ln_final", None, written)
+    effect = (written if norm is None else norm.scaled(written))[0] @ unembedding(model)[0].to(written)
     said = {"score": "demeaned logit at activation 1, the final norm's divisor left out"}
     scores = effect - effect.mean()
     ranking = _ranking(model, scores, k, target=str(name), reader="writes", through=(), embedding="unembedding")

@@ -21,11 +21,14 @@ from torch import Tensor
 
 from circuits.tracing.placing import Placed, place_dictionaries
 from circuits.tracing.points import attention_reads, attention_writes, mid, mlp_reads, mlp_writes
+from probe.anatomy import anatomy, readable
 from probe.errors import BadInput
-from probe.norms import NormParts, norm_parts
-from probe.sites import Site, hook_name
+from probe.norms import NormParts
+from probe.sites import Site
 from probe.unit_names import KINDS_BY_LETTER
 from probe.unit_names import unit_name as written
+from probe.writes import heads_write, mlp_norm, mlp_writes_through, wide
+from probe.writes import norm_of as probe_norm_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -70,15 +73,10 @@ def folded(norm: NormParts | None, rows: Float[Tensor, "*row d_model"]) -> Float
 
 
 def norm_of(model: "TransformerBridge", name: str, layer: int) -> NormParts | None:
-    """The parts of `ln1`, `ln1_post`, `ln2` or `ln2_post` of a layer; None where the block has no such norm."""
-    if hook_name(Site(f"{name}_scale", layer), model) is None:
-        return None
-    return norm_parts(getattr(model.blocks[layer], name), wide(model.W_E))
-
-
-def wide(tensor: Tensor) -> Tensor:
-    """At least float32."""
-    return tensor.detach() if tensor.dtype in (torch.float32, torch.float64) else tensor.detach().float()
+    """The parts of `ln1`, `ln1_post`, `ln2` or `ln2_post` of a layer, of `ln1` for `ln2` where attention and MLP share it; None
+    where the block has no such norm."""
+    name = mlp_norm(model, layer) or name if name == "ln2" else name
+    return probe_norm_of(model, name, layer, wide(model.W_E))
 
 
 @dataclass(frozen=True)
@@ -132,16 +130,13 @@ def neuron_bank(model: "TransformerBridge", layer: int) -> Bank:
     """The neurons of one MLP. BadInput where a layer has no single MLP."""
     if not 0 <= layer < model.cfg.n_layers:
         raise BadInput(f"There is no layer {layer}; this model has layers 0 to {model.cfg.n_layers - 1}.")
+    W_out, _ = mlp_writes_through(model, layer)
     mlp, parallel = model.blocks[layer].mlp, bool(model.cfg.parallel_attn_mlp)
-    if getattr(mlp, "W_in", None) is None:
-        raise BadInput(
-            f"The MLP of layer {layer} has no single W_in (a mixture of experts?); give a dictionary for it."
-        )
     gate = getattr(mlp, "W_gate", None)
     reads = (("in", mlp.W_in),) if gate is None else (("gate", gate), ("in", mlp.W_in))
-    written = Written(mlp_writes(layer), mlp.W_out, norm_of(model, "ln2_post", layer))
+    written = Written(mlp_writes(layer), W_out, norm_of(model, "ln2_post", layer))
     point, norm = mlp_reads(layer, parallel), norm_of(model, "ln2", layer)
-    return Bank("neuron", layer, mlp.W_out.shape[0], point, reads, norm, (written,))
+    return Bank("neuron", layer, W_out.shape[0], point, reads, norm, (written,))
 
 
 def latent_bank(model: "TransformerBridge", placed: Placed) -> Bank:
@@ -151,6 +146,8 @@ def latent_bank(model: "TransformerBridge", placed: Placed) -> Bank:
     if placed.at == "mlp":
         after = placed.write.kind == "mlp_write"
         norms = [None if after else norm_of(model, "ln2_post", m) for m in placed.writes]
+        factors = [1.0 if after else anatomy(model).factors.get(Site("mlp_write", m), 1.0) for m in placed.writes]
+        rows = [r if f == 1.0 else r * f for r, f in zip(rows, factors, strict=True)]
         writes = tuple(Written(mlp_writes(m), r, n) for m, r, n in zip(placed.writes, rows, norms, strict=True))
     else:  # in the stream: read at the SAE's point, written at the next
         writes = (Written((mid(layer) if placed.at == "mid" else mlp_writes(layer)) + 1, rows[0], None),)
@@ -216,8 +213,11 @@ def pull_back(
     model: "TransformerBridge", rows: Float[Tensor, "row d_model"], layer: int, head: int
 ) -> Float[Tensor, "row d_model"]:
     """What is read of the stream at the source token when `rows` read what one head writes: N W_V W_O P, transposed."""
-    attn = model.blocks[layer].attn
-    W_V, W_O = attn.W_V, attn.W_O
+    (W_O, _), W_V = heads_write(model, layer), readable(model.blocks[layer].attn, "W_V")
+    if W_V is None or W_V.ndim != 3:
+        raise BadInput(
+            f"Layer {layer}'s attention has no W_V of its own for each head, so no path leads through its heads."
+        )
     if not 0 <= head < W_O.shape[0]:
         raise BadInput(f"Layer {layer} has heads 0 to {W_O.shape[0] - 1}; there is no L{layer}H{head}.")
     value = W_V[head // (W_O.shape[0] // W_V.shape[0])]  # grouped queries: several heads share one value matrix

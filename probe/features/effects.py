@@ -22,6 +22,7 @@ from probe.memory import require
 from probe.neurons import _final_norm
 from probe.progress import SILENT, Progress
 from probe.sites import Site
+from probe.writes import mlp_norm, unembedding
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -53,7 +54,7 @@ def logit_ranks(
     model: "TransformerBridge", writers: Float[Tensor, "unit d_model"], k: int, progress: Progress = SILENT
 ) -> tuple[Ranked, Ranked]:
     """Tokens whose demeaned logits each direction raises most, and those it lowers most."""
-    norm, W_U = _final_norm(model), model.W_U.detach().float()
+    norm, W_U = _final_norm(model), unembedding(model)[0].float()
     k = min(k, W_U.shape[1])
     up, down = [], []
     with progress.stage("logits", len(writers), "unit") as step:
@@ -123,8 +124,8 @@ def _alone(model: "TransformerBridge", site: Site, ids: Int[Tensor, "token 1"]) 
 
 
 def _normed(model: "TransformerBridge", layer: int, name: str, stream: Tensor) -> Tensor:
-    block = model.blocks[layer]
-    return getattr(block, name)(stream[None])[0] if hasattr(block, name) else stream
+    norm = getattr(model.blocks[layer], (mlp_norm(model, layer) or name) if name == "ln2" else name, None)
+    return stream if norm is None else norm(stream[None])[0]
 
 
 def _mlp(model: "TransformerBridge", layer: int, stream: Tensor, kind: str) -> Float[Tensor, "token d_model"]:
