@@ -103,7 +103,7 @@ def projected(
 
 
 def _head_norm(norm: Any, x: Float[Tensor, "row head d_head"]) -> Float[Tensor, "row head d_head"]:
-    """A norm of queries or keys: the same for each head (Qwen 3), each head its own (Cohere), or over all heads at once (OLMo)."""
+    """A norm of queries or keys: the same for each head (Qwen 3), its own (Cohere), or over all heads at once (OLMo)."""
     inner = norm.original_component
     if hasattr(inner, "norms"):
         return torch.stack([wide(one(x[:, h].to(one.weight.dtype))) for h, one in enumerate(inner.norms)], 1)

@@ -134,8 +134,8 @@ def page(rows: dict[str, Any]) -> str:
         [
             "# Architectures",
             "",
-            f"Made by `make architectures` ({used}), with tiny random models in double precision. A number is the largest difference",
-            "between Openwork and the same thing done with torch's own hooks on the transformers model, over the size of what is",
+            f"Made by `make architectures` ({used}), with tiny random models in double precision. A number is the largest",
+            "difference between Openwork and the same thing done with torch's own hooks on the transformers model, over the size of what is",
             "compared. A number in brackets is the sentence below with which Openwork refuses.",
             "",
             f"| architecture | {' | '.join(abilities)} |",

@@ -77,7 +77,7 @@ class Case:
 
     @torch.no_grad()
     def out(self, write: Tensor) -> Tensor:
-        """What a write to the last stream adds to the demeaned logits, the final norm's divisor held: for `write` (pos d_model)."""
+        """What a write (pos d_model) to the last stream adds to the demeaned logits, the final norm's divisor held."""
         (stream,) = self.plain.read((self.plain.final, "in"))
         head = self.model.get_output_embeddings()
         logits = self.held(self.plain.final, stream[0], write)
@@ -166,7 +166,7 @@ def units(case: Case) -> float:
     """The strongest neurons: activation, length of the write, direct effect, and whether what they promote is promoted."""
     from probe.neurons import top_units
 
-    rows = [r for r in top_units(case.bridge, PROMPT, k=6).rows if r.kind == "neuron"]
+    rows = [r for r in top_units(case.bridge, PROMPT, k=6).units if r.kind == "neuron"]
     best, worst = case.plain.logits()[0].argmax(-1), []
     for row in rows:
         down = case.plain.down(row.layer)
@@ -174,9 +174,7 @@ def units(case: Case) -> float:
         post = post.reshape(1, len(case.ids), -1)
         only = torch.zeros_like(post)
         only[..., row.unit] = post[..., row.unit]
-        write = (
-            down(only.reshape(-1, post.shape[-1])) - down(torch.zeros_like(only).reshape(-1, post.shape[-1]))
-        ).reshape(len(case.ids), -1)
+        write = down(only[0]) - down(torch.zeros_like(only[0]))
         write = through(case, row.layer, "mlp", write)
         logits = case.out(write)[row.pos]
         worst.append(abs(float(post[0, row.pos, row.unit]) - row.activation) / max(abs(row.activation), 1e-30))
@@ -227,43 +225,41 @@ def knockout(case: Case) -> float:
     return case.compare(got, f"z.{i}", change)
 
 
+SWEEPS = {"resid_pre": "resid_pre", "resid_mid": "resid_mid", "mlp_out": "mlp_write", "heads": "z"}
+"""Sweeps by name, and the sites they patch."""
+
+
 def patch(case: Case) -> float:
     """Cells of sweeps over the stream, its middle, what MLPs write, and heads, each beside one plain run."""
     from circuits.patching.sweep import patch_sweep
     from probe.sites import layers_with
 
     other, worst = Plain(case.model, torch.tensor([case.encode(CORRUPTED)])), []
-    swept = [
-        "resid_pre",
-        *(
-            k
-            for k, s in (("resid_mid", "resid_mid"), ("mlp_out", "mlp_write"), ("heads", "z"))
-            if layers_with(s, case.bridge)
-        ),
-    ]
-    for over in swept:
+    whole = other.logits()[0, -1]
+    for over, kind in SWEEPS.items():
+        if not (there := layers_with(kind, case.bridge)):
+            continue
         sweep = patch_sweep(case.bridge, PROMPT, CORRUPTED, answers=[5, 6], over=over, exact=True)
-        for i in layers_with({"heads": "z", "mlp_out": "mlp_write"}.get(over, over), case.bridge):
-            site = {"heads": "z", "mlp_out": "mlp_write"}.get(over, over)
-            donor: list[Tensor] = []
-            keep = lambda v: donor.append(v.clone()) or v  # noqa: E731
-            case.plain.run(f"{site}.{i}", keep)
-            at = 2 if over == "heads" else len(case.ids) - 2
-
-            def put(v: Tensor) -> Tensor:
-                v = v.clone()
-                v.select(2 if over == "heads" else 1, at).copy_(
-                    donor[0].reshape(v.shape).select(2 if over == "heads" else 1, at)
-                )
-                return v
-
-            wanted = other.run(f"{site}.{i}", put)[0, -1]
-            whole = other.logits()[0, -1]
-            worst.append(
-                abs(float(sweep.raw[i, at]) - float(wanted[5] - wanted[6]))
-                / float((wanted - whole).abs().max().clamp_min(1e-6))
-            )
+        axis, at = (2, 2) if over == "heads" else (1, len(case.ids) - 2)
+        for i in there:
+            wanted = other.run(f"{kind}.{i}", _put(case.plain, f"{kind}.{i}", axis, at))[0, -1]
+            size = float((wanted - whole).abs().max().clamp_min(1e-6))
+            worst.append(abs(float(sweep.raw[i, at]) - float(wanted[5] - wanted[6])) / size)
     return max(worst)
+
+
+def _put(donor: Plain, site: str, axis: int, at: int) -> Callable[[Tensor], Tensor]:
+    """A change that puts one head, or one position, of another run in the place of this run's."""
+    kept: list[Tensor] = []
+    donor.run(site, lambda v: kept.append(v.clone()) or v)
+
+    def change(v: Tensor) -> Tensor:
+        flat = v.ndim == 2 and axis == 1  # OPT runs its MLPs with batch and position in one axis
+        v, given = v.clone(), kept[0].reshape(v.shape)
+        v.select(0 if flat else axis, at).copy_(given.select(0 if flat else axis, at))
+        return v
+
+    return change
 
 
 def trace(case: Case) -> float:

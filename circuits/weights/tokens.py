@@ -24,6 +24,7 @@ from probe.errors import BadInput
 from probe.features.effects import EMBEDDING, TOKENS, _normed, tokens_alone
 from probe.html import shown, table_html
 from probe.record import Record, Table
+from probe.sites import Site
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 from probe.writes import activation, unembedding
