@@ -352,6 +352,10 @@ class _Examination:
         pre, attn = self._value("resid_pre", layer), self._value("attn_out", layer)
         mid, post = self._value("resid_mid", layer), self._value("resid_post", layer)
         if pre is None or post is None:
+            for kind in ("attn_out", "resid_mid", "mlp_write"):
+                self._lacks(
+                    kind, layer, f"what enters or leaves layer {layer} is not reported, so no sum of it can be checked"
+                )
             return
         if mid is None and attn is not None:
             mid = pre + attn

@@ -23,6 +23,7 @@ from probe.neurons import UnitStack, latent_stack, neuron_stack
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, read_prompt
+from probe.readout import read_out
 from probe.record import Table, quoted
 from probe.sites import Site, hook_name, layers_with, parse_site, resid_post, resid_pre
 from probe.tokens import display_tokens
@@ -177,8 +178,6 @@ def _predictions(
     model: "TransformerBridge", found: list[dict[str, Tensor]], alignment: Alignment, k: int
 ) -> tuple[Float[np.ndarray, "row pair"], list[list[PairCandidate]]]:
     """KL of every layer, and the likeliest next tokens of either prompt, a few pairs at a time."""
-    from transformer_lens.tools.analysis.logit_lens import logit_readout
-
     sites, pairs = _streams(model), alignment.pairs
     kl, candidates = np.zeros((len(sites), len(pairs))), []
     chunk = max(1, (1 << 25) // (len(sites) * int(model.cfg.d_vocab)))
@@ -187,7 +186,7 @@ def _predictions(
         logs = []
         for one, at in zip(found, zip(*some, strict=True), strict=True):
             resid = torch.stack([one[s.name][0, list(at)] for s in sites])
-            logs.append(logit_readout(model, resid, return_type="log_probs").values.detach().float())
+            logs.append(read_out(model, resid, return_type="log_probs").detach().float())
         kl[:, start : start + chunk] = (logs[0].exp() * (logs[0] - logs[1])).sum(-1).clamp_min(0).cpu().numpy()
         candidates += [_candidates(model, logs[0][-1, i], logs[1][-1, i], k) for i in range(len(some))]
     return kl, candidates

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probe.anatomy import spot
 from probe.errors import OpenworkError
 from probe.forward import capture, require_finite
 from probe.norms import NormParts, norm_parts
@@ -171,6 +172,7 @@ def _check_sum(gap: float, dtype: torch.dtype) -> None:
 def _run(model: "TransformerBridge", ids: list[int]) -> dict[str, Tensor]:
     """All writes, the divisors they pass, and the logits."""
     layers = range(model.cfg.n_layers)
+    spot(resid_pre(0), model)  # says what is no decoder
     norms = [Site("final_scale"), *(Site(k, i) for k in ("ln1_post_scale",) for i in layers)]
     mlps = [Site("mlp_write", i) for i in layers if getattr(model.blocks[i], "mlp", None) is not None]
     wanted = [resid_pre(0), *(Site("z", i) for i in layers), *mlps, Site("logits")]

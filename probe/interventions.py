@@ -172,7 +172,8 @@ class Clamp(_Change):
 class Knockout:
     """Forbid attention from `query` to `key` positions in a layer (all heads, or one): the rest is renormalised.
 
-    The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity.
+    The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity. What a query gives to no
+    token (the sinks of GPT-OSS) remains too.
     """
 
     layer: int
@@ -194,7 +195,9 @@ class Knockout:
         heads = slice(None) if self.head is None else slice(self.head, self.head + 1)
         changed = value.clone()
         changed[:, heads, self.query, self.key] = 0.0
-        left = changed[:, heads, self.query].sum(-1, keepdim=True)
+        none = 1 - value[:, heads, self.query].sum(-1, keepdim=True)
+        none = torch.where(none > 8 * torch.finfo(value.dtype).eps, none, 0.0)
+        left = changed[:, heads, self.query].sum(-1, keepdim=True) + none
         changed[:, heads, self.query] = changed[:, heads, self.query] / left.clamp_min(1e-30)
         return changed
 
@@ -354,7 +357,7 @@ def intervene(
             source = parse_site(one.entry.dictionary.site_in, model)
             hooks.append((str(hook_name(source, model)), _reader(one.entry, spot(source, model), shape)))
         if one.where.site.kind in ("pattern", "scores"):
-            hooks.append((str(hook_name(Site("z", one.where.site.layer), model)), one.watch))
+            hooks.append((spot(Site("z", one.where.site.layer), model).hook, one.watch))
         hooks.append((str(hook_name(one.where.site, model)), one))
     with model.hooks(fwd_hooks=hooks):
         yield

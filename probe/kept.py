@@ -9,13 +9,15 @@ every step its length is compared with the text's: a cache that forgets raises, 
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from probe.anatomy import probe_tokens, spot
 from probe.errors import OpenworkError
+from probe.sites import layers_with, resid_pre
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -67,8 +69,10 @@ class NextToken:
 
     def __init__(self, model: "TransformerBridge", cached: bool = True):
         self.model, self.cached, self.kept = model, cached, None
+        spot(resid_pre(0), model)  # a sentence where a model does not run
         if cached:
             hand_over(model)
+            self.cached = keeps_right(model)
 
     @torch.no_grad()
     def __call__(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
@@ -86,6 +90,29 @@ class NextToken:
         if self.cached:
             _require_kept(self.kept, ids.shape[1])
         return logits[:, -1]
+
+
+_right: "WeakKeyDictionary[TransformerBridge, bool]" = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def keeps_right(model: "TransformerBridge") -> bool:
+    """Whether a token after a kept text is predicted as in the whole text; looked at once, in models that keep states of other
+    kinds beside keys and values, whose layers may not all take them up again."""
+    if model not in _right:
+        _right[model] = len(layers_with("pattern", model)) == int(model.cfg.n_layers) or _is_right(model)
+    return _right[model]
+
+
+def _is_right(model: "TransformerBridge") -> bool:
+    ids = probe_tokens(model)[:1]
+    whole = model(ids)[:, -1]
+    try:
+        _, kept = model(ids[:, :-1], return_type="logits_and_cache", use_cache=True)
+        logits, _ = model(ids[:, -1:], return_type="logits_and_cache", **{_NAME: kept})
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):
+        return False
+    return bool(torch.allclose(logits[:, -1], whole, rtol=1e-2, atol=1e-3 * float(whole.abs().max())))
 
 
 def _require_kept(kept: Any, n: int) -> None:

@@ -21,6 +21,7 @@ from probe.memory import require
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, read_prompt
+from probe.readout import read_out
 from probe.record import Table
 from probe.sites import resid_post, resid_pre
 from probe.tokens import display_tokens
@@ -210,12 +211,10 @@ def plan_lens(model: "TransformerBridge", n_tokens: int, n_positions: int | None
 
 def _read(model: "TransformerBridge", resid: Float[Tensor, "layer pos d_model"], top_k: int, progress: Progress):
     """Per chunk of positions: top ids, probabilities, entropy, KL to the last layer, rank of the last layer's first."""
-    from transformer_lens.tools.analysis.logit_lens import logit_readout
-
     chunk = max(1, _CHUNK // (resid.shape[0] * int(model.cfg.d_vocab)))
     with progress.stage("logit lens", total=resid.shape[1], unit="pos") as step:
         for part in resid.split(chunk, 1):
-            logp = logit_readout(model, part, return_type="log_probs").values.float()
+            logp = read_out(model, part, return_type="log_probs").float()
             top = logp.topk(top_k)
             final, p = logp[-1], logp.exp()
             first = final.argmax(-1)
@@ -231,13 +230,11 @@ def _next_token_loss(
     model: "TransformerBridge", last: Float[Tensor, "pos d_model"], ids: list[int], at: list[int]
 ) -> np.ndarray:
     """Cross entropy of each token at `at` given those before it, nats, read off the last layer; NaN for the first."""
-    from transformer_lens.tools.analysis.logit_lens import logit_readout
-
     loss, chunk = np.full(len(at), np.nan), max(1, _CHUNK // int(model.cfg.d_vocab))
     later = [i for i, p in enumerate(at) if p > 0]
     for start in range(0, len(later), chunk):
         some = later[start : start + chunk]
         before, following = [at[i] - 1 for i in some], torch.tensor([ids[at[i]] for i in some], device=last.device)
-        logp = logit_readout(model, last[before], targets=following, return_type="log_probs").values[:, 0]
+        logp = read_out(model, last[before], targets=following, return_type="log_probs")[:, 0]
         loss[some] = -logp.float().cpu().numpy()
     return loss

@@ -19,6 +19,7 @@ from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, read_prompt
+from probe.readout import read_out
 from probe.record import Table, quoted
 from probe.sites import resid_post, resid_pre
 from probe.targets import Difference, listed, one_target, token_id
@@ -147,13 +148,11 @@ def _read(
     progress: Progress,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Per chunk of positions: which tokens, their log-probabilities, ranks and logits."""
-    from transformer_lens.tools.analysis.logit_lens import logit_readout
-
     chunk = max(1, TABLE // (resid.shape[0] * int(model.cfg.d_vocab)))
     following = torch.tensor([*ids[1:], -1], device=resid.device)
     with progress.stage("follow a token", total=resid.shape[1], unit="pos") as step:
         for start in range(0, resid.shape[1], chunk):
-            logits = logit_readout(model, resid[:, start : start + chunk], return_type="logits").values
+            logits = read_out(model, resid[:, start : start + chunk], return_type="logits")
             logits = logits if logits.dtype == torch.float64 else logits.float()
             total = logits.logsumexp(-1)
             own = {"final": logits[-1].argmax(-1), "next": following[start : start + chunk]}

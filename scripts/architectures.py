@@ -11,6 +11,7 @@ made anew with `--again`, or when it is named.
 import argparse
 import json
 import logging
+import re
 import sys
 import time
 import warnings
@@ -43,7 +44,8 @@ def main() -> None:
         rows[name] = made = row(name)
         print(f"{name:22} {made['seconds']:6.1f} s  {' '.join(mark(c) for c in made['cells'].values())}", flush=True)
         kept = {n: rows[n] for n in known if n in rows}
-        stored.write_text(json.dumps({"versions": versions(), "rows": kept}, indent=1, ensure_ascii=False) + "\n")
+        lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(r, ensure_ascii=False)}" for n, r in kept.items())
+        stored.write_text(f'{{"versions": {json.dumps(versions())}, "rows": {{\n{lines}\n}}}}\n')
     (DOCS / "architectures.md").write_text(page(kept := {n: rows[n] for n in known if n in rows}))
     bad = [
         f"{n}: {a}: {c['text']}"
@@ -83,23 +85,18 @@ def row(name: str) -> dict[str, Any]:
     try:
         case = Case(name, "float32" if name in FLOAT32 else "float64")
     except Exception as error:
-        line = (str(error).splitlines() or [""])[0][:160]
-        cells = {a: {"kind": "absent", "text": f"cannot be loaded: {type(error).__name__}: {line}"} for a in ABILITIES}
-        return {"seconds": time.perf_counter() - start, "cells": cells}
+        cells = {a: failure(error) for a in ABILITIES}
+        return {"seconds": round(time.perf_counter() - start, 2), "cells": cells}
     for ability, check in ABILITIES.items():
         cells[ability] = cell(check, case)
     return {"seconds": round(time.perf_counter() - start, 2), "cells": cells}
 
 
 def cell(check: Any, case: Any) -> dict[str, Any]:
-    from probe.errors import OpenworkError
-
     try:
         gap = check(case)
-    except OpenworkError as error:
-        return {"kind": "refused", "text": str(error)}
     except Exception as error:
-        return {"kind": "raw", "text": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"}
+        return failure(error)
     return {
         "kind": "right" if gap <= (ALLOWED if "float64" in str(case.bridge.cfg.dtype) else 1e-3) else "wrong",
         "gap": gap,
@@ -107,14 +104,17 @@ def cell(check: Any, case: Any) -> dict[str, Any]:
     }
 
 
+def failure(error: Exception) -> dict[str, Any]:
+    """A sentence, or an error that is none."""
+    from probe.errors import OpenworkError
+
+    if isinstance(error, OpenworkError):
+        return {"kind": "refused", "text": re.sub(r"'/tmp[^']*'|/tmp/\S+", "The folder", str(error))}
+    return {"kind": "raw", "text": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"}
+
+
 def mark(cell: dict[str, Any]) -> str:
-    return {
-        "right": cell["text"],
-        "refused": "refused",
-        "raw": "RAW",
-        "wrong": f"WRONG({cell['text']})",
-        "absent": "–",
-    }[cell["kind"]]
+    return {"right": cell["text"], "refused": "refused", "raw": "RAW", "wrong": f"WRONG({cell['text']})"}[cell["kind"]]
 
 
 def page(rows: dict[str, Any]) -> str:
@@ -135,8 +135,8 @@ def page(rows: dict[str, Any]) -> str:
             "# Architectures",
             "",
             f"Made by `make architectures` ({used}), with tiny random models in double precision. A number is the largest",
-            "difference between Openwork and the same thing done with torch's own hooks on the transformers model, over the size of what is",
-            "compared. A number in brackets is the sentence below with which Openwork refuses.",
+            "difference between Openwork and the same thing done with torch's own hooks on the transformers model, over the size",
+            "of what is compared. A number in brackets is the sentence below with which Openwork refuses.",
             "",
             f"| architecture | {' | '.join(abilities)} |",
             f"|---|{'---|' * len(abilities)}",

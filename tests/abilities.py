@@ -6,7 +6,8 @@ runs all of them on all of `zoo.py`, the tests a few.
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,7 @@ class Case:
         """What a write (pos d_model) to the last stream adds to the demeaned logits, the final norm's divisor held."""
         (stream,) = self.plain.read((self.plain.final, "in"))
         head = self.model.get_output_embeddings()
-        logits = self.held(self.plain.final, stream[0], write)
-        made = nn_linear(head, logits) * self.factor()
+        made = self.held(self.plain.final, stream[0], write) @ head.weight.T * self.factor()
         return made - made.mean(-1, keepdim=True)
 
     def factor(self) -> float:
@@ -100,10 +100,6 @@ class Case:
         big = 1e4 * write / write.norm(dim=-1, keepdim=True).clamp_min(1e-30)
         made = (norm(big) - norm(torch.zeros_like(big))) * size(big) / size(x)
         return made * write.norm(dim=-1, keepdim=True) / 1e4
-
-
-def nn_linear(head: torch.nn.Module, x: Tensor) -> Tensor:
-    return x @ head.weight.T
 
 
 def centred(norm: torch.nn.Module, x: Tensor) -> bool:
@@ -201,28 +197,43 @@ def edit(case: Case) -> float:
 
 
 def knockout(case: Case) -> float:
-    """One head may not look from the last token to the second: its output is put together again without it."""
-    from probe.forward import capture
+    """One head may not look from the last token to the one before: the plain model's softmax of that layer says 0 there."""
     from probe.interventions import Knockout
-    from probe.sites import Site
+    from probe.sites import layers_with
 
-    i, query, key, h = case.last_with("pattern"), len(case.ids) - 1, 1, 2
-    got = case.edited([Knockout(i, query, key, h)])
-    found = capture(case.bridge, case.plain.tokens, [Site("pattern", i), Site("v", i)])
-    pattern, v = found[Site("pattern", i).name][0].clone(), found[Site("v", i).name][0]
-    values = v.repeat_interleave(pattern.shape[0] // v.shape[1], 1)
-    row = pattern[h, query].clone()
-    row[key] = 0
-    row = row / row.sum()
+    i, query, h = case.last_with("pattern"), len(case.ids) - 1, 2
+    got = case.edited([Knockout(i, query, query - 1, h)])
 
-    def change(z: Tensor) -> Tensor:
-        old = pattern[h, query] @ values[:, h]
-        assert gap(z[0, query, h], old, values.abs()) < 1e-5, "the plain model's heads mix something else"
-        changed = z.clone()
-        changed[0, query, h] = row @ values[:, h]
+    def change(pattern: Tensor) -> Tensor:
+        changed = pattern.clone()
+        changed[0, h, query, query - 1] = 0
+        changed[0, h, query] *= pattern[0, h, query].sum() / changed[0, h, query].sum()
         return changed
 
-    return case.compare(got, f"z.{i}", change)
+    with softmaxed(layers_with("pattern", case.bridge).index(i), case.plain.heads, change):
+        wanted = case.plain.logits()
+    return gap(got, wanted, wanted - case.plain.logits())
+
+
+@contextmanager
+def softmaxed(layer: int, heads: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Change what the softmax of the n-th attention returns."""
+    real, seen = torch.nn.functional.softmax, 0
+
+    def softmax(*args: Any, **kwargs: Any) -> Tensor:
+        nonlocal seen
+        made = real(*args, **kwargs)
+        if made.ndim != 4 or made.shape[1] != heads:
+            return made
+        seen += 1
+        return change(made) if seen == layer + 1 else made
+
+    torch.nn.functional.softmax = softmax
+    try:
+        yield
+    finally:
+        torch.nn.functional.softmax = real
+    assert seen > layer, "the plain model's attention takes its softmax elsewhere"
 
 
 SWEEPS = {"resid_pre": "resid_pre", "resid_mid": "resid_mid", "mlp_out": "mlp_write", "heads": "z"}
@@ -241,10 +252,9 @@ def patch(case: Case) -> float:
             continue
         sweep = patch_sweep(case.bridge, PROMPT, CORRUPTED, answers=[5, 6], over=over, exact=True)
         axis, at = (2, 2) if over == "heads" else (1, len(case.ids) - 2)
-        for i in there:
-            wanted = other.run(f"{kind}.{i}", _put(case.plain, f"{kind}.{i}", axis, at))[0, -1]
-            size = float((wanted - whole).abs().max().clamp_min(1e-6))
-            worst.append(abs(float(sweep.raw[i, at]) - float(wanted[5] - wanted[6])) / size)
+        patched = [other.run(f"{kind}.{i}", _put(case.plain, f"{kind}.{i}", axis, at))[0, -1] for i in there]
+        wanted = torch.stack(patched)
+        worst.append(gap(torch.tensor(sweep.raw[there, at]), wanted[:, 5] - wanted[:, 6], wanted - whole))
     return max(worst)
 
 

@@ -20,7 +20,7 @@ MLP = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 O_PROJ = ("o_proj", "out_proj", "c_proj", "dense", "wo", "out_linear", "Wo", "o", "W_O")
 DOWN = ("down_proj", "c_proj", "fc2", "dense_4h_to_h", "fc_out", "w2", "Wo", "down_layer", "output_linear", "out")
 BETWEEN = ("pre_feedforward_layernorm", "pre_ff_layernorm", "ffn_norm", "mlp_norm", "norm_2", "ln_2", "ln2", "final_layer_norm",
-           "post_attention_layernorm")  # fmt: skip
+           "feedforward_layernorm", "post_attention_layernorm")  # fmt: skip
 FINAL = (
     "norm",
     "ln_f",
@@ -31,6 +31,7 @@ FINAL = (
     "final_norm",
     "ln_out",
     "ln_final",
+    "layer_norm",
 )
 EMBED = ("embed_tokens", "wte", "embed_in", "word_embeddings", "embeddings", "tok_embeddings", "embed", "tokens_embed")
 NO_MIDDLE_NORM = ("Olmo2", "Olmo3", "Exaone4", "FlexOlmo")
@@ -80,7 +81,8 @@ class Plain:
     def down(self, i: int) -> nn.Module | None:
         """The one output matrix of an MLP; None for a mixture of experts."""
         owner = self.mlp(i) or self.blocks[i]
-        return None if any("expert" in n for n, _ in owner.named_modules()) else _child(owner, DOWN)
+        mixed = any("expert" in n or "Experts" in type(m).__name__ for n, m in owner.named_modules())
+        return None if mixed else _child(owner, DOWN)
 
     def between(self, i: int) -> nn.Module | None:
         """What reads the stream in the middle: the norm before the MLP, or the MLP itself."""
@@ -93,7 +95,7 @@ class Plain:
     def final(self) -> nn.Module:
         inside = {id(m) for m in self.blocks.modules()}
         named = [m for n, m in self.model.named_modules() if n.split(".")[-1] in FINAL and id(m) not in inside]
-        return named[-1]
+        return named[-1] if named else nn.Identity()
 
     @cached_property
     def embedding(self) -> nn.Module:

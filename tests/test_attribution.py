@@ -216,7 +216,7 @@ def test_a_freeze_that_does_not_hold_is_not_traced(monkeypatch):
     import circuits.tracing.frozen as frozen
 
     real = frozen._attention
-    monkeypatch.setattr(frozen, "_attention", lambda attn, pattern, ln1: real(attn, pattern.flip(-1), ln1))
+    monkeypatch.setattr(frozen, "_attention", lambda m, i, pattern, ln1: real(m, i, pattern.flip(-1), ln1))
     with pytest.raises(OpenworkError, match="attention differ"):
         trace(load_model("toy"), PROMPT)
 

@@ -5,16 +5,15 @@
 axes have the same length by accident: 32 wide, 4 heads, 48 neurons, 3 layers where attention kinds alternate.
 """
 
-import copy
 import tempfile
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig
 
+from probe.models import load_model
 from probe.toy import native, toy_tokenizer
 
 SIZE: dict[str, Any] = {
@@ -171,32 +170,30 @@ NATIVE: dict[str, dict[str, Any]] = {
 
 @cache
 def pair(name: str, dtype: str = "float64") -> tuple[TransformerBridge, torch.nn.Module]:
-    """A random model as Openwork loads it, and the same model of transformers, which nothing has touched.
+    """A random model as Openwork loads it from a folder, and the same model of transformers, which nothing has touched.
 
     Weights are large enough that every term shows; norm weights and biases are random too.
     """
-    if name in NATIVE:
-        bridge = native(tokenizer=toy_tokenizer(), scale=3.0, **{"d_vocab": 512, **NATIVE[name]})
-        bridge.original_model.to(getattr(torch, dtype))
-        bridge.cfg.dtype = getattr(torch, dtype)
-        return bridge, copy.deepcopy(bridge.original_model)
     tokenizer, fields = toy_tokenizer(), dict(ZOO[name])
     config = AutoConfig.for_model(
         fields.pop("model_type"), vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2, pad_token_id=0, **fields
     )
     torch.manual_seed(0)
     auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = auto.from_config(config, attn_implementation="eager", experts_implementation="eager")
-    model = model.to(getattr(torch, dtype)).eval()
-    for weight in model.parameters():
+    plain = auto.from_config(config, attn_implementation="eager", experts_implementation="eager")
+    plain = plain.to(getattr(torch, dtype)).eval()
+    for weight in plain.parameters():
         torch.nn.init.normal_(weight, std=0.25).requires_grad_(False)
-    model.generation_config = GenerationConfig()
-    plain = copy.deepcopy(model)
+    plain.generation_config = GenerationConfig(pad_token_id=0, bos_token_id=1, eos_token_id=2)
     with tempfile.TemporaryDirectory() as folder:
-        model.config.architectures = [type(model).__name__]
-        model.config.save_pretrained(folder)
+        plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        bridge = TransformerBridge.boot_transformers(
-            str(Path(folder)), hf_model=model, tokenizer=tokenizer, dtype=getattr(torch, dtype)
-        )
+        bridge = load_model(folder, dtype=dtype)
+    bridge.original_model.set_experts_implementation("eager")  # the faster ones have no double precision
     return bridge, plain
+
+
+@cache
+def toy(name: str) -> TransformerBridge:
+    """A model of `NATIVE`."""
+    return native(tokenizer=toy_tokenizer(), **{"d_vocab": 512, **NATIVE[name]})

@@ -119,7 +119,7 @@ def run_cells(
     for layer in by_layer:
         hooks.append((str(hook_name(Site(kind.site, layer), model)), put(layer)))
         if kind.site == "pattern":
-            hooks.append((str(hook_name(Site("z", layer), model)), _in_time(layer, fired)))
+            hooks.append((spot(Site("z", layer), model).hook, _in_time(layer, fired)))
     hooks.append(("unembed.hook_in", last))  # GPT-2 reshapes its final norm's output
     with model.hooks(fwd_hooks=hooks):
         logits = model(base if grown else base.expand(n, -1))

@@ -132,6 +132,11 @@ def neuron_bank(model: "TransformerBridge", layer: int) -> Bank:
         raise BadInput(f"There is no layer {layer}; this model has layers 0 to {model.cfg.n_layers - 1}.")
     W_out, _ = mlp_writes_through(model, layer)
     mlp, parallel = model.blocks[layer].mlp, bool(model.cfg.parallel_attn_mlp)
+    if mlp.W_in.shape[1] != W_out.shape[0]:
+        raise BadInput(
+            f"W_in of layer {layer} holds {mlp.W_in.shape[1]} columns for {W_out.shape[0]} neurons (gate and input in one "
+            "matrix), so what a neuron reads cannot be told; give a dictionary for the layer."
+        )
     gate = getattr(mlp, "W_gate", None)
     reads = (("in", mlp.W_in),) if gate is None else (("gate", gate), ("in", mlp.W_in))
     written = Written(mlp_writes(layer), W_out, norm_of(model, "ln2_post", layer))
