@@ -219,6 +219,7 @@ class _Examination:
 
     # What was found
 
+    @torch.no_grad()
     def result(self) -> Anatomy:
         for site in self._sites():
             self._place(site)
