@@ -23,7 +23,7 @@ from probe.claims import claim, returned
 from probe.errors import BadInput, Unavailable, brief
 from probe.names import require_name
 from probe.record import Record
-from probe.renames import put, scratch
+from probe.renames import put, scratch, sync_folder
 from probe.schemas import faults
 from probe.stored import read_json, reading, sealed, unsealed
 from probe.verified import digest_of, fresh_digest, sha256
@@ -115,6 +115,7 @@ def write_json(path: Path, value: Any) -> None:
             os.fsync(file.fileno())
         Path(beside).chmod(0o644)
         os.replace(beside, path)
+        sync_folder(path.parent)
     finally:
         Path(beside).unlink(missing_ok=True)
 

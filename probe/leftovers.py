@@ -156,12 +156,10 @@ def _of_name(folder: Path) -> Iterator[Found]:
 
 
 def _hidden(folder: Path, whole: Path) -> Iterator[Found]:
-    """Files inside an artifact that were being written; its labels have a lock of their own."""
+    """Files inside an artifact that were being written; whoever writes there has its lock."""
     with suppress(OSError):
         for path in hidden_in(folder):
-            if path.suffix == ".lock" and holder(path):
-                continue
-            if path.suffix == ".lock" or _old(path) or folder != whole:
+            if not holder(path):  # older locks of labels lie inside
                 yield (
                     Leftover(path, f"a half-written file of {whole.name}", "removed"),
                     lambda p=path: _alone(whole, lambda _: _remove(p)),

@@ -1,6 +1,6 @@
 """Writers take turns, among threads and processes, by a lock that the system releases when a process ends.
 
-    with turn(folder / ".labels.lock", "labels of layer4"):
+    with turn(lock_of(folder), "labels of layer4"):
         ...  # read, change, write: nobody else does meanwhile
 
 A thread that has its turn may take it again inside (a page that edits calls a function that edits).

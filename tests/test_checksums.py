@@ -147,7 +147,7 @@ def test_what_was_said_in_a_blind_study_is_what_was_written(tmp_path):
     assert _read(path) == {"text": "fires at years", "time": "then"}
     path.chmod(0o644)
     path.write_text(path.read_text().replace("years", "names"))
-    with pytest.raises(Unavailable, match="changed after"):
+    with pytest.raises(Unavailable, match="hypothesis"):
         _read(path)
     path.write_text('{"text": "of an older study"}')
     assert _read(path) == {"text": "of an older study"}

@@ -119,3 +119,18 @@ def test_a_home_that_cannot_be_written_does_not_stop_an_export(tmp_path, monkeyp
     monkeypatch.setenv("OPENWORK_HOME", str(tmp_path / "file" / "home"))
     with announced(tmp_path / "out"):
         pass
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a device"])
+def test_what_lies_among_the_jobs_and_is_no_file_hangs_no_table(kind, home):
+    from app.jobs import Jobs
+
+    path = artifacts() / "jobs" / "1-a.json"
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    assert Jobs(path.parent).all() == []

@@ -25,13 +25,16 @@ from circuits.blind.record import GRADES, Hypothesis, Revealed, Study, Verdict
 from circuits.weights.tokens import Embeddings
 from circuits.weights.units import UnitName, weight_view
 from probe.artifact import MANIFEST, Manifest, place, read_manifest, sha256, write_json, writing
-from probe.claims import claim
+from probe.claims import claim, lock_of
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
 from probe.names import as_path
 from probe.progress import SILENT, Progress
+from probe.refused import explained
+from probe.renames import sync_folder
 from probe.schemas import text
 from probe.stored import plain_file, read_json, reading, sealed, unsealed
+from probe.turns import turn
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -217,13 +220,17 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _write_once(path: Path, value: dict[str, Any]) -> None:
     """Write a file that must not exist yet, with its digest, whole or not at all, and make it read-only."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf8") as file:
-            json.dump(sealed(value), file, ensure_ascii=False, indent=1)
-        Path(beside).chmod(0o444)
-        os.link(beside, path)  # fails where the name is taken, even if somebody else took it a moment ago
-    except FileExistsError as error:
-        raise BadInput(f"{path.name} was written already and is not changed.") from error
-    finally:
-        Path(beside).unlink(missing_ok=True)
+    with turn(lock_of(path.parent), f"the study {path.parent.name}"), explained(f"Writing {path}"):
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf8") as file:
+                json.dump(sealed(value), file, ensure_ascii=False, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(beside).chmod(0o444)
+            os.link(beside, path)  # fails where the name is taken, even if somebody else took it a moment ago
+            sync_folder(path.parent)
+        except FileExistsError as error:
+            raise BadInput(f"{path.name} was written already and is not changed.") from error
+        finally:
+            Path(beside).unlink(missing_ok=True)

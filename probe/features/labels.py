@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from probe.artifact import read_manifest, write_json
+from probe.claims import lock_of
 from probe.errors import BadInput, Unavailable
 from probe.names import as_path
 from probe.stored import read_json
 from probe.turns import turn
 
-FILE, LOCK = "labels.json", ".labels.lock"
+FILE = "labels.json"
 SCHEMA = 1
 LONGEST = {"text": 500, "author": 80, "method": 80}
 """Characters at most."""
@@ -112,7 +113,7 @@ def add_labels(folder: str | Path, new: Mapping[int, list[tuple[str, Label | Non
     """Put labels in place of the same authors', all in one write; None takes an author's label away."""
     path = as_path(folder)
     _require_units(path, new)
-    with turn(path / LOCK, f"labels of {path.name}"):
+    with turn(lock_of(path), f"labels of {path.name}"):
         found = labels_of(path)
         for unit, pairs in new.items():
             kept = {label.author: label for label in found.get(unit, [])} | dict(pairs)

@@ -1,0 +1,112 @@
+"""Every writer there is, on the toy model and in its smallest size, for `faults`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from every_kind import every_kind
+from faults import Writer, as_command
+from harvests import token_set
+
+from probe.artifact import home, place
+
+SITES = ["mlp_in.1", "mlp_out.1", "mlp_post.1"]
+SMALL: dict[str, Any] = {"shard_tokens": 48, "batch": 3, "dtype": "float32"}
+
+
+def template(model: Any, folder: Path) -> None:
+    """A home with a cache, a dictionary, a table and a graph, which the writers start from. OPENWORK_HOME must be it."""
+    from circuits.store import save_graph
+    from probe.dictionaries import load_dictionary
+    from probe.features import build_features
+    from probe.harvester import harvest
+    from probe.models import stamp
+
+    assert place("cache", "c").is_relative_to(folder)
+    cache = harvest(model, token_set(8), SITES, place("cache", "c"), **SMALL)
+    _train(cache, "d", False)
+    build_features(model, load_dictionary(place("dictionary", "d"), model), cache, place("features", "t"))
+    save_graph(every_kind(), place("graph", "g"), model=stamp(model))
+
+
+def _train(cache: Any, name: str, resume: bool) -> None:
+    from probe.recipes import Recipe, make
+    from probe.trainer import TrainConfig, train
+
+    config = TrainConfig(batch=32, epochs=1, checkpoint_every=1, log_every=1)
+    dictionary = make(cache, Recipe("sae", "topk:4", 8, ("mlp_in.1",), ("mlp_in.1",)))
+    train(dictionary, cache, config, place("dictionary", name), resume=resume)
+
+
+def writers(model: Any) -> dict[str, Writer]:
+    """By name. The model is loaded: children are forked with it."""
+    import probe.models
+    from app.cli import run
+    from probe.cache import open_cache
+
+    probe.models.load_model = lambda *_, **__: model
+
+    def both(name: str, made: str, work: Callable[[bool], object]) -> Writer:
+        return Writer(name, lambda: as_command(lambda: work(False)), lambda: as_command(lambda: work(True)), (made,))
+
+    def command(
+        name: str, made: str | tuple[str, ...], *words: str, resume: bool = False, edits: bool = False
+    ) -> Writer:
+        again = [*words, "--resume"] if resume else [*words]
+        places = (made,) if isinstance(made, str) else made
+        return Writer(name, lambda: run([*words]), lambda: run(again), places, edits)
+
+    def harvested(resume: bool) -> None:
+        from probe.harvester import harvest
+
+        harvest(model, token_set(8), SITES[:2], place("cache", "new"), resume=resume, **SMALL)
+
+    def trained(resume: bool) -> None:
+        _train(open_cache(place("cache", "c")), "new", resume)
+
+    def swept(resume: bool) -> None:
+        from probe.sweep import grid, sweep
+        from probe.trainer import TrainConfig
+
+        config = TrainConfig(batch=48, epochs=1, checkpoint_every=1, log_every=1)
+        recipes = grid(["sae"], ["topk:2", "topk:4"], [8], [0], ("mlp_in.1",), ("mlp_in.1",))
+        sweep(open_cache(place("cache", "c")), recipes, config, name="s", resume=resume)
+
+    def counted(resume: bool) -> None:
+        from probe.features import FeatureConfig, build_features
+
+        config = FeatureConfig(checkpoint_shards=1)
+        build_features(model, 1, open_cache(place("cache", "c")), place("features", "new"), config, resume=resume)
+
+    def sampled(resume: bool) -> None:
+        from probe.sampled import sample_text
+
+        sample_text(model, place("text", "new"), 4, length=3, batch=2, resume=resume)
+
+    def guessed(resume: bool) -> None:
+        from probe.features import set_label
+
+        set_label(place("features", "t"), 3, "fires at years", author="me")
+
+    def exported() -> list[str]:  # the home is known in the child
+        to = str(home() / "out")
+        return ["export", "--dictionary", "d", "--format", "saelens", "--to", to]
+
+    eval_ = ("eval", "--dictionary", "d", "--cache", "c", "--max-tokens", "24", "--name", "new")
+    trace = ("trace", "--prompt", "one two", "--model", "toy", "--max-nodes", "8", "--save", "new")
+    patch = ("patch", "--clean", "one two", "--corrupted", "one three", "--over", "resid_pre", "--model", "toy")
+    found = [
+        both("harvest", "caches/new", harvested),
+        both("train", "dictionaries/new", trained),
+        both("sweep", "dictionaries", swept),
+        both("features", "features/new", counted),
+        both("sample", "texts/new", sampled),
+        both("label", "features/t", guessed),
+        command("eval", "results/new", *eval_, resume=True),
+        command("trace", "graphs/new", *trace),
+        command("patch", "results/new", *patch, "--save", "new"),
+        command("pin", "graphs/g", "graph", "pin", "g", "14", edits=True),
+        command("prune", "graphs/new", "graph", "prune", "g", "--save", "new"),
+        Writer("export", lambda: run(exported()), lambda: run([*exported(), "--resume"]), ("out",)),
+    ]
+    return {writer.name: writer for writer in found}

@@ -1,0 +1,357 @@
+"""Kills and refusals at every file operation of every writer.
+
+A writer runs in a forked child (torch is imported once) on a copy of a small home. The child counts its file operations inside
+that copy; at number k it is killed, or the operation is refused (no space, read-only, an I/O error). Then what is there is
+examined: every finished artifact whole, none lost; the writer, run again, ends with the bytes of one that was left alone; the
+doctor mends the rest.
+"""
+
+import builtins
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KILL = "kill"
+REFUSALS = {"ENOSPC": errno.ENOSPC, "EROFS": errno.EROFS, "EIO": errno.EIO}
+CHANGES = (
+    "create",
+    "write",
+    "fsync",
+    "replace",
+    "rename",
+    "mkdir",
+    "unlink",
+    "rmdir",
+    "link",
+    "chmod",
+    "exchange",
+    "fallocate",
+)
+_VOLATILE = {
+    "created",
+    "command",
+    "seconds",
+    "digest",
+    "files",
+    "tokens_per_second",
+    "saved",
+    "time",
+    "checksum",
+    "folder",
+}
+
+
+class Fault:
+    """Counts operations below `root`; does `what` at number `at` (0: never). A full or read-only disk stays so."""
+
+    def __init__(self, root: Path, at: int = 0, what: str = KILL):
+        self.root, self.at, self.what, self.n = f"{root}{os.sep}", at, what, 0
+        self.seen: list[str] = []
+
+    def meet(self, sort: str, where: object = None) -> None:
+        if not self._inside(where):
+            return
+        self.n += 1
+        self.seen.append(f"{sort} {where}")
+        lasting = self.what in ("ENOSPC", "EROFS") and self.at and self.n > self.at and sort in CHANGES
+        if self.n != self.at and not lasting:
+            return
+        if self.what == KILL:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "EIO" or sort in CHANGES:
+            raise OSError(REFUSALS[self.what], os.strerror(REFUSALS[self.what]), str(where))
+
+    def _inside(self, where: object) -> bool:
+        if isinstance(where, int):
+            with contextlib.suppress(OSError):
+                return os.readlink(f"/proc/self/fd/{where}").startswith(self.root)
+            return False
+        if where is None:
+            return False
+        return os.path.abspath(os.fsdecode(os.fspath(where))).startswith(self.root)  # type: ignore[arg-type]
+
+
+class _File:
+    """A file being written, whose writes count."""
+
+    def __init__(self, file: Any, fault: Fault):
+        self._file, self._fault = file, fault
+
+    def write(self, content: Any) -> int:
+        self._fault.meet("write", self._file.fileno())
+        return self._file.write(content)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> "_File":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._file)
+
+
+def install(fault: Fault) -> None:
+    """Let every operation of this process pass through `fault`; there is no way back, so only in a child."""
+
+    def counted(module: Any, name: str, sort: str, which: int = 0) -> None:
+        real = getattr(module, name)
+
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            where = arguments[which] if len(arguments) > which else next(iter(options.values()), None)
+            if options.get("dir_fd") is not None:
+                where = options["dir_fd"]
+            fault.meet(sort, where)
+            return real(*arguments, **options)
+
+        setattr(module, name, wrapped)
+
+    for name, sort in (
+        ("write", "write"),
+        ("fsync", "fsync"),
+        ("replace", "replace"),
+        ("rename", "rename"),
+        ("mkdir", "mkdir"),
+        ("unlink", "unlink"),
+        ("rmdir", "rmdir"),
+        ("link", "link"),
+        ("chmod", "chmod"),
+        ("listdir", "list"),
+        ("scandir", "list"),
+        ("posix_fallocate", "fallocate"),
+    ):
+        counted(os, name, sort)
+    real_open = os.open
+
+    def opened(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        where = options["dir_fd"] if options.get("dir_fd") is not None else path
+        fault.meet("create" if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) else "open", where)
+        return real_open(path, flags, *arguments, **options)
+
+    os.open = opened  # type: ignore[assignment]
+    real = io.open
+
+    def file(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        writes = any(c in mode for c in "wax+")
+        if not isinstance(path, int):
+            fault.meet("create" if writes else "open", path)
+        found = real(path, mode, *arguments, **options)
+        return _File(found, fault) if writes and fault._inside(found.fileno()) else found
+
+    io.open = builtins.open = file  # type: ignore[assignment]
+    import pyarrow.parquet
+    import safetensors.numpy
+    import safetensors.torch
+
+    from probe import renames
+
+    counted(safetensors.numpy, "serialize_file", "write", 1)
+    counted(safetensors.torch, "serialize_file", "write", 1)
+    counted(pyarrow.parquet, "write_table", "write", 1)
+    counted(renames, "exchange", "exchange", 1)
+
+
+@dataclass
+class Outcome:
+    """How a child ended: its exit code (-9: killed), what it said, and how many operations it made."""
+
+    code: int
+    said: str
+    operations: int
+    seen: list[str] = field(repr=False, default_factory=list)
+
+
+def in_child(home: Path, work: Callable[[], int | None], fault: Fault, delay: float = 0) -> Outcome:
+    """Run `work` on a home in a forked child; it returns an exit code. delay: kill it after so many seconds."""
+    told = home.parent / f"{home.name}.said"
+    if not (pid := os.fork()):
+        code = 70
+        try:
+            os.environ["OPENWORK_HOME"] = str(home)
+            handle = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(handle, 1), os.dup2(handle, 2)
+            sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+            install(fault)
+            code = work() or 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(BaseException):
+                sys.stdout.flush(), sys.stderr.flush()
+                note = "\n".join([str(fault.n), *fault.seen]).encode("utf8", "replace")
+                handle = os.open(f"{told}.n", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                while note:
+                    note = note[os.write(handle, note) :]
+            os._exit(code)
+    if delay:
+        time.sleep(delay)
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    counted = Path(f"{told}.n")
+    lines = counted.read_text().splitlines() if counted.exists() else ["0"]
+    counted.unlink(missing_ok=True)
+    return Outcome(os.waitstatus_to_exitcode(status), told.read_text(errors="replace"), int(lines[0]), lines[1:])
+
+
+def as_command(work: Callable[[], object]) -> int:
+    """Run a function as the command line would: foreseen failures are a sentence and a code, bugs keep their traceback."""
+    from probe.errors import BadInput
+    from probe.refused import foreseen
+
+    try:
+        work()
+    except Exception as problem:
+        if (error := foreseen(problem)) is None:
+            raise
+        sys.stderr.write(f"openwork: {error}\n")
+        return 2 if isinstance(error, BadInput) else 1
+    return 0
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What is tried: `begin` in a fresh home, `again` after an interruption; `made`: folders below the home that it makes."""
+
+    name: str
+    begin: Callable[[], int | None]
+    again: Callable[[], int | None]
+    made: tuple[str, ...]
+    edits: bool = False
+
+
+def content(path: Path) -> str:
+    """A digest of a file or folder, without what differs from run to run (times, speeds)."""
+    digest = hashlib.sha256()
+    for one in sorted([path, *path.rglob("*")] if path.is_dir() else [path]):
+        if not one.is_file() or one.name.startswith("."):
+            continue
+        digest.update(str(one.relative_to(path)).encode() + b"\0" + _stable(one))
+    return digest.hexdigest()
+
+
+def _stable(path: Path) -> bytes:
+    if path.suffix == ".jsonl":
+        return json.dumps([_without(json.loads(line)) for line in path.read_text().splitlines()]).encode()
+    if path.suffix == ".json":
+        return json.dumps(_without(json.loads(path.read_text()))).encode()
+    return path.read_bytes()
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without(v) for k, v in value.items() if k not in _VOLATILE}
+    return [_without(v) for v in value] if isinstance(value, list) else value
+
+
+def wrong_with(home: Path, before: set[str]) -> list[str]:
+    """What is not as it should be after an interruption: artifacts damaged or lost."""
+    from probe.artifact import KINDS, check_files, read_manifest
+
+    found = []
+    for kind, shelf in KINDS.items():
+        for folder in (home / shelf).glob("[!.]*/"):
+            if folder.name.endswith(".partial"):
+                continue
+            try:
+                broken = check_files(folder, read_manifest(folder, kind))
+            except Exception as error:
+                broken = [str(error)]
+            found += [f"{folder.name}: {b}" for b in broken]
+    there = {str(p.relative_to(home)) for p in home.glob("*/[!.]*/")}
+    return found + [f"{name} is lost" for name in sorted(before - there)]
+
+
+def litter(home: Path) -> list[str]:
+    """Hidden and unfinished things anywhere in a home."""
+    return sorted(
+        str(p.relative_to(home)) for p in home.rglob("*") if p.name.startswith(".") or p.name.endswith(".partial")
+    )
+
+
+class Trial:
+    """One writer on copies of one home."""
+
+    def __init__(self, writer: Writer, template: Path, scratch: Path):
+        self.writer, self.template, self.scratch = writer, template, scratch
+        self.before = {str(p.relative_to(template)) for p in template.glob("*/[!.]*/")}
+        home = self._home()
+        outcome = in_child(home, writer.begin, Fault(home))
+        assert outcome.code == 0, f"{writer.name} fails undisturbed: {outcome.said}"
+        self.operations, self.seen, self.whole = outcome.operations, outcome.seen, self._made(home)
+        assert not litter(home), litter(home)
+
+    def _home(self) -> Path:
+        home = self.scratch / "home"
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.copytree(self.template, home)
+        return home
+
+    def _made(self, home: Path) -> dict[str, str]:
+        return {name: content(home / name) if (home / name).exists() else "" for name in self.writer.made}
+
+    def kill(self, at: int = 0, delay: float = 0) -> list[str]:
+        """Kill it at operation `at`, or after a delay; what is wrong then, if anything."""
+        home = self._home()
+        outcome = in_child(home, self.writer.begin, Fault(home, at), delay)
+        if outcome.code not in (-9, 0):
+            return [f"it ended with {outcome.code}: {outcome.said[-300:]}"]
+        return self._after(home)
+
+    def _after(self, home: Path) -> list[str]:
+        def mended() -> int:
+            from app.cli import run
+
+            return run(["doctor", "--mend"])
+
+        with _returned(home):
+            wrong = wrong_with(home, self.before)
+        now = self._made(home)
+        done = now == self.whole
+        again = in_child(home, self.writer.again, Fault(home))
+        if again.code and not (done and again.code == 2):  # what is finished may refuse to be made twice
+            wrong.append(f"again: {again.code}: {again.said[-400:]}")
+        if self._made(home) != self.whole:
+            wrong.append(
+                "it ends with other bytes: " + ", ".join(k for k, v in self._made(home).items() if v != self.whole[k])
+            )
+        mend = in_child(home, mended, Fault(home))
+        wrong += [f"mending: {mend.said[-300:]}"] if mend.code else []
+        return wrong + [f"left over: {path}" for path in litter(home)]
+
+    def refuse(self, what: str, at: int) -> list[str]:
+        """Refuse operation `at`; what is wrong then, if anything."""
+        home = self._home()
+        outcome = in_child(home, self.writer.begin, Fault(home, at, what))
+        wrong = []
+        if "Traceback" in outcome.said or outcome.code == 70 or outcome.code < 0:
+            wrong.append(f"no sentence: {outcome.said[-600:]}")
+        elif outcome.code == 0 and self._made(home) != self.whole:
+            wrong.append("it says done, with another result")
+        elif outcome.code and "openwork: " not in outcome.said:
+            wrong.append(f"ends with {outcome.code} and says nothing: {outcome.said[-300:]}")
+        return wrong + self._after(home)
+
+
+@contextlib.contextmanager
+def _returned(home: Path) -> Iterator[None]:
+    """As any list does first: what was set aside gets its name back."""
+    from probe.claims import all_returned
+
+    for shelf in home.glob("*/"):
+        all_returned(shelf)
+    yield
