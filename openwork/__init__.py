@@ -8,6 +8,10 @@
 does no work. A project with an `app` of its own imports this name, which finds Openwork's packages wherever Python was started.
 """
 
+from openwork import interrupts
+
+interrupts.install()
+
 from typing import Any
 
 from openwork.own import own

@@ -2,6 +2,7 @@
 
 import sys
 
+from openwork import interrupts
 from openwork.own import PACKAGES, own
 
 
@@ -15,7 +16,13 @@ def main() -> None:
         sys.exit(1)
     from app.cli import main as command
 
-    command()
+    interrupts.started()
+    try:
+        command()
+    except BaseException as left:
+        if not interrupts.pressed() or (isinstance(left, SystemExit) and left.code in (0, interrupts.CODE)):
+            raise
+        interrupts.leave()  # what failed, failed because of Ctrl-C
 
 
 if __name__ == "__main__":

@@ -85,21 +85,21 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
     """
     pressed: list[int] = []
 
+    before = signal.getsignal(signal.SIGINT)
+
     def hold(number: int, frame: Any) -> None:
         pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
 
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
+    raises = before is signal.default_int_handler or getattr(before, "raises_interrupt", False)
+    if threading.current_thread() is not threading.main_thread() or not raises:
         yield lambda: False
         return
     signal.signal(signal.SIGINT, hold)
     try:
         yield lambda: bool(pressed)
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
     if pressed:  # after the last time it was asked
         raise KeyboardInterrupt
 

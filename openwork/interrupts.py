@@ -1,0 +1,46 @@
+"""Ctrl-C, from the first moment on: one sentence and exit code 130, whatever was being imported or written down.
+
+While Openwork starts there is nothing to lose, so it leaves at once; an exception would pass through libraries that are half
+imported, and come out as something else. Later Ctrl-C raises KeyboardInterrupt, as always; pressed again, it leaves at once.
+"""
+
+import _signal as signal  # without the names that `signal` adds, which take time in which nothing is taken yet
+import os
+import sys
+
+CODE = 130
+_pressed: list[int] = []
+_started: list[bool] = []
+
+
+def install() -> None:
+    """Take Ctrl-C, where this process is the command and nobody else has plans for it: not where Openwork is imported."""
+    command = os.path.splitext(os.path.basename(sys.argv[0]))[0] == "openwork" or sys.argv[0] == "-m"
+    if command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def started() -> None:
+    """From now on there may be something to put in order before leaving."""
+    _started.append(True)
+
+
+def pressed() -> bool:
+    """Whether Ctrl-C was pressed: then whatever fails has failed because of it."""
+    return bool(_pressed)
+
+
+def leave(words: str = "\nStopped.\n") -> None:
+    """End the process without another line of Python."""
+    os.write(2, words.encode())
+    os._exit(CODE)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    if _pressed or not _started:
+        leave()
+    _pressed.append(number)
+    raise KeyboardInterrupt
+
+
+_interrupt.raises_interrupt = True  # pyright: ignore[reportFunctionMemberAccess]  (see `probe.checkpoint.held_interrupts`)
