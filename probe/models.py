@@ -9,7 +9,7 @@ import hashlib
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 import torch
@@ -26,6 +26,7 @@ from probe.world import local_device
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+    from transformers import PreTrainedModel
 
 __all__ = ["ALIASES", "DEFAULT", "load_model", "stamp"]
 
@@ -34,13 +35,27 @@ ALIASES = (DEFAULT, "toy")
 
 
 def load_model(
-    name: str | Path = DEFAULT, *, device: str | None = None, dtype: str = "float32", progress: Progress = SILENT
+    name: "str | Path | PreTrainedModel | TransformerBridge" = DEFAULT,
+    *,
+    tokenizer: Any = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    progress: Progress = SILENT,
 ) -> "TransformerBridge":
     """Load a model by alias (`smollm2-135m`, `toy`), local folder, `.gguf` file or hub id, in evaluation mode.
 
-    device: `cpu`, `cuda`, ...; by default CUDA where there is one. dtype: float32, bfloat16, float16 or float64.
+    name: or a model that is loaded already (of transformers, or a `TransformerBridge`), which is wrapped and not copied.
+    tokenizer: of a transformers model; by default the one beside it. device: `cpu`, `cuda`, ...; by default CUDA where there is
+    one. dtype: float32 (the default), bfloat16, float16 or float64. A loaded model stays where and as it is by default.
     Raises BadInput for a name nothing answers to, Unavailable for a damaged file or a missing network.
     """
+    if not isinstance(name, str | Path):
+        return _given(name, tokenizer, device, dtype)
+    if tokenizer is not None:
+        raise BadInput(
+            "A model read by its name comes with its tokenizer; tokenizer= goes with a loaded transformers model."
+        )
+    dtype = "float32" if dtype is None else dtype
     where = local_device(device)
     precision = as_dtype(dtype)
     if str(name) == "toy":
@@ -51,11 +66,33 @@ def load_model(
         model.cfg.device, model.cfg.dtype = str(where), precision
     else:
         model = _boot(_source(str(name), progress), where, precision)
+    return _settled(model, _full_name(str(name)))
+
+
+def _given(model: Any, tokenizer: Any, device: str | None, dtype: str | None) -> "TransformerBridge":
+    """A loaded model, ready as a read one is."""
+    from probe.given import bridge_of, name_of
+
+    marks = _marks(tokenizer)
+    bridge = bridge_of(model, tokenizer, local_device(device) if device else None, as_dtype(dtype) if dtype else None)
+    if bridge is not model:
+        if tokenizer is not None:
+            keep_marks(bridge, marks)
+        hand_over(bridge)
+    return _settled(bridge, name_of(model))
+
+
+def _settled(model: "TransformerBridge", name: str) -> "TransformerBridge":
+    """In evaluation mode, its weights held, under its name."""
     model.eval()
     for weight in model.parameters():
         weight.requires_grad_(False)
-    set_name(model, _full_name(str(name)))
+    set_name(model, name)
     return model
+
+
+def _marks(tokenizer: Any) -> dict[str, str | None]:
+    return {name: getattr(tokenizer, name, None) for name in ("bos_token", "eos_token")}
 
 
 def _full_name(name: str) -> str:
@@ -136,7 +173,7 @@ def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "Transformer
     from transformer_lens.model_bridge import TransformerBridge
 
     hf_model, tokenizer = read_model(source, dtype)
-    own = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token")}
+    own = _marks(tokenizer)
     with told(source, "its parts"):
         model = TransformerBridge.boot_transformers(
             source, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype

@@ -378,3 +378,46 @@ def test_a_difference_root_has_the_probabilities_of_both_tokens(toy):
         [float(clean[i]) for i in (first, other)], rel=1e-4
     )
     assert {c.measure for c in test.comparisons} == {"change of the top root", "change of its probability", "KL (nats)"}
+
+
+# -- models --------------------------------------------------------------------------------------------------------------
+
+
+def transformers_model():
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    config = AutoConfig.for_model("llama", vocab_size=466, bos_token_id=1, eos_token_id=2, **sizes)
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def test_a_loaded_model_is_taken_as_it_is(toy, ids):
+    from probe.toy import toy_tokenizer
+
+    plain = transformers_model()
+    with torch.no_grad():
+        wanted = plain(torch.tensor([ids])).logits
+    model = probe.load_model(plain, tokenizer=toy_tokenizer())
+    assert torch.allclose(model(torch.tensor([ids])), wanted, atol=1e-5)
+    assert probe.logit_lens(model, PROMPT).token_ids == ids and probe.stamp(model).name == "LlamaForCausalLM"
+    assert probe.capture(model, PROMPT, "pattern.1")["pattern.1"].shape == (1, 4, len(ids), len(ids))
+    assert (
+        probe.load_model(model) is model
+        and probe.load_model(transformers_model(), tokenizer=toy_tokenizer(), dtype="float64").W_E.dtype
+        == torch.float64
+    )
+
+
+def test_what_is_no_model_is_answered_in_a_sentence(toy):
+    for wrong, options, said in (
+        (transformers_model(), {}, "came without a tokenizer"),
+        (torch.nn.Linear(1, 1), {}, "Linear came"),
+        (3, {}, "int came"),
+        (None, {}, "NoneType came"),
+        (toy, {"dtype": "float64"}, "taken as it is"),
+        (probe.Zero("L1H2"), {}, "Zero came"),
+        ("toy", {"tokenizer": toy.tokenizer}, "comes with its tokenizer"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            probe.load_model(wrong, **options)
