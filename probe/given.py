@@ -45,10 +45,7 @@ def bridge_of(
 
 def name_of(model: Any) -> str:
     """What a transformers model is called: where it was read from, or its class."""
-    return (
-        str(getattr(config, "name_or_path", "") or getattr(getattr(model, "cfg", None), "model_name", ""))
-        or type(model).__name__
-    )
+    return str(getattr(model.config, "name_or_path", "") or type(model).__name__)
 
 
 def _as_it_is(model: "TransformerBridge", tokenizer: Any, device: Any, dtype: Any) -> "TransformerBridge":

@@ -73,13 +73,9 @@ def _given(model: Any, tokenizer: Any, device: str | None, dtype: str | None) ->
     """A loaded model, ready as a read one is."""
     from probe.given import bridge_of, name_of
 
-    marks = _marks(tokenizer)
-    bridge = bridge_of(model, tokenizer, local_device(device) if device else None, as_dtype(dtype) if dtype else None)
-    if bridge is not model:
-        if tokenizer is not None:
-            keep_marks(bridge, marks)
-        hand_over(bridge)
-    return _settled(bridge, name_of(model))
+    where, precision = (local_device(device) if device else None), (as_dtype(dtype) if dtype else None)
+    bridge = bridge_of(model, tokenizer, where, precision)
+    return bridge if bridge is model else _settled(bridge, name_of(model))
 
 
 def _settled(model: "TransformerBridge", name: str) -> "TransformerBridge":
@@ -91,7 +87,8 @@ def _settled(model: "TransformerBridge", name: str) -> "TransformerBridge":
     return model
 
 
-def _marks(tokenizer: Any) -> dict[str, str | None]:
+def marks_of(tokenizer: Any) -> dict[str, str | None]:
+    """What a tokenizer begins and ends a text with."""
     return {name: getattr(tokenizer, name, None) for name in ("bos_token", "eos_token")}
 
 
@@ -173,7 +170,7 @@ def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "Transformer
     from transformer_lens.model_bridge import TransformerBridge
 
     hf_model, tokenizer = read_model(source, dtype)
-    own = _marks(tokenizer)
+    own = marks_of(tokenizer)
     with told(source, "its parts"):
         model = TransformerBridge.boot_transformers(
             source, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype
