@@ -43,10 +43,10 @@ def replacement_model(folder: Path, transcoders: Any) -> Any:
     circuit-tracer loads by names transformer-lens lists; for any other model it has `from_config`, to which the weights are
     given afterwards, under the names it wraps MLPs and unembedding with.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     config = loading.get_pretrained_model_config(str(folder), device="cpu", dtype=torch.float32)
     model = ReplacementModel.from_config(config, transcoders, tokenizer=tokenizer)
-    original = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    original = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
     state = loading.get_pretrained_state_dict(str(folder), config, original, dtype=torch.float32)
     wrapped = {
         n.replace(".mlp.", ".mlp.old_mlp.").replace("unembed.", "unembed.old_unembed."): t for n, t in state.items()

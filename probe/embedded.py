@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 
 from probe.artifact import sha256, write_json
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.loading import line
 from probe.memory import require
-from probe.model_config import read_config
+from probe.model_config import check_bulk, read_config
 from probe.progress import SILENT, Progress
 from probe.renames import put
 from probe.whole import check_whole
@@ -153,6 +154,7 @@ def _read_gguf(gguf: Path) -> tuple[Any, Any]:
     where = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
     with unreadable(gguf):
         config = read_config(str(gguf.parent), **where)
+        check_bulk(config, str(gguf), gguf.stat().st_size, torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
         model, info = AutoModelForCausalLM.from_pretrained(
             str(gguf.parent),

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.model_config import check_bulk, family, read_config, wants_code
+from probe.model_config import check_bulk, family, read_config, wants_code, weight_bytes
 from probe.whole import check_files, check_whole
 
 _LONGEST = 300
@@ -31,7 +31,7 @@ def read_model(source: str, dtype: torch.dtype) -> tuple[Any, Any]:
         check_files(folder)
     with told(source, f"the weights of this {family(config)}{packed(config)}"):
         if folder.is_dir():
-            check_bulk(config, folder, dtype)
+            check_bulk(config, source, weight_bytes(folder), dtype)
         model, info = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,

@@ -120,21 +120,21 @@ def check_shape(config: Any, source: str) -> None:
         )
 
 
-def check_bulk(config: Any, folder: Path, dtype: torch.dtype) -> None:
-    """Refuse a configuration that needs far more weights than the files hold, and a model that memory does not."""
+def check_bulk(config: Any, source: str, held: int, dtype: torch.dtype) -> None:
+    """Refuse a configuration that needs far more weights than the `held` bytes of the files, and a model that memory does not."""
     from transformers import AutoModelForCausalLM
 
     from probe.memory import require
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    wanted, held = sum(w.numel() for w in model.parameters()), weight_bytes(folder)
+    wanted = sum(w.numel() for w in model.parameters())
     if held and wanted > _PACKED * held:
         raise Unavailable(
-            f"The configuration of '{folder}' describes {wanted:,} weights and its files hold {held:,} bytes: one of them is "
+            f"The configuration of '{source}' describes {wanted:,} weights and its files hold {held:,} bytes: one of them is "
             "damaged, or a part is missing. Fetch the model again."
         )
-    require(wanted * dtype.itemsize, f"The model in {folder}")
+    require(wanted * dtype.itemsize, f"The model '{source}'")
 
 
 def weight_bytes(folder: Path) -> int:

@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +18,7 @@ from probe.continued import generate_with
 from probe.drawing import draw
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.models import load_model
+from probe.progress import Watched
 from probe.tokens import bos_of, encode_prompt
 from probe.toy import toy_tokenizer
 
@@ -127,6 +129,57 @@ def test_pickled_weights_are_held_to_the_same(folder):
     del state[PROJ]
     torch.save(state, folder / "pytorch_model.bin")
     assert PROJ in refusal(folder, Unavailable)
+
+
+def gguf_file(path: Path, layers: int = 1, but: str = "") -> Path:
+    """A tiny Llama in a GGUF file, without the tensor `but`."""
+    from gguf import GGUFWriter
+
+    writer, d = GGUFWriter(path, "llama"), 32
+    vocabulary, made = toy_tokenizer().get_vocab(), toy_tokenizer().backend_tokenizer.to_str()
+    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+    for add, value in (
+        (writer.add_context_length, 64),
+        (writer.add_embedding_length, d),
+        (writer.add_block_count, layers),
+        (writer.add_feed_forward_length, 32),
+        (writer.add_head_count, 4),
+        (writer.add_head_count_kv, 4),
+        (writer.add_layer_norm_rms_eps, 1e-5),
+        (writer.add_vocab_size, len(pieces)),
+        (writer.add_tokenizer_model, "gpt2"),
+        (writer.add_token_list, pieces),
+        (writer.add_token_merges, [" ".join(pair) for pair in json.loads(made)["model"]["merges"]]),
+        (writer.add_bos_token_id, 1),
+        (writer.add_eos_token_id, 2),
+    ):
+        add(value)
+    block = ("attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+    names = ["token_embd", "output_norm", "output", *(f"blk.0.{part}" for part in block)]
+    generator = np.random.default_rng(0)
+    for name in names:
+        shape = (d,) if name.endswith("norm") else (len(pieces), d) if name in ("token_embd", "output") else (d, d)
+        if name != but:
+            writer.add_tensor(f"{name}.weight", generator.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_gguf_file_is_held_to_the_same_and_says_what_it_takes(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENWORK_CACHE", str(tmp_path / "cache"))
+    told = []
+    model = load_model(gguf_file(tmp_path / "whole.GGUF"), progress=Watched(told.append))
+    assert model.cfg.n_layers == 1 and re.search(r"unpack whole.GGUF \(about \d+ s and .* GB of memory", told[0].stage)
+    part = gguf_file(tmp_path / "part.gguf", but="blk.0.ffn_down")
+    with pytest.raises(Unavailable, match=r"part\.gguf' do not make a whole .*layers\.0\.mlp\.down_proj\.weight"):
+        load_model(part)
+    for layers, words in ((2, "lack: "), (100_000, "num_hidden_layers = 100000")):
+        with pytest.raises(OpenworkError, match=words):
+            load_model(gguf_file(tmp_path / f"{layers}.gguf", layers))
+    assert [p.name.split("-")[0] for p in (tmp_path / "cache").iterdir()] == ["whole"]
 
 
 def test_an_adapter_is_a_part(folder):
