@@ -22,7 +22,7 @@ CONVENTION = {
     "dead_share": "latents silent on all held-out tokens (n_tokens of them)",
     "density": "latents by log10 of the share of held-out tokens they fire on",
     "ce": "nats per next token; BOS and padding are neither replaced nor counted",
-    "ce_spliced_bos": "the same with BOS replaced too",
+    "ce_spliced_bos": "the same with the first position (BOS, where there is one) replaced too",
     "ce_recovered": "(ablated - spliced) / (ablated - clean)",
     "kl": "KL divergence in nats of the changed prediction from the untouched one",
     "several_sites": "all sites written are replaced at once, from what was read in the untouched run",

@@ -7,6 +7,7 @@ Every container ends here, a folder's safetensors or .bin files, whole or in sha
 """
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 from probe.errors import Unavailable
 
 _SHOWN = 3
+_MASKS = re.compile(r"(^|\.)((attn|attention)\.bias|masked_bias|rotary(_emb)?\.inv_freq|position_ids)$")
+"""Constants (causal masks, rotary frequencies, counts) that older files hold beside the weights."""
 
 
 def check_files(folder: Path) -> None:
@@ -50,7 +53,9 @@ def check_whole(model: Any, info: dict[str, Any], source: str) -> None:
     """Refuse what loading left out or made up, and weights that are no numbers."""
     found = [
         _named("lack", info["missing_keys"]),
-        _named("hold weights that this family does not know", info["unexpected_keys"]),
+        _named(
+            "hold weights that this family does not know", [k for k in info["unexpected_keys"] if not _MASKS.search(k)]
+        ),
         _named("hold weights of another shape", [_shape(*key) for key in info["mismatched_keys"]]),
         _named("were read with errors", info["error_msgs"]),
     ]

@@ -101,6 +101,12 @@ def test_a_tied_unembedding_may_be_absent(tmp_path):
     assert torch.equal(model.W_U.T, model.W_E)
 
 
+def test_constants_that_older_files_hold_are_no_weights(folder):
+    names = ("model.layers.0.self_attn.rotary_emb.inv_freq", "h.0.attn.bias", "layers.1.attention.masked_bias")
+    reweigh(folder, lambda state: state.update({name: torch.ones(4) for name in names}))
+    load_model(folder)
+
+
 def test_the_same_in_float16_overflow(folder):
     reweigh(folder, poisoned(1e30))
     load_model(folder)

@@ -44,7 +44,7 @@ HARMLESS = words(
     trainer_class lr steps seed device warmup_steps decay_start auxk_alpha top_k_aux threshold_beta threshold_start_step
     wandb_name l1_penalty sparsity_penalty sparsity_warmup_steps resample_steps initial_sparsity_penalty p_start p_end
     anneal_start anneal_end anneal_end_step sparsity_function n_sparsity_updates sparsity_queue_length bandwidth target_l0
-    group_fractions group_weights k_anneal_steps aux_penalty dead_feature_threshold entropy momentum_decay
+    group_fractions group_weights log_steps verbose k_anneal_steps aux_penalty dead_feature_threshold entropy momentum_decay
     """
 )
 BUFFER = words(
