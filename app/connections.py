@@ -76,10 +76,11 @@ def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[dict[str, Any
     return [*rows, _plain("sum = value", total, None)]
 
 
-def _connection(graph: CircuitGraph, other: int, weight: float, share: float, width: int = 14) -> dict[str, Any]:
+def _connection(graph: CircuitGraph, other: int, weight: float, share: float, width: int = 34) -> dict[str, Any]:
     token = graph.unit_tokens[other] if graph.roots[other] else graph.tokens[graph.nodes.pos[other]]
     return {
         "unit": linkgraph.titled(graph, other, width),
+        "title": linkgraph.label(graph, other) or None,
         "token": token,
         "weight": weight,
         "amount": weight,
@@ -100,9 +101,10 @@ def value_of(graph: CircuitGraph, node: int, edges: Edges) -> float:
 def node_row(graph: CircuitGraph, node: int) -> dict[str, Any]:
     """One node as a row: what it is, where, and its numbers."""
     root, activation = bool(graph.roots[node]), float(graph.nodes.activation[node])
-    row = _connection(graph, node, 0.0, 0.0, 36)
+    row = _connection(graph, node, 0.0, 0.0, 60)
     return {
         "unit": row["unit"],
+        "title": row["title"],
         "token": row["token"],
         "kind": linkgraph.word(KINDS[graph.nodes.kind[node]]),
         "pos": str(graph.nodes.pos[node]),
@@ -121,7 +123,7 @@ def found_rows(graph: CircuitGraph, text: str, limit: int = 40) -> dict[str, Any
         for i in np.argsort(-(graph.influence + graph.probability), kind="stable").tolist()
         if wanted in linkgraph.short(graph, i).casefold()
         or wanted in graph.name(i).casefold()
-        or wanted in graph.unit_tokens[i].casefold()
+        or wanted in (graph.unit_tokens[i] or linkgraph.label(graph, i)).casefold()
         or tokens[graph.nodes.pos[i]]
     ]
     words = (

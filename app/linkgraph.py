@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
+from app import labelled
 from app.figures import TEMPLATES
 from circuits.figures import COLOURS, SYMBOLS
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
@@ -154,8 +155,20 @@ def short(graph: CircuitGraph, node: int) -> str:
 
 
 def label(graph: CircuitGraph, node: int) -> str:
-    """The text a unit was given, in a file or by a person; empty where it has none."""
-    return graph.unit_tokens[node] if KINDS[graph.nodes.kind[node]] in UNITS else ""
+    """The text a unit was given: in this graph, else on the unit's own page (`app.labelled`); empty where it has none."""
+    kind = KINDS[graph.nodes.kind[node]]
+    if kind not in UNITS:
+        return ""
+    if graph.unit_tokens[node] or kind not in ("neuron", "latent") or "imported" in graph.facts:
+        return graph.unit_tokens[node]
+    layer = int(graph.nodes.layer[node])
+    owner = graph.model if kind == "neuron" else dictionary(graph, layer)
+    return labelled.label_of(kind, owner, layer, int(graph.nodes.unit[node]))
+
+
+def dictionary(graph: CircuitGraph, layer: int) -> str:
+    """The name of the dictionary whose latents stand at a layer; empty where there is none."""
+    return next((name for slot, name in graph.dictionaries.items() if slot.rpartition(".")[2] == str(layer)), "")
 
 
 def titled(graph: CircuitGraph, node: int, width: int = 36) -> str:

@@ -340,7 +340,7 @@ def _group(graph: CircuitGraph, box: Box) -> dict[str, Any]:
         "name": box.group,
         "open": box.inner is not None,
         "members": box.nodes,
-        "listed": ", ".join(f"{linkgraph.titled(graph, i, 16)}@{graph.nodes.pos[i]}" for i in box.nodes[:12]),
+        "listed": ", ".join(f"{linkgraph.titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in box.nodes[:12]),
         "number": float(f"{graph.influence[box.nodes].sum():.4g}"),
     }
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app import analyses, jobs, links
+from app import analyses, jobs, labelled, links
 from app.analyses import Recent
 from app.components.promptbox import check_model_name
 from app.library import library, registered, short_model
@@ -128,6 +128,15 @@ class Looked:
         if self.source == "latent":
             return links.latent_page(self.where, unit, **chosen)
         return links.neuron_page(self.model, self.layer if layer is None else layer, unit, **chosen)
+
+
+def called(found: Looked) -> str:
+    """What a unit is called: the best label of its table, else of any other table that has it (`app.labelled`)."""
+    own = open_table(found.table).labels.get(found.row or 0, []) if found.table else []
+    if own:
+        return own[0].text
+    owner = found.model if found.kind == "neuron" else str(found.dictionary or "")
+    return labelled.label_of(found.kind, owner, found.layer, found.number)
 
 
 def looked_up(source: str, where: str, number: str, query: dict[str, str]) -> Looked:

@@ -87,8 +87,8 @@ def unit_link(found: CircuitGraph, node: int) -> str | None:
 
 def _dictionary(found: CircuitGraph, layer: int) -> str | None:
     """The stored dictionary whose latents stand at a layer."""
-    names = [name for slot, name in found.dictionaries.items() if slot.rpartition(".")[2] == str(layer)]
-    return names[0] if names and stored_dictionary(names[0]) else None
+    name = linkgraph.dictionary(found, layer)
+    return name if name and stored_dictionary(name) else None
 
 
 BELOW = "Below zero here, so it writes the opposite: it promotes what its direction suppresses."

@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
-from app import connections, linkgraph, links, results, subgraph, work
+from app import connections, labelled, linkgraph, links, results, subgraph, work
 from app.analyses import graph_mark, model_named, stamp_in_memory
 from app.components import drawn, snippets
 from app.components.parts import icon, panel
@@ -144,8 +144,8 @@ def marks_data(name: str, now: Marked | None = None) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=32)
-def _drawing(name: str, mark: int, edges: float, view: str) -> dict[str, Any]:
-    """`mark` changes with every edit and `view` with every look, so what is kept is never of another state."""
+def _drawing(name: str, mark: tuple[int, int], edges: float, view: str) -> dict[str, Any]:
+    """`mark` changes with every edit and label, `view` with every look, so what is kept is never of another state."""
     now = marked(name)
     return subgraph.drawing(now.graph, now.marks, edges, now.view.opened, now.view.at)
 
@@ -153,7 +153,7 @@ def _drawing(name: str, mark: int, edges: float, view: str) -> dict[str, Any]:
 def drawing(name: str, edges: float | None) -> tuple[dict[str, Any], str]:
     """What is drawn, and how much of it in words."""
     with reading:
-        view, mark = str(marked(name).view), graph_mark(name)
+        view, mark = str(marked(name).view), (graph_mark(name), labelled.mark())
         found = _drawing(name, mark, round(float(edges or EDGES_KEPT), 2), view)
     more = f"; {found['left_out']:,} pinned nodes of little influence are not drawn" if found["left_out"] else ""
     return found, f"{found['words']}{more}"
@@ -248,7 +248,7 @@ def suggestion_rows(name: str, key: str) -> dict[str, Any]:
         taken = any(set(g.nodes) <= set(members) for members in now.marks.groups.values())
         if taken or mark in now.view.dismissed:
             continue
-        listed = ", ".join(f"{linkgraph.titled(now.graph, i, 16)}@{now.graph.nodes.pos[i]}" for i in g.nodes[:8])
+        listed = ", ".join(f"{linkgraph.titled(now.graph, i, 40)}@{now.graph.nodes.pos[i]}" for i in g.nodes[:8])
         more = f", and {len(g.nodes) - 8} more" if len(g.nodes) > 8 else ""
         fresh = g.name if g.name not in now.marks.groups else f"{g.name} (2)"
         rows.append(

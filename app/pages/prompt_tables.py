@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from app import links
+from app import labelled, links
 
 METRICS = {
     "previous_token": "previous token",
@@ -94,6 +94,11 @@ def next_rows(lens: Any, at: int, layer: int | None) -> tuple[dict[str, Any], st
     return {"columns": columns, "rows": rows, "label": "Next tokens"}, note
 
 
+def named(name: str, label: str) -> str:
+    """A unit's name with what it is called, where it is called something."""
+    return f"{name} · {label if len(label) <= 40 else label[:39] + '…'}" if label else name
+
+
 def unit_href(unit: Any, model: str, **chosen: Any) -> str | None:
     """The page of a unit; none for a latent of a dictionary that is not stored."""
     if unit.kind == "neuron":
@@ -110,7 +115,7 @@ def unit_rows(units: Any, at: int, model: str = "", prompt: str = "") -> dict[st
     top = max((r.write_norm for r in found), default=1.0) or 1.0
     rows = [
         {
-            "unit": r.name,
+            "unit": named(r.name, labelled.label_of(r.kind, r.dictionary or model, r.layer, r.unit)),
             "kind": r.dictionary or r.kind,
             "activation": float(r.activation),
             "bar": r.write_norm / top,

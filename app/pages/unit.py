@@ -34,7 +34,7 @@ def layout(source: str, where: str, unit: str, query: dict[str, str]) -> list[An
         dcc.Store(id="selection", data=chosen),
         dcc.Store(id="unit-args", data={"source": source, "where": where, "unit": unit, "model": query.get("m", "")}),
         dcc.Store(id="unit-prompt"),
-        title(found.name, eyebrow=_eyebrow(found), actions=[_around(found, kept)], lead=_said(found)),
+        title(_heading(found), eyebrow=_eyebrow(found), actions=[_around(found, kept)], lead=_said(found)),
         *_badges(found, record),
     ]
     if record is None:
@@ -69,6 +69,15 @@ def _eyebrow(found: Looked) -> list[Any]:
     if found.table:
         parts += [" · table ", dcc.Link(found.table, href=links.table_page(found.table))]
     return parts
+
+
+def _heading(found: Looked) -> Any:
+    """Its name, and what it is called; the tab's name follows from it."""
+    return [found.name, html.Span(_called(units.called(found)), id="unit-called", className="ow-called", dir="auto")]
+
+
+def _called(label: str) -> str:
+    return f" · {label[:120]}" if label else ""
 
 
 def _said(found: Looked) -> Any:

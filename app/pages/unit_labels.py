@@ -6,7 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
 
-from app import units
+from app import labelled, units
 from app.components.parts import panel
 from app.components.snippets import snippets
 from app.units import Looked
@@ -74,6 +74,7 @@ def register(app: Dash) -> None:
     @app.callback(
         Output("unit-labels", "children"),
         Output("unit-said", "children"),
+        Output("unit-called", "children"),
         Output("unit-label-problem", "children"),
         Output("unit-label-text", "value"),
         Input("unit-label-save", "n_clicks"),
@@ -85,18 +86,20 @@ def register(app: Dash) -> None:
     )
     def save(clicks: int | None, submits: int | None, text: str | None, author: str | None, args: dict[str, str]):
         if not (clicks or submits):
-            return no_update, no_update, no_update, no_update
+            return (no_update,) * 5
         return saved(units.looked_again(args), text or "", author or "")
 
 
-def saved(found: Looked, text: str, author: str) -> tuple[Any, Any, Any, Any]:
-    """Keep the label; the new list, the best text, what went wrong, the emptied box."""
+def saved(found: Looked, text: str, author: str) -> tuple[Any, ...]:
+    """Keep the label; the new list, the best text, the same in the heading, what went wrong, the emptied box."""
     from probe.features import set_label
 
     table = units.open_table(str(found.table))
     try:
         set_label(table.folder, int(found.row or 0), text, author=author)
     except OpenworkError as problem:
-        return no_update, no_update, str(problem), no_update
+        return no_update, no_update, no_update, str(problem), no_update
+    labelled.forget()
     best = table.labels.get(found.row or 0, [])
-    return label_list(found), best[0].text if best else None, None, ""
+    text = best[0].text if best else ""
+    return label_list(found), text or None, f" · {text[:120]}" if text else "", None, ""
