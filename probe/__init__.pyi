@@ -18,6 +18,9 @@ from probe.dictionaries import TopK as TopK
 from probe.dictionaries import Transcoder as Transcoder
 from probe.dictionaries import load_dictionary as load_dictionary
 from probe.edited import edited_run as edited_run
+from probe.errors import BadInput as BadInput
+from probe.errors import OpenworkError as OpenworkError
+from probe.errors import Unavailable as Unavailable
 from probe.evals import evaluate as evaluate
 from probe.evals import evaluate_many as evaluate_many
 from probe.exchange import export_dictionary as export_dictionary
@@ -69,6 +72,7 @@ from probe.sites import sites_of as sites_of
 from probe.suite import run_suite as run_suite
 from probe.sweep import grid as grid
 from probe.sweep import train_sweep as train_sweep
+from probe.targets import Difference as Difference
 from probe.text import corpus as corpus
 from probe.tokens import encode_prompt as encode_prompt
 from probe.tokens import tokenize as tokenize

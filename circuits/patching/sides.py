@@ -8,6 +8,7 @@ from probe.artifact import ModelStamp
 from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
+from probe.words import counted
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Pair(Table, Opens):
             return self.problem
         return (
             f"{quoted(self.clean.prompt)} (clean) and {quoted(self.corrupted.prompt)} (corrupted): {self.measured} "
-            f"{self.clean.value:.4g} and {self.corrupted.value:.4g}; {len(self.differs)} tokens differ."
+            f"{self.clean.value:.4g} and {self.corrupted.value:.4g}; they "
+            f"differ at {counted(len(self.differs), 'position')}."
         )
 
     def _repr_html_(self) -> str:
