@@ -217,7 +217,10 @@ def register(app: Dash, pages: list[Page]) -> None:
         return {**navbar, "collapsed": {"mobile": not opened}}
 
     app.clientside_callback(
-        ClientsideFunction("openwork", "title"), Output("page-title", "modified_timestamp"), Input("page-title", "data")
+        ClientsideFunction("openwork", "arrived"),
+        Output("page", "data-arrived"),
+        Input("page", "children"),
+        State("page-title", "data"),
     )
     for figure in dict.fromkeys(name for page in pages for name in page.figures):
         drawn = ClientsideFunction("openwork", "dressed")

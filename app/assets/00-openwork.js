@@ -190,7 +190,7 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, showTip, hideTip, target, whenWide, go };
+  return { selection, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -202,8 +202,6 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       if (key && name) window.openwork.putInAddress({ [name]: key });
       return key || window.dash_clientside.no_update;
     },
-
-    title: function (text) { if (text) document.title = text + " · Openwork"; return window.dash_clientside.no_update; },
 
     // At the start, and when the toggle moves: give figures their template, and tell the server the scheme for later ones.
     scheme: function (_computed, templates) {

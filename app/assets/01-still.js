@@ -10,7 +10,6 @@
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button || a.target) return;
     event.preventDefault();
     window.openwork.go(a.getAttribute("href"));
-    window.scrollTo(0, 0);
   }
 
   // Addresses are ours or the web's: never code.

@@ -1,0 +1,87 @@
+"""What holds on every page, in a real browser over a home with one of everything: arriving, contrast, keyboard, names, width."""
+
+import re
+
+import pytest
+import whole_home
+from browsing import SLACK, chromium, expect, pytestmark, tab
+from browsing import site as empty_site
+
+expect.set_options(timeout=20_000 * SLACK)
+RESTING = """() => {
+  const seen = (e) => e.getClientRects().length > 0;
+  const busy = [...document.querySelectorAll('.ow-skeleton, [aria-busy=true], .ow-slot .ow-partial')].filter(seen);
+  const plots = [...document.querySelectorAll('.dash-graph')].filter((p) => seen(p) && !p.querySelector('.main-svg'));
+  return document.querySelector('#page h1') && busy.length + plots.length === 0;
+}"""
+
+
+@pytest.fixture(scope="module")
+def site(empty_site) -> str:
+    return empty_site
+
+
+@pytest.fixture(scope="module")
+def pages(site) -> dict[str, str]:
+    """Addresses by name, of a home that holds one of everything."""
+    return whole_home.fill()
+
+
+def opened(tab, address: str) -> None:
+    """The page at rest."""
+    tab.goto(address)
+    tab.wait_for_function(RESTING)
+
+
+# -- arriving --------------------------------------------------------------------------------------------------------
+
+
+def down(tab) -> None:
+    """To the end of a page that has one."""
+    tab.evaluate("() => { document.querySelector('#page').style.minHeight = '3000px'; window.scrollTo(0, 1500); }")
+    assert tab.evaluate("scrollY") == 1500
+
+
+def arrived(tab, heading: str | re.Pattern[str], title: str | re.Pattern[str]) -> None:
+    """At the top of a page whose heading has the focus and whose name the browser's tab bears."""
+    expect(tab.locator("#page h1")).to_have_text(heading)
+    expect(tab.locator("#page h1")).to_be_focused()
+    expect(tab).to_have_title(title)
+    assert tab.evaluate("scrollY") == 0
+
+
+def test_every_way_to_a_page_arrives_at_its_heading(tab, site, pages):
+    ways = {
+        "link": (pages["prompts"], lambda: tab.locator(".ow-page a.ow-card").first.click(), r".+ · Prompt · Openwork"),
+        "row": (pages["prompt"], lambda: tab.locator("#units td.unit").last.click(), r".+ · Unit · Openwork"),
+        "navigation": (pages["unit"], lambda: tab.locator("#nav-training").click(), r"Training · Openwork"),
+        "button": (pages["units"], lambda: tab.get_by_role("button", name="Open the neuron").click(), r"L0N0 · Unit · Openwork"),
+        "key": (pages["heads"], lambda: press(tab, "g", "c"), r"Circuits · Openwork"),
+        "search": (pages["run"], lambda: press(tab, "/", *"jobs", "Enter"), r"Jobs · Openwork"),
+    }  # fmt: skip
+    for way, (start, go, title) in ways.items():
+        opened(tab, site + start)
+        down(tab)
+        go()
+        expect(tab, way).not_to_have_url(site + start)
+        arrived(tab, re.compile("."), re.compile(f"^{title}$"))
+
+
+def press(tab, *keys: str) -> None:
+    for key in keys:
+        if len(keys) > 2 and key == "Enter":
+            expect(tab.get_by_role("option", selected=True)).to_contain_text("Jobs")
+        tab.keyboard.press(key)
+
+
+def test_back_and_forward_return_to_where_a_page_was_left(tab, site, pages):
+    opened(tab, site + pages["unit"])
+    left = tab.evaluate("() => { window.scrollTo(0, 400); return scrollY; }")
+    assert left > 100
+    press(tab, "g", "j")
+    arrived(tab, "Jobs", "Jobs · Openwork")
+    tab.go_back()
+    expect(tab.locator("#page h1")).to_have_text(re.compile("^L1F3"))
+    tab.wait_for_function("(y) => Math.abs(scrollY - y) < 3", arg=left)
+    tab.go_forward()
+    arrived(tab, "Jobs", "Jobs · Openwork")
