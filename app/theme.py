@@ -34,7 +34,7 @@ def worn() -> str:
 
 THEME = {
     "primaryColor": "steel",
-    "primaryShade": {"light": 7, "dark": 5},
+    "primaryShade": {"light": 7, "dark": 6},
     "fontFamily": "var(--ow-sans)",
     "fontFamilyMonospace": "var(--ow-mono)",
     "defaultRadius": "md",
@@ -46,7 +46,7 @@ THEME = {
             "#8ab1d6",
             "#669aca",
             "#4f8bc3",
-            "#4383c0",
+            "#3a76b0",
             "#2f5d8c",
             "#28517b",
             "#1d456c",

@@ -53,7 +53,7 @@ def _bars(report: "EvalReport", measures: dict[str, str], ours: str) -> go.Bar:
     return go.Bar(
         x=list(measures),
         y=[getattr(report, name) for name in measures.values()],
-        error_y={"type": "data", "array": [e if np.isfinite(e) else 0 for e in errors]},
+        error_y={"type": "data", "array": [e if e is not None and np.isfinite(e) else 0 for e in errors]},
         marker={"color": [_COLOUR if label == ours else _BASELINE for label in measures]},
         hovertemplate="%{x}: %{y:.4f}<extra></extra>",
         showlegend=False,
@@ -99,7 +99,7 @@ def _fronts(rows: list[dict[str, Any]], measure: str, legend: bool) -> list[go.S
             go.Scatter(
                 x=[row["l0"] for row in points],
                 y=[row[measure] for row in points],
-                error_y={"type": "data", "array": [e if np.isfinite(e) else 0 for e in errors]},
+                error_y={"type": "data", "array": [e if e is not None and np.isfinite(e) else 0 for e in errors]},
                 mode="lines+markers",
                 line={"color": _KIND_COLOURS.get(kind, _COLOUR), "dash": "solid" if rule == "topk" else "dot"},
                 name=f"{kind.replace('_', ' ')}, {rule}",

@@ -1,6 +1,7 @@
 """What holds on every page, in a real browser over a home with one of everything: arriving, contrast, keyboard, names, width."""
 
 import re
+from pathlib import Path
 
 import pytest
 import whole_home
@@ -85,3 +86,30 @@ def test_back_and_forward_return_to_where_a_page_was_left(tab, site, pages):
     tab.wait_for_function("(y) => Math.abs(scrollY - y) < 3", arg=left)
     tab.go_forward()
     arrived(tab, "Jobs", "Jobs · Openwork")
+
+
+# -- colour ----------------------------------------------------------------------------------------------------------
+
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf8")
+OPENED = "() => document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_it_stands_on(tab, site, pages, scheme):
+    tab.emulate_media(color_scheme=scheme)
+    for name, address in pages.items():
+        opened(tab, site + address)
+        tab.evaluate(OPENED)
+        seen = tab.evaluate(CONTRAST)
+        assert seen["count"] > 15 and seen["failed"] == [], name
+    for key in ("/", "?"):
+        tab.keyboard.press(key)
+        expect(tab.locator("dialog[open]")).to_be_visible()
+        assert tab.evaluate(CONTRAST)["failed"] == [], key
+        tab.keyboard.press("Escape")
+
+
+def test_the_contrast_test_sees_what_is_too_faint(tab, site):
+    opened(tab, site + "/nothing-here")
+    tab.evaluate("() => { document.querySelector('h1').style.color = '#999'; document.querySelector('h3').style.opacity = .4; }")
+    assert len(tab.evaluate(CONTRAST)["failed"]) == 2

@@ -26,10 +26,10 @@
     if (!box) return;
     const top = values ? Math.max(1, ...values) : 1;
     for (const token of box.querySelectorAll(".ow-tok")) {
-      if (token.dataset.own === undefined) { token.dataset.own = token.style.getPropertyValue("--heat"); token.dataset.hot = token.classList.contains("hot") ? "1" : ""; }
-      const share = values ? values[Number(token.dataset.at)] / top : 0;
-      token.style.setProperty("--heat", values ? (100 * share).toFixed(1) + "%" : token.dataset.own);
-      token.classList.toggle("hot", values ? share > .55 : token.dataset.hot === "1");
+      if (token.dataset.own === undefined) token.dataset.own = token.style.getPropertyValue("--heat");
+      const own = parseFloat(token.dataset.own) / 100;
+      if (values || !Number.isNaN(own)) ow.warm(token, values ? values[Number(token.dataset.at)] / top : own);
+      else { token.style.removeProperty("--heat"); token.classList.remove("hot"); }
     }
   }
 

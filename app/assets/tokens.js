@@ -13,6 +13,12 @@
     return Math.max(0, Math.min(1, (value - data.lo) / ((data.hi - data.lo) || 1)));
   }
 
+  // Colour a token by `amount`, 0 to 1. From where black reads better than white on it, its ink turns.
+  ow.warm = function (token, amount) {
+    token.style.setProperty("--heat", (100 * amount).toFixed(1) + "%");
+    token.classList.toggle("hot", amount > (token.classList.contains("below") ? .722 : .63));
+  };
+
   function box(data, i, selected) {
     const token = ow.el("span", "ow-tok"), amount = heat(data, i);
     token.dataset.i = data.links ? data.links[i] : i;
@@ -21,8 +27,7 @@
     token.setAttribute("role", "option");
     token.setAttribute("aria-selected", i === selected ? "true" : "false");
     token.dir = "auto";
-    if (amount !== null) token.style.setProperty("--heat", (100 * amount).toFixed(1) + "%");
-    if (amount !== null && amount > .55) token.classList.add("hot");
+    if (amount !== null) ow.warm(token, amount);
     if (data.special && data.special[i]) token.classList.add("special");
     if (i === selected) token.classList.add("selected");
     ow.writeToken(token, data.tokens[i]);

@@ -143,7 +143,7 @@ def _judgements(run: TrainingRun) -> list[Any]:
         f"openwork eval --dictionary {run.name} --cache {run.cache or 'NAME'} --resume",
     )
     note = "Bars are one standard error between documents. Point at a name for what the number means."
-    return [panel("How good it is", html.Div(parts, style={"display": "grid", "gap": 14}), note=note, foot=code)]
+    return [panel("How good it is", html.Div(parts, className="ow-stack"), note=note, foot=code)]
 
 
 def _settings(run: TrainingRun) -> Any:
