@@ -30,12 +30,13 @@ READINGS = ("lens", "heads", "units")
 
 
 class Recent(Generic[Value]):
-    """The `size` things used last, by key, of `most` bytes of arrays together (the newest is kept whatever it takes); safe
-    between threads."""
+    """The `size` things used last, by key, of about `most` bytes together (the newest is kept whatever it takes); safe between
+    threads."""
 
     def __init__(self, size: int, most: float = float("inf")):
         self._size, self._most, self._lock = size, most, threading.Lock()
         self._items: OrderedDict[Any, Value] = OrderedDict()
+        self._bytes: dict[Any, int] = {}
 
     def get(self, key: Any) -> Value | None:
         with self._lock:
@@ -44,15 +45,13 @@ class Recent(Generic[Value]):
             return self._items.get(key)
 
     def put(self, key: Any, value: Value) -> Value:
+        size = record_bytes(value) if self._most < float("inf") else 0
         with self._lock:
-            self._items[key] = value
+            self._items[key], self._bytes[key] = value, size
             self._items.move_to_end(key)
-            while len(self._items) > 1 and (len(self._items) > self._size or self._bytes() > self._most):
-                self._items.popitem(last=False)
+            while len(self._items) > 1 and (len(self._items) > self._size or sum(self._bytes.values()) > self._most):
+                self._bytes.pop(self._items.popitem(last=False)[0])
         return value
-
-    def _bytes(self) -> int:
-        return sum(array_bytes(item) for item in self._items.values()) if self._most < float("inf") else 0
 
     def keys(self) -> list[Any]:
         with self._lock:
@@ -61,24 +60,31 @@ class Recent(Generic[Value]):
     def clear(self) -> None:
         with self._lock:
             self._items.clear()
+            self._bytes.clear()
 
 
-def array_bytes(record: Any, depth: int = 4) -> int:
-    """Bytes of the arrays in a record, and in the records, tuples, lists and mappings it holds."""
+_SCALAR = 64  # bytes of a short text or a number in a list, with its place there
+
+
+def record_bytes(record: Any, depth: int = 5) -> int:
+    """About the bytes of a record: its arrays, and the texts and numbers in the records, tuples, lists and mappings it holds. A
+    lens holds five tokens for each layer and position, which weigh ten times its arrays."""
     if (own := getattr(record, "nbytes", None)) is not None:
         return int(own)
     if isinstance(record, dict):
         inner = list(record.values())
     elif isinstance(record, tuple | list):
-        inner = [] if record and isinstance(record[0], str | int | float) else list(record)
+        if record and isinstance(record[0], str | int | float):
+            return _SCALAR * len(record)
+        inner = list(record)
     else:
         inner = list(getattr(record, "__dict__", {}).values())
-    return sum(array_bytes(value, depth - 1) for value in inner) if depth else 0
+    return sum(record_bytes(value, depth - 1) for value in inner) if depth else 0
 
 
 _models: Recent[Any] = Recent(2)
-_records: Recent[Any] = Recent(96, most=2e9)
-_graphs: Recent[Any] = Recent(4)
+_records: Recent[Any] = Recent(96, most=4e8)
+_graphs: Recent[Any] = Recent(4, most=4e8)
 
 
 def loaded() -> list[str]:

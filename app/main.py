@@ -24,12 +24,16 @@ def create_app(
     from dash import Dash
     from flask import Flask
 
-    from app import export, search, shell
+    from app import export, packing, search, shell
     from app.pages import PAGES
     from app.posts import check_posts
-    from app.theme import ASSETS, EARLY_HASH, INDEX
+    from app.theme import ASSETS, EARLY_HASH, INDEX, awaited
 
-    app = Dash(
+    class Page(Dash):
+        def interpolate_index(self, **parts: Any) -> str:
+            return super().interpolate_index(**{**parts, "app_entry": awaited()})
+
+    app = Page(
         "openwork",
         # of its own, Flask would serve the folder `static` of wherever the dashboard was started, in our origin
         server=Flask("openwork", static_folder=None, template_folder=None, root_path=str(ASSETS)),
@@ -52,6 +56,7 @@ def create_app(
     check_posts(app.server, app.callback_map)
     errors(app.server)
     keep(app.server)
+    packing.install(app.server)
     return app
 
 

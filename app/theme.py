@@ -27,6 +27,18 @@ INDEX = f"""<!DOCTYPE html>
 </html>"""
 
 
+def awaited() -> str:
+    """What stands in the page until its scripts are there: over a slow line that takes seconds, and words come first."""
+    from app.search import PAGES
+
+    links = "".join(f'<a href="{href}">{name}</a>' for name, href, _, _ in PAGES)
+    sentence = "This page is on its way. Its scripts, about 1 MB, are fetched once; the browser keeps them."
+    return f"""<div id="react-entry-point"><div class="ow-early">
+<header><a class="ow-brand" href="/"><img src="/assets/favicon.svg" alt=""><span>Openwork</span></a></header>
+<main aria-busy="true"><p>{sentence}</p><noscript><p>They are needed: allow JavaScript for this address.</p></noscript>
+<nav aria-label="Pages">{links}</nav></main></div></div>"""
+
+
 def worn() -> str:
     """`light` or `dark`: what the browser that asks wears, as `early-scheme.js` said; light outside of a request."""
     return "dark" if has_request_context() and request.cookies.get("openwork_scheme") == "dark" else "light"

@@ -1,5 +1,6 @@
 """The dashboard without a browser: who may ask, what starts, jobs that outlive the process, views that add up."""
 
+import gzip
 import json
 import os
 import re
@@ -254,6 +255,30 @@ def test_browsers_keep_what_changes_its_address_and_ask_for_the_rest(client):
     assert client.get("/assets/00-base.css").headers["Cache-Control"] == "no-cache"
     assert "max-age" not in page.headers.get("Cache-Control", "")
     assert "max-age" not in client.get("/assets/nothing.css?m=1").headers.get("Cache-Control", "")
+
+
+def test_answers_are_packed_for_browsers_that_can_unpack(client):
+    page = client.get("/").text
+    scripts = re.findall(r'<script src="([^"]+)"', page)
+    assert len(scripts) > 20
+    sent = 0
+    for address in scripts:
+        plain = client.get(address)
+        packed = client.get(address, headers={"Accept-Encoding": "gzip, br"})
+        assert "Content-Encoding" not in plain.headers
+        if packed.headers.get("Content-Encoding") == "gzip":
+            assert gzip.decompress(packed.data) == plain.data and packed.headers["Vary"] == "Accept-Encoding"
+            assert int(packed.headers["Content-Length"]) == len(packed.data)
+        sent += len(packed.data)
+    assert sent < 1.3e6, "the scripts of a page take 6 seconds at 1.6 Mbit/s"
+    font = client.get("/assets/fonts/inter.woff2", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in font.headers  # packed already
+
+
+def test_words_stand_in_the_page_before_its_scripts_do(client):
+    page = client.get("/circuits").text
+    waiting = page[page.index('id="react-entry-point"') : page.index("<footer>")]
+    assert "This page is on its way" in waiting and '<a href="/circuits">Circuits</a>' in waiting
 
 
 def test_the_scheme_is_set_in_the_page_and_told_to_the_server(client):

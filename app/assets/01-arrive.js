@@ -8,8 +8,9 @@
 (function () {
   "use strict";
   const ow = window.openwork, PATIENCE = 4000, SHELF = "openwork-places";   // milliseconds in which a page may grow to where it was left
+  const gone = [];                                                          // what is done when another page stands
   const longest = 80;                                                       // characters of a heading in the browser's tab
-  let key = null, coming = "first", from = 0, naming = null, waiting = null, first = true;
+  let key = null, coming = "first", from = 0, naming = null, waiting = null, first = true, count = 0;
 
   const places = (() => { try { return JSON.parse(sessionStorage.getItem(SHELF)) || {}; } catch (e) { return {}; } })();
   const fresh = () => Math.random().toString(36).slice(2, 10);
@@ -66,7 +67,9 @@
     const heading = document.querySelector("#page h1"), how = coming;
     coming = null;
     shown = page();
+    document.getElementById("page").dataset.arrived = String(count += 1);
     if (waiting) waiting.abort();
+    for (const run of gone) run();
     if (naming) naming.disconnect();
     name(heading, words);
     if (!heading) return;
@@ -79,6 +82,9 @@
     if (how === "new" || how === "back" ? !first : how === "same" && lost) focus(heading);
     first = false;
   }
+
+  // Let go of what belonged to the page before.
+  ow.whenGone = (run) => gone.push(run);
 
   function focus(heading) {
     heading.tabIndex = -1;

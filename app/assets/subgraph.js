@@ -101,6 +101,8 @@
     key("Escape", "Leave the full screen; forget the marks", () => { const was = leave() || chosen.size > 0; chosen.clear(); paint(); return was; });
   }
 
+  ow.whenGone(() => { if (now && !now.node.isConnected) now = null; });
+
   // -- drawing -------------------------------------------------------------------------------------------------------
 
   function draw(node, data) {

@@ -198,7 +198,7 @@ def grid(table: str, asked: Query) -> Any:
             "suppressCellFocus": False,
         },
         eventListeners={"cellKeyDown": ["owUnitKey(params)"], "rowClicked": ["owUnitClick(params)"]},
-        getRowId="params.data.unit",
+        getRowId="params.data.unit + ''",
         style={"height": 560, "width": "100%"},
         className="ow-ag",
     )
