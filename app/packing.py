@@ -38,7 +38,7 @@ def install(server: Any) -> None:
 
 def worth_packing(answer: Any, request: Any) -> bool:
     """A whole text of some length, for a browser that can unpack it. Streams stay streams."""
-    if answer.status_code != 200 or request.method != "GET" and request.method != "POST":
+    if answer.status_code != 200 or (request.method != "GET" and request.method != "POST"):
         return False
     if "gzip" not in request.headers.get("Accept-Encoding", "") or answer.headers.get("Content-Encoding"):
         return False

@@ -52,14 +52,15 @@ def layout() -> dmc.MantineProvider:
         [
             dmc.AppShellHeader(_header()),
             dmc.AppShellNavbar(_navigation()),
-            dmc.AppShellMain(html.Main(html.Div([loading(60), loading(240)], className="ow-page"), id="page")),
+            dmc.AppShellMain(html.Div(html.Div([loading(60), loading(240)], className="ow-page"), id="page")),
         ],
         header={"height": 54},
         navbar={"width": {"base": 226, "sm": 62, "lg": 226}, "breakpoint": "sm", "collapsed": {"mobile": True}},
         padding=0,
         id="frame",
     )
-    return dmc.MantineProvider([*stores, frame], theme=THEME, defaultColorScheme="auto")
+    skip = html.A("Skip to the page", href="#page", className="ow-skip")
+    return dmc.MantineProvider([skip, *stores, frame], theme=THEME, defaultColorScheme="auto")
 
 
 def _header() -> html.Div:

@@ -139,11 +139,11 @@ def until(true, seconds: float = 8) -> None:
         time.sleep(0.1)
 
 
-def test_nodes_are_reached_by_tab_and_open_by_enter(tab, site, graph):
+def test_nodes_are_reached_by_arrows_and_open_by_enter(tab, site, graph):
     marks.act("small", {"op": "pin", "nodes": [2, 3]})
     opened(tab, site, query="?n=2")
     tab.locator("#subgraph [data-id=n2]").focus()
-    tab.keyboard.press("Tab")
+    tab.keyboard.press("ArrowRight")
     assert tab.evaluate("document.activeElement.getAttribute('data-id')") == "n3"
     assert "L1N12" in tab.evaluate("document.activeElement.getAttribute('aria-label')")
     tab.keyboard.press("Enter")

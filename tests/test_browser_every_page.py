@@ -127,5 +127,55 @@ def stands_out(tab, name: str) -> None:
 
 def test_the_contrast_test_sees_what_is_too_faint(tab, site):
     opened(tab, site + "/nothing-here")
-    tab.evaluate("() => { document.querySelector('h1').style.color = '#999'; document.querySelector('h3').style.opacity = .4; }")
+    tab.evaluate(
+        "() => { document.querySelector('h1').style.color = '#999'; document.querySelector('h3').style.opacity = .4; }"
+    )
     assert len(tab.evaluate(CONTRAST)["failed"]) == 2
+
+
+# -- keyboard and screen reader --------------------------------------------------------------------------------------
+
+REACH = (Path(__file__).parent / "reach.js").read_text(encoding="utf8")
+
+
+def test_every_page_is_reached_by_keyboard_and_named(tab, site, pages):
+    for name, address in pages.items():
+        opened(tab, site + address)
+        tab.evaluate(OPENED)
+        assert tab.evaluate(REACH) == [], name
+
+
+def test_a_table_is_one_stop_and_arrows_move_in_it(tab, site, pages):
+    opened(tab, site + pages["heads"])
+    rows = tab.locator("#heads-table tr.click")
+    assert rows.count() > 10
+    rows.first.focus()
+    tab.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+    tab.keyboard.press("End")
+    expect(rows.last).to_be_focused()
+    assert tab.locator("#heads-table tr[tabindex='0']").count() == 1
+    tab.keyboard.press("Tab")
+    assert not tab.evaluate("document.querySelector('#heads-table').contains(document.activeElement)")
+
+
+def test_popouts_close_by_escape_and_by_a_press_elsewhere(tab, site, pages):
+    opened(tab, site + pages["prompt"])
+    popout, summary = tab.locator("details.ow-popout").first, tab.locator("details.ow-popout > summary").first
+    summary.click()
+    popout.locator("input, textarea, button").first.focus()
+    tab.keyboard.press("Escape")
+    expect(popout).not_to_have_attribute("open", re.compile(".*"))
+    expect(summary).to_be_focused()
+    summary.click()
+    expect(popout).to_have_attribute("open", re.compile(".*"))
+    tab.locator("h1").click()
+    expect(popout).not_to_have_attribute("open", re.compile(".*"))
+
+
+def test_the_first_stop_skips_the_frame(tab, site):
+    opened(tab, site + "/jobs")
+    tab.keyboard.press("Tab")
+    expect(tab.get_by_role("link", name="Skip to the page")).to_be_focused()
+    tab.keyboard.press("Enter")
+    expect(tab.locator("h1")).to_be_focused()

@@ -50,7 +50,7 @@
       const th = ow.el("th", [right.has(column.kind) ? "r" : "", column.wide ? "wide" : ""].join(" ").trim(), column.label + (sorted && sorted.key === column.key ? (sorted.down ? " ▾" : " ▴") : ""));
       th.scope = "col";
       if (column.title) th.title = column.title;
-      if (sorts && column.label && column.kind !== "tokens") { th.classList.add("sorts"); th.tabIndex = 0; th.dataset.key = column.key; th.setAttribute("aria-sort", sorted && sorted.key === column.key ? (sorted.down ? "descending" : "ascending") : "none"); }
+      if (sorts && column.label && column.kind !== "tokens") { th.classList.add("sorts"); th.dataset.key = column.key; th.setAttribute("aria-sort", sorted && sorted.key === column.key ? (sorted.down ? "descending" : "ascending") : "none"); }
       row.appendChild(th);
     }
     const thead = ow.el("thead"); thead.appendChild(row);
@@ -74,7 +74,6 @@
       const tr = ow.el("tr", [row.pick || row.href ? "click" : "", row.quiet ? "quiet" : "", row.selected ? "selected" : ""].join(" ").trim());
       tr.dataset.i = index;
       if (row.title) tr.title = row.title;
-      if (row.pick || row.href) tr.tabIndex = 0;
       for (const column of data.columns) { const cell = ow.el("td"); fill[column.kind](cell, row[column.key], tops[column.key]); if (column.wide) cell.classList.add("wide"); tr.appendChild(cell); }
       body.appendChild(tr);
     });
@@ -86,6 +85,8 @@
     node.openworkState = { data, sorted };
     node.openworkExport = () => rows.map((row) => Object.fromEntries(data.columns.filter((c) => c.kind !== "meter" && c.kind !== "swatch" && (c.kind !== "signed" || !data.columns.some((o) => o.kind === "num" && o.key === "amount"))).map((c) => [c.label || c.key, row[c.key]])));
     listen(node);
+    ow.rove(node, "tr.click", { ArrowDown: 1, ArrowUp: -1 });   // 280 rows are one stop
+    ow.rove(node, "th.sorts", { ArrowRight: 1, ArrowLeft: -1 });
   }
 
   function listen(node) {

@@ -117,7 +117,7 @@
       now = null;
       return;
     }
-    const svg = make("svg", { class: "ow-svg", role: "group", "aria-label": "Subgraph of the pinned nodes; Tab moves from node to node" });
+    const svg = make("svg", { class: "ow-svg", role: "group", "aria-label": "Subgraph of the pinned nodes; arrows move from node to node" });
     const scene = make("g", {}, svg), lines = make("g", { class: "lines" }, scene), parts = new Map();
     for (const row of data.rows) make("text", { class: "row", x: data.box[0] + 6, y: row.y + 4 }, scene).textContent = row.text;
     const back = make("g", {}, scene), front = make("g", {}, scene);
@@ -134,6 +134,7 @@
     for (const edge of edges) route(edge);
     listen(svg);
     paint();
+    ow.rove(svg, "g[data-id]", { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 });
     ow.whenWide(node, () => { if (now && now.svg === svg) fit(!views[window.location.pathname]); });
     if (focus) { const again = parts.get(focus); if (again) again.g.focus({ preventScroll: true }); }
   }
@@ -146,7 +147,7 @@
   }
 
   function part(data, parent, cls, words) {
-    const g = make("g", { class: cls, tabindex: 0, role: "button", "data-id": data.id, "aria-label": words }, parent);
+    const g = make("g", { class: cls, tabindex: -1, role: "button", "data-id": data.id, "aria-label": words }, parent);
     place(g, data);
     return g;
   }

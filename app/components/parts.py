@@ -39,7 +39,7 @@ def panel(
     export: a button whose menu saves what the panel holds (figures, tables, strips, canvases) as PNG, SVG, HTML, CSV or JSON;
     `assets/export.js` finds out what there is.
     """
-    beside = [*([tools] if tools is not None else []), *([export_button()] if export else [])]
+    beside = [*([tools] if tools is not None else []), *([export_button(heading)] if export else [])]
     head = html.Header(
         [
             html.Div([html.H2(heading), html.P(note) if note is not None else None]),
@@ -64,25 +64,36 @@ def stat(label: str, value: Any, note: Any = None) -> html.Div:
 
 def copyable(text: str) -> html.Span:
     """A command with a button that copies it."""
-    return html.Span([html.Span(text), copy_button()], className="ow-command", **{"data-copy": text})
+    return html.Span([html.Span(text), copy_button("the command")], className="ow-command", **{"data-copy": text})
 
 
-def copy_button() -> html.Button:
+def copy_button(what: str) -> html.Button:
     """Copies the `data-copy` of the element around it, or the page's address where there is none."""
     return html.Button(
-        icon("copy", small=True), className="ow-copy", type="button", title="Copy", **{"aria-label": "Copy"}
+        icon("copy", small=True), className="ow-copy", type="button", title="Copy", **{"aria-label": f"Copy {what}"}
     )
 
 
-def export_button() -> html.Button:
-    """Opens the menu of downloads of the panel it stands in."""
+def export_button(what: str) -> html.Button:
+    """Opens the menu of downloads of the panel it stands in, whose name it says."""
     return html.Button(
         icon("download", small=True),
         className="ow-export",
         type="button",
         title="Save what this panel shows",
-        **{"aria-label": "Save", "aria-haspopup": "menu", "aria-expanded": "false"},
+        **{"aria-label": f"Save {what}", "aria-haspopup": "menu", "aria-expanded": "false"},
     )
+
+
+def link_button(
+    words: str, href: str, symbol: str | None = None, *, small: bool = False, download: bool = False
+) -> Any:
+    """A link that looks like a button. One stop for the keyboard, where a button in a link would be two."""
+    inner = [icon(symbol, small=True), words] if symbol else words
+    look = "ow-go small" if small else "ow-go"
+    if download:
+        return html.A(inner, href=href, className=look, download="", title=f"Download as {words}")
+    return dcc.Link(inner, href=href, className=look)
 
 
 def empty(heading: str, sentence: Any, action: Any = None) -> html.Div:

@@ -21,7 +21,7 @@ def snippets(python: str, shell: str | None = None) -> html.Details:
 
 
 def _one(label: str, code: str) -> list[html.H4 | html.Pre]:
-    head = html.H4([label, html.Span(copy_button(), **{"data-copy": code})])
+    head = html.H4([label, html.Span(copy_button(f"the lines for {label}"), **{"data-copy": code})])
     return [head, html.Pre(code)]
 
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import Dash, dcc, html
 
 from app import links, prompts, work
 from app.components import drawn, snippets
-from app.components.parts import graph, icon, panel, title
+from app.components.parts import graph, link_button, panel, title
 from app.components.promptbox import check_model_name
 from app.components.slot import slot
 from app.library import short_model
@@ -40,12 +39,9 @@ def layout(identity: str, other: str, query: dict[str, str]) -> list[Any]:
 
 
 def _actions(model: str, a: str, b: str) -> list[Any]:
-    def button(label: str, href: str, symbol: str) -> Any:
-        return dcc.Link(dmc.Button(label, variant="default", leftSection=icon(symbol, small=True)), href=href)
-
     return [
-        button("Swap", links.beside_page(b, a, model), "redo"),
-        button("Patch B into A", links.patching_page(model, a, b), "patching"),
+        link_button("Swap", links.beside_page(b, a, model), "redo"),
+        link_button("Patch B into A", links.patching_page(model, a, b), "patching"),
     ]
 
 

@@ -7,7 +7,7 @@ from dash import dcc, html
 
 from app import jobs, links, prompts, work
 from app.components.cards import outdated_note
-from app.components.parts import icon, title
+from app.components.parts import icon, link_button, title
 from app.library import library, models, short_model
 from app.marks import graph_of
 from app.pages.graph_callbacks import connected, exists, plotted, register, shown_rows, starting_node, waiting
@@ -71,10 +71,7 @@ def _prompt_link(found: CircuitGraph) -> Any:
             prompts.store(found.prompt, found.model)
         except BadInput:  # longer than a page reads, or blank: the graph is there all the same
             return None
-    return dcc.Link(
-        dmc.Button("The prompt", variant="default", size="xs", leftSection=icon("prompt", small=True)),
-        href=links.prompt_page(identity, found.model),
-    )
+    return link_button("The prompt", links.prompt_page(identity, found.model), "prompt", small=True)
 
 
 def _compare(name: str) -> Any:
@@ -97,15 +94,11 @@ def _compare(name: str) -> Any:
 
 
 def _exports(name: str) -> list[Any]:
-    def button(label: str, form: str) -> Any:
-        return html.A(
-            dmc.Button(label, variant="default", size="xs", leftSection=icon("download", small=True)),
-            href=export_address(name, form),
-            download="",
-            title=f"Download as {label}",
-        )
-
-    return [button("Neuronpedia JSON", "neuronpedia"), button("Openwork JSON", "openwork")]
+    forms = {"Neuronpedia JSON": "neuronpedia", "Openwork JSON": "openwork"}
+    return [
+        link_button(label, export_address(name, form), "download", small=True, download=True)
+        for label, form in forms.items()
+    ]
 
 
 def export_address(name: str, form: str) -> str:

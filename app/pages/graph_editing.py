@@ -83,7 +83,7 @@ def _tools() -> html.Div:
     return html.Div(
         [
             _does("Pin", "pin", "Pin or unpin the selected node (p)", "pin"),
-            html.Span(["the ", field, " strongest"], className="ow-partial"),
+            html.Label(["the ", field, " strongest"], htmlFor="graph-top", className="ow-partial"),
             _does("Pin them", "top", "Pin the most influential units"),
             _button("Pin what the sliders keep", "graph-prune", "Pin every unit of the pruned graph"),
             gap,

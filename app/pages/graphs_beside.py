@@ -6,13 +6,12 @@ memory under both graphs' digests.
 
 from typing import Any
 
-import dash_mantine_components as dmc
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from app import linkgraph, links, work
 from app.components import drawn, snippets
-from app.components.parts import graph, icon, panel, segmented, stat, title
+from app.components.parts import graph, link_button, panel, segmented, stat, title
 from app.components.slot import register_slot, slot
 from app.figures import dress
 from app.library import short_model
@@ -40,10 +39,7 @@ def layout(name: str, other: str, query: dict[str, str]) -> list[Any]:
         raise BadInput("A graph does not differ from itself. Choose another one in the list of circuits.")
     a, b = graph_of(name), graph_of(other)
     match = query.get("match", "auto") if query.get("match") in dict(MATCHES) else "auto"
-    swap = dcc.Link(
-        dmc.Button("Swap", variant="default", size="xs", leftSection=icon("beside", small=True)),
-        href=links.circuits_beside(other, name),
-    )
+    swap = link_button("Swap", links.circuits_beside(other, name), "beside", small=True)
     return [
         dcc.Store(id="pair-names", data=[name, other]),
         *(dcc.Store(id=f"pair-{side}-clicked") for side in SIDES),

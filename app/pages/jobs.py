@@ -120,7 +120,7 @@ def _actions(job: Job, opens: bool) -> list[Any]:
 
 def _log(job: Job) -> html.Details:
     """What happened when, and what to copy into a report."""
-    copied = html.Span(copy_button(), className="ow-job-copy", **{"data-copy": report(job)})
+    copied = html.Span(copy_button("the log"), className="ow-job-copy", **{"data-copy": report(job)})
     body = html.Div([html.Pre(_lines(job), **_named("job-lines", job)), copied])
     return html.Details([html.Summary("Log"), body], className="ow-job-log")
 

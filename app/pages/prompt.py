@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 
 from app import links, prompts
 from app.components import drawn
-from app.components.parts import panel, title
+from app.components.parts import link_button, panel, title
 from app.components.promptbox import check_model_name
 from app.library import short_model
 from app.pages.prompt_callbacks import register
@@ -53,7 +52,7 @@ def layout(identity: str, query: dict[str, str]) -> list[Any]:
 def newest_circuit(model: str, text: str) -> list[Any]:
     """A button to the newest stored graph of this prompt, if there is one."""
     found = circuits_of(model, text)[:1]
-    return [dcc.Link(dmc.Button("Open its circuit", variant="default"), href=links.circuit_page(m.name)) for m in found]
+    return [link_button("Open its circuit", links.circuit_page(m.name)) for m in found]
 
 
 def circuits_panel(model: str, text: str) -> list[Any]:

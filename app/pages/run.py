@@ -8,7 +8,7 @@ from dash import Dash, dcc, html
 from app import jobs, links, trainings
 from app.components import drawn, snippets
 from app.components.cards import outdated_note
-from app.components.parts import copyable, duration, empty, graph, icon, panel, segmented, title
+from app.components.parts import copyable, duration, empty, graph, icon, link_button, panel, segmented, title
 from app.library import short_model
 from app.pages import run_callbacks
 from app.pages import training_rows as tables
@@ -55,13 +55,10 @@ def _begun(name: str) -> list[Any]:
 
 
 def _actions(run: TrainingRun) -> list[Any]:
-    def button(label: str, href: str, symbol: str) -> Any:
-        return dcc.Link(dmc.Button(label, variant="default", leftSection=icon(symbol, small=True)), href=href)
-
-    beside = button("Beside others", links.address(links.TRAINING, runs=tables.runs_query([run.name])), "training")
+    beside = link_button("Beside others", links.address(links.TRAINING, runs=tables.runs_query([run.name])), "training")
     if run.state != "finished":
         return [beside]
-    units = button("Its features", links.address(links.UNITS, model=run.model, dictionary=run.name), "units")
+    units = link_button("Its features", links.address(links.UNITS, model=run.model, dictionary=run.name), "units")
     return [beside, units, *_judge(run)]
 
 

@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from app import jobs, links, units
 from app.components.cards import outdated_note
-from app.components.parts import graph, icon, panel, segmented, stat, title
+from app.components.parts import graph, icon, link_button, panel, segmented, stat, title
 from app.components.slot import waiting
 from app.components.snippets import snippets
 from app.library import registered, short_model
@@ -89,9 +89,7 @@ def _stored(dictionary: str) -> bool:
 
 
 def _open_first(table: str) -> dcc.Link:
-    return dcc.Link(
-        dmc.Button("All tables", variant="default", size="xs", leftSection=icon("units", small=True)), href=links.UNITS
-    )
+    return link_button("All tables", links.UNITS, "units", small=True)
 
 
 def _scores(opened: Any) -> html.Section:
