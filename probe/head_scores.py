@@ -13,9 +13,7 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
-from probe.prompts import Prompt
 from probe.record import Table
-from probe.targets import Target
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
 
     from probe.head_logits import DirectLogits
     from probe.heads import HeadPatterns
+    from probe.prompts import Prompt  # it names tensors, and the dashboard's pages read the scores without torch
+    from probe.targets import Target
 
 SCORES: dict[str, tuple[str, str]] = {
     "entropy": ("entropy", "spread of its attention, nats, averaged over queries"),
@@ -127,10 +127,10 @@ def put_together(
 
 def head_table(
     model: "TransformerBridge",
-    prompt: Prompt,
+    prompt: "Prompt",
     *,
     pos: int = -1,
-    target: Target | None = None,
+    target: "Target | None" = None,
     progress: Progress = SILENT,
 ) -> HeadTable:
     """All scores of all heads. target: the token (text or id) or `Difference` whose logit is split, by default the likeliest
