@@ -18,7 +18,8 @@ from app import linkgraph
 from app.editing import MOST, Marks
 from circuits.graph import KINDS, CircuitGraph
 
-MOST_EDGES, MOST_ROOTS, MOST_TOKENS = 1000, 5, 24
+MOST_EDGES, MOST_ROOTS, MOST_TOKENS = 1000, 5, 16
+FED = 0.9  # of what the tokens give the chosen nodes, the share that the drawn ones give
 WIDE, HIGH, GAP, ROW = 132, 42, 14, 36  # pixels: a box, between boxes, between rows
 SHAPE = 2.2  # of the frame on the page: width over height
 _NARROW, _LINE, _SIDE = 78, 14, 12  # pixels of a token's box; boxes in a row; pixels around an open group's members
@@ -72,14 +73,17 @@ def _chosen(graph: CircuitGraph, marks: Marks) -> list[int]:
 
 
 def _around(graph: CircuitGraph, chosen: list[int]) -> tuple[list[int], list[int]]:
-    """The tokens that feed the chosen nodes most, and the likeliest roots, which show what they are part of."""
+    """The fewest tokens that give the chosen nodes `FED` of what all give, and the likeliest roots, which show what they are part
+    of. A token that gives next to nothing would only make the drawing wider than can be read."""
     roots = np.flatnonzero(graph.roots)
     roots = roots[np.argsort(-graph.probability[roots], kind="stable")[:MOST_ROOTS]]
     room = max(0, min(MOST_TOKENS, MOST - len(chosen) - len(roots)))
     inside = _mask(graph, chosen)
     into = graph.nodes.where("token")[graph.edges.source] & inside[graph.edges.target]
     feed = np.bincount(graph.edges.source[into], np.abs(graph.edges.weight[into]), minlength=len(graph.nodes))
-    order = np.argsort(-feed, kind="stable")[:room]
+    order = np.argsort(-feed, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(feed[order]), FED * feed.sum() * (1 - 1e-9))) + 1
+    order = order[: min(room, enough)]
     return sorted(order[feed[order] > 0].tolist()), roots.tolist()
 
 

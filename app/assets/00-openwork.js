@@ -218,7 +218,8 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
 
     // A figure was drawn, perhaps ordered before the scheme changed: give it the template of now, and have its own colours made anew.
     dressed: function () {
-      for (const wait of [120, 600, 1800]) window.setTimeout(() => { if (window.openwork.wear()) window.openwork.tellScheme(); }, wait);
+      const box = window.openwork.target();
+      for (const wait of [120, 600, 1800]) window.setTimeout(() => { window.openwork.settleFigure(box); if (window.openwork.wear()) window.openwork.tellScheme(); }, wait);
       return window.dash_clientside.no_update;
     },
 

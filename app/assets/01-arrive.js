@@ -8,7 +8,7 @@
 (function () {
   "use strict";
   const ow = window.openwork, PATIENCE = 4000, SHELF = "openwork-places";   // milliseconds in which a page may grow to where it was left
-  const gone = [];                                                          // what is done when another page stands
+  const then = [];                                                          // what is done when another page stands
   const longest = 80;                                                       // characters of a heading in the browser's tab
   let key = null, coming = "first", from = 0, naming = null, waiting = null, first = true, count = 0;
 
@@ -69,7 +69,7 @@
     shown = page();
     document.getElementById("page").dataset.arrived = String(count += 1);
     if (waiting) waiting.abort();
-    for (const run of gone) run();
+    for (const run of then) run();
     if (naming) naming.disconnect();
     name(heading, words);
     if (!heading) return;
@@ -83,8 +83,8 @@
     first = false;
   }
 
-  // Let go of what belonged to the page before.
-  ow.whenGone = (run) => gone.push(run);
+  // What else is to be done when a page stands: let go of what belonged to the one before, settle its figures.
+  ow.atArrival = (run) => then.push(run);
 
   function focus(heading) {
     heading.tabIndex = -1;

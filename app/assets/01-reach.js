@@ -42,7 +42,7 @@
   });
 
   // Mantine gives each of the six corners where notices appear the one id; it is only asked for by the first.
-  ow.whenGone(() => { for (const corner of [...document.querySelectorAll("#notices")].slice(1)) corner.removeAttribute("id"); });
+  ow.atArrival(() => { for (const corner of [...document.querySelectorAll("#notices")].slice(1)) corner.removeAttribute("id"); });
 
   document.addEventListener("click", (event) => {
     if (!(event.target.closest && event.target.closest(".ow-skip"))) return;

@@ -3,6 +3,7 @@
 (function () {
   "use strict";
   const ow = window.openwork, NS = "http://www.w3.org/2000/svg", PAGE = /^\/circuits\/[^/]+$/;
+  const READABLE = .74;                            // zoom: 12.5 pixels of type become 9
   const EDGE = [0.8, 5], NEAR = 4;                 // width of edges; pixels a press may move and still be a click
   const chosen = new Set();                        // nodes marked (Shift and click) to be grouped
   const views = {};                                // graph -> {k, x, y}: zoom and shift, kept while the page lives
@@ -80,7 +81,7 @@
     clear: () => act({ op: "clear" }),
     top: () => { const field = document.getElementById("graph-top"); act({ op: "top", n: Number(field ? field.value : 10) }); },
     group, label,
-    in: () => zoom(1.3), out: () => zoom(1 / 1.3), fit: () => fit(true),
+    in: () => zoom(1.3), out: () => zoom(1 / 1.3), fit: () => fit(true, true),
     tidy: () => look({ tidy: true }),
     full: (button) => full(button.closest(".ow-panel")),
   };
@@ -95,13 +96,13 @@
     key("p", "Pin or unpin the selected node", () => { commands.pin(); });
     key("g", "Group the marked nodes (Shift and click marks)", () => group());
     key("l", "Label the selected unit, or name the focused group", () => label());
-    key("f", "Fit the subgraph into its frame", () => { fit(true); });
+    key("f", "Fit the subgraph into its frame", () => { fit(true, true); });
     key("Ctrl+z", "Undo the last edit", () => { commands.undo(); });
     key(["Ctrl+Shift+z", "Ctrl+y"], "Do it again", () => { commands.redo(); });
     key("Escape", "Leave the full screen; forget the marks", () => { const was = leave() || chosen.size > 0; chosen.clear(); paint(); return was; });
   }
 
-  ow.whenGone(() => { if (now && !now.node.isConnected) now = null; });
+  ow.atArrival(() => { if (now && !now.node.isConnected) now = null; });
 
   // -- drawing -------------------------------------------------------------------------------------------------------
 
@@ -209,14 +210,16 @@
 
   const view = () => views[window.location.pathname];
   function apply() { const v = view(); if (now && v) now.scene.setAttribute("transform", `translate(${v.x},${v.y}) scale(${v.k})`); }
-  function fit(anew) {
+  // whole: all of it, however small. Otherwise no smaller than can be read, from the top right, where the prediction is.
+  function fit(anew, whole) {
     if (!now) return;
     const across = now.svg.clientWidth || 600;
     now.svg.style.setProperty("--high", `${Math.round(Math.max(360, Math.min(640, now.data.box[3] * Math.min(1.15, across / now.data.box[2]))))}px`);
     const wide = across, high = now.svg.clientHeight || 400, [x, y, w, h] = now.data.box;
     if (anew) {
-      const k = Math.min(1.15, wide / w, high / h);
-      views[window.location.pathname] = { k, x: (wide - w * k) / 2 - x * k, y: (high - h * k) / 2 - y * k };
+      const k = Math.min(1.15, Math.max(whole ? 0 : READABLE, Math.min(wide / w, high / h)));
+      const left = w * k > wide ? wide - w * k : (wide - w * k) / 2, top = h * k > high ? 0 : (high - h * k) / 2;
+      views[window.location.pathname] = { k, x: (whole ? (wide - w * k) / 2 : left) - x * k, y: (whole ? (high - h * k) / 2 : top) - y * k };
     }
     apply();
   }

@@ -114,7 +114,7 @@ def panels(model: str, a: str, b: str) -> list[Any]:
     return [
         tokens,
         html.Div(
-            [lens, html.Div([following, parting], style={"display": "grid", "gap": 18})], className="ow-grid even"
+            [lens, html.Div([following, parting], className="ow-stack")], className="ow-grid even"
         ),
         html.Div([heads, units], className="ow-grid even"),
     ]

@@ -54,7 +54,7 @@ def link_panels(
             drawn.token_strip("graph-strip", strip),
             html.Div(
                 html.Div(graph("links", height, "Link graph: position by layer", figure), style=wide),
-                className="ow-scroll",
+                className="ow-scroll ow-from-end",
                 style={"marginTop": 8},
             ),
         ],

@@ -44,7 +44,7 @@ def layout(identity: str, query: dict[str, str]) -> list[Any]:
         ),
         html.Div(id="reading"),
         html.Div(
-            [*panels(model, prompt.text), *circuits_panel(model, prompt.text)], style={"display": "grid", "gap": 18}
+            [*panels(model, prompt.text), *circuits_panel(model, prompt.text)], className="ow-stack"
         ),
     ]
 

@@ -26,7 +26,7 @@ def layout(query: dict[str, str]) -> list[Any]:
         dcc.Store(id="selection", data={}),
         *(_stores(there, chosen) if there else []),
         title("Training", lead=lead, actions=[training_form.train_menu()]),
-        html.Div([*(_runs(query) if there else [_none()]), *_judged()], style={"display": "grid", "gap": 18}),
+        html.Div([*(_runs(query) if there else [_none()]), *_judged()], className="ow-stack"),
     ]
 
 
