@@ -7,6 +7,9 @@ import pytest
 import whole_home
 from browsing import SLACK, chromium, expect, pytestmark, tab
 from browsing import site as empty_site
+from records import lens_of
+
+from app import analyses, links, prompts
 
 expect.set_options(timeout=20_000 * SLACK)
 RESTING = """() => {
@@ -93,7 +96,7 @@ def test_back_and_forward_return_to_where_a_page_was_left(tab, site, pages):
     arrived(tab, "Jobs", "Jobs · Openwork")
 
 
-# -- colour ----------------------------------------------------------------------------------------------------------
+# -- every page ----------------------------------------------------------------------------------------------------------
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf8")
 OPENED = "() => document.querySelectorAll('details').forEach((one) => { one.open = true; })"
@@ -102,16 +105,42 @@ OPENED = "() => document.querySelectorAll('details').forEach((one) => { one.open
 WEAR = "(scheme) => document.documentElement.setAttribute('data-mantine-color-scheme', scheme)"
 
 
-def test_every_text_stands_out_from_what_it_stands_on(tab, site, pages):
+FITS = """() => {
+  const wrong = [], wide = document.documentElement.clientWidth, seen = (e) => e.getClientRects().length > 0;
+  if (document.documentElement.scrollWidth > wide + 1) wrong.push(`${document.documentElement.scrollWidth} wide in ${wide}`);
+  for (const e of [...document.querySelectorAll('.ow-title, .ow-title > *, .ow-panel > header > *, .ow-drop > *')].filter(seen)) {
+    const inner = [...e.children].filter(seen).map((c) => c.getBoundingClientRect()), own = e.getBoundingClientRect();
+    if (inner.length && own.bottom - Math.max(...inner.map((r) => r.bottom)) > 40) wrong.push(`a void of ${own.height} under ${e.className || e.tagName}`);
+  }
+  if (wide >= 1000) for (const e of [...document.querySelectorAll('.ow-rows-box')].filter(seen))
+    if (e.scrollWidth > e.clientWidth + 1) wrong.push(`columns of ${e.id} are cut: ${e.scrollWidth} in ${e.clientWidth}`);
+  if (wide > 3000 && document.querySelector('.ow-page').clientWidth < .6 * wide) wrong.push('most of the window is empty');
+  return wrong;
+}"""
+REACH = (Path(__file__).parent / "reach.js").read_text(encoding="utf8")
+
+
+@pytest.mark.slow
+def test_every_page_stands_out_is_named_and_fits(tab, site, pages):
+    """One walk: contrast of all text in both schemes, what keyboards and screen readers need, and no void or cut column at any
+    width (half of 1,440 is a zoom of 200 %)."""
+    warnings = []
+    tab.on("console", lambda m: warnings.append(m.text) if m.type == "warning" else None)
     for name, address in pages.items():
         opened(tab, site + address)
         tab.evaluate(OPENED)
         stands_out(tab, name)
+        assert tab.evaluate(REACH) == [], name
+        for width in (390, 720, 1280, 3840, 1440):
+            tab.set_viewport_size({"width": width, "height": 900})
+            tab.wait_for_timeout(100)
+            assert tab.evaluate(FITS) == [], f"{name}, {width}"
     for key, there in (("/", tab.get_by_role("option").first), ("?", tab.get_by_role("heading", name="Keys"))):
         tab.keyboard.press(key)
         expect(there).to_be_visible()
         stands_out(tab, key)
         tab.keyboard.press("Escape")
+    assert warnings == []
 
 
 def stands_out(tab, name: str) -> None:
@@ -134,15 +163,6 @@ def test_the_contrast_test_sees_what_is_too_faint(tab, site):
 
 
 # -- keyboard and screen reader --------------------------------------------------------------------------------------
-
-REACH = (Path(__file__).parent / "reach.js").read_text(encoding="utf8")
-
-
-def test_every_page_is_reached_by_keyboard_and_named(tab, site, pages):
-    for name, address in pages.items():
-        opened(tab, site + address)
-        tab.evaluate(OPENED)
-        assert tab.evaluate(REACH) == [], name
 
 
 def test_a_table_is_one_stop_and_arrows_move_in_it(tab, site, pages):
@@ -179,3 +199,61 @@ def test_the_first_stop_skips_the_frame(tab, site):
     expect(tab.get_by_role("link", name="Skip to the page")).to_be_focused()
     tab.keyboard.press("Enter")
     expect(tab.locator("h1")).to_be_focused()
+
+
+# -- long prompts ----------------------------------------------------------------------------------------------------
+
+
+def apart(tab, figure: str) -> float:
+    """Pixels between neighbouring labels of a figure's x axis, the least."""
+    tab.wait_for_timeout(2500)  # plotly draws, then labels are thinned
+    places = tab.evaluate(
+        """(id) => [...document.querySelectorAll(`#${id} .xtick text`)].map((t) => { const r = t.getBoundingClientRect(); return r.left + r.width / 2; })""",
+        figure,
+    )
+    assert len(places) > 4
+    return min(b - a for a, b in zip(sorted(places), sorted(places)[1:], strict=False))
+
+
+def test_labels_of_600_tokens_do_not_touch(tab, site):
+    words = [f" word{i}" for i in range(600)]
+    text = "".join(words)
+    analyses.remember("lens", "toy", text, lens_of(text, words))
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    opened(tab, site + links.lens_page("toy", prompts.store(text, "toy").id))
+    assert apart(tab, "lens-map") > 11
+    tab.set_viewport_size({"width": 390, "height": 900})
+    assert apart(tab, "lens-map") > 11
+
+
+def test_the_link_graph_of_a_long_prompt_begins_at_its_prediction(tab, site, pages):
+    tab.set_viewport_size({"width": 1100, "height": 900})
+    opened(tab, site + pages["circuit-long"])
+    tab.wait_for_function(
+        "() => { const f = document.querySelector('.ow-from-end'); return f.scrollLeft > 100 && f.scrollLeft + f.clientWidth > f.scrollWidth - 3; }"
+    )
+    assert apart(tab, "links") > 11
+    sizes = tab.evaluate(
+        "() => [...document.querySelectorAll('#subgraph text.title')].map((t) => t.getBoundingClientRect().height)"
+    )
+    assert sizes and min(sizes) > 9
+
+
+# -- what stays behind -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_nothing_piles_up_over_fifty_pages(tab, site, pages):
+    tab.set_default_timeout(40_000)
+    watch = tab.context.new_cdp_session(tab)
+    order = ["circuit", "table", "lens", "jobs", "unit", "heads", "circuits", "training", "prompt", "home"]
+    counts = []
+    for _ in range(6):
+        for name in order:
+            opened(tab, site + pages[name])
+        watch.send("HeapProfiler.collectGarbage")
+        counts.append(watch.send("Memory.getDOMCounters"))
+    first, last = counts[0], counts[-1]
+    assert (
+        last["nodes"] < 1.1 * max(first["nodes"], 2500) and last["jsEventListeners"] < 1.1 * first["jsEventListeners"]
+    ), counts

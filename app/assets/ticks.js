@@ -25,7 +25,7 @@
     return kept;
   }
 
-  ow.thinTicks = function (plot) {
+  function thinTicks(plot) {
     if (!plot._fullLayout || !plot.layout || !window.Plotly) return;
     const change = {}, axes = Object.keys(plot.layout).filter((key) => /^[xy]axis\d*$/.test(key));
     for (const key of axes) {
@@ -39,13 +39,24 @@
     if (!Object.keys(change).length) return;
     window.Plotly.relayout(plot, change);
     for (const key of axes) if (`${key}.tickvals` in change) known.get(plot)[key].shown = plot.layout[key].tickvals;
-  };
+  }
+
+  // Words in the cells of a heat map stay where they fit their cell; pointing at a cell tells them all.
+  function thinCells(plot) {
+    const texts = plot.querySelectorAll(".heatmap-label text"), map = texts.length && (plot.calcdata || []).map((c) => c[0] && c[0].trace).find((t) => t && t.type === "heatmap");
+    const axis = map && plot._fullLayout[(map.xaxis || "x").replace("x", "xaxis")];
+    if (!axis || !axis._length) return;
+    const wide = axis._length / Math.abs(axis.range[1] - axis.range[0]);
+    for (const text of texts) { const fits = text.getComputedTextLength() <= wide + 1; if (fits === (text.style.visibility === "hidden")) text.style.visibility = fits ? "" : "hidden"; }
+  }
+
+  ow.thin = function (plot) { thinTicks(plot); thinCells(plot); };
 
   function watch(plot) {
-    ow.thinTicks(plot);
+    ow.thin(plot);
     if (plot.openworkTicks || !plot.on) return;
     plot.openworkTicks = true;
-    plot.on("plotly_relayout", (change) => { if (Object.keys(change).some((key) => /range|autosize|width/.test(key))) ow.thinTicks(plot); });
+    plot.on("plotly_relayout", (change) => { if (Object.keys(change).some((key) => /range|autosize|width/.test(key))) ow.thin(plot); });
   }
 
   function toEnd(box) {
@@ -69,6 +80,6 @@
   let soon = 0;
   window.addEventListener("resize", () => {
     window.clearTimeout(soon);
-    soon = window.setTimeout(() => { for (const plot of document.querySelectorAll(".js-plotly-plot")) ow.thinTicks(plot); }, 300);
+    soon = window.setTimeout(() => { for (const plot of document.querySelectorAll(".js-plotly-plot")) ow.thin(plot); }, 300);
   });
 })();
