@@ -105,18 +105,7 @@ OPENED = "() => document.querySelectorAll('details').forEach((one) => { one.open
 WEAR = "(scheme) => document.documentElement.setAttribute('data-mantine-color-scheme', scheme)"
 
 
-FITS = """() => {
-  const wrong = [], wide = document.documentElement.clientWidth, seen = (e) => e.getClientRects().length > 0;
-  if (document.documentElement.scrollWidth > wide + 1) wrong.push(`${document.documentElement.scrollWidth} wide in ${wide}`);
-  for (const e of [...document.querySelectorAll('.ow-title, .ow-title > *, .ow-panel > header > *, .ow-drop > *')].filter(seen)) {
-    const inner = [...e.children].filter(seen).map((c) => c.getBoundingClientRect()), own = e.getBoundingClientRect();
-    if (inner.length && own.bottom - Math.max(...inner.map((r) => r.bottom)) > 40) wrong.push(`a void of ${own.height} under ${e.className || e.tagName}`);
-  }
-  if (wide >= 1000) for (const e of [...document.querySelectorAll('.ow-rows-box')].filter(seen))
-    if (e.scrollWidth > e.clientWidth + 1) wrong.push(`columns of ${e.id} are cut: ${e.scrollWidth} in ${e.clientWidth}`);
-  if (wide > 3000 && document.querySelector('.ow-page').clientWidth < .6 * wide) wrong.push('most of the window is empty');
-  return wrong;
-}"""
+FITS = (Path(__file__).parent / "fits.js").read_text(encoding="utf8")
 REACH = (Path(__file__).parent / "reach.js").read_text(encoding="utf8")
 
 
@@ -204,13 +193,20 @@ def test_the_first_stop_skips_the_frame(tab, site):
 # -- long prompts ----------------------------------------------------------------------------------------------------
 
 
+MIDDLES = """(id) => [...document.querySelectorAll(`#${id} .xtick text`)].map((label) => {
+  const box = label.getBoundingClientRect();
+  return box.left + box.width / 2;
+})"""
+AT_END = """() => {
+  const frame = document.querySelector('.ow-from-end');
+  return frame.scrollLeft > 100 && frame.scrollLeft + frame.clientWidth > frame.scrollWidth - 3;
+}"""
+
+
 def apart(tab, figure: str) -> float:
     """Pixels between neighbouring labels of a figure's x axis, the least."""
     tab.wait_for_timeout(2500)  # plotly draws, then labels are thinned
-    places = tab.evaluate(
-        """(id) => [...document.querySelectorAll(`#${id} .xtick text`)].map((t) => { const r = t.getBoundingClientRect(); return r.left + r.width / 2; })""",
-        figure,
-    )
+    places = tab.evaluate(MIDDLES, figure)
     assert len(places) > 4
     return min(b - a for a, b in zip(sorted(places), sorted(places)[1:], strict=False))
 
@@ -229,9 +225,7 @@ def test_labels_of_600_tokens_do_not_touch(tab, site):
 def test_the_link_graph_of_a_long_prompt_begins_at_its_prediction(tab, site, pages):
     tab.set_viewport_size({"width": 1100, "height": 900})
     opened(tab, site + pages["circuit-long"])
-    tab.wait_for_function(
-        "() => { const f = document.querySelector('.ow-from-end'); return f.scrollLeft > 100 && f.scrollLeft + f.clientWidth > f.scrollWidth - 3; }"
-    )
+    tab.wait_for_function(AT_END)
     assert apart(tab, "links") > 11
     sizes = tab.evaluate(
         "() => [...document.querySelectorAll('#subgraph text.title')].map((t) => t.getBoundingClientRect().height)"
