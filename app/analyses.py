@@ -30,11 +30,11 @@ READINGS = ("lens", "heads", "units")
 
 
 class Recent(Generic[Value]):
-    """The `size` things used last, by key, of about `most` bytes together (the newest is kept whatever it takes); safe between
-    threads."""
+    """The `size` things used last, by key, of about `most` bytes together (the `least` newest are kept whatever they
+    take: what one page shows); safe between threads."""
 
-    def __init__(self, size: int, most: float = float("inf")):
-        self._size, self._most, self._lock = size, most, threading.Lock()
+    def __init__(self, size: int, most: float = float("inf"), least: int = 1):
+        self._size, self._most, self._least, self._lock = size, most, least, threading.Lock()
         self._items: OrderedDict[Any, Value] = OrderedDict()
         self._bytes: dict[Any, int] = {}
 
@@ -49,7 +49,9 @@ class Recent(Generic[Value]):
         with self._lock:
             self._items[key], self._bytes[key] = value, size
             self._items.move_to_end(key)
-            while len(self._items) > 1 and (len(self._items) > self._size or sum(self._bytes.values()) > self._most):
+            while len(self._items) > self._least and (
+                len(self._items) > self._size or sum(self._bytes.values()) > self._most
+            ):
                 self._bytes.pop(self._items.popitem(last=False)[0])
         return value
 
@@ -83,8 +85,8 @@ def record_bytes(record: Any, depth: int = 5) -> int:
 
 
 _models: Recent[Any] = Recent(2)
-_records: Recent[Any] = Recent(96, most=4e8)
-_graphs: Recent[Any] = Recent(4, most=4e8)
+_records: Recent[Any] = Recent(96, most=1.5e8, least=6)
+_graphs: Recent[Any] = Recent(4, most=4e8, least=2)
 
 
 def loaded() -> list[str]:

@@ -39,7 +39,7 @@ def training_figure(metrics: list[dict[str, Any]], height: int = 320) -> go.Figu
 
 def eval_figure(report: "EvalReport", height: int = 320) -> go.Figure:
     """FVU beside the affine map's, cross-entropy beside both ablations; bars of one standard error."""
-    figure = make_subplots(rows=1, cols=2, subplot_titles=["fraction of variance unexplained", "cross-entropy (nats)"])
+    figure = make_subplots(rows=1, cols=2, subplot_titles=["unexplained (FVU)", "CE (nats)"])
     recon = {"dictionary": "fvu", "affine map": "fvu_affine"}
     model = {"untouched": "ce", "spliced": "ce_spliced", "mean ablation": "ce_mean", "zero ablation": "ce_zero"}
     figure.add_trace(_bars(report, recon, "dictionary"), row=1, col=1)

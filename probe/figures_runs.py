@@ -24,8 +24,8 @@ ALL = 32_000
 "Most points of all curves together, so that a figure of many runs stays below a megabyte."
 TITLES = {
     "loss": "loss",
-    "l0": "active latents per token (L0)",
-    "fvu": "fraction of variance unexplained",
+    "l0": "active latents (L0)",
+    "fvu": "unexplained (FVU)",
     "dead_share": "dead share",
 }
 PALETTE = ("#1a80c4", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a6fd1", "#9a8f00", "#8a919c")

@@ -87,6 +87,10 @@ def test_memory_of_records_is_bounded_by_their_size():
     for name in "abcd":
         kept.put(name, Record())
     assert kept.keys() == ["c", "d"]
+    together = Recent(10, most=1, least=2)
+    for name in "abc":
+        together.put(name, Record())
+    assert together.keys() == ["b", "c"]  # a page's own records never drive each other out
     huge = Recent(10, most=1)
     huge.put("only", Record())
     assert huge.keys() == ["only"]  # the newest is kept whatever it takes
@@ -118,3 +122,16 @@ def test_a_head_that_is_none_is_another(head):
     for chosen in (heads_tables.chosen_head, prompt_tables.chosen_head):
         layer, number = chosen({"head": head}, patterns)
         assert 0 <= layer < patterns.patterns.shape[0] and 0 <= number < patterns.patterns.shape[1]
+
+
+def test_a_hundred_readings_do_not_fill_the_memory(home):
+    from records import heads_of
+
+    from app import analyses
+
+    tokens = [f"t{i}" for i in range(240)]
+    for i in range(100):  # 1.4 MB of patterns each, and their metrics
+        analyses.remember("heads", "toy", f"prompt {i}", heads_of(f"prompt {i}", tokens))
+    kept = [analyses.known("heads", "toy", f"prompt {i}") for i in range(100)]
+    found = [record for record in kept if record is not None]
+    assert found and sum(record_bytes(record) for record in found) <= 1.5e8

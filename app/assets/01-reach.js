@@ -29,6 +29,16 @@
   // Popouts: a press elsewhere and Esc close them; Esc gives the focus back. A menu of a field inside stands elsewhere in the document.
   const opened = () => [...document.querySelectorAll("details.ow-popout[open]")];
   const inMenu = (node) => node.closest && node.closest("[data-portal], .mantine-Popover-dropdown, .mantine-Combobox-dropdown, dialog");
+  const EDGE = 8;   // pixels kept free at the window's sides
+  function within(popout) {
+    const body = popout.querySelector(".ow-popout-body");
+    if (!body) return;
+    body.style.translate = "";
+    const box = body.getBoundingClientRect(), most = document.documentElement.clientWidth - EDGE, shift = box.right > most ? most - box.right : 0;
+    body.style.translate = `${box.left + shift < EDGE ? EDGE - box.left : shift}px`;
+  }
+  document.addEventListener("toggle", (event) => { if (event.target.matches && event.target.matches("details.ow-popout[open]")) within(event.target); }, true);
+  window.addEventListener("resize", () => opened().forEach(within));
   document.addEventListener("pointerdown", (event) => {
     for (const popout of opened()) if (!popout.contains(event.target) && !inMenu(event.target)) popout.open = false;
   });

@@ -113,9 +113,7 @@ def panels(model: str, a: str, b: str) -> list[Any]:
     )
     return [
         tokens,
-        html.Div(
-            [lens, html.Div([following, parting], className="ow-stack")], className="ow-grid even"
-        ),
+        html.Div([lens, html.Div([following, parting], className="ow-stack")], className="ow-grid even"),
         html.Div([heads, units], className="ow-grid even"),
     ]
 
