@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 
 from probe.artifact import sha256, write_json
@@ -149,6 +148,7 @@ def unreadable(gguf: Path) -> Iterator[None]:
 
 def _read_gguf(gguf: Path) -> tuple[Any, Any]:
     """Model and tokenizer of a GGUF file, whole."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from probe.model_config import check_bulk, read_config
