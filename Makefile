@@ -7,6 +7,7 @@
 #   make test-newest      the tests with the newest of every library, bounds or not: what would break
 #   make bench            speeds on this machine
 #   make bench-peer       graphs beside circuit-tracer's, which gets an environment of its own
+#   make architectures    the table of docs/architectures.md: every architecture beside transformers (some minutes)
 #   make model            fetch the default model (93 MB), so that tests that need it run
 #   make clean            remove the environment and build files; never runs/ or the model cache
 
@@ -21,7 +22,7 @@ NEWEST ?= .venv-newest
 PEER   := $(VENV)/circuit-tracer
 FETCH  := $(BIN)/python -c "from probe.embedded import default_model_folder as fetch; print(fetch())"
 
-.PHONY: demo test test-newest lock check lint format bench bench-peer model env clean
+.PHONY: demo test test-newest lock check lint format bench bench-peer architectures model env clean
 
 demo: $(READY)
 	$(BIN)/openwork demo $(if $(filter 0,$(SERVE)),--no-serve)
@@ -51,6 +52,10 @@ bench-peer: $(READY)
 	@$(PEER)/bin/python -m pip install -qq --disable-pip-version-check "torch==2.13.0"
 	@$(PEER)/bin/python -m pip install -qq --disable-pip-version-check "circuit-tracer==0.5.0"
 	$(BIN)/python benchmarks/bench_graph.py --only peer --circuit-tracer $(PEER)/bin/python $(ARGS)
+
+# Rows that are there stay; ARGS="gpt2 llama" makes some anew, ARGS=--again all.
+architectures: $(READY)
+	$(BIN)/python scripts/architectures.py $(ARGS)
 
 model: $(READY)
 	@$(FETCH)

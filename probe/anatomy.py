@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROWS = 2
 EXTRA = {"mlp_out": ("blocks.{layer}.mlp.out.hook_out",), "mlp_write": ("blocks.{layer}.mlp.out.hook_out",)}
 """Hooks that hold a site in models whose MLP module returns more than the MLP's own output."""
+ACTS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "relu2")
 NORMS = {"ln1_scale": "ln1", "ln1_post_scale": "ln1_post", "ln2_scale": "ln2", "ln2_post_scale": "ln2_post"}
 
 
@@ -80,7 +81,8 @@ class Spot:
 class Anatomy:
     """spots: the sites a model has. missing: why it lacks others. logit_factor: what W_U x is multiplied with to be a logit;
     linear_readout: whether it is one. factors: what attention and MLP return is multiplied with to be written (`attn_out`,
-    `mlp_write`). shared_norm: layers whose attention and MLP read through one norm. stream_in_place: see `require_stream`."""
+    `mlp_write`). act_fn: the nonlinearity of a layer's neurons, where it is one of `ACTS` or the one the model names.
+    shared_norm: layers whose attention and MLP read through one norm. stream_in_place: see `require_stream`."""
 
     spots: dict[Site, Spot] = field(default_factory=dict)
     missing: dict[Site, str] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Anatomy:
     linear_readout: bool = True
     factors: dict[Site, float] = field(default_factory=dict)
     shared_norm: set[int] = field(default_factory=set)
+    act_fn: dict[int, str] = field(default_factory=dict)
     stream_in_place: bool | None = None
 
 
@@ -343,10 +346,26 @@ class _Examination:
         if x is not None and y is not None and x.shape == y.shape and _same(x, y):
             self.found.shared_norm.add(layer)
         post = self._value("mlp_post", layer)
+        self._activation(layer, post)
         for kind in ("mlp_pre", "mlp_pre_linear"):
             value = self._value(kind, layer)
             if value is not None and post is not None and value.shape != post.shape:
                 self._lacks(kind, layer, f"it is {value.shape[-1]} wide where the neurons are {post.shape[-1]}")
+
+    def _activation(self, layer: int, post: Tensor | None) -> None:
+        """The nonlinearity that makes the neurons: the nearest, because some differ by less than rounding allows."""
+        from transformers.activations import ACT2FN
+
+        pre, linear = self._value("mlp_pre", layer), self._value("mlp_pre_linear", layer)
+        if pre is None or post is None or pre.shape != post.shape or not bool(post.isfinite().all()):
+            return
+        names = [n for n in dict.fromkeys([str(getattr(self.model.cfg, "act_fn", "")), *ACTS]) if n in ACT2FN]
+        made = {
+            n: ACT2FN[n](pre) * (1 if linear is None else linear) for n in names if "solu" not in n and n != "xielu"
+        }
+        best = min(made, key=lambda n: float((made[n] - post).abs().max()))
+        if _same(made[best], post):
+            self.found.act_fn[layer] = best
 
     def _stream(self, layer: int) -> None:
         """The writes and the middle of the stream, and for what they do not add up to, another hook."""

@@ -175,7 +175,6 @@ def top_units(
 
 def neuron_stack(model: "TransformerBridge", found: dict[str, Tensor], layer: int) -> UnitStack:
     """The neurons of one MLP, of which `found` holds `mlp_post` and any post-norm's divisor."""
-    spot(Site("mlp_write", layer), model)  # says where the stream is no sum of writes
     activation, (writers, _) = found[Site("mlp_post", layer).name][0], mlp_writes_through(model, layer)
     return _through_post(
         model, found, UnitStack(layer, "neuron", activation.detach().float(), activation, writers), "ln2_post"

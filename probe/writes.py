@@ -41,8 +41,12 @@ def heads_write(
 def mlp_writes_through(
     model: "TransformerBridge", layer: int
 ) -> tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, " d_model"]]:
-    """W_out, and the bias that the MLP adds. BadInput where a layer's MLP has no neurons (a mixture of experts)."""
-    spot(Site("mlp_post", layer), model)
+    """W_out, and the bias that the MLP adds. BadInput where a layer has no neurons (a mixture of experts), or the stream is
+    normalised after every write, so that none arrives as it was written (BERT)."""
+    for kind in ("mlp_post", "mlp_write"):
+        spot(
+            Site(kind, layer), model
+        )  # says why there are no neurons, or where the stream is no sum of what they write
     mlp = model.blocks[layer].mlp
     W, b = wide(mlp.W_out), getattr(mlp, "b_out", None)
     factor = anatomy(model).factors.get(Site("mlp_write", layer), 1.0)
@@ -84,15 +88,15 @@ def norm_of(model: "TransformerBridge", name: str, layer: int | None, like: Tens
     return norm_parts(module, like)
 
 
-def activation(model: "TransformerBridge") -> Callable[[Tensor], Tensor]:
-    """The nonlinearity of the MLPs. BadInput for one that does not act on each neuron alone, or is not known."""
+def activation(model: "TransformerBridge", layer: int) -> Callable[[Tensor], Tensor]:
+    """The nonlinearity of a layer's neurons. BadInput for one that does not act on each neuron alone, or is not known."""
     from transformers.activations import ACT2FN
 
-    name = str(model.cfg.act_fn)
-    if name not in ACT2FN or "solu" in name:
+    name = anatomy(model).act_fn.get(layer)
+    if name is None:
         raise BadInput(
-            f"The nonlinearity '{name}' of this model's MLPs does not act on each neuron alone, or is unknown, so its neurons "
-            "cannot be held one by one."
+            f"The nonlinearity of layer {layer}'s MLP ('{model.cfg.act_fn}') does not act on each neuron alone, or is unknown, "
+            "so its neurons cannot be held one by one."
         )
     found: Any = ACT2FN[name]
     return found

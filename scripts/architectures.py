@@ -33,11 +33,11 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="make every row anew")
     options = parser.parse_args()
     quiet()
-    from zoo import NATIVE, ZOO
+    from zoo import ZOO
 
     stored = DOCS / "architectures.json"
     rows: dict[str, Any] = json.loads(stored.read_text())["rows"] if stored.is_file() and not options.again else {}
-    known = [*ZOO, *NATIVE]
+    known = list(ZOO)
     for name in options.names or known:
         if name in rows and not options.names:
             continue
@@ -68,6 +68,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
 
 

@@ -186,11 +186,13 @@ def edit(case: Case) -> float:
     from probe.unit_edits import UnitEdit, edit_units
 
     i = case.last_with("mlp_post")
-    changes = edit_units(case.bridge, [UnitEdit("scale", 5, layer=i, amount=-2.0)])
+    (post,) = case.plain.read((case.plain.down(i), "in"))
+    unit = int(post.reshape(len(case.ids), -1)[-1].abs().argmax())
+    changes = edit_units(case.bridge, [UnitEdit("scale", unit, layer=i, amount=-2.0)])
 
     def change(v: Tensor) -> Tensor:
         changed = v.clone()
-        changed[..., 5] *= -2
+        changed[..., unit] *= -2
         return changed
 
     return case.compare(case.edited(changes), f"mlp_post.{i}", change)

@@ -69,10 +69,13 @@ class Plain:
 
     def attention(self, i: int) -> nn.Module | None:
         found = _child(self.blocks[i], ATTENTION)
-        return getattr(found, "attention", found) if found is not None else None
+        inner = getattr(found, "self", getattr(found, "attention", found))  # BERT, GPT-Neo
+        return inner if isinstance(inner, nn.Module) else found
 
     def o_proj(self, i: int) -> nn.Module | None:
-        attn = self.attention(i)
+        attn, outer = self.attention(i), _child(self.blocks[i], ATTENTION)
+        if isinstance(getattr(outer, "output", None), nn.Module):
+            return outer.output.dense  # BERT
         return None if attn is None else _child(attn, O_PROJ)
 
     def mlp(self, i: int) -> nn.Module | None:
@@ -81,6 +84,8 @@ class Plain:
     def down(self, i: int) -> nn.Module | None:
         """The one output matrix of an MLP; None for a mixture of experts."""
         owner = self.mlp(i) or self.blocks[i]
+        if isinstance(getattr(owner, "output", None), nn.Module) and hasattr(owner.output, "dense"):
+            return owner.output.dense  # BERT
         mixed = any("expert" in n or "Experts" in type(m).__name__ for n, m in owner.named_modules())
         return None if mixed else _child(owner, DOWN)
 
@@ -187,7 +192,7 @@ class Plain:
         stack.enter_context(leaving(self.down(i) or self.mlp(i), change))
 
     def _set_mlp_in(self, i: int, change: Change, stack: ExitStack) -> None:
-        stack.enter_context(entering(self.mlp(i) or self.blocks[i].fc1, change))
+        stack.enter_context(entering(self.mlp(i) or _child(self.blocks[i], ("fc1", "intermediate")), change))
 
     def _set_attn_in(self, i: int, change: Change, stack: ExitStack) -> None:
         stack.enter_context(entering(self.attention(i), change))

@@ -189,6 +189,10 @@ def pair(name: str, dtype: str = "float64") -> tuple[TransformerBridge, torch.nn
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         bridge = load_model(folder, dtype=dtype)
+        options = {"attn_implementation": "eager", "experts_implementation": "eager", "dtype": getattr(torch, dtype)}
+        plain = auto.from_pretrained(folder, **options).eval()  # some settings do not survive being saved
+    for weight in plain.parameters():
+        weight.requires_grad_(False)
     bridge.original_model.set_experts_implementation("eager")  # the faster ones have no double precision
     return bridge, plain
 

@@ -171,7 +171,7 @@ def token_activations(
     model: "TransformerBridge", name: UnitName, table: Float[Tensor, "d_vocab d_model"]
 ) -> Float[Tensor, " d_vocab"]:
     """A neuron's activation on every token alone: the model's own norm, this neuron's weights, the model's nonlinearity."""
-    mlp, act, unit = model.blocks[name.layer].mlp, activation(model), name.unit
+    mlp, act, unit = model.blocks[name.layer].mlp, activation(model, name.layer), name.unit
     gated = getattr(mlp, "W_gate", None) is not None
     x = torch.cat([_normed(model, name.layer, "ln2", some) for some in table.split(TOKENS)])
     linear = _column(x, mlp.W_in, getattr(mlp, "b_in", None), unit)
