@@ -52,7 +52,7 @@ class Journal:
         """Continue the harvest in `folder`; BadInput, naming every difference, if it was of something else."""
         if not cls.begun(folder):
             raise BadInput(_NOTHING.format(folder=folder))
-        file = (folder / JOURNAL).open("r+", encoding="utf8")
+        file = (folder / JOURNAL).open("r+", encoding="ascii", errors="replace")
         journal = cls(folder / JOURNAL, file)
         journal._lock()
         lines, whole = _whole_lines(file)
@@ -68,7 +68,7 @@ class Journal:
     def join(cls, folder: Path, rank: int) -> "Journal":
         """The journal of a further process, which helps with the harvest in `folder`."""
         path = folder / f"journal-{rank}.jsonl"
-        file = path.open("a+", encoding="utf8")
+        file = path.open("a+", encoding="ascii", errors="replace")
         journal = cls(path, file)
         journal._lock()
         file.seek(0)
@@ -134,7 +134,7 @@ def _shards(folder: Path) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf8") as file:
+    with path.open(encoding="ascii", errors="replace") as file:
         return _whole_lines(file)[0]
 
 

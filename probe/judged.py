@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from probe.artifact import KINDS, Manifest, home, read_manifest
+from probe.artifact import KINDS, Manifest, home, read_manifest, require_files
 from probe.errors import OpenworkError
 from probe.stored import read_json
 
@@ -34,6 +34,7 @@ def rows_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
     facts = manifest.facts
     if facts.get("subject") == "sweep":
         path = folder / "sweep.json"
+        require_files(folder, manifest, [path.name])
         found = read_json(path, _LARGEST)
         return [_row(row, str(row["name"]), manifest, str(row.get("rule", ""))) for row in found["rows"]]
     if isinstance(facts.get("fvu"), int | float) and "kind" in facts:

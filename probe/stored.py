@@ -57,10 +57,10 @@ def read_json(path: Path | str, most: int = MOST_BYTES, *, strict: bool = True) 
         raise Unavailable(f"{path} is damaged: {reason(error)}.") from error
 
 
-def parse_json(data: bytes, *, strict: bool = True) -> Any:
+def parse_json(data: bytes, *, strict: bool = True, brackets: int = MOST_BRACKETS) -> Any:
     """The same of bytes; ValueError where they are no JSON."""
-    if sum(data.count(bracket) for bracket in (b"[", b"{")) > MOST_BRACKETS:
-        raise ValueError(f"it has more than {MOST_BRACKETS:,} lists and mappings")
+    if sum(data.count(bracket) for bracket in (b"[", b"{")) > brackets:
+        raise ValueError(f"it has more than {brackets:,} lists and mappings")
     try:
         found = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number if strict else None)
     except RecursionError:

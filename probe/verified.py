@@ -8,6 +8,8 @@ import os
 import zlib
 from pathlib import Path
 
+from probe.errors import Unavailable
+
 _PIECE = 1 << 20
 _known: dict[tuple[str, str], tuple[tuple[int, int, int], str]] = {}
 _MOST = 100_000  # files remembered
@@ -33,8 +35,11 @@ def crc32(path: Path) -> str:
 
 def fresh_digest(path: Path, like: str) -> str:
     """The checksum of a file as it is now, every byte read, of the same kind as `like`."""
-    before = _state(path)
-    found = crc32(path) if like.startswith("crc32:") else sha256(path)
+    try:
+        before = _state(path)
+        found = crc32(path) if like.startswith("crc32:") else sha256(path)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read ({error.strerror}).") from error
     if len(_known) >= _MOST:
         _known.clear()
     if _state(path) == before:

@@ -252,6 +252,11 @@ def _folder(path: Path, rng: random.Random) -> None:
     path.mkdir()
 
 
+def _gone(path: Path, rng: random.Random) -> None:
+    if path.name != "labels.json":  # nobody has to label anything
+        path.unlink()
+
+
 def _swap(path: Path, rng: random.Random) -> None:
     other = rng.choice([p for p in path.parent.iterdir() if p != path and p.is_file()] or [path])
     shutil.copyfile(other, path.with_name(".swap"))
@@ -311,7 +316,7 @@ ANY = (_flip, _flip, _flip, _truncate, _grow, _noise, _deep, _other, _pipe, _lin
 def damage(folder: Path, rng: random.Random) -> str:
     """Damage one file of a folder; what was done."""
     path = rng.choice(sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")))
-    ways = [*ANY, lambda p, r: p.unlink(), lambda p, r: p.write_bytes(b"")]
+    ways = [*ANY, _gone, lambda p, r: p.write_bytes(b"")]
     inner = _in_json if path.suffix in (".json", ".jsonl") else _in_header if path.suffix == ".safetensors" else None
     how = inner if inner and rng.random() < 0.6 else rng.choice(ways)
     how(path, rng)

@@ -16,8 +16,8 @@ from app.library import registered, short_model
 from app.record_files import RECORD
 from app.results import page_of
 from app.shell import Page
-from probe.artifact import Manifest, read_manifest
-from probe.stored import read_json
+from probe.artifact import Manifest, read_manifest, require_files
+from probe.stored import plain_file, read_json
 
 LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
 
@@ -45,10 +45,13 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
 
 def stored_report(folder: Path) -> Any:
     """The JSON files of a result, one or by name. Unavailable where one cannot be read."""
-    found = {}
+    found, manifest = {}, read_manifest(folder, "result")
     for path in sorted(folder.glob("*.json")):
         if path.name in ("manifest.json", RECORD) or path.is_symlink():  # a link may lead to any file of the machine
             continue
+        plain_file(path, LARGEST)
+        if manifest.files:
+            require_files(folder, manifest, [path.name])
         found[path.stem] = read_json(path, LARGEST)
     return next(iter(found.values())) if len(found) == 1 else found
 

@@ -14,7 +14,7 @@ from app.links import run_page
 from app.pages import training_rows as tables
 from app.pages.prompt_tables import number
 from app.pages.training_callbacks import curves_figure
-from probe.artifact import place
+from probe.artifact import place, read_manifest, require_files
 from probe.errors import BadInput, OpenworkError
 from probe.eval_report import CONVENTION, IN_MODEL, OWN, EvalReport
 from probe.figures_dictionaries import eval_figure
@@ -87,10 +87,12 @@ def report_of(name: str) -> EvalReport | None:
     names = [trainings.report_name(name), *(row["result"] for row in judged()[0] if row["name"] == name)]
     for one in names:
         try:
-            found = read_json(place("result", one) / "report.json")
+            folder = place("result", one)
+            require_files(folder, read_manifest(folder, "result"), ["report.json"])
+            found = read_json(folder / "report.json")
             known = {f.name for f in fields(EvalReport)}
             return EvalReport(**{k: (float("nan") if v is None else v) for k, v in found.items() if k in known})
-        except (OSError, ValueError, TypeError, OpenworkError):
+        except (OSError, ValueError, TypeError, AttributeError, OpenworkError):
             continue
     return None
 

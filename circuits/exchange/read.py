@@ -6,7 +6,6 @@ constants and values, is NaN, so the graph says that its conservation is unknown
 read as the same graph; what it claims of its residual is checked against its numbers.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -22,7 +21,9 @@ from circuits.exchange.nodes import Found, number, read_node, text, whole
 from circuits.graph import KINDS, ROOTS, CircuitGraph, Edges, Nodes
 from probe.errors import BadInput, Unavailable
 from probe.names import as_path
+from probe.stored import parse_json
 
+_BRACKETS = 6_000_000  # lists and mappings: a link or a node is one or two
 _UNKNOWN = "unknown: the file holds no constants and values"
 _PRUNED = "unknown: the file holds a pruned graph"
 
@@ -63,27 +64,18 @@ def load_json(path: Path, most: int) -> Any:
     """The content of a JSON file of at most `most` bytes. BadInput for anything else."""
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")
+    if (size := path.stat().st_size) > most:
+        raise BadInput(f"{path} has {size:,} bytes; up to {most:,} are read. Prune the graph before exporting it.")
     try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            size = path.stat().st_size
-            raise BadInput(f"{path} has {size:,} bytes; up to {most:,} are read. Prune the graph before exporting it.")
-        return json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
+        return parse_json(path.read_bytes(), brackets=_BRACKETS)
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}).") from error
-    except RecursionError as error:
-        raise BadInput(f"{path} is nested too deeply to be a graph.") from error
     except MemoryError as error:
         raise Unavailable(f"There is not enough memory to read {path}. Prune the graph before exporting it.") from error
     except BadInput:
         raise
     except ValueError as error:  # no JSON, no UTF-8, an integer of thousands of digits
         raise BadInput(f"{path} is not JSON: {str(error)[:200]}.") from error
-
-
-def _no_number(name: str) -> Any:
-    raise BadInput(f"The file holds {name}, which is no number in JSON.")
 
 
 def _several(value: Mapping[str, Any], name: str, most: int) -> list[Any]:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from probe.dictionaries import BatchTopK, Dictionary, Gated, JumpReLU, Matryoshka, ReLU, TopK
 from probe.dictionaries.store import AnyDictionary
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.exchange.bounded import require_archive, require_room
 from probe.exchange.files import facts_of, is_zip, read_mapping, setting, take
 from probe.exchange.foreign import Foreign, Format, cast, folders_with, one, refuse_rule
 from probe.exchange.places import of_module, ours
@@ -85,11 +86,17 @@ def _load(path: Path) -> dict[str, Any]:
     if not is_zip(path):
         raise Unavailable(f"{path} is truncated, or not a file of torch.save in its zip form. Fetch it again.")
     try:
+        require_archive(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
+    except OpenworkError:
+        raise
     except pickle.UnpicklingError as error:
         raise BadInput(f"{path} holds more than tensors and plain values, so it was not read.") from error
     except Exception as error:  # damaged bytes make it raise nearly anything
         raise Unavailable(f"{path} is truncated or no file of torch.save ({type(error).__name__}).") from error
+    if isinstance(found, dict):
+        parts = [p for p in (found, found.get("ae")) if isinstance(p, dict)]
+        require_room([value for part in parts for value in part.values()], path)
     if isinstance(found, dict) and isinstance(found.get("ae"), dict):
         return _of_backup(found["ae"], float(found.get("norm_factor") or 1))
     if not isinstance(found, dict):

@@ -1,6 +1,5 @@
 """Reading other people's files without trusting them, and writing a folder whole or not at all."""
 
-import json
 import math
 import os
 import shutil
@@ -19,10 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from probe.claims import claim
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, OpenworkError, Unavailable, brief
 from probe.leftovers import announced
 from probe.renames import put, scratch
+from probe.stored import parse_json, plain_file, reason
 
+_SETTINGS = 64 << 20  # bytes of a file of settings
 Tensors = dict[str, Tensor]
 
 
@@ -30,40 +31,49 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """A JSON or YAML file that holds a mapping. Unavailable where it is damaged, BadInput where it holds something else."""
     import yaml
 
+    from probe.exchange.bounded import load_yaml
+
     try:
-        text = path.read_text(encoding="utf8")
-        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        data = plain_file(path, _SETTINGS).read_bytes()
+        found = parse_json(data, strict=False) if path.suffix == ".json" else load_yaml(data.decode())
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise Unavailable(f"{path} is damaged: {str(error).splitlines()[0]} Fetch or write it again.") from error
+    except (ValueError, yaml.YAMLError, RecursionError, OverflowError, TypeError) as error:
+        raise Unavailable(f"{path} is damaged: {reason(error)}. Fetch or write it again.") from error
     if not isinstance(found, dict):
-        raise BadInput(f"{path} holds a {type(found).__name__}; settings by name were wanted.")
+        raise BadInput(f"{path} holds {brief(found)}; settings by name were wanted.")
     return found
 
 
 def read_safetensors(path: Path) -> Tensors:
     """All tensors of a safetensors file. Unavailable where it is missing or truncated."""
     try:
-        return load_file(path)
+        return load_file(plain_file(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise Unavailable(f"{path} is missing, truncated or no safetensors file ({error}). Fetch it again.") from error
+        raise Unavailable(
+            f"{path} is missing, truncated or no safetensors file ({reason(error)}). Fetch it again."
+        ) from error
 
 
 def read_npz(path: Path) -> Tensors:
     """All arrays of a NumPy archive; arrays of Python objects, which would run code, are refused."""
+    from probe.exchange.bounded import require_archive
+
     try:
+        require_archive(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: torch.from_numpy(np.ascontiguousarray(archive[name])) for name in archive.files}
+    except OpenworkError:
+        raise
     except Exception as error:  # damaged bytes make zip and header parsers raise nearly anything
-        raise Unavailable(f"{path} is missing, truncated or no plain NumPy archive ({error}).") from error
+        raise Unavailable(f"{path} is missing, truncated or no plain NumPy archive ({reason(error)}).") from error
 
 
 def is_zip(path: Path) -> bool:
     """Whether a file begins and ends as a zip archive does, as those of torch.save do."""
     try:
-        return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:
+        return path.is_file() and zipfile.is_zipfile(path)
+    except (zipfile.BadZipFile, OSError):
         return False
 
 
@@ -88,7 +98,7 @@ def setting(config: Mapping[str, Any], name: str, kind: type | UnionType, source
     """A setting of the wanted type; BadInput where it is missing or of another."""
     value = config.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise BadInput(f"{source} must give {name} as {getattr(kind, '__name__', kind)}; it has {value!r}.")
+        raise BadInput(f"{source} must give {name} as {getattr(kind, '__name__', kind)}; it has {brief(value)}.")
     return value
 
 

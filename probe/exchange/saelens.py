@@ -18,7 +18,7 @@ from torch import Tensor
 from probe.artifact import write_json
 from probe.dictionaries import Dictionary, Gated, ReLU, TopK
 from probe.dictionaries.store import AnyDictionary
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.exchange.files import facts_of, read_mapping, read_safetensors, setting, take, write_tensors
 from probe.exchange.foreign import Foreign, Format, folders_with, one, refuse_rule
 from probe.exchange.places import ours
@@ -90,7 +90,7 @@ def _check(config: Mapping[str, Any], meta: Mapping[str, Any], source: str) -> N
     for name in ("hook_head_index", "hook_head_index_out"):
         if meta.get(name) is not None:
             raise BadInput(
-                f"{source} reads one head of its hook ({name} = {meta[name]!r}); no site holds a head alone."
+                f"{source} reads one head of its hook ({name} = {brief(meta[name])}); no site holds a head alone."
             )
     loading = _loading(meta)
     only_known(
@@ -149,7 +149,7 @@ def _weights(tensors: Mapping[str, Tensor], config: Mapping[str, Any], source: s
     elif "batchtopk" in architecture:
         widths = config.get("matryoshka_widths") or []
         if not isinstance(widths, list) or not all(isinstance(width, int) for width in widths):
-            raise BadInput(f"{source} gives matryoshka_widths as {widths!r}; a list of whole numbers was wanted.")
+            raise BadInput(f"{source} gives matryoshka_widths as {brief(widths)}; a list of whole numbers was wanted.")
         rule, learned = batch_topk(setting(config, "k", int | float, source), t["topk_threshold"], widths)
     elif "jumprelu" in architecture:
         rule, learned = jump_relu(t["log_threshold"].exp() if "log_threshold" in t else t["threshold"])
@@ -193,7 +193,7 @@ def _factor(folder: Path) -> float:
         )
     factor = read_mapping(folder / SCALER).get("scaling_factor")
     if not isinstance(factor, float | int) or not 0 < factor < math.inf:
-        raise BadInput(f"{folder / SCALER} gives the factor as {factor!r}; a positive number was wanted.")
+        raise BadInput(f"{folder / SCALER} gives the factor as {brief(factor)}; a positive number was wanted.")
     return float(factor)
 
 

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from probe.errors import BadInput, Unavailable
+from probe.exchange.bounded import require_archive, room
+from probe.stored import reason
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -71,6 +73,7 @@ class _Reader(pickle.Unpickler):
         super().__init__(io.BytesIO(_entry(archive, f"{folder}data.pkl", LARGEST_PICKLE, source)))
         self.archive, self.folder, self.source, self.inert = archive, folder, source, _inert_kind()
         self.loaded: dict[str, Tensor] = {}
+        self.room = room(Path(source))
 
     def find_class(self, module: str, name: str) -> Any:
         """Never imports: a name is one of ours or inert."""
@@ -79,7 +82,7 @@ class _Reader(pickle.Unpickler):
         if module in ("torch", "torch.storage") and name in _STORAGES:
             return _STORAGES[name]
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
-            return _tensor_maker() if name == "_rebuild_tensor_v2" else _parameter_maker()
+            return _tensor_maker(self) if name == "_rebuild_tensor_v2" else _parameter_maker()
         return self.inert
 
     def persistent_load(self, pid: Any) -> Any:
@@ -93,10 +96,13 @@ class _Reader(pickle.Unpickler):
         return self.loaded[key]
 
 
-def _tensor_maker() -> Callable[..., Tensor]:
+def _tensor_maker(reader: _Reader) -> Callable[..., Tensor]:
     def tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
         if not (isinstance(storage, Tensor) and math.prod(size) <= storage.numel()):
             raise BadInput("a tensor is larger than the numbers stored for it")
+        reader.room -= math.prod(size) * storage.element_size()
+        if reader.room < 0:
+            raise BadInput("its tensors, each with its own numbers, would take far more than the file")
         return torch.as_strided(storage, size, stride, offset).clone()
 
     return tensor
@@ -113,6 +119,7 @@ def read_torch(path: Path) -> Any:
     """
     source = str(path)
     try:
+        require_archive(path)
         with zipfile.ZipFile(path) as archive:
             pickles = [n for n in archive.namelist() if n == "data.pkl" or n.endswith("/data.pkl")]
             if len(pickles) != 1:
@@ -128,7 +135,9 @@ def read_torch(path: Path) -> Any:
         raise
     except Exception as error:
         # Hostile bytes can make the unpickler raise anything (also what our own stand-ins raise when wrongly called).
-        raise BadInput(f"{source} does not hold what torch.save writes ({type(error).__name__}: {error}).") from error
+        raise BadInput(
+            f"{source} does not hold what torch.save writes ({type(error).__name__}: {reason(error)})."
+        ) from error
 
 
 def _entry(archive: zipfile.ZipFile, name: str, largest: int, source: str) -> bytes:

@@ -21,7 +21,7 @@ from probe.artifact import read_manifest, write_json
 from probe.claims import lock_of
 from probe.errors import BadInput, Unavailable
 from probe.names import as_path
-from probe.stored import read_json
+from probe.stored import read_json, sealed, unsealed
 from probe.turns import turn
 
 FILE = "labels.json"
@@ -84,7 +84,7 @@ def labels_of(folder: str | Path) -> Labels:
     if not os.path.lexists(path):
         return {}
     try:
-        raw = read_json(path, BYTES)
+        raw = unsealed(read_json(path, BYTES))
         if raw["schema"] > SCHEMA:
             raise Unavailable(f"{path} has schema {raw['schema']}; this Openwork reads {SCHEMA}. Upgrade Openwork.")
         return {int(unit): best_first([_read(entry) for entry in entries]) for unit, entries in raw["labels"].items()}
@@ -123,7 +123,7 @@ def add_labels(folder: str | Path, new: Mapping[int, list[tuple[str, Label | Non
         found = {unit: found[unit] for unit in sorted(found) if found[unit]}
         plain = {str(unit): [label.to_dict() for label in labels] for unit, labels in found.items()}
         try:
-            write_json(path / FILE, {"schema": SCHEMA, "labels": plain})
+            write_json(path / FILE, sealed({"schema": SCHEMA, "labels": plain}))
         except OSError as error:
             raise Unavailable(f"Labels could not be written to {path} ({error.strerror}).") from error
     return found
