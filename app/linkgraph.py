@@ -15,7 +15,7 @@ from app import labelled
 from app.figures import TEMPLATES
 from circuits.figures import COLOURS, SYMBOLS
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
-from probe.figures import plain, token_axis
+from probe.figures import label_text, plain, token_axis
 from probe.unit_names import LETTERS, unit_name
 from probe.words import figures
 
@@ -118,14 +118,14 @@ def describe(graph: CircuitGraph, node: int) -> str:
     """Hover text, escaped."""
     kind = KINDS[graph.nodes.kind[node]]
     parts = [
-        f"<b>{plain(short(graph, node), 24)}</b>  {word(kind)}",
+        f"<b>{label_text(short(graph, node), 24)}</b>  {word(kind)}",
         f"at {plain(graph.tokens[graph.nodes.pos[node]], 20)} (position {graph.nodes.pos[node]})",
     ]
     if kind in ROOTS:
         weight = "probability" if kind == "logit" else "weight"
-        parts.append(f"{plain(graph.unit_tokens[node], 40)}, {weight} {graph.probability[node]:.3f}")
+        parts.append(f"{label_text(graph.unit_tokens[node], 60)}, {weight} {graph.probability[node]:.3f}")
     elif label(graph, node):
-        parts.append(plain(label(graph, node), 60))
+        parts.append(label_text(label(graph, node), 120))
     if not np.isnan(graph.nodes.activation[node]):
         parts.append(f"activation {figures(graph.nodes.activation[node])}")
     if below(graph, node):

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from jaxtyping import Bool
 
 from circuits.graph import KINDS, ROOTS, CircuitGraph
-from probe.figures import plain, token_axis
+from probe.figures import label_text, token_axis
 
 SYMBOLS = {
     "token": "square",
@@ -100,7 +100,7 @@ def _node_trace(graph: CircuitGraph, kind: str, mine: np.ndarray, x: np.ndarray,
     found = graph.influence
     most = max(float(found.max()), 1e-30)
     size = 6 + 16 * np.sqrt(found[mine] / most) if kind not in ROOTS else 8 + 14 * np.sqrt(graph.probability[mine])
-    hover = [f"{plain(graph.name(int(i)), 60)}<br>influence {found[i]:.4f}" for i in mine]
+    hover = [f"{label_text(graph.name(int(i)), 60)}<br>influence {found[i]:.4f}" for i in mine]
     return go.Scatter(
         x=x[mine],
         y=y[mine],

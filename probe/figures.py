@@ -34,6 +34,13 @@ def plain(text: str, width: int = 12) -> str:
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def label_text(text: str, width: int = 40) -> str:
+    """A name, a label or a title safe inside plotly labels: its spaces are spaces. `plain` is for single tokens."""
+    short = text if len(text) <= width else text[: width - 1] + "…"
+    short = "".join(c if c.isprintable() else " " for c in short)
+    return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def token_axis(tokens: list[str], every: int | None = None) -> dict[str, Any]:
     """Tick values and texts for an axis of token positions."""
     step = every or max(1, len(tokens) // 64)

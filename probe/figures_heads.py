@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from probe.figures import SEQUENTIAL, SIGNED, _finish, plain, token_axis
+from probe.figures import SEQUENTIAL, SIGNED, _finish, label_text, plain, token_axis
 
 if TYPE_CHECKING:
     from probe.head_reading import HeadReading
@@ -32,7 +32,7 @@ def grid_figure(
         ygap=1,
         hoverongaps=False,
         colorbar={"title": {"text": label, "side": "right"}, "thickness": 10, "outlinewidth": 0},
-        hovertemplate=f"%{{customdata}}: {plain(label, 60)} %{{z:.3f}}<extra></extra>",
+        hovertemplate=f"%{{customdata}}: {label_text(label, 60)} %{{z:.3f}}<extra></extra>",
     )
     figure = go.Figure(trace)
     across, down = ("L", "H") if wide else ("H", "L")

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from probe.figures import _finish, plain
+from probe.figures import _finish, label_text
 from probe.run_log import extremes, short_names, smoothed
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def _curve(
         x=x,
         y=np.round(y[kept], 6),
         mode="lines" if len(kept) > 1 else "markers",
-        name=plain(label or run.name, 60),
+        name=label_text(label or run.name, 60),
         legendgroup=run.name,
         showlegend=label is not None,
         line={"color": style[0], "dash": style[1], "width": 1.8},
-        hovertemplate=f"{plain(run.name, 60)}<br>%{{x:,}} {axis}: %{{y:.4g}}<extra></extra>",
+        hovertemplate=f"{label_text(run.name, 60)}<br>%{{x:,}} {axis}: %{{y:.4g}}<extra></extra>",
     )
 
 
@@ -156,9 +156,9 @@ def _points(kind: str, rows: list[dict[str, Any]], measure: str) -> go.Scatter:
             "opacity": 0.9,
             "line": {"width": 2 if KIND_SHAPES.get(kind, "").endswith("open") else 0},
         },
-        name=plain(kind, 40).replace("_", " "),
+        name=label_text(kind, 40).replace("_", " "),
         customdata=[r["name"] for r in rows],
-        text=[f"{plain(str(r['name']), 60)}<br>{plain(str(r.get('rule', '')), 30)}" for r in rows],
+        text=[f"{label_text(str(r['name']), 60)}<br>{label_text(str(r.get('rule', '')), 30)}" for r in rows],
         hovertemplate="%{text}<br>L0 %{x:.1f}<br>%{y:.4f}<extra></extra>",
     )
 

@@ -21,6 +21,7 @@ from probe.record import Table
 from probe.tokens import display_tokens
 from probe.unit_edits import unit_values
 from probe.unit_names import layer_read, unit_name
+from probe.words import figures
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -51,7 +52,9 @@ class OwnText(Table, Opens):
         on = int((self.values > 0).sum())
         if not on:
             return f"{self.unit} is active at none of the {len(self.tokens)} tokens."
-        at = f"strongest at {shown(self.tokens[self.peak])} (position {self.peak}, {self.values[self.peak]:.4g})"
+        at = (
+            f"strongest at {shown(self.tokens[self.peak])} (position {self.peak}, {figures(self.values[self.peak], 4)})"
+        )
         return f"{self.unit} is active at {on} of {len(self.tokens)} tokens, {at}."
 
     def to_dict(self) -> dict[str, Any]:

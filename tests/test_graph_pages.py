@@ -109,7 +109,7 @@ def test_what_nodes_are_called():
     assert linkgraph.titled(imported, node) == "L1F9 · my label" and linkgraph.titled(imported, node, 4).endswith(
         "my …"
     )
-    assert all(word in linkgraph.describe(imported, node) for word in ("L1F9", "my·label"))
+    assert all(word in linkgraph.describe(imported, node) for word in ("L1F9", "my label"))
 
 
 def test_units_and_slots_are_named():

@@ -62,12 +62,12 @@ def test_shared_tokens_make_a_group_and_name_it():
     assert group.parts["tokens"] == pytest.approx(1 / 2) and not group.weak
 
 
-def test_blank_tokens_are_named_so_that_they_show():
+def test_blank_tokens_show_and_name_no_group():
     graph, _, units = planted(0)
     found = suggest_supernodes(
         graph, units[:3], tops={u: [" ", "\n"] for u in units[:2]}, weights=Weights(influence=0.0)
     )
-    assert found.names == ["↵ / ·"]
+    assert found.groups[0].shared == ("↵", "·") and found.names == ["L0F0+L0F1"]
 
 
 def test_decoder_directions_make_a_group_and_opposites_do_not():

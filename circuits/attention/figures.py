@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from circuits.attention.loadings import HeadLoadings
 from circuits.attention.qk import QKAttribution
-from probe.figures import SIGNED, plain
+from probe.figures import SIGNED, label_text, plain
 
 
 def loadings_figure(found: HeadLoadings, edge: int = 0, height: int = 520) -> go.Figure:
@@ -24,7 +24,7 @@ def loadings_figure(found: HeadLoadings, edge: int = 0, height: int = 520) -> go
     texts = ["bypass", *(f"H{t}" for t in ticks)]
     figure.update_xaxes(tickvals=[-1.5, *ticks], ticktext=texts, showgrid=False, zeroline=False)
     figure.update_yaxes(title="layer", dtick=max(1, n_layers // 15), showgrid=False, zeroline=False)
-    source, target = (plain(n, 40) for n in found.names[edge])
+    source, target = (label_text(n, 48) for n in found.names[edge])
     return _laid_out(figure, f"{source} → {target}: {found.weight[edge]:.4g}", height)
 
 
@@ -64,7 +64,7 @@ def qk_figure(found: QKAttribution, height: int = 560) -> go.Figure:
     """The sources that matter most to the query (down) against those that matter most to the key (across)."""
     z = found.block
     heat = _signed(z, np.arange(z.shape[1]), "part of the score", 1.02, None)
-    rows, columns = ([plain(found.names[i], 24) for i in side] for side in (found.shown_query, found.shown_key))
+    rows, columns = ([label_text(found.names[i], 28) for i in side] for side in (found.shown_query, found.shown_key))
     heat.text = [[f"query side {r}<br>key side {c}" for c in columns] for r in rows]
     heat.hovertemplate = "%{text}<br>%{z:.4g}<extra></extra>"
     figure = go.Figure([heat])
@@ -72,7 +72,7 @@ def qk_figure(found: QKAttribution, height: int = 560) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(rows))), ticktext=rows, title="query side", autorange="reversed", showgrid=False
     )
-    return _laid_out(figure, f"{plain(found.title, 90)}: {found.score:.4g}", height)
+    return _laid_out(figure, f"{label_text(found.title, 90)}: {found.score:.4g}", height)
 
 
 def _laid_out(figure: go.Figure, title: str, height: int) -> go.Figure:

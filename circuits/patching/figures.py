@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.figures import SIGNED, _finish, plain, token_axis
+from probe.figures import SIGNED, _finish, label_text, plain, token_axis
 
 if TYPE_CHECKING:
     from circuits.patching.record import Cell, PatchingSweep
@@ -81,7 +81,7 @@ def _hover(sweep: "PatchingSweep") -> list[list[str]]:
 
 
 def _words(sweep: "PatchingSweep", cell: "Cell") -> str:
-    head = plain(sweep.name(cell), 60)
+    head = label_text(sweep.name(cell), 60)
     if not sweep.computed[cell]:
         return f"{head}<br>the same in both runs, so not run"
     best = ", ".join(f"{plain(c.token, 16)} {c.patched:.2f}" for c in sweep.candidates(cell)[:3])

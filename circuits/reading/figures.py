@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from circuits.figures import NEGATIVE, POSITIVE
 from circuits.reading.identity import is_unit
-from probe.figures import SEQUENTIAL, _finish, plain, token_axis
+from probe.figures import SEQUENTIAL, _finish, label_text, token_axis
 
 if TYPE_CHECKING:
     from circuits.reading.collapsed import Collapsed
@@ -27,7 +27,7 @@ def supernodes_figure(found: "Supernodes", height: int = 560) -> go.Figure:
     at = {int(n): i for i, n in enumerate(found.nodes)}
     order = [at[n] for g in found.groups for n in g.nodes if n in at]
     order += [i for i in range(len(found.nodes)) if i not in set(order)]
-    names = [plain(found.graph.name(int(found.nodes[i])), 24) for i in order]
+    names = [label_text(found.graph.name(int(found.nodes[i])), 24) for i in order]
     trace = go.Heatmap(
         z=found.likeness[np.ix_(order, order)],
         colorscale=SEQUENTIAL,
@@ -43,7 +43,7 @@ def supernodes_figure(found: "Supernodes", height: int = 560) -> go.Figure:
         size = sum(n in at for n in group.nodes)
         at_row = start + (size - 1) / 2
         if not ticks or at_row - ticks[-1] > len(order) / 30:  # names of small groups would lie on each other
-            ticks, texts = [*ticks, at_row], [*texts, plain(group.name, 20)]
+            ticks, texts = [*ticks, at_row], [*texts, label_text(group.name, 28)]
         box = {"x0": start - 0.5, "x1": start + size - 0.5, "y0": start - 0.5, "y1": start + size - 0.5}
         figure.add_shape(type="rect", line={"color": NEGATIVE, "dash": "dot" if group.weak else "solid"}, **box)
         start += size
@@ -77,7 +77,7 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
             )
         )
     hover = [
-        f"{plain(name, 40)}<br>{len(m)} nodes, influence {v:.3f}"
+        f"{label_text(name, 60)}<br>{len(m)} nodes, influence {v:.3f}"
         for name, m, v in zip(small.names, small.members, small.influence, strict=True)
     ]
     for name, mine, symbol, colour in (
@@ -91,7 +91,7 @@ def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -
                 y=y[rows],
                 mode="markers+text",
                 name=name,
-                text=[plain(small.names[i], 18) if i in named or i == top else "" for i in rows],
+                text=[label_text(small.names[i], 28) if i in named or i == top else "" for i in rows],
                 textposition="top center",
                 customdata=[hover[i] for i in rows],
                 hovertemplate="%{customdata}<extra></extra>",
@@ -136,7 +136,7 @@ def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None)
                 y=y[mine] + 0.25,
                 mode="markers",
                 name="one prompt",
-                text=[plain(prompt, 60)] * int(mine.sum()),
+                text=[label_text(prompt, 60)] * int(mine.sum()),
                 hovertemplate="%{text}<br>influence %{x:.4f}<extra></extra>",
                 marker={"size": 6, "color": GREY, "opacity": 0.7},
                 legendgroup="prompt",
@@ -162,7 +162,7 @@ def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None)
             marker={"size": 9, "color": POSITIVE},
         )
     )
-    figure.update_yaxes(tickvals=y, ticktext=[plain(merged.nodes.names[i], 24) for i in shown], zeroline=False)
+    figure.update_yaxes(tickvals=y, ticktext=[label_text(merged.nodes.names[i], 28) for i in shown], zeroline=False)
     figure.update_xaxes(title="influence, per probability explained", rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": 1.06})
     return _finish(figure, height or 140 + 18 * len(shown))
@@ -188,12 +188,12 @@ def difference_figure(found: "GraphDifference", height: int = 520) -> go.Figure:
                 y=y[mine],
                 mode="markers",
                 name="in both" if state == "both" else f"only in {state}",
-                text=[plain(found.nodes.names[i], 40) for i in mine],
+                text=[label_text(found.nodes.names[i], 60) for i in mine],
                 hovertemplate="%{text}<br>a %{x:.4f}, b %{y:.4f}<extra></extra>",
                 marker={"color": colour, "symbol": symbol, "size": 7, "opacity": 0.7},
             )
         )
-    figure.update_xaxes(title=f"influence in a: {plain(found.prompts[0], 40).replace('·', ' ')}", rangemode="tozero")
-    figure.update_yaxes(title=f"influence in b: {plain(found.prompts[1], 40).replace('·', ' ')}", rangemode="tozero")
+    figure.update_xaxes(title=f"influence in a: {label_text(found.prompts[0], 40)}", rangemode="tozero")
+    figure.update_yaxes(title=f"influence in b: {label_text(found.prompts[1], 40)}", rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": 1.06})
     return _finish(figure, height)

@@ -137,9 +137,9 @@ def _shared(
 
 
 def _name(graph: CircuitGraph, nodes: tuple[int, ...], shared: tuple[str, ...]) -> str:
-    """Up to two shared tokens, or the units."""
-    if shared:
-        return " / ".join(shared[:2])
+    """Up to two shared tokens that say something, or the units."""
+    if words := [w for w in shared if any(c.isalnum() for c in w)]:  # a comma and a line break name nothing
+        return " / ".join(words[:2])
     units = list(dict.fromkeys(graph.name(n).split("@", 1)[0] for n in nodes))
     return "+".join(units[:3]) + (f"+{len(units) - 3} more" if len(units) > 3 else "")
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from circuits.figures import NEGATIVE, POSITIVE
-from probe.figures import _finish, plain
+from probe.figures import _finish, label_text
 
 if TYPE_CHECKING:
     from circuits.truth.records import Comparison, SubgraphTest
@@ -87,6 +87,6 @@ def sufficiency_figure(found: "Sufficiency", *, height: int = 380) -> go.Figure:
         bars = go.Bar(x=at, y=mean, name="random (standard deviation)", marker={"color": QUIET}, error_y=error)
         figure.add_trace(bars)
     figure.add_hline(y=1, line={"color": QUIET, "dash": "dot", "width": 1})
-    figure.update_xaxes(tickvals=at, ticktext=[plain(r.root, 24) for r in rows])
+    figure.update_xaxes(tickvals=at, ticktext=[label_text(r.root, 28) for r in rows])
     figure.update_yaxes(title="share of the root that is left")
     return _finish(figure, height)

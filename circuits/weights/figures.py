@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from circuits.figures import COLOURS, NEGATIVE, POSITIVE, SYMBOLS
-from probe.figures import _finish, plain, token_axis
+from probe.figures import _finish, label_text, plain, token_axis
 
 if TYPE_CHECKING:
     from circuits.blind.record import Study
@@ -96,7 +96,7 @@ def _line(end: tuple[float, float], start: tuple[float, float], value: float, mo
 def _stops(
     branches: "list[Branch]", kind: str, placed: dict[int, tuple[float, float]], paths: "TopPaths", most: float
 ) -> go.Scatter:
-    hover = [f"{plain(b.node.name(paths.tokens), 60)}<br>share {b.value:.4g}" for b in branches]
+    hover = [f"{label_text(b.node.name(paths.tokens), 60)}<br>share {b.value:.4g}" for b in branches]
     return go.Scatter(
         x=[placed[id(b)][0] for b in branches],
         y=[placed[id(b)][1] for b in branches],

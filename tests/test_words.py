@@ -1,0 +1,40 @@
+"""Counts, numbers, names and tokens as people read them."""
+
+import numpy as np
+import pytest
+
+from circuits.reading.supernodes import _name
+from probe.figures import label_text, plain
+from probe.words import counted, figures, minus, plural, prose, signed
+
+
+def test_one_of_a_thing_is_one():
+    assert [counted(n, "run") for n in (0, 1, 2, 12_431)] == ["0 runs", "1 run", "2 runs", "12,431 runs"]
+    assert counted(2, "stored dictionary") == "2 stored dictionaries" and plural(1, "dictionary") == "dictionary"
+
+
+def test_a_minus_is_a_minus():
+    assert minus("-1") == "−1" and signed(-0.314) == "−0.314" and signed(2.0) == "+2" and figures(-2e-7) == "−2e−07"
+    assert figures(float("nan")) == signed(float("nan")) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [(" Paris", "Paris"), ("\n", "↵"), ("", "nothing"), (" ", "space"), ("  ", "2 spaces"), ("\x03", "⟨3⟩")],
+)
+def test_tokens_in_sentences(token, said):
+    assert prose(token) == said
+
+
+def test_names_keep_their_spaces_and_single_tokens_show_theirs():
+    assert label_text("logit ' Paris'") == "logit ' Paris'" and label_text("<b>a\nb") == "&lt;b&gt;a b"
+    assert plain(" Paris") == "·Paris" and label_text("names of capitals, and more", 16) == "names of capita…"
+
+
+def test_groups_are_not_named_after_commas(tmp_path):
+    from records import small_graph
+
+    found = small_graph()
+    units = tuple(int(i) for i in np.flatnonzero(found.nodes.where("neuron")))
+    assert _name(found, units, ("↵", "–", "Paris")) == "Paris"
+    assert _name(found, units, ("↵·", "–")) == "L0N11+L1N12"
