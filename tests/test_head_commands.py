@@ -33,6 +33,16 @@ def test_heads_prints_one_head(capsys, toy):
     assert json.loads(shown(capsys, "heads", "--head", "1.2", "--json"))["head"] == 2
 
 
+@pytest.mark.parametrize(
+    "command", [["lens"], ["units"], ["heads"], ["follow", "--token", "final"]], ids=lambda c: c[0]
+)
+def test_a_title_does_not_print_a_long_prompt(command, capsys):
+    """The beginning and the end, where the prediction is read; not pages above a table."""
+    assert run([*command, "--prompt", "one two three four " * 20 + "the end", "--model", "toy"]) == 0
+    said = " ".join(capsys.readouterr().out.split())  # a title is broken into the width of its table
+    assert said.count("two three four") < 6 and ("the end" in said or command == ["heads"])
+
+
 def test_what_was_found_is_stored_once(capsys, home):
     from probe.artifact import place, read_manifest
 

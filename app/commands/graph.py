@@ -10,6 +10,7 @@ import typer
 
 from app.commands.common import AsJson, clean, print_json, print_rows, reserve, visible
 from probe.errors import BadInput
+from probe.record import quoted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -68,7 +69,7 @@ def show(
             {**found.report(), "supernodes": _named(found), "pinned": _names(found, found.pinned), "top_nodes": rows}
         )
         return
-    print_rows(rows, f"Most influential nodes for {found.prompt!r}" if rows else "There is no such node.")
+    print_rows(rows, f"Most influential nodes for {quoted(found.prompt)}" if rows else "There is no such node.")
     typer.echo("")
     for line in _lines(found):
         typer.echo(visible(line))

@@ -12,6 +12,7 @@ from app.commands.common import AsJson, print_json, print_rows, visible
 from app.commands.graph import Edge, Graph, Node, Top, folder_of, new_place, opened, shares
 from probe.errors import BadInput
 from probe.names import usable_name
+from probe.record import quoted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -57,7 +58,7 @@ def export(
     report: dict[str, Any] = {"file": str(to), "bytes": to.stat().st_size}
     if units is not None:
         report["units"] = _unit_files(found, units, tables, limits[0])
-    print_json(report) if json else print_rows([_flat(report)], f"{found.prompt!r}, written")
+    print_json(report) if json else print_rows([_flat(report)], f"{quoted(found.prompt)}, written")
 
 
 def _flat(report: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def import_(
         return
     origin = report["imported"]
     rows = [{"what": k, "nodes": n} for k, n in report["nodes_by_kind"].items()]
-    print_rows(rows, f"{found.prompt!r}, made by {visible(origin['from'])}")
+    print_rows(rows, f"{quoted(found.prompt)}, made by {visible(origin['from'])}")
     left = {**origin["links_left_out"], **origin["choices_left_out"]}
     for reason, count in left.items():
         typer.echo(

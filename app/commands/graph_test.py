@@ -21,6 +21,7 @@ from app.commands.common import (
 )
 from app.commands.graph import Graph, Save, new_place, opened
 from probe.errors import BadInput, Unavailable
+from probe.record import quoted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -198,7 +199,7 @@ def _print(test: Any, records: list[Any], report: dict[str, Any]) -> None:
 
     first = test.first
     names = f"{', '.join(first.nodes[:8])}{' ...' if len(first.nodes) > 8 else ''}"
-    typer.echo(visible(f"{test.mode} {len(first.nodes)} nodes of {first.prompt!r}: {names}"))
+    typer.echo(visible(f"{test.mode} {len(first.nodes)} nodes of {quoted(first.prompt)}: {names}"))
     typer.echo("")
     found = [v for one in (test, *records) for v in getattr(one, "verdicts", [])]
     print_rows(verdict_rows(found), "What the test says, question by question and measure by measure")

@@ -8,6 +8,7 @@ import typer
 from app.commands.asking import Chat, Ids, Minus, Prompt, Target, prompt_of, require_target, target_of, token_of
 from app.commands.common import AsJson, Device, Model, Precision, clean, load, print_json, print_rows, progress
 from probe.errors import BadInput
+from probe.record import quoted
 
 Position = Annotated[int, typer.Option("--position", help="At which token; -1 is the last.")]
 
@@ -127,7 +128,7 @@ def follow(
         print_json(found.to_dict())
         return
     print_rows(
-        found.rows(position), f"{found.texts[0][position]!r} after {''.join(found.tokens[: position % n + 1])!r}"
+        found.rows(position), f"{found.texts[0][position]!r} after {quoted(''.join(found.tokens[: position % n + 1]))}"
     )
 
 
