@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from probe.cache import Cache, open_cache
 from probe.checkpoint import CHECKPOINT, partial
 from probe.dictionaries import SAE, Crosscoder, CrossLayerTranscoder, Dictionary, JumpReLU, ReLU, TopK, Transcoder
 from probe.errors import BadInput, Cancelled, Unavailable
-from probe.features import FeatureConfig, FeatureTable, build_features, open_features, plan_features
+from probe.features import FeatureConfig, FeatureTable, build_features, open_features, plan_features, set_label
 from probe.features.store import EXAMPLES, TEXT, UNITS
 from probe.harvester import harvest
 from probe.progress import Watched
@@ -435,3 +436,31 @@ def test_counts_by_hand(table: FeatureTable, cache: Cache) -> None:
     ids = cache.tokens()
     ordinary = Counter(ids.tokens[~ids.special].tolist())
     assert [table.unit(i).fired for i in range(3)] == [ordinary[t] for t in KNOWN]
+
+
+def test_text_is_found_in_labels_and_examples_and_hits_say_where(table: FeatureTable, tmp_path: Path) -> None:
+    """A word of several tokens is in no token, but in examples; against a search of every unit's examples by hand."""
+    tokens, vocabulary = table.examples(0)[0].tokens, [token.casefold() for token in table.text.vocabulary]
+    pairs = ("".join(tokens[i : i + 2]) for i in range(len(tokens) - 1))
+    pair = next(p for p in pairs if p.isprintable() and not any(p.casefold() in token for token in vocabulary))
+    texts = ["".join(e.tokens).casefold() for u in range(table.n_units) for e in table.examples(u)]
+    owners = [u for u in range(table.n_units) for _ in table.examples(u)]
+    wanted = sorted({u for u, text in zip(owners, texts, strict=True) if pair.casefold() in text})
+    found = table.search(pair.upper(), where="examples", limit=10**6)
+    assert found.units == wanted and 0 in wanted
+    assert table.search(pair, limit=10**6).units == wanted
+    assert found.matched[0].startswith("example '") and pair.casefold() in found.matched[0].casefold()
+
+    copy = tmp_path / "copy"
+    shutil.copytree(table.folder, copy)
+    labelled = open_features(copy)
+    set_label(copy, 3, "fires on the Eiffel Tower", author="me")
+    hit = open_features(copy).search("eiffel")
+    assert hit.units == [3] and hit.rows()[0]["matched"] == "label 'fires on the Eiffel Tower'"
+    assert open_features(copy).search(label="*").matched == {3: "label 'fires on the Eiffel Tower'"}
+    assert labelled.search("Eiffel", where="label").total == 1
+    word = table.text.token(KNOWN[0])
+    assert f"peaks {word!r}" in table.search(word, where="peaks").matched[0]
+    assert not table.search(density=(0.0, 1.0)).matched
+    with pytest.raises(BadInput, match="A text was wanted"):
+        table.search(3)  # type: ignore[arg-type]

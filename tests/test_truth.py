@@ -254,6 +254,8 @@ def test_a_test_of_nothing_is_refused():
         for test in (check_subgraph, check_sufficiency, continue_changed):
             with pytest.raises(BadInput, match=said):
                 test(model, graph, nodes)
+    with pytest.raises(BadInput, match="-1 random sets"):
+        check_subgraph(model, graph, most_influential(2), n_random=-1)
     with pytest.raises(BadInput, match="None of these nodes is a neuron"):
         check_sufficiency(model, graph, [int(np.flatnonzero(graph.nodes.where("token"))[0])])
 

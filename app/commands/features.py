@@ -33,7 +33,8 @@ def features(
     ] = None,
     unit: Annotated[int | None, typer.Option("--unit", help="Print this unit of the table (built if need be).")] = None,
     search: Annotated[
-        str | None, typer.Option("--search", help="Print the densest units with this text in one of their tokens.")
+        str | None,
+        typer.Option("--search", help="Print the densest units with this text in a label, a token or an example."),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Strongest examples kept of a unit.")] = 16,
     window: Annotated[int, typer.Option("--window", min=2, help="Tokens shown of an example.")] = 32,

@@ -19,7 +19,9 @@ from probe.artifact import place
 from probe.errors import BadInput
 
 _LISTS = [
-    ("any", "in any list"),
+    ("any", "anywhere"),
+    ("label", "labels"),
+    ("examples", "examples"),
     ("promoted", "promotes"),
     ("suppressed", "suppresses"),
     ("inputs", "reads"),
@@ -112,13 +114,13 @@ def _count() -> html.Span:
 def _body(asked: Query) -> list[Any]:
     search = dmc.TextInput(
         id="ub-text",
-        placeholder="Text in a token, for example: war",
+        placeholder="Text, for example: war",
         value=asked.text,
         debounce=350,
         w=250,
         size="sm",
         leftSection=icon("search", small=True),
-        **{"aria-label": "Text in a unit's tokens"},
+        **{"aria-label": "Text in a unit's labels, tokens or examples"},
     )
     where = dmc.Select(
         id="ub-where",
@@ -127,7 +129,7 @@ def _body(asked: Query) -> list[Any]:
         w=140,
         size="sm",
         allowDeselect=False,
-        **{"aria-label": "In which list of tokens"},
+        **{"aria-label": "Where the text stands"},
     )
     label = dmc.TextInput(
         id="ub-label",

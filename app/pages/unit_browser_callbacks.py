@@ -16,7 +16,7 @@ from app.figures import dress
 from probe.errors import OpenworkError
 
 PAGE_ROWS = 100
-_LISTS = ("any", "promoted", "suppressed", "inputs", "measured", "peaks")
+_LISTS = ("any", "label", "promoted", "suppressed", "inputs", "measured", "peaks", "examples")
 _SORTS = {"unit": "unit", "density": "density", "mean": "mean_active", "max": "max"}
 _SHOWN = ("promoted", "measured", "peaks")
 _ON, _OFF = "#2a788e", "rgba(128,128,128,.35)"
@@ -117,6 +117,7 @@ def page_of(table: str, asked: Query, start: int, end: int) -> tuple[list[dict[s
                 "unit": row["unit"],
                 "name": row["name"],
                 "label": said[0].text if said else "",
+                "matched": found.matched.get(row["unit"], ""),
                 "dead": row["density"] == 0,
                 **number,
                 **words,
@@ -166,6 +167,7 @@ def grid(table: str, asked: Query) -> Any:
             "pinned": "left",
         },
         {"field": "label", "headerName": "label", "sortable": False, "flex": 2 if labelled else 1, "minWidth": 90},
+        {"field": "matched", "headerName": "found in", "sortable": False, "flex": 1, "minWidth": 90},
         {
             **number,
             "field": "density",
@@ -282,7 +284,7 @@ def answer(request: dict[str, Any], query: dict[str, Any] | None, args: dict[str
         n = units.open_table(args["table"]).n_units
     except OpenworkError as problem:
         return {"rowData": [], "rowCount": 0}, "", error(str(problem))
-    none = html.P("No unit matches. Clear a filter, or look in any list.", className="ow-sub") if not total else None
+    none = html.P("No unit matches. Clear a filter, or look anywhere.", className="ow-sub") if not total else None
     return {"rowData": rows, "rowCount": total}, f"{total:,} of {n:,}", none
 
 

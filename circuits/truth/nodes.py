@@ -71,6 +71,8 @@ def random_sets(
 
     Where the rest has too few of a kind and layer, that part is drawn from all of them and may repeat nodes of the set.
     """
+    if n < 0 or isinstance(n, bool):
+        raise BadInput(f"{n} random sets were asked for; give 0 or more.")
     rng, key = np.random.default_rng(seed), graph.nodes.layer.astype(np.int64) * 64 + graph.nodes.kind
     inside = np.zeros(len(graph.nodes), bool)
     inside[nodes] = True

@@ -1,16 +1,18 @@
-"""Finding units in a feature table: by text in their tokens or labels, by how often they fire, in any order, a page at a time.
+"""Finding units in a feature table: by text in their labels, tokens or examples, by how often they fire, in any order, a page
+at a time.
 
 A table is asked the same again and again while somebody scrolls, so what was looked for lately is kept with it: which units hold
 a text, and the order by each number. A page of 100,000 units then takes milliseconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from probe.errors import BadInput
+from probe.features.matches import in_examples
 from probe.html import table_html
 from probe.opening import Opens
 from probe.record import Table
@@ -18,24 +20,29 @@ from probe.record import Table
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
 
-SearchIn = Literal["any", "promoted", "suppressed", "inputs", "measured", "peaks"]
+SearchIn = Literal["any", "label", "promoted", "suppressed", "inputs", "measured", "peaks", "examples"]
 TOKENS: tuple[SearchIn, ...] = ("promoted", "suppressed", "inputs", "measured", "peaks")
+PLACES: tuple[SearchIn, ...] = ("label", *TOKENS, "examples")
+"""Where a text can stand, in the order in which it is said what matched."""
 NUMBERS = ("unit", "fired", "density", "mean_active", "max", "min")
-_KEPT = 24
+_KEPT = 48
 "Searches remembered by a table."
 
 
 @dataclass(frozen=True, eq=False)
 class Found(Table, Opens):
-    """A page of a search: `units` on this page, in order, of `total` that match."""
+    """A page of a search: `units` on this page, in order, of `total` that match. matched: what of each unit did, in words;
+    nothing where no text was searched for."""
 
     table: "FeatureTable"
     total: int
     units: list[int]
+    matched: dict[int, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per unit of the page."""
-        return self.table.rows(self.units)
+        rows = self.table.rows(self.units)
+        return [{**row, "matched": self.matched[row["unit"]]} for row in rows] if self.matched else rows
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -72,21 +79,34 @@ def labelled(table: "FeatureTable", text: str) -> Bool[np.ndarray, " unit"]:
     return found
 
 
+def places(where: SearchIn) -> tuple[SearchIn, ...]:
+    """The places that are searched; BadInput for one there is not."""
+    if where != "any" and where not in PLACES:
+        raise BadInput(f"'{where}' is no list of tokens and no other place; choose any, {', '.join(PLACES)}.")
+    return PLACES if where == "any" else (where,)
+
+
 def holding(table: "FeatureTable", text: str, where: SearchIn) -> Bool[np.ndarray, " unit"]:
-    """Which units have a token with that text in it. Do not write to it: it is kept."""
-    if where != "any" and where not in TOKENS:
-        raise BadInput(f"'{where}' is no list of tokens; choose any, {', '.join(TOKENS)}.")
-    wanted = text.casefold()
-    return remembered(table, ("holding", wanted, where), lambda: _holding(table, wanted, where))
+    """Which units have that text in a label, a token or an example. What does not change is kept with the table."""
+    if not isinstance(text, str):
+        raise BadInput(f"A text was wanted to search for; {type(text).__name__} {str(text)[:40]} came.")
+    wanted, found = text.casefold(), np.zeros(table.n_units, bool)
+    for place in places(where):
+        if place == "label":
+            found |= labelled(table, text)
+        else:
+            found |= remembered(table, ("holding", wanted, place), lambda place=place: _holding(table, wanted, place))
+    return found
 
 
 def _holding(table: "FeatureTable", wanted: str, where: SearchIn) -> Bool[np.ndarray, " unit"]:
+    if where == "examples":
+        return in_examples(table, wanted)
     hits = np.array([wanted in token for token in table.text.folded] + [False])  # the last is no token, -1
     found = np.zeros(table.n_units, bool)
-    for name in TOKENS if where == "any" else (where,):
-        if name in table.columns:
-            for column in range((tokens := table.column(name)).shape[1]):  # a reduction over a short axis is slower
-                found |= hits[tokens[:, column]]
+    if where in table.columns:
+        for column in range((tokens := table.column(where)).shape[1]):  # a reduction over a short axis is slower
+            found |= hits[tokens[:, column]]
     return found
 
 

@@ -1,6 +1,7 @@
 """A feature table that was built: look up a unit, search, sort. Columns are memory-mapped, so only what is asked for is read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ from probe.artifact import Manifest, check_model, place, read_manifest, require_
 from probe.errors import BadInput
 from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
-from probe.features.search import Found, SearchIn, matching, page
+from probe.features.matches import what_matched
+from probe.features.search import Found, SearchIn, matching, page, places
 from probe.features.sound import require_table
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.tally import edges
@@ -197,11 +199,24 @@ class FeatureTable(Opens):
     ) -> Found:
         """Units that match, sorted by a number, ties by unit; a page of `limit` from `offset` on.
 
-        text: part of one of a unit's tokens (case does not matter), looked for in one list of tokens or in any. density: from, to
-        (both included). dead: only units that never fired, or only others. label: part of one of its labels, "*" for any.
+        text: part of one of a unit's labels, of one of its tokens, or of the text of its examples (case does not matter), looked
+        for in one of them (`where`) or in any; what matched is told of each. density: from, to (both included). dead: only units
+        that never fired, or only others. label: part of one of its labels, "*" for any.
         """
         keep = matching(self, text, where, density, dead, label)
-        return page(self, keep, sort, descending, offset, limit)
+        found = page(self, keep, sort, descending, offset, limit)
+        if not (text or label):
+            return found
+        said = {unit: what_matched(self, unit, text, places(where), label) for unit in found.units}
+        return replace(found, matched=said)
+
+    def windows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each unit's examples begin in the list of all; and of each example the first token of its window, counted through
+        all rows, and the one after its last."""
+        context, width = self.text.tokens.shape[1], self._examples["window"].shape[1]
+        row, pos = np.divmod(np.asarray(self._examples["peak"], dtype=np.int64), context)
+        start = np.minimum(np.maximum(pos - self.manifest.config["before"], 0), context - width) + row * context
+        return self._examples["offsets"], start, start + width
 
     @property
     def dead_share(self) -> float:
