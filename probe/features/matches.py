@@ -18,7 +18,7 @@ _AROUND = 24
 
 def in_examples(table: "FeatureTable", wanted: str) -> Bool[np.ndarray, " unit"]:
     """Which units have an example whose text holds `wanted` (without its case)."""
-    offsets, starts, ends = table.windows()
+    offsets, starts, ends = table.windows
     spans = _spans(table, wanted)
     if not len(spans):
         return np.zeros(table.n_units, bool)
@@ -68,16 +68,19 @@ def what_matched(table: "FeatureTable", unit: int, text: str, lists: tuple[str, 
             if (token := next((i for i in ids if wanted in table.text.folded[i]), None)) is not None:
                 said.append(f"{name} {table.text.token(token)!r}")
     if not said and "examples" in lists:
-        said += [f"example {found!r}" for found in _excerpts(table, unit, wanted)[:1]]
+        said += [f"example {found!r}" for found in [_excerpt(table, unit, wanted)] if found]
     return "; ".join(said[:3])
 
 
-def _excerpts(table: "FeatureTable", unit: int, wanted: str) -> list[str]:
-    found = []
-    for example in table.examples(unit):
-        text = "".join(example.tokens)
-        at = text.casefold().find(wanted)
+def _excerpt(table: "FeatureTable", unit: int, wanted: str) -> str:
+    """What stands around the text in the first of a unit's examples that holds it."""
+    offsets, starts, ends = table.windows
+    tokens = table.text.tokens.reshape(-1)
+    for i in range(int(offsets[unit]), int(offsets[unit + 1])):
+        ids = tokens[starts[i] : ends[i]].tolist()
+        at = "".join(table.text.folded[t] for t in ids if t >= 0).find(wanted)
         if at >= 0:
+            text = "".join(table.text.vocabulary[t] for t in ids if t >= 0)
             start, end = max(0, at - _AROUND), at + len(wanted) + _AROUND
-            found.append(f"{'…' * (start > 0)}{text[start:end]}{'…' * (end < len(text))}")
-    return found
+            return f"{'…' * (start > 0)}{text[start:end]}{'…' * (end < len(text))}"
+    return ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,6 +211,7 @@ class FeatureTable(Opens):
         said = {unit: what_matched(self, unit, text, places(where), label) for unit in found.units}
         return replace(found, matched=said)
 
+    @cached_property
     def windows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where each unit's examples begin in the list of all; and of each example the first token of its window, counted through
         all rows, and the one after its last."""
