@@ -20,6 +20,10 @@ MAX_BODY = 2_000_000  # bytes; no callback of ours posts more than some kilobyte
 COOKIE = "openwork_token"
 SELF = "'self'"
 REFUSED = "X-Openwork-Refused"
+ELSEWHERE = (
+    "The dashboard answers to 127.0.0.1 and localhost only. Is it seen through a proxy? Then start it with  "
+    "openwork serve --allow-origin https://HOST-OF-THE-PROXY --token ..."
+)
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]{1,200}(:\d{1,5})?")
 
 
@@ -116,7 +120,7 @@ def guard(
     def check():
         host = request.headers.get("Host", "")
         if loopback and not names_loopback(host) and host.lower() not in seen_at:
-            abort(Response("The dashboard answers to 127.0.0.1 and localhost only.", 400, mimetype="text/plain"))
+            abort(Response(ELSEWHERE, 400, mimetype="text/plain"))
         if request.method not in ("GET", "HEAD", "OPTIONS") and not same_origin(origins):
             abort(refusal())
         return check_token(token) if token else None
