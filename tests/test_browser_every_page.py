@@ -255,7 +255,5 @@ def test_nothing_piles_up_over_fifty_pages(tab, site, pages):
             opened(tab, site + pages[name])
         watch.send("HeapProfiler.collectGarbage")
         counts.append(watch.send("Memory.getDOMCounters"))
-    first, last = counts[0], counts[-1]
-    assert (
-        last["nodes"] < 1.1 * max(first["nodes"], 2500) and last["jsEventListeners"] < 1.1 * first["jsEventListeners"]
-    ), counts
+    settled, last = counts[1], counts[-1]  # the grid keeps its last two tables, whatever comes
+    assert all(last[name] < 1.1 * settled[name] for name in ("nodes", "jsEventListeners")), counts

@@ -102,6 +102,7 @@
   ow.key("d", "Light or dark", press("toggle"));
   ow.key("Escape", "Close what is open", null);
   ow.key(["ArrowLeft", "ArrowRight"], "Previous or next token, in a focused strip", null);
+  ow.key(["ArrowUp", "ArrowDown"], "Previous or next row, in a focused table", null);
   for (const [key, place, name] of [["h", "home", "Home"], ["p", "prompt", "Prompts"], ["a", "heads", "Attention heads"], ["u", "units", "Neurons and features"],
     ["l", "lens", "Lens"], ["c", "circuit", "Circuits"], ["x", "patching", "Patching"], ["t", "training", "Training"], ["j", "jobs", "Jobs"]])
     ow.key(`g ${key}`, name, press(`nav-${place}`), { group: "Go to" });
