@@ -1,5 +1,6 @@
 """Records made by hand for the dashboard's tests: no model, known sums, hostile text."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,5 +88,6 @@ def small_graph(prompt: str = "one <b>two", tokens: tuple[str, ...] = ("one", " 
 
 
 def store_graph(name: str = "small") -> Path:
-    """The small graph as an artifact."""
+    """The small graph as an artifact, in the place of one that was there."""
+    shutil.rmtree(place("graph", name), ignore_errors=True)
     return save_graph(small_graph(), place("graph", name), model=ModelStamp("toy", "w" * 64, "t" * 64))

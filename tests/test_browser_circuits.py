@@ -10,7 +10,7 @@ import pytest
 from browsing import SLACK, chromium, expect, pytestmark, site, tab
 from every_kind import every_kind, exported
 from foreign_graphs import circuit_tracer
-from records import HOSTILE, small_graph
+from records import HOSTILE, small_graph, store_graph
 from test_editing import crowded
 
 from app import marks
@@ -26,7 +26,7 @@ LARGEST_DRAWN = 2.0  # seconds for 300 nodes and 1,000 edges
 @pytest.fixture
 def graph(site):
     """A stored graph with nothing pinned: neurons 2 and 3, logit 4."""
-    save_graph(small_graph(), place("graph", "small"))
+    store_graph("small")
     marks.edits_file("small").unlink(missing_ok=True)
     return "small"
 

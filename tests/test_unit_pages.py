@@ -193,6 +193,7 @@ def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
     graph = small_graph()
     moved = type(graph.nodes)(**{**graph.nodes.__dict__, "unit": np.array([5, 6, 99, 12, 9])})
     object.__setattr__(graph, "nodes", moved)
+    shutil.rmtree(place("graph", "one"))
     save_graph(graph, place("graph", "one"), model=ModelStamp("toy", "w" * 64, "t" * 64))
     assert circuits_of(found)[0] == []
 
