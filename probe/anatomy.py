@@ -91,7 +91,7 @@ class Anatomy:
     factors: dict[Site, float] = field(default_factory=dict)
     shared_norm: set[int] = field(default_factory=set)
     act_fn: dict[int, str] = field(default_factory=dict)
-    stream_in_place: bool | None = None
+    stream_in_place: bool = False
 
 
 _known: "WeakKeyDictionary[TransformerBridge, Anatomy]" = WeakKeyDictionary()
@@ -100,7 +100,9 @@ _known: "WeakKeyDictionary[TransformerBridge, Anatomy]" = WeakKeyDictionary()
 def anatomy(model: "TransformerBridge") -> Anatomy:
     """What a model has. Raises Unavailable for a model that does not run."""
     if model not in _known:
-        _known[model] = _Examination(model).result()
+        found = _Examination(model).result()
+        found.stream_in_place = _stream_follows(model, found)
+        _known[model] = found
     return _known[model]
 
 
@@ -114,11 +116,8 @@ def spot(site: Site, model: "TransformerBridge") -> Spot:
 
 
 def require_stream(model: "TransformerBridge") -> None:
-    """BadInput where a change of `resid_mid` would not reach the stream; looked at once, in all layers of one pass."""
-    found = anatomy(model)
-    if found.stream_in_place is None:
-        found.stream_in_place = _stream_follows(model, found)
-    if not found.stream_in_place:
+    """BadInput where a change of `resid_mid` would not reach the stream."""
+    if not anatomy(model).stream_in_place:
         raise BadInput(
             "This model keeps its residual stream apart from what its MLPs read, so resid_mid cannot be changed there; "
             "change attn_out, resid_pre or resid_post."
@@ -126,7 +125,7 @@ def require_stream(model: "TransformerBridge") -> None:
 
 
 def _stream_follows(model: "TransformerBridge", found: Anatomy) -> bool:
-    """Whether resid_post = resid_mid + mlp_write still holds when resid_mid is changed."""
+    """Whether resid_post = resid_mid + mlp_write still holds when resid_mid is changed, in all layers of one pass."""
     layers = [s.layer for s in found.spots if s.kind == "resid_mid"]
     kept: dict[Site, Tensor] = {}
 

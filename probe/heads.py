@@ -12,7 +12,7 @@ from probe.forward import capture
 from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
 from probe.record import Table
-from probe.sites import Site
+from probe.sites import Site, layers_with
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
 
@@ -73,12 +73,16 @@ class HeadPatterns(Table, Opens):
 
 
 def head_patterns(model: "TransformerBridge", prompt: Prompt) -> HeadPatterns:
-    """Patterns and metrics of all heads on a prompt. Raises BadInput for an empty or too long prompt."""
+    """Patterns and metrics of all heads on a prompt, NaN in a hybrid's layers without attention. Raises BadInput for an empty or
+    too long prompt, and for a model without attention."""
     prompt, ids = read_prompt(model, prompt)
     require_room(model, len(ids))
-    sites = [Site("pattern", i) for i in range(model.cfg.n_layers)]
+    there = layers_with("pattern", model)
+    sites = [Site("pattern", i) for i in there or [0]]  # of none, the first says why
     found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
-    patterns = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
+    held = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
+    patterns = np.full((int(model.cfg.n_layers), *held.shape[1:]), np.nan, held.dtype)
+    patterns[there] = held
     found = HeadPatterns(prompt, ids, display_tokens(model, ids), patterns, head_metrics(patterns, ids))
     return came_from(found, model)
 
