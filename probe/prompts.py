@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]] | Tensor | np.ndarray
+_CHARACTERS = 64  # of a token, on average, at the very most: runs of spaces
 Prompts = Prompt | Sequence[Prompt]
 WANTED = "Give text, a list or tensor of token ids, or chat messages like [{'role': 'user', 'content': 'Hello'}]."
 
@@ -129,11 +130,25 @@ def _read(model: "TransformerBridge", one: Any, prepend_bos: bool | None) -> Rea
     raise BadInput(f"A prompt was wanted, and {_shown(one)} came. {WANTED}")
 
 
+def _require_readable(model: "TransformerBridge", text: str) -> None:
+    """BadInput for what no tokenizer reads, and for what is too long by far to be worth the trying."""
+    longest = getattr(model.cfg, "n_ctx", None) or 2**20
+    if len(text) > _CHARACTERS * longest:
+        raise BadInput(
+            f"The prompt has {len(text):,} characters and this model reads at most {longest} tokens. Shorten it."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput("The prompt holds half of a character that takes two, which no tokenizer reads.") from error
+
+
 def _text(model: "TransformerBridge", text: str, prepend_bos: bool | None) -> ReadPrompt:
     from probe.tokens import bos_of
 
     if not text:
         raise BadInput("The prompt is empty. Write some text, for instance: The capital of France is")
+    _require_readable(model, text)
     ids, bos = _tokens(model, text), bos_of(model, prepend_bos)
     return ReadPrompt(text, [bos, *ids] if bos is not None and ids[:1] != [bos] else ids)
 

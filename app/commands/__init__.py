@@ -2,6 +2,8 @@
 
 import typer
 
+from app.commands.limits import checked
+
 
 def register(cli: typer.Typer) -> None:
     """Add every command, once."""
@@ -27,7 +29,7 @@ def register(cli: typer.Typer) -> None:
     looking = (demo, prompts, heads, edits, patching)
     for module in (*looking, sample, activations, training, runs, judging, features, exchange, weights, tools):
         for function in module.COMMANDS:
-            cli.command(function.__name__.rstrip("_"))(function)
+            cli.command(function.__name__.rstrip("_"))(checked(function))
     _register_graph(cli)
     _register_blind(cli)
 
@@ -41,7 +43,7 @@ def _register_graph(cli: typer.Typer) -> None:
     )
     for module in (graph, graph_files, graph_test, attention):
         for function in module.COMMANDS:
-            group.command(function.__name__.rstrip("_"))(function)
+            group.command(function.__name__.rstrip("_"))(checked(function))
     cli.add_typer(group)
 
 
@@ -53,5 +55,5 @@ def _register_blind(cli: typer.Typer) -> None:
         name="blind", help="Say what a unit does without its text, then look: new, guess, reveal.", no_args_is_help=True
     )
     for function in blind.COMMANDS:
-        group.command(function.__name__)(function)
+        group.command(function.__name__)(checked(function))
     cli.add_typer(group)

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from probe.errors import BadInput
+from probe.errors import BadInput, Unavailable, brief
 from probe.progress import SILENT, Bar, Progress
 
+_LARGEST = 1 << 20  # bytes of a file of options
 MAX_SEED = 2**31 - 1
 """Every random number generator in use takes seeds from 0 to this."""
 
@@ -54,15 +55,22 @@ def settings(path: Path) -> dict[str, Any]:
     """A flat table from a TOML or JSON file. Raises BadInput where it is neither."""
     import tomllib
 
+    from probe.stored import parse_json, plain_file, reason
+
     try:
-        text = path.read_text(encoding="utf8")
-        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        data = plain_file(path, _LARGEST).read_bytes()
+        found = parse_json(data) if path.suffix == ".json" else tomllib.loads(data.decode())
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}).") from error
-    except ValueError as error:  # both parsers, and bytes that are not UTF-8
-        raise BadInput(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
+    except Unavailable as error:
+        raise BadInput(str(error)) from error
+    except (ValueError, RecursionError) as error:  # both parsers, and bytes that are not UTF-8
+        raise BadInput(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {reason(error)}") from error
     if not isinstance(found, dict):
-        raise BadInput(f"{path} holds a {type(found).__name__}; options by name were wanted.")
+        raise BadInput(f"{path} holds {brief(found)}; options by name were wanted.")
+    for name, value in found.items():
+        if not all(isinstance(v, str | int | float) for v in (value if isinstance(value, list) else [value])):
+            raise BadInput(f"{path} sets {name[:60]} to {brief(value)}; a number, a text or a list of them was wanted.")
     return found
 
 
