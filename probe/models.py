@@ -5,7 +5,6 @@ Attention runs in its explicit form, so that patterns can be read and frozen. No
 """
 
 import difflib
-import hashlib
 import os
 import socket
 from pathlib import Path
@@ -14,13 +13,14 @@ from urllib.parse import urlparse
 
 import torch
 
-from probe.embedded import check_folder, convert_gguf, default_model_folder, model_cache
+from probe.embedded import CHECKED, check_folder, convert_gguf, default_model_folder, model_cache
 from probe.errors import BadInput, Unavailable
 from probe.fingerprint import set_name, stamp
 from probe.kept import hand_over
 from probe.loading import read_model, told
 from probe.progress import SILENT, Progress
 from probe.sites import as_dtype
+from probe.verified import recent_sha256
 from probe.whole import check_files
 from probe.world import local_device
 
@@ -122,8 +122,7 @@ def _from_gguf(path: Path, progress: Progress) -> Path:
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise Unavailable(f"{path} does not begin as a GGUF file does; it may be truncated. Fetch it again.")
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = recent_sha256(path, model_cache() / CHECKED)
     folder = model_cache() / f"{path.stem}-{digest[:12]}"
     if not (folder / "openwork.json").is_file():
         return convert_gguf(path, folder, progress)
