@@ -49,10 +49,16 @@ GLOSSARY: dict[str, SiteKind] = {
         "blocks.{layer}.attn.hook_in", "batch pos d_model", "what attention reads", ("blocks.{layer}.ln1.hook_out",)
     ),
     "q": SiteKind(
-        "blocks.{layer}.attn.hook_q", "batch pos head d_head", "queries", ("blocks.{layer}.attn.q.hook_out",)
+        "blocks.{layer}.attn.hook_q",
+        "batch pos head d_head",
+        "queries, before any norm and rotation",
+        ("blocks.{layer}.attn.q.hook_out",),
     ),
     "k": SiteKind(
-        "blocks.{layer}.attn.hook_k", "batch pos kv_head d_head", "keys", ("blocks.{layer}.attn.k.hook_out",)
+        "blocks.{layer}.attn.hook_k",
+        "batch pos kv_head d_head",
+        "keys, before any norm and rotation",
+        ("blocks.{layer}.attn.k.hook_out",),
     ),
     "v": SiteKind(
         "blocks.{layer}.attn.hook_v", "batch pos kv_head d_head", "values", ("blocks.{layer}.attn.v.hook_out",)

@@ -9,6 +9,7 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
+from probe.kept import hand_over
 from probe.toy import toy_tokenizer
 
 _SIZE: dict[str, Any] = {
@@ -68,4 +69,5 @@ def tiny(name: str, dtype: str = "float64") -> TransformerBridge:
         )
     for weight in bridge.parameters():
         weight.requires_grad_(False)
+    hand_over(bridge)
     return bridge

@@ -33,15 +33,18 @@ KINDS: dict[str, Kind] = {
     "mlp_out": Kind("mlp_write", _AT, "MLP outputs", "what a layer's MLP writes at one position"),
     "heads": Kind("z", _HEAD, "heads", "what one head has gathered, at every position"),
     "head_z_by_pos": Kind("z", _HEAD_AT, "heads by position", "what one head has gathered at one position"),
-    "head_q": Kind("q", _HEAD, "queries", "one head's queries, at every position"),
-    "head_k": Kind("k", ("layer", "kv_head"), "keys", "one key head's keys, at every position"),
+    "head_q": Kind("q", _HEAD, "queries", "one head's queries, before any norm of theirs, at every position"),
+    "head_k": Kind(
+        "k", ("layer", "kv_head"), "keys", "one key head's keys, before any norm of theirs, at every position"
+    ),
     "head_v": Kind("v", ("layer", "kv_head"), "values", "one value head's values, at every position"),
     "head_pattern": Kind("pattern", _HEAD, "attention patterns", "where one head looks, from every position"),
     "head_pattern_by_pos": Kind(
         "pattern", _HEAD_AT, "attention patterns by position", "where one head looks from one position"
     ),
 }
-"""Sweeps by name. `mlp_out` and `attn_out` are what reaches the residual stream (after any post-norm)."""
+"""Sweeps by name. Queries and keys are those before their norm and rotation: where one norm spans all heads (OLMo 2), putting in
+one head's moves the others' too. `mlp_out` and `attn_out` are what reaches the residual stream (after any post-norm)."""
 
 DIRECTIONS = {
     "denoise": "run the corrupted prompt, patch in the clean run: how much is restored",

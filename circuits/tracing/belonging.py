@@ -12,6 +12,7 @@ from circuits.tracing.frozen import FrozenModel, freeze
 from circuits.tracing.placing import dictionary_names, place_dictionaries
 from circuits.tracing.sources import MLP, slot_units
 from probe.errors import BadInput
+from probe.sites import Site, axis_size, layers_with
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -52,7 +53,8 @@ def refreeze(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequ
 def _require_nodes(model: "TransformerBridge", graph: CircuitGraph) -> None:
     """Every node must be something this model has: a graph from a file may name anything."""
     nodes, cfg = graph.nodes, model.cfg
-    widths = {"head": cfg.n_heads, "neuron": int(cfg.d_mlp or 0), "logit": cfg.d_vocab, "latent": MAX_UNIT}
+    there = [axis_size(Site("mlp_post", i), "d_mlp", model) for i in layers_with("mlp_post", model)]
+    widths = {"head": cfg.n_heads, "neuron": max(there, default=0), "logit": cfg.d_vocab, "latent": MAX_UNIT}
     for kind, width in widths.items():
         mine = nodes.where(kind)
         bad = np.flatnonzero(mine & ((nodes.unit < 0) | (nodes.unit >= width)))

@@ -14,6 +14,7 @@ from circuits.tracing.placing import Placed
 from probe.errors import OpenworkError
 from probe.interventions import Function, intervene
 from probe.sites import Site, hook_name
+from probe.writes import activation
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -147,9 +148,7 @@ class _Hooks:
 
     def _neurons(self, i: int, value: Tensor) -> Tensor:
         """Neurons with their ratio held. The values are the model's own, or the activation function is not what it says."""
-        from transformers.activations import ACT2FN
-
-        act = ACT2FN[str(self.model.cfg.act_fn)]
+        act = activation(self.model, i)
         gate, linear = self.run.seen[Site("mlp_pre", i)], self.run.seen.get(Site("mlp_pre_linear", i))
         ratio = torch.where(gate == 0, 0.5, act(gate) / torch.where(gate == 0, 1.0, gate)).detach()
         if linear is None:
