@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from app import analyses, jobs, prompts, trainings
+from app import analyses, jobs, measuring, prompts, trainings
 from app.library import models
 from app.links import circuit_page
 from app.trace_asked import TraceAsked
@@ -82,6 +82,7 @@ AGAIN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "read": lambda a: start_reading(a["model"], prompts.load(a["prompt"])),
     "trace": _traced,
     "demo": lambda a: start_demo(a["name"]),
+    "measure": lambda a: measuring.start(a["model"], a["what"]),
     "train": lambda a: trainings.resume(a["name"]),
 }
 """Tasks that can be started from what a job's file remembers of them."""

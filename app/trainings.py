@@ -76,6 +76,17 @@ def suggested(cache: str, kind: str, rule: str, k: Any, factor: Any, seed: Any) 
     return next(name for i in range(1, 10_000) if (name := stem if i == 1 else f"{stem}-{i}") not in there)
 
 
+def latents(asked: Asked) -> int | None:
+    """How many latents were asked for, by the cache's manifest; None where the cache is gone."""
+    found = next((m for m in caches() if m.name == asked.cache), None)
+    layout = found.facts.get("layout") if found else None
+    widths = layout.get("widths") if isinstance(layout, dict) else None
+    if found is None or not isinstance(widths, dict):
+        return None
+    width = widths.get(found.sites[-1 if asked.kind == "sae" else 0]) if found.sites else None
+    return asked.factor * width if isinstance(width, int) else None
+
+
 def caches() -> list[Manifest]:
     """Stored caches, newest first."""
     return [m for _, m in library().kinds["cache"]]

@@ -250,19 +250,29 @@ def neurons_in(manifest: Manifest) -> list[int]:
 
 def start_table(model: str, what: str | int, cache: str) -> str:
     """Queue the building of a table of a dictionary's latents or a layer's neurons; its name."""
-    name = f"{what if isinstance(what, str) else f'neurons-{what}'}-on-{cache}"
-    named = f"the latents of {what}" if isinstance(what, str) else f"the neurons of layer {what}"
+    name, named = f"{table_stem(what)}-on-{cache}", named_units(what)
     jobs.table().submit(
         "features",
         f"Measure {named} on {cache}",
-        lambda p: _build(model, what, cache, name, p),
+        lambda p: build(model, what, cache, name, p),
         key=f"features:{name}",
         link=links.table_page(name),
     )
     return name
 
 
-def _build(model: str, what: str | int, cache: str, name: str, progress: Any) -> str:
+def table_stem(what: str | int) -> str:
+    """How the name of a table begins: its dictionary, or `neurons-4`."""
+    return what if isinstance(what, str) else f"neurons-{what}"
+
+
+def named_units(what: str | int) -> str:
+    """The units of a table in words."""
+    return f"the latents of {what}" if isinstance(what, str) else f"the neurons of layer {what}"
+
+
+def build(model: str, what: str | int, cache: str, name: str, progress: Any) -> str:
+    """Build a table on a stored cache; the page that shows it."""
     from probe.cache import open_cache
     from probe.dictionaries import load_dictionary
     from probe.features import build_features

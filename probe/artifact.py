@@ -68,7 +68,10 @@ class ModelStamp:
 
 @dataclass(frozen=True)
 class Manifest(Record):
-    """The description of one artifact; `files` maps each file's name to its SHA-256 (shards: `crc32:...`)."""
+    """The description of one artifact; `files` maps each file's name to its SHA-256 (shards: `crc32:...`).
+
+    created: when it was made, and by which versions; changed: when it was last rewritten (a pin, a label, a repair), or "".
+    """
 
     kind: str
     name: str
@@ -83,6 +86,7 @@ class Manifest(Record):
     files: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
+    changed: str = ""
     schema: int = SCHEMA
 
 
@@ -134,15 +138,17 @@ def require_writable(path: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: Manifest, hashed: dict[str, str] | None = None) -> Manifest:
-    """Complete a manifest with file hashes (`hashed` are known already), versions and the date, and write it."""
-    known = hashed or {}
+    """Complete a manifest with file hashes (`hashed` are known already), versions and the date, and write it. One that has its
+    date was made before: it keeps that and the versions, and gets the moment of this change."""
+    known, now = hashed or {}, datetime.now(UTC).isoformat(timespec="seconds")
     files = {name: known.get(name) or sha256(folder / name) for name in _listed(folder)}
     full = Manifest(
         **{
             **{k: getattr(manifest, k) for k in manifest.__dataclass_fields__},
             "files": files,
-            "versions": versions(),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": manifest.versions or versions(),
+            "created": manifest.created or now,
+            "changed": now if manifest.created else "",
             "command": manifest.command or this_command(),
         }
     )

@@ -75,7 +75,7 @@ SECONDS = number(0, 1e12)
 RULE = fields({"name": text})
 
 MANIFEST: dict[str, Rule] = {
-    **dict.fromkeys(("kind", "name", "dtype", "command", "created"), text),
+    **dict.fromkeys(("kind", "name", "dtype", "command", "created", "changed"), text),
     **dict.fromkeys(("config", "facts"), mapping()),
     **dict.fromkeys(("files", "versions"), mapping(text)),
     **dict.fromkeys(("sites", "parents"), several(text)),

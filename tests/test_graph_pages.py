@@ -36,7 +36,7 @@ from circuits.exchange.read import read_neuronpedia
 from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
 from circuits.reading.groups import Group
 from circuits.store import load_graph, save_graph
-from probe.artifact import place
+from probe.artifact import place, read_manifest
 from probe.errors import BadInput
 from probe.models import stamp
 from probe.progress import SILENT
@@ -513,3 +513,22 @@ def test_pages_draw_an_edge_by_what_it_does_to_its_target():
     drawn = subgraph.drawing(turned, Marks(pinned=(target, source)), 1.0)
     (edge,) = [e for e in drawn["edges"] if e[0] == f"n{source}" and e[1] == f"n{target}"]
     assert edge[4] == (raw[source] > 0)
+
+
+def test_a_page_that_is_looked_at_again_shows_what_was_edited_elsewhere(home):
+    save_graph(every_kind(), place("graph", "g"))
+    made = read_manifest(place("graph", "g"))
+    before = marks.marked("g").marks.revision
+    assert graph_editing.seen_again("g", before) is None
+    marks.act("g", {"op": "top", "n": 2})  # another tab
+    now = graph_editing.seen_again("g", before)
+    assert (
+        now["revision"] != before
+        and now["pinned"] == list(marks.marked("g").marks.pinned)
+        and "Edited meanwhile" in now["said"]
+        and now["state"] == "stale"
+    )
+    after = read_manifest(place("graph", "g"))
+    assert after.created == made.created and after.versions == made.versions and not made.changed and after.changed
+    said = dict(graph_panels.provenance(stored_graph("g"), "g"))
+    assert said["made"] == made.created[:16].replace("T", " ") and "pins and labels changed" in said

@@ -223,3 +223,16 @@ def test_command_lists_runs(trained, capsys):
 def test_reading_runs_needs_no_torch():
     code = "import sys, probe.run_log, probe.figures_runs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_above_one_is_explained_and_one_run_is_one():
+    from app.pages import training_rows
+
+    row = {"name": "a", "kind": "sae", "rule": "topk:8", "on": "sotu", "result": "r", "ce_recovered_zero": 1.146}
+    told = training_rows.judged_rows([row], {"a", "b"})["note"]
+    assert (
+        "above 1" in told
+        and "compare CE spliced with CE untouched" in told
+        and "1 of 2 runs here is not judged" in told
+    )
+    assert "above 1" not in training_rows.judged_rows([{**row, "ce_recovered_zero": 0.98}], {"a"})["note"]

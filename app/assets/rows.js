@@ -1,6 +1,7 @@
 // Tables whose cells come from data: {columns: [{key, label, kind}], rows: [...], note, sorts}. One listener, no markup from data.
 // Kinds: text, unit, num, count (a whole number), share, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
 // swatch (the line of a curve). A row's `title` is its tooltip; a column that is `wide` is left out on narrow screens.
+// With `page`, so many rows are shown at first and a button shows more; what is saved or sorted is always all of them.
 // A row with `pick` changes the selection, one with `href` opens a page, one with `quiet` stays below when the table is sorted.
 (function () {
   "use strict";
@@ -69,8 +70,8 @@
     const table = ow.el("table", "ow-rows"), body = ow.el("tbody");
     const tops = {};
     for (const c of data.columns) if (c.kind === "signed") tops[c.key] = Math.max(...data.rows.filter((r) => !r.quiet).map((r) => Math.abs(r[c.key] || 0)), 0);
-    const rows = ordered(data.rows, sorted);
-    rows.forEach((row, index) => {
+    const rows = ordered(data.rows, sorted), most = data.page ? Math.max(data.page, node.openworkMost || 0) : rows.length;
+    rows.slice(0, most).forEach((row, index) => {
       const tr = ow.el("tr", [row.pick || row.href ? "click" : "", row.quiet ? "quiet" : "", row.selected ? "selected" : ""].join(" ").trim());
       tr.dataset.i = index;
       if (row.title) tr.title = row.title;
@@ -81,6 +82,12 @@
     if (data.label) table.setAttribute("aria-label", data.label);
     node.replaceChildren(table);
     if (data.note) node.appendChild(ow.el("div", "ow-rows-note", data.note));
+    if (rows.length > most) {
+      const more = ow.el("button", "ow-button ow-rows-more", `Show ${Math.min(100, rows.length - most)} more of ${rows.length}`);
+      more.type = "button";
+      more.addEventListener("click", () => { node.openworkMost = most + 100; draw(node, data, sorted); });
+      node.appendChild(more);
+    }
     node.openworkRows = rows;
     node.openworkState = { data, sorted };
     node.openworkExport = () => rows.map((row) => Object.fromEntries(data.columns.filter((c) => c.kind !== "meter" && c.kind !== "swatch" && (c.kind !== "signed" || !data.columns.some((o) => o.kind === "num" && o.key === "amount"))).map((c) => [c.label || c.key, row[c.key]])));
@@ -111,6 +118,7 @@
   window.dash_clientside.openwork.rows = function (data) {
     const node = ow.target();
     if (!node || !data) return window.dash_clientside.no_update;
+    node.openworkMost = 0;
     draw(node, data);
     return String(data.rows.length);
   };

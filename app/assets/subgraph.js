@@ -34,6 +34,13 @@
     waiting = Date.now();
     window.dash_clientside.set_props("graph-act", { data: Object.assign({ revision: marks.revision, at: waiting }, queue.shift()) });
   }
+  // Whoever comes back to this page sees what was edited elsewhere meanwhile, before making an edit.
+  function seen() {
+    if (document.visibilityState !== "visible" || !marks || waiting || !document.getElementById("subgraph")) return;
+    window.dash_clientside.set_props("graph-seen", { data: { revision: marks.revision, at: Date.now() } });
+  }
+  document.addEventListener("visibilitychange", seen);
+  window.addEventListener("focus", seen);
   const look = (change) => window.dash_clientside.set_props("graph-look", { data: Object.assign({ at: Date.now() }, change) });
 
   // Ask for one line of text: a small dialog whose field has the focus.

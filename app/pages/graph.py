@@ -42,7 +42,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
         dcc.Store(id="graph-name", data=name),
         dcc.Store(id="selection", data={**selection, "keep": keep}),
         dcc.Store(id="graph-marks", data=marks_data(name)),
-        *(dcc.Store(id=id) for id in ("graph-act", "graph-look", "graph-view")),
+        *(dcc.Store(id=id) for id in ("graph-act", "graph-look", "graph-view", "graph-seen")),
         title(
             found.prompt or "(a graph without a prompt)",
             eyebrow=f"Circuit · {name} · {short_model(found.model) or 'unnamed model'}",

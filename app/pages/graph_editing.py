@@ -1,5 +1,6 @@
 """The subgraph of a circuit's page and the edits made in it: pins, groups, labels, suggestions, undo and redo."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -291,6 +292,15 @@ def register_edits(app: Dash) -> None:
         return marks_data(name, act(name, request, request.get("revision"))) if request else no_update
 
     @app.callback(
+        Output("graph-marks", "data", allow_duplicate=True),
+        Input("graph-seen", "data"),
+        State("graph-name", "data"),
+        prevent_initial_call=True,
+    )
+    def seen(request: dict[str, Any] | None, name: str):
+        return (seen_again(name, request.get("revision")) or no_update) if request else no_update
+
+    @app.callback(
         Output("graph-view", "data"),
         Output("graph-look", "data"),
         Input("graph-look", "data"),
@@ -343,6 +353,15 @@ def register_edits(app: Dash) -> None:
     )
     def say(now: dict[str, Any] | None):
         return (now["said"], f"ow-said {now['state']}") if now else (no_update, no_update)
+
+
+def seen_again(name: str, revision: Any) -> dict[str, Any] | None:
+    """The marks for a page that was left and is looked at again; None where nobody edited the graph meanwhile."""
+    now = marked(name)
+    if now.marks.revision == revision:
+        return None
+    said = "Edited meanwhile, in another tab or in the shell; this is how it is now."
+    return marks_data(name, replace(now, said=said, stale=True))
 
 
 def kept_units(name: str, keep: float, edges: float) -> list[int]:

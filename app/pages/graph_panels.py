@@ -184,6 +184,7 @@ def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
         **({"imported from": str(origin.get("from", ""))} if origin else {}),
         **left_out,
         "made": manifest.created[:16].replace("T", " "),
+        **({"pins and labels changed": manifest.changed[:16].replace("T", " ")} if manifest.changed else {}),
         **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
     }
     return [(k, str(v)[:240]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]

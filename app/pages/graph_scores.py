@@ -12,6 +12,7 @@ from circuits.graph import UNITS, CircuitGraph
 from circuits.reading.influence import Scores
 from circuits.reading.subgraph import subgraph_scores
 from probe.glossary import WORDS
+from probe.words import counted, plural
 
 _PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
 _MEANS = {
@@ -64,7 +65,7 @@ def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple
         return shown
 
     counts = [f"{left[0]:,} pruned"] if left else []
-    counts += [f"{mine[0]:,} units pinned"] if mine else []
+    counts += [f"{counted(mine[0], 'unit')} pinned"] if mine else []
     edges = f"of {len(found.edges):,}: {left[1]:,} pruned" if left else ""
     return [
         stat("conservation", power(found.residual_relative), conservation_note(found)),
@@ -84,7 +85,7 @@ def basis(found: CircuitGraph) -> str:
     """`layers 4, 7, neurons elsewhere`: where latents stand for neurons; `resid_post.4` for a place in the stream."""
     slots = sorted(found.dictionaries, key=lambda k: (not k.isdecimal(), int(k) if k.isdecimal() else 0, k))
     elsewhere = ", neurons elsewhere" if found.nodes.where("neuron").any() else ""
-    return f"layer{'s' if len(slots) > 1 else ''} {', '.join(slots)}{elsewhere}"
+    return f"{plural(len(slots), 'layer')} {', '.join(slots)}{elsewhere}"
 
 
 def conservation_note(found: CircuitGraph) -> str:

@@ -288,9 +288,11 @@ def enough_meaning(found: Any) -> str:
     if one is None:
         return "Silencing every unit moves no logit by a hundredth of its value, so what is enough alone cannot be told here."
     random = f"; random subgraphs of the same size keep {100 * np.mean(one.random):.0f} %" if one.random else ""
-    kept = f"the {found.n_kept} pinned units keep {100 * one.share:.0f} % of what all units together do to {one.root}"
+    kept = f"the {counted(found.n_kept, 'pinned unit')} keep {100 * one.share:.0f} % of what all units together do to {one.root}"
     said = f"the graph predicts {100 * one.predicted_share:.0f} %"
-    return f"Alone, with the other {found.n_silenced:,} units of the graph set to zero, {kept} ({said}){random}."
+    return (
+        f"Alone, with the other {counted(found.n_silenced, 'unit')} of the graph set to zero, {kept} ({said}){random}."
+    )
 
 
 def _gap(top: Any) -> str:

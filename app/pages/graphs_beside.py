@@ -21,6 +21,7 @@ from app.shell import Page
 from circuits.graph import CircuitGraph
 from probe.errors import BadInput
 from probe.progress import Progress
+from probe.words import counted
 
 MATCHES = [
     ("auto", "as fits"),
@@ -55,7 +56,8 @@ def layout(name: str, other: str, query: dict[str, str]) -> list[Any]:
 
 
 def _card(side: str, name: str, found: CircuitGraph) -> Any:
-    facts = f"{short_model(found.model) or 'unnamed model'} · {len(found.nodes):,} nodes · {len(found.edges):,} edges"
+    size = f"{counted(len(found.nodes), 'node')} · {counted(len(found.edges), 'edge')}"
+    facts = f"{short_model(found.model) or 'unnamed model'} · {size}"
     words = [
         html.Div(f"{side} · {name}", className="ow-eyebrow", dir="auto"),
         html.Div(found.prompt or "(a graph without a prompt)", className="name ow-clamp", dir="auto"),

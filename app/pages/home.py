@@ -13,6 +13,7 @@ from app.links import local, prompt_page
 from app.model_size import ModelSize, model_size
 from app.shell import Page
 from probe.embedded import model_cache
+from probe.words import counted
 
 __all__ = ["PAGE", "card", "short_site"]
 
@@ -109,7 +110,7 @@ def _damaged(found: Library) -> list[Any]:
     if not found.damaged:
         return []
     n, names = len(found.damaged), "; ".join(f"{name}: {reason}" for name, reason in found.damaged[:5])
-    heading = f"{n} stored artifact{'s' if n > 1 else ''} cannot be read"
+    heading = f"{counted(n, 'stored artifact')} cannot be read"
     return [error(names, heading=heading, fix="`openwork doctor` names them all and says how to mend them.")]
 
 
@@ -130,7 +131,7 @@ def _models() -> html.Section:
 
 
 def _shape(size: ModelSize) -> str:
-    return f"{size.layers} layers, {size.heads} heads, {size.d_model} wide, {size.vocabulary:,} tokens"
+    return f"{counted(size.layers, 'layer')}, {counted(size.heads, 'head')}, {size.d_model} wide, {size.vocabulary:,} tokens"
 
 
 def _whereabouts(name: str, size: ModelSize | None) -> str:

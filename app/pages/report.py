@@ -20,6 +20,7 @@ from probe.artifact import Manifest, read_manifest, require_files
 from probe.stored import plain_file, read_json
 
 LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
+PAGED = 20  # rows of a table that are shown at first
 
 
 def layout(name: str, query: dict[str, str]) -> list[Any]:
@@ -84,7 +85,7 @@ def row_data(words: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     plain = [
         {k: row.get(k) if number[k] or row.get(k) is None else str(row[k])[:200] for k in keys} for row in rows[:ROWS]
     ]
-    return {"columns": columns, "rows": plain, "label": words, "sorts": True}
+    return {"columns": columns, "rows": plain, "label": words, "sorts": True, "page": PAGED}
 
 
 def _shown(rows: list[Any]) -> str | None:

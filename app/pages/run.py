@@ -67,7 +67,10 @@ def _judge(run: TrainingRun) -> list[Any]:
     there = [m.name for m in trainings.caches()]
     if run.cache not in there or place("result", trainings.report_name(run.name)).exists():
         return []
-    go = dmc.Button("Judge it", id="run-judge", leftSection=icon("check", small=True))
+    judged_before = any(row["name"] == run.name for row in judged()[0])  # by a command or a demo, under another name
+    look = {"variant": "default"} if judged_before else {}
+    words = "Judge it again" if judged_before else "Judge it"
+    go = dmc.Button(words, id="run-judge", leftSection=icon("check", small=True), **look)
     return [html.Span(go, title=f"On the held-out documents of {run.cache}")]
 
 
@@ -81,11 +84,11 @@ def _problem(run: TrainingRun) -> list[Any]:
     asked = trainings.asked_of(run.name)
     if asked is not None:
         go = dmc.Button("Resume", id="run-resume", size="sm", leftSection=icon("play", small=True))
-        d_dict = run.facts.get("d_dict") or "LATENTS"
+        d_dict = run.facts.get("d_dict") or trainings.latents(asked)
         words += [
             html.P("It goes on from its last checkpoint, with the same weights as if it had never stopped."),
             go,
-            copyable(asked.shell(d_dict, resume=True)),
+            copyable(asked.shell(d_dict, resume=True)) if d_dict else None,
         ]
     else:
         words += [

@@ -11,6 +11,7 @@ from probe.eval_report import CONVENTION
 from probe.figures_runs import run_styles
 from probe.run_log import TrainingRun, differing, short_names
 from probe.sites import parse_site
+from probe.words import counted
 
 MOST_CHOSEN = 24
 FIRST_CHOSEN = 4
@@ -88,7 +89,7 @@ def run_rows(there: list[TrainingRun], chosen: list[str]) -> dict[str, Any]:
         for run in there
     ]
     model = f" of {short_model(there[0].model)}" if there and alike and there[0].model else ""
-    note = f"{len(there)} runs{model}; click one to show or hide its curves." if there else ""
+    note = f"{counted(len(there), 'run')}{model}; click one to show or hide its curves." if there else ""
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Training runs", "note": note}
 
 
@@ -152,6 +153,10 @@ def _text(key: str, label: str) -> dict[str, str]:
     return {"key": key, "label": label, "kind": "text"}
 
 
+ABOVE_ONE = (
+    "CE recovered above 1: with the reconstruction in place the model predicts this text better than untouched. That is no "
+    "better than perfect; ablating the site costs little there, so compare CE spliced with CE untouched."
+)
 JUDGED = (
     ("l0", "L0", CONVENTION["l0"]),
     ("fvu", "FVU", "fvu"),
@@ -191,7 +196,10 @@ def judged_rows(rows: list[dict[str, Any]], there: set[str]) -> dict[str, Any]:
     ]
     unjudged = len(there - {row["name"] for row in rows})
     words = [f"Judged on {rows[0]['on']}."] if alike else []
-    words += [f"{unjudged} of {len(there)} runs here are not judged; a run's page can do it."] if unjudged else []
+    words += [ABOVE_ONE] if any(known(r.get("ce_recovered_zero")) and r["ce_recovered_zero"] > 1 for r in rows) else []
+    if unjudged:
+        verb = "is" if unjudged == 1 else "are"
+        words.append(f"{unjudged} of {counted(len(there), 'run')} here {verb} not judged; a run's page can do it.")
     return {"columns": columns, "rows": found, "sorts": True, "label": "Judged dictionaries", "note": " ".join(words)}
 
 
@@ -202,7 +210,7 @@ def partial_words(chosen: list[TrainingRun], most: int) -> str:
     if longest > most:
         words.append(f"Shown: {most:,} of up to {longest:,} log lines a curve, every peak kept.")
     if damaged := sum(run.log.damaged for run in chosen if run.log):
-        words.append(f"{damaged} damaged line{'s' if damaged > 1 else ''} left out.")
+        words.append(f"{counted(damaged, 'damaged line')} left out.")
     if empty := [run.name for run in chosen if not (run.log and run.log.lines)]:
         words.append(f"No line yet: {', '.join(empty[:3])}.")
     words += [f"{run.name}: {run.problem}" for run in chosen if run.problem]

@@ -5,6 +5,7 @@ from typing import Any
 from app.unit_circuits import circuits_of
 from app.units import Looked, open_table
 from probe.features.unit import Unit
+from probe.words import counted
 
 RARE = 30
 """Firings below which averages say little."""
@@ -137,7 +138,7 @@ def circuit_rows(found: Looked) -> dict[str, Any]:
         }
         for a in appearances
     ]
-    many = f"{looked:,} stored circuit{'s' if looked != 1 else ''} of this model looked at"
+    many = f"{counted(looked, 'stored circuit')} of this model looked at"
     note = f"{many}." if rows else f"In none of them: {many}." if looked else "No circuit of this model is stored."
     return {"columns": columns, "rows": rows, "sorts": True, "note": note, "label": "Circuits this unit appears in"}
 

@@ -6,9 +6,9 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from app import units
+from app import measuring, units
 from app.components import drawn
-from app.components.parts import copyable, empty, graph, panel, segmented, store
+from app.components.parts import empty, graph, icon, panel, segmented, store
 from app.components.snippets import snippets
 from app.figures import dress
 from app.pages import unit_data as data
@@ -79,13 +79,13 @@ def _not_measured(found: Looked) -> Any:
         return empty(
             "Not measured yet", "A pass over a stored cache finds the text at which it fires, and how often.", button
         )
-    site = f"mlp_post.{found.layer}" if found.kind == "neuron" else units.input_site(found)
-    command = units.shell("harvest", "--site", site, "--model", found.model)
-    return empty(
-        "Not measured yet",
-        f"No stored cache holds {site}. This makes one; a button appears here then.",
-        copyable(command),
-    )
+    return empty("Not measured yet", measuring.plan_words(found.model, what), measure_button(found.model, what))
+
+
+def measure_button(model: str, what: Any) -> Any:
+    """Harvests what the units of a layer or a dictionary read, and measures them."""
+    identity = {"type": "units-harvest", "what": what, "model": model}
+    return dmc.Button("Harvest and measure", id=identity, variant="default", leftSection=icon("play", small=True))
 
 
 def _no_examples(record: Any) -> str:

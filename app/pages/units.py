@@ -6,17 +6,19 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from app import links, units
+from app import links, measuring, units
 from app.components import drawn, snippets
 from app.components.parts import copyable, empty, icon, panel, title
 from app.components.promptbox import check_model_name
 from app.library import Library, first_model, library, models, short_model
 from app.model_size import model_size
+from app.pages.unit_panels import measure_button
 from app.selection import selection_from
 from app.shell import Page
 from probe.artifact import Manifest
 from probe.errors import BadInput
 from probe.sites import parse_site
+from probe.words import counted
 
 MOST = 60
 """Rows of dictionaries shown."""
@@ -68,7 +70,7 @@ def _card(name: str, facts: dict[str, Any], manifest: Manifest) -> dcc.Link:
     if "damaged" in facts:
         numbers = f"damaged: {facts['damaged']}"
     else:
-        numbers = f"{facts['n_units']:,} {kind}s · {facts['tokens']:,} tokens · {facts['dead']:.1%} dead"
+        numbers = f"{counted(facts['n_units'], kind)} · {counted(facts['tokens'], 'token')} · {facts['dead']:.1%} dead"
     middle = facts.get("median")
     words = [
         html.Div(name, className="name", dir="auto"),
@@ -108,7 +110,12 @@ def _neurons(model: str) -> html.Section:
     note = html.Span(
         "Every MLP neuron has a page; with a table of its layer it also shows what it fires at.", id="units-size"
     )
-    body = [boxes, html.Div(id="units-error", className="ow-units-error", role="status"), tables]
+    body = [
+        boxes,
+        html.Div(id="units-error", className="ow-units-error", role="status"),
+        html.Div(id="units-measure"),
+        tables,
+    ]
     return panel("Neurons", body, note=note)
 
 
@@ -145,14 +152,7 @@ def _dictionary_row(name: str, manifest: Manifest) -> html.Div:
             size="xs",
         )
     else:
-        wanted = " ".join(f"--site {parse_site(s).short}" for s in facts.get("sites_in", manifest.sites[:1]))
-        model = f" --model {short_model(manifest.model.name)}" if manifest.model else ""
-        action = html.Div(
-            [
-                html.Span("No cache holds what it reads.", className="meta"),
-                copyable(f"openwork harvest {wanted}{model}"),
-            ]
-        )
+        action = measure_button(manifest.model.name, name) if manifest.model else None
     return html.Div([words, action], className="ow-line")
 
 
@@ -180,8 +180,26 @@ def layer_rows(model: str) -> dict[str, Any]:
         {"key": "state", "label": "measured", "kind": "text"},
     ]
     many = f"{size.layers} layers of {size.d_mlp:,} neurons each. " if size else ""
-    rest = "" if size and len(rows) == size.layers else "Other layers: harvest mlp_post of the layer first."
+    rest = (
+        ""
+        if size and len(rows) == size.layers
+        else "Other layers can be harvested and measured from here: give the layer."
+    )
     return {"columns": columns, "rows": rows, "note": many + rest}
+
+
+def layer_offer(model: str, layer: Any) -> list[Any]:
+    """The button that measures all neurons of a layer, where no table holds them."""
+    check_model_name(model)
+    size = model_size(model)
+    if isinstance(layer, bool) or not isinstance(layer, int) or (size and not 0 <= layer < size.layers):
+        return []
+    if any(m.facts.get("layers") == [[0, layer]] for _, m in units.neuron_tables(model)):
+        return []
+    return [
+        html.P(measuring.plan_words(model, layer), className="ow-sub"),
+        measure_button(model, layer),
+    ]
 
 
 def neuron_address(model: str, layer: Any, number: Any) -> str:
@@ -226,6 +244,23 @@ def register(app: Dash) -> None:
     )
     def build(clicks: list[int | None]):
         return units.start_asked(ctx.triggered_id) if any(clicks) and ctx.triggered_id else no_update
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input({"type": "units-harvest", "what": ALL, "model": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def harvest(clicks: list[int | None]):
+        asked = ctx.triggered_id
+        return measuring.start(asked["model"], asked["what"]) if any(clicks) and asked else no_update
+
+    @app.callback(
+        Output("units-measure", "children"),
+        Input("units-model", "value"),
+        Input("units-layer", "value"),
+    )
+    def offer(model: str, layer: Any):
+        return layer_offer(model, layer)
 
 
 PAGE = Page(r"/units", "Neurons and features", layout, register)
