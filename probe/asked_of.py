@@ -1,7 +1,8 @@
 """The public door of a function that is asked of a model: the model comes first, and nothing else is one.
 
 A model in another's place goes wrong far inside, in words about attributes; and a message that quotes it writes out 200,000
-characters. So each public function whose first parameter is `model` looks at its arguments when it is called.
+characters. So each public function whose first parameter is `model` looks at its arguments when it is called; and every public
+function at those that are plain numbers, texts and switches.
 """
 
 import functools
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from probe.errors import BadInput, brief
+from probe.plain_values import look_at_values, plain_kinds
 
 
 def asked_of_a_model(found: Any) -> Any:
@@ -20,13 +22,16 @@ def asked_of_a_model(found: Any) -> Any:
 @functools.cache
 def _door(function: Callable) -> Callable:
     names = list(inspect.signature(function).parameters.values())
-    if not names or names[0].name != "model" or names[0].default is not inspect.Parameter.empty:
+    of_model = bool(names) and names[0].name == "model" and names[0].default is inspect.Parameter.empty
+    declared = {p.name: p.annotation for p in names if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    if not of_model and not any(map(plain_kinds, declared.values())):
         return function
 
     @functools.wraps(function)
     def door(*given: Any, **named: Any) -> Any:
-        if given or "model" in named:
+        if of_model and (given or "model" in named):
             _look(function.__name__, names, given, named)
+        look_at_values(function.__name__, declared, dict(zip(declared, given, strict=False)) | named)
         return function(*given, **named)
 
     return door

@@ -23,6 +23,7 @@ from probe.dictionaries import (
 )
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
+from probe.plain_values import look_at_config
 from probe.sites import parse_site
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Recipe:
     "Of the weights it starts with."
 
     def __post_init__(self) -> None:
+        look_at_config(self)
         if self.kind not in KINDS:
             raise BadInput(f"'{self.kind}' is no kind of dictionary; choose {', '.join(KINDS)}.")
         parse_rule(self.rule, self.d_dict or 8)  # a rule that cannot be read is said before anything is opened

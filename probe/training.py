@@ -22,6 +22,7 @@ from probe.dictionaries.dead import aux_loss
 from probe.dictionaries.rows import drop_parallel, ease, forget, unit_decoder
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, OpenworkError
+from probe.plain_values import look_at_config
 from probe.schemas import fields, number, whole
 from probe.world import world
 
@@ -64,6 +65,7 @@ class TrainConfig:
     "Steps between two checkpoints."
 
     def __post_init__(self) -> None:
+        look_at_config(self)
         positive = ("lr", "batch", "epochs", "clip", "dead_tokens", "log_every", "checkpoint_every")
         wrong = [name for name in positive if not 0 < getattr(self, name) < math.inf]
         if wrong:

@@ -8,6 +8,7 @@ import torch
 
 from probe.errors import BadInput
 from probe.html import Facts
+from probe.plain_values import look_at_config
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -37,6 +38,9 @@ class TraceConfig:
     "Layers whose attention heads are nodes; True for all."
     first: str = "auto"
     "Whether the first position's units are one leaf a layer: `merge`, `keep`, or `auto`, merge if it is the begin-of-text token."
+
+    def __post_init__(self) -> None:
+        look_at_config(self)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from probe.errors import BadInput
+from probe.plain_values import look_at_config
 
 OCTAVE = 4
 "Histogram bins an octave: the edges are 1, 1.25, 1.5 and 1.75 times a power of two."
@@ -38,6 +39,7 @@ class FeatureConfig:
     checkpoint_shards: int = 1
 
     def __post_init__(self) -> None:
+        look_at_config(self)
         small = [k for k, v in asdict(self).items() if k not in ("seed", "before") and v < 1]
         if small:
             raise BadInput(f"{', '.join(small)} must be at least 1.")

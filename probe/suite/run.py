@@ -14,6 +14,7 @@ from probe.eval_report import EvalReport
 from probe.evals import fit_affine, reconstruction
 from probe.labelled import LabelledText, labelled_text
 from probe.pairs import Pairs, pairs_for
+from probe.plain_values import look_at_config
 from probe.progress import SILENT, Progress
 from probe.suite.absorption import absorption, decoder, without_latents
 from probe.suite.baselines import activations, budget_rows, random_weights, train_briefly, untrained_like
@@ -54,6 +55,7 @@ class SuiteConfig:
     "Choice of passages and words, start of the baselines, shuffling of the weights."
 
     def __post_init__(self) -> None:
+        look_at_config(self)
         least = ("context", "per_class", "words", "seeds", "epochs", "batch")
         wrong = [n for n in least if getattr(self, n) < 1]
         if wrong or self.per_address < 3 or self.budget < 0 or self.seed < 0:
