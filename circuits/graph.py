@@ -273,7 +273,7 @@ class CircuitGraph(Table, Opens):
         """A root in the report. probability: of a logit's token; of a difference, of the first token, the other's beside it."""
         named = {"token": self.unit_tokens[root]}
         if self.nodes.where("logit")[root]:
-            chances = {"probability": float(self.probability[root])}
+            chances: dict[str, Any] = {"probability": float(self.probability[root])}
         else:
             known = self._direction(int(self.nodes.unit[root])).get("probabilities") or (None,)
             chances = dict(zip(("probability", "other_probability"), known, strict=False))

@@ -29,7 +29,7 @@ from probe.opening import Opens
 from probe.progress import SILENT, Progress
 from probe.shards import read_tensors
 from probe.shuffle import Position, Split
-from probe.sites import Site, as_dtype, parse_site
+from probe.sites import Site, as_dtype, expanded, parse_site
 from probe.stored import reading
 
 if TYPE_CHECKING:
@@ -200,11 +200,12 @@ class Cache(Opens):
     ) -> Batches:
         """Batches of aligned activations, shuffled over the whole cache; every token of the split once an epoch.
 
-        epochs: how many in all, None for no end. position: continue after a batch that had this position (its seed, split
-        and special are then used). drop_last: leave out an epoch's last batch if it would be smaller than the others.
+        sites: `resid_post.*` is every one of this kind that there is. epochs: how many in all, None for no end. position:
+        continue after a batch that had this position (its seed, split and special are then used). drop_last: leave out an epoch's last
+        batch if it would be smaller than the others.
         """
         start = Position.from_dict(position) if position is not None else Position(seed, split, special)
-        names = [self.site(s) for s in ([sites] if isinstance(sites, (str, Site)) else sites)]
+        names = [self.site(s) for s in expanded(sites, self.sites)]
         return Batches(self, names, batch_size, start, epochs, dtype, drop_last)
 
     def verify(self, progress: Progress = SILENT) -> list[str]:

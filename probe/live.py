@@ -29,7 +29,7 @@ from probe.moments import Moments
 from probe.record import Record
 from probe.recorder import PART
 from probe.shuffle import Split, checksum, held_out_documents, shuffled
-from probe.sites import Site, parse_site
+from probe.sites import Site, expanded, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -179,7 +179,7 @@ class LiveActivations:
         if batch_size < 1:
             raise BadInput(f"A batch of {batch_size} tokens was asked for; it needs at least one.")
         place = LivePosition.from_dict(position) if position else LivePosition(seed, split)
-        names = [self.site(s) for s in sites]
+        names = [self.site(s) for s in expanded(sites, self.sites)]
         for epoch in range(place.epoch, epochs):
             order = shuffled(self._rows(place.split), place.seed, epoch)
             place = _enter(place, epoch, checksum(order))

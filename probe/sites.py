@@ -229,6 +229,16 @@ def parse_sites(texts: "str | Site | Iterable[str | Site]", model: "TransformerB
     return sorted(found, key=lambda s: s.depth)
 
 
+def expanded(texts: "str | Site | Iterable[str | Site]", held: Iterable[str]) -> "list[str | Site]":
+    """Sites of something stored: `resid_post.*` becomes those of its kind among `held`, others stay as they are."""
+    names, found = list(held), []
+    for one in [texts] if isinstance(texts, str | Site) else texts:
+        kind = one.removesuffix(".*") if isinstance(one, str) else ""
+        every = [name for name in names if kind in GLOSSARY and _layered(kind) and parse_site(name).kind == kind]
+        found += every if every and isinstance(one, str) and one in (kind, f"{kind}.*") else [one]
+    return found
+
+
 def _every_layer(text: "str | Site", model: "TransformerBridge") -> list[Site]:
     kind = text.kind if isinstance(text, Site) else str(text).removesuffix(".*")
     named = not isinstance(text, Site) or text.layer is None

@@ -59,7 +59,13 @@ def test_text_is_a_path(toy, graph, tmp_path, home):
     assert circuits.read_neuronpedia(str(file)).prompt == graph.prompt
     assert circuits.write_unit_files(graph, str(tmp_path / "units"), []).written == 0
     probe.harvest(toy, tokens(toy), "resid_post.*", str(tmp_path / "c"))
-    assert len(probe.open_cache(str(tmp_path / "c")).sites) == 4
+    cache = probe.open_cache(str(tmp_path / "c"))
+    assert cache.sites == tuple(f"blocks.{i}.hook_resid_post" for i in range(4))
+    for every in ("resid_post.*", ["resid_post"], ["resid_post.0", "resid_post.1", "resid_post.2", "resid_post.3"]):
+        batch = next(iter(cache.batches(every, 4)))
+        assert [x.shape for x in batch.activations] == [(4, 64)] * 4
+    with pytest.raises(BadInput, match="exists in every layer"):
+        cache.batches(["mlp_in"], 4)
 
 
 def test_the_home_folder_is_written_short(monkeypatch, tmp_path):
