@@ -201,8 +201,8 @@ class Cache(Opens):
         """Batches of aligned activations, shuffled over the whole cache; every token of the split once an epoch.
 
         sites: `resid_post.*` is every one of this kind that there is. epochs: how many in all, None for no end. position:
-        continue after a batch that had this position (its seed, split and special are then used). drop_last: leave out an epoch's last
-        batch if it would be smaller than the others.
+        continue after a batch that had this position (its seed, split and special are then used). drop_last: leave out an
+        epoch's last batch if it would be smaller than the others.
         """
         start = Position.from_dict(position) if position is not None else Position(seed, split, special)
         names = [self.site(s) for s in expanded(sites, self.sites)]
