@@ -209,3 +209,40 @@ def test_the_plain_models_own_hooks_are_what_is_compared_with():
     with leaving(case.plain.blocks[0], lambda y: 1.001 * y + torch.arange(y.shape[-1]) / 1e3):
         wrong = case.plain.logits()
     assert gap(case.edited([]), wrong) > 1e-6
+
+
+@pytest.mark.parametrize("name", ["falcon-7b", "cohere", "granite"])
+def test_graphs_of_shared_norms_and_multipliers_are_autograds(name):
+    """Every edge into a few targets beside the gradient of the model itself, held where the graph holds it."""
+    bridge, _ = pair(name)
+    graph = circuits.trace(bridge, PROMPT, config=circuits.TraceConfig(max_nodes=30))
+    targets = [int(i) for i in graph.explained.nonzero()[0][:4]]
+    rows = torch.tensor(circuits.oracle_rows(bridge, graph, targets))
+    edges = torch.zeros(len(graph.nodes), len(graph.nodes), dtype=rows.dtype)
+    edges[graph.edges.target, graph.edges.source] = torch.tensor(graph.edges.weight).to(rows)
+    assert gap(edges[targets], rows) < 1e-5
+
+
+def test_a_dictionary_of_heads_goes_all_the_way(tmp_path):
+    """Harvested, judged, tabulated, edited, exported and imported: as wide as all heads together."""
+    from harvests import token_set
+
+    from probe import build_features, edited_run, export_dictionary, import_dictionary
+    from probe.evals import evaluate
+    from probe.harvester import harvest
+    from probe.own_text import on_text
+    from probe.unit_edits import UnitEdit
+
+    bridge, model = pair("llama", "float32")
+    cache = harvest(bridge, token_set(8), ["z.1"], tmp_path / "cache", dtype="float32", held_out=0.4)
+    sae = SAE(cache.width("z.1"), 12, sparsifier=TopK(3), site=Site("z", 1).name).eval()
+    assert sae.W_enc.shape[0] == 32 and evaluate(bridge, sae, cache).l0 == 3
+    assert build_features(bridge, sae, cache, tmp_path / "features").n_units == 12
+    values = on_text(bridge, PROMPT, 3, dictionary=sae).values
+    (z,) = Plain(model, torch.tensor([Case("llama", "float32").ids])).read(
+        (model.model.layers[1].self_attn.o_proj, "in")
+    )
+    assert gap(torch.tensor(values), sae.encode(z[0])[:, 3].detach()) < 1e-5
+    assert edited_run(bridge, PROMPT, [UnitEdit("scale", 3, dictionary=sae, amount=2.0)]).kl.max() >= 0
+    export_dictionary(sae, tmp_path / "out", "saelens")
+    assert import_dictionary(tmp_path / "out", model=bridge).site_in == sae.site_in

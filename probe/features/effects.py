@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probe.anatomy import anatomy
 from probe.errors import BadInput
 from probe.features.neurons import run_mlp
 from probe.features.sources import Reads
@@ -131,8 +132,10 @@ def _normed(model: "TransformerBridge", layer: int, name: str, stream: Tensor) -
 def _mlp(model: "TransformerBridge", layer: int, stream: Tensor, kind: str) -> Float[Tensor, "token d_model"]:
     """What a layer's MLP makes of each token's stream, at `mlp_out` or as it is written to the stream."""
     made = run_mlp(model.blocks[layer].mlp, _normed(model, layer, "ln2", stream), Site("mlp_out", layer))
-    post = getattr(model.blocks[layer], "ln2_post", None) if kind == "mlp_write" else None
-    return made if post is None else post(made[None])[0]
+    if kind != "mlp_write":
+        return made
+    post = getattr(model.blocks[layer], "ln2_post", None)
+    return made * anatomy(model).factors.get(Site(kind, layer), 1.0) if post is None else post(made[None])[0]
 
 
 def decoder_neighbours(

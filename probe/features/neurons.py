@@ -12,6 +12,7 @@ from probe.dictionaries import Entries
 from probe.errors import BadInput
 from probe.features.sources import Directions, Reads, Units, post_norm, through_post_norm
 from probe.sites import Site, hook_name, parse_site
+from probe.writes import mlp_writes_through
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -49,18 +50,18 @@ def neurons_of(model: "TransformerBridge", layer: int, cache: "Cache") -> Units:
 def neuron_directions(model: "TransformerBridge", layer: int) -> Directions:
     """What a layer's neurons write and read. BadInput for a layer there is not."""
     given = parse_site(Site("mlp_in", layer), model)
-    mlp = model.blocks[layer].mlp
+    W_out, mlp = mlp_writes_through(model, layer)[0], model.blocks[layer].mlp
     gate = getattr(mlp, "W_gate", None)
     read = (mlp.W_in if gate is None else gate).detach().t()
     post = post_norm(model, Site("mlp_out", layer))
     after = " after the post-norm's weight (its divisor left out)" if post else ""
     return Directions(
         kind="neuron",
-        n=mlp.W_out.shape[0],
+        n=W_out.shape[0],
         layers=((0, layer),),
-        writers=through_post_norm(model, Site("mlp_out", layer), mlp.W_out.detach().float()),
+        writers=through_post_norm(model, Site("mlp_out", layer), W_out.float()),
         decoder=mlp.W_out.detach(),
-        reads=(Reads(0, mlp.W_out.shape[0], ((given, read),)),),
+        reads=(Reads(0, W_out.shape[0], ((given, read),)),),
         convention={
             "reads": "W_in" if gate is None else "W_gate (what the gate reads)",
             "writes": f"rows of W_out{after}",
@@ -109,8 +110,10 @@ def run_mlp(mlp: Any, x: Float[Tensor, "token d_model"], site: Site) -> Float[Te
     """What an MLP returns for inputs side by side; BadInput where the model offers no MLP that can be run alone."""
     try:
         return mlp(x[None])[0]
-    except RuntimeError as error:
-        if "containerless" not in str(error):
+    except (RuntimeError, TypeError) as error:
+        if "containerless" not in str(error) and "residual" not in str(
+            error
+        ):  # Bloom's and MPT's ask for the stream too
             raise
         raise BadInput(
             f"This model's MLPs cannot be run alone, so harvest {site.short} instead of mlp_in.{site.layer}."

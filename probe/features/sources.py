@@ -13,7 +13,8 @@ from torch import Tensor
 
 from probe.dictionaries import Entries
 from probe.norms import norm_parts
-from probe.sites import Site, hook_name
+from probe.sites import Site
+from probe.writes import norm_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -86,8 +87,9 @@ class Units:
 
 def post_norm(model: "TransformerBridge", site: Site) -> Any:
     """The norm between what an MLP returns and what is added to the stream, where there is one."""
-    there = site.kind == "mlp_out" and hook_name(Site("ln2_post_scale", site.layer), model)
-    return model.blocks[site.layer].ln2_post if there else None
+    if site.kind != "mlp_out" or norm_of(model, "ln2_post", site.layer, model.W_E) is None:
+        return None
+    return model.blocks[site.layer].ln2_post
 
 
 def through_post_norm(

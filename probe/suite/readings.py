@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.dictionaries.store import AnyDictionary
-from probe.forward import capture
+from probe.forward import capture, per_token
 from probe.progress import SILENT, Progress
 from probe.splice_eval import judged
 from probe.tokens import TokenSet
@@ -51,7 +51,9 @@ def read(
             here = np.flatnonzero((rows >= start) & (rows < start + batch))
             if len(here):
                 found = capture(model, ids, (*sites_in, *sites_out))
-                x, y = (torch.cat([found[s] for s in side], -1).flatten(0, 1) for side in (sites_in, sites_out))
+                x, y = (
+                    torch.cat([per_token(found[s]) for s in side], -1).flatten(0, 1) for side in (sites_in, sites_out)
+                )
                 pool = _pool([s[here] for s in spans], start, ids.shape)
                 parts.append((here, _pooled(pool, x, y, dictionaries)))
             step(ids.numel())
