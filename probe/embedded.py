@@ -152,8 +152,9 @@ def unreadable(gguf: Path) -> Iterator[None]:
 def _read_gguf(gguf: Path) -> tuple[Any, Any]:
     """Model and tokenizer of a GGUF file, whole."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
+    from probe.loading import with_report
     from probe.model_config import check_bulk, read_config
     from probe.whole import check_whole
 
@@ -162,14 +163,7 @@ def _read_gguf(gguf: Path) -> tuple[Any, Any]:
         config = read_config(str(gguf.parent), **where)
         check_bulk(config, str(gguf), gguf.stat().st_size, torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            str(gguf.parent),
-            config=config,
-            dtype="float32",
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **where,
-        )
+        model, info = with_report(str(gguf.parent), config=config, dtype="float32", **where)
     check_whole(model, info, str(gguf))
     return model, tokenizer
 

@@ -21,8 +21,6 @@ _LONGEST = 300
 
 def read_model(source: str, dtype: torch.dtype) -> tuple[Any, Any]:
     """The transformers model of a folder or hub id, whole and finite, and its tokenizer."""
-    from transformers import AutoModelForCausalLM
-
     folder = Path(source)
     where: dict[str, Any] = {"local_files_only": True} if folder.is_dir() else {}
     with told(source, "its configuration"):
@@ -32,20 +30,21 @@ def read_model(source: str, dtype: torch.dtype) -> tuple[Any, Any]:
     with told(source, f"the weights of this {family(config)}{packed(config)}"):
         if folder.is_dir():
             check_bulk(config, source, weight_bytes(folder), dtype)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            source,
-            config=config,
-            dtype=dtype,
-            attn_implementation="eager",
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # refused below, by name
-            **where,
-        )
+        model, info = with_report(source, config=config, dtype=dtype, attn_implementation="eager", **where)
     check_whole(model, info, source)
     with told(source, f"its tokenizer{_without_tokenizer(folder)}"):
         tokenizer = read_tokenizer(source, **where)
     return model, tokenizer
+
+
+def with_report(source: str, **how: Any) -> tuple[Any, dict[str, Any]]:
+    """The model and what transformers says of its loading: keys that are missing, left over, or of another shape."""
+    from transformers import AutoModelForCausalLM
+
+    # Shapes that differ are refused by name from the report; transformers would only say that there are some.
+    how = {"trust_remote_code": False, "ignore_mismatched_sizes": True, **how}
+    found: Any = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **how)
+    return found
 
 
 def read_tokenizer(source: str, **where: Any) -> Any:

@@ -152,14 +152,14 @@ def display_tokens(model: "TransformerBridge", ids: Iterable[int]) -> list[str]:
 def mark_ids(tokenizer: Any) -> set[int]:
     """Ids of tokens that mark a place and are no text: beginning, end, padding, turns of a chat. The unknown token is none of
     them, unless it is one of these too: it stands for text."""
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special: set[Any] = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     unknown = {tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
     return (special | set(tokenizer.all_special_ids)) - unknown
 
 
 def end_tokens(model: "TransformerBridge") -> set[int]:
     """Tokens after which a text is over: the tokenizer's marks, and all that the model's own settings name (often several)."""
-    ends = set(getattr(model.tokenizer, "all_special_ids", ()))
+    ends: set[Any] = set(getattr(model.tokenizer, "all_special_ids", ()))
     original = getattr(model, "original_model", None)
     for settings in (getattr(original, "generation_config", None), getattr(original, "config", None)):
         named = getattr(settings, "eos_token_id", None)
