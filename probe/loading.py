@@ -14,7 +14,7 @@ import torch
 
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.model_config import check_bulk, family, read_config, wants_code, weight_bytes
-from probe.whole import check_files, check_whole
+from probe.whole import check_files, check_whole, require_plain
 
 _LONGEST = 300
 
@@ -23,6 +23,8 @@ def read_model(source: str, dtype: torch.dtype) -> tuple[Any, Any]:
     """The transformers model of a folder or hub id, whole and finite, and its tokenizer."""
     folder = Path(source)
     where: dict[str, Any] = {"local_files_only": True} if folder.is_dir() else {}
+    if folder.is_dir():
+        require_plain(folder)
     with told(source, "its configuration"):
         config = read_config(source, **where)
     if folder.is_dir():

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from probe.errors import Unavailable
+from probe.stored import plain_file
 
 _SHOWN = 3
 _MASKS = re.compile(r"(^|\.)((attn|attention)\.bias|masked_bias|rotary(_emb)?\.inv_freq|position_ids)$")
@@ -38,6 +39,13 @@ def check_files(folder: Path) -> None:
                 raise Unavailable(
                     f"{folder} holds a part of a model: {index.name} names {name[:120]}, which is not there. Fetch all its files."
                 )
+
+
+def require_plain(folder: Path) -> None:
+    """Refuse pipes and devices in a model's folder: reading one may never end."""
+    for path in folder.iterdir():
+        if path.exists() and not path.is_dir():
+            plain_file(path)
 
 
 def _indexed(index: Path) -> list[str]:

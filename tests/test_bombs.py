@@ -123,3 +123,14 @@ def test_folders_with_pipes_are_refused(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(OpenworkError):
         list(import_dictionaries(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_model_folder_with_a_pipe_is_refused(tmp_path, name):
+    from probe.models import load_model
+
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OpenworkError, match=r"a pipe|no config"):
+        load_model(str(tmp_path))
