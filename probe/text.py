@@ -22,6 +22,7 @@ from typing import Any
 from probe.bundled import bundled
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.record import Record
+from probe.stored import reading
 
 BUNDLED = {"sotu": "sotu.parquet"}
 _STREAM_BUFFER = 10_000  # rows held to shuffle a stream that has no end we know of
@@ -58,7 +59,7 @@ def corpus(spec: str | Path = "sotu", *, seed: int | None = None, column: str = 
 
 def _sample(spec: str) -> Path:
     """The table of the stored sample that `sample:NAME` names."""
-    from probe.artifact import home, place
+    from probe.artifact import home, place, read_manifest, require_files
 
     name = spec.removeprefix("sample:")
     path = place("text", name) / "text.parquet"
@@ -66,6 +67,7 @@ def _sample(spec: str) -> Path:
         raise BadInput(
             f"No sampled text '{name}' is stored under {home()}. Make it first: openwork sample --name {name}"
         )
+    require_files(path.parent, read_manifest(path.parent, "text"), [path.name], "Draw it again.")
     return path
 
 
@@ -134,7 +136,7 @@ def _jsonl(path: Path, column: str) -> Iterator[Document]:
                 continue
             try:
                 row = json.loads(_decoded(raw, path, line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if isinstance(error, OpenworkError):
                     raise
                 raise BadInput(f"{path}, line {line} is not JSON ({error}).") from error
@@ -155,11 +157,15 @@ def _parquet(path: Path, column: str) -> Iterator[Document]:
     names = file.schema_arrow.names
     if column not in names:
         raise BadInput(f"{path} has no column '{column}'; it has {', '.join(names)}.")
-    row = 0
-    for batch in file.iter_batches(64, columns=[c for c in ("id", column) if c in names]):
-        for values in batch.to_pylist():
-            yield _document(values, column, f"{path.name}:{row}")
-            row += 1
+    for row, values in enumerate(_rows(file, [c for c in ("id", column) if c in names], path)):
+        yield _document(values, column, f"{path.name}:{row}")
+
+
+def _rows(file: Any, columns: list[str], path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a parquet file, some at a time; damage may show itself only then."""
+    with reading(path, "it may be truncated, so fetch or write it again"):
+        for batch in file.iter_batches(64, columns=columns):
+            yield from batch.to_pylist()
 
 
 def _document(row: dict[str, Any], column: str, fallback: str) -> Document:

@@ -1,12 +1,13 @@
 """Stored folders, damaged: refused in a sentence or read as what they were. `scripts/damage.py`: a thousand times."""
 
 import os
+from contextlib import suppress
 
 import mutations
 import pytest
 import stored_kinds
 
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.stored import parse_json, plain_file, read_json, sealed, unsealed
 
 TRIALS = range(5000, 5040)
@@ -74,3 +75,21 @@ def test_a_description_larger_than_its_weights_is_not_built(toy, filled):
     facts = {"d_dict": 2**31 - 1, "sites_in": ["a"], "widths_in": [2**31 - 1], "sites_out": ["a"], "widths_out": [4]}
     with pytest.raises(BadInput, match="asks for"):
         _require_enough(facts, {})
+
+
+def test_a_text_that_breaks_off_in_the_middle_is_said(filled):
+    """Parquet names no damage before its rows are read."""
+    from probe.text import corpus
+
+    path = filled["text"] / "text.parquet"
+    whole = path.read_bytes()
+    try:
+        for at in range(4, len(whole) - 4, 97):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+            with pytest.raises(Unavailable):
+                list(corpus("sample:text"))
+            with suppress(OpenworkError):
+                list(corpus(path))
+    finally:
+        path.write_bytes(whole)
+    assert list(corpus("sample:text"))
