@@ -26,7 +26,7 @@ from probe.record import Table, quoted
 from probe.sites import Site, hook_name
 from probe.targets import Target
 from probe.tokens import display_tokens
-from probe.unit_names import unit_name
+from probe.unit_names import head_of, unit_name
 from probe.writes import heads_write
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ class HeadReading(Table, Opens):
 def read_head(
     model: "TransformerBridge",
     prompt: Prompt,
-    layer: int,
-    head: int,
+    layer: int | str,
+    head: int | None = None,
     *,
     target: Target | None = None,
     k: int = 10,
@@ -148,9 +148,12 @@ def read_head(
     copying: float | None = None,
     progress: Progress = SILENT,
 ) -> HeadReading:
-    """Read one head on a prompt. target: token (text or id) or `Difference` whose logit is explained (by default the likeliest
-    token at each position). direct and copying spare what is known already. Raises BadInput for a head or token there is not.
+    """Read one head on a prompt, by layer and number or by its name (`L5H3`).
+
+    target: token (text or id) or `Difference` whose logit is explained (by default the likeliest token at each position). direct
+    and copying spare what is known already. Raises BadInput for a head or token there is not.
     """
+    layer, head = head_of(layer, head)
     weights.check_head(model, layer, head)
     if not 1 <= k <= model.cfg.d_vocab:
         raise BadInput(f"k is {k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")
@@ -183,10 +186,16 @@ def read_head(
 
 
 def ablate_head(
-    model: "TransformerBridge", prompt: Prompt, layer: int, head: int, how: str = "zero", pos: int | None = None
+    model: "TransformerBridge",
+    prompt: Prompt,
+    layer: int | str,
+    head: int | None = None,
+    how: str = "zero",
+    pos: int | None = None,
 ) -> list[Zero | Mean]:
     """Interventions that take a head away, for `intervene` and `edited_run`: `zero`, or the `mean` of what it has mixed over the
-    prompt's positions; at one position, or at all."""
+    prompt's positions; at one position, or at all. The head by layer and number, or by its name (`L5H3`)."""
+    layer, head = head_of(layer, head)
     weights.check_head(model, layer, head)
     place = head_place(layer, head, pos)
     if how == "zero":

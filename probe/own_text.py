@@ -20,7 +20,7 @@ from probe.prompts import Prompt, read_prompt
 from probe.record import Table
 from probe.tokens import display_tokens
 from probe.unit_edits import unit_values
-from probe.unit_names import layer_read, unit_name
+from probe.unit_names import layer_read, unit_name, unit_named
 from probe.words import figures
 
 if TYPE_CHECKING:
@@ -71,10 +71,30 @@ class OwnText(Table, Opens):
         return table_html(self.rows(), self.summary())
 
 
+def _named(name: str, layer: int | None, dictionary: Any) -> tuple[int, int | None]:
+    """Number and layer of a unit's name, which must be what is given beside it."""
+    found = unit_named(name)
+    if found is None or found.kind == "head" or found.pos is not None:
+        raise BadInput(f"'{name[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.")
+    at = found.layer if dictionary is None else layer_read(dictionary)
+    if (found.kind == "latent") != (dictionary is not None) or at != found.layer or layer not in (None, found.layer):
+        raise BadInput(
+            f"{found} and what was given beside it are not one unit: a latent needs its dictionary, a neuron none."
+        )
+    return found.unit, layer if dictionary is not None else found.layer
+
+
 def on_text(
-    model: "TransformerBridge", text: Prompt, unit: int, *, layer: int | None = None, dictionary: Any | None = None
+    model: "TransformerBridge",
+    text: Prompt,
+    unit: int | str,
+    *,
+    layer: int | None = None,
+    dictionary: Any | None = None,
 ) -> OwnText:
-    """One unit on one text. BadInput unless exactly one of layer and dictionary is given, and for a unit there is not."""
+    """One unit on one text: a neuron by its name (`L5N120`) or by number and layer, a latent by its number or name and its
+    dictionary. BadInput where that is not one unit, and for a unit there is not."""
+    unit, layer = _named(unit, layer, dictionary) if isinstance(unit, str) else (unit, layer)
     if (layer is None) == (dictionary is None):
         raise BadInput("A unit is a neuron of a layer or a latent of a dictionary: give one of the two.")
     text, ids = read_prompt(model, text)

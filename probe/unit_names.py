@@ -64,6 +64,18 @@ def unit_named(text: str) -> NamedUnit | None:
     return NamedUnit(KINDS_BY_LETTER[found["kind"]], int(found["layer"]), int(found["unit"]), pos)
 
 
+def head_of(layer: int | str, head: int | None) -> tuple[int, int]:
+    """A head by layer and number, or by its name `L5H3` in place of both."""
+    if isinstance(layer, str):
+        named = unit_named(layer)
+        if named is None or named.kind != "head" or head is not None or named.pos is not None:
+            raise BadInput(f"'{layer[:40]}' is no head; write its name like L5H3, or its layer and its number.")
+        return named.layer, named.unit
+    if head is None:
+        raise BadInput(f"Which head of layer {layer}? Give its number too, or its name like L5H3.")
+    return layer, head
+
+
 def position_of(text: str | None, whole: str = "") -> int | slice | None:
     """Positions as written behind `@`: `3`, `-1`, `4:9`, `4:`; None where nothing is."""
     if text is None:

@@ -380,6 +380,27 @@ def test_a_difference_root_has_the_probabilities_of_both_tokens(toy):
     assert {c.measure for c in test.comparisons} == {"change of the top root", "change of its probability", "KL (nats)"}
 
 
+def test_units_are_read_by_their_names_too(toy, sae):
+    from probe.own_text import on_text
+
+    assert np.array_equal(read_head(toy, PROMPT, "L1H2").pattern, read_head(toy, PROMPT, 1, 2).pattern)
+    assert probe.ablate_head(toy, PROMPT, "L1H2")[0].at == probe.ablate_head(toy, PROMPT, 1, 2)[0].at
+    assert np.array_equal(on_text(toy, PROMPT, "L2N5").values, on_text(toy, PROMPT, 5, layer=2).values)
+    assert np.array_equal(
+        on_text(toy, PROMPT, "L1F7", dictionary=sae).values, on_text(toy, PROMPT, 7, dictionary=sae).values
+    )
+    for ask, said in (
+        (lambda: read_head(toy, PROMPT, "L1N2"), "is no head"),
+        (lambda: read_head(toy, PROMPT, 1), "Which head of layer 1"),
+        (lambda: read_head(toy, PROMPT, "L9H2"), "layers are 0 to 3"),
+        (lambda: on_text(toy, PROMPT, "L1F7"), "not one unit"),
+        (lambda: on_text(toy, PROMPT, "L2F7", dictionary=sae), "not one unit"),
+        (lambda: on_text(toy, PROMPT, "seven"), "names no unit"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            ask()
+
+
 # -- models --------------------------------------------------------------------------------------------------------------
 
 
