@@ -135,8 +135,13 @@ def _move(box: Box, to: Sequence[float]) -> None:
     box.x, box.y = float(to[0]), float(to[1])
 
 
-Ends, Sums = Int[np.ndarray, " e"], Float[np.ndarray, " e"]
-Edges = tuple[Ends, Ends, Sums, Sums, Sums]
+Edges = tuple[
+    Int[np.ndarray, " e"],
+    Int[np.ndarray, " e"],
+    Float[np.ndarray, " e"],
+    Float[np.ndarray, " e"],
+    Float[np.ndarray, " e"],
+]
 
 
 def _edges(graph: CircuitGraph, ends: list[Box]) -> Edges:

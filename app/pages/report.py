@@ -6,12 +6,11 @@ Numbers and words become facts, lists of records become tables, deeper parts bec
 from pathlib import Path
 from typing import Any
 
-import dash_mantine_components as dmc
-from dash import Dash, dcc, html
+from dash import Dash, html
 
 from app.components import drawn, snippets
 from app.components.cards import outdated
-from app.components.parts import copyable, empty, panel, title
+from app.components.parts import copyable, empty, link_button, panel, title
 from app.library import registered, short_model
 from app.record_files import RECORD
 from app.results import page_of
@@ -31,7 +30,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
     page = page_of(manifest)
     head = title(
         str(manifest.facts.get("title") or manifest.name)[:200],
-        actions=[dcc.Link(dmc.Button("Open it where it was made"), href=page)] if page else [],
+        actions=[link_button("Open it where it was made", page)] if page else [],
         eyebrow=["Result · ", short_model(manifest.model.name) if manifest.model else "", " ", outdated(manifest)],
     )
     found = tables(report)
