@@ -32,14 +32,18 @@ _NOT_DECODERS = {
 
 
 def read_config(source: str, **where: Any) -> Any:
-    """The configuration of a folder or hub id, checked. Code that comes with a model is never run."""
+    """The configuration of a folder, hub id or GGUF file (`gguf_file`), checked. Code that comes with a model is never run."""
     from transformers import AutoConfig
 
-    check_raw(Path(source))
+    name = source
+    if "gguf_file" in where:
+        name = str(Path(source) / where["gguf_file"])
+    else:
+        check_raw(Path(source))
     config = AutoConfig.from_pretrained(source, **{"trust_remote_code": False, **where})
-    check_family(config, source)
-    check_sizes(config, source)
-    check_shape(config, source)
+    check_family(config, name)
+    check_sizes(config, name)
+    check_shape(config, name)
     return config
 
 
