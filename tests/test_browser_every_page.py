@@ -37,7 +37,7 @@ def opened(tab, address: str) -> None:
         tab.goto(address)
     else:
         gone_to(tab, address)
-    tab.wait_for_function(RESTING)
+    tab.wait_for_function(RESTING, timeout=20_000 * SLACK)
 
 
 def gone_to(tab, address: str) -> None:
@@ -259,7 +259,7 @@ def test_nothing_piles_up_over_fifty_pages(tab, site, pages):
         for name in order:
             gone_to(tab, site + pages[name])
             tab.wait_for_timeout(300)  # most of it is drawn
-        tab.wait_for_function(RESTING)
+        tab.wait_for_function(RESTING, timeout=20_000 * SLACK)
         watch.send("HeapProfiler.collectGarbage")
         counts.append(watch.send("Memory.getDOMCounters"))
     for name in ("nodes", "jsEventListeners"):  # the grid keeps its last two tables for a while, so a round alone says little
