@@ -262,5 +262,8 @@ def test_nothing_piles_up_over_fifty_pages(tab, site, pages):
         tab.wait_for_function(RESTING, timeout=20_000 * SLACK)
         watch.send("HeapProfiler.collectGarbage")
         counts.append(watch.send("Memory.getDOMCounters"))
-    for name in ("nodes", "jsEventListeners"):  # the grid keeps its last two tables for a while, so a round alone says little
+    for name in (
+        "nodes",
+        "jsEventListeners",
+    ):  # the grid keeps its last two tables for a while, so a round alone says little
         assert max(c[name] for c in counts[3:]) < 1.1 * max(c[name] for c in counts[:3]), counts
