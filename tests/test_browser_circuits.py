@@ -13,11 +13,13 @@ from foreign_graphs import circuit_tracer
 from records import HOSTILE, small_graph, store_graph
 from test_editing import crowded
 
-from app import marks
+from app import analyses, jobs, marks
 from app.editing import strongest
+from circuits import TraceConfig, trace
 from circuits.exchange.read import read_neuronpedia
 from circuits.store import load_graph, save_graph
 from probe.artifact import place
+from probe.models import load_model, stamp
 
 expect.set_options(timeout=25_000)  # the machine may be shared
 LARGEST_DRAWN = 2.0  # seconds for 300 nodes and 1,000 edges
@@ -284,3 +286,31 @@ def test_a_file_that_is_no_graph_gets_its_sentence(tab, site, tmp_path):
         send(tab, bad)
     assert answer.value.ok
     expect(tab.locator("#circuits-said")).to_contain_text("holds a list")
+
+
+def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
+    made = trace(load_model("toy"), "one two three", config=TraceConfig(max_nodes=20))
+    save_graph(made, place("graph", "tested"), model=stamp(load_model("toy")), replace=True)
+    marks.act("tested", {"op": "top", "n": 2})
+    opened(tab, site, "tested")
+    tab.locator("#graph-test-random-n").fill("2")
+    tab.locator("#graph-test-go").click()
+    expect(tab).to_have_url(re.compile("test=subgraph-test"))
+    tab.reload()  # while it runs, or just after
+    words = tab.locator("#graph-test-words")
+    expect(words).to_contain_text("2 pinned nodes", timeout=60_000)
+    expect(tab.locator("#graph-test-verdicts")).to_contain_text("more than random")
+    analyses._records.clear()
+    jobs._tables.clear()
+    opened(tab, site, "tested")  # without the address, after a restart
+    expect(words).to_contain_text("2 pinned nodes")
+    expect(tab.locator("#graph-test-earlier")).to_contain_text("2 nodes set to zero")
+
+
+def test_a_tab_that_is_left_and_seen_again_shows_what_was_edited_elsewhere(tab, site, graph):
+    opened(tab, site)
+    expect(tab.get_by_text("Nothing is pinned yet")).to_be_visible()
+    marks.act(graph, {"op": "pin", "nodes": [2]})
+    tab.evaluate("window.dispatchEvent(new Event('focus'))")
+    said(tab, "Edited meanwhile")
+    expect(tab.locator("#subgraph .node.neuron")).to_have_count(1)
