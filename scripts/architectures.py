@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="make every row anew")
     options = parser.parse_args()
     quiet()
-    from zoo import ZOO
+    from zoo import ZOO  # pyright: ignore[reportMissingImports]  (tests/, on the path above)
 
     stored = DOCS / "architectures.json"
     rows: dict[str, Any] = json.loads(stored.read_text())["rows"] if stored.is_file() and not options.again else {}
@@ -80,7 +80,7 @@ def versions() -> dict[str, str]:
 
 def row(name: str) -> dict[str, Any]:
     """All cells of one architecture."""
-    from abilities import ABILITIES, Case
+    from abilities import ABILITIES, Case  # pyright: ignore[reportMissingImports]
 
     start, cells = time.perf_counter(), {}
     try:
