@@ -33,9 +33,10 @@ class Handler(WSGIRequestHandler):
             self.send_error(400)
 
     def log_request(self, *_: Any) -> None:
-        """Nothing: who asks, and who asks badly, is answered; the terminal is for what is wrong with us."""
+        """Nothing: who asks is answered."""
 
-    log_error = log_request
+    def log_error(self, format: str, *args: Any) -> None:
+        """Nothing: who asks badly is answered; the terminal is for what is wrong with us."""
 
 
 class _Timed(io.RawIOBase):
