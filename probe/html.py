@@ -12,6 +12,7 @@ from math import isfinite, isnan
 from typing import Any
 
 from probe.record import Record
+from probe.words import minus
 
 MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 50, 24, 300
 METERS = frozenset(
@@ -32,7 +33,7 @@ def shown(token: str) -> str:
 def number(value: Any) -> str:
     """Four digits for a float, a dash for one that is not known (NaN), the plain text of anything else."""
     if isinstance(value, float):
-        return "–" if isnan(value) else f"{value + 0.0:.4g}"
+        return "–" if isnan(value) else minus(f"{value + 0.0:.4g}")
     return "" if value is None else str(value)
 
 

@@ -39,8 +39,8 @@ class OwnText(Table, Opens):
 
     @property
     def peak(self) -> int:
-        """Where it is strongest."""
-        return int(self.values.argmax())
+        """Where it is strongest: a neuron far below zero writes as much as one as far above."""
+        return int(np.abs(self.values).argmax())
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a token."""
@@ -49,13 +49,15 @@ class OwnText(Table, Opens):
 
     def summary(self) -> str:
         """One sentence."""
-        on = int((self.values > 0).sum())
-        if not on:
+        on, below = int((self.values > 0).sum()), bool((self.values < 0).any())
+        if not on and not below:
             return f"{self.unit} is active at none of the {len(self.tokens)} tokens."
         at = (
             f"strongest at {shown(self.tokens[self.peak])} (position {self.peak}, {figures(self.values[self.peak], 4)})"
         )
-        return f"{self.unit} is active at {on} of {len(self.tokens)} tokens, {at}."
+        if self.values[self.peak] < 0:
+            at += ": below zero there, so it writes the opposite of its direction"
+        return f"{self.unit} is {'above zero' if below else 'active'} at {on} of {len(self.tokens)} tokens, {at}."
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

@@ -38,3 +38,14 @@ def test_groups_are_not_named_after_commas(tmp_path):
     units = tuple(int(i) for i in np.flatnonzero(found.nodes.where("neuron")))
     assert _name(found, units, ("↵", "–", "Paris")) == "Paris"
     assert _name(found, units, ("↵·", "–")) == "L0N11+L1N12"
+
+
+def test_a_neuron_below_zero_is_not_silent():
+    from probe.own_text import OwnText
+
+    deep = OwnText("a b", "L24N1005", [1, 2], ["a", " b"], np.array([0.1, -22.4]))
+    assert deep.peak == 1 and "above zero at 1 of 2 tokens" in deep.summary()
+    assert "−22.4" in deep.summary() and "opposite of its direction" in deep.summary()
+    latent = OwnText("a b", "L4F2", [1, 2], ["a", " b"], np.array([0.0, 3.0]))
+    assert latent.summary() == "L4F2 is active at 1 of 2 tokens, strongest at ·b (position 1, 3)."
+    assert "none of the 2" in OwnText("a b", "L4F2", [1, 2], ["a", " b"], np.zeros(2)).summary()
