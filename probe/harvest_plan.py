@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from probe.html import table_html
 from probe.layout import Layout, make_layout
+from probe.live_bytes import peak_bytes
 from probe.names import as_path
-from probe.recorder import Recorder
+from probe.recorder import PART, Recorder
 from probe.sites import Site, parse_site
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HarvestPlan:
-    """What a harvest will take. Bytes are on disk; `memory_bytes` is what is held beside the model and its forward pass;
-    `seconds` is from one measured batch (None if it was not measured)."""
+    """What a harvest will take. Bytes are on disk; `memory_bytes` is at the peak, beside the model: a shard, and the forward pass
+    of a batch, by what one and two rows were seen to take; `seconds` is from one measured batch (None if it was not measured)."""
 
     sites: dict[str, int]
     dtype: str
@@ -76,7 +77,7 @@ def plan(
         shards=layout.shards,
         bytes=layout.bytes,
         free_bytes=free_bytes(as_path(folder)),
-        memory_bytes=layout.shard_bytes,
+        memory_bytes=_memory(layout, _forward_bytes(model, tokens, layout, batch)),
         tokens_per_second=rate,
         seconds=layout.tokens / rate if rate else None,
     )
@@ -86,6 +87,28 @@ def free_bytes(folder: Path) -> int:
     """Free bytes on the disk where `folder` is or would be."""
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     return shutil.disk_usage(there).free
+
+
+_HELD = 8_000_000
+"Bytes that the first forward passes and files take and keep, whatever their size."
+_SCATTERED = 1.4
+"What a process takes for its tensors, over what they hold: freed memory is not all given back. Measured 1.14 to 1.4."
+
+
+def _memory(layout: Layout, forward: int) -> int:
+    """A shard, the forward pass, and the float64 copies of which a part's mean and variance are made."""
+    tokens = min(PART, layout.shard_tokens, layout.tokens)
+    moments = 3 * 8 * tokens * max(layout.widths.values())
+    return layout.shard_bytes + int(_SCATTERED * forward) + moments + _HELD
+
+
+def _forward_bytes(model: "TransformerBridge", tokens: "TokenSet", layout: Layout, batch: int) -> int:
+    """What a batch takes at its peak while it goes through the model: so much, and so much more a row."""
+    rows = min(batch, layout.rows)
+    small = Layout(layout.widths, layout.dtype, layout.context, rows, rows)
+    recorder = Recorder(model, tokens, small, batch)
+    one, two = (peak_bytes(lambda n=n: recorder.run(range(n))) for n in (1, min(2, rows)))
+    return one + (rows - 1) * (two - one)
 
 
 def _tokens_per_second(model: "TransformerBridge", tokens: "TokenSet", layout: Layout, batch: int) -> float:

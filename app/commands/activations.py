@@ -118,7 +118,7 @@ def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str,
         [{"site": s, "width": w} for s, w in found.sites.items()], f"{found.tokens:,} tokens in {found.shards} shards"
     )
     disk = f"{size(found.bytes)} on disk ({size(found.free_bytes)} free{'' if found.fits else ': IT DOES NOT FIT'})"
-    typer.echo(f"{disk}, {size(found.memory_bytes)} of memory, about {duration(found.seconds)}")
+    typer.echo(f"{disk}, {size(found.memory_bytes)} of memory beside the model, about {duration(found.seconds)}")
 
 
 def _repair(bridge: Any, folder: Any, json: bool) -> None:

@@ -1,0 +1,43 @@
+"""A sample of what `scripts/faults.py` does to every writer at every file operation."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from fault_writers import template, writers
+from faults import KILL, REFUSALS, Trial
+
+import probe.models
+
+
+@pytest.fixture(scope="module")
+def trials(toy, tmp_path_factory):
+    """Writers on copies of one home, in memory where there is one; each is first run undisturbed."""
+    shared = Path("/dev/shm")
+    folder = shared / f"openwork-faults-{os.getpid()}" if shared.is_dir() else tmp_path_factory.mktemp("faults")
+    folder.mkdir(exist_ok=True)
+    before, load = os.environ["OPENWORK_HOME"], probe.models.load_model
+    os.environ["OPENWORK_HOME"] = str(folder / "template")
+    try:
+        template(toy, folder / "template")
+        yield {name: Trial(w, folder / "template", folder) for name, w in writers(toy).items() if name in WRITERS}
+    finally:
+        os.environ["OPENWORK_HOME"], probe.models.load_model = before, load
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+WRITERS = ("harvest", "sample", "pin", "patch")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", [KILL, *REFUSALS])
+@pytest.mark.parametrize("name", WRITERS)
+def test_kills_and_refusals_leave_nothing_wrong(name, what, trials):
+    """Two operations of each, others in every run."""
+    trial = trials[name]
+    for at in random.sample(range(1, trial.operations + 1), 2):
+        wrong = trial.kill(at) if what == KILL else trial.refuse(what, at)
+        assert not wrong, f"{name}, {what} at operation {at} ({trial.seen[at - 1]}): {wrong}"

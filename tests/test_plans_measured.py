@@ -1,0 +1,83 @@
+"""What a harvest and a training announce, beside what a fresh process takes: never less, and at most half as much again here,
+where sizes are small beside what any process takes for itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from probe.live_bytes import peak_bytes
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc, on Linux"
+)
+
+SCRIPT = """
+import json, sys, tempfile, torch
+torch.set_num_threads(1)
+def status(key):
+    return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key))
+def peak(run):
+    open("/proc/self/clear_refs", "w").write("5")
+    before = status("VmRSS")
+    run()
+    return status("VmHWM") - before
+folder = tempfile.mkdtemp()
+"""
+HARVEST = """
+from probe.harvest_plan import plan
+from probe.harvester import harvest
+from probe.models import load_model
+from probe.tokens import TokenSet
+def tokens(rows, context):
+    special = torch.zeros(rows, context, dtype=torch.bool)
+    ids = torch.randint(3, 300, (rows, context), generator=torch.Generator().manual_seed(0))
+    return TokenSet(ids, torch.arange(rows, dtype=torch.int32), [str(i) for i in range(rows)], special)
+model, sites = load_model("toy"), ["mlp_post.3"]
+harvest(model, tokens(1, 16), sites, folder + "/first", batch=1)
+asked = dict(batch=64, dtype="float32")
+told = plan(model, tokens(256, 100), sites, folder, measure=False, **asked).memory_bytes
+took = peak(lambda: harvest(model, tokens(256, 100), sites, folder + "/c", **asked))
+print(json.dumps([told, took]))
+"""
+TRAIN = """
+from probe.dictionaries import Transcoder
+from probe.pairs import TensorPairs
+from probe.recipes import parse_rule
+from probe.trainer import TrainConfig, plan, train
+def go(width, d_dict, batch, name):
+    x = torch.randn(3 * batch, width, generator=torch.Generator().manual_seed(0))
+    pairs, config = TensorPairs(x, x.clone()), TrainConfig(batch=batch, epochs=1, checkpoint_every=2)
+    made = []
+    def run():
+        made.append(Transcoder(width, d_dict, width, sparsifier=parse_rule(RULE, d_dict), skip=True))
+        train(made[0], pairs, config, folder + name)
+    took = peak(run)
+    return [plan(made[0], pairs, config).memory_bytes, took]
+go(8, 64, 32, "/first")
+print(json.dumps(go(256, 4096, 512, "/d")))
+"""
+
+
+@pytest.mark.parametrize("what", ["harvest", "topk:32", "gated:2"])
+def test_announced_is_what_a_fresh_process_takes(what):
+    script = SCRIPT + (HARVEST if what == "harvest" else f"RULE = {what!r}\n{TRAIN}")
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr[-2000:]
+    told, took = json.loads(made.stdout.splitlines()[-1])
+    assert 0.9 * took <= told <= 1.5 * took, f"{told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
+
+
+def test_live_bytes_are_counted_when_made_and_taken_off_when_freed():
+    x = torch.ones(1000)  # there before: not counted
+
+    def run():
+        y = x * 2  # 4,000 bytes
+        y = y + x.view(10, 100).reshape(-1)  # another, while the first is alive; views take none
+        return y * 1  # the first is gone by now
+
+    assert peak_bytes(run) == 8000
+    assert peak_bytes(lambda: [x * i for i in range(5)]) == 20000
