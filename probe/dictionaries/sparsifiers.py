@@ -28,7 +28,7 @@ class Sparsifier(nn.Module):
     "Learning rate of what the sparsifier itself learns, as a multiple of the weights'."
 
     matrices: int = 0
-    "How many matrices [row, d_dict] a training step may hold at once, for plans."
+    "How many matrices [row, d_dict] a training step may hold at once, for plans; as measured."
     calibrates: bool = False
     "Whether `calibrate` does something."
 
