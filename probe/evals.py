@@ -109,11 +109,14 @@ def _reconstructions(dictionaries: Sequence[AnyDictionary], cache: "Cache", prog
 
 
 def _training_means(cache: "Cache", sites: Sequence[str]) -> dict[str, Float[Tensor, " width"]]:
-    """Means over ordinary tokens of the training documents: what a mean ablation may know of the text it is judged on."""
+    """Means over ordinary tokens of the training documents: what a mean ablation may know of the text it is judged on. A live
+    stream's are of its first block of training text."""
+    if not hasattr(cache, "gather"):
+        return {site: cache.mean(site) for site in sites}
     chosen = cache.eligible("train")
     sums = [torch.zeros(cache.width(site), dtype=torch.float64) for site in sites]
     for first in range(0, len(chosen), _MEAN_ROWS):
-        found = cache.gather(sites, chosen[first : first + _MEAN_ROWS], torch.float32)
+        found = cache.gather([cache.site(s) for s in sites], chosen[first : first + _MEAN_ROWS], torch.float32)
         for total, values in zip(sums, found, strict=True):
             total += values.sum(0, dtype=torch.float64)
     return {site: total / max(len(chosen), 1) for site, total in zip(sites, sums, strict=True)}

@@ -287,7 +287,8 @@ class Training:
             for name, value in self.dictionary.named_buffers():
                 value.copy_(saved[f"buffer.{name}"])
             self.silent.copy_(saved["silent"])
-        self.scaling = Standardiser(**{k: saved[f"scaling.{k}"] for k in vars(self.scaling)})
+        # Copied: a tensor that lies elsewhere in its file's memory than a new one would is added up in another order.
+        self.scaling = Standardiser(**{k: saved[f"scaling.{k}"].clone() for k in vars(self.scaling)})
         self.steps, self.tokens, self.seconds = (state["counts"][k] for k in ("steps", "tokens", "seconds"))
         if not fields({"steps": whole(), "tokens": whole(), "seconds": number(0)})(state["counts"]):
             raise ValueError("it does not say how far it came")

@@ -14,6 +14,7 @@ from app.cli import run
 from probe.artifact import place
 from probe.errors import BadInput
 from probe.figures_runs import ALL, MOST, TITLES, judged_figure, points_each, run_styles, runs_figure
+from probe.names import partial
 from probe.run_log import RunLog, TrainingRun, differing, extremes, run_named, runs, smoothed
 
 
@@ -187,7 +188,7 @@ def cut_off(name: str) -> Path:
             place("dictionary", name),
             progress=watched,
         )
-    return place("dictionary", f"{name}.partial")
+    return partial(place("dictionary", name))
 
 
 def test_runs_finished_live_and_interrupted(trained):
@@ -205,7 +206,7 @@ def test_runs_finished_live_and_interrupted(trained):
 
 
 def test_a_damaged_checkpoint_is_said(trained):
-    folder = place("dictionary", "torn.partial")
+    folder = partial(place("dictionary", "torn"))
     folder.mkdir(parents=True)
     (folder / "checkpoint.safetensors").write_bytes(b"\xff" * 40)
     (folder / "metrics.jsonl").write_text(line(1))

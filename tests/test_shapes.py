@@ -4,15 +4,16 @@ import pytest
 from jaxtyping import TypeCheckError
 from shapes import mentions_shape
 
-from probe.forward import capture
+from probe.metrics import next_token_losses
 
 
 def test_a_wrong_shape_or_dtype_is_refused(toy):
     tokens = toy.to_tokens("Hello there")
-    assert capture(toy, tokens, ["resid_post.1"])
+    logits = toy(tokens)
+    assert next_token_losses(logits, tokens).ndim == 2
     for wrong in (tokens[0], tokens.float()):
         with pytest.raises(TypeCheckError, match="parameter 'tokens'"):
-            capture(toy, wrong, ["resid_post.1"])
+            next_token_losses(logits, wrong)
 
 
 def test_only_annotations_with_shapes_are_checked():
