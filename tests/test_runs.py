@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,17 @@ def test_what_is_above_one_is_explained_and_one_run_is_one():
         and "1 of 2 runs here is not judged" in told
     )
     assert "above 1" not in training_rows.judged_rows([{**row, "ce_recovered_zero": 0.98}], {"a"})["note"]
+
+
+def test_a_cut_off_training_names_its_latents_without_a_checkpoint(home, monkeypatch):
+    from app import trainings
+    from probe.artifact import Manifest
+
+    sites = ("blocks.1.mlp.hook_in", "blocks.1.mlp.hook_out")
+    layout = {"widths": {sites[0]: 64, sites[1]: 32}}
+    monkeypatch.setattr(trainings, "caches", lambda: [Manifest("cache", "c", sites=sites, facts={"layout": layout})])
+    asked = trainings.Asked("c", "t", "transcoder", "topk", 8, 4, 1, 0)
+    assert trainings.latents(asked) == 4 * 64 and "LATENTS" not in asked.shell(trainings.latents(asked), resume=True)
+    assert (
+        trainings.latents(replace(asked, kind="sae")) == 4 * 32 and trainings.latents(replace(asked, cache="x")) is None
+    )
