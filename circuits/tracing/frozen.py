@@ -202,12 +202,12 @@ def _attention(model: "TransformerBridge", layer: int, pattern: Tensor, ln1: Fro
 
 
 def _neurons(model: "TransformerBridge", layer: int, kept: Any, beta: Tensor, has_dictionary: bool) -> Neurons | Any:
-    prefix, mlp = f"blocks.{layer}", getattr(model.blocks[layer], "mlp", None)
+    prefix = f"blocks.{layer}"
     if f"{prefix}.mlp.hook_post" not in kept:
         if has_dictionary:
             return None  # a mixture of experts can stand behind a transcoder; `put_latents` sees to the rest
         spot(Site("mlp_post", layer), model)  # says why there are no neurons that could be nodes
-    act, (W_out, b_out) = activation(model, layer), mlp_writes_through(model, layer)
+    act, (W_out, b_out), mlp = activation(model, layer), mlp_writes_through(model, layer), model.blocks[layer].mlp
     W_in, zero = wide(mlp.W_in), torch.zeros_like(W_out[:, 0])
     b_in, b_gate = (zero if b is None else wide(b) for b in (getattr(mlp, "b_in", None), getattr(mlp, "b_gate", None)))
     pre, post = read(kept, f"{prefix}.mlp.hook_pre"), read(kept, f"{prefix}.mlp.hook_post")

@@ -76,8 +76,9 @@ def input_ranks(
     found, total = [], sum(r.high - r.low for r in reads)
     with progress.stage("inputs", total, "unit") as step:
         for read in reads:
-            tables = [effective_embedding(model, site) for site, _ in read.sites]
-            if any(table is None for table in tables):
+            found_tables = [effective_embedding(model, site) for site, _ in read.sites]
+            tables = [table for table in found_tables if table is not None]
+            if len(tables) < len(found_tables):
                 return None
             weights = torch.cat([w for _, w in read.sites], 1)
             table = tables[0] if len(tables) == 1 else torch.cat(tables, 1)
