@@ -5,6 +5,10 @@ holds the words that both prompts share, in a random order, and none of those by
 at another, since what a head moves to the last token it moves from wherever it finds it. At every position where the shared words
 allow it, the word is another than the real donor's. The first token stays where both prompts begin alike, because heads without
 work look there. Or donors are prompts given.
+
+A control need not be 0 where a cell works: an unrelated donor brings nothing of the donor's answer, but it takes away what the
+cell said for the unpatched run's, which alone can be half of a difference of two logits. What stands above the control is what
+the real donor brings.
 """
 
 from typing import TYPE_CHECKING
