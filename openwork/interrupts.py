@@ -4,7 +4,8 @@ While Openwork starts there is nothing to lose, so it leaves at once; an excepti
 imported, and come out as something else. Later Ctrl-C raises KeyboardInterrupt, as always; pressed again, it leaves at once.
 """
 
-import _signal as signal  # pyright: ignore[reportMissingImports]  (without the names that `signal` adds, which take time in which nothing is taken yet)
+# not `signal`: the names it adds take time, in which nothing is taken yet
+import _signal as signal  # pyright: ignore[reportMissingImports]
 import os
 import sys
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -569,7 +570,10 @@ def test_a_process_id_used_again_does_not_keep_a_job_running(home):
 
 def start_server(home: Path) -> tuple[subprocess.Popen, str]:
     """`openwork serve` on a free port, and its address."""
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--no-browser"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", port, "--no-browser"]
     environment = {**os.environ, "OPENWORK_HOME": str(home), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
