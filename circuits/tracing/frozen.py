@@ -207,7 +207,8 @@ def _neurons(model: "TransformerBridge", layer: int, kept: Any, beta: Tensor, ha
         if has_dictionary:
             return None  # a mixture of experts can stand behind a transcoder; `put_latents` sees to the rest
         spot(Site("mlp_post", layer), model)  # says why there are no neurons that could be nodes
-    act, (W_out, b_out), mlp = activation(model, layer), mlp_writes_through(model, layer), model.blocks[layer].mlp
+    act, (W_out, b_out) = activation(model, layer), mlp_writes_through(model, layer)
+    mlp: Any = model.blocks[layer].mlp
     W_in, zero = wide(mlp.W_in), torch.zeros_like(W_out[:, 0])
     b_in, b_gate = (zero if b is None else wide(b) for b in (getattr(mlp, "b_in", None), getattr(mlp, "b_gate", None)))
     pre, post = read(kept, f"{prefix}.mlp.hook_pre"), read(kept, f"{prefix}.mlp.hook_post")
