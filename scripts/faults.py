@@ -32,8 +32,8 @@ def trials(asked: argparse.Namespace, folder: Path) -> int:
     import torch
 
     torch.set_num_threads(1)
-    from fault_writers import template, writers
-    from faults import Trial
+    from fault_writers import template, writers  # pyright: ignore[reportMissingImports]
+    from faults import Trial  # pyright: ignore[reportMissingImports]
 
     from probe.models import load_model
 

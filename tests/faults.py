@@ -184,7 +184,8 @@ def in_child(home: Path, work: Callable[[], int | None], fault: Fault, delay: fl
         try:
             os.environ["OPENWORK_HOME"] = str(home)
             handle = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(handle, 1), os.dup2(handle, 2)
+            os.dup2(handle, 1)
+            os.dup2(handle, 2)
             sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
             install(fault)
             code = work() or 0
@@ -192,7 +193,8 @@ def in_child(home: Path, work: Callable[[], int | None], fault: Fault, delay: fl
             traceback.print_exc()
         finally:
             with contextlib.suppress(BaseException):
-                sys.stdout.flush(), sys.stderr.flush()
+                sys.stdout.flush()
+                sys.stderr.flush()
                 note = "\n".join([str(fault.n), *fault.seen]).encode("utf8", "replace")
                 handle = os.open(f"{told}.n", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 while note:

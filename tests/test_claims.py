@@ -15,7 +15,7 @@ from circuits.store import choose_nodes, load_graph, save_graph
 from probe import claims, renames
 from probe.artifact import Manifest, place, writing
 from probe.claims import claim, leftovers_of, lock_of
-from probe.dictionaries import SAE, TopK, Transcoder, save_dictionary
+from probe.dictionaries import SAE, Dictionary, TopK, Transcoder, save_dictionary
 from probe.errors import BadInput, Unavailable
 from probe.exchange import export_dictionary
 from probe.harvester import harvest
@@ -61,7 +61,7 @@ def pairs() -> TensorPairs:
     return TensorPairs(x, x)
 
 
-def small() -> Transcoder:
+def small() -> Dictionary:
     return Transcoder(8, 16, 8, sparsifier=TopK(2))
 
 
