@@ -21,6 +21,8 @@ def create_app(
 
     frames: origins, beside our own, whose pages may frame ours. seen_at: origins that a proxy shows our pages at.
     """
+    # plotly uses pandas as soon as another thread has begun to import it (loading a model does), which fails until that is done.
+    import pandas  # noqa: F401
     from dash import Dash
     from flask import Flask
 
