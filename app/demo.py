@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.common import clean
-from app.commands.judging import save_report
-from probe.artifact import Manifest, check_model, place, read_manifest, write_json, writing
+from app.commands.judging import report_in, save_report
+from probe.artifact import Manifest, check_files, check_model, place, read_manifest, write_json, writing
 from probe.claims import claim
 from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress
-from probe.stored import read_json
 
 PROMPT = "The capital of France is"
 
@@ -241,12 +240,12 @@ def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Pro
         "data": cache_identity(cache),
     }
     folder = _finished("result", name, model, key)
-    found = folder is not None
+    found = folder is not None and not check_files(folder, read_manifest(folder, "result"))
     if not found:
         report = evaluate(model, dictionary, cache, max_tokens=c.judged, seed=c.seed, progress=progress)
         save_report(name, report, model, (cache.folder.name,), replace=True, demo=clean(key))
         folder = place("result", name)
-    return read_json(folder / "report.json"), found
+    return report_in(folder), found
 
 
 def _keep(demo: Demo, model: Any) -> None:

@@ -16,13 +16,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from app.job import ACTIVE, Job, alive, born, read_job
-from app.trouble import meet
+from app.trouble import foreseen_in, meet
 from probe.artifact import home
-from probe.errors import Cancelled, OpenworkError
+from probe.errors import Cancelled
 from probe.progress import Progress, Snapshot, Watched
 
 log = logging.getLogger("openwork.jobs")
@@ -164,18 +165,23 @@ class Jobs:
             link = self._work[job.id](self._watched[job.id])
         except Cancelled as error:
             self._end(job, "cancelled", str(error))
-        except OpenworkError as error:
-            job.details = (
-                f"{type(error).__name__}{f', after {type(error.__cause__).__name__}' if error.__cause__ else ''}"
-            )
-            self._end(job, "failed", str(error))
-        except Exception as error:  # a bug; the page gets a sentence, the log the traceback
-            trouble = meet(error, f"job {job.kind} {job.id}")
-            job.details = trouble.details
-            self._end(job, "failed", trouble.sentence)
+        except Exception as error:
+            self._failed(job, error)
         else:
             job.link = link or job.link
             self._end(job, "done")
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        """A refusal is a sentence; of a bug the page gets a sentence and a reference, the terminal the traceback."""
+        where = f"job {job.kind} {job.id}"
+        if (said := foreseen_in(error, where)) is not None:
+            after = f", after {type(error.__cause__).__name__}" if error.__cause__ else ""
+            job.details = f"{type(error).__name__}{after}"
+            self._end(job, "failed", said)
+            return
+        trouble = meet(error, where)
+        job.details = trouble.details
+        self._end(job, "failed", trouble.sentence)
 
     def _end(self, job: Job, state: str, message: str = "") -> None:
         with self._lock:
@@ -213,7 +219,8 @@ class Jobs:
 
     def _prune(self) -> None:
         for job in [j for j in self.all() if not j.active][_KEPT:]:
-            (self.folder / f"{job.id}.json").unlink(missing_ok=True)
+            with suppress(OSError):  # a home that cannot be written must not stop new work
+                (self.folder / f"{job.id}.json").unlink(missing_ok=True)
             del self._jobs[job.id]
 
     def _read(self) -> None:

@@ -67,12 +67,13 @@ def errors(server: Any) -> None:
 
     from flask import request
 
-    from app.trouble import meet
+    from app.trouble import foreseen_in, meet
 
     @server.errorhandler(500)
     def broken(problem: Exception):
         cause = getattr(problem, "original_exception", None) or problem
-        return meet(cause, "a request").sentence, 500, {"Content-Type": "text/plain"}
+        said = foreseen_in(cause, "a request") or meet(cause, "a request").sentence
+        return said, 500, {"Content-Type": "text/plain"}
 
     @server.before_request
     def odd():

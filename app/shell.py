@@ -15,8 +15,8 @@ from app.components.still import still
 from app.figures import TEMPLATES
 from app.status import job_chip, job_status, model_chip
 from app.theme import THEME
-from app.trouble import Trouble, meet
-from probe.errors import OpenworkError, brief
+from app.trouble import Trouble, foreseen_in, meet
+from probe.errors import brief
 
 _BUSY, _IDLE = 600, 2500  # milliseconds between questions about jobs
 
@@ -135,12 +135,10 @@ def route(pages: list[Page], path: str, search: str) -> tuple[Any, str]:
             parts = {name: unquote(part) for name, part in found.groupdict().items()}
             try:
                 return html.Div(still(page.layout(**parts, query=query)), className="ow-page"), page.name
-            except OpenworkError as problem:
-                return html.Div([title(page.name), error(str(problem))], className="ow-page"), page.name
-            except Exception as problem:  # a bug of ours; the shell around the page must live
-                return html.Div(
-                    [title(page.name), broken(meet(problem, f"page {path}"))], className="ow-page"
-                ), page.name
+            except Exception as problem:  # a refusal, or a bug of ours; the shell around the page must live
+                said = foreseen_in(problem, f"page {path}")
+                shown = error(said) if said is not None else broken(meet(problem, f"page {path}"))
+                return html.Div([title(page.name), shown], className="ow-page"), page.name
     return not_found(path), "Not found"
 
 
@@ -152,10 +150,10 @@ def broken(trouble: Trouble) -> html.Div:
 
 def explain(problem: Exception) -> None:
     """Show a failed callback as a notice; its traceback goes to the terminal, never to the page."""
-    if isinstance(problem, OpenworkError):
-        message = str(problem)
-    else:
-        message = meet(problem, f"callback {_callback()}", _came()).sentence
+    where = f"callback {_callback()}"
+    message = foreseen_in(problem, where)
+    if message is None:
+        message = meet(problem, where, _came()).sentence
     set_props(
         "notices",
         {

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 
 from probe.artifact import versions
+from probe.refused import foreseen
 
 log = logging.getLogger("openwork.app")
 
@@ -37,6 +38,17 @@ class Trouble:
     def details(self) -> str:
         """A line to copy into a report."""
         return f"reference {self.reference} · {self.where} · {self.kind} · openwork {versions().get('openwork', 'unknown')}"
+
+
+def foreseen_in(problem: BaseException, where: str) -> str | None:
+    """A sentence for what was refused, by us or by the machine (a full disk, no memory); None for a bug, which is to be met."""
+    said = foreseen(problem)
+    if said is None:
+        return None
+    if said is not problem:  # the page says all there is to do; the terminal tells which call it was
+        log.warning("%s: %s", where, said)
+        log.debug("%s", where, exc_info=problem)
+    return str(said)
 
 
 def meet(problem: BaseException, where: str, came: str = "") -> Trouble:

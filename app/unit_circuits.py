@@ -11,7 +11,8 @@ from app.analyses import Recent
 from app.library import library
 from app.units import Looked
 from circuits.graph import KINDS
-from probe.artifact import Manifest
+from probe.artifact import Manifest, read_manifest, require_files
+from probe.steady import steady
 from probe.stored import plain_file, read_json
 
 _nodes: "Recent[Index]" = Recent(400, most=3e8)
@@ -100,7 +101,7 @@ def _index(folder: Path) -> Index | None:
     """A graph's units; None where it cannot be read (its own page says why)."""
     try:
         key = (folder, (folder / "manifest.json").stat().st_mtime_ns)
-        return _nodes.get(key) or _nodes.put(key, _read(folder))
+        return _nodes.get(key) or _nodes.put(key, steady(folder, lambda: _read(folder)))
     except Exception:  # a foreign file may hold anything, and this is only a list of links
         return None
 
@@ -108,6 +109,7 @@ def _index(folder: Path) -> Index | None:
 def _read(folder: Path) -> Index:
     from safetensors import safe_open
 
+    require_files(folder, read_manifest(folder, "graph"), ("graph.json", "graph.safetensors"))
     text: dict[str, Any] = read_json(folder / "graph.json")
     with safe_open(str(plain_file(folder / "graph.safetensors")), framework="numpy") as arrays:
         kind = arrays.get_tensor("nodes.kind")

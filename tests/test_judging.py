@@ -78,6 +78,10 @@ def test_a_report_that_is_there_is_not_made_again(made, capsys, monkeypatch) -> 
     assert "exists already" in capsys.readouterr().err
     assert run(["eval", *chosen[:2], *chosen]) == 2
     assert "given twice" in capsys.readouterr().err
+    report = place("result", "kept") / "report.json"
+    report.write_text(report.read_text().replace('"fvu": 0', '"fvu": 1', 1))
+    assert run(["eval", *chosen, "--resume"]) == 1
+    assert "report.json is missing or damaged" in capsys.readouterr().err
 
 
 def _printed(capsys, *arguments: str) -> str:

@@ -140,16 +140,17 @@ def _known(job: _Job) -> dict[str, Any] | None:
         raise BadInput(
             f"{folder} was judged with other settings ({', '.join(differing)}). Choose another --name, or delete it."
         )
-    found = json_of(folder / "report.json")
-    suite = place("result", f"{job.where}-suite") / "report.json"
-    return {**found, "suite": json_of(suite)} if job.key["suite"] is not None else found
+    found = report_in(folder)
+    return {**found, "suite": report_in(place("result", f"{job.where}-suite"))} if job.key["suite"] is not None else found
 
 
-def json_of(path: Path) -> Any:
-    """What a JSON file holds."""
+def report_in(folder: Path) -> Any:
+    """The report of a stored result. Unavailable where it is not what was written."""
+    from probe.artifact import require_files
     from probe.stored import read_json
 
-    return read_json(path)
+    require_files(folder, read_manifest(folder, "result"), ["report.json"], "Delete the folder and judge again.")
+    return read_json(folder / "report.json")
 
 
 def _print_known(reports: list[dict[str, Any]], json: bool) -> None:
