@@ -11,7 +11,9 @@ from app.jobs import Jobs
 from app.main import create_app
 from probe.artifact import home as artifacts
 
-MEMORY = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes")
+MEMORY = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"
+)
 REFUSED = {
     "full disk": (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x"), "free some space"),
     "read-only": (OSError(errno.EROFS, os.strerror(errno.EROFS), "x"), "OPENWORK_HOME"),

@@ -141,7 +141,9 @@ def _known(job: _Job) -> dict[str, Any] | None:
             f"{folder} was judged with other settings ({', '.join(differing)}). Choose another --name, or delete it."
         )
     found = report_in(folder)
-    return {**found, "suite": report_in(place("result", f"{job.where}-suite"))} if job.key["suite"] is not None else found
+    return (
+        {**found, "suite": report_in(place("result", f"{job.where}-suite"))} if job.key["suite"] is not None else found
+    )
 
 
 def report_in(folder: Path) -> Any:
