@@ -1,7 +1,8 @@
-"""Search over what is here: pages, prompts, artifacts, labels, and units by their name (`L5H3`, `L5N120`, `L4F650`).
+"""Search over what is here: pages, prompts, artifacts, labels, and units by their name (`L5H3`, `L5N120`, `L4F650`) or by what
+they fire on.
 
 Texts are found where every word of the question occurs, whatever its case; those that begin with it come first. A unit is
-found by its name alone and needs nothing loaded: each model whose size is known and which has such a layer offers its page.
+found by its name and needs nothing loaded: each model whose size is known and which has such a layer offers its page.
 What is found is hostile text (prompts, names, labels) and goes out as JSON; the page writes it with `textContent`.
 """
 
@@ -16,6 +17,7 @@ from app import links, prompts
 from app.components import cards
 from app.library import Library, library, models, short_model
 from app.results import page_of
+from app.search_texts import matched_units, waiting
 from app.search_units import labelled, named_units
 from app.search_words import Hit, clip, matching
 from probe.artifact import Manifest
@@ -63,7 +65,8 @@ def register(server: Flask) -> None:
         try:
             question = request.args.get("q", "")
             found = search(question, request.args.get("m", ""), request.args.get("p", ""))
-            return jsonify(question=question, groups=[asdict(g) for g in found])
+            later = waiting(question, library())
+            return jsonify(question=question, groups=[asdict(g) for g in found], later=later)
         except OpenworkError as error:
             return jsonify(error=str(error)), 400
 
@@ -79,7 +82,8 @@ def search(question: str, model: str = "", prompt: str = "") -> list[Group]:
         return _some([("Pages", _pages([], here)), ("Recent prompts", _prompts([]))])
     groups = [("Units", named_units(question.strip(), here, names, stored)), ("Pages", _pages(words, here))]
     groups += [("Prompts", _prompts(words)), ("Labels", labelled(words, stored))]
-    return _some([*groups, *((_KINDS[k][0], _artifacts(k, words, stored)) for k in _KINDS)])
+    groups += [(_KINDS[k][0], _artifacts(k, words, stored)) for k in _KINDS]
+    return _some([*groups, ("Units by token and example", matched_units(question.strip(), stored))])
 
 
 def _some(groups: Iterable[tuple[str, list[Hit]]]) -> list[Group]:

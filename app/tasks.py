@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from app import analyses, jobs, measuring, prompts, trainings
+from app import analyses, jobs, measuring, prompts, trainings, units
 from app.library import models
 from app.links import circuit_page
 from app.trace_asked import TraceAsked
-from probe.errors import BadInput
+from probe.errors import BadInput, OpenworkError
 
 
 def reading_key(model: str, prompt: prompts.Prompt) -> str:
@@ -78,12 +78,34 @@ def _traced(a: dict[str, Any]) -> None:
     start_trace(a["model"], prompts.load(a["prompt"]).text, TraceAsked.of(a))
 
 
+def _tested(a: dict[str, Any]) -> None:
+    from app.pages import graph_testing
+
+    graph_testing.start(a["name"], a["of"], a["nodes"], a["options"], bool(a["enough"]))
+
+
+def _grouped(a: dict[str, Any]) -> None:
+    from app.pages import graph_editing
+
+    graph_editing.start_suggestions(a["name"], a["of"], a["among"])
+
+
+def _compared(a: dict[str, Any]) -> None:
+    from app.pages import graphs_beside
+
+    graphs_beside.asked(a["name"], a["other"], a["match"])
+
+
 AGAIN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "read": lambda a: start_reading(a["model"], prompts.load(a["prompt"])),
     "trace": _traced,
     "demo": lambda a: start_demo(a["name"]),
     "measure": lambda a: measuring.start(a["model"], a["what"]),
     "train": lambda a: trainings.resume(a["name"]),
+    "table": lambda a: units.start_table(a["model"], a["what"], a["cache"]),
+    "test": _tested,
+    "groups": _grouped,
+    "compare": _compared,
 }
 """Tasks that can be started from what a job's file remembers of them."""
 
@@ -108,5 +130,7 @@ def _remade(job: jobs.Job) -> None:
         raise BadInput("The model of this job is not among those known here; start it from its page.")
     try:
         AGAIN[task](arguments)
-    except (KeyError, TypeError) as error:
+    except OpenworkError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput("What this job's file remembers is damaged; start it from its page.") from error

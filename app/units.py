@@ -31,12 +31,18 @@ if TYPE_CHECKING:
 
 _tables: "Recent[tuple[int, FeatureTable]]" = Recent(6)
 _facts: Recent[dict[str, Any]] = Recent(200)
+_READER = "probe.features.table"
 
 
 def warm() -> None:
     """Import what reads tables while somebody still chooses one: it brings torch, which takes seconds the first time."""
-    if "probe.features" not in sys.modules:
-        threading.Thread(target=importlib.import_module, args=("probe.features",), daemon=True).start()
+    if not warmed():
+        threading.Thread(target=importlib.import_module, args=(_READER,), daemon=True).start()
+
+
+def warmed() -> bool:
+    """Is what reads tables imported? A module whose import is under way is in the list already, but without its functions."""
+    return hasattr(sys.modules.get(_READER), "open_features")
 
 
 def open_table(name: str) -> "FeatureTable":
@@ -257,6 +263,7 @@ def start_table(model: str, what: str | int, cache: str) -> str:
         lambda p: build(model, what, cache, name, p),
         key=f"features:{name}",
         link=links.table_page(name),
+        again=["table", {"model": model, "what": what, "cache": cache}],
     )
     return name
 

@@ -20,7 +20,8 @@ from probe.progress import Progress
 class Work:
     """title: a sentence for the table of jobs. run: gets the progress, returns the record. link: the page that shows it.
     origin: what a stored result says of itself; without one the result is in memory only, and its page makes it again.
-    alone: it runs no model, so it waits for none."""
+    alone: it runs no model, so it waits for none. again: name and arguments of the task that starts it anew after a restart
+    (`app.tasks.AGAIN`)."""
 
     key: str
     title: str
@@ -29,6 +30,7 @@ class Work:
     kind: str = "experiment"
     origin: results.Origin | None = None
     alone: bool = False
+    again: list[Any] | None = None
 
 
 def key_of(*parts: Any) -> str:
@@ -40,9 +42,8 @@ def key_of(*parts: Any) -> str:
 def submit(work: Work) -> str:
     """Queue the work unless its result is there; returns its key."""
     if not is_there(work.key):
-        jobs.table().submit(
-            work.kind, work.title, lambda p: _keep(work, p), key=work.key, link=work.link, alone=work.alone
-        )
+        named = {"key": work.key, "link": work.link, "again": work.again, "alone": work.alone}
+        jobs.table().submit(work.kind, work.title, lambda p: _keep(work, p), **named)
     return work.key
 
 

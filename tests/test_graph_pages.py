@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import time
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
 from records import small_graph
 
-from app import analyses, connections, export, importing, jobs, linkgraph, marks, prompts, subgraph, work
+from app import analyses, connections, export, importing, jobs, linkgraph, marks, prompts, results, subgraph, tasks, work
 from app.analyses import stored_graph
 from app.cli import run as cli_run
 from app.editing import Marks, strongest
@@ -262,6 +263,51 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
         assert re.search(r'\{[^{}]*"graph-test-done"[^{}]*\}', page)[0].count(key) == 1
         assert "Tests of this graph" in page and "4 nodes set to zero, 3 random subgraphs" in page
     assert as_json(graph_testing.shown(key, "dark"))
+
+
+def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home):
+    save_graph(traced, place("graph", "g"), model=stamp(toy))
+    save_graph(traced, place("graph", "h"), model=stamp(toy))
+    marks.act("g", {"op": "pin", "nodes": strongest(traced, 2)})
+    keys = [graph_testing.ask("g", "scale", 0.5, "", 1, False), graph_editing.suggest("g")]
+    keys.append(graphs_beside.asked("g", "h", "end"))
+    marks.act("g", {"op": "top", "n": 1})  # what is pinned now is another question
+    found = {}
+    for key in keys:
+        job = jobs.table().wait(jobs.table().latest(key).id)
+        assert job.state == "done", job.message
+        found[key] = work.result(key)
+        raw = {**json.loads((home / "jobs" / f"{job.id}.json").read_text()), "state": "interrupted"}
+        (home / "jobs" / f"old-{key.partition(':')[0]}.json").write_text(json.dumps(raw))
+        (home / "jobs" / f"{job.id}.json").unlink()
+        shutil.rmtree(results.folder_of(key), ignore_errors=True)
+    analyses._records.clear()
+    jobs._tables.clear()
+    for key in keys:
+        old = jobs.table().get(f"old-{key.partition(':')[0]}")
+        assert old is not None and tasks.can_repeat(old) and not work.is_there(key)
+        tasks.repeat(old.id)
+        again = jobs.table().wait(jobs.table().latest(key).id)
+        assert (again.state, again.link) == ("done", old.link) and again.id != old.id, again.message
+        assert work.result(key) is not None
+    assert work.result(keys[0])[0].to_dict() == found[keys[0]][0].to_dict()
+    assert "match=end" in jobs.table().latest(keys[2]).link
+    test, groups = (jobs.table().latest(key).again[1] for key in keys[:2])
+    for name, wrong in (
+        ("test", {**test, "of": "0"}),
+        ("test", {**test, "nodes": [10**6]}),
+        ("test", {**test, "nodes": "ab"}),
+        ("test", {**test, "options": {}}),
+        ("test", {**test, "options": {"n_random": "x"}}),
+        ("groups", {**groups, "among": [-1]}),
+        ("compare", {"name": "g", "other": "gone", "match": "end"}),
+        ("compare", {"name": "g", "other": "h", "match": "sideways"}),
+    ):
+        file = {"kind": "graph", "title": "odd", "state": "interrupted", "again": [name, wrong], "created": 1.0}
+        (home / "jobs" / "odd.json").write_text(json.dumps(file))
+        jobs._tables.clear()
+        with pytest.raises(BadInput):
+            tasks.repeat("odd")
 
 
 def test_no_random_subgraphs_and_other_verdicts(traced, toy):

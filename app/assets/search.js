@@ -2,14 +2,14 @@
 // opens, Esc closes. With nothing typed it offers the pages and the last prompts.
 (function () {
   "use strict";
-  const ow = window.openwork, WAIT = 90;   // milliseconds after a key before the server is asked
+  const ow = window.openwork, WAIT = 90, LATER = 900;   // milliseconds after a key before the server is asked, and before it is asked once more
   let dialog = null, input = null, list = null, note = null, options = [], chosen = 0, timer = 0, asking = null, asked = null;
 
   function build() {
     dialog = ow.dialog("Search", "ow-search");
     const head = ow.el("div", "ow-search-head");
     input = ow.el("input");
-    Object.assign(input, { type: "text", maxLength: 200, placeholder: "Pages, prompts, artifacts, labels, units like L5H3 or L4F650", spellcheck: false, autocomplete: "off" });
+    Object.assign(input, { type: "text", maxLength: 200, placeholder: "Pages, prompts, artifacts, labels, tokens, units like L5H3 or L4F650", spellcheck: false, autocomplete: "off" });
     for (const [name, value] of [["role", "combobox"], ["aria-label", "Search"], ["aria-controls", "ow-search-list"], ["aria-expanded", "true"], ["aria-autocomplete", "list"]]) input.setAttribute(name, value);
     head.append(ow.el("span", "ow-icon search"), input, ow.el("kbd", "", "Esc"));
     list = ow.el("div", "ow-search-list");
@@ -59,20 +59,22 @@
       const answer = await window.fetch("/search?" + query, { signal: asking.signal, headers: { Accept: "application/json" } });
       const found = await answer.json();
       if (question !== input.value) return;
-      asked = question;
       show(found, question);
+      asked = question;
+      if (found.later) { note.textContent = "Tables of units are being opened…"; timer = window.setTimeout(() => { if (dialog.open) ask(); }, LATER); }
     } catch (error) {
       if (error.name !== "AbortError") show({ error: "The server does not answer. Is it still running?" }, question);
     }
   }
 
   function show(found, question) {
+    const before = question === asked ? chosen : 0;   // asked once more: what comes is listed below
     options = [];
     list.replaceChildren();
     for (const group of found.groups || []) list.appendChild(section(group));
     list.scrollTop = 0;
     note.textContent = found.error || (options.length ? "" : `Nothing here holds “${question.trim()}”. Units are written L5H3 (head), L5N120 (neuron), L4F650 (latent).`);
-    choose(0, false);
+    choose(Math.min(before, Math.max(0, options.length - 1)), false);
   }
 
   function section(group) {

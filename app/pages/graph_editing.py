@@ -191,16 +191,29 @@ def suggest(name: str) -> str:
     now = marked(name)
     able = now.graph.nodes.where(*UNITS)
     units = [i for i in now.marks.chosen if able[i]]
-    nodes = tuple(sorted(units)) if len(units) >= FEWEST else None
-    key = work.key_of(SUGGESTIONS, name, body(name), nodes)
+    return start_suggestions(name, body(name), sorted(units) if len(units) >= FEWEST else None)
+
+
+def start_suggestions(name: str, of: str, among: list[int] | None) -> str:
+    """Queue the search for groups among these units of a graph whose edges have the digest `of`; None is the strongest."""
+    from app.pages.graph_testing import same_body
+
+    found, now = same_body(name, of), body(name)
+    able = found.nodes.where(*UNITS)
+    if among is not None and not all(type(i) is int and 0 <= i < len(able) and able[i] for i in among):
+        raise BadInput(f"These are not units of {name}; look for groups on its page.")
+    nodes = None if among is None else tuple(among)
+    key = work.key_of(SUGGESTIONS, name, now, nodes)
     origin = results.Origin(
         (name,),
-        {"nodes": None if nodes is None else [now.graph.name(i) for i in nodes]},
+        {"nodes": None if nodes is None else [found.name(i) for i in nodes]},
         f"openwork graph supernodes {snippets.shlex.quote(name)} --suggest",
-        lambda: stamp_in_memory(now.graph.model),
+        lambda: stamp_in_memory(found.model),
     )
     title, link = f"Suggest groups in {name}", links.circuit_page(name, groups=key)
-    return work.submit(work.Work(key, title, lambda p: _suggestions(name, nodes, p), link, "graph", origin))
+    again = ["groups", {"name": name, "of": now, "among": among}]
+    wanted = work.Work(key, title, lambda p: _suggestions(name, nodes, p), link, "graph", origin, again=again)
+    return work.submit(wanted)
 
 
 def _suggestions(name: str, nodes: tuple[int, ...] | None, progress: Progress) -> Suggested:

@@ -155,17 +155,34 @@ def ask(name: str, mode: str, factor: float, other: str, n_random: int, enough: 
         raise BadInput("Write the other prompt: its values are put in where nodes are pinned. It needs as many tokens.")
     options = {"mode": mode, "n_random": int(np.clip(n_random or 0, 0, MOST_RANDOM))}
     options |= {"factor": float(factor or 0.0)} if mode == "scale" else {"restore": other} if mode == "restore" else {}
-    nodes = sorted(now.marks.chosen)
-    key = work.key_of(WHAT, name, body(name), nodes, options, bool(enough))
+    return start(name, body(name), sorted(now.marks.chosen), options, bool(enough))
+
+
+def start(name: str, of: str, nodes: list[int], options: dict[str, Any], enough: bool) -> str:
+    """Queue the test of these nodes of a graph whose edges have the digest `of`, whatever is pinned now."""
+    found, now = same_body(name, of), body(name)
+    if not nodes or not all(type(i) is int and 0 <= i < len(found.nodes) for i in nodes):
+        raise BadInput(f"These are not nodes of {name}; pin some on its page and test them there.")
+    options = {**options, "n_random": int(np.clip(options["n_random"], 0, MOST_RANDOM))}
+    key = work.key_of(WHAT, name, now, nodes, options, enough)
     title = f"Test {counted(len(nodes), 'pinned node')} of {name}"
     origin = results.Origin(
-        (name, *dict.fromkeys(now.graph.dictionaries.values())),
-        {**options, "nodes": [now.graph.name(i) for i in nodes], "sufficient": bool(enough), "of": body(name)},
+        (name, *dict.fromkeys(found.dictionaries.values())),
+        {**options, "nodes": [found.name(i) for i in nodes], "sufficient": enough, "of": now},
         f"openwork graph test {snippets.shlex.quote(name)} --pinned{' --sufficient' if enough else ''}",
-        lambda: stamp_in_memory(now.graph.model),
+        lambda: stamp_in_memory(found.model),
     )
     link = links.circuit_page(name, test=key)
-    return work.submit(work.Work(key, title, lambda p: run(name, nodes, options, enough, p), link, "graph", origin))
+    again = ["test", {"name": name, "of": now, "nodes": nodes, "options": options, "enough": enough}]
+    wanted = work.Work(key, title, lambda p: run(name, nodes, options, enough, p), link, "graph", origin, again=again)
+    return work.submit(wanted)
+
+
+def same_body(name: str, of: str) -> CircuitGraph:
+    """The stored graph of this name, if its edges are those of the digest; BadInput where it was traced anew since."""
+    if body(name) != of:
+        raise BadInput(f"{name} was traced anew since, so nodes have other numbers. Start it from the page of the graph.")
+    return graph_of(name)
 
 
 def shown_first(name: str, given: str | None) -> str | None:

@@ -123,12 +123,14 @@ def _panels(name: str, other: str, a: CircuitGraph, b: CircuitGraph, match: str)
 
 def asked(name: str, other: str, match: str) -> str:
     """Queue the difference of two stored graphs, unless it is known."""
+    if match not in dict(MATCHES):
+        raise BadInput(f"Positions match {', '.join(dict(MATCHES))}; '{str(match)[:40]}' came.")
     key = work.key_of("difference", name, body(name), other, body(other), match)
     title_ = f"Compare {name} with {other}"
+    page = links.circuits_beside(name, other) + ("" if match == "auto" else f"?match={match}")
+    again = ["compare", {"name": name, "other": other, "match": match}]
     return work.submit(
-        work.Work(
-            key, title_, lambda p: run(name, other, match, p), links.circuits_beside(name, other), "graph", alone=True
-        )
+        work.Work(key, title_, lambda p: run(name, other, match, p), page, "graph", alone=True, again=again)
     )
 
 
