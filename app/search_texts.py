@@ -22,7 +22,13 @@ MOST = 6  # tables that are read, the newest; as many as are kept open
 _EACH = 5  # units of a table
 _EXAMPLES = 2_000_000  # tokens of a table up to which examples are read through while somebody types
 _LISTS: tuple["SearchIn", ...] = ("peaks", "measured", "promoted", "suppressed", "inputs")
-_SAYS = {"peaks": "fires on", "measured": "fires on", "promoted": "promotes", "suppressed": "suppresses", "inputs": "reads"}
+_SAYS = {
+    "peaks": "fires on",
+    "measured": "fires on",
+    "promoted": "promotes",
+    "suppressed": "suppresses",
+    "inputs": "reads",
+}
 
 
 def waiting(question: str, stored: Library) -> bool:

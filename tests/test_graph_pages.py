@@ -16,7 +16,20 @@ from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
 from records import small_graph
 
-from app import analyses, connections, export, importing, jobs, linkgraph, marks, prompts, results, subgraph, tasks, work
+from app import (
+    analyses,
+    connections,
+    export,
+    importing,
+    jobs,
+    linkgraph,
+    marks,
+    prompts,
+    results,
+    subgraph,
+    tasks,
+    work,
+)
 from app.analyses import stored_graph
 from app.cli import run as cli_run
 from app.editing import Marks, strongest

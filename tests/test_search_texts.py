@@ -29,7 +29,9 @@ def test_a_token_finds_the_units_that_hold_it_and_what_matched(home) -> None:
     assert hits[0].note == f"latent {hits[0].href.rpartition('/')[2]} of big" and len(hits) <= search.MAX_HITS
     many = by_text("word")
     assert len(many) == search.MAX_HITS and many[-1].href == links.table_page("big", q="word")
-    assert {int(h.href.rpartition("/")[2]) for h in hits if "?" not in h.href} <= set(table.search("/commerce", limit=400).units)
+    assert {int(h.href.rpartition("/")[2]) for h in hits if "?" not in h.href} <= set(
+        table.search("/commerce", limit=400).units
+    )
     assert by_text("no such text anywhere") == [] and by_text("/") == []
 
 

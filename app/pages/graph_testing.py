@@ -181,7 +181,9 @@ def start(name: str, of: str, nodes: list[int], options: dict[str, Any], enough:
 def same_body(name: str, of: str) -> CircuitGraph:
     """The stored graph of this name, if its edges are those of the digest; BadInput where it was traced anew since."""
     if body(name) != of:
-        raise BadInput(f"{name} was traced anew since, so nodes have other numbers. Start it from the page of the graph.")
+        raise BadInput(
+            f"{name} was traced anew since, so nodes have other numbers. Start it from the page of the graph."
+        )
     return graph_of(name)
 
 
