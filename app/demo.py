@@ -241,7 +241,7 @@ def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Pro
     }
     folder = _finished("result", name, model, key)
     found = folder is not None and not check_files(folder, read_manifest(folder, "result"))
-    if not found:
+    if folder is None or not found:
         report = evaluate(model, dictionary, cache, max_tokens=c.judged, seed=c.seed, progress=progress)
         save_report(name, report, model, (cache.folder.name,), replace=True, demo=clean(key))
         folder = place("result", name)

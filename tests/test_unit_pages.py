@@ -190,6 +190,9 @@ def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
     assert circuits_of(units.Looked("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
     (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
     assert len(circuits_of(found)[0]) == 1
+    whole = (store_graph("flipped") / "graph.safetensors").read_bytes()
+    (place("graph", "flipped") / "graph.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert len(circuits_of(found)[0]) == 1
     graph = small_graph()
     moved = type(graph.nodes)(**{**graph.nodes.__dict__, "unit": np.array([5, 6, 99, 12, 9])})
     object.__setattr__(graph, "nodes", moved)
