@@ -128,6 +128,8 @@ def require_writable(path: Path) -> None:
     """Raise BadInput unless a file can be written at `path`; its folder is made. Called before long work, not after."""
     if path.is_dir():
         raise BadInput(f"{path} is a folder; name a file to write, like {path / 'graph.json'}.")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is a device or a pipe, which a file would replace; name a file to write.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()

@@ -105,6 +105,15 @@ def owner(path: Path) -> str:
     return found["name"] if found else ""
 
 
+def half_written_in(folder: Path) -> list[Path]:
+    """Files in a folder that were being written beside their final names."""
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / n for n in names if (m := _SCRATCH.fullmatch(n)) and m["name"].endswith(".json") and (folder / n).is_file()]
+
+
 def returned(folder: Path) -> None:
     """Before reading: if a writer was killed while it replaced this folder, give it its name back."""
     if aside(folder).is_dir() and not folder.exists():

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.artifact import KINDS, home, write_json
-from probe.claims import hidden_in, leftovers_of, lock_of, owner, tidy
+from probe.claims import half_written_in, hidden_in, leftovers_of, lock_of, owner, tidy
 from probe.errors import BadInput, Unavailable
 from probe.names import partial
 from probe.renames import aside, discard
@@ -218,7 +218,7 @@ def _exports() -> Iterator[Found]:
     for note in _entries(home() / "exporting"):
         if note.name.startswith(".") or (target := _target(note)) is None or holder(lock_of(target)):
             continue
-        for path in leftovers_of(target):
+        for path in [*leftovers_of(target), *half_written_in(target)]:
             said = f"a half-written export, {target.name}"
             yield Leftover(path, said, "removed"), lambda t=target, p=path: _alone(t, lambda _: _remove(p))
         yield (

@@ -6,9 +6,7 @@ drawn over the range of activations. Units no table knows get no file and are na
 """
 
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from circuits.graph import KINDS, CircuitGraph
 from probe.errors import Unavailable
 from probe.html import Facts
 from probe.names import as_path
+from probe.outside import write_files
 
 if TYPE_CHECKING:
     from probe.features import Example, FeatureTable, Unit
@@ -58,16 +57,19 @@ def write_unit_files(
     written: set[int] = set()
     unknown: list[str] = []
     chosen = range(len(graph.nodes)) if nodes is None else nodes
-    try:
-        place.mkdir(parents=True, exist_ok=True)
+
+    def files() -> Iterator[tuple[str, str]]:
         for node in (int(i) for i in chosen if KINDS[graph.nodes.kind[i]] in ("neuron", "latent")):
             index = cantor(int(graph.nodes.layer[node]), int(names.number[node]))
             found = None if index in written else unit_of(graph, node, tables)
             if found is not None:
-                _write(place / f"{index}.json", unit_file(found, index, url))
+                yield f"{index}.json", json.dumps(unit_file(found, index, url), ensure_ascii=False, allow_nan=False)
                 written.add(index)
             elif index not in written:
                 unknown.append(graph.name(node).split("@")[0])
+
+    try:
+        write_files(place, files())
     except OSError as error:
         raise Unavailable(f"{place} could not be written ({error.strerror or error}). Name another place.") from error
     return UnitFiles(place, len(written), list(dict.fromkeys(unknown)))
@@ -123,15 +125,3 @@ def _example(example: "Example") -> dict[str, Any]:
         "train_token_ind": int(example.peak),
         "is_repeated_datapoint": False,
     }
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    """Whole or not at all; thousands of files, so the disk is not waited for."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf8") as file:
-            json.dump(value, file, ensure_ascii=False, allow_nan=False)
-        Path(beside).chmod(0o644)
-        os.replace(beside, path)
-    finally:
-        Path(beside).unlink(missing_ok=True)

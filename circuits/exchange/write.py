@@ -8,9 +8,7 @@ type that the frontends draw as units; their labels say what they are. Links of 
 
 import json
 import math
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from circuits.graph import ROOTS, UNITS, CircuitGraph
 from circuits.reading.influence import cumulative_influence
 from probe.errors import BadInput, Unavailable
 from probe.names import as_path
+from probe.outside import write_file
 
 FORMAT = 1
 "Of the `openwork` fields."
@@ -211,15 +210,7 @@ def write_neuronpedia(graph: CircuitGraph, path: Path | str, **options: Any) -> 
         to_neuronpedia(graph, **options), ensure_ascii=False, allow_nan=False
     )  # in one piece, which is fast
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf8") as file:
-                file.write(text)
-            Path(beside).chmod(0o644)
-            os.replace(beside, path)
-        finally:
-            Path(beside).unlink(missing_ok=True)
+        write_file(path, text)
     except OSError as error:
         raise Unavailable(f"{path} could not be written ({error.strerror or error}). Name another place.") from error
     return path
