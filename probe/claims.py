@@ -111,7 +111,11 @@ def half_written_in(folder: Path) -> list[Path]:
         names = sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [folder / n for n in names if (m := _SCRATCH.fullmatch(n)) and m["name"].endswith(".json") and (folder / n).is_file()]
+    return [
+        folder / n
+        for n in names
+        if (m := _SCRATCH.fullmatch(n)) and m["name"].endswith(".json") and (folder / n).is_file()
+    ]
 
 
 def returned(folder: Path) -> None:

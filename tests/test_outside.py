@@ -69,7 +69,9 @@ def test_everything_is_on_disk_when_it_is_said(home, tmp_path, monkeypatch):
 
     def watched(handle: int) -> None:
         found = Path(os.readlink(f"/proc/self/fd/{handle}"))
-        seen.append((found.name.lstrip(".").split(".json")[0], len(names(found)) if found.is_dir() else found.stat().st_size))
+        seen.append(
+            (found.name.lstrip(".").split(".json")[0], len(names(found)) if found.is_dir() else found.stat().st_size)
+        )
         real(handle)
 
     monkeypatch.setattr(os, "fsync", watched)
