@@ -2,7 +2,7 @@
 // opens, Esc closes. With nothing typed it offers the pages and the last prompts.
 (function () {
   "use strict";
-  const ow = window.openwork, WAIT = 90, LATER = 900;   // milliseconds after a key before the server is asked, and before it is asked once more
+  const ow = window.openwork, WAIT = 90, LATER = 400;   // milliseconds after a key before the server is asked, and before it is asked once more
   let dialog = null, input = null, list = null, note = null, options = [], chosen = 0, timer = 0, asking = null, asked = null;
 
   function build() {

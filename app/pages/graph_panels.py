@@ -57,8 +57,9 @@ def link_panels(
                 className="ow-scroll ow-from-end",
                 style={"marginTop": 8},
             ),
+            html.Div(PUSHES, className="ow-partial"),
         ],
-        note=f"Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it. {PUSHES}",
+        note="Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it.",
         tools=full_button(),
         foot=snippets.snippets(*made_again(found, name)),
     )
