@@ -256,7 +256,12 @@ def test_the_list_filters_compares_imports_and_deletes(tab, site, tmp_path):
     expect(tab.locator("#pair-both tbody tr").first).to_be_visible()
     moves = "e => getComputedStyle(e).animationName"  # a figure shimmers until it has its ticks
     assert tab.locator("#pair-a").evaluate(moves) == "none"
-    assert tab.locator("#pair-a").evaluate(f"e => {{ const c = e.cloneNode(); e.after(c); const n = ({moves})(c); c.remove(); return n; }}") == "ow-sheen"
+    assert (
+        tab.locator("#pair-a").evaluate(
+            f"e => {{ const c = e.cloneNode(); e.after(c); const n = ({moves})(c); c.remove(); return n; }}"
+        )
+        == "ow-sheen"
+    )
     tab.get_by_text("from the last token").click()
     expect(tab).to_have_url(re.compile("match=end"))
     tab.go_back()
