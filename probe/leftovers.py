@@ -201,11 +201,16 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def announced(target: Path) -> Iterator[None]:
-    """Note in the home that something is being written at `target`, so that what a kill leaves there can be found."""
+    """Note in the home that something is being written at `target`, so that what a kill leaves there can be found.
+
+    Whoever calls has the lock of the target, and with it that of the note.
+    """
     target = Path(os.path.abspath(target))
     note = home() / "exporting" / f"{hashlib.sha256(os.fsencode(target)).hexdigest()[:16]}.json"
     with suppress(OSError):  # without a home to note it in, it is written all the same
         note.parent.mkdir(parents=True, exist_ok=True)
+        for half in leftovers_of(note):
+            half.unlink(missing_ok=True)
         write_json(note, {"target": str(target)})
     try:
         yield

@@ -33,7 +33,7 @@ def trials(asked: argparse.Namespace, folder: Path) -> int:
 
     torch.set_num_threads(1)
     from fault_writers import template, writers  # pyright: ignore[reportMissingImports]
-    from faults import Trial  # pyright: ignore[reportMissingImports]
+    from faults import Trial, mended, warm  # pyright: ignore[reportMissingImports]
 
     from probe.models import load_model
 
@@ -42,6 +42,7 @@ def trials(asked: argparse.Namespace, folder: Path) -> int:
     model = load_model("toy")
     template(model, home)
     chosen = [w for w in writers(model).values() if not asked.only or w.name in asked.only.split(",")]
+    warm(home, [*(w.begin for w in chosen), mended], folder)
     bad = n = 0
     for writer in chosen:
         begin = time.perf_counter()

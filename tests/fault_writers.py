@@ -92,6 +92,10 @@ def writers(model: Any) -> dict[str, Writer]:
         to = str(home() / "out")
         return ["export", "--dictionary", "d", "--format", "saelens", "--to", to]
 
+    def handed_on() -> list[str]:
+        to = str(home() / "out" / "g.json")
+        return ["graph", "export", "g", "--to", to, "--features", "t", "--units", str(home() / "out" / "units")]
+
     eval_ = ("eval", "--dictionary", "d", "--cache", "c", "--max-tokens", "24", "--name", "new")
     trace = ("trace", "--prompt", "one two", "--model", "toy", "--max-nodes", "8", "--save", "new")
     patch = ("patch", "--clean", "one two", "--corrupted", "one three", "--over", "resid_pre", "--model", "toy")
@@ -107,6 +111,7 @@ def writers(model: Any) -> dict[str, Writer]:
         command("patch", "results/new", *patch, "--save", "new"),
         command("pin", "graphs/g", "graph", "pin", "g", "14", edits=True),
         command("prune", "graphs/new", "graph", "prune", "g", "--save", "new"),
+        Writer("graph export", lambda: run(handed_on()), lambda: run(handed_on()), ("out",)),
         Writer("export", lambda: run(exported()), lambda: run([*exported(), "--resume"]), ("out",)),
     ]
     return {writer.name: writer for writer in found}
