@@ -80,7 +80,7 @@ def test_prompts_are_written_and_compared_before_anything_is_patched(tab, site):
     expect(tab.locator("#patching-shown")).to_be_hidden()
     tab.locator("#patching-right").fill(" the")
     tab.locator("#patching-wrong").fill(" and")
-    tab.get_by_role("button", name="Measure").click()
+    tab.get_by_role("button", name="Measure", exact=True).click()
     expect(tab).to_have_url(re.compile(r"right=(%20|\+)the"))
     expect(tab.locator("#patching-facts")).to_contain_text("' the' (right)", timeout=WAIT)
     tab.go_back()

@@ -14,6 +14,7 @@ from browsing import site as empty_site
 from app import jobs, trainings
 from app.cli import run
 from probe.artifact import Manifest, place, write_json, writing
+from probe.names import partial
 
 expect.set_options(timeout=25_000)  # the machine may be shared
 
@@ -70,7 +71,7 @@ def site(empty_site) -> str:
     store_report("eval-gone", "gone", "transcoder", 0.3)
     place("result", "torn").mkdir(parents=True)
     (place("result", "torn") / "manifest.json").write_text("{")
-    cut = place("dictionary", "cut.partial")
+    cut = partial(place("dictionary", "cut"))
     cut.mkdir()
     (cut / "metrics.jsonl").write_text(line(1, 1.0) + "{damaged}\n" + line(2, 0.5) + line(3, 0.2)[:12])
     for path in (cut / "metrics.jsonl", cut):
@@ -141,7 +142,7 @@ def test_a_run_that_was_cut_off_says_how_it_goes_on(tab, site):
 
 
 def test_a_log_that_grows_is_followed(tab, site):
-    growing = place("dictionary", "growing.partial")
+    growing = partial(place("dictionary", "growing"))
     growing.mkdir()
     (growing / "metrics.jsonl").write_text(line(1, 1.0))
     tab.goto(site + "/training/growing")
@@ -196,9 +197,9 @@ def test_an_interrupted_training_is_resumed_from_its_page(tab, site):
     asked = trainings.Asked("small", "slow", "sae", "topk", 4, 2, 400, 0)
     trainings.start(asked)
     job = jobs.table().latest("train:slow")
-    partial = place("dictionary", "slow.partial") / "metrics.jsonl"
+    metrics = partial(place("dictionary", "slow")) / "metrics.jsonl"
     end = time.monotonic() + 60
-    while not (partial.is_file() and partial.stat().st_size > 300) and time.monotonic() < end:
+    while not (metrics.is_file() and metrics.stat().st_size > 300) and time.monotonic() < end:
         time.sleep(0.05)
     jobs.table().cancel(job.id)
     assert jobs.table().wait(job.id).state == "cancelled"
