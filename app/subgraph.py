@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from app import linkgraph
 from app.editing import MOST, Marks
 from circuits.graph import KINDS, CircuitGraph
+from probe.words import counted
 
 MOST_EDGES, MOST_ROOTS, MOST_TOKENS = 1000, 5, 16
 FED = 0.9  # of what the tokens give the chosen nodes, the share that the drawn ones give
@@ -316,7 +317,7 @@ def _drawn(
         ],
         "rows": [{"text": _row_name(graph, r["layer"]), "y": round(r["y"], 1)} for r in rows],
         "box": [round(v, 1) for v in (left, top, right + 16 - left, bottom + 16 - top)],
-        "words": f"{len(kept):,} of {total:,} edges, {100 * held:.0f} % of the influence between these boxes",
+        "words": f"{len(kept):,} of {counted(total, 'edge')}, {100 * held:.0f} % of the influence between these boxes",
     }
 
 

@@ -34,6 +34,7 @@ from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
 from probe.unit_names import LETTERS, unit_name
+from probe.words import counted
 
 KINDS = (
     *("token", "position", "bias", "neuron", "latent", "rest", "error", "logit"),
@@ -132,7 +133,8 @@ class CircuitGraph(Table, Opens):
     def __repr__(self) -> str:
         known = "unknown" if np.isnan(self.residual_relative) else f"{self.residual_relative:.1e}"
         return (
-            f"CircuitGraph({quoted(self.prompt)}: {len(self.nodes)} nodes, {len(self.edges)} edges, residual {known})"
+            f"CircuitGraph({quoted(self.prompt)}: "
+            f"{counted(len(self.nodes), 'node')}, {counted(len(self.edges), 'edge')}, residual {known})"
         )
 
     @cached_property

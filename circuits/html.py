@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from probe.html import block, facts_html, note, svg, table_html, text, token_text
 from probe.html_grid import heat_html
 from probe.record import quoted
+from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -30,7 +31,7 @@ def graph_html(graph: "CircuitGraph") -> str:
         "model": graph.model,
         "dictionaries": ", ".join(graph.dictionaries) or "none (neurons)",
     }
-    count = f"{len(graph.nodes):,} nodes, {len(graph.edges):,} edges"
+    count = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.edges), 'edge')}"
     title = f"Attribution graph of {quoted(graph.prompt)}: {count}"
     return block(links_html(graph), facts_html(facts), table_html(graph.rows(12), "Most influential"), title=title)
 

@@ -29,6 +29,7 @@ from probe.sites import Site, hook_name, resid_pre
 from probe.targets import Asked, Target, asked
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
+from probe.words import figures, signed
 from probe.writes import heads_write, unembedding
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class DirectLogits(Table, Opens):
         """One sentence: whose logit is split, and what adds most to it."""
         most = self.rows(k=1)[0]
         return (
-            f"What adds to the logit of {self.target_tokens[-1]!r} ({self.logit[-1]:.3f} above the mean) after "
-            f"{quoted(self.prompt)}: most of all {most['part']} ({most['adds to the logit']:+.3f})."
+            f"What adds to the logit of {self.target_tokens[-1]!r} ({figures(self.logit[-1])} above the mean) after "
+            f"{quoted(self.prompt)}: most of all {most['part']} ({signed(most['adds to the logit'])})."
         )
 
     def _repr_html_(self) -> str:

@@ -27,6 +27,7 @@ from probe.sites import Site, hook_name
 from probe.targets import Target
 from probe.tokens import display_tokens
 from probe.unit_names import head_of, unit_name
+from probe.words import signed
 from probe.writes import heads_write
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class HeadReading(Table, Opens):
         seen = self.attended(k=1)[0]
         return (
             f"{self.name} on {quoted(self.prompt)}: at the last token it looks at {seen['token']!r} ({seen['attention']:.2f}) "
-            f"and adds {self.direct[-1]:+.3f} to the logit of {self.target_tokens[-1]!r}."
+            f"and adds {signed(self.direct[-1])} to the logit of {self.target_tokens[-1]!r}."
         )
 
     def _repr_html_(self) -> str:

@@ -15,6 +15,7 @@ from probe.record import Table
 from probe.sites import Site, layers_with
 from probe.tokens import display_tokens
 from probe.unit_names import unit_name
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -64,7 +65,7 @@ class HeadPatterns(Table, Opens):
         """One sentence: how many patterns, and who looks most at the token before and at earlier copies."""
         layers, heads = self.patterns.shape[:2]
         said = [f"{self.rows(m, 1)[0]['head']} {m.replace('_', ' ')}" for m in ("previous_token", "induction")]
-        return f"{layers} × {heads} heads, {len(self.tokens)} tokens; most pronounced: {', '.join(said)}."
+        return f"{layers} × {heads} heads, {counted(len(self.tokens), 'token')}; most pronounced: {', '.join(said)}."
 
     def _repr_html_(self) -> str:
         from probe.html_readings import heads_html

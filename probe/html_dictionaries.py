@@ -7,6 +7,7 @@ import numpy as np
 from probe.html import block, facts_html, folded, note, side_by_side, table_html
 from probe.html_chart import bars_html, histogram_html, lines_html
 from probe.html_tokens import tokens_html
+from probe.words import counted
 
 if TYPE_CHECKING:
     from probe.eval_report import EvalReport
@@ -65,7 +66,9 @@ def sweep_html(result: "SweepResult") -> str:
     errors = {k: [r.get("fvu error", float("nan")) for r in v] for k, v in lines.items()}
     axis = "active latents per token (logarithmic)"
     chart = lines_html(drawn, "fraction of variance unexplained", axis, errors=errors, points=True, log_x=True)
-    return block(chart, table_html(rows), title=f"Sweep over {result.cache}: {len(result.entries)} dictionaries")
+    return block(
+        chart, table_html(rows), title=f"Sweep over {result.cache}: {counted(len(result.entries), 'dictionary')}"
+    )
 
 
 def suite_html(report: "SuiteReport") -> str:

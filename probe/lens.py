@@ -25,6 +25,7 @@ from probe.readout import read_out
 from probe.record import Table
 from probe.sites import resid_post, resid_pre
 from probe.tokens import display_tokens
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -123,7 +124,7 @@ class LensResult(Table, Opens):
         since = next((i for i in range(n) if (self.rank_of_final[i:, -1] == 0).all()), n - 1)
         return (
             f"After {shown.tokens[-1]!r} the model says {best!r} ({self.top_probs[-1, -1, 0]:.3f}), first in every layer from "
-            f"{self.layers[since]} on; {n} layers by {len(shown.tokens)} tokens."
+            f"{self.layers[since]} on; {counted(n, 'layer')} by {counted(len(shown.tokens), 'token')}."
         )
 
     def _repr_html_(self) -> str:

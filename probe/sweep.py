@@ -24,6 +24,7 @@ from probe.progress import SILENT, Progress
 from probe.recipes import Recipe, make
 from probe.record import Table
 from probe.trainer import Run, TrainConfig, TrainPlan, plan, train_together
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -103,7 +104,7 @@ class SweepResult(Table, Opens):
         rows = self.rows()
         ends = {m: (min(r[m] for r in rows), max(r[m] for r in rows)) for m in ("fvu", "l0")} if rows else {}
         said = "".join(f", {m} {low:.3g} to {high:.3g}" for m, (low, high) in ends.items())
-        return f"{len(rows)} dictionaries trained on {self.cache}{said}."
+        return f"{counted(len(rows), 'dictionary')} trained on {self.cache}{said}."
 
     def _repr_html_(self) -> str:
         from probe.html_dictionaries import sweep_html

@@ -49,7 +49,7 @@ def asked(model: "TransformerBridge", target: Target) -> Asked:
     ids = [token_id(model, target.token), token_id(model, target.other)]
     if ids[0] == ids[1]:
         raise BadInput(f"The two tokens of the difference are the same, {target.token!r}; give two different ones.")
-    return Asked(*ids, " - ".join(repr(t) for t in display_tokens(model, ids)))
+    return Asked(*ids, " − ".join(repr(t) for t in display_tokens(model, ids)))
 
 
 def token_id(model: "TransformerBridge", target: Any) -> int:

@@ -117,7 +117,7 @@ def test_a_template_that_refuses_is_a_sentence(toy, monkeypatch):
 def test_a_model_without_a_tokenizer_is_asked_by_ids():
     model = native(0, None, n_layers=2, d_vocab=20)
     assert probe.logit_lens(model, [3, 4, 5], top_k=1).tokens == ["3", "4", "5"]
-    assert probe.direct_logits(model, [3, 4, 5], Difference(7, 8)).target_tokens[-1] == "'7' - '8'"
+    assert probe.direct_logits(model, [3, 4, 5], Difference(7, 8)).target_tokens[-1] == "'7' − '8'"
     assert circuits.trace(model, [3, 4, 5], target=7, config=circuits.TraceConfig(max_nodes=4)).tokens == [
         "3",
         "4",
@@ -194,7 +194,7 @@ def test_a_difference_of_direct_effects_is_the_difference(toy):
         assert getattr(found, name) == pytest.approx(difference, abs=2e-4), name
     head = read_head(toy, PROMPT, 1, 2, target=Difference(mary, john))
     assert head.by_key.sum(1) == pytest.approx(head.direct, abs=1e-4)
-    assert found.target_tokens[-1] == "' capital' - ' the'"
+    assert found.target_tokens[-1] == "' capital' − ' the'"
 
 
 def test_units_are_ranked_by_what_they_add_to_a_target(toy):

@@ -69,7 +69,7 @@ def test_digits_are_text_where_a_token_is_written_so_and_an_id_elsewhere(toy):
 
 def test_units_are_ranked_by_a_target(toy, home, capsys):
     assert run(["units", "--prompt", PROMPT, "--model", "toy", "--target", " the", "--minus", " and"]) == 0
-    assert "by direct effect on the logit of ' the' - ' and'" in " ".join(capsys.readouterr().out.split())
+    assert "by direct effect on the logit of ' the' − ' and'" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ window.openwork = (function () {
     return value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3).replace("-", "−");
   }
 
+  const counted = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;   // 1 node, 2 nodes
+
   // Change part of the page's selection; every panel listens to the store named "selection". What was pressed is painted first,
   // because what follows keeps the page busy for a while, and changes that come before that go out together.
   let pending = null;
@@ -190,7 +192,7 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, showTip, hideTip, target, whenWide, go };
+  return { selection, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, counted, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {

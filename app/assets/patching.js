@@ -25,7 +25,7 @@
       }
       list.appendChild(column);
     }
-    const count = (side) => `${side}: ${data[side].length} tokens`;
+    const count = (side) => `${side}: ${ow.counted(data[side].length, "token")}`;
     const where = data.differs.length ? (data.differs.length === 1 ? `differ at position ${data.differs[0]}` : `differ at ${data.differs.length} positions`) : "";
     const told = ow.el("div", "patching-counts" + (data.same ? "" : " bad"), [count("clean"), count("corrupted"), where, n > MOST ? `the first ${MOST} shown` : ""].filter(Boolean).join(" · "));
     const focused = node.contains(document.activeElement);

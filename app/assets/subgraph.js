@@ -179,13 +179,13 @@
   }
 
   function frame(group, parent) {
-    const g = part(group, parent, group.open ? "group open" : "group", `Group ${plain(group.name, 60)}, ${group.members.length} nodes, ${group.open ? "open" : "closed"}`);
+    const g = part(group, parent, group.open ? "group open" : "group", `Group ${plain(group.name, 60)}, ${ow.counted(group.members.length, "node")}, ${group.open ? "open" : "closed"}`);
     g.setAttribute("data-group", group.name);
     g.setAttribute("aria-expanded", String(group.open));
     if (!group.open) make("rect", { class: "under", x: 4, y: -4, width: group.w, height: group.h, rx: 8 }, g);
     make("rect", { width: group.w, height: group.h, rx: 8 }, g);
     if (group.open) text(g, "title", group.w / 2, 20, plain(group.name, Math.floor(group.w / 8)));
-    else { text(g, "title", group.w / 2, 17, plain(group.name, 17)); text(g, "where", group.w / 2, 32, `${group.members.length} nodes`); }
+    else { text(g, "title", group.w / 2, 17, plain(group.name, 17)); text(g, "where", group.w / 2, 32, ow.counted(group.members.length, "node")); }
     return { g, data: group };
   }
 
@@ -252,7 +252,7 @@
   }
 
   function tell(data) {
-    if (data.members) return `${data.name}\n${data.members.length} nodes, influence ${ow.number(data.number)}\n${data.listed}`;
+    if (data.members) return `${data.name}\n${ow.counted(data.members.length, "node")}, influence ${ow.number(data.number)}\n${data.listed}`;
     const root = ["logit", "direction"].includes(data.kind);
     return [`${data.title}  ${data.what}`, data.label ? plain(data.label, 80) : null, root ? null : `at ${JSON.stringify(data.token)}, position ${data.pos}`, `${root ? "probability" : "influence"} ${ow.number(data.number)}`].filter(Boolean).join("\n");
   }
@@ -428,7 +428,7 @@
       const item = ow.el("li"), words = ow.el("div"), does = ow.el("div", "ow-actions"), take = ow.el("button", "ow-button", "Accept"), drop = ow.el("button", "ow-button", "Dismiss");
       const head = ow.el("b", "", plain(row.name, 60));
       head.dir = "auto";
-      words.append(head, ow.el("span", "ow-partial", ` ${row.nodes.length} units, likeness ${ow.number(row.score)}${row.weak ? ", no better than chance" : ""}`), ow.el("div", "ow-sub", row.members));
+      words.append(head, ow.el("span", "ow-partial", ` ${ow.counted(row.nodes.length, "unit")}, likeness ${ow.number(row.score)}${row.weak ? ", no better than chance" : ""}`), ow.el("div", "ow-sub", row.members));
       for (const [button, handler] of [[take, () => { act({ op: "group", nodes: row.nodes, name: row.name }); item.remove(); }], [drop, () => { look({ dismiss: row.key }); item.remove(); }]]) {
         button.type = "button"; button.addEventListener("click", handler); does.appendChild(button);
       }

@@ -68,7 +68,7 @@
       return button;
     };
     bar.append(move("‹ earlier", -WINDOW, state.start === 0), ow.el("canvas"), move("later ›", WINDOW, state.start + WINDOW >= n),
-      ow.el("span", "num", `${state.start}–${Math.min(n, state.start + WINDOW) - 1} of ${n} tokens`));
+      ow.el("span", "num", `${state.start}–${Math.min(n, state.start + WINDOW) - 1} of ${ow.counted(n, "token")}`));
     return bar;
   }
 

@@ -23,6 +23,7 @@ from app.commands.common import (
 )
 from probe.artifact import place, read_manifest
 from probe.errors import BadInput, Unavailable
+from probe.words import counted
 
 DEFAULT = "smollm2-135m"
 
@@ -93,7 +94,9 @@ def harvest(
         "sites": list(cache.sites),
         "dtype": dtype,
     }
-    print_json(report) if json else typer.echo(f"{cache.n_tokens:,} tokens at {', '.join(chosen)} in {cache.folder}")
+    print_json(report) if json else typer.echo(
+        f"{counted(cache.n_tokens, 'token')} at {', '.join(chosen)} in {cache.folder}"
+    )
 
 
 def _made_from(folder: Path) -> str:
@@ -115,7 +118,8 @@ def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str,
         print_json(found.to_dict())
         return
     print_rows(
-        [{"site": s, "width": w} for s, w in found.sites.items()], f"{found.tokens:,} tokens in {found.shards} shards"
+        [{"site": s, "width": w} for s, w in found.sites.items()],
+        f"{counted(found.tokens, 'token')} in {counted(found.shards, 'shard')}",
     )
     disk = f"{size(found.bytes)} on disk ({size(found.free_bytes)} free{'' if found.fits else ': IT DOES NOT FIT'})"
     typer.echo(f"{disk}, {size(found.memory_bytes)} of memory beside the model, about {duration(found.seconds)}")

@@ -7,6 +7,7 @@ import typer
 from app.commands.common import AsJson, Device, Precision, load, print_json, print_rows, progress, visible
 from app.commands.graph import Graph, Top, opened
 from probe.errors import BadInput
+from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.attention.loadings import HeadLoadings
@@ -117,7 +118,7 @@ def qk(
         print_rows(split.sources(side, min(top, 10)), f"\n{side} side, whatever it meets on the other")
     typer.echo(
         f"\nscore {split.score:.4g} ({split.convention['score']}), attention paid {split.probability:.4g}; "
-        f"{len(split.names)} sources sum to it within {split.gap:.1e}"
+        f"{counted(len(split.names), 'source')} sum to it within {split.gap:.1e}"
     )
 
 

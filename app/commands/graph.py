@@ -11,6 +11,7 @@ import typer
 from app.commands.common import AsJson, clean, print_json, print_rows, reserve, visible
 from probe.errors import BadInput
 from probe.record import quoted
+from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -100,8 +101,8 @@ def _lines(found: "CircuitGraph") -> list[str]:
     targets = ", ".join(f"{t['token']!r}{_chances(t)}" for t in report["targets"][:10])
     residual = report["conservation_residual"]
     return [
-        f"{found.model or 'a model without a name'}, {len(found.tokens)} tokens, explaining {targets}",
-        f"{len(found.nodes)} nodes ({kinds}), {len(found.edges)} edges",
+        f"{found.model or 'a model without a name'}, {counted(len(found.tokens), 'token')}, explaining {targets}",
+        f"{counted(len(found.nodes), 'node')} ({kinds}), {counted(len(found.edges), 'edge')}",
         f"edges sum to every node's value within {residual:.1e} of the size of the sum"
         if residual is not None
         else f"whether edges sum to values is {found.convention.get('conservation_residual', 'unknown')}",

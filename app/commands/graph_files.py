@@ -13,6 +13,7 @@ from app.commands.graph import Edge, Graph, Node, Top, folder_of, new_place, ope
 from probe.errors import BadInput
 from probe.names import usable_name
 from probe.record import quoted
+from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -132,9 +133,10 @@ def import_(
         typer.echo(
             f"left out: {count} {visible(reason)}"
             if reason in origin["choices_left_out"]
-            else f"left out: {count} links, {reason}"
+            else f"left out: {counted(count, 'link')}, {reason}"
         )
-    typer.echo(f"{len(found.nodes)} nodes, {len(found.edges)} edges; replacement {report['replacement_score']:.3f}")
+    size = f"{counted(len(found.nodes), 'node')}, {counted(len(found.edges), 'edge')}"
+    typer.echo(f"{size}; replacement {report['replacement_score']:.3f}")
     typer.echo(f"wrote {to}", err=True)
 
 

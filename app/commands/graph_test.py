@@ -22,6 +22,7 @@ from app.commands.common import (
 from app.commands.graph import Graph, Save, new_place, opened
 from probe.errors import BadInput, Unavailable
 from probe.record import quoted
+from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.graph import CircuitGraph
@@ -150,7 +151,7 @@ def _announce(found: "CircuitGraph", rule: Any, prompts: int, random: int, suffi
     n, runs = len(chosen_nodes(found, rule)), prompts * (random + 5) + (min(random, 10) + 3 if sufficient else 0)
     plan = {"nodes": n, "prompts": prompts, "forward_passes": runs, "traces": prompts - 1}
     print_json(plan) if json else typer.echo(
-        f"{n} nodes, {prompts} prompts ({prompts - 1} to trace first), about {runs} forward passes"
+        f"{counted(n, 'node')}, {counted(prompts, 'prompt')} ({prompts - 1} to trace first), about {runs} forward passes"
     )
 
 
@@ -199,7 +200,7 @@ def _print(test: Any, records: list[Any], report: dict[str, Any]) -> None:
 
     first = test.first
     names = f"{', '.join(first.nodes[:8])}{' ...' if len(first.nodes) > 8 else ''}"
-    typer.echo(visible(f"{test.mode} {len(first.nodes)} nodes of {quoted(first.prompt)}: {names}"))
+    typer.echo(visible(f"{test.mode} {counted(len(first.nodes), 'node')} of {quoted(first.prompt)}: {names}"))
     typer.echo("")
     found = [v for one in (test, *records) for v in getattr(one, "verdicts", [])]
     print_rows(verdict_rows(found), "What the test says, question by question and measure by measure")

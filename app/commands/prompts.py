@@ -24,6 +24,7 @@ from app.commands.common import (
 )
 from probe.errors import BadInput
 from probe.record import quoted
+from probe.words import counted
 
 MAX_LAYERS = 1000
 
@@ -53,7 +54,7 @@ def lens(
         n = len(read_prompt(bridge, asked)[1])
         plan = plan_lens(bridge, n, n if json else 1)
         print_json(plan.to_dict()) if json else typer.echo(
-            f"{n} tokens, {plan.n_positions} read, {size(plan.bytes)} of memory beside the model, "
+            f"{counted(n, 'token')}, {plan.n_positions} read, {size(plan.bytes)} of memory beside the model, "
             f"about {duration(plan.seconds)} on two CPU cores"
         )
         return
@@ -305,7 +306,8 @@ def _announce(plan: Any, json: bool) -> None:
     from app.quiet import on_this_machine
 
     typer.echo(
-        f"{plan.n_tokens} tokens, {plan.n_units} units, {plan.n_targets} x {plan.n_columns} edges, {size(plan.bytes)} of memory, "
+        f"{counted(plan.n_tokens, 'token')}, {counted(plan.n_units, 'unit')}, "
+        f"{plan.n_targets} x {plan.n_columns} edges, {size(plan.bytes)} of memory, "
         f"about {duration(plan.seconds)} {on_this_machine()}"
     )
 
@@ -333,7 +335,8 @@ def _print_graph(report: dict[str, Any]) -> None:
     if "intervention_check" in report:
         found = report["intervention_check"]
         typer.echo(
-            f"{len(found['sources'])} sources changed in the model: {found['n_targets']} targets moved by their edges "
+            f"{counted(len(found['sources']), 'source')} changed in the model: "
+            f"{counted(found['n_targets'], 'target')} moved by their edges "
             f"within {found['worst']:.1e}"
         )
     typer.echo(f"replacement score {report['replacement_score']:.3f}, completeness {report['completeness_score']:.3f}")

@@ -22,6 +22,7 @@ from app.commands.common import (
     size,
 )
 from probe.artifact import place
+from probe.words import counted
 
 
 def sample(
@@ -50,14 +51,15 @@ def sample(
     if dry_run:
         plan = plan_sample(bridge, documents, length=length, batch=batch)
         print_json(plan.to_dict()) if json else typer.echo(
-            f"{plan.documents:,} documents of up to {length} tokens, {size(plan.memory_bytes)} of memory, "
+            f"{counted(plan.documents, 'document')} of up to {length} tokens, {size(plan.memory_bytes)} of memory, "
             f"{size(plan.disk_bytes)} on disk, about {duration(plan.seconds)}"
         )
         return
     options = {"length": length, "temperature": temperature, "seed": seed, "batch": batch, "resume": resume}
     found = sample_text(bridge, folder, documents, progress=progress(), **options)
     print_json(found.to_dict()) if json else typer.echo(
-        f"{found.n_tokens:,} tokens in {found.n_documents:,} documents, {found.nats_per_token:.2f} nats each, in {found.folder}"
+        f"{counted(found.n_tokens, 'token')} in {counted(found.n_documents, 'document')}, "
+        f"{found.nats_per_token:.2f} nats each, in {found.folder}"
     )
 
 

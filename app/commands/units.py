@@ -9,6 +9,7 @@ import typer
 from app.commands.asking import Chat, Ids, Prompt, prompt_of
 from app.commands.common import AsJson, Device, Model, Precision, load, print_json, print_rows
 from probe.errors import BadInput
+from probe.words import counted
 
 
 def label(
@@ -34,7 +35,9 @@ def label(
 
     folder = registered("features", table)
     if imported is not None:
-        typer.echo(f"{import_labels(folder, imported, author=author):,} labels taken over into {table}", err=True)
+        typer.echo(
+            f"{counted(import_labels(folder, imported, author=author), 'label')} taken over into {table}", err=True
+        )
     if text is not None and unit is not None:
         set_label(folder, unit, text, author=author, score=score, method=method)
     found = {u: labels for u, labels in labels_of(folder).items() if unit in (None, u)}
@@ -42,7 +45,7 @@ def label(
         print_json({u: [one.to_dict() for one in labels] for u, labels in found.items()})
         return
     rows = [{"unit": u, **one.to_dict()} for u, labels in found.items() for one in labels]
-    print_rows(rows, f"{len(rows):,} labels in {table}")
+    print_rows(rows, f"{counted(len(rows), 'label')} in {table}")
 
 
 def unit_on_text(

@@ -11,6 +11,7 @@ from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Record, Table
 from probe.unit_names import unit_name
+from probe.words import signed
 
 if TYPE_CHECKING:
     from circuits.patching.sides import Pair, Side
@@ -165,7 +166,7 @@ class PatchingSweep(Table, Opens):
             f"{self.pair.clean.value:.4g} clean, {self.pair.corrupted.value:.4g} corrupted; {self.name(top)} moves it most "
             f"({verb} {abs(self.effect[top]):.0%})."
             if self.effect[top] * (1 - 2 * self.start) > 0
-            else f"{self.kind.label}: {self.name(top)} moves the {self.pair.measured} most ({self.effect[top]:+.2f})."
+            else f"{self.kind.label}: {self.name(top)} moves the {self.pair.measured} most ({signed(self.effect[top], 2)})."
         )
 
     def summary(self) -> str:

@@ -21,6 +21,7 @@ from circuits.reading.influence import UNEXPLAINED, normalised
 from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Table, quoted
+from probe.words import counted
 
 OTHER, DARK, FIXED = "other units", "unexplained", "biases"
 
@@ -103,7 +104,9 @@ class Collapsed(Table, Opens):
 
     def summary(self) -> str:
         """One sentence: how many nodes are left, and how many of them are groups."""
-        return f"{len(self.names)} nodes, {sum(self.grouped)} of them groups, of {quoted(self.graph.prompt)}."
+        return (
+            f"{counted(len(self.names), 'node')}, {sum(self.grouped)} of them groups, of {quoted(self.graph.prompt)}."
+        )
 
     def _repr_html_(self) -> str:
         from probe.html import table_html

@@ -11,6 +11,7 @@ from circuits.truth.stats import Agreement, Interval, bootstrap, share_as_large,
 from circuits.truth.verdicts import Verdict, moved_verdicts, verdict_rows
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
+from probe.words import counted, signed
 
 
 @dataclass(frozen=True)
@@ -203,13 +204,13 @@ class SubgraphTest(Table, Opens):
 
     def summary(self) -> str:
         """One sentence: what was done to how many nodes, and how far the first root moved."""
-        more = f" and {len(self.prompts) - 1} more prompts" if len(self.prompts) > 1 else ""
-        said = f"{self.mode} {len(self.first.nodes)} nodes of {quoted(self.first.prompt)}{more}"
+        more = f" and {counted(len(self.prompts) - 1, 'more prompt')}" if len(self.prompts) > 1 else ""
+        said = f"{self.mode} {counted(len(self.first.nodes), 'node')} of {quoted(self.first.prompt)}{more}"
         if not self.first.roots:
             return f"{said}."
         root = self.first.roots[0]
-        random = f", random sets {self.comparisons[0].random.mean:+.3f}" if self.comparisons else ""
-        return f"{said}: {root.root} moves {root.full:+.3f} (predicted {root.predicted_full:+.3f}){random}."
+        random = f", random sets {signed(self.comparisons[0].random.mean)}" if self.comparisons else ""
+        return f"{said}: {root.root} moves {signed(root.full)} (predicted {signed(root.predicted_full)}){random}."
 
     def _repr_html_(self) -> str:
         from probe.html import table_html

@@ -28,6 +28,7 @@ from probe.prompts import Prompt, Prompts, encode_prompt, read_prompt, several
 from probe.record import Record, Table, quoted
 from probe.sites import Site
 from probe.unit_edits import encoded
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -92,7 +93,7 @@ class Sufficiency(Table, Opens):
 
     def summary(self) -> str:
         """One sentence: how many units stayed, and the share of the first root that they keep."""
-        said = f"{self.n_kept} units kept, {self.n_silenced} silenced ({self.baseline}) in {quoted(self.prompt)}"
+        said = f"{counted(self.n_kept, 'unit')} kept, {self.n_silenced} silenced ({self.baseline}) in {quoted(self.prompt)}"
         return f"{said}: {self.roots[0].root} keeps {self.roots[0].share:.1%}." if self.roots else f"{said}."
 
     def _repr_html_(self) -> str:

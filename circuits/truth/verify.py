@@ -14,6 +14,7 @@ from circuits.truth.held import HeldRun, held_run
 from probe.errors import BadInput
 from probe.opening import Opens, came_from
 from probe.record import Table
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -43,7 +44,8 @@ class EdgeCheck(Table, Opens):
 
     def summary(self) -> str:
         """One sentence: how far edges and movements are apart."""
-        return f"Edges of {len(self.sources)} sources against movements of {self.n_targets:,} targets: within {self.worst:.1e}."
+        movements = f"movements of {counted(self.n_targets, 'target')}"
+        return f"Edges of {counted(len(self.sources), 'source')} against {movements}: within {self.worst:.1e}."
 
     def _repr_html_(self) -> str:
         from probe.html import table_html

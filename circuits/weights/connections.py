@@ -22,6 +22,7 @@ from probe.progress import SILENT, Progress
 from probe.record import Table
 from probe.sites import Site, axis_size
 from probe.unit_names import unit_name
+from probe.words import signed
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -93,7 +94,7 @@ class Connections(Table):
 
     def summary(self) -> str:
         """One sentence: whose connections, of how many."""
-        most = f", first {self.units[0].source} ({self.units[0].strength:+.3g})" if self.units else ""
+        most = f", first {self.units[0].source} ({signed(self.units[0].strength)})" if self.units else ""
         return f"{self.target}: strongest of {self.n_compared:,} connections by weights{most}."
 
     def _repr_html_(self) -> str:

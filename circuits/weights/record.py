@@ -7,6 +7,7 @@ from typing import Any
 from circuits.weights.children import PathNode
 from probe.html import table_html
 from probe.record import Record, Table, quoted
+from probe.words import counted
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class TopPaths(Table):
     def summary(self) -> str:
         """One sentence: the target, how many paths, how exactly they add up."""
         return (
-            f"{len(self.paths)} paths into {self.target} ({self.value:.4g}) in {quoted(self.prompt)}, "
+            f"{counted(len(self.paths), 'path')} into {self.target} ({self.value:.4g}) in {quoted(self.prompt)}, "
             f"residual {self.residual:.1e}."
         )
 
