@@ -53,7 +53,7 @@ def matched_units(question: str, stored: Library) -> list[Hit]:
 
 
 def _of_table(table: "FeatureTable", folder: Path, question: str) -> list[Hit]:
-    places = (*_LISTS, "examples") if table.text.tokens.size <= _EXAMPLES else _LISTS
+    places: tuple[SearchIn, ...] = (*_LISTS, "examples") if table.text.tokens.size <= _EXAMPLES else _LISTS
     found: dict[int, str] = {}
     total = 0
     for place in places:

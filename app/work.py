@@ -42,7 +42,7 @@ def key_of(*parts: Any) -> str:
 def submit(work: Work) -> str:
     """Queue the work unless its result is there; returns its key."""
     if not is_there(work.key):
-        named = {"key": work.key, "link": work.link, "again": work.again, "alone": work.alone}
+        named: dict[str, Any] = {"key": work.key, "link": work.link, "again": work.again, "alone": work.alone}
         jobs.table().submit(work.kind, work.title, lambda p: _keep(work, p), **named)
     return work.key
 

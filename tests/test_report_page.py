@@ -1,12 +1,13 @@
 """Any stored result has a page: numbers, tables, bounded; damaged files are a sentence."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from test_graph_pages import as_json
 
 from app import links
-from app.pages import report
+from app.pages import report, run
 from probe.artifact import Manifest, place, write_json, writing
 from probe.errors import OpenworkError, Unavailable
 
@@ -35,7 +36,21 @@ def test_numbers_and_tables_are_found_by_place():
     assert [(name, len(rows)) for name, rows in report.tables(REPORT)] == [("steps", 2), ("more rows", 500)]
     data = report.row_data("steps", REPORT["steps"])
     assert [(c["key"], c["kind"]) for c in data["columns"]] == [("step", "text"), ("seconds", "num"), ("ok", "text")]
-    assert len(report.row_data("rows", REPORT["more"]["rows"])["rows"]) == report.ROWS
+    long = report.row_data("rows", REPORT["more"]["rows"])
+    assert len(long["rows"]) == report.ROWS > long["page"] > 0  # the page shows so many at first, and a button for more
+
+
+@pytest.mark.parametrize(
+    ("judged", "words", "variant"), [([], "Judge it", None), ([{"name": "r"}], "Judge it again", "default")]
+)
+def test_a_judged_run_is_judged_again_by_a_quieter_button(home, monkeypatch, judged, words, variant):
+    of = SimpleNamespace(name="r", cache="c")
+    monkeypatch.setattr(run.trainings, "caches", lambda: [SimpleNamespace(name="c")])
+    monkeypatch.setattr(run, "judged", lambda: (judged, []))
+    (span,) = run._judge(of)  # type: ignore[arg-type]
+    assert span.children.children == words and getattr(span.children, "variant", None) == variant
+    stored("eval-r", {})  # its report under the name that the button would give it
+    assert run._judge(of) == []  # type: ignore[arg-type]
 
 
 def test_a_result_has_a_page(home):
