@@ -42,7 +42,7 @@ def _refused(code: int | None, said: str, where: object) -> Unavailable:
         return Unavailable(NO_MEMORY)
     at = f" at {where}" if where is not None else ""
     advice = _WHAT_TO_DO.get(code or 0, "the operating system refused")
-    return Unavailable(f"{said[:200]}{at}; {advice}.")
+    return Unavailable(f"{said[:200]}{at}; {advice}{'' if advice.endswith('?') else '.'}")
 
 
 @contextmanager

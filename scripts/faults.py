@@ -19,7 +19,7 @@ os.environ["HF_HUB_OFFLINE"], os.environ["TOKENIZERS_PARALLELISM"] = "1", "false
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--only", default="", help="writers, comma-separated")
-    options.add_argument("--kinds", default="kill,random,ENOSPC,EROFS,EIO")
+    options.add_argument("--kinds", default="kill,random,ENOSPC,EROFS,EIO,gone,memory")
     options.add_argument("--every", type=int, default=1, help="only every so many operations")
     options.add_argument("--random", type=int, default=100, help="kills at random moments, of all writers together")
     asked = options.parse_args()
@@ -65,9 +65,19 @@ def tried(trial, kind: str, asked: argparse.Namespace, took: float, n_writers: i
             delay = random.uniform(0, took)
             yield f"{delay:.3f} s", trial.kill(delay=delay)
         return
+    if kind == "memory":
+        for extra in (1 << 18, 1 << 20, 1 << 22, 1 << 24):
+            yield f"{extra >> 10} KiB", trial.starve(extra)
+        return
     for at in range(1, trial.operations + 1, asked.every):
         label = f"{at} ({trial.seen[at - 1]})"
-        yield label, trial.kill(at) if kind == "kill" else trial.refuse(kind, at)
+        yield label, _met(trial, kind, at)
+
+
+def _met(trial, kind: str, at: int) -> list[str]:
+    if kind in ("kill", "gone"):
+        return trial.kill(at) if kind == "kill" else trial.remove(at)
+    return trial.refuse(kind, at)
 
 
 if __name__ == "__main__":

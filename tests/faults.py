@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-KILL = "kill"
+KILL, GONE = "kill", "gone"
 REFUSALS = {"ENOSPC": errno.ENOSPC, "EROFS": errno.EROFS, "EIO": errno.EIO}
 CHANGES = (
     "create",
@@ -72,6 +72,10 @@ class Fault:
             return
         if self.what == KILL:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == GONE:
+            self.at = 0
+            shutil.rmtree(self.root, ignore_errors=True)
+            return
         if self.what == "EIO" or sort in CHANGES:
             raise OSError(REFUSALS[self.what], os.strerror(REFUSALS[self.what]), str(where))
 
@@ -357,14 +361,43 @@ class Trial:
         """Refuse operation `at`; what is wrong then, if anything."""
         home = self._home()
         outcome = in_child(home, self.writer.begin, Fault(home, at, what))
-        wrong = []
-        if "Traceback" in outcome.said or outcome.code == 70 or outcome.code < 0:
-            wrong.append(f"no sentence: {outcome.said[-600:]}")
-        elif outcome.code == 0 and self._made(home) != self.whole:
+        wrong = _sentence(outcome)
+        if outcome.code == 0 and self._made(home) != self.whole:
             wrong.append("it says done, with another result")
-        elif outcome.code and "openwork: " not in outcome.said:
-            wrong.append(f"ends with {outcome.code} and says nothing: {outcome.said[-300:]}")
         return wrong + self._after(home)
+
+
+    def remove(self, at: int) -> list[str]:
+        """Take the whole home away at operation `at`; what is wrong then, if anything."""
+        home = self._home()
+        return _sentence(in_child(home, self.writer.begin, Fault(home, at, GONE)))
+
+    def starve(self, extra: int) -> list[str]:
+        """Give it only so many bytes of addresses beyond what its process has; what is wrong then, if anything."""
+        home = self._home()
+        return _sentence(self.starved(self.writer.begin, extra, home)) + self._after(home)
+
+    def starved(self, work: Callable[[], int | None], extra: int, home: Path | None = None) -> Outcome:
+        """How any work ends that way."""
+        home = home or self._home()
+
+        def limited() -> int | None:
+            import resource
+
+            has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (has + extra, has + extra))
+            return work()
+
+        return in_child(home, limited, Fault(home))
+
+
+def _sentence(outcome: Outcome) -> list[str]:
+    """It must end well, or say in a sentence why not."""
+    if "Traceback" in outcome.said or outcome.code == 70 or outcome.code < 0:
+        return [f"no sentence, {outcome.code}: {outcome.said[-1600:]}"]
+    if outcome.code and "openwork: " not in outcome.said:
+        return [f"ends with {outcome.code} and says nothing: {outcome.said[-300:]}"]
+    return []
 
 
 @contextlib.contextmanager

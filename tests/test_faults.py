@@ -9,6 +9,7 @@ from fault_writers import template, writers
 from faults import KILL, REFUSALS, Trial, mended, warm
 
 import probe.models
+from probe.refused import NO_MEMORY
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,24 @@ def test_kills_and_refusals_leave_nothing_wrong(name, what, trials):
     at = random.Random(f"{name} {what}").randint(1, trial.operations)
     wrong = trial.kill(at) if what == KILL else trial.refuse(what, at)
     assert not wrong, f"{name}, {what} at operation {at} ({trial.seen[at - 1]}): {wrong}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["trace", "sample", "pin"])
+def test_a_home_that_is_taken_away_meanwhile_is_said_in_a_sentence(name, trials):
+    assert not trials[name].remove(trials[name].operations // 2)
+
+
+@pytest.mark.slow
+def test_too_few_addresses_are_said_in_a_sentence(trials):
+    """Of a command that needs far more than its process may still have."""
+
+    def harvested() -> int:
+        from app.cli import run
+
+        sizes = ["--context", "128", "--tokens", "40000", "--batch", "256"]
+        return run(["harvest", "--model", "toy", "--sites", "mlp_in.1", "--name", "big", *sizes])
+
+    trial = trials["harvest"]
+    outcome = trial.starved(harvested, 16 << 20)
+    assert outcome.code == 1 and NO_MEMORY in outcome.said, outcome
