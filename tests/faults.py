@@ -366,7 +366,6 @@ class Trial:
             wrong.append("it says done, with another result")
         return wrong + self._after(home)
 
-
     def remove(self, at: int) -> list[str]:
         """Take the whole home away at operation `at`; what is wrong then, if anything."""
         home = self._home()
