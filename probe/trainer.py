@@ -141,7 +141,7 @@ def train_together(
     """
     if len({run.folder for run in runs}) < len(runs):
         raise BadInput("Two dictionaries would be written to one folder; give each a name of its own.")
-    needed = sum(training_bytes(run.dictionary, run.config.batch) for run in runs)
+    needed = sum(training_bytes(run.dictionary, run.config, pairs_for(cache, run.dictionary).n_tokens) for run in runs)
     have = sum(p.numel() * p.element_size() for run in runs for p in run.dictionary.parameters())
     require(needed - have, f"Training {len(runs)} dictionaries together", runs[0].dictionary.W_enc.device)
     with claimed([run.folder for run in runs]):

@@ -8,7 +8,7 @@ from probe import memory
 from probe.dictionaries import SAE, TopK
 from probe.errors import BadInput
 from probe.recipes import parse_rule
-from probe.trainer import train
+from probe.trainer import TrainConfig, train
 from probe.training_plan import training_bytes
 from tests.test_trainer import SMALL, toy_dictionary, toy_pairs
 
@@ -37,8 +37,8 @@ def test_memory_is_known_here() -> None:
 
 def test_a_plan_counts_the_matrices_of_dense_rules() -> None:
     rules = ("topk:8", "jumprelu:8", "relu", "gated")
-    needs = [training_bytes(SAE(32, 16_384, sparsifier=parse_rule(rule, 16_384)), 4096) for rule in rules]
-    matrix = 4096 * 16_384 * 4
-    assert needs[0] < matrix
-    assert needs[1] > matrix  # what thresholds start from
-    assert needs[2] > 3 * matrix and needs[3] > 8 * matrix
+    batch, config = 4 * 16_384 * 4096, TrainConfig(batch=4096)
+    needs = [training_bytes(SAE(32, 16_384, sparsifier=parse_rule(rule, 16_384)), config) for rule in rules]
+    assert needs[0] < batch
+    assert needs[1] > 2 * batch  # what thresholds start from
+    assert needs[2] > 4 * batch and needs[3] > 10 * batch

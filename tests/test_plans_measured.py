@@ -1,5 +1,4 @@
-"""What a harvest and a training announce, beside what a fresh process takes: never less, and at most half as much again here,
-where sizes are small beside what any process takes for itself."""
+"""What a harvest and a training announce, beside what a fresh process takes: never less, and little more."""
 
 import json
 import subprocess
@@ -58,17 +57,36 @@ def go(width, d_dict, batch, name):
     took = peak(run)
     return [plan(made[0], pairs, config).memory_bytes, took]
 go(8, 64, 32, "/first")
-print(json.dumps(go(256, 4096, 512, "/d")))
+print(json.dumps(go(*SHAPE, "/d")))
 """
 
 
-@pytest.mark.parametrize("what", ["harvest", "topk:32", "gated:2"])
-def test_announced_is_what_a_fresh_process_takes(what):
-    script = SCRIPT + (HARVEST if what == "harvest" else f"RULE = {what!r}\n{TRAIN}")
-    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+def measured(script):
+    made = subprocess.run([sys.executable, "-c", SCRIPT + script], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr[-2000:]
-    told, took = json.loads(made.stdout.splitlines()[-1])
-    assert 0.9 * took <= told <= 1.5 * took, f"{told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
+    return json.loads(made.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("rule", "shape"),
+    [("topk:32", (256, 4096, 512)), ("gated:2", (256, 4096, 512)), ("topk:8", (576, 96, 1024))],
+)
+def test_a_training_takes_what_was_announced(rule, shape):
+    told, took = measured(f"RULE, SHAPE = {rule!r}, {shape}\n{TRAIN}")
+    assert took <= told <= 1.3 * took, f"{told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
+
+
+def test_a_harvest_takes_at_most_what_was_announced():
+    """How much freed memory goes back to the system is luck: the same harvest takes 54 to 84 MB, of which 52 are its tensors.
+    What is announced is for the worst of runs, so it must hold for each, and be near the largest of a few."""
+    most = 0
+    for _ in range(4):
+        told, took = measured(HARVEST)
+        assert took <= told, f"{told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
+        most = max(most, took)
+        if told <= 1.3 * most:
+            return
+    pytest.fail(f"{told / 1e6:.0f} MB announced, at most {most / 1e6:.0f} MB taken")
 
 
 def test_live_bytes_are_counted_when_made_and_taken_off_when_freed():

@@ -32,7 +32,7 @@ class _GatedCode(DenseCode):
 class Gated(Sparsifier):
     """latent = (pre_act > 0) * relu(exp(r_mag) * pre_act + offset); `l1` as of ReLU, on relu(pre_act)."""
 
-    name, matrices = "gated", 12
+    name, matrices = "gated", 11
 
     def __init__(self, l1: float = 2.0, warmup: float = 0.05):
         super().__init__()

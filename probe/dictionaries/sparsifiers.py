@@ -27,7 +27,7 @@ class Sparsifier(nn.Module):
     pace: float = 1.0
     "Learning rate of what the sparsifier itself learns, as a multiple of the weights'."
 
-    matrices: int = 0
+    matrices: float = 0
     "How many matrices [row, d_dict] a training step may hold at once, for plans; as measured."
     calibrates: bool = False
     "Whether `calibrate` does something."
@@ -82,7 +82,7 @@ class ReLU(Sparsifier):
     unit variance (the convention of Conerly et al. 2024); it rises from 0 over the first `warmup` share of the training.
     """
 
-    name, matrices = "relu", 3
+    name, matrices = "relu", 4.5
 
     def __init__(self, l1: float = 2.0, warmup: float = 0.05):
         super().__init__()
