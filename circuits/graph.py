@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
 from probe.unit_names import LETTERS, unit_name
@@ -52,6 +52,8 @@ _SETS = {"units": UNITS, "unit": UNITS, "roots": ROOTS, "root": ROOTS}
 
 def of_kinds(kinds: Int[np.ndarray, " node"], wanted: Kinds) -> Bool[np.ndarray, " node"]:
     """Mask of the nodes whose kind is wanted. BadInput for a kind there is not."""
+    if not isinstance(wanted, Sequence) or not all(isinstance(w, str) for w in wanted):
+        raise BadInput(f"Kinds of nodes are named in text, one or a list of them; {brief(wanted)} came.")
     if not wanted:
         return np.ones(len(kinds), bool)
     names = [n for w in ([wanted] if isinstance(wanted, str) else wanted) for n in _SETS.get(w, (w,))]

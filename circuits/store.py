@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from circuits.checks import check_graph
 from circuits.exchange.write import plain
 from circuits.graph import UNITS, CircuitGraph, Edges, Nodes
-from probe.artifact import Manifest, ModelStamp, check_files, place, read_manifest, write_json, writing
+from probe.artifact import Manifest, ModelStamp, check_files, found_folder, read_manifest, write_json, writing
 from probe.claims import lock_of
 from probe.errors import BadInput, Unavailable
 from probe.names import as_path
@@ -90,9 +90,7 @@ def load_graph(folder: Path | str) -> CircuitGraph:
 
     Unavailable names a file that is missing or damaged, BadInput what is no graph.
     """
-    folder = as_path(folder)
-    if not folder.exists() and folder.name == str(folder):
-        folder = place("graph", folder.name)
+    folder = found_folder("graph", folder, "Trace a prompt and save_graph it, or run `openwork trace`.")
     return steady(folder, lambda: _read(folder))
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from probe.claims import claim, returned
 from probe.errors import BadInput, Unavailable, brief
-from probe.names import require_name
+from probe.names import as_path, partial, require_name
 from probe.record import Record
 from probe.renames import put, scratch, sync_folder
 from probe.schemas import faults
@@ -55,6 +55,25 @@ def home() -> Path:
 def place(kind: str, name: str) -> Path:
     """The folder an artifact of this kind and name has under `home()`."""
     return home() / KINDS[kind] / require_name(name)
+
+
+def found_folder(kind: str, given: object, make: str = "") -> Path:
+    """The folder as given, or the artifact of that name under `home()`; a half-made one too. BadInput where there is none.
+
+    make: what to do where there is none, for the message.
+    """
+    path = as_path(given)
+    named = [place(kind, path.name)] if len(path.parts) == 1 and path.name not in ("", "..") else []
+    for one in (path, *named):
+        returned(one)
+    for one in sorted((path, *named), key=lambda p: not (p / MANIFEST).is_file()):
+        if one.is_dir() or partial(one).exists():
+            return one
+    if path.exists():
+        raise BadInput(f"{path} is a file; an artifact is a folder with a {MANIFEST}.")
+    known = f", neither as a folder nor by name under {home()}" if named else ""
+    words = {"features": "feature table", "result": "stored result"}
+    raise BadInput(f"There is no {words.get(kind, kind)} {str(given)!r}{known}.{f' {make}' if make else ''}")
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.artifact import Manifest, check_files, check_model, read_manifest, require_files
+from probe.artifact import Manifest, check_files, check_model, found_folder, read_manifest, require_files
 from probe.batches import Batches
 from probe.cache_files import STATS, TOKENS, load_tokens, mend, require_parts, wrong_size
 from probe.errors import BadInput, Unavailable
 from probe.html import table_html
 from probe.layout import Layout
-from probe.names import as_path, partial
+from probe.names import partial
 from probe.opening import Opens
 from probe.progress import SILENT, Progress
 from probe.shards import read_tensors
@@ -244,7 +244,7 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
     check: raise Unavailable, naming them, if shards are missing or truncated, or the tokens or statistics damaged (shards are
     read for their checksums when they are first used; `verify` reads all). Turn it off to open a damaged cache for `repair`.
     """
-    folder = as_path(folder)
+    folder = found_folder("cache", folder, "Make one with harvest, or with `openwork harvest`.")
     if not folder.exists() and partial(folder).exists():
         raise BadInput(f"{folder} is not finished. Harvest it again with resume to continue.")
     manifest = read_manifest(folder, "cache")

@@ -11,12 +11,12 @@ dictionary it belongs to, and becomes an edit of what that writes (`probe.unit_e
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probe import interventions as on
 from probe.change_text import EXAMPLES, Change, parse_change
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.sites import in_model, parse_site
 from probe.unit_edits import UnitEdit, edit_units
 from probe.unit_names import NamedUnit, layer_read, owner_name, owner_names, unit_name, unit_named
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 def read_changes(model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = ()) -> list[Any]:
     """Interventions and unit edits from changes in any form: texts, interventions at units by name, unit edits."""
-    given = [changes] if isinstance(changes, str | UnitEdit) or hasattr(changes, "at") else list(changes)
+    given = [changes] if isinstance(changes, str | UnitEdit) or hasattr(changes, "at") else changes
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+        raise BadInput(f"Changes are a list, each an intervention or text like {EXAMPLES}; {brief(changes)} came.")
     return [_read(model, one, dictionaries) for one in given]
 
 

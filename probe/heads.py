@@ -64,8 +64,10 @@ class HeadPatterns(Table, Opens):
     def summary(self) -> str:
         """One sentence: how many patterns, and who looks most at the token before and at earlier copies."""
         layers, heads = self.patterns.shape[:2]
-        said = [f"{self.rows(m, 1)[0]['head']} {m.replace('_', ' ')}" for m in ("previous_token", "induction")]
-        return f"{layers} × {heads} heads, {counted(len(self.tokens), 'token')}; most pronounced: {', '.join(said)}."
+        known = [m for m in ("previous_token", "induction") if np.isfinite(self.metrics[m]).any()]
+        said = [f"{self.rows(m, 1)[0]['head']} {m.replace('_', ' ')}" for m in known]
+        most = f"; most pronounced: {', '.join(said)}" if said else ""
+        return f"{layers} × {heads} heads, {counted(len(self.tokens), 'token')}{most}."
 
     def _repr_html_(self) -> str:
         from probe.html_readings import heads_html

@@ -124,7 +124,7 @@ class LensResult(Table, Opens):
         since = next((i for i in range(n) if (self.rank_of_final[i:, -1] == 0).all()), n - 1)
         return (
             f"After {shown.tokens[-1]!r} the model says {best!r} ({self.top_probs[-1, -1, 0]:.3f}), first in every layer from "
-            f"{self.layers[since]} on; {counted(n, 'layer')} by {counted(len(shown.tokens), 'token')}."
+            f"{self.layers[since]} on; embedding and {counted(n - 1, 'layer')} by {counted(len(shown.tokens), 'token')}."
         )
 
     def _repr_html_(self) -> str:

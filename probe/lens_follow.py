@@ -86,7 +86,8 @@ class TokenThroughLayers(Table, Opens):
         """One sentence: which tokens are followed, and where the first one ends."""
         others = f" and {len(self.followed) - 1} more" if len(self.followed) > 1 else ""
         return (
-            f"{self.texts[0][-1]!r}{others} through {len(self.layers)} layers after {quoted(self.prompt)}: in the end "
+            f"{self.texts[0][-1]!r}{others} through the embedding and {len(self.layers) - 1} layers after "
+            f"{quoted(self.prompt)}: in the end "
             f"probability {np.exp(self.log_probs[0, -1, -1]):.3f}, rank {int(self.ranks[0, -1, -1])}."
         )
 

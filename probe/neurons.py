@@ -86,7 +86,7 @@ class TopUnits(Table, Opens):
         """One sentence: what is listed, and which unit comes first at the last token."""
         last = self.at(-1) if self.tokens else []
         first = (
-            f"; at the last token first {last[0].name}, which promotes {quoted(''.join(last[0].promoted[:3]))}"
+            f"; at the last token first {last[0].name}, which promotes {', '.join(map(quoted, last[0].promoted[:3]))}"
             if last
             else ""
         )

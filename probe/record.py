@@ -4,7 +4,7 @@ A record holds the arrays that it speaks of, so what `@dataclass` prints of it r
 record says what it is, of which model and prompt, its main numbers (arrays by their shape), and where to see more:
 
     LensResult 'The capital of France is' on smollm2-135m
-      After ' is' the model says ' Paris' (0.749), first in every layer from 27 on; 31 layers by 5 tokens.
+      After ' is' the model says ' Paris' (0.749), first in every layer from 27 on; embedding and 30 layers by 5 tokens.
       more: .rows() .to_pandas() .to_dict() .figure() .open()
 
 A record with a sentence of its own (`summary()`) says that; others name their fields. Nothing prints a model.

@@ -215,7 +215,7 @@ def test_a_cache_of_another_model_is_refused(fresh, toy):
 
 
 def test_what_is_no_cache_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="not an Openwork artifact"):
+    with pytest.raises(BadInput, match="There is no cache"):
         open_cache(tmp_path / "nothing")
 
 

@@ -142,7 +142,7 @@ def _judgements(run: TrainingRun) -> list[Any]:
         f"from probe.judged import judged\n\n[row for row in judged()[0] if row['name'] == {run.name!r}]",
         f"openwork eval --dictionary {run.name} --cache {run.cache or 'NAME'} --resume",
     )
-    note = "Bars are one standard error between documents. Point at a name for what the number means."
+    note = "Whiskers are one standard error between documents. Point at a name for what the number means."
     return [panel("How good it is", html.Div(parts, className="ow-stack"), note=note, foot=code)]
 
 

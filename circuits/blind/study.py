@@ -24,11 +24,10 @@ from circuits.blind.kept import require_evidence
 from circuits.blind.record import GRADES, Hypothesis, Revealed, Study, Verdict
 from circuits.weights.tokens import Embeddings
 from circuits.weights.units import UnitName, weight_view
-from probe.artifact import MANIFEST, Manifest, place, read_manifest, sha256, write_json, writing
+from probe.artifact import MANIFEST, Manifest, found_folder, place, read_manifest, sha256, write_json, writing
 from probe.claims import claim, lock_of
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
-from probe.names import as_path
 from probe.progress import SILENT, Progress
 from probe.refused import explained
 from probe.renames import sync_folder
@@ -141,11 +140,7 @@ def _told(folder: Path) -> tuple[Hypothesis | None, str | None, Verdict | None]:
 
 
 def _folder(study: str | Path) -> Path:
-    named = isinstance(study, str) and "/" not in study
-    folder = place("study", str(study)) if named else as_path(study)
-    if not folder.is_dir():
-        raise BadInput(f"There is no study {folder}. Make one with new_study, or with `openwork blind new`.")
-    return folder
+    return found_folder("study", study, "Make one with new_study, or with `openwork blind new`.")
 
 
 def guess(study: str | Path, text: str) -> Study:

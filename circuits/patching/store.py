@@ -10,9 +10,18 @@ from safetensors.numpy import load_file, save_file
 from circuits.patching.kinds import DIRECTIONS, KINDS
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.sides import Pair, Side
-from probe.artifact import Manifest, ModelStamp, home, place, read_manifest, require_files, write_json, writing
+from probe.artifact import (
+    Manifest,
+    ModelStamp,
+    found_folder,
+    home,
+    place,
+    read_manifest,
+    require_files,
+    write_json,
+    writing,
+)
 from probe.errors import BadInput, OpenworkError
-from probe.names import as_path
 from probe.schemas import mapping, number, several, text, whole
 from probe.stored import plain_file, read_json, reading
 
@@ -43,8 +52,7 @@ def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> 
 
 def load_patching(where: str | Path) -> PatchingSweep:
     """A stored sweep by name or folder. BadInput where it is something else, Unavailable where it is damaged."""
-    named = isinstance(where, str) and "/" not in where
-    folder = place("result", str(where)) if named else as_path(where)
+    folder = found_folder("result", where, "Store one with save_patching.")
     manifest = read_manifest(folder, "result")
     if manifest.facts.get("what") != WHAT:
         raise BadInput(f"{folder} holds a result, but not of a patching sweep.")

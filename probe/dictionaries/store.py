@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from probe.artifact import Manifest, ModelStamp, check_files, check_model, home, place, read_manifest, writing
+from probe.artifact import Manifest, ModelStamp, check_files, check_model, found_folder, read_manifest, writing
 from probe.dictionaries.base import Dictionary
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.dictionaries.registry import sparsifier
@@ -158,12 +158,7 @@ def put(dictionary: AnyDictionary, weights: dict[str, Tensor], source: str) -> N
 
 def find(folder: Path | str) -> Path:
     """The folder as given, or the artifact of that name under `home()`."""
-    path = as_path(folder)
-    if path.is_dir():
-        return path
-    if len(path.parts) == 1 and place("dictionary", path.name).is_dir():
-        return place("dictionary", path.name)
-    raise BadInput(f"There is no dictionary '{folder}', neither as a folder nor by name under {home()}.")
+    return found_folder("dictionary", folder)
 
 
 def check_fit(folder: Path, manifest: Manifest, model: "TransformerBridge") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.artifact import Manifest, check_model, place, read_manifest, require_files
+from probe.artifact import Manifest, check_model, found_folder, read_manifest, require_files
 from probe.errors import BadInput
 from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
@@ -20,7 +20,6 @@ from probe.features.tally import edges
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.html import shown
-from probe.names import as_path, partial
 from probe.opening import Opens, came_from
 from probe.shards import read_tensors
 from probe.stored import reading
@@ -258,24 +257,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
 
 
-def find_features(folder: str | Path) -> Path:
-    """The folder as given, or the artifact of that name under `home()`."""
-    path = as_path(folder)
-    if len(path.parts) == 1 and not path.exists():
-        path = place("features", path.name)
-    return path
-
-
 def open_features(folder: str | Path, model: "TransformerBridge | None" = None) -> FeatureTable:
     """Open a finished table, by folder or by name. With a model, refuse one that was made from another (BadInput)."""
-    path = find_features(folder)
+    path = found_folder("features", folder, "Build it with build_features, or with `openwork features`.")
     if not path.exists():
-        unfinished = partial(path).exists()
-        raise BadInput(
-            f"{path} is not finished. Build it again with resume to continue."
-            if unfinished
-            else f"There is no feature table {path}. Build it with build_features, or with `openwork features`."
-        )
+        raise BadInput(f"{path} is not finished. Build it again with resume to continue.")
     manifest = read_manifest(path, "features")
     if model is not None:
         from probe.models import stamp
