@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _INK = {"light": ("#3f4856", "#e9e6df", "#cfcbc1", "#ffffff"), "dark": ("#b4bcc8", "#262c35", "#3d4552", "#191d24")}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 _MAX_SIDE = 360  # in single precision, less than a megabyte
+FEW = 16  # layers; the lens of fewer is lower than what stands beside it
 BESIDE = 9  # positions; a wider lens gets the whole page, with what follows it below
 _CELLS, _CHARACTER = 1000, 6.6  # pixels: all cells of a row on a page of usual width, and one character in them
 
@@ -132,10 +133,8 @@ def forming_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
     every = -(-len(lens.layers) // 8)
     at = list(range(0, len(lens.layers), every))
     figure.update_xaxes(tickvals=at, ticktext=[lens.layers[i] for i in at], title="layer", showgrid=False)
-    later = np.stack([lens.kl[1:, pos], lens.entropy[1:, pos]]) if len(lens.layers) > 1 else np.ones((2, 1))
-    figure.update_yaxes(
-        title="nats", range=[0, 1.15 * float(np.nanmax(later)) or 1.0]
-    )  # the embedding's KL would flatten the rest
+    seen = np.stack([lens.kl[:, pos], lens.entropy[:, pos]]).astype(float)
+    figure.update_yaxes(title="nats", range=[0, 1.08 * float(seen[np.isfinite(seen)].max(initial=0)) or 1.0])
     return dress(
         figure, scheme, margin={"l": 44, "r": 6, "t": 26, "b": 40}, hovermode="x unified", legend={"y": 1.04, "x": 0}
     )

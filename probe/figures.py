@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.html import shown
+from probe.html import shaped, shown
 
 if TYPE_CHECKING:
     from probe.heads import HeadPatterns
@@ -28,10 +28,10 @@ _QUANTITIES = {
 
 
 def plain(text: str, width: int = 12) -> str:
-    """Text safe inside plotly labels: shown spaces, cut to `width`, `& < >` escaped."""
+    """Text safe inside plotly labels: shown spaces and controls, cut to `width`, `& < >` escaped."""
     short = shown(text)
     short = short if len(short) <= width else short[: width - 1] + "…"
-    return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return shaped(short).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def label_text(text: str, width: int = 40) -> str:

@@ -37,10 +37,15 @@ def number(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def shaped(words: str) -> str:
+    """What has no shape of its own (controls, reversers, lone halves) as `⟨202e⟩`."""
+    return "".join(f"⟨{ord(c):x}⟩" if unicodedata.category(c) in _SHAPELESS else c for c in words)
+
+
 def text(words: str, most: int = MOST_CHARACTERS) -> str:
-    """Escaped text, cut to `most` characters; what has no shape of its own (controls, reversers, lone halves) as `⟨202e⟩`."""
+    """Escaped text, cut to `most` characters; its shapeless ones as `shaped` writes them."""
     cut = words if len(words) <= most else words[: most - 1] + "…"
-    return escape("".join(f"⟨{ord(c):x}⟩" if unicodedata.category(c) in _SHAPELESS else c for c in cut))
+    return escape(shaped(cut))
 
 
 def token_text(token: str, most: int = 40) -> str:

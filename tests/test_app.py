@@ -625,3 +625,28 @@ def test_bad_options_are_refused_before_the_model_loads(options, home, monkeypat
 def test_lens_refuses_a_position_as_json_too(capsys):
     assert run(["lens", "--prompt", "x", "--model", "toy", "--position", "99", "--json"]) == 2
     assert capsys.readouterr().out == ""
+
+
+def test_no_line_of_how_it_forms_leaves_its_axis():
+    from app.figures import forming_figure
+
+    lens = lens_of("x", ["one", " two", " three"])
+    lens.kl[0, 2] = 40.0
+    figure = forming_figure(lens, 2)
+    assert figure.layout.yaxis.range[0] <= 0 and figure.layout.yaxis.range[1] > 40.0
+
+
+def test_tokens_without_a_shape_are_written_out_in_figures_as_in_tables():
+    from probe.figures import plain
+    from probe.html import token_text
+
+    assert plain("\x19") == token_text("\x19") == "⟨19⟩"
+    assert plain("\u202e<b>") == "⟨202e⟩&lt;b&gt;"
+
+
+def test_small_shares_and_effects_are_rounded_to_what_they_tell():
+    from app.pages.patching_views import percent, small
+
+    told = [percent(p) for p in (0.0, 2.13e-5, 0.00069, 0.25, 1e-9)]
+    assert told == ["0.0 %", "0.0021 %", "0.1 %", "25.0 %", "< 0.00001 %"]
+    assert str(small(-2.94e-7)) == "0.0" and small(-0.123456) == -0.1235

@@ -24,6 +24,11 @@
     const letters = [...span.textContent];
     return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : letters.join("");
   }
+  // A name or a label: as a token, but its spaces are spaces.
+  const named = (text, most) => {
+    const words = [...text.split(" ").map((word) => (word ? plain(word, Infinity) : "")).join(" ")];
+    return words.length > most ? words.slice(0, most - 1).join("") + "…" : words.join("");
+  };
 
   // -- edits ---------------------------------------------------------------------------------------------------------
 
@@ -164,7 +169,7 @@
 
   function box(n, parent) {
     const where = `${n.kind === "logit" || n.kind === "direction" ? "" : `at ${plain(n.token, 20)}, position ${n.pos}`}`;
-    const words = `${n.title}${n.label ? ", " + plain(n.label, 60) : ""} ${where}${n.pinned ? ", pinned" : ""}`;
+    const words = `${n.title}${n.label ? ", " + (["logit", "direction"].includes(n.kind) ? plain : named)(n.label, 60) : ""} ${where}${n.pinned ? ", pinned" : ""}`;
     const g = part(n, parent, `node ${n.kind}${n.pinned ? "" : " context"}`, words);
     const small = n.kind === "token", most = small ? 9 : 17;
     make("rect", { width: n.w, height: n.h, rx: small ? 6 : 8 }, g);
@@ -172,20 +177,20 @@
     if (small) { text(g, "token", n.w / 2, 18, plain(n.token, most)); text(g, "where", n.w / 2, 33, `@${n.pos}`); }
     else if (["logit", "direction"].includes(n.kind)) { text(g, "title", n.w / 2, 18, plain(n.label, 15)); text(g, "where", n.w / 2, 33, n.kind === "logit" ? `${n.title} ${(100 * n.number).toFixed(1)} %` : n.title); }
     else {
-      text(g, "title", n.w / 2, 17, plain(n.label || n.title, most));
+      text(g, "title", n.w / 2, 17, named(n.label || n.title, most));
       text(g, "where", n.w / 2, 32, `${n.label ? n.title + " " : ""}${plain(n.token, n.label ? 7 : 11)} @${n.pos}`);
     }
     return { g, data: n };
   }
 
   function frame(group, parent) {
-    const g = part(group, parent, group.open ? "group open" : "group", `Group ${plain(group.name, 60)}, ${ow.counted(group.members.length, "node")}, ${group.open ? "open" : "closed"}`);
+    const g = part(group, parent, group.open ? "group open" : "group", `Group ${named(group.name, 60)}, ${ow.counted(group.members.length, "node")}, ${group.open ? "open" : "closed"}`);
     g.setAttribute("data-group", group.name);
     g.setAttribute("aria-expanded", String(group.open));
     if (!group.open) make("rect", { class: "under", x: 4, y: -4, width: group.w, height: group.h, rx: 8 }, g);
     make("rect", { width: group.w, height: group.h, rx: 8 }, g);
-    if (group.open) text(g, "title", group.w / 2, 20, plain(group.name, Math.floor(group.w / 8)));
-    else { text(g, "title", group.w / 2, 17, plain(group.name, 17)); text(g, "where", group.w / 2, 32, ow.counted(group.members.length, "node")); }
+    if (group.open) text(g, "title", group.w / 2, 20, named(group.name, Math.floor(group.w / 8)));
+    else { text(g, "title", group.w / 2, 17, named(group.name, 17)); text(g, "where", group.w / 2, 32, ow.counted(group.members.length, "node")); }
     return { g, data: group };
   }
 
@@ -216,15 +221,23 @@
   // -- looking: zoom, shift, fit -------------------------------------------------------------------------------------
 
   const view = () => views[window.location.pathname];
-  function apply() { const v = view(); if (now && v) now.scene.setAttribute("transform", `translate(${v.x},${v.y}) scale(${v.k})`); }
-  // whole: all of it, however small. Otherwise no smaller than can be read, from the top right, where the prediction is.
+  function apply() {
+    const v = view();
+    if (!now || !v) return;
+    now.scene.setAttribute("transform", `translate(${v.x},${v.y}) scale(${v.k})`);
+    const [x, , w] = now.data.box, left = v.x + x * v.k;
+    now.node.classList.toggle("more-left", left < -4);
+    now.node.classList.toggle("more-right", left + w * v.k > (now.svg.clientWidth || 600) + 4);
+  }
+  // whole: all of it, however small. Otherwise as wide as there is room where that is no less than half its size; else no
+  // smaller than can be read, from the top right, where the prediction is.
   function fit(anew, whole) {
     if (!now) return;
     const across = now.svg.clientWidth || 600;
     now.svg.style.setProperty("--high", `${Math.round(Math.max(360, Math.min(640, now.data.box[3] * Math.min(1.15, across / now.data.box[2]))))}px`);
     const wide = across, high = now.svg.clientHeight || 400, [x, y, w, h] = now.data.box;
     if (anew) {
-      const k = Math.min(1.15, Math.max(whole ? 0 : READABLE, Math.min(wide / w, high / h)));
+      const k = Math.min(1.15, Math.max(whole ? 0 : wide / w > .5 ? Math.min(READABLE, wide / w) : READABLE, Math.min(wide / w, high / h)));
       const left = w * k > wide ? wide - w * k : (wide - w * k) / 2, top = h * k > high ? 0 : (high - h * k) / 2;
       views[window.location.pathname] = { k, x: (whole ? (wide - w * k) / 2 : left) - x * k, y: (whole ? (high - h * k) / 2 : top) - y * k };
     }
@@ -254,7 +267,7 @@
   function tell(data) {
     if (data.members) return `${data.name}\n${ow.counted(data.members.length, "node")}, influence ${ow.number(data.number)}\n${data.listed}`;
     const root = ["logit", "direction"].includes(data.kind);
-    return [`${data.title}  ${data.what}`, data.label ? plain(data.label, 80) : null, root ? null : `at ${JSON.stringify(data.token)}, position ${data.pos}`, `${root ? "probability" : "influence"} ${ow.number(data.number)}`].filter(Boolean).join("\n");
+    return [`${data.title}  ${data.what}`, data.label ? (root ? plain : named)(data.label, 80) : null, root ? null : `at ${JSON.stringify(data.token)}, position ${data.pos}`, `${root ? "probability" : "influence"} ${ow.number(data.number)}`].filter(Boolean).join("\n");
   }
 
   function listen(svg) {
@@ -426,7 +439,7 @@
     const list = ow.el("ul", "ow-suggested");
     for (const row of data.rows) {
       const item = ow.el("li"), words = ow.el("div"), does = ow.el("div", "ow-actions"), take = ow.el("button", "ow-button", "Accept"), drop = ow.el("button", "ow-button", "Dismiss");
-      const head = ow.el("b", "", plain(row.name, 60));
+      const head = ow.el("b", "", named(row.name, 60));
       head.dir = "auto";
       words.append(head, ow.el("span", "ow-partial", ` ${ow.counted(row.nodes.length, "unit")}, likeness ${ow.number(row.score)}${row.weak ? ", no better than chance" : ""}`), ow.el("div", "ow-sub", row.members));
       for (const [button, handler] of [[take, () => { act({ op: "group", nodes: row.nodes, name: row.name }); item.remove(); }], [drop, () => { look({ dismiss: row.key }); item.remove(); }]]) {

@@ -29,7 +29,15 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def percent(value: float) -> str:
+    """One decimal; of what would be 0.0, two digits, down to a hundred thousandth of a per cent."""
+    if 0 < value < 0.0005:
+        return "< 0.00001 %" if value < 1e-7 else f"{float(f'{100 * value:.2g}'):.7f}".rstrip("0") + " %"
     return f"{100 * value:.1f} %"
+
+
+def small(value: float) -> float:
+    """An effect to four decimals: what is smaller is the rounding of float32, not an effect."""
+    return round(float(value), 4) + 0.0
 
 
 def tokens_data(pair: Pair) -> dict[str, Any]:
@@ -201,7 +209,7 @@ def table(sweep: PatchingSweep) -> tuple[dict[str, Any], str]:
     """The strongest patches, and the sentence that says how many there are."""
     columns = [
         {"key": "name", "label": "patch", "kind": "unit"},
-        *([{"key": "token", "label": "token", "kind": "token"}] if sweep.kind.by_pos else []),
+        *([{"key": "token", "label": "token", "kind": "tokens"}] if sweep.kind.by_pos else []),
         {"key": "effect", "label": "moves by", "kind": "num"},
         {"key": "bar", "label": "", "kind": "signed"},
         {"key": "raw", "label": sweep.pair.measured, "kind": "num"},
@@ -221,14 +229,14 @@ def _row(sweep: PatchingSweep, cell: tuple[int, ...]) -> dict[str, Any]:
     place = (
         f"L{cell[0]}{'KV' if 'kv_head' in sweep.axes else 'H'}{cell[1]}" if sweep.kind.by_head else f"layer {cell[0]}"
     )
-    effect = float(f"{sweep.effect[cell]:.6g}")
+    effect = small(sweep.effect[cell])
     found = {"name": f"{place} @{cell[-1]}" if sweep.kind.by_pos else place, "effect": effect, "bar": effect}
     found |= {"raw": float(f"{sweep.raw[cell]:.6g}"), "pick": picked(sweep, cell)}
     if sweep.kind.by_pos:
-        found["token"] = " / ".join(sweep.tokens_at(cell[-1]))
+        found["token"] = list(sweep.tokens_at(cell[-1]))
     if (mean := sweep.control_effect) is not None and (spread := sweep.control_spread) is not None:
         found |= {
-            n: None if np.isnan(x[cell]) else float(f"{x[cell]:.4g}") for n, x in (("control", mean), ("sd", spread))
+            n: None if np.isnan(x[cell]) else small(x[cell]) for n, x in (("control", mean), ("sd", spread))
         }
     return found
 

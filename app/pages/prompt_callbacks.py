@@ -9,7 +9,7 @@ from app import analyses, jobs, prompts
 from app.components import drawn
 from app.components.parts import error, stat
 from app.components.slot import waiting
-from app.figures import BESIDE, forming_figure, growing_figure, lens_figure, lens_height, norms_figure, pattern_figure
+from app.figures import BESIDE, FEW, forming_figure, growing_figure, lens_figure, lens_height, norms_figure, pattern_figure
 from app.pages import prompt_links, prompt_trace
 from app.pages import prompt_tables as tables
 from app.pages.prompt_tables import METRICS
@@ -166,7 +166,8 @@ def register_lens(app: Dash) -> None:
             "height": lens_height(len(lens.layers), n),
             "width": "100%" if n <= 26 else f"max(100%, {min(n * 16, 6000)}px)",
         }
-        return lens_figure(lens, colour, scheme), style, "ow-grid two" if n <= BESIDE else "ow-grid one"
+        beside = "few" if len(lens.layers) <= FEW else "two"  # a low figure leaves a hole beside what is high
+        return lens_figure(lens, colour, scheme), style, f"ow-grid {beside if n <= BESIDE else 'one'}"
 
     for figure in ("lens-figure", "norms", "pattern"):
         app.clientside_callback(

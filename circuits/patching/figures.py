@@ -10,7 +10,7 @@ from probe.figures import SIGNED, _finish, label_text, plain, token_axis
 if TYPE_CHECKING:
     from circuits.patching.record import Cell, PatchingSweep
 
-QUANTITIES = {"effect": "movement of the metric (1 = all of it)", "raw": "metric, minus the unpatched run's"}
+QUANTITIES = {"effect": "effect (1 = all)", "raw": "metric − unpatched"}
 
 
 def plane(sweep: "PatchingSweep", what: str = "effect") -> np.ndarray:

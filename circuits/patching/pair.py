@@ -19,6 +19,7 @@ from probe.opening import came_from
 from probe.prompts import Prompt, read_prompt
 from probe.targets import Difference, listed, one_target, single, token_id
 from probe.token_text import display_tokens
+from probe.words import figures
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -134,7 +135,8 @@ def _problem(
     size = max(1.0, abs(clean.value), abs(corrupted.value))
     if not abs(clean.value - corrupted.value) > 1e-9 * size:  # also NaN
         return (
-            f"The metric is {clean.value:.6g} in the clean and {corrupted.value:.6g} in the corrupted run, so there is no "
+            f"The metric is {figures(clean.value, 6)} in the clean and {figures(corrupted.value, 6)} in the corrupted run, "
+            "so there is no "
             "difference to restore. Choose other answers or another metric."
         )
     return ""

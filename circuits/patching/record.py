@@ -11,7 +11,7 @@ from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Record, Table
 from probe.unit_names import unit_name
-from probe.words import signed
+from probe.words import figures, signed
 
 if TYPE_CHECKING:
     from circuits.patching.sides import Pair, Side
@@ -163,7 +163,8 @@ class PatchingSweep(Table, Opens):
         verb = "restores" if self.direction == "denoise" else "breaks"
         return (
             f"{self.kind.label}, {'denoising' if self.direction == 'denoise' else 'noising'}: {self.pair.measured} "
-            f"{self.pair.clean.value:.4g} clean, {self.pair.corrupted.value:.4g} corrupted; {self.name(top)} moves it most "
+            f"{figures(self.pair.clean.value, 4)} clean, {figures(self.pair.corrupted.value, 4)} corrupted; "
+            f"{self.name(top)} moves it most "
             f"({verb} {abs(self.effect[top]):.0%})."
             if self.effect[top] * (1 - 2 * self.start) > 0
             else f"{self.kind.label}: {self.name(top)} moves the {self.pair.measured} most ({signed(self.effect[top], 2)})."

@@ -8,7 +8,7 @@ from probe.artifact import ModelStamp
 from probe.errors import BadInput
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
-from probe.words import counted
+from probe.words import counted, figures
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Pair(Table, Opens):
             return self.problem
         return (
             f"{quoted(self.clean.prompt)} (clean) and {quoted(self.corrupted.prompt)} (corrupted): {self.measured} "
-            f"{self.clean.value:.4g} and {self.corrupted.value:.4g}; they "
+            f"{figures(self.clean.value, 4)} and {figures(self.corrupted.value, 4)}; they "
             f"differ at {counted(len(self.differs), 'position')}."
         )
 
