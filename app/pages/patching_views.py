@@ -235,9 +235,7 @@ def _row(sweep: PatchingSweep, cell: tuple[int, ...]) -> dict[str, Any]:
     if sweep.kind.by_pos:
         found["token"] = list(sweep.tokens_at(cell[-1]))
     if (mean := sweep.control_effect) is not None and (spread := sweep.control_spread) is not None:
-        found |= {
-            n: None if np.isnan(x[cell]) else small(x[cell]) for n, x in (("control", mean), ("sd", spread))
-        }
+        found |= {n: None if np.isnan(x[cell]) else small(x[cell]) for n, x in (("control", mean), ("sd", spread))}
     return found
 
 

@@ -9,7 +9,16 @@ from app import analyses, jobs, prompts
 from app.components import drawn
 from app.components.parts import error, stat
 from app.components.slot import waiting
-from app.figures import BESIDE, FEW, forming_figure, growing_figure, lens_figure, lens_height, norms_figure, pattern_figure
+from app.figures import (
+    BESIDE,
+    FEW,
+    forming_figure,
+    growing_figure,
+    lens_figure,
+    lens_height,
+    norms_figure,
+    pattern_figure,
+)
 from app.pages import prompt_links, prompt_trace
 from app.pages import prompt_tables as tables
 from app.pages.prompt_tables import METRICS
