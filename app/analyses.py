@@ -6,7 +6,7 @@ keep at most two models in memory. Nothing here imports torch before it is neede
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from app import held
 from app.library import newest_dictionaries, registered, require_offered, short_model
 from app.trace_asked import TraceAsked
-from probe.artifact import ModelStamp, place
+from probe.artifact import ModelStamp, place, read_manifest
 from probe.claims import claim
 from probe.errors import BadInput, OpenworkError
 from probe.progress import SILENT, Progress
@@ -244,9 +244,26 @@ def trace(
         said = replace(asked, target=_as_text(bridge, asked.target), minus=_as_text(bridge, asked.minus))
         graph.facts["asked"] = said.to_dict()
         if folder:
+            graph = _marked_before(folder, graph, stamp(bridge).weights, asked.dictionaries)
             save_graph(graph, folder, model=stamp(bridge), parents=asked.dictionaries, replace=True)
             _graphs.put(folder.name, (graph_mark(folder.name), graph))
     return graph
+
+
+def _marked_before(folder: Any, graph: "CircuitGraph", weights: str, dictionaries: Sequence[str]) -> "CircuitGraph":
+    """The graph with the pins, groups and labels of the one that it replaces, if there is one and its units are the same:
+    of the same weights, and of dictionaries that were not learned anew since."""
+    from circuits.reading.carried import carried
+    from circuits.store import load_graph
+
+    try:
+        before = read_manifest(folder, "graph")
+        learned = [read_manifest(place("dictionary", name), "dictionary").created for name in dictionaries]
+        if before.model is None or before.model.weights != weights or any(one > before.created for one in learned):
+            return graph
+        return carried(load_graph(folder), graph)
+    except OpenworkError:  # there is none, or a damaged one, which is why it is traced again
+        return graph
 
 
 def _as_text(bridge: Any, token: Any) -> Any:
