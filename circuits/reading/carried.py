@@ -1,4 +1,4 @@
-"""What people marked in a graph, carried to a new graph of the same prompt: pins, groups and labels of the nodes that are the same.
+"""What people marked in a graph, carried to a new graph of the same prompt: pins, groups and labels of nodes that are the same.
 
 A node is the same where kind, layer, number and position are (`identities`). What the new graph lacks is left out.
 """
