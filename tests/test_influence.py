@@ -22,6 +22,7 @@ from circuits.reading.influence import (
     signed_by_root,
     signed_influence,
 )
+from circuits.reading.similarity import profiles
 from probe.errors import BadInput
 
 TWO_PATHS = [("token", -1, 0, 1), ("neuron", 0, 0, 5), ("neuron", 0, 0, 6), ("logit", 1, 0, 2)]
@@ -43,7 +44,8 @@ def series(graph, share):
 def test_the_solve_is_the_series(seed):
     graph = scattered(seed)
     np.testing.assert_allclose(influence(graph), series(graph, normalised(graph)), rtol=1e-12, atol=1e-15)
-    signed = normalised(graph) * np.sign(graph.edges.weight)
+    below = (graph.nodes.value < 0) & graph.nodes.where("neuron")
+    signed = normalised(graph) * np.sign(graph.edges.weight) * np.where(below[graph.edges.target], -1, 1)
     np.testing.assert_allclose(signed_influence(graph), series(graph, signed), rtol=1e-10, atol=1e-14)
 
 
@@ -105,11 +107,19 @@ def test_raising_one_logit_and_lowering_another_is_no_cancelling():
     assert signed_influence(graph)[1] == 0.0 and cancellation(graph)[1] == 0.0
 
 
+def test_two_ways_up_agree_though_one_leads_through_a_unit_below_zero():
+    """A token drives one neuron to -2 and another to +2; what each writes raises the logit by 1, so nothing cancels."""
+    graph = wired(TWO_PATHS, [(0, 1, -2.0), (0, 2, 2.0), (1, 3, 1.0), (2, 3, 1.0)], {3: 0.5})
+    assert graph.nodes.value[1] == -2
+    assert signed_influence(graph)[0] == pytest.approx(0.5) and cancellation(graph)[0] == pytest.approx(0)
+    incoming, _ = profiles(graph, np.array([1, 2]))
+    assert np.sign(incoming[0, 0]) == np.sign(incoming[1, 0]) or not incoming[:, 0].any()
+
+
 def test_flipping_every_sign_on_one_path_undoes_the_cancelling():
     graph = scattered(2)
-    positive = dataclasses.replace(
-        graph, edges=Edges(graph.edges.source, graph.edges.target, np.abs(graph.edges.weight))
-    )
+    e = graph.edges
+    positive = dataclasses.replace(graph, edges=Edges(e.source, e.target, np.abs(e.weight) * graph.way[e.target]))
     assert np.nanmax(cancellation(positive)) < 1e-12 < 0.1 < np.nanmax(cancellation(graph))
 
 

@@ -19,6 +19,7 @@ def planted(seed: int, noise: float = 0.3):
     part = [0] * 6 + [1] * 5 + list(range(2, 17))
     rng.shuffle(part)
     into, out = rng.normal(size=(17, 40)), rng.normal(size=(17, 20))
+    into += 2 * np.sign(into.sum(1, keepdims=True)) / 5  # no group stands at zero, where a little noise decides its way
     nodes = [("token", -1, p, p) for p in range(40)] + [("latent", 0, 39, i) for i in range(len(part))]
     nodes += [("neuron", 1, 39, i) for i in range(20)] + [("logit", 2, 39, 0)]
     first, readers, logit = 40, 40 + len(part), 60 + len(part)

@@ -1,5 +1,6 @@
 """A test answers each question by each measure for itself: one measure's "no" is not another's."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from app.pages import graph_testing
 from circuits.truth.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
-from circuits.truth.stats import Agreement
+from circuits.truth.stats import Agreement, share_as_large
 from circuits.truth.sufficiency import RootShare, Sufficiency
 from circuits.truth.verdicts import NO, UNTOLD, YES, chance_words, enough_verdicts
 
@@ -66,3 +67,27 @@ def test_enough_alone_has_its_own_verdict_with_p_and_n():
     assert found[0].summary() == "enough alone by share left of a: yes (p = 0.5, n = 3)"
     rows = graph_testing.verdict_table(a_test(), Sufficiency("p", 1, 2, "zero", shares, {}))["rows"]
     assert {r["question"] for r in rows} == {"moves it", "more than random", "enough alone"}
+
+
+def test_what_overshoots_is_not_enough_alone():
+    roots = [RootShare(f"r{s}", 1.0, s, 0.0, s, s, [0.1] * 20) for s in (0.5, 0.9, 1.15, 1.4, 3.94)]
+    found = enough_verdicts(Sufficiency("p", 2, 1, "zero", roots, {}))
+    assert [v.answer for v in found] == [NO, YES, YES, NO, NO]
+    assert found[1].p == pytest.approx(1 / 21) and found[-1].p == 1.0
+
+
+def test_a_random_set_that_is_not_known_is_no_smaller_one():
+    assert np.isnan(share_as_large(0.001, np.full(20, np.nan)))
+    test = a_test()
+    known, unknown = test.prompts[0], SetEffect(-1.0, -1.0, np.nan, 1.4)
+    other = dataclasses.replace(known, effect=unknown, random=[SetEffect(0.0, 0.1, np.nan, 0.02)] * 20)
+    both = dataclasses.replace(test, prompts=[known, other])
+    by = {v.measure: v for v in both.verdicts if v.question == "more than random"}
+    assert by["change of its probability"].p == pytest.approx(1 / 21)
+
+
+def test_by_every_measure_and_little_is_both_said():
+    words = chance_words([v for v in a_test(louder_logits=0).verdicts if v.question == "more than random"] + [
+        v for v in a_test(quiet=True).verdicts if v.question == "moves it"
+    ])  # fmt: skip
+    assert words.startswith("more than chance by every measure, though little by")

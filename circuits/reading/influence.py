@@ -116,11 +116,15 @@ def influence(graph: CircuitGraph, share: Float[np.ndarray, " edge"] | None = No
 
 
 def signed_by_root(graph: CircuitGraph) -> Float[np.ndarray, "root node"]:
-    """The same over signed shares, one row a root: how much of each root's probability a node raises it by, net of cancelling."""
+    """The same over signed shares, one row a root: how much of each root's probability a node raises it by, net of cancelling.
+
+    An edge counts by which way it pushes its target (`CircuitGraph.pushes`): what drives a unit further below zero makes more of
+    what that unit then does, so along a path the signs multiply to that of the path's own effect.
+    """
     roots = np.flatnonzero(graph.roots)
     start = np.zeros((len(graph.nodes), len(roots)))
     start[roots, np.arange(len(roots))] = graph.probability[roots]
-    share = normalised(graph) * np.sign(graph.edges.weight)
+    share = normalised(graph) * np.sign(graph.pushes)
     return (_through(graph, share, start) - start).T
 
 

@@ -58,7 +58,7 @@ def profiles(
     """What drives each node and what it drives, less the mean over all units of the graph."""
     e, n = graph.edges, len(graph.nodes)
     share = normalised(graph)
-    signed = share * np.sign(e.weight)
+    signed = share * np.sign(graph.pushes)  # two units driven the way each went are driven alike
     out = signed * (graph.influence + graph.probability)[e.target]
     units = graph.nodes.where(*UNITS)
     later = units.sum() - np.cumsum(units)  # units that could read from a node, and that could write to it

@@ -16,6 +16,10 @@ from circuits.tracing.roots import Roots
 from circuits.tracing.sources import HEADS, MLP, Sources, Targets
 from circuits.tracing.sweep import Rows
 
+_OF_TERMS = 0.1
+"""Rounding of the products that a reader adds up stays below 3e-7 of them, that of edges may reach 1e-5 (norms in between). So
+products count for a tenth: else a stream with a large constant in it would let a wrong edge through."""
+
 
 @dataclass(frozen=True)
 class Assembled:
@@ -28,7 +32,7 @@ class Assembled:
     residual: float
     relative: float
     excess: float
-    """Largest gap relative to what rounding is relative to: the sum of edges, or the products that a reader adds up."""
+    """Largest gap relative to what rounding is relative to: the sum of edges, or a tenth of the products a reader adds up."""
 
 
 def assemble(
@@ -52,7 +56,7 @@ def assemble(
     edges, incoming, size = _edges(rows.matrix, keep, n_leaves)
     residual, relative = _residual(incoming, size, nodes.value[n_leaves:], constant)
     terms = _terms(frozen, explained.targets.join(roots.targets))
-    _, excess = _residual(incoming, np.maximum(size, terms), nodes.value[n_leaves:], constant)
+    _, excess = _residual(incoming, np.maximum(size, _OF_TERMS * terms), nodes.value[n_leaves:], constant)
     said = np.r_[np.zeros(n_leaves), constant], np.r_[np.zeros(len(nodes) - len(weight)), weight]
     return Assembled(nodes, edges, *said, residual, relative, excess)
 

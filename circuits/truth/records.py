@@ -137,7 +137,9 @@ class SubgraphTest(Table, Opens):
     def _compare(self, name: str) -> Comparison:
         own = np.array([getattr(t.effect, name) for t in self.prompts])
         drawn = np.array([[getattr(r, name) for r in t.random] for t in self.prompts])
-        mean, by_draw = float(np.nanmean(own)) if np.isfinite(own).any() else np.nan, drawn.mean(0)
+        known = np.isfinite(own)  # a direction has no probability: its prompts count on neither side
+        mean = float(own[known].mean()) if known.any() else np.nan
+        by_draw = drawn[known].mean(0) if known.any() else np.full(drawn.shape[1], np.nan)
         gap = bootstrap(own - drawn.mean(1), self.seed)
         return Comparison(
             MEASURES[name],

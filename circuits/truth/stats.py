@@ -73,6 +73,7 @@ def bootstrap(values: Float[np.ndarray, " prompt"], seed: int = 0) -> Interval:
 def spread(values: Float[np.ndarray, " draw"]) -> Interval:
     """Mean over random sets, and the range that holds 95% of them."""
     values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
     if not len(values):
         return Interval(np.nan)
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) > 1 else (np.nan, np.nan)
@@ -80,7 +81,8 @@ def spread(values: Float[np.ndarray, " draw"]) -> Interval:
 
 
 def share_as_large(value: float, draws: Float[np.ndarray, " draw"]) -> float:
-    """The p-value of a random set moving at least as much: (1 + how many do) / (1 + how many there are)."""
-    if not len(draws) or np.isnan(value):
+    """The p-value of a random set moving at least as much: (1 + how many do) / (1 + how many there are). NaN where a draw is not
+    known: it compares as neither smaller nor larger, so it would count as having done less."""
+    if not len(draws) or np.isnan(value) or np.isnan(draws).any():
         return np.nan
     return float((1 + (np.abs(draws) >= abs(value)).sum()) / (1 + len(draws)))

@@ -4,7 +4,8 @@
                        larger; of probability; of a nat)
     more than random   at most `CHANCE` of random subgraphs of as many nodes of the same kinds and layers move it as far. Fewer
                        than `FEWEST` of them cannot tell: p is never below 1 / (1 + n)
-    enough alone       with every other unit silenced, at least `ENOUGH` of the root is left
+    enough alone       with every other unit silenced, the root is what it was to within 1 - `ENOUGH`: a share of 0.8 to 1.2. A
+                       set that overshoots is no explanation of the value either
 
 A logit can move no further than others do while its probability collapses (all logits fall together), so a "no" by one measure
 says nothing of the next.
@@ -73,13 +74,14 @@ def moved_verdicts(test: "SubgraphTest") -> list[Verdict]:
 
 
 def enough_verdicts(found: "Sufficiency") -> list[Verdict]:
-    """Is it enough alone, by each root; p is the share of random subgraphs that keep as much."""
+    """Is it enough alone, by each root; p is the share of random subgraphs that come as near to the whole."""
     verdicts = []
     for root in found.roots:
         random = np.array([r for r in root.random if not np.isnan(r)])
         unknown = np.isnan(root.share)
-        p = np.nan if unknown or not len(random) else float((1 + (random >= root.share).sum()) / (1 + len(random)))
-        answer = UNTOLD if unknown else YES if root.share >= ENOUGH else NO
+        off, others = abs(root.share - 1), np.abs(random - 1)
+        p = np.nan if unknown or not len(random) else float((1 + (others <= off).sum()) / (1 + len(random)))
+        answer = UNTOLD if unknown else YES if off <= 1 - ENOUGH + 1e-9 else NO
         mean = float(random.mean()) if len(random) else np.nan
         verdicts.append(Verdict("enough alone", f"share left of {root.root}", root.share, mean, p, len(random), answer))
     return verdicts
@@ -94,7 +96,9 @@ def chance_words(verdicts: Sequence[Verdict]) -> str:
     if sides[UNTOLD] and not sides[YES]:
         return f"too few random subgraphs to tell ({FEWEST} are needed for p = {CHANCE})"
     if not sides[NO] and not sides[UNTOLD]:
-        return "more than chance by every measure: these nodes matter"
+        small = [v.measure for v in verdicts if v.question == "moves it" and v.answer == NO]
+        least = f", though little by {' and '.join(small)}" if small else ": these nodes matter"
+        return f"more than chance by every measure{least}"
     if not sides[YES]:
         return "no more than chance by any measure: nothing here says that these nodes matter more than others"
     return f"more than chance by {' and '.join(sides[YES])}, not by {' and '.join(sides[NO] or sides[UNTOLD])}"
