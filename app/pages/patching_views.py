@@ -36,8 +36,8 @@ def percent(value: float) -> str:
 
 
 def small(value: float) -> float:
-    """An effect to four decimals: what is smaller is the rounding of float32, not an effect."""
-    return round(float(value), 4) + 0.0
+    """An effect, or 0 where it is below 0.00005: that is the rounding of float32, not an effect."""
+    return 0.0 if abs(value) < 5e-5 else float(f"{value:.6g}")
 
 
 def tokens_data(pair: Pair) -> dict[str, Any]:
