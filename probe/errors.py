@@ -17,6 +17,10 @@ class BadInput(OpenworkError, ValueError):
     """The caller asked for something that cannot be: an unknown site, an empty text, a cache of another model."""
 
 
+class BadCall(BadInput, TypeError):
+    """A function called with a word it does not know, or without one it needs."""
+
+
 class Unavailable(OpenworkError, RuntimeError):
     """The machine cannot do it now: no network, no disk space, a damaged file."""
 

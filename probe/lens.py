@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.forward import capture, require_finite
 from probe.html import Facts
 from probe.memory import require
@@ -174,6 +174,8 @@ def logit_lens(
 
 def _within(positions: Sequence[int], n: int) -> list[int]:
     """Positions counted from the front. BadInput for one outside the prompt, and for none."""
+    if not all(isinstance(p, int | np.integer) and not isinstance(p, bool) for p in positions):
+        raise BadInput(f"Positions are whole numbers, like [0, -1]; {brief(positions)} came.")
     if outside := [p for p in positions if not -n <= p < n]:
         raise BadInput(f"The prompt has tokens 0 to {n - 1}; there is no position {outside[0]}.")
     if not len(positions):

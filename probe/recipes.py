@@ -23,7 +23,7 @@ from probe.dictionaries import (
 )
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
-from probe.plain_values import look_at_config
+from probe.plain_values import Settings, look_at_config
 from probe.sites import parse_site
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """A dictionary to be made. Raises BadInput for an unknown kind or rule.
 
     Sites left out: an SAE takes the cache's last, a transcoder its first and last, a crosscoder all, a cross-layer transcoder all

@@ -14,11 +14,11 @@ any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream 
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 
 if TYPE_CHECKING:
     import torch
@@ -214,6 +214,9 @@ def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> 
             return site
     if text in GLOSSARY:
         raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4, or all of them, {text}.*.")
+    if unit := re.fullmatch(r"[Ll](\d+)([HhNn])\d+", text):
+        kind, part = ("z", "head") if unit[2] in "Hh" else ("mlp_post", "neuron")
+        raise BadInput(f"'{text}' is a {part} and no site; for a {part} read {kind}.{unit[1]}.")
     raise BadInput(f"There is no site '{text}'.{_suggest(text, layer)}")
 
 
@@ -222,7 +225,9 @@ def parse_sites(texts: "str | Site | Iterable[str | Site]", model: "TransformerB
 
     Raises BadInput for what `parse_site` refuses, and where nothing is named.
     """
-    given = [texts] if isinstance(texts, str | Site) else list(texts)
+    given = [texts] if isinstance(texts, str | Site) else texts
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+        raise BadInput(f"Sites are named in text, like resid_post.5, one or a list of them; {brief(texts)} came.")
     found = {site for one in given for site in _every_layer(one, model)}
     if not found:
         raise BadInput("No site was named; name at least one, like mlp_in.4.")

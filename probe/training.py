@@ -22,13 +22,13 @@ from probe.dictionaries.dead import aux_loss
 from probe.dictionaries.rows import drop_parallel, ease, forget, unit_decoder
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.errors import BadInput, OpenworkError
-from probe.plain_values import look_at_config
+from probe.plain_values import Settings, look_at_config
 from probe.schemas import fields, number, whole
 from probe.world import world
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """How to train. Equal configs, data and threads give equal weights."""
 
     lr: float = 4e-3

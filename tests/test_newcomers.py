@@ -1,11 +1,15 @@
 """First steps without the documentation: what is said is true, and what cannot be is answered in a sentence."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import circuits
 import probe
 from probe.artifact import found_folder
+from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput
 
 PROMPT = "one two three"
@@ -75,3 +79,54 @@ def test_what_is_no_kind_is_refused(toy, kind):
 
     with pytest.raises(BadInput, match="Kinds of nodes are named in text"):
         small_graph().rows(kind=kind)
+
+
+def test_misspelt_words_are_answered(toy):
+    wrong = [
+        (lambda: circuits.trace(toy, PROMPT, max_nodes=5), "trace takes no `max_nodes`"),
+        (lambda: probe.logit_lens(toy, PROMPT, top=3), "logit_lens takes no `top`. Did you mean top_k?"),
+        (lambda: circuits.TraceConfig(max_node=3), "TraceConfig takes no `max_node`. Did you mean max_nodes"),
+        (lambda: probe.logit_lens(toy), "logit_lens: missing a required argument: 'prompt'"),
+    ]
+    for call, said in wrong:
+        with pytest.raises(BadInput) as told:
+            call()
+        assert said in str(told.value) and isinstance(told.value, TypeError)
+    assert copy.copy(circuits.TraceConfig(max_nodes=3)) == replace(circuits.TraceConfig(), max_nodes=3)
+
+
+def test_parts_of_another_kind_are_refused(toy):
+    wrong = [
+        (lambda: circuits.trace(toy, PROMPT, config={}), "config is {}; a TraceConfig was wanted"),
+        (lambda: circuits.trace(toy, PROMPT, dictionaries=None), "a list of dictionaries was wanted"),
+        (lambda: circuits.trace(toy, PROMPT, dictionaries=["mine"]), "load_dictionary"),
+        (lambda: circuits.check_subgraph(toy, None), "graph is None; a graph was wanted"),
+    ]
+    for call, said in wrong:
+        with pytest.raises(BadInput) as told:
+            call()
+        assert said in str(told.value)
+
+
+def test_one_dictionary_is_a_list_of_one(toy):
+    d = toy.cfg.d_model
+    one = Transcoder(d, 8, sparsifier=TopK(2), site_in="mlp_in.1", site_out="mlp_out.1").requires_grad_(False)
+    alone, listed = (probe.top_units(toy, PROMPT, dictionaries=x) for x in (one, [one]))
+    assert alone.rows(None) == listed.rows(None) and any(r["unit"].startswith("L1F") for r in alone.rows(None))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m: probe.capture(m, PROMPT, None), "Sites are named in text"),
+        (lambda m: probe.capture(m, PROMPT, 3), "Sites are named in text"),
+        (lambda m: probe.capture(m, PROMPT, probe.head(1, 0)), "Sites are named in text"),
+        (lambda m: probe.capture(m, PROMPT, "L1H0"), "for a head read z.1"),
+        (lambda m: probe.logit_lens(m, PROMPT, positions="last"), "Positions are whole numbers"),
+        (lambda m: TopK(None), "TopK needs a whole number k, not None"),
+        (lambda m: TopK("3"), "TopK needs a whole number k, not '3'"),
+    ],
+)
+def test_what_was_wanted_is_said(toy, call, said):
+    with pytest.raises(BadInput, match=said):
+        call(toy)

@@ -37,7 +37,7 @@ def check(
         ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option("--top", min=1, help="Change this many of the most influential units.")
+        int | None, typer.Option("--top", "--top-k", min=1, help="Change this many of the most influential units.")
     ] = None,
     pinned: Annotated[bool, typer.Option("--pinned", help="Change the pinned nodes.")] = False,
     mode: Annotated[

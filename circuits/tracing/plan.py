@@ -8,7 +8,7 @@ import torch
 
 from probe.errors import BadInput
 from probe.html import Facts
-from probe.plain_values import look_at_config
+from probe.plain_values import Settings, look_at_config
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -19,7 +19,7 @@ THIN_GROUP = 64
 
 
 @dataclass(frozen=True)
-class TraceConfig:
+class TraceConfig(Settings):
     """How a graph is made."""
 
     max_nodes: int = 2000

@@ -5,6 +5,7 @@ the way training and evaluation run it, which may skip the work on silent latent
 training minimises (a sparsity penalty) is its `penalty`.
 """
 
+import numbers
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from probe.dictionaries.codes import Code, DenseCode, SparseCode
 from probe.dictionaries.select import largest_of_rows
 from probe.dictionaries.sparse import sparse_pre_acts
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 
 if TYPE_CHECKING:
     from probe.dictionaries.base import Dictionary
@@ -130,6 +131,8 @@ class TopK(Sparsifier):
 
 def at_least_one(name: str, k: int) -> int:
     """k, if it is one."""
+    if not isinstance(k, numbers.Integral) or isinstance(k, bool):
+        raise BadInput(f"{name} needs a whole number k, not {brief(k)}.")
     if k < 1:
         raise BadInput(f"{name} needs k of at least 1, not {k}.")
     return k

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from probe.errors import BadInput
-from probe.plain_values import look_at_config
+from probe.plain_values import Settings, look_at_config
 
 OCTAVE = 4
 "Histogram bins an octave: the edges are 1, 1.25, 1.5 and 1.75 times a power of two."
@@ -14,7 +14,7 @@ BINS = OCTAVE * OCTAVES
 
 
 @dataclass(frozen=True)
-class FeatureConfig:
+class FeatureConfig(Settings):
     """top: strongest examples of a unit, at most one a row of the cache. bins, per_bin: further examples, of each of `bins`
     equally frequent ranges of its activation. pool: firings sampled to draw those from. window: tokens shown of an example,
     `before` of them before its peak. tokens: promoted, suppressed and input tokens kept. neighbours: nearest decoder

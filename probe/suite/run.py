@@ -14,7 +14,7 @@ from probe.eval_report import EvalReport
 from probe.evals import fit_affine, reconstruction
 from probe.labelled import LabelledText, labelled_text
 from probe.pairs import Pairs, pairs_for
-from probe.plain_values import look_at_config
+from probe.plain_values import Settings, look_at_config
 from probe.progress import SILENT, Progress
 from probe.suite.absorption import absorption, decoder, without_latents
 from probe.suite.baselines import activations, budget_rows, random_weights, train_briefly, untrained_like
@@ -32,7 +32,7 @@ REBUILDS = ("sae", "crosscoder")
 
 
 @dataclass(frozen=True)
-class SuiteConfig:
+class SuiteConfig(Settings):
     """How thorough the suite is. Equal configs give equal numbers."""
 
     context: int = 48
