@@ -9,6 +9,7 @@ import pytest
 import circuits
 import probe
 from probe.artifact import found_folder
+from probe.asked_of import asked_of_a_model
 from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput
 
@@ -111,8 +112,13 @@ def test_parts_of_another_kind_are_refused(toy):
 def test_one_dictionary_is_a_list_of_one(toy):
     d = toy.cfg.d_model
     one = Transcoder(d, 8, sparsifier=TopK(2), site_in="mlp_in.1", site_out="mlp_out.1").requires_grad_(False)
-    alone, listed = (probe.top_units(toy, PROMPT, dictionaries=x) for x in (one, [one]))
-    assert alone.rows(None) == listed.rows(None) and any(r["unit"].startswith("L1F") for r in alone.rows(None))
+
+    def taken(model, dictionaries: list = ()):
+        return dictionaries
+
+    door = asked_of_a_model(taken)
+    assert door(toy, one) == door(toy, dictionaries=one) == door(toy, [one]) == [one] and door(toy) == ()
+    assert circuits.connections(toy, "L1F3", dictionaries=one).target == "L1F3"
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def _unexplained(frozen: FrozenModel, placed: Mapping[int, Placed]) -> dict[str,
         warnings.warn(
             f"On this prompt the {'dictionary of layer' if len(worse) == 1 else 'dictionaries of layers'} "
             f"{', '.join(map(str, worse))} {'reconstructs' if len(worse) == 1 else 'reconstruct'} worse than a constant would "
-            f"(FVU {max(found.values()):.3g}). Was {"it" if len(worse) == 1 else "each"} trained on that layer of this model?",
+            f"(FVU {max(found.values()):.3g}). Was {'it' if len(worse) == 1 else 'each'} trained on that layer of this model?",
             stacklevel=3,
         )
     return {"fvu_by_layer": {str(i): share for i, share in found.items()}} if found else {}
