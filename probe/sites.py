@@ -14,7 +14,7 @@ any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream 
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -226,7 +226,7 @@ def parse_sites(texts: "str | Site | Iterable[str | Site]", model: "TransformerB
     Raises BadInput for what `parse_site` refuses, and where nothing is named.
     """
     given = [texts] if isinstance(texts, str | Site) else texts
-    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
         raise BadInput(f"Sites are named in text, like resid_post.5, one or a list of them; {brief(texts)} came.")
     found = {site for one in given for site in _every_layer(one, model)}
     if not found:
