@@ -38,7 +38,7 @@ DOORS = {
     "open_cache": lambda m, g, where: probe.open_cache(where),
     "save_dictionary": lambda m, g, where: save_dictionary(latents(), where, model=None),
     "load_dictionary": lambda m, g, where: probe.load_dictionary(where),
-    "import_dictionary": lambda m, g, where: probe.import_dictionary(where, m),
+    "import_dictionary": lambda m, g, where: probe.import_dictionary(where),
     "export_dictionary": lambda m, g, where: probe.export_dictionary(latents(), where, "sparsify"),
     "open_features": lambda m, g, where: probe.open_features(where),
 }
