@@ -36,6 +36,19 @@ def test_work_that_has_ended_and_left_memory_says_so(home, monkeypatch):
     assert "not kept any more" in str(shown) and done is None and over
 
 
+def test_work_that_ends_after_its_result_was_looked_for_is_asked_for_again(home, monkeypatch):
+    """The job is the table's own and changes: it runs when it is read, and is done when it is shown."""
+    job = Job(id="1", kind="experiment", title="Work", key=KEY, state="running")
+    table_where(monkeypatch, lambda key: job)
+
+    def looked(key):
+        job.state = "done"
+
+    monkeypatch.setattr(work, "result", looked)
+    shown, done, over = state_of(slot("here", KEY))
+    assert "not kept" not in str(shown) and done is None and not over
+
+
 def test_work_that_runs_is_asked_for_again(home, monkeypatch):
     table_where(monkeypatch, lambda key: Job(id="1", kind="experiment", title="Work", key=key, state="running"))
     shown, done, over = state_of(slot("here", work.key_of("test", "running")))

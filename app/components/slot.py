@@ -5,6 +5,7 @@ the store `ablate-key`, and listen to the store `ablate-done`: it gets the key w
 page may be laid out with a key already in it.
 """
 
+import copy
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -62,7 +63,8 @@ def _look(key: str | None) -> tuple[Any, str | None, bool]:
     """What a slot shows, the key if its result is there, and whether there is nothing more to wait for."""
     if not key:
         return None, None, True
-    job = jobs.table().latest(key)  # before the result: a job that ends in between is asked again, not called lost
+    # before the result, and a copy, since jobs change: one that ends in between is asked again, not called lost
+    job = copy.copy(jobs.table().latest(key))
     if work.result(key) is not None:
         return None, key, True
     return waiting(job), None, not (job and job.active)
