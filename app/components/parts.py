@@ -76,7 +76,9 @@ def copy_button(what: str) -> html.Button:
 
 def _in_words(title: Any) -> str:
     """A panel's name where its title is filled in later: the id of what will hold it, without its ending."""
-    return title if isinstance(title, str) else str(getattr(title, "id", "panel")).removesuffix("-title").replace("-", " ")
+    return (
+        title if isinstance(title, str) else str(getattr(title, "id", "panel")).removesuffix("-title").replace("-", " ")
+    )
 
 
 def export_button(what: Any) -> html.Button:
