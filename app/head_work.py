@@ -20,9 +20,9 @@ def patterns_work(model: str, prompt: Prompt) -> work.Work:
     def run(progress: Any) -> Any:
         return analyses.heads(model, prompt.text, progress=progress)
 
-    return work.Work(
-        work.key_of("heads", model, prompt.id), "Read all heads", run, links.heads_page(model, prompt.id), "read"
-    )
+    key, link = work.key_of("heads", model, prompt.id), links.heads_page(model, prompt.id)
+    again = ["heads", {"model": model, "prompt": prompt.id}]
+    return work.Work(key, "Read all heads", run, link, "read", again=again)
 
 
 def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
@@ -41,8 +41,9 @@ def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
             step(1)
         return {"direct": direct, "copying": copying}
 
-    link = links.heads_page(model, prompt.id)
-    return work.Work(work.key_of("headscores", model, prompt.id, target), "Score all heads", run, link, "read")
+    key, link = work.key_of("headscores", model, prompt.id, target), links.heads_page(model, prompt.id)
+    again = ["head-scores", {"model": model, "prompt": prompt.id, "target": target}]
+    return work.Work(key, "Score all heads", run, link, "read", again=again)
 
 
 def _copying(model: str, bridge: Any) -> Any:
@@ -76,7 +77,8 @@ def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int 
 
     link = links.heads_page(model, prompt.id, head=f"{layer}.{head}")
     key = work.key_of("head", model, prompt.id, layer, head, target)
-    return work.Work(key, f"Read head L{layer}H{head}", run, link, "read")
+    again = ["head", {"model": model, "prompt": prompt.id, "layer": layer, "head": head, "target": target}]
+    return work.Work(key, f"Read head L{layer}H{head}", run, link, "read", again=again)
 
 
 def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, pos: int | None, at: int) -> work.Work:
@@ -87,6 +89,7 @@ def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, p
 
         return ablate_head(bridge, prompt.text, layer, head, how, pos)
 
+    asked = {"model": model, "prompt": prompt.id, "layer": layer, "head": head, "how": how, "pos": pos, "at": at}
     return edited_work(
         model,
         prompt.text,
@@ -95,6 +98,7 @@ def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, p
         page=lambda key: links.heads_page(model, prompt.id, token=at, head=f"{layer}.{head}", edit=key),
         title=f"Run without L{layer}H{head}",
         options={"unit": f"L{layer}H{head}", "how": how, "where": "all" if pos is None else "one"},
+        again=["without-head", asked],
         pos=at,
     )
 

@@ -23,7 +23,7 @@ class Job:
 
     state: queued, running, done, failed, cancelled or interrupted. done, total in `unit`; eta in seconds; times in Unix seconds.
     log: what happened when, as [time, words]. details: what to copy into a report when it failed. again: the name and the
-    arguments of the task that makes it (`app.tasks.AGAIN`), so that it can be started again after a restart. pid and born
+    arguments of the task that makes it (`app.repeating.AGAIN`), so that it can be started again after a restart. pid and born
     say which process works on it. alone: it runs no model, and so waits for none.
     """
 

@@ -12,8 +12,9 @@ def lens_work(model: str, prompt: Prompt) -> work.Work:
     def run(progress: Any) -> Any:
         return analyses.lens(model, prompt.text, progress=progress)
 
-    link = links.lens_page(model, prompt.id)
-    return work.Work(work.key_of("lens", model, prompt.id), "Read the logit lens", run, link, "read")
+    key, link = work.key_of("lens", model, prompt.id), links.lens_page(model, prompt.id)
+    again = ["lens", {"model": model, "prompt": prompt.id}]
+    return work.Work(key, "Read the logit lens", run, link, "read", again=again)
 
 
 def follow_work(model: str, prompt: Prompt, token: int | str) -> work.Work:
@@ -28,4 +29,5 @@ def follow_work(model: str, prompt: Prompt, token: int | str) -> work.Work:
 
     wanted = "own" if isinstance(token, str) else token
     link = links.lens_page(model, prompt.id, q=token)
-    return work.Work(work.key_of("follow", model, prompt.id, wanted), "Follow a token", run, link, "read")
+    again = ["follow", {"model": model, "prompt": prompt.id, "token": token}]
+    return work.Work(work.key_of("follow", model, prompt.id, wanted), "Follow a token", run, link, "read", again=again)

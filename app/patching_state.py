@@ -104,9 +104,9 @@ def start_pair(asked: Asked) -> str:
 
         return read_pair(model, clean, corrupted, answers=asked.answers, metric=asked.metric)
 
-    return work.submit(
-        work.Work(asked.pair_key(), f"Compare {named(clean)} and {named(corrupted)}", run, asked.address())
-    )
+    title = f"Compare {named(clean)} and {named(corrupted)}"
+    again = ["patch", asdict(replace(asked, over=""))]
+    return work.submit(work.Work(asked.pair_key(), title, run, asked.address(), again=again))
 
 
 def start_sweep(asked: Asked) -> str:
@@ -132,7 +132,8 @@ def start_sweep(asked: Asked) -> str:
     title = f"Patch {KINDS[asked.over].label} of {named(clean)}"
     options = {**asdict(asked), "clean": clean, "corrupted": corrupted}
     origin = results.Origin((), options, shell_for(asked), lambda: analyses.stamp_in_memory(asked.model))
-    return work.submit(work.Work(asked.key(), title, run, asked.address(), origin=origin))
+    again = ["patch", asdict(asked)]
+    return work.submit(work.Work(asked.key(), title, run, asked.address(), origin=origin, again=again))
 
 
 def start_patterns(model: str, clean: str, corrupted: str) -> str:
@@ -142,7 +143,8 @@ def start_patterns(model: str, clean: str, corrupted: str) -> str:
         return tuple(analyses.heads(model, text, progress=progress) for text in (clean, corrupted))
 
     key = work.key_of("patterns", model, clean, corrupted)
-    return work.submit(work.Work(key, f"Read the attention of {named(clean)}", run))
+    again = ["patterns", {"model": model, "clean": clean, "corrupted": corrupted}]
+    return work.submit(work.Work(key, f"Read the attention of {named(clean)}", run, again=again))
 
 
 def found_beside(asked: Asked) -> list[tuple[Asked, Any]]:

@@ -1,14 +1,12 @@
 """Model work that pages ask for, queued as jobs."""
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from app import analyses, jobs, measuring, prompts, trainings, units
-from app.library import models
+from app import analyses, jobs, prompts
 from app.links import circuit_page
 from app.trace_asked import TraceAsked
-from probe.errors import BadInput, OpenworkError
+from probe.errors import BadInput
 
 
 def reading_key(model: str, prompt: prompts.Prompt) -> str:
@@ -72,65 +70,3 @@ def _demo(name: str, link: str, progress: Any) -> str:
 
     run_demo(DemoConfig() if name == "demo" else SMALL, progress, analyses.model_named)
     return link
-
-
-def _traced(a: dict[str, Any]) -> None:
-    start_trace(a["model"], prompts.load(a["prompt"]).text, TraceAsked.of(a))
-
-
-def _tested(a: dict[str, Any]) -> None:
-    from app.pages import graph_testing
-
-    graph_testing.start(a["name"], a["of"], a["nodes"], a["options"], bool(a["enough"]))
-
-
-def _grouped(a: dict[str, Any]) -> None:
-    from app.pages import graph_editing
-
-    graph_editing.start_suggestions(a["name"], a["of"], a["among"])
-
-
-def _compared(a: dict[str, Any]) -> None:
-    from app.pages import graphs_beside
-
-    graphs_beside.asked(a["name"], a["other"], a["match"])
-
-
-AGAIN: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "read": lambda a: start_reading(a["model"], prompts.load(a["prompt"])),
-    "trace": _traced,
-    "demo": lambda a: start_demo(a["name"]),
-    "measure": lambda a: measuring.start(a["model"], a["what"]),
-    "train": lambda a: trainings.resume(a["name"]),
-    "table": lambda a: units.start_table(a["model"], a["what"], a["cache"]),
-    "test": _tested,
-    "groups": _grouped,
-    "compare": _compared,
-}
-"""Tasks that can be started from what a job's file remembers of them."""
-
-
-def can_repeat(job: jobs.Job) -> bool:
-    """Can this ended job be run again?"""
-    return not job.active and (jobs.table().can_repeat(job) or bool(job.again and job.again[0] in AGAIN))
-
-
-def repeat(job_id: str) -> None:
-    """Run an ended job again: with its work where that is in memory, else from what its file remembers."""
-    job = jobs.table().get(job_id)
-    if job is None or not can_repeat(job):
-        raise BadInput("This job cannot be run again from here; start it from its page.")
-    if jobs.table().repeat(job_id) is None:
-        _remade(job)
-
-
-def _remade(job: jobs.Job) -> None:
-    task, arguments = job.again
-    if "model" in arguments and arguments["model"] not in models():
-        raise BadInput("The model of this job is not among those known here; start it from its page.")
-    try:
-        AGAIN[task](arguments)
-    except OpenworkError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput("What this job's file remembers is damaged; start it from its page.") from error

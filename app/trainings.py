@@ -115,9 +115,8 @@ def planning(asked: Asked) -> Work:
             step(1)
         return found
 
-    return Work(
-        key_of("plan-train", {**asdict(asked), "name": ""}), f"Plan a training on {asked.cache}", run, links.TRAINING
-    )
+    key, title = key_of("plan-train", {**asdict(asked), "name": ""}), f"Plan a training on {asked.cache}"
+    return Work(key, title, run, links.TRAINING, again=["plan", asdict(asked)])
 
 
 def start(asked: Asked) -> str:
@@ -211,7 +210,9 @@ def judging(run: TrainingRun, cache: str, max_tokens: int = 4096) -> str:
             f"'{report_name(run.name)}' exists already. Delete it to judge again, or use `openwork eval --name`."
         )
     link, key = links.run_page(run.name), f"judge:{run.name}"
-    jobs.table().submit("judge", f"Judge {run.name}", lambda p: _judge(run, cache, max_tokens, p), key=key, link=link)
+    again = ["judge", {"name": run.name, "cache": cache, "max_tokens": max_tokens}]
+    title = f"Judge {run.name}"
+    jobs.table().submit("judge", title, lambda p: _judge(run, cache, max_tokens, p), key=key, link=link, again=again)
     return link
 
 

@@ -30,7 +30,7 @@ def weights_work(found: Looked, href: str) -> Work:
         return unit_weights(bridge, what, found.number, progress=progress)
 
     key = key_of("unit-weights", found.model, found.kind, found.layer, found.dictionary, found.number)
-    return Work(key, f"Weights of {found.name}", run, href)
+    return Work(key, f"Weights of {found.name}", run, href, again=["unit-weights", {"unit": found.asked}])
 
 
 def text_work(found: Looked, text: str, href: str) -> Work:
@@ -52,7 +52,8 @@ def text_work(found: Looked, text: str, href: str) -> Work:
         {"unit": found.name, "text": text},
         model=lambda: analyses.stamp_in_memory(found.model),
     )
-    return Work(key, f"{found.name} on a text", run, href, origin=origin)
+    again = ["unit-text", {"unit": found.asked, "prompt": prompt_id(text)}]
+    return Work(key, f"{found.name} on a text", run, href, origin=origin, again=again)
 
 
 def edit_work(found: Looked, text: str, mode: str, amount: float, pos: int | None, generate: int) -> Work:
@@ -70,6 +71,7 @@ def edit_work(found: Looked, text: str, mode: str, amount: float, pos: int | Non
         "where": "all" if pos is None else "token",
         "generate": int(generate),
     }
+    asked = {"mode": mode, "amount": float(amount), "pos": pos, "generate": int(generate)}
     return edited_work(
         found.model,
         text,
@@ -78,6 +80,7 @@ def edit_work(found: Looked, text: str, mode: str, amount: float, pos: int | Non
         page=lambda key: found.href(prompt=prompt_id(text), token=pos, edit=key),
         title=f"Run with {found.name} changed ({mode})",
         options={"unit": found.name, **said},
+        again=["unit-edit", {"unit": found.asked, "prompt": prompt_id(text), **asked}],
         about=(found.dictionary,) if found.dictionary else (),
         generate=min(max(int(generate), 0), 60),
     )

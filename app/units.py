@@ -125,6 +125,12 @@ class Looked:
             return open_table(self.table).name(self.row)
         return unit_name(self.kind, self.layer, self.number)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What `looked_again` finds it by."""
+        unit = self.row if self.source == "table" else self.number
+        return {"source": self.source, "where": self.where, "unit": unit, "model": self.model}
+
     def href(self, number: int | None = None, layer: int | None = None, **chosen: Any) -> str:
         """The address of this unit, or of another beside it, with the selection kept."""
         unit = self.number if number is None else number

@@ -21,7 +21,7 @@ class Work:
     """title: a sentence for the table of jobs. run: gets the progress, returns the record. link: the page that shows it.
     origin: what a stored result says of itself; without one the result is in memory only, and its page makes it again.
     alone: it runs no model, so it waits for none. again: name and arguments of the task that starts it anew after a restart
-    (`app.tasks.AGAIN`)."""
+    (`app.repeating.AGAIN`)."""
 
     key: str
     title: str

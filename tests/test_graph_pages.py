@@ -25,9 +25,9 @@ from app import (
     linkgraph,
     marks,
     prompts,
+    repeating,
     results,
     subgraph,
-    tasks,
     work,
 )
 from app.analyses import stored_graph
@@ -298,8 +298,8 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
     jobs._tables.clear()
     for key in keys:
         old = jobs.table().get(f"old-{key.partition(':')[0]}")
-        assert old is not None and tasks.can_repeat(old) and not work.is_there(key)
-        tasks.repeat(old.id)
+        assert old is not None and repeating.can_repeat(old) and not work.is_there(key)
+        repeating.repeat(old.id)
         again = jobs.table().wait(jobs.table().latest(key).id)
         assert (again.state, again.link) == ("done", old.link) and again.id != old.id, again.message
         assert work.result(key) is not None
@@ -320,7 +320,7 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
         (home / "jobs" / "odd.json").write_text(json.dumps(file))
         jobs._tables.clear()
         with pytest.raises(BadInput):
-            tasks.repeat("odd")
+            repeating.repeat("odd")
 
 
 def test_no_random_subgraphs_and_other_verdicts(traced, toy):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app import analyses, jobs, measuring, tasks, units
+from app import analyses, jobs, measuring, repeating, units
 from app.pages import unit, unit_panels
 from app.pages.units import layer_offer, layer_rows
 from probe.artifact import place, read_manifest
@@ -29,7 +29,7 @@ def test_neurons_are_harvested_and_measured_as_one_job(home, monkeypatch):
     assert units.looked_up("neuron", "1", "3", {"m": "toy"}).table is not None
     assert [r["state"].split()[0] for r in layer_rows("toy")["rows"] if r["layer"] == "L1"] == ["table"]
     assert layer_offer("toy", 1) == []  # it is measured now
-    assert job.again == ["measure", {"model": "toy", "what": 1}] and "measure" in tasks.AGAIN
+    assert job.again == ["measure", {"model": "toy", "what": 1}] and "measure" in repeating.AGAIN
     assert read_manifest(place("cache", "toy-mlp_in.1-2k")).sites == ("blocks.1.mlp.hook_in",)
 
 

@@ -17,7 +17,7 @@ import damaged
 import pytest
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph, units_of
 
-from app import analyses, jobs, library, links, prompts, search, shell, tasks
+from app import analyses, jobs, library, links, prompts, repeating, search, shell, tasks
 from app.job import Job, read_job
 from app.main import create_app
 from app.model_size import TOY, model_size
@@ -510,12 +510,12 @@ def test_an_ended_job_runs_again(home):
         return "/done"
 
     job = table.wait(table.submit("test", "Twice", work, key="twice").id)
-    assert job.state == "failed" and tasks.can_repeat(job)
-    tasks.repeat(job.id)
+    assert job.state == "failed" and repeating.can_repeat(job)
+    repeating.repeat(job.id)
     again = table.latest("twice")
     assert again is not None and again.id != job.id and table.wait(again.id).link == "/done"
     with pytest.raises(BadInput, match="start it from its page"):
-        tasks.repeat("no-such-job")
+        repeating.repeat("no-such-job")
 
 
 def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
@@ -529,13 +529,15 @@ def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
     (home / "jobs" / "odd.json").write_text(json.dumps({**raw, "again": ["read", {}]}))
     jobs._tables.clear()
     old = jobs.table().get("old")
-    assert old is not None and old.state == "interrupted" and "stopped before" in old.message and tasks.can_repeat(old)
+    assert (
+        old is not None and old.state == "interrupted" and "stopped before" in old.message and repeating.can_repeat(old)
+    )
     analyses._records = type(analyses._records)(96, most=2e9)
-    tasks.repeat("old")
+    repeating.repeat("old")
     assert jobs.table().wait(jobs.table().latest(kept.key).id, 120).state == "done"
     for bad in ("evil", "odd"):
         with pytest.raises(BadInput):
-            tasks.repeat(bad)
+            repeating.repeat(bad)
 
 
 def test_jobs_of_a_second_server_are_listed_and_followed(home):

@@ -5,7 +5,7 @@ import shlex
 import numpy as np
 import pytest
 
-from app import analyses, jobs, prompts, quiet, tasks
+from app import analyses, jobs, prompts, quiet, repeating, tasks
 from app.cli import run as cli_run
 from app.pages import graph_panels, prompt_trace
 from app.trace_asked import TraceAsked, meant
@@ -51,7 +51,7 @@ def test_rather_than_is_asked_from_the_form_and_the_same_in_all_doors(read, toy)
     assert cli_run([*shlex.split(shell)[1:], "--save", "again"]) == 0
     for again in (names["graph"], load_graph(place("graph", "again"))):
         np.testing.assert_allclose(again.nodes.value, made.nodes.value)
-    tasks.AGAIN["trace"](job.again[1])  # from what the job's file remembers: the same graph, under the same name
+    repeating.AGAIN["trace"](job.again[1])  # from what the job's file remembers: the same graph, under the same name
     assert jobs.table().all()[0].link == link
 
 

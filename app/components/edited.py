@@ -30,13 +30,14 @@ def edited_work(
     page: Callable[[str], str],
     title: str,
     options: dict[str, Any],
+    again: list[Any],
     about: tuple[str, ...] = (),
     pos: int = -1,
     generate: int = 0,
 ) -> work.Work:
     """The job of an edited run, whose result is stored. `changes` makes the interventions from the loaded model; `named` tells
     them from others, in JSON-able parts, for the key. page: the address that shows the run of a key. options: how the page asked
-    for it. about: names of the dictionaries that take part."""
+    for it. again: the task that starts it anew after a restart. about: names of the dictionaries that take part."""
 
     def run(progress: Any) -> "EditedRun":
         from probe.edited import edited_run
@@ -46,7 +47,7 @@ def edited_work(
 
     key = work.key_of(WHAT, model, prompt, named, pos, generate)
     origin = results.Origin(about, {"prompt": prompt, **options}, model=lambda: analyses.stamp_in_memory(model))
-    return work.Work(key, title, run, page(key), origin=origin)
+    return work.Work(key, title, run, page(key), origin=origin, again=again)
 
 
 def asked_before(key: str | None) -> dict[str, Any]:

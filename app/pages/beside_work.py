@@ -48,6 +48,7 @@ def comparing(model: str, a: prompts.Prompt, b: prompts.Prompt) -> Work:
         title,
         lambda progress: _compare(model, a.text, b.text, progress),
         links.beside_page(a.id, b.id, model),
+        again=["beside", {"model": model, "a": a.id, "b": b.id}],
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from app import jobs, tasks
+from app import jobs, repeating
 from app.components.parts import copy_button, duration, empty, loading, meter, panel, title
 from app.components.slot import waits_for
 from app.jobs import Job, turn
@@ -112,7 +112,7 @@ def _actions(job: Job, opens: bool) -> list[Any]:
     if job.active:
         return [dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="xs")]
     found: list[Any] = [dcc.Link("Open", href=job.link)] if opens and job.state == "done" else []
-    if not found and tasks.can_repeat(job):
+    if not found and repeating.can_repeat(job):
         words = "Go on" if job.again and job.again[0] == "demo" else "Run again"
         found.append(dmc.Button(words, id={"type": "again", "job": job.id}, variant="default", size="xs"))
     return found
@@ -188,7 +188,7 @@ def register(app: Dash) -> None:
     def again(clicks: list[int | None]):
         if not any(clicks) or not ctx.triggered_id:
             return no_update
-        tasks.repeat(ctx.triggered_id["job"])
+        repeating.repeat(ctx.triggered_id["job"])
         return f"again {ctx.triggered_id['job']} {time.time()}"
 
 

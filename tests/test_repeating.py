@@ -1,0 +1,199 @@
+"""Ended jobs run again from what their rows remember: the same question after a restart, for every task there is."""
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harvests import token_set
+
+import app
+from app import (
+    analyses,
+    head_work,
+    jobs,
+    lens_work,
+    measuring,
+    patching_state,
+    prompts,
+    repeating,
+    tasks,
+    trainings,
+    unit_work,
+    units,
+    work,
+)
+from app.pages.beside_work import comparing
+from app.patching_state import Asked
+from probe.artifact import place
+from probe.errors import BadInput
+
+CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
+CASES: dict[str, Callable] = {
+    "read": lambda p, q: tasks.start_reading("toy", p),
+    "trace": lambda p, q: tasks.start_trace("toy", p.text),
+    "demo": lambda p, q: tasks.start_demo("toy-demo"),
+    "measure": lambda p, q: measuring.start("toy", 1),
+    "table": lambda p, q: units.start_table("toy", 1, "cache"),
+    "plan": lambda p, q: work.submit(trainings.planning(trainings.Asked("cache", "run", k=4))),
+    "patch": lambda p, q: patching_state.start_sweep(pair(p, q, over="heads", direction="noise", control=True)),
+    "compared pair": lambda p, q: patching_state.start_pair(pair(p, q, metric="kl")),
+    "patterns": lambda p, q: patching_state.start_patterns("toy", CLEAN, CORRUPTED),
+    "beside": lambda p, q: work.submit(comparing("toy", p, q)),
+    "heads": lambda p, q: work.submit(head_work.patterns_work("toy", p)),
+    "head-scores": lambda p, q: work.submit(head_work.scores_work("toy", p, None)),
+    "head": lambda p, q: work.submit(head_work.reading_work("toy", p, 1, 2, 7)),
+    "without-head": lambda p, q: work.submit(head_work.ablation_work("toy", p, 1, 2, "mean", 3, 4)),
+    "lens": lambda p, q: work.submit(lens_work.lens_work("toy", p)),
+    "follow": lambda p, q: work.submit(lens_work.follow_work("toy", p, 9)),
+    "unit-weights": lambda p, q: work.submit(unit_work.weights_work(neuron(), neuron().href())),
+    "unit-text": lambda p, q: work.submit(unit_work.text_work(neuron(), CLEAN, neuron().href(prompt=p.id))),
+    "unit-edit": lambda p, q: work.submit(unit_work.edit_work(neuron(), CLEAN, "clamp", 5.0, 2, 3)),
+}
+"""Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
+
+
+def pair(clean: prompts.Prompt, corrupted: prompts.Prompt, **chosen) -> Asked:
+    answers = {} if chosen.get("metric") == "kl" else {"right": " the", "wrong": " and"}
+    return Asked("toy", clean.id, corrupted.id, **answers, **chosen)
+
+
+def neuron() -> units.Looked:
+    return units.looked_up("neuron", "1", "5", {"m": "toy"})
+
+
+def stored() -> tuple[prompts.Prompt, prompts.Prompt]:
+    return prompts.store(CLEAN, "toy"), prompts.store(CORRUPTED, "toy")
+
+
+def restarted(home: Path) -> jobs.Job:
+    """The only row, as a server finds it that starts after one that was stopped in the middle."""
+    (file,) = (home / "jobs").glob("*.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pid": 0}))
+    analyses._records.clear()
+    jobs._tables.clear()
+    return jobs.table().all()[0]
+
+
+def interrupted(home: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[], object]) -> jobs.Job:
+    """The row of work that was queued on a server that was then stopped."""
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs.Jobs, "_loop", lambda *_: None)  # nobody works
+        start()
+    return restarted(home)
+
+
+def ran_again(old: jobs.Job) -> jobs.Job:
+    assert old.state == "interrupted" and repeating.can_repeat(old)
+    repeating.repeat(old.id)
+    again = jobs.table().wait(jobs.table().latest(old.key).id, 120)
+    assert again.id != old.id and again.state == "done", again.message
+    return again
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_task_asks_the_same_again(home, monkeypatch, name):
+    p, q = stored()
+    old = interrupted(home, monkeypatch, lambda: CASES[name](p, q))
+    assert old.state == "interrupted" and repeating.can_repeat(old)
+    monkeypatch.setattr(jobs.Jobs, "_loop", lambda *_: None)
+    repeating.repeat(old.id)
+    again = next(j for j in jobs.table().all() if j.id != old.id)
+    for field in ("kind", "title", "key", "link", "again", "alone"):  # equal keys are equal questions
+        assert getattr(again, field) == getattr(old, field), field
+
+
+def test_these_are_all_tasks_and_whatever_is_queued_names_one():
+    assert {*CASES, "train", "judge", "test", "groups", "compare"} - {"compared pair"} == set(repeating.AGAIN)
+    silent = []
+    for file in Path(app.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
+            if not isinstance(call, ast.Call) or len(call.args) < 3:
+                continue
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name in ("Work", "submit") and not {k.arg for k in call.keywords} & {"again", None}:
+                silent.append(f"{file.name}:{call.lineno}")
+    assert silent == []
+
+
+def test_a_patching_sweep_after_a_restart(home, toy, monkeypatch):
+    from circuits.patching.sweep import patch_sweep
+
+    asked = pair(*stored(), over="heads", direction="noise")
+    old = interrupted(home, monkeypatch, lambda: patching_state.start_sweep(asked))
+    ran_again(old)
+    direct = patch_sweep(toy, CLEAN, CORRUPTED, answers=(" the", " and"), over="heads", direction="noise")
+    assert np.allclose(work.result(asked.key()).effect, direct.effect, atol=1e-5)
+
+
+def test_a_head_edit_after_a_restart(home, toy, monkeypatch):
+    from probe.edited import edited_run
+    from probe.interventions import Zero, head
+
+    prompt, _ = stored()
+    wanted = head_work.ablation_work("toy", prompt, 1, 2, "zero", None, 4)
+    old = interrupted(home, monkeypatch, lambda: work.submit(wanted))
+    assert f"edit={wanted.key.replace(':', '%3A')}" in ran_again(old).link
+    run = work.result(wanted.key)
+    assert np.allclose(run.kl, edited_run(toy, CLEAN, [Zero(head(1, 2))], pos=4).kl, atol=1e-5) and run.kl.max() > 0
+
+
+def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
+    from probe.evals import evaluate
+    from probe.harvester import harvest
+    from probe.recipes import Recipe, make
+    from probe.trainer import TrainConfig, train
+
+    cache = harvest(toy, token_set(24), ["mlp_in.2", "mlp_out.2"], place("cache", "cache"), held_out=0.2)
+    made = make(cache, Recipe("skip_transcoder", "topk:4", 24))
+    learned = train(made, cache, TrainConfig(epochs=1, batch=32), place("dictionary", "learned")).dictionary
+    old = interrupted(home, monkeypatch, lambda: trainings.judging(trainings.run_of("learned"), "cache", 64))
+    ran_again(old)
+    report = json.loads((place("result", "eval-learned") / "report.json").read_text())
+    direct = evaluate(toy, learned, cache, max_tokens=64)
+    assert (report["fvu"], report["l0"]) == (pytest.approx(direct.fvu), pytest.approx(direct.l0))
+    with pytest.raises(BadInput, match="exists already"):  # it was judged
+        repeating.repeat(old.id)
+
+
+@pytest.mark.parametrize(
+    ("task", "wrong"),
+    [
+        ("patch", {"over": "sideways"}),
+        ("patch", {"clean": "/etc/passwd"}),
+        ("patch", {"more": 1}),
+        ("patch", {"right": 5}),
+        ("patterns", {"clean": 5}),
+        ("without-head", {"layer": "1"}),
+        ("without-head", {"at": None}),
+        ("without-head", {"prompt": "0" * 12}),
+        ("head-scores", {"target": [1]}),
+        ("follow", {"token": 1.5}),
+        ("unit-edit", {"mode": ["zero"]}),
+        ("unit-edit", {"amount": float("inf")}),
+        ("unit-text", {"unit": 5}),
+        ("unit-weights", {"unit": {"source": "neuron", "where": 1, "unit": 5, "model": "/etc"}}),
+        ("plan", {"k": 0}),
+        ("heads", {"model": "/etc"}),
+    ],
+)
+def test_a_damaged_row_queues_nothing(home, monkeypatch, task, wrong):
+    p, q = stored()
+    old = interrupted(home, monkeypatch, lambda: CASES[task](p, q))
+    old.again = [task, {**old.again[1], **wrong}]
+    monkeypatch.setattr(jobs.Jobs, "_loop", lambda *_: None)
+    with pytest.raises(BadInput):
+        repeating.repeat(old.id)
+    assert jobs.table().all() == [old]
+
+
+def test_a_judging_of_what_is_gone_says_so(home):
+    from app.job import Job
+
+    for again in ({"name": "gone", "cache": "c", "max_tokens": 5}, {"name": [], "cache": "c", "max_tokens": "x"}):
+        jobs._tables.clear()
+        Job("old", "judge", "Judge", state="interrupted", again=["judge", again]).write(home / "jobs")
+        with pytest.raises(BadInput):
+            repeating.repeat("old")
