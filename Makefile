@@ -2,7 +2,9 @@
 #
 #   make demo [SERVE=0]   environment, default model, the whole way through, then the dashboard (SERVE=0: stop before it)
 #   make test             environment, all tests
+#   make quick            the tests of a minute: none that is slow or needs a browser or the default model
 #   make check [PYTEST=0] what CI runs: format, lint, types, layers, tests (PYTEST=0: without the tests)
+#   make measures         the table of CONTRIBUTING.md: sizes, circles, duplicates, seconds; ARGS=--names says which
 #   make lock             resolve requirements.lock anew, from the ranges in pyproject.toml
 #   make test-newest      the tests with the newest of every library, bounds or not: what would break
 #   make bench            speeds on this machine
@@ -22,14 +24,21 @@ NEWEST ?= .venv-newest
 PEER   := $(VENV)/circuit-tracer
 FETCH  := $(BIN)/python -c "from probe.embedded import default_model_folder as fetch; print(fetch())"
 
-.PHONY: demo test test-newest lock check lint format bench bench-peer architectures model env clean
+# Each process runs whole files: their tests share what is made once. `make test WORKERS=0` runs all in one.
+WORKERS ?= logical
+TESTS   := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test quick measures test-newest lock check lint format bench bench-peer architectures model env clean
 
 demo: $(READY)
 	$(BIN)/openwork demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(READY)
 	@$(FETCH) >/dev/null || echo "make: without the default model its tests are skipped" >&2
-	$(BIN)/python -m pytest $(ARGS)
+	$(TESTS) $(ARGS)
+
+quick: $(READY)
+	$(TESTS) --quick $(ARGS)
 
 check: lint $(if $(filter 0,$(PYTEST)),,test)
 
@@ -42,6 +51,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+measures: $(READY)
+	@$(BIN)/python -m scripts.measures $(ARGS)
 
 bench: $(READY)
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file" >&2; $(BIN)/python $$file $(ARGS); done

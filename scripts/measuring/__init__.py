@@ -1,0 +1,1 @@
+"""What can be counted of the source, without running it: one count a file."""
