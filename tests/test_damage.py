@@ -20,6 +20,7 @@ def filled(toy, tmp_path_factory):
     os.environ["OPENWORK_HOME"] = before
 
 
+@pytest.mark.slow
 def test_damage_is_refused_in_a_sentence_or_changes_nothing(toy, filled):
     ends, bad = mutations.run(toy, filled, TRIALS)
     assert not bad, "\n".join(" ".join(map(str, one)) for one in bad)

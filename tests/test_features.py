@@ -223,6 +223,7 @@ build_features(load_model("toy"), t.latents(), open_cache({cache!r}), {folder!r}
 """
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_then_resume_gives_the_same_bytes(toy, cache: Cache, tmp_path) -> None:
     build_features(toy, latents(), cache, tmp_path / "whole", SMALL)
     folder, root = tmp_path / "killed", Path(__file__).parents[1]

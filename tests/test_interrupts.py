@@ -27,6 +27,7 @@ def interrupted(arguments: list[str], after: float, twice: bool, home) -> tuple[
     return process.wait(120), process.stderr.read() if process.stderr else ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("after", "twice"), [(0.6, False), (1.2, True), (2.5, False), (3.5, True)])
 def test_interrupted_commands_say_so(after, twice, tmp_path):
     for arguments in COMMANDS:

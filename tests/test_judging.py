@@ -7,6 +7,8 @@ import pytest
 from app.cli import run
 from probe.artifact import place, read_manifest
 
+pytestmark = pytest.mark.slow  # what is judged is harvested and trained first
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -89,7 +91,6 @@ def _printed(capsys, *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_the_suite_is_stored_beside_the_report(made, capsys) -> None:
     chosen = ["--dictionary", "t", "--cache", "c", "--max-tokens", "200", "--suite", "--budget", "0"]
     plan = call(capsys, "eval", *chosen, "--dry-run")

@@ -76,6 +76,7 @@ def test_jumprelu_reaches_any_target_from_any_start(target: float, start: bool, 
     assert l0(trained.dictionary, x[-2000:]) == pytest.approx(target, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_stronger_l1_leaves_fewer_latents(tmp_path: Path) -> None:
     x, _ = sparse_sums(unit_rows(64, 32, 3), 6_000, 4)
     sizes = []

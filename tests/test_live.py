@@ -155,6 +155,7 @@ train(small(live), live, CONFIG, {folder!r})
 """
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_in_the_middle_of_a_block_loses_nothing(tmp_path: Path) -> None:
     folder, root, toy = tmp_path / "killed", str(Path(__file__).parents[1]), load_model("toy")
     child = subprocess.Popen(

@@ -60,6 +60,7 @@ def test_configs_answer_wrong_types(config, field):
             config(**{field: value})
 
 
+@pytest.mark.slow
 def test_the_packages_functions_do():
     """In a process of their own: here the tests' own checks of shapes stand before them."""
     code = """

@@ -67,6 +67,7 @@ def measured(script):
     return json.loads(made.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "shape"),
     [("topk:32", (256, 4096, 512)), ("gated:2", (256, 4096, 512)), ("topk:8", (576, 96, 1024))],
@@ -76,6 +77,7 @@ def test_a_training_takes_what_was_announced(rule, shape):
     assert took <= told <= 1.3 * took, f"{told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
 
 
+@pytest.mark.slow
 def test_a_harvest_takes_at_most_what_was_announced():
     """How much freed memory goes back to the system is luck: the same harvest takes 54 to 90 MB, of which 52 are its tensors.
     What is announced is for the worst of runs: none may take a tenth more, and the largest of a few must come near."""

@@ -22,6 +22,7 @@ from probe.text import corpus
 from probe.tokens import tokenize
 from probe.trainer import TrainConfig, train
 
+pytestmark = pytest.mark.slow  # the suite is run once for the file
 SITES = {"site_in": mlp_in(1).name, "site_out": mlp_out(1).name}
 SMALL = SuiteConfig(context=20, per_address=3, per_class=60, words=16, seeds=2, budget=600, epochs=1)
 
@@ -127,7 +128,6 @@ def test_it_can_be_read_everywhere(report: SuiteReport) -> None:
     assert "SCR and TPP" in report.convention["left out"]
 
 
-@pytest.mark.slow
 def test_it_is_repeatable_and_leaves_the_model_alone(toy, cache, dictionary, report: SuiteReport) -> None:
     again = run_suite(toy, dictionary, cache, SMALL, known=evaluate(toy, dictionary, cache, max_tokens=50))
     assert again.summary == report.summary

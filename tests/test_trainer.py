@@ -140,6 +140,7 @@ train(toy_dictionary(), Slow(p.inputs, p.targets), SMALL, {folder!r})
 """
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
     folder, root = tmp_path / "killed", str(Path(__file__).parents[1])
     code = KILLED.format(path=[root], folder=str(folder))

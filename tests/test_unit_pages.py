@@ -296,6 +296,7 @@ def shell_of(line: str):
     return found
 
 
+@pytest.mark.slow
 def test_snippets_run_as_printed(home, toy, monkeypatch) -> None:
     big_table("f", 24, source="learned", stamp=stamp(toy))
     learned(toy)
