@@ -9,6 +9,7 @@ writes. Processes talk by `torch.distributed`: gloo on CPU, NCCL on CUDA. They m
 
 import atexit
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -181,11 +182,18 @@ def _connect() -> None:
     enough = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1")) and dist.is_nccl_available()
     if torch.cuda.is_available():
         torch.cuda.set_device(local_device())
+    # Its functions take the group that is there when it is imported as a default, and keep it from being destroyed for good.
+    from torch.distributed.nn import functional  # noqa: F401  (an optimizer imports it, later)
+
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() and enough else "gloo")
     atexit.register(_leave)
 
 
 def _leave() -> None:
+    """End the threads that carry messages while Python is whole; one that gives a tensor back later aborts the process."""
+    # What nobody caught may hold a collective, and that the group.
+    for name in ("last_exc", "last_value", "last_traceback"):
+        vars(sys).pop(name, None)
     if dist.is_initialized():
         dist.destroy_process_group()
 

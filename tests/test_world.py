@@ -1,10 +1,12 @@
 """Two processes under torchrun do what one does: the same weights to 1e-5, the same cache to the byte, stopped and continued."""
 
+import atexit
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,31 @@ def runs(folder: Path, config: TrainConfig = CONFIG) -> list[Run]:
     return [Run(d, folder / name, config) for name, d in made.items()]
 
 
+def noting_threads(folder: str) -> None:
+    """Before this process connects: on leaving, after all that was to be done then, write down which threads are still there."""
+
+    def note() -> None:
+        names = []
+        for task in Path("/proc/self/task").glob("*"):
+            with suppress(OSError):  # it just ended
+                names.append((task / "comm").read_text().strip())
+        Path(f"{folder}.threads.{os.environ['RANK']}").write_text(" ".join(names))
+
+    atexit.register(note)
+
+
+def threads_of(folder: Path) -> str:
+    """What the processes wrote down, where the system tells it."""
+    noted = sorted(folder.parent.glob(f"{folder.name}.threads.*"))
+    assert noted or not Path("/proc/self/task").is_dir()
+    return " ".join(file.read_text() for file in noted)
+
+
+def train_spread(folder: str) -> None:
+    noting_threads(folder)
+    train_all(folder)
+
+
 def train_all(folder: str, resume: str = "") -> list[TrainResult]:
     return train_together(runs(Path(folder)), pairs(), resume=bool(resume))
 
@@ -112,8 +139,30 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainResult]:
 def spread_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes make of them."""
     folder = tmp_path_factory.mktemp("spread")
-    finished(spread("train_all", folder))
+    finished(spread("train_spread", folder))
     return folder
+
+
+@pytest.mark.slow
+def test_no_thread_that_carries_messages_outlives_python(spread_out: Path) -> None:
+    """One that does, and then gives back a tensor, ends the process with SIGABRT."""
+    assert "gloo" not in threads_of(spread_out)
+
+
+def left_alone(folder: str) -> None:
+    """A message to a process that is gone, and nobody catches what that raises."""
+    noting_threads(folder)
+    world().total(1)
+    if world().rank:
+        os._exit(0)
+    while True:
+        world().total(1)
+
+
+@pytest.mark.slow
+def test_nor_where_another_process_is_gone(tmp_path: Path) -> None:
+    _, err = spread("left_alone", tmp_path / "x").communicate(timeout=240)
+    assert "Another process of this run is gone" in err and "gloo" not in threads_of(tmp_path / "x")
 
 
 @pytest.mark.slow
