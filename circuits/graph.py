@@ -132,12 +132,14 @@ class CircuitGraph(Table, Opens):
     supernodes: dict[str, list[int]] = field(default_factory=dict)
     pinned: list[int] = field(default_factory=list)
 
-    def __repr__(self) -> str:
+    def summary(self) -> str:
+        """One sentence: what it explains, by how many nodes and edges, and how exactly."""
         known = "unknown" if np.isnan(self.residual_relative) else f"{self.residual_relative:.1e}"
-        return (
-            f"CircuitGraph({quoted(self.prompt)}: "
-            f"{counted(len(self.nodes), 'node')}, {counted(len(self.edges), 'edge')}, residual {known})"
-        )
+        roots = [self.unit_tokens[int(i)] for i in np.flatnonzero(self.roots)]
+        named = ", ".join(quoted(r, 24) for r in roots[:3]) or "nothing"
+        more = f" and {len(roots) - 3} more" if len(roots) > 3 else ""
+        size = f"{counted(len(self.nodes), 'node')} and {counted(len(self.edges), 'edge')}"
+        return f"Explains {named}{more} by {size}, which sum to what they explain up to {known}."
 
     @cached_property
     def explained(self) -> Bool[np.ndarray, " node"]:

@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any
 
 from probe.errors import BadCall, BadInput, brief
-from probe.plain_values import look_at_values, look_at_words
+from probe.plain_values import all_wanted, look_at_values, look_at_words
 
 
 def asked_of_a_model(found: Any) -> Any:
@@ -21,28 +21,76 @@ def asked_of_a_model(found: Any) -> Any:
     return _door(found) if inspect.isfunction(found) else found
 
 
+def looked_at(method: Callable) -> Callable:
+    """The same for a method; of `__init__`, what is said names the class."""
+
+    @functools.wraps(method)
+    def door(self: Any, *given: Any, **named: Any) -> Any:
+        given, named = _method_look(method)(given, named)
+        return method(self, *given, **named)
+
+    return door
+
+
+@functools.cache
+def _method_look(method: Callable) -> "Callable[[tuple[Any, ...], dict[str, Any]], Call]":
+    """Made when it is first needed: importing does no work."""
+    name = method.__qualname__.split(".")[-2] if method.__name__ == "__init__" else method.__name__
+    return _look_of(name, inspect.Signature([*inspect.signature(method).parameters.values()][1:]))
+
+
 @functools.cache
 def _door(function: Callable) -> Callable:
-    signature = inspect.signature(function)
-    names = list(signature.parameters.values())
-    of_model = bool(names) and names[0].name == "model" and names[0].default is inspect.Parameter.empty
-    declared = {p.name: p.annotation for p in names if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    read = {name: reader for name, reader in _READERS.items() if name in declared and "str" not in str(declared[name])}
+    look = _look_of(function.__name__, inspect.signature(function))
 
     @functools.wraps(function)
     def door(*given: Any, **named: Any) -> Any:
-        if of_model and (given or "model" in named):
-            _look(function.__name__, names, given, named)
-        look_at_words(function.__name__, signature, named)
-        try:
-            bound = signature.bind(*given, **named)
-        except TypeError as error:
-            raise BadCall(f"{function.__name__}: {error}. It takes {', '.join(signature.parameters)}.") from error
-        look_at_values(function.__name__, declared, values := bound.arguments)
-        values.update({n: look(function.__name__, values[n], declared[n]) for n, look in read.items() if n in values})
-        return function(*bound.args, **bound.kwargs)
+        given, named = look(given, named)
+        return function(*given, **named)
 
     return door
+
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _look_of(name: str, signature: inspect.Signature) -> Callable[[tuple[Any, ...], dict[str, Any]], Call]:
+    """What looks at a call's arguments, and gives them back. `signature.bind` would take most of the time, so it speaks only
+    where a call does not fit."""
+    every = list(signature.parameters.values())
+    names = [p for p in every if p.kind is p.POSITIONAL_OR_KEYWORD]
+    needed = {p.name for p in every if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    of_model = bool(names) and names[0].name == "model" and "model" in needed
+    declared = {p.name: p.annotation for p in every if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    read = {one: reader for one, reader in _READERS.items() if one in declared and "str" not in str(declared[one])}
+    of = all_wanted({one: hint for one, hint in declared.items() if one not in read})
+    by_name = {p.name: of[p.name] for p in every if p.kind is p.KEYWORD_ONLY and p.name in of}
+    of = {one: found for one, found in of.items() if not (one in _NAMED_THINGS and str in found.parts)}
+
+    def look(given: tuple[Any, ...], named: dict[str, Any]) -> Call:
+        if of_model and (given or "model" in named):
+            _look(name, names, given, named)
+        if named:
+            look_at_words(name, signature, named)
+        values = {p.name: value for p, value in zip(names, given, strict=False)}
+        if len(given) > len(names) or (named and values.keys() & named.keys()) or needed - values.keys() - named.keys():
+            _refuse(name, signature, given, named)
+        values.update(named)
+        look_at_values(name, of, values, by_name)
+        found = [one for one in read if one in values]
+        for one in found:
+            values[one] = read[one](name, values[one], declared[one])
+        return ((), values) if found else (given, named)
+
+    return look
+
+
+def _refuse(name: str, signature: inspect.Signature, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """BadCall for a call that does not fit, in Python's words."""
+    try:
+        signature.bind(*given, **named)
+    except TypeError as error:
+        raise BadCall(f"{name}: {error}. It takes {', '.join(signature.parameters)}.") from error
 
 
 def _look(name: str, names: list[inspect.Parameter], given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -83,6 +131,8 @@ def _graph_in(name: str, value: Any, hint: Any) -> Any:
     raise BadInput(f"{name}: graph is {brief(value)}; a graph was wanted, of trace() or load_graph().")
 
 
+_NAMED_THINGS = ("sites", "kind", "target", "targets", "answers")
+"""Where these may be texts, they are looked at where they are read, in better words."""
 _READERS = {"dictionaries": dictionaries_in, "config": _config_in, "graph": _graph_in}
 """What looks at the arguments of these names: each returns the argument, or what stands for it."""
 

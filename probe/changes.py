@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from probe import interventions as on
 from probe.change_text import EXAMPLES, Change, parse_change
 from probe.errors import BadInput, brief
-from probe.sites import in_model, parse_site
+from probe.sites import parse_site
 from probe.unit_edits import UnitEdit, edit_units
 from probe.unit_names import NamedUnit, layer_read, owner_name, owner_names, unit_name, unit_named
 
@@ -102,7 +102,7 @@ def _from_text(model: "TransformerBridge", change: Change, dictionaries: Sequenc
         )
     if isinstance(where, NamedUnit):
         at = on.head(where.layer, where.unit, pos)
-        in_model(at.site, model)
+        on.require_named_unit(at, model)
     else:
         at = on.Place(parse_site(where, model), pos)
     return {"zero": lambda: on.Zero(at), "scale": lambda: on.Scale(at, amount), "clamp": lambda: on.Clamp(at, amount)}[

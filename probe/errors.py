@@ -6,7 +6,12 @@ the machine itself refuses (a full disk, no memory left) is said by `probe.refus
 """
 
 import reprlib
+import sys
+import warnings
 from typing import Any
+
+_PASSED = ("probe", "circuits", "torch", "contextlib", "jaxtyping", "beartype")
+"""Packages in whose lines nobody who is warned can mend anything."""
 
 
 class OpenworkError(Exception):
@@ -27,6 +32,14 @@ class Unavailable(OpenworkError, RuntimeError):
 
 class Cancelled(OpenworkError):
     """Somebody pressed cancel; what was finished is kept."""
+
+
+def warn(message: str) -> None:
+    """Warn whoever called this project from outside: the warning points at his line, whatever wrappers stand between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in _PASSED:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 class _Brief(reprlib.Repr):

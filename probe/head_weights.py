@@ -23,6 +23,7 @@ from probe.errors import BadInput
 from probe.forward import capture
 from probe.head_logits import parts_of
 from probe.sites import Site, hook_name, resid_pre
+from probe.unit_names import require_unit
 from probe.writes import heads_write, unembedding, wide
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ CHUNK = 8192
 def check_head(model: "TransformerBridge", layer: int, head: int) -> None:
     """BadInput for a head the model lacks, and for attention without matrices of its own."""
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
-    if not (0 <= layer < n_layers and 0 <= head < n_heads):
-        raise BadInput(f"There is no head L{layer}H{head}: layers are 0 to {n_layers - 1}, heads 0 to {n_heads - 1}.")
+    require_unit("head", layer, head, n_layers, int(n_heads or 0))
     attn = getattr(model.blocks[layer], "attn", None)
     if attn is None:
         raise BadInput(f"Layer {layer} has no attention, so no heads.")

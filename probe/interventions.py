@@ -19,12 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.anatomy import Spot, require_stream, spot
-from probe.errors import BadInput, OpenworkError
+from probe.anatomy import Spot, anatomy, require_stream, spot
+from probe.errors import BadInput, OpenworkError, brief
 from probe.forward import per_token
+from probe.plain_values import Settings, look_at_config
 from probe.record import Record, gist
-from probe.sites import Site, hook_name, parse_site
-from probe.unit_names import NamedUnit, place_name, unit_named
+from probe.sites import Site, hook_name, parse_site, site_named
+from probe.unit_names import NamedUnit, nearly, place_name, require_unit, unit_named
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -41,13 +42,30 @@ class Place:
     head: int | None = None
     unit: int | None = None
 
+    def __post_init__(self) -> None:
+        look_at_config(self)
+
 
 def place(where: "Site | str | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
     """A place at a site, given by name or as a Site, or that of a unit by its name: `L5H3`, `L5N120@3`."""
-    named = unit_named(where) if isinstance(where, str) else None
-    if named is not None:
-        return _place_of(named, pos)
-    return where if isinstance(where, Place) else Place(parse_site(where), pos, None, unit)
+    if isinstance(where, Place):
+        return where
+    named = _unit_at(where)
+    return _place_of(named, pos) if named is not None else Place(parse_site(where), pos, None, unit)
+
+
+def _unit_at(where: Any) -> NamedUnit | None:
+    """The unit that a text names; None for a site. BadInput for what is nearly a unit's name, and for what is no place."""
+    if isinstance(where, Site):
+        return None
+    if not isinstance(where, str):
+        raise BadInput(
+            f"A place is a unit by name like 'L5H3', a site like 'resid_post.5', or of head() or neuron(); {brief(where)} came."
+        )
+    named = unit_named(where)
+    if named is None and (meant := nearly(where)):
+        raise BadInput(f"{brief(where)} names no place.{meant}")
+    return named
 
 
 def _place_of(named: NamedUnit, pos: int | slice | None) -> Place:
@@ -78,12 +96,33 @@ class Intervention(Protocol):
     def change(self, value: Tensor) -> Tensor | float: ...
 
 
-class _Change(Record):
-    """What an intervention prints: where it is, and its numbers by their shape."""
+class _Change(Settings, Record):
+    """What an intervention is asked when it is made, whatever the model: whether its place and numbers can be such. And what it
+    prints: where it is, and its numbers by their shape."""
+
+    at: "Site | str | Place"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.at, Place | Site) and _unit_at(self.at) is None:
+            site_named(self.at)
+        look_at_config(self)
+        for name in ("mean", "value", "direction"):
+            if name in vars(self) and not (type(self) is Steer and self.direction is None):
+                _require_numbers(type(self).__name__, name, getattr(self, name))
 
     def __repr__(self) -> str:
         values = [f"{name} {gist(value)}" for name, value in vars(self).items() if name != "at"]
         return f"{type(self).__name__}({', '.join([where_name(self.at), *values])})"  # type: ignore[attr-defined]
+
+
+def _require_numbers(what: str, name: str, value: Any) -> None:
+    """BadInput unless torch makes numbers of it."""
+    try:
+        fits = not isinstance(value, bool) and not torch.as_tensor(value).is_complex()
+    except (TypeError, ValueError, RuntimeError):
+        fits = False
+    if not fits:
+        raise BadInput(f"{what}: {name} is {brief(value)}; a number or a tensor was wanted.")
 
 
 @dataclass(frozen=True)
@@ -169,7 +208,7 @@ class Clamp(_Change):
 
 
 @dataclass(frozen=True)
-class Knockout:
+class Knockout(Settings):
     """Forbid attention from `query` to `key` positions in a layer (all heads, or one): the rest is renormalised.
 
     The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity. What a query gives to no
@@ -180,6 +219,9 @@ class Knockout:
     query: int
     key: int
     head: int | None = None
+
+    def __post_init__(self) -> None:
+        look_at_config(self)
 
     @property
     def at(self) -> Place:
@@ -216,6 +258,8 @@ class Splice:
     """
 
     def __init__(self, dictionary: Any, keep: Tensor | None = None):
+        if not hasattr(dictionary, "site_out"):
+            raise BadInput(f"Splice puts a dictionary in, of load_dictionary() or your own; {brief(dictionary)} came.")
         self.dictionary, self.keep = dictionary, keep
         self.at = parse_site(dictionary.site_out)
         self._input: Tensor | None = None
@@ -311,16 +355,12 @@ def _window(pos: int | slice | None, start: int, length: int) -> slice | None:
 
 def _check(where: Place, model: "TransformerBridge") -> Place:
     """Refuse heads and units the model does not have."""
+    require_named_unit(where, model)
     site = parse_site(where.site, model)
     axes = site.axes
-    at = spot(site, model)
-    if where.head is not None:
-        n = at.sizes.get("head", at.sizes.get("kv_head", model.cfg.n_heads if "head" in axes else 0))
-        if not 0 <= where.head < n:
-            raise BadInput(
-                f"'{site.short}' has no head {where.head}; {f'it has heads 0 to {n - 1}' if n else 'it has none'}."
-            )
-    if where.unit is not None and not 0 <= where.unit < (n := at.sizes.get(axes[-1], 0)):
+    if where.head is not None and "head" not in axes and "kv_head" not in axes:
+        raise BadInput(f"'{site.short}' has no head {where.head}; it has none.")
+    if where.unit is not None and not 0 <= where.unit < (n := spot(site, model).sizes.get(axes[-1], 0)):
         raise BadInput(
             f"'{site.short}' has no unit {where.unit}; {f'it has units 0 to {n - 1}' if n else 'it has none'}."
         )
@@ -333,6 +373,21 @@ def _check(where: Place, model: "TransformerBridge") -> Place:
     if isinstance(where.pos, slice) and where.pos.step not in (None, 1):
         raise BadInput(f"Positions {where.pos} have a step; give one place for each run of positions.")
     return where
+
+
+def require_named_unit(where: Place, model: "TransformerBridge") -> None:
+    """BadInput for a head or neuron the model lacks, by its name."""
+    site, cfg = where.site, model.cfg
+    if site.layer is None:
+        return
+    at = anatomy(model).spots.get(site)
+    if where.head is not None and ("head" in site.axes or "kv_head" in site.axes):
+        sizes = at.sizes if at else {}
+        n = sizes.get("head", sizes.get("kv_head", cfg.n_heads))
+        require_unit("head", site.layer, where.head, cfg.n_layers, int(n or 0))
+    if where.unit is not None and site.kind == "mlp_post":
+        n = at.sizes[site.axes[-1]] if at else cfg.d_mlp
+        require_unit("neuron", site.layer, where.unit, cfg.n_layers, int(n or 0))
 
 
 @contextmanager

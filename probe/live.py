@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.artifact import Manifest
+from probe.asked_of import looked_at
 from probe.errors import BadInput
 from probe.harvester import settings
 from probe.layout import make_layout
@@ -78,6 +79,7 @@ class LiveActivations:
     BadInput for unknown sites and blocks smaller than a row.
     """
 
+    @looked_at
     def __init__(
         self,
         model: "TransformerBridge",

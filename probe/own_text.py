@@ -19,8 +19,8 @@ from probe.opening import Opens, came_from
 from probe.prompts import Prompt, read_prompt
 from probe.record import Table
 from probe.tokens import display_tokens
-from probe.unit_edits import unit_values
-from probe.unit_names import layer_read, unit_name, unit_named
+from probe.unit_edits import require_there, unit_values
+from probe.unit_names import layer_read, nearly, unit_name, unit_named
 from probe.words import figures
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _named(name: str, layer: int | None, dictionary: Any) -> tuple[int, int | No
     """Number and layer of a unit's name, which must be what is given beside it."""
     found = unit_named(name)
     if found is None or found.kind == "head" or found.pos is not None:
-        raise BadInput(f"'{name[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.")
+        raise BadInput(f"'{name[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.{nearly(name)}")
     at = found.layer if dictionary is None else layer_read(dictionary)
     if (found.kind == "latent") != (dictionary is not None) or at != found.layer or layer not in (None, found.layer):
         raise BadInput(
@@ -99,11 +99,10 @@ def on_text(
     unit, layer = _named(unit, layer, dictionary) if isinstance(unit, str) else (unit, layer)
     if (layer is None) == (dictionary is None):
         raise BadInput("A unit is a neuron of a layer or a latent of a dictionary: give one of the two.")
+    require_there(model, unit, layer, dictionary)
     text, ids = read_prompt(model, text)
     tokens = torch.tensor([ids], device=model.W_E.device)
     values = unit_values(model, tokens, layer=layer, dictionary=dictionary)[0]
-    if not 0 <= unit < values.shape[-1]:
-        raise BadInput(f"Unit {unit} was asked for; there are units 0 to {values.shape[-1] - 1}.")
     name = unit_name("neuron", layer, unit) if dictionary is None else unit_name("latent", layer_read(dictionary), unit)
     found = OwnText(text, name, ids, display_tokens(model, ids), values[:, unit].float().cpu().numpy())
     return came_from(found, model, dictionary)

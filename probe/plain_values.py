@@ -1,29 +1,39 @@
-"""Values against what a signature or a config says they are: numbers, texts and switches, looked at when they come in.
+"""Values against what a signature or a config says they are, looked at when they come in.
 
-A text where a number was wanted, None or a list fails far inside otherwise, as a TypeError about an operator. What is declared as
-`int`, `float`, `str`, `bool`, a `Literal`, or one of these or None is checked; everything else is its reader's own business.
+A text where a number was wanted, None for a cache or a graph fails far inside otherwise, as a TypeError about an operator or an
+AttributeError. Numbers, texts, switches, collections and what is made here are checked (`probe.wanted`).
 """
 
 import difflib
+import functools
 import inspect
-import numbers
-import types
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from probe.errors import BadCall, BadInput, brief
+from probe.wanted import Wanted, wanted
 
-_LARGEST = 2**63 - 1
-_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", type(None): "None"}
+_NOTHING: Mapping[str, Wanted] = {}
 
 
-def look_at_values(what: str, declared: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """BadInput for the first value that is not what it is declared to be."""
-    for name, hint in declared.items():
-        if name in values and (kinds := plain_kinds(hint)) and not any(_is(values[name], kind) for kind in kinds):
-            wanted = " or ".join(dict.fromkeys(_said(kind) for kind in kinds))
-            raise BadInput(f"{what}: {name} is {brief(values[name])}; {wanted} was wanted.")
+def all_wanted(declared: Mapping[str, Any]) -> dict[str, Wanted]:
+    """What is wanted of each name whose hint is understood."""
+    return {name: found for name, hint in declared.items() if (found := wanted(hint)) is not None}
+
+
+def look_at_values(
+    what: str, of: Mapping[str, Wanted], values: Mapping[str, Any], by_name: Mapping[str, Wanted] = _NOTHING
+) -> None:
+    """BadInput for the first value that is not what it is declared to be. by_name: those given by keyword alone; where a text
+    stands in another's place, they are told."""
+    for name, one in of.items():
+        if name in values and not one.is_met(value := values[name]):
+            others = [n for n, o in by_name.items() if n not in values and isinstance(value, str) and o.is_met(value)]
+            said = (
+                f" By name, {' or '.join(others)} takes a text: {what}({others[0]}={brief(value)})." if others else ""
+            )
+            raise BadInput(f"{what}: {name} is {brief(value)}; {one.words} was wanted.{said}")
 
 
 def look_at_words(what: str, signature: inspect.Signature, named: Mapping[str, Any]) -> None:
@@ -43,34 +53,17 @@ class Settings:
     if not TYPE_CHECKING:
 
         def __new__(cls, *given: Any, **named: Any) -> Any:
-            look_at_words(cls.__name__, inspect.signature(cls), named)
+            if named:
+                look_at_words(cls.__name__, inspect.signature(cls), named)
             return super().__new__(cls)
 
 
 def look_at_config(config: Any) -> None:
     """The same for the fields of a dataclass."""
-    declared = {f.name: f.type for f in fields(config)}
-    look_at_values(type(config).__name__, declared, {name: getattr(config, name) for name in declared})
+    of = _fields_wanted(type(config))
+    look_at_values(type(config).__name__, of, {name: getattr(config, name) for name in of})
 
 
-def plain_kinds(hint: Any) -> tuple[Any, ...]:
-    """The kinds a hint allows, if all of them are plain; else none."""
-    parts = get_args(hint) if get_origin(hint) in (types.UnionType, Union) else (hint,)
-    return parts if all(part in _WORDS or get_origin(part) is Literal for part in parts) else ()
-
-
-def _is(value: Any, kind: Any) -> bool:
-    if get_origin(kind) is Literal:
-        return any(value == one and type(value) is type(one) for one in get_args(kind))
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a number of numpy or torch
-        value = value.item()
-    if kind is int:
-        return isinstance(value, numbers.Integral) and not isinstance(value, bool) and abs(value) <= _LARGEST
-    if kind is float:
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        return real and value == value and (abs(value) <= 1e300 or abs(value) == float("inf"))
-    return isinstance(value, kind)
-
-
-def _said(kind: Any) -> str:
-    return f"one of {', '.join(map(repr, get_args(kind)))}" if get_origin(kind) is Literal else _WORDS[kind]
+@functools.cache
+def _fields_wanted(config: type) -> dict[str, Wanted]:
+    return all_wanted({f.name: f.type for f in fields(config)})

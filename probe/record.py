@@ -16,6 +16,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe.asked_of import looked_at
 from probe.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -34,12 +35,19 @@ class Record:
         if "__repr__" not in vars(cls):
             # As its own: @dataclass would put one that prints every array over an inherited one.
             cls.__repr__ = cls.__repr__
+        if inspect.isfunction(rows := vars(cls).get("rows")):
+            cls.rows = looked_at(rows)  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         said = _said(self)
-        more = [f".{name}()" for name in MORE if callable(getattr(type(self), name, None))]
-        lines = [_heading(self, said), f"  {said}" if said else "", f"  more: {' '.join(more)}" if more else ""]
-        return "\n".join(line for line in lines if line)
+        return in_lines(self, _heading(self, said), said)
+
+
+def in_lines(record: Any, heading: str, said: str) -> str:
+    """What a record prints: what it is, its sentence, and where to see more."""
+    more = [f".{name}()" for name in MORE if callable(getattr(type(record), name, None))]
+    lines = [heading, f"  {said}" if said else "", f"  more: {' '.join(more)}" if more else ""]
+    return "\n".join(line for line in lines if line)
 
 
 class Table(Record):

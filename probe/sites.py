@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from probe.errors import BadInput, brief
+from probe.unit_names import nearly
 
 if TYPE_CHECKING:
     import torch
@@ -136,6 +137,10 @@ class Site:
     kind: str
     layer: int | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, str) or self.kind not in GLOSSARY:
+            raise BadInput(f"There is no kind of site {brief(self.kind)}; there are {', '.join(GLOSSARY)}.")
+
     @property
     def name(self) -> str:
         """The canonical name, transformer-lens's."""
@@ -198,26 +203,29 @@ def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> 
     """
     if isinstance(text, Site):
         return in_model(_from_the_end(text, model), model) if model is not None else text
+    site = site_named(text)
+    if model is not None:
+        return in_model(_from_the_end(site, model), model)
+    if (site.layer or 0) < 0:
+        raise BadInput(f"'{text}' counts layers from the end, and which model's is not known here; name the layer.")
+    return site
+
+
+def site_named(text: str) -> Site:
+    """The same before any model is known: its layer may count from the end."""
     if not isinstance(text, str):
         raise BadInput(f"A site is named in text, like resid_post.5; {type(text).__name__} {str(text)[:40]} came.")
     found = re.search(r"\.(-?\d+)(?=\.|$)", text)
     layer = int(found.group(1)) if found else None
     for kind in GLOSSARY:
         if text in _spellings(kind, layer if _layered(kind) else None) and (layer is not None or not _layered(kind)):
-            site = Site(kind, layer if _layered(kind) else None)
-            if model is not None:
-                return in_model(_from_the_end(site, model), model)
-            if (site.layer or 0) < 0:
-                raise BadInput(
-                    f"'{text}' counts layers from the end, and which model's is not known here; name the layer."
-                )
-            return site
+            return Site(kind, layer if _layered(kind) else None)
     if text in GLOSSARY:
         raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4, or all of them, {text}.*.")
     if unit := re.fullmatch(r"[Ll](\d+)([HhNn])\d+", text):
         kind, part = ("z", "head") if unit[2] in "Hh" else ("mlp_post", "neuron")
         raise BadInput(f"'{text}' is a {part} and no site; for a {part} read {kind}.{unit[1]}.")
-    raise BadInput(f"There is no site '{text}'.{_suggest(text, layer)}")
+    raise BadInput(f"There is no site '{text}'.{nearly(text) or _suggest(text, layer)}")
 
 
 def parse_sites(texts: "str | Site | Iterable[str | Site]", model: "TransformerBridge") -> list[Site]:

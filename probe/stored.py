@@ -33,7 +33,7 @@ def plain_file(path: Path | str, most: int | None = None) -> Path:
     if not stat.S_ISREG(found.st_mode):
         raise Unavailable(f"{path} is {_sort(found.st_mode)}; a file was wanted.")
     if most is not None and found.st_size > most:
-        raise Unavailable(f"{path} has {found.st_size / 1e6:,.0f} MB; at most {most / 1e6:,.0f} MB are read.")
+        raise Unavailable(f"{path} has {found.st_size:,} bytes; up to {most:,} are read.")
     return path
 
 
@@ -43,16 +43,18 @@ def _sort(mode: int) -> str:
     return "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
 
 
-def read_json(path: Path | str, most: int = MOST_BYTES, *, strict: bool = True) -> Any:
+def read_json(path: Path | str, most: int = MOST_BYTES, *, strict: bool = True, brackets: int = MOST_BRACKETS) -> Any:
     """What a JSON file holds. Unavailable where it is none, or would take far more memory than it is long.
 
-    strict: refuse NaN and Infinity, which JSON lacks and no file of ours holds.
+    strict: refuse NaN and Infinity, which JSON lacks and no file of ours holds. brackets: lists and mappings at most.
     """
     path = plain_file(path, most)
     try:
-        return parse_json(path.read_bytes(), strict=strict)
+        return parse_json(path.read_bytes(), strict=strict, brackets=brackets)
     except OSError as error:
         raise Unavailable(f"{path} cannot be read ({error.strerror}).") from error
+    except MemoryError as error:
+        raise Unavailable(f"There is not enough memory to read {path}.") from error
     except ValueError as error:
         raise Unavailable(f"{path} is damaged: {reason(error)}.") from error
 
@@ -65,6 +67,8 @@ def parse_json(data: bytes, *, strict: bool = True, brackets: int = MOST_BRACKET
         found = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number if strict else None)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except ValueError as error:  # no JSON, no UTF-8, an integer of thousands of digits
+        raise ValueError(f"it is not JSON: {reason(error)}") from error
     _require_shallow(found)
     return found
 

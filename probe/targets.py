@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.token_text import alphabet, display_tokens, stand_ins, token_bytes, tokenizer_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Difference:
 
     token: str | int
     other: str | int
+
+    def __post_init__(self) -> None:
+        for one in (self.token, self.other):
+            _require_token(one, "Each side of a Difference is a token, as text or id")
 
 
 Target = str | int | Difference
@@ -54,20 +58,23 @@ def asked(model: "TransformerBridge", target: Target) -> Asked:
 
 def token_id(model: "TransformerBridge", target: Any) -> int:
     """The id of a token given as text or id; BadInput unless it is exactly one token."""
-    if isinstance(target, int | np.integer) and not isinstance(target, bool):
+    _require_token(target, "A target is a token, as text or id, or a Difference")
+    if not isinstance(target, str):
         if not 0 <= target < model.cfg.d_vocab:
             raise BadInput(f"There is no token {target}; this model's vocabulary has ids 0 to {model.cfg.d_vocab - 1}.")
         return int(target)
-    if not isinstance(target, str):
-        raise BadInput(
-            f"A target is a token, as text or id, or a Difference; {type(target).__name__} {str(target)[:40]} came."
-        )
     if not target:
         raise BadInput("The name of a token is empty. Name one token, like ' Mary' with its space.")
     found = single(model, target)
     if found is None:
         raise BadInput(_several(model, target))
     return found
+
+
+def _require_token(value: Any, wanted: str) -> None:
+    """BadInput for what can be no token, whatever the model."""
+    if not isinstance(value, str | int | np.integer) or isinstance(value, bool):
+        raise BadInput(f"{wanted}; {type(value).__name__} {brief(value)} came.")
 
 
 def single(model: "TransformerBridge", text: str) -> int | None:

@@ -26,10 +26,11 @@ from probe.change_text import SYNONYMS
 from probe.errors import BadInput, OpenworkError
 from probe.forward import capture, per_token
 from probe.interventions import Function, Place
+from probe.plain_values import look_at_config
 from probe.prompts import Prompts
 from probe.record import Record, gist
 from probe.sites import Site, in_model, parse_site, width
-from probe.unit_names import layer_read, unit_name
+from probe.unit_names import layer_read, require_unit, unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -54,6 +55,7 @@ class UnitEdit(Record):
     dictionary: Any | None = None
 
     def __post_init__(self) -> None:
+        look_at_config(self)
         object.__setattr__(self, "mode", SYNONYMS.get(self.mode, self.mode))
 
     def __repr__(self) -> str:
@@ -135,15 +137,23 @@ def _check(edit: UnitEdit, model: "TransformerBridge") -> None:
         )
     if (edit.layer is None) == (edit.dictionary is None):
         raise BadInput("An edit needs the layer of a neuron or the dictionary of a latent, and not both.")
-    if edit.dictionary is None:
-        n = width(in_model(_neuron_site(edit.layer), model), model)
-    else:
-        parse_site(edit.dictionary.site_in, model)
-        n = edit.dictionary.W_enc.shape[1]
-    if not 0 <= edit.unit < n:
-        raise BadInput(f"'{edit.name}' asks for unit {edit.unit}; there are units 0 to {n - 1}.")
+    require_there(model, edit.unit, edit.layer, edit.dictionary)
     if not torch.isfinite(torch.as_tensor(edit.amount)).all():
         raise BadInput(f"'{edit.name}' has an amount of {edit.amount}; a finite number was wanted.")
+
+
+def require_there(model: "TransformerBridge", unit: int, layer: int | None, dictionary: Any | None) -> None:
+    """BadInput for a neuron the model lacks, or a latent that its dictionary lacks."""
+    if dictionary is not None:
+        parse_site(dictionary.site_in, model)
+        if not 0 <= unit < (n := dictionary.W_enc.shape[1]):
+            name = unit_name("latent", layer_read(dictionary), unit)
+            raise BadInput(f"There is no latent {name}: its dictionary has latents 0 to {n - 1}.")
+        return
+    site = _neuron_site(layer)
+    there = site.layer is not None and 0 <= site.layer < model.cfg.n_layers
+    n = width(in_model(site, model), model) if there else int(model.cfg.d_mlp or 0)
+    require_unit("neuron", site.layer or 0, unit, model.cfg.n_layers, n)
 
 
 def _owner(edit: UnitEdit) -> tuple[int, int]:

@@ -64,12 +64,37 @@ def unit_named(text: str) -> NamedUnit | None:
     return NamedUnit(KINDS_BY_LETTER[found["kind"]], int(found["layer"]), int(found["unit"]), pos)
 
 
-def head_of(layer: int | str, head: int | None) -> tuple[int, int]:
+_LOOSE = re.compile(r"L?[ .]*(\d{1,4})[ .:_-]*([HNF])[ .]*(\d{1,9})(@.*)?", re.IGNORECASE)
+_LAYER = re.compile(r"L(?:ayer)?[ .]*(\d{1,4})", re.IGNORECASE)
+
+
+def nearly(text: str) -> str:
+    """What is said about the unit that a text nearly names: `l1h0`, `L1.H0`, `1h0`, or a layer alone; nothing for other texts."""
+    if found := _LOOSE.fullmatch(text.strip()):
+        name = f"L{int(found[1])}{found[2].upper()}{int(found[3])}{found[4] or ''}"
+        return f" Did you mean {name}?" if name != text else ""
+    if found := _LAYER.fullmatch(text.strip()):
+        at = int(found[1])
+        return f" That is a layer: a head of it is written L{at}H0, a neuron L{at}N0, its stream resid_post.{at}."
+    return ""
+
+
+def require_unit(kind: str, layer: int, unit: int, n_layers: int, n: int) -> None:
+    """BadInput unless a model of so many layers, this one with `n` units of the kind, has the unit."""
+    if 0 <= layer < n_layers and 0 <= unit < n:
+        return
+    name = unit_name(kind, layer, unit) if unit >= 0 else f"{unit} in layer {layer}"
+    has = f"{kind}s 0 to {n - 1}" if n else f"and there no {kind}s"
+    raise BadInput(f"There is no {kind} {name}: this model has layers 0 to {n_layers - 1}, {has}.")
+
+
+def head_of(layer: int | str, head: int | None = None) -> tuple[int, int]:
     """A head by layer and number, or by its name `L5H3` in place of both."""
     if isinstance(layer, str):
         named = unit_named(layer)
         if named is None or named.kind != "head" or head is not None or named.pos is not None:
-            raise BadInput(f"'{layer[:40]}' is no head; write its name like L5H3, or its layer and its number.")
+            said = nearly(layer) or " Write its name like L5H3, or its layer and its number."
+            raise BadInput(f"'{layer[:40]}' is no head.{said}")
         return named.layer, named.unit
     if head is None:
         raise BadInput(f"Which head of layer {layer}? Give its number too, or its name like L5H3.")

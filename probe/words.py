@@ -33,6 +33,15 @@ def signed(value: float, digits: int = 3) -> str:
     return "unknown" if math.isnan(value) else minus(f"{value:+.{digits}g}")
 
 
+def percent(value: float) -> str:
+    """A share in per cent with one decimal; of what would be 0.0, two digits, down to a hundred thousandth of a per cent."""
+    size = 100 * abs(value)
+    if 0 < size < 1e-5:
+        return "> −0.00001 %" if value < 0 else "< 0.00001 %"
+    said = f"{float(f'{size:.2g}'):.7f}".rstrip("0") if 0 < size < 0.05 else f"{size:.1f}"
+    return f"{'−' if value < 0 else ''}{said} %"
+
+
 _VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍"}
 
 

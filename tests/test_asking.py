@@ -336,7 +336,7 @@ def test_changes_by_name_run_and_generate(toy, sae):
         ("zero:L1H2@last", "no position"),
         ("zero:resid_pots.1", "Did you mean"),
         ("zero:L9H2", "layers 0 to 3"),
-        ("zero:L1H9", "no head 9"),
+        ("zero:L1H9", "no head L1H9"),
         ("steer=1:L1H2", "no direction of its own"),
         (probe.Steer("resid_post.1", scale=2.0), "needs a direction"),
         (probe.Steer("L1F7", torch.ones(64)), "Steer without a direction"),
@@ -392,7 +392,7 @@ def test_units_are_read_by_their_names_too(toy, sae):
     for ask, said in (
         (lambda: read_head(toy, PROMPT, "L1N2"), "is no head"),
         (lambda: read_head(toy, PROMPT, 1), "Which head of layer 1"),
-        (lambda: read_head(toy, PROMPT, "L9H2"), "layers are 0 to 3"),
+        (lambda: read_head(toy, PROMPT, "L9H2"), "this model has layers 0 to 3"),
         (lambda: on_text(toy, PROMPT, "L1F7"), "not one unit"),
         (lambda: on_text(toy, PROMPT, "L2F7", dictionary=sae), "not one unit"),
         (lambda: on_text(toy, PROMPT, "seven"), "names no unit"),

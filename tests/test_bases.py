@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny import tiny
 
+import circuits
 from circuits.graph import KINDS, CircuitGraph
 from circuits.store import load_graph, save_graph
 from circuits.tracing.attribution import Difference, Direction, TraceConfig, trace
@@ -171,8 +172,9 @@ def test_a_dictionary_of_another_layer_is_noticed() -> None:
         warnings.simplefilter("error")
         assert trace(model, PROMPT, dictionaries=[fits]).facts["fvu_by_layer"]["0"] < 1e-9
     fits.sites_in, fits.sites_out = (name("mlp_in.2"),), (name("mlp_out.2"),)
-    with pytest.warns(UserWarning, match="worse than a constant"):
-        trace(model, PROMPT, dictionaries=[fits])
+    with pytest.warns(UserWarning, match="worse than a constant") as told:
+        circuits.trace(model, PROMPT, dictionaries=[fits])
+    assert [one.filename for one in told] == [__file__]  # the caller's line, not one of ours
 
 
 @pytest.mark.parametrize(
@@ -386,6 +388,31 @@ def test_float64_is_held_to_its_own_tolerance(monkeypatch) -> None:
     monkeypatch.setattr(attribution, "edges", off)
     with pytest.raises(OpenworkError, match="do not sum"):
         trace(tiny("gpt2"), PROMPT)
+
+
+@pytest.mark.parametrize(("share", "holds"), [(5e-7, True), (2e-6, False)])
+def test_products_count_for_a_tenth(toy, monkeypatch, share: float, holds: bool) -> None:
+    """Where products cancel within the edges, a gap may be a millionth of the products' sum, and no larger."""
+    import circuits.tracing.assemble as assembling
+    import circuits.tracing.attribution as attribution
+
+    real, products = attribution.edges, []
+
+    def off(*args, **kwargs):
+        rows = real(*args, **kwargs)
+        products.append(1000 * float(rows.matrix[-1].abs().sum()))
+        rows.token[-1, 1] += share * products[-1]
+        return rows
+
+    monkeypatch.setattr(attribution, "edges", off)
+    monkeypatch.setattr(assembling, "_terms", lambda frozen, targets: np.full(len(targets), products[-1]))
+    if holds:
+        assert trace(toy, PROMPT, config=TraceConfig(max_nodes=10)).residual == pytest.approx(
+            share * products[-1], rel=0.1
+        )
+    else:
+        with pytest.raises(OpenworkError, match="do not sum"):
+            trace(toy, PROMPT, config=TraceConfig(max_nodes=10))
 
 
 def test_a_check_needs_the_graphs_own_dictionaries_and_model() -> None:

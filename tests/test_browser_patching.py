@@ -15,6 +15,7 @@ from app.cli import run
 from app.patching_state import Asked
 from circuits.patching.examples import EXAMPLES
 from probe.models import load_model
+from probe.words import percent
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 WAIT = 30_000 * SLACK
@@ -218,3 +219,22 @@ def test_answers_are_checked_before_anything_runs(site, wrong):
 
     with pytest.raises(BadInput):
         patching_state.checked(asked(**wrong))
+
+
+def test_small_shares_keep_their_digits(tab, site):
+    """In tables as in Python: a probability of a thousandth of a per cent is no `0.0 %`."""
+    values = [0.0, 1.0, 0.99, 0.25, 0.00069, 0.0004999, 2.13e-5, 9.9e-8, 1e-9, -3e-4, -1e-9]
+    tab.goto(site + "/patching")
+    tab.wait_for_function("window.openwork && window.dash_clientside.openwork && window.dash_clientside.openwork.rows")
+    drawn = tab.evaluate(
+        """values => {
+            const node = document.createElement("div"), target = window.openwork.target;
+            window.openwork.target = () => node;
+            const columns = [{ key: "p", label: "p", kind: "share" }];
+            window.dash_clientside.openwork.rows({ columns, rows: values.map((p) => ({ p })) });
+            window.openwork.target = target;
+            return [...node.querySelectorAll("td")].map((cell) => cell.textContent);
+        }""",
+        values,
+    )
+    assert drawn == [percent(value) for value in values] and drawn[6] == "0.0021 %"

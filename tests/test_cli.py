@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app import commands
@@ -61,6 +62,17 @@ def test_lens_prints_json_on_stdout_and_nothing_else(capsys):
     code, out, _ = call(["lens", "--prompt", PROMPT, "--model", "toy", "--json"], capsys)
     found = json.loads(out)
     assert code == 0 and found["tokens"][0] == "<bos>" and len(found["top_tokens"]) == 5
+
+
+def test_lens_json_of_one_position_is_that_column(capsys):
+    whole, one = (
+        json.loads(call(["lens", "--prompt", PROMPT, "--model", "toy", "--json", *options], capsys)[1])
+        for options in ([], ["--position", "-2"])
+    )
+    at = len(whole["tokens"]) - 2
+    assert one["positions"] == [at] and whole["positions"] is None
+    assert one["top_tokens"] == [[row[at]] for row in whole["top_tokens"]]
+    assert np.allclose(one["top_probs"], np.array(whole["top_probs"])[:, [at]], atol=1e-6)
 
 
 def test_trace_reports_conservation_and_exports(tmp_path, home, capsys):

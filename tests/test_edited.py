@@ -143,7 +143,7 @@ def test_the_command_prints_what_changed(capsys, home):
         ("scale:L1N3", "by how much"),
         ("clamp=e:L1N3", "no number"),
         ("zero:L99H0", "layers 0 to 3"),
-        ("zero:L1H99", "no head 99"),
+        ("zero:L1H99", "no head L1H99: this model has layers 0 to 3, heads 0 to 3"),
         ("add=1:L1H0", "no direction of its own"),
         ("zero:L1F3", "give the one dictionary"),
     ],

@@ -357,8 +357,12 @@ def test_sizes_over_a_limit_are_refused_naming_it(tmp_path):
     path.write_bytes(b"\xff\xfe" + path.read_bytes())
     with pytest.raises(BadInput, match="not JSON"):
         read_neuronpedia(path)
-    for nowhere in (tmp_path, tmp_path / "none.json", Path("/dev/zero")):
-        with pytest.raises(BadInput, match="no file"):
+    for nowhere, words in (
+        (tmp_path, "is a folder; a file was wanted"),
+        (tmp_path / "none.json", "cannot be read .No such file"),
+        (Path("/dev/zero"), "is a device or a socket; a file was wanted"),
+    ):
+        with pytest.raises(BadInput, match=words):
             read_neuronpedia(nowhere)
 
 

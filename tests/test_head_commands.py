@@ -66,7 +66,7 @@ def test_follow_prints_the_layers(capsys, toy):
     ("arguments", "words"),
     [
         (["heads", "--head", "nine"], "no head"),
-        (["heads", "--head", "L9H9"], "layers are 0 to 3"),
+        (["heads", "--head", "L9H9"], "this model has layers 0 to 3"),
         (["heads", "--metric", "mood"], "no score 'mood'"),
         (["heads", "--position", "77"], "no position 77"),
         (["follow", "--token", "quite long a text"], "one was wanted"),

@@ -227,7 +227,7 @@ def test_the_table_puts_the_scores_together(toy):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda m: read_head(m, PROMPT, 9, 0), "layers are 0 to 3"),
+        (lambda m: read_head(m, PROMPT, 9, 0), "this model has layers 0 to 3"),
         (lambda m: read_head(m, PROMPT, 0, 4), "heads 0 to 3"),
         (lambda m: read_head(m, PROMPT, 0, 0, k=0), "at least|between 1"),
         (lambda m: direct_logits(m, PROMPT, 10**6), "no token"),

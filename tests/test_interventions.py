@@ -131,8 +131,7 @@ def test_what_never_fired_raises(toy, change):
     [
         (Zero(head(9, 0)), "layers 0 to 3"),
         (Zero(head(0, 7)), "heads 0 to 3"),
-        (Zero(neuron(0, 999)), "units 0 to 127"),
-        (Zero("resid_pots.1"), "Did you mean resid_post"),
+        (Zero(neuron(0, 999)), "neurons 0 to 127"),
     ],
 )
 def test_places_the_model_lacks_are_refused(toy, change, words):

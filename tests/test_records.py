@@ -82,6 +82,15 @@ def test_a_record_is_told_in_a_few_lines(records):
         assert "tensor(" not in said and "array(" not in said and "Bridge(" not in said, said
 
 
+def test_a_graph_says_of_which_model_it_is_and_where_to_see_more():
+    graph = small_graph()
+    said = repr(graph).splitlines()
+    assert said[0] == f"CircuitGraph {graph.prompt!r} on {graph.model}" and said[2].startswith("  more: .rows()")
+    assert "5 nodes and 6 edges" in said[1] and repr(graph.unit_tokens[-1]) in said[1]
+    two = repr(circuits.difference(graph, graph)).splitlines()
+    assert two[0].endswith(f" on {graph.model}") and "more:" in two[2]
+
+
 def test_every_public_record_has_a_short_text_of_its_own():
     for name, function in public_functions():
         for kind in classes_in(function.__annotations__.get("return"), import_module(function.__module__)):

@@ -213,7 +213,7 @@ def test_what_never_fired_raises():
     ("edits", "words"),
     [
         ([UnitEdit("erase", 1, layer=0)], "no edit 'erase'"),
-        ([UnitEdit("ablate", 48, layer=0)], "units 0 to 47"),
+        ([UnitEdit("ablate", 48, layer=0)], "no neuron L0N48: .* neurons 0 to 47"),
         ([UnitEdit("ablate", 1)], "layer of a neuron"),
         ([UnitEdit("ablate", 1, layer=9)], "layers 0 to 2"),
         ([UnitEdit("scale", 1, 0, float("nan"), layer=0)], "finite"),

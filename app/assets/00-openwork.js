@@ -41,6 +41,13 @@ window.openwork = (function () {
     return value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3).replace("-", "−");
   }
 
+  // A share in per cent with one decimal; of what would be 0.0, two digits, down to a hundred thousandth of a per cent. As `percent` in Python.
+  function share(value) {
+    const size = 100 * Math.abs(value), sign = value < 0 ? "−" : "";
+    if (size > 0 && size < 1e-5) return sign ? "> −0.00001 %" : "< 0.00001 %";
+    return `${sign}${size > 0 && size < .05 ? Number(size.toPrecision(2)).toFixed(7).replace(/0+$/, "") : size.toFixed(1)} %`;
+  }
+
   const counted = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;   // 1 node, 2 nodes
 
   // Change part of the page's selection; every panel listens to the store named "selection". What was pressed is painted first,
@@ -192,7 +199,7 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, counted, showTip, hideTip, target, whenWide, go };
+  return { selection, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, share, counted, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {

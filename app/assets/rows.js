@@ -36,7 +36,7 @@
     unit: (cell, value) => { cell.className = "unit"; cell.textContent = value; },
     num: (cell, value) => { cell.className = "r"; cell.textContent = value === null ? "" : ow.number(value); },
     count: (cell, value) => { cell.className = "r"; cell.textContent = value === null || value === undefined ? "–" : Number(value).toLocaleString("en"); },
-    share: (cell, value) => { cell.className = "r"; cell.textContent = value === null || value === undefined ? "" : (100 * value).toFixed(1) + " %"; },
+    share: (cell, value) => { cell.className = "r"; cell.textContent = value === null || value === undefined ? "" : ow.share(value); },
     token: (cell, value) => { if (value !== null && value !== undefined) chip(cell, value); },
     tokens: (cell, value) => { for (const text of value || []) chip(cell, text); },
     meter: (cell, value) => meter(cell, value, false, false),

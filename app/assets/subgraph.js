@@ -175,7 +175,7 @@
     make("rect", { width: n.w, height: n.h, rx: small ? 6 : 8 }, g);
     if (!small && !["logit", "direction"].includes(n.kind)) make("rect", { class: "size", x: 8, y: n.h - 5, width: Math.max(2, (n.w - 16) * n.size), height: 2.5, rx: 1 }, g);
     if (small) { text(g, "token", n.w / 2, 18, plain(n.token, most)); text(g, "where", n.w / 2, 33, `@${n.pos}`); }
-    else if (["logit", "direction"].includes(n.kind)) { text(g, "title", n.w / 2, 18, plain(n.label, 15)); text(g, "where", n.w / 2, 33, n.kind === "logit" ? `${n.title} ${(100 * n.number).toFixed(1)} %` : n.title); }
+    else if (["logit", "direction"].includes(n.kind)) { text(g, "title", n.w / 2, 18, plain(n.label, 15)); text(g, "where", n.w / 2, 33, n.kind === "logit" ? `${n.title} ${ow.share(n.number)}` : n.title); }
     else {
       text(g, "title", n.w / 2, 17, named(n.label || n.title, most));
       text(g, "where", n.w / 2, 32, `${n.label ? n.title + " " : ""}${plain(n.token, n.label ? 7 : 11)} @${n.pos}`);

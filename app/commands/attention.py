@@ -128,13 +128,13 @@ def _other(against: str | None) -> int | str | None:
 
 
 def head_of(text: str) -> tuple[int, int]:
-    """Layer and head of `L5H3`."""
+    """Layer and head of `L5H3`; a shell's user may write 5.3 or l5h3 too."""
     import re
 
+    from probe.unit_names import head_of as named
+
     found = re.fullmatch(r"[Ll]?(\d+)[Hh.](\d+)", text.strip())
-    if not found:
-        raise BadInput(f"'{text}' is no head; write layer and head like L5H3.")
-    return int(found[1]), int(found[2])
+    return (int(found[1]), int(found[2])) if found else named(text)
 
 
 def _one(found: "CircuitGraph", name: str, option: str) -> int:

@@ -36,8 +36,12 @@ def lens(
     model: Model = "smollm2-135m",
     top_k: Annotated[int, typer.Option("--top-k", help="Predictions kept per layer and position.")] = 5,
     position: Annotated[
-        int, typer.Option("--position", help="Which token to print the layers of; -1 is the last.")
-    ] = -1,
+        int | None,
+        typer.Option(
+            "--position",
+            help="Read at this token alone; -1 is the last. By default the table is of the last, and JSON of all.",
+        ),
+    ] = None,
     device: Device = None,
     precision: Precision = "float32",
     dry_run: DryRun = False,
@@ -48,23 +52,23 @@ def lens(
     from probe.lens import logit_lens, plan_lens
 
     bridge = load(model, device, precision)
+    at = -1 if position is None else position
+    every = json and position is None
     if dry_run:
         from probe.prompts import read_prompt
 
         n = len(read_prompt(bridge, asked)[1])
-        plan = plan_lens(bridge, n, n if json else 1)
+        plan = plan_lens(bridge, n, n if every else 1)
         print_json(plan.to_dict()) if json else typer.echo(
             f"{counted(n, 'token')}, {plan.n_positions} read, {size(plan.bytes)} of memory beside the model, "
             f"about {duration(plan.seconds)} on two CPU cores"
         )
         return
-    # The table shows one position, JSON all of them.
-    found = logit_lens(bridge, asked, top_k=top_k, positions=None if json else [position], progress=progress())
-    _within(position, found.tokens)
+    found = logit_lens(bridge, asked, top_k=top_k, positions=None if every else [at], progress=progress())
     if json:
         print_json(found.to_dict())
         return
-    print_rows(found.rows(position), f"Logit lens after {_end(found.tokens, position)!r}")
+    print_rows(found.rows(at), f"Logit lens after {_end(found.tokens, at)!r}")
 
 
 def _end(tokens: list[str], position: int, longest: int = 80) -> str:

@@ -16,6 +16,7 @@ from circuits.patching.kinds import KINDS, METRICS
 from circuits.patching.record import PatchingSweep
 from circuits.patching.sides import Pair
 from circuits.patching.store import stored_patchings
+from probe.words import percent
 
 MOST = 200
 """Rows of the table of patches; the rest is said to be there."""
@@ -26,13 +27,6 @@ _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 def number(value: float, digits: int = 3) -> str:
     """With a real minus sign; a dash where there is none."""
     return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
-
-
-def percent(value: float) -> str:
-    """One decimal; of what would be 0.0, two digits, down to a hundred thousandth of a per cent."""
-    if 0 < value < 0.0005:
-        return "< 0.00001 %" if value < 1e-7 else f"{float(f'{100 * value:.2g}'):.7f}".rstrip("0") + " %"
-    return f"{100 * value:.1f} %"
 
 
 def small(value: float) -> float:

@@ -15,7 +15,7 @@ from app.tasks import start_trace
 from app.trace_asked import MAX_NODES, TraceAsked, meant
 from app.trace_plan import MOST_NODES, chosen, newest, trace_plan, usable
 from probe.errors import BadInput
-from probe.words import counted, prose
+from probe.words import counted, percent, prose
 
 
 def trace_menu(model: str) -> html.Details:
@@ -110,7 +110,7 @@ def predictions(model: str, text: str) -> list[tuple[int, str, float]]:
 def offered(model: str, text: str, typed: Any, value: Any = None) -> list[dict[str, str]]:
     """What a menu of tokens offers: the predictions with probabilities, what is chosen, and what answers to what was typed."""
     found = predictions(model, text)
-    rows = {f"#{i}": f"{prose(word)} ({100 * p:.1f} %)" for i, word, p in found}
+    rows = {f"#{i}": f"{prose(word)} ({percent(p)})" for i, word, p in found}
     typed = typed[:80] if isinstance(typed, str) else ""
     if isinstance(value, str) and value and value not in rows:
         number = int(value[1:]) if value[:1] == "#" and value[1:].isdecimal() else None

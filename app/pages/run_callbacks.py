@@ -21,6 +21,7 @@ from probe.figures_dictionaries import eval_figure
 from probe.figures_runs import points_each
 from probe.run_log import TrainingRun
 from probe.stored import read_json
+from probe.words import percent
 
 _LINES = 60
 
@@ -54,7 +55,7 @@ def _since(run: TrainingRun) -> str | None:
 def _number(key: str, value: Any) -> str:
     if not tables.known(value):
         return "–"
-    return f"{100 * value:.1f} %" if key == "dead_share" else number(float(value), 4)
+    return percent(value) if key == "dead_share" else number(float(value), 4)
 
 
 def line_rows(run: TrainingRun) -> dict[str, Any]:

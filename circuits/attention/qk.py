@@ -33,6 +33,7 @@ from circuits.tracing.belonging import refreeze
 from probe.errors import BadInput, OpenworkError
 from probe.opening import Opens, came_from
 from probe.record import Table
+from probe.unit_names import require_unit
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -140,7 +141,7 @@ def qk_attribution(
     OpenworkError where the sum is not the score.
     """
     held = frozen if frozen is not None else refreeze(model, graph, dictionaries)
-    _check_head(graph, held.layers[0].attn.pattern.shape[0], layer, head)
+    require_unit("head", layer, head, graph.n_layers, held.layers[0].attn.pattern.shape[0])
     _check_memory(held, memory)
     query, against = _position(graph, query), _position(graph, against) if isinstance(against, int) else against
     if queries is None:
@@ -154,13 +155,6 @@ def qk_attribution(
         which = Score(head, query, key, _less(queries, head, query, key, against))
         made = gather(flow_of(held, graph), graph, queries, which, units)
         return came_from(_record(graph, queries, made, which, against, k), graph)
-
-
-def _check_head(graph: CircuitGraph, n_heads: int, layer: int, head: int) -> None:
-    if not (0 <= layer < graph.n_layers and 0 <= head < n_heads):
-        raise BadInput(
-            f"There is no head L{layer}H{head}: layers are 0 to {graph.n_layers - 1}, heads 0 to {n_heads - 1}."
-        )
 
 
 def _check_memory(held: "FrozenModel", memory: int) -> None:

@@ -21,7 +21,7 @@ from circuits.exchange.nodes import Found, number, read_node, text, whole
 from circuits.graph import KINDS, ROOTS, CircuitGraph, Edges, Nodes
 from probe.errors import BadInput, Unavailable
 from probe.names import as_path
-from probe.stored import parse_json
+from probe.stored import read_json
 
 _BRACKETS = 6_000_000  # lists and mappings: a link or a node is one or two
 _UNKNOWN = "unknown: the file holds no constants and values"
@@ -61,21 +61,12 @@ def read_neuronpedia(source: Path | str | Mapping[str, Any], *, limits: Limits |
 
 
 def load_json(path: Path, most: int) -> Any:
-    """The content of a JSON file of at most `most` bytes. BadInput for anything else."""
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
-    if (size := path.stat().st_size) > most:
-        raise BadInput(f"{path} has {size:,} bytes; up to {most:,} are read. Prune the graph before exporting it.")
+    """The content of a JSON file of at most `most` bytes. BadInput for anything else: it is what was asked for, and no damage of
+    ours."""
     try:
-        return parse_json(path.read_bytes(), brackets=_BRACKETS)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}).") from error
-    except MemoryError as error:
-        raise Unavailable(f"There is not enough memory to read {path}. Prune the graph before exporting it.") from error
-    except BadInput:
-        raise
-    except ValueError as error:  # no JSON, no UTF-8, an integer of thousands of digits
-        raise BadInput(f"{path} is not JSON: {str(error)[:200]}.") from error
+        return read_json(path, most, brackets=_BRACKETS)
+    except Unavailable as error:
+        raise BadInput(f"{error} A graph that is too large can be pruned before it is exported.") from error
 
 
 def _several(value: Mapping[str, Any], name: str, most: int) -> list[Any]:

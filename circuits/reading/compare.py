@@ -25,7 +25,7 @@ from circuits.graph import KINDS, ROOTS, CircuitGraph, Kinds, of_kinds
 from circuits.reading.identity import Identities, identities
 from circuits.reading.influence import normalised
 from probe.opening import Opens, came_from
-from probe.record import Table, quoted
+from probe.record import Table, cut, in_lines, quoted
 
 Match = Literal["auto", "position", "end", "none"]
 Two = Float[np.ndarray, "graph key"]
@@ -100,8 +100,9 @@ class GraphDifference(Table, Opens):
         ]
 
     def __repr__(self) -> str:
-        named = " and ".join(quoted(p) for p in self.prompts)
-        return f"GraphDifference({named}: {self._counted()}, overlap {self.overlap:.3f})"
+        named, models = " and ".join(quoted(p) for p in self.prompts), [m for m in dict.fromkeys(self.models) if m]
+        heading = f"GraphDifference of {named}" + (f" on {cut(' and '.join(models), 60)}" if models else "")
+        return in_lines(self, heading, f"{self._counted()}; overlap {self.overlap:.3f}.")
 
     def _counted(self) -> str:
         both, (a, b) = self.held.all(0), self.held

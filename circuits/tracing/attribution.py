@@ -12,7 +12,6 @@ Units that were not chosen stay in the graph as one `rest` node per layer and po
 """
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ from circuits.tracing.roots import Difference, Direction, Root, Roots, choose_ro
 from circuits.tracing.sweep import edges
 from circuits.tracing.total import total_attribution
 from circuits.tracing.units import Latents
-from probe.errors import OpenworkError
+from probe.errors import OpenworkError, warn
 from probe.opening import came_from
 from probe.progress import SILENT, Progress
 from probe.prompts import Prompt, read_prompt
@@ -178,10 +177,9 @@ def _unexplained(frozen: FrozenModel, placed: Mapping[int, Placed]) -> dict[str,
         found[i] = float(late.square().sum()) / max(units.target, 1e-30)
     worse = [i for i, share in found.items() if not share <= 1]
     if worse:
-        warnings.warn(
+        warn(
             f"On this prompt the {'dictionary of layer' if len(worse) == 1 else 'dictionaries of layers'} "
             f"{', '.join(map(str, worse))} {'reconstructs' if len(worse) == 1 else 'reconstruct'} worse than a constant would "
-            f"(FVU {max(found.values()):.3g}). Was {'it' if len(worse) == 1 else 'each'} trained on that layer of this model?",
-            stacklevel=3,
+            f"(FVU {max(found.values()):.3g}). Was {'it' if len(worse) == 1 else 'each'} trained on that layer of this model?"
         )
     return {"fvu_by_layer": {str(i): share for i, share in found.items()}} if found else {}

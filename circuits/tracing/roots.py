@@ -16,7 +16,8 @@ from torch import Tensor
 from circuits.tracing import points
 from circuits.tracing.frozen import FrozenModel, stream_at
 from circuits.tracing.sources import Targets
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
+from probe.plain_values import look_at_config
 from probe.record import Record
 from probe.sites import Site, parse_site
 from probe.targets import Difference, token_id
@@ -37,6 +38,11 @@ class Direction(Record):
     at: str | Site = "ln_final"
     pos: int = -1
     name: str = "direction"
+
+    def __post_init__(self) -> None:
+        look_at_config(self)
+        if getattr(self.vector, "ndim", 0) != 1:
+            raise BadInput(f"Direction: vector is {brief(self.vector)}; a tensor of d_model numbers was wanted.")
 
 
 Root = str | int | Difference | Direction

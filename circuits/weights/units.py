@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,10 +23,10 @@ from torch import Tensor
 from circuits.tracing.placing import Placed, place_dictionaries
 from circuits.tracing.points import attention_reads, attention_writes, mid, mlp_reads, mlp_writes
 from probe.anatomy import anatomy, readable
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.norms import NormParts
 from probe.sites import Site
-from probe.unit_names import KINDS_BY_LETTER
+from probe.unit_names import KINDS_BY_LETTER, nearly, require_unit
 from probe.unit_names import unit_name as written
 from probe.writes import heads_write, mlp_norm, mlp_writes_through, wide
 from probe.writes import norm_of as probe_norm_of
@@ -56,11 +57,15 @@ def unit_name(text: "str | UnitName | tuple[int, int]", latents: Sequence[int] =
     if isinstance(text, UnitName):
         return text
     if not isinstance(text, str):
+        if not (isinstance(text, Sequence) and len(text) == 2 and all(isinstance(i, int | np.integer) for i in text)):
+            raise BadInput(f"A unit is named like L5N120, or given as (layer, unit); {brief(text)} came.")
         layer, unit = text
         return UnitName(int(layer), "latent" if layer in latents else "neuron", int(unit))
     found = re.fullmatch(r"L(\d+)([NF])(\d+)", text.strip())
     if not found:
-        raise BadInput(f"'{text}' names no unit; write L5N120 for a neuron or L5F650 for a dictionary's latent.")
+        raise BadInput(
+            f"'{text}' names no unit; write L5N120 for a neuron or L5F650 for a dictionary's latent.{nearly(text)}"
+        )
     return UnitName(int(found[1]), KINDS_BY_LETTER[found[2]], int(found[3]))
 
 
@@ -179,9 +184,10 @@ class WeightView:
 
     def name(self, target: "str | UnitName | tuple[int, int]") -> UnitName:
         """A checked name: BadInput where there is no such unit."""
-        name = unit_name(target, tuple(self.placed))
-        if name.unit >= (n := self.bank(name).n) or name.unit < 0:
-            raise BadInput(f"{name} does not exist: layer {name.layer} has {name.kind}s 0 to {n - 1}.")
+        name, n_layers = unit_name(target, tuple(self.placed)), self.model.cfg.n_layers
+        there = name.kind != "neuron" or 0 <= name.layer < n_layers
+        n = self.bank(name).n if there else int(self.model.cfg.d_mlp or 0)
+        require_unit(name.kind, name.layer, name.unit, n_layers, n)
         return name
 
     def bank(self, name: UnitName) -> Bank:
@@ -223,8 +229,7 @@ def pull_back(
         raise BadInput(
             f"Layer {layer}'s attention has no W_V of its own for each head, so no path leads through its heads."
         )
-    if not 0 <= head < W_O.shape[0]:
-        raise BadInput(f"Layer {layer} has heads 0 to {W_O.shape[0] - 1}; there is no L{layer}H{head}.")
+    require_unit("head", layer, head, model.cfg.n_layers, W_O.shape[0])
     value = W_V[head // (W_O.shape[0] // W_V.shape[0])]  # grouped queries: several heads share one value matrix
     back = folded(norm_of(model, "ln1_post", layer), rows) @ wide(W_O[head]).to(rows).T
     return folded(norm_of(model, "ln1", layer), back @ wide(value).to(rows).T)
@@ -239,7 +244,7 @@ def pull_back_along(
     """
     for layer, head in reversed(path):
         if not 0 <= layer < model.cfg.n_layers:
-            raise BadInput(f"There is no layer {layer}; this model has layers 0 to {model.cfg.n_layers - 1}.")
+            require_unit("head", layer, head, model.cfg.n_layers, int(model.cfg.n_heads or 0))
         reads, writes = attention_span(model, layer)
         if writes > point:
             raise BadInput(

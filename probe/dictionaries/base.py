@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from probe.asked_of import looked_at
 from probe.dictionaries.codes import Code
 from probe.dictionaries.dead import dead_reconstruction, revive
 from probe.dictionaries.sparsifiers import Sparsifier
@@ -53,6 +54,7 @@ class Dictionary(Opens, nn.Module):
     reads; else at zero. The sparsifier is copied. Raises BadInput for widths below 1 or a sparsifier that needs more latents.
     """
 
+    @looked_at
     def __init__(
         self,
         d_in: int | Sequence[int],

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from probe.asked_of import looked_at
 from probe.dictionaries.base import CodeOutput, Dictionary, DictionaryOutput, described
 from probe.dictionaries.codes import Code, JoinedCode
 from probe.dictionaries.sparsifiers import Sparsifier
@@ -25,6 +26,7 @@ class CrossLayerTranscoder(Opens, nn.Module):
 
     kind = "cross_layer_transcoder"
 
+    @looked_at
     def __init__(
         self,
         widths_in: Sequence[int],

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from probe.asked_of import looked_at
 from probe.dictionaries.codes import Code, DenseCode
 from probe.dictionaries.jumprelu import JumpReLU
 from probe.dictionaries.sparsifiers import Sparsifier, not_negative
@@ -34,6 +35,7 @@ class Gated(Sparsifier):
 
     name, matrices = "gated", 11
 
+    @looked_at
     def __init__(self, l1: float = 2.0, warmup: float = 0.05):
         super().__init__()
         self.l1, self.warmup, self.strength = not_negative("l1", l1), warmup, l1

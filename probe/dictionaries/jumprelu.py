@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from probe.asked_of import looked_at
 from probe.dictionaries.codes import Code, DenseCode, SparseCode
 from probe.dictionaries.select import above
 from probe.dictionaries.sparse import sparse_pre_acts
@@ -70,6 +71,7 @@ class JumpReLU(Sparsifier):
     name, calibrates = "jumprelu", True
     matrices = 4  # while more than DENSE of the latents are active
 
+    @looked_at
     def __init__(
         self, l0: float = 32.0, strength: float = 5.0, bandwidth: float = 0.1, start: float = 2.0, pace: float = 20.0
     ):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.asked_of import looked_at
 from probe.dictionaries.codes import Code
 from probe.dictionaries.sparsifiers import Sparsifier
 from probe.errors import BadInput
@@ -21,6 +22,7 @@ class Matryoshka(Sparsifier):
 
     name = "matryoshka"
 
+    @looked_at
     def __init__(self, inner: Sparsifier, widths: Sequence[int]):
         super().__init__()
         self.inner, self.widths = inner, tuple(widths)

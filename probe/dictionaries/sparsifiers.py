@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from probe.asked_of import looked_at
 from probe.dictionaries.codes import Code, DenseCode, SparseCode
 from probe.dictionaries.select import largest_of_rows
 from probe.dictionaries.sparse import sparse_pre_acts
@@ -85,6 +86,7 @@ class ReLU(Sparsifier):
 
     name, matrices = "relu", 4.5
 
+    @looked_at
     def __init__(self, l1: float = 2.0, warmup: float = 0.05):
         super().__init__()
         self.l1, self.warmup = not_negative("l1", l1), warmup
