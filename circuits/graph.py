@@ -33,7 +33,7 @@ from jaxtyping import Bool, Float, Int
 from probe.errors import BadInput, brief
 from probe.opening import Opens
 from probe.record import Record, Table, quoted
-from probe.unit_names import LETTERS, unit_name
+from probe.unit_names import LETTERS, nearly, unit_name
 from probe.words import counted
 
 KINDS = (
@@ -245,8 +245,8 @@ class CircuitGraph(Table, Opens):
         if not found:
             roots = ", ".join(self.name(int(i)) for i in np.flatnonzero(self.roots)[:5])
             raise BadInput(
-                f"This graph has no node {name!r} among its {len(self.nodes)}. A node is written L5N120@3 (neuron 120 of layer "
-                "5 at position 3; F for a latent, H for a head), L5N120 for every position, or by its number. What is "
+                f"This graph has no node {name!r} among its {len(self.nodes)}.{nearly(str(name))} A node is written L5N120@3 "
+                "(neuron 120 of layer 5 at position 3; F for a latent, H for a head), L5N120 for every position, or by its number. What is "
                 f"explained: {roots}; where there is only one, `logit` or `direction` will do."
             )
         return found

@@ -95,6 +95,9 @@ def _refuse(name: str, signature: inspect.Signature, given: tuple[Any, ...], nam
 
 def _look(name: str, names: list[inspect.Parameter], given: tuple[Any, ...], named: dict[str, Any]) -> None:
     """BadInput unless the model, and the model alone, is one."""
+    model, *others = given or (named["model"],)
+    if is_model(model) and not any(map(is_model, others)) and not (named and any(map(is_model, _beside(named)))):
+        return
     call = f"{name}({', '.join(p.name for p in names if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)})"
     values = dict(zip((p.name for p in names), given, strict=False)) | named
     if not is_model(values["model"]):
@@ -102,6 +105,10 @@ def _look(name: str, names: list[inspect.Parameter], given: tuple[Any, ...], nam
         raise BadInput(f"{name} is asked of a loaded model, and {came}. Write {call}; load one with load_model().")
     if doubled := [one for one, value in values.items() if one != "model" and is_model(value)]:
         raise BadInput(f"{call} was given a model as `{doubled[0]}`; the model comes first, and once.")
+
+
+def _beside(named: dict[str, Any]) -> list[Any]:
+    return [value for name, value in named.items() if name != "model"]
 
 
 def dictionaries_in(name: str, value: Any, hint: Any = None) -> Any:
@@ -139,4 +146,7 @@ _READERS = {"dictionaries": dictionaries_in, "config": _config_in, "graph": _gra
 
 def is_model(value: Any) -> bool:
     """Whether this is a loaded model (a `TransformerBridge`, or what stands for one)."""
-    return hasattr(value, "original_model") and hasattr(value, "cfg")
+    return type(value) not in _PLAIN and hasattr(value, "original_model") and hasattr(value, "cfg")
+
+
+_PLAIN = (str, int, float, bool, list, tuple, dict, type(None))

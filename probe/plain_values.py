@@ -54,14 +54,19 @@ class Settings:
 
         def __new__(cls, *given: Any, **named: Any) -> Any:
             if named:
-                look_at_words(cls.__name__, inspect.signature(cls), named)
+                look_at_words(cls.__name__, _signature(cls), named)
             return super().__new__(cls)
 
 
 def look_at_config(config: Any) -> None:
     """The same for the fields of a dataclass."""
     of = _fields_wanted(type(config))
-    look_at_values(type(config).__name__, of, {name: getattr(config, name) for name in of})
+    for name, one in of.items():
+        if not one.is_met(value := getattr(config, name)):
+            look_at_values(type(config).__name__, of, {name: value})
+
+
+_signature = functools.cache(inspect.signature)
 
 
 @functools.cache

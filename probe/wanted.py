@@ -25,6 +25,7 @@ _PLAIN: dict[Any, str] = {
     slice: "a slice",
     type(None): "None",
 }
+_ANY_VALUE = (str, bool, slice, type(None))
 _MADE: dict[str, tuple[tuple[str, ...], str]] = {
     "TokenSet": (("tokens", "special"), "a TokenSet of tokenize()"),
     "Cache": (("layout", "n_tokens"), "a cache of harvest() or open_cache()"),
@@ -73,8 +74,11 @@ class Wanted(NamedTuple):
     words: str
 
     def is_met(self, value: Any) -> bool:
-        """Whether the value is what one of the parts says."""
-        return any(_is(value, part) for part in self.parts)
+        """Whether the value is what one of the parts says. Most are of the very type, which is seen at once."""
+        kind = type(value)
+        if kind in self.parts and (kind in _ANY_VALUE or (kind is int and -_LARGEST <= value <= _LARGEST)):
+            return True
+        return (kind.__name__ in self.parts and kind.__name__ in _MADE) or any(_is(value, part) for part in self.parts)
 
 
 def wanted(hint: Any) -> Wanted | None:

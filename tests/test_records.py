@@ -88,6 +88,8 @@ def test_a_graph_says_of_which_model_it_is_and_where_to_see_more():
     assert said[0] == f"CircuitGraph {graph.prompt!r} on {graph.model}" and said[2].startswith("  more: .rows()")
     assert "5 nodes and 6 edges" in said[1] and repr(graph.unit_tokens[-1]) in said[1]
     two = repr(circuits.difference(graph, graph)).splitlines()
+    with pytest.raises(BadInput, match=r"no node 'l1n7@0' among its 5. Did you mean L1N7@0\?"):
+        graph.find("l1n7@0")
     assert two[0].endswith(f" on {graph.model}") and "more:" in two[2]
 
 
