@@ -246,8 +246,8 @@ class CircuitGraph(Table, Opens):
             roots = ", ".join(self.name(int(i)) for i in np.flatnonzero(self.roots)[:5])
             raise BadInput(
                 f"This graph has no node {name!r} among its {len(self.nodes)}.{nearly(str(name))} A node is written L5N120@3 "
-                "(neuron 120 of layer 5 at position 3; F for a latent, H for a head), L5N120 for every position, or by its number. What is "
-                f"explained: {roots}; where there is only one, `logit` or `direction` will do."
+                "(neuron 120 of layer 5 at position 3; F for a latent, H for a head), L5N120 for every position, or by "
+                f"its number. What is explained: {roots}; where there is only one, `logit` or `direction` will do."
             )
         return found
 
