@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from conftest import QUICK, costliest_file_first, suite_of
 
 from scripts.measures import Row, measures, table
 from scripts.measuring.duplicates import duplicates
@@ -184,3 +186,26 @@ def test_the_command(tmp_path: Path) -> None:
     first, *_ = json.loads(plain.stdout)
     row = Row("files in the fullest folder of probe (without __init__)", 2, 18, ("probe",))
     assert first == {"measure": row.measure, "now": 2, "wanted": 18, "names": ["probe"], "ok": True}
+
+
+def test_only_whole_suites_are_timed() -> None:
+    whole, some = pytest.Config.ArgsSource.TESTPATHS, pytest.Config.ArgsSource.ARGS
+    asked = [(whole, "", ""), (whole, "", QUICK), (some, "", QUICK), (whole, "word", ""), (whole, "", "slow")]
+    configs = [
+        SimpleNamespace(args_source=source, option=SimpleNamespace(keyword=word, markexpr=marks))
+        for source, word, marks in asked
+    ]
+    assert [suite_of(config) for config in configs] == ["test", "quick", "", "", ""]
+
+
+def test_the_costliest_files_come_first_and_stay_whole() -> None:
+    marked = [
+        ("a", {}),
+        ("a", {}),
+        ("b", {"slow": 1}),
+        ("c", {"browser": 1}),
+        ("c", {"browser": 1, "slow": 1}),
+        ("b", {}),
+    ]
+    items = [SimpleNamespace(path=Path(name), get_closest_marker=marks.get) for name, marks in marked]
+    assert [item.path.name for item in sorted(items, key=costliest_file_first(items))] == ["c", "c", "b", "b", "a", "a"]
