@@ -347,7 +347,7 @@ def test_sizes_over_a_limit_are_refused_naming_it(tmp_path):
     path = tmp_path / "g.json"
     path.write_text(json.dumps(circuit_tracer()))
     for limits, words in (
-        (Limits(bytes=1000), "up to 1,000 are read"),
+        (Limits(bytes=1000), "up to 1,000 are read. Prune the graph"),
         (Limits(nodes=7), "8 nodes; up to 7"),
         (Limits(links=3), "9 links; up to 3"),
         (Limits(tokens=1), "2 prompt_tokens; up to 1"),

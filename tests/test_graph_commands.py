@@ -163,7 +163,7 @@ def test_pins_are_kept_and_scored(graphs, capsys):
         (["merge", "g", "--align", "guess"], "--align"),
         (["export", "g", "--to", "."], "folder"),
         (["export", "g", "--to", "x.json", "--units", "u"], "--features"),
-        (["import", "nowhere.json"], "no file"),
+        (["import", "nowhere.json"], "No such file"),
         (["import", "pyproject.toml", "--save", "t"], "not JSON"),
         (["supernodes", "g", "--keep"], "--suggest"),
         (["supernodes", "g", "--remove", "none"], "no group"),

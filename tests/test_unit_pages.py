@@ -213,7 +213,7 @@ def test_weights_of_a_neuron_by_hand(toy) -> None:
         float(cosine.max()), abs=1e-5
     )
     assert len(told.figure().data) == 1 and json.dumps(told.to_dict()) and "L1N5" in told._repr_html_()
-    with pytest.raises(BadInput, match="units 0 to 127"):
+    with pytest.raises(BadInput, match="no neuron L1N128: .* neurons 0 to 127"):
         unit_weights(toy, 1, 128)
 
 
@@ -232,7 +232,7 @@ def test_own_text_is_what_the_model_computes(home, toy) -> None:
     for wrong in ({}, {"layer": 1, "dictionary": made}):
         with pytest.raises(BadInput, match="one of the two"):
             on_text(toy, text, 0, **wrong)
-    with pytest.raises(BadInput, match="units 0 to 127"):
+    with pytest.raises(BadInput, match="no neuron L1N128: .* neurons 0 to 127"):
         on_text(toy, text, 128, layer=1)
 
 

@@ -66,7 +66,8 @@ def load_json(path: Path, most: int) -> Any:
     try:
         return read_json(path, most, brackets=_BRACKETS)
     except Unavailable as error:
-        raise BadInput(f"{error} A graph that is too large can be pruned before it is exported.") from error
+        large = path.is_file() and path.stat().st_size > most
+        raise BadInput(f"{error}{' Prune the graph before exporting it.' if large else ''}") from error
 
 
 def _several(value: Mapping[str, Any], name: str, most: int) -> list[Any]:

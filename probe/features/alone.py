@@ -20,6 +20,7 @@ from probe.opening import Opens, came_from
 from probe.progress import SILENT, Progress
 from probe.record import Table
 from probe.token_text import display_tokens
+from probe.unit_edits import require_there
 from probe.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def unit_weights(
     model: "TransformerBridge", what: AnyDictionary | int, unit: int, *, k: int = 10, progress: Progress = SILENT
 ) -> UnitWeights:
     """What the weights say of a dictionary's latent, or of a neuron of the layer of that number. BadInput if there is none."""
+    if isinstance(what, int):
+        require_there(model, unit, what, None)
     told = neuron_directions(model, what) if isinstance(what, int) else latent_directions(model, what)
     if not 0 <= unit < told.n:
         raise BadInput(f"Unit {unit} was asked for; there are units 0 to {told.n - 1}.")
