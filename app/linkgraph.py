@@ -21,6 +21,7 @@ from probe.words import figures
 
 MAX_SHOWN = 1200
 _LINE = 9  # nodes side by side
+_WHOLE = 7  # tokens; the picture of more may be wider than its frame, and is first seen at its right end
 MAX_EDGES = 60  # drawn in each direction
 POSITIVE, NEGATIVE = {"light": "#0a6ebd", "dark": "#5aaef0"}, {"light": "#c8561b", "dark": "#f08a52"}
 _WORDS = {
@@ -216,6 +217,7 @@ def _layout(graph: CircuitGraph, shown: Arrangement, scheme: str) -> dict[str, A
     layers = list(range(0, graph.n_layers, every))
     axis = token_axis(graph.tokens)
     axis["tickvals"] = [round(float(shown.centres[i]), 2) for i in axis["tickvals"]]
+    long = len(graph.tokens) > _WHOLE
     return {
         "template": TEMPLATES[scheme],
         "xaxis": {
@@ -230,12 +232,19 @@ def _layout(graph: CircuitGraph, shown: Arrangement, scheme: str) -> dict[str, A
             "ticktext": ["tokens", *(f"L{i}" for i in layers), "logits"],
             "range": [-1.8, graph.n_layers + 0.9],
             "showgrid": True,
+            "side": "right" if long else "left",
         },
-        "margin": {"l": 58, "r": 8, "t": 8, "b": 62 if len(graph.tokens) > 12 else 34},
+        "margin": {"l": 8 if long else 58, "r": 58 if long else 8, "t": 8, "b": 62 if len(graph.tokens) > 12 else 34},
         "hovermode": "closest",
         "dragmode": "pan",
         "uirevision": "keep",
-        "legend": {"itemsizing": "constant", "yref": "container", "y": 1, "yanchor": "top"},
+        "legend": {
+            "itemsizing": "constant",
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            **({"x": 1, "xanchor": "right"} if long else {}),
+        },
     }
 
 

@@ -239,15 +239,21 @@
     if (anew) {
       const k = Math.min(1.15, Math.max(whole ? 0 : wide / w > .5 ? Math.min(READABLE, wide / w) : READABLE, Math.min(wide / w, high / h)));
       const left = w * k > wide ? wide - w * k : (wide - w * k) / 2, top = h * k > high ? 0 : (high - h * k) / 2;
-      views[window.location.pathname] = { k, x: (whole ? (wide - w * k) / 2 : left) - x * k, y: (whole ? (high - h * k) / 2 : top) - y * k };
+      views[window.location.pathname] = { k, x: (whole ? (wide - w * k) / 2 : left) - x * k, y: (whole ? (high - h * k) / 2 : top) - y * k, whole, still: true };
     }
     apply();
   }
+  // In a window of another size it is fitted again, unless somebody moved it.
+  let soon = 0;
+  window.addEventListener("resize", () => {
+    window.clearTimeout(soon);
+    soon = window.setTimeout(() => { if (now && now.svg.isConnected && view()) fit(view().still, view().whole); }, 200);
+  });
   function zoom(by, cx, cy) {
     const v = view();
     if (!now || !v) return;
     const k = Math.max(.05, Math.min(4, v.k * by)), x = cx === undefined ? now.svg.clientWidth / 2 : cx, y = cy === undefined ? now.svg.clientHeight / 2 : cy;
-    v.x = x - (x - v.x) * k / v.k; v.y = y - (y - v.y) * k / v.k; v.k = k;
+    v.x = x - (x - v.x) * k / v.k; v.y = y - (y - v.y) * k / v.k; v.k = k; v.still = false;
     apply();
   }
 
@@ -291,7 +297,7 @@
       press.moved = true;
       ow.hideTip();
       if (press.data) shift(press, dx / v.k, dy / v.k);
-      else { v.x = press.vx + dx; v.y = press.vy + dy; apply(); }
+      else { v.x = press.vx + dx; v.y = press.vy + dy; v.still = false; apply(); }
     });
     svg.addEventListener("pointerup", (event) => {
       const was = press;
@@ -343,8 +349,8 @@
   // Bring a node that has the focus into sight.
   function reveal(g) {
     const v = view(), data = dataOf(g), x = v.x + data.x * v.k, y = v.y + data.y * v.k, w = now.svg.clientWidth, h = now.svg.clientHeight;
-    if (x < 40 || x > w - 40) v.x += w / 2 - x;
-    if (y < 30 || y > h - 30) v.y += h / 2 - y;
+    if (x < 40 || x > w - 40) { v.x += w / 2 - x; v.still = false; }
+    if (y < 30 || y > h - 30) { v.y += h / 2 - y; v.still = false; }
     apply();
   }
 

@@ -9,7 +9,9 @@ from app.components import drawn, snippets
 from app.components.parts import graph, link_button, panel, title
 from app.components.promptbox import check_model_name
 from app.components.slot import slot
+from app.figures import FEW
 from app.library import short_model
+from app.model_size import model_size
 from app.pages import beside_callbacks
 from app.pages.beside_work import comparing
 from app.pages.prompt_panels import read_by
@@ -63,6 +65,12 @@ def code(model: str, a: str, b: str, show: str) -> Any:
     )
 
 
+def shallow(model: str) -> bool:
+    """Is a row for each layer lower than a figure?"""
+    size = model_size(model)
+    return size is not None and size.layers <= FEW
+
+
 def panels(model: str, a: str, b: str) -> list[Any]:
     """Tokens; lens and next tokens; divergence; heads and units."""
     legend = html.Span(["B is surprised less", html.Span(className="ow-signed-ramp"), "more"], className="ow-legend")
@@ -71,7 +79,7 @@ def panels(model: str, a: str, b: str) -> list[Any]:
         [
             html.Div(id="beside-columns", className="ow-columns-box ow-data"),
             dcc.Store(id="beside-columns-data"),
-            html.Div(id="beside-facts", className="ow-facts", style={"marginTop": 14}),
+            html.Div(id="beside-facts", className="ow-stats", style={"marginTop": 14}),
         ],
         note="A above B, coloured by loss; below, how many nats more B's token surprises. Click a column; arrow keys move.",
         tools=legend,
@@ -111,9 +119,10 @@ def panels(model: str, a: str, b: str) -> list[Any]:
         note="By the length of the difference in what they write at the selected column.",
         foot=code(model, a, b, "record.units[-1]"),
     )
+    sides = ([lens, parting], [following]) if shallow(model) else ([lens], [following, parting])  # near in height
     return [
         tokens,
-        html.Div([lens, html.Div([following, parting], className="ow-stack")], className="ow-grid even"),
+        html.Div([html.Div(side, className="ow-stack") for side in sides], className="ow-grid even"),
         html.Div([heads, units], className="ow-grid even"),
     ]
 

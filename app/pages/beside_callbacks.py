@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 
 from app import work
 from app.components import drawn
@@ -61,6 +61,6 @@ def register(app: Dash) -> None:
 
 
 def _panels(pair: Pair, column: int, args: dict[str, str]) -> tuple[Any, ...]:
-    numbers = html.Div([stat(*fact) for fact in beside.facts(pair, column)], className="ow-stats")
+    numbers = [stat(*fact) for fact in beside.facts(pair, column)]
     heads, units = beside.head_rows(pair, column, args), beside.unit_rows(pair, column, args)
     return numbers, beside.lens_rows(pair, column), beside.next_rows(pair, column), heads, units

@@ -43,7 +43,7 @@ def layout(identity: str, query: dict[str, str]) -> list[Any]:
             **{"aria-label": "This prompt on other pages"},
         ),
         html.Div(id="reading"),
-        html.Div([*panels(model, prompt.text), *circuits_panel(model, prompt.text)], className="ow-stack"),
+        html.Div([*panels(model, prompt.text), *circuits_panel(model, prompt.text)], className="ow-stack ow-fills"),
     ]
 
 
