@@ -46,7 +46,7 @@ def runs_figure(
     """Loss, L0, FVU and dead share of several runs over `tokens` or `step`. log: logarithmic scales for all but the dead share.
     window: lines of the log behind each point (1: as logged)."""
     figure = make_subplots(
-        rows=2, cols=2, subplot_titles=list(TITLES.values()), vertical_spacing=0.16, horizontal_spacing=0.09
+        rows=2, cols=2, subplot_titles=list(TITLES.values()), vertical_spacing=0.16, horizontal_spacing=0.13
     )
     styles, most = run_styles([run.name for run in runs]), points_each(len(runs))
     labels = dict(zip(styles, short_names(list(styles)), strict=True))

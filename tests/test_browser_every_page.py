@@ -246,6 +246,30 @@ def test_the_link_graph_of_a_long_prompt_begins_at_its_prediction(tab, site, pag
     assert sizes and min(sizes) > 9
 
 
+TILT = "(angle) => document.querySelector('#beside-kl .js-plotly-plot')?.layout.xaxis.tickangle === angle"
+INSIDE = """() => {
+  const frame = document.querySelector('#subgraph svg').getBoundingClientRect();
+  const nodes = [...document.querySelectorAll('#subgraph .node')].map((node) => node.getBoundingClientRect());
+  const left = Math.min(...nodes.map((n) => n.left)), right = Math.max(...nodes.map((n) => n.right));
+  return nodes.length > 0 && left >= frame.left && right <= frame.right && right - left > 0.3 * frame.width;
+}"""
+
+
+def test_figures_follow_the_window(tab, site, pages):
+    """Words tilt where they would touch and lie flat again; a subgraph fits its frame again; what is hidden takes no room."""
+    tab.set_viewport_size({"width": 390, "height": 900})
+    opened(tab, site + pages["prompts-beside"])
+    tab.wait_for_function(TILT, arg=-40)
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.wait_for_function(TILT, arg=0)
+    tab.set_viewport_size({"width": 390, "height": 900})
+    opened(tab, site + pages["circuit"])
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.wait_for_function(INSIDE)
+    opened(tab, site + pages["unit"])
+    assert tab.locator("#unit-edit-shown").evaluate("(e) => e.getClientRects().length") == 0
+
+
 # -- what stays behind -----------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from probe.artifact import Manifest, read_manifest, require_files
 from probe.stored import plain_file, read_json
 
 LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
-PAGED = 20  # rows of a table that are shown at first
+PAGED, MANY = 20, 20  # rows of a table that are shown at first; facts that stand side by side where there is room
 
 
 def layout(name: str, query: dict[str, str]) -> list[Any]:
@@ -94,7 +94,7 @@ def _shown(rows: list[Any]) -> str | None:
 def _facts(pairs: list[tuple[str, Any]]) -> html.Div:
     parts = [part for k, v in pairs[:FACTS] for part in (html.Dt(k.replace("_", " ")), html.Dd(_words(v), dir="auto"))]
     more = html.P(f"{len(pairs) - FACTS} more in the file.", className="ow-sub") if len(pairs) > FACTS else None
-    return html.Div([html.Dl(parts, className="ow-facts"), more])
+    return html.Div([html.Dl(parts, className="ow-facts many" if len(parts) > 2 * MANY else "ow-facts"), more])
 
 
 def _words(value: Any) -> str:

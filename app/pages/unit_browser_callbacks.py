@@ -137,12 +137,12 @@ def density_figure(table: str, scheme: str) -> Any:
     figure.data[0].customdata = [[share(10**a), share(10**b)] for a, b in pairwise(edges)]
     figure.data[0].hovertemplate = "%{customdata[0]} to %{customdata[1]}: %{y:,} units<extra></extra>"
     ticks = list(range(math.ceil(low), 1))
-    figure.update_xaxes(
-        title=None, tickvals=ticks, ticktext=[share(10.0**t) for t in ticks], range=[low, 0], fixedrange=True
-    )
+    names = [share(10.0**t) for t in ticks]
+    figure.update_xaxes(title=None, tickvals=ticks, ticktext=names, range=[low, 0], fixedrange=True)
+    figure.update_xaxes(ticklabelstandoff=7)  # clear of the other axis's 0
     figure.update_yaxes(fixedrange=True)
     return dress(
-        figure, scheme, margin={"l": 46, "r": 14, "t": 8, "b": 24}, dragmode="select", selectdirection="h", bargap=0
+        figure, scheme, margin={"l": 46, "r": 14, "t": 8, "b": 31}, dragmode="select", selectdirection="h", bargap=0
     )
 
 
