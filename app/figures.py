@@ -75,6 +75,11 @@ def _template(scheme: str) -> dict[str, Any]:
 TEMPLATES = {scheme: _template(scheme) for scheme in _INK}
 
 
+def tilt(always: bool) -> dict[str, Any]:
+    """For an axis of words: tilted, or flat for as long as they do not touch in the window as it is."""
+    return {"tickangle": -40} if always else {"tickangle": None, "autotickangles": [0, -40]}
+
+
 def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
     """Give a figure the template of a colour scheme, and take its own type and height away; the page sets the height.
 
@@ -106,7 +111,7 @@ def lens_figure(lens: "LensResult", colour: str = "probability", scheme: str = "
     if figure.data[0].text is not None and len(lens.tokens) > BESIDE:
         room = max(3, int(_CELLS / len(lens.tokens) / _CHARACTER))
         figure.update_traces(text=[[plain(cell[0], min(9, room)) for cell in row] for row in lens.top_tokens])
-    figure.update_xaxes(tickangle=-40 if slanted else 0, tickfont=_MONO, showgrid=False, title=None)
+    figure.update_xaxes(**tilt(slanted), tickfont=_MONO, showgrid=False, title=None)
     figure.update_yaxes(showgrid=False)
     return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
 
@@ -143,7 +148,7 @@ def forming_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
 def norms_figure(lens: "LensResult", scheme: str = "light") -> go.Figure:
     """Norms of the residual stream by layer and position, dressed."""
     figure, slanted = plain_norms(lens), len(lens.tokens) > 12
-    figure.update_xaxes(tickangle=-40 if slanted else 0, tickfont=_MONO, showgrid=False, title=None)
+    figure.update_xaxes(**tilt(slanted), tickfont=_MONO, showgrid=False, title=None)
     figure.update_yaxes(showgrid=False)
     return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
 
@@ -151,7 +156,7 @@ def norms_figure(lens: "LensResult", scheme: str = "light") -> go.Figure:
 def divergence_figure(found: "ComparedPrompts", scheme: str = "light") -> go.Figure:
     """KL between two prompts' predictions, dressed."""
     figure, many = plain_divergence(found), len(found.alignment.columns) > 6
-    figure.update_xaxes(tickangle=-40 if many else 0, tickfont=_MONO, showgrid=False)
+    figure.update_xaxes(**tilt(many), tickfont=_MONO, showgrid=False)
     figure.update_yaxes(showgrid=False)
     return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 110 if many else 40})
 
@@ -160,7 +165,7 @@ def growing_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
     """The norm at one position by layer, dressed."""
     figure = growth_figure(lens, pos)
     return dress(
-        figure, scheme, margin={"l": 50, "r": 6, "t": 30, "b": 40}, hovermode="x unified", legend={"y": 1.0, "x": 0}
+        figure, scheme, margin={"l": 50, "r": 6, "t": 30, "b": 40}, hovermode="x unified", legend={"y": 1.04, "yanchor": "bottom", "x": 0}
     )
 
 
@@ -184,8 +189,6 @@ def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "
         names = [plain(t, 24) for t in heads.tokens]
         words = [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in range(n)] for q in range(n)]
         figure.update_traces(customdata=words, hovertemplate="%{customdata}: %{z:.3f}<extra></extra>")
-    figure.update_xaxes(
-        tickangle=-40 if n > 6 else 0, tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain"
-    )
+    figure.update_xaxes(**tilt(n > 6), tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain")
     figure.update_yaxes(tickfont=_MONO, showgrid=False, title="query: attends", scaleanchor="x", constrain="domain")
     return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84 if n > 6 else 50})

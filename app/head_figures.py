@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures import dress
+from app.figures import dress, tilt
 from probe.figures_heads import grid_figure, pattern_with_margins
 from probe.head_scores import SCORES, SIGNED
 
@@ -33,7 +33,7 @@ def pattern_marked(heads: Any, layer: int, head: int, query: int, key: int, sche
     entropy = -(pattern * np.log(np.maximum(pattern, 1e-30))).sum(1)
     figure = pattern_with_margins(pattern, heads.tokens, received, entropy)
     long = len(heads.tokens) > 6
-    figure.update_layout(xaxis={"tickfont": _MONO, "tickangle": -45 if long else 0}, yaxis={"tickfont": _MONO})
+    figure.update_layout(xaxis={"tickfont": _MONO, **tilt(long)}, yaxis={"tickfont": _MONO})
     _outline(figure, key, query, scheme)
     return dress(figure, scheme, title=None, margin={"l": 100, "r": 8, "t": 8, "b": 90 if long else 56})
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from app import labelled
-from app.figures import TEMPLATES
+from app.figures import TEMPLATES, tilt
 from circuits.figures import COLOURS, SYMBOLS
 from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.figures import label_text, plain, token_axis
@@ -222,7 +222,7 @@ def _layout(graph: CircuitGraph, shown: Arrangement, scheme: str) -> dict[str, A
         "template": TEMPLATES[scheme],
         "xaxis": {
             **axis,
-            "tickangle": -40 if len(graph.tokens) > 12 else 0,
+            **tilt(len(graph.tokens) > 12),
             "showgrid": False,
             "tickfont": {"family": "JetBrains Mono, monospace", "size": 11},
             "range": [-0.5, float(shown.columns[-1]) + 0.5],

@@ -246,7 +246,10 @@ def test_the_link_graph_of_a_long_prompt_begins_at_its_prediction(tab, site, pag
     assert sizes and min(sizes) > 9
 
 
-TILT = "(angle) => document.querySelector('#beside-kl .js-plotly-plot')?.layout.xaxis.tickangle === angle"
+TILTED = """(tilted) => {
+  const word = document.querySelector('#beside-kl .xtick text');
+  return word && tilted === /rotate\\(-[1-9]/.test(word.getAttribute('transform'));
+}"""
 INSIDE = """() => {
   const frame = document.querySelector('#subgraph svg').getBoundingClientRect();
   const nodes = [...document.querySelectorAll('#subgraph .node')].map((node) => node.getBoundingClientRect());
@@ -259,9 +262,9 @@ def test_figures_follow_the_window(tab, site, pages):
     """Words tilt where they would touch and lie flat again; a subgraph fits its frame again; what is hidden takes no room."""
     tab.set_viewport_size({"width": 390, "height": 900})
     opened(tab, site + pages["prompts-beside"])
-    tab.wait_for_function(TILT, arg=-40)
+    tab.wait_for_function(TILTED, arg=True)
     tab.set_viewport_size({"width": 1440, "height": 900})
-    tab.wait_for_function(TILT, arg=0)
+    tab.wait_for_function(TILTED, arg=False)
     tab.set_viewport_size({"width": 390, "height": 900})
     opened(tab, site + pages["circuit"])
     tab.set_viewport_size({"width": 1440, "height": 900})

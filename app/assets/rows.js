@@ -49,6 +49,7 @@
     const row = ow.el("tr");
     for (const column of columns) {
       const th = ow.el("th", [right.has(column.kind) ? "r" : "", column.wide ? "wide" : ""].join(" ").trim(), column.label + (sorted && sorted.key === column.key ? (sorted.down ? " ▾" : " ▴") : ""));
+      if (column.label.length > 9) th.style.minWidth = `${Math.min(16, Math.ceil(column.label.length / 2) + 2)}ch`;   // two lines where it is narrow, no more
       th.scope = "col";
       if (column.title) th.title = column.title;
       if (sorts && column.label && column.kind !== "tokens") { th.classList.add("sorts"); th.dataset.key = column.key; th.setAttribute("aria-sort", sorted && sorted.key === column.key ? (sorted.down ? "descending" : "ascending") : "none"); }

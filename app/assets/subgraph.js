@@ -148,6 +148,8 @@
     listen(svg);
     paint();
     ow.rove(svg, "g[data-id]", { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 });
+    watch.disconnect();
+    watch.observe(node);
     ow.whenWide(node, () => { if (now && now.svg === svg) fit(!views[window.location.pathname]); });
     if (focus) { const again = parts.get(focus); if (again) again.g.focus({ preventScroll: true }); }
   }
@@ -243,11 +245,15 @@
     }
     apply();
   }
-  // In a window of another size it is fitted again, unless somebody moved it.
-  let soon = 0;
-  window.addEventListener("resize", () => {
+  // In a frame of another width it is fitted again, unless somebody moved it.
+  let fitted = 0, soon = 0;
+  const watch = new ResizeObserver(() => {
     window.clearTimeout(soon);
-    soon = window.setTimeout(() => { if (now && now.svg.isConnected && view()) fit(view().still, view().whole); }, 200);
+    soon = window.setTimeout(() => {
+      if (!now || !now.svg.isConnected || !view() || now.svg.clientWidth === fitted) return;
+      fitted = now.svg.clientWidth;
+      fit(view().still, view().whole);
+    }, 150);
   });
   function zoom(by, cx, cy) {
     const v = view();

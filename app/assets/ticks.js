@@ -1,4 +1,4 @@
-// Labels of axes that do not touch: words that lie flat under a figure are tilted where they would. An axis of tokens has as many as the server thinks it may need, and how many fit depends on the
+// Labels of axes that do not touch: an axis of tokens has as many as the server thinks it may need, and how many fit depends on the
 // width of the window and on the zoom. From the last one (where the prediction is) back, a label stays if it is far enough from the one
 // that stayed before. And a picture wider than its frame begins at its end, where the prediction is.
 (function () {
@@ -23,28 +23,6 @@
       before = at;
     }
     return kept;
-  }
-
-  // Do neighbours touch, lying flat? Their lengths do not change when they are tilted.
-  function touching(plot, key) {
-    const words = [...plot.querySelectorAll(`.${key.replace("axis", "")}tick text`)].map((text) => [Number(text.getAttribute("x")), text.getComputedTextLength()]).sort((a, b) => a[0] - b[0]);
-    return words.some(([x, long], i) => i && x - words[i - 1][0] < (long + words[i - 1][1]) / 2 + 5);
-  }
-
-  const tilted = new WeakMap();   // plot -> the axes that were tilted here
-  function tiltTicks(plot) {
-    if (!plot._fullLayout || !plot.layout || !window.Plotly) return;
-    const change = {}, ours = tilted.get(plot) || new Set();
-    tilted.set(plot, ours);
-    for (const key of Object.keys(plot.layout).filter((k) => /^xaxis\d*$/.test(k))) {
-      const axis = plot._fullLayout[key], own = plot.layout[key];
-      if (!axis || !axis._length || axis.visible === false || !own.ticktext || !(ours.has(key) || own.tickangle === 0)) continue;
-      const angle = touching(plot, key) ? -40 : 0;
-      if (angle === own.tickangle) continue;
-      change[`${key}.tickangle`] = angle;
-      ours.add(key);
-    }
-    if (Object.keys(change).length) window.Plotly.relayout(plot, change);
   }
 
   function thinTicks(plot) {
@@ -72,7 +50,7 @@
     for (const text of texts) { const fits = text.getComputedTextLength() <= wide + 1; if (fits === (text.style.visibility === "hidden")) text.style.visibility = fits ? "" : "hidden"; }
   }
 
-  ow.thin = function (plot) { tiltTicks(plot); thinTicks(plot); thinCells(plot); };
+  ow.thin = function (plot) { thinTicks(plot); thinCells(plot); };
 
   function watch(plot) {
     ow.thin(plot);
