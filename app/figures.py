@@ -165,7 +165,11 @@ def growing_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
     """The norm at one position by layer, dressed."""
     figure = growth_figure(lens, pos)
     return dress(
-        figure, scheme, margin={"l": 50, "r": 6, "t": 30, "b": 40}, hovermode="x unified", legend={"y": 1.04, "yanchor": "bottom", "x": 0}
+        figure,
+        scheme,
+        margin={"l": 50, "r": 6, "t": 30, "b": 40},
+        hovermode="x unified",
+        legend={"y": 1.04, "yanchor": "bottom", "x": 0},
     )
 
 

@@ -101,7 +101,14 @@ def pattern_with_margins(
     figure.update_layout(
         xaxis={**names, "range": edge, "domain": [0, 0.84], "title": "key: attended to"},
         yaxis={**names, "range": edge[::-1], "domain": [0, 0.82], "title": "query: attends"},
-        xaxis2={"domain": [0.86, 1], "title": "entropy", "nticks": 3, "tickangle": 0, "tickfont": {"size": 10}, "rangemode": "tozero"},
+        xaxis2={
+            "domain": [0.86, 1],
+            "title": "entropy",
+            "nticks": 3,
+            "tickangle": 0,
+            "tickfont": {"size": 10},
+            "rangemode": "tozero",
+        },
         yaxis2={"domain": [0.85, 1], "title": "received", "nticks": 3, "rangemode": "tozero"},
         bargap=0.15,
     )
