@@ -78,8 +78,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def suite_of(config: pytest.Config) -> str:
     """Which of the suites that `make measures` times this is, if all of it was asked for."""
-    narrowed = config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.option.keyword
-    return "" if narrowed else {"": "test", QUICK: "quick"}.get(config.option.markexpr, "")
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    narrowed = any(
+        getattr(config.option, name, None) for name in ("keyword", "deselect", "lf", "stepwise", "collectonly")
+    )
+    return {"": "test", QUICK: "quick"}.get(config.option.markexpr, "") if whole and not narrowed else ""
 
 
 @pytest.fixture

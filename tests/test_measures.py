@@ -190,12 +190,13 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_only_whole_suites_are_timed() -> None:
     whole, some = pytest.Config.ArgsSource.TESTPATHS, pytest.Config.ArgsSource.ARGS
-    asked = [(whole, "", ""), (whole, "", QUICK), (some, "", QUICK), (whole, "word", ""), (whole, "", "slow")]
+    asked = [(whole, "", {}), (whole, QUICK, {}), (some, QUICK, {}), (whole, "slow", {})]
+    asked += [(whole, "", {"keyword": "word"}), (whole, QUICK, {"collectonly": True})]
     configs = [
-        SimpleNamespace(args_source=source, option=SimpleNamespace(keyword=word, markexpr=marks))
-        for source, word, marks in asked
+        SimpleNamespace(args_source=source, option=SimpleNamespace(markexpr=marks, **options))
+        for source, marks, options in asked
     ]
-    assert [suite_of(config) for config in configs] == ["test", "quick", "", "", ""]
+    assert [suite_of(config) for config in configs] == ["test", "quick", "", "", "", ""]
 
 
 def test_the_costliest_files_come_first_and_stay_whole() -> None:
