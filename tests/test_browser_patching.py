@@ -225,14 +225,14 @@ def test_small_shares_keep_their_digits(tab, site):
     """In tables as in Python: a probability of a thousandth of a per cent is no `0.0 %`."""
     values = [0.0, 1.0, 0.99, 0.25, 0.00069, 0.0004999, 2.13e-5, 9.9e-8, 1e-9, -3e-4, -1e-9]
     tab.goto(site + "/patching")
-    tab.wait_for_function("window.openwork && window.dash_clientside.openwork && window.dash_clientside.openwork.rows")
+    tab.wait_for_function("!!(window.openwork && window.dash_clientside.openwork.rows)")
     drawn = tab.evaluate(
         """values => {
-            const node = document.createElement("div"), target = window.openwork.target;
-            window.openwork.target = () => node;
-            const columns = [{ key: "p", label: "p", kind: "share" }];
+            const node = document.createElement("div"), columns = [{ key: "p", label: "p", kind: "share" }];
+            node.id = "shares";
+            document.body.appendChild(node);
+            window.dash_clientside.callback_context = { outputs_list: { id: node.id } };
             window.dash_clientside.openwork.rows({ columns, rows: values.map((p) => ({ p })) });
-            window.openwork.target = target;
             return [...node.querySelectorAll("td")].map((cell) => cell.textContent);
         }""",
         values,
