@@ -14,6 +14,7 @@ from torch import Tensor
 
 from probe.anatomy import spot
 from probe.errors import BadInput, OpenworkError
+from probe.kept import keeps_nothing
 from probe.prompts import Prompts, read_batch
 from probe.record import Table, gist
 from probe.sites import Site, parse_site, parse_sites
@@ -121,7 +122,7 @@ def capture(
 
     hooks = [(spot(site, model).hook, reader(site)) for site in wanted]
     with suppress(_Enough), torch.no_grad(), model.hooks(fwd_hooks=hooks):
-        model(tokens)
+        model(tokens, **keeps_nothing(model))
     missing = [s.short for s in wanted if s.name not in found]
     if missing:
         raise OpenworkError(f"{', '.join(missing)} did not fire in the forward pass, so nothing was read there.")

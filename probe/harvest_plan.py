@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from probe.html import table_html
 from probe.layout import Layout, make_layout
-from probe.live_bytes import peak_bytes
+from probe.live_bytes import events_of, extrapolated, process_bytes
 from probe.names import as_path
 from probe.recorder import PART, Recorder
-from probe.sites import Site, parse_site
+from probe.sites import Site, as_dtype, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class HarvestPlan:
     """What a harvest will take. Bytes are on disk; `memory_bytes` is at the peak, beside the model: a shard, and the forward pass
-    of a batch, by what one and two rows were seen to take; `seconds` is from one measured batch (None if it was not measured)."""
+    of a batch, by what two and three rows were seen to take; `seconds` is from one measured batch (None if it was not measured)."""
 
     sites: dict[str, int]
     dtype: str
@@ -77,7 +77,7 @@ def plan(
         shards=layout.shards,
         bytes=layout.bytes,
         free_bytes=free_bytes(as_path(folder)),
-        memory_bytes=_memory(layout, _forward_bytes(model, tokens, layout, batch)),
+        memory_bytes=_memory(model, tokens, layout, batch),
         tokens_per_second=rate,
         seconds=layout.tokens / rate if rate else None,
     )
@@ -91,24 +91,34 @@ def free_bytes(folder: Path) -> int:
 
 _HELD = 8_000_000
 "Bytes that the first forward passes and files take and keep, whatever their size."
-_SCATTERED = 1.4
-"What a process takes for its tensors, over what they hold: freed memory is not all given back. Measured 1.14 to 1.4."
 
 
-def _memory(layout: Layout, forward: int) -> int:
-    """A shard, the forward pass, and the float64 copies of which a part's mean and variance are made."""
-    tokens = min(PART, layout.shard_tokens, layout.tokens)
-    moments = 3 * 8 * tokens * max(layout.widths.values())
-    return layout.shard_bytes + int(_SCATTERED * forward) + moments + _HELD
+def _memory(model: "TransformerBridge", tokens: "TokenSet", layout: Layout, batch: int) -> int:
+    """A shard, the forward pass of a batch, and the copies of which a part's mean and variance are made: they are made in the
+    background while the next shard's first batch goes through the model."""
+    return layout.shard_bytes + pass_bytes(model, tokens, layout, batch) + _moments(layout) + _HELD
 
 
-def _forward_bytes(model: "TransformerBridge", tokens: "TokenSet", layout: Layout, batch: int) -> int:
-    """What a batch takes at its peak while it goes through the model: so much, and so much more a row."""
+def _moments(layout: Layout) -> int:
+    """A part's values at one site, as stored and in float64."""
+    numbers = min(PART, layout.shard_tokens, layout.tokens) * max(layout.widths.values())
+    return numbers * (as_dtype(layout.dtype).itemsize + 8)
+
+
+def pass_bytes(model: "TransformerBridge", tokens: "TokenSet", layout: Layout, batch: int) -> int:
+    """What a batch takes on its way through the model, from what two and three rows make and free: a single row is another case,
+    for which some copies are not made."""
     rows = min(batch, layout.rows)
-    small = Layout(layout.widths, layout.dtype, layout.context, rows, rows)
-    recorder = Recorder(model, tokens, small, batch)
-    one, two = (peak_bytes(lambda n=n: recorder.run(range(n))) for n in (1, min(2, rows)))
-    return one + (rows - 1) * (two - one)
+    few = min(2, rows), min(3, rows)
+    recorder = Recorder(model, tokens, Layout(layout.widths, layout.dtype, layout.context, few[1], few[1]), batch)
+    two, three = (events_of(lambda n=n: recorder.run(range(n))) for n in few)
+    events = extrapolated(two, three, rows - few[0])
+    return process_bytes(events) + _widened(model) * max(e.bytes for e in events)
+
+
+def _widened(model: "TransformerBridge") -> int:
+    """Products in half precision are made in float32, of which no operation tells: as much again twice as a result takes."""
+    return 2 if model.W_E.element_size() == 2 else 0
 
 
 def _tokens_per_second(model: "TransformerBridge", tokens: "TokenSet", layout: Layout, batch: int) -> float:

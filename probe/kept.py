@@ -27,7 +27,8 @@ _ready: "WeakSet[TransformerBridge]" = WeakSet()
 
 
 def hand_over(model: "TransformerBridge") -> None:
-    """See to it that model and attention layers get the cache under the name that each knows; once per model."""
+    """See to it that model and attention layers get the cache under the name that each knows, and that layers keep nothing else;
+    once per model."""
     from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
 
     if model in _ready:
@@ -35,6 +36,7 @@ def hand_over(model: "TransformerBridge") -> None:
     bridges = [module for module in model.modules() if isinstance(module, AttentionBridge)]
     for module in bridges:
         module.register_forward_pre_hook(_renaming(_NAME), with_kwargs=True)
+        module.register_forward_hook(_let_go)
     for theirs in (model.original_model, *(module.original_component for module in bridges)):
         if theirs is not None and (name := _name_in(theirs)) is not None:
             theirs.register_forward_pre_hook(_renaming(name), with_kwargs=True)
@@ -59,6 +61,20 @@ def _renaming(name: str) -> Callable:
         return args, {**{k: v for k, v in kwargs.items() if k not in others}, name: kwargs[others[0]]}
 
     return rename
+
+
+def _let_go(module: Any, args: Any, output: Any) -> None:
+    """Some layers hold on to their pattern, which nobody reads, until the next pass: gigabytes, for all layers of a long batch."""
+    module._pattern = None
+
+
+def keeps_nothing(model: "TransformerBridge") -> dict[str, bool]:
+    """What to call a model with for a pass that is not continued: without it transformers keeps every layer's keys and values.
+    Nothing where layers of other kinds choose by it how they compute."""
+    theirs = model.original_model
+    known = inspect.signature(theirs.forward).parameters if theirs is not None else {}
+    plain = "use_cache" in known and len(layers_with("pattern", model)) == int(model.cfg.n_layers)
+    return {"use_cache": False} if plain else {}
 
 
 class NextToken:

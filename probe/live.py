@@ -22,6 +22,7 @@ from torch import Tensor
 from probe.artifact import Manifest
 from probe.asked_of import looked_at
 from probe.errors import BadInput
+from probe.harvest_plan import pass_bytes
 from probe.harvester import settings
 from probe.layout import make_layout
 from probe.live_block import Block
@@ -120,6 +121,10 @@ class LiveActivations:
         """Bytes a stream holds beside the model and its forward pass: one block at all sites, and its order."""
         rows = min(self.layout.shard_rows, self.layout.rows)
         return rows * self.layout.context * (4 * sum(self.layout.widths.values()) + 16)
+
+    def pass_bytes(self) -> int:
+        """Bytes that one batch takes on its way through the model; runs a few rows to see."""
+        return pass_bytes(self.model, self.token_set, self.layout, self.batch)
 
     @property
     def document(self) -> np.ndarray:

@@ -47,11 +47,15 @@ def plan(dictionary: AnyDictionary, cache: "Cache | Pairs", config: TrainConfig 
         parameters=sum(p.numel() for p in dictionary.parameters()),
         steps=steps,
         tokens=pairs.n_tokens * config.epochs,
-        memory_bytes=training_bytes(dictionary, config, pairs.n_tokens)
-        + getattr(cache, "memory_bytes", 0),  # a stream's block
+        memory_bytes=training_bytes(dictionary, config, pairs.n_tokens) + _stream_bytes(cache),
         disk_bytes=4 * size,
         seconds=3 * steps * _encoder_seconds(dictionary, config.batch),
     )
+
+
+def _stream_bytes(cache: Any) -> int:
+    """Of activations that are made on the way: a block, and the pass of the model that makes it. Stored ones stay on disk."""
+    return cache.memory_bytes + cache.pass_bytes() if hasattr(cache, "pass_bytes") else 0
 
 
 def training_bytes(dictionary: AnyDictionary, config: TrainConfig, tokens: int = 1 << 62) -> int:
