@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import tiny
 
 from probe.forward import capture
 from probe.live_bytes import SCATTERED, Event, events_of, extrapolated, peak_bytes, process_bytes
-from tiny import tiny
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc, on Linux"
