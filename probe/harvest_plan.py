@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class HarvestPlan:
     """What a harvest will take. Bytes are on disk; `memory_bytes` is at the peak, beside the model: a shard, and the forward pass
-    of a batch, by what two and three rows were seen to take; `seconds` is from one measured batch (None if it was not measured)."""
+    of a batch, by what two and three rows were seen to take; `seconds` is from one measured batch (None if not measured)."""
 
     sites: dict[str, int]
     dtype: str

@@ -64,7 +64,7 @@ def _renaming(name: str) -> Callable:
 
 
 def _let_go(module: Any, args: Any, output: Any) -> None:
-    """Some layers hold on to their pattern, which nobody reads, until the next pass: gigabytes, for all layers of a long batch."""
+    """Some layers hold on to their pattern, which nobody reads, until the next pass: gigabytes in a long batch."""
     module._pattern = None
 
 

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_iter
 LARGEST_KEPT = 32 << 20
 "The largest piece of memory that glibc's allocator keeps when it is freed."
 SCATTERED = 2.2
-"A heap over the most that was alive in it. Measured over many batches 1.2 to 2.15, from one process to the next: this is for the worst."
+"A heap over the most that was alive in it. Measured over many batches: 1.2 to 2.15, by luck. This is for the worst."
 
 
 class Event(NamedTuple):
