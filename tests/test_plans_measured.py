@@ -81,9 +81,9 @@ def test_a_training_takes_what_was_announced(rule, shape):
 
 @pytest.mark.slow
 def test_a_harvest_of_long_rows_takes_what_was_announced():
-    """Patterns are above 32 MB, so that they are given back, and little is luck."""
+    """Patterns are above 32 MB, so that they are given back, and less is luck."""
     told, took = measured(f"SHAPE = (128, 250)\n{HARVEST}")
-    assert took <= told <= 1.3 * took, f"{told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
+    assert took <= told <= 1.5 * took, f"{told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
 
 
 @pytest.mark.slow
