@@ -216,6 +216,7 @@ def announced(target: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
+            lock_of(target).unlink(missing_ok=True)  # before the note, which alone says where it lies
             note.unlink(missing_ok=True)
 
 
@@ -226,6 +227,11 @@ def _exports() -> Iterator[Found]:
         for path in [*leftovers_of(target), *half_written_in(target)]:
             said = f"a half-written export, {target.name}"
             yield Leftover(path, said, "removed"), lambda t=target, p=path: _alone(t, lambda _: _remove(p))
+        if (lock := lock_of(target)).is_file():
+            yield (
+                Leftover(lock, "the lock of a process that is gone", "removed"),
+                lambda t=target: _alone(t, lambda _: None),
+            )
         yield (
             Leftover(note, f"the note of an export to {target} that was cut off", "removed"),
             lambda n=note: _remove(n),

@@ -44,7 +44,8 @@ def turn(file: Path, what: str, *, wait: float | None = None) -> Iterator[bool]:
     finally:
         held.discard(path)
         with suppress(OSError):  # a lock that stays behind is nobody's, and taken by who comes next
-            path.unlink(missing_ok=True)  # while it is ours: nothing is left behind
+            if _there(handle, path):  # it was not taken away inside, where by now another writer may have made his
+                path.unlink(missing_ok=True)  # while it is ours: nothing is left behind
         os.close(handle)  # which releases it
 
 

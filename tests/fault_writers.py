@@ -9,15 +9,20 @@ from faults import Writer, as_command
 from harvests import token_set
 
 from probe.artifact import home, place
+from probe.errors import Unavailable
 
 SITES = ["mlp_in.1", "mlp_out.1", "mlp_post.1"]
+STUDY: dict[str, Any] = {"prompts": 1, "k": 3, "length": 2, "branches": 2}
 SMALL: dict[str, Any] = {"shard_tokens": 48, "batch": 3, "dtype": "float32"}
 
 
 def template(model: Any, folder: Path) -> None:
-    """A home with a cache, a dictionary, a table and a graph, which the writers start from. OPENWORK_HOME must be it."""
+    """A home with a cache, a dictionary, a table, a graph and a study, which the writers start from, and an exported dictionary
+    beside it. OPENWORK_HOME must be it."""
+    from circuits.blind.study import new_study
     from circuits.store import save_graph
     from probe.dictionaries import load_dictionary
+    from probe.exchange import export_dictionary
     from probe.features import build_features
     from probe.harvester import harvest
     from probe.models import stamp
@@ -25,8 +30,11 @@ def template(model: Any, folder: Path) -> None:
     assert place("cache", "c").is_relative_to(folder)
     cache = harvest(model, token_set(8), SITES, place("cache", "c"), **SMALL)
     _train(cache, "d", False)
-    build_features(model, load_dictionary(place("dictionary", "d"), model), cache, place("features", "t"))
+    learned = load_dictionary(place("dictionary", "d"), model)
+    build_features(model, learned, cache, place("features", "t"))
     save_graph(every_kind(), place("graph", "g"), model=stamp(model))
+    new_study(model, build_features(model, 1, cache, place("features", "n")), 5, "st", **STUDY)
+    export_dictionary(learned, folder.parent / "exported", "saelens", model_name="toy")
 
 
 def _train(cache: Any, name: str, resume: bool) -> None:
@@ -88,6 +96,35 @@ def writers(model: Any) -> dict[str, Writer]:
 
         set_label(place("features", "t"), 3, "fires at years", author="me")
 
+    def studied(resume: bool) -> None:
+        from circuits.blind.study import new_study
+
+        new_study(model, "n", 5, "new", **STUDY)
+
+    def hypothesised(resume: bool) -> None:
+        from circuits.blind.study import guess
+
+        guess("st", "fires at years")
+
+    def marked(resume: bool) -> None:
+        from app.marks import act
+
+        if (found := act("g", {"op": "pin", "nodes": [2, 3]})).wrong:
+            raise Unavailable(found.said)
+
+    def prompted(resume: bool) -> None:
+        from app.prompts import store
+
+        store("one two", "toy")
+
+    def worked(resume: bool) -> None:
+        from app.job import Job
+
+        Job("abc", "trace", "a job", link="/jobs", state="done", created=1.7e9).write(home() / "jobs")
+
+    def imported() -> list[str]:
+        return ["import", str(home().parent / "exported"), "--name", "new", "--model", "toy"]
+
     def exported() -> list[str]:  # the home is known in the child
         to = str(home() / "out")
         return ["export", "--dictionary", "d", "--format", "saelens", "--to", to]
@@ -112,6 +149,12 @@ def writers(model: Any) -> dict[str, Writer]:
         command("pin", "graphs/g", "graph", "pin", "g", "14", edits=True),
         command("prune", "graphs/new", "graph", "prune", "g", "--save", "new"),
         Writer("graph export", lambda: run(handed_on()), lambda: run(handed_on()), ("out",)),
+        both("study", "studies/new", studied),
+        both("guess", "studies/st", hypothesised),
+        both("edit", "graphs/g", marked),  # what a page could undo may be lost
+        both("prompt", "prompts", prompted),
+        both("job", "jobs", worked),
+        Writer("import", lambda: run(imported()), lambda: run([*imported(), "--resume"]), ("dictionaries/new",)),
         Writer("export", lambda: run(exported()), lambda: run([*exported(), "--resume"]), ("out",)),
     ]
     return {writer.name: writer for writer in found}

@@ -3,16 +3,19 @@
 A writer runs in a forked child (torch is imported once) on a copy of a small home. The child counts its file operations inside
 that copy; at number k it is killed, or the operation is refused (no space, read-only, an I/O error). Then what is there is
 examined: every finished artifact whole, none lost; the writer, run again, ends with the bytes of one that was left alone; the
-doctor mends the rest.
+doctor mends the rest. What two trials leave in the same bytes is examined once.
 """
 
 import builtins
 import contextlib
 import errno
+import gc
 import hashlib
 import io
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -21,6 +24,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 KILL, GONE = "kill", "gone"
@@ -42,6 +46,7 @@ CHANGES = (
 _VOLATILE = {
     "created",
     "changed",
+    "used",
     "date",
     "command",
     "seconds",
@@ -53,6 +58,9 @@ _VOLATILE = {
     "checksum",
     "folder",
 }
+
+
+_SCRATCH = re.compile(r"((?:^|/)\.[^/]+\.)[a-z0-9_]{8}(?=/|$)")
 
 
 class Fault:
@@ -67,6 +75,7 @@ class Fault:
             return
         self.n += 1
         self.seen.append(f"{sort} {where}")
+        self.found()
         lasting = self.what in ("ENOSPC", "EROFS") and self.at and self.n > self.at and sort in CHANGES
         if self.n != self.at and not lasting:
             return
@@ -79,6 +88,9 @@ class Fault:
         if self.what == "EIO" or sort in CHANGES:
             raise OSError(REFUSALS[self.what], os.strerror(REFUSALS[self.what]), str(where))
 
+    def found(self) -> None:
+        """What lies there just before an operation; nobody asks here."""
+
     def _inside(self, where: object) -> bool:
         if isinstance(where, int):
             with contextlib.suppress(OSError):
@@ -87,6 +99,48 @@ class Fault:
         if where is None:
             return False
         return os.path.abspath(os.fsdecode(os.fspath(where))).startswith(self.root)  # type: ignore[arg-type]
+
+
+class Watch(Fault):
+    """Disturbs nothing, and notes what lies below `root` before each operation: a kill would leave just that."""
+
+    def __init__(self, root: Path):
+        super().__init__(root)
+        self.states: list[str] = []
+
+    def found(self) -> None:
+        try:
+            self.states.append(_bytes_below(self.root))
+        except OSError:  # another thread takes something away meanwhile
+            self.states.append(f"unlike any other {self.n}")
+
+
+_scandir, _open, _read, _close = os.scandir, os.open, os.read, os.close  # before `install` counts them
+
+
+def _bytes_below(root: str) -> str:
+    """A digest of every byte, name and mode in a folder."""
+    digest, folders = hashlib.sha1(usedforsecurity=False), [root]
+    while folders:
+        folder = folders.pop()
+        with _scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                digest.update(f"{entry.path}\0{entry.stat(follow_symlinks=False).st_mode}\0".encode())
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    digest.update(_plain_bytes(entry.path) + b"\0")
+    return digest.hexdigest()
+
+
+def _plain_bytes(path: str) -> bytes:
+    handle, pieces = _open(path, os.O_RDONLY), []
+    try:
+        while piece := _read(handle, 1 << 20):
+            pieces.append(piece)
+    finally:
+        _close(handle)
+    return b"".join(pieces)
 
 
 class _File:
@@ -180,11 +234,13 @@ class Outcome:
     said: str
     operations: int
     seen: list[str] = field(repr=False, default_factory=list)
+    states: list[str] = field(repr=False, default_factory=list)
+    seconds: float = 0.0
 
 
 def in_child(home: Path, work: Callable[[], int | None], fault: Fault, delay: float = 0) -> Outcome:
     """Run `work` on a home in a forked child; it returns an exit code. delay: kill it after so many seconds."""
-    told = home.parent / f"{home.name}.said"
+    told, began = home.parent / f"{home.name}.said", perf_counter()
     if not (pid := os.fork()):
         code = 70
         try:
@@ -201,7 +257,8 @@ def in_child(home: Path, work: Callable[[], int | None], fault: Fault, delay: fl
             with contextlib.suppress(BaseException):
                 sys.stdout.flush()
                 sys.stderr.flush()
-                note = "\n".join([str(fault.n), *fault.seen]).encode("utf8", "replace")
+                states = fault.states if isinstance(fault, Watch) else []
+                note = json.dumps([fault.n, fault.seen, states]).encode("utf8", "replace")
                 handle = os.open(f"{told}.n", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 while note:
                     note = note[os.write(handle, note) :]
@@ -211,9 +268,9 @@ def in_child(home: Path, work: Callable[[], int | None], fault: Fault, delay: fl
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     counted = Path(f"{told}.n")
-    lines = counted.read_text().splitlines() if counted.exists() else ["0"]
+    noted = json.loads(counted.read_text()) if counted.exists() else [0, [], []]
     counted.unlink(missing_ok=True)
-    return Outcome(os.waitstatus_to_exitcode(status), told.read_text(errors="replace"), int(lines[0]), lines[1:])
+    return Outcome(os.waitstatus_to_exitcode(status), told.read_text(errors="replace"), *noted, perf_counter() - began)
 
 
 def warm(home: Path, works: Iterable[Callable[[], object]], scratch: Path) -> None:
@@ -228,6 +285,15 @@ def warm(home: Path, works: Iterable[Callable[[], object]], scratch: Path) -> No
     finally:
         os.environ["OPENWORK_HOME"] = before
         shutil.rmtree(copy, ignore_errors=True)
+    gc.collect()
+    gc.freeze()  # a child that collects would copy every page it looks at
+
+
+def evenly() -> None:
+    """From now on each look at the stopwatch comes a millisecond after the last, in every child alike, and trials end in the same
+    bytes. To be called before `probe` is imported."""
+    looks = itertools.count()
+    time.perf_counter = lambda: next(looks) / 1000
 
 
 def mended() -> int:
@@ -267,8 +333,8 @@ def content(path: Path) -> str:
     """A digest of a file or folder, without what differs from run to run (times, speeds)."""
     digest = hashlib.sha256()
     for one in sorted([path, *path.rglob("*")] if path.is_dir() else [path]):
-        if not one.is_file() or one.name.startswith("."):
-            continue
+        if not one.is_file() or any(part.startswith(".") for part in one.relative_to(path.parent).parts):
+            continue  # what is hidden is no part of it; the doctor looks after that
         digest.update(str(one.relative_to(path)).encode() + b"\0" + _stable(one))
     return digest.hexdigest()
 
@@ -279,6 +345,26 @@ def _stable(path: Path) -> bytes:
     if path.suffix == ".json":
         return json.dumps(_without(json.loads(path.read_text()))).encode()
     return path.read_bytes()
+
+
+def _state_of(home: Path) -> str:
+    """A digest of a home, without what differs from run to run where that means nothing: times in finished artifacts, which are
+    examined by their checksums, and in half-written ones, which nobody reads; the names of these, and who held a lock."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for path in sorted(home.rglob("*")):
+        name = _SCRATCH.sub(r"\1........", str(path.relative_to(home)))
+        digest.update(f"{name}\0{path.lstat().st_mode}\0".encode())
+        if path.is_file() and path.suffix != ".lock":
+            resumed = ".partial" in name or ".old" in name or name.count(os.sep) < 2
+            digest.update((path.read_bytes() if resumed else _lasting(path)) + b"\0")
+    return digest.hexdigest()
+
+
+def _lasting(path: Path) -> bytes:
+    try:
+        return _stable(path)
+    except ValueError:  # broken off in the middle
+        return path.read_bytes()
 
 
 def _without(value: Any) -> Any:
@@ -312,17 +398,36 @@ def litter(home: Path) -> list[str]:
     )
 
 
+def _an_hour_later(home: Path) -> None:
+    """As the doctor sees files of lists, which have no lock: it waits until nobody can be writing them."""
+    then = time.time() - 2 * 3600
+    for path in home.glob("*/.*"):
+        os.utime(path, (then, then))
+
+
 class Trial:
-    """One writer on copies of one home."""
+    """One writer on copies of one home. `operations` are counted from 1, as are `kills` and `refusals`."""
 
     def __init__(self, writer: Writer, template: Path, scratch: Path):
         self.writer, self.template, self.scratch = writer, template, scratch
         self.before = {str(p.relative_to(template)) for p in template.glob("*/[!.]*/")}
         home = self._home()
-        outcome = in_child(home, writer.begin, Fault(home))
+        outcome = in_child(home, writer.begin, Watch(home))
         assert outcome.code == 0, f"{writer.name} fails undisturbed: {outcome.said}"
         self.operations, self.seen, self.whole = outcome.operations, outcome.seen, self._made(home)
+        self._states, self._known = outcome.states, dict[tuple[str, ...], list[str]]()
         assert not litter(home), litter(home)
+
+    def worth(self, what: str) -> list[int]:
+        """The operations at which a fault can do what it does at no other: a kill, where something new lies there; a disk that
+        stays full or read-only, where something is changed; one error, and a home that goes, everywhere."""
+        every = range(1, self.operations + 1)
+        if what == KILL:
+            first = {state: at for at, state in reversed(list(enumerate(self._states, 1)))}
+            return sorted(first.values())
+        if what in ("ENOSPC", "EROFS"):
+            return [at for at in every if self.seen[at - 1].split(" ")[0] in CHANGES]
+        return list(every)
 
     def _home(self) -> Path:
         home = self.scratch / "home"
@@ -341,10 +446,28 @@ class Trial:
             return [f"it ended with {outcome.code}: {outcome.said[-300:]}"]
         return self._after(home)
 
+    @property
+    def different(self) -> int:
+        """How many different homes its faults left so far."""
+        return len(self._known)
+
+    def lasts(self) -> float:
+        """Seconds that it takes, left alone and unwatched."""
+        home = self._home()
+        return in_child(home, self.writer.begin, Fault(home)).seconds
+
     def _after(self, home: Path) -> list[str]:
+        state = _state_of(home)
         with _returned(home):
             wrong = wrong_with(home, self.before)
-        now = self._made(home)
+        key = (state, *wrong)
+        if key not in self._known:
+            self._known[key] = wrong + self._continued(home)
+        return self._known[key]
+
+    def _continued(self, home: Path) -> list[str]:
+        """What is wrong with what the writer makes of it when run again, and with what the doctor leaves."""
+        now, wrong = self._made(home), []
         done = now == self.whole
         again = in_child(home, self.writer.again, Fault(home))
         if again.code and not (done and again.code == 2):  # what is finished may refuse to be made twice
@@ -353,6 +476,7 @@ class Trial:
             wrong.append(
                 "it ends with other bytes: " + ", ".join(k for k, v in self._made(home).items() if v != self.whole[k])
             )
+        _an_hour_later(home)
         mend = in_child(home, mended, Fault(home))
         wrong += [f"mending: {mend.said[-300:]}"] if mend.code else []
         return wrong + [f"left over: {path}" for path in litter(home)]

@@ -190,6 +190,15 @@ def test_a_changed_study_or_table_is_not_passed_off_as_blind(toy, table):
         open_study("one")
 
 
+def test_a_study_that_cannot_be_read_is_said_in_a_sentence(toy, table):
+    """A link to a file that opens and then refuses to be read."""
+    study = new_study(toy, table, 5, "unread", prompts=1, k=3, length=2, branches=2)
+    (study.folder / EVIDENCE).unlink()
+    (study.folder / EVIDENCE).symlink_to("/proc/self/mem")
+    with pytest.raises(Unavailable, match="cannot be read"):
+        open_study("unread")
+
+
 def test_a_latent_is_studied_with_its_dictionary(toy, table, planted):
     ends = {"site_in": "blocks.2.mlp.hook_in", "site_out": "blocks.2.mlp.hook_out"}
     d = Transcoder(64, 12, sparsifier=ReLU(), seed=3, **ends).eval()

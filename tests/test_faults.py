@@ -34,7 +34,7 @@ def trials(toy, tmp_path_factory):
 
 WRITERS = (
     *("harvest", "train", "sweep", "features", "sample", "label", "eval", "trace", "patch", "pin", "prune"),
-    *("graph export", "export"),
+    *("graph export", "export", "import", "study", "guess", "edit", "prompt", "job"),
 )
 
 

@@ -110,8 +110,24 @@ def test_an_export_that_was_cut_off_elsewhere_is_found(home, tmp_path, monkeypat
     assert leftovers() == []
     for name, text in kept.items():  # as a kill would have left it
         (artifacts() / "exporting" / name).write_text(text)
-    assert len(leftovers()) == 2 and mend()
+    lock_of(target).touch()
+    assert len(leftovers()) == 3 and mend()
     assert not os.listdir(target.parent) and not os.listdir(artifacts() / "exporting")
+
+
+def test_the_note_of_an_export_goes_after_its_lock(home, tmp_path, monkeypatch):
+    """For without the note nobody finds the lock again."""
+    target, unlink, seen = tmp_path / "out", Path.unlink, []
+
+    def unlinked(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix in (".json", ".lock"):
+            seen.append((path.suffix, lock_of(target).exists()))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    with files.whole_folder(target) as scratch:
+        (scratch / "part").write_text("x")
+    assert seen == [(".lock", True), (".json", False)] and sorted(os.listdir(tmp_path)) == [home.name, "out"]
 
 
 def test_a_home_that_cannot_be_written_does_not_stop_an_export(tmp_path, monkeypatch):

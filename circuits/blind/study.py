@@ -34,6 +34,7 @@ from probe.renames import sync_folder
 from probe.schemas import text
 from probe.stored import plain_file, read_json, reading, sealed, unsealed
 from probe.turns import turn
+from probe.verified import fresh_digest
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -112,7 +113,7 @@ def open_study(study: str | Path) -> Study:
     folder = _folder(study)
     manifest = read_manifest(folder, "study")
     for name in (EVIDENCE, SEALED):
-        if sha256(plain_file(folder / name)) != manifest.files.get(name):
+        if fresh_digest(plain_file(folder / name), "sha256") != manifest.files.get(name):
             raise Unavailable(
                 f"{name} in {folder} was changed after it was stored, so this study is no longer a blind one."
             )
@@ -181,7 +182,7 @@ def _same_table(folder: Path, manifest: str) -> FeatureTable:
         folder = place("features", folder.name)
     if not (folder / MANIFEST).is_file():
         raise Unavailable(f"The feature table {folder} that this study was made from is gone.")
-    if sha256(plain_file(folder / MANIFEST)) != manifest:
+    if fresh_digest(plain_file(folder / MANIFEST), "sha256") != manifest:
         raise Unavailable(
             f"The feature table {folder} was built again after this study was made; its units may have changed."
         )
