@@ -78,3 +78,15 @@ def test_damaged_or_huge_files_are_a_sentence(home, monkeypatch):
 def test_results_open_the_page_that_shows_them():
     assert links.artifact_page("result", "e") == "/results/e"
     assert links.artifact_page("result", "p", "patching") == "/patching?stored=p"
+
+
+@pytest.mark.parametrize("damage", ["a link to other bytes", "a link to the same bytes", "gone"])
+def test_a_file_that_was_stored_is_not_passed_over_where_it_is_damaged(home, tmp_path, damage):
+    stored("kept", REPORT)
+    path, other = place("result", "kept") / "report.json", tmp_path / "other.json"
+    other.write_bytes(path.read_bytes() if "same" in damage else b"{}")
+    path.unlink()
+    if damage != "gone":
+        path.symlink_to(other)
+    with pytest.raises(Unavailable, match=r"link|cannot be read"):
+        report.layout("kept", {})

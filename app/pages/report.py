@@ -16,6 +16,7 @@ from app.record_files import RECORD
 from app.results import page_of
 from app.shell import Page
 from probe.artifact import Manifest, read_manifest, require_files
+from probe.errors import Unavailable
 from probe.stored import plain_file, read_json
 
 LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
@@ -46,7 +47,10 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
 def stored_report(folder: Path) -> Any:
     """The JSON files of a result, one or by name. Unavailable where one cannot be read."""
     found, manifest = {}, read_manifest(folder, "result")
-    for path in sorted(folder.glob("*.json")):
+    listed = [name for name in manifest.files if name.endswith(".json") and "/" not in name and name != RECORD]
+    if any((folder / name).is_symlink() for name in listed):
+        raise Unavailable(f"In {folder} a link lies where a file was stored. Make it again.")
+    for path in sorted({*folder.glob("*.json"), *(folder / name for name in listed)}):
         if path.name in ("manifest.json", RECORD) or path.is_symlink():  # a link may lead to any file of the machine
             continue
         plain_file(path, LARGEST)
