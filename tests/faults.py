@@ -19,6 +19,7 @@ import re
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+from tqdm import tqdm
 
 KILL, GONE = "kill", "gone"
 REFUSALS = {"ENOSPC": errno.ENOSPC, "EROFS": errno.EROFS, "EIO": errno.EIO}
@@ -168,6 +171,7 @@ class _File:
 
 def install(fault: Fault) -> None:
     """Let every operation of this process pass through `fault`; there is no way back, so only in a child."""
+    tqdm.set_lock(threading.RLock())  # its own is shared by all children, and one that is killed would keep it
 
     def counted(module: Any, name: str, sort: str, which: int = 0) -> None:
         real = getattr(module, name)
