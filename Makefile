@@ -22,7 +22,7 @@ READY  := $(VENV)/.ready
 TORCH  := 2.13.0
 NEWEST ?= .venv-newest
 PEER   := $(VENV)/circuit-tracer
-FETCH  := $(BIN)/python -c "from probe.embedded import default_model_folder as fetch; print(fetch())"
+FETCH  := $(BIN)/python -c "from probe.model.default import default_model_folder as fetch; print(fetch())"
 
 # Each process runs whole files: their tests share what is made once. `make test WORKERS=0` runs all in one.
 WORKERS ?= logical

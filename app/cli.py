@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code. Foreseen failures are a sentence on stderr, bugs keep their traceback."""
-    from app.commands.common import release
+    from app.commands.options import release
 
     try:
         return _run(arguments)
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     from app import commands
-    from app.commands.common import rank
+    from app.commands.options import rank
 
     if rank():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)

@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import clean
-from app.commands.judging import report_in, save_report
-from probe.artifact import Manifest, check_files, check_model, place, read_manifest, write_json, writing
-from probe.claims import claim
+from app.commands.learn.evaluate import report_in, save_report
+from app.commands.options import clean
+from probe.artifacts.claims import claim
+from probe.artifacts.folder import place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, check_files, check_model, read_manifest, writing
 from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress
 
@@ -95,7 +97,7 @@ def run_demo(
 
 
 def _run(demo: Demo, progress: Progress, load: Callable[..., Any] | None) -> Demo:
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     c = demo.config
     load = load or (lambda name, progress: load_model(name, progress=progress))
@@ -115,9 +117,9 @@ def _run(demo: Demo, progress: Progress, load: Callable[..., Any] | None) -> Dem
 
 
 def _look(demo: Demo, model: Any, progress: Progress) -> None:
-    from app import prompts
-    from probe.heads import head_patterns
-    from probe.lens import logit_lens
+    from app.library import prompts
+    from probe.heads.patterns import head_patterns
+    from probe.lens.logit import logit_lens
 
     c = demo.config
     lens = demo.do("logit lens", lambda: (logit_lens(model, c.prompt, progress=progress), False))
@@ -132,7 +134,7 @@ def _look(demo: Demo, model: Any, progress: Progress) -> None:
 
 def _finished(kind: str, name: str, model: Any, key: dict[str, Any]) -> Path | None:
     """The folder of an artifact made by a demo of this key from this model, or None."""
-    from probe.models import stamp
+    from probe.model.load import stamp
 
     folder = place(kind, name)
     try:
@@ -147,11 +149,11 @@ def _graph(
     demo: Demo, model: Any, name: str, dictionaries: list[Any], progress: Progress
 ) -> tuple[dict[str, Any], bool]:
     """A stored graph's report, with its test by intervention."""
-    from circuits.store import save_graph
-    from circuits.tracing.attribution import TraceConfig, trace
-    from circuits.truth.verify import check_edges
-    from probe.fingerprint import weights_fingerprint
-    from probe.models import stamp
+    from circuits.attribution.trace import TraceConfig, trace
+    from circuits.graph.store import save_graph
+    from circuits.validation.edges import check_edges
+    from probe.model.fingerprint import weights_fingerprint
+    from probe.model.load import stamp
 
     c = demo.config
     key = {
@@ -182,9 +184,9 @@ def _graph(
 
 
 def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple[Any, bool]:
-    from probe.harvester import harvest
-    from probe.text import corpus
-    from probe.tokens import tokenize
+    from probe.activations.harvest import harvest
+    from probe.text.documents import corpus
+    from probe.text.tokens import tokenize
 
     tokens = tokenize(model, corpus(c.text, seed=c.seed), max_tokens=c.tokens)
     folder = place("cache", f"demo-layer{layer}{_data_suffix(c, model, tokens)}")
@@ -195,8 +197,8 @@ def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple
 
 def _data_suffix(c: DemoConfig, model: Any, tokens: Any) -> str:
     """Nothing for the default model and text, else 6 hex digits of which weights read which tokens."""
-    from probe.harvester import fingerprint
-    from probe.models import stamp
+    from probe.activations.harvest import fingerprint
+    from probe.model.load import stamp
 
     usual = DemoConfig()
     if (c.model, c.text, c.tokens, c.seed) == (usual.model, usual.text, usual.tokens, usual.seed):
@@ -213,9 +215,9 @@ def _training_suffix(c: DemoConfig) -> str:
 
 
 def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
-    from app.commands.training import require_sound
-    from probe.recipes import Recipe, make
-    from probe.trainer import TrainConfig, train
+    from app.commands.learn.train import require_sound
+    from probe.training.recipes import Recipe, make
+    from probe.training.trainer import TrainConfig, train
 
     folder = place("dictionary", f"{cache.folder.name}-skip_transcoder{_training_suffix(c)}")
     found = folder.exists()
@@ -228,9 +230,9 @@ def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
 
 
 def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Progress) -> tuple[dict[str, Any], bool]:
-    from probe.evals import evaluate
-    from probe.fingerprint import weights_fingerprint
-    from probe.pairs import cache_identity
+    from probe.evaluation.evaluate import evaluate
+    from probe.model.fingerprint import weights_fingerprint
+    from probe.training.pairs import cache_identity
 
     name = f"{cache.folder.name}-evaluation{_training_suffix(c)}"
     key = {
@@ -250,7 +252,7 @@ def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Pro
 
 def _keep(demo: Demo, model: Any) -> None:
     """Store the whole report as a result."""
-    from probe.models import stamp
+    from probe.model.load import stamp
 
     with writing(
         place("result", demo.config.name),

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from app.doctor_libraries import TOKENS, generation, ranges
-from probe.artifact import check_files, home, versions
-from probe.embedded import check_folder, model_cache
+from probe.artifacts.folder import home
+from probe.artifacts.leftovers import leftovers, unfinished
+from probe.artifacts.manifest import check_files, versions
 from probe.errors import OpenworkError
-from probe.leftovers import leftovers, unfinished
+from probe.model.default import check_folder, model_cache
 
 _REINSTALL = "make env in the repository, or pip install openwork: both install versions that were tested"
 _CHECKED = 2_000_000_000  # bytes of artifacts whose checksums are read; larger ones are only checked for presence
@@ -128,7 +129,7 @@ def _model() -> Check:
 
 
 def _artifacts() -> Iterator[Check]:
-    from app.library import library
+    from app.library.artifacts import library
 
     stored = library()
     for kind, pairs in stored.kinds.items():

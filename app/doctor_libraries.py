@@ -50,7 +50,7 @@ def largest_gap(model: Any, prompt: list[int]) -> float:
     """The largest difference of log-probabilities over `TOKENS` tokens generated with keys and values kept, and without."""
     import torch
 
-    from probe.kept import NextToken
+    from probe.model.key_value_cache import NextToken
 
     kept, anew, gap = NextToken(model), NextToken(model, cached=False), 0.0
     ids = torch.tensor([prompt], device=model.cfg.device)
@@ -69,7 +69,7 @@ def _tiny_llama() -> Any:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from probe.toy import toy_tokenizer
+    from probe.model.toy import toy_tokenizer
 
     tokenizer = toy_tokenizer()
     torch.manual_seed(0)

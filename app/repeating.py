@@ -7,9 +7,19 @@ are stored, and what is of no use is refused with a sentence before anything is 
 from collections.abc import Callable
 from typing import Any
 
-from app import head_work, jobs, lens_work, measuring, patching_state, prompts, tasks, trainings, unit_work, units, work
-from app.library import models, require_offered
-from app.trace_asked import TraceAsked
+from app.jobs import demo, measuring, readings, work
+from app.jobs import table as jobs
+from app.library import prompts
+from app.library.models import models, require_offered
+from app.library.trace_asked import TraceAsked
+from app.pages.heads import work as head_work
+from app.pages.lens import work as lens_work
+from app.pages.patching import work as patching_state
+from app.pages.prompt import work as prompt_work
+from app.pages.training import work as trainings
+from app.pages.unit import address
+from app.pages.unit import work as unit_work
+from app.pages.unit_browser import work as unit_browser_work
 from probe.errors import BadInput, OpenworkError
 
 Arguments = dict[str, Any]
@@ -61,9 +71,9 @@ def _prompt(a: Arguments, name: str = "prompt") -> prompts.Prompt:
     return prompts.load(a[name])
 
 
-def _unit(a: Arguments) -> units.Looked:
+def _unit(a: Arguments) -> address.Looked:
     """The unit, of a model that is offered."""
-    found = units.looked_again(a["unit"])
+    found = address.looked_again(a["unit"])
     require_offered(found.model)
     return found
 
@@ -72,29 +82,29 @@ def _unit(a: Arguments) -> units.Looked:
 
 
 def _traced(a: Arguments) -> None:
-    tasks.start_trace(a["model"], _prompt(a).text, TraceAsked.of(a))
+    prompt_work.start_trace(a["model"], _prompt(a).text, TraceAsked.of(a))
 
 
 def _tested(a: Arguments) -> None:
-    from app.pages import graph_testing
+    from app.pages.circuit import validation as graph_testing
 
     graph_testing.start(a["name"], a["of"], a["nodes"], a["options"], bool(a["enough"]))
 
 
 def _grouped(a: Arguments) -> None:
-    from app.pages import graph_editing
+    from app.pages.circuit import editing as graph_editing
 
     graph_editing.start_suggestions(a["name"], a["of"], a["among"])
 
 
 def _compared(a: Arguments) -> None:
-    from app.pages import graphs_beside
+    from app.pages.circuit_list import compare as graphs_beside
 
     graphs_beside.asked(a["name"], a["other"], a["match"])
 
 
 def _beside(a: Arguments) -> None:
-    from app.pages.beside_work import comparing
+    from app.pages.compare_prompts.work import comparing
 
     work.submit(comparing(a["model"], _prompt(a, "a"), _prompt(a, "b")))
 
@@ -151,14 +161,14 @@ def _unit_edit(a: Arguments) -> None:
 
 
 AGAIN: dict[str, Callable[[Arguments], Any]] = {
-    "read": lambda a: tasks.start_reading(a["model"], _prompt(a)),
+    "read": lambda a: readings.start_reading(a["model"], _prompt(a)),
     "trace": _traced,
-    "demo": lambda a: tasks.start_demo(a["name"]),
+    "demo": lambda a: demo.start_demo(a["name"]),
     "measure": lambda a: measuring.start(a["model"], a["what"]),
     "train": lambda a: trainings.resume(a["name"]),
     "plan": lambda a: work.submit(trainings.planning(trainings.Asked(**a))),
     "judge": _judged,
-    "table": lambda a: units.start_table(a["model"], a["what"], a["cache"]),
+    "table": lambda a: unit_browser_work.start_table(a["model"], a["what"], a["cache"]),
     "test": _tested,
     "groups": _grouped,
     "compare": _compared,

@@ -7,7 +7,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 
-from probe.artifact import versions
+from probe.artifacts.manifest import versions
 from probe.refused import foreseen
 
 log = logging.getLogger("openwork.app")

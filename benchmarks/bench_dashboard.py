@@ -104,7 +104,7 @@ def main() -> int:
 
 def prepare(folder: Path | None) -> None:
     """The home with everything in it; in a process of its own, so that this one stays small."""
-    from probe.embedded import model_cache
+    from probe.model.default import model_cache
 
     os.environ["OPENWORK_HOME"] = str((folder or model_cache().parent / "bench-dashboard").resolve())
     made = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bench_dashboard; bench_dashboard.make()"
@@ -113,7 +113,7 @@ def prepare(folder: Path | None) -> None:
 
 def make() -> None:
     """What is not there yet."""
-    from probe.artifact import place
+    from probe.artifacts.folder import place
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     if not place("features", MANY).exists():
@@ -121,7 +121,7 @@ def make() -> None:
 
         big_table(MANY, 100_000)
     if not (place("graph", GRAPH).exists() and place("features", NEURONS).exists()):
-        from probe.models import load_model
+        from probe.model.load import load_model
 
         model = load_model(os.environ.get("OPENWORK_MODEL", "smollm2-135m"))
         make_graph(model)
@@ -133,9 +133,9 @@ def make_graph(model: Any) -> None:
     import numpy as np
 
     import circuits
-    from circuits.graph import UNITS
-    from probe.artifact import place
-    from probe.models import stamp
+    from circuits.graph.graph import UNITS
+    from probe.artifacts.folder import place
+    from probe.model.load import stamp
 
     if place("graph", GRAPH).exists():
         return
@@ -148,8 +148,8 @@ def make_graph(model: Any) -> None:
 def make_neurons(model: Any) -> None:
     """A feature table of one layer's neurons over some of the bundled corpus."""
     import probe
-    from probe.artifact import place
-    from probe.features.config import FeatureConfig
+    from probe.artifacts.folder import place
+    from probe.features.measuring.config import FeatureConfig
 
     if place("features", NEURONS).exists():
         return
@@ -288,7 +288,8 @@ def first_page(browser: Any, site: str, repeat: int) -> list[Measured]:
 
 
 def pages(browser: Any, site: str, repeat: int) -> list[Measured]:
-    from app import links, prompts
+    from app import links
+    from app.library import prompts
 
     found = first_page(browser, site, repeat)
     model = os.environ.get("OPENWORK_MODEL", "smollm2-135m")

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from probe.dictionaries import SAE, BatchTopK, Dictionary, JumpReLU, Sparsifier, Standardiser, TopK, Transcoder
-from probe.training import TrainConfig, Training
+from probe.training.step import TrainConfig, Training
 
 D, D_DICT, K = 576, 4608, 32
 Step = Callable[[], Any]

@@ -43,7 +43,7 @@ CASES = {"default": (12, 4000), "long": (256, 2000)}
 
 def text_of(model: Any, n: int) -> str:
     """A text of `n` tokens in the default model, special ones counted."""
-    from probe.tokens import encode_prompt
+    from probe.text.tokens import encode_prompt
 
     text, words = "The", itertools.cycle(WORDS.split())
     while len(encode_prompt(model, text)) < n:
@@ -63,7 +63,7 @@ def side(name: str, folder: Path | None, threads: int) -> None:
 
     from circuits import TraceConfig, plan_trace, trace
     from probe.exchange import import_dictionaries
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     model = load_model(name)
     found = import_dictionaries(folder / "transcoders", model=model) if folder else ()
@@ -125,7 +125,7 @@ def peer(given: argparse.Namespace, folder: Path, architecture: str) -> dict[str
     from graph_compare import compare
     from graph_model import Sizes, make, prompt
 
-    from probe.toy import toy_tokenizer
+    from probe.model.toy import toy_tokenizer
 
     sizes, text = Sizes(architecture), prompt(TOKENS)
     make(folder, sizes)
@@ -253,7 +253,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def options(words: Sequence[str] | None = None) -> argparse.Namespace:
-    from probe.models import DEFAULT
+    from probe.model.load import DEFAULT
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--circuit-tracer", default=os.environ.get(PEER), help="python of circuit-tracer's environment")

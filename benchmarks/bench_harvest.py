@@ -20,14 +20,14 @@ from typing import Any
 
 import torch
 
-from probe.artifact import Manifest, write_manifest
-from probe.cache import Cache
-from probe.cache_files import save_tokens, write_stats
-from probe.harvester import harvest
-from probe.layout import Layout
-from probe.models import DEFAULT, load_model
-from probe.shards import write_tensors
-from probe.tokens import TokenSet
+from probe.activations.cache import Cache
+from probe.activations.files import save_tokens, write_stats
+from probe.activations.harvest import harvest
+from probe.activations.layout import Layout
+from probe.artifacts.manifest import Manifest, write_manifest
+from probe.artifacts.tensors import write_tensors
+from probe.model.load import DEFAULT, load_model
+from probe.text.tokens import TokenSet
 
 CONTEXT, WIDTH, SHARD_ROWS = 128, 576, 512
 

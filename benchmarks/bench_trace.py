@@ -11,9 +11,9 @@ import time
 
 import torch
 
-from circuits.tracing.attribution import TraceConfig, plan_trace, trace
-from circuits.truth.verify import check_edges
-from probe.models import load_model
+from circuits.attribution.trace import TraceConfig, plan_trace, trace
+from circuits.validation.edges import check_edges
+from probe.model.load import load_model
 
 PROMPT = "The capital of the country France is the city"  # ten tokens with BOS
 

@@ -94,7 +94,7 @@ def circuit_tracer_nodes(
 
 def openwork(graph: Any) -> Named:
     """A `CircuitGraph`, without the kinds of nodes circuit-tracer has not."""
-    from circuits.graph import KINDS as every
+    from circuits.graph.graph import KINDS as every
 
     nodes, edges = graph.nodes, graph.edges
     kept = np.flatnonzero(nodes.where(*KINDS))

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from torch import Tensor
 
-from probe.toy import toy_tokenizer
+from probe.model.toy import toy_tokenizer
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
         return own(name)
     if name == "notebook":
         own("app")
-        from app import notebook
+        from app.server import notebook
 
         return notebook
     if name == "__version__":

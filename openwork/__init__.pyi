@@ -2,7 +2,6 @@
 
 import circuits as circuits
 import probe as probe
-from app import notebook as notebook
 from circuits import *
 from probe import *
 

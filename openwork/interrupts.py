@@ -44,4 +44,4 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-_interrupt.raises_interrupt = True  # pyright: ignore[reportFunctionMemberAccess]  (see `probe.checkpoint.held_interrupts`)
+_interrupt.raises_interrupt = True  # pyright: ignore[reportFunctionMemberAccess]  (see `probe.training.checkpoint.held_interrupts`)

@@ -4,6 +4,6 @@ from openwork.own import own
 
 own("app")
 
-from app.notebook import open_record  # noqa: E402
+from app.server.notebook import open_record  # noqa: E402
 
 __all__ = ["open_record"]

@@ -1,7 +1,7 @@
 """The public names of a package: listed once, with their types, in its stub; imported when first used.
 
     # probe/__init__.pyi
-    from probe.models import load_model as load_model
+    from probe.model.load import load_model as load_model
 
 Type checkers and editors read the stub, so they know each name and flag any other. At run time the same lines say where a name
 lives; importing the package reads them and nothing else, because torch alone takes two seconds.

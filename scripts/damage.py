@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import mutations
 import stored_kinds
 
-from probe.models import load_model
+from probe.model.load import load_model
 
 count, first = ([int(a) for a in sys.argv[1:]] + [1000, 0][len(sys.argv) - 1 :])[:2]
 os.environ["OPENWORK_HOME"] = tempfile.mkdtemp(prefix="openwork-damage-")

@@ -46,7 +46,7 @@ def trials(asked: argparse.Namespace, folder: Path) -> int:
     from fault_writers import template, writers  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(1)
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     home = folder / "template"
     os.environ["OPENWORK_HOME"] = str(home)

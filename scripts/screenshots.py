@@ -83,13 +83,15 @@ PAGES = (
 
 def prepare(model: str) -> dict[str, Any]:
     """Addresses of pages on what the home holds, chosen so that there is something to see."""
-    from app import analyses, links, prompts
-    from app.library import library
+    from app import links
+    from app.jobs import readings
+    from app.library import prompts
+    from app.library.artifacts import library
 
     found: dict[str, Any] = {}
     main, other = prompts.store(PROMPT, model), prompts.store(SWAPPED, model)
     corrupted = prompts.store(CORRUPTED, model)
-    heads = analyses.heads(model, PROMPT)
+    heads = readings.heads(model, PROMPT)
     best = heads.rows("induction", 1)[0]["head"][1:].replace("H", ".")
     found["prompt"] = links.prompt_page(main.id, model, token=len(heads.tokens) - 1, head=best)
     found["prompts-beside"] = links.beside_page(main.id, other.id, model)
@@ -132,10 +134,10 @@ def circuits(graphs: list[Any]) -> dict[str, Any]:
 
 def strongest_unit(name: str) -> int | None:
     """The unit with most influence, so that its connections are in the picture."""
-    from app import analyses
-    from circuits.graph import UNITS
+    from app.library import graphs as library_graphs
+    from circuits.graph.graph import UNITS
 
-    graph = analyses.stored_graph(name)
+    graph = library_graphs.stored_graph(name)
     units = graph.nodes.where(*UNITS)
     return int((graph.influence * units).argmax()) if units.any() else None
 
@@ -209,7 +211,7 @@ def main() -> int:
 
 def run(asked: argparse.Namespace, chromium: str) -> int:
     """Serve, open, photograph."""
-    from app.main import make_server
+    from app.server.main import make_server
 
     found = prepare(asked.model)
     server = make_server(port=0)

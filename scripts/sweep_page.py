@@ -12,8 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from probe.figures import CONFIG
-from probe.figures_dictionaries import pareto_figure
+from probe.evaluation.figures import pareto_figure
+from probe.show.labels import CONFIG
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, BEGIN, END = DOCS / "transcoder-or-autoencoder.md", "<!-- table -->\n", "<!-- end of table -->"

@@ -32,13 +32,13 @@ from two_circuits_transcoders import LAYERS
 
 import circuits
 import probe
-from circuits.graph import KINDS, CircuitGraph
+from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.weights.units import weight_view
-from probe.artifact import home
-from probe.forward import capture
-from probe.interventions import Splice, intervene
-from probe.sites import parse_site
-from probe.unit_edits import encoded
+from probe.artifacts.folder import home
+from probe.interventions.forward import capture
+from probe.interventions.unit_edits import encoded
+from probe.interventions.values import Splice, intervene
+from probe.model.sites import parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -16,11 +16,11 @@ from two_circuits_tasks import Task, tested, traced
 from two_circuits_tuning import direct_writes, tuning
 
 import circuits
-from circuits.graph import KINDS, CircuitGraph
-from circuits.reading.merge import MergedGraph
-from probe.artifact import place
-from probe.interventions import Zero, head, intervene
-from probe.unit_edits import UnitEdit, edit_units
+from circuits.comparison.merge import MergedGraph
+from circuits.graph.graph import KINDS, CircuitGraph
+from probe.artifacts.folder import place
+from probe.interventions.unit_edits import UnitEdit, edit_units
+from probe.interventions.values import Zero, head, intervene
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

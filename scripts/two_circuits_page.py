@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 from plotly.subplots import make_subplots
 from two_circuits import FILE
 
-from probe.figures import CONFIG
+from probe.show.labels import CONFIG
 
 PAGE = FILE.with_suffix(".md")
 TASKS = ("greater-than", "capital-of")

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from two_circuits_tasks import Pairs
 
-from probe.forward import capture
-from probe.interventions import Patch, head, intervene, place
+from probe.interventions.forward import capture
+from probe.interventions.values import Patch, head, intervene, place
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -56,7 +56,7 @@ class Patching:
 
 
 def _at(found: dict[str, Tensor], site: str) -> Tensor:
-    from probe.sites import parse_site
+    from probe.model.sites import parse_site
 
     return found[parse_site(site).name]
 

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.tracing.attribution import Direction
-from probe.tokens import encode_prompt
+from circuits.attribution.trace import Direction
+from probe.text.tokens import encode_prompt
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

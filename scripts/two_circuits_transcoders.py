@@ -13,12 +13,12 @@ from random import Random
 from two_circuits import keep
 
 import probe
-from probe.artifact import place
-from probe.journal import partial
+from probe.artifacts.folder import place
+from probe.artifacts.journal import partial
+from probe.evaluation.sweep import grid, sweep
 from probe.progress import Bar
-from probe.sweep import grid, sweep
-from probe.text import Document
-from probe.trainer import TrainConfig
+from probe.text.documents import Document
+from probe.training.trainer import TrainConfig
 
 LAYERS = (23, 24, 25, 26, 27, 29)
 NOUNS = ("famine", "drought", "regency", "dispute", "boom", "decline", "truce", "blockade", "plague", "mission")

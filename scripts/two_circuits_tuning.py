@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from two_circuits_tasks import NOUNS, Task, digit_ids, greater_than
 
-from probe.forward import capture
-from probe.sites import parse_site
+from probe.interventions.forward import capture
+from probe.model.sites import parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -40,12 +40,12 @@ class Case:
         self.last = self.plain.n - 1
 
     def encode(self, text: str) -> list[int]:
-        from probe.tokens import encode_prompt
+        from probe.text.tokens import encode_prompt
 
         return encode_prompt(self.bridge, text)
 
     def edited(self, changes: list[Any]) -> Tensor:
-        from probe.interventions import intervene
+        from probe.interventions.values import intervene
 
         with torch.no_grad(), intervene(self.bridge, changes):
             return self.bridge(torch.tensor([self.ids]))
@@ -57,8 +57,8 @@ class Case:
 
     def last_with(self, kind: str) -> int:
         """The last layer that has a site; a sentence where none has."""
-        from probe.anatomy import spot
-        from probe.sites import Site, layers_with
+        from probe.model.anatomy import spot
+        from probe.model.sites import Site, layers_with
 
         there = layers_with(kind, self.bridge)
         if not there:
@@ -109,7 +109,7 @@ def centred(norm: torch.nn.Module, x: Tensor) -> bool:
 
 def lens(case: Case) -> float:
     """Every layer read as if it were the last: its output is put in the place of the last block's."""
-    from probe.lens import logit_lens
+    from probe.lens.logit import logit_lens
 
     found, k = logit_lens(case.bridge, PROMPT, top_k=5), []
     for i in range(case.plain.n):
@@ -122,7 +122,7 @@ def lens(case: Case) -> float:
 
 def heads(case: Case) -> float:
     """Shares of the last layer's heads in the logit, and all shares' sum against the plain model's logit."""
-    from probe.head_logits import direct_logits
+    from probe.lens.direct import direct_logits
 
     found = direct_logits(case.bridge, PROMPT)
     logits = case.demeaned()
@@ -160,7 +160,7 @@ def through(case: Case, i: int, part: str, write: Tensor) -> Tensor:
 
 def units(case: Case) -> float:
     """The strongest neurons: activation, length of the write, direct effect, and whether what they promote is promoted."""
-    from probe.neurons import top_units
+    from probe.neurons.strongest import top_units
 
     rows = [r for r in top_units(case.bridge, PROMPT, k=6).units if r.kind == "neuron"]
     best, worst = case.plain.logits()[0].argmax(-1), []
@@ -183,7 +183,7 @@ def units(case: Case) -> float:
 
 def edit(case: Case) -> float:
     """A neuron taken away, or where a model has none the refusal."""
-    from probe.unit_edits import UnitEdit, edit_units
+    from probe.interventions.unit_edits import UnitEdit, edit_units
 
     i = case.last_with("mlp_post")
     (post,) = case.plain.read((case.plain.down(i), "in"))
@@ -200,8 +200,8 @@ def edit(case: Case) -> float:
 
 def knockout(case: Case) -> float:
     """One head may not look from the last token to the one before: the plain model's softmax of that layer says 0 there."""
-    from probe.interventions import Knockout
-    from probe.sites import layers_with
+    from probe.interventions.values import Knockout
+    from probe.model.sites import layers_with
 
     i, query, h = case.last_with("pattern"), len(case.ids) - 1, 2
     got = case.edited([Knockout(i, query, query - 1, h)])
@@ -245,7 +245,7 @@ SWEEPS = {"resid_pre": "resid_pre", "resid_mid": "resid_mid", "mlp_out": "mlp_wr
 def patch(case: Case) -> float:
     """Cells of sweeps over the stream, its middle, what MLPs write, and heads, each beside one plain run."""
     from circuits.patching.sweep import patch_sweep
-    from probe.sites import layers_with
+    from probe.model.sites import layers_with
 
     other, worst = Plain(case.model, torch.tensor([case.encode(CORRUPTED)])), []
     whole = other.logits()[0, -1]
@@ -276,7 +276,7 @@ def _put(donor: Plain, site: str, axis: int, at: int) -> Callable[[Tensor], Tens
 
 def trace(case: Case) -> float:
     """A graph's logits and neurons beside the plain model's; that edges sum to them is what a graph is refused for otherwise."""
-    from circuits.tracing.attribution import TraceConfig, trace
+    from circuits.attribution.trace import TraceConfig, trace
 
     graph = trace(case.bridge, PROMPT, config=TraceConfig(max_nodes=60))
     logits, worst = case.demeaned()[-1], [graph.residual_relative]
@@ -289,7 +289,7 @@ def trace(case: Case) -> float:
 
 
 def graph_kind(nodes: Any, i: int) -> str:
-    from circuits.graph import KINDS
+    from circuits.graph.graph import KINDS
 
     return KINDS[nodes.kind[i]]
 
@@ -297,8 +297,8 @@ def graph_kind(nodes: Any, i: int) -> str:
 def connections(case: Case) -> float:
     """Weights from the neurons of one layer to those of the next with neurons, through the norms' own modules."""
     from circuits.weights.layers import layer_connections
-    from probe.anatomy import spot
-    from probe.sites import Site, layers_with
+    from probe.model.anatomy import spot
+    from probe.model.sites import Site, layers_with
 
     there = layers_with("mlp_post", case.bridge)
     if len(there) < 2:
@@ -333,7 +333,7 @@ def connections(case: Case) -> float:
 
 
 def found_width(case: Case, i: int) -> int:
-    from probe.sites import Site, width
+    from probe.model.sites import Site, width
 
     return width(Site("mlp_post", i), case.bridge)
 
@@ -373,8 +373,8 @@ def nn_or_conv(module: torch.nn.Module, x: Tensor) -> Tensor:
 
 def harvest(case: Case) -> float:
     """A cache's activations beside the plain model's: what MLP and attention write, and heads where there are any."""
-    from probe.harvester import harvest
-    from probe.sites import layers_with
+    from probe.activations.harvest import harvest
+    from probe.model.sites import layers_with
 
     kinds = [k for k in ("resid_post", "mlp_out", "mlp_write", "attn_out", "z") if layers_with(k, case.bridge)]
     sites = [f"{k}.{layers_with(k, case.bridge)[-1]}" for k in kinds]
@@ -393,12 +393,12 @@ def harvest(case: Case) -> float:
 
 def train(case: Case) -> float:
     """An SAE trained for a moment, put in its place: what the model then predicts, beside the same in the plain model."""
+    from probe.activations.live import LiveActivations
     from probe.dictionaries import SAE, TopK
-    from probe.interventions import Splice
-    from probe.live import LiveActivations
-    from probe.sites import layers_with, width
-    from probe.sites import parse_site as parse
-    from probe.trainer import TrainConfig, train
+    from probe.interventions.values import Splice
+    from probe.model.sites import layers_with, width
+    from probe.model.sites import parse_site as parse
+    from probe.training.trainer import TrainConfig, train
 
     worst = []
     for kind in ("z", "resid_mid", "resid_post"):
@@ -421,7 +421,7 @@ def train(case: Case) -> float:
 
 def generate(case: Case) -> float:
     """Eight greedy tokens beside the plain model's own, without a cache."""
-    from probe.continued import generate_with
+    from probe.interventions.generation import generate_with
 
     found = generate_with(case.bridge, PROMPT, [], 8)
     ids, ends = list(case.ids), set(case.bridge.tokenizer.all_special_ids)

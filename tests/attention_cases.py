@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from tiny import tiny
 
-from circuits.graph import CircuitGraph
-from circuits.tracing.attribution import trace
-from circuits.tracing.plan import TraceConfig
+from circuits.attribution.plan import TraceConfig
+from circuits.attribution.trace import trace
+from circuits.graph.graph import CircuitGraph
 
 PROMPT = "The capital of France"
 ROUNDED = 1e-6  # architectures that take norms or softmax in float32 even when their weights are float64

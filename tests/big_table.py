@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from probe.artifact import Manifest, ModelStamp, place, writing
-from probe.features.config import BINS, FeatureConfig
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import Manifest, ModelStamp, writing
+from probe.artifacts.tensors import write_tensors
+from probe.features.measuring.config import BINS, FeatureConfig
 from probe.features.store import CONVENTION, EXAMPLES, TEXT, UNITS
 from probe.features.text import _packed
-from probe.shards import write_tensors
 
 STAMP = ModelStamp("toy", "w" * 64, "t" * 64)
 ROWS, CONTEXT = 64, 128

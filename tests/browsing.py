@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.main import make_server
+from app.server.main import make_server
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="the browser tests need the package playwright (extra 'dev')"

@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip the tests of the default model where it was not fetched, and say how to fetch it."""
-    from probe.embedded import model_cache
+    from probe.model.default import model_cache
 
     if hasattr(config, "workerinput"):
         items.sort(key=costliest_file_first(items))
@@ -95,7 +95,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def toy():
     """The toy model, shared: tests must leave no hook and no changed weight behind."""
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     return load_model("toy")
 
@@ -103,6 +103,6 @@ def toy():
 @pytest.fixture(scope="session")
 def default_model():
     """The real default model, in float32. Mark tests that use it with `@pytest.mark.model`."""
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     return load_model()

@@ -4,7 +4,7 @@ every text. Written as files, without the code that writes good ones."""
 import json
 from pathlib import Path
 
-from probe.artifact import KINDS
+from probe.artifacts.folder import KINDS
 
 MARKUP = '<img src=x onerror="window.pwned=1">'
 

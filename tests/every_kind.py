@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from circuits.exchange.write import to_neuronpedia
-from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph, Edges, Nodes
+from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph, Edges, Nodes
 
 TOKENS = ["<|bos|>", "one", " <b>two", ' "(p="']
 N_LAYERS = 3

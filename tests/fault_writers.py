@@ -8,7 +8,7 @@ from every_kind import every_kind
 from faults import Writer, as_command
 from harvests import token_set
 
-from probe.artifact import home, place
+from probe.artifacts.folder import home, place
 from probe.errors import Unavailable
 
 SITES = ["mlp_in.1", "mlp_out.1", "mlp_post.1"]
@@ -20,12 +20,12 @@ def template(model: Any, folder: Path) -> None:
     """A home with a cache, a dictionary, a table, a graph and a study, which the writers start from, and an exported dictionary
     beside it. OPENWORK_HOME must be it."""
     from circuits.blind.study import new_study
-    from circuits.store import save_graph
+    from circuits.graph.store import save_graph
+    from probe.activations.harvest import harvest
     from probe.dictionaries import load_dictionary
     from probe.exchange import export_dictionary
     from probe.features import build_features
-    from probe.harvester import harvest
-    from probe.models import stamp
+    from probe.model.load import stamp
 
     assert place("cache", "c").is_relative_to(folder)
     cache = harvest(model, token_set(8), SITES, place("cache", "c"), **SMALL)
@@ -38,8 +38,8 @@ def template(model: Any, folder: Path) -> None:
 
 
 def _train(cache: Any, name: str, resume: bool) -> None:
-    from probe.recipes import Recipe, make
-    from probe.trainer import TrainConfig, train
+    from probe.training.recipes import Recipe, make
+    from probe.training.trainer import TrainConfig, train
 
     config = TrainConfig(batch=32, epochs=1, checkpoint_every=1, log_every=1)
     dictionary = make(cache, Recipe("sae", "topk:4", 8, ("mlp_in.1",), ("mlp_in.1",)))
@@ -48,11 +48,11 @@ def _train(cache: Any, name: str, resume: bool) -> None:
 
 def writers(model: Any) -> dict[str, Writer]:
     """By name. The model is loaded: children are forked with it."""
-    import probe.models
+    import probe.model.load
     from app.cli import run
-    from probe.cache import open_cache
+    from probe.activations.cache import open_cache
 
-    probe.models.load_model = lambda *_, **__: model
+    probe.model.load.load_model = lambda *_, **__: model
 
     def both(name: str, made: str, work: Callable[[bool], object]) -> Writer:
         return Writer(name, lambda: as_command(lambda: work(False)), lambda: as_command(lambda: work(True)), (made,))
@@ -65,7 +65,7 @@ def writers(model: Any) -> dict[str, Writer]:
         return Writer(name, lambda: run([*words]), lambda: run(again), places, edits)
 
     def harvested(resume: bool) -> None:
-        from probe.harvester import harvest
+        from probe.activations.harvest import harvest
 
         harvest(model, token_set(8), SITES[:2], place("cache", "new"), resume=resume, **SMALL)
 
@@ -73,8 +73,8 @@ def writers(model: Any) -> dict[str, Writer]:
         _train(open_cache(place("cache", "c")), "new", resume)
 
     def swept(resume: bool) -> None:
-        from probe.sweep import grid, sweep
-        from probe.trainer import TrainConfig
+        from probe.evaluation.sweep import grid, sweep
+        from probe.training.trainer import TrainConfig
 
         config = TrainConfig(batch=48, epochs=1, checkpoint_every=1, log_every=1)
         recipes = grid(["sae"], ["topk:2", "topk:4"], [8], [0], ("mlp_in.1",), ("mlp_in.1",))
@@ -87,7 +87,7 @@ def writers(model: Any) -> dict[str, Writer]:
         build_features(model, 1, open_cache(place("cache", "c")), place("features", "new"), config, resume=resume)
 
     def sampled(resume: bool) -> None:
-        from probe.sampled import sample_text
+        from probe.text.model_samples import sample_text
 
         sample_text(model, place("text", "new"), 4, length=3, batch=2, resume=resume)
 
@@ -107,18 +107,18 @@ def writers(model: Any) -> dict[str, Writer]:
         guess("st", "fires at years")
 
     def marked(resume: bool) -> None:
-        from app.marks import act
+        from app.pages.circuit.marks_on_disk import act
 
         if (found := act("g", {"op": "pin", "nodes": [2, 3]})).wrong:
             raise Unavailable(found.said)
 
     def prompted(resume: bool) -> None:
-        from app.prompts import store
+        from app.library.prompts import store
 
         store("one two", "toy")
 
     def worked(resume: bool) -> None:
-        from app.job import Job
+        from app.jobs.job import Job
 
         Job("abc", "trace", "a job", link="/jobs", state="done", created=1.7e9).write(home() / "jobs")
 

@@ -222,7 +222,7 @@ def install(fault: Fault) -> None:
     import safetensors.numpy
     import safetensors.torch
 
-    from probe import renames
+    from probe.artifacts import renames
 
     counted(safetensors.numpy, "serialize_file", "write", 1)
     counted(safetensors.torch, "serialize_file", "write", 1)
@@ -379,7 +379,8 @@ def _without(value: Any) -> Any:
 
 def wrong_with(home: Path, before: set[str]) -> list[str]:
     """What is not as it should be after an interruption: artifacts damaged or lost."""
-    from probe.artifact import KINDS, check_files, read_manifest
+    from probe.artifacts.folder import KINDS
+    from probe.artifacts.manifest import check_files, read_manifest
 
     found = []
     for kind, shelf in KINDS.items():
@@ -530,7 +531,7 @@ def _sentence(outcome: Outcome) -> list[str]:
 @contextlib.contextmanager
 def _returned(home: Path) -> Iterator[None]:
     """As any list does first: what was set aside gets its name back."""
-    from probe.claims import all_returned
+    from probe.artifacts.claims import all_returned
 
     for shelf in home.glob("*/"):
         all_returned(shelf)

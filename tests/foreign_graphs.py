@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from circuits.exchange.write import cantor
+from circuits.exchange.ids import cantor
 
 TOKENS = ["<bos>", " one"]
 

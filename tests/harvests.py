@@ -2,7 +2,7 @@
 
 import torch
 
-from probe.tokens import TokenSet
+from probe.text.tokens import TokenSet
 
 CONTEXT = 12
 SITES = ["mlp_in.2", "mlp_out.2", "resid_post.1"]

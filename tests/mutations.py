@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from probe.artifact import home, place
+from probe.artifacts.folder import home, place
 from probe.errors import OpenworkError, Unavailable
 
 LIMIT = 60
@@ -33,7 +33,7 @@ LIMIT = 60
 
 
 def read_cache(toy: Any) -> Any:
-    from probe.cache import open_cache
+    from probe.activations.cache import open_cache
 
     cache = open_cache(place("cache", "cache"), toy)
     if broken := cache.verify():
@@ -48,9 +48,9 @@ def read_cache(toy: Any) -> Any:
 
 
 def read_dictionary(toy: Any) -> Any:
-    from app.pages import run
+    from app.pages.training import run
     from probe.dictionaries import load_dictionary
-    from probe.run_log import run_named
+    from probe.training.run_log import run_named
 
     learned = load_dictionary(place("dictionary", "dictionary"), toy)
     run.layout("dictionary", {})
@@ -60,7 +60,8 @@ def read_dictionary(toy: Any) -> Any:
 
 
 def read_features(toy: Any) -> Any:
-    from app.pages import unit, unit_browser
+    from app.pages.unit import page as unit
+    from app.pages.unit_browser import browser as unit_browser
     from probe.features import open_features
 
     table = open_features(place("features", "features"), toy)
@@ -70,8 +71,8 @@ def read_features(toy: Any) -> Any:
 
 
 def read_graph(toy: Any) -> Any:
-    from app.pages import graph
-    from circuits.store import load_graph
+    from app.pages.circuit import page as graph
+    from circuits.graph.store import load_graph
 
     found = load_graph(place("graph", "graph"))
     graph.layout("graph", {})
@@ -79,8 +80,8 @@ def read_graph(toy: Any) -> Any:
 
 
 def read_text(toy: Any) -> Any:
-    from probe.sampled import open_sample
-    from probe.text import corpus
+    from probe.text.documents import corpus
+    from probe.text.model_samples import open_sample
 
     return [open_sample(place("text", "text")).to_dict()["n_tokens"], [d.text for d in corpus("sample:text")]]
 
@@ -103,9 +104,10 @@ def read_patching(toy: Any) -> Any:
 
 
 def read_eval(toy: Any) -> Any:
-    from app.pages import report, run
-    from app.pages.run_callbacks import measure_rows, report_of
-    from probe.judged import judged
+    from app.pages import report
+    from app.pages.training import run
+    from app.pages.training.run_callbacks import measure_rows, report_of
+    from probe.evaluation.results import judged
 
     report.layout("eval", {})
     run.layout("dictionary", {})
@@ -118,7 +120,7 @@ def read_eval(toy: Any) -> Any:
 
 def read_sweep(toy: Any) -> Any:
     from app.pages import report
-    from probe.judged import judged
+    from probe.evaluation.results import judged
 
     report.layout("sweep", {})
     rows, damaged = judged()
@@ -130,7 +132,7 @@ def read_sweep(toy: Any) -> Any:
 def read_sampling(toy: Any) -> Any:
     from stored_kinds import resume_sample
 
-    from probe.text import corpus
+    from probe.text.documents import corpus
 
     resume_sample(toy)
     return [d.text for d in corpus("sample:sampling")]
@@ -139,7 +141,7 @@ def read_sampling(toy: Any) -> Any:
 def read_training(toy: Any) -> Any:
     from stored_kinds import resume_training
 
-    from probe.run_log import runs
+    from probe.training.run_log import runs
 
     [(run.row(), run.problem) for run in runs()]
     found = resume_training()
@@ -154,7 +156,7 @@ def read_harvesting(toy: Any) -> Any:
 
 
 def read_jobs(toy: Any) -> Any:
-    from app.jobs import Jobs
+    from app.jobs.table import Jobs
     from app.pages import jobs as page
 
     table = Jobs(home() / "jobs")
@@ -163,7 +165,7 @@ def read_jobs(toy: Any) -> Any:
 
 
 def read_prompts(toy: Any) -> Any:
-    from app import prompts
+    from app.library import prompts
 
     found = prompts.recent()
     if not found:  # what is damaged is passed over; its own page says so
@@ -178,9 +180,11 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 def common() -> None:
     """What every page of the dashboard reads, whatever is damaged."""
-    from app.library import library
-    from app.pages import circuits, training, units
+    from app.library.artifacts import library
     from app.pages import home as home_page
+    from app.pages.circuit_list import page as circuits
+    from app.pages.training import page as training
+    from app.pages.unit_browser import page as units
 
     library()
     for page in (home_page, circuits, training, units):
@@ -331,7 +335,7 @@ def undigested(folder: Path) -> None:
     try:
         raw = json.loads(path.read_text())
         raw.pop("digest", None)
-        from probe.verified import crc32, sha256
+        from probe.artifacts.digest import crc32, sha256
 
         for name, old in raw["files"].items():
             if (folder / name).is_file() and not (folder / name).is_symlink():
@@ -397,13 +401,14 @@ def pristine(toy: Any) -> dict[str, str]:
 @contextmanager
 def copied(pure: Path, toy: Any) -> Iterator[Path]:
     """A copy of a home as the home, for one trial."""
-    from app import analyses, jobs, units
+    from app.jobs import table as jobs
+    from app.library import graphs, memory, tables
 
     scratch = Path(tempfile.mkdtemp(prefix="openwork-trial-"))
     shutil.copytree(pure, scratch, dirs_exist_ok=True)
     os.environ["OPENWORK_HOME"] = str(scratch)
     jobs._tables.clear()
-    for kept in (analyses._records, analyses._graphs, units._tables, units._facts):
+    for kept in (memory._records, graphs._graphs, tables._tables, tables._facts):
         kept._items.clear()  # what was read from another copy
     try:
         yield scratch

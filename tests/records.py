@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
-from circuits.store import save_graph
-from probe.artifact import ModelStamp, place
-from probe.heads import HeadPatterns, head_metrics
-from probe.lens import LensResult
-from probe.neurons import TopUnits, UnitRow
+from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.graph.store import save_graph
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import ModelStamp
+from probe.heads.patterns import HeadPatterns, head_metrics
+from probe.lens.logit import LensResult
+from probe.neurons.strongest import TopUnits, UnitRow
 
 HOSTILE = [
     '<img/src="x"onerror="window.pwned=1">',

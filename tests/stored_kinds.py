@@ -5,27 +5,29 @@ from pathlib import Path
 from every_kind import every_kind
 from harvests import token_set
 
-from app.commands.judging import save_report
-from app.job import Job
-from app.prompts import store as store_prompt
+from app.commands.learn.evaluate import save_report
+from app.jobs.job import Job
+from app.library.prompts import store as store_prompt
 from circuits.blind.study import guess, new_study
+from circuits.graph.store import save_graph
 from circuits.patching.store import save_patching
 from circuits.patching.sweep import patch_sweep
-from circuits.store import save_graph
-from probe.artifact import Manifest, home, place, write_json, writing
-from probe.cache import Cache, open_cache
-from probe.checkpoint import partial
+from probe.activations.cache import Cache, open_cache
+from probe.activations.harvest import harvest
+from probe.artifacts.folder import home, place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, writing
+from probe.artifacts.names import partial
 from probe.errors import Cancelled
-from probe.evals import evaluate
+from probe.evaluation.evaluate import evaluate
+from probe.evaluation.sweep import sweep
 from probe.features import build_features
 from probe.features.labels import set_label
-from probe.harvester import harvest
-from probe.models import stamp
+from probe.model.load import stamp
 from probe.progress import Watched
-from probe.recipes import Recipe, make
-from probe.sampled import sample_text
-from probe.sweep import sweep
-from probe.trainer import TrainConfig, train
+from probe.text.model_samples import sample_text
+from probe.training.recipes import Recipe, make
+from probe.training.trainer import TrainConfig, train
 
 SITES = ["mlp_in.2", "mlp_out.2", "mlp_post.2"]
 RECIPE, CONFIG = Recipe("skip_transcoder", "topk:4", 24), TrainConfig(epochs=2, batch=32)

@@ -7,18 +7,18 @@ from plain import Plain, leaving
 from zoo import pair, toy
 
 import circuits
-from probe.anatomy import anatomy
 from probe.dictionaries import SAE, TopK
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.forward import capture
-from probe.head_logits import direct_logits
-from probe.head_reading import read_head
-from probe.head_weights import qk_scores, score_scale
-from probe.heads import head_patterns
-from probe.lens import logit_lens
-from probe.neurons import top_units
-from probe.sites import Site
-from probe.tokens import display_tokens
+from probe.heads.patterns import head_patterns
+from probe.heads.reading import read_head
+from probe.heads.weights import qk_scores, score_scale
+from probe.interventions.forward import capture
+from probe.lens.direct import direct_logits
+from probe.lens.logit import logit_lens
+from probe.model.anatomy import anatomy
+from probe.model.sites import Site
+from probe.neurons.strongest import top_units
+from probe.text.tokens import display_tokens
 
 TOKENS = torch.tensor([[1, 40, 300, 77, 12, 300, 9], [1, 9, 8, 7, 301, 22, 3]])
 PROMPT = "The capital of France is"
@@ -168,8 +168,8 @@ def test_a_dictionary_in_the_middle_is_judged_in_the_stream(tmp_path):
     """Zero at resid_mid leaves the stream what the MLP writes to zeros, not what the MLP adds to an untouched stream."""
     from harvests import token_set
 
-    from probe.evals import evaluate
-    from probe.harvester import harvest
+    from probe.activations.harvest import harvest
+    from probe.evaluation.evaluate import evaluate
 
     bridge, model = pair("gpt2", "float32")
     tokens = token_set(8)
@@ -198,7 +198,7 @@ def test_connections_of_parallel_blocks_pass_their_one_norm():
 
 
 def test_a_cache_that_a_hybrid_does_not_take_up_is_not_used():
-    from probe.kept import keeps_right
+    from probe.model.key_value_cache import keeps_right
 
     assert not keeps_right(pair("qwen3_next")[0])
 
@@ -228,10 +228,10 @@ def test_a_dictionary_of_heads_goes_all_the_way(tmp_path):
     from harvests import token_set
 
     from probe import build_features, edited_run, export_dictionary, import_dictionary
-    from probe.evals import evaluate
-    from probe.harvester import harvest
-    from probe.own_text import on_text
-    from probe.unit_edits import UnitEdit
+    from probe.activations.harvest import harvest
+    from probe.evaluation.evaluate import evaluate
+    from probe.features.on_text import on_text
+    from probe.interventions.unit_edits import UnitEdit
 
     bridge, model = pair("llama", "float32")
     cache = harvest(bridge, token_set(8), ["z.1"], tmp_path / "cache", dtype="float32", held_out=0.4)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.alignment import Column, align
+from probe.text.alignment import Column, align
 
 
 def sides(a, b):

@@ -21,18 +21,28 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
 
-from app import analyses, connections, figures, jobs, library, linkgraph, prompts, safety, theme
 from app.cli import run
 from app.components import drawn, snippets
-from app.figures import lens_figure, pattern_figure
-from app.main import create_app, make_server, serve
-from app.pages import graph_callbacks, graph_panels, prompt_tables
+from app.figures import dress, linkgraph
+from app.figures.heads import pattern_figure
+from app.figures.lens import lens_figure
+from app.frame import theme
+from app.frame.theme import ASSETS
+from app.jobs import readings
+from app.jobs import table as jobs
+from app.jobs.readings import reading_key, start_reading
+from app.library import artifacts, graphs, memory, models, prompts
+from app.pages.circuit import callbacks as graph_callbacks
+from app.pages.circuit import connections
+from app.pages.circuit import panels as graph_panels
 from app.pages.home import short_site
-from app.pages.prompt import panels
-from app.tasks import reading_key, start_reading
-from app.theme import ASSETS
-from circuits.store import load_graph, save_graph
-from probe.artifact import ModelStamp, place
+from app.pages.prompt import tables as prompt_tables
+from app.pages.prompt.page import panels
+from app.server import safety
+from app.server.main import create_app, make_server, serve
+from circuits.graph.store import load_graph, save_graph
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput, Unavailable
 
 
@@ -82,7 +92,7 @@ def test_the_address_shown_is_the_one_served(monkeypatch, capsys, home):
         serve_forever = server_close = lambda self: None
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setattr("app.main.make_server", lambda *a, **k: Idle())
+    monkeypatch.setattr("app.server.main.make_server", lambda *a, **k: Idle())
     for host, shown in (("::1", "[::1]"), ("[::1]", "[::1]"), ("127.0.0.5", "127.0.0.5"), ("localhost", "localhost")):
         serve(host, open_browser=False)
         assert f"http://{shown}:8050/" in capsys.readouterr().err
@@ -183,24 +193,24 @@ def test_ports_below_1024_are_refused_as_the_message_says():
 
 def test_a_model_that_nothing_is_of_yet_can_be_opened_by_whoever_starts_the_server(home, tmp_path, monkeypatch):
     """By its registered name; what a request says loads nothing else."""
-    from app import library
     from app.components.promptbox import prompt_box
+    from app.library import models
 
-    monkeypatch.setattr(library, "_offered", [])
+    monkeypatch.setattr(models, "_offered", [])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "new.GGUF").write_bytes(b"GGUF")
     (tmp_path / "other.gguf").write_bytes(b"GGUF")
     with pytest.raises(BadInput, match="none of the models known here"):
-        library.require_offered(str(tmp_path / "new.GGUF"))
-    name = library.offer("new.GGUF")
-    assert name == str(tmp_path / "new.GGUF") == library.models()[0] == library.require_offered(name)
+        models.require_offered(str(tmp_path / "new.GGUF"))
+    name = models.offer("new.GGUF")
+    assert name == str(tmp_path / "new.GGUF") == models.models()[0] == models.require_offered(name)
     assert '"value": "' + name in json.dumps(prompt_box().to_plotly_json(), cls=PlotlyJSONEncoder)
-    assert library.offer("toy") == "toy" and library.models().count("toy") == 1
+    assert models.offer("toy") == "toy" and models.models().count("toy") == 1
     with pytest.raises(BadInput, match="none of the models known here"):
-        library.require_offered(str(tmp_path / "other.gguf"))
+        models.require_offered(str(tmp_path / "other.gguf"))
     for gone in ("missing.gguf", "./folder", "a/b/c", "no such"):
         with pytest.raises(BadInput, match="no model file or folder"):
-            library.offer(gone)
+            models.offer(gone)
 
 
 def test_binds_loopback_whatever_the_environment_says(monkeypatch, home):
@@ -216,7 +226,7 @@ def test_binds_loopback_whatever_the_environment_says(monkeypatch, home):
 
 def test_starts_without_torch():
     code = (
-        "import sys\nfrom app.main import create_app\n"
+        "import sys\nfrom app.server.main import create_app\n"
         "create_app().server.test_client().get('/')\nprint('torch' in sys.modules, 'pandas' in sys.modules)"
     )
     done = subprocess.run(
@@ -226,9 +236,9 @@ def test_starts_without_torch():
 
 
 def test_menu_of_models_is_the_real_one():
-    from probe.models import ALIASES
+    from probe.model.load import ALIASES
 
-    assert library.MODELS == ALIASES
+    assert models.MODELS == ALIASES
 
 
 def test_plotly_bundle_is_the_wheels_version():
@@ -293,10 +303,8 @@ def test_the_scheme_is_set_in_the_page_and_told_to_the_server(client):
 
 
 def test_figures_wear_our_template_alone():
-    figure = figures.dress(go.Figure(go.Bar(x=[1], y=[2])), "dark", bargap=0.2)
-    assert (
-        figure.to_plotly_json()["layout"]["template"] == go.layout.Template(figures.TEMPLATES["dark"]).to_plotly_json()
-    )
+    figure = dress.dress(go.Figure(go.Bar(x=[1], y=[2])), "dark", bargap=0.2)
+    assert figure.to_plotly_json()["layout"]["template"] == go.layout.Template(dress.TEMPLATES["dark"]).to_plotly_json()
     assert figure.layout.bargap == 0.2
 
 
@@ -338,17 +346,17 @@ def test_prompts_are_kept_by_id(home):
 def test_damaged_artifacts_are_named(home):
     folder = store_graph("broken")
     (folder / "manifest.json").write_text("{")
-    assert [name for name, _ in library.library().damaged] == ["graphs/broken"]
+    assert [name for name, _ in artifacts.library().damaged] == ["graphs/broken"]
     with pytest.raises(BadInput):
-        library.registered("graph", "../graphs/broken")
+        artifacts.registered("graph", "../graphs/broken")
 
 
 def test_local_models_are_offered_by_path_and_shown_by_name(home, tmp_path):
     local = str(tmp_path)
     for name, model in (("here", local), ("gone", "/nowhere/model")):
         save_graph(small_graph(), place("graph", name), model=ModelStamp(model, "w", "t"))
-    assert library.models() == [*library.MODELS, local]
-    assert library.short_model(local) == tmp_path.name and library.short_model("owner/name") == "owner/name"
+    assert models.models() == [*models.MODELS, local]
+    assert models.short_model(local) == tmp_path.name and models.short_model("owner/name") == "owner/name"
     start_reading(local, prompts.store("some text", local))
     job = jobs.table().latest(reading_key(local, prompts.store("some text", local)))
     jobs.table().cancel(job.id)
@@ -371,11 +379,11 @@ def test_a_replaced_graph_is_arranged_again(home):
 
 def test_replaced_graph_is_read_again(home):
     store_graph("small")
-    first = analyses.stored_graph("small")
-    assert analyses.stored_graph("small") is first
+    first = graphs.stored_graph("small")
+    assert graphs.stored_graph("small") is first
     time.sleep(0.01)
     store_graph("small")
-    assert analyses.stored_graph("small") is not first
+    assert graphs.stored_graph("small") is not first
 
 
 # -- jobs ------------------------------------------------------------------------------------------------------------
@@ -438,7 +446,7 @@ def test_failures_are_sentences(home, caplog):
 
 def test_a_new_server_says_what_was_interrupted(home):
     code = (
-        "import os, time\nfrom app import jobs\n"
+        "import os, time\nfrom app.jobs import table as jobs\n"
         "def work(p):\n    with p.stage('long', total=100) as step:\n        step(40)\n        time.sleep(60)\n"
         "jobs.table().submit('test', 'Long', work)\nwhile not jobs.table().all()[0].done: time.sleep(0.01)\nos._exit(9)\n"
     )
@@ -502,9 +510,8 @@ def test_figures_escape_tokens():
 
 @pytest.mark.parametrize("n", [360, 512, 1000])
 def test_patterns_of_long_prompts_are_sent_in_a_megabyte(n):
-    from app.figures import pattern_figure
-    from app.head_figures import pattern_marked
-    from probe.heads import HeadPatterns, head_metrics
+    from app.figures.heads import pattern_figure, pattern_marked
+    from probe.heads.patterns import HeadPatterns, head_metrics
 
     pattern = np.tril(np.random.default_rng(n).random((1, 1, n, n)).astype(np.float32))
     pattern[..., n - 1, 3] = 0.98765
@@ -533,17 +540,17 @@ def test_selection_out_of_range_is_mended():
 
 
 def test_analyses_keep_what_they_found(toy, home):
-    first = analyses.lens(toy, "The capital of France is")
-    assert analyses.lens(toy, "The capital of France is") is first
-    assert analyses.known("lens", "toy", "another prompt") is None
+    first = readings.lens(toy, "The capital of France is")
+    assert readings.lens(toy, "The capital of France is") is first
+    assert memory.known("lens", "toy", "another prompt") is None
 
 
 def test_python_snippets_run_as_printed(home):
     prompt = "Braces {x} and 'quotes'\n"
     for call, module, show in (
-        ("logit_lens(model, {prompt})", "probe.lens", "record.figure()"),
-        ("head_patterns(model, {prompt})", "probe.heads", "record.figure(layer=0, head=0)"),
-        ("top_units(model, {prompt})", "probe.neurons", "record.at(-1)"),
+        ("logit_lens(model, {prompt})", "probe.lens.logit", "record.figure()"),
+        ("head_patterns(model, {prompt})", "probe.heads.patterns", "record.figure(layer=0, head=0)"),
+        ("top_units(model, {prompt})", "probe.neurons.strongest", "record.at(-1)"),
     ):
         names: dict = {}
         exec(snippets.python_for(call, module, "toy", prompt, show), names)
@@ -554,7 +561,7 @@ def test_python_snippets_run_as_printed(home):
 
 def store_transcoder(model, name: str) -> None:
     from probe.dictionaries import TopK, Transcoder, save_dictionary
-    from probe.fingerprint import stamp
+    from probe.model.fingerprint import stamp
 
     blank = Transcoder(64, 8, 64, sparsifier=TopK(2), site_in="mlp_in.1", site_out="mlp_out.1")
     save_dictionary(blank, place("dictionary", name), model=stamp(model))
@@ -564,7 +571,7 @@ def store_transcoder(model, name: str) -> None:
 def test_circuit_snippets_remake_the_graph(home, toy, targets):
     from circuits import TraceConfig, trace
     from probe import load_dictionary
-    from probe.fingerprint import stamp
+    from probe.model.fingerprint import stamp
 
     store_transcoder(toy, "mine")
     used = [load_dictionary("mine", toy)]
@@ -598,7 +605,7 @@ def test_trace_prints_its_report_before_a_disk_fills_up(home, toy, monkeypatch, 
     def full(*args, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("circuits.store.save_file", full)
+    monkeypatch.setattr("circuits.graph.store.save_file", full)
     command = ["trace", "--prompt", "a b", "--model", "toy", "--max-nodes", "20", "--save", "g", "--json"]
     assert run(command) == 1
     printed = capsys.readouterr()
@@ -617,7 +624,7 @@ def test_trace_prints_its_report_before_a_disk_fills_up(home, toy, monkeypatch, 
     ],
 )
 def test_bad_options_are_refused_before_the_model_loads(options, home, monkeypatch, capsys):
-    monkeypatch.setattr("app.commands.prompts.load", lambda *a: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("app.commands.prompt.read.load", lambda *a: pytest.fail("the model was loaded"))
     assert run(["trace", "--prompt", "x", *options]) == 2
     assert capsys.readouterr().out == ""
 
@@ -628,7 +635,7 @@ def test_lens_refuses_a_position_as_json_too(capsys):
 
 
 def test_no_line_of_how_it_forms_leaves_its_axis():
-    from app.figures import forming_figure
+    from app.figures.lens import forming_figure
 
     lens = lens_of("x", ["one", " two", " three"])
     lens.kl[0, 2] = 40.0
@@ -637,15 +644,15 @@ def test_no_line_of_how_it_forms_leaves_its_axis():
 
 
 def test_tokens_without_a_shape_are_written_out_in_figures_as_in_tables():
-    from probe.figures import plain
-    from probe.html import token_text
+    from probe.show.html import token_text
+    from probe.show.labels import plain
 
     assert plain("\x19") == token_text("\x19") == "⟨19⟩"
     assert plain("\u202e<b>") == "⟨202e⟩&lt;b&gt;"
 
 
 def test_small_shares_and_effects_are_rounded_to_what_they_tell():
-    from app.pages.patching_views import small
+    from app.pages.patching.tables import small
     from probe.words import percent
 
     told = [percent(p) for p in (0.0, 2.13e-5, 0.00069, 0.25, 1e-9)]

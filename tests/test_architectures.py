@@ -9,11 +9,11 @@ from plain import Plain
 from torch import Tensor
 from zoo import pair
 
-from probe.anatomy import anatomy
 from probe.errors import BadInput
-from probe.forward import capture
-from probe.interventions import Function, Steer, Zero, head, intervene, neuron
-from probe.sites import Site, sites_of, spellings, width
+from probe.interventions.forward import capture
+from probe.interventions.values import Function, Steer, Zero, head, intervene, neuron
+from probe.model.anatomy import anatomy
+from probe.model.sites import Site, sites_of, spellings, width
 
 TOKENS = torch.tensor([[1, 40, 300, 77, 12, 300, 9], [1, 9, 8, 7, 301, 22, 3]])
 SAMPLE = ("gpt2", "opt", "bloom", "gpt_neox", "gemma2", "olmo2", "granite", "deepseek_v3", "mixtral", "bamba")

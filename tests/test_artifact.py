@@ -5,17 +5,9 @@ import json
 import pytest
 from safetensors import SafetensorError
 
-from probe.artifact import (
-    Manifest,
-    ModelStamp,
-    check_files,
-    check_model,
-    place,
-    read_manifest,
-    require_writable,
-    write_json,
-    writing,
-)
+from probe.artifacts.folder import place, require_writable
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, ModelStamp, check_files, check_model, read_manifest, writing
 from probe.errors import BadInput, Cancelled, Unavailable
 from probe.progress import Watched
 

@@ -9,11 +9,11 @@ import circuits
 import probe
 from probe.dictionaries import ReLU, Transcoder
 from probe.errors import BadInput
-from probe.head_reading import read_head
-from probe.prompts import encode_prompt, read_prompt
-from probe.sites import Site, parse_site, parse_sites
-from probe.targets import Difference, token_id
-from probe.toy import native
+from probe.heads.reading import read_head
+from probe.model.sites import Site, parse_site, parse_sites
+from probe.model.toy import native
+from probe.text.prompts import encode_prompt, read_prompt
+from probe.text.targets import Difference, token_id
 
 PROMPT = "When Mary and John went"
 CHAT = [{"role": "user", "content": "Mary"}, {"role": "assistant", "content": "John"}]
@@ -351,7 +351,7 @@ def test_what_is_no_change_is_answered_in_a_sentence(toy, sae, change, said):
 
 
 def test_a_record_of_ids_opens_only_where_its_text_is_read_the_same(toy, ids, home):
-    from app import views
+    from app.server import record_pages as views
 
     assert views.path_of(probe.logit_lens(toy, ids)) == views.path_of(probe.logit_lens(toy, PROMPT))
     with pytest.raises(BadInput, match="does not become again"):
@@ -381,7 +381,7 @@ def test_a_difference_root_has_the_probabilities_of_both_tokens(toy):
 
 
 def test_units_are_read_by_their_names_too(toy, sae):
-    from probe.own_text import on_text
+    from probe.features.on_text import on_text
 
     assert np.array_equal(read_head(toy, PROMPT, "L1H2").pattern, read_head(toy, PROMPT, 1, 2).pattern)
     assert probe.ablate_head(toy, PROMPT, "L1H2")[0].at == probe.ablate_head(toy, PROMPT, 1, 2)[0].at
@@ -414,7 +414,7 @@ def transformers_model():
 
 
 def test_a_loaded_model_is_taken_as_it_is(toy, ids):
-    from probe.toy import toy_tokenizer
+    from probe.model.toy import toy_tokenizer
 
     plain = transformers_model()
     with torch.no_grad():

@@ -6,7 +6,7 @@ import pytest
 
 from app.cli import run
 from probe.errors import BadInput
-from probe.prompts import encode_prompt
+from probe.text.prompts import encode_prompt
 
 PROMPT = "When Mary and John went"
 READERS = [

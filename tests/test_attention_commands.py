@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from app.cli import run
-from app.commands.attention import head_of
-from circuits.store import save_graph
-from circuits.tracing.attribution import trace
-from circuits.tracing.plan import TraceConfig
-from probe.artifact import place
+from app.commands.circuits.attention import head_of
+from circuits.attribution.plan import TraceConfig
+from circuits.attribution.trace import trace
+from circuits.graph.store import save_graph
+from probe.artifacts.folder import place
 from probe.errors import BadInput
-from probe.models import load_model
+from probe.model.load import load_model
 
 
 @pytest.fixture

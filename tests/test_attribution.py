@@ -9,13 +9,13 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from circuits.graph import KINDS, CircuitGraph
-from circuits.tracing.attribution import TraceConfig, plan_trace, trace
-from circuits.tracing.frozen import freeze
-from circuits.truth.verify import check_edges
+from circuits.attribution.trace import TraceConfig, plan_trace, trace
+from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.replacement.frozen import freeze
+from circuits.validation.edges import check_edges
 from probe.errors import BadInput, OpenworkError
-from probe.models import load_model
-from probe.toy import lookup_model, native, toy_tokenizer
+from probe.model.load import load_model
+from probe.model.toy import lookup_model, native, toy_tokenizer
 
 PROMPT = "The capital of France"
 EXACT = {"gpt2": 1e-12, "gpt_neox": 1e-12}
@@ -113,11 +113,11 @@ def test_a_hand_wired_circuit_is_found_with_its_exact_weights():
     """token 3 -> neuron 3 -> logit 4: the neuron reads 1 from the token, and writes `gain` to one logit of eight."""
     model = lookup_model(8, gain=3.0)
     frozen = freeze(model, torch.tensor([[1, 3]]))
-    from circuits.tracing.choosing import choose_basis, choose_units
-    from circuits.tracing.explained import explain_units
-    from circuits.tracing.roots import choose_roots
-    from circuits.tracing.sweep import edges
-    from circuits.tracing.total import total_attribution
+    from circuits.attribution.choosing import choose_basis, choose_units
+    from circuits.attribution.explained import explain_units
+    from circuits.attribution.roots import choose_roots
+    from circuits.attribution.sweep import edges
+    from circuits.attribution.total import total_attribution
 
     roots = choose_roots(model, frozen, [4])
     totals = total_attribution(frozen, roots.targets, roots.weight)
@@ -213,7 +213,7 @@ def test_bad_input_is_refused_with_a_sentence(prompt, options, words):
 
 def test_a_freeze_that_does_not_hold_is_not_traced(monkeypatch):
     """If a pattern is not what the model used, the pieces do not rebuild its output, and no graph is made."""
-    import circuits.tracing.frozen as frozen
+    import circuits.replacement.frozen as frozen
 
     real = frozen._attention
     monkeypatch.setattr(frozen, "_attention", lambda m, i, pattern, ln1: real(m, i, pattern.flip(-1), ln1))
@@ -227,7 +227,7 @@ def test_low_precision_is_refused_rather_than_wrong(monkeypatch):
     model.original_model.to(torch.bfloat16)
     with pytest.raises(OpenworkError, match=r"do not sum|does not rebuild"):
         trace(model, PROMPT, config=TraceConfig(tolerance=1e-5))
-    monkeypatch.setattr("circuits.tracing.attribution.freeze", lambda *_: pytest.fail("the work was begun"))
+    monkeypatch.setattr("circuits.attribution.trace.freeze", lambda *_: pytest.fail("the work was begun"))
     with pytest.raises(BadInput, match=r"loaded in bfloat16.*Load it in float32"):
         trace(model, PROMPT)
 
@@ -290,7 +290,7 @@ def test_schema_accepts_the_exported_graph(tmp_path):
 @pytest.mark.parametrize("rule", ["topk:4", "batchtopk:4", "jumprelu:4", "gated", "relu", "matryoshka:4"])
 def test_a_transcoder_of_any_rule_stands_in_a_graph_that_adds_up(rule: str) -> None:
     from probe.dictionaries import Transcoder
-    from probe.recipes import parse_rule
+    from probe.training.recipes import parse_rule
 
     ends = {"site_in": "blocks.1.mlp.hook_in", "site_out": "blocks.1.mlp.hook_out"}
     d = Transcoder(64, 32, sparsifier=parse_rule(rule, 32), skip=True, **ends).eval().requires_grad_(False)
@@ -322,7 +322,7 @@ def cancelling_model():
 def test_a_value_of_cancelling_products_is_held_to_their_rounding(monkeypatch):
     """Gaps are large beside the edges and small beside what the neurons add up: that is rounding, and no reason to refuse. What
     is larger than rounding of anything still is."""
-    from circuits.tracing import attribution
+    from circuits.attribution import trace as attribution
 
     model, config = cancelling_model(), TraceConfig(max_nodes=60)
     graph = trace(model, PROMPT, config=config)

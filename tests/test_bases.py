@@ -7,15 +7,15 @@ import torch
 from tiny import tiny
 
 import circuits
-from circuits.graph import KINDS, CircuitGraph
-from circuits.store import load_graph, save_graph
-from circuits.tracing.attribution import Difference, Direction, TraceConfig, trace
-from circuits.truth.verify import check_edges
+from circuits.attribution.trace import Difference, Direction, TraceConfig, trace
+from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.graph.store import load_graph, save_graph
+from circuits.validation.edges import check_edges
 from probe.dictionaries import SAE, CrossLayerTranscoder, Gated, TopK, Transcoder
-from probe.dictionaries.gated import with_strengths
+from probe.dictionaries.sparsifiers.gated import with_strengths
 from probe.errors import BadInput, OpenworkError
-from probe.models import load_model
-from probe.sites import parse_site
+from probe.model.load import load_model
+from probe.model.sites import parse_site
 
 PROMPT = "The capital of France"
 MODELS = ("gpt2", "gpt_neox", "gemma2", "llama")
@@ -296,12 +296,12 @@ def test_nan_is_never_a_graph() -> None:
 
 @pytest.mark.parametrize("model_name", ["gpt2", "gpt_neox", "gemma3"])
 def test_the_order_of_targets_and_the_size_of_groups_do_not_matter(model_name) -> None:
-    from circuits.tracing.choosing import choose_basis, choose_units
-    from circuits.tracing.explained import explain_units
-    from circuits.tracing.frozen import freeze
-    from circuits.tracing.roots import choose_roots
-    from circuits.tracing.sweep import edges
-    from circuits.tracing.total import total_attribution
+    from circuits.attribution.choosing import choose_basis, choose_units
+    from circuits.attribution.explained import explain_units
+    from circuits.attribution.roots import choose_roots
+    from circuits.attribution.sweep import edges
+    from circuits.attribution.total import total_attribution
+    from circuits.replacement.frozen import freeze
 
     model = tiny(model_name)
     with torch.no_grad():
@@ -318,7 +318,7 @@ def test_the_order_of_targets_and_the_size_of_groups_do_not_matter(model_name) -
 
 def test_heads_and_mlps_behind_dictionaries_hold_their_whole_effect() -> None:
     """Through SAEs in the stream and cross-layer writes too, the value of a component is what all its paths bring the roots."""
-    from circuits.truth.predict import change_of, predict_full
+    from circuits.validation.predict import change_of, predict_full
 
     model, dictionaries = tiny("gpt2"), [cross_layer(0, 2), sae("resid_post.1")]
     config = TraceConfig(max_nodes=10**5, first="keep", heads=True, basis="latents")
@@ -332,7 +332,7 @@ def test_heads_and_mlps_behind_dictionaries_hold_their_whole_effect() -> None:
 
 def test_merged_first_positions_move_what_they_say() -> None:
     """Every `first` node, its dictionary's error included, against the model."""
-    from circuits.truth.held import held_run
+    from circuits.validation.frozen_run import held_run
 
     model, dictionaries = tiny("gpt2"), [transcoder(1)]
     graph = trace(model, PROMPT, dictionaries=dictionaries, config=TraceConfig(max_nodes=40, first="merge"))
@@ -376,7 +376,7 @@ def test_a_skip_that_explains_most_counts_as_explaining() -> None:
 
 def test_float64_is_held_to_its_own_tolerance(monkeypatch) -> None:
     """One edge wrong by a millionth is too much in float64, where the model's own code is exact."""
-    import circuits.tracing.attribution as attribution
+    import circuits.attribution.trace as attribution
 
     real = attribution.edges
 
@@ -393,8 +393,8 @@ def test_float64_is_held_to_its_own_tolerance(monkeypatch) -> None:
 @pytest.mark.parametrize(("share", "holds"), [(5e-7, True), (2e-6, False)])
 def test_products_count_for_a_tenth(toy, monkeypatch, share: float, holds: bool) -> None:
     """Where products cancel within the edges, a gap may be a millionth of the products' sum, and no larger."""
-    import circuits.tracing.assemble as assembling
-    import circuits.tracing.attribution as attribution
+    import circuits.attribution.assemble as assembling
+    import circuits.attribution.trace as attribution
 
     real, products = attribution.edges, []
 

@@ -6,8 +6,8 @@ import pytest
 from attention_cases import CASES, case, standin
 from tiny import tiny
 
-from circuits.tracing.attribution import Difference, TraceConfig, trace
-from circuits.tracing.belonging import refreeze
+from circuits.attribution.refreeze import refreeze
+from circuits.attribution.trace import Difference, TraceConfig, trace
 from probe.errors import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:On this prompt the dictionar")

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from graph_compare import Named, circuit_tracer_nodes, compare, openwork
 
-from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
 
 NODES = [("token", -1, 0, 7), ("latent", 0, 0, 3), ("latent", 1, 0, 5), ("logit", 2, 0, 9)]
 MATRIX = np.array([[0, 0, 0, 0], [2, 0, 0, 0], [-4, 0.5, 0, 0], [1, 3, -8, 0]], np.float32)

@@ -13,12 +13,12 @@ from app.cli import run
 from circuits.blind.evidence import activations, hidden_prompts, labels, weights_evidence
 from circuits.blind.study import EVIDENCE, HYPOTHESIS, guess, judge, new_study, open_study, reveal
 from circuits.weights.units import UnitName
-from probe.artifact import place
+from probe.activations.harvest import harvest
+from probe.artifacts.folder import place
 from probe.dictionaries import ReLU, Transcoder, save_dictionary
 from probe.errors import BadInput, Unavailable
 from probe.features import build_features
-from probe.harvester import harvest
-from probe.models import stamp
+from probe.model.load import stamp
 
 UNIT = 17
 QUICK = {"prompts": 2, "k": 4, "length": 3, "branches": 4}
@@ -205,7 +205,7 @@ def test_a_latent_is_studied_with_its_dictionary(toy, table, planted):
     d.W_dec.data.copy_(d.W_enc.data.t())
     d.b_enc.data[5] = -1e4  # latent 5 never fires
     save_dictionary(d, place("dictionary", "coder"), model=stamp(toy))
-    from probe.cache import open_cache
+    from probe.activations.cache import open_cache
     from probe.dictionaries import load_dictionary
 
     d = load_dictionary(place("dictionary", "coder"), toy)

@@ -127,7 +127,7 @@ def test_folders_with_pipes_are_refused(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_model_folder_with_a_pipe_is_refused(tmp_path, name):
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     (tmp_path / name).unlink(missing_ok=True)

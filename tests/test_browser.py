@@ -12,7 +12,8 @@ from browsing import SLACK, chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, store_graph, units_of
 
-from app import analyses, jobs, prompts
+from app.jobs import table as jobs
+from app.library import memory, prompts
 
 FIRST_PAGE = 3.0  # seconds, on two quiet cores
 STORED = 0.3
@@ -29,9 +30,9 @@ def site(empty_site) -> str:
 def read_prompt(tokens: list[str], text: str) -> str:
     """A stored prompt with readings made by hand; its path."""
     prompt = prompts.store(text, "toy")
-    analyses.remember("lens", "toy", text, lens_of(text, tokens))
-    analyses.remember("heads", "toy", text, heads_of(text, tokens))
-    analyses.remember("units", "toy", text, units_of(text, tokens))
+    memory.remember("lens", "toy", text, lens_of(text, tokens))
+    memory.remember("heads", "toy", text, heads_of(text, tokens))
+    memory.remember("units", "toy", text, units_of(text, tokens))
     return f"/p/{prompt.id}?m=toy"
 
 
@@ -230,7 +231,7 @@ def test_an_empty_prompt_is_refused_in_place(tab, site):
 
 
 def test_a_prompt_is_read_from_the_box(tab, site):
-    analyses._records.clear()  # what other modules read of this prompt, which would leave nothing to do
+    memory._records.clear()  # what other modules read of this prompt, which would leave nothing to do
     tab.goto(site + "/")
     tab.get_by_role("button", name="The capital of France is", exact=True).click()
     expect(tab.locator("#box-text")).to_have_value("The capital of France is")
@@ -261,8 +262,8 @@ def test_jobs_are_cancelled_from_their_page(tab, site):
 
 def test_stored_results_answer_quickly(site):
     """A click on a node, as the server sees it."""
-    from app import connections
-    from app.pages import graph_callbacks as graph
+    from app.pages.circuit import callbacks as graph
+    from app.pages.circuit import connections
 
     graph.arranged("small", 0.8)
     start = time.perf_counter()

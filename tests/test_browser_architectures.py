@@ -5,9 +5,11 @@ from browsing import SLACK, chromium, expect, pytestmark, site, tab
 from tiny import CONFIGS, tiny
 
 import circuits
-from app import held, links, prompts
-from probe.artifact import place
-from probe.fingerprint import set_name, stamp
+from app import links
+from app.library import models, prompts
+from probe.artifacts.folder import place
+from probe.identity import set_name
+from probe.model.fingerprint import stamp
 
 PROMPT, OTHER = "The capital of France is", "The capital of Italy is"
 WAIT = 30_000 * SLACK
@@ -18,11 +20,11 @@ def served(request, site):
     """A tiny random model that the pages run as a notebook's: its name, and the name of a stored graph of it."""
     model = tiny(request.param)
     set_name(model, f"tiny-{request.param}")
-    name, graph = held.hold(model), f"graph-{request.param}"
+    name, graph = models.hold(model), f"graph-{request.param}"
     circuits.save_graph(circuits.trace(model, PROMPT), place("graph", graph), model=stamp(model))
     yield name, graph
-    held._twins.clear()
-    held._weights.clear()
+    models._twins.clear()
+    models._weights.clear()
 
 
 def test_every_page_of_a_model_fills(served, site, tab):

@@ -9,7 +9,8 @@ from browsing import SLACK, chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 from records import lens_of
 
-from app import analyses, links, prompts
+from app import links
+from app.library import memory, prompts
 
 expect.set_options(timeout=20_000 * SLACK)
 RESTING = """() => {
@@ -227,7 +228,7 @@ def apart(tab, figure: str) -> float:
 def test_labels_of_600_tokens_do_not_touch(tab, site):
     words = [f" word{i}" for i in range(600)]
     text = "".join(words)
-    analyses.remember("lens", "toy", text, lens_of(text, words))
+    memory.remember("lens", "toy", text, lens_of(text, words))
     tab.set_viewport_size({"width": 1280, "height": 900})
     opened(tab, site + links.lens_page("toy", prompts.store(text, "toy").id))
     assert apart(tab, "lens-map") > 11

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from browsing import SLACK, chromium, expect, pytestmark, site, tab
 
-from app import prompts
+from app.library import prompts
 
 TEXT = "One two three four five. One two three <b>four</b>"
 WAIT = 90_000  # milliseconds for model work on a busy machine

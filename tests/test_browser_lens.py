@@ -6,7 +6,7 @@ import shlex
 import pytest
 from browsing import SLACK, chromium, expect, pytestmark, site, tab
 
-from app import prompts
+from app.library import prompts
 
 TEXT = "The capital of France is Paris and <b>the</b> capital of Italy is"
 LONG = "One two three four five six seven. " * 40

@@ -10,11 +10,13 @@ from browsing import SLACK, chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 
 import circuits
-from app import analyses, patching_state, prompts, work
 from app.cli import run
-from app.patching_state import Asked
-from circuits.patching.examples import EXAMPLES
-from probe.models import load_model
+from app.jobs import work
+from app.library import memory, models, prompts
+from app.pages.patching import work as patching_state
+from app.pages.patching.work import Asked
+from probe.model.load import load_model
+from probe.tasks.examples import EXAMPLES
 from probe.words import percent
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
@@ -24,7 +26,7 @@ WAIT = 30_000 * SLACK
 @pytest.fixture(scope="module")
 def site(empty_site) -> str:
     """A served dashboard whose worker holds the toy model; the tests have their own, because two threads must not share hooks."""
-    analyses.model_named("toy")
+    models.model_named("toy")
     own()
     return empty_site
 
@@ -48,8 +50,8 @@ def made(over: str, direction: str = "denoise"):
 def opened(tab, site, **changes):
     """The page with a sweep that is in memory."""
     one = asked(**changes)
-    analyses.remember("work", "", one.key(), made(one.over, one.direction))
-    analyses.remember("work", "", one.pair_key(), made(one.over, one.direction).pair)
+    memory.remember("work", "", one.key(), made(one.over, one.direction))
+    memory.remember("work", "", one.pair_key(), made(one.over, one.direction).pair)
     tab.goto(site + one.address())
     expect(tab.locator("#patching-figure .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
 
@@ -206,7 +208,7 @@ def test_snippets_run_as_printed(site, capsys):
 def test_what_is_in_memory_is_not_run_again(site):
     one = asked(over="head_q")
     record = made("head_q")
-    analyses.remember("work", "", one.key(), record)
+    memory.remember("work", "", one.key(), record)
     assert patching_state.start_sweep(one) == one.key() and work.result(one.key()) is record
     assert [a.over for a, _ in patching_state.found_beside(asked()) if a.over == "head_q"] == ["head_q"]
 

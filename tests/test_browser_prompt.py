@@ -9,12 +9,13 @@ from browsing import chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, units_of
 
-from app import analyses, prompts
 from app.cli import run
-from app.pages.beside_work import Pair, comparing
-from app.work import result
-from probe.alignment import align
+from app.jobs import readings
+from app.jobs.work import result
+from app.library import memory, models, prompts
+from app.pages.compare_prompts.work import Pair, comparing
 from probe.progress import SILENT
+from probe.text.alignment import align
 
 expect.set_options(timeout=25_000)  # the machine may be shared
 A, B = "The capital of France is", "The large capital of Spain is"
@@ -28,9 +29,9 @@ def site(empty_site, toy) -> str:
 
 def read_prompt(tokens: list[str], text: str) -> prompts.Prompt:
     """A stored prompt with readings made by hand."""
-    analyses.remember("lens", "toy", text, lens_of(text, tokens))
-    analyses.remember("heads", "toy", text, heads_of(text, tokens))
-    analyses.remember("units", "toy", text, units_of(text, tokens))
+    memory.remember("lens", "toy", text, lens_of(text, tokens))
+    memory.remember("heads", "toy", text, heads_of(text, tokens))
+    memory.remember("units", "toy", text, units_of(text, tokens))
     return prompts.store(text, "toy")
 
 
@@ -38,9 +39,9 @@ def compared(a: str, b: str) -> tuple[prompts.Prompt, prompts.Prompt, Pair]:
     """Two stored prompts whose comparison is in memory."""
     first, second = prompts.store(a, "toy"), prompts.store(b, "toy")
     work = comparing("toy", first, second)
-    analyses.remember("work", "", work.key, work.run(SILENT))
+    memory.remember("work", "", work.key, work.run(SILENT))
     for text in (a, b):
-        analyses.read_prompt("toy", text)
+        readings.read_prompt("toy", text)
     return first, second, result(work.key)
 
 
@@ -59,9 +60,9 @@ def test_links_follow_the_selection_and_units_open_their_page(tab, site):
 
 
 def test_the_form_announces_what_a_trace_takes_and_starts_it(tab, site):
-    analyses.model_named("toy")
+    models.model_named("toy")
     prompt = prompts.store(A, "toy")
-    analyses.read_prompt("toy", A)
+    readings.read_prompt("toy", A)
     tab.goto(f"{site}/p/{prompt.id}?m=toy")
     tab.locator("summary", has_text="Trace this prompt").click()
     expect(tab.locator("#trace-plan")).to_contain_text("of memory")
@@ -102,7 +103,7 @@ def test_hostile_and_long_columns(tab, site):
     tokens = [*HOSTILE, *(f" {i}" for i in range(n))]
     pair = hand_made(text, other, tokens)
     a, b = prompts.store(text, "toy"), prompts.store(other, "toy")
-    analyses.remember("work", "", comparing("toy", a, b).key, pair)
+    memory.remember("work", "", comparing("toy", a, b).key, pair)
     for one in (text, other):
         read_prompt(tokens, one)
     tab.goto(f"{site}/p/{a.id}/beside/{b.id}?m=toy&c=0")
@@ -117,7 +118,7 @@ def hand_made(a: str, b: str, tokens: list[str]) -> Pair:
     """A comparison of equal tokens without a model."""
     import numpy as np
 
-    from probe.compared import ComparedPrompts, PairCandidate
+    from probe.comparison.prompts import ComparedPrompts, PairCandidate
 
     lens = lens_of(a, tokens)
     alignment = align(lens.token_ids, lens.token_ids)
@@ -137,8 +138,8 @@ def hand_made(a: str, b: str, tokens: list[str]) -> Pair:
 
 
 def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys):
-    from app.pages import beside
-    from app.pages.prompt_panels import panels
+    from app.pages.compare_prompts import page as beside
+    from app.pages.prompt.panels import panels
 
     for laid in (panels("toy", A), beside.panels("toy", A, B)):
         for python, shell in snippets_in(laid):

@@ -9,10 +9,14 @@ from browsing import chromium, expect, pytestmark, site, tab
 from damaged import MARKUP, fill
 from records import heads_of, lens_of, store_graph, units_of
 
-from app import analyses, jobs, prompts, shell
-from app.main import make_server
+from app.frame import shell
+from app.jobs import table as jobs
+from app.library import memory, prompts
 from app.pages import home as home_page
-from probe.artifact import Manifest, home, place, write_json, writing
+from app.server.main import make_server
+from probe.artifacts.folder import home, place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, writing
 
 expect.set_options(timeout=30_000)
 
@@ -30,9 +34,9 @@ def _quiet():
 def read_prompt(tokens: list[str], text: str, model: str = "toy") -> str:
     """A stored prompt with readings made by hand; its path."""
     prompt = prompts.store(text, model)
-    analyses.remember("lens", model, text, lens_of(text, tokens))
-    analyses.remember("heads", model, text, heads_of(text, tokens))
-    analyses.remember("units", model, text, units_of(text, tokens))
+    memory.remember("lens", model, text, lens_of(text, tokens))
+    memory.remember("heads", model, text, heads_of(text, tokens))
+    memory.remember("units", model, text, units_of(text, tokens))
     return f"/p/{prompt.id}?m={model}"
 
 

@@ -11,10 +11,13 @@ import pytest
 from browsing import chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 
-from app import jobs, trainings
 from app.cli import run
-from probe.artifact import Manifest, place, write_json, writing
-from probe.names import partial
+from app.jobs import table as jobs
+from app.pages.training import work as trainings
+from probe.artifacts.folder import place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, writing
+from probe.artifacts.names import partial
 
 expect.set_options(timeout=25_000)  # the machine may be shared
 

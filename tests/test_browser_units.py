@@ -11,8 +11,8 @@ from browsing import SLACK, chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, store_graph
 
-from app import jobs
-from probe.artifact import place
+from app.jobs import table as jobs
+from probe.artifacts.folder import place
 from probe.features import labels_of, set_label
 
 UNIT_PAGE = 1.5  # seconds, warm: 20 examples of 96 tokens on screen
@@ -258,8 +258,8 @@ def test_a_table_is_built_from_a_button(tab, site):
     """A cache of the toy's layer 2: its neurons' page offers to measure them, shows the progress, and the browser opens."""
     from harvests import token_set
 
-    from probe.harvester import harvest
-    from probe.models import load_model
+    from probe.activations.harvest import harvest
+    from probe.model.load import load_model
 
     harvest(load_model("toy"), token_set(6), ["mlp_in.2"], place("cache", "tokens"), dtype="float32")
     try:

@@ -8,12 +8,12 @@ import pytest
 import torch
 from harvests import CONTEXT, SITES, token_set
 
-from probe.cache import Cache, open_cache
+from probe.activations.cache import Cache, open_cache
+from probe.activations.harvest import harvest
+from probe.activations.moments import Moments
+from probe.activations.shuffle import held_out_documents
+from probe.artifacts.tensors import read_tensors, write_tensors
 from probe.errors import BadInput, Unavailable
-from probe.harvester import harvest
-from probe.moments import Moments
-from probe.shards import read_tensors, write_tensors
-from probe.shuffle import held_out_documents
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -206,7 +206,7 @@ def test_without_its_tokens_a_cache_is_refused(fresh, toy):
 
 
 def test_a_cache_of_another_model_is_refused(fresh, toy):
-    from probe.toy import toy_model
+    from probe.model.toy import toy_model
 
     with pytest.raises(BadInput, match="was made from"):
         open_cache(fresh.folder, toy_model(seed=1))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from every_kind import every_kind
 
-from circuits.graph import UNITS
-from circuits.reading.carried import carried
+from circuits.comparison.carried import carried
+from circuits.graph.graph import UNITS
 
 
 def marked():
@@ -43,15 +43,16 @@ def test_another_prompt_keeps_nothing():
 
 
 def test_tracing_again_on_the_dashboard_keeps_what_was_marked(home, toy, monkeypatch):
-    from app import analyses
-    from app.trace_asked import TraceAsked
-    from circuits.store import choose_nodes, load_graph
-    from probe.artifact import place
+    from app.jobs import readings
+    from app.library.trace_asked import TraceAsked
+    from app.pages.prompt import work
+    from circuits.graph.store import choose_nodes, load_graph
+    from probe.artifacts.folder import place
 
-    monkeypatch.setattr(analyses, "_resolve", lambda *_: ("toy", toy))
-    first = analyses.trace("toy", "one two", TraceAsked(8), save="g")
+    monkeypatch.setattr(readings, "_resolve", lambda *_: ("toy", toy))
+    first = work.trace("toy", "one two", TraceAsked(8), save="g")
     unit = int(np.flatnonzero(first.nodes.where(*UNITS))[0])
     choose_nodes(place("graph", "g"), pinned=[unit], supernodes={"mine": [unit]}, labels={unit: "twos"})
-    again = analyses.trace("toy", "one two", TraceAsked(8), save="g")
+    again = work.trace("toy", "one two", TraceAsked(8), save="g")
     for graph in (again, load_graph("g")):
         assert graph.pinned == [unit] and graph.supernodes == {"mine": [unit]} and graph.unit_tokens[unit] == "twos"

@@ -12,16 +12,16 @@ from app.cli import run
 from circuits.blind.study import _read, _write_once
 from circuits.patching.store import load_patching, save_patching
 from circuits.patching.sweep import patch_sweep
-from probe import verified
-from probe.artifact import place
-from probe.cache import open_cache
-from probe.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
+from probe.activations.cache import open_cache
+from probe.activations.harvest import harvest
+from probe.artifacts import digest as verified
+from probe.artifacts.digest import digest_of, sha256
+from probe.artifacts.folder import place
+from probe.artifacts.names import partial
 from probe.errors import BadInput, Unavailable
 from probe.features import build_features, open_features
-from probe.harvester import harvest
-from probe.names import partial
 from probe.progress import Watched
-from probe.verified import digest_of, sha256
+from probe.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 
 SMALL = {"shard_tokens": 48, "batch": 3, "dtype": "float32"}
 
@@ -66,7 +66,7 @@ def test_features_of_a_damaged_cache_end_in_a_sentence(toy, home, capsys, monkey
     cache = harvest(toy, token_set(), ["mlp_post.1"], place("cache", "c"), **SMALL)
     name = cache.layout.name_of(2)
     flip(cache.folder / name, at=len((cache.folder / name).read_bytes()) // 2)
-    monkeypatch.setattr("probe.models.load_model", lambda *_, **__: toy)
+    monkeypatch.setattr("probe.model.load.load_model", lambda *_, **__: toy)
     assert run(["features", "--layer", "1", "--cache", "c", "--name", "t"]) == 1
     assert name in capsys.readouterr().err and not place("features", "t").exists()
 

@@ -11,18 +11,19 @@ from every_kind import every_kind, same
 from harvests import SITES, token_set
 
 from app.cli import run
-from circuits.store import choose_nodes, load_graph, save_graph
-from probe import claims, renames
-from probe.artifact import Manifest, place, writing
-from probe.claims import claim, leftovers_of, lock_of
+from circuits.graph.store import choose_nodes, load_graph, save_graph
+from probe.activations.harvest import harvest
+from probe.artifacts import claims, renames
+from probe.artifacts.claims import claim, leftovers_of, lock_of
+from probe.artifacts.folder import place
+from probe.artifacts.lock import locked, turn
+from probe.artifacts.manifest import Manifest, writing
 from probe.dictionaries import SAE, Dictionary, TopK, Transcoder, save_dictionary
 from probe.errors import BadInput, Unavailable
 from probe.exchange import export_dictionary
-from probe.harvester import harvest
-from probe.pairs import TensorPairs
-from probe.sampled import sample_text
-from probe.trainer import TrainConfig, train
-from probe.turns import locked, turn
+from probe.text.model_samples import sample_text
+from probe.training.pairs import TensorPairs
+from probe.training.trainer import TrainConfig, train
 
 BAD = [".x", "x.partial", "x.PARTIAL", "x.old", "x.lock", "x.new", "a\nb", "a\x1bb", "a\ud800b", " x", "x\u202e", "", 3]
 
@@ -209,7 +210,7 @@ def test_what_was_set_aside_when_a_kill_came_is_given_its_name_back(door, home):
     folder.rename(renames.aside(folder))
     scratch = folder.with_name(".g.abcdefgh")
     scratch.mkdir()
-    from app.library import library, registered
+    from app.library.artifacts import library, registered
 
     if door == "list":
         assert [path.name for path, _ in library().kinds["graph"]] == ["g"]

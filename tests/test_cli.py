@@ -12,7 +12,7 @@ import pytest
 from app import commands
 from app.cli import cli, run
 from app.demo import DemoConfig, run_demo
-from probe.artifact import place
+from probe.artifacts.folder import place
 
 PROMPT = "The capital of France is"
 
@@ -235,7 +235,7 @@ def test_ctrl_c_says_how_to_continue(home, capsys, monkeypatch):
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probe.harvester.harvest", pressed)
+    monkeypatch.setattr("probe.activations.harvest.harvest", pressed)
     code, out, err = call([*HARVEST, "--name", "c"], capsys)
     assert code == 130 and out == "" and "Stopped. Finished parts are kept; add --resume" in err
 
@@ -243,8 +243,8 @@ def test_ctrl_c_says_how_to_continue(home, capsys, monkeypatch):
 def test_the_command_and_the_function_judge_on_as_many_tokens():
     from inspect import signature
 
-    from app.commands.judging import eval_
-    from probe.evals import evaluate
+    from app.commands.learn.evaluate import eval_
+    from probe.evaluation.evaluate import evaluate
 
     assert signature(eval_).parameters["max_tokens"].default == signature(evaluate).parameters["max_tokens"].default
 

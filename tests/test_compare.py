@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from wired import scattered, wired
 
-from circuits.graph import Edges
-from circuits.reading.compare import difference
+from circuits.comparison.difference import difference
+from circuits.graph.graph import Edges
 
 NODES = [("token", -1, 0, 1), ("latent", 0, 0, 5), ("neuron", 1, 0, 6), ("logit", 2, 0, 2)]
 EDGES = [(0, 1, 2.0), (0, 2, 1.0), (1, 3, 3.0), (2, 3, -1.0)]

@@ -7,12 +7,12 @@ import pytest
 import torch
 from tiny import tiny
 
-from probe.alignment import align
-from probe.compared import compare_prompts, pattern_distances
+from probe.comparison.prompts import compare_prompts, pattern_distances
 from probe.errors import BadInput
-from probe.forward import capture
-from probe.sites import Site
-from probe.tokens import encode_prompt
+from probe.interventions.forward import capture
+from probe.model.sites import Site
+from probe.text.alignment import align
+from probe.text.tokens import encode_prompt
 
 A, B = "one two three four", "one two two five four"
 

@@ -7,8 +7,8 @@ import mutations
 import pytest
 import stored_kinds
 
+from probe.artifacts.untrusted import parse_json, plain_file, read_json, sealed, unsealed
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.stored import parse_json, plain_file, read_json, sealed, unsealed
 
 TRIALS = range(5000, 5040)
 
@@ -80,7 +80,7 @@ def test_a_description_larger_than_its_weights_is_not_built(toy, filled):
 
 def test_a_text_that_breaks_off_in_the_middle_is_said(filled):
     """Parquet names no damage before its rows are read."""
-    from probe.text import corpus
+    from probe.text.documents import corpus
 
     path = filled["text"] / "text.parquet"
     whole = path.read_bytes()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from probe.artifact import ModelStamp
+from probe.artifacts.manifest import ModelStamp
 from probe.dictionaries import (
     SAE,
     AffineMap,
@@ -194,7 +194,7 @@ def test_storage_round_trip(dictionary: Dictionary, tmp_path: Path) -> None:
 
 
 def test_loading_by_name_and_damage(home: Path) -> None:
-    from probe.artifact import place
+    from probe.artifacts.folder import place
 
     save_dictionary(every_kind()[0].float(), place("dictionary", "mine"))
     assert load_dictionary("mine").kind == "sae"
@@ -216,7 +216,7 @@ def test_nan_is_not_saved(tmp_path: Path) -> None:
 
 
 def test_a_dictionary_of_another_model_width_or_layer_is_refused(toy, tmp_path: Path) -> None:
-    from probe.models import stamp
+    from probe.model.load import stamp
 
     own = stamp(toy)
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from transformers import DynamicCache
 
-import probe.kept
+import probe.model.key_value_cache
 from app import doctor_libraries
 from app.cli import main
 from app.doctor import examine
@@ -43,7 +43,7 @@ def test_a_cache_that_forgets_is_broken(home, capsys, monkeypatch):
                     with_kwargs=True,
                 )
 
-    monkeypatch.setattr(probe.kept, "hand_over", forget)
+    monkeypatch.setattr(probe.model.key_value_cache, "hand_over", forget)
     code, found = told(capsys)
     assert code == 1 and found["generation"].startswith("After 5 tokens")
     assert next(c for c in found["checks"] if c["name"] == "generation")["state"] == "broken"

@@ -5,16 +5,16 @@ import pytest
 import torch
 from tiny import tiny
 
-from probe import edited
-from probe.changes import name_of, names_of
 from probe.dictionaries import TopK, Transcoder
-from probe.edited import edited_run
 from probe.errors import BadInput, OpenworkError
-from probe.forward import capture
-from probe.interventions import Knockout, Splice, Steer, Zero, head, intervene, neuron, place
-from probe.sites import resid_post
-from probe.tokens import encode_prompt
-from probe.unit_edits import UnitEdit
+from probe.interventions import edited_run as edited
+from probe.interventions.changes import name_of, names_of
+from probe.interventions.edited_run import edited_run
+from probe.interventions.forward import capture
+from probe.interventions.unit_edits import UnitEdit
+from probe.interventions.values import Knockout, Splice, Steer, Zero, head, intervene, neuron, place
+from probe.model.sites import resid_post
+from probe.text.tokens import encode_prompt
 
 PROMPT = "one two three four"
 

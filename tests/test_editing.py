@@ -10,14 +10,27 @@ import numpy as np
 import pytest
 from every_kind import LAYOUT, every_kind
 
-from app import marks as stored
-from app.analyses import stored_graph
-from app.editing import LONGEST, MOST, History, Marks, edited, group, label, pin, rename, strongest, ungroup, unpin
-from app.subgraph import GAP, MOST_EDGES, apart, drawing
-from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
-from circuits.store import choose_nodes, load_graph, save_graph
-from probe import turns
-from probe.artifact import place
+from app.library.graphs import stored_graph
+from app.pages.circuit import marks_on_disk
+from app.pages.circuit.marks import (
+    LONGEST,
+    MOST,
+    History,
+    Marks,
+    edited,
+    group,
+    label,
+    pin,
+    rename,
+    strongest,
+    ungroup,
+    unpin,
+)
+from app.pages.circuit.subgraph import GAP, MOST_EDGES, apart, drawing
+from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.graph.store import choose_nodes, load_graph, save_graph
+from probe.artifacts import lock as turns
+from probe.artifacts.folder import place
 from probe.errors import BadInput, Unavailable
 
 NEURON, HEAD = LAYOUT.index(("neuron", 1, 3, 5)), LAYOUT.index(("head", 1, 3, 5))
@@ -141,26 +154,26 @@ def test_what_a_page_asks_for_is_checked():
 
 def test_an_edit_is_on_disk_at_once_and_undone_after_a_restart(home):
     save_graph(every_kind(), place("graph", "g"))
-    first = stored.marked("g")
+    first = marks_on_disk.marked("g")
     assert first.marks.pinned == (16, 23) and not first.history.past
-    now = stored.act("g", {"op": "pin", "nodes": [15]}, first.marks.revision)
+    now = marks_on_disk.act("g", {"op": "pin", "nodes": [15]}, first.marks.revision)
     assert "Pinned" in now.said and not now.stale
-    stored.act("g", {"op": "label", "nodes": [TWINS[0]], "text": "twin"})
+    marks_on_disk.act("g", {"op": "label", "nodes": [TWINS[0]], "text": "twin"})
     again = load_graph(place("graph", "g"))
     assert again.pinned == [16, 23, 15] and [again.unit_tokens[i] for i in TWINS] == ["twin", "twin"]
     np.testing.assert_array_equal(again.edges.weight, every_kind().edges.weight)
-    back = stored.act("g", {"op": "undo"})
+    back = marks_on_disk.act("g", {"op": "undo"})
     assert [load_graph(place("graph", "g")).unit_tokens[i] for i in TWINS] == ["", ""] and "Undone" in back.said
-    assert stored.act("g", {"op": "redo"}).marks.labels[TWINS[0]] == "twin"
-    refused = stored.act("g", {"op": "rename", "name": "a group", "text": "</script>"})
-    assert refused.wrong and "name of its own" in refused.said and refused.marks == stored.marked("g").marks
+    assert marks_on_disk.act("g", {"op": "redo"}).marks.labels[TWINS[0]] == "twin"
+    refused = marks_on_disk.act("g", {"op": "rename", "name": "a group", "text": "</script>"})
+    assert refused.wrong and "name of its own" in refused.said and refused.marks == marks_on_disk.marked("g").marks
 
 
 def test_numbers_already_computed_survive_an_edit(home):
     save_graph(every_kind(), place("graph", "g"))
     graph = stored_graph("g")
     influence = graph.influence
-    edited_graph = stored.act("g", {"op": "pin", "nodes": [15]}).graph
+    edited_graph = marks_on_disk.act("g", {"op": "pin", "nodes": [15]}).graph
     assert edited_graph is stored_graph("g") and edited_graph.influence is influence
     fresh = load_graph(place("graph", "g"))
     np.testing.assert_array_equal(fresh.influence, influence)
@@ -169,64 +182,67 @@ def test_numbers_already_computed_survive_an_edit(home):
 
 def test_the_edit_of_another_tab_is_kept_and_said(home):
     save_graph(every_kind(), place("graph", "g"))
-    seen = stored.marked("g").marks.revision
-    stored.act("g", {"op": "pin", "nodes": [15]}, seen)
-    late = stored.act("g", {"op": "pin", "nodes": [17]}, seen)
+    seen = marks_on_disk.marked("g").marks.revision
+    marks_on_disk.act("g", {"op": "pin", "nodes": [15]}, seen)
+    late = marks_on_disk.act("g", {"op": "pin", "nodes": [17]}, seen)
     assert late.stale and "edited elsewhere" in late.said and {15, 17} <= set(late.marks.pinned)
-    stored.act("g", {"op": "unpin", "nodes": [15]}, late.marks.revision)
-    undo = stored.act("g", {"op": "undo"}, late.marks.revision)
+    marks_on_disk.act("g", {"op": "unpin", "nodes": [15]}, late.marks.revision)
+    undo = marks_on_disk.act("g", {"op": "undo"}, late.marks.revision)
     assert undo.wrong and undo.stale and 15 not in undo.marks.pinned, "another's edit is not taken back unseen"
 
 
 def test_an_edit_in_the_shell_is_seen_and_ends_the_history(home):
     save_graph(every_kind(), place("graph", "g"))
-    now = stored.act("g", {"op": "pin", "nodes": [15]})
+    now = marks_on_disk.act("g", {"op": "pin", "nodes": [15]})
     choose_nodes(place("graph", "g"), pinned=[14])
-    fresh = stored.marked("g")
+    fresh = marks_on_disk.marked("g")
     assert fresh.marks.pinned == (14,) and not fresh.history.past
-    assert stored.act("g", {"op": "clear"}, now.marks.revision).stale
+    assert marks_on_disk.act("g", {"op": "clear"}, now.marks.revision).stale
 
 
 def test_a_graph_traced_anew_under_the_name_starts_afresh(home):
     save_graph(every_kind(), place("graph", "g"))
-    stored.act("g", {"op": "pin", "nodes": [15]})
-    stored.look("g", {"move": {"n15": [3, 4]}})
-    assert stored.marked("g").view.at == {"n15": [3.0, 4.0]}
+    marks_on_disk.act("g", {"op": "pin", "nodes": [15]})
+    marks_on_disk.look("g", {"move": {"n15": [3, 4]}})
+    assert marks_on_disk.marked("g").view.at == {"n15": [3.0, 4.0]}
     save_graph(every_kind(seed=1), place("graph", "g"), replace=True)
-    now = stored.marked("g")
-    assert not now.history.past and now.view == stored.View()
+    now = marks_on_disk.marked("g")
+    assert not now.history.past and now.view == marks_on_disk.View()
 
 
 def test_edits_from_many_threads_are_all_kept(home):
     save_graph(every_kind(), place("graph", "g"))
-    threads = [threading.Thread(target=stored.act, args=("g", {"op": "pin", "nodes": [i]})) for i in range(8)]
+    threads = [threading.Thread(target=marks_on_disk.act, args=("g", {"op": "pin", "nodes": [i]})) for i in range(8)]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
-    assert set(range(8)) <= set(load_graph(place("graph", "g")).pinned) and len(stored.marked("g").history.past) == 8
+    assert (
+        set(range(8)) <= set(load_graph(place("graph", "g")).pinned)
+        and len(marks_on_disk.marked("g").history.past) == 8
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"history": 3}', '{"body": "x", "history": {"past": [1]}}', "\x00"])
 def test_a_torn_history_is_no_reason_to_refuse_the_graph(home, text):
     save_graph(every_kind(), place("graph", "g"))
-    stored.edits_file("g").parent.mkdir(parents=True, exist_ok=True)
-    stored.edits_file("g").write_text(text)
-    assert not stored.marked("g").history.past
-    assert stored.act("g", {"op": "pin", "nodes": [15]}).history.past
+    marks_on_disk.edits_file("g").parent.mkdir(parents=True, exist_ok=True)
+    marks_on_disk.edits_file("g").write_text(text)
+    assert not marks_on_disk.marked("g").history.past
+    assert marks_on_disk.act("g", {"op": "pin", "nodes": [15]}).history.past
 
 
 def test_views_are_kept_and_checked(home):
     save_graph(every_kind(), place("graph", "g"))
     for change in ({"open": "a group"}, {"move": {"n3": [1, 2.5]}}, {"dismiss": "1,2"}, {"move": {"n4": [0, 0]}}):
-        stored.look("g", change)
-    view = stored.marked("g").view
+        marks_on_disk.look("g", change)
+    view = marks_on_disk.marked("g").view
     assert view.opened == ["a group"] and view.at == {"n3": [1.0, 2.5], "n4": [0.0, 0.0]} and view.dismissed == ["1,2"]
-    stored.look("g", {"close": "a group", "tidy": True})
-    assert stored.marked("g").view == stored.View(dismissed=["1,2"])
+    marks_on_disk.look("g", {"close": "a group", "tidy": True})
+    assert marks_on_disk.marked("g").view == marks_on_disk.View(dismissed=["1,2"])
     for bad in ([1], ["a", "b"], [1e9, 0], 3):
         with pytest.raises(BadInput, match="two numbers"):
-            stored.look("g", {"move": {"n3": bad}})
+            marks_on_disk.look("g", {"move": {"n3": bad}})
 
 
 # -- places ----------------------------------------------------------------------------------------------------------------
@@ -357,7 +373,7 @@ def crowded(n: int = 300, layers: int = 12, tokens: int = 8, seed: int = 0) -> C
 
 PINNER = """
 import sys
-from app.marks import act
+from app.pages.circuit.marks_on_disk import act
 for node in map(int, sys.argv[1:]):
     answer = act("shared", {"op": "pin", "nodes": [node]})
     assert not answer.wrong, answer.said

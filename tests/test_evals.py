@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from probe.cache import Cache
+from probe.activations.cache import Cache
+from probe.activations.harvest import harvest
 from probe.dictionaries import SAE, CrossLayerTranscoder, Dictionary, TopK, Transcoder
 from probe.errors import BadInput
-from probe.evals import (
+from probe.evaluation.evaluate import (
     EvalReport,
     _DocumentSums,
     _training_means,
@@ -21,16 +22,15 @@ from probe.evals import (
     evaluate_many,
     fit_affine,
 )
-from probe.forward import capture
-from probe.harvester import harvest
-from probe.interventions import Splice, intervene
-from probe.metrics import fvu, kl_divergences, next_token_losses
-from probe.pairs import CachePairs, TensorPairs
-from probe.sites import mlp_in, mlp_out, resid_post
-from probe.splice_eval import Ablation, ByToken, choose_rows, losses
-from probe.text import Document
-from probe.tokens import TokenSet, tokenize
-from probe.trainer import TrainConfig, train
+from probe.evaluation.metrics import fvu, kl_divergences, next_token_losses
+from probe.evaluation.splice import Ablation, ByToken, choose_rows, losses
+from probe.interventions.forward import capture
+from probe.interventions.values import Splice, intervene
+from probe.model.sites import mlp_in, mlp_out, resid_post
+from probe.text.documents import Document
+from probe.text.tokens import TokenSet, tokenize
+from probe.training.pairs import CachePairs, TensorPairs
+from probe.training.trainer import TrainConfig, train
 
 SITES = {"site_in": mlp_in(1).name, "site_out": mlp_out(1).name}
 WORDS = (
@@ -317,9 +317,10 @@ def test_a_cache_without_the_site_is_refused(cache: Cache) -> None:
 
 
 def test_resume_from_a_cache_is_exact(cache: Cache, tmp_path: Path) -> None:
-    from probe.checkpoint import partial, read_checkpoint
+    from probe.artifacts.names import partial
     from probe.errors import Cancelled
     from probe.progress import Watched
+    from probe.training.checkpoint import read_checkpoint
 
     config = TrainConfig(batch=64, epochs=3, checkpoint_every=5)
     whole = train(transcoder(), cache, config, tmp_path / "whole").dictionary
@@ -332,7 +333,7 @@ def test_resume_from_a_cache_is_exact(cache: Cache, tmp_path: Path) -> None:
     again = train(transcoder(), cache, config, tmp_path / "cut", resume=True).dictionary
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name]), name
-    from probe.artifact import read_manifest
+    from probe.artifacts.manifest import read_manifest
 
     assert read_manifest(tmp_path / "cut").model == cache.manifest.model
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny import tiny
 
-from circuits.reading.evidence import promoted, unit_evidence
-from circuits.reading.supernodes import suggest_supernodes
-from circuits.tracing.attribution import TraceConfig, trace
-from circuits.tracing.frozen import freeze
+from circuits.attribution.trace import TraceConfig, trace
+from circuits.replacement.frozen import freeze
+from circuits.supernodes.evidence import promoted, unit_evidence
+from circuits.supernodes.suggest import suggest_supernodes
 from probe.errors import BadInput
 
 

@@ -14,7 +14,8 @@ from tiny import tiny
 from torch import Tensor
 
 from app.cli import run
-from probe.artifact import place, read_manifest
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
 from probe.dictionaries import SAE, ReLU, TopK, Transcoder, load_dictionary, save_dictionary
 from probe.errors import BadInput
 from probe.exchange import export_dictionary, import_dictionary

@@ -14,11 +14,11 @@ import pytest
 from every_kind import LAYOUT, every_kind, exported, same
 from foreign_graphs import attribute, circuit_tracer, file, link, logits, neuronpedia, node, unit
 
-from circuits.checks import conservation
 from circuits.exchange.ids import Names, cantor, uncantor
 from circuits.exchange.read import Limits, read_neuronpedia
 from circuits.exchange.write import to_neuronpedia, write_neuronpedia
-from circuits.graph import KINDS, CircuitGraph
+from circuits.graph.checks import conservation
+from circuits.graph.graph import KINDS, CircuitGraph
 from probe.errors import BadInput, OpenworkError, Unavailable
 
 
@@ -56,7 +56,7 @@ def test_an_unpruned_file_read_again_is_the_same_graph(tmp_path, dtype):
 @pytest.mark.parametrize("basis", ["neurons", "components"])
 def test_a_traced_graph_survives_the_exchange(toy, basis):
     """With a transcoder in one layer, an SAE of the stream in another and heads, and with heads and whole MLPs alone."""
-    from circuits.tracing.attribution import TraceConfig, trace
+    from circuits.attribution.trace import TraceConfig, trace
     from probe.dictionaries import SAE, TopK, Transcoder
 
     learned = [

@@ -8,7 +8,7 @@ import pytest
 from fault_writers import template, writers
 from faults import KILL, REFUSALS, Trial, mended, warm
 
-import probe.models
+import probe.model.load
 from probe.refused import NO_MEMORY
 
 
@@ -18,7 +18,7 @@ def trials(toy, tmp_path_factory):
     shared = Path("/dev/shm")
     folder = shared / f"openwork-faults-{os.getpid()}" if shared.is_dir() else tmp_path_factory.mktemp("faults")
     folder.mkdir(exist_ok=True)
-    before, load = os.environ["OPENWORK_HOME"], probe.models.load_model
+    before, load = os.environ["OPENWORK_HOME"], probe.model.load.load_model
     os.environ["OPENWORK_HOME"] = str(folder / "template")
     try:
         template(toy, folder / "template")
@@ -26,7 +26,7 @@ def trials(toy, tmp_path_factory):
         warm(folder / "template", [*(found[name].begin for name in WRITERS), mended], folder)
         yield {name: Trial(found[name], folder / "template", folder) for name in WRITERS}
     finally:
-        os.environ["OPENWORK_HOME"], probe.models.load_model = before, load
+        os.environ["OPENWORK_HOME"], probe.model.load.load_model = before, load
         import shutil
 
         shutil.rmtree(folder, ignore_errors=True)

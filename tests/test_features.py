@@ -16,16 +16,17 @@ import pytest
 import torch
 from harvests import token_set
 
-from probe.artifact import read_manifest
-from probe.cache import Cache, open_cache
-from probe.checkpoint import CHECKPOINT, partial
+from probe.activations.cache import Cache, open_cache
+from probe.activations.harvest import harvest
+from probe.artifacts.manifest import read_manifest
+from probe.artifacts.names import partial
 from probe.dictionaries import SAE, Crosscoder, CrossLayerTranscoder, Dictionary, JumpReLU, ReLU, TopK, Transcoder
 from probe.errors import BadInput, Cancelled, Unavailable
 from probe.features import FeatureConfig, FeatureTable, build_features, open_features, plan_features, set_label
 from probe.features.store import EXAMPLES, TEXT, UNITS
-from probe.harvester import harvest
+from probe.model.toy import native
 from probe.progress import Watched
-from probe.toy import native
+from probe.training.checkpoint import CHECKPOINT
 
 KNOWN = [40, 77, 150]
 "Tokens that the planted latents fire on."
@@ -102,7 +103,7 @@ def test_promoted_and_suppressed_tokens_are_those_of_the_written_direction(table
     assert [t.id for t in unit.promoted] == logits.topk(4).indices.tolist()
     assert [t.id for t in unit.suppressed] == (-logits).topk(4).indices.tolist()
     assert np.allclose([t.score for t in unit.promoted], logits.topk(4).values, atol=1e-4)
-    from probe.neurons import logit_effects
+    from probe.neurons.strongest import logit_effects
 
     for i, (up, down) in enumerate(logit_effects(toy, torch.from_numpy(np.array(writers(table))), 4)):
         assert [t.token for t in table.unit(i).promoted] == up
@@ -110,7 +111,7 @@ def test_promoted_and_suppressed_tokens_are_those_of_the_written_direction(table
 
 
 def writers(table: FeatureTable) -> np.ndarray:
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     toy = load_model("toy")
     rows = [toy.W_U[:, 100 + i] / toy.ln_final.weight for i in (0, 1, 2, 0)]
@@ -210,10 +211,10 @@ import sys, time, torch
 torch.set_num_threads(1)
 sys.path[:0] = {path!r}
 import test_features as t
-from probe.cache import open_cache
+from probe.activations.cache import open_cache
 from probe.features import build_features
-from probe.features import building
-from probe.models import load_model
+from probe.features.measuring import build as building
+from probe.model.load import load_model
 save = building._save
 def slow(*arguments):
     save(*arguments)
@@ -374,8 +375,8 @@ def poisoned(cache: Cache, tmp_path: Path, value: float) -> Cache:
 
     from safetensors.torch import load_file
 
-    from probe.artifact import write_manifest
-    from probe.shards import write_tensors
+    from probe.artifacts.manifest import write_manifest
+    from probe.artifacts.tensors import write_tensors
 
     folder = Path(shutil.copytree(cache.folder, tmp_path / "poisoned"))
     path = folder / cache.layout.name_of(1)
@@ -419,7 +420,7 @@ def test_what_does_not_belong_together_is_refused(toy, cache: Cache, planted, ta
 
 
 def test_a_full_disk_is_seen_before_work_starts(toy, cache: Cache, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("probe.features.plan.free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("probe.features.measuring.plan.free_bytes", lambda folder: 1000)
     with pytest.raises(Unavailable, match="are free"):
         build_features(toy, 2, cache, tmp_path / "f", SMALL)
     assert not plan_features(toy, 2, cache, tmp_path, SMALL).fits

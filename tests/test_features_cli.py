@@ -7,10 +7,10 @@ import pytest
 from harvests import token_set
 
 from app.cli import run
-from probe.artifact import place
+from probe.activations.harvest import harvest
+from probe.artifacts.folder import place
 from probe.dictionaries import TopK, Transcoder, save_dictionary
-from probe.harvester import harvest
-from probe.models import stamp
+from probe.model.load import stamp
 
 
 @pytest.fixture

@@ -6,17 +6,17 @@ import torch
 from harvests import token_set
 from tiny import CONFIGS, tiny
 
+from probe.activations.harvest import harvest
 from probe.dictionaries import SAE, TopK, Transcoder
 from probe.errors import BadInput
 from probe.features import FeatureConfig, build_features
 from probe.features.effects import effective_embedding, logit_ranks
-from probe.features.reading import units_of
-from probe.features.sources import Units, through_post_norm
-from probe.forward import capture
-from probe.harvester import harvest
-from probe.interventions import Zero, intervene
-from probe.neurons import logit_effects
-from probe.sites import Site, hook_name, parse_site
+from probe.features.measuring.reading import units_of
+from probe.features.measuring.sources import Units, through_post_norm
+from probe.interventions.forward import capture
+from probe.interventions.values import Zero, intervene
+from probe.model.sites import Site, hook_name, parse_site
+from probe.neurons.strongest import logit_effects
 
 SMALL = FeatureConfig(top=3, pool=6, bins=2, per_bin=2, window=4, before=2, tokens=4, neighbours=2)
 ALONE = [name for name in CONFIGS if name != "opt"]
@@ -58,7 +58,7 @@ def test_written_directions_and_their_tokens_on_every_shape_of_block(name: str) 
     writers = through_post_norm(model, Site("mlp_out", 1), model.blocks[1].mlp.W_out.detach().float())
     up, down = logit_ranks(model, writers, 3)
     words = logit_effects(model, writers, 3)
-    from probe.tokens import display_tokens
+    from probe.text.tokens import display_tokens
 
     for unit in range(0, len(writers), 9):
         assert (display_tokens(model, up.which[unit]), display_tokens(model, down.which[unit])) == words[unit]

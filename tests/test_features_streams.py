@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from probe.features.best import Best
-from probe.features.config import BINS, FeatureConfig
-from probe.features.draws import mixed, paired
 from probe.features.effects import decoder_neighbours
-from probe.features.sample import Sample
+from probe.features.measuring.best import Best
+from probe.features.measuring.config import BINS, FeatureConfig
+from probe.features.measuring.draws import mixed, paired
+from probe.features.measuring.sample import Sample
+from probe.features.measuring.tally import Block, Tally, bins_of, edges
+from probe.features.measuring.together import coactive, token_means
 from probe.features.store import FIRST_BIN, LOWEST_GROUP, TOP, example_columns
-from probe.features.tally import Block, Tally, bins_of, edges
-from probe.features.together import coactive, token_means
 
 CONTEXT, ROWS, UNITS = 8, 40, 7
 CONFIG = FeatureConfig(top=4, pool=12, bins=3, per_bin=2, window=5, before=3, neighbours=3, min_joint=1, sample=10_000)
@@ -192,7 +192,7 @@ def test_sample_halves_until_it_fits_whatever_the_order_of_work() -> None:
 
 @pytest.mark.parametrize("dense_share", [0.0, 2.0])
 def test_coactivation_equals_counting_pairs(dense_share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probe.features.together.DENSE", dense_share)
+    monkeypatch.setattr("probe.features.measuring.together.DENSE", dense_share)
     monkeypatch.setattr("probe.features.effects.CELLS", 3 * UNITS)
     on = activations()[~special()] > 0
     joint = on.T.astype(int) @ on.astype(int)

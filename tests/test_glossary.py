@@ -4,10 +4,10 @@ import pytest
 from records import small_graph
 
 from app.cli import run
-from circuits.truth.records import RootEffect
+from circuits.validation.records import RootEffect
 from probe.errors import BadInput
-from probe.eval_report import CONVENTION
-from probe.glossary import WORDS, asked_words, find, meaning
+from probe.evaluation.report import CONVENTION
+from probe.show.glossary import WORDS, asked_words, find, meaning
 
 
 def test_every_word_says_what_it_is_in_a_sentence():

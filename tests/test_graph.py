@@ -6,13 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from circuits.exchange.write import cantor, node_id, to_neuronpedia, uncantor, write_neuronpedia
-from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
-from circuits.reading.influence import cumulative_influence, influence, normalised, prune, scores
-from circuits.store import load_graph
-from circuits.tracing.attribution import TraceConfig, trace
+from circuits.attribution.trace import TraceConfig, trace
+from circuits.exchange.ids import cantor, uncantor
+from circuits.exchange.write import node_id, to_neuronpedia, write_neuronpedia
+from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.graph.influence import cumulative_influence, influence, normalised, prune, scores
+from circuits.graph.store import load_graph
 from probe.errors import BadInput, Unavailable
-from probe.models import load_model
+from probe.model.load import load_model
 
 TOKEN, NEURON, REST, LOGIT = (KINDS.index(k) for k in ("token", "neuron", "rest", "logit"))
 
@@ -152,7 +153,7 @@ def test_a_share_of_influence_is_at_most_all_of_it(monkeypatch):
     """A node at 1 + 2e-16 would be hidden by a filter "up to 1"."""
     found = np.random.default_rng(2).random(7)
     assert (np.cumsum(-np.sort(-found)) / found.sum()).max() > 1
-    monkeypatch.setattr("circuits.reading.influence.influence", lambda graph: found)
+    monkeypatch.setattr("circuits.graph.influence.influence", lambda graph: found)
     assert cumulative_influence(by_hand()).max() == 1.0
 
 
@@ -169,9 +170,9 @@ def test_rows_of_some_kinds():
 
 def test_edges_are_signed_by_whether_they_push_their_target_the_way_it_went():
     """A unit at -2 is deepened by an edge of -1; what it adds to a logit keeps its sign, whatever the logit's value."""
-    from circuits.figures import graph_figure as picture
-    from circuits.html import AGAINST_COLOUR, WITH_COLOUR, links_html
-    from circuits.reading.collapsed import collapse_groups
+    from circuits.graph.figures import graph_figure as picture
+    from circuits.graph.html import AGAINST_COLOUR, WITH_COLOUR, links_html
+    from circuits.supernodes.collapse import collapse_groups
 
     kinds = [KINDS.index(k) for k in ("token", "token", "neuron", "logit")]
     nodes = Nodes(

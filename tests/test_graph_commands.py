@@ -10,10 +10,11 @@ from every_kind import LAYOUT, every_kind, same
 from foreign_graphs import circuit_tracer
 
 from app.cli import run
-from circuits.checks import conservation
-from circuits.graph import UNITS
-from circuits.store import load_graph, save_graph
-from probe.artifact import ModelStamp, check_files, place, read_manifest
+from circuits.graph.checks import conservation
+from circuits.graph.graph import UNITS
+from circuits.graph.store import load_graph, save_graph
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import ModelStamp, check_files, read_manifest
 
 
 @pytest.fixture

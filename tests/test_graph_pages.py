@@ -16,43 +16,36 @@ from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
 from records import small_graph
 
-from app import (
-    analyses,
-    connections,
-    export,
-    importing,
-    jobs,
-    linkgraph,
-    marks,
-    prompts,
-    repeating,
-    results,
-    subgraph,
-    work,
-)
-from app.analyses import stored_graph
+from app import repeating
 from app.cli import run as cli_run
-from app.editing import Marks, strongest
-from app.library import library
-from app.main import make_server
-from app.pages import (
-    circuits,
-    graph,
-    graph_callbacks,
-    graph_editing,
-    graph_panels,
-    graph_scores,
-    graph_testing,
-    graphs_beside,
-)
+from app.figures import linkgraph
+from app.jobs import results, work
+from app.jobs import table as jobs
+from app.library import graphs, memory, prompts
+from app.library.artifacts import library
+from app.library.graphs import stored_graph
+from app.pages.circuit import callbacks as graph_callbacks
+from app.pages.circuit import connections, marks_on_disk, subgraph
+from app.pages.circuit import editing as graph_editing
+from app.pages.circuit import page as graph
+from app.pages.circuit import panels as graph_panels
+from app.pages.circuit import scores as graph_scores
+from app.pages.circuit import validation as graph_testing
+from app.pages.circuit.marks import Marks, strongest
+from app.pages.circuit_list import compare as graphs_beside
+from app.pages.circuit_list import downloads as export
+from app.pages.circuit_list import page as circuits
+from app.pages.circuit_list import uploads as importing
+from app.server.main import make_server
 from circuits import TraceConfig, check_subgraph, difference, subgraph_scores, trace
 from circuits.exchange.read import read_neuronpedia
-from circuits.graph import KINDS, CircuitGraph, Edges, Nodes
-from circuits.reading.groups import Group
-from circuits.store import load_graph, save_graph
-from probe.artifact import place, read_manifest
+from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.graph.store import load_graph, save_graph
+from circuits.supernodes.groups import Group
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
-from probe.models import stamp
+from probe.model.load import stamp
 from probe.progress import SILENT
 
 GRAPHS = {
@@ -177,7 +170,7 @@ def test_downloads_of_every_graph(home):
 def test_every_graph_can_be_marked_and_drawn(name, home):
     found: CircuitGraph = GRAPHS[name]()
     save_graph(found, place("graph", "g"))
-    done = marks.act("g", {"op": "top", "n": 4})
+    done = marks_on_disk.act("g", {"op": "top", "n": 4})
     assert not done.wrong, done.said
     drawn, words = graph_editing.drawing("g", 1.0)
     assert (
@@ -191,7 +184,7 @@ def test_every_graph_can_be_marked_and_drawn(name, home):
     assert as_json(graph.layout("g", {"k": "0.5", "e": "nan", "n": "0"}))
 
 
-def _grouped(now: marks.Marked) -> set[int]:
+def _grouped(now: marks_on_disk.Marked) -> set[int]:
     return {i for members in now.marks.groups.values() for i in members}
 
 
@@ -199,15 +192,15 @@ def test_the_scores_in_sight_are_those_of_the_record(home):
     found = replace(every_kind(), pinned=[], supernodes={})
     save_graph(found, place("graph", "g"))
     units = np.flatnonzero(found.nodes.where("neuron", "latent", "mlp", "head"))[:3].tolist()
-    marks.act("g", {"op": "pin", "nodes": units})
+    marks_on_disk.act("g", {"op": "pin", "nodes": units})
     assert graph_scores.chosen_units(stored_graph("g")) == tuple(units)
-    number, mine = graph_scores.pinned("g", marks.body("g"), tuple(units))
+    number, mine = graph_scores.pinned("g", graphs.body("g"), tuple(units))
     assert number == 3 and mine == subgraph_scores(found, units, n_random=0).scores
-    nodes, edges, left = graph_scores.pruned("g", marks.body("g"), 0.7, 0.8)
+    nodes, edges, left = graph_scores.pruned("g", graphs.body("g"), 0.7, 0.8)
     same = found.prune(0.7, 0.8)
     assert (nodes, edges, left) == (same.nodes.sum(), same.edges.sum(), same.scores)
     assert graph_scores.chosen_units(replace(found, pinned=[0])) == (), "a token explains nothing by itself"
-    assert graph_scores.pinned("g", marks.body("g"), ()) is None
+    assert graph_scores.pinned("g", graphs.body("g"), ()) is None
 
 
 def test_addresses_hold_the_sliders_and_malformed_ones_are_left_out():
@@ -251,7 +244,7 @@ def traced(toy):
 def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     units = strongest(traced, 4)
-    marks.act("g", {"op": "pin", "nodes": units})
+    marks_on_disk.act("g", {"op": "pin", "nodes": units})
     assert graph_testing.cannot(traced) == ""
     test, enough = graph_testing.run("g", units, {"mode": "ablate", "n_random": 3}, True, SILENT)
     same = check_subgraph(toy, traced, units, n_random=3)
@@ -269,7 +262,7 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     job = jobs.table().latest(key)
     jobs.table().wait(job.id)
     assert job.link == f"/circuits/g?test={quote(key, safe='')}"
-    analyses._records.clear()  # as after a restart: by its address, by the page alone, by the list of tests
+    memory._records.clear()  # as after a restart: by its address, by the page alone, by the list of tests
     jobs._tables.clear()
     for query in ({"test": key}, {}):
         page = as_json(graph.layout("g", query))
@@ -281,10 +274,10 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
 def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
-    marks.act("g", {"op": "pin", "nodes": strongest(traced, 2)})
+    marks_on_disk.act("g", {"op": "pin", "nodes": strongest(traced, 2)})
     keys = [graph_testing.ask("g", "scale", 0.5, "", 1, False), graph_editing.suggest("g")]
     keys.append(graphs_beside.asked("g", "h", "end"))
-    marks.act("g", {"op": "top", "n": 1})  # what is pinned now is another question
+    marks_on_disk.act("g", {"op": "top", "n": 1})  # what is pinned now is another question
     found = {}
     for key in keys:
         job = jobs.table().wait(jobs.table().latest(key).id)
@@ -294,7 +287,7 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
         (home / "jobs" / f"old-{key.partition(':')[0]}.json").write_text(json.dumps(raw))
         (home / "jobs" / f"{job.id}.json").unlink()
         shutil.rmtree(results.folder_of(key), ignore_errors=True)
-    analyses._records.clear()
+    memory._records.clear()
     jobs._tables.clear()
     for key in keys:
         old = jobs.table().get(f"old-{key.partition(':')[0]}")
@@ -337,7 +330,7 @@ def test_a_model_of_other_weights_is_refused_in_a_sentence(traced, toy, home):
         graph_testing.run("g", [int(strongest(traced, 1)[0])], {"mode": "ablate", "n_random": 0}, False, SILENT)
     with pytest.raises(BadInput, match="Nothing is pinned"):
         graph_testing.ask("g", "ablate", 0, "", 3, True)
-    marks.act("g", {"op": "top", "n": 1})
+    marks_on_disk.act("g", {"op": "top", "n": 1})
     with pytest.raises(BadInput, match="other prompt"):
         graph_testing.ask("g", "restore", 0, " ", 3, True)
 
@@ -355,10 +348,10 @@ def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     assert "shared tokens" in record.words and record.compared
     group = Group("both", tuple(units), 0.9)
     key = work.key_of("supernodes", "by hand")
-    analyses.remember("work", "", key, replace(record, groups=(group,)))
+    memory.remember("work", "", key, replace(record, groups=(group,)))
     (row,) = graph_editing.suggestion_rows("g", key)["rows"]
     assert row["nodes"] == list(group.nodes) and row["name"] == "both"
-    marks.look("g", {"dismiss": row["key"]})
+    marks_on_disk.look("g", {"dismiss": row["key"]})
     assert not graph_editing.suggestion_rows("g", key)["rows"]
     save_graph(replace(traced, model="unknown/model"), place("graph", "h"))
     assert "not at hand" in graph_editing._suggestions("h", None, SILENT).words
@@ -410,7 +403,7 @@ def test_files_are_imported_under_safe_names_of_their_own(client):
 
 
 def home_of():
-    from probe.artifact import home
+    from probe.artifacts.folder import home
 
     return home()
 
@@ -448,7 +441,7 @@ def test_imports_are_limited_and_only_from_our_own_pages(client, monkeypatch):
 
 def test_what_is_deleted_is_in_the_trash_and_comes_back(home):
     save_graph(every_kind(), place("graph", "g"))
-    marks.act("g", {"op": "pin", "nodes": [15]})
+    marks_on_disk.act("g", {"op": "pin", "nodes": [15]})
     rows, said = circuits.changed({"delete": "g"})
     assert (
         not rows["rows"]
@@ -459,7 +452,7 @@ def test_what_is_deleted_is_in_the_trash_and_comes_back(home):
     assert (
         [r["name"] for r in rows["rows"]] == ["g"]
         and "is back" in again["words"]
-        and 15 in marks.marked("g").marks.pinned
+        and 15 in marks_on_disk.marked("g").marks.pinned
     )
     _, gone = circuits.changed({"back": said["back"]})
     assert gone["wrong"] and "no longer" in gone["words"]
@@ -483,7 +476,7 @@ def test_long_prompts_have_a_page(home):
     n = 1000
     found = long_graph(n)
     save_graph(found, place("graph", "g"))
-    marks.act("g", {"op": "top", "n": 20})
+    marks_on_disk.act("g", {"op": "top", "n": 20})
     drawn, _ = graph_editing.drawing("g", 1.0)
     assert len(drawn["nodes"]) < 60 and as_json(graph.layout("g", {}))
     _, shown = graph_callbacks.arranged("g", 0.8)
@@ -518,7 +511,7 @@ def long_graph(n: int) -> CircuitGraph:
 def test_snippets_of_every_panel_run(traced, toy, home, capsys):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
-    marks.act("g", {"op": "top", "n": 3})
+    marks_on_disk.act("g", {"op": "top", "n": 3})
     page = [*graph.layout("g", {}), *graphs_beside.layout("g", "h", {}), *circuits.layout({})]
     found = [c for c in codes(page) if c.startswith("from ") and "graph.json" not in c]
     assert len(found) >= 8
@@ -577,13 +570,13 @@ def test_pages_draw_an_edge_by_what_it_does_to_its_target():
 def test_a_page_that_is_looked_at_again_shows_what_was_edited_elsewhere(home):
     save_graph(every_kind(), place("graph", "g"))
     made = read_manifest(place("graph", "g"))
-    before = marks.marked("g").marks.revision
+    before = marks_on_disk.marked("g").marks.revision
     assert graph_editing.seen_again("g", before) is None
-    marks.act("g", {"op": "top", "n": 2})  # another tab
+    marks_on_disk.act("g", {"op": "top", "n": 2})  # another tab
     now = graph_editing.seen_again("g", before)
     assert (
         now["revision"] != before
-        and now["pinned"] == list(marks.marked("g").marks.pinned)
+        and now["pinned"] == list(marks_on_disk.marked("g").marks.pinned)
         and "Edited meanwhile" in now["said"]
         and now["state"] == "stale"
     )

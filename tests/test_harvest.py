@@ -15,14 +15,15 @@ import pytest
 import torch
 from harvests import CONTEXT, SITES, token_set
 
-from probe import harvester as harvest_module
-from probe import recorder, shards
+from probe.activations import harvest as harvest_module
+from probe.activations import recorder
+from probe.activations.harvest import harvest
+from probe.activations.plan import plan
+from probe.artifacts import tensors as shards
 from probe.errors import BadInput, Cancelled, Unavailable
-from probe.forward import capture
-from probe.harvest_plan import plan
-from probe.harvester import harvest
+from probe.interventions.forward import capture
+from probe.model.sites import hook_name, parse_site
 from probe.progress import Watched
-from probe.sites import hook_name, parse_site
 
 SMALL = {"shard_tokens": 4 * CONTEXT, "batch": 2}
 
@@ -149,8 +150,8 @@ sys.path[:0] = {paths!r}
 import torch
 torch.set_num_threads(1)
 from harvests import SITES, token_set
-from probe.harvester import harvest
-from probe.models import load_model
+from probe.activations.harvest import harvest
+from probe.model.load import load_model
 from probe.progress import Watched
 told = Watched(lambda snapshot: print(int(snapshot.done), flush=True), interval=0)
 harvest(load_model("toy"), token_set(rows=600), SITES, {folder!r}, shard_tokens={shard}, batch=5, progress=told)
@@ -252,7 +253,7 @@ def test_two_harvests_do_not_share_a_folder(toy, tmp_path, monkeypatch):
 
 
 def test_too_little_space_is_said_before_anything_is_written(toy, tmp_path, monkeypatch):
-    from probe import harvest_plan as plan_module
+    from probe.activations import plan as plan_module
 
     monkeypatch.setattr(plan_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(Unavailable, match="are free"):
@@ -356,7 +357,7 @@ def test_a_plan_foretells_the_cache_and_writes_nothing(toy, tmp_path):
 
 
 def test_interventions_in_force_are_harvested(toy, tmp_path):
-    from probe.interventions import Zero, intervene
+    from probe.interventions.values import Zero, intervene
 
     with intervene(toy, [Zero("mlp_out.2")]):
         cache = harvest(toy, token_set(), ["mlp_out.2"], tmp_path / "c", **SMALL)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from app import analyses, vocabulary
 from app.cli import run
+from app.library import memory, vocabulary
 
 PROMPT = "The capital of France is"
 
@@ -16,7 +16,7 @@ def shown(capsys, *arguments: str) -> str:
 
 
 def test_heads_prints_a_table_by_a_score(capsys, toy):
-    from probe.head_scores import head_table
+    from probe.heads.scores import head_table
 
     text = shown(capsys, "heads", "--metric", "copying", "--top", "3")
     best = [row["head"] for row in head_table(toy, PROMPT).rows("copying", 3)]
@@ -26,7 +26,7 @@ def test_heads_prints_a_table_by_a_score(capsys, toy):
 
 
 def test_heads_prints_one_head(capsys, toy):
-    from probe.head_reading import read_head
+    from probe.heads.reading import read_head
 
     text, head = shown(capsys, "heads", "--head", "L1H2", "--position", "2"), read_head(toy, PROMPT, 1, 2)
     assert f"adds {head.direct[2]:.4g}" in text and "OV: what" in text and "QK: keys" in text
@@ -44,7 +44,8 @@ def test_a_title_does_not_print_a_long_prompt(command, capsys):
 
 
 def test_what_was_found_is_stored_once(capsys, home):
-    from probe.artifact import place, read_manifest
+    from probe.artifacts.folder import place
+    from probe.artifacts.manifest import read_manifest
 
     shown(capsys, "heads", "--head", "L1H2", "--save", "one")
     folder = place("result", "one")
@@ -55,7 +56,7 @@ def test_what_was_found_is_stored_once(capsys, home):
 
 
 def test_follow_prints_the_layers(capsys, toy):
-    from probe.lens_follow import follow_token
+    from probe.lens.follow import follow_token
 
     found = json.loads(shown(capsys, "follow", "--token", "id:9", "--json"))
     assert found["ranks"] == follow_token(toy, PROMPT, [9]).ranks.tolist()
@@ -80,7 +81,7 @@ def test_refusals(capsys, arguments, words):
 
 def test_tokens_are_found_with_their_variants(monkeypatch):
     words = ["the", " the", " The", "there", " theory", "7", " x", "", "other"]
-    analyses.remember("vocabulary", "words", "", words)
+    memory.remember("vocabulary", "words", "", words)
     assert [i for i, _ in vocabulary.found("words", "the") or []] == [0, 1, 2, 3, 4]
     assert next(i for i, _ in vocabulary.found("words", " the") or []) == 1
     assert vocabulary.found("words", "7") == [(7, ""), (5, "7")]

@@ -9,19 +9,12 @@ from tiny import CONFIGS, tiny
 
 from probe import Freeze, Patch, Zero, capture, head, intervene
 from probe.errors import BadInput, OpenworkError
-from probe.head_logits import direct_logits
-from probe.head_reading import read_head
-from probe.head_scores import SCORES, head_table
-from probe.head_weights import (
-    copying_scores,
-    embedding_scale,
-    logits_of,
-    ov_directions,
-    ov_writes,
-    qk_scores,
-)
-from probe.norms import norm_parts
-from probe.sites import Site, hook_name, resid_pre
+from probe.heads.reading import read_head
+from probe.heads.scores import SCORES, head_table
+from probe.heads.weights import copying_scores, embedding_scale, logits_of, ov_directions, ov_writes, qk_scores
+from probe.lens.direct import direct_logits
+from probe.model.norms import norm_parts
+from probe.model.sites import Site, hook_name, resid_pre
 
 PROMPT = "The capital of France is"
 LAYER, HEAD = (
@@ -80,7 +73,7 @@ def test_shares_are_those_of_transformer_lens():
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.tools.analysis import direct_logit_attribution
 
-    from probe.toy import toy_model
+    from probe.model.toy import toy_model
 
     ours, theirs = toy_model(), toy_model()
     assert isinstance(theirs, TransformerBridge)
@@ -96,7 +89,7 @@ def test_shares_are_those_of_transformer_lens():
 
 
 def test_parts_that_do_not_sum_are_refused(toy, monkeypatch):
-    import probe.head_logits as module
+    import probe.lens.direct as module
 
     monkeypatch.setattr(module, "_constant", lambda model, targets, others: torch.full(targets.shape, 5.0))
     with pytest.raises(OpenworkError, match="do not sum"):
@@ -174,7 +167,7 @@ def test_copying_score_by_brute_force_over_the_vocabulary(name):
 
 def test_a_head_that_copies_by_construction_scores_one(toy):
     """OV is made the identity on a few dimensions that W_U reads back as W_E wrote them."""
-    from probe.toy import native
+    from probe.model.toy import native
 
     model = native(0, n_layers=1, d_model=16, n_heads=1, d_head=16, d_vocab=16, normalization_type=None)
     with torch.no_grad():
@@ -251,7 +244,7 @@ def test_records_are_json_and_escape(toy):
 
 
 def test_a_head_is_taken_away_by_zero_or_by_its_mean(toy):
-    from probe.head_reading import ablate_head
+    from probe.heads.reading import ablate_head
 
     tokens = torch.tensor([read_head(toy, PROMPT, 1, 2).token_ids])
     site = Site("z", 1)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from wired import scattered, wired
 
-from circuits.graph import Edges
-from circuits.reading.influence import (
+from circuits.graph.graph import Edges
+from circuits.graph.influence import (
     cancellation,
     influence,
     normalised,
@@ -22,7 +22,7 @@ from circuits.reading.influence import (
     signed_by_root,
     signed_influence,
 )
-from circuits.reading.similarity import profiles
+from circuits.supernodes.similarity import profiles
 from probe.errors import BadInput
 
 TWO_PATHS = [("token", -1, 0, 1), ("neuron", 0, 0, 5), ("neuron", 0, 0, 6), ("logit", 1, 0, 2)]
@@ -154,7 +154,7 @@ def test_nodes_are_found_by_name():
 WORKER = """
 import threading
 from wired import scattered
-from circuits.reading.influence import influence
+from circuits.graph.influence import influence
 
 done = threading.Event()
 worker = threading.Thread(target=lambda: (influence(scattered(0)), done.set(), threading.Event().wait()), daemon=True)

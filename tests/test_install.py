@@ -55,11 +55,11 @@ def test_the_command_and_the_licence_are_declared(installed):
 
 
 def test_bundled_data_is_found_from_elsewhere(installed, tmp_path):
-    code = "import probe.bundled as b; print(b.__file__); print(b.bundled('sotu.parquet'))"
+    code = "import probe.text.bundled as b; print(b.__file__); print(b.bundled('sotu.parquet'))"
     module, data = run(installed, tmp_path, code).splitlines()
     assert Path(module).is_relative_to(installed)
     assert data == str(installed / "probe" / "_data" / "sotu.parquet")
-    code = "from probe.text import corpus; print(len(list(corpus())))"
+    code = "from probe.text.documents import corpus; print(len(list(corpus())))"
     assert run(installed, tmp_path, code) == "228"
 
 

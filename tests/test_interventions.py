@@ -21,8 +21,8 @@ from probe import (
     resid_post,
 )
 from probe.errors import BadInput, OpenworkError
-from probe.interventions import Splice
-from probe.toy import lookup_model
+from probe.interventions.values import Splice
+from probe.model.toy import lookup_model
 
 
 @pytest.fixture

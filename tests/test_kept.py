@@ -8,9 +8,9 @@ from tiny import CONFIGS, tiny
 from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
 from transformers import DynamicCache
 
-from probe.continued import generate_with
 from probe.errors import OpenworkError
-from probe.kept import NextToken, hand_over
+from probe.interventions.generation import generate_with
+from probe.model.key_value_cache import NextToken, hand_over
 
 IDS = torch.tensor([[1, 5, 9, 14, 3], [1, 8, 8, 30, 41]])
 

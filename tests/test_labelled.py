@@ -6,11 +6,17 @@ import pytest
 from big_table import big_table
 from every_kind import LAYOUT, every_kind
 
-from app import connections, labelled, linkgraph, subgraph, units
-from app.editing import Marks
-from app.pages import graph_callbacks, prompt_tables, unit, unit_labels
-from probe.artifact import place
-from probe.neurons import TopUnits, UnitRow
+from app.figures import linkgraph
+from app.library import labels as labelled
+from app.pages.circuit import callbacks as graph_callbacks
+from app.pages.circuit import connections, subgraph
+from app.pages.circuit.marks import Marks
+from app.pages.prompt import tables as prompt_tables
+from app.pages.unit import address
+from app.pages.unit import labels as unit_labels
+from app.pages.unit import page as unit
+from probe.artifacts.folder import place
+from probe.neurons.strongest import TopUnits, UnitRow
 
 TEXT = "names of capitals, and what comes after them"
 
@@ -22,7 +28,7 @@ def tables(home):
     big_table("f", 24, layer=2, source="skip")
     big_table("n", 24, kind="neuron", layer=1)
     for name, row in (("f", 5), ("n", 5)):
-        found = units.looked_up("table", name, str(row), {})
+        found = address.looked_up("table", name, str(row), {})
         _, said, called, problem, _ = unit_labels.saved(found, f"{TEXT} ({name})", "ana")
         assert said in called and problem is None
 
@@ -56,7 +62,7 @@ def test_the_heading_and_lists_show_it_and_a_new_one_is_known_at_once(tables):
     shown = prompt_tables.unit_rows(TopUnits("p", [1], ["p"], [row]), 0, "toy")["rows"][0]["unit"]
     assert shown.startswith("L1N5 · names of capitals")
     before = labelled.mark()
-    unit_labels.saved(units.looked_up("table", "n", "5", {}), "", "ana")
+    unit_labels.saved(address.looked_up("table", "n", "5", {}), "", "ana")
     assert labelled.label_of("neuron", "toy", 1, 5) == "" and labelled.mark() != before
 
 

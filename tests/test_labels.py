@@ -11,7 +11,7 @@ import pytest
 from big_table import big_table
 from typer.testing import CliRunner
 
-from probe.artifact import check_files, read_manifest
+from probe.artifacts.manifest import check_files, read_manifest
 from probe.errors import BadInput, Unavailable
 from probe.features import import_labels, labels_of, open_features, set_label
 from probe.features.labels import FILE, MOST

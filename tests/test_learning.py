@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from probe.activations.harvest import harvest
 from probe.dictionaries import (
     SAE,
     BatchTopK,
@@ -25,12 +26,11 @@ from probe.dictionaries import (
 )
 from probe.dictionaries.dead import willing
 from probe.errors import BadInput, OpenworkError
-from probe.harvester import harvest
-from probe.metrics import fvu
-from probe.pairs import JoinedPairs, TensorPairs
-from probe.toy import toy_model
-from probe.trainer import Run, TrainConfig, train, train_together
-from probe.training import Training
+from probe.evaluation.metrics import fvu
+from probe.model.toy import toy_model
+from probe.training.pairs import JoinedPairs, TensorPairs
+from probe.training.step import Training
+from probe.training.trainer import Run, TrainConfig, train, train_together
 from tests.harvests import SITES, token_set
 from tests.test_trainer import SMALL, sparse_sums, stop_here, toy_pairs, unit_rows, weights
 

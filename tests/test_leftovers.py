@@ -10,14 +10,14 @@ import pytest
 from every_kind import every_kind
 
 from app.cli import run
-from circuits.store import load_graph, save_graph
-from probe.artifact import home as artifacts
-from probe.artifact import place
-from probe.claims import lock_of
+from circuits.graph.store import load_graph, save_graph
+from probe.artifacts.claims import lock_of
+from probe.artifacts.folder import home as artifacts
+from probe.artifacts.folder import place
+from probe.artifacts.leftovers import announced, leftovers, mend, unfinished
+from probe.artifacts.lock import turn
+from probe.artifacts.renames import aside
 from probe.exchange import files
-from probe.leftovers import announced, leftovers, mend, unfinished
-from probe.renames import aside
-from probe.turns import turn
 
 LONG_AGO = (1e9, 1e9)
 
@@ -74,7 +74,7 @@ def test_mending_takes_leftovers_away_and_nothing_else(littered, capsys):
 
 def test_what_somebody_writes_is_left_alone(littered):
     gone, _ = littered
-    script = "import sys, pathlib; from probe.claims import turn, lock_of; p = pathlib.Path(sys.argv[1])\n"
+    script = "import sys, pathlib; from probe.artifacts.claims import turn, lock_of; p = pathlib.Path(sys.argv[1])\n"
     script += "with turn(lock_of(p), 'x'): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(place("graph", "never"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -139,7 +139,7 @@ def test_a_home_that_cannot_be_written_does_not_stop_an_export(tmp_path, monkeyp
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to a device"])
 def test_what_lies_among_the_jobs_and_is_no_file_hangs_no_table(kind, home):
-    from app.jobs import Jobs
+    from app.jobs.table import Jobs
 
     path = artifacts() / "jobs" / "1-a.json"
     path.parent.mkdir(parents=True)

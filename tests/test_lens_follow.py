@@ -6,9 +6,9 @@ import torch
 from tiny import CONFIGS, tiny
 
 from probe.errors import BadInput
-from probe.figures_lens import follow_map, in_blocks, positions
-from probe.lens import logit_lens
-from probe.lens_follow import follow_token
+from probe.lens.figures import follow_map, in_blocks, positions
+from probe.lens.follow import follow_token
+from probe.lens.logit import logit_lens
 
 PROMPT = "The capital of France is"
 
@@ -54,7 +54,7 @@ def test_the_final_prediction_has_the_ranks_of_the_lens(toy):
 
 def test_chunks_change_nothing(toy, monkeypatch):
     whole = follow_token(toy, PROMPT, [7, "next"])
-    monkeypatch.setattr("probe.lens_follow.TABLE", 1)  # one position at a time
+    monkeypatch.setattr("probe.lens.follow.TABLE", 1)  # one position at a time
     parts = follow_token(toy, PROMPT, [7, "next"])
     np.testing.assert_allclose(whole.log_probs, parts.log_probs, atol=1e-6)
     assert (whole.ranks == parts.ranks).all() and (whole.ids == parts.ids).all()

@@ -11,7 +11,7 @@ from app import commands
 from app.cli import cli, run
 from app.commands.limits import checked
 from probe.errors import BadInput
-from probe.prompts import encode_prompt
+from probe.text.prompts import encode_prompt
 
 ABSURD = ("nan", "1e30", "10000000000000", "-1")
 SETS = {
@@ -77,7 +77,7 @@ def test_absurd_numbers_never_end_in_a_traceback(home, capsys, value):
     ],
 )
 def test_what_nobody_could_mean_is_refused_before_anything_is_loaded(home, capsys, monkeypatch, path, option, value):
-    monkeypatch.setattr("probe.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("probe.model.load.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
     assert run([*path, option, value]) == 2
     assert "wanted" in (said := capsys.readouterr().err) or "at most" in said or "UTF-8" in said
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from records import heads_of
 
-from app import links, work
-from app.analyses import Recent, record_bytes
+from app import links
+from app.jobs import work
+from app.library.memory import Recent, record_bytes
 from app.pages import PAGES
 from app.selection import selection_from
 
@@ -101,7 +102,7 @@ def test_memory_of_records_is_bounded_by_their_size():
 
 
 def test_work_of_equal_keys_is_done_once_and_kept(home):
-    from app import jobs
+    from app.jobs import table as jobs
 
     done = []
     key = work.key_of("count", "toy", {"b": 1, "a": 2})
@@ -116,7 +117,8 @@ def test_work_of_equal_keys_is_done_once_and_kept(home):
 
 @pytest.mark.parametrize("head", ["².1", "1.²", "9.9", "-1.0", "1.", ".", "1.1.1", None, [1], 1.5])
 def test_a_head_that_is_none_is_another(head):
-    from app.pages import heads_tables, prompt_tables
+    from app.pages.heads import tables as heads_tables
+    from app.pages.prompt import tables as prompt_tables
 
     patterns = heads_of("one two", ["one", " two"])
     for chosen in (heads_tables.chosen_head, prompt_tables.chosen_head):
@@ -127,11 +129,11 @@ def test_a_head_that_is_none_is_another(head):
 def test_a_hundred_readings_do_not_fill_the_memory(home):
     from records import heads_of
 
-    from app import analyses
+    from app.library import memory
 
     tokens = [f"t{i}" for i in range(240)]
     for i in range(100):  # 1.4 MB of patterns each, and their metrics
-        analyses.remember("heads", "toy", f"prompt {i}", heads_of(f"prompt {i}", tokens))
-    kept = [analyses.known("heads", "toy", f"prompt {i}") for i in range(100)]
+        memory.remember("heads", "toy", f"prompt {i}", heads_of(f"prompt {i}", tokens))
+    kept = [memory.known("heads", "toy", f"prompt {i}") for i in range(100)]
     found = [record for record in kept if record is not None]
     assert found and sum(record_bytes(record) for record in found) <= 1.5e8

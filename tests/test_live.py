@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from probe.artifact import read_manifest
-from probe.checkpoint import CHECKPOINT, partial
+from probe.activations.harvest import harvest
+from probe.activations.live import LiveActivations
+from probe.artifacts.manifest import read_manifest
+from probe.artifacts.names import partial
 from probe.dictionaries import SAE, Dictionary, TopK, Transcoder
 from probe.errors import BadInput
-from probe.evals import evaluate
-from probe.harvester import harvest
-from probe.live import LiveActivations
-from probe.models import load_model
-from probe.pairs import CachePairs, TensorPairs
-from probe.toy import toy_model
-from probe.trainer import Run, TrainConfig, train, train_together
+from probe.evaluation.evaluate import evaluate
+from probe.model.load import load_model
+from probe.model.toy import toy_model
+from probe.training.checkpoint import CHECKPOINT
+from probe.training.pairs import CachePairs, TensorPairs
+from probe.training.trainer import Run, TrainConfig, train, train_together
 from tests.harvests import CONTEXT, SITES, token_set
 from tests.test_trainer import weights
 
@@ -146,8 +147,8 @@ import sys, time, torch
 torch.set_num_threads(1)
 sys.path[:0] = [{root!r}]
 from tests.test_live import CONFIG, small, stream
-from probe.models import load_model
-from probe.trainer import train
+from probe.model.load import load_model
+from probe.training.trainer import train
 live = stream(load_model("toy"))
 batches = live.batches
 live.batches = lambda *args, **kwargs: ((time.sleep(0.05), batch)[1] for batch in batches(*args, **kwargs))

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from probe.continued import generate_with
-from probe.drawing import draw
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.models import load_model
+from probe.interventions.generation import generate_with
+from probe.model.load import load_model
+from probe.model.toy import toy_tokenizer
 from probe.progress import Watched
-from probe.tokens import bos_of, encode_prompt
-from probe.toy import toy_tokenizer
+from probe.text.sampling import draw
+from probe.text.tokens import bos_of, encode_prompt
 
 SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 PROJ = "model.layers.1.mlp.down_proj.weight"
@@ -311,8 +311,8 @@ def test_devices_that_are_not_there():
 
 
 def test_a_home_that_is_a_file(tmp_path, monkeypatch):
-    from probe.artifact import home
-    from probe.embedded import model_cache
+    from probe.artifacts.folder import home
+    from probe.model.default import model_cache
 
     (tmp_path / "file").write_text("x")
     for variable, place in (("OPENWORK_HOME", home), ("OPENWORK_CACHE", model_cache)):

@@ -9,12 +9,12 @@ from attention_cases import CASES, case, some_edges
 
 from circuits.attention.flow import flow_of
 from circuits.attention.loadings import head_loadings
-from circuits.graph import KINDS
-from circuits.tracing.belonging import refreeze
-from circuits.tracing.frozen import FrozenModel
-from circuits.tracing.places import Places
-from circuits.tracing.sources import HEADS
-from circuits.tracing.sweep import edges
+from circuits.attribution.refreeze import refreeze
+from circuits.attribution.sources import HEADS
+from circuits.attribution.sweep import edges
+from circuits.attribution.vectors import Places
+from circuits.graph.graph import KINDS
+from circuits.replacement.frozen import FrozenModel
 from probe.errors import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:On this prompt the dictionar")

@@ -3,17 +3,23 @@
 import numpy as np
 import pytest
 
-from app import analyses, jobs, measuring, repeating, units
-from app.pages import unit, unit_panels
-from app.pages.units import layer_offer, layer_rows
-from probe.artifact import place, read_manifest
+from app import repeating
+from app.jobs import measuring
+from app.jobs import table as jobs
+from app.library import models
+from app.pages.unit import address
+from app.pages.unit import page as unit
+from app.pages.unit import panels as unit_panels
+from app.pages.unit_browser.page import layer_offer, layer_rows
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
 from probe.features import open_features
 
 
 def test_neurons_are_harvested_and_measured_as_one_job(home, monkeypatch):
     monkeypatch.setattr(measuring, "TOKENS", 2000)
-    analyses.model_named("toy")
+    models.model_named("toy")
     words = measuring.plan_words("toy", 1)
     assert "2,000 tokens" in words and "on disk" in words and "mlp_in.1" in words
     page = str(unit.layout("neuron", "1", "3", {"m": "toy"}))
@@ -26,7 +32,7 @@ def test_neurons_are_harvested_and_measured_as_one_job(home, monkeypatch):
     assert jobs.table().wait(job.id, 120).state == "done", job.message
     table = open_features(place("features", link.rpartition("/")[2]))
     assert table.kind == "neuron" and table.n_tokens > 1000 and np.isfinite(table.column("max")).any()
-    assert units.looked_up("neuron", "1", "3", {"m": "toy"}).table is not None
+    assert address.looked_up("neuron", "1", "3", {"m": "toy"}).table is not None
     assert [r["state"].split()[0] for r in layer_rows("toy")["rows"] if r["layer"] == "L1"] == ["table"]
     assert layer_offer("toy", 1) == []  # it is measured now
     assert job.again == ["measure", {"model": "toy", "what": 1}] and "measure" in repeating.AGAIN

@@ -7,9 +7,9 @@ import pytest
 from probe import memory
 from probe.dictionaries import SAE, TopK
 from probe.errors import BadInput
-from probe.recipes import parse_rule
-from probe.trainer import TrainConfig, train
-from probe.training_plan import training_bytes
+from probe.training.plan import training_bytes
+from probe.training.recipes import parse_rule
+from probe.training.trainer import TrainConfig, train
 from tests.test_trainer import SMALL, toy_dictionary, toy_pairs
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from wired import scattered, wired
 
-from circuits.graph import CircuitGraph
-from circuits.reading.bootstrap import spread
-from circuits.reading.identity import identities
-from circuits.reading.merge import merge_graphs
+from circuits.comparison.bootstrap import spread
+from circuits.comparison.identity import identities
+from circuits.comparison.merge import merge_graphs
+from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
 
 

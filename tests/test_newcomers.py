@@ -8,7 +8,8 @@ import pytest
 
 import circuits
 import probe
-from probe.artifact import found_folder
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import found_folder
 from probe.asked_of import asked_of_a_model
 from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput
@@ -58,7 +59,7 @@ def test_what_is_not_there_is_said_alike(what, tmp_path, monkeypatch):
 def test_names_are_found_at_home_and_folders_as_given(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENWORK_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    kept = probe.artifact.place(kind, "e")
+    kept = place(kind, "e")
     kept.mkdir(parents=True)
     (kept / "manifest.json").write_text("{}")
     (tmp_path / "e").mkdir()

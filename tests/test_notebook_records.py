@@ -14,13 +14,13 @@ from records import HOSTILE, heads_of, lens_of, small_graph, units_of
 
 import circuits
 import probe
-from circuits.html import MOST_NODES, links_html
-from probe.edited import Candidate, EditedRun
+from circuits.graph.html import MOST_NODES, links_html
 from probe.features.unit import Example, TokenScore, Unit
-from probe.html import MOST_ROWS, Facts, block, facts_html, number, table_html, text
-from probe.html_chart import bars_html, histogram_html, lines_html
-from probe.html_grid import CLEAR, heat_html, levels, picture_html, png
-from probe.html_tokens import MOST_TOKENS, tokens_html
+from probe.interventions.edited_run import Candidate, EditedRun
+from probe.show.chart import bars_html, histogram_html, lines_html
+from probe.show.grid import CLEAR, heat_html, levels, picture_html, png
+from probe.show.html import MOST_ROWS, Facts, block, facts_html, number, table_html, text
+from probe.show.tokens import MOST_TOKENS, tokens_html
 
 PLACES = {
     "Site",

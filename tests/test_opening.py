@@ -13,19 +13,23 @@ from records import small_graph
 
 import circuits
 import probe
-from app import analyses, held, notebook, prompts, views
-from app.safety import policy
-from circuits.reading.collapsed import collapse_groups
-from circuits.reading.supernodes import stored_supernodes
-from circuits.truth.sufficiency import Sufficiency
-from probe import opening
-from probe.artifact import place
+from app.library import memory as library_memory
+from app.library import models, prompts
+from app.library import models as library_models
+from app.server import notebook
+from app.server import record_pages as views
+from app.server.safety import policy
+from circuits.faithfulness.sufficiency import Sufficiency
+from circuits.supernodes.collapse import collapse_groups
+from circuits.supernodes.suggest import stored_supernodes
+from probe.artifacts.folder import place
 from probe.dictionaries import TopK, Transcoder, load_dictionary, save_dictionary
 from probe.errors import BadInput, Unavailable
 from probe.features import unit_weights
-from probe.opening import came_from
-from probe.own_text import on_text
-from probe.twin import twin
+from probe.features.on_text import on_text
+from probe.model.frozen_copy import twin
+from probe.show import opening
+from probe.show.opening import came_from
 
 PROMPT = "The capital of France is"
 
@@ -39,7 +43,13 @@ def loaded(home):
 
 
 def forget_models():
-    for memory in (held._twins, held._weights, analyses._models, analyses._stamps, analyses._records):
+    for memory in (
+        models._twins,
+        models._weights,
+        library_models._models,
+        library_models._stamps,
+        library_memory._records,
+    ):
         memory.clear()
 
 
@@ -75,45 +85,47 @@ def test_the_pages_run_the_notebooks_model(loaded):
         path == f"/lens?m={name}&p={prompts.prompt_id(PROMPT)}"
         and prompts.load(prompts.prompt_id(PROMPT)).text == PROMPT
     )
-    assert analyses.known("lens", name, PROMPT) is lens
-    assert analyses.model_named(name).embed.weight.data_ptr() == loaded.embed.weight.data_ptr()
-    assert held.hold(loaded) == name and held.names() == [name]
+    assert library_memory.known("lens", name, PROMPT) is lens
+    assert library_models.model_named(name).embed.weight.data_ptr() == loaded.embed.weight.data_ptr()
+    assert models.hold(loaded) == name and models.names() == [name]
 
 
 def test_an_edited_model_gets_another_name(loaded):
-    first = held.hold(loaded)
+    first = models.hold(loaded)
     with torch.no_grad():
         loaded.embed.weight.mul_(1.5)
-    second = held.hold(loaded)
+    second = models.hold(loaded)
     assert second == f"{first}@{probe.stamp(loaded).weights[:8]}"
-    assert held.hold(loaded) == second
-    assert held.held(first) is None and held.held(second) is not None  # the first name never runs the edited weights
+    assert models.hold(loaded) == second
+    assert (
+        models.held(first) is None and models.held(second) is not None
+    )  # the first name never runs the edited weights
 
 
 def test_a_name_never_stands_for_two_models(home, loaded):
     """Neither where the pages loaded one first, nor where the notebook's was first and is gone."""
     name = probe.stamp(loaded).name
-    analyses.model_named(name)
-    analyses.remember("lens", name, PROMPT, "of the model on disk")
+    library_models.model_named(name)
+    library_memory.remember("lens", name, PROMPT, "of the model on disk")
     with torch.no_grad():
         loaded.embed.weight.mul_(1.25)
-    assert held.hold(loaded) == f"{name}@{probe.stamp(loaded).weights[:8]}"
-    assert analyses.known("lens", name, PROMPT) == "of the model on disk"
-    analyses._models.clear()
-    analyses._stamps[name] = replace(
+    assert models.hold(loaded) == f"{name}@{probe.stamp(loaded).weights[:8]}"
+    assert library_memory.known("lens", name, PROMPT) == "of the model on disk"
+    library_models._models.clear()
+    library_models._stamps[name] = replace(
         probe.stamp(loaded), name=name
     )  # as if another had been loaded before it was replaced
-    analyses.model_named(name)
-    assert analyses.known("lens", name, PROMPT) is None
+    library_models.model_named(name)
+    assert library_memory.known("lens", name, PROMPT) is None
 
 
 def test_pages_let_go_of_a_model_with_the_notebook(home):
     model = probe.load_model("toy")
-    name = held.hold(model)
-    assert held.held(name) is not None
+    name = models.hold(model)
+    assert models.held(name) is not None
     del model
     gc.collect()
-    assert held.held(name) is None
+    assert models.held(name) is None
 
 
 def test_paths_of_every_prompt_reading(loaded):
@@ -131,7 +143,8 @@ def test_paths_of_every_prompt_reading(loaded):
 
 
 def test_a_sweep_is_where_its_page_looks(loaded):
-    from app import patching_state, work
+    from app.jobs import work
+    from app.pages.patching import work as patching_state
 
     sides = ("The capital of France is", "The capital of Italy is")
     sweep = circuits.patch_sweep(loaded, *sides, answers=(" the", " a"), over="heads", direction="noise")
@@ -203,7 +216,7 @@ def test_a_view_is_a_frame_with_its_address(home, monkeypatch):
 
 
 def test_the_served_dashboard_keeps_to_itself(home):
-    from app.main import create_app
+    from app.server.main import create_app
 
     answer = create_app().server.test_client().get("/", base_url="http://127.0.0.1")
     assert answer.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'")
@@ -295,4 +308,4 @@ def test_a_record_of_weights_that_were_edited_says_so(loaded):
         views.path_of(lens)
     path = views.path_of(lens, loaded)  # asked for all the same: the page reads the prompt in the model as it is
     assert probe.stamp(loaded) != before and path.startswith("/lens?")
-    assert analyses.known("lens", dict(parse_qsl(urlsplit(path).query))["m"], PROMPT) is None
+    assert library_memory.known("lens", dict(parse_qsl(urlsplit(path).query))["m"], PROMPT) is None

@@ -5,13 +5,13 @@ import pytest
 import torch
 from attention_cases import CASES, EXACT, ROUNDED, case, row_of
 
-from circuits.graph import KINDS, ROOTS
-from circuits.tracing.plan import TraceConfig
-from circuits.tracing.roots import Difference, Direction
-from circuits.truth.oracle import oracle_row, oracle_rows
-from circuits.truth.oracle_hooks import HELD
+from circuits.attribution.plan import TraceConfig
+from circuits.attribution.roots import Difference, Direction
+from circuits.graph.graph import KINDS, ROOTS
+from circuits.oracle.hooks import HELD
+from circuits.oracle.rows import oracle_row, oracle_rows
 from probe.errors import BadInput, OpenworkError
-from probe.models import load_model
+from probe.model.load import load_model
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:A forward hook edited hook_scale"),
@@ -50,7 +50,7 @@ def test_a_freeze_left_out_is_noticed(left_out):
 
 
 def test_differences_and_directions_have_a_second_implementation_too():
-    from circuits.tracing.attribution import trace
+    from circuits.attribution.trace import trace
 
     model = case("gpt2", "neurons")[0]
     vector = torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -64,7 +64,7 @@ def test_differences_and_directions_have_a_second_implementation_too():
 
 
 def test_float32_agrees_to_its_precision():
-    from circuits.tracing.attribution import trace
+    from circuits.attribution.trace import trace
 
     model = load_model("toy")
     graph = trace(model, "The war lasted from", config=TraceConfig(max_nodes=50))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from probe.artifact import home as artifacts
-from probe.artifact import require_writable
+from probe.artifacts.folder import home as artifacts
+from probe.artifacts.folder import require_writable
+from probe.artifacts.leftovers import leftovers, mend
+from probe.artifacts.outside import write_file, write_files
 from probe.errors import BadInput
-from probe.leftovers import leftovers, mend
-from probe.outside import write_file, write_files
 
 
 def killed_at_the_rename(work) -> None:

@@ -7,7 +7,7 @@ import pytest
 import circuits
 from app.cli import run
 from circuits.patching.store import stored_patchings
-from probe.models import load_model
+from probe.model.load import load_model
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 BOTH = ["--clean", CLEAN, "--corrupted", CORRUPTED, "--model", "toy", "--right", " the", "--wrong", " and"]

@@ -12,16 +12,16 @@ from transformer_lens import patching as theirs
 
 import circuits
 from circuits.patching.control import control_ids
-from circuits.patching.examples import EXAMPLES
 from circuits.patching.kinds import KINDS
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.html import shown
-from probe.html_grid import levels, picture_url, png
-from probe.interventions import Function, Place, intervene
-from probe.sites import Site, hook_name
-from probe.tokens import encode_prompt
-from probe.toy import native, toy_tokenizer
+from probe.interventions.values import Function, Place, intervene
+from probe.model.sites import Site, hook_name
+from probe.model.toy import native, toy_tokenizer
+from probe.show.grid import levels, picture_url, png
+from probe.show.html import shown
+from probe.tasks.examples import EXAMPLES
+from probe.text.tokens import encode_prompt
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 ANSWERS = (70, 75)
@@ -371,8 +371,8 @@ def test_direction_of_the_base_is_what_is_shown():
 
 
 def test_no_other_models_patterns_stand_beside_a_stored_sweep(home, tmp_path):
-    from app.pages.patching import asked_of_stored
-    from app.pages.patching_callbacks import patterns_fit
+    from app.pages.patching.callbacks import patterns_fit
+    from app.pages.patching.page import asked_of_stored
 
     found = sweep("llama", "heads")
     for name, fits in (("toy", True), (str(tmp_path / "gone"), False)):  # a folder that is no longer there

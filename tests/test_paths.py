@@ -9,16 +9,16 @@ import torch
 from test_weights import coder
 from tiny import CONFIGS, tiny
 
-from circuits.tracing.attribution import TraceConfig, trace
-from circuits.tracing.frozen import freeze
-from circuits.tracing.placing import place_dictionaries
+from circuits.attribution.trace import TraceConfig, trace
+from circuits.replacement.frozen import freeze
+from circuits.replacement.placement import place_dictionaries
 from circuits.weights.children import STEPS, UNITS, Parts, PathNode, Reading
 from circuits.weights.paths import top_paths
 from circuits.weights.record import Branch
 from probe.dictionaries import SAE, CrossLayerTranscoder, TopK
 from probe.errors import BadInput
-from probe.models import load_model
-from probe.toy import lookup_model
+from probe.model.load import load_model
+from probe.model.toy import lookup_model
 
 PROMPT = "The capital of France"
 EXACT = {"gpt2": 1e-12, "gpt_neox": 1e-12}
@@ -110,7 +110,7 @@ def _walk(parts: Parts, reading: Reading, total: dict) -> None:
 
 
 def _key(nodes, i: int) -> tuple:
-    from circuits.graph import KINDS
+    from circuits.graph.graph import KINDS
 
     kind = KINDS[nodes.kind[i]]
     return (kind, int(nodes.layer[i]), int(nodes.pos[i]), int(nodes.unit[i]) if kind in UNITS else -1)

@@ -6,9 +6,9 @@ import pytest
 
 import circuits
 import probe
+from probe.artifacts.names import as_path
 from probe.dictionaries import ReLU, Transcoder, save_dictionary
 from probe.errors import BadInput
-from probe.names import as_path
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from circuits.tracing.plan import TraceConfig
+from circuits.attribution.plan import TraceConfig
 from probe.asked_of import asked_of_a_model
 from probe.errors import BadInput
-from probe.features.config import FeatureConfig
-from probe.recipes import Recipe
-from probe.suite.run import SuiteConfig
-from probe.training import TrainConfig
+from probe.evaluation.suite.run import SuiteConfig
+from probe.features.measuring.config import FeatureConfig
+from probe.training.recipes import Recipe
+from probe.training.step import TrainConfig
 
 WRONG = ("3", None, [1], {"a": 1}, True, float("nan"), 10**40, object(), 2.5)
 SHAPE = Literal["round", "square"]

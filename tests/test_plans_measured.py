@@ -9,8 +9,8 @@ import pytest
 import torch
 from tiny import tiny
 
-from probe.forward import capture
-from probe.live_bytes import SCATTERED, Event, events_of, extrapolated, peak_bytes, process_bytes
+from probe.activations.peak_bytes import SCATTERED, Event, events_of, extrapolated, peak_bytes, process_bytes
+from probe.interventions.forward import capture
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc, on Linux"
@@ -29,10 +29,10 @@ def peak(run):
 folder = tempfile.mkdtemp()
 """
 HARVEST = """
-from probe.harvest_plan import plan
-from probe.harvester import harvest
-from probe.models import load_model
-from probe.tokens import TokenSet
+from probe.activations.plan import plan
+from probe.activations.harvest import harvest
+from probe.model.load import load_model
+from probe.text.tokens import TokenSet
 def tokens(rows, context):
     special = torch.zeros(rows, context, dtype=torch.bool)
     ids = torch.randint(3, 300, (rows, context), generator=torch.Generator().manual_seed(0))
@@ -46,9 +46,9 @@ print(json.dumps([told, took]))
 """
 TRAIN = """
 from probe.dictionaries import Transcoder
-from probe.pairs import TensorPairs
-from probe.recipes import parse_rule
-from probe.trainer import TrainConfig, plan, train
+from probe.training.pairs import TensorPairs
+from probe.training.recipes import parse_rule
+from probe.training.trainer import TrainConfig, plan, train
 def go(width, d_dict, batch, name):
     x = torch.randn(3 * batch, width, generator=torch.Generator().manual_seed(0))
     pairs, config = TensorPairs(x, x.clone()), TrainConfig(batch=batch, epochs=1, checkpoint_every=2)

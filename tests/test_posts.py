@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from app import server as http
-from app.main import create_app, make_server
-from app.posts import PARTS, POST
+from app.server import http
+from app.server.main import create_app, make_server
+from app.server.posts import PARTS, POST
 
 
 @pytest.fixture(scope="module")

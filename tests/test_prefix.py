@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from probe.interventions import Steer, intervene
-from probe.prefix import first_layer, is_exact, recorded, replayed
-from probe.sites import parse_site
+from probe.interventions.prefix import first_layer, is_exact, recorded, replayed
+from probe.interventions.values import Steer, intervene
+from probe.model.sites import parse_site
 
 IDS = torch.randint(3, 300, (3, 11), generator=torch.Generator().manual_seed(0))
 

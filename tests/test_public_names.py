@@ -51,8 +51,8 @@ def test_a_name_there_is_not_is_answered_with_the_nearest(package):
 def test_a_module_is_told_apart():
     with pytest.raises(AttributeError, match=r"`import probe\.doesnotexist`|no public name"):
         _ = probe.doesnotexist
-    code = "import probe\ntry: probe.sites\nexcept AttributeError as e: print(e)"
-    assert "`import probe.sites`" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    code = "import probe\ntry: probe.words\nexcept AttributeError as e: print(e)"
+    assert "`import probe.words`" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
 
 
 def asked_of_models():
@@ -117,7 +117,7 @@ def python(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_a_project_with_an_app_of_its_own(project):
     code = (
         "import openwork, sys; assert openwork.probe.__file__.startswith(sys.argv[1]) and openwork.parse_site('resid_post.3')\n"
-        "import openwork.view; import app.notebook; print(sys.path.count(sys.argv[1]))"
+        "import openwork.view; import app.server.notebook; print(sys.path.count(sys.argv[1]))"
     )
     done = python(project, "-c", code, str(ROOT))
     assert done.stdout.strip() == "1" and not done.stderr  # the path is as it was

@@ -12,8 +12,8 @@ from circuits.attention.pairs import top_pairs
 from circuits.attention.qk import qk_attribution
 from circuits.attention.qk_sources import Score, gather
 from circuits.attention.queries import capped, freeze_queries
-from circuits.tracing.belonging import refreeze
-from circuits.tracing.places import Places
+from circuits.attribution.refreeze import refreeze
+from circuits.attribution.vectors import Places
 from probe.errors import BadInput, OpenworkError
 
 pytestmark = pytest.mark.filterwarnings("ignore:On this prompt the dictionar")

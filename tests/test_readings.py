@@ -6,9 +6,9 @@ import torch
 from tiny import tiny
 
 from probe.errors import BadInput
-from probe.heads import head_metrics, head_patterns
-from probe.lens import logit_lens, plan_lens
-from probe.neurons import logit_effects, top_units
+from probe.heads.patterns import head_metrics, head_patterns
+from probe.lens.logit import logit_lens, plan_lens
+from probe.neurons.strongest import logit_effects, top_units
 
 PROMPT = "The capital of France is"
 
@@ -36,7 +36,7 @@ def test_lens_by_a_second_computation(toy):
 
 
 def test_lens_does_not_depend_on_its_chunks(toy, monkeypatch):
-    import probe.lens as module
+    import probe.lens.logit as module
 
     whole = logit_lens(toy, PROMPT)
     real = module._read
@@ -47,7 +47,7 @@ def test_lens_does_not_depend_on_its_chunks(toy, monkeypatch):
 
 
 def test_a_lens_reads_the_positions_that_are_asked_for_and_no_others(toy, monkeypatch):
-    import probe.lens as module
+    import probe.lens.logit as module
 
     whole = logit_lens(toy, PROMPT)
     n = len(whole.tokens)
@@ -113,7 +113,7 @@ def test_head_metrics_of_hand_made_patterns():
 
 
 def test_patterns_too_large_for_the_memory_are_refused(toy, monkeypatch):
-    monkeypatch.setattr("probe.heads.LARGEST", 4 * 16 * 5**2)
+    monkeypatch.setattr("probe.heads.patterns.LARGEST", 4 * 16 * 5**2)
     with pytest.raises(BadInput, match="Shorten the prompt to 5 tokens"):
         head_patterns(toy, PROMPT)
 
@@ -148,7 +148,7 @@ def test_top_units_are_the_strongest_writers(name):
 def test_direct_effect_is_what_ablation_does_with_norms_frozen(name):
     """Removing a last-layer unit's write changes the likeliest logit by `direct`, post-norms and soft-caps included."""
     from probe import Freeze, Zero, capture, intervene, neuron
-    from probe.sites import Site, hook_name
+    from probe.model.sites import Site, hook_name
 
     model = tiny(name)
     found = top_units(model, PROMPT, k=12)
@@ -167,7 +167,7 @@ def test_promoted_tokens_are_those_whose_logits_rise(toy):
     weight = toy.ln_final.original_component.weight.detach()
     up, down = logit_effects(toy, (write / weight)[None], k=3)[0]
     effect = (toy.W_U.T @ write).topk(3).indices.tolist()
-    from probe.tokens import display_tokens
+    from probe.text.tokens import display_tokens
 
     assert up == display_tokens(toy, effect) and not set(up) & set(down)
 

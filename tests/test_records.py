@@ -15,7 +15,7 @@ import circuits
 import probe
 from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput, Unavailable
-from probe.record import Record, frame, gist, quoted
+from probe.show.record import Record, frame, gist, quoted
 
 MOST = 500
 LONG = "one two three four " * 8

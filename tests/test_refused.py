@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from app import shell
-from app.jobs import Jobs
-from app.main import create_app
-from probe.artifact import home as artifacts
+from app.frame import shell
+from app.jobs.table import Jobs
+from app.server.main import create_app
+from probe.artifacts.folder import home as artifacts
 
 MEMORY = RuntimeError(
     "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"
@@ -45,7 +45,7 @@ def test_a_job_a_page_a_callback_and_a_request_say_what_the_machine_refused(what
     shell.explain(error)
     assert words in told[0]
 
-    monkeypatch.setattr("app.export.stored_graph", raises(error))
+    monkeypatch.setattr("app.pages.circuit_list.downloads.stored_graph", raises(error))
     answer = create_app().server.test_client().get("/export/graph/g/openwork.json")
     assert answer.status_code == 500 and words in answer.text
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING and r.exc_info and r.name == "openwork.app"]
@@ -58,7 +58,7 @@ def test_a_bug_keeps_its_reference(home, caplog):
 
 
 def test_new_work_is_queued_though_old_rows_cannot_be_removed(home, monkeypatch):
-    monkeypatch.setattr("app.jobs._KEPT", 0)
+    monkeypatch.setattr("app.jobs.table._KEPT", 0)
     jobs = Jobs(artifacts() / "jobs")
     jobs.wait(jobs.submit("experiment", "x", lambda _: None).id)
     monkeypatch.setattr("pathlib.Path.unlink", raises(REFUSED["read-only"][0]))

@@ -10,33 +10,30 @@ import pytest
 from harvests import token_set
 
 import app
-from app import (
-    analyses,
-    head_work,
-    jobs,
-    lens_work,
-    measuring,
-    patching_state,
-    prompts,
-    repeating,
-    tasks,
-    trainings,
-    unit_work,
-    units,
-    work,
-)
-from app.pages.beside_work import comparing
-from app.patching_state import Asked
-from probe.artifact import place
+from app import repeating
+from app.jobs import demo, measuring, readings, work
+from app.jobs import table as jobs
+from app.library import memory, prompts
+from app.pages.compare_prompts.work import comparing
+from app.pages.heads import work as head_work
+from app.pages.lens import work as lens_work
+from app.pages.patching import work as patching_state
+from app.pages.patching.work import Asked
+from app.pages.prompt import work as prompt_work
+from app.pages.training import work as trainings
+from app.pages.unit import address
+from app.pages.unit import work as unit_work
+from app.pages.unit_browser import work as unit_browser_work
+from probe.artifacts.folder import place
 from probe.errors import BadInput
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 CASES: dict[str, Callable] = {
-    "read": lambda p, q: tasks.start_reading("toy", p),
-    "trace": lambda p, q: tasks.start_trace("toy", p.text),
-    "demo": lambda p, q: tasks.start_demo("toy-demo"),
+    "read": lambda p, q: readings.start_reading("toy", p),
+    "trace": lambda p, q: prompt_work.start_trace("toy", p.text),
+    "demo": lambda p, q: demo.start_demo("toy-demo"),
     "measure": lambda p, q: measuring.start("toy", 1),
-    "table": lambda p, q: units.start_table("toy", 1, "cache"),
+    "table": lambda p, q: unit_browser_work.start_table("toy", 1, "cache"),
     "plan": lambda p, q: work.submit(trainings.planning(trainings.Asked("cache", "run", k=4))),
     "patch": lambda p, q: patching_state.start_sweep(pair(p, q, over="heads", direction="noise", control=True)),
     "compared pair": lambda p, q: patching_state.start_pair(pair(p, q, metric="kl")),
@@ -60,8 +57,8 @@ def pair(clean: prompts.Prompt, corrupted: prompts.Prompt, **chosen) -> Asked:
     return Asked("toy", clean.id, corrupted.id, **answers, **chosen)
 
 
-def neuron() -> units.Looked:
-    return units.looked_up("neuron", "1", "5", {"m": "toy"})
+def neuron() -> address.Looked:
+    return address.looked_up("neuron", "1", "5", {"m": "toy"})
 
 
 def stored() -> tuple[prompts.Prompt, prompts.Prompt]:
@@ -72,7 +69,7 @@ def restarted(home: Path) -> jobs.Job:
     """The only row, as a server finds it that starts after one that was stopped in the middle."""
     (file,) = (home / "jobs").glob("*.json")
     file.write_text(json.dumps({**json.loads(file.read_text()), "pid": 0}))
-    analyses._records.clear()
+    memory._records.clear()
     jobs._tables.clear()
     return jobs.table().all()[0]
 
@@ -129,8 +126,8 @@ def test_a_patching_sweep_after_a_restart(home, toy, monkeypatch):
 
 
 def test_a_head_edit_after_a_restart(home, toy, monkeypatch):
-    from probe.edited import edited_run
-    from probe.interventions import Zero, head
+    from probe.interventions.edited_run import edited_run
+    from probe.interventions.values import Zero, head
 
     prompt, _ = stored()
     wanted = head_work.ablation_work("toy", prompt, 1, 2, "zero", None, 4)
@@ -141,10 +138,10 @@ def test_a_head_edit_after_a_restart(home, toy, monkeypatch):
 
 
 def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
-    from probe.evals import evaluate
-    from probe.harvester import harvest
-    from probe.recipes import Recipe, make
-    from probe.trainer import TrainConfig, train
+    from probe.activations.harvest import harvest
+    from probe.evaluation.evaluate import evaluate
+    from probe.training.recipes import Recipe, make
+    from probe.training.trainer import TrainConfig, train
 
     cache = harvest(toy, token_set(24), ["mlp_in.2", "mlp_out.2"], place("cache", "cache"), held_out=0.2)
     made = make(cache, Recipe("skip_transcoder", "topk:4", 24))
@@ -190,7 +187,7 @@ def test_a_damaged_row_queues_nothing(home, monkeypatch, task, wrong):
 
 
 def test_a_judging_of_what_is_gone_says_so(home):
-    from app.job import Job
+    from app.jobs.job import Job
 
     for again in ({"name": "gone", "cache": "c", "max_tokens": 5}, {"name": [], "cache": "c", "max_tokens": "x"}):
         jobs._tables.clear()

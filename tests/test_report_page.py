@@ -7,8 +7,11 @@ import pytest
 from test_graph_pages import as_json
 
 from app import links
-from app.pages import report, run
-from probe.artifact import Manifest, place, write_json, writing
+from app.pages import report
+from app.pages.training import run
+from probe.artifacts.folder import place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, writing
 from probe.errors import OpenworkError, Unavailable
 
 REPORT = {

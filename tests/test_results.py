@@ -6,26 +6,29 @@ import numpy as np
 import pytest
 from records import small_graph
 
-from app import analyses, jobs, results, work
 from app.components.cards import card
-from app.library import library
+from app.jobs import results, work
+from app.jobs import table as jobs
+from app.jobs.record_files import read_record, write_record
+from app.library import memory
+from app.library.artifacts import library
 from app.pages import report
-from app.record_files import read_record, write_record
-from app.suggested import Suggested
+from app.pages.circuit.suggested import Suggested
 from circuits.patching.pair import read_pair
 from circuits.patching.sweep import patch_sweep
-from circuits.reading.groups import Group
-from circuits.truth.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
-from circuits.truth.stats import Agreement
-from probe.artifact import place, read_manifest
-from probe.edited import edited_run
+from circuits.statistics import Agreement
+from circuits.supernodes.groups import Group
+from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
 from probe.errors import Unavailable
-from probe.own_text import on_text
+from probe.features.on_text import on_text
+from probe.interventions.edited_run import edited_run
 
 
 @pytest.fixture(autouse=True)
 def _forgetful():
-    analyses._records.clear()
+    memory._records.clear()
 
 
 def a_test() -> SubgraphTest:
@@ -67,7 +70,7 @@ def found(toy):
 
 @pytest.fixture(scope="module")
 def toy():
-    from probe.models import load_model
+    from probe.model.load import load_model
 
     return load_model("toy")
 
@@ -81,7 +84,7 @@ def test_a_record_comes_back_as_it_was(kind, found, tmp_path):
 def test_a_file_names_no_other_code_and_a_damaged_one_is_refused(tmp_path):
     for tree in (
         {"@": "os:system", "command": "x"},
-        {"@": "app.suggested:Suggested", "groups": []},
+        {"@": "app.pages.circuit.suggested:Suggested", "groups": []},
         {"@": "array", "name": "a0"},
         {"@": "nothing"},
         {"no": "mark"},
@@ -111,7 +114,7 @@ def submitted(home, record, runs):
 def test_a_result_outlives_memory_and_process(home):
     runs, record = [], (a_test(), None)
     key = submitted(home, record, runs)
-    analyses._records.clear()  # as after a restart
+    memory._records.clear()  # as after a restart
     jobs._tables.clear()
     assert plain(work.result(key)) == plain(record)
     submitted(home, record, runs)
@@ -138,7 +141,7 @@ def test_a_damaged_result_is_made_again(home):
     key = submitted(home, (a_test(), None), runs)
     path = place("result", key.replace(":", "-")) / "record.json"
     path.write_text(path.read_text().replace("0.7", "0.9"))
-    analyses._records.clear()
+    memory._records.clear()
     assert work.result(key) is None
     submitted(home, (a_test(), None), runs)
     assert len(runs) == 2 and work.result(key)[0].first.roots[0].probability == 0.7

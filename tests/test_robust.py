@@ -17,13 +17,20 @@ import damaged
 import pytest
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph, units_of
 
-from app import analyses, jobs, library, links, prompts, repeating, search, shell, tasks
-from app.job import Job, read_job
-from app.main import create_app
-from app.model_size import TOY, model_size
+from app import links, repeating
+from app.frame import search, shell
+from app.jobs import readings
+from app.jobs import readings as jobs_readings
+from app.jobs import table as jobs
+from app.jobs.job import Job, read_job
+from app.library import artifacts, memory, models, prompts
+from app.library import models as library_models
+from app.library.sizes import TOY, model_size
 from app.pages import PAGES
-from app.pages import graph as graph_page
-from probe.artifact import KINDS, Manifest, ModelStamp, check_files, place, read_manifest
+from app.pages.circuit import page as graph_page
+from app.server.main import create_app
+from probe.artifacts.folder import KINDS, place
+from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest
 from probe.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
@@ -114,10 +121,10 @@ def test_every_page_lives_in_an_empty_home(home, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_torn_and_foreign_manifests_are_told_not_shown(home, kind):
     damaged.fill(home)
-    told = {name for name, _ in library.library().damaged}
+    told = {name for name, _ in artifacts.library().damaged}
     for how in ("torn", "empty", "other", "binary", "list", "deep"):
         assert f"{KINDS[kind]}/{kind}-{how}" in told, how
-    assert all(len(reason) < 600 for _, reason in library.library().damaged)
+    assert all(len(reason) < 600 for _, reason in artifacts.library().damaged)
 
 
 def test_damaged_prompts_and_job_files_are_passed_over(home, monkeypatch):
@@ -150,9 +157,9 @@ def test_damaged_prompts_and_job_files_are_passed_over(home, monkeypatch):
 def read(text: str, tokens: list[str], model: str = "toy") -> prompts.Prompt:
     """A stored prompt with readings made by hand."""
     prompt = prompts.store(text, model)
-    analyses.remember("lens", model, text, lens_of(text, tokens))
-    analyses.remember("heads", model, text, heads_of(text, tokens))
-    analyses.remember("units", model, text, units_of(text, tokens))
+    memory.remember("lens", model, text, lens_of(text, tokens))
+    memory.remember("heads", model, text, heads_of(text, tokens))
+    memory.remember("units", model, text, units_of(text, tokens))
     return prompt
 
 
@@ -173,7 +180,7 @@ def saved_model(folder: Path, vocabulary: int) -> str:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from probe.toy import toy_tokenizer
+    from probe.model.toy import toy_tokenizer
 
     config = AutoConfig.for_model(
         "llama", vocab_size=vocabulary, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
@@ -196,8 +203,8 @@ def test_a_vocabulary_of_256k_is_read_and_shown(home, monkeypatch, wide):
     assert size is not None and (size.layers, size.heads, size.vocabulary) == (2, 2, 262_144)
     store_result("wide", wide)  # its model is now one the pages offer
     prompt = prompts.store("one two three", wide)
-    analyses.read_prompt(wide, prompt.text)
-    found = analyses.known("lens", wide, prompt.text)
+    readings.read_prompt(wide, prompt.text)
+    found = memory.known("lens", wide, prompt.text)
     assert found is not None and found.top_ids.max() > 1000  # ids the tokenizer has no text for
     for page in (
         links.prompt_page(prompt.id, wide),
@@ -212,11 +219,11 @@ def test_a_thousand_tokens_go_through_the_model(home, tmp_path):
     long = saved_model(tmp_path / "long", 466)
     store_result("long", long)  # its model is now one the pages offer
     text = "a" + " a" * 1020
-    analyses.lens(long, text)
-    found = analyses.known("lens", long, text)
+    readings.lens(long, text)
+    found = memory.known("lens", long, text)
     assert found is not None and len(found.tokens) >= 1000
     with pytest.raises(BadInput, match="token"):  # more than the toy's positions: a sentence
-        analyses.lens("toy", text)
+        readings.lens("toy", text)
 
 
 def test_texts_and_names_that_cannot_be_kept_are_refused_in_a_sentence(home):
@@ -231,7 +238,7 @@ def test_texts_and_names_that_cannot_be_kept_are_refused_in_a_sentence(home):
 
 @pytest.mark.parametrize("nodes", [0, -5, 10**9, float("nan"), 2.5, "many", [1]])
 def test_a_trace_that_the_plan_refuses_is_not_started(home, nodes):
-    from app.pages.prompt_trace import started
+    from app.pages.prompt.trace import started
 
     args = {"model": "toy", "id": prompts.store("one two", "toy").id}
     with pytest.raises(BadInput, match="whole number of nodes"):
@@ -246,12 +253,12 @@ def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkey
     """Not by an address, and not by a state that somebody posts by hand."""
     folder, text = saved_model(tmp_path / "other", 466), "one two three"
     loaded = []
-    monkeypatch.setattr("probe.models.load_model", lambda name, **_: loaded.append(name))
+    monkeypatch.setattr("probe.model.load.load_model", lambda name, **_: loaded.append(name))
     for name in (folder, str(tmp_path), "../other", "hub/name", "", None):
         with pytest.raises(BadInput, match="none of the models known here"):
-            analyses.model_named(name)
+            models.model_named(name)
     args = {"model": folder, "id": prompts.store(text, "toy").id}
-    analyses.remember("heads", folder, text, heads_of(text, ["one", " two", " three"]))
+    memory.remember("heads", folder, text, heads_of(text, ["one", " two", " three"]))
     body = {
         "output": "heads-scores-key.data",
         "outputs": {"id": "heads-scores-key", "property": "data"},
@@ -271,30 +278,35 @@ def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkey
 
 def store_result(name: str, model: str) -> None:
     """A result that says it is of this model."""
-    from probe.artifact import write_json, writing
+    from probe.artifacts.json import write_json
+    from probe.artifacts.manifest import writing
 
     with writing(place("result", name), Manifest("result", name, ModelStamp(model, "w" * 32, "t" * 32))) as scratch:
         write_json(scratch / "report.json", {})
 
 
 def test_what_another_models_weights_made_is_stale(home, toy):
-    from probe.models import stamp
+    from probe.model.load import stamp
 
-    analyses.model_named("toy")
+    models.model_named("toy")
     mine = stamp(toy)
-    assert library.stale(Manifest("graph", "g", mine)) is None
-    assert library.stale(Manifest("graph", "g", None)) is None
-    assert library.stale(Manifest("graph", "g", ModelStamp("unknown", "w", "t"))) is None
-    assert "other weights" in (library.stale(Manifest("graph", "g", ModelStamp("toy", "w", mine.tokenizer))) or "")
-    assert "other tokenizer" in (library.stale(Manifest("graph", "g", ModelStamp("toy", mine.weights, "t"))) or "")
+    assert library_models.stale(Manifest("graph", "g", mine)) is None
+    assert library_models.stale(Manifest("graph", "g", None)) is None
+    assert library_models.stale(Manifest("graph", "g", ModelStamp("unknown", "w", "t"))) is None
+    assert "other weights" in (
+        library_models.stale(Manifest("graph", "g", ModelStamp("toy", "w", mine.tokenizer))) or ""
+    )
+    assert "other tokenizer" in (
+        library_models.stale(Manifest("graph", "g", ModelStamp("toy", mine.weights, "t"))) or ""
+    )
 
 
 def test_the_page_of_a_stale_artifact_says_so(home, toy):
-    from circuits.store import save_graph
-    from probe.models import stamp
+    from circuits.graph.store import save_graph
+    from probe.model.load import stamp
 
     mine = stamp(toy)
-    analyses.model_named("toy")
+    models.model_named("toy")
     for name, model in (("fits", mine), ("stale", replace(mine, weights="w" * 32))):
         save_graph(small_graph(), place("graph", name), model=model)
     notes = [graph_page.layout(name, {}) for name in ("fits", "stale")]
@@ -520,7 +532,7 @@ def test_an_ended_job_runs_again(home):
 
 def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
     prompt = prompts.store("one two", "toy")
-    tasks.start_reading("toy", prompt)
+    jobs_readings.start_reading("toy", prompt)
     kept = jobs.table().wait(jobs.table().all()[0].id, 120)
     file = home / "jobs" / f"{kept.id}.json"
     raw = {**json.loads(file.read_text()), "state": "running", "pid": 0}
@@ -532,7 +544,7 @@ def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
     assert (
         old is not None and old.state == "interrupted" and "stopped before" in old.message and repeating.can_repeat(old)
     )
-    analyses._records = type(analyses._records)(96, most=2e9)
+    memory._records = type(memory._records)(96, most=2e9)
     repeating.repeat("old")
     assert jobs.table().wait(jobs.table().latest(kept.key).id, 120).state == "done"
     for bad in ("evil", "odd"):
@@ -541,7 +553,7 @@ def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
 
 
 def test_jobs_of_a_second_server_are_listed_and_followed(home):
-    from app.job import born
+    from app.jobs.job import born
 
     table, other = jobs.table(), os.getppid()
     assert table.all() == []
@@ -559,7 +571,7 @@ def test_jobs_of_a_second_server_are_listed_and_followed(home):
 
 
 def test_a_process_id_used_again_does_not_keep_a_job_running(home):
-    from app.job import alive, born
+    from app.jobs.job import alive, born
 
     other = os.getppid()
     assert alive(Job("a", "t", "T", pid=other, born=born(other)))
@@ -630,7 +642,7 @@ def test_a_killed_server_loses_nothing_and_says_so(tmp_path, monkeypatch):
         process.send_signal(signal.SIGKILL)
         process.wait()
     monkeypatch.setenv("OPENWORK_HOME", str(home))
-    stored = library.library()
+    stored = artifacts.library()
     assert not stored.damaged and stored.kinds["graph"]  # the neurons' graph was finished before
     for pairs in stored.kinds.values():
         for folder, manifest in pairs:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from app.cli import run
-from probe.artifact import place
+from probe.artifacts.folder import place
+from probe.artifacts.names import partial
 from probe.errors import BadInput
-from probe.figures_runs import ALL, MOST, TITLES, judged_figure, points_each, run_styles, runs_figure
-from probe.names import partial
-from probe.run_log import RunLog, TrainingRun, differing, extremes, run_named, runs, smoothed
+from probe.evaluation.figures import judged_figure
+from probe.training.figures import ALL, MOST, TITLES, points_each, run_styles, runs_figure
+from probe.training.run_log import RunLog, TrainingRun, differing, extremes, run_named, runs, smoothed
 
 
 def line(step: int, **more) -> str:
@@ -173,11 +174,11 @@ def trained(tmp_path_factory):
 
 def cut_off(name: str) -> Path:
     """An unfinished run, stopped after some steps."""
-    from probe.cache import open_cache
+    from probe.activations.cache import open_cache
     from probe.errors import Cancelled
     from probe.progress import Watched
-    from probe.recipes import Recipe, make
-    from probe.trainer import TrainConfig, train
+    from probe.training.recipes import Recipe, make
+    from probe.training.trainer import TrainConfig, train
 
     cache = open_cache(place("cache", "c"))
     watched = Watched(lambda s: s.stage == "train" and s.done > 1000 and watched.cancel(), interval=0)
@@ -223,12 +224,12 @@ def test_command_lists_runs(trained, capsys):
 
 
 def test_reading_runs_needs_no_torch():
-    code = "import sys, probe.run_log, probe.figures_runs; sys.exit('torch' in sys.modules)"
+    code = "import sys, probe.training.run_log, probe.training.figures; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_what_is_above_one_is_explained_and_one_run_is_one():
-    from app.pages import training_rows
+    from app.pages.training import tables as training_rows
 
     row = {"name": "a", "kind": "sae", "rule": "topk:8", "on": "sotu", "result": "r", "ce_recovered_zero": 1.146}
     told = training_rows.judged_rows([row], {"a", "b"})["note"]
@@ -241,8 +242,8 @@ def test_what_is_above_one_is_explained_and_one_run_is_one():
 
 
 def test_a_cut_off_training_names_its_latents_without_a_checkpoint(home, monkeypatch):
-    from app import trainings
-    from probe.artifact import Manifest
+    from app.pages.training import work as trainings
+    from probe.artifacts.manifest import Manifest
 
     sites = ("blocks.1.mlp.hook_in", "blocks.1.mlp.hook_out")
     layout = {"widths": {sites[0]: 64, sites[1]: 32}}

@@ -8,13 +8,14 @@ import pytest
 import torch
 from tiny import tiny
 
-from probe.artifact import place, read_manifest
-from probe.drawing import draw
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Cancelled
 from probe.progress import Watched
-from probe.sampled import TEXT, open_sample, plan_sample, sample_text
-from probe.text import corpus
-from probe.tokens import tokenize
+from probe.text.documents import corpus
+from probe.text.model_samples import TEXT, open_sample, plan_sample, sample_text
+from probe.text.sampling import draw
+from probe.text.tokens import tokenize
 
 
 def ids_of(model, documents: range, length: int = 12, **options) -> list[list[int]]:

@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 
-from app import links, search, units
-from app.search_texts import matched_units, waiting
+from app import links
+from app.frame import search
+from app.frame.search_texts import matched_units, waiting
+from app.library import tables
 from probe.features.table import open_features
 from tests.big_table import big_table
 
@@ -47,7 +49,7 @@ def test_examples_are_read_and_a_damaged_table_is_passed_over(home) -> None:
 
 
 def test_asked_again_it_is_remembered(home) -> None:
-    table = units.open_table(big_table("big", 60).name)
+    table = tables.open_table(big_table("big", 60).name)
     by_text("word12")
     kept = {key: id(value) for key, value in table.answers.items()}
     by_text("word12")
@@ -58,7 +60,7 @@ def test_before_the_tables_can_be_read_the_page_is_told_to_ask_again(home, monke
     big_table("big", 60)
     stored = search.library()
     begun: list[bool] = []
-    monkeypatch.setattr(units, "warm", lambda: begun.append(True))
+    monkeypatch.setattr(tables, "warm", lambda: begun.append(True))
     assert not waiting("word1", stored) and matched_units("word1", stored)
     monkeypatch.setitem(sys.modules, "probe.features.table", None)
     assert waiting("word1", stored) and begun == [True] and matched_units("word1", stored) == []

@@ -4,7 +4,7 @@ import pytest
 from jaxtyping import TypeCheckError
 from shapes import mentions_shape
 
-from probe.metrics import next_token_losses
+from probe.evaluation.metrics import next_token_losses
 
 
 def test_a_wrong_shape_or_dtype_is_refused(toy):

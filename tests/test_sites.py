@@ -5,7 +5,7 @@ import torch
 from tiny import CONFIGS, tiny
 
 from probe.errors import BadInput
-from probe.sites import GLOSSARY, Site, hook_name, parse_site, sites_of, width
+from probe.model.sites import GLOSSARY, Site, hook_name, parse_site, sites_of, width
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_layers_and_sites_the_model_lacks(toy):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_axes_are_the_axes_of_real_tensors(name):
     """The glossary says how many axes each site has and how wide the last is; every architecture must agree."""
-    from probe.forward import capture
+    from probe.interventions.forward import capture
 
     model, tokens = tiny(name), torch.tensor([[1, 5, 9, 4], [1, 7, 3, 2]])
     sizes = {"batch": 2, "pos": 4, "q_pos": 4, "k_pos": 4, "head": 4, "d_model": 32, "1": 1}

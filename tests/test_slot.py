@@ -3,9 +3,10 @@
 import threading
 from types import SimpleNamespace
 
-from app import jobs, work
 from app.components.slot import slot, waiting, waits_for
-from app.job import Job
+from app.jobs import table as jobs
+from app.jobs import work
+from app.jobs.job import Job
 
 KEY = work.key_of("test", "slot")
 

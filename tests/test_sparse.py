@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from probe.dictionaries import BatchTopK, JumpReLU, SparseCode, TopK
-from probe.dictionaries.select import above, largest, largest_of_batch, largest_of_rows
-from probe.dictionaries.sparse import Pattern, sparse_decode, sparse_pre_acts
+from probe.dictionaries.sparsifiers.select import above, largest, largest_of_batch, largest_of_rows
+from probe.dictionaries.sparsifiers.sparse import Pattern, sparse_decode, sparse_pre_acts
 
 D_IN, D_DICT, ROWS = 12, 40, 33
 
@@ -100,7 +100,7 @@ def test_encoding_does_not_depend_on_the_chunks(rule, monkeypatch: pytest.Monkey
     rule.double().bind(320)
     codes = []
     for size in (7, 1000):
-        monkeypatch.setattr("probe.dictionaries.sparse.CHUNK", size)
+        monkeypatch.setattr("probe.dictionaries.sparsifiers.sparse.CHUNK", size)
         codes.append(rule.code(x, W_enc, b_enc).dense())
     torch.testing.assert_close(*codes)
 

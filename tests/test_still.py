@@ -8,10 +8,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 from records import store_graph
 
-from app import shell
 from app.components.parts import copyable, panel, stat, store
 from app.components.snippets import snippets
 from app.components.still import still
+from app.frame import shell
 from app.pages import PAGES
 
 HOSTILE = '</script><img src="x" onerror="boom()">'

@@ -16,12 +16,14 @@ from app.cli import run
 from circuits.exchange.ids import Names, cantor
 from circuits.exchange.read import read_neuronpedia
 from circuits.exchange.unit_files import unit_file, write_unit_files
-from circuits.graph import CircuitGraph, Nodes
-from circuits.store import GRAPH, TEXT, choose_nodes, load_graph, save_graph
-from probe.artifact import ModelStamp, check_files, place, read_manifest, sha256
+from circuits.graph.graph import CircuitGraph, Nodes
+from circuits.graph.store import GRAPH, TEXT, choose_nodes, load_graph, save_graph
+from probe.activations.harvest import harvest
+from probe.artifacts.digest import sha256
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import ModelStamp, check_files, read_manifest
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features import FeatureConfig, FeatureTable, build_features
-from probe.harvester import harvest
 
 
 def rewrite(folder: Path, text: Any = None, arrays: dict[str, np.ndarray] | None = None, drop: str = "") -> Path:
@@ -157,8 +159,8 @@ def test_files_that_are_not_there_or_not_whole_are_named(stored):
     [{"created": None}, {"facts": None}, {"config": []}, {"schema": "1"}, {"files": 3}, {"model": [1]}, {"sites": [1]}],
 )
 def test_a_manifest_of_wrong_types_is_damaged_and_hides_no_other(changes, home):
-    from app.library import library
-    from app.pages import circuits
+    from app.library.artifacts import library
+    from app.pages.circuit_list import page as circuits
 
     for name in ("good", "bad"):
         save_graph(every_kind(), place("graph", name))

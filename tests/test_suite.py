@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from probe.suite.absorption import absorption, as_sparse
-from probe.suite.probing import LEAST, probe_task, ranked, split_by_group
-from probe.suite.spelling import LetterProbe, f_one, letter_probe
-from probe.suite.splitting import best_cut, main_latents
+from probe.evaluation.suite.absorption import absorption, as_sparse
+from probe.evaluation.suite.probing import LEAST, probe_task, ranked, split_by_group
+from probe.evaluation.suite.spelling import LetterProbe, f_one, letter_probe
+from probe.evaluation.suite.splitting import best_cut, main_latents
 
 N, GROUPS = 800, 40
 

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
+from probe.activations.harvest import harvest
 from probe.dictionaries import Dictionary, TopK, Transcoder
-from probe.evals import evaluate, reconstruction
-from probe.forward import capture
-from probe.harvester import harvest
-from probe.labelled import labelled_text
-from probe.pairs import CachePairs, TensorPairs
-from probe.sites import mlp_in, mlp_out
-from probe.suite import SuiteConfig, SuiteReport, plan_suite, run_suite
-from probe.suite.absorption import decoder, without_latents
-from probe.suite.baselines import activations, budget_rows, random_weights, untrained_like
-from probe.suite.readings import read
-from probe.suite.spelling import spelling
-from probe.text import corpus
-from probe.tokens import tokenize
-from probe.trainer import TrainConfig, train
+from probe.evaluation.evaluate import evaluate, reconstruction
+from probe.evaluation.suite import SuiteConfig, SuiteReport, plan_suite, run_suite
+from probe.evaluation.suite.absorption import decoder, without_latents
+from probe.evaluation.suite.baselines import activations, budget_rows, random_weights, untrained_like
+from probe.evaluation.suite.readings import read
+from probe.evaluation.suite.spelling import spelling
+from probe.interventions.forward import capture
+from probe.model.sites import mlp_in, mlp_out
+from probe.text.documents import corpus
+from probe.text.labelled import labelled_text
+from probe.text.tokens import tokenize
+from probe.training.pairs import CachePairs, TensorPairs
+from probe.training.trainer import TrainConfig, train
 
 pytestmark = pytest.mark.slow  # the suite is run once for the file
 SITES = {"site_in": mlp_in(1).name, "site_out": mlp_out(1).name}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from wired import scattered, wired
 
-from circuits.reading.collapsed import DARK, OTHER
-from circuits.reading.similarity import Weights, cosine, shared_tokens
-from circuits.reading.supernodes import collapse, stored_supernodes, suggest_supernodes
-from circuits.store import load_graph
+from circuits.graph.store import load_graph
+from circuits.supernodes.collapse import DARK, OTHER
+from circuits.supernodes.similarity import Weights, cosine, shared_tokens
+from circuits.supernodes.suggest import collapse, stored_supernodes, suggest_supernodes
 from probe.errors import BadInput
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from probe.artifact import place
+from probe.activations.harvest import harvest
+from probe.artifacts.folder import place
 from probe.dictionaries import load_dictionary
 from probe.errors import BadInput
-from probe.harvester import harvest
-from probe.recipes import KINDS, RULES, Recipe, make, parse_rule
-from probe.sweep import grid, plan_sweep, run_name, sweep
-from probe.trainer import TrainConfig, train
+from probe.evaluation.sweep import grid, plan_sweep, run_name, sweep
+from probe.training.recipes import KINDS, RULES, Recipe, make, parse_rule
+from probe.training.trainer import TrainConfig, train
 from tests.harvests import token_set
 
 SITES = ["mlp_in.1", "mlp_out.1", "mlp_in.2", "mlp_out.2"]
@@ -84,7 +84,7 @@ def test_a_sweep_that_could_not_be_judged_is_refused_before_it_trains(toy, tmp_p
 
 
 def test_a_stream_beside_a_cache_is_refused() -> None:
-    from app.commands.training import train as command
+    from app.commands.learn.train import train as command
 
     with pytest.raises(BadInput, match="reads no cache"):
         command(cache="c", live=True)

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from probe.bundled import bundled
 from probe.errors import BadInput, Unavailable
-from probe.text import Document, corpus
+from probe.text.bundled import bundled
+from probe.text.documents import Document, corpus
 
 HOSTILE = ["<script>alert(1)</script>", "a\x00b\x1b[31m", "\u202eabc", "=cmd|' /C calc'!A0", "naïve 🙂 e\u0301"]
 

@@ -8,9 +8,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from probe.errors import BadInput
-from probe.text import Document, corpus
-from probe.token_text import as_text, end_tokens, stand_ins
-from probe.tokens import display_tokens, encode_prompt, token_bytes, tokenize
+from probe.text.display import as_text, end_tokens, stand_ins
+from probe.text.documents import Document, corpus
+from probe.text.tokens import display_tokens, encode_prompt, token_bytes, tokenize
 
 STRANGE = [
     "The capital of France is",

@@ -5,13 +5,20 @@ import shlex
 import numpy as np
 import pytest
 
-from app import analyses, jobs, prompts, quiet, repeating, tasks
+from app import repeating
 from app.cli import run as cli_run
-from app.pages import graph_panels, prompt_trace
-from app.trace_asked import TraceAsked, meant
+from app.jobs import readings
+from app.jobs import table as jobs
+from app.library import busy as quiet
+from app.library import models, prompts
+from app.library.trace_asked import TraceAsked, meant
+from app.pages.circuit import panels as graph_panels
+from app.pages.prompt import trace as prompt_trace
+from app.pages.prompt import work
+from app.pages.prompt import work as prompt_work
 from circuits import Difference, TraceConfig, trace
-from circuits.store import load_graph
-from probe.artifact import place
+from circuits.graph.store import load_graph
+from probe.artifacts.folder import place
 from probe.errors import BadInput
 
 PROMPT = "one two three"
@@ -20,8 +27,8 @@ PROMPT = "one two three"
 @pytest.fixture
 def read(home, toy):
     """A prompt that was read, and its predictions."""
-    analyses.model_named("toy")
-    analyses.read_prompt("toy", PROMPT)
+    models.model_named("toy")
+    readings.read_prompt("toy", PROMPT)
     return prompts.store(PROMPT, "toy"), prompt_trace.predictions("toy", PROMPT)
 
 
@@ -31,7 +38,7 @@ def form(basis="neurons", nodes=30, heads="", target="", minus=""):
 
 def test_rather_than_is_asked_from_the_form_and_the_same_in_all_doors(read, toy):
     prompt, _ = read
-    (best, word), (other, _) = [(i, t) for i in range(200) if isinstance(t := analyses._as_text(toy, i), str)][3:5]
+    (best, word), (other, _) = [(i, t) for i in range(200) if isinstance(t := prompt_work._as_text(toy, i), str)][3:5]
     args = {"model": "toy", "id": prompt.id}
     link = prompt_trace.started(args, *form("components", target=f"#{best}", minus=f"#{other}"))
     job = jobs.table().wait(jobs.table().all()[0].id)
@@ -59,7 +66,7 @@ def test_another_question_is_another_graph_and_the_plain_one_keeps_its_name(read
     prompt, ((best, _, _), *_) = read
     args = {"model": "toy", "id": prompt.id}
     plain = prompt_trace.started(args, *form(nodes=None))
-    assert plain == tasks.start_trace("toy", PROMPT) == tasks.start_trace("toy", PROMPT, TraceAsked())
+    assert plain == work.start_trace("toy", PROMPT) == work.start_trace("toy", PROMPT, TraceAsked())
     links = {prompt_trace.started(args, *form(nodes=None, target=f"#{best}")), plain}
     links |= {prompt_trace.started(args, *form(nodes=None, heads="all")), prompt_trace.started(args, *form())}
     assert len(links) == 4

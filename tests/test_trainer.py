@@ -13,17 +13,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from probe.artifact import read_manifest
-from probe.checkpoint import CHECKPOINT, METRICS, partial, read_checkpoint, read_metrics
+from probe.artifacts.manifest import read_manifest
+from probe.artifacts.names import partial
 from probe.dictionaries import SAE, Dictionary, ReLU, TopK, Transcoder, load_dictionary
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
-from probe.eval_report import CONVENTION
-from probe.evals import EvalReport
-from probe.metrics import fvu
-from probe.pairs import TensorPairs, pairs_for
+from probe.evaluation.evaluate import EvalReport
+from probe.evaluation.metrics import fvu
+from probe.evaluation.report import CONVENTION
 from probe.progress import Snapshot, Watched
-from probe.trainer import TrainConfig, plan, train
-from probe.training import learning_rate
+from probe.training.checkpoint import CHECKPOINT, read_checkpoint
+from probe.training.metrics_log import METRICS, read_metrics
+from probe.training.pairs import TensorPairs, pairs_for
+from probe.training.step import learning_rate
+from probe.training.trainer import TrainConfig, plan, train
 
 SMALL = TrainConfig(batch=64, epochs=2, checkpoint_every=3, log_every=2, dead_tokens=500)
 
@@ -128,8 +130,8 @@ import sys, time, torch
 torch.set_num_threads(1)
 sys.path[:0] = {path!r}
 from tests.test_trainer import SMALL, toy_dictionary, toy_pairs
-from probe.pairs import TensorPairs
-from probe.trainer import train
+from probe.training.pairs import TensorPairs
+from probe.training.trainer import train
 class Slow(TensorPairs):
     def batches(self, *args, **kwargs):
         for pair in super().batches(*args, **kwargs):

@@ -8,23 +8,23 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
-from circuits.tracing.attribution import Difference, Direction, TraceConfig, trace
-from circuits.truth.bed import Testbed
-from circuits.truth.check import check_subgraph, continue_changed
-from circuits.truth.nodes import carried_over, most_influential, overlap, random_sets
-from circuits.truth.predict import change_of, predict_direct, predict_full
-from circuits.truth.stats import agreement, bootstrap, share_as_large, spread
-from circuits.truth.sufficiency import _means, check_sufficiency
-from probe.continued import generate_with
+from circuits.attribution.trace import Difference, Direction, TraceConfig, trace
+from circuits.faithfulness.sufficiency import _means, check_sufficiency
+from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
+from circuits.statistics import agreement, bootstrap, share_as_large, spread
+from circuits.validation.node_sets import carried_over, most_influential, overlap, random_sets
+from circuits.validation.predict import change_of, predict_direct, predict_full
+from circuits.validation.subgraph import check_subgraph, continue_changed
+from circuits.validation.testbed import Testbed
 from probe.dictionaries import SAE, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
-from probe.forward import capture
-from probe.interventions import Clamp, Place, Zero, intervene, neuron
-from probe.models import load_model
-from probe.sites import Site
-from probe.toy import lookup_model, native, toy_tokenizer
-from probe.unit_edits import UnitEdit
+from probe.interventions.forward import capture
+from probe.interventions.generation import generate_with
+from probe.interventions.unit_edits import UnitEdit
+from probe.interventions.values import Clamp, Place, Zero, intervene, neuron
+from probe.model.load import load_model
+from probe.model.sites import Site
+from probe.model.toy import lookup_model, native, toy_tokenizer
 
 PROMPT, OTHER = "The capital of France", "The capital of Italy"
 HELD = [n for n in CONFIGS if n != "opt"]
@@ -608,8 +608,8 @@ def test_a_graph_of_another_model_is_refused():
 @pytest.fixture
 def stored(home, tmp_path):
     """A graph of the toy model, stored under the name `capital`."""
-    from circuits.store import save_graph
-    from probe.artifact import place
+    from circuits.graph.store import save_graph
+    from probe.artifacts.folder import place
 
     graph = trace(load_model("toy"), PROMPT, config=TraceConfig(max_nodes=60))
     save_graph(replace(graph, pinned=most_influential(3)(graph)), place("graph", "capital"))
@@ -646,7 +646,7 @@ def test_the_command_reports_what_the_function_finds(stored, capsys):
     logit = found["against_random"][0]
     assert logit["subgraph"]["mean"] == pytest.approx(test.comparisons[0].subgraph.mean, rel=1e-5)
     assert found["sufficiency"]["n_kept"] == 5 and len(found["generated"]["clean"]["ids"]) <= 3
-    from probe.artifact import place
+    from probe.artifacts.folder import place
 
     assert (
         json.loads((place("result", "told") / "report.json").read_text())["against_random"] == found["against_random"]

@@ -13,24 +13,29 @@ from big_table import big_table
 from browsing import SLACK
 from records import HOSTILE, small_graph, store_graph
 
-from app import units
-from app.pages import unit, unit_browser, unit_own, unit_panels
-from app.pages import unit_browser_callbacks as browser
-from app.pages import unit_data as data
-from app.pages.units import layer_rows, neuron_address
-from app.pages.units import layout as units_layout
-from app.unit_circuits import circuits_of
-from app.unit_work import edit_work, owner_of, text_work
-from circuits.store import save_graph
-from probe.artifact import ModelStamp, place
+from app.library import tables
+from app.pages.unit import address
+from app.pages.unit import own_text as unit_own
+from app.pages.unit import page as unit
+from app.pages.unit import panels as unit_panels
+from app.pages.unit import tables as data
+from app.pages.unit.circuits import circuits_of
+from app.pages.unit.work import edit_work, owner_of, text_work
+from app.pages.unit_browser import browser as unit_browser
+from app.pages.unit_browser import callbacks as browser
+from app.pages.unit_browser.page import layer_rows, neuron_address
+from app.pages.unit_browser.page import layout as units_layout
+from circuits.graph.store import save_graph
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import ModelStamp
 from probe.dictionaries import SAE, TopK, load_dictionary, save_dictionary
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features import set_label, unit_weights
-from probe.interventions import Steer, intervene
-from probe.models import load_model, stamp
-from probe.own_text import on_text
+from probe.features.on_text import on_text
+from probe.interventions.unit_edits import UnitEdit, edit_units
+from probe.interventions.values import Steer, intervene
+from probe.model.load import load_model, stamp
 from probe.progress import SILENT
-from probe.unit_edits import UnitEdit, edit_units
 
 PAGE = 0.3  # seconds a page of the browser may take on the server
 
@@ -52,7 +57,7 @@ def learned(toy, name: str = "learned") -> SAE:
 
 def test_pages_of_a_hundred_thousand_units_are_quick(home) -> None:
     big_table("big")
-    units.open_table("big")
+    tables.open_table("big")
     args = {"table": "big"}
     asks = [
         ({}, 0, []),
@@ -75,7 +80,7 @@ def test_pages_of_a_hundred_thousand_units_are_quick(home) -> None:
 def test_the_browser_serves_what_the_table_holds(home) -> None:
     folder = big_table("big", 5000)
     set_label(folder, 12, "a label", author="ana")
-    table = units.open_table("big")
+    table = tables.open_table("big")
     rows, total = browser.page_of("big", browser.query_of({"s": "density-desc"}), 0, 5)
     order = np.argsort(-table.column("density"), kind="stable")[:5]
     assert total == 5000 and [r["unit"] for r in rows] == order.tolist()
@@ -108,11 +113,11 @@ def test_addresses_name_units_or_say_why_not(home, toy) -> None:
     big_table("n", 128, kind="neuron", layer=2)
     big_table("f", 24, source="learned", layer=1)
     learned(toy)
-    assert units.looked_up("table", "f", "7", {}).name == "L1F7"
-    found = units.looked_up("neuron", "2", "5", {"m": "toy"})
+    assert address.looked_up("table", "f", "7", {}).name == "L1F7"
+    found = address.looked_up("neuron", "2", "5", {"m": "toy"})
     assert (found.table, found.row, found.name) == ("n", 5, "L2N5")
-    assert units.looked_up("neuron", "1", "5", {"m": "toy"}).table is None
-    assert units.looked_up("latent", "learned", "3", {}).table == "f"
+    assert address.looked_up("neuron", "1", "5", {"m": "toy"}).table is None
+    assert address.looked_up("latent", "learned", "3", {}).table == "f"
     for source, where, number, said in [
         ("table", "f", "24", "units 0 to 23"),
         ("table", "none", "0", "No features named"),
@@ -123,9 +128,9 @@ def test_addresses_name_units_or_say_why_not(home, toy) -> None:
         ("table", "f", "9" * 12, "no unit"),
     ]:
         with pytest.raises(BadInput, match=said):
-            units.looked_up(source, where, number, {"m": "toy"})
+            address.looked_up(source, where, number, {"m": "toy"})
     with pytest.raises(BadInput, match="none of the models"):
-        units.looked_up("neuron", "1", "0", {"m": "/etc/passwd"})
+        address.looked_up("neuron", "1", "0", {"m": "/etc/passwd"})
     with pytest.raises(BadInput, match="layers 0 to 3"):
         neuron_address("toy", 4, 0)
     assert [r["layer"] for r in layer_rows("toy")["rows"]] == ["L2"]
@@ -150,16 +155,16 @@ def test_damaged_tables_say_so(home) -> None:
 def test_a_table_of_other_weights_is_called_stale(home, toy) -> None:
     big_table("f", 24, source="learned")
     learned(toy)
-    found = units.looked_up("table", "f", "0", {})
-    assert "measured on other weights" in str(units.stale(found))
+    found = address.looked_up("table", "f", "0", {})
+    assert "measured on other weights" in str(address.stale(found))
     shutil.rmtree(place("features", "f"))
     big_table("g", 24, source="learned", stamp=stamp(toy))
-    assert units.stale(units.looked_up("table", "g", "0", {})) is None
+    assert address.stale(address.looked_up("table", "g", "0", {})) is None
 
 
 def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
     big_table("wide", 40, window=96, top=20, words=HOSTILE)
-    record = units.open_table("wide").unit(0)
+    record = tables.open_table("wide").unit(0)
     told = data.examples_data(record)
     assert sum(len(g["examples"]) for g in told["groups"]) == 35 and len(told["groups"]) == 6
     assert told["groups"][0]["name"].startswith("Strongest (3 to 5)")
@@ -169,25 +174,25 @@ def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
     assert strong == sorted(strong, reverse=True)
     for e in told["groups"][3]["examples"]:
         assert e["values"][e["peak"]] == pytest.approx(e["value"], rel=1e-3)
-    assert "Dead" in str(data.warning(units.open_table("wide").unit(9))) and "Rare" in str(data.warning(record))
-    assert data.warning(units.open_table("wide").unit(38)) is None
+    assert "Dead" in str(data.warning(tables.open_table("wide").unit(9))) and "Rare" in str(data.warning(record))
+    assert data.warning(tables.open_table("wide").unit(38)) is None
 
 
 def test_neighbours_keep_the_selection(home) -> None:
     set_label(big_table("f", 24), 4, "<i>label", author="a")
-    found = units.looked_up("table", "f", "3", {})
-    rows = data.near_rows(found, units.open_table("f").unit(3), {"prompt": "abc", "token": 2})["rows"]
+    found = address.looked_up("table", "f", "3", {})
+    rows = data.near_rows(found, tables.open_table("f").unit(3), {"prompt": "abc", "token": 2})["rows"]
     assert rows[0]["href"] == "/units/table/f/4?p=abc&t=2" and rows[0]["label"] == "<i>label"
 
 
 def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
     store_graph("one")
-    found = units.Looked("neuron", "0", 11, "neuron", "toy", 0)
+    found = address.Looked("neuron", "0", 11, "neuron", "toy", 0)
     appearances, looked = circuits_of(found)
     assert looked == 1 and [(a.graph, a.node, a.pos) for a in appearances] == [("one", 2, 1)]
     assert appearances[0].href == "/circuits/one?n=2" and appearances[0].activation == pytest.approx(0.7)
-    assert circuits_of(units.Looked("neuron", "1", 11, "neuron", "toy", 1))[0] == []
-    assert circuits_of(units.Looked("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
+    assert circuits_of(address.Looked("neuron", "1", 11, "neuron", "toy", 1))[0] == []
+    assert circuits_of(address.Looked("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
     (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
     assert len(circuits_of(found)[0]) == 1
     whole = (store_graph("flipped") / "graph.safetensors").read_bytes()
@@ -253,8 +258,8 @@ def test_adding_to_a_unit_is_steering_along_what_it_writes(home, toy) -> None:
 
 
 def test_edits_of_a_page_are_checked_and_run(home, toy, monkeypatch) -> None:
-    monkeypatch.setattr("app.analyses.model_named", lambda name, progress: toy)
-    found = units.Looked("neuron", "1", 5, "neuron", "toy", 1)
+    monkeypatch.setattr("app.library.models.model_named", lambda name, progress: toy)
+    found = address.Looked("neuron", "1", 5, "neuron", "toy", 1)
     run = edit_work(found, "the war", "clamp", 50.0, None, 3).run(SILENT)
     assert run.kl[-1] > 0 and run.text_after is not None
     kept = edit_work(found, "the war", "scale", 1.0, None, 0).run(SILENT)
@@ -270,8 +275,8 @@ def test_edits_of_a_page_are_checked_and_run(home, toy, monkeypatch) -> None:
 def test_latents_of_a_cross_layer_transcoder_belong_to_a_part(home, toy, monkeypatch) -> None:
     parts = [type("Part", (), {"d_dict": 16})() for _ in range(2)]
     both = type("Both", (), {"parts": parts, "sites_in": ["a", "b"]})()
-    monkeypatch.setattr("app.unit_work._dictionary", lambda found, bridge: both)
-    found = units.Looked("latent", "x", 19, "latent", "toy", 2, "x")
+    monkeypatch.setattr("app.pages.unit.work._dictionary", lambda found, bridge: both)
+    found = address.Looked("latent", "x", 19, "latent", "toy", 2, "x")
     owner, number = owner_of(found, toy)
     assert owner["dictionary"] is parts[1] and number == 3
 
@@ -300,13 +305,16 @@ def shell_of(line: str):
 def test_snippets_run_as_printed(home, toy, monkeypatch) -> None:
     big_table("f", 24, source="learned", stamp=stamp(toy))
     learned(toy)
-    for found in (units.looked_up("table", "f", "3", {}), units.looked_up("neuron", "1", "5", {"m": "toy"})):
+    for found in (address.looked_up("table", "f", "3", {}), address.looked_up("neuron", "1", "5", {"m": "toy"})):
         python, shell = unit_panels.code(found)
         python_of(python, monkeypatch, toy)
         if shell:
             assert "L1F3" in shell_of(shell).stdout
     shutil.rmtree(place("features", "f"))
-    latent, neuron = units.looked_up("latent", "learned", "3", {}), units.looked_up("neuron", "1", "5", {"m": "toy"})
+    latent, neuron = (
+        address.looked_up("latent", "learned", "3", {}),
+        address.looked_up("neuron", "1", "5", {"m": "toy"}),
+    )
     python_of(unit_panels.code(latent)[0], monkeypatch, toy)
     for found in (latent, neuron):
         foots = [

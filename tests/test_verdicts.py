@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from app.pages import graph_testing
-from circuits.truth.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
-from circuits.truth.stats import Agreement, share_as_large
-from circuits.truth.sufficiency import RootShare, Sufficiency
-from circuits.truth.verdicts import NO, UNTOLD, YES, chance_words, enough_verdicts
+from app.pages.circuit import validation as graph_testing
+from circuits.faithfulness.sufficiency import RootShare, Sufficiency
+from circuits.statistics import Agreement, share_as_large
+from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
+from circuits.validation.verdicts import NO, UNTOLD, YES, chance_words, enough_verdicts
 
 
 def a_test(n: int = 20, louder_logits: int = 1, quiet: bool = False) -> SubgraphTest:

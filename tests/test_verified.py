@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from probe import verified
-from probe.verified import recent_sha256, sha256
+from probe.artifacts import digest as verified
+from probe.artifacts.digest import recent_sha256, sha256
 
 
 @pytest.fixture

@@ -6,16 +6,16 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from circuits.tracing.frozen import freeze
-from circuits.tracing.placing import place_dictionaries
+from circuits.replacement.frozen import freeze
+from circuits.replacement.placement import place_dictionaries
 from circuits.weights.connections import connections
 from circuits.weights.layers import layer_connections
 from circuits.weights.tokens import deembed, promoted
 from circuits.weights.units import unit_name, weight_view
 from probe.dictionaries import SAE, CrossLayerTranscoder, TopK, Transcoder
 from probe.errors import BadInput
-from probe.models import load_model
-from probe.toy import lookup_model, native
+from probe.model.load import load_model
+from probe.model.toy import lookup_model, native
 
 IDS = torch.tensor([[1, 40, 61, 200, 33]])
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from circuits.reading.supernodes import _name
-from probe.figures import label_text, plain
+from circuits.supernodes.suggest import _name
+from probe.show.labels import label_text, plain
 from probe.words import counted, figures, minus, plural, prose, signed
 
 
@@ -41,7 +41,7 @@ def test_groups_are_not_named_after_commas(tmp_path):
 
 
 def test_a_neuron_below_zero_is_not_silent():
-    from probe.own_text import OwnText
+    from probe.features.on_text import OwnText
 
     deep = OwnText("a b", "L24N1005", [1, 2], ["a", " b"], np.array([0.1, -22.4]))
     assert deep.peak == 1 and "above zero at 1 of 2 tokens" in deep.summary()

@@ -15,7 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from probe.checkpoint import METRICS, partial, read_checkpoint, read_metrics
+from probe.activations.harvest import harvest
+from probe.activations.live import LiveActivations
+from probe.artifacts.names import partial
 from probe.dictionaries import (
     SAE,
     BatchTopK,
@@ -30,12 +32,12 @@ from probe.dictionaries import (
     Transcoder,
     load_dictionary,
 )
-from probe.harvester import harvest
-from probe.live import LiveActivations
-from probe.models import load_model
-from probe.pairs import TensorPairs
-from probe.trainer import Run, TrainConfig, TrainResult, train, train_together
-from probe.world import World, local_device, world
+from probe.distributed import World, local_device, world
+from probe.model.load import load_model
+from probe.training.checkpoint import read_checkpoint
+from probe.training.metrics_log import METRICS, read_metrics
+from probe.training.pairs import TensorPairs
+from probe.training.trainer import Run, TrainConfig, TrainResult, train, train_together
 from tests.harvests import CONTEXT, SITES, token_set
 from tests.test_trainer import toy_pairs
 
@@ -254,7 +256,7 @@ def test_stopped_by_one_or_killed_all_they_continue_to_the_same_weights(spread_o
 
 def harvest_failing(folder: str) -> None:
     """One process meets a disk that fails at its second shard."""
-    from probe import harvester
+    from probe.activations import harvest as harvester
 
     write, seen = harvester.write_tensors, []
 

@@ -10,9 +10,9 @@ import torch
 
 import probe
 from probe.asked_of import asked_of_a_model, looked_at
-from probe.change_text import parse_change
 from probe.errors import BadCall, BadInput
-from probe.unit_names import nearly
+from probe.interventions.change_text import parse_change
+from probe.model.unit_names import nearly
 from probe.wanted import wanted
 
 TESTS = Path(__file__).parent

@@ -9,8 +9,8 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-from probe.kept import hand_over
-from probe.toy import toy_tokenizer
+from probe.model.key_value_cache import hand_over
+from probe.model.toy import toy_tokenizer
 
 _SIZE: dict[str, Any] = {
     "hidden_size": 32,

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from app import analyses, links, prompts
+from app import links
 from app.demo import SMALL, run_demo
-from circuits.graph import UNITS
-from probe.artifact import place
+from app.jobs import readings
+from app.library import graphs, prompts
+from circuits.graph.graph import UNITS
+from probe.artifacts.folder import place
 
 PROMPT, OTHER, LONG = "one two three", "one four three", " ".join(f"word {i}" for i in range(10))
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
@@ -18,7 +20,7 @@ CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 def fill() -> dict[str, str]:
     """Make it all in the present home; returns the addresses by the names of the pages."""
     import circuits
-    from app.analyses import model_named
+    from app.library.models import model_named
 
     model = model_named("toy")
     run_demo(replace(SMALL, judged=256, name="small"), load=lambda *_: model)
@@ -29,7 +31,7 @@ def fill() -> dict[str, str]:
         pin(name)
     for text in (PROMPT, OTHER, LONG, CLEAN, CORRUPTED):
         prompts.store(text, "toy")
-        for read in (analyses.lens, analyses.heads, analyses.top_units):
+        for read in (readings.lens, readings.heads, readings.top_units):
             read("toy", text)
     return addresses(dictionary.name)
 
@@ -57,7 +59,7 @@ def pin(name: str, count: int = 12) -> None:
 def addresses(dictionary: str) -> dict[str, str]:
     """Each with something in it, where the page can have something in it."""
     ids = {text: prompts.store(text, "toy").id for text in (PROMPT, OTHER, LONG, CLEAN, CORRUPTED)}
-    graph = analyses.stored_graph("small-transcoder")
+    graph = graphs.stored_graph("small-transcoder")
     node = int((graph.influence * graph.nodes.where(*UNITS)).argmax())
     sweep = {"right": " the", "wrong": " and", "over": "resid_pre", "dir": "denoise"}
     return {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from circuits.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
+from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 
 Spec = tuple[str, int, int, int]
 "kind, layer, pos, unit"

@@ -13,8 +13,8 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig
 
-from probe.models import load_model
-from probe.toy import native, toy_tokenizer
+from probe.model.load import load_model
+from probe.model.toy import native, toy_tokenizer
 
 SIZE: dict[str, Any] = {
     "hidden_size": 32,
@@ -165,7 +165,7 @@ NATIVE: dict[str, dict[str, Any]] = {
     "toy-solu_ln": {"act_fn": "solu_ln"},
     "toy-no-norm": {"normalization_type": None},
 }
-"""Models of transformer-lens's own architecture, by the fields that differ from `probe.toy.native`'s."""
+"""Models of transformer-lens's own architecture, by the fields that differ from `probe.model.toy.native`'s."""
 
 
 @cache

@@ -9,22 +9,16 @@ def register(cli: typer.Typer) -> None:
     """Add every command, once."""
     if cli.registered_commands:
         return
-    from app.commands import (
-        activations,
-        demo,
-        edits,
-        exchange,
-        features,
-        heads,
-        judging,
-        patching,
-        prompts,
-        runs,
-        sample,
-        tools,
-        training,
-        weights,
-    )
+    from app.commands import demo, tools
+    from app.commands.circuits import weights
+    from app.commands.learn import evaluate as judging
+    from app.commands.learn import exchange, features, runs, sample
+    from app.commands.learn import harvest as activations
+    from app.commands.learn import train as training
+    from app.commands.prompt import edit as edits
+    from app.commands.prompt import heads
+    from app.commands.prompt import patch as patching
+    from app.commands.prompt import read as prompts
 
     looking = (demo, prompts, heads, edits, patching)
     for module in (*looking, sample, activations, training, runs, judging, features, exchange, weights, tools):
@@ -36,7 +30,9 @@ def register(cli: typer.Typer) -> None:
 
 def _register_graph(cli: typer.Typer) -> None:
     """`openwork graph ...`: what one does with a stored graph."""
-    from app.commands import attention, graph, graph_files, graph_test
+    from app.commands.circuits import attention, graph
+    from app.commands.circuits import files as graph_files
+    from app.commands.circuits import validate as graph_test
 
     group = typer.Typer(
         name="graph", help="Read, prune, compare, exchange and annotate stored graphs.", no_args_is_help=True
@@ -49,7 +45,7 @@ def _register_graph(cli: typer.Typer) -> None:
 
 def _register_blind(cli: typer.Typer) -> None:
     """`openwork blind ...`: a study in steps."""
-    from app.commands import blind
+    from app.commands.circuits import blind
 
     group = typer.Typer(
         name="blind", help="Say what a unit does without its text, then look: new, guess, reveal.", no_args_is_help=True

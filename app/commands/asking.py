@@ -7,7 +7,7 @@ import typer
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
-    from probe.targets import Difference
+    from probe.text.targets import Difference
 
 Prompt = Annotated[str | None, typer.Option("--prompt", help="The text the model reads.")]
 Ids = Annotated[
@@ -28,7 +28,7 @@ Minus = Annotated[str | None, typer.Option("--minus", help="Explain the logit of
 def prompt_of(
     prompt: str | None, ids: str | None = None, chat: bool = False, names: tuple[str, str] = ("--prompt", "--ids")
 ) -> Any:
-    """What a command's prompt is, for `probe.prompts`. Checked before the model loads, so that the answer comes at once."""
+    """What a command's prompt is, for `probe.text.prompts`. Checked before the model loads, so that the answer comes at once."""
     if (prompt is None) == (ids is None):
         raise BadInput(
             f"Give {names[0]} TEXT or {names[1]} 1,2,3: one of the two, and {'both' if ids else 'neither'} came."
@@ -53,7 +53,7 @@ def _ids(text: str, option: str) -> list[int]:
 
 def token_of(model: Any, text: str) -> int:
     """A token by its text, or by its id: `id:504`, or plain digits where no token is written so."""
-    from probe.targets import single, token_id
+    from probe.text.targets import single, token_id
 
     number = text.removeprefix("id:")
     if number.isdecimal() and (text.startswith("id:") or model.tokenizer is None or single(model, text) is None):
@@ -63,7 +63,7 @@ def token_of(model: Any, text: str) -> int:
 
 def target_of(model: Any, target: str | None, minus: str | None = None) -> "int | Difference | None":
     """What is to be explained: nothing in particular, a token, or the difference of two."""
-    from probe.targets import Difference
+    from probe.text.targets import Difference
 
     require_target(target, minus)
     if target is None:

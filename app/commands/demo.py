@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import AsJson, Model, duration, print_json, print_rows, progress, quiet, visible
-from probe.record import quoted
+from app.commands.options import AsJson, Model, duration, print_json, print_rows, progress, quiet, visible
+from probe.show.record import quoted
 
 
 def demo(
@@ -29,7 +29,7 @@ def demo(
     ).to_dict()
     print_json(report) if json else _print(report)
     if serve:
-        from app.main import serve as open_dashboard
+        from app.server.main import serve as open_dashboard
 
         open_dashboard(port=port, path=f"/p/{report['prompt']['id']}")
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import AsJson, print_json, print_rows
+from app.commands.options import AsJson, print_json, print_rows
 
 
 def serve(
@@ -28,7 +28,7 @@ def serve(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """The dashboard, on this machine."""
-    from app.main import serve as run
+    from app.server.main import serve as run
 
     run(
         host=host,
@@ -66,7 +66,7 @@ def doctor(
 
 def _mend(json: bool) -> None:
     """Say what was done, a sentence each, and what waits to be resumed."""
-    from probe.leftovers import mend, unfinished
+    from probe.artifacts.leftovers import mend, unfinished
 
     done, waiting = mend(), [str(left.path) for left in unfinished() if not left.by]
     if json:
@@ -84,7 +84,7 @@ def words(
     json: AsJson = False,
 ) -> None:
     """What the numbers mean, and what is good."""
-    from probe.glossary import asked_words
+    from probe.show.glossary import asked_words
 
     found = asked_words(word)
     if json:

@@ -6,12 +6,14 @@ from typing import Any
 from dash import dcc, html
 
 from app.components.parts import icon
-from app.library import registered, short_model, stale
+from app.jobs.results import page_of
+from app.library.artifacts import registered
+from app.library.models import short_model, stale
 from app.links import artifact_page
-from app.results import page_of
-from probe.artifact import Manifest, home, read_manifest
+from probe.artifacts.folder import home
+from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput, OpenworkError
-from probe.sites import parse_site
+from probe.model.sites import parse_site
 
 _BASES = {"mixed": "latents and neurons"}
 _MEASURES = (("fvu", "FVU"), ("fvu_affine", "affine FVU"), ("l0", "L0"), ("ce_recovered_zero", "CE recovered"))

@@ -6,10 +6,11 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
 
-from app import jobs, tasks
 from app.components.parts import copyable, duration, icon, meter, panel
-from app.jobs import Job
-from app.tasks import DEMOS
+from app.jobs import demo
+from app.jobs import table as jobs
+from app.jobs.demo import DEMOS
+from app.jobs.table import Job
 
 _FRESH = 3600  # seconds for which a finished demo is still announced
 
@@ -80,4 +81,4 @@ def register(app: Dash) -> None:
     def begin(clicks: list[int | None]):
         if not any(clicks) or not ctx.triggered_id:
             return no_update
-        return tasks.start_demo(ctx.triggered_id["name"]).id
+        return demo.start_demo(ctx.triggered_id["name"]).id

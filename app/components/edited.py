@@ -1,7 +1,7 @@
 """What a change did, in place: the sentence, the next tokens before and after, how far each prediction moved, both texts.
 
 Lay out `edited_view("ablate")`, call `register_edited(app, "ablate")` once, and let a callback put a key of
-`edited_work(...)` (submitted with `app.work.submit`) into the store `ablate-key`.
+`edited_work(...)` (submitted with `app.jobs.work.submit`) into the store `ablate-key`.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from dash import Dash, Input, Output, html, no_update
 
-from app import analyses, results, work
 from app.components import drawn
 from app.components.slot import register_slot, slot
-from probe.artifact import read_manifest
+from app.jobs import results, work
+from app.library import models
+from probe.artifacts.manifest import read_manifest
 from probe.errors import OpenworkError
 
 if TYPE_CHECKING:
-    from probe.edited import EditedRun
+    from probe.interventions.edited_run import EditedRun
 
 WHAT = "edit"
 
@@ -40,13 +41,13 @@ def edited_work(
     for it. again: the task that starts it anew after a restart. about: names of the dictionaries that take part."""
 
     def run(progress: Any) -> "EditedRun":
-        from probe.edited import edited_run
+        from probe.interventions.edited_run import edited_run
 
-        bridge = analyses.model_named(model, progress)
+        bridge = models.model_named(model, progress)
         return edited_run(bridge, prompt, changes(bridge), pos=pos, generate=generate, progress=progress)
 
     key = work.key_of(WHAT, model, prompt, named, pos, generate)
-    origin = results.Origin(about, {"prompt": prompt, **options}, model=lambda: analyses.stamp_in_memory(model))
+    origin = results.Origin(about, {"prompt": prompt, **options}, model=lambda: models.stamp_in_memory(model))
     return work.Work(key, title, run, page(key), origin=origin, again=again)
 
 

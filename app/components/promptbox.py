@@ -5,9 +5,9 @@ from collections.abc import Callable
 import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
 
-from app import prompts
 from app.components.parts import icon
-from app.library import first_model, models, require_offered, short_model
+from app.library import prompts
+from app.library.models import first_model, models, require_offered, short_model
 from app.links import prompt_page
 from probe.errors import OpenworkError
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from dash import Dash, dcc, html
 
-from app import prompts
 from app.components import promptbox
 from app.components.parts import panel, title
-from app.library import short_model
+from app.library import prompts
+from app.library.models import short_model
 from app.links import address
 
 

@@ -1,4 +1,4 @@
-"""A slot: the place on a page where model work is waited for. See `app.work`.
+"""A slot: the place on a page where model work is waited for. See `app.jobs.work`.
 
 Lay out `slot("ablate")`, call `register_slot(app, "ablate")` once, let a callback put a key (what `work.submit` returns) into
 the store `ablate-key`, and listen to the store `ablate-done`: it gets the key when `work.result(key)` is in memory. The
@@ -11,9 +11,10 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
-from app import jobs, work
 from app.components.parts import duration, error, meter, store
-from app.jobs import Job
+from app.jobs import table as jobs
+from app.jobs import work
+from app.jobs.table import Job
 from probe.words import counted
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from dash import html
 
 from app.components.parts import copy_button, icon
-from app.trace_asked import TraceAsked
-from circuits.graph import CircuitGraph
+from app.library.trace_asked import TraceAsked
+from circuits.graph.graph import CircuitGraph
 
 MOST_LOGITS = 10  # `circuits.TraceConfig.max_logits`, repeated because that module imports torch
 

@@ -9,8 +9,8 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
-from app import vocabulary
 from app.components import drawn
+from app.library import vocabulary
 
 
 def token_pick(name: str, key: str, model: str, label: str = "Any token") -> html.Div:

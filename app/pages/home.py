@@ -4,15 +4,18 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
-from app import analyses, jobs, prompts
 from app.components import demos, promptbox
 from app.components.cards import card, short_site
 from app.components.parts import duration, error, meter, panel, title
-from app.library import MODELS, Library, library, models, short_model
+from app.frame.shell import Page
+from app.jobs import table as jobs
+from app.library import models as library_models
+from app.library import prompts
+from app.library.artifacts import Library, library
+from app.library.models import MODELS, models, short_model
+from app.library.sizes import ModelSize, model_size
 from app.links import local, prompt_page
-from app.model_size import ModelSize, model_size
-from app.shell import Page
-from probe.embedded import model_cache
+from probe.model.default import model_cache
 from probe.words import counted
 
 __all__ = ["PAGE", "card", "short_site"]
@@ -142,7 +145,7 @@ def _whereabouts(name: str, size: ModelSize | None) -> str:
         place = "fetched once when first used (93 MB)"
     else:
         place = "on disk" if size else "loaded when first used"
-    state = "in memory" if analyses.in_memory(name) is not None else place
+    state = "in memory" if library_models.in_memory(name) is not None else place
     return f"{state} · weights take {_memory(size.bytes)} in float32" if size and size.bytes else state
 
 

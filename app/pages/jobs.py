@@ -11,13 +11,14 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from app import jobs, repeating
+from app import repeating
 from app.components.parts import copy_button, duration, empty, loading, meter, panel, title
 from app.components.slot import waits_for
-from app.jobs import Job, turn
+from app.frame.shell import Page
+from app.jobs import table as jobs
+from app.jobs.table import Job, turn
 from app.links import local
-from app.shell import Page
-from probe.artifact import versions
+from probe.artifacts.manifest import versions
 
 _SHOWN, _MOST = 15, 60  # ended jobs listed at first, and when all are asked for
 _LATE = 30 * 86400  # seconds after which a date says its year

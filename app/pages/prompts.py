@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 from dash import dcc, html
 
-from app import prompts
 from app.components import promptbox
 from app.components.parts import empty, panel, title
-from app.library import short_model
-from app.shell import Page
+from app.frame.shell import Page
+from app.library import prompts
+from app.library.models import short_model
 
 
 def layout(query: dict[str, str]) -> list[Any]:

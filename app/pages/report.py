@@ -11,13 +11,14 @@ from dash import Dash, html
 from app.components import drawn, snippets
 from app.components.cards import outdated
 from app.components.parts import copyable, empty, link_button, panel, title
-from app.library import registered, short_model
-from app.record_files import RECORD
-from app.results import page_of
-from app.shell import Page
-from probe.artifact import Manifest, read_manifest, require_files
+from app.frame.shell import Page
+from app.jobs.record_files import RECORD
+from app.jobs.results import page_of
+from app.library.artifacts import registered
+from app.library.models import short_model
+from probe.artifacts.manifest import Manifest, read_manifest, require_files
+from probe.artifacts.untrusted import plain_file, read_json
 from probe.errors import Unavailable
-from probe.stored import plain_file, read_json
 
 LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
 PAGED, MANY = 20, 20  # rows of a table that are shown at first; facts that stand side by side where there is room
@@ -116,7 +117,7 @@ def _made(name: str, manifest: Manifest) -> html.Section:
     ]
     facts = html.Dl([part for k, v in pairs for part in (html.Dt(k), html.Dd(v))], className="ow-facts")
     code = (
-        "import json\nfrom probe.artifact import place\n\n"
+        "import json\nfrom probe.artifacts.folder import place\n\n"
         f'folder = place("result", {name!r})\n'
         'reports = {p.stem: json.loads(p.read_text()) for p in folder.glob("*.json")}'
     )

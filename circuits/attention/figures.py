@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from circuits.attention.loadings import HeadLoadings
 from circuits.attention.qk import QKAttribution
-from probe.figures import SIGNED, label_text, plain
+from probe.show.labels import SIGNED, label_text, plain
 
 
 def loadings_figure(found: HeadLoadings, edge: int = 0, height: int = 520) -> go.Figure:

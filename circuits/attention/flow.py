@@ -1,7 +1,7 @@
 """The residual stream of the frozen model as a linear flow: writes carried up, readers carried down.
 
 Between a write and a reader lie the attention of every layer (patterns held), the skip connections of dictionaries, and SAEs
-of the stream, which let nothing through. `Flow` takes both directions one point at a time (see `circuits.tracing.points`), so
+of the stream, which let nothing through. `Flow` takes both directions one point at a time (see `circuits.replacement.points`), so
 that what passes through any one layer can be looked at on the way. Heads that are nodes of a graph are left out of its
 attention: what goes through them goes through the node.
 """
@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.tracing import points
-from circuits.tracing.units import Latents
+from circuits.replacement import points
+from circuits.replacement.units import Latents
 
 if TYPE_CHECKING:
-    from circuits.graph import CircuitGraph
-    from circuits.tracing.frozen import FrozenModel
-    from circuits.tracing.linear import FrozenAttention
-    from circuits.tracing.places import Read, Write
+    from circuits.attribution.vectors import Read, Write
+    from circuits.graph.graph import CircuitGraph
+    from circuits.replacement.frozen import FrozenModel
+    from circuits.replacement.linear import FrozenAttention
 
 
 @dataclass(frozen=True)

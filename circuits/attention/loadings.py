@@ -22,18 +22,18 @@ from torch import Tensor
 
 from circuits.attention.flow import Flow, flow_of, values
 from circuits.attention.loadings_record import HeadLoadings
-from circuits.graph import CircuitGraph
-from circuits.tracing import points
-from circuits.tracing.belonging import refreeze
+from circuits.attribution.refreeze import refreeze
+from circuits.graph.graph import CircuitGraph
+from circuits.replacement import points
 from probe.errors import BadInput, OpenworkError
-from probe.opening import came_from
 from probe.progress import SILENT, Progress
+from probe.show.opening import came_from
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from circuits.tracing.frozen import FrozenModel
-    from circuits.tracing.places import Read, Write
+    from circuits.attribution.vectors import Read, Write
+    from circuits.replacement.frozen import FrozenModel
 
 LARGEST = 1 << 29
 "Bytes that the split over keys may take."
@@ -93,7 +93,7 @@ def _checked(graph: CircuitGraph, edges: Sequence[tuple[int, int]]) -> list[tupl
 
 def _split(flow: Flow, graph: CircuitGraph, pairs: Int[np.ndarray, "edge 2"], keys: bool) -> dict[str, np.ndarray]:
     """Everything about one group of edges, as arrays with the edge first."""
-    from circuits.tracing.places import Places
+    from circuits.attribution.vectors import Places
 
     places = Places(flow.frozen, graph)
     sources, s = np.unique(pairs[:, 0], return_inverse=True)

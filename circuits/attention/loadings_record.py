@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from probe.opening import Opens
-from probe.record import Table
-from probe.unit_names import unit_name
+from probe.model.unit_names import unit_name
+from probe.show.opening import Opens
+from probe.show.record import Table
 from probe.words import counted
 
 
@@ -82,6 +82,6 @@ class HeadLoadings(Table, Opens):
         return f"Heads that carry {counted(len(self), 'edge')}{most}; each layer sums to the edge."
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from probe.show.html import table_html
 
         return table_html(self.rows(), self.summary())

@@ -28,17 +28,17 @@ from circuits.attention.flow import flow_of
 from circuits.attention.pairs import Pairs, top_pairs
 from circuits.attention.qk_sources import Score, ScoreSources, gather
 from circuits.attention.queries import FrozenQueries, capped, freeze_queries
-from circuits.graph import KINDS, CircuitGraph
-from circuits.tracing.belonging import refreeze
+from circuits.attribution.refreeze import refreeze
+from circuits.graph.graph import KINDS, CircuitGraph
 from probe.errors import BadInput, OpenworkError
-from probe.opening import Opens, came_from
-from probe.record import Table
-from probe.unit_names import require_unit
+from probe.model.unit_names import require_unit
+from probe.show.opening import Opens, came_from
+from probe.show.record import Table
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from circuits.tracing.frozen import FrozenModel
+    from circuits.replacement.frozen import FrozenModel
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class QKAttribution(Table, Opens):
         return f"Why {self.title}: pairs that make the score {self.score:.3f} (attention {self.probability:.3f})."
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from probe.show.html import table_html
 
         return table_html(self.rows(), self.summary())
 

@@ -16,16 +16,16 @@ from torch import Tensor
 
 from circuits.attention.flow import Flow
 from circuits.attention.queries import FrozenQueries
-from circuits.graph import KINDS, CircuitGraph
-from circuits.tracing import points
-from circuits.tracing.places import Places, Read
-from circuits.tracing.sources import MLP
-from circuits.tracing.units import Latents
-from probe.unit_names import unit_name
+from circuits.attribution.sources import MLP
+from circuits.attribution.vectors import Places, Read
+from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.replacement import points
+from circuits.replacement.units import Latents
+from probe.model.unit_names import unit_name
 
 if TYPE_CHECKING:
-    from circuits.tracing.frozen import FrozenLayer
-    from circuits.tracing.places import Write
+    from circuits.attribution.vectors import Write
+    from circuits.replacement.frozen import FrozenLayer
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.tracing.linear import FrozenNorm
+from circuits.replacement.linear import FrozenNorm
 from probe.errors import BadInput, OpenworkError
-from probe.norms import norm_parts
+from probe.model.norms import norm_parts
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -143,7 +143,7 @@ def freeze_queries(
 
     Raises BadInput for attention without query and key matrices, OpenworkError where scores are made in an unknown way.
     """
-    from circuits.tracing.frozen import wide
+    from circuits.replacement.frozen import wide
 
     prefix, attn = f"blocks.{layer}.attn", model.blocks[layer].attn
     names = ("hook_pattern", "hook_attn_scores", "hook_cos", "hook_sin", "q_norm.hook_scale", "k_norm.hook_scale")
@@ -181,7 +181,7 @@ def _rotation(model: "TransformerBridge", attn: Any, found: dict[str, Tensor], l
 def _projection(
     attn: Any, side: str, norm: FrozenNorm | None, found: dict[str, Tensor], rotation: Rotation | None, layer: int
 ) -> FrozenProjection:
-    from circuits.tracing.frozen import wide
+    from circuits.replacement.frozen import wide
 
     W, b = getattr(attn, f"W_{side.upper()}", None), getattr(attn, f"b_{side.upper()}", None)
     if W is None or W.ndim != 3:

@@ -145,7 +145,7 @@ def activations(
     model: "TransformerBridge", name: UnitName, dictionaries: Sequence[Any], ids: Sequence[int]
 ) -> list[float]:
     """The unit's activation at every position of a prompt."""
-    from probe.forward import capture
+    from probe.interventions.forward import capture
 
     view = weight_view(model, dictionaries)
     tokens = torch.tensor([list(ids)], device=model.W_E.device)

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.html import shown, table_html
-from probe.record import Record, Table, quoted
+from probe.show.html import shown, table_html
+from probe.show.record import Record, Table, quoted
 
 GRADES = ("right", "partly", "wrong")
 TABLES = list[tuple[str, list[dict[str, Any]]]]
@@ -102,7 +102,7 @@ class Study(Table):
 
     def figure(self) -> Any:
         """Histogram of the unit's activations."""
-        from circuits.weights.figures import study_figure
+        from circuits.blind.figures import study_figure
 
         return study_figure(self)
 

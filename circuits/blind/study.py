@@ -19,22 +19,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from circuits.blind.checked import require_evidence
 from circuits.blind.evidence import circuits_evidence, hidden_prompts, statistics_evidence, weights_evidence
-from circuits.blind.kept import require_evidence
 from circuits.blind.record import GRADES, Hypothesis, Revealed, Study, Verdict
 from circuits.weights.tokens import Embeddings
 from circuits.weights.units import UnitName, weight_view
-from probe.artifact import MANIFEST, Manifest, found_folder, place, read_manifest, sha256, write_json, writing
-from probe.claims import claim, lock_of
+from probe.artifacts.claims import claim, lock_of
+from probe.artifacts.digest import fresh_digest, sha256
+from probe.artifacts.folder import place
+from probe.artifacts.json import write_json
+from probe.artifacts.lock import turn
+from probe.artifacts.manifest import MANIFEST, Manifest, found_folder, read_manifest, writing
+from probe.artifacts.renames import sync_folder
+from probe.artifacts.schemas import text
+from probe.artifacts.untrusted import plain_file, read_json, reading, sealed, unsealed
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
 from probe.progress import SILENT, Progress
 from probe.refused import explained
-from probe.renames import sync_folder
-from probe.schemas import text
-from probe.stored import plain_file, read_json, reading, sealed, unsealed
-from probe.turns import turn
-from probe.verified import fresh_digest
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

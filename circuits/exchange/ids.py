@@ -16,8 +16,8 @@ from math import isqrt
 import numpy as np
 from jaxtyping import Int
 
-from circuits.graph import KINDS, ROOTS, UNITS, CircuitGraph
-from probe.unit_names import unit_name
+from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph
+from probe.model.unit_names import unit_name
 
 MARKS = {"error": -1, "rest": -2, "bias": -3, "first": -4}
 FAMILY = 1 << 24

@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from circuits.exchange.nodes import Found, number
-from circuits.graph import ROOTS, UNITS
+from circuits.graph.graph import ROOTS, UNITS
 from probe.errors import BadInput
 
 _REPAIR = "Write the file again with a program that gives every node its own id."

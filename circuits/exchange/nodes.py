@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from circuits.checks import MAX_LAYERS, MAX_UNIT
 from circuits.exchange.ids import MARKS, cantor, uncantor
-from circuits.graph import KINDS, ROOTS
+from circuits.graph.checks import MAX_LAYERS, MAX_UNIT
+from circuits.graph.graph import KINDS, ROOTS
 from probe.errors import BadInput
 
 MAX_TEXT = 1000

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from circuits.checks import MAX_LAYERS, check_graph, conservation
 from circuits.exchange.links import Ids, Links, read_links, resolve, topological
 from circuits.exchange.nodes import Found, number, read_node, text, whole
-from circuits.graph import KINDS, ROOTS, CircuitGraph, Edges, Nodes
+from circuits.graph.checks import MAX_LAYERS, check_graph, conservation
+from circuits.graph.graph import KINDS, ROOTS, CircuitGraph, Edges, Nodes
+from probe.artifacts.names import as_path
+from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, Unavailable
-from probe.names import as_path
-from probe.stored import read_json
 
 _BRACKETS = 6_000_000  # lists and mappings: a link or a node is one or two
 _UNKNOWN = "unknown: the file holds no constants and values"
@@ -162,7 +162,7 @@ def _mapping(own: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _convention(meta: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """How our own file's numbers were made; of others, what they say of themselves in single values."""
-    from circuits.exchange.write import plain
+    from probe.artifacts.json import plain
 
     if own:
         return plain(_mapping(own, "convention"))
@@ -174,7 +174,7 @@ def _convention(meta: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
 
 def _facts(meta: Mapping[str, Any], own: Mapping[str, Any], read: Links) -> dict[str, Any]:
     """Facts of our own file, and `imported`: where it comes from and what was left out."""
-    from circuits.exchange.write import plain
+    from probe.artifacts.json import plain
 
     info = meta.get("info")
     maker = info.get("generator") if isinstance(info, Mapping) else None

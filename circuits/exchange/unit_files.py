@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from circuits.exchange.ids import Names, cantor
-from circuits.exchange.write import finite, scan
-from circuits.graph import KINDS, CircuitGraph
+from circuits.exchange.write import scan
+from circuits.graph.graph import KINDS, CircuitGraph
+from probe.artifacts.json import finite
+from probe.artifacts.names import as_path
+from probe.artifacts.outside import write_files
 from probe.errors import Unavailable
-from probe.html import Facts
-from probe.names import as_path
-from probe.outside import write_files
+from probe.show.html import Facts
 
 if TYPE_CHECKING:
     from probe.features import Example, FeatureTable, Unit

@@ -7,7 +7,6 @@ type that the frontends draw as units; their labels say what they are. Links of 
 """
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from circuits.exchange.ids import Labels, Names, cantor, uncantor
-from circuits.graph import ROOTS, UNITS, CircuitGraph
-from circuits.reading.influence import cumulative_influence
+from circuits.graph.graph import ROOTS, UNITS, CircuitGraph
+from circuits.graph.influence import cumulative_influence
+from probe.artifacts.json import finite, plain
+from probe.artifacts.names import as_path
+from probe.artifacts.outside import write_file
 from probe.errors import BadInput, Unavailable
-from probe.names import as_path
-from probe.outside import write_file
 
 FORMAT = 1
 "Of the `openwork` fields."
@@ -133,7 +133,7 @@ def _node(names: Names, node: int, cumulative: float) -> dict[str, Any]:
 def _metadata(
     graph: CircuitGraph, slug: str, settings: dict[str, float], features_url: str, n_links: int
 ) -> dict[str, Any]:
-    from probe.artifact import versions
+    from probe.artifacts.manifest import versions
 
     scores = graph.scores
     facts = {
@@ -184,23 +184,6 @@ def scan(graph: CircuitGraph) -> str:
     """The model's name as frontends take it, without owner or folder, fit to name a folder."""
     last = re.sub(r"[^A-Za-z0-9._-]+", "-", graph.model.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1])
     return last.strip(".-") or "model"
-
-
-def finite(value: Any) -> float | None:
-    """JSON has no NaN and no infinity: they become null."""
-    return float(value) if np.isfinite(value) else None
-
-
-def plain(value: Any, depth: int = 8) -> Any:
-    """A copy that JSON can hold: mappings, lists, texts and finite numbers; deeper than `depth` it is cut."""
-    if isinstance(value, dict) and depth:
-        return {str(k): plain(v, depth - 1) for k, v in value.items()}
-    if isinstance(value, list | tuple) and depth:
-        return [plain(v, depth - 1) for v in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, int | bool | str) or value is None else str(value)[:200]
 
 
 def write_neuronpedia(graph: CircuitGraph, path: Path | str, **options: Any) -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 
 from circuits.patching.sides import Side
 from probe.errors import BadInput
-from probe.prompts import Prompts, read_prompt, several
+from probe.text.prompts import Prompts, read_prompt, several
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

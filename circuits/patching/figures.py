@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.figures import SIGNED, _finish, label_text, plain, token_axis
+from probe.show.labels import SIGNED, _finish, label_text, plain, token_axis
 
 if TYPE_CHECKING:
     from circuits.patching.record import Cell, PatchingSweep

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """site: the kind of `probe.sites` that is patched. axes: what one patch is chosen by. label, meaning: for people."""
+    """site: the kind of `probe.model.sites` that is patched. axes: what one patch is chosen by. label, meaning: for people."""
 
     site: str
     axes: tuple[str, ...]

@@ -14,11 +14,11 @@ from torch import Tensor
 from circuits.patching.kinds import METRICS
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput
-from probe.models import stamp
-from probe.opening import came_from
-from probe.prompts import Prompt, read_prompt
-from probe.targets import Difference, listed, one_target, single, token_id
-from probe.token_text import display_tokens
+from probe.model.load import stamp
+from probe.show.opening import came_from
+from probe.text.display import display_tokens
+from probe.text.prompts import Prompt, read_prompt
+from probe.text.targets import Difference, listed, one_target, single, token_id
 from probe.words import figures
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
-from probe.opening import Opens
-from probe.record import Record, Table
-from probe.unit_names import unit_name
+from probe.model.unit_names import unit_name
+from probe.show.opening import Opens
+from probe.show.record import Record, Table
 from probe.words import figures, signed
 
 if TYPE_CHECKING:
@@ -196,6 +196,6 @@ class PatchingSweep(Table, Opens):
         return patching_figure(self, **options)
 
     def _repr_html_(self) -> str:
-        from circuits.html import patching_html
+        from circuits.patching.html import patching_html
 
         return patching_html(self)

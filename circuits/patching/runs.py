@@ -17,10 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.patching.kinds import Kind
-from probe.anatomy import probe_tokens, require_stream, spot
 from probe.errors import OpenworkError
-from probe.forward import capture
-from probe.sites import Site, hook_name, layers_with, parse_site
+from probe.interventions.forward import capture
+from probe.model.anatomy import probe_tokens, require_stream, spot
+from probe.model.sites import Site, hook_name, layers_with, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.patching.kinds import METRIC_LABELS
-from probe.artifact import ModelStamp
+from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput
-from probe.opening import Opens
-from probe.record import Record, Table, quoted
+from probe.show.opening import Opens
+from probe.show.record import Record, Table, quoted
 from probe.words import counted, figures
 
 
@@ -69,6 +69,6 @@ class Pair(Table, Opens):
         )
 
     def _repr_html_(self) -> str:
-        from probe.html import table_html
+        from probe.show.html import table_html
 
         return table_html(self.rows(), self.summary())

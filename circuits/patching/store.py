@@ -10,20 +10,12 @@ from safetensors.numpy import load_file, save_file
 from circuits.patching.kinds import DIRECTIONS, KINDS
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.sides import Pair, Side
-from probe.artifact import (
-    Manifest,
-    ModelStamp,
-    found_folder,
-    home,
-    place,
-    read_manifest,
-    require_files,
-    write_json,
-    writing,
-)
+from probe.artifacts.folder import home, place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, ModelStamp, found_folder, read_manifest, require_files, writing
+from probe.artifacts.schemas import mapping, number, several, text, whole
+from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, OpenworkError
-from probe.schemas import mapping, number, several, text, whole
-from probe.stored import plain_file, read_json, reading
 
 WHAT = "patching"
 _GRIDS = ("raw", "answer_probs", "top_ids", "top_probs", "computed")

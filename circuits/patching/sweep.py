@@ -23,15 +23,15 @@ from circuits.patching.pair import Answers, Custom, last_logits, read_pair, scor
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from circuits.patching.sides import Pair
-from probe.anatomy import spot
 from probe.errors import BadInput
-from probe.html import Facts
 from probe.memory import require
-from probe.opening import came_from
+from probe.model.anatomy import spot
+from probe.model.sites import Site, layers_with
 from probe.progress import SILENT, Progress
-from probe.prompts import Prompt, Prompts
-from probe.sites import Site, layers_with
-from probe.token_text import display_tokens
+from probe.show.html import Facts
+from probe.show.opening import came_from
+from probe.text.display import display_tokens
+from probe.text.prompts import Prompt, Prompts
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

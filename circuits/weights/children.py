@@ -1,7 +1,7 @@
 """What one reading of the residual stream is made of, head by head and source token by source token, with nothing left out.
 
-A reading is a vector g at one point and position of the frozen model (`circuits.tracing.frozen`). The stream there is a sum of
-writes, so
+A reading is a vector g at one point and position of the frozen model (`circuits.replacement.frozen`). The stream there is a
+sum of writes, so
 
     g . stream = sum over units of a (g . w)                       neurons and latents of earlier layers, same position
                + sum over heads h and keys k of A[h, p, k] (x[k] . W_V W_O g)      what each head brings from each token
@@ -19,11 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.tracing import points
-from circuits.tracing.frozen import FrozenLayer, FrozenModel
-from circuits.tracing.linear import FrozenNorm
-from circuits.tracing.units import Latents, Neurons
-from probe.unit_names import unit_name
+from circuits.replacement import points
+from circuits.replacement.frozen import FrozenLayer, FrozenModel
+from circuits.replacement.linear import FrozenNorm
+from circuits.replacement.units import Latents, Neurons
+from probe.model.unit_names import unit_name
 
 UNITS = ("neuron", "latent")
 STEPS = ("head", "skip")
@@ -32,7 +32,7 @@ STEPS = ("head", "skip")
 
 @dataclass(frozen=True)
 class Reading:
-    """vector: in the stream's own coordinates, at this point (`circuits.tracing.points`) and position."""
+    """vector: in the stream's own coordinates, at this point (`circuits.replacement.points`) and position."""
 
     point: int
     pos: int

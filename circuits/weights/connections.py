@@ -17,11 +17,11 @@ from torch import Tensor
 
 from circuits.weights.units import Bank, UnitName, WeightView, attention_span, pull_back_along, weight_view
 from probe.errors import BadInput
-from probe.html import table_html
+from probe.model.sites import Site, axis_size
+from probe.model.unit_names import unit_name
 from probe.progress import SILENT, Progress
-from probe.record import Table
-from probe.sites import Site, axis_size
-from probe.unit_names import unit_name
+from probe.show.html import table_html
+from probe.show.record import Table
 from probe.words import signed
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ def connections(
             for units in blocks(source.n, len(routes.labels)):
                 _compare(source, units, routes, best)
                 step(units.stop - units.start)
-    from circuits.tracing.placing import dictionary_names
-    from probe.fingerprint import stamp
+    from circuits.replacement.placement import dictionary_names
+    from probe.model.fingerprint import stamp
 
     convention = dict(CONVENTION)
     if bank.kind == "neuron" and len(bank.reads) == 2:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from circuits.tracing.linear import FrozenNorm
-from circuits.tracing.units import Latents, Neurons
+from circuits.replacement.linear import FrozenNorm
+from circuits.replacement.units import Latents, Neurons
 from circuits.weights.children import STEPS, UNITS, Parts, PathNode
 from circuits.weights.record import Factor, PathEdge
 from circuits.weights.units import Bank, UnitName, WeightView, folded, norm_of, pull_back
-from probe.norms import NormParts
+from probe.model.norms import NormParts
 
 if TYPE_CHECKING:
     from circuits.weights.paths import Stop

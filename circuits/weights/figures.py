@@ -1,14 +1,13 @@
-"""Pictures of weights-only readings, of paths, and of blind studies. No model, no callbacks; transparent ground."""
+"""Connections, tokens and paths as figures."""
 
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from circuits.figures import COLOURS, NEGATIVE, POSITIVE, SYMBOLS
-from probe.figures import _finish, label_text, plain, token_axis
+from circuits.graph.figures import COLOURS, NEGATIVE, POSITIVE, SYMBOLS
+from probe.show.labels import _finish, label_text, plain, token_axis
 
 if TYPE_CHECKING:
-    from circuits.blind.record import Study
     from circuits.weights.connections import Connections
     from circuits.weights.record import Branch, TopPaths
     from circuits.weights.tokens import TokenRanking
@@ -110,22 +109,3 @@ def _stops(
             "size": [8 + 10 * min(1.0, abs(b.value) / most) for b in branches],
         },
     )
-
-
-def study_figure(study: "Study", height: int = 320) -> go.Figure:
-    """The histogram of a unit's activations; no text is in it."""
-    found = study.evidence["statistics"]
-    edges, counts = found["edges"], found["counts"]
-    filled = [i for i, n in enumerate(counts) if n]
-    bins = range(filled[0], filled[-1] + 1) if filled else range(0)
-    bars = go.Bar(
-        x=[(edges[i] + edges[i + 1]) / 2 for i in bins],
-        y=[counts[i] for i in bins],
-        width=[edges[i + 1] - edges[i] for i in bins],
-        marker={"color": POSITIVE},
-        hovertemplate="%{x:.4g}: %{y:,} tokens<extra></extra>",
-    )
-    figure = go.Figure(bars)
-    figure.update_xaxes(title="activation")
-    figure.update_yaxes(title="tokens")
-    return _finish(figure, height)

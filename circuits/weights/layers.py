@@ -15,9 +15,9 @@ from torch import Tensor
 from circuits.weights.connections import blocks, head_name, point_of
 from circuits.weights.units import Bank, pull_back_along, weight_view
 from probe.errors import BadInput
-from probe.html import table_html
 from probe.progress import SILENT, Progress
-from probe.record import Table
+from probe.show.html import table_html
+from probe.show.record import Table
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

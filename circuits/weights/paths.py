@@ -19,17 +19,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.tracing.frozen import freeze
-from circuits.tracing.placing import dictionary_names, place_dictionaries
-from circuits.tracing.points import final
+from circuits.replacement.frozen import freeze
+from circuits.replacement.placement import dictionary_names, place_dictionaries
+from circuits.replacement.points import final
 from circuits.weights.children import STEPS, UNITS, Group, Parts, PathNode, Reading, back_at
 from circuits.weights.factors import factor_edges
 from circuits.weights.record import Branch, Path, TopPaths
 from circuits.weights.units import UnitName, WeightView, unit_name
 from probe.errors import BadInput
 from probe.progress import SILENT, Progress
-from probe.prompts import Prompt, read_prompt
-from probe.targets import Difference, token_id
+from probe.text.prompts import Prompt, read_prompt
+from probe.text.targets import Difference, token_id
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -70,7 +70,7 @@ def top_paths(
 ) -> TopPaths:
     """The strongest paths of every length up to `length` into a target.
 
-    prompt: see `probe.prompts`. target: a token (text or id) whose demeaned logit is explained, by
+    prompt: see `probe.text.prompts`. target: a token (text or id) whose demeaned logit is explained, by
     default the likeliest; or a unit (`L5N120`, `L5F650`, `L5N120@3`, (layer, unit)). pos: where. width: children followed of each
     path, by default `branches`. Raises BadInput for sizes below 1 and for what does not exist.
     """
@@ -190,7 +190,7 @@ def _record(
     residual: float,
 ) -> TopPaths:
     from circuits.weights.tokens import token_text
-    from probe.fingerprint import stamp
+    from probe.model.fingerprint import stamp
 
     paths = [
         Path(

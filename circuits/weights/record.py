@@ -5,8 +5,8 @@ from math import prod
 from typing import Any
 
 from circuits.weights.children import PathNode
-from probe.html import table_html
-from probe.record import Record, Table, quoted
+from probe.show.html import table_html
+from probe.show.record import Record, Table, quoted
 from probe.words import counted
 
 

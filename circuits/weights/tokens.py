@@ -22,13 +22,13 @@ from torch import Tensor
 from circuits.weights.units import UnitName, pull_back_along, weight_view, wide
 from probe.errors import BadInput
 from probe.features.effects import EMBEDDING, TOKENS, _normed, tokens_alone
-from probe.html import shown, table_html
-from probe.record import Record, Table
-from probe.sites import Site
-from probe.tokens import display_tokens
-from probe.unit_names import unit_name
-from probe.writes import activation, unembedding
-from probe.writes import norm_of as final_norm
+from probe.model.sites import Site
+from probe.model.unit_names import unit_name
+from probe.model.writes import activation, unembedding
+from probe.model.writes import norm_of as final_norm
+from probe.show.html import shown, table_html
+from probe.show.record import Record, Table
+from probe.text.tokens import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -20,16 +20,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.tracing.placing import Placed, place_dictionaries
-from circuits.tracing.points import attention_reads, attention_writes, mid, mlp_reads, mlp_writes
-from probe.anatomy import anatomy, readable
+from circuits.replacement.placement import Placed, place_dictionaries
+from circuits.replacement.points import attention_reads, attention_writes, mid, mlp_reads, mlp_writes
 from probe.errors import BadInput, brief
-from probe.norms import NormParts
-from probe.sites import Site
-from probe.unit_names import KINDS_BY_LETTER, nearly, require_unit
-from probe.unit_names import unit_name as written
-from probe.writes import heads_write, mlp_norm, mlp_writes_through, wide
-from probe.writes import norm_of as probe_norm_of
+from probe.model.anatomy import anatomy, readable
+from probe.model.norms import NormParts
+from probe.model.sites import Site
+from probe.model.unit_names import KINDS_BY_LETTER, nearly, require_unit
+from probe.model.unit_names import unit_name as written
+from probe.model.writes import heads_write, mlp_norm, mlp_writes_through, wide
+from probe.model.writes import norm_of as probe_norm_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -2,14 +2,14 @@
 
 from probe.dictionaries.affine import AffineMap
 from probe.dictionaries.base import SAE, CodeOutput, Crosscoder, Dictionary, DictionaryOutput, Transcoder
-from probe.dictionaries.batchtopk import BatchTopK
-from probe.dictionaries.codes import Code, DenseCode, Entries, SparseCode
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
-from probe.dictionaries.gated import Gated
-from probe.dictionaries.jumprelu import JumpReLU
-from probe.dictionaries.matryoshka import Matryoshka
-from probe.dictionaries.registry import SPARSIFIERS, sparsifier
-from probe.dictionaries.sparsifiers import ReLU, Sparsifier, TopK
+from probe.dictionaries.sparsifiers.base import ReLU, Sparsifier, TopK
+from probe.dictionaries.sparsifiers.batchtopk import BatchTopK
+from probe.dictionaries.sparsifiers.codes import Code, DenseCode, Entries, SparseCode
+from probe.dictionaries.sparsifiers.gated import Gated
+from probe.dictionaries.sparsifiers.jumprelu import JumpReLU
+from probe.dictionaries.sparsifiers.matryoshka import Matryoshka
+from probe.dictionaries.sparsifiers.registry import SPARSIFIERS, sparsifier
 from probe.dictionaries.standardise import Standardiser
 from probe.dictionaries.store import load_dictionary, save_dictionary
 

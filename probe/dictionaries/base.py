@@ -18,14 +18,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from probe.asked_of import looked_at
-from probe.dictionaries.codes import Code
 from probe.dictionaries.dead import dead_reconstruction, revive
-from probe.dictionaries.sparsifiers import Sparsifier
+from probe.dictionaries.sparsifiers.base import Sparsifier
+from probe.dictionaries.sparsifiers.codes import Code
 from probe.errors import BadInput
 from probe.memory import require
-from probe.opening import Opens
-from probe.record import gist
-from probe.sites import short_name
+from probe.model.sites import short_name
+from probe.show.opening import Opens
+from probe.show.record import gist
 
 
 class DictionaryOutput(NamedTuple):
@@ -135,7 +135,7 @@ class Dictionary(Opens, nn.Module):
         return described(self)
 
     def _repr_html_(self) -> str:
-        from probe.html_dictionaries import dictionary_html
+        from probe.dictionaries.html import dictionary_html
 
         return dictionary_html(self)
 

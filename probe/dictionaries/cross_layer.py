@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from probe.asked_of import looked_at
 from probe.dictionaries.base import CodeOutput, Dictionary, DictionaryOutput, described
-from probe.dictionaries.codes import Code, JoinedCode
-from probe.dictionaries.sparsifiers import Sparsifier
+from probe.dictionaries.sparsifiers.base import Sparsifier
+from probe.dictionaries.sparsifiers.codes import Code, JoinedCode
 from probe.errors import BadInput
-from probe.opening import Opens
+from probe.show.opening import Opens
 
 
 class CrossLayerTranscoder(Opens, nn.Module):
@@ -66,7 +66,7 @@ class CrossLayerTranscoder(Opens, nn.Module):
         return described(self)
 
     def _repr_html_(self) -> str:
-        from probe.html_dictionaries import dictionary_html
+        from probe.dictionaries.html import dictionary_html
 
         return dictionary_html(self)
 

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd import Function
 
-from probe.dictionaries.select import largest_of_rows
-from probe.dictionaries.sparse import sparse_decode, sparse_pre_acts
-from probe.world import world
+from probe.dictionaries.sparsifiers.select import largest_of_rows
+from probe.dictionaries.sparsifiers.sparse import sparse_decode, sparse_pre_acts
+from probe.distributed import world
 
 if TYPE_CHECKING:
     from probe.dictionaries.base import Dictionary

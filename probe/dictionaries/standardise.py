@@ -20,7 +20,7 @@ from torch import Tensor
 from probe.dictionaries.base import Dictionary
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.errors import BadInput
-from probe.record import Record
+from probe.show.record import Record
 
 
 @dataclass(frozen=True, eq=False)

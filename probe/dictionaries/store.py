@@ -12,14 +12,22 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from probe.artifact import Manifest, ModelStamp, check_files, check_model, found_folder, read_manifest, writing
+from probe.artifacts.manifest import (
+    Manifest,
+    ModelStamp,
+    check_files,
+    check_model,
+    found_folder,
+    read_manifest,
+    writing,
+)
+from probe.artifacts.names import as_path
+from probe.artifacts.untrusted import plain_file, reading, reason
 from probe.dictionaries.base import Dictionary
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
-from probe.dictionaries.registry import sparsifier
+from probe.dictionaries.sparsifiers.registry import sparsifier
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.names import as_path
-from probe.sites import parse_site, width
-from probe.stored import plain_file, reading, reason
+from probe.model.sites import parse_site, width
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -163,7 +171,7 @@ def find(folder: Path | str) -> Path:
 
 def check_fit(folder: Path, manifest: Manifest, model: "TransformerBridge") -> None:
     """Refuse a dictionary of another model, or of a layer or width this model does not have."""
-    from probe.models import stamp
+    from probe.model.load import stamp
 
     check_model(manifest, stamp(model), folder)
     for side in ("in", "out"):

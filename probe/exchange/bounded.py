@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from torch import Tensor
 
+from probe.artifacts.untrusted import plain_file
 from probe.errors import BadInput
-from probe.stored import plain_file
 
 FOLD, FREE = 8, 64 << 20
 """How many times its own length a file may unfold to; up to `FREE` bytes any file may."""

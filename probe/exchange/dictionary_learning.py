@@ -26,7 +26,7 @@ from probe.exchange.foreign import Foreign, Format, cast, folders_with, one, ref
 from probe.exchange.places import of_module, ours
 from probe.exchange.settings import only_known, words
 from probe.exchange.weights import Weights, batch_topk, gated, inner, jump_relu
-from probe.sites import parse_site
+from probe.model.sites import parse_site
 
 WEIGHTS, CONFIG = "ae.pt", "config.json"
 _LINEAR = ("encoder.weight", "decoder.weight")

@@ -17,11 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from probe.claims import claim
+from probe.artifacts.claims import claim
+from probe.artifacts.leftovers import announced
+from probe.artifacts.renames import put, scratch
+from probe.artifacts.untrusted import parse_json, plain_file, reason
 from probe.errors import BadInput, OpenworkError, Unavailable, brief
-from probe.leftovers import announced
-from probe.renames import put, scratch
-from probe.stored import parse_json, plain_file, reason
 
 _SETTINGS = 64 << 20  # bytes of a file of settings
 Tensors = dict[str, Tensor]

@@ -15,8 +15,8 @@ from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.exchange.foreign import Foreign
 from probe.exchange.places import normalised, settled
-from probe.norms import norm_parts
-from probe.sites import Site, hook_name, parse_site, width
+from probe.model.norms import norm_parts
+from probe.model.sites import Site, hook_name, parse_site, width
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -13,7 +13,7 @@ from probe.dictionaries import CrossLayerTranscoder, Dictionary
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.exchange.weights import Weights
-from probe.record import Record
+from probe.show.record import Record
 
 
 @dataclass(frozen=True, eq=False)

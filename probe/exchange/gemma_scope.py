@@ -19,7 +19,7 @@ from probe.exchange.files import facts_of, read_mapping, read_npz, read_safetens
 from probe.exchange.foreign import Foreign, Format, folders_with, one, refuse_rule
 from probe.exchange.settings import one_of, only_known
 from probe.exchange.weights import Weights, jump_relu, thresholds
-from probe.sites import Site
+from probe.model.sites import Site
 
 NPZ, SAFETENSORS = "params.npz", "params.safetensors"
 READ = ("architecture", "affine_connection", "hf_hook_point_in", "hf_hook_point_out", "width", "model_name", "type")

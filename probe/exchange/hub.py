@@ -95,7 +95,7 @@ def _ask(function: Callable[..., Any], source: str, **wanted: Any) -> Any:
     """What the hub's client answers; without a network only what is on this machine already, at once and not after retries."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    from probe.models import _out_of_reach
+    from probe.model.load import _out_of_reach
 
     reason = _out_of_reach()
     try:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from probe.errors import BadInput
-from probe.sites import Site, hook_name, parse_site
+from probe.model.sites import Site, hook_name, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.artifact import Manifest
+from probe.artifacts.manifest import Manifest
+from probe.artifacts.names import as_path
 from probe.dictionaries.store import AnyDictionary, save_dictionary
 from probe.errors import BadInput, brief
 from probe.exchange import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify, transcoder_circuits
@@ -18,9 +19,8 @@ from probe.exchange.files import whole_folder
 from probe.exchange.fitting import check_widths, fitted, needs_a_model
 from probe.exchange.foreign import Foreign, Format
 from probe.exchange.hub import asked_for, fetch, is_hub
-from probe.names import as_path
-from probe.record import Record
-from probe.sites import as_dtype, parse_site
+from probe.model.sites import as_dtype, parse_site
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -133,7 +133,7 @@ def artifact_name(source: Path | str, part: str, base: str | None = None) -> str
 
 def store(imported: Imported, folder: Path, model: "TransformerBridge | None" = None) -> Manifest:
     """Write an imported dictionary as an artifact, with the model's stamp if it was checked against one."""
-    from probe.models import stamp
+    from probe.model.load import stamp
 
     of_model = None if model is None else stamp(model)
     return save_dictionary(imported.dictionary, folder, model=of_model, config={"imported": imported.origin})

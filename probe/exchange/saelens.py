@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from probe.artifact import write_json
+from probe.artifacts.json import write_json
 from probe.dictionaries import Dictionary, Gated, ReLU, TopK
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput, brief

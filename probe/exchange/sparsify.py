@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from probe.artifact import write_json
+from probe.artifacts.json import write_json
 from probe.dictionaries import Dictionary, TopK
 from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from probe.artifacts.untrusted import reason
 from probe.errors import BadInput, Unavailable
 from probe.exchange.bounded import require_archive, room
-from probe.stored import reason
 
 _STORAGES = {
     "FloatStorage": torch.float32,

@@ -21,7 +21,7 @@ from torch import Tensor
 from probe.dictionaries import BatchTopK, Dictionary, Gated, JumpReLU, Matryoshka, Sparsifier
 from probe.dictionaries.store import put
 from probe.errors import BadInput
-from probe.record import Record
+from probe.show.record import Record
 
 Scale = float | Tensor
 

@@ -14,16 +14,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.anatomy import anatomy
 from probe.errors import BadInput
-from probe.features.neurons import run_mlp
-from probe.features.sources import Reads
-from probe.forward import capture
+from probe.features.measuring.neurons import run_mlp
+from probe.features.measuring.sources import Reads
+from probe.interventions.forward import capture
 from probe.memory import require
-from probe.neurons import _final_norm
+from probe.model.anatomy import anatomy
+from probe.model.sites import Site
+from probe.model.writes import mlp_norm, unembedding
+from probe.neurons.strongest import _final_norm
 from probe.progress import SILENT, Progress
-from probe.sites import Site
-from probe.writes import mlp_norm, unembedding
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

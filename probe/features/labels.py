@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from probe.artifact import read_manifest, write_json
-from probe.claims import lock_of
+from probe.artifacts.claims import lock_of
+from probe.artifacts.json import write_json
+from probe.artifacts.lock import turn
+from probe.artifacts.manifest import read_manifest
+from probe.artifacts.names import as_path
+from probe.artifacts.untrusted import read_json, sealed, unsealed
 from probe.errors import BadInput, Unavailable
-from probe.names import as_path
-from probe.stored import read_json, sealed, unsealed
-from probe.turns import turn
 
 FILE = "labels.json"
 SCHEMA = 1

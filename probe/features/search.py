@@ -13,9 +13,9 @@ from jaxtyping import Bool, Int
 
 from probe.errors import BadInput
 from probe.features.matches import in_examples
-from probe.html import table_html
-from probe.opening import Opens
-from probe.record import Table
+from probe.show.html import table_html
+from probe.show.opening import Opens
+from probe.show.record import Table
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable

@@ -14,21 +14,21 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from probe.artifact import Manifest, writing
-from probe.features.config import FeatureConfig
+from probe.artifacts.manifest import Manifest, writing
+from probe.artifacts.tensors import write_tensors
 from probe.features.effects import EMBEDDING, decoder_neighbours, input_ranks, logit_ranks
-from probe.features.sources import Units
-from probe.features.tally import Tally
+from probe.features.measuring.config import FeatureConfig
+from probe.features.measuring.sources import Units
+from probe.features.measuring.tally import Tally
+from probe.features.measuring.together import coactive, token_means
 from probe.features.text import Columns, text_columns
-from probe.features.together import coactive, token_means
-from probe.models import stamp
+from probe.model.load import stamp
 from probe.progress import SILENT, Progress
-from probe.shards import write_tensors
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.cache import Cache
+    from probe.activations.cache import Cache
 
 UNITS, EXAMPLES, TEXT = "units.safetensors", "examples.safetensors", "text.safetensors"
 TOP, LOWEST_GROUP, FIRST_BIN = 0, 1, 2

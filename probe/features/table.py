@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.artifact import Manifest, check_model, found_folder, read_manifest, require_files
+from probe.artifacts.manifest import Manifest, check_model, found_folder, read_manifest, require_files
+from probe.artifacts.tensors import read_tensors
+from probe.artifacts.untrusted import reading
 from probe.errors import BadInput
 from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
 from probe.features.matches import what_matched
+from probe.features.measuring.tally import edges
 from probe.features.search import Found, SearchIn, matching, page, places
 from probe.features.sound import require_table
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
-from probe.features.tally import edges
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
-from probe.html import shown
-from probe.opening import Opens, came_from
-from probe.shards import read_tensors
-from probe.stored import reading
-from probe.unit_names import unit_name
+from probe.model.unit_names import unit_name
+from probe.show.html import shown
+from probe.show.opening import Opens, came_from
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -243,12 +243,12 @@ class FeatureTable(Opens):
 
     def figure(self) -> Any:
         """How many units are how dense."""
-        from probe.figures_features import density_figure
+        from probe.features.figures import density_figure
 
         return density_figure(self)
 
     def _repr_html_(self) -> str:
-        from probe.html_dictionaries import features_html
+        from probe.features.html import features_html
 
         return features_html(self)
 
@@ -264,7 +264,7 @@ def open_features(folder: str | Path, model: "TransformerBridge | None" = None) 
         raise BadInput(f"{path} is not finished. Build it again with resume to continue.")
     manifest = read_manifest(path, "features")
     if model is not None:
-        from probe.models import stamp
+        from probe.model.load import stamp
 
         check_model(manifest, stamp(model), path)
     require_files(path, manifest, (UNITS, EXAMPLES, TEXT), "Delete the folder and build it again.")

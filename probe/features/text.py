@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
-from probe.token_text import display_tokens
+from probe.text.display import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.cache import Cache
+    from probe.activations.cache import Cache
 
 Columns = dict[str, np.ndarray]
 "Arrays by name."

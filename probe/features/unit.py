@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from probe.html import shown
-from probe.opening import Opens
-from probe.record import Record, Table
+from probe.show.html import shown
+from probe.show.opening import Opens
+from probe.show.record import Record, Table
 
 GROUPS = {0: "strongest", 1: "lowest"}
 
@@ -126,12 +126,12 @@ class Unit(Table, Opens):
 
     def figure(self) -> Any:
         """Histogram of its activations, and the tokens it promotes and suppresses."""
-        from probe.figures_features import unit_figure
+        from probe.features.figures import unit_figure
 
         return unit_figure(self)
 
     def _repr_html_(self) -> str:
-        from probe.html_dictionaries import unit_html
+        from probe.features.html import unit_html
 
         return unit_html(self)
 

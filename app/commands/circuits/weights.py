@@ -1,0 +1,120 @@
+"""`openwork connections` and `openwork paths`: what weights alone say of a unit, and the strongest paths of one prompt."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.asking import Chat, Ids, Prompt, prompt_of, token_of
+from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress, visible
+from app.commands.prompt.read import stored_dictionaries
+from probe.errors import BadInput
+
+Dictionaries = Annotated[
+    list[str] | None, typer.Option("--dictionary", help="Stored dictionary to use in its layer; repeatable.")
+]
+
+
+def connections(
+    target: Annotated[str, typer.Argument(help="A unit: L5N120 (neuron) or L5F650 (latent of --dictionary).")],
+    model: Model = "smollm2-135m",
+    dictionary: Dictionaries = None,
+    through: Annotated[
+        str,
+        typer.Option("--through", help="direct, heads, all, or a path of heads like L2H3,L4H0, nearest source first."),
+    ] = "all",
+    top: Annotated[int, typer.Option("--top", min=1, help="Connections printed.")] = 20,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens printed of each ranking.")] = 10,
+    extended: Annotated[
+        bool, typer.Option("--extended", help="Add what MLP 0 makes of a token alone to its embedding.")
+    ] = False,
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """Which earlier units, heads and tokens a unit is wired to by its weights, whatever the input."""
+    heads = _path(through)
+    bridge = load(model, device, precision)
+    from circuits.weights.connections import connections as connect
+    from circuits.weights.tokens import deembed, promoted
+
+    learned = stored_dictionaries(bridge, dictionary or [])
+    found = connect(bridge, target, dictionaries=learned, through=heads, k=top, progress=progress())
+    way = () if isinstance(heads, str) else heads
+    rankings = deembed(bridge, target, dictionaries=learned, through=way, extended=extended, k=tokens)
+    writes = promoted(bridge, target, dictionaries=learned, k=tokens)
+    if json:
+        print_json({**found.to_dict(), "tokens": [r.to_dict() for r in rankings], "promotes": writes.to_dict()})
+        return
+    titled(found.rows(), f"{found.target}: strongest of {found.n_compared:,} connections by weights")
+    titled(found.head_rows(10), "Heads that carry what it reads")
+    for ranking in rankings:
+        titled(ranking.rows(), f"Tokens by weights, {ranking.reader} {' '.join(ranking.through)}: {ranking.embedding}")
+    titled(writes.rows(), "Tokens it promotes and suppresses")
+
+
+def titled(rows: list[dict[str, Any]], title: str) -> None:
+    """A table under its title, which may be longer than the table is wide."""
+    typer.echo(f"\n{visible(title)}")
+    if rows:
+        print_rows(rows)
+
+
+def _path(through: str) -> Any:
+    """`direct`, `heads`, `all`, or the heads of a path."""
+    if through in ("direct", "heads", "all"):
+        return through
+    found = [re.fullmatch(r"L(\d+)H(\d+)", part.strip()) for part in through.split(",")]
+    if not all(found):
+        raise BadInput(f"--through is '{through}'; give direct, heads, all, or heads like L2H3,L4H0.")
+    return [(int(m[1]), int(m[2])) for m in found if m]
+
+
+def paths(
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", help="A token, or a unit: L5N120, L5F650@3 (at token 3). By default the likeliest token."
+        ),
+    ] = None,
+    model: Model = "smollm2-135m",
+    dictionary: Dictionaries = None,
+    pos: Annotated[int, typer.Option("--pos", help="Which token explains the target; -1 is the last.")] = -1,
+    length: Annotated[int, typer.Option("--length", min=1, help="Steps of the longest paths.")] = 4,
+    branches: Annotated[int, typer.Option("--branches", min=1, help="Paths kept of each length.")] = 8,
+    edges: Annotated[
+        int, typer.Option("--edges", min=0, help="Longest paths whose edges are printed factor by factor.")
+    ] = 1,
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """The strongest paths into a token or a unit on one prompt, each edge as weights times what the input adds."""
+    asked = prompt_of(prompt, ids, chat)
+    bridge = load(model, device, precision)
+    from circuits.weights.paths import top_paths
+
+    learned = stored_dictionaries(bridge, dictionary or [])
+    sizes: dict[str, Any] = {"pos": pos, "length": length, "branches": branches}
+    found = top_paths(bridge, asked, _target(bridge, target), dictionaries=learned, progress=progress(), **sizes)
+    if json:
+        print_json(found.to_dict())
+        return
+    titled(found.tree.lines(found.tokens), f"{found.target} is {found.value:.4g}; its strongest paths")
+    longest = sorted(found.paths, key=lambda p: (-len(p), -abs(p.value)))[:edges]
+    for path in longest:
+        titled(found.edge_rows(path), f"Edges of {path.name(found.tokens)}")
+    typer.echo(f"\nthe children of every stop sum to it within {found.residual:.1e} of the size of the sum")
+
+
+def _target(bridge: Any, target: str | None) -> Any:
+    """A unit by name, or a token."""
+    from probe.model.unit_names import unit_named
+
+    return target if target is None or unit_named(target) else token_of(bridge, target)
+
+
+COMMANDS = (connections, paths)

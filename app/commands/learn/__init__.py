@@ -1,0 +1,1 @@
+"""Commands from activations to dictionaries and what they are worth."""

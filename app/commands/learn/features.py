@@ -1,0 +1,134 @@
+"""`openwork features`: what each unit of a dictionary or an MLP does, as a table, or one unit of it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.options import (
+    AsJson,
+    ConfigFile,
+    Device,
+    DryRun,
+    Precision,
+    Resume,
+    duration,
+    load,
+    print_json,
+    print_rows,
+    progress,
+    reserve,
+    size,
+)
+from app.commands.prompt.units import label, unit_on_text
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
+from probe.errors import BadInput
+
+
+def features(
+    dictionary: Annotated[str | None, typer.Option("--dictionary", help="Name of the dictionary.")] = None,
+    layer: Annotated[int | None, typer.Option("--layer", min=0, help="Or: the MLP neurons of this layer.")] = None,
+    cache: Annotated[str | None, typer.Option("--cache", help="Name of the cache to measure on.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the table; by default from dictionary or layer, and cache.")
+    ] = None,
+    unit: Annotated[int | None, typer.Option("--unit", help="Print this unit of the table (built if need be).")] = None,
+    search: Annotated[
+        str | None,
+        typer.Option("--search", help="Print the densest units with this text in a label, a token or an example."),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Strongest examples kept of a unit.")] = 16,
+    window: Annotated[int, typer.Option("--window", min=2, help="Tokens shown of an example.")] = 32,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which of the weaker examples are drawn.")] = 0,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")
+    ] = None,
+    device: Device = None,
+    precision: Precision = "float32",
+    config: ConfigFile = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Examples, density, effects on the logits and neighbours of every latent (or neuron), in one table."""
+    title = name or _default_name(dictionary, layer, cache)
+    shown = unit is not None or search is not None
+    if shown and not dry_run and (place("features", title) / "manifest.json").is_file():
+        from probe.features import open_features
+
+        _print(open_features(place("features", title)), unit, search, json)
+        return
+    if not dry_run:
+        reserve("features", title, resume=resume)
+    bridge, what, source = _inputs(dictionary, layer, cache, model, device, precision)
+    from probe.features import FeatureConfig, build_features, plan_features
+
+    settings = FeatureConfig(top=top, window=window, before=window * 23 // 32, seed=seed)
+    folder = place("features", title)
+    if dry_run:
+        _announce(plan_features(bridge, what, source, folder, settings), json)
+        return
+    table = build_features(bridge, what, source, folder, settings, resume=resume, progress=progress())
+    _print(table, unit, search, json)
+
+
+def _default_name(dictionary: str | None, layer: int | None, cache: str | None) -> str:
+    """`layer4-sae-on-layer4`: of what, on which cache."""
+    if (dictionary is None) == (layer is None):
+        raise BadInput("Name what the units are: --dictionary NAME for its latents, or --layer N for MLP neurons.")
+    if cache is None:
+        raise BadInput("Name the cache to measure on: --cache NAME (or --name of a finished table with --unit).")
+    return f"{dictionary if dictionary is not None else f'neurons-{layer}'}-on-{cache}"
+
+
+def _inputs(
+    dictionary: str | None, layer: int | None, cache: str | None, model: str | None, device: str | None, precision: str
+) -> tuple[Any, Any, Any]:
+    """The model, the dictionary or layer, and the cache."""
+    from app.library.artifacts import registered
+
+    _default_name(dictionary, layer, cache)
+    folder = registered("cache", str(cache))
+    learned = registered("dictionary", dictionary) if dictionary is not None else None
+    made_from = read_manifest(folder, "cache").model
+    bridge = load(model or (made_from.name if made_from else "smollm2-135m"), device, precision)
+    from probe.activations.cache import open_cache
+    from probe.dictionaries import load_dictionary
+
+    what = load_dictionary(learned, bridge) if learned is not None else layer
+    return bridge, what, open_cache(folder, bridge)
+
+
+def _announce(plan: Any, json: bool) -> None:
+    if json:
+        print_json(plan.to_dict())
+        return
+    room = "" if plan.fits else ": IT DOES NOT FIT"
+    typer.echo(
+        f"{plan.n_units:,} {plan.units}s over {plan.tokens:,} tokens, {size(plan.memory_bytes)} of memory, "
+        f"{size(plan.disk_bytes)} on disk and {size(plan.checkpoint_bytes)} while it is built "
+        f"({size(plan.free_bytes)} free{room}), about {duration(plan.seconds)}"
+    )
+
+
+def _print(table: Any, unit: int | None, search: str | None, json: bool) -> None:
+    if unit is not None:
+        record = table.unit(unit)
+        print_json(record.to_dict()) if json else _print_unit(record)
+        return
+    found = table.search(search or "", sort="density", descending=True, limit=20)
+    if json:
+        print_json(table.to_dict() if search is None else found.to_dict())
+        return
+    print_rows(
+        found.rows(), f"{found.total:,} of {table.n_units:,} {table.kind}s in {table.folder.name}, densest first"
+    )
+
+
+def _print_unit(record: Any) -> None:
+    print_rows(record.lists(), record.summary())
+    typer.echo("")
+    print_rows(record.rows(), "Strongest examples, the peak in brackets")
+
+
+COMMANDS = (features, label, unit_on_text)

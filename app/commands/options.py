@@ -1,0 +1,206 @@
+"""What the commands share: options, progress, and how records are printed."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from probe.errors import BadInput, Unavailable, brief
+from probe.progress import SILENT, Bar, Progress
+
+_LARGEST = 1 << 20  # bytes of a file of options
+MAX_SEED = 2**31 - 1
+"""Every random number generator in use takes seeds from 0 to this."""
+
+Model = Annotated[str, typer.Option("--model", help="Alias (smollm2-135m, toy), hub id, model folder or .gguf file.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, ...; by default CUDA where there is one.")]
+Precision = Annotated[str, typer.Option("--precision", help="Weights: float32, bfloat16, float16 or float64.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take (memory, disk, time) and stop.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue what was interrupted; open it if it is finished.")]
+Text = Annotated[
+    str,
+    typer.Option(
+        "--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, sample:NAME, or datasets:ID[:split[:column]]."
+    ),
+]
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the options a TOML or JSON file gives as the command's defaults; what is on the command line wins."""
+    if path is not None:
+        known = {p.name: p for p in context.command.params if p.name}
+        given = {name.replace("-", "_"): value for name, value in settings(path).items()}
+        if unknown := sorted(set(given) - set(known)):
+            raise BadInput(f"{path} sets {', '.join(unknown)}; '{context.info_name}' knows {', '.join(sorted(known))}.")
+        context.default_map = {**(context.default_map or {}), **given}
+    return path
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", is_eager=True, callback=_read_config, help="A TOML or JSON file of options; those given here win."
+    ),
+]
+
+
+def settings(path: Path) -> dict[str, Any]:
+    """A flat table from a TOML or JSON file. Raises BadInput where it is neither."""
+    import tomllib
+
+    from probe.artifacts.untrusted import parse_json, plain_file, reason
+
+    try:
+        data = plain_file(path, _LARGEST).read_bytes()
+        found = parse_json(data) if path.suffix == ".json" else tomllib.loads(data.decode())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}).") from error
+    except Unavailable as error:
+        raise BadInput(str(error)) from error
+    except (ValueError, RecursionError) as error:  # both parsers, and bytes that are not UTF-8
+        raise BadInput(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {reason(error)}") from error
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds {brief(found)}; options by name were wanted.")
+    for name, value in found.items():
+        if not all(isinstance(v, str | int | float) for v in (value if isinstance(value, list) else [value])):
+            raise BadInput(f"{path} sets {name[:60]} to {brief(value)}; a number, a text or a list of them was wanted.")
+    return found
+
+
+_reserved = ExitStack()
+
+
+def release() -> None:
+    """Give up the names that the command reserved; it has ended."""
+    _reserved.close()
+
+
+def reserve(kind: str, name: str, *, resume: bool = False) -> Path:
+    """Where an artifact of this name goes, for this command alone until it ends; BadInput where somebody else writes it.
+
+    resume: what is there already may stay; else BadInput. Called before the model loads, so that the answer comes at once.
+    """
+    from probe.artifacts.claims import claim
+    from probe.artifacts.folder import place
+
+    folder = place(kind, name)
+    if not rank():
+        _reserved.enter_context(claim(folder))
+        if folder.exists() and not resume:
+            raise BadInput(
+                f"There is already a {kind} '{name}' ({folder} exists already). Choose another name, or delete it."
+            )
+    return folder
+
+
+def progress() -> Progress:
+    """A bar on stderr; under torchrun the first process's."""
+    return SILENT if rank() else Bar()
+
+
+def rank() -> int:
+    """Which of torchrun's processes this is; 0 where it started none."""
+    return int(os.environ.get("RANK", "0")) if "MASTER_ADDR" in os.environ else 0
+
+
+def load(name: str, device: str | None = None, precision: str = "float32") -> Any:
+    """The model of a command, with a bar while it is fetched."""
+    quiet()
+    from probe.model.load import load_model
+
+    return load_model(name, device=device, dtype=precision, progress=progress())
+
+
+def quiet() -> None:
+    """Keep libraries from talking between our lines."""
+    import logging
+    import warnings
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", module="transformer_lens")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    from transformers.utils import logging as chatter
+
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+
+
+def clean(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(k): clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(v) for v in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout, in ASCII where stdout takes nothing else."""
+    typer.echo(json.dumps(clean(value), ensure_ascii=not takes_unicode(), indent=1, allow_nan=False))
+
+
+def takes_unicode() -> bool:
+    """Whether stdout is written in UTF-8; a file that a Windows shell opens for it is not."""
+    return (getattr(sys.stdout, "encoding", None) or "utf8").lower().replace("-", "") in ("utf8", "utf8sig")
+
+
+def print_rows(rows: Sequence[dict[str, Any]], title: str = "") -> None:
+    """Rows of equal keys as a table on stdout. Cells are plain text: a token cannot carry markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text as Plain
+
+    from probe.show.html import number
+
+    if not rows:
+        typer.echo(title)
+        return
+    table = Table(
+        title=Plain(title, style="bold") if title else None,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    for key, value in rows[0].items():
+        table.add_column(
+            Plain(str(key)), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Plain(visible(number(v))) for v in row.values()))
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width to fit
+        console = Console(width=200)
+    console.print(table)
+
+
+def visible(text: str) -> str:
+    """Control characters as they are named, so that a token cannot move the cursor or colour the terminal."""
+    return "".join(c if c.isprintable() else {"\n": "↵", "\t": "⇥"}.get(c, f"\\x{ord(c):02x}") for c in text)
+
+
+def size(n: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000 or unit == "GB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people."""
+    if seconds is None:
+        return "unknown"
+    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,1 @@
+"""Figures in the clothes of the page."""

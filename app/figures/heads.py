@@ -1,0 +1,77 @@
+"""The figures of the heads page: made in `probe`, dressed here, with the selection outlined."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.components.drawn import shrink
+from app.figures.dress import dress
+from app.figures.lens import _MAX_SIDE, tilt
+from probe.heads.figures import pattern_figure as plain_pattern
+from probe.heads.figures import pattern_with_margins
+from probe.heads.scores import SCORES, SIGNED
+from probe.show.array_figures import grid_figure
+from probe.show.labels import plain
+
+if TYPE_CHECKING:
+    from probe.heads.patterns import HeadPatterns
+
+_EDGE = {"light": "#c8561b", "dark": "#f08a52"}
+_MONO = {"family": "JetBrains Mono, monospace", "size": 11}
+
+
+def head_grid(table: Any, metric: str, chosen: str | None, scheme: str) -> go.Figure:
+    """All heads by one score; empty where it is not known yet."""
+    layers, heads = table.scores["entropy"].shape
+    values = table.scores.get(metric, np.full((layers, heads), np.nan))
+    figure = grid_figure(values, SCORES[metric][0], metric in SIGNED)
+    if chosen:
+        layer, head = (int(n) for n in chosen.split("."))
+        x, y = (layer, head) if layers >= heads else (head, layer)
+        _outline(figure, x, y, scheme)
+    figure.update_xaxes(tickangle=0, tickfont={"size": 10})
+    return dress(figure, scheme, margin={"l": 36, "r": 8, "t": 8, "b": 26})
+
+
+def pattern_marked(heads: Any, layer: int, head: int, query: int, key: int, scheme: str) -> go.Figure:
+    """A head's pattern with its margins; the selected query and key outlined."""
+    pattern = np.tril(heads.patterns[layer, head].astype(float))
+    received = pattern.sum(0) / np.arange(len(pattern), 0, -1)
+    entropy = -(pattern * np.log(np.maximum(pattern, 1e-30))).sum(1)
+    figure = pattern_with_margins(pattern, heads.tokens, received, entropy)
+    long = len(heads.tokens) > 6
+    figure.update_layout(xaxis={"tickfont": _MONO, **tilt(long)}, yaxis={"tickfont": _MONO})
+    _outline(figure, key, query, scheme)
+    return dress(figure, scheme, title=None, margin={"l": 100, "r": 8, "t": 8, "b": 90 if long else 56})
+
+
+def _outline(figure: go.Figure, x: int, y: int, scheme: str) -> None:
+    line = {"color": _EDGE.get(scheme, _EDGE["light"]), "width": 2.5}
+    figure.add_shape(type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line=line, layer="above")
+
+
+def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:
+    """One head's pattern, dressed; of long prompts the maxima of blocks, at most `_MAX_SIDE` each way."""
+    block = -(-len(heads.tokens) // _MAX_SIDE)
+    if block > 1:
+        one = shrink(heads.patterns[layer : layer + 1, head : head + 1], _MAX_SIDE)
+        heads = replace(heads, patterns=one, tokens=heads.tokens[::block], metrics={})
+        figure = plain_pattern(heads, 0, 0)
+    else:
+        figure = plain_pattern(heads, layer, head)
+    n = len(heads.tokens)
+    pattern = np.round(np.asarray(figure.data[0].z, dtype=np.float32), 4)
+    figure.update_traces(
+        z=np.where(np.tri(n, dtype=bool), pattern, np.float32(np.nan)),
+        hoverongaps=False,
+        colorbar={"thickness": 10, "outlinewidth": 0},
+    )
+    if n <= 80:
+        names = [plain(t, 24) for t in heads.tokens]
+        words = [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in range(n)] for q in range(n)]
+        figure.update_traces(customdata=words, hovertemplate="%{customdata}: %{z:.3f}<extra></extra>")
+    figure.update_xaxes(**tilt(n > 6), tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain")
+    figure.update_yaxes(tickfont=_MONO, showgrid=False, title="query: attends", scaleanchor="x", constrain="domain")
+    return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84 if n > 6 else 50})

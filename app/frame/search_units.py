@@ -1,0 +1,122 @@
+"""Search for units: by name (`L5H3` a head, `L5N120` a neuron, `L4F650` a latent) and by label.
+
+Nothing is loaded: a model's shape comes from its folder, a dictionary's from its manifest, labels from the file beside a table.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from app import links
+from app.frame.search_words import Hit, clip, matching
+from app.library.artifacts import Library
+from app.library.models import short_model
+from app.library.sizes import model_size
+from probe.artifacts.manifest import Manifest
+from probe.artifacts.untrusted import read_json
+from probe.errors import BadInput, Unavailable
+from probe.model.sites import parse_site
+
+_LABELS = 20_000_000  # bytes of a file of labels that are read
+_UNIT = re.compile(r"[lL]?(\d{1,4})([hHnNfF.])(\d{1,9})")
+
+
+def named_units(question: str, here: tuple[str, str], names: list[str], stored: Library) -> list[Hit]:
+    """Pages of the unit this question names, in each model or dictionary that has it."""
+    if not (found := _UNIT.fullmatch(question)):
+        return []
+    layer, letter, number = int(found[1]), found[2].upper(), int(found[3])
+    if letter == "F":
+        return _latents(layer, number, stored)
+    ordered = list(dict.fromkeys([*filter(None, [here[0]]), *names]))
+    hits = []
+    for model in ordered:
+        size = model_size(model)
+        most = (size.d_mlp if letter == "N" else size.heads) if size else 0
+        if size is None or layer >= size.layers or number >= most:
+            continue
+        if letter == "N":
+            hits.append(
+                Hit(
+                    f"L{layer}N{number}",
+                    f"neuron of {short_model(model)}",
+                    links.neuron_page(model, layer, number),
+                    "units",
+                )
+            )
+        else:
+            prompt = here[1] if model == here[0] else None
+            page = links.heads_page(model, prompt, head=f"{layer}.{number}")
+            hits.append(Hit(f"L{layer}H{number}", f"head of {short_model(model)}", page, "heads"))
+    return hits
+
+
+def _latents(layer: int, number: int, stored: Library) -> list[Hit]:
+    """Latents of stored dictionaries that read this layer, and of feature tables made from them."""
+    hits = []
+    for folder, manifest in stored.kinds["features"]:
+        start = _first_of(manifest, layer)
+        if (
+            manifest.facts.get("units") == "latent"
+            and start is not None
+            and number < _count(manifest.facts.get("n_units"))
+        ):
+            note = f"latent, in the feature table {folder.name}"
+            hits.append(Hit(f"L{layer}F{number}", note, links.unit_page(folder.name, start + number), "units"))
+    for folder, manifest in stored.kinds["dictionary"]:
+        if _layer_of(manifest) == layer and number < _count(manifest.facts.get("d_dict")):
+            hits.append(
+                Hit(f"L{layer}F{number}", f"latent of {folder.name}", links.latent_page(folder.name, number), "units")
+            )
+    return hits
+
+
+def _first_of(manifest: Manifest, layer: int) -> int | None:
+    """Where a table's units of this layer begin."""
+    starts = manifest.facts.get("layers")
+    pairs = [p for p in starts if isinstance(p, list) and len(p) == 2] if isinstance(starts, list) else []
+    return next((int(p[0]) for p in pairs if p[1] == layer and isinstance(p[0], int)), None)
+
+
+def _layer_of(manifest: Manifest) -> int | None:
+    try:
+        return parse_site(str(manifest.facts.get("site_in") or (manifest.sites or ("",))[0])).layer
+    except BadInput:
+        return None
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def labelled(words: list[str], stored: Library) -> list[Hit]:
+    """Units with a label that holds the words; a feature table keeps its labels beside it (`probe.features.labels`)."""
+    hits = []
+    for folder, _ in stored.kinds["features"]:
+        for unit, text in matching(words, _labels_in(folder / "labels.json"), lambda pair: pair[1]):
+            hits.append(Hit(clip(text), f"unit {unit} of {folder.name}", links.unit_page(folder.name, unit), "units"))
+    return hits
+
+
+def _labels_in(file: Path) -> list[tuple[int, str]]:
+    """Numbers of units and their labels' texts; a file that is missing, damaged or far too large has none."""
+    try:
+        found = file.stat()
+        return _read_labels(file, (found.st_mtime_ns, found.st_ino)) if found.st_size <= _LABELS else []
+    except OSError:
+        return []
+
+
+@lru_cache(maxsize=8)
+def _read_labels(file: Path, changed: tuple[int, int]) -> list[tuple[int, str]]:
+    # Read here and not by the module that writes them, because that one comes with torch.
+    try:
+        table = read_json(file)["labels"]
+        return [
+            (int(unit), entry["text"])
+            for unit, entries in table.items()
+            for entry in entries
+            if unit.isdecimal() and len(unit) < 10 and isinstance(entry["text"], str)
+        ]
+    except (Unavailable, ValueError, TypeError, KeyError, AttributeError):
+        return []

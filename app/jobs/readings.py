@@ -1,0 +1,117 @@
+"""Readings of a prompt (lens, heads, units): from memory or from the model, and as a job."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from app.jobs import table as jobs
+from app.library import memory, prompts
+from app.library.artifacts import newest_dictionaries, registered
+from app.library.memory import known, remember
+from app.library.models import model_named
+from probe.errors import OpenworkError
+from probe.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from probe.heads.patterns import HeadPatterns
+    from probe.lens.logit import LensResult
+    from probe.neurons.strongest import TopUnits
+
+
+def _resolve(model: Any, progress: Progress) -> tuple[str, Any]:
+    """The key and the loaded model of a name or of a loaded model."""
+    if isinstance(model, str):
+        return model, model_named(model, progress)
+    from probe.model.load import stamp
+
+    return stamp(model).weights, model
+
+
+def _kept(analysis: str, model: Any, prompt: str, progress: Progress, run: Callable[[Any], Any]) -> Any:
+    """The record of this analysis, found again or made by `run(loaded model)`."""
+    if isinstance(model, str) and (record := known(analysis, model, prompt)) is not None:
+        return record
+    key, bridge = _resolve(model, progress)
+    if (record := known(analysis, key, prompt)) is not None:
+        return record
+    with progress.stage(analysis, total=1, unit="step") as step:
+        record = remember(analysis, key, prompt, run(bridge))
+        step(1)
+    return record
+
+
+def lens(model: Any, prompt: str, *, progress: Progress = SILENT) -> "LensResult":
+    """The logit lens at every layer and position."""
+
+    def run(bridge: Any) -> Any:
+        from probe.lens.logit import logit_lens
+
+        return logit_lens(bridge, prompt)
+
+    return _kept("lens", model, prompt, progress, run)
+
+
+def heads(model: Any, prompt: str, *, progress: Progress = SILENT) -> "HeadPatterns":
+    """Every head's attention pattern with its metrics."""
+
+    def run(bridge: Any) -> Any:
+        from probe.heads.patterns import head_patterns
+
+        return head_patterns(bridge, prompt)
+
+    return _kept("heads", model, prompt, progress, run)
+
+
+def top_units(model: Any, prompt: str, *, progress: Progress = SILENT) -> "TopUnits":
+    """The strongest neurons, and latents of stored dictionaries, at every position."""
+
+    def run(bridge: Any) -> Any:
+        from probe.neurons.strongest import top_units as found
+
+        return found(bridge, prompt, dictionaries=dictionaries_of(bridge))
+
+    return _kept("units", model, prompt, progress, run)
+
+
+def read_prompt(model: str, prompt: str, progress: Progress = SILENT) -> None:
+    """Everything the prompt page shows, cheapest first, so that its panels fill one after the other."""
+    lens(model, prompt, progress=progress)
+    heads(model, prompt, progress=progress)
+    top_units(model, prompt, progress=progress)
+
+
+def dictionaries_of(model: Any, names: tuple[str, ...] | None = None) -> list[Any]:
+    """Stored transcoders that fit this model: those named, else the newest for each layer. Others are passed over in silence
+    only when none were named."""
+    from probe.dictionaries import load_dictionary
+    from probe.model.load import stamp
+
+    if names is not None:
+        return [load_dictionary(registered("dictionary", name), model) for name in names]
+    found, mine = [], stamp(model)
+    for folder in newest_dictionaries(lambda m: (m.weights, m.tokenizer) == (mine.weights, mine.tokenizer)):
+        try:
+            learned = load_dictionary(folder, model)
+        except OpenworkError:
+            continue
+        if len(learned.sites_in) == len(learned.sites_out) == 1:  # what is read at one place and written at one
+            found.append(learned)
+    return found
+
+
+def reading_key(model: str, prompt: prompts.Prompt) -> str:
+    return f"read:{model}:{prompt.id}"
+
+
+def start_reading(model: str, prompt: prompts.Prompt) -> None:
+    """Queue the readings unless they are in memory."""
+    if any(memory.known(a, model, prompt.text) is None for a in memory.READINGS):
+        text = prompt.text
+        jobs.table().submit(
+            "read",
+            f"Read “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
+            lambda p: read_prompt(model, text, p),
+            key=reading_key(model, prompt),
+            link=f"/p/{prompt.id}?m={quote(model)}",
+            again=["read", {"model": model, "prompt": prompt.id}],
+        )

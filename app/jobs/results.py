@@ -1,0 +1,110 @@
+"""Results of the dashboard's jobs on disk: the artifact of a piece of work, by its key.
+
+A test of a subgraph, groups that were suggested, a run with a change, a patching sweep take minutes; what they found is stored
+as a `result` whose name follows from the key of the work, so whoever knows the key (an address, a job's row) finds it after a
+reload or a restart. The manifest holds what was asked, the model, what it was made from, and the page that shows it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.jobs.record_files import read_record, write_record
+from app.links import local
+from probe.artifacts.folder import KINDS, home, place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest, writing
+from probe.errors import BadInput, OpenworkError, Unavailable
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a stored piece of work says of itself: what it is about, what was asked (for JSON), the line that asks it again.
+
+    about: names of the artifacts it is of (a graph, dictionaries). model: gives the stamp of the model that was run.
+    """
+
+    about: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+    model: Callable[[], ModelStamp | None] = lambda: None
+
+
+def folder_of(key: str) -> Path:
+    """Where the result of this key is, or would be."""
+    return place("result", key.replace(":", "-"))
+
+
+def is_stored(key: str) -> bool:
+    """Is there a result of this key on disk?"""
+    try:
+        return (folder_of(key) / "manifest.json").is_file()
+    except (BadInput, OSError):
+        return False
+
+
+def keep(key: str, title: str, link: str, origin: Origin, record: Any) -> Path:
+    """Store what the work of this key found."""
+    folder = folder_of(key)
+    facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": link}
+    manifest = Manifest(
+        "result",
+        folder.name,
+        origin.model(),
+        config=origin.options,
+        parents=origin.about,
+        command=origin.command or "made on the dashboard",
+        facts=facts,
+    )
+    with writing(folder, manifest, replace=True) as scratch:
+        write_record(scratch, record)
+        if report := _report(record):
+            write_json(scratch / "report.json", report)
+    return folder
+
+
+def stored(key: str) -> Any:
+    """The stored result of this key. Unavailable where it is damaged."""
+    folder = folder_of(key)
+    manifest = read_manifest(folder, "result")
+    if wrong := check_files(folder, manifest):
+        raise Unavailable(f"The result in {folder.name} is damaged ({wrong[0][:60]}); make it again from its page.")
+    return read_record(folder)
+
+
+def of(what: str, about: str) -> list[Manifest]:
+    """Manifests of the results of this sort that are about this artifact, newest first."""
+    found = []
+    for folder in (home() / KINDS["result"]).glob(f"{what}-*/"):
+        try:
+            manifest = read_manifest(folder, "result")
+        except OpenworkError:
+            continue
+        if about in manifest.parents and manifest.facts.get("key") == _key(folder.name):
+            found.append(manifest)
+    return sorted(found, key=lambda m: m.created, reverse=True)
+
+
+def page_of(manifest: Manifest) -> str | None:
+    """The page that shows a result of the dashboard: a local address, or None."""
+    page = manifest.facts.get("page")
+    return page if isinstance(page, str) and local(page) and manifest.facts.get("key") == _key(manifest.name) else None
+
+
+def _key(name: str) -> str:
+    what, _, digest = name.rpartition("-")
+    return f"{what}:{digest}"
+
+
+def _report(record: Any) -> Any:
+    """The same for people and other tools: what the record says of itself as JSON."""
+    from app.commands.options import clean
+
+    parts = record if isinstance(record, tuple) else (record,)
+    found = {type(p).__name__: p.to_dict() for p in parts if hasattr(p, "to_dict")}
+    try:
+        return json.loads(json.dumps(clean(found), default=str, allow_nan=False))
+    except ValueError:
+        return None

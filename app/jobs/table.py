@@ -1,0 +1,266 @@
+"""Long work of the dashboard: one worker thread that owns the models, and a table of jobs that outlives the page.
+
+Jobs run one after the other (a model is one thing, and so is the memory it lives in), readings of prompts, which take seconds,
+before other work that waits. Work that runs no model has a worker of its own and waits for none of these.
+Every change of state is written to `home()/jobs/ID.json`, so a reload shows the same table, and a server that starts again
+says of jobs it finds unfinished that they were interrupted. Work reports through
+`probe.progress.Watched`, which is also how it is cancelled.
+"""
+
+import itertools
+import logging
+import os
+import queue
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from app.jobs.job import ACTIVE, Job, alive, born, read_job
+from app.trouble import foreseen_in, meet
+from probe.artifacts.folder import home
+from probe.errors import Cancelled
+from probe.progress import Progress, Snapshot, Watched
+
+log = logging.getLogger("openwork.jobs")
+Work = Callable[[Progress], str | None]
+__all__ = ["ACTIVE", "Job", "Jobs", "table"]
+_AGAIN = 24  # ended jobs whose work is kept in memory, so that they can be run again
+_KEPT = 200  # job files kept on disk; older ones are removed when a new job begins
+_STOPPING = "Stopping at the next step."
+_WRITE_EVERY = 2.0  # seconds between writes of mere progress
+
+
+class Jobs:
+    """The table and its worker. All methods may be called from any thread."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._jobs: dict[str, Job] = {}
+        self._work: dict[str, Work] = {}
+        self._ended: OrderedDict[str, Work] = OrderedDict()
+        self._watched: dict[str, Watched] = {}
+        self._queues: dict[bool, queue.PriorityQueue[tuple[bool, int, str]]] = {
+            alone: queue.PriorityQueue() for alone in (False, True)
+        }
+        self._threads: dict[bool, threading.Thread] = {}
+        self._count = itertools.count()
+        self._lock = threading.RLock()
+        self._looked = 0.0
+        self._read()
+
+    def submit(
+        self,
+        kind: str,
+        title: str,
+        work: Work,
+        *,
+        key: str = "",
+        link: str = "",
+        again: list[Any] | None = None,
+        alone: bool = False,
+    ) -> Job:
+        """Queue `work`; a job with the same key that is still active is returned instead of a second one.
+
+        again: name and arguments of the task that makes it (see `app.jobs.job.Job`). alone: it runs no model.
+        """
+        with self._lock:
+            if key and (same := next((j for j in self._jobs.values() if j.key == key and j.active), None)):
+                return same
+            job = Job(
+                f"{int(time.time()):x}-{secrets.token_hex(3)}",
+                kind,
+                title,
+                key,
+                link,
+                created=time.time(),
+                pid=os.getpid(),
+                born=born(os.getpid()),
+                again=again or [],
+                alone=alone,
+            )
+            job.say("queued")
+            self._jobs[job.id], self._work[job.id] = job, work
+            self._watched[job.id] = Watched(lambda snapshot: self._told(job, snapshot))
+            self._prune()
+            self._write(job)
+            self._queues[alone].put((kind != "read", next(self._count), job.id))
+            if alone not in self._threads or not self._threads[alone].is_alive():
+                name = "openwork-alone" if alone else "openwork-model"
+                self._threads[alone] = threading.Thread(target=self._loop, args=(alone,), name=name, daemon=True)
+                self._threads[alone].start()
+        return job
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop: at once if it waits, at its next step if it runs. Unknown and finished jobs are left alone."""
+        with self._lock:
+            job = self._jobs.get(job_id)
+            if job is None or not job.active or job_id not in self._watched:
+                return
+            self._watched[job_id].cancel()
+            if job.state == "queued":
+                self._end(job, "cancelled", "Cancelled before it began.")
+            elif job.message != _STOPPING:
+                job.message = _STOPPING
+                job.say("cancel was asked for")
+
+    def can_repeat(self, job: Job) -> bool:
+        """Is the work of this ended job still here?"""
+        return not job.active and job.id in self._ended
+
+    def repeat(self, job_id: str) -> Job | None:
+        """Queue the work of an ended job once more, as a new job; None when it is not here any more."""
+        with self._lock:
+            old, work = self._jobs.get(job_id), self._ended.get(job_id)
+            if old is None or work is None:
+                return None
+            return self.submit(old.kind, old.title, work, key=old.key, link=old.link, again=old.again, alone=old.alone)
+
+    def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def all(self) -> list[Job]:
+        """Newest first."""
+        with self._lock:
+            self._look_elsewhere()
+            return sorted(self._jobs.values(), key=lambda j: j.created, reverse=True)
+
+    def active(self) -> list[Job]:
+        return [j for j in self.all() if j.active]
+
+    def ahead(self, job: Job) -> list[Job]:
+        """Active jobs that a waiting one waits for, in the order in which they run."""
+        mine = [j for j in self.active() if j.alone == job.alone and j.id != job.id]
+        return sorted((j for j in mine if turn(j) < turn(job)), key=turn)
+
+    def latest(self, key: str) -> Job | None:
+        """The newest job that makes `key`."""
+        return next((j for j in self.all() if j.key == key), None)
+
+    def wait(self, job_id: str, timeout: float = 60.0) -> Job:
+        """Block until a job has ended (for scripts and tests)."""
+        end = time.monotonic() + timeout
+        while (job := self._jobs[job_id]).active and time.monotonic() < end:
+            time.sleep(0.02)
+        with self._lock:  # whoever ended it holds the lock until its file is written
+            return job
+
+    def _loop(self, alone: bool) -> None:
+        while True:
+            job = self._jobs[self._queues[alone].get()[2]]
+            with self._lock:
+                if job.state != "queued":
+                    continue
+                job.state, job.started = "running", time.time()
+                job.say("began")
+                self._write(job)
+            self._run(job)
+
+    def _run(self, job: Job) -> None:
+        try:
+            link = self._work[job.id](self._watched[job.id])
+        except Cancelled as error:
+            self._end(job, "cancelled", str(error))
+        except Exception as error:
+            self._failed(job, error)
+        else:
+            job.link = link or job.link
+            self._end(job, "done")
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        """A refusal is a sentence; of a bug the page gets a sentence and a reference, the terminal the traceback."""
+        where = f"job {job.kind} {job.id}"
+        if (said := foreseen_in(error, where)) is not None:
+            after = f", after {type(error.__cause__).__name__}" if error.__cause__ else ""
+            job.details = f"{type(error).__name__}{after}"
+            self._end(job, "failed", said)
+            return
+        trouble = meet(error, where)
+        job.details = trouble.details
+        self._end(job, "failed", trouble.sentence)
+
+    def _end(self, job: Job, state: str, message: str = "") -> None:
+        with self._lock:
+            job.state, job.message, job.finished, job.eta = state, message, time.time(), None
+            job.say(f"{state}: {message}" if message else state)
+            if (work := self._work.pop(job.id, None)) is not None:
+                self._ended[job.id] = work
+                while len(self._ended) > _AGAIN:
+                    self._ended.popitem(last=False)
+            self._watched.pop(job.id, None)
+            self._write(job)
+
+    def _told(self, job: Job, snapshot: Snapshot) -> None:
+        new_stage = snapshot.stage != job.stage
+        job.stage, job.done, job.total, job.unit, job.eta = (
+            snapshot.stage,
+            snapshot.done,
+            snapshot.total,
+            snapshot.unit,
+            snapshot.eta,
+        )
+        if new_stage:
+            size = f", {snapshot.total:,.0f} {snapshot.unit}" if snapshot.total and snapshot.total > 2 else ""
+            job.say(f"{snapshot.stage}{size}")
+        last = getattr(self, "_written", 0.0)
+        if new_stage or time.monotonic() - last > _WRITE_EVERY:
+            self._written = time.monotonic()
+            self._write(job)
+
+    def _write(self, job: Job) -> None:
+        try:
+            job.write(self.folder)
+        except OSError as error:  # a full disk must not stop the work whose table this is
+            log.warning("the job table could not be written: %s", error)
+
+    def _prune(self) -> None:
+        for job in [j for j in self.all() if not j.active][_KEPT:]:
+            with suppress(OSError):  # a home that cannot be written must not stop new work
+                (self.folder / f"{job.id}.json").unlink(missing_ok=True)
+            del self._jobs[job.id]
+
+    def _read(self) -> None:
+        for path in self.folder.glob("[!.]*.json"):
+            if (job := read_job(path)) is not None:  # a damaged row is no reason to show none
+                self._jobs[job.id] = job
+                self._settle(job)
+
+    def _settle(self, job: Job) -> None:
+        """A job that nobody works on any more was interrupted."""
+        if job.active and job.id not in self._watched and not alive(job):
+            self._end(job, "interrupted", "The server stopped before this was finished; what it had stored is kept.")
+
+    def _look_elsewhere(self) -> None:
+        """Follow the jobs of another process on the same folder, at most once a second."""
+        if time.monotonic() - self._looked < 1:
+            return
+        self._looked = time.monotonic()
+        for path in self.folder.glob("[!.]*.json"):
+            if path.stem not in self._jobs and (new := read_job(path)) is not None and new.pid != os.getpid():
+                self._jobs[new.id] = new
+        for job in [j for j in self._jobs.values() if j.active and j.id not in self._watched]:
+            found = read_job(self.folder / f"{job.id}.json") or job
+            self._jobs[job.id] = found
+            self._settle(found)
+
+
+def turn(job: Job) -> tuple[bool, bool, float]:
+    """What jobs of one worker are ordered by: what runs, then readings, then the older."""
+    return job.state != "running", job.kind != "read", job.created
+
+
+_tables: dict[Path, Jobs] = {}
+_tables_lock = threading.Lock()
+
+
+def table() -> Jobs:
+    """The table of this process for the present `home()`."""
+    with _tables_lock:
+        folder = home() / "jobs"
+        if folder not in _tables:
+            _tables[folder] = Jobs(folder)
+        return _tables[folder]

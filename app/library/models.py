@@ -1,0 +1,170 @@
+"""Models at hand: those that are offered, those in memory, and those that a notebook handed over."""
+
+import re
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+from app.library.artifacts import library
+from app.library.memory import Recent, _records
+from probe.artifacts.manifest import Manifest, ModelStamp
+from probe.errors import BadInput
+from probe.progress import SILENT, Progress
+
+_lock = threading.Lock()
+_twins: dict[str, Any] = {}
+_weights: dict[str, str] = {}
+
+
+def hold(model: Any) -> str:
+    """Make a loaded model known to the pages and return its name there."""
+    from probe.model.frozen_copy import twin
+    from probe.model.load import stamp
+
+    mine = stamp(model)
+    with _lock:
+        other = weights_of(mine.name) not in (None, mine.weights)
+        name = f"{mine.name}@{mine.weights[:8]}" if other else mine.name
+        if name not in _twins:
+            _twins[name], _weights[name] = twin(model), mine.weights
+            weakref.finalize(model, _let_go, name)
+    return name
+
+
+def _let_go(name: str) -> None:
+    """The weights stay on record, so that the name never comes to mean another model."""
+    _twins.pop(name, None)
+
+
+def weights_of(name: str) -> str | None:
+    """The fingerprint that a name stands for: of the model held, or loaded from disk, under it first."""
+    # that module imports this one
+
+    loaded = stamp_in_memory(name)
+    return _weights.get(name) or (loaded.weights if loaded else None)
+
+
+def held(name: str) -> Any | None:
+    """The twin of a held model by its name on the pages; none once its weights, which the notebook's model shares, were edited:
+    what is found in it would stand under the name of what it was."""
+    if (found := _twins.get(name)) is None:
+        return None
+    from probe.model.load import stamp
+
+    return found if stamp(found).weights == _weights[name] else None
+
+
+def names() -> list[str]:
+    """Names of the models that are held."""
+    return list(_twins)
+
+
+_models: Recent[Any] = Recent(2)
+
+
+def loaded() -> list[str]:
+    """Names, as people read them, of the models in memory."""
+    return [short_model(str(k)) for k in dict.fromkeys([*_models.keys(), *names()])]
+
+
+def in_memory(name: str) -> Any | None:
+    """The model of this name if it is loaded; never loads one. Pages may read its config, and only the worker may run it."""
+    model = held(name)
+    return _models.get(name) if model is None else model
+
+
+def model_named(name: str, progress: Progress = SILENT) -> Any:
+    """A loaded model by name, from memory when it is there. BadInput for a name that no menu offers: whatever a request says
+    reaches this place at last, and must not load any folder of the machine."""
+    if (model := in_memory(name)) is not None:
+        return model
+    require_offered(name)
+    with progress.stage(f"load {name}", total=2, unit="step") as step:
+        from probe.model.load import load_model  # torch comes with it
+
+        step(1)
+        model = load_model(name, progress=progress)
+        _stamp(model)
+        step(1)
+    return _models.put(name, model)
+
+
+_stamps: dict[str, ModelStamp] = {}
+
+
+def _stamp(model: Any) -> None:
+    from probe.model.load import stamp
+
+    found = stamp(model)
+    before = _stamps.get(found.name)
+    if (before.weights if before else weights_of(found.name)) not in (None, found.weights):
+        _records.clear()  # they were found in another model of this name
+    _stamps[found.name] = found
+
+
+def stamp_in_memory(name: str) -> ModelStamp | None:
+    """Fingerprints of the model of this name, if it was loaded here; never loads one."""
+    return _stamps.get(name)
+
+
+MODELS = ("smollm2-135m", "toy")
+"""Models the dashboard offers; equal to `probe.model.load.ALIASES`, repeated here because that module imports torch."""
+_offered: list[str] = []
+
+
+def offer(name: str) -> str:
+    """Offer a model that no artifact is of yet, named by whoever starts the server: an alias, folder, GGUF file or hub id.
+
+    Returns the name that pages know it by. Raises BadInput for a path where nothing is.
+    """
+    path = Path(name).expanduser()
+    if name not in MODELS:
+        if path.exists():
+            name = str(path.resolve())
+        elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or path.suffix.lower() == ".gguf" or name.startswith("."):
+            raise BadInput(
+                f"There is no model file or folder {path}; give an alias, a hub id, a model folder or a .gguf file."
+            )
+    if name not in _offered:
+        _offered.append(name)
+    return name
+
+
+def first_model() -> str:
+    """The model that a menu begins with: the one the server was started with, else the default."""
+    return _offered[0] if _offered else MODELS[0]
+
+
+def models() -> list[str]:
+    """Names to offer in a model menu: those the server was started with, the built-in ones, those that artifacts are of."""
+    used = [m.model.name for pairs in library().kinds.values() for _, m in pairs if m.model]
+    there = [n for n in used if not Path(n).is_absolute() or Path(n).exists()]
+    return list(dict.fromkeys([*_offered, *MODELS, *names(), *there]))
+
+
+def require_offered(model: Any) -> str:
+    """The model's name; BadInput where no menu offers it. Addresses and requests may say anything, and load nothing else."""
+    if not isinstance(model, str) or model not in models():
+        known = ", ".join(map(short_model, models()))
+        raise BadInput(
+            f"'{str(model)[:60]}' is none of the models known here ({known}). For another start  openwork serve --model NAME."
+        )
+    return model
+
+
+def short_model(name: str) -> str:
+    """A model's name for people: of a local folder or file, which is stored by its whole path, the last part."""
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def stale(manifest: Manifest) -> str | None:
+    """Why an artifact no longer fits its model, or None. Compares with what was loaded here under that name; loads nothing."""
+    # that module imports this one
+
+    made = manifest.model
+    now = stamp_in_memory(made.name) if made else None
+    if made is None or now is None or (made.weights, made.tokenizer) == (now.weights, now.tokenizer):
+        return None
+    part = "weights" if made.weights != now.weights else "tokenizer"
+    return f"Made from other {part} than {short_model(made.name)} has now; make it again, or load the model it was made from."

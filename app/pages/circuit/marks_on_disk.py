@@ -1,0 +1,155 @@
+"""The marks of a stored graph on disk, edited by one request at a time.
+
+Pins, groups and labels live in the graph itself (`circuits.choose_nodes`), so that the shell and a notebook see them. Beside it,
+`edits/NAME.json` holds what only a page needs: the steps to undo and redo, where nodes were dragged, which groups are open, and
+suggestions put aside. It names the graph's edges by their digest, so that a graph traced anew under the name starts afresh.
+
+A page says on which revision its request was made. Where the graph has moved on meanwhile, in another tab or in the shell, an
+edit is made on top of what is there and the page is told so; undo and redo, which would take back somebody else's edit, are
+refused. Nothing is overwritten in silence.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from app.library.artifacts import registered
+from app.library.graphs import body, keep_graph, reading, stored_graph
+from app.pages.circuit.marks import MOST, History, Marks, edited
+from circuits.graph.graph import CircuitGraph
+from circuits.graph.store import choose_nodes, editing
+from probe.artifacts.folder import home
+from probe.artifacts.json import write_json
+from probe.artifacts.untrusted import read_json
+from probe.errors import BadInput, OpenworkError, Unavailable
+
+_COMPUTED = ("explained", "roots", "influence", "cancellation", "scores", "_names")  # none of them reads a mark
+
+
+@dataclass(frozen=True)
+class View:
+    """How the subgraph is looked at: places of dragged nodes by id, names of open groups, suggestions put aside."""
+
+    at: dict[str, list[float]] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
+    dismissed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A graph, its marks, what can be undone, and what the last request came to. stale: somebody else had edited the graph."""
+
+    graph: CircuitGraph
+    marks: Marks
+    history: History
+    view: View
+    said: str = ""
+    stale: bool = False
+    wrong: bool = False
+
+
+def marked(name: str) -> Marked:
+    """A graph's marks as they are stored now."""
+    with reading:
+        graph, digest, kept = stored_graph(name), body(name), _read(name)
+    marks = Marks.of(graph)
+    if kept.get("body") != digest:
+        return Marked(graph, marks, History(), View())
+    history = History.from_dict(kept.get("history")) if kept.get("revision") == marks.revision else History()
+    return Marked(graph, marks, history, _view(kept.get("view")))
+
+
+def act(name: str, request: dict[str, Any], revision: str | None = None) -> Marked:
+    """Make one edit and store it at once. What cannot be done changes nothing and is said in the answer."""
+    with reading, editing(registered("graph", name)):
+        now = marked(name)
+        stale = bool(revision) and revision != now.marks.revision
+        try:
+            after, history, words = _after(now, request, stale)
+            if after == now.marks:
+                return replace(now, said="Nothing to change: it is so already.", stale=stale)
+            stored = _store(name, now.graph, now.marks, after)
+            _write(name, after, history, now.view)
+        except OpenworkError as error:
+            return replace(now, said=str(error), stale=stale, wrong=True)
+    elsewhere = "This graph had been edited elsewhere since; that edit was kept. " if stale else ""
+    return Marked(stored, after, history, now.view, f"{elsewhere}{words[:1].upper()}{words[1:]}.", stale)
+
+
+def _after(now: Marked, request: dict[str, Any], stale: bool) -> tuple[Marks, History, str]:
+    if request.get("op") in ("undo", "redo"):
+        if stale:
+            raise BadInput(
+                "This graph was edited elsewhere, in another tab or in the shell. The page now shows that edit."
+            )
+        if request["op"] == "undo":
+            marks, history = now.history.undone(now.marks)
+            return marks, history, f"undone: {history.future[-1].words}"
+        marks, history = now.history.redone(now.marks)
+        return marks, history, f"done again: {history.past[-1].words}"
+    marks, words = edited(now.graph, now.marks, request)
+    return marks, now.history.done(now.marks, marks, words), words
+
+
+def _store(name: str, graph: CircuitGraph, before: Marks, after: Marks) -> CircuitGraph:
+    """Write the marks into the graph's folder in one step, and keep in memory what was computed of the graph."""
+    texts = {i: after.labels.get(i, "") for i in {*before.labels, *after.labels}}
+    labels = {i: text for i, text in texts.items() if text != before.labels.get(i, "")}
+    changes: dict[str, Any] = {"pinned": after.pinned, "supernodes": after.groups, "labels": labels}
+    stored = choose_nodes(registered("graph", name), **changes)
+    stored.__dict__.update({k: graph.__dict__[k] for k in _COMPUTED if k in graph.__dict__})
+    return keep_graph(name, stored)
+
+
+def look(name: str, change: dict[str, Any]) -> None:
+    """Keep how the subgraph is looked at: `move` {id: [x, y]}, `open` or `close` a group, `dismiss` a suggestion, `tidy`."""
+    with reading, editing(registered("graph", name)):
+        now = marked(name)
+        view = _changed(now.view, change)
+        if view != now.view:
+            _write(name, now.marks, now.history, view)
+
+
+def _changed(view: View, change: dict[str, Any]) -> View:
+    moved = {str(k): _point(v) for k, v in (change.get("move") or {}).items()}
+    opened = [n for n in view.opened if n != change.get("close")]
+    opened += [str(change["open"])] if change.get("open") and change["open"] not in opened else []
+    put_aside = [str(change["dismiss"])] if change.get("dismiss") else []
+    at = {} if change.get("tidy") else {**view.at, **moved}
+    return View(
+        dict(list(at.items())[-2 * MOST :]), opened[-MOST:], list(dict.fromkeys([*view.dismissed, *put_aside]))[-MOST:]
+    )
+
+
+def _point(value: Any) -> list[float]:
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) and abs(v) < 1e6 for v in value):
+        return [float(v) for v in value]
+    raise BadInput("A place in the drawing is two numbers. Reload the page.")
+
+
+def _view(value: Any) -> View:
+    try:
+        at = {str(k): _point(v) for k, v in value["at"].items()}
+        return View(at, [str(n) for n in value["opened"]], [str(n) for n in value["dismissed"]])
+    except (KeyError, TypeError, AttributeError, BadInput):
+        return View()
+
+
+def edits_file(name: str) -> Path:
+    """Where a graph's steps and views are kept."""
+    return home() / "edits" / f"{registered('graph', name).name}.json"
+
+
+def _read(name: str) -> dict[str, Any]:
+    try:
+        value = read_json(edits_file(name))
+    except Unavailable:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _write(name: str, marks: Marks, history: History, view: View) -> None:
+    file = edits_file(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    value = {"body": body(name), "revision": marks.revision, "history": history.to_dict(), "view": vars(view)}
+    write_json(file, value)

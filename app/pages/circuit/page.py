@@ -1,0 +1,115 @@
+"""One circuit: its scores, link graph, connections, the subgraph of what is pinned, and whether the model agrees."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from app import links
+from app.components.cards import outdated_note
+from app.components.parts import icon, link_button, title
+from app.frame.shell import Page
+from app.frame.theme import worn
+from app.jobs import table as jobs
+from app.jobs import work
+from app.library import prompts
+from app.library.artifacts import library
+from app.library.graphs import graph_of
+from app.library.models import models, short_model
+from app.pages.circuit.callbacks import connected, exists, plotted, register, shown_rows, starting_node, waiting
+from app.pages.circuit.editing import SUGGESTIONS, marks_data, subgraph_panel
+from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares
+from app.pages.circuit.scores import bar
+from app.pages.circuit.validation import shown_first, test_panel
+from app.selection import selection_from
+from circuits.graph.graph import CircuitGraph
+from probe.errors import BadInput
+
+MOST_OFFERED = 100  # graphs to compare with
+
+
+def layout(name: str, query: dict[str, str]) -> list[Any]:
+    """The page of a stored graph; of one that is being traced, its progress."""
+    job = jobs.table().latest(f"trace:{name}")
+    if job is not None and (job.active or job.state in ("failed", "cancelled", "interrupted")) and not exists(name):
+        return [
+            title("Tracing", eyebrow="Circuit"),
+            dcc.Store(id="waiting-for", data=name),
+            dcc.Interval(id="waiting-poll", interval=600),
+            html.Div(waiting(name), id="waiting"),
+        ]
+    found = graph_of(name)
+    keep, edges = shares(found, query)
+    selection = starting_node(found, selection_from(query))
+    link, node = plotted(name, keep, selection, worn()), connected(name, keep, selection, "in")
+    return [
+        dcc.Store(id="graph-name", data=name),
+        dcc.Store(id="selection", data={**selection, "keep": keep}),
+        dcc.Store(id="graph-marks", data=marks_data(name)),
+        *(dcc.Store(id=id) for id in ("graph-act", "graph-look", "graph-view", "graph-seen")),
+        title(
+            found.prompt or "(a graph without a prompt)",
+            eyebrow=f"Circuit · {name} · {short_model(found.model) or 'unnamed model'}",
+            actions=[_prompt_link(found), _compare(name), *_exports(name)],
+            clamp=True,
+        ),
+        *outdated_note("graph", name),
+        bar(name, found),
+        *link_panels(found, name, keep, edges, link, node),
+        subgraph_panel(found, name, edges, work.given(query.get("groups"), SUGGESTIONS)),
+        test_panel(found, name, shown_first(name, query.get("test"))),
+        nodes_panel(name, shown_rows(name, keep, selection)),
+        made_panel(found, name),
+    ]
+
+
+def _prompt_link(found: CircuitGraph) -> Any:
+    """To the hub of the graph's prompt, where its model is one the pages may load."""
+    if found.model not in models() or "imported" in found.facts:
+        return None
+    identity = prompts.prompt_id(found.prompt)
+    try:
+        prompts.load(identity)
+    except BadInput:
+        try:
+            prompts.store(found.prompt, found.model)
+        except BadInput:  # longer than a page reads, or blank: the graph is there all the same
+            return None
+    return link_button("The prompt", links.prompt_page(identity, found.model), "prompt", small=True)
+
+
+def _compare(name: str) -> Any:
+    """A menu of the other graphs; choosing one opens both beside each other."""
+    others = [folder.name for folder, _ in library().kinds["graph"] if folder.name != name][:MOST_OFFERED]
+    if not others:
+        return None
+    return dmc.Select(
+        id="graph-compare",
+        data=[{"value": n, "label": n} for n in others],
+        placeholder="Compare with …",
+        size="xs",
+        w=170,
+        searchable=True,
+        clearable=False,
+        leftSection=icon("beside", small=True),
+        comboboxProps={"width": 300, "position": "bottom-end"},
+        **{"aria-label": "Compare with another graph"},
+    )
+
+
+def _exports(name: str) -> list[Any]:
+    forms = {"Neuronpedia JSON": "neuronpedia", "Openwork JSON": "openwork"}
+    return [
+        link_button(label, export_address(name, form), "download", small=True, download=True)
+        for label, form in forms.items()
+    ]
+
+
+def export_address(name: str, form: str) -> str:
+    """Where a graph is downloaded."""
+    return f"/export/graph/{links.quote(name, safe='')}/{form}.json"
+
+
+PAGE = Page(
+    r"/circuits/(?P<name>[^/]+)", "Circuit", layout, register, ("links", "graph-test-figure", "graph-enough-figure")
+)

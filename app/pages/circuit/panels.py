@@ -1,0 +1,192 @@
+"""The panels of a circuit's page that show the whole graph: link graph, connections, nodes, how it was made."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+import numpy as np
+from dash import html
+
+from app.components import drawn, snippets
+from app.components.parts import graph, panel, segmented
+from app.figures import linkgraph
+from app.library.artifacts import registered
+from app.pages.circuit.scores import basis, units
+from circuits.graph.figures import PUSHES
+from circuits.graph.graph import CircuitGraph
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
+from probe.errors import BadInput
+
+EDGES_KEPT = 0.9
+
+
+def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
+    """Influence of nodes and of edges kept, as the address says, or to begin with."""
+
+    def given(key: str, low: float, other: float) -> float:
+        try:
+            return (
+                round(float(np.clip(float(query[key]), low, 1.0)), 2)
+                if float(query[key]) == float(query[key])
+                else other
+            )
+        except (KeyError, ValueError):
+            return other
+
+    return given("k", 0.3, linkgraph.first_keep(found)), given("e", 0.3, EDGES_KEPT)
+
+
+def link_panels(
+    found: CircuitGraph, name: str, keep: float, edges: float, plotted: tuple[Any, str, Any], connected: tuple[Any, Any]
+) -> list[Any]:
+    """The link graph with its sliders and search, and beside it the edges of the selected node.
+
+    plotted: figure, words, strip. connected: rows, facts. Both as in `graph_callbacks`.
+    """
+    figure, words, strip = plotted
+    rows, facts = connected
+    height = int(np.clip(20 * (found.n_layers + 2) + 130, 380, 860))
+    wide = {"minWidth": max(0, 46 * len(found.tokens))}
+    plot = panel(
+        "Link graph",
+        [
+            _tools(keep, edges, words),
+            html.Div(drawn.rows("graph-found", 240), id="graph-found-box", hidden=True),
+            drawn.token_strip("graph-strip", strip),
+            html.Div(
+                html.Div(graph("links", height, "Link graph: position by layer", figure), style=wide),
+                className="ow-scroll ow-from-end",
+                style={"marginTop": 8},
+            ),
+            html.Div(PUSHES, className="ow-partial"),
+        ],
+        note="Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it.",
+        tools=full_button(),
+        foot=snippets.snippets(*made_again(found, name)),
+    )
+    which = segmented("direction", [("in", "incoming"), ("out", "outgoing")], "in")
+    beside = panel(
+        "Connections",
+        [
+            html.Div(facts, id="node-facts", style={"marginBottom": 12}),
+            html.Div(drawn.rows("edges", height + 30, rows), className="tight"),
+        ],
+        tools=which,
+        foot=snippets.snippets(*_node_snippets(found, name)),
+    )
+    return [html.Div([plot, beside], className="ow-grid two")]
+
+
+def _tools(keep: float, edges: float, words: str) -> html.Div:
+    """Search, and the two sliders with what they keep, in words."""
+    find = dmc.TextInput(
+        id="graph-find", placeholder="Find a node: L5N120, a label, a token", size="xs", w=270, debounce=200,
+        **{"aria-label": "Find a node"},
+    )  # fmt: skip
+    return html.Div(
+        [
+            find,
+            html.Span(
+                ["Nodes kept", _slider("keep", keep, "Influence kept")],
+                className="ow-partial",
+                title="Share of the influence that the shown nodes hold",
+            ),
+            html.Span(
+                ["Edges kept", _slider("edges-kept", edges, "Influence of edges kept")],
+                className="ow-partial",
+                title="Share of the influence that the kept edges carry. Below 0.98, keeping more nodes can lose one that was "
+                "kept: edges are chosen anew among the nodes, and a node left without edges goes.",
+            ),
+            html.Span(words, id="shown", className="ow-partial num"),
+        ],
+        className="ow-bar-tools",
+    )
+
+
+def _slider(id: str, value: float, label: str) -> dmc.Slider:
+    return dmc.Slider(
+        id=id, min=0.3, max=1.0, step=0.01, value=value, w=120, size="sm", label=None, updatemode="mouseup",
+        thumbLabel=label,
+    )  # fmt: skip
+
+
+def full_button() -> html.Button:
+    """A button that gives its panel the whole screen."""
+    return html.Button("Full screen", className="ow-button", type="button", **{"data-do": "full"})
+
+
+def nodes_panel(name: str, rows: dict[str, Any]) -> html.Section:
+    """The link graph as a table."""
+    python = f"graph = load_graph(place('graph', {name!r}))\ngraph.rows(50)"
+    return panel(
+        "Nodes shown",
+        drawn.rows("nodes", 420, rows),
+        note=html.Span("The same nodes as a table, most influential first.", id="nodes-note"),
+        foot=snippets.snippets(opening(python), f"openwork graph show {snippets.shlex.quote(name)} --top 50"),
+    )
+
+
+def made_panel(found: CircuitGraph, name: str) -> html.Section:
+    """Conventions and origin."""
+    facts = [("units", f"{units(found)}{f' ({basis(found)})' if found.dictionaries else ''}"), *provenance(found, name)]
+    parts = [part for k, v in facts for part in (html.Dt(k.replace("_", " ")), html.Dd(v, dir="auto"))]
+    python = f"graph = load_graph(place('graph', {name!r}))\ngraph.report()"
+    shell = f"openwork graph show {snippets.shlex.quote(name)} --json"
+    return panel(
+        "How it was made", html.Dl(parts, className="ow-facts"), foot=snippets.snippets(opening(python), shell)
+    )
+
+
+def opening(lines: str, *more: str) -> str:
+    """Python that works with a stored graph, with its imports; `more` are further imports from circuits."""
+    names = ", ".join(sorted(["load_graph", *more]))
+    return f"from circuits import {names}\nfrom probe.artifacts.folder import place\n\n{lines}"
+
+
+def _node_snippets(found: CircuitGraph, name: str) -> tuple[str, str]:
+    node = (
+        found.name(int(found.probability.argmax())).split("@")[0]
+        if not found.roots.any()
+        else int(found.probability.argmax())
+    )
+    python = (
+        f"graph = load_graph(place('graph', {name!r}))\n(node,) = graph.find({node!r})\nedges = graph.incoming(node)"
+    )
+    return opening(python), f"openwork graph show {snippets.shlex.quote(name)} --node {node}"
+
+
+def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
+    """Lines that make this graph again: with its dictionaries, its number of nodes and the tokens it explains."""
+    used = list(dict.fromkeys(found.dictionaries.values()))
+    ours = isinstance(found.convention.get("max_nodes", 0), int) and "imported" not in found.facts
+    known = snippets.asked_of(found) is not None
+    other = not ours or (not known and found.nodes.where("mlp", "head", "direction").any())
+    if other or not all(stored_dictionary(d) for d in used):  # then only the stored graph is left
+        return opening(f'graph = load_graph(place("graph", {name!r}))\ngraph.figure()'), None
+    return snippets.python_trace(found, used), snippets.shell_trace(found, used)
+
+
+def stored_dictionary(name: str) -> bool:
+    """Whether a dictionary of this name is at hand."""
+    try:
+        return place("dictionary", name).is_dir()
+    except BadInput:
+        return False
+
+
+def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
+    """Conventions and origin as short texts."""
+    manifest = read_manifest(registered("graph", name), "graph")
+    origin = found.facts.get("imported")
+    origin = origin if isinstance(origin, dict) else {}
+    dropped = origin.get("links_left_out")
+    left_out = {f"links left out, {k}": v for k, v in dropped.items()} if isinstance(dropped, dict) else {}
+    facts = {
+        **found.convention,
+        **({"imported from": str(origin.get("from", ""))} if origin else {}),
+        **left_out,
+        "made": manifest.created[:16].replace("T", " "),
+        **({"pins and labels changed": manifest.changed[:16].replace("T", " ")} if manifest.changed else {}),
+        **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
+    }
+    return [(k, str(v)[:240]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]

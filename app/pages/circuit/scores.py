@@ -1,0 +1,103 @@
+"""The scores that stay in sight: of the whole graph, of what the sliders leave, and of what is pinned."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from dash import html
+
+from app.components.parts import stat
+from app.library.graphs import body, graph_of
+from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.influence import Scores
+from circuits.supernodes.subgraph import subgraph_scores
+from probe.show.glossary import WORDS
+from probe.words import counted, plural
+
+_PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
+_MEANS = {
+    "replacement": "share of influence that ends in tokens and biases",
+    "completeness": "share of what nodes read that comes from explained parts",
+}
+
+
+def bar(name: str, found: CircuitGraph) -> html.Section:
+    """The panel, with the numbers of the whole graph; the others follow."""
+    inner = html.Div(stats(found, None, None), id="scores-live", className="ow-stats")
+    return html.Section(html.Div(inner, className="body"), className="ow-panel", id="scores")
+
+
+def live(name: str, keep: float, edges: float) -> list[Any]:
+    """Everything, at these shares of the influence."""
+    found, of = graph_of(name), body(name)
+    return stats(found, pruned(name, of, keep, edges), pinned(name, of, chosen_units(found)))
+
+
+@lru_cache(maxsize=64)
+def pruned(name: str, of: str, keep: float, edges: float) -> tuple[int, int, Scores]:
+    """Nodes, edges and scores that the sliders leave; marks do not change them, so `of` is the digest of the graph's edges."""
+    left = graph_of(name).prune(keep, edges)
+    return int(left.nodes.sum()), int(left.edges.sum()), left.scores
+
+
+def chosen_units(found: CircuitGraph) -> tuple[int, ...]:
+    """The units that are pinned, in groups or not."""
+    chosen = dict.fromkeys([*found.pinned, *(i for members in found.supernodes.values() for i in members)])
+    able = found.nodes.where(*UNITS)
+    return tuple(i for i in chosen if able[i])
+
+
+@lru_cache(maxsize=64)
+def pinned(name: str, of: str, units: tuple[int, ...]) -> tuple[int, Scores] | None:
+    """How many units these are, and what they explain by themselves in the graph of this digest."""
+    return (len(units), subgraph_scores(graph_of(name), units, n_random=0).scores) if units else None
+
+
+def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple[int, Scores] | None) -> list[Any]:
+    """One number after the other: the whole graph large, the parts below it."""
+
+    def score(name: str) -> Any:
+        parts = [f"pruned {getattr(left[2], name):.3f}"] if left else []
+        parts += [f"pinned {getattr(mine[1], name):.3f}"] if mine else []
+        shown = stat(name, f"{getattr(found.scores, name):.3f}", " · ".join(parts) or _MEANS[name])
+        here = "Of the whole graph, of what the sliders leave, of the pinned units alone."
+        shown.title = f"{name}: {WORDS[name].told()} {here}"
+        return shown
+
+    counts = [f"{left[0]:,} pruned"] if left else []
+    counts += [f"{counted(mine[0], 'unit')} pinned"] if mine else []
+    edges = f"of {len(found.edges):,}: {left[1]:,} pruned" if left else ""
+    return [
+        stat("conservation", power(found.residual_relative), conservation_note(found)),
+        score("replacement"),
+        score("completeness"),
+        stat("nodes", f"{len(found.nodes):,}", " · ".join(counts) or units(found)),
+        stat("edges", f"{len(found.edges):,}", edges.partition(": ")[2]),
+    ]
+
+
+def units(found: CircuitGraph) -> str:
+    """`latents, heads`: the kinds of units there are."""
+    return ", ".join(_PLURALS[k] for k in UNITS if found.nodes.where(k).any()) or "none"
+
+
+def basis(found: CircuitGraph) -> str:
+    """`layers 4, 7, neurons elsewhere`: where latents stand for neurons; `resid_post.4` for a place in the stream."""
+    slots = sorted(found.dictionaries, key=lambda k: (not k.isdecimal(), int(k) if k.isdecimal() else 0, k))
+    elsewhere = ", neurons elsewhere" if found.nodes.where("neuron").any() else ""
+    return f"{plural(len(slots), 'layer')} {', '.join(slots)}{elsewhere}"
+
+
+def conservation_note(found: CircuitGraph) -> str:
+    """What the residual says, or why it is not known."""
+    if np.isnan(found.residual_relative):
+        return str(found.convention.get("conservation_residual", "")).removeprefix("unknown: ")[:120]
+    return "worst gap of a value and its edges"
+
+
+def power(value: float) -> str:
+    """`4e−7`: one digit and the exponent; `unknown` for NaN."""
+    if np.isnan(value) or value == 0:
+        return "0" if value == 0 else "unknown"
+    digit, _, exponent = f"{value:.0e}".partition("e")
+    return f"{digit}e{int(exponent)}".replace("-", "−")

@@ -1,0 +1,148 @@
+"""Circuits: every stored attribution graph, to open, compare, download, import and delete."""
+
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html, no_update
+
+from app import links
+from app.components import snippets
+from app.components.parts import copyable, empty, icon, panel, title
+from app.frame.shell import Page
+from app.library.artifacts import Library, library
+from app.library.models import short_model
+from app.pages.circuit_list import uploads as importing
+from probe.artifacts.manifest import Manifest
+from probe.errors import OpenworkError
+
+MOST = 500  # rows sent; the newest
+_BASIS = {"mixed": "latents and neurons"}
+
+
+def layout(query: dict[str, str]) -> list[Any]:
+    """The list, newest first, with its tools; or how to make a first graph."""
+    rows = listed(library())
+    head = title(
+        "Circuits",
+        lead="Each graph says which parts of the model wrote what a prediction reads. Edges into a node add up to its value.",
+    )
+    asked = query.get("q", "")[:200]
+    stores = [
+        dcc.Store(id="circuits-data", data=rows),
+        dcc.Store(id="circuits-act"),
+        dcc.Store(id="circuits-asked", data=asked),
+    ]
+    sentence = "Open a prompt and press “Trace this prompt”, import a file below, or trace one in the shell:"
+    first = empty("No circuit yet", sentence, copyable('openwork trace --prompt "The capital of France is"'))
+    stored = panel(
+        "Stored graphs",
+        html.Div(id="circuits", className="ow-data ow-list-scroll"),
+        note="Open one, or mark two to compare them.",
+        foot=snippets.snippets(
+            "from app.library.artifacts import library\n\n[folder.name for folder, _ in library().kinds['graph']]"
+        ),
+    )
+    none = html.Div(first, id="circuits-none", hidden=bool(rows["rows"]))
+    some = html.Div(stored, id="circuits-some", hidden=not rows["rows"])
+    return [head, *stores, none, some, _import()]
+
+
+def _import() -> html.Section:
+    choose = html.Label(
+        [icon("upload", small=True), "Choose a file", html.Span(id="circuits-file")],
+        className="ow-button main",
+        htmlFor="circuits-file-field",
+    )
+    most = importing.LARGEST >> 20
+    words = (
+        f"or drop it here: JSON of Neuronpedia, circuit-tracer, attribute or Openwork, up to {most} MB. It stays here."
+    )
+    box = html.Div(
+        [choose, html.Span(words), html.Span(id="circuits-said", className="ow-said", role="status")],
+        className="ow-drop",
+        id="circuits-drop",
+    )
+    lines = ["from circuits import read_neuronpedia, save_graph", "from probe.artifacts.folder import place", ""]
+    lines += ["graph = read_neuronpedia('graph.json')", "save_graph(graph, place('graph', 'imported'))"]
+    python = "\n".join(lines)
+    return panel(
+        "Import a graph",
+        box,
+        note="Graphs from elsewhere open like our own; what their file does not hold is shown as unknown.",
+        foot=snippets.snippets(python, "openwork graph import graph.json"),
+        export=False,
+    )
+
+
+def listed(stored: Library) -> dict[str, Any]:
+    """Rows of the list, from the manifests alone."""
+    rows = [row(folder.name, manifest) for folder, manifest in stored.kinds["graph"][:MOST]]
+    broken = [
+        {"name": name.partition("/")[2], "prompt": name.partition("/")[2], "damaged": reason}
+        for name, reason in stored.damaged
+        if name.startswith("graphs/")
+    ]
+    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken), "largest": importing.LARGEST}
+
+
+def row(name: str, manifest: Manifest) -> dict[str, Any]:
+    """One graph in a few words and numbers."""
+    facts = manifest.facts
+    origin = facts.get("imported")
+    basis = str(manifest.config.get("basis") or "")
+    model = manifest.model.name if manifest.model else str(facts.get("model") or "")
+
+    def number(key: str) -> float | int | None:
+        return facts[key] if isinstance(facts.get(key), int | float) and not isinstance(facts.get(key), bool) else None
+
+    return {
+        "name": name,
+        "prompt": str(facts.get("prompt") or "(a graph without a prompt)")[:400],
+        "model": short_model(model),
+        "basis": "imported" if origin else _BASIS.get(basis, basis),
+        "nodes": number("n_nodes"),
+        "edges": number("n_edges"),
+        "replacement": number("replacement_score"),
+        "made": manifest.created[:16].replace("T", " "),
+        "href": links.circuit_page(name),
+        "save": f"/export/graph/{links.quote(name, safe='')}/",
+    }
+
+
+def changed(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The list after a deletion, or after one was taken back, and what to say."""
+    try:
+        if "delete" in request:
+            name = str(request["delete"])
+            where = importing.discard(name)
+            said = {"words": f"'{name}' was moved to {where}.", "back": where}
+        else:
+            said = {"words": f"'{importing.put_back(str(request.get('back')))}' is back.", "back": None}
+    except OpenworkError as error:
+        said = {"words": str(error), "wrong": True}
+    return listed(library()), said
+
+
+def register(app: Dash) -> None:
+    importing.register(app.server)
+    app.clientside_callback(
+        ClientsideFunction("openwork", "circuits"),
+        Output("circuits", "data-drawn"),
+        Input("circuits-data", "data"),
+        Input("circuits-asked", "data"),
+    )
+
+    @app.callback(
+        Output("circuits-data", "data"),
+        Output("circuits-none", "hidden"),
+        Output("circuits-some", "hidden"),
+        Input("circuits-act", "data"),
+        prevent_initial_call=True,
+    )
+    def act(request: dict[str, Any] | None):
+        if not request:
+            return no_update, no_update, no_update
+        rows, said = changed(request)
+        return {**rows, "said": said}, bool(rows["rows"]), not rows["rows"] and not said.get("back")
+
+
+PAGE = Page(r"/circuits", "Circuits", layout, register)

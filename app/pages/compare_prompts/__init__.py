@@ -1,0 +1,1 @@
+"""The page of two prompts side by side."""

@@ -1,0 +1,347 @@
+"""What the heads page does: draws what is there, asks for what is not, and moves everything with one selection."""
+
+import shlex
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+
+from app import links
+from app.components import drawn
+from app.components.edited import register_edited
+from app.components.parts import panel, stat
+from app.components.slot import register_slot
+from app.components.snippets import shell_for, snippets
+from app.components.tokenpick import register_token_pick
+from app.figures.heads import head_grid, pattern_marked
+from app.jobs import work
+from app.library import memory, prompts
+from app.pages.heads import tables
+from app.pages.heads import work as head_work
+from app.pages.prompt.tables import number, position
+from app.selection import changes
+from probe.heads.scores import SCORES
+from probe.show.html import shown
+
+Selection = dict[str, Any] | None
+
+
+def register(app: Dash) -> None:
+    for name in ("heads-all", "heads-scores", "heads-one"):
+        register_slot(app, name)
+    for rows in ("table", "attended", "ov-here", "ov-word", "qk", "directions", "parts"):
+        drawn.register_rows(app, f"heads-{rows}")
+    for strip in ("heads-keys", "heads-queries"):
+        drawn.register_strip(app, strip)
+    drawn.register_thumbs(app, "heads-thumbs", "heads-metric")
+    register_edited(app, "heads-edit")
+    register_token_pick(app, "heads-pick")
+    register_browser(app)
+    register_all(app)
+    register_one(app)
+    register_reading(app)
+    register_effect(app)
+
+
+def register_browser(app: Dash) -> None:
+    """What needs no server: merging scores into the thumbnails, the address, hovering, clicks on figures."""
+    merge = ClientsideFunction("openwork", "headsMerge")  # the patterns do not wait for the scores that tint them
+    thumbs, again = Output("heads-thumbs-data", "data"), Output("heads-thumbs-data", "data", allow_duplicate=True)
+    app.clientside_callback(merge, thumbs, Input("heads-base", "data"), State("heads-tint", "data"))
+    tinted = ClientsideFunction("openwork", "headsTinted")
+    app.clientside_callback(
+        tinted, again, Input("heads-tint", "data"), State("heads-base", "data"), prevent_initial_call=True
+    )
+    address = ClientsideFunction("openwork", "headsAddress")
+    app.clientside_callback(
+        address, Output("heads-metric", "data-address"), Input("selection", "data"), Input("heads-metric", "value")
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "headsHover"), Output("heads-keys", "data-hover"), Input("heads-hover", "data")
+    )
+    for figure in ("heads-grid", "heads-pattern"):
+        click = ClientsideFunction("openwork", "headsClick")
+        app.clientside_callback(
+            click, Output(figure, "data-clicked"), Input(figure, "clickData"), prevent_initial_call=True
+        )
+
+
+def patterns(args: dict[str, str] | None) -> Any | None:
+    """All patterns, if they are in memory."""
+    return args and memory.known("heads", args["model"], prompts.load(args["id"]).text)
+
+
+def base_of(heads: Any) -> dict[str, Any]:
+    """All patterns as thumbnails, coarser where there are many."""
+    return drawn.thumbs_data(
+        heads.patterns, {}, {}, 40 if heads.patterns.shape[0] * heads.patterns.shape[1] <= 300 else 24
+    )
+
+
+def scores(args: dict[str, str], selection: Selection) -> dict[str, Any] | None:
+    """Direct effects and copying scores, if they are in memory."""
+    wanted = head_work.scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
+    return work.result(wanted.key)
+
+
+def reading(args: dict[str, str], selection: Selection, heads: Any) -> Any | None:
+    """The selected head, if it was read."""
+    head = tables.chosen_head(selection, heads)
+    prompt = prompts.load(args["id"])
+    return work.result(head_work.reading_work(args["model"], prompt, *head, tables.chosen_target(selection)).key)
+
+
+def register_all(app: Dash) -> None:
+    @app.callback(
+        Output("heads-base", "data"),
+        Output("selection", "data", allow_duplicate=True),
+        Input("heads-all-done", "data"),
+        State("heads-args", "data"),
+        State("selection", "data"),
+        prevent_initial_call=True,  # what is in memory is laid out with the page
+    )
+    def base(_: Any, args: dict[str, str], selection: Selection):
+        heads = patterns(args)
+        if heads is None:
+            return no_update, no_update
+        return base_of(heads), changes(selection, tables.complete(selection, heads))
+
+    @app.callback(
+        Output("heads-tint", "data"),
+        Output("heads-grid", "figure"),
+        Output("heads-table-data", "data"),
+        Output("heads-metric-note", "children"),
+        Output("heads-code-all", "children"),
+        Input("heads-all-done", "data"),
+        Input("heads-scores-done", "data"),
+        Input("selection", "data"),
+        Input("heads-metric", "value"),
+        State("scheme", "data"),
+        State("heads-args", "data"),
+    )
+    def by_score(_: Any, __: Any, selection: Selection, metric: str, scheme: str, args: dict[str, str]):
+        if (heads := patterns(args)) is None:
+            return no_update, no_update, no_update, no_update, no_update
+        at, chosen = position(selection, heads), (selection or {}).get("head")
+        table = tables.table_of(heads, scores(args, selection), at)
+        figure = head_grid(table, metric, chosen, scheme)
+        rows = tables.head_rows(table, metric, chosen)
+        return tables.tint(table), figure, rows, score_note(metric, table), code_all(args["model"], heads, metric, at)
+
+    @app.callback(
+        Output("heads-scores-key", "data"),
+        Input("selection", "data"),
+        State("heads-args", "data"),
+        State("heads-scores-key", "data"),
+        prevent_initial_call=True,
+    )
+    def explain_another(selection: Selection, args: dict[str, str], before: str | None):
+        wanted = head_work.scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
+        return no_update if wanted.key == before else head_work.instead_of(before, wanted)
+
+
+def score_note(metric: str, table: Any) -> str:
+    """What the colours mean."""
+    at = f" {table.pos} {shown(table.tokens[table.pos])}" if metric in ("direct", "write") else ""
+    said = SCORES[metric][1].replace("the selected token", f"token{at}")
+    said = said.replace("the next token", shown(table.target)) if metric == "direct" and table.target else said
+    return f"Coloured by {SCORES[metric][0]}: {said}. Click a head; arrow keys move on."
+
+
+def code_all(model: str, heads: Any, metric: str, at: int) -> Any:
+    python = (
+        "from probe import head_table, load_model\n\n"
+        f"model = load_model({model!r})\n"
+        f"record = head_table(model, {heads.prompt!r}, pos={at})\n"
+        f"record.rows({metric!r})"
+    )
+    return snippets(python, shell_for("heads", model, heads.prompt, "--metric", metric, "--position", str(at)))
+
+
+def register_one(app: Dash) -> None:
+    @app.callback(
+        Output("heads-name", "children"),
+        Output("heads-pattern", "figure"),
+        Output("heads-keys-data", "data"),
+        Output("heads-queries-data", "data"),
+        Output("heads-keys-title", "children"),
+        Output("heads-queries-title", "children"),
+        Output("heads-one-key", "data"),
+        Output("heads-code-one", "children"),
+        Input("selection", "data"),
+        Input("heads-all-done", "data"),
+        State("scheme", "data"),
+        State("heads-args", "data"),
+        State("heads-one-key", "data"),
+    )
+    def one(selection: Selection, _: Any, scheme: str, args: dict[str, str], before: str | None):
+        if (heads := patterns(args)) is None:
+            return (no_update,) * 8
+        (layer, head), at = tables.chosen_head(selection, heads), position(selection, heads)
+        pattern = heads.patterns[layer, head]
+        source = tables.chosen_source(selection, pattern, at)
+        prompt, target = prompts.load(args["id"]), tables.chosen_target(selection)
+        key = head_work.instead_of(before, head_work.reading_work(args["model"], prompt, layer, head, target))
+        words = heads.tokens
+        keys = drawn.strip_data(words, heads.token_ids, pattern[at], label="is looked at", key="source")
+        queries = drawn.strip_data(words, heads.token_ids, pattern[:, source], label="looks")
+        return (
+            f"L{layer}H{head}",
+            pattern_marked(heads, layer, head, at, source, scheme),
+            keys,
+            queries,
+            f"What {shown(words[at])} (query {at}) looks at",
+            f"Who looks at {shown(words[source])} (key {source})",
+            key,
+            code_one(args["model"], heads.prompt, layer, head),
+        )
+
+    @app.callback(
+        Output("heads-hover", "data"),
+        Input("selection", "data"),
+        Input("heads-all-done", "data"),
+        State("heads-args", "data"),
+        State("heads-hover", "data"),
+    )
+    def hover(selection: Selection, _: Any, args: dict[str, str], before: dict[str, Any] | None):
+        if (heads := patterns(args)) is None:
+            return no_update
+        layer, head = tables.chosen_head(selection, heads)
+        if before and before["head"] == f"{layer}.{head}":
+            return no_update
+        return {"head": f"{layer}.{head}", **tables.pattern_bytes(heads.patterns[layer, head])}
+
+
+def code_one(model: str, prompt: str, layer: int, head: int) -> Any:
+    python = (
+        "from probe import load_model, read_head\n\n"
+        f"model = load_model({model!r})\n"
+        f"record = read_head(model, {prompt!r}, {layer}, {head})\n"
+        "record.figure()"
+    )
+    return snippets(python, shell_for("heads", model, prompt, "--head", f"L{layer}H{head}"))
+
+
+def register_reading(app: Dash) -> None:
+    @app.callback(
+        Output("heads-facts", "children"),
+        Output("heads-attended-title", "children"),
+        Output("heads-attended-data", "data"),
+        Output("heads-ov-here-data", "data"),
+        Output("heads-ov-here-title", "children"),
+        Output("heads-ov-word-data", "data"),
+        Output("heads-ov-word-title", "children"),
+        Output("heads-qk-data", "data"),
+        Output("heads-qk-title", "children"),
+        Output("heads-directions-data", "data"),
+        Output("heads-direct", "children"),
+        Output("heads-parts-data", "data"),
+        Input("selection", "data"),
+        Input("heads-all-done", "data"),
+        Input("heads-one-done", "data"),
+        Input("heads-scores-done", "data"),
+        State("heads-args", "data"),
+    )
+    def read(selection: Selection, _: Any, __: Any, ___: Any, args: dict[str, str]):
+        if (heads := patterns(args)) is None:
+            return (no_update,) * 12
+        (layer, head), at = tables.chosen_head(selection, heads), position(selection, heads)
+        source = tables.chosen_source(selection, heads.patterns[layer, head], at)
+        found = reading(args, selection, heads)
+        facts = [stat(*fact) for fact in tables.facts(heads, layer, head, found, at)]
+        attended = tables.attended_rows(found, heads, layer, head, at, source)
+        first = (facts, f"What {shown(heads.tokens[at])} (query {at}) looks at most", attended)
+        parts = tables.part_rows((scores(args, selection) or {}).get("direct"), at, f"L{layer}H{head}")
+        if found is None:
+            waiting = {"columns": [], "rows": [], "note": "Being read."}
+            return *first, waiting, "In this prompt", waiting, "By its embedding", waiting, "Keys", waiting, "", parts
+        return *first, *moved(found, at, source), direct_words(found, at), parts
+
+
+def moved(found: Any, at: int, source: int) -> tuple[Any, ...]:
+    """OV and QK of the selected tokens, with their headings."""
+    key, query = found.token_ids[source], found.token_ids[at]
+    words, paid = (shown(found.tokens[source]), shown(found.tokens[at])), float(found.pattern[at, source])
+    return (
+        tables.pair_rows(found.in_prompt[source], ("promotes", "suppresses"), paid * float(found.reach[at])),
+        f"{words[0]} (key {source}) as it stands here, logits at query {at} with attention {paid:.2f}",
+        tables.pair_rows(found.by_embedding[key], ("promotes", "suppresses")),
+        f"Any {words[0]}, by its embedding alone",
+        tables.pair_rows(found.qk[query], ("prefers", "avoids")),
+        f"Keys that the query {words[1]} prefers (score before the softmax)",
+        tables.direction_rows(found),
+    )
+
+
+def direct_words(found: Any, at: int) -> str:
+    """The head's share in one sentence."""
+    return (
+        f"At token {at} {shown(found.tokens[at])}, {found.name} adds {number(float(found.direct[at]))} to the logit of "
+        f"{shown(found.target_tokens[at])}, which is {number(float(found.logit[at]))} above the mean logit."
+    )
+
+
+def register_effect(app: Dash) -> None:
+    @app.callback(
+        Output("heads-edit-key", "data"),
+        Output("heads-code-edit", "children"),
+        Input("heads-ablate", "n_clicks"),
+        State("heads-how", "value"),
+        State("heads-where", "value"),
+        State("selection", "data"),
+        State("heads-args", "data"),
+        prevent_initial_call=True,
+    )
+    def ablate(clicks: int | None, how: str, where: str, selection: Selection, args: dict[str, str]):
+        heads = patterns(args)
+        if not clicks or heads is None:
+            return no_update, no_update
+        (layer, head), at = tables.chosen_head(selection, heads), position(selection, heads)
+        pos = at if where == "one" else None
+        wanted = head_work.ablation_work(args["model"], prompts.load(args["id"]), layer, head, how, pos, at)
+        return work.submit(wanted), code_edit(args["model"], heads.prompt, layer, head, how, pos, at)
+
+    @app.callback(
+        Output("heads-elsewhere", "children"),
+        Input("selection", "data"),
+        Input("heads-all-done", "data"),
+        State("heads-args", "data"),
+    )
+    def elsewhere(selection: Selection, _: Any, args: dict[str, str]):
+        if (heads := patterns(args)) is None:
+            return no_update
+        layer, head = tables.chosen_head(selection, heads)
+        return elsewhere_panel(args["model"], args["id"], layer, head, position(selection, heads))
+
+
+def code_edit(model: str, prompt: str, layer: int, head: int, how: str, pos: int | None, at: int) -> Any:
+    """The same run, from Python; the command knows no mean."""
+    where = "" if pos is None else f", pos={pos}"
+    python = (
+        "from probe import ablate_head, edited_run, load_model\n\n"
+        f"model, prompt = load_model({model!r}), {prompt!r}\n"
+        f"record = edited_run(model, prompt, ablate_head(model, prompt, {layer}, {head}, {how!r}{where}), pos={at})\n"
+        "record.figure()"
+    )
+    change = f"zero:L{layer}H{head}" + ("" if pos is None else f"@{pos}")
+    shell = ["openwork", "edit", "--prompt", prompt, "--model", model, "--change", change, "--position", str(at)]
+    return snippets(python, shlex.join(shell) if how == "zero" else None)
+
+
+def elsewhere_panel(model: str, prompt: str, layer: int, head: int, at: int) -> Any:
+    """Stored circuits with this head in them, and the way to patching."""
+    names = head_work.circuits_with(model, layer, head)
+    circuits = [dcc.Link(name, href=links.circuit_page(name), className="ow-chip") for name in names]
+    none = html.Span(
+        "No stored circuit has it as a node; trace one with heads as nodes (openwork trace --heads).",
+        className="ow-partial",
+    )
+    patching = dcc.Link(
+        "Patch heads on this prompt",
+        href=links.patching_page(model, prompt, token=at, layer=layer, head=f"{layer}.{head}"),
+        className="ow-chip",
+    )
+    return panel(
+        f"Where else L{layer}H{head} is",
+        html.Div([*(circuits or [none]), patching], className="ow-actions"),
+        export=False,
+    )

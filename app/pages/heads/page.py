@@ -1,0 +1,197 @@
+"""Heads: every head of a model on a prompt by any score, and one head from both ends, following one selection.
+
+The address holds model, prompt, token (the query), `s` (the key), head, metric and `y` (the next token that is explained).
+"""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, dcc, html
+
+from app import links
+from app.components import drawn, edited
+from app.components.edited import edited_view
+from app.components.parts import graph, icon, panel, segmented, store, title
+from app.components.promptbox import check_model_name
+from app.components.promptfirst import prompt_first, register_prompt_first
+from app.components.slot import slot
+from app.components.tokenpick import token_pick
+from app.frame.shell import Page
+from app.jobs import work
+from app.library import memory, prompts
+from app.library.models import short_model
+from app.pages.heads import callbacks as heads_callbacks
+from app.pages.heads import work as head_work
+from app.pages.heads.callbacks import base_of
+from app.pages.heads.tables import chosen_metric, complete
+from app.selection import selection_from
+from probe.heads.scores import SCORES
+
+LEAD = "Write a prompt to see where every attention head looks, what it moves, and what it adds to the prediction."
+
+
+def layout(query: dict[str, str]) -> list[Any]:
+    """The page of a prompt, or the box where one is written."""
+    if not query.get("p"):
+        return prompt_first("heads-box", links.HEADS, "Attention heads", LEAD)
+    prompt = prompts.load(query["p"])
+    model = query.get("m") or prompt.model
+    check_model_name(model)
+    selection = {**selection_from(query), **numbers(query), "model": model, "prompt": prompt.id}
+    all_key = work.submit(head_work.patterns_work(model, prompt))
+    scores_key = work.submit(head_work.scores_work(model, prompt, selection.get("target")))
+    heads = memory.known("heads", model, prompt.text)
+    if heads is not None:
+        selection = complete(selection, heads)
+    return [
+        dcc.Store(id="heads-args", data={"model": model, "id": prompt.id}),
+        store("heads-base", None if heads is None else base_of(heads)),
+        dcc.Store(id="heads-tint"),
+        dcc.Store(id="selection", data=selection),
+        title(
+            prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
+        ),
+        *every_head(chosen_metric(query.get("metric")), all_key, scores_key),
+        *one_head(model, work.given(query.get("edit"), edited.WHAT)),
+    ]
+
+
+def numbers(query: dict[str, str]) -> dict[str, int]:
+    """The key position and the explained token of an address."""
+    pairs = (("s", "source"), ("y", "target"))
+    return {name: int(query[k]) for k, name in pairs if query.get(k, "").isdecimal() and len(query[k]) < 10}
+
+
+def ways(model: str, prompt: str, selection: dict[str, Any]) -> list[Any]:
+    """To the other pages of this prompt."""
+    chosen = {k: selection[k] for k in ("token", "layer", "head") if k in selection}
+    places = [
+        ("prompt", "Prompt", links.prompt_page(prompt, model, **chosen)),
+        ("lens", "Lens", links.lens_page(model, prompt, **{k: v for k, v in chosen.items() if k != "head"})),
+    ]
+    return [dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip") for symbol, word, href in places]
+
+
+def every_head(metric: str, all_key: str, scores_key: str) -> list[Any]:
+    """Thumbnails, grid and table of all heads."""
+    choice = dmc.Select(
+        id="heads-metric",
+        data=[{"value": name, "label": words[0]} for name, words in SCORES.items()],
+        value=metric,
+        allowDeselect=False,
+        size="xs",
+        w=170,
+        **{"aria-label": "Score that colours the heads"},
+    )
+    thumbs = panel(
+        "Every head",
+        [slot("heads-all", all_key), drawn.thumbs("heads-thumbs"), slot("heads-scores", scores_key)],
+        note=html.Span(id="heads-metric-note"),
+        tools=html.Div([html.Span("by", className="ow-partial"), choice], className="ow-actions"),
+        foot=html.Div(id="heads-code-all"),
+    )
+    grid = panel("By layer and head", graph("heads-grid", 360, "Heads by one score"), flush=True)
+    table = panel("As a table", html.Div(drawn.rows("heads-table", 356), className="tight"), flush=True)
+    return [thumbs, html.Div([grid, table], className="ow-grid heads-both")]
+
+
+def one_head(model: str, edit: str | None) -> list[Any]:
+    """The selected head."""
+    look = panel(
+        html.Span(id="heads-name"),
+        html.Div(
+            [
+                graph("heads-pattern", 600, "Attention pattern of the selected head, with margins"),
+                html.Div(
+                    [
+                        html.Div(id="heads-facts", className="ow-stats heads-facts"),
+                        html.H3(id="heads-attended-title", className="heads-h3"),
+                        drawn.rows("heads-attended", 400),
+                    ]
+                ),
+            ],
+            className="ow-grid two",
+        ),
+        note="Each row is a query and sums to 1. Above, what a key receives on average; beside, how spread a query's look is. "
+        "Click a cell; Shift and the arrow keys go to a neighbouring head.",
+        foot=html.Div(id="heads-code-one"),
+    )
+    return [look, strips(), reading_panels(), effect(model, edit), html.Div(id="heads-elsewhere")]
+
+
+def strips() -> html.Section:
+    """Both directions of attention, token by token."""
+    body = [
+        dcc.Store(id="heads-hover"),
+        html.H3(id="heads-keys-title", className="heads-h3"),
+        drawn.token_strip("heads-keys"),
+        html.H3(id="heads-queries-title", className="heads-h3"),
+        drawn.token_strip("heads-queries"),
+    ]
+    note = "Hover a token: above, what it looks at; below, who looks at it. Click above to choose a key, below a query."
+    return panel("Token by token", body, note=note)
+
+
+def reading_panels() -> html.Div:
+    """What the head reads and writes, from the prompt and from its weights."""
+
+    def table(name: str, heading: str) -> html.Div:
+        return html.Div([html.H3(heading, id=f"{name}-title", className="heads-h3"), drawn.rows(name, 440)])
+
+    here, word = table("heads-ov-here", "In this prompt"), table("heads-ov-word", "By its embedding alone")
+    moves = panel(
+        "What it moves (OV)",
+        [slot("heads-one"), html.Div([here, word], className="ow-grid even")],
+        note="Tokens whose logits rise and fall when the head attends to the selected key.",
+    )
+    keys, directions = table("heads-qk", "Keys preferred"), table("heads-directions", "Its strongest directions")
+    prefers = panel(
+        "What its weights prefer (QK), and its strongest directions",
+        html.Div([keys, directions], className="ow-grid even"),
+        note="From embeddings and weights alone, at equal positions: no rotation, no prompt.",
+    )
+    return html.Div([moves, prefers], className="heads-stack")
+
+
+def effect(model: str, key: str | None) -> html.Section:
+    """What it adds to the prediction, and what happens without it: the run of this key, where there is one."""
+    before = edited.asked_before(key)
+    hows, wheres = (
+        [("zero", "zero"), ("mean", "mean of the prompt")],
+        [("all", "all positions"), ("one", "selected token")],
+    )
+    how = segmented("heads-how", hows, before.get("how") if before.get("how") in dict(hows) else "zero")
+    where = segmented("heads-where", wheres, before.get("where") if before.get("where") in dict(wheres) else "all")
+    run = dmc.Button("Take it away", id="heads-ablate", size="xs")
+    left = html.Div(
+        [
+            html.H3("Direct effect", className="heads-h3"),
+            html.P(id="heads-direct", className="ow-edited-sentence"),
+            drawn.rows("heads-parts", 360),
+            html.Details(
+                [html.Summary("Explain another next token"), token_pick("heads-pick", "target", model)],
+                className="heads-more",
+            ),
+        ]
+    )
+    right = html.Div(
+        [
+            html.H3("Without it", className="heads-h3"),
+            html.Div([how, where, run], className="ow-actions"),
+            edited_view("heads-edit", key),
+        ]
+    )
+    return panel(
+        "What it does to the prediction",
+        html.Div([left, right], className="ow-grid even"),
+        note="Direct: along the stream to the logits, divisors held, minus the mean logit. Without it: the model run again.",
+        foot=html.Div(id="heads-code-edit"),
+    )
+
+
+def register(app: Dash) -> None:
+    register_prompt_first(app, "heads-box", links.HEADS)
+    heads_callbacks.register(app)
+
+
+PAGE = Page(r"/heads", "Heads", layout, register, ("heads-grid", "heads-pattern"))

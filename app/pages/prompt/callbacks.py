@@ -1,0 +1,227 @@
+"""What the prompt hub does: fills its panels as the readings arrive, and moves all of them with the selection."""
+
+from typing import Any
+from urllib.parse import quote
+
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+
+from app.components import drawn
+from app.components.parts import error, stat
+from app.components.slot import waiting
+from app.figures.heads import pattern_figure
+from app.figures.lens import BESIDE, FEW, forming_figure, growing_figure, lens_figure, lens_height, norms_figure
+from app.jobs import table as jobs
+from app.jobs.readings import reading_key
+from app.library import memory, prompts
+from app.pages.prompt import links as prompt_links
+from app.pages.prompt import tables
+from app.pages.prompt import trace as prompt_trace
+from app.pages.prompt.tables import METRICS
+from app.selection import changes
+
+
+def record(args: dict[str, str] | None, analysis: str) -> Any | None:
+    """The reading of this page's prompt, if it is in memory."""
+    return args and memory.known(analysis, args["model"], prompts.load(args["id"]).text)
+
+
+def reading_state(args: dict[str, str]) -> Any:
+    """Progress of the job that reads this prompt, or why it failed; nothing when all is there."""
+    prompt = prompts.load(args["id"])
+    job = jobs.table().latest(reading_key(args["model"], prompt))
+    if job is None or job.state == "done":
+        return None
+    if job.active:
+        return html.Div(waiting(job), className="ow-state", style={"padding": "14px 18px"})
+    again = dcc.Link("Try again", href=f"/p/{prompt.id}?m={quote(args['model'])}&again={job.id}")
+    return error(
+        job.message,
+        fix=again,
+        heading="The prompt was not read" if job.state != "cancelled" else "Reading was cancelled",
+    )
+
+
+def register(app: Dash) -> None:
+    drawn.register_strip(app, "strip")
+    for rows in ("next", "units", "prompt-circuits"):
+        drawn.register_rows(app, rows)
+    drawn.register_thumbs(app, "thumbs", "head-metric")
+    register_reading(app)
+    register_tokens(app)
+    register_lens(app)
+    register_heads(app)
+    register_norms(app)
+    prompt_links.register(app)
+    prompt_trace.register(app)
+
+
+def register_reading(app: Dash) -> None:
+    @app.callback(
+        Output("ready", "data"),
+        Output("reading", "children"),
+        Output("selection", "data", allow_duplicate=True),
+        Output("reading-poll", "disabled"),
+        Input("reading-poll", "n_intervals"),
+        State("prompt-args", "data"),
+        State("ready", "data"),
+        State("selection", "data"),
+        prevent_initial_call="initial_duplicate",
+    )
+    def follow(_: Any, args: dict[str, str], ready: dict[str, bool], selection: dict[str, Any] | None):
+        job = jobs.table().latest(reading_key(args["model"], prompts.load(args["id"])))  # before what it has found
+        now = {a: True for a in memory.READINGS if record(args, a) is not None}
+        chosen = no_update
+        if (lens := record(args, "lens")) is not None and not ready.get("lens"):
+            chosen = changes(selection, tables.complete(selection or {}, lens, record(args, "heads")))
+        return (
+            (no_update if now == ready else now),
+            reading_state(args),
+            chosen,
+            len(now) == len(memory.READINGS) or job is None or not job.active,
+        )
+
+
+def register_tokens(app: Dash) -> None:
+    @app.callback(
+        Output("strip-data", "data"),
+        Output("loss-top", "children"),
+        Input("ready", "data"),
+        State("prompt-args", "data"),
+    )
+    def tokens(_: Any, args: dict[str, str]):
+        if (lens := record(args, "lens")) is None:
+            return no_update, no_update
+        data = drawn.strip_data(lens.tokens, lens.token_ids, lens.loss, label="loss", unit="nats")
+        return data, f"surprised ({data['hi']:.1f} nats)" if data["values"] else "surprised"
+
+    @app.callback(
+        Output("token-facts", "children"),
+        Output("next-data", "data"),
+        Output("next-note", "children"),
+        Output("units-data", "data"),
+        Input("selection", "data"),
+        Input("ready", "data"),
+        State("prompt-args", "data"),
+    )
+    def selected(selection: dict[str, Any] | None, _: Any, args: dict[str, str]):
+        lens, units = record(args, "lens"), record(args, "units")
+        if lens is None:
+            return no_update, no_update, no_update, no_update
+        at, layer = tables.position(selection, lens), (selection or {}).get("layer")
+        facts = html.Div([stat(*fact) for fact in tables.token_facts(lens, at)], className="ow-stats")
+        data, note = tables.next_rows(lens, at, layer)
+        return facts, data, note, _units(units, at, args)
+
+
+def _units(units: Any, at: int, args: dict[str, str]) -> Any:
+    return no_update if units is None else tables.unit_rows(units, at, args["model"], args["id"])
+
+
+def register_norms(app: Dash) -> None:
+    @app.callback(
+        Output("norms", "figure"),
+        Input("ready", "data"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
+    )
+    def norms(_: Any, scheme: str, args: dict[str, str]):
+        lens = record(args, "lens")
+        return no_update if lens is None else norms_figure(lens, scheme)
+
+    @app.callback(
+        Output("growth", "figure"),
+        Input("selection", "data"),
+        Input("ready", "data"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
+    )
+    def growth(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str]):
+        lens = record(args, "lens")
+        return no_update if lens is None else growing_figure(lens, tables.position(selection, lens), scheme)
+
+
+def register_lens(app: Dash) -> None:
+    @app.callback(
+        Output("forming", "figure"),
+        Input("selection", "data"),
+        Input("ready", "data"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
+    )
+    def forming(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str]):
+        lens = record(args, "lens")
+        return no_update if lens is None else forming_figure(lens, tables.position(selection, lens), scheme)
+
+    @app.callback(
+        Output("lens-figure", "figure"),
+        Output("lens-figure", "style"),
+        Output("lens-grid", "className"),
+        Input("ready", "data"),
+        Input("lens-colour", "value"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
+    )
+    def show(_: Any, colour: str, scheme: str, args: dict[str, str]):
+        if (lens := record(args, "lens")) is None:
+            return no_update, no_update, no_update
+        n = len(lens.tokens)
+        style = {
+            "height": lens_height(len(lens.layers), n),
+            "width": "100%" if n <= 26 else f"max(100%, {min(n * 16, 6000)}px)",
+        }
+        beside = "few" if len(lens.layers) <= FEW else "two"  # a low figure leaves a hole beside what is high
+        return lens_figure(lens, colour, scheme), style, f"ow-grid {beside if n <= BESIDE else 'one'}"
+
+    for figure in ("lens-figure", "norms", "pattern"):
+        app.clientside_callback(
+            ClientsideFunction("openwork", "hovers"), Output(figure, "data-hovers"), Input(figure, "figure")
+        )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "redrawn"), Output("lens-figure", "data-marked"), Input("lens-figure", "figure")
+    )
+
+    for figure in ("lens-figure", "norms"):
+        register_cells(app, figure)
+
+
+def register_cells(app: Dash, figure: str) -> None:
+    """A click on a cell of layer by position selects both."""
+
+    @app.callback(
+        Output("selection", "data", allow_duplicate=True),
+        Input(figure, "clickData"),
+        State("selection", "data"),
+        prevent_initial_call=True,
+    )
+    def click(data: dict[str, Any] | None, selection: dict[str, Any] | None):
+        if not data:
+            return no_update
+        point = data["points"][0]
+        return {**(selection or {}), "token": int(point["x"]), "layer": int(point["y"])}
+
+
+def register_heads(app: Dash) -> None:
+    @app.callback(Output("thumbs-data", "data"), Input("ready", "data"), State("prompt-args", "data"))
+    def thumbs(_: Any, args: dict[str, str]):
+        heads = record(args, "heads")
+        return no_update if heads is None else drawn.thumbs_data(heads.patterns, heads.metrics, METRICS)
+
+    @app.callback(
+        Output("pattern", "figure"),
+        Output("head-facts", "children"),
+        Input("selection", "data"),
+        Input("ready", "data"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
+        State("head-facts", "data-head"),
+    )
+    def head(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str], shown: str | None):
+        heads = record(args, "heads")
+        if heads is None:
+            return no_update, no_update
+        layer, number = tables.chosen_head(selection, heads)
+        facts = tables.head_facts(heads, layer, number, METRICS)
+        return pattern_figure(heads, layer, number, scheme), [
+            html.H2(f"L{layer}H{number}", style={"fontSize": 15, "margin": "0 0 10px"}),
+            html.Div([stat(*f) for f in facts], className="ow-stats pair"),
+        ]

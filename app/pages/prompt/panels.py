@@ -1,0 +1,139 @@
+"""The panels of the prompt hub, each with what makes it again in Python and in the shell."""
+
+from typing import Any
+
+from dash import html
+
+from app.components import drawn, snippets
+from app.components.parts import graph, panel, segmented
+from app.library.artifacts import newest_dictionaries
+from app.pages.prompt.tables import METRICS
+from probe.artifacts.manifest import read_manifest
+
+
+def panels(model: str, text: str) -> list[Any]:
+    """The readings of the hub, from the tokens to the units."""
+    beside = html.Div([lens_panel(model, text), next_panel(model, text)], className="ow-grid two", id="lens-grid")
+    return [
+        tokens_panel(model, text),
+        beside,
+        norms_panel(model, text),
+        heads_panel(model, text),
+        units_panel(model, text),
+    ]
+
+
+def lens_code(model: str, text: str, show: str = "record.figure()") -> Any:
+    """The logit lens in both languages; tokens, loss and next tokens are parts of the same record."""
+    return snippets.snippets(
+        snippets.python_for("logit_lens(model, {prompt})", "probe.lens.logit", model, text, show),
+        snippets.shell_for("lens", model, text),
+    )
+
+
+def tokens_panel(model: str, text: str) -> Any:
+    """The prompt as tokens, coloured by loss, and what is known of the selected one."""
+    legend = html.Span(
+        ["certain", html.Span(className="ramp"), html.Span("surprised", id="loss-top")], className="ow-legend"
+    )
+    return panel(
+        "Tokens",
+        [drawn.token_strip("strip"), html.Div(id="token-facts", style={"marginTop": 14})],
+        note="Coloured by how much the model was surprised (loss, nats). Click one to follow it through every panel.",
+        tools=legend,
+        foot=lens_code(model, text, "list(zip(record.tokens, record.loss))"),
+    )
+
+
+def lens_panel(model: str, text: str) -> Any:
+    """Layer by position."""
+    quantities = [("probability", "probability"), ("entropy", "entropy"), ("kl", "KL"), ("rank", "rank")]
+    return panel(
+        "Logit lens",
+        html.Div(graph("lens-figure", 300, "Logit lens: layer by position"), className="ow-scroll"),
+        note="What each layer would predict next if the model stopped there.",
+        tools=segmented("lens-colour", quantities, "probability"),
+        flush=True,
+        foot=lens_code(model, text),
+    )
+
+
+def next_panel(model: str, text: str) -> Any:
+    """The likeliest next tokens, and how the prediction forms."""
+    forming = html.Div(
+        [
+            html.H2("How it forms", style={"marginTop": 16}),
+            html.P("Distance from the final prediction, and uncertainty, by layer.", className="ow-sub"),
+            graph("forming", 230, "Entropy and KL by layer"),
+        ]
+    )
+    return panel(
+        "Next token",
+        html.Div([drawn.rows("next"), forming], className="ow-following"),
+        note=html.Span(id="next-note"),
+        foot=lens_code(model, text, "record.next_tokens(-1)"),
+    )
+
+
+def norms_panel(model: str, text: str) -> Any:
+    """How long the residual stream is."""
+    python = snippets.python_for("logit_lens(model, {prompt})", "probe.lens.logit", model, text, "norm_figure(record)")
+    return panel(
+        "Residual stream",
+        html.Div(
+            [
+                html.Div(graph("norms", 260, "Norm of the residual stream: layer by position"), className="ow-scroll"),
+                graph("growth", 260, "Norm of the residual stream by layer at the selected token"),
+            ],
+            className="ow-grid two",
+        ),
+        note="Its length after each layer, on a logarithmic scale. The first token's is often far beyond the others'.",
+        flush=True,
+        foot=snippets.snippets(
+            python.replace(
+                "\nfrom probe.lens.logit", "\nfrom probe.lens.norm_figures import norm_figure\nfrom probe.lens.logit", 1
+            )
+        ),
+    )
+
+
+def heads_panel(model: str, text: str) -> Any:
+    """Every head's pattern small, the selected one large."""
+    scores = ("previous_token", "first_token", "self", "induction")
+    large = [graph("pattern", 410, "Attention pattern of the selected head"), html.Div(id="head-facts")]
+    return panel(
+        "Attention heads",
+        [drawn.thumbs("thumbs"), html.Div(large, className="ow-grid two", style={"marginTop": 18})],
+        note="From each token (down) to those it attends to (across). Dim by a score to find a kind of head; click one.",
+        tools=segmented("head-metric", [("none", "patterns"), *((k, METRICS[k]) for k in scores)], "none"),
+        foot=snippets.snippets(
+            snippets.python_for(
+                "head_patterns(model, {prompt})", "probe.heads.patterns", model, text, "record.figure(layer=0, head=0)"
+            ),
+            snippets.shell_for("heads", model, text),
+        ),
+    )
+
+
+def units_panel(model: str, text: str) -> Any:
+    """Neurons and latents at the selected token."""
+    learned = read_by(model)
+    call = "top_units(model, {prompt}, {dictionaries})" if learned else "top_units(model, {prompt})"
+    return panel(
+        "Strongest units at the selected token",
+        drawn.rows("units", 460),
+        note=html.Span(
+            "MLP neurons, and latents of stored dictionaries, that write most to the residual stream. Click one for its page.",
+            id="units-note",
+        ),
+        foot=snippets.snippets(
+            snippets.python_for(call, "probe.neurons.strongest", model, text, "record.at(-1)", learned),
+            snippets.shell_for("units", model, text, *(part for n in learned for part in ("--dictionary", n))),
+        ),
+    )
+
+
+def read_by(model: str) -> list[str]:
+    """The dictionaries whose latents are read: for each pair of sites the newest (as `analyses.dictionaries_of` finds them)."""
+    found = [(folder.name, read_manifest(folder).facts) for folder in newest_dictionaries(lambda m: m.name == model)]
+    return [name for name, facts in found if all(len(facts.get(f"sites_{side}", "1")) == 1 for side in ("in", "out"))]

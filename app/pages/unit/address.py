@@ -1,0 +1,208 @@
+"""Which unit an address means, and what is at hand about it."""
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from app import links
+from app.components.promptbox import check_model_name
+from app.library import labels as labelled
+from app.library import models
+from app.library.artifacts import library, registered
+from app.library.models import short_model
+from app.library.sizes import model_size
+from app.library.tables import caches_for_dictionary, latent_tables, neuron_tables, neurons_in, open_table
+from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
+from probe.errors import BadInput, Unavailable
+from probe.model.sites import parse_site
+from probe.model.unit_names import unit_name
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The unit of an address. source, where, number: as in the address. row: its number in `table`, the stored table that has it,
+    if there is one. dictionary: the name of a latent's dictionary; layer: of a neuron or a latent of one layer."""
+
+    source: str
+    where: str
+    number: int
+    kind: str
+    model: str
+    layer: int
+    dictionary: str | None = None
+    table: str | None = None
+    row: int | None = None
+
+    @property
+    def name(self) -> str:
+        """`L5N120`, `L4F650`; a latent of a cross-layer transcoder is named by its table."""
+        if self.table is not None and self.row is not None:
+            return open_table(self.table).name(self.row)
+        return unit_name(self.kind, self.layer, self.number)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What `looked_again` finds it by."""
+        unit = self.row if self.source == "table" else self.number
+        return {"source": self.source, "where": self.where, "unit": unit, "model": self.model}
+
+    def href(self, number: int | None = None, layer: int | None = None, **chosen: Any) -> str:
+        """The address of this unit, or of another beside it, with the selection kept."""
+        unit = self.number if number is None else number
+        chosen = {k: v for k, v in chosen.items() if k not in ("unit", "model")}
+        if self.source == "table":
+            return links.unit_page(self.where, unit, **chosen)
+        if self.source == "latent":
+            return links.latent_page(self.where, unit, **chosen)
+        return links.neuron_page(self.model, self.layer if layer is None else layer, unit, **chosen)
+
+
+def called(found: Looked) -> str:
+    """What a unit is called: the best label of its table, else of any other table that has it (`app.library.labels`)."""
+    own = open_table(found.table).labels.get(found.row or 0, []) if found.table else []
+    if own:
+        return own[0].text
+    owner = found.model if found.kind == "neuron" else str(found.dictionary or "")
+    return labelled.label_of(found.kind, owner, found.layer, found.number)
+
+
+def looked_up(source: str, where: str, number: str, query: dict[str, str]) -> Looked:
+    """What an address names. BadInput where there is no such table, dictionary, model or unit."""
+    if len(number) > 9:
+        raise BadInput(f"There is no unit {number[:20]}…")
+    unit = int(number)
+    if source == "table":
+        return _in_table(where, unit)
+    return _neuron(where, unit, query.get("m", "")) if source == "neuron" else _latent(where, unit)
+
+
+def _in_table(name: str, unit: int) -> Looked:
+    table = open_table(name)
+    if not 0 <= unit < table.n_units:
+        raise BadInput(f"Unit {unit:,} was asked for; {name} holds units 0 to {table.n_units - 1:,}.")
+    model = table.manifest.model.name if table.manifest.model else ""
+    layer, number = table.layer(unit)
+    learned = None if table.kind == "neuron" else str(table.manifest.facts["source"])
+    if table.kind == "neuron":
+        return Looked("table", name, number, "neuron", model, layer, None, name, unit)
+    return Looked("table", name, unit, "latent", model, layer, learned, name, unit)
+
+
+def _neuron(where: str, unit: int, model: str) -> Looked:
+    check_model_name(model)
+    if not where.isdecimal() or len(where) > 4:
+        raise BadInput(f"'{where[:20]}' is no layer; an address of a neuron ends in LAYER/NUMBER.")
+    layer, size = int(where), model_size(model)
+    if size and not (layer < size.layers and unit < size.d_mlp):
+        raise BadInput(
+            f"There is no L{layer}N{unit}: {short_model(model)} has layers 0 to {size.layers - 1}, each with neurons 0 to "
+            f"{size.d_mlp - 1:,}."
+        )
+    table = next((n for n, m in neuron_tables(model) if m.facts.get("layers") == [[0, layer]]), None)
+    _require(unit, table)
+    return Looked("neuron", where, unit, "neuron", model, layer, None, table, unit if table else None)
+
+
+def _latent(where: str, unit: int) -> Looked:
+    manifest = read_manifest(registered("dictionary", where), "dictionary")
+    n, site = _width(manifest), _first_site(manifest)
+    if not 0 <= unit < n:
+        raise BadInput(f"Latent {unit:,} was asked for; {where} has latents 0 to {n - 1:,}.")
+    table = next((name for name, m in latent_tables(where)), None)
+    layer = parse_site(site).layer or 0
+    model = manifest.model.name if manifest.model else ""
+    return Looked("latent", where, unit, "latent", model, layer, where, table, unit if table else None)
+
+
+def _width(manifest: Manifest) -> int:
+    n = manifest.facts.get("d_dict")
+    if not isinstance(n, int):
+        raise Unavailable(f"The manifest of {manifest.name} does not say how many latents it has; make it again.")
+    return n
+
+
+def _first_site(manifest: Manifest) -> str:
+    sites = manifest.facts.get("sites_in")
+    if not isinstance(sites, list) or not sites:
+        raise Unavailable(f"The manifest of {manifest.name} does not say what it reads; make it again.")
+    return str(sites[0])
+
+
+def _require(unit: int, table: str | None) -> None:
+    if table is not None and not 0 <= unit < (n := open_table(table).n_units):
+        raise BadInput(f"Neuron {unit:,} was asked for; this layer has neurons 0 to {n - 1:,}.")
+
+
+def stale(found: Looked) -> str | None:
+    """Why what is shown may not be this model's: the table was made from other weights than those at hand; None where it fits."""
+    if found.table is None:
+        return None
+    made = open_table(found.table).manifest.model
+    others = [m.model for folder, m in library().kinds["dictionary"] if folder.name == found.dictionary]
+    for other in [*others, loaded_stamp(found.model)]:
+        if made and other and (other.weights, other.tokenizer) != (made.weights, made.tokenizer):
+            return (
+                f"{found.table} was measured on other weights ({made.name}, {made.weights[:12]}) than those at hand "
+                f"({other.name}, {other.weights[:12]}). Its numbers are of the other model; build the table again."
+            )
+    return None
+
+
+def loaded_stamp(model: str) -> ModelStamp | None:
+    """The fingerprint of a model that is in memory."""
+    bridge = models.in_memory(model)
+    if bridge is None:
+        return None
+    from probe.model.load import stamp
+
+    return stamp(bridge)
+
+
+def shell(command: str, *options: str) -> str:
+    """`openwork COMMAND ...`, quoted for the shell."""
+    return shlex.join(["openwork", command, *options])
+
+
+def looked_again(args: dict[str, str]) -> Looked:
+    """The unit of a page, from what its store holds."""
+    return looked_up(args["source"], args["where"], str(args["unit"]), {"m": args.get("model", "")})
+
+
+def count(found: Looked) -> int | None:
+    """How many units there are where this one is; None where that is not known without loading the model."""
+    if found.source == "table" or (found.kind == "neuron" and found.table):
+        return open_table(str(found.table)).n_units
+    if found.kind == "latent":
+        return int(read_manifest(registered("dictionary", found.where), "dictionary").facts.get("d_dict", 0))
+    size = model_size(found.model)
+    return size.d_mlp if size else None
+
+
+def layers_beside(found: Looked, kept: dict[str, Any]) -> list[tuple[str, int, str]]:
+    """The same number a layer up and down: `up` or `down`, the layer, the address."""
+    size = model_size(found.model)
+    if found.kind != "neuron" or size is None:
+        return []
+    pairs = [("down", found.layer - 1), ("up", found.layer + 1)]
+    return [
+        (way, layer, links.neuron_page(found.model, layer, found.number, **kept))
+        for way, layer in pairs
+        if 0 <= layer < size.layers and found.number < size.d_mlp
+    ]
+
+
+def caches_for(found: Looked) -> list[str]:
+    """Stored caches on which this unit can be measured."""
+    if found.kind == "latent":
+        return caches_for_dictionary(read_manifest(registered("dictionary", str(found.dictionary)), "dictionary"))
+    return [
+        folder.name
+        for folder, m in library().kinds["cache"]
+        if m.model and m.model.name == found.model and found.layer in neurons_in(m)
+    ]
+
+
+def input_site(found: Looked) -> str:
+    """What a latent's dictionary reads, in short."""
+    manifest = read_manifest(registered("dictionary", str(found.dictionary)), "dictionary")
+    return parse_site(_first_site(manifest)).short

@@ -1,0 +1,107 @@
+"""Labels of a unit: what people and programs say it does, with author and score, and the form that adds one's own."""
+
+import getpass
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, html, no_update
+
+from app.components.parts import panel
+from app.components.snippets import snippets
+from app.library import labels as labelled
+from app.library import tables
+from app.pages.unit import address
+from app.pages.unit.address import Looked
+from probe.errors import OpenworkError
+
+
+def labels_panel(found: Looked) -> html.Section:
+    """The labels there are, and the form."""
+    form = html.Div(
+        [
+            dmc.TextInput(id="unit-label-text", placeholder="What does it do?", size="sm", **{"aria-label": "Label"}),
+            dmc.TextInput(id="unit-label-author", value=whoami(), size="sm", **{"aria-label": "Author"}),
+            dmc.Button("Save", id="unit-label-save", size="sm", variant="default"),
+        ],
+        className="ow-label-form",
+    )
+    note = "Kept beside the table. Saving under the same author replaces, an empty text removes."
+    body = [
+        html.Div(label_list(found), id="unit-labels"),
+        form,
+        html.Div(id="unit-label-problem", className="ow-units-error", role="status"),
+    ]
+    return panel("Label", body, note=note, foot=snippets(*_code(found)), export=False)
+
+
+def label_list(found: Looked) -> list[Any]:
+    """Each label as text, the best first."""
+    labels = tables.open_table(str(found.table)).labels.get(found.row or 0, [])
+    if not labels:
+        return [html.P("Nobody has labelled it yet.", className="ow-sub", style={"marginBottom": 10})]
+    return [
+        html.Div(
+            [
+                html.Div(label.text, className="text", dir="auto"),
+                html.Div(_origin(label), className="meta", dir="auto"),
+            ],
+            className="ow-label",
+        )
+        for label in labels
+    ]
+
+
+def _origin(label: Any) -> str:
+    score = "" if label.score is None else f" · score {label.score:.3g} ({label.method})"
+    return f"{label.author}, {label.date[:10]}{score}"
+
+
+def whoami() -> str:
+    """The name to begin with as author."""
+    try:
+        return getpass.getuser()[:80]
+    except (OSError, KeyError, ImportError):
+        return "me"
+
+
+def _code(found: Looked) -> tuple[str, str]:
+    python = (
+        "from probe.artifacts.folder import place\nfrom probe.features import set_label\n\n"
+        f'set_label(place("features", {found.table!r}), {found.row}, "what it does", author="me")'
+    )
+    return python, address.shell("label", str(found.table), str(found.row), "what it does", "--author", "me")
+
+
+def register(app: Dash) -> None:
+    @app.callback(
+        Output("unit-labels", "children"),
+        Output("unit-said", "children"),
+        Output("unit-called", "children"),
+        Output("unit-label-problem", "children"),
+        Output("unit-label-text", "value"),
+        Input("unit-label-save", "n_clicks"),
+        Input("unit-label-text", "n_submit"),
+        State("unit-label-text", "value"),
+        State("unit-label-author", "value"),
+        State("unit-args", "data"),
+        prevent_initial_call=True,
+    )
+    def save(clicks: int | None, submits: int | None, text: str | None, author: str | None, args: dict[str, str]):
+        if not (clicks or submits):
+            return (no_update,) * 5
+        return saved(address.looked_again(args), text or "", author or "")
+
+
+def saved(found: Looked, text: str, author: str) -> tuple[Any, ...]:
+    """Keep the label; the new list, the best text, the same in the heading, what went wrong, the emptied box."""
+    from probe.features import set_label
+
+    table = tables.open_table(str(found.table))
+    try:
+        set_label(table.folder, int(found.row or 0), text, author=author)
+    except OpenworkError as problem:
+        return no_update, no_update, no_update, str(problem), no_update
+    labelled.forget()
+    best = table.labels.get(found.row or 0, [])
+    text = best[0].text if best else ""
+    return label_list(found), text or None, f" · {text[:120]}" if text else "", None, ""

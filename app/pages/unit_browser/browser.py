@@ -1,0 +1,188 @@
+"""The browser over the units of a feature table: a grid that fetches a hundred rows at a time, filters, and the densities as a
+histogram whose range one drags or moves with the keys. Everything chosen stands in the address."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from app import links
+from app.components.cards import outdated_note
+from app.components.parts import graph, icon, link_button, panel, segmented, stat, title
+from app.components.slot import waiting
+from app.components.snippets import snippets
+from app.frame.shell import Page
+from app.jobs import table as jobs
+from app.library import tables
+from app.library.artifacts import registered
+from app.library.models import short_model
+from app.pages.unit import address
+from app.pages.unit_browser.callbacks import Query, lowest, query_of, register
+from app.selection import selection_from
+from probe.artifacts.folder import place
+from probe.errors import BadInput
+
+_LISTS = [
+    ("any", "anywhere"),
+    ("label", "labels"),
+    ("examples", "examples"),
+    ("promoted", "promotes"),
+    ("suppressed", "suppresses"),
+    ("inputs", "reads"),
+    ("measured", "fires at"),
+    ("peaks", "peak tokens"),
+]
+
+
+def layout(table: str, query: dict[str, str]) -> list[Any]:
+    """The grid of a table; of one that is being built, its progress."""
+    job = jobs.table().latest(f"features:{table}")
+    if not _exists(table) and job is not None and job.state != "done":
+        return [
+            title("Measuring units", eyebrow="Feature table", lead=table),
+            dcc.Store(id="ub-waiting-for", data=table),
+            dcc.Interval(id="ub-waiting-poll", interval=700),
+            html.Div(waiting(job), id="ub-waiting"),
+        ]
+    opened, asked = tables.open_table(table), query_of(query)
+    facts, model = opened.manifest.facts, opened.manifest.model
+    source = (
+        dcc.Link(facts["source"], href=links.latent_page(facts["source"], 0))
+        if _stored(facts["source"])
+        else facts["source"]
+    )
+    return [
+        dcc.Store(id="selection", data={**selection_from(query), "model": model.name if model else ""}),
+        dcc.Store(id="ub-args", data={"table": table, "base": links.table_page(table), "low": lowest(opened)}),
+        dcc.Store(id="ub-query", data=asked.to_dict()),
+        dcc.Store(id="ub-ready"),
+        dcc.Store(id="ub-sort", data=[asked.sort, asked.descending]),
+        title(
+            table,
+            eyebrow=["Feature table · ", source, f" · {short_model(model.name) if model else ''}"],
+            actions=[_open_first(table)],
+        ),
+        *outdated_note("features", table),
+        _scores(opened),
+        panel(
+            "Units",
+            _body(asked),
+            note="Click a row, or press Enter on it, to open the unit.",
+            tools=_count(),
+            foot=_code(table, asked),
+        ),
+        panel(
+            "How dense they are",
+            _densities(opened, asked),
+            note="How many units are active at which share of the tokens. Drag over the bars or move the handles for a range.",
+        ),
+    ]
+
+
+def _exists(table: str) -> bool:
+    try:
+        registered("features", table)
+    except BadInput:
+        return False
+    return True
+
+
+def _stored(dictionary: str) -> bool:
+    try:
+        return place("dictionary", dictionary).is_dir()
+    except BadInput:
+        return False
+
+
+def _open_first(table: str) -> dcc.Link:
+    return link_button("All tables", links.UNITS, "units", small=True)
+
+
+def _scores(opened: Any) -> html.Section:
+    facts = opened.to_dict()
+    dead = round(opened.dead_share * opened.n_units)
+    numbers = [
+        stat("units", f"{opened.n_units:,}", f"{opened.kind}s of {facts['source']}"),
+        stat("measured on", f"{opened.n_tokens:,}", "ordinary tokens"),
+        stat("never active", f"{opened.dead_share:.1%}", f"{dead:,} dead units"),
+        stat("active at a token", f"{facts['mean_active_units']:.1f}", "units, on average"),
+        stat("labelled", f"{len(opened.labels):,}", "units with a label"),
+    ]
+    return html.Section(html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel")
+
+
+def _count() -> html.Span:
+    return html.Span(id="ub-count", className="ow-partial num", **{"aria-live": "polite"})
+
+
+def _body(asked: Query) -> list[Any]:
+    search = dmc.TextInput(
+        id="ub-text",
+        placeholder="Text, for example: war",
+        value=asked.text,
+        debounce=350,
+        w=250,
+        size="sm",
+        leftSection=icon("search", small=True),
+        **{"aria-label": "Text in a unit's labels, tokens or examples"},
+    )
+    where = dmc.Select(
+        id="ub-where",
+        data=[{"value": v, "label": text} for v, text in _LISTS],
+        value=asked.where,
+        w=140,
+        size="sm",
+        allowDeselect=False,
+        **{"aria-label": "Where the text stands"},
+    )
+    label = dmc.TextInput(
+        id="ub-label",
+        placeholder="Text in a label (* any)",
+        value=asked.label,
+        debounce=350,
+        w=190,
+        size="sm",
+        **{"aria-label": "Text in a label"},
+    )
+    dead = segmented("ub-dead", [("", "all"), ("0", "active"), ("1", "dead")], asked.dead)
+    clear = dmc.Button("Clear", id="ub-clear", variant="subtle", color="gray", size="compact-sm")
+    tools = html.Div([search, where, label, dead, clear], className="ow-actions", style={"marginBottom": 12})
+    place = html.Div(
+        html.Div(className="ow-skeleton", style={"height": 560}), id="ub-place", className="ow-unit-grid ow-data"
+    )
+    return [tools, html.Div(id="ub-problem"), place]
+
+
+def _densities(opened: Any, asked: Query) -> list[Any]:
+    low = lowest(opened)
+    handles = dmc.RangeSlider(
+        id="ub-range",
+        min=low,
+        max=0,
+        step=0.02,
+        minRange=0.02,
+        value=[asked.low if asked.low is not None else low, asked.high if asked.high is not None else 0],
+        label=None,
+        size="sm",
+        thumbFromLabel="Lowest density, powers of ten",
+        thumbToLabel="Highest density, powers of ten",
+        updatemode="mouseup",
+    )
+    return [
+        graph("ub-density", 190, "Histogram of densities; the range below filters the table"),
+        html.Div(handles, className="ow-density-range"),
+        html.Div(id="ub-range-words", className="ow-partial num", **{"aria-live": "polite"}),
+    ]
+
+
+def _code(table: str, asked: Query) -> html.Details:
+    """What remakes the list that this address shows."""
+    options = ", ".join(f"{k}={v!r}" for k, v in asked.search().items())
+    python = (
+        "from probe.artifacts.folder import place\nfrom probe.features import open_features\n\n"
+        f'table = open_features(place("features", {table!r}))\nfound = table.search({options})\nfound.rows()'
+    )
+    return snippets(python, address.shell("features", "--name", table, "--search", asked.text))
+
+
+PAGE = Page(r"/units/table/(?P<table>[^/]+)", "Units", layout, register, ("ub-density",))

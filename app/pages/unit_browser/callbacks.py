@@ -1,0 +1,312 @@
+"""What the browser of units does: reads the query of its address, serves rows to the grid, ties the histogram to its range."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+
+from app import links
+from app.components.grid import AgGrid
+from app.components.parts import error
+from app.components.slot import waiting
+from app.figures.dress import dress
+from app.jobs import table as jobs
+from app.library import tables
+from probe.errors import OpenworkError
+
+PAGE_ROWS = 100
+_LISTS = ("any", "label", "promoted", "suppressed", "inputs", "measured", "peaks", "examples")
+_SORTS = {"unit": "unit", "density": "density", "mean": "mean_active", "max": "max"}
+_SHOWN = ("promoted", "measured", "peaks")
+_ON, _OFF = "#2a788e", "rgba(128,128,128,.35)"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a table. low, high: powers of ten of the density; dead: "" all, "0" active ones, "1" dead ones."""
+
+    text: str = ""
+    where: str = "any"
+    label: str = ""
+    dead: str = ""
+    low: float | None = None
+    high: float | None = None
+    sort: str = "unit"
+    descending: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the store of the page."""
+        return {k: getattr(self, k) for k in ("text", "where", "label", "dead", "low", "high")}
+
+    def search(self) -> dict[str, Any]:
+        """The same as arguments of `FeatureTable.search`; defaults are left out."""
+        asked: dict[str, Any] = {"text": self.text} if self.text else {}
+        if self.text and self.where != "any":
+            asked["where"] = self.where
+        if self.label:
+            asked["label"] = self.label
+        if self.low is not None or self.high is not None:
+            asked["density"] = (
+                0.0 if self.low is None else float(f"{10**self.low:.3g}"),
+                1.0 if self.high is None else float(f"{10**self.high:.3g}"),
+            )
+        if self.dead:
+            asked["dead"] = self.dead == "1"
+        if self.sort != "unit" or self.descending:
+            asked |= {"sort": _SORTS[self.sort], "descending": self.descending}
+        return asked
+
+
+def query_of(query: dict[str, Any]) -> Query:
+    """The query of an address; what is malformed is left out."""
+    sort, _, way = str(query.get("s", "")).partition("-")
+    return Query(
+        text=str(query.get("q") or "")[:100],
+        where=query.get("w", "") if query.get("w", "") in _LISTS else "any",
+        label=str(query.get("lab") or "")[:100],
+        dead=query.get("d", "") if query.get("d", "") in ("0", "1") else "",
+        low=_power(query.get("lo")),
+        high=_power(query.get("hi")),
+        sort=sort if sort in _SORTS else "unit",
+        descending=way == "desc" and sort in _SORTS,
+    )
+
+
+def _power(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if -30 < number < 0 else None
+
+
+def from_store(stored: dict[str, Any] | None, sort: list[dict[str, Any]]) -> Query:
+    """The query of the page's store, with the order the grid asks for."""
+    asked = stored or {}
+    column = sort[0] if sort else {}
+    way = f"{column.get('colId', 'unit')}-{column.get('sort', 'asc')}"
+    return query_of(
+        {
+            **{k: asked.get(v) for k, v in (("q", "text"), ("w", "where"), ("lab", "label"), ("d", "dead"))},
+            "lo": asked.get("low"),
+            "hi": asked.get("high"),
+            "s": way,
+        }
+    )
+
+
+def lowest(table: Any) -> float:
+    """The left end of the histogram: half a token's density."""
+    return math.floor(10 * math.log10(0.5 / max(table.n_tokens, 1))) / 10
+
+
+def page_of(table: str, asked: Query, start: int, end: int) -> tuple[list[dict[str, Any]], int]:
+    """Rows start to end - 1 of what is asked, and how many there are in all."""
+    opened = tables.open_table(table)
+    found = opened.search(**asked.search(), offset=max(0, start), limit=min(max(0, end - start), 500))
+    lists = [name for name in _SHOWN if name in opened.columns]
+    labels = opened.labels
+    rows = []
+    for row in opened.records(found.units, lists, 5):
+        said = labels.get(row["unit"])
+        number = {"mean": row["mean_active"], "max": row["max"], "density": row["density"]}
+        words = {name: row.get(name, []) for name in _SHOWN}
+        rows.append(
+            {
+                "unit": row["unit"],
+                "name": row["name"],
+                "label": said[0].text if said else "",
+                "matched": found.matched.get(row["unit"], ""),
+                "dead": row["density"] == 0,
+                **number,
+                **words,
+            }
+        )
+    return rows, found.total
+
+
+def density_figure(table: str, scheme: str) -> Any:
+    """The histogram, dressed, with its bars' ends at the ends of the range."""
+    opened = tables.open_table(table)
+    figure, low = opened.figure(), lowest(opened)
+    density = opened.column("density")
+    counts, edges = np.histogram(np.log10(density[density > 0]), bins=np.linspace(low, 0, 71))
+    figure.data[0].x, figure.data[0].y = [list(map(float, v)) for v in ((edges[:-1] + edges[1:]) / 2, counts)]
+    figure.data[0].width = float(edges[1] - edges[0]) * 0.9
+    figure.data[0].customdata = [[share(10**a), share(10**b)] for a, b in pairwise(edges)]
+    figure.data[0].hovertemplate = "%{customdata[0]} to %{customdata[1]}: %{y:,} units<extra></extra>"
+    ticks = list(range(math.ceil(low), 1))
+    names = [share(10.0**t) for t in ticks]
+    figure.update_xaxes(title=None, tickvals=ticks, ticktext=names, range=[low, 0], fixedrange=True)
+    figure.update_xaxes(ticklabelstandoff=7)  # clear of the other axis's 0
+    figure.update_yaxes(fixedrange=True)
+    return dress(
+        figure, scheme, margin={"l": 46, "r": 14, "t": 8, "b": 31}, dragmode="select", selectdirection="h", bargap=0
+    )
+
+
+def share(value: float) -> str:
+    """`0.01 %`, `12 %`."""
+    return f"{100 * value:.3g} %"
+
+
+def grid(table: str, asked: Query) -> Any:
+    """The grid itself. Its script is fetched by the page that needs it, see `assets/units.js`."""
+    opened = tables.open_table(table)
+    kind, labelled = opened.kind, bool(opened.labels)
+    tokens = {"cellRenderer": "OwTokens", "sortable": False, "flex": 2, "minWidth": 150}
+    number = {"type": "rightAligned", "valueFormatter": {"function": "owNumber(params)"}, "width": 104}
+    columns = [
+        {
+            "field": "unit",
+            "headerName": kind,
+            "valueFormatter": {"function": "owUnitName(params)"},
+            "width": 112,
+            "cellClass": "mono",
+            "pinned": "left",
+        },
+        {"field": "label", "headerName": "label", "sortable": False, "flex": 2 if labelled else 1, "minWidth": 90},
+        {"field": "matched", "headerName": "found in", "sortable": False, "flex": 1, "minWidth": 90},
+        {
+            **number,
+            "field": "density",
+            "headerName": "density",
+            "valueFormatter": {"function": "owDensity(params)"},
+            "width": 112,
+        },
+        {**number, "field": "mean", "headerName": "mean active", "width": 122},
+        {**number, "field": "max", "headerName": "max"},
+        {**tokens, "field": "promoted", "headerName": "promotes"},
+        {**tokens, "field": "measured", "headerName": "fires at"},
+        {**tokens, "field": "peaks", "headerName": "peak tokens"},
+    ]
+    for column in columns:
+        if column["field"] == asked.sort:
+            column["sort"] = "desc" if asked.descending else "asc"
+    return AgGrid(
+        id="ub-grid",
+        rowModelType="infinite",
+        columnDefs=columns,
+        defaultColDef={"resizable": True, "sortable": True, "suppressMovable": True, "sortingOrder": ["desc", "asc"]},
+        dashGridOptions={
+            "theme": {"function": "owGridTheme(themeQuartz)"},
+            "cacheBlockSize": PAGE_ROWS,
+            "maxBlocksInCache": 30,
+            "maxConcurrentDatasourceRequests": 1,  # the component keeps one request; a second would take its answer
+            "blockLoadDebounceMillis": 60,
+            "rowHeight": 32,
+            "headerHeight": 34,
+            "suppressCellFocus": False,
+        },
+        eventListeners={"cellKeyDown": ["owUnitKey(params)"], "rowClicked": ["owUnitClick(params)"]},
+        getRowId="params.data.unit + ''",
+        style={"height": 560, "width": "100%"},
+        className="ow-ag",
+    )
+
+
+def register(app: Dash) -> None:
+    _register_grid(app)
+    _register_range(app)
+
+    @app.callback(
+        Output("ub-waiting", "children"),
+        Output("url", "href", allow_duplicate=True),
+        Input("ub-waiting-poll", "n_intervals"),
+        State("ub-waiting-for", "data"),
+        prevent_initial_call=True,
+    )
+    def follow(_: Any, name: str | None):
+        job = jobs.table().latest(f"features:{name}")
+        if job is not None and job.state == "done":
+            return no_update, links.table_page(str(name), ready=1)
+        return waiting(job), no_update
+
+
+def _register_grid(app: Dash) -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "loadGrid"), Output("ub-place", "data-asked"), Input("ub-args", "data")
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "unitQuery"),
+        Output("ub-query", "data"),
+        *(Input(f"ub-{name}", "value") for name in ("text", "where", "label", "dead", "range")),
+        State("ub-args", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "unitRefresh"), Output("ub-place", "data-refreshed"), Input("ub-query", "data")
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "unitClear"),
+        *(Output(f"ub-{name}", "value") for name in ("text", "where", "label", "dead", "range")),
+        Input("ub-clear", "n_clicks"),
+        State("ub-args", "data"),
+        prevent_initial_call=True,
+    )
+
+    sorted_by = ClientsideFunction("openwork", "unitSorted")
+    app.clientside_callback(
+        sorted_by, Output("ub-sort", "data"), Input("ub-grid", "getRowsRequest"), prevent_initial_call=True
+    )
+
+    @app.callback(
+        Output("ub-place", "children"),
+        Input("ub-ready", "data"),
+        State("ub-args", "data"),
+        State("ub-sort", "data"),
+        prevent_initial_call=True,
+    )
+    def show(ready: Any, args: dict[str, Any], sort: list[Any]):
+        return grid(args["table"], Query(sort=sort[0], descending=sort[1])) if ready else no_update
+
+    @app.callback(
+        Output("ub-grid", "getRowsResponse"),
+        Output("ub-count", "children"),
+        Output("ub-problem", "children"),
+        Input("ub-grid", "getRowsRequest"),
+        State("ub-query", "data"),
+        State("ub-args", "data"),
+        prevent_initial_call=True,
+    )
+    def rows(request: dict[str, Any] | None, query: dict[str, Any] | None, args: dict[str, Any]):
+        if not request:
+            return no_update, no_update, no_update
+        return answer(request, query, args)
+
+
+def answer(request: dict[str, Any], query: dict[str, Any] | None, args: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """A page of rows, the count beside the title, and why there is none if there is none."""
+    try:
+        asked = from_store(query, request.get("sortModel") or [])
+        rows, total = page_of(args["table"], asked, int(request["startRow"]), int(request["endRow"]))
+        n = tables.open_table(args["table"]).n_units
+    except OpenworkError as problem:
+        return {"rowData": [], "rowCount": 0}, "", error(str(problem))
+    none = html.P("No unit matches. Clear a filter, or look anywhere.", className="ow-sub") if not total else None
+    return {"rowData": rows, "rowCount": total}, f"{total:,} of {n:,}", none
+
+
+def _register_range(app: Dash) -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "unitBrush"),
+        Output("ub-range", "value", allow_duplicate=True),
+        Input("ub-density", "selectedData"),
+        State("ub-args", "data"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(Output("ub-density", "figure"), Input("ub-args", "data"), State("scheme", "data"))
+    def densities(args: dict[str, Any], scheme: str):
+        return density_figure(args["table"], scheme)
+
+    app.clientside_callback(
+        ClientsideFunction("openwork", "unitRange"),
+        Output("ub-range-words", "children"),
+        Input("ub-range", "value"),
+        Input("ub-density", "figure"),
+        State("ub-args", "data"),
+    )

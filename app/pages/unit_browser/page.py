@@ -1,0 +1,271 @@
+"""Neurons and features: what there is to browse. Tables of measured units; dictionaries nobody has measured yet, with the button
+or the command that does it; and every neuron of every model by its number."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+
+from app import links
+from app.components import drawn, snippets
+from app.components.parts import copyable, empty, icon, panel, title
+from app.components.promptbox import check_model_name
+from app.frame.shell import Page
+from app.jobs import measuring
+from app.library import tables as library_tables
+from app.library.artifacts import Library, library
+from app.library.models import first_model, models, short_model
+from app.library.sizes import model_size
+from app.pages.unit import address
+from app.pages.unit.panels import measure_button
+from app.pages.unit_browser import work
+from app.selection import selection_from
+from probe.artifacts.manifest import Manifest
+from probe.errors import BadInput
+from probe.model.sites import parse_site
+from probe.words import counted
+
+MOST = 60
+"""Rows of dictionaries shown."""
+
+
+def layout(query: dict[str, str]) -> list[Any]:
+    """Tables, dictionaries without one, and the neurons."""
+    stored = library()
+    lead = "What each neuron and each dictionary latent fires at, what it does to the logits, and which others are near it."
+    return [
+        dcc.Store(id="selection", data=selection_from(query)),
+        dcc.Store(id="units-gone"),
+        title("Neurons and features", lead=lead),
+        _tables(stored),
+        _neurons(query.get("m", "")),
+        *_unmeasured(stored),
+    ]
+
+
+def _tables(stored: Library) -> html.Section:
+    found = stored.kinds["features"]
+    cards = [_card(folder.name, library_tables.table_facts(folder, m), m) for folder, m in found[:120]]
+    if cards:
+        library_tables.warm()
+    else:
+        words = (
+            "A feature table holds, for every unit, the text it fires at, how often, and what it does to the logits."
+        )
+        return panel("Feature tables", empty("No feature tables yet", words, _first_command(stored)), export=False)
+    note = "Units measured on stored activations. Open one to browse, sort and search."
+    code = snippets.snippets(*_codes(found[0][0].name))
+    return panel("Feature tables", html.Div(cards, className="ow-cards"), note=note, foot=code, export=False)
+
+
+def _codes(name: str) -> tuple[str, str]:
+    python = (
+        "from probe.artifacts.folder import place\nfrom probe.features import open_features\n\n"
+        f'table = open_features(place("features", {name!r}))\ntable.search(sort="density", descending=True, limit=20)'
+    )
+    return python, address.shell("features", "--name", name, "--search", "")
+
+
+def _first_command(stored: Library) -> Any:
+    return copyable("openwork features --layer 4 --cache NAME") if stored.kinds["cache"] else copyable("openwork demo")
+
+
+def _card(name: str, facts: dict[str, Any], manifest: Manifest) -> dcc.Link:
+    kind = manifest.facts.get("units", "unit")
+    if "damaged" in facts:
+        numbers = f"damaged: {facts['damaged']}"
+    else:
+        numbers = f"{counted(facts['n_units'], kind)} · {counted(facts['tokens'], 'token')} · {facts['dead']:.1%} dead"
+    middle = facts.get("median")
+    words = [
+        html.Div(name, className="name", dir="auto"),
+        html.Div(numbers, className="meta"),
+        html.Div(f"middle density {middle:.3%}" if middle else "", className="meta"),
+        html.Div(
+            " · ".join(
+                [str(manifest.facts.get("source", "")), short_model(manifest.model.name if manifest.model else "")]
+            ),
+            className="meta",
+        ),
+    ]
+    return dcc.Link(words, href=links.table_page(name), className="ow-card")
+
+
+def _neurons(model: str) -> html.Section:
+    """A model, a layer, a number."""
+    offered = models()
+    chosen = model if model in offered else first_model()
+    tables = drawn.rows("units-layers", 320)
+    boxes = html.Div(
+        [
+            dmc.Select(
+                id="units-model",
+                label="Model",
+                data=[{"value": m, "label": short_model(m)} for m in offered],
+                value=chosen,
+                allowDeselect=False,
+                w=200,
+            ),
+            dmc.NumberInput(id="units-layer", label="Layer", value=0, min=0, w=110, allowDecimal=False),
+            dmc.NumberInput(id="units-number", label="Neuron", value=0, min=0, w=130, allowDecimal=False),
+            dmc.Button("Open the neuron", id="units-open", rightSection=icon("arrow", small=True)),
+        ],
+        className="ow-actions ow-baseline",
+    )
+    note = html.Span(
+        "Every MLP neuron has a page; with a table of its layer it also shows what it fires at.", id="units-size"
+    )
+    body = [
+        boxes,
+        html.Div(id="units-error", className="ow-units-error", role="status"),
+        html.Div(id="units-measure"),
+        tables,
+    ]
+    return panel("Neurons", body, note=note)
+
+
+def _unmeasured(stored: Library) -> list[html.Section]:
+    """Dictionaries without a table; their cache, or what is missing."""
+    having = {m.facts.get("source") for _, m in stored.kinds["features"]}
+    without = [(folder.name, m) for folder, m in stored.kinds["dictionary"] if folder.name not in having]
+    if not without:
+        return []
+    rows = [_dictionary_row(name, manifest) for name, manifest in without[:MOST]]
+    more = f" The newest {MOST} of {len(without)}." if len(without) > MOST else ""
+    note = "Their latents can be opened by number; measure one to see what its latents fire at." + more
+    return [panel("Dictionaries without a table", html.Div(rows, className="ow-lines"), note=note, export=False)]
+
+
+def _dictionary_row(name: str, manifest: Manifest) -> html.Div:
+    facts = manifest.facts
+    sites = ", ".join(parse_site(s).short for s in manifest.sites[:4])
+    caches = library_tables.caches_for_dictionary(manifest)
+    words = html.Div(
+        [
+            dcc.Link(name, href=links.latent_page(name, 0), className="name"),
+            html.Div(
+                f"{int(facts.get('d_dict', 0)):,} latents · {facts.get('dictionary_kind', '')} · {sites}",
+                className="meta",
+            ),
+        ]
+    )
+    if caches:
+        action = dmc.Button(
+            f"Measure on {caches[0]}",
+            id={"type": "units-build", "what": name, "cache": caches[0]},
+            variant="default",
+            size="xs",
+        )
+    else:
+        action = measure_button(manifest.model.name, name) if manifest.model else None
+    return html.Div([words, action], className="ow-line")
+
+
+def layer_rows(model: str) -> dict[str, Any]:
+    """A row for each layer: its table if it has one, or the cache it could be measured on."""
+    check_model_name(model)
+    size = model_size(model)
+    tables: dict[int, str] = {}
+    for name, m in library_tables.neuron_tables(model):
+        tables.setdefault(int(m.facts["layers"][0][1]), name)
+    caches: dict[int, str] = {}
+    for folder, m in library().kinds["cache"]:
+        if m.model and m.model.name == model:
+            for layer in library_tables.neurons_in(m):
+                caches.setdefault(layer, folder.name)
+    rows = []
+    for layer in sorted({*tables, *caches}):
+        if layer in tables:
+            said, href = f"table {tables[layer]}", links.table_page(tables[layer])
+        else:
+            said, href = f"can be measured on {caches[layer]}", links.neuron_page(model, layer, 0)
+        rows.append({"layer": f"L{layer}", "state": said, "href": href})
+    columns = [
+        {"key": "layer", "label": "layer", "kind": "unit"},
+        {"key": "state", "label": "measured", "kind": "text"},
+    ]
+    many = f"{size.layers} layers of {size.d_mlp:,} neurons each. " if size else ""
+    rest = (
+        ""
+        if size and len(rows) == size.layers
+        else "Other layers can be harvested and measured from here: give the layer."
+    )
+    return {"columns": columns, "rows": rows, "note": many + rest}
+
+
+def layer_offer(model: str, layer: Any) -> list[Any]:
+    """The button that measures all neurons of a layer, where no table holds them."""
+    check_model_name(model)
+    size = model_size(model)
+    if isinstance(layer, bool) or not isinstance(layer, int) or (size and not 0 <= layer < size.layers):
+        return []
+    if any(m.facts.get("layers") == [[0, layer]] for _, m in library_tables.neuron_tables(model)):
+        return []
+    return [
+        html.P(measuring.plan_words(model, layer), className="ow-sub"),
+        measure_button(model, layer),
+    ]
+
+
+def neuron_address(model: str, layer: Any, number: Any) -> str:
+    """The page of a neuron; BadInput for what the model does not have."""
+    check_model_name(model)
+    if not all(isinstance(x, int) and x >= 0 for x in (layer, number)):
+        raise BadInput("Give the layer and the neuron as whole numbers from 0.")
+    size = model_size(model)
+    if size and not (layer < size.layers and number < size.d_mlp):
+        raise BadInput(f"{short_model(model)} has layers 0 to {size.layers - 1} with neurons 0 to {size.d_mlp - 1:,}.")
+    return links.neuron_page(model, layer, number)
+
+
+def register(app: Dash) -> None:
+    drawn.register_rows(app, "units-layers")
+
+    @app.callback(Output("units-layers-data", "data"), Input("units-model", "value"))
+    def layers(model: str):
+        return layer_rows(model)
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Output("units-error", "children"),
+        Input("units-open", "n_clicks"),
+        State("units-model", "value"),
+        State("units-layer", "value"),
+        State("units-number", "value"),
+        prevent_initial_call=True,
+    )
+    def open_neuron(clicks: int | None, model: str, layer: Any, number: Any):
+        if not clicks:
+            return no_update, no_update
+        try:
+            return neuron_address(model, layer, number), None
+        except BadInput as problem:
+            return no_update, str(problem)
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input({"type": "units-build", "what": ALL, "cache": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def build(clicks: list[int | None]):
+        return work.start_asked(ctx.triggered_id) if any(clicks) and ctx.triggered_id else no_update
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input({"type": "units-harvest", "what": ALL, "model": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def harvest(clicks: list[int | None]):
+        asked = ctx.triggered_id
+        return measuring.start(asked["model"], asked["what"]) if any(clicks) and asked else no_update
+
+    @app.callback(
+        Output("units-measure", "children"),
+        Input("units-model", "value"),
+        Input("units-layer", "value"),
+    )
+    def offer(model: str, layer: Any):
+        return layer_offer(model, layer)
+
+
+PAGE = Page(r"/units", "Neurons and features", layout, register)

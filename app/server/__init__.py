@@ -1,0 +1,1 @@
+"""The dashboard built, guarded and served; records opened from a notebook."""

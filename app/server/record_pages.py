@@ -1,0 +1,302 @@
+"""Which page shows a record, and what the page needs to find there: the record in memory, the prompt and the graph on disk."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app import links
+from app.library import memory, models, prompts
+from app.library.artifacts import registered
+from probe.artifacts.folder import KINDS, home, place
+from probe.errors import BadInput
+from probe.show.opening import origin, origins, unchanged
+
+if TYPE_CHECKING:
+    from app.pages.patching.work import Asked
+
+
+def path_of(record: Any, model: Any = None) -> str:
+    """The address of the page that shows this record; BadInput for a record that no page shows."""
+    for kind in type(record).__mro__:
+        if (found := _PATHS.get(kind.__name__)) is not None and kind.__module__.split(".")[0] in ("probe", "circuits"):
+            return found(record, model)
+    raise BadInput(f"No page of the dashboard shows a {type(record).__name__}; it shows itself in a notebook.")
+
+
+def model_for(record: Any, model: Any = None) -> str:
+    """The name, on the pages, of the model given, or of the one that the record came from."""
+    if isinstance(model, str):
+        return model
+    found = model if model is not None else origin(record)
+    what = type(record).__name__
+    if found is None:
+        raise BadInput(
+            f"Which model did this {what} come from? It is not in memory any more: call open(model), with the model or its name."
+        )
+    if model is None and not unchanged(record):
+        raise BadInput(
+            f"The model's weights were changed after this {what} was made, and its page would show them as they are now. Call "
+            "open(model) if that is what you want; otherwise make the record again."
+        )
+    return models.hold(found)
+
+
+def _prompt(record: Any, model: str) -> str:
+    _require_text(record.prompt, getattr(record, "token_ids", None), origin(record))
+    return prompts.store(record.prompt, model).id
+
+
+def _require_text(text: str, ids: list[int] | None, model: Any) -> None:
+    """Pages read text: refuse a record of token ids that its text would not become again."""
+    if ids is None or getattr(model, "tokenizer", None) is None or not hasattr(model, "W_E"):
+        return
+    from probe.text.prompts import encode_prompt
+
+    if not text or encode_prompt(model, text) != list(ids):
+        raise BadInput(
+            "This record was made of token ids that its text does not become again, and the pages read text. It shows itself in "
+            "a notebook; or make it from text."
+        )
+
+
+def _reading(analysis: str, page: Callable[..., str]) -> Callable[[Any, Any], str]:
+    """A view of a record that pages keep in memory by model and prompt."""
+
+    def path(record: Any, model: Any) -> str:
+        name = model_for(record, model)
+        prompt = _prompt(record, name)
+        whole = getattr(record, "positions", None) is None
+        if whole and unchanged(record):  # else the page reads the prompt anew
+            memory.remember(analysis, name, record.prompt, record)
+        return page(name, prompt)
+
+    return path
+
+
+def _hub(model: str, prompt: str) -> str:
+    return links.prompt_page(prompt, model)
+
+
+def _run_of_prompt(record: Any, model: Any) -> str:
+    name = model_for(record, model)
+    return links.prompt_page(_prompt(record, name), name)
+
+
+def _stored(kind: str, folder: Path, what: str) -> str:
+    """The name of an artifact under `home()`; the pages reach no other."""
+    try:
+        here = folder.resolve() == registered(kind, folder.name).resolve()
+    except BadInput:
+        here = False
+    if not here:
+        raise BadInput(
+            f"{what} {folder} is not in {home() / KINDS[kind]}, where the dashboard looks. Save it there to open it."
+        )
+    return folder.name
+
+
+def _table(record: Any, model: Any) -> str:
+    table = getattr(record, "table", record)
+    return links.table_page(_stored("features", table.folder, "The feature table"))
+
+
+def _followed(record: Any, model: Any) -> str:
+    """The lens, at the first token that was followed."""
+    from probe.lens.follow import OWN
+
+    name, followed = model_for(record, model), record.followed[0]
+    token = followed if followed in OWN else int(record.ids[0, 0])
+    return links.lens_page(name, _prompt(record, name), q=token)
+
+
+def _compared(record: Any, model: Any) -> str:
+    name = model_for(record, model)
+    a, b = (prompts.store(text, name).id for text in record.prompts)
+    return links.beside_page(a, b, name)
+
+
+def _unit(record: Any, model: Any) -> str:
+    table = origin(record)
+    if table is None:
+        raise BadInput(
+            "The feature table of this unit is not in memory any more: use open_features(NAME).unit(NUMBER).open()."
+        )
+    return links.unit_page(_stored("features", table.folder, "The feature table"), record.unit)
+
+
+def _weights(record: Any, model: Any) -> str:
+    """A neuron or latent by its weights alone."""
+    if record.kind == "neuron":
+        return links.neuron_page(model_for(record, model), record.layer, record.unit)
+    return links.latent_page(_dictionary_of(record), record.unit)
+
+
+def _own_text(record: Any, model: Any) -> str:
+    """The unit's page with the text in its box."""
+    name = model_for(record, model)
+    text = prompts.store(record.text, name).id
+    layer, letter, unit = re.split("([NF])", record.unit.removeprefix("L"))
+    if letter == "N":
+        return links.neuron_page(name, int(layer), int(unit), prompt=text)
+    return links.latent_page(_dictionary_of(record), int(unit), prompt=text)
+
+
+def _dictionary_of(record: Any) -> str:
+    """The name of the stored dictionary whose latent this is about."""
+    dictionary = (*origins(record), None, None)[1]
+    if dictionary is None:
+        raise BadInput(
+            "The dictionary of this latent is not in memory any more. Its page is also reached through its feature table: "
+            "open_features(NAME).unit(NUMBER).open()."
+        )
+    return _named(dictionary.name)
+
+
+def _graph(graph: Any, model: Any) -> str:
+    return links.circuit_page(stored_name(graph))
+
+
+def _of_graph(record: Any, model: Any) -> str:
+    """The graph that a test or a split was made of."""
+    return _graph(_still(record)[0], model)
+
+
+def _difference(record: Any, model: Any) -> str:
+    a, b = map(stored_name, _still(record))
+    if a == b:
+        raise BadInput("Both graphs are one and the same, and no page compares a graph with itself.")
+    return links.circuits_beside(a, b)
+
+
+def _still(record: Any) -> list[Any]:
+    """The graphs that a record came from, each a graph or the folder of one."""
+    found = origins(record)
+    if not found or any(graph is None for graph in found):
+        raise BadInput(
+            f"The graph of this {type(record).__name__} is not in memory any more; open the graph itself: graph.open()."
+        )
+    return found
+
+
+def stored_name(graph: Any) -> str:
+    """The name a graph was loaded by (it, or its folder), or one that says what it is, under which it is stored now, once."""
+    from circuits.graph.store import save_graph
+
+    if isinstance(folder := graph if isinstance(graph, str) else origin(graph), str):
+        return _stored("graph", Path(folder), "The graph")
+    name = graph_name(graph)
+    if not (place("graph", name) / "manifest.json").is_file():
+        stamp = None
+        if (model := origin(graph)) is not None:
+            from probe.model.load import stamp as stamp_of
+
+            stamp = stamp_of(model)
+        save_graph(graph, place("graph", name), model=stamp, replace=True)
+    return name
+
+
+def graph_name(graph: Any) -> str:
+    """Words of the prompt and a hash of everything that was traced, grouped and pinned: equal graphs, equal names."""
+    digest = hashlib.sha256(
+        repr((graph.model, graph.token_ids, graph.pinned, sorted(graph.supernodes.items()))).encode()
+    )
+    for array in (*vars(graph.nodes).values(), *vars(graph.edges).values()):
+        digest.update(array.tobytes())
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in graph.prompt[:32].lower()).split()
+    return f"{'-'.join(words) or 'graph'}-{digest.hexdigest()[:8]}"
+
+
+def _pinned(record: Any, model: Any) -> str:
+    """A subgraph's page is its folded graph's, with its units pinned."""
+    from circuits.graph.graph import UNITS
+
+    units = [int(i) for i in record.graph.nodes.where(*UNITS).nonzero()[0]]
+    return _graph(replace(record.graph, pinned=units), model)
+
+
+def _dictionary(name: str) -> str:
+    return links.run_page(_named(name))
+
+
+def _named(name: str) -> str:
+    """The name of a dictionary that is stored."""
+    if not name:
+        raise BadInput("This dictionary is not stored yet; save_dictionary(dictionary, NAME, ...) gives it a page.")
+    registered("dictionary", name)
+    return name
+
+
+def _pair(pair: Any, model: Any) -> str:
+    """Two prompts before anything is patched."""
+    return _asked(pair, pair, model).address()
+
+
+def _sweep(record: Any, model: Any) -> str:
+    """A patching sweep, kept in memory as if its page had run it."""
+    from app.jobs import work
+    from app.pages.patching.work import checked
+
+    asked = _asked(record, record.pair, model)
+    asked = checked(replace(asked, over=record.over, direction=record.direction, control=record.control is not None))
+    if unchanged(record):
+        work.keep(asked.key(), record)
+    return asked.address()
+
+
+def _asked(record: Any, pair: Any, model: Any) -> "Asked":
+    from app.pages.patching.work import Asked, checked
+
+    name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
+    for side in (pair.clean, pair.corrupted):
+        _require_text(side.prompt, side.token_ids, origin(record))
+    sides = [prompts.store(side.prompt, name).id for side in (pair.clean, pair.corrupted)]
+    answers = [*(pair.answers if pair.answers_given else []), "", ""][:2]
+    return checked(Asked(name, *sides, *answers, pair.metric))
+
+
+def _heads(record: Any, model: Any) -> str:
+    name = model_for(record, model)
+    return links.heads_page(name, _prompt(record, name))
+
+
+def _head(record: Any, model: Any) -> str:
+    name = model_for(record, model)
+    return links.heads_page(name, _prompt(record, name), head=f"{record.layer}.{record.head}")
+
+
+_PATHS: dict[str, Callable[[Any, Any], str]] = {
+    "LensResult": _reading("lens", links.lens_page),
+    "HeadPatterns": _reading("heads", links.heads_page),
+    "TopUnits": _reading("units", _hub),
+    "TokenThroughLayers": _followed,
+    "ComparedPrompts": _compared,
+    "HeadTable": _heads,
+    "DirectLogits": _heads,
+    "EditedRun": _run_of_prompt,
+    "Generations": _run_of_prompt,
+    "FeatureTable": _table,
+    "Found": _table,
+    "Unit": _unit,
+    "UnitWeights": _weights,
+    "OwnText": _own_text,
+    "CircuitGraph": _graph,
+    "Subgraph": _pinned,
+    "Pruned": lambda record, model: _graph(record.graph, model),
+    "Supernodes": lambda record, model: _graph(record.store(), model),
+    "Collapsed": lambda record, model: _graph(record.graph, model),
+    "GraphDifference": _difference,
+    **dict.fromkeys(("SubgraphTest", "Sufficiency", "EdgeCheck", "QKAttribution", "HeadLoadings"), _of_graph),
+    "Pair": _pair,
+    "PatchingSweep": _sweep,
+    "HeadReading": _head,
+    "TrainResult": lambda record, model: links.run_page(_stored("dictionary", record.folder, "The dictionary")),
+    "Dictionary": lambda record, model: _dictionary(record.name),
+    "CrossLayerTranscoder": lambda record, model: _dictionary(record.name),
+    "EvalReport": lambda record, model: _dictionary(record.name),
+    "SuiteReport": lambda record, model: _dictionary(record.name),
+    "SweepResult": lambda record, model: links.TRAINING,
+    "Cache": lambda record, model: links.HOME,
+}

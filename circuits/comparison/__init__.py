@@ -1,0 +1,1 @@
+"""Graphs matched, differenced and merged over prompts."""

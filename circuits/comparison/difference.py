@@ -1,0 +1,296 @@
+"""The difference of two graphs: of two prompts, two checkpoints, or two dictionaries.
+
+Nodes are matched by identity (`circuits.comparison.identity`), and what cannot be matched is never compared in silence; `notes`
+says so:
+
+    one model, one set of dictionaries    every unit is itself
+    another dictionary at a layer         its latents are other things: not matched. `error` and `rest` are, as what is left over
+    another model of as many layers       neurons and heads are matched by number, which means something only for checkpoints of
+                                          one training run (or a finetune); latents where the dictionaries are the same
+    another number of layers              only tokens and roots are matched
+
+A unit that is a node in one graph only was weaker than the weakest node of the other, or inactive there: it has no number to
+compare with, not the number 0.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from circuits.comparison.identity import Identities, identities
+from circuits.graph.graph import KINDS, ROOTS, CircuitGraph, Kinds, of_kinds
+from circuits.graph.influence import normalised
+from probe.show.opening import Opens, came_from
+from probe.show.record import Table, cut, in_lines, quoted
+
+Match = Literal["auto", "position", "end", "none"]
+Two = Float[np.ndarray, "graph key"]
+TwoEdges = Float[np.ndarray, "graph edge"]
+
+
+@dataclass(frozen=True)
+class GraphDifference(Table, Opens):
+    """Two graphs side by side; every array has a row for `a` and one for `b`, NaN where that graph lacks the item.
+
+    nodes: the distinct nodes. held: which graph has them. influence, activation, value: theirs (added up where nodes are the
+    same). source, target, weight, flow: edges, numbers of nodes; flow: the influence that runs along. notes: what is comparable
+    and what not.
+    """
+
+    prompts: tuple[str, str]
+    models: tuple[str, str]
+    nodes: Identities
+    held: Bool[np.ndarray, "graph key"]
+    influence: Two
+    activation: Two
+    value: Two
+    source: Int[np.ndarray, " edge"]
+    target: Int[np.ndarray, " edge"]
+    weight: TwoEdges
+    flow: TwoEdges
+    convention: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def where(self) -> list[str]:
+        """For every node: `a`, `b` or `both`."""
+        return _where(self.held)
+
+    @property
+    def overlap(self) -> float:
+        """The smaller share of influence of each node, added up: 1 for equal graphs, 0 for strangers."""
+        share = np.nan_to_num(self.influence)
+        share = share / np.maximum(share.sum(1, keepdims=True), 1e-30)
+        return float(share.min(0).sum()) if share.any() else float("nan")
+
+    def rows(self, k: int | None = 30, *, where: str = "", kind: Kinds = ()) -> list[dict[str, Any]]:
+        """Nodes whose influence differs most; `where` picks those in `a`, in `b` or in `both`, `kind` those of some kinds."""
+        wanted = of_kinds(self.nodes.kind, kind)
+        change, states = np.abs(np.diff(np.nan_to_num(self.influence), axis=0)[0]), self.where
+        order = [int(i) for i in np.argsort(-change, kind="stable") if wanted[i] and where in ("", states[i])]
+        return [
+            {
+                "node": self.nodes.names[i],
+                "kind": KINDS[self.nodes.kind[i]],
+                "in": states[i],
+                **_pair("influence", self.influence[:, i]),
+                **_pair("activation", self.activation[:, i]),
+                **_pair("value", self.value[:, i]),
+            }
+            for i in order[:k]
+        ]
+
+    def edge_rows(self, k: int | None = 30) -> list[dict[str, Any]]:
+        """Edges whose influence differs most."""
+        order = _largest_first(np.abs(np.diff(np.nan_to_num(self.flow), axis=0)[0]), k)
+        states = _where(~np.isnan(self.weight[:, order]))
+        return [
+            {
+                "from": self.nodes.names[self.source[i]],
+                "to": self.nodes.names[self.target[i]],
+                "in": state,
+                **_pair("weight", self.weight[:, i]),
+                **_pair("flow", self.flow[:, i]),
+            }
+            for i, state in zip(order, states, strict=True)
+        ]
+
+    def __repr__(self) -> str:
+        named, models = " and ".join(quoted(p) for p in self.prompts), [m for m in dict.fromkeys(self.models) if m]
+        heading = f"GraphDifference of {named}" + (f" on {cut(' and '.join(models), 60)}" if models else "")
+        return in_lines(self, heading, f"{self._counted()}; overlap {self.overlap:.3f}.")
+
+    def _counted(self) -> str:
+        both, (a, b) = self.held.all(0), self.held
+        return (
+            f"{int(both.sum())} nodes in both, {int((a & ~both).sum())} only in a, {int((b & ~both).sum())} only in b"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, overlap and the largest changes."""
+        both, edges = self.held.all(0), ~np.isnan(self.weight)
+        shared = edges.all(0)
+        return {
+            "nodes": {"only_a": int((self.held[0] & ~both).sum()), "only_b": int((self.held[1] & ~both).sum())}
+            | {"both": int(both.sum())},
+            "edges": {"only_a": int((edges[0] & ~shared).sum()), "only_b": int((edges[1] & ~shared).sum())}
+            | {"both": int(shared.sum())},
+            "overlap": None if np.isnan(self.overlap) else self.overlap,
+            "largest_change": {
+                name: _largest(getattr(self, name)) for name in ("influence", "activation", "value", "weight")
+            },
+            "edge_correlation": _correlation(self.weight[:, shared]),
+        }
+
+    def to_dict(self, k: int | None = 200) -> dict[str, Any]:
+        """Ready for JSON; the k nodes and edges that differ most, all of them for None."""
+        return {
+            "a": {"prompt": self.prompts[0], "model": self.models[0]},
+            "b": {"prompt": self.prompts[1], "model": self.models[1]},
+            **self.summary(),
+            "notes": self.notes,
+            "convention": self.convention,
+            "nodes_changed": self.rows(k),
+            "edges_changed": self.edge_rows(k),
+        }
+
+    def figure(self, **options: Any) -> Any:
+        """Influence in b against influence in a; nodes of one graph only lie on its axis."""
+        from circuits.comparison.figures import difference_figure
+
+        return difference_figure(self, **options)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from probe.show.html import table_html
+
+        notes = "".join(f"<li>{escape(n)}</li>" for n in self.notes)
+        return table_html(self.rows(), self._counted()) + f"<ul>{notes}</ul>" + table_html(self.edge_rows(), "edges")
+
+
+def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> GraphDifference:
+    """Nodes and edges only in `a`, only in `b`, and in both with what changed.
+
+    match: how positions correspond: position (from the first token), end (from the last), none (added up); auto takes
+    position for prompts of one length and end for others. A token is only ever matched with the same token: by its id, or
+    by its text where the models differ.
+    """
+    graphs = (a, b)
+    align = match if match != "auto" else "position" if len(a.token_ids) == len(b.token_ids) else "end"
+    apart, notes = _apart(a, b)
+    at = identities(graphs, align, apart=apart, by_text=a.model != b.model)
+    held = np.stack([at.present(i) for i in (0, 1)])
+    kept = {
+        "influence": [at.total(i, g.influence / explained(g)) for i, g in enumerate(graphs)],
+        "activation": [at.total(i, g.nodes.activation) for i, g in enumerate(graphs)],
+        "value": [at.total(i, g.nodes.value) for i, g in enumerate(graphs)],
+    }
+    keys, weight, flow = _edges(graphs, at)
+    changed = [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in _changed(a, b)]
+    record = GraphDifference(
+        (a.prompt, b.prompt),
+        (a.model, b.model),
+        at,
+        held,
+        *(np.stack(kept[k]) for k in ("influence", "activation", "value")),
+        keys // len(at),
+        keys % len(at),
+        weight,
+        flow,
+        {
+            "match": align,
+            "absent": "not a node of that graph; no number, not 0",
+            "influence": "per explained probability",
+        },
+        [*notes, *_roots(a, b), *changed],
+    )
+    return came_from(record, a, b)
+
+
+def explained(graph: CircuitGraph) -> float:
+    """How much probability a graph explains. Influence is divided by it, so that a confident prompt does not count for more."""
+    return max(float(graph.probability.sum()), 1e-30)
+
+
+def _roots(a: CircuitGraph, b: CircuitGraph) -> list[str]:
+    """A sentence where the graphs explain different things."""
+    names = [[g.unit_tokens[i] for i in np.flatnonzero(g.roots)] for g in (a, b)]
+    if sorted(names[0]) == sorted(names[1]):
+        return []
+    return [f"Not the same is explained: {_told(names[0])} in a, {_told(names[1])} in b."]
+
+
+def _told(value: Any) -> str:
+    """A convention in words: what differs in a list matters less than that it does, so long ones are cut."""
+    if isinstance(value, list | tuple):
+        parts = [str(v["name"]) if isinstance(v, dict) and "name" in v else str(v) for v in value]
+        runs = [(part, len(list(same))) for part, same in groupby(parts)]
+        words = [f"{part} × {n}" if n > 1 else part for part, n in runs]
+        return ", ".join(words[:6]) + (f", ... ({len(parts)})" if len(words) > 6 else "") or "none"
+    return str(value)
+
+
+def _apart(a: CircuitGraph, b: CircuitGraph) -> tuple[list[Bool[np.ndarray, " _"]], list[str]]:
+    """Nodes of each graph that must not be matched, and what is and is not comparable in words."""
+    notes, apart = [], [np.zeros(len(g.nodes), bool) for g in (a, b)]
+    if a.n_layers != b.n_layers:
+        for mask, graph in zip(apart, (a, b), strict=True):
+            mask |= ~graph.nodes.where("token", *ROOTS)
+        return apart, [f"a has {a.n_layers} layers and b {b.n_layers}: only tokens and roots are matched."]
+    if a.model != b.model:
+        notes.append(
+            f"a is of {a.model or 'an unnamed model'} and b of {b.model or 'an unnamed model'}: neurons, heads and MLPs are "
+            "matched by number. That means something for two checkpoints of one training run, and nothing for other models."
+        )
+    for slot in sorted(set(a.dictionaries) | set(b.dictionaries)):
+        one, other = (g.dictionaries.get(slot) for g in (a, b))
+        if one == other:
+            continue
+        layer = re.findall(r"\d+", slot)
+        where = f"layer {slot}" if slot.isdecimal() else slot
+        for mask, graph in zip(apart, (a, b), strict=True):
+            mask |= graph.nodes.where("latent") & (graph.nodes.layer == int(layer[-1]) if layer else True)
+        notes.append(
+            f"At {where} a has {one or 'no dictionary'} and b has {other or 'no dictionary'}: latents there are not matched."
+        )
+    if not notes:
+        notes.append("One model and the same dictionaries: every unit is matched with itself.")
+    return apart, notes
+
+
+def _changed(a: CircuitGraph, b: CircuitGraph) -> list[str]:
+    """Conventions that are not the same."""
+    return [k for k in sorted({*a.convention, *b.convention}) if a.convention.get(k) != b.convention.get(k)]
+
+
+def _edges(
+    graphs: tuple[CircuitGraph, CircuitGraph], at: Identities
+) -> tuple[Int[np.ndarray, " edge"], TwoEdges, TwoEdges]:
+    """Both graphs' edges as numbers of their two ends; weight and flow of each, NaN where a graph lacks it."""
+    summed = []
+    for i, graph in enumerate(graphs):
+        flow = normalised(graph) * (graph.influence + graph.probability)[graph.edges.target] / explained(graph)
+        keys, place = np.unique(at.pairs(i, graphs), return_inverse=True)
+        sums = [np.bincount(place.ravel(), w, minlength=len(keys)) for w in (graph.edges.weight, flow)]
+        summed.append((keys, *sums))
+    keys = np.sort(np.concatenate([summed[0][0], summed[1][0]]))  # numpy's own union hashes, slowly for such numbers
+    keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
+    weight, flow = np.full((2, len(keys)), np.nan), np.full((2, len(keys)), np.nan)
+    for i, (mine, w, f) in enumerate(summed):
+        rows = np.searchsorted(keys, mine)
+        weight[i, rows], flow[i, rows] = w, f
+    return keys, weight, flow
+
+
+def _where(held: Bool[np.ndarray, "graph item"]) -> list[str]:
+    return np.where(held.all(0), "both", np.where(held[0], "a", "b")).tolist()
+
+
+def _largest_first(values: Float[np.ndarray, " item"], k: int | None) -> Int[np.ndarray, " _"]:
+    """Where the k largest are, without sorting the others."""
+    if k is None or k >= len(values):
+        return np.argsort(-values, kind="stable")
+    some = np.flatnonzero(values >= -np.partition(-values, k)[k])
+    return some[np.argsort(-values[some], kind="stable")][:k]
+
+
+def _pair(name: str, two: Float[np.ndarray, " graph"]) -> dict[str, float | None]:
+    a, b = (None if np.isnan(v) else float(v) for v in two)
+    return {f"{name}_a": a, f"{name}_b": b, f"{name}_change": None if a is None or b is None else b - a}
+
+
+def _largest(two: Float[np.ndarray, "graph item"]) -> float | None:
+    """Largest |b - a| where both have a number."""
+    change = np.abs(two[1] - two[0])
+    return float(np.nanmax(change)) if (~np.isnan(change)).any() else None
+
+
+def _correlation(two: TwoEdges) -> float | None:
+    if two.shape[1] < 3 or not (two.std(1) > 0).all():
+        return None
+    return float(np.corrcoef(two)[0, 1])

@@ -1,0 +1,1 @@
+"""Does the circuit alone do the job?"""

@@ -1,0 +1,179 @@
+"""Graphs on disk: `manifest.json` beside `graph.safetensors` (arrays) and `graph.json` (text and conventions).
+
+Edges are sparse: int32, int32, float32 triples (float64 of a float64 model). NaN, which JSON lacks, is null there. What is
+read is checked like a foreign file, because a folder can be sent; an older folder lacks supernodes and pinned nodes and is
+read without them.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import MISSING, fields
+from dataclasses import replace as changed
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from circuits.graph.checks import check_graph
+from circuits.graph.graph import UNITS, CircuitGraph, Edges, Nodes
+from probe.artifacts.claims import lock_of
+from probe.artifacts.json import plain, write_json
+from probe.artifacts.lock import turn
+from probe.artifacts.manifest import Manifest, ModelStamp, check_files, found_folder, read_manifest, writing
+from probe.artifacts.names import as_path
+from probe.artifacts.steady import steady
+from probe.artifacts.untrusted import plain_file, read_json, reading
+from probe.errors import BadInput, Unavailable
+from probe.show.opening import came_from
+
+GRAPH, TEXT = "graph.safetensors", "graph.json"
+_ARRAYS = ("constant", "probability")
+_SMALL = {
+    "kind": np.int8,
+    "layer": np.int32,
+    "pos": np.int32,
+    "unit": np.int32,
+    "source": np.int32,
+    "target": np.int32,
+}
+_TEXT = {f.name: f for f in fields(CircuitGraph) if f.name not in ("nodes", "edges", *_ARRAYS)}
+_UNKNOWN = ("residual", "residual_relative")
+"Numbers that may be unknown: NaN, on disk null."
+
+
+def save_graph(
+    graph: CircuitGraph,
+    folder: Path | str,
+    *,
+    model: ModelStamp | None = None,
+    parents: tuple[str, ...] = (),
+    command: str = "",
+    replace: bool = False,
+) -> Path:
+    """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples.
+
+    BadInput where something is there already, unless replace says that it may go.
+    """
+    folder = as_path(folder)
+    arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
+    arrays |= {f"edges.{f.name}": getattr(graph.edges, f.name) for f in fields(Edges)}
+    arrays |= {n: getattr(graph, n) for n in _ARRAYS}
+    small = _SMALL | {"weight": graph.edges.weight.dtype}  # as they were made: float32, or float64 for a float64 model
+    packed = {k: np.ascontiguousarray(v.astype(small.get(k.split(".")[-1], np.float64))) for k, v in arrays.items()}
+    report = {k: v for k, v in graph.report().items() if k not in ("convention", "freeze_check")}
+    manifest = Manifest(
+        "graph",
+        folder.name,
+        model,
+        dtype=str(graph.edges.weight.dtype),
+        config=plain(graph.convention),
+        parents=parents,
+        command=command,
+        facts=plain(report),
+    )
+    with writing(folder, manifest, replace=replace) as scratch:
+        save_file(packed, scratch / GRAPH)
+        write_json(scratch / TEXT, _text(graph))
+    return folder
+
+
+def _text(graph: CircuitGraph) -> dict[str, Any]:
+    return plain({name: getattr(graph, name) for name in _TEXT}, 12)
+
+
+def load_graph(folder: Path | str) -> CircuitGraph:
+    """Read a graph by folder, or by the name it was stored under.
+
+    Unavailable names a file that is missing or damaged, BadInput what is no graph.
+    """
+    folder = found_folder("graph", folder, "Trace a prompt and save_graph it, or run `openwork trace`.")
+    return steady(folder, lambda: _read(folder))
+
+
+def _read(folder: Path) -> CircuitGraph:
+    manifest = read_manifest(folder, "graph")
+    broken = check_files(folder, manifest) or [n for n in (GRAPH, TEXT) if n not in manifest.files]
+    if broken:
+        raise Unavailable(f"In {folder}, {', '.join(broken)} is missing or damaged; trace the prompt again.")
+    with reading(folder, "trace the prompt again"):
+        arrays = load_file(plain_file(folder / GRAPH))
+        found = _assembled(arrays, read_json(folder / TEXT), folder)
+    return came_from(found, str(folder))
+
+
+def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> CircuitGraph:
+    """A graph of what the files hold; BadInput where they hold none."""
+    if not isinstance(text, dict):
+        raise BadInput(f"{folder / TEXT} holds a {type(text).__name__}; a mapping was wanted.")
+    needed = [n for n, f in _TEXT.items() if f.default is MISSING and f.default_factory is MISSING]
+    arrayed = [*(f"nodes.{f.name}" for f in fields(Nodes)), *(f"edges.{f.name}" for f in fields(Edges)), *_ARRAYS]
+    missing = [n for n in needed if n not in text] + [n for n in arrayed if n not in arrays]
+    if missing:
+        raise BadInput(f"{folder} lacks {', '.join(missing[:5])} and is no graph; trace the prompt again.")
+    known = {name: text[name] for name in _TEXT if name in text}
+    for name in _UNKNOWN:
+        known[name] = float("nan") if known[name] is None else known[name]
+        if isinstance(known[name], bool) or not isinstance(known[name], float | int):
+            raise BadInput(f"In {folder / TEXT}, {name} is a {type(known[name]).__name__}; a number was wanted.")
+        known[name] = float(known[name])
+    nodes = {f.name: arrays[f"nodes.{f.name}"] for f in fields(Nodes)}
+    edges = {f.name: arrays[f"edges.{f.name}"] for f in fields(Edges)}
+    whole: dict[str, Any] = {**{n: arrays[n] for n in _ARRAYS}, **known}
+    draft = {"supernodes": {}, "pinned": [], "model": "", "dictionaries": {}, "convention": {}, "facts": {}, **whole}
+    check_graph(SimpleNamespace(nodes=SimpleNamespace(**nodes), edges=SimpleNamespace(**edges), **draft), str(folder))
+    return CircuitGraph(nodes=Nodes(**nodes), edges=Edges(**edges), **whole)
+
+
+def choose_nodes(
+    folder: Path | str,
+    *,
+    pinned: Sequence[int] | None = None,
+    supernodes: Mapping[str, Sequence[int]] | None = None,
+    labels: Mapping[int, str] | None = None,
+) -> CircuitGraph:
+    """Replace a stored graph's pinned nodes, supernodes or units' labels (None: as they are); everything else stays as it was.
+
+    labels: texts by node, for units only; an empty one takes the label away. Who decides by what is stored reads it inside
+    `editing(folder)`.
+    """
+    folder = as_path(folder)
+    with editing(folder):
+        graph, manifest = load_graph(folder), read_manifest(folder, "graph")
+        if pinned is not None:
+            graph = changed(graph, pinned=[int(i) for i in pinned])
+        if supernodes is not None:
+            graph = changed(graph, supernodes={str(k): [int(i) for i in v] for k, v in supernodes.items()})
+        if labels:
+            graph = changed(graph, unit_tokens=_labelled(graph, labels))
+        check_graph(graph, str(folder))
+        _rewrite(folder, manifest, graph)
+    return graph
+
+
+def editing(folder: Path) -> AbstractContextManager[bool]:
+    """Alone with a stored graph, among threads and processes, from reading what is chosen to writing what it becomes."""
+    return turn(lock_of(folder), f"the graph {folder.name}")
+
+
+def _rewrite(folder: Path, manifest: Manifest, graph: CircuitGraph) -> None:
+    """Another text beside the same arrays."""
+    with writing(folder, manifest, replace=True) as scratch:
+        try:
+            os.link(folder / GRAPH, scratch / GRAPH)  # the edges are the same file
+        except OSError:
+            shutil.copyfile(folder / GRAPH, scratch / GRAPH)
+        write_json(scratch / TEXT, _text(graph))
+
+
+def _labelled(graph: CircuitGraph, labels: Mapping[int, str]) -> list[str]:
+    """The texts of all nodes with these in them; only units are labelled, since the text of a token or logit is what it is."""
+    texts, units = list(graph.unit_tokens), graph.nodes.where(*UNITS)
+    for node, text in labels.items():
+        if not 0 <= node < len(texts) or not units[node]:
+            raise BadInput(f"Node {node} is no unit of this graph; labels are for neurons, latents, heads and MLPs.")
+        texts[node] = str(text)
+    return texts

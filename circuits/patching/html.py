@@ -1,0 +1,29 @@
+"""A patching sweep in a notebook."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from probe.show.grid import heat_html
+from probe.show.html import block, table_html
+
+if TYPE_CHECKING:
+    from circuits.patching.record import PatchingSweep
+
+
+def _reach(values: Float[np.ndarray, "layer column"]) -> float:
+    """The end of both colours: the whole way, or further where a patch goes further."""
+    return max(1.0, float(np.nanmax(np.abs(values), initial=0)))
+
+
+def patching_html(sweep: "PatchingSweep") -> str:
+    """What each patch restores, as a heat map where the sweep has two axes, and the cells that matter most."""
+    parts = []
+    if len(sweep.axes) == 2:
+        values, n = sweep.effect, sweep.raw.shape[1]
+        columns = ["/".join(sweep.tokens_at(p)) for p in range(n)] if sweep.kind.by_pos else [f"H{h}" for h in range(n)]
+        rows = [f"L{i}" for i in range(values.shape[0])]
+        title = "what one patch moves: blue towards the clean run (1: all the way), red towards the corrupted one"
+        parts.append(heat_html(values[::-1], rows[::-1], columns, title, high=_reach(values), signed=True))
+    return block(*parts, table_html(sweep.rows(12), "Patches that move the metric most"), title=sweep.title())

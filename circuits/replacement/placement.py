@@ -1,0 +1,124 @@
+"""Where a dictionary stands in a graph: which layer's MLP it replaces, or where in the residual stream it is spliced in.
+
+transcoder (skip or not), cross-layer transcoder    reads mlp_in or resid_mid, writes mlp_out or mlp_write
+SAE of an MLP's output                              mlp_out, mlp_write
+SAE of the residual stream                          resid_mid, resid_post (resid_pre is the previous layer's resid_post)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from probe.dictionaries.sparsifiers.gated import with_strengths
+from probe.errors import BadInput
+from probe.model.sites import Site, parse_site
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+_READS, _WRITES = ("mlp_in", "resid_mid"), ("mlp_out", "mlp_write")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One layer's dictionary. at: `mlp`, `mid` or `post`. dictionary: what has the weights of this layer; whole: what the
+    user gave (a cross-layer transcoder has one part a layer). writes: the layers whose MLP outputs it predicts."""
+
+    at: str
+    layer: int
+    dictionary: Any
+    whole: Any
+    read: Site
+    write: Site
+    writes: tuple[int, ...]
+
+    @property
+    def is_sae(self) -> bool:
+        """Whether it reconstructs what it reads."""
+        return self.read == self.write
+
+
+def place_dictionaries(model: "TransformerBridge", dictionaries: Sequence[Any]) -> dict[int, Placed]:
+    """Dictionaries by layer. BadInput for sites no dictionary of a graph can have, wrong widths, two for one layer."""
+    found: dict[int, Placed] = {}
+    for whole in dictionaries:
+        for part in getattr(whole, "parts", (whole,)):
+            one = _placed(model, with_strengths(part), whole)
+            if one.layer in found:
+                raise BadInput(f"Two dictionaries stand for layer {one.layer}; give one.")
+            found[one.layer] = one
+    _check_reach(found)
+    return found
+
+
+def _sites(dictionary: Any, side: str) -> tuple[str, ...]:
+    """`sites_in` or `sites_out`; a plain transcoder may name only `site_in` and `site_out`."""
+    several = getattr(dictionary, f"sites_{side}", None)
+    return tuple(several) if several is not None else (getattr(dictionary, f"site_{side}"),)
+
+
+def _placed(model: "TransformerBridge", part: Any, whole: Any) -> Placed:
+    reads = [_canonical(parse_site(s, model)) for s in _sites(part, "in")]
+    writes = [_canonical(parse_site(s, model)) for s in _sites(part, "out")]
+    read, write = reads[0], writes[0]
+    at = _at(reads, writes)
+    if at is None or read.layer is None:
+        names = f"from {', '.join(s.short for s in reads)} to {', '.join(s.short for s in writes)}"
+        raise BadInput(
+            f"A dictionary {names} cannot stand in a graph. Transcoders from mlp_in (or resid_mid) to mlp_out (or mlp_write) "
+            "of the same layer, or of it and later ones, can, and SAEs of mlp_out, resid_mid or resid_post."
+        )
+    wanted, parallel = int(model.cfg.d_model), bool(model.cfg.parallel_attn_mlp)
+    if part.W_enc.shape[0] != wanted:
+        raise BadInput(
+            f"The dictionary at {read.short} reads {part.W_enc.shape[0]} numbers; this model has {wanted}. Was it trained on "
+            "another model?"
+        )
+    if part.W_dec.shape[1] != wanted * len(writes):
+        raise BadInput(
+            f"The dictionary at {read.short} writes {part.W_dec.shape[1]} numbers; {wanted * len(writes)} are needed."
+        )
+    if parallel and "resid_mid" in (read.kind, write.kind):
+        raise BadInput("In this model attention and MLP read the same stream, so there is no resid_mid between them.")
+    return Placed(at, read.layer, part, whole, read, write, tuple(int(s.layer or 0) for s in writes))
+
+
+def _canonical(site: Site) -> Site:
+    """resid_pre of a layer is resid_post of the one before."""
+    return Site("resid_post", site.layer - 1) if site.kind == "resid_pre" and site.layer else site
+
+
+def _at(reads: Sequence[Site], writes: Sequence[Site]) -> str | None:
+    """Where it stands, or None where it cannot."""
+    read, layers = reads[0], [s.layer or 0 for s in writes]
+    if len(reads) != 1 or read.layer is None or layers[0] != read.layer:
+        return None
+    if len(writes) == 1 and read == writes[0]:
+        return {"resid_mid": "mid", "resid_post": "post", "mlp_out": "mlp", "mlp_write": "mlp"}.get(read.kind)
+    kinds = {s.kind for s in writes}
+    ascending = all(a < b for a, b in pairwise(layers))
+    return "mlp" if read.kind in _READS and len(kinds) == 1 and kinds <= set(_WRITES) and ascending else None
+
+
+def _check_reach(found: Mapping[int, Placed]) -> None:
+    """A layer that a cross-layer transcoder writes to needs a part of its own, to hold what is left to explain there."""
+    for one in found.values():
+        for layer in one.writes[1:]:
+            other = found.get(layer)
+            if other is None or other.whole is not one.whole:
+                raise BadInput(
+                    f"The dictionary that reads {one.read.short} also writes to layer {layer}, where no part of it stands. Give "
+                    "a whole cross-layer transcoder, with one part for each layer it writes to."
+                )
+
+
+def dictionary_names(placed: Mapping[int, Placed]) -> dict[str, str]:
+    """By layer (`4`) or place in the stream (`resid_post.4`): the name of its artifact, or the fingerprint of its weights."""
+    return {str(k) if p.at == "mlp" else p.write.short: _name(p.whole) for k, p in sorted(placed.items())}
+
+
+def _name(dictionary: Any) -> str:
+    from probe.model.fingerprint import weights_fingerprint
+
+    return str(getattr(dictionary, "name", "")) or f"unstored, weights {weights_fingerprint(dictionary)[:12]}"

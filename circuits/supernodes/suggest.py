@@ -1,0 +1,149 @@
+"""Groups of units that play one part: suggested from the graph, edited by a person, collapsed to read.
+
+Units are clustered by average linkage (scikit-learn) over the likeness of `circuits.supernodes.similarity`: shared top tokens,
+direction written, co-influence. A group's score is the mean likeness of its pairs. Chance makes groups too: the same clustering
+is run on `SHUFFLES` shuffles of the evidence, and a group that does not beat the best one of its size or larger is `weak`.
+
+    groups = suggest_supernodes(graph, tops={17: ["Paris", "France"], ...})
+    groups = groups.rename("Paris", "capital").move("L5N120@3", "capital").split("L7F2", [31, 32], "odd ones")
+    graph = groups.store()                                      # kept with the graph from here on
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.supernodes.collapse import Collapsed, collapse_groups
+from circuits.supernodes.groups import SHUFFLES, Group, Supernodes, scored
+from circuits.supernodes.similarity import Evidence, Weights, likeness, profiles, sets_of, vectors_of
+from probe.errors import BadInput
+from probe.show.html import shown
+
+MOST = 300
+"Units clustered when none are named: the most influential of the pruned graph."
+
+
+def suggest_supernodes(
+    graph: CircuitGraph,
+    nodes: Sequence[int | str] | None = None,
+    *,
+    directions: Mapping[int, np.ndarray] | None = None,
+    tops: Mapping[int, Collection[str]] | None = None,
+    weights: Weights | None = None,
+    threshold: float = 0.5,
+    seed: int = 0,
+) -> Supernodes:
+    """Groups of two and more units that are alike by `threshold` on average.
+
+    nodes: units to group, by default the `MOST` most influential of the pruned graph. directions: the vector each node writes.
+    tops: tokens each node stands for (promotes, or is excited by). Raises BadInput for a node that is no unit.
+    """
+    weights = weights or Weights()
+    chosen = _units(graph, nodes)
+    incoming, outgoing = profiles(graph, chosen)
+    evidence = Evidence(
+        incoming,
+        outgoing,
+        None if tops is None else sets_of(tops, chosen.tolist()),
+        None if directions is None else vectors_of(directions, chosen.tolist()),
+    )
+    parts = evidence.parts()
+    null = _by_chance(evidence, weights, threshold, seed)
+    found = Supernodes(graph, (), chosen, likeness(parts, weights), parts, null, weights, threshold, seed)
+    groups: list[Group] = []
+    for members in _clusters(found.likeness, threshold):
+        group = scored(found, tuple(chosen[members].tolist()))
+        shared = _shared(evidence.sets, members, tops, chosen)
+        group = replace(group, shared=shared, name=_name(graph, group.nodes, shared))
+        groups.append(replace(group, name=_unique(group.name, [g.name for g in groups])))
+    return replace(found, groups=tuple(groups))
+
+
+def stored_supernodes(graph: CircuitGraph) -> Supernodes:
+    """The groups kept with a graph, ready to edit; they have no scores."""
+    none = np.zeros((0, 0))
+    groups = tuple(Group(name, tuple(nodes), edited=True) for name, nodes in graph.supernodes.items() if nodes)
+    return Supernodes(graph, groups, np.zeros(0, np.int64), none, {}, [], Weights(), float("nan"))
+
+
+def collapse(
+    graph: CircuitGraph, supernodes: Supernodes | None = None, *, alone: Sequence[int | str] | None = None
+) -> Collapsed:
+    """The graph with every group as one node and edges between groups summed, by default the groups kept with the graph.
+
+    alone: nodes that stay by themselves, by default the pinned ones; tokens and logits always do. What is left is gathered
+    in three nodes: other units, unexplained leaves, and biases (with positions and first), so nothing is dropped.
+    """
+    groups = {g.name: g.nodes for g in supernodes.groups} if supernodes is not None else graph.supernodes
+    single = [n for x in (graph.pinned if alone is None else alone) for n in graph.find(x)]
+    return collapse_groups(graph, groups, single)
+
+
+def _units(graph: CircuitGraph, nodes: Sequence[int | str] | None) -> Int[np.ndarray, " unit"]:
+    is_unit = graph.nodes.where(*UNITS)
+    if nodes is None:
+        kept = np.flatnonzero(graph.prune().nodes & is_unit)
+        return np.sort(kept[np.argsort(-graph.influence[kept], kind="stable")[:MOST]])
+    chosen = np.unique(np.array([n for x in nodes for n in graph.find(x)], np.int64))
+    wrong = [graph.name(int(n)) for n in chosen if not is_unit[n]]
+    if wrong:
+        raise BadInput(f"Only units (neurons, latents, heads, MLPs) can be grouped; {', '.join(wrong[:3])} is none.")
+    return chosen
+
+
+def _clusters(likeness: Float[np.ndarray, "unit unit"], threshold: float) -> list[np.ndarray]:
+    """Groups of two and more whose members are alike by `threshold` on average, largest first."""
+    if len(likeness) < 2:
+        return []
+    from sklearn.cluster import AgglomerativeClustering
+
+    apart = 1 - likeness
+    np.fill_diagonal(apart, 0.0)
+    made = AgglomerativeClustering(
+        n_clusters=None, metric="precomputed", linkage="average", distance_threshold=1 - threshold + 1e-12
+    ).fit_predict(apart)
+    groups = [np.flatnonzero(made == i) for i in range(made.max() + 1)]
+    return sorted((g for g in groups if len(g) > 1), key=lambda g: (-len(g), g[0]))
+
+
+def _by_chance(evidence: Evidence, weights: Weights, threshold: float, seed: int) -> list[tuple[int, float]]:
+    """Size and score of every group found in shuffled evidence."""
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(SHUFFLES if len(evidence.incoming) > 1 else 0):
+        alike = likeness(evidence.shuffled(rng).parts(), weights)
+        for members in _clusters(alike, threshold):
+            pairs = np.triu_indices(len(members), 1)
+            found.append((len(members), float(alike[np.ix_(members, members)][pairs].mean())))
+    return found
+
+
+def _shared(
+    sets: Sequence[frozenset[str] | None] | None,
+    members: np.ndarray,
+    tops: Mapping[int, Collection[str]] | None,
+    chosen: np.ndarray,
+) -> tuple[str, ...]:
+    """Tokens in at least half of the members' sets, commonest first, as they were written."""
+    if sets is None or tops is None:
+        return ()
+    count = Counter(w for i in members for w in sorted(sets[i] or ()))
+    written = {t.strip().casefold() or t: t.strip() or shown(t) for i in members for t in tops.get(int(chosen[i]), ())}
+    enough = [w for w, n in count.items() if n >= max(2, len(members) / 2)]
+    return tuple(written[w] for w in sorted(enough, key=lambda w: (-count[w], w)))
+
+
+def _name(graph: CircuitGraph, nodes: tuple[int, ...], shared: tuple[str, ...]) -> str:
+    """Up to two shared tokens that say something, or the units."""
+    if words := [w for w in shared if any(c.isalnum() for c in w)]:  # a comma and a line break name nothing
+        return " / ".join(words[:2])
+    units = list(dict.fromkeys(graph.name(n).split("@", 1)[0] for n in nodes))
+    return "+".join(units[:3]) + (f"+{len(units) - 3} more" if len(units) > 3 else "")
+
+
+def _unique(name: str, taken: Sequence[str]) -> str:
+    tries = (name, *(f"{name} ({i})" for i in range(2, len(taken) + 3)))
+    return next(n for n in tries if n not in taken)

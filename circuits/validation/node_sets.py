@@ -1,0 +1,92 @@
+"""Which nodes are tested, and which random ones they are compared with. Pure arrays; no model."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from circuits.graph.graph import UNITS, CircuitGraph
+from probe.errors import BadInput
+
+Chosen = "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None"
+"""Node numbers or names; or a rule that chooses in any graph; or None for the pinned nodes, or else the pruned graph's units."""
+
+
+def chosen_nodes(
+    graph: CircuitGraph, chosen: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None"
+) -> Int[np.ndarray, " node"]:
+    """Node numbers, sorted, each once."""
+    if chosen is None:
+        found = graph.pinned or np.flatnonzero(graph.prune().nodes & graph.nodes.where(*UNITS)).tolist()
+    elif callable(chosen):
+        found = list(chosen(graph))
+    else:
+        found = [
+            i for one in ([chosen] if isinstance(chosen, str | int | np.integer) else chosen) for i in graph.find(one)
+        ]
+    if not len(found):
+        how = "The rule chose no node" if callable(chosen) else "No node was given"
+        raise BadInput(
+            f"{how}, and changing nothing says nothing. Name nodes like L5N120@3, or use most_influential(20)."
+        )
+    return np.unique(np.asarray(found, np.int64))
+
+
+def most_influential(n: int) -> Callable[[CircuitGraph], list[int]]:
+    """The rule that takes the n units with the largest influence."""
+    if n < 1:
+        raise BadInput(f"The number of units to test is {n}; it must be at least 1.")
+
+    def rule(graph: CircuitGraph) -> list[int]:
+        units = np.flatnonzero(graph.nodes.where(*UNITS))
+        return units[np.argsort(-graph.influence[units], kind="stable")[:n]].tolist()
+
+    return rule
+
+
+def carried_over(
+    graph: CircuitGraph, nodes: Int[np.ndarray, " node"], other: CircuitGraph
+) -> Int[np.ndarray, " found"]:
+    """The same nodes in another prompt's graph: same kind, layer and unit, at the same distance from the end.
+
+    Tokens are matched by place, whatever they are. Nodes the other graph lacks are left out.
+    """
+    keys = _keys(other)
+    known = {key: i for i, key in enumerate(keys)}
+    wanted = [_keys(graph)[i] for i in nodes]
+    return np.array(sorted({known[k] for k in wanted if k in known}), np.int64)
+
+
+def _keys(graph: CircuitGraph) -> list[tuple[int, int, int, int]]:
+    nodes, named = graph.nodes, ~graph.nodes.where("token")
+    unit = np.where(named, nodes.unit, -1)
+    back = nodes.pos - len(graph.tokens)
+    return list(zip(nodes.kind.tolist(), nodes.layer.tolist(), back.tolist(), unit.tolist(), strict=True))
+
+
+def random_sets(
+    graph: CircuitGraph, nodes: Int[np.ndarray, " node"], n: int, seed: int = 0
+) -> list[Int[np.ndarray, " node"]]:
+    """n random sets with as many nodes of each kind and layer as `nodes` has, drawn from the rest of the graph.
+
+    Where the rest has too few of a kind and layer, that part is drawn from all of them and may repeat nodes of the set.
+    """
+    if n < 0 or isinstance(n, bool):
+        raise BadInput(f"{n} random sets were asked for; give 0 or more.")
+    rng, key = np.random.default_rng(seed), graph.nodes.layer.astype(np.int64) * 64 + graph.nodes.kind
+    inside = np.zeros(len(graph.nodes), bool)
+    inside[nodes] = True
+    groups = []
+    for value, count in zip(*np.unique(key[nodes], return_counts=True), strict=True):
+        outside = np.flatnonzero((key == value) & ~inside)
+        groups.append((outside if len(outside) >= count else np.flatnonzero(key == value), int(count)))
+    none = [np.array([], np.int64)]
+    return [
+        np.sort(np.concatenate(none + [rng.choice(pool, count, replace=False) for pool, count in groups]))
+        for _ in range(n)
+    ]
+
+
+def overlap(nodes: Int[np.ndarray, " node"], sets: Sequence[Int[np.ndarray, " node"]]) -> float:
+    """Mean share of each random set that belongs to the tested one."""
+    return float(np.mean([np.isin(s, nodes).mean() for s in sets])) if sets and len(nodes) else 0.0

@@ -1,0 +1,255 @@
+"""Is it true? A subgraph is tested in the model it was traced from, and against random subgraphs of equal size.
+
+    test = check_subgraph(model, graph, ["L5N120@3", "L9N44@4"], mode="ablate", n_random=20)
+
+Its nodes are ablated, scaled, clamped or restored to another prompt's values, and what happens is compared with what the graph
+says will happen:
+
+    direct    all else held (`circuits.validation.frozen_run`): every value moves by the sum of its edges from the set, to
+    rounding full      everything later free (`circuits.validation.changed_run`): the graph's prediction runs along its edges
+              (`circuits.validation.predict`), so it misses what patterns, norms, activation functions and untraced units answer
+
+The direct effect tests the arithmetic of the graph, the full one whether it explains the model. A subgraph that does no more than
+random nodes of the same layers and kinds explains nothing, however well its numbers agree.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from circuits.graph.graph import CircuitGraph
+from circuits.statistics import agreement
+from circuits.validation.changed_run import Observed, values_in
+from circuits.validation.node_sets import carried_over, chosen_nodes, overlap, random_sets
+from circuits.validation.predict import Change, change_of, predict_direct, predict_full
+from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
+from circuits.validation.testbed import Testbed
+from probe.errors import BadInput
+from probe.interventions.generation import Generations, generate_with
+from probe.progress import SILENT, Progress
+from probe.show.opening import came_from
+from probe.text.prompts import Prompt, Prompts, encode_prompt, several
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from circuits.attribution.plan import TraceConfig
+
+CONVENTION = {
+    "sign": "changed run minus untouched run",
+    "direct": "attention patterns, norm divisors, MLP outputs and heads that are nodes held at the untouched run's values",
+    "full": "everything after the changed nodes is computed anew",
+    "predicted_full": "one pass along the graph's edges at frozen patterns, divisors and ratios; rest and error do not answer",
+    "logits": "demeaned over the vocabulary, before any soft-cap; probabilities and KL after it",
+    "full_agreement": "over roots, neurons (activation) and latents (pre-activation) that were not changed themselves",
+    "random": "as many nodes of each kind and layer, drawn from the rest of the same graph",
+    "other_prompts": "a set is carried over by kind, layer, unit and distance from the end; a rule chooses anew",
+    "intervals": "95%: bootstrap over prompts; for random sets the range that holds 95% of them",
+}
+
+
+def check_subgraph(
+    model: "TransformerBridge",
+    graph: CircuitGraph,
+    nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
+    *,
+    dictionaries: Sequence[Any] = (),
+    mode: str = "ablate",
+    factor: float = 0.0,
+    level: float = 0.0,
+    restore: Prompts = (),
+    prompts: Prompts | Sequence[Prompt | CircuitGraph] = (),
+    n_random: int = 20,
+    config: "TraceConfig | None" = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> SubgraphTest:
+    """Change a set of nodes and compare what happens with the graph's prediction, over one or several prompts.
+
+    nodes: numbers or names, a rule such as `most_influential(20)`, or None for the pinned nodes or else the pruned graph's units.
+    mode: `ablate` (or `zero`), `scale` (by factor), `clamp` (to level), `restore` (to values of the prompts in `restore`, one
+    for each prompt, of equal length). prompts: further ones, traced here with `config`, or graphs. n_random: random
+    subgraphs of equal size. Raises BadInput for nodes there are not, and where model and graph do not belong together.
+    """
+    mode = "ablate" if mode == "zero" else mode
+    graphs = [graph, *(_traced(model, p, graph, dictionaries, config, progress) for p in several(prompts))]
+    others = _restored_from(restore, mode, len(graphs))
+    chosen = chosen_nodes(graph, nodes)
+    found = []
+    with progress.stage("interventions", total=len(graphs) * (n_random + 2), unit="run") as step:
+        for i, one in enumerate(graphs):
+            mine = (
+                chosen if i == 0 else chosen_nodes(one, nodes) if callable(nodes) else carried_over(graph, chosen, one)
+            )
+            lacking = max(len(chosen) - len(mine), 0)
+            bed = Testbed(model, one, dictionaries)
+            levels = level if not others else _levels(bed, others[i])
+            found.append(_Trial(bed, mode, factor, levels, step).test(mine, lacking, n_random, seed))
+    return came_from(SubgraphTest(mode, factor if mode == "scale" else 0.0, found, seed, CONVENTION), graph)
+
+
+def continue_changed(
+    model: "TransformerBridge",
+    graph: CircuitGraph,
+    nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
+    max_new_tokens: int = 20,
+    draw: int | None = None,
+    *,
+    dictionaries: Sequence[Any] = (),
+    mode: str = "ablate",
+    factor: float = 0.0,
+    level: float = 0.0,
+    restore: Prompts = (),
+) -> Generations:
+    """The graph's prompt continued without and with the change of `check_subgraph`.
+
+    Nodes are changed at their own position; those at the prompt's last one at every new token too. draw: seed of sampling, or
+    None for the likeliest token.
+    """
+    others = _restored_from(restore, mode, 1)
+    bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
+    levels = _levels(bed, others[0])[chosen] if others else level
+    entries = bed.live.entries(change_of(graph, chosen, mode, factor, levels), onward=True)
+    found = generate_with(model, graph.token_ids, entries, max_new_tokens, draw)
+    return replace(found, edits=[f"{mode} {graph.name(int(i))}" for i in chosen])
+
+
+class _Trial:
+    """One kind of change on one prompt."""
+
+    def __init__(self, bed: Testbed, mode: str, factor: float, level: float | np.ndarray, step: Callable):
+        self.bed, self.graph, self.mode, self.factor, self.level, self.step = bed, bed.graph, mode, factor, level, step
+        roots = np.flatnonzero(self.graph.roots)
+        self.top = int(roots[np.argmax(self.graph.probability[roots])])
+
+    def change(self, nodes: Int[np.ndarray, " changed"]) -> Change:
+        level = self.level[nodes] if isinstance(self.level, np.ndarray) else self.level
+        return change_of(self.graph, nodes, self.mode, self.factor, level)
+
+    def test(self, nodes: Int[np.ndarray, " changed"], lacking: int, n_random: int, seed: int) -> PromptTest:
+        """The set itself, direct and full, and random sets in full."""
+        change = self.change(nodes)
+        moves, after = self._movements(change)
+        drawn = random_sets(self.graph, nodes, n_random if len(nodes) else 0, seed)
+        random = [self._random(self.change(s)) for s in drawn]
+        seen, free = np.flatnonzero(self.graph.explained), self.graph.explained.copy()
+        free[nodes] = False
+        return PromptTest(
+            self.graph.prompt,
+            [self.graph.name(int(i)) for i in nodes],
+            lacking,
+            self._roots(moves, after, [run for _, run in random]),
+            self._effect(moves.predicted_full, after),
+            agreement(moves.predicted_direct[seen], moves.direct[seen]),
+            agreement(moves.predicted_full[free], moves.full[free]),
+            [effect for effect, _ in random],
+            overlap(nodes, drawn),
+            moves,
+        )
+
+    def _movements(self, change: Change) -> tuple[Movements, Observed]:
+        direct = self.bed.direct(change)
+        self.step(1)
+        after = self.bed.live.changed(change)
+        self.step(1)
+        full = after.value - self.bed.live.clean.value
+        return Movements(predict_direct(self.graph, change), direct, predict_full(self.graph, change), full), after
+
+    def _random(self, change: Change) -> tuple[SetEffect, Float[np.ndarray, " node"]]:
+        """What a random set does, and how far every node moves."""
+        after = self.bed.live.changed(change)
+        self.step(1)
+        return self._effect(predict_full(self.graph, change), after), after.value - self.bed.live.clean.value
+
+    def _effect(self, predicted: Float[np.ndarray, " node"], after: Observed) -> SetEffect:
+        clean, top = self.bed.live.clean, self.top
+        moved = float(after.value[top] - clean.value[top])
+        p, q = self._probability(top, clean), self._probability(top, after)
+        return SetEffect(float(predicted[top]), moved, np.nan if p is None or q is None else q - p, clean.kl_to(after))
+
+    def _probability(self, root: int, run: Observed, which: int = 0) -> float | None:
+        """The probability of a logit's token, or of one of the two of a difference; None for what has none."""
+        tokens = self.graph.tokens_of_root(root)
+        return float(run.log_probs[tokens[which]].exp()) if which < len(tokens) else None
+
+    def _roots(
+        self, moves: Movements, after: Observed, random: Sequence[Float[np.ndarray, " node"]]
+    ) -> list[RootEffect]:
+        clean = self.bed.live.clean
+        return [
+            RootEffect(
+                self.graph.name(i),
+                float(clean.value[i]),
+                *(float(getattr(moves, n)[i]) for n in ("predicted_direct", "direct", "predicted_full", "full")),
+                self._probability(i, clean),
+                self._probability(i, after),
+                tuple(float(moved[i]) for moved in random),
+                self._probability(i, clean, 1),
+                self._probability(i, after, 1),
+            )
+            for i in np.flatnonzero(self.graph.roots).tolist()
+        ]
+
+
+def _traced(
+    model: "TransformerBridge",
+    prompt: Prompt | CircuitGraph,
+    like: CircuitGraph,
+    dictionaries: Sequence[Any],
+    config: "TraceConfig | None",
+    progress: Progress,
+) -> CircuitGraph:
+    """The graph of another prompt, made as the first one was as far as that says."""
+    if isinstance(prompt, CircuitGraph):
+        return prompt
+    from circuits.attribution.plan import TraceConfig
+    from circuits.attribution.trace import trace
+
+    said = like.convention
+    kept = {k: said[k] for k in ("max_nodes", "probability_mass") if k in said}
+    if said.get("heads"):
+        kept["heads"] = tuple(said["heads"])
+    if said.get("basis") == "components":
+        kept["basis"] = "components"
+    config = config or TraceConfig(**kept)
+    return trace(model, prompt, dictionaries=dictionaries, targets=_directions(like), config=config, progress=progress)
+
+
+def _directions(like: CircuitGraph) -> list[Any]:
+    """The differences and directions a graph explains, asked for again; its logits are each prompt's own."""
+    import torch
+
+    from circuits.attribution.roots import Difference, Direction
+
+    found: list[Any] = []
+    for told in like.convention.get("directions", []):
+        if "difference" in told:
+            found.append(Difference(*told["difference"]))
+        else:  # from the end: prompts differ in length
+            vector, pos = torch.tensor(told["vector"]), told["pos"] - len(like.tokens)
+            found.append(Direction(vector, told["at"], pos, told["name"]))
+    return found
+
+
+def _restored_from(restore: Prompts, mode: str, n: int) -> list[Prompt]:
+    others = several(restore)
+    if bool(others) != (mode == "restore"):
+        raise BadInput(
+            "Give the prompts whose values are restored with mode='restore', and only then: restore='another prompt of equal "
+            f"length'. The mode is '{mode}' and {len(others)} were given."
+        )
+    if others and len(others) != n:
+        raise BadInput(
+            f"{n} prompts are tested and {len(others)} prompts to restore from were given; give one for each."
+        )
+    return others
+
+
+def _levels(bed: Testbed, other: Prompt) -> Float[np.ndarray, " node"]:
+    import torch
+
+    ids = torch.tensor([encode_prompt(bed.model, other)], device=bed.tokens.device)
+    return values_in(bed.model, bed.graph, bed.placed, ids)

@@ -1,0 +1,1 @@
+"""One artifact, one folder: manifest, names, checksums, locks, and writing whole or not at all."""

@@ -1,0 +1,1 @@
+"""Two prompts read side by side."""

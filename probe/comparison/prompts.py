@@ -1,0 +1,270 @@
+"""Two prompts read by one model and set side by side, token by token: where their predictions part, and which heads and units
+behave differently there.
+
+    compare_prompts(model, "The capital of France is", "The capital city of Germany is")
+
+Tokens are aligned first (`probe.text.alignment`); only positions that stand for each other are compared. What two prompts
+differ in is a place to look, not a cause: causes are what patching one prompt's activations into the other finds
+(`circuits.patching`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.heads.patterns import require_room
+from probe.interventions.forward import capture, per_token
+from probe.model.readout import read_out
+from probe.model.sites import Site, hook_name, layers_with, parse_site, resid_post, resid_pre
+from probe.model.unit_names import unit_name
+from probe.neurons.strongest import UnitStack, latent_stack, neuron_stack
+from probe.progress import SILENT, Progress
+from probe.show.opening import Opens, came_from
+from probe.show.record import Table, quoted
+from probe.text.alignment import Alignment, align
+from probe.text.prompts import Prompt, read_prompt
+from probe.text.tokens import display_tokens
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class PairCandidate:
+    """A next token with its probability after both prompts."""
+
+    id: int
+    token: str
+    a: float
+    b: float
+
+
+@dataclass(frozen=True)
+class UnitDifference:
+    """A unit with its activation in both prompts. moved: length of the difference in what it writes to the residual stream."""
+
+    layer: int
+    kind: str
+    unit: int
+    a: float
+    b: float
+    moved: float
+    dictionary: str = ""
+
+    @property
+    def name(self) -> str:
+        """`L5N120` for a neuron, `L5F650` for a latent."""
+        return unit_name(self.kind, self.layer, self.unit)
+
+
+@dataclass(frozen=True)
+class ComparedPrompts(Table, Opens):
+    """What differs, for each pair of `alignment.pairs`.
+
+    layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit lens), nats.
+    candidates: the likeliest next tokens of either. units: those whose writes differ most. heads: total variation distance
+    between the two attention patterns of the pair (0 equal, 1 disjoint), keys matched by the alignment.
+    """
+
+    prompts: tuple[str, str]
+    tokens: tuple[list[str], list[str]]
+    alignment: Alignment
+    layers: list[str]
+    kl: Float[np.ndarray, "row pair"]
+    candidates: list[list[PairCandidate]]
+    units: list[list[UnitDifference]]
+    heads: Float[np.ndarray, "layer head pair"]
+
+    def rows(self, pair: int = -1) -> list[dict[str, Any]]:
+        """The next tokens of one pair: probability after both prompts."""
+        return [{"token": c.token, "a": c.a, "b": c.b, "difference": c.b - c.a} for c in self.candidates[pair]]
+
+    def head_rows(self, pair: int | None = None, k: int = 20) -> list[dict[str, Any]]:
+        """Heads whose patterns differ most, at one pair or on average over all but the first tokens."""
+        far = self.heads[:, :, pair] if pair is not None else self.mean_heads
+        best = np.argsort(-far, axis=None, kind="stable")[:k]
+        places = [tuple(int(x) for x in np.unravel_index(i, far.shape)) for i in best]
+        return [{"layer": i, "head": h, "distance": float(far[i, h])} for i, h in places]
+
+    @property
+    def mean_heads(self) -> Float[np.ndarray, "layer head"]:
+        """The mean distance over pairs; that of two first tokens is 0 whatever a head does, so it is left out."""
+        counted = [i for i, pair in enumerate(self.alignment.pairs) if pair != (0, 0)]
+        return self.heads[:, :, counted].mean(-1) if counted else np.zeros(self.heads.shape[:2])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "prompts": self.prompts,
+            "tokens": self.tokens,
+            "pairs": self.alignment.pairs,
+            "layers": self.layers,
+            "kl": self.kl.tolist(),
+            "candidates": [[asdict(c) for c in one] for one in self.candidates],
+            "units": [[asdict(u) | {"name": u.name} for u in one] for one in self.units],
+            "heads": self.head_rows(),
+        }
+
+    def figure(self) -> Any:
+        """Heat map: KL between the predictions, layer by aligned token."""
+        from probe.comparison.figures import divergence_figure
+
+        return divergence_figure(self)
+
+    def summary(self) -> str:
+        """One sentence: which prompts, and how far their last predictions are apart."""
+        far = f": KL {self.kl[-1, -1]:.3g} nats" if self.kl.size else ""
+        return f"Next tokens after {quoted(self.prompts[0])} (a) and {quoted(self.prompts[1])} (b){far}."
+
+    def _repr_html_(self) -> str:
+        from probe.show.html import table_html
+
+        return table_html(self.rows() if self.candidates else [], self.summary())
+
+
+def compare_prompts(
+    model: "TransformerBridge",
+    a: Prompt,
+    b: Prompt,
+    dictionaries: Sequence[Any] = (),
+    *,
+    k: int = 10,
+    n_units: int = 12,
+    progress: Progress = SILENT,
+) -> ComparedPrompts:
+    """Read both prompts once and compare them at every aligned pair. Raises BadInput for an empty or too long prompt."""
+    (a, b), ids = zip(*(read_prompt(model, one) for one in (a, b)), strict=True)
+    require_room(model, max(map(len, ids)))
+    alignment = align(*ids)
+    with progress.stage("compare", total=4, unit="step") as step:
+        found = [
+            capture(model, torch.tensor([one], device=model.W_E.device), _wanted(model, dictionaries)) for one in ids
+        ]
+        step(1)
+        kl, candidates = _predictions(model, found, alignment, k)
+        step(1)
+        units = _units(model, found, alignment, dictionaries, n_units)
+        step(1)
+        patterns = [torch.stack([one[s.name][0] for s in _patterns(model)]).float().cpu().numpy() for one in found]
+        heads = pattern_distances(*patterns, alignment)
+        step(1)
+    tokens = display_tokens(model, ids[0]), display_tokens(model, ids[1])
+    labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
+    record = ComparedPrompts((a, b), tokens, alignment, labels, kl, candidates, units, heads)
+    return came_from(record, model)
+
+
+def _streams(model: "TransformerBridge") -> list[Site]:
+    return [resid_pre(0), *(resid_post(i) for i in range(model.cfg.n_layers))]
+
+
+def _patterns(model: "TransformerBridge") -> list[Site]:
+    return [Site("pattern", i) for i in range(model.cfg.n_layers)]
+
+
+def _wanted(model: "TransformerBridge", dictionaries: Sequence[Any]) -> list[Site]:
+    layers = layers_with("mlp_post", model)
+    posts = (Site(f"{n}_post_scale", i) for n in ("ln1", "ln2") for i in range(model.cfg.n_layers))
+    scales = [s for s in posts if hook_name(s, model)]
+    read = [parse_site(d.site_in, model) for d in dictionaries]
+    return [*_streams(model), *_patterns(model), *(Site("mlp_post", i) for i in layers), *scales, *read]
+
+
+def _predictions(
+    model: "TransformerBridge", found: list[dict[str, Tensor]], alignment: Alignment, k: int
+) -> tuple[Float[np.ndarray, "row pair"], list[list[PairCandidate]]]:
+    """KL of every layer, and the likeliest next tokens of either prompt, a few pairs at a time."""
+    sites, pairs = _streams(model), alignment.pairs
+    kl, candidates = np.zeros((len(sites), len(pairs))), []
+    chunk = max(1, (1 << 25) // (len(sites) * int(model.cfg.d_vocab)))
+    for start in range(0, len(pairs), chunk):
+        some = pairs[start : start + chunk]
+        logs = []
+        for one, at in zip(found, zip(*some, strict=True), strict=True):
+            resid = torch.stack([one[s.name][0, list(at)] for s in sites])
+            logs.append(read_out(model, resid, return_type="log_probs").detach().float())
+        kl[:, start : start + chunk] = (logs[0].exp() * (logs[0] - logs[1])).sum(-1).clamp_min(0).cpu().numpy()
+        candidates += [_candidates(model, logs[0][-1, i], logs[1][-1, i], k) for i in range(len(some))]
+    return kl, candidates
+
+
+def _candidates(model: "TransformerBridge", a: Float[Tensor, " d_vocab"], b: Float[Tensor, " d_vocab"], k: int):
+    """The k likeliest of each, by the larger of both probabilities."""
+    ids = torch.cat([a.topk(min(k, len(a))).indices, b.topk(min(k, len(b))).indices]).unique()
+    ids = ids[torch.maximum(a[ids], b[ids]).argsort(descending=True)].tolist()
+    words = display_tokens(model, ids)
+    return [PairCandidate(i, w, float(a[i].exp()), float(b[i].exp())) for i, w in zip(ids, words, strict=True)]
+
+
+def _units(
+    model: "TransformerBridge",
+    found: list[dict[str, Tensor]],
+    alignment: Alignment,
+    dictionaries: Sequence[Any],
+    n: int,
+) -> list[list[UnitDifference]]:
+    """Neurons over all layers, and latents of each dictionary, whose writes differ most at each pair."""
+    neurons = [_both(model, found, i, None) for i in layers_with("mlp_post", model)]
+    groups = [neurons] if neurons else []
+    groups += [[_both(model, found, None, d)] for d in dictionaries]
+    each = [_most_moved(group, alignment.pairs, n) for group in groups]
+    return [sorted((u for one in each for u in one[p]), key=lambda u: -u.moved) for p in range(len(alignment.pairs))]
+
+
+def _both(
+    model: "TransformerBridge", found: list[dict[str, Tensor]], layer: int | None, dictionary: Any
+) -> tuple[UnitStack, UnitStack]:
+    """The units of one MLP, or of a dictionary, in both prompts."""
+    if layer is not None:
+        return neuron_stack(model, found[0], layer), neuron_stack(model, found[1], layer)
+    site, stacks = parse_site(dictionary.site_in, model), []
+    for one in found:
+        activation = dictionary.encode(per_token(one[site.name])[0].to(dictionary.W_enc))
+        stacks.append(latent_stack(model, one, dictionary, activation))
+    return stacks[0], stacks[1]
+
+
+@torch.no_grad()
+def _most_moved(
+    group: list[tuple[UnitStack, UnitStack]], pairs: list[tuple[int, int]], n: int
+) -> list[list[UnitDifference]]:
+    if not pairs:
+        return []
+    at_a, at_b = [i for i, _ in pairs], [j for _, j in pairs]
+    moved = torch.cat([(a.reach[at_a] - b.reach[at_b]).abs() * a.writers.norm(dim=1) for a, b in group], 1)
+    ends = torch.tensor([a.reach.shape[1] for a, _ in group], device=moved.device).cumsum(0)
+    best = moved.topk(min(n, moved.shape[1]), 1)
+    which = torch.searchsorted(ends, best.indices, right=True)
+    found: list[list[UnitDifference]] = []
+    for p, (i, j) in enumerate(pairs):
+        row = []
+        for size, w, flat in zip(best.values[p].tolist(), which[p].tolist(), best.indices[p].tolist(), strict=True):
+            a, b = group[w]
+            unit = flat - int(ends[w]) + a.reach.shape[1]
+            values = float(a.activation[i, unit]), float(b.activation[j, unit])
+            if size > 0:
+                row.append(UnitDifference(a.layer, a.kind, unit, *values, size, a.dictionary))
+        found.append(row)
+    return found
+
+
+def pattern_distances(
+    a: Float[np.ndarray, "layer head q_a k_a"], b: Float[np.ndarray, "layer head q_b k_b"], alignment: Alignment
+) -> Float[np.ndarray, "layer head pair"]:
+    """Half the summed absolute difference between two rows of attention, each laid out over the columns of the alignment; a
+    token without a counterpart is a column in which the other row is 0."""
+    pairs, n = alignment.pairs, len(alignment.columns)
+    at_a = [i for i, c in enumerate(alignment.columns) if c.a is not None]
+    at_b = [i for i, c in enumerate(alignment.columns) if c.b is not None]
+    found = np.zeros((*a.shape[:2], len(pairs)))
+    for layer in range(a.shape[0] if pairs else 0):
+        difference = np.zeros((a.shape[1], len(pairs), n))
+        difference[:, :, at_a] += a[layer][:, [i for i, _ in pairs]]
+        difference[:, :, at_b] -= b[layer][:, [j for _, j in pairs]]
+        found[layer] = np.abs(difference).sum(-1) / 2
+    return found

@@ -1,0 +1,63 @@
+"""What stored results say of dictionaries: a row for each that was judged, alone (`openwork eval`) or in a sweep."""
+
+from pathlib import Path
+from typing import Any
+
+from probe.artifacts.folder import KINDS, home
+from probe.artifacts.manifest import Manifest, read_manifest, require_files
+from probe.artifacts.untrusted import read_json
+from probe.errors import OpenworkError
+
+MEASURES = ("l0", "fvu", "fvu_affine", "dead_share", "ce", "ce_spliced", "ce_zero", "ce_mean", "ce_recovered_zero")
+MEASURES += ("kl_spliced", "kl_zero", "kl_mean")
+_LARGEST = 50 << 20
+
+
+def judged() -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """A row for each judged dictionary, newest result first, and the results that could not be read, with the reason.
+
+    name, kind, rule of the dictionary; result: the artifact it is from; on: what it was judged on; the measures that were made;
+    errors: standard errors by measure.
+    """
+    rows: list[tuple[str, dict[str, Any]]] = []
+    damaged: list[tuple[str, str]] = []
+    for folder in (home() / KINDS["result"]).glob("[!.]*/"):
+        try:
+            manifest = read_manifest(folder, "result")
+            rows += [(manifest.created, row) for row in rows_of(folder, manifest)]
+        except (OpenworkError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            damaged.append((folder.name, str(error) or type(error).__name__))
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)], damaged
+
+
+def rows_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
+    """The rows of one result; none where it judges no dictionary."""
+    facts = manifest.facts
+    if facts.get("subject") == "sweep":
+        path = folder / "sweep.json"
+        require_files(folder, manifest, [path.name])
+        found = read_json(path, _LARGEST)
+        return [_row(row, str(row["name"]), manifest, str(row.get("rule", ""))) for row in found["rows"]]
+    if isinstance(facts.get("fvu"), int | float) and "kind" in facts:
+        name = str(facts.get("name") or (manifest.parents or (manifest.name,))[0])
+        return [_row(facts, name, manifest, _rule(name))]
+    return []
+
+
+def _row(values: dict[str, Any], name: str, manifest: Manifest, rule: str) -> dict[str, Any]:
+    numbers = {m: values[m] for m in MEASURES if isinstance(values.get(m), int | float)}
+    errors = values.get("errors")
+    cache = manifest.parents[-1] if manifest.parents else ""
+    on = str(values.get("text") or f"held-out text of {cache}").replace("the cache", cache or "the cache")
+    own = {"name": name, "kind": str(values.get("kind", "")), "rule": rule, "result": manifest.name, "on": on}
+    return {**own, **numbers, "errors": errors if isinstance(errors, dict) else {}, "created": manifest.created}
+
+
+def _rule(name: str) -> str:
+    """`topk 32`, of a dictionary that is stored."""
+    try:
+        facts = read_manifest(home() / KINDS["dictionary"] / name, "dictionary").facts
+    except OpenworkError:
+        return ""
+    found = facts.get("sparsifier_trained") or facts.get("sparsifier") or {}
+    return " ".join(str(v) for v in found.values() if isinstance(v, str | int | float))

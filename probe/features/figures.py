@@ -1,0 +1,116 @@
+"""Pictures of units: how strongly one fires and what it does to the logits; how dense a table's units are."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from probe.show.labels import _finish, plain, token_axis
+
+if TYPE_CHECKING:
+    from probe.features import FeatureTable, Unit, UnitWeights
+    from probe.features.on_text import OwnText
+
+_UP, _DOWN = "#b35806", "#542788"
+_COLOUR = "#2a788e"
+
+
+def unit_figure(unit: "Unit", height: int = 360) -> go.Figure:
+    """Histogram of a unit's activations, and the demeaned logits of the tokens it raises and lowers most."""
+    figure = make_subplots(rows=1, cols=2, subplot_titles=["activations", "demeaned logits of what it writes"])
+    figure.add_trace(_histogram(unit), row=1, col=1)
+    scores = [*unit.promoted, *reversed(unit.suppressed)]
+    at = list(range(len(scores)))
+    bars = go.Bar(
+        x=[s.score for s in scores],
+        y=at,
+        orientation="h",
+        marker={"color": [_UP if s.score >= 0 else _DOWN for s in scores]},
+        hovertemplate="%{x:.4f}<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_trace(bars, row=1, col=2)
+    ticks = [plain(s.token, 20) for s in scores]
+    figure.update_yaxes(tickvals=at, ticktext=ticks, autorange="reversed", row=1, col=2)
+    figure.update_xaxes(title="activation", row=1, col=1)
+    figure.update_yaxes(title="tokens", row=1, col=1)
+    if unit.dead:
+        figure.add_annotation(text="never active", x=0.5, y=0.5, xref="x domain", yref="y domain", showarrow=False)
+    return _finish(figure, height)
+
+
+def _histogram(unit: "Unit") -> go.Bar:
+    """The bins from the first to the last that holds anything, as wide as they are."""
+    counts, edges = np.array(unit.counts), np.array(unit.edges)
+    filled = np.flatnonzero(counts)
+    bins = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0, 0)
+    low, high = edges[:-1][bins], edges[1:][bins]
+    return go.Bar(
+        x=(low + high) / 2,
+        y=counts[bins],
+        width=high - low,
+        customdata=np.stack([low, high], 1),
+        marker={"color": _COLOUR},
+        hovertemplate="%{customdata[0]:.4g} to %{customdata[1]:.4g}: %{y:,} tokens<extra></extra>",
+        showlegend=False,
+    )
+
+
+def weights_figure(unit: "UnitWeights", height: int = 360) -> go.Figure:
+    """The demeaned logits of the tokens a unit raises and lowers most."""
+    scores = [*unit.promoted, *reversed(unit.suppressed)]
+    at = list(range(len(scores)))
+    figure = go.Figure(
+        go.Bar(
+            x=[s.score for s in scores],
+            y=at,
+            orientation="h",
+            marker={"color": [_UP if s.score >= 0 else _DOWN for s in scores]},
+            hovertemplate="%{x:.4f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(tickvals=at, ticktext=[plain(s.token, 20) for s in scores], autorange="reversed")
+    figure.update_xaxes(title="demeaned logits of what it writes")
+    return _finish(figure, height)
+
+
+def histogram_figure(unit: "Unit", height: int = 240) -> go.Figure:
+    """How many tokens a unit is how active at; the counts on a logarithmic axis, since the strongest are the rarest."""
+    figure = go.Figure(_histogram(unit))
+    figure.update_xaxes(title="activation")
+    figure.update_yaxes(title="tokens", type="log", dtick=1)
+    if not sum(unit.counts):
+        figure.update_yaxes(type="linear", range=[0, 1], dtick=None)
+        figure.add_annotation(text="never active", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    return _finish(figure, height)
+
+
+def own_text_figure(text: "OwnText", height: int = 300) -> go.Figure:
+    """A bar for each token: how strongly the unit fires there."""
+    figure = go.Figure(
+        go.Bar(
+            x=list(range(len(text.tokens))),
+            y=text.values,
+            marker={"color": [_UP if v >= 0 else _DOWN for v in text.values.tolist()]},
+            hovertemplate="position %{x}: %{y:.4g}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(**token_axis(text.tokens), title="token")
+    figure.update_yaxes(title=f"activation of {text.unit}")
+    return _finish(figure, height)
+
+
+def density_figure(table: "FeatureTable", height: int = 300) -> go.Figure:
+    """How many units are active at which share of the tokens (log10); dead ones are in the title."""
+    density = table.column("density")
+    alive = np.log10(density[density > 0])
+    counts, edges = np.histogram(alive, bins=60) if len(alive) else (np.zeros(0), np.zeros(1))
+    trace = go.Bar(x=(edges[:-1] + edges[1:]) / 2, y=counts, marker={"color": _COLOUR}, showlegend=False)
+    figure = go.Figure(trace)
+    dead = int((density == 0).sum())
+    figure.update_xaxes(
+        title=f"log10 of the share of tokens a unit is active at ({dead:,} of {len(density):,} are dead)"
+    )
+    figure.update_yaxes(title="units")
+    return _finish(figure, height)

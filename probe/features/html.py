@@ -1,0 +1,48 @@
+"""Feature tables and units in a notebook."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from probe.show.chart import histogram_html
+from probe.show.html import block, folded, note, side_by_side, table_html
+from probe.show.tokens import tokens_html
+
+if TYPE_CHECKING:
+    from probe.features.table import FeatureTable
+    from probe.features.unit import Unit
+
+_OPEN_GROUPS = 2
+"How many groups of examples stand open; the others open at a click."
+
+
+def features_html(table: "FeatureTable") -> str:
+    """How dense the units are, and the densest."""
+    density = np.asarray(table.column("density"))
+    alive = np.log10(density[density > 0])
+    counts, edges = np.histogram(alive, bins=40) if len(alive) else (np.zeros(0, int), np.zeros(1))
+    words = "log10 of the share of tokens a unit is active at"
+    chart = histogram_html(edges.tolist(), counts.tolist(), f"{len(alive):,} living units by density", words)
+    rows = table.search(sort="density", descending=True, limit=15).rows()
+    dead = note(f"{table.dead_share:.1%} of the units were never active on {table.n_tokens:,} tokens")
+    return block(chart, dead, table_html(rows, "Densest first"), title=repr(table))
+
+
+def unit_html(unit: "Unit") -> str:
+    """What a unit does: its tokens, its activations, and examples over their whole range."""
+    size = max(abs(unit.max), abs(unit.min) if unit.min < 0 else 0.0) or 1.0
+    scores = [*unit.promoted[:8], *reversed(unit.suppressed[:8])]
+    logits = table_html(
+        [{"token": s.token, "logit": float(s.score)} for s in scores], "Logits it raises and lowers most"
+    )
+    chart = histogram_html(unit.edges, unit.counts, "activations", "activation")
+    groups = list(dict.fromkeys(e.group for e in unit.examples))
+    parts = []
+    for i, group in enumerate(groups):
+        lines = "".join(
+            tokens_html(e.tokens, e.activations, most=size, marked=e.peak, value=e.value)
+            for e in unit.examples
+            if e.group == group
+        )
+        parts.append(f"{note(group)}{lines}" if i < _OPEN_GROUPS else folded(group, lines))
+    return block(side_by_side(logits, chart), table_html(unit.lists()), *parts, title=unit.summary())

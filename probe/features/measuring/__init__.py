@@ -1,0 +1,1 @@
+"""How the table of what each unit does is measured."""

@@ -1,0 +1,108 @@
+"""How strongly one unit fires at each token of a text of one's own: one forward pass, the unit's own encoder, nothing sampled.
+
+    on_text(model, "In the year 1776", 120, layer=5)            # a neuron
+    on_text(model, "In the year 1776", 650, dictionary=sae)     # a latent
+
+The numbers are those a feature table counts: `mlp_post` of a neuron, the encoded latent of a dictionary.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from probe.errors import BadInput
+from probe.interventions.unit_edits import require_there, unit_values
+from probe.model.unit_names import layer_read, nearly, unit_name, unit_named
+from probe.show.html import shown, table_html
+from probe.show.opening import Opens, came_from
+from probe.show.record import Table
+from probe.text.prompts import Prompt, read_prompt
+from probe.text.tokens import display_tokens
+from probe.words import figures
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class OwnText(Table, Opens):
+    """The activation of `unit` at every token of `text`."""
+
+    text: str
+    unit: str
+    token_ids: list[int]
+    tokens: list[str]
+    values: Float[np.ndarray, " pos"]
+
+    @property
+    def peak(self) -> int:
+        """Where it is strongest: a neuron far below zero writes as much as one as far above."""
+        return int(np.abs(self.values).argmax())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a token."""
+        pairs = zip(self.tokens, self.values.tolist(), strict=True)
+        return [{"position": i, "token": shown(token), "activation": value} for i, (token, value) in enumerate(pairs)]
+
+    def summary(self) -> str:
+        """One sentence."""
+        on, below = int((self.values > 0).sum()), bool((self.values < 0).any())
+        if not on and not below:
+            return f"{self.unit} is active at none of the {len(self.tokens)} tokens."
+        at = (
+            f"strongest at {shown(self.tokens[self.peak])} (position {self.peak}, {figures(self.values[self.peak], 4)})"
+        )
+        if self.values[self.peak] < 0:
+            at += ": below zero there, so it writes the opposite of its direction"
+        return f"{self.unit} is {'above zero' if below else 'active'} at {on} of {len(self.tokens)} tokens, {at}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self) | {"values": self.values.tolist()}
+
+    def figure(self) -> Any:
+        """A bar for each token."""
+        from probe.features.figures import own_text_figure
+
+        return own_text_figure(self)
+
+    def _repr_html_(self) -> str:
+        return table_html(self.rows(), self.summary())
+
+
+def _named(name: str, layer: int | None, dictionary: Any) -> tuple[int, int | None]:
+    """Number and layer of a unit's name, which must be what is given beside it."""
+    found = unit_named(name)
+    if found is None or found.kind == "head" or found.pos is not None:
+        raise BadInput(f"'{name[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.{nearly(name)}")
+    at = found.layer if dictionary is None else layer_read(dictionary)
+    if (found.kind == "latent") != (dictionary is not None) or at != found.layer or layer not in (None, found.layer):
+        raise BadInput(
+            f"{found} and what was given beside it are not one unit: a latent needs its dictionary, a neuron none."
+        )
+    return found.unit, layer if dictionary is not None else found.layer
+
+
+def on_text(
+    model: "TransformerBridge",
+    text: Prompt,
+    unit: int | str,
+    *,
+    layer: int | None = None,
+    dictionary: Any | None = None,
+) -> OwnText:
+    """One unit on one text: a neuron by its name (`L5N120`) or by number and layer, a latent by its number or name and its
+    dictionary. BadInput where that is not one unit, and for a unit there is not."""
+    unit, layer = _named(unit, layer, dictionary) if isinstance(unit, str) else (unit, layer)
+    if (layer is None) == (dictionary is None):
+        raise BadInput("A unit is a neuron of a layer or a latent of a dictionary: give one of the two.")
+    require_there(model, unit, layer, dictionary)
+    text, ids = read_prompt(model, text)
+    tokens = torch.tensor([ids], device=model.W_E.device)
+    values = unit_values(model, tokens, layer=layer, dictionary=dictionary)[0]
+    name = unit_name("neuron", layer, unit) if dictionary is None else unit_name("latent", layer_read(dictionary), unit)
+    found = OwnText(text, name, ids, display_tokens(model, ids), values[:, unit].float().cpu().numpy())
+    return came_from(found, model, dictionary)

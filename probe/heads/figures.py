@@ -1,0 +1,131 @@
+"""Attention patterns and scores of heads as figures."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+
+from probe.show.labels import SEQUENTIAL, _finish, plain, token_axis
+
+if TYPE_CHECKING:
+    from probe.heads.patterns import HeadPatterns
+    from probe.heads.reading import HeadReading
+
+
+def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 420) -> go.Figure:
+    """One head: queries downwards, keys across."""
+    trace = go.Heatmap(
+        z=heads.patterns[layer, head],
+        colorscale=SEQUENTIAL,
+        zmin=0,
+        zmax=1,
+        colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 12},
+        hovertemplate="query %{y}, key %{x}: %{z:.3f}<extra></extra>",
+    )
+    figure = go.Figure(trace)
+    figure.update_yaxes(**token_axis(heads.tokens), autorange="reversed", title="query")
+    figure.update_xaxes(**token_axis(heads.tokens), title="key")
+    figure.update_layout(title={"text": f"L{layer}H{head}", "font": {"size": 14}})
+    return _finish(figure, height)
+
+
+_SIDE = 360  # cells each way that a page draws: in single precision, less than a megabyte
+
+
+def head_figure(reading: "HeadReading", height: int = 560) -> go.Figure:
+    """Queries downwards, keys across; above, the mean attention each key receives; beside, the entropy of each query."""
+    return pattern_with_margins(reading.pattern, reading.tokens, reading.received, reading.entropy, height)
+
+
+def pattern_with_margins(
+    pattern: Float[np.ndarray, "q_pos k_pos"],
+    tokens: list[str],
+    received: Float[np.ndarray, " k_pos"],
+    entropy: Float[np.ndarray, " q_pos"],
+    height: int = 560,
+) -> go.Figure:
+    """See `head_figure`; of long prompts the largest of blocks, positions stay those of the prompt."""
+    block = -(-len(tokens) // _SIDE)
+    at = np.arange(0, len(tokens), block)
+    z = np.where(np.tri(len(at), dtype=bool), blocked(pattern, block), np.nan)
+    middle = at + (block - 1) / 2
+    figure = go.Figure()
+    figure.add_heatmap(
+        x=middle,
+        y=middle,
+        z=np.round(z.astype(np.float32), 4),
+        customdata=_words(tokens) if len(tokens) <= 80 else None,
+        colorscale=SEQUENTIAL,
+        zmin=0,
+        zmax=1,
+        hoverongaps=False,
+        colorbar={
+            "title": {"text": "attention", "side": "right"},
+            "thickness": 10,
+            "outlinewidth": 0,
+            "len": 0.82,
+            "y": 0.41,
+        },
+        hovertemplate=("%{customdata}" if len(tokens) <= 80 else "query %{y}, key %{x}") + ": %{z:.3f}<extra></extra>",
+    )
+    bar = {"marker": {"color": "#4f8bc3", "line": {"width": 0}}, "showlegend": False}
+    figure.add_bar(
+        x=middle,
+        y=_largest(received, block),
+        yaxis="y2",
+        hovertemplate="key %{x}: receives %{y:.3f} on average<extra></extra>",
+        **bar,
+    )
+    figure.add_bar(
+        x=_largest(entropy, block),
+        y=middle,
+        xaxis="x2",
+        orientation="h",
+        hovertemplate="query %{y}: entropy %{x:.3f} nats<extra></extra>",
+        **bar,
+    )
+    names = token_axis(tokens, max(1, len(tokens) // 40))
+    edge = [-0.5, len(tokens) - 0.5]
+    figure.update_layout(
+        xaxis={**names, "range": edge, "domain": [0, 0.84], "title": "key: attended to"},
+        yaxis={**names, "range": edge[::-1], "domain": [0, 0.82], "title": "query: attends"},
+        xaxis2={
+            "domain": [0.86, 1],
+            "title": "entropy",
+            "nticks": 3,
+            "tickangle": 0,
+            "tickfont": {"size": 10},
+            "rangemode": "tozero",
+        },
+        yaxis2={"domain": [0.85, 1], "title": "received", "nticks": 3, "rangemode": "tozero"},
+        bargap=0.15,
+    )
+    finished = _finish(figure, height)
+    finished.update_layout(xaxis={"showgrid": False}, yaxis={"showgrid": False})
+    return finished
+
+
+def blocked(pattern: Float[np.ndarray, "q_pos k_pos"], block: int) -> Float[np.ndarray, "q k"]:
+    """The largest entry of each square block."""
+    if block == 1:
+        return pattern
+    n = len(pattern)
+    many = -(-n // block)
+    wide = np.zeros((many * block, many * block), pattern.dtype)
+    wide[:n, :n] = pattern
+    return wide.reshape(many, block, many, block).max(axis=(1, 3))
+
+
+def _largest(values: Float[np.ndarray, " pos"], block: int) -> Float[np.ndarray, " shown"]:
+    many = -(-len(values) // block)
+    wide = np.zeros(many * block)
+    wide[: len(values)] = values
+    return np.round(wide.reshape(many, block).max(1), 5)
+
+
+def _words(tokens: list[str]) -> list[list[str]]:
+    """What a cell's tooltip says."""
+    names = [plain(t, 24) for t in tokens]
+    every = range(len(tokens))
+    return [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in every] for q in every]

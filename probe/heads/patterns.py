@@ -1,0 +1,125 @@
+"""Attention patterns of every head on one prompt, with numbers that say what a head does there."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from probe.errors import BadInput
+from probe.interventions.forward import capture
+from probe.model.sites import Site, layers_with
+from probe.model.unit_names import unit_name
+from probe.show.opening import Opens, came_from
+from probe.show.record import Table
+from probe.text.prompts import Prompt, read_prompt
+from probe.text.tokens import display_tokens
+from probe.words import counted
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+LARGEST = 1.5e9
+"Bytes that the patterns of one prompt may take."
+METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
+
+
+@dataclass(frozen=True)
+class HeadPatterns(Table, Opens):
+    """patterns: rows are queries and sum to 1. metrics by name, each (layer, head), averaged over queries after the first:
+
+    entropy (nats); first_token, previous_token, self: attention paid to the prompt's first token, the token before, the
+    token itself; induction: attention paid to the tokens that followed earlier occurrences of the query's token, NaN
+    where the prompt repeats no token.
+    """
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    patterns: Float[np.ndarray, "layer head q_pos k_pos"]
+    metrics: dict[str, Float[np.ndarray, "layer head"]]
+
+    def rows(self, metric: str = "previous_token", k: int | None = 10) -> list[dict[str, Any]]:
+        """The k heads with the largest value of a metric."""
+        values = np.nan_to_num(self.metrics[metric], nan=-1.0)
+        order = np.argsort(-values, axis=None)[:k]
+        heads = [np.unravel_index(i, values.shape) for i in order]
+        return [
+            {"head": unit_name("head", int(i), int(h)), **{m: float(self.metrics[m][i, h]) for m in METRICS}}
+            for i, h in heads
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Metrics ready for JSON; patterns are left out for their size."""
+        metrics = {m: np.where(np.isnan(v), None, v).tolist() for m, v in self.metrics.items()}
+        return {"prompt": self.prompt, "tokens": self.tokens, "metrics": metrics}
+
+    def figure(self, layer: int, head: int, **options: Any) -> Any:
+        """One head's pattern as a heat map."""
+        from probe.heads.figures import pattern_figure
+
+        return pattern_figure(self, layer, head, **options)
+
+    def summary(self) -> str:
+        """One sentence: how many patterns, and who looks most at the token before and at earlier copies."""
+        layers, heads = self.patterns.shape[:2]
+        known = [m for m in ("previous_token", "induction") if np.isfinite(self.metrics[m]).any()]
+        said = [f"{self.rows(m, 1)[0]['head']} {m.replace('_', ' ')}" for m in known]
+        most = f"; most pronounced: {', '.join(said)}" if said else ""
+        return f"{layers} × {heads} heads, {counted(len(self.tokens), 'token')}{most}."
+
+    def _repr_html_(self) -> str:
+        from probe.heads.html import heads_html
+
+        return heads_html(self)
+
+
+def head_patterns(model: "TransformerBridge", prompt: Prompt) -> HeadPatterns:
+    """Patterns and metrics of all heads on a prompt, NaN in a hybrid's layers without attention. Raises BadInput for an empty or
+    too long prompt, and for a model without attention."""
+    prompt, ids = read_prompt(model, prompt)
+    require_room(model, len(ids))
+    there = layers_with("pattern", model)
+    sites = [Site("pattern", i) for i in there or [0]]  # of none, the first says why
+    found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
+    held = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
+    patterns = np.full((int(model.cfg.n_layers), *held.shape[1:]), np.nan, held.dtype)
+    patterns[there] = held
+    found = HeadPatterns(prompt, ids, display_tokens(model, ids), patterns, head_metrics(patterns, ids))
+    return came_from(found, model)
+
+
+def require_room(model: "TransformerBridge", n_tokens: int) -> None:
+    """All patterns of all heads grow with the square of the prompt; refuse before they fill the memory."""
+    heads = model.cfg.n_layers * model.cfg.n_heads
+    needed, most = 4 * heads * n_tokens**2, int((LARGEST / (4 * heads)) ** 0.5)
+    if needed > LARGEST:
+        raise BadInput(
+            f"The patterns of {heads} heads over {n_tokens} tokens take {needed / 1e9:.1f} GB, more than the "
+            f"{LARGEST / 1e9:g} GB allowed. Shorten the prompt to {most} tokens, or capture single layers."
+        )
+
+
+def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: list[int]) -> dict[str, np.ndarray]:
+    """See `HeadPatterns.metrics`."""
+    late = patterns[:, :, 1:]
+    if not late.shape[2]:
+        return {m: np.full(patterns.shape[:2], np.nan) for m in METRICS}
+    safe = np.maximum(late, 1e-30)
+    queries = np.arange(1, len(ids))
+    token = np.array(ids)
+    # After an earlier occurrence: key k counts for query q if token[k - 1] == token[q] and k <= q.
+    follows = np.zeros((len(ids), len(ids)), bool)
+    follows[:, 1:] = token[:, None] == token[None, :-1]
+    follows &= np.tril(np.ones_like(follows))
+    repeated = follows[1:].any(1)
+    paid = (late * follows[1:]).sum(-1)
+    induction = paid[:, :, repeated].mean(-1) if repeated.any() else np.full(patterns.shape[:2], np.nan)
+    return {
+        "entropy": -(late * np.log(safe)).sum(-1).mean(-1),
+        "first_token": late[..., 0].mean(-1),
+        "previous_token": patterns[:, :, queries, queries - 1].mean(-1),
+        "self": patterns[:, :, queries, queries].mean(-1),
+        "induction": induction,
+    }

@@ -1,0 +1,154 @@
+"""Every head of a model on one prompt, by numbers: where it looks, what it adds to the prediction, whether its weights copy.
+
+Puts together `probe.heads.patterns` (attention), `probe.lens.direct` (direct share of the logit) and `probe.heads.weights`
+(copying score). Nothing here needs torch until a model is read, so pages can name the scores.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from probe.errors import BadInput
+from probe.model.unit_names import unit_name
+from probe.progress import SILENT, Progress
+from probe.show.opening import Opens, came_from
+from probe.show.record import Table
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.heads.patterns import HeadPatterns
+    from probe.lens.direct import DirectLogits
+    from probe.text.prompts import Prompt  # it names tensors, and the dashboard's pages read the scores without torch
+    from probe.text.targets import Target
+
+SCORES: dict[str, tuple[str, str]] = {
+    "entropy": ("entropy", "spread of its attention, nats, averaged over queries"),
+    "first_token": ("first token", "attention paid to the prompt's first token"),
+    "previous_token": ("previous token", "attention paid to the token before"),
+    "self": ("itself", "attention paid to the query's own token"),
+    "induction": ("induction", "attention paid to what followed earlier copies of the query's token"),
+    "direct": ("direct effect", "what it adds to the logit of the next token, at the selected token"),
+    "write": ("write", "length of what it adds to the residual stream, at the selected token"),
+    "copying": ("copying", "whether its weights raise the token looked at: 1 for any token, −1 never"),
+}
+"""Names of the scores, each with a short label and its meaning."""
+SIGNED = ("direct", "copying")
+AT_TOKEN = ("direct", "write")
+BY_WEIGHTS = ("copying",)
+"""Scores of one token, and of no token at all; all others are means over the queries of the prompt."""
+
+
+@dataclass(frozen=True)
+class HeadTable(Table, Opens):
+    """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
+    asked about (its likeliest next token unless one was chosen). The others are means over queries, `copying` is of weights
+    alone; the columns say which."""
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    pos: int
+    target: str
+    scores: dict[str, Float[np.ndarray, "layer head"]]
+    convention: dict[str, Any] = field(default_factory=dict)
+
+    def column(self, metric: str) -> str:
+        """The heading of a score's column, which says what it is of: `write at 5`, `entropy, mean`, `copying, by weights`."""
+        label = SCORES[metric][0]
+        if metric in AT_TOKEN:
+            return f"{label} at {self.pos}"
+        return f"{label}, {'by weights' if metric in BY_WEIGHTS else 'mean'}"
+
+    def rows(self, metric: str = "direct", k: int | None = 20) -> list[dict[str, Any]]:
+        """Heads by the size of one score, largest first; all of them with k=None."""
+        values = self.scores[check_score(metric)]
+        size = np.abs(values) if metric in SIGNED else values
+        order = np.argsort(-np.nan_to_num(size, nan=-1.0), axis=None, kind="stable")[:k]
+        heads = [np.unravel_index(i, values.shape) for i in order]
+        shown = [m for m in dict.fromkeys((*AT_TOKEN, *SCORES)) if m in self.scores]  # the token's own first
+        return [
+            {"head": unit_name("head", int(i), int(h)), **{self.column(m): float(self.scores[m][i, h]) for m in shown}}
+            for i, h in heads
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        scores = {m: [[None if np.isnan(x) else float(x) for x in row] for row in v] for m, v in self.scores.items()}
+        plain = {n: getattr(self, n) for n in ("prompt", "tokens", "pos", "target", "convention")}
+        return {**plain, "scores": scores}
+
+    def figure(self, metric: str = "direct") -> Any:
+        """Layer by head, coloured by one score."""
+        from probe.show.array_figures import grid_figure
+
+        return grid_figure(self.scores[check_score(metric)], SCORES[metric][0], signed=metric in SIGNED)
+
+    def summary(self) -> str:
+        """One sentence: what the heads were scored for."""
+        layers, heads = next(iter(self.scores.values())).shape
+        return (
+            f"{layers} × {heads} heads; direct effect and write are at token {self.pos} {self.tokens[self.pos]!r}, towards "
+            f"{self.target!r}; attention is a mean over queries."
+        )
+
+    def _repr_html_(self) -> str:
+        from probe.show.html import table_html
+
+        return table_html(self.rows(), self.summary())
+
+
+def check_score(metric: str) -> str:
+    """The name, if there is such a score; BadInput otherwise."""
+    if metric not in SCORES:
+        raise BadInput(f"There is no score '{metric}'; heads are told apart by {', '.join(SCORES)}.")
+    return metric
+
+
+def put_together(
+    heads: "HeadPatterns",
+    direct: "DirectLogits | None" = None,
+    copying: Float[np.ndarray, "layer head"] | None = None,
+    pos: int = -1,
+) -> HeadTable:
+    """The table from what is known already; scores of what is not are left out."""
+    at = pos % len(heads.tokens)
+    scores = dict(heads.metrics)
+    if direct is not None:
+        scores |= {"direct": direct.heads[..., at], "write": direct.write_norm[..., at]}
+    if copying is not None:
+        scores["copying"] = copying
+    target = direct.target_tokens[at] if direct is not None else ""
+    convention = direct.convention if direct is not None else {}
+    return HeadTable(heads.prompt, heads.token_ids, heads.tokens, at, target, scores, convention)
+
+
+def head_table(
+    model: "TransformerBridge",
+    prompt: "Prompt",
+    *,
+    pos: int = -1,
+    target: "Target | None" = None,
+    progress: Progress = SILENT,
+) -> HeadTable:
+    """All scores of all heads. target: the token (text or id) or `Difference` whose logit is split, by default the likeliest
+    next token.
+
+    Raises BadInput for a position or token that is not there, and for models whose heads cannot be read apart.
+    """
+    from probe.heads.patterns import head_patterns
+    from probe.heads.weights import copying_scores
+    from probe.lens.direct import direct_logits
+
+    with progress.stage("heads", total=3, unit="step") as step:
+        heads = head_patterns(model, prompt)
+        if not -len(heads.tokens) <= pos < len(heads.tokens):
+            raise BadInput(f"The prompt has tokens 0 to {len(heads.tokens) - 1}; there is no position {pos}.")
+        step(1)
+        direct = direct_logits(model, prompt, target)
+        step(1)
+        copying = copying_scores(model).cpu().numpy()
+        step(1)
+    return came_from(put_together(heads, direct, copying, pos), model)

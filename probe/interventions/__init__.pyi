@@ -1,0 +1,22 @@
+"""The public names of `probe.interventions`; see `probe.public`."""
+
+from probe.interventions.values import Clamp as Clamp
+from probe.interventions.values import Freeze as Freeze
+from probe.interventions.values import Function as Function
+from probe.interventions.values import Intervention as Intervention
+from probe.interventions.values import Knockout as Knockout
+from probe.interventions.values import Mean as Mean
+from probe.interventions.values import Patch as Patch
+from probe.interventions.values import Place as Place
+from probe.interventions.values import Scale as Scale
+from probe.interventions.values import Splice as Splice
+from probe.interventions.values import Steer as Steer
+from probe.interventions.values import Where as Where
+from probe.interventions.values import Zero as Zero
+from probe.interventions.values import head as head
+from probe.interventions.values import intervene as intervene
+from probe.interventions.values import like as like
+from probe.interventions.values import neuron as neuron
+from probe.interventions.values import place as place
+from probe.interventions.values import require_named_unit as require_named_unit
+from probe.interventions.values import where_name as where_name

@@ -1,0 +1,141 @@
+"""Changes as people write them, made into what `intervene` runs: the same words in Python, on the command line and on a page.
+
+    zero:L9H6                 a head set to zero; `ablate:` says the same
+    scale=2:L5N120@3          a neuron doubled at position 3
+    clamp=8:L4F650@-1         a latent held at 8 at the last position of the prompt; its dictionary is given beside
+    steer=5:L4F650@4:         5 added along what a latent writes, from position 4 on; `add=` says the same
+    zero:mlp_out.4@2          a whole site
+
+Interventions name their units alike: `Zero("L9H6")`, `Clamp("L4F650@3", 8.0)`. A latent is no part of the model: it needs the
+dictionary it belongs to, and becomes an edit of what that writes (`probe.interventions.unit_edits`).
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from probe.errors import BadInput, brief
+from probe.interventions import values as on
+from probe.interventions.change_text import EXAMPLES, Change, parse_change
+from probe.interventions.unit_edits import UnitEdit, edit_units
+from probe.model.sites import parse_site
+from probe.model.unit_names import NamedUnit, layer_read, owner_name, owner_names, unit_name, unit_named
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+def read_changes(model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = ()) -> list[Any]:
+    """Interventions and unit edits from changes in any form: texts, interventions at units by name, unit edits."""
+    given = [changes] if isinstance(changes, str | UnitEdit) or hasattr(changes, "at") else changes
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+        raise BadInput(f"Changes are a list, each an intervention or text like {EXAMPLES}; {brief(changes)} came.")
+    return [_read(model, one, dictionaries) for one in given]
+
+
+def interventions_of(model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = ()) -> list[Any]:
+    """What `intervene` runs: interventions as they are, unit edits grouped."""
+    read = read_changes(model, changes, dictionaries)
+    units = [c for c in read if isinstance(c, UnitEdit)]
+    return [*(c for c in read if not isinstance(c, UnitEdit)), *(edit_units(model, units) if units else ())]
+
+
+def names_of(changes: Sequence[Any]) -> list[str]:
+    """Each change as people read it; latents of two dictionaries of one layer with their dictionary beside them."""
+    learned = [c.dictionary if isinstance(c, UnitEdit) else None for c in changes]
+    owners = iter(owner_names([d for d in learned if d is not None]))
+    told = [next(owners) if d is not None else "" for d in learned]
+    return [name_of(c) + (f" of {owner}" if owner else "") for c, owner in zip(changes, told, strict=True)]
+
+
+def name_of(change: Any) -> str:
+    """`zero L9H6`, `zero L5N120@3`, `steer resid_post.6`, `knockout L1H0@2←0`: a change as people read it."""
+    if isinstance(change, UnitEdit):
+        return change.name
+    if isinstance(change, on.Knockout):
+        head = f"L{change.layer}" if change.head is None else unit_name("head", change.layer, change.head)
+        return f"knockout {head}@{change.query}←{change.key}"
+    if isinstance(change, on.Splice):
+        return f"splice {owner_name(change.dictionary)} at {on.place(change.at).site.short}"
+    if not hasattr(change, "at"):
+        return type(change).__name__.lower()
+    return f"{type(change).__name__.lower()} {on.where_name(change.at)}"
+
+
+def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any]) -> Any:
+    if isinstance(change, UnitEdit):
+        return change
+    if isinstance(change, str):
+        return _from_text(model, parse_change(change), dictionaries)
+    if not hasattr(change, "at") or not hasattr(change, "change"):
+        raise BadInput(
+            f"{type(change).__name__} {str(change)[:60]} is no change. Give interventions like Zero('L9H6'), unit edits, or text "
+            f"like {EXAMPLES}."
+        )
+    unit = unit_named(change.at) if isinstance(change.at, str) else None
+    if unit is not None and unit.kind == "latent":
+        return _of_latent(change, unit, dictionaries)
+    placed = _placed(model, change) if isinstance(change.at, str) else change
+    if isinstance(placed, on.Steer) and placed.direction is None and on.place(placed.at).unit is None:
+        raise BadInput(f"Steer at {change.at} needs a direction; only a single neuron or latent has its own.")
+    return placed
+
+
+def _placed(model: "TransformerBridge", change: Any) -> Any:
+    """The same intervention at the place that its text names in this model."""
+    where = on.place(change.at) if unit_named(change.at) else on.Place(parse_site(change.at, model))
+    placed = copy.copy(change)
+    object.__setattr__(placed, "at", where)  # these are frozen
+    return placed
+
+
+def _from_text(model: "TransformerBridge", change: Change, dictionaries: Sequence[Any]) -> Any:
+    """A unit edit for a neuron or latent; an intervention for a head or a site."""
+    how, amount, where, pos = change
+    if isinstance(where, NamedUnit) and where.kind != "head":
+        if where.kind == "neuron":
+            return UnitEdit(how, where.unit, pos, amount, layer=where.layer)
+        return UnitEdit(how, where.unit, pos, amount, dictionary=_owner(where, dictionaries))
+    if how == "steer":
+        raise BadInput(
+            f"{where} has no direction of its own; steer=... is for neurons and latents. See Steer in Python."
+        )
+    if isinstance(where, NamedUnit):
+        at = on.head(where.layer, where.unit, pos)
+        on.require_named_unit(at, model)
+    else:
+        at = on.Place(parse_site(where, model), pos)
+    return {"zero": lambda: on.Zero(at), "scale": lambda: on.Scale(at, amount), "clamp": lambda: on.Clamp(at, amount)}[
+        how
+    ]()
+
+
+def _of_latent(change: Any, unit: NamedUnit, dictionaries: Sequence[Any]) -> UnitEdit:
+    """An intervention at a latent as the edit of what its dictionary writes."""
+    made: dict[type, tuple[str, Any]] = {
+        on.Zero: ("zero", 0.0),
+        on.Scale: ("scale", getattr(change, "factor", 0.0)),
+        on.Clamp: ("clamp", getattr(change, "level", 0.0)),
+        on.Mean: ("restore", getattr(change, "mean", 0.0)),
+        on.Patch: ("restore", getattr(change, "value", 0.0)),
+        on.Steer: ("steer", getattr(change, "scale", 0.0)),
+    }
+    if type(change) not in made or getattr(change, "direction", None) is not None:
+        raise BadInput(
+            f"{type(change).__name__} cannot change {unit}: a latent is zeroed, scaled, clamped, patched, or steered along "
+            "what it writes (Steer without a direction)."
+        )
+    how, amount = made[type(change)]
+    return UnitEdit(how, unit.unit, unit.pos, amount, dictionary=_owner(unit, dictionaries))
+
+
+def _owner(unit: NamedUnit, dictionaries: Sequence[Any]) -> Any:
+    """The one dictionary that a latent's name can mean."""
+    fitting = [d for d in dictionaries if layer_read(d) == unit.layer]
+    if len(fitting) == 1:
+        return fitting[0]
+    have = ", ".join(owner_name(d) for d in fitting or dictionaries) or "none"
+    raise BadInput(
+        f"{unit} is a latent: give the one dictionary of layer {unit.layer} it belongs to, as dictionaries=[...] or "
+        f"--dictionary NAME. Given were {have}."
+    )

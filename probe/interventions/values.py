@@ -1,0 +1,454 @@
+"""An intervention is a small value; running it is a `with`.
+
+    with intervene(model, [Zero(head(9, 6)), Steer(resid_post(6), direction, scale=8.0)]):
+        logits = model(tokens)
+
+The list is applied in order at each site. It holds inside generation too, leaves nothing behind, and the empty list is an
+exact no-op. An intervention that never fired raises when the `with` ends: silence would look like a result.
+
+Positions count from the start of the prompt; in cached generation the offset of each new token is kept, so `pos=12` means
+the twelfth token of the whole text. A forward pass over a single token is taken as the next one of a generation.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.errors import BadInput, OpenworkError, brief
+from probe.interventions.forward import per_token
+from probe.model.anatomy import Spot, anatomy, require_stream, spot
+from probe.model.sites import Site, hook_name, parse_site, site_named
+from probe.model.unit_names import NamedUnit, nearly, place_name, require_unit, unit_named
+from probe.plain_values import Settings, look_at_config
+from probe.show.record import Record, gist
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+Where = "Site | str | Place"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Part of a site: some positions (`pos`), some heads (`head`), some units of the last axis (`unit`). None means all."""
+
+    site: Site
+    pos: int | slice | None = None
+    head: int | None = None
+    unit: int | None = None
+
+    def __post_init__(self) -> None:
+        look_at_config(self)
+
+
+def place(where: "Site | str | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
+    """A place at a site, given by name or as a Site, or that of a unit by its name: `L5H3`, `L5N120@3`."""
+    if isinstance(where, Place):
+        return where
+    named = _unit_at(where)
+    return _place_of(named, pos) if named is not None else Place(parse_site(where), pos, None, unit)
+
+
+def _unit_at(where: Any) -> NamedUnit | None:
+    """The unit that a text names; None for a site. BadInput for what is nearly a unit's name, and for what is no place."""
+    if isinstance(where, Site):
+        return None
+    if not isinstance(where, str):
+        raise BadInput(
+            f"A place is a unit by name like 'L5H3', a site like 'resid_post.5', or of head() or neuron(); {brief(where)} came."
+        )
+    named = unit_named(where)
+    if named is None and (meant := nearly(where)):
+        raise BadInput(f"{brief(where)} names no place.{meant}")
+    return named
+
+
+def _place_of(named: NamedUnit, pos: int | slice | None) -> Place:
+    at = named.pos if pos is None else pos
+    if named.kind == "latent":
+        raise BadInput(
+            f"{named} is a latent, which is no place of the model: hand its dictionary to `intervene` or `edited_run` as "
+            "dictionaries=[...]."
+        )
+    return head(named.layer, named.unit, at) if named.kind == "head" else neuron(named.layer, named.unit, at)
+
+
+def head(layer: int, index: int, pos: int | slice | None = None) -> Place:
+    """What one attention head has mixed, before its output matrix."""
+    return Place(Site("z", layer), pos, index)
+
+
+def neuron(layer: int, unit: int, pos: int | slice | None = None) -> Place:
+    """The activation of one MLP neuron."""
+    return Place(Site("mlp_post", layer), pos, None, unit)
+
+
+class Intervention(Protocol):
+    """What `intervene` needs: where, and what the value there becomes."""
+
+    at: "Site | str | Place"
+
+    def change(self, value: Tensor) -> Tensor | float: ...
+
+
+class _Change(Settings, Record):
+    """What an intervention is asked when it is made, whatever the model: whether its place and numbers can be such. And what it
+    prints: where it is, and its numbers by their shape."""
+
+    at: "Site | str | Place"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.at, Place | Site) and _unit_at(self.at) is None:
+            site_named(self.at)
+        look_at_config(self)
+        for name in ("mean", "value", "direction"):
+            if name in vars(self) and not (type(self) is Steer and self.direction is None):
+                _require_numbers(type(self).__name__, name, getattr(self, name))
+
+    def __repr__(self) -> str:
+        values = [f"{name} {gist(value)}" for name, value in vars(self).items() if name != "at"]
+        return f"{type(self).__name__}({', '.join([where_name(self.at), *values])})"  # type: ignore[attr-defined]
+
+
+def _require_numbers(what: str, name: str, value: Any) -> None:
+    """BadInput unless torch makes numbers of it."""
+    try:
+        fits = not isinstance(value, bool) and not torch.as_tensor(value).is_complex()
+    except (TypeError, ValueError, RuntimeError):
+        fits = False
+    if not fits:
+        raise BadInput(f"{what}: {name} is {brief(value)}; a number or a tensor was wanted.")
+
+
+@dataclass(frozen=True)
+class Zero(_Change):
+    """Zero ablation."""
+
+    at: "Site | str | Place"
+
+    def change(self, value: Tensor) -> Tensor:
+        return torch.zeros_like(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(_Change):
+    """Mean ablation: `mean` has the place's trailing axes."""
+
+    at: "Site | str | Place"
+    mean: Tensor | float
+
+    def change(self, value: Tensor) -> Tensor:
+        return like(self.mean, value)
+
+
+@dataclass(frozen=True, eq=False)
+class Patch(_Change):
+    """Replace by activations of another run."""
+
+    at: "Site | str | Place"
+    value: Tensor | float
+
+    def change(self, value: Tensor) -> Tensor:
+        return like(self.value, value)
+
+
+@dataclass(frozen=True, eq=False)
+class Freeze(_Change):
+    """Hold a site at recorded values of exactly its shape; another shape is an error, never broadcast."""
+
+    at: "Site | str | Place"
+    value: Tensor
+
+    def change(self, value: Tensor) -> Tensor:
+        if self.value.shape != value.shape:
+            raise BadInput(
+                f"Freeze at {_name(self.at)} holds {tuple(self.value.shape)}, but the run has {tuple(value.shape)}. "
+                "Record the values from a prompt of the same length."
+            )
+        return self.value.to(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Steer(_Change):
+    """Add `scale * direction`. A single neuron or latent needs no direction: `scale` is added to its activation."""
+
+    at: "Site | str | Place"
+    direction: Float[Tensor, "..."] | float | None = None
+    scale: float = 1.0
+
+    def change(self, value: Tensor) -> Tensor:
+        return value + self.scale * like(1.0 if self.direction is None else self.direction, value)
+
+
+@dataclass(frozen=True)
+class Scale(_Change):
+    """Multiply by `factor`."""
+
+    at: "Site | str | Place"
+    factor: float
+
+    def change(self, value: Tensor) -> Tensor:
+        return value * self.factor
+
+
+@dataclass(frozen=True)
+class Clamp(_Change):
+    """Hold at one number."""
+
+    at: "Site | str | Place"
+    level: float
+
+    def change(self, value: Tensor) -> Tensor:
+        return torch.full_like(value, self.level)
+
+
+@dataclass(frozen=True)
+class Knockout(Settings):
+    """Forbid attention from `query` to `key` positions in a layer (all heads, or one): the rest is renormalised.
+
+    The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity. What a query gives to no
+    token (the sinks of GPT-OSS) remains too.
+    """
+
+    layer: int
+    query: int
+    key: int
+    head: int | None = None
+
+    def __post_init__(self) -> None:
+        look_at_config(self)
+
+    @property
+    def at(self) -> Place:
+        return Place(Site("pattern", self.layer))
+
+    def change(self, value: Tensor) -> Tensor:
+        n_heads, length = value.shape[1], value.shape[2]
+        if not 0 <= self.key <= self.query < length or not (self.head is None or 0 <= self.head < n_heads):
+            raise BadInput(
+                f"There is no attention from position {self.query} to {self.key} in head {self.head}: queries 0 to {length - 1} "
+                f"attend to themselves and earlier keys, in heads 0 to {n_heads - 1}."
+            )
+        heads = slice(None) if self.head is None else slice(self.head, self.head + 1)
+        changed = value.clone()
+        changed[:, heads, self.query, self.key] = 0.0
+        none = 1 - value[:, heads, self.query].sum(-1, keepdim=True)
+        none = torch.where(none > 8 * torch.finfo(value.dtype).eps, none, 0.0)
+        left = changed[:, heads, self.query].sum(-1, keepdim=True) + none
+        changed[:, heads, self.query] = changed[:, heads, self.query] / left.clamp_min(1e-30)
+        return changed
+
+
+class Function:
+    """Any change of a site by a function of its value; what `Splice` and the tests of circuits are made of."""
+
+    def __init__(self, at: "Site | str | Place", function: Callable[[Tensor], Tensor]):
+        self.at, self.change = at, function
+
+
+class Splice:
+    """Put a dictionary in the place of what it was trained on: `site_out` becomes its reconstruction from `site_in`.
+
+    keep: boolean mask (batch, pos) of the positions left untouched, usually the special tokens.
+    """
+
+    def __init__(self, dictionary: Any, keep: Tensor | None = None):
+        if not hasattr(dictionary, "site_out"):
+            raise BadInput(f"Splice puts a dictionary in, of load_dictionary() or your own; {brief(dictionary)} came.")
+        self.dictionary, self.keep = dictionary, keep
+        self.at = parse_site(dictionary.site_out)
+        self._input: Tensor | None = None
+
+    def read(self, value: Tensor) -> None:
+        """Remember the dictionary's input of this forward pass."""
+        self._input = value
+
+    def change(self, value: Tensor) -> Tensor:
+        source = value if self.dictionary.site_in == self.dictionary.site_out else self._input
+        if source is None:
+            raise OpenworkError(f"{self.dictionary.site_in} did not fire before {self.dictionary.site_out}.")
+        recons = self.dictionary(per_token(source).to(self.dictionary.W_enc)).recons.to(value).view_as(value)
+        if self.keep is None:
+            return recons
+        keep = self.keep.to(value.device)
+        return torch.where(keep.view(*keep.shape, *(1,) * (value.ndim - 2)), value, recons)
+
+
+def _name(where: "Site | str | Place") -> str:
+    return place(where).site.short
+
+
+def where_name(where: "Site | str | Place") -> str:
+    """A place as people write it; what only a model or a dictionary can tell (`resid_post.-1`, `L4F650`) as it was written."""
+    try:
+        return place_name(place(where))
+    except BadInput:
+        return str(where)
+
+
+def like(given: Tensor | float, value: Tensor) -> Tensor:
+    """`given` broadcast to `value`, or a sentence saying why it cannot be. Heads may lie beside each other in one axis."""
+    tensor = torch.as_tensor(given).to(value)
+    if value.ndim == 4 and tensor.ndim and tensor.shape[-1] == value.shape[2] * value.shape[3] != value.shape[3]:
+        tensor = tensor.unflatten(-1, value.shape[2:])
+    try:
+        return tensor.expand_as(value)
+    except RuntimeError as error:
+        raise BadInput(
+            f"A value of shape {tuple(tensor.shape)} does not fit activations of shape {tuple(value.shape)}."
+        ) from error
+
+
+class _Running:
+    """One intervention in force: counts its firings and turns prompt positions into this pass's."""
+
+    def __init__(self, entry: Intervention, where: Place, at: Spot, shape: list[int]):
+        self.entry, self.where, self.at, self.shape, self.seen = entry, where, at, shape, 0
+        self.fired, self.applied, self.used, self.late = 0, 0, 0, False
+
+    def __call__(self, value: Tensor, hook: object) -> Tensor:
+        self.fired += 1
+        return self.at.change(value, self.shape[0], self._changed)
+
+    def watch(self, value: Tensor, hook: object) -> None:
+        """Hooked where an attention pattern is used: a change must have been made by then."""
+        self.used += 1
+        self.late |= self.fired < self.used
+
+    def _changed(self, value: Tensor) -> Tensor:
+        axes = self.where.site.axes
+        index: list[Any] = [slice(None)] * value.ndim
+        if "pos" in axes:
+            start = self.seen if value.shape[1] == 1 and self.seen else 0
+            self.seen = start + value.shape[1]
+            window = _window(self.where.pos, start, value.shape[1])
+            if window is None:
+                return value
+            index[1] = window
+        self.applied += 1
+        if self.where.head is not None:
+            index[axes.index("kv_head" if "kv_head" in axes else "head")] = self.where.head
+        if self.where.unit is not None:
+            index[-1] = self.where.unit
+        if all(i == slice(None) for i in index):
+            return torch.as_tensor(self.entry.change(value)).to(value)
+        changed = value.clone()
+        changed[tuple(index)] = self.entry.change(value[tuple(index)])
+        return changed
+
+
+def _window(pos: int | slice | None, start: int, length: int) -> slice | None:
+    """The part of `pos` (in prompt positions) inside a pass over positions start .. start + length, or None."""
+    if pos is None:
+        return slice(None)
+    if isinstance(pos, int):
+        pos = slice(pos, pos + 1 or None) if pos < 0 else slice(pos, pos + 1)
+    first, last, _ = pos.indices(start + length)
+    first, last = max(first - start, 0), last - start
+    return slice(first, last) if last > first else None
+
+
+def _check(where: Place, model: "TransformerBridge") -> Place:
+    """Refuse heads and units the model does not have."""
+    require_named_unit(where, model)
+    site = parse_site(where.site, model)
+    axes = site.axes
+    if where.head is not None and "head" not in axes and "kv_head" not in axes:
+        raise BadInput(f"'{site.short}' has no head {where.head}; it has none.")
+    if where.unit is not None and not 0 <= where.unit < (n := spot(site, model).sizes.get(axes[-1], 0)):
+        raise BadInput(
+            f"'{site.short}' has no unit {where.unit}; {f'it has units 0 to {n - 1}' if n else 'it has none'}."
+        )
+    if site.kind == "resid_mid":
+        require_stream(model)
+    if where.pos is not None and "pos" not in axes:
+        raise BadInput(
+            f"'{site.short}' has axes {' '.join(axes)} and no single position; use Knockout, or patch it whole."
+        )
+    if isinstance(where.pos, slice) and where.pos.step not in (None, 1):
+        raise BadInput(f"Positions {where.pos} have a step; give one place for each run of positions.")
+    return where
+
+
+def require_named_unit(where: Place, model: "TransformerBridge") -> None:
+    """BadInput for a head or neuron the model lacks, by its name."""
+    site, cfg = where.site, model.cfg
+    if site.layer is None:
+        return
+    at = anatomy(model).spots.get(site)
+    if where.head is not None and ("head" in site.axes or "kv_head" in site.axes):
+        sizes = at.sizes if at else {}
+        n = sizes.get("head", sizes.get("kv_head", cfg.n_heads))
+        require_unit("head", site.layer, where.head, cfg.n_layers, int(n or 0))
+    if where.unit is not None and site.kind == "mlp_post":
+        n = at.sizes[site.axes[-1]] if at else cfg.d_mlp
+        require_unit("neuron", site.layer, where.unit, cfg.n_layers, int(n or 0))
+
+
+@contextmanager
+def intervene(
+    model: "TransformerBridge", interventions: Sequence[Any], dictionaries: Sequence[Any] = ()
+) -> Iterator[None]:
+    """Apply interventions to every forward pass inside the `with`.
+
+    interventions: those of this file, unit edits (`probe.interventions.unit_edits`), or text like `zero:L9H6`
+    (`probe.interventions.changes`). dictionaries: those that latents named there belong to. Raises BadInput for places the
+    model lacks, and OpenworkError at the end for any intervention that never fired.
+    """
+    from probe.interventions.changes import interventions_of  # it is made of what this file defines
+
+    interventions = interventions_of(model, interventions, dictionaries)
+    shape: list[int] = [1]
+    places = [_check(place(entry.at), model) for entry in interventions]
+    running = [_Running(e, w, spot(w.site, model), shape) for e, w in zip(interventions, places, strict=True)]
+    hooks: list[tuple[str, Callable]] = [("embed.hook_in", _noter(shape))] if running else []
+    for one in running:
+        if isinstance(one.entry, Splice) and one.entry.dictionary.site_in != one.entry.dictionary.site_out:
+            source = parse_site(one.entry.dictionary.site_in, model)
+            hooks.append((str(hook_name(source, model)), _reader(one.entry, spot(source, model), shape)))
+        if one.where.site.kind in ("pattern", "scores"):
+            hooks.append((spot(Site("z", one.where.site.layer), model).hook, one.watch))
+        hooks.append((str(hook_name(one.where.site, model)), one))
+    with model.hooks(fwd_hooks=hooks):
+        yield
+    late = [r.where.site.short for r in running if r.late]
+    if late:
+        raise OpenworkError(
+            f"{', '.join(late[:3])} cannot be changed: this model's attention reports it only after using it, "
+            "so nothing was changed."
+        )
+    _raise_silent([r for r in running if not r.applied])
+
+
+def _raise_silent(silent: list[_Running]) -> None:
+    """What changed nothing, and why: no pass came by, or none had the position."""
+    if not silent:
+        return
+    one = silent[0]
+    names = ", ".join(f"{type(r.entry).__name__} at {r.where.site.short}" for r in silent[:3])
+    if one.fired:
+        raise OpenworkError(f"{names} never fired: no pass had position {one.where.pos}, only {one.seen} positions.")
+    raise OpenworkError(
+        f"{names} never fired: no forward pass ran through it. Run the model inside the `with`, and beyond that layer."
+    )
+
+
+def _noter(shape: list[int]) -> Callable:
+    """Keeps the batch size of the pass that runs, for models that flatten it away."""
+
+    def note(value: Tensor, hook: object) -> None:
+        shape[0] = value.shape[0]
+
+    return note
+
+
+def _reader(splice: Splice, at: Spot, shape: list[int]) -> Callable:
+    def read(value: Tensor, hook: object) -> None:
+        splice.read(at.read(value, shape[0]))
+
+    return read

@@ -1,0 +1,355 @@
+"""A site is a named place in the model where a tensor can be read or changed. This docstring is the glossary.
+
+Axes: `batch pos d_model head d_head d_mlp d_vocab layer`, `q_pos k_pos` in patterns; `latent` is an index, `d_dict` how many.
+`kv_head` counts key-value heads, fewer than `head` under grouped-query attention.
+
+One canonical name is stored everywhere: transformer-lens's (`blocks.5.hook_resid_post`). People may write the short
+form (`resid_post.5`) or an older alias (`blocks.5.hook_mlp_out`, `blocks.5.hook_out`); `parse_site` accepts them all. With a
+model, layers also count from the end (`resid_post.-1`), and where several sites are read `resid_post.*` or `resid_post` is all
+layers (`parse_sites`).
+
+An MLP's dictionary reads `mlp_in`, what the MLP sees (after the norm), and predicts `mlp_out`, what the MLP returns (before
+any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream (after any post-norm).
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from probe.errors import BadInput, brief
+from probe.model.unit_names import nearly
+
+if TYPE_CHECKING:
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class SiteKind:
+    """A row of the glossary. `hook` holds `{layer}` when every layer has one."""
+
+    hook: str
+    axes: str
+    meaning: str
+    aliases: tuple[str, ...] = ()
+
+
+GLOSSARY: dict[str, SiteKind] = {
+    "embed": SiteKind("hook_embed", "batch pos d_model", "token embedding", ("embed.hook_out",)),
+    "pos_embed": SiteKind("hook_pos_embed", "batch pos d_model", "learned position embedding", ("pos_embed.hook_out",)),
+    "resid_pre": SiteKind(
+        "blocks.{layer}.hook_resid_pre",
+        "batch pos d_model",
+        "residual stream before a layer",
+        ("blocks.{layer}.hook_in",),
+    ),
+    "ln1_scale": SiteKind("blocks.{layer}.ln1.hook_scale", "batch pos 1", "divisor of the norm before attention"),
+    "attn_in": SiteKind(
+        "blocks.{layer}.attn.hook_in", "batch pos d_model", "what attention reads", ("blocks.{layer}.ln1.hook_out",)
+    ),
+    "q": SiteKind(
+        "blocks.{layer}.attn.hook_q",
+        "batch pos head d_head",
+        "queries, before any norm and rotation",
+        ("blocks.{layer}.attn.q.hook_out",),
+    ),
+    "k": SiteKind(
+        "blocks.{layer}.attn.hook_k",
+        "batch pos kv_head d_head",
+        "keys, before any norm and rotation",
+        ("blocks.{layer}.attn.k.hook_out",),
+    ),
+    "v": SiteKind(
+        "blocks.{layer}.attn.hook_v", "batch pos kv_head d_head", "values", ("blocks.{layer}.attn.v.hook_out",)
+    ),
+    "scores": SiteKind(
+        "blocks.{layer}.attn.hook_attn_scores", "batch head q_pos k_pos", "attention scores before the softmax"
+    ),
+    "pattern": SiteKind("blocks.{layer}.attn.hook_pattern", "batch head q_pos k_pos", "attention pattern"),
+    "z": SiteKind(
+        "blocks.{layer}.attn.hook_z",
+        "batch pos head d_head",
+        "values mixed by the pattern, per head",
+        ("blocks.{layer}.attn.o.hook_in",),
+    ),
+    "ln1_post_scale": SiteKind(
+        "blocks.{layer}.ln1_post.hook_scale", "batch pos 1", "divisor of the norm after attention, where there is one"
+    ),
+    "attn_out": SiteKind(
+        "blocks.{layer}.hook_attn_out",
+        "batch pos d_model",
+        "what attention writes to the residual stream (after any post-norm)",
+    ),
+    "resid_mid": SiteKind(
+        "blocks.{layer}.hook_resid_mid",
+        "batch pos d_model",
+        "residual stream between attention and MLP",
+        ("blocks.{layer}.hook_mlp_in",),
+    ),
+    "ln2_scale": SiteKind("blocks.{layer}.ln2.hook_scale", "batch pos 1", "divisor of the norm before the MLP"),
+    "mlp_in": SiteKind(
+        "blocks.{layer}.mlp.hook_in",
+        "batch pos d_model",
+        "what the MLP reads (after the norm)",
+        ("blocks.{layer}.ln2.hook_out",),
+    ),
+    "mlp_pre": SiteKind(
+        "blocks.{layer}.mlp.hook_pre", "batch pos d_mlp", "neurons before the nonlinearity (the gate's, if gated)"
+    ),
+    "mlp_pre_linear": SiteKind(
+        "blocks.{layer}.mlp.hook_pre_linear", "batch pos d_mlp", "the linear factor of a gated MLP's neurons"
+    ),
+    "mlp_post": SiteKind(
+        "blocks.{layer}.mlp.hook_post", "batch pos d_mlp", "neuron activations", ("blocks.{layer}.mlp.out.hook_in",)
+    ),
+    "mlp_out": SiteKind(
+        "blocks.{layer}.mlp.hook_out", "batch pos d_model", "what the MLP returns (before any post-norm)"
+    ),
+    "ln2_post_scale": SiteKind(
+        "blocks.{layer}.ln2_post.hook_scale", "batch pos 1", "divisor of the norm after the MLP, where there is one"
+    ),
+    "mlp_write": SiteKind(
+        "blocks.{layer}.hook_mlp_out",
+        "batch pos d_model",
+        "what the MLP writes to the residual stream (after any post-norm)",
+    ),
+    "resid_post": SiteKind(
+        "blocks.{layer}.hook_resid_post",
+        "batch pos d_model",
+        "residual stream after a layer",
+        ("blocks.{layer}.hook_out",),
+    ),
+    "final_scale": SiteKind("ln_final.hook_scale", "batch pos 1", "divisor of the final norm"),
+    "ln_final": SiteKind("ln_final.hook_out", "batch pos d_model", "what the unembedding reads", ("unembed.hook_in",)),
+    "logits": SiteKind(
+        "unembed.hook_out", "batch pos d_vocab", "unembedding output (before any soft-cap)", ("hook_unembed",)
+    ),
+}
+"""Short name to site kind, in the order of the forward pass."""
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """One place: a kind of the glossary, at a layer where the kind has layers."""
+
+    kind: str
+    layer: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, str) or self.kind not in GLOSSARY:
+            raise BadInput(f"There is no kind of site {brief(self.kind)}; there are {', '.join(GLOSSARY)}.")
+
+    @property
+    def name(self) -> str:
+        """The canonical name, transformer-lens's."""
+        return GLOSSARY[self.kind].hook.format(layer=self.layer)
+
+    @property
+    def short(self) -> str:
+        """`resid_post.5`, or `embed` where there is no layer."""
+        return self.kind if self.layer is None else f"{self.kind}.{self.layer}"
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the tensor's axes."""
+        return tuple(GLOSSARY[self.kind].axes.split())
+
+    @property
+    def depth(self) -> tuple[int, int]:
+        """Sort key in the order of the forward pass."""
+        order = list(GLOSSARY).index(self.kind)
+        final = order >= list(GLOSSARY).index("final_scale")
+        return (1 << 30 if final else -1 if self.layer is None else self.layer, order)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def spellings(site: Site) -> list[str]:
+    """Every name of a site: short, canonical, older ones."""
+    return _spellings(site.kind, site.layer)
+
+
+def _spellings(kind: str, layer: int | None) -> list[str]:
+    row = GLOSSARY[kind]
+    short = kind if layer is None else f"{kind}.{layer}"
+    return [short, *(h.format(layer=layer) for h in (row.hook, *row.aliases))]
+
+
+def _layered(kind: str) -> bool:
+    return "{layer}" in GLOSSARY[kind].hook
+
+
+def _suggest(text: str, layer: int | None) -> str:
+    """The closest known spellings, for the end of an error message."""
+    at = 0 if layer is None else layer
+    known = {s: s for kind in GLOSSARY for s in _spellings(kind, at if _layered(kind) else None)}
+    close = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    if not close:
+        return f" Sites are named like {', '.join(list(_examples())[:4])}."
+    return f" Did you mean {' or '.join(close)}?"
+
+
+def _examples() -> list[str]:
+    return [f"{kind}.0" if _layered(kind) else kind for kind in ("resid_post", "mlp_in", "mlp_out", "embed")]
+
+
+def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> Site:
+    """The site that `text` names: canonical, short or older spelling. With a model, it must exist there.
+
+    Raises BadInput with the nearest names when nothing matches, when the layer is missing, or when the model lacks it.
+    """
+    if isinstance(text, Site):
+        return in_model(_from_the_end(text, model), model) if model is not None else text
+    site = site_named(text)
+    if model is not None:
+        return in_model(_from_the_end(site, model), model)
+    if (site.layer or 0) < 0:
+        raise BadInput(f"'{text}' counts layers from the end, and which model's is not known here; name the layer.")
+    return site
+
+
+def site_named(text: str) -> Site:
+    """The same before any model is known: its layer may count from the end."""
+    if not isinstance(text, str):
+        raise BadInput(f"A site is named in text, like resid_post.5; {type(text).__name__} {str(text)[:40]} came.")
+    found = re.search(r"\.(-?\d+)(?=\.|$)", text)
+    layer = int(found.group(1)) if found else None
+    for kind in GLOSSARY:
+        if text in _spellings(kind, layer if _layered(kind) else None) and (layer is not None or not _layered(kind)):
+            return Site(kind, layer if _layered(kind) else None)
+    if text in GLOSSARY:
+        raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4, or all of them, {text}.*.")
+    if unit := re.fullmatch(r"[Ll](\d+)([HhNn])\d+", text):
+        kind, part = ("z", "head") if unit[2] in "Hh" else ("mlp_post", "neuron")
+        raise BadInput(f"'{text}' is a {part} and no site; for a {part} read {kind}.{unit[1]}.")
+    raise BadInput(f"There is no site '{text}'.{nearly(text) or _suggest(text, layer)}")
+
+
+def parse_sites(texts: "str | Site | Iterable[str | Site]", model: "TransformerBridge") -> list[Site]:
+    """The sites that texts name, each once, in the order of the forward pass; `resid_post.*` and `resid_post` are every layer's.
+
+    Raises BadInput for what `parse_site` refuses, and where nothing is named.
+    """
+    given = [texts] if isinstance(texts, str | Site) else texts
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise BadInput(f"Sites are named in text, like resid_post.5, one or a list of them; {brief(texts)} came.")
+    found = {site for one in given for site in _every_layer(one, model)}
+    if not found:
+        raise BadInput("No site was named; name at least one, like mlp_in.4.")
+    return sorted(found, key=lambda s: s.depth)
+
+
+def expanded(texts: "str | Site | Iterable[str | Site]", held: Iterable[str]) -> "list[str | Site]":
+    """Sites of something stored: `resid_post.*` becomes those of its kind among `held`, others stay as they are."""
+    names, found = list(held), []
+    for one in [texts] if isinstance(texts, str | Site) else texts:
+        kind = one.removesuffix(".*") if isinstance(one, str) else ""
+        every = [name for name in names if kind in GLOSSARY and _layered(kind) and parse_site(name).kind == kind]
+        found += every if every and isinstance(one, str) and one in (kind, f"{kind}.*") else [one]
+    return found
+
+
+def _every_layer(text: "str | Site", model: "TransformerBridge") -> list[Site]:
+    kind = text.kind if isinstance(text, Site) else str(text).removesuffix(".*")
+    named = not isinstance(text, Site) or text.layer is None
+    if named and kind in GLOSSARY and _layered(kind):
+        found = [Site(kind, i) for i in range(model.cfg.n_layers) if hook_name(Site(kind, i), model) is not None]
+        return found or [parse_site(Site(kind, 0), model)]
+    return [parse_site(text, model)]
+
+
+def _from_the_end(site: Site, model: "TransformerBridge") -> Site:
+    """The site with its layer counted from the start, if that is possible; `in_model` refuses what is left."""
+    layer, n = site.layer, int(model.cfg.n_layers)
+    return replace(site, layer=layer + n) if layer is not None and -n <= layer < 0 else site
+
+
+def in_model(site: Site, model: "TransformerBridge") -> Site:
+    """The same site, if this model has it; BadInput otherwise."""
+    n_layers = model.cfg.n_layers
+    if site.layer is not None and not 0 <= site.layer < n_layers:
+        raise BadInput(f"'{site.short}' asks for layer {site.layer}, but this model has layers 0 to {n_layers - 1}.")
+    from probe.model.anatomy import spot  # looks at tensors; sites are named before torch is loaded
+
+    spot(site, model)
+    return site
+
+
+def hook_name(site: Site, model: "TransformerBridge") -> str | None:
+    """The name under which this model's hooks hold the site, or None: the canonical one, or another that holds what the glossary
+    says (`probe.model.anatomy`). Parallel blocks have no `resid_mid`; models without post-norms hold `mlp_write` and
+    `mlp_out` at one place.
+    """
+    from probe.model.anatomy import anatomy
+
+    found = anatomy(model).spots.get(site)
+    return None if found is None else found.hook
+
+
+def width(site: Site, model: "TransformerBridge") -> int:
+    """Numbers per token at a site, all heads together; BadInput where it depends on the prompt, or is a single number."""
+    from probe.model.anatomy import spot
+
+    if "q_pos" in site.axes or site.axes[-1] == "1":
+        raise BadInput(f"'{site.short}' has axes {' '.join(site.axes)}, so it has no width that could be cached.")
+    return spot(site, model).width
+
+
+def axis_size(site: Site, axis: str, model: "TransformerBridge") -> int:
+    """How long one of the trailing axes of a site is in this model: `head`, `d_head`, `d_mlp`, ..."""
+    from probe.model.anatomy import spot
+
+    return spot(site, model).sizes[axis]
+
+
+def sites_of(model: "TransformerBridge") -> list[Site]:
+    """Every site of the glossary that this model has, in the order of the forward pass."""
+    layers: list[int] = list(range(model.cfg.n_layers))
+    every = [Site(k, layer) for k in GLOSSARY for layer in (layers if _layered(k) else [None])]
+    return sorted((s for s in every if hook_name(s, model) is not None), key=lambda s: s.depth)
+
+
+def layers_with(kind: str, model: "TransformerBridge") -> list[int]:
+    """Layers in which this model has sites of a kind: all, or in hybrids those with attention, or with neurons."""
+    return [i for i in range(model.cfg.n_layers) if hook_name(Site(kind, i), model) is not None]
+
+
+def resid_pre(layer: int) -> Site:
+    """Residual stream before a layer."""
+    return Site("resid_pre", layer)
+
+
+def resid_post(layer: int) -> Site:
+    """Residual stream after a layer."""
+    return Site("resid_post", layer)
+
+
+def mlp_in(layer: int) -> Site:
+    """What an MLP reads."""
+    return Site("mlp_in", layer)
+
+
+def mlp_out(layer: int) -> Site:
+    """What an MLP returns."""
+    return Site("mlp_out", layer)
+
+
+def as_dtype(name: str) -> "torch.dtype":
+    """`float32`, `bfloat16`, `float16` or `float64` as a torch dtype."""
+    import torch  # the only use here; the dashboard names sites before it loads torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+    if name not in known:
+        raise BadInput(f"'{name}' is no dtype Openwork uses; choose one of {', '.join(known)}.")
+    return known[name]
+
+
+def short_name(site: str) -> str:
+    """`resid_post.5` for a site's whole name; what names no site stays as it is."""
+    try:
+        return parse_site(site).short if site else "no site"
+    except BadInput:
+        return site

@@ -1,0 +1,139 @@
+"""How a unit is written: `L5H3` a head, `L5N120` an MLP neuron, `L5F650` a dictionary's latent, `@3` at one position.
+
+    unit_name("latent", 4, 650, pos=3)      L4F650@3
+
+The field's own forms (SAELens, Neuronpedia and papers number layers and units so). A latent is known by its layer and number only
+beside its dictionary: where latents of two dictionaries of one layer stand in one list, `owner_names` says whose each is.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from probe.errors import BadInput
+
+LETTERS = {"head": "H", "neuron": "N", "latent": "F"}
+"""The letter of each kind of unit that has a number."""
+_UNIT = re.compile(r"[Ll](?P<layer>\d{1,4})(?P<kind>[HNF])(?P<unit>\d{1,9})(?:@(?P<pos>.*))?")
+KINDS_BY_LETTER = {letter: kind for kind, letter in LETTERS.items()}
+
+
+def unit_name(kind: str, layer: int | None, unit: int, pos: int | slice | None = None, dictionary: str = "") -> str:
+    """`L5N120`, `L5N120@3`, `L5N120@3:`, `L5F650 of NAME`; `L5N?` where a file does not know the unit's number."""
+    number = str(unit) if unit >= 0 else "?"
+    return f"L{layer}{LETTERS[kind]}{number}{position_name(pos)}" + (f" of {dictionary}" if dictionary else "")
+
+
+def position_name(pos: int | slice | None) -> str:
+    """`@3` for a position, `@4:9` and `@4:` for a range, nothing for all of them."""
+    if pos is None:
+        return ""
+    if isinstance(pos, int):
+        return f"@{pos}"
+    return f"@{'' if pos.start is None else pos.start}:{'' if pos.stop is None else pos.stop}"
+
+
+def place_name(where: Any) -> str:
+    """`L9H6`, `L5N120@3`, `resid_post.6@2:`: a place of the model as people write it."""
+    site, layer = where.site.short, where.site.layer
+    if where.head is not None:
+        site = unit_name("head", layer, where.head)
+    if where.unit is not None:
+        site = unit_name("neuron", layer, where.unit) if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
+    return site + position_name(where.pos)
+
+
+class NamedUnit(NamedTuple):
+    """A unit read from its name."""
+
+    kind: str
+    layer: int
+    unit: int
+    pos: int | slice | None = None
+
+    def __str__(self) -> str:
+        return unit_name(self.kind, self.layer, self.unit, self.pos)
+
+
+def unit_named(text: str) -> NamedUnit | None:
+    """The unit that a name like `L5H3`, `L5N120@3` or `L5F650@4:` is of; None for a text that names none."""
+    found = _UNIT.fullmatch(text.strip())
+    if found is None:
+        return None
+    pos = position_of(found["pos"], text)
+    return NamedUnit(KINDS_BY_LETTER[found["kind"]], int(found["layer"]), int(found["unit"]), pos)
+
+
+_LOOSE = re.compile(r"L?[ .]*(\d{1,4})[ .:_-]*([HNF])[ .]*(\d{1,9})(@.*)?", re.IGNORECASE)
+_LAYER = re.compile(r"L(?:ayer)?[ .]*(\d{1,4})", re.IGNORECASE)
+
+
+def nearly(text: str) -> str:
+    """What is said about the unit that a text nearly names: `l1h0`, `L1.H0`, `1h0`, or a layer alone; nothing for other texts."""
+    if found := _LOOSE.fullmatch(text.strip()):
+        name = f"L{int(found[1])}{found[2].upper()}{int(found[3])}{found[4] or ''}"
+        return f" Did you mean {name}?" if name != text else ""
+    if found := _LAYER.fullmatch(text.strip()):
+        at = int(found[1])
+        return f" That is a layer: a head of it is written L{at}H0, a neuron L{at}N0, its stream resid_post.{at}."
+    return ""
+
+
+def require_unit(kind: str, layer: int, unit: int, n_layers: int, n: int) -> None:
+    """BadInput unless a model of so many layers, this one with `n` units of the kind, has the unit."""
+    if 0 <= layer < n_layers and 0 <= unit < n:
+        return
+    name = unit_name(kind, layer, unit) if unit >= 0 else f"{unit} in layer {layer}"
+    has = f"{kind}s 0 to {n - 1}" if n else f"and there no {kind}s"
+    raise BadInput(f"There is no {kind} {name}: this model has layers 0 to {n_layers - 1}, {has}.")
+
+
+def head_of(layer: int | str, head: int | None = None) -> tuple[int, int]:
+    """A head by layer and number, or by its name `L5H3` in place of both."""
+    if isinstance(layer, str):
+        named = unit_named(layer)
+        if named is None or named.kind != "head" or head is not None or named.pos is not None:
+            said = nearly(layer) or " Write its name like L5H3, or its layer and its number."
+            raise BadInput(f"'{layer[:40]}' is no head.{said}")
+        return named.layer, named.unit
+    if head is None:
+        raise BadInput(f"Which head of layer {layer}? Give its number too, or its name like L5H3.")
+    return layer, head
+
+
+def position_of(text: str | None, whole: str = "") -> int | slice | None:
+    """Positions as written behind `@`: `3`, `-1`, `4:9`, `4:`; None where nothing is."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(-?\d{1,7})|(-?\d{1,7})?:(-?\d{1,7})?", text.strip())
+    if found is None:
+        raise BadInput(
+            f"'{text[:20]}' in '{whole[:60]}' is no position; write @3, @-1 for the last, or @4:9 for a range."
+        )
+    if found[1] is not None:
+        return int(found[1])
+    return slice(*(int(i) if i is not None else None for i in (found[2], found[3])))
+
+
+def layer_read(dictionary: Any) -> int | None:
+    """The layer that a latent's name gives: where its dictionary (or a part of one) reads first."""
+    from probe.model.sites import parse_site
+
+    sites = getattr(dictionary, "sites_in", None) or (dictionary.site_in,)
+    return parse_site(sites[0]).layer
+
+
+def owner_name(dictionary: Any) -> str:
+    """What tells a dictionary from another of its layer: its artifact's name, or the site it reads."""
+    from probe.model.sites import parse_site
+
+    sites = getattr(dictionary, "sites_in", None) or (dictionary.site_in,)
+    return str(getattr(dictionary, "name", "")) or f"the dictionary at {parse_site(sites[0]).short}"
+
+
+def owner_names(dictionaries: Sequence[Any]) -> list[str]:
+    """For each dictionary its name where another one of the list stands in the same layer, and nothing elsewhere."""
+    by_layer: dict[int | None, set[int]] = {}
+    for one in dictionaries:
+        by_layer.setdefault(layer_read(one), set()).add(id(one))
+    return [owner_name(one) if len(by_layer[layer_read(one)]) > 1 else "" for one in dictionaries]

@@ -1,0 +1,278 @@
+"""The units that write most at each token of a prompt: MLP neurons, and latents of the dictionaries at hand."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.errors import BadInput
+from probe.interventions.forward import capture, per_token, require_finite
+from probe.model.anatomy import anatomy, spot
+from probe.model.norms import NormParts
+from probe.model.sites import Site, hook_name, layers_with, parse_site
+from probe.model.unit_names import unit_name
+from probe.model.writes import heads_write, mlp_writes_through, norm_of, unembedding
+from probe.show.opening import Opens, came_from
+from probe.show.record import Table, quoted
+from probe.text.prompts import Prompt, read_prompt
+from probe.text.targets import Asked, Target, asked
+from probe.text.tokens import display_tokens
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """One unit at one position. write_norm: length of what it adds to the residual stream. direct: what it adds directly to the
+    demeaned logit of the target, or of the token the model finds likeliest there (final norm frozen). promoted, suppressed:
+    tokens whose logits are raised and lowered most by what it writes here, which is its direction with the activation's sign.
+    dictionary: name of the artifact that a latent is of."""
+
+    layer: int
+    kind: str
+    unit: int
+    pos: int
+    activation: float
+    write_norm: float
+    direct: float
+    promoted: list[str]
+    suppressed: list[str]
+    dictionary: str = ""
+
+    @property
+    def name(self) -> str:
+        """`L5N120` for a neuron, `L5F650` for a latent."""
+        return unit_name(self.kind, self.layer, self.unit)
+
+
+@dataclass(frozen=True)
+class TopUnits(Table, Opens):
+    """units are ordered by position, then kind, then falling `by`: the k strongest of each kind at each position. by: `write`,
+    the length of what a unit adds, or `direct`, the size of its direct effect. target: what `direct` is about, a token or a
+    difference; empty for the likeliest token of each position."""
+
+    prompt: str
+    token_ids: list[int]
+    tokens: list[str]
+    units: list[UnitRow]
+    target: str = ""
+    by: str = "write"
+
+    def at(self, pos: int, kind: str | None = None) -> list[UnitRow]:
+        """Units of one position, of one kind if given."""
+        pos = pos % len(self.tokens)
+        return [r for r in self.units if r.pos == pos and kind in (None, r.kind)]
+
+    def about(self) -> str:
+        """What `direct` and the order are about, for a title."""
+        order = " by direct effect" if self.by == "direct" else ""
+        return f"{order}{f' on the logit of {self.target}' if self.target else ''}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        said = {"target": self.target, "by": self.by}
+        return {
+            "prompt": self.prompt,
+            "tokens": self.tokens,
+            **said,
+            "rows": [asdict(r) | {"name": r.name} for r in self.units],
+        }
+
+    def summary(self) -> str:
+        """One sentence: what is listed, and which unit comes first at the last token."""
+        last = self.at(-1) if self.tokens else []
+        first = (
+            f"; at the last token first {last[0].name}, which promotes {', '.join(map(quoted, last[0].promoted[:3]))}"
+            if last
+            else ""
+        )
+        return f"Strongest units{self.about()} on {quoted(self.prompt)}{first}."
+
+    def rows(self, pos: int | None = -1) -> list[dict[str, Any]]:
+        """One row a unit at one position, or with None at every one, with what a person compares."""
+        return [
+            {
+                **({"position": r.pos, "token": self.tokens[r.pos]} if pos is None else {}),
+                "unit": r.name,
+                "of": r.dictionary or r.kind,
+                "activation": r.activation,
+                "write": r.write_norm,
+                "direct": r.direct,
+                "promotes": " ".join(r.promoted),
+                "suppresses": " ".join(r.suppressed),
+            }
+            for r in (self.units if pos is None else self.at(pos))
+        ]
+
+    def _repr_html_(self) -> str:
+        from probe.neurons.html import units_html
+
+        return units_html(self)
+
+
+@dataclass(frozen=True)
+class UnitStack:
+    """The units of one MLP. writers: what a unit adds to the stream at `reach` 1, after any post-norm's weight; reach: the
+    activation over the post-norm's divisor, which is the activation itself where there is none."""
+
+    layer: int
+    kind: str
+    activation: Float[Tensor, "pos unit"]
+    reach: Float[Tensor, "pos unit"]
+    writers: Float[Tensor, "unit d_model"]
+    dictionary: str = ""
+
+
+def top_units(
+    model: "TransformerBridge",
+    prompt: Prompt,
+    dictionaries: Sequence[Any] = (),
+    *,
+    target: Target | None = None,
+    by: str | None = None,
+    k: int = 10,
+    n_tokens: int = 5,
+) -> TopUnits:
+    """The k neurons and, per position, the k latents that write most, or add most to a target directly.
+
+    target: a token (text or id) or a `Difference`. by: `write` or `direct`; `direct` where there is a target. Raises BadInput for
+    an empty or too long prompt and for what is no token.
+    """
+    by = by or ("write" if target is None else "direct")
+    if k < 1 or by not in ("write", "direct"):
+        raise BadInput(f"k is {k} and by is {by!r}; k must be at least 1, and by 'write' or 'direct'.")
+    wanted = None if target is None else asked(model, target)
+    prompt, ids = read_prompt(model, prompt)
+    layers = layers_with("mlp_post", model)
+    if not layers and not dictionaries:
+        spot(Site("mlp_post", 0), model)  # says why there are none
+    inputs = [parse_site(d.site_in, model) for d in dictionaries]
+    posts = [Site(f"{n}_post_scale", i) for n in ("ln1", "ln2") for i in range(model.cfg.n_layers)]
+    norms = [Site("final_scale"), *posts]
+    sites = [
+        *(Site("mlp_post", i) for i in layers),
+        *inputs,
+        Site("logits"),
+        *(s for s in norms if hook_name(s, model)),
+    ]
+    found = capture(model, torch.tensor([ids], device=model.W_E.device), sites, stop=False)
+    require_finite(found[Site("logits").name])
+    direction = _direct_readers(model, found, wanted)
+    with torch.no_grad():
+        neurons = [neuron_stack(model, found, i) for i in layers]
+        rows = _strongest(model, neurons, direction, by, k, n_tokens) if neurons else []
+        for dictionary, site in zip(dictionaries, inputs, strict=True):
+            latents = dictionary.encode(per_token(found[site.name])[0].to(dictionary.W_enc))
+            rows += _strongest(model, [latent_stack(model, found, dictionary, latents)], direction, by, k, n_tokens)
+    rows.sort(key=lambda r: (r.pos, r.kind, -(r.write_norm if by == "write" else abs(r.direct))))
+    name = "" if wanted is None else wanted.name
+    return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows, name, by), model)
+
+
+def neuron_stack(model: "TransformerBridge", found: dict[str, Tensor], layer: int) -> UnitStack:
+    """The neurons of one MLP, of which `found` holds `mlp_post` and any post-norm's divisor."""
+    activation, (writers, _) = found[Site("mlp_post", layer).name][0], mlp_writes_through(model, layer)
+    return _through_post(
+        model, found, UnitStack(layer, "neuron", activation.detach().float(), activation, writers), "ln2_post"
+    )
+
+
+def latent_stack(
+    model: "TransformerBridge", found: dict[str, Tensor], dictionary: Any, activation: Float[Tensor, "pos unit"]
+) -> UnitStack:
+    """The latents of one dictionary, as the stream gets what they write: through a post-norm from what an MLP or heads return,
+    through W_O or W_out from heads or neurons, as they are where the dictionary writes to the stream itself."""
+    site = parse_site(dictionary.site_out, model)
+    layer, writers = site.layer or 0, dictionary.W_dec.detach().float()
+    factors, norm = anatomy(model).factors, None
+    if site.kind == "z":
+        writers, norm = writers @ heads_write(model, layer)[0].float().flatten(0, 1), "ln1_post"
+    elif site.kind == "mlp_post":
+        writers, norm = writers @ mlp_writes_through(model, layer)[0].float(), "ln2_post"
+    elif site.kind == "mlp_out":
+        writers, norm = writers * factors.get(Site("mlp_write", layer), 1.0), "ln2_post"
+    elif site.kind not in _IN_STREAM or writers.shape[1] != model.cfg.d_model:
+        raise BadInput(
+            f"What a dictionary of {site.short} writes reaches the stream only through what follows there, so its latents have "
+            "no write of their own to be ordered by."
+        )
+    named = getattr(dictionary, "name", "") or ""
+    stack = UnitStack(layer, "latent", activation.detach().float(), activation, writers, named)
+    return stack if norm is None else _through_post(model, found, stack, norm)
+
+
+_IN_STREAM = ("embed", "pos_embed", "resid_pre", "attn_out", "resid_mid", "mlp_write", "resid_post")
+
+
+def _through_post(model: "TransformerBridge", found: dict[str, Tensor], stack: UnitStack, name: str) -> UnitStack:
+    """Writes behind the post-norm of attention or MLP, where there is one."""
+    post = norm_of(model, name, stack.layer, stack.writers)
+    if post is None:
+        return replace(stack, reach=stack.activation, writers=stack.writers.float())
+    reach = stack.activation / found[Site(f"{name}_scale", stack.layer).name][0].float()
+    return replace(stack, reach=reach, writers=post.scaled(stack.writers).float())
+
+
+def _final_norm(model: "TransformerBridge") -> NormParts | None:
+    return norm_of(model, "ln_final", None, unembedding(model)[0].float())
+
+
+def _direct_readers(
+    model: "TransformerBridge", found: dict[str, Tensor], wanted: Asked | None = None
+) -> Float[Tensor, "pos d_model"]:
+    """For each position, the direction whose dot product with a write is its direct effect on what is asked, or on the likeliest
+    logit."""
+    best, W_U, norm = found["unembed.hook_out"][0].argmax(-1), unembedding(model)[0].float(), _final_norm(model)
+    if wanted is not None:
+        best = torch.full_like(best, wanted.id)
+    reader = W_U[:, best].T - (W_U.mean(1) if wanted is None or wanted.other is None else W_U[:, wanted.other])
+    if norm is None or "ln_final.hook_scale" not in found:
+        return reader
+    back = norm.weight * reader / found["ln_final.hook_scale"][0].float()
+    return back - back.mean(-1, keepdim=True) if norm.centred else back
+
+
+def _strongest(
+    model: "TransformerBridge", stacks: list[UnitStack], direction: Tensor, by: str, k: int, n_tokens: int
+) -> list[UnitRow]:
+    """The k strongest units at each position over all stacks."""
+    size = torch.cat([_size(s, direction if by == "direct" else None) for s in stacks], 1)
+    best = size.topk(min(k, size.shape[1]), 1)
+    widths = torch.tensor([s.reach.shape[1] for s in stacks], device=size.device)
+    ends = widths.cumsum(0)
+    stack_of = torch.searchsorted(ends, best.indices, right=True)
+    unit_of = best.indices - (ends - widths)[stack_of]
+    keys = sorted({(int(s), int(u)) for s, u in zip(stack_of.flatten(), unit_of.flatten(), strict=True)})
+    effects = logit_effects(model, torch.stack([stacks[s].writers[u] for s, u in keys]), n_tokens)
+    words, rows = dict(zip(keys, effects, strict=True)), []
+    for pos in range(size.shape[0]):
+        for most, s, u in zip(best.values[pos].tolist(), stack_of[pos].tolist(), unit_of[pos].tolist(), strict=True):
+            if most > 0:
+                stack, reach = stacks[s], float(stacks[s].reach[pos, u])
+                direct = reach * float(stack.writers[u] @ direction[pos])
+                activation, norm = float(stack.activation[pos, u]), abs(reach) * float(stack.writers[u].norm())
+                up, down = words[(s, u)] if reach >= 0 else words[(s, u)][::-1]  # what is written here, sign and all
+                row = UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, up, down)
+                rows.append(replace(row, dictionary=stack.dictionary))
+    return rows
+
+
+def _size(stack: UnitStack, direction: Float[Tensor, "pos d_model"] | None) -> Float[Tensor, "pos unit"]:
+    """How much each unit writes, or how much of that points in a direction."""
+    reach = stack.reach.abs()
+    return reach * (stack.writers.norm(dim=1) if direction is None else (direction @ stack.writers.T).abs())
+
+
+def logit_effects(
+    model: "TransformerBridge", writes: Float[Tensor, "unit d_model"], k: int = 5
+) -> list[tuple[list[str], list[str]]]:
+    """Tokens whose demeaned logits each direction raises and lowers most, through the final norm's weight alone."""
+    norm = _final_norm(model)
+    effect = (writes if norm is None else norm.scaled(writes)) @ unembedding(model)[0].float()
+    up, down = effect.topk(k, -1).indices.tolist(), effect.topk(k, -1, largest=False).indices.tolist()
+    flat = iter(display_tokens(model, [t for both in zip(up, down, strict=True) for ids in both for t in ids]))
+    return [([next(flat) for _ in range(k)], [next(flat) for _ in range(k)]) for _ in range(len(writes))]

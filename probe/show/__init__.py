@@ -1,0 +1,1 @@
+"""How any record shows itself: text, HTML, labels and numbers as words."""

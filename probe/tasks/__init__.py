@@ -1,0 +1,1 @@
+"""Pairs of prompts with their answers: what a behaviour is measured on."""

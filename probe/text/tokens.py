@@ -1,0 +1,148 @@
+"""Text to token batches: each document cut into windows, each window a row that begins as the model expects.
+
+A row belongs to one document, so that no activation is computed across the border of two texts and a held-out split by
+document is a clean one. Beginning-of-text, end-of-text, padding and other marks are `special`, and so is the first position,
+whatever stands there; their activations are unlike all others (the first position of a transformer is a sink for attention)
+and training leaves them out.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from probe.errors import BadInput
+from probe.model.facts import bos_of
+from probe.show.html import facts_html
+from probe.show.record import Record
+from probe.text.display import as_text, display_tokens, mark_ids, token_bytes, tokenizer_of
+from probe.text.documents import Document
+from probe.text.prompts import encode_prompt
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+__all__ = ["TokenSet", "as_text", "bos_of", "display_tokens", "encode_prompt", "token_bytes", "tokenize"]
+
+SHORTEST_TAIL = 8  # tokens; a shorter rest of a document would be a row of padding
+_BATCH = 500_000  # characters handed to the tokenizer at once, which encodes documents side by side
+
+
+@dataclass(frozen=True)
+class TokenSet(Record):
+    """Windows of text as token ids.
+
+    doc: for each row the index of its document in `documents`, which holds ids. special: positions that hold no text.
+    """
+
+    tokens: Int[Tensor, "row pos"]
+    doc: Int[Tensor, " row"]
+    documents: list[str]
+    special: Bool[Tensor, "row pos"]
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def _repr_html_(self) -> str:
+        counts = {"rows": len(self), "tokens a row": self.context, "tokens of text": self.n_text}
+        return facts_html({**counts, "documents": len(self.documents)}, "Token set")
+
+    @property
+    def context(self) -> int:
+        """Tokens in a row."""
+        return self.tokens.shape[1]
+
+    @property
+    def n_text(self) -> int:
+        """Tokens that are text, special ones left out."""
+        return int((~self.special).sum())
+
+
+def tokenize(
+    model: "TransformerBridge",
+    documents: Iterable[Document | str],
+    *,
+    context: int = 128,
+    max_tokens: int | None = None,
+    prepend_bos: bool | None = None,
+) -> TokenSet:
+    """Cut documents into rows of `context` tokens, each beginning with BOS.
+
+    The tail of a document is padded, or left out if it is shorter than 8 tokens and not all there is of the document.
+    max_tokens: stop at that many positions (rows times context); documents after that are never read.
+    prepend_bos: None follows the model's own convention. Raises BadInput if the context does not fit the model or
+    there is no text.
+    """
+    _check_context(model, context, max_tokens)
+    bos, pad = bos_of(model, prepend_bos), _padding(model)
+    rows, doc, names, lengths = [], [], [], []
+    full = max_tokens // context if max_tokens else None
+    for name, ids in _encoded(tokenizer_of(model), documents):
+        if ids:
+            names.append(name)
+        for window in _windows(ids, context - (bos is not None)):
+            body = [bos, *window] if bos is not None else window
+            rows.append(body + [pad] * (context - len(body)))
+            doc.append(len(names) - 1)
+            lengths.append(len(body))
+            if len(rows) == full:
+                return _token_set(model, rows, doc, names, lengths)
+    if not rows:
+        raise BadInput("There is no text to tokenize: no document, or only empty ones.")
+    return _token_set(model, rows, doc, names, lengths)
+
+
+def _check_context(model: "TransformerBridge", context: int, max_tokens: int | None) -> None:
+    longest = getattr(model.cfg, "n_ctx", None) or context
+    if not 2 <= context <= longest:
+        raise BadInput(f"A context of {context} tokens does not fit: this model reads 2 to {longest}.")
+    if max_tokens is not None and max_tokens < context:
+        raise BadInput(
+            f"{max_tokens} tokens are less than one row of {context}; ask for more, or for a shorter context."
+        )
+
+
+def _padding(model: "TransformerBridge") -> int:
+    tokenizer = tokenizer_of(model)
+    known = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
+    return next((i for i in known if i is not None), 0)
+
+
+def _encoded(tokenizer: Any, documents: Iterable[Document | str]) -> Iterator[tuple[str, list[int]]]:
+    """(document id, token ids without special tokens), many documents a call."""
+    for batch in _batches(documents):
+        encoded = tokenizer(
+            [d.text for d in batch], add_special_tokens=False, return_attention_mask=False, verbose=False
+        )
+        yield from zip([d.id for d in batch], encoded["input_ids"], strict=True)
+
+
+def _batches(documents: Iterable[Document | str]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    for index, document in enumerate(documents):
+        batch.append(Document(str(index), document) if isinstance(document, str) else document)
+        if sum(len(d.text) for d in batch) >= _BATCH or len(batch) == 256:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _windows(ids: list[int], width: int) -> Iterator[list[int]]:
+    for start in range(0, len(ids), width):
+        if start == 0 or len(ids) - start >= min(SHORTEST_TAIL, width):
+            yield ids[start : start + width]
+
+
+def _token_set(
+    model: "TransformerBridge", rows: list, doc: list[int], names: list[str], lengths: list[int]
+) -> TokenSet:
+    """Tensors, with padding, the tokenizer's own marks and the first position noted as special."""
+    tokens = torch.tensor(rows, dtype=torch.int64)
+    special = torch.isin(tokens, torch.tensor(sorted(mark_ids(tokenizer_of(model))), dtype=torch.int64))
+    special[:, 0] = True  # where no mark begins a row, its first token is the sink
+    special |= torch.arange(tokens.shape[1]) >= torch.tensor(lengths)[:, None]
+    return TokenSet(tokens, torch.tensor(doc, dtype=torch.int32), names, special)

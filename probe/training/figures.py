@@ -1,0 +1,112 @@
+"""Training runs as figures: one run, several over each other."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from probe.show.labels import _finish, label_text
+from probe.training.run_log import extremes, short_names, smoothed
+
+if TYPE_CHECKING:
+    from probe.training.run_log import TrainingRun
+
+_PANELS = (
+    ("fvu", "fraction of variance unexplained"),
+    ("l0", "active latents per token"),
+    ("dead_share", "dead share"),
+)
+_COLOUR, _BASELINE = "#2a788e", "#b5b5b5"
+_MOST_POINTS = 1000
+
+
+def training_figure(metrics: list[dict[str, Any]], height: int = 320) -> go.Figure:
+    """FVU, L0 and dead share over the tokens seen, from the lines of a metrics log (also of an unfinished one)."""
+    figure = make_subplots(rows=1, cols=3, subplot_titles=[title for _, title in _PANELS])
+    lines = metrics[:: max(1, len(metrics) // _MOST_POINTS)]
+    tokens = [line["tokens"] for line in lines]
+    for column, (name, _) in enumerate(_PANELS, 1):
+        values = [line[name] for line in lines]
+        trace = go.Scatter(x=tokens, y=values, mode="lines", line={"color": _COLOUR}, name=name, showlegend=False)
+        figure.add_trace(trace, row=1, col=column)
+        figure.update_xaxes(title="tokens", row=1, col=column)
+        figure.update_yaxes(rangemode="tozero", row=1, col=column)
+    figure.update_yaxes(
+        tickformat=".0%", range=[0, max(0.05, 1.05 * max((m["dead_share"] for m in lines), default=0))], col=3
+    )
+    return _finish(figure, height)
+
+
+MOST = 2000
+"Most points of a curve."
+ALL = 32_000
+"Most points of all curves together, so that a figure of many runs stays below a megabyte."
+TITLES = {
+    "loss": "loss",
+    "l0": "active latents (L0)",
+    "fvu": "unexplained (FVU)",
+    "dead_share": "dead share",
+}
+PALETTE = ("#1a80c4", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a6fd1", "#9a8f00", "#8a919c")
+"Told apart by people who do not see red and green alike, on white and on near-black; the first differ most."
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def run_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a dash for each run, in the order in which they are given: few runs always look clearly different, and adding
+    one never changes the looks of those already shown."""
+    styles = [(colour, dash) for dash in DASHES for colour in PALETTE]
+    return {name: styles[i % len(styles)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def runs_figure(
+    runs: Sequence["TrainingRun"], axis: str = "tokens", *, log: bool = False, window: int = 1, height: int = 560
+) -> go.Figure:
+    """Loss, L0, FVU and dead share of several runs over `tokens` or `step`. log: logarithmic scales for all but the dead share.
+    window: lines of the log behind each point (1: as logged)."""
+    figure = make_subplots(
+        rows=2, cols=2, subplot_titles=list(TITLES.values()), vertical_spacing=0.16, horizontal_spacing=0.13
+    )
+    styles, most = run_styles([run.name for run in runs]), points_each(len(runs))
+    labels = dict(zip(styles, short_names(list(styles)), strict=True))
+    for run in runs:
+        for i, name in enumerate(TITLES):
+            figure.add_trace(
+                _curve(run, name, axis, window, most, styles[run.name], labels[run.name] if i == 0 else None),
+                row=1 + i // 2,
+                col=1 + i % 2,
+            )
+    figure.update_xaxes(title=axis)
+    figure.update_yaxes(tickformat=".2~%", rangemode="tozero", row=2, col=2)
+    figure.update_yaxes(rangemode="tozero", row=1, col=2)  # an L0 that hardly moves must not look wild
+    if log:
+        for i in range(3):
+            figure.update_yaxes(type="log", row=1 + i // 2, col=1 + i % 2)
+    figure.update_layout(legend={"orientation": "h", "y": -0.13})
+    return _finish(figure, height)
+
+
+def points_each(n_runs: int) -> int:
+    """How many points a curve may have where this many runs are shown."""
+    return max(50, min(MOST, ALL // max(1, len(TITLES) * n_runs)))
+
+
+def _curve(
+    run: "TrainingRun", name: str, axis: str, window: int, most: int, style: tuple[str, str], label: str | None
+) -> go.Scatter:
+    log = run.log
+    y = smoothed(log.series(name), window) if log else np.array([])
+    kept = extremes(y, most)
+    x = log.series(axis)[kept] if log else y
+    return go.Scatter(
+        x=x,
+        y=np.round(y[kept], 6),
+        mode="lines" if len(kept) > 1 else "markers",
+        name=label_text(label or run.name, 60),
+        legendgroup=run.name,
+        showlegend=label is not None,
+        line={"color": style[0], "dash": style[1], "width": 1.8},
+        hovertemplate=f"{label_text(run.name, 60)}<br>%{{x:,}} {axis}: %{{y:.4g}}<extra></extra>",
+    )
