@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from probe import moved
 from probe.asked_of import asked_of_a_model
 
 
@@ -27,6 +28,7 @@ def homes(package_file: str) -> dict[str, str]:
 def attach(package: str, package_file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` of a package with a stub."""
     known = homes(package_file)
+    moved.install()
 
     def find(name: str) -> Any:
         if name not in known:
