@@ -115,7 +115,7 @@ def make() -> None:
     """What is not there yet."""
     from probe.artifacts.folder import place
 
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
     if not place("features", MANY).exists():
         from big_table import big_table
 

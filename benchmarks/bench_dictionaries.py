@@ -70,7 +70,7 @@ def encoder(x: torch.Tensor) -> Step:
 
 def saelens(name: str, x: torch.Tensor, **config: Any) -> Step:
     """SAELens's own trainer step."""
-    from tests.peers import sae_lens
+    from peers import sae_lens
 
     lens = sae_lens()
     from sae_lens.config import SAETrainerConfig
@@ -89,7 +89,7 @@ def saelens(name: str, x: torch.Tensor, **config: Any) -> Step:
 
 def sparsify(kind: str, x: torch.Tensor) -> Step:
     """What sparsify's trainer does with a batch of one hookpoint: its loop has no function of its own for it."""
-    from tests.peers import sparsify as load
+    from peers import sparsify as load
 
     library = load()
     transcode = kind != "sae"

@@ -2,11 +2,10 @@
 
     python scripts/architectures.py [NAME ...] [--again]        make architectures
 
-Every cell is one comparison of Openwork with torch's own hooks on the transformers model (`tests/abilities.py`), on a tiny random
-model (`tests/zoo.py`): right to how much, or refused with which sentence. A cell may be neither raw (an error that is no
-sentence) nor wrong; then the command exits with 1. Rows are kept as they are made, so that an interrupted run goes on; a row is
-made anew with `--again`, or when it is named.
-"""
+Every cell is one comparison of Openwork with torch's own hooks on the transformers model (`tests/support/abilities.py`), on a
+tiny random model (`tests/support/zoo.py`): right to how much, or refused with which sentence. A cell may be neither raw (an
+error that is no sentence) nor wrong; then the command exits with 1. Rows are kept as they are made, so that an interrupted
+run goes on; a row is made anew with `--again`, or when it is named."""
 
 import argparse
 import json
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 DOCS = ROOT / "docs"
 ALLOWED = 1e-4
 """Largest difference that is called right; float64 models, whose norms and softmax many architectures take in float32."""

@@ -1,4 +1,4 @@
-"""A thousand damaged artifacts opened: each is refused in a sentence or read as what it was (`tests/mutations.py`).
+"""A thousand damaged artifacts opened: each is refused in a sentence or read as what it was (`tests/support/mutations.py`).
 
 python scripts/damage.py [1000] [first seed]       # some minutes; a paragraph for each that ends otherwise
 """
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 import mutations
 import stored_kinds

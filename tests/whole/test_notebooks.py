@@ -13,7 +13,7 @@ import circuits
 import openwork
 import probe
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 def execute(path: Path, model: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import PYTHONPATH
 from wired import scattered, wired
 
 from circuits.graph.graph import Edges
@@ -166,8 +166,7 @@ print("solved")
 
 def test_python_ends_in_good_order_while_a_thread_that_solved_lives():
     """As a server's worker does; with unbuffered output, where an error left behind would become the exit code."""
-    here = Path(__file__).parent
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH}
     ended = subprocess.run([sys.executable, "-c", WORKER], env=environment, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "solved\n", "")
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from harvests import SITES, token_set
+from test_trainer import SMALL, sparse_sums, stop_here, toy_pairs, unit_rows, weights
 from torch import Tensor
 
 from probe.activations.harvest import harvest
@@ -31,8 +33,6 @@ from probe.model.toy import toy_model
 from probe.training.pairs import JoinedPairs, TensorPairs
 from probe.training.step import Training
 from probe.training.trainer import Run, TrainConfig, train, train_together
-from tests.harvests import SITES, token_set
-from tests.test_trainer import SMALL, sparse_sums, stop_here, toy_pairs, unit_rows, weights
 
 RULES = [TopK(4), BatchTopK(4), JumpReLU(4), ReLU(2.0), Gated(2.0), Matryoshka(BatchTopK(4), (8, 20))]
 

@@ -230,7 +230,7 @@ def test_starts_without_torch():
         "create_app().server.test_client().get('/')\nprint('torch' in sys.modules, 'pandas' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.strip() == "False True"  # pandas before any thread could import half of it under plotly's eyes
 
@@ -451,7 +451,7 @@ def test_a_new_server_says_what_was_interrupted(home):
         "jobs.table().submit('test', 'Long', work)\nwhile not jobs.table().all()[0].done: time.sleep(0.01)\nos._exit(9)\n"
     )
     environment = {**os.environ, "OPENWORK_HOME": str(home)}
-    subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parent.parent, check=False)
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[2], check=False)
     (job,) = jobs.Jobs(home / "jobs").all()
     assert job.state == "interrupted" and "stopped before" in job.message
     (home / "jobs" / "broken.json").write_text("{")

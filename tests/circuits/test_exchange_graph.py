@@ -23,7 +23,7 @@ from probe.errors import BadInput, OpenworkError, Unavailable
 
 
 def schema() -> dict[str, Any]:
-    shared = Path(os.environ.get("OPENWORK_SHARED", Path(__file__).parents[2] / "shared"))
+    shared = Path(os.environ.get("OPENWORK_SHARED", Path(__file__).parents[3] / "shared"))
     path = shared / "fixtures/neuronpedia-graph-schema.json"
     if not path.is_file():
         pytest.skip("the schema of Neuronpedia's graph files is not at hand (set OPENWORK_SHARED)")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from harvests import token_set
 
 from probe.activations.harvest import harvest
 from probe.artifacts.folder import place
@@ -14,7 +15,6 @@ from probe.errors import BadInput
 from probe.evaluation.sweep import grid, plan_sweep, run_name, sweep
 from probe.training.recipes import KINDS, RULES, Recipe, make, parse_rule
 from probe.training.trainer import TrainConfig, train
-from tests.harvests import token_set
 
 SITES = ["mlp_in.1", "mlp_out.1", "mlp_in.2", "mlp_out.2"]
 CONFIG = TrainConfig(batch=32, epochs=1)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from harvests import token_set
+from paths import FOLDERS
 
 from probe.activations.cache import Cache, open_cache
 from probe.activations.harvest import harvest
@@ -227,8 +228,8 @@ build_features(load_model("toy"), t.latents(), open_cache({cache!r}), {folder!r}
 @pytest.mark.slow
 def test_kill_minus_nine_then_resume_gives_the_same_bytes(toy, cache: Cache, tmp_path) -> None:
     build_features(toy, latents(), cache, tmp_path / "whole", SMALL)
-    folder, root = tmp_path / "killed", Path(__file__).parents[1]
-    code = KILLED.format(path=[str(root), str(root / "tests")], cache=str(cache.folder), folder=str(folder))
+    folder, root = tmp_path / "killed", Path(__file__).parents[2]
+    code = KILLED.format(path=FOLDERS, cache=str(cache.folder), folder=str(folder))
     child = subprocess.Popen([sys.executable, "-c", code], cwd=root)
     deadline = time.monotonic() + 60
     while not (partial(folder) / CHECKPOINT).exists() and time.monotonic() < deadline and child.poll() is None:

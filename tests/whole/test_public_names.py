@@ -17,7 +17,7 @@ from openwork.own import is_own
 from probe.errors import BadInput
 from probe.public import homes
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ["probe", "circuits", "probe.features", "openwork"]
 
 

@@ -1,16 +1,16 @@
 """The dashboard's search finds units by the tokens and the examples they hold, and says which; the answer is known by the table's
-making (`tests/big_table.py`) and, on a real table, by the library's own search."""
+making (`tests/support/big_table.py`) and, on a real table, by the library's own search."""
 
 import sys
 
 import numpy as np
+from big_table import big_table
 
 from app import links
 from app.frame import search
 from app.frame.search_texts import matched_units, waiting
 from app.library import tables
 from probe.features.table import open_features
-from tests.big_table import big_table
 
 GROUP = "Units by token and example"
 

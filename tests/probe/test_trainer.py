@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import FOLDERS, PYTHONPATH
 from torch import Tensor
 
 from probe.artifacts.manifest import read_manifest
@@ -129,7 +130,7 @@ KILLED = """
 import sys, time, torch
 torch.set_num_threads(1)
 sys.path[:0] = {path!r}
-from tests.test_trainer import SMALL, toy_dictionary, toy_pairs
+from test_trainer import SMALL, toy_dictionary, toy_pairs
 from probe.training.pairs import TensorPairs
 from probe.training.trainer import train
 class Slow(TensorPairs):
@@ -144,9 +145,9 @@ train(toy_dictionary(), Slow(p.inputs, p.targets), SMALL, {folder!r})
 
 @pytest.mark.slow
 def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
-    folder, root = tmp_path / "killed", str(Path(__file__).parents[1])
-    code = KILLED.format(path=[root], folder=str(folder))
-    child = subprocess.Popen([sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONPATH": root})
+    folder, root = tmp_path / "killed", str(Path(__file__).parents[2])
+    code = KILLED.format(path=FOLDERS, folder=str(folder))
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONPATH": PYTHONPATH})
     deadline = time.monotonic() + 60
     while not (partial(folder) / CHECKPOINT).exists() and time.monotonic() < deadline and child.poll() is None:
         time.sleep(0.01)

@@ -104,15 +104,15 @@ def test_back_and_forward_return_to_where_a_page_was_left(tab, site, pages):
 
 # -- every page ----------------------------------------------------------------------------------------------------------
 
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf8")
+CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text(encoding="utf8")
 OPENED = "() => document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 
 
 WEAR = "(scheme) => document.documentElement.setAttribute('data-mantine-color-scheme', scheme)"
 
 
-FITS = (Path(__file__).parent / "fits.js").read_text(encoding="utf8")
-REACH = (Path(__file__).parent / "reach.js").read_text(encoding="utf8")
+FITS = (Path(__file__).parents[1] / "support" / "fits.js").read_text(encoding="utf8")
+REACH = (Path(__file__).parents[1] / "support" / "reach.js").read_text(encoding="utf8")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from test_trainer import SMALL, toy_dictionary, toy_pairs
 
 from probe import memory
 from probe.dictionaries import SAE, TopK
@@ -10,7 +11,6 @@ from probe.errors import BadInput
 from probe.training.plan import training_bytes
 from probe.training.recipes import parse_rule
 from probe.training.trainer import TrainConfig, train
-from tests.test_trainer import SMALL, toy_dictionary, toy_pairs
 
 
 def test_a_dictionary_wider_than_memory_is_refused_before_it_is_made() -> None:

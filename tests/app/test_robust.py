@@ -33,7 +33,7 @@ from probe.artifacts.folder import KINDS, place
 from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest
 from probe.errors import BadInput
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

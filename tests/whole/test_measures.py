@@ -17,7 +17,7 @@ from scripts.measuring.seconds import last_run
 from scripts.measuring.sizes import anys, fullest_folder, length, parameters, percentile
 from scripts.measuring.sources import sources
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 import torch
+from harvests import CONTEXT, SITES, token_set
+from paths import PYTHONPATH
+from test_trainer import toy_pairs
 from torch import Tensor
 
 from probe.activations.harvest import harvest
@@ -38,10 +41,8 @@ from probe.training.checkpoint import read_checkpoint
 from probe.training.metrics_log import METRICS, read_metrics
 from probe.training.pairs import TensorPairs
 from probe.training.trainer import Run, TrainConfig, TrainResult, train, train_together
-from tests.harvests import CONTEXT, SITES, token_set
-from tests.test_trainer import toy_pairs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # 37 rows are not divided evenly, and the last batch of an epoch is one row. AuxK and resampling have something to do.
 CONFIG = TrainConfig(batch=37, epochs=2, checkpoint_every=4, log_every=1, dead_tokens=30, resample_every=7)
 RULES: dict[str, Sparsifier] = {
@@ -58,9 +59,7 @@ NAMES = [*RULES, "cross_layer"]
 
 def spread(script: str, *arguments: object, size: int = 2) -> subprocess.Popen:
     """Start a function of this module in several processes."""
-    code = (
-        f"import torch, tests.test_world as t; torch.set_num_threads(1); t.{script}(*{[str(a) for a in arguments]!r})"
-    )
+    code = f"import torch, test_world as t; torch.set_num_threads(1); t.{script}(*{[str(a) for a in arguments]!r})"
     return torchrun("--no-python", sys.executable, "-c", code, size=size)
 
 
@@ -68,7 +67,7 @@ def torchrun(*arguments: str, size: int = 2) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -275,7 +275,7 @@ def test_default_model_traces_the_capital_of_france():
 
 def test_schema_accepts_the_exported_graph(tmp_path):
     schema = (
-        Path(os.environ.get("OPENWORK_SHARED", Path(__file__).parents[2] / "shared"))
+        Path(os.environ.get("OPENWORK_SHARED", Path(__file__).parents[3] / "shared"))
         / "fixtures/neuronpedia-graph-schema.json"
     )
     if not schema.is_file():

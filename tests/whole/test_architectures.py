@@ -1,6 +1,6 @@
 """Every site of every block shape: what `intervene` makes of it is what the model's own equations make of it.
 
-The sample is small; `make architectures` runs all of `tests/zoo.py`.
+The sample is small; `make architectures` runs all of `tests/support/zoo.py`.
 """
 
 import pytest

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from harvests import CONTEXT, SITES, token_set
+from paths import FOLDERS, PYTHONPATH
+from test_trainer import weights
 
 from probe.activations.harvest import harvest
 from probe.activations.live import LiveActivations
@@ -24,8 +27,6 @@ from probe.model.toy import toy_model
 from probe.training.checkpoint import CHECKPOINT
 from probe.training.pairs import CachePairs, TensorPairs
 from probe.training.trainer import Run, TrainConfig, train, train_together
-from tests.harvests import CONTEXT, SITES, token_set
-from tests.test_trainer import weights
 
 CONFIG = TrainConfig(batch=20, epochs=2, checkpoint_every=2, log_every=2, dead_tokens=60, start=False)
 IN, OUT = SITES[:2]
@@ -145,8 +146,8 @@ def test_a_dictionary_is_judged_on_a_stream_as_on_a_cache(toy, tmp_path: Path) -
 KILLED = """
 import sys, time, torch
 torch.set_num_threads(1)
-sys.path[:0] = [{root!r}]
-from tests.test_live import CONFIG, small, stream
+sys.path[:0] = {path!r}
+from test_live import CONFIG, small, stream
 from probe.model.load import load_model
 from probe.training.trainer import train
 live = stream(load_model("toy"))
@@ -158,11 +159,11 @@ train(small(live), live, CONFIG, {folder!r})
 
 @pytest.mark.slow
 def test_kill_minus_nine_in_the_middle_of_a_block_loses_nothing(tmp_path: Path) -> None:
-    folder, root, toy = tmp_path / "killed", str(Path(__file__).parents[1]), load_model("toy")
+    folder, root, toy = tmp_path / "killed", str(Path(__file__).parents[2]), load_model("toy")
     child = subprocess.Popen(
-        [sys.executable, "-c", KILLED.format(root=root, folder=str(folder))],
+        [sys.executable, "-c", KILLED.format(path=FOLDERS, folder=str(folder))],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"},
     )
     deadline = time.monotonic() + 120
     while not (partial(folder) / CHECKPOINT).exists() and time.monotonic() < deadline and child.poll() is None:

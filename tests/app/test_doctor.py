@@ -15,7 +15,7 @@ from app import doctor_libraries
 from app.cli import main
 from app.doctor import examine
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def told(capsys) -> tuple[int, dict]:

@@ -112,7 +112,7 @@ def test_units_there_are_not_are_refused_and_nothing_is_written(folder: Path) ->
 def test_writers_at_once_lose_nothing(folder: Path) -> None:
     """Eight threads and two processes, each with labels of its own, on one file."""
     code = "import sys\nfrom probe.features import set_label as s\nfor i in range(8): s(sys.argv[1], i, 'x', author=sys.argv[2])"
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     others = [subprocess.Popen([sys.executable, "-c", code, str(folder), f"process {i}"], cwd=root) for i in range(2)]
 
     def write(author: str) -> None:

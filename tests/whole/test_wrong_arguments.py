@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from paths import PYTHONPATH, ROOT
 
 import probe
 from probe.asked_of import asked_of_a_model, looked_at
@@ -15,13 +15,13 @@ from probe.interventions.change_text import parse_change
 from probe.model.unit_names import nearly
 from probe.wanted import wanted
 
-TESTS = Path(__file__).parent
+TESTS = ROOT / "tests" / "support"
 
 
 @pytest.mark.slow
 def test_every_public_function_answers_none_and_an_object():
     """In a process of its own: here the tests' checks of shapes take the hints away."""
-    environment = os.environ | {"PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    environment = os.environ | {"PYTHONPATH": PYTHONPATH}
     command = [sys.executable, str(TESTS / "wrong_arguments.py")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     *faults, last = done.stdout.splitlines() or [""]
