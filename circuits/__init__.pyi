@@ -7,7 +7,7 @@ from circuits.attribution.trace import Direction as Direction
 from circuits.attribution.trace import TraceConfig as TraceConfig
 from circuits.attribution.trace import plan_trace as plan_trace
 from circuits.attribution.trace import trace as trace
-from circuits.blind.study import new_study as new_study
+from circuits.blind.making import new_study as new_study
 from circuits.blind.study import open_study as open_study
 from circuits.comparison.difference import difference as difference
 from circuits.comparison.merge import merge_graphs as merge_graphs

@@ -41,6 +41,7 @@ from probe.heads.weights import copying_scores as copying_scores
 from probe.interventions.edited_run import edited_run as edited_run
 from probe.interventions.forward import capture as capture
 from probe.interventions.generation import generate_with as generate_with
+from probe.interventions.running import intervene as intervene
 from probe.interventions.unit_edits import UnitEdit as UnitEdit
 from probe.interventions.unit_edits import edit_units as edit_units
 from probe.interventions.unit_edits import unit_values as unit_values
@@ -55,7 +56,6 @@ from probe.interventions.values import Splice as Splice
 from probe.interventions.values import Steer as Steer
 from probe.interventions.values import Zero as Zero
 from probe.interventions.values import head as head
-from probe.interventions.values import intervene as intervene
 from probe.interventions.values import neuron as neuron
 from probe.interventions.values import place as place
 from probe.lens.direct import direct_logits as direct_logits

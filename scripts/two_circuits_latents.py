@@ -36,8 +36,9 @@ from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.weights.units import weight_view
 from probe.artifacts.folder import home
 from probe.interventions.forward import capture
+from probe.interventions.running import intervene
 from probe.interventions.unit_edits import encoded
-from probe.interventions.values import Splice, intervene
+from probe.interventions.values import Splice
 from probe.model.sites import parse_site
 
 if TYPE_CHECKING:

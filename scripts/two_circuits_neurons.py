@@ -19,8 +19,9 @@ import circuits
 from circuits.comparison.merge import MergedGraph
 from circuits.graph.graph import KINDS, CircuitGraph
 from probe.artifacts.folder import place
+from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units
-from probe.interventions.values import Zero, head, intervene
+from probe.interventions.values import Zero, head
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

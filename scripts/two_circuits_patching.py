@@ -15,7 +15,8 @@ from torch import Tensor
 from two_circuits_tasks import Pairs
 
 from probe.interventions.forward import capture
-from probe.interventions.values import Patch, head, intervene, place
+from probe.interventions.running import intervene
+from probe.interventions.values import Patch, head, place
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

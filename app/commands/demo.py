@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.options import AsJson, Model, duration, print_json, print_rows, progress, quiet, visible
-from probe.show.record import quoted
+from probe.show.values import quoted
 
 
 def demo(

@@ -1,14 +1,20 @@
 """Pictures of what passes inside attention: which heads carry an edge, which pairs of sources make a score."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import plotly.graph_objects as go
 
-from circuits.attention.loadings import HeadLoadings
-from circuits.attention.qk import QKAttribution
+from probe.show.beside import draws
 from probe.show.labels import SIGNED, label_text, plain
 
+if TYPE_CHECKING:
+    from circuits.attention.loadings_record import HeadLoadings
+    from circuits.attention.qk import QKAttribution
 
-def loadings_figure(found: HeadLoadings, edge: int = 0, height: int = 520) -> go.Figure:
+
+@draws
+def loadings_figure(found: "HeadLoadings", edge: int = 0, height: int = 520) -> go.Figure:
     """One edge: layers upwards, heads across, and beside them what passes each layer without its heads.
 
     The two have a scale each, since what passes by is often many times what one head carries.
@@ -28,7 +34,7 @@ def loadings_figure(found: HeadLoadings, edge: int = 0, height: int = 520) -> go
     return _laid_out(figure, f"{source} → {target}: {found.weight[edge]:.4g}", height)
 
 
-def _hover(found: HeadLoadings, edge: int) -> np.ndarray | None:
+def _hover(found: "HeadLoadings", edge: int) -> np.ndarray | None:
     """The key position that a head's part was read from most."""
     if found.keys is None:
         return None
@@ -60,7 +66,8 @@ def _signed(
     )
 
 
-def qk_figure(found: QKAttribution, height: int = 560) -> go.Figure:
+@draws
+def qk_figure(found: "QKAttribution", height: int = 560) -> go.Figure:
     """The sources that matter most to the query (down) against those that matter most to the key (across)."""
     z = found.block
     heat = _signed(z, np.arange(z.shape[1]), "part of the score", 1.02, None)

@@ -179,14 +179,18 @@ def _record(graph: CircuitGraph, pairs: np.ndarray, arrays: dict[str, np.ndarray
             f"Heads and bypass do not sum to the edge: relative gap {worst:.1e}, {allowed:g} allowed. Nothing was reported."
         )
     return HeadLoadings(
-        *(pairs[:, 0], pairs[:, 1]),
-        [(graph.name(int(s)), graph.name(int(t))) for s, t in pairs],
-        graph.tokens,
-        *(arrays[n] for n in ("weight", "bypass", "heads")),
-        arrays.get("keys"),
-        *(arrays["skip"], arrays["between"]),
-        worst,
-        {
+        source=pairs[:, 0],
+        target=pairs[:, 1],
+        names=[(graph.name(int(s)), graph.name(int(t))) for s, t in pairs],
+        tokens=graph.tokens,
+        weight=arrays["weight"],
+        bypass=arrays["bypass"],
+        heads=arrays["heads"],
+        keys=arrays.get("keys"),
+        skip=arrays["skip"],
+        between=arrays["between"],
+        gap=worst,
+        convention={
             "frozen": "attention patterns, norm divisors, activation ratios",
             "bypass": "all that does not go through the layer's heads: residual stream, later writes, dictionary skips",
             "heads_that_are_nodes": "left out: what goes through them goes through the node",

@@ -1,19 +1,21 @@
 """What splitting edges over attention heads gives: a record with a table and a picture."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from probe.model.unit_names import unit_name
-from probe.show.opening import Opens
-from probe.show.record import Table
+from probe.show.record import Record
 from probe.words import counted
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
-@dataclass(frozen=True)
-class HeadLoadings(Table, Opens):
+
+@dataclass(frozen=True, kw_only=True)
+class HeadLoadings(Record, figure=True, page=True):
     """Parallel over edges. weight: the edge as this computed it; bypass, heads: its split at every layer; keys: each head's
     part by the position it was read from; skip: what goes through each layer's dictionary skip; between: which layers lie
     between source and target. gap: largest |bypass + heads - weight|, relative to the size of the sum."""
@@ -30,6 +32,10 @@ class HeadLoadings(Table, Opens):
     between: Bool[np.ndarray, "edge layer"]
     gap: float
     convention: dict[str, Any] = field(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        def figure(self, edge: int = 0, height: int = 520) -> go.Figure: ...
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -69,19 +75,8 @@ class HeadLoadings(Table, Opens):
         ]
         return {"edges": edges, "top_heads": self.rows(), "gap": self.gap, "convention": self.convention}
 
-    def figure(self, edge: int = 0, **options: Any) -> Any:
-        """Layers by heads, with the bypass beside them."""
-        from circuits.attention.figures import loadings_figure
-
-        return loadings_figure(self, edge, **options)
-
     def summary(self) -> str:
         """One sentence: how many edges, and the head that carries most."""
         top = self.rows(1)
         most = f", most {top[0]['head']} ({top[0]['share']:.0%} of {top[0]['edge']})" if top else ""
         return f"Heads that carry {counted(len(self), 'edge')}{most}; each layer sums to the edge."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())

@@ -32,8 +32,8 @@ from circuits.attribution.refreeze import refreeze
 from circuits.graph.graph import KINDS, CircuitGraph
 from probe.errors import BadInput, OpenworkError
 from probe.model.unit_names import require_unit
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.opening import came_from
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -41,11 +41,10 @@ if TYPE_CHECKING:
     from circuits.replacement.frozen import FrozenModel
 
 
-@dataclass(frozen=True)
-class QKAttribution(Table, Opens):
-    """One score, split. score: before any soft-cap (a difference where there is
-    an `against`). probability: what
-    the head pays this key. a_query, a_key: by source, each sums to the score. pairs: the strongest, by index into names.
+@dataclass(frozen=True, kw_only=True)
+class QKAttribution(Record, figure=True, page=True):
+    """One score, split. score: before any soft-cap (a difference where there is an `against`). probability: what the head pays
+    this key. a_query, a_key: by source, each sums to the score. pairs: the strongest, by index into names.
     kinds, nodes: by source; nodes are the graph's, -1 for units taken out of a `rest` node and for the head's own biases.
     block: all pairs of the `shown_query` and `shown_key` sources. gap: |sum - score| relative to the size of the sum."""
 
@@ -101,20 +100,9 @@ class QKAttribution(Table, Opens):
             "convention": self.convention,
         }
 
-    def figure(self, **options: Any) -> Any:
-        """The strongest sources of the query against those of the key."""
-        from circuits.attention.figures import qk_figure
-
-        return qk_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: which score is split."""
         return f"Why {self.title}: pairs that make the score {self.score:.3f} (attention {self.probability:.3f})."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def qk_attribution(
@@ -212,17 +200,25 @@ def _record(
         )
     most = [torch.argsort(-a.abs(), stable=True)[:12].cpu() for a in (a_query, a_key)]
     return QKAttribution(
-        *(queries.layer, which.head, which.query, which.key, against, graph.tokens, score),
-        float(queries.pattern[which.head, which.query, which.key]),
-        made.names,
-        [KINDS[i] for i in made.kinds],
-        np.array(made.nodes),
-        *(a.double().cpu().numpy() for a in (a_query, a_key)),
-        top_pairs(Q, K, k),
-        *(m.numpy() for m in most),
-        (Q[most[0]] @ K[most[1]].T).double().cpu().numpy(),
-        gap,
-        _convention(queries, made, score, which.less),
+        layer=queries.layer,
+        head=which.head,
+        query=which.query,
+        key=which.key,
+        against=against,
+        tokens=graph.tokens,
+        score=score,
+        probability=float(queries.pattern[which.head, which.query, which.key]),
+        names=made.names,
+        kinds=[KINDS[i] for i in made.kinds],
+        nodes=np.array(made.nodes),
+        a_query=a_query.double().cpu().numpy(),
+        a_key=a_key.double().cpu().numpy(),
+        pairs=top_pairs(Q, K, k),
+        shown_query=most[0].numpy(),
+        shown_key=most[1].numpy(),
+        block=(Q[most[0]] @ K[most[1]].T).double().cpu().numpy(),
+        gap=gap,
+        convention=_convention(queries, made, score, which.less),
     )
 
 

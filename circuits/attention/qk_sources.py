@@ -109,9 +109,16 @@ def gather(flow: Flow, graph: CircuitGraph, queries: FrozenQueries, score: Score
     ]
     kinds, nodes = [*kinds, *([KINDS.index("bias")] * 2), KINDS.index("rest")], [*nodes, -1, -1, -1]
     used = (rows != 0).any(1).nonzero()[:, 0].tolist()
-    parts = ([xs[i] for i in used] for xs in (names, kinds, nodes))
-    Q, K = rows[used, :width], rows[used, width:]
-    return ScoreSources(*parts, Q, K, float(q_total @ k_total), 0 if taken is None else len(taken.unit), missing)
+    return ScoreSources(
+        names=[names[i] for i in used],
+        kinds=[kinds[i] for i in used],
+        nodes=[nodes[i] for i in used],
+        query=rows[used, :width],
+        key=rows[used, width:],
+        score=float(q_total @ k_total),
+        n_taken=0 if taken is None else len(taken.unit),
+        missing=missing,
+    )
 
 
 def _totals(queries: FrozenQueries, score: Score) -> tuple[Tensor, Tensor, Tensor]:

@@ -143,7 +143,7 @@ def freeze_queries(
 
     Raises BadInput for attention without query and key matrices, OpenworkError where scores are made in an unknown way.
     """
-    from circuits.replacement.frozen import wide
+    from probe.model.writes import wide
 
     prefix, attn = f"blocks.{layer}.attn", model.blocks[layer].attn
     names = ("hook_pattern", "hook_attn_scores", "hook_cos", "hook_sin", "q_norm.hook_scale", "k_norm.hook_scale")
@@ -158,7 +158,18 @@ def freeze_queries(
         if scores is not None and torch.equal(scores, pattern):
             scores = None  # some attentions only hand out their pattern, under both names
         scale, cap = _scale(attn, query.W.shape[-1]), _cap(model, attn)
-        held = FrozenQueries(layer, query, key, norm, scale, cap, stream, pattern, scores, {})
+        held = FrozenQueries(
+            layer=layer,
+            query=query,
+            key=key,
+            norm=norm,
+            scale=scale,
+            cap=cap,
+            stream=stream,
+            pattern=pattern,
+            scores=scores,
+            check={},
+        )
         held.check.update(_check(held))
     return held
 
@@ -181,7 +192,7 @@ def _rotation(model: "TransformerBridge", attn: Any, found: dict[str, Tensor], l
 def _projection(
     attn: Any, side: str, norm: FrozenNorm | None, found: dict[str, Tensor], rotation: Rotation | None, layer: int
 ) -> FrozenProjection:
-    from circuits.replacement.frozen import wide
+    from probe.model.writes import wide
 
     W, b = getattr(attn, f"W_{side.upper()}", None), getattr(attn, f"b_{side.upper()}", None)
     if W is None or W.ndim != 3:

@@ -8,7 +8,7 @@ import torch
 
 from probe.errors import BadInput
 from probe.plain_values import Settings, look_at_config
-from probe.show.html import Facts
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -44,7 +44,7 @@ class TraceConfig(Settings):
 
 
 @dataclass(frozen=True)
-class TracePlan(Facts):
+class TracePlan(Record):
     """bytes: at the peak, beside the model; flops: of the sweep; seconds: at 5e10 operations a second, two CPU cores."""
 
     n_tokens: int

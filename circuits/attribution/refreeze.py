@@ -9,7 +9,8 @@ import torch
 from circuits.attribution.sources import MLP, slot_units
 from circuits.graph.checks import MAX_UNIT
 from circuits.graph.graph import UNITS, CircuitGraph
-from circuits.replacement.frozen import FrozenModel, freeze
+from circuits.replacement.freeze import freeze
+from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import dictionary_names, place_dictionaries
 from probe.errors import BadInput
 from probe.model.sites import Site, axis_size, layers_with

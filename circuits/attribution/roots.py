@@ -67,12 +67,13 @@ class Roots:
 
     def join(self, other: "Roots") -> "Roots":
         """These roots, then others."""
-        tensors = (torch.cat([getattr(self, n), getattr(other, n)]) for n in ("unit", "weight", "value", "constant"))
-        unit, weight, value, constant = tensors
+        joined = ("unit", "weight", "value", "constant")
         return Roots(
-            *(self.kind + other.kind, unit, self.name + other.name, weight, value, constant),
-            self.targets.join(other.targets),
-            self.described + other.described,
+            kind=self.kind + other.kind,
+            name=self.name + other.name,
+            targets=self.targets.join(other.targets),
+            described=self.described + other.described,
+            **{n: torch.cat([getattr(self, n), getattr(other, n)]) for n in joined},
         )
 
 
@@ -215,4 +216,13 @@ def _point(frozen: FrozenModel, site: Site) -> int:
 
 def _one(told: dict[str, Any], number: int, value: Tensor, constant: Tensor, targets: Targets) -> Roots:
     unit, weight = targets.pos.new_tensor([number]), targets.reader.new_ones(1)
-    return Roots(["direction"], unit, [told["name"]], weight, value.reshape(1), constant.reshape(1), targets, [told])
+    return Roots(
+        kind=["direction"],
+        unit=unit,
+        name=[told["name"]],
+        weight=weight,
+        value=value.reshape(1),
+        constant=constant.reshape(1),
+        targets=targets,
+        described=[told],
+    )

@@ -26,7 +26,8 @@ from circuits.attribution.roots import Difference, Direction, Root, Roots, choos
 from circuits.attribution.sweep import edges
 from circuits.attribution.total import total_attribution
 from circuits.graph.graph import CircuitGraph, Nodes
-from circuits.replacement.frozen import FrozenModel, freeze
+from circuits.replacement.freeze import freeze
+from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import Placed, dictionary_names, place_dictionaries
 from circuits.replacement.units import Latents
 from probe.errors import OpenworkError, warn
@@ -118,20 +119,20 @@ def _graph(
     from probe.text.tokens import display_tokens
 
     return CircuitGraph(
-        prompt,
-        ids,
-        display_tokens(model, ids),
-        made.nodes,
-        made.edges,
-        made.constant,
-        made.weight,
-        _texts(model, made.nodes, roots),
-        made.residual,
-        made.relative,
-        model.cfg.n_layers,
-        stamp(model).name,
-        dictionary_names(placed),
-        said,
+        prompt=prompt,
+        token_ids=ids,
+        tokens=display_tokens(model, ids),
+        nodes=made.nodes,
+        edges=made.edges,
+        constant=made.constant,
+        probability=made.weight,
+        unit_tokens=_texts(model, made.nodes, roots),
+        residual=made.residual,
+        residual_relative=made.relative,
+        n_layers=model.cfg.n_layers,
+        model=stamp(model).name,
+        dictionaries=dictionary_names(placed),
+        convention=said,
     )
 
 

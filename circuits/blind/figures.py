@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from circuits.graph.figures import POSITIVE
+from probe.show.beside import draws
 from probe.show.labels import _finish
 
 if TYPE_CHECKING:
-    from circuits.blind.record import Study
+    from circuits.blind.study import Study
 
 
+@draws
 def study_figure(study: "Study", height: int = 320) -> go.Figure:
     """The histogram of a unit's activations; no text is in it."""
     found = study.evidence["statistics"]

@@ -13,103 +13,101 @@ said first.
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits.blind.checked import require_evidence
-from circuits.blind.evidence import circuits_evidence, hidden_prompts, statistics_evidence, weights_evidence
-from circuits.blind.record import GRADES, Hypothesis, Revealed, Study, Verdict
-from circuits.weights.tokens import Embeddings
-from circuits.weights.units import UnitName, weight_view
-from probe.artifacts.claims import claim, lock_of
+from circuits.blind.record import GRADES, TABLES, Hypothesis, Revealed, Verdict, firing, weights_tables
+from probe.artifacts.claims import lock_of
 from probe.artifacts.digest import fresh_digest, sha256
 from probe.artifacts.folder import place
-from probe.artifacts.json import write_json
 from probe.artifacts.lock import turn
-from probe.artifacts.manifest import MANIFEST, Manifest, found_folder, read_manifest, writing
+from probe.artifacts.manifest import MANIFEST, found_folder, read_manifest
 from probe.artifacts.renames import sync_folder
 from probe.artifacts.schemas import text
 from probe.artifacts.untrusted import plain_file, read_json, reading, sealed, unsealed
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
-from probe.progress import SILENT, Progress
 from probe.refused import explained
+from probe.show.beside import loads
+from probe.show.record import Record
 
 if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
+    pass
 
 EVIDENCE, SEALED = "evidence.json", "sealed.json"
 HYPOTHESIS, REVEALED, VERDICT = "hypothesis.json", "revealed.json", "verdict.json"
 
 
-def new_study(
-    model: "TransformerBridge",
-    table: FeatureTable | str | Path,
-    unit: int,
-    name: str,
-    *,
-    dictionaries: Sequence[Any] = (),
-    prompts: int = 3,
-    k: int = 10,
-    length: int = 4,
-    branches: int = 8,
-    vocabulary: Embeddings | None = None,
-    progress: Progress = SILENT,
-) -> Study:
-    """Gather the evidence on one unit of a feature table and store it as the study `name`, the text hidden.
+@dataclass(frozen=True)
+class Study(Record, figure=True):
+    """One unit, studied without its text. evidence: `weights`, `circuits`, `statistics` (see `blind_evidence`)."""
 
-    dictionaries: the one whose latent it is. prompts: strongest examples whose circuits are traced. k: tokens and connections
-    shown. length, branches: of the paths. vocabulary: the extended embedding, to save its time.
-    Raises BadInput if the study exists, or the table is another model's.
-    """
-    folder = place("study", name)
-    with claim(folder):
-        if folder.exists():
-            raise BadInput(f"The study '{name}' exists already, and studies are not overwritten. Choose another name.")
-        options = {"prompts": prompts, "k": k, "length": length, "branches": branches, "vocabulary": vocabulary}
-        return _made(model, table, unit, folder, dictionaries, progress, **options)
+    folder: Path
+    unit: str
+    model: str
+    evidence: dict[str, Any]
+    hypothesis: Hypothesis | None
+    revealed: str | None
+    verdict: Verdict | None
+
+    @property
+    def name(self) -> str:
+        """The name under which it is stored."""
+        return self.folder.name
+
+    @property
+    def next_step(self) -> str:
+        """What to do now."""
+        if self.hypothesis is None:
+            return (
+                f"Say what makes {self.unit} fire: study.guess(...), or `openwork blind guess {self.name} --text ...`"
+            )
+        if self.revealed is None:
+            return f"Look: study.reveal(), or `openwork blind reveal {self.name}`"
+        if self.verdict is None:
+            return f"Judge: study.judge(...), or `openwork blind verdict {self.name} --grade {'|'.join(GRADES)}`"
+        return "Finished."
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The statistics and where the study stands."""
+        numbers = self.evidence["statistics"]
+        kept = {n: numbers[n] for n in ("fired", "n_tokens", "density", "mean_active", "max")}
+        guess = self.hypothesis.text if self.hypothesis else ""
+        judged = self.verdict.grade if self.verdict else ""
+        return [{"unit": self.unit, **kept, "hypothesis": guess, "verdict": judged}]
+
+    def tables(self) -> TABLES:
+        """All evidence as titled tables, in the order to read it: statistics, weights, circuits."""
+        found: TABLES = [("Statistics", self.rows())]
+        found += weights_tables(self.evidence["weights"])
+        for i, circuit in enumerate(self.evidence["circuits"]):
+            found.append((f"Hidden prompt {i + 1}: where it fires", firing(circuit)))
+            found.append((f"Hidden prompt {i + 1}: strongest paths at the peak", circuit["tree"]))
+        return found
+
+    def guess(self, text: str) -> "Study":
+        """Record the hypothesis, once. Returns the study with it."""
+        return guess(self.folder, text)
+
+    def reveal(self) -> "Revealed":
+        """The text, next to the hypothesis. BadInput before there is one."""
+        return reveal(self.folder)
+
+    def judge(self, grade: str, note: str = "") -> "Study":
+        """Record how the hypothesis fared: `right`, `partly` or `wrong`."""
+        return judge(self.folder, grade, note)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; nothing in it is text of an example."""
+        said = {n: None if (v := getattr(self, n)) is None else asdict(v) for n in ("hypothesis", "verdict")}
+        about = {"name": self.name, "unit": self.unit, "model": self.model, "next_step": self.next_step}
+        return {**about, "evidence": self.evidence, **said, "revealed": self.revealed}
 
 
-def _made(
-    model: "TransformerBridge",
-    table: FeatureTable | str | Path,
-    unit: int,
-    folder: Path,
-    dictionaries: Sequence[Any],
-    progress: Progress,
-    *,
-    prompts: int,
-    k: int,
-    length: int,
-    branches: int,
-    vocabulary: Embeddings | None,
-) -> Study:
-    table = open_features(table if isinstance(table, str | Path) else table.folder, model)
-    layer, number = table.layer(unit)
-    chosen = weight_view(model, dictionaries).name(UnitName(layer, table.kind, number))
-    statistics = statistics_evidence(table, unit)
-    hidden = hidden_prompts(table, unit, prompts)
-    evidence = {
-        "weights": weights_evidence(model, chosen, dictionaries, k, vocabulary, progress),
-        "statistics": statistics,
-        "circuits": circuits_evidence(
-            model, chosen, dictionaries, hidden, length=length, branches=branches, progress=progress
-        ),
-    }
-    hiding = {"table": str(table.folder.resolve()), "manifest": sha256(table.folder / MANIFEST), "unit": int(unit)}
-    names = [str(getattr(d, "name", "")) for d in dictionaries]
-    parents = tuple(n for n in (table.folder.name, *names) if n)
-    config = {"unit": str(chosen), "prompts": prompts, "k": k, "length": length, "branches": branches}
-    manifest = Manifest("study", folder.name, table.manifest.model, config=config, parents=parents)
-    with writing(folder, manifest) as scratch:
-        write_json(scratch / EVIDENCE, evidence)
-        write_json(scratch / SEALED, hiding)
-    return open_study(folder)
-
-
+@loads
 def open_study(study: str | Path) -> Study:
     """A stored study, by name or folder."""
     folder = _folder(study)

@@ -24,16 +24,17 @@ from jaxtyping import Bool, Float, Int
 from circuits.comparison.identity import Identities, identities
 from circuits.graph.graph import KINDS, ROOTS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table, cut, in_lines, quoted
+from probe.show.opening import came_from
+from probe.show.record import Record, in_lines
+from probe.show.values import cut, quoted
 
 Match = Literal["auto", "position", "end", "none"]
 Two = Float[np.ndarray, "graph key"]
 TwoEdges = Float[np.ndarray, "graph edge"]
 
 
-@dataclass(frozen=True)
-class GraphDifference(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class GraphDifference(Record, figure=True, page=True):
     """Two graphs side by side; every array has a row for `a` and one for `b`, NaN where that graph lacks the item.
 
     nodes: the distinct nodes. held: which graph has them. influence, activation, value: theirs (added up where nodes are the
@@ -102,9 +103,9 @@ class GraphDifference(Table, Opens):
     def __repr__(self) -> str:
         named, models = " and ".join(quoted(p) for p in self.prompts), [m for m in dict.fromkeys(self.models) if m]
         heading = f"GraphDifference of {named}" + (f" on {cut(' and '.join(models), 60)}" if models else "")
-        return in_lines(self, heading, f"{self._counted()}; overlap {self.overlap:.3f}.")
+        return in_lines(self, heading, f"{self.counted()}; overlap {self.overlap:.3f}.")
 
-    def _counted(self) -> str:
+    def counted(self) -> str:
         both, (a, b) = self.held.all(0), self.held
         return (
             f"{int(both.sum())} nodes in both, {int((a & ~both).sum())} only in a, {int((b & ~both).sum())} only in b"
@@ -138,20 +139,6 @@ class GraphDifference(Table, Opens):
             "edges_changed": self.edge_rows(k),
         }
 
-    def figure(self, **options: Any) -> Any:
-        """Influence in b against influence in a; nodes of one graph only lie on its axis."""
-        from circuits.comparison.figures import difference_figure
-
-        return difference_figure(self, **options)
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        from probe.show.html import table_html
-
-        notes = "".join(f"<li>{escape(n)}</li>" for n in self.notes)
-        return table_html(self.rows(), self._counted()) + f"<ul>{notes}</ul>" + table_html(self.edge_rows(), "edges")
-
 
 def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> GraphDifference:
     """Nodes and edges only in `a`, only in `b`, and in both with what changed.
@@ -173,21 +160,23 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
     keys, weight, flow = _edges(graphs, at)
     changed = [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in _changed(a, b)]
     record = GraphDifference(
-        (a.prompt, b.prompt),
-        (a.model, b.model),
-        at,
-        held,
-        *(np.stack(kept[k]) for k in ("influence", "activation", "value")),
-        keys // len(at),
-        keys % len(at),
-        weight,
-        flow,
-        {
+        prompts=(a.prompt, b.prompt),
+        models=(a.model, b.model),
+        nodes=at,
+        held=held,
+        influence=np.stack(kept["influence"]),
+        activation=np.stack(kept["activation"]),
+        value=np.stack(kept["value"]),
+        source=keys // len(at),
+        target=keys % len(at),
+        weight=weight,
+        flow=flow,
+        convention={
             "match": align,
             "absent": "not a node of that graph; no number, not 0",
             "influence": "per explained probability",
         },
-        [*notes, *_roots(a, b), *changed],
+        notes=[*notes, *_roots(a, b), *changed],
     )
     return came_from(record, a, b)
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from circuits.comparison.identity import is_unit
 from circuits.graph.figures import NEGATIVE, POSITIVE
 from circuits.supernodes.figures import GREY
+from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ MOST_POINTS = 2000
 "Nodes drawn of each kind; the most influential."
 
 
+@draws
 def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None) -> go.Figure:
     """The k strongest units: mean influence with its bootstrap interval, and each prompt's own value as a faint point."""
     units = np.flatnonzero(is_unit(merged.nodes))
@@ -64,6 +66,7 @@ def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None)
     return _finish(figure, height or 140 + 18 * len(shown))
 
 
+@draws
 def difference_figure(found: "GraphDifference", height: int = 520) -> go.Figure:
     """Influence in b against influence in a; nodes of one graph only lie on its axis, equal ones on the diagonal."""
     x, y = np.nan_to_num(found.influence)

@@ -22,11 +22,11 @@ from circuits.comparison.identity import Align, Identities, Roots, identities, i
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
 from probe.errors import BadInput
-from probe.show.record import Table
+from probe.show.record import Record
 
 
-@dataclass(frozen=True)
-class MergedGraph(Table):
+@dataclass(frozen=True, kw_only=True)
+class MergedGraph(Record, figure=True):
     """The union of several prompts' graphs.
 
     nodes: names, kinds, layers, units and places of the distinct nodes. held, influence: per prompt and node; activation NaN
@@ -117,22 +117,11 @@ class MergedGraph(Table):
             "edges": self.edge_rows(k),
         }
 
-    def figure(self, **options: Any) -> Any:
-        """The strongest units with their intervals and each prompt's own value."""
-        from circuits.comparison.figures import merged_figure
-
-        return merged_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: how many prompts, and what they share."""
         shared, most = int(self.held.all(0).sum()), self.rows(1)
         strongest = f"; strongest on average {most[0]['node']}" if most else ""
         return f"{len(self.prompts)} prompts, {len(self.nodes)} distinct nodes, {shared} in all{strongest}."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary()) + table_html(self.edge_rows(), "strongest edges")
 
 
 def merge_graphs(
@@ -167,21 +156,21 @@ def merge_graphs(
         "edges": f"the {max_edges} that carry most influence on average",
     }
     return MergedGraph(
-        [g.prompt for g in graphs],
-        graphs[0].model,
-        at,
-        held,
-        np.nan_to_num(influence),
-        activation,
-        chosen // len(at),
-        chosen % len(at),
-        np.stack([w for w, _ in found]),
-        np.stack([h for _, h in found]),
-        graphs[0].dictionaries,
-        convention,
-        _notes(graphs),
-        resamples,
-        seed,
+        prompts=[g.prompt for g in graphs],
+        model=graphs[0].model,
+        nodes=at,
+        held=held,
+        influence=np.nan_to_num(influence),
+        activation=activation,
+        source=chosen // len(at),
+        target=chosen % len(at),
+        weight=np.stack([w for w, _ in found]),
+        edge_held=np.stack([h for _, h in found]),
+        dictionaries=graphs[0].dictionaries,
+        convention=convention,
+        notes=_notes(graphs),
+        resamples=resamples,
+        seed=seed,
     )
 
 

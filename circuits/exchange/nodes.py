@@ -92,16 +92,16 @@ def _own(node: Mapping[str, Any], own: Mapping[str, Any], name: str, pos: int, w
     value, constant = (number(own.get(k), f"{k} {what}") for k in ("value", "constant"))
     probability = number(node.get("token_prob"), f"token_prob {what}") if kind in ROOTS else 0.0
     return Found(
-        name,
-        kind,
-        whole(own.get("layer"), f"layer {what}", -1, MAX_LAYERS),
-        pos,
-        whole(own.get("unit"), f"unit {what}", -1, MAX_UNIT),
-        value,
-        _NAN,
-        constant,
-        probability,
-        text(own.get("text"), f"text {what}"),
+        id=name,
+        kind=kind,
+        layer=whole(own.get("layer"), f"layer {what}", -1, MAX_LAYERS),
+        pos=pos,
+        unit=whole(own.get("unit"), f"unit {what}", -1, MAX_UNIT),
+        value=value,
+        activation=_NAN,
+        constant=constant,
+        probability=probability,
+        text=text(own.get("text"), f"text {what}"),
     )
 
 
@@ -116,9 +116,31 @@ def _foreign(node: Mapping[str, Any], name: str, pos: int, what: str) -> Found:
         return _logit(node, name, layer, pos, feature, label, what)
     if kind == "latent":
         unit = _unit(name, layer, pos, feature, what)
-        return Found(name, kind, layer, pos, unit, _NAN, _NAN, _NAN, 0.0, label)
+        return Found(
+            id=name,
+            kind=kind,
+            layer=layer,
+            pos=pos,
+            unit=unit,
+            value=_NAN,
+            activation=_NAN,
+            constant=_NAN,
+            probability=0.0,
+            text=label,
+        )
     vocab = re.fullmatch(r"E_(\d{1,9})_\d+", name) if kind == "token" else None
-    return Found(name, kind, layer, pos, int(vocab[1]) if vocab else -1, _NAN, _NAN, 0.0, 0.0, "")
+    return Found(
+        id=name,
+        kind=kind,
+        layer=layer,
+        pos=pos,
+        unit=int(vocab[1]) if vocab else -1,
+        value=_NAN,
+        activation=_NAN,
+        constant=0.0,
+        probability=0.0,
+        text="",
+    )
 
 
 def _kind(node: Mapping[str, Any], name: str, feature: int | None, what: str) -> str:
@@ -169,4 +191,15 @@ def _logit(
     quoted = _QUOTED.search(label)
     token = quoted[1] if quoted else label.split("(p=")[0].strip()
     unit = feature if feature is not None and 0 <= feature <= MAX_UNIT else -1
-    return Found(name, "logit", layer, pos, unit, _NAN, _NAN, _NAN, probability, token)
+    return Found(
+        id=name,
+        kind="logit",
+        layer=layer,
+        pos=pos,
+        unit=unit,
+        value=_NAN,
+        activation=_NAN,
+        constant=_NAN,
+        probability=probability,
+        text=token,
+    )

@@ -107,21 +107,21 @@ def _build(meta: Mapping[str, Any], own: Mapping[str, Any], tokens: list[str], i
     )
     token_ids = _token_ids(own, found, len(tokens))
     return CircuitGraph(
-        text(meta.get("prompt"), "The prompt", 1_000_000),
-        token_ids,
-        tokens,
-        nodes,
-        Edges(read.source, read.target, read.weight),
-        np.array([n.constant for n in found]),
-        _probabilities(found),
-        [tokens[n.pos] if n.kind == "token" and not n.text else n.text for n in found],
-        math.nan,
-        math.nan,
-        n_layers,
-        text(own.get("model", meta.get("scan")) or "", "The model's name", 200),
-        {k[:200]: text(v, "A dictionary's name", 200) for k, v in _mapping(own, "dictionaries").items()},
-        _convention(meta, own),
-        _facts(meta, own, read),
+        prompt=text(meta.get("prompt"), "The prompt", 1_000_000),
+        token_ids=token_ids,
+        tokens=tokens,
+        nodes=nodes,
+        edges=Edges(read.source, read.target, read.weight),
+        constant=np.array([n.constant for n in found]),
+        probability=_probabilities(found),
+        unit_tokens=[tokens[n.pos] if n.kind == "token" and not n.text else n.text for n in found],
+        residual=math.nan,
+        residual_relative=math.nan,
+        n_layers=n_layers,
+        model=text(own.get("model", meta.get("scan")) or "", "The model's name", 200),
+        dictionaries={k[:200]: text(v, "A dictionary's name", 200) for k, v in _mapping(own, "dictionaries").items()},
+        convention=_convention(meta, own),
+        facts=_facts(meta, own, read),
     )
 
 

@@ -20,7 +20,7 @@ from probe.artifacts.json import finite
 from probe.artifacts.names import as_path
 from probe.artifacts.outside import write_files
 from probe.errors import Unavailable
-from probe.show.html import Facts
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from probe.features import Example, FeatureTable, Unit
@@ -29,7 +29,7 @@ _TOP = "Top Activations"
 
 
 @dataclass(frozen=True)
-class UnitFiles(Facts):
+class UnitFiles(Record):
     """What was written: the folder of the files, how many, and the units that no table knows."""
 
     folder: Path

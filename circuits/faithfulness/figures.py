@@ -7,12 +7,14 @@ import plotly.graph_objects as go
 
 from circuits.graph.figures import POSITIVE
 from circuits.validation.figures import QUIET
+from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
 
 if TYPE_CHECKING:
     from circuits.faithfulness.sufficiency import Sufficiency
 
 
+@draws
 def sufficiency_figure(found: "Sufficiency", *, height: int = 380) -> go.Figure:
     """How much of each root is left with the subgraph alone, beside random subgraphs of its size."""
     rows, figure = found.roots, go.Figure()

@@ -25,8 +25,9 @@ from probe.interventions.forward import capture
 from probe.interventions.unit_edits import encoded
 from probe.model.sites import Site
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens, came_from
-from probe.show.record import Record, Table, quoted
+from probe.show.opening import came_from
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.text.prompts import Prompt, Prompts, encode_prompt, read_prompt, several
 from probe.words import counted
 
@@ -60,7 +61,7 @@ class RootShare(Record):
 
 
 @dataclass(frozen=True)
-class Sufficiency(Table, Opens):
+class Sufficiency(Record, figure=True, page=True):
     """How much of each root a subgraph keeps by itself, and how much random subgraphs of its size keep."""
 
     prompt: str
@@ -85,21 +86,10 @@ class Sufficiency(Table, Opens):
         """Ready for JSON."""
         return asdict(self)
 
-    def figure(self, **options: Any) -> Any:
-        """Bars of the shares beside random subgraphs."""
-        from circuits.faithfulness.figures import sufficiency_figure
-
-        return sufficiency_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: how many units stayed, and the share of the first root that they keep."""
         said = f"{counted(self.n_kept, 'unit')} kept, {self.n_silenced} silenced ({self.baseline}) in {quoted(self.prompt)}"
         return f"{said}: {self.roots[0].root} keeps {self.roots[0].share:.1%}." if self.roots else f"{said}."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def check_sufficiency(

@@ -1,11 +1,17 @@
 """Pictures of circuits: records to plotly figures. No model, no callbacks."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Bool
 
 from circuits.graph.graph import KINDS, ROOTS, CircuitGraph
+from probe.show.beside import draws
 from probe.show.labels import label_text, token_axis
+
+if TYPE_CHECKING:
+    from circuits.graph.influence import Pruned
 
 SYMBOLS = {
     "token": "square",
@@ -56,6 +62,7 @@ def layout(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> tuple[np.nd
     return x, y
 
 
+@draws
 def graph_figure(
     graph: CircuitGraph,
     *,
@@ -94,6 +101,12 @@ def graph_figure(
         hovermode="closest",
     )
     return figure
+
+
+@draws
+def pruned_figure(pruned: "Pruned", **options: Any) -> go.Figure:
+    """Link graph of the nodes that pruning kept; options as for a whole graph."""
+    return graph_figure(pruned.graph, shown=pruned.nodes, **options)
 
 
 def _node_trace(graph: CircuitGraph, kind: str, mine: np.ndarray, x: np.ndarray, y: np.ndarray) -> go.Scatter:

@@ -5,104 +5,28 @@ The graph of one prompt is exact: for every explained node,
 
     value = constant + sum of its incoming edges                                   (conservation)
 
-and `residual` says how far the arithmetic is from that. Kinds of nodes:
-
-    token      the token embedding read at one position          neuron     one MLP neuron at one position
-    position   a learned position embedding                      latent     one dictionary latent at one position
-    bias       what a layer writes whatever it reads: attention  rest       the units of one layer that are not nodes
-               output and value biases, norm biases, MLP output  error      what a dictionary fails to reconstruct
-               and decoder biases                                logit      one output token, demeaned over the vocabulary
-    first      all that a layer's units write at the first       direction  what is read along a given direction, or the
-               position, where that is the same in every prompt             difference of two logits
-    head       one attention head at one (query) position        mlp        a whole MLP at one position
-
-Tokens, positions, biases, `first`, `rest` and `error` are leaves. Logits and directions are roots: what the graph explains.
-A head or a whole MLP writes a vector, so its value is what that vector contributes to the roots (weighted by `probability`)
-through every path of the frozen model.
+and `residual` says how far the arithmetic is from that. Kinds of nodes stand in `circuits.graph.nodes`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from probe.errors import BadInput, brief
+from circuits.graph import influence as through
+from circuits.graph.influence import Pruned, Scores
+from circuits.graph.nodes import KINDS, ROOTS, UNITS, Edges, Kinds, Nodes, of_kinds
+from probe.errors import BadInput
 from probe.model.unit_names import LETTERS, nearly, unit_name
-from probe.show.opening import Opens
-from probe.show.record import Record, Table, quoted
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.words import counted
 
-KINDS = (
-    *("token", "position", "bias", "neuron", "latent", "rest", "error", "logit"),
-    *("first", "mlp", "head", "direction"),
-)
-"""Kinds of nodes; stored as indices, so new ones go to the end."""
-UNITS = ("neuron", "latent", "mlp", "head")
-ROOTS = ("logit", "direction")
-
-
-Kinds = str | Sequence[str]
-"""One kind of nodes by its name, or several; `units` and `roots` stand for all of theirs, none for every kind."""
-_SETS = {"units": UNITS, "unit": UNITS, "roots": ROOTS, "root": ROOTS}
-
-
-def of_kinds(kinds: Int[np.ndarray, " node"], wanted: Kinds) -> Bool[np.ndarray, " node"]:
-    """Mask of the nodes whose kind is wanted. BadInput for a kind there is not."""
-    if not isinstance(wanted, Sequence) or not all(isinstance(w, str) for w in wanted):
-        raise BadInput(f"Kinds of nodes are named in text, one or a list of them; {brief(wanted)} came.")
-    if not wanted:
-        return np.ones(len(kinds), bool)
-    names = [n for w in ([wanted] if isinstance(wanted, str) else wanted) for n in _SETS.get(w, (w,))]
-    if unknown := [n for n in names if n not in KINDS]:
-        raise BadInput(
-            f"There is no kind of node {unknown[0]!r}. Kinds are {', '.join(KINDS)}; `units` are all of {', '.join(UNITS)}."
-        )
-    return np.isin(kinds, [KINDS.index(n) for n in names])
-
 
 @dataclass(frozen=True)
-class Nodes(Record):
-    """Parallel arrays over nodes, in topological order: sources first, logits last.
-
-    kind: index into `KINDS`. layer: -1 for embeddings, n_layers for logits. pos: token position. unit: neuron, latent or head
-    index, vocabulary id for tokens and logits, number of a direction, -1 where there is none. value: activation of a
-    neuron, pre-activation of a latent, demeaned logit of a logit; NaN for leaves. activation: what a neuron or latent
-    writes with, NaN for others.
-    """
-
-    kind: Int[np.ndarray, " node"]
-    layer: Int[np.ndarray, " node"]
-    pos: Int[np.ndarray, " node"]
-    unit: Int[np.ndarray, " node"]
-    value: Float[np.ndarray, " node"]
-    activation: Float[np.ndarray, " node"]
-
-    def __len__(self) -> int:
-        return len(self.kind)
-
-    def where(self, *kinds: str) -> Bool[np.ndarray, " node"]:
-        """Mask of the nodes of these kinds."""
-        return np.isin(self.kind, [KINDS.index(k) for k in kinds])
-
-
-@dataclass(frozen=True)
-class Edges(Record):
-    """Parallel arrays over edges."""
-
-    source: Int[np.ndarray, " edge"]
-    target: Int[np.ndarray, " edge"]
-    weight: Float[np.ndarray, " edge"]
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-
-@dataclass(frozen=True)
-class CircuitGraph(Table, Opens):
+class CircuitGraph(Record, figure=True, page=True):
     """An attribution graph of one prompt.
 
     prompt: the text. token_ids, tokens: its tokens as ids and as text (special tokens included). constant: the part of a
@@ -166,29 +90,21 @@ class CircuitGraph(Table, Opens):
     @cached_property
     def influence(self) -> Float[np.ndarray, " node"]:
         """Influence of every node on the logits, through paths of every length."""
-        from circuits.graph.influence import influence
-
-        return influence(self)
+        return through.influence(self)
 
     @cached_property
     def cancellation(self) -> Float[np.ndarray, " node"]:
         """Share of every node's influence that is lost to paths of opposite sign; NaN where it has none."""
-        from circuits.graph.influence import cancellation
-
-        return cancellation(self)
+        return through.cancellation(self)
 
     @cached_property
-    def scores(self) -> Any:
+    def scores(self) -> Scores:
         """`Scores(replacement, completeness, kept)` of the whole graph."""
-        from circuits.graph.influence import scores
+        return through.scores(self)
 
-        return scores(self)
-
-    def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Any:
+    def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
         """`Pruned(nodes, edges, scores)`: the fewest nodes and edges that hold these shares of the influence."""
-        from circuits.graph.influence import prune
-
-        return prune(self, node_threshold, edge_threshold)
+        return through.prune(self, node_threshold, edge_threshold)
 
     def incoming(self, node: int) -> Edges:
         """Edges into a node, strongest first."""
@@ -308,23 +224,6 @@ class CircuitGraph(Table, Opens):
     def to_dict(self) -> dict[str, Any]:
         """The report with the most influential nodes."""
         return {**self.report(), "top_nodes": self.rows()}
-
-    def figure(self, **options: Any) -> Any:
-        """Link graph: position across, layer upwards, size by influence."""
-        from circuits.graph.figures import graph_figure
-
-        return graph_figure(self, **options)
-
-    def save(self, folder: Path | str, **facts: Any) -> Path:
-        """Write the graph as an artifact folder."""
-        from circuits.graph.store import save_graph
-
-        return save_graph(self, folder, **facts)
-
-    def _repr_html_(self) -> str:
-        from circuits.graph.html import graph_html
-
-        return graph_html(self)
 
 
 def _number(value: float) -> float | None:

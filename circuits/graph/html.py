@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool
 
+from probe.show.beside import shows
 from probe.show.html import block, facts_html, note, svg, table_html, text, token_text
-from probe.show.record import quoted
+from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.graph.graph import CircuitGraph
+    from circuits.graph.influence import Pruned
 
 MOST_NODES, MOST_EDGES, MOST_TOKENS = 150, 120, 24
 _W, _LAYER, _LEFT, _TOP, _FOOT = 880, 15, 60, 14, 70
@@ -18,6 +20,7 @@ _MOST_HEIGHT = 460
 WITH_COLOUR, AGAINST_COLOUR = "#2f8fd8", "#e0731d"  # lighter than the figures': they are seen on black too
 
 
+@shows
 def graph_html(graph: "CircuitGraph") -> str:
     """The strongest nodes and edges where they stand, whether the graph adds up, and its most influential nodes."""
     report = graph.report()
@@ -32,6 +35,12 @@ def graph_html(graph: "CircuitGraph") -> str:
     count = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.edges), 'edge')}"
     title = f"Attribution graph of {quoted(graph.prompt)}: {count}"
     return block(links_html(graph), facts_html(facts), table_html(graph.rows(12), "Most influential"), title=title)
+
+
+@shows
+def pruned_html(pruned: "Pruned") -> str:
+    """The nodes that pruning kept, and the most influential of them."""
+    return block(links_html(pruned.graph, pruned.nodes), table_html(pruned.rows(15)), title=pruned.summary())
 
 
 def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None = None) -> str:

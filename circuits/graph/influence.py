@@ -16,17 +16,20 @@ words means for a reader, and what is good, is in `probe.show.glossary`.
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.sparse import coo_array, csc_array, eye_array
-from scipy.sparse.linalg import spsolve_triangular
 
-from circuits.graph.graph import CircuitGraph, Kinds, of_kinds
+from circuits.graph.nodes import Kinds, of_kinds
 from probe.errors import BadInput
-from probe.show.opening import Opens
-from probe.show.record import Table, quoted
+from probe.show.record import Record
+from probe.show.values import quoted
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+    from circuits.graph.graph import CircuitGraph
 
 EXPLAINED = ("token", "position", "bias", "first")
 UNEXPLAINED = ("rest", "error")
@@ -47,7 +50,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Pruned(Table, Opens):
+class Pruned(Record, figure=True, page=True):
     """What is left of a graph: masks over its nodes and edges, the scores of the rest, and the graph they are masks of.
 
     Nodes are chosen by absolute influence. A kept node may still do nothing because its paths cancel: see `cancellation`.
@@ -56,7 +59,7 @@ class Pruned(Table, Opens):
     nodes: Bool[np.ndarray, " node"]
     edges: Bool[np.ndarray, " edge"]
     scores: Scores
-    graph: CircuitGraph
+    graph: "CircuitGraph"
 
     @cached_property
     def cancellation(self) -> Float[np.ndarray, " node"]:
@@ -83,23 +86,13 @@ class Pruned(Table, Opens):
             "nodes": self.rows(),
         }
 
-    def figure(self, **options: Any) -> Any:
-        """Link graph of the kept nodes."""
-        return self.graph.figure(shown=self.nodes, **options)
-
     def summary(self) -> str:
         """One sentence: what is left, and how much of the influence it holds."""
         counts = f"{self.nodes.sum()} of {len(self.nodes)} nodes, {self.edges.sum()} of {len(self.edges)} edges"
         return f"{counts} of {quoted(self.graph.prompt)}, holding {self.scores.kept:.1%} of the influence."
 
-    def _repr_html_(self) -> str:
-        from circuits.graph.html import links_html
-        from probe.show.html import block, table_html
 
-        return block(links_html(self.graph, self.nodes), table_html(self.rows(15)), title=self.summary())
-
-
-def normalised(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " edge"]:
+def normalised(graph: "CircuitGraph", edges: Bool[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " edge"]:
     """|weight| of each edge divided by the sum over its target's incoming edges; 0 for edges left out."""
     weight = np.abs(graph.edges.weight).astype(np.float64)
     if edges is not None:
@@ -109,13 +102,13 @@ def normalised(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = No
     return weight
 
 
-def influence(graph: CircuitGraph, share: Float[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " node"]:
+def influence(graph: "CircuitGraph", share: Float[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " node"]:
     """Influence of every node on the logits; logits have none beyond their own probability, which is not counted."""
     weight = graph.probability.astype(np.float64)
     return _through(graph, normalised(graph) if share is None else share, weight) - weight
 
 
-def signed_by_root(graph: CircuitGraph) -> Float[np.ndarray, "root node"]:
+def signed_by_root(graph: "CircuitGraph") -> Float[np.ndarray, "root node"]:
     """The same over signed shares, one row a root: how much of each root's probability a node raises it by, net of cancelling.
 
     An edge counts by which way it pushes its target (`CircuitGraph.pushes`): what drives a unit further below zero makes more of
@@ -128,12 +121,12 @@ def signed_by_root(graph: CircuitGraph) -> Float[np.ndarray, "root node"]:
     return (_through(graph, share, start) - start).T
 
 
-def signed_influence(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
+def signed_influence(graph: "CircuitGraph") -> Float[np.ndarray, " node"]:
     """Net influence on the logits together: above zero for nodes that raise them, on the whole, below for those that lower."""
     return signed_by_root(graph).sum(0)
 
 
-def cancellation(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
+def cancellation(graph: "CircuitGraph") -> Float[np.ndarray, " node"]:
     """1 - |signed influence| / influence: 0 where all paths to a root agree in sign, 1 where they cancel exactly.
 
     Roots are taken one by one and their |signed influence| summed: a node that raises one logit and lowers another does both.
@@ -145,9 +138,11 @@ def cancellation(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
 
 
 def _through(
-    graph: CircuitGraph, share: Float[np.ndarray, " edge"], start: Float[np.ndarray, "node *root"]
+    graph: "CircuitGraph", share: Float[np.ndarray, " edge"], start: Float[np.ndarray, "node *root"]
 ) -> Float[np.ndarray, "node *root"]:
     """x with x[s] = start[s] + sum over edges s -> t of share * x[t]: `start` and all that paths of any length bring to it."""
+    from scipy.sparse import coo_array, csc_array, eye_array  # takes long to import, and a page only shows graphs
+
     source, target = graph.edges.source, graph.edges.target
     if len(source) and not (source < target).all():
         row = int(np.flatnonzero(source >= target)[0])
@@ -175,17 +170,19 @@ def _through(
     return _solved(eye_array(n, format="csc") - onward, start)
 
 
-def _solved(upper: csc_array, start: Float[np.ndarray, "node *root"]) -> Float[np.ndarray, "node *root"]:
+def _solved(upper: "csc_array", start: Float[np.ndarray, "node *root"]) -> Float[np.ndarray, "node *root"]:
     """x with upper @ x = start.
 
     In a thread of its own: SuperLU leaves memory with the thread that called it, and freeing it fails where that thread (a
     server's worker) still lives when Python ends, which then exits with 120.
     """
+    from scipy.sparse.linalg import spsolve_triangular
+
     with ThreadPoolExecutor(1) as own:
         return own.submit(spsolve_triangular, upper, start, lower=False, unit_diagonal=True).result()
 
 
-def scores(graph: CircuitGraph, edges: Bool[np.ndarray, " edge"] | None = None) -> Scores:
+def scores(graph: "CircuitGraph", edges: Bool[np.ndarray, " edge"] | None = None) -> Scores:
     """Replacement and completeness of the graph, or of a part of its edges (each row normalised over the part)."""
     share = normalised(graph, edges)
     found = influence(graph, share)
@@ -205,7 +202,7 @@ def _threshold(values: Float[np.ndarray, " n"], share: float) -> float:
     return float(ordered[min(int(np.searchsorted(cumulative, share * cumulative[-1])), len(ordered) - 1)])
 
 
-def cumulative_influence(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
+def cumulative_influence(graph: "CircuitGraph") -> Float[np.ndarray, " node"]:
     """For each node, the share of total influence held by it and all more influential nodes: small means important."""
     found = influence(graph)
     order = np.argsort(-found, kind="stable")
@@ -216,7 +213,7 @@ def cumulative_influence(graph: CircuitGraph) -> Float[np.ndarray, " node"]:
     )  # sums in another order may end a rounding above it, where a filter "up to 1" hides the node
 
 
-def prune(graph: CircuitGraph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
+def prune(graph: "CircuitGraph", node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
     """Keep the fewest nodes with `node_threshold` of the influence, then the fewest edges with `edge_threshold` of the rest.
 
     Tokens and logits stay. Nodes left without an outgoing edge go, units without an incoming one too, until nothing changes.

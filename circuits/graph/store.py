@@ -28,6 +28,7 @@ from probe.artifacts.names import as_path
 from probe.artifacts.steady import steady
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
+from probe.show.beside import loads, saves
 from probe.show.opening import came_from
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
@@ -45,6 +46,7 @@ _UNKNOWN = ("residual", "residual_relative")
 "Numbers that may be unknown: NaN, on disk null."
 
 
+@saves
 def save_graph(
     graph: CircuitGraph,
     folder: Path | str,
@@ -85,6 +87,7 @@ def _text(graph: CircuitGraph) -> dict[str, Any]:
     return plain({name: getattr(graph, name) for name in _TEXT}, 12)
 
 
+@loads
 def load_graph(folder: Path | str) -> CircuitGraph:
     """Read a graph by folder, or by the name it was stored under.
 

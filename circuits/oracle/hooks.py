@@ -12,7 +12,8 @@ from torch import Tensor
 from circuits.graph.graph import CircuitGraph
 from circuits.replacement.placement import Placed
 from probe.errors import OpenworkError
-from probe.interventions.values import Function, intervene
+from probe.interventions.running import intervene
+from probe.interventions.values import Function
 from probe.model.sites import Site, hook_name
 from probe.model.writes import activation
 

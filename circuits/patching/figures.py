@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
+from probe.show.beside import draws
 from probe.show.labels import SIGNED, _finish, label_text, plain, token_axis
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def row_of(sweep: "PatchingSweep", cell: "Cell") -> int:
     return cell[0] if len(sweep.axes) == 2 else cell[0] * sweep.raw.shape[1] + cell[1]
 
 
+@draws
 def patching_figure(sweep: "PatchingSweep", what: str = "effect", height: int | None = None) -> go.Figure:
     """Layer by position or head. what: `effect` (normalised) or `raw` (the metric's own unit)."""
     z = plane(sweep, what)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from probe.show.beside import shows
 from probe.show.grid import heat_html
 from probe.show.html import block, table_html
 
@@ -17,6 +18,7 @@ def _reach(values: Float[np.ndarray, "layer column"]) -> float:
     return max(1.0, float(np.nanmax(np.abs(values), initial=0)))
 
 
+@shows
 def patching_html(sweep: "PatchingSweep") -> str:
     """What each patch restores, as a heat map where the sweep has two axes, and the cells that matter most."""
     parts = []

@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float, Int
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
 from probe.model.unit_names import unit_name
-from probe.show.opening import Opens
-from probe.show.record import Record, Table
+from probe.show.record import Record
 from probe.words import figures, signed
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class Control(Record):
 
 
 @dataclass(frozen=True)
-class PatchingSweep(Table, Opens):
+class PatchingSweep(Record, figure=True, page=True):
     """One sweep. raw: the metric of every patched run, by the axes of its kind. answer_probs, top_ids, top_probs: of the same
     runs. computed: cells that were run; the others cannot differ from the unpatched run. words: token texts of `top_ids`.
     control: the metric with unrelated donors, or None. convention: every choice that changes a number."""
@@ -188,14 +187,3 @@ class PatchingSweep(Table, Opens):
         if (mean := self.control_effect) is not None and (spread := self.control_spread) is not None:
             found["control"] = {"effect": mean.tolist(), "sd": spread.tolist(), "donors": len(self.control.raw)}  # type: ignore[union-attr]
         return found
-
-    def figure(self, **options: Any) -> Any:
-        """Heat map of the effects: layer by position, or layer by head."""
-        from circuits.patching.figures import patching_figure
-
-        return patching_figure(self, **options)
-
-    def _repr_html_(self) -> str:
-        from circuits.patching.html import patching_html
-
-        return patching_html(self)

@@ -6,8 +6,8 @@ from typing import Any
 from circuits.patching.kinds import METRIC_LABELS
 from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput
-from probe.show.opening import Opens
-from probe.show.record import Record, Table, quoted
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.words import counted, figures
 
 
@@ -24,7 +24,7 @@ class Side(Record):
 
 
 @dataclass(frozen=True)
-class Pair(Table, Opens):
+class Pair(Record, page=True):
     """answers: names of the right and the wrong token (of the right one alone for `log_prob`, none for `kl`). differs: positions
     whose tokens are not the same. problem: why nothing can be patched, or "". note: something worth knowing, or ""."""
 
@@ -67,8 +67,3 @@ class Pair(Table, Opens):
             f"{figures(self.clean.value, 4)} and {figures(self.corrupted.value, 4)}; they "
             f"differ at {counted(len(self.differs), 'position')}."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())

@@ -13,9 +13,11 @@ from circuits.patching.sides import Pair, Side
 from probe.artifacts.folder import home, place
 from probe.artifacts.json import write_json
 from probe.artifacts.manifest import Manifest, ModelStamp, found_folder, read_manifest, require_files, writing
+from probe.artifacts.names import as_path
 from probe.artifacts.schemas import mapping, number, several, text, whole
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, OpenworkError
+from probe.show.beside import loads, saves
 
 WHAT = "patching"
 _GRIDS = ("raw", "answer_probs", "top_ids", "top_probs", "computed")
@@ -23,7 +25,13 @@ _GRIDS = ("raw", "answer_probs", "top_ids", "top_probs", "computed")
 
 def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> Path:
     """Store a sweep as the result `name`. BadInput where that name is taken, unless replace says that what is there may go."""
-    folder = place("result", name)
+    return write_patching(sweep, place("result", name), replace=replace)
+
+
+@saves
+def write_patching(sweep: PatchingSweep, folder: Path | str, *, replace: bool = False) -> Path:
+    """Write a sweep as an artifact folder."""
+    folder = as_path(folder)
     arrays = {n: np.ascontiguousarray(getattr(sweep, n)) for n in _GRIDS}
     if sweep.control is not None:
         arrays["control"] = np.ascontiguousarray(sweep.control.raw)
@@ -33,7 +41,7 @@ def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> 
         "answers": sweep.pair.answers,
         "largest": sweep.name(sweep.order()[0]),
     }
-    manifest = Manifest("result", name, sweep.pair.model, (KINDS[sweep.over].site,), facts=facts)
+    manifest = Manifest("result", folder.name, sweep.pair.model, (KINDS[sweep.over].site,), facts=facts)
     plain = {"pair": asdict(sweep.pair), "over": sweep.over, "direction": sweep.direction}
     plain |= {"words": {str(i): text for i, text in sweep.words.items()}, "convention": sweep.convention}
     with writing(folder, manifest, replace=replace) as scratch:
@@ -42,6 +50,7 @@ def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> 
     return folder
 
 
+@loads
 def load_patching(where: str | Path) -> PatchingSweep:
     """A stored sweep by name or folder. BadInput where it is something else, Unavailable where it is damaged."""
     folder = found_folder("result", where, "Store one with save_patching.")

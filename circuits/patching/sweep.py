@@ -28,8 +28,8 @@ from probe.memory import require
 from probe.model.anatomy import spot
 from probe.model.sites import Site, layers_with
 from probe.progress import SILENT, Progress
-from probe.show.html import Facts
 from probe.show.opening import came_from
+from probe.show.record import Record
 from probe.text.display import display_tokens
 from probe.text.prompts import Prompt, Prompts
 
@@ -43,7 +43,7 @@ KEPT = 5
 
 
 @dataclass(frozen=True)
-class PatchingPlan(Facts):
+class PatchingPlan(Record):
     """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes."""
 
     over: str

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuits.replacement.frozen import FrozenLayer, FrozenModel, read, wide
+from circuits.replacement.frozen import FrozenLayer, FrozenModel, read
 from circuits.replacement.placement import Placed
 from circuits.replacement.units import Latents, Neurons
 from probe.errors import BadInput, OpenworkError
+from probe.model.writes import wide
 
 
 def put_latents(frozen: FrozenModel, kept: Any, placed: Mapping[int, Placed]) -> None:
@@ -36,7 +37,14 @@ def _with(layer: FrozenLayer, kept: Any, one: Placed) -> FrozenLayer:
     error = x - active @ weights["W_dec"] - weights["b_dec"]
     constant = weights["b_enc"].expand_as(value)
     latents = Latents(
-        *(weights["W_enc"], constant, weights["W_dec"], None, weights["b_dec"], active, value, error),
+        W_enc=weights["W_enc"],
+        constant=constant,
+        W_dec=weights["W_dec"],
+        W_skip=None,
+        b_out=weights["b_dec"],
+        activation=active,
+        value=value,
+        error=error,
         target=spread(x),
         raw=True,
     )
@@ -54,7 +62,14 @@ def _transcoder(layer: FrozenLayer, kept: Any, one: Placed) -> Latents:
     b_out = b_dec + (0 if W_skip is None else W_skip @ beta)
     constant = (weights["b_enc"] + beta @ weights["W_enc"]).expand_as(value)
     return Latents(
-        *(weights["W_enc"], constant, weights["W_dec"], W_skip, b_out, active, value, out - recons),
+        W_enc=weights["W_enc"],
+        constant=constant,
+        W_dec=weights["W_dec"],
+        W_skip=W_skip,
+        b_out=b_out,
+        activation=active,
+        value=value,
+        error=out - recons,
         target=spread(out),
         after_post=after and layer.ln2_post is not None,
         raw=raw,
@@ -74,8 +89,14 @@ def _output_sae(layer: FrozenLayer, kept: Any, one: Placed) -> Latents:
         unread = layer.ln2_post.forward(unread) + layer.ln2_post.bias
     error = x - active @ weights["W_dec"] - weights["b_dec"]
     return Latents(
-        *(weights["W_enc"], unread @ weights["W_enc"] + weights["b_enc"], weights["W_dec"], None, weights["b_dec"]),
-        *(active, value, error),
+        W_enc=weights["W_enc"],
+        constant=unread @ weights["W_enc"] + weights["b_enc"],
+        W_dec=weights["W_dec"],
+        W_skip=None,
+        b_out=weights["b_dec"],
+        activation=active,
+        value=value,
+        error=error,
         target=spread(x),
         inner=layer.mlp,
         inner_post=layer.ln2_post if after else None,

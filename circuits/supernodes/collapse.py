@@ -19,15 +19,15 @@ from jaxtyping import Float, Int
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.graph.influence import UNEXPLAINED, normalised
 from probe.errors import BadInput
-from probe.show.opening import Opens
-from probe.show.record import Table, quoted
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.words import counted
 
 OTHER, DARK, FIXED = "other units", "unexplained", "biases"
 
 
-@dataclass(frozen=True)
-class Collapsed(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class Collapsed(Record, figure=True, page=True):
     """Groups and the edges between them.
 
     names, members: the groups and their nodes in the graph. grouped: which of them are supernodes. value: sum of the members'
@@ -96,22 +96,11 @@ class Collapsed(Table, Opens):
             "conservation_residual_absolute": self.residual,
         }
 
-    def figure(self, **options: Any) -> Any:
-        """Groups at their mean position and layer, edges by the influence they carry."""
-        from circuits.supernodes.figures import collapsed_figure
-
-        return collapsed_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: how many nodes are left, and how many of them are groups."""
         return (
             f"{counted(len(self.names), 'node')}, {sum(self.grouped)} of them groups, of {quoted(self.graph.prompt)}."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary()) + table_html(self.edge_rows(20), "strongest edges")
 
 
 def collapse_groups(graph: CircuitGraph, groups: Mapping[str, Sequence[int]], alone: Sequence[int] = ()) -> Collapsed:
@@ -122,26 +111,25 @@ def collapse_groups(graph: CircuitGraph, groups: Mapping[str, Sequence[int]], al
     weight, strength = e.weight.astype(np.float64), np.abs(e.weight).astype(np.float64)
     flow = normalised(graph) * (graph.influence + graph.probability)[e.target]
     keys, place = np.unique(key, return_inverse=True)
-    sums = [
-        np.bincount(place, w, minlength=len(keys)) for w in (weight, strength, flow, graph.pushes.astype(np.float64))
-    ]
+    each = {"weight": weight, "absolute": strength, "flow": flow, "pushes": graph.pushes.astype(np.float64)}
+    sums = {name: np.bincount(place, w, minlength=len(keys)) for name, w in each.items()}
     source, target = keys // n, keys % n
     within, between = source == target, source != target
     inner = np.zeros(n)
-    inner[source[within]] = sums[0][within]
+    inner[source[within]] = sums["weight"][within]
     value = np.bincount(group, graph.nodes.value, minlength=n)  # a leaf's NaN makes its group's sum NaN
     return Collapsed(
-        graph,
-        names,
-        members,
-        grouped,
-        value,
-        np.bincount(group, graph.constant, minlength=n),
-        inner,
-        np.bincount(group, graph.influence, minlength=n),
-        source[between],
-        target[between],
-        *(s[between] for s in sums),
+        graph=graph,
+        names=names,
+        members=members,
+        grouped=grouped,
+        value=value,
+        constant=np.bincount(group, graph.constant, minlength=n),
+        inner=inner,
+        influence=np.bincount(group, graph.influence, minlength=n),
+        source=source[between],
+        target=target[between],
+        **{name: total[between] for name, total in sums.items()},
     )
 
 

@@ -14,7 +14,8 @@ import torch
 
 from circuits.attribution.vectors import Places
 from circuits.graph.graph import UNITS, CircuitGraph
-from circuits.replacement.frozen import FrozenModel, freeze
+from circuits.replacement.freeze import freeze
+from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import place_dictionaries
 from probe.errors import BadInput
 

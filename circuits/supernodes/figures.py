@@ -1,22 +1,25 @@
 """Groups of units as figures."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from circuits.graph.figures import NEGATIVE, POSITIVE
+from circuits.graph.figures import NEGATIVE, POSITIVE, graph_figure
+from probe.show.beside import draws
 from probe.show.labels import SEQUENTIAL, _finish, label_text, token_axis
 
 if TYPE_CHECKING:
     from circuits.supernodes.collapse import Collapsed
     from circuits.supernodes.groups import Supernodes
+    from circuits.supernodes.subgraph import Subgraph
 
 GREY = "#999999"
 NAMED = 16
 "Groups with a written name; the others show theirs under the pointer."
 
 
+@draws
 def supernodes_figure(found: "Supernodes", height: int = 560) -> go.Figure:
     """Likeness of the compared units, members of a group side by side; the largest groups first, units of none last."""
     at = {int(n): i for i, n in enumerate(found.nodes)}
@@ -47,6 +50,13 @@ def supernodes_figure(found: "Supernodes", height: int = 560) -> go.Figure:
     return _finish(figure, height)
 
 
+@draws
+def subgraph_figure(small: "Subgraph", **options: Any) -> go.Figure:
+    """Link graph of the pinned units, the leaves and the logits; options as for a whole graph."""
+    return graph_figure(small.graph, shown=np.ones(len(small.graph.nodes), bool), **options)
+
+
+@draws
 def collapsed_figure(small: "Collapsed", n_edges: int = 60, height: int = 560) -> go.Figure:
     """Groups at their mean position and layer, edges by the influence they carry; dashed vermilion edges push against their
     target (`CircuitGraph.pushes`)."""

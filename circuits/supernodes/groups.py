@@ -11,8 +11,8 @@ from circuits.graph.graph import CircuitGraph
 from circuits.supernodes.collapse import Collapsed, collapse_groups
 from circuits.supernodes.similarity import Weights
 from probe.errors import BadInput
-from probe.show.opening import Opens
-from probe.show.record import Record, Table, quoted
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.words import counted
 
 SHUFFLES = 20
@@ -33,8 +33,8 @@ class Group(Record):
     edited: bool = False
 
 
-@dataclass(frozen=True)
-class Supernodes(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class Supernodes(Record, figure=True, page=True):
     """Groups of a graph's units, and the likeness of all units that were compared. Edits return new records.
 
     nodes: the units compared, in the order of `likeness`. null: size and score of every group that shuffled evidence gives.
@@ -168,21 +168,10 @@ class Supernodes(Table, Opens):
             },
         }
 
-    def figure(self, **options: Any) -> Any:
-        """Likeness of the compared units, grouped."""
-        from circuits.supernodes.figures import supernodes_figure
-
-        return supernodes_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: how many groups of how many units."""
         groups, units = counted(len(self.groups), "group"), counted(len(self.nodes), "unit")
         return f"{groups} of {units} compared in {quoted(self.graph.prompt)}."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def scored(found: Supernodes, nodes: tuple[int, ...]) -> Group:

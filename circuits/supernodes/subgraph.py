@@ -19,15 +19,15 @@ from jaxtyping import Bool, Int
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.graph.influence import Scores, scores
 from probe.errors import BadInput
-from probe.show.opening import Opens
-from probe.show.record import Table, quoted
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.words import counted
 
 REST, ERROR, LATENT = (KINDS.index(k) for k in ("rest", "error", "latent"))
 
 
-@dataclass(frozen=True)
-class Subgraph(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class Subgraph(Record, figure=True, page=True):
     """Scores of the units pinned in a graph.
 
     graph: the graph with everything else folded into leaves. pinned: the units, as nodes of the whole graph. scores: of the
@@ -89,24 +89,11 @@ class Subgraph(Table, Opens):
             "convention": self.convention,
         }
 
-    def figure(self, **options: Any) -> Any:
-        """Link graph of the pinned units, the leaves and the logits."""
-        return self.graph.figure(shown=np.ones(len(self.graph.nodes), bool), **options)
-
     def summary(self) -> str:
         """One sentence: how many units, and the two scores."""
         return (
             f"{counted(len(self.pinned), 'pinned unit')} of {quoted(self.graph.prompt)}: replacement {self.replacement:.3f}, "
             f"completeness {self.completeness:.3f}."
-        )
-
-    def _repr_html_(self) -> str:
-        from circuits.graph.html import links_html
-        from probe.show.html import block, table_html
-
-        every = np.ones(len(self.graph.nodes), bool)
-        return block(
-            links_html(self.graph, every), table_html(self.score_rows()), table_html(self.rows()), title=self.summary()
         )
 
 
@@ -135,7 +122,16 @@ def subgraph_scores(
     }
     strict = scores(fold(graph, mask, summed=False))
     nothing = _both(graph, np.zeros(len(mask), bool))
-    return Subgraph(folded, chosen.tolist(), scores(folded), strict, graph.scores, nothing, drawn, convention)
+    return Subgraph(
+        graph=folded,
+        pinned=chosen.tolist(),
+        scores=scores(folded),
+        strict=strict,
+        whole=graph.scores,
+        nothing=nothing,
+        random=drawn,
+        convention=convention,
+    )
 
 
 def _both(graph: CircuitGraph, keep: Bool[np.ndarray, " node"]) -> tuple[Scores, Scores]:

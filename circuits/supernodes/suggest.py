@@ -53,7 +53,17 @@ def suggest_supernodes(
     )
     parts = evidence.parts()
     null = _by_chance(evidence, weights, threshold, seed)
-    found = Supernodes(graph, (), chosen, likeness(parts, weights), parts, null, weights, threshold, seed)
+    found = Supernodes(
+        graph=graph,
+        groups=(),
+        nodes=chosen,
+        likeness=likeness(parts, weights),
+        parts=parts,
+        null=null,
+        weights=weights,
+        threshold=threshold,
+        seed=seed,
+    )
     groups: list[Group] = []
     for members in _clusters(found.likeness, threshold):
         group = scored(found, tuple(chosen[members].tolist()))
@@ -67,7 +77,16 @@ def stored_supernodes(graph: CircuitGraph) -> Supernodes:
     """The groups kept with a graph, ready to edit; they have no scores."""
     none = np.zeros((0, 0))
     groups = tuple(Group(name, tuple(nodes), edited=True) for name, nodes in graph.supernodes.items() if nodes)
-    return Supernodes(graph, groups, np.zeros(0, np.int64), none, {}, [], Weights(), float("nan"))
+    return Supernodes(
+        graph=graph,
+        groups=groups,
+        nodes=np.zeros(0, np.int64),
+        likeness=none,
+        parts={},
+        null=[],
+        weights=Weights(),
+        threshold=float("nan"),
+    )
 
 
 def collapse(

@@ -23,8 +23,9 @@ from circuits.replacement.units import Neurons
 from circuits.validation.predict import Change
 from probe.errors import BadInput
 from probe.interventions.forward import capture
+from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units, encoded
-from probe.interventions.values import Function, Place, Steer, intervene, place
+from probe.interventions.values import Function, Place, Steer, place
 from probe.model.anatomy import spot
 from probe.model.sites import Site, hook_name, parse_site
 

@@ -12,8 +12,8 @@ import numpy as np
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.validation.frozen_run import HeldRun, held_run
 from probe.errors import BadInput
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.opening import came_from
+from probe.show.record import Record
 from probe.words import counted
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EdgeCheck(Table, Opens):
+class EdgeCheck(Record, page=True):
     """sources: the nodes that were changed. error: for each, the largest |movement - edge| over all targets, divided by the
     largest |edge| from it. worst: the largest of these."""
 
@@ -46,11 +46,6 @@ class EdgeCheck(Table, Opens):
         """One sentence: how far edges and movements are apart."""
         movements = f"movements of {counted(self.n_targets, 'target')}"
         return f"Edges of {counted(len(self.sources), 'source')} against {movements}: within {self.worst:.1e}."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def check_edges(

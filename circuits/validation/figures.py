@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from circuits.graph.figures import NEGATIVE, POSITIVE
+from probe.show.beside import draws
 from probe.show.labels import _finish
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ POINTS = 4000
 """Most nodes drawn; the largest movements are kept."""
 
 
+@draws
 def truth_figure(test: "SubgraphTest", *, height: int = 460) -> go.Figure:
     """Predicted against measured movements with the line of equality; and the subgraph beside random ones, with error bars."""
     measures = test.comparisons

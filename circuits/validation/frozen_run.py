@@ -19,7 +19,8 @@ from circuits.graph.graph import CircuitGraph
 from circuits.replacement import points
 from circuits.replacement.units import Latents
 from probe.interventions.forward import capture
-from probe.interventions.values import Freeze, Function, Steer, intervene, place
+from probe.interventions.running import intervene
+from probe.interventions.values import Freeze, Function, Steer, place
 from probe.model.sites import Site, hook_name
 
 if TYPE_CHECKING:

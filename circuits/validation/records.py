@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from circuits.statistics import Agreement, Interval, bootstrap, share_as_large, spread
-from circuits.validation.verdicts import Verdict, moved_verdicts, verdict_rows
-from probe.show.opening import Opens
-from probe.show.record import Record, Table, quoted
+from circuits.validation.verdicts import MEASURES, Verdict, moved_verdicts
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.words import counted, signed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RootEffect(Record):
     """One root before and after. Predicted and measured movements of its value: direct (all else held) and full.
     random: its measured full movement under each random set. probability: of a logit's token; of a difference, of its first
@@ -53,7 +53,7 @@ class Movements:
     full: Float[np.ndarray, " node"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PromptTest(Record):
     """One prompt. lacking: tested nodes that this prompt's graph has not. random: the same change made to random sets;
     overlap: mean share of each that belongs to the tested set."""
@@ -86,7 +86,6 @@ class PromptTest(Record):
 
 TELLING = 0.05
 """A p that can never be as small as this says nothing."""
-MEASURES = {"logit": "change of the top root", "probability": "change of its probability", "kl": "KL (nats)"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Comparison(Record):
 
 
 @dataclass(frozen=True)
-class SubgraphTest(Table, Opens):
+class SubgraphTest(Record, figure=True, page=True):
     """A subgraph tested in the model, against the graph's own prediction and against random subgraphs of its size.
 
     factor: what activations were multiplied by (0 for all modes but `scale`). convention: every choice that changes a number.
@@ -198,12 +197,6 @@ class SubgraphTest(Table, Opens):
             "convention": self.convention,
         }
 
-    def figure(self, **options: Any) -> Any:
-        """Predicted against measured movements, and the subgraph beside random ones."""
-        from circuits.validation.figures import truth_figure
-
-        return truth_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: what was done to how many nodes, and how far the first root moved."""
         more = f" and {counted(len(self.prompts) - 1, 'more prompt')}" if len(self.prompts) > 1 else ""
@@ -213,13 +206,6 @@ class SubgraphTest(Table, Opens):
         root = self.first.roots[0]
         random = f", random sets {signed(self.comparisons[0].random.mean)}" if self.comparisons else ""
         return f"{said}: {root.root} moves {signed(root.full)} (predicted {signed(root.predicted_full)}){random}."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        parts = [table_html(verdict_rows(self.verdicts), self.summary())]
-        parts += [table_html(self.rows(), "each root"), table_html(self.agreement_rows(), "over all nodes")]
-        return "".join([*parts, table_html(self.comparison_rows(), "against random subgraphs")])
 
 
 def _root_row(root: RootEffect, pairs: bool) -> dict[str, Any]:

@@ -138,16 +138,16 @@ class _Trial:
         seen, free = np.flatnonzero(self.graph.explained), self.graph.explained.copy()
         free[nodes] = False
         return PromptTest(
-            self.graph.prompt,
-            [self.graph.name(int(i)) for i in nodes],
-            lacking,
-            self._roots(moves, after, [run for _, run in random]),
-            self._effect(moves.predicted_full, after),
-            agreement(moves.predicted_direct[seen], moves.direct[seen]),
-            agreement(moves.predicted_full[free], moves.full[free]),
-            [effect for effect, _ in random],
-            overlap(nodes, drawn),
-            moves,
+            prompt=self.graph.prompt,
+            nodes=[self.graph.name(int(i)) for i in nodes],
+            lacking=lacking,
+            roots=self._roots(moves, after, [run for _, run in random]),
+            effect=self._effect(moves.predicted_full, after),
+            direct_agreement=agreement(moves.predicted_direct[seen], moves.direct[seen]),
+            full_agreement=agreement(moves.predicted_full[free], moves.full[free]),
+            random=[effect for effect, _ in random],
+            overlap=overlap(nodes, drawn),
+            movements=moves,
         )
 
     def _movements(self, change: Change) -> tuple[Movements, Observed]:
@@ -181,14 +181,14 @@ class _Trial:
         clean = self.bed.live.clean
         return [
             RootEffect(
-                self.graph.name(i),
-                float(clean.value[i]),
-                *(float(getattr(moves, n)[i]) for n in ("predicted_direct", "direct", "predicted_full", "full")),
-                self._probability(i, clean),
-                self._probability(i, after),
-                tuple(float(moved[i]) for moved in random),
-                self._probability(i, clean, 1),
-                self._probability(i, after, 1),
+                root=self.graph.name(i),
+                value=float(clean.value[i]),
+                **{n: float(getattr(moves, n)[i]) for n in ("predicted_direct", "direct", "predicted_full", "full")},
+                probability=self._probability(i, clean),
+                probability_after=self._probability(i, after),
+                random=tuple(float(moved[i]) for moved in random),
+                other_probability=self._probability(i, clean, 1),
+                other_probability_after=self._probability(i, after, 1),
             )
             for i in np.flatnonzero(self.graph.roots).tolist()
         ]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SMALLEST, CHANCE, ENOUGH = 0.01, 0.05, 0.8
 FEWEST = 19
 """Random subgraphs that p = 0.05 takes."""
+MEASURES = {"logit": "change of the top root", "probability": "change of its probability", "kl": "KL (nats)"}
+"""What can be moved, and how it is called."""
 YES, NO, UNTOLD = "yes", "no", "cannot be told"
 
 
@@ -55,8 +57,6 @@ class Verdict(Record):
 
 def moved_verdicts(test: "SubgraphTest") -> list[Verdict]:
     """Does it move the prediction, and more than random subgraphs do, by each measure."""
-    from circuits.validation.records import MEASURES
-
     n = len(test.first.random)
     drawn = {c.measure: c for c in test.comparisons}
     moves, more = [], []

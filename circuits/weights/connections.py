@@ -20,8 +20,7 @@ from probe.errors import BadInput
 from probe.model.sites import Site, axis_size
 from probe.model.unit_names import unit_name
 from probe.progress import SILENT, Progress
-from probe.show.html import table_html
-from probe.show.record import Table
+from probe.show.record import Record
 from probe.words import signed
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class HeadReach:
 
 
 @dataclass(frozen=True)
-class Connections(Table):
+class Connections(Record, figure=True):
     """A unit's strongest connections, by size; `factors`: what multiplies them on a given input."""
 
     target: str
@@ -86,19 +85,10 @@ class Connections(Table):
         """Ready for JSON."""
         return asdict(self)
 
-    def figure(self) -> Any:
-        """Bars of the strongest connections."""
-        from circuits.weights.figures import connections_figure
-
-        return connections_figure(self)
-
     def summary(self) -> str:
         """One sentence: whose connections, of how many."""
         most = f", first {self.units[0].source} ({signed(self.units[0].strength)})" if self.units else ""
         return f"{self.target}: strongest of {self.n_compared:,} connections by weights{most}."
-
-    def _repr_html_(self) -> str:
-        return table_html(self.rows(20), self.summary())
 
 
 CONVENTION = {

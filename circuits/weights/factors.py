@@ -42,7 +42,16 @@ def factor_edges(parts: Parts, view: WeightView, chain: "Sequence[Stop]") -> tup
 def _edge(parts: Parts, view: WeightView, target: PathNode, between: list[PathNode], end: "Stop") -> PathEdge:
     weight = end.edge
     attention = tuple(float(_pattern(parts, n)) for n in between if n.kind == "head")
-    bare = PathEdge(end.node, target, tuple(between), weight, (), None, attention, None)
+    bare = PathEdge(
+        source=end.node,
+        target=target,
+        between=tuple(between),
+        weight=weight,
+        factors=(),
+        activation=None,
+        attention=attention,
+        divisor=None,
+    )
     if end.node.kind in (*STEPS, "error"):
         return bare
     readers = _readers(parts, view, target)
@@ -56,7 +65,16 @@ def _edge(parts: Parts, view: WeightView, target: PathNode, between: list[PathNo
     write, own = _write(parts, view, end.node)
     factors = tuple(Factor(n, float(rows[n][0] @ write), gate) for n, (_, gate) in readers.items())
     activation = parts.activation(end.node) if end.node.kind in UNITS else 1.0
-    return PathEdge(end.node, target, tuple(between), weight, factors, activation, attention, divisor * own)
+    return PathEdge(
+        source=end.node,
+        target=target,
+        between=tuple(between),
+        weight=weight,
+        factors=factors,
+        activation=activation,
+        attention=attention,
+        divisor=divisor * own,
+    )
 
 
 def _pattern(parts: Parts, node: PathNode) -> Tensor:

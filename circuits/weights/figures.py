@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from circuits.graph.figures import COLOURS, NEGATIVE, POSITIVE, SYMBOLS
+from probe.show.beside import draws
 from probe.show.labels import _finish, label_text, plain, token_axis
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from circuits.weights.tokens import TokenRanking
 
 
+@draws
 def connections_figure(found: "Connections", k: int = 20) -> go.Figure:
     """The k strongest connections, excitation to the right, inhibition to the left."""
     shown = found.units[:k]
@@ -20,6 +22,7 @@ def connections_figure(found: "Connections", k: int = 20) -> go.Figure:
     return _bars([c.strength for c in shown], labels, f"strength into {found.target}")  # names of units hold no markup
 
 
+@draws
 def tokens_figure(ranking: "TokenRanking", k: int = 12) -> go.Figure:
     """Tokens at both ends."""
     ends = [*ranking.highest[:k], *reversed(ranking.lowest[:k])]
@@ -41,6 +44,7 @@ def _bars(values: list[float], labels: list[str], title: str) -> go.Figure:
     return _finish(figure, max(220, 24 * len(values) + 90))
 
 
+@draws
 def paths_figure(paths: "TopPaths", height: int = 560) -> go.Figure:
     """The tree of paths: position across, layer upwards; blue stops raise the target, dashed vermilion ones lower it."""
     placed: dict[int, tuple[float, float]] = {}

@@ -16,15 +16,14 @@ from circuits.weights.connections import blocks, head_name, point_of
 from circuits.weights.units import Bank, pull_back_along, weight_view
 from probe.errors import BadInput
 from probe.progress import SILENT, Progress
-from probe.show.html import table_html
-from probe.show.record import Table
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
 @dataclass(frozen=True)
-class LayerConnections(Table):
+class LayerConnections(Record):
     """For every unit of the target layer its k strongest sources in the source layer, by size."""
 
     source: str
@@ -58,9 +57,6 @@ class LayerConnections(Table):
         return (
             f"{self.source}… to {self.target}… through {' '.join(self.through) or 'the same token'}, by weights alone."
         )
-
-    def _repr_html_(self) -> str:
-        return table_html(self.rows(), self.summary())
 
 
 def layer_connections(

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.replacement.frozen import freeze
+from circuits.replacement.freeze import freeze
 from circuits.replacement.placement import dictionary_names, place_dictionaries
 from circuits.replacement.points import final
 from circuits.weights.children import STEPS, UNITS, Group, Parts, PathNode, Reading, back_at

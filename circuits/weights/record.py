@@ -5,8 +5,8 @@ from math import prod
 from typing import Any
 
 from circuits.weights.children import PathNode
-from probe.show.html import table_html
-from probe.show.record import Record, Table, quoted
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.words import counted
 
 
@@ -20,7 +20,7 @@ class Factor:
     gate: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PathEdge(Record):
     """What a source adds to a target's value through the heads (and skips) between, the one nearest to the target first.
 
@@ -121,8 +121,8 @@ CONVENTION = {
 }
 
 
-@dataclass(frozen=True)
-class TopPaths(Table):
+@dataclass(frozen=True, kw_only=True)
+class TopPaths(Record, figure=True):
     """The strongest paths of every length into one target. residual: see `CONVENTION`; near the model's rounding."""
 
     prompt: str
@@ -189,21 +189,12 @@ class TopPaths(Table):
         about = {"residual": self.residual, "dictionaries": self.dictionaries, "convention": self.convention}
         return {**plain, "paths": paths, "tree": self.tree.to_dict(self.tokens), **about}
 
-    def figure(self) -> Any:
-        """The tree over tokens and layers."""
-        from circuits.weights.figures import paths_figure
-
-        return paths_figure(self)
-
     def summary(self) -> str:
         """One sentence: the target, how many paths, how exactly they add up."""
         return (
             f"{counted(len(self.paths), 'path')} into {self.target} ({self.value:.4g}) in {quoted(self.prompt)}, "
             f"residual {self.residual:.1e}."
         )
-
-    def _repr_html_(self) -> str:
-        return table_html(self.tree.lines(self.tokens), self.summary())
 
 
 def _inverse(value: float | None) -> float | None:

@@ -26,8 +26,8 @@ from probe.model.sites import Site
 from probe.model.unit_names import unit_name
 from probe.model.writes import activation, unembedding
 from probe.model.writes import norm_of as final_norm
-from probe.show.html import shown, table_html
-from probe.show.record import Record, Table
+from probe.show.html import shown
+from probe.show.record import Record
 from probe.text.tokens import display_tokens
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class TokenScore:
     score: float
 
 
-@dataclass(frozen=True)
-class TokenRanking(Table):
+@dataclass(frozen=True, kw_only=True)
+class TokenRanking(Record, figure=True):
     """Tokens that raise what a unit reads most, and those that lower it most. spread: standard deviation over the vocabulary, so
     that a score can be read in units of it."""
 
@@ -68,19 +68,10 @@ class TokenRanking(Table):
         """Ready for JSON."""
         return asdict(self)
 
-    def figure(self) -> Any:
-        """Bars of both ends."""
-        from circuits.weights.figures import tokens_figure
-
-        return tokens_figure(self)
-
     def summary(self) -> str:
         """One sentence: whose tokens, by which way."""
         by = " ".join(self.through) or "directly"
         return f"{self.target} ({self.reader}), tokens {by}: {self.embedding}."
-
-    def _repr_html_(self) -> str:
-        return table_html(self.rows(), self.summary())
 
 
 CONVENTION = {
@@ -95,9 +86,6 @@ class Embeddings(Record):
 
     table: Float[Tensor, "d_vocab d_model"]
     name: str
-
-    def _repr_html_(self) -> str:
-        return table_html([{"tokens": self.table.shape[0], "width": self.table.shape[1]}], self.name)
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from torch import Tensor
 from probe.activations.batches import Batches
 from probe.activations.files import STATS, TOKENS, load_tokens, mend, require_parts, wrong_size
 from probe.activations.layout import Layout
+from probe.activations.repair import repair
 from probe.activations.shuffle import Position, Split
 from probe.artifacts.manifest import Manifest, check_files, check_model, found_folder, read_manifest, require_files
 from probe.artifacts.names import partial
@@ -29,16 +30,19 @@ from probe.artifacts.untrusted import reading
 from probe.errors import BadInput, Unavailable
 from probe.model.sites import Site, as_dtype, expanded, parse_site
 from probe.progress import SILENT, Progress
-from probe.show.html import table_html
-from probe.show.opening import Opens
+from probe.show.beside import loads
+from probe.show.panels import Panel, Rows, Sentence
+from probe.show.record import Record, frame
+from probe.show.values import arrays_of
 
 if TYPE_CHECKING:
+    import pandas
     from transformer_lens.model_bridge import TransformerBridge
 
     from probe.text.tokens import TokenSet
 
 
-class Cache(Opens):
+class Cache(Record, page=True):
     """An opened cache. Token indices count through the whole cache, special tokens and padding included."""
 
     def __init__(self, folder: Path, manifest: Manifest):
@@ -56,11 +60,12 @@ class Cache(Opens):
     def __repr__(self) -> str:
         sites = ", ".join(f"{parse_site(s).short} ({w})" for s, w in self.layout.widths.items())
         return (
-            f"Cache({self.folder.name}: {self.n_tokens:,} tokens of {self._model_name} at {sites}, {self.layout.dtype})"
+            f"Cache({self.folder.name}: {self.n_tokens:,} tokens of {self.model_name} at {sites}, {self.layout.dtype})"
         )
 
-    def _repr_html_(self) -> str:
-        rows = [
+    def site_rows(self) -> list[dict[str, Any]]:
+        """What it holds of each site, and how large its activations are."""
+        return [
             {
                 "site": parse_site(s).short,
                 "width": w,
@@ -69,9 +74,23 @@ class Cache(Opens):
             }
             for s, w in self.layout.widths.items()
         ]
-        return table_html(
-            rows, f"{self.folder.name}: {self.n_tokens:,} tokens of {self._model_name}, {self.layout.dtype}"
-        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: what it holds, without the activations."""
+        facts = {"name": self.name, "model": self.model_name, "tokens": self.n_tokens, "dtype": self.layout.dtype}
+        return {**facts, "sites": self.site_rows()}
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """The sites as a pandas frame; `rows` gives activations."""
+        return frame(self.site_rows)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Mean and variance of each site; activations are read in `batches`, or by `rows`."""
+        return arrays_of({k: v for k, v in self._stats.items() if k.startswith(("mean.", "var."))})
+
+    def panels(self) -> list[Panel]:
+        """The sites."""
+        return [Rows("Sites", self.site_rows()), Sentence(repr(self))]
 
     @property
     def name(self) -> str:
@@ -79,7 +98,8 @@ class Cache(Opens):
         return self.folder.name
 
     @property
-    def _model_name(self) -> str:
+    def model_name(self) -> str:
+        """The model it was made with."""
         return self.manifest.model.name if self.manifest.model else "an unknown model"
 
     @property
@@ -223,8 +243,6 @@ class Cache(Opens):
         It does on the same kind of machine; elsewhere the last bits of a matrix product may differ, and then the
         checksum, the mean and the variance are brought up to date. See `probe.activations.repair`.
         """
-        from probe.activations.repair import repair
-
         return repair(self, model, shard, progress)
 
     def reload(self, shard: int) -> None:
@@ -238,6 +256,7 @@ def _bits(tensor: Tensor) -> np.ndarray:
     return tensor.view(torch.int16 if tensor.element_size() == 2 else torch.int32).numpy()
 
 
+@loads
 def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, check: bool = True) -> Cache:
     """Open a finished cache. With a model, refuse a cache that was made from another one (BadInput).
 

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from probe.activations.peak_bytes import events_of, extrapolated, process_bytes
 from probe.activations.recorder import PART, Recorder
 from probe.artifacts.names import as_path
 from probe.model.sites import Site, as_dtype, parse_site
-from probe.show.html import table_html
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from probe.text.tokens import TokenSet
 
 
-@dataclass(frozen=True)
-class HarvestPlan:
+@dataclass(frozen=True, kw_only=True)
+class HarvestPlan(Record):
     """What a harvest will take. Bytes are on disk; `memory_bytes` is at the peak, beside the model: a shard, and the forward pass
     of a batch, by what two and three rows were seen to take; `seconds` is from one measured batch (None if not measured)."""
 
@@ -29,7 +29,7 @@ class HarvestPlan:
     dtype: str
     tokens: int
     special_tokens: int
-    rows: int
+    rows: int = field()  # of text, instead of a table
     context: int
     documents: int
     shards: int
@@ -45,11 +45,8 @@ class HarvestPlan:
         return self.bytes <= self.free_bytes
 
     def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
         return {**asdict(self), "fits": self.fits}
-
-    def _repr_html_(self) -> str:
-        shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in self.to_dict().items()}
-        return table_html([{"": name, "value": value} for name, value in shown.items()], "Harvest plan")
 
 
 def plan(

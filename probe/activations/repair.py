@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.activations.files import STATS, TOKENS, mend, write_stats, write_unknown_stats
+from probe.activations.files import STATS, TOKENS, mend, write_stats
 from probe.activations.layout import Layout
 from probe.activations.recorder import Recorder, with_moments
-from probe.artifacts.manifest import Manifest, check_files, check_model, read_manifest, write_manifest
+from probe.artifacts.manifest import Manifest, check_files, check_model, write_manifest
 from probe.artifacts.tensors import write_tensors
 from probe.errors import BadInput, Unavailable
 from probe.progress import SILENT, Progress
@@ -32,7 +32,7 @@ def repair(cache: "Cache", model: "TransformerBridge", shard: int | str, progres
         return _repair_stats(cache)
     index = _index(cache.layout, shard)
     check_model(cache.manifest, stamp(model), cache.folder)
-    _require_tokens(cache.folder, cache.manifest)
+    require_tokens(cache.folder, cache.manifest)
     name = cache.layout.name_of(index)
     recorder = Recorder(model, cache.tokens(), cache.layout, cache.manifest.config["batch"])
     with progress.stage(f"repair {name}", total=cache.layout.tokens_of(index), unit="tok") as step:
@@ -45,29 +45,14 @@ def repair(cache: "Cache", model: "TransformerBridge", shard: int | str, progres
     return same
 
 
-def open_damaged(folder: Path, model: "TransformerBridge", progress: Progress = SILENT) -> "tuple[Cache, list[str]]":
-    """A cache opened for repair, whatever its shards and statistics look like, and its damaged files, to repair in order.
-
-    Raises BadInput for another model, Unavailable if its tokens are damaged.
-    """
-    from probe.activations.cache import open_cache
-    from probe.model.load import stamp
-
-    manifest = read_manifest(folder, "cache")
-    check_model(manifest, stamp(model), folder)
-    _require_tokens(folder, manifest)
-    if _damaged(folder, manifest, STATS):
-        write_unknown_stats(folder, Layout(**manifest.facts["layout"]))
-    cache = open_cache(folder, model, check=False)
-    return cache, sorted(cache.verify(progress), key=lambda name: name == STATS)
-
-
-def _damaged(folder: Path, manifest: Manifest, name: str) -> bool:
+def is_damaged(folder: Path, manifest: Manifest, name: str) -> bool:
+    """Whether a file is missing or differs from its checksum."""
     return bool(check_files(folder, replace(manifest, files={name: manifest.files[name]})))
 
 
-def _require_tokens(folder: Path, manifest: Manifest) -> None:
-    if _damaged(folder, manifest, TOKENS):
+def require_tokens(folder: Path, manifest: Manifest) -> None:
+    """Unavailable where the tokens are damaged, of which everything else is made."""
+    if is_damaged(folder, manifest, TOKENS):
         raise Unavailable(f"{TOKENS} of {folder} is damaged. {mend(TOKENS)}")
 
 

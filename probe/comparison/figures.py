@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from probe.show.beside import draws
 from probe.show.labels import _finish, plain
 
 if TYPE_CHECKING:
     from probe.comparison.prompts import ComparedPrompts
 
 
+@draws
 def divergence_figure(found: "ComparedPrompts", height: int | None = None) -> go.Figure:
     """Layer (upwards) by aligned token: KL from the first prompt's prediction to the second's, nats; gaps are empty."""
     columns = found.alignment.columns

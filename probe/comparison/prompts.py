@@ -24,8 +24,9 @@ from probe.model.sites import Site, hook_name, layers_with, parse_site, resid_po
 from probe.model.unit_names import unit_name
 from probe.neurons.strongest import UnitStack, latent_stack, neuron_stack
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table, quoted
+from probe.show.opening import came_from
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.text.alignment import Alignment, align
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
@@ -62,8 +63,8 @@ class UnitDifference:
         return unit_name(self.kind, self.layer, self.unit)
 
 
-@dataclass(frozen=True)
-class ComparedPrompts(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class ComparedPrompts(Record, figure=True, page=True):
     """What differs, for each pair of `alignment.pairs`.
 
     layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit lens), nats.
@@ -110,21 +111,10 @@ class ComparedPrompts(Table, Opens):
             "heads": self.head_rows(),
         }
 
-    def figure(self) -> Any:
-        """Heat map: KL between the predictions, layer by aligned token."""
-        from probe.comparison.figures import divergence_figure
-
-        return divergence_figure(self)
-
     def summary(self) -> str:
         """One sentence: which prompts, and how far their last predictions are apart."""
         far = f": KL {self.kl[-1, -1]:.3g} nats" if self.kl.size else ""
         return f"Next tokens after {quoted(self.prompts[0])} (a) and {quoted(self.prompts[1])} (b){far}."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows() if self.candidates else [], self.summary())
 
 
 def compare_prompts(
@@ -155,7 +145,16 @@ def compare_prompts(
         step(1)
     tokens = display_tokens(model, ids[0]), display_tokens(model, ids[1])
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
-    record = ComparedPrompts((a, b), tokens, alignment, labels, kl, candidates, units, heads)
+    record = ComparedPrompts(
+        prompts=(a, b),
+        tokens=tokens,
+        alignment=alignment,
+        layers=labels,
+        kl=kl,
+        candidates=candidates,
+        units=units,
+        heads=heads,
+    )
     return came_from(record, model)
 
 

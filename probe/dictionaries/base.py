@@ -13,6 +13,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -24,8 +25,8 @@ from probe.dictionaries.sparsifiers.codes import Code
 from probe.errors import BadInput
 from probe.memory import require
 from probe.model.sites import short_name
-from probe.show.opening import Opens
-from probe.show.record import gist
+from probe.show.record import Record
+from probe.show.values import arrays_of, gist
 
 
 class DictionaryOutput(NamedTuple):
@@ -46,7 +47,7 @@ class CodeOutput(NamedTuple):
     code: Code
 
 
-class Dictionary(Opens, nn.Module):
+class Dictionary(Record, nn.Module, page=True):
     """Encoder, sparsifier, decoder and, where `skip`, a linear path. Sites are canonical names.
 
     Where it reads or writes several sites, d_in or d_out gives the width of each, and their activations stand side by side on
@@ -134,10 +135,13 @@ class Dictionary(Opens, nn.Module):
         """One sentence: what it is, between which sites, how wide, by which rule."""
         return described(self)
 
-    def _repr_html_(self) -> str:
-        from probe.dictionaries.html import dictionary_html
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: its shape, without the weights."""
+        return {"name": self.name, **shape_of(self)}
 
-        return dictionary_html(self)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by name."""
+        return arrays_of(self.state_dict())
 
     def pre_acts(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_dict"]:
         """How far each latent is from the origin of its ReLU."""
@@ -203,6 +207,24 @@ def described(learned: Any) -> str:
     name = f"{learned.name}: " if learned.name else ""
     rule = ", ".join(_setting(key, value) for key, value in learned.sparsifier.config().items())
     return f"{name}{learned.kind.replace('_', ' ')} at {where}, {learned.d_in} → {learned.d_dict:,} → {learned.d_out} ({rule})."
+
+
+def shape_of(dictionary: Any) -> dict[str, Any]:
+    """What must be known to build the dictionary again, apart from its weights."""
+    facts: dict[str, Any] = {
+        "dictionary_kind": dictionary.kind,
+        "d_in": dictionary.d_in,
+        "d_dict": dictionary.d_dict,
+        "d_out": dictionary.d_out,
+        "skip": getattr(dictionary, "W_skip", None) is not None,
+        "sparsifier": dictionary.sparsifier.config(),
+    }
+    for side in ("in", "out"):
+        sites = getattr(dictionary, f"sites_{side}")
+        facts[f"sites_{side}"], facts[f"widths_{side}"] = list(sites), list(getattr(dictionary, f"widths_{side}"))
+        if len(sites) == 1:
+            facts[f"site_{side}"] = sites[0]
+    return facts
 
 
 def _setting(key: str, value: Any) -> str:

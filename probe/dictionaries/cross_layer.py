@@ -8,20 +8,23 @@ together, on inputs and targets that stand side by side on the last axis.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from probe.asked_of import looked_at
-from probe.dictionaries.base import CodeOutput, Dictionary, DictionaryOutput, described
+from probe.dictionaries.base import CodeOutput, Dictionary, DictionaryOutput, described, shape_of
 from probe.dictionaries.sparsifiers.base import Sparsifier
 from probe.dictionaries.sparsifiers.codes import Code, JoinedCode
 from probe.errors import BadInput
-from probe.show.opening import Opens
+from probe.show.record import Record
+from probe.show.values import arrays_of
 
 
-class CrossLayerTranscoder(Opens, nn.Module):
+class CrossLayerTranscoder(Record, nn.Module, page=True):
     """Answers what a `Dictionary` answers; its latents are those of all parts, in order of layers."""
 
     kind = "cross_layer_transcoder"
@@ -65,10 +68,13 @@ class CrossLayerTranscoder(Opens, nn.Module):
         """One sentence: what it is, between which sites, how wide, by which rule."""
         return described(self)
 
-    def _repr_html_(self) -> str:
-        from probe.dictionaries.html import dictionary_html
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: its shape, without the weights."""
+        return {"name": self.name, **shape_of(self)}
 
-        return dictionary_html(self)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by name."""
+        return arrays_of(self.state_dict())
 
     @property
     def d_in(self) -> int:

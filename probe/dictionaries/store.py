@@ -23,11 +23,12 @@ from probe.artifacts.manifest import (
 )
 from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import plain_file, reading, reason
-from probe.dictionaries.base import Dictionary
+from probe.dictionaries.base import Dictionary, shape_of
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.dictionaries.sparsifiers.registry import sparsifier
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.model.sites import parse_site, width
+from probe.show.beside import loads, saves
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -36,24 +37,6 @@ WEIGHTS = "weights.safetensors"
 
 
 AnyDictionary = Dictionary | CrossLayerTranscoder
-
-
-def shape_of(dictionary: AnyDictionary) -> dict[str, Any]:
-    """What must be known to build the dictionary again, apart from its weights."""
-    facts: dict[str, Any] = {
-        "dictionary_kind": dictionary.kind,
-        "d_in": dictionary.d_in,
-        "d_dict": dictionary.d_dict,
-        "d_out": dictionary.d_out,
-        "skip": getattr(dictionary, "W_skip", None) is not None,
-        "sparsifier": dictionary.sparsifier.config(),
-    }
-    for side in ("in", "out"):
-        sites = getattr(dictionary, f"sites_{side}")
-        facts[f"sites_{side}"], facts[f"widths_{side}"] = list(sites), list(getattr(dictionary, f"widths_{side}"))
-        if len(sites) == 1:
-            facts[f"site_{side}"] = sites[0]
-    return facts
 
 
 def build(facts: dict[str, Any]) -> AnyDictionary:
@@ -87,7 +70,7 @@ def tensors(dictionary: AnyDictionary) -> dict[str, Tensor]:
 
 
 def save_dictionary(
-    dictionary: AnyDictionary,
+    dictionary: "Dictionary | CrossLayerTranscoder",
     folder: Path | str,
     *,
     model: ModelStamp | None = None,
@@ -127,7 +110,17 @@ def save_dictionary(
     return read_manifest(folder, "dictionary")
 
 
-def load_dictionary(folder: Path | str, model: "TransformerBridge | None" = None) -> AnyDictionary:
+@saves
+def write_dictionary(dictionary: "Dictionary | CrossLayerTranscoder", folder: Path | str, **options: Any) -> Path:
+    """The same, by folder: what `save` of a dictionary does."""
+    save_dictionary(dictionary, folder, **options)
+    return as_path(folder)
+
+
+@loads
+def load_dictionary(
+    folder: Path | str, model: "TransformerBridge | None" = None
+) -> "Dictionary | CrossLayerTranscoder":
     """Read a dictionary from a folder, or by its name under `home()`; with a model, refuse one that does not belong to it.
 
     Raises BadInput for another model, width or layer, Unavailable for a damaged file.

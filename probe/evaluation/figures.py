@@ -8,13 +8,16 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
 from probe.training.figures import _BASELINE, _COLOUR
 
 if TYPE_CHECKING:
-    from probe.evaluation.evaluate import EvalReport
+    from probe.evaluation.report import EvalReport
+    from probe.evaluation.sweep import SweepResult
 
 
+@draws
 def eval_figure(report: "EvalReport", height: int = 320) -> go.Figure:
     """FVU beside the affine map's, cross-entropy beside both ablations; bars of one standard error."""
     figure = make_subplots(rows=1, cols=2, subplot_titles=["unexplained (FVU)", "CE (nats)"])
@@ -45,6 +48,12 @@ _KIND_COLOURS = {
     "crosscoder": "#6a8f2a",
     "cross_layer_transcoder": "#8e2a5f",
 }
+
+
+@draws
+def sweep_figure(result: "SweepResult", height: int = 360) -> go.Figure:
+    """FVU, and where judged in the model cross-entropy and KL, against L0: a line a kind."""
+    return pareto_figure(result.by_seed(), height)
 
 
 def pareto_figure(rows: list[dict[str, Any]], height: int = 360) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from probe.show.beside import shows
 from probe.show.chart import bars_html, lines_html
 from probe.show.html import block, facts_html, folded, side_by_side, table_html
 from probe.words import counted
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from probe.evaluation.sweep import SweepResult
 
 
+@shows
 def eval_html(report: "EvalReport") -> str:
     """FVU beside the affine map's, cross-entropy beside both ablations, then every measure."""
     own = {"dictionary": "fvu", "affine map": "fvu_affine"}
@@ -26,6 +28,7 @@ def _bars(report: "EvalReport", measures: dict[str, str], title: str) -> str:
     return bars_html(list(measures), values, title, errors=errors)
 
 
+@shows
 def sweep_html(result: "SweepResult") -> str:
     """The trade of each kind between L0 and FVU, and the means over seeds."""
     rows = result.by_seed()

@@ -10,7 +10,7 @@ import torch
 from probe.dictionaries.store import AnyDictionary
 from probe.interventions.prefix import first_layer
 from probe.model.sites import parse_site
-from probe.show.html import Facts
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvalPlan(Facts):
+class EvalPlan(Record):
     """tokens: of text behind the cross-entropies, all texts together. passes: whole forward passes over them, in effect.
     memory_bytes: beside the model. seconds: from one measured forward pass."""
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from probe.model.sites import short_name
-from probe.show.opening import Opens
-from probe.show.record import Table
+from probe.show.record import Record
 
 CONVENTION = {
     "fvu": "squared error over squared deviation from the held-out mean, all dimensions together",
@@ -56,7 +55,7 @@ IN_MODEL = (
 
 
 @dataclass(frozen=True)
-class EvalReport(Table, Opens):
+class EvalReport(Record, figure=True, page=True):
     """How good a dictionary is. errors and counts: standard error and tokens behind the measure of that name.
 
     text: what the cross-entropies were measured on; texts: the same measures on further texts, by name.
@@ -145,17 +144,6 @@ class EvalReport(Table, Opens):
             f"{self.kind} at {ends}: FVU {self.fvu:.4f}, L0 {self.l0:.4g}, {self.dead_share:.1%} dead{back}; "
             f"{self.n_tokens:,} tokens."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.evaluation.html import eval_html
-
-        return eval_html(self)
-
-    def figure(self) -> Any:
-        """FVU beside the affine map's, and cross-entropy beside both ablations."""
-        from probe.evaluation.figures import eval_figure
-
-        return eval_figure(self)
 
     def density_figure(self) -> Any:
         """How many latents fire how often."""

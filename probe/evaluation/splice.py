@@ -25,7 +25,8 @@ from probe.errors import BadInput
 from probe.evaluation.metrics import Predictions, log_normaliser, next_token_losses
 from probe.interventions.forward import per_token
 from probe.interventions.prefix import first_layer, is_exact, recorded, replayed
-from probe.interventions.values import intervene, like
+from probe.interventions.running import intervene
+from probe.interventions.values import like
 from probe.model.anatomy import spot
 from probe.model.sites import hook_name, parse_site
 from probe.progress import SILENT, Progress

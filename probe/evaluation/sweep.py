@@ -20,8 +20,7 @@ from probe.artifacts.folder import place
 from probe.errors import BadInput
 from probe.evaluation.report import EvalReport
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens
-from probe.show.record import Table
+from probe.show.record import Record
 from probe.training.recipes import Recipe, make
 from probe.training.trainer import Run, TrainConfig, TrainPlan, plan, train_together
 from probe.words import counted
@@ -71,7 +70,7 @@ def _on_texts(report: EvalReport) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class SweepResult(Table, Opens):
+class SweepResult(Record, figure=True, page=True):
     """What a sweep found, an entry a dictionary."""
 
     cache: str
@@ -93,23 +92,12 @@ class SweepResult(Table, Opens):
         """JSON-able; without the reports' long parts."""
         return {"cache": self.cache, "config": asdict(self.config), "rows": self.rows(), "by_seed": self.by_seed()}
 
-    def figure(self) -> Any:
-        """FVU, and where judged in the model cross-entropy and KL, against L0: a line a kind."""
-        from probe.evaluation.figures import pareto_figure
-
-        return pareto_figure(self.by_seed())
-
     def summary(self) -> str:
         """One sentence: how many dictionaries, and the range of what they reach."""
         rows = self.rows()
         ends = {m: (min(r[m] for r in rows), max(r[m] for r in rows)) for m in ("fvu", "l0")} if rows else {}
         said = "".join(f", {m} {low:.3g} to {high:.3g}" for m, (low, high) in ends.items())
         return f"{counted(len(rows), 'dictionary')} trained on {self.cache}{said}."
-
-    def _repr_html_(self) -> str:
-        from probe.evaluation.html import sweep_html
-
-        return sweep_html(self)
 
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -18,17 +18,16 @@ from probe.features.unit import Near, TokenScore, Unit
 from probe.interventions.unit_edits import require_there
 from probe.model.unit_names import unit_name
 from probe.progress import SILENT, Progress
-from probe.show.html import table_html
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.opening import came_from
+from probe.show.record import Record
 from probe.text.display import display_tokens
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-@dataclass(frozen=True)
-class UnitWeights(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class UnitWeights(Record, figure=True, page=True):
     """One latent or neuron by its weights. Lists that have no meaning for it are empty, and `convention` says why."""
 
     name: str
@@ -55,15 +54,6 @@ class UnitWeights(Table, Opens):
     def rows(self) -> list[dict[str, Any]]:
         """The tokens it promotes and suppresses, one row each."""
         return [s._asdict() for s in (*self.promoted, *reversed(self.suppressed))]
-
-    def figure(self) -> Any:
-        """The tokens it promotes and suppresses."""
-        from probe.features.figures import weights_figure
-
-        return weights_figure(self)
-
-    def _repr_html_(self) -> str:
-        return table_html(self.lists(), f"{self.name} by its weights alone")
 
 
 def unit_weights(

@@ -6,16 +6,20 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from probe.show.beside import draws
 from probe.show.labels import _finish, plain, token_axis
 
 if TYPE_CHECKING:
-    from probe.features import FeatureTable, Unit, UnitWeights
+    from probe.features.by_weights import UnitWeights
     from probe.features.on_text import OwnText
+    from probe.features.table import FeatureTable
+    from probe.features.unit import Unit
 
 _UP, _DOWN = "#b35806", "#542788"
 _COLOUR = "#2a788e"
 
 
+@draws
 def unit_figure(unit: "Unit", height: int = 360) -> go.Figure:
     """Histogram of a unit's activations, and the demeaned logits of the tokens it raises and lowers most."""
     figure = make_subplots(rows=1, cols=2, subplot_titles=["activations", "demeaned logits of what it writes"])
@@ -57,6 +61,7 @@ def _histogram(unit: "Unit") -> go.Bar:
     )
 
 
+@draws
 def weights_figure(unit: "UnitWeights", height: int = 360) -> go.Figure:
     """The demeaned logits of the tokens a unit raises and lowers most."""
     scores = [*unit.promoted, *reversed(unit.suppressed)]
@@ -86,6 +91,7 @@ def histogram_figure(unit: "Unit", height: int = 240) -> go.Figure:
     return _finish(figure, height)
 
 
+@draws
 def own_text_figure(text: "OwnText", height: int = 300) -> go.Figure:
     """A bar for each token: how strongly the unit fires there."""
     figure = go.Figure(
@@ -101,6 +107,7 @@ def own_text_figure(text: "OwnText", height: int = 300) -> go.Figure:
     return _finish(figure, height)
 
 
+@draws
 def density_figure(table: "FeatureTable", height: int = 300) -> go.Figure:
     """How many units are active at which share of the tokens (log10); dead ones are in the title."""
     density = table.column("density")

@@ -4,11 +4,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from probe.features.table import DENSEST
+from probe.show.beside import shows
 from probe.show.chart import histogram_html
 from probe.show.html import block, folded, note, side_by_side, table_html
 from probe.show.tokens import tokens_html
 
 if TYPE_CHECKING:
+    from probe.features.by_weights import UnitWeights
+    from probe.features.search import Found
     from probe.features.table import FeatureTable
     from probe.features.unit import Unit
 
@@ -16,6 +20,7 @@ _OPEN_GROUPS = 2
 "How many groups of examples stand open; the others open at a click."
 
 
+@shows
 def features_html(table: "FeatureTable") -> str:
     """How dense the units are, and the densest."""
     density = np.asarray(table.column("density"))
@@ -23,11 +28,24 @@ def features_html(table: "FeatureTable") -> str:
     counts, edges = np.histogram(alive, bins=40) if len(alive) else (np.zeros(0, int), np.zeros(1))
     words = "log10 of the share of tokens a unit is active at"
     chart = histogram_html(edges.tolist(), counts.tolist(), f"{len(alive):,} living units by density", words)
-    rows = table.search(sort="density", descending=True, limit=15).rows()
+    rows = table.search(sort="density", descending=True, limit=DENSEST).rows()
     dead = note(f"{table.dead_share:.1%} of the units were never active on {table.n_tokens:,} tokens")
     return block(chart, dead, table_html(rows, "Densest first"), title=repr(table))
 
 
+@shows
+def found_html(found: "Found") -> str:
+    """The units found, of how many."""
+    return table_html(found.rows(), f"{len(found.units):,} of {found.total:,} units")
+
+
+@shows
+def weights_html(unit: "UnitWeights") -> str:
+    """Tokens and units that its weights connect it with."""
+    return table_html(unit.lists(), f"{unit.name} by its weights alone")
+
+
+@shows
 def unit_html(unit: "Unit") -> str:
     """What a unit does: its tokens, its activations, and examples over their whole range."""
     size = max(abs(unit.max), abs(unit.min) if unit.min < 0 else 0.0) or 1.0

@@ -16,9 +16,10 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.interventions.unit_edits import require_there, unit_values
 from probe.model.unit_names import layer_read, nearly, unit_name, unit_named
-from probe.show.html import shown, table_html
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.html import shown
+from probe.show.opening import came_from
+from probe.show.panels import Panel, Tokens
+from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
 from probe.words import figures
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OwnText(Table, Opens):
+class OwnText(Record, figure=True, page=True):
     """The activation of `unit` at every token of `text`."""
 
     text: str
@@ -47,6 +48,11 @@ class OwnText(Table, Opens):
         pairs = zip(self.tokens, self.values.tolist(), strict=True)
         return [{"position": i, "token": shown(token), "activation": value} for i, (token, value) in enumerate(pairs)]
 
+    def panels(self) -> list[Panel]:
+        """The unit at every token."""
+        *shown, said = super().panels()
+        return [*shown, Tokens("activation", self.tokens, self.values.tolist()), said]
+
     def summary(self) -> str:
         """One sentence."""
         on, below = int((self.values > 0).sum()), bool((self.values < 0).any())
@@ -62,15 +68,6 @@ class OwnText(Table, Opens):
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return asdict(self) | {"values": self.values.tolist()}
-
-    def figure(self) -> Any:
-        """A bar for each token."""
-        from probe.features.figures import own_text_figure
-
-        return own_text_figure(self)
-
-    def _repr_html_(self) -> str:
-        return table_html(self.rows(), self.summary())
 
 
 def _named(name: str, layer: int | None, dictionary: Any) -> tuple[int, int | None]:

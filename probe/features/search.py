@@ -13,9 +13,7 @@ from jaxtyping import Bool, Int
 
 from probe.errors import BadInput
 from probe.features.matches import in_examples
-from probe.show.html import table_html
-from probe.show.opening import Opens
-from probe.show.record import Table
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
@@ -30,7 +28,7 @@ _KEPT = 48
 
 
 @dataclass(frozen=True, eq=False)
-class Found(Table, Opens):
+class Found(Record, page=True):
     """A page of a search: `units` on this page, in order, of `total` that match. matched: what of each unit did, in words;
     nothing where no text was searched for."""
 
@@ -47,9 +45,6 @@ class Found(Table, Opens):
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {"total": self.total, "units": self.units, "rows": self.rows()}
-
-    def _repr_html_(self) -> str:
-        return table_html(self.rows(), f"{len(self.units):,} of {self.total:,} units")
 
 
 def matching(

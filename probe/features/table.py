@@ -22,14 +22,21 @@ from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.model.unit_names import unit_name
+from probe.show.beside import loads
 from probe.show.html import shown
-from probe.show.opening import Opens, came_from
+from probe.show.opening import came_from
+from probe.show.panels import Figure, Panel, Rows, Sentence
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-class FeatureTable(Opens):
+DENSEST = 15
+"""Units that a table shows of itself."""
+
+
+class FeatureTable(Record, figure=True, page=True):
     """An opened table of `n_units` units over `n_tokens` ordinary tokens."""
 
     def __init__(self, folder: Path, manifest: Manifest):
@@ -159,8 +166,9 @@ class FeatureTable(Opens):
                 found.append(Near(other, self.name(other), cosine, joint, pmi))
         return found
 
-    def rows(self, units: Sequence[int]) -> list[dict[str, Any]]:
-        """One row of numbers and tokens per unit, in the order given."""
+    def rows(self, units: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """One row of numbers and tokens per unit, in the order given; by default of every unit."""
+        units = range(self.n_units) if units is None else units
         lists = [name for name in ("promoted", "measured", "peaks") if name in self._columns]
         rows, labels = [], self.labels
         for unit, row in zip(units, self.records(units, lists, 5), strict=True):
@@ -224,6 +232,11 @@ class FeatureTable(Opens):
         """Share of the units that were never active."""
         return float((self._columns["fired"] == 0).mean())
 
+    def panels(self) -> list[Panel]:
+        """How many units are how dense, and the densest."""
+        densest = self.search(sort="density", descending=True, limit=DENSEST).rows()
+        return [Figure("Units by density", self.figure), Rows("Densest first", densest), Sentence(repr(self))]
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able summary."""
         facts = self.manifest.facts
@@ -241,22 +254,12 @@ class FeatureTable(Opens):
             "convention": facts["convention"],
         }
 
-    def figure(self) -> Any:
-        """How many units are how dense."""
-        from probe.features.figures import density_figure
-
-        return density_figure(self)
-
-    def _repr_html_(self) -> str:
-        from probe.features.html import features_html
-
-        return features_html(self)
-
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
 
 
+@loads
 def open_features(folder: str | Path, model: "TransformerBridge | None" = None) -> FeatureTable:
     """Open a finished table, by folder or by name. With a model, refuse one that was made from another (BadInput)."""
     path = found_folder("features", folder, "Build it with build_features, or with `openwork features`.")

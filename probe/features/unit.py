@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from probe.show.html import shown
-from probe.show.opening import Opens
-from probe.show.record import Record, Table
+from probe.show.panels import Panel, Rows, Tokens
+from probe.show.record import Record
 
 GROUPS = {0: "strongest", 1: "lowest"}
 
@@ -53,7 +53,7 @@ class Example(Record):
 
 
 @dataclass(frozen=True)
-class Unit(Table, Opens):
+class Unit(Record, figure=True, page=True):
     """One latent or neuron. density: share of tokens it is active at; `fired` of `n_tokens`. mean_active: mean where active.
 
     edges, counts: its histogram. Lists that do not exist for this kind of unit are empty, and `convention` says why.
@@ -115,6 +115,12 @@ class Unit(Table, Opens):
             {"": k, "what": ", ".join(f"{n.name} {n.cosine:.2f}" for n in v)} for k, v in others.items() if v
         ]
 
+    def panels(self) -> list[Panel]:
+        """What it does by its weights and histogram, its lists, and its strongest examples."""
+        figure, *_, said = super().panels()
+        strips = [Tokens(f"activation, {e.group}", e.tokens, e.activations) for e in self.top]
+        return [figure, Rows("Tokens and neighbours", self.lists()), *strips, said]
+
     def summary(self) -> str:
         """One line of numbers."""
         if self.dead:
@@ -123,17 +129,6 @@ class Unit(Table, Opens):
             f"{self.name}: active at {self.fired:,} of {self.n_tokens:,} tokens ({self.density:.3%}), "
             f"mean {self.mean_active:.4g}, max {self.max:.4g}"
         )
-
-    def figure(self) -> Any:
-        """Histogram of its activations, and the tokens it promotes and suppresses."""
-        from probe.features.figures import unit_figure
-
-        return unit_figure(self)
-
-    def _repr_html_(self) -> str:
-        from probe.features.html import unit_html
-
-        return unit_html(self)
 
 
 def excerpt(example: Example, around: int = 8) -> str:

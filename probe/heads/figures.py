@@ -6,13 +6,18 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
+from probe.heads.scores import SCORES, SIGNED, check_score
+from probe.show.array_figures import grid_figure
+from probe.show.beside import draws
 from probe.show.labels import SEQUENTIAL, _finish, plain, token_axis
 
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
     from probe.heads.reading import HeadReading
+    from probe.heads.scores import HeadTable
 
 
+@draws
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 420) -> go.Figure:
     """One head: queries downwards, keys across."""
     trace = go.Heatmap(
@@ -33,6 +38,13 @@ def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 4
 _SIDE = 360  # cells each way that a page draws: in single precision, less than a megabyte
 
 
+@draws
+def scores_figure(table: "HeadTable", metric: str = "direct") -> go.Figure:
+    """Layer by head, coloured by one score."""
+    return grid_figure(table.scores[check_score(metric)], SCORES[metric][0], signed=metric in SIGNED)
+
+
+@draws
 def head_figure(reading: "HeadReading", height: int = 560) -> go.Figure:
     """Queries downwards, keys across; above, the mean attention each key receives; beside, the entropy of each query."""
     return pattern_with_margins(reading.pattern, reading.tokens, reading.received, reading.entropy, height)

@@ -5,32 +5,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from probe.show.beside import shows
 from probe.show.grid import CLEAR, heat_html, levels, picture_html
 from probe.show.html import block, note, side_by_side, table_html
-from probe.show.record import quoted
+from probe.show.values import quoted
 
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
+    from probe.heads.reading import HeadReading
 
 _THUMB, _GAP, _MOST_HEADS, _LARGE = 14, 1, 1600, 64
 _SAID = {"previous_token": "the token before", "induction": "what followed earlier", "self": "the token itself"}
 
 
+@shows
 def heads_html(heads: "HeadPatterns") -> str:
     """All patterns as one picture, the most pronounced ones large, and the numbers of each."""
     layers, count = heads.patterns.shape[:2]
     parts = [_montage(heads.patterns)] if layers * count <= _MOST_HEADS else []
     large, rows = [], []
-    for metric in ("previous_token", "induction", "self"):
-        values = np.nan_to_num(heads.metrics[metric], nan=-1.0)
-        if values.size and values.max() > 0:
-            i, h = np.unravel_index(int(values.argmax()), values.shape)
-            large.append(_pattern(heads, int(i), int(h), f"L{i}H{h} looks at {_SAID[metric]}"))
-            rows += heads.rows(metric, 3)
+    for metric, i, h in heads.pronounced():
+        large.append(_pattern(heads, i, h, f"L{i}H{h} looks at {_SAID[metric]}"))
+        rows += heads.rows(metric, 3)
     named = list({row["head"]: row for row in rows}.values())
     return block(
         *parts, side_by_side(*large), table_html(named), title=f"{layers} × {count} heads on {quoted(heads.prompt)}"
     )
+
+
+@shows
+def head_html(reading: "HeadReading") -> str:
+    """The tokens that the head attends to most."""
+    return table_html(reading.attended(), reading.summary())
 
 
 def _montage(patterns: Float[np.ndarray, "layer head q_pos k_pos"]) -> str:

@@ -1,6 +1,7 @@
 """Attention patterns of every head on one prompt, with numbers that say what a head does there."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,22 +12,26 @@ from probe.errors import BadInput
 from probe.interventions.forward import capture
 from probe.model.sites import Site, layers_with
 from probe.model.unit_names import unit_name
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.opening import came_from
+from probe.show.panels import Figure, Panel, Rows, Sentence
+from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
 from probe.words import counted
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from transformer_lens.model_bridge import TransformerBridge
 
 LARGEST = 1.5e9
 "Bytes that the patterns of one prompt may take."
+SHOWN = ("previous_token", "induction", "self")
+"""Metrics whose most pronounced head is shown."""
 METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
 
 
 @dataclass(frozen=True)
-class HeadPatterns(Table, Opens):
+class HeadPatterns(Record, figure=True, page=True):
     """patterns: rows are queries and sum to 1. metrics by name, each (layer, head), averaged over queries after the first:
 
     entropy (nats); first_token, previous_token, self: attention paid to the prompt's first token, the token before, the
@@ -39,6 +44,10 @@ class HeadPatterns(Table, Opens):
     tokens: list[str]
     patterns: Float[np.ndarray, "layer head q_pos k_pos"]
     metrics: dict[str, Float[np.ndarray, "layer head"]]
+
+    if TYPE_CHECKING:
+
+        def figure(self, layer: int, head: int, height: int = 420) -> go.Figure: ...
 
     def rows(self, metric: str = "previous_token", k: int | None = 10) -> list[dict[str, Any]]:
         """The k heads with the largest value of a metric."""
@@ -55,11 +64,22 @@ class HeadPatterns(Table, Opens):
         metrics = {m: np.where(np.isnan(v), None, v).tolist() for m, v in self.metrics.items()}
         return {"prompt": self.prompt, "tokens": self.tokens, "metrics": metrics}
 
-    def figure(self, layer: int, head: int, **options: Any) -> Any:
-        """One head's pattern as a heat map."""
-        from probe.heads.figures import pattern_figure
+    def pronounced(self) -> list[tuple[str, int, int]]:
+        """The head (layer, head) that looks most at the token before, at what followed earlier, at the token itself; where any
+        does at all."""
+        found = []
+        for metric in SHOWN:
+            values = np.nan_to_num(self.metrics[metric], nan=-1.0)
+            if values.size and values.max() > 0:
+                layer, head = np.unravel_index(int(values.argmax()), values.shape)
+                found.append((metric, int(layer), int(head)))
+        return found
 
-        return pattern_figure(self, layer, head, **options)
+    def panels(self) -> list[Panel]:
+        """The pronounced heads, and the heads that look most at the token before."""
+        draw = self.figure
+        figures = [Figure(f"L{i}H{h}: {m.replace('_', ' ')}", partial(draw, i, h)) for m, i, h in self.pronounced()]
+        return [*figures, Rows("Heads by attention to the token before", self.rows()), Sentence(self.summary())]
 
     def summary(self) -> str:
         """One sentence: how many patterns, and who looks most at the token before and at earlier copies."""
@@ -68,11 +88,6 @@ class HeadPatterns(Table, Opens):
         said = [f"{self.rows(m, 1)[0]['head']} {m.replace('_', ' ')}" for m in known]
         most = f"; most pronounced: {', '.join(said)}" if said else ""
         return f"{layers} × {heads} heads, {counted(len(self.tokens), 'token')}{most}."
-
-    def _repr_html_(self) -> str:
-        from probe.heads.html import heads_html
-
-        return heads_html(self)
 
 
 def head_patterns(model: "TransformerBridge", prompt: Prompt) -> HeadPatterns:

@@ -23,8 +23,9 @@ from probe.model.sites import Site, hook_name
 from probe.model.unit_names import head_of, unit_name
 from probe.model.writes import heads_write
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table, quoted
+from probe.show.opening import came_from
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.text.prompts import Prompt, encode_prompt
 from probe.text.targets import Target
 from probe.text.tokens import display_tokens
@@ -37,7 +38,7 @@ _LOGITS = 1 << 26  # numbers in a table of logits at once
 
 
 @dataclass(frozen=True)
-class TopTokens(Table):
+class TopTokens(Record):
     """The tokens a vector of scores raises and lowers most, with the scores."""
 
     up: list[str]
@@ -53,8 +54,8 @@ class TopTokens(Table):
         return [{names[0]: u, f"{names[0]}, by": a, names[1]: d, f"{names[1]}, by": b} for u, a, d, b in cells]
 
 
-@dataclass(frozen=True)
-class HeadReading(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class HeadReading(Record, figure=True, page=True):
     """A head at every position of a prompt.
 
     received: mean attention each key gets from the queries that can see it. entropy: of each query's attention, nats. target:
@@ -117,12 +118,6 @@ class HeadReading(Table, Opens):
         }
         return {**plain, **arrays, **lists, **weighed}
 
-    def figure(self, **options: Any) -> Any:
-        """The pattern with its margins."""
-        from probe.heads.figures import head_figure
-
-        return head_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: what the head adds at the last token, and where it looks there."""
         seen = self.attended(k=1)[0]
@@ -130,11 +125,6 @@ class HeadReading(Table, Opens):
             f"{self.name} on {quoted(self.prompt)}: at the last token it looks at {seen['token']!r} ({seen['attention']:.2f}) "
             f"and adds {signed(self.direct[-1])} to the logit of {self.target_tokens[-1]!r}."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.attended(), self.summary())
 
 
 def read_head(
@@ -172,16 +162,26 @@ def read_head(
     score = float(weights.copying_scores(model)[layer, head]) if copying is None else copying
     shown = np.tril(pattern)
     found = HeadReading(
-        *(whole.prompt, whole.token_ids, whole.tokens, layer, head, pattern),
-        shown.sum(0) / np.arange(len(pattern), 0, -1),
-        -(shown * np.log(np.maximum(shown, 1e-30))).sum(1),
-        *(whole.targets, whole.target_tokens, whole.heads[layer, head], whole.logit, by_key, whole.reach[layer]),
-        in_prompt,
-        dict(zip(distinct, embedded, strict=True)),
-        dict(zip(distinct, qk, strict=True)),
-        score,
-        _directions(model, layer, head),
-        {**weights.CONVENTION, **whole.convention},
+        prompt=whole.prompt,
+        token_ids=whole.token_ids,
+        tokens=whole.tokens,
+        layer=layer,
+        head=head,
+        pattern=pattern,
+        received=shown.sum(0) / np.arange(len(pattern), 0, -1),
+        entropy=-(shown * np.log(np.maximum(shown, 1e-30))).sum(1),
+        targets=whole.targets,
+        target_tokens=whole.target_tokens,
+        direct=whole.heads[layer, head],
+        logit=whole.logit,
+        by_key=by_key,
+        reach=whole.reach[layer],
+        in_prompt=in_prompt,
+        by_embedding=dict(zip(distinct, embedded, strict=True)),
+        qk=dict(zip(distinct, qk, strict=True)),
+        copying=score,
+        directions=_directions(model, layer, head),
+        convention={**weights.CONVENTION, **whole.convention},
     )
     return came_from(found, model)
 

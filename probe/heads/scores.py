@@ -13,10 +13,11 @@ from jaxtyping import Float
 from probe.errors import BadInput
 from probe.model.unit_names import unit_name
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.opening import came_from
+from probe.show.record import Record
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from transformer_lens.model_bridge import TransformerBridge
 
     from probe.heads.patterns import HeadPatterns
@@ -42,7 +43,7 @@ BY_WEIGHTS = ("copying",)
 
 
 @dataclass(frozen=True)
-class HeadTable(Table, Opens):
+class HeadTable(Record, figure=True, page=True):
     """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
     asked about (its likeliest next token unless one was chosen). The others are means over queries, `copying` is of weights
     alone; the columns say which."""
@@ -62,6 +63,10 @@ class HeadTable(Table, Opens):
             return f"{label} at {self.pos}"
         return f"{label}, {'by weights' if metric in BY_WEIGHTS else 'mean'}"
 
+    if TYPE_CHECKING:
+
+        def figure(self, metric: str = "direct") -> go.Figure: ...
+
     def rows(self, metric: str = "direct", k: int | None = 20) -> list[dict[str, Any]]:
         """Heads by the size of one score, largest first; all of them with k=None."""
         values = self.scores[check_score(metric)]
@@ -80,12 +85,6 @@ class HeadTable(Table, Opens):
         plain = {n: getattr(self, n) for n in ("prompt", "tokens", "pos", "target", "convention")}
         return {**plain, "scores": scores}
 
-    def figure(self, metric: str = "direct") -> Any:
-        """Layer by head, coloured by one score."""
-        from probe.show.array_figures import grid_figure
-
-        return grid_figure(self.scores[check_score(metric)], SCORES[metric][0], signed=metric in SIGNED)
-
     def summary(self) -> str:
         """One sentence: what the heads were scored for."""
         layers, heads = next(iter(self.scores.values())).shape
@@ -93,11 +92,6 @@ class HeadTable(Table, Opens):
             f"{layers} × {heads} heads; direct effect and write are at token {self.pos} {self.tokens[self.pos]!r}, towards "
             f"{self.target!r}; attention is a mean over queries."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def check_score(metric: str) -> str:

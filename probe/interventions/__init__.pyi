@@ -1,5 +1,6 @@
 """The public names of `probe.interventions`; see `probe.public`."""
 
+from probe.interventions.running import intervene as intervene
 from probe.interventions.values import Clamp as Clamp
 from probe.interventions.values import Freeze as Freeze
 from probe.interventions.values import Function as Function
@@ -14,7 +15,6 @@ from probe.interventions.values import Steer as Steer
 from probe.interventions.values import Where as Where
 from probe.interventions.values import Zero as Zero
 from probe.interventions.values import head as head
-from probe.interventions.values import intervene as intervene
 from probe.interventions.values import like as like
 from probe.interventions.values import neuron as neuron
 from probe.interventions.values import place as place

@@ -18,10 +18,11 @@ from torch import Tensor
 from probe.errors import BadInput
 from probe.interventions.changes import names_of, read_changes
 from probe.interventions.generation import generate_with
-from probe.interventions.values import intervene
+from probe.interventions.running import intervene
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.opening import came_from
+from probe.show.panels import Panel, Tokens
+from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
 
@@ -44,8 +45,8 @@ class Candidate:
     logit_after: float
 
 
-@dataclass(frozen=True)
-class EditedRun(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class EditedRun(Record, figure=True, page=True):
     """What changed. edits: their names. pos: after which token `candidates` stand: the likeliest of either run, by the larger
     of both probabilities. kl: from the unchanged prediction to the changed one, nats, at every position. loss_before,
     loss_after: of each token of the prompt, nats (NaN for the first). text_before, text_after: greedy continuations, or None.
@@ -86,6 +87,11 @@ class EditedRun(Table, Opens):
             for c in self.candidates
         ]
 
+    def panels(self) -> list[Panel]:
+        """The candidates, and how far each prediction moved."""
+        *shown, said = super().panels()
+        return [*shown, Tokens("KL from the unchanged prediction, nats", self.tokens, self.kl.tolist()), said]
+
     def summary(self) -> str:
         """One sentence."""
         kl = float(self.kl[self.pos])
@@ -102,17 +108,6 @@ class EditedRun(Table, Opens):
         for name in ("kl", "loss_before", "loss_after"):
             plain[name] = [None if np.isnan(x) else float(x) for x in plain[name]]
         return plain
-
-    def figure(self) -> Any:
-        """Probabilities before and after, and the divergence at every token."""
-        from probe.interventions.figures import edited_figure
-
-        return edited_figure(self)
-
-    def _repr_html_(self) -> str:
-        from probe.interventions.html import edited_html
-
-        return edited_html(self)
 
 
 def edited_run(
@@ -148,16 +143,17 @@ def edited_run(
             step(1)
     kl, losses = _moved(before, after, ids)
     found = EditedRun(
-        prompt,
-        ids,
-        display_tokens(model, ids),
-        names_of(changes),
-        at,
-        _candidates(model, _log_probs(before[at]), _log_probs(after[at]), k),
-        kl,
-        *losses,
-        texts.clean.text if texts else None,
-        texts.edited.text if texts else None,
+        prompt=prompt,
+        token_ids=ids,
+        tokens=display_tokens(model, ids),
+        edits=names_of(changes),
+        pos=at,
+        candidates=_candidates(model, _log_probs(before[at]), _log_probs(after[at]), k),
+        kl=kl,
+        loss_before=losses[0],
+        loss_after=losses[1],
+        text_before=texts.clean.text if texts else None,
+        text_after=texts.edited.text if texts else None,
     )
     return came_from(found, model)
 

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from probe.show.beside import draws
 from probe.show.labels import _finish, plain, token_axis
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 BEFORE, AFTER = "#8a919c", "#0a6ebd"
 
 
+@draws
 def edited_figure(run: "EditedRun", *, height: int = 420) -> go.Figure:
     """Probabilities of the likeliest tokens before and after; below, how far the prediction after each token moved."""
     figure = make_subplots(2, 1, row_heights=[0.6, 0.4], vertical_spacing=0.2)
@@ -32,6 +34,7 @@ def edited_figure(run: "EditedRun", *, height: int = 420) -> go.Figure:
     return _finish(figure, height)
 
 
+@draws
 def generations_figure(found: "Generations", *, height: int = 380) -> go.Figure:
     """Probability of each generated token in its own run: without and with the edits."""
     figure, n = go.Figure(), len(found.prompt_tokens)

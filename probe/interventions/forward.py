@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,7 +17,8 @@ from probe.errors import BadInput, OpenworkError
 from probe.model.anatomy import spot
 from probe.model.key_value_cache import keeps_nothing
 from probe.model.sites import Site, parse_site, parse_sites
-from probe.show.record import Table, gist
+from probe.show.record import Record
+from probe.show.values import arrays_of, gist
 from probe.text.prompts import Prompts, read_batch
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def require_finite(value: Tensor) -> Tensor:
     )
 
 
-class Activations(Table, dict[str, Tensor]):
+class Activations(Record, dict[str, Tensor]):
     """Tensors by canonical site name, which answer to every spelling of a site: `found["resid_post.5"]`,
     `found["resid_post.-1"]`, `found[Site("resid_post", 5)]`."""
 
@@ -57,10 +59,13 @@ class Activations(Table, dict[str, Tensor]):
         sites = ((parse_site(name), value) for name, value in self.items())
         return [{"site": s.short, "values": gist(v), "axes": " ".join(s.axes)} for s, v in sites]
 
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: what was read where, without the numbers."""
+        return {"sites": self.rows()}
 
-        return table_html(self.rows(), self.summary())
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was read, by the sites' canonical names."""
+        return arrays_of(dict(self))
 
     def __missing__(self, site: Any) -> Tensor:
         name = parse_site(site, self._model).name

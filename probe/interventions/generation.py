@@ -15,10 +15,11 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.interventions.changes import names_of, read_changes
-from probe.interventions.values import intervene
+from probe.interventions.running import intervene
 from probe.model.key_value_cache import NextToken
-from probe.show.opening import Opens, came_from
-from probe.show.record import Record, Table, quoted
+from probe.show.opening import came_from
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.text.display import decoded, end_tokens
 from probe.text.prompts import Prompt, read_prompt
 
@@ -37,8 +38,8 @@ class Continuation(Record):
     in_other_run: list[float | None]
 
 
-@dataclass(frozen=True)
-class Generations(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class Generations(Record, figure=True, page=True):
     """One prompt continued without edits (`clean`) and with them (`edited`). differs_at: first position of the whole text that
     differs, or None. kl: of the first new token's distribution, from the clean run's, in nats."""
 
@@ -67,21 +68,10 @@ class Generations(Table, Opens):
         """Ready for JSON."""
         return asdict(self)
 
-    def figure(self, **options: Any) -> Any:
-        """Probabilities of both continuations."""
-        from probe.interventions.figures import generations_figure
-
-        return generations_figure(self, **options)
-
     def summary(self) -> str:
         """One sentence: both continuations."""
         done = ", ".join(self.edits) or "no edit"
         return f"{quoted(self.prompt)} goes on {quoted(self.clean.text)}; with {done} {quoted(self.edited.text)}."
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def generate_with(
@@ -119,14 +109,14 @@ def generate_with(
     differs = None if clean.ids == edited.ids else len(ids) + same
     p, q = clean.log_probs[0], edited.log_probs[0]
     found = Generations(
-        prompt,
-        display_tokens(model, ids),
-        names_of(edits),
-        _told(model, clean, edited, same),
-        _told(model, edited, clean, same),
-        differs,
-        max(float((p.exp() * (p - q)).sum()), 0.0),
-        seed,
+        prompt=prompt,
+        prompt_tokens=display_tokens(model, ids),
+        edits=names_of(edits),
+        clean=_told(model, clean, edited, same),
+        edited=_told(model, edited, clean, same),
+        differs_at=differs,
+        kl=max(float((p.exp() * (p - q)).sum()), 0.0),
+        seed=seed,
     )
     return came_from(found, model)
 

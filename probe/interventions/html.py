@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from probe.show.beside import shows
 from probe.show.html import block, table_html
 from probe.show.tokens import tokens_html
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from probe.interventions.edited_run import EditedRun
 
 
+@shows
 def edited_html(run: "EditedRun") -> str:
     """What changed in words, where the prediction moved, the candidates, and both continuations."""
     strip = tokens_html(run.tokens, run.kl, "KL from the unchanged prediction, nats", marked=run.pos)

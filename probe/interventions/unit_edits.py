@@ -29,7 +29,8 @@ from probe.interventions.values import Function, Place
 from probe.model.sites import Site, in_model, parse_site, width
 from probe.model.unit_names import layer_read, require_unit, unit_name
 from probe.plain_values import look_at_config
-from probe.show.record import Record, gist
+from probe.show.record import Record
+from probe.show.values import gist
 from probe.text.prompts import Prompts
 
 if TYPE_CHECKING:

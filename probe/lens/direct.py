@@ -25,22 +25,24 @@ from probe.model.norms import NormParts, norm_parts
 from probe.model.sites import Site, hook_name, resid_pre
 from probe.model.unit_names import unit_name
 from probe.model.writes import heads_write, unembedding
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table, quoted
+from probe.show.opening import came_from
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import Asked, Target, asked
 from probe.text.tokens import display_tokens
 from probe.words import figures, signed
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from transformer_lens.model_bridge import TransformerBridge
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 "How far, relative to the size of the parts, their sum may be from the logit; half precision gets 0.05."
 
 
-@dataclass(frozen=True)
-class DirectLogits(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class DirectLogits(Record, figure=True, page=True):
     """What every part adds to `logit`, the logit of `targets[pos]` minus the mean logit, at each position; of a `Difference`,
     minus the logit of `others[pos]`.
 
@@ -70,6 +72,10 @@ class DirectLogits(Table, Opens):
         """The sum of all parts, which is the logit."""
         return self.heads.sum((0, 1)) + self.mlps.sum(0) + self.bias.sum(0) + self.embed + self.constant
 
+    if TYPE_CHECKING:
+
+        def figure(self, pos: int = -1) -> go.Figure: ...
+
     def rows(self, pos: int = -1, k: int | None = 12) -> list[dict[str, Any]]:
         """The k heads and MLPs that add or take most at one position, and what is left."""
         heads = [(unit_name("head", i, h), float(v)) for (i, h), v in np.ndenumerate(self.heads[..., pos])]
@@ -86,12 +92,6 @@ class DirectLogits(Table, Opens):
         plain = {n: getattr(self, n) for n in ("prompt", "tokens", "targets", "target_tokens", "gap", "convention")}
         return {**plain, **{n: np.round(getattr(self, n).astype(float), 7).tolist() for n in names}}
 
-    def figure(self, pos: int = -1) -> Any:
-        """Every head's share at one position."""
-        from probe.show.array_figures import grid_figure
-
-        return grid_figure(self.heads[..., pos], "adds to the logit", signed=True)
-
     def summary(self) -> str:
         """One sentence: whose logit is split, and what adds most to it."""
         most = self.rows(k=1)[0]
@@ -99,11 +99,6 @@ class DirectLogits(Table, Opens):
             f"What adds to the logit of {self.target_tokens[-1]!r} ({figures(self.logit[-1])} above the mean) after "
             f"{quoted(self.prompt)}: most of all {most['part']} ({signed(most['adds to the logit'])})."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def _size(part: tuple[str, float]) -> float:
@@ -131,18 +126,23 @@ def direct_logits(model: "TransformerBridge", prompt: Prompt, target: Target | N
     size = heads.abs().sum((0, 1)) + mlps.abs().sum(0) + embed.abs() + constant.abs()
     gap = float(((heads.sum((0, 1)) + mlps.sum(0) + bias.sum(0) + embed + constant - logit).abs() / size).max())
     _check_sum(gap, found[resid_pre(0).name].dtype)
-    arrays = (heads, mlps, bias, embed, constant, logit, norms, reach)
+    arrays = {"heads": heads, "mlps": mlps, "bias": bias, "embed": embed, "constant": constant, "logit": logit}
+    arrays |= {"write_norm": norms, "reach": reach}
     words = display_tokens(model, [*ids, *targets.tolist()])
     names = words[len(ids) :] if wanted is None else [wanted.name] * len(ids)
     record = DirectLogits(
-        *(prompt, ids, words[: len(ids)], targets.tolist(), names),
-        *(x.cpu().numpy() for x in arrays),
-        gap,
-        {
+        prompt=prompt,
+        token_ids=ids,
+        tokens=words[: len(ids)],
+        targets=targets.tolist(),
+        target_tokens=names,
+        **{name: x.cpu().numpy() for name, x in arrays.items()},
+        gap=gap,
+        convention={
             "logit": f"minus {'the mean' if others is None else 'the other'} logit, before any soft-cap",
             "frozen": "divisors of the final norm and of post-norms",
         },
-        [] if others is None else others.tolist(),
+        others=[] if others is None else others.tolist(),
     )
     return came_from(record, model)
 

@@ -7,9 +7,12 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from probe.errors import BadInput
+from probe.show.array_figures import grid_figure
+from probe.show.beside import draws
 from probe.show.labels import CELLS, SEQUENTIAL, _finish, plain, token_axis
 
 if TYPE_CHECKING:
+    from probe.lens.direct import DirectLogits
     from probe.lens.follow import TokenThroughLayers
     from probe.lens.logit import LensResult
 
@@ -17,6 +20,12 @@ QUANTITIES = {"probability": "probability", "rank": "rank (0 is the likeliest)",
 """What can be shown of a followed token, with the name of its axis."""
 _FLOOR = -8.0  # log10 of the smallest probability that has a colour of its own
 _COLOURS = ("#0a6ebd", "#e69f00", "#1c9a7a", "#b36ba0")
+
+
+@draws
+def direct_figure(found: "DirectLogits", pos: int = -1) -> go.Figure:
+    """Every head's share at one position."""
+    return grid_figure(found.heads[..., pos], "adds to the logit", signed=True)
 
 
 def values_of(found: "TokenThroughLayers", quantity: str) -> Float[np.ndarray, "followed layer pos"]:
@@ -28,6 +37,7 @@ def values_of(found: "TokenThroughLayers", quantity: str) -> Float[np.ndarray, "
     return np.asarray(np.exp(found.log_probs) if quantity == "probability" else found.logits, dtype=float)
 
 
+@draws
 def follow_figure(
     found: "TokenThroughLayers", pos: int = -1, quantity: str = "probability", height: int = 320
 ) -> go.Figure:
@@ -147,8 +157,10 @@ _QUANTITIES = {
 }
 
 
+@draws
 def lens_figure(lens: "LensResult", colour: str = "probability", height: int | None = None) -> go.Figure:
     """Layer (upwards) by position; each cell the likeliest next token, coloured by `probability`, `entropy`, `kl` or `rank`."""
+    lens = lens.as_read()
     name, title, scale = _QUANTITIES[colour]
     z = getattr(lens, name)
     z = z[..., 0] if colour == "probability" else np.log10(1 + z) if colour == "rank" else z

@@ -19,13 +19,15 @@ from probe.interventions.forward import capture
 from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table, quoted
+from probe.show.opening import came_from
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import Difference, listed, one_target, token_id
 from probe.text.tokens import display_tokens
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from transformer_lens.model_bridge import TransformerBridge
 
 TABLE = 1 << 26
@@ -35,8 +37,8 @@ OWN = ("final", "next")
 """Tokens that are another one at each position: the whole model's likeliest next token, and the one that really follows."""
 
 
-@dataclass(frozen=True)
-class TokenThroughLayers(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class TokenThroughLayers(Record, figure=True, page=True):
     """followed: names, the tokens' own texts or `final` and `next`. ids[i, pos]: which token that is at each position, -1 where
     there is none (nothing follows the last token). log_probs in nats; ranks count from 0; logits are as the model makes them.
     The first layer row is the embedding, the last is the model's own prediction.
@@ -52,6 +54,10 @@ class TokenThroughLayers(Table, Opens):
     log_probs: Float[np.ndarray, "followed layer pos"]
     ranks: Int[np.ndarray, "followed layer pos"]
     logits: Float[np.ndarray, "followed layer pos"]
+
+    if TYPE_CHECKING:
+
+        def figure(self, pos: int = -1, quantity: str = "probability", height: int | None = None) -> go.Figure: ...
 
     def rows(self, pos: int = -1, which: int = 0) -> list[dict[str, Any]]:
         """One token at one position, layer by layer."""
@@ -76,12 +82,6 @@ class TokenThroughLayers(Table, Opens):
             **{n: np.where(there, v.astype(object), None).tolist() for n, v in numbers.items()},
         }
 
-    def figure(self, pos: int = -1, quantity: str = "probability") -> Any:
-        """Every followed token's `probability`, `rank` or `logit` through the layers, at one position."""
-        from probe.lens.figures import follow_figure
-
-        return follow_figure(self, pos, quantity)
-
     def summary(self) -> str:
         """One sentence: which tokens are followed, and where the first one ends."""
         others = f" and {len(self.followed) - 1} more" if len(self.followed) > 1 else ""
@@ -90,11 +90,6 @@ class TokenThroughLayers(Table, Opens):
             f"{quoted(self.prompt)}: in the end "
             f"probability {np.exp(self.log_probs[0, -1, -1]):.3f}, rank {int(self.ranks[0, -1, -1])}."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.show.html import table_html
-
-        return table_html(self.rows(), self.summary())
 
 
 def follow_token(
@@ -122,11 +117,16 @@ def follow_token(
         zip(seen := sorted({*ids, *chosen.flatten().tolist()} - {-1}), display_tokens(model, seen), strict=True)
     )
     record = TokenThroughLayers(
-        *(prompt, ids, [words[i] for i in ids], ["embed", *(str(i) for i in range(model.cfg.n_layers))]),
-        [t if isinstance(t, str) else words[t] for t in chosen_tokens],
-        chosen,
-        [[words.get(int(i), "") for i in row] for row in chosen],
-        *(log_probs, ranks, logits),
+        prompt=prompt,
+        token_ids=ids,
+        tokens=[words[i] for i in ids],
+        layers=["embed", *(str(i) for i in range(model.cfg.n_layers))],
+        followed=[t if isinstance(t, str) else words[t] for t in chosen_tokens],
+        ids=chosen,
+        texts=[[words.get(int(i), "") for i in row] for row in chosen],
+        log_probs=log_probs,
+        ranks=ranks,
+        logits=logits,
     )
     return came_from(record, model)
 

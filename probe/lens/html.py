@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from probe.show.beside import shows
 from probe.show.grid import cells_html
 from probe.show.html import block, table_html
-from probe.show.record import quoted
 from probe.show.tokens import tokens_html
+from probe.show.values import quoted
 
 if TYPE_CHECKING:
     from probe.lens.logit import LensResult
@@ -16,8 +17,10 @@ POSITIONS, LAYERS = 10, 16
 "Columns and rows of a lens table; the last positions, layers evenly spaced."
 
 
+@shows
 def lens_html(lens: "LensResult") -> str:
     """Loss of each token, the likeliest token by layer and position, and the model's own prediction."""
+    lens = lens.as_read()
     n, layers = len(lens.tokens), len(lens.layers)
     at = list(range(max(0, n - POSITIONS), n))
     some = sorted({*range(layers - 1, -1, -max(1, -(-layers // LAYERS))), 0}, reverse=True)

@@ -20,9 +20,9 @@ from probe.memory import require
 from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
-from probe.show.html import Facts
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table
+from probe.show.opening import came_from
+from probe.show.panels import Panel, Tokens
+from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
 from probe.words import counted
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-@dataclass(frozen=True)
-class LensResult(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class LensResult(Record, figure=True, page=True):
     """Predictions by layer and position; the first layer row is the embedding, the last is the model's own prediction.
 
     layers: labels of the rows. top_ids, top_tokens, top_probs: the k likeliest next tokens. entropy: nats. kl: to the model's own
@@ -88,7 +88,7 @@ class LensResult(Table, Opens):
             )
         return self.positions.index(pos)
 
-    def _as_read(self) -> "LensResult":
+    def as_read(self) -> "LensResult":
         """The same of the positions that were read alone, as pictures show it."""
         if self.positions is None:
             return self
@@ -111,26 +111,20 @@ class LensResult(Table, Opens):
             "positions": self.positions,
         }
 
-    def figure(self, **options: Any) -> Any:
-        """Heat map of layer by position, each cell the likeliest token."""
-        from probe.lens.figures import lens_figure
-
-        return lens_figure(self._as_read(), **options)
+    def panels(self) -> list[Panel]:
+        """Predictions by layer, and the loss of each token."""
+        *shown, said = super().panels()
+        return [*shown, Tokens("loss, nats", self.as_read().tokens, self.loss.tolist()), said]
 
     def summary(self) -> str:
         """One sentence: what the whole model says after the last token, and from which layer on."""
-        shown = self._as_read()
+        shown = self.as_read()
         best, n = self.top_tokens[-1][-1][0], len(self.layers)
         since = next((i for i in range(n) if (self.rank_of_final[i:, -1] == 0).all()), n - 1)
         return (
             f"After {shown.tokens[-1]!r} the model says {best!r} ({self.top_probs[-1, -1, 0]:.3f}), first in every layer from "
             f"{self.layers[since]} on; embedding and {counted(n - 1, 'layer')} by {counted(len(shown.tokens), 'token')}."
         )
-
-    def _repr_html_(self) -> str:
-        from probe.lens.html import lens_html
-
-        return lens_html(self._as_read())
 
 
 def logit_lens(
@@ -168,7 +162,21 @@ def logit_lens(
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
     norm = resid.float().norm(dim=-1).cpu().numpy()
     read = display_tokens(model, ids)
-    found = LensResult(prompt, ids, read, labels, top, nested, probs, entropy, kl, rank, loss, norm, chosen)
+    found = LensResult(
+        prompt=prompt,
+        token_ids=ids,
+        tokens=read,
+        layers=labels,
+        top_ids=top,
+        top_tokens=nested,
+        top_probs=probs,
+        entropy=entropy,
+        kl=kl,
+        rank_of_final=rank,
+        loss=loss,
+        resid_norm=norm,
+        positions=chosen,
+    )
     return came_from(found, model)
 
 
@@ -184,7 +192,7 @@ def _within(positions: Sequence[int], n: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class LensPlan(Facts):
+class LensPlan(Record):
     """bytes: at the peak, beside the model; seconds: at 3e10 operations a second, two CPU cores."""
 
     n_tokens: int

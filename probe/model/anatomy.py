@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from probe.errors import BadInput, Unavailable
-from probe.model.sites import GLOSSARY, Site, spellings
+from probe.model.site_kinds import GLOSSARY, Site, spellings
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

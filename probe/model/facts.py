@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import BadInput, brief
-from probe.show.html import Facts
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-@dataclass(frozen=True)
-class ModelFacts(Facts):
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts(Record):
     """Sizes by the field's names: d_model wide, d_mlp neurons and n_heads heads a layer, d_head wide, n_ctx tokens at most.
     n_key_value_heads: heads that share keys and values are fewer. gated: whether the MLP is (W_gate). norm: LN, RMS, ...;
     parallel: attention and MLP read the same stream. parameters: numbers learned, each counted once; bytes as loaded."""

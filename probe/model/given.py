@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from probe.errors import BadInput
+from probe.model.marks import keep_marks, marks_of
 from probe.model.pretrained import read_tokenizer, told
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ def bridge_of(
     from transformers import PreTrainedModel
 
     from probe.model.key_value_cache import hand_over
-    from probe.model.load import keep_marks, marks_of
 
     if isinstance(model, TransformerBridge):
         return _as_it_is(model, tokenizer, device, dtype)

@@ -20,7 +20,9 @@ from probe.identity import set_name
 from probe.model.complete import check_files
 from probe.model.default import CHECKED, check_folder, convert_gguf, default_model_folder, model_cache
 from probe.model.fingerprint import stamp
+from probe.model.given import bridge_of, name_of
 from probe.model.key_value_cache import hand_over
+from probe.model.marks import keep_marks, marks_of
 from probe.model.pretrained import read_model, told
 from probe.model.sites import as_dtype
 from probe.progress import SILENT, Progress
@@ -72,7 +74,6 @@ def load_model(
 
 def _given(model: Any, tokenizer: Any, device: str | None, dtype: str | None) -> "TransformerBridge":
     """A loaded model, ready as a read one is."""
-    from probe.model.given import bridge_of, name_of
 
     where, precision = (local_device(device) if device else None), (as_dtype(dtype) if dtype else None)
     bridge = bridge_of(model, tokenizer, where, precision)
@@ -86,11 +87,6 @@ def _settled(model: "TransformerBridge", name: str) -> "TransformerBridge":
         weight.requires_grad_(False)
     set_name(model, name)
     return model
-
-
-def marks_of(tokenizer: Any) -> dict[str, str | None]:
-    """What a tokenizer begins and ends a text with."""
-    return {name: getattr(tokenizer, name, None) for name in ("bos_token", "eos_token")}
 
 
 def _full_name(name: str) -> str:
@@ -178,17 +174,3 @@ def _boot(source: str, device: torch.device, dtype: torch.dtype) -> "Transformer
     keep_marks(model, own)
     hand_over(model)  # transformer-lens's own `generate` is then right too
     return model
-
-
-def keep_marks(model: "TransformerBridge", own: dict[str, str | None]) -> None:
-    """Take back the marks that transformer-lens lends a tokenizer without them.
-
-    It makes EOS the BOS of a tokenizer that has none, so that every prompt would begin with an end of text, which such a model
-    has seen between texts only, and adds an EOS of its own where there is none, which has no row in the embedding.
-    """
-    for name in (name for name, token in own.items() if token is None):
-        setattr(model.tokenizer, name, None)
-    if own["eos_token"] is None and (model.tokenizer.pad_token_id or 0) >= model.cfg.d_vocab:
-        model.tokenizer.pad_token = None
-    if own["bos_token"] is None:
-        model.cfg.default_prepend_bos = model.cfg.tokenizer_prepends_bos = False

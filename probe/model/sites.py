@@ -15,10 +15,11 @@ any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream 
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from probe.errors import BadInput, brief
+from probe.model.site_kinds import GLOSSARY, Site, layered, spellings_at
 from probe.model.unit_names import nearly
 
 if TYPE_CHECKING:
@@ -26,166 +27,10 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-@dataclass(frozen=True)
-class SiteKind:
-    """A row of the glossary. `hook` holds `{layer}` when every layer has one."""
-
-    hook: str
-    axes: str
-    meaning: str
-    aliases: tuple[str, ...] = ()
-
-
-GLOSSARY: dict[str, SiteKind] = {
-    "embed": SiteKind("hook_embed", "batch pos d_model", "token embedding", ("embed.hook_out",)),
-    "pos_embed": SiteKind("hook_pos_embed", "batch pos d_model", "learned position embedding", ("pos_embed.hook_out",)),
-    "resid_pre": SiteKind(
-        "blocks.{layer}.hook_resid_pre",
-        "batch pos d_model",
-        "residual stream before a layer",
-        ("blocks.{layer}.hook_in",),
-    ),
-    "ln1_scale": SiteKind("blocks.{layer}.ln1.hook_scale", "batch pos 1", "divisor of the norm before attention"),
-    "attn_in": SiteKind(
-        "blocks.{layer}.attn.hook_in", "batch pos d_model", "what attention reads", ("blocks.{layer}.ln1.hook_out",)
-    ),
-    "q": SiteKind(
-        "blocks.{layer}.attn.hook_q",
-        "batch pos head d_head",
-        "queries, before any norm and rotation",
-        ("blocks.{layer}.attn.q.hook_out",),
-    ),
-    "k": SiteKind(
-        "blocks.{layer}.attn.hook_k",
-        "batch pos kv_head d_head",
-        "keys, before any norm and rotation",
-        ("blocks.{layer}.attn.k.hook_out",),
-    ),
-    "v": SiteKind(
-        "blocks.{layer}.attn.hook_v", "batch pos kv_head d_head", "values", ("blocks.{layer}.attn.v.hook_out",)
-    ),
-    "scores": SiteKind(
-        "blocks.{layer}.attn.hook_attn_scores", "batch head q_pos k_pos", "attention scores before the softmax"
-    ),
-    "pattern": SiteKind("blocks.{layer}.attn.hook_pattern", "batch head q_pos k_pos", "attention pattern"),
-    "z": SiteKind(
-        "blocks.{layer}.attn.hook_z",
-        "batch pos head d_head",
-        "values mixed by the pattern, per head",
-        ("blocks.{layer}.attn.o.hook_in",),
-    ),
-    "ln1_post_scale": SiteKind(
-        "blocks.{layer}.ln1_post.hook_scale", "batch pos 1", "divisor of the norm after attention, where there is one"
-    ),
-    "attn_out": SiteKind(
-        "blocks.{layer}.hook_attn_out",
-        "batch pos d_model",
-        "what attention writes to the residual stream (after any post-norm)",
-    ),
-    "resid_mid": SiteKind(
-        "blocks.{layer}.hook_resid_mid",
-        "batch pos d_model",
-        "residual stream between attention and MLP",
-        ("blocks.{layer}.hook_mlp_in",),
-    ),
-    "ln2_scale": SiteKind("blocks.{layer}.ln2.hook_scale", "batch pos 1", "divisor of the norm before the MLP"),
-    "mlp_in": SiteKind(
-        "blocks.{layer}.mlp.hook_in",
-        "batch pos d_model",
-        "what the MLP reads (after the norm)",
-        ("blocks.{layer}.ln2.hook_out",),
-    ),
-    "mlp_pre": SiteKind(
-        "blocks.{layer}.mlp.hook_pre", "batch pos d_mlp", "neurons before the nonlinearity (the gate's, if gated)"
-    ),
-    "mlp_pre_linear": SiteKind(
-        "blocks.{layer}.mlp.hook_pre_linear", "batch pos d_mlp", "the linear factor of a gated MLP's neurons"
-    ),
-    "mlp_post": SiteKind(
-        "blocks.{layer}.mlp.hook_post", "batch pos d_mlp", "neuron activations", ("blocks.{layer}.mlp.out.hook_in",)
-    ),
-    "mlp_out": SiteKind(
-        "blocks.{layer}.mlp.hook_out", "batch pos d_model", "what the MLP returns (before any post-norm)"
-    ),
-    "ln2_post_scale": SiteKind(
-        "blocks.{layer}.ln2_post.hook_scale", "batch pos 1", "divisor of the norm after the MLP, where there is one"
-    ),
-    "mlp_write": SiteKind(
-        "blocks.{layer}.hook_mlp_out",
-        "batch pos d_model",
-        "what the MLP writes to the residual stream (after any post-norm)",
-    ),
-    "resid_post": SiteKind(
-        "blocks.{layer}.hook_resid_post",
-        "batch pos d_model",
-        "residual stream after a layer",
-        ("blocks.{layer}.hook_out",),
-    ),
-    "final_scale": SiteKind("ln_final.hook_scale", "batch pos 1", "divisor of the final norm"),
-    "ln_final": SiteKind("ln_final.hook_out", "batch pos d_model", "what the unembedding reads", ("unembed.hook_in",)),
-    "logits": SiteKind(
-        "unembed.hook_out", "batch pos d_vocab", "unembedding output (before any soft-cap)", ("hook_unembed",)
-    ),
-}
-"""Short name to site kind, in the order of the forward pass."""
-
-
-@dataclass(frozen=True, order=True)
-class Site:
-    """One place: a kind of the glossary, at a layer where the kind has layers."""
-
-    kind: str
-    layer: int | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.kind, str) or self.kind not in GLOSSARY:
-            raise BadInput(f"There is no kind of site {brief(self.kind)}; there are {', '.join(GLOSSARY)}.")
-
-    @property
-    def name(self) -> str:
-        """The canonical name, transformer-lens's."""
-        return GLOSSARY[self.kind].hook.format(layer=self.layer)
-
-    @property
-    def short(self) -> str:
-        """`resid_post.5`, or `embed` where there is no layer."""
-        return self.kind if self.layer is None else f"{self.kind}.{self.layer}"
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """Names of the tensor's axes."""
-        return tuple(GLOSSARY[self.kind].axes.split())
-
-    @property
-    def depth(self) -> tuple[int, int]:
-        """Sort key in the order of the forward pass."""
-        order = list(GLOSSARY).index(self.kind)
-        final = order >= list(GLOSSARY).index("final_scale")
-        return (1 << 30 if final else -1 if self.layer is None else self.layer, order)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def spellings(site: Site) -> list[str]:
-    """Every name of a site: short, canonical, older ones."""
-    return _spellings(site.kind, site.layer)
-
-
-def _spellings(kind: str, layer: int | None) -> list[str]:
-    row = GLOSSARY[kind]
-    short = kind if layer is None else f"{kind}.{layer}"
-    return [short, *(h.format(layer=layer) for h in (row.hook, *row.aliases))]
-
-
-def _layered(kind: str) -> bool:
-    return "{layer}" in GLOSSARY[kind].hook
-
-
 def _suggest(text: str, layer: int | None) -> str:
     """The closest known spellings, for the end of an error message."""
     at = 0 if layer is None else layer
-    known = {s: s for kind in GLOSSARY for s in _spellings(kind, at if _layered(kind) else None)}
+    known = {s: s for kind in GLOSSARY for s in spellings_at(kind, at if layered(kind) else None)}
     close = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
     if not close:
         return f" Sites are named like {', '.join(list(_examples())[:4])}."
@@ -193,7 +38,7 @@ def _suggest(text: str, layer: int | None) -> str:
 
 
 def _examples() -> list[str]:
-    return [f"{kind}.0" if _layered(kind) else kind for kind in ("resid_post", "mlp_in", "mlp_out", "embed")]
+    return [f"{kind}.0" if layered(kind) else kind for kind in ("resid_post", "mlp_in", "mlp_out", "embed")]
 
 
 def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> Site:
@@ -218,8 +63,8 @@ def site_named(text: str) -> Site:
     found = re.search(r"\.(-?\d+)(?=\.|$)", text)
     layer = int(found.group(1)) if found else None
     for kind in GLOSSARY:
-        if text in _spellings(kind, layer if _layered(kind) else None) and (layer is not None or not _layered(kind)):
-            return Site(kind, layer if _layered(kind) else None)
+        if text in spellings_at(kind, layer if layered(kind) else None) and (layer is not None or not layered(kind)):
+            return Site(kind, layer if layered(kind) else None)
     if text in GLOSSARY:
         raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4, or all of them, {text}.*.")
     if unit := re.fullmatch(r"[Ll](\d+)([HhNn])\d+", text):
@@ -247,7 +92,7 @@ def expanded(texts: "str | Site | Iterable[str | Site]", held: Iterable[str]) ->
     names, found = list(held), []
     for one in [texts] if isinstance(texts, str | Site) else texts:
         kind = one.removesuffix(".*") if isinstance(one, str) else ""
-        every = [name for name in names if kind in GLOSSARY and _layered(kind) and parse_site(name).kind == kind]
+        every = [name for name in names if kind in GLOSSARY and layered(kind) and parse_site(name).kind == kind]
         found += every if every and isinstance(one, str) and one in (kind, f"{kind}.*") else [one]
     return found
 
@@ -255,7 +100,7 @@ def expanded(texts: "str | Site | Iterable[str | Site]", held: Iterable[str]) ->
 def _every_layer(text: "str | Site", model: "TransformerBridge") -> list[Site]:
     kind = text.kind if isinstance(text, Site) else str(text).removesuffix(".*")
     named = not isinstance(text, Site) or text.layer is None
-    if named and kind in GLOSSARY and _layered(kind):
+    if named and kind in GLOSSARY and layered(kind):
         found = [Site(kind, i) for i in range(model.cfg.n_layers) if hook_name(Site(kind, i), model) is not None]
         return found or [parse_site(Site(kind, 0), model)]
     return [parse_site(text, model)]
@@ -308,7 +153,7 @@ def axis_size(site: Site, axis: str, model: "TransformerBridge") -> int:
 def sites_of(model: "TransformerBridge") -> list[Site]:
     """Every site of the glossary that this model has, in the order of the forward pass."""
     layers: list[int] = list(range(model.cfg.n_layers))
-    every = [Site(k, layer) for k in GLOSSARY for layer in (layers if _layered(k) else [None])]
+    every = [Site(k, layer) for k in GLOSSARY for layer in (layers if layered(k) else [None])]
     return sorted((s for s in every if hook_name(s, model) is not None), key=lambda s: s.depth)
 
 

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from probe.show.beside import shows
 from probe.show.html import block, table_html
 from probe.show.tokens import tokens_html
 
@@ -11,11 +10,9 @@ if TYPE_CHECKING:
     from probe.neurons.strongest import TopUnits
 
 
+@shows
 def units_html(units: "TopUnits") -> str:
     """How much the strongest unit writes at each token, and the strongest units of the last one."""
-    most = np.full(len(units.tokens), np.nan)
-    for row in units.units:
-        most[row.pos] = np.fmax(most[row.pos], row.write_norm)
-    strip = tokens_html(units.tokens, most, "how much the strongest unit writes at each token (norm)")
+    strip = tokens_html(units.tokens, units.strongest(), "how much the strongest unit writes at each token (norm)")
     rows = units.rows() if units.tokens else []
     return block(strip, table_html(rows, "At the last token"), title=units.summary())

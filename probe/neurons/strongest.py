@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,8 +16,10 @@ from probe.model.norms import NormParts
 from probe.model.sites import Site, hook_name, layers_with, parse_site
 from probe.model.unit_names import unit_name
 from probe.model.writes import heads_write, mlp_writes_through, norm_of, unembedding
-from probe.show.opening import Opens, came_from
-from probe.show.record import Table, quoted
+from probe.show.opening import came_from
+from probe.show.panels import Panel, Sentence, Tokens
+from probe.show.record import Record
+from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import Asked, Target, asked
 from probe.text.tokens import display_tokens
@@ -50,7 +53,7 @@ class UnitRow:
 
 
 @dataclass(frozen=True)
-class TopUnits(Table, Opens):
+class TopUnits(Record, page=True):
     """units are ordered by position, then kind, then falling `by`: the k strongest of each kind at each position. by: `write`,
     the length of what a unit adds, or `direct`, the size of its direct effect. target: what `direct` is about, a token or a
     difference; empty for the likeliest token of each position."""
@@ -92,6 +95,19 @@ class TopUnits(Table, Opens):
         )
         return f"Strongest units{self.about()} on {quoted(self.prompt)}{first}."
 
+    def strongest(self) -> Float[np.ndarray, " pos"]:
+        """How much the strongest unit writes at each token (norm); NaN where none is listed."""
+        most = np.full(len(self.tokens), np.nan)
+        for row in self.units:
+            most[row.pos] = np.fmax(most[row.pos], row.write_norm)
+        return most
+
+    def panels(self) -> list[Panel]:
+        """The units of the last token, and how much is written at each."""
+        *shown, said = super().panels() if self.tokens else [Sentence(self.summary())]
+        strip = Tokens("how much the strongest unit writes (norm)", self.tokens, self.strongest().tolist())
+        return [*shown, strip, said]
+
     def rows(self, pos: int | None = -1) -> list[dict[str, Any]]:
         """One row a unit at one position, or with None at every one, with what a person compares."""
         return [
@@ -107,11 +123,6 @@ class TopUnits(Table, Opens):
             }
             for r in (self.units if pos is None else self.at(pos))
         ]
-
-    def _repr_html_(self) -> str:
-        from probe.neurons.html import units_html
-
-        return units_html(self)
 
 
 @dataclass(frozen=True)
@@ -256,7 +267,17 @@ def _strongest(
                 direct = reach * float(stack.writers[u] @ direction[pos])
                 activation, norm = float(stack.activation[pos, u]), abs(reach) * float(stack.writers[u].norm())
                 up, down = words[(s, u)] if reach >= 0 else words[(s, u)][::-1]  # what is written here, sign and all
-                row = UnitRow(stack.layer, stack.kind, u, pos, activation, norm, direct, up, down)
+                row = UnitRow(
+                    layer=stack.layer,
+                    kind=stack.kind,
+                    unit=u,
+                    pos=pos,
+                    activation=activation,
+                    write_norm=norm,
+                    direct=direct,
+                    promoted=up,
+                    suppressed=down,
+                )
                 rows.append(replace(row, dictionary=stack.dictionary))
     return rows
 

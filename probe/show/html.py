@@ -2,16 +2,20 @@
 
 Text inherits the notebook's colour and grounds are translucent, so the same HTML works on white and on black. Styles are
 inline, so that two displays cannot disturb each other. Every piece is bounded: a record of 100,000 rows prints a page. Notebook
-pieces with pictures: `html_tokens`, `html_grid`, `html_chart`.
+pieces with pictures: `tokens`, `grid`, `chart`.
 """
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from html import escape
 from math import isfinite, isnan
 from typing import Any
 
+from probe.show.beside import shows
+from probe.show.glossary import meaning
 from probe.show.record import Record
+from probe.show.values import gist
 from probe.words import minus
 
 MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 50, 24, 300
@@ -73,8 +77,6 @@ def table_html(rows: Sequence[Mapping[str, Any]], title: str = "", most: int = M
 
 def _head(column: str) -> str:
     """A column's heading, with what it means as its tooltip."""
-    from probe.show.glossary import meaning  # which needs this file's neighbour, not this one
-
     told = meaning(column)
     return f"<th style='{_CELL};font-weight:600'{f' title={chr(39)}{text(told)}{chr(39)}' if told else ''}>{text(column)}</th>"
 
@@ -105,6 +107,12 @@ def facts_html(facts: Mapping[str, Any], title: str = "") -> str:
     """Names and values below each other; whole numbers with thousands marked."""
     rows = [{"": k, "value": f"{v:,}" if type(v) is int else v} for k, v in facts.items()]
     return table_html(rows, title)
+
+
+def plan_html(plan: Mapping[str, Any], title: str) -> str:
+    """The same of a plan, whose answers of yes and no are 1 and 0."""
+    shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in plan.items()}
+    return table_html([{"": name, "value": value} for name, value in shown.items()], title)
 
 
 def block(*parts: str, title: str = "") -> str:
@@ -151,8 +159,12 @@ def folded(label: str, part: str) -> str:
     return f"<details><summary style='cursor:pointer'>{text(label)}</summary>{part}</details>"
 
 
-class Facts(Record):
-    """A small record, a plan for instance, that shows itself as names and values of its `to_dict()`."""
-
-    def _repr_html_(self) -> str:
-        return block(facts_html(self.to_dict()), title=type(self).__name__)  # type: ignore[attr-defined]
+@shows
+def record_html(record: Record) -> str:
+    """A record without a display of its own: its rows under its sentence, or its facts."""
+    kind = type(record)
+    if kind.rows is not Record.rows:
+        return table_html(record.rows(), record.summary())
+    own = kind.to_dict is not Record.to_dict
+    facts = record.to_dict() if own else {f.name: gist(getattr(record, f.name)) for f in fields(record)}
+    return block(facts_html(facts), title=kind.__name__)

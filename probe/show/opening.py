@@ -12,22 +12,10 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from probe.errors import Unavailable
-from probe.show.record import Record as Shown
 
 GROUP, VIEW = "openwork.views", "open_record"
 Record = TypeVar("Record")
 _origins: dict[int, list["_Source"]] = {}
-
-
-class Opens(Shown):
-    """A record with a view in the dashboard."""
-
-    def open(self, model: Any = None, *, height: int = 720) -> Any:
-        """The matching page of the dashboard: in a notebook as a frame of that height, elsewhere in the browser.
-
-        model: the model that the page may run; by default the one that the record came from.
-        """
-        return open_record(self, model, height=height)
 
 
 def open_record(record: Any, model: Any = None, *, height: int = 720) -> Any:

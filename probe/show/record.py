@@ -1,4 +1,4 @@
-"""What every record answers: who it is in a few lines, and its rows as a pandas frame.
+"""The one record: what every reading, explanation and test returns, and what all of them answer.
 
 A record holds the arrays that it speaks of, so what `@dataclass` prints of it runs to tens of thousands of characters. Here a
 record says what it is, of which model and prompt, its main numbers (arrays by their shape), and where to see more:
@@ -7,31 +7,52 @@ record says what it is, of which model and prompt, its main numbers (arrays by t
       After ' is' the model says ' Paris' (0.749), first in every layer from 27 on; embedding and 30 layers by 5 tokens.
       more: .rows() .to_pandas() .to_dict() .figure() .open()
 
-A record with a sentence of its own (`summary()`) says that; others name their fields. Nothing prints a model.
+All else follows from its fields, unless it says better: `to_dict()` for JSON, `arrays()`, `rows()`, `summary()`, and `panels()`,
+what there is to see in order. What draws it, shows it to a notebook and keeps it on disk stands beside it (`probe.show.beside`),
+and is found when it is asked for; a record imports none of it. Nothing prints a model.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from probe.asked_of import looked_at
-from probe.errors import Unavailable
+from probe.errors import BadInput, Unavailable
+from probe.show.beside import draws, loads, saves, shows
+from probe.show.opening import open_record, origins
+from probe.show.panels import Figure, Panel, Rows, Sentence
+from probe.show.values import arrays_of, as_json, cut, gist, quoted
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas
+    import plotly.graph_objects as go
 
 LONGEST = 240
 """Characters of a record's sentence."""
-MORE = ("rows", "to_pandas", "to_dict", "figure", "open")
 
 
 class Record:
-    """A value that shows itself in a few lines."""
+    """A value that shows itself.
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    Of a class of records, `figure=True` says that it has a picture, `page=True` that a page of the dashboard shows it.
+    """
+
+    _figure: ClassVar[bool] = False
+    _page: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, figure: bool | None = None, page: bool | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
+        cls._figure = cls._figure if figure is None else figure
+        cls._page = cls._page if page is None else page
+        if taken := [n for n in vars(cls).get("__annotations__", {}) if hasattr(Record, n) and n not in vars(cls)]:
+            # @dataclass would take what every record answers by that name for the field's default.
+            raise TypeError(
+                f"{cls.__name__} has a field {taken[0]!r}, which is what every record answers; name it otherwise."
+            )
         if "__repr__" not in vars(cls):
             # As its own: @dataclass would put one that prints every array over an inherited one.
             cls.__repr__ = cls.__repr__
@@ -42,24 +63,101 @@ class Record:
         said = _said(self)
         return in_lines(self, _heading(self, said), said)
 
+    def summary(self) -> Any:
+        """One sentence: its fields, arrays by their shape."""
+        names = [f.name for f in fields(self)] if is_dataclass(self) else []
+        parts = [f"{name} {gist(getattr(self, name))}" for name in names if name not in ("prompt", "text", "model")]
+        return cut(", ".join(parts), LONGEST)
+
+    def to_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Ready for JSON: its fields, arrays as lists."""
+        return {f.name: as_json(getattr(self, f.name)) for f in fields(self)} if is_dataclass(self) else {}
+
+    def rows(self, *args: Any, **options: Any) -> Any:
+        """Its table, a mapping a row; of a record without one, a row of its numbers and texts."""
+        plain = {name: value for name, value in self.to_dict().items() if isinstance(value, str | int | float)}
+        return [plain] if plain else []
+
+    def to_pandas(self, *args: Any, **options: Any) -> "pandas.DataFrame":
+        """All of `rows()` as a pandas frame; what `rows` can be asked for can be asked for here too."""
+        return frame(self.rows if callable(self.rows) else MethodType(Record.rows, self), *args, **options)
+
+    def arrays(self) -> "dict[str, np.ndarray]":
+        """Every array it holds by the name of its field; of a record inside of it, `nodes.value`."""
+        return arrays_of(self)
+
+    def panels(self) -> list[Panel]:
+        """What there is to see, in order: figures, rows, token strips, sentences."""
+        said = _said(self)
+        found: list[Panel] = [Figure(type(self).__name__, self.figure)] if self._figure else []
+        if _has_rows(type(self)) and (rows := self.rows()):
+            found.append(Rows(said, rows))
+        return [*found, Sentence(said or type(self).__name__)]
+
+    if TYPE_CHECKING:
+
+        def figure(self, *args: Any, **options: Any) -> go.Figure: ...
+
+    else:
+
+        @property
+        def figure(self) -> Callable[..., "go.Figure"]:
+            """Draws it, as a plotly figure; it takes what the function takes that draws it, in `figures.py` of its room."""
+            return MethodType(draws.of(type(self)) or _no_figure, self)
+
+    def save(self, folder: Path | str, *args: Any, **options: Any) -> Path:
+        """Write it as an artifact folder, from which `load` brings it back; returns the folder."""
+        save = saves.of(type(self))
+        if save is None:
+            raise Unavailable(f"A {type(self).__name__} cannot be stored.")
+        return save(self, folder, *args, **options)
+
+    @classmethod
+    def load(cls, folder: Path | str, *args: Any, **options: Any) -> Self:
+        """The record that `save` wrote into a folder. BadInput for a folder that holds another."""
+        load = loads.of(cls)
+        found = load(folder, *args, **options) if load is not None else None
+        if not isinstance(found, cls):
+            raise BadInput(f"{folder} holds a {type(found).__name__}; a {cls.__name__} was wanted.")
+        return found
+
+    def open(self, model: Any = None, *, height: int = 720) -> Any:
+        """The matching page of the dashboard: in a notebook as a frame of that height, elsewhere in the browser.
+
+        model: the model that the page may run; by default the one that the record came from.
+        """
+        return open_record(self, model, height=height)
+
+    def _repr_html_(self) -> str:
+        show = shows.of(type(self))
+        return show(self) if show else ""
+
 
 def in_lines(record: Any, heading: str, said: str) -> str:
     """What a record prints: what it is, its sentence, and where to see more."""
-    more = [f".{name}()" for name in MORE if callable(getattr(type(record), name, None))]
+    more = [f".{name}()" for name in _more(type(record))]
     lines = [heading, f"  {said}" if said else "", f"  more: {' '.join(more)}" if more else ""]
     return "\n".join(line for line in lines if line)
 
 
-class Table(Record):
-    """A record with rows."""
+def _no_figure(record: Record, *args: Any, **options: Any) -> "go.Figure":
+    raise Unavailable(f"A {type(record).__name__} has no figure. What it holds is in .to_dict() and .rows().")
 
-    if TYPE_CHECKING:
 
-        def rows(self) -> Any: ...
+def _has_rows(kind: type[Record]) -> bool:
+    return kind.rows is not Record.rows
 
-    def to_pandas(self, *args: Any, **chosen: Any) -> "pandas.DataFrame":
-        """All of `rows()` as a pandas frame; what `rows` can be asked for can be asked for here too."""
-        return frame(self.rows, *args, **chosen)
+
+def _more(kind: type[Record]) -> list[str]:
+    """What is worth asking a record of this class for."""
+    has = {
+        "rows": _has_rows(kind),
+        "to_pandas": _has_rows(kind),
+        "to_dict": kind.to_dict is not Record.to_dict or is_dataclass(kind),
+        "figure": kind._figure,
+        "open": kind._page,
+    }
+    return [name for name, known in has.items() if known]
 
 
 def frame(rows: Any, *args: Any, **chosen: Any) -> "pandas.DataFrame":
@@ -75,54 +173,6 @@ def frame(rows: Any, *args: Any, **chosen: Any) -> "pandas.DataFrame":
     return pandas.DataFrame(rows(*args, **chosen))
 
 
-def quoted(text: Any, most: int = 48) -> str:
-    """A text in quotes, its middle left out where it is long: a prompt's end is where the prediction is read."""
-    line = text if isinstance(text, str) else str(text)
-    if len(line) > most:
-        line = f"{line[: most // 2].rstrip()} … {line[-(most // 2 - 3) :].lstrip()}"
-    return repr(line)
-
-
-def gist(value: Any, most: int = 40) -> str:
-    """A value in a few words: an array's shape, how many things a list holds, a name for what would print pages."""
-    if isinstance(value, str):
-        return quoted(value, most)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Path):
-        return cut(value.name, most)
-    if (shape := getattr(value, "shape", None)) is not None:
-        if len(shape) == 0:
-            return f"{float(value):.4g}"
-        return f"{str(value.dtype).removeprefix('torch.')}[{', '.join(map(str, shape))}]"
-    if isinstance(value, Mapping | Sequence | set | frozenset):
-        return _collection(value, most)
-    if isinstance(value, type(None) | bool | int | slice):
-        return cut(repr(value), most)
-    written = type(value).__str__ is not object.__str__ and not is_dataclass(value) and not hasattr(value, "parameters")
-    return cut(str(value), most) if written and len(str(value)) <= most else type(value).__name__
-
-
-def cut(text: str, most: int) -> str:
-    """A text cut to length."""
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _collection(value: Any, most: int) -> str:
-    items = list(value.values() if isinstance(value, Mapping) else value)[:200]
-    plain = all(isinstance(i, str | int | float | bool | None) for i in items)
-    if plain and len(items) <= 8 and len(text := _plain(value)) <= most:
-        return text
-    kinds = {type(i).__name__ for i in items}
-    return f"{len(value)} {kinds.pop() if len(kinds) == 1 else 'entries'}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k}: {gist(v)}" for k, v in value.items()) + "}"
-    return "[" + ", ".join(gist(v) for v in value) + "]"
-
-
 def _heading(record: Any, said: str) -> str:
     """Its class, the text it is about unless the sentence says that, the model that was run."""
     texts = [t for name in ("prompt", "text") if isinstance(t := getattr(record, name, None), str) and t]
@@ -136,8 +186,6 @@ def _model_name(record: Any) -> str:
     own = getattr(record, "model", "")
     if isinstance(own, str) and own:
         return own
-    from probe.show.opening import origins
-
     found = next((o for o in origins(record) if hasattr(o, "original_model")), None)
     if found is None:
         return ""
@@ -147,10 +195,8 @@ def _model_name(record: Any) -> str:
 
 
 def _said(record: Any) -> str:
-    """Its sentence, or its fields."""
-    sentence = record.summary() if callable(getattr(record, "summary", None)) else None
-    if isinstance(sentence, str):
-        return cut(" ".join(sentence.split()), LONGEST)
-    names = [f.name for f in fields(record)] if is_dataclass(record) else []
-    parts = [f"{name} {gist(getattr(record, name))}" for name in names if name not in ("prompt", "text", "model")]
-    return cut(", ".join(parts), LONGEST)
+    """Its sentence, on one line."""
+    sentence = record.summary() if callable(record.summary) else None
+    if not isinstance(sentence, str):
+        sentence = Record.summary(record)
+    return cut(" ".join(sentence.split()), LONGEST)

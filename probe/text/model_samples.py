@@ -27,7 +27,7 @@ from probe.artifacts.untrusted import read_json, reading, sealed, unsealed
 from probe.errors import BadInput, Unavailable
 from probe.model.fingerprint import stamp
 from probe.progress import SILENT, Progress, Step
-from probe.show.html import Facts
+from probe.show.record import Record
 from probe.text.display import tokenizer_of
 from probe.text.sampling import draw
 
@@ -39,7 +39,7 @@ _SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
-class SampledText(Facts):
+class SampledText(Record):
     """A stored sample. nats_per_token: mean surprise of the model at its own tokens, at temperature 1."""
 
     folder: Path
@@ -52,7 +52,7 @@ class SampledText(Facts):
 
 
 @dataclass(frozen=True)
-class SamplePlan(Facts):
+class SamplePlan(Record):
     """What a sampling will take. seconds: from a few tokens of one batch, drawn to find out."""
 
     documents: int

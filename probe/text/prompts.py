@@ -19,6 +19,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from probe.errors import BadInput
+from probe.model.facts import bos_of
 from probe.text.display import as_text, decoded, token_bytes, tokenizer_of
 
 if TYPE_CHECKING:
@@ -144,8 +145,6 @@ def _require_readable(model: "TransformerBridge", text: str) -> None:
 
 
 def _text(model: "TransformerBridge", text: str, prepend_bos: bool | None) -> ReadPrompt:
-    from probe.text.tokens import bos_of
-
     if not text:
         raise BadInput("The prompt is empty. Write some text, for instance: The capital of France is")
     _require_readable(model, text)
@@ -162,8 +161,6 @@ def _tokens(model: "TransformerBridge", text: str) -> list[int]:
 
 
 def _ids(model: "TransformerBridge", ids: list[Any]) -> ReadPrompt:
-    from probe.text.tokens import bos_of
-
     if not ids:
         raise BadInput("The prompt is empty: a list without token ids. " + WANTED)
     for one in ids:

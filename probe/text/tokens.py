@@ -16,7 +16,6 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.model.facts import bos_of
-from probe.show.html import facts_html
 from probe.show.record import Record
 from probe.text.display import as_text, display_tokens, mark_ids, token_bytes, tokenizer_of
 from probe.text.documents import Document
@@ -45,10 +44,6 @@ class TokenSet(Record):
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
-
-    def _repr_html_(self) -> str:
-        counts = {"rows": len(self), "tokens a row": self.context, "tokens of text": self.n_text}
-        return facts_html({**counts, "documents": len(self.documents)}, "Token set")
 
     @property
     def context(self) -> int:

@@ -7,11 +7,13 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
 from probe.training.run_log import extremes, short_names, smoothed
 
 if TYPE_CHECKING:
     from probe.training.run_log import TrainingRun
+    from probe.training.trainer import TrainResult
 
 _PANELS = (
     ("fvu", "fraction of variance unexplained"),
@@ -20,6 +22,12 @@ _PANELS = (
 )
 _COLOUR, _BASELINE = "#2a788e", "#b5b5b5"
 _MOST_POINTS = 1000
+
+
+@draws
+def result_figure(result: "TrainResult", height: int = 320) -> go.Figure:
+    """FVU, L0 and dead share over the training."""
+    return training_figure(result.metrics, height)
 
 
 def training_figure(metrics: list[dict[str, Any]], height: int = 320) -> go.Figure:

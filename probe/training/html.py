@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from probe.show.beside import shows
 from probe.show.chart import lines_html
 from probe.show.html import block, facts_html, side_by_side
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 _TRAINING = {"fvu": "fraction of variance unexplained", "l0": "active latents per token", "dead_share": "dead share"}
 
 
+@shows
 def training_html(result: "TrainResult") -> str:
     """How training went, and how it ended."""
     charts = []

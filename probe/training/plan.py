@@ -11,7 +11,7 @@ from probe.dictionaries import Dictionary
 from probe.dictionaries.rows import parts_of
 from probe.dictionaries.sparsifiers.sparse import CHUNK
 from probe.dictionaries.store import AnyDictionary
-from probe.show.html import Facts
+from probe.show.record import Record
 from probe.training.pairs import Pairs, pairs_for
 from probe.training.step import TrainConfig
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainPlan(Facts):
+class TrainPlan(Record):
     """What a training will take, for `--dry-run`. Bytes are of memory (peak) and of disk (checkpoint and artifact)."""
 
     parameters: int

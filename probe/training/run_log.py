@@ -192,14 +192,33 @@ def _finished(folder: Path) -> TrainingRun:
     except OpenworkError as error:
         return TrainingRun(folder.name, "finished", folder, "", {}, {}, log=log, problem=str(error))
     model, cache = manifest.model.name if manifest.model else "", (manifest.parents or ("",))[0]
-    return TrainingRun(folder.name, "finished", folder, model, manifest.facts, manifest.config, cache, log)
+    return TrainingRun(
+        name=folder.name,
+        state="finished",
+        folder=folder,
+        model=model,
+        facts=manifest.facts,
+        config=manifest.config,
+        cache=cache,
+        log=log,
+    )
 
 
 def _unfinished(folder: Path) -> TrainingRun:
     name, log = folder.name.removesuffix(PARTIAL), log_of(folder)
     state, problem = _checkpoint_state(folder / CHECKPOINT)
     facts = {**state.get("shape", {}), **state.get("source", {})} if state else {}
-    return TrainingRun(name, _alive(folder, log), folder, "", facts, state.get("config", {}), "", log, problem)
+    return TrainingRun(
+        name=name,
+        state=_alive(folder, log),
+        folder=folder,
+        model="",
+        facts=facts,
+        config=state.get("config", {}),
+        cache="",
+        log=log,
+        problem=problem,
+    )
 
 
 def _alive(folder: Path, log: RunLog, now: float | None = None) -> str:

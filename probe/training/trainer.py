@@ -33,7 +33,6 @@ from probe.distributed import world
 from probe.errors import BadInput, Cancelled, OpenworkError
 from probe.memory import require
 from probe.progress import SILENT, Progress
-from probe.show.opening import Opens
 from probe.show.record import Record
 from probe.training.checkpoint import CHECKPOINT, held_interrupts, read_checkpoint
 from probe.training.metrics_log import METRICS, MetricsLog, read_metrics
@@ -48,7 +47,7 @@ __all__ = ["Run", "TrainConfig", "TrainPlan", "TrainResult", "Training", "plan",
 
 
 @dataclass(frozen=True, eq=False)
-class TrainResult(Opens):
+class TrainResult(Record, figure=True, page=True):
     """A finished training: the dictionary (it reads raw activations), its folder, the last metrics and the time it took."""
 
     dictionary: AnyDictionary
@@ -73,21 +72,10 @@ class TrainResult(Opens):
             "last": self.last,
         }
 
-    def figure(self):
-        """Loss, L0 and dead share over the training."""
-        from probe.training.figures import training_figure
-
-        return training_figure(self.metrics)
-
     def summary(self) -> str:
         """One sentence: what was trained, for how long, where it lies."""
         last = ", ".join(f"{m} {self.last[m]:.4g}" for m in ("fvu", "l0", "dead_share") if m in self.last)
         return f"{self.folder.name}: trained in {self.seconds:,.0f} s{', ' + last if last else ''}."
-
-    def _repr_html_(self) -> str:
-        from probe.training.html import training_html
-
-        return training_html(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,14 +125,14 @@ def hand_made(a: str, b: str, tokens: list[str]) -> Pair:
     n = len(tokens)
     candidates = [[PairCandidate(1, "<b>x", 0.5, 0.25)] for _ in range(n)]
     record = ComparedPrompts(
-        (a, b),
-        (tokens, tokens),
-        alignment,
-        lens.layers,
-        np.ones((len(lens.layers), n)),
-        candidates,
-        [[] for _ in range(n)],
-        np.zeros((2, 3, n)),
+        prompts=(a, b),
+        tokens=(tokens, tokens),
+        alignment=alignment,
+        layers=lens.layers,
+        kl=np.ones((len(lens.layers), n)),
+        candidates=candidates,
+        units=[[] for _ in range(n)],
+        heads=np.zeros((2, 3, n)),
     )
     return Pair(lens, lens_of(b, tokens), record)
 

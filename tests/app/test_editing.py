@@ -367,7 +367,18 @@ def crowded(n: int = 300, layers: int = 12, tokens: int = 8, seed: int = 0) -> C
     edges = Edges(pairs[:, 0], pairs[:, 1], weight)
     tokens_ = [f" t{i}" for i in range(tokens)]
     return CircuitGraph(
-        "many", list(range(tokens)), tokens_, nodes, edges, np.zeros(total), probability, text, 0.0, 0.0, layers, "toy"
+        prompt="many",
+        token_ids=list(range(tokens)),
+        tokens=tokens_,
+        nodes=nodes,
+        edges=edges,
+        constant=np.zeros(total),
+        probability=probability,
+        unit_tokens=text,
+        residual=0.0,
+        residual_relative=0.0,
+        n_layers=layers,
+        model="toy",
     )
 
 

@@ -493,18 +493,18 @@ def long_graph(n: int) -> CircuitGraph:
     nodes = Nodes(kind, layer, pos, np.arange(2 * n + 1), value, np.where(kind == KINDS.index("neuron"), 1.0, np.nan))
     probability, text = np.r_[np.zeros(2 * n), 0.5], [f" {i}" for i in range(n)]
     return CircuitGraph(
-        "long",
-        list(range(n)),
-        text,
-        nodes,
-        Edges(source, target, weight),
-        np.zeros(2 * n + 1),
-        probability,
-        [*text, *([""] * n), " x"],
-        0.0,
-        0.0,
-        1,
-        "toy",
+        prompt="long",
+        token_ids=list(range(n)),
+        tokens=text,
+        nodes=nodes,
+        edges=Edges(source, target, weight),
+        constant=np.zeros(2 * n + 1),
+        probability=probability,
+        unit_tokens=[*text, *([""] * n), " x"],
+        residual=0.0,
+        residual_relative=0.0,
+        n_layers=1,
+        model="toy",
     )
 
 

@@ -58,7 +58,17 @@ def test_circuits_find_and_show_it(tables):
 def test_the_heading_and_lists_show_it_and_a_new_one_is_known_at_once(tables):
     page = unit.layout("table", "n", "5", {})
     assert f" · {TEXT} (n)" in str(page) and "L1N5" in str(page)
-    row = UnitRow(1, "neuron", 5, 0, -1.0, 2.0, 0.1, ["a"], ["b"])
+    row = UnitRow(
+        layer=1,
+        kind="neuron",
+        unit=5,
+        pos=0,
+        activation=-1.0,
+        write_norm=2.0,
+        direct=0.1,
+        promoted=["a"],
+        suppressed=["b"],
+    )
     shown = prompt_tables.unit_rows(TopUnits("p", [1], ["p"], [row]), 0, "toy")["rows"][0]["unit"]
     assert shown.startswith("L1N5 · names of capitals")
     before = labelled.mark()

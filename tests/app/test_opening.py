@@ -29,7 +29,10 @@ from probe.features import unit_weights
 from probe.features.on_text import on_text
 from probe.model.frozen_copy import twin
 from probe.show import opening
+from probe.show.beside import shows
+from probe.show.html import record_html
 from probe.show.opening import came_from
+from probe.show.record import Record
 
 PROMPT = "The capital of France is"
 
@@ -225,22 +228,23 @@ def test_the_served_dashboard_keeps_to_itself(home):
 
 
 NO_PAGE = {  # plans, sets of tokens, blind studies, and what weights alone say of connections: no page shows them yet
-    *("FeaturePlan", "HarvestPlan", "Facts", "TokenSet", "Revealed", "Study", "MergedGraph", "Activations"),
-    *("Connections", "LayerConnections", "TopPaths", "Embeddings", "TokenRanking"),
+    *("FeaturePlan", "HarvestPlan", "TokenSet", "Revealed", "Study", "MergedGraph", "Activations"),
+    *("Connections", "LayerConnections", "TopPaths", "TopTokens", "Embeddings", "TokenRanking"),
 }
 
 
 def records_that_draw_themselves():
     modules = [m.name for package in (probe, circuits) for m in walk_packages(package.__path__, f"{package.__name__}.")]
     classes = [c for name in modules for c in vars(import_module(name)).values() if isinstance(c, type)]
-    return {c for c in classes if "_repr_html_" in vars(c)}
+    records = {c for c in classes if issubclass(c, Record) and c is not Record}
+    return {c for c in records if c._page or shows.of(c) is not record_html or c.rows is not Record.rows}
 
 
 def test_every_record_opens_or_has_no_page():
-    """A record with a page has `open`, and one without is on the list above."""
+    """A record with a page says so, and one without is on the list above."""
     records = records_that_draw_themselves()
-    assert {c.__name__ for c in records if not hasattr(c, "open")} == NO_PAGE
-    assert {c.__name__ for c in records if hasattr(c, "open")} == set(views._PATHS)
+    assert {c.__name__ for c in records if not c._page} == NO_PAGE
+    assert {c.__name__ for c in records if c._page} == set(views._PATHS)
 
 
 def test_paths_of_heads_units_tokens_and_pairs(loaded):

@@ -33,10 +33,30 @@ def _forgetful():
 
 def a_test() -> SubgraphTest:
     moved = Movements(*(np.array([0.1 * i, np.nan, -1.0]) for i in range(4)))
-    root = RootEffect("logit ' b'", 1.0, 0.1, 0.2, 0.3, 0.4, 0.7, 0.1)
+    root = RootEffect(
+        root="logit ' b'",
+        value=1.0,
+        predicted_direct=0.1,
+        direct=0.2,
+        predicted_full=0.3,
+        full=0.4,
+        probability=0.7,
+        probability_after=0.1,
+    )
     effects = [SetEffect(0.0, 0.1 * i, -0.01 * i, 0.2) for i in range(3)]
     agrees = Agreement(1.0, float("nan"), 0.9, 0.1, 3)
-    first = PromptTest("a b", ["L0N1@0"], 0, [root], effects[1], agrees, agrees, effects, 0.0, moved)
+    first = PromptTest(
+        prompt="a b",
+        nodes=["L0N1@0"],
+        lacking=0,
+        roots=[root],
+        effect=effects[1],
+        direct_agreement=agrees,
+        full_agreement=agrees,
+        random=effects,
+        overlap=0.0,
+        movements=moved,
+    )
     return SubgraphTest("ablate", 0.0, [first], 0, {"ablation": "zero"})
 
 

@@ -32,8 +32,9 @@ from probe.dictionaries import SAE, TopK, load_dictionary, save_dictionary
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features import set_label, unit_weights
 from probe.features.on_text import on_text
+from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units
-from probe.interventions.values import Steer, intervene
+from probe.interventions.values import Steer
 from probe.model.load import load_model, stamp
 from probe.progress import SILENT
 

@@ -11,7 +11,7 @@ from tiny import CONFIGS, tiny
 
 from circuits.attribution.trace import TraceConfig, plan_trace, trace
 from circuits.graph.graph import KINDS, CircuitGraph
-from circuits.replacement.frozen import freeze
+from circuits.replacement.freeze import freeze
 from circuits.validation.edges import check_edges
 from probe.errors import BadInput, OpenworkError
 from probe.model.load import load_model
@@ -213,10 +213,10 @@ def test_bad_input_is_refused_with_a_sentence(prompt, options, words):
 
 def test_a_freeze_that_does_not_hold_is_not_traced(monkeypatch):
     """If a pattern is not what the model used, the pieces do not rebuild its output, and no graph is made."""
-    import circuits.replacement.frozen as frozen
+    import circuits.replacement.freeze as freezing
 
-    real = frozen._attention
-    monkeypatch.setattr(frozen, "_attention", lambda m, i, pattern, ln1: real(m, i, pattern.flip(-1), ln1))
+    real = freezing._attention
+    monkeypatch.setattr(freezing, "_attention", lambda m, i, pattern, ln1: real(m, i, pattern.flip(-1), ln1))
     with pytest.raises(OpenworkError, match="attention differ"):
         trace(load_model("toy"), PROMPT)
 

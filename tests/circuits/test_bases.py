@@ -301,7 +301,7 @@ def test_the_order_of_targets_and_the_size_of_groups_do_not_matter(model_name) -
     from circuits.attribution.roots import choose_roots
     from circuits.attribution.sweep import edges
     from circuits.attribution.total import total_attribution
-    from circuits.replacement.frozen import freeze
+    from circuits.replacement.freeze import freeze
 
     model = tiny(model_name)
     with torch.no_grad():

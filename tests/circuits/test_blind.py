@@ -11,7 +11,8 @@ from harvests import token_set
 
 from app.cli import run
 from circuits.blind.evidence import activations, hidden_prompts, labels, weights_evidence
-from circuits.blind.study import EVIDENCE, HYPOTHESIS, guess, judge, new_study, open_study, reveal
+from circuits.blind.making import new_study
+from circuits.blind.study import EVIDENCE, HYPOTHESIS, guess, judge, open_study, reveal
 from circuits.weights.units import UnitName
 from probe.activations.harvest import harvest
 from probe.artifacts.folder import place

@@ -8,7 +8,7 @@ import torch
 from tiny import tiny
 
 from circuits.attribution.trace import TraceConfig, trace
-from circuits.replacement.frozen import freeze
+from circuits.replacement.freeze import freeze
 from circuits.supernodes.evidence import promoted, unit_evidence
 from circuits.supernodes.suggest import suggest_supernodes
 from probe.errors import BadInput

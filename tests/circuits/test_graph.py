@@ -182,7 +182,17 @@ def test_edges_are_signed_by_whether_they_push_their_target_the_way_it_went():
     )
     edges = Edges(np.array([0, 1, 2, 0]), np.array([2, 2, 3, 3]), np.array([-3.0, 1.0, 0.5, -1.5]))
     graph = CircuitGraph(
-        "x", [5], ["x"], nodes, edges, np.zeros(4), np.array([0.0, 0, 0, 1]), ["x", "x", "", "y"], 0.0, 0.0, 1
+        prompt="x",
+        token_ids=[5],
+        tokens=["x"],
+        nodes=nodes,
+        edges=edges,
+        constant=np.zeros(4),
+        probability=np.array([0.0, 0, 0, 1]),
+        unit_tokens=["x", "x", "", "y"],
+        residual=0.0,
+        residual_relative=0.0,
+        n_layers=1,
     )
     assert graph.way.tolist() == [1, 1, -1, 1] and graph.pushes.tolist() == [3.0, -1.0, 0.5, -1.5]
     shown = np.ones(4, bool)

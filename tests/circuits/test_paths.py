@@ -10,7 +10,7 @@ from test_weights import coder
 from tiny import CONFIGS, tiny
 
 from circuits.attribution.trace import TraceConfig, trace
-from circuits.replacement.frozen import freeze
+from circuits.replacement.freeze import freeze
 from circuits.replacement.placement import place_dictionaries
 from circuits.weights.children import STEPS, UNITS, Parts, PathNode, Reading
 from circuits.weights.paths import top_paths

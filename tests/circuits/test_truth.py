@@ -20,8 +20,9 @@ from probe.dictionaries import SAE, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
 from probe.interventions.forward import capture
 from probe.interventions.generation import generate_with
+from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit
-from probe.interventions.values import Clamp, Place, Zero, intervene, neuron
+from probe.interventions.values import Clamp, Place, Zero, neuron
 from probe.model.load import load_model
 from probe.model.sites import Site
 from probe.model.toy import lookup_model, native, toy_tokenizer
@@ -182,17 +183,17 @@ def lookup_graph(extra: tuple[int, ...] = ()) -> CircuitGraph:
     edges = Edges(np.array([1, neuron, neuron]), np.array([neuron, n - 2, n - 1]), np.array([1.0, 3 * 7 / 8, -3 / 8]))
     p = np.exp([3.0, 0.0]) / (np.exp(3.0) + 7)
     return CircuitGraph(
-        "1 3",
-        [1, 3],
-        ["1", "3"],
-        Nodes(kind, layer, pos, unit, value, activation),
-        edges,
-        np.zeros(n),
-        np.r_[np.zeros(n - 2), p],
-        [""] * n,
-        0.0,
-        0.0,
-        1,
+        prompt="1 3",
+        token_ids=[1, 3],
+        tokens=["1", "3"],
+        nodes=Nodes(kind, layer, pos, unit, value, activation),
+        edges=edges,
+        constant=np.zeros(n),
+        probability=np.r_[np.zeros(n - 2), p],
+        unit_tokens=[""] * n,
+        residual=0.0,
+        residual_relative=0.0,
+        n_layers=1,
         convention={"directions": []},
     )
 

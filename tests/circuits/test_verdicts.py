@@ -16,12 +16,38 @@ from circuits.validation.verdicts import NO, UNTOLD, YES, chance_words, enough_v
 def a_test(n: int = 20, louder_logits: int = 1, quiet: bool = False) -> SubgraphTest:
     """10 pins that take Paris from .749 to .123. Of n random sets, `louder_logits` move its logit as far."""
     moved = Movements(*(np.zeros(1) for _ in range(4)))
-    root = RootEffect("logit ' Paris'", 12.0, -0.5, -0.5, -1.0, -1.0, 0.749, 0.749 if quiet else 0.123)
+    root = RootEffect(
+        root="logit ' Paris'",
+        value=12.0,
+        predicted_direct=-0.5,
+        direct=-0.5,
+        predicted_full=-1.0,
+        full=-1.0,
+        probability=0.749,
+        probability_after=0.749 if quiet else 0.123,
+    )
     own = SetEffect(-1.0, 1e-4, 1e-4, 1e-5) if quiet else SetEffect(-1.0, -1.0, -0.626, 1.4)
     drawn = [SetEffect(0.0, -1.2 if i < louder_logits else 0.1, -0.01, 0.02) for i in range(n)]
     agrees = Agreement(1.0, 1.0, 1.0, 0.0, 1)
     return SubgraphTest(
-        "ablate", 0.0, [PromptTest("p", ["a"] * 10, 0, [root], own, agrees, agrees, drawn, 0.0, moved)], 0, {}
+        "ablate",
+        0.0,
+        [
+            PromptTest(
+                prompt="p",
+                nodes=["a"] * 10,
+                lacking=0,
+                roots=[root],
+                effect=own,
+                direct_agreement=agrees,
+                full_agreement=agrees,
+                random=drawn,
+                overlap=0.0,
+                movements=moved,
+            )
+        ],
+        0,
+        {},
     )
 
 

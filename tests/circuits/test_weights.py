@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from circuits.replacement.frozen import freeze
+from circuits.replacement.freeze import freeze
 from circuits.replacement.placement import place_dictionaries
 from circuits.weights.connections import connections
 from circuits.weights.layers import layer_connections

@@ -25,7 +25,8 @@ from probe.evaluation.evaluate import (
 from probe.evaluation.metrics import fvu, kl_divergences, next_token_losses
 from probe.evaluation.splice import Ablation, ByToken, choose_rows, losses
 from probe.interventions.forward import capture
-from probe.interventions.values import Splice, intervene
+from probe.interventions.running import intervene
+from probe.interventions.values import Splice
 from probe.model.sites import mlp_in, mlp_out, resid_post
 from probe.text.documents import Document
 from probe.text.tokens import TokenSet, tokenize

@@ -14,7 +14,8 @@ from probe.features.effects import effective_embedding, logit_ranks
 from probe.features.measuring.reading import units_of
 from probe.features.measuring.sources import Units, through_post_norm
 from probe.interventions.forward import capture
-from probe.interventions.values import Zero, intervene
+from probe.interventions.running import intervene
+from probe.interventions.values import Zero
 from probe.model.sites import Site, hook_name, parse_site
 from probe.neurons.strongest import logit_effects
 

@@ -357,7 +357,8 @@ def test_a_plan_foretells_the_cache_and_writes_nothing(toy, tmp_path):
 
 
 def test_interventions_in_force_are_harvested(toy, tmp_path):
-    from probe.interventions.values import Zero, intervene
+    from probe.interventions.running import intervene
+    from probe.interventions.values import Zero
 
     with intervene(toy, [Zero("mlp_out.2")]):
         cache = harvest(toy, token_set(), ["mlp_out.2"], tmp_path / "c", **SMALL)

@@ -5,7 +5,8 @@ import torch
 from tiny import CONFIGS, tiny
 
 from probe.interventions.prefix import first_layer, is_exact, recorded, replayed
-from probe.interventions.values import Steer, intervene
+from probe.interventions.running import intervene
+from probe.interventions.values import Steer
 from probe.model.sites import parse_site
 
 IDS = torch.randint(3, 300, (3, 11), generator=torch.Generator().manual_seed(0))

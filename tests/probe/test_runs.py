@@ -128,7 +128,16 @@ def made(tmp_path, name: str, lines: int, **settings) -> TrainingRun:
     log = RunLog(folder / "metrics.jsonl")
     log.grow()
     facts = {"dictionary_kind": "sae", "sparsifier": {"name": "topk", "k": 8}, "seconds": lines}
-    return TrainingRun(name, "finished", folder, "toy", facts, {"lr": 0.1, "epochs": 1, **settings}, "c", log)
+    return TrainingRun(
+        name=name,
+        state="finished",
+        folder=folder,
+        model="toy",
+        facts=facts,
+        config={"lr": 0.1, "epochs": 1, **settings},
+        cache="c",
+        log=log,
+    )
 
 
 def test_figure_of_many_long_runs_stays_small(tmp_path):

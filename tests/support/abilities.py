@@ -45,7 +45,7 @@ class Case:
         return encode_prompt(self.bridge, text)
 
     def edited(self, changes: list[Any]) -> Tensor:
-        from probe.interventions.values import intervene
+        from probe.interventions.running import intervene
 
         with torch.no_grad(), intervene(self.bridge, changes):
             return self.bridge(torch.tensor([self.ids]))

@@ -37,7 +37,20 @@ def lens_of(prompt: str, tokens: list[str], layers: int = 3, k: int = 5) -> Lens
     flat = rng.exponential(1, (layers, n))
     rank = rng.integers(0, 9, (layers, n))
     labels = ["embed", *(str(i) for i in range(layers - 1))]
-    return LensResult(prompt, list(range(n)), tokens, labels, ids, words, probs, flat, flat, rank, loss, flat)
+    return LensResult(
+        prompt=prompt,
+        token_ids=list(range(n)),
+        tokens=tokens,
+        layers=labels,
+        top_ids=ids,
+        top_tokens=words,
+        top_probs=probs,
+        entropy=flat,
+        kl=flat,
+        rank_of_final=rank,
+        loss=loss,
+        resid_norm=flat,
+    )
 
 
 def heads_of(prompt: str, tokens: list[str], layers: int = 2, heads: int = 3) -> HeadPatterns:
@@ -50,7 +63,20 @@ def heads_of(prompt: str, tokens: list[str], layers: int = 2, heads: int = 3) ->
 
 def units_of(prompt: str, tokens: list[str]) -> TopUnits:
     """One neuron at each position, which promotes and suppresses tokens of the prompt."""
-    rows = [UnitRow(1, "neuron", 7 + p, p, 1.5, 2.0 + p, 0.25, tokens[:3], tokens[-3:]) for p in range(len(tokens))]
+    rows = [
+        UnitRow(
+            layer=1,
+            kind="neuron",
+            unit=7 + p,
+            pos=p,
+            activation=1.5,
+            write_norm=2.0 + p,
+            direct=0.25,
+            promoted=tokens[:3],
+            suppressed=tokens[-3:],
+        )
+        for p in range(len(tokens))
+    ]
     return TopUnits(prompt, list(range(len(tokens))), tokens, rows)
 
 
@@ -72,18 +98,18 @@ def small_graph(prompt: str = "one <b>two", tokens: tuple[str, ...] = ("one", " 
         np.array([1.5, -0.5, 2.0, 3.0, -1.0, 0.5], np.float32),
     )
     return CircuitGraph(
-        prompt,
-        [5, 6],
-        list(tokens),
-        nodes,
-        edges,
-        np.zeros(5),
-        np.array([0, 0, 0, 0, 0.8]),
-        [*tokens, "", "", "<i>answer"],
-        1e-7,
-        4e-7,
-        2,
-        "toy",
+        prompt=prompt,
+        token_ids=[5, 6],
+        tokens=list(tokens),
+        nodes=nodes,
+        edges=edges,
+        constant=np.zeros(5),
+        probability=np.array([0, 0, 0, 0, 0.8]),
+        unit_tokens=[*tokens, "", "", "<i>answer"],
+        residual=1e-7,
+        residual_relative=4e-7,
+        n_layers=2,
+        model="toy",
         convention={"edge_sign": "positive raises the target's value"},
     )
 

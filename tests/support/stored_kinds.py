@@ -8,7 +8,8 @@ from harvests import token_set
 from app.commands.learn.evaluate import save_report
 from app.jobs.job import Job
 from app.library.prompts import store as store_prompt
-from circuits.blind.study import guess, new_study
+from circuits.blind.making import new_study
+from circuits.blind.study import guess
 from circuits.graph.store import save_graph
 from circuits.patching.store import save_patching
 from circuits.patching.sweep import patch_sweep

@@ -65,7 +65,17 @@ def test_our_graph_becomes_a_matrix_without_the_kinds_the_other_has_not() -> Non
     edges = [(0, 2, 2), (1, 2, 6), (0, 3, -4), (2, 3, 0.5), (0, 4, 1), (2, 4, 3), (3, 4, -8)]
     source, target, weight = (np.array(column) for column in zip(*edges, strict=True))
     graph = CircuitGraph(
-        "", [7], ["a"], nodes, Edges(source, target, weight), np.zeros(5), np.zeros(5), [""] * 5, 0, 0, 2
+        prompt="",
+        token_ids=[7],
+        tokens=["a"],
+        nodes=nodes,
+        edges=Edges(source, target, weight),
+        constant=np.zeros(5),
+        probability=np.zeros(5),
+        unit_tokens=[""] * 5,
+        residual=0,
+        residual_relative=0,
+        n_layers=2,
     )
     found = openwork(graph)
     assert list(found.nodes) == NODES

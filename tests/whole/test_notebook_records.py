@@ -19,7 +19,8 @@ from probe.features.unit import Example, TokenScore, Unit
 from probe.interventions.edited_run import Candidate, EditedRun
 from probe.show.chart import bars_html, histogram_html, lines_html
 from probe.show.grid import CLEAR, heat_html, levels, picture_html, png
-from probe.show.html import MOST_ROWS, Facts, block, facts_html, number, table_html, text
+from probe.show.html import MOST_ROWS, block, facts_html, number, table_html, text
+from probe.show.record import Record
 from probe.show.tokens import MOST_TOKENS, tokens_html
 
 PLACES = {
@@ -134,7 +135,17 @@ def hostile_edit() -> EditedRun:
     told = [Candidate(i, t, 0.1, 0.2, 1.0, 2.0) for i, t in enumerate(HOSTILE)]
     loss = np.r_[np.nan, np.ones(n - 1)]
     return EditedRun(
-        "<b>p", list(range(n)), HOSTILE, HOSTILE[:2], n - 1, told, np.ones(n), loss, loss, "<i>a", "\ud800"
+        prompt="<b>p",
+        token_ids=list(range(n)),
+        tokens=HOSTILE,
+        edits=HOSTILE[:2],
+        pos=n - 1,
+        candidates=told,
+        kl=np.ones(n),
+        loss_before=loss,
+        loss_after=loss,
+        text_before="<i>a",
+        text_after="\ud800",
     )
 
 
@@ -142,7 +153,17 @@ def hostile_unit() -> Unit:
     n = len(HOSTILE)
     scores = [TokenScore(i, t, 1.0 - i) for i, t in enumerate(HOSTILE)]
     shown = [
-        Example(group, 2.0, "<b>doc", 0, 1, 1, list(range(n)), HOSTILE, np.linspace(-1, 2, n).tolist())
+        Example(
+            group=group,
+            value=2.0,
+            document="<b>doc",
+            row=0,
+            pos=1,
+            peak=1,
+            token_ids=list(range(n)),
+            tokens=HOSTILE,
+            activations=np.linspace(-1, 2, n).tolist(),
+        )
         for group in ("strongest", "lowest", "bin 1 of <b>")
     ]
     edges, counts = np.linspace(0, 2, 9).tolist(), [0, 3, 2, 0, 1, 0, 0, 0]
@@ -269,7 +290,7 @@ def test_charts_place_points_where_they_belong():
 
 
 def test_small_records_are_facts():
-    class Plan(Facts):
+    class Plan(Record):
         def to_dict(self):
             return {"bytes": 1234567, "fits": True, "<b>": "<i>"}
 

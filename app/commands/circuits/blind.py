@@ -37,7 +37,7 @@ def new(
     made_from = read_manifest(table, "features").model
     learned = [] if dictionary is None else [registered("dictionary", dictionary)]
     bridge = load(model or (made_from.name if made_from else "smollm2-135m"), device, precision)
-    from circuits.blind.study import new_study
+    from circuits.blind.making import new_study
     from probe.dictionaries import load_dictionary
 
     given: Any = [load_dictionary(folder, bridge) for folder in learned]

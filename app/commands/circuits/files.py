@@ -12,7 +12,7 @@ from app.commands.circuits.graph import Edge, Graph, Node, Top, folder_of, new_p
 from app.commands.options import AsJson, print_json, print_rows, visible
 from probe.artifacts.names import usable_name
 from probe.errors import BadInput
-from probe.show.record import quoted
+from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:

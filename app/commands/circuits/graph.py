@@ -10,7 +10,7 @@ import typer
 
 from app.commands.options import AsJson, clean, print_json, print_rows, reserve, visible
 from probe.errors import BadInput
-from probe.show.record import quoted
+from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from app.commands.options import (
     visible,
 )
 from probe.errors import BadInput, Unavailable
-from probe.show.record import quoted
+from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:

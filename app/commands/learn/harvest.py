@@ -127,7 +127,7 @@ def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str,
 
 
 def _repair(bridge: Any, folder: Any, json: bool) -> None:
-    from probe.activations.repair import open_damaged
+    from probe.activations.damaged import open_damaged
 
     cache, broken = open_damaged(folder, bridge, progress())
     exact = [cache.repair(bridge, name, progress=progress()) for name in broken]  # shards first, then what sums them up

@@ -8,7 +8,7 @@ import typer
 from app.commands.asking import Chat, Ids, Minus, Prompt, Target, prompt_of, require_target, target_of, token_of
 from app.commands.options import AsJson, Device, Model, Precision, clean, load, print_json, print_rows, progress
 from probe.errors import BadInput
-from probe.show.record import quoted
+from probe.show.values import quoted
 
 Position = Annotated[int, typer.Option("--position", help="At which token; -1 is the last.")]
 

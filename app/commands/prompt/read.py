@@ -23,7 +23,7 @@ from app.commands.options import (
     size,
 )
 from probe.errors import BadInput
-from probe.show.record import quoted
+from probe.show.values import quoted
 from probe.words import counted
 
 MAX_LAYERS = 1000

@@ -6,12 +6,14 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from probe.evaluation.curves_figures import COLOURS
+from probe.show.beside import draws
 from probe.show.labels import _finish
 
 if TYPE_CHECKING:
     from probe.evaluation.suite.report import SuiteReport
 
 
+@draws
 def suite_figure(report: "SuiteReport", height: int = 360) -> go.Figure:
     """Probing accuracy over k for each subject (bars of one error), and the first-letter measures."""
     figure = make_subplots(rows=1, cols=2, subplot_titles=["k-sparse probing (chance 0.5)", "first letters"])

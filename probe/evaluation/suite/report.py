@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.show.opening import Opens
-from probe.show.record import Table
+from probe.show.record import Record
 
 SUBJECTS = ("dictionary", "untrained", "activations", "affine map", "same budget", "random weights")
 CONVENTION = {
@@ -24,8 +23,8 @@ CONVENTION = {
 }
 
 
-@dataclass(frozen=True)
-class SuiteReport(Table, Opens):
+@dataclass(frozen=True, kw_only=True)
+class SuiteReport(Record, figure=True, page=True):
     """How a dictionary compares. summary: rows of `measure` and a number for each subject (None where it makes no sense).
 
     probing: task, subject, k (0: all units), accuracy, error. letters: subject, letter, main latents, F1, absorption.
@@ -35,7 +34,7 @@ class SuiteReport(Table, Opens):
     kind: str
     site_in: str
     site_out: str
-    summary: list[dict[str, Any]]
+    summary: list[dict[str, Any]] = field()  # instead of a record's sentence
     probing: list[dict[str, Any]]
     letters: list[dict[str, Any]]
     tasks: dict[str, str]
@@ -67,17 +66,6 @@ class SuiteReport(Table, Opens):
             cells = ["" if row[h] is None else f"{row[h]:.4g}" for h in heads[1:]]
             lines.append(f"{row['measure']:<34}" + "".join(f"{c:>16}" for c in cells))
         return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        from probe.evaluation.suite.html import suite_html
-
-        return suite_html(self)
-
-    def figure(self) -> Any:
-        """Probing accuracy over k, and the first-letter measures, of every subject."""
-        from probe.evaluation.suite.figures import suite_figure
-
-        return suite_figure(self)
 
 
 def summarise(

@@ -18,7 +18,7 @@ from probe.features.measuring.sources import Units
 from probe.features.measuring.tally import Tally
 from probe.model.load import stamp
 from probe.model.sites import Site
-from probe.show.html import table_html
+from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -29,8 +29,8 @@ FLOPS = 5e10
 "Multiplications and additions a second assumed for what follows from the weights."
 
 
-@dataclass(frozen=True)
-class FeaturePlan:
+@dataclass(frozen=True, kw_only=True)
+class FeaturePlan(Record):
     """What building a table will take. Bytes: of memory beside model and dictionary, on disk when finished, and free there.
 
     seconds: from one measured block, and an assumed speed for what follows from the weights."""
@@ -51,10 +51,6 @@ class FeaturePlan:
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "fits": self.fits}
-
-    def _repr_html_(self) -> str:
-        shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in self.to_dict().items()}
-        return table_html([{"": name, "value": value} for name, value in shown.items()], "Feature plan")
 
 
 def plan_features(

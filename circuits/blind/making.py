@@ -1,0 +1,86 @@
+"""Make a blind study: gather the evidence on one unit, and store it without the text (`circuits.blind.study`)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from circuits.blind.evidence import circuits_evidence, hidden_prompts, statistics_evidence, weights_evidence
+from circuits.blind.study import EVIDENCE, SEALED, Study, open_study
+from circuits.weights.tokens import Embeddings
+from circuits.weights.units import UnitName, weight_view
+from probe.artifacts.claims import claim
+from probe.artifacts.digest import sha256
+from probe.artifacts.folder import place
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import MANIFEST, Manifest, writing
+from probe.errors import BadInput
+from probe.features import FeatureTable, open_features
+from probe.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+def new_study(
+    model: "TransformerBridge",
+    table: FeatureTable | str | Path,
+    unit: int,
+    name: str,
+    *,
+    dictionaries: Sequence[Any] = (),
+    prompts: int = 3,
+    k: int = 10,
+    length: int = 4,
+    branches: int = 8,
+    vocabulary: Embeddings | None = None,
+    progress: Progress = SILENT,
+) -> Study:
+    """Gather the evidence on one unit of a feature table and store it as the study `name`, the text hidden.
+
+    dictionaries: the one whose latent it is. prompts: strongest examples whose circuits are traced. k: tokens and connections
+    shown. length, branches: of the paths. vocabulary: the extended embedding, to save its time.
+    Raises BadInput if the study exists, or the table is another model's.
+    """
+    folder = place("study", name)
+    with claim(folder):
+        if folder.exists():
+            raise BadInput(f"The study '{name}' exists already, and studies are not overwritten. Choose another name.")
+        options = {"prompts": prompts, "k": k, "length": length, "branches": branches, "vocabulary": vocabulary}
+        return _made(model, table, unit, folder, dictionaries, progress, **options)
+
+
+def _made(
+    model: "TransformerBridge",
+    table: FeatureTable | str | Path,
+    unit: int,
+    folder: Path,
+    dictionaries: Sequence[Any],
+    progress: Progress,
+    *,
+    prompts: int,
+    k: int,
+    length: int,
+    branches: int,
+    vocabulary: Embeddings | None,
+) -> Study:
+    table = open_features(table if isinstance(table, str | Path) else table.folder, model)
+    layer, number = table.layer(unit)
+    chosen = weight_view(model, dictionaries).name(UnitName(layer, table.kind, number))
+    statistics = statistics_evidence(table, unit)
+    hidden = hidden_prompts(table, unit, prompts)
+    evidence = {
+        "weights": weights_evidence(model, chosen, dictionaries, k, vocabulary, progress),
+        "statistics": statistics,
+        "circuits": circuits_evidence(
+            model, chosen, dictionaries, hidden, length=length, branches=branches, progress=progress
+        ),
+    }
+    hiding = {"table": str(table.folder.resolve()), "manifest": sha256(table.folder / MANIFEST), "unit": int(unit)}
+    names = [str(getattr(d, "name", "")) for d in dictionaries]
+    parents = tuple(n for n in (table.folder.name, *names) if n)
+    config = {"unit": str(chosen), "prompts": prompts, "k": k, "length": length, "branches": branches}
+    manifest = Manifest("study", folder.name, table.manifest.model, config=config, parents=parents)
+    with writing(folder, manifest) as scratch:
+        write_json(scratch / EVIDENCE, evidence)
+        write_json(scratch / SEALED, hiding)
+    return open_study(folder)
