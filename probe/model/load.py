@@ -22,8 +22,7 @@ from probe.model.default import CHECKED, check_folder, convert_gguf, default_mod
 from probe.model.fingerprint import stamp
 from probe.model.given import bridge_of, name_of
 from probe.model.key_value_cache import hand_over
-from probe.model.marks import keep_marks, marks_of
-from probe.model.pretrained import read_model, told
+from probe.model.pretrained import keep_marks, marks_of, read_model, told
 from probe.model.sites import as_dtype
 from probe.progress import SILENT, Progress
 

@@ -8,13 +8,16 @@ transformer-lens need not read it once more.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.model.complete import check_files, check_whole, require_plain
 from probe.model.config import check_bulk, family, read_config, wants_code, weight_bytes
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 
 _LONGEST = 300
 
@@ -106,3 +109,22 @@ def line(error: BaseException) -> str:
     if " " not in words:
         words = f"{type(error).__name__} {words}".strip()
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ..."
+
+
+def marks_of(tokenizer: Any) -> dict[str, str | None]:
+    """What a tokenizer begins and ends a text with."""
+    return {name: getattr(tokenizer, name, None) for name in ("bos_token", "eos_token")}
+
+
+def keep_marks(model: "TransformerBridge", own: dict[str, str | None]) -> None:
+    """Take back the marks that transformer-lens lends a tokenizer without them.
+
+    It makes EOS the BOS of a tokenizer that has none, so that every prompt would begin with an end of text, which such a model
+    has seen between texts only, and adds an EOS of its own where there is none, which has no row in the embedding.
+    """
+    for name in (name for name, token in own.items() if token is None):
+        setattr(model.tokenizer, name, None)
+    if own["eos_token"] is None and (model.tokenizer.pad_token_id or 0) >= model.cfg.d_vocab:
+        model.tokenizer.pad_token = None
+    if own["bos_token"] is None:
+        model.cfg.default_prepend_bos = model.cfg.tokenizer_prepends_bos = False

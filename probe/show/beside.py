@@ -56,7 +56,11 @@ def _room(module: str) -> str:
 @cache
 def _bring(module: str) -> None:
     """Import a module if there is one of that name."""
-    if module and find_spec(module) is not None:
+    try:
+        there = bool(module) and find_spec(module) is not None
+    except ImportError:  # a name that is known to be gone
+        there = False
+    if there:
         import_module(module)
 
 
