@@ -10,17 +10,28 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.commands.learn.evaluate import report_in, save_report
-from app.commands.options import clean
 from probe.artifacts.claims import claim
 from probe.artifacts.folder import place
-from probe.artifacts.json import write_json
+from probe.artifacts.json import Json, clean, write_json
 from probe.artifacts.manifest import Manifest, check_files, check_model, read_manifest, writing
 from probe.errors import OpenworkError
+from probe.evaluation.store import report_in, save_report
 from probe.progress import SILENT, Progress
 
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.activations.cache import Cache
+    from probe.dictionaries.store import AnyDictionary
+    from probe.text.tokens import TokenSet
+    from probe.training.trainer import TrainResult
+
+
+Value = TypeVar("Value")
+Load = Callable[[str, Progress], "TransformerBridge"]
+"""Gets a model by its name."""
 PROMPT = "The capital of France is"
 
 
@@ -60,12 +71,12 @@ class Demo:
     steps: list[dict[str, Any]] = field(default_factory=list)
     reports: dict[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Ready for JSON."""
         total = sum(s["seconds"] for s in self.steps)
         return {"config": asdict(self.config), "seconds": total, "steps": self.steps, **self.reports}
 
-    def do(self, name: str, work: Callable[[], tuple[Any, bool]]) -> Any:
+    def do(self, name: str, work: Callable[[], tuple[Value, bool]]) -> Value:
         """Time one step; `work` returns its value and whether it was found finished."""
         start = time.perf_counter()
         value, found = work()
@@ -87,16 +98,14 @@ SMALL = DemoConfig(
 """A demo on the toy model, whose weights are random: seconds, and nothing to learn from but what the pages show."""
 
 
-def run_demo(
-    config: DemoConfig | None = None, progress: Progress = SILENT, load: Callable[..., Any] | None = None
-) -> Demo:
+def run_demo(config: DemoConfig | None = None, progress: Progress = SILENT, load: Load | None = None) -> Demo:
     """Go the whole way. Raises what its steps raise; what was finished stays. load: gets the model by name and progress."""
     demo = Demo(config or DemoConfig())
     with claim(place("result", demo.config.name)):  # two demos of one name would share every step
         return _run(demo, progress, load)
 
 
-def _run(demo: Demo, progress: Progress, load: Callable[..., Any] | None) -> Demo:
+def _run(demo: Demo, progress: Progress, load: Load | None) -> Demo:
     from probe.model.load import load_model
 
     c = demo.config
@@ -116,7 +125,7 @@ def _run(demo: Demo, progress: Progress, load: Callable[..., Any] | None) -> Dem
     return demo
 
 
-def _look(demo: Demo, model: Any, progress: Progress) -> None:
+def _look(demo: Demo, model: "TransformerBridge", progress: Progress) -> None:
     from app.library import prompts
     from probe.heads.patterns import head_patterns
     from probe.lens.logit import logit_lens
@@ -132,7 +141,7 @@ def _look(demo: Demo, model: Any, progress: Progress) -> None:
     }
 
 
-def _finished(kind: str, name: str, model: Any, key: dict[str, Any]) -> Path | None:
+def _finished(kind: str, name: str, model: "TransformerBridge", key: Json) -> Path | None:
     """The folder of an artifact made by a demo of this key from this model, or None."""
     from probe.model.load import stamp
 
@@ -146,8 +155,8 @@ def _finished(kind: str, name: str, model: Any, key: dict[str, Any]) -> Path | N
 
 
 def _graph(
-    demo: Demo, model: Any, name: str, dictionaries: list[Any], progress: Progress
-) -> tuple[dict[str, Any], bool]:
+    demo: Demo, model: "TransformerBridge", name: str, dictionaries: "list[AnyDictionary]", progress: Progress
+) -> tuple[Json, bool]:
     """A stored graph's report, with its test by intervention."""
     from circuits.attribution.trace import TraceConfig, trace
     from circuits.graph.store import save_graph
@@ -183,7 +192,7 @@ def _graph(
     return demo.reports[name], found
 
 
-def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple[Any, bool]:
+def _harvest(c: DemoConfig, model: "TransformerBridge", layer: int, progress: Progress) -> "tuple[Cache, bool]":
     from probe.activations.harvest import harvest
     from probe.text.documents import corpus
     from probe.text.tokens import tokenize
@@ -195,7 +204,7 @@ def _harvest(c: DemoConfig, model: Any, layer: int, progress: Progress) -> tuple
     return harvest(model, tokens, sites, folder, seed=c.seed, resume=True, progress=progress), found
 
 
-def _data_suffix(c: DemoConfig, model: Any, tokens: Any) -> str:
+def _data_suffix(c: DemoConfig, model: "TransformerBridge", tokens: "TokenSet") -> str:
     """Nothing for the default model and text, else 6 hex digits of which weights read which tokens."""
     from probe.activations.harvest import fingerprint
     from probe.model.load import stamp
@@ -214,22 +223,24 @@ def _training_suffix(c: DemoConfig) -> str:
     return "" if (c.k, c.epochs) == (usual.k, usual.epochs) else f"-k{c.k}-epochs{c.epochs}"
 
 
-def _train(c: DemoConfig, cache: Any, progress: Progress) -> tuple[Any, bool]:
-    from app.commands.learn.train import require_sound
+def _train(c: DemoConfig, cache: "Cache", progress: Progress) -> "tuple[TrainResult, bool]":
+    from probe.activations.cache import require_sound
     from probe.training.recipes import Recipe, make
     from probe.training.trainer import TrainConfig, train
 
     folder = place("dictionary", f"{cache.folder.name}-skip_transcoder{_training_suffix(c)}")
     found = folder.exists()
     if not found:
-        require_sound(cache)
+        require_sound(cache, progress)
     dictionary = make(cache, Recipe("skip_transcoder", f"topk:{c.k}", seed=c.seed))
     return train(
         dictionary, cache, TrainConfig(epochs=c.epochs, seed=c.seed), folder, resume=True, progress=progress
     ), found
 
 
-def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Progress) -> tuple[dict[str, Any], bool]:
+def _judge(
+    c: DemoConfig, model: "TransformerBridge", dictionary: "AnyDictionary", cache: "Cache", progress: Progress
+) -> tuple[Json, bool]:
     from probe.evaluation.evaluate import evaluate
     from probe.model.fingerprint import weights_fingerprint
     from probe.training.pairs import cache_identity
@@ -250,7 +261,7 @@ def _judge(c: DemoConfig, model: Any, dictionary: Any, cache: Any, progress: Pro
     return report_in(folder), found
 
 
-def _keep(demo: Demo, model: Any) -> None:
+def _keep(demo: Demo, model: "TransformerBridge") -> None:
     """Store the whole report as a result."""
     from probe.model.load import stamp
 

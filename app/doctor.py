@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from app.doctor_libraries import TOKENS, generation, ranges
 from probe.artifacts.folder import home
+from probe.artifacts.json import Json
 from probe.artifacts.leftovers import leftovers, unfinished
-from probe.artifacts.manifest import check_files, versions
+from probe.artifacts.manifest import Manifest, check_files, versions
 from probe.errors import OpenworkError
 from probe.model.default import check_folder, model_cache
 
@@ -48,7 +48,7 @@ class Examination:
         """Whether something must be mended."""
         return any(c.state == "broken" for c in self.checks)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Ready for JSON."""
         return {"broken": self.broken, "generation": self.generation, "checks": [asdict(c) for c in self.checks]}
 
@@ -155,7 +155,7 @@ def _artifacts() -> Iterator[Check]:
         yield Check(str(shown), "missing", item.what, MEND)
 
 
-def _damaged(folder: Path, manifest: Any) -> list[str]:
+def _damaged(folder: Path, manifest: Manifest) -> list[str]:
     total = sum((folder / n).stat().st_size for n in manifest.files if (folder / n).is_file())
     if total > _CHECKED:
         return [n for n in manifest.files if not (folder / n).is_file()]

@@ -7,7 +7,11 @@ keys and values kept and without, and compared.
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
 
 TOKENS = 10
 _CLOSE = 1e-2  # of log-probabilities in nats; a cache that forgets is off by whole nats
@@ -46,7 +50,7 @@ def generation() -> str:
     return f"over {TOKENS} tokens, log-probabilities with keys and values kept are off by up to {gap:.2g} nats"
 
 
-def largest_gap(model: Any, prompt: list[int]) -> float:
+def largest_gap(model: "TransformerBridge", prompt: list[int]) -> float:
     """The largest difference of log-probabilities over `TOKENS` tokens generated with keys and values kept, and without."""
     import torch
 
@@ -61,7 +65,7 @@ def largest_gap(model: Any, prompt: list[int]) -> float:
     return gap
 
 
-def _tiny_llama() -> Any:
+def _tiny_llama() -> "TransformerBridge":
     """A random model of the default one's architecture, with the toy's tokenizer; nothing is fetched."""
     import tempfile
 

@@ -5,8 +5,12 @@ kept. `assets/00-openwork.js` writes the same keys when the selection moves.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from probe.neurons.strongest import UnitRow
+
 
 KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "unit": "u", "node": "n"}
 """Names of the selection and their keys in an address."""
@@ -20,53 +24,60 @@ def local(link: str) -> bool:
     return re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", link) is not None
 
 
-def address(path: str, **chosen: Any) -> str:
+def address(path: str, **chosen: object) -> str:
     """A path with the parts of the selection that are there: `address("/lens", model="toy", prompt=id, token=3)`."""
     query = {KEYS.get(name, name): value for name, value in chosen.items() if value not in (None, "")}
     return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
 
 
-def prompt_page(prompt: str, model: str, **chosen: Any) -> str:
+def prompt_page(prompt: str, model: str, **chosen: object) -> str:
     """The hub of a prompt by its id."""
     return address(f"{PROMPTS}/{quote(prompt, safe='')}", model=model, **chosen)
 
 
-def beside_page(prompt: str, other: str, model: str, **chosen: Any) -> str:
+def beside_page(prompt: str, other: str, model: str, **chosen: object) -> str:
     """Two prompts side by side."""
     return address(f"{PROMPTS}/{quote(prompt, safe='')}/beside/{quote(other, safe='')}", model=model, **chosen)
 
 
-def heads_page(model: str, prompt: str | None = None, **chosen: Any) -> str:
+def heads_page(model: str, prompt: str | None = None, **chosen: object) -> str:
     """The grid of heads, and one head where `head` is given as `layer.head`."""
     return address(HEADS, model=model, prompt=prompt, **chosen)
 
 
-def lens_page(model: str, prompt: str | None = None, **chosen: Any) -> str:
+def lens_page(model: str, prompt: str | None = None, **chosen: object) -> str:
     """The logit lens of a prompt."""
     return address(LENS, model=model, prompt=prompt, **chosen)
 
 
-def table_page(table: str, **chosen: Any) -> str:
+def table_page(table: str, **chosen: object) -> str:
     """The browser over the units of a feature table."""
     return address(f"{UNITS}/table/{quote(table, safe='')}", **chosen)
 
 
-def unit_page(table: str, unit: int, **chosen: Any) -> str:
+def unit_page(table: str, unit: int, **chosen: object) -> str:
     """A unit of a feature table, by its number there."""
     return address(f"{UNITS}/table/{quote(table, safe='')}/{unit}", **chosen)
 
 
-def neuron_page(model: str, layer: int, unit: int, **chosen: Any) -> str:
+def neuron_page(model: str, layer: int, unit: int, **chosen: object) -> str:
     """A neuron of a model, with or without a feature table."""
     return address(f"{UNITS}/neuron/{layer}/{unit}", model=model, **chosen)
 
 
-def latent_page(dictionary: str, unit: int, **chosen: Any) -> str:
+def latent_page(dictionary: str, unit: int, **chosen: object) -> str:
     """A latent of a stored dictionary, with or without a feature table."""
     return address(f"{UNITS}/latent/{quote(dictionary, safe='')}/{unit}", **chosen)
 
 
-def circuit_page(name: str, **chosen: Any) -> str:
+def page_of_unit(unit: "UnitRow", model: str, **chosen: object) -> str | None:
+    """The page of a unit that a reading found; none for a latent of a dictionary that is not stored."""
+    if unit.kind == "neuron":
+        return neuron_page(model, unit.layer, unit.unit, **chosen)
+    return latent_page(unit.dictionary, unit.unit, model=model, **chosen) if unit.dictionary else None
+
+
+def circuit_page(name: str, **chosen: object) -> str:
     """A stored graph."""
     return address(f"{CIRCUITS}/{quote(name, safe='')}", **chosen)
 
@@ -77,7 +88,7 @@ def circuits_beside(name: str, other: str) -> str:
 
 
 def patching_page(
-    model: str | None = None, clean: str | None = None, corrupted: str | None = None, **chosen: Any
+    model: str | None = None, clean: str | None = None, corrupted: str | None = None, **chosen: object
 ) -> str:
     """A patching sweep: ids of the clean and the corrupted prompt."""
     return address(PATCHING, model=model, prompt=clean, c=corrupted, **chosen)
@@ -93,7 +104,7 @@ def result_page(name: str) -> str:
     return f"/results/{quote(name, safe='')}"
 
 
-def artifact_page(kind: str, name: str, what: Any = None) -> str:
+def artifact_page(kind: str, name: str, what: object = None) -> str:
     """The page that shows an artifact; of a kind without one, its shelf on the home page. what: of a result, what it is of."""
     if what == "patching":
         return address(PATCHING, stored=name)

@@ -1,14 +1,22 @@
 """The selection that all panels of a page share, as it stands in the address: token, layer, head, unit, node."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from dash import Patch
 
+if TYPE_CHECKING:
+    from probe.heads.patterns import HeadPatterns
+    from probe.lens.logit import LensResult
+
+
+Selection = dict[str, Any]
+"""The selection as the browser holds it: JSON, of which any part may be missing or, in an address, wrong."""
 _UNIT = re.compile(r"L(\d{1,4})([NF])(\d{1,9})")
 
 
-def changes(before: dict[str, Any] | None, after: dict[str, Any]) -> Patch:
+def changes(before: Selection | None, after: Selection) -> Patch:
     """What a server-side completion changes, and nothing else: what a person chose meanwhile stays as it is."""
     patch = Patch()
     for name, value in after.items():
@@ -17,7 +25,7 @@ def changes(before: dict[str, Any] | None, after: dict[str, Any]) -> Patch:
     return patch
 
 
-def selection_from(query: dict[str, str]) -> dict[str, Any]:
+def selection_from(query: dict[str, str]) -> Selection:
     """Token, layer, head, unit and node of an address, and its model and prompt; whatever is malformed is left out."""
     chosen: dict[str, Any] = {}
     for short, name in (("t", "token"), ("l", "layer"), ("n", "node")):
@@ -32,3 +40,19 @@ def selection_from(query: dict[str, str]) -> dict[str, Any]:
         if query.get(short):
             chosen[name] = query[short][:300]
     return chosen
+
+
+def position(selection: Selection | None, record: "HeadPatterns | LensResult") -> int:
+    """The selected token, the last one when none is or the address names one that is not there."""
+    at = (selection or {}).get("token")
+    return at if isinstance(at, int) and 0 <= at < len(record.tokens) else len(record.tokens) - 1
+
+
+def chosen_head(selection: Selection | None, heads: "HeadPatterns") -> tuple[int, int]:
+    """Layer and head of the selection; else the head that most looks one token back, which is good to begin with."""
+    layer, _, head = str((selection or {}).get("head") or "").partition(".")
+    layers, count = heads.patterns.shape[:2]
+    if layer.isdecimal() and head.isdecimal() and int(layer) < layers and int(head) < count:
+        return int(layer), int(head)
+    best = int(np.nan_to_num(heads.metrics["previous_token"]).argmax())
+    return best // count, best % count

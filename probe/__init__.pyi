@@ -22,6 +22,8 @@ from probe.errors import OpenworkError as OpenworkError
 from probe.errors import Unavailable as Unavailable
 from probe.evaluation.evaluate import evaluate as evaluate
 from probe.evaluation.evaluate import evaluate_many as evaluate_many
+from probe.evaluation.figures import judged_figure as judged_figure
+from probe.evaluation.results import judged as judged
 from probe.evaluation.suite import run_suite as run_suite
 from probe.evaluation.sweep import grid as grid
 from probe.evaluation.sweep import train_sweep as train_sweep
@@ -31,6 +33,7 @@ from probe.exchange import import_dictionary as import_dictionary
 from probe.features import build_features as build_features
 from probe.features import open_features as open_features
 from probe.features import plan_features as plan_features
+from probe.features import set_label as set_label
 from probe.features import unit_weights as unit_weights
 from probe.features.on_text import on_text as on_text
 from probe.heads.patterns import head_patterns as head_patterns
@@ -61,6 +64,7 @@ from probe.interventions.values import place as place
 from probe.lens.direct import direct_logits as direct_logits
 from probe.lens.follow import follow_token as follow_token
 from probe.lens.logit import logit_lens as logit_lens
+from probe.lens.norm_figures import norm_figure as norm_figure
 from probe.model.facts import describe as describe
 from probe.model.load import load_model as load_model
 from probe.model.load import stamp as stamp
@@ -79,5 +83,8 @@ from probe.text.model_samples import sample_text as sample_text
 from probe.text.targets import Difference as Difference
 from probe.text.tokens import encode_prompt as encode_prompt
 from probe.text.tokens import tokenize as tokenize
+from probe.training.figures import runs_figure as runs_figure
+from probe.training.run_log import run_named as run_named
+from probe.training.run_log import runs as runs
 from probe.training.trainer import TrainConfig as TrainConfig
 from probe.training.trainer import train as train

@@ -51,3 +51,39 @@ def prose(token: str) -> str:
     if not text:
         return "nothing"
     return text.strip() or ("space" if len(text) == 1 else f"{len(text)} spaces")
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number of so many digits with a true minus; a dash where it is not finite."""
+    return minus(f"{value:.{digits}g}") if math.isfinite(value) else "–"
+
+
+def decimals(value: float, digits: int = 3) -> str:
+    """The same with so many digits after the point, so that numbers in a column stand under each other."""
+    return minus(f"{value:.{digits}f}") if math.isfinite(value) else "–"
+
+
+def size(n: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000 or unit == "GB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def duration(seconds: float | None) -> str:
+    """How long something took or will take: `4 s`, `2 min 10 s`, `1 h 5 min`."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if whole or seconds == 0 else "< 1 s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def estimate(seconds: float | None) -> str:
+    """How long a plan expects something to take: `4.0 s`, `2.2 min`."""
+    if seconds is None:
+        return "unknown"
+    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

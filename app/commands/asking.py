@@ -1,12 +1,14 @@
 """How a command is asked: a prompt as text, as token ids or as a chat, and tokens by text or id. The same options everywhere."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
     from probe.text.targets import Difference
 
 Prompt = Annotated[str | None, typer.Option("--prompt", help="The text the model reads.")]
@@ -27,7 +29,7 @@ Minus = Annotated[str | None, typer.Option("--minus", help="Explain the logit of
 
 def prompt_of(
     prompt: str | None, ids: str | None = None, chat: bool = False, names: tuple[str, str] = ("--prompt", "--ids")
-) -> Any:
+) -> str | list[int] | list[dict[str, str]]:
     """What a command's prompt is, for `probe.text.prompts`. Checked before the model loads, so that the answer comes at once."""
     if (prompt is None) == (ids is None):
         raise BadInput(
@@ -51,7 +53,7 @@ def _ids(text: str, option: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def token_of(model: Any, text: str) -> int:
+def token_of(model: "TransformerBridge", text: str) -> int:
     """A token by its text, or by its id: `id:504`, or plain digits where no token is written so."""
     from probe.text.targets import single, token_id
 
@@ -61,7 +63,7 @@ def token_of(model: Any, text: str) -> int:
     return token_id(model, text)
 
 
-def target_of(model: Any, target: str | None, minus: str | None = None) -> "int | Difference | None":
+def target_of(model: "TransformerBridge", target: str | None, minus: str | None = None) -> "int | Difference | None":
     """What is to be explained: nothing in particular, a token, or the difference of two."""
     from probe.text.targets import Difference
 

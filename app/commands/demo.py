@@ -1,11 +1,13 @@
 """`openwork demo`: the whole way through, once, with a report."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from app.commands.options import AsJson, Model, duration, print_json, print_rows, progress, quiet, visible
+from app.commands.options import AsJson, Model, print_json, print_rows, progress, quiet, visible
+from probe.artifacts.json import Json
 from probe.show.values import quoted
+from probe.words import estimate
 
 
 def demo(
@@ -34,7 +36,7 @@ def demo(
         open_dashboard(port=port, path=f"/p/{report['prompt']['id']}")
 
 
-def _print(r: dict[str, Any]) -> None:
+def _print(r: Json) -> None:
     """One readable report: every number, its baseline, and how long each step took."""
     typer.echo(f"\nOpenwork demo: {quoted(r['config']['prompt'])} on {r['config']['model']}\n")
     print_rows([{**row, "token": visible(row["token"])} for row in r["lens"]["next_tokens"]], "What comes next")
@@ -51,15 +53,15 @@ def _print(r: dict[str, Any]) -> None:
     print_rows(_judged(e), f"\nSkip transcoder of {e['site_in']}, on {e['n_tokens']:,} held-out tokens")
     print_rows(
         [
-            {"step": s["step"], "time": duration(s["seconds"]), "": "found finished" if s["found_finished"] else ""}
+            {"step": s["step"], "time": estimate(s["seconds"]), "": "found finished" if s["found_finished"] else ""}
             for s in r["steps"]
         ],
         "\nTimes",
     )
-    typer.echo(f"\n{duration(r['seconds'])} in all. Everything is kept; `openwork serve` shows it.")
+    typer.echo(f"\n{estimate(r['seconds'])} in all. Everything is kept; `openwork serve` shows it.")
 
 
-def _graph_row(name: str, g: dict[str, Any]) -> dict[str, Any]:
+def _graph_row(name: str, g: Json) -> Json:
     return {
         "graph": name,
         "nodes": g["n_nodes"],
@@ -68,11 +70,11 @@ def _graph_row(name: str, g: dict[str, Any]) -> dict[str, Any]:
         "moved by edges within": f"{g['intervention_check']['worst']:.1e}",
         "replacement": g["replacement_score"],
         "completeness": g["completeness_score"],
-        "time": duration(g["seconds"]),
+        "time": estimate(g["seconds"]),
     }
 
 
-def _judged(e: dict[str, Any]) -> list[dict[str, Any]]:
+def _judged(e: Json) -> list[Json]:
     """Each measure beside what it must be compared with."""
 
     def with_error(name: str) -> str:

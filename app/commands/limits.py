@@ -8,7 +8,6 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 from probe.errors import BadInput, brief
 
@@ -29,11 +28,11 @@ _LONGEST = 4_000_000  # characters of a text
 _SHORT = {"length": {"paths": 1000}}
 
 
-def checked(command: Callable[..., Any]) -> Callable[..., Any]:
+def checked(command: Callable[..., object]) -> Callable[..., object]:
     """The command, which looks at its options first. Its signature and its help stay."""
 
     @wraps(command)
-    def run(*args: Any, **options: Any) -> Any:
+    def run(*args: object, **options: object) -> object:
         given = inspect.signature(command).bind(*args, **options).arguments
         for name, value in given.items():
             for one in value if isinstance(value, list | tuple) else [value]:
@@ -44,7 +43,7 @@ def checked(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _problem(command: str, name: str, value: Any) -> str | None:
+def _problem(command: str, name: str, value: object) -> str | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

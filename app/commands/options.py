@@ -1,18 +1,22 @@
 """What the commands share: options, progress, and how records are printed."""
 
 import json
-import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probe.artifacts.json import Json, clean
 from probe.errors import BadInput, Unavailable, brief
 from probe.progress import SILENT, Bar, Progress
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
 
 _LARGEST = 1 << 20  # bytes of a file of options
 MAX_SEED = 2**31 - 1
@@ -51,7 +55,7 @@ ConfigFile = Annotated[
 ]
 
 
-def settings(path: Path) -> dict[str, Any]:
+def settings(path: Path) -> Json:
     """A flat table from a TOML or JSON file. Raises BadInput where it is neither."""
     import tomllib
 
@@ -110,7 +114,7 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0")) if "MASTER_ADDR" in os.environ else 0
 
 
-def load(name: str, device: str | None = None, precision: str = "float32") -> Any:
+def load(name: str, device: str | None = None, precision: str = "float32") -> "TransformerBridge":
     """The model of a command, with a bar while it is fetched."""
     quiet()
     from probe.model.load import load_model
@@ -134,18 +138,7 @@ def quiet() -> None:
     chatter.disable_progress_bar()
 
 
-def clean(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(k): clean(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean(v) for v in value]
-    return value.item() if hasattr(value, "item") else value
-
-
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """One JSON document on stdout, in ASCII where stdout takes nothing else."""
     typer.echo(json.dumps(clean(value), ensure_ascii=not takes_unicode(), indent=1, allow_nan=False))
 
@@ -155,7 +148,7 @@ def takes_unicode() -> bool:
     return (getattr(sys.stdout, "encoding", None) or "utf8").lower().replace("-", "") in ("utf8", "utf8sig")
 
 
-def print_rows(rows: Sequence[dict[str, Any]], title: str = "") -> None:
+def print_rows(rows: Sequence[Mapping[str, object]], title: str = "") -> None:
     """Rows of equal keys as a table on stdout. Cells are plain text: a token cannot carry markup."""
     from rich.console import Console
     from rich.table import Table
@@ -188,19 +181,3 @@ def print_rows(rows: Sequence[dict[str, Any]], title: str = "") -> None:
 def visible(text: str) -> str:
     """Control characters as they are named, so that a token cannot move the cursor or colour the terminal."""
     return "".join(c if c.isprintable() else {"\n": "↵", "\t": "⇥"}.get(c, f"\\x{ord(c):02x}") for c in text)
-
-
-def size(n: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000 or unit == "GB":
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people."""
-    if seconds is None:
-        return "unknown"
-    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

@@ -1,9 +1,9 @@
 """An artifact on a card: what it is in a few words, a link to the page that shows it, and whether it still fits its model."""
 
 from pathlib import Path
-from typing import Any
 
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from app.components.parts import icon
 from app.jobs.results import page_of
@@ -11,6 +11,7 @@ from app.library.artifacts import registered
 from app.library.models import short_model, stale
 from app.links import artifact_page
 from probe.artifacts.folder import home
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput, OpenworkError
 from probe.model.sites import parse_site
@@ -21,7 +22,7 @@ SHOWN = ("graph", "features", "dictionary", "result")
 """Kinds that have a page of their own."""
 
 
-def card(kind: str, folder: Path, manifest: Manifest) -> Any:
+def card(kind: str, folder: Path, manifest: Manifest) -> Component:
     """An artifact in a few words; of a kind with a page, it opens it."""
     mark = outdated(manifest)
     words = [
@@ -82,20 +83,20 @@ def details(kind: str, manifest: Manifest) -> list[str]:
     return [model, sites, *_judged(facts), _count(_tokens(manifest), "tokens"), date]
 
 
-def _tokens(manifest: Manifest) -> Any:
+def _tokens(manifest: Manifest) -> int | None:
     rows, context = manifest.config.get("rows", 0), manifest.config.get("context", 0)
     return manifest.facts.get("n_tokens") or (rows * context if _whole(rows, context) else None)
 
 
-def _whole(*values: Any) -> bool:
+def _whole(*values: object) -> bool:
     return all(isinstance(v, int) and not isinstance(v, bool) and abs(v) < 10**15 for v in values)
 
 
-def _count(value: Any, name: str) -> str:
+def _count(value: object, name: str) -> str:
     return f"{value:,} {name}" if _whole(value) and value else ""
 
 
-def _judged(facts: dict[str, Any]) -> list[str]:
+def _judged(facts: Json) -> list[str]:
     """The numbers of an evaluation, if this is one."""
     return [
         f"{name} {facts[key]:.3g}"

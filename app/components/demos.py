@@ -1,23 +1,23 @@
 """The bundled demo, begun with one click: progress while it runs, its circuit when it is done, going on after interruptions."""
 
 import time
-from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
+from dash.development.base_component import Component
 
-from app.components.parts import copyable, duration, icon, meter, panel
+from app.components.parts import Parts, copyable, icon, meter, panel
 from app.jobs import demo
-from app.jobs import table as jobs
 from app.jobs.demo import DEMOS
-from app.jobs.table import Job
+from app.jobs.table import Job, job_table
+from probe.words import duration
 
 _FRESH = 3600  # seconds for which a finished demo is still announced
 
 
-def offered(empty_home: bool) -> Any:
+def offered(empty_home: bool) -> Component | None:
     """The panel: on an empty home the two demos, otherwise what became of one that was started; None when there is none."""
-    latest = [j for name in DEMOS if (j := jobs.table().latest(f"demo:{name}")) is not None]
+    latest = [j for name in DEMOS if (j := job_table().latest(f"demo:{name}")) is not None]
     lines = [state(job) for job in latest if job.state != "done" or time.time() - (job.finished or 0) < _FRESH]
     if not empty_home and not lines:
         return None
@@ -27,7 +27,7 @@ def offered(empty_home: bool) -> Any:
     return panel("The bundled demo", body, note=note, export=False)
 
 
-def _choices() -> list[Any]:
+def _choices() -> Parts:
     """What each demo is and takes, its button, and the same in the shell."""
     real = (
         "Reads a prompt, harvests activations at an early layer of a small language model, trains a transcoder on them, "
@@ -45,7 +45,7 @@ def _choices() -> list[Any]:
     ]
 
 
-def _choice(name: str, words: str, heading: str, sentence: str, variant: Any, command: str | None) -> html.Div:
+def _choice(name: str, words: str, heading: str, sentence: str, variant: str, command: str | None) -> html.Div:
     button = dmc.Button(words, id={"type": "demo", "name": name}, variant=variant, leftSection=icon("play", small=True))
     shell = [html.Span("or in the shell", className="ow-partial"), copyable(command)] if command else []
     return html.Div(

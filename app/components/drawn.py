@@ -5,22 +5,30 @@ with plain data, and a client-side function in `assets/` that writes with `textC
 """
 
 import base64
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from jaxtyping import Float
 
 from app.components.parts import store
+from probe.heads.figures import shrink
+
+if TYPE_CHECKING:
+    from numpy import ndarray
 
 
-def token_strip(name: str, data: dict[str, Any] | None = None) -> html.Div:
+Drawn = dict[str, Any]
+"""Plain data of something that the browser draws: JSON, in the words of its function in `assets/`."""
+
+
+def token_strip(name: str, data: Drawn | None = None) -> html.Div:
     """A token strip; fill the store `NAME-data` with `strip_data`, here or later."""
     return html.Div([store(f"{name}-data", data), html.Div(id=name, className="ow-strip", style={"minHeight": 30})])
 
 
-def rows(name: str, height: int | None = None, data: dict[str, Any] | None = None) -> html.Div:
+def rows(name: str, height: int | None = None, data: Drawn | None = None) -> html.Div:
     """A table; fill the store `NAME-data` with `{columns, rows, note}`, here or later."""
     style = {"maxHeight": height} if height else {}
     return html.Div([store(f"{name}-data", data), html.Div(id=name, className="ow-rows-box", style=style)])
@@ -64,14 +72,10 @@ def strip_data(
     *,
     label: str = "",
     unit: str = "",
-    special: Sequence[bool] | None = None,
     key: str = "token",
-    links: Sequence[int] | None = None,
-    notes: Sequence[str] | None = None,
-) -> dict[str, Any]:
+) -> Drawn:
     """Data of a strip; `values` colour the tokens from 0 to their largest, in two colours where some are below 0; NaN leaves
-    a token uncoloured. key: the part of the selection that a click sets. links: tokens of equal numbers, in any strip, are
-    marked together. notes: a line for each token's tooltip.
+    a token uncoloured. key: the part of the selection that a click sets.
     """
     found: dict[str, Any] = {
         "tokens": list(tokens),
@@ -81,12 +85,6 @@ def strip_data(
     }
     if key != "token":
         found["key"] = key
-    if special is not None:
-        found["special"] = [bool(s) for s in special]
-    if links is not None:
-        found["links"] = [int(i) for i in links]
-    if notes is not None:
-        found["notes"] = list(notes)
     if values is None or not np.isfinite(values).any():
         return {**found, "values": None}
     finite = values[np.isfinite(values)]
@@ -101,10 +99,10 @@ def strip_data(
 
 def thumbs_data(
     patterns: Float[np.ndarray, "layer head q_pos k_pos"],
-    metrics: dict[str, Any],
+    metrics: "Mapping[str, ndarray]",
     names: dict[str, str],
     side: int = 40,
-) -> dict[str, Any]:
+) -> Drawn:
     """Patterns as bytes (square root, so that weak attention shows), block maxima beyond `side`; metrics scaled to 0..1."""
     small = shrink(patterns, side)
     layers, heads, n, _ = small.shape
@@ -119,15 +117,3 @@ def thumbs_data(
         "raw": {k: [round(float(x), 4) for x in v] for k, v in raw.items()},
         "metrics": {k: [round(float(x), 3) for x in v / max(1.0, float(v.max(initial=0)))] for k, v in raw.items()},
     }
-
-
-def shrink(patterns: Float[np.ndarray, "*many q_pos k_pos"], side: int) -> Float[np.ndarray, "*many q k"]:
-    """Maxima of square blocks, so that at most `side` rows and columns remain and no strong entry is lost."""
-    n = patterns.shape[-1]
-    block = -(-n // side)
-    if block == 1:
-        return patterns
-    pad = -(-n // block) * block - n
-    wide = np.pad(patterns, [(0, 0)] * (patterns.ndim - 2) + [(0, pad), (0, pad)])
-    m = wide.shape[-1] // block
-    return wide.reshape(*patterns.shape[:-2], m, block, m, block).max(axis=(-3, -1))

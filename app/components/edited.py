@@ -1,64 +1,21 @@
 """What a change did, in place: the sentence, the next tokens before and after, how far each prediction moved, both texts.
 
 Lay out `edited_view("ablate")`, call `register_edited(app, "ablate")` once, and let a callback put a key of
-`edited_work(...)` (submitted with `app.jobs.work.submit`) into the store `ablate-key`.
+`app.jobs.edited.edited_work(...)` (submitted with `app.jobs.work.submit`) into the store `ablate-key`.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dash import Dash, Input, Output, html, no_update
+from dash.development.base_component import Component
 
 from app.components import drawn
+from app.components.drawn import Drawn
 from app.components.slot import register_slot, slot
-from app.jobs import results, work
-from app.library import models
-from probe.artifacts.manifest import read_manifest
-from probe.errors import OpenworkError
+from app.jobs import work
 
 if TYPE_CHECKING:
     from probe.interventions.edited_run import EditedRun
-
-WHAT = "edit"
-
-
-def edited_work(
-    model: str,
-    prompt: str,
-    changes: Callable[[Any], list[Any]],
-    named: tuple[Any, ...],
-    *,
-    page: Callable[[str], str],
-    title: str,
-    options: dict[str, Any],
-    again: list[Any],
-    about: tuple[str, ...] = (),
-    pos: int = -1,
-    generate: int = 0,
-) -> work.Work:
-    """The job of an edited run, whose result is stored. `changes` makes the interventions from the loaded model; `named` tells
-    them from others, in JSON-able parts, for the key. page: the address that shows the run of a key. options: how the page asked
-    for it. again: the task that starts it anew after a restart. about: names of the dictionaries that take part."""
-
-    def run(progress: Any) -> "EditedRun":
-        from probe.interventions.edited_run import edited_run
-
-        bridge = models.model_named(model, progress)
-        return edited_run(bridge, prompt, changes(bridge), pos=pos, generate=generate, progress=progress)
-
-    key = work.key_of(WHAT, model, prompt, named, pos, generate)
-    origin = results.Origin(about, {"prompt": prompt, **options}, model=lambda: models.stamp_in_memory(model))
-    return work.Work(key, title, run, page(key), origin=origin, again=again)
-
-
-def asked_before(key: str | None) -> dict[str, Any]:
-    """How the page asked for the stored run of this key, to be put into its fields; empty where there is none."""
-    if not key or not results.is_stored(key):
-        return {}
-    try:
-        return read_manifest(results.folder_of(key), "result").config
-    except OpenworkError:
-        return {}
 
 
 def edited_view(name: str, key: str | None = None) -> html.Div:
@@ -92,7 +49,7 @@ def register_edited(app: Dash, name: str) -> None:
         return run.summary(), edited_rows(run), strip, _texts(run), False
 
 
-def edited_rows(run: "EditedRun") -> dict[str, Any]:
+def edited_rows(run: "EditedRun") -> Drawn:
     """The candidates as table rows."""
     rows = [
         {
@@ -115,7 +72,7 @@ def edited_rows(run: "EditedRun") -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "label": "Next tokens before and after", "sorts": True, "note": note}
 
 
-def _texts(run: "EditedRun") -> Any:
+def _texts(run: "EditedRun") -> Component | None:
     """Both continuations, as plain text."""
     if run.text_before is None:
         return None

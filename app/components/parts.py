@@ -1,9 +1,16 @@
 """Panels, icons, numbers and the designed states: empty, loading, error, partial."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import dash_mantine_components as dmc
 from dash import dcc, html
+from dash.development.base_component import Component
+
+from probe.artifacts.json import Json
+
+Part = Component | str | int | float | None
+"""What may stand in a page."""
+Parts = Sequence[Part]
 
 
 def icon(name: str, small: bool = False) -> html.Span:
@@ -12,7 +19,11 @@ def icon(name: str, small: bool = False) -> html.Span:
 
 
 def title(
-    text: Any, eyebrow: Any = None, lead: Any = None, actions: list[Any] | None = None, clamp: bool = False
+    text: Part | Parts,
+    eyebrow: Part | Parts = None,
+    lead: Part | Parts = None,
+    actions: Parts | None = None,
+    clamp: bool = False,
 ) -> html.Div:
     """The head of a page."""
     words = [
@@ -25,11 +36,11 @@ def title(
 
 def panel(
     heading: str,
-    body: Any,
+    body: Part | Parts,
     *,
-    note: Any = None,
-    tools: Any = None,
-    foot: Any = None,
+    note: Part | Parts = None,
+    tools: Part | Parts = None,
+    foot: Part | Parts = None,
     flush: bool = False,
     id: str | None = None,
     export: bool = True,
@@ -52,7 +63,7 @@ def panel(
     )
 
 
-def stat(label: str, value: Any, note: Any = None) -> html.Div:
+def stat(label: str, value: Part | Parts, note: Part | Parts = None) -> html.Div:
     """A number under its name, with the sentence that says what it means."""
     inner = [
         html.Span(label, className="label"),
@@ -74,14 +85,14 @@ def copy_button(what: str) -> html.Button:
     )
 
 
-def _in_words(title: Any) -> str:
+def _in_words(title: Part | Parts) -> str:
     """A panel's name where its title is filled in later: the id of what will hold it, without its ending."""
     return (
         title if isinstance(title, str) else str(getattr(title, "id", "panel")).removesuffix("-title").replace("-", " ")
     )
 
 
-def export_button(what: Any) -> html.Button:
+def export_button(what: Part | Parts) -> html.Button:
     """Opens the menu of downloads of the panel it stands in, whose name it says."""
     return html.Button(
         icon("download", small=True),
@@ -94,7 +105,7 @@ def export_button(what: Any) -> html.Button:
 
 def link_button(
     words: str, href: str, symbol: str | None = None, *, small: bool = False, download: bool = False
-) -> Any:
+) -> Component:
     """A link that looks like a button. One stop for the keyboard, where a button in a link would be two."""
     inner = [icon(symbol, small=True), words] if symbol else words
     look = "ow-go small" if small else "ow-go"
@@ -103,12 +114,12 @@ def link_button(
     return dcc.Link(inner, href=href, className=look)
 
 
-def empty(heading: str, sentence: Any, action: Any = None) -> html.Div:
+def empty(heading: str, sentence: Part | Parts, action: Part | Parts = None) -> html.Div:
     """Nothing here yet: what is missing and the one thing that makes it."""
     return html.Div([html.H3(heading), html.P(sentence), action], className="ow-state center")
 
 
-def error(message: str, fix: Any = None, heading: str = "This did not work") -> html.Div:
+def error(message: str, fix: Part | Parts = None, heading: str = "This did not work") -> html.Div:
     """A plain sentence with its cause and its fix, copyable."""
     body = [
         html.H3(heading),
@@ -135,17 +146,7 @@ def meter(share: float | None) -> html.Div:
     )
 
 
-def duration(seconds: float | None) -> str:
-    """`4 s`, `2 min 10 s`, `1 h 5 min`."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if whole or seconds == 0 else "< 1 s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def graph(id: str, height: int | str = 420, label: str = "", figure: Any = None) -> html.Div:
+def graph(id: str, height: int | str = 420, label: str = "", figure: object = None) -> html.Div:
     """A Plotly figure without the button that would upload it, and with PNG and SVG on its bar; blank until it is given one."""
     config = {
         "displaylogo": False,
@@ -164,12 +165,12 @@ def graph(id: str, height: int | str = 420, label: str = "", figure: Any = None)
     return html.Div(inner, role="img", **{"aria-label": label}) if label else html.Div(inner)
 
 
-def store(id: str, data: Any = None) -> dcc.Store:
+def store(id: str, data: object = None) -> dcc.Store:
     """A store of the page. One that is given None would announce a change when laid out, and who listens run for nothing."""
     return dcc.Store(id=id) if data is None else dcc.Store(id=id, data=data)
 
 
-def blank() -> dict[str, Any]:
+def blank() -> Json:
     """A figure with nothing in it, for the moment before the first."""
     hidden = {"visible": False}
     clear = "rgba(0,0,0,0)"

@@ -73,12 +73,7 @@ def register(app: Dash, name: str = "box", page: Callable[[str, str], str] = pro
         if not clicks:
             return no_update, no_update
         try:
-            check_model_name(model)
+            require_offered(model)
             return page(prompts.store(text or "", model).id, model), None
         except OpenworkError as error:
             return no_update, str(error)
-
-
-def check_model_name(model: str) -> None:
-    """Pages load the models we offer: the built-in ones and those of stored artifacts, nothing else an address may say."""
-    require_offered(model)

@@ -1,17 +1,16 @@
 """What a page that needs a prompt shows before it has one: the box, and the prompts read last."""
 
-from typing import Any
-
 from dash import Dash, dcc, html
 
 from app.components import promptbox
-from app.components.parts import panel, title
+from app.components.parts import Parts, panel, title
 from app.library import prompts
-from app.library.models import short_model
+from app.library.models import require_offered, short_model
+from app.library.prompts import Prompt
 from app.links import address
 
 
-def prompt_first(name: str, path: str, heading: str, lead: str) -> list[Any]:
+def prompt_first(name: str, path: str, heading: str, lead: str) -> Parts:
     """The whole page."""
     box = html.Section(
         html.Div(promptbox.prompt_box(name), className="body", style={"paddingTop": 16}), className="ow-panel"
@@ -31,3 +30,13 @@ def prompt_first(name: str, path: str, heading: str, lead: str) -> list[Any]:
 def register_prompt_first(app: Dash, name: str, path: str) -> None:
     """Its box opens the same page with the prompt."""
     promptbox.register(app, name, lambda prompt, model: address(path, model=model, prompt=prompt))
+
+
+def prompt_and_model(query: dict[str, str]) -> tuple[Prompt, str]:
+    """The prompt that an address names, and the model that it names, or else the one the prompt was last opened with.
+
+    BadInput where there is none, or no menu offers the model.
+    """
+    prompt = prompts.load(query["p"])
+    model = query.get("m") or prompt.model
+    return prompt, require_offered(model)

@@ -6,16 +6,15 @@ page may be laid out with a key already in it.
 """
 
 import copy
-from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
 
-from app.components.parts import duration, error, meter, store
-from app.jobs import table as jobs
+from app.components.parts import Part, error, meter, store
 from app.jobs import work
-from app.jobs.table import Job
-from probe.words import counted
+from app.jobs.table import Job, job_table
+from probe.words import counted, duration
 
 
 def slot(name: str, key: str | None = None, address: str | None = None) -> html.Div:
@@ -55,23 +54,23 @@ def register_slot(app: Dash, name: str, address: str | None = None) -> None:
         Input(f"{name}-tick", "n_intervals"),
         prevent_initial_call=True,
     )
-    def follow(key: str | None, _: Any):
+    def follow(key: str | None, _: object):
         state, done, over = _look(key)
         return state, done or no_update, over
 
 
-def _look(key: str | None) -> tuple[Any, str | None, bool]:
+def _look(key: str | None) -> tuple[Part, str | None, bool]:
     """What a slot shows, the key if its result is there, and whether there is nothing more to wait for."""
     if not key:
         return None, None, True
     # before the result, and a copy, since jobs change: one that ends in between is asked again, not called lost
-    job = copy.copy(jobs.table().latest(key))
+    job = copy.copy(job_table().latest(key))
     if work.result(key) is not None:
         return None, key, True
     return waiting(job), None, not (job and job.active)
 
 
-def waiting(job: Job | None) -> Any:
+def waiting(job: Job | None) -> Component:
     """How far a job is, with its cancel button, or why there is no result."""
     if job is None or job.state == "done":
         return error("Its result is not kept any more; run it again.", heading="Not kept")
@@ -100,7 +99,7 @@ def progress_words(job: Job) -> str:
 
 def waits_for(job: Job) -> str:
     """What a queued job waits for: the work that is before it, by name; nothing, where nothing is."""
-    before = jobs.table().ahead(job)
+    before = job_table().ahead(job)
     if not before:
         return "about to begin"
     more = f" and {counted(len(before) - 1, 'other job')}" if len(before) > 1 else ""

@@ -25,39 +25,47 @@ def _one(label: str, code: str) -> list[html.H4 | html.Pre]:
     return [head, html.Pre(code)]
 
 
-def python_for(call: str, module: str, model: str, prompt: str, show: str, dictionaries: Sequence[str] = ()) -> str:
-    """A complete Python example around one function that takes a model and a prompt, and in its call `{dictionaries}`."""
-    name = call.split("(")[0]
-    own = [("probe", "load_model"), (module, name), *([("probe", "load_dictionary")] if dictionaries else [])]
-    line = call.format(prompt=repr(prompt), dictionaries=_loaded(dictionaries))
-    return f"{_imports(own)}\n\nmodel = load_model({model!r})\nrecord = {line}\n{show}"
+def python(lines: str, *, circuits: Sequence[str] = (), probe: Sequence[str] = ()) -> str:
+    """Lines of Python under the imports of the public names that they use."""
+    used = (("circuits", circuits), ("probe", probe))
+    imports = [f"from {package} import {', '.join(sorted(names))}" for package, names in used if names]
+    return "\n".join([*imports, "", lines])
+
+
+def python_for(
+    call: str, model: str, prompt: str, show: str, dictionaries: Sequence[str] = (), more: Sequence[str] = ()
+) -> str:
+    """A complete Python example around one function of `probe` that takes a model and a prompt, and in its call `{dictionaries}`.
+
+    more: names that `show` uses.
+    """
+    names = ["load_model", call.split("(")[0], *(["load_dictionary"] if dictionaries else []), *more]
+    line = call.format(prompt=repr(prompt), dictionaries=loaded(dictionaries))
+    return python(f"model = load_model({model!r})\nrecord = {line}\n{show}", probe=names)
+
+
+def python_of_graph(name: str, lines: str, *more: str) -> str:
+    """Python that works with `graph`, a stored one; `more` are further names of circuits."""
+    return python(f"graph = load_graph({name!r})\n{lines}", circuits=["load_graph", *more])
 
 
 def python_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str:
     """Python that traces a stored graph again, with the stored dictionaries of these names."""
-    own = [("circuits", "TraceConfig, trace"), ("probe", "load_model")]
-    own += [("probe", "load_dictionary")] if dictionaries else []
-    options = [f"dictionaries={_loaded(dictionaries)}"] if dictionaries else []
+    names, own = ["TraceConfig", "trace"], ["load_model", *(["load_dictionary"] if dictionaries else [])]
+    options = [f"dictionaries={loaded(dictionaries)}"] if dictionaries else []
     if asked := asked_of(found):
-        own += [("circuits", "Difference")] if asked.minus is not None else []
+        names += ["Difference"] if asked.minus is not None else []
         options += asked.python()
     else:
         targets = _named_targets(found)
         options += [f"targets={[int(found.nodes.unit[i]) for i in targets]}"] if targets else []
         options.append(f"config=TraceConfig(max_nodes={max_nodes(found)})")
     call = f"graph = trace(model, {found.prompt!r}, {', '.join(options)})"
-    return f"{_imports(own)}\n\nmodel = load_model({found.model!r})\n{call}\ngraph.figure()"
+    return python(f"model = load_model({found.model!r})\n{call}\ngraph.figure()", circuits=names, probe=own)
 
 
-def _imports(pairs: Sequence[tuple[str, str]]) -> str:
-    """One line for each module, in order."""
-    modules: dict[str, list[str]] = {}
-    for module, name in pairs:
-        modules.setdefault(module, []).append(name)
-    return "\n".join(f"from {module} import {', '.join(sorted(modules[module]))}" for module in sorted(modules))
-
-
-def _loaded(dictionaries: Sequence[str]) -> str:
+def loaded(dictionaries: Sequence[str]) -> str:
+    """A list of stored dictionaries, as Python loads them."""
     return f"[{', '.join(f'load_dictionary({name!r}, model)' for name in dictionaries)}]"
 
 
@@ -102,3 +110,8 @@ def shell_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str | None:
     else:
         options += [part for i in _named_targets(found) for part in ("--target", found.unit_tokens[i])]
     return shell_for("trace", found.model, found.prompt, *options)
+
+
+def shell_line(command: str, *options: str) -> str:
+    """`openwork COMMAND ...`, quoted for the shell."""
+    return shlex.join(["openwork", command, *options])

@@ -6,24 +6,26 @@ as it would have been: half as many components on a page, and a third fewer call
 """
 
 from copy import copy
-from typing import Any
+from typing import cast
 
 from dash import dcc
 from dash.development.base_component import Component
+
+from app.components.parts import Part, Parts
 
 _HTML = "dash_html_components"
 _CHANGED = {"n_clicks", "n_clicks_timestamp", "disable_n_clicks", "key"}  # asked for by who listens
 _PLAIN = (str, int, float)
 
 
-def still(part: Any) -> Any:
+def still(part: Part | Parts) -> Part | list[Part]:
     """The same part of a page, with what cannot change in fewer components. The given one is left as it is."""
     if isinstance(part, (list, tuple)):
-        return [still(one) for one in part]
+        return [cast(Part, still(one)) for one in part]
     if not isinstance(part, Component):
         return part
     if _fixed(part) and _holds_components(part):
-        return {"namespace": "openwork_still", "type": "Still", "props": {"tree": _tree(part)}}
+        return cast(Component, {"namespace": "openwork_still", "type": "Still", "props": {"tree": _tree(part)}})
     return _within(part)
 
 
@@ -38,13 +40,13 @@ def _within(part: Component) -> Component:
     return found
 
 
-def _grandchildren(children: Any) -> Any:
+def _grandchildren(children: object) -> object:
     if isinstance(children, (list, tuple)):
         return [_grandchildren(one) for one in children]
     return _within(children) if isinstance(children, Component) else children
 
 
-def _fixed(part: Any) -> bool:
+def _fixed(part: object) -> bool:
     """Can nothing but a new page change this? Plain HTML and links without an id."""
     if part is None or isinstance(part, _PLAIN):
         return True
@@ -60,7 +62,7 @@ def _holds_components(part: Component) -> bool:
     return any(isinstance(one, Component) for one in _flat(getattr(part, "children", None)))
 
 
-def _tree(part: Any) -> Any:
+def _tree(part: object) -> object:
     """`[tag, properties, child, ...]`, texts as they are."""
     if not isinstance(part, Component):
         return part
@@ -71,7 +73,7 @@ def _tree(part: Any) -> Any:
     return [tag, given, *(_tree(one) for one in children)]
 
 
-def _flat(children: Any) -> list[Any]:
+def _flat(children: object) -> list[object]:
     """Children one by one, however they are nested; without those that are None."""
     if isinstance(children, (list, tuple)):
         return [found for one in children for found in _flat(one)]

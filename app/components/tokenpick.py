@@ -4,13 +4,12 @@ Lay out `token_pick("lens-pick", "follow")` on a page whose store `lens-pick-arg
 part `follow` of the page's selection, its id.
 """
 
-from typing import Any
-
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import drawn
 from app.library import vocabulary
+from probe.artifacts.json import Json
 
 
 def token_pick(name: str, key: str, model: str, label: str = "Any token") -> html.Div:
@@ -40,7 +39,7 @@ def register_token_pick(app: Dash, name: str) -> None:
         return answers(text or "", args) if args else no_update
 
 
-def answers(text: str, args: dict[str, str]) -> dict[str, Any]:
+def answers(text: str, args: dict[str, str]) -> Json:
     """Rows to pick from."""
     hits = vocabulary.found(args["model"], text)
     columns = [{"key": "token", "label": "token", "kind": "token"}, {"key": "id", "label": "id", "kind": "text"}]

@@ -1,14 +1,14 @@
 """Figures in the light and dark clothes of the page."""
 
-from typing import Any
-
 import plotly.graph_objects as go
+
+from probe.artifacts.json import Json
 
 _INK = {"light": ("#3f4856", "#e9e6df", "#cfcbc1", "#ffffff"), "dark": ("#b4bcc8", "#262c35", "#3d4552", "#191d24")}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 
 
-def _template(scheme: str) -> dict[str, Any]:
+def _template(scheme: str) -> Json:
     ink, grid, line, paper = _INK[scheme]
     axis = {
         "gridcolor": grid,
@@ -52,7 +52,7 @@ def _template(scheme: str) -> dict[str, Any]:
 TEMPLATES = {scheme: _template(scheme) for scheme in _INK}
 
 
-def dress(figure: go.Figure, scheme: str, **layout: Any) -> go.Figure:
+def dress(figure: go.Figure, scheme: str, **layout: object) -> go.Figure:
     """Give a figure the template of a colour scheme, and take its own type and height away; the page sets the height.
 
     The template takes the place of plotly's own: `update_layout` would merge the two, which takes 60 ms and is sent each time.

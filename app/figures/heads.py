@@ -1,17 +1,17 @@
 """The figures of the heads page: made in `probe`, dressed here, with the selection outlined."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
-from app.components.drawn import shrink
 from app.figures.dress import dress
 from app.figures.lens import _MAX_SIDE, tilt
 from probe.heads.figures import pattern_figure as plain_pattern
-from probe.heads.figures import pattern_with_margins
-from probe.heads.scores import SCORES, SIGNED
+from probe.heads.figures import pattern_with_margins, shrink
+from probe.heads.margins import entropy, received
+from probe.heads.scores import SCORES, SIGNED, HeadTable
 from probe.show.array_figures import grid_figure
 from probe.show.labels import plain
 
@@ -22,7 +22,7 @@ _EDGE = {"light": "#c8561b", "dark": "#f08a52"}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 
 
-def head_grid(table: Any, metric: str, chosen: str | None, scheme: str) -> go.Figure:
+def head_grid(table: HeadTable, metric: str, chosen: str | None, scheme: str) -> go.Figure:
     """All heads by one score; empty where it is not known yet."""
     layers, heads = table.scores["entropy"].shape
     values = table.scores.get(metric, np.full((layers, heads), np.nan))
@@ -35,12 +35,10 @@ def head_grid(table: Any, metric: str, chosen: str | None, scheme: str) -> go.Fi
     return dress(figure, scheme, margin={"l": 36, "r": 8, "t": 8, "b": 26})
 
 
-def pattern_marked(heads: Any, layer: int, head: int, query: int, key: int, scheme: str) -> go.Figure:
+def pattern_marked(heads: "HeadPatterns", layer: int, head: int, query: int, key: int, scheme: str) -> go.Figure:
     """A head's pattern with its margins; the selected query and key outlined."""
     pattern = np.tril(heads.patterns[layer, head].astype(float))
-    received = pattern.sum(0) / np.arange(len(pattern), 0, -1)
-    entropy = -(pattern * np.log(np.maximum(pattern, 1e-30))).sum(1)
-    figure = pattern_with_margins(pattern, heads.tokens, received, entropy)
+    figure = pattern_with_margins(pattern, heads.tokens, received(pattern), entropy(pattern))
     long = len(heads.tokens) > 6
     figure.update_layout(xaxis={"tickfont": _MONO, **tilt(long)}, yaxis={"tickfont": _MONO})
     _outline(figure, key, query, scheme)

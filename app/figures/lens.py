@@ -1,11 +1,12 @@
 """The lens figures of the page, sized for it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.dress import _MONO, dress
+from probe.artifacts.json import Json
 from probe.lens.figures import lens_figure as plain_lens
 from probe.lens.norm_figures import growth_figure
 from probe.lens.norm_figures import norm_figure as plain_norms
@@ -20,7 +21,7 @@ BESIDE = 9  # positions; a wider lens gets the whole page, with what follows it 
 _CELLS, _CHARACTER = 1000, 6.6  # pixels: all cells of a row on a page of usual width, and one character in them
 
 
-def tilt(always: bool) -> dict[str, Any]:
+def tilt(always: bool) -> Json:
     """For an axis of words: tilted, or flat for as long as they do not touch in the window as it is."""
     return {"tickangle": -40} if always else {"tickangle": None, "autotickangles": [0, -40]}
 
@@ -38,6 +39,11 @@ def lens_figure(lens: "LensResult", colour: str = "probability", scheme: str = "
     if figure.data[0].text is not None and len(lens.tokens) > BESIDE:
         room = max(3, int(_CELLS / len(lens.tokens) / _CHARACTER))
         figure.update_traces(text=[[plain(cell[0], min(9, room)) for cell in row] for row in lens.top_tokens])
+    return _over_tokens(figure, slanted, scheme)
+
+
+def _over_tokens(figure: go.Figure, slanted: bool, scheme: str) -> go.Figure:
+    """Dressed, with the tokens below it and no lines between them."""
     figure.update_xaxes(**tilt(slanted), tickfont=_MONO, showgrid=False, title=None)
     figure.update_yaxes(showgrid=False)
     return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
@@ -74,10 +80,7 @@ def forming_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Fi
 
 def norms_figure(lens: "LensResult", scheme: str = "light") -> go.Figure:
     """Norms of the residual stream by layer and position, dressed."""
-    figure, slanted = plain_norms(lens), len(lens.tokens) > 12
-    figure.update_xaxes(**tilt(slanted), tickfont=_MONO, showgrid=False, title=None)
-    figure.update_yaxes(showgrid=False)
-    return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
+    return _over_tokens(plain_norms(lens), len(lens.tokens) > 12, scheme)
 
 
 def growing_figure(lens: "LensResult", pos: int, scheme: str = "light") -> go.Figure:

@@ -1,13 +1,19 @@
 """The figures of the lens page: made in `probe`, dressed here; long prompts show a window, or all of them in blocks."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.dress import dress
+from probe.artifacts.json import Json
 from probe.lens.figures import follow_figure, follow_map, in_blocks, positions, window_axis
 from probe.show.labels import plain
+
+if TYPE_CHECKING:
+    from probe.lens.follow import TokenThroughLayers
+    from probe.lens.logit import LensResult
+
 
 WINDOW, MOST = 256, 512
 COLOURS = {
@@ -33,7 +39,9 @@ def part_of(n: int, at: int, whole: bool) -> tuple[slice, int]:
     return slice(start, start + WINDOW), 1
 
 
-def lens_map(lens: Any, colour: str, part: slice, block: int, chosen: tuple[int, int] | None, scheme: str) -> go.Figure:
+def lens_map(
+    lens: "LensResult", colour: str, part: slice, block: int, chosen: tuple[int, int] | None, scheme: str
+) -> go.Figure:
     """Layer (upwards) by position; each cell the likeliest next token where there is room for words."""
     label, scale = COLOURS[colour]
     values = _values(lens, colour)[:, part]
@@ -66,7 +74,7 @@ def lens_map(lens: Any, colour: str, part: slice, block: int, chosen: tuple[int,
     return dress(figure, scheme, margin=_margin(part))
 
 
-def _names(part: slice) -> dict[str, Any]:
+def _names(part: slice) -> Json:
     """Names of tokens beside each other where there is room, else tilted."""
     return {"tickangle": 0 if _few(part) else -45, "tickfont": _MONO}
 
@@ -79,13 +87,13 @@ def _margin(part: slice) -> dict[str, int]:
     return {**_MARGIN, "b": 34} if _few(part) else _MARGIN
 
 
-def _values(lens: Any, colour: str) -> np.ndarray:
+def _values(lens: "LensResult", colour: str) -> np.ndarray:
     names = {"entropy": "entropy", "kl": "kl", "rank": "rank_of_final", "norm": "resid_norm"}
     values = lens.top_probs[..., 0] if colour == "probability" else getattr(lens, names[colour])
     return np.asarray(values, dtype=float)
 
 
-def _ticks(logged: bool, z: np.ndarray) -> dict[str, Any]:
+def _ticks(logged: bool, z: np.ndarray) -> Json:
     """Powers of ten on the bar of a logarithmic colour."""
     if not logged or not np.isfinite(z).any():
         return {}
@@ -94,13 +102,13 @@ def _ticks(logged: bool, z: np.ndarray) -> dict[str, Any]:
     return {"tickvals": at, "ticktext": [f"{10.0**i:,.0f}" if 0 <= i < 6 else f"10^{i}" for i in at]}
 
 
-def _words(lens: Any, part: slice) -> list[list[str]]:
+def _words(lens: "LensResult", part: slice) -> list[list[str]]:
     """The likeliest tokens, cut to what a cell holds."""
     room = max(3, min(10, int(_PIXELS / (part.stop - part.start) / _CHARACTER)))
     return [[plain(tokens[0], room) for tokens in layer[part]] for layer in lens.top_tokens]
 
 
-def _hover(lens: Any, part: slice, shown: np.ndarray, label: str) -> list[list[str]]:
+def _hover(lens: "LensResult", part: slice, shown: np.ndarray, label: str) -> list[list[str]]:
     """The first tokens of each cell."""
     rows = []
     for i, layer in enumerate(lens.top_tokens):
@@ -123,7 +131,7 @@ def _outline(figure: go.Figure, chosen: tuple[int, int] | None, part: slice, sch
     figure.add_shape(**box, y0=layer - 0.5, y1=layer + 0.5, line={"color": colour, "width": 2.5})
 
 
-def followed_lines(found: Any, at: int, quantity: str, layer: int, scheme: str) -> go.Figure:
+def followed_lines(found: "TokenThroughLayers", at: int, quantity: str, layer: int, scheme: str) -> go.Figure:
     """The followed tokens at the selected position."""
     figure = follow_figure(found, at, quantity)
     figure.add_vline(x=layer, line={"width": 1, "dash": "dot", "color": "#8a919c"})
@@ -131,7 +139,13 @@ def followed_lines(found: Any, at: int, quantity: str, layer: int, scheme: str) 
 
 
 def followed_map(
-    found: Any, which: int, quantity: str, part: slice, block: int, chosen: tuple[int, int] | None, scheme: str
+    found: "TokenThroughLayers",
+    which: int,
+    quantity: str,
+    part: slice,
+    block: int,
+    chosen: tuple[int, int] | None,
+    scheme: str,
 ) -> go.Figure:
     """One followed token at all layers and positions."""
     figure = follow_map(found, which, quantity, part, block)

@@ -9,7 +9,7 @@ What is found is hostile text (prompts, names, labels) and goes out as JSON; the
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
 
 from flask import Flask, Response, jsonify, request
 
@@ -112,7 +112,7 @@ def _prompts(words: list[str]) -> list[Hit]:
 
 
 def _artifacts(kind: str, words: list[str], stored: Library) -> list[Hit]:
-    def text(pair: Any) -> str:
+    def text(pair: tuple[Path, Manifest]) -> str:
         folder, manifest = pair
         return f"{folder.name} {cards.headline(kind, manifest)}"
 

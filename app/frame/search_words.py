@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
+Thing = TypeVar("Thing")
 _CLIP = 160
 _PARTS = re.compile(r"[\W_]+")
 
@@ -19,19 +20,19 @@ class Hit:
     icon: str
 
 
-def matching(words: list[str], things: Iterable[Any], text: Callable[[Any], str]) -> list[Any]:
+def matching(words: list[str], things: Iterable[Thing], text: Callable[[Thing], str]) -> list[Thing]:
     """Those that hold every word, best first: what begins with the question, then what holds more of its words whole."""
     held = [(thing, text(thing).casefold()) for thing in things]
     found = [(thing, t) for thing, t in held if all(w in t for w in words)]
     question = " ".join(words)
 
-    def rank(pair: tuple[Any, str]) -> tuple[bool, int]:
+    def rank(pair: tuple[Thing, str]) -> tuple[bool, int]:
         whole = set(_PARTS.split(pair[1]))
         return not pair[1].startswith(question), -sum(w in whole for w in words)
 
     return [thing for thing, _ in sorted(found, key=rank)]
 
 
-def clip(text: Any) -> str:
+def clip(text: object) -> str:
     words = str(text)
     return words if len(words) <= _CLIP else words[: _CLIP - 1] + "…"

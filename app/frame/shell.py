@@ -8,15 +8,17 @@ from urllib.parse import parse_qsl, unquote
 
 import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
+from dash.development.base_component import Component
 
-from app.components.parts import copyable, error, icon, loading, title
+from app.components.parts import Parts, copyable, error, icon, loading, title
 from app.components.still import still
 from app.figures.dress import TEMPLATES
 from app.frame import search
 from app.frame.status import job_chip, job_status, model_chip
 from app.frame.theme import THEME
-from app.jobs import table as jobs
+from app.jobs.table import job_table
 from app.trouble import Trouble, foreseen_in, meet
+from probe.artifacts.json import Json
 from probe.errors import brief
 
 _BUSY, _IDLE = 600, 2500  # milliseconds between questions about jobs
@@ -128,7 +130,7 @@ def not_found(path: str) -> html.Div:
     )
 
 
-def route(pages: list[Page], path: str, search: str) -> tuple[Any, str]:
+def route(pages: list[Page], path: str, search: str) -> tuple[Parts | Component, str]:
     """The layout and the title of the page at this address; errors become a page that explains them."""
     query = dict(parse_qsl((search or "").lstrip("?")))
     for page in pages:
@@ -191,6 +193,15 @@ def _came() -> str:
 
 def register(app: Dash, pages: list[Page]) -> None:
     """Routing, the colour scheme, the address bar, and the status in the header."""
+    register_routes(app, pages)
+    register_scheme(app, pages)
+    register_status(app)
+    for page in pages:
+        page.register(app)
+
+
+def register_routes(app: Dash, pages: list[Page]) -> None:
+    """An address opens its page."""
 
     @app.callback(
         Output("page", "children"),
@@ -202,7 +213,7 @@ def register(app: Dash, pages: list[Page]) -> None:
         State("frame", "navbar"),
         State("menu", "opened"),
     )
-    def show(path: str, search: str, navbar: dict[str, Any], opened: bool):
+    def show(path: str, search: str, navbar: Json, opened: bool):
         content, name = route(pages, path or "/", search or "")
         closed = ({**navbar, "collapsed": {"mobile": True}}, False) if opened else (no_update, no_update)
         return content, name, *closed
@@ -213,7 +224,7 @@ def register(app: Dash, pages: list[Page]) -> None:
         State("frame", "navbar"),
         prevent_initial_call=True,
     )
-    def fold(opened: bool, navbar: dict[str, Any]):
+    def fold(opened: bool, navbar: Json):
         return {**navbar, "collapsed": {"mobile": not opened}}
 
     app.clientside_callback(
@@ -222,18 +233,26 @@ def register(app: Dash, pages: list[Page]) -> None:
         Input("page", "children"),
         State("page-title", "data"),
     )
-    for figure in dict.fromkeys(name for page in pages for name in page.figures):
-        drawn = ClientsideFunction("openwork", "dressed")
-        app.clientside_callback(drawn, Output(figure, "data-dressed"), Input(figure, "figure"))
     app.clientside_callback(
         ClientsideFunction("openwork", "remember"), Output("sink", "data"), Input("selection", "data")
     )
+
+
+def register_scheme(app: Dash, pages: list[Page]) -> None:
+    """Light or dark, and every figure with it."""
+    for figure in dict.fromkeys(name for page in pages for name in page.figures):
+        drawn = ClientsideFunction("openwork", "dressed")
+        app.clientside_callback(drawn, Output(figure, "data-dressed"), Input(figure, "figure"))
     app.clientside_callback(
         ClientsideFunction("openwork", "scheme"),
         Output("scheme", "data"),
         Input("toggle", "computedColorScheme"),
         State("templates", "data"),
     )
+
+
+def register_status(app: Dash) -> None:
+    """What models and jobs do, asked for again and again; and the buttons that call a job off."""
 
     @app.callback(
         Output("jobs", "data"),
@@ -244,7 +263,7 @@ def register(app: Dash, pages: list[Page]) -> None:
         Input("cancelled", "data"),
         State("jobs", "data"),
     )
-    def status(_: int, __: Any, before: dict[str, Any] | None):
+    def status(_: int, __: object, before: Json | None):
         now = job_status()
         if now == before:
             return no_update, no_update, no_update, no_update
@@ -256,8 +275,5 @@ def register(app: Dash, pages: list[Page]) -> None:
     def cancel(clicks: list[int | None]):
         if not any(clicks) or not ctx.triggered_id:
             return no_update
-        jobs.table().cancel(ctx.triggered_id["job"])
+        job_table().cancel(ctx.triggered_id["job"])
         return ctx.triggered_id["job"]
-
-    for page in pages:
-        page.register(app)

@@ -1,16 +1,15 @@
 """What the header says of models and jobs."""
 
-from typing import Any
-
 from dash import dcc, html
 
-from app.jobs import table as jobs
+from app.jobs.table import job_table
 from app.library import models
+from probe.artifacts.json import Json
 
 
-def job_status() -> dict[str, Any]:
+def job_status() -> Json:
     """What every page needs to know of the jobs: those active, and a mark that changes when one ends."""
-    table = jobs.table()
+    table = job_table()
     every = table.all()
     active = [
         {
@@ -29,7 +28,7 @@ def job_status() -> dict[str, Any]:
     return {"active": active, "ended": len(ended), "last": max(ended, default=""), "models": models.loaded()}
 
 
-def model_chip(now: dict[str, Any]) -> html.Span:
+def model_chip(now: Json) -> html.Span:
     """The models in memory, the one used last first."""
     names = now["models"][::-1]
     words = [html.B(", ".join(names)), " in memory"] if names else ["no model in memory"]
@@ -40,7 +39,7 @@ def model_chip(now: dict[str, Any]) -> html.Span:
     )
 
 
-def job_chip(now: dict[str, Any]) -> dcc.Link | None:
+def job_chip(now: Json) -> dcc.Link | None:
     """What runs, how far it is, and how many wait; it leads to the table."""
     active = now["active"]
     if not active:

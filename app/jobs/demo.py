@@ -1,29 +1,35 @@
 """The demonstration as a job."""
 
-from typing import Any
-
-from app.jobs import table as jobs
+from app.jobs.again import Arguments, task
+from app.jobs.job import Job
+from app.jobs.table import job_table
 from app.library import models
 from app.links import circuit_page
 from probe.errors import BadInput
+from probe.progress import Progress
 
 DEMOS = {"demo": "demo-transcoder", "toy-demo": "toy-demo-transcoder"}
 """The two demos by name, and the graph that each ends with."""
 
 
-def start_demo(name: str) -> jobs.Job:
+def start_demo(name: str) -> Job:
     """Queue the bundled demo: the default model's, or the toy's. What an earlier run finished is opened, not made again."""
     if name not in DEMOS:
         raise BadInput(f"'{name}' is no demo; there are {' and '.join(DEMOS)}.")
     title = "The demo" if name == "demo" else "The small demo"
     link = circuit_page(DEMOS[name])
-    return jobs.table().submit(
+    return job_table().submit(
         "demo", title, lambda p: _demo(name, link, p), key=f"demo:{name}", link=link, again=["demo", {"name": name}]
     )
 
 
-def _demo(name: str, link: str, progress: Any) -> str:
+def _demo(name: str, link: str, progress: Progress) -> str:
     from app.demo import SMALL, DemoConfig, run_demo
 
     run_demo(DemoConfig() if name == "demo" else SMALL, progress, models.model_named)
     return link
+
+
+@task("demo")
+def _again(arguments: Arguments) -> None:
+    start_demo(arguments["name"])

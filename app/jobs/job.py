@@ -11,6 +11,8 @@ from probe.artifacts.json import write_json
 from probe.artifacts.untrusted import read_json
 from probe.errors import Unavailable
 
+Task = list[Any]
+"""A task's name and its arguments, as JSON keeps them: `["heads", {"model": ..., "prompt": ...}]` (see `app.jobs.again`)."""
 ACTIVE = ("queued", "running")
 STATES = (*ACTIVE, "done", "failed", "cancelled", "interrupted")
 _LARGEST = 4 << 20  # bytes of a job's file
@@ -23,7 +25,7 @@ class Job:
 
     state: queued, running, done, failed, cancelled or interrupted. done, total in `unit`; eta in seconds; times in Unix seconds.
     log: what happened when, as [time, words]. details: what to copy into a report when it failed. again: the name and the
-    arguments of the task that makes it (`app.repeating.AGAIN`), so that it can be started again after a restart. pid and born
+    arguments of the task that makes it (`app.jobs.again`), so that it can be started again after a restart. pid and born
     say which process works on it. alone: it runs no model, and so waits for none.
     """
 
@@ -46,7 +48,7 @@ class Job:
     born: str = ""
     log: list[list[Any]] = field(default_factory=list)
     details: str = ""
-    again: list[Any] = field(default_factory=list)
+    again: Task = field(default_factory=list)
     alone: bool = False
 
     @property
@@ -106,14 +108,14 @@ def _sound(job: Job) -> bool:
     )
 
 
-def _task(value: Any) -> bool:
+def _task(value: object) -> bool:
     """Nothing, or a name with its arguments?"""
     return value == [] or (
         isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
     )
 
 
-def _moment(value: Any) -> bool:
+def _moment(value: object) -> bool:
     """A time that a calendar can show?"""
     return isinstance(value, int | float) and 0 <= value < 2e11
 

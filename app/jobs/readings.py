@@ -1,10 +1,11 @@
 """Readings of a prompt (lens, heads, units): from memory or from the model, and as a job."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from app.jobs import table as jobs
+from app.jobs.again import Arguments, prompt_in, task
+from app.jobs.table import job_table
 from app.library import memory, prompts
 from app.library.artifacts import newest_dictionaries, registered
 from app.library.memory import known, remember
@@ -13,12 +14,17 @@ from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.dictionaries.store import AnyDictionary
     from probe.heads.patterns import HeadPatterns
     from probe.lens.logit import LensResult
     from probe.neurons.strongest import TopUnits
 
+Record = TypeVar("Record")
 
-def _resolve(model: Any, progress: Progress) -> tuple[str, Any]:
+
+def _resolve(model: "str | TransformerBridge", progress: Progress) -> "tuple[str, TransformerBridge]":
     """The key and the loaded model of a name or of a loaded model."""
     if isinstance(model, str):
         return model, model_named(model, progress)
@@ -27,7 +33,13 @@ def _resolve(model: Any, progress: Progress) -> tuple[str, Any]:
     return stamp(model).weights, model
 
 
-def _kept(analysis: str, model: Any, prompt: str, progress: Progress, run: Callable[[Any], Any]) -> Any:
+def _kept(
+    analysis: str,
+    model: "str | TransformerBridge",
+    prompt: str,
+    progress: Progress,
+    run: "Callable[[TransformerBridge], Record]",
+) -> Record:
     """The record of this analysis, found again or made by `run(loaded model)`."""
     if isinstance(model, str) and (record := known(analysis, model, prompt)) is not None:
         return record
@@ -40,10 +52,10 @@ def _kept(analysis: str, model: Any, prompt: str, progress: Progress, run: Calla
     return record
 
 
-def lens(model: Any, prompt: str, *, progress: Progress = SILENT) -> "LensResult":
+def lens(model: "str | TransformerBridge", prompt: str, *, progress: Progress = SILENT) -> "LensResult":
     """The logit lens at every layer and position."""
 
-    def run(bridge: Any) -> Any:
+    def run(bridge: "TransformerBridge") -> "LensResult":
         from probe.lens.logit import logit_lens
 
         return logit_lens(bridge, prompt)
@@ -51,10 +63,10 @@ def lens(model: Any, prompt: str, *, progress: Progress = SILENT) -> "LensResult
     return _kept("lens", model, prompt, progress, run)
 
 
-def heads(model: Any, prompt: str, *, progress: Progress = SILENT) -> "HeadPatterns":
+def heads(model: "str | TransformerBridge", prompt: str, *, progress: Progress = SILENT) -> "HeadPatterns":
     """Every head's attention pattern with its metrics."""
 
-    def run(bridge: Any) -> Any:
+    def run(bridge: "TransformerBridge") -> "HeadPatterns":
         from probe.heads.patterns import head_patterns
 
         return head_patterns(bridge, prompt)
@@ -62,10 +74,10 @@ def heads(model: Any, prompt: str, *, progress: Progress = SILENT) -> "HeadPatte
     return _kept("heads", model, prompt, progress, run)
 
 
-def top_units(model: Any, prompt: str, *, progress: Progress = SILENT) -> "TopUnits":
+def top_units(model: "str | TransformerBridge", prompt: str, *, progress: Progress = SILENT) -> "TopUnits":
     """The strongest neurons, and latents of stored dictionaries, at every position."""
 
-    def run(bridge: Any) -> Any:
+    def run(bridge: "TransformerBridge") -> "TopUnits":
         from probe.neurons.strongest import top_units as found
 
         return found(bridge, prompt, dictionaries=dictionaries_of(bridge))
@@ -80,7 +92,7 @@ def read_prompt(model: str, prompt: str, progress: Progress = SILENT) -> None:
     top_units(model, prompt, progress=progress)
 
 
-def dictionaries_of(model: Any, names: tuple[str, ...] | None = None) -> list[Any]:
+def dictionaries_of(model: "TransformerBridge", names: tuple[str, ...] | None = None) -> "list[AnyDictionary]":
     """Stored transcoders that fit this model: those named, else the newest for each layer. Others are passed over in silence
     only when none were named."""
     from probe.dictionaries import load_dictionary
@@ -107,7 +119,7 @@ def start_reading(model: str, prompt: prompts.Prompt) -> None:
     """Queue the readings unless they are in memory."""
     if any(memory.known(a, model, prompt.text) is None for a in memory.READINGS):
         text = prompt.text
-        jobs.table().submit(
+        job_table().submit(
             "read",
             f"Read “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
             lambda p: read_prompt(model, text, p),
@@ -115,3 +127,8 @@ def start_reading(model: str, prompt: prompts.Prompt) -> None:
             link=f"/p/{prompt.id}?m={quote(model)}",
             again=["read", {"model": model, "prompt": prompt.id}],
         )
+
+
+@task("read")
+def _read_again(arguments: Arguments) -> None:
+    start_reading(arguments["model"], prompt_in(arguments))

@@ -14,7 +14,7 @@ from typing import Any
 from app.jobs.record_files import read_record, write_record
 from app.links import local
 from probe.artifacts.folder import KINDS, home, place
-from probe.artifacts.json import write_json
+from probe.artifacts.json import Json, write_json
 from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest, writing
 from probe.errors import BadInput, OpenworkError, Unavailable
 
@@ -45,7 +45,7 @@ def is_stored(key: str) -> bool:
         return False
 
 
-def keep(key: str, title: str, link: str, origin: Origin, record: Any) -> Path:
+def keep(key: str, title: str, link: str, origin: Origin, record: object) -> Path:
     """Store what the work of this key found."""
     folder = folder_of(key)
     facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": link}
@@ -98,9 +98,9 @@ def _key(name: str) -> str:
     return f"{what}:{digest}"
 
 
-def _report(record: Any) -> Any:
+def _report(record: object) -> Json | None:
     """The same for people and other tools: what the record says of itself as JSON."""
-    from app.commands.options import clean
+    from probe.artifacts.json import clean
 
     parts = record if isinstance(record, tuple) else (record,)
     found = {type(p).__name__: p.to_dict() for p in parts if hasattr(p, "to_dict")}

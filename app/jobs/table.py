@@ -18,9 +18,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from app.jobs.job import ACTIVE, Job, alive, born, read_job
+from app.jobs.job import ACTIVE, Job, Task, alive, born, read_job
 from app.trouble import foreseen_in, meet
 from probe.artifacts.folder import home
 from probe.errors import Cancelled
@@ -28,7 +27,7 @@ from probe.progress import Progress, Snapshot, Watched
 
 log = logging.getLogger("openwork.jobs")
 Work = Callable[[Progress], str | None]
-__all__ = ["ACTIVE", "Job", "Jobs", "table"]
+__all__ = ["ACTIVE", "Job", "Jobs", "job_table"]
 _AGAIN = 24  # ended jobs whose work is kept in memory, so that they can be run again
 _KEPT = 200  # job files kept on disk; older ones are removed when a new job begins
 _STOPPING = "Stopping at the next step."
@@ -38,8 +37,8 @@ _WRITE_EVERY = 2.0  # seconds between writes of mere progress
 class Jobs:
     """The table and its worker. All methods may be called from any thread."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic):
+        self.folder, self._clock = folder, clock
         self._jobs: dict[str, Job] = {}
         self._work: dict[str, Work] = {}
         self._ended: OrderedDict[str, Work] = OrderedDict()
@@ -50,7 +49,7 @@ class Jobs:
         self._threads: dict[bool, threading.Thread] = {}
         self._count = itertools.count()
         self._lock = threading.RLock()
-        self._looked = 0.0
+        self._looked = float("-inf")
         self._read()
 
     def submit(
@@ -61,7 +60,7 @@ class Jobs:
         *,
         key: str = "",
         link: str = "",
-        again: list[Any] | None = None,
+        again: Task | None = None,
         alone: bool = False,
     ) -> Job:
         """Queue `work`; a job with the same key that is still active is returned instead of a second one.
@@ -236,9 +235,9 @@ class Jobs:
 
     def _look_elsewhere(self) -> None:
         """Follow the jobs of another process on the same folder, at most once a second."""
-        if time.monotonic() - self._looked < 1:
+        if (now := self._clock()) - self._looked < 1:
             return
-        self._looked = time.monotonic()
+        self._looked = now
         for path in self.folder.glob("[!.]*.json"):
             if path.stem not in self._jobs and (new := read_job(path)) is not None and new.pid != os.getpid():
                 self._jobs[new.id] = new
@@ -257,7 +256,19 @@ _tables: dict[Path, Jobs] = {}
 _tables_lock = threading.Lock()
 
 
-def table() -> Jobs:
+def tables() -> list[Jobs]:
+    """The tables of this process, one for each `home()` there was."""
+    with _tables_lock:
+        return list(_tables.values())
+
+
+def forget() -> None:
+    """Let go of the tables, as a process that ends does: the next question reads the files."""
+    with _tables_lock:
+        _tables.clear()
+
+
+def job_table() -> Jobs:
     """The table of this process for the present `home()`."""
     with _tables_lock:
         folder = home() / "jobs"

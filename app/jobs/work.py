@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.jobs import results
-from app.jobs import table as jobs
+from app.jobs.job import Task
+from app.jobs.table import job_table
 from app.library import memory
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
@@ -23,7 +24,7 @@ class Work:
     """title: a sentence for the table of jobs. run: gets the progress, returns the record. link: the page that shows it.
     origin: what a stored result says of itself; without one the result is in memory only, and its page makes it again.
     alone: it runs no model, so it waits for none. again: name and arguments of the task that starts it anew after a restart
-    (`app.repeating.AGAIN`)."""
+    (`app.jobs.again`)."""
 
     key: str
     title: str
@@ -32,10 +33,10 @@ class Work:
     kind: str = "experiment"
     origin: results.Origin | None = None
     alone: bool = False
-    again: list[Any] | None = None
+    again: Task | None = None
 
 
-def key_of(*parts: Any) -> str:
+def key_of(*parts: object) -> str:
     """A short key for anything JSON can write: equal parts, equal key. It names a kind first: `ablate:3f2a...`."""
     text = json.dumps(parts[1:], sort_keys=True, default=str)
     return f"{parts[0]}:{hashlib.sha256(text.encode('utf8', 'surrogatepass')).hexdigest()[:16]}"
@@ -45,7 +46,7 @@ def submit(work: Work) -> str:
     """Queue the work unless its result is there; returns its key."""
     if not is_there(work.key):
         named: dict[str, Any] = {"key": work.key, "link": work.link, "again": work.again, "alone": work.alone}
-        jobs.table().submit(work.kind, work.title, lambda p: _keep(work, p), **named)
+        job_table().submit(work.kind, work.title, lambda p: _keep(work, p), **named)
     return work.key
 
 
@@ -57,7 +58,7 @@ def _keep(work: Work, progress: Progress) -> str | None:
     return None
 
 
-def keep(key: str, record: Any) -> None:
+def keep(key: str, record: object) -> None:
     """Put a record that was made elsewhere where the page of this key looks for it."""
     memory.remember(*_place(key), record)
 
@@ -90,8 +91,17 @@ def given(key: str | None, *kinds: str) -> str | None:
     """A key that an address holds, if it is one of these kinds and something is known of it: a result, or a job."""
     if not key or len(key) > 80 or key.partition(":")[0] not in kinds:
         return None
-    return key if is_there(key) or jobs.table().latest(key) is not None else None
+    return key if is_there(key) or job_table().latest(key) is not None else None
 
 
 def _place(key: str) -> tuple[str, str, str]:
     return "work", "", key
+
+
+def instead_of(before: str | None, wanted: Work) -> str:
+    """Submit, after calling off what was asked for before and is not wanted any more."""
+    if before and before != wanted.key:
+        job = job_table().latest(before)
+        if job is not None and job.active:
+            job_table().cancel(job.id)
+    return submit(wanted)

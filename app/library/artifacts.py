@@ -56,3 +56,9 @@ def newest_dictionaries(fits: Callable[[ModelStamp], bool]) -> list[Path]:
         if manifest.model and fits(manifest.model):
             found.setdefault(manifest.sites, folder)
     return list(found.values())
+
+
+def read_by(model: str) -> list[str]:
+    """The dictionaries whose latents are read: for each pair of sites the newest, as `app.jobs.readings` finds them."""
+    found = [(folder.name, read_manifest(folder).facts) for folder in newest_dictionaries(lambda m: m.name == model)]
+    return [name for name, facts in found if all(len(facts.get(f"sites_{side}", "1")) == 1 for side in ("in", "out"))]

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -17,13 +18,13 @@ class Recent(Generic[Value]):
         self._items: OrderedDict[Any, Value] = OrderedDict()
         self._bytes: dict[Any, int] = {}
 
-    def get(self, key: Any) -> Value | None:
+    def get(self, key: Hashable) -> Value | None:
         with self._lock:
             if key in self._items:
                 self._items.move_to_end(key)
             return self._items.get(key)
 
-    def put(self, key: Any, value: Value) -> Value:
+    def put(self, key: Hashable, value: Value) -> Value:
         size = record_bytes(value) if self._most < float("inf") else 0
         with self._lock:
             self._items[key], self._bytes[key] = value, size
@@ -34,7 +35,7 @@ class Recent(Generic[Value]):
                 self._bytes.pop(self._items.popitem(last=False)[0])
         return value
 
-    def keys(self) -> list[Any]:
+    def keys(self) -> list[Hashable]:
         with self._lock:
             return list(self._items)
 
@@ -47,7 +48,7 @@ class Recent(Generic[Value]):
 _SCALAR = 64  # bytes of a short text or a number in a list, with its place there
 
 
-def record_bytes(record: Any, depth: int = 5) -> int:
+def record_bytes(record: object, depth: int = 5) -> int:
     """About the bytes of a record: its arrays, and the texts and numbers in the records, tuples, lists and mappings it holds. A
     lens holds five tokens for each layer and position, which weigh ten times its arrays."""
     if (own := getattr(record, "nbytes", None)) is not None:
@@ -71,6 +72,11 @@ def known(analysis: str, model: str, prompt: str) -> Any | None:
     return _records.get((analysis, model, prompt))
 
 
-def remember(analysis: str, model: str, prompt: str, record: Any) -> Any:
+def remember(analysis: str, model: str, prompt: str, record: Value) -> Value:
     """Keep a record made elsewhere, so that the pages find it."""
     return _records.put((analysis, model, prompt), record)
+
+
+def forget() -> None:
+    """Let go of every record, as a process that ends does."""
+    _records.clear()

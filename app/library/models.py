@@ -4,7 +4,7 @@ import re
 import threading
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.library.artifacts import library
 from app.library.memory import Recent, _records
@@ -12,12 +12,16 @@ from probe.artifacts.manifest import Manifest, ModelStamp
 from probe.errors import BadInput
 from probe.progress import SILENT, Progress
 
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
 _lock = threading.Lock()
 _twins: dict[str, Any] = {}
 _weights: dict[str, str] = {}
 
 
-def hold(model: Any) -> str:
+def hold(model: "TransformerBridge") -> str:
     """Make a loaded model known to the pages and return its name there."""
     from probe.model.frozen_copy import twin
     from probe.model.load import stamp
@@ -45,7 +49,7 @@ def weights_of(name: str) -> str | None:
     return _weights.get(name) or (loaded.weights if loaded else None)
 
 
-def held(name: str) -> Any | None:
+def held(name: str) -> "TransformerBridge | None":
     """The twin of a held model by its name on the pages; none once its weights, which the notebook's model shares, were edited:
     what is found in it would stand under the name of what it was."""
     if (found := _twins.get(name)) is None:
@@ -68,13 +72,13 @@ def loaded() -> list[str]:
     return [short_model(str(k)) for k in dict.fromkeys([*_models.keys(), *names()])]
 
 
-def in_memory(name: str) -> Any | None:
+def in_memory(name: str) -> "TransformerBridge | None":
     """The model of this name if it is loaded; never loads one. Pages may read its config, and only the worker may run it."""
     model = held(name)
     return _models.get(name) if model is None else model
 
 
-def model_named(name: str, progress: Progress = SILENT) -> Any:
+def model_named(name: str, progress: Progress = SILENT) -> "TransformerBridge":
     """A loaded model by name, from memory when it is there. BadInput for a name that no menu offers: whatever a request says
     reaches this place at last, and must not load any folder of the machine."""
     if (model := in_memory(name)) is not None:
@@ -93,7 +97,7 @@ def model_named(name: str, progress: Progress = SILENT) -> Any:
 _stamps: dict[str, ModelStamp] = {}
 
 
-def _stamp(model: Any) -> None:
+def _stamp(model: "TransformerBridge") -> None:
     from probe.model.load import stamp
 
     found = stamp(model)
@@ -143,7 +147,7 @@ def models() -> list[str]:
     return list(dict.fromkeys([*_offered, *MODELS, *names(), *there]))
 
 
-def require_offered(model: Any) -> str:
+def require_offered(model: object) -> str:
     """The model's name; BadInput where no menu offers it. Addresses and requests may say anything, and load nothing else."""
     if not isinstance(model, str) or model not in models():
         known = ", ".join(map(short_model, models()))
@@ -168,3 +172,9 @@ def stale(manifest: Manifest) -> str | None:
         return None
     part = "weights" if made.weights != now.weights else "tokenizer"
     return f"Made from other {part} than {short_model(made.name)} has now; make it again, or load the model it was made from."
+
+
+def forget() -> None:
+    """Let go of every model and of what its name meant, as a process that ends does."""
+    for kept in (_models, _stamps, _twins, _weights):
+        kept.clear()

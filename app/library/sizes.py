@@ -6,9 +6,9 @@ A name that is neither built in nor a local folder (a hub id, a GGUF file) has n
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from app.library.models import MODELS
+from probe.artifacts.json import Json
 from probe.model.default import model_cache
 
 _HEADER = 50_000_000  # bytes of a safetensors header that are believed
@@ -59,7 +59,7 @@ def model_size(name: str) -> ModelSize | None:
         return None
 
 
-def _first(config: dict[str, Any], names: tuple[str, ...]) -> int:
+def _first(config: Json, names: tuple[str, ...]) -> int:
     return int(next((config[n] for n in names if config.get(n)), 0))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from app.library.artifacts import library, registered
 from app.library.memory import Recent
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, ModelStamp
 from probe.artifacts.untrusted import plain_file
 from probe.errors import BadInput, OpenworkError, Unavailable
@@ -68,7 +69,7 @@ def _mark(folder: Path) -> int:
         raise BadInput(f"{folder.name} has no manifest; build the table again.") from error
 
 
-def table_facts(folder: Path, manifest: Manifest) -> dict[str, Any]:
+def table_facts(folder: Path, manifest: Manifest) -> Json:
     """Numbers for a card, read without torch: units, tokens, share that never fired, middle density, how many have labels."""
     key = (folder, _mark(folder))
     if (found := _facts.get(key)) is None:
@@ -76,7 +77,7 @@ def table_facts(folder: Path, manifest: Manifest) -> dict[str, Any]:
     return found
 
 
-def _read_facts(folder: Path, manifest: Manifest) -> dict[str, Any]:
+def _read_facts(folder: Path, manifest: Manifest) -> Json:
     from safetensors import SafetensorError, safe_open
 
     facts = {"n_units": manifest.facts.get("n_units", 0), "tokens": manifest.facts.get("tokens", 0)}
@@ -133,3 +134,9 @@ def neurons_in(manifest: Manifest) -> list[int]:
     """The layers whose neurons can be measured on a cache."""
     sites = [parse_site(s) for s in manifest.sites]
     return sorted({s.layer for s in sites if s.kind in ("mlp_post", "mlp_in") and s.layer is not None})
+
+
+def forget() -> None:
+    """Let go of every table: another home is looked at, or a process ends."""
+    _tables.clear()
+    _facts.clear()

@@ -6,11 +6,18 @@ after "The capital of France is" means the token " Paris".
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
+from probe.artifacts.json import Json
 from probe.errors import BadInput
 
+if TYPE_CHECKING:
+    from circuits.attribution.plan import TraceConfig
+    from probe.text.targets import Difference
+
+
 MAX_NODES = 2000  # units of a graph; `circuits.TraceConfig`'s default, repeated because that module imports torch
+MAX_LAYERS = 1000  # more than any model has; a range of layers is written out
 Token = int | str
 
 
@@ -27,12 +34,12 @@ class TraceAsked:
     target: Token | None = None
     minus: Token | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Ready for JSON."""
         return {**asdict(self), "dictionaries": list(self.dictionaries)}
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> "TraceAsked":
+    def of(cls, plain: Json) -> "TraceAsked":
         """What `to_dict` gave; other keys are left out. TypeError where something else is in it."""
         known = {k: plain[k] for k in cls.__dataclass_fields__ if k in plain}
         found = cls(**{**known, "dictionaries": tuple(known.get("dictionaries", ()))})
@@ -51,7 +58,7 @@ class TraceAsked:
         parts += [f"minus {self.minus!r}" if self.minus is not None else ""]
         return ":".join(p for p in parts if p)
 
-    def targets(self) -> Any:
+    def targets(self) -> "int | str | Difference | None":
         """What `circuits.trace` takes as its target. BadInput for a difference without its first token."""
         if self.minus is None:
             return self.target
@@ -63,14 +70,9 @@ class TraceAsked:
 
     def head_layers(self) -> bool | list[int]:
         """Layers whose heads are nodes. BadInput for what names no layers."""
-        from app.commands.prompt.read import head_layers
+        return head_layers(self.heads.strip() or None, "The choice of layers of heads")
 
-        try:
-            return head_layers(self.heads.strip() or None)
-        except BadInput as error:
-            raise BadInput(str(error).replace("--heads is", "The layers of heads are")) from error
-
-    def config(self) -> Any:
+    def config(self) -> "TraceConfig":
         """What `circuits.trace` takes."""
         from circuits.attribution.plan import TraceConfig
 
@@ -87,7 +89,22 @@ class TraceAsked:
         return [*given, f"config=TraceConfig({', '.join(options)})"]
 
 
-def meant(text: Any, predicted: Sequence[tuple[int, str]]) -> Token | None:
+def head_layers(text: str | None, asked_in: str) -> bool | list[int]:
+    """Layers as people write them: `3,5-7`, or `all`; None for none. asked_in: where it was written, for a refusal."""
+    if text is None or text == "all":
+        return text is not None
+    found: list[int] = []
+    for part in text.split(","):
+        ends = part.strip().split("-")
+        if not (1 <= len(ends) <= 2 and all(e.isdecimal() for e in ends)):
+            raise BadInput(f"{asked_in} is {text!r}; write layers like 3,5-7, or all.")
+        if int(ends[-1]) >= MAX_LAYERS:
+            raise BadInput(f"{asked_in} names layer {ends[-1]}; no model here has so many.")
+        found += range(int(ends[0]), int(ends[-1]) + 1)
+    return sorted(set(found))
+
+
+def meant(text: object, predicted: Sequence[tuple[int, str]]) -> Token | None:
     """The token of a choice: an id as the menu gives it (`#123`), or a text; None for nothing. predicted: ids and texts."""
     if not isinstance(text, str) or not text.strip():
         return None

@@ -3,8 +3,6 @@
 The texts are made once for each model, by the worker that has it loaded, and kept in memory; looking in them needs no model.
 """
 
-from typing import Any
-
 from app.library import memory, models
 from probe.progress import SILENT, Progress
 
@@ -41,7 +39,7 @@ def found(model: str, text: str, most: int = _MOST) -> list[tuple[int, str]] | N
     return list(dict.fromkeys([*hits, *exact, *begins]))[:most]
 
 
-def token_text(model: str, token: Any) -> str | None:
+def token_text(model: str, token: object) -> str | None:
     """The text of one id, if the vocabulary is in memory and has it."""
     words = memory.known("vocabulary", model, "")
     if words is None or not isinstance(token, int) or not 0 <= token < len(words):

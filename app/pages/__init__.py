@@ -1,22 +1,24 @@
-"""The pages, in the order in which their addresses are tried."""
+"""One room a page, none of which knows of another; here is the order in which their addresses are tried."""
 
-from app.pages import home, jobs, prompts, report
-from app.pages.circuit import page as circuit_page
-from app.pages.circuit_list import compare as compare_circuits
-from app.pages.circuit_list import page as circuit_list_page
-from app.pages.compare_prompts import page as compare_prompts_page
-from app.pages.heads import page as heads_page
-from app.pages.lens import page as lens_page
-from app.pages.patching import page as patching_page
-from app.pages.prompt import page as prompt_page
-from app.pages.training import page as training_page
-from app.pages.training import run as training_run
-from app.pages.unit import page as unit_page
-from app.pages.unit_browser import browser as all_units
-from app.pages.unit_browser import page as unit_browser_page
+from app.pages.circuit.page import PAGE as CIRCUIT
+from app.pages.circuit_list.compare import PAGE as TWO_CIRCUITS
+from app.pages.circuit_list.page import PAGE as CIRCUITS
+from app.pages.compare_prompts.page import PAGE as TWO_PROMPTS
+from app.pages.heads.page import PAGE as HEADS
+from app.pages.home import PAGE as HOME
+from app.pages.jobs import PAGE as JOBS
+from app.pages.lens.page import PAGE as LENS
+from app.pages.patching.page import PAGE as PATCHING
+from app.pages.prompt.page import PAGE as PROMPT
+from app.pages.prompts import PAGE as PROMPTS
+from app.pages.report import PAGE as REPORT
+from app.pages.training.page import PAGE as TRAINING
+from app.pages.training.run import PAGE as RUN
+from app.pages.unit.page import PAGE as UNIT
+from app.pages.unit_browser.browser import PAGE as UNITS_OF_A_TABLE
+from app.pages.unit_browser.page import PAGE as UNITS
 
-_MODULES = (
-    *(home, prompts, prompt_page, compare_prompts_page, heads_page, lens_page, unit_browser_page, all_units, unit_page),
-    *(circuit_list_page, circuit_page, compare_circuits, patching_page, training_page, training_run, report, jobs),
-)
-PAGES = [module.PAGE for module in _MODULES]
+PAGES = [
+    *(HOME, PROMPTS, PROMPT, TWO_PROMPTS, HEADS, LENS, UNITS, UNITS_OF_A_TABLE, UNIT),
+    *(CIRCUITS, CIRCUIT, TWO_CIRCUITS, PATCHING, TRAINING, RUN, REPORT, JOBS),
+]

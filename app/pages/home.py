@@ -1,22 +1,21 @@
 """Home: write a prompt, see what runs, open what is stored. It follows the jobs, so what one makes appears by itself."""
 
-from typing import Any
-
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import demos, promptbox
 from app.components.cards import card, short_site
-from app.components.parts import duration, error, meter, panel, title
+from app.components.parts import Parts, error, meter, panel, title
 from app.frame.shell import Page
-from app.jobs import table as jobs
-from app.library import models as library_models
+from app.jobs.job import Job
+from app.jobs.table import job_table
 from app.library import prompts
 from app.library.artifacts import Library, library
-from app.library.models import MODELS, models, short_model
+from app.library.models import MODELS, in_memory, models, short_model
 from app.library.sizes import ModelSize, model_size
 from app.links import local, prompt_page
+from probe.artifacts.json import Json
 from probe.model.default import model_cache
-from probe.words import counted
+from probe.words import counted, duration
 
 __all__ = ["PAGE", "card", "short_site"]
 
@@ -34,7 +33,7 @@ _SHELVES = {
 }
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """The prompt box, then what is here. `shelf` in the address shows one kind of artifact whole."""
     lead = "Write a prompt and look at what the model does with it: layer by layer, head by head, unit by unit, and as a circuit."
     box = html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16})
@@ -49,9 +48,9 @@ def layout(query: dict[str, str]) -> list[Any]:
     ]
 
 
-def running() -> list[Any]:
+def running() -> Parts:
     """The demo, where it is offered or under way, and other jobs that run or wait."""
-    active = jobs.table().active()
+    active = job_table().active()
     parts = [demos.offered(library().empty)]
     others = [j for j in active if not j.key.startswith("demo:")]
     if others:
@@ -61,7 +60,7 @@ def running() -> list[Any]:
     return [p for p in parts if p is not None]
 
 
-def _line(job: jobs.Job) -> html.Div:
+def _line(job: Job) -> html.Div:
     eta = f", about {duration(job.left)} left" if job.left else ""
     words = f"{job.stage or 'starting'}{eta}" if job.state == "running" else "waiting"
     name = dcc.Link(job.title, href=job.link) if local(job.link) else job.title
@@ -69,7 +68,7 @@ def _line(job: jobs.Job) -> html.Div:
     return html.Div([head, meter(job.share if job.state == "running" else 0.0)], className="ow-slot")
 
 
-def stored(shelf: str | None = None) -> list[Any]:
+def stored(shelf: str | None = None) -> Parts:
     """Recent prompts, the shelves of artifacts, the models."""
     found = library()
     kinds = [shelf] if shelf else list(_SHELVES)
@@ -109,7 +108,7 @@ def _shelf(kind: str, found: Library, most: int) -> html.Section:
     return panel(name, html.Div(cards, className="ow-cards"), note=f"{note}{cut}", tools=tools, export=False)
 
 
-def _damaged(found: Library) -> list[Any]:
+def _damaged(found: Library) -> Parts:
     if not found.damaged:
         return []
     n, names = len(found.damaged), "; ".join(f"{name}: {reason}" for name, reason in found.damaged[:5])
@@ -145,7 +144,7 @@ def _whereabouts(name: str, size: ModelSize | None) -> str:
         place = "fetched once when first used (93 MB)"
     else:
         place = "on disk" if size else "loaded when first used"
-    state = "in memory" if library_models.in_memory(name) is not None else place
+    state = "in memory" if in_memory(name) is not None else place
     return f"{state} · weights take {_memory(size.bytes)} in float32" if size and size.bytes else state
 
 
@@ -153,7 +152,7 @@ def _memory(amount: int) -> str:
     return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB" if amount >= 1e6 else "under 1 MB"
 
 
-def _mark(now: dict[str, Any] | None) -> str:
+def _mark(now: Json | None) -> str:
     """Changes when a job has ended or a model was loaded: then what is stored may be more."""
     return f"{now['ended']} {now['last']} {now['models']}" if now else ""
 
@@ -172,7 +171,7 @@ def register(app: Dash) -> None:
         State("home-shelf", "data"),
         prevent_initial_call=True,
     )
-    def follow(now: dict[str, Any] | None, _: Any, before: str, shelf: str | None):
+    def follow(now: Json | None, _: object, before: str, shelf: str | None):
         mark = _mark(now)
         return running(), stored(shelf) if before and mark != before else no_update, mark
 

@@ -10,21 +10,23 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
 
-from app import repeating
-from app.components.parts import copy_button, duration, empty, loading, meter, panel, title
+from app.components.parts import Parts, copy_button, empty, loading, meter, panel, title
 from app.components.slot import waits_for
 from app.frame.shell import Page
-from app.jobs import table as jobs
-from app.jobs.table import Job, turn
+from app.jobs.again import can_repeat, repeat
+from app.jobs.table import Job, job_table, turn
 from app.links import local
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import versions
+from probe.words import duration
 
 _SHOWN, _MOST = 15, 60  # ended jobs listed at first, and when all are asked for
 _LATE = 30 * 86400  # seconds after which a date says its year
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """A head and two lists that follow the jobs."""
     lead = "Model work runs here, one job after the other, and what needs no model beside it. The table survives a restart."
     return [
@@ -37,7 +39,7 @@ def layout(query: dict[str, str]) -> list[Any]:
     ]
 
 
-def active_list(active: list[Job], any_ended: bool) -> Any:
+def active_list(active: list[Job], any_ended: bool) -> Component:
     """Those that run and wait, in the order in which they will run."""
     if not active:
         if any_ended:
@@ -52,7 +54,7 @@ def in_order(active: list[Job]) -> list[Job]:
     return sorted(active, key=turn)
 
 
-def ended_list(ended: list[Job], most: int) -> Any:
+def ended_list(ended: list[Job], most: int) -> Component | None:
     """Those that ended, newest first."""
     if not ended:
         return None
@@ -83,7 +85,7 @@ def row(job: Job) -> html.Div:
     )
 
 
-def _named(what: str, job: Job) -> dict[str, Any]:
+def _named(what: str, job: Job) -> Json:
     """An id for what is brought up to date while a job is active; ended ones stay as they were drawn."""
     return {"id": {"type": what, "job": job.id}} if job.active else {}
 
@@ -97,7 +99,7 @@ def _when(job: Job) -> str:
     return f"begun {datetime.fromtimestamp(job.created):%d %B{year}, %H:%M}"
 
 
-def _progress(job: Job) -> list[Any]:
+def _progress(job: Job) -> Parts:
     if job.state == "queued":
         return [meter(0.0), html.Div(waits_for(job), className="meta", style={"marginTop": 5}, dir="auto")]
     if job.active:
@@ -109,11 +111,11 @@ def _progress(job: Job) -> list[Any]:
     return [html.Div(f"took {took}" if took else "", className="meta")]
 
 
-def _actions(job: Job, opens: bool) -> list[Any]:
+def _actions(job: Job, opens: bool) -> Parts:
     if job.active:
         return [dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="xs")]
     found: list[Any] = [dcc.Link("Open", href=job.link)] if opens and job.state == "done" else []
-    if not found and repeating.can_repeat(job):
+    if not found and can_repeat(job):
         words = "Go on" if job.again and job.again[0] == "demo" else "Run again"
         found.append(dmc.Button(words, id={"type": "again", "job": job.id}, variant="default", size="xs"))
     return found
@@ -159,8 +161,8 @@ def register(app: Dash) -> None:
         State("jobs-marks", "data"),
         State("jobs-most", "data"),
     )
-    def show(_: Any, __: Any, before: list[str], most: int):
-        every = jobs.table().all()
+    def show(_: object, __: object, before: list[str], most: int):
+        every = job_table().all()
         now, ended = marks(every), [j for j in every if not j.active]
         first = (
             active_list([j for j in every if j.active], bool(ended))
@@ -175,9 +177,9 @@ def register(app: Dash) -> None:
         Input("job-poll", "n_intervals"),
         prevent_initial_call=True,
     )
-    def advance(_: Any):
+    def advance(_: object):
         here = [part["id"]["job"] for part in ctx.outputs_list[0]]
-        found = {j.id: j for j in jobs.table().active()}
+        found = {j.id: j for j in job_table().active()}
         known = [found.get(identity) for identity in here]
         return [_progress(j) if j else no_update for j in known], [_lines(j) if j else no_update for j in known]
 
@@ -189,7 +191,7 @@ def register(app: Dash) -> None:
     def again(clicks: list[int | None]):
         if not any(clicks) or not ctx.triggered_id:
             return no_update
-        repeating.repeat(ctx.triggered_id["job"])
+        repeat(ctx.triggered_id["job"])
         return f"again {ctx.triggered_id['job']} {time.time()}"
 
 

@@ -1,19 +1,18 @@
 """Prompts: write one, or open one again."""
 
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from dash import dcc, html
 
 from app.components import promptbox
-from app.components.parts import empty, panel, title
+from app.components.parts import Parts, empty, panel, title
 from app.frame.shell import Page
 from app.library import prompts
 from app.library.models import short_model
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """The box and every stored prompt (its callbacks are registered by the home page)."""
     found = prompts.recent(60)
     box = html.Section(

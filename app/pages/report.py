@@ -3,6 +3,7 @@
 Numbers and words become facts, lists of records become tables, deeper parts become sections of their own; all of it bounded.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from dash import Dash, html
 
 from app.components import drawn, snippets
 from app.components.cards import outdated
-from app.components.parts import copyable, empty, link_button, panel, title
+from app.components.drawn import Drawn
+from app.components.parts import Parts, copyable, empty, link_button, panel, title
 from app.frame.shell import Page
 from app.jobs.record_files import RECORD
 from app.jobs.results import page_of
 from app.library.artifacts import registered
 from app.library.models import short_model
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
 from probe.artifacts.untrusted import plain_file, read_json
 from probe.errors import Unavailable
@@ -24,7 +27,7 @@ LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
 PAGED, MANY = 20, 20  # rows of a table that are shown at first; facts that stand side by side where there is room
 
 
-def layout(name: str, query: dict[str, str]) -> list[Any]:
+def layout(name: str, query: dict[str, str]) -> Parts:
     """Facts, tables, provenance."""
     folder = registered("result", name)
     manifest = read_manifest(folder, "result")
@@ -61,7 +64,7 @@ def stored_report(folder: Path) -> Any:
     return next(iter(found.values())) if len(found) == 1 else found
 
 
-def numbers(report: Any, prefix: str = "", depth: int = 3) -> list[tuple[str, Any]]:
+def numbers(report: object, prefix: str = "", depth: int = 3) -> list[tuple[str, object]]:
     """What is one value, by its place: `errors fvu`."""
     if not isinstance(report, dict) or depth == 0:
         return []
@@ -69,7 +72,7 @@ def numbers(report: Any, prefix: str = "", depth: int = 3) -> list[tuple[str, An
     return plain + [pair for key, value in report.items() for pair in numbers(value, f"{prefix}{key} ", depth - 1)]
 
 
-def tables(report: Any, prefix: str = "", depth: int = 4) -> list[tuple[str, list[dict[str, Any]]]]:
+def tables(report: object, prefix: str = "", depth: int = 4) -> list[tuple[str, list[Json]]]:
     """Lists of records, by their place."""
     if isinstance(report, list) and report and all(isinstance(row, dict) for row in report):
         return [(prefix.strip() or "rows", report)]
@@ -78,7 +81,7 @@ def tables(report: Any, prefix: str = "", depth: int = 4) -> list[tuple[str, lis
     return [found for key, value in report.items() for found in tables(value, f"{prefix}{key} ", depth - 1)]
 
 
-def row_data(words: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def row_data(words: str, rows: Sequence[Json]) -> Drawn:
     """A table of plain values; what is nested is left out."""
     keys = list(dict.fromkeys(k for row in rows[:ROWS] for k, v in row.items() if not isinstance(v, dict | list)))[:16]
     number = {
@@ -92,17 +95,17 @@ def row_data(words: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"columns": columns, "rows": plain, "label": words, "sorts": True, "page": PAGED}
 
 
-def _shown(rows: list[Any]) -> str | None:
+def _shown(rows: Sequence[Json]) -> str | None:
     return f"The first {ROWS} of {len(rows):,}" if len(rows) > ROWS else None
 
 
-def _facts(pairs: list[tuple[str, Any]]) -> html.Div:
+def _facts(pairs: list[tuple[str, object]]) -> html.Div:
     parts = [part for k, v in pairs[:FACTS] for part in (html.Dt(k.replace("_", " ")), html.Dd(_words(v), dir="auto"))]
     more = html.P(f"{len(pairs) - FACTS} more in the file.", className="ow-sub") if len(pairs) > FACTS else None
     return html.Div([html.Dl(parts, className="ow-facts many" if len(parts) > 2 * MANY else "ow-facts"), more])
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     return f"{value:.5g}".replace("-", "−") if isinstance(value, float) else str(value)[:300]
 
 
@@ -117,8 +120,8 @@ def _made(name: str, manifest: Manifest) -> html.Section:
     ]
     facts = html.Dl([part for k, v in pairs for part in (html.Dt(k), html.Dd(v))], className="ow-facts")
     code = (
-        "import json\nfrom probe.artifacts.folder import place\n\n"
-        f'folder = place("result", {name!r})\n'
+        "import json\nfrom probe import home\n\n"
+        f'folder = home() / "results" / {name!r}\n'
         'reports = {p.stem: json.loads(p.read_text()) for p in folder.glob("*.json")}'
     )
     return panel("How it was made", facts, foot=snippets.snippets(code), export=False)

@@ -8,9 +8,13 @@ import io
 import socket
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+if TYPE_CHECKING:
+    from flask import Flask
+
 
 ASK, ANSWER = 30.0, 300.0  # seconds
 AT_ONCE = 400
@@ -32,10 +36,10 @@ class Handler(WSGIRequestHandler):
         except ValueError:  # an address that is none, `//[`; what the application raises never gets here
             self.send_error(400)
 
-    def log_request(self, *_: Any) -> None:
+    def log_request(self, *_: object) -> None:
         """Nothing: who asks is answered."""
 
-    def log_error(self, format: str, *args: Any) -> None:
+    def log_error(self, format: str, *args: object) -> None:
         """Nothing: who asks badly is answered; the terminal is for what is wrong with us."""
 
 
@@ -66,7 +70,7 @@ class Server(ThreadedWSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, app: Any) -> None:
+    def __init__(self, host: str, port: int, app: "Flask") -> None:
         self.free = threading.BoundedSemaphore(AT_ONCE)
         super().__init__(host, port, app, Handler)
 

@@ -6,17 +6,24 @@ import socket
 import sys
 import webbrowser
 from threading import Timer
-from typing import Any
+from typing import TYPE_CHECKING
 
 from app.server.safety import check_origins, guard, is_loopback, require_token
 from probe.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from dash import Dash
+    from flask import Flask, Response
+
+    from app.server.http import Server
+
 
 KEPT = "private, max-age=3600"  # an hour: long enough for a session's work, short enough after an update
 
 
 def create_app(
     token: str | None = None, loopback: bool = True, frames: tuple[str, ...] = (), seen_at: tuple[str, ...] = ()
-) -> Any:
+) -> "Dash":
     """The Dash application, with its checks installed; `loopback` refuses requests that name any other host.
 
     frames: origins, beside our own, whose pages may frame ours. seen_at: origins that a proxy shows our pages at.
@@ -29,12 +36,12 @@ def create_app(
     from app.frame import search, shell
     from app.frame.theme import ASSETS, EARLY_HASH, INDEX, awaited
     from app.pages import PAGES
-    from app.pages.circuit_list import downloads as export
+    from app.pages.circuit_list import downloads
     from app.server import packing
     from app.server.posts import check_posts
 
     class Page(Dash):
-        def interpolate_index(self, **parts: Any) -> str:
+        def interpolate_index(self, **parts: object) -> str:
             return super().interpolate_index(**{**parts, "app_entry": awaited()})
 
     app = Page(
@@ -54,7 +61,7 @@ def create_app(
     app.enable_dev_tools(debug=False)
     app.layout = shell.layout
     shell.register(app, PAGES)
-    export.register(app.server)
+    downloads.register(app.server)
     search.register(app.server)
     guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames, seen_at)
     check_posts(app.server, app.callback_map)
@@ -64,7 +71,7 @@ def create_app(
     return app
 
 
-def errors(server: Any) -> None:
+def errors(server: "Flask") -> None:
     """Plain sentences for requests that fail outside of a page; never a stack trace."""
 
     from flask import request
@@ -93,13 +100,13 @@ def errors(server: Any) -> None:
         return "This request is larger than the dashboard accepts.", 413, {"Content-Type": "text/plain"}
 
 
-def keep(server: Any) -> None:
+def keep(server: "Flask") -> None:
     """Browsers need not ask again for scripts and styles, whose addresses change with them, nor for type and pictures."""
 
     from flask import request
 
     @server.after_request
-    def kept(answer: Any):
+    def kept(answer: "Response"):
         lasting = "m" in request.args or request.path.endswith((".woff2", ".svg"))
         if request.path.startswith("/assets/") and lasting and answer.status_code in (200, 304):
             answer.headers["Cache-Control"] = KEPT
@@ -167,7 +174,7 @@ def make_server(
     token: str | None = None,
     frames: tuple[str, ...] = (),
     seen_at: tuple[str, ...] = (),
-) -> Any:
+) -> "Server":
     """A threaded WSGI server, bound but not yet serving. Never reads $HOST. Port 0 takes any free one."""
     from app.server.http import Server
 

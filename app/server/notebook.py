@@ -11,11 +11,15 @@ import re
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from app.server.record_pages import path_of
 from probe.errors import BadInput
 from probe.show.html import text
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
 
 LOOPBACK = ("http://localhost:*", "http://127.0.0.1:*")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:(\d{1,5}|\*))?|vscode-webview:|vscode-file:")
@@ -85,7 +89,7 @@ def _start(origins: tuple[str, ...], port: int) -> Served:
     return Served(f"http://127.0.0.1:{server.server_port}", origins)
 
 
-def open_record(record: Any, model: Any = None, *, height: int = 720) -> View:
+def open_record(record: object, model: "str | TransformerBridge | None" = None, *, height: int = 720) -> View:
     """The page that shows a record; see `probe.show.opening`."""
     view = show(path_of(record, model), height=height)
     if not in_notebook():

@@ -7,7 +7,11 @@ there a browser unpacks the scripts of a page in some hundredths of a second.
 
 import gzip
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask, Request, Response
+
 
 WORDS = ("text/", "application/json", "application/javascript", "image/svg+xml")
 SMALLEST = 900  # bytes: a packet holds that much anyway
@@ -15,14 +19,14 @@ STANDING = ("/assets/", "/_dash-component-suites/", "/_favicon")
 MOST = 128  # packed files kept; a page asks for about 70
 
 
-def install(server: Any) -> None:
+def install(server: "Flask") -> None:
     """Pack what the server answers to browsers that can unpack it."""
     from flask import request
 
     kept = Packed()
 
     @server.after_request
-    def packed(answer: Any):
+    def packed(answer: "Response"):
         if not worth_packing(answer, request):
             return answer
         standing = request.path.startswith(STANDING)
@@ -36,7 +40,7 @@ def install(server: Any) -> None:
         return answer
 
 
-def worth_packing(answer: Any, request: Any) -> bool:
+def worth_packing(answer: "Response", request: "Request") -> bool:
     """A whole text of some length, for a browser that can unpack it. Streams stay streams."""
     if answer.status_code != 200 or (request.method != "GET" and request.method != "POST"):
         return False
@@ -56,7 +60,7 @@ class Packed:
         self._lock = threading.Lock()
         self._bytes: dict[tuple[str, str], bytes] = {}
 
-    def of(self, address: str, answer: Any) -> bytes:
+    def of(self, address: str, answer: "Response") -> bytes:
         """The answer's body, packed now or before."""
         mark = (address, f"{answer.get_etag()[0]} {answer.headers.get('Last-Modified')} {answer.content_length}")
         if (found := self._bytes.get(mark)) is None:

@@ -5,10 +5,10 @@ there with 404. What reaches a callback has the ids, the properties and the numb
 """
 
 import json
-from typing import Any
 
 from flask import Flask, Response, abort, request
 
+from probe.artifacts.json import Json
 from probe.errors import brief
 
 POST = "/_dash-update-component"
@@ -21,7 +21,7 @@ _PROPERTIES: dict[str, tuple[type, ...]] = {
 }
 
 
-def check_posts(server: Flask, callbacks: dict[str, Any]) -> None:
+def check_posts(server: Flask, callbacks: Json) -> None:
     """Refuse what no page sends; `callbacks` is the framework's own table of them."""
     from dash.exceptions import DependencyException
 
@@ -47,7 +47,7 @@ def plain(sentence: str, status: int) -> Response:
     return Response(sentence, status, mimetype="text/plain")
 
 
-def _fault(callbacks: dict[str, Any]) -> str | None:
+def _fault(callbacks: Json) -> str | None:
     """What is wrong with the request's body, or None."""
     try:
         body = json.loads(request.get_data(cache=True))
@@ -69,7 +69,7 @@ class _Odd(Exception):
     """A body that the callback's declaration does not allow."""
 
 
-def _check(body: dict[str, Any], known: dict[str, Any]) -> None:
+def _check(body: Json, known: Json) -> None:
     """Raise _Odd unless a body has what the callback declares."""
     for part, declared in (("inputs", known["inputs"]), ("state", known["state"])):
         values = body.get(part, [])
@@ -84,7 +84,7 @@ def _check(body: dict[str, Any], known: dict[str, Any]) -> None:
         _check_outputs(body.get("outputs"), known["output"])
 
 
-def _check_part(value: Any, wanted: dict[str, Any]) -> None:
+def _check_part(value: object, wanted: Json) -> None:
     """One input: the declared id and property, or for a pattern a list of some that fit it."""
     pattern = json.loads(wanted["id"]) if wanted["id"].startswith("{") else None
     wild = pattern is not None and any(v in (["ALL"], ["ALLSMALLER"]) for v in pattern.values())
@@ -97,7 +97,7 @@ def _check_part(value: Any, wanted: dict[str, Any]) -> None:
             raise _Odd(f"{wanted['id']}.{wanted['property']} cannot be {brief(one['value'])}")
 
 
-def _fits(name: Any, wanted: dict[str, Any]) -> bool:
+def _fits(name: object, wanted: Json) -> bool:
     """Whether the id of a component is the one wanted, or fits the wanted pattern."""
     if not wanted["id"].startswith("{"):
         return name == wanted["id"]
@@ -109,7 +109,7 @@ def _fits(name: Any, wanted: dict[str, Any]) -> bool:
     )
 
 
-def _check_outputs(outputs: Any, declared: Any) -> None:
+def _check_outputs(outputs: object, declared: Json | list[Json]) -> None:
     """The places to write: as many as declared, each an id and a property (a list of them for a pattern)."""
     several = isinstance(declared, list | tuple | dict)
     places = outputs if several else [outputs]

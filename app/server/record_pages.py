@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import links
+from app.components.parts import Parts
 from app.library import memory, models, prompts
 from app.library.artifacts import registered
 from probe.artifacts.folder import KINDS, home, place
@@ -15,10 +16,14 @@ from probe.errors import BadInput
 from probe.show.opening import origin, origins, unchanged
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
     from app.pages.patching.work import Asked
+    from circuits.graph.graph import CircuitGraph
+    from circuits.patching.sides import Pair
 
 
-def path_of(record: Any, model: Any = None) -> str:
+def path_of(record: object, model: "TransformerBridge" = None) -> str:
     """The address of the page that shows this record; BadInput for a record that no page shows."""
     for kind in type(record).__mro__:
         if (found := _PATHS.get(kind.__name__)) is not None and kind.__module__.split(".")[0] in ("probe", "circuits"):
@@ -26,7 +31,7 @@ def path_of(record: Any, model: Any = None) -> str:
     raise BadInput(f"No page of the dashboard shows a {type(record).__name__}; it shows itself in a notebook.")
 
 
-def model_for(record: Any, model: Any = None) -> str:
+def model_for(record: object, model: "TransformerBridge" = None) -> str:
     """The name, on the pages, of the model given, or of the one that the record came from."""
     if isinstance(model, str):
         return model
@@ -44,12 +49,12 @@ def model_for(record: Any, model: Any = None) -> str:
     return models.hold(found)
 
 
-def _prompt(record: Any, model: str) -> str:
+def _prompt(record: object, model: str) -> str:
     _require_text(record.prompt, getattr(record, "token_ids", None), origin(record))
     return prompts.store(record.prompt, model).id
 
 
-def _require_text(text: str, ids: list[int] | None, model: Any) -> None:
+def _require_text(text: str, ids: list[int] | None, model: "TransformerBridge") -> None:
     """Pages read text: refuse a record of token ids that its text would not become again."""
     if ids is None or getattr(model, "tokenizer", None) is None or not hasattr(model, "W_E"):
         return
@@ -62,10 +67,10 @@ def _require_text(text: str, ids: list[int] | None, model: Any) -> None:
         )
 
 
-def _reading(analysis: str, page: Callable[..., str]) -> Callable[[Any, Any], str]:
+def _reading(analysis: str, page: Callable[..., str]) -> "Callable[[object, TransformerBridge], str]":
     """A view of a record that pages keep in memory by model and prompt."""
 
-    def path(record: Any, model: Any) -> str:
+    def path(record: object, model: "TransformerBridge") -> str:
         name = model_for(record, model)
         prompt = _prompt(record, name)
         whole = getattr(record, "positions", None) is None
@@ -80,7 +85,7 @@ def _hub(model: str, prompt: str) -> str:
     return links.prompt_page(prompt, model)
 
 
-def _run_of_prompt(record: Any, model: Any) -> str:
+def _run_of_prompt(record: object, model: "TransformerBridge") -> str:
     name = model_for(record, model)
     return links.prompt_page(_prompt(record, name), name)
 
@@ -98,12 +103,12 @@ def _stored(kind: str, folder: Path, what: str) -> str:
     return folder.name
 
 
-def _table(record: Any, model: Any) -> str:
+def _table(record: object, model: "TransformerBridge") -> str:
     table = getattr(record, "table", record)
     return links.table_page(_stored("features", table.folder, "The feature table"))
 
 
-def _followed(record: Any, model: Any) -> str:
+def _followed(record: object, model: "TransformerBridge") -> str:
     """The lens, at the first token that was followed."""
     from probe.lens.follow import OWN
 
@@ -112,13 +117,13 @@ def _followed(record: Any, model: Any) -> str:
     return links.lens_page(name, _prompt(record, name), q=token)
 
 
-def _compared(record: Any, model: Any) -> str:
+def _compared(record: object, model: "TransformerBridge") -> str:
     name = model_for(record, model)
     a, b = (prompts.store(text, name).id for text in record.prompts)
     return links.beside_page(a, b, name)
 
 
-def _unit(record: Any, model: Any) -> str:
+def _unit(record: object, model: "TransformerBridge") -> str:
     table = origin(record)
     if table is None:
         raise BadInput(
@@ -127,14 +132,14 @@ def _unit(record: Any, model: Any) -> str:
     return links.unit_page(_stored("features", table.folder, "The feature table"), record.unit)
 
 
-def _weights(record: Any, model: Any) -> str:
+def _weights(record: object, model: "TransformerBridge") -> str:
     """A neuron or latent by its weights alone."""
     if record.kind == "neuron":
         return links.neuron_page(model_for(record, model), record.layer, record.unit)
     return links.latent_page(_dictionary_of(record), record.unit)
 
 
-def _own_text(record: Any, model: Any) -> str:
+def _own_text(record: object, model: "TransformerBridge") -> str:
     """The unit's page with the text in its box."""
     name = model_for(record, model)
     text = prompts.store(record.text, name).id
@@ -144,7 +149,7 @@ def _own_text(record: Any, model: Any) -> str:
     return links.latent_page(_dictionary_of(record), int(unit), prompt=text)
 
 
-def _dictionary_of(record: Any) -> str:
+def _dictionary_of(record: object) -> str:
     """The name of the stored dictionary whose latent this is about."""
     dictionary = (*origins(record), None, None)[1]
     if dictionary is None:
@@ -155,23 +160,23 @@ def _dictionary_of(record: Any) -> str:
     return _named(dictionary.name)
 
 
-def _graph(graph: Any, model: Any) -> str:
+def _graph(graph: "CircuitGraph", model: "TransformerBridge") -> str:
     return links.circuit_page(stored_name(graph))
 
 
-def _of_graph(record: Any, model: Any) -> str:
+def _of_graph(record: object, model: "TransformerBridge") -> str:
     """The graph that a test or a split was made of."""
     return _graph(_still(record)[0], model)
 
 
-def _difference(record: Any, model: Any) -> str:
+def _difference(record: object, model: "TransformerBridge") -> str:
     a, b = map(stored_name, _still(record))
     if a == b:
         raise BadInput("Both graphs are one and the same, and no page compares a graph with itself.")
     return links.circuits_beside(a, b)
 
 
-def _still(record: Any) -> list[Any]:
+def _still(record: object) -> Parts:
     """The graphs that a record came from, each a graph or the folder of one."""
     found = origins(record)
     if not found or any(graph is None for graph in found):
@@ -181,7 +186,7 @@ def _still(record: Any) -> list[Any]:
     return found
 
 
-def stored_name(graph: Any) -> str:
+def stored_name(graph: "CircuitGraph") -> str:
     """The name a graph was loaded by (it, or its folder), or one that says what it is, under which it is stored now, once."""
     from circuits.graph.store import save_graph
 
@@ -198,7 +203,7 @@ def stored_name(graph: Any) -> str:
     return name
 
 
-def graph_name(graph: Any) -> str:
+def graph_name(graph: "CircuitGraph") -> str:
     """Words of the prompt and a hash of everything that was traced, grouped and pinned: equal graphs, equal names."""
     digest = hashlib.sha256(
         repr((graph.model, graph.token_ids, graph.pinned, sorted(graph.supernodes.items()))).encode()
@@ -209,7 +214,7 @@ def graph_name(graph: Any) -> str:
     return f"{'-'.join(words) or 'graph'}-{digest.hexdigest()[:8]}"
 
 
-def _pinned(record: Any, model: Any) -> str:
+def _pinned(record: object, model: "TransformerBridge") -> str:
     """A subgraph's page is its folded graph's, with its units pinned."""
     from circuits.graph.graph import UNITS
 
@@ -229,12 +234,12 @@ def _named(name: str) -> str:
     return name
 
 
-def _pair(pair: Any, model: Any) -> str:
+def _pair(pair: "Pair", model: "TransformerBridge") -> str:
     """Two prompts before anything is patched."""
     return _asked(pair, pair, model).address()
 
 
-def _sweep(record: Any, model: Any) -> str:
+def _sweep(record: object, model: "TransformerBridge") -> str:
     """A patching sweep, kept in memory as if its page had run it."""
     from app.jobs import work
     from app.pages.patching.work import checked
@@ -246,7 +251,7 @@ def _sweep(record: Any, model: Any) -> str:
     return asked.address()
 
 
-def _asked(record: Any, pair: Any, model: Any) -> "Asked":
+def _asked(record: object, pair: "Pair", model: "TransformerBridge") -> "Asked":
     from app.pages.patching.work import Asked, checked
 
     name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
@@ -257,12 +262,12 @@ def _asked(record: Any, pair: Any, model: Any) -> "Asked":
     return checked(Asked(name, *sides, *answers, pair.metric))
 
 
-def _heads(record: Any, model: Any) -> str:
+def _heads(record: object, model: "TransformerBridge") -> str:
     name = model_for(record, model)
     return links.heads_page(name, _prompt(record, name))
 
 
-def _head(record: Any, model: Any) -> str:
+def _head(record: object, model: "TransformerBridge") -> str:
     name = model_for(record, model)
     return links.heads_page(name, _prompt(record, name), head=f"{record.layer}.{record.head}")
 

@@ -84,7 +84,7 @@ def plan_trace(
     if needed > config.memory:
         raise BadInput(
             f"This graph needs {needed / 1e9:.3g} GB ({targets} targets x {columns} sources), more than the "
-            f"{config.memory / 1e9:.3g} GB allowed. Lower --max-nodes, shorten the prompt, or raise --memory."
+            f"{config.memory / 1e9:.3g} GB allowed. Ask for fewer nodes (max_nodes), shorten the prompt, or allow more memory."
         )
     return TracePlan(n_tokens, units, targets, columns, needed, flops, flops / 5e10)
 

@@ -9,13 +9,14 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from dataclasses import replace as changed
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from circuits.graph.checks import check_graph
@@ -23,7 +24,15 @@ from circuits.graph.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifacts.claims import lock_of
 from probe.artifacts.json import plain, write_json
 from probe.artifacts.lock import turn
-from probe.artifacts.manifest import Manifest, ModelStamp, check_files, found_folder, read_manifest, writing
+from probe.artifacts.manifest import (
+    Manifest,
+    ModelStamp,
+    check_files,
+    found_folder,
+    read_manifest,
+    require_files,
+    writing,
+)
 from probe.artifacts.names import as_path
 from probe.artifacts.steady import steady
 from probe.artifacts.untrusted import plain_file, read_json, reading
@@ -129,6 +138,43 @@ def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> Cir
     draft = {"supernodes": {}, "pinned": [], "model": "", "dictionaries": {}, "convention": {}, "facts": {}, **whole}
     check_graph(SimpleNamespace(nodes=SimpleNamespace(**nodes), edges=SimpleNamespace(**edges), **draft), str(folder))
     return CircuitGraph(nodes=Nodes(**nodes), edges=Edges(**edges), **whole)
+
+
+@dataclass(frozen=True)
+class StoredNodes:
+    """What a graph's files say of its nodes, without its edges. dictionaries: names by layer, as graphs write it."""
+
+    nodes: Nodes
+    prompt: str
+    tokens: list[str]
+    dictionaries: dict[str, str]
+
+
+def load_nodes(folder: Path) -> StoredNodes:
+    """The nodes of a stored graph, to look through many graphs without reading their edges.
+
+    Unavailable for a file that is missing or damaged.
+    """
+    return steady(folder, lambda: _read_nodes(folder))
+
+
+def _read_nodes(folder: Path) -> StoredNodes:
+    require_files(folder, read_manifest(folder, "graph"), (TEXT, GRAPH))
+    with reading(folder, "trace the prompt again"):
+        text = read_json(folder / TEXT)
+        with safe_open(str(plain_file(folder / GRAPH)), framework="numpy") as arrays:
+            nodes = Nodes(**{f.name: arrays.get_tensor(f"nodes.{f.name}") for f in fields(Nodes)})
+        return StoredNodes(
+            nodes,
+            prompt=str(text.get("prompt", "")),
+            tokens=[str(token) for token in text.get("tokens", [])],
+            dictionaries={str(k): str(v) for k, v in dict(text.get("dictionaries", {})).items()},
+        )
+
+
+def edges_digest(folder: Path) -> str:
+    """The digest of a stored graph's nodes and edges, which pins, groups and labels do not change."""
+    return read_manifest(folder, "graph").files.get(GRAPH, "")
 
 
 def choose_nodes(

@@ -1,6 +1,7 @@
 """Which nodes are tested, and which random ones they are compared with. Pure arrays; no model."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int
@@ -8,7 +9,7 @@ from jaxtyping import Int
 from circuits.graph.graph import UNITS, CircuitGraph
 from probe.errors import BadInput
 
-Chosen = "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None"
+Chosen: TypeAlias = "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None"
 """Node numbers or names; or a rule that chooses in any graph; or None for the pinned nodes, or else the pruned graph's units."""
 
 

@@ -251,6 +251,13 @@ class Cache(Record, page=True):
         self._stats = read_tensors(self.folder / STATS)
 
 
+def require_sound(cache: Cache, progress: Progress = SILENT) -> None:
+    """Read every byte of a cache once; Unavailable names what is damaged, before anything is trained on it."""
+    if broken := cache.verify(progress):
+        worst = next((name for name in broken if name == TOKENS), broken[0])
+        raise Unavailable(f"In {cache.folder}, {', '.join(broken)} is damaged. {mend(worst, cache.folder.name)}")
+
+
 def _bits(tensor: Tensor) -> np.ndarray:
     """The same memory as integers: numpy has no bfloat16, and picks rows without waking torch's threads for each shard."""
     return tensor.view(torch.int16 if tensor.element_size() == 2 else torch.int32).numpy()

@@ -12,6 +12,10 @@ import numpy as np
 from probe.artifacts.renames import sync_folder
 
 
+Json = dict[str, Any]
+"""An object of JSON: what a file holds, or a browser's store; its values are looked at where they are used."""
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside `path` and rename it into place."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -42,3 +46,14 @@ def plain(value: Any, depth: int = 8) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, int | bool | str) or value is None else str(value)[:200]
+
+
+def clean(value: Any) -> Any:
+    """What JSON has no word for becomes what it has: NaN and infinities null, keys text, numpy's and torch's numbers plain."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(k): clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(v) for v in value]
+    return value.item() if hasattr(value, "item") else value

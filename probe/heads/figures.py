@@ -118,15 +118,20 @@ def pattern_with_margins(
     return finished
 
 
-def blocked(pattern: Float[np.ndarray, "q_pos k_pos"], block: int) -> Float[np.ndarray, "q k"]:
+def shrink(patterns: Float[np.ndarray, "*many q_pos k_pos"], side: int) -> Float[np.ndarray, "*many q k"]:
+    """At most `side` rows and columns, each the largest of a block, so that no strong entry is lost."""
+    return blocked(patterns, -(-patterns.shape[-1] // side))
+
+
+def blocked(patterns: Float[np.ndarray, "*many q_pos k_pos"], block: int) -> Float[np.ndarray, "*many q k"]:
     """The largest entry of each square block."""
     if block == 1:
-        return pattern
-    n = len(pattern)
+        return patterns
+    n = patterns.shape[-1]
     many = -(-n // block)
-    wide = np.zeros((many * block, many * block), pattern.dtype)
-    wide[:n, :n] = pattern
-    return wide.reshape(many, block, many, block).max(axis=(1, 3))
+    beyond = [(0, 0)] * (patterns.ndim - 2) + [(0, many * block - n)] * 2
+    wide = np.pad(patterns, beyond)
+    return wide.reshape(*patterns.shape[:-2], many, block, many, block).max(axis=(-3, -1))
 
 
 def _largest(values: Float[np.ndarray, " pos"], block: int) -> Float[np.ndarray, " shown"]:

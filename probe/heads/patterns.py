@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 
 from probe.errors import BadInput
+from probe.heads.margins import entropy
 from probe.interventions.forward import capture
 from probe.model.sites import Site, layers_with
 from probe.model.unit_names import unit_name
@@ -121,7 +122,6 @@ def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: lis
     late = patterns[:, :, 1:]
     if not late.shape[2]:
         return {m: np.full(patterns.shape[:2], np.nan) for m in METRICS}
-    safe = np.maximum(late, 1e-30)
     queries = np.arange(1, len(ids))
     token = np.array(ids)
     # After an earlier occurrence: key k counts for query q if token[k - 1] == token[q] and k <= q.
@@ -132,7 +132,7 @@ def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: lis
     paid = (late * follows[1:]).sum(-1)
     induction = paid[:, :, repeated].mean(-1) if repeated.any() else np.full(patterns.shape[:2], np.nan)
     return {
-        "entropy": -(late * np.log(safe)).sum(-1).mean(-1),
+        "entropy": entropy(late).mean(-1),
         "first_token": late[..., 0].mean(-1),
         "previous_token": patterns[:, :, queries, queries - 1].mean(-1),
         "self": patterns[:, :, queries, queries].mean(-1),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.heads import weights
+from probe.heads.margins import entropy, received
 from probe.interventions.forward import capture
 from probe.interventions.values import Mean, Zero
 from probe.interventions.values import head as head_place
@@ -168,8 +169,8 @@ def read_head(
         layer=layer,
         head=head,
         pattern=pattern,
-        received=shown.sum(0) / np.arange(len(pattern), 0, -1),
-        entropy=-(shown * np.log(np.maximum(shown, 1e-30))).sum(1),
+        received=received(shown),
+        entropy=entropy(shown),
         targets=whole.targets,
         target_tokens=whole.target_tokens,
         direct=whole.heads[layer, head],

@@ -358,8 +358,8 @@ def test_local_models_are_offered_by_path_and_shown_by_name(home, tmp_path):
     assert models.models() == [*models.MODELS, local]
     assert models.short_model(local) == tmp_path.name and models.short_model("owner/name") == "owner/name"
     start_reading(local, prompts.store("some text", local))
-    job = jobs.table().latest(reading_key(local, prompts.store("some text", local)))
-    jobs.table().cancel(job.id)
+    job = jobs.job_table().latest(reading_key(local, prompts.store("some text", local)))
+    jobs.job_table().cancel(job.id)
     assert job.link.endswith(f"?m={quote(local)}")
 
 
@@ -390,7 +390,7 @@ def test_replaced_graph_is_read_again(home):
 
 
 def test_a_job_runs_reports_and_ends(home):
-    table = jobs.table()
+    table = jobs.job_table()
 
     def work(progress):
         with progress.stage("count", total=3) as step:
@@ -408,7 +408,7 @@ def test_a_job_runs_reports_and_ends(home):
 
 
 def test_equal_keys_are_one_job_and_cancel_stops_it(home):
-    table, began = jobs.table(), threading.Event()
+    table, began = jobs.job_table(), threading.Event()
 
     def work(progress):
         with progress.stage("endless") as step:
@@ -430,7 +430,7 @@ def test_equal_keys_are_one_job_and_cancel_stops_it(home):
 
 
 def test_failures_are_sentences(home, caplog):
-    table = jobs.table()
+    table = jobs.job_table()
 
     def bad(progress):
         raise BadInput("The prompt is empty.")
@@ -448,7 +448,7 @@ def test_a_new_server_says_what_was_interrupted(home):
     code = (
         "import os, time\nfrom app.jobs import table as jobs\n"
         "def work(p):\n    with p.stage('long', total=100) as step:\n        step(40)\n        time.sleep(60)\n"
-        "jobs.table().submit('test', 'Long', work)\nwhile not jobs.table().all()[0].done: time.sleep(0.01)\nos._exit(9)\n"
+        "jobs.job_table().submit('test', 'Long', work)\nwhile not jobs.job_table().all()[0].done: time.sleep(0.01)\nos._exit(9)\n"
     )
     environment = {**os.environ, "OPENWORK_HOME": str(home)}
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[2], check=False)

@@ -231,7 +231,7 @@ def test_an_empty_prompt_is_refused_in_place(tab, site):
 
 
 def test_a_prompt_is_read_from_the_box(tab, site):
-    memory._records.clear()  # what other modules read of this prompt, which would leave nothing to do
+    memory.forget()  # what other modules read of this prompt, which would leave nothing to do
     tab.goto(site + "/")
     tab.get_by_role("button", name="The capital of France is", exact=True).click()
     expect(tab.locator("#box-text")).to_have_value("The capital of France is")
@@ -252,7 +252,7 @@ def test_jobs_are_cancelled_from_their_page(tab, site):
                 step(1)
                 time.sleep(0.01)
 
-    jobs.table().submit("test", "A long count", work)
+    jobs.job_table().submit("test", "A long count", work)
     tab.goto(site + "/jobs")
     expect(tab.get_by_text("A long count").last).to_be_visible()
     tab.reload()

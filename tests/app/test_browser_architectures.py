@@ -23,8 +23,7 @@ def served(request, site):
     name, graph = models.hold(model), f"graph-{request.param}"
     circuits.save_graph(circuits.trace(model, PROMPT), place("graph", graph), model=stamp(model))
     yield name, graph
-    models._twins.clear()
-    models._weights.clear()
+    models.forget()
 
 
 def test_every_page_of_a_model_fills(served, site, tab):

@@ -310,8 +310,8 @@ def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
     words = tab.locator("#graph-test-words")
     expect(words).to_contain_text("2 pinned nodes", timeout=60_000)
     expect(tab.locator("#graph-test-verdicts")).to_contain_text("more than random")
-    memory._records.clear()
-    jobs._tables.clear()
+    memory.forget()
+    jobs.forget()
     opened(tab, site, "tested")  # without the address, after a restart
     expect(words).to_contain_text("2 pinned nodes")
     expect(tab.locator("#graph-test-earlier")).to_contain_text("2 nodes set to zero")

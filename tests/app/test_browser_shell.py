@@ -25,7 +25,7 @@ expect.set_options(timeout=30_000)
 def _quiet():
     """What a test has queued ends with it."""
     yield
-    for table in list(jobs._tables.values()):
+    for table in jobs.tables():
         for job in table.active():
             table.cancel(job.id)
             table.wait(job.id, 120)
@@ -49,7 +49,7 @@ def slow_job(title: str, key: str = "", seconds: float = 60) -> jobs.Job:
                 step(1)
                 time.sleep(0.01)
 
-    return jobs.table().submit("test", title, work, key=key)
+    return jobs.job_table().submit("test", title, work, key=key)
 
 
 # -- search and keys -------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_the_demo_is_one_click_can_be_cancelled_and_goes_on(tab, site, tmp_path,
     tab.reload()
     tab.locator("#home-running").get_by_role("button", name="Cancel").click()
     expect(tab.get_by_text("The small demo was cancelled")).to_be_visible()
-    jobs.table().cancel(before.id)
+    jobs.job_table().cancel(before.id)
     tab.locator("#home-running").get_by_role("button", name="Go on").click()
     link = tab.get_by_role("link", name="Open its circuit")
     expect(link).to_be_visible(timeout=240_000)
@@ -200,7 +200,7 @@ def test_a_jobs_log_stays_open_while_it_runs_and_it_runs_again(tab, site):
     expect(tab.locator(".ow-badge.cancelled").first).to_be_visible()
     tab.get_by_role("button", name="Run again").first.click()
     expect(tab.locator(".ow-badge.running")).to_be_visible()
-    jobs.table().cancel(jobs.table().latest("watch").id)
+    jobs.job_table().cancel(jobs.job_table().latest("watch").id)
     expect(tab.locator("#jobs-active")).to_contain_text("Nothing runs at the moment")
 
 

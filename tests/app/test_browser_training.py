@@ -199,22 +199,22 @@ def test_an_interrupted_training_is_resumed_from_its_page(tab, site):
         pytest.skip("needs the cache of the test before")
     asked = trainings.Asked("small", "slow", "sae", "topk", 4, 2, 400, 0)
     trainings.start(asked)
-    job = jobs.table().latest("train:slow")
+    job = jobs.job_table().latest("train:slow")
     metrics = partial(place("dictionary", "slow")) / "metrics.jsonl"
     end = time.monotonic() + 60
     while not (metrics.is_file() and metrics.stat().st_size > 300) and time.monotonic() < end:
         time.sleep(0.05)
-    jobs.table().cancel(job.id)
-    assert jobs.table().wait(job.id).state == "cancelled"
+    jobs.job_table().cancel(job.id)
+    assert jobs.job_table().wait(job.id).state == "cancelled"
     steps = trainings.run_of("slow").final()["step"]
     tab.goto(site + "/training/slow")
     expect(tab.get_by_text("This training was cut off")).to_be_visible()
     tab.get_by_role("button", name="Resume").click()
     expect(tab.locator(".ow-eyebrow")).to_have_text(re.compile("live|finished"), timeout=30_000)
-    again = jobs.table().latest("train:slow")
+    again = jobs.job_table().latest("train:slow")
     end = time.monotonic() + 60
     while trainings.run_of("slow").final()["step"] <= steps and time.monotonic() < end:
         time.sleep(0.05)
     assert trainings.run_of("slow").final()["step"] > steps
-    jobs.table().cancel(again.id)
-    jobs.table().wait(again.id)
+    jobs.job_table().cancel(again.id)
+    jobs.job_table().wait(again.id)

@@ -267,7 +267,7 @@ def test_a_table_is_built_from_a_button(tab, site):
         tab.get_by_role("button", name="Measure on tokens").click()
         expect(tab.locator("h1")).to_have_text("neurons-2-on-tokens", timeout=60_000)
         expect(tab.locator("#ub-count")).to_have_text("128 of 128", timeout=30_000)
-        assert jobs.table().latest("features:neurons-2-on-tokens").state == "done"
+        assert jobs.job_table().latest("features:neurons-2-on-tokens").state == "done"
         tab.goto(site + "/units/neuron/2/3?m=toy")
         expect(tab.locator("#unit-examples .ow-example").first).to_be_visible()
     finally:

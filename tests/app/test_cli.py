@@ -99,7 +99,7 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
         (["trace", "--prompt", "x", "--model", "toy", "--max-nodes", "0"], 2, "at least 1"),
         (["trace", "--prompt", "x", "--model", "toy", "--target", "two words here"], 2, "one was wanted"),
         (["trace", "--prompt", "x", "--model", "toy", "--dictionary", "none"], 2, "none"),
-        (["trace", "--prompt", PROMPT, "--model", "toy", "--memory", "0.000001"], 2, "Lower --max-nodes"),
+        (["trace", "--prompt", PROMPT, "--model", "toy", "--memory", "0.000001"], 2, "fewer nodes (max_nodes)"),
         (["lens", "--prompt", "x", "--model", "/no/such/model"], 2, "no model file"),
         (["lens", "--prompt", "x", "--model", "toy", "--position", "99"], 2, "no position 99"),
         (["harvest", "--model", "toy", "--sites", "resid_pots.1"], 2, "Did you mean resid_post"),

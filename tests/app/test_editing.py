@@ -12,21 +12,10 @@ from every_kind import LAYOUT, every_kind
 
 from app.library.graphs import stored_graph
 from app.pages.circuit import marks_on_disk
-from app.pages.circuit.marks import (
-    LONGEST,
-    MOST,
-    History,
-    Marks,
-    edited,
-    group,
-    label,
-    pin,
-    rename,
-    strongest,
-    ungroup,
-    unpin,
-)
-from app.pages.circuit.subgraph import GAP, MOST_EDGES, apart, drawing
+from app.pages.circuit.boxes import GAP, apart
+from app.pages.circuit.history import History
+from app.pages.circuit.marks import LONGEST, MOST, Marks, edited, group, label, pin, rename, strongest, ungroup, unpin
+from app.pages.circuit.subgraph import MOST_EDGES, drawing
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
 from circuits.graph.store import choose_nodes, load_graph, save_graph
 from probe.artifacts import lock as turns

@@ -16,22 +16,30 @@ from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
 from records import small_graph
 
-from app import repeating
 from app.cli import run as cli_run
-from app.figures import linkgraph
+from app.figures import linkgraph, node_words
+from app.jobs import again as repeating
 from app.jobs import results, work
 from app.jobs import table as jobs
 from app.library import graphs, memory, prompts
 from app.library.artifacts import library
 from app.library.graphs import stored_graph
 from app.pages.circuit import callbacks as graph_callbacks
-from app.pages.circuit import connections, marks_on_disk, subgraph
-from app.pages.circuit import editing as graph_editing
+from app.pages.circuit import (
+    connections,
+    marks_on_disk,
+    pinned,
+    subgraph,
+    suggestions,
+    validation_words,
+    validation_work,
+)
 from app.pages.circuit import page as graph
 from app.pages.circuit import panels as graph_panels
 from app.pages.circuit import scores as graph_scores
 from app.pages.circuit import validation as graph_testing
 from app.pages.circuit.marks import Marks, strongest
+from app.pages.circuit.node import node_facts, unit_link
 from app.pages.circuit_list import compare as graphs_beside
 from app.pages.circuit_list import downloads as export
 from app.pages.circuit_list import page as circuits
@@ -71,7 +79,7 @@ def test_every_graph_has_a_page(name, home):
     shown = linkgraph.arrange(found, 1.0)
     assert found.roots[shown.nodes].sum() == found.roots.sum()
     for node in range(len(found.nodes)):
-        as_json(graph_callbacks.node_facts(found, node))
+        as_json(node_facts(found, node))
         for way in ("in", "out"):
             as_json(connections.connection_rows(found, node, way))
         assert as_json(linkgraph.graph_figure(found, shown, node))
@@ -104,7 +112,7 @@ def test_connections_add_up_where_the_parts_are_known():
 
 def test_what_nodes_are_called():
     found = every_kind()
-    names = {LAYOUT[i]: linkgraph.short(found, i) for i in range(len(LAYOUT))}
+    names = {LAYOUT[i]: node_words.short(found, i) for i in range(len(LAYOUT))}
     assert (
         names["head", 0, 1, 2] == "L0H2"
         and names["mlp", 1, 3, -1] == "L1 MLP"
@@ -113,10 +121,10 @@ def test_what_nodes_are_called():
     assert names["latent", 1, 3, 5] == "L1F5" and names["direction", 3, 3, 0] == "direction"
     imported = GRAPHS["circuit-tracer"]()
     (node,) = imported.find("L1F9")
-    assert linkgraph.titled(imported, node) == "L1F9 · my label" and linkgraph.titled(imported, node, 4).endswith(
+    assert node_words.titled(imported, node) == "L1F9 · my label" and node_words.titled(imported, node, 4).endswith(
         "my …"
     )
-    assert all(word in linkgraph.describe(imported, node) for word in ("L1F9", "my label"))
+    assert all(word in node_words.describe(imported, node) for word in ("L1F9", "my label"))
 
 
 def test_units_and_slots_are_named():
@@ -172,13 +180,13 @@ def test_every_graph_can_be_marked_and_drawn(name, home):
     save_graph(found, place("graph", "g"))
     done = marks_on_disk.act("g", {"op": "top", "n": 4})
     assert not done.wrong, done.said
-    drawn, words = graph_editing.drawing("g", 1.0)
+    drawn, words = pinned.drawing("g", 1.0)
     assert (
         as_json(drawn)
         and "edges" in words
         and {n["node"] for n in drawn["nodes"]} >= set(done.marks.pinned) - _grouped(done)
     )
-    assert as_json(graph_editing.pin_rows("g")) and len(graph_editing.pin_rows("g")["rows"]) == len(done.marks.chosen)
+    assert as_json(pinned.pin_rows("g")) and len(pinned.pin_rows("g")["rows"]) == len(done.marks.chosen)
     whole = as_json(graph_scores.live("g", 0.8, 0.9))
     assert "pruned" in whole and "pinned" in whole
     assert as_json(graph.layout("g", {"k": "0.5", "e": "nan", "n": "0"}))
@@ -226,13 +234,13 @@ def test_units_lead_to_their_pages(home):
     found = replace(every_kind(), model="toy")
     prompt = prompts.prompt_id(found.prompt)
     ends = {
-        k: graph_callbacks.unit_link(found, LAYOUT.index(v))
+        k: unit_link(found, LAYOUT.index(v))
         for k, v in {"neuron": ("neuron", 1, 3, 5), "head": ("head", 1, 3, 5), "token": ("token", -1, 0, 10)}.items()
     }
     assert ends["neuron"] == f"/units/neuron/1/5?m=toy&p={prompt}&t=3" and ends["token"] is None
     assert ends["head"].startswith("/heads?m=toy") and "h=1.5" in ends["head"]
-    assert graph_callbacks.unit_link(found, LAYOUT.index(("latent", 2, 3, 5))) is None, "its dictionary is not stored"
-    assert graph_callbacks.unit_link(GRAPHS["circuit-tracer"](), 3) is None
+    assert unit_link(found, LAYOUT.index(("latent", 2, 3, 5))) is None, "its dictionary is not stored"
+    assert unit_link(GRAPHS["circuit-tracer"](), 3) is None
 
 
 @pytest.fixture(scope="module")
@@ -245,25 +253,25 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     units = strongest(traced, 4)
     marks_on_disk.act("g", {"op": "pin", "nodes": units})
-    assert graph_testing.cannot(traced) == ""
-    test, enough = graph_testing.run("g", units, {"mode": "ablate", "n_random": 3}, True, SILENT)
+    assert validation_work.cannot(traced) == ""
+    test, enough = validation_work.run("g", units, {"mode": "ablate", "n_random": 3}, True, SILENT)
     same = check_subgraph(toy, traced, units, n_random=3)
     assert test.to_dict() == same.to_dict()
-    words = graph_testing.meaning(test)
+    words = validation_words.meaning(test)
     top = max(same.first.roots, key=lambda r: r.probability)
     assert f"the graph predicted {top.predicted_full:+.3g}".replace("-", "−") in words and "too few random" in words
-    assert "4 pinned units" in graph_testing.enough_meaning(enough)
-    key = graph_testing.ask("g", "ablate", 0, "", 3, True)
+    assert "4 pinned units" in validation_words.enough_meaning(enough)
+    key = validation_work.ask("g", "ablate", 0, "", 3, True)
     for _ in range(300):
         if work.result(key) is not None:
             break
         time.sleep(0.1)
-    assert as_json(graph_testing.shown(key, "dark")[1]) and graph_testing.ask("g", "ablate", 0, "", 3, True) == key
-    job = jobs.table().latest(key)
-    jobs.table().wait(job.id)
+    assert as_json(graph_testing.shown(key, "dark")[1]) and validation_work.ask("g", "ablate", 0, "", 3, True) == key
+    job = jobs.job_table().latest(key)
+    jobs.job_table().wait(job.id)
     assert job.link == f"/circuits/g?test={quote(key, safe='')}"
-    memory._records.clear()  # as after a restart: by its address, by the page alone, by the list of tests
-    jobs._tables.clear()
+    memory.forget()  # as after a restart: by its address, by the page alone, by the list of tests
+    jobs.forget()
     for query in ({"test": key}, {}):
         page = as_json(graph.layout("g", query))
         assert re.search(r'\{[^{}]*"graph-test-done"[^{}]*\}', page)[0].count(key) == 1
@@ -275,30 +283,30 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
     marks_on_disk.act("g", {"op": "pin", "nodes": strongest(traced, 2)})
-    keys = [graph_testing.ask("g", "scale", 0.5, "", 1, False), graph_editing.suggest("g")]
+    keys = [validation_work.ask("g", "scale", 0.5, "", 1, False), suggestions.suggest("g")]
     keys.append(graphs_beside.asked("g", "h", "end"))
     marks_on_disk.act("g", {"op": "top", "n": 1})  # what is pinned now is another question
     found = {}
     for key in keys:
-        job = jobs.table().wait(jobs.table().latest(key).id)
+        job = jobs.job_table().wait(jobs.job_table().latest(key).id)
         assert job.state == "done", job.message
         found[key] = work.result(key)
         raw = {**json.loads((home / "jobs" / f"{job.id}.json").read_text()), "state": "interrupted"}
         (home / "jobs" / f"old-{key.partition(':')[0]}.json").write_text(json.dumps(raw))
         (home / "jobs" / f"{job.id}.json").unlink()
         shutil.rmtree(results.folder_of(key), ignore_errors=True)
-    memory._records.clear()
-    jobs._tables.clear()
+    memory.forget()
+    jobs.forget()
     for key in keys:
-        old = jobs.table().get(f"old-{key.partition(':')[0]}")
+        old = jobs.job_table().get(f"old-{key.partition(':')[0]}")
         assert old is not None and repeating.can_repeat(old) and not work.is_there(key)
         repeating.repeat(old.id)
-        again = jobs.table().wait(jobs.table().latest(key).id)
+        again = jobs.job_table().wait(jobs.job_table().latest(key).id)
         assert (again.state, again.link) == ("done", old.link) and again.id != old.id, again.message
         assert work.result(key) is not None
     assert work.result(keys[0])[0].to_dict() == found[keys[0]][0].to_dict()
-    assert "match=end" in jobs.table().latest(keys[2]).link
-    test, groups = (jobs.table().latest(key).again[1] for key in keys[:2])
+    assert "match=end" in jobs.job_table().latest(keys[2]).link
+    test, groups = (jobs.job_table().latest(key).again[1] for key in keys[:2])
     for name, wrong in (
         ("test", {**test, "of": "0"}),
         ("test", {**test, "nodes": [10**6]}),
@@ -311,50 +319,50 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
     ):
         file = {"kind": "graph", "title": "odd", "state": "interrupted", "again": [name, wrong], "created": 1.0}
         (home / "jobs" / "odd.json").write_text(json.dumps(file))
-        jobs._tables.clear()
+        jobs.forget()
         with pytest.raises(BadInput):
             repeating.repeat("odd")
 
 
 def test_no_random_subgraphs_and_other_verdicts(traced, toy):
     alone = check_subgraph(toy, traced, strongest(traced, 2), n_random=0)
-    assert "No random subgraphs were run" in graph_testing.meaning(alone)
+    assert "No random subgraphs were run" in validation_words.meaning(alone)
     every = check_subgraph(toy, traced, [int(i) for i in np.flatnonzero(traced.nodes.where("neuron"))], n_random=20)
-    assert "no more than chance" in graph_testing.meaning(every) and "share 100 %" in graph_testing.meaning(every)
+    assert "no more than chance" in validation_words.meaning(every) and "share 100 %" in validation_words.meaning(every)
 
 
 def test_a_model_of_other_weights_is_refused_in_a_sentence(traced, toy, home):
     other = replace(stamp(toy), weights="f" * 64)
     save_graph(traced, place("graph", "g"), model=other)
     with pytest.raises(BadInput, match=r"weights ffffffffffff.*Load toy"):
-        graph_testing.run("g", [int(strongest(traced, 1)[0])], {"mode": "ablate", "n_random": 0}, False, SILENT)
+        validation_work.run("g", [int(strongest(traced, 1)[0])], {"mode": "ablate", "n_random": 0}, False, SILENT)
     with pytest.raises(BadInput, match="Nothing is pinned"):
-        graph_testing.ask("g", "ablate", 0, "", 3, True)
+        validation_work.ask("g", "ablate", 0, "", 3, True)
     marks_on_disk.act("g", {"op": "top", "n": 1})
     with pytest.raises(BadInput, match="other prompt"):
-        graph_testing.ask("g", "restore", 0, " ", 3, True)
+        validation_work.ask("g", "restore", 0, " ", 3, True)
 
 
 def test_graphs_that_cannot_be_tested_say_why(home):
-    assert "imported" in graph_testing.cannot(GRAPHS["circuit-tracer"]())
-    assert "none of those known" in graph_testing.cannot(every_kind())
-    assert "'stream'" in graph_testing.cannot(replace(every_kind(), model="toy"))
+    assert "imported" in validation_work.cannot(GRAPHS["circuit-tracer"]())
+    assert "none of those known" in validation_work.cannot(every_kind())
+    assert "'stream'" in validation_work.cannot(replace(every_kind(), model="toy"))
 
 
 def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
-    record = graph_editing._suggestions("g", None, SILENT)
+    record = suggestions._suggestions("g", None, SILENT)
     units = strongest(traced, 2)
     assert "shared tokens" in record.words and record.compared
     group = Group("both", tuple(units), 0.9)
     key = work.key_of("supernodes", "by hand")
     memory.remember("work", "", key, replace(record, groups=(group,)))
-    (row,) = graph_editing.suggestion_rows("g", key)["rows"]
+    (row,) = suggestions.suggestion_rows("g", key)["rows"]
     assert row["nodes"] == list(group.nodes) and row["name"] == "both"
     marks_on_disk.look("g", {"dismiss": row["key"]})
-    assert not graph_editing.suggestion_rows("g", key)["rows"]
+    assert not suggestions.suggestion_rows("g", key)["rows"]
     save_graph(replace(traced, model="unknown/model"), place("graph", "h"))
-    assert "not at hand" in graph_editing._suggestions("h", None, SILENT).words
+    assert "not at hand" in suggestions._suggestions("h", None, SILENT).words
 
 
 def test_two_graphs_beside_each_other(home):
@@ -477,7 +485,7 @@ def test_long_prompts_have_a_page(home):
     found = long_graph(n)
     save_graph(found, place("graph", "g"))
     marks_on_disk.act("g", {"op": "top", "n": 20})
-    drawn, _ = graph_editing.drawing("g", 1.0)
+    drawn, _ = pinned.drawing("g", 1.0)
     assert len(drawn["nodes"]) < 60 and as_json(graph.layout("g", {}))
     _, shown = graph_callbacks.arranged("g", 0.8)
     assert len(as_json(linkgraph.graph_figure(found, shown))) < 1_000_000
@@ -571,9 +579,9 @@ def test_a_page_that_is_looked_at_again_shows_what_was_edited_elsewhere(home):
     save_graph(every_kind(), place("graph", "g"))
     made = read_manifest(place("graph", "g"))
     before = marks_on_disk.marked("g").marks.revision
-    assert graph_editing.seen_again("g", before) is None
+    assert pinned.seen_again("g", before) is None
     marks_on_disk.act("g", {"op": "top", "n": 2})  # another tab
-    now = graph_editing.seen_again("g", before)
+    now = pinned.seen_again("g", before)
     assert (
         now["revision"] != before
         and now["pinned"] == list(marks_on_disk.marked("g").marks.pinned)

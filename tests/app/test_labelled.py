@@ -6,13 +6,13 @@ import pytest
 from big_table import big_table
 from every_kind import LAYOUT, every_kind
 
-from app.figures import linkgraph
+from app.figures import node_words
 from app.library import labels as labelled
+from app.library import units
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import connections, subgraph
 from app.pages.circuit.marks import Marks
 from app.pages.prompt import tables as prompt_tables
-from app.pages.unit import address
 from app.pages.unit import labels as unit_labels
 from app.pages.unit import page as unit
 from probe.artifacts.folder import place
@@ -28,7 +28,7 @@ def tables(home):
     big_table("f", 24, layer=2, source="skip")
     big_table("n", 24, kind="neuron", layer=1)
     for name, row in (("f", 5), ("n", 5)):
-        found = address.looked_up("table", name, str(row), {})
+        found = units.unit_at("table", name, str(row), {})
         _, said, called, problem, _ = unit_labels.saved(found, f"{TEXT} ({name})", "ana")
         assert said in called and problem is None
 
@@ -41,7 +41,7 @@ def test_circuits_find_and_show_it(tables):
         unit_tokens=["" if found.nodes.where("neuron", "latent")[i] else t for i, t in enumerate(found.unit_tokens)],
     )
     latent, neuron = LAYOUT.index(("latent", 2, 3, 5)), LAYOUT.index(("neuron", 1, 3, 5))
-    assert linkgraph.label(found, latent) == f"{TEXT} (f)" and linkgraph.label(found, neuron) == f"{TEXT} (n)"
+    assert node_words.label(found, latent) == f"{TEXT} (f)" and node_words.label(found, neuron) == f"{TEXT} (n)"
     hits = connections.found_rows(found, "capitals")["rows"]
     assert {h["pick"]["node"] for h in hits} >= {latent, neuron} and hits[0]["title"].startswith(TEXT)
     assert TEXT in str(graph_callbacks.node_facts(found, latent)) and TEXT in str(
@@ -50,9 +50,9 @@ def test_circuits_find_and_show_it(tables):
     drawn = subgraph.drawing(found, Marks(pinned=(latent,)), 1.0)
     assert next(n for n in drawn["nodes"] if n["node"] == latent)["label"] == f"{TEXT} (f)"
     own = replace(found, unit_tokens=["own" if i == latent else t for i, t in enumerate(found.unit_tokens)])
-    assert linkgraph.label(own, latent) == "own"  # what was said in the graph itself goes first
+    assert node_words.label(own, latent) == "own"  # what was said in the graph itself goes first
     other = replace(found, dictionaries={"2": "another"}, model="another")
-    assert linkgraph.label(other, latent) == linkgraph.label(other, neuron) == ""
+    assert node_words.label(other, latent) == node_words.label(other, neuron) == ""
 
 
 def test_the_heading_and_lists_show_it_and_a_new_one_is_known_at_once(tables):
@@ -72,7 +72,7 @@ def test_the_heading_and_lists_show_it_and_a_new_one_is_known_at_once(tables):
     shown = prompt_tables.unit_rows(TopUnits("p", [1], ["p"], [row]), 0, "toy")["rows"][0]["unit"]
     assert shown.startswith("L1N5 · names of capitals")
     before = labelled.mark()
-    unit_labels.saved(address.looked_up("table", "n", "5", {}), "", "ana")
+    unit_labels.saved(units.unit_at("table", "n", "5", {}), "", "ana")
     assert labelled.label_of("neuron", "toy", 1, 5) == "" and labelled.mark() != before
 
 

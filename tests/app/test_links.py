@@ -110,20 +110,18 @@ def test_work_of_equal_keys_is_done_once_and_kept(home):
     one = work.Work(key, "Count", lambda progress: done.append(1) or "found")
     assert work.result(key) is None
     work.submit(one)
-    jobs.table().wait(jobs.table().latest(key).id)
+    jobs.job_table().wait(jobs.job_table().latest(key).id)
     assert work.result(key) == "found" and work.submit(one) == key and done == [1]
     assert work.result(None) is None
 
 
 @pytest.mark.parametrize("head", ["².1", "1.²", "9.9", "-1.0", "1.", ".", "1.1.1", None, [1], 1.5])
 def test_a_head_that_is_none_is_another(head):
-    from app.pages.heads import tables as heads_tables
-    from app.pages.prompt import tables as prompt_tables
+    from app.selection import chosen_head
 
     patterns = heads_of("one two", ["one", " two"])
-    for chosen in (heads_tables.chosen_head, prompt_tables.chosen_head):
-        layer, number = chosen({"head": head}, patterns)
-        assert 0 <= layer < patterns.patterns.shape[0] and 0 <= number < patterns.patterns.shape[1]
+    layer, number = chosen_head({"head": head}, patterns)
+    assert 0 <= layer < patterns.patterns.shape[0] and 0 <= number < patterns.patterns.shape[1]
 
 
 def test_a_hundred_readings_do_not_fill_the_memory(home):

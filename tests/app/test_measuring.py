@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from app import repeating
+from app.jobs import again as repeating
 from app.jobs import measuring
 from app.jobs import table as jobs
-from app.library import models
-from app.pages.unit import address
+from app.library import models, units
 from app.pages.unit import page as unit
 from app.pages.unit import panels as unit_panels
 from app.pages.unit_browser.page import layer_offer, layer_rows
@@ -26,16 +25,16 @@ def test_neurons_are_harvested_and_measured_as_one_job(home, monkeypatch):
     assert "Harvest and measure" in page and "openwork harvest" not in page
     assert "Harvest and measure" in str(layer_offer("toy", 1)) and layer_offer("toy", 99) == []
     link = measuring.start("toy", 1)
-    job = jobs.table().latest(f"features:{link.rpartition('/')[2]}")
+    job = jobs.job_table().latest(f"features:{link.rpartition('/')[2]}")
     assert measuring.start("toy", 1) == link  # equal questions are one job
-    assert sum(j.kind == "features" for j in jobs.table().all()) == 1
-    assert jobs.table().wait(job.id, 120).state == "done", job.message
+    assert sum(j.kind == "features" for j in jobs.job_table().all()) == 1
+    assert jobs.job_table().wait(job.id, 120).state == "done", job.message
     table = open_features(place("features", link.rpartition("/")[2]))
     assert table.kind == "neuron" and table.n_tokens > 1000 and np.isfinite(table.column("max")).any()
-    assert address.looked_up("neuron", "1", "3", {"m": "toy"}).table is not None
+    assert units.unit_at("neuron", "1", "3", {"m": "toy"}).table is not None
     assert [r["state"].split()[0] for r in layer_rows("toy")["rows"] if r["layer"] == "L1"] == ["table"]
     assert layer_offer("toy", 1) == []  # it is measured now
-    assert job.again == ["measure", {"model": "toy", "what": 1}] and "measure" in repeating.AGAIN
+    assert job.again == ["measure", {"model": "toy", "what": 1}] and "measure" in repeating.TASKS
     assert read_manifest(place("cache", "toy-mlp_in.1-2k")).sites == ("blocks.1.mlp.hook_in",)
 
 
@@ -45,4 +44,4 @@ def test_neurons_are_harvested_and_measured_as_one_job(home, monkeypatch):
 def test_what_cannot_be_measured_is_said(home, model, what):
     with pytest.raises(BadInput):
         measuring.start(model, what)
-    assert not jobs.table().all() and unit_panels.measure_button("toy", 1)
+    assert not jobs.job_table().all() and unit_panels.measure_button("toy", 1)

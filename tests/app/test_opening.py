@@ -46,14 +46,8 @@ def loaded(home):
 
 
 def forget_models():
-    for memory in (
-        models._twins,
-        models._weights,
-        library_models._models,
-        library_models._stamps,
-        library_memory._records,
-    ):
-        memory.clear()
+    models.forget()
+    library_memory.forget()
 
 
 def test_a_twin_shares_weights_but_no_hooks(loaded):

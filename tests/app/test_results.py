@@ -28,7 +28,7 @@ from probe.interventions.edited_run import edited_run
 
 @pytest.fixture(autouse=True)
 def _forgetful():
-    memory._records.clear()
+    memory.forget()
 
 
 def a_test() -> SubgraphTest:
@@ -126,23 +126,23 @@ def submitted(home, record, runs):
     origin = results.Origin(("g",), {"nodes": ["L0N1@0"], "mode": "ablate"}, "openwork graph test g --pinned")
     asked = work.Work(key, "Test 1 pinned node of g", run, f"/circuits/g?test={key}", "graph", origin)
     assert work.submit(asked) == key
-    if job := jobs.table().latest(key):
-        assert jobs.table().wait(job.id).state == "done" and job.link == asked.link
+    if job := jobs.job_table().latest(key):
+        assert jobs.job_table().wait(job.id).state == "done" and job.link == asked.link
     return key
 
 
 def test_a_result_outlives_memory_and_process(home):
     runs, record = [], (a_test(), None)
     key = submitted(home, record, runs)
-    memory._records.clear()  # as after a restart
-    jobs._tables.clear()
+    memory.forget()  # as after a restart
+    jobs.forget()
     assert plain(work.result(key)) == plain(record)
     submitted(home, record, runs)
     assert runs == [1]  # what is stored is not made again
     manifest = read_manifest(results.folder_of(key), "result")
     assert manifest.parents == ("g",) and manifest.config["nodes"] == ["L0N1@0"] and "graph test g" in manifest.command
     assert [m.name for m in results.of("subgraph-test", "g")] == [manifest.name] and not results.of("edit", "g")
-    assert jobs.table().latest(key).link == f"/circuits/g?test={key}"  # its row leads to it after the restart
+    assert jobs.job_table().latest(key).link == f"/circuits/g?test={key}"  # its row leads to it after the restart
 
 
 def test_a_stored_result_is_on_its_shelf_and_says_where_it_was_made(home):
@@ -161,7 +161,7 @@ def test_a_damaged_result_is_made_again(home):
     key = submitted(home, (a_test(), None), runs)
     path = place("result", key.replace(":", "-")) / "record.json"
     path.write_text(path.read_text().replace("0.7", "0.9"))
-    memory._records.clear()
+    memory.forget()
     assert work.result(key) is None
     submitted(home, (a_test(), None), runs)
     assert len(runs) == 2 and work.result(key)[0].first.roots[0].probability == 0.7

@@ -1,5 +1,6 @@
 """Whatever lies in the home and whoever asks: every page still answers with a sentence, and nothing is lost or half written."""
 
+import itertools
 import json
 import os
 import re
@@ -17,8 +18,9 @@ import damaged
 import pytest
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph, units_of
 
-from app import links, repeating
+from app import links
 from app.frame import search, shell
+from app.jobs import again as repeating
 from app.jobs import readings
 from app.jobs import readings as jobs_readings
 from app.jobs import table as jobs
@@ -50,7 +52,7 @@ def client(server, home):
 def _quiet():
     """What a page has queued ends with the test that laid it out."""
     yield
-    for table in list(jobs._tables.values()):
+    for table in jobs.tables():
         for job in table.active():
             table.cancel(job.id)
             table.wait(job.id, 120)
@@ -146,7 +148,7 @@ def test_damaged_prompts_and_job_files_are_passed_over(home, monkeypatch):
     for i, change in enumerate([{}, {"newer": "field"}, *bad]):
         (home / "jobs" / f"job-{i}.json").write_text(json.dumps({**row, **change}))
     (home / "jobs" / "torn.json").write_text('{"id": "a", "ki')
-    assert sorted(j.id for j in jobs.table().all()) == ["job-0", "job-1"]
+    assert sorted(j.id for j in jobs.job_table().all()) == ["job-0", "job-1"]
     drawn("/jobs", monkeypatch)
     drawn("/p", monkeypatch)
 
@@ -245,8 +247,8 @@ def test_a_trace_that_the_plan_refuses_is_not_started(home, nodes):
         started(args, "neurons", None, nodes)
     with pytest.raises(BadInput, match="none of the models"):
         started({**args, "model": "/etc"}, "neurons", None, 100)
-    assert jobs.table().all() == []
-    assert started(args, "neurons", None, None).startswith("/circuits/") and len(jobs.table().all()) == 1
+    assert jobs.job_table().all() == []
+    assert started(args, "neurons", None, None).startswith("/circuits/") and len(jobs.job_table().all()) == 1
 
 
 def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkeypatch):
@@ -271,8 +273,8 @@ def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkey
     }
     answer = client.post("/_dash-update-component", json=body)
     assert answer.status_code == 200 and "headscores:" in answer.get_data(as_text=True)  # a job was queued
-    job = jobs.table().all()[0]
-    jobs.table().wait(job.id)
+    job = jobs.job_table().all()[0]
+    jobs.job_table().wait(job.id)
     assert (job.state, loaded) == ("failed", []) and "none of the models known here" in job.message
 
 
@@ -495,7 +497,7 @@ def test_the_search_endpoint_answers_with_bounds(client, home):
 
 
 def test_a_job_keeps_a_bounded_log_and_what_to_report(home, caplog):
-    table = jobs.table()
+    table = jobs.job_table()
 
     def work(progress):
         for i in range(200):
@@ -513,7 +515,7 @@ def test_a_job_keeps_a_bounded_log_and_what_to_report(home, caplog):
 
 
 def test_an_ended_job_runs_again(home):
-    table, runs = jobs.table(), []
+    table, runs = jobs.job_table(), []
 
     def work(progress):
         runs.append(1)
@@ -533,20 +535,20 @@ def test_an_ended_job_runs_again(home):
 def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
     prompt = prompts.store("one two", "toy")
     jobs_readings.start_reading("toy", prompt)
-    kept = jobs.table().wait(jobs.table().all()[0].id, 120)
+    kept = jobs.job_table().wait(jobs.job_table().all()[0].id, 120)
     file = home / "jobs" / f"{kept.id}.json"
     raw = {**json.loads(file.read_text()), "state": "running", "pid": 0}
     (home / "jobs" / "old.json").write_text(json.dumps(raw))
     (home / "jobs" / "evil.json").write_text(json.dumps({**raw, "again": ["read", {"model": "/etc", "prompt": "x"}]}))
     (home / "jobs" / "odd.json").write_text(json.dumps({**raw, "again": ["read", {}]}))
-    jobs._tables.clear()
-    old = jobs.table().get("old")
+    jobs.forget()
+    old = jobs.job_table().get("old")
     assert (
         old is not None and old.state == "interrupted" and "stopped before" in old.message and repeating.can_repeat(old)
     )
-    memory._records = type(memory._records)(96, most=2e9)
+    memory.forget()
     repeating.repeat("old")
-    assert jobs.table().wait(jobs.table().latest(kept.key).id, 120).state == "done"
+    assert jobs.job_table().wait(jobs.job_table().latest(kept.key).id, 120).state == "done"
     for bad in ("evil", "odd"):
         with pytest.raises(BadInput):
             repeating.repeat(bad)
@@ -555,18 +557,16 @@ def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
 def test_jobs_of_a_second_server_are_listed_and_followed(home):
     from app.jobs.job import born
 
-    table, other = jobs.table(), os.getppid()
+    ticks = itertools.count(step=5.0)
+    table, other = jobs.Jobs(home / "jobs", clock=lambda: next(ticks)), os.getppid()
     assert table.all() == []
     theirs = Job("theirs", "trace", "Of the other", state="running", created=5.0, pid=other, born=born(other))
     theirs.write(home / "jobs")
-    table._looked = 0.0
     assert [(j.id, j.state) for j in table.all()] == [("theirs", "running")]
     theirs.state, theirs.finished = "done", 6.0
     theirs.write(home / "jobs")
-    table._looked = 0.0
     assert [(j.id, j.state) for j in table.all()] == [("theirs", "done")]
     Job("gone", "trace", "Of a dead one", state="running", created=7.0, pid=2**30).write(home / "jobs")
-    table._looked = 0.0
     assert [j.state for j in table.all()] == ["interrupted", "done"]
 
 

@@ -58,7 +58,7 @@ def test_work_that_runs_is_asked_for_again(home, monkeypatch):
 
 def test_what_waits_says_for_what_and_stops_at_once(home):
     """Behind a running job a queued one names it; alone, nothing is said to be waited for; what runs no model waits for none."""
-    table, gate, began = jobs.table(), threading.Event(), threading.Event()
+    table, gate, began = jobs.job_table(), threading.Event(), threading.Event()
 
     def hold(progress):
         began.set()

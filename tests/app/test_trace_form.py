@@ -5,8 +5,8 @@ import shlex
 import numpy as np
 import pytest
 
-from app import repeating
 from app.cli import run as cli_run
+from app.jobs import again as repeating
 from app.jobs import readings
 from app.jobs import table as jobs
 from app.library import busy as quiet
@@ -41,7 +41,7 @@ def test_rather_than_is_asked_from_the_form_and_the_same_in_all_doors(read, toy)
     (best, word), (other, _) = [(i, t) for i in range(200) if isinstance(t := prompt_work._as_text(toy, i), str)][3:5]
     args = {"model": "toy", "id": prompt.id}
     link = prompt_trace.started(args, *form("components", target=f"#{best}", minus=f"#{other}"))
-    job = jobs.table().wait(jobs.table().all()[0].id)
+    job = jobs.job_table().wait(jobs.job_table().all()[0].id)
     assert job.state == "done", job.message
     made = load_graph(place("graph", link.rpartition("/")[2]))
     config = TraceConfig(max_nodes=30, basis="components")
@@ -58,8 +58,8 @@ def test_rather_than_is_asked_from_the_form_and_the_same_in_all_doors(read, toy)
     assert cli_run([*shlex.split(shell)[1:], "--save", "again"]) == 0
     for again in (names["graph"], load_graph(place("graph", "again"))):
         np.testing.assert_allclose(again.nodes.value, made.nodes.value)
-    repeating.AGAIN["trace"](job.again[1])  # from what the job's file remembers: the same graph, under the same name
-    assert jobs.table().all()[0].link == link
+    repeating.TASKS["trace"](job.again[1])  # from what the job's file remembers: the same graph, under the same name
+    assert jobs.job_table().all()[0].link == link
 
 
 def test_another_question_is_another_graph_and_the_plain_one_keeps_its_name(read):
@@ -103,7 +103,7 @@ def test_what_cannot_be_is_said_before_it_starts(read, given, words):
         prompt_trace.started({"model": "toy", "id": prompt.id}, *form(**given))
     with pytest.raises(BadInput, match="the same"):
         prompt_trace.asked("toy", PROMPT, form(target="#5", minus="#5"))
-    assert not jobs.table().all()
+    assert not jobs.job_table().all()
 
 
 def test_a_plan_is_for_a_quiet_machine_and_says_when_this_one_is_not(read, monkeypatch):

@@ -13,8 +13,8 @@ from big_table import big_table
 from browsing import SLACK
 from records import HOSTILE, small_graph, store_graph
 
-from app.library import tables
-from app.pages.unit import address
+from app.library import tables, units
+from app.pages.unit import edit as unit_edit
 from app.pages.unit import own_text as unit_own
 from app.pages.unit import page as unit
 from app.pages.unit import panels as unit_panels
@@ -23,6 +23,7 @@ from app.pages.unit.circuits import circuits_of
 from app.pages.unit.work import edit_work, owner_of, text_work
 from app.pages.unit_browser import browser as unit_browser
 from app.pages.unit_browser import callbacks as browser
+from app.pages.unit_browser import query
 from app.pages.unit_browser.page import layer_rows, neuron_address
 from app.pages.unit_browser.page import layout as units_layout
 from circuits.graph.store import save_graph
@@ -82,16 +83,16 @@ def test_the_browser_serves_what_the_table_holds(home) -> None:
     folder = big_table("big", 5000)
     set_label(folder, 12, "a label", author="ana")
     table = tables.open_table("big")
-    rows, total = browser.page_of("big", browser.query_of({"s": "density-desc"}), 0, 5)
+    rows, total = query.page_of("big", query.query_of({"s": "density-desc"}), 0, 5)
     order = np.argsort(-table.column("density"), kind="stable")[:5]
     assert total == 5000 and [r["unit"] for r in rows] == order.tolist()
     assert rows[0]["promoted"][0] == table.unit(int(order[0])).promoted[0].token
-    rows, total = browser.page_of("big", browser.query_of({"d": "1"}), 0, 500)
+    rows, total = query.page_of("big", query.query_of({"d": "1"}), 0, 500)
     assert total == 500 and all(r["dead"] and r["density"] == 0 for r in rows)
-    rows, total = browser.page_of("big", browser.query_of({"lab": "label"}), 0, 5)
+    rows, total = query.page_of("big", query.query_of({"lab": "label"}), 0, 5)
     assert total == 1 and rows[0]["label"] == "a label"
-    wanted = browser.query_of({"q": "word12", "w": "promoted", "lo": "-2", "hi": "-1"})
-    _, total = browser.page_of("big", wanted, 0, 5)
+    wanted = query.query_of({"q": "word12", "w": "promoted", "lo": "-2", "hi": "-1"})
+    _, total = query.page_of("big", wanted, 0, 5)
     density = table.column("density")
     holds = [
         any("word12" in s.token for s in table.unit(u).promoted)
@@ -101,7 +102,7 @@ def test_the_browser_serves_what_the_table_holds(home) -> None:
 
 
 def test_malformed_queries_are_left_out(home) -> None:
-    asked = browser.query_of({"w": "<b>", "d": "7", "lo": "nan", "hi": "1e9", "s": "colour-desc", "q": "x" * 900})
+    asked = query.query_of({"w": "<b>", "d": "7", "lo": "nan", "hi": "1e9", "s": "colour-desc", "q": "x" * 900})
     assert asked.search() == {"text": "x" * 100}
     big_table("small", 30)
     response, _, problem = browser.answer({"startRow": -5, "endRow": 10**9, "sortModel": []}, None, {"table": "small"})
@@ -114,11 +115,11 @@ def test_addresses_name_units_or_say_why_not(home, toy) -> None:
     big_table("n", 128, kind="neuron", layer=2)
     big_table("f", 24, source="learned", layer=1)
     learned(toy)
-    assert address.looked_up("table", "f", "7", {}).name == "L1F7"
-    found = address.looked_up("neuron", "2", "5", {"m": "toy"})
+    assert units.unit_at("table", "f", "7", {}).name == "L1F7"
+    found = units.unit_at("neuron", "2", "5", {"m": "toy"})
     assert (found.table, found.row, found.name) == ("n", 5, "L2N5")
-    assert address.looked_up("neuron", "1", "5", {"m": "toy"}).table is None
-    assert address.looked_up("latent", "learned", "3", {}).table == "f"
+    assert units.unit_at("neuron", "1", "5", {"m": "toy"}).table is None
+    assert units.unit_at("latent", "learned", "3", {}).table == "f"
     for source, where, number, said in [
         ("table", "f", "24", "units 0 to 23"),
         ("table", "none", "0", "No features named"),
@@ -129,9 +130,9 @@ def test_addresses_name_units_or_say_why_not(home, toy) -> None:
         ("table", "f", "9" * 12, "no unit"),
     ]:
         with pytest.raises(BadInput, match=said):
-            address.looked_up(source, where, number, {"m": "toy"})
+            units.unit_at(source, where, number, {"m": "toy"})
     with pytest.raises(BadInput, match="none of the models"):
-        address.looked_up("neuron", "1", "0", {"m": "/etc/passwd"})
+        units.unit_at("neuron", "1", "0", {"m": "/etc/passwd"})
     with pytest.raises(BadInput, match="layers 0 to 3"):
         neuron_address("toy", 4, 0)
     assert [r["layer"] for r in layer_rows("toy")["rows"]] == ["L2"]
@@ -156,11 +157,11 @@ def test_damaged_tables_say_so(home) -> None:
 def test_a_table_of_other_weights_is_called_stale(home, toy) -> None:
     big_table("f", 24, source="learned")
     learned(toy)
-    found = address.looked_up("table", "f", "0", {})
-    assert "measured on other weights" in str(address.stale(found))
+    found = units.unit_at("table", "f", "0", {})
+    assert "measured on other weights" in str(units.stale(found))
     shutil.rmtree(place("features", "f"))
     big_table("g", 24, source="learned", stamp=stamp(toy))
-    assert address.stale(address.looked_up("table", "g", "0", {})) is None
+    assert units.stale(units.unit_at("table", "g", "0", {})) is None
 
 
 def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
@@ -181,19 +182,19 @@ def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
 
 def test_neighbours_keep_the_selection(home) -> None:
     set_label(big_table("f", 24), 4, "<i>label", author="a")
-    found = address.looked_up("table", "f", "3", {})
+    found = units.unit_at("table", "f", "3", {})
     rows = data.near_rows(found, tables.open_table("f").unit(3), {"prompt": "abc", "token": 2})["rows"]
     assert rows[0]["href"] == "/units/table/f/4?p=abc&t=2" and rows[0]["label"] == "<i>label"
 
 
 def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
     store_graph("one")
-    found = address.Looked("neuron", "0", 11, "neuron", "toy", 0)
+    found = units.PageUnit("neuron", "0", 11, "neuron", "toy", 0)
     appearances, looked = circuits_of(found)
     assert looked == 1 and [(a.graph, a.node, a.pos) for a in appearances] == [("one", 2, 1)]
     assert appearances[0].href == "/circuits/one?n=2" and appearances[0].activation == pytest.approx(0.7)
-    assert circuits_of(address.Looked("neuron", "1", 11, "neuron", "toy", 1))[0] == []
-    assert circuits_of(address.Looked("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
+    assert circuits_of(units.PageUnit("neuron", "1", 11, "neuron", "toy", 1))[0] == []
+    assert circuits_of(units.PageUnit("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
     (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
     assert len(circuits_of(found)[0]) == 1
     whole = (store_graph("flipped") / "graph.safetensors").read_bytes()
@@ -260,7 +261,7 @@ def test_adding_to_a_unit_is_steering_along_what_it_writes(home, toy) -> None:
 
 def test_edits_of_a_page_are_checked_and_run(home, toy, monkeypatch) -> None:
     monkeypatch.setattr("app.library.models.model_named", lambda name, progress: toy)
-    found = address.Looked("neuron", "1", 5, "neuron", "toy", 1)
+    found = units.PageUnit("neuron", "1", 5, "neuron", "toy", 1)
     run = edit_work(found, "the war", "clamp", 50.0, None, 3).run(SILENT)
     assert run.kl[-1] > 0 and run.text_after is not None
     kept = edit_work(found, "the war", "scale", 1.0, None, 0).run(SILENT)
@@ -277,7 +278,7 @@ def test_latents_of_a_cross_layer_transcoder_belong_to_a_part(home, toy, monkeyp
     parts = [type("Part", (), {"d_dict": 16})() for _ in range(2)]
     both = type("Both", (), {"parts": parts, "sites_in": ["a", "b"]})()
     monkeypatch.setattr("app.pages.unit.work._dictionary", lambda found, bridge: both)
-    found = address.Looked("latent", "x", 19, "latent", "toy", 2, "x")
+    found = units.PageUnit("latent", "x", 19, "latent", "toy", 2, "x")
     owner, number = owner_of(found, toy)
     assert owner["dictionary"] is parts[1] and number == 3
 
@@ -306,21 +307,21 @@ def shell_of(line: str):
 def test_snippets_run_as_printed(home, toy, monkeypatch) -> None:
     big_table("f", 24, source="learned", stamp=stamp(toy))
     learned(toy)
-    for found in (address.looked_up("table", "f", "3", {}), address.looked_up("neuron", "1", "5", {"m": "toy"})):
+    for found in (units.unit_at("table", "f", "3", {}), units.unit_at("neuron", "1", "5", {"m": "toy"})):
         python, shell = unit_panels.code(found)
         python_of(python, monkeypatch, toy)
         if shell:
             assert "L1F3" in shell_of(shell).stdout
     shutil.rmtree(place("features", "f"))
     latent, neuron = (
-        address.looked_up("latent", "learned", "3", {}),
-        address.looked_up("neuron", "1", "5", {"m": "toy"}),
+        units.unit_at("latent", "learned", "3", {}),
+        units.unit_at("neuron", "1", "5", {"m": "toy"}),
     )
     python_of(unit_panels.code(latent)[0], monkeypatch, toy)
     for found in (latent, neuron):
         foots = [
             unit_own.read_code(found, "the 'war'"),
-            *(unit_own.edit_code(found, "the war", m, 2.0, 1, 2) for m in unit_own.MODES),
+            *(unit_edit.edit_code(found, "the war", m, 2.0, 1, 2) for m in unit_edit.MODES),
         ]
         for foot in foots:
             python, *shell = [part.children for part in foot.children if part._type == "Pre"]

@@ -201,7 +201,7 @@ def test_targets_can_be_named():
         ("word " * 600, {}, "512"),
         (PROMPT, {"targets": ["two whole words"]}, "one was wanted"),
         (PROMPT, {"targets": [10**6]}, "vocabulary"),
-        (PROMPT, {"config": TraceConfig(memory=1000)}, "Lower --max-nodes"),
+        (PROMPT, {"config": TraceConfig(memory=1000)}, "fewer nodes \\(max_nodes\\)"),
         (PROMPT, {"dictionaries": [StandIn(1, 32, 8, torch.float32)]}, "32"),
         (PROMPT, {"dictionaries": [StandIn(1, 64, 8, torch.float32)] * 2}, "Two dictionaries"),
     ],

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from app.pages.circuit import validation as graph_testing
+from app.pages.circuit import validation_words as graph_testing
 from circuits.faithfulness.sufficiency import RootShare, Sufficiency
 from circuits.statistics import Agreement, share_as_large
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest

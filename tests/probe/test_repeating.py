@@ -10,10 +10,10 @@ import pytest
 from harvests import token_set
 
 import app
-from app import repeating
+from app.jobs import again as repeating
 from app.jobs import demo, measuring, readings, work
 from app.jobs import table as jobs
-from app.library import memory, prompts
+from app.library import memory, prompts, units
 from app.pages.compare_prompts.work import comparing
 from app.pages.heads import work as head_work
 from app.pages.lens import work as lens_work
@@ -21,9 +21,7 @@ from app.pages.patching import work as patching_state
 from app.pages.patching.work import Asked
 from app.pages.prompt import work as prompt_work
 from app.pages.training import work as trainings
-from app.pages.unit import address
 from app.pages.unit import work as unit_work
-from app.pages.unit_browser import work as unit_browser_work
 from probe.artifacts.folder import place
 from probe.errors import BadInput
 
@@ -33,7 +31,7 @@ CASES: dict[str, Callable] = {
     "trace": lambda p, q: prompt_work.start_trace("toy", p.text),
     "demo": lambda p, q: demo.start_demo("toy-demo"),
     "measure": lambda p, q: measuring.start("toy", 1),
-    "table": lambda p, q: unit_browser_work.start_table("toy", 1, "cache"),
+    "table": lambda p, q: measuring.start_table("toy", 1, "cache"),
     "plan": lambda p, q: work.submit(trainings.planning(trainings.Asked("cache", "run", k=4))),
     "patch": lambda p, q: patching_state.start_sweep(pair(p, q, over="heads", direction="noise", control=True)),
     "compared pair": lambda p, q: patching_state.start_pair(pair(p, q, metric="kl")),
@@ -57,8 +55,8 @@ def pair(clean: prompts.Prompt, corrupted: prompts.Prompt, **chosen) -> Asked:
     return Asked("toy", clean.id, corrupted.id, **answers, **chosen)
 
 
-def neuron() -> address.Looked:
-    return address.looked_up("neuron", "1", "5", {"m": "toy"})
+def neuron() -> units.PageUnit:
+    return units.unit_at("neuron", "1", "5", {"m": "toy"})
 
 
 def stored() -> tuple[prompts.Prompt, prompts.Prompt]:
@@ -69,9 +67,9 @@ def restarted(home: Path) -> jobs.Job:
     """The only row, as a server finds it that starts after one that was stopped in the middle."""
     (file,) = (home / "jobs").glob("*.json")
     file.write_text(json.dumps({**json.loads(file.read_text()), "pid": 0}))
-    memory._records.clear()
-    jobs._tables.clear()
-    return jobs.table().all()[0]
+    memory.forget()
+    jobs.forget()
+    return jobs.job_table().all()[0]
 
 
 def interrupted(home: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[], object]) -> jobs.Job:
@@ -85,7 +83,7 @@ def interrupted(home: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[],
 def ran_again(old: jobs.Job) -> jobs.Job:
     assert old.state == "interrupted" and repeating.can_repeat(old)
     repeating.repeat(old.id)
-    again = jobs.table().wait(jobs.table().latest(old.key).id, 120)
+    again = jobs.job_table().wait(jobs.job_table().latest(old.key).id, 120)
     assert again.id != old.id and again.state == "done", again.message
     return again
 
@@ -97,13 +95,13 @@ def test_every_task_asks_the_same_again(home, monkeypatch, name):
     assert old.state == "interrupted" and repeating.can_repeat(old)
     monkeypatch.setattr(jobs.Jobs, "_loop", lambda *_: None)
     repeating.repeat(old.id)
-    again = next(j for j in jobs.table().all() if j.id != old.id)
+    again = next(j for j in jobs.job_table().all() if j.id != old.id)
     for field in ("kind", "title", "key", "link", "again", "alone"):  # equal keys are equal questions
         assert getattr(again, field) == getattr(old, field), field
 
 
 def test_these_are_all_tasks_and_whatever_is_queued_names_one():
-    assert {*CASES, "train", "judge", "test", "groups", "compare"} - {"compared pair"} == set(repeating.AGAIN)
+    assert {*CASES, "train", "judge", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
     silent = []
     for file in Path(app.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
@@ -183,14 +181,14 @@ def test_a_damaged_row_queues_nothing(home, monkeypatch, task, wrong):
     monkeypatch.setattr(jobs.Jobs, "_loop", lambda *_: None)
     with pytest.raises(BadInput):
         repeating.repeat(old.id)
-    assert jobs.table().all() == [old]
+    assert jobs.job_table().all() == [old]
 
 
 def test_a_judging_of_what_is_gone_says_so(home):
     from app.jobs.job import Job
 
     for again in ({"name": "gone", "cache": "c", "max_tokens": 5}, {"name": [], "cache": "c", "max_tokens": "x"}):
-        jobs._tables.clear()
+        jobs.forget()
         Job("old", "judge", "Judge", state="interrupted", again=["judge", again]).write(home / "jobs")
         with pytest.raises(BadInput):
             repeating.repeat("old")

@@ -407,9 +407,9 @@ def copied(pure: Path, toy: Any) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix="openwork-trial-"))
     shutil.copytree(pure, scratch, dirs_exist_ok=True)
     os.environ["OPENWORK_HOME"] = str(scratch)
-    jobs._tables.clear()
-    for kept in (memory._records, graphs._graphs, tables._tables, tables._facts):
-        kept._items.clear()  # what was read from another copy
+    jobs.forget()
+    for room in (memory, graphs, tables):
+        room.forget()  # what was read from another copy
     try:
         yield scratch
     finally:

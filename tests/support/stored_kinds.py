@@ -5,7 +5,6 @@ from pathlib import Path
 from every_kind import every_kind
 from harvests import token_set
 
-from app.commands.learn.evaluate import save_report
 from app.jobs.job import Job
 from app.library.prompts import store as store_prompt
 from circuits.blind.making import new_study
@@ -21,6 +20,7 @@ from probe.artifacts.manifest import Manifest, writing
 from probe.artifacts.names import partial
 from probe.errors import Cancelled
 from probe.evaluation.evaluate import evaluate
+from probe.evaluation.store import save_report
 from probe.evaluation.sweep import sweep
 from probe.features import build_features
 from probe.features.labels import set_label

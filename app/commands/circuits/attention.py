@@ -1,6 +1,6 @@
 """`openwork graph heads` and `openwork graph qk`: what passes inside attention, for a stored graph."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +10,11 @@ from probe.errors import BadInput
 from probe.words import counted
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
     from circuits.attention.loadings import HeadLoadings
     from circuits.graph.graph import CircuitGraph
+    from probe.dictionaries.store import AnyDictionary
 
 Model = Annotated[str | None, typer.Option("--model", help="By default the one the graph was traced in.")]
 Dictionary = Annotated[
@@ -148,7 +151,7 @@ def _one(found: "CircuitGraph", name: str, option: str) -> int:
 
 def _model(
     found: "CircuitGraph", model: str | None, dictionary: list[str] | None, device: str | None, precision: str
-) -> tuple[Any, list[Any]]:
+) -> "tuple[TransformerBridge, list[AnyDictionary]]":
     """The model of a graph and its dictionaries."""
     from app.commands.prompt.read import stored_dictionaries
 

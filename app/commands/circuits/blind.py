@@ -1,7 +1,7 @@
 """`openwork blind ...`: study a unit without its text, say what it does, then look."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,10 @@ from app.commands.circuits.weights import titled
 from app.commands.options import AsJson, Device, Precision, load, print_json, progress
 from probe.errors import BadInput
 from probe.show.html import shown
+
+if TYPE_CHECKING:
+    from circuits.blind.record import Study
+
 
 Name = Annotated[str, typer.Argument(help="Name of the study.")]
 
@@ -120,7 +124,7 @@ def verdict(
     titled(study.rows(), f"{study.name}: {study.next_step}")
 
 
-def _print(study: Any, json: bool) -> None:
+def _print(study: "Study", json: bool) -> None:
     if json:
         print_json(study.to_dict())
         return

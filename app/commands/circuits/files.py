@@ -10,6 +10,7 @@ import typer
 
 from app.commands.circuits.graph import Edge, Graph, Node, Top, folder_of, new_place, opened, shares
 from app.commands.options import AsJson, print_json, print_rows, visible
+from probe.artifacts.json import Json
 from probe.artifacts.names import usable_name
 from probe.errors import BadInput
 from probe.show.values import quoted
@@ -17,6 +18,7 @@ from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.graph.graph import CircuitGraph
+    from probe.features.table import FeatureTable
 
 Tables = Annotated[
     list[str] | None,
@@ -62,7 +64,7 @@ def export(
     print_json(report) if json else print_rows([_flat(report)], f"{quoted(found.prompt)}, written")
 
 
-def _flat(report: dict[str, Any]) -> dict[str, Any]:
+def _flat(report: Json) -> Json:
     units = report.pop("units", {})
     more = (
         {"unit files": units["written"], "in": units["folder"], "not in a table": len(units["unknown"])}
@@ -72,7 +74,7 @@ def _flat(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, **more}
 
 
-def _unit_files(found: "CircuitGraph", folder: Path, tables: list[Any], share: float) -> dict[str, Any]:
+def _unit_files(found: "CircuitGraph", folder: Path, tables: "list[FeatureTable]", share: float) -> Json:
     """Unit files for the nodes that were exported."""
     import numpy as np
 
@@ -98,7 +100,7 @@ def read_labels(path: Path) -> dict[tuple[int, int], str]:
     return found
 
 
-def open_tables(names: list[str] | None) -> list[Any]:
+def open_tables(names: list[str] | None) -> "list[FeatureTable]":
     """Feature tables by name or folder."""
     if not names:
         return []
@@ -215,7 +217,7 @@ def _editing(graph: str) -> AbstractContextManager[object]:
     return editing(folder_of(graph))
 
 
-def _choose(graph: str, **changes: Any) -> None:
+def _choose(graph: str, **changes: object) -> None:
     """Store groups or pinned nodes with a stored graph."""
     if Path(graph).is_file():
         raise BadInput(f"{graph} is a file; import it first, so that there is a stored graph to mark.")
@@ -224,7 +226,7 @@ def _choose(graph: str, **changes: Any) -> None:
     choose_nodes(folder_of(graph), **changes)
 
 
-def _tops(found: "CircuitGraph", tables: list[Any]) -> dict[int, list[str]]:
+def _tops(found: "CircuitGraph", tables: "list[FeatureTable]") -> dict[int, list[str]]:
     """What each unit promotes and fires at, from feature tables."""
     import numpy as np
 

@@ -3,18 +3,24 @@
 A graph is named as it was stored, or given as its folder, or as a file that `openwork graph import` would read.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.options import AsJson, clean, print_json, print_rows, reserve, visible
+from app.commands.options import AsJson, print_json, print_rows, reserve, visible
+from probe.artifacts.json import Json, clean
+from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput
 from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:
+    from numpy import ndarray
+
     from circuits.graph.graph import CircuitGraph
+    from circuits.weights.connections import Connections
 
 Graph = Annotated[str, typer.Argument(help="Name or folder of a stored graph, or a graph file of another program.")]
 Save = Annotated[str | None, typer.Option("--save", help="Store the graph under this name.")]
@@ -76,7 +82,7 @@ def show(
         typer.echo(visible(line))
 
 
-def _rows(found: "CircuitGraph", kind: str | None, top: int) -> list[dict[str, Any]]:
+def _rows(found: "CircuitGraph", kind: str | None, top: int) -> list[Json]:
     from circuits.graph.graph import KINDS
 
     if kind is not None and kind not in KINDS:
@@ -87,7 +93,7 @@ def _rows(found: "CircuitGraph", kind: str | None, top: int) -> list[dict[str, A
     return [{**found.row(i), **dict.fromkeys(labels, found.unit_tokens[i][:60])} for i in chosen]
 
 
-def _chances(target: dict[str, Any]) -> str:
+def _chances(target: Json) -> str:
     """The probability of a token, or of the two of a difference."""
     known = [target.get(name) for name in ("probability", "other_probability")]
     shown = [f"{p:.3f}" for p in known if p is not None]
@@ -120,7 +126,7 @@ def _named(found: "CircuitGraph") -> dict[str, list[str]]:
     return {name: _names(found, members) for name, members in found.supernodes.items()}
 
 
-def edges_of(found: "CircuitGraph", node: int, top: int) -> dict[str, Any]:
+def edges_of(found: "CircuitGraph", node: int, top: int) -> Json:
     """A node with its strongest edges; weaker ones as one number, so that what comes in still adds up."""
     into, out = found.incoming(node), found.outgoing(node)
     return {
@@ -140,7 +146,7 @@ def edges_of(found: "CircuitGraph", node: int, top: int) -> dict[str, Any]:
     }
 
 
-def _print_edges(report: list[dict[str, Any]]) -> None:
+def _print_edges(report: list[Json]) -> None:
     for one in report:
         shown = {k: one[k] for k in ("value", "constant", "activation", "influence") if one[k] is not None}
         numbers = ", ".join(f"{k} {'unknown' if v != v else f'{v:.4g}'}" for k, v in shown.items())
@@ -195,7 +201,7 @@ def prune(
     _wrote(report)
 
 
-def _wrote(report: dict[str, Any]) -> None:
+def _wrote(report: Json) -> None:
     if stored := report.get("stored"):
         typer.echo(
             f"stored: {stored['n_nodes']} nodes, {stored['n_edges']} edges (what went is summed into leaves, edges are not "
@@ -205,7 +211,7 @@ def _wrote(report: dict[str, Any]) -> None:
         typer.echo(f"wrote {report['saved']}", err=True)
 
 
-def _keep_part(found: "CircuitGraph", mask: Any, to: Path, name: str, settings: dict[str, float]) -> Path:
+def _keep_part(found: "CircuitGraph", mask: "ndarray", to: Path, name: str, settings: dict[str, float]) -> Path:
     """Store the graph with every unit outside `mask` summed into a leaf of its layer and position, so that it still adds up."""
     from dataclasses import replace
 
@@ -221,7 +227,7 @@ def _keep_part(found: "CircuitGraph", mask: Any, to: Path, name: str, settings: 
     return save_graph(part, to, model=_stamp(name), parents=(Path(name).name,))
 
 
-def _stamp(name: str) -> Any:
+def _stamp(name: str) -> ModelStamp | None:
     """The model of a stored graph; None for a file."""
     from probe.artifacts.manifest import read_manifest
 
@@ -277,7 +283,9 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise BadInput(f"{name} is '{value}'; it can be {', '.join(allowed)}.")
 
 
-def _print_record(found: Any, names: Any, to: Path | None, top: int, json: bool, title: str) -> None:
+def _print_record(
+    found: "Connections", names: Sequence[str], to: Path | None, top: int, json: bool, title: str
+) -> None:
     """Print a record that tells nodes and edges, and store it as a result."""
     report = clean(found.to_dict())
     if to is not None:
@@ -293,7 +301,7 @@ def _print_record(found: Any, names: Any, to: Path | None, top: int, json: bool,
     _wrote(report)
 
 
-def _keep_report(report: dict[str, Any], to: Path, parents: tuple[str, ...]) -> Path:
+def _keep_report(report: Json, to: Path, parents: tuple[str, ...]) -> Path:
     from probe.artifacts.json import write_json
     from probe.artifacts.manifest import Manifest, writing
 

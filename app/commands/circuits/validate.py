@@ -13,19 +13,25 @@ from app.commands.options import (
     Device,
     DryRun,
     Precision,
-    clean,
     load,
     print_json,
     print_rows,
     progress,
     visible,
 )
+from probe.artifacts.json import Json, clean
 from probe.errors import BadInput, Unavailable
 from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
     from circuits.graph.graph import CircuitGraph
+    from circuits.validation.node_sets import Chosen
+    from circuits.validation.records import SubgraphTest
+    from probe.dictionaries.store import AnyDictionary
+    from probe.interventions.generation import Generations
 
 
 def check(
@@ -111,7 +117,7 @@ def check(
     print_json(report) if json else _print(test, records, report)
 
 
-def _change(mode: str, factor: float | None, level: float | None, restore: list[str]) -> dict[str, Any]:
+def _change(mode: str, factor: float | None, level: float | None, restore: list[str]) -> Json:
     """The options of a mode, each given with its mode only."""
     wants = {"scale": "--factor", "clamp": "--level", "restore": "--restore"}
     given = {"--factor": factor is not None, "--level": level is not None, "--restore": bool(restore)}
@@ -128,7 +134,7 @@ def _change(mode: str, factor: float | None, level: float | None, restore: list[
     return {"mode": mode, "factor": factor or 0.0, "level": level or 0.0, "restore": restore}
 
 
-def _rule(found: "CircuitGraph", nodes: list[str], top: int | None, pinned: bool) -> Any:
+def _rule(found: "CircuitGraph", nodes: list[str], top: int | None, pinned: bool) -> "Chosen":
     """What `check_subgraph` takes for its nodes."""
     if sum((bool(nodes), top is not None, pinned)) > 1:
         raise BadInput("Give one of --nodes, --top and --pinned.")
@@ -145,7 +151,7 @@ def _rule(found: "CircuitGraph", nodes: list[str], top: int | None, pinned: bool
     return [name.strip() for one in nodes for name in one.split(",") if name.strip()] or None
 
 
-def _announce(found: "CircuitGraph", rule: Any, prompts: int, random: int, sufficient: bool, json: bool) -> None:
+def _announce(found: "CircuitGraph", rule: "Chosen", prompts: int, random: int, sufficient: bool, json: bool) -> None:
     from circuits.validation.node_sets import chosen_nodes
 
     n, runs = len(chosen_nodes(found, rule)), prompts * (random + 5) + (min(random, 10) + 3 if sufficient else 0)
@@ -171,14 +177,14 @@ def _dictionaries(found: "CircuitGraph") -> list[str]:
 
 
 def _generated(
-    bridge: Any,
+    bridge: "TransformerBridge",
     found: "CircuitGraph",
-    rule: Any,
-    dictionaries: list[Any],
-    change: dict[str, Any],
+    rule: "Chosen",
+    dictionaries: "list[AnyDictionary]",
+    change: Json,
     n: int,
     draw: int | None,
-) -> Any:
+) -> "Generations":
     """The prompt continued without and with the change; units at its last position stay changed at every new token."""
     from circuits.validation.subgraph import continue_changed
 
@@ -186,7 +192,7 @@ def _generated(
     return continue_changed(bridge, found, rule, n, draw, dictionaries=dictionaries, **change)
 
 
-def _keep(report: dict[str, Any], to: Path, graph: str) -> Path:
+def _keep(report: Json, to: Path, graph: str) -> Path:
     from probe.artifacts.json import write_json
     from probe.artifacts.manifest import Manifest, writing
 
@@ -196,7 +202,7 @@ def _keep(report: dict[str, Any], to: Path, graph: str) -> Path:
     return to
 
 
-def _print(test: Any, records: list[Any], report: dict[str, Any]) -> None:
+def _print(test: "SubgraphTest", records: list[Any], report: Json) -> None:
     from circuits.validation.verdicts import verdict_rows
 
     first = test.first

@@ -1,14 +1,20 @@
 """`openwork connections` and `openwork paths`: what weights alone say of a unit, and the strongest paths of one prompt."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.commands.asking import Chat, Ids, Prompt, prompt_of, token_of
 from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress, visible
 from app.commands.prompt.read import stored_dictionaries
+from probe.artifacts.json import Json
 from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
 
 Dictionaries = Annotated[
     list[str] | None, typer.Option("--dictionary", help="Stored dictionary to use in its layer; repeatable.")
@@ -53,7 +59,7 @@ def connections(
     titled(writes.rows(), "Tokens it promotes and suppresses")
 
 
-def titled(rows: list[dict[str, Any]], title: str) -> None:
+def titled(rows: Sequence[Json], title: str) -> None:
     """A table under its title, which may be longer than the table is wide."""
     typer.echo(f"\n{visible(title)}")
     if rows:
@@ -110,7 +116,7 @@ def paths(
     typer.echo(f"\nthe children of every stop sum to it within {found.residual:.1e} of the size of the sum")
 
 
-def _target(bridge: Any, target: str | None) -> Any:
+def _target(bridge: "TransformerBridge", target: str | None) -> str | int | None:
     """A unit by name, or a token."""
     from probe.model.unit_names import unit_named
 

@@ -1,8 +1,7 @@
 """`openwork eval`: the report card of one or several dictionaries, and with --suite what must be compared with it."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,27 +13,26 @@ from app.commands.options import (
     DryRun,
     Precision,
     Resume,
-    duration,
     load,
     print_json,
     print_rows,
     progress,
     reserve,
-    size,
 )
 from probe.artifacts.folder import place
-from probe.artifacts.manifest import read_manifest, writing
+from probe.artifacts.json import Json
+from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
+from probe.evaluation.store import report_in, save_report
+from probe.words import estimate, size
 
-BULKY = (
-    "by_position",
-    "density",
-    "texts",
-    "convention",
-    "probing",
-    "letters",
-    "tasks",
-)  # in the report's file, not in the manifest that lists read
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.activations.cache import Cache
+    from probe.dictionaries.store import AnyDictionary
+    from probe.evaluation.report import EvalReport
+    from probe.evaluation.suite.report import SuiteReport
 
 
 def eval_(
@@ -124,14 +122,14 @@ class _Job:
     key: dict[str, Any]
 
 
-def _key(dictionary: Any, cache: Any, asked: dict[str, Any]) -> dict[str, Any]:
+def _key(dictionary: "AnyDictionary", cache: "Cache", asked: Json) -> Json:
     from probe.model.fingerprint import weights_fingerprint
     from probe.training.pairs import cache_identity
 
     return {**asked, "dictionary": weights_fingerprint(dictionary), "data": cache_identity(cache)}
 
 
-def _known(job: _Job) -> dict[str, Any] | None:
+def _known(job: _Job) -> Json | None:
     """The report that is stored under the job's name, with its suite; BadInput if it is of something else."""
     folder = place("result", job.where)
     if not folder.is_dir():
@@ -147,16 +145,7 @@ def _known(job: _Job) -> dict[str, Any] | None:
     )
 
 
-def report_in(folder: Path) -> Any:
-    """The report of a stored result. Unavailable where it is not what was written."""
-    from probe.artifacts.manifest import require_files
-    from probe.artifacts.untrusted import read_json
-
-    require_files(folder, read_manifest(folder, "result"), ["report.json"], "Delete the folder and judge again.")
-    return read_json(folder / "report.json")
-
-
-def _print_known(reports: list[dict[str, Any]], json: bool) -> None:
+def _print_known(reports: list[Json], json: bool) -> None:
     from probe.evaluation.report import IN_MODEL, OWN
 
     for report in reports if not json else []:
@@ -165,14 +154,21 @@ def _print_known(reports: list[dict[str, Any]], json: bool) -> None:
         print_rows(rows, f"{report['kind']} {report['site_in']} to {report['site_out']}, judged before")
 
 
-def _suite(bridge: Any, dictionary: Any, cache: Any, report: Any, budget: int, seed: int) -> Any:
+def _suite(
+    bridge: "TransformerBridge",
+    dictionary: "AnyDictionary",
+    cache: "Cache",
+    report: "EvalReport",
+    budget: int,
+    seed: int,
+) -> "SuiteReport":
     from probe.evaluation.suite import SuiteConfig, run_suite
 
     chosen = SuiteConfig(budget=budget, seed=seed)
     return run_suite(bridge, dictionary, cache, chosen, known=report, progress=progress())
 
 
-def _print(report: Any, json: bool) -> None:
+def _print(report: "EvalReport | SuiteReport", json: bool) -> None:
     if not json:
         print_rows(report.rows(), _title(report))
 
@@ -184,12 +180,12 @@ def _stored(name: str | None, dictionary: str, several: int) -> str:
     return name if several == 1 else f"{name}-{dictionary}"
 
 
-def _title(report: Any) -> str:
+def _title(report: "EvalReport | SuiteReport") -> str:
     name = f"{report.name}: " if report.name else ""
     return f"{name}{report.kind} {report.site_in} to {report.site_out}, held-out text"
 
 
-def rows_of(bridge: Any, spec: str, cache: Any, max_tokens: int) -> Any:
+def rows_of(bridge: "TransformerBridge", spec: str, cache: "Cache", max_tokens: int) -> Any:
     """Some rows of another text, as wide as the cache's."""
     from probe.text.documents import corpus
     from probe.text.tokens import tokenize
@@ -199,7 +195,13 @@ def rows_of(bridge: Any, spec: str, cache: Any, max_tokens: int) -> Any:
 
 
 def _announce(
-    bridge: Any, learned: list[Any], cache: Any, n_texts: int, max_tokens: int, budget: int | None, json: bool
+    bridge: "TransformerBridge",
+    learned: "list[AnyDictionary]",
+    cache: "Cache",
+    n_texts: int,
+    max_tokens: int,
+    budget: int | None,
+    json: bool,
 ) -> None:
     from probe.evaluation.plan import plan_evaluation
 
@@ -214,7 +216,7 @@ def _announce(
         return
     typer.echo(
         f"{plan.tokens:,} tokens in the model, {plan.passes:.1f} passes over them, {size(plan.memory_bytes)} of memory, "
-        f"about {duration(plan.seconds)}"
+        f"about {estimate(plan.seconds)}"
     )
     if budget is not None:
         more = found["suite"]
@@ -222,23 +224,6 @@ def _announce(
             f"The suite, for each dictionary: {more['tokens_read']:,} tokens read up to its last site, "
             f"{more['tokens_trained']:,} trained on, {size(more['memory_bytes'])} of memory"
         )
-
-
-def save_report(
-    name: str, report: Any, bridge: Any, parents: tuple[str, ...], *, replace: bool = False, **facts: Any
-) -> None:
-    """Store an evaluation as a result; `facts` go into its manifest beside the report. replace: what is there may go."""
-    from app.commands.options import clean
-    from probe.artifacts.json import write_json
-    from probe.artifacts.manifest import Manifest
-    from probe.model.load import stamp
-
-    plain = clean(report.to_dict())
-    short = {k: v for k, v in plain.items() if k not in BULKY}
-    sites = tuple(site for side in (report.site_in, report.site_out) for site in side.split(" + "))
-    manifest = Manifest("result", name, stamp(bridge), sites, parents=parents, facts={**short, **facts})
-    with writing(place("result", name), manifest, replace=replace) as scratch:
-        write_json(scratch / "report.json", plain)
 
 
 COMMANDS = (eval_,)

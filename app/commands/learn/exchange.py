@@ -10,18 +10,18 @@ from app.commands.options import (
     ConfigFile,
     DryRun,
     Resume,
-    duration,
     load,
     print_json,
     print_rows,
     progress,
     quiet,
     reserve,
-    size,
 )
 from probe.artifacts.folder import place
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
+from probe.words import estimate, size
 
 FORMATS = "saelens, sparsify, circuit-tracer, dictionary-learning, gemma-scope or transcoder-circuits"
 BYTES_PER_SECOND = 1e8
@@ -86,7 +86,7 @@ def _check_kept(name: str, format: str, part: str) -> None:
         raise BadInput(f"The dictionary '{name}' that is there was not imported from here. Choose another --name.")
 
 
-def _report(report: dict[str, Any], json: bool) -> None:
+def _report(report: Json, json: bool) -> None:
     if json:
         print_json(report)
         return
@@ -115,7 +115,7 @@ def _announce(format: str, names: list[str], bytes_: int, json: bool) -> None:
         return
     typer.echo(
         f"{len(names)} of the format {format}: {', '.join(names[:8])}{' ...' * (len(names) > 8)}; "
-        f"{size(bytes_)} on disk, at most {size(3 * bytes_)} of memory, about {duration(plan['seconds'])}"
+        f"{size(bytes_)} on disk, at most {size(3 * bytes_)} of memory, about {estimate(plan['seconds'])}"
     )
 
 

@@ -1,6 +1,6 @@
 """`openwork features`: what each unit of a dictionary or an MLP does, as a table, or one unit of it."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,18 +11,21 @@ from app.commands.options import (
     DryRun,
     Precision,
     Resume,
-    duration,
     load,
     print_json,
     print_rows,
     progress,
     reserve,
-    size,
 )
 from app.commands.prompt.units import label, unit_on_text
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
+from probe.words import estimate, size
+
+if TYPE_CHECKING:
+    from probe.features.table import FeatureTable
+    from probe.features.unit import Unit
 
 
 def features(
@@ -107,11 +110,11 @@ def _announce(plan: Any, json: bool) -> None:
     typer.echo(
         f"{plan.n_units:,} {plan.units}s over {plan.tokens:,} tokens, {size(plan.memory_bytes)} of memory, "
         f"{size(plan.disk_bytes)} on disk and {size(plan.checkpoint_bytes)} while it is built "
-        f"({size(plan.free_bytes)} free{room}), about {duration(plan.seconds)}"
+        f"({size(plan.free_bytes)} free{room}), about {estimate(plan.seconds)}"
     )
 
 
-def _print(table: Any, unit: int | None, search: str | None, json: bool) -> None:
+def _print(table: "FeatureTable", unit: int | None, search: str | None, json: bool) -> None:
     if unit is not None:
         record = table.unit(unit)
         print_json(record.to_dict()) if json else _print_unit(record)
@@ -125,7 +128,7 @@ def _print(table: Any, unit: int | None, search: str | None, json: bool) -> None
     )
 
 
-def _print_unit(record: Any) -> None:
+def _print_unit(record: "Unit") -> None:
     print_rows(record.lists(), record.summary())
     typer.echo("")
     print_rows(record.rows(), "Strongest examples, the peak in brackets")

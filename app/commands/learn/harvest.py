@@ -1,7 +1,7 @@
 """`openwork harvest`: run a model over text once and keep what chosen sites did."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,18 +13,22 @@ from app.commands.options import (
     Precision,
     Resume,
     Text,
-    duration,
     load,
     print_json,
     print_rows,
     progress,
     reserve,
-    size,
 )
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Unavailable
-from probe.words import counted
+from probe.words import counted, estimate, size
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.text.tokens import TokenSet
+
 
 DEFAULT = "smollm2-135m"
 
@@ -111,7 +115,9 @@ def default_name(model: str, sites: list[str]) -> str:
     return "-".join([model.rstrip("/").split("/")[-1], *sites]).replace("/", "-")
 
 
-def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str, batch: int, json: bool) -> None:
+def _announce(
+    bridge: "TransformerBridge", rows: "TokenSet", sites: list[str], folder: Path, dtype: str, batch: int, json: bool
+) -> None:
     from probe.activations.plan import plan
 
     found = plan(bridge, rows, sites, folder, dtype=dtype, batch=batch)
@@ -123,10 +129,10 @@ def _announce(bridge: Any, rows: Any, sites: list[str], folder: Any, dtype: str,
         f"{counted(found.tokens, 'token')} in {counted(found.shards, 'shard')}",
     )
     disk = f"{size(found.bytes)} on disk ({size(found.free_bytes)} free{'' if found.fits else ': IT DOES NOT FIT'})"
-    typer.echo(f"{disk}, {size(found.memory_bytes)} of memory beside the model, about {duration(found.seconds)}")
+    typer.echo(f"{disk}, {size(found.memory_bytes)} of memory beside the model, about {estimate(found.seconds)}")
 
 
-def _repair(bridge: Any, folder: Any, json: bool) -> None:
+def _repair(bridge: "TransformerBridge", folder: Path, json: bool) -> None:
     from probe.activations.damaged import open_damaged
 
     cache, broken = open_damaged(folder, bridge, progress())

@@ -14,15 +14,13 @@ from app.commands.options import (
     Model,
     Precision,
     Resume,
-    duration,
     load,
     print_json,
     progress,
     reserve,
-    size,
 )
 from probe.artifacts.folder import place
-from probe.words import counted
+from probe.words import counted, estimate, size
 
 
 def sample(
@@ -52,7 +50,7 @@ def sample(
         plan = plan_sample(bridge, documents, length=length, batch=batch)
         print_json(plan.to_dict()) if json else typer.echo(
             f"{counted(plan.documents, 'document')} of up to {length} tokens, {size(plan.memory_bytes)} of memory, "
-            f"{size(plan.disk_bytes)} on disk, about {duration(plan.seconds)}"
+            f"{size(plan.disk_bytes)} on disk, about {estimate(plan.seconds)}"
         )
         return
     options = {"length": length, "temperature": temperature, "seed": seed, "batch": batch, "resume": resume}

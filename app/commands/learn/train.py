@@ -1,6 +1,6 @@
 """`openwork train` and `openwork sweep`: one dictionary, or many side by side."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,19 +13,25 @@ from app.commands.options import (
     Precision,
     Resume,
     Text,
-    clean,
-    duration,
     load,
     print_json,
     print_rows,
     progress,
     reserve,
-    size,
 )
 from probe.artifacts.folder import place
-from probe.artifacts.json import write_json
+from probe.artifacts.json import clean, write_json
 from probe.artifacts.manifest import Manifest, writing
 from probe.errors import BadInput
+from probe.words import estimate, size
+
+if TYPE_CHECKING:
+    from probe.activations.cache import Cache
+    from probe.activations.live import LiveActivations
+    from probe.evaluation.sweep import SweepResult
+    from probe.training.plan import TrainPlan
+    from probe.training.step import TrainConfig
+
 
 Kind = Annotated[
     str,
@@ -109,7 +115,7 @@ def train(
         return
     print_rows(
         [{"measure": n, "value": v} for n, v in report["last"].items()],
-        f"{kind} in {result.folder}, {duration(result.seconds)}",
+        f"{kind} in {result.folder}, {estimate(result.seconds)}",
     )
 
 
@@ -177,7 +183,7 @@ def sweep(
     print_rows([{k: v for k, v in row.items() if not k.endswith(" error")} for row in result.by_seed()], title)
 
 
-def _keep(result: Any, name: str, source: Any) -> None:
+def _keep(result: "SweepResult", name: str, source: "Cache | LiveActivations") -> None:
     """Store the table under its name."""
     facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
     manifest = Manifest("result", name, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
@@ -185,20 +191,20 @@ def _keep(result: Any, name: str, source: Any) -> None:
         write_json(beside / "sweep.json", clean(result.to_dict()))
 
 
-def _cache(name: str | None) -> Any:
+def _cache(name: str | None) -> "Cache":
     from app.library.artifacts import registered
-    from probe.activations.cache import open_cache
+    from probe.activations.cache import open_cache, require_sound
 
     if name is None:
         raise BadInput("Say what to train on: --cache NAME, or --live with a model and text.")
     source = open_cache(registered("cache", name))
-    require_sound(source)
+    require_sound(source, progress())
     return source
 
 
 def _live(
     model: str, text: str, tokens: int, context: int, site_in: Sites, site_out: Sites, device: str | None, dtype: str
-) -> Any:
+) -> "LiveActivations":
     """A stream of activations at the sites named."""
     from probe.activations.live import LiveActivations
     from probe.text.documents import corpus
@@ -220,7 +226,7 @@ def _settings(
     resample_every: int,
     unit: bool,
     half: bool,
-) -> Any:
+) -> "TrainConfig":
     """A TrainConfig of the options that were given."""
     from probe.training.trainer import TrainConfig
 
@@ -235,21 +241,14 @@ def _settings(
     )
 
 
-def require_sound(cache: Any) -> None:
-    """Read every byte of a cache once, with a bar; Unavailable names what is damaged."""
-    from app.pages.training.work import require_sound as sound
-
-    sound(cache, progress())
-
-
-def _announce(plan: Any, json: bool, dictionaries: int = 1) -> None:
+def _announce(plan: "TrainPlan", json: bool, dictionaries: int = 1) -> None:
     if json:
         print_json(plan.to_dict())
         return
     many = f"{dictionaries} dictionaries, " if dictionaries > 1 else ""
     typer.echo(
         f"{many}{plan.parameters:,} weights, {plan.steps:,} steps over {plan.tokens:,} tokens, "
-        f"{size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)} on disk, about {duration(plan.seconds)}"
+        f"{size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)} on disk, about {estimate(plan.seconds)}"
     )
 
 

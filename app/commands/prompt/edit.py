@@ -1,11 +1,16 @@
 """`openwork edit`: a prompt run without and with heads or units changed."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.asking import Chat, Ids, Prompt, prompt_of
 from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.dictionaries.store import AnyDictionary
 
 
 def edit(
@@ -50,7 +55,7 @@ def edit(
         print_rows([{"": "without", "text": found.text_before}, {"": "with", "text": found.text_after}])
 
 
-def _dictionaries(model: Any, names: list[str] | None) -> list[Any]:
+def _dictionaries(model: "TransformerBridge", names: list[str] | None) -> "list[AnyDictionary]":
     from app.library.artifacts import registered
     from probe.dictionaries import load_dictionary
 

@@ -1,14 +1,21 @@
 """`openwork heads` and `openwork follow`: what heads do on a prompt, and a token through the layers."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.asking import Chat, Ids, Minus, Prompt, Target, prompt_of, require_target, target_of, token_of
-from app.commands.options import AsJson, Device, Model, Precision, clean, load, print_json, print_rows, progress
+from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
+from probe.artifacts.json import clean
 from probe.errors import BadInput
 from probe.show.values import quoted
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.heads.reading import HeadReading
+
 
 Position = Annotated[int, typer.Option("--position", help="At which token; -1 is the last.")]
 
@@ -72,7 +79,7 @@ def _position(tokens: list[str], position: int) -> int:
     return position % len(tokens)
 
 
-def _keep(bridge: Any, found: Any, to: Path, head: str | None) -> None:
+def _keep(bridge: "TransformerBridge", found: "HeadReading", to: Path, head: str | None) -> None:
     from probe.artifacts.json import write_json
     from probe.artifacts.manifest import Manifest, writing
     from probe.model.load import stamp
@@ -83,7 +90,7 @@ def _keep(bridge: Any, found: Any, to: Path, head: str | None) -> None:
     typer.echo(f"wrote {to}", err=True)
 
 
-def _print_head(found: Any, at: int, top: int) -> None:
+def _print_head(found: "HeadReading", at: int, top: int) -> None:
     """One head: where it looks from `at`, what it moves, which keys its weights prefer."""
     looks = found.attended(at, top)
     key, query = found.token_ids[looks[0]["position"]], found.token_ids[at]

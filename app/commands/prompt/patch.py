@@ -1,7 +1,7 @@
 """`openwork patch`: activation patching between a clean and a corrupted prompt."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,10 +19,15 @@ from app.commands.options import (
     print_rows,
     progress,
     reserve,
-    size,
 )
 from circuits.patching.kinds import KINDS, METRICS
+from probe.artifacts.json import Json
 from probe.errors import BadInput
+from probe.words import size
+
+if TYPE_CHECKING:
+    from circuits.patching.sides import Pair
+    from circuits.patching.sweep import PatchingPlan
 
 
 def patch(
@@ -107,12 +112,12 @@ def patch(
     print_rows([_printed(row) for row in found.rows(top)], found.title())
 
 
-def _printed(row: dict[str, Any]) -> dict[str, Any]:
+def _printed(row: Json) -> Json:
     """A row without what its name says already."""
     return {k: v for k, v in row.items() if k not in ("layer", "pos", "head", "kv_head", "token", "run")}
 
 
-def _announce(plan: Any, pair: Any, json: bool) -> None:
+def _announce(plan: "PatchingPlan", pair: "Pair", json: bool) -> None:
     if json:
         print_json({**plan.to_dict(), "pair": pair.rows()})
         return

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,19 +14,25 @@ from app.commands.options import (
     DryRun,
     Model,
     Precision,
-    duration,
     load,
     print_json,
     print_rows,
     progress,
     reserve,
-    size,
 )
+from app.library.trace_asked import head_layers
+from probe.artifacts.json import Json
 from probe.errors import BadInput
 from probe.show.values import quoted
-from probe.words import counted
+from probe.words import counted, estimate, size
 
-MAX_LAYERS = 1000
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from circuits.attribution.plan import TraceConfig, TracePlan
+    from circuits.graph.graph import CircuitGraph
+    from probe.dictionaries.store import AnyDictionary
+    from probe.text.targets import Difference
 
 
 def lens(
@@ -61,7 +67,7 @@ def lens(
         plan = plan_lens(bridge, n, n if every else 1)
         print_json(plan.to_dict()) if json else typer.echo(
             f"{counted(n, 'token')}, {plan.n_positions} read, {size(plan.bytes)} of memory beside the model, "
-            f"about {duration(plan.seconds)} on two CPU cores"
+            f"about {estimate(plan.seconds)} on two CPU cores"
         )
         return
     found = logit_lens(bridge, asked, top_k=top_k, positions=None if every else [at], progress=progress())
@@ -219,7 +225,9 @@ def trace(
     names = [n for given in dictionaries or [] for n in given.split(",") if n]
     bridge = load(model, device, precision)
     roots = _roots(bridge, target or [], minus)
-    options = TraceConfig(max_nodes, memory=int(memory * 1e9), basis=basis, heads=head_layers(heads), first=first)
+    options = TraceConfig(
+        max_nodes, memory=int(memory * 1e9), basis=basis, heads=head_layers(heads, "--heads"), first=first
+    )
     chosen = stored_dictionaries(bridge, names)
     if dry_run:
         _would_be_refused(bridge, chosen, options, roots)
@@ -237,7 +245,12 @@ def trace(
     _keep(bridge, graph, export, save, names)
 
 
-def _would_be_refused(bridge: Any, chosen: list[Any], options: Any, roots: list[Any]) -> None:
+def _would_be_refused(
+    bridge: "TransformerBridge",
+    chosen: "list[AnyDictionary]",
+    options: "TraceConfig",
+    roots: "list[int | Difference | None]",
+) -> None:
     """What the trace itself would refuse, before anything runs."""
     from circuits.attribution.choosing import choose_basis
     from circuits.replacement.placement import place_dictionaries
@@ -253,24 +266,9 @@ def _one_target(targets: list[str], minus: str | None) -> None:
         raise BadInput(f"--minus goes with one --target; {len(targets)} were given.")
 
 
-def _roots(bridge: Any, targets: list[str], minus: str | None) -> list[Any]:
+def _roots(bridge: "TransformerBridge", targets: list[str], minus: str | None) -> "list[int | Difference | None]":
     """What is to be explained: tokens, or the difference of two."""
     return [target_of(bridge, targets[0], minus)] if minus else [token_of(bridge, t) for t in targets]
-
-
-def head_layers(text: str | None) -> bool | list[int]:
-    """Layers as people write them: `3,5-7`, or `all`."""
-    if text is None or text == "all":
-        return text is not None
-    found: list[int] = []
-    for part in text.split(","):
-        ends = part.strip().split("-")
-        if not (1 <= len(ends) <= 2 and all(e.isdecimal() for e in ends)):
-            raise BadInput(f"--heads is {text!r}; write layers like 3,5-7, or all.")
-        if int(ends[-1]) >= MAX_LAYERS:
-            raise BadInput(f"--heads names layer {ends[-1]}; no model here has so many.")
-        found += range(int(ends[0]), int(ends[-1]) + 1)
-    return sorted(set(found))
 
 
 def _sizes(max_nodes: int, check: int, memory: float) -> None:
@@ -292,7 +290,7 @@ def _destinations(export: Path | None, save: str | None) -> None:
         require_writable(export)
 
 
-def stored_dictionaries(bridge: Any, names: list[str]) -> list[Any]:
+def stored_dictionaries(bridge: "TransformerBridge", names: list[str]) -> "list[AnyDictionary]":
     """Stored dictionaries by name or folder, checked against the model."""
     from app.library.artifacts import registered
     from probe.dictionaries import load_dictionary
@@ -303,7 +301,7 @@ def stored_dictionaries(bridge: Any, names: list[str]) -> list[Any]:
     ]
 
 
-def _announce(plan: Any, json: bool) -> None:
+def _announce(plan: "TracePlan", json: bool) -> None:
     if json:
         print_json(plan.to_dict())
         return
@@ -312,11 +310,13 @@ def _announce(plan: Any, json: bool) -> None:
     typer.echo(
         f"{counted(plan.n_tokens, 'token')}, {counted(plan.n_units, 'unit')}, "
         f"{plan.n_targets} x {plan.n_columns} edges, {size(plan.bytes)} of memory, "
-        f"about {duration(plan.seconds)} {on_this_machine()}"
+        f"about {estimate(plan.seconds)} {on_this_machine()}"
     )
 
 
-def _keep(bridge: Any, graph: Any, export: Path | None, save: str | None, parents: list[str]) -> None:
+def _keep(
+    bridge: "TransformerBridge", graph: "CircuitGraph", export: Path | None, save: str | None, parents: list[str]
+) -> None:
     from circuits.exchange.write import write_neuronpedia
     from circuits.graph.store import save_graph
     from probe.artifacts.folder import place
@@ -331,10 +331,10 @@ def _keep(bridge: Any, graph: Any, export: Path | None, save: str | None, parent
         )
 
 
-def _print_graph(report: dict[str, Any]) -> None:
+def _print_graph(report: Json) -> None:
     print_rows(report["top_nodes"], f"Most influential nodes for {quoted(report['prompt'])}")
     kinds = ", ".join(f"{n} {kind}" for kind, n in report["nodes_by_kind"].items())
-    typer.echo(f"\n{report['n_nodes']} nodes ({kinds}), {report['n_edges']} edges, {duration(report['seconds'])}")
+    typer.echo(f"\n{report['n_nodes']} nodes ({kinds}), {report['n_edges']} edges, {estimate(report['seconds'])}")
     typer.echo(f"edges sum to every node's value within {report['conservation_residual']:.1e} of the size of the sum")
     if "intervention_check" in report:
         found = report["intervention_check"]

@@ -1,30 +1,32 @@
 """What the page of a circuit does: follows its trace, draws what is kept, and lists the edges of the selected node."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, Patch, State, dcc, html, no_update
+from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn, slot
-from app.components.parts import empty, error, icon, stat
+from app.components.drawn import Drawn
+from app.components.parts import Part, Parts, empty, error
 from app.components.still import still
 from app.figures import linkgraph
-from app.jobs import table as jobs
-from app.library import prompts
+from app.jobs.table import job_table
 from app.library.artifacts import registered
 from app.library.graphs import graph_mark, graph_of, reading, stored_graph
-from app.library.models import MODELS, models
-from app.pages.circuit import connections
-from app.pages.circuit import editing as graph_editing
-from app.pages.circuit import scores as graph_scores
-from app.pages.circuit import validation as graph_testing
-from app.pages.circuit.panels import EDGES_KEPT, stored_dictionary
-from circuits.graph.graph import KINDS, CircuitGraph
+from app.pages.circuit import connections, editing, validation
+from app.pages.circuit.node import node_facts
+from app.pages.circuit.panels import EDGES_KEPT
+from app.pages.circuit.scores import live
+from app.selection import Selection
+from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
-from probe.words import figures
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 def exists(name: str) -> bool:
@@ -35,9 +37,9 @@ def exists(name: str) -> bool:
     return True
 
 
-def waiting(name: str) -> Any:
+def waiting(name: str) -> Component:
     """Progress of the trace, or why there is no graph."""
-    job = jobs.table().latest(f"trace:{name}")
+    job = job_table().latest(f"trace:{name}")
     if job is None:
         return empty("No such circuit", "It may have been removed. Trace the prompt again.")
     if job.state == "done":
@@ -50,7 +52,7 @@ def waiting(name: str) -> Any:
     return html.Div(slot.waiting(job), className="ow-state")
 
 
-def starting_node(found: CircuitGraph, selection: dict[str, Any]) -> dict[str, Any]:
+def starting_node(found: CircuitGraph, selection: Selection) -> Selection:
     """The node of the address, or the likeliest logit."""
     node = selection.get("node")
     if not (isinstance(node, int) and 0 <= node < len(found.nodes)):
@@ -72,84 +74,15 @@ def arranged(name: str, keep: float | None) -> tuple[CircuitGraph, linkgraph.Arr
         return stored_graph(name), _arranged(name, graph_mark(name), round(float(keep or 0.8), 2))
 
 
-def chosen(selection: dict[str, Any] | None, found: CircuitGraph) -> int:
+def chosen(selection: Selection | None, found: CircuitGraph) -> int:
     """The selected node."""
     return starting_node(found, dict(selection or {}))["node"]
-
-
-def unit_link(found: CircuitGraph, node: int) -> str | None:
-    """The page of a node's unit or head, where there is one for this graph's model."""
-    kind, layer, unit = KINDS[found.nodes.kind[node]], int(found.nodes.layer[node]), int(found.nodes.unit[node])
-    if unit < 0 or "imported" in found.facts or (found.model not in MODELS and found.model not in models()):
-        return None
-    prompt, token = prompts.prompt_id(found.prompt), int(found.nodes.pos[node])
-    if kind == "neuron":
-        return links.neuron_page(found.model, layer, unit, prompt=prompt, token=token)
-    if kind == "head":
-        return links.heads_page(found.model, prompt, token=token, layer=layer, head=f"{layer}.{unit}")
-    dictionary = _dictionary(found, layer) if kind == "latent" else None
-    return links.latent_page(dictionary, unit, model=found.model, prompt=prompt, token=token) if dictionary else None
-
-
-def _dictionary(found: CircuitGraph, layer: int) -> str | None:
-    """The stored dictionary whose latents stand at a layer."""
-    name = linkgraph.dictionary(found, layer)
-    return name if name and stored_dictionary(name) else None
-
-
-BELOW = "Below zero here, so it writes the opposite: it promotes what its direction suppresses."
-
-
-def node_facts(found: CircuitGraph, node: int, shown: linkgraph.Arrangement | None = None) -> list[Any]:
-    """Name and numbers of one node, and the way to its unit."""
-    kind = KINDS[found.nodes.kind[node]]
-    root = bool(found.roots[node])
-    text = found.unit_tokens[node] if root else found.tokens[found.nodes.pos[node]]
-    where = f"{linkgraph.word(kind)} {'of' if root else 'at'} {text!r}, position {found.nodes.pos[node]}"
-    value = found.nodes.value[node]
-    numbers = [
-        ("value", value),
-        ("activation", found.nodes.activation[node]),
-        ("influence", np.nan if root else found.influence[node]),
-        ("weight" if kind == "direction" else "probability", found.probability[node] or np.nan),
-    ]
-    if kind == "direction" and found.target(node).get("other_probability") is not None:
-        told = found.target(node)
-        numbers += [("first's probability", told["probability"]), ("other's probability", told["other_probability"])]
-    link, lost = unit_link(found, node), shown is not None and node not in shown.nodes
-    head = html.Div(
-        [
-            dcc.Link(
-                [icon("external", small=True), " unit page"],
-                href=link,
-                className="ow-partial",
-                style={"float": "right"},
-            )
-            if link
-            else None,
-            html.Strong(linkgraph.short(found, node), className="mono", style={"fontSize": 15}),
-            html.Div(linkgraph.label(found, node), dir="auto"),
-            html.Div(where, className="ow-sub", dir="auto"),
-            html.Div(BELOW, className="ow-sub") if linkgraph.below(found, node) else None,
-            html.Div("Not shown in the link graph: keep more nodes to see it there.", className="ow-sub")
-            if lost
-            else None,
-        ]
-    )
-    return [
-        head,
-        html.Div(
-            [stat(k, figures(v, 4)) for k, v in numbers if not np.isnan(v)],
-            className="ow-stats",
-            style={"marginTop": 8},
-        ),
-    ]
 
 
 # -- what the page is told, when it is laid out and later --------------------------------------------------------------------
 
 
-def plotted(name: str, keep: float, selection: dict[str, Any] | None, scheme: str) -> tuple[Any, str, dict[str, Any]]:
+def plotted(name: str, keep: float, selection: Selection | None, scheme: str) -> "tuple[Figure, str, Drawn]":
     """The link graph, how much of the graph it shows, and the strip of tokens above it."""
     found, shown = arranged(name, keep)
     per_token = np.bincount(found.nodes.pos[shown.nodes], found.influence[shown.nodes], minlength=len(found.tokens))
@@ -158,16 +91,14 @@ def plotted(name: str, keep: float, selection: dict[str, Any] | None, scheme: st
     return linkgraph.graph_figure(found, shown, chosen(selection, found), scheme), words, strip
 
 
-def connected(
-    name: str, keep: float, selection: dict[str, Any] | None, direction: str
-) -> tuple[dict[str, Any], list[Any]]:
+def connected(name: str, keep: float, selection: Selection | None, direction: str) -> tuple[Drawn, Part | Parts]:
     """The edges of the selected node as rows, and its name and numbers."""
     found, shown = arranged(name, keep)
     node = chosen(selection, found)
     return connections.connection_rows(found, node, direction), still(node_facts(found, node, shown))
 
 
-def shown_rows(name: str, keep: float, selection: dict[str, Any] | None) -> dict[str, Any]:
+def shown_rows(name: str, keep: float, selection: Selection | None) -> Drawn:
     """The nodes of the link graph as rows; those of the selected token, where there is one."""
     found, shown = arranged(name, keep)
     at = (selection or {}).get("token")
@@ -182,8 +113,8 @@ def register(app: Dash) -> None:
     register_plot(app)
     register_click(app)
     register_scores(app)
-    graph_editing.register(app)
-    graph_testing.register(app)
+    editing.register(app)
+    validation.register(app)
 
 
 def register_waiting(app: Dash) -> None:
@@ -194,7 +125,7 @@ def register_waiting(app: Dash) -> None:
         State("waiting-for", "data"),
         prevent_initial_call=True,
     )
-    def follow(_: Any, name: str | None):
+    def follow(_: object, name: str | None):
         if not name:
             return no_update, no_update
         return (no_update, f"/circuits/{quote(name)}?ready=1") if exists(name) else (waiting(name), no_update)
@@ -221,7 +152,7 @@ def register_plot(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call=True,
     )
-    def plot(keep: float, _: Any, scheme: str, name: str, selection: dict[str, Any] | None):
+    def plot(keep: float, _: object, scheme: str, name: str, selection: Selection | None):
         return plotted(name, keep, selection, scheme)
 
     @app.callback(
@@ -232,7 +163,7 @@ def register_plot(app: Dash) -> None:
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def nodes(keep: float, _: Any, selection: dict[str, Any] | None, name: str):
+    def nodes(keep: float, _: object, selection: Selection | None, name: str):
         return shown_rows(name, keep, selection)
 
     @app.callback(
@@ -264,7 +195,7 @@ def register_click(app: Dash) -> None:
         State("scheme", "data"),
         prevent_initial_call=True,
     )
-    def edges_of(selection: dict[str, Any] | None, direction: str, _: Any, name: str, keep: float, scheme: str):
+    def edges_of(selection: Selection | None, direction: str, _: object, name: str, keep: float, scheme: str):
         rows, facts = connected(name, keep, selection, direction)
         found, shown = arranged(name, keep)
         node = chosen(selection, found)
@@ -283,5 +214,5 @@ def register_scores(app: Dash) -> None:
         Input("graph-marks", "data"),
         State("graph-name", "data"),
     )
-    def scores(keep: float, edges: float, _: Any, name: str):
-        return graph_scores.live(name, round(float(keep or 0.8), 2), round(float(edges or EDGES_KEPT), 2))
+    def scores(keep: float, edges: float, _: object, name: str):
+        return live(name, round(float(keep or 0.8), 2), round(float(edges or EDGES_KEPT), 2))

@@ -3,12 +3,12 @@
 What is too weak to be listed is given as one number, so that every list still adds up to the node's value.
 """
 
-from typing import Any
-
 import numpy as np
 
-from app.figures import linkgraph
+from app.components.drawn import Drawn
+from app.figures import linkgraph, node_words
 from circuits.graph.graph import KINDS, CircuitGraph, Edges
+from probe.artifacts.json import Json
 from probe.show.glossary import meaning
 
 BELOW = "This unit is below zero: what has a negative weight pushes it further down, the way it went. Bars show that."
@@ -26,7 +26,7 @@ NODE_COLUMNS = [
 ]
 
 
-def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str, Any]:
+def connection_rows(graph: CircuitGraph, node: int, direction: str) -> Drawn:
     """The strongest edges in one direction as rows; into a node, with the rest and the constant, they add up to its value."""
     into = direction == "in"
     edges = graph.incoming(node) if into else graph.outgoing(node)
@@ -59,11 +59,11 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> dict[str,
         "columns": columns,
         "rows": rows,
         "note": (BELOW if into else BELOW_SOME) if turned else "",
-        "label": f"Edges {'into' if into else 'out of'} {linkgraph.short(graph, node)}",
+        "label": f"Edges {'into' if into else 'out of'} {node_words.short(graph, node)}",
     }
 
 
-def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[dict[str, Any]]:
+def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[Json]:
     """Constant and value below the edges; where a file did not hold the constant, the sum of the edges alone."""
     if np.isnan(graph.constant[node]):
         return [_plain("sum of edges", float(edges.weight.astype(np.float64).sum()), None)]
@@ -76,11 +76,11 @@ def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[dict[str, Any
     return [*rows, _plain("sum = value", total, None)]
 
 
-def _connection(graph: CircuitGraph, other: int, weight: float, share: float, width: int = 34) -> dict[str, Any]:
+def _connection(graph: CircuitGraph, other: int, weight: float, share: float, width: int = 34) -> Json:
     token = graph.unit_tokens[other] if graph.roots[other] else graph.tokens[graph.nodes.pos[other]]
     return {
-        "unit": linkgraph.titled(graph, other, width),
-        "title": linkgraph.label(graph, other) or None,
+        "unit": node_words.titled(graph, other, width),
+        "title": node_words.label(graph, other) or None,
         "token": token,
         "weight": weight,
         "amount": weight,
@@ -89,7 +89,7 @@ def _connection(graph: CircuitGraph, other: int, weight: float, share: float, wi
     }
 
 
-def _plain(text: str, amount: float, share: float | None) -> dict[str, Any]:
+def _plain(text: str, amount: float, share: float | None) -> Json:
     return {"unit": text, "token": None, "weight": None, "amount": amount, "share": share, "quiet": True}
 
 
@@ -98,7 +98,7 @@ def value_of(graph: CircuitGraph, node: int, edges: Edges) -> float:
     return float(graph.constant[node] + edges.weight.astype(np.float64).sum())
 
 
-def node_row(graph: CircuitGraph, node: int) -> dict[str, Any]:
+def node_row(graph: CircuitGraph, node: int) -> Json:
     """One node as a row: what it is, where, and its numbers."""
     root, activation = bool(graph.roots[node]), float(graph.nodes.activation[node])
     row = _connection(graph, node, 0.0, 0.0, 60)
@@ -106,7 +106,7 @@ def node_row(graph: CircuitGraph, node: int) -> dict[str, Any]:
         "unit": row["unit"],
         "title": row["title"],
         "token": row["token"],
-        "kind": linkgraph.word(KINDS[graph.nodes.kind[node]]),
+        "kind": node_words.word(KINDS[graph.nodes.kind[node]]),
         "pos": str(graph.nodes.pos[node]),
         "influence": None if root else float(graph.influence[node]),
         "activation": float(graph.probability[node]) if root else None if np.isnan(activation) else activation,
@@ -114,16 +114,16 @@ def node_row(graph: CircuitGraph, node: int) -> dict[str, Any]:
     }
 
 
-def found_rows(graph: CircuitGraph, text: str, limit: int = 40) -> dict[str, Any]:
+def found_rows(graph: CircuitGraph, text: str, limit: int = 40) -> Drawn:
     """Nodes whose name, label or token holds `text`, whatever its case, most influential first."""
     wanted = text.strip().casefold()
     tokens = [wanted in t.casefold() for t in graph.tokens]
     hits = [
         i
         for i in np.argsort(-(graph.influence + graph.probability), kind="stable").tolist()
-        if wanted in linkgraph.short(graph, i).casefold()
+        if wanted in node_words.short(graph, i).casefold()
         or wanted in graph.name(i).casefold()
-        or wanted in (graph.unit_tokens[i] or linkgraph.label(graph, i)).casefold()
+        or wanted in (graph.unit_tokens[i] or node_words.label(graph, i)).casefold()
         or tokens[graph.nodes.pos[i]]
     ]
     words = (
@@ -143,7 +143,7 @@ def found_rows(graph: CircuitGraph, text: str, limit: int = 40) -> dict[str, Any
 
 def node_rows(
     graph: CircuitGraph, shown: linkgraph.Arrangement, position: int | None = None, limit: int = 200
-) -> dict[str, Any]:
+) -> Drawn:
     """The shown nodes, most influential first, as the table beside the plot; of one position when one is selected."""
     nodes = shown.nodes if position is None else shown.nodes[graph.nodes.pos[shown.nodes] == position]
     first = nodes[np.argsort(-graph.influence[nodes], kind="stable")]

@@ -1,40 +1,31 @@
 """The subgraph of a circuit's page and the edits made in it: pins, groups, labels, suggestions, undo and redo."""
 
-from dataclasses import replace
-from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
-from app import links
 from app.components import drawn, snippets
 from app.components.parts import icon, panel
 from app.components.slot import register_slot, slot
-from app.figures import linkgraph
-from app.jobs import results, work
-from app.library import labels as labelled
-from app.library.graphs import body, graph_mark, graph_of, reading
-from app.library.models import model_named, models, stamp_in_memory
-from app.pages.circuit import connections, subgraph
-from app.pages.circuit.marks_on_disk import Marked, act, look, marked
-from app.pages.circuit.panels import EDGES_KEPT, full_button, opening
-from app.pages.circuit.suggested import Suggested, suggested
+from app.components.snippets import python_of_graph
+from app.pages.circuit.marks_on_disk import act, look, marked
+from app.pages.circuit.panels import full_button
+from app.pages.circuit.pinned import drawing, kept_units, marks_data, pin_rows, seen_again
+from app.pages.circuit.suggestions import register_suggestions
+from app.selection import Selection
 from circuits.graph.figures import PUSHES
-from circuits.graph.graph import UNITS, CircuitGraph
-from probe.errors import BadInput, OpenworkError
-from probe.progress import Progress
-from probe.words import counted
+from circuits.graph.graph import CircuitGraph
+from probe.artifacts.json import Json
+from probe.errors import BadInput
 
-SUGGESTIONS = "supernodes"
-LABELLED = 3000  # labels sent to the page at once, to be edited there
-FEWEST = 12  # pinned units from which suggestions are about them alone
+if TYPE_CHECKING:
+    pass
 
 
 def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: str | None = None) -> html.Section:
     """The drawing with its tools, the suggested groups (of the search of this key), and what is pinned as a table."""
-    python = (
-        f"graph = load_graph(place('graph', {name!r}))\nrecord = subgraph_scores(graph, graph.pinned)\nrecord.figure()"
-    )
+    lines = "record = subgraph_scores(graph, graph.pinned)\nrecord.figure()"
+    python = python_of_graph(name, lines, "subgraph_scores")
     shell = f"openwork graph pin {snippets.shlex.quote(name)}"
     data, words = drawing(name, edges)
     frame = html.Div(
@@ -76,7 +67,7 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: st
             ],
             className="ow-actions",
         ),
-        foot=snippets.snippets(opening(python, "subgraph_scores"), shell),
+        foot=snippets.snippets(python, shell),
     )
 
 
@@ -107,7 +98,7 @@ def _tools() -> html.Div:
     )
 
 
-def _does(words: str, does: str, hint: str, symbol: str | None = None, **more: Any) -> html.Button:
+def _does(words: str, does: str, hint: str, symbol: str | None = None, **more: object) -> html.Button:
     """A button that `assets/subgraph.js` answers."""
     inner = [icon(symbol, small=True), words] if symbol else words
     return html.Button(inner, className="ow-button", type="button", title=hint, **{"data-do": does}, **more)
@@ -128,165 +119,6 @@ def _suggested(key: str | None) -> html.Div:
     )
 
 
-# -- what the page is told -------------------------------------------------------------------------------------------------
-
-
-def marks_data(name: str, now: Marked | None = None) -> dict[str, Any]:
-    """The marks of a graph for its page, with what can be undone and what the last request came to."""
-    now = now or marked(name)
-    m, history = now.marks, now.history
-    return {
-        "graph": name,
-        "revision": m.revision,
-        "pinned": list(m.pinned),
-        "groups": [{"name": k, "members": list(v)} for k, v in m.groups.items()],
-        "labels": dict(list(m.labels.items())[:LABELLED]),
-        "undo": history.past[-1].words if history.past else None,
-        "redo": history.future[-1].words if history.future else None,
-        "said": now.said,
-        "state": "wrong" if now.wrong else "stale" if now.stale else "",
-    }
-
-
-@lru_cache(maxsize=32)
-def _drawing(name: str, mark: tuple[int, int], edges: float, view: str) -> dict[str, Any]:
-    """`mark` changes with every edit and label, `view` with every look, so what is kept is never of another state."""
-    now = marked(name)
-    return subgraph.drawing(now.graph, now.marks, edges, now.view.opened, now.view.at)
-
-
-def drawing(name: str, edges: float | None) -> tuple[dict[str, Any], str]:
-    """What is drawn, and how much of it in words."""
-    with reading:
-        view, mark = str(marked(name).view), (graph_mark(name), labelled.mark())
-        found = _drawing(name, mark, round(float(edges or EDGES_KEPT), 2), view)
-    more = f"; {found['left_out']:,} pinned nodes of little influence are not drawn" if found["left_out"] else ""
-    return found, f"{found['words']}{more}"
-
-
-def pin_rows(name: str) -> dict[str, Any]:
-    """What is pinned as rows, group by group."""
-    now = marked(name)
-    found, marks = now.graph, now.marks
-    rows = []
-    for node in sorted(marks.chosen, key=lambda i: (marks.group_of(i) or "\uffff", -found.influence[i])):
-        one = connections.node_row(found, node)
-        rows.append(
-            {**one, "group": marks.group_of(node) or "", "row": "pinned" if node in marks.pinned else "in its group"}
-        )
-    columns = [
-        {"key": "unit", "label": "node", "kind": "unit"},
-        {"key": "group", "label": "group", "kind": "text"},
-        {"key": "kind", "label": "kind", "kind": "text"},
-        {"key": "token", "label": "token", "kind": "token"},
-        {"key": "pos", "label": "position", "kind": "text"},
-        {"key": "influence", "label": "influence", "kind": "num"},
-        {"key": "activation", "label": "activation or probability", "kind": "num"},
-    ]
-    note = "" if rows else "Nothing is pinned."
-    return {"columns": columns, "rows": rows, "note": note, "label": "Pinned nodes", "sorts": True}
-
-
-# -- suggestions -----------------------------------------------------------------------------------------------------------
-
-
-def suggest(name: str) -> str:
-    """Queue the search for groups: among the pinned units where there are some, else among the strongest."""
-    now = marked(name)
-    able = now.graph.nodes.where(*UNITS)
-    units = [i for i in now.marks.chosen if able[i]]
-    return start_suggestions(name, body(name), sorted(units) if len(units) >= FEWEST else None)
-
-
-def start_suggestions(name: str, of: str, among: list[int] | None) -> str:
-    """Queue the search for groups among these units of a graph whose edges have the digest `of`; None is the strongest."""
-    from app.pages.circuit.validation import same_body
-
-    found, now = same_body(name, of), body(name)
-    able = found.nodes.where(*UNITS)
-    if among is not None and not all(type(i) is int and 0 <= i < len(able) and able[i] for i in among):
-        raise BadInput(f"These are not units of {name}; look for groups on its page.")
-    nodes = None if among is None else tuple(among)
-    key = work.key_of(SUGGESTIONS, name, now, nodes)
-    origin = results.Origin(
-        (name,),
-        {"nodes": None if nodes is None else [found.name(i) for i in nodes]},
-        f"openwork graph supernodes {snippets.shlex.quote(name)} --suggest",
-        lambda: stamp_in_memory(found.model),
-    )
-    title, link = f"Suggest groups in {name}", links.circuit_page(name, groups=key)
-    again = ["groups", {"name": name, "of": now, "among": among}]
-    wanted = work.Work(key, title, lambda p: _suggestions(name, nodes, p), link, "graph", origin, again=again)
-    return work.submit(wanted)
-
-
-def _suggestions(name: str, nodes: tuple[int, ...] | None, progress: Progress) -> Suggested:
-    """Groups by what units write and promote where the model is at hand, else by the graph alone; the words say which."""
-    from circuits.supernodes.suggest import suggest_supernodes
-
-    found = graph_of(name)
-    directions = tops = None
-    words = "By shared neighbours alone: the model of this graph is not at hand."
-    if found.model in models() and "imported" not in found.facts:
-        try:
-            directions, tops = _evidence(found, nodes, progress)
-            words = "By shared tokens, direction written, and shared neighbours."
-        except OpenworkError as error:
-            words = f"By shared neighbours alone. {error}"
-    with progress.stage("clustering", total=1, unit="step") as step:
-        record = suggest_supernodes(found, nodes, directions=directions, tops=tops)
-        step(1)
-    return suggested(record, words)
-
-
-def _evidence(found: CircuitGraph, nodes: tuple[int, ...] | None, progress: Progress) -> Any:
-    from app.pages.circuit.validation import dictionaries_for
-    from circuits.supernodes.evidence import unit_evidence
-    from circuits.supernodes.suggest import MOST
-
-    model = model_named(found.model, progress)
-    units = list(nodes or strongest_kept(found, MOST))
-    return unit_evidence(model, found, units, dictionaries=dictionaries_for(found, model))
-
-
-def strongest_kept(found: CircuitGraph, n: int) -> list[int]:
-    """The strongest units of the pruned graph, as suggestions are made among."""
-    kept = found.prune().nodes & found.nodes.where(*UNITS)
-    order = found.influence.argsort()[::-1]
-    return [int(i) for i in order if kept[i]][:n]
-
-
-def suggestion_rows(name: str, key: str) -> dict[str, Any]:
-    """The suggestions that were neither taken nor put aside."""
-    record = work.found(key)
-    now = marked(name)
-    rows = []
-    for g in sorted(record.groups, key=lambda g: (g.weak, -(g.score or 0))):
-        mark = ",".join(map(str, sorted(g.nodes)))
-        taken = any(set(g.nodes) <= set(members) for members in now.marks.groups.values())
-        if taken or mark in now.view.dismissed:
-            continue
-        listed = ", ".join(f"{linkgraph.titled(now.graph, i, 40)}@{now.graph.nodes.pos[i]}" for i in g.nodes[:8])
-        more = f", and {len(g.nodes) - 8} more" if len(g.nodes) > 8 else ""
-        fresh = g.name if g.name not in now.marks.groups else f"{g.name} (2)"
-        rows.append(
-            {
-                "key": mark,
-                "name": fresh[:100],
-                "nodes": list(g.nodes),
-                "score": g.score,
-                "weak": g.weak,
-                "members": listed + more,
-            }
-        )
-    found = (
-        f"{counted(len(rows), 'group')} suggested of {counted(record.compared, 'unit')} compared."
-        if rows
-        else "No group is alike enough, or all were taken or put aside."
-    )
-    return {"rows": rows[:60], "words": f"{found} {record.words}"}  # fmt: skip
-
-
 # -- callbacks -------------------------------------------------------------------------------------------------------------
 
 
@@ -294,18 +126,21 @@ def register(app: Dash) -> None:
     drawn.register_rows(app, "graph-pins")
     register_slot(app, "graph-suggest", "groups")
     register_edits(app)
+    register_buttons(app)
     register_drawing(app)
     register_suggestions(app)
 
 
 def register_edits(app: Dash) -> None:
+    """What a page asks to be edited is edited, and the page is told how the graph is marked now."""
+
     @app.callback(
         Output("graph-marks", "data"),
         Input("graph-act", "data"),
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def edit(request: dict[str, Any] | None, name: str):
+    def edit(request: Json | None, name: str):
         return marks_data(name, act(name, request, request.get("revision"))) if request else no_update
 
     @app.callback(
@@ -314,7 +149,7 @@ def register_edits(app: Dash) -> None:
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def seen(request: dict[str, Any] | None, name: str):
+    def seen(request: Json | None, name: str):
         return (seen_again(name, request.get("revision")) or no_update) if request else no_update
 
     @app.callback(
@@ -324,11 +159,24 @@ def register_edits(app: Dash) -> None:
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def see(change: dict[str, Any] | None, name: str):
+    def see(change: Json | None, name: str):
         if not change:
             return no_update, no_update
         look(name, change)
         return change.get("at"), None
+
+    @app.callback(
+        Output("graph-said", "children"),
+        Output("graph-said", "className"),
+        Input("graph-marks", "data"),
+        prevent_initial_call=True,
+    )
+    def say(now: Json | None):
+        return (now["said"], f"ow-said {now['state']}") if now else (no_update, no_update)
+
+
+def register_buttons(app: Dash) -> None:
+    """Edits whose nodes the server chooses."""
 
     @app.callback(
         Output("graph-act", "data", allow_duplicate=True),
@@ -339,7 +187,7 @@ def register_edits(app: Dash) -> None:
         State("graph-marks", "data"),
         prevent_initial_call=True,
     )
-    def prune(clicks: int | None, name: str, keep: float, edges: float, now: dict[str, Any]):
+    def prune(clicks: int | None, name: str, keep: float, edges: float, now: Json):
         return (
             {"op": "pin", "nodes": kept_units(name, keep, edges), "revision": now["revision"], "at": clicks}
             if clicks
@@ -354,38 +202,13 @@ def register_edits(app: Dash) -> None:
         State("graph-marks", "data"),
         prevent_initial_call=True,
     )
-    def ungroup(clicks: int | None, name: str, selection: dict[str, Any] | None, now: dict[str, Any]):
+    def ungroup(clicks: int | None, name: str, selection: Selection | None, now: Json):
         if not clicks:
             return no_update
         group = marked(name).marks.group_of((selection or {}).get("node", -1))
         if group is None:
             raise BadInput("The selected node is in no group. Select a member of the group first.")
         return {"op": "ungroup", "name": group, "revision": now["revision"], "at": clicks}
-
-    @app.callback(
-        Output("graph-said", "children"),
-        Output("graph-said", "className"),
-        Input("graph-marks", "data"),
-        prevent_initial_call=True,
-    )
-    def say(now: dict[str, Any] | None):
-        return (now["said"], f"ow-said {now['state']}") if now else (no_update, no_update)
-
-
-def seen_again(name: str, revision: Any) -> dict[str, Any] | None:
-    """The marks for a page that was left and is looked at again; None where nobody edited the graph meanwhile."""
-    now = marked(name)
-    if now.marks.revision == revision:
-        return None
-    said = "Edited meanwhile, in another tab or in the shell; this is how it is now."
-    return marks_data(name, replace(now, said=said, stale=True))
-
-
-def kept_units(name: str, keep: float, edges: float) -> list[int]:
-    """The units that the sliders leave; `act` says so where they are too many to pin."""
-    found = graph_of(name)
-    left = found.prune(keep, edges).nodes & found.nodes.where(*UNITS)
-    return [int(i) for i in left.nonzero()[0]]
 
 
 def register_drawing(app: Dash) -> None:
@@ -398,7 +221,7 @@ def register_drawing(app: Dash) -> None:
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def draw(_: Any, __: Any, edges: float, name: str):
+    def draw(_: object, __: object, edges: float, name: str):
         return drawing(name, edges)
 
     @app.callback(
@@ -407,7 +230,7 @@ def register_drawing(app: Dash) -> None:
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def pins(_: Any, name: str):
+    def pins(_: object, name: str):
         return pin_rows(name)
 
     def client(function: str, output: Output, *inputs: Input) -> None:
@@ -418,23 +241,3 @@ def register_drawing(app: Dash) -> None:
     client("picked", Output("subgraph", "data-picked"), Input("selection", "data"))
     client("suggestions", Output("graph-suggested", "data-drawn"), Input("graph-suggested-data", "data"))
     client("kept", Output("shown", "data-kept"), Input("keep", "value"), Input("edges-kept", "value"))
-
-
-def register_suggestions(app: Dash) -> None:
-    @app.callback(
-        Output("graph-suggest-key", "data"),
-        Input("graph-suggest", "n_clicks"),
-        State("graph-name", "data"),
-        prevent_initial_call=True,
-    )
-    def ask(clicks: int | None, name: str):
-        return suggest(name) if clicks else no_update
-
-    @app.callback(
-        Output("graph-suggested-data", "data"),
-        Input("graph-suggest-done", "data"),
-        Input("graph-marks", "data"),
-        State("graph-name", "data"),
-    )
-    def tell(key: str | None, _: Any, name: str):
-        return suggestion_rows(name, key) if key and work.result(key) is not None else no_update

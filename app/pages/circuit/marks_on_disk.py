@@ -15,11 +15,12 @@ from typing import Any
 
 from app.library.artifacts import registered
 from app.library.graphs import body, keep_graph, reading, stored_graph
-from app.pages.circuit.marks import MOST, History, Marks, edited
+from app.pages.circuit.history import History
+from app.pages.circuit.marks import MOST, Marks, edited
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.store import choose_nodes, editing
 from probe.artifacts.folder import home
-from probe.artifacts.json import write_json
+from probe.artifacts.json import Json, write_json
 from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, OpenworkError, Unavailable
 
@@ -59,7 +60,7 @@ def marked(name: str) -> Marked:
     return Marked(graph, marks, history, _view(kept.get("view")))
 
 
-def act(name: str, request: dict[str, Any], revision: str | None = None) -> Marked:
+def act(name: str, request: Json, revision: str | None = None) -> Marked:
     """Make one edit and store it at once. What cannot be done changes nothing and is said in the answer."""
     with reading, editing(registered("graph", name)):
         now = marked(name)
@@ -76,7 +77,7 @@ def act(name: str, request: dict[str, Any], revision: str | None = None) -> Mark
     return Marked(stored, after, history, now.view, f"{elsewhere}{words[:1].upper()}{words[1:]}.", stale)
 
 
-def _after(now: Marked, request: dict[str, Any], stale: bool) -> tuple[Marks, History, str]:
+def _after(now: Marked, request: Json, stale: bool) -> tuple[Marks, History, str]:
     if request.get("op") in ("undo", "redo"):
         if stale:
             raise BadInput(
@@ -101,7 +102,7 @@ def _store(name: str, graph: CircuitGraph, before: Marks, after: Marks) -> Circu
     return keep_graph(name, stored)
 
 
-def look(name: str, change: dict[str, Any]) -> None:
+def look(name: str, change: Json) -> None:
     """Keep how the subgraph is looked at: `move` {id: [x, y]}, `open` or `close` a group, `dismiss` a suggestion, `tidy`."""
     with reading, editing(registered("graph", name)):
         now = marked(name)
@@ -110,7 +111,7 @@ def look(name: str, change: dict[str, Any]) -> None:
             _write(name, now.marks, now.history, view)
 
 
-def _changed(view: View, change: dict[str, Any]) -> View:
+def _changed(view: View, change: Json) -> View:
     moved = {str(k): _point(v) for k, v in (change.get("move") or {}).items()}
     opened = [n for n in view.opened if n != change.get("close")]
     opened += [str(change["open"])] if change.get("open") and change["open"] not in opened else []
@@ -121,13 +122,13 @@ def _changed(view: View, change: dict[str, Any]) -> View:
     )
 
 
-def _point(value: Any) -> list[float]:
+def _point(value: object) -> list[float]:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) and abs(v) < 1e6 for v in value):
         return [float(v) for v in value]
     raise BadInput("A place in the drawing is two numbers. Reload the page.")
 
 
-def _view(value: Any) -> View:
+def _view(value: object) -> View:
     try:
         at = {str(k): _point(v) for k, v in value["at"].items()}
         return View(at, [str(n) for n in value["opened"]], [str(n) for n in value["dismissed"]])
@@ -140,7 +141,7 @@ def edits_file(name: str) -> Path:
     return home() / "edits" / f"{registered('graph', name).name}.json"
 
 
-def _read(name: str) -> dict[str, Any]:
+def _read(name: str) -> Json:
     try:
         value = read_json(edits_file(name))
     except Unavailable:

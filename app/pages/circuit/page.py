@@ -1,26 +1,28 @@
 """One circuit: its scores, link graph, connections, the subgraph of what is pinned, and whether the model agrees."""
 
-from typing import Any
-
 import dash_mantine_components as dmc
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from app import links
 from app.components.cards import outdated_note
-from app.components.parts import icon, link_button, title
+from app.components.parts import Parts, icon, link_button, title
 from app.frame.shell import Page
 from app.frame.theme import worn
-from app.jobs import table as jobs
 from app.jobs import work
+from app.jobs.table import job_table
 from app.library import prompts
 from app.library.artifacts import library
 from app.library.graphs import graph_of
 from app.library.models import models, short_model
 from app.pages.circuit.callbacks import connected, exists, plotted, register, shown_rows, starting_node, waiting
-from app.pages.circuit.editing import SUGGESTIONS, marks_data, subgraph_panel
+from app.pages.circuit.editing import subgraph_panel
 from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares
+from app.pages.circuit.pinned import marks_data
 from app.pages.circuit.scores import bar
-from app.pages.circuit.validation import shown_first, test_panel
+from app.pages.circuit.suggestions import SUGGESTIONS
+from app.pages.circuit.validation import test_panel
+from app.pages.circuit.validation_work import shown_first
 from app.selection import selection_from
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
@@ -28,9 +30,9 @@ from probe.errors import BadInput
 MOST_OFFERED = 100  # graphs to compare with
 
 
-def layout(name: str, query: dict[str, str]) -> list[Any]:
+def layout(name: str, query: dict[str, str]) -> Parts:
     """The page of a stored graph; of one that is being traced, its progress."""
-    job = jobs.table().latest(f"trace:{name}")
+    job = job_table().latest(f"trace:{name}")
     if job is not None and (job.active or job.state in ("failed", "cancelled", "interrupted")) and not exists(name):
         return [
             title("Tracing", eyebrow="Circuit"),
@@ -63,7 +65,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
     ]
 
 
-def _prompt_link(found: CircuitGraph) -> Any:
+def _prompt_link(found: CircuitGraph) -> Component | None:
     """To the hub of the graph's prompt, where its model is one the pages may load."""
     if found.model not in models() or "imported" in found.facts:
         return None
@@ -78,7 +80,7 @@ def _prompt_link(found: CircuitGraph) -> Any:
     return link_button("The prompt", links.prompt_page(identity, found.model), "prompt", small=True)
 
 
-def _compare(name: str) -> Any:
+def _compare(name: str) -> Component | None:
     """A menu of the other graphs; choosing one opens both beside each other."""
     others = [folder.name for folder, _ in library().kinds["graph"] if folder.name != name][:MOST_OFFERED]
     if not others:
@@ -97,7 +99,7 @@ def _compare(name: str) -> Any:
     )
 
 
-def _exports(name: str) -> list[Any]:
+def _exports(name: str) -> Parts:
     forms = {"Neuronpedia JSON": "neuronpedia", "Openwork JSON": "openwork"}
     return [
         link_button(label, export_address(name, form), "download", small=True, download=True)

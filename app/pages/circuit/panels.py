@@ -1,13 +1,15 @@
 """The panels of a circuit's page that show the whole graph: link graph, connections, nodes, how it was made."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dash_mantine_components as dmc
 import numpy as np
 from dash import html
 
 from app.components import drawn, snippets
-from app.components.parts import graph, panel, segmented
+from app.components.drawn import Drawn
+from app.components.parts import Parts, graph, panel, segmented
+from app.components.snippets import python_of_graph
 from app.figures import linkgraph
 from app.library.artifacts import registered
 from app.pages.circuit.scores import basis, units
@@ -16,6 +18,10 @@ from circuits.graph.graph import CircuitGraph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 
 EDGES_KEPT = 0.9
 
@@ -37,8 +43,13 @@ def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
 
 
 def link_panels(
-    found: CircuitGraph, name: str, keep: float, edges: float, plotted: tuple[Any, str, Any], connected: tuple[Any, Any]
-) -> list[Any]:
+    found: CircuitGraph,
+    name: str,
+    keep: float,
+    edges: float,
+    plotted: "tuple[Figure, str, Drawn]",
+    connected: tuple[Drawn, Parts],
+) -> Parts:
     """The link graph with its sliders and search, and beside it the edges of the selected node.
 
     plotted: figure, words, strip. connected: rows, facts. Both as in `graph_callbacks`.
@@ -115,14 +126,14 @@ def full_button() -> html.Button:
     return html.Button("Full screen", className="ow-button", type="button", **{"data-do": "full"})
 
 
-def nodes_panel(name: str, rows: dict[str, Any]) -> html.Section:
+def nodes_panel(name: str, rows: Drawn) -> html.Section:
     """The link graph as a table."""
-    python = f"graph = load_graph(place('graph', {name!r}))\ngraph.rows(50)"
+    python = python_of_graph(name, "graph.rows(50)")
     return panel(
         "Nodes shown",
         drawn.rows("nodes", 420, rows),
         note=html.Span("The same nodes as a table, most influential first.", id="nodes-note"),
-        foot=snippets.snippets(opening(python), f"openwork graph show {snippets.shlex.quote(name)} --top 50"),
+        foot=snippets.snippets(python, f"openwork graph show {snippets.shlex.quote(name)} --top 50"),
     )
 
 
@@ -130,17 +141,9 @@ def made_panel(found: CircuitGraph, name: str) -> html.Section:
     """Conventions and origin."""
     facts = [("units", f"{units(found)}{f' ({basis(found)})' if found.dictionaries else ''}"), *provenance(found, name)]
     parts = [part for k, v in facts for part in (html.Dt(k.replace("_", " ")), html.Dd(v, dir="auto"))]
-    python = f"graph = load_graph(place('graph', {name!r}))\ngraph.report()"
+    python = python_of_graph(name, "graph.report()")
     shell = f"openwork graph show {snippets.shlex.quote(name)} --json"
-    return panel(
-        "How it was made", html.Dl(parts, className="ow-facts"), foot=snippets.snippets(opening(python), shell)
-    )
-
-
-def opening(lines: str, *more: str) -> str:
-    """Python that works with a stored graph, with its imports; `more` are further imports from circuits."""
-    names = ", ".join(sorted(["load_graph", *more]))
-    return f"from circuits import {names}\nfrom probe.artifacts.folder import place\n\n{lines}"
+    return panel("How it was made", html.Dl(parts, className="ow-facts"), foot=snippets.snippets(python, shell))
 
 
 def _node_snippets(found: CircuitGraph, name: str) -> tuple[str, str]:
@@ -149,10 +152,8 @@ def _node_snippets(found: CircuitGraph, name: str) -> tuple[str, str]:
         if not found.roots.any()
         else int(found.probability.argmax())
     )
-    python = (
-        f"graph = load_graph(place('graph', {name!r}))\n(node,) = graph.find({node!r})\nedges = graph.incoming(node)"
-    )
-    return opening(python), f"openwork graph show {snippets.shlex.quote(name)} --node {node}"
+    python = python_of_graph(name, f"(node,) = graph.find({node!r})\nedges = graph.incoming(node)")
+    return python, f"openwork graph show {snippets.shlex.quote(name)} --node {node}"
 
 
 def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
@@ -162,7 +163,7 @@ def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
     known = snippets.asked_of(found) is not None
     other = not ours or (not known and found.nodes.where("mlp", "head", "direction").any())
     if other or not all(stored_dictionary(d) for d in used):  # then only the stored graph is left
-        return opening(f'graph = load_graph(place("graph", {name!r}))\ngraph.figure()'), None
+        return python_of_graph(name, "graph.figure()"), None
     return snippets.python_trace(found, used), snippets.shell_trace(found, used)
 
 

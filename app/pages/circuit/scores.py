@@ -1,12 +1,12 @@
 """The scores that stay in sight: of the whole graph, of what the sliders leave, and of what is pinned."""
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from dash import html
+from dash.development.base_component import Component
 
-from app.components.parts import stat
+from app.components.parts import Parts, stat
 from app.library.graphs import body, graph_of
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.graph.influence import Scores
@@ -27,7 +27,7 @@ def bar(name: str, found: CircuitGraph) -> html.Section:
     return html.Section(html.Div(inner, className="body"), className="ow-panel", id="scores")
 
 
-def live(name: str, keep: float, edges: float) -> list[Any]:
+def live(name: str, keep: float, edges: float) -> Parts:
     """Everything, at these shares of the influence."""
     found, of = graph_of(name), body(name)
     return stats(found, pruned(name, of, keep, edges), pinned(name, of, chosen_units(found)))
@@ -53,10 +53,10 @@ def pinned(name: str, of: str, units: tuple[int, ...]) -> tuple[int, Scores] | N
     return (len(units), subgraph_scores(graph_of(name), units, n_random=0).scores) if units else None
 
 
-def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple[int, Scores] | None) -> list[Any]:
+def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple[int, Scores] | None) -> Parts:
     """One number after the other: the whole graph large, the parts below it."""
 
-    def score(name: str) -> Any:
+    def score(name: str) -> Component:
         parts = [f"pruned {getattr(left[2], name):.3f}"] if left else []
         parts += [f"pinned {getattr(mine[1], name):.3f}"] if mine else []
         shown = stat(name, f"{getattr(found.scores, name):.3f}", " · ".join(parts) or _MEANS[name])

@@ -7,39 +7,20 @@ isotonic regression, so two boxes never overlap. A closed group is one box whose
 members. Edges are direct ones of the graph; the fewest that hold a share of the influence between these boxes are drawn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from app.figures import linkgraph
+from app.figures import node_words
+from app.pages.circuit.boxes import _NARROW, WIDE, Box, _move, _open, _place
 from app.pages.circuit.marks import MOST, Marks
 from circuits.graph.graph import KINDS, CircuitGraph
+from probe.artifacts.json import Json
 from probe.words import counted
 
 MOST_EDGES, MOST_ROOTS, MOST_TOKENS = 1000, 5, 16
 FED = 0.9  # of what the tokens give the chosen nodes, the share that the drawn ones give
-WIDE, HIGH, GAP, ROW = 132, 42, 14, 36  # pixels: a box, between boxes, between rows
-SHAPE = 2.2  # of the frame on the page: width over height
-_NARROW, _LINE, _SIDE = 78, 14, 12  # pixels of a token's box; boxes in a row; pixels around an open group's members
-
-
-@dataclass
-class Box:
-    """One thing drawn: a node, or a group with its members. row: layer; width, height and centre in pixels."""
-
-    id: str
-    nodes: list[int]
-    group: str | None
-    pos: float
-    layer: int
-    width: float = WIDE
-    height: float = HIGH
-    x: float = 0.0
-    y: float = 0.0
-    inner: "list[Box] | None" = None  # of an open group
 
 
 def drawing(
@@ -48,7 +29,7 @@ def drawing(
     share: float = 0.9,
     opened: Sequence[str] = (),
     at: Mapping[str, Sequence[float]] | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Everything the browser draws. share: of the influence between the boxes that the drawn edges hold. at: dragged boxes."""
     chosen = _chosen(graph, marks)
     if not chosen:
@@ -115,27 +96,6 @@ def _single(graph: CircuitGraph, node: int) -> Box:
     return Box(f"n{node}", [node], None, float(graph.nodes.pos[node]), int(graph.nodes.layer[node]), width)
 
 
-def _open(box: Box, members: list[Box]) -> None:
-    """Lay the members out inside their group: rows by layer, about as wide as high; the group becomes their frame."""
-    members.sort(key=lambda b: (-b.layer, b.pos))
-    across = max(2, round(np.sqrt(len(members) * (HIGH + GAP) / (WIDE + GAP) * 2)))
-    lines = [members[i : i + across] for i in range(0, len(members), across)]
-    box.width = min(across, len(members)) * (WIDE + GAP) - GAP + 2 * _SIDE
-    box.height = len(lines) * (HIGH + GAP) - GAP + 2 * _SIDE + 20
-    for row, line in enumerate(lines):
-        for column, member in enumerate(line):  # from the frame's centre; moved with it later
-            member.x = _SIDE + WIDE / 2 + column * (WIDE + GAP) - box.width / 2
-            member.y = _SIDE + 20 + HIGH / 2 + row * (HIGH + GAP) - box.height / 2
-    box.inner = members
-
-
-def _move(box: Box, to: Sequence[float]) -> None:
-    """A box and what is in it, to another place."""
-    for member in box.inner or []:
-        member.x, member.y = member.x + to[0] - box.x, member.y + to[1] - box.y
-    box.x, box.y = float(to[0]), float(to[1])
-
-
 Edges = tuple[
     Int[np.ndarray, " e"],
     Int[np.ndarray, " e"],
@@ -185,112 +145,6 @@ def _strongest(edges: Edges, share: float) -> tuple[Int[np.ndarray, " kept"], fl
     return kept, float(flow[kept].sum() / total)
 
 
-# -- places --------------------------------------------------------------------------------------------------------------
-
-
-def _place(boxes: list[Box], source: np.ndarray, target: np.ndarray, ends: list[Box]) -> list[dict[str, Any]]:
-    """Give every box its centre; returns the rows with their layers."""
-    column = _columns(boxes)
-    near = _neighbours(boxes, source, target, ends)
-    for box in boxes:
-        box.x = column(box.pos)
-    lines: list[list[Box]] = []
-    for layer in sorted({b.layer for b in boxes}):
-        row = sorted((b for b in boxes if b.layer == layer), key=lambda b: (b.pos, -len(near[b.id])))
-        several = -(-len(row) // _LINE)
-        lines += [row[i::several] for i in range(several)]
-    for sweep in range(4):
-        for line in lines if sweep % 2 == 0 else lines[::-1]:
-            _order(line, near, column)
-    _widen(boxes, lines)
-    found, y = [], 0.0
-    for line in lines:
-        high = max(b.height for b in line)
-        for box in line:
-            dx, dy = box.x, y - high / 2
-            box.x, box.y = 0.0, 0.0
-            _move(box, (dx, dy))
-        found.append({"layer": line[0].layer, "y": y - high / 2})
-        y -= high + ROW
-    return found
-
-
-def _widen(boxes: list[Box], lines: list[list[Box]]) -> None:
-    """Spread a tall drawing, so that it fills its frame; what does not touch does not touch further apart."""
-    wide = max(b.x for b in boxes) - min(b.x for b in boxes) + WIDE
-    high = sum(max(b.height for b in line) + ROW for line in lines)
-    by = float(np.clip(SHAPE * high / wide, 1.0, 2.5))
-    for box in boxes:
-        box.x *= by
-
-
-def _columns(boxes: list[Box]) -> Callable[[float], float]:
-    """Centre of the column of a position: as wide as two boxes where several stand in one row, else less than one."""
-    most: dict[float, int] = {}
-    for layer in {b.layer for b in boxes}:
-        count: dict[float, int] = {}
-        for box in boxes:
-            if box.layer == layer:
-                count[box.pos] = count.get(box.pos, 0) + 1
-        for pos, n in count.items():
-            most[pos] = max(most.get(pos, 0), n)
-    edge, centre = 0.0, {}
-    for pos in sorted(most):
-        width = (WIDE + GAP) * min(max(most[pos], 0.66), 3)
-        centre[pos] = edge + width / 2
-        edge += width
-    return lambda pos: centre[pos]
-
-
-def _neighbours(boxes: list[Box], source: np.ndarray, target: np.ndarray, ends: list[Box]) -> dict[str, list[Box]]:
-    """For every box, those it has an edge with."""
-    outer = {b.id: box for box in boxes for b in (box.inner or [box])}
-    near: dict[str, list[Box]] = {box.id: [] for box in boxes}
-    for s, t in zip(source.tolist(), target.tolist(), strict=True):
-        one, other = outer[ends[s].id], outer[ends[t].id]
-        if one is not other:
-            near[one.id].append(other)
-            near[other.id].append(one)
-    return near
-
-
-def _order(line: list[Box], near: Mapping[str, list[Box]], column: Callable[[float], float]) -> None:
-    """One row: by position, then by where neighbours stand; then as near to that as there is room."""
-
-    def wanted(box: Box) -> float:
-        mean = float(np.mean([b.x for b in near[box.id]])) if near[box.id] else box.x
-        home = column(box.pos)
-        return home + float(np.clip(mean - home, -WIDE, WIDE))
-
-    places = {b.id: wanted(b) for b in line}
-    line.sort(key=lambda b: (b.pos, places[b.id]))
-    for box, x in zip(line, apart([places[b.id] for b in line], [b.width for b in line]), strict=True):
-        box.x = x
-
-
-def apart(wanted: Sequence[float], widths: Sequence[float], gap: float = GAP) -> list[float]:
-    """Centres as near to `wanted` as can be (least squares) in this order, with `gap` between neighbours.
-
-    With each box's distance from the first taken off, the centres only have to be non-decreasing: pooling neighbours that
-    are not is the exact solution.
-    """
-    offset, offsets = 0.0, []
-    for i, width in enumerate(widths):
-        offset += (widths[i - 1] + width) / 2 + gap if i else 0.0
-        offsets.append(offset)
-    pools: list[list[float]] = []  # mean, size
-    for value in (w - o for w, o in zip(wanted, offsets, strict=True)):
-        pools.append([value, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (a, n), (b, m) = pools[-2:]
-            pools[-2:] = [[(a * n + b * m) / (n + m), n + m]]
-    flat = [mean for mean, size in pools for _ in range(int(size))]
-    return [x + o for x, o in zip(flat, offsets, strict=True)]
-
-
-# -- what is sent ----------------------------------------------------------------------------------------------------------
-
-
 def _drawn(
     graph: CircuitGraph,
     marks: Marks,
@@ -299,8 +153,8 @@ def _drawn(
     edges: Edges,
     kept: Int[np.ndarray, " kept"],
     held: float,
-    rows: list[dict[str, Any]],
-) -> dict[str, Any]:
+    rows: Sequence[Json],
+) -> Json:
     left = min(b.x - b.width / 2 for b in boxes) - 60
     top = min(b.y - b.height / 2 for b in boxes) - 16
     right, bottom = max(b.x + b.width / 2 for b in boxes), max(b.y + b.height / 2 for b in boxes)
@@ -325,7 +179,7 @@ def _row_name(graph: CircuitGraph, layer: int) -> str:
     return "tokens" if layer < 0 else "logits" if layer >= graph.n_layers else f"L{layer}"
 
 
-def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> dict[str, Any]:
+def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> Json:
     i = box.nodes[0]
     kind, root = KINDS[graph.nodes.kind[i]], bool(graph.roots[i])
     size = float(graph.probability[i]) if root else float(graph.influence[i]) / most
@@ -333,9 +187,9 @@ def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> dict[
         **_frame(box),
         "node": i,
         "kind": kind,
-        "what": linkgraph.word(kind),
-        "title": linkgraph.short(graph, i),
-        "label": graph.unit_tokens[i] if root else linkgraph.label(graph, i),
+        "what": node_words.word(kind),
+        "title": node_words.short(graph, i),
+        "label": graph.unit_tokens[i] if root else node_words.label(graph, i),
         "token": graph.tokens[int(graph.nodes.pos[i])],
         "pos": int(graph.nodes.pos[i]),
         "pinned": i in pinned,
@@ -344,16 +198,16 @@ def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> dict[
     }
 
 
-def _group(graph: CircuitGraph, box: Box) -> dict[str, Any]:
+def _group(graph: CircuitGraph, box: Box) -> Json:
     return {
         **_frame(box),
         "name": box.group,
         "open": box.inner is not None,
         "members": box.nodes,
-        "listed": ", ".join(f"{linkgraph.titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in box.nodes[:12]),
+        "listed": ", ".join(f"{node_words.titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in box.nodes[:12]),
         "number": float(f"{graph.influence[box.nodes].sum():.4g}"),
     }
 
 
-def _frame(box: Box) -> dict[str, Any]:
+def _frame(box: Box) -> Json:
     return {"id": box.id, "x": round(box.x, 1), "y": round(box.y, 1), "w": box.width, "h": box.height}

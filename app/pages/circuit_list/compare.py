@@ -4,26 +4,34 @@ The difference of two graphs of millions of edges takes a second or more, so it 
 memory under both graphs' digests.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn, snippets
-from app.components.parts import graph, link_button, panel, segmented, stat, title
+from app.components.parts import Parts, graph, link_button, panel, segmented, title
 from app.components.slot import register_slot, slot
 from app.figures import linkgraph
 from app.figures.dress import dress
 from app.frame.shell import Page
 from app.jobs import work
+from app.jobs.again import Arguments, task
 from app.library.graphs import body, graph_of
 from app.library.models import short_model
-from app.pages.circuit.panels import opening
+from app.pages.circuit_list.compare_tables import edge_table, node_table, stats
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
 from probe.progress import Progress
 from probe.words import counted
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from circuits.comparison.difference import GraphDifference
+
 
 MATCHES = [
     ("auto", "as fits"),
@@ -31,12 +39,11 @@ MATCHES = [
     ("end", "from the last token"),
     ("none", "added up"),
 ]
-LISTED = 100
 SHOWN = 250  # nodes of each link graph
 SIDES = ("a", "b")
 
 
-def layout(name: str, other: str, query: dict[str, str]) -> list[Any]:
+def layout(name: str, other: str, query: dict[str, str]) -> Parts:
     """Both graphs' names at once; the difference follows."""
     if name == other:
         raise BadInput("A graph does not differ from itself. Choose another one in the list of circuits.")
@@ -57,7 +64,7 @@ def layout(name: str, other: str, query: dict[str, str]) -> list[Any]:
     ]
 
 
-def _card(side: str, name: str, found: CircuitGraph) -> Any:
+def _card(side: str, name: str, found: CircuitGraph) -> Component:
     size = f"{counted(len(found.nodes), 'node')} · {counted(len(found.edges), 'edge')}"
     facts = f"{short_model(found.model) or 'unnamed model'} · {size}"
     words = [
@@ -68,13 +75,11 @@ def _card(side: str, name: str, found: CircuitGraph) -> Any:
     return dcc.Link(words, href=links.circuit_page(name), className="ow-card")
 
 
-def _panels(name: str, other: str, a: CircuitGraph, b: CircuitGraph, match: str) -> list[Any]:
-    python = (
-        f"a, b = (load_graph(place('graph', name)) for name in ({name!r}, {other!r}))\n"
-        f"record = difference(a, b, match={match!r})\nrecord.figure()"
-    )
+def _panels(name: str, other: str, a: CircuitGraph, b: CircuitGraph, match: str) -> Parts:
+    lines = f"a, b = load_graph({name!r}), load_graph({other!r})\nrecord = difference(a, b, match={match!r})\nrecord.figure()"
+    python = snippets.python(lines, circuits=["difference", "load_graph"])
     quoted = f"{snippets.shlex.quote(name)} {snippets.shlex.quote(other)}"
-    how = snippets.snippets(opening(python, "difference"), f"openwork graph diff {quoted} --match {match}")
+    how = snippets.snippets(python, f"openwork graph diff {quoted} --match {match}")
     positions = segmented("pair-match", MATCHES, match)
     wide = [{"minWidth": max(0, 30 * len(g.tokens))} for g in (a, b)]
     height = int(np.clip(14 * (max(a.n_layers, b.n_layers) + 2) + 110, 340, 560))
@@ -120,9 +125,6 @@ def _panels(name: str, other: str, a: CircuitGraph, b: CircuitGraph, match: str)
     ]
 
 
-# -- the work --------------------------------------------------------------------------------------------------------------
-
-
 def asked(name: str, other: str, match: str) -> str:
     """Queue the difference of two stored graphs, unless it is known."""
     if match not in dict(MATCHES):
@@ -136,7 +138,7 @@ def asked(name: str, other: str, match: str) -> str:
     )
 
 
-def run(name: str, other: str, match: Any, progress: Progress) -> Any:
+def run(name: str, other: str, match: str, progress: Progress) -> "GraphDifference":
     """The difference, by the names of two stored graphs."""
     from circuits.comparison.difference import difference
 
@@ -146,64 +148,7 @@ def run(name: str, other: str, match: Any, progress: Progress) -> Any:
     return found
 
 
-def stats(found: Any) -> list[Any]:
-    """Counts and agreement in numbers."""
-    s = found.summary()
-    nodes, edges, correlation = s["nodes"], s["edges"], s["edge_correlation"]
-    return [
-        stat("nodes in both", f"{nodes['both']:,}", f"{nodes['only_a']:,} only in a · {nodes['only_b']:,} only in b"),
-        stat("edges in both", f"{edges['both']:,}", f"{edges['only_a']:,} only in a · {edges['only_b']:,} only in b"),
-        stat("overlap", _share(s["overlap"]), "of influence: 1 for equal graphs, 0 for strangers"),
-        stat("edges agree", _share(correlation), "correlation of the weights of edges in both"),
-    ]
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def node_table(found: Any, where: str, names: tuple[str, str]) -> dict[str, Any]:
-    """Nodes in `both`, in `a` or in `b`, those that differ most first; a row opens its node."""
-    rows, owner = found.rows(LISTED, where=where), names[where == "b"]
-    stored = graph_of(owner)
-    number = {"both": int((found.held.all(0)).sum()), "a": int((found.held[0] & ~found.held[1]).sum())}
-    total = number.get(where, int((found.held[1] & ~found.held[0]).sum()))
-    shown = [{**r, "href": _at(stored, owner, r["node"])} for r in rows]
-    mine = [(f"influence_{where}", "influence"), (f"activation_{where}", "activation")]
-    keys = [("influence_a", "influence in a"), ("influence_b", "in b")] if where == "both" else mine
-    columns = [
-        {"key": "node", "label": "node", "kind": "unit"},
-        {"key": "kind", "label": "kind", "kind": "text"},
-        *([{"key": "influence_change", "label": "change", "kind": "signed"}] if where == "both" else []),
-        *({"key": k, "label": label, "kind": "num"} for k, label in keys),
-    ]
-    note = f"{len(rows)} of {total:,}." if total > len(rows) else "" if rows else "None."
-    return {"columns": columns, "rows": shown, "note": note, "label": f"Nodes in {where}", "sorts": True}
-
-
-def _at(found: CircuitGraph, name: str, node: str) -> str:
-    """The graph's page at a node by its name; the page alone where positions were added up, so that no one node is meant."""
-    try:
-        return links.circuit_page(name, node=found.find(node)[0])
-    except BadInput:
-        return links.circuit_page(name)
-
-
-def edge_table(found: Any) -> dict[str, Any]:
-    """Edges whose influence differs most."""
-    columns = [
-        {"key": "from", "label": "from", "kind": "unit"},
-        {"key": "to", "label": "to", "kind": "unit"},
-        {"key": "in", "label": "in", "kind": "text"},
-        {"key": "weight_a", "label": "weight in a", "kind": "num"},
-        {"key": "weight_b", "label": "in b", "kind": "num"},
-        {"key": "flow_a", "label": "influence along it in a", "kind": "num"},
-        {"key": "flow_b", "label": "in b", "kind": "num"},
-    ]
-    return {"columns": columns, "rows": found.edge_rows(LISTED), "note": "", "label": "Edges", "sorts": True}
-
-
-def link_figure(name: str, scheme: str) -> Any:
+def link_figure(name: str, scheme: str) -> "Figure":
     """A graph's link graph, small: its strongest nodes, with the edges of its likeliest root."""
     found = graph_of(name)
     shown = linkgraph.arrange(found, linkgraph.first_keep(found, SHOWN))
@@ -259,3 +204,8 @@ def register(app: Dash) -> None:
 
 FIGURES = ("pair-figure", "pair-a", "pair-b")
 PAGE = Page(r"/circuits/(?P<name>[^/]+)/beside/(?P<other>[^/]+)", "Two circuits", layout, register, FIGURES)
+
+
+@task("compare")
+def _compare_again(arguments: Arguments) -> None:
+    asked(arguments["name"], arguments["other"], arguments["match"])

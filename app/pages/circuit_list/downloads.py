@@ -1,14 +1,18 @@
 """Downloads: stored graphs by their registered name, in Neuronpedia's schema or with everything the page knows."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flask import Flask, Response
 
 from app.library.graphs import stored_graph
 from circuits.graph.graph import KINDS
+from probe.artifacts.json import Json
 from probe.errors import OpenworkError
+
+if TYPE_CHECKING:
+    from circuits.graph.graph import CircuitGraph
 
 
 def register(server: Flask) -> None:
@@ -29,7 +33,7 @@ def register(server: Flask) -> None:
         return Response("Formats are neuronpedia.json and openwork.json.", 404, mimetype="text/plain")
 
 
-def _file(value: Any, name: str) -> Response:
+def _file(value: object, name: str) -> Response:
     body = json.dumps(value, ensure_ascii=False, allow_nan=False)
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
     return Response(
@@ -37,7 +41,7 @@ def _file(value: Any, name: str) -> Response:
     )
 
 
-def own(graph: Any) -> dict[str, Any]:
+def own(graph: "CircuitGraph") -> Json:
     """The report, all nodes, and the edges that hold 98 % of the influence of the nodes that hold 80 %."""
     kept = graph.prune()
     n, e = graph.nodes, graph.edges
@@ -62,5 +66,5 @@ def own(graph: Any) -> dict[str, Any]:
     return {"report": graph.report(), "tokens": graph.tokens, "nodes": nodes, "edges": edges}
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

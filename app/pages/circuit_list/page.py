@@ -1,16 +1,16 @@
 """Circuits: every stored attribution graph, to open, compare, download, import and delete."""
 
-from typing import Any
-
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html, no_update
 
 from app import links
 from app.components import snippets
-from app.components.parts import copyable, empty, icon, panel, title
+from app.components.drawn import Drawn
+from app.components.parts import Parts, copyable, empty, icon, panel, title
 from app.frame.shell import Page
 from app.library.artifacts import Library, library
 from app.library.models import short_model
-from app.pages.circuit_list import uploads as importing
+from app.pages.circuit_list import uploads
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.errors import OpenworkError
 
@@ -18,7 +18,7 @@ MOST = 500  # rows sent; the newest
 _BASIS = {"mixed": "latents and neurons"}
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """The list, newest first, with its tools; or how to make a first graph."""
     rows = listed(library())
     head = title(
@@ -52,7 +52,7 @@ def _import() -> html.Section:
         className="ow-button main",
         htmlFor="circuits-file-field",
     )
-    most = importing.LARGEST >> 20
+    most = uploads.LARGEST >> 20
     words = (
         f"or drop it here: JSON of Neuronpedia, circuit-tracer, attribute or Openwork, up to {most} MB. It stays here."
     )
@@ -61,9 +61,8 @@ def _import() -> html.Section:
         className="ow-drop",
         id="circuits-drop",
     )
-    lines = ["from circuits import read_neuronpedia, save_graph", "from probe.artifacts.folder import place", ""]
-    lines += ["graph = read_neuronpedia('graph.json')", "save_graph(graph, place('graph', 'imported'))"]
-    python = "\n".join(lines)
+    lines = "graph = read_neuronpedia('graph.json')\nsave_graph(graph, home() / 'graphs' / 'imported')"
+    python = snippets.python(lines, circuits=["read_neuronpedia", "save_graph"], probe=["home"])
     return panel(
         "Import a graph",
         box,
@@ -73,7 +72,7 @@ def _import() -> html.Section:
     )
 
 
-def listed(stored: Library) -> dict[str, Any]:
+def listed(stored: Library) -> Drawn:
     """Rows of the list, from the manifests alone."""
     rows = [row(folder.name, manifest) for folder, manifest in stored.kinds["graph"][:MOST]]
     broken = [
@@ -81,10 +80,10 @@ def listed(stored: Library) -> dict[str, Any]:
         for name, reason in stored.damaged
         if name.startswith("graphs/")
     ]
-    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken), "largest": importing.LARGEST}
+    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken), "largest": uploads.LARGEST}
 
 
-def row(name: str, manifest: Manifest) -> dict[str, Any]:
+def row(name: str, manifest: Manifest) -> Json:
     """One graph in a few words and numbers."""
     facts = manifest.facts
     origin = facts.get("imported")
@@ -108,22 +107,22 @@ def row(name: str, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def changed(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def changed(request: Json) -> tuple[Json, Json]:
     """The list after a deletion, or after one was taken back, and what to say."""
     try:
         if "delete" in request:
             name = str(request["delete"])
-            where = importing.discard(name)
+            where = uploads.discard(name)
             said = {"words": f"'{name}' was moved to {where}.", "back": where}
         else:
-            said = {"words": f"'{importing.put_back(str(request.get('back')))}' is back.", "back": None}
+            said = {"words": f"'{uploads.put_back(str(request.get('back')))}' is back.", "back": None}
     except OpenworkError as error:
         said = {"words": str(error), "wrong": True}
     return listed(library()), said
 
 
 def register(app: Dash) -> None:
-    importing.register(app.server)
+    uploads.register(app.server)
     app.clientside_callback(
         ClientsideFunction("openwork", "circuits"),
         Output("circuits", "data-drawn"),
@@ -138,7 +137,7 @@ def register(app: Dash) -> None:
         Input("circuits-act", "data"),
         prevent_initial_call=True,
     )
-    def act(request: dict[str, Any] | None):
+    def act(request: Json | None):
         if not request:
             return no_update, no_update, no_update
         rows, said = changed(request)

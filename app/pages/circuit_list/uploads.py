@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -23,6 +23,10 @@ from probe.artifacts.lock import turn
 from probe.artifacts.names import usable_name
 from probe.artifacts.renames import rename_new
 from probe.errors import BadInput, OpenworkError, Unavailable
+
+if TYPE_CHECKING:
+    from circuits.graph.graph import CircuitGraph
+
 
 LARGEST = 64 << 20
 "Bytes of a file that a page may send; the shell takes larger ones."
@@ -100,7 +104,7 @@ def stored(file: Path, file_name: str) -> str:
         return _kept(graph, file_name)
 
 
-def _kept(graph: Any, file_name: str) -> str:
+def _kept(graph: "CircuitGraph", file_name: str) -> str:
     """Store it under a free name; where another process takes that first, under the next."""
     from circuits.graph.store import save_graph
 

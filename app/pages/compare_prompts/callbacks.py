@@ -11,6 +11,7 @@ from app.figures.comparison import divergence_figure
 from app.jobs import work
 from app.pages.compare_prompts import tables
 from app.pages.compare_prompts.work import Pair
+from app.selection import Selection
 
 
 def register(app: Dash) -> None:
@@ -55,7 +56,7 @@ def register(app: Dash) -> None:
         Input("selection", "data"),
         State("beside-args", "data"),
     )
-    def selected(key: str | None, selection: dict[str, Any] | None, args: dict[str, str]):
+    def selected(key: str | None, selection: Selection | None, args: dict[str, str]):
         pair = work.result(key)
         return (no_update,) * 5 if pair is None else _panels(pair, pair.column(selection), args)
 

@@ -1,32 +1,30 @@
 """Two prompts side by side, aligned by token: losses, predictions by layer, and the heads and units that differ."""
 
-from typing import Any
-
 from dash import Dash, dcc, html
+from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn, snippets
-from app.components.parts import graph, link_button, panel, title
-from app.components.promptbox import check_model_name
+from app.components.parts import Parts, graph, link_button, panel, title
 from app.components.slot import slot
 from app.figures.lens import FEW
 from app.frame.shell import Page
 from app.jobs import work
 from app.jobs.readings import start_reading
 from app.library import prompts
-from app.library.models import short_model
+from app.library.artifacts import read_by
+from app.library.models import require_offered, short_model
 from app.library.sizes import model_size
-from app.pages.compare_prompts import callbacks as beside_callbacks
+from app.pages.compare_prompts import callbacks
 from app.pages.compare_prompts.work import comparing
-from app.pages.prompt.panels import read_by
 from app.selection import selection_from
 
 
-def layout(identity: str, other: str, query: dict[str, str]) -> list[Any]:
+def layout(identity: str, other: str, query: dict[str, str]) -> Parts:
     """The aligned tokens above, and what differs at the selected column below."""
     a, b = prompts.load(identity), prompts.load(other)
     model = query.get("m") or a.model
-    check_model_name(model)
+    require_offered(model)
     key = work.submit(comparing(model, a, b))
     for one in (a, b):
         start_reading(model, one)  # so that the pages one goes on to are ready
@@ -42,7 +40,7 @@ def layout(identity: str, other: str, query: dict[str, str]) -> list[Any]:
     ]
 
 
-def _actions(model: str, a: str, b: str) -> list[Any]:
+def _actions(model: str, a: str, b: str) -> Parts:
     return [
         link_button("Swap", links.beside_page(b, a, model), "redo"),
         link_button("Patch B into A", links.patching_page(model, a, b), "patching"),
@@ -54,7 +52,7 @@ def _card(name: str, prompt: prompts.Prompt, model: str) -> dcc.Link:
     return dcc.Link(words, href=links.prompt_page(prompt.id, model), className="ow-card")
 
 
-def code(model: str, a: str, b: str, show: str) -> Any:
+def code(model: str, a: str, b: str, show: str) -> Component:
     """The comparison in both languages."""
     learned = read_by(model)
     names = ["compare_prompts", *(["load_dictionary"] if learned else []), "load_model"]
@@ -73,7 +71,7 @@ def shallow(model: str) -> bool:
     return size is not None and size.layers <= FEW
 
 
-def panels(model: str, a: str, b: str) -> list[Any]:
+def panels(model: str, a: str, b: str) -> Parts:
     """Tokens; lens and next tokens; divergence; heads and units."""
     legend = html.Span(["B is surprised less", html.Span(className="ow-signed-ramp"), "more"], className="ow-legend")
     tokens = panel(
@@ -130,7 +128,7 @@ def panels(model: str, a: str, b: str) -> list[Any]:
 
 
 def register(app: Dash) -> None:
-    beside_callbacks.register(app)
+    callbacks.register(app)
 
 
 PAGE = Page(r"/p/(?P<identity>[^/]+)/beside/(?P<other>[^/]+)", "Two prompts", layout, register, ("beside-kl",))

@@ -1,16 +1,21 @@
 """What the page of two prompts shows, as plain rows."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app import links
 from app.components import drawn
+from app.components.drawn import Drawn
 from app.pages.compare_prompts.work import Pair
-from app.pages.prompt.tables import number
+from probe.words import number
+
+if TYPE_CHECKING:
+    from probe.lens.logit import LensResult
+    from probe.text.alignment import Column
 
 
-def columns_data(pair: Pair) -> dict[str, Any]:
+def columns_data(pair: Pair) -> Drawn:
     """Both strips, and the difference of loss of each column, for `assets/beside.js`."""
     strips = [drawn.strip_data(r.tokens, r.token_ids, r.loss, label="loss", unit="nats") for r in (pair.a, pair.b)]
     top = max(strip.get("hi") or 0 for strip in strips)
@@ -28,7 +33,7 @@ def columns_data(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _more(pair: Pair, column: Any) -> float | None:
+def _more(pair: Pair, column: "Column") -> float | None:
     if column.a is None or column.b is None:
         return None
     more = float(pair.b.loss[column.b] - pair.a.loss[column.a])
@@ -52,7 +57,7 @@ def facts(pair: Pair, column: int) -> list[tuple[str, str, str | None]]:
     ]
 
 
-def lens_rows(pair: Pair, column: int) -> dict[str, Any]:
+def lens_rows(pair: Pair, column: int) -> Drawn:
     """A row a layer: both top tokens and the divergence."""
     index, c = pair.index(column), pair.found.alignment.columns[column]
     columns = [
@@ -87,13 +92,13 @@ def lens_rows(pair: Pair, column: int) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "label": "Predictions by layer"}
 
 
-def _top(lens: Any, layer: int, pos: int | None, side: str) -> dict[str, Any]:
+def _top(lens: "LensResult", layer: int, pos: int | None, side: str) -> Drawn:
     if pos is None:
         return {f"token{side}": None, f"p{side}": None}
     return {f"token{side}": lens.top_tokens[layer][pos][0], f"p{side}": float(lens.top_probs[layer, pos, 0])}
 
 
-def next_rows(pair: Pair, column: int) -> dict[str, Any]:
+def next_rows(pair: Pair, column: int) -> Drawn:
     """The likeliest next tokens of either."""
     index = pair.index(column)
     columns = [
@@ -113,7 +118,7 @@ def next_rows(pair: Pair, column: int) -> dict[str, Any]:
 _GAP = "Only one of the prompts has a token here; choose a column with two."
 
 
-def head_rows(pair: Pair, column: int, args: dict[str, str]) -> dict[str, Any]:
+def head_rows(pair: Pair, column: int, args: dict[str, str]) -> Drawn:
     """Heads by the distance of their patterns at the column; each opens its page on prompt A."""
     index, token = pair.index(column), pair.found.alignment.columns[column].a
     columns = [
@@ -136,9 +141,8 @@ def head_rows(pair: Pair, column: int, args: dict[str, str]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Heads", "note": "" if rows else _GAP}
 
 
-def unit_rows(pair: Pair, column: int, args: dict[str, str]) -> dict[str, Any]:
+def unit_rows(pair: Pair, column: int, args: dict[str, str]) -> Drawn:
     """Units by how differently they write; each opens its page."""
-    from app.pages.prompt.tables import unit_href
 
     index = pair.index(column)
     found = pair.found.units[index] if index is not None else []
@@ -159,7 +163,7 @@ def unit_rows(pair: Pair, column: int, args: dict[str, str]) -> dict[str, Any]:
             "b": u.b,
             "bar": u.moved / top,
             "moved": u.moved,
-            "href": unit_href(u, args["model"], prompt=args["a"]),
+            "href": links.page_of_unit(u, args["model"], prompt=args["a"]),
         }
         for u in found
     ]

@@ -5,8 +5,10 @@ from typing import Any
 
 from app import links
 from app.jobs import readings
-from app.jobs.work import Work, key_of
+from app.jobs.again import Arguments, prompt_in, task
+from app.jobs.work import Work, key_of, submit
 from app.library import models, prompts
+from app.selection import Selection
 from probe.progress import Progress
 
 
@@ -18,7 +20,7 @@ class Pair:
     b: Any
     found: Any
 
-    def column(self, selection: dict[str, Any] | None) -> int:
+    def column(self, selection: Selection | None) -> int:
         """The selected column; else that of the selected token, else the last in which both prompts have a token."""
         columns, chosen = self.found.alignment.columns, selection or {}
         at = chosen.get("column")
@@ -57,3 +59,8 @@ def _compare(model: str, a: str, b: str, progress: Progress) -> Pair:
     bridge = models.model_named(model, progress)
     found = compare_prompts(bridge, a, b, readings.dictionaries_of(bridge), progress=progress)
     return Pair(first, second, found)
+
+
+@task("beside")
+def _compare_again(arguments: Arguments) -> None:
+    submit(comparing(arguments["model"], prompt_in(arguments, "a"), prompt_in(arguments, "b")))

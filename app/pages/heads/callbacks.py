@@ -1,9 +1,10 @@
 """What the heads page does: draws what is there, asks for what is not, and moves everything with one selection."""
 
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn
@@ -14,13 +15,20 @@ from app.components.snippets import shell_for, snippets
 from app.components.tokenpick import register_token_pick
 from app.figures.heads import head_grid, pattern_marked
 from app.jobs import work
+from app.jobs.work import instead_of
 from app.library import memory, prompts
 from app.pages.heads import tables
-from app.pages.heads import work as head_work
-from app.pages.prompt.tables import number, position
-from app.selection import changes
-from probe.heads.scores import SCORES
+from app.pages.heads.work import ablation_work, circuits_with, reading_work, scores_work
+from app.selection import changes, chosen_head, position
+from probe.artifacts.json import Json
+from probe.heads.scores import SCORES, HeadTable
 from probe.show.html import shown
+from probe.words import number
+
+if TYPE_CHECKING:
+    from probe.heads.patterns import HeadPatterns
+    from probe.heads.reading import HeadReading
+
 
 Selection = dict[str, Any] | None
 
@@ -65,29 +73,29 @@ def register_browser(app: Dash) -> None:
         )
 
 
-def patterns(args: dict[str, str] | None) -> Any | None:
+def patterns(args: dict[str, str] | None) -> "HeadPatterns | None":
     """All patterns, if they are in memory."""
-    return args and memory.known("heads", args["model"], prompts.load(args["id"]).text)
+    return memory.known("heads", args["model"], prompts.load(args["id"]).text) if args else None
 
 
-def base_of(heads: Any) -> dict[str, Any]:
+def base_of(heads: "HeadPatterns") -> Json:
     """All patterns as thumbnails, coarser where there are many."""
     return drawn.thumbs_data(
         heads.patterns, {}, {}, 40 if heads.patterns.shape[0] * heads.patterns.shape[1] <= 300 else 24
     )
 
 
-def scores(args: dict[str, str], selection: Selection) -> dict[str, Any] | None:
+def scores(args: dict[str, str], selection: Selection) -> Json | None:
     """Direct effects and copying scores, if they are in memory."""
-    wanted = head_work.scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
+    wanted = scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
     return work.result(wanted.key)
 
 
-def reading(args: dict[str, str], selection: Selection, heads: Any) -> Any | None:
+def reading(args: dict[str, str], selection: Selection, heads: "HeadPatterns") -> "HeadReading | None":
     """The selected head, if it was read."""
-    head = tables.chosen_head(selection, heads)
+    head = chosen_head(selection, heads)
     prompt = prompts.load(args["id"])
-    return work.result(head_work.reading_work(args["model"], prompt, *head, tables.chosen_target(selection)).key)
+    return work.result(reading_work(args["model"], prompt, *head, tables.chosen_target(selection)).key)
 
 
 def register_all(app: Dash) -> None:
@@ -99,7 +107,7 @@ def register_all(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call=True,  # what is in memory is laid out with the page
     )
-    def base(_: Any, args: dict[str, str], selection: Selection):
+    def base(_: object, args: dict[str, str], selection: Selection):
         heads = patterns(args)
         if heads is None:
             return no_update, no_update
@@ -118,7 +126,7 @@ def register_all(app: Dash) -> None:
         State("scheme", "data"),
         State("heads-args", "data"),
     )
-    def by_score(_: Any, __: Any, selection: Selection, metric: str, scheme: str, args: dict[str, str]):
+    def by_score(_: object, __: object, selection: Selection, metric: str, scheme: str, args: dict[str, str]):
         if (heads := patterns(args)) is None:
             return no_update, no_update, no_update, no_update, no_update
         at, chosen = position(selection, heads), (selection or {}).get("head")
@@ -135,11 +143,11 @@ def register_all(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def explain_another(selection: Selection, args: dict[str, str], before: str | None):
-        wanted = head_work.scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
-        return no_update if wanted.key == before else head_work.instead_of(before, wanted)
+        wanted = scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
+        return no_update if wanted.key == before else instead_of(before, wanted)
 
 
-def score_note(metric: str, table: Any) -> str:
+def score_note(metric: str, table: HeadTable) -> str:
     """What the colours mean."""
     at = f" {table.pos} {shown(table.tokens[table.pos])}" if metric in ("direct", "write") else ""
     said = SCORES[metric][1].replace("the selected token", f"token{at}")
@@ -147,7 +155,7 @@ def score_note(metric: str, table: Any) -> str:
     return f"Coloured by {SCORES[metric][0]}: {said}. Click a head; arrow keys move on."
 
 
-def code_all(model: str, heads: Any, metric: str, at: int) -> Any:
+def code_all(model: str, heads: "HeadPatterns", metric: str, at: int) -> Component:
     python = (
         "from probe import head_table, load_model\n\n"
         f"model = load_model({model!r})\n"
@@ -173,14 +181,14 @@ def register_one(app: Dash) -> None:
         State("heads-args", "data"),
         State("heads-one-key", "data"),
     )
-    def one(selection: Selection, _: Any, scheme: str, args: dict[str, str], before: str | None):
+    def one(selection: Selection, _: object, scheme: str, args: dict[str, str], before: str | None):
         if (heads := patterns(args)) is None:
             return (no_update,) * 8
-        (layer, head), at = tables.chosen_head(selection, heads), position(selection, heads)
+        (layer, head), at = chosen_head(selection, heads), position(selection, heads)
         pattern = heads.patterns[layer, head]
         source = tables.chosen_source(selection, pattern, at)
         prompt, target = prompts.load(args["id"]), tables.chosen_target(selection)
-        key = head_work.instead_of(before, head_work.reading_work(args["model"], prompt, layer, head, target))
+        key = instead_of(before, reading_work(args["model"], prompt, layer, head, target))
         words = heads.tokens
         keys = drawn.strip_data(words, heads.token_ids, pattern[at], label="is looked at", key="source")
         queries = drawn.strip_data(words, heads.token_ids, pattern[:, source], label="looks")
@@ -202,16 +210,16 @@ def register_one(app: Dash) -> None:
         State("heads-args", "data"),
         State("heads-hover", "data"),
     )
-    def hover(selection: Selection, _: Any, args: dict[str, str], before: dict[str, Any] | None):
+    def hover(selection: Selection, _: object, args: dict[str, str], before: Json | None):
         if (heads := patterns(args)) is None:
             return no_update
-        layer, head = tables.chosen_head(selection, heads)
+        layer, head = chosen_head(selection, heads)
         if before and before["head"] == f"{layer}.{head}":
             return no_update
         return {"head": f"{layer}.{head}", **tables.pattern_bytes(heads.patterns[layer, head])}
 
 
-def code_one(model: str, prompt: str, layer: int, head: int) -> Any:
+def code_one(model: str, prompt: str, layer: int, head: int) -> Component:
     python = (
         "from probe import load_model, read_head\n\n"
         f"model = load_model({model!r})\n"
@@ -241,10 +249,10 @@ def register_reading(app: Dash) -> None:
         Input("heads-scores-done", "data"),
         State("heads-args", "data"),
     )
-    def read(selection: Selection, _: Any, __: Any, ___: Any, args: dict[str, str]):
+    def read(selection: Selection, _: object, __: object, ___: object, args: dict[str, str]):
         if (heads := patterns(args)) is None:
             return (no_update,) * 12
-        (layer, head), at = tables.chosen_head(selection, heads), position(selection, heads)
+        (layer, head), at = chosen_head(selection, heads), position(selection, heads)
         source = tables.chosen_source(selection, heads.patterns[layer, head], at)
         found = reading(args, selection, heads)
         facts = [stat(*fact) for fact in tables.facts(heads, layer, head, found, at)]
@@ -257,7 +265,7 @@ def register_reading(app: Dash) -> None:
         return *first, *moved(found, at, source), direct_words(found, at), parts
 
 
-def moved(found: Any, at: int, source: int) -> tuple[Any, ...]:
+def moved(found: "HeadReading", at: int, source: int) -> tuple[Any, ...]:
     """OV and QK of the selected tokens, with their headings."""
     key, query = found.token_ids[source], found.token_ids[at]
     words, paid = (shown(found.tokens[source]), shown(found.tokens[at])), float(found.pattern[at, source])
@@ -272,7 +280,7 @@ def moved(found: Any, at: int, source: int) -> tuple[Any, ...]:
     )
 
 
-def direct_words(found: Any, at: int) -> str:
+def direct_words(found: "HeadReading", at: int) -> str:
     """The head's share in one sentence."""
     return (
         f"At token {at} {shown(found.tokens[at])}, {found.name} adds {number(float(found.direct[at]))} to the logit of "
@@ -295,9 +303,9 @@ def register_effect(app: Dash) -> None:
         heads = patterns(args)
         if not clicks or heads is None:
             return no_update, no_update
-        (layer, head), at = tables.chosen_head(selection, heads), position(selection, heads)
+        (layer, head), at = chosen_head(selection, heads), position(selection, heads)
         pos = at if where == "one" else None
-        wanted = head_work.ablation_work(args["model"], prompts.load(args["id"]), layer, head, how, pos, at)
+        wanted = ablation_work(args["model"], prompts.load(args["id"]), layer, head, how, pos, at)
         return work.submit(wanted), code_edit(args["model"], heads.prompt, layer, head, how, pos, at)
 
     @app.callback(
@@ -306,14 +314,14 @@ def register_effect(app: Dash) -> None:
         Input("heads-all-done", "data"),
         State("heads-args", "data"),
     )
-    def elsewhere(selection: Selection, _: Any, args: dict[str, str]):
+    def elsewhere(selection: Selection, _: object, args: dict[str, str]):
         if (heads := patterns(args)) is None:
             return no_update
-        layer, head = tables.chosen_head(selection, heads)
+        layer, head = chosen_head(selection, heads)
         return elsewhere_panel(args["model"], args["id"], layer, head, position(selection, heads))
 
 
-def code_edit(model: str, prompt: str, layer: int, head: int, how: str, pos: int | None, at: int) -> Any:
+def code_edit(model: str, prompt: str, layer: int, head: int, how: str, pos: int | None, at: int) -> Component:
     """The same run, from Python; the command knows no mean."""
     where = "" if pos is None else f", pos={pos}"
     python = (
@@ -327,9 +335,9 @@ def code_edit(model: str, prompt: str, layer: int, head: int, how: str, pos: int
     return snippets(python, shlex.join(shell) if how == "zero" else None)
 
 
-def elsewhere_panel(model: str, prompt: str, layer: int, head: int, at: int) -> Any:
+def elsewhere_panel(model: str, prompt: str, layer: int, head: int, at: int) -> Component:
     """Stored circuits with this head in them, and the way to patching."""
-    names = head_work.circuits_with(model, layer, head)
+    names = circuits_with(model, layer, head)
     circuits = [dcc.Link(name, href=links.circuit_page(name), className="ow-chip") for name in names]
     none = html.Span(
         "No stored circuit has it as a node; trace one with heads as nodes (openwork trace --heads).",

@@ -3,43 +3,39 @@
 The address holds model, prompt, token (the query), `s` (the key), head, metric and `y` (the next token that is explained).
 """
 
-from typing import Any
-
 import dash_mantine_components as dmc
 from dash import Dash, dcc, html
 
 from app import links
-from app.components import drawn, edited
+from app.components import drawn
 from app.components.edited import edited_view
-from app.components.parts import graph, icon, panel, segmented, store, title
-from app.components.promptbox import check_model_name
-from app.components.promptfirst import prompt_first, register_prompt_first
+from app.components.parts import Parts, graph, icon, panel, segmented, store, title
+from app.components.promptfirst import prompt_and_model, prompt_first, register_prompt_first
 from app.components.slot import slot
 from app.components.tokenpick import token_pick
 from app.frame.shell import Page
 from app.jobs import work
-from app.library import memory, prompts
+from app.jobs.edited import WHAT, asked_before
+from app.library import memory
 from app.library.models import short_model
-from app.pages.heads import callbacks as heads_callbacks
-from app.pages.heads import work as head_work
+from app.pages.heads import callbacks
 from app.pages.heads.callbacks import base_of
 from app.pages.heads.tables import chosen_metric, complete
-from app.selection import selection_from
+from app.pages.heads.work import patterns_work, scores_work
+from app.selection import Selection, selection_from
 from probe.heads.scores import SCORES
 
 LEAD = "Write a prompt to see where every attention head looks, what it moves, and what it adds to the prediction."
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """The page of a prompt, or the box where one is written."""
     if not query.get("p"):
         return prompt_first("heads-box", links.HEADS, "Attention heads", LEAD)
-    prompt = prompts.load(query["p"])
-    model = query.get("m") or prompt.model
-    check_model_name(model)
+    prompt, model = prompt_and_model(query)
     selection = {**selection_from(query), **numbers(query), "model": model, "prompt": prompt.id}
-    all_key = work.submit(head_work.patterns_work(model, prompt))
-    scores_key = work.submit(head_work.scores_work(model, prompt, selection.get("target")))
+    all_key = work.submit(patterns_work(model, prompt))
+    scores_key = work.submit(scores_work(model, prompt, selection.get("target")))
     heads = memory.known("heads", model, prompt.text)
     if heads is not None:
         selection = complete(selection, heads)
@@ -52,7 +48,7 @@ def layout(query: dict[str, str]) -> list[Any]:
             prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
         *every_head(chosen_metric(query.get("metric")), all_key, scores_key),
-        *one_head(model, work.given(query.get("edit"), edited.WHAT)),
+        *one_head(model, work.given(query.get("edit"), WHAT)),
     ]
 
 
@@ -62,7 +58,7 @@ def numbers(query: dict[str, str]) -> dict[str, int]:
     return {name: int(query[k]) for k, name in pairs if query.get(k, "").isdecimal() and len(query[k]) < 10}
 
 
-def ways(model: str, prompt: str, selection: dict[str, Any]) -> list[Any]:
+def ways(model: str, prompt: str, selection: Selection) -> Parts:
     """To the other pages of this prompt."""
     chosen = {k: selection[k] for k in ("token", "layer", "head") if k in selection}
     places = [
@@ -72,7 +68,7 @@ def ways(model: str, prompt: str, selection: dict[str, Any]) -> list[Any]:
     return [dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip") for symbol, word, href in places]
 
 
-def every_head(metric: str, all_key: str, scores_key: str) -> list[Any]:
+def every_head(metric: str, all_key: str, scores_key: str) -> Parts:
     """Thumbnails, grid and table of all heads."""
     choice = dmc.Select(
         id="heads-metric",
@@ -95,7 +91,7 @@ def every_head(metric: str, all_key: str, scores_key: str) -> list[Any]:
     return [thumbs, html.Div([grid, table], className="ow-grid heads-both")]
 
 
-def one_head(model: str, edit: str | None) -> list[Any]:
+def one_head(model: str, edit: str | None) -> Parts:
     """The selected head."""
     look = panel(
         html.Span(id="heads-name"),
@@ -155,7 +151,7 @@ def reading_panels() -> html.Div:
 
 def effect(model: str, key: str | None) -> html.Section:
     """What it adds to the prediction, and what happens without it: the run of this key, where there is one."""
-    before = edited.asked_before(key)
+    before = asked_before(key)
     hows, wheres = (
         [("zero", "zero"), ("mean", "mean of the prompt")],
         [("all", "all positions"), ("one", "selected token")],
@@ -191,7 +187,7 @@ def effect(model: str, key: str | None) -> html.Section:
 
 def register(app: Dash) -> None:
     register_prompt_first(app, "heads-box", links.HEADS)
-    heads_callbacks.register(app)
+    callbacks.register(app)
 
 
 PAGE = Page(r"/heads", "Heads", layout, register, ("heads-grid", "heads-pattern"))

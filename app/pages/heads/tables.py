@@ -1,18 +1,29 @@
 """The numbers and rows of the heads page: plain data from records, no components."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.pages.prompt.tables import number, position
+from app.components.drawn import Drawn
+from app.selection import Selection, chosen_head, position
+from probe.artifacts.json import Json
 from probe.heads.scores import AT_TOKEN, SCORES, HeadTable, put_together
+from probe.words import number
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from probe.heads.patterns import HeadPatterns
+    from probe.heads.reading import HeadReading
+    from probe.lens.direct import DirectLogits
+
 
 FIRST = "previous_token"
 DENSE = 512  # positions up to which the whole pattern goes to the browser
 _SPARSE = 32  # strongest keys a query keeps beyond that
 
 
-def table_of(heads: Any, scores: dict[str, Any] | None, at: int) -> HeadTable:
+def table_of(heads: "HeadPatterns", scores: Json | None, at: int) -> HeadTable:
     """All scores that are known so far, at one position."""
     found = scores or {}
     return put_together(heads, found.get("direct"), found.get("copying"), at)
@@ -23,35 +34,25 @@ def chosen_metric(text: str | None) -> str:
     return text if text in SCORES else FIRST
 
 
-def chosen_head(selection: dict[str, Any] | None, heads: Any) -> tuple[int, int]:
-    """Layer and head of the selection; else the head that most looks one token back."""
-    layer, _, head = str((selection or {}).get("head") or "").partition(".")
-    layers, count = heads.patterns.shape[:2]
-    if layer.isdecimal() and head.isdecimal() and int(layer) < layers and int(head) < count:
-        return int(layer), int(head)
-    best = int(np.nan_to_num(heads.metrics[FIRST]).argmax())
-    return best // count, best % count
-
-
-def chosen_target(selection: dict[str, Any] | None) -> int | None:
+def chosen_target(selection: Selection | None) -> int | None:
     """The next token that was chosen to be explained, if one was."""
     target = (selection or {}).get("target")
     return target if isinstance(target, int) and target >= 0 else None
 
 
-def chosen_source(selection: dict[str, Any] | None, pattern: Any, at: int) -> int:
+def chosen_source(selection: Selection | None, pattern: "ndarray", at: int) -> int:
     """The key position of the selection, if the query can see it; else the one the query looks at most."""
     source = (selection or {}).get("source")
     return source if isinstance(source, int) and 0 <= source <= at else int(np.argmax(pattern[at, : at + 1]))
 
 
-def complete(selection: dict[str, Any] | None, heads: Any) -> dict[str, Any]:
+def complete(selection: Selection | None, heads: "HeadPatterns") -> Selection:
     """A selection with token and head in range."""
     head = "{}.{}".format(*chosen_head(selection, heads))
     return {**(selection or {}), "token": position(selection, heads), "head": head}
 
 
-def tint(table: HeadTable) -> dict[str, Any]:
+def tint(table: HeadTable) -> Drawn:
     """The scores as the thumbnails take them: as they are, and from 0 to 1 by their own size."""
     raw = {m: np.nan_to_num(np.asarray(v, float)).ravel() for m, v in table.scores.items()}
     size = {m: np.abs(v) if m == "direct" else np.maximum(v, 0) for m, v in raw.items()}
@@ -63,7 +64,7 @@ def tint(table: HeadTable) -> dict[str, Any]:
     }
 
 
-def head_rows(table: HeadTable, metric: str, chosen: str | None) -> dict[str, Any]:
+def head_rows(table: HeadTable, metric: str, chosen: str | None) -> Drawn:
     """The table of heads, by one score."""
     known = metric if metric in table.scores else FIRST
     columns = [{"key": "head", "label": "head", "kind": "unit"}]
@@ -82,7 +83,9 @@ def _cell(value: float) -> float | None:
     return None if not np.isfinite(value) else float(f"{value:.4g}")
 
 
-def facts(heads: Any, layer: int, head: int, reading: Any | None, at: int) -> list[tuple[str, str, str | None]]:
+def facts(
+    heads: "HeadPatterns", layer: int, head: int, reading: "HeadReading | None", at: int
+) -> list[tuple[str, str, str | None]]:
     """What is known about one head, shortest first."""
     names = ("entropy", "previous_token", "first_token", "self", "induction")
     found: list[tuple[str, str, str | None]] = []
@@ -94,7 +97,7 @@ def facts(heads: Any, layer: int, head: int, reading: Any | None, at: int) -> li
     return found
 
 
-def pattern_bytes(pattern: Any) -> dict[str, Any]:
+def pattern_bytes(pattern: "ndarray") -> Drawn:
     """A head's pattern for the hovering of strips: all of it up to `DENSE` positions, else each query's strongest keys."""
     import base64
 
@@ -106,7 +109,9 @@ def pattern_bytes(pattern: Any) -> dict[str, Any]:
     return {"n": n, "keys": [[[int(k), int(small[q, k])] for k in best[q] if small[q, k] > 0] for q in range(n)]}
 
 
-def attended_rows(reading: Any | None, heads: Any, layer: int, head: int, at: int, source: int) -> dict[str, Any]:
+def attended_rows(
+    reading: "HeadReading | None", heads: "HeadPatterns", layer: int, head: int, at: int, source: int
+) -> Drawn:
     """The tokens the selected query looks at most."""
     pattern = heads.patterns[layer, head, at, : at + 1]
     order = np.argsort(-pattern, kind="stable")[:12]
@@ -134,7 +139,7 @@ def attended_rows(reading: Any | None, heads: Any, layer: int, head: int, at: in
     return {"columns": columns, "rows": rows, "label": "Attended tokens", "note": note, "sorts": True}
 
 
-def pair_rows(found: Any, names: tuple[str, str], factor: float = 1.0) -> dict[str, Any]:
+def pair_rows(found: "HeadReading", names: tuple[str, str], factor: float = 1.0) -> Drawn:
     """Tokens raised and lowered, side by side."""
     cells = zip(found.up, found.up_scores, found.down, found.down_scores, strict=True)
     rows = [{"up": u, "by": a * factor, "down": d, "less": b * factor} for u, a, d, b in cells]
@@ -147,7 +152,7 @@ def pair_rows(found: Any, names: tuple[str, str], factor: float = 1.0) -> dict[s
     return {"columns": columns, "rows": rows, "label": f"{names[0]} and {names[1]}"}
 
 
-def direction_rows(reading: Any) -> dict[str, Any]:
+def direction_rows(reading: "HeadReading") -> Drawn:
     """The strongest directions of OV, both ends of each."""
     rows = []
     for one in reading.directions:
@@ -161,7 +166,7 @@ def direction_rows(reading: Any) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "label": "Strongest directions"}
 
 
-def part_rows(direct: Any | None, at: int, chosen: str) -> dict[str, Any]:
+def part_rows(direct: "DirectLogits | None", at: int, chosen: str) -> Drawn:
     """The heads and MLPs that add most to the logit, what is left, and their sum."""
     if direct is None:
         return {"columns": [], "rows": [], "note": "Being computed."}
@@ -185,7 +190,7 @@ def part_rows(direct: Any | None, at: int, chosen: str) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Parts of the logit"}
 
 
-def _pick(part: str, chosen: str) -> dict[str, Any]:
+def _pick(part: str, chosen: str) -> Drawn:
     """A row of a head can be clicked."""
     if not part.startswith("L"):
         return {}

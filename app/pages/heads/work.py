@@ -1,26 +1,30 @@
 """The model work of the heads page: all patterns, all scores, one head read, one head taken away. Each is one job."""
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from app import links
-from app.components.edited import edited_work
 from app.jobs import readings, work
-from app.jobs import table as jobs
+from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
+from app.jobs.edited import Edit, edited_work
 from app.library import memory, models, vocabulary
 from app.library.artifacts import library
+from app.library.graphs import nodes_of
 from app.library.prompts import Prompt
-from circuits.graph.graph import KINDS
-from probe.artifacts.untrusted import plain_file
-from probe.errors import OpenworkError
+from circuits.graph.store import StoredNodes
+from probe.progress import Progress
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.interventions.values import Mean, Zero
 
 
 def patterns_work(model: str, prompt: Prompt) -> work.Work:
     """Every head's pattern."""
 
-    def run(progress: Any) -> Any:
+    def run(progress: Progress) -> object:
         return readings.heads(model, prompt.text, progress=progress)
 
     key, link = work.key_of("heads", model, prompt.id), links.heads_page(model, prompt.id)
@@ -31,7 +35,7 @@ def patterns_work(model: str, prompt: Prompt) -> work.Work:
 def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
     """What every head adds to the logit of the likeliest next tokens (or of one), and its copying score."""
 
-    def run(progress: Any) -> dict[str, Any]:
+    def run(progress: Progress) -> object:
         from probe.lens.direct import direct_logits
 
         bridge = models.model_named(model, progress)
@@ -49,7 +53,7 @@ def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
     return work.Work(key, "Score all heads", run, link, "read", again=again)
 
 
-def _copying(model: str, bridge: Any) -> Any:
+def _copying(model: str, bridge: "TransformerBridge") -> "ndarray":
     """Copying scores depend on the weights alone, so they are kept for each model."""
     if (known := memory.known("copying", model, "")) is not None:
         return known
@@ -61,7 +65,7 @@ def _copying(model: str, bridge: Any) -> Any:
 def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int | None) -> work.Work:
     """One head at every position."""
 
-    def run(progress: Any) -> Any:
+    def run(progress: Progress) -> object:
         from probe.heads.reading import read_head
 
         bridge = models.model_named(model, progress)
@@ -87,57 +91,58 @@ def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int 
 def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, pos: int | None, at: int) -> work.Work:
     """The prompt without this head: `how` zero or mean, at one position or (None) at all; predictions after `at`."""
 
-    def changes(bridge: Any) -> list[Any]:
+    def changes(bridge: "TransformerBridge") -> "Sequence[Zero | Mean]":
         from probe.heads.reading import ablate_head
 
         return ablate_head(bridge, prompt.text, layer, head, how, pos)
 
     asked = {"model": model, "prompt": prompt.id, "layer": layer, "head": head, "how": how, "pos": pos, "at": at}
-    return edited_work(
-        model,
-        prompt.text,
+    edit = Edit(
         changes,
-        ("head", layer, head, how, pos),
-        page=lambda key: links.heads_page(model, prompt.id, token=at, head=f"{layer}.{head}", edit=key),
-        title=f"Run without L{layer}H{head}",
+        named=("head", layer, head, how, pos),
         options={"unit": f"L{layer}H{head}", "how": how, "where": "all" if pos is None else "one"},
         again=["without-head", asked],
         pos=at,
     )
 
+    def page(key: str) -> str:
+        return links.heads_page(model, prompt.id, token=at, head=f"{layer}.{head}", edit=key)
 
-def instead_of(before: str | None, wanted: work.Work) -> str:
-    """Submit, after calling off what was asked for before and is not wanted any more."""
-    if before and before != wanted.key:
-        job = jobs.table().latest(before)
-        if job is not None and job.active:
-            jobs.table().cancel(job.id)
-    return work.submit(wanted)
+    return edited_work(model, prompt.text, edit, f"Run without L{layer}H{head}", page)
 
 
-_seen: memory.Recent[frozenset[tuple[int, int]]] = memory.Recent(
-    400
-)  # a graph that is edited is another file each time
+@task("heads")
+def _patterns_again(arguments: Arguments) -> None:
+    work.submit(patterns_work(arguments["model"], prompt_in(arguments)))
+
+
+@task("head-scores")
+def _scores_again(arguments: Arguments) -> None:
+    work.submit(scores_work(arguments["model"], prompt_in(arguments), whole_or_none(arguments, "target")))
+
+
+@task("head")
+def _read_again(arguments: Arguments) -> None:
+    layer, head = whole(arguments, "layer", "head")
+    target = whole_or_none(arguments, "target")
+    work.submit(reading_work(arguments["model"], prompt_in(arguments), layer, head, target))
+
+
+@task("without-head")
+def _ablate_again(arguments: Arguments) -> None:
+    layer, head, at = whole(arguments, "layer", "head", "at")
+    how, pos = arguments["how"], whole_or_none(arguments, "pos")
+    work.submit(ablation_work(arguments["model"], prompt_in(arguments), layer, head, how, pos, at))
 
 
 def circuits_with(model: str, layer: int, head: int) -> list[str]:
     """Names of the stored graphs of this model in which the head is a node."""
     named = [(f, m) for f, m in library().kinds["graph"] if m.model and m.model.name == model]
-    return [m.name for folder, m in named[:60] if (layer, head) in _heads_of(folder)]
+    return [m.name for folder, m in named[:60] if _has_head(nodes_of(folder), layer, head)]
 
 
-def _heads_of(folder: Path) -> frozenset[tuple[int, int]]:
-    """The head nodes of a stored graph, from its node arrays alone; none where they cannot be read."""
-    from safetensors import SafetensorError, safe_open
-
-    path = folder / "graph.safetensors"
-    try:
-        mark = (str(path), path.stat().st_mtime_ns)
-        if (kept := _seen.get(mark)) is not None:
-            return kept
-        with safe_open(plain_file(path), framework="np") as file:
-            kind, layer, unit = (file.get_tensor(f"nodes.{n}") for n in ("kind", "layer", "unit"))
-        at = np.flatnonzero(kind == KINDS.index("head"))
-        return _seen.put(mark, frozenset((int(layer[i]), int(unit[i])) for i in at))
-    except (OSError, SafetensorError, KeyError, OpenworkError):
-        return frozenset()
+def _has_head(found: StoredNodes | None, layer: int, head: int) -> bool:
+    if found is None:
+        return False
+    nodes = found.nodes
+    return bool((nodes.where("head") & (nodes.layer == layer) & (nodes.unit == head)).any())

@@ -1,8 +1,9 @@
 """What the lens page does: draws the lens, and what is followed, as they arrive, and moves them with the selection."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, no_update
+from dash.development.base_component import Component
 
 from app.components import drawn
 from app.components.slot import register_slot
@@ -10,13 +11,18 @@ from app.components.snippets import shell_for, snippets
 from app.components.tokenpick import register_token_pick
 from app.figures.lens_follow import MOST, WINDOW, followed_lines, followed_map, height, lens_map, part_of
 from app.jobs import work
+from app.jobs.work import instead_of
 from app.library import memory, prompts, vocabulary
-from app.pages.heads import work as head_work
 from app.pages.lens import tables
-from app.pages.lens import work as lens_work
-from app.pages.prompt.tables import position
+from app.pages.lens.work import follow_work
+from app.selection import position
 from probe.lens.figures import QUANTITIES
 from probe.show.html import shown
+
+if TYPE_CHECKING:
+    from probe.lens.follow import TokenThroughLayers
+    from probe.lens.logit import LensResult
+
 
 Selection = dict[str, Any] | None
 
@@ -30,6 +36,7 @@ def register(app: Dash) -> None:
     register_token_pick(app, "lens-pick")
     register_browser(app)
     register_lens(app)
+    register_cell(app)
     register_follow(app)
 
 
@@ -53,24 +60,24 @@ def register_browser(app: Dash) -> None:
         )
 
 
-def lens_of(args: dict[str, str] | None) -> Any | None:
+def lens_of(args: dict[str, str] | None) -> "LensResult | None":
     """The lens, if it is in memory."""
-    return args and memory.known("lens", args["model"], prompts.load(args["id"]).text)
+    return memory.known("lens", args["model"], prompts.load(args["id"]).text) if args else None
 
 
-def followed(args: dict[str, str], selection: Selection) -> tuple[Any | None, int]:
+def followed(args: dict[str, str], selection: Selection) -> "tuple[TokenThroughLayers | None, int]":
     """What is followed, if it is in memory, and its place in the record."""
     follow = tables.chosen_follow((selection or {}).get("follow"))
-    found = work.result(lens_work.follow_work(args["model"], prompts.load(args["id"]), follow).key)
+    found = work.result(follow_work(args["model"], prompts.load(args["id"]), follow).key)
     return found, 1 if follow == "next" else 0
 
 
-def extent_of(lens: Any, at: int, extent: str) -> tuple[slice, int]:
+def extent_of(lens: "LensResult", at: int, extent: str) -> tuple[slice, int]:
     """The part of the prompt to show, and how many positions share a column."""
     return part_of(len(lens.tokens), at, extent == "all")
 
 
-def extent_words(lens: Any, part: slice, block: int) -> str:
+def extent_words(lens: "LensResult", part: slice, block: int) -> str:
     """What of a long prompt is shown."""
     n = len(lens.tokens)
     if n <= WINDOW:
@@ -81,6 +88,8 @@ def extent_words(lens: Any, part: slice, block: int) -> str:
 
 
 def register_lens(app: Dash) -> None:
+    """The tokens, and the map over all layers and positions."""
+
     @app.callback(
         Output("lens-strip-data", "data"),
         Output("selection", "data", allow_duplicate=True),
@@ -90,7 +99,7 @@ def register_lens(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def tokens(_: Any, args: dict[str, str], selection: Selection):
+    def tokens(_: object, args: dict[str, str], selection: Selection):
         if (lens := lens_of(args)) is None:
             return no_update, no_update, True
         data = drawn.strip_data(lens.tokens, lens.token_ids, lens.loss, label="loss", unit="nats")
@@ -108,7 +117,7 @@ def register_lens(app: Dash) -> None:
         State("scheme", "data"),
         State("lens-args", "data"),
     )
-    def show(_: Any, selection: Selection, colour: str, extent: str, scheme: str, args: dict[str, str]):
+    def show(_: object, selection: Selection, colour: str, extent: str, scheme: str, args: dict[str, str]):
         if (lens := lens_of(args)) is None:
             return no_update, no_update, "What each layer would predict next if the model stopped there."
         at = position(selection, lens)
@@ -117,6 +126,10 @@ def register_lens(app: Dash) -> None:
         style = {"height": height(len(lens.layers), part.stop - part.start), "width": "100%"}
         note = "What each layer would predict next if the model stopped there. Click a cell."
         return figure, style, note + extent_words(lens, part, block)
+
+
+def register_cell(app: Dash) -> None:
+    """One cell of the map, and its position at every layer."""
 
     @app.callback(
         Output("lens-rows-title", "children"),
@@ -128,7 +141,7 @@ def register_lens(app: Dash) -> None:
         Input("selection", "data"),
         State("lens-args", "data"),
     )
-    def cell(_: Any, selection: Selection, args: dict[str, str]):
+    def cell(_: object, selection: Selection, args: dict[str, str]):
         if (lens := lens_of(args)) is None:
             return "Layer by layer", no_update, "One cell", "", no_update
         at, layer = position(selection, lens), tables.chosen_layer(selection, lens)
@@ -154,8 +167,8 @@ def register_follow(app: Dash) -> None:
     )
     def ask(selection: Selection, args: dict[str, str], before: str | None):
         follow = tables.chosen_follow((selection or {}).get("follow"))
-        wanted = lens_work.follow_work(args["model"], prompts.load(args["id"]), follow)
-        return no_update if wanted.key == before else head_work.instead_of(before, wanted)
+        wanted = follow_work(args["model"], prompts.load(args["id"]), follow)
+        return no_update if wanted.key == before else instead_of(before, wanted)
 
     @app.callback(
         Output("lens-follow-title", "children"),
@@ -174,7 +187,9 @@ def register_follow(app: Dash) -> None:
         State("scheme", "data"),
         State("lens-args", "data"),
     )
-    def draw(_: Any, __: Any, selection: Selection, quantity: str, extent: str, scheme: str, args: dict[str, str]):
+    def draw(
+        _: object, __: object, selection: Selection, quantity: str, extent: str, scheme: str, args: dict[str, str]
+    ):
         found, which = followed(args, selection)
         follow = tables.chosen_follow((selection or {}).get("follow"))
         name = followed_name(args["model"], follow)
@@ -203,7 +218,7 @@ def followed_name(model: str, follow: int | str) -> str:
     return f"token {follow}" if text is None else f"{shown(text)} (token {follow})"
 
 
-def code(model: str, prompt: str, follow: int | str, quantity: str, at: int) -> Any:
+def code(model: str, prompt: str, follow: int | str, quantity: str, at: int) -> Component:
     """The same in Python and in the shell."""
     python = (
         "from probe import follow_token, load_model\n\n"

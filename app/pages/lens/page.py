@@ -4,37 +4,31 @@ The address holds model, prompt, token, layer, `c` (colour), `q` (the followed t
 and `w` (a long prompt whole, or a window of it).
 """
 
-from typing import Any
-
 from dash import Dash, dcc, html
 
 from app import links
 from app.components import drawn, snippets
-from app.components.parts import graph, icon, panel, segmented, title
-from app.components.promptbox import check_model_name
-from app.components.promptfirst import prompt_first, register_prompt_first
+from app.components.parts import Parts, graph, icon, panel, segmented, title
+from app.components.promptfirst import prompt_and_model, prompt_first, register_prompt_first
 from app.components.slot import slot
 from app.components.tokenpick import token_pick
 from app.frame.shell import Page
 from app.jobs import work
-from app.library import prompts
 from app.library.models import short_model
-from app.pages.lens import callbacks as lens_callbacks
-from app.pages.lens import work as lens_work
+from app.pages.lens import callbacks
 from app.pages.lens.tables import FOLLOWED, chosen_colour, chosen_follow
-from app.selection import selection_from
+from app.pages.lens.work import follow_work, lens_work
+from app.selection import Selection, selection_from
 from probe.lens.figures import QUANTITIES
 
 LEAD = "Write a prompt to see what each layer would predict, and to follow any token through the layers."
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """The page of a prompt, or the box where one is written."""
     if not query.get("p"):
         return prompt_first("lens-box", links.LENS, "Logit lens", LEAD)
-    prompt = prompts.load(query["p"])
-    model = query.get("m") or prompt.model
-    check_model_name(model)
+    prompt, model = prompt_and_model(query)
     follow = chosen_follow(query.get("q"))
     selection = {**selection_from(query), "model": model, "prompt": prompt.id, "follow": follow}
     quantity = query.get("v") if query.get("v") in QUANTITIES else "probability"
@@ -44,15 +38,15 @@ def layout(query: dict[str, str]) -> list[Any]:
         title(
             prompt.text, eyebrow=f"Lens · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
-        slot("lens-all", work.submit(lens_work.lens_work(model, prompt))),
+        slot("lens-all", work.submit(lens_work(model, prompt))),
         tokens_panel(),
         map_panel(model, prompt.text, chosen_colour(query.get("c")), "all" if query.get("w") == "all" else "window"),
         html.Div([layers_panel(), cell_panel()], className="ow-grid two"),
-        follow_panel(model, quantity, work.submit(lens_work.follow_work(model, prompt, follow))),
+        follow_panel(model, quantity, work.submit(follow_work(model, prompt, follow))),
     ]
 
 
-def ways(model: str, prompt: str, selection: dict[str, Any]) -> list[Any]:
+def ways(model: str, prompt: str, selection: Selection) -> Parts:
     """To the other pages of this prompt."""
     chosen = {k: selection[k] for k in ("token", "layer", "head") if k in selection}
     places = [
@@ -88,7 +82,6 @@ def map_panel(model: str, text: str, colour: str, extent: str) -> html.Section:
         foot=snippets.snippets(
             snippets.python_for(
                 "logit_lens(model, {prompt})",
-                "probe.lens.logit",
                 model,
                 text,
                 f"record.figure(colour={'probability' if colour == 'norm' else colour!r})",
@@ -143,7 +136,7 @@ def follow_panel(model: str, quantity: str, key: str) -> html.Section:
 
 def register(app: Dash) -> None:
     register_prompt_first(app, "lens-box", links.LENS)
-    lens_callbacks.register(app)
+    callbacks.register(app)
 
 
 PAGE = Page(r"/lens", "Lens", layout, register, ("lens-map", "lens-lines", "lens-follow-map"))

@@ -1,17 +1,24 @@
 """The numbers and rows of the lens page: plain data from records, no components."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.components.drawn import Drawn
 from app.figures.lens_follow import COLOURS
-from app.pages.prompt.tables import number
+from app.selection import Selection
+from probe.words import number
+
+if TYPE_CHECKING:
+    from probe.lens.follow import TokenThroughLayers
+    from probe.lens.logit import LensResult
+
 
 OWN = ("final", "next")
 FOLLOWED = {"final": "final prediction", "next": "what really follows"}
 
 
-def chosen_layer(selection: dict[str, Any] | None, lens: Any) -> int:
+def chosen_layer(selection: Selection | None, lens: "LensResult") -> int:
     """The selected layer's row; the last when none is, or the address names one that is not there."""
     layer = (selection or {}).get("layer")
     return layer if isinstance(layer, int) and 0 <= layer < len(lens.layers) else len(lens.layers) - 1
@@ -22,7 +29,7 @@ def chosen_colour(text: str | None) -> str:
     return text if text in COLOURS else "probability"
 
 
-def chosen_follow(text: Any) -> int | str:
+def chosen_follow(text: object) -> int | str:
     """What is followed: `final`, `next` or a token id."""
     if isinstance(text, int) and text >= 0:
         return text
@@ -35,7 +42,7 @@ def chosen_follow(text: Any) -> int | str:
     )
 
 
-def layer_rows(lens: Any, at: int, layer: int) -> dict[str, Any]:
+def layer_rows(lens: "LensResult", at: int, layer: int) -> Drawn:
     """The selected position, layer by layer, the last on top."""
     rows = [
         {
@@ -70,7 +77,7 @@ def layer_rows(lens: Any, at: int, layer: int) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "label": "Layers at the selected position", "sorts": True}
 
 
-def next_rows(lens: Any, at: int, layer: int) -> dict[str, Any]:
+def next_rows(lens: "LensResult", at: int, layer: int) -> Drawn:
     """The likeliest next tokens at one cell; a click follows one."""
     cells = zip(lens.top_tokens[layer][at], lens.top_probs[layer, at], lens.top_ids[layer, at], strict=True)
     rows = [{"token": t, "bar": float(p), "p": float(p), "pick": {"follow": int(i)}} for t, p, i in cells]
@@ -87,7 +94,7 @@ def next_rows(lens: Any, at: int, layer: int) -> dict[str, Any]:
     }
 
 
-def cell_words(lens: Any, at: int, layer: int) -> str:
+def cell_words(lens: "LensResult", at: int, layer: int) -> str:
     """The selected cell in one sentence."""
     label = lens.layers[layer]
     where = "at the embedding" if label == "embed" else f"after layer {label}"
@@ -98,7 +105,7 @@ def cell_words(lens: Any, at: int, layer: int) -> str:
     )
 
 
-def follow_rows(found: Any, which: int, at: int, layer: int) -> dict[str, Any]:
+def follow_rows(found: "TokenThroughLayers", which: int, at: int, layer: int) -> Drawn:
     """One followed token at the selected position, the last layer on top."""
     rows = [
         {

@@ -1,30 +1,25 @@
 """What the patching page does: goes to the address that is asked for, fills its panels as runs arrive, follows the cell."""
 
 from functools import lru_cache
-from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 
 from app.components import drawn
-from app.components.parts import error
-from app.components.promptbox import check_model_name
 from app.components.slot import register_slot
 from app.figures.heads import pattern_figure
-from app.jobs import table as jobs
 from app.jobs import work
-from app.library import memory, prompts
+from app.library import memory
 from app.library.artifacts import registered
-from app.pages.patching import tables as views
-from app.pages.patching import work as patching_state
-from app.pages.patching.work import Asked, checked
+from app.pages.patching import tables
+from app.pages.patching.asking import asked_from, register_asking
+from app.pages.patching.cell import cell_facts, cell_of, picked, then_rows
+from app.pages.patching.work import found_beside, start_patterns, start_sweep
+from app.selection import Selection
 from circuits.patching.figures import cell_at
-from circuits.patching.kinds import DIRECTIONS, KINDS
 from circuits.patching.record import PatchingSweep
 from circuits.patching.store import load_patching, save_patching
+from probe.artifacts.json import Json
 from probe.errors import BadInput, OpenworkError
-from probe.tasks.examples import EXAMPLES
-
-_BOXES = ("clean", "corrupted", "model", "right", "wrong", "metric", "over", "direction", "control")
 
 
 def register(app: Dash) -> None:
@@ -40,17 +35,12 @@ def register(app: Dash) -> None:
     register_drawing(app)
 
 
-def asked_from(data: dict[str, Any]) -> Asked:
-    """What the page was laid out for."""
-    return Asked(**{k: v for k, v in data.items() if k != "stored"})
-
-
 @lru_cache(maxsize=4)
 def _stored(name: str, _mark: int) -> PatchingSweep:
     return load_patching(registered("result", name))
 
 
-def sweep_of(data: dict[str, Any] | None) -> PatchingSweep | None:
+def sweep_of(data: Json | None) -> PatchingSweep | None:
     """The sweep of this page, if it is there."""
     if not data:
         return None
@@ -61,91 +51,9 @@ def sweep_of(data: dict[str, Any] | None) -> PatchingSweep | None:
     return work.result(asked.key()) if asked.over else None
 
 
-def patterns_fit(data: dict[str, Any], sweep: PatchingSweep) -> bool:
+def patterns_fit(data: Json, sweep: PatchingSweep) -> bool:
     """Are a head's patterns to be shown? Not beside a stored sweep of a model that is not here: they would be another's."""
     return sweep.axes[1] == "head" and (not data.get("stored") or sweep.pair.model.name == data.get("model"))
-
-
-def wanted(before: Asked, boxes: dict[str, Any], run: bool) -> Asked:
-    """What the boxes ask for; the prompts are stored. BadInput for what cannot be."""
-    model = boxes.get("model") or before.model
-    check_model_name(model)
-    clean, corrupted = (prompts.store(boxes.get(side) or "", model).id for side in ("clean", "corrupted"))
-    answers = {
-        side: boxes[side] if boxes.get(side) is not None else getattr(before, side) for side in ("right", "wrong")
-    }
-    same_pair = {before.clean, before.corrupted} == {clean, corrupted}
-    if not same_pair and (answers["right"], answers["wrong"]) == (before.right, before.wrong):
-        answers = {"right": "", "wrong": ""}  # they belonged to other prompts
-    metric = boxes.get("metric") or before.metric
-    asked = Asked(model, clean, corrupted, metric=metric, **answers)
-    if run:
-        chosen = {"over": boxes["over"], "direction": boxes["direction"], "control": bool(boxes["control"])}
-        asked = Asked(**{**asked.__dict__, **chosen})
-    return checked(asked)
-
-
-def example(index: int, before: Asked, model: str | None) -> Asked:
-    """A built-in pair; the first with its sweep at once where `index` is -1."""
-    found, model = EXAMPLES[max(index, 0)], model or before.model
-    check_model_name(model)
-    clean, corrupted = (prompts.store(text, model).id for text in (found.clean, found.corrupted))
-    return Asked(model, clean, corrupted, found.right, found.wrong, over="resid_pre" if index < 0 else "")
-
-
-def again(asked: Asked) -> str:
-    """The address; where the same work was cancelled or failed, one that differs, so that the page is laid out anew."""
-    last = jobs.table().latest(asked.key() if asked.over else asked.pair_key())
-    failed = last is not None and not last.active and work.result(last.key) is None
-    return asked.address(again=last.id if failed and last else "")
-
-
-def register_asking(app: Dash) -> None:
-    @app.callback(
-        Output("url", "href", allow_duplicate=True),
-        Output("patching-refused", "children"),
-        Input("patching-compare", "n_clicks"),
-        Input("patching-measure", "n_clicks"),
-        Input("patching-run", "n_clicks"),
-        Input({"type": "patching-example", "index": ALL}, "n_clicks"),
-        State("patching-asked", "data"),
-        State("patching-clean", "value"),
-        State("patching-corrupted", "value"),
-        State("patching-model", "value"),
-        *[State(f"patching-{name}", "value") for name in _BOXES[3:8]],
-        State("patching-control", "checked"),
-        prevent_initial_call=True,
-    )
-    def go(*given: Any):
-        clicks, (data, *values) = given[:4], given[4:]
-        if not ctx.triggered_id or not (any(clicks[:3]) or any(clicks[3])):
-            return no_update, no_update
-        try:
-            return again(_asked(ctx.triggered_id, asked_from(data), dict(zip(_BOXES, values, strict=True)))), None
-        except OpenworkError as problem:
-            return no_update, error(str(problem))
-
-    app.clientside_callback(
-        ClientsideFunction("openwork", "patchingSwap"),
-        Output("patching-clean", "value"),
-        Output("patching-corrupted", "value"),
-        Input("patching-swap", "n_clicks"),
-        State("patching-clean", "value"),
-        State("patching-corrupted", "value"),
-        prevent_initial_call=True,
-    )
-
-    @app.callback(
-        Output("patching-meaning", "children"), Input("patching-over", "value"), Input("patching-direction", "value")
-    )
-    def meaning(over: str, direction: str):
-        return f"Each patch is {KINDS[over].meaning}. {DIRECTIONS[direction].capitalize()}."
-
-
-def _asked(trigger: Any, before: Asked, boxes: dict[str, Any]) -> Asked:
-    if isinstance(trigger, dict):
-        return example(trigger["index"], before, boxes["model"])
-    return wanted(before, boxes, trigger == "patching-run")
 
 
 def register_pair(app: Dash) -> None:
@@ -157,14 +65,14 @@ def register_pair(app: Dash) -> None:
         Input("patching-pair-done", "data"),
         Input("patching-asked", "data"),
     )
-    def show(done: str | None, data: dict[str, Any]):
+    def show(done: str | None, data: Json):
         stored = sweep_of(data) if data.get("stored") else None
         pair = stored.pair if stored else work.result(done)
         if pair is None:
             return no_update, no_update, no_update, no_update
         asked = asked_from(data)
-        key = patching_state.start_sweep(asked) if asked.over and not stored and not pair.problem else None
-        return views.tokens_data(pair), views.pair_facts(pair), views.top_rows(pair), key
+        key = start_sweep(asked) if asked.over and not stored and not pair.problem else None
+        return tables.tokens_data(pair), tables.pair_facts(pair), tables.top_rows(pair), key
 
 
 def register_sweep(app: Dash) -> None:
@@ -183,16 +91,16 @@ def register_sweep(app: Dash) -> None:
         State("scheme", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def show(_: Any, data: dict[str, Any], selection: dict[str, Any], scheme: str):
+    def show(_: object, data: Json, selection: Selection, scheme: str):
         sweep = sweep_of(data)
         if sweep is None:
             return (no_update,) * 8
-        rows, note = views.table(sweep)
-        chosen = {**(selection or {}), **views.picked(sweep, views.cell_of(sweep, selection))}
+        rows, note = tables.table(sweep)
+        chosen = {**(selection or {}), **picked(sweep, cell_of(sweep, selection))}
         asked = asked_from(data)
-        heads = patching_state.start_patterns(asked.model, *asked.texts()) if patterns_fit(data, sweep) else None
-        figure, style = views.figure_of(sweep, scheme), views.figure_style(sweep)
-        return figure, style, _sentence(sweep), rows, note, views.shape_of(sweep), chosen, heads
+        heads = start_patterns(asked.model, *asked.texts()) if patterns_fit(data, sweep) else None
+        figure, style = tables.figure_of(sweep, scheme), tables.figure_style(sweep)
+        return figure, style, _sentence(sweep), rows, note, tables.shape_of(sweep), chosen, heads
 
     for name in ("shown", "details", "keep"):
         app.clientside_callback(
@@ -204,11 +112,11 @@ def register_sweep(app: Dash) -> None:
     @app.callback(
         Output("patching-beside-data", "data"), Input("patching-sweep-done", "data"), Input("patching-asked", "data")
     )
-    def beside(_: Any, data: dict[str, Any]):
+    def beside(_: object, data: Json):
         asked = asked_from(data)
         if not asked.complete:
             return no_update
-        return views.beside_data(patching_state.found_beside(asked), "" if data.get("stored") else asked.key())
+        return tables.beside_data(found_beside(asked), "" if data.get("stored") else asked.key())
 
     @app.callback(
         Output("selection", "data", allow_duplicate=True),
@@ -217,12 +125,12 @@ def register_sweep(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call=True,
     )
-    def click(data: dict[str, Any] | None, asked: dict[str, Any], selection: dict[str, Any] | None):
+    def click(data: Json | None, asked: Json, selection: Selection | None):
         sweep = sweep_of(asked)
         if not data or sweep is None:
             return no_update
         point = data["points"][0]
-        return {**(selection or {}), **views.picked(sweep, cell_at(sweep, int(point["y"]), int(point["x"])))}
+        return {**(selection or {}), **picked(sweep, cell_at(sweep, int(point["y"]), int(point["x"])))}
 
 
 def _sentence(sweep: PatchingSweep) -> str:
@@ -239,12 +147,16 @@ def register_cell(app: Dash) -> None:
         Input("patching-shape", "data"),
         State("patching-asked", "data"),
     )
-    def cell(selection: dict[str, Any] | None, shape: dict[str, Any] | None, data: dict[str, Any]):
+    def cell(selection: Selection | None, shape: Json | None, data: Json):
         sweep = sweep_of(data)
         if shape is None or sweep is None:
             return no_update, no_update, True
-        at = views.cell_of(sweep, selection)
-        return views.cell_facts(sweep, at, asked_from(data)), views.then_rows(sweep, at), not patterns_fit(data, sweep)
+        at = cell_of(sweep, selection)
+        return (
+            cell_facts(sweep, at, asked_from(data)),
+            then_rows(sweep, at),
+            not patterns_fit(data, sweep),
+        )
 
     @app.callback(
         Output("patching-pattern", "figure"),
@@ -254,13 +166,13 @@ def register_cell(app: Dash) -> None:
         State("patching-asked", "data"),
         State("scheme", "data"),
     )
-    def pattern(selection: dict[str, Any] | None, _: Any, side: str, data: dict[str, Any], scheme: str):
+    def pattern(selection: Selection | None, _: object, side: str, data: Json, scheme: str):
         sweep = sweep_of(data)
         if sweep is None or not patterns_fit(data, sweep):
             return no_update
         text = asked_from(data).texts()[side == "corrupted"]
         heads = memory.known("heads", data["model"], text)
-        at = views.cell_of(sweep, selection)
+        at = cell_of(sweep, selection)
         return no_update if heads is None else pattern_figure(heads, at[0], at[1], scheme)
 
 
@@ -272,7 +184,7 @@ def register_storing(app: Dash) -> None:
         State("patching-asked", "data"),
         prevent_initial_call=True,
     )
-    def store(clicks: int | None, name: str | None, data: dict[str, Any]):
+    def store(clicks: int | None, name: str | None, data: Json):
         sweep = sweep_of(data)
         if not clicks or sweep is None:
             return no_update

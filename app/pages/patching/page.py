@@ -11,16 +11,15 @@ from dash import dcc, html
 
 from app.components import drawn, snippets
 from app.components.cards import outdated_note
-from app.components.parts import empty, graph, icon, panel, segmented, title
+from app.components.parts import Parts, empty, graph, icon, panel, segmented, title
 from app.components.slot import slot
 from app.frame.shell import Page
 from app.library import prompts
 from app.library.artifacts import registered
 from app.library.models import first_model, models, short_model
-from app.pages.patching import work as patching_state
 from app.pages.patching.callbacks import register
 from app.pages.patching.tables import stored_rows
-from app.pages.patching.work import Asked, asked_in
+from app.pages.patching.work import METRICS, Asked, asked_in, python_for, shell_for, start_pair
 from app.selection import selection_from
 from circuits.patching.kinds import KINDS, METRIC_LABELS
 from circuits.patching.store import load_patching
@@ -32,14 +31,14 @@ LEAD = (
 )
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """Boxes, strips and controls; the callbacks fill them as the runs arrive."""
     stored = query.get("stored", "")
     asked = asked_of_stored(stored) if stored else asked_in(query)
     texts = ("", "")
     if asked.clean:
         texts = (prompts.load(asked.clean).text, prompts.load(asked.corrupted).text if asked.corrupted else "")
-    key = patching_state.start_pair(asked) if asked.complete and not stored else None
+    key = start_pair(asked) if asked.complete and not stored else None
     chosen = {**selection_from(query), "model": asked.model}
     page = [
         dcc.Store(id="patching-asked", data={**asked.__dict__, "stored": stored}),
@@ -76,7 +75,7 @@ def asked_of_stored(name: str) -> Asked:
     ids = [prompts.store(side.prompt, model).id for side in (pair.clean, pair.corrupted)]
     given = pair.answers if pair.answers_given else []
     right, wrong = (*given, "", "")[:2]
-    metric = pair.metric if pair.metric in patching_state.METRICS else "logit_diff"
+    metric = pair.metric if pair.metric in METRICS else "logit_diff"
     return Asked(model, *ids, right, wrong, metric, found.over, found.direction, found.control is not None)
 
 
@@ -156,9 +155,7 @@ def measure_panel(asked: Asked) -> html.Section:
         [chosen, html.Div(id="patching-facts"), drawn.rows("patching-top")],
         note="After the last token. One token each, with its space: “ Mary”. The clean run counts as 1, the corrupted run as 0.",
         tools=metric,
-        foot=snippets.snippets(patching_state.python_for(pair), patching_state.shell_for(pair))
-        if pair.complete
-        else None,
+        foot=snippets.snippets(python_for(pair), shell_for(pair)) if pair.complete else None,
     )
 
 
@@ -198,8 +195,8 @@ def sweep_panel(asked: Asked, stored: str) -> html.Section:
     ]
     foot = None
     if asked.over and asked.complete:
-        shell = None if stored else patching_state.shell_for(asked)
-        foot = snippets.snippets(patching_state.python_for(asked, stored), shell)
+        shell = None if stored else shell_for(asked)
+        foot = snippets.snippets(python_for(asked, stored), shell)
     keep = [
         dmc.TextInput(
             id="patching-name", placeholder="name to store it under", size="xs", w=190, **{"aria-label": "Name"}

@@ -1,32 +1,32 @@
 """Records of patching as what the page draws: tokens of a pair, facts, tables, thumbnails, the heat map in its clothes."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from dash import dcc, html
+from dash import html
 
 from app import links
-from app.components.parts import error, stat
+from app.components.drawn import Drawn
+from app.components.parts import Parts, error, stat
 from app.figures.dress import dress
 from app.library.models import short_model
+from app.pages.patching.cell import picked
 from app.pages.patching.work import Asked
 from circuits.patching.figures import patching_figure, plane
 from circuits.patching.kinds import KINDS, METRICS
 from circuits.patching.record import PatchingSweep
 from circuits.patching.sides import Pair
 from circuits.patching.store import stored_patchings
-from probe.words import percent
+from probe.artifacts.json import Json
+from probe.words import decimals, percent
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 
 MOST = 200
 """Rows of the table of patches; the rest is said to be there."""
-TITLE = "Empty where the token was not among the likeliest of that run"
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
-
-
-def number(value: float, digits: int = 3) -> str:
-    """With a real minus sign; a dash where there is none."""
-    return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def small(value: float) -> float:
@@ -34,7 +34,7 @@ def small(value: float) -> float:
     return 0.0 if abs(value) < 5e-5 else float(f"{value:.6g}")
 
 
-def tokens_data(pair: Pair) -> dict[str, Any]:
+def tokens_data(pair: Pair) -> Drawn:
     """Both prompts, position by position."""
     return {
         "clean": pair.clean.tokens,
@@ -44,13 +44,13 @@ def tokens_data(pair: Pair) -> dict[str, Any]:
     }
 
 
-def pair_facts(pair: Pair) -> list[Any]:
+def pair_facts(pair: Pair) -> Parts:
     """The metric and the answers in both runs, or why they cannot be patched."""
     if pair.problem:
         return [error(pair.problem, heading="These two do not fit")]
     stats = [
-        stat("clean run (1)", number(pair.clean.value), METRICS.get(pair.metric, pair.metric)),
-        stat("corrupted run (0)", number(pair.corrupted.value), "the same in the corrupted run"),
+        stat("clean run (1)", decimals(pair.clean.value), METRICS.get(pair.metric, pair.metric)),
+        stat("corrupted run (0)", decimals(pair.corrupted.value), "the same in the corrupted run"),
     ]
     for i, token in enumerate(pair.answers):
         name = ("right", "wrong")[i]
@@ -67,7 +67,7 @@ def pair_facts(pair: Pair) -> list[Any]:
     return [html.Div(stats, className="ow-stats"), *note]
 
 
-def top_rows(pair: Pair) -> dict[str, Any]:
+def top_rows(pair: Pair) -> Drawn:
     """What each run predicts, side by side."""
     columns = [
         {"key": "clean", "label": "clean run says", "kind": "token"},
@@ -84,7 +84,7 @@ def top_rows(pair: Pair) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "label": "Likeliest next tokens of both runs"}
 
 
-def figure_of(sweep: PatchingSweep, scheme: str) -> Any:
+def figure_of(sweep: PatchingSweep, scheme: str) -> "Figure":
     """The heat map, dressed."""
     figure = patching_figure(sweep)
     n_rows, n = plane(sweep).shape
@@ -96,7 +96,7 @@ def figure_of(sweep: PatchingSweep, scheme: str) -> Any:
     return dress(figure, scheme, margin={"l": 58, "r": 8, "t": 8, "b": 104 if slanted else 46})
 
 
-def figure_style(sweep: PatchingSweep) -> dict[str, Any]:
+def figure_style(sweep: PatchingSweep) -> Json:
     """Size of the heat map."""
     n_rows, n = plane(sweep).shape
     each = 17 if n_rows <= 40 else 4
@@ -104,7 +104,7 @@ def figure_style(sweep: PatchingSweep) -> dict[str, Any]:
     return {"height": int(np.clip(n_rows * each + 130, 260, 1000)), "width": wide}
 
 
-def shape_of(sweep: PatchingSweep) -> dict[str, Any]:
+def shape_of(sweep: PatchingSweep) -> Json:
     """What the page's own script needs to find a cell in the heat map."""
     return {
         "heads": sweep.raw.shape[1] if sweep.kind.by_head else 0,
@@ -113,93 +113,7 @@ def shape_of(sweep: PatchingSweep) -> dict[str, Any]:
     }
 
 
-def cell_of(sweep: PatchingSweep, selection: dict[str, Any] | None) -> tuple[int, ...]:
-    """The selected cell, or the strongest."""
-    chosen = selection or {}
-    layer, head = chosen.get("layer"), None
-    if sweep.kind.by_head:
-        layer, _, head = str(chosen.get("head", "")).partition(".")
-    parts = [layer, head, chosen.get("token")] if sweep.kind.by_pos and sweep.kind.by_head else None
-    parts = parts or ([layer, head] if sweep.kind.by_head else [layer, chosen.get("token")])
-    try:
-        return sweep.require_cell(tuple(int(p) for p in parts))  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        return sweep.order()[0]
-
-
-def picked(sweep: PatchingSweep, cell: Sequence[int]) -> dict[str, Any]:
-    """A cell as part of the selection."""
-    found: dict[str, Any] = {"layer": cell[0]}
-    if sweep.kind.by_head:
-        found["head"] = f"{cell[0]}.{cell[1]}"
-    if sweep.kind.by_pos:
-        found["token"] = cell[-1]
-    return found
-
-
-def cell_facts(sweep: PatchingSweep, cell: tuple[int, ...], asked: Asked) -> list[Any]:
-    """Exact numbers of one patch, and where else to look."""
-    start = sweep.base.value
-    stats = [
-        stat(
-            "moves the metric by",
-            number(sweep.effect[cell]),
-            f"{number(sweep.start, 0)} → {number(sweep.values[cell])} (clean is 1)",
-        ),
-        stat(sweep.pair.measured, number(sweep.raw[cell]), f"{number(start)} without the patch"),
-    ]
-    if (mean := sweep.control_effect) is not None and (spread := sweep.control_spread) is not None:
-        unrelated = f"{number(mean[cell])} ± {number(spread[cell])}"
-        stats.append(stat("unrelated donors", unrelated, f"mean and standard deviation of {len(sweep.control.raw)}"))  # type: ignore[union-attr]
-    known = (
-        []
-        if sweep.computed[cell]
-        else [html.P("The same in both runs up to here, so not run.", className="ow-partial")]
-    )
-    head = html.H3([html.Span(sweep.name(cell), className="mono", dir="auto")], className="patching-name")
-    said = html.P(f"Patched: {sweep.kind.meaning}.", className="ow-sub")
-    return [head, said, html.Div(stats, className="ow-stats"), *known, _links(sweep, cell, asked)]
-
-
-def _links(sweep: PatchingSweep, cell: tuple[int, ...], asked: Asked) -> html.Div:
-    token = cell[-1] if sweep.kind.by_pos else None
-    head = f"{cell[0]}.{cell[1]}" if sweep.axes[1] == "head" else None
-    found = []
-    for name, prompt in (("clean", asked.clean), ("corrupted", asked.corrupted)):
-        where = {"token": token, "layer": cell[0], "head": head}
-        places = [
-            ("prompt", links.prompt_page(prompt, asked.model, **where)),
-            ("lens", links.lens_page(asked.model, prompt, token=token, layer=cell[0])),
-            ("heads", links.heads_page(asked.model, prompt, token=token, head=head)),
-        ]
-        linked = [html.Span([" ", dcc.Link(label, href=href)]) for label, href in places]
-        found.append(html.Span([f"{name}:", *linked]))
-    return html.Div(found, className="patching-links")
-
-
-def then_rows(sweep: PatchingSweep, cell: tuple[int, ...]) -> dict[str, Any]:
-    """What is predicted with this one patch, beside both runs."""
-    sides = {"clean": dict(sweep.pair.clean.top), "corrupted": dict(sweep.pair.corrupted.top)}
-    for i, token in enumerate(sweep.pair.answers):
-        for name, side in (("clean", sweep.pair.clean), ("corrupted", sweep.pair.corrupted)):
-            sides[name][token] = side.answer_probs[i]
-    likely = {c.token: c.patched for c in sweep.candidates(cell)}
-    likely |= dict(zip(sweep.pair.answers, (float(p) for p in sweep.answer_probs[cell]), strict=True))
-    rows = [
-        {"token": t, "clean": sides["clean"].get(t), "corrupted": sides["corrupted"].get(t), "patched": p, "bar": p}
-        for t, p in sorted(likely.items(), key=lambda pair: -pair[1])
-    ]
-    columns = [
-        {"key": "token", "label": "then predicted", "kind": "token"},
-        {"key": "patched", "label": "patched", "kind": "share"},
-        {"key": "bar", "label": "", "kind": "meter"},
-        {"key": "clean", "label": "clean", "kind": "share", "title": TITLE},
-        {"key": "corrupted", "label": "corrupted", "kind": "share", "title": TITLE},
-    ]
-    return {"columns": columns, "rows": rows, "label": "Next tokens with this patch"}
-
-
-def table(sweep: PatchingSweep) -> tuple[dict[str, Any], str]:
+def table(sweep: PatchingSweep) -> tuple[Drawn, str]:
     """The strongest patches, and the sentence that says how many there are."""
     columns = [
         {"key": "name", "label": "patch", "kind": "unit"},
@@ -219,7 +133,7 @@ def table(sweep: PatchingSweep) -> tuple[dict[str, Any], str]:
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Patches by effect"}, note
 
 
-def _row(sweep: PatchingSweep, cell: tuple[int, ...]) -> dict[str, Any]:
+def _row(sweep: PatchingSweep, cell: tuple[int, ...]) -> Json:
     place = (
         f"L{cell[0]}{'KV' if 'kv_head' in sweep.axes else 'H'}{cell[1]}" if sweep.kind.by_head else f"layer {cell[0]}"
     )
@@ -233,12 +147,12 @@ def _row(sweep: PatchingSweep, cell: tuple[int, ...]) -> dict[str, Any]:
     return found
 
 
-def beside_data(found: list[tuple[Asked, PatchingSweep]], shown: str) -> dict[str, Any]:
+def beside_data(found: list[tuple[Asked, PatchingSweep]], shown: str) -> Drawn:
     """Small pictures of the sweeps of this pair that are in memory."""
     return {"sweeps": [_small(asked, sweep, asked.key() == shown) for asked, sweep in found]}
 
 
-def _small(asked: Asked, sweep: PatchingSweep, shown: bool) -> dict[str, Any]:
+def _small(asked: Asked, sweep: PatchingSweep, shown: bool) -> Drawn:
     z = plane(sweep)
     steps = [max(1, -(-n // 96)) for n in z.shape]
     z = z[:: steps[0], :: steps[1]]
@@ -247,7 +161,7 @@ def _small(asked: Asked, sweep: PatchingSweep, shown: bool) -> dict[str, Any]:
     control = ", with unrelated donors" if asked.control else ""
     return {
         "name": KINDS[asked.over].label,
-        "note": f"{words}{control}: up to {number(top, 2)}",
+        "note": f"{words}{control}: up to {decimals(top, 2)}",
         "href": asked.address(),
         "shown": shown,
         "rows": z.shape[0],
@@ -255,7 +169,7 @@ def _small(asked: Asked, sweep: PatchingSweep, shown: bool) -> dict[str, Any]:
     }
 
 
-def stored_rows() -> dict[str, Any]:
+def stored_rows() -> Drawn:
     """The stored sweeps as rows that open them."""
     columns = [
         {"key": "name", "label": "name", "kind": "unit"},

@@ -2,16 +2,20 @@
 
 import shlex
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from app import links
-from app.components.promptbox import check_model_name
 from app.jobs import readings, results, work
+from app.jobs.again import Arguments, task
 from app.library import models, prompts
-from app.library.models import MODELS
+from app.library.models import MODELS, require_offered
 from circuits.patching.kinds import DIRECTIONS, KINDS, METRICS
 from probe.errors import BadInput
 from probe.progress import Progress
+
+if TYPE_CHECKING:
+    from circuits.patching.record import PatchingSweep
+
 
 LONGEST = 80
 """Characters of an answer that an address may hold."""
@@ -47,7 +51,7 @@ class Asked:
             return None
         return (self.right, self.wrong) if self.wrong else (self.right,)
 
-    def address(self, **chosen: Any) -> str:
+    def address(self, **chosen: object) -> str:
         """The page that shows this."""
         sweep = {"over": self.over, "dir": self.direction, "control": "1" if self.control else ""} if self.over else {}
         metric = "" if self.metric == "logit_diff" else self.metric
@@ -78,7 +82,7 @@ def asked_in(query: dict[str, str]) -> Asked:
         control=query.get("control") == "1",
         **given,
     )
-    check_model_name(asked.model)
+    require_offered(asked.model)
     return checked(asked)
 
 
@@ -100,7 +104,7 @@ def start_pair(asked: Asked) -> str:
     """Queue the two runs unless they are in memory; the key of what they find."""
     clean, corrupted = asked.texts()
 
-    def run(progress: Progress) -> Any:
+    def run(progress: Progress) -> object:
         model = models.model_named(asked.model, progress)
         from circuits.patching.pair import read_pair
 
@@ -115,7 +119,7 @@ def start_sweep(asked: Asked) -> str:
     """Queue the sweep unless it is in memory."""
     clean, corrupted = asked.texts()
 
-    def run(progress: Progress) -> Any:
+    def run(progress: Progress) -> object:
         model = models.model_named(asked.model, progress)
         from circuits.patching.sweep import patch_sweep
 
@@ -141,7 +145,7 @@ def start_sweep(asked: Asked) -> str:
 def start_patterns(model: str, clean: str, corrupted: str) -> str:
     """Queue the attention patterns of both prompts; they are kept as the readings of the prompts."""
 
-    def run(progress: Progress) -> Any:
+    def run(progress: Progress) -> object:
         return tuple(readings.heads(model, text, progress=progress) for text in (clean, corrupted))
 
     key = work.key_of("patterns", model, clean, corrupted)
@@ -149,7 +153,7 @@ def start_patterns(model: str, clean: str, corrupted: str) -> str:
     return work.submit(work.Work(key, f"Read the attention of {named(clean)}", run, again=again))
 
 
-def found_beside(asked: Asked) -> list[tuple[Asked, Any]]:
+def found_beside(asked: Asked) -> "list[tuple[Asked, PatchingSweep]]":
     """The sweeps of this pair and metric that are in memory."""
     every = [
         replace(asked, over=over, direction=direction, control=control)
@@ -193,3 +197,17 @@ def shell_for(asked: Asked) -> str:
     parts += ["--noise"] if asked.over and asked.direction == "noise" else []
     parts += [f"--control={DRAWS}"] if asked.over and asked.control else []
     return shlex.join([*parts, f"--model={asked.model}"])
+
+
+@task("patch")
+def _patch_again(arguments: Arguments) -> None:
+    asked = checked(Asked(**{**arguments, "control": bool(arguments["control"])}))
+    (start_sweep if asked.over else start_pair)(asked)
+
+
+@task("patterns")
+def _patterns_again(arguments: Arguments) -> None:
+    texts = arguments["clean"], arguments["corrupted"]
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise TypeError("two texts were wanted")
+    start_patterns(arguments["model"], *texts)

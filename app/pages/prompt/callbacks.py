@@ -1,23 +1,27 @@
 """What the prompt hub does: fills its panels as the readings arrive, and moves all of them with the selection."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
 
 from app.components import drawn
+from app.components.drawn import Drawn
 from app.components.parts import error, stat
 from app.components.slot import waiting
 from app.figures.heads import pattern_figure
 from app.figures.lens import BESIDE, FEW, forming_figure, growing_figure, lens_figure, lens_height, norms_figure
-from app.jobs import table as jobs
 from app.jobs.readings import reading_key
+from app.jobs.table import job_table
 from app.library import memory, prompts
-from app.pages.prompt import links as prompt_links
-from app.pages.prompt import tables
-from app.pages.prompt import trace as prompt_trace
+from app.pages.prompt import links, tables, trace
 from app.pages.prompt.tables import METRICS
-from app.selection import changes
+from app.selection import Selection, changes, chosen_head, position
+from probe.artifacts.json import Json
+
+if TYPE_CHECKING:
+    from probe.neurons.strongest import TopUnits
 
 
 def record(args: dict[str, str] | None, analysis: str) -> Any | None:
@@ -25,10 +29,10 @@ def record(args: dict[str, str] | None, analysis: str) -> Any | None:
     return args and memory.known(analysis, args["model"], prompts.load(args["id"]).text)
 
 
-def reading_state(args: dict[str, str]) -> Any:
+def reading_state(args: dict[str, str]) -> Component | None:
     """Progress of the job that reads this prompt, or why it failed; nothing when all is there."""
     prompt = prompts.load(args["id"])
-    job = jobs.table().latest(reading_key(args["model"], prompt))
+    job = job_table().latest(reading_key(args["model"], prompt))
     if job is None or job.state == "done":
         return None
     if job.active:
@@ -51,8 +55,8 @@ def register(app: Dash) -> None:
     register_lens(app)
     register_heads(app)
     register_norms(app)
-    prompt_links.register(app)
-    prompt_trace.register(app)
+    links.register(app)
+    trace.register(app)
 
 
 def register_reading(app: Dash) -> None:
@@ -67,8 +71,8 @@ def register_reading(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def follow(_: Any, args: dict[str, str], ready: dict[str, bool], selection: dict[str, Any] | None):
-        job = jobs.table().latest(reading_key(args["model"], prompts.load(args["id"])))  # before what it has found
+    def follow(_: object, args: dict[str, str], ready: dict[str, bool], selection: Selection | None):
+        job = job_table().latest(reading_key(args["model"], prompts.load(args["id"])))  # before what it has found
         now = {a: True for a in memory.READINGS if record(args, a) is not None}
         chosen = no_update
         if (lens := record(args, "lens")) is not None and not ready.get("lens"):
@@ -88,7 +92,7 @@ def register_tokens(app: Dash) -> None:
         Input("ready", "data"),
         State("prompt-args", "data"),
     )
-    def tokens(_: Any, args: dict[str, str]):
+    def tokens(_: object, args: dict[str, str]):
         if (lens := record(args, "lens")) is None:
             return no_update, no_update
         data = drawn.strip_data(lens.tokens, lens.token_ids, lens.loss, label="loss", unit="nats")
@@ -103,17 +107,17 @@ def register_tokens(app: Dash) -> None:
         Input("ready", "data"),
         State("prompt-args", "data"),
     )
-    def selected(selection: dict[str, Any] | None, _: Any, args: dict[str, str]):
+    def selected(selection: Selection | None, _: object, args: dict[str, str]):
         lens, units = record(args, "lens"), record(args, "units")
         if lens is None:
             return no_update, no_update, no_update, no_update
-        at, layer = tables.position(selection, lens), (selection or {}).get("layer")
+        at, layer = position(selection, lens), (selection or {}).get("layer")
         facts = html.Div([stat(*fact) for fact in tables.token_facts(lens, at)], className="ow-stats")
         data, note = tables.next_rows(lens, at, layer)
         return facts, data, note, _units(units, at, args)
 
 
-def _units(units: Any, at: int, args: dict[str, str]) -> Any:
+def _units(units: "TopUnits", at: int, args: dict[str, str]) -> Drawn:
     return no_update if units is None else tables.unit_rows(units, at, args["model"], args["id"])
 
 
@@ -124,7 +128,7 @@ def register_norms(app: Dash) -> None:
         State("scheme", "data"),
         State("prompt-args", "data"),
     )
-    def norms(_: Any, scheme: str, args: dict[str, str]):
+    def norms(_: object, scheme: str, args: dict[str, str]):
         lens = record(args, "lens")
         return no_update if lens is None else norms_figure(lens, scheme)
 
@@ -135,9 +139,9 @@ def register_norms(app: Dash) -> None:
         State("scheme", "data"),
         State("prompt-args", "data"),
     )
-    def growth(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str]):
+    def growth(selection: Selection | None, _: object, scheme: str, args: dict[str, str]):
         lens = record(args, "lens")
-        return no_update if lens is None else growing_figure(lens, tables.position(selection, lens), scheme)
+        return no_update if lens is None else growing_figure(lens, position(selection, lens), scheme)
 
 
 def register_lens(app: Dash) -> None:
@@ -148,9 +152,9 @@ def register_lens(app: Dash) -> None:
         State("scheme", "data"),
         State("prompt-args", "data"),
     )
-    def forming(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str]):
+    def forming(selection: Selection | None, _: object, scheme: str, args: dict[str, str]):
         lens = record(args, "lens")
-        return no_update if lens is None else forming_figure(lens, tables.position(selection, lens), scheme)
+        return no_update if lens is None else forming_figure(lens, position(selection, lens), scheme)
 
     @app.callback(
         Output("lens-figure", "figure"),
@@ -161,7 +165,7 @@ def register_lens(app: Dash) -> None:
         State("scheme", "data"),
         State("prompt-args", "data"),
     )
-    def show(_: Any, colour: str, scheme: str, args: dict[str, str]):
+    def show(_: object, colour: str, scheme: str, args: dict[str, str]):
         if (lens := record(args, "lens")) is None:
             return no_update, no_update, no_update
         n = len(lens.tokens)
@@ -193,7 +197,7 @@ def register_cells(app: Dash, figure: str) -> None:
         State("selection", "data"),
         prevent_initial_call=True,
     )
-    def click(data: dict[str, Any] | None, selection: dict[str, Any] | None):
+    def click(data: Json | None, selection: Selection | None):
         if not data:
             return no_update
         point = data["points"][0]
@@ -202,7 +206,7 @@ def register_cells(app: Dash, figure: str) -> None:
 
 def register_heads(app: Dash) -> None:
     @app.callback(Output("thumbs-data", "data"), Input("ready", "data"), State("prompt-args", "data"))
-    def thumbs(_: Any, args: dict[str, str]):
+    def thumbs(_: object, args: dict[str, str]):
         heads = record(args, "heads")
         return no_update if heads is None else drawn.thumbs_data(heads.patterns, heads.metrics, METRICS)
 
@@ -215,11 +219,11 @@ def register_heads(app: Dash) -> None:
         State("prompt-args", "data"),
         State("head-facts", "data-head"),
     )
-    def head(selection: dict[str, Any] | None, _: Any, scheme: str, args: dict[str, str], shown: str | None):
+    def head(selection: Selection | None, _: object, scheme: str, args: dict[str, str], shown: str | None):
         heads = record(args, "heads")
         if heads is None:
             return no_update, no_update
-        layer, number = tables.chosen_head(selection, heads)
+        layer, number = chosen_head(selection, heads)
         facts = tables.head_facts(heads, layer, number, METRICS)
         return pattern_figure(heads, layer, number, scheme), [
             html.H2(f"L{layer}H{number}", style={"fontSize": 15, "margin": "0 0 10px"}),

@@ -1,20 +1,20 @@
 """From the prompt to every other page: one click, with token, layer and head kept."""
 
-from typing import Any
-
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app import links
-from app.components.parts import icon
+from app.components.drawn import Drawn
+from app.components.parts import Parts, icon
 from app.library import prompts
 from app.library.artifacts import library
+from app.selection import Selection
 from probe.artifacts.manifest import Manifest
 
 _SHOWN = 40
 
 
-def link_bar(model: str, prompt: str, selection: dict[str, Any]) -> list[Any]:
+def link_bar(model: str, prompt: str, selection: Selection) -> Parts:
     """A chip for each page that can show this prompt."""
     chosen = {k: selection.get(k) for k in ("token", "layer", "head") if selection.get(k) is not None}
     head = str(chosen.get("head") or "")
@@ -70,7 +70,7 @@ def circuits_of(model: str, text: str) -> list[Manifest]:
     return [m for _, m in found if m.facts.get("prompt") == text and m.model and m.model.name == model]
 
 
-def circuit_rows(model: str, text: str) -> dict[str, Any]:
+def circuit_rows(model: str, text: str) -> Drawn:
     """A row for each circuit of this prompt."""
     rows = [
         {
@@ -95,7 +95,7 @@ def circuit_rows(model: str, text: str) -> dict[str, Any]:
 
 def register(app: Dash) -> None:
     @app.callback(Output("prompt-links", "children"), Input("selection", "data"), State("prompt-args", "data"))
-    def follow(selection: dict[str, Any] | None, args: dict[str, str]):
+    def follow(selection: Selection | None, args: dict[str, str]):
         return link_bar(args["model"], args["id"], selection or {})
 
     @app.callback(

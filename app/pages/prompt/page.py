@@ -1,17 +1,14 @@
 """The prompt hub: one prompt seen through tokens, lens, stream, heads, units and circuits, all following one selection."""
 
-from typing import Any
-
 from dash import dcc, html
 
 from app import links
 from app.components import drawn
-from app.components.parts import link_button, panel, title
-from app.components.promptbox import check_model_name
+from app.components.parts import Parts, link_button, panel, title
 from app.frame.shell import Page
 from app.jobs.readings import start_reading
 from app.library import prompts
-from app.library.models import short_model
+from app.library.models import require_offered, short_model
 from app.pages.prompt.callbacks import register
 from app.pages.prompt.links import circuit_rows, circuits_of, compare_menu, link_bar
 from app.pages.prompt.panels import panels
@@ -19,11 +16,11 @@ from app.pages.prompt.trace import trace_menu
 from app.selection import selection_from
 
 
-def layout(identity: str, query: dict[str, str]) -> list[Any]:
+def layout(identity: str, query: dict[str, str]) -> Parts:
     """Panels with skeletons; the callbacks fill them as the readings arrive."""
     prompt = prompts.load(identity)
     model = query.get("m") or prompt.model
-    check_model_name(model)
+    require_offered(model)
     start_reading(model, prompt)
     selection = {**selection_from(query), "model": model, "prompt": identity}
     return [
@@ -48,13 +45,13 @@ def layout(identity: str, query: dict[str, str]) -> list[Any]:
     ]
 
 
-def newest_circuit(model: str, text: str) -> list[Any]:
+def newest_circuit(model: str, text: str) -> Parts:
     """A button to the newest stored graph of this prompt, if there is one."""
     found = circuits_of(model, text)[:1]
     return [link_button("Open its circuit", links.circuit_page(m.name)) for m in found]
 
 
-def circuits_panel(model: str, text: str) -> list[Any]:
+def circuits_panel(model: str, text: str) -> Parts:
     """The table of its circuits, where there are any."""
     data = circuit_rows(model, text)
     if not data["rows"]:

@@ -1,17 +1,15 @@
 """The panels of the prompt hub, each with what makes it again in Python and in the shell."""
 
-from typing import Any
-
 from dash import html
+from dash.development.base_component import Component
 
 from app.components import drawn, snippets
-from app.components.parts import graph, panel, segmented
-from app.library.artifacts import newest_dictionaries
+from app.components.parts import Parts, graph, panel, segmented
+from app.library.artifacts import read_by
 from app.pages.prompt.tables import METRICS
-from probe.artifacts.manifest import read_manifest
 
 
-def panels(model: str, text: str) -> list[Any]:
+def panels(model: str, text: str) -> Parts:
     """The readings of the hub, from the tokens to the units."""
     beside = html.Div([lens_panel(model, text), next_panel(model, text)], className="ow-grid two", id="lens-grid")
     return [
@@ -23,15 +21,15 @@ def panels(model: str, text: str) -> list[Any]:
     ]
 
 
-def lens_code(model: str, text: str, show: str = "record.figure()") -> Any:
+def lens_code(model: str, text: str, show: str = "record.figure()") -> Component:
     """The logit lens in both languages; tokens, loss and next tokens are parts of the same record."""
     return snippets.snippets(
-        snippets.python_for("logit_lens(model, {prompt})", "probe.lens.logit", model, text, show),
+        snippets.python_for("logit_lens(model, {prompt})", model, text, show),
         snippets.shell_for("lens", model, text),
     )
 
 
-def tokens_panel(model: str, text: str) -> Any:
+def tokens_panel(model: str, text: str) -> Component:
     """The prompt as tokens, coloured by loss, and what is known of the selected one."""
     legend = html.Span(
         ["certain", html.Span(className="ramp"), html.Span("surprised", id="loss-top")], className="ow-legend"
@@ -45,7 +43,7 @@ def tokens_panel(model: str, text: str) -> Any:
     )
 
 
-def lens_panel(model: str, text: str) -> Any:
+def lens_panel(model: str, text: str) -> Component:
     """Layer by position."""
     quantities = [("probability", "probability"), ("entropy", "entropy"), ("kl", "KL"), ("rank", "rank")]
     return panel(
@@ -58,7 +56,7 @@ def lens_panel(model: str, text: str) -> Any:
     )
 
 
-def next_panel(model: str, text: str) -> Any:
+def next_panel(model: str, text: str) -> Component:
     """The likeliest next tokens, and how the prediction forms."""
     forming = html.Div(
         [
@@ -75,9 +73,10 @@ def next_panel(model: str, text: str) -> Any:
     )
 
 
-def norms_panel(model: str, text: str) -> Any:
+def norms_panel(model: str, text: str) -> Component:
     """How long the residual stream is."""
-    python = snippets.python_for("logit_lens(model, {prompt})", "probe.lens.logit", model, text, "norm_figure(record)")
+    show, more = "norm_figure(record)", ["norm_figure"]
+    python = snippets.python_for("logit_lens(model, {prompt})", model, text, show, more=more)
     return panel(
         "Residual stream",
         html.Div(
@@ -89,15 +88,11 @@ def norms_panel(model: str, text: str) -> Any:
         ),
         note="Its length after each layer, on a logarithmic scale. The first token's is often far beyond the others'.",
         flush=True,
-        foot=snippets.snippets(
-            python.replace(
-                "\nfrom probe.lens.logit", "\nfrom probe.lens.norm_figures import norm_figure\nfrom probe.lens.logit", 1
-            )
-        ),
+        foot=snippets.snippets(python),
     )
 
 
-def heads_panel(model: str, text: str) -> Any:
+def heads_panel(model: str, text: str) -> Component:
     """Every head's pattern small, the selected one large."""
     scores = ("previous_token", "first_token", "self", "induction")
     large = [graph("pattern", 410, "Attention pattern of the selected head"), html.Div(id="head-facts")]
@@ -107,15 +102,13 @@ def heads_panel(model: str, text: str) -> Any:
         note="From each token (down) to those it attends to (across). Dim by a score to find a kind of head; click one.",
         tools=segmented("head-metric", [("none", "patterns"), *((k, METRICS[k]) for k in scores)], "none"),
         foot=snippets.snippets(
-            snippets.python_for(
-                "head_patterns(model, {prompt})", "probe.heads.patterns", model, text, "record.figure(layer=0, head=0)"
-            ),
+            snippets.python_for("head_patterns(model, {prompt})", model, text, "record.figure(layer=0, head=0)"),
             snippets.shell_for("heads", model, text),
         ),
     )
 
 
-def units_panel(model: str, text: str) -> Any:
+def units_panel(model: str, text: str) -> Component:
     """Neurons and latents at the selected token."""
     learned = read_by(model)
     call = "top_units(model, {prompt}, {dictionaries})" if learned else "top_units(model, {prompt})"
@@ -127,13 +120,7 @@ def units_panel(model: str, text: str) -> Any:
             id="units-note",
         ),
         foot=snippets.snippets(
-            snippets.python_for(call, "probe.neurons.strongest", model, text, "record.at(-1)", learned),
+            snippets.python_for(call, model, text, "record.at(-1)", learned),
             snippets.shell_for("units", model, text, *(part for n in learned for part in ("--dictionary", n))),
         ),
     )
-
-
-def read_by(model: str) -> list[str]:
-    """The dictionaries whose latents are read: for each pair of sites the newest (as `analyses.dictionaries_of` finds them)."""
-    found = [(folder.name, read_manifest(folder).facts) for folder in newest_dictionaries(lambda m: m.name == model)]
-    return [name for name, facts in found if all(len(facts.get(f"sites_{side}", "1")) == 1 for side in ("in", "out"))]

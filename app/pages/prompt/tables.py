@@ -1,11 +1,20 @@
 """The numbers and rows of the prompt hub: plain data from records, no components."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app import links
-from app.library import labels as labelled
+from app.components.drawn import Drawn
+from app.library.labels import label_of
+from app.selection import Selection, chosen_head, position
+from probe.words import number
+
+if TYPE_CHECKING:
+    from probe.heads.patterns import HeadPatterns
+    from probe.lens.logit import LensResult
+    from probe.neurons.strongest import TopUnits
+
 
 METRICS = {
     "previous_token": "previous token",
@@ -17,13 +26,7 @@ METRICS = {
 """Scores of heads and what people call them."""
 
 
-def position(selection: dict[str, Any] | None, record: Any) -> int:
-    """The selected token, the last one when none is or the address names one that is not there."""
-    at = (selection or {}).get("token")
-    return at if isinstance(at, int) and 0 <= at < len(record.tokens) else len(record.tokens) - 1
-
-
-def complete(selection: dict[str, Any], lens: Any, heads: Any | None) -> dict[str, Any]:
+def complete(selection: Selection, lens: "LensResult", heads: "HeadPatterns") -> Selection:
     """A selection with nothing missing and nothing out of range."""
     layer = selection.get("layer")
     chosen = {**selection, "token": position(selection, lens)}
@@ -34,22 +37,7 @@ def complete(selection: dict[str, Any], lens: Any, heads: Any | None) -> dict[st
     return chosen
 
 
-def chosen_head(selection: dict[str, Any] | None, heads: Any) -> tuple[int, int]:
-    """Layer and head of the selection; else the head that most looks one token back, which is good to begin with."""
-    layer, _, head = str((selection or {}).get("head") or "").partition(".")
-    layers, count = heads.patterns.shape[:2]
-    if layer.isdecimal() and head.isdecimal() and int(layer) < layers and int(head) < count:
-        return int(layer), int(head)
-    best = np.nan_to_num(heads.metrics["previous_token"]).argmax()
-    return int(best // count), int(best % count)
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A short number with a true minus sign; a dash for NaN."""
-    return "–" if not np.isfinite(value) else f"{value:.{digits}g}".replace("-", "−")
-
-
-def token_facts(lens: Any, at: int) -> list[tuple[str, str, str | None]]:
+def token_facts(lens: "LensResult", at: int) -> list[tuple[str, str, str | None]]:
     """Name, value and note of what is known about one token."""
     facts: list[tuple[str, str, str | None]] = [
         ("position", str(at), None),
@@ -64,18 +52,12 @@ def token_facts(lens: Any, at: int) -> list[tuple[str, str, str | None]]:
         )
     )
     facts.append(("entropy of what follows", f"{number(float(lens.entropy[-1, at]))} nats", None))
-    settled = (
-        int(np.argmax(np.minimum.accumulate((lens.rank_of_final[:, at] == 0)[::-1])[::-1]))
-        if lens.rank_of_final[-1, at] == 0
-        else len(lens.layers) - 1
-    )
-    facts.append(
-        ("prediction settles at", f"layer {lens.layers[settled]}", "from there on the top token is the final one")
-    )
+    settled = f"layer {lens.layers[lens.settled(at)]}"
+    facts.append(("prediction settles at", settled, "from there on the top token is the final one"))
     return facts
 
 
-def next_rows(lens: Any, at: int, layer: int | None) -> tuple[dict[str, Any], str]:
+def next_rows(lens: "LensResult", at: int, layer: int | None) -> tuple[Drawn, str]:
     """The likeliest next tokens at one layer and position, and the sentence that says which."""
     row = layer if isinstance(layer, int) and 0 <= layer < len(lens.layers) else len(lens.layers) - 1
     pairs = zip(lens.top_tokens[row][at], lens.top_probs[row, at], strict=True)
@@ -100,23 +82,16 @@ def named(name: str, label: str) -> str:
     return f"{name} · {label if len(label) <= 40 else label[:39] + '…'}" if label else name
 
 
-def unit_href(unit: Any, model: str, **chosen: Any) -> str | None:
-    """The page of a unit; none for a latent of a dictionary that is not stored."""
-    if unit.kind == "neuron":
-        return links.neuron_page(model, unit.layer, unit.unit, **chosen)
-    return links.latent_page(unit.dictionary, unit.unit, model=model, **chosen) if unit.dictionary else None
-
-
 _WRITE = "what it writes here (its activation times its direction, so below zero the opposite of the direction)"
 
 
-def unit_rows(units: Any, at: int, model: str = "", prompt: str = "") -> dict[str, Any]:
+def unit_rows(units: "TopUnits", at: int, model: str = "", prompt: str = "") -> Drawn:
     """Units at one position, strongest first; each opens its page, with the prompt and the token kept."""
     found = units.at(at)
     top = max((r.write_norm for r in found), default=1.0) or 1.0
     rows = [
         {
-            "unit": named(r.name, labelled.label_of(r.kind, r.dictionary or model, r.layer, r.unit)),
+            "unit": named(r.name, label_of(r.kind, r.dictionary or model, r.layer, r.unit)),
             "kind": r.dictionary or r.kind,
             "activation": float(r.activation),
             "bar": r.write_norm / top,
@@ -124,7 +99,7 @@ def unit_rows(units: Any, at: int, model: str = "", prompt: str = "") -> dict[st
             "direct": float(r.direct),
             "up": r.promoted[:5],
             "down": r.suppressed[:5],
-            "href": unit_href(r, model, prompt=prompt, token=at) if model else None,
+            "href": links.page_of_unit(r, model, prompt=prompt, token=at) if model else None,
         }
         for r in sorted(found, key=lambda r: -r.write_norm)
     ]
@@ -152,7 +127,9 @@ def unit_rows(units: Any, at: int, model: str = "", prompt: str = "") -> dict[st
     }
 
 
-def head_facts(heads: Any, layer: int, head: int, names: dict[str, str]) -> list[tuple[str, str, str | None]]:
+def head_facts(
+    heads: "HeadPatterns", layer: int, head: int, names: dict[str, str]
+) -> list[tuple[str, str, str | None]]:
     """The metrics of one head with what they mean."""
     notes = {
         "entropy": "spread of its attention, nats",

@@ -1,21 +1,20 @@
 """Tracing from the prompt hub: what the nodes are, how many, and what it will take, said before it starts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
 
-from app.commands.options import size
-from app.components.parts import duration, icon, segmented
+from app.components.parts import icon, segmented
 from app.library import memory, prompts, vocabulary
 from app.library.busy import on_this_machine
 from app.library.models import require_offered
 from app.library.trace_asked import MAX_NODES, TraceAsked, meant
 from app.pages.prompt.trace_plan import MOST_NODES, chosen, newest, trace_plan, usable
 from app.pages.prompt.work import start_trace
+from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput
-from probe.words import counted, percent, prose
+from probe.words import counted, duration, percent, prose, size
 
 
 def trace_menu(model: str) -> html.Details:
@@ -90,7 +89,7 @@ def _token(id: str, label: str, placeholder: str) -> dmc.Select:
     )
 
 
-def _words(there: list[Any], learned: list[str]) -> str:
+def _words(there: Sequence[tuple[str, Manifest]], learned: list[str]) -> str:
     if not there:
         return "In the neuron basis: no stored dictionary of this model can stand in a graph."
     newest_ones = ", ".join(learned[:3]) or "none of them a transcoder"
@@ -107,7 +106,7 @@ def predictions(model: str, text: str) -> list[tuple[int, str, float]]:
     return [(int(i), word, float(p)) for i, word, p in top]
 
 
-def offered(model: str, text: str, typed: Any, value: Any = None) -> list[dict[str, str]]:
+def offered(model: str, text: str, typed: object, value: object = None) -> list[dict[str, str]]:
     """What a menu of tokens offers: the predictions with probabilities, what is chosen, and what answers to what was typed."""
     found = predictions(model, text)
     rows = {f"#{i}": f"{prose(word)} ({percent(p)})" for i, word, p in found}
@@ -125,7 +124,7 @@ def offered(model: str, text: str, typed: Any, value: Any = None) -> list[dict[s
     return [{"value": k, "label": v} for k, v in rows.items()]
 
 
-def asked(model: str, text: str, form: Sequence[Any]) -> TraceAsked:
+def asked(model: str, text: str, form: Sequence[object]) -> TraceAsked:
     """What the form asks for. form: basis, names, nodes, heads, target, minus. BadInput for what cannot be."""
     basis, names, nodes, heads, target, minus = form
     most = MAX_NODES if nodes in (None, "") else nodes
@@ -156,7 +155,7 @@ def plan_words(model: str, text: str, question: TraceAsked) -> tuple[str, bool]:
     try:
         plan = trace_plan(model, len(lens.tokens), question)
     except BadInput as error:
-        return str(error).replace("--max-nodes", "the number of nodes").replace(", or raise --memory", ""), False
+        return str(error), False
     if plan is None:
         return "What it will take is known when the model is loaded.", True
     return (
@@ -186,7 +185,7 @@ def register(app: Dash) -> None:
         Input("ready", "data"),
         State("prompt-args", "data"),
     )
-    def announce(*given: Any):
+    def announce(*given: object):
         *form, _, args = given
         text = prompts.load(args["id"]).text
         try:
@@ -204,7 +203,7 @@ def register(app: Dash) -> None:
             State(f"trace-{name}", "value"),
             State("prompt-args", "data"),
         )
-        def offer(_: Any, typed: str | None, value: str | None, args: dict[str, str]):
+        def offer(_: object, typed: str | None, value: str | None, args: dict[str, str]):
             return offered(args["model"], prompts.load(args["id"]).text, typed, value)
 
     @app.callback(
@@ -214,7 +213,7 @@ def register(app: Dash) -> None:
         State("prompt-args", "data"),
         prevent_initial_call=True,
     )
-    def trace(clicks: int | None, *given: Any):
+    def trace(clicks: int | None, *given: object):
         *form, args = given
         return started(args, *form) if clicks else no_update
 
@@ -223,10 +222,10 @@ def started(
     args: dict[str, str],
     basis: str,
     names: list[str] | None,
-    nodes: Any,
-    heads: Any = "",
-    target: Any = "",
-    minus: Any = "",
+    nodes: object,
+    heads: object = "",
+    target: object = "",
+    minus: object = "",
 ) -> str:
     """Queue the trace; the page that shows it. BadInput where the plan beside the button says why not."""
     model, text = require_offered(args["model"]), prompts.load(args["id"]).text

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from app.jobs import table as jobs
+from app.jobs.again import Arguments, prompt_in, task
 from app.jobs.readings import _resolve, dictionaries_of
+from app.jobs.table import job_table
 from app.library import prompts
 from app.library.graphs import _graphs, graph_mark
 from app.library.trace_asked import TraceAsked
@@ -17,11 +19,18 @@ from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
     from circuits.graph.graph import CircuitGraph
 
 
 def trace(
-    model: Any, prompt: str, asked: TraceAsked | None = None, *, save: str | None = None, progress: Progress = SILENT
+    model: "str | TransformerBridge",
+    prompt: str,
+    asked: TraceAsked | None = None,
+    *,
+    save: str | None = None,
+    progress: Progress = SILENT,
 ) -> "CircuitGraph":
     """The attribution graph of a prompt, as asked for; `save` stores it under that name."""
     from circuits.attribution.trace import trace as run
@@ -45,7 +54,9 @@ def trace(
     return graph
 
 
-def _marked_before(folder: Any, graph: "CircuitGraph", weights: str, dictionaries: Sequence[str]) -> "CircuitGraph":
+def _marked_before(
+    folder: Path | None, graph: "CircuitGraph", weights: str, dictionaries: Sequence[str]
+) -> "CircuitGraph":
     """The graph with the pins, groups and labels of the one that it replaces, if there is one and its units are the same:
     of the same weights, and of dictionaries that were not learned anew since."""
     from circuits.comparison.carried import carried
@@ -61,7 +72,7 @@ def _marked_before(folder: Any, graph: "CircuitGraph", weights: str, dictionarie
         return graph
 
 
-def _as_text(bridge: Any, token: Any) -> Any:
+def _as_text(bridge: "TransformerBridge", token: int | str) -> int | str:
     """A token's text where that names it, so that people read what was asked; else its id."""
     if not isinstance(token, int):
         return token
@@ -79,7 +90,7 @@ def start_trace(model: str, text: str, asked: TraceAsked | None = None) -> str:
     options = f":{asked.words}" if asked != TraceAsked() else ""
     name = f"{'-'.join(words) or 'prompt'}-{prompts.prompt_id(f'{model}:{text}{options}')[:8]}"
     link, kept = f"/circuits/{name}", prompts.store(text, model)
-    jobs.table().submit(
+    job_table().submit(
         "trace",
         f"Trace “{text[:40].strip()}{'…' if len(text) > 40 else ''}”",
         lambda p: _trace(model, text, name, asked, p),
@@ -90,6 +101,11 @@ def start_trace(model: str, text: str, asked: TraceAsked | None = None) -> str:
     return link
 
 
-def _trace(model: str, text: str, name: str, asked: TraceAsked, progress: Any) -> str:
+def _trace(model: str, text: str, name: str, asked: TraceAsked, progress: Progress) -> str:
     trace(model, text, asked, save=name, progress=progress)
     return f"/circuits/{name}"
+
+
+@task("trace")
+def _trace_again(arguments: Arguments) -> None:
+    start_trace(arguments["model"], prompt_in(arguments).text, TraceAsked.of(arguments))

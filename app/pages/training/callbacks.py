@@ -1,18 +1,23 @@
 """What the training page does: shows the chosen runs over each other, follows live ones, and opens what is clicked."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, no_update
+from dash.development.base_component import Component
 
 from app.components import drawn, snippets
 from app.figures.dress import dress
 from app.links import run_page
 from app.pages.training import tables
 from app.pages.training.work import all_runs
+from probe.artifacts.json import Json
 from probe.evaluation.figures import judged_figure
 from probe.evaluation.results import judged
 from probe.training.figures import points_each, runs_figure
 from probe.training.run_log import TrainingRun
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 def register(app: Dash) -> None:
@@ -38,7 +43,7 @@ def register(app: Dash) -> None:
     register_judged(app)
 
 
-def mark(there: list[TrainingRun], chosen: list[str]) -> list[Any]:
+def mark(there: list[TrainingRun], chosen: list[str]) -> list[object]:
     """Changes whenever the page would look different."""
     return [chosen, [[run.name, run.state, run.log.lines if run.log else 0] for run in there]]
 
@@ -56,7 +61,7 @@ def register_runs(app: Dash) -> None:
         Input("training-poll", "n_intervals"),
         State("training-mark", "data"),
     )
-    def follow(chosen: list[str], _: Any, before: list[Any] | None):
+    def follow(chosen: list[str], _: object, before: list[object] | None):
         there = all_runs()
         now = mark(there, chosen)
         still = not any(run.state == "live" for run in there)
@@ -71,7 +76,7 @@ def register_runs(app: Dash) -> None:
         State("training-chosen", "data"),
         State("scheme", "data"),
     )
-    def curves(_: Any, axis: str, scale: str, window: str, chosen: list[str], scheme: str):
+    def curves(_: object, axis: str, scale: str, window: str, chosen: list[str], scheme: str):
         return curves_figure(shown(all_runs(), chosen), axis, scale == "log", int(window), scheme)
 
 
@@ -87,15 +92,15 @@ def _tables(there: list[TrainingRun], chosen: list[str]) -> tuple[Any, ...]:
     return tables.run_rows(there, chosen), tables.final_rows(some), tables.difference_rows(some), note, code(chosen)
 
 
-def code(chosen: list[str]) -> Any:
+def code(chosen: list[str]) -> Component:
     """Lines that draw the same curves."""
-    imports = "from probe.training.figures import runs_figure\nfrom probe.training.run_log import run_named"
+    imports = "from probe import run_named, runs_figure"
     return snippets.snippets(
         f"{imports}\n\nruns_figure([run_named(name) for name in {chosen!r}])", "openwork runs --json"
     )
 
 
-def curves_figure(some: list[TrainingRun], axis: str, log: bool, window: int, scheme: str) -> Any:
+def curves_figure(some: list[TrainingRun], axis: str, log: bool, window: int, scheme: str) -> "Figure":
     """The four panels, dressed."""
     figure = dress(runs_figure(some, axis, log=log, window=window), scheme, margin={"l": 56, "r": 12, "t": 34, "b": 90})
     figure.update_layout(legend={"y": -0.12, "yanchor": "top"}, uirevision="curves")
@@ -111,13 +116,13 @@ def register_judged(app: Dash) -> None:
     @app.callback(
         Output("url", "href", allow_duplicate=True), Input("training-pareto", "clickData"), prevent_initial_call=True
     )
-    def opened(data: dict[str, Any] | None):
+    def opened(data: Json | None):
         name = (data or {}).get("points", [{}])[0].get("customdata")
         there = {run.name for run in all_runs()}
         return run_page(str(name)) if name in there else no_update
 
 
-def pareto_figure(measure: str, scheme: str) -> Any:
+def pareto_figure(measure: str, scheme: str) -> "Figure":
     """Judged dictionaries, dressed."""
     figure = dress(judged_figure(judged()[0], measure), scheme, margin={"l": 64, "r": 16, "t": 40, "b": 52})
     figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})

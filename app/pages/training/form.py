@@ -4,14 +4,16 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
+from dash.development.base_component import Component
 
-from app.commands.options import size
-from app.components.parts import copyable, duration, error, icon
+from app.components.parts import Parts, copyable, error, icon
 from app.components.slot import register_slot, slot
 from app.jobs import work
 from app.pages.training import work as trainings
 from app.pages.training.work import FACTORS, KINDS, RULES, Asked
+from probe.artifacts.json import Json
 from probe.errors import BadInput, OpenworkError
+from probe.words import duration, size
 
 _FIELDS = ("cache", "kind", "rule", "k", "factor", "epochs", "seed", "name")
 
@@ -24,7 +26,7 @@ def train_menu() -> html.Details:
     return html.Details([summary, html.Div(body, className="ow-popout-body wide")], className="ow-popout primary")
 
 
-def _no_cache() -> list[Any]:
+def _no_cache() -> Parts:
     command = "openwork harvest --sites mlp_in.4,mlp_out.4 --tokens 300000 --name layer4"
     return [
         html.H3("Nothing to train on yet"),
@@ -36,8 +38,8 @@ def _no_cache() -> list[Any]:
     ]
 
 
-def _form(caches: list[str]) -> list[Any]:
-    def select(name: str, label: str, values: list[str], value: str) -> Any:
+def _form(caches: list[str]) -> Parts:
+    def select(name: str, label: str, values: list[str], value: str) -> Component:
         data = [{"value": v, "label": v.replace("_", " ") if name != "cache" else v} for v in values]
         inside = {"withinPortal": False}
         return dmc.Select(
@@ -50,7 +52,7 @@ def _form(caches: list[str]) -> list[Any]:
             comboboxProps=inside,
         )
 
-    def number(name: str, label: str, value: int, **options: Any) -> Any:
+    def number(name: str, label: str, value: int, **options: object) -> Component:
         return dmc.NumberInput(id=f"train-{name}", label=label, value=value, size="sm", **options)
 
     fields = [
@@ -78,7 +80,9 @@ def _form(caches: list[str]) -> list[Any]:
     ]
 
 
-def asked(cache: str, kind: str, rule: str, k: Any, factor: str, epochs: Any, seed: Any, name: str | None) -> Asked:
+def asked(
+    cache: str, kind: str, rule: str, k: object, factor: str, epochs: object, seed: object, name: str | None
+) -> Asked:
     """The form as a request; BadInput for what cannot be."""
     if not isinstance(epochs, int) or not isinstance(seed, int) or not isinstance(k, int | float):
         raise BadInput("Epochs, seed and the sparsifier's number must be given.")
@@ -86,7 +90,7 @@ def asked(cache: str, kind: str, rule: str, k: Any, factor: str, epochs: Any, se
     return Asked(cache, named, kind, rule, k, int(factor), epochs, seed)
 
 
-def announced(plan: dict[str, Any], wanted: Asked) -> list[Any]:
+def announced(plan: Json, wanted: Asked) -> Parts:
     """The plan in words, and the same as a command."""
     words = (
         f"{plan['d_dict']:,} latents, {plan['parameters']:,} weights, {plan['steps']:,} steps over {plan['tokens']:,} tokens: "

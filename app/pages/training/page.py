@@ -1,15 +1,12 @@
 """Training: runs, live and finished, over each other; how dictionaries were judged; and a form that starts a training."""
 
-from typing import Any
-
 from dash import Dash, dcc, html
+from dash.development.base_component import Component
 
 from app.components import drawn, snippets
-from app.components.parts import copyable, empty, error, graph, panel, segmented, title
+from app.components.parts import Parts, copyable, empty, error, graph, panel, segmented, title
 from app.frame.shell import Page
-from app.pages.training import callbacks as training_callbacks
-from app.pages.training import form as training_form
-from app.pages.training import tables
+from app.pages.training import callbacks, form, tables
 from app.pages.training.work import all_runs
 from probe.evaluation.figures import MEASURES
 from probe.evaluation.results import judged
@@ -18,7 +15,7 @@ from probe.training.run_log import AXES, TrainingRun
 _SHORT = {"fvu": "FVU", "ce_recovered_zero": "CE recovered", "ce_spliced": "CE spliced", "kl_spliced": "KL"}
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """Runs, their curves, their numbers; then the judgements."""
     there = all_runs()
     chosen = tables.chosen_from(query, there)
@@ -26,12 +23,12 @@ def layout(query: dict[str, str]) -> list[Any]:
     return [
         dcc.Store(id="selection", data={}),
         *(_stores(there, chosen) if there else []),
-        title("Training", lead=lead, actions=[training_form.train_menu()]),
+        title("Training", lead=lead, actions=[form.train_menu()]),
         html.Div([*(_runs(query) if there else [_none()]), *_judged()], className="ow-stack"),
     ]
 
 
-def _stores(there: list[TrainingRun], chosen: list[str]) -> list[Any]:
+def _stores(there: list[TrainingRun], chosen: list[str]) -> Parts:
     """What is shown, what was drawn last, and the clock that runs while a training does."""
     live = any(run.state == "live" for run in there)
     stores = [
@@ -42,7 +39,7 @@ def _stores(there: list[TrainingRun], chosen: list[str]) -> list[Any]:
     return [*stores, dcc.Interval(id="training-poll", interval=2000, disabled=not live)]
 
 
-def _none() -> Any:
+def _none() -> Component:
     words = "A training of a stored cache appears here with its curves while it runs. In the shell:"
     return empty("No training yet", words, copyable("openwork train --cache NAME --kind skip_transcoder --k 32"))
 
@@ -51,7 +48,7 @@ def _option(query: dict[str, str], key: str, values: tuple[str, ...]) -> str:
     return query[key] if query.get(key) in values else values[0]
 
 
-def _runs(query: dict[str, str]) -> list[Any]:
+def _runs(query: dict[str, str]) -> Parts:
     axis, scale = _option(query, "x", AXES), _option(query, "y", ("linear", "log"))
     tools = html.Div(
         [
@@ -87,13 +84,11 @@ def _runs(query: dict[str, str]) -> list[Any]:
     return [listed, curves, html.Div([numbers, differ], className="ow-grid two")]
 
 
-def _list_code() -> Any:
-    return snippets.snippets(
-        "from probe.training.run_log import runs\n\n[run.row() for run in runs()]", "openwork runs"
-    )
+def _list_code() -> Component:
+    return snippets.snippets("from probe import runs\n\n[run.row() for run in runs()]", "openwork runs")
 
 
-def _judged() -> list[Any]:
+def _judged() -> Parts:
     rows, damaged = judged()
     if not rows and not damaged:
         return []
@@ -105,8 +100,7 @@ def _judged() -> list[Any]:
     )
     if not rows:
         return broken
-    imports = "from probe.evaluation.figures import judged_figure\nfrom probe.evaluation.results import judged"
-    python = f"{imports}\n\nrows, damaged = judged()\njudged_figure(rows, 'fvu')"
+    python = "from probe import judged, judged_figure\n\nrows, damaged = judged()\njudged_figure(rows, 'fvu')"
     plot = panel(
         "Sparsity against faithfulness",
         graph("training-pareto", 430, "L0 against what is lost, one colour a kind"),
@@ -125,8 +119,8 @@ def _judged() -> list[Any]:
 
 
 def register(app: Dash) -> None:
-    training_callbacks.register(app)
-    training_form.register(app)
+    callbacks.register(app)
+    form.register(app)
 
 
 PAGE = Page(r"/training", "Training", layout, register, ("training-curves", "training-pareto"))

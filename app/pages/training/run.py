@@ -4,29 +4,31 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, dcc, html
+from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn, snippets
 from app.components.cards import outdated_note
-from app.components.parts import copyable, duration, empty, graph, icon, link_button, panel, segmented, title
+from app.components.parts import Parts, copyable, empty, graph, icon, link_button, panel, segmented, title
 from app.frame.shell import Page
-from app.jobs import table as jobs
+from app.jobs.table import job_table
 from app.library.models import short_model
 from app.pages.training import run_callbacks, tables
-from app.pages.training import work as trainings
+from app.pages.training.work import asked_of, caches, latents, report_name, run_of
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import OpenworkError
 from probe.evaluation.results import judged
 from probe.training.run_log import TrainingRun
+from probe.words import duration
 
 
-def layout(name: str, query: dict[str, str]) -> list[Any]:
+def layout(name: str, query: dict[str, str]) -> Parts:
     """The page of a run; of one whose job has written nothing yet, its progress."""
-    active = [job for kind in ("train", "judge") if (job := jobs.table().latest(f"{kind}:{name}")) and job.active]
-    if not run_callbacks.exists(name) and jobs.table().latest(f"train:{name}") is not None:
+    active = [job for kind in ("train", "judge") if (job := job_table().latest(f"{kind}:{name}")) and job.active]
+    if not run_callbacks.exists(name) and job_table().latest(f"train:{name}") is not None:
         return _begun(name)
-    run = trainings.run_of(name)
+    run = run_of(name)
     clock = dcc.Interval(id="run-poll", interval=1500, disabled=run.state != "live" and not active)
     lines = drawn.rows("run-lines", 360, run_callbacks.line_rows(run))
     return [
@@ -47,7 +49,7 @@ def layout(name: str, query: dict[str, str]) -> list[Any]:
     ]
 
 
-def _begun(name: str) -> list[Any]:
+def _begun(name: str) -> Parts:
     return [
         title(name, eyebrow="Training run · waiting"),
         dcc.Store(id="run-waiting-for", data=name),
@@ -56,7 +58,7 @@ def _begun(name: str) -> list[Any]:
     ]
 
 
-def _actions(run: TrainingRun) -> list[Any]:
+def _actions(run: TrainingRun) -> Parts:
     beside = link_button("Beside others", links.address(links.TRAINING, runs=tables.runs_query([run.name])), "training")
     if run.state != "finished":
         return [beside]
@@ -64,10 +66,10 @@ def _actions(run: TrainingRun) -> list[Any]:
     return [beside, units, *_judge(run)]
 
 
-def _judge(run: TrainingRun) -> list[Any]:
+def _judge(run: TrainingRun) -> Parts:
     """The button that judges it, where its cache is stored and there is no report yet."""
-    there = [m.name for m in trainings.caches()]
-    if run.cache not in there or place("result", trainings.report_name(run.name)).exists():
+    there = [m.name for m in caches()]
+    if run.cache not in there or place("result", report_name(run.name)).exists():
         return []
     judged_before = any(row["name"] == run.name for row in judged()[0])  # by a command or a demo, under another name
     look = {"variant": "default"} if judged_before else {}
@@ -76,17 +78,17 @@ def _judge(run: TrainingRun) -> list[Any]:
     return [html.Span(go, title=f"On the held-out documents of {run.cache}")]
 
 
-def _problem(run: TrainingRun) -> list[Any]:
+def _problem(run: TrainingRun) -> Parts:
     """An interrupted run: how it goes on."""
     words = [html.P(run.problem)] if run.problem else []
     if run.state == "finished":
         return [html.Div(words, className="ow-state error")] if words else []
     if run.state == "live":
         return []
-    asked = trainings.asked_of(run.name)
+    asked = asked_of(run.name)
     if asked is not None:
         go = dmc.Button("Resume", id="run-resume", size="sm", leftSection=icon("play", small=True))
-        d_dict = run.facts.get("d_dict") or trainings.latents(asked)
+        d_dict = run.facts.get("d_dict") or latents(asked)
         words += [
             html.P("It goes on from its last checkpoint, with the same weights as if it had never stopped."),
             go,
@@ -102,8 +104,8 @@ def _problem(run: TrainingRun) -> list[Any]:
     return [html.Div([head, html.Div(words, className="ow-resume")], className="ow-state")]
 
 
-def _curves(run: TrainingRun) -> Any:
-    imports = "from probe.training.figures import runs_figure\nfrom probe.training.run_log import run_named"
+def _curves(run: TrainingRun) -> Component:
+    imports = "from probe import run_named, runs_figure"
     python = f"{imports}\n\nruns_figure([run_named({run.name!r})])"
     tools = html.Div(
         [
@@ -125,7 +127,7 @@ def _curves(run: TrainingRun) -> Any:
     )
 
 
-def _judgements(run: TrainingRun) -> list[Any]:
+def _judgements(run: TrainingRun) -> Parts:
     """Everything stored about how good it is."""
     rows = [row for row in judged()[0] if row["name"] == run.name]
     report = run_callbacks.report_of(run.name)
@@ -141,14 +143,14 @@ def _judgements(run: TrainingRun) -> list[Any]:
             drawn.rows("run-measures", 380, run_callbacks.measure_rows(report)),
         ]
     code = snippets.snippets(
-        f"from probe.evaluation.results import judged\n\n[row for row in judged()[0] if row['name'] == {run.name!r}]",
+        f"from probe import judged\n\n[row for row in judged()[0] if row['name'] == {run.name!r}]",
         f"openwork eval --dictionary {run.name} --cache {run.cache or 'NAME'} --resume",
     )
     note = "Whiskers are one standard error between documents. Point at a name for what the number means."
     return [panel("How good it is", html.Div(parts, className="ow-stack"), note=note, foot=code)]
 
 
-def _settings(run: TrainingRun) -> Any:
+def _settings(run: TrainingRun) -> Component:
     facts = {
         "model": short_model(run.model),
         "cache": run.cache,
@@ -182,7 +184,7 @@ def _command(run: TrainingRun) -> str:
         return ""
 
 
-def _load_code(run: TrainingRun) -> Any:
+def _load_code(run: TrainingRun) -> Component:
     return snippets.snippets(
         f"from probe import load_dictionary\n\ndictionary = load_dictionary({run.name!r})\ndictionary"
     )

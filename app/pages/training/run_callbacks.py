@@ -1,19 +1,18 @@
 """What the page of a run does: follows it while it lasts, resumes it, judges it, draws its report."""
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dash import Dash, Input, Output, State, html, no_update
 
 from app.components import drawn
-from app.components.parts import duration, stat
+from app.components.drawn import Drawn
+from app.components.parts import Parts, stat
 from app.components.slot import waiting
 from app.figures.dress import dress
-from app.jobs import table as jobs
+from app.jobs.table import job_table
 from app.links import run_page
-from app.pages.prompt.tables import number
-from app.pages.training import tables
-from app.pages.training import work as trainings
+from app.pages.training import tables, work
 from app.pages.training.callbacks import curves_figure
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest, require_files
@@ -23,14 +22,18 @@ from probe.evaluation.figures import eval_figure
 from probe.evaluation.report import CONVENTION, IN_MODEL, OWN, EvalReport
 from probe.training.figures import points_each
 from probe.training.run_log import TrainingRun
-from probe.words import percent
+from probe.words import duration, number, percent
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 
 _LINES = 60
 
 
-def jobs_of(name: str) -> list[Any]:
+def jobs_of(name: str) -> Parts:
     """Progress of the job that trains or judges this run, or why it failed; nothing when all is done."""
-    found = [jobs.table().latest(f"{kind}:{name}") for kind in ("train", "judge")]
+    found = [job_table().latest(f"{kind}:{name}") for kind in ("train", "judge")]
     return [waiting(job) for job in found if job is not None and (job.active or job.state == "failed")]
 
 
@@ -54,13 +57,13 @@ def _since(run: TrainingRun) -> str | None:
     return {"live": "its log grew lately", "interrupted": "nothing was written for a while"}.get(run.state)
 
 
-def _number(key: str, value: Any) -> str:
+def _number(key: str, value: object) -> str:
     if not tables.known(value):
         return "–"
     return percent(value) if key == "dead_share" else number(float(value), 4)
 
 
-def line_rows(run: TrainingRun) -> dict[str, Any]:
+def line_rows(run: TrainingRun) -> Drawn:
     """The last lines of the log."""
     names = ("step", "tokens", "loss", "fvu", "l0", "dead_share", "lr", "tokens_per_second")
     columns = [
@@ -87,7 +90,7 @@ def report_of(name: str) -> EvalReport | None:
     """The stored report of this dictionary, by its usual name or the newest result that names it; None if there is none."""
     from probe.evaluation.results import judged
 
-    names = [trainings.report_name(name), *(row["result"] for row in judged()[0] if row["name"] == name)]
+    names = [work.report_name(name), *(row["result"] for row in judged()[0] if row["name"] == name)]
     for one in names:
         try:
             folder = place("result", one)
@@ -100,7 +103,7 @@ def report_of(name: str) -> EvalReport | None:
     return None
 
 
-def measure_rows(report: EvalReport) -> dict[str, Any]:
+def measure_rows(report: EvalReport) -> Drawn:
     """Every measure with its error and what it means."""
     meanings = {
         **CONVENTION,
@@ -147,8 +150,8 @@ def register(app: Dash) -> None:
         State("run-name", "data"),
         State("scheme", "data"),
     )
-    def curves(_: Any, axis: str, scale: str, name: str, scheme: str):
-        run = trainings.run_of(name)
+    def curves(_: object, axis: str, scale: str, name: str, scheme: str):
+        run = work.run_of(name)
         note = tables.partial_words([run], points_each(1))
         return curves_figure([run], axis, scale == "log", 1, scheme).update_layout(showlegend=False), note
 
@@ -158,7 +161,7 @@ def register(app: Dash) -> None:
         return no_update if found is None else report_figure(found, scheme)
 
 
-def report_figure(report: EvalReport, scheme: str) -> Any:
+def report_figure(report: EvalReport, scheme: str) -> "Figure":
     """FVU and cross-entropy beside what they are compared with, dressed."""
     figure = dress(eval_figure(report), scheme, margin={"l": 50, "r": 12, "t": 34, "b": 40})
     return figure.update_annotations(font_size=12.5)
@@ -176,8 +179,8 @@ def register_follow(app: Dash) -> None:
         State("run-mark", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def follow(_: Any, name: str, before: list[Any] | None):
-        return followed(trainings.run_of(name), before)
+    def follow(_: object, name: str, before: list[object] | None):
+        return followed(work.run_of(name), before)
 
     @app.callback(
         Output("run-waiting", "children"),
@@ -186,26 +189,26 @@ def register_follow(app: Dash) -> None:
         State("run-waiting-for", "data"),
         prevent_initial_call=True,
     )
-    def wait(_: Any, name: str):
+    def wait(_: object, name: str):
         return (jobs_of(name), no_update) if not exists(name) else (no_update, f"{run_page(name)}?ready=1")
 
 
 def exists(name: str) -> bool:
     """Whether anything of this run is on disk."""
     try:
-        trainings.run_of(name)
+        work.run_of(name)
     except BadInput:
         return False
     return True
 
 
-def mark(run: TrainingRun) -> list[Any]:
+def mark(run: TrainingRun) -> list[object]:
     """Changes when the page would look different."""
-    reported = place("result", trainings.report_name(run.name)).exists()
+    reported = place("result", work.report_name(run.name)).exists()
     return [run.state, run.log.lines if run.log else 0, bool(run.facts), reported]
 
 
-def followed(run: TrainingRun, before: list[Any] | None) -> tuple[Any, ...]:
+def followed(run: TrainingRun, before: list[object] | None) -> tuple[Any, ...]:
     """What is new; where the state changed, its settings became known or it was judged, the page is laid out anew."""
     now = mark(run)
     if before and (now[0], now[2:]) != (before[0], before[2:]):
@@ -223,7 +226,7 @@ def register_buttons(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def resume(clicks: int | None, name: str):
-        return f"{trainings.resume(name)}?at=resumed" if clicks else no_update
+        return f"{work.resume(name)}?at=resumed" if clicks else no_update
 
     @app.callback(
         Output("url", "href", allow_duplicate=True),
@@ -232,5 +235,5 @@ def register_buttons(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def judge(clicks: int | None, name: str):
-        run = trainings.run_of(name)
-        return f"{trainings.judging(run, run.cache)}?at=judging" if clicks else no_update
+        run = work.run_of(name)
+        return f"{work.judging(run, run.cache)}?at=judging" if clicks else no_update

@@ -1,11 +1,14 @@
 """The tables of the training pages: plain data from runs and judgements, no components."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
 from app import links
+from app.components.drawn import Drawn
 from app.library.models import short_model
+from probe.artifacts.json import Json
 from probe.errors import BadInput
 from probe.evaluation.report import CONVENTION
 from probe.model.sites import parse_site
@@ -58,7 +61,7 @@ NUMBERS = (
 )
 
 
-def run_rows(there: list[TrainingRun], chosen: list[str]) -> dict[str, Any]:
+def run_rows(there: list[TrainingRun], chosen: list[str]) -> Drawn:
     """All runs; a click shows or hides one. A column of models only where they are of several."""
     styles, alike = run_styles(chosen), len({run.model for run in there}) < 2
     columns = [
@@ -97,15 +100,15 @@ def _kind(key: str) -> str:
     return "share" if key == "dead_share" else "num"
 
 
-def known(value: Any) -> bool:
+def known(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def finite(value: Any) -> float | None:
+def finite(value: object) -> float | None:
     return float(value) if known(value) else None
 
 
-def final_rows(chosen: list[TrainingRun]) -> dict[str, Any]:
+def final_rows(chosen: list[TrainingRun]) -> Drawn:
     """The last numbers of the runs shown; a click opens a run."""
     styles = run_styles([run.name for run in chosen])
     columns = [
@@ -127,7 +130,7 @@ def final_rows(chosen: list[TrainingRun]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Final numbers"}
 
 
-def difference_rows(chosen: list[TrainingRun]) -> dict[str, Any]:
+def difference_rows(chosen: list[TrainingRun]) -> Drawn:
     """Settings in which the runs shown differ, a column a run; a column a setting where that makes the narrower table."""
     found, names = differing(chosen), short_names([run.name for run in chosen])
     if 2 < len(chosen) > len(found) > 0:
@@ -169,7 +172,7 @@ JUDGED = (
 )
 
 
-def judged_rows(rows: list[dict[str, Any]], there: set[str]) -> dict[str, Any]:
+def judged_rows(rows: Sequence[Json], there: set[str]) -> Drawn:
     """Judged dictionaries; a click opens the run, where it is stored. A column of texts only where they are several."""
     alike = len({row["on"] for row in rows}) == 1
     columns = [

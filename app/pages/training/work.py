@@ -5,21 +5,28 @@ also after the server was started anew.
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from app import links
-from app.jobs import table as jobs
-from app.jobs.work import Work, key_of
+from app.jobs.again import Arguments, task, whole
+from app.jobs.table import job_table
+from app.jobs.work import Work, key_of, submit
 from app.library.artifacts import library, registered
 from probe.artifacts.claims import claim
 from probe.artifacts.folder import place
-from probe.artifacts.json import write_json
+from probe.artifacts.json import Json, write_json
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
 from probe.training import run_log
 from probe.training.run_log import PARTIAL, TrainingRun
+
+if TYPE_CHECKING:
+    from probe.activations.cache import Cache
+    from probe.dictionaries.store import AnyDictionary
+    from probe.training.step import TrainConfig
+
 
 KINDS = ("skip_transcoder", "transcoder", "sae")
 RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
@@ -59,7 +66,7 @@ class Asked:
         """`topk:32`."""
         return f"{self.rule}:{self.k:g}"
 
-    def d_dict(self, source: Any) -> int:
+    def d_dict(self, source: Manifest) -> int:
         """Latents: so many for each number at the site it reads."""
         return self.factor * source.width(source.sites[-1 if self.kind == "sae" else 0])
 
@@ -72,7 +79,7 @@ class Asked:
         return shlex.join(["openwork", "train", *options, *(["--resume"] if resume else [])])
 
 
-def suggested(cache: str, kind: str, rule: str, k: Any, factor: Any, seed: Any) -> str:
+def suggested(cache: str, kind: str, rule: str, k: float, factor: int | str, seed: int) -> str:
     """A name that says the recipe, and is not taken."""
     stem = f"{cache}-{kind}-{rule}-{k}-x{factor}-s{seed}"
     there = {p.name.removesuffix(PARTIAL) for p in place("dictionary", "x").parent.glob("*/")}
@@ -95,7 +102,7 @@ def caches() -> list[Manifest]:
     return [m for _, m in library().kinds["cache"]]
 
 
-def ingredients(asked: Asked) -> tuple[Any, Any, Any]:
+def ingredients(asked: Asked) -> "tuple[Cache, AnyDictionary, TrainConfig]":
     """The cache, the untrained dictionary and the settings of a training."""
     from probe.activations.cache import open_cache
     from probe.training.recipes import Recipe, make
@@ -109,7 +116,7 @@ def ingredients(asked: Asked) -> tuple[Any, Any, Any]:
 def planning(asked: Asked) -> Work:
     """What the training would take, as `openwork train --dry-run` says it; nothing is written."""
 
-    def run(progress: Progress) -> dict[str, Any]:
+    def run(progress: Progress) -> Json:
         from probe.training.trainer import plan
 
         with progress.stage("plan", total=1, unit="step") as step:
@@ -151,11 +158,12 @@ def asked_of(name: str) -> Asked | None:
 def _queue(asked: Asked) -> str:
     link, title = links.run_page(asked.name), f"Train {asked.name}"
     key, again = f"train:{asked.name}", ["train", {"name": asked.name}]
-    jobs.table().submit("train", title, lambda p: _train(asked, p), key=key, link=link, again=again)
+    job_table().submit("train", title, lambda p: _train(asked, p), key=key, link=link, again=again)
     return link
 
 
 def _train(asked: Asked, progress: Progress) -> str:
+    from probe.activations.cache import require_sound
     from probe.training.checkpoint import CHECKPOINT
     from probe.training.trainer import train
 
@@ -170,16 +178,6 @@ def _train(asked: Asked, progress: Progress) -> str:
     return links.run_page(asked.name)
 
 
-def require_sound(cache: Any, progress: Progress) -> None:
-    """Read every byte of a cache once; Unavailable names what is damaged, before anything is trained on it."""
-    from probe.activations.files import TOKENS, mend
-    from probe.errors import Unavailable
-
-    if broken := cache.verify(progress):
-        worst = next((name for name in broken if name == TOKENS), broken[0])
-        raise Unavailable(f"In {cache.folder}, {', '.join(broken)} is damaged. {mend(worst, cache.folder.name)}")
-
-
 def all_runs() -> list[TrainingRun]:
     """All runs, with what the table of jobs knows of those that the dashboard started."""
     return [judged_state(run) for run in run_log.runs()]
@@ -192,7 +190,7 @@ def run_of(name: str) -> TrainingRun:
 
 def judged_state(run: TrainingRun) -> TrainingRun:
     """A job that runs is live however slowly it writes, and one that ended is cut off at once."""
-    if run.state == "finished" or (job := jobs.table().latest(f"train:{run.name}")) is None:
+    if run.state == "finished" or (job := job_table().latest(f"train:{run.name}")) is None:
         return run
     if job.active:
         return replace(run, state="live")
@@ -215,16 +213,16 @@ def judging(run: TrainingRun, cache: str, max_tokens: int = 4096) -> str:
     link, key = links.run_page(run.name), f"judge:{run.name}"
     again = ["judge", {"name": run.name, "cache": cache, "max_tokens": max_tokens}]
     title = f"Judge {run.name}"
-    jobs.table().submit("judge", title, lambda p: _judge(run, cache, max_tokens, p), key=key, link=link, again=again)
+    job_table().submit("judge", title, lambda p: _judge(run, cache, max_tokens, p), key=key, link=link, again=again)
     return link
 
 
 def _judge(run: TrainingRun, cache: str, max_tokens: int, progress: Progress) -> str:
-    from app.commands.learn.evaluate import save_report
     from app.library.models import model_named
     from probe.activations.cache import open_cache
     from probe.dictionaries import load_dictionary
     from probe.evaluation.evaluate import evaluate
+    from probe.evaluation.store import save_report
 
     model = model_named(run.model, progress)
     learned, source = (
@@ -234,3 +232,18 @@ def _judge(run: TrainingRun, cache: str, max_tokens: int, progress: Progress) ->
     report = evaluate(model, learned, source, max_tokens=max_tokens, progress=progress)
     save_report(report_name(run.name), report, model, (run.name, cache))
     return links.run_page(run.name)
+
+
+@task("train")
+def _train_again(arguments: Arguments) -> None:
+    resume(arguments["name"])
+
+
+@task("plan")
+def _plan_again(arguments: Arguments) -> None:
+    submit(planning(Asked(**arguments)))
+
+
+@task("judge")
+def _judge_again(arguments: Arguments) -> None:
+    judging(run_of(arguments["name"]), arguments["cache"], *whole(arguments, "max_tokens"))

@@ -1,21 +1,23 @@
 """Labels of a unit: what people and programs say it does, with author and score, and the form that adds one's own."""
 
 import getpass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
 
-from app.components.parts import panel
-from app.components.snippets import snippets
-from app.library import labels as labelled
-from app.library import tables
-from app.pages.unit import address
-from app.pages.unit.address import Looked
+from app.components.parts import Parts, panel
+from app.components.snippets import python, shell_line, snippets
+from app.library import tables, units
+from app.library.labels import forget
+from app.library.units import PageUnit
 from probe.errors import OpenworkError
 
+if TYPE_CHECKING:
+    from probe.features.labels import Label
 
-def labels_panel(found: Looked) -> html.Section:
+
+def labels_panel(found: PageUnit) -> html.Section:
     """The labels there are, and the form."""
     form = html.Div(
         [
@@ -34,7 +36,7 @@ def labels_panel(found: Looked) -> html.Section:
     return panel("Label", body, note=note, foot=snippets(*_code(found)), export=False)
 
 
-def label_list(found: Looked) -> list[Any]:
+def label_list(found: PageUnit) -> Parts:
     """Each label as text, the best first."""
     labels = tables.open_table(str(found.table)).labels.get(found.row or 0, [])
     if not labels:
@@ -51,7 +53,7 @@ def label_list(found: Looked) -> list[Any]:
     ]
 
 
-def _origin(label: Any) -> str:
+def _origin(label: "Label") -> str:
     score = "" if label.score is None else f" · score {label.score:.3g} ({label.method})"
     return f"{label.author}, {label.date[:10]}{score}"
 
@@ -64,12 +66,11 @@ def whoami() -> str:
         return "me"
 
 
-def _code(found: Looked) -> tuple[str, str]:
-    python = (
-        "from probe.artifacts.folder import place\nfrom probe.features import set_label\n\n"
-        f'set_label(place("features", {found.table!r}), {found.row}, "what it does", author="me")'
+def _code(found: PageUnit) -> tuple[str, str]:
+    line = f'set_label(home() / "features" / {found.table!r}, {found.row}, "what it does", author="me")'
+    return python(line, probe=["home", "set_label"]), shell_line(
+        "label", str(found.table), str(found.row), "what it does", "--author", "me"
     )
-    return python, address.shell("label", str(found.table), str(found.row), "what it does", "--author", "me")
 
 
 def register(app: Dash) -> None:
@@ -89,10 +90,10 @@ def register(app: Dash) -> None:
     def save(clicks: int | None, submits: int | None, text: str | None, author: str | None, args: dict[str, str]):
         if not (clicks or submits):
             return (no_update,) * 5
-        return saved(address.looked_again(args), text or "", author or "")
+        return saved(units.unit_of(args), text or "", author or "")
 
 
-def saved(found: Looked, text: str, author: str) -> tuple[Any, ...]:
+def saved(found: PageUnit, text: str, author: str) -> tuple[Any, ...]:
     """Keep the label; the new list, the best text, the same in the heading, what went wrong, the emptied box."""
     from probe.features import set_label
 
@@ -101,7 +102,7 @@ def saved(found: Looked, text: str, author: str) -> tuple[Any, ...]:
         set_label(table.folder, int(found.row or 0), text, author=author)
     except OpenworkError as problem:
         return no_update, no_update, no_update, str(problem), no_update
-    labelled.forget()
+    forget()
     best = table.labels.get(found.row or 0, [])
     text = best[0].text if best else ""
     return label_list(found), text or None, f" · {text[:120]}" if text else "", None, ""

@@ -4,30 +4,34 @@ what people say of it, and what happens on one's own text when it is changed.
 One layout for the three addresses; what is not measured says so.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from app import links
-from app.components.edited import WHAT
-from app.components.parts import error, icon, stat, title
+from app.components.parts import Parts, error, icon, stat, title
 from app.components.slot import slot
 from app.frame.shell import Page
 from app.jobs import work
-from app.library import tables
+from app.jobs.edited import WHAT
+from app.library import tables, units
 from app.library.models import short_model
-from app.pages.unit import address, panels
-from app.pages.unit.address import Looked
+from app.library.units import PageUnit
+from app.pages.unit import panels
 from app.pages.unit.callbacks import noted, register, told
 from app.pages.unit.own_text import own_panels
 from app.pages.unit.tables import warning
 from app.pages.unit.work import weights_work
-from app.selection import selection_from
+from app.selection import Selection, selection_from
+
+if TYPE_CHECKING:
+    from probe.features.unit import Unit
 
 
-def layout(source: str, where: str, unit: str, query: dict[str, str]) -> list[Any]:
+def layout(source: str, where: str, unit: str, query: dict[str, str]) -> Parts:
     """A measured unit at once; one that is not, when its weights were read."""
-    found = address.looked_up(source, where, unit, query)
+    found = units.unit_at(source, where, unit, query)
     record = tables.open_table(found.table).unit(found.row) if found.table and found.row is not None else None
     chosen = {**selection_from(query), "model": found.model}
     kept = {k: v for k, v in chosen.items() if k in ("prompt", "token")}
@@ -57,7 +61,7 @@ def layout(source: str, where: str, unit: str, query: dict[str, str]) -> list[An
     ]
 
 
-def _eyebrow(found: Looked) -> list[Any]:
+def _eyebrow(found: PageUnit) -> Parts:
     model = short_model(found.model)
     if found.kind == "neuron":
         parts: list[Any] = [f"Neuron {found.number:,} of layer {found.layer} · {model}"]
@@ -73,31 +77,31 @@ def _eyebrow(found: Looked) -> list[Any]:
     return parts
 
 
-def _heading(found: Looked) -> Any:
+def _heading(found: PageUnit) -> Parts:
     """Its name, and what it is called; the tab's name follows from it."""
-    return [found.name, html.Span(_called(address.called(found)), id="unit-called", className="ow-called", dir="auto")]
+    return [found.name, html.Span(_called(units.label_of(found)), id="unit-called", className="ow-called", dir="auto")]
 
 
 def _called(label: str) -> str:
     return f" · {label[:120]}" if label else ""
 
 
-def _said(found: Looked) -> Any:
+def _said(found: PageUnit) -> Component | None:
     """The best label, where there is one."""
     labels = tables.open_table(found.table).labels.get(found.row or 0, []) if found.table else []
     return html.Span(labels[0].text, dir="auto", id="unit-said") if labels else html.Span(id="unit-said")
 
 
-def _around(found: Looked, kept: dict[str, Any]) -> html.Nav:
+def _around(found: PageUnit, kept: Selection) -> html.Nav:
     """Links to the units beside it, and to the layers above and below; the arrow keys press them."""
-    last = address.count(found)
+    last = units.how_many(found)
     before = found.href(found.number - 1, **kept) if found.number > 0 else None
     after = found.href(found.number + 1, **kept) if last is None or found.number + 1 < last else None
     if found.source == "table" and found.row is not None:
         before = found.href(found.row - 1, **kept) if found.row > 0 else None
         after = found.href(found.row + 1, **kept) if found.row + 1 < (last or 0) else None
     pairs = [("unit-previous", "‹ previous", before), ("unit-next", "next ›", after)]
-    pairs += [(f"unit-{way}", f"layer {layer}", href) for way, layer, href in address.layers_beside(found, kept)]
+    pairs += [(f"unit-{way}", f"layer {layer}", href) for way, layer, href in units.layers_beside(found, kept)]
     return html.Nav(
         [dcc.Link(words, href=href, id=name) for name, words, href in pairs if href],
         className="ow-unit-nav",
@@ -105,17 +109,17 @@ def _around(found: Looked, kept: dict[str, Any]) -> html.Nav:
     )
 
 
-def _badges(found: Looked, record: Any) -> list[Any]:
+def _badges(found: PageUnit, record: "Unit") -> Parts:
     """Stale, dead, rare."""
     shown = []
-    if old := address.stale(found):
+    if old := units.stale(found):
         shown.append(error(old, heading="Measured on another model"))
     if record is not None and (careful := warning(record)):
         shown.append(html.Div([icon("warning"), html.Span(careful)], className="ow-warning", role="note"))
     return shown
 
 
-def _scores(record: Any) -> html.Section:
+def _scores(record: "Unit") -> html.Section:
     below = [stat("min", panels.plain_number(record.min), "lowest activation")] if record.min < 0 else []
     numbers = [
         stat("active at", panels.percent(record.density), f"{record.fired:,} of {record.n_tokens:,} tokens"),

@@ -1,18 +1,26 @@
 """The records of a unit as plain data for the page: examples, token tables, neighbours, circuits. No components, no model."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from app.components.drawn import Drawn
 from app.library.tables import open_table
-from app.pages.unit.address import Looked
+from app.library.units import PageUnit
 from app.pages.unit.circuits import circuits_of
+from app.selection import Selection
+from probe.artifacts.json import Json
 from probe.features.unit import Unit
 from probe.words import counted
+
+if TYPE_CHECKING:
+    from probe.features.unit import Near, TokenScore
+
 
 RARE = 30
 """Firings below which averages say little."""
 
 
-def examples_data(record: Unit) -> dict[str, Any]:
+def examples_data(record: Unit) -> Drawn:
     """Groups of examples, strongest first, for `assets/examples.js`."""
     groups: dict[str, list[Any]] = {}
     for e in record.examples:
@@ -47,7 +55,7 @@ def _bin(group: str) -> int:
     return int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
 
 
-def _title(group: str, examples: list[dict[str, Any]]) -> str:
+def _title(group: str, examples: list[Json]) -> str:
     low, high = min(e["value"] for e in examples), max(e["value"] for e in examples)
     if group.startswith("bin"):
         n, of = _bin(group), group.split()[-1]
@@ -56,7 +64,7 @@ def _title(group: str, examples: list[dict[str, Any]]) -> str:
     return {"strongest": "Strongest", "lowest": "Lowest, below 0"}.get(group, group) + f" ({low:.3g} to {high:.3g})"
 
 
-def score_rows(scores: Any, label: str, score: str) -> dict[str, Any]:
+def score_rows(scores: "Sequence[TokenScore]", label: str, score: str) -> Drawn:
     """Tokens with their scores."""
     counted = any(s.count is not None for s in scores)
     columns = [
@@ -70,7 +78,7 @@ def score_rows(scores: Any, label: str, score: str) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "label": label, "note": "" if rows else "None."}
 
 
-def near_rows(found: Looked, record: Any, chosen: dict[str, Any]) -> dict[str, Any]:
+def near_rows(found: PageUnit, record: "Unit", chosen: Selection) -> Drawn:
     """Units that write in the same direction."""
     columns = [
         {"key": "name", "label": "unit", "kind": "unit"},
@@ -82,7 +90,7 @@ def near_rows(found: Looked, record: Any, chosen: dict[str, Any]) -> dict[str, A
     return {"columns": columns, "rows": rows, "label": "Units that write alike", "note": "" if rows else "None."}
 
 
-def coactive_rows(found: Looked, record: Any, chosen: dict[str, Any]) -> dict[str, Any]:
+def coactive_rows(found: PageUnit, record: "Unit", chosen: Selection) -> Drawn:
     """Units that fire at the same tokens."""
     columns = [
         {"key": "name", "label": "unit", "kind": "unit"},
@@ -95,18 +103,18 @@ def coactive_rows(found: Looked, record: Any, chosen: dict[str, Any]) -> dict[st
     return {"columns": columns, "rows": rows, "label": "Units that fire together", "note": "" if rows else "None."}
 
 
-def _labels(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _labels(rows: list[Json]) -> list[dict[str, str]]:
     """A column of labels, where there are any."""
     return [{"key": "label", "label": "label", "kind": "text"}] if any(row["label"] for row in rows) else []
 
 
-def _neighbour(found: Looked, near: Any, chosen: dict[str, Any]) -> dict[str, Any]:
+def _neighbour(found: PageUnit, near: "Near", chosen: Selection) -> Json:
     labels = open_table(found.table).labels.get(near.unit, []) if found.table else []
     label = labels[0].text[:80] if labels else ""
     return {"name": near.name, "cosine": near.cosine, "label": label, "href": found.href(near.unit, **chosen)}
 
 
-def bin_rows(record: Unit) -> dict[str, Any]:
+def bin_rows(record: Unit) -> Drawn:
     """The histogram as a table."""
     pairs = zip(record.edges[:-1], record.edges[1:], record.counts, strict=True)
     rows = [{"from": a, "to": b, "count": n} for a, b, n in pairs if n]
@@ -118,7 +126,7 @@ def bin_rows(record: Unit) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "label": "Histogram of activations"}
 
 
-def circuit_rows(found: Looked) -> dict[str, Any]:
+def circuit_rows(found: PageUnit) -> Drawn:
     """The nodes of stored graphs that are this unit."""
     appearances, looked = circuits_of(found)
     columns = [

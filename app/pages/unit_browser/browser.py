@@ -1,26 +1,31 @@
 """The browser over the units of a feature table: a grid that fetches a hundred rows at a time, filters, and the densities as a
 histogram whose range one drags or moves with the keys. Everything chosen stands in the address."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dash_mantine_components as dmc
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from app import links
 from app.components.cards import outdated_note
-from app.components.parts import graph, icon, link_button, panel, segmented, stat, title
+from app.components.parts import Parts, graph, icon, link_button, panel, segmented, stat, title
 from app.components.slot import waiting
-from app.components.snippets import snippets
+from app.components.snippets import python, shell_line, snippets
 from app.frame.shell import Page
-from app.jobs import table as jobs
+from app.jobs.table import job_table
 from app.library import tables
 from app.library.artifacts import registered
 from app.library.models import short_model
-from app.pages.unit import address
-from app.pages.unit_browser.callbacks import Query, lowest, query_of, register
+from app.pages.unit_browser.callbacks import register
+from app.pages.unit_browser.query import Query, lowest, query_of
 from app.selection import selection_from
 from probe.artifacts.folder import place
 from probe.errors import BadInput
+
+if TYPE_CHECKING:
+    from probe.features.table import FeatureTable
+
 
 _LISTS = [
     ("any", "anywhere"),
@@ -34,9 +39,9 @@ _LISTS = [
 ]
 
 
-def layout(table: str, query: dict[str, str]) -> list[Any]:
+def layout(table: str, query: dict[str, str]) -> Parts:
     """The grid of a table; of one that is being built, its progress."""
-    job = jobs.table().latest(f"features:{table}")
+    job = job_table().latest(f"features:{table}")
     if not _exists(table) and job is not None and job.state != "done":
         return [
             title("Measuring units", eyebrow="Feature table", lead=table),
@@ -94,11 +99,11 @@ def _stored(dictionary: str) -> bool:
         return False
 
 
-def _open_first(table: str) -> dcc.Link:
+def _open_first(table: str) -> Component:
     return link_button("All tables", links.UNITS, "units", small=True)
 
 
-def _scores(opened: Any) -> html.Section:
+def _scores(opened: "FeatureTable") -> html.Section:
     facts = opened.to_dict()
     dead = round(opened.dead_share * opened.n_units)
     numbers = [
@@ -115,7 +120,7 @@ def _count() -> html.Span:
     return html.Span(id="ub-count", className="ow-partial num", **{"aria-live": "polite"})
 
 
-def _body(asked: Query) -> list[Any]:
+def _body(asked: Query) -> Parts:
     search = dmc.TextInput(
         id="ub-text",
         placeholder="Text, for example: war",
@@ -153,7 +158,7 @@ def _body(asked: Query) -> list[Any]:
     return [tools, html.Div(id="ub-problem"), place]
 
 
-def _densities(opened: Any, asked: Query) -> list[Any]:
+def _densities(opened: "FeatureTable", asked: Query) -> Parts:
     low = lowest(opened)
     handles = dmc.RangeSlider(
         id="ub-range",
@@ -178,11 +183,10 @@ def _densities(opened: Any, asked: Query) -> list[Any]:
 def _code(table: str, asked: Query) -> html.Details:
     """What remakes the list that this address shows."""
     options = ", ".join(f"{k}={v!r}" for k, v in asked.search().items())
-    python = (
-        "from probe.artifacts.folder import place\nfrom probe.features import open_features\n\n"
-        f'table = open_features(place("features", {table!r}))\nfound = table.search({options})\nfound.rows()'
+    lines = f"table = open_features({table!r})\nfound = table.search({options})\nfound.rows()"
+    return snippets(
+        python(lines, probe=["open_features"]), shell_line("features", "--name", table, "--search", asked.text)
     )
-    return snippets(python, address.shell("features", "--name", table, "--search", asked.text))
 
 
 PAGE = Page(r"/units/table/(?P<table>[^/]+)", "Units", layout, register, ("ub-density",))

@@ -1,134 +1,33 @@
 """What the browser of units does: reads the query of its address, serves rows to the grid, ties the histogram to its range."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash.development.base_component import Component
 
 from app import links
 from app.components.grid import AgGrid
 from app.components.parts import error
 from app.components.slot import waiting
 from app.figures.dress import dress
-from app.jobs import table as jobs
+from app.jobs.table import job_table
 from app.library import tables
+from app.pages.unit_browser.query import PAGE_ROWS, Query, from_store, lowest, page_of
+from probe.artifacts.json import Json
 from probe.errors import OpenworkError
 
-PAGE_ROWS = 100
-_LISTS = ("any", "label", "promoted", "suppressed", "inputs", "measured", "peaks", "examples")
-_SORTS = {"unit": "unit", "density": "density", "mean": "mean_active", "max": "max"}
-_SHOWN = ("promoted", "measured", "peaks")
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
 _ON, _OFF = "#2a788e", "rgba(128,128,128,.35)"
 
 
-@dataclass(frozen=True)
-class Query:
-    """What is asked of a table. low, high: powers of ten of the density; dead: "" all, "0" active ones, "1" dead ones."""
-
-    text: str = ""
-    where: str = "any"
-    label: str = ""
-    dead: str = ""
-    low: float | None = None
-    high: float | None = None
-    sort: str = "unit"
-    descending: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """For the store of the page."""
-        return {k: getattr(self, k) for k in ("text", "where", "label", "dead", "low", "high")}
-
-    def search(self) -> dict[str, Any]:
-        """The same as arguments of `FeatureTable.search`; defaults are left out."""
-        asked: dict[str, Any] = {"text": self.text} if self.text else {}
-        if self.text and self.where != "any":
-            asked["where"] = self.where
-        if self.label:
-            asked["label"] = self.label
-        if self.low is not None or self.high is not None:
-            asked["density"] = (
-                0.0 if self.low is None else float(f"{10**self.low:.3g}"),
-                1.0 if self.high is None else float(f"{10**self.high:.3g}"),
-            )
-        if self.dead:
-            asked["dead"] = self.dead == "1"
-        if self.sort != "unit" or self.descending:
-            asked |= {"sort": _SORTS[self.sort], "descending": self.descending}
-        return asked
-
-
-def query_of(query: dict[str, Any]) -> Query:
-    """The query of an address; what is malformed is left out."""
-    sort, _, way = str(query.get("s", "")).partition("-")
-    return Query(
-        text=str(query.get("q") or "")[:100],
-        where=query.get("w", "") if query.get("w", "") in _LISTS else "any",
-        label=str(query.get("lab") or "")[:100],
-        dead=query.get("d", "") if query.get("d", "") in ("0", "1") else "",
-        low=_power(query.get("lo")),
-        high=_power(query.get("hi")),
-        sort=sort if sort in _SORTS else "unit",
-        descending=way == "desc" and sort in _SORTS,
-    )
-
-
-def _power(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if -30 < number < 0 else None
-
-
-def from_store(stored: dict[str, Any] | None, sort: list[dict[str, Any]]) -> Query:
-    """The query of the page's store, with the order the grid asks for."""
-    asked = stored or {}
-    column = sort[0] if sort else {}
-    way = f"{column.get('colId', 'unit')}-{column.get('sort', 'asc')}"
-    return query_of(
-        {
-            **{k: asked.get(v) for k, v in (("q", "text"), ("w", "where"), ("lab", "label"), ("d", "dead"))},
-            "lo": asked.get("low"),
-            "hi": asked.get("high"),
-            "s": way,
-        }
-    )
-
-
-def lowest(table: Any) -> float:
-    """The left end of the histogram: half a token's density."""
-    return math.floor(10 * math.log10(0.5 / max(table.n_tokens, 1))) / 10
-
-
-def page_of(table: str, asked: Query, start: int, end: int) -> tuple[list[dict[str, Any]], int]:
-    """Rows start to end - 1 of what is asked, and how many there are in all."""
-    opened = tables.open_table(table)
-    found = opened.search(**asked.search(), offset=max(0, start), limit=min(max(0, end - start), 500))
-    lists = [name for name in _SHOWN if name in opened.columns]
-    labels = opened.labels
-    rows = []
-    for row in opened.records(found.units, lists, 5):
-        said = labels.get(row["unit"])
-        number = {"mean": row["mean_active"], "max": row["max"], "density": row["density"]}
-        words = {name: row.get(name, []) for name in _SHOWN}
-        rows.append(
-            {
-                "unit": row["unit"],
-                "name": row["name"],
-                "label": said[0].text if said else "",
-                "matched": found.matched.get(row["unit"], ""),
-                "dead": row["density"] == 0,
-                **number,
-                **words,
-            }
-        )
-    return rows, found.total
-
-
-def density_figure(table: str, scheme: str) -> Any:
+def density_figure(table: str, scheme: str) -> "Figure":
     """The histogram, dressed, with its bars' ends at the ends of the range."""
     opened = tables.open_table(table)
     figure, low = opened.figure(), lowest(opened)
@@ -153,7 +52,7 @@ def share(value: float) -> str:
     return f"{100 * value:.3g} %"
 
 
-def grid(table: str, asked: Query) -> Any:
+def grid(table: str, asked: Query) -> Component:
     """The grid itself. Its script is fetched by the page that needs it, see `assets/units.js`."""
     opened = tables.open_table(table)
     kind, labelled = opened.kind, bool(opened.labels)
@@ -219,8 +118,8 @@ def register(app: Dash) -> None:
         State("ub-waiting-for", "data"),
         prevent_initial_call=True,
     )
-    def follow(_: Any, name: str | None):
-        job = jobs.table().latest(f"features:{name}")
+    def follow(_: object, name: str | None):
+        job = job_table().latest(f"features:{name}")
         if job is not None and job.state == "done":
             return no_update, links.table_page(str(name), ready=1)
         return waiting(job), no_update
@@ -260,7 +159,7 @@ def _register_grid(app: Dash) -> None:
         State("ub-sort", "data"),
         prevent_initial_call=True,
     )
-    def show(ready: Any, args: dict[str, Any], sort: list[Any]):
+    def show(ready: object, args: Json, sort: Sequence[Json]):
         return grid(args["table"], Query(sort=sort[0], descending=sort[1])) if ready else no_update
 
     @app.callback(
@@ -272,13 +171,13 @@ def _register_grid(app: Dash) -> None:
         State("ub-args", "data"),
         prevent_initial_call=True,
     )
-    def rows(request: dict[str, Any] | None, query: dict[str, Any] | None, args: dict[str, Any]):
+    def rows(request: Json | None, query: Json | None, args: Json):
         if not request:
             return no_update, no_update, no_update
         return answer(request, query, args)
 
 
-def answer(request: dict[str, Any], query: dict[str, Any] | None, args: dict[str, Any]) -> tuple[Any, Any, Any]:
+def answer(request: Json, query: Json | None, args: Json) -> tuple[Any, Any, Any]:
     """A page of rows, the count beside the title, and why there is none if there is none."""
     try:
         asked = from_store(query, request.get("sortModel") or [])
@@ -300,7 +199,7 @@ def _register_range(app: Dash) -> None:
     )
 
     @app.callback(Output("ub-density", "figure"), Input("ub-args", "data"), State("scheme", "data"))
-    def densities(args: dict[str, Any], scheme: str):
+    def densities(args: Json, scheme: str):
         return density_figure(args["table"], scheme)
 
     app.clientside_callback(

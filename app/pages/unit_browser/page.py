@@ -1,25 +1,24 @@
 """Neurons and features: what there is to browse. Tables of measured units; dictionaries nobody has measured yet, with the button
 or the command that does it; and every neuron of every model by its number."""
 
-from typing import Any
-
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn, snippets
-from app.components.parts import copyable, empty, icon, panel, title
-from app.components.promptbox import check_model_name
+from app.components.drawn import Drawn
+from app.components.measuring import measure_button
+from app.components.parts import Parts, copyable, empty, icon, panel, title
+from app.components.snippets import shell_line
 from app.frame.shell import Page
 from app.jobs import measuring
-from app.library import tables as library_tables
 from app.library.artifacts import Library, library
-from app.library.models import first_model, models, short_model
+from app.library.models import first_model, models, require_offered, short_model
 from app.library.sizes import model_size
-from app.pages.unit import address
-from app.pages.unit.panels import measure_button
-from app.pages.unit_browser import work
+from app.library.tables import caches_for_dictionary, neuron_tables, neurons_in, table_facts, warm
 from app.selection import selection_from
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput
 from probe.model.sites import parse_site
@@ -29,7 +28,7 @@ MOST = 60
 """Rows of dictionaries shown."""
 
 
-def layout(query: dict[str, str]) -> list[Any]:
+def layout(query: dict[str, str]) -> Parts:
     """Tables, dictionaries without one, and the neurons."""
     stored = library()
     lead = "What each neuron and each dictionary latent fires at, what it does to the logits, and which others are near it."
@@ -45,9 +44,9 @@ def layout(query: dict[str, str]) -> list[Any]:
 
 def _tables(stored: Library) -> html.Section:
     found = stored.kinds["features"]
-    cards = [_card(folder.name, library_tables.table_facts(folder, m), m) for folder, m in found[:120]]
+    cards = [_card(folder.name, table_facts(folder, m), m) for folder, m in found[:120]]
     if cards:
-        library_tables.warm()
+        warm()
     else:
         words = (
             "A feature table holds, for every unit, the text it fires at, how often, and what it does to the logits."
@@ -59,18 +58,15 @@ def _tables(stored: Library) -> html.Section:
 
 
 def _codes(name: str) -> tuple[str, str]:
-    python = (
-        "from probe.artifacts.folder import place\nfrom probe.features import open_features\n\n"
-        f'table = open_features(place("features", {name!r}))\ntable.search(sort="density", descending=True, limit=20)'
-    )
-    return python, address.shell("features", "--name", name, "--search", "")
+    lines = f'table = open_features({name!r})\ntable.search(sort="density", descending=True, limit=20)'
+    return snippets.python(lines, probe=["open_features"]), shell_line("features", "--name", name, "--search", "")
 
 
-def _first_command(stored: Library) -> Any:
+def _first_command(stored: Library) -> Component:
     return copyable("openwork features --layer 4 --cache NAME") if stored.kinds["cache"] else copyable("openwork demo")
 
 
-def _card(name: str, facts: dict[str, Any], manifest: Manifest) -> dcc.Link:
+def _card(name: str, facts: Json, manifest: Manifest) -> dcc.Link:
     kind = manifest.facts.get("units", "unit")
     if "damaged" in facts:
         numbers = f"damaged: {facts['damaged']}"
@@ -139,7 +135,7 @@ def _unmeasured(stored: Library) -> list[html.Section]:
 def _dictionary_row(name: str, manifest: Manifest) -> html.Div:
     facts = manifest.facts
     sites = ", ".join(parse_site(s).short for s in manifest.sites[:4])
-    caches = library_tables.caches_for_dictionary(manifest)
+    caches = caches_for_dictionary(manifest)
     words = html.Div(
         [
             dcc.Link(name, href=links.latent_page(name, 0), className="name"),
@@ -161,17 +157,17 @@ def _dictionary_row(name: str, manifest: Manifest) -> html.Div:
     return html.Div([words, action], className="ow-line")
 
 
-def layer_rows(model: str) -> dict[str, Any]:
+def layer_rows(model: str) -> Drawn:
     """A row for each layer: its table if it has one, or the cache it could be measured on."""
-    check_model_name(model)
+    require_offered(model)
     size = model_size(model)
     tables: dict[int, str] = {}
-    for name, m in library_tables.neuron_tables(model):
+    for name, m in neuron_tables(model):
         tables.setdefault(int(m.facts["layers"][0][1]), name)
     caches: dict[int, str] = {}
     for folder, m in library().kinds["cache"]:
         if m.model and m.model.name == model:
-            for layer in library_tables.neurons_in(m):
+            for layer in neurons_in(m):
                 caches.setdefault(layer, folder.name)
     rows = []
     for layer in sorted({*tables, *caches}):
@@ -193,13 +189,13 @@ def layer_rows(model: str) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "note": many + rest}
 
 
-def layer_offer(model: str, layer: Any) -> list[Any]:
+def layer_offer(model: str, layer: object) -> Parts:
     """The button that measures all neurons of a layer, where no table holds them."""
-    check_model_name(model)
+    require_offered(model)
     size = model_size(model)
     if isinstance(layer, bool) or not isinstance(layer, int) or (size and not 0 <= layer < size.layers):
         return []
-    if any(m.facts.get("layers") == [[0, layer]] for _, m in library_tables.neuron_tables(model)):
+    if any(m.facts.get("layers") == [[0, layer]] for _, m in neuron_tables(model)):
         return []
     return [
         html.P(measuring.plan_words(model, layer), className="ow-sub"),
@@ -207,9 +203,9 @@ def layer_offer(model: str, layer: Any) -> list[Any]:
     ]
 
 
-def neuron_address(model: str, layer: Any, number: Any) -> str:
+def neuron_address(model: str, layer: object, number: object) -> str:
     """The page of a neuron; BadInput for what the model does not have."""
-    check_model_name(model)
+    require_offered(model)
     if not all(isinstance(x, int) and x >= 0 for x in (layer, number)):
         raise BadInput("Give the layer and the neuron as whole numbers from 0.")
     size = model_size(model)
@@ -234,7 +230,7 @@ def register(app: Dash) -> None:
         State("units-number", "value"),
         prevent_initial_call=True,
     )
-    def open_neuron(clicks: int | None, model: str, layer: Any, number: Any):
+    def open_neuron(clicks: int | None, model: str, layer: object, number: object):
         if not clicks:
             return no_update, no_update
         try:
@@ -248,7 +244,7 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def build(clicks: list[int | None]):
-        return work.start_asked(ctx.triggered_id) if any(clicks) and ctx.triggered_id else no_update
+        return measuring.start_asked(ctx.triggered_id) if any(clicks) and ctx.triggered_id else no_update
 
     @app.callback(
         Output("url", "href", allow_duplicate=True),
@@ -264,7 +260,7 @@ def register(app: Dash) -> None:
         Input("units-model", "value"),
         Input("units-layer", "value"),
     )
-    def offer(model: str, layer: Any):
+    def offer(model: str, layer: object):
         return layer_offer(model, layer)
 
 

@@ -1,17 +1,15 @@
 """Which unit an address means, and what is at hand about it."""
 
-import shlex
 from dataclasses import dataclass
-from typing import Any
 
 from app import links
-from app.components.promptbox import check_model_name
-from app.library import labels as labelled
-from app.library import models
+from app.library import labels, models
 from app.library.artifacts import library, registered
-from app.library.models import short_model
+from app.library.models import require_offered, short_model
 from app.library.sizes import model_size
 from app.library.tables import caches_for_dictionary, latent_tables, neuron_tables, neurons_in, open_table
+from app.selection import Selection
+from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
 from probe.errors import BadInput, Unavailable
 from probe.model.sites import parse_site
@@ -19,7 +17,7 @@ from probe.model.unit_names import unit_name
 
 
 @dataclass(frozen=True)
-class Looked:
+class PageUnit:
     """The unit of an address. source, where, number: as in the address. row: its number in `table`, the stored table that has it,
     if there is one. dictionary: the name of a latent's dictionary; layer: of a neuron or a latent of one layer."""
 
@@ -41,12 +39,12 @@ class Looked:
         return unit_name(self.kind, self.layer, self.number)
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What `looked_again` finds it by."""
+    def asked(self) -> Json:
+        """What `unit_of` finds it by."""
         unit = self.row if self.source == "table" else self.number
         return {"source": self.source, "where": self.where, "unit": unit, "model": self.model}
 
-    def href(self, number: int | None = None, layer: int | None = None, **chosen: Any) -> str:
+    def href(self, number: int | None = None, layer: int | None = None, **chosen: object) -> str:
         """The address of this unit, or of another beside it, with the selection kept."""
         unit = self.number if number is None else number
         chosen = {k: v for k, v in chosen.items() if k not in ("unit", "model")}
@@ -57,16 +55,16 @@ class Looked:
         return links.neuron_page(self.model, self.layer if layer is None else layer, unit, **chosen)
 
 
-def called(found: Looked) -> str:
+def label_of(found: PageUnit) -> str:
     """What a unit is called: the best label of its table, else of any other table that has it (`app.library.labels`)."""
     own = open_table(found.table).labels.get(found.row or 0, []) if found.table else []
     if own:
         return own[0].text
     owner = found.model if found.kind == "neuron" else str(found.dictionary or "")
-    return labelled.label_of(found.kind, owner, found.layer, found.number)
+    return labels.label_of(found.kind, owner, found.layer, found.number)
 
 
-def looked_up(source: str, where: str, number: str, query: dict[str, str]) -> Looked:
+def unit_at(source: str, where: str, number: str, query: dict[str, str]) -> PageUnit:
     """What an address names. BadInput where there is no such table, dictionary, model or unit."""
     if len(number) > 9:
         raise BadInput(f"There is no unit {number[:20]}…")
@@ -76,7 +74,7 @@ def looked_up(source: str, where: str, number: str, query: dict[str, str]) -> Lo
     return _neuron(where, unit, query.get("m", "")) if source == "neuron" else _latent(where, unit)
 
 
-def _in_table(name: str, unit: int) -> Looked:
+def _in_table(name: str, unit: int) -> PageUnit:
     table = open_table(name)
     if not 0 <= unit < table.n_units:
         raise BadInput(f"Unit {unit:,} was asked for; {name} holds units 0 to {table.n_units - 1:,}.")
@@ -84,12 +82,12 @@ def _in_table(name: str, unit: int) -> Looked:
     layer, number = table.layer(unit)
     learned = None if table.kind == "neuron" else str(table.manifest.facts["source"])
     if table.kind == "neuron":
-        return Looked("table", name, number, "neuron", model, layer, None, name, unit)
-    return Looked("table", name, unit, "latent", model, layer, learned, name, unit)
+        return PageUnit("table", name, number, "neuron", model, layer, None, name, unit)
+    return PageUnit("table", name, unit, "latent", model, layer, learned, name, unit)
 
 
-def _neuron(where: str, unit: int, model: str) -> Looked:
-    check_model_name(model)
+def _neuron(where: str, unit: int, model: str) -> PageUnit:
+    require_offered(model)
     if not where.isdecimal() or len(where) > 4:
         raise BadInput(f"'{where[:20]}' is no layer; an address of a neuron ends in LAYER/NUMBER.")
     layer, size = int(where), model_size(model)
@@ -100,10 +98,10 @@ def _neuron(where: str, unit: int, model: str) -> Looked:
         )
     table = next((n for n, m in neuron_tables(model) if m.facts.get("layers") == [[0, layer]]), None)
     _require(unit, table)
-    return Looked("neuron", where, unit, "neuron", model, layer, None, table, unit if table else None)
+    return PageUnit("neuron", where, unit, "neuron", model, layer, None, table, unit if table else None)
 
 
-def _latent(where: str, unit: int) -> Looked:
+def _latent(where: str, unit: int) -> PageUnit:
     manifest = read_manifest(registered("dictionary", where), "dictionary")
     n, site = _width(manifest), _first_site(manifest)
     if not 0 <= unit < n:
@@ -111,7 +109,7 @@ def _latent(where: str, unit: int) -> Looked:
     table = next((name for name, m in latent_tables(where)), None)
     layer = parse_site(site).layer or 0
     model = manifest.model.name if manifest.model else ""
-    return Looked("latent", where, unit, "latent", model, layer, where, table, unit if table else None)
+    return PageUnit("latent", where, unit, "latent", model, layer, where, table, unit if table else None)
 
 
 def _width(manifest: Manifest) -> int:
@@ -133,7 +131,7 @@ def _require(unit: int, table: str | None) -> None:
         raise BadInput(f"Neuron {unit:,} was asked for; this layer has neurons 0 to {n - 1:,}.")
 
 
-def stale(found: Looked) -> str | None:
+def stale(found: PageUnit) -> str | None:
     """Why what is shown may not be this model's: the table was made from other weights than those at hand; None where it fits."""
     if found.table is None:
         return None
@@ -158,17 +156,12 @@ def loaded_stamp(model: str) -> ModelStamp | None:
     return stamp(bridge)
 
 
-def shell(command: str, *options: str) -> str:
-    """`openwork COMMAND ...`, quoted for the shell."""
-    return shlex.join(["openwork", command, *options])
-
-
-def looked_again(args: dict[str, str]) -> Looked:
+def unit_of(args: dict[str, str]) -> PageUnit:
     """The unit of a page, from what its store holds."""
-    return looked_up(args["source"], args["where"], str(args["unit"]), {"m": args.get("model", "")})
+    return unit_at(args["source"], args["where"], str(args["unit"]), {"m": args.get("model", "")})
 
 
-def count(found: Looked) -> int | None:
+def how_many(found: PageUnit) -> int | None:
     """How many units there are where this one is; None where that is not known without loading the model."""
     if found.source == "table" or (found.kind == "neuron" and found.table):
         return open_table(str(found.table)).n_units
@@ -178,7 +171,7 @@ def count(found: Looked) -> int | None:
     return size.d_mlp if size else None
 
 
-def layers_beside(found: Looked, kept: dict[str, Any]) -> list[tuple[str, int, str]]:
+def layers_beside(found: PageUnit, kept: Selection) -> list[tuple[str, int, str]]:
     """The same number a layer up and down: `up` or `down`, the layer, the address."""
     size = model_size(found.model)
     if found.kind != "neuron" or size is None:
@@ -191,7 +184,7 @@ def layers_beside(found: Looked, kept: dict[str, Any]) -> list[tuple[str, int, s
     ]
 
 
-def caches_for(found: Looked) -> list[str]:
+def caches_for(found: PageUnit) -> list[str]:
     """Stored caches on which this unit can be measured."""
     if found.kind == "latent":
         return caches_for_dictionary(read_manifest(registered("dictionary", str(found.dictionary)), "dictionary"))
@@ -202,7 +195,7 @@ def caches_for(found: Looked) -> list[str]:
     ]
 
 
-def input_site(found: Looked) -> str:
+def input_site(found: PageUnit) -> str:
     """What a latent's dictionary reads, in short."""
     manifest = read_manifest(registered("dictionary", str(found.dictionary)), "dictionary")
     return parse_site(_first_site(manifest)).short

@@ -1,0 +1,92 @@
+"""What the page is told of a graph's marks: the marks themselves, the drawing of them, and what is pinned as rows."""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from app.components.drawn import Drawn
+from app.library import labels
+from app.library.graphs import graph_mark, graph_of, reading
+from app.pages.circuit import connections, subgraph
+from app.pages.circuit.marks_on_disk import Marked, marked
+from app.pages.circuit.panels import EDGES_KEPT
+from circuits.graph.graph import UNITS
+from probe.artifacts.json import Json
+
+if TYPE_CHECKING:
+    pass
+
+
+LABELLED = 3000  # labels sent to the page at once, to be edited there
+
+
+def marks_data(name: str, now: Marked | None = None) -> Json:
+    """The marks of a graph for its page, with what can be undone and what the last request came to."""
+    now = now or marked(name)
+    m, history = now.marks, now.history
+    return {
+        "graph": name,
+        "revision": m.revision,
+        "pinned": list(m.pinned),
+        "groups": [{"name": k, "members": list(v)} for k, v in m.groups.items()],
+        "labels": dict(list(m.labels.items())[:LABELLED]),
+        "undo": history.past[-1].words if history.past else None,
+        "redo": history.future[-1].words if history.future else None,
+        "said": now.said,
+        "state": "wrong" if now.wrong else "stale" if now.stale else "",
+    }
+
+
+@lru_cache(maxsize=32)
+def _drawing(name: str, mark: tuple[int, int], edges: float, view: str) -> Json:
+    """`mark` changes with every edit and label, `view` with every look, so what is kept is never of another state."""
+    now = marked(name)
+    return subgraph.drawing(now.graph, now.marks, edges, now.view.opened, now.view.at)
+
+
+def drawing(name: str, edges: float | None) -> tuple[Drawn, str]:
+    """What is drawn, and how much of it in words."""
+    with reading:
+        view, mark = str(marked(name).view), (graph_mark(name), labels.mark())
+        found = _drawing(name, mark, round(float(edges or EDGES_KEPT), 2), view)
+    more = f"; {found['left_out']:,} pinned nodes of little influence are not drawn" if found["left_out"] else ""
+    return found, f"{found['words']}{more}"
+
+
+def pin_rows(name: str) -> Drawn:
+    """What is pinned as rows, group by group."""
+    now = marked(name)
+    found, marks = now.graph, now.marks
+    rows = []
+    for node in sorted(marks.chosen, key=lambda i: (marks.group_of(i) or "\uffff", -found.influence[i])):
+        one = connections.node_row(found, node)
+        rows.append(
+            {**one, "group": marks.group_of(node) or "", "row": "pinned" if node in marks.pinned else "in its group"}
+        )
+    columns = [
+        {"key": "unit", "label": "node", "kind": "unit"},
+        {"key": "group", "label": "group", "kind": "text"},
+        {"key": "kind", "label": "kind", "kind": "text"},
+        {"key": "token", "label": "token", "kind": "token"},
+        {"key": "pos", "label": "position", "kind": "text"},
+        {"key": "influence", "label": "influence", "kind": "num"},
+        {"key": "activation", "label": "activation or probability", "kind": "num"},
+    ]
+    note = "" if rows else "Nothing is pinned."
+    return {"columns": columns, "rows": rows, "note": note, "label": "Pinned nodes", "sorts": True}
+
+
+def seen_again(name: str, revision: object) -> Json | None:
+    """The marks for a page that was left and is looked at again; None where nobody edited the graph meanwhile."""
+    now = marked(name)
+    if now.marks.revision == revision:
+        return None
+    said = "Edited meanwhile, in another tab or in the shell; this is how it is now."
+    return marks_data(name, replace(now, said=said, stale=True))
+
+
+def kept_units(name: str, keep: float, edges: float) -> list[int]:
+    """The units that the sliders leave; `act` says so where they are too many to pin."""
+    found = graph_of(name)
+    left = found.prune(keep, edges).nodes & found.nodes.where(*UNITS)
+    return [int(i) for i in left.nonzero()[0]]

@@ -1,0 +1,14 @@
+"""What stands at the margins of one head's pattern: how much each key receives, how spread each query looks."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def received(pattern: Float[np.ndarray, "q_pos k_pos"]) -> Float[np.ndarray, " k_pos"]:
+    """The mean attention each key gets from the queries that can see it: key k is seen by the queries from k on."""
+    return pattern.sum(0) / np.arange(len(pattern), 0, -1)
+
+
+def entropy(pattern: Float[np.ndarray, "*many q_pos k_pos"]) -> Float[np.ndarray, "*many q_pos"]:
+    """The entropy of each query's attention, in nats; a key without attention adds nothing."""
+    return -(pattern * np.log(np.maximum(pattern, 1e-30))).sum(-1)
