@@ -48,7 +48,7 @@ def test_numbers_and_tables_are_found_by_place():
 )
 def test_a_judged_run_is_judged_again_by_a_quieter_button(home, monkeypatch, judged, words, variant):
     of = SimpleNamespace(name="r", cache="c")
-    monkeypatch.setattr(run.trainings, "caches", lambda: [SimpleNamespace(name="c")])
+    monkeypatch.setattr(run, "caches", lambda: [SimpleNamespace(name="c")])
     monkeypatch.setattr(run, "judged", lambda: (judged, []))
     (span,) = run._judge(of)  # type: ignore[arg-type]
     assert span.children.children == words and getattr(span.children, "variant", None) == variant

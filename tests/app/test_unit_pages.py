@@ -23,9 +23,9 @@ from app.pages.unit.circuits import circuits_of
 from app.pages.unit.work import edit_work, owner_of, text_work
 from app.pages.unit_browser import browser as unit_browser
 from app.pages.unit_browser import callbacks as browser
-from app.pages.unit_browser import query
 from app.pages.unit_browser.page import layer_rows, neuron_address
 from app.pages.unit_browser.page import layout as units_layout
+from app.pages.unit_browser.query import page_of, query_of
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
@@ -83,16 +83,16 @@ def test_the_browser_serves_what_the_table_holds(home) -> None:
     folder = big_table("big", 5000)
     set_label(folder, 12, "a label", author="ana")
     table = tables.open_table("big")
-    rows, total = query.page_of("big", query.query_of({"s": "density-desc"}), 0, 5)
+    rows, total = page_of("big", query_of({"s": "density-desc"}), 0, 5)
     order = np.argsort(-table.column("density"), kind="stable")[:5]
     assert total == 5000 and [r["unit"] for r in rows] == order.tolist()
     assert rows[0]["promoted"][0] == table.unit(int(order[0])).promoted[0].token
-    rows, total = query.page_of("big", query.query_of({"d": "1"}), 0, 500)
+    rows, total = page_of("big", query_of({"d": "1"}), 0, 500)
     assert total == 500 and all(r["dead"] and r["density"] == 0 for r in rows)
-    rows, total = query.page_of("big", query.query_of({"lab": "label"}), 0, 5)
+    rows, total = page_of("big", query_of({"lab": "label"}), 0, 5)
     assert total == 1 and rows[0]["label"] == "a label"
-    wanted = query.query_of({"q": "word12", "w": "promoted", "lo": "-2", "hi": "-1"})
-    _, total = query.page_of("big", wanted, 0, 5)
+    wanted = query_of({"q": "word12", "w": "promoted", "lo": "-2", "hi": "-1"})
+    _, total = page_of("big", wanted, 0, 5)
     density = table.column("density")
     holds = [
         any("word12" in s.token for s in table.unit(u).promoted)
@@ -102,7 +102,7 @@ def test_the_browser_serves_what_the_table_holds(home) -> None:
 
 
 def test_malformed_queries_are_left_out(home) -> None:
-    asked = query.query_of({"w": "<b>", "d": "7", "lo": "nan", "hi": "1e9", "s": "colour-desc", "q": "x" * 900})
+    asked = query_of({"w": "<b>", "d": "7", "lo": "nan", "hi": "1e9", "s": "colour-desc", "q": "x" * 900})
     assert asked.search() == {"text": "x" * 100}
     big_table("small", 30)
     response, _, problem = browser.answer({"startRow": -5, "endRow": 10**9, "sortModel": []}, None, {"table": "small"})
