@@ -23,7 +23,7 @@ def still(part: Part | Parts) -> Part | list[Part]:
     if isinstance(part, (list, tuple)):
         return [cast(Part, still(one)) for one in part]
     if not isinstance(part, Component):
-        return part
+        return cast(Part, part)
     if _fixed(part) and _holds_components(part):
         return cast(Component, {"namespace": "openwork_still", "type": "Still", "props": {"tree": _tree(part)}})
     return _within(part)

@@ -112,7 +112,7 @@ def _fits(name: object, wanted: Json) -> bool:
 def _check_outputs(outputs: object, declared: Json | list[Json]) -> None:
     """The places to write: as many as declared, each an id and a property (a list of them for a pattern)."""
     several = isinstance(declared, list | tuple | dict)
-    places = outputs if several else [outputs]
+    places: object = outputs if several else [outputs]
     if not isinstance(places, list) or len(places) != (len(declared) if several else 1):
         raise _Odd(f"where to write is {brief(outputs)}")
     for place in places:

@@ -547,13 +547,13 @@ def test_analyses_keep_what_they_found(toy, home):
 
 def test_python_snippets_run_as_printed(home):
     prompt = "Braces {x} and 'quotes'\n"
-    for call, module, show in (
-        ("logit_lens(model, {prompt})", "probe.lens.logit", "record.figure()"),
-        ("head_patterns(model, {prompt})", "probe.heads.patterns", "record.figure(layer=0, head=0)"),
-        ("top_units(model, {prompt})", "probe.neurons.strongest", "record.at(-1)"),
+    for call, show, more in (
+        ("logit_lens(model, {prompt})", "norm_figure(record)", ["norm_figure"]),
+        ("head_patterns(model, {prompt})", "record.figure(layer=0, head=0)", []),
+        ("top_units(model, {prompt})", "record.at(-1)", []),
     ):
         names: dict = {}
-        exec(snippets.python_for(call, module, "toy", prompt, show), names)
+        exec(snippets.python_for(call, "toy", prompt, show, more=more), names)
         assert names["record"].prompt == prompt
     line = shlex.split(snippets.shell_for("lens", "toy", prompt))
     assert line == ["openwork", "lens", "--prompt", prompt, "--model", "toy"]

@@ -12,7 +12,7 @@ KEY = work.key_of("test", "slot")
 
 
 def table_where(monkeypatch, look):
-    monkeypatch.setattr(jobs, "table", lambda: SimpleNamespace(latest=look))
+    monkeypatch.setattr("app.components.slot.job_table", lambda: SimpleNamespace(latest=look))
 
 
 def state_of(made):

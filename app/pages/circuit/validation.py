@@ -139,7 +139,7 @@ def _earlier(manifest: Manifest) -> html.Li:
     return html.Li(dcc.Link(words, href=results.page_of(manifest) or "", refresh=True))
 
 
-def shown(key: str, scheme: str) -> Parts:
+def shown(key: str, scheme: str) -> list[object]:
     """Everything the record's panel shows, in the order of its outputs."""
     test, enough = work.found(key)
     tables = [
