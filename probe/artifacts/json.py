@@ -11,7 +11,6 @@ import numpy as np
 
 from probe.artifacts.renames import sync_folder
 
-
 Json = dict[str, Any]
 """An object of JSON: what a file holds, or a browser's store; its values are looked at where they are used."""
 
