@@ -117,17 +117,17 @@ class LensResult(Record, figure=True, page=True):
         return [*shown, Tokens("loss, nats", self.as_read().tokens, self.loss.tolist()), said]
 
     def settled(self, at: int) -> int:
-        """The row from which on the token that the whole model finds likeliest after column `at` is likeliest; the last at most."""
+        """The row from which on the token that the whole model finds likeliest after column `at` is likeliest."""
         first = (self.rank_of_final[:, at] == 0)[::-1]  # from the last layer down
         return len(self.layers) - 1 - max(int(np.logical_and.accumulate(first).sum()) - 1, 0)
 
     def summary(self) -> str:
         """One sentence: what the whole model says after the last token, and from which layer on."""
         shown = self.as_read()
-        best, n = self.top_tokens[-1][-1][0], len(self.layers)
+        best, n, since = self.top_tokens[-1][-1][0], len(self.layers), self.layers[self.settled(-1)]
         return (
             f"After {shown.tokens[-1]!r} the model says {best!r} ({self.top_probs[-1, -1, 0]:.3f}), first in every layer from "
-            f"{self.layers[self.settled(-1)]} on; embedding and {counted(n - 1, 'layer')} by {counted(len(shown.tokens), 'token')}."
+            f"{since} on; embedding and {counted(n - 1, 'layer')} by {counted(len(shown.tokens), 'token')}."
         )
 
 
