@@ -2,8 +2,12 @@
 
 import importlib
 import importlib.util
+import re
+import subprocess
+import sys
 
 import pytest
+from paths import ROOT
 
 import circuits
 import probe
@@ -37,6 +41,16 @@ def test_rooms_with_the_name_of_a_module_hand_its_names_on():
     assert KINDS
     assert callable(corpus)
     assert callable(top_units)
+
+
+@pytest.mark.parametrize(
+    "asked", [["-c", "import app.main"], ["-c", "from app.analyses import lens"], ["-m", "app.main"]]
+)
+def test_the_first_import_of_all_is_answered_too(asked):
+    done = subprocess.run([sys.executable, *asked], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and re.search(
+        r"no module app\.\w+ any more.*in app\.(server\.main|library)", done.stderr
+    )
 
 
 def test_a_name_that_never_was_stays_unknown():
