@@ -47,9 +47,9 @@ SITES = ["mlp_in.2", "mlp_out.2"]
 def _before(tmp_path, monkeypatch):
     shutil.copytree(BEFORE, tmp_path / "home")
     monkeypatch.setenv("OPENWORK_HOME", str(tmp_path / "home"))
-    memory._records.clear()
+    memory.forget()
     yield
-    memory._records.clear()
+    memory.forget()
 
 
 def near(value: float) -> object:
