@@ -1,1 +1,1 @@
-"""Reading graphs: influence, pruning, scores, groups, merging over prompts, differences. No model inside."""
+"""Supernodes, groups of units that are read as one: suggested, collapsed, scored. No model inside."""

@@ -142,7 +142,7 @@ def sweep(
     resume: bool = False,
     progress: Progress = SILENT,
 ) -> SweepResult:
-    """Train every recipe on the cache and, with a model, judge all of them on the same tokens (see `evals.evaluate_many`).
+    """Train every recipe on the cache and, with a model, judge all of them on the same tokens (see `evaluate_many`).
 
     resume: dictionaries that are finished are opened, unfinished ones continued. Raises BadInput as `train_together`
     does, and where there is nothing to judge on.
