@@ -22,7 +22,7 @@ def test_contributing_is_the_map_of_the_rooms():
     for package in ("probe", "circuits", "app"):
         table = re.search(rf"^\| `{package}/` \|.*?\n\n", text, re.M | re.S)
         assert table, package
-        first = "".join(row.split("|")[1] for row in table[0].splitlines()[2:])
+        first = "".join(row.split("|")[1] for row in table[0].strip().splitlines()[2:])
         named = {name.rstrip("/").split("/")[0] for name in re.findall(r"`([\w/]+/)`", first)}
         rooms = {f.parent.name for f in (ROOT / package).glob("*/__init__.py")}
         assert named == rooms, package
