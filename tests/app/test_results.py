@@ -101,6 +101,26 @@ def test_a_record_comes_back_as_it_was(kind, found, tmp_path):
     assert plain(read_record(tmp_path)) == plain(found[kind])
 
 
+OLD = {
+    "circuits.validation.records": "circuits.truth.records",
+    "circuits.statistics": "circuits.truth.stats",
+    "probe.interventions.edited_run": "probe.edited",
+    "probe.artifacts.manifest": "probe.artifact",
+}
+"Modules by the names that results of before have."
+
+
+@pytest.mark.parametrize("kind", ["test", "edit", "pair"])
+def test_a_result_that_names_modules_as_they_were_opens(kind, found, tmp_path):
+    write_record(tmp_path, found[kind])
+    text = (tmp_path / "record.json").read_text()
+    for new, old in OLD.items():
+        text = text.replace(f'"{new}:', f'"{old}:')
+    assert any(f'"{old}:' in text for old in OLD.values())
+    (tmp_path / "record.json").write_text(text)
+    assert plain(read_record(tmp_path)) == plain(found[kind])
+
+
 def test_a_file_names_no_other_code_and_a_damaged_one_is_refused(tmp_path):
     for tree in (
         {"@": "os:system", "command": "x"},
