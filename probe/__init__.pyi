@@ -4,6 +4,7 @@ from probe.activations.cache import open_cache as open_cache
 from probe.activations.harvest import harvest as harvest
 from probe.activations.live import LiveActivations as LiveActivations
 from probe.artifacts.folder import home as home
+from probe.artifacts.records import load_record as load_record
 from probe.comparison.prompts import compare_prompts as compare_prompts
 from probe.dictionaries import SAE as SAE
 from probe.dictionaries import BatchTopK as BatchTopK
@@ -78,6 +79,7 @@ from probe.model.sites import sites_of as sites_of
 from probe.neurons.strongest import top_units as top_units
 from probe.progress import Bar as Bar
 from probe.show.labels import CONFIG as CONFIG
+from probe.show.record import Record as Record
 from probe.text.documents import corpus as corpus
 from probe.text.model_samples import sample_text as sample_text
 from probe.text.targets import Difference as Difference
