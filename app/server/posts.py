@@ -90,7 +90,7 @@ def _check_part(value: object, wanted: Json) -> None:
     wild = pattern is not None and any(v in (["ALL"], ["ALLSMALLER"]) for v in pattern.values())
     if wild != isinstance(value, list):
         raise _Odd(f"{wanted['id']} came as {brief(value)}")
-    for one in value if wild else [value]:
+    for one in value if isinstance(value, list) else [value]:
         if not isinstance(one, dict) or one.get("property") != wanted["property"] or not _fits(one.get("id"), wanted):
             raise _Odd(f"{wanted['id']}.{wanted['property']} was wanted, and {brief(one)} came")
         if not isinstance(one.get("value"), _PROPERTIES.get(wanted["property"], (object,))):
@@ -112,7 +112,7 @@ def _fits(name: object, wanted: Json) -> bool:
 def _check_outputs(outputs: object, declared: Json | list[Json]) -> None:
     """The places to write: as many as declared, each an id and a property (a list of them for a pattern)."""
     several = isinstance(declared, list | tuple | dict)
-    places: object = outputs if several else [outputs]
+    places = outputs if several else [outputs]
     if not isinstance(places, list) or len(places) != (len(declared) if several else 1):
         raise _Odd(f"where to write is {brief(outputs)}")
     for place in places:

@@ -266,7 +266,9 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
         if work.result(key) is not None:
             break
         time.sleep(0.1)
-    assert as_json(graph_testing.shown(key, "dark")[1]) and validation_work.ask("g", "ablate", 0, "", 3, True) == key
+    assert (
+        as_json(graph_testing.shown(key, "dark")["words"]) and validation_work.ask("g", "ablate", 0, "", 3, True) == key
+    )
     job = jobs.job_table().latest(key)
     jobs.job_table().wait(job.id)
     assert job.link == f"/circuits/g?test={quote(key, safe='')}"

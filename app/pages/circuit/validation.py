@@ -139,18 +139,24 @@ def _earlier(manifest: Manifest) -> html.Li:
     return html.Li(dcc.Link(words, href=results.page_of(manifest) or "", refresh=True))
 
 
-def shown(key: str, scheme: str) -> list[object]:
-    """Everything the record's panel shows, in the order of its outputs."""
+def shown(key: str, scheme: str) -> dict[str, object]:
+    """Everything the record's panel shows."""
     test, enough = work.found(key)
-    tables = [
-        verdict_table(test, enough),
-        table(test.rows(), "Each logit: predicted and measured"),
-        table(test.comparison_rows(), "Against random subgraphs"),
-        table(test.agreement_rows(), "Prediction and measurement"),
-        table(enough.rows() if enough else [], "What is left of each logit"),
-    ]
-    figures = [dress(test.figure(), scheme), dress(enough.figure(), scheme) if enough else no_update]
-    return [False, meaning(test), enough is None, enough_meaning(enough) if enough else "", *figures, *tables]
+    return {
+        "hidden": False,
+        "words": meaning(test),
+        "figure": dress(test.figure(), scheme),
+        "enough_hidden": enough is None,
+        "enough_words": enough_meaning(enough) if enough else "",
+        "enough_figure": dress(enough.figure(), scheme) if enough else no_update,
+        "tables": [
+            verdict_table(test, enough),
+            table(test.rows(), "Each logit: predicted and measured"),
+            table(test.comparison_rows(), "Against random subgraphs"),
+            table(test.agreement_rows(), "Prediction and measurement"),
+            table(enough.rows() if enough else [], "What is left of each logit"),
+        ],
+    }
 
 
 # -- callbacks -------------------------------------------------------------------------------------------------------------
@@ -185,17 +191,19 @@ def register(app: Dash) -> None:
         return (ask(name, mode, factor, other, n, enough), True) if clicks else (no_update, no_update)
 
     @app.callback(
-        Output("graph-test-record", "hidden"),
-        Output("graph-test-words", "children"),
-        Output("graph-enough-box", "hidden"),
-        Output("graph-enough-words", "children"),
-        Output("graph-test-figure", "figure"),
-        Output("graph-enough-figure", "figure"),
-        *(Output(f"{name}-data", "data") for name in TABLES),
-        Output("graph-test-earlier", "children"),
+        {
+            "hidden": Output("graph-test-record", "hidden"),
+            "words": Output("graph-test-words", "children"),
+            "figure": Output("graph-test-figure", "figure"),
+            "enough_hidden": Output("graph-enough-box", "hidden"),
+            "enough_words": Output("graph-enough-words", "children"),
+            "enough_figure": Output("graph-enough-figure", "figure"),
+            "tables": [Output(f"{name}-data", "data") for name in TABLES],
+            "earlier": Output("graph-test-earlier", "children"),
+        },
         Input("graph-test-done", "data"),
         State("scheme", "data"),
         State("graph-name", "data"),
     )
     def show(key: str | None, scheme: str, name: str):
-        return [*shown(key, scheme), still(earlier(name))] if key else [no_update] * 12
+        return {**shown(key, scheme), "earlier": still(earlier(name))} if key else no_update

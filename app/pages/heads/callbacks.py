@@ -1,7 +1,7 @@
 """What the heads page does: draws what is there, asks for what is not, and moves everything with one selection."""
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
@@ -9,28 +9,24 @@ from dash.development.base_component import Component
 from app import links
 from app.components import drawn
 from app.components.edited import register_edited
-from app.components.parts import panel, stat
+from app.components.parts import panel
 from app.components.slot import register_slot
 from app.components.snippets import shell_for, snippets
 from app.components.tokenpick import register_token_pick
-from app.figures.heads import head_grid, pattern_marked
+from app.figures.heads import head_grid
 from app.jobs import work
 from app.jobs.work import instead_of
-from app.library import memory, prompts
+from app.library import prompts
 from app.pages.heads import tables
-from app.pages.heads.work import ablation_work, circuits_with, reading_work, scores_work
-from app.selection import changes, chosen_head, position
+from app.pages.heads.selected import patterns, register_one, register_reading, scores
+from app.pages.heads.work import ablation_work, circuits_with, scores_work
+from app.selection import Selection, changes, chosen_head, position
 from probe.artifacts.json import Json
 from probe.heads.scores import SCORES, HeadTable
 from probe.show.html import shown
-from probe.words import number
 
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
-    from probe.heads.reading import HeadReading
-
-
-Selection = dict[str, Any] | None
 
 
 def register(app: Dash) -> None:
@@ -73,29 +69,11 @@ def register_browser(app: Dash) -> None:
         )
 
 
-def patterns(args: dict[str, str] | None) -> "HeadPatterns | None":
-    """All patterns, if they are in memory."""
-    return memory.known("heads", args["model"], prompts.load(args["id"]).text) if args else None
-
-
 def base_of(heads: "HeadPatterns") -> Json:
     """All patterns as thumbnails, coarser where there are many."""
     return drawn.thumbs_data(
         heads.patterns, {}, {}, 40 if heads.patterns.shape[0] * heads.patterns.shape[1] <= 300 else 24
     )
-
-
-def scores(args: dict[str, str], selection: Selection) -> Json | None:
-    """Direct effects and copying scores, if they are in memory."""
-    wanted = scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
-    return work.result(wanted.key)
-
-
-def reading(args: dict[str, str], selection: Selection, heads: "HeadPatterns") -> "HeadReading | None":
-    """The selected head, if it was read."""
-    head = chosen_head(selection, heads)
-    prompt = prompts.load(args["id"])
-    return work.result(reading_work(args["model"], prompt, *head, tables.chosen_target(selection)).key)
 
 
 def register_all(app: Dash) -> None:
@@ -107,18 +85,20 @@ def register_all(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call=True,  # what is in memory is laid out with the page
     )
-    def base(_: object, args: dict[str, str], selection: Selection):
+    def base(_: object, args: dict[str, str], selection: Selection | None):
         heads = patterns(args)
         if heads is None:
             return no_update, no_update
         return base_of(heads), changes(selection, tables.complete(selection, heads))
 
     @app.callback(
-        Output("heads-tint", "data"),
-        Output("heads-grid", "figure"),
-        Output("heads-table-data", "data"),
-        Output("heads-metric-note", "children"),
-        Output("heads-code-all", "children"),
+        {
+            "tint": Output("heads-tint", "data"),
+            "grid": Output("heads-grid", "figure"),
+            "rows": Output("heads-table-data", "data"),
+            "note": Output("heads-metric-note", "children"),
+            "code": Output("heads-code-all", "children"),
+        },
         Input("heads-all-done", "data"),
         Input("heads-scores-done", "data"),
         Input("selection", "data"),
@@ -126,14 +106,18 @@ def register_all(app: Dash) -> None:
         State("scheme", "data"),
         State("heads-args", "data"),
     )
-    def by_score(_: object, __: object, selection: Selection, metric: str, scheme: str, args: dict[str, str]):
+    def by_score(_: object, __: object, selection: Selection | None, metric: str, scheme: str, args: dict[str, str]):
         if (heads := patterns(args)) is None:
-            return no_update, no_update, no_update, no_update, no_update
+            return no_update
         at, chosen = position(selection, heads), (selection or {}).get("head")
         table = tables.table_of(heads, scores(args, selection), at)
-        figure = head_grid(table, metric, chosen, scheme)
-        rows = tables.head_rows(table, metric, chosen)
-        return tables.tint(table), figure, rows, score_note(metric, table), code_all(args["model"], heads, metric, at)
+        return {
+            "tint": tables.tint(table),
+            "grid": head_grid(table, metric, chosen, scheme),
+            "rows": tables.head_rows(table, metric, chosen),
+            "note": score_note(metric, table),
+            "code": code_all(args["model"], heads, metric, at),
+        }
 
     @app.callback(
         Output("heads-scores-key", "data"),
@@ -142,7 +126,7 @@ def register_all(app: Dash) -> None:
         State("heads-scores-key", "data"),
         prevent_initial_call=True,
     )
-    def explain_another(selection: Selection, args: dict[str, str], before: str | None):
+    def explain_another(selection: Selection | None, args: dict[str, str], before: str | None):
         wanted = scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
         return no_update if wanted.key == before else instead_of(before, wanted)
 
@@ -165,129 +149,6 @@ def code_all(model: str, heads: "HeadPatterns", metric: str, at: int) -> Compone
     return snippets(python, shell_for("heads", model, heads.prompt, "--metric", metric, "--position", str(at)))
 
 
-def register_one(app: Dash) -> None:
-    @app.callback(
-        Output("heads-name", "children"),
-        Output("heads-pattern", "figure"),
-        Output("heads-keys-data", "data"),
-        Output("heads-queries-data", "data"),
-        Output("heads-keys-title", "children"),
-        Output("heads-queries-title", "children"),
-        Output("heads-one-key", "data"),
-        Output("heads-code-one", "children"),
-        Input("selection", "data"),
-        Input("heads-all-done", "data"),
-        State("scheme", "data"),
-        State("heads-args", "data"),
-        State("heads-one-key", "data"),
-    )
-    def one(selection: Selection, _: object, scheme: str, args: dict[str, str], before: str | None):
-        if (heads := patterns(args)) is None:
-            return (no_update,) * 8
-        (layer, head), at = chosen_head(selection, heads), position(selection, heads)
-        pattern = heads.patterns[layer, head]
-        source = tables.chosen_source(selection, pattern, at)
-        prompt, target = prompts.load(args["id"]), tables.chosen_target(selection)
-        key = instead_of(before, reading_work(args["model"], prompt, layer, head, target))
-        words = heads.tokens
-        keys = drawn.strip_data(words, heads.token_ids, pattern[at], label="is looked at", key="source")
-        queries = drawn.strip_data(words, heads.token_ids, pattern[:, source], label="looks")
-        return (
-            f"L{layer}H{head}",
-            pattern_marked(heads, layer, head, at, source, scheme),
-            keys,
-            queries,
-            f"What {shown(words[at])} (query {at}) looks at",
-            f"Who looks at {shown(words[source])} (key {source})",
-            key,
-            code_one(args["model"], heads.prompt, layer, head),
-        )
-
-    @app.callback(
-        Output("heads-hover", "data"),
-        Input("selection", "data"),
-        Input("heads-all-done", "data"),
-        State("heads-args", "data"),
-        State("heads-hover", "data"),
-    )
-    def hover(selection: Selection, _: object, args: dict[str, str], before: Json | None):
-        if (heads := patterns(args)) is None:
-            return no_update
-        layer, head = chosen_head(selection, heads)
-        if before and before["head"] == f"{layer}.{head}":
-            return no_update
-        return {"head": f"{layer}.{head}", **tables.pattern_bytes(heads.patterns[layer, head])}
-
-
-def code_one(model: str, prompt: str, layer: int, head: int) -> Component:
-    python = (
-        "from probe import load_model, read_head\n\n"
-        f"model = load_model({model!r})\n"
-        f"record = read_head(model, {prompt!r}, {layer}, {head})\n"
-        "record.figure()"
-    )
-    return snippets(python, shell_for("heads", model, prompt, "--head", f"L{layer}H{head}"))
-
-
-def register_reading(app: Dash) -> None:
-    @app.callback(
-        Output("heads-facts", "children"),
-        Output("heads-attended-title", "children"),
-        Output("heads-attended-data", "data"),
-        Output("heads-ov-here-data", "data"),
-        Output("heads-ov-here-title", "children"),
-        Output("heads-ov-word-data", "data"),
-        Output("heads-ov-word-title", "children"),
-        Output("heads-qk-data", "data"),
-        Output("heads-qk-title", "children"),
-        Output("heads-directions-data", "data"),
-        Output("heads-direct", "children"),
-        Output("heads-parts-data", "data"),
-        Input("selection", "data"),
-        Input("heads-all-done", "data"),
-        Input("heads-one-done", "data"),
-        Input("heads-scores-done", "data"),
-        State("heads-args", "data"),
-    )
-    def read(selection: Selection, _: object, __: object, ___: object, args: dict[str, str]):
-        if (heads := patterns(args)) is None:
-            return (no_update,) * 12
-        (layer, head), at = chosen_head(selection, heads), position(selection, heads)
-        source = tables.chosen_source(selection, heads.patterns[layer, head], at)
-        found = reading(args, selection, heads)
-        facts = [stat(*fact) for fact in tables.facts(heads, layer, head, found, at)]
-        attended = tables.attended_rows(found, heads, layer, head, at, source)
-        first = (facts, f"What {shown(heads.tokens[at])} (query {at}) looks at most", attended)
-        parts = tables.part_rows((scores(args, selection) or {}).get("direct"), at, f"L{layer}H{head}")
-        if found is None:
-            waiting = {"columns": [], "rows": [], "note": "Being read."}
-            return *first, waiting, "In this prompt", waiting, "By its embedding", waiting, "Keys", waiting, "", parts
-        return *first, *moved(found, at, source), direct_words(found, at), parts
-
-
-def moved(found: "HeadReading", at: int, source: int) -> tuple[Any, ...]:
-    """OV and QK of the selected tokens, with their headings."""
-    key, query = found.token_ids[source], found.token_ids[at]
-    words, paid = (shown(found.tokens[source]), shown(found.tokens[at])), float(found.pattern[at, source])
-    return (
-        tables.pair_rows(found.in_prompt[source], ("promotes", "suppresses"), paid * float(found.reach[at])),
-        f"{words[0]} (key {source}) as it stands here, logits at query {at} with attention {paid:.2f}",
-        tables.pair_rows(found.by_embedding[key], ("promotes", "suppresses")),
-        f"Any {words[0]}, by its embedding alone",
-        tables.pair_rows(found.qk[query], ("prefers", "avoids")),
-        f"Keys that the query {words[1]} prefers (score before the softmax)",
-        tables.direction_rows(found),
-    )
-
-
-def direct_words(found: "HeadReading", at: int) -> str:
-    """The head's share in one sentence."""
-    return (
-        f"At token {at} {shown(found.tokens[at])}, {found.name} adds {number(float(found.direct[at]))} to the logit of "
-        f"{shown(found.target_tokens[at])}, which is {number(float(found.logit[at]))} above the mean logit."
-    )
-
-
 def register_effect(app: Dash) -> None:
     @app.callback(
         Output("heads-edit-key", "data"),
@@ -299,7 +160,7 @@ def register_effect(app: Dash) -> None:
         State("heads-args", "data"),
         prevent_initial_call=True,
     )
-    def ablate(clicks: int | None, how: str, where: str, selection: Selection, args: dict[str, str]):
+    def ablate(clicks: int | None, how: str, where: str, selection: Selection | None, args: dict[str, str]):
         heads = patterns(args)
         if not clicks or heads is None:
             return no_update, no_update
@@ -314,7 +175,7 @@ def register_effect(app: Dash) -> None:
         Input("heads-all-done", "data"),
         State("heads-args", "data"),
     )
-    def elsewhere(selection: Selection, _: object, args: dict[str, str]):
+    def elsewhere(selection: Selection | None, _: object, args: dict[str, str]):
         if (heads := patterns(args)) is None:
             return no_update
         layer, head = chosen_head(selection, heads)

@@ -1,6 +1,6 @@
 """What the lens page does: draws the lens, and what is followed, as they arrive, and moves them with the selection."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.development.base_component import Component
@@ -15,16 +15,13 @@ from app.jobs.work import instead_of
 from app.library import memory, prompts, vocabulary
 from app.pages.lens import tables
 from app.pages.lens.work import follow_work
-from app.selection import position
+from app.selection import Selection, position
 from probe.lens.figures import QUANTITIES
 from probe.show.html import shown
 
 if TYPE_CHECKING:
     from probe.lens.follow import TokenThroughLayers
     from probe.lens.logit import LensResult
-
-
-Selection = dict[str, Any] | None
 
 
 def register(app: Dash) -> None:
@@ -65,7 +62,7 @@ def lens_of(args: dict[str, str] | None) -> "LensResult | None":
     return memory.known("lens", args["model"], prompts.load(args["id"]).text) if args else None
 
 
-def followed(args: dict[str, str], selection: Selection) -> "tuple[TokenThroughLayers | None, int]":
+def followed(args: dict[str, str], selection: Selection | None) -> "tuple[TokenThroughLayers | None, int]":
     """What is followed, if it is in memory, and its place in the record."""
     follow = tables.chosen_follow((selection or {}).get("follow"))
     found = work.result(follow_work(args["model"], prompts.load(args["id"]), follow).key)
@@ -99,7 +96,7 @@ def register_lens(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def tokens(_: object, args: dict[str, str], selection: Selection):
+    def tokens(_: object, args: dict[str, str], selection: Selection | None):
         if (lens := lens_of(args)) is None:
             return no_update, no_update, True
         data = drawn.strip_data(lens.tokens, lens.token_ids, lens.loss, label="loss", unit="nats")
@@ -117,7 +114,7 @@ def register_lens(app: Dash) -> None:
         State("scheme", "data"),
         State("lens-args", "data"),
     )
-    def show(_: object, selection: Selection, colour: str, extent: str, scheme: str, args: dict[str, str]):
+    def show(_: object, selection: Selection | None, colour: str, extent: str, scheme: str, args: dict[str, str]):
         if (lens := lens_of(args)) is None:
             return no_update, no_update, "What each layer would predict next if the model stopped there."
         at = position(selection, lens)
@@ -141,7 +138,7 @@ def register_cell(app: Dash) -> None:
         Input("selection", "data"),
         State("lens-args", "data"),
     )
-    def cell(_: object, selection: Selection, args: dict[str, str]):
+    def cell(_: object, selection: Selection | None, args: dict[str, str]):
         if (lens := lens_of(args)) is None:
             return "Layer by layer", no_update, "One cell", "", no_update
         at, layer = position(selection, lens), tables.chosen_layer(selection, lens)
@@ -165,20 +162,22 @@ def register_follow(app: Dash) -> None:
         State("lens-follow-key", "data"),
         prevent_initial_call=True,
     )
-    def ask(selection: Selection, args: dict[str, str], before: str | None):
+    def ask(selection: Selection | None, args: dict[str, str], before: str | None):
         follow = tables.chosen_follow((selection or {}).get("follow"))
         wanted = follow_work(args["model"], prompts.load(args["id"]), follow)
         return no_update if wanted.key == before else instead_of(before, wanted)
 
     @app.callback(
-        Output("lens-follow-title", "children"),
-        Output("lens-lines-title", "children"),
-        Output("lens-lines", "figure"),
-        Output("lens-followed-data", "data"),
-        Output("lens-follow-map-title", "children"),
-        Output("lens-follow-map", "figure"),
-        Output("lens-follow-map", "style"),
-        Output("lens-code", "children"),
+        {
+            "title": Output("lens-follow-title", "children"),
+            "lines_title": Output("lens-lines-title", "children"),
+            "lines": Output("lens-lines", "figure"),
+            "rows": Output("lens-followed-data", "data"),
+            "map_title": Output("lens-follow-map-title", "children"),
+            "map": Output("lens-follow-map", "figure"),
+            "map_style": Output("lens-follow-map", "style"),
+            "code": Output("lens-code", "children"),
+        },
         Input("lens-follow-done", "data"),
         Input("lens-all-done", "data"),
         Input("selection", "data"),
@@ -188,26 +187,33 @@ def register_follow(app: Dash) -> None:
         State("lens-args", "data"),
     )
     def draw(
-        _: object, __: object, selection: Selection, quantity: str, extent: str, scheme: str, args: dict[str, str]
+        _: object,
+        __: object,
+        selection: Selection | None,
+        quantity: str,
+        extent: str,
+        scheme: str,
+        args: dict[str, str],
     ):
         found, which = followed(args, selection)
         follow = tables.chosen_follow((selection or {}).get("follow"))
         name = followed_name(args["model"], follow)
         if found is None:
-            return (f"Follow {name}", "Being read; until then what was followed before stays below.", *(no_update,) * 6)
+            waiting = "Being read; until then what was followed before stays below."
+            kept = dict.fromkeys(("lines", "rows", "map_title", "map", "map_style", "code"), no_update)
+            return {"title": f"Follow {name}", "lines_title": waiting, **kept}
         at, layer = position(selection, found), tables.chosen_layer(selection, found)
         part, block = extent_of(found, at, extent)
-        style = {"height": height(len(found.layers), 9999), "width": "100%"}
-        return (
-            f"Follow {name}",
-            f"After {shown(found.tokens[at])} (position {at})",
-            followed_lines(found, at, quantity, layer, scheme),
-            tables.follow_rows(found, which, at, layer),
-            f"{QUANTITIES[quantity].capitalize()} of {name} everywhere.{extent_words(found, part, block)}",
-            followed_map(found, which, quantity, part, block, (layer, at), scheme),
-            style,
-            code(args["model"], found.prompt, follow, quantity, at),
-        )
+        return {
+            "title": f"Follow {name}",
+            "lines_title": f"After {shown(found.tokens[at])} (position {at})",
+            "lines": followed_lines(found, at, quantity, layer, scheme),
+            "rows": tables.follow_rows(found, which, at, layer),
+            "map_title": f"{QUANTITIES[quantity].capitalize()} of {name} everywhere.{extent_words(found, part, block)}",
+            "map": followed_map(found, which, quantity, part, block, (layer, at), scheme),
+            "map_style": {"height": height(len(found.layers), 9999), "width": "100%"},
+            "code": code(args["model"], found.prompt, follow, quantity, at),
+        }
 
 
 def followed_name(model: str, follow: int | str) -> str:

@@ -77,14 +77,16 @@ def register_pair(app: Dash) -> None:
 
 def register_sweep(app: Dash) -> None:
     @app.callback(
-        Output("patching-figure", "figure"),
-        Output("patching-figure", "style"),
-        Output("patching-sentence", "children"),
-        Output("patching-rows-data", "data"),
-        Output("patching-rows-note", "children"),
-        Output("patching-shape", "data"),
-        Output("selection", "data", allow_duplicate=True),
-        Output("patching-heads-key", "data"),
+        {
+            "figure": Output("patching-figure", "figure"),
+            "style": Output("patching-figure", "style"),
+            "sentence": Output("patching-sentence", "children"),
+            "rows": Output("patching-rows-data", "data"),
+            "note": Output("patching-rows-note", "children"),
+            "shape": Output("patching-shape", "data"),
+            "selection": Output("selection", "data", allow_duplicate=True),
+            "heads": Output("patching-heads-key", "data"),
+        },
         Input("patching-sweep-done", "data"),
         Input("patching-asked", "data"),
         State("selection", "data"),
@@ -94,13 +96,19 @@ def register_sweep(app: Dash) -> None:
     def show(_: object, data: Json, selection: Selection, scheme: str):
         sweep = sweep_of(data)
         if sweep is None:
-            return (no_update,) * 8
+            return no_update
         rows, note = tables.table(sweep)
-        chosen = {**(selection or {}), **picked(sweep, cell_of(sweep, selection))}
         asked = asked_from(data)
-        heads = start_patterns(asked.model, *asked.texts()) if patterns_fit(data, sweep) else None
-        figure, style = tables.figure_of(sweep, scheme), tables.figure_style(sweep)
-        return figure, style, _sentence(sweep), rows, note, tables.shape_of(sweep), chosen, heads
+        return {
+            "figure": tables.figure_of(sweep, scheme),
+            "style": tables.figure_style(sweep),
+            "sentence": _sentence(sweep),
+            "rows": rows,
+            "note": note,
+            "shape": tables.shape_of(sweep),
+            "selection": {**(selection or {}), **picked(sweep, cell_of(sweep, selection))},
+            "heads": start_patterns(asked.model, *asked.texts()) if patterns_fit(data, sweep) else None,
+        }
 
     for name in ("shown", "details", "keep"):
         app.clientside_callback(

@@ -1,6 +1,6 @@
 """What the training page does: shows the chosen runs over each other, follows live ones, and opens what is clicked."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.development.base_component import Component
@@ -50,13 +50,15 @@ def mark(there: list[TrainingRun], chosen: list[str]) -> list[object]:
 
 def register_runs(app: Dash) -> None:
     @app.callback(
-        Output("training-runs-data", "data"),
-        Output("training-final-data", "data"),
-        Output("training-differ-data", "data"),
-        Output("training-note", "children"),
-        Output("training-code", "children"),
-        Output("training-mark", "data"),
-        Output("training-poll", "disabled"),
+        {
+            "runs": Output("training-runs-data", "data"),
+            "final": Output("training-final-data", "data"),
+            "differ": Output("training-differ-data", "data"),
+            "note": Output("training-note", "children"),
+            "code": Output("training-code", "children"),
+            "mark": Output("training-mark", "data"),
+            "disabled": Output("training-poll", "disabled"),
+        },
         Input("training-chosen", "data"),
         Input("training-poll", "n_intervals"),
         State("training-mark", "data"),
@@ -65,7 +67,9 @@ def register_runs(app: Dash) -> None:
         there = all_runs()
         now = mark(there, chosen)
         still = not any(run.state == "live" for run in there)
-        return (*(no_update,) * 6, still) if now == before else (*_tables(there, chosen), now, still)
+        if now == before:
+            return {**dict.fromkeys(_TOLD, no_update), "disabled": still}
+        return {**_tables(there, chosen), "mark": now, "disabled": still}
 
     @app.callback(
         Output("training-curves", "figure"),
@@ -86,10 +90,18 @@ def shown(there: list[TrainingRun], chosen: list[str]) -> list[TrainingRun]:
     return [by_name[name] for name in chosen or [] if name in by_name]
 
 
-def _tables(there: list[TrainingRun], chosen: list[str]) -> tuple[Any, ...]:
+_TOLD = ("runs", "final", "differ", "note", "code", "mark")
+
+
+def _tables(there: list[TrainingRun], chosen: list[str]) -> dict[str, object]:
     some = shown(there, chosen)
-    note = tables.partial_words(some, points_each(len(some))) if some else "No run is shown; click one above."
-    return tables.run_rows(there, chosen), tables.final_rows(some), tables.difference_rows(some), note, code(chosen)
+    return {
+        "runs": tables.run_rows(there, chosen),
+        "final": tables.final_rows(some),
+        "differ": tables.difference_rows(some),
+        "note": tables.partial_words(some, points_each(len(some))) if some else "No run is shown; click one above.",
+        "code": code(chosen),
+    }
 
 
 def code(chosen: list[str]) -> Component:
