@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from probe.activations.cache import Cache
     from probe.dictionaries.store import AnyDictionary
     from probe.text.tokens import TokenSet
-    from probe.training.trainer import TrainResult
+    from probe.training.result import TrainResult
 
 
 Value = TypeVar("Value")

@@ -1,10 +1,11 @@
 """The selection that all panels of a page share, as it stands in the address: token, layer, head, unit, node."""
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dash import Patch
+
+from probe.model.unit_names import UnitName
 
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 Selection = dict[str, Any]
 """The selection as the browser holds it: JSON, of which any part may be missing or, in an address, wrong."""
-_UNIT = re.compile(r"L(\d{1,4})([NF])(\d{1,9})")
 
 
 def changes(before: Selection | None, after: Selection) -> Patch:
@@ -34,7 +34,8 @@ def selection_from(query: dict[str, str]) -> Selection:
     layer, _, head = query.get("h", "").partition(".")
     if layer.isdecimal() and head.isdecimal() and len(layer) + len(head) < 10:
         chosen["head"] = f"{int(layer)}.{int(head)}"
-    if _UNIT.fullmatch(query.get("u", "")):
+    unit = UnitName.typed(query.get("u", ""))
+    if unit is not None and unit.kind != "head" and str(unit) == query["u"]:
         chosen["unit"] = query["u"]
     for short, name in (("m", "model"), ("p", "prompt")):
         if query.get(short):

@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from probe.dictionaries import SAE, BatchTopK, Dictionary, JumpReLU, Sparsifier, Standardiser, TopK, Transcoder
-from probe.training.step import TrainConfig, Training
+from probe.training.config import TrainConfig
+from probe.training.step import Training
 
 D, D_DICT, K = 576, 4608, 32
 Step = Callable[[], Any]

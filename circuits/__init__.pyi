@@ -23,10 +23,10 @@ from circuits.graph.store import load_graph as load_graph
 from circuits.graph.store import save_graph as save_graph
 from circuits.oracle.rows import oracle_rows as oracle_rows
 from circuits.patching.pair import read_pair as read_pair
+from circuits.patching.plan import plan_patching as plan_patching
 from circuits.patching.store import load_patching as load_patching
 from circuits.patching.store import save_patching as save_patching
 from circuits.patching.sweep import patch_sweep as patch_sweep
-from circuits.patching.sweep import plan_patching as plan_patching
 from circuits.supernodes.evidence import unit_evidence as unit_evidence
 from circuits.supernodes.subgraph import subgraph_scores as subgraph_scores
 from circuits.supernodes.suggest import collapse as collapse

@@ -1,4 +1,9 @@
-"""How well predictions agree with measurements, and how sure a mean over prompts is. Pure arrays; no model."""
+"""How well predictions agree with measurements, and how sure a mean over prompts is. Pure arrays; no model.
+
+The one bootstrap is here: whole prompts are resampled with replacement (Efron, 1979), and the percentiles of the means are the
+interval. A resample is how often each prompt was drawn, so that means of many items are one product of matrices;
+scipy.stats.bootstrap would index `resamples` copies of the data.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,8 +11,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from probe.artifacts.json import finite
+from probe.show.record import Record
+
 DRAWS = 2000
 """Resamples of a bootstrap."""
+_ITEMS = 2000
+"""Items whose resampled means are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,44 @@ def bootstrap(values: Float[np.ndarray, " prompt"], seed: int = 0) -> Interval:
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return Interval(float(values[0]) if len(values) else np.nan)
-    picks = np.random.default_rng(seed).integers(0, len(values), (DRAWS, len(values)))
-    low, high = np.percentile(values[picks].mean(1), [2.5, 97.5])
+    low, high = _bootstrap_ends(values[:, None], DRAWS, seed)[:, 0]
     return Interval(float(values.mean()), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Intervals(Record):
+    """Of many items: mean, standard deviation and 95% bootstrap interval over prompts; the last three NaN for a single prompt."""
+
+    mean: Float[np.ndarray, " item"]
+    sd: Float[np.ndarray, " item"]
+    low: Float[np.ndarray, " item"]
+    high: Float[np.ndarray, " item"]
+
+    def row(self, i: int, name: str) -> dict[str, float | None]:
+        """One item's four numbers under `name`."""
+        found = {name: self.mean[i], f"{name}_sd": self.sd[i], "low": self.low[i], "high": self.high[i]}
+        return {k: finite(v) for k, v in found.items()}
+
+
+def bootstrap_each(values: Float[np.ndarray, "prompt item"], resamples: int, seed: int) -> Intervals:
+    """`bootstrap` of each column, all from the same resamples, with standard deviations."""
+    mean, none = values.mean(0), np.full(values.shape[1], np.nan)
+    if len(values) < 2:
+        return Intervals(mean=mean, sd=none, low=none, high=none)
+    low, high = _bootstrap_ends(values, resamples, seed)
+    return Intervals(mean=mean, sd=values.std(0, ddof=1), low=low, high=high)
+
+
+def _bootstrap_ends(
+    values: Float[np.ndarray, "prompt item"], resamples: int, seed: int
+) -> Float[np.ndarray, "end item"]:
+    """The 2.5th and 97.5th percentile of each item's resampled means."""
+    n, items = values.shape
+    # how often each prompt is drawn in n draws with replacement, as a share: resample prompt
+    shares = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    parts = [values[:, i : i + _ITEMS] for i in range(0, items, _ITEMS)]
+    ends = [np.quantile(shares @ part, [0.025, 0.975], axis=0) for part in parts]
+    return np.concatenate(ends, 1) if ends else np.zeros((2, 0))
 
 
 def spread(values: Float[np.ndarray, " draw"]) -> Interval:

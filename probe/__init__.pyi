@@ -2,7 +2,7 @@
 
 from probe.activations.cache import open_cache as open_cache
 from probe.activations.harvest import harvest as harvest
-from probe.activations.live import LiveActivations as LiveActivations
+from probe.activations.streaming import LiveActivations as LiveActivations
 from probe.artifacts.folder import home as home
 from probe.artifacts.records import load_record as load_record
 from probe.comparison.prompts import compare_prompts as compare_prompts
@@ -45,6 +45,10 @@ from probe.heads.weights import copying_scores as copying_scores
 from probe.interventions.edited_run import edited_run as edited_run
 from probe.interventions.forward import capture as capture
 from probe.interventions.generation import generate_with as generate_with
+from probe.interventions.places import Place as Place
+from probe.interventions.places import head as head
+from probe.interventions.places import neuron as neuron
+from probe.interventions.places import place as place
 from probe.interventions.running import intervene as intervene
 from probe.interventions.unit_edits import UnitEdit as UnitEdit
 from probe.interventions.unit_edits import edit_units as edit_units
@@ -54,14 +58,10 @@ from probe.interventions.values import Freeze as Freeze
 from probe.interventions.values import Knockout as Knockout
 from probe.interventions.values import Mean as Mean
 from probe.interventions.values import Patch as Patch
-from probe.interventions.values import Place as Place
 from probe.interventions.values import Scale as Scale
 from probe.interventions.values import Splice as Splice
 from probe.interventions.values import Steer as Steer
 from probe.interventions.values import Zero as Zero
-from probe.interventions.values import head as head
-from probe.interventions.values import neuron as neuron
-from probe.interventions.values import place as place
 from probe.lens.direct import direct_logits as direct_logits
 from probe.lens.follow import follow_token as follow_token
 from probe.lens.logit import logit_lens as logit_lens

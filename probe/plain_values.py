@@ -7,14 +7,15 @@ AttributeError. Numbers, texts, switches, collections and what is made here are 
 import difflib
 import functools
 import inspect
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from probe.errors import BadCall, BadInput, brief
 from probe.wanted import Wanted, wanted
 
 _NOTHING: Mapping[str, Wanted] = {}
+Found = TypeVar("Found")
 
 
 def all_wanted(declared: Mapping[str, Any]) -> dict[str, Wanted]:
@@ -56,6 +57,39 @@ class Settings:
             if named:
                 look_at_words(cls.__name__, _signature(cls), named)
             return super().__new__(cls)
+
+
+def takes_fields(
+    name: str, config: type, only: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Found]], Callable[..., Found]]:
+    """A function that takes the settings `name` takes their fields (or `only` some) as keywords too: with `batch` a field of
+    HarvestConfig, `harvest(..., batch=4)` is `harvest(..., config=HarvestConfig(batch=4))`. Of both, the keyword decides."""
+    known = {f.name: f for f in fields(config) if f.name in only or not only}
+
+    def decorate(function: Callable[..., Found]) -> Callable[..., Found]:
+        @functools.wraps(function)
+        def call(*given: Any, **named: Any) -> Found:
+            some = {field: named.pop(field) for field in known.keys() & named.keys()}
+            whole = named.get(name)
+            named[name] = config(**some) if whole is None else replace(whole, **some)
+            return function(*given, **named)
+
+        call.__signature__ = _with_fields(inspect.signature(function), name, known.values())  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _with_fields(signature: inspect.Signature, name: str, fields_of: Iterable[Field]) -> inspect.Signature:
+    """The fields as keywords before the settings themselves, which is where people look for them."""
+    word = inspect.Parameter.KEYWORD_ONLY
+    more = [
+        inspect.Parameter(f.name, word, default=None if f.default is MISSING else f.default, annotation=f.type)
+        for f in fields_of
+    ]
+    parts = list(signature.parameters.values())
+    at = next(i for i, p in enumerate(parts) if p.name == name)
+    return signature.replace(parameters=[*parts[:at], *more, *parts[at:]])
 
 
 def look_at_config(config: Any) -> None:

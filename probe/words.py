@@ -42,6 +42,11 @@ def percent(value: float) -> str:
     return f"{'−' if value < 0 else ''}{said} %"
 
 
+def clip(text: str, most: int) -> str:
+    """A text of at most so many characters, the last `…` where there were more."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 _VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍"}
 
 

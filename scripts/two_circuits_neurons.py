@@ -19,9 +19,10 @@ import circuits
 from circuits.comparison.merge import MergedGraph
 from circuits.graph.graph import KINDS, CircuitGraph
 from probe.artifacts.folder import place
+from probe.interventions.places import head
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units
-from probe.interventions.values import Zero, head
+from probe.interventions.values import Zero
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

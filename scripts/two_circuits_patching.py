@@ -15,8 +15,9 @@ from torch import Tensor
 from two_circuits_tasks import Pairs
 
 from probe.interventions.forward import capture
+from probe.interventions.places import head, place
 from probe.interventions.running import intervene
-from probe.interventions.values import Patch, head, place
+from probe.interventions.values import Patch
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -8,9 +8,10 @@ from dash import html
 
 from app.components.parts import copy_button, icon
 from app.library.trace_asked import TraceAsked
+from circuits.attribution.config import TraceConfig
 from circuits.graph.graph import CircuitGraph
 
-MOST_LOGITS = 10  # `circuits.TraceConfig.max_logits`, repeated because that module imports torch
+MOST_LOGITS = TraceConfig.max_logits
 
 
 def snippets(python: str, shell: str | None = None) -> html.Details:

@@ -6,7 +6,7 @@ from app.library.labels import label_of
 from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.model.unit_names import LETTERS, unit_name
 from probe.show.labels import label_text, plain
-from probe.words import figures
+from probe.words import clip, figures
 
 _WORDS = {
     "bias": "biases",
@@ -80,5 +80,4 @@ def dictionary(graph: CircuitGraph, layer: int) -> str:
 def titled(graph: CircuitGraph, node: int, width: int = 36) -> str:
     """What a node is, and the label of a unit that has one."""
     text = label(graph, node)
-    short_text = text if len(text) <= width else text[: width - 1] + "…"
-    return f"{short(graph, node)} · {short_text}" if text else short(graph, node)
+    return f"{short(graph, node)} · {clip(text, width)}" if text else short(graph, node)

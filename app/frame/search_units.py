@@ -3,7 +3,6 @@
 Nothing is loaded: a model's shape comes from its folder, a dictionary's from its manifest, labels from the file beside a table.
 """
 
-import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,29 +15,29 @@ from probe.artifacts.manifest import Manifest
 from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, Unavailable
 from probe.model.sites import parse_site
+from probe.model.unit_names import UnitName, unit_name
 
 _LABELS = 20_000_000  # bytes of a file of labels that are read
-_UNIT = re.compile(r"[lL]?(\d{1,4})([hHnNfF.])(\d{1,9})")
 
 
 def named_units(question: str, here: tuple[str, str], names: list[str], stored: Library) -> list[Hit]:
     """Pages of the unit this question names, in each model or dictionary that has it."""
-    if not (found := _UNIT.fullmatch(question)):
+    if not (asked := UnitName.typed(question)):
         return []
-    layer, letter, number = int(found[1]), found[2].upper(), int(found[3])
-    if letter == "F":
+    layer, number = asked.layer, asked.unit
+    if asked.kind == "latent":
         return _latents(layer, number, stored)
     ordered = list(dict.fromkeys([*filter(None, [here[0]]), *names]))
     hits = []
     for model in ordered:
         size = model_size(model)
-        most = (size.d_mlp if letter == "N" else size.heads) if size else 0
+        most = (size.d_mlp if asked.kind == "neuron" else size.heads) if size else 0
         if size is None or layer >= size.layers or number >= most:
             continue
-        if letter == "N":
+        if asked.kind == "neuron":
             hits.append(
                 Hit(
-                    f"L{layer}N{number}",
+                    str(asked),
                     f"neuron of {short_model(model)}",
                     links.neuron_page(model, layer, number),
                     "units",
@@ -47,7 +46,7 @@ def named_units(question: str, here: tuple[str, str], names: list[str], stored: 
         else:
             prompt = here[1] if model == here[0] else None
             page = links.heads_page(model, prompt, head=f"{layer}.{number}")
-            hits.append(Hit(f"L{layer}H{number}", f"head of {short_model(model)}", page, "heads"))
+            hits.append(Hit(str(asked), f"head of {short_model(model)}", page, "heads"))
     return hits
 
 
@@ -62,12 +61,13 @@ def _latents(layer: int, number: int, stored: Library) -> list[Hit]:
             and number < _count(manifest.facts.get("n_units"))
         ):
             note = f"latent, in the feature table {folder.name}"
-            hits.append(Hit(f"L{layer}F{number}", note, links.unit_page(folder.name, start + number), "units"))
+            hits.append(
+                Hit(unit_name("latent", layer, number), note, links.unit_page(folder.name, start + number), "units")
+            )
     for folder, manifest in stored.kinds["dictionary"]:
         if _layer_of(manifest) == layer and number < _count(manifest.facts.get("d_dict")):
-            hits.append(
-                Hit(f"L{layer}F{number}", f"latent of {folder.name}", links.latent_page(folder.name, number), "units")
-            )
+            page = links.latent_page(folder.name, number)
+            hits.append(Hit(unit_name("latent", layer, number), f"latent of {folder.name}", page, "units"))
     return hits
 
 

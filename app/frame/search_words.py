@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from probe.words import clip as clipped
+
 Thing = TypeVar("Thing")
 _CLIP = 160
 _PARTS = re.compile(r"[\W_]+")
@@ -34,5 +36,4 @@ def matching(words: list[str], things: Iterable[Thing], text: Callable[[Thing], 
 
 
 def clip(text: object) -> str:
-    words = str(text)
-    return words if len(words) <= _CLIP else words[: _CLIP - 1] + "…"
+    return clipped(str(text), _CLIP)

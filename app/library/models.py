@@ -10,6 +10,7 @@ from app.library.artifacts import library
 from app.library.memory import Recent, _records
 from probe.artifacts.manifest import Manifest, ModelStamp
 from probe.errors import BadInput
+from probe.model.aliases import ALIASES
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ _weights: dict[str, str] = {}
 
 def hold(model: "TransformerBridge") -> str:
     """Make a loaded model known to the pages and return its name there."""
-    from probe.model.frozen_copy import twin
     from probe.model.load import stamp
+    from probe.model.shared_weights import copy_sharing_weights
 
     mine = stamp(model)
     with _lock:
         other = weights_of(mine.name) not in (None, mine.weights)
         name = f"{mine.name}@{mine.weights[:8]}" if other else mine.name
         if name not in _twins:
-            _twins[name], _weights[name] = twin(model), mine.weights
+            _twins[name], _weights[name] = copy_sharing_weights(model), mine.weights
             weakref.finalize(model, _let_go, name)
     return name
 
@@ -112,8 +113,8 @@ def stamp_in_memory(name: str) -> ModelStamp | None:
     return _stamps.get(name)
 
 
-MODELS = ("smollm2-135m", "toy")
-"""Models the dashboard offers; equal to `probe.model.load.ALIASES`, repeated here because that module imports torch."""
+MODELS = ALIASES
+"""Models the dashboard offers."""
 _offered: list[str] = []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.library.models import MODELS
 from probe.artifacts.json import Json
+from probe.model import aliases
 from probe.model.default import model_cache
 
 _HEADER = 50_000_000  # bytes of a safetensors header that are believed
@@ -38,14 +39,18 @@ class ModelSize:
         return None if self.parameters is None else 4 * self.parameters
 
 
-TOY = ModelSize(4, 4, 64, 128, 466, 208_448)
-"""`probe.model.toy.toy_model`; repeated here because that module imports torch."""
-
-
 def model_size(name: str) -> ModelSize | None:
     """The size of a model by its name, or None when it cannot be told without loading it."""
     if name == "toy":
-        return TOY
+        shape = aliases.TOY
+        return ModelSize(
+            layers=shape["n_layers"],
+            heads=shape["n_heads"],
+            d_model=shape["d_model"],
+            d_mlp=shape["d_mlp"],
+            vocabulary=shape["d_vocab"],
+            parameters=aliases.TOY_PARAMETERS,
+        )
     folder = model_cache() / name if name in MODELS else Path(name)
     if not folder.is_absolute() or not (folder / "config.json").is_file():
         return None

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from circuits.attribution.config import TraceConfig
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
-    from circuits.attribution.plan import TraceConfig
     from probe.text.targets import Difference
 
 
-MAX_NODES = 2000  # units of a graph; `circuits.TraceConfig`'s default, repeated because that module imports torch
+MAX_NODES = TraceConfig.max_nodes  # units of a graph
 MAX_LAYERS = 1000  # more than any model has; a range of layers is written out
 Token = int | str
 
@@ -74,7 +74,6 @@ class TraceAsked:
 
     def config(self) -> "TraceConfig":
         """What `circuits.trace` takes."""
-        from circuits.attribution.plan import TraceConfig
 
         return TraceConfig(max_nodes=self.max_nodes, basis=self.basis, heads=self.head_layers())
 

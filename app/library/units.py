@@ -93,7 +93,8 @@ def _neuron(where: str, unit: int, model: str) -> PageUnit:
     layer, size = int(where), model_size(model)
     if size and not (layer < size.layers and unit < size.d_mlp):
         raise BadInput(
-            f"There is no L{layer}N{unit}: {short_model(model)} has layers 0 to {size.layers - 1}, each with neurons 0 to "
+            f"There is no {unit_name('neuron', layer, unit)}: {short_model(model)} has layers 0 to {size.layers - 1}, "
+            "each with neurons 0 to "
             f"{size.d_mlp - 1:,}."
         )
     table = next((n for n, m in neuron_tables(model) if m.facts.get("layers") == [[0, layer]]), None)

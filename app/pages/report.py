@@ -22,6 +22,7 @@ from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
 from probe.artifacts.untrusted import plain_file, read_json
 from probe.errors import Unavailable
+from probe.words import minus
 
 LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
 PAGED, MANY = 20, 20  # rows of a table that are shown at first; facts that stand side by side where there is room
@@ -106,7 +107,7 @@ def _facts(pairs: list[tuple[str, object]]) -> html.Div:
 
 
 def _words(value: object) -> str:
-    return f"{value:.5g}".replace("-", "−") if isinstance(value, float) else str(value)[:300]
+    return minus(f"{value:.5g}") if isinstance(value, float) else str(value)[:300]
 
 
 def _made(name: str, manifest: Manifest) -> html.Section:

@@ -1,7 +1,6 @@
 """Which page shows a record, and what the page needs to find there: the record in memory, the prompt and the graph on disk."""
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from app.library import memory, models, prompts
 from app.library.artifacts import registered
 from probe.artifacts.folder import KINDS, home, place
 from probe.errors import BadInput
+from probe.model.unit_names import UnitName
 from probe.show.opening import origin, origins, unchanged
 
 if TYPE_CHECKING:
@@ -143,10 +143,11 @@ def _own_text(record: object, model: "TransformerBridge") -> str:
     """The unit's page with the text in its box."""
     name = model_for(record, model)
     text = prompts.store(record.text, name).id
-    layer, letter, unit = re.split("([NF])", record.unit.removeprefix("L"))
-    if letter == "N":
-        return links.neuron_page(name, int(layer), int(unit), prompt=text)
-    return links.latent_page(_dictionary_of(record), int(unit), prompt=text)
+    unit = UnitName.parse(record.unit)
+    assert unit is not None
+    if unit.kind == "neuron":
+        return links.neuron_page(name, unit.layer, unit.unit, prompt=text)
+    return links.latent_page(_dictionary_of(record), unit.unit, prompt=text)
 
 
 def _dictionary_of(record: object) -> str:

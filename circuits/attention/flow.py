@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from einops import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -39,7 +40,7 @@ class Flow:
         """What attention of layer i adds to the stream when it reads x, biases apart."""
         layer, attn = self.frozen.layers[i], self.attention[i]
         z = torch.matmul(attn.pattern, values(attn, x if layer.ln1 is None else layer.ln1.forward(x)))
-        out = torch.einsum("rhqe,hed->rqd", z, attn.W_O)
+        out = einsum(z, attn.W_O, "row head q_pos d_head, head d_head d_model -> row q_pos d_model")
         return out if layer.ln1_post is None else layer.ln1_post.forward(out)
 
     def attend_back(self, i: int, g: Float[Tensor, "row pos d_model"]) -> Float[Tensor, "row pos d_model"]:
@@ -72,18 +73,18 @@ class Flow:
 
     def cut(self, point: int) -> bool:
         """Whether an SAE stands at this point, so that no stream passes it."""
-        layer, place = divmod(point, 4)
-        if layer >= len(self.frozen.layers) or place not in (1, 3):
+        layer, place = points.place_of(point)
+        if layer >= len(self.frozen.layers) or place not in (points.MID, points.POST):
             return False
-        return getattr(self.frozen.layers[layer], "mid" if place == 1 else "post") is not None
+        return getattr(self.frozen.layers[layer], "mid" if place == points.MID else "post") is not None
 
     def up(self, sources: Sequence[Sequence["Write"]]) -> Iterator[tuple[int, Float[Tensor, "row pos d_model"]]]:
         """Every point in order, with the stream that each source has caused there, its own writes at that point included."""
-        entering = _entering(sources)
+        entering = entering_at(sources)
         first = min(entering, default=1 << 30)  # before it there is nothing to carry
         x, n_layers = self.zeros(len(sources)), len(self.frozen.layers)
         pending: dict[int, Tensor] = {}
-        for point in range(4 * n_layers + 1):
+        for point in points.all_points(n_layers):
             if point and self.cut(point - 1):
                 x = torch.zeros_like(x)
             if point in pending:
@@ -93,17 +94,18 @@ class Flow:
             for row, write in entering.get(point, ()):
                 x[row, write.pos] += write.vector
             yield point, x
-            layer, place = divmod(point, 4)
-            if point >= first and layer < n_layers and place in (0, 2):
-                for end, added in self._forward_steps(layer, place, x):
+            layer, place = points.place_of(point)
+            if point >= first and layer < n_layers and place in (points.BLOCK_IN, points.MLP_IN):
+                for end, added in self._forward_steps(point, x):
                     pending[end] = added if end not in pending else pending[end] + added
 
-    def _forward_steps(self, layer: int, place: int, x: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """What the modules that read at this place of a layer add, and where it enters."""
+    def _forward_steps(self, point: int, x: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """What the modules that read at this point add, and where it enters."""
+        layer = points.layer_of(point)
         parallel = self.frozen.layers[layer].parallel
-        if place == 0:
+        if point == points.attention_reads(layer):
             yield points.attention_writes(layer, parallel), self.attend(layer, x)
-        if self.skips(layer) and points.mlp_reads(layer, parallel) == 4 * layer + place:
+        if self.skips(layer) and points.mlp_reads(layer, parallel) == point:
             yield points.mlp_writes(layer), self.skip(layer, x)
 
     def down(self, targets: Sequence["Read"]) -> Iterator[tuple[int, Float[Tensor, "row pos d_model"]]]:
@@ -112,33 +114,34 @@ class Flow:
         entered: dict[int, Tensor] = {}
         top = max((t.point for t in targets), default=0)
         for point in range(top, -1, -1):
-            layer, place = divmod(point, 4)
+            layer, place = points.place_of(point)
             if self.cut(point):
                 g = torch.zeros_like(g)
-            if layer < n_layers and place in (0, 2):
-                for back in self._backward_steps(layer, place, entered):
+            if layer < n_layers and place in (points.BLOCK_IN, points.MLP_IN):
+                for back in self._backward_steps(point, entered):
                     g = g + back
             joining = [row for row, read in enumerate(targets) if read.point == point]
             if joining:
                 g = g.clone()
             for row in joining:
                 g[row, : len(targets[row].vector)] += targets[row].vector
-            if place in (1, 3):
+            if place in (points.MID, points.POST):
                 entered[point] = g
             yield point, g
 
-    def _backward_steps(self, layer: int, place: int, entered: dict[int, Tensor]) -> Iterator[Tensor]:
+    def _backward_steps(self, point: int, entered: dict[int, Tensor]) -> Iterator[Tensor]:
+        layer = points.layer_of(point)
         parallel = self.frozen.layers[layer].parallel
         read, write = points.mlp_reads(layer, parallel), points.mlp_writes(layer)
-        if self.skips(layer) and read == 4 * layer + place and write in entered:
+        if self.skips(layer) and read == point and write in entered:
             yield self.skip_back(layer, entered[write])
-        if place == 0 and (write := points.attention_writes(layer, parallel)) in entered:
+        if point == points.attention_reads(layer) and (write := points.attention_writes(layer, parallel)) in entered:
             yield self.attend_back(layer, entered[write])
 
 
 def values(attn: "FrozenAttention", x: Float[Tensor, "row pos d_model"]) -> Float[Tensor, "row head pos d_head"]:
     """What every head reads at every key, repeated for heads that share it."""
-    v = torch.einsum("rkd,hde->rhke", x, attn.W_V)
+    v = einsum(x, attn.W_V, "row k_pos d_model, head d_model d_head -> row head k_pos d_head")
     return v.repeat_interleave(attn.W_O.shape[0] // attn.W_V.shape[0], 1)
 
 
@@ -162,7 +165,7 @@ def _taken(frozen: "FrozenModel", graph: "CircuitGraph") -> dict[int, Bool[Tenso
     return found
 
 
-def _entering(sources: Sequence[Sequence["Write"]]) -> dict[int, list[tuple[int, "Write"]]]:
+def entering_at(sources: Sequence[Sequence["Write"]]) -> dict[int, list[tuple[int, "Write"]]]:
     """Point to (row, write) of everything that enters there."""
     found: dict[int, list[tuple[int, Write]]] = {}
     for row, writes in enumerate(sources):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from einops import einsum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -107,22 +108,24 @@ def _split(flow: Flow, graph: CircuitGraph, pairs: Int[np.ndarray, "edge 2"], ke
     split = new(len(pairs), n_layers, n_heads, length) if keys else None
     total = new(len(pairs))
     for point, g in flow.down(read):
-        layer, place = divmod(point, 4)
-        if layer < n_layers and place == 0:  # all that enters behind this point is counted, all that it causes is not
+        layer, place = points.place_of(point)
+        if layer < n_layers and place == points.BLOCK_IN:
+            # all that enters behind this point is counted, all that it causes is not
             bypass[:, layer] += total
         total = total + _entering_at(point, written, g)[s, t]
-        if layer == n_layers or place == 0:
+        if layer == n_layers or place == points.BLOCK_IN:
             continue
         parallel = flow.frozen.layers[layer].parallel
         if point == points.attention_writes(layer, parallel):
-            by_key = _loadings(flow, layer, streams[4 * layer], g, s, t)
+            by_key = _loadings(flow, layer, streams[points.attention_reads(layer)], g, s, t)
             heads[:, layer] = by_key.sum(-1)
             if split is not None:
                 split[:, layer] = by_key
-            bypass[:, layer] += torch.einsum("epd,epd->e", streams[4 * layer][s], g[t])
+            before = streams[points.attention_reads(layer)]
+            bypass[:, layer] += einsum(before[s], g[t], "edge pos d_model, edge pos d_model -> edge")
         if point == points.mlp_writes(layer) and flow.skips(layer):
             skipped = flow.skip(layer, streams[points.mlp_reads(layer, parallel)])
-            skip[:, layer] = torch.einsum("epd,epd->e", skipped[s], g[t])
+            skip[:, layer] = einsum(skipped[s], g[t], "edge pos d_model, edge pos d_model -> edge")
             if parallel:
                 bypass[:, layer] += skip[:, layer]
     between = _between(flow, written, read, s, t)
@@ -154,9 +157,10 @@ def _loadings(
     """Value at each key times how the target reads it through each head's pattern and output."""
     block, attn = flow.frozen.layers[layer], flow.attention[layer]
     g = g if block.ln1_post is None else block.ln1_post.adjoint(g)
-    wanted = torch.matmul(attn.pattern.transpose(1, 2), torch.einsum("rqd,hed->rhqe", g, attn.W_O))
+    into_heads = einsum(g, attn.W_O, "row q_pos d_model, head d_head d_model -> row head q_pos d_head")
+    wanted = torch.matmul(attn.pattern.transpose(1, 2), into_heads)  # row head k_pos d_head: back along the pattern
     v = values(attn, x if block.ln1 is None else block.ln1.forward(x))
-    return torch.einsum("ehkc,ehkc->ehk", v[s], wanted[t])
+    return einsum(v[s], wanted[t], "edge head k_pos d_head, edge head k_pos d_head -> edge head k_pos")
 
 
 def _between(
@@ -164,10 +168,11 @@ def _between(
 ) -> Bool[np.ndarray, "edge layer"]:
     """Layers whose attention can read something of the source and be read by the target."""
     parallel = flow.frozen.layers[0].parallel
-    layers = np.arange(len(flow.frozen.layers))
     first = np.array([min((w.point for w in writes), default=1 << 30) for writes in written])[s, None]
     last = np.array([r.point for r in read])[t, None]
-    return (first <= 4 * layers) & (points.attention_writes(0, parallel) + 4 * layers <= last)
+    reads = np.array([points.attention_reads(i) for i in range(len(flow.frozen.layers))])
+    enters = np.array([points.attention_writes(i, parallel) for i in range(len(flow.frozen.layers))])
+    return (first <= reads) & (enters <= last)
 
 
 def _record(graph: CircuitGraph, pairs: np.ndarray, arrays: dict[str, np.ndarray], allowed: float) -> HeadLoadings:

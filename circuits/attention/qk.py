@@ -31,7 +31,8 @@ from circuits.attention.queries import FrozenQueries, capped, freeze_queries
 from circuits.attribution.refreeze import refreeze
 from circuits.graph.graph import KINDS, CircuitGraph
 from probe.errors import BadInput, OpenworkError
-from probe.model.unit_names import require_unit
+from probe.model.unit_names import require_unit, unit_name
+from probe.plain_values import Settings, takes_fields
 from probe.show.opening import came_from
 from probe.show.record import Record
 
@@ -74,7 +75,7 @@ class QKAttribution(Record, figure=True, page=True):
         other = "" if self.against is None else f" against {self.against}"
         other += f" {self.tokens[self.against]!r}" if isinstance(self.against, int) else ""
         key = f"key {self.key} {self.tokens[self.key]!r}{other}"
-        return f"L{self.layer}H{self.head}, query {self.query} {self.tokens[self.query]!r}, {key}"
+        return f"{unit_name('head', self.layer, self.head)}, query {self.query} {self.tokens[self.query]!r}, {key}"
 
     def rows(self, k: int | None = 10) -> list[dict[str, Any]]:
         """The strongest pairs."""
@@ -105,6 +106,25 @@ class QKAttribution(Record, figure=True, page=True):
         return f"Why {self.title}: pairs that make the score {self.score:.3f} (attention {self.probability:.3f})."
 
 
+@dataclass(frozen=True, eq=False)
+class QKConfig(Settings):
+    """How a score is split."""
+
+    against: int | str | None = None
+    'Another position whose score is taken off, or "others".'
+    units: int = 256
+    "How many neurons to take out of the graph's `rest` nodes, those that matter most to this score."
+    k: int = 100
+    "Pairs kept."
+    memory: int = 4 << 30
+    "Bytes the readers may take."
+    frozen: "FrozenModel | None" = None
+    "The graph's prompt frozen already."
+    queries: FrozenQueries | None = None
+    "The layer's queries and keys frozen already."
+
+
+@takes_fields("config", QKConfig)
 def qk_attribution(
     model: "TransformerBridge",
     graph: CircuitGraph,
@@ -113,36 +133,33 @@ def qk_attribution(
     query: int,
     key: int | None = None,
     *,
-    against: int | str | None = None,
     dictionaries: Sequence[Any] = (),
-    units: int = 256,
-    k: int = 100,
-    frozen: "FrozenModel | None" = None,
-    queries: FrozenQueries | None = None,
-    memory: int = 4 << 30,
+    config: QKConfig = QKConfig(),
 ) -> QKAttribution:
     """Split the score that a head's query gives a key over pairs of the graph's sources.
 
-    key: by default the one the query looks at most. against: another position, or "others". units: how many neurons to take
-    out of the graph's `rest` nodes, those that matter most to this score. k: pairs kept. frozen, queries: spare freezing the
-    prompt again. memory: bytes the readers may take. Raises BadInput for heads, positions and graphs that do not fit,
-    OpenworkError where the sum is not the score.
+    key: by default the one the query looks at most. config: its fields are keywords too. Raises BadInput for heads, positions and
+    graphs that do not fit, OpenworkError where the sum is not the score.
     """
-    held = frozen if frozen is not None else refreeze(model, graph, dictionaries)
-    require_unit("head", layer, head, graph.n_layers, held.layers[0].attn.pattern.shape[0])
-    _check_memory(held, memory)
-    query, against = _position(graph, query), _position(graph, against) if isinstance(against, int) else against
+    frozen = config.frozen if config.frozen is not None else refreeze(model, graph, dictionaries)
+    require_unit("head", layer, head, graph.n_layers, frozen.layers[0].attn.pattern.shape[0])
+    _check_memory(frozen, config.memory)
+    query, against = _position(graph, query), config.against
+    against = _position(graph, against) if isinstance(against, int) else against
+    queries = config.queries
     if queries is None:
         tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
-        queries = freeze_queries(model, tokens, layer, held.layers[layer].ln1)
+        queries = freeze_queries(model, tokens, layer, frozen.layers[layer].ln1)
     key = int(queries.pattern[head, query].argmax()) if key is None else _position(graph, key)
     for one in (key, against):
         if isinstance(one, int) and not queries.visible(head, query, one):
-            raise BadInput(f"L{layer}H{head}: a query at position {query} cannot look at position {one}.")
+            raise BadInput(
+                f"{unit_name('head', layer, head)}: a query at position {query} cannot look at position {one}."
+            )
     with torch.no_grad():
         which = Score(head, query, key, _less(queries, head, query, key, against))
-        made = gather(flow_of(held, graph), graph, queries, which, units)
-        return came_from(_record(graph, queries, made, which, against, k), graph)
+        made = gather(flow_of(frozen, graph), graph, queries, which, config.units)
+        return came_from(_record(graph, queries, made, which, against, config.k), graph)
 
 
 def _check_memory(held: "FrozenModel", memory: int) -> None:
@@ -174,7 +191,7 @@ def _less(queries: FrozenQueries, head: int, query: int, key: int, against: int 
     paid[key] = 0
     if not float(paid.sum()) > 0:
         raise BadInput(
-            f"L{queries.layer}H{head} looks at no other position than {key} from {query}; leave --against out."
+            f"{unit_name('head', queries.layer, head)} looks at no other position than {key} from {query}; leave --against out."
         )
     return {int(p): float(paid[p] / paid.sum()) for p in paid.nonzero()[:, 0]}
 
@@ -196,7 +213,8 @@ def _record(
         1e-3 if Q.dtype == torch.float32 else 1e-5
     ):  # many models take norms and softmax in float32 whatever their weights
         raise OpenworkError(
-            f"The sources do not sum to the score of L{queries.layer}H{which.head} (relative gap {gap:.1e}), so it was not split."
+            f"The sources do not sum to the score of {unit_name('head', queries.layer, which.head)} (relative gap {gap:.1e}), "
+            "so it was not split."
         )
     most = [torch.argsort(-a.abs(), stable=True)[:12].cpu() for a in (a_query, a_key)]
     return QKAttribution(

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.attention.flow import Flow
+from circuits.attention.flow import Flow, entering_at
 from circuits.attention.queries import FrozenQueries
-from circuits.attribution.sources import MLP
+from circuits.attribution.sources import MLP, Slot
 from circuits.attribution.vectors import Places, Read
 from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.replacement import points
@@ -24,7 +25,6 @@ from circuits.replacement.units import Latents
 from probe.model.unit_names import unit_name
 
 if TYPE_CHECKING:
-    from circuits.attribution.vectors import Write
     from circuits.replacement.frozen import FrozenLayer
 
 
@@ -80,12 +80,12 @@ def gather(flow: Flow, graph: CircuitGraph, queries: FrozenQueries, score: Score
     q_total, k_total, biases = _totals(queries, score)
     width = len(q_total)
     rows = flow.frozen.embed.new_zeros(len(able), 2 * width)
-    entering = _by_point(written)
+    entering = entering_at(written)
     found: list[_Units] = []
     for point, g in flow.down(_readers(queries, score, flow.frozen.length)):
         for row, write in entering.get(point, ()):
             rows[row] += g[:, write.pos] @ write.vector
-        layer = point // 4
+        layer = points.layer_of(point)
         if units and point < start and point == points.mlp_writes(layer):
             found.append(
                 _candidates(
@@ -143,14 +143,6 @@ def _readers(queries: FrozenQueries, score: Score, length: int) -> list[Read]:
     return [Read(start, v, 0.0) for v in vectors]
 
 
-def _by_point(written: Sequence[Sequence["Write"]]) -> dict[int, list[tuple[int, "Write"]]]:
-    found: dict[int, list[tuple[int, Write]]] = {}
-    for row, writes in enumerate(written):
-        for write in writes:
-            found.setdefault(write.point, []).append((row, write))
-    return found
-
-
 def _candidates(
     layer: "FrozenLayer",
     places: Places,
@@ -170,8 +162,10 @@ def _candidates(
         return _Units([], [], [], inner.new_zeros(0), inner.new_zeros(0, 2 * width))
     strength = torch.zeros_like(mlp.activation)
     for part, other in ((inner[:width], totals[1]), (inner[width:], totals[0])):
-        strength += ((torch.einsum("epd,e->pd", part, other) @ mlp.writer.T) * mlp.activation).abs()
-    mine = places.sources.at(4 * index + MLP)
+        strength += (
+            (einsum(part, other, "d_head pos d_model, d_head -> pos d_model") @ mlp.writer.T) * mlp.activation
+        ).abs()
+    mine = places.sources.at(Slot(index, MLP))
     pos, unit = places.sources.pos[mine], places.sources.unit[mine]
     strength[pos[unit < 0]] = 0
     strength[pos[unit >= 0], unit[unit >= 0]] = 0
@@ -181,7 +175,7 @@ def _candidates(
     use = top.indices[top.values > least]
     pos, unit = use // strength.shape[1], use % strength.shape[1]
     writes = mlp.writer[unit] * mlp.activation[pos, unit, None]
-    rows = torch.einsum("end,nd->ne", inner[:, pos], writes)
+    rows = einsum(inner[:, pos], writes, "d_head node d_model, node d_model -> node d_head")
     return _Units([index] * len(use), pos.tolist(), unit.tolist(), top.values[top.values > least], rows)
 
 

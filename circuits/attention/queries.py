@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import einsum
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -76,7 +77,7 @@ class FrozenProjection:
 
     def all(self, x: Float[Tensor, "pos d_model"]) -> Float[Tensor, "head pos d_head"]:
         """Every query or key of a stream x that the norm's linear part has passed."""
-        found = torch.einsum("pd,hde->hpe", x, self.W) + self.bias[:, None]
+        found = einsum(x, self.W, "pos d_model, head d_model d_head -> head pos d_head") + self.bias[:, None]
         if self.norm_weight is not None and self.norm_scale is not None:
             found = found - found.mean(-1, keepdim=True) if self.centred else found
             found = found / self.norm_scale * self.norm_weight[:, None]
@@ -202,7 +203,7 @@ def _projection(
     W = wide(W)
     bias = torch.zeros_like(W[:, 0]) if b is None else wide(b)
     if norm is not None:
-        bias = bias + torch.einsum("d,hde->he", norm.bias, W)
+        bias = bias + einsum(norm.bias, W, "d_model, head d_model d_head -> head d_head")
     module, scale = getattr(attn, f"{side}_norm", None), found.get(f"{side}_norm.hook_scale")
     if module is None or scale is None:
         return FrozenProjection(W, bias, None, None, None, False, rotation)
@@ -238,7 +239,7 @@ def _check(held: FrozenQueries) -> dict[str, float]:
     """Largest difference between the rebuilt pattern (and scores, relative to their size) and the model's."""
     x = held.read(held.stream)
     q, k = held.query.all(x), held.key.all(x).repeat_interleave(held.group, 0)
-    rebuilt = capped(held.scale * torch.einsum("hqe,hke->hqk", q, k), held.cap)
+    rebuilt = capped(held.scale * einsum(q, k, "head q_pos d_head, head k_pos d_head -> head q_pos k_pos"), held.cap)
     length = len(x)
     allowed = torch.ones(length, length, dtype=torch.bool, device=x.device).tril().expand_as(rebuilt)
     found: dict[str, float] = {}

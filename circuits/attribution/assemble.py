@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.attribution.choosing import Basis
-from circuits.attribution.explained import Explained
 from circuits.attribution.roots import Roots
 from circuits.attribution.sources import HEADS, MLP, Sources, Targets
 from circuits.attribution.sweep import Rows
+from circuits.attribution.unit_readers import Explained
 from circuits.graph.graph import KINDS, Edges, Nodes
 from circuits.replacement.frozen import FrozenModel, stream_at
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from circuits.attribution.sources import HEADS, MLP, Sources, slot_units
+from circuits.attribution.sources import HEADS, MLP, Slot, Sources, slot_units
 from circuits.attribution.total import Totals
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.units import Latents, Neurons
@@ -93,7 +93,7 @@ def choose_units(frozen: FrozenModel, totals: Totals, basis: Basis, max_nodes: i
     _latents_first(frozen, found, max_nodes, first)
     flat = torch.cat([x.flatten() for x in found.values()])
     best = flat.topk(min(max_nodes, int((flat > 0).sum()))).indices.sort().values
-    slots = torch.tensor(list(found), device=best.device)
+    slots = torch.tensor([slot.number for slot in found], device=best.device)
     ends = torch.tensor([x.numel() for x in found.values()], device=best.device).cumsum(0)
     which = torch.searchsorted(ends, best, right=True)
     starts = torch.cat([ends.new_zeros(1), ends[:-1]])
@@ -103,9 +103,9 @@ def choose_units(frozen: FrozenModel, totals: Totals, basis: Basis, max_nodes: i
     return replace(sources, unit=torch.where(_whole(basis, sources), -1, sources.unit))
 
 
-def _candidates(frozen: FrozenModel, totals: Totals, basis: Basis, slot: int) -> Tensor | None:
+def _candidates(frozen: FrozenModel, totals: Totals, basis: Basis, slot: Slot) -> Tensor | None:
     """Total attribution of what may be nodes in a slot."""
-    layer, role = (slot - 1) // 4, (slot - 1) % 4 + 1
+    layer, role = slot
     if role == HEADS:
         return totals.units[slot].clone() if layer in basis.heads else None
     if role == MLP and basis.mlp[layer] == "mlp":
@@ -120,7 +120,7 @@ def _whole(basis: Basis, sources: Sources) -> Tensor:
     return layers[sources.layer] & (sources.role == MLP)
 
 
-def _latents_first(frozen: FrozenModel, found: dict[int, Tensor], max_nodes: int, first: int) -> None:
+def _latents_first(frozen: FrozenModel, found: dict[Slot, Tensor], max_nodes: int, first: int) -> None:
     active = {
         slot: units.activation[: len(x)] > 0
         for slot, x in found.items()
@@ -134,9 +134,9 @@ def _latents_first(frozen: FrozenModel, found: dict[int, Tensor], max_nodes: int
             found[slot] += more * on
 
 
-def _latents(frozen: FrozenModel, slot: int) -> Latents | None:
+def _latents(frozen: FrozenModel, slot: Slot) -> Latents | None:
     """The latents of a slot, in the stream or in the place of an MLP."""
-    layer, role = (slot - 1) // 4, (slot - 1) % 4 + 1
+    layer, role = slot
     if role != MLP:
         return slot_units(frozen, slot)
     mlp = frozen.layers[layer].mlp

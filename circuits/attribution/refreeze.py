@@ -78,10 +78,10 @@ def _difference(frozen: FrozenModel, graph: CircuitGraph) -> float:
 
     places = Places(frozen, graph)
     found, nodes = [], graph.nodes
-    for slot in places.sources.slot.unique().tolist():
+    for slot in places.sources.slots:
         mine = places.sources.at(slot)
         pos, unit, ids = places.sources.pos[mine], places.sources.unit[mine], places.units[mine]
-        units = slot_units(frozen, slot) or (frozen.layers[(slot - 1) // 4].mlp if (slot - 1) % 4 + 1 == MLP else None)
+        units = slot_units(frozen, slot) or (frozen.layers[slot.layer].mlp if slot.role == MLP else None)
         if units is None or bool((unit < 0).any()):  # heads and whole MLPs have no activation
             continue
         if bool((unit >= units.activation.shape[1]).any()):

@@ -208,10 +208,10 @@ def _direction(frozen: FrozenModel, told: dict[str, Any], number: int) -> Roots:
 
 def _point(frozen: FrozenModel, site: Site) -> int:
     """The point of a site of the residual stream."""
-    offsets = {"resid_pre": 0, "resid_mid": 2, "resid_post": 4}
-    if site.kind not in offsets or site.layer is None or (site.kind == "resid_mid" and frozen.layers[0].parallel):
+    no_middle = site.kind == "resid_mid" and frozen.layers[0].parallel
+    if site.kind not in ("resid_pre", "resid_mid", "resid_post") or site.layer is None or no_middle:
         raise BadInput(f"A direction is read at resid_pre, resid_mid, resid_post or ln_final, not at {site.short}.")
-    return 4 * site.layer + offsets[site.kind]
+    return points.of_stream(site.kind, site.layer)
 
 
 def _one(told: dict[str, Any], number: int, value: Tensor, constant: Tensor, targets: Targets) -> Roots:

@@ -1,11 +1,11 @@
 """Which parts are nodes (`Sources`), and what is explained (`Targets`): index arrays, no weights.
 
-A source has a slot, which orders them as the forward pass does. Block l has four: 4l + 1 attention heads, 4l + 2 latents of
-an SAE of resid_mid, 4l + 3 the MLP (neurons, latents, or the whole MLP), 4l + 4 latents of an SAE of resid_post.
+Every source has a `Slot`, its layer and its role there, and slots are ordered as the forward pass is.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,29 @@ from circuits.replacement import points
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.units import Latents
 
-HEADS, MID, MLP, POST = 1, 2, 3, 4
-"""The four roles; slot = 4 * layer + role."""
+ROLES = HEADS, MID, MLP, POST = 1, 2, 3, 4
+"""The four roles of a layer, in the order of the forward pass: attention heads, latents of an SAE of resid_mid, the MLP (neurons,
+latents, or the whole MLP), latents of an SAE of resid_post."""
+_POSITIONS = 1 << 32
+"""More than any prompt has: slot and position make one number that sorts by slot first."""
+
+
+class Slot(NamedTuple):
+    """Where in a forward pass units stand side by side: `Slot(5, MLP)`. Compares as the forward pass goes."""
+
+    layer: int
+    role: int
+
+    @property
+    def number(self) -> int:
+        """The slot as one number, for index arrays; it grows as the forward pass goes."""
+        return len(ROLES) * self.layer + self.role
+
+    @classmethod
+    def of(cls, number: int) -> "Slot":
+        """The slot of a `number`. Roles begin at 1, so the number is lowered by 1 before it is taken apart."""
+        layer, role = divmod(number - 1, len(ROLES))
+        return cls(layer, role + 1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,8 @@ class Targets:
 
 @dataclass(frozen=True)
 class Sources:
-    """Columns: parallel arrays of the units that are nodes, sorted by (slot, pos, unit). A whole MLP has unit -1."""
+    """Columns: parallel arrays of the units that are nodes, sorted by (slot, pos, unit). slot: its number. A whole MLP has unit
+    -1."""
 
     slot: Int[Tensor, " unit"]
     pos: Int[Tensor, " unit"]
@@ -56,27 +78,33 @@ class Sources:
 
     @property
     def layer(self) -> Int[Tensor, " unit"]:
-        """The layer of each unit."""
-        return (self.slot - 1) // 4
+        """The layer of each unit, as in `Slot.of`."""
+        return (self.slot - 1) // len(ROLES)
 
     @property
     def role(self) -> Int[Tensor, " unit"]:
         """HEADS, MID, MLP or POST."""
-        return (self.slot - 1) % 4 + 1
+        return (self.slot - 1) % len(ROLES) + 1
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The slots that have nodes, in order."""
+        return [Slot.of(number) for number in self.slot.unique().tolist()]
 
     @cached_property
     def _keys(self) -> np.ndarray:
-        return (self.slot * (1 << 32) + self.pos).cpu().numpy()
+        return (self.slot * _POSITIONS + self.pos).cpu().numpy()
 
-    def at(self, slot: int, pos: int | None = None) -> slice:
-        """The columns of a slot, or of one position in it."""
-        first, last = (0, (1 << 32) - 1) if pos is None else (pos, pos)
-        ends = np.searchsorted(self._keys, [slot * (1 << 32) + first, slot * (1 << 32) + last + 1])
+    def at(self, slot: Slot, pos: int | None = None) -> slice:
+        """The columns of a slot, or of one position in it: neighbours, since columns are sorted."""
+        start = slot.number * _POSITIONS
+        first, last = (start, start + _POSITIONS - 1) if pos is None else (start + pos, start + pos)
+        ends = np.searchsorted(self._keys, [first, last + 1])
         return slice(int(ends[0]), int(ends[1]))
 
     def taken(self, layer: int, shape: tuple[int, int]) -> Tensor | None:
         """Mask (head, pos) of a layer's heads that are nodes, or None if none is."""
-        mine = self.at(4 * layer + HEADS)
+        mine = self.at(Slot(layer, HEADS))
         if mine.start == mine.stop:
             return None
         mask = torch.zeros(shape, dtype=torch.bool, device=self.slot.device)
@@ -84,14 +112,20 @@ class Sources:
         return mask
 
 
-def slot_units(frozen: FrozenModel, slot: int) -> Latents | None:
+def slot_units(frozen: FrozenModel, slot: Slot) -> Latents | None:
     """The latents of a slot in the stream (MID or POST), if an SAE stands there."""
-    layer, role = (slot - 1) // 4, (slot - 1) % 4 + 1
-    return frozen.layers[layer].mid if role == MID else frozen.layers[layer].post if role == POST else None
+    layer = frozen.layers[slot.layer]
+    return layer.mid if slot.role == MID else layer.post if slot.role == POST else None
 
 
 def read_points(frozen: FrozenModel, sources: Sources) -> Int[Tensor, " unit"]:
     """The point where each source, as a target, reads."""
     parallel = frozen.layers[0].parallel
-    offset = torch.tensor([0, 0, points.mid(0), points.mlp_reads(0, parallel), points.mlp_writes(0)])
-    return 4 * sources.layer + offset.to(sources.slot.device)[sources.role]
+    by_role = {
+        HEADS: points.attention_reads(0),
+        MID: points.mid(0),
+        MLP: points.mlp_reads(0, parallel),
+        POST: points.mlp_writes(0),
+    }
+    in_block = torch.tensor([0, *(by_role[role] for role in ROLES)]).to(sources.slot.device)
+    return points.PLACES * sources.layer + in_block[sources.role]

@@ -20,11 +20,12 @@ import torch
 
 from circuits.attribution.assemble import Assembled, assemble, convention
 from circuits.attribution.choosing import Basis, choose_basis, choose_units
-from circuits.attribution.explained import explain_units
-from circuits.attribution.plan import TraceConfig, TracePlan, group_memory, plan_trace
+from circuits.attribution.config import TraceConfig
+from circuits.attribution.plan import TracePlan, group_memory, plan_trace
 from circuits.attribution.roots import Difference, Direction, Root, Roots, choose_roots
 from circuits.attribution.sweep import edges
 from circuits.attribution.total import total_attribution
+from circuits.attribution.unit_readers import explain_units
 from circuits.graph.graph import CircuitGraph, Nodes
 from circuits.replacement.freeze import freeze
 from circuits.replacement.frozen import FrozenModel

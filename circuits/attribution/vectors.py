@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.attribution.explained import Explained, explain_units
 from circuits.attribution.roots import Roots, graph_roots
-from circuits.attribution.sources import HEADS, MID, MLP, POST, Sources
+from circuits.attribution.sources import HEADS, MID, MLP, POST, Slot, Sources
 from circuits.attribution.sweep import head_writes, rest
 from circuits.attribution.total import total_attribution
+from circuits.attribution.unit_readers import Explained, explain_units
 from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from circuits.replacement import points
 from circuits.replacement.frozen import FrozenLayer, FrozenModel
@@ -43,13 +43,13 @@ class Read:
     constant: float
 
 
-def slot_of(frozen: FrozenModel, kind: str, layer: int) -> int:
-    """The slot (`circuits.attribution.sources`) of a unit of this kind and layer."""
+def slot_of(frozen: FrozenModel, kind: str, layer: int) -> Slot:
+    """The slot of a unit of this kind and layer."""
     if kind == "head":
-        return 4 * layer + HEADS
+        return Slot(layer, HEADS)
     at = frozen.layers[layer]
     role = MLP if kind != "latent" or isinstance(at.mlp, Latents) else MID if at.mid is not None else POST
-    return 4 * layer + role
+    return Slot(layer, role)
 
 
 class Places:
@@ -57,11 +57,13 @@ class Places:
 
     def __init__(self, frozen: FrozenModel, graph: CircuitGraph):
         self.frozen, self.graph = frozen, graph
-        self._rests: dict[tuple[int, int | None], Tensor] = {}
+        self._rests: dict[tuple[Slot, int | None], Tensor] = {}
         nodes = graph.nodes
         mine = np.flatnonzero(nodes.where(*UNITS))
         kinds = [KINDS[k] for k in nodes.kind[mine]]
-        slots = np.array([slot_of(frozen, k, int(i)) for k, i in zip(kinds, nodes.layer[mine], strict=True)], np.int64)
+        slots = np.array(
+            [slot_of(frozen, k, int(i)).number for k, i in zip(kinds, nodes.layer[mine], strict=True)], np.int64
+        )
         arrays = [torch.from_numpy(np.asarray(a, np.int64)) for a in (slots, nodes.pos[mine], nodes.unit[mine])]
         order = np.lexsort((nodes.unit[mine], nodes.pos[mine], slots))
         self.units = mine[order]
@@ -94,7 +96,7 @@ class Places:
         if head < 0:
             vector[pos] = targets.reader[row]
         else:
-            layer = self.frozen.layers[int(targets.point[row]) // 4]
+            layer = self.frozen.layers[points.layer_of(int(targets.point[row]))]
             vector = layer.attn.pattern[head, pos][:, None] * targets.reader[row]
             vector = vector if layer.ln1 is None else layer.ln1.adjoint(vector)
         return Read(int(targets.point[row]), vector, float(part.constant[row]))
@@ -141,13 +143,13 @@ class Places:
     def _rest(self, layer: int, pos: int, unit: int) -> list[Write]:
         found = []
         for role, units in _parts(self.frozen.layers[layer]):
-            slot = 4 * layer + role
+            slot = Slot(layer, role)
             found.append(self._out(layer, role, pos, self._left(slot, units, None)[pos]))
             for m in units.later if isinstance(units, Latents) else ():
                 found.append(self._out(m, MLP, pos, self._left(slot, units, m)[pos]))
         return found
 
-    def _left(self, slot: int, units: Any, later: int | None) -> Float[Tensor, "pos d_model"]:
+    def _left(self, slot: Slot, units: Any, later: int | None) -> Float[Tensor, "pos d_model"]:
         """What a slot's units that are not nodes write, to their own layer or a later one; kept, since positions share it."""
         if (slot, later) not in self._rests:
             decoder = None if later is None else units.later[later]
@@ -175,7 +177,7 @@ class Places:
         """The write of a slot's vector: an SAE in the stream writes behind itself, an MLP through its post-norm."""
         if role == MLP:
             return Write(points.mlp_writes(layer), pos, _linear(self.frozen.layers[layer].write_norm, vector, pos))
-        return Write(4 * layer + role, pos, vector)
+        return Write(points.behind(points.mid(layer) if role == MID else points.mlp_writes(layer)), pos, vector)
 
 
 def _parts(layer: FrozenLayer) -> list[tuple[int, Any]]:

@@ -13,9 +13,10 @@ import torch
 from circuits.weights.connections import Connections, connections
 from circuits.weights.paths import top_paths
 from circuits.weights.tokens import Embeddings, TokenRanking, deembed, embeddings, promoted
-from circuits.weights.units import UnitName, weight_view
+from circuits.weights.units import weight_view
 from probe.errors import BadInput
 from probe.features import FeatureTable
+from probe.model.unit_names import UnitName, head_of
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def weights_evidence(
     words = _Vocabulary(model, vocabulary, given, k)
     wired = connections(model, name, k=4 * k, progress=progress, **given)
     reads = words.read_by(str(name), name.layer)
-    heads = [_head(h.head) for h in wired.heads][: 2 * HEADS]
+    heads = [head_of(h.head, None) for h in wired.heads][: 2 * HEADS]
     for head in list(dict.fromkeys(heads))[:HEADS]:
         reads += words.read_by(str(name), head[0], through=[head])[:2]
     units = {c.source: _words(model, c.source, words) for c in _distinct(wired)[:SOURCES]}
@@ -74,11 +75,6 @@ class _Vocabulary:
 def _distinct(wired: Connections) -> list[Any]:
     """The strongest connection of each source."""
     return list({c.source: c for c in reversed(wired.units)}.values())[::-1]
-
-
-def _head(name: str) -> tuple[int, int]:
-    layer, head = name[1:].split("H")
-    return int(layer), int(head)
 
 
 def _words(model: "TransformerBridge", source: str, words: _Vocabulary) -> dict[str, Any]:

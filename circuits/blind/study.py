@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.blind.checked import require_evidence
+from circuits.blind.evidence_check import require_evidence
 from circuits.blind.record import GRADES, TABLES, Hypothesis, Revealed, Verdict, firing, weights_tables
 from probe.artifacts.claims import lock_of
 from probe.artifacts.digest import fresh_digest, sha256
 from probe.artifacts.folder import place
-from probe.artifacts.lock import turn
+from probe.artifacts.lock import exclusive
 from probe.artifacts.manifest import MANIFEST, found_folder, read_manifest
 from probe.artifacts.renames import sync_folder
 from probe.artifacts.schemas import text
@@ -216,7 +216,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _write_once(path: Path, value: dict[str, Any]) -> None:
     """Write a file that must not exist yet, with its digest, whole or not at all, and make it read-only."""
-    with turn(lock_of(path.parent), f"the study {path.parent.name}"), explained(f"Writing {path}"):
+    with exclusive(lock_of(path.parent), f"the study {path.parent.name}"), explained(f"Writing {path}"):
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf8") as file:

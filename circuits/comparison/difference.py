@@ -24,9 +24,11 @@ from jaxtyping import Bool, Float, Int
 from circuits.comparison.identity import Identities, identities
 from circuits.graph.graph import KINDS, ROOTS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
+from probe.artifacts.json import finite
 from probe.show.opening import came_from
 from probe.show.record import Record, in_lines
-from probe.show.values import cut, quoted
+from probe.show.values import quoted
+from probe.words import clip
 
 Match = Literal["auto", "position", "end", "none"]
 Two = Float[np.ndarray, "graph key"]
@@ -102,7 +104,7 @@ class GraphDifference(Record, figure=True, page=True):
 
     def __repr__(self) -> str:
         named, models = " and ".join(quoted(p) for p in self.prompts), [m for m in dict.fromkeys(self.models) if m]
-        heading = f"GraphDifference of {named}" + (f" on {cut(' and '.join(models), 60)}" if models else "")
+        heading = f"GraphDifference of {named}" + (f" on {clip(' and '.join(models), 60)}" if models else "")
         return in_lines(self, heading, f"{self.counted()}; overlap {self.overlap:.3f}.")
 
     def counted(self) -> str:
@@ -120,7 +122,7 @@ class GraphDifference(Record, figure=True, page=True):
             | {"both": int(both.sum())},
             "edges": {"only_a": int((edges[0] & ~shared).sum()), "only_b": int((edges[1] & ~shared).sum())}
             | {"both": int(shared.sum())},
-            "overlap": None if np.isnan(self.overlap) else self.overlap,
+            "overlap": finite(self.overlap),
             "largest_change": {
                 name: _largest(getattr(self, name)) for name in ("influence", "activation", "value", "weight")
             },
@@ -269,7 +271,7 @@ def _largest_first(values: Float[np.ndarray, " item"], k: int | None) -> Int[np.
 
 
 def _pair(name: str, two: Float[np.ndarray, " graph"]) -> dict[str, float | None]:
-    a, b = (None if np.isnan(v) else float(v) for v in two)
+    a, b = (finite(v) for v in two)
     return {f"{name}_a": a, f"{name}_b": b, f"{name}_change": None if a is None or b is None else b - a}
 
 

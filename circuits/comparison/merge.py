@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from circuits.comparison.bootstrap import Spread, spread
 from circuits.comparison.identity import Align, Identities, Roots, identities, is_unit
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
+from circuits.statistics import Intervals, bootstrap_each
+from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.show.record import Record
 
@@ -51,14 +52,14 @@ class MergedGraph(Record, figure=True):
     seed: int = 0
 
     @cached_property
-    def spread(self) -> Spread:
+    def spread(self) -> Intervals:
         """Influence of every node over prompts."""
-        return spread(self.influence, self.resamples, self.seed)
+        return bootstrap_each(self.influence, self.resamples, self.seed)
 
     @cached_property
-    def edge_spread(self) -> Spread:
+    def edge_spread(self) -> Intervals:
         """Weight of every kept edge over prompts."""
-        return spread(self.weight, self.resamples, self.seed)
+        return bootstrap_each(self.weight, self.resamples, self.seed)
 
     @property
     def overlap(self) -> float:
@@ -110,7 +111,7 @@ class MergedGraph(Record, figure=True):
             "n_nodes": len(self.nodes),
             "n_in_all_prompts": int(self.held.all(0).sum()),
             "n_edges_kept": len(self.source),
-            "overlap": None if np.isnan(self.overlap) else self.overlap,
+            "overlap": finite(self.overlap),
             "notes": self.notes,
             "convention": self.convention,
             "nodes": self.rows(k),

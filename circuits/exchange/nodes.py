@@ -15,6 +15,7 @@ from circuits.exchange.ids import MARKS, cantor, uncantor
 from circuits.graph.checks import MAX_LAYERS, MAX_UNIT
 from circuits.graph.graph import KINDS, ROOTS
 from probe.errors import BadInput
+from probe.words import clip
 
 MAX_TEXT = 1000
 "Characters of a token or a label that are kept."
@@ -46,7 +47,7 @@ def text(value: Any, what: str, most: int = MAX_TEXT) -> str:
     if not isinstance(value, str):
         raise BadInput(f"{what} is a {type(value).__name__}; a text was wanted.")
     whole = value.encode("utf8", "replace").decode("utf8") if not value.isascii() else value
-    return whole if len(whole) <= most else whole[: most - 1] + "…"
+    return clip(whole, most)
 
 
 def whole(value: Any, what: str, low: int, high: int) -> int:

@@ -16,9 +16,9 @@ import numpy as np
 from circuits.exchange.ids import Names, cantor
 from circuits.exchange.write import scan
 from circuits.graph.graph import KINDS, CircuitGraph
+from probe.artifacts.exports import write_files
 from probe.artifacts.json import finite
 from probe.artifacts.names import as_path
-from probe.artifacts.outside import write_files
 from probe.errors import Unavailable
 from probe.show.record import Record
 

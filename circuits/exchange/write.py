@@ -17,9 +17,9 @@ from jaxtyping import Bool
 from circuits.exchange.ids import Labels, Names, cantor, uncantor
 from circuits.graph.graph import ROOTS, UNITS, CircuitGraph
 from circuits.graph.influence import cumulative_influence
+from probe.artifacts.exports import write_file
 from probe.artifacts.json import finite, plain
 from probe.artifacts.names import as_path
-from probe.artifacts.outside import write_file
 from probe.errors import BadInput, Unavailable
 
 FORMAT = 1

@@ -24,6 +24,7 @@ from probe.errors import BadInput
 from probe.interventions.forward import capture
 from probe.interventions.unit_edits import encoded
 from probe.model.sites import Site
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.record import Record
@@ -92,24 +93,34 @@ class Sufficiency(Record, figure=True, page=True):
         return f"{said}: {self.roots[0].root} keeps {self.roots[0].share:.1%}." if self.roots else f"{said}."
 
 
+@dataclass(frozen=True, eq=False)
+class Baseline(Settings):
+    """What a silenced unit is set to."""
+
+    baseline: str = "zero"
+    "`zero`, or `mean` over prompts."
+    prompts: Prompts = ()
+    "Those of the mean."
+
+
+@takes_fields("silenced_to", Baseline)
 def check_sufficiency(
     model: "TransformerBridge",
     graph: CircuitGraph,
     nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
     *,
     dictionaries: Sequence[Any] = (),
-    baseline: str = "zero",
-    prompts: Prompts = (),
+    silenced_to: Baseline = Baseline(),
     n_random: int = 10,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> Sufficiency:
     """Keep only these units (see `check_subgraph`) and measure what is left of each root.
 
-    baseline: `zero`, or `mean` over `prompts`. n_random: random sets kept instead, as many of each kind and layer. Raises
+    silenced_to: its fields are keywords too. n_random: random sets kept instead, as many of each kind and layer. Raises
     BadInput for a mean without prompts, and of heads or whole MLPs, which have no single activation to average.
     """
-    others = several(prompts)
+    baseline, others = silenced_to.baseline, several(silenced_to.prompts)
     if baseline not in ("zero", "mean") or (baseline == "mean") != bool(others):
         raise BadInput(
             f"The baseline is '{baseline}' with {len(others)} prompts; use 'zero' with none, 'mean' with some."
@@ -146,13 +157,13 @@ def _only(bed: Testbed, kept: Int[np.ndarray, " kept"], level: Float[np.ndarray,
     change: Change = (
         change_of(graph, others) if level is None else change_of(graph, others, "restore", level=level[others])
     )
-    clean = bed.live.clean.value
-    return bed.live.changed(change).value, clean + predict_full(graph, change)
+    clean = bed.run.clean.value
+    return bed.run.changed(change).value, clean + predict_full(graph, change)
 
 
 def _share(bed: Testbed, root: int, found: list[_Left]) -> RootShare:
     (none, none_said), (kept, kept_said), *drawn = [(m[root], p[root]) for m, p in found]
-    clean = bed.live.clean.value[root]
+    clean = bed.run.clean.value[root]
 
     def share(value: float, nothing: float) -> float:
         whole = clean - nothing

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from circuits.graph import influence as through
 from circuits.graph.influence import Pruned, Scores
 from circuits.graph.nodes import KINDS, ROOTS, UNITS, Edges, Kinds, Nodes, of_kinds
+from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.model.unit_names import LETTERS, nearly, unit_name
 from probe.show.record import Record
@@ -141,8 +142,8 @@ class CircuitGraph(Record, figure=True, page=True):
             "node": self.name(node),
             "kind": KINDS[self.nodes.kind[node]],
             "influence": float(self.influence[node]),
-            "cancellation": _number(self.cancellation[node]),
-            "activation": _number(self.nodes.activation[node]),
+            "cancellation": finite(self.cancellation[node]),
+            "activation": finite(self.nodes.activation[node]),
         }
 
     def find(self, name: str | int) -> list[int]:
@@ -199,7 +200,7 @@ class CircuitGraph(Record, figure=True, page=True):
         else:
             known = self._direction(int(self.nodes.unit[root])).get("probabilities") or (None,)
             chances = dict(zip(("probability", "other_probability"), known, strict=False))
-        return {**named, **chances, "logit": _number(self.nodes.value[root])}
+        return {**named, **chances, "logit": finite(self.nodes.value[root])}
 
     def report(self) -> dict[str, Any]:
         """The numbers of this graph, ready for JSON."""
@@ -212,8 +213,8 @@ class CircuitGraph(Record, figure=True, page=True):
             "n_edges": len(self.edges),
             "nodes_by_kind": {k: int(n) for k in KINDS if (n := self.nodes.where(k).sum())},
             "targets": [self.target(int(i)) for i in logits],
-            "conservation_residual": _number(self.residual_relative),
-            "conservation_residual_absolute": _number(self.residual),
+            "conservation_residual": finite(self.residual_relative),
+            "conservation_residual_absolute": finite(self.residual),
             "replacement_score": self.scores.replacement,
             "completeness_score": self.scores.completeness,
             "dictionaries": self.dictionaries,
@@ -224,7 +225,3 @@ class CircuitGraph(Record, figure=True, page=True):
     def to_dict(self) -> dict[str, Any]:
         """The report with the most influential nodes."""
         return {**self.report(), "top_nodes": self.rows()}
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

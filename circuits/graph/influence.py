@@ -97,7 +97,7 @@ def normalised(graph: "CircuitGraph", edges: Bool[np.ndarray, " edge"] | None = 
     weight = np.abs(graph.edges.weight).astype(np.float64)
     if edges is not None:
         weight *= edges
-    total = np.bincount(graph.edges.target, weight, minlength=len(graph.nodes))
+    total = np.bincount(graph.edges.target, weight, minlength=len(graph.nodes))  # node: what comes in
     weight /= np.maximum(total, 1e-30)[graph.edges.target]
     return weight
 
@@ -115,10 +115,14 @@ def signed_by_root(graph: "CircuitGraph") -> Float[np.ndarray, "root node"]:
     what that unit then does, so along a path the signs multiply to that of the path's own effect.
     """
     roots = np.flatnonzero(graph.roots)
-    start = np.zeros((len(graph.nodes), len(roots)))
+    start = np.zeros(
+        (len(graph.nodes), len(roots))
+    )  # a column for each root alone, since roots do not cancel each other
     start[roots, np.arange(len(roots))] = graph.probability[roots]
     share = normalised(graph) * np.sign(graph.pushes)
-    return (_through(graph, share, start) - start).T
+    return (
+        _through(graph, share, start) - start
+    ).T  # `start` is a root's own probability, which no node has brought about
 
 
 def signed_influence(graph: "CircuitGraph") -> Float[np.ndarray, " node"]:
@@ -159,7 +163,9 @@ def _through(
     n = len(graph.nodes)
     if (target[1:] >= target[:-1]).all():  # as `trace` makes them: already grouped by target
         starts = np.searchsorted(target, np.arange(n + 1)).astype(np.int32)
-        onward = csc_array((share, source.astype(np.int32), starts), shape=(n, n))
+        onward = csc_array(
+            (share, source.astype(np.int32), starts), shape=(n, n)
+        )  # [source, target], no sorting needed
     else:
         onward = coo_array((share, (source.astype(np.int32), target.astype(np.int32))), shape=(n, n)).tocsc()
     if (
@@ -167,6 +173,7 @@ def _through(
     ):  # several edges between the same two nodes add up, in a copy: `share` is the caller's
         onward = onward.copy()
         onward.sum_duplicates()
+    # x = start + onward x, so (I - onward) x = start; onward[source, target] is strictly above the diagonal
     return _solved(eye_array(n, format="csc") - onward, start)
 
 
@@ -189,7 +196,7 @@ def scores(graph: "CircuitGraph", edges: Bool[np.ndarray, " edge"] | None = None
     good, bad = (found[graph.nodes.where(*kinds)].sum() for kinds in (EXPLAINED, UNEXPLAINED))
     from_bad = graph.nodes.where(*UNEXPLAINED)[graph.edges.source]
     lost = np.bincount(graph.edges.target, share * from_bad, minlength=len(found))
-    weight = found + graph.probability
+    weight = found + graph.probability  # roots count by their probability, which `influence` leaves out
     return Scores(float(good / max(good + bad, 1e-30)), float(((1 - lost) * weight).sum() / max(weight.sum(), 1e-30)))
 
 
@@ -225,11 +232,11 @@ def prune(graph: "CircuitGraph", node_threshold: float = 0.8, edge_threshold: fl
     nodes = (found >= _threshold(found[~graph.roots], node_threshold)) & (found > 0) | always
     source, target = graph.edges.source, graph.edges.target
     edges = nodes[source] & nodes[target]
-    share = normalised(graph, edges)
+    share = normalised(graph, edges)  # anew among the kept nodes, so that what went does not weigh on what stays
     inner = influence(graph, share)
-    score = share * (inner + graph.probability)[target]
+    score = share * (inner + graph.probability)[target]  # edge: how much influence passes along it
     edges &= (score >= _threshold(score, edge_threshold)) & (score > 0)
-    while True:
+    while True:  # an edge that goes may leave a node without any, and a node that goes takes its edges along
         has_out, has_in = (np.bincount(ends[edges], minlength=len(nodes)) > 0 for ends in (source, target))
         kept = nodes & (always | (has_out & (has_in | ~graph.explained)))
         if (kept == nodes).all():

@@ -22,8 +22,9 @@ from safetensors.numpy import load_file, save_file
 from circuits.graph.checks import check_graph
 from circuits.graph.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifacts.claims import lock_of
+from probe.artifacts.consistent_read import read_consistently
 from probe.artifacts.json import plain, write_json
-from probe.artifacts.lock import turn
+from probe.artifacts.lock import exclusive
 from probe.artifacts.manifest import (
     Manifest,
     ModelStamp,
@@ -34,7 +35,6 @@ from probe.artifacts.manifest import (
     writing,
 )
 from probe.artifacts.names import as_path
-from probe.artifacts.steady import steady
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
 from probe.show.beside import loads, saves
@@ -103,7 +103,7 @@ def load_graph(folder: Path | str) -> CircuitGraph:
     Unavailable names a file that is missing or damaged, BadInput what is no graph.
     """
     folder = found_folder("graph", folder, "Trace a prompt and save_graph it, or run `openwork trace`.")
-    return steady(folder, lambda: _read(folder))
+    return read_consistently(folder, lambda: _read(folder))
 
 
 def _read(folder: Path) -> CircuitGraph:
@@ -155,7 +155,7 @@ def load_nodes(folder: Path) -> StoredNodes:
 
     Unavailable for a file that is missing or damaged.
     """
-    return steady(folder, lambda: _read_nodes(folder))
+    return read_consistently(folder, lambda: _read_nodes(folder))
 
 
 def _read_nodes(folder: Path) -> StoredNodes:
@@ -205,7 +205,7 @@ def choose_nodes(
 
 def editing(folder: Path) -> AbstractContextManager[bool]:
     """Alone with a stored graph, among threads and processes, from reading what is chosen to writing what it becomes."""
-    return turn(lock_of(folder), f"the graph {folder.name}")
+    return exclusive(lock_of(folder), f"the graph {folder.name}")
 
 
 def _rewrite(folder: Path, manifest: Manifest, graph: CircuitGraph) -> None:

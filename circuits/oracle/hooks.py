@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.graph.graph import CircuitGraph
+from circuits.replacement import points
 from circuits.replacement.placement import Placed
 from probe.errors import OpenworkError
 from probe.interventions.running import intervene
@@ -20,13 +21,13 @@ from probe.model.writes import activation
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-HELD = ("pattern", "norms", "mlps")
+FROZEN_PARTS = ("pattern", "norms", "mlps")
 "What is held; leaving one out is for tests that must notice it."
 _NORMS = ("ln1_scale", "ln1_post_scale", "ln2_scale", "ln2_post_scale")
 
 
 @dataclass
-class LiveRun:
+class HookedRun:
     """What one hooked forward pass left behind, still attached to autograd.
 
     probes: the zeros added at each point. streams: the residual stream at each point that is read. seen: other sites, as they
@@ -41,17 +42,17 @@ class LiveRun:
 
 
 @torch.enable_grad()
-def live_run(
+def hooked_run(
     model: "TransformerBridge",
     graph: CircuitGraph,
     tokens: Tensor,
     placed: Mapping[int, Placed],
-    held: Sequence[str] = HELD,
+    held: Sequence[str] = FROZEN_PARTS,
     *,
     whole: bool = False,
-) -> LiveRun:
+) -> HookedRun:
     """A forward pass with everything in `held` detached. whole: units stay alive, so that gradients take every path."""
-    run, entries = LiveRun(), []
+    run, entries = HookedRun(), []
     made = _Hooks(model, graph, tokens, placed, run, whole)
     for i in range(graph.n_layers):
         entries += made.layer(i, held)
@@ -70,7 +71,7 @@ class _Hooks:
         graph: CircuitGraph,
         tokens: Tensor,
         placed: Mapping[int, Placed],
-        run: LiveRun,
+        run: HookedRun,
         whole: bool,
     ):
         self.model, self.graph, self.placed, self.run, self.whole = model, graph, placed, run, whole
@@ -121,7 +122,7 @@ class _Hooks:
 
     def _before(self, i: int, value: Tensor) -> Tensor:
         value = value.detach() + self.probe(0) if i == 0 else value
-        self.run.streams[4 * i] = value
+        self.run.streams[points.attention_reads(i)] = value
         return value
 
     def _heads(self, i: int, value: Tensor) -> Tensor:
@@ -139,12 +140,12 @@ class _Hooks:
 
     def _middle(self, i: int, value: Tensor) -> Tensor:
         """Attention's write enters, and an SAE of resid_mid cuts the stream: what is added makes the sum what it must be."""
-        before = self.run.streams[4 * i]
-        read = before + value + self.probe(4 * i + 1)
-        self.run.streams[4 * i + 1] = read
+        before, point = self.run.streams[points.attention_reads(i)], points.mid(i)
+        read = before + value + self.probe(point)
+        self.run.streams[point] = read
         one = self.placed.get(i)
-        after = (read.detach() if one is not None and one.at == "mid" else read) + self.probe(4 * i + 2)
-        self.run.streams[4 * i + 2] = after
+        after = (read.detach() if one is not None and one.at == "mid" else read) + self.probe(points.behind(point))
+        self.run.streams[points.behind(point)] = after
         return after - before
 
     def _neurons(self, i: int, value: Tensor) -> Tensor:
@@ -180,14 +181,19 @@ class _Hooks:
 
     def _skip(self, one: Placed) -> Tensor:
         """The skip connection's part that moves, of value 0."""
-        x = self.run.streams[4 * one.layer + 2] if one.read.kind == "resid_mid" else self.run.seen[one.read]
+        x = (
+            self.run.streams[points.mlp_reads(one.layer, False)]
+            if one.read.kind == "resid_mid"
+            else self.run.seen[one.read]
+        )
         return (x - x.detach()) @ one.dictionary.W_skip.to(x).T
 
     def _after(self, i: int, value: Tensor) -> Tensor:
         """The MLP's write enters (and a parallel block's attention), and an SAE of resid_post cuts the stream."""
-        read = value + self.probe(4 * i + 3)
-        self.run.streams[4 * i + 3] = read
+        point = points.mlp_writes(i)
+        read = value + self.probe(point)
+        self.run.streams[point] = read
         one = self.placed.get(i)
-        after = (read.detach() if one is not None and one.at == "post" else read) + self.probe(4 * i + 4)
-        self.run.streams[4 * i + 4] = after
+        after = (read.detach() if one is not None and one.at == "post" else read) + self.probe(points.behind(point))
+        self.run.streams[points.behind(point)] = after
         return after

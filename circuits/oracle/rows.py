@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.graph.graph import KINDS, CircuitGraph
-from circuits.oracle.hooks import HELD, LiveRun, live_run
+from circuits.oracle.hooks import FROZEN_PARTS, HookedRun, hooked_run
 from circuits.oracle.targets import target_value
 from circuits.replacement.placement import Placed, place_dictionaries
 from probe.errors import BadInput
@@ -36,7 +36,7 @@ def oracle_row(
     dictionaries: Sequence[Any] = (),
     *,
     frozen: "FrozenModel | None" = None,
-    held: Sequence[str] = HELD,
+    held: Sequence[str] = FROZEN_PARTS,
 ) -> Float[np.ndarray, " node"]:
     """`oracle_rows` of one target."""
     return oracle_rows(model, graph, [target], dictionaries, frozen=frozen, held=held)[0]
@@ -50,7 +50,7 @@ def oracle_rows(
     dictionaries: Sequence[Any] = (),
     *,
     frozen: "FrozenModel | None" = None,
-    held: Sequence[str] = HELD,
+    held: Sequence[str] = FROZEN_PARTS,
 ) -> Float[np.ndarray, "target node"]:
     """The edge into each target from every node of the graph, 0 for those that are no sources.
 
@@ -66,7 +66,7 @@ def oracle_rows(
     places = Places(frozen if frozen is not None else refreeze(model, graph, dictionaries), graph)
     placed = place_dictionaries(model, dictionaries)
     tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
-    run, roots = live_run(model, graph, tokens, placed, held), _Roots(model, graph, tokens, placed)
+    run, roots = hooked_run(model, graph, tokens, placed, held), _Roots(model, graph, tokens, placed)
     sources = [(int(n), w) for n in np.flatnonzero(~graph.roots) for w in places.writes(int(n))]
     rows = np.zeros((len(targets), len(graph.nodes)))
     for row, target in zip(rows, targets, strict=True):
@@ -86,8 +86,8 @@ class _Roots:
         self.model, self.graph, self.tokens, self.placed = model, graph, tokens, placed
 
     @cached_property
-    def _total(self) -> tuple[LiveRun, Tensor]:
-        run = live_run(self.model, self.graph, self.tokens, self.placed, whole=True)
+    def _total(self) -> tuple[HookedRun, Tensor]:
+        run = hooked_run(self.model, self.graph, self.tokens, self.placed, whole=True)
         parts = [
             float(self.graph.probability[n]) * target_value(self.model, self.graph, run, self.placed, int(n), None)
             for n in np.flatnonzero(self.graph.roots)

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.replacement import points
 from circuits.replacement.placement import Placed
 from probe.model.sites import Site, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from circuits.oracle.hooks import LiveRun
+    from circuits.oracle.hooks import HookedRun
 
 
 def target_value(
     model: "TransformerBridge",
     graph: CircuitGraph,
-    run: "LiveRun",
+    run: "HookedRun",
     placed: Mapping[int, Placed],
     target: int,
     cotangent: Tensor | None,
@@ -40,15 +41,19 @@ def target_value(
     return cotangent @ (run.mixed[layer][0, pos, unit] if kind == "head" else run.seen[Site("mlp_out", layer)][0, pos])
 
 
-def _latent(run: "LiveRun", one: Placed, pos: int, unit: int) -> Tensor:
+def _latent(run: "HookedRun", one: Placed, pos: int, unit: int) -> Tensor:
     """A pre-activation: what the encoder makes of what it reads."""
-    points = {"resid_mid": 4 * one.layer + (1 if one.is_sae else 2), "resid_post": 4 * one.layer + 3}
-    x = run.streams[points[one.read.kind]] if one.read.kind in points else run.seen[one.read]
+    middle = points.mid(one.layer)
+    read_at = {
+        "resid_mid": middle if one.is_sae else points.behind(middle),  # a transcoder reads what an SAE has let through
+        "resid_post": points.mlp_writes(one.layer),
+    }
+    x = run.streams[read_at[one.read.kind]] if one.read.kind in read_at else run.seen[one.read]
     weights = one.dictionary
     return x[0, pos] @ weights.W_enc[:, unit].to(x) + weights.b_enc[unit].to(x)
 
 
-def _direction(run: "LiveRun", told: Mapping[str, Any]) -> Tensor:
+def _direction(run: "HookedRun", told: Mapping[str, Any]) -> Tensor:
     """The difference of two logits, or what a vector reads somewhere."""
     if "difference" in told:
         last, (first, second) = run.seen[Site("logits")][0, -1], told["difference"]
@@ -57,5 +62,5 @@ def _direction(run: "LiveRun", told: Mapping[str, Any]) -> Tensor:
     if site.kind == "ln_final":
         x = run.seen[Site("ln_final")]
     else:
-        x = run.streams[4 * int(site.layer or 0) + {"resid_pre": 0, "resid_mid": 2, "resid_post": 4}[site.kind]]
+        x = run.streams[points.of_stream(site.kind, int(site.layer or 0))]
     return x[0, pos] @ x.new_tensor(told["vector"])

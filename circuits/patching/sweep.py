@@ -11,79 +11,33 @@ Attention is causal, so a patch at a position before the first token that differ
 not run but set to the unpatched run's value (`exact=True` runs them all).
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from circuits.patching.control import DRAWN, control_ids
-from circuits.patching.kinds import DIRECTIONS, KINDS, METRICS, Kind
+from circuits.patching.kinds import DIRECTIONS, METRICS, Kind
 from circuits.patching.pair import Answers, Custom, last_logits, read_pair, scorer
+from circuits.patching.plan import PatchConfig, PatchingPlan, cells_of, cells_to_run, kind_of, plan_patching
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from circuits.patching.sides import Pair
 from probe.errors import BadInput
-from probe.memory import require
-from probe.model.anatomy import spot
-from probe.model.sites import Site, layers_with
+from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.show.record import Record
 from probe.text.display import display_tokens
 from probe.text.prompts import Prompt, Prompts
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-MEMORY = 1 << 30
-"""Bytes that the rows of one pass may take, unless told otherwise."""
 KEPT = 5
 """Likeliest next tokens kept of every patched run."""
 
 
-@dataclass(frozen=True)
-class PatchingPlan(Record):
-    """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes."""
-
-    over: str
-    cells: int
-    run: int
-    batch: int
-    passes: int
-    bytes: int
-
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-
-def plan_patching(
-    model: "TransformerBridge",
-    pair: Pair,
-    over: str = "resid_pre",
-    *,
-    memory: int = MEMORY,
-    batch: int | None = None,
-    control: int = 0,
-    exact: bool = False,
-) -> PatchingPlan:
-    """Rows of a pass and memory of a sweep. Raises BadInput for a sweep that is not there or does not fit into memory.
-
-    More rows a pass save passes, each of which reads all weights; but rows of several layers start at the lowest of them.
-    With r rows a layer and L layers the sum is least near sqrt(8 r L) rows.
-    """
-    kind = _kind(over)
-    every = _cells(model, kind, len(pair.clean.tokens))
-    run = _to_run(model, kind, every, pair, exact)
-    best = int(np.sqrt(8 * len(run))) if run else 1
-    row, held = _row_bytes(model, len(pair.clean.tokens)), _donor_bytes(model, kind, len(pair.clean.tokens))
-    rows = batch or max(1, min(best, memory // row, len(run)))
-    total = held + rows * row
-    require(total, f"Patching {over} of {len(pair.clean.tokens)} tokens", model.W_E.device)
-    passes = -(-len(run) // rows) * (1 + control)
-    return PatchingPlan(over, len(every), len(run), rows, passes, total)
-
-
+@takes_fields("config", PatchConfig)
 def patch_sweep(
     model: "TransformerBridge",
     clean: Prompt,
@@ -91,32 +45,25 @@ def patch_sweep(
     *,
     target: Answers | None = None,
     answers: Answers | None = None,
-    metric: str | Custom = "logit_diff",
-    over: str = "resid_pre",
-    direction: str = "denoise",
-    control: int | Prompts = 0,
-    seed: int = 0,
-    memory: int = MEMORY,
-    batch: int | None = None,
-    exact: bool = False,
+    config: PatchConfig = PatchConfig(),
     progress: Progress = SILENT,
 ) -> PatchingSweep:
-    """Patch every cell of `over`, one at a time. Without `target` (see `read_pair`) each run's own likeliest token is taken.
+    """Patch every cell of a kind, one at a time. Without `target` (see `read_pair`) each run's own likeliest token is taken.
 
-    metric: `logit_diff`, `log_prob`, `kl`, or a function of the last position's logits (row d_vocab) to one number a row.
-    control: how many unrelated donors to patch from too: a number (see `circuits.patching.control`) or prompts as long as these.
-    memory: bytes for the rows of a pass; batch: rows a pass, which changes the time and no result.
+    config: its fields are keywords too.
     """
+    metric, over, direction, exact = config.metric, config.over, config.direction, config.exact
     if direction not in DIRECTIONS:
         raise BadInput(f"There is no direction '{direction}'; choose {' or '.join(DIRECTIONS)}.")
-    kind = _kind(over)
+    kind = kind_of(over)
     check_site(model, kind)
     pair = read_pair(model, clean, corrupted, target=target, answers=answers, metric=metric).require()
     base, donor = (pair.corrupted, pair.clean) if direction == "denoise" else (pair.clean, pair.corrupted)
-    others = control_ids(model, donor, base, control, seed)
-    plan = plan_patching(model, pair, over, memory=memory, batch=batch, control=len(others), exact=exact)
-    every = _cells(model, kind, len(base.tokens))
-    run = _to_run(model, kind, every, pair, exact)
+    others = control_ids(model, donor, base, config.control, config.seed)
+    sizes: dict[str, Any] = {"memory": config.memory, "batch": config.batch, "control": len(others), "exact": exact}
+    plan = plan_patching(model, pair, over, **sizes)
+    every = cells_of(model, kind, len(base.tokens))
+    run = cells_to_run(model, kind, every, pair, exact)
     swept = _Swept(model, kind, base.token_ids, run, plan.batch, pair, metric)
     with progress.stage(f"patch {over}", total=len(run) * (1 + len(others)), unit="patch") as step:
         found = swept.patched(donor.token_ids, step)
@@ -135,7 +82,7 @@ def patch_sweep(
         computed=arrays["computed"],
         words=dict(zip(known, display_tokens(model, known), strict=True)),
         control=controls,
-        convention=_convention(pair, direction, others, control, seed, plan),
+        convention=_convention(pair, direction, others, config.control, config.seed, plan),
     )
     return came_from(sweep, model)
 
@@ -179,47 +126,6 @@ def read_rows(logits: torch.Tensor, answers: list[int]) -> dict[str, np.ndarray]
 def _base_row(model: Any, ids: list[int], pair: Pair) -> dict[str, np.ndarray]:
     with torch.no_grad():
         return read_rows(last_logits(model, ids)[None], pair.answer_ids)
-
-
-def _kind(over: str) -> Kind:
-    if over not in KINDS:
-        raise BadInput(f"There is no sweep over '{over}'; choose one of {', '.join(KINDS)}.")
-    return KINDS[over]
-
-
-def _cells(model: Any, kind: Kind, n_pos: int) -> list[Cell]:
-    """Every patch of a sweep, layer by layer."""
-    layer = next(iter(layers_with(kind.site, model)), 0)
-    sizes = {
-        "head": model.cfg.n_heads,
-        **spot(Site(kind.site, layer), model).sizes,
-        "layer": model.cfg.n_layers,
-        "pos": n_pos,
-    }
-    return [tuple(int(i) for i in cell) for cell in np.ndindex(*(sizes[axis] for axis in kind.axes))]
-
-
-def _to_run(model: Any, kind: Kind, cells: list[Cell], pair: Pair, exact: bool) -> list[Cell]:
-    """Without those that put in what is there already, and those of layers of another kind."""
-    there = set(layers_with(kind.site, model))
-    cells = [cell for cell in cells if cell[0] in there]
-    causal = getattr(model.cfg, "attention_dir", "causal") in (None, "causal")
-    if exact or not causal or not kind.by_pos or not pair.differs:
-        return cells
-    return [cell for cell in cells if cell[-1] >= pair.differs[0]]
-
-
-def _row_bytes(model: Any, n_pos: int) -> int:
-    """What one row of a pass holds at its widest, generously: a layer's activations and patterns, and its logits in float64."""
-    cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
-    wide = 10 * cfg.d_model + 4 * (cfg.d_mlp or cfg.d_model) + 3 * cfg.n_heads * n_pos
-    return n_pos * wide * size + cfg.d_vocab * 40
-
-
-def _donor_bytes(model: Any, kind: Kind, n_pos: int) -> int:
-    cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
-    width = cfg.n_heads * n_pos if kind.site == "pattern" else max(cfg.d_model, cfg.n_heads * cfg.d_head)
-    return cfg.n_layers * n_pos * width * size
 
 
 def _placed(

@@ -1,5 +1,9 @@
 """Freeze a prompt: run it once and hold every pattern, divisor and ratio at its value (`circuits.replacement.frozen`).
 
+    norm        y = (x - mean) / scale * weight + bias             scale held: linear in x
+    attention   out = sum over keys of pattern[q, k] x[k] W_V W_O   pattern held: linear in x
+    neurons     a = act(z) = (act(z) / z) z                         ratio held: linear in z
+
 A freeze that silently does not hold yields a graph that looks entirely reasonable, so this ends with
 `circuits.replacement.check`.
 """
@@ -8,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import einsum
 from jaxtyping import Int
 from torch import Tensor
 
@@ -106,12 +111,14 @@ def _attention(model: "TransformerBridge", layer: int, pattern: Tensor, ln1: Fro
     attn, (W_O, b_O) = model.blocks[layer].attn, heads_write(model, layer)
     if getattr(readable(attn, "W_V"), "ndim", 0) != 3:
         raise BadInput(f"Layer {layer}'s attention has no W_V of its own for each head, so it cannot be traced.")
-    W_V = wide(attn.W_V)
+    W_V = wide(attn.W_V)  # kv_head d_model d_head
+    # What every head reads whatever the input: b_V, and the norm's bias through W_V. Rows of a pattern sum to 1, so after mixing
+    # it is the same vector at every query, and through W_O it joins b_O in one bias of the layer.
     value = torch.zeros_like(W_V[:, 0]) if attn.b_V is None else wide(attn.b_V).reshape(W_V.shape[0], -1)
     if ln1 is not None:
-        value = value + torch.einsum("d,hde->he", ln1.bias, W_V)
+        value = value + einsum(ln1.bias, W_V, "d_model, head d_model d_head -> head d_head")
     group = W_O.shape[0] // W_V.shape[0]
-    bias = b_O + torch.einsum("he,hed->d", value.repeat_interleave(group, 0), W_O)
+    bias = b_O + einsum(value.repeat_interleave(group, 0), W_O, "head d_head, head d_head d_model -> d_model")
     return FrozenAttention(pattern, W_V, W_O, bias)
 
 
@@ -126,9 +133,10 @@ def _neurons(model: "TransformerBridge", layer: int, kept: Any, beta: Tensor, ha
     W_in, zero = wide(mlp.W_in), torch.zeros_like(W_out[:, 0])
     b_in, b_gate = (zero if b is None else wide(b) for b in (getattr(mlp, "b_in", None), getattr(mlp, "b_gate", None)))
     pre, post = read(kept, f"{prefix}.mlp.hook_pre"), read(kept, f"{prefix}.mlp.hook_post")
-    ratio = _ratio(act(pre), pre)
+    ratio = _ratio(act(pre), pre)  # pos d_mlp
     W_gate = None if getattr(mlp, "W_gate", None) is None else wide(mlp.W_gate)
     if W_gate is None:
+        # what a neuron holds though nothing is read: biases through the held ratio
         constant = ratio * (b_in + beta @ W_in)
         return Neurons(
             W_in=W_in,
@@ -140,6 +148,7 @@ def _neurons(model: "TransformerBridge", layer: int, kept: Any, beta: Tensor, ha
             b_out=b_out,
             activation=post,
         )
+    # a = act(g) u is a product of two linear factors; each gets half of it with the other held (the half rule of `Neurons`)
     in_weight = 0.5 * act(pre)
     gate_weight = 0.5 * ratio * read(kept, f"{prefix}.mlp.hook_pre_linear")
     constant = in_weight * (b_in + beta @ W_in) + gate_weight * (b_gate + beta @ W_gate)

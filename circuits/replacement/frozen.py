@@ -14,18 +14,16 @@ the residual stream cuts it: behind it the stream is its latents, its error and 
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+from circuits.replacement import points
 from circuits.replacement.linear import FrozenAttention, FrozenNorm
 from circuits.replacement.units import Latents, Neurons
 from probe.errors import BadInput
 from probe.model.writes import wide
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -89,11 +87,13 @@ class FrozenModel:
 
 def stream_at(frozen: FrozenModel, point: int) -> Float[Tensor, "pos d_model"]:
     """The residual stream at a point (`circuits.replacement.points`)."""
-    index, offset = divmod(point + (point % 4 == 3), 4)  # what the MLP has written is what the next layer reads
+    index, place = points.place_of(point)
+    if place == points.POST:  # what the MLP has written is what the next layer reads
+        index, place = index + 1, points.BLOCK_IN
     if index == len(frozen.layers):
         return frozen.stream
     layer = frozen.layers[index]
-    return layer.stream_mid if offset else layer.stream
+    return layer.stream if place == points.BLOCK_IN else layer.stream_mid
 
 
 def read(kept: Any, name: str) -> Tensor:

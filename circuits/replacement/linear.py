@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
+from einops import einsum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -50,12 +51,14 @@ class FrozenAttention:
 
     def mixed(self, x: Float[Tensor, "pos d_model"]) -> Float[Tensor, "head q_pos d_head"]:
         """What each head has gathered from x before its output matrix, biases apart."""
-        v = torch.einsum("kd,hde->hke", x, self.W_V).repeat_interleave(self.group, 0)
+        v = einsum(x, self.W_V, "k_pos d_model, kv_head d_model d_head -> kv_head k_pos d_head").repeat_interleave(
+            self.group, 0
+        )
         return torch.matmul(self.pattern, v)
 
     def forward(self, x: Float[Tensor, "pos d_model"]) -> Float[Tensor, "pos d_model"]:
         """The linear part."""
-        return torch.einsum("hqe,hed->qd", self.mixed(x), self.W_O)
+        return einsum(self.mixed(x), self.W_O, "head q_pos d_head, head d_head d_model -> q_pos d_model")
 
     def adjoint(self, g: Float[Tensor, "row pos d_model"]) -> Float[Tensor, "row pos d_model"]:
         """Transpose of `forward`, on the first positions of the prompt.
@@ -79,5 +82,5 @@ class FrozenAttention:
 
     def head_readers(self, g: Float[Tensor, "row d_model"], head: Int[Tensor, " row"]) -> Float[Tensor, "row d_model"]:
         """W_V W_O g of one head per row: what that head reads at each key, before the pattern weighs the keys."""
-        z = torch.einsum("rd,red->re", g, self.W_O[head])
-        return torch.einsum("re,rde->rd", z, self.W_V[head // self.group])
+        z = einsum(g, self.W_O[head], "row d_model, row d_head d_model -> row d_head")
+        return einsum(z, self.W_V[head // self.group], "row d_head, row d_model d_head -> row d_model")

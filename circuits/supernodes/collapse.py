@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.graph.influence import UNEXPLAINED, normalised
+from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.show.record import Record
 from probe.show.values import quoted
@@ -66,7 +67,7 @@ class Collapsed(Record, figure=True, page=True):
                 "members": len(self.members[i]),
                 "supernode": self.grouped[i],
                 "influence": float(self.influence[i]),
-                "value": None if np.isnan(self.value[i]) else float(self.value[i]),
+                "value": finite(self.value[i]),
                 "inner": float(self.inner[i]),
             }
             for i in np.argsort(-self.influence, kind="stable")

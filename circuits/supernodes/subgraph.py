@@ -32,8 +32,7 @@ class Subgraph(Record, figure=True, page=True):
 
     graph: the graph with everything else folded into leaves. pinned: the units, as nodes of the whole graph. scores: of the
     folded graph. strict: the same with no cancelling inside a leaf. whole, nothing: with every unit pinned, and with none
-    (scores, strict). random: both scores of random sets of as many units (`convention` says how drawn), against which a choice
-    has to be better.
+    (scores, strict). random: both scores of random sets of as many units (see `convention`), which a choice has to beat.
     """
 
     graph: CircuitGraph

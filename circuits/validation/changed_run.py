@@ -19,13 +19,15 @@ from torch import Tensor
 
 from circuits.attribution.vectors import Places, Write
 from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.replacement import points
 from circuits.replacement.units import Neurons
 from circuits.validation.predict import Change
 from probe.errors import BadInput
 from probe.interventions.forward import capture
+from probe.interventions.places import Place, place
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units, encoded
-from probe.interventions.values import Function, Place, Steer, place
+from probe.interventions.values import Function, Steer
 from probe.model.anatomy import spot
 from probe.model.sites import Site, hook_name, parse_site
 
@@ -47,7 +49,7 @@ class Observed:
         return max(float((self.log_probs.exp() * (self.log_probs - other.log_probs)).sum()), 0.0)
 
 
-class LiveRun:
+class ChangeableRun:
     """Runs of one graph's prompt in which some of its nodes are changed. clean: the untouched one."""
 
     def __init__(self, model: "TransformerBridge", places: Places, tokens: Tensor, placed: "dict[int, Placed]"):
@@ -146,13 +148,14 @@ class LiveRun:
     def _leaf(self, write: Write, factor: float) -> Any:
         """A constant write, added (factor - 1) times; what an SAE in the stream writes enters behind it."""
         entry = Steer(place(self._entry_site(write.point), write.pos), write.vector, factor - 1)
-        return _Behind(entry) if write.point and write.point % 4 in (0, 2) else entry
+        behind_sae = points.place_of(write.point)[1] in (points.BLOCK_IN, points.MLP_IN) and write.point > 0
+        return _Behind(entry) if behind_sae else entry
 
     def _entry_site(self, point: int) -> Site:
-        layer, offset = divmod(point, 4)
-        if not offset:
+        layer, place = points.place_of(point)
+        if place == points.BLOCK_IN:
             return Site("resid_post", layer - 1) if layer else Site("embed")
-        return Site("mlp_write" if offset == 3 else "attn_out", layer)
+        return Site("mlp_write" if place == points.POST else "attn_out", layer)
 
     def _layers(self, kind: str) -> list[int]:
         return np.unique(self.graph.nodes.layer[self.graph.nodes.where(kind)]).tolist()

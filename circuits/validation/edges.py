@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from circuits.graph.graph import UNITS, CircuitGraph
-from circuits.validation.frozen_run import HeldRun, held_run
+from circuits.validation.frozen_run import FrozenRun, frozen_run
 from probe.errors import BadInput
 from probe.show.opening import came_from
 from probe.show.record import Record
@@ -61,7 +61,7 @@ def check_edges(
     parts = [able[units[able]], able[~units[able]]]
     first = _some(parts[0], n - min(n // 2, len(parts[1])), generator)
     chosen = np.sort(np.r_[first, _some(parts[1], n - len(first), generator)])
-    run = held_run(model, graph, dictionaries)
+    run = frozen_run(model, graph, dictionaries)
     errors = [_error(run, int(s)) for s in chosen]
     return came_from(EdgeCheck([graph.name(int(s)) for s in chosen], errors, int(graph.explained.sum())), graph)
 
@@ -71,7 +71,7 @@ def _some(nodes: np.ndarray, n: int, generator: np.random.Generator) -> np.ndarr
     return generator.choice(nodes, min(n, len(nodes)), replace=False)
 
 
-def _error(run: HeldRun, source: int) -> float:
+def _error(run: FrozenRun, source: int) -> float:
     """Largest difference between movement and edge, over the largest edge."""
     moved = run.moved(run.places.writes(source)).double().cpu().numpy()
     edges = run.graph.outgoing(source)

@@ -19,8 +19,9 @@ from circuits.graph.graph import CircuitGraph
 from circuits.replacement import points
 from circuits.replacement.units import Latents
 from probe.interventions.forward import capture
+from probe.interventions.places import place
 from probe.interventions.running import intervene
-from probe.interventions.values import Freeze, Function, Steer, place
+from probe.interventions.values import Freeze, Function, Steer
 from probe.model.sites import Site, hook_name
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _SCALES = ("pattern", "ln1_scale", "ln1_post_scale", "ln2_scale", "ln2_post_scale")
 
 
-class HeldRun:
+class FrozenRun:
     """Runs of one graph's prompt. Raises OpenworkError where the model's attention cannot be held."""
 
     def __init__(self, model: "TransformerBridge", places: Places):
@@ -39,7 +40,7 @@ class HeldRun:
         held = [s for s in every if hook_name(s, model) is not None]
         values = [Site(k, i) for i in range(self.graph.n_layers) for k in ("mlp_in", "mlp_out", "z", "resid_post")]
         self.record = capture(model, self.tokens, [*held, *values])
-        self.held = [Freeze(s, self.record[s.name]) for s in held]
+        self.freezes = [Freeze(s, self.record[s.name]) for s in held]
 
     @cached_property
     def reads(self) -> dict[int, Read]:
@@ -61,7 +62,9 @@ class HeldRun:
         if not norm:
             return torch.zeros_like(self.still)
         first = min(writes, key=lambda w: w.point)
-        stream = self.record[Site("resid_post", min(first.point // 4, self.graph.n_layers - 1)).name][0, first.pos]
+        stream = self.record[Site("resid_post", min(points.layer_of(first.point), self.graph.n_layers - 1)).name][
+            0, first.pos
+        ]
         factor = 1e3 * max(1.0, float(stream.norm()) / norm)
         return (self.values([Write(w.point, w.pos, factor * w.vector) for w in writes]) - self.still) / factor
 
@@ -69,7 +72,7 @@ class HeldRun:
         """What every explained node reads, in graph order, when `writes` are added; constants are left out."""
         run = _Layers(self, writes)
         start = [Steer(place(Site("embed"), w.pos), w.vector) for w in writes if w.point == 0]
-        with torch.no_grad(), intervene(self.model, [*start, *self.held, *run.functions()]):
+        with torch.no_grad(), intervene(self.model, [*start, *self.freezes, *run.functions()]):
             self.model(self.tokens)
         out = self.frozen.embed.new_zeros(len(self.graph.nodes))
         for node, read in self.reads.items():
@@ -80,15 +83,15 @@ class HeldRun:
 class _Layers:
     """The functions that hold one run's layers and note the stream at every point."""
 
-    def __init__(self, held: HeldRun, writes: Sequence[Write]):
-        self.held, self.writes = held, writes
+    def __init__(self, base: FrozenRun, writes: Sequence[Write]):
+        self.base, self.writes = base, writes
         self.seen: dict[int, Tensor] = {}
         self._input: dict[int, Tensor] = {}
 
     def functions(self) -> list[Function]:
         """One for each place that is noted or held."""
         found = []
-        for i, layer in enumerate(self.held.frozen.layers):
+        for i, layer in enumerate(self.base.frozen.layers):
             found.append(self._at("resid_pre", i, self._before))
             if self._heads(i) is not None:
                 found.append(self._at("z", i, self._hold_heads))
@@ -102,8 +105,8 @@ class _Layers:
         return Function(Site(kind, layer), lambda value: change(value, layer))
 
     def _heads(self, layer: int) -> Tensor | None:
-        pattern = self.held.frozen.layers[layer].attn.pattern
-        return self.held.places.sources.taken(layer, (pattern.shape[0], pattern.shape[1]))
+        pattern = self.base.frozen.layers[layer].attn.pattern
+        return self.base.places.sources.taken(layer, (pattern.shape[0], pattern.shape[1]))
 
     def _add(self, value: Tensor, *at: int) -> Tensor:
         """The value with every write of these points added."""
@@ -114,23 +117,23 @@ class _Layers:
         return value
 
     def _note(self, point: int, value: Tensor) -> None:
-        self.seen[point] = value[0].to(self.held.frozen.embed)
+        self.seen[point] = value[0].to(self.base.frozen.embed)
 
     def _before(self, value: Tensor, layer: int) -> Tensor:
         self._note(points.attention_reads(layer), value)
         return value
 
     def _hold_heads(self, value: Tensor, layer: int) -> Tensor:
-        clean, taken = self.held.record[Site("z", layer).name], self._heads(layer)
+        clean, taken = self.base.record[Site("z", layer).name], self._heads(layer)
         assert taken is not None
         return torch.where(taken.T[None, :, :, None], clean, value)
 
     def _attended(self, value: Tensor, layer: int) -> Tensor:
-        at, stream = self.held.frozen.layers[layer], self.seen[points.attention_reads(layer)].to(value)
+        at, stream = self.base.frozen.layers[layer], self.seen[points.attention_reads(layer)].to(value)
         value = self._add(value, points.mid(layer))
         self._note(points.mid(layer), stream + value)
         if at.mid is not None:
-            value = self._add(at.stream_mid[None].to(value) - stream, points.mid(layer) + 1)
+            value = self._add(at.stream_mid[None].to(value) - stream, points.behind(points.mid(layer)))
         self._note(points.mlp_reads(layer, False), stream + value)
         return value
 
@@ -139,39 +142,39 @@ class _Layers:
         return value
 
     def _hold_mlp(self, value: Tensor, layer: int) -> Tensor:
-        clean, mlp = self.held.record[Site("mlp_out", layer).name], self.held.frozen.layers[layer].mlp
+        clean, mlp = self.base.record[Site("mlp_out", layer).name], self.base.frozen.layers[layer].mlp
         skip = self._skip(layer)
         return clean.clone() if skip is None or mlp.after_post else clean + skip.to(clean)  # type: ignore[union-attr]
 
     def _skip(self, layer: int) -> Tensor | None:
         """What the dictionary's skip connection makes of the movement of its input."""
-        at = self.held.frozen.layers[layer]
+        at = self.base.frozen.layers[layer]
         if not isinstance(at.mlp, Latents) or at.mlp.W_skip is None:
             return None
         if at.mlp.raw:
             moved = self.seen[points.mlp_reads(layer, at.parallel)] - at.stream_mid
         else:
-            moved = self._input[layer] - self.held.record[Site("mlp_in", layer).name]
+            moved = self._input[layer] - self.base.record[Site("mlp_in", layer).name]
         return moved.to(at.mlp.W_skip) @ at.mlp.W_skip.T
 
     def _after(self, value: Tensor, layer: int) -> Tensor:
-        at, mlp = self.held.frozen.layers[layer], self.held.frozen.layers[layer].mlp
+        at, mlp = self.base.frozen.layers[layer], self.base.frozen.layers[layer].mlp
         skip = self._skip(layer)
         if isinstance(mlp, Latents) and mlp.after_post and skip is not None:
             value = value + skip.to(value)
         value = self._add(value, points.mlp_writes(layer))
         self._note(points.mlp_writes(layer), value)
         if at.post is not None:
-            clean = self.held.record[Site("resid_post", layer).name]
-            value = self._add(clean.clone(), points.mlp_writes(layer) + 1)
-        if layer == len(self.held.frozen.layers) - 1:
+            clean = self.base.record[Site("resid_post", layer).name]
+            value = self._add(clean.clone(), points.behind(points.mlp_writes(layer)))
+        if layer == len(self.base.frozen.layers) - 1:
             self._note(points.final(layer + 1), value)
         return value
 
 
-def held_run(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequence[Any] = ()) -> HeldRun:
+def frozen_run(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequence[Any] = ()) -> FrozenRun:
     """The held run of a graph, made with the same dictionaries."""
     from circuits.attribution.refreeze import refreeze
 
     with torch.no_grad():
-        return HeldRun(model, Places(refreeze(model, graph, dictionaries), graph))
+        return FrozenRun(model, Places(refreeze(model, graph, dictionaries), graph))

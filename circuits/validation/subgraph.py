@@ -6,7 +6,8 @@ Its nodes are ablated, scaled, clamped or restored to another prompt's values, a
 says will happen:
 
     direct    all else held (`circuits.validation.frozen_run`): every value moves by the sum of its edges from the set, to
-    rounding full      everything later free (`circuits.validation.changed_run`): the graph's prediction runs along its edges
+              rounding
+    full      everything later free (`circuits.validation.changed_run`): the graph's prediction runs along its edges
               (`circuits.validation.predict`), so it misses what patterns, norms, activation functions and untraced units answer
 
 The direct effect tests the arithmetic of the graph, the full one whether it explains the model. A subgraph that does no more than
@@ -14,7 +15,7 @@ random nodes of the same layers and kinds explains nothing, however well its num
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,21 +23,21 @@ from jaxtyping import Float, Int
 
 from circuits.graph.graph import CircuitGraph
 from circuits.statistics import agreement
-from circuits.validation.changed_run import Observed, values_in
+from circuits.validation.changed_run import Observed
+from circuits.validation.node_change import NodeChange, levels_in, restored_from
 from circuits.validation.node_sets import carried_over, chosen_nodes, overlap, random_sets
 from circuits.validation.predict import Change, change_of, predict_direct, predict_full
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from circuits.validation.testbed import Testbed
-from probe.errors import BadInput
-from probe.interventions.generation import Generations, generate_with
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.text.prompts import Prompt, Prompts, encode_prompt, several
+from probe.text.prompts import Prompt, Prompts, several
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from circuits.attribution.plan import TraceConfig
+    from circuits.attribution.config import TraceConfig
 
 CONVENTION = {
     "sign": "changed run minus untouched run",
@@ -51,32 +52,42 @@ CONVENTION = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Trials(Settings):
+    """On what, and beside what, a set is tested."""
+
+    prompts: Prompts | Sequence[Prompt | CircuitGraph] = ()
+    "Further ones, traced here, or graphs."
+    config: "TraceConfig | None" = None
+    "How they are traced."
+    n_random: int = 20
+    "Random subgraphs of equal size."
+    seed: int = 0
+    "Of those."
+
+
+@takes_fields("change", NodeChange)
+@takes_fields("trials", Trials)
 def check_subgraph(
     model: "TransformerBridge",
     graph: CircuitGraph,
     nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
     *,
     dictionaries: Sequence[Any] = (),
-    mode: str = "ablate",
-    factor: float = 0.0,
-    level: float = 0.0,
-    restore: Prompts = (),
-    prompts: Prompts | Sequence[Prompt | CircuitGraph] = (),
-    n_random: int = 20,
-    config: "TraceConfig | None" = None,
-    seed: int = 0,
+    change: NodeChange = NodeChange(),
+    trials: Trials = Trials(),
     progress: Progress = SILENT,
 ) -> SubgraphTest:
     """Change a set of nodes and compare what happens with the graph's prediction, over one or several prompts.
 
     nodes: numbers or names, a rule such as `most_influential(20)`, or None for the pinned nodes or else the pruned graph's units.
-    mode: `ablate` (or `zero`), `scale` (by factor), `clamp` (to level), `restore` (to values of the prompts in `restore`, one
-    for each prompt, of equal length). prompts: further ones, traced here with `config`, or graphs. n_random: random
-    subgraphs of equal size. Raises BadInput for nodes there are not, and where model and graph do not belong together.
+    change, trials: their fields are keywords too. Raises BadInput for nodes there are not, and where model and graph do not
+    belong together.
     """
-    mode = "ablate" if mode == "zero" else mode
-    graphs = [graph, *(_traced(model, p, graph, dictionaries, config, progress) for p in several(prompts))]
-    others = _restored_from(restore, mode, len(graphs))
+    mode, factor, level = "ablate" if change.mode == "zero" else change.mode, change.factor, change.level
+    further = [_traced(model, p, graph, dictionaries, trials.config, progress) for p in several(trials.prompts)]
+    graphs, n_random, seed = [graph, *further], trials.n_random, trials.seed
+    others = restored_from(change.restore, mode, len(graphs))
     chosen = chosen_nodes(graph, nodes)
     found = []
     with progress.stage("interventions", total=len(graphs) * (n_random + 2), unit="run") as step:
@@ -86,35 +97,9 @@ def check_subgraph(
             )
             lacking = max(len(chosen) - len(mine), 0)
             bed = Testbed(model, one, dictionaries)
-            levels = level if not others else _levels(bed, others[i])
+            levels = level if not others else levels_in(bed, others[i])
             found.append(_Trial(bed, mode, factor, levels, step).test(mine, lacking, n_random, seed))
     return came_from(SubgraphTest(mode, factor if mode == "scale" else 0.0, found, seed, CONVENTION), graph)
-
-
-def continue_changed(
-    model: "TransformerBridge",
-    graph: CircuitGraph,
-    nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
-    max_new_tokens: int = 20,
-    draw: int | None = None,
-    *,
-    dictionaries: Sequence[Any] = (),
-    mode: str = "ablate",
-    factor: float = 0.0,
-    level: float = 0.0,
-    restore: Prompts = (),
-) -> Generations:
-    """The graph's prompt continued without and with the change of `check_subgraph`.
-
-    Nodes are changed at their own position; those at the prompt's last one at every new token too. draw: seed of sampling, or
-    None for the likeliest token.
-    """
-    others = _restored_from(restore, mode, 1)
-    bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
-    levels = _levels(bed, others[0])[chosen] if others else level
-    entries = bed.live.entries(change_of(graph, chosen, mode, factor, levels), onward=True)
-    found = generate_with(model, graph.token_ids, entries, max_new_tokens, draw)
-    return replace(found, edits=[f"{mode} {graph.name(int(i))}" for i in chosen])
 
 
 class _Trial:
@@ -153,19 +138,19 @@ class _Trial:
     def _movements(self, change: Change) -> tuple[Movements, Observed]:
         direct = self.bed.direct(change)
         self.step(1)
-        after = self.bed.live.changed(change)
+        after = self.bed.run.changed(change)
         self.step(1)
-        full = after.value - self.bed.live.clean.value
+        full = after.value - self.bed.run.clean.value
         return Movements(predict_direct(self.graph, change), direct, predict_full(self.graph, change), full), after
 
     def _random(self, change: Change) -> tuple[SetEffect, Float[np.ndarray, " node"]]:
         """What a random set does, and how far every node moves."""
-        after = self.bed.live.changed(change)
+        after = self.bed.run.changed(change)
         self.step(1)
-        return self._effect(predict_full(self.graph, change), after), after.value - self.bed.live.clean.value
+        return self._effect(predict_full(self.graph, change), after), after.value - self.bed.run.clean.value
 
     def _effect(self, predicted: Float[np.ndarray, " node"], after: Observed) -> SetEffect:
-        clean, top = self.bed.live.clean, self.top
+        clean, top = self.bed.run.clean, self.top
         moved = float(after.value[top] - clean.value[top])
         p, q = self._probability(top, clean), self._probability(top, after)
         return SetEffect(float(predicted[top]), moved, np.nan if p is None or q is None else q - p, clean.kl_to(after))
@@ -178,7 +163,7 @@ class _Trial:
     def _roots(
         self, moves: Movements, after: Observed, random: Sequence[Float[np.ndarray, " node"]]
     ) -> list[RootEffect]:
-        clean = self.bed.live.clean
+        clean = self.bed.run.clean
         return [
             RootEffect(
                 root=self.graph.name(i),
@@ -205,7 +190,7 @@ def _traced(
     """The graph of another prompt, made as the first one was as far as that says."""
     if isinstance(prompt, CircuitGraph):
         return prompt
-    from circuits.attribution.plan import TraceConfig
+    from circuits.attribution.config import TraceConfig
     from circuits.attribution.trace import trace
 
     said = like.convention
@@ -232,24 +217,3 @@ def _directions(like: CircuitGraph) -> list[Any]:
             vector, pos = torch.tensor(told["vector"]), told["pos"] - len(like.tokens)
             found.append(Direction(vector, told["at"], pos, told["name"]))
     return found
-
-
-def _restored_from(restore: Prompts, mode: str, n: int) -> list[Prompt]:
-    others = several(restore)
-    if bool(others) != (mode == "restore"):
-        raise BadInput(
-            "Give the prompts whose values are restored with mode='restore', and only then: restore='another prompt of equal "
-            f"length'. The mode is '{mode}' and {len(others)} were given."
-        )
-    if others and len(others) != n:
-        raise BadInput(
-            f"{n} prompts are tested and {len(others)} prompts to restore from were given; give one for each."
-        )
-    return others
-
-
-def _levels(bed: Testbed, other: Prompt) -> Float[np.ndarray, " node"]:
-    import torch
-
-    ids = torch.tensor([encode_prompt(bed.model, other)], device=bed.tokens.device)
-    return values_in(bed.model, bed.graph, bed.placed, ids)

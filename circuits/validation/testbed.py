@@ -12,8 +12,8 @@ from circuits.attribution.refreeze import refreeze
 from circuits.attribution.vectors import Places, Write
 from circuits.graph.graph import CircuitGraph
 from circuits.replacement.placement import place_dictionaries
-from circuits.validation.changed_run import LiveRun
-from circuits.validation.frozen_run import HeldRun
+from circuits.validation.changed_run import ChangeableRun
+from circuits.validation.frozen_run import FrozenRun
 from circuits.validation.predict import Change, shift
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class Testbed:
         self.tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
         with torch.no_grad():
             self.places = Places(refreeze(model, graph, dictionaries), graph)
-            self.live = LiveRun(model, self.places, self.tokens, self.placed)
+            self.run = ChangeableRun(model, self.places, self.tokens, self.placed)
 
     @cached_property
-    def _held(self) -> HeldRun:
-        return HeldRun(self.model, self.places)
+    def _frozen_run(self) -> FrozenRun:
+        return FrozenRun(self.model, self.places)
 
     def direct(self, change: Change) -> Float[np.ndarray, " node"]:
         """How far every explained node's value moves with everything but the changed writes held."""
@@ -46,4 +46,4 @@ class Testbed:
         if not any(bool(w.vector.any()) for w in writes):
             return np.zeros(len(self.graph.nodes))
         with torch.no_grad():
-            return self._held.moved(writes).double().cpu().numpy()
+            return self._frozen_run.moved(writes).double().cpu().numpy()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from probe.artifacts.json import plain
 from probe.show.record import Record
 from probe.words import figures
 
@@ -47,7 +48,7 @@ class Verdict(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()}
+        return plain(asdict(self))
 
     def summary(self) -> str:
         """`more than random by KL (nats): yes (p = 0.048, n = 20)`."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
@@ -166,12 +167,12 @@ class Parts:
     def _children(self, reading: Reading) -> Iterator[Group]:
         for i in range(len(self.frozen.layers) - 1, -1, -1):
             layer = self.frozen.layers[i]
-            if layer.post is not None and 4 * i + 4 <= reading.point:
+            if layer.post is not None and points.behind(points.mlp_writes(i)) <= reading.point:
                 yield from self._in_stream(i, layer.post, reading)
                 return
             if points.mlp_writes(i) <= reading.point:
                 yield from self._from_mlp(i, layer, reading)
-            if layer.mid is not None and 4 * i + 2 <= reading.point:
+            if layer.mid is not None and points.behind(points.mid(i)) <= reading.point:
                 yield from self._in_stream(i, layer.mid, reading)
                 return
             if points.attention_writes(i, layer.parallel) <= reading.point:
@@ -216,7 +217,7 @@ class Parts:
         attn, pos = layer.attn, reading.pos
         g = back_at(layer.ln1_post, reading.vector, pos)
         z = attn.W_O @ g
-        back = torch.einsum("hde,he->hd", attn.W_V.repeat_interleave(attn.group, 0), z)
+        back = einsum(attn.W_V.repeat_interleave(attn.group, 0), z, "head d_model d_head, head d_head -> head d_model")
         read = _forward(layer.ln1, self.streams[points.attention_reads(i)])[: pos + 1]
         values = attn.pattern[:, pos, : pos + 1] * (back @ read.T)
         yield Group(values.flatten(), lambda n: PathNode("head", i, pos, n // (pos + 1), n % (pos + 1)))

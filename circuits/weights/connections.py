@@ -15,10 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.weights.units import Bank, UnitName, WeightView, attention_span, pull_back_along, weight_view
+from circuits.weights.through_heads import attention_span, pull_back_along
+from circuits.weights.units import Bank, WeightView, weight_view
 from probe.errors import BadInput
+from probe.features.effects import unit_blocks
 from probe.model.sites import Site, axis_size
-from probe.model.unit_names import unit_name
+from probe.model.unit_names import UnitName, unit_name
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 from probe.words import signed
@@ -123,7 +125,7 @@ def connections(
     sources = view.banks(routes.latest)
     with progress.stage("connections", sum(b.n for b in sources), "unit") as step:
         for source in sources:
-            for units in blocks(source.n, len(routes.labels)):
+            for units in unit_blocks(source.n, len(routes.labels), CELLS):
                 _compare(source, units, routes, best)
                 step(units.stop - units.start)
     from circuits.replacement.placement import dictionary_names
@@ -223,9 +225,3 @@ def _compare(source: Bank, units: slice, routes: _Routes, best: _Best) -> None:
             return Connection(str(source.name(units.start + unit)), tuple(map(head_name, heads)), reader, value)
 
         best.add(written.to(routes.rows) @ routes.rows[mine].T, make)
-
-
-def blocks(n: int, width: int) -> list[slice]:
-    """Slices of units such that units by `width` stays within CELLS."""
-    step = max(1, CELLS // max(width, 1))
-    return [slice(i, min(i + step, n)) for i in range(0, n, step)]

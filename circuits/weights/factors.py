@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from circuits.replacement import points
 from circuits.replacement.linear import FrozenNorm
 from circuits.replacement.units import Latents, Neurons
 from circuits.weights.children import STEPS, UNITS, Parts, PathNode
 from circuits.weights.record import Factor, PathEdge
-from circuits.weights.units import Bank, UnitName, WeightView, folded, norm_of, pull_back
+from circuits.weights.through_heads import pull_back
+from circuits.weights.units import Bank, WeightView, folded, norm_of
 from probe.model.norms import NormParts
+from probe.model.unit_names import UnitName
 
 if TYPE_CHECKING:
     from circuits.weights.paths import Stop
@@ -149,7 +152,7 @@ def _write(parts: Parts, view: WeightView, node: PathNode) -> tuple[Tensor, floa
     units, layer = parts.units(node), frozen.layers[node.layer]
     last = int(node.part[1:]) if node.part else node.layer
     written = _bank(view, node).writes
-    at = next(w for w in written if len(written) == 1 or w.point == 4 * last + 3)
+    at = next(w for w in written if len(written) == 1 or w.point == points.mlp_writes(last))
     row = at.rows[node.unit].detach().to(frozen.embed)
     inside = units is layer.mid or units is layer.post
     return row if at.norm is None else at.norm.scaled(row), (

@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.weights.connections import blocks, head_name, point_of
-from circuits.weights.units import Bank, pull_back_along, weight_view
+from circuits.weights.connections import CELLS, head_name, point_of
+from circuits.weights.through_heads import pull_back_along
+from circuits.weights.units import Bank, weight_view
 from probe.errors import BadInput
+from probe.features.effects import unit_blocks
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 
@@ -83,7 +85,7 @@ def layer_connections(
         )
     device, best = model.W_E.device, []
     with progress.stage("connections", last.n, "unit") as step:
-        for block in blocks(last.n, int(model.cfg.d_model)):
+        for block in unit_blocks(last.n, int(model.cfg.d_model), CELLS):
             units = torch.arange(block.start, block.stop, device=device)
             rows = last.readers(units)[reader or names[0]]
             rows, point = pull_back_along(model, rows, through, point_of(last))
@@ -100,7 +102,7 @@ def _strongest_sources(
     """The k strongest sources of each row, from blocks of sources."""
     index = torch.zeros(len(rows), 0, dtype=torch.long, device=rows.device)
     strength = rows.new_zeros(len(rows), 0)
-    for block in blocks(source.n, len(rows)):
+    for block in unit_blocks(source.n, len(rows), CELLS):
         written = source.writers(block, point)
         if written is None:
             raise BadInput(f"Layer {source.layer} writes only after the target reads; give an earlier source layer.")

@@ -10,9 +10,8 @@ biases, errors and what heads bring from the first token included: the children 
 was not followed is a `rest` of known size. Greedy means that a path through a weak stop is not found, however strong it gets.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,8 +24,10 @@ from circuits.replacement.points import final
 from circuits.weights.children import STEPS, UNITS, Group, Parts, PathNode, Reading, back_at
 from circuits.weights.factors import factor_edges
 from circuits.weights.record import Branch, Path, TopPaths
-from circuits.weights.units import UnitName, WeightView, unit_name
+from circuits.weights.units import WeightView
 from probe.errors import BadInput
+from probe.model.unit_names import UnitName
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import Difference, token_id
@@ -55,6 +56,19 @@ class Stop:
         return [*(self.before.chain if self.before else []), self]
 
 
+@dataclass(frozen=True)
+class PathSearch(Settings):
+    """How far paths are followed."""
+
+    length: int = 4
+    "Steps of the longest."
+    branches: int = 8
+    "Paths kept of each length."
+    width: int | None = None
+    "Children followed of each path, by default `branches`."
+
+
+@takes_fields("search", PathSearch)
 @torch.no_grad()
 def top_paths(
     model: "TransformerBridge",
@@ -63,17 +77,16 @@ def top_paths(
     *,
     pos: int = -1,
     dictionaries: Sequence[Any] = (),
-    length: int = 4,
-    branches: int = 8,
-    width: int | None = None,
+    search: PathSearch = PathSearch(),
     progress: Progress = SILENT,
 ) -> TopPaths:
-    """The strongest paths of every length up to `length` into a target.
+    """The strongest paths of every length, up to the longest asked for, into a target.
 
     prompt: see `probe.text.prompts`. target: a token (text or id) whose demeaned logit is explained, by
-    default the likeliest; or a unit (`L5N120`, `L5F650`, `L5N120@3`, (layer, unit)). pos: where. width: children followed of each
-    path, by default `branches`. Raises BadInput for sizes below 1 and for what does not exist.
+    default the likeliest; or a unit (`L5N120`, `L5F650`, `L5N120@3`, (layer, unit)). pos: where. search: its fields are
+    keywords too. Raises BadInput for sizes below 1 and for what does not exist.
     """
+    length, branches, width = search.length, search.branches, search.width
     if min(length, branches, width or 1) < 1:
         raise BadInput(f"length ({length}), branches ({branches}) and width ({width}) must be at least 1.")
     parts, view, text = _frozen_parts(model, prompt, dictionaries)
@@ -104,9 +117,9 @@ def _frozen_parts(
 
 def _root(model: "TransformerBridge", parts: Parts, view: WeightView, target: Any, pos: int) -> Stop:
     """The target as the first stop."""
-    found = re.fullmatch(r"(L\d+[NF]\d+)(?:@(-?\d+))?", target.strip()) if isinstance(target, str) else None
-    if found:
-        target, pos = unit_name(found[1]), int(found[2]) if found[2] else pos
+    named = UnitName.parse(target, "neuron", "latent") if isinstance(target, str) else None
+    if named is not None and not isinstance(named.pos, slice):
+        target, pos = replace(named, pos=None), pos if named.pos is None else named.pos
     at = pos + parts.frozen.length if pos < 0 else pos
     if not 0 <= at < parts.frozen.length:
         raise BadInput(f"The prompt has tokens 0 to {parts.frozen.length - 1}; there is no position {pos}.")

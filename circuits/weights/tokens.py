@@ -19,11 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.weights.units import UnitName, pull_back_along, weight_view, wide
+from circuits.replacement.points import final
+from circuits.weights.through_heads import pull_back_along
+from circuits.weights.units import weight_view, wide
 from probe.errors import BadInput
 from probe.features.effects import EMBEDDING, TOKENS, _normed, tokens_alone
 from probe.model.sites import Site
-from probe.model.unit_names import unit_name
+from probe.model.unit_names import UnitName, unit_name
 from probe.model.writes import activation, unembedding
 from probe.model.writes import norm_of as final_norm
 from probe.show.html import shown
@@ -181,7 +183,7 @@ def promoted(
     """Tokens whose demeaned logits what a unit writes raises and lowers most: W_dec W_U through the final norm's weight."""
     view = weight_view(model, dictionaries)
     name = view.name(target)
-    written = view.bank(name).writers(slice(name.unit, name.unit + 1), 4 * model.cfg.n_layers)
+    written = view.bank(name).writers(slice(name.unit, name.unit + 1), final(model.cfg.n_layers))
     assert written is not None
     norm = final_norm(model, "ln_final", None, written)
     effect = (written if norm is None else norm.scaled(written))[0] @ unembedding(model)[0].to(written)

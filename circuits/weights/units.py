@@ -10,7 +10,6 @@ so that u . r times the source's activation, divided by those norms' divisors, i
 is said here: it is the same for every input (Dunefsky et al. 2024, "Transcoders find interpretable LLM feature circuits").
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,14 +20,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.replacement.placement import Placed, place_dictionaries
-from circuits.replacement.points import attention_reads, attention_writes, mid, mlp_reads, mlp_writes
+from circuits.replacement.points import behind, mid, mlp_reads, mlp_writes
 from probe.errors import BadInput, brief
-from probe.model.anatomy import anatomy, readable
+from probe.model.anatomy import anatomy
 from probe.model.norms import NormParts
 from probe.model.sites import Site
-from probe.model.unit_names import KINDS_BY_LETTER, nearly, require_unit
-from probe.model.unit_names import unit_name as written
-from probe.model.writes import heads_write, mlp_norm, mlp_writes_through, wide
+from probe.model.unit_names import UnitName, nearly, require_unit
+from probe.model.writes import mlp_norm, mlp_writes_through, wide
 from probe.model.writes import norm_of as probe_norm_of
 
 if TYPE_CHECKING:
@@ -40,19 +38,7 @@ SAE_OF_MLP = (
 )
 
 
-@dataclass(frozen=True, order=True)
-class UnitName:
-    """One unit: `L5N120` is neuron 120 of layer 5, `L5F650` latent 650 of the dictionary that stands in layer 5."""
-
-    layer: int
-    kind: str
-    unit: int
-
-    def __str__(self) -> str:
-        return written(self.kind, self.layer, self.unit)
-
-
-def unit_name(text: "str | UnitName | tuple[int, int]", latents: Sequence[int] = ()) -> UnitName:
+def unit_asked(text: "str | UnitName | tuple[int, int]", latents: Sequence[int] = ()) -> UnitName:
     """`L5N120`, `L5F650`, or (layer, unit): then a latent where layer is among `latents`, a neuron elsewhere."""
     if isinstance(text, UnitName):
         return text
@@ -61,12 +47,12 @@ def unit_name(text: "str | UnitName | tuple[int, int]", latents: Sequence[int] =
             raise BadInput(f"A unit is named like L5N120, or given as (layer, unit); {brief(text)} came.")
         layer, unit = text
         return UnitName(int(layer), "latent" if layer in latents else "neuron", int(unit))
-    found = re.fullmatch(r"L(\d+)([NF])(\d+)", text.strip())
-    if not found:
+    found = UnitName.parse(text, "neuron", "latent")
+    if found is None or found.pos is not None:
         raise BadInput(
             f"'{text}' names no unit; write L5N120 for a neuron or L5F650 for a dictionary's latent.{nearly(text)}"
         )
-    return UnitName(int(found[1]), KINDS_BY_LETTER[found[2]], int(found[3]))
+    return found
 
 
 def folded(norm: NormParts | None, rows: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row d_model"]:
@@ -160,7 +146,7 @@ def latent_bank(model: "TransformerBridge", placed: Placed) -> Bank:
         rows = [r if f == 1.0 else r * f for r, f in zip(rows, factors, strict=True)]
         writes = tuple(Written(mlp_writes(m), r, n) for m, r, n in zip(placed.writes, rows, norms, strict=True))
     else:  # in the stream: read at the SAE's point, written at the next
-        writes = (Written((mid(layer) if placed.at == "mid" else mlp_writes(layer)) + 1, rows[0], None),)
+        writes = (Written(behind(mid(layer) if placed.at == "mid" else mlp_writes(layer)), rows[0], None),)
     return Bank("latent", layer, d.W_enc.shape[1], *_read_at(model, placed), writes)
 
 
@@ -184,7 +170,7 @@ class WeightView:
 
     def name(self, target: "str | UnitName | tuple[int, int]") -> UnitName:
         """A checked name: BadInput where there is no such unit."""
-        name, n_layers = unit_name(target, tuple(self.placed)), self.model.cfg.n_layers
+        name, n_layers = unit_asked(target, tuple(self.placed)), self.model.cfg.n_layers
         there = name.kind != "neuron" or 0 <= name.layer < n_layers
         n = self.bank(name).n if there else int(self.model.cfg.d_mlp or 0)
         require_unit(name.kind, name.layer, name.unit, n_layers, n)
@@ -213,42 +199,3 @@ class WeightView:
 def weight_view(model: "TransformerBridge", dictionaries: Sequence[Any] = ()) -> WeightView:
     """The weights of a model with these dictionaries in place."""
     return WeightView(model, place_dictionaries(model, dictionaries))
-
-
-def attention_span(model: "TransformerBridge", layer: int) -> tuple[int, int]:
-    """The points where a layer's attention reads and writes."""
-    return attention_reads(layer), attention_writes(layer, bool(model.cfg.parallel_attn_mlp))
-
-
-def pull_back(
-    model: "TransformerBridge", rows: Float[Tensor, "row d_model"], layer: int, head: int
-) -> Float[Tensor, "row d_model"]:
-    """What is read of the stream at the source token when `rows` read what one head writes: N W_V W_O P, transposed."""
-    (W_O, _), W_V = heads_write(model, layer), readable(model.blocks[layer].attn, "W_V")
-    if W_V is None or W_V.ndim != 3:
-        raise BadInput(
-            f"Layer {layer}'s attention has no W_V of its own for each head, so no path leads through its heads."
-        )
-    require_unit("head", layer, head, model.cfg.n_layers, W_O.shape[0])
-    value = W_V[head // (W_O.shape[0] // W_V.shape[0])]  # grouped queries: several heads share one value matrix
-    back = folded(norm_of(model, "ln1_post", layer), rows) @ wide(W_O[head]).to(rows).T
-    return folded(norm_of(model, "ln1", layer), back @ wide(value).to(rows).T)
-
-
-def pull_back_along(
-    model: "TransformerBridge", rows: Float[Tensor, "row d_model"], path: Sequence[tuple[int, int]], point: int
-) -> tuple[Float[Tensor, "row d_model"], int]:
-    """`pull_back` through a path of heads (layer, head), the head nearest to the source first; and the point reached.
-
-    point: where `rows` read. BadInput where a head writes only after that, or the heads are not in order.
-    """
-    for layer, head in reversed(path):
-        if not 0 <= layer < model.cfg.n_layers:
-            require_unit("head", layer, head, model.cfg.n_layers, int(model.cfg.n_heads or 0))
-        reads, writes = attention_span(model, layer)
-        if writes > point:
-            raise BadInput(
-                f"L{layer}H{head} writes after what follows it reads; give the head nearest to the source first."
-            )
-        rows, point = pull_back(model, rows, layer, head), reads
-    return rows, point

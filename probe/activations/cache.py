@@ -9,7 +9,7 @@ instant and only what is touched is read.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from probe.artifacts.tensors import read_tensors
 from probe.artifacts.untrusted import reading
 from probe.errors import BadInput, Unavailable
 from probe.model.sites import Site, as_dtype, expanded, parse_site
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.beside import loads
 from probe.show.panels import Panel, Rows, Sentence
@@ -40,6 +41,22 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from probe.text.tokens import TokenSet
+
+
+@dataclass(frozen=True)
+class BatchOrder(Settings):
+    """Which tokens of a cache are delivered, and how often."""
+
+    seed: int = 0
+    "Of the shuffle, another each epoch."
+    split: Split = "train"
+    "`train`, `held_out` or `all` documents."
+    special: bool = False
+    "Whether special tokens (BOS, padding) are delivered too."
+    epochs: int | None = 1
+    "How many in all; None for no end."
+    drop_last: bool = False
+    "Leave out an epoch's last batch if it would be smaller than the others."
 
 
 class Cache(Record, page=True):
@@ -205,28 +222,25 @@ class Cache(Record, page=True):
             chosen = chosen & (self.held_out == (split == "held_out"))
         return np.flatnonzero(chosen).astype(np.int32 if self.n_tokens < 2**31 else np.int64)
 
+    @takes_fields("order", BatchOrder)
     def batches(
         self,
         sites: Sequence[str | Site],
         batch_size: int,
         *,
-        seed: int = 0,
-        split: Split = "train",
-        special: bool = False,
-        epochs: int | None = 1,
+        order: BatchOrder = BatchOrder(),
         position: Position | dict[str, Any] | None = None,
         dtype: torch.dtype = torch.float32,
-        drop_last: bool = False,
     ) -> Batches:
         """Batches of aligned activations, shuffled over the whole cache; every token of the split once an epoch.
 
-        sites: `resid_post.*` is every one of this kind that there is. epochs: how many in all, None for no end. position:
-        continue after a batch that had this position (its seed, split and special are then used). drop_last: leave out an
-        epoch's last batch if it would be smaller than the others.
+        sites: `resid_post.*` is every one of this kind that there is. order: its fields are keywords too. position: continue
+        after a batch that had this position (its seed, split and special are then used).
         """
-        start = Position.from_dict(position) if position is not None else Position(seed, split, special)
+        fresh = Position(order.seed, order.split, order.special)
+        start = Position.from_dict(position) if position is not None else fresh
         names = [self.site(s) for s in expanded(sites, self.sites)]
-        return Batches(self, names, batch_size, start, epochs, dtype, drop_last)
+        return Batches(self, names, batch_size, start, order.epochs, dtype, order.drop_last)
 
     def verify(self, progress: Progress = SILENT) -> list[str]:
         """Names of the files that are missing or differ from their checksum; reads the whole cache."""

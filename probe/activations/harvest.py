@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from probe.distributed import world
 from probe.errors import BadInput, Unavailable
 from probe.model.load import stamp
 from probe.model.sites import Site
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -44,41 +45,53 @@ if TYPE_CHECKING:
     from probe.text.tokens import TokenSet
 
 
+@dataclass(frozen=True)
+class HarvestConfig(Settings):
+    """How a cache is made."""
+
+    dtype: str = "float16"
+    "float16, bfloat16 or float32, as stored."
+    shard_tokens: int = 65536
+    "Tokens of a file."
+    batch: int = 16
+    "Rows per forward pass."
+    held_out: float = 0.1
+    "Share of the documents kept for evaluation."
+    seed: int = 0
+    "Chooses those documents."
+
+
+@takes_fields("config", HarvestConfig)
 def harvest(
     model: "TransformerBridge",
     tokens: "TokenSet",
     sites: Sequence[str | Site],
     folder: str | Path,
     *,
-    dtype: str = "float16",
-    shard_tokens: int = 65536,
-    batch: int = 16,
-    held_out: float = 0.1,
-    seed: int = 0,
+    config: HarvestConfig = HarvestConfig(),
     resume: bool = False,
     progress: Progress = SILENT,
 ) -> Cache:
     """Write the activations of `sites` at every token into a new cache at `folder`, and open it.
 
-    dtype: float16, bfloat16 or float32, as stored. batch: rows per forward pass. held_out: share of the documents kept for
-    evaluation, chosen by `seed`. resume: continue an unfinished cache of exactly these settings; a finished one is opened.
+    config: its fields are keywords too. resume: continue an unfinished cache of exactly these settings; a finished one is opened.
     Raises BadInput for unknown sites, values the dtype cannot hold, or a folder in the way; Unavailable for a full disk.
     """
     folder = as_path(folder)
-    layout = make_layout(model, sites, (len(tokens), tokens.context), dtype, shard_tokens)
-    config = settings(model, tokens, layout, batch, held_out, seed)
+    layout = make_layout(model, sites, (len(tokens), tokens.context), config.dtype, config.shard_tokens)
+    fixed = settings(model, tokens, layout, config.batch, config.held_out, config.seed)
     with claimed([folder]):
         if folder.exists():
-            return _finished(folder, config, resume, model)
+            return _finished(folder, fixed, resume, model)
         _require_space(folder, layout)
-        with _explained(folder), _journal(folder, config, resume) as journal:
+        with _explained(folder), _journal(folder, fixed, resume) as journal:
             with world().agreed():
                 if world().first:
                     save_tokens(partial(folder) / TOKENS, tokens)
-            _make_shards(Recorder(model, tokens, layout, batch), journal, progress)
+            _make_shards(Recorder(model, tokens, layout, config.batch), journal, progress)
             with world().agreed():
                 if world().first:
-                    _finish(folder, model, tokens, layout, config, journal)
+                    _finish(folder, model, tokens, layout, fixed, journal)
         return open_cache(folder, model)
 
 

@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import UInt64
 
 from probe.errors import BadInput
 from probe.show.record import Record
 
 Split = Literal["train", "held_out", "all"]
+GOLDEN = 0x9E3779B97F4A7C15
+"The odd number next to 2**64 over the golden ratio: its multiples spread evenly (SplitMix64)."
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,15 @@ def held_out_documents(documents: np.ndarray, share: float, seed: int) -> np.nda
 
 
 def _hash(values: np.ndarray, seed: int) -> np.ndarray:
-    """SplitMix64 (Steele, Lea, Flood 2014): every output bit depends on every input bit."""
     with np.errstate(over="ignore"):
-        x = values.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+        return splitmix(values.astype(np.uint64) + np.uint64((seed + 1) * GOLDEN % 2**64))
+
+
+def splitmix(x: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every output bit depends on every input bit. Numbers wrap around."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def shuffled(eligible: np.ndarray, seed: int, epoch: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from probe.artifacts.lock import turn
+from probe.artifacts.lock import exclusive
 from probe.artifacts.names import partial, require_name
 from probe.artifacts.renames import aside, discard, recover, taken
 from probe.errors import BadInput, Unavailable
@@ -44,7 +44,7 @@ def claim(folder: Path, *, free: bool = False) -> Iterator[None]:
             raise Unavailable(
                 f"Cannot write to {folder.parent}: {error.strerror}. Free some space or set OPENWORK_HOME."
             ) from error
-        with turn(lock_of(folder), str(folder), wait=0) as first:
+        with exclusive(lock_of(folder), str(folder), wait=0) as first:
             if first:
                 _require_no_other(partial(folder))
                 tidy(folder)
@@ -121,7 +121,7 @@ def half_written_in(folder: Path) -> list[Path]:
 def returned(folder: Path) -> None:
     """Before reading: if a writer was killed while it replaced this folder, give it its name back."""
     if aside(folder).is_dir() and not folder.exists():
-        with turn(lock_of(folder), str(folder)):
+        with exclusive(lock_of(folder), str(folder)):
             recover(folder)
 
 

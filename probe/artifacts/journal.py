@@ -11,13 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from probe.artifacts.digest import digest_of
+from probe.artifacts.lock import locked
 from probe.artifacts.renames import sync_folder
 from probe.errors import BadInput
-
-try:
-    import fcntl
-except ImportError:  # not a Unix; two harvests into one folder go unnoticed there
-    fcntl = None
 
 JOURNAL = "journal.jsonl"
 _NOTHING = "{folder} holds nothing that could be continued; delete it and start again."
@@ -107,15 +103,9 @@ class Journal:
         os.fsync(self.file.fileno())
 
     def _lock(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not locked(self.file.fileno()):
             self.file.close()
-            raise BadInput(
-                f"Another process is harvesting into {self.path.parent} right now; let it finish."
-            ) from error
+            raise BadInput(f"Another process is harvesting into {self.path.parent} right now; let it finish.")
 
     def __enter__(self) -> "Journal":
         return self

@@ -25,7 +25,7 @@ from typing import Any
 from probe.artifacts.claims import half_written_in, hidden_in, leftovers_of, lock_of, owner, tidy
 from probe.artifacts.folder import KINDS, home
 from probe.artifacts.json import write_json
-from probe.artifacts.lock import holder, turn
+from probe.artifacts.lock import exclusive, holder
 from probe.artifacts.names import partial
 from probe.artifacts.renames import aside, discard
 from probe.errors import BadInput, Unavailable
@@ -180,7 +180,7 @@ def _old(path: Path) -> bool:
 
 
 def _alone(folder: Path, act: Callable[[Path], object]) -> None:
-    with turn(lock_of(folder), str(folder), wait=0):
+    with exclusive(lock_of(folder), str(folder), wait=0):
         act(folder)
 
 

@@ -1,9 +1,12 @@
 """Writers take turns, among threads and processes, by a lock that the system releases when a process ends.
 
-    with turn(lock_of(folder), "labels of layer4"):
+    with exclusive(lock_of(folder), "labels of layer4"):
         ...  # read, change, write: nobody else does meanwhile
 
 A thread that has its turn may take it again inside (a page that edits calls a function that edits).
+
+The lock itself is filelock's, on Unix and Windows. Its `FileLock` is not used: it leaves its file behind, does not tell who has
+the lock, and its re-entrance is of one object, where ours is of the thread.
 """
 
 import errno
@@ -16,18 +19,13 @@ from pathlib import Path
 
 from probe.errors import BadInput, Unavailable
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 WAIT = 20.0
 """Seconds to wait for other writers."""
 _mine = threading.local()
 
 
 @contextmanager
-def turn(file: Path, what: str, *, wait: float | None = None) -> Iterator[bool]:
+def exclusive(file: Path, what: str, *, wait: float | None = None) -> Iterator[bool]:
     """Alone while inside, among all who name this file, which is there only meanwhile. Yields False if the turn was ours already.
 
     wait: seconds to wait for others, by default `WAIT`; then Unavailable. With 0, BadInput at once, saying whose turn it is.
@@ -75,16 +73,14 @@ def _taken(path: Path, what: str, wait: float | None = None) -> int:
 
 def locked(handle: int) -> bool:
     """Take the lock of an open file; False where somebody holds it. File systems without locks grant it."""
-    if fcntl is None:
-        return True
+    from filelock import lock_descriptor
+
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(handle, blocking=False)
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
-    return True
+        return True
 
 
 def holder(file: Path) -> str:
@@ -103,13 +99,15 @@ def _sign(handle: int) -> None:
     """Leave word of who has the lock; without it, it is a lock all the same."""
     with suppress(OSError):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode(), 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
 
 
 def _signature(handle: int) -> str:
     said = ""
     with suppress(OSError, ValueError):
-        said = os.pread(handle, 100, 0).decode()
+        os.lseek(handle, 0, os.SEEK_SET)
+        said = os.read(handle, 100).decode()
     return said if said.startswith("process ") and said.isprintable() else "another process"
 
 

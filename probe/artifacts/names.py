@@ -12,13 +12,15 @@ from probe.errors import BadInput
 
 LONGEST = 200
 "Bytes of a name; file systems take 255, and endings are added."
-RESERVED = (".partial", ".old", ".lock", ".new", ".tmp")
+CHECKPOINT, METRICS, PARTIAL = "checkpoint.safetensors", "metrics.jsonl", ".partial"
+"""Of an unfinished training or measurement: all that it needs to go on, its log, and the ending of its folder."""
+RESERVED = (PARTIAL, ".old", ".lock", ".new", ".tmp")
 _ALLOWED = "use letters, digits, '-', '_' and '.'"
 
 
 def partial(folder: Path) -> Path:
     """Where an artifact is while it is unfinished and can be resumed."""
-    return folder.with_name(f"{folder.name}.partial")
+    return folder.with_name(f"{folder.name}{PARTIAL}")
 
 
 def as_path(given: object) -> Path:

@@ -4,6 +4,7 @@ Tensor names and shapes are SAELens's: W_enc (d_in, d_dict), W_dec (d_dict, d_ou
 Loading with a model refuses a dictionary of another model, width or layer.
 """
 
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.dictionaries.sparsifiers.registry import sparsifier
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.model.sites import parse_site, width
+from probe.plain_values import Settings, takes_fields
 from probe.show.beside import loads, saves
 
 if TYPE_CHECKING:
@@ -69,22 +71,35 @@ def tensors(dictionary: AnyDictionary) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in dictionary.state_dict().items()}
 
 
+@dataclass(frozen=True)
+class Provenance(Settings):
+    """Where a dictionary comes from, for its manifest."""
+
+    model: ModelStamp | None = None
+    "Whose activations it learned."
+    config: dict[str, Any] | None = None
+    "How it was trained."
+    facts: dict[str, Any] | None = None
+    "What was measured."
+    parents: tuple[str, ...] = ()
+    "Artifacts it was made from."
+    seed: int | None = None
+    "Of the weights it started with."
+
+
+@takes_fields("provenance", Provenance)
 def save_dictionary(
     dictionary: "Dictionary | CrossLayerTranscoder",
     folder: Path | str,
     *,
-    model: ModelStamp | None = None,
-    config: dict[str, Any] | None = None,
-    facts: dict[str, Any] | None = None,
-    parents: tuple[str, ...] = (),
-    seed: int | None = None,
+    provenance: Provenance = Provenance(),
     extra: dict[str, bytes] | None = None,
     replace: bool = False,
 ) -> Manifest:
     """Write the artifact beside `folder` and rename it into place.
 
-    The weights must read raw activations (see `Standardiser.fold`). config: how it was trained. facts: what was measured.
-    extra: further files by name, such as the training metrics. BadInput where something is there, unless replace says it may go.
+    The weights must read raw activations (see `Standardiser.fold`). provenance: its fields are keywords too. extra: further files
+    by name, such as the training metrics. BadInput where something is there, unless replace says it may go.
     """
     folder = as_path(folder)
     weights = tensors(dictionary)
@@ -94,13 +109,13 @@ def save_dictionary(
     manifest = Manifest(
         kind="dictionary",
         name=folder.name,
-        model=model,
+        model=provenance.model,
         sites=tuple(dict.fromkeys((*dictionary.sites_in, *dictionary.sites_out))),
         dtype=str(dictionary.W_enc.dtype).removeprefix("torch."),
-        seed=seed,
-        config=config or {},
-        parents=parents,
-        facts={**shape_of(dictionary), **(facts or {})},
+        seed=provenance.seed,
+        config=provenance.config or {},
+        parents=provenance.parents,
+        facts={**shape_of(dictionary), **(provenance.facts or {})},
     )
     dictionary.name = folder.name
     with writing(folder, manifest, replace=replace) as beside:

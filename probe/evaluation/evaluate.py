@@ -8,6 +8,7 @@ error treats documents, not tokens, as independent. Several dictionaries of one 
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from probe.dictionaries import AffineMap
 from probe.dictionaries.store import AnyDictionary
 from probe.evaluation.metrics import Firing, Likeness, ce_recovered, mean_and_error
 from probe.evaluation.report import EvalReport
-from probe.evaluation.splice import ByToken, choose_rows, judged, losses
+from probe.evaluation.splice import ByToken, choose_rows, in_inference, losses
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.training.pairs import Pairs, pairs_for
 
@@ -36,38 +38,46 @@ _SHORT = {"clean": "ce", "spliced": "ce_spliced", "zero": "ce_zero", "mean": "ce
 _REBUILDS = ("sae", "crosscoder")  # kinds that reconstruct what they read, so that an affine map would be the identity
 
 
+@dataclass(frozen=True)
+class EvalConfig(Settings):
+    """On what a dictionary's cross-entropies are measured."""
+
+    texts: "Mapping[str, TokenSet] | None" = None
+    "Further texts by name, on which they are measured too."
+    max_tokens: int = 4096
+    "Tokens of each text."
+    batch: int = 8
+    "Rows a forward pass."
+    seed: int = 0
+    "Chooses the rows."
+
+
+@takes_fields("config", EvalConfig)
 def evaluate(
     model: "TransformerBridge",
     dictionary: AnyDictionary,
     cache: "Cache",
     tokens: "TokenSet | None" = None,
     *,
-    texts: "Mapping[str, TokenSet] | None" = None,
-    max_tokens: int = 4096,
-    batch: int = 8,
-    seed: int = 0,
+    config: EvalConfig = EvalConfig(),
     progress: Progress = SILENT,
 ) -> EvalReport:
     """Judge a dictionary (one that reads raw activations) on the cache's held-out documents.
 
     tokens: other text for the cross-entropies, all of it fair game; by default the held-out rows of the cache's own.
-    texts: further texts by name, on which the cross-entropies are measured too. max_tokens: tokens of each text behind the
-    cross-entropies. batch: rows a forward pass. Raises BadInput where sites or widths do not fit, or no document was held out.
+    config: its fields are keywords too. Raises BadInput where sites or widths do not fit, or no document was held out.
     """
-    options = {"texts": texts, "max_tokens": max_tokens, "batch": batch, "seed": seed, "progress": progress}
-    return evaluate_many(model, [dictionary], cache, tokens, **options)[0]
+    return evaluate_many(model, [dictionary], cache, tokens, config=config, progress=progress)[0]
 
 
+@takes_fields("config", EvalConfig)
 def evaluate_many(
     model: "TransformerBridge",
     dictionaries: Sequence[AnyDictionary],
     cache: "Cache",
     tokens: "TokenSet | None" = None,
     *,
-    texts: "Mapping[str, TokenSet] | None" = None,
-    max_tokens: int = 4096,
-    batch: int = 8,
-    seed: int = 0,
+    config: EvalConfig = EvalConfig(),
     progress: Progress = SILENT,
 ) -> list[EvalReport]:
     """As `evaluate`, for several dictionaries of one cache at once, in the order given.
@@ -81,12 +91,12 @@ def evaluate_many(
     means = _training_means(cache, sorted({site for d in dictionaries for site in d.sites_out}))
     own = "given text" if tokens else "held-out text of the cache"
     documents = None if tokens else cache.manifest.facts["held_out_documents"]
-    chosen = {own: (tokens or cache.tokens(), documents), **{n: (t, None) for n, t in (texts or {}).items()}}
+    chosen = {own: (tokens or cache.tokens(), documents), **{n: (t, None) for n, t in (config.texts or {}).items()}}
     by_text: dict[str, list[dict[str, Any]]] = {}
     for name, (text, some) in chosen.items():
-        rows = choose_rows(text, some, max_tokens, seed)
+        rows = choose_rows(text, some, config.max_tokens, config.seed)
         found = losses(
-            model, dictionaries, text.tokens[rows], text.special[rows], means, batch=batch, progress=progress
+            model, dictionaries, text.tokens[rows], text.special[rows], means, batch=config.batch, progress=progress
         )
         by_text[name] = [cross_entropies(one, text.doc[rows].numpy()) for one in found]
     seconds = (time.perf_counter() - start) / max(len(dictionaries), 1)
@@ -144,7 +154,7 @@ def reconstruction(
     """
     n, sums = len(dictionaries), _DocumentSums(len(dictionaries) + 1)
     firing, likeness = [Firing.of(d.d_dict) for d in dictionaries], [Likeness() for _ in dictionaries]
-    with judged(dictionaries), progress.stage("reconstruction", unit="tok") as step:
+    with in_inference(dictionaries), progress.stage("reconstruction", unit="tok") as step:
         for pair in pairs.batches(4096, split="held_out"):
             guesses = []
             for i, d in enumerate(dictionaries):

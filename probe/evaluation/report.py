@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from probe.artifacts.json import plain
 from probe.model.sites import short_name
 from probe.show.record import Record
 
@@ -104,7 +105,7 @@ class EvalReport(Record, figure=True, page=True):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that could not be computed is None."""
-        return _plain({**asdict(self), "beats_affine": self.beats_affine})
+        return plain({**asdict(self), "beats_affine": self.beats_affine})
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per measure: value, standard error, tokens; measures on further texts say which."""
@@ -156,11 +157,3 @@ class EvalReport(Record, figure=True, page=True):
         from probe.evaluation.curves_figures import position_figure
 
         return position_figure(self)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

@@ -86,7 +86,7 @@ def losses(
     progress: Progress = SILENT,
 ) -> list[ByToken]:
     """What every next token costs under each condition, for each dictionary. means: of every site they write."""
-    with torch.no_grad(), judged(dictionaries):
+    with torch.no_grad(), in_inference(dictionaries):
         run = _Runs(model, dictionaries, means, tokens[:1])
         parts: list[list[_Measured]] = [[] for _ in dictionaries]
         with progress.stage("cross-entropy", tokens.numel() * run.passes, "tok") as step:
@@ -102,7 +102,7 @@ _Measured = dict[str, tuple[Tensor, Tensor]]
 
 
 @contextmanager
-def judged(dictionaries: Sequence[AnyDictionary]) -> Iterator[None]:
+def in_inference(dictionaries: Sequence[AnyDictionary]) -> Iterator[None]:
     """Dictionaries by their rule of inference, whatever mode they were left in."""
     before = [d.training for d in dictionaries]
     try:

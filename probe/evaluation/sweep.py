@@ -9,7 +9,7 @@ again with `resume`. Seeds decide the first weights and the order of the tokens,
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ import numpy as np
 
 from probe.artifacts.folder import place
 from probe.errors import BadInput
+from probe.evaluation.evaluate import EvalConfig, evaluate_many
 from probe.evaluation.report import EvalReport
+from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 from probe.training.recipes import Recipe, make
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from probe.activations.cache import Cache
-    from probe.text.tokens import TokenSet
 
 BY_SEED = ("l0", "fvu", "dead_share", "ce_spliced", "kl_spliced")
 
@@ -130,6 +131,7 @@ def run_name(recipe: Recipe, config: TrainConfig, prefix: str) -> str:
     return f"{prefix}-{recipe.kind}-{recipe.rule.replace(':', '-')}-s{recipe.seed}-{digits}"
 
 
+@takes_fields("judged_on", EvalConfig, ("texts", "max_tokens"))
 def sweep(
     cache: "Cache",
     recipes: Sequence[Recipe],
@@ -137,18 +139,15 @@ def sweep(
     *,
     model: "TransformerBridge | None" = None,
     name: str = "",
-    texts: "Mapping[str, TokenSet] | None" = None,
-    max_tokens: int = 4096,
+    judged_on: EvalConfig = EvalConfig(),
     resume: bool = False,
     progress: Progress = SILENT,
 ) -> SweepResult:
     """Train every recipe on the cache and, with a model, judge all of them on the same tokens (see `evaluate_many`).
 
-    resume: dictionaries that are finished are opened, unfinished ones continued. Raises BadInput as `train_together`
-    does, and where there is nothing to judge on.
+    judged_on: its texts and max_tokens are keywords too. resume: dictionaries that are finished are opened, unfinished ones
+    continued. Raises BadInput as `train_together` does, and where there is nothing to judge on.
     """
-    from probe.evaluation.evaluate import evaluate_many
-
     config = config or TrainConfig()
     if model is not None and not len(cache.eligible("held_out")):
         raise BadInput(
@@ -159,7 +158,7 @@ def sweep(
     reports: list[EvalReport | None] = [None] * len(runs)
     if model is not None:
         learned = [result.dictionary for result in results]
-        reports = [*evaluate_many(model, learned, cache, texts=texts, max_tokens=max_tokens, progress=progress)]
+        reports = [*evaluate_many(model, learned, cache, config=judged_on, progress=progress)]
     found = zip(recipes, runs, results, reports, strict=True)
     entries = [Entry(recipe, run.folder.name, result.last, report) for recipe, run, result, report in found]
     return SweepResult(cache.name, config, entries)

@@ -45,9 +45,9 @@ class Ranked(NamedTuple):
     score: Float[np.ndarray, "unit k"]
 
 
-def unit_blocks(n: int, width: int) -> list[slice]:
-    """Slices of units such that units by `width` stays within CELLS."""
-    step = max(1, CELLS // max(width, 1))
+def unit_blocks(n: int, width: int, cells: int = CELLS) -> list[slice]:
+    """Slices of units such that units by `width` stays within so many numbers."""
+    step = max(1, cells // max(width, 1))
     return [slice(i, min(i + step, n)) for i in range(0, n, step)]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from probe.artifacts.claims import lock_of
 from probe.artifacts.json import write_json
-from probe.artifacts.lock import turn
+from probe.artifacts.lock import exclusive
 from probe.artifacts.manifest import read_manifest
 from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import read_json, sealed, unsealed
@@ -114,7 +114,7 @@ def add_labels(folder: str | Path, new: Mapping[int, list[tuple[str, Label | Non
     """Put labels in place of the same authors', all in one write; None takes an author's label away."""
     path = as_path(folder)
     _require_units(path, new)
-    with turn(lock_of(path), f"labels of {path.name}"):
+    with exclusive(lock_of(path), f"labels of {path.name}"):
         found = labels_of(path)
         for unit, pairs in new.items():
             kept = {label.author: label for label in found.get(unit, [])} | dict(pairs)

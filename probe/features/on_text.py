@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from probe.dictionaries.owners import layer_read
 from probe.errors import BadInput
 from probe.interventions.unit_edits import require_there, unit_values
-from probe.model.unit_names import layer_read, nearly, unit_name, unit_named
+from probe.model.unit_names import UnitName, nearly, unit_name
 from probe.show.html import shown
 from probe.show.opening import came_from
 from probe.show.panels import Panel, Tokens
@@ -72,8 +73,8 @@ class OwnText(Record, figure=True, page=True):
 
 def _named(name: str, layer: int | None, dictionary: Any) -> tuple[int, int | None]:
     """Number and layer of a unit's name, which must be what is given beside it."""
-    found = unit_named(name)
-    if found is None or found.kind == "head" or found.pos is not None:
+    found = UnitName.parse(name, "neuron", "latent")
+    if found is None or found.pos is not None:
         raise BadInput(f"'{name[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.{nearly(name)}")
     at = found.layer if dictionary is None else layer_read(dictionary)
     if (found.kind == "latent") != (dictionary is not None) or at != found.layer or layer not in (None, found.layer):

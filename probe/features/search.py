@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 
 from probe.errors import BadInput
 from probe.features.matches import in_examples
+from probe.plain_values import Settings
 from probe.show.record import Record
 
 if TYPE_CHECKING:
@@ -125,12 +126,24 @@ def remembered(table: "FeatureTable", key: tuple[Any, ...], make: Any) -> np.nda
     return found
 
 
-def page(
-    table: "FeatureTable", keep: Bool[np.ndarray, " unit"], sort: str, descending: bool, offset: int, limit: int
-) -> Found:
-    """A page of the units that are kept, sorted by a number, ties by unit."""
-    if sort not in NUMBERS:
-        raise BadInput(f"Units cannot be sorted by '{sort}'; choose {', '.join(NUMBERS)}.")
-    order = ordered(table, sort, descending)
+@dataclass(frozen=True)
+class Page(Settings):
+    """Which of the units that match are shown, in which order."""
+
+    sort: str = "unit"
+    "A number of theirs; ties by unit."
+    descending: bool = False
+    "The largest first."
+    offset: int = 0
+    "How many are passed over."
+    limit: int = 50
+    "How many are shown."
+
+
+def page_of(table: "FeatureTable", keep: Bool[np.ndarray, " unit"], page: Page) -> Found:
+    """A page of the units that are kept."""
+    if page.sort not in NUMBERS:
+        raise BadInput(f"Units cannot be sorted by '{page.sort}'; choose {', '.join(NUMBERS)}.")
+    order = ordered(table, page.sort, page.descending)
     units = order[keep[order]]
-    return Found(table, len(units), units[offset : offset + limit].tolist())
+    return Found(table, len(units), units[page.offset : page.offset + page.limit].tolist())

@@ -17,10 +17,10 @@ from jaxtyping import Int
 from probe.artifacts.manifest import Manifest, writing
 from probe.artifacts.tensors import write_tensors
 from probe.features.effects import EMBEDDING, decoder_neighbours, input_ranks, logit_ranks
+from probe.features.measuring.coactivation import coactive, token_means
 from probe.features.measuring.config import FeatureConfig
 from probe.features.measuring.sources import Units
 from probe.features.measuring.tally import Tally
-from probe.features.measuring.together import coactive, token_means
 from probe.features.text import Columns, text_columns
 from probe.model.load import stamp
 from probe.progress import SILENT, Progress

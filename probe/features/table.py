@@ -12,16 +12,17 @@ from probe.artifacts.manifest import Manifest, check_model, found_folder, read_m
 from probe.artifacts.tensors import read_tensors
 from probe.artifacts.untrusted import reading
 from probe.errors import BadInput
+from probe.features.consistency import require_table
 from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
 from probe.features.matches import what_matched
 from probe.features.measuring.tally import edges
-from probe.features.search import Found, SearchIn, matching, page, places
-from probe.features.sound import require_table
+from probe.features.search import Found, Page, SearchIn, matching, page_of, places
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.model.unit_names import unit_name
+from probe.plain_values import takes_fields
 from probe.show.beside import loads
 from probe.show.html import shown
 from probe.show.opening import came_from
@@ -192,6 +193,7 @@ class FeatureTable(Record, figure=True, page=True):
             rows.append(row)
         return rows
 
+    @takes_fields("page", Page)
     def search(
         self,
         text: str = "",
@@ -200,19 +202,16 @@ class FeatureTable(Record, figure=True, page=True):
         density: tuple[float, float] | None = None,
         dead: bool | None = None,
         label: str = "",
-        sort: str = "unit",
-        descending: bool = False,
-        offset: int = 0,
-        limit: int = 50,
+        page: Page = Page(),
     ) -> Found:
-        """Units that match, sorted by a number, ties by unit; a page of `limit` from `offset` on.
+        """Units that match, sorted by a number, ties by unit; a page of them, whose fields are keywords too.
 
         text: part of one of a unit's labels, of one of its tokens, or of the text of its examples (case does not matter), looked
         for in one of them (`where`) or in any; what matched is told of each. density: from, to (both included). dead: only units
         that never fired, or only others. label: part of one of its labels, "*" for any.
         """
         keep = matching(self, text, where, density, dead, label)
-        found = page(self, keep, sort, descending, offset, limit)
+        found = page_of(self, keep, page)
         if not (text or label):
             return found
         said = {unit: what_matched(self, unit, text, places(where), label) for unit in found.units}

@@ -7,8 +7,10 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from probe.heads.scores import SCORES, SIGNED, check_score
+from probe.model.unit_names import unit_name
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws
+from probe.show.blocks import largest_of_blocks
 from probe.show.labels import SEQUENTIAL, _finish, plain, token_axis
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 4
     figure = go.Figure(trace)
     figure.update_yaxes(**token_axis(heads.tokens), autorange="reversed", title="query")
     figure.update_xaxes(**token_axis(heads.tokens), title="key")
-    figure.update_layout(title={"text": f"L{layer}H{head}", "font": {"size": 14}})
+    figure.update_layout(title={"text": unit_name("head", layer, head), "font": {"size": 14}})
     return _finish(figure, height)
 
 
@@ -60,7 +62,7 @@ def pattern_with_margins(
     """See `head_figure`; of long prompts the largest of blocks, positions stay those of the prompt."""
     block = -(-len(tokens) // _SIDE)
     at = np.arange(0, len(tokens), block)
-    z = np.where(np.tri(len(at), dtype=bool), blocked(pattern, block), np.nan)
+    z = np.where(np.tri(len(at), dtype=bool), largest_of_blocks(pattern, block, 2), np.nan)
     middle = at + (block - 1) / 2
     figure = go.Figure()
     figure.add_heatmap(
@@ -81,22 +83,8 @@ def pattern_with_margins(
         },
         hovertemplate=("%{customdata}" if len(tokens) <= 80 else "query %{y}, key %{x}") + ": %{z:.3f}<extra></extra>",
     )
-    bar = {"marker": {"color": "#4f8bc3", "line": {"width": 0}}, "showlegend": False}
-    figure.add_bar(
-        x=middle,
-        y=_largest(received, block),
-        yaxis="y2",
-        hovertemplate="key %{x}: receives %{y:.3f} on average<extra></extra>",
-        **bar,
-    )
-    figure.add_bar(
-        x=_largest(entropy, block),
-        y=middle,
-        xaxis="x2",
-        orientation="h",
-        hovertemplate="query %{y}: entropy %{x:.3f} nats<extra></extra>",
-        **bar,
-    )
+    margins = (np.round(largest_of_blocks(values, block, 1), 5) for values in (received, entropy))
+    _add_margins(figure, middle, *margins)
     names = token_axis(tokens, max(1, len(tokens) // 40))
     edge = [-0.5, len(tokens) - 0.5]
     figure.update_layout(
@@ -118,27 +106,29 @@ def pattern_with_margins(
     return finished
 
 
+def _add_margins(figure: go.Figure, middle: np.ndarray, received: np.ndarray, entropy: np.ndarray) -> None:
+    """Bars above and beside a pattern."""
+    bar = {"marker": {"color": "#4f8bc3", "line": {"width": 0}}, "showlegend": False}
+    figure.add_bar(
+        x=middle,
+        y=received,
+        yaxis="y2",
+        hovertemplate="key %{x}: receives %{y:.3f} on average<extra></extra>",
+        **bar,
+    )
+    figure.add_bar(
+        x=entropy,
+        y=middle,
+        xaxis="x2",
+        orientation="h",
+        hovertemplate="query %{y}: entropy %{x:.3f} nats<extra></extra>",
+        **bar,
+    )
+
+
 def shrink(patterns: Float[np.ndarray, "*many q_pos k_pos"], side: int) -> Float[np.ndarray, "*many q k"]:
     """At most `side` rows and columns, each the largest of a block, so that no strong entry is lost."""
-    return blocked(patterns, -(-patterns.shape[-1] // side))
-
-
-def blocked(patterns: Float[np.ndarray, "*many q_pos k_pos"], block: int) -> Float[np.ndarray, "*many q k"]:
-    """The largest entry of each square block."""
-    if block == 1:
-        return patterns
-    n = patterns.shape[-1]
-    many = -(-n // block)
-    beyond = [(0, 0)] * (patterns.ndim - 2) + [(0, many * block - n)] * 2
-    wide = np.pad(patterns, beyond)
-    return wide.reshape(*patterns.shape[:-2], many, block, many, block).max(axis=(-3, -1))
-
-
-def _largest(values: Float[np.ndarray, " pos"], block: int) -> Float[np.ndarray, " shown"]:
-    many = -(-len(values) // block)
-    wide = np.zeros(many * block)
-    wide[: len(values)] = values
-    return np.round(wide.reshape(many, block).max(1), 5)
+    return largest_of_blocks(patterns, -(-patterns.shape[-1] // side), 2)
 
 
 def _words(tokens: list[str]) -> list[list[str]]:

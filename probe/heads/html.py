@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from probe.model.unit_names import unit_name
 from probe.show.beside import shows
 from probe.show.grid import CLEAR, heat_html, levels, picture_html
 from probe.show.html import block, note, side_by_side, table_html
@@ -25,7 +26,7 @@ def heads_html(heads: "HeadPatterns") -> str:
     parts = [_montage(heads.patterns)] if layers * count <= _MOST_HEADS else []
     large, rows = [], []
     for metric, i, h in heads.pronounced():
-        large.append(_pattern(heads, i, h, f"L{i}H{h} looks at {_SAID[metric]}"))
+        large.append(_pattern(heads, i, h, f"{unit_name('head', i, h)} looks at {_SAID[metric]}"))
         rows += heads.rows(metric, 3)
     named = list({row["head"]: row for row in rows}.values())
     return block(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from probe.artifacts.json import plain
 from probe.errors import BadInput
 from probe.heads.margins import entropy
 from probe.interventions.forward import capture
@@ -62,7 +63,7 @@ class HeadPatterns(Record, figure=True, page=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Metrics ready for JSON; patterns are left out for their size."""
-        metrics = {m: np.where(np.isnan(v), None, v).tolist() for m, v in self.metrics.items()}
+        metrics = {m: plain(v.tolist()) for m, v in self.metrics.items()}
         return {"prompt": self.prompt, "tokens": self.tokens, "metrics": metrics}
 
     def pronounced(self) -> list[tuple[str, int, int]]:

@@ -17,12 +17,13 @@ from probe.errors import BadInput
 from probe.heads import weights
 from probe.heads.margins import entropy, received
 from probe.interventions.forward import capture
+from probe.interventions.places import head as head_place
 from probe.interventions.values import Mean, Zero
-from probe.interventions.values import head as head_place
 from probe.lens.direct import TOLERANCE, DirectLogits, direct_logits, parts_of, readers
 from probe.model.sites import Site, hook_name
 from probe.model.unit_names import head_of, unit_name
 from probe.model.writes import heads_write
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.record import Record
@@ -128,6 +129,17 @@ class HeadReading(Record, figure=True, page=True):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class KnownOfHeads(Settings):
+    """What may be known already when a head is read."""
+
+    direct: DirectLogits | None = None
+    "Direct logit attribution of the prompt."
+    copying: float | None = None
+    "The head's copying score."
+
+
+@takes_fields("known", KnownOfHeads)
 def read_head(
     model: "TransformerBridge",
     prompt: Prompt,
@@ -136,21 +148,20 @@ def read_head(
     *,
     target: Target | None = None,
     k: int = 10,
-    direct: DirectLogits | None = None,
-    copying: float | None = None,
+    known: KnownOfHeads = KnownOfHeads(),
     progress: Progress = SILENT,
 ) -> HeadReading:
     """Read one head on a prompt, by layer and number or by its name (`L5H3`).
 
-    target: token (text or id) or `Difference` whose logit is explained (by default the likeliest token at each position). direct
-    and copying spare what is known already. Raises BadInput for a head or token there is not.
+    target: token (text or id) or `Difference` whose logit is explained (by default the likeliest token at each position). known:
+    spares what it holds; its fields are keywords too. Raises BadInput for a head or token there is not.
     """
     layer, head = head_of(layer, head)
     weights.check_head(model, layer, head)
     if not 1 <= k <= model.cfg.d_vocab:
         raise BadInput(f"k is {k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")
     with progress.stage(f"read {unit_name('head', layer, head)}", total=4, unit="step") as step:
-        whole = direct or direct_logits(model, prompt, target)
+        whole = known.direct or direct_logits(model, prompt, target)
         step(1)
         pattern, by_key, values = _on_prompt(model, whole, layer, head)
         in_prompt = _top(model, layer, values, k)
@@ -160,7 +171,7 @@ def read_head(
         step(1)
         qk = _keys(model, layer, head, distinct, k)
         step(1)
-    score = float(weights.copying_scores(model)[layer, head]) if copying is None else copying
+    score = float(weights.copying_scores(model)[layer, head]) if known.copying is None else known.copying
     shown = np.tril(pattern)
     found = HeadReading(
         prompt=whole.prompt,
@@ -231,8 +242,8 @@ def _on_prompt(
     gap = np.abs(by_key.sum(1) - whole.heads[layer, head]).max()
     if not gap <= TOLERANCE.get(values.dtype, 0.05) * max(np.abs(by_key).sum(1).max(), 1e-30):
         raise BadInput(
-            f"What L{layer}H{head} writes is not a sum over the tokens it looks at: this model does something to values or "
-            "heads in between (a gate, a norm), so its looks cannot be told apart."
+            f"What {unit_name('head', layer, head)} writes is not a sum over the tokens it looks at: this model does something "
+            "to values or heads in between (a gate, a norm), so its looks cannot be told apart."
         )
     return pattern.cpu().numpy(), by_key, values
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.model.unit_names import unit_name
 from probe.progress import SILENT, Progress
@@ -81,7 +82,7 @@ class HeadTable(Record, figure=True, page=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        scores = {m: [[None if np.isnan(x) else float(x) for x in row] for row in v] for m, v in self.scores.items()}
+        scores = {m: [[finite(x) for x in row] for row in v] for m, v in self.scores.items()}
         plain = {n: getattr(self, n) for n in ("prompt", "tokens", "pos", "target", "convention")}
         return {**plain, "scores": scores}
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
@@ -97,7 +98,7 @@ def projected(
     index = head if side == "Q" else head // group(model, layer)
     norm = getattr(attn, f"{side.lower()}_norm", None) if side != "V" else None
     norm = norm if norm is not None and getattr(norm, "original_component", None) is not None else None
-    found = torch.einsum("rd,hde->rhe", x, W)
+    found = einsum(x, W, "row d_model, head d_model d_head -> row head d_head")
     found = found if b is None else found + wide(b).reshape(found.shape[1:])
     return (found if norm is None else _head_norm(norm, found))[:, index]
 

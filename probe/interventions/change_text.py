@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from probe.errors import BadInput
 from probe.model.sites import GLOSSARY, site_named
-from probe.model.unit_names import NamedUnit, nearly, position_of, unit_named
+from probe.model.unit_names import UnitName, nearly, position_of
 
 SYNONYMS = {"ablate": "zero", "add": "steer"}
 """Words of the field for the same change; the second is shown."""
@@ -20,7 +20,7 @@ class Change(NamedTuple):
 
     how: str
     amount: float
-    where: NamedUnit | str
+    where: UnitName | str
     pos: int | slice | None
 
 
@@ -35,7 +35,7 @@ def parse_change(text: str) -> Change:
         said = "takes no amount" if how == "zero" else "does not say by how much"
         raise BadInput(f"'{text[:60]}' {said}; write {EXAMPLES}.")
     named = found["where"] + (f"@{found['pos']}" if found["pos"] is not None else "")
-    unit = unit_named(named)
+    unit = UnitName.parse(named)
     if unit is None:
         _require_site(text, found["where"], named)
     pos = unit.pos if unit else position_of(found["pos"], text)

@@ -14,12 +14,14 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from probe.dictionaries.owners import layer_read, owner_name, owner_names
 from probe.errors import BadInput, brief
 from probe.interventions import values as on
 from probe.interventions.change_text import EXAMPLES, Change, parse_change
+from probe.interventions.places import Place, head, place, require_named_unit, where_name
 from probe.interventions.unit_edits import UnitEdit, edit_units
 from probe.model.sites import parse_site
-from probe.model.unit_names import NamedUnit, layer_read, owner_name, owner_names, unit_name, unit_named
+from probe.model.unit_names import UnitName, unit_name
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -53,13 +55,13 @@ def name_of(change: Any) -> str:
     if isinstance(change, UnitEdit):
         return change.name
     if isinstance(change, on.Knockout):
-        head = f"L{change.layer}" if change.head is None else unit_name("head", change.layer, change.head)
-        return f"knockout {head}@{change.query}←{change.key}"
+        which = f"L{change.layer}" if change.head is None else unit_name("head", change.layer, change.head)
+        return f"knockout {which}@{change.query}←{change.key}"
     if isinstance(change, on.Splice):
-        return f"splice {owner_name(change.dictionary)} at {on.place(change.at).site.short}"
+        return f"splice {owner_name(change.dictionary)} at {place(change.at).site.short}"
     if not hasattr(change, "at"):
         return type(change).__name__.lower()
-    return f"{type(change).__name__.lower()} {on.where_name(change.at)}"
+    return f"{type(change).__name__.lower()} {where_name(change.at)}"
 
 
 def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any]) -> Any:
@@ -72,18 +74,18 @@ def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any]) 
             f"{type(change).__name__} {str(change)[:60]} is no change. Give interventions like Zero('L9H6'), unit edits, or text "
             f"like {EXAMPLES}."
         )
-    unit = unit_named(change.at) if isinstance(change.at, str) else None
+    unit = UnitName.parse(change.at) if isinstance(change.at, str) else None
     if unit is not None and unit.kind == "latent":
         return _of_latent(change, unit, dictionaries)
     placed = _placed(model, change) if isinstance(change.at, str) else change
-    if isinstance(placed, on.Steer) and placed.direction is None and on.place(placed.at).unit is None:
+    if isinstance(placed, on.Steer) and placed.direction is None and place(placed.at).unit is None:
         raise BadInput(f"Steer at {change.at} needs a direction; only a single neuron or latent has its own.")
     return placed
 
 
 def _placed(model: "TransformerBridge", change: Any) -> Any:
     """The same intervention at the place that its text names in this model."""
-    where = on.place(change.at) if unit_named(change.at) else on.Place(parse_site(change.at, model))
+    where = place(change.at) if UnitName.parse(change.at) else Place(parse_site(change.at, model))
     placed = copy.copy(change)
     object.__setattr__(placed, "at", where)  # these are frozen
     return placed
@@ -92,7 +94,7 @@ def _placed(model: "TransformerBridge", change: Any) -> Any:
 def _from_text(model: "TransformerBridge", change: Change, dictionaries: Sequence[Any]) -> Any:
     """A unit edit for a neuron or latent; an intervention for a head or a site."""
     how, amount, where, pos = change
-    if isinstance(where, NamedUnit) and where.kind != "head":
+    if isinstance(where, UnitName) and where.kind != "head":
         if where.kind == "neuron":
             return UnitEdit(how, where.unit, pos, amount, layer=where.layer)
         return UnitEdit(how, where.unit, pos, amount, dictionary=_owner(where, dictionaries))
@@ -100,17 +102,17 @@ def _from_text(model: "TransformerBridge", change: Change, dictionaries: Sequenc
         raise BadInput(
             f"{where} has no direction of its own; steer=... is for neurons and latents. See Steer in Python."
         )
-    if isinstance(where, NamedUnit):
-        at = on.head(where.layer, where.unit, pos)
-        on.require_named_unit(at, model)
+    if isinstance(where, UnitName):
+        at = head(where.layer, where.unit, pos)
+        require_named_unit(at, model)
     else:
-        at = on.Place(parse_site(where, model), pos)
+        at = Place(parse_site(where, model), pos)
     return {"zero": lambda: on.Zero(at), "scale": lambda: on.Scale(at, amount), "clamp": lambda: on.Clamp(at, amount)}[
         how
     ]()
 
 
-def _of_latent(change: Any, unit: NamedUnit, dictionaries: Sequence[Any]) -> UnitEdit:
+def _of_latent(change: Any, unit: UnitName, dictionaries: Sequence[Any]) -> UnitEdit:
     """An intervention at a latent as the edit of what its dictionary writes."""
     made: dict[type, tuple[str, Any]] = {
         on.Zero: ("zero", 0.0),
@@ -129,7 +131,7 @@ def _of_latent(change: Any, unit: NamedUnit, dictionaries: Sequence[Any]) -> Uni
     return UnitEdit(how, unit.unit, unit.pos, amount, dictionary=_owner(unit, dictionaries))
 
 
-def _owner(unit: NamedUnit, dictionaries: Sequence[Any]) -> Any:
+def _owner(unit: UnitName, dictionaries: Sequence[Any]) -> Any:
     """The one dictionary that a latent's name can mean."""
     fitting = [d for d in dictionaries if layer_read(d) == unit.layer]
     if len(fitting) == 1:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.interventions.changes import names_of, read_changes
 from probe.interventions.generation import generate_with
@@ -106,7 +107,7 @@ class EditedRun(Record, figure=True, page=True):
         """Ready for JSON."""
         plain = asdict(self)
         for name in ("kl", "loss_before", "loss_after"):
-            plain[name] = [None if np.isnan(x) else float(x) for x in plain[name]]
+            plain[name] = [finite(x) for x in plain[name]]
         return plain
 
 

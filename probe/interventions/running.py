@@ -1,7 +1,13 @@
-"""Interventions in force: hooks that fire where they should, at prompt positions, and that are missed when they never fire.
+"""An intervention is a small value; running it is a `with`.
 
-In cached generation a pass holds one new position; each running intervention counts those it has seen, so that positions go on
-counting from the start of the text.
+    with intervene(model, [Zero(head(9, 6)), Steer(resid_post(6), direction, scale=8.0)]):
+        logits = model(tokens)
+
+The list is applied in order at each site. It holds inside generation too, leaves nothing behind, and the empty list is an
+exact no-op. An intervention that never fired raises when the `with` ends: silence would look like a result.
+
+Positions count from the start of the prompt; in cached generation the offset of each new token is kept, so `pos=12` means
+the twelfth token of the whole text. A forward pass over a single token is taken as the next one of a generation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +19,8 @@ from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError
 from probe.interventions.changes import interventions_of
-from probe.interventions.values import Intervention, Place, Splice, place, require_named_unit
+from probe.interventions.places import Place, place, require_named_unit
+from probe.interventions.values import Intervention, Splice
 from probe.model.anatomy import Spot, require_stream, spot
 from probe.model.sites import Site, hook_name, parse_site
 
@@ -21,8 +28,12 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-class _Running:
-    """One intervention in force: counts its firings and turns prompt positions into this pass's."""
+class Running:
+    """One intervention in force: counts its firings and turns prompt positions into this pass's.
+
+    seen: positions of the text that passes so far have covered. fired, applied: passes that came by, and those it changed. used:
+    times that an attention pattern was used; late: whether it was before the change.
+    """
 
     def __init__(self, entry: Intervention, where: Place, at: Spot, shape: list[int]):
         self.entry, self.where, self.at, self.shape, self.seen = entry, where, at, shape, 0
@@ -105,7 +116,7 @@ def intervene(
     interventions = interventions_of(model, interventions, dictionaries)
     shape: list[int] = [1]
     places = [_check(place(entry.at), model) for entry in interventions]
-    running = [_Running(e, w, spot(w.site, model), shape) for e, w in zip(interventions, places, strict=True)]
+    running = [Running(e, w, spot(w.site, model), shape) for e, w in zip(interventions, places, strict=True)]
     hooks: list[tuple[str, Callable]] = [("embed.hook_in", _noter(shape))] if running else []
     for one in running:
         if isinstance(one.entry, Splice) and one.entry.dictionary.site_in != one.entry.dictionary.site_out:
@@ -125,7 +136,7 @@ def intervene(
     _raise_silent([r for r in running if not r.applied])
 
 
-def _raise_silent(silent: list[_Running]) -> None:
+def _raise_silent(silent: list[Running]) -> None:
     """What changed nothing, and why: no pass came by, or none had the position."""
     if not silent:
         return

@@ -11,7 +11,7 @@ A neuron is set where it is: `mlp_post`. A latent is no part of the model, but w
 at each site the dictionary writes; `current` is encoded from what the model computes in this very pass. What the dictionary
 fails to reconstruct and its linear path stay as they are (Ameisen et al. 2025). Latents of a cross-layer transcoder are given by
 one of its `parts` and write to all its later layers. Every mode is  new = factor * current + level,  so a factor of 1 changes
-no bit. Positions are those of `probe.interventions.values`: they count from the start of the text, in cached generation too.
+no bit. Positions are those of `probe.interventions.running`: they count from the start of the text, in cached generation too.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.dictionaries.owners import layer_read
 from probe.errors import BadInput, OpenworkError
 from probe.interventions.change_text import SYNONYMS
 from probe.interventions.forward import capture, per_token
-from probe.interventions.values import Function, Place
+from probe.interventions.places import Place
+from probe.interventions.values import Function
 from probe.model.sites import Site, in_model, parse_site, width
-from probe.model.unit_names import layer_read, require_unit, unit_name
+from probe.model.unit_names import require_unit, unit_name
 from probe.plain_values import look_at_config
 from probe.show.record import Record
 from probe.show.values import gist

@@ -1,18 +1,12 @@
-"""An intervention is a small value; running it is a `with`.
+"""Interventions as values: where (`at`), and what the value there becomes (`change`). `intervene` runs them.
 
-    with intervene(model, [Zero(head(9, 6)), Steer(resid_post(6), direction, scale=8.0)]):
-        logits = model(tokens)
-
-The list is applied in order at each site. It holds inside generation too, leaves nothing behind, and the empty list is an
-exact no-op. An intervention that never fired raises when the `with` ends: silence would look like a result.
-
-Positions count from the start of the prompt; in cached generation the offset of each new token is kept, so `pos=12` means
-the twelfth token of the whole text. A forward pass over a single token is taken as the next one of a generation.
+What each is in the literature: zero and mean ablation, (activation) patching, steering, attention knockout (Geva et al. 2023),
+and splicing a dictionary in the place of what it was trained on.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -20,72 +14,11 @@ from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError, brief
 from probe.interventions.forward import per_token
-from probe.model.anatomy import anatomy
+from probe.interventions.places import Place, place, unit_at, where_name
 from probe.model.sites import Site, parse_site, site_named
-from probe.model.unit_names import NamedUnit, nearly, place_name, require_unit, unit_named
 from probe.plain_values import Settings, look_at_config
 from probe.show.record import Record
 from probe.show.values import gist
-
-if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
-
-Where = "Site | str | Place"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Part of a site: some positions (`pos`), some heads (`head`), some units of the last axis (`unit`). None means all."""
-
-    site: Site
-    pos: int | slice | None = None
-    head: int | None = None
-    unit: int | None = None
-
-    def __post_init__(self) -> None:
-        look_at_config(self)
-
-
-def place(where: "Site | str | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
-    """A place at a site, given by name or as a Site, or that of a unit by its name: `L5H3`, `L5N120@3`."""
-    if isinstance(where, Place):
-        return where
-    named = _unit_at(where)
-    return _place_of(named, pos) if named is not None else Place(parse_site(where), pos, None, unit)
-
-
-def _unit_at(where: Any) -> NamedUnit | None:
-    """The unit that a text names; None for a site. BadInput for what is nearly a unit's name, and for what is no place."""
-    if isinstance(where, Site):
-        return None
-    if not isinstance(where, str):
-        raise BadInput(
-            f"A place is a unit by name like 'L5H3', a site like 'resid_post.5', or of head() or neuron(); {brief(where)} came."
-        )
-    named = unit_named(where)
-    if named is None and (meant := nearly(where)):
-        raise BadInput(f"{brief(where)} names no place.{meant}")
-    return named
-
-
-def _place_of(named: NamedUnit, pos: int | slice | None) -> Place:
-    at = named.pos if pos is None else pos
-    if named.kind == "latent":
-        raise BadInput(
-            f"{named} is a latent, which is no place of the model: hand its dictionary to `intervene` or `edited_run` as "
-            "dictionaries=[...]."
-        )
-    return head(named.layer, named.unit, at) if named.kind == "head" else neuron(named.layer, named.unit, at)
-
-
-def head(layer: int, index: int, pos: int | slice | None = None) -> Place:
-    """What one attention head has mixed, before its output matrix."""
-    return Place(Site("z", layer), pos, index)
-
-
-def neuron(layer: int, unit: int, pos: int | slice | None = None) -> Place:
-    """The activation of one MLP neuron."""
-    return Place(Site("mlp_post", layer), pos, None, unit)
 
 
 class Intervention(Protocol):
@@ -103,7 +36,7 @@ class _Change(Settings, Record):
     at: "Site | str | Place"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.at, Place | Site) and _unit_at(self.at) is None:
+        if not isinstance(self.at, Place | Site) and unit_at(self.at) is None:
             site_named(self.at)
         look_at_config(self)
         for name in ("mean", "value", "direction"):
@@ -167,7 +100,7 @@ class Freeze(_Change):
     def change(self, value: Tensor) -> Tensor:
         if self.value.shape != value.shape:
             raise BadInput(
-                f"Freeze at {_name(self.at)} holds {tuple(self.value.shape)}, but the run has {tuple(value.shape)}. "
+                f"Freeze at {place(self.at).site.short} holds {tuple(self.value.shape)}, but the run has {tuple(value.shape)}. "
                 "Record the values from a prompt of the same length."
             )
         return self.value.to(value)
@@ -237,7 +170,8 @@ class Knockout(Settings):
         heads = slice(None) if self.head is None else slice(self.head, self.head + 1)
         changed = value.clone()
         changed[:, heads, self.query, self.key] = 0.0
-        none = 1 - value[:, heads, self.query].sum(-1, keepdim=True)
+        # what the query gives to no token, where a model has sinks; a sum that is 1 but for rounding is 1
+        none = 1 - value[:, heads, self.query].sum(-1, keepdim=True)  # batch head 1
         none = torch.where(none > 8 * torch.finfo(value.dtype).eps, none, 0.0)
         left = changed[:, heads, self.query].sum(-1, keepdim=True) + none
         changed[:, heads, self.query] = changed[:, heads, self.query] / left.clamp_min(1e-30)
@@ -279,18 +213,6 @@ class Splice:
         return torch.where(keep.view(*keep.shape, *(1,) * (value.ndim - 2)), value, recons)
 
 
-def _name(where: "Site | str | Place") -> str:
-    return place(where).site.short
-
-
-def where_name(where: "Site | str | Place") -> str:
-    """A place as people write it; what only a model or a dictionary can tell (`resid_post.-1`, `L4F650`) as it was written."""
-    try:
-        return place_name(place(where))
-    except BadInput:
-        return str(where)
-
-
 def like(given: Tensor | float, value: Tensor) -> Tensor:
     """`given` broadcast to `value`, or a sentence saying why it cannot be. Heads may lie beside each other in one axis."""
     tensor = torch.as_tensor(given).to(value)
@@ -302,18 +224,3 @@ def like(given: Tensor | float, value: Tensor) -> Tensor:
         raise BadInput(
             f"A value of shape {tuple(tensor.shape)} does not fit activations of shape {tuple(value.shape)}."
         ) from error
-
-
-def require_named_unit(where: Place, model: "TransformerBridge") -> None:
-    """BadInput for a head or neuron the model lacks, by its name."""
-    site, cfg = where.site, model.cfg
-    if site.layer is None:
-        return
-    at = anatomy(model).spots.get(site)
-    if where.head is not None and ("head" in site.axes or "kv_head" in site.axes):
-        sizes = at.sizes if at else {}
-        n = sizes.get("head", sizes.get("kv_head", cfg.n_heads))
-        require_unit("head", site.layer, where.head, cfg.n_layers, int(n or 0))
-    if where.unit is not None and site.kind == "mlp_post":
-        n = at.sizes[site.axes[-1]] if at else cfg.d_mlp
-        require_unit("neuron", site.layer, where.unit, cfg.n_layers, int(n or 0))

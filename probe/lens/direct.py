@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from einops import einsum
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from probe.model.anatomy import spot
 from probe.model.norms import NormParts, norm_parts
 from probe.model.sites import Site, hook_name, resid_pre
 from probe.model.unit_names import unit_name
-from probe.model.writes import heads_write, unembedding
+from probe.model.writes import heads_write, unembedding, wide
 from probe.show.opening import came_from
 from probe.show.record import Record
 from probe.show.values import quoted
@@ -115,12 +116,12 @@ def direct_logits(model: "TransformerBridge", prompt: Prompt, target: Target | N
     prompt, ids = read_prompt(model, prompt)
     wanted = None if target is None else asked(model, target)
     found = _run(model, ids)
-    logits = _wide(require_finite(found[Site("logits").name])[0])
+    logits = wide(require_finite(found[Site("logits").name])[0])
     targets, others = _targets(logits, wanted)
     toward = readers(model, found, targets, others)
     parts = [_layer_parts(model, found, i, toward) for i in range(model.cfg.n_layers)]
     heads, norms, mlps, bias, reach = (torch.stack(x) for x in zip(*parts, strict=True))
-    embed = (_wide(found[resid_pre(0).name][0]) * toward).sum(-1)
+    embed = (wide(found[resid_pre(0).name][0]) * toward).sum(-1)
     constant = _constant(model, targets, others)
     logit = logits.gather(1, targets[:, None])[:, 0] - _reference(logits, others)
     size = heads.abs().sum((0, 1)) + mlps.abs().sum(0) + embed.abs() + constant.abs()
@@ -181,11 +182,6 @@ def _run(model: "TransformerBridge", ids: list[int]) -> dict[str, Tensor]:
     return capture(model, torch.tensor([ids], device=model.W_E.device), wanted, stop=False)
 
 
-def _wide(x: Tensor) -> Tensor:
-    """At least float32."""
-    return x.detach() if x.dtype == torch.float64 else x.detach().float()
-
-
 def parts_of(owner: Any, name: str, like: Tensor) -> NormParts | None:
     """The parts of the norm `owner.name`; None where the model has none, or one that changes nothing."""
     norm = getattr(owner, name, None)
@@ -206,7 +202,7 @@ def readers(
     toward = W_U[:, targets].T - (W_U.mean(1) if others is None else W_U[:, others].T)
     if norm is None or Site("final_scale").name not in found:
         return toward
-    back = norm.weight * toward / _wide(found[Site("final_scale").name][0])
+    back = norm.weight * toward / wide(found[Site("final_scale").name][0])
     return back - back.mean(-1, keepdim=True) if norm.centred else back
 
 
@@ -215,17 +211,19 @@ def _layer_parts(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Shares of a layer's heads, lengths of their writes, shares of its MLP and of its biases, and its reach."""
     W_O, bias = heads_write(model, layer)
-    writes = torch.einsum("phe,hed->hpd", _wide(found[Site("z", layer).name][0]), W_O)
+    writes = einsum(
+        wide(found[Site("z", layer).name][0]), W_O, "pos head d_head, head d_head d_model -> head pos d_model"
+    )
     post, reach = parts_of(model.blocks[layer], "ln1_post", writes), torch.ones_like(toward[:, :1])
     if Site("final_scale").name in found:
-        reach = reach / _wide(found[Site("final_scale").name][0])
+        reach = reach / wide(found[Site("final_scale").name][0])
     shift = torch.zeros_like(bias)
     if post is not None:
-        scale = _wide(found[Site("ln1_post_scale", layer).name][0])
+        scale = wide(found[Site("ln1_post_scale", layer).name][0])
         writes, bias, shift, reach = post.scaled(writes) / scale, post.scaled(bias) / scale, post.bias, reach / scale
     write = found.get(Site("mlp_write", layer).name)  # models of attention alone have none
-    mlp = torch.zeros_like(toward[:, 0]) if write is None else (_wide(write[0]) * toward).sum(-1)
-    shares = torch.einsum("hpd,pd->hp", writes, toward)
+    mlp = torch.zeros_like(toward[:, 0]) if write is None else (wide(write[0]) * toward).sum(-1)
+    shares = einsum(writes, toward, "head pos d_model, pos d_model -> head pos")
     return shares, writes.norm(dim=-1), mlp, ((bias + shift) * toward).sum(-1), reach[:, 0]
 
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probe.artifacts.json import finite
 from probe.errors import BadInput, brief
 from probe.interventions.forward import capture, require_finite
 from probe.memory import require
@@ -107,7 +108,7 @@ class LensResult(Record, figure=True, page=True):
             "entropy": self.entropy.tolist(),
             "kl": self.kl.tolist(),
             "rank_of_final": self.rank_of_final.tolist(),
-            "loss": [None if np.isnan(x) else float(x) for x in self.loss],
+            "loss": [finite(x) for x in self.loss],
             "positions": self.positions,
         }
 

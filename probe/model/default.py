@@ -141,7 +141,7 @@ def unreadable(gguf: Path) -> Iterator[None]:
     except (OpenworkError, MemoryError):
         raise
     except Exception as error:
-        from probe.model.pretrained import line
+        from probe.model.loading.pretrained import line
 
         raise Unavailable(
             f"{gguf} could not be read as a GGUF model ({line(error)}). It may be truncated, one part of several, or of a family "
@@ -154,9 +154,9 @@ def _read_gguf(gguf: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoTokenizer
 
-    from probe.model.complete import check_whole
-    from probe.model.config import check_bulk, read_config
-    from probe.model.pretrained import with_report
+    from probe.model.loading.config import check_bulk, read_config
+    from probe.model.loading.pretrained import with_report
+    from probe.model.loading.weight_check import check_whole
 
     where = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
     with unreadable(gguf):

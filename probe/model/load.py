@@ -17,12 +17,13 @@ from probe.artifacts.digest import recent_sha256
 from probe.distributed import local_device
 from probe.errors import BadInput, Unavailable
 from probe.identity import set_name
-from probe.model.complete import check_files
+from probe.model.aliases import ALIASES, DEFAULT
 from probe.model.default import CHECKED, check_folder, convert_gguf, default_model_folder, model_cache
 from probe.model.fingerprint import stamp
-from probe.model.given import bridge_of, name_of
 from probe.model.key_value_cache import hand_over
-from probe.model.pretrained import keep_marks, marks_of, read_model, told
+from probe.model.loading.already_loaded import bridge_of, name_of
+from probe.model.loading.pretrained import keep_marks, marks_of, read_model, told
+from probe.model.loading.weight_check import check_files
 from probe.model.sites import as_dtype
 from probe.progress import SILENT, Progress
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["ALIASES", "DEFAULT", "load_model", "stamp"]
-
-DEFAULT = "smollm2-135m"
-ALIASES = (DEFAULT, "toy")
 
 
 def load_model(

@@ -1,7 +1,15 @@
-"""The table of the glossary: every kind of site, with transformer-lens's name of its hook, its axes and its older names; and a
-site, which is a kind at a layer.
+"""A site is a named place in the model where a tensor can be read or changed. This docstring is the glossary.
 
-How sites are written, and what the axes mean, stands in `probe.model.sites`.
+Axes: `batch pos d_model head d_head d_mlp d_vocab layer`, `q_pos k_pos` in patterns; `latent` is an index, `d_dict` how many.
+`kv_head` counts key-value heads, fewer than `head` under grouped-query attention.
+
+One canonical name is stored everywhere: transformer-lens's (`blocks.5.hook_resid_post`). People may write the short
+form (`resid_post.5`) or an older alias (`blocks.5.hook_mlp_out`, `blocks.5.hook_out`); `sites.parse_site` accepts them all. With
+a model, layers also count from the end (`resid_post.-1`), and where several sites are read `resid_post.*` or `resid_post` is all
+layers (`parse_sites`).
+
+An MLP's dictionary reads `mlp_in`, what the MLP sees (after the norm), and predicts `mlp_out`, what the MLP returns (before
+any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream (after any post-norm).
 """
 
 from dataclasses import dataclass
@@ -152,16 +160,36 @@ class Site:
 
 def spellings(site: Site) -> list[str]:
     """Every name of a site: short, canonical, older ones."""
-    return spellings_at(site.kind, site.layer)
+    return spellings_of(site.kind, site.layer)
 
 
-def spellings_at(kind: str, layer: int | None) -> list[str]:
-    """The same of a kind at a layer."""
+def spellings_of(kind: str, layer: int | None) -> list[str]:
+    """The same, by kind and layer."""
     row = GLOSSARY[kind]
     short = kind if layer is None else f"{kind}.{layer}"
     return [short, *(h.format(layer=layer) for h in (row.hook, *row.aliases))]
 
 
 def layered(kind: str) -> bool:
-    """Whether every layer has one."""
+    """Whether every layer has such a site."""
     return "{layer}" in GLOSSARY[kind].hook
+
+
+def resid_pre(layer: int) -> Site:
+    """Residual stream before a layer."""
+    return Site("resid_pre", layer)
+
+
+def resid_post(layer: int) -> Site:
+    """Residual stream after a layer."""
+    return Site("resid_post", layer)
+
+
+def mlp_in(layer: int) -> Site:
+    """What an MLP reads."""
+    return Site("mlp_in", layer)
+
+
+def mlp_out(layer: int) -> Site:
+    """What an MLP returns."""
+    return Site("mlp_out", layer)

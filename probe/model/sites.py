@@ -1,16 +1,4 @@
-"""A site is a named place in the model where a tensor can be read or changed. This docstring is the glossary.
-
-Axes: `batch pos d_model head d_head d_mlp d_vocab layer`, `q_pos k_pos` in patterns; `latent` is an index, `d_dict` how many.
-`kv_head` counts key-value heads, fewer than `head` under grouped-query attention.
-
-One canonical name is stored everywhere: transformer-lens's (`blocks.5.hook_resid_post`). People may write the short
-form (`resid_post.5`) or an older alias (`blocks.5.hook_mlp_out`, `blocks.5.hook_out`); `parse_site` accepts them all. With a
-model, layers also count from the end (`resid_post.-1`), and where several sites are read `resid_post.*` or `resid_post` is all
-layers (`parse_sites`).
-
-An MLP's dictionary reads `mlp_in`, what the MLP sees (after the norm), and predicts `mlp_out`, what the MLP returns (before
-any post-norm). `attn_out` and `mlp_write` are what reaches the residual stream (after any post-norm).
-"""
+"""Sites by name: what people write, and whether a model has it. The glossary of axes and sites is in `probe.model.site_kinds`."""
 
 import difflib
 import re
@@ -19,18 +7,52 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from probe.errors import BadInput, brief
-from probe.model.site_kinds import GLOSSARY, Site, layered, spellings_at
-from probe.model.unit_names import nearly
+from probe.model.site_kinds import (
+    GLOSSARY,
+    Site,
+    SiteKind,
+    layered,
+    mlp_in,
+    mlp_out,
+    resid_post,
+    resid_pre,
+    spellings,
+    spellings_of,
+)
+from probe.model.unit_names import UnitName, nearly
 
 if TYPE_CHECKING:
     import torch
     from transformer_lens.model_bridge import TransformerBridge
 
+__all__ = [
+    "GLOSSARY",
+    "Site",
+    "SiteKind",
+    "as_dtype",
+    "axis_size",
+    "expanded",
+    "hook_name",
+    "in_model",
+    "layers_with",
+    "mlp_in",
+    "mlp_out",
+    "parse_site",
+    "parse_sites",
+    "resid_post",
+    "resid_pre",
+    "short_name",
+    "site_named",
+    "sites_of",
+    "spellings",
+    "width",
+]
+
 
 def _suggest(text: str, layer: int | None) -> str:
     """The closest known spellings, for the end of an error message."""
     at = 0 if layer is None else layer
-    known = {s: s for kind in GLOSSARY for s in spellings_at(kind, at if layered(kind) else None)}
+    known = {s: s for kind in GLOSSARY for s in spellings_of(kind, at if layered(kind) else None)}
     close = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
     if not close:
         return f" Sites are named like {', '.join(list(_examples())[:4])}."
@@ -63,13 +85,14 @@ def site_named(text: str) -> Site:
     found = re.search(r"\.(-?\d+)(?=\.|$)", text)
     layer = int(found.group(1)) if found else None
     for kind in GLOSSARY:
-        if text in spellings_at(kind, layer if layered(kind) else None) and (layer is not None or not layered(kind)):
+        if text in spellings_of(kind, layer if layered(kind) else None) and (layer is not None or not layered(kind)):
             return Site(kind, layer if layered(kind) else None)
     if text in GLOSSARY:
         raise BadInput(f"'{text}' exists in every layer; say which, like {text}.4, or all of them, {text}.*.")
-    if unit := re.fullmatch(r"[Ll](\d+)([HhNn])\d+", text):
-        kind, part = ("z", "head") if unit[2] in "Hh" else ("mlp_post", "neuron")
-        raise BadInput(f"'{text}' is a {part} and no site; for a {part} read {kind}.{unit[1]}.")
+    unit = UnitName.typed(text) if text[:1] in "lL" else None
+    if unit is not None and unit.kind != "latent":
+        kind = "z" if unit.kind == "head" else "mlp_post"
+        raise BadInput(f"'{text}' is a {unit.kind} and no site; for a {unit.kind} read {kind}.{unit.layer}.")
     raise BadInput(f"There is no site '{text}'.{nearly(text) or _suggest(text, layer)}")
 
 
@@ -160,26 +183,6 @@ def sites_of(model: "TransformerBridge") -> list[Site]:
 def layers_with(kind: str, model: "TransformerBridge") -> list[int]:
     """Layers in which this model has sites of a kind: all, or in hybrids those with attention, or with neurons."""
     return [i for i in range(model.cfg.n_layers) if hook_name(Site(kind, i), model) is not None]
-
-
-def resid_pre(layer: int) -> Site:
-    """Residual stream before a layer."""
-    return Site("resid_pre", layer)
-
-
-def resid_post(layer: int) -> Site:
-    """Residual stream after a layer."""
-    return Site("resid_post", layer)
-
-
-def mlp_in(layer: int) -> Site:
-    """What an MLP reads."""
-    return Site("mlp_in", layer)
-
-
-def mlp_out(layer: int) -> Site:
-    """What an MLP returns."""
-    return Site("mlp_out", layer)
 
 
 def as_dtype(name: str) -> "torch.dtype":

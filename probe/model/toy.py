@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from probe.model.aliases import TOY
+
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedTokenizerFast
@@ -87,13 +89,9 @@ def toy_model(seed: int = 0) -> "TransformerBridge":
         seed,
         tokenizer,
         scale=3.0,
-        n_layers=4,
-        d_model=64,
+        **{**TOY, "d_vocab": len(tokenizer)},
         d_head=16,
-        n_heads=4,
         n_key_value_heads=2,
-        d_mlp=128,
-        d_vocab=len(tokenizer),
         n_ctx=512,
         act_fn="silu",
         gated_mlp=True,

@@ -1,21 +1,55 @@
 """How a unit is written: `L5H3` a head, `L5N120` an MLP neuron, `L5F650` a dictionary's latent, `@3` at one position.
 
     unit_name("latent", 4, 650, pos=3)      L4F650@3
+    UnitName.parse("L4F650@3")              UnitName(layer=4, kind="latent", unit=650, pos=3)
 
 The field's own forms (SAELens, Neuronpedia and papers number layers and units so). A latent is known by its layer and number only
-beside its dictionary: where latents of two dictionaries of one layer stand in one list, `owner_names` says whose each is.
+beside its dictionary: `probe/dictionaries/owners.py` says whose each is where latents of two of one layer stand in one list.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from probe.errors import BadInput
 
 LETTERS = {"head": "H", "neuron": "N", "latent": "F"}
 """The letter of each kind of unit that has a number."""
-_UNIT = re.compile(r"[Ll](?P<layer>\d{1,4})(?P<kind>[HNF])(?P<unit>\d{1,9})(?:@(?P<pos>.*))?")
 KINDS_BY_LETTER = {letter: kind for kind, letter in LETTERS.items()}
+_WRITTEN = re.compile(r"[Ll](?P<layer>\d{1,4})(?P<letter>[HNF])(?P<unit>\d{1,9})(?:@(?P<pos>.*))?")
+_TYPED = re.compile(r"[Ll]?(?P<layer>\d{1,4})(?P<letter>[HhNnFf.])(?P<unit>\d{1,9})")
+
+
+@dataclass(frozen=True, order=True)
+class UnitName:
+    """One unit: `L5H3` is head 3 of layer 5, `L5N120` neuron 120 of its MLP, `L5F650` latent 650 of the dictionary that reads
+    there; `L5N120@3` is that neuron at one position."""
+
+    layer: int
+    kind: str
+    unit: int
+    pos: int | slice | None = None
+
+    def __str__(self) -> str:
+        return unit_name(self.kind, self.layer, self.unit, self.pos)
+
+    @classmethod
+    def parse(cls, text: str, *kinds: str) -> "UnitName | None":
+        """The unit that a text names, of one of these kinds (any, where none are told); None where it names no such unit."""
+        found = _WRITTEN.fullmatch(text.strip())
+        if found is None or KINDS_BY_LETTER[found["letter"]] not in (kinds or KINDS_BY_LETTER.values()):
+            return None
+        kind, pos = KINDS_BY_LETTER[found["letter"]], position_of(found["pos"], text)
+        return cls(int(found["layer"]), kind, int(found["unit"]), pos)
+
+    @classmethod
+    def typed(cls, text: str) -> "UnitName | None":
+        """As `parse`, forgiving what people type in a hurry: `l5h3`, `5n120`, and `5.3` for a head."""
+        found = _TYPED.fullmatch(text.strip())
+        if found is None:
+            return None
+        letter = found["letter"].upper().replace(".", LETTERS["head"])
+        return cls(int(found["layer"]), KINDS_BY_LETTER[letter], int(found["unit"]))
 
 
 def unit_name(kind: str, layer: int | None, unit: int, pos: int | slice | None = None, dictionary: str = "") -> str:
@@ -41,27 +75,6 @@ def place_name(where: Any) -> str:
     if where.unit is not None:
         site = unit_name("neuron", layer, where.unit) if where.site.kind == "mlp_post" else f"{site}[{where.unit}]"
     return site + position_name(where.pos)
-
-
-class NamedUnit(NamedTuple):
-    """A unit read from its name."""
-
-    kind: str
-    layer: int
-    unit: int
-    pos: int | slice | None = None
-
-    def __str__(self) -> str:
-        return unit_name(self.kind, self.layer, self.unit, self.pos)
-
-
-def unit_named(text: str) -> NamedUnit | None:
-    """The unit that a name like `L5H3`, `L5N120@3` or `L5F650@4:` is of; None for a text that names none."""
-    found = _UNIT.fullmatch(text.strip())
-    if found is None:
-        return None
-    pos = position_of(found["pos"], text)
-    return NamedUnit(KINDS_BY_LETTER[found["kind"]], int(found["layer"]), int(found["unit"]), pos)
 
 
 _LOOSE = re.compile(r"L?[ .]*(\d{1,4})[ .:_-]*([HNF])[ .]*(\d{1,9})(@.*)?", re.IGNORECASE)
@@ -91,8 +104,8 @@ def require_unit(kind: str, layer: int, unit: int, n_layers: int, n: int) -> Non
 def head_of(layer: int | str, head: int | None = None) -> tuple[int, int]:
     """A head by layer and number, or by its name `L5H3` in place of both."""
     if isinstance(layer, str):
-        named = unit_named(layer)
-        if named is None or named.kind != "head" or head is not None or named.pos is not None:
+        named = UnitName.parse(layer, "head")
+        if named is None or head is not None or named.pos is not None:
             said = nearly(layer) or " Write its name like L5H3, or its layer and its number."
             raise BadInput(f"'{layer[:40]}' is no head.{said}")
         return named.layer, named.unit
@@ -113,27 +126,3 @@ def position_of(text: str | None, whole: str = "") -> int | slice | None:
     if found[1] is not None:
         return int(found[1])
     return slice(*(int(i) if i is not None else None for i in (found[2], found[3])))
-
-
-def layer_read(dictionary: Any) -> int | None:
-    """The layer that a latent's name gives: where its dictionary (or a part of one) reads first."""
-    from probe.model.sites import parse_site
-
-    sites = getattr(dictionary, "sites_in", None) or (dictionary.site_in,)
-    return parse_site(sites[0]).layer
-
-
-def owner_name(dictionary: Any) -> str:
-    """What tells a dictionary from another of its layer: its artifact's name, or the site it reads."""
-    from probe.model.sites import parse_site
-
-    sites = getattr(dictionary, "sites_in", None) or (dictionary.site_in,)
-    return str(getattr(dictionary, "name", "")) or f"the dictionary at {parse_site(sites[0]).short}"
-
-
-def owner_names(dictionaries: Sequence[Any]) -> list[str]:
-    """For each dictionary its name where another one of the list stands in the same layer, and nothing elsewhere."""
-    by_layer: dict[int | None, set[int]] = {}
-    for one in dictionaries:
-        by_layer.setdefault(layer_read(one), set()).add(id(one))
-    return [owner_name(one) if len(by_layer[layer_read(one)]) > 1 else "" for one in dictionaries]

@@ -16,7 +16,7 @@ from probe.show.beside import shows
 from probe.show.glossary import meaning
 from probe.show.record import Record
 from probe.show.values import gist
-from probe.words import minus
+from probe.words import clip, minus
 
 MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 50, 24, 300
 METERS = frozenset(
@@ -48,8 +48,7 @@ def shaped(words: str) -> str:
 
 def text(words: str, most: int = MOST_CHARACTERS) -> str:
     """Escaped text, cut to `most` characters; its shapeless ones as `shaped` writes them."""
-    cut = words if len(words) <= most else words[: most - 1] + "…"
-    return escape(shaped(cut))
+    return escape(shaped(clip(words, most)))
 
 
 def token_text(token: str, most: int = 40) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from probe.show.html import shaped, shown
+from probe.words import clip
 
 CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
 SEQUENTIAL, SIGNED = "Viridis", "RdBu"
@@ -14,15 +15,12 @@ CELLS = 26 * 64
 
 def plain(text: str, width: int = 12) -> str:
     """Text safe inside plotly labels: shown spaces and controls, cut to `width`, `& < >` escaped."""
-    short = shown(text)
-    short = short if len(short) <= width else short[: width - 1] + "…"
-    return shaped(short).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return shaped(clip(shown(text), width)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def label_text(text: str, width: int = 40) -> str:
     """A name, a label or a title safe inside plotly labels: its spaces are spaces. `plain` is for single tokens."""
-    short = text if len(text) <= width else text[: width - 1] + "…"
-    short = "".join(c if c.isprintable() else " " for c in short)
+    short = "".join(c if c.isprintable() else " " for c in clip(text, width))
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

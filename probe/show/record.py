@@ -24,7 +24,8 @@ from probe.errors import BadInput, Unavailable
 from probe.show.beside import draws, loads, saves, shows
 from probe.show.opening import open_record, origins
 from probe.show.panels import Figure, Panel, Rows, Sentence
-from probe.show.values import arrays_of, as_json, cut, gist, quoted
+from probe.show.values import arrays_of, as_json, gist, quoted
+from probe.words import clip
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +68,7 @@ class Record:
         """One sentence: its fields, arrays by their shape."""
         names = [f.name for f in fields(self)] if is_dataclass(self) else []
         parts = [f"{name} {gist(getattr(self, name))}" for name in names if name not in ("prompt", "text", "model")]
-        return cut(", ".join(parts), LONGEST)
+        return clip(", ".join(parts), LONGEST)
 
     def to_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
         """Ready for JSON: its fields, arrays as lists."""
@@ -178,7 +179,7 @@ def _heading(record: Any, said: str) -> str:
     texts = [t for name in ("prompt", "text") if isinstance(t := getattr(record, name, None), str) and t]
     about = [f" {quoted(t)}" for t in texts[:1] if quoted(t) not in said]
     model = _model_name(record)
-    return "".join([type(record).__name__, *about, f" on {cut(model, 60)}" if model else ""])
+    return "".join([type(record).__name__, *about, f" on {clip(model, 60)}" if model else ""])
 
 
 def _model_name(record: Any) -> str:
@@ -199,4 +200,4 @@ def _said(record: Any) -> str:
     sentence = record.summary() if callable(record.summary) else None
     if not isinstance(sentence, str):
         sentence = Record.summary(record)
-    return cut(" ".join(sentence.split()), LONGEST)
+    return clip(" ".join(sentence.split()), LONGEST)

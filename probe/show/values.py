@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from probe.words import clip
+
 
 def quoted(text: Any, most: int = 48) -> str:
     """A text in quotes, its middle left out where it is long: a prompt's end is where the prediction is read."""
@@ -24,7 +26,7 @@ def gist(value: Any, most: int = 40) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Path):
-        return cut(value.name, most)
+        return clip(value.name, most)
     if (shape := getattr(value, "shape", None)) is not None:
         if len(shape) == 0:
             return f"{float(value):.4g}"
@@ -32,14 +34,9 @@ def gist(value: Any, most: int = 40) -> str:
     if isinstance(value, Mapping | Sequence | set | frozenset):
         return _collection(value, most)
     if isinstance(value, type(None) | bool | int | slice):
-        return cut(repr(value), most)
+        return clip(repr(value), most)
     written = type(value).__str__ is not object.__str__ and not is_dataclass(value) and not hasattr(value, "parameters")
-    return cut(str(value), most) if written and len(str(value)) <= most else type(value).__name__
-
-
-def cut(text: str, most: int) -> str:
-    """A text cut to length."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return clip(str(value), most) if written and len(str(value)) <= most else type(value).__name__
 
 
 def _collection(value: Any, most: int) -> str:

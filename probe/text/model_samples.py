@@ -26,6 +26,7 @@ from probe.artifacts.schemas import fields, number, several, text, whole
 from probe.artifacts.untrusted import read_json, reading, sealed, unsealed
 from probe.errors import BadInput, Unavailable
 from probe.model.fingerprint import stamp
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress, Step
 from probe.show.record import Record
 from probe.text.display import tokenizer_of
@@ -65,25 +66,37 @@ class SamplePlan(Record):
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class SampleConfig(Settings):
+    """How text is drawn from a model."""
+
+    length: int = 256
+    "Tokens of a document, at most."
+    temperature: float = 1.0
+    "What logits are divided by before a token is drawn."
+    seed: int = 0
+    "Of the draws; each document has its own."
+    batch: int = 32
+    "Documents drawn side by side."
+
+
+@takes_fields("config", SampleConfig)
 def sample_text(
     model: "TransformerBridge",
     folder: Path | str,
     n_documents: int,
     *,
-    length: int = 256,
-    temperature: float = 1.0,
-    seed: int = 0,
-    batch: int = 32,
+    config: SampleConfig = SampleConfig(),
     resume: bool = False,
     progress: Progress = SILENT,
 ) -> SampledText:
-    """Draw documents of up to `length` tokens and store them (columns id, text, tokens) as an artifact of kind `text`.
+    """Draw documents and store them (columns id, text, tokens) as an artifact of kind `text`.
 
-    batch: documents drawn side by side. resume: continue an unfinished sample with the same settings, or open it if it is
+    config: its fields are keywords too. resume: continue an unfinished sample with the same settings, or open it if it is
     finished. Raises BadInput for settings that cannot be, or a folder that holds something else.
     """
     folder, start = as_path(folder), time.perf_counter()
-    settings = _settings(model, n_documents, length, temperature, seed, batch)
+    settings = _settings(model, n_documents, config)
     with claim(folder):
         if folder.exists():
             return _finished(folder, settings, resume)
@@ -170,10 +183,9 @@ def _rows(path: Path) -> list[dict[str, Any]] | None:
 _ROW = fields({"id": text, "text": text, "tokens": several(whole(0, 2**31 - 1)), "nats": number()})
 
 
-def _settings(
-    model: "TransformerBridge", n_documents: int, length: int, temperature: float, seed: int, batch: int
-) -> dict[str, Any]:
+def _settings(model: "TransformerBridge", n_documents: int, config: SampleConfig) -> dict[str, Any]:
     """What decides a sample; BadInput for what cannot be."""
+    length, temperature, seed, batch = config.length, config.temperature, config.seed, config.batch
     if min(n_documents, length, batch) < 1 or not 0 < temperature < math.inf or seed < 0:
         raise BadInput(
             f"A sample needs at least one document, one token and a batch of one, a temperature above 0 and a seed of 0 or more; "

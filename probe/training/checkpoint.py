@@ -18,11 +18,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from probe.artifacts.names import CHECKPOINT
 from probe.artifacts.tensors import write_tensors
 from probe.artifacts.untrusted import parse_json, plain_file, reason
 from probe.errors import Unavailable
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def write_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:

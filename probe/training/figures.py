@@ -12,8 +12,8 @@ from probe.show.labels import _finish, label_text
 from probe.training.run_log import extremes, short_names, smoothed
 
 if TYPE_CHECKING:
+    from probe.training.result import TrainResult
     from probe.training.run_log import TrainingRun
-    from probe.training.trainer import TrainResult
 
 _PANELS = (
     ("fvu", "fraction of variance unexplained"),

@@ -7,7 +7,7 @@ from probe.show.chart import lines_html
 from probe.show.html import block, facts_html, side_by_side
 
 if TYPE_CHECKING:
-    from probe.training.trainer import TrainResult
+    from probe.training.result import TrainResult
 
 _TRAINING = {"fvu": "fraction of variance unexplained", "l0": "active latents per token", "dead_share": "dead share"}
 

@@ -7,12 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from probe.artifacts.names import partial
+from probe.artifacts.names import METRICS, partial
 from probe.artifacts.schemas import number
 from probe.artifacts.untrusted import plain_file, reading
 from probe.errors import Unavailable
-
-METRICS = "metrics.jsonl"
 
 
 class MetricsLog:

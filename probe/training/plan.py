@@ -12,8 +12,8 @@ from probe.dictionaries.rows import parts_of
 from probe.dictionaries.sparsifiers.sparse import CHUNK
 from probe.dictionaries.store import AnyDictionary
 from probe.show.record import Record
+from probe.training.config import TrainConfig
 from probe.training.pairs import Pairs, pairs_for
-from probe.training.step import TrainConfig
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache

@@ -25,12 +25,10 @@ from probe.dictionaries.store import AnyDictionary
 from probe.errors import BadInput
 from probe.model.sites import parse_site
 from probe.plain_values import Settings, look_at_config
+from probe.training.kinds import KINDS, RULES
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache
-
-KINDS = ("skip_transcoder", "transcoder", "sae", "crosscoder", "cross_layer_transcoder")
-RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,11 @@ from jaxtyping import Float, Int
 
 from probe.artifacts.folder import KINDS, home
 from probe.artifacts.manifest import read_manifest, require_files
+from probe.artifacts.names import CHECKPOINT, METRICS, PARTIAL
 from probe.artifacts.untrusted import parse_json, plain_file
 from probe.errors import BadInput, OpenworkError
 from probe.show.record import Record
 
-CHECKPOINT, METRICS, PARTIAL = "checkpoint.safetensors", "metrics.jsonl", ".partial"
-"""As in `probe.training.checkpoint`, which imports torch."""
 SERIES = ("loss", "l0", "fvu", "dead_share")
 AXES = ("tokens", "step")
 QUIET = 60.0

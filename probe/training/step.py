@@ -22,73 +22,9 @@ from probe.dictionaries.dead import aux_loss
 from probe.dictionaries.rows import drop_parallel, ease, forget, unit_decoder
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.distributed import world
-from probe.errors import BadInput, OpenworkError
-from probe.plain_values import Settings, look_at_config
+from probe.errors import OpenworkError
 from probe.training.checkpoint import write_checkpoint
-
-
-@dataclass(frozen=True)
-class TrainConfig(Settings):
-    """How to train. Equal configs, data and threads give equal weights."""
-
-    lr: float = 4e-3
-    "Peak learning rate of Adam, on standardised activations."
-    batch: int = 1024
-    "Tokens a step. Larger is faster per token, smaller learns more per token."
-    epochs: int = 3
-    "Passes over the training tokens."
-    warmup: float = 0.05
-    "Share of the training during which the learning rate rises from 0."
-    decay: float = 0.7
-    "Share of the training, at its end, during which the learning rate falls linearly to 0."
-    clip: float = 1.0
-    "Largest norm of the gradient of all weights together."
-    seed: int = 0
-    "Order of the tokens, and the tokens latents start at."
-    start: bool = True
-    "Start latents at tokens of the data and the linear path at the ridge map; else keep the weights as they are."
-    dead_tokens: int = 50_000
-    "A latent counts as dead after this many tokens without firing."
-    aux: float = 1 / 32
-    "Weight of the loss that asks dead latents to reconstruct the residual (AuxK); 0 leaves them alone."
-    aux_k: int | None = None
-    "Dead latents asked at each token; by default half as many as the dictionary reads dimensions."
-    resample_every: int = 0
-    "Steps between two resamplings of dead latents at badly reconstructed tokens; 0 for never."
-    decoder: str = "free"
-    "Norm of the decoder rows while training: free or unit."
-    precision: str = "float32"
-    "Of the matrix products: float32 or bfloat16 (autocast; weights and their updates stay float32)."
-    log_every: int = 10
-    "Steps between two lines of metrics."
-    checkpoint_every: int = 200
-    "Steps between two checkpoints."
-
-    def __post_init__(self) -> None:
-        look_at_config(self)
-        positive = ("lr", "batch", "epochs", "clip", "dead_tokens", "log_every", "checkpoint_every")
-        wrong = [name for name in positive if not 0 < getattr(self, name) < math.inf]
-        if wrong:
-            raise BadInput(f"{', '.join(wrong)} must be greater than 0 and finite.")
-        if not 0 <= self.aux < math.inf or self.resample_every < 0 or (self.aux_k is not None and self.aux_k < 1):
-            raise BadInput("aux and resample_every must be 0 or greater, aux_k at least 1.")
-        if self.decoder not in ("free", "unit") or self.precision not in ("float32", "bfloat16"):
-            raise BadInput(
-                f"decoder is '{self.decoder}' (free or unit) and precision '{self.precision}' (float32 or bfloat16)."
-            )
-        if self.seed < 0:
-            raise BadInput(f"The seed is {self.seed}; it must be 0 or greater.")
-        if not (0 <= self.warmup <= 1 and 0 <= self.decay <= 1):
-            raise BadInput(
-                f"warmup ({self.warmup}) and decay ({self.decay}) are shares of the training, between 0 and 1."
-            )
-
-
-def learning_rate(config: TrainConfig, share: float) -> float:
-    """Warm-up, plateau, linear decay; `share` of the training that is done, in (0, 1]."""
-    rise = share / config.warmup if config.warmup else 1.0
-    fall = (1 - share) / config.decay if config.decay else 1.0
-    return config.lr * max(0.0, min(1.0, rise, fall))
+from probe.training.config import TrainConfig, learning_rate
 
 
 def _means(loss: Tensor, error: Tensor, y: Tensor, code: Code) -> list[float]:
@@ -151,13 +87,16 @@ class Training:
             rule.at(self._share())
         self.optimizer.zero_grad(set_to_none=True)
         recons, code, error, loss = self._forward(x, y)
-        world().backward(loss, own.weight, self.dictionary.parameters())
+        world().backward(
+            loss, own.weight, self.dictionary.parameters()
+        )  # gradients of the whole batch, on every process
         value, *rest = world().mean(_means(loss, error, y, code), own.weight)
         self._finite(value if math.isfinite(float(x.sum())) else math.nan)  # a rule may pick nothing of a row of NaN
         self._update(n)
         self._count(n, value, *rest, fired=world().sum(code.firings()) > 0)
         if bool((dead := self.dead()).any()):
             ease(self.dictionary, dead)
+        # After the step: it is the errors of the weights before it that say where latents are missing.
         if self.config.resample_every and self.steps % self.config.resample_every == 0:
             self._resample(world().join(x)[:n], world().join(y - recons.detach())[:n])
         return value
@@ -167,11 +106,13 @@ class Training:
         device, low = x.device.type, self.config.precision == "bfloat16"
         with torch.autocast(device, torch.bfloat16) if low else nullcontext():
             recons, code = self.dictionary.run(x)
-        error = (recons - y).square().mean()
+        error = (recons - y).square().mean()  # over rows and dimensions; 1 is predicting the mean
         loss, penalty = error, self.dictionary.penalty(code, recons, y)
         if penalty is not None:
             loss = loss + penalty
         if self.config.aux and bool((dead := self.dead()).any()):
+            # AuxK (Gao et al. 2024): the k dead latents nearest to firing reconstruct what the others left, so that they get a
+            # gradient at all; the others get none of it.
             k = self.config.aux_k or max(1, self.dictionary.d_in // 2)
             loss = loss + self.config.aux * aux_loss(self.dictionary.dead_reconstruction(x, dead, k), y - recons)
         return recons, code, error, loss
@@ -186,7 +127,7 @@ class Training:
     def _update(self, n: int) -> None:
         """Clip the gradients and take the optimizer's step at the learning rate after n more tokens."""
         unit = self.config.decoder == "unit"
-        if unit:
+        if unit:  # rows of norm 1: what would only lengthen them would spend the step, and is undone after it
             drop_parallel(self.dictionary)
         torch.nn.utils.clip_grad_norm_(self.dictionary.parameters(), self.config.clip)
         for group in self.optimizer.param_groups:
@@ -210,7 +151,7 @@ class Training:
     @torch.no_grad()
     def _count(self, n: int, loss: float, error: float, variance: float, l0: float, fired: Tensor) -> None:
         self.steps, self.tokens = self.steps + 1, self.tokens + n
-        self.silent += n
+        self.silent += n  # d_dict: tokens since each latent fired
         self.silent[fired] = 0
         self.window.tokens += n
         self.window.loss += loss * n
@@ -225,6 +166,7 @@ class Training:
             return
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.steps)
         self.dictionary.revive(dead, x, residual, generator)
+        # Adam's moments are of the weights that were; kept, they would push the new ones on in the old direction.
         forget(self.optimizer, self.dictionary, dead)
         self.silent[dead] = 0
 

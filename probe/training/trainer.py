@@ -12,79 +12,37 @@ number of threads, ends with the very weights of an uninterrupted run. Under tor
 `world`); the first alone writes.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp, read_manifest
-from probe.artifacts.names import as_path, partial
+from probe.artifacts.names import as_path
 from probe.artifacts.renames import discard
 from probe.artifacts.run_claims import claimed
-from probe.artifacts.untrusted import reading
-from probe.dictionaries import AffineMap, Standardiser, load_dictionary, save_dictionary
-from probe.dictionaries.rows import unit_decoder
-from probe.dictionaries.start import start_from_data
+from probe.dictionaries import load_dictionary, save_dictionary
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.distributed import world
 from probe.errors import BadInput, Cancelled, OpenworkError
 from probe.memory import require
 from probe.progress import SILENT, Progress
-from probe.show.record import Record
-from probe.training.checkpoint import CHECKPOINT, held_interrupts, read_checkpoint
-from probe.training.metrics_log import METRICS, MetricsLog, read_metrics
+from probe.training.checkpoint import held_interrupts
+from probe.training.config import TrainConfig
+from probe.training.metrics_log import METRICS, read_metrics
+from probe.training.ongoing import OngoingRun, require_same, scratch_folder
 from probe.training.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.training.plan import TrainPlan, plan, training_bytes
-from probe.training.step import TrainConfig, Training
+from probe.training.result import Run, TrainResult
+from probe.training.step import Training
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache
 
 __all__ = ["Run", "TrainConfig", "TrainPlan", "TrainResult", "Training", "plan", "train", "train_together"]
-
-
-@dataclass(frozen=True, eq=False)
-class TrainResult(Record, figure=True, page=True):
-    """A finished training: the dictionary (it reads raw activations), its folder, the last metrics and the time it took."""
-
-    dictionary: AnyDictionary
-    folder: Path
-    config: TrainConfig
-    metrics: list[dict[str, Any]] = field(repr=False)
-    seconds: float
-
-    @property
-    def last(self) -> dict[str, Any]:
-        """The last line of metrics."""
-        return self.metrics[-1] if self.metrics else {}
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able summary."""
-        facts = shape_of(self.dictionary)
-        return {
-            "folder": str(self.folder),
-            "config": asdict(self.config),
-            "seconds": self.seconds,
-            **facts,
-            "last": self.last,
-        }
-
-    def summary(self) -> str:
-        """One sentence: what was trained, for how long, where it lies."""
-        last = ", ".join(f"{m} {self.last[m]:.4g}" for m in ("fvu", "l0", "dead_share") if m in self.last)
-        return f"{self.folder.name}: trained in {self.seconds:,.0f} s{', ' + last if last else ''}."
-
-
-@dataclass(frozen=True, eq=False)
-class Run(Record):
-    """One of several trainings that share their data: which dictionary, where it goes, and how it is trained."""
-
-    dictionary: AnyDictionary
-    folder: Path
-    config: TrainConfig
 
 
 def train(
@@ -135,7 +93,7 @@ def _train_all(
     runs: Sequence[Run], cache: "Cache | Pairs", resume: bool, progress: Progress, model: ModelStamp | None
 ) -> list[TrainResult]:
     stamped = model or getattr(getattr(cache, "manifest", None), "model", None)
-    waiting: dict[tuple, list[_Live]] = {}
+    waiting: dict[tuple, list[OngoingRun]] = {}
     results: dict[Path, TrainResult] = {}
     for run in runs:
         pairs = pairs_for(cache, run.dictionary)
@@ -143,66 +101,18 @@ def _train_all(
             results[run.folder] = _finished(run, pairs)
         else:
             key = (run.config.batch, run.config.epochs, run.config.seed)
-            waiting.setdefault(key, []).append(_Live(run, pairs, _scratch(run.folder, resume)))
-    failed: list[_Live] = []
+            waiting.setdefault(key, []).append(OngoingRun(run, pairs, scratch_folder(run.folder, resume)))
+    failed: list[OngoingRun] = []
     for group in waiting.values():
-        for live in _train_group(group, progress):
-            if live.failed:
-                failed.append(live)
+        for ongoing in _train_group(group, progress):
+            if ongoing.failed:
+                failed.append(ongoing)
             else:
-                results[live.run.folder] = _finish(live, stamped)
+                results[ongoing.run.folder] = _finish(ongoing, stamped)
     if failed:
-        names = "; ".join(f"{live.run.folder.name}: {live.failed}" for live in failed)
+        names = "; ".join(f"{ongoing.run.folder.name}: {ongoing.failed}" for ongoing in failed)
         raise OpenworkError(f"{len(failed)} of {len(runs)} trainings failed, the others are stored. {names}")
     return [results[run.folder] for run in runs]
-
-
-class _Live:
-    """A run that is under way: its state, its log and its folder."""
-
-    training: Training
-    log: MetricsLog | None = None  # the first process's
-    failed: OpenworkError | None = None
-
-    def __init__(self, run: Run, pairs: Pairs, scratch: Path):
-        self.run, self.pairs, self.scratch = run, pairs, scratch
-
-    def begin(self, progress: Progress, linear: dict[tuple, Tensor]) -> None:
-        """Start from the data, or from the checkpoint in the folder. linear: ridge maps found so far, by sites."""
-        dictionary, config = self.run.dictionary, self.run.config
-        total = self.pairs.n_tokens * config.epochs
-        self.training = Training(dictionary, self.pairs.standardiser(), config, total, identity_of(self.pairs))
-        found = read_checkpoint(self.scratch)
-        if found:
-            with reading(self.scratch / CHECKPOINT, f"delete {self.scratch} and train again"):
-                _same(self.training.settings(), found[1], self.scratch)
-                self.training.restore(*found)
-        elif config.start:
-            _start(self.training, self.pairs, progress, linear)
-        world().send(dictionary.state_dict().values())
-        if world().first:
-            self.log = MetricsLog(self.scratch / METRICS, keep_until=self.training.steps if found else -1)
-
-    def step(self, pair: Pair) -> None:
-        """Train on a batch; keep the log, and the checkpoint when it is time."""
-        training, config = self.training, self.run.config
-        training.step(pair.inputs, pair.targets)
-        training.position = pair.position
-        if training.steps % config.log_every == 0:
-            self.tell()
-        if training.steps % config.checkpoint_every == 0:
-            self.save()
-
-    def tell(self) -> None:
-        """Write a line of metrics."""
-        line = self.training.metrics()
-        if self.log:
-            self.log.write(line)
-
-    def save(self) -> None:
-        """Write a checkpoint."""
-        if world().first:
-            self.training.save(self.scratch)
 
 
 def default_folder(dictionary: AnyDictionary, pairs: Pairs) -> Path:
@@ -212,76 +122,25 @@ def default_folder(dictionary: AnyDictionary, pairs: Pairs) -> Path:
     return place("dictionary", f"{pairs.name}-{dictionary.kind}-{written}-{dictionary.d_dict}".replace("/", "-"))
 
 
-def _scratch(folder: Path, resume: bool) -> Path:
-    """The folder of the run; BadInput if something is there that would be lost."""
-    scratch = partial(folder)
-    if folder.exists() and not resume:
-        raise BadInput(
-            f"{folder} exists already. Choose another name, delete it, or resume to open it if it is the same."
-        )
-    if (scratch / CHECKPOINT).is_file() and not resume:
-        raise BadInput(f"{scratch} holds an unfinished training. Resume it, or delete that folder to start over.")
-    scratch.mkdir(parents=True, exist_ok=True)
-    return scratch
-
-
-def _start(training: Training, pairs: Pairs, progress: Progress, known: dict[tuple, Tensor]) -> None:
-    """Give the dictionary its first weights from the data."""
-    d, scaling, seed = training.dictionary, training.scaling, training.config.seed
-    linear, key = None, (tuple(d.sites_in), tuple(d.sites_out), seed)
-    if getattr(d, "W_skip", None) is not None:
-        if key not in known:
-            with progress.stage("affine map", pairs.n_tokens, "tok") as step:
-                known[key] = AffineMap().fit(_standardised(pairs, scaling, 8192, seed, d.W_enc, step)).weight_.float()
-        linear = known[key]
-    first = next(iter(_standardised(pairs, scaling, d.d_dict, seed, d.W_enc)))
-    start_from_data(d, *first, linear)
-    if training.config.decoder == "unit":
-        unit_decoder(d)
-
-
-def _standardised(
-    pairs: Pairs, scaling: Standardiser, batch: int, seed: int, like: Tensor, step: Any = lambda n: None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    for pair in pairs.batches(batch, seed=seed):
-        yield scaling.inputs(pair.inputs.to(like)), scaling.targets(pair.targets.to(like))
-        step(len(pair.inputs))
-
-
-def _same(now: dict[str, Any], then: dict[str, Any], folder: Path) -> None:
-    """Refuse to continue a run of another config, shape or data, naming every difference."""
-    differing = [
-        f"{k} was {was} and is now {v}"
-        for part in now
-        for k, v in now[part].items()
-        if (was := dict(then.get(part) or {}).get(k, "unknown")) != v
-    ]
-    if differing:
-        raise BadInput(
-            f"{folder} was begun differently: {'; '.join(differing)}. Use the same settings and data, choose another name, "
-            "or delete that folder."
-        )
-
-
-def _train_group(group: list[_Live], progress: Progress) -> list[_Live]:
+def _train_group(group: list[OngoingRun], progress: Progress) -> list[OngoingRun]:
     """Begin or continue all, read the data once, and train each on every batch it has not seen yet."""
     linear: dict[tuple, Tensor] = {}
     try:
-        for live in group:
-            live.begin(progress, linear)
+        for ongoing in group:
+            ongoing.begin(progress, linear)
         _loop(group, progress)
     finally:
-        for live in group:
-            if live.log:
-                live.log.close()
+        for ongoing in group:
+            if ongoing.log:
+                ongoing.log.close()
     return group
 
 
-def _loop(group: list[_Live], progress: Progress) -> None:
-    config, behind = group[0].run.config, min(group, key=lambda live: live.training.tokens).training
+def _loop(group: list[OngoingRun], progress: Progress) -> None:
+    config, behind = group[0].run.config, min(group, key=lambda ongoing: ongoing.training.tokens).training
     seen = behind.tokens  # a kill between two checkpoints leaves some runs ahead of others
     batches = together(
-        [live.pairs for live in group],
+        [ongoing.pairs for ongoing in group],
         config.batch,
         epochs=config.epochs,
         seed=config.seed,
@@ -290,9 +149,9 @@ def _loop(group: list[_Live], progress: Progress) -> None:
     with held_interrupts() as interrupted, progress.stage("train", behind.total_tokens, "tok") as step:
         step(seen)
         for found in batches:
-            for live, pair in zip(group, found, strict=True):
-                if live.failed is None and live.training.tokens == seen:
-                    _step_or_fail(live, pair, group)
+            for ongoing, pair in zip(group, found, strict=True):
+                if ongoing.failed is None and ongoing.training.tokens == seen:
+                    _step_or_fail(ongoing, pair, group)
             n = len(found[0].inputs)
             seen += n
             try:
@@ -302,37 +161,37 @@ def _loop(group: list[_Live], progress: Progress) -> None:
                         raise KeyboardInterrupt
             except (Cancelled, KeyboardInterrupt):  # somebody stopped us between two steps: lose nothing
                 with world().agreed():  # torchrun ends all processes when one leaves, so none may before this is done
-                    for live in group:
-                        live.save()
+                    for ongoing in group:
+                        ongoing.save()
                 raise
-    for live in group:
-        if live.training.window.tokens and live.failed is None:
-            live.tell()
+    for ongoing in group:
+        if ongoing.training.window.tokens and ongoing.failed is None:
+            ongoing.tell()
 
 
-def _step_or_fail(live: _Live, pair: Pair, group: list[_Live]) -> None:
+def _step_or_fail(ongoing: OngoingRun, pair: Pair, group: list[OngoingRun]) -> None:
     """A step; if it fails the run is set aside, unless no other is left."""
     try:
-        live.step(pair)
+        ongoing.step(pair)
     except OpenworkError as error:
-        live.failed = error
+        ongoing.failed = error
         if all(one.failed for one in group):
             raise
 
 
-def _finish(live: _Live, model: ModelStamp | None) -> TrainResult:
+def _finish(ongoing: OngoingRun, model: ModelStamp | None) -> TrainResult:
     """Save the artifact and clear the scratch folder."""
-    training, folder = live.training, live.run.folder
+    training, folder = ongoing.training, ongoing.run.folder
     folded = training.scaling.fold(training.dictionary).requires_grad_(False).eval()
     with world().agreed():
         if world().first:
-            _store(live, folded, model)
+            _store(ongoing, folded, model)
     folded.name = folder.name
     return TrainResult(folded, folder, training.config, read_metrics(folder), training.seconds)
 
 
-def _store(live: _Live, folded: AnyDictionary, model: ModelStamp | None) -> None:
-    training, folder, scratch = live.training, live.run.folder, live.scratch
+def _store(ongoing: OngoingRun, folded: AnyDictionary, model: ModelStamp | None) -> None:
+    training, folder, scratch = ongoing.training, ongoing.run.folder, ongoing.scratch
     save_dictionary(
         folded,
         folder,
@@ -345,7 +204,7 @@ def _store(live: _Live, folded: AnyDictionary, model: ModelStamp | None) -> None
             "steps": training.steps,
             "seconds": training.seconds,
         },
-        parents=(live.pairs.name,),
+        parents=(ongoing.pairs.name,),
         seed=training.config.seed,
         extra={METRICS: (scratch / METRICS).read_bytes()},
     )
@@ -357,7 +216,7 @@ def _finished(run: Run, pairs: Pairs) -> TrainResult:
     manifest = read_manifest(folder, "dictionary")
     facts = manifest.facts
     shape = {**facts, "sparsifier": facts.get("sparsifier_trained", facts.get("sparsifier"))}
-    _same(
+    require_same(
         {"config": asdict(config), "shape": shape_of(run.dictionary), "source": {"data": identity_of(pairs)}},
         {"config": manifest.config, "shape": shape, "source": facts},
         folder,

@@ -7,7 +7,7 @@ import pytest
 
 from app.cli import run
 from app.commands.circuits.attention import head_of
-from circuits.attribution.plan import TraceConfig
+from circuits.attribution.config import TraceConfig
 from circuits.attribution.trace import trace
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place

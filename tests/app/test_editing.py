@@ -18,7 +18,7 @@ from app.pages.circuit.marks import LONGEST, MOST, Marks, edited, group, label, 
 from app.pages.circuit.subgraph import MOST_EDGES, drawing
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
 from circuits.graph.store import choose_nodes, load_graph, save_graph
-from probe.artifacts import lock as turns
+from probe.artifacts import lock as locks
 from probe.artifacts.folder import place
 from probe.errors import BadInput, Unavailable
 
@@ -391,30 +391,30 @@ def test_two_processes_that_edit_one_graph_lose_nothing(home):
 
 
 def test_a_turn_can_be_taken_again_inside_and_not_by_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(turns, "WAIT", 0.05)
+    monkeypatch.setattr(locks, "WAIT", 0.05)
     said = []
 
     def other():
         try:
-            with turns.turn(tmp_path / ".lock", "the thing"):
+            with locks.exclusive(tmp_path / ".lock", "the thing"):
                 said.append("in")
         except Unavailable as error:
             said.append(str(error))
 
-    with turns.turn(tmp_path / ".lock", "the thing"), turns.turn(tmp_path / ".lock", "the thing"):
+    with locks.exclusive(tmp_path / ".lock", "the thing"), locks.exclusive(tmp_path / ".lock", "the thing"):
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
     other()
     assert "Cannot write the thing: process" in said[0] and said[1:] == ["in"]
     assert not list(tmp_path.iterdir())
-    with pytest.raises(Unavailable, match="Cannot write that"), turns.turn(tmp_path / "none" / ".lock", "that"):
+    with pytest.raises(Unavailable, match="Cannot write that"), locks.exclusive(tmp_path / "none" / ".lock", "that"):
         pass
 
 
 def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
     """Who waits may open the file, and get its lock, just when the one before has removed it: then it must be made anew."""
-    file, lock, calls = tmp_path / ".lock", turns.locked, []
+    file, lock, calls = tmp_path / ".lock", locks.locked, []
 
     def late(handle):
         if not calls:
@@ -422,13 +422,13 @@ def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
         calls.append(lock(handle))
         return calls[-1]
 
-    monkeypatch.setattr(turns, "locked", late)
-    with turns.turn(file, "the thing"):
+    monkeypatch.setattr(locks, "locked", late)
+    with locks.exclusive(file, "the thing"):
         assert calls == [True, True] and file.exists()
-        monkeypatch.setattr(turns, "locked", lock)
-        monkeypatch.setattr(turns, "WAIT", 0.05)
+        monkeypatch.setattr(locks, "locked", lock)
+        monkeypatch.setattr(locks, "WAIT", 0.05)
         with pytest.raises(Unavailable):
-            turns._taken(file, "the thing")
+            locks._taken(file, "the thing")
     assert not file.exists()
 
 
@@ -437,7 +437,7 @@ def test_turns_of_many_threads_never_overlap(tmp_path):
 
     def work():
         for _ in range(15):
-            with turns.turn(tmp_path / ".lock", "the thing"):
+            with locks.exclusive(tmp_path / ".lock", "the thing"):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 time.sleep(0.001)

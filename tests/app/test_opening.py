@@ -27,7 +27,7 @@ from probe.dictionaries import TopK, Transcoder, load_dictionary, save_dictionar
 from probe.errors import BadInput, Unavailable
 from probe.features import unit_weights
 from probe.features.on_text import on_text
-from probe.model.frozen_copy import twin
+from probe.model.shared_weights import copy_sharing_weights
 from probe.show import opening
 from probe.show.beside import shows
 from probe.show.html import record_html
@@ -54,7 +54,7 @@ def test_a_twin_shares_weights_but_no_hooks(loaded):
     ids = loaded.to_tokens(PROMPT)
     clean, zero = loaded(ids), [probe.Zero(probe.head(1, 0))]
     with probe.intervene(loaded, zero):
-        made = twin(loaded)  # while a hook is on
+        made = copy_sharing_weights(loaded)  # while a hook is on
         assert torch.equal(made(ids), clean) and not torch.equal(loaded(ids), clean)
     with probe.intervene(made, zero):
         assert not torch.equal(made(ids), clean) and torch.equal(loaded(ids), clean)

@@ -297,10 +297,10 @@ def test_nan_is_never_a_graph() -> None:
 @pytest.mark.parametrize("model_name", ["gpt2", "gpt_neox", "gemma3"])
 def test_the_order_of_targets_and_the_size_of_groups_do_not_matter(model_name) -> None:
     from circuits.attribution.choosing import choose_basis, choose_units
-    from circuits.attribution.explained import explain_units
     from circuits.attribution.roots import choose_roots
     from circuits.attribution.sweep import edges
     from circuits.attribution.total import total_attribution
+    from circuits.attribution.unit_readers import explain_units
     from circuits.replacement.freeze import freeze
 
     model = tiny(model_name)
@@ -332,11 +332,11 @@ def test_heads_and_mlps_behind_dictionaries_hold_their_whole_effect() -> None:
 
 def test_merged_first_positions_move_what_they_say() -> None:
     """Every `first` node, its dictionary's error included, against the model."""
-    from circuits.validation.frozen_run import held_run
+    from circuits.validation.frozen_run import frozen_run
 
     model, dictionaries = tiny("gpt2"), [transcoder(1)]
     graph = trace(model, PROMPT, dictionaries=dictionaries, config=TraceConfig(max_nodes=40, first="merge"))
-    run = held_run(model, graph, dictionaries)
+    run = frozen_run(model, graph, dictionaries)
     nodes = np.flatnonzero(graph.nodes.where("first"))
     assert len(nodes) == 2
     for node in nodes:

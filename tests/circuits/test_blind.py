@@ -13,13 +13,13 @@ from app.cli import run
 from circuits.blind.evidence import activations, hidden_prompts, labels, weights_evidence
 from circuits.blind.making import new_study
 from circuits.blind.study import EVIDENCE, HYPOTHESIS, guess, judge, open_study, reveal
-from circuits.weights.units import UnitName
 from probe.activations.harvest import harvest
 from probe.artifacts.folder import place
 from probe.dictionaries import ReLU, Transcoder, save_dictionary
 from probe.errors import BadInput, Unavailable
 from probe.features import build_features
 from probe.model.load import stamp
+from probe.model.unit_names import UnitName
 
 UNIT = 17
 QUICK = {"prompts": 2, "k": 4, "length": 3, "branches": 4}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from every_kind import every_kind
 
-from circuits.comparison.carried import carried
+from circuits.comparison.carry_marks import carried
 from circuits.graph.graph import UNITS
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from wired import scattered, wired
 
-from circuits.comparison.bootstrap import spread
 from circuits.comparison.identity import identities
 from circuits.comparison.merge import merge_graphs
 from circuits.graph.graph import CircuitGraph
+from circuits.statistics import bootstrap_each
 from probe.errors import BadInput
 
 
@@ -92,7 +92,7 @@ def test_only_the_edges_that_carry_most_are_kept():
 
 def test_intervals_agree_with_a_second_bootstrap():
     values = np.random.default_rng(0).exponential(size=(12, 2500))
-    found = spread(values, 4000, 1)
+    found = bootstrap_each(values, 4000, 1)
     rng = np.random.default_rng(5)
     drawn = np.array([values[rng.integers(0, 12, 12), :3].mean(0) for _ in range(4000)])
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)

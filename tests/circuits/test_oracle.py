@@ -5,10 +5,10 @@ import pytest
 import torch
 from attention_cases import CASES, EXACT, ROUNDED, case, row_of
 
-from circuits.attribution.plan import TraceConfig
+from circuits.attribution.config import TraceConfig
 from circuits.attribution.roots import Difference, Direction
 from circuits.graph.graph import KINDS, ROOTS
-from circuits.oracle.hooks import HELD
+from circuits.oracle.hooks import FROZEN_PARTS
 from circuits.oracle.rows import oracle_row, oracle_rows
 from probe.errors import BadInput, OpenworkError
 from probe.model.load import load_model
@@ -43,10 +43,10 @@ def test_every_row_is_autograds(name, kind):
     assert worst(name, kind) < allowed
 
 
-@pytest.mark.parametrize("left_out", HELD)
+@pytest.mark.parametrize("left_out", FROZEN_PARTS)
 def test_a_freeze_left_out_is_noticed(left_out):
     """The control: without one of the freezes the gradients are the real model's, not the graph's."""
-    assert worst("gpt2", "neurons", held=[h for h in HELD if h != left_out]) > 1e-3
+    assert worst("gpt2", "neurons", held=[h for h in FROZEN_PARTS if h != left_out]) > 1e-3
 
 
 def test_differences_and_directions_have_a_second_implementation_too():

@@ -15,8 +15,9 @@ from circuits.patching.control import control_ids
 from circuits.patching.kinds import KINDS
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.interventions.places import Place
 from probe.interventions.running import intervene
-from probe.interventions.values import Function, Place
+from probe.interventions.values import Function
 from probe.model.sites import Site, hook_name
 from probe.model.toy import native, toy_tokenizer
 from probe.show.grid import levels, picture_url, png

@@ -12,17 +12,19 @@ from circuits.attribution.trace import Difference, Direction, TraceConfig, trace
 from circuits.faithfulness.sufficiency import _means, check_sufficiency
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.statistics import agreement, bootstrap, share_as_large, spread
+from circuits.validation.continuation import continue_changed
 from circuits.validation.node_sets import carried_over, most_influential, overlap, random_sets
 from circuits.validation.predict import change_of, predict_direct, predict_full
-from circuits.validation.subgraph import check_subgraph, continue_changed
+from circuits.validation.subgraph import check_subgraph
 from circuits.validation.testbed import Testbed
 from probe.dictionaries import SAE, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
 from probe.interventions.forward import capture
 from probe.interventions.generation import generate_with
+from probe.interventions.places import Place, neuron
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit
-from probe.interventions.values import Clamp, Place, Zero, neuron
+from probe.interventions.values import Clamp, Zero
 from probe.model.load import load_model
 from probe.model.sites import Site
 from probe.model.toy import lookup_model, native, toy_tokenizer
@@ -308,8 +310,8 @@ def test_heads_whole_mlps_and_leaves_are_ablated_as_plain_interventions_do(name,
     with intervene(model, [Zero(plain)]):
         expected = model(torch.tensor([graph.token_ids]))[0, -1].log_softmax(-1)
     bed = Testbed(model, graph)
-    found = bed.live.changed(change_of(graph, np.array([node]))).log_probs
-    assert torch.allclose(found, expected.double(), atol=1e-6) and not torch.allclose(found, bed.live.clean.log_probs)
+    found = bed.run.changed(change_of(graph, np.array([node]))).log_probs
+    assert torch.allclose(found, expected.double(), atol=1e-6) and not torch.allclose(found, bed.run.clean.log_probs)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gemma2"])
@@ -322,7 +324,7 @@ def test_a_heads_constant_part_is_no_part_of_it(name):
     (write,) = bed.places.writes(node)
     site = [Site("attn_out", int(graph.nodes.layer[node]))]
     clean = capture(model, bed.tokens, site)[site[0].name].clone()
-    with intervene(model, bed.live.entries(change_of(graph, np.array([node]), "scale", 2.0))):
+    with intervene(model, bed.run.entries(change_of(graph, np.array([node]), "scale", 2.0))):
         moved = capture(model, bed.tokens, site)[site[0].name] - clean
     if name == "gpt2":  # gemma2's post-norm divides by what was added too
         assert torch.allclose(moved[0, write.pos], write.vector, atol=1e-9)
@@ -354,8 +356,8 @@ def test_differences_and_directions_are_measured_in_the_changed_run():
     graph, _ = traced(model, "neurons", targets=asked)
     nodes = most_influential(8)(graph)
     bed = Testbed(model, graph)
-    after = bed.live.changed(change_of(graph, np.array(nodes)))
-    tokens, entries = torch.tensor([graph.token_ids]), bed.live.entries(change_of(graph, np.array(nodes)))
+    after = bed.run.changed(change_of(graph, np.array(nodes)))
+    tokens, entries = torch.tensor([graph.token_ids]), bed.run.entries(change_of(graph, np.array(nodes)))
     with intervene(model, entries):
         found = capture(model, tokens, ["logits", "resid_post.1", "ln_final"])
         last = found["unembed.hook_out"][0, -1]
@@ -545,7 +547,7 @@ def test_a_graphs_change_can_run_in_generation():
     found = continue_changed(model, graph, most_influential(20), 4, mode="scale", factor=-8.0)
     assert found.kl > 0 and len(found.rows()) == 4 and found.edits[0].startswith("scale L")
     last = int(np.flatnonzero(graph.nodes.where("neuron") & (graph.nodes.pos == len(graph.tokens) - 1))[0])
-    entry = Testbed(model, graph).live.entries(change_of(graph, np.array([last])), onward=True)
+    entry = Testbed(model, graph).run.entries(change_of(graph, np.array([last])), onward=True)
     assert [e.at.pos for e in entry] == [slice(len(graph.tokens) - 1, None)]
     silent = continue_changed(model, graph, [last], 3, mode="scale", factor=1.0)
     assert silent.clean == silent.edited

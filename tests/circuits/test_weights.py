@@ -11,7 +11,7 @@ from circuits.replacement.placement import place_dictionaries
 from circuits.weights.connections import connections
 from circuits.weights.layers import layer_connections
 from circuits.weights.tokens import deembed, promoted
-from circuits.weights.units import unit_name, weight_view
+from circuits.weights.units import unit_asked, weight_view
 from probe.dictionaries import SAE, CrossLayerTranscoder, TopK, Transcoder
 from probe.errors import BadInput
 from probe.model.load import load_model
@@ -126,8 +126,8 @@ def test_a_head_of_another_group_reads_other_values():
     assert attn.W_V.shape[0] == 2 and attn.W_O.shape[0] == 4
     ov = torch.stack([attn.W_V[h // 2] @ attn.W_O[h] for h in range(4)])
     view = weight_view(model)
-    row = view.bank(unit_name("L2N7")).readers(torch.tensor([7]))["in"][0]
-    written = view.bank(unit_name("L0N2")).writers(slice(2, 3), 4)[0]
+    row = view.bank(unit_asked("L2N7")).readers(torch.tensor([7]))["in"][0]
+    written = view.bank(unit_asked("L0N2")).writers(slice(2, 3), 4)[0]
     ln1 = model.blocks[1].ln1.weight
     expected = [(written * ln1) @ ov[h] @ row for h in range(4)]
     for h in range(4):
@@ -143,7 +143,7 @@ def test_blocks_change_nothing_and_the_top_k_is_the_top_of_all_pairs(cells, monk
     monkeypatch.setattr(weights, "CELLS", cells)
     model, learned = tiny("gemma2"), [coder(0, 32), coder(2, 32, seed=1)]
     view = weight_view(model, learned)
-    first, last = (view.bank(unit_name(n)) for n in ("L0F0", "L2F0"))
+    first, last = (view.bank(unit_asked(n)) for n in ("L0F0", "L2F0"))
     full = last.readers(torch.arange(12))["enc"] @ first.writers(slice(0, 12), 10).T
     found = layer_connections(model, 0, 2, dictionaries=learned, k=4)
     top = full.abs().topk(4, 1).indices
@@ -172,7 +172,7 @@ def test_cross_layer_latents_count_only_what_they_have_written_by_then():
             weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)).double())
     view = weight_view(model, [clt])
     rows = clt.parts[0].W_dec.detach().split(d, 1)
-    bank = view.bank(unit_name("L0F4"))
+    bank = view.bank(unit_asked("L0F4"))
     torch.testing.assert_close(bank.writers(slice(4, 5), 6)[0], rows[0][4])  # layer 1's MLP reads at point 6
     torch.testing.assert_close(bank.writers(slice(4, 5), 10)[0], rows[0][4] + rows[1][4])
     torch.testing.assert_close(bank.writers(slice(4, 5), 12)[0], rows[0][4] + rows[1][4] + rows[2][4])

@@ -11,9 +11,10 @@ from probe.interventions import edited_run as edited
 from probe.interventions.changes import name_of, names_of
 from probe.interventions.edited_run import edited_run
 from probe.interventions.forward import capture
+from probe.interventions.places import head, neuron, place
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit
-from probe.interventions.values import Knockout, Splice, Steer, Zero, head, neuron, place
+from probe.interventions.values import Knockout, Splice, Steer, Zero
 from probe.model.sites import resid_post
 from probe.text.tokens import encode_prompt
 

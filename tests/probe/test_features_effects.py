@@ -11,8 +11,8 @@ from probe.dictionaries import SAE, TopK, Transcoder
 from probe.errors import BadInput
 from probe.features import FeatureConfig, build_features
 from probe.features.effects import effective_embedding, logit_ranks
-from probe.features.measuring.reading import units_of
 from probe.features.measuring.sources import Units, through_post_norm
+from probe.features.measuring.unit_activations import units_of
 from probe.interventions.forward import capture
 from probe.interventions.running import intervene
 from probe.interventions.values import Zero

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from probe.features.effects import decoder_neighbours
-from probe.features.measuring.best import Best
+from probe.features.measuring.coactivation import coactive, token_means
 from probe.features.measuring.config import BINS, FeatureConfig
 from probe.features.measuring.draws import mixed, paired
-from probe.features.measuring.sample import Sample
+from probe.features.measuring.firing_sample import Sample
 from probe.features.measuring.tally import Block, Tally, bins_of, edges
-from probe.features.measuring.together import coactive, token_means
+from probe.features.measuring.top_entries import Best
 from probe.features.store import FIRST_BIN, LOWEST_GROUP, TOP, example_columns
 
 CONTEXT, ROWS, UNITS = 8, 40, 7
@@ -192,7 +192,7 @@ def test_sample_halves_until_it_fits_whatever_the_order_of_work() -> None:
 
 @pytest.mark.parametrize("dense_share", [0.0, 2.0])
 def test_coactivation_equals_counting_pairs(dense_share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probe.features.measuring.together.DENSE", dense_share)
+    monkeypatch.setattr("probe.features.measuring.coactivation.DENSE", dense_share)
     monkeypatch.setattr("probe.features.effects.CELLS", 3 * UNITS)
     on = activations()[~special()] > 0
     joint = on.T.astype(int) @ on.astype(int)

@@ -16,7 +16,7 @@ from paths import FOLDERS, PYTHONPATH
 from test_trainer import weights
 
 from probe.activations.harvest import harvest
-from probe.activations.live import LiveActivations
+from probe.activations.streaming import LiveActivations
 from probe.artifacts.manifest import read_manifest
 from probe.artifacts.names import partial
 from probe.dictionaries import SAE, Dictionary, TopK, Transcoder

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from probe.artifacts.exports import write_file, write_files
 from probe.artifacts.folder import home as artifacts
 from probe.artifacts.folder import require_writable
 from probe.artifacts.leftovers import leftovers, mend
-from probe.artifacts.outside import write_file, write_files
 from probe.errors import BadInput
 
 

@@ -1,18 +1,21 @@
 """A wrong type is answered like a wrong value: in public functions and in configs, in a sentence that names it."""
 
+import inspect
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 
-from circuits.attribution.plan import TraceConfig
+from circuits.attribution.config import TraceConfig
 from probe.asked_of import asked_of_a_model
 from probe.errors import BadInput
 from probe.evaluation.suite.run import SuiteConfig
 from probe.features.measuring.config import FeatureConfig
+from probe.plain_values import Settings, takes_fields
 from probe.training.recipes import Recipe
 from probe.training.step import TrainConfig
 
@@ -73,3 +76,37 @@ for f, given in ((probe.load_model, (3,)), (probe.place, ("cache", None)), (prob
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "Traceback" not in done.stderr and done.stdout, done.stderr
+
+
+@dataclass(frozen=True)
+class Size(Settings):
+    wide: int = 2
+    high: int = 3
+
+
+@takes_fields("size", Size)
+def area(model, *, size: Size = Size(), unit: str = "m"):
+    """Of a rectangle."""
+    return size.wide * size.high, unit
+
+
+def test_fields_of_settings_are_keywords_too():
+    assert area(None) == (6, "m") and area(None, wide=5, unit="cm") == (15, "cm")
+    assert (
+        area(None, size=Size(4, 4)) == (16, "m") == area(None, size=Size(4, 9), high=4)
+        and area(None, size=None)[0] == 6
+    )
+    assert list(inspect.signature(area).parameters) == ["model", "wide", "high", "size", "unit"]
+    assert inspect.signature(area).parameters["wide"].default == 2 and area.__doc__ == "Of a rectangle."
+    with pytest.raises(BadInput, match="area: wide is 'x'; a whole number was wanted"):
+        asked_of_a_model(_unasked)(wide="x")
+    with pytest.raises(TypeError, match="takes no `hihg`. Did you mean high"):
+        asked_of_a_model(_unasked)(hihg=1)
+
+
+@takes_fields("size", Size)
+def _unasked(*, size: Size = Size()):
+    return size
+
+
+_unasked.__name__ = "area"

@@ -125,7 +125,8 @@ def test_a_patching_sweep_after_a_restart(home, toy, monkeypatch):
 
 def test_a_head_edit_after_a_restart(home, toy, monkeypatch):
     from probe.interventions.edited_run import edited_run
-    from probe.interventions.values import Zero, head
+    from probe.interventions.places import head
+    from probe.interventions.values import Zero
 
     prompt, _ = stored()
     wanted = head_work.ablation_work("toy", prompt, 1, 2, "zero", None, 4)

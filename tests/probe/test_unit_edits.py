@@ -7,9 +7,10 @@ from tiny import CONFIGS, tiny
 from probe.dictionaries import SAE, BatchTopK, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
 from probe.interventions.forward import capture
+from probe.interventions.places import neuron, place
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units, unit_values
-from probe.interventions.values import Clamp, Patch, Scale, Steer, Zero, neuron, place
+from probe.interventions.values import Clamp, Patch, Scale, Steer, Zero
 from probe.model.toy import lookup_model
 
 TOKENS = torch.tensor([[1, 7, 30, 12, 99]])

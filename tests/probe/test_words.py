@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from circuits.supernodes.suggest import _name
+from probe.errors import BadInput
+from probe.model.unit_names import UnitName
 from probe.show.labels import label_text, plain
 from probe.words import counted, figures, minus, plural, prose, signed
 
@@ -49,3 +51,19 @@ def test_a_neuron_below_zero_is_not_silent():
     latent = OwnText("a b", "L4F2", [1, 2], ["a", " b"], np.array([0.0, 3.0]))
     assert latent.summary() == "L4F2 is active at 1 of 2 tokens, strongest at ·b (position 1, 3)."
     assert "none of the 2" in OwnText("a b", "L4F2", [1, 2], ["a", " b"], np.zeros(2)).summary()
+
+
+@pytest.mark.parametrize("name", ["L5H3", "L0N120", "L12F650", "L5N120@3", "L5F650@-1", "L4F650@4:", "L4F650@:9"])
+def test_a_unit_is_read_as_it_is_written(name):
+    assert str(UnitName.parse(name)) == name
+
+
+def test_what_names_no_unit_and_what_people_type():
+    assert [UnitName.parse(text) for text in ("5H3", "L5X3", "L5h3", "L5H", "resid_post.5", "")] == [None] * 6
+    assert UnitName.parse("L5H3", "neuron", "latent") is None and UnitName.parse("L5H3", "head") == UnitName(
+        5, "head", 3
+    )
+    assert [str(UnitName.typed(text)) for text in ("l5h3", "5.3", "5n12", "L5F1")] == ["L5H3", "L5H3", "L5N12", "L5F1"]
+    assert UnitName.typed("L5N3@2") is None
+    with pytest.raises(BadInput, match="position"):
+        UnitName.parse("L5N3@here")

@@ -19,7 +19,7 @@ from test_trainer import toy_pairs
 from torch import Tensor
 
 from probe.activations.harvest import harvest
-from probe.activations.live import LiveActivations
+from probe.activations.streaming import LiveActivations
 from probe.artifacts.names import partial
 from probe.dictionaries import (
     SAE,
@@ -40,7 +40,8 @@ from probe.model.load import load_model
 from probe.training.checkpoint import read_checkpoint
 from probe.training.metrics_log import METRICS, read_metrics
 from probe.training.pairs import TensorPairs
-from probe.training.trainer import Run, TrainConfig, TrainResult, train, train_together
+from probe.training.result import TrainResult
+from probe.training.trainer import Run, TrainConfig, train, train_together
 
 ROOT = Path(__file__).parents[2]
 # 37 rows are not divided evenly, and the last batch of an epoch is one row. AuxK and resampling have something to do.

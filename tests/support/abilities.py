@@ -393,7 +393,7 @@ def harvest(case: Case) -> float:
 
 def train(case: Case) -> float:
     """An SAE trained for a moment, put in its place: what the model then predicts, beside the same in the plain model."""
-    from probe.activations.live import LiveActivations
+    from probe.activations.streaming import LiveActivations
     from probe.dictionaries import SAE, TopK
     from probe.interventions.values import Splice
     from probe.model.sites import layers_with, width

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tiny import tiny
 
-from circuits.attribution.plan import TraceConfig
+from circuits.attribution.config import TraceConfig
 from circuits.attribution.trace import trace
 from circuits.graph.graph import CircuitGraph
 

@@ -11,8 +11,9 @@ from zoo import pair
 
 from probe.errors import BadInput
 from probe.interventions.forward import capture
+from probe.interventions.places import head, neuron
 from probe.interventions.running import intervene
-from probe.interventions.values import Function, Steer, Zero, head, neuron
+from probe.interventions.values import Function, Steer, Zero
 from probe.model.anatomy import anatomy
 from probe.model.sites import Site, sites_of, spellings, width
 

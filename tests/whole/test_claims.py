@@ -16,7 +16,7 @@ from probe.activations.harvest import harvest
 from probe.artifacts import claims, renames
 from probe.artifacts.claims import claim, leftovers_of, lock_of
 from probe.artifacts.folder import place
-from probe.artifacts.lock import locked, turn
+from probe.artifacts.lock import exclusive, locked
 from probe.artifacts.manifest import Manifest, writing
 from probe.dictionaries import SAE, Dictionary, TopK, Transcoder, save_dictionary
 from probe.errors import BadInput, Unavailable
@@ -244,7 +244,7 @@ def test_a_trained_dictionary_is_not_trained_again_when_clearing_up_was_cut_off(
 
 def test_waiting_for_a_turn_ends_in_a_sentence(tmp_path):
     lock = lock_of(tmp_path / "x")
-    with Elsewhere(tmp_path / "x"), pytest.raises(Unavailable, match="process 4321"), turn(lock, "x", wait=0.05):
+    with Elsewhere(tmp_path / "x"), pytest.raises(Unavailable, match="process 4321"), exclusive(lock, "x", wait=0.05):
         pass
 
 

@@ -15,7 +15,7 @@ from probe.artifacts.claims import lock_of
 from probe.artifacts.folder import home as artifacts
 from probe.artifacts.folder import place
 from probe.artifacts.leftovers import announced, leftovers, mend, unfinished
-from probe.artifacts.lock import turn
+from probe.artifacts.lock import exclusive
 from probe.artifacts.renames import aside
 from probe.exchange import files
 
@@ -74,8 +74,8 @@ def test_mending_takes_leftovers_away_and_nothing_else(littered, capsys):
 
 def test_what_somebody_writes_is_left_alone(littered):
     gone, _ = littered
-    script = "import sys, pathlib; from probe.artifacts.claims import turn, lock_of; p = pathlib.Path(sys.argv[1])\n"
-    script += "with turn(lock_of(p), 'x'): print('held', flush=True); sys.stdin.read()"
+    script = "import sys, pathlib; from probe.artifacts.claims import exclusive, lock_of; p = pathlib.Path(sys.argv[1])\n"
+    script += "with exclusive(lock_of(p), 'x'): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(place("graph", "never"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout and other.stdout.readline() == "held\n"
@@ -86,7 +86,7 @@ def test_what_somebody_writes_is_left_alone(littered):
 
 
 def test_unfinished_work_says_who_is_at_it(littered):
-    with turn(lock_of(place("cache", "c")), "c"):
+    with exclusive(lock_of(place("cache", "c")), "c"):
         assert unfinished()[0].by.startswith(f"process {os.getpid()}")
     assert [left.by for left in unfinished()] == [""]
 

@@ -7,6 +7,8 @@ import typer
 from app.commands.circuits.graph import Graph, Top, opened
 from app.commands.options import AsJson, Device, Precision, load, print_json, print_rows, progress, visible
 from probe.errors import BadInput
+from probe.model.unit_names import UnitName
+from probe.model.unit_names import head_of as named_head
 from probe.words import counted
 
 if TYPE_CHECKING:
@@ -132,12 +134,8 @@ def _other(against: str | None) -> int | str | None:
 
 def head_of(text: str) -> tuple[int, int]:
     """Layer and head of `L5H3`; a shell's user may write 5.3 or l5h3 too."""
-    import re
-
-    from probe.model.unit_names import head_of as named
-
-    found = re.fullmatch(r"[Ll]?(\d+)[Hh.](\d+)", text.strip())
-    return (int(found[1]), int(found[2])) if found else named(text)
+    found = UnitName.typed(text)
+    return (found.layer, found.unit) if found is not None and found.kind == "head" else named_head(text)
 
 
 def _one(found: "CircuitGraph", name: str, option: str) -> int:

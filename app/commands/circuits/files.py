@@ -1,6 +1,5 @@
 """`openwork graph export, import, supernodes, pin`: graphs to and from other programs' files, and what a person marks in one."""
 
-import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from app.commands.options import AsJson, print_json, print_rows, visible
 from probe.artifacts.json import Json
 from probe.artifacts.names import usable_name
 from probe.errors import BadInput
+from probe.model.unit_names import UnitName
 from probe.show.values import quoted
 from probe.words import counted
 
@@ -93,10 +93,10 @@ def read_labels(path: Path) -> dict[tuple[int, int], str]:
         raise BadInput(f"{path} holds a {type(given).__name__}; texts by unit were wanted, like {{'L4F650': 'years'}}.")
     found = {}
     for key, text in given.items():
-        unit = re.fullmatch(r"L(\d{1,4})[FN](\d{1,9})", key)
-        if unit is None or not isinstance(text, str):
+        unit = UnitName.parse(key, "neuron", "latent")
+        if unit is None or unit.pos is not None or not isinstance(text, str):
             raise BadInput(f"{path} has the entry {key[:40]!r}; a unit like L4F650 or L5N120 with a text was wanted.")
-        found[int(unit[1]), int(unit[2])] = text
+        found[unit.layer, unit.unit] = text
     return found
 
 

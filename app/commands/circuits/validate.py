@@ -186,7 +186,7 @@ def _generated(
     draw: int | None,
 ) -> "Generations":
     """The prompt continued without and with the change; units at its last position stay changed at every new token."""
-    from circuits.validation.subgraph import continue_changed
+    from circuits.validation.continuation import continue_changed
 
     change = {**change, "restore": change["restore"][:1]}
     return continue_changed(bridge, found, rule, n, draw, dictionaries=dictionaries, **change)

@@ -1,6 +1,5 @@
 """`openwork connections` and `openwork paths`: what weights alone say of a unit, and the strongest paths of one prompt."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from app.commands.options import AsJson, Device, Model, Precision, load, print_j
 from app.commands.prompt.read import stored_dictionaries
 from probe.artifacts.json import Json
 from probe.errors import BadInput
+from probe.model.unit_names import UnitName
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -70,10 +70,11 @@ def _path(through: str) -> Any:
     """`direct`, `heads`, `all`, or the heads of a path."""
     if through in ("direct", "heads", "all"):
         return through
-    found = [re.fullmatch(r"L(\d+)H(\d+)", part.strip()) for part in through.split(",")]
-    if not all(found):
+    heads = [UnitName.parse(part, "head") for part in through.split(",")]
+    found = [(head.layer, head.unit) for head in heads if head is not None and head.pos is None]
+    if len(found) < len(heads):
         raise BadInput(f"--through is '{through}'; give direct, heads, all, or heads like L2H3,L4H0.")
-    return [(int(m[1]), int(m[2])) for m in found if m]
+    return found
 
 
 def paths(
@@ -118,9 +119,7 @@ def paths(
 
 def _target(bridge: "TransformerBridge", target: str | None) -> str | int | None:
     """A unit by name, or a token."""
-    from probe.model.unit_names import unit_named
-
-    return target if target is None or unit_named(target) else token_of(bridge, target)
+    return target if target is None or UnitName.parse(target) else token_of(bridge, target)
 
 
 COMMANDS = (connections, paths)

@@ -27,7 +27,7 @@ from probe.words import estimate, size
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache
-    from probe.activations.live import LiveActivations
+    from probe.activations.streaming import LiveActivations
     from probe.evaluation.sweep import SweepResult
     from probe.training.plan import TrainPlan
     from probe.training.step import TrainConfig
@@ -206,7 +206,7 @@ def _live(
     model: str, text: str, tokens: int, context: int, site_in: Sites, site_out: Sites, device: str | None, dtype: str
 ) -> "LiveActivations":
     """A stream of activations at the sites named."""
-    from probe.activations.live import LiveActivations
+    from probe.activations.streaming import LiveActivations
     from probe.text.documents import corpus
     from probe.text.tokens import tokenize
 

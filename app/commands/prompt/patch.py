@@ -26,8 +26,8 @@ from probe.errors import BadInput
 from probe.words import size
 
 if TYPE_CHECKING:
+    from circuits.patching.plan import PatchingPlan
     from circuits.patching.sides import Pair
-    from circuits.patching.sweep import PatchingPlan
 
 
 def patch(
@@ -83,8 +83,9 @@ def patch(
     bridge = load(model, device, precision)
     given = [token_of(bridge, a) for a in (right, wrong) if a is not None] or None
     from circuits.patching.pair import read_pair
+    from circuits.patching.plan import plan_patching
     from circuits.patching.store import save_patching
-    from circuits.patching.sweep import patch_sweep, plan_patching
+    from circuits.patching.sweep import patch_sweep
 
     allowed = int(memory * 1e9)
     if dry_run:

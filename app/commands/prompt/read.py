@@ -29,7 +29,8 @@ from probe.words import counted, estimate, size
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from circuits.attribution.plan import TraceConfig, TracePlan
+    from circuits.attribution.config import TraceConfig
+    from circuits.attribution.plan import TracePlan
     from circuits.graph.graph import CircuitGraph
     from probe.dictionaries.store import AnyDictionary
     from probe.text.targets import Difference

@@ -1,6 +1,5 @@
 """`openwork label`: what people and programs say a unit does. `openwork unit`: how strongly one fires at each token of a text."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 from app.commands.asking import Chat, Ids, Prompt, prompt_of
 from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows
 from probe.errors import BadInput
+from probe.model.unit_names import UnitName
 from probe.words import counted
 
 
@@ -80,11 +80,11 @@ unit_on_text.__name__ = "unit"  # what the command is called
 
 def _named(name: str, dictionary: str | None) -> tuple[int, int]:
     """Layer and number. BadInput for a name of no unit, or of a latent without its dictionary."""
-    found = re.fullmatch(r"L(\d{1,4})([NF])(\d{1,9})", name.strip())
-    if found is None:
+    found = UnitName.parse(name, "neuron", "latent")
+    if found is None or found.pos is not None:
         raise BadInput(f"'{name[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.")
-    if (found[2] == "F") != (dictionary is not None):
+    if (found.kind == "latent") != (dictionary is not None):
         raise BadInput(
-            f"{name} is a {'latent: name its --dictionary' if found[2] == 'F' else 'neuron, which has no --dictionary'}."
+            f"{name} is a {'latent: name its --dictionary' if found.kind == 'latent' else 'neuron, which has no --dictionary'}."
         )
-    return int(found[1]), int(found[3])
+    return found.layer, found.unit

@@ -12,7 +12,7 @@ from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.graph.influence import Scores
 from circuits.supernodes.subgraph import subgraph_scores
 from probe.show.glossary import WORDS
-from probe.words import counted, plural
+from probe.words import counted, minus, plural
 
 _PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
 _MEANS = {
@@ -100,4 +100,4 @@ def power(value: float) -> str:
     if np.isnan(value) or value == 0:
         return "0" if value == 0 else "unknown"
     digit, _, exponent = f"{value:.0e}".partition("e")
-    return f"{digit}e{int(exponent)}".replace("-", "−")
+    return minus(f"{digit}e{int(exponent)}")

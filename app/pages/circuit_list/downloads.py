@@ -8,7 +8,7 @@ from flask import Flask, Response
 
 from app.library.graphs import stored_graph
 from circuits.graph.graph import KINDS
-from probe.artifacts.json import Json
+from probe.artifacts.json import Json, finite
 from probe.errors import OpenworkError
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def own(graph: "CircuitGraph") -> Json:
             "layer": int(n.layer[i]),
             "position": int(n.pos[i]),
             "unit": int(n.unit[i]),
-            "value": _number(n.value[i]),
-            "activation": _number(n.activation[i]),
+            "value": finite(n.value[i]),
+            "activation": finite(n.activation[i]),
             "influence": float(graph.influence[i]),
         }
         for i in range(len(n))
@@ -64,7 +64,3 @@ def own(graph: "CircuitGraph") -> Json:
         for i in np.flatnonzero(kept.edges)
     ]
     return {"report": graph.report(), "tokens": graph.tokens, "nodes": nodes, "edges": edges}
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

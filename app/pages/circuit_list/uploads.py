@@ -19,7 +19,7 @@ from app import links
 from app.library.artifacts import registered
 from probe.artifacts.claims import claim, lock_of
 from probe.artifacts.folder import KINDS, home, place
-from probe.artifacts.lock import turn
+from probe.artifacts.lock import exclusive
 from probe.artifacts.names import usable_name
 from probe.artifacts.renames import rename_new
 from probe.errors import BadInput, OpenworkError, Unavailable
@@ -146,7 +146,7 @@ def discard(name: str) -> str:
         to = to.with_name(to.name + "-2")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with turn(lock_of(folder), f"the graph {name}"):
+        with exclusive(lock_of(folder), f"the graph {name}"):
             folder.rename(to)
     except OSError as error:
         raise Unavailable(

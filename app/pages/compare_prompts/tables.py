@@ -8,6 +8,7 @@ from app import links
 from app.components import drawn
 from app.components.drawn import Drawn
 from app.pages.compare_prompts.work import Pair
+from probe.model.unit_names import unit_name
 from probe.words import number
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def head_rows(pair: Pair, column: int, args: dict[str, str]) -> Drawn:
     mean = pair.found.mean_heads
     rows = [
         {
-            "head": f"L{r['layer']}H{r['head']}",
+            "head": unit_name("head", r["layer"], r["head"]),
             "bar": r["distance"],
             "here": r["distance"],
             "mean": float(mean[r["layer"], r["head"]]),

@@ -23,6 +23,7 @@ from app.pages.heads.work import ablation_work, circuits_with, scores_work
 from app.selection import Selection, changes, chosen_head, position
 from probe.artifacts.json import Json
 from probe.heads.scores import SCORES, HeadTable
+from probe.model.unit_names import unit_name
 from probe.show.html import shown
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def code_edit(model: str, prompt: str, layer: int, head: int, how: str, pos: int
         f"record = edited_run(model, prompt, ablate_head(model, prompt, {layer}, {head}, {how!r}{where}), pos={at})\n"
         "record.figure()"
     )
-    change = f"zero:L{layer}H{head}" + ("" if pos is None else f"@{pos}")
+    change = f"zero:{unit_name('head', layer, head, pos)}"
     shell = ["openwork", "edit", "--prompt", prompt, "--model", model, "--change", change, "--position", str(at)]
     return snippets(python, shlex.join(shell) if how == "zero" else None)
 
@@ -210,7 +211,7 @@ def elsewhere_panel(model: str, prompt: str, layer: int, head: int, at: int) -> 
         className="ow-chip",
     )
     return panel(
-        f"Where else L{layer}H{head} is",
+        f"Where else {unit_name('head', layer, head)} is",
         html.Div([*(circuits or [none]), patching], className="ow-actions"),
         export=False,
     )

@@ -16,6 +16,7 @@ from app.pages.heads import tables
 from app.pages.heads.work import reading_work, scores_work
 from app.selection import Selection, chosen_head, position
 from probe.artifacts.json import Json
+from probe.model.unit_names import unit_name
 from probe.show.html import shown
 from probe.words import number
 
@@ -72,7 +73,7 @@ def register_one(app: Dash) -> None:
         keys = drawn.strip_data(words, heads.token_ids, pattern[at], label="is looked at", key="source")
         queries = drawn.strip_data(words, heads.token_ids, pattern[:, source], label="looks")
         return {
-            "name": f"L{layer}H{head}",
+            "name": unit_name("head", layer, head),
             "pattern": pattern_marked(heads, layer, head, at, source, scheme),
             "keys": keys,
             "queries": queries,
@@ -105,7 +106,7 @@ def code_one(model: str, prompt: str, layer: int, head: int) -> Component:
         f"record = read_head(model, {prompt!r}, {layer}, {head})\n"
         "record.figure()"
     )
-    return snippets(python, shell_for("heads", model, prompt, "--head", f"L{layer}H{head}"))
+    return snippets(python, shell_for("heads", model, prompt, "--head", unit_name("head", layer, head)))
 
 
 def register_reading(app: Dash) -> None:
@@ -142,7 +143,9 @@ def register_reading(app: Dash) -> None:
             "attended": tables.attended_rows(found, heads, layer, head, at, source),
             **(being_read() if found is None else moved(found, at, source)),
             "direct": direct_words(found, at) if found is not None else "",
-            "parts": tables.part_rows((scores(args, selection) or {}).get("direct"), at, f"L{layer}H{head}"),
+            "parts": tables.part_rows(
+                (scores(args, selection) or {}).get("direct"), at, unit_name("head", layer, head)
+            ),
         }
 
 

@@ -12,6 +12,7 @@ from app.library.artifacts import library
 from app.library.graphs import nodes_of
 from app.library.prompts import Prompt
 from circuits.graph.store import StoredNodes
+from probe.model.unit_names import unit_name
 from probe.progress import Progress
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int 
     link = links.heads_page(model, prompt.id, head=f"{layer}.{head}")
     key = work.key_of("head", model, prompt.id, layer, head, target)
     again = ["head", {"model": model, "prompt": prompt.id, "layer": layer, "head": head, "target": target}]
-    return work.Work(key, f"Read head L{layer}H{head}", run, link, "read", again=again)
+    return work.Work(key, f"Read head {unit_name('head', layer, head)}", run, link, "read", again=again)
 
 
 def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, pos: int | None, at: int) -> work.Work:
@@ -100,7 +101,7 @@ def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, p
     edit = Edit(
         changes,
         named=("head", layer, head, how, pos),
-        options={"unit": f"L{layer}H{head}", "how": how, "where": "all" if pos is None else "one"},
+        options={"unit": unit_name("head", layer, head), "how": how, "where": "all" if pos is None else "one"},
         again=["without-head", asked],
         pos=at,
     )
@@ -108,7 +109,7 @@ def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, p
     def page(key: str) -> str:
         return links.heads_page(model, prompt.id, token=at, head=f"{layer}.{head}", edit=key)
 
-    return edited_work(model, prompt.text, edit, f"Run without L{layer}H{head}", page)
+    return edited_work(model, prompt.text, edit, f"Run without {unit_name('head', layer, head)}", page)
 
 
 @task("heads")

@@ -19,6 +19,7 @@ from app.pages.prompt import links, tables, trace
 from app.pages.prompt.tables import METRICS
 from app.selection import Selection, changes, chosen_head, position
 from probe.artifacts.json import Json
+from probe.model.unit_names import unit_name
 
 if TYPE_CHECKING:
     from probe.neurons.strongest import TopUnits
@@ -226,6 +227,6 @@ def register_heads(app: Dash) -> None:
         layer, number = chosen_head(selection, heads)
         facts = tables.head_facts(heads, layer, number, METRICS)
         return pattern_figure(heads, layer, number, scheme), [
-            html.H2(f"L{layer}H{number}", style={"fontSize": 15, "margin": "0 0 10px"}),
+            html.H2(unit_name("head", layer, number), style={"fontSize": 15, "margin": "0 0 10px"}),
             html.Div([stat(*f) for f in facts], className="ow-stats pair"),
         ]

@@ -59,7 +59,7 @@ def _marked_before(
 ) -> "CircuitGraph":
     """The graph with the pins, groups and labels of the one that it replaces, if there is one and its units are the same:
     of the same weights, and of dictionaries that were not learned anew since."""
-    from circuits.comparison.carried import carried
+    from circuits.comparison.carry_marks import carried
     from circuits.graph.store import load_graph
 
     try:

@@ -10,7 +10,7 @@ from app.components.parts import Parts, copyable, error, icon
 from app.components.slot import register_slot, slot
 from app.jobs import work
 from app.pages.training import work as trainings
-from app.pages.training.work import FACTORS, KINDS, RULES, Asked
+from app.pages.training.work import FACTORS, OFFERED, RULES, Asked
 from probe.artifacts.json import Json
 from probe.errors import BadInput, OpenworkError
 from probe.words import duration, size
@@ -57,7 +57,7 @@ def _form(caches: list[str]) -> Parts:
 
     fields = [
         select("cache", "Cache", caches, caches[0]),
-        select("kind", "Kind", list(KINDS), KINDS[0]),
+        select("kind", "Kind", list(OFFERED), OFFERED[0]),
         select("rule", "Sparsifier", list(RULES), RULES[0]),
         number("k", "Its number (k, target L0, or penalty)", 32, min=0.01, max=100_000),
         select("factor", "Latents for each dimension read", [str(f) for f in FACTORS], "8"),

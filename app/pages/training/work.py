@@ -20,6 +20,7 @@ from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
 from probe.training import run_log
+from probe.training.kinds import KINDS, RULES
 from probe.training.run_log import PARTIAL, TrainingRun
 
 if TYPE_CHECKING:
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from probe.training.step import TrainConfig
 
 
-KINDS = ("skip_transcoder", "transcoder", "sae")
-RULES = ("topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka")
-"""Of `probe.training.recipes`, which imports torch; crosscoders and cross-layer transcoders are for the command line."""
+OFFERED = tuple(kind for kind in KINDS if not kind.startswith("cross"))
+"""Crosscoders and cross-layer transcoders are for the command line."""
 ASKED = "asked.json"
 FACTORS = (2, 4, 8, 16, 32)
 
@@ -50,7 +50,7 @@ class Asked:
 
     def __post_init__(self) -> None:
         whole = all(isinstance(n, int) and n >= 1 for n in (self.factor, self.epochs))
-        if self.kind not in KINDS or self.rule not in RULES:
+        if self.kind not in OFFERED or self.rule not in RULES:
             raise BadInput(
                 f"'{self.kind}' with '{self.rule}' cannot be trained from here; see `openwork train --help`."
             )

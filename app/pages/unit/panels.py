@@ -21,6 +21,7 @@ from app.pages.unit.tables import bin_rows, circuit_rows, coactive_rows, example
 from app.selection import Selection
 from probe.artifacts.folder import place
 from probe.errors import BadInput
+from probe.words import minus
 
 if TYPE_CHECKING:
     from probe.features.unit import Unit
@@ -200,7 +201,7 @@ def code(found: PageUnit) -> tuple[str, str | None]:
 
 def plain_number(value: float) -> str:
     """`2.351`, with a real minus."""
-    return f"{value:.4g}".replace("-", "−")
+    return minus(f"{value:.4g}")
 
 
 def percent(value: float) -> str:

@@ -77,32 +77,44 @@ class Sparsifier(nn.Module):
         return ", ".join(f"{k}={v}" for k, v in self.config().items() if k != "name")
 
 
-class ReLU(Sparsifier):
-    """latent = max(pre-activation, 0), kept sparse by an L1 penalty weighted by decoder norms.
+class L1Penalised(Sparsifier):
+    """Kept sparse by an L1 penalty weighted by decoder norms, so that a latent cannot shrink and its decoder grow instead.
 
     l1 is the coefficient of sum_f latent_f * |W_dec[f]| beside the squared error summed over dimensions, on activations of
-    unit variance (the convention of Conerly et al. 2024); it rises from 0 over the first `warmup` share of the training.
+    unit variance (the convention of Conerly et al. 2024); it rises from 0 over the first `warmup` share of the training, since
+    latents that are pressed down before they mean anything die.
     """
+
+    def __init__(self, l1: float, warmup: float):
+        super().__init__()
+        self.l1, self.warmup = not_negative("l1", l1), warmup
+        self.strength = l1
+
+    def at(self, share: float) -> None:
+        self.strength = self.l1 * (min(1.0, share / self.warmup) if self.warmup else 1.0)
+
+    def weighted(self, code: Code, dictionary: "Dictionary", targets: Tensor) -> Tensor:
+        """The penalty on these latents; divided by all numbers of the batch, as the mean squared error beside it is."""
+        return self.strength * code.weighted(dictionary.W_dec.norm(dim=1)) / targets.numel()
+
+    def config(self) -> dict[str, Any]:
+        return {"name": self.name, "l1": self.l1, "warmup": self.warmup}
+
+
+class ReLU(L1Penalised):
+    """latent = max(pre-activation, 0), with the L1 penalty on the latents."""
 
     name, matrices = "relu", 4.5
 
     @looked_at
     def __init__(self, l1: float = 2.0, warmup: float = 0.05):
-        super().__init__()
-        self.l1, self.warmup = not_negative("l1", l1), warmup
-        self.strength = l1
+        super().__init__(l1, warmup)
 
     def forward(self, pre_acts: Float[Tensor, "*batch d_dict"]) -> Float[Tensor, "*batch d_dict"]:
         return pre_acts.relu()
 
     def penalty(self, dictionary: "Dictionary", code: Code, recons: Tensor, targets: Tensor) -> Tensor | None:
-        return self.strength * code.weighted(dictionary.W_dec.norm(dim=1)) / targets.numel()
-
-    def at(self, share: float) -> None:
-        self.strength = self.l1 * (min(1.0, share / self.warmup) if self.warmup else 1.0)
-
-    def config(self) -> dict[str, Any]:
-        return {"name": self.name, "l1": self.l1, "warmup": self.warmup}
+        return self.weighted(code, dictionary, targets)
 
 
 class TopK(Sparsifier):
@@ -118,7 +130,8 @@ class TopK(Sparsifier):
         enough(self.name, self.k, d_dict)
 
     def forward(self, pre_acts: Float[Tensor, "*batch d_dict"]) -> Float[Tensor, "*batch d_dict"]:
-        values, indices = pre_acts.topk(self.k, dim=-1, sorted=False)
+        values, indices = pre_acts.topk(self.k, dim=-1, sorted=False)  # *batch k
+        # relu: of a row with fewer than k positive pre-activations some of the k largest are below 0, and stay silent
         return torch.zeros_like(pre_acts).scatter(-1, indices, values.relu())
 
     def code(

@@ -42,11 +42,12 @@ class BatchTopK(Sparsifier):
         if not self.training:
             values, where = sparse_pre_acts(x, W_enc, b_enc, above(max(float(self.threshold), 0.0)))
             return SparseCode(values, where)
-        values, where = sparse_pre_acts(x, W_enc, b_enc, largest_of_batch(self.k))
+        values, where = sparse_pre_acts(x, W_enc, b_enc, largest_of_batch(self.k))  # n = k * rows of them, or fewer
         self._learn(values.detach())
         return SparseCode(values.relu(), where)
 
     def _learn(self, picked: Float[Tensor, " n"]) -> None:
+        """Move the threshold towards this batch's: the smallest activation that made it in, on any process."""
         positive = picked[picked > 0]
         smallest = world().lowest(positive.min() if len(positive) else picked.new_tensor(torch.inf))
         if bool(smallest.isfinite()):

@@ -97,6 +97,7 @@ class SparseCode:
 
     def band(self, low: int, high: int) -> "SparseCode":
         keep = (self.where.indices >= low) & (self.where.indices < high)
+        # how many are kept before each entry, read off where rows begin: where the rows of what is kept begin
         offsets = torch.nn.functional.pad(keep.cumsum(0), (1, 0))[self.where.offsets]
         return SparseCode(self.values[keep], Pattern(self.where.indices[keep], offsets, self.where.d_dict))
 
@@ -109,7 +110,7 @@ class SparseCode:
         return Entries(self.where.rows[on], self.where.indices[on], self.values[on])
 
     def l0(self) -> Int[Tensor, " row"]:
-        active = torch.nn.functional.pad((self.values != 0).cumsum(0), (1, 0))
+        active = torch.nn.functional.pad((self.values != 0).cumsum(0), (1, 0))  # active ones before each entry
         return active[self.where.offsets].diff()
 
     def firings(self) -> Int[Tensor, " d_dict"]:
@@ -142,7 +143,7 @@ class JoinedCode:
             found.append((rows, latents + first, values))
             first += len(code.firings())
         rows, latents, values = (torch.cat(column) for column in zip(*found, strict=True))
-        order = rows.argsort(stable=True)
+        order = rows.argsort(stable=True)  # stable: within a row the latents stay in order
         return Entries(rows[order], latents[order], values[order])
 
     def l0(self) -> Int[Tensor, " row"]:

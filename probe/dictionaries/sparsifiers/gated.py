@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from probe.asked_of import looked_at
-from probe.dictionaries.sparsifiers.base import Sparsifier, not_negative
+from probe.dictionaries.sparsifiers.base import L1Penalised
 from probe.dictionaries.sparsifiers.codes import Code, DenseCode
 from probe.dictionaries.sparsifiers.jumprelu import JumpReLU
 
@@ -30,15 +30,14 @@ class _GatedCode(DenseCode):
     gates: Float[Tensor, "row d_dict"]
 
 
-class Gated(Sparsifier):
+class Gated(L1Penalised):
     """latent = (pre_act > 0) * relu(exp(r_mag) * pre_act + offset); `l1` as of ReLU, on relu(pre_act)."""
 
     name, matrices = "gated", 11
 
     @looked_at
     def __init__(self, l1: float = 2.0, warmup: float = 0.05):
-        super().__init__()
-        self.l1, self.warmup, self.strength = not_negative("l1", l1), warmup, l1
+        super().__init__(l1, warmup)
         self.r_mag, self.offset = nn.Parameter(torch.zeros(0)), nn.Parameter(torch.zeros(0))
 
     def bind(self, d_dict: int) -> None:
@@ -46,6 +45,7 @@ class Gated(Sparsifier):
             self.r_mag, self.offset = nn.Parameter(torch.zeros(d_dict)), nn.Parameter(torch.zeros(d_dict))
 
     def forward(self, pre_acts: Float[Tensor, "*batch d_dict"]) -> Float[Tensor, "*batch d_dict"]:
+        # (pre_acts > 0) has no gradient; the gate learns from the penalty and the auxiliary reconstruction alone.
         return (pre_acts > 0) * (self.r_mag.exp() * pre_acts + self.offset).relu()
 
     def code(
@@ -56,22 +56,19 @@ class Gated(Sparsifier):
 
     def penalty(self, dictionary: "Dictionary", code: Code, recons: Tensor, targets: Tensor) -> Tensor | None:
         gates = DenseCode(code.gates)  # type: ignore[attr-defined]
-        linear = (recons - code.decode(dictionary.W_dec)).detach()
+        linear = (recons - code.decode(dictionary.W_dec)).detach()  # row d_out: biases and skip, which the gate shares
+        # W_dec detached: the auxiliary reconstruction teaches the gate what to open for, and must not move the decoder to suit it
         auxiliary = (gates.decode(dictionary.W_dec.detach()) + linear - targets).square().mean()
-        return self.strength * gates.weighted(dictionary.W_dec.norm(dim=1)) / targets.numel() + auxiliary
-
-    def at(self, share: float) -> None:
-        self.strength = self.l1 * (min(1.0, share / self.warmup) if self.warmup else 1.0)
+        return self.weighted(gates, dictionary, targets) + auxiliary
 
     def scaled(self, factor: float) -> "Gated":
         other = Gated(self.l1, self.warmup).train(self.training)
         grad = self.r_mag.requires_grad
         other.r_mag = nn.Parameter(self.r_mag.detach().clone(), requires_grad=grad)
-        other.offset = nn.Parameter(self.offset.detach() * factor, requires_grad=grad)
+        other.offset = nn.Parameter(
+            self.offset.detach() * factor, requires_grad=grad
+        )  # r_mag has no unit, the offset has
         return other
-
-    def config(self) -> dict[str, Any]:
-        return {"name": self.name, "l1": self.l1, "warmup": self.warmup}
 
 
 @torch.no_grad()

@@ -48,8 +48,9 @@ class _Jump(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         (p, t), (d_latent, d_active) = ctx.saved_tensors, grads
-        near = ((p - t).abs() < ctx.bandwidth / 2).to(p) / ctx.bandwidth
+        near = ((p - t).abs() < ctx.bandwidth / 2).to(p) / ctx.bandwidth  # K((p - t) / bandwidth) / bandwidth
         d_t = -near * (t * d_latent + d_active)
+        # t is one number a latent (summed over rows here), or already one a picked activation, as `code` hands it in
         return d_latent * ((p > t) & (p > 0)), d_t.sum_to_size(t.shape), None
 
 
@@ -90,9 +91,9 @@ class JumpReLU(Sparsifier):
 
     @torch.no_grad()
     def calibrate(self, pre_acts: Float[Tensor, "row d_dict"]) -> None:
-        share = min(self.start * self.l0 / pre_acts.shape[1], 0.5)
+        share = min(self.start * self.l0 / pre_acts.shape[1], 0.5)  # of rows that each latent is to fire on
         wanted = max(1, round(share * len(pre_acts)))
-        level = pre_acts.topk(wanted, dim=0, sorted=False).values.amin(0)
+        level = pre_acts.topk(wanted, dim=0, sorted=False).values.amin(0)  # d_dict: that quantile of each latent
         self.threshold.copy_(level.clamp_min(self.bandwidth))
 
     @torch.no_grad()
@@ -106,7 +107,8 @@ class JumpReLU(Sparsifier):
     def code(
         self, x: Float[Tensor, "row d_in"], W_enc: Float[Tensor, "d_in d_dict"], b_enc: Float[Tensor, " d_dict"]
     ) -> Code:
-        reach = self.threshold - (self.bandwidth / 2 if self.training else 0.0)
+        # In training, pre-activations up to half a band below the threshold are needed too: they move it.
+        reach = self.threshold - (self.bandwidth / 2 if self.training else 0.0)  # d_dict
         if self._share(x, W_enc, b_enc, reach) > DENSE:
             latents, active = _Jump.apply(torch.addmm(b_enc, x, W_enc), self.threshold, self.bandwidth)  # type: ignore[misc]
             return _Dense(latents, self._mean_l0(active.sum(), len(x)))

@@ -44,9 +44,9 @@ class Matryoshka(Sparsifier):
     def penalty(self, dictionary: "Dictionary", code: Code, recons: Tensor, targets: Tensor) -> Tensor | None:
         """Prefixes are what is left of the whole reconstruction when the bands behind them are taken away, last band first."""
         total = self.inner.penalty(dictionary, code, recons, targets)
-        ends = [w for w in self.widths if w < dictionary.d_dict]
+        ends = [w for w in self.widths if w < dictionary.d_dict]  # all latents together are the loss itself
         for low, high in reversed(list(zip(ends, [*ends[1:], dictionary.d_dict], strict=True))):
-            recons = recons - code.band(low, high).decode(dictionary.W_dec)
+            recons = recons - code.band(low, high).decode(dictionary.W_dec)  # row d_out: of the first `low` latents
             error = (recons - targets).square().mean()
             total = error if total is None else total + error
         return total

@@ -22,7 +22,7 @@ def largest_of_rows(k: int) -> Select:
     def select(chunks: Chunks) -> Picked:
         found = [largest(pre_acts, k) for pre_acts in chunks()]
         values, indices = torch.cat([v for v, _ in found]), torch.cat([i for _, i in found])
-        offsets = torch.arange(0, values.numel() + 1, k, device=values.device)
+        offsets = torch.arange(0, values.numel() + 1, k, device=values.device)  # every row owns k
         return Picked(values.flatten(), indices.flatten(), offsets)
 
     return select
@@ -44,7 +44,7 @@ def largest_of_batch(per_row: int) -> Select:
             there, wanted = world().total(len(found.values), per_row * (len(found.offsets) - 1))
             if there >= wanted or guess <= 0:
                 return _largest(found, there, wanted)
-            guess = 0.7 * guess if guess > 1e-3 else 0.0
+            guess = 0.7 * guess if guess > 1e-3 else 0.0  # at 0 there is nothing left that could be active
 
     return select
 
@@ -92,7 +92,7 @@ def _largest(found: Picked, there: int, n: int) -> Picked:
     """Those of what was picked that are among the n largest of the `there` that all processes picked."""
     if there <= n:
         return found
-    level = world().join(found.values).kthvalue(there - n + 1).values
+    level = world().join(found.values).kthvalue(there - n + 1).values  # the n-th largest
     keep = found.values >= level
     kept = F.pad(keep.cumsum(0), (1, 0))[found.offsets]
     return Picked(found.values[keep], found.indices[keep], kept)
@@ -111,7 +111,7 @@ def largest(
     if pre_acts.is_cuda or d_dict % per_block or n_blocks < 4 * k:
         return pre_acts.topk(k, dim=-1, sorted=False)  # type: ignore[return-value]
     blocks = pre_acts.view(n, per_block, n_blocks)
-    best = blocks.amax(1).topk(k, dim=-1, sorted=False).indices
+    best = blocks.amax(1).topk(k, dim=-1, sorted=False).indices  # row k: blocks
     candidates = blocks.gather(2, best[:, None, :].expand(n, per_block, k)).reshape(n, per_block * k)
-    values, at = candidates.topk(k, dim=-1, sorted=False)
+    values, at = candidates.topk(k, dim=-1, sorted=False)  # at: place in block times k, plus which of the best blocks
     return values, (at // k) * n_blocks + best.gather(1, at % k)

@@ -116,6 +116,7 @@ class _PreActs(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None, None]:
         (x, W_enc), where, grad = ctx.saved_tensors, ctx.where, grads[0].contiguous()
+        # values[e] = x[row] . W_enc[:, latent] + b_enc[latent]; each gradient is one of the four words of this file
         d_x = where.bag(W_enc.t().contiguous(), grad) if ctx.needs_input_grad[0] else None
         return d_x, where.scatter(x, grad).t(), where.total(grad), None, None
 

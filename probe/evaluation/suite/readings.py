@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.dictionaries.store import AnyDictionary
-from probe.evaluation.splice import judged
+from probe.evaluation.splice import in_inference
 from probe.interventions.forward import capture, per_token
 from probe.progress import SILENT, Progress
 from probe.text.tokens import TokenSet
@@ -45,7 +45,7 @@ def read(
     """Read spans (row, first and last position, both included) with dictionaries of equal sites."""
     rows, sites_in, sites_out = spans[0], dictionaries[0].sites_in, dictionaries[0].sites_out
     parts: list[tuple[np.ndarray, Readings]] = []
-    with judged(dictionaries), progress.stage("labelled text", tokens.tokens.numel(), "tok") as step:
+    with in_inference(dictionaries), progress.stage("labelled text", tokens.tokens.numel(), "tok") as step:
         for start in range(0, len(tokens), batch):
             ids = tokens.tokens[start : start + batch].to(model.cfg.device)
             here = np.flatnonzero((rows >= start) & (rows < start + batch))

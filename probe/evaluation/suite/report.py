@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from probe.artifacts.json import plain
 from probe.show.record import Record
 
 SUBJECTS = ("dictionary", "untrained", "activations", "affine map", "same budget", "random weights")
@@ -44,7 +45,7 @@ class SuiteReport(Record, figure=True, page=True):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that could not be computed is None."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per measure, one column per subject that was measured."""
@@ -101,11 +102,3 @@ def _mean_error(found: list[dict[str, Any]]) -> float | None:
     """The error of a mean of independent means."""
     errors = [one["error"] for one in found]
     return float(np.sqrt(np.sum(np.square(errors))) / len(errors)) if np.isfinite(errors).all() else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

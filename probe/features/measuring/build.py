@@ -23,9 +23,9 @@ from probe.errors import BadInput, Cancelled
 from probe.features.measuring.config import FeatureConfig
 from probe.features.measuring.latents import AnyDictionary
 from probe.features.measuring.plan import require_space
-from probe.features.measuring.reading import shard_blocks, units_of
 from probe.features.measuring.sources import Units
 from probe.features.measuring.tally import Tally
+from probe.features.measuring.unit_activations import shard_blocks, units_of
 from probe.features.store import write_table
 from probe.features.table import FeatureTable, open_features
 from probe.model.load import stamp

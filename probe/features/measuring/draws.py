@@ -6,17 +6,15 @@ So a sample comes out the same however the stream is cut, where it was interrupt
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
-_GOLDEN = 0x9E3779B97F4A7C15
+from probe.activations.shuffle import GOLDEN, splitmix
+
 _MASK = (1 << 64) - 1
 
 
 def mixed(items: Int[np.ndarray, " n"], seed: int, salt: int) -> UInt64[np.ndarray, " n"]:
-    """64 well mixed bits of each number (the finaliser of splitmix64: Steele, Lea, Flood 2014)."""
-    start = np.uint64(((seed + 1) * _GOLDEN + (salt << 17)) & _MASK)
-    x = (np.asarray(items).astype(np.uint64) + start) * np.uint64(_GOLDEN)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    """64 well mixed bits of each number."""
+    start = np.uint64(((seed + 1) * GOLDEN + (salt << 17)) & _MASK)
+    return splitmix((np.asarray(items).astype(np.uint64) + start) * np.uint64(GOLDEN))
 
 
 def paired(one: UInt64[np.ndarray, " n"], other: UInt64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

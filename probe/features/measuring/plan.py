@@ -13,9 +13,9 @@ from probe.errors import Unavailable
 from probe.features.effects import CELLS
 from probe.features.measuring.config import BINS, FeatureConfig
 from probe.features.measuring.latents import AnyDictionary
-from probe.features.measuring.reading import shard_blocks, units_of
 from probe.features.measuring.sources import Units
 from probe.features.measuring.tally import Tally
+from probe.features.measuring.unit_activations import shard_blocks, units_of
 from probe.model.load import stamp
 from probe.model.sites import Site
 from probe.show.record import Record

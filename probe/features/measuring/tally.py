@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from probe.features.measuring.best import Best
 from probe.features.measuring.config import BINS, LOWEST, OCTAVE, FeatureConfig
 from probe.features.measuring.draws import mixed, paired
-from probe.features.measuring.sample import Sample
+from probe.features.measuring.firing_sample import Sample
+from probe.features.measuring.top_entries import Best
 
 
 @dataclass(frozen=True, eq=False)

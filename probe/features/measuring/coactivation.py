@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.features.effects import CELLS, Ranked, unit_blocks
-from probe.features.measuring.sample import Sample
+from probe.features.measuring.firing_sample import Sample
 from probe.progress import SILENT, Progress
 
 DENSE = 0.05

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.model.complete import check_files, check_whole, require_plain
-from probe.model.config import check_bulk, family, read_config, wants_code, weight_bytes
+from probe.model.loading.config import check_bulk, family, read_config, wants_code, weight_bytes
+from probe.model.loading.weight_check import check_files, check_whole, require_plain
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

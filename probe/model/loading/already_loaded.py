@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from probe.errors import BadInput
-from probe.model.pretrained import keep_marks, marks_of, read_tokenizer, told
+from probe.model.loading.pretrained import keep_marks, marks_of, read_tokenizer, told
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

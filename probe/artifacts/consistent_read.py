@@ -11,7 +11,7 @@ from probe.errors import OpenworkError
 T = TypeVar("T")
 
 
-def steady(folder: Path, read: Callable[[], T]) -> T:
+def read_consistently(folder: Path, read: Callable[[], T]) -> T:
     """What `read` makes of a folder that may be replaced meanwhile: read again until it was the same one before and after."""
     before, tries = _mark(folder), 0
     while True:

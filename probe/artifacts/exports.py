@@ -11,7 +11,7 @@ from pathlib import Path
 
 from probe.artifacts.claims import half_written_in, leftovers_of, lock_of
 from probe.artifacts.leftovers import announced
-from probe.artifacts.lock import turn
+from probe.artifacts.lock import exclusive
 from probe.artifacts.renames import sync_folder, sync_tree
 
 
@@ -19,7 +19,7 @@ def write_file(path: Path, text: str) -> None:
     """Write one file; its folder is made."""
     path = Path(os.path.abspath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with turn(lock_of(path), str(path)), announced(path):
+    with exclusive(lock_of(path), str(path)), announced(path):
         _remove(leftovers_of(path))
         _put(path, text, lasting=True)
         sync_folder(path.parent)
@@ -29,7 +29,7 @@ def write_files(folder: Path, files: Iterable[tuple[str, str]]) -> None:
     """Write many files, as (name, text), into one folder, which may hold others; all are brought to disk together at the end."""
     folder = Path(os.path.abspath(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    with turn(lock_of(folder), str(folder)), announced(folder):
+    with exclusive(lock_of(folder), str(folder)), announced(folder):
         _remove(half_written_in(folder))
         for name, text in files:
             _put(folder / name, text, lasting=False)

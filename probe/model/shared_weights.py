@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-def twin(model: "TransformerBridge") -> "TransformerBridge":
+def copy_sharing_weights(model: "TransformerBridge") -> "TransformerBridge":
     """The twin of a model, without the hooks that the model may carry just now."""
     shared = [*model.parameters(), *model.buffers(), model.tokenizer]
     made = copy.deepcopy(model, {id(part): part for part in shared})

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from probe.activations.harvest import settings
 from probe.activations.layout import make_layout
-from probe.activations.live_block import Block
 from probe.activations.moments import Moments
 from probe.activations.plan import pass_bytes
 from probe.activations.recorder import PART
 from probe.activations.shuffle import Split, checksum, held_out_documents, shuffled
+from probe.activations.streaming_block import Block
 from probe.artifacts.manifest import Manifest
 from probe.asked_of import looked_at
 from probe.errors import BadInput

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.attribution.sources import HEADS, MLP, Sources, Targets, read_points, slot_units
+from circuits.attribution.sources import HEADS, MLP, Slot, Sources, Targets, read_points, slot_units
 from circuits.attribution.sweep import head_writes
 from circuits.attribution.total import Totals
 from circuits.replacement.frozen import FrozenModel
@@ -35,19 +35,19 @@ def explain_units(frozen: FrozenModel, sources: Sources, totals: Totals) -> Expl
     readers = like.new_zeros(len(sources), like.shape[1])
     value, constant, activation = like.new_zeros(3, len(sources))
     head = torch.full_like(sources.unit, -1)
-    for slot in sources.slot.unique().tolist():
+    for slot in sources.slots:
         mine = sources.at(slot)
         part = _slot(frozen, sources, totals, slot, sources.pos[mine], sources.unit[mine])
         readers[mine], value[mine], constant[mine], activation[mine] = part
-        if (slot - 1) % 4 + 1 == HEADS:
+        if slot.role == HEADS:
             head[mine] = sources.unit[mine]
     return Explained(Targets(read_points(frozen, sources), sources.pos, readers, head), value, constant, activation)
 
 
 def _slot(
-    frozen: FrozenModel, sources: Sources, totals: Totals, slot: int, pos: Tensor, unit: Tensor
+    frozen: FrozenModel, sources: Sources, totals: Totals, slot: Slot, pos: Tensor, unit: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    index, role = (slot - 1) // 4, (slot - 1) % 4 + 1
+    index, role = slot
     layer = frozen.layers[index]
     if role == HEADS:
         cotangent = totals.heads[index][pos]

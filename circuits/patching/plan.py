@@ -1,0 +1,131 @@
+"""What a patching sweep is asked for, which patches it is made of, and what it will take."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from circuits.patching.kinds import KINDS, Kind
+from circuits.patching.pair import Custom
+from circuits.patching.runs import Cell
+from circuits.patching.sides import Pair
+from probe.errors import BadInput
+from probe.memory import require
+from probe.model.anatomy import spot
+from probe.model.sites import Site, layers_with
+from probe.plain_values import Settings
+from probe.show.record import Record
+from probe.text.prompts import Prompts
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+MEMORY = 1 << 30
+"""Bytes that the rows of one pass may take, unless told otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatchConfig(Settings):
+    """What is patched, in which direction, and what is measured."""
+
+    metric: str | Custom = "logit_diff"
+    "`logit_diff`, `log_prob`, `kl`, or a function of the last position's logits (row d_vocab) to one number a row."
+    over: str = "resid_pre"
+    "A kind of patch (`circuits.patching.kinds`)."
+    direction: str = "denoise"
+    "`denoise`: the corrupted run is given parts of the clean one; `noise`: the reverse."
+    control: int | Prompts = 0
+    "How many unrelated donors to patch from too: a number (see `circuits.patching.control`) or prompts as long as these."
+    seed: int = 0
+    "Of the donors that are drawn."
+    memory: int = MEMORY
+    "Bytes for the rows of a pass."
+    batch: int | None = None
+    "Rows a pass, which changes the time and no result."
+    exact: bool = False
+    "Whether cells that cannot have an effect are run all the same."
+
+
+@dataclass(frozen=True)
+class PatchingPlan(Record):
+    """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes."""
+
+    over: str
+    cells: int
+    run: int
+    batch: int
+    passes: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+def plan_patching(
+    model: "TransformerBridge",
+    pair: Pair,
+    over: str = "resid_pre",
+    *,
+    memory: int = MEMORY,
+    batch: int | None = None,
+    control: int = 0,
+    exact: bool = False,
+) -> PatchingPlan:
+    """Rows of a pass and memory of a sweep. Raises BadInput for a sweep that is not there or does not fit into memory.
+
+    More rows a pass save passes, each of which reads all weights; but rows of several layers start at the lowest of them.
+    With r rows a layer and L layers the sum is least near sqrt(8 r L) rows.
+    """
+    kind = kind_of(over)
+    every = cells_of(model, kind, len(pair.clean.tokens))
+    run = cells_to_run(model, kind, every, pair, exact)
+    best = int(np.sqrt(8 * len(run))) if run else 1
+    row, held = _row_bytes(model, len(pair.clean.tokens)), _donor_bytes(model, kind, len(pair.clean.tokens))
+    rows = batch or max(1, min(best, memory // row, len(run)))
+    total = held + rows * row
+    require(total, f"Patching {over} of {len(pair.clean.tokens)} tokens", model.W_E.device)
+    passes = -(-len(run) // rows) * (1 + control)
+    return PatchingPlan(over, len(every), len(run), rows, passes, total)
+
+
+def kind_of(over: str) -> Kind:
+    """The kind of patch of this name."""
+    if over not in KINDS:
+        raise BadInput(f"There is no sweep over '{over}'; choose one of {', '.join(KINDS)}.")
+    return KINDS[over]
+
+
+def cells_of(model: Any, kind: Kind, n_pos: int) -> list[Cell]:
+    """Every patch of a sweep, layer by layer."""
+    layer = next(iter(layers_with(kind.site, model)), 0)
+    sizes = {
+        "head": model.cfg.n_heads,
+        **spot(Site(kind.site, layer), model).sizes,
+        "layer": model.cfg.n_layers,
+        "pos": n_pos,
+    }
+    return [tuple(int(i) for i in cell) for cell in np.ndindex(*(sizes[axis] for axis in kind.axes))]
+
+
+def cells_to_run(model: Any, kind: Kind, cells: list[Cell], pair: Pair, exact: bool) -> list[Cell]:
+    """Without those that put in what is there already, and those of layers of another kind."""
+    there = set(layers_with(kind.site, model))
+    cells = [cell for cell in cells if cell[0] in there]
+    causal = getattr(model.cfg, "attention_dir", "causal") in (None, "causal")
+    if exact or not causal or not kind.by_pos or not pair.differs:
+        return cells
+    return [cell for cell in cells if cell[-1] >= pair.differs[0]]
+
+
+def _row_bytes(model: Any, n_pos: int) -> int:
+    """What one row of a pass holds at its widest, generously: a layer's activations and patterns, and its logits in float64."""
+    cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
+    wide = 10 * cfg.d_model + 4 * (cfg.d_mlp or cfg.d_model) + 3 * cfg.n_heads * n_pos
+    return n_pos * wide * size + cfg.d_vocab * 40
+
+
+def _donor_bytes(model: Any, kind: Kind, n_pos: int) -> int:
+    cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
+    width = cfg.n_heads * n_pos if kind.site == "pattern" else max(cfg.d_model, cfg.n_heads * cfg.d_head)
+    return cfg.n_layers * n_pos * width * size
