@@ -39,18 +39,20 @@ class ModelSize:
         return None if self.parameters is None else 4 * self.parameters
 
 
+TOY = ModelSize(
+    layers=aliases.TOY["n_layers"],
+    heads=aliases.TOY["n_heads"],
+    d_model=aliases.TOY["d_model"],
+    d_mlp=aliases.TOY["d_mlp"],
+    vocabulary=aliases.TOY["d_vocab"],
+    parameters=aliases.TOY_PARAMETERS,
+)
+
+
 def model_size(name: str) -> ModelSize | None:
     """The size of a model by its name, or None when it cannot be told without loading it."""
     if name == "toy":
-        shape = aliases.TOY
-        return ModelSize(
-            layers=shape["n_layers"],
-            heads=shape["n_heads"],
-            d_model=shape["d_model"],
-            d_mlp=shape["d_mlp"],
-            vocabulary=shape["d_vocab"],
-            parameters=aliases.TOY_PARAMETERS,
-        )
+        return TOY
     folder = model_cache() / name if name in MODELS else Path(name)
     if not folder.is_absolute() or not (folder / "config.json").is_file():
         return None

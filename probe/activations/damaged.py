@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-def openis_damaged(folder: Path, model: "TransformerBridge", progress: Progress = SILENT) -> tuple[Cache, list[str]]:
+def open_damaged(folder: Path, model: "TransformerBridge", progress: Progress = SILENT) -> tuple[Cache, list[str]]:
     """A cache opened for repair, whatever its shards and statistics look like, and its damaged files, to repair in order.
 
     Raises BadInput for another model, Unavailable if its tokens are damaged.

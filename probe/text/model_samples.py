@@ -131,7 +131,7 @@ def plan_sample(
     model: "TransformerBridge", n_documents: int, *, length: int = 256, batch: int = 32, steps: int = 4
 ) -> SamplePlan:
     """Estimate time, memory and disk; draws `steps` tokens of one batch and keeps nothing."""
-    _settings(model, n_documents, length, 1.0, 0, batch)
+    _settings(model, n_documents, SampleConfig(length=length, batch=batch))
     size = min(batch, n_documents)
     list(draw(model, range(size), 1))  # the first pass also pays for what is set up once
     start = time.perf_counter()
