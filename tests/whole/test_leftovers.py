@@ -74,7 +74,9 @@ def test_mending_takes_leftovers_away_and_nothing_else(littered, capsys):
 
 def test_what_somebody_writes_is_left_alone(littered):
     gone, _ = littered
-    script = "import sys, pathlib; from probe.artifacts.claims import exclusive, lock_of; p = pathlib.Path(sys.argv[1])\n"
+    script = (
+        "import sys, pathlib; from probe.artifacts.claims import exclusive, lock_of; p = pathlib.Path(sys.argv[1])\n"
+    )
     script += "with exclusive(lock_of(p), 'x'): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(place("graph", "never"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
