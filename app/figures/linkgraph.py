@@ -15,6 +15,7 @@ from app.figures.lens import tilt
 from app.figures.node_words import describe, word
 from circuits.graph.figures import COLOURS, SYMBOLS
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph
+from circuits.graph.influence import fewest
 from probe.artifacts.json import Json
 from probe.show.labels import token_axis
 
@@ -48,7 +49,7 @@ def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
     found = graph.influence
     order = np.argsort(-found, kind="stable")
     total = max(float(found.sum()), 1e-30)
-    enough = int(np.searchsorted(np.cumsum(found[order]), min(keep, 1.0) * total * (1 - 1e-9))) + 1
+    enough = fewest(found, keep)
     wanted = np.zeros(len(found), dtype=bool)
     wanted[order[: min(enough, MAX_SHOWN)]] = True
     wanted &= found > 0

@@ -26,7 +26,8 @@ from probe.errors import Cancelled
 from probe.progress import Progress, Snapshot, Watched
 
 log = logging.getLogger("openwork.jobs")
-Work = Callable[[Progress], str | None]
+Run = Callable[[Progress], str | None]
+"""What a job does: it tells its progress, and returns the page that shows what came of it, or None for the job's own."""
 __all__ = ["ACTIVE", "Job", "Jobs", "job_table"]
 _AGAIN = 24  # ended jobs whose work is kept in memory, so that they can be run again
 _KEPT = 200  # job files kept on disk; older ones are removed when a new job begins
@@ -40,8 +41,8 @@ class Jobs:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic):
         self.folder, self._clock = folder, clock
         self._jobs: dict[str, Job] = {}
-        self._work: dict[str, Work] = {}
-        self._ended: OrderedDict[str, Work] = OrderedDict()
+        self._work: dict[str, Run] = {}
+        self._ended: OrderedDict[str, Run] = OrderedDict()
         self._watched: dict[str, Watched] = {}
         self._queues: dict[bool, queue.PriorityQueue[tuple[bool, int, str]]] = {
             alone: queue.PriorityQueue() for alone in (False, True)
@@ -56,7 +57,7 @@ class Jobs:
         self,
         kind: str,
         title: str,
-        work: Work,
+        work: Run,
         *,
         key: str = "",
         link: str = "",

@@ -80,7 +80,7 @@ def is_there(key: str) -> bool:
     return result(key) is not None
 
 
-def found(key: str | None) -> Any:
+def required(key: str | None) -> Any:
     """The result that must be there; BadInput where it is not kept any more."""
     if (value := result(key)) is None:
         raise BadInput("This result is not kept any more; run it again.")

@@ -22,7 +22,7 @@ _twins: dict[str, Any] = {}
 _weights: dict[str, str] = {}
 
 
-def hold(model: "TransformerBridge") -> str:
+def hand_over(model: "TransformerBridge") -> str:
     """Make a loaded model known to the pages and return its name there."""
     from probe.model.load import stamp
     from probe.model.shared_weights import copy_sharing_weights
@@ -43,15 +43,13 @@ def _let_go(name: str) -> None:
 
 
 def weights_of(name: str) -> str | None:
-    """The fingerprint that a name stands for: of the model held, or loaded from disk, under it first."""
-    # that module imports this one
-
+    """The fingerprint that a name stands for: of the model handed over, or loaded from disk, under it first."""
     loaded = stamp_in_memory(name)
     return _weights.get(name) or (loaded.weights if loaded else None)
 
 
-def held(name: str) -> "TransformerBridge | None":
-    """The twin of a held model by its name on the pages; none once its weights, which the notebook's model shares, were edited:
+def handed_over(name: str) -> "TransformerBridge | None":
+    """The twin of a model that a notebook handed over, by its name on the pages; none once its weights, which the notebook's model shares, were edited:
     what is found in it would stand under the name of what it was."""
     if (found := _twins.get(name)) is None:
         return None
@@ -60,8 +58,8 @@ def held(name: str) -> "TransformerBridge | None":
     return found if stamp(found).weights == _weights[name] else None
 
 
-def names() -> list[str]:
-    """Names of the models that are held."""
+def names_handed_over() -> list[str]:
+    """Names of the models that notebooks handed over."""
     return list(_twins)
 
 
@@ -70,12 +68,12 @@ _models: Recent[Any] = Recent(2)
 
 def loaded() -> list[str]:
     """Names, as people read them, of the models in memory."""
-    return [short_model(str(k)) for k in dict.fromkeys([*_models.keys(), *names()])]
+    return [short_model(str(k)) for k in dict.fromkeys([*_models.keys(), *names_handed_over()])]
 
 
 def in_memory(name: str) -> "TransformerBridge | None":
     """The model of this name if it is loaded; never loads one. Pages may read its config, and only the worker may run it."""
-    model = held(name)
+    model = handed_over(name)
     return _models.get(name) if model is None else model
 
 
@@ -145,7 +143,7 @@ def models() -> list[str]:
     """Names to offer in a model menu: those the server was started with, the built-in ones, those that artifacts are of."""
     used = [m.model.name for pairs in library().kinds.values() for _, m in pairs if m.model]
     there = [n for n in used if not Path(n).is_absolute() or Path(n).exists()]
-    return list(dict.fromkeys([*_offered, *MODELS, *names(), *there]))
+    return list(dict.fromkeys([*_offered, *MODELS, *names_handed_over(), *there]))
 
 
 def require_offered(model: object) -> str:
@@ -165,8 +163,6 @@ def short_model(name: str) -> str:
 
 def stale(manifest: Manifest) -> str | None:
     """Why an artifact no longer fits its model, or None. Compares with what was loaded here under that name; loads nothing."""
-    # that module imports this one
-
     made = manifest.model
     now = stamp_in_memory(made.name) if made else None
     if made is None or now is None or (made.weights, made.tokenizer) == (now.weights, now.tokenizer):

@@ -46,7 +46,7 @@ def model_for(record: object, model: "TransformerBridge" = None) -> str:
             f"The model's weights were changed after this {what} was made, and its page would show them as they are now. Call "
             "open(model) if that is what you want; otherwise make the record again."
         )
-    return models.hold(found)
+    return models.hand_over(found)
 
 
 def _prompt(record: object, model: str) -> str:

@@ -209,6 +209,12 @@ def _threshold(values: Float[np.ndarray, " n"], share: float) -> float:
     return float(ordered[min(int(np.searchsorted(cumulative, share * cumulative[-1])), len(ordered) - 1)])
 
 
+def fewest(values: Float[np.ndarray, " n"], share: float) -> int:
+    """How many of the largest values hold this share of their sum: 1 at least, and all for a share of 1."""
+    cumulative = np.cumsum(np.sort(values)[::-1])
+    return int(np.searchsorted(cumulative, min(share, 1.0) * max(float(values.sum()), 1e-30) * (1 - 1e-9))) + 1
+
+
 def cumulative_influence(graph: "CircuitGraph") -> Float[np.ndarray, " node"]:
     """For each node, the share of total influence held by it and all more influential nodes: small means important."""
     found = influence(graph)

@@ -20,7 +20,7 @@ def served(request, site):
     """A tiny random model that the pages run as a notebook's: its name, and the name of a stored graph of it."""
     model = tiny(request.param)
     set_name(model, f"tiny-{request.param}")
-    name, graph = models.hold(model), f"graph-{request.param}"
+    name, graph = models.hand_over(model), f"graph-{request.param}"
     circuits.save_graph(circuits.trace(model, PROMPT), place("graph", graph), model=stamp(model))
     yield name, graph
     models.forget()

@@ -187,7 +187,7 @@ def test_every_graph_can_be_marked_and_drawn(name, home):
         and {n["node"] for n in drawn["nodes"]} >= set(done.marks.pinned) - _grouped(done)
     )
     assert as_json(pinned.pin_rows("g")) and len(pinned.pin_rows("g")["rows"]) == len(done.marks.chosen)
-    whole = as_json(graph_scores.live("g", 0.8, 0.9))
+    whole = as_json(graph_scores.scores_in_sight("g", 0.8, 0.9))
     assert "pruned" in whole and "pinned" in whole
     assert as_json(graph.layout("g", {"k": "0.5", "e": "nan", "n": "0"}))
 

@@ -84,18 +84,18 @@ def test_the_pages_run_the_notebooks_model(loaded):
     )
     assert library_memory.known("lens", name, PROMPT) is lens
     assert library_models.model_named(name).embed.weight.data_ptr() == loaded.embed.weight.data_ptr()
-    assert models.hold(loaded) == name and models.names() == [name]
+    assert models.hand_over(loaded) == name and models.names_handed_over() == [name]
 
 
 def test_an_edited_model_gets_another_name(loaded):
-    first = models.hold(loaded)
+    first = models.hand_over(loaded)
     with torch.no_grad():
         loaded.embed.weight.mul_(1.5)
-    second = models.hold(loaded)
+    second = models.hand_over(loaded)
     assert second == f"{first}@{probe.stamp(loaded).weights[:8]}"
-    assert models.hold(loaded) == second
+    assert models.hand_over(loaded) == second
     assert (
-        models.held(first) is None and models.held(second) is not None
+        models.handed_over(first) is None and models.handed_over(second) is not None
     )  # the first name never runs the edited weights
 
 
@@ -106,7 +106,7 @@ def test_a_name_never_stands_for_two_models(home, loaded):
     library_memory.remember("lens", name, PROMPT, "of the model on disk")
     with torch.no_grad():
         loaded.embed.weight.mul_(1.25)
-    assert models.hold(loaded) == f"{name}@{probe.stamp(loaded).weights[:8]}"
+    assert models.hand_over(loaded) == f"{name}@{probe.stamp(loaded).weights[:8]}"
     assert library_memory.known("lens", name, PROMPT) == "of the model on disk"
     library_models._models.clear()
     library_models._stamps[name] = replace(
@@ -118,11 +118,11 @@ def test_a_name_never_stands_for_two_models(home, loaded):
 
 def test_pages_let_go_of_a_model_with_the_notebook(home):
     model = probe.load_model("toy")
-    name = models.hold(model)
-    assert models.held(name) is not None
+    name = models.hand_over(model)
+    assert models.handed_over(name) is not None
     del model
     gc.collect()
-    assert models.held(name) is None
+    assert models.handed_over(name) is None
 
 
 def test_paths_of_every_prompt_reading(loaded):

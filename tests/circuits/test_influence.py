@@ -15,6 +15,7 @@ from wired import scattered, wired
 from circuits.graph.graph import Edges
 from circuits.graph.influence import (
     cancellation,
+    fewest,
     influence,
     normalised,
     prune,
@@ -169,6 +170,13 @@ def test_python_ends_in_good_order_while_a_thread_that_solved_lives():
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH}
     ended = subprocess.run([sys.executable, "-c", WORKER], env=environment, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "solved\n", "")
+
+
+@pytest.mark.parametrize(
+    ("share", "n"), [(0.0, 1), (0.4, 1), (0.5, 1), (0.51, 2), (0.8, 2), (0.81, 3), (1.0, 3), (2.0, 3)]
+)
+def test_the_fewest_that_hold_a_share(share, n):
+    assert fewest(np.array([0.3, 0.2, 0.0, 0.5]), share) == n
 
 
 @pytest.mark.slow

@@ -116,14 +116,14 @@ def test_a_patching_sweep_and_a_blind_study():
     ],
 )
 def test_what_jobs_found(which, words):
-    assert words in work.found(WORK[which]).summary()
+    assert words in work.required(WORK[which]).summary()
 
 
 def test_what_jobs_on_a_graph_found():
-    test, sufficient = work.found(WORK["test"])
+    test, sufficient = work.required(WORK["test"])
     assert "logit ' single' moves −8.9 (predicted −2.07), random sets −8.68." in test.summary()
     assert "6 units kept, 18 silenced (zero)" in sufficient.summary() and "keeps 66.6%" in sufficient.summary()
-    suggested = work.found(WORK["groups"])
+    suggested = work.required(WORK["groups"])
     assert suggested.compared == 19 and [(g.name, g.nodes) for g in suggested.groups] == [("all of them", (60, 61, 62))]
 
 

@@ -20,7 +20,7 @@ from app.library.graphs import graph_mark, graph_of, reading, stored_graph
 from app.pages.circuit import connections, editing, validation
 from app.pages.circuit.node import node_facts
 from app.pages.circuit.panels import EDGES_KEPT
-from app.pages.circuit.scores import live
+from app.pages.circuit.scores import scores_in_sight
 from app.selection import Selection
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
@@ -215,4 +215,4 @@ def register_scores(app: Dash) -> None:
         State("graph-name", "data"),
     )
     def scores(keep: float, edges: float, _: object, name: str):
-        return live(name, round(float(keep or 0.8), 2), round(float(edges or EDGES_KEPT), 2))
+        return scores_in_sight(name, round(float(keep or 0.8), 2), round(float(edges or EDGES_KEPT), 2))

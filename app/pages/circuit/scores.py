@@ -27,7 +27,7 @@ def bar(name: str, found: CircuitGraph) -> html.Section:
     return html.Section(html.Div(inner, className="body"), className="ow-panel", id="scores")
 
 
-def live(name: str, keep: float, edges: float) -> Parts:
+def scores_in_sight(name: str, keep: float, edges: float) -> Parts:
     """Everything, at these shares of the influence."""
     found, of = graph_of(name), body(name)
     return stats(found, pruned(name, of, keep, edges), pinned(name, of, chosen_units(found)))

@@ -16,6 +16,7 @@ from app.figures import node_words
 from app.pages.circuit.boxes import _NARROW, WIDE, Box, _move, _open, _place
 from app.pages.circuit.marks import MOST, Marks
 from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.graph.influence import fewest
 from probe.artifacts.json import Json
 from probe.words import counted
 
@@ -64,7 +65,7 @@ def _around(graph: CircuitGraph, chosen: list[int]) -> tuple[list[int], list[int
     into = graph.nodes.where("token")[graph.edges.source] & inside[graph.edges.target]
     feed = np.bincount(graph.edges.source[into], np.abs(graph.edges.weight[into]), minlength=len(graph.nodes))
     order = np.argsort(-feed, kind="stable")
-    enough = int(np.searchsorted(np.cumsum(feed[order]), FED * feed.sum() * (1 - 1e-9))) + 1
+    enough = fewest(feed, FED)
     order = order[: min(room, enough)]
     return sorted(order[feed[order] > 0].tolist()), roots.tolist()
 
@@ -135,7 +136,7 @@ def _strongest(edges: Edges, share: float) -> tuple[Int[np.ndarray, " kept"], fl
     total = float(flow.sum())
     if not len(order):
         return order, 1.0
-    enough = int(np.searchsorted(np.cumsum(flow[order]), min(share, 1.0) * total * (1 - 1e-9))) + 1
+    enough = fewest(flow, share)
     always = np.zeros(len(order), bool)
     for ends in (source, target):
         always[np.unique(ends[order], return_index=True)[1]] = True

@@ -97,7 +97,7 @@ def strongest_kept(found: CircuitGraph, n: int) -> list[int]:
 
 def suggestion_rows(name: str, key: str) -> Drawn:
     """The suggestions that were neither taken nor put aside."""
-    record = work.found(key)
+    record = work.required(key)
     now = marked(name)
     rows = []
     for g in sorted(record.groups, key=lambda g: (g.weak, -(g.score or 0))):

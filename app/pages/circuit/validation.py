@@ -141,7 +141,7 @@ def _earlier(manifest: Manifest) -> html.Li:
 
 def shown(key: str, scheme: str) -> dict[str, object]:
     """Everything the record's panel shows."""
-    test, enough = work.found(key)
+    test, enough = work.required(key)
     return {
         "hidden": False,
         "words": meaning(test),
