@@ -49,8 +49,11 @@ def weights_of(name: str) -> str | None:
 
 
 def handed_over(name: str) -> "TransformerBridge | None":
-    """The twin of a model that a notebook handed over, by its name on the pages; none once its weights, which the notebook's model shares, were edited:
-    what is found in it would stand under the name of what it was."""
+    """The twin of a model that a notebook handed over, by its name on the pages.
+
+    None once its weights, which the notebook's model shares, were edited: what is found in it would stand under the name of what
+    it was.
+    """
     if (found := _twins.get(name)) is None:
         return None
     from probe.model.load import stamp
