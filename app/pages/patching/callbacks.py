@@ -30,6 +30,7 @@ def register(app: Dash) -> None:
     register_asking(app)
     register_pair(app)
     register_sweep(app)
+    register_beside(app)
     register_cell(app)
     register_storing(app)
     register_drawing(app)
@@ -116,6 +117,10 @@ def register_sweep(app: Dash) -> None:
             Output(f"patching-{name}", "hidden"),
             Input("patching-shape", "data"),
         )
+
+
+def register_beside(app: Dash) -> None:
+    """The other sweeps of this pair, and a cell chosen by a click."""
 
     @app.callback(
         Output("patching-beside-data", "data"), Input("patching-sweep-done", "data"), Input("patching-asked", "data")
