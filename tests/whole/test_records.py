@@ -3,7 +3,7 @@
 import inspect
 import json
 import sys
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 
 import numpy as np
@@ -20,9 +20,11 @@ from probe.artifacts.records import RECORD, read_record
 from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput, Unavailable
 from probe.heads.patterns import HeadPatterns
-from probe.show.drawn import as_file, as_html, as_text
+from probe.lens.logit import LensResult
+from probe.show.beside import draws
 from probe.show.panels import Figure, Rows, Sentence, Tokens
 from probe.show.record import Record, frame
+from probe.show.render import as_file, as_html, as_text
 from probe.show.values import gist, quoted
 
 MOST = 500
@@ -225,6 +227,33 @@ def test_panels_are_drawn_in_a_terminal_and_in_a_file_that_needs_nothing_else():
     assert page.count("<script>") >= 1 and "plotly" in page and '"showSendToCloud": false' in page
     assert "<script src" not in page and "<b>" not in page.split("<body>")[1].split("<script")[0]
     assert "<script" not in as_file(units_of("p", ["a", "b"]))
+
+
+@dataclass(frozen=True)
+class Mine(Record, figure=True):
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class MyLens(LensResult):
+    """Another's record on top of ours."""
+
+
+def test_a_picture_is_found_beside_the_record_or_beside_what_it_is_made_of():
+    mine = Mine(np.ones(3))
+    with pytest.raises(Unavailable, match="A Mine has no figure"):
+        mine.figure()
+    assert draws(_picture_of_mine) is _picture_of_mine
+    assert mine.figure(scale=2) == 6 and [type(p) for p in mine.panels()] == [Figure, Sentence]
+    assert list(inspect.signature(mine.figure).parameters) == ["scale"] and mine.figure.__doc__ == "Sum."
+    lens = lens_of("p", ["a", "b"])
+    own = MyLens(**{f.name: getattr(lens, f.name) for f in fields(lens)})
+    assert own._repr_html_() == lens._repr_html_() and own.figure() == lens.figure() and own._page
+
+
+def _picture_of_mine(mine: "Mine", scale: int = 1):
+    """Sum."""
+    return scale * mine.values.sum()
 
 
 def test_a_field_may_not_bear_the_name_of_an_answer():
