@@ -71,6 +71,11 @@ def test_circles_are_counted_once_each(tmp_path: Path) -> None:
     assert found == [["probe.a", "probe.b", "probe.c"], ["probe.f", "probe.g"]]
 
 
+def test_no_module_of_ours_imports_in_a_circle() -> None:
+    ours = [file for package in ("probe", "circuits", "app") for file in sources(ROOT, package)]
+    assert circles(ours) == []
+
+
 def only(code: str) -> ast.FunctionDef:
     return next(node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef))
 
