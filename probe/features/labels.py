@@ -24,6 +24,7 @@ from probe.artifacts.manifest import read_manifest
 from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import read_json, sealed, unsealed
 from probe.errors import BadInput, Unavailable
+from probe.show.record import Record
 
 FILE = "labels.json"
 SCHEMA = 1
@@ -35,7 +36,7 @@ BYTES = 256_000_000
 
 
 @dataclass(frozen=True)
-class Label:
+class Label(Record):
     """One author's words for a unit. date: when, ISO 8601 in UTC. score: what `method` gave it, or None."""
 
     text: str
