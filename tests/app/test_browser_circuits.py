@@ -11,7 +11,7 @@ from browsing import SLACK, chromium, expect, pytestmark, site, tab
 from every_kind import every_kind, exported
 from foreign_graphs import circuit_tracer
 from records import HOSTILE, small_graph, store_graph
-from test_editing import crowded
+from wired import crowded
 
 from app.jobs import table as jobs
 from app.library import memory

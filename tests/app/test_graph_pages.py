@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import plotly
 import pytest
 from every_kind import LAYOUT, every_kind, exported
 from foreign_graphs import attribute, circuit_tracer, neuronpedia
+from pages import as_json
 from records import small_graph
 
 from app.cli import run as cli_run
@@ -63,11 +63,6 @@ GRAPHS = {
     "neuronpedia": lambda: read_neuronpedia(neuronpedia()),
     "pruned": lambda: read_neuronpedia(exported(node_threshold=0.7, edge_threshold=0.8)),
 }
-
-
-def as_json(value: Any) -> str:
-    """As the server sends it."""
-    return json.dumps(value, cls=plotly.utils.PlotlyJSONEncoder, allow_nan=False)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from test_graph_pages import as_json
+from pages import as_json
 
 from app import links
 from app.pages import report

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import damaged
 import pytest
+from pages import drawn
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph, units_of
 
 from app import links
@@ -56,18 +57,6 @@ def _quiet():
         for job in table.active():
             table.cancel(job.id)
             table.wait(job.id, 120)
-
-
-def drawn(address: str, monkeypatch) -> str:
-    """The layout of a page as the JSON that is sent; fails where the shell had to step in for a bug of the page."""
-    bugs = []
-    monkeypatch.setattr(shell, "meet", lambda problem, where: bugs.append(problem) or shell.Trouble("0", where, "x"))
-    parts = urlsplit(address)
-    layout, _ = shell.route(PAGES, parts.path, f"?{parts.query}")
-    assert not bugs, (address, bugs)
-    text = json.dumps(layout, default=lambda c: c.to_plotly_json())
-    assert "Traceback" not in text
-    return text
 
 
 def addresses(names: dict[str, list[str]], prompt: str = "0123456789ab") -> list[str]:

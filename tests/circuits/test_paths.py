@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
-from test_weights import coder
+from exchanged import coder
 from tiny import CONFIGS, tiny
 
 from circuits.attribution.trace import TraceConfig, trace

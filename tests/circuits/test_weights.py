@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from exchanged import coder
 from tiny import CONFIGS, tiny
 
 from circuits.replacement.freeze import freeze
@@ -12,22 +13,12 @@ from circuits.weights.connections import connections
 from circuits.weights.layers import layer_connections
 from circuits.weights.tokens import deembed, promoted
 from circuits.weights.units import unit_asked, weight_view
-from probe.dictionaries import SAE, CrossLayerTranscoder, TopK, Transcoder
+from probe.dictionaries import SAE, CrossLayerTranscoder, TopK
 from probe.errors import BadInput
 from probe.model.load import load_model
 from probe.model.toy import lookup_model, native
 
 IDS = torch.tensor([[1, 40, 61, 200, 33]])
-
-
-def coder(layer: int, d_model: int, d_dict: int = 12, seed: int = 0, skip: bool = False) -> torch.nn.Module:
-    """A random transcoder of one layer, in float64."""
-    ends = {"site_in": f"blocks.{layer}.mlp.hook_in", "site_out": f"blocks.{layer}.mlp.hook_out"}
-    made = Transcoder(d_model, d_dict, sparsifier=TopK(3), skip=skip, seed=seed, **ends).double().eval()
-    with torch.no_grad():
-        for weight in made.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed)).double() * 0.3)
-    return made.requires_grad_(False)
 
 
 def handmade(d_model: int = 8):

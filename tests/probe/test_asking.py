@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_tokens import holder
+from tokenizers_alone import holder
 
 import circuits
 import probe

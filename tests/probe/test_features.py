@@ -16,6 +16,7 @@ import pytest
 import torch
 from harvests import token_set
 from paths import FOLDERS
+from small_tables import SMALL, latents
 
 from probe.activations.cache import Cache, open_cache
 from probe.activations.harvest import harvest
@@ -31,9 +32,6 @@ from probe.training.checkpoint import CHECKPOINT
 
 KNOWN = [40, 77, 150]
 "Tokens that the planted latents fire on."
-SMALL = FeatureConfig(
-    top=5, pool=10, bins=2, per_bin=2, window=6, before=4, tokens=4, neighbours=3, min_joint=2, min_count=2
-)
 SITES = ["resid_pre.0", "mlp_in.2", "mlp_post.2", "mlp_out.2"]
 
 
@@ -177,14 +175,6 @@ def test_special_tokens_are_shown_but_counted_nowhere(neurons: FeatureTable) -> 
 BYTES = (UNITS, EXAMPLES, TEXT)
 
 
-def latents(seed: int = 0) -> Dictionary:
-    site = {"site_in": "blocks.2.mlp.hook_in", "site_out": "blocks.2.mlp.hook_out"}
-    d = Transcoder(64, 32, sparsifier=TopK(4), seed=seed, **site)
-    with torch.no_grad():
-        d.W_dec.copy_(d.W_enc.t())
-    return d.eval()
-
-
 def same_bytes(one: Path, other: Path) -> bool:
     return all((one / n).read_bytes() == (other / n).read_bytes() for n in BYTES)
 
@@ -211,7 +201,7 @@ KILLED = """
 import sys, time, torch
 torch.set_num_threads(1)
 sys.path[:0] = {path!r}
-import test_features as t
+from small_tables import SMALL, latents
 from probe.activations.cache import open_cache
 from probe.features import build_features
 from probe.features.measuring import build as building
@@ -221,7 +211,7 @@ def slow(*arguments):
     save(*arguments)
     time.sleep(0.5)
 building._save = slow
-build_features(load_model("toy"), t.latents(), open_cache({cache!r}), {folder!r}, t.SMALL)
+build_features(load_model("toy"), latents(), open_cache({cache!r}), {folder!r}, SMALL)
 """
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from harvests import SITES, token_set
-from test_trainer import SMALL, sparse_sums, stop_here, toy_pairs, unit_rows, weights
 from torch import Tensor
+from trainings import SMALL, sparse_sums, stop_here, toy_pairs, unit_rows, weights
 
 from probe.activations.harvest import harvest
 from probe.dictionaries import (

@@ -13,33 +13,21 @@ import pytest
 import torch
 from harvests import CONTEXT, SITES, token_set
 from paths import FOLDERS, PYTHONPATH
-from test_trainer import weights
+from streams import CONFIG, IN, OUT, small, stream
+from trainings import weights
 
 from probe.activations.harvest import harvest
 from probe.activations.streaming import LiveActivations
 from probe.artifacts.manifest import read_manifest
 from probe.artifacts.names import partial
-from probe.dictionaries import SAE, Dictionary, TopK, Transcoder
+from probe.dictionaries import SAE, TopK
 from probe.errors import BadInput
 from probe.evaluation.evaluate import evaluate
 from probe.model.load import load_model
 from probe.model.toy import toy_model
 from probe.training.checkpoint import CHECKPOINT
 from probe.training.pairs import CachePairs, TensorPairs
-from probe.training.trainer import Run, TrainConfig, train, train_together
-
-CONFIG = TrainConfig(batch=20, epochs=2, checkpoint_every=2, log_every=2, dead_tokens=60, start=False)
-IN, OUT = SITES[:2]
-
-
-def stream(model, rows: int = 14, **changes) -> LiveActivations:
-    """Blocks of three rows, so that every batch of 20 or more comes from several."""
-    given = {"block_tokens": 3 * CONTEXT, "batch": 2, "held_out": 0.3, "seed": 3, **changes}
-    return LiveActivations(model, token_set(rows), SITES, **given)
-
-
-def small(live: LiveActivations, start: int = 0) -> Dictionary:
-    return Transcoder(live.width(IN), 24, live.width(OUT), sparsifier=TopK(3), site_in=IN, site_out=OUT, seed=start)
+from probe.training.trainer import Run, train, train_together
 
 
 def test_every_ordinary_token_once_an_epoch_with_the_activations_a_cache_holds(toy, tmp_path: Path) -> None:
@@ -147,7 +135,7 @@ KILLED = """
 import sys, time, torch
 torch.set_num_threads(1)
 sys.path[:0] = {path!r}
-from test_live import CONFIG, small, stream
+from streams import CONFIG, small, stream
 from probe.model.load import load_model
 from probe.training.trainer import train
 live = stream(load_model("toy"))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from test_trainer import SMALL, toy_dictionary, toy_pairs
+from trainings import SMALL, toy_dictionary, toy_pairs
 
 from probe import memory
 from probe.dictionaries import SAE, TopK

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers_alone import holder
 from transformers import PreTrainedTokenizerFast
 
 from probe.errors import BadInput
@@ -19,13 +20,6 @@ STRANGE = [
     "<0x0A> ▁ Ġ Ċ ⟨e2 80⟩ [0] {x} %s </s",
     "👩‍👩‍👧‍👦🇫🇷",
 ]
-
-
-def holder(tokenizer, **cfg) -> SimpleNamespace:
-    """A model as far as tokens are concerned."""
-    return SimpleNamespace(
-        tokenizer=tokenizer, cfg=SimpleNamespace(**{"n_ctx": 64, "default_prepend_bos": True, **cfg})
-    )
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import pytest
 import torch
 from harvests import CONTEXT, SITES, token_set
 from paths import PYTHONPATH
-from test_trainer import toy_pairs
 from torch import Tensor
+from trainings import toy_pairs
 
 from probe.activations.harvest import harvest
 from probe.activations.streaming import LiveActivations

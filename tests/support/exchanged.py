@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from probe.dictionaries import SAE, Dictionary, Sparsifier, Transcoder
+from probe.dictionaries import SAE, Dictionary, Sparsifier, TopK, Transcoder
 
 D, F, OUT, K = 12, 40, 10, 6
 X = torch.randn(64, D, generator=torch.Generator().manual_seed(7))
@@ -70,3 +70,13 @@ def tracer(t: dict[str, Tensor], k: int | None = None) -> Callable[[Tensor], tup
         return acts, acts @ t["W_dec"] + t["b_dec"] + skip
 
     return run_
+
+
+def coder(layer: int, d_model: int, d_dict: int = 12, seed: int = 0, skip: bool = False) -> torch.nn.Module:
+    """A random transcoder of one layer, in float64."""
+    ends = {"site_in": f"blocks.{layer}.mlp.hook_in", "site_out": f"blocks.{layer}.mlp.hook_out"}
+    made = Transcoder(d_model, d_dict, sparsifier=TopK(3), skip=skip, seed=seed, **ends).double().eval()
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed)).double() * 0.3)
+    return made.requires_grad_(False)

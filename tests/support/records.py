@@ -1,15 +1,19 @@
 """Records made by hand for the dashboard's tests: no model, known sums, hostile text."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+import circuits
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
+from probe.features.unit import Example, TokenScore, Unit
 from probe.heads.patterns import HeadPatterns, head_metrics
+from probe.interventions.edited_run import Candidate, EditedRun
 from probe.lens.logit import LensResult
 from probe.neurons.strongest import TopUnits, UnitRow
 
@@ -118,3 +122,52 @@ def store_graph(name: str = "small") -> Path:
     """The small graph as an artifact, in the place of one that was there."""
     shutil.rmtree(place("graph", name), ignore_errors=True)
     return save_graph(small_graph(), place("graph", name), model=ModelStamp("toy", "w" * 64, "t" * 64))
+
+
+def hostile_edit() -> EditedRun:
+    n = len(HOSTILE)
+    told = [Candidate(i, t, 0.1, 0.2, 1.0, 2.0) for i, t in enumerate(HOSTILE)]
+    loss = np.r_[np.nan, np.ones(n - 1)]
+    return EditedRun(
+        prompt="<b>p",
+        token_ids=list(range(n)),
+        tokens=HOSTILE,
+        edits=HOSTILE[:2],
+        pos=n - 1,
+        candidates=told,
+        kl=np.ones(n),
+        loss_before=loss,
+        loss_after=loss,
+        text_before="<i>a",
+        text_after="\ud800",
+    )
+
+
+def hostile_unit() -> Unit:
+    n = len(HOSTILE)
+    scores = [TokenScore(i, t, 1.0 - i) for i, t in enumerate(HOSTILE)]
+    shown = [
+        Example(
+            group=group,
+            value=2.0,
+            document="<b>doc",
+            row=0,
+            pos=1,
+            peak=1,
+            token_ids=list(range(n)),
+            tokens=HOSTILE,
+            activations=np.linspace(-1, 2, n).tolist(),
+        )
+        for group in ("strongest", "lowest", "bin 1 of <b>")
+    ]
+    edges, counts = np.linspace(0, 2, 9).tolist(), [0, 3, 2, 0, 1, 0, 0, 0]
+    numbers = (5, 100, 0.05, 1.0, 2.0, -1.0)
+    return Unit("L1F2", "latent", 1, 2, *numbers, edges, counts, shown, scores, scores, scores, scores, [], [])
+
+
+def hostile_records():
+    graph = small_graph("<script>p", ("<b>one", HOSTILE[1]))
+    words = ["<b>", *HOSTILE[1:4], "</text></svg><script>x</script>"]
+    graph = replace(graph, unit_tokens=words, model="<i>m", supernodes={"<script>": [2]}, dictionaries={"<b>": "x"})
+    readings = [lens_of("<script>", HOSTILE), heads_of("<script>", HOSTILE), units_of("<script>", HOSTILE)]
+    return [*readings, hostile_edit(), hostile_unit(), graph, graph.prune(), circuits.subgraph_scores(graph, [2])]

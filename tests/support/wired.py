@@ -65,3 +65,48 @@ def scattered(seed: int, n_layers: int = 4, n_pos: int = 3, per_layer: int = 5, 
 def incoming(graph: CircuitGraph) -> np.ndarray:
     """Sum of the edges into each node plus its constant."""
     return np.bincount(graph.edges.target, graph.edges.weight, minlength=len(graph.nodes)) + graph.constant
+
+
+def crowded(n: int = 300, layers: int = 12, tokens: int = 8, seed: int = 0) -> CircuitGraph:
+    """Tokens, n neurons over all layers and positions, and two logits; random edges upwards."""
+    rng = np.random.default_rng(seed)
+    layer = np.sort(rng.integers(0, layers, n))
+    pos = np.minimum(tokens - 1, rng.geometric(0.3, n) - 1)[::-1] if tokens > 1 else np.zeros(n, int)
+    kind = np.r_[np.full(tokens, KINDS.index("token")), np.full(n, KINDS.index("neuron")), [KINDS.index("logit")] * 2]
+    layer = np.r_[np.full(tokens, -1), layer, [layers] * 2]
+    pos = np.r_[np.arange(tokens), tokens - 1 - pos, [tokens - 1] * 2]
+    unit = np.r_[np.arange(tokens), rng.permutation(n), [1, 2]]
+    total = tokens + n + 2
+    pairs = np.array(
+        [
+            (s, t)
+            for t in range(tokens, total)
+            for s in range(t)
+            if s < tokens + n and layer[s] < layer[t] and rng.random() < 0.4
+        ]
+    )
+    weight = rng.normal(size=len(pairs)).astype(np.float32)
+    value = np.bincount(pairs[:, 1], weight, minlength=total)
+    units = np.r_[np.zeros(tokens, bool), np.ones(n, bool), [False] * 2]
+    nodes = Nodes(
+        kind, layer, pos, unit, np.where(layer >= 0, value, np.nan), np.where(units, rng.random(total), np.nan)
+    )
+    probability = np.zeros(total)
+    probability[-2:] = 0.6, 0.2
+    text = [*(f" t{i}" for i in range(tokens)), *([""] * n), " yes", " no"]
+    edges = Edges(pairs[:, 0], pairs[:, 1], weight)
+    tokens_ = [f" t{i}" for i in range(tokens)]
+    return CircuitGraph(
+        prompt="many",
+        token_ids=list(range(tokens)),
+        tokens=tokens_,
+        nodes=nodes,
+        edges=edges,
+        constant=np.zeros(total),
+        probability=probability,
+        unit_tokens=text,
+        residual=0.0,
+        residual_relative=0.0,
+        n_layers=layers,
+        model="toy",
+    )

@@ -6,21 +6,19 @@ The numbers were written down with the code of that day. `tests/before_rooms/REA
 import json
 import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import torch
 from harvests import token_set
+from pages import drawn
 
 import circuits
 import probe
 from app import links
 from app.cli import run
-from app.frame import shell
 from app.jobs import again, work
 from app.jobs.table import job_table
 from app.library import memory, prompts
-from app.pages import PAGES
 from app.pages.circuit.marks_on_disk import marked
 from probe.activations.harvest import harvest
 from probe.artifacts.folder import KINDS, home, place
@@ -163,7 +161,7 @@ def test_commands_show_it(capsys, asked, words):
 # -- pages -----------------------------------------------------------------------------------------------------------
 
 
-def pages() -> dict[str, tuple[str, list[str]]]:
+def addresses() -> dict[str, tuple[str, list[str]]]:
     """Addresses, and what stands on each."""
     clean, corrupted = (prompts.prompt_id(text) for text in (CLEAN, CORRUPTED))
     sweep = {"right": " the", "wrong": " and", "over": "resid_pre", "dir": "denoise", "control": "1"}
@@ -187,13 +185,10 @@ def pages() -> dict[str, tuple[str, list[str]]]:
     }
 
 
-@pytest.mark.parametrize("page", pages())
+@pytest.mark.parametrize("page", addresses())
 def test_pages_show_it(page, monkeypatch):
-    address, words = pages()[page]
-    monkeypatch.setattr(shell, "meet", lambda problem, where: pytest.fail(f"{where}: {problem!r}"))
-    parts = urlsplit(address)
-    layout, _ = shell.route(PAGES, parts.path, f"?{parts.query}")
-    text = json.dumps(layout, default=lambda part: part.to_plotly_json())
+    address, words = addresses()[page]
+    text = drawn(address, monkeypatch)
     assert not [w for w in words if w not in text], text[:2000]
     assert "is damaged" not in text and "cannot be read" not in text
 

@@ -1,60 +1,21 @@
 """What a notebook shows of every record: escaped, offline, without ids or scripts, bounded, readable on white and black."""
 
-import inspect
 import re
-import typing
 from dataclasses import replace
-from html.parser import HTMLParser
 from importlib import import_module
-from types import UnionType
 
 import numpy as np
 import pytest
-from records import HOSTILE, heads_of, lens_of, small_graph, units_of
+from plain_html import check
+from public_records import PLACES, classes_in, public_functions
+from records import HOSTILE, heads_of, hostile_records, lens_of, small_graph, units_of
 
-import circuits
-import probe
 from circuits.graph.html import MOST_NODES, links_html
-from probe.features.unit import Example, TokenScore, Unit
-from probe.interventions.edited_run import Candidate, EditedRun
 from probe.show.chart import bars_html, histogram_html, lines_html
 from probe.show.grid import CLEAR, heat_html, levels, picture_html, png
 from probe.show.html import MOST_ROWS, block, facts_html, number, table_html, text
 from probe.show.record import Record
 from probe.show.tokens import MOST_TOKENS, tokens_html
-
-PLACES = {
-    "Site",
-    "Place",
-    "ModelStamp",
-    "TransformerBridge",
-    "Document",
-    "Imported",
-    "Recipe",
-    "Hook",
-    "Function",
-    "Zero",
-    "Mean",
-}
-"Names, places and values that are written as one line of text, and what is handed on one by one."
-
-
-def public_functions():
-    for package in (probe, circuits):
-        for name in package.__all__:
-            found = getattr(package, name)
-            if inspect.isfunction(found):
-                yield f"{package.__name__}.{name}", inspect.unwrap(found)
-
-
-def classes_in(annotation, module) -> set[type]:
-    """Our own classes in a return annotation, those inside of lists, unions and iterators too."""
-    if isinstance(annotation, str):
-        annotation = getattr(module, annotation, None)
-    if typing.get_origin(annotation) is not None or isinstance(annotation, UnionType):
-        return {c for part in typing.get_args(annotation) for c in classes_in(part, module)}
-    ours = inspect.isclass(annotation) and annotation.__module__.split(".")[0] in ("probe", "circuits")
-    return {annotation} if ours else set()
 
 
 def test_every_record_of_a_public_function_shows_itself():
@@ -77,106 +38,6 @@ def test_every_record_of_a_public_function_shows_itself():
         "Cache",
     }
     assert wanted | {"FeatureTable", "CircuitGraph", "SubgraphTest", "Dictionary", "CrossLayerTranscoder"} <= seen
-
-
-class Reader(HTMLParser):
-    """Collects elements and attributes, and checks that what is opened is closed."""
-
-    VOID = frozenset({"img", "br", "hr"})
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.tags, self.attributes, self.words, self.open = set(), [], [], []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.attributes += attrs
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.add(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open.pop() == tag, tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
-ALLOWED = {
-    *("div", "span", "p", "table", "thead", "tbody", "tr", "th", "td", "img", "details", "summary"),
-    *("svg", "text", "rect", "path", "line", "polyline", "circle", "image", "title"),
-}
-
-
-def check(html: str) -> Reader:
-    """Plain elements, no script, no id, no handler, no request, no fixed text or ground colour."""
-    found = Reader(html)
-    assert not found.open and found.tags <= ALLOWED, found.tags - ALLOWED
-    for name, value in found.attributes:
-        assert name != "id" and not name.startswith("on"), name
-        if name in ("src", "href"):
-            assert value.startswith("data:image/png;base64,")
-        assert "http" not in (value or "").replace("http://", "x") or name in ("title", "alt", "aria-label")
-        if name == "style":
-            plain = re.sub(r"background:(rgba\([^)]*\)|linear-gradient\(.*\))", "", value)
-            assert not re.search(r"(?<![-\w])color:(?!inherit)|background(-color)?:", plain), value
-            assert "url(" not in value
-    html.encode("utf8")  # no lone halves of characters
-    return found
-
-
-def hostile_edit() -> EditedRun:
-    n = len(HOSTILE)
-    told = [Candidate(i, t, 0.1, 0.2, 1.0, 2.0) for i, t in enumerate(HOSTILE)]
-    loss = np.r_[np.nan, np.ones(n - 1)]
-    return EditedRun(
-        prompt="<b>p",
-        token_ids=list(range(n)),
-        tokens=HOSTILE,
-        edits=HOSTILE[:2],
-        pos=n - 1,
-        candidates=told,
-        kl=np.ones(n),
-        loss_before=loss,
-        loss_after=loss,
-        text_before="<i>a",
-        text_after="\ud800",
-    )
-
-
-def hostile_unit() -> Unit:
-    n = len(HOSTILE)
-    scores = [TokenScore(i, t, 1.0 - i) for i, t in enumerate(HOSTILE)]
-    shown = [
-        Example(
-            group=group,
-            value=2.0,
-            document="<b>doc",
-            row=0,
-            pos=1,
-            peak=1,
-            token_ids=list(range(n)),
-            tokens=HOSTILE,
-            activations=np.linspace(-1, 2, n).tolist(),
-        )
-        for group in ("strongest", "lowest", "bin 1 of <b>")
-    ]
-    edges, counts = np.linspace(0, 2, 9).tolist(), [0, 3, 2, 0, 1, 0, 0, 0]
-    numbers = (5, 100, 0.05, 1.0, 2.0, -1.0)
-    return Unit("L1F2", "latent", 1, 2, *numbers, edges, counts, shown, scores, scores, scores, scores, [], [])
-
-
-def hostile_records():
-    graph = small_graph("<script>p", ("<b>one", HOSTILE[1]))
-    words = ["<b>", *HOSTILE[1:4], "</text></svg><script>x</script>"]
-    graph = replace(graph, unit_tokens=words, model="<i>m", supernodes={"<script>": [2]}, dictionaries={"<b>": "x"})
-    readings = [lens_of("<script>", HOSTILE), heads_of("<script>", HOSTILE), units_of("<script>", HOSTILE)]
-    return [*readings, hostile_edit(), hostile_unit(), graph, graph.prune(), circuits.subgraph_scores(graph, [2])]
 
 
 @pytest.mark.parametrize("record", hostile_records(), ids=lambda r: type(r).__name__)

@@ -9,8 +9,9 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from records import HOSTILE, heads_of, lens_of, small_graph, units_of
-from test_notebook_records import PLACES, check, classes_in, hostile_records, public_functions
+from plain_html import check
+from public_records import PLACES, classes_in, public_functions
+from records import HOSTILE, heads_of, hostile_records, lens_of, small_graph, units_of
 from tiny import tiny
 
 import circuits
