@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="make every row anew")
     options = parser.parse_args()
     quiet()
-    from zoo import ZOO  # pyright: ignore[reportMissingImports]  (tests/, on the path above)
+    from zoo import ZOO  # pyright: ignore[reportMissingImports]  (tests/support, on the path above)
 
     stored = DOCS / "architectures.json"
     rows: dict[str, Any] = json.loads(stored.read_text())["rows"] if stored.is_file() and not options.again else {}

@@ -15,7 +15,8 @@ from probe.interventions.places import head, neuron
 from probe.interventions.running import intervene
 from probe.interventions.values import Function, Steer, Zero
 from probe.model.anatomy import anatomy
-from probe.model.sites import Site, sites_of, spellings, width
+from probe.model.site_kinds import Site, spellings
+from probe.model.sites import sites_of, width
 
 TOKENS = torch.tensor([[1, 40, 300, 77, 12, 300, 9], [1, 9, 8, 7, 301, 22, 3]])
 SAMPLE = ("gpt2", "opt", "bloom", "gpt_neox", "gemma2", "olmo2", "granite", "deepseek_v3", "mixtral", "bamba")
