@@ -2,7 +2,7 @@
 
 from harvests import CONTEXT, SITES, token_set
 
-from probe.activations.live import LiveActivations
+from probe.activations.streaming import LiveActivations
 from probe.dictionaries import Dictionary, TopK, Transcoder
 from probe.training.trainer import TrainConfig
 
