@@ -38,6 +38,8 @@ _MADE: dict[str, tuple[tuple[str, ...], str]] = {
     "Sparsifier": (("bind", "forward"), "a sparsifier like TopK(32)"),
     "FeatureTable": (("folder", "manifest"), "a feature table of build_features() or open_features()"),
     "CircuitGraph": (("nodes", "edges"), "a graph of trace() or load_graph()"),
+    "LensResult": (("resid_norm", "tokens"), "a reading of logit_lens()"),
+    "TrainingRun": (("name", "folder"), "a run of runs() or run_named()"),
     "PatchingSweep": (("pair", "raw"), "a sweep of patch_sweep() or load_patching()"),
     "Pair": (("clean", "corrupted"), "a pair of prompts of read_pair()"),
     "Embeddings": (("table", "name"), "a vocabulary of embeddings()"),

@@ -69,6 +69,7 @@
     card.setAttribute("aria-label", `${one.name}: ${one.note}`);
     if (one.shown) card.setAttribute("aria-current", "true");
     const columns = one.values.length / one.rows;
+    canvas.setAttribute("aria-hidden", "true");   // the card says it
     canvas.width = columns; canvas.height = one.rows;
     const pen = canvas.getContext("2d");
     one.values.forEach((value, i) => { pen.fillStyle = colour(value); pen.fillRect(i % columns, one.rows - 1 - Math.floor(i / columns), 1, 1); });

@@ -19,7 +19,7 @@ SMALL: dict[str, Any] = {"shard_tokens": 48, "batch": 3, "dtype": "float32"}
 def template(model: Any, folder: Path) -> None:
     """A home with a cache, a dictionary, a table, a graph and a study, which the writers start from, and an exported dictionary
     beside it. OPENWORK_HOME must be it."""
-    from circuits.blind.study import new_study
+    from circuits.blind.making import new_study
     from circuits.graph.store import save_graph
     from probe.activations.harvest import harvest
     from probe.dictionaries import load_dictionary
@@ -97,7 +97,7 @@ def writers(model: Any) -> dict[str, Writer]:
         set_label(place("features", "t"), 3, "fires at years", author="me")
 
     def studied(resume: bool) -> None:
-        from circuits.blind.study import new_study
+        from circuits.blind.making import new_study
 
         new_study(model, "n", 5, "new", **STUDY)
 
