@@ -13,6 +13,7 @@ from app.library.artifacts import registered
 from app.pages.patching import tables
 from app.pages.patching.asking import asked_from, register_asking
 from app.pages.patching.cell import cell_facts, cell_of, picked, then_rows
+from app.pages.patching.drawing import register_drawing
 from app.pages.patching.work import found_beside, start_patterns, start_sweep
 from app.selection import Selection
 from circuits.patching.figures import cell_at
@@ -207,25 +208,3 @@ def register_storing(app: Dash) -> None:
             return f"Stored as {save_patching(sweep, str(name).strip()).name}."
         except OpenworkError as problem:
             return str(problem)
-
-
-def register_drawing(app: Dash) -> None:
-    app.clientside_callback(
-        ClientsideFunction("openwork", "patchingTokens"),
-        Output("patching-tokens", "data-drawn"),
-        Input("patching-tokens-data", "data"),
-        Input("selection", "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("openwork", "patchingBeside"),
-        Output("patching-beside", "data-drawn"),
-        Input("patching-beside-data", "data"),
-        Input("scheme", "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("openwork", "patchingMark"),
-        Output("patching-figure", "data-marked"),
-        Input("selection", "data"),
-        Input("patching-figure", "figure"),
-        Input("patching-shape", "data"),
-    )
