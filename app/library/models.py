@@ -110,8 +110,12 @@ def _stamp(model: "TransformerBridge") -> None:
 
 
 def stamp_in_memory(name: str) -> ModelStamp | None:
-    """Fingerprints of the model of this name, if it was loaded here; never loads one."""
-    return _stamps.get(name)
+    """Fingerprints of the model of this name, if it was loaded here or handed over; never loads one."""
+    if (model := handed_over(name)) is None:
+        return _stamps.get(name)
+    from probe.model.load import stamp  # torch comes with it, and is there when a model is
+
+    return stamp(model)
 
 
 MODELS = ALIASES

@@ -30,6 +30,7 @@ from probe.show.record import Record
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+_LOOKS = 4
 _LARGEST = 64 << 20  # bytes of a manifest; one of a thousand shards has a tenth of a megabyte
 
 
@@ -40,16 +41,28 @@ def found_folder(kind: str, given: object, make: str = "") -> Path:
     """
     path = as_path(given)
     named = [place(kind, path.name)] if len(path.parts) == 1 and path.name not in ("", "..") else []
-    for one in (path, *named):
-        returned(one)
-    for one in sorted((path, *named), key=lambda p: not (p / MANIFEST).is_file()):
-        if one.is_dir() or partial(one).exists():
-            return one
+    if (found := _there(path, *named)) is not None:
+        return found
     if path.exists():
         raise BadInput(f"{path} is a file; an artifact is a folder with a {MANIFEST}.")
     known = f", neither as a folder nor by name under {home()}" if named else ""
     words = {"features": "feature table", "result": "stored result"}
     raise BadInput(f"There is no {words.get(kind, kind)} {str(given)!r}{known}.{f' {make}' if make else ''}")
+
+
+def _there(*places: Path) -> Path | None:
+    """Which of these is a folder, finished ones first.
+
+    Looked at again before it is said that there is none: where the system cannot exchange two folders, one that is being replaced
+    is for a moment not there, and may have gone after it was waited for.
+    """
+    for _ in range(_LOOKS):
+        for one in places:
+            returned(one)
+        for one in sorted(places, key=lambda p: not (p / MANIFEST).is_file()):
+            if one.is_dir() or partial(one).exists():
+                return one
+    return None
 
 
 @dataclass(frozen=True)

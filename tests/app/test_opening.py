@@ -23,6 +23,7 @@ from circuits.faithfulness.sufficiency import Sufficiency
 from circuits.supernodes.collapse import collapse_groups
 from circuits.supernodes.suggest import stored_supernodes
 from probe.artifacts.folder import place
+from probe.artifacts.manifest import Manifest
 from probe.dictionaries import TopK, Transcoder, load_dictionary, save_dictionary
 from probe.errors import BadInput, Unavailable
 from probe.features import unit_weights
@@ -114,6 +115,16 @@ def test_a_name_never_stands_for_two_models(home, loaded):
     )  # as if another had been loaded before it was replaced
     library_models.model_named(name)
     assert library_memory.known("lens", name, PROMPT) is None
+
+
+def test_what_was_made_of_other_weights_than_a_handed_over_model_has_is_stale(loaded):
+    mine, name = probe.stamp(loaded), models.hand_over(loaded)
+    made = [
+        Manifest("graph", "g", replace(mine, name=name, **other))
+        for other in ({}, {"weights": "w"}, {"tokenizer": "t"})
+    ]
+    said = [library_models.stale(one) or "" for one in made]
+    assert said[0] == "" and "other weights" in said[1] and "other tokenizer" in said[2]
 
 
 def test_pages_let_go_of_a_model_with_the_notebook(home):
