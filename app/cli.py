@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from probe.errors import BadInput, Cancelled
-from probe.refused import foreseen
+from probe.system_errors import foreseen
 
 cli = typer.Typer(
     name="openwork",

@@ -224,7 +224,7 @@ def _training_suffix(c: DemoConfig) -> str:
 
 
 def _train(c: DemoConfig, cache: "Cache", progress: Progress) -> "tuple[TrainResult, bool]":
-    from probe.activations.cache import require_sound
+    from probe.activations.checks import require_sound
     from probe.training.recipes import Recipe, make
     from probe.training.trainer import TrainConfig, train
 

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 
 from probe.artifacts.manifest import versions
-from probe.refused import foreseen
+from probe.system_errors import foreseen
 
 log = logging.getLogger("openwork.app")
 

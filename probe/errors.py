@@ -2,7 +2,7 @@
 
 Every message names what came, what was wanted, and what to do. The command line prints the message alone and
 exits with 2 for `BadInput` and 1 for the others; anything else that escapes is a bug and keeps its traceback. What
-the machine itself refuses (a full disk, no memory left) is said by `probe.refused`.
+the machine itself refuses (a full disk, no memory left) is said by `probe.system_errors`.
 """
 
 import reprlib

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.attribution.choosing import Basis
-from circuits.attribution.roots import Roots
 from circuits.attribution.sources import HEADS, MLP, Sources, Targets
 from circuits.attribution.sweep import Rows
+from circuits.attribution.target_tokens import Roots
 from circuits.attribution.unit_readers import Explained
 from circuits.graph.graph import KINDS, Edges, Nodes
 from circuits.replacement.frozen import FrozenModel, stream_at

@@ -3,7 +3,7 @@
     graph = trace(model, "The capital of France is")
 
 1. Freeze the prompt's local replacement model (`circuits.replacement.frozen`).
-2. Choose what to explain (`circuits.attribution.roots`): the fewest logits that hold `probability_mass`, or what was asked for.
+2. Choose what to explain (`circuits.attribution.target_tokens`): logits that hold `probability_mass`, or what was asked.
 3. Choose up to `max_nodes` units (`circuits.attribution.choosing`) by total attribution to those roots, active latents first.
 4. One adjoint sweep gives every edge into every chosen unit and root (`circuits.attribution.sweep`).
 5. Check that each value is the sum of its edges and its constant; raise if not (`circuits.attribution.assemble`).
@@ -22,8 +22,8 @@ from circuits.attribution.assemble import Assembled, assemble, convention
 from circuits.attribution.choosing import Basis, choose_basis, choose_units
 from circuits.attribution.config import TraceConfig
 from circuits.attribution.plan import TracePlan, group_memory, plan_trace
-from circuits.attribution.roots import Difference, Direction, Root, Roots, choose_roots
 from circuits.attribution.sweep import edges
+from circuits.attribution.target_tokens import Difference, Direction, Root, Roots, choose_roots
 from circuits.attribution.total import total_attribution
 from circuits.attribution.unit_readers import explain_units
 from circuits.graph.graph import CircuitGraph, Nodes

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.attribution.roots import Roots, graph_roots
 from circuits.attribution.sources import HEADS, MID, MLP, POST, Slot, Sources
 from circuits.attribution.sweep import head_writes, rest
+from circuits.attribution.target_tokens import Roots, graph_roots
 from circuits.attribution.total import total_attribution
 from circuits.attribution.unit_readers import Explained, explain_units
 from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph

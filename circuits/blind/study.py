@@ -30,9 +30,9 @@ from probe.artifacts.schemas import text
 from probe.artifacts.untrusted import plain_file, read_json, reading, sealed, unsealed
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
-from probe.refused import explained
 from probe.show.beside import loads
 from probe.show.record import Record
+from probe.system_errors import explained
 
 if TYPE_CHECKING:
     pass

@@ -207,7 +207,7 @@ def _directions(like: CircuitGraph) -> list[Any]:
     """The differences and directions a graph explains, asked for again; its logits are each prompt's own."""
     import torch
 
-    from circuits.attribution.roots import Difference, Direction
+    from circuits.attribution.target_tokens import Difference, Direction
 
     found: list[Any] = []
     for told in like.convention.get("directions", []):

@@ -9,7 +9,7 @@ instant and only what is touched is read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.activations.batches import Batches
-from probe.activations.files import STATS, TOKENS, load_tokens, mend, require_parts, wrong_size
+from probe.activations.checks import damaged_files, require_parts, require_whole
+from probe.activations.files import STATS, TOKENS, load_tokens, mend
 from probe.activations.layout import Layout
 from probe.activations.repair import repair
 from probe.activations.shuffle import Position, Split
-from probe.artifacts.manifest import Manifest, check_files, check_model, found_folder, read_manifest, require_files
+from probe.artifacts.manifest import Manifest, check_model, found_folder, read_manifest, require_files
 from probe.artifacts.names import partial
 from probe.artifacts.tensors import read_tensors
 from probe.artifacts.untrusted import reading
@@ -244,12 +245,7 @@ class Cache(Record, page=True):
 
     def verify(self, progress: Progress = SILENT) -> list[str]:
         """Names of the files that are missing or differ from their checksum; reads the whole cache."""
-        bad: list[str] = []
-        with progress.stage("verify", total=len(self.manifest.files), unit="file") as step:
-            for name, digest in self.manifest.files.items():
-                bad += check_files(self.folder, replace(self.manifest, files={name: digest}))
-                step(1)
-        return bad
+        return damaged_files(self.folder, self.manifest, progress)
 
     def repair(self, model: "TransformerBridge", shard: int | str, progress: Progress = SILENT) -> bool:
         """Make one shard again and put it in place. True if it came out as it was first written, bit for bit.
@@ -263,13 +259,6 @@ class Cache(Record, page=True):
         """Forget a mapped shard and the statistics, after their files changed."""
         self._open.pop(shard, None)
         self._stats = read_tensors(self.folder / STATS)
-
-
-def require_sound(cache: Cache, progress: Progress = SILENT) -> None:
-    """Read every byte of a cache once; Unavailable names what is damaged, before anything is trained on it."""
-    if broken := cache.verify(progress):
-        worst = next((name for name in broken if name == TOKENS), broken[0])
-        raise Unavailable(f"In {cache.folder}, {', '.join(broken)} is damaged. {mend(worst, cache.folder.name)}")
 
 
 def _bits(tensor: Tensor) -> np.ndarray:
@@ -292,16 +281,7 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
         from probe.model.load import stamp
 
         check_model(manifest, stamp(model), folder)
-    with reading(folder, "harvest it again"):
-        bad = wrong_size(folder, manifest)
-    named = [n for n in bad if n in (TOKENS, STATS)] or (bad if check else [])
-    if named:
-        raise Unavailable(
-            f"{folder} is damaged: {', '.join(named)} missing or truncated. {mend(named[0], folder.name)}"
-        )
-    if check:
-        for name in (TOKENS, STATS):
-            require_files(folder, manifest, [name], mend(name, folder.name))
+    require_whole(folder, manifest, shards=check)
     with reading(folder, "harvest it again, or see `openwork harvest --repair`"):
         cache = Cache(folder, manifest)
         require_parts(manifest, cache._ids, cache._stats)

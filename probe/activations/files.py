@@ -5,14 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from probe.activations.layout import Layout
 from probe.activations.moments import Moments
-from probe.artifacts.manifest import Manifest
 from probe.artifacts.tensors import read_tensors, write_tensors
 from probe.artifacts.untrusted import parse_json, reading
-from probe.errors import Unavailable
 
 if TYPE_CHECKING:
     from probe.text.tokens import TokenSet
@@ -51,34 +48,6 @@ def write_stats(folder: Path, layout: Layout) -> str:
     variances = {f"var.{site}": m.var for site, m in total.items()}
     count = torch.tensor([next(iter(total.values())).count])
     return write_tensors(folder / STATS, {**means, **variances, "count": count})
-
-
-def wrong_size(folder: Path, manifest: Manifest) -> list[str]:
-    """Names of the files that are missing or have another length than they were written with."""
-
-    def size(name: str) -> int:
-        path = folder / name
-        return path.stat().st_size if path.is_file() else -1
-
-    return [name for name, wanted in manifest.facts["bytes"].items() if size(name) != wanted]
-
-
-def require_parts(manifest: Manifest, ids: dict[str, Tensor], stats: dict[str, Tensor]) -> None:
-    """Unavailable unless the tokens and the statistics of a cache have the shapes of its layout."""
-    layout = manifest.facts["layout"]
-    rows, context = layout["rows"], layout["context"]
-    wanted = {"tokens": (rows, context), "doc": (rows,), "special": (rows, context)}
-    if odd := [n for n, shape in wanted.items() if n not in ids or tuple(ids[n].shape) != shape]:
-        raise Unavailable(
-            f"{TOKENS} holds {', '.join(odd)} of another shape than {rows} rows of {context}. {mend(TOKENS)}"
-        )
-    sizes = {f"{kind}.{site}": (w,) for site, w in layout["widths"].items() for kind in ("mean", "var")}
-    if odd := [
-        n for n, s in sizes.items() if n not in stats or tuple(stats[n].shape) != s or stats[n].dtype != torch.float64
-    ]:
-        raise Unavailable(f"{STATS} holds no {odd[0]} of the right size. {mend(STATS)}")
-    if "count" not in stats or stats["count"].numel() != 1 or not 0 <= int(stats["count"]) <= rows * context:
-        raise Unavailable(f"{STATS} does not say over how many tokens it is. {mend(STATS)}")
 
 
 def write_unknown_stats(folder: Path, layout: Layout) -> None:

@@ -19,7 +19,7 @@ from probe.artifacts.lock import exclusive
 from probe.artifacts.names import partial, require_name
 from probe.artifacts.renames import aside, discard, recover, taken
 from probe.errors import BadInput, Unavailable
-from probe.refused import explained
+from probe.system_errors import explained
 
 _SCRATCH = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}", re.S)
 "What `tempfile` makes of the prefix `.NAME.`"

@@ -114,8 +114,8 @@ def test_a_hand_wired_circuit_is_found_with_its_exact_weights():
     model = lookup_model(8, gain=3.0)
     frozen = freeze(model, torch.tensor([[1, 3]]))
     from circuits.attribution.choosing import choose_basis, choose_units
-    from circuits.attribution.roots import choose_roots
     from circuits.attribution.sweep import edges
+    from circuits.attribution.target_tokens import choose_roots
     from circuits.attribution.total import total_attribution
     from circuits.attribution.unit_readers import explain_units
 

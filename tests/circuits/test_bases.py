@@ -297,8 +297,8 @@ def test_nan_is_never_a_graph() -> None:
 @pytest.mark.parametrize("model_name", ["gpt2", "gpt_neox", "gemma3"])
 def test_the_order_of_targets_and_the_size_of_groups_do_not_matter(model_name) -> None:
     from circuits.attribution.choosing import choose_basis, choose_units
-    from circuits.attribution.roots import choose_roots
     from circuits.attribution.sweep import edges
+    from circuits.attribution.target_tokens import choose_roots
     from circuits.attribution.total import total_attribution
     from circuits.attribution.unit_readers import explain_units
     from circuits.replacement.freeze import freeze

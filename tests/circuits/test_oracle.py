@@ -6,7 +6,7 @@ import torch
 from attention_cases import CASES, EXACT, ROUNDED, case, row_of
 
 from circuits.attribution.config import TraceConfig
-from circuits.attribution.roots import Difference, Direction
+from circuits.attribution.target_tokens import Difference, Direction
 from circuits.graph.graph import KINDS, ROOTS
 from circuits.oracle.hooks import FROZEN_PARTS
 from circuits.oracle.rows import oracle_row, oracle_rows

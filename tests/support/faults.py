@@ -310,7 +310,7 @@ def mended() -> int:
 def as_command(work: Callable[[], object]) -> int:
     """Run a function as the command line would: foreseen failures are a sentence and a code, bugs keep their traceback."""
     from probe.errors import BadInput
-    from probe.refused import foreseen
+    from probe.system_errors import foreseen
 
     try:
         work()

@@ -9,7 +9,7 @@ from fault_writers import template, writers
 from faults import KILL, REFUSALS, Trial, mended, warm
 
 import probe.model.load
-from probe.refused import NO_MEMORY
+from probe.system_errors import NO_MEMORY
 
 
 @pytest.fixture(scope="module")

@@ -271,7 +271,7 @@ def test_a_record_of_another_class_or_of_no_module_of_ours_is_refused(tmp_path):
         lens.save(tmp_path / "one")
     lens.save(tmp_path / "one", replace=True)
     assert same(probe.load_record(tmp_path / "one"), lens)
-    for named in ("os:system", "subprocess:Popen", "probe.artifacts.records:_Written", "probe.refused:explained"):
+    for named in ("os:system", "subprocess:Popen", "probe.artifacts.records:_Written", "probe.system_errors:explained"):
         (tmp_path / RECORD).write_text(json.dumps({"@": named, "args": ["true"]}))
         with pytest.raises(Unavailable, match="is no record"):
             read_record(tmp_path)

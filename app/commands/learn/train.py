@@ -193,7 +193,8 @@ def _keep(result: "SweepResult", name: str, source: "Cache | LiveActivations") -
 
 def _cache(name: str | None) -> "Cache":
     from app.library.artifacts import registered
-    from probe.activations.cache import open_cache, require_sound
+    from probe.activations.cache import open_cache
+    from probe.activations.checks import require_sound
 
     if name is None:
         raise BadInput("Say what to train on: --cache NAME, or --live with a model and text.")

@@ -163,7 +163,7 @@ def _queue(asked: Asked) -> str:
 
 
 def _train(asked: Asked, progress: Progress) -> str:
-    from probe.activations.cache import require_sound
+    from probe.activations.checks import require_sound
     from probe.training.checkpoint import CHECKPOINT
     from probe.training.trainer import train
 
