@@ -28,6 +28,7 @@ from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
 from probe.moved import moved
 from probe.show.beside import loads, saves
+from probe.show.made import made_by, remember
 from probe.show.record import Record
 from probe.show.values import as_json, writable
 
@@ -49,9 +50,12 @@ def save_record(record: Record, folder: Path | str, *, replace: bool = False, co
     folder, kind = as_path(folder), type(record)
     if isinstance(there := getattr(record, "folder", None), Path):
         raise BadInput(f"A {kind.__name__} is stored already, in {there}; copy that folder.")
-    facts = {"what": kind.__name__, "title": writable(repr(record).split("\n")[0])}
+    facts, made = {"what": kind.__name__, "title": writable(repr(record).split("\n")[0])}, made_by(record)
+    if made is not None:
+        facts, command = {**facts, "call": made}, command or made.get("command", "")
+    manifest = Manifest("result", folder.name, command=command, facts=facts)
     try:
-        with writing(folder, Manifest("result", folder.name, command=command, facts=facts), replace=replace) as scratch:
+        with writing(folder, manifest, replace=replace) as scratch:
             write_record(scratch, record)
             write_json(scratch / REPORT, as_json(record.to_dict()))
     except TypeError as error:
@@ -70,7 +74,7 @@ def load_record(folder: Path | str) -> Record:
         raise BadInput(f"{folder} holds a report and no record; what it says is in {REPORT}.")
     if broken := check_files(folder, manifest):
         raise Unavailable(f"In {folder}, {broken[0][:60]} is missing or damaged; restore it or make the record again.")
-    return read_record(folder)
+    return remember(read_record(folder), manifest.facts.get("call"))
 
 
 def write_record(folder: Path, record: Any, allowed: Allowed = None) -> None:

@@ -1,0 +1,16 @@
+"""What a method declares of itself, from which come its three doors: a function, a command, a page.
+
+    @method("sinks", group="flow", paper="See What You Are Told (Kang et al. 2025)")
+    def sinks(model: "TransformerBridge", prompt: Prompt, *,
+              ratio: Annotated[float, Doc("How many times the median an activation must be.", least=1)] = 1000.0) -> Sinks:
+        \"""Tokens that draw attention without meaning, and the dimensions that mark them.\"""
+
+A declaration is read from the source text (`reading`), so the catalogue, the command line and the forms know every method without
+importing any, which would bring torch.
+"""
+
+from probe.methods.call import Call, call_of
+from probe.methods.declare import Doc, method
+from probe.methods.kinds import Layers, chosen_layers
+
+__all__ = ["Call", "Doc", "Layers", "call_of", "chosen_layers", "method"]

@@ -1,0 +1,173 @@
+"""One call of a method with its arguments as plain values: what a form sends, a job remembers, a stored result says of itself.
+
+call = Call("sinks", "smollm2-135m", {"prompt": "The capital of France is", "ratio": 500.0})
+call.python()    the lines of Python
+call.shell()     the line of the shell
+call.run(model)  the record, which remembers the call
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from probe.artifacts.json import Json
+from probe.errors import BadInput, brief
+from probe.methods.catalogue import method_named
+from probe.methods.reading import Method, Parameter
+from probe.progress import SILENT, Progress
+from probe.show.made import made_by
+
+
+@dataclass(frozen=True)
+class Call:
+    """method: its name. model: the name of the model it is asked of, "" where of none. arguments: plain values by name; what
+    stands at its default need not be there."""
+
+    method: str
+    model: str = ""
+    arguments: Json = field(default_factory=dict)
+    declared: Method | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def about(self) -> Method:
+        """The declaration. BadInput for a method that is not known."""
+        return self.declared or method_named(self.method)
+
+    @classmethod
+    def checked(cls, method: object, model: object = "", arguments: object = None) -> "Call":
+        """A call from anywhere (an address, a file, a form), looked at: BadInput names the parameter, what came and what was
+        wanted. Arguments that stand at their default are left out, so equal calls are equal."""
+        about = method_named(method)
+        if not isinstance(model, str) or not isinstance(arguments or {}, Mapping):
+            raise BadInput(f"A call of {about.name} is a model's name and arguments by name; {brief(arguments)} came.")
+        given = dict(arguments or {})  # type: ignore[arg-type]
+        if unknown := [name for name in given if about.parameter(str(name)) is None]:
+            known = ", ".join(p.name for p in about.parameters)
+            raise BadInput(f"{about.name} takes no {brief(unknown[0])}. It takes {known}.")
+        if missing := [p.name for p in about.parameters if p.required and given.get(p.name) is None]:
+            raise BadInput(f"{about.name} needs {' and '.join(missing)}.")
+        plain = {p.name: _checked(about, p, given[p.name]) for p in about.parameters if p.name in given}
+        return cls(about.name, model, {n: v for n, v in plain.items() if v != _parameter(about, n).default}, about)
+
+    @classmethod
+    def of(cls, about: Method, given: Mapping[str, Any]) -> "Call":
+        """The call that Python made. BadInput for an argument that is not of its kind."""
+        plain = {}
+        for p in about.parameters:
+            if p.name in given:
+                plain[p.name] = _plain_of(about, p, given[p.name])
+        model = ""
+        if about.of_model:
+            from probe.identity import model_name
+
+            model = model_name(given["model"]) if hasattr(given.get("model"), "cfg") else ""
+        return cls(about.name, model, {n: v for n, v in plain.items() if v != _parameter(about, n).default}, about)
+
+    def run(self, model: Any = None, progress: Progress = SILENT) -> Any:
+        """The record. model: loaded, where the method is asked of one."""
+        about = self.about
+        named = {n: self._given(_parameter(about, n), v) for n, v in self.arguments.items()}
+        if about.reports:
+            named["progress"] = progress
+        return about.run(model, **named) if about.of_model else about.run(**named)
+
+    def plan(self, model: Any = None) -> Any:
+        """What it would take; None where the method announces nothing."""
+        named = {n: self._given(_parameter(self.about, n), v) for n, v in self.arguments.items()}
+        return self.about.planned(model, **named) if self.about.of_model else self.about.planned(**named)
+
+    def python(self) -> str:
+        """Lines of Python that make it, runnable as printed."""
+        about, lines = self.about, ["import openwork as ow", ""]
+        given = ["model"] if about.of_model else []
+        for p in about.parameters:
+            if p.name in self.arguments:
+                value = self.arguments[p.name]
+                written = (
+                    f"[{', '.join(map(p.kind.python, value))}]"
+                    if p.several and value is not None
+                    else p.kind.python(value)
+                )
+                written = (
+                    written.replace("Difference(", "ow.Difference(", 1)
+                    if written.startswith("Difference(")
+                    else written
+                )
+                given.append(written if not p.by_name else f"{p.name}={written}")
+        if about.of_model:
+            lines.append(f"model = ow.load_model({self.model!r})")
+        return "\n".join([*lines, f"record = ow.{about.function}({', '.join(given)})", "record"])
+
+    def shell(self) -> str | None:
+        """The line of the shell that makes it; None where an argument cannot be written there."""
+        about, words = self.about, ["openwork", self.about.group, self.about.name]
+        for p in about.parameters:
+            if p.name in self.arguments and (more := _option(p, self.arguments[p.name])) is None:
+                return None
+            words += more if p.name in self.arguments else []
+        return shlex.join(words + (["--model", self.model] if about.of_model else []))
+
+    def to_dict(self) -> Json:
+        return {"method": self.method, "model": self.model, "arguments": dict(self.arguments)}
+
+    def _given(self, p: Parameter, plain: Any) -> Any:
+        if plain is None:
+            return None
+        return [p.kind.given(one) for one in plain] if p.several else p.kind.given(plain)
+
+
+def call_of(record: Any) -> Call | None:
+    """The call that made a record, here or before it was stored; None where that is not known or not a call any more."""
+    made = made_by(record) or {}
+    try:
+        return Call.checked(made.get("method"), made.get("model", ""), made.get("arguments")) if made else None
+    except BadInput:
+        return None
+
+
+def _parameter(about: Method, name: str) -> Parameter:
+    found = about.parameter(name)
+    assert found is not None
+    return found
+
+
+def _checked(about: Method, p: Parameter, value: Any) -> Any:
+    """A plain value as it is kept; BadInput where it is none of its kind."""
+    if value is None and (p.optional or p.default is None):
+        return None
+    try:
+        if p.several:
+            return [p.kind.check(one) for one in (value if isinstance(value, list) else [value])]
+        return p.kind.check(value)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(wrong(about.name, p, value)) from error
+
+
+def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
+    if value is None and (p.optional or p.default is None):
+        return None
+    try:
+        if p.several:
+            return [p.kind.plain(one) for one in (value if isinstance(value, list | tuple) else [value])]
+        return p.kind.plain(value)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(wrong(about.function, p, value)) from error
+
+
+def wrong(what: str, p: Parameter, value: Any) -> str:
+    """What is said of a value that is none of its kind."""
+    several = "a list, each " if p.several else ""
+    return f"{what}: {p.name} is {brief(value)}; {several}{p.kind.words.rstrip(',')} was wanted."
+
+
+def _option(p: Parameter, value: Any) -> list[str] | None:
+    name = "--" + p.name.replace("_", "-")
+    if isinstance(value, bool):
+        return [name if value else "--no" + name[1:]]
+    if name == "--prompt" and isinstance(value, list) and all(isinstance(one, int) for one in value):
+        return ["--ids", ",".join(map(str, value))]
+    texts = [p.kind.text(one) for one in value] if p.several and value is not None else [p.kind.text(value)]
+    if None in texts or value is None:
+        return [] if value is None and p.default is None else None
+    return [part for text in texts for part in ([f"{name}={text}"] if str(text).startswith("-") else [name, str(text)])]

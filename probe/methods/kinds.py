@@ -1,0 +1,280 @@
+"""The kinds of parameter a method may have: of each, what is let in, how it is kept as plain JSON, and how it is written.
+
+A kind is known by the name of its annotation: `prompt: Prompt`, `layers: Layers`, `ratio: float`. Each value has four faces:
+
+    given     what the Python function takes: a tensor of ids, a `Difference`, a range
+    plain     the same as JSON: what a form, a stored result and an address hold
+    text      what a person writes after `--option`
+    python    how the call is written in Python
+
+`check` looks at a plain value and says in a sentence what is wrong. What only the model can know (is this a token?) the method
+asks itself, where it reads the value.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from probe.errors import BadInput, brief
+from probe.model.unit_names import UnitName
+
+Plain = Any
+"""A value that JSON can write."""
+Layers = str | int | Sequence[int] | None
+"""Layers of a model: `3`, `[3, 5]`, `"3,5-7"`, -1 for the last; None or "all" for every one."""
+Control = Literal["prompt", "token", "number", "switch", "choice", "text", "layers", "unit", "stored"]
+_LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of parameter. words: what was wanted, in an error. control: how a form asks for it."""
+
+    words: str
+    control: Control
+
+    def check(self, value: Plain) -> Plain:
+        """The value as it is kept; ValueError where it is none of this kind."""
+        raise NotImplementedError
+
+    def plain(self, given: Any) -> Plain:
+        """What Python was given, as JSON. ValueError where no file could hold it."""
+        return self.check(given)
+
+    def given(self, plain: Plain) -> Any:
+        """A plain value as the function takes it."""
+        return plain
+
+    def parse(self, text: str) -> Plain:
+        """What a person wrote on the command line. ValueError where it is none."""
+        return self.check(text)
+
+    def text(self, plain: Plain) -> str | None:
+        """The same back, for the command line; None where it cannot be written there."""
+        return str(plain)
+
+    def python(self, plain: Plain) -> str:
+        """How the argument is written in Python."""
+        return repr(plain)
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A whole number or a real one, within bounds."""
+
+    whole: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+
+    def check(self, value: Plain) -> Plain:
+        if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+            value = value.item()
+        fits = isinstance(value, int) if self.whole else isinstance(value, int | float)
+        if not fits or isinstance(value, bool) or value != value or not self.least <= value <= self.most:
+            raise ValueError
+        if abs(value) > _LARGEST and math.isfinite(value):
+            raise ValueError
+        return value if self.whole else float(value)
+
+    def parse(self, text: str) -> Plain:
+        return self.check(int(text) if self.whole else float(text))
+
+
+@dataclass(frozen=True)
+class Switch(Kind):
+    def check(self, value: Plain) -> Plain:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    def parse(self, text: str) -> Plain:
+        return {"true": True, "false": False, "yes": True, "no": False}[text.lower()]
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """A text, perhaps of one shape."""
+
+    pattern: str = ""
+
+    def check(self, value: Plain) -> Plain:
+        if not isinstance(value, str) or not value or (self.pattern and not re.fullmatch(self.pattern, value)):
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    options: tuple[str, ...] = ()
+
+    def check(self, value: Plain) -> Plain:
+        if value not in self.options:
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class PromptKind(Kind):
+    """Text, token ids or chat messages."""
+
+    def check(self, value: Plain) -> Plain:
+        if isinstance(value, str) and value.strip():
+            return value
+        if isinstance(value, list) and value and (all(map(_is_id, value)) or all(map(_is_message, value))):
+            return value
+        raise ValueError
+
+    def plain(self, given: Any) -> Plain:
+        given = given.tolist() if hasattr(given, "tolist") else given
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            given = [dict(one) if isinstance(one, Mapping) else one for one in given]
+            if len(given) == 1 and isinstance(given[0], str | list | tuple):  # a batch of one
+                return self.plain(given[0])
+        return self.check(given)
+
+    def text(self, plain: Plain) -> str | None:
+        return plain if isinstance(plain, str) else None
+
+
+@dataclass(frozen=True)
+class TargetKind(Kind):
+    """A token by text or id, or the difference of two: `{"token": " Mary", "other": " John"}`."""
+
+    def check(self, value: Plain) -> Plain:
+        if isinstance(value, Mapping):
+            if set(value) != {"token", "other"}:
+                raise ValueError
+            return {side: self._token(one) for side, one in value.items()}
+        return self._token(value)
+
+    def plain(self, given: Any) -> Plain:
+        if hasattr(given, "token") and hasattr(given, "other"):
+            given = {"token": given.token, "other": given.other}
+        return self.check(given)
+
+    def given(self, plain: Plain) -> Any:
+        if not isinstance(plain, Mapping):
+            return plain
+        from probe.text.targets import Difference
+
+        return Difference(plain["token"], plain["other"])
+
+    def parse(self, text: str) -> Plain:
+        number = text.removeprefix("id:")
+        return int(number) if number != text and number.isdecimal() else self.check(text)
+
+    def text(self, plain: Plain) -> str | None:
+        return None if isinstance(plain, Mapping) else f"id:{plain}" if isinstance(plain, int) else plain
+
+    def python(self, plain: Plain) -> str:
+        return f"Difference({plain['token']!r}, {plain['other']!r})" if isinstance(plain, Mapping) else repr(plain)
+
+    def _token(self, value: Plain) -> Plain:
+        if (isinstance(value, str) and value) or _is_id(value):
+            return value
+        raise ValueError
+
+
+@dataclass(frozen=True)
+class LayersKind(Kind):
+    """Layers as they are written: `3`, `3,5-7`, `-1`, `all`."""
+
+    def check(self, value: Plain) -> Plain:
+        if value in (None, "all"):
+            return None
+        if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,5}(-\d{1,5})?(\s*,\s*-?\d{1,5}(-\d{1,5})?)*\s*", value):
+            return "".join(value.split())
+        raise ValueError
+
+    def plain(self, given: Any) -> Plain:
+        given = given.tolist() if hasattr(given, "tolist") else given
+        if isinstance(given, int) and not isinstance(given, bool):
+            return self.check(str(given))
+        if isinstance(given, Iterable) and not isinstance(given, str):
+            layers = list(given)
+            if not layers or not all(isinstance(one, int) and not isinstance(one, bool) for one in layers):
+                raise ValueError
+            return self.check(",".join(map(str, layers)))
+        return self.check(given)
+
+    def text(self, plain: Plain) -> str | None:
+        return "all" if plain is None else plain
+
+
+@dataclass(frozen=True)
+class UnitKind(Kind):
+    """A unit by its name: `L5H3`, `L5N120`, `L5F650`."""
+
+    def check(self, value: Plain) -> Plain:
+        if not isinstance(value, str) or (found := UnitName.parse(value)) is None:
+            raise ValueError
+        return str(found)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in ("role", "content"))
+
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}"
+KINDS: dict[str, Kind] = {
+    "bool": Switch("True or False", "switch"),
+    "str": Text("a text", "text"),
+    "Prompt": PromptKind("a prompt (text, token ids or chat messages)", "prompt"),
+    "Target": TargetKind("a token (text or id) or a Difference of two", "token"),
+    "Layers": LayersKind("layers, like 3 or '3,5-7' or 'all',", "layers"),
+    "Unit": UnitKind("a unit, like L5H3 or L5N120,", "unit"),
+    "DictionaryName": Text("the name of a stored dictionary", "stored", _NAME),
+    "TableName": Text("the name of a stored feature table", "stored", _NAME),
+    "GraphName": Text("the name of a stored graph", "stored", _NAME),
+    "CacheName": Text("the name of a stored cache", "stored", _NAME),
+    "CorpusName": Text("a text source, like sotu or a file", "text"),
+}
+"""By the name of the annotation. Numbers and choices are made from what the annotation says of them."""
+
+
+def number(whole: bool, least: float | None, most: float | None) -> Number:
+    """A number within bounds, said in words."""
+    noun = "a whole number" if whole else "a number"
+    low, high = least is not None, most is not None
+    bounds = {
+        (True, True): f" from {least} to {most}",
+        (True, False): f" of at least {least}",
+        (False, True): f" of at most {most}",
+        (False, False): "",
+    }[low, high]
+    return Number(
+        noun + bounds, "number", whole, -math.inf if least is None else least, math.inf if most is None else most
+    )
+
+
+def choice(options: Sequence[str]) -> Choice:
+    """One of some words."""
+    return Choice(f"one of {', '.join(map(json.dumps, options))}", "choice", tuple(options))
+
+
+def chosen_layers(n_layers: int, layers: Layers) -> list[int]:
+    """The layers that were asked for, in order; BadInput for one that the model lacks."""
+    try:
+        written = KINDS["Layers"].plain(layers)
+    except ValueError as error:
+        raise BadInput(f"layers is {brief(layers)}; {KINDS['Layers'].words} was wanted.") from error
+    if written is None:
+        return list(range(n_layers))
+    found: list[int] = []
+    for part in written.split(","):
+        first, last = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part).groups()  # type: ignore[union-attr]  # check() saw to it
+        ends = [int(first), int(last if last is not None else first)]
+        if not all(-n_layers <= end < n_layers for end in ends):
+            raise BadInput(f"There is no layer {part}; this model has layers 0 to {n_layers - 1} (-1 is the last).")
+        low, high = (end % n_layers for end in ends)
+        found += range(low, high + 1)
+    if not found:
+        raise BadInput(f"layers is {written}, which runs backwards; write the smaller number first.")
+    return sorted(set(found))

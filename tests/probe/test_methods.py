@@ -1,0 +1,136 @@
+"""Declarations: what is read of them, what a call lets in, how it is written again, what a record remembers."""
+
+import inspect
+
+import numpy as np
+import pytest
+import sample_method
+import torch
+
+from probe.errors import BadInput
+from probe.methods import call_of, chosen_layers
+from probe.methods import catalogue as catalogue_
+from probe.methods.call import Call
+from probe.methods.catalogue import method_named, methods
+from probe.methods.reading import REQUIRED, declared_in
+from probe.text.targets import Difference
+
+PROMPT = "The capital of France is"
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The sample method, as if it were public."""
+    (found,) = declared_in("sample_method")
+    known = (*methods(), found)
+    monkeypatch.setattr(catalogue_, "methods", lambda: known)
+    return found
+
+
+def test_a_declaration_is_read_without_importing(counted):
+    assert (counted.name, counted.group, counted.function) == ("count-tokens", "sample", "count_tokens")
+    assert counted.summary == "The number of a prompt's tokens." and counted.about.endswith("The rest says more.")
+    assert counted.of_model and counted.reports and counted.parameter("prompt").default is REQUIRED
+    assert counted.parameter("times").default == 2 and counted.parameter("times").doc == "How often it is counted."
+    assert counted.parameter("by").kind.options == ("one", "two") and counted.parameter("names").several
+
+
+@pytest.mark.parametrize("about", [*methods(), *declared_in("sample_method")], ids=lambda one: one.name)
+def test_what_is_read_is_what_python_sees(about):
+    """Names, order and defaults of every method, against `inspect`; each parameter has its sentence."""
+    import importlib
+
+    signature = inspect.signature(getattr(importlib.import_module(about.module), about.function))
+    seen = {n: p for n, p in signature.parameters.items() if n not in ("model", "progress")}
+    assert list(seen) == [p.name for p in about.parameters]
+    for p in about.parameters:
+        default = seen[p.name].default
+        assert p.default is REQUIRED if default is inspect.Parameter.empty else p.default == default
+        assert p.by_name == (seen[p.name].kind is inspect.Parameter.KEYWORD_ONLY)
+        assert p.doc or p.name in ("prompt", "prompts", "unit")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "words"),
+    [
+        ("times", 10, "times is 10; a whole number from 1 to 9 was wanted"),
+        ("times", 1.5, "times is 1.5; a whole number"),
+        ("times", True, "times is True"),
+        ("share", float("nan"), "share is nan; a number from 0 to 1"),
+        ("share", "much", "share is 'much'"),
+        ("by", "three", 'by is \'three\'; one of "one", "two" was wanted'),
+        ("again", "yes", "again is 'yes'; True or False"),
+        ("layers", "x", "layers is 'x'; layers, like 3"),
+        ("layers", [1.5], "layers is"),
+        ("target", {"token": "a"}, "target is"),
+        ("target", "", "target is ''"),
+        ("names", [3], "names is"),
+        ("prompt", "  ", "prompt is"),
+        ("prompt", [-1], "prompt is"),
+        ("prompt", {"role": "user"}, "prompt is"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_from_every_door(counted, toy, argument, value, words):
+    with pytest.raises(BadInput) as by_file:
+        Call.checked("count-tokens", "toy", {"prompt": PROMPT, argument: value})
+    arguments = {"prompt": PROMPT, argument: value}
+    with pytest.raises(BadInput) as by_python:
+        sample_method.count_tokens(toy, **arguments)
+    assert words in str(by_file.value).replace("count-tokens", "count_tokens")
+    assert str(by_file.value).split(": ", 1)[1] == str(by_python.value).split(": ", 1)[1]
+
+
+def test_what_is_not_known_is_said(counted):
+    with pytest.raises(BadInput, match="Did you mean count-tokens"):
+        method_named("count-token")
+    with pytest.raises(BadInput, match="takes no 'depth'"):
+        Call.checked("count-tokens", "toy", {"prompt": PROMPT, "depth": 3})
+    with pytest.raises(BadInput, match="needs prompt"):
+        Call.checked("count-tokens", "toy", {})
+
+
+@pytest.mark.parametrize(
+    "prompt", [PROMPT, [5, 6, 7], torch.tensor([5, 6, 7]), torch.tensor([[5, 6, 7]]), np.array([5, 6, 7]), (5, 6, 7)]
+)
+def test_a_record_remembers_its_call_and_the_call_makes_it_again(counted, toy, prompt):
+    record = sample_method.count_tokens(toy, prompt, layers=range(2), target=Difference(" a", 3), times=2, share=1)
+    call = call_of(record)
+    assert call.arguments["layers"] == "0,1" and call.arguments["target"] == {"token": " a", "other": 3}
+    assert "times" not in call.arguments and call.arguments["share"] == 1.0
+    again = Call.checked(**call.to_dict())
+    assert again == call and again.run(toy).to_dict() == record.to_dict()
+    assert call_of(again.run(toy)) == call
+
+
+def test_a_stored_record_still_says_how_it_was_made(counted, toy, tmp_path):
+    record = sample_method.count_tokens(toy, PROMPT, layers=1)
+    record.save(tmp_path / "r")
+    found = sample_method.Counted.load(tmp_path / "r")
+    assert found == record and call_of(found) == call_of(record) and call_of(found)
+    assert "sample count-tokens" in (tmp_path / "r" / "manifest.json").read_text()
+
+
+def test_a_call_is_written_for_python_and_the_shell(counted):
+    call = Call.checked("count-tokens", "toy", {"prompt": "it's", "layers": "-1", "again": True, "target": 4})
+    assert (
+        call.shell()
+        == "openwork sample count-tokens --prompt 'it'\"'\"'s' --target id:4 --layers=-1 --again --model toy"
+    )
+    assert call.python().splitlines()[-2:] == [
+        "record = ow.count_tokens(model, \"it's\", target=4, layers='-1', again=True)",
+        "record",
+    ]
+    ids = Call.checked("count-tokens", "toy", {"prompt": [1, 2], "names": ["a", "b"]})
+    assert ids.shell() == "openwork sample count-tokens --ids 1,2 --names a --names b --model toy"
+    chat = Call.checked("count-tokens", "toy", {"prompt": [{"role": "user", "content": "hi"}]})
+    assert chat.shell() is None and "'role': 'user'" in chat.python()
+
+
+def test_layers_are_chosen_by_number_range_and_from_the_end():
+    assert chosen_layers(4, None) == chosen_layers(4, "all") == [0, 1, 2, 3]
+    assert (
+        chosen_layers(4, -1) == [3] and chosen_layers(4, "0, 2-3") == [0, 2, 3] and chosen_layers(4, (3, 1)) == [1, 3]
+    )
+    for wrong in (4, -5, "3-1", "2-9", [], 1.5, "x", True):
+        with pytest.raises(BadInput, match="layer"):
+            chosen_layers(4, wrong)
