@@ -34,7 +34,9 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     return [
         dcc.Store(id="selection", data={}),
         dcc.Store(id="run-name", data=name),
-        dcc.Store(id="run-mark"),
+        dcc.Store(
+            id="run-mark", data=run_callbacks.mark(run)
+        ),  # what is laid out here, though it ends before it is first asked
         clock,
         title(name, eyebrow=f"Training run · {run.state}", actions=_actions(run)),
         html.Div(run_callbacks.jobs_of(name), id="run-job"),

@@ -179,8 +179,8 @@ def register_follow(app: Dash) -> None:
         State("run-mark", "data"),
         prevent_initial_call="initial_duplicate",
     )
-    def follow(_: object, name: str, before: list[object] | None):
-        return followed(work.run_of(name), before)
+    def follow(asked: int | None, name: str, before: list[object]):
+        return followed(work.run_of(name), before, first=not asked)
 
     @app.callback(
         Output("run-waiting", "children"),
@@ -208,12 +208,13 @@ def mark(run: TrainingRun) -> list[object]:
     return [run.state, run.log.lines if run.log else 0, bool(run.facts), reported]
 
 
-def followed(run: TrainingRun, before: list[object] | None) -> tuple[Any, ...]:
-    """What is new; where the state changed, its settings became known or it was judged, the page is laid out anew."""
+def followed(run: TrainingRun, before: list[object], *, first: bool = False) -> tuple[Any, ...]:
+    """What is new since the page was laid out, or told last; where the state changed, its settings became known or it was judged,
+    the page is laid out anew. first: all is told, since what is drawn in the browser waits for it."""
     now = mark(run)
-    if before and (now[0], now[2:]) != (before[0], before[2:]):
+    if (now[0], now[2:]) != (before[0], before[2:]):
         return (*(no_update,) * 4, f"{run_page(run.name)}?at={now[0]}-{now[1]}-{int(now[3])}")
-    if now == before:
+    if now == before and not first:
         return (jobs_of(run.name), *(no_update,) * 4)
     return jobs_of(run.name), facts(run), line_rows(run), now, no_update
 
