@@ -15,17 +15,21 @@ def register(cli: typer.Typer) -> None:
     from app.commands.learn import exchange, features, runs, sample
     from app.commands.learn import harvest as activations
     from app.commands.learn import train as training
+    from app.commands.methods import catalogue, results
     from app.commands.prompt import edit as edits
     from app.commands.prompt import heads
     from app.commands.prompt import patch as patching
     from app.commands.prompt import read as prompts
 
     looking = (demo, prompts, heads, edits, patching)
-    for module in (*looking, sample, activations, training, runs, judging, features, exchange, weights, tools):
+    for module in (*looking, sample, activations, training, runs, judging, features, exchange, weights, catalogue, results, tools):
         for function in module.COMMANDS:
             cli.command(function.__name__.rstrip("_"))(checked(function))
     _register_graph(cli)
     _register_blind(cli)
+    from app.commands.methods.register import register as methods
+
+    methods(cli)
 
 
 def _register_graph(cli: typer.Typer) -> None:

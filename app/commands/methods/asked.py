@@ -1,0 +1,163 @@
+"""From a method's parameters to a command's options, and from what was typed back to a call's plain values.
+
+Every value is taken as text and read by its kind, so that a wrong one is answered by the same sentence as from Python or a form.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from inspect import Parameter as Argument
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.asking import Chat, Ids, Minus, Prompt, prompt_of, require_target
+from probe.errors import BadInput
+from probe.methods.kinds import Choice, Kind, Number, PromptKind, Switch, TargetKind
+from probe.methods.reading import Method, Parameter
+
+Options = Mapping[str, Any]
+
+
+def options_of(about: Method) -> Iterator[Argument]:
+    """The options of a method's parameters, in its order."""
+    for p in about.parameters:
+        for name, annotation in _of_parameter(p):
+            default = _default(p) if name == p.name else None
+            yield Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=annotation)
+    if any(isinstance(p.kind, PromptKind) for p in about.parameters):
+        yield Argument("chat", Argument.KEYWORD_ONLY, default=False, annotation=Chat)
+
+
+def _of_parameter(p: Parameter) -> Iterator[tuple[str, Any]]:
+    if isinstance(p.kind, PromptKind) and p.name == "prompt" and not p.several:
+        yield from (("prompt", Prompt), ("ids", Ids))
+        return
+    if isinstance(p.kind, Switch):
+        yield p.name, _annotated(p, bool, f"{flag(p.name)}/--no-{flag(p.name)[2:]}")
+        return
+    yield p.name, _annotated(p, str, flag(p.name), metavar=_metavar(p.kind))
+    if isinstance(p.kind, PromptKind):
+        words = f"Token ids in place of {flag(p.name)}, like 1,504,3575."
+        yield ids_name(p.name), _option(str, p.several, f"{flag(ids_name(p.name))}", words)
+    elif isinstance(p.kind, TargetKind) and not p.several:
+        words = f"The logit of {flag(p.name)} minus that of this token."
+        yield minus_name(p.name), Minus if p.name == "target" else _option(str, False, flag(minus_name(p.name)), words)
+
+
+def flag(name: str) -> str:
+    """A parameter's option."""
+    return "--" + name.replace("_", "-")
+
+
+def ids_name(name: str) -> str:
+    """The option that gives token ids in place of a prompt's text."""
+    return "ids" if name == "prompt" else f"{name}_ids"
+
+
+def minus_name(name: str) -> str:
+    """The option that makes a token the difference of two."""
+    return "minus" if name == "target" else f"{name}_minus"
+
+
+def _annotated(p: Parameter, of: type, *names: str, metavar: str | None = None) -> Any:
+    parts = [p.doc or "What it is asked of.", _wanted(p)]
+    if p.several and p.default:
+        parts.append(f"By default {', '.join(str(p.kind.text(one)) for one in p.default)}.")
+    parts.append("Required." if p.required else "")
+    return _option(of, p.several, *names, words=" ".join(part for part in parts if part), metavar=metavar)
+
+
+def _wanted(p: Parameter) -> str:
+    """What one may type, as a sentence."""
+    if isinstance(p.kind, TargetKind):
+        return "Its text, like ' Paris' with the space, or its id, like id:504."
+    words = p.kind.words.rstrip(",")
+    if isinstance(p.kind, Switch | Choice) or words == "a text" or words.lower() in p.doc.lower():
+        return ""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _option(of: type, several: bool, name: str, words: str, metavar: str | None = None) -> Any:
+    option = typer.Option(name, help=unmarked(words + (" Repeatable." if several else "")), metavar=metavar)
+    return Annotated[(list[of] if several else of) | None, option]  # type: ignore[valid-type]
+
+
+def unmarked(words: str) -> str:
+    """Words of a help text, in which brackets would be markup."""
+    return re.sub(r"\[(?=[a-zA-Z#/@])", r"\\[", words)
+
+
+def _metavar(kind: Kind) -> str:
+    if isinstance(kind, Choice):
+        return "|".join(kind.options)
+    return {"number": "NUMBER", "token": "TOKEN", "layers": "LAYERS", "unit": "UNIT", "stored": "NAME"}.get(
+        kind.control, "TEXT"
+    )
+
+
+def _default(p: Parameter) -> Any:
+    """The default as one would type it; None where its absence means something, which the sentence says."""
+    if p.required or p.default is None or p.several:
+        return None
+    return p.default if isinstance(p.kind, Switch) else p.kind.text(p.default)
+
+
+# -- back to plain values ----------------------------------------------------------------------------------------------------
+
+
+def arguments_of(about: Method, options: Options) -> dict[str, Any]:
+    """The plain arguments of a call, of what was typed. BadInput where options do not go together."""
+    found = {p.name: _argument(p, options) for p in about.parameters}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _argument(p: Parameter, options: Options) -> Any:
+    value = options[p.name]
+    if isinstance(p.kind, PromptKind):
+        return _prompts(p, value, options[ids_name(p.name)], options["chat"])
+    if isinstance(p.kind, TargetKind) and not p.several:
+        return _target(p, value, options[minus_name(p.name)])
+    if value is None or isinstance(p.kind, Switch):
+        return value
+    return [typed(p.kind, one) for one in value] or None if p.several else typed(p.kind, value)
+
+
+def typed(kind: Kind, text: str) -> Any:
+    """What somebody typed as a plain value; where it is none of its kind, what it looks like, for the sentence that says so."""
+    try:
+        return kind.parse(text)
+    except (ValueError, KeyError, TypeError):
+        return _number(text) if isinstance(kind, Number) else text
+
+
+def _number(text: str) -> Any:
+    for reader in (int, float):
+        try:
+            return reader(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _prompts(p: Parameter, text: Any, ids: Any, chat: bool) -> Any:
+    names = flag(p.name), flag(ids_name(p.name))
+    if p.several:
+        given = [*((one, None) for one in text or ()), *((None, one) for one in ids or ())]
+        return [_prompt(*one, chat, names) for one in given] or None
+    return None if text is None and ids is None and not p.required else _prompt(text, ids, chat, names)
+
+
+def _prompt(text: str | None, ids: str | None, chat: bool, names: tuple[str, str]) -> Any:
+    blank = text is not None and ids is None and not text.strip()
+    return text if blank else prompt_of(text, ids, chat, names)  # a blank one is refused as from every door
+
+
+def _target(p: Parameter, token: str | None, other: str | None) -> Any:
+    if p.name == "target":
+        require_target(token, other)
+    elif other is not None and token is None:
+        raise BadInput(f"{flag(minus_name(p.name))} goes with {flag(p.name)}, which was not given.")
+    if token is None:
+        return None
+    one = typed(p.kind, token)
+    return one if other is None else {"token": one, "other": typed(p.kind, other)}
