@@ -14,6 +14,7 @@ from typing import Any
 from probe.artifacts.json import Json
 from probe.errors import BadInput, brief
 from probe.methods.catalogue import method_named
+from probe.methods.kinds import PromptKind, TargetKind
 from probe.methods.reading import Method, Parameter
 from probe.progress import SILENT, Progress
 from probe.show.made import made_by
@@ -102,8 +103,9 @@ class Call:
     def shell(self) -> str | None:
         """The line of the shell that makes it; None where an argument cannot be written there."""
         about, words = self.about, ["openwork", self.about.group, self.about.name]
+        prompts = sum(isinstance(p.kind, PromptKind) for p in about.parameters)
         for p in about.parameters:
-            if p.name in self.arguments and (more := _option(p, self.arguments[p.name])) is None:
+            if p.name in self.arguments and (more := _option(p, self.arguments[p.name], alone=prompts == 1)) is None:
                 return None
             words += more if p.name in self.arguments else []
         return shlex.join(words + (["--model", self.model] if about.of_model else []))
@@ -161,13 +163,50 @@ def wrong(what: str, p: Parameter, value: Any) -> str:
     return f"{what}: {p.name} is {brief(value)}; {several}{p.kind.words.rstrip(',')} was wanted."
 
 
-def _option(p: Parameter, value: Any) -> list[str] | None:
-    name = "--" + p.name.replace("_", "-")
+def ids_name(prompt: str) -> str:
+    """The option, as a name, that gives token ids in place of a prompt's text."""
+    return "ids" if prompt == "prompt" else f"{prompt}_ids"
+
+
+def minus_name(token: str) -> str:
+    """The option, as a name, that makes of a token the difference of two."""
+    return "minus" if token == "target" else f"{token}_minus"
+
+
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def _option(p: Parameter, value: Any, alone: bool) -> list[str] | None:
+    """A parameter's words on the command line; None where it cannot be written there. alone: it is the only prompt."""
     if isinstance(value, bool):
-        return [name if value else "--no" + name[1:]]
-    if name == "--prompt" and isinstance(value, list) and all(isinstance(one, int) for one in value):
-        return ["--ids", ",".join(map(str, value))]
-    texts = [p.kind.text(one) for one in value] if p.several and value is not None else [p.kind.text(value)]
-    if None in texts or value is None:
-        return [] if value is None and p.default is None else None
-    return [part for text in texts for part in ([f"{name}={text}"] if str(text).startswith("-") else [name, str(text)])]
+        return [flag(p.name) if value else f"--no-{flag(p.name)[2:]}"]
+    if value is None:
+        return [] if p.default is None else None
+    values = value if p.several else [value]
+    if isinstance(p.kind, PromptKind):
+        return _prompts(p, values, alone and not p.several)
+    if isinstance(value, Mapping) and isinstance(p.kind, TargetKind):
+        return _words(flag(p.name), p.kind.text(value["token"])) + _words(
+            flag(minus_name(p.name)), p.kind.text(value["other"])
+        )
+    texts = [p.kind.text(one) for one in values]
+    return None if None in texts else [part for text in texts for part in _words(flag(p.name), text)]
+
+
+def _prompts(p: Parameter, values: list[Any], alone: bool) -> list[str] | None:
+    """Texts or ids; a message only where `--chat`, which holds for all prompts, holds for no other."""
+    if all(isinstance(one, str) for one in values):
+        return [part for text in values for part in _words(flag(p.name), text)]
+    if all(isinstance(one, list) and all(isinstance(i, int) for i in one) for one in values):
+        return [part for ids in values for part in (flag(ids_name(p.name)), ",".join(map(str, ids)))]
+    messages = values[0]
+    if not alone or len(messages) != 1 or messages[0]["role"] != "user":
+        return None
+    return [*_words(flag(p.name), messages[0]["content"]), "--chat"]
+
+
+def _words(option: str, text: str | None) -> list[str]:
+    """An option and its text, in one word where the text looks like an option itself."""
+    return [f"{option}={text}"] if str(text).startswith("-") else [option, str(text)]

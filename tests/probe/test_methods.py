@@ -123,7 +123,11 @@ def test_a_call_is_written_for_python_and_the_shell(counted):
     ids = Call.checked("count-tokens", "toy", {"prompt": [1, 2], "names": ["a", "b"]})
     assert ids.shell() == "openwork sample count-tokens --ids 1,2 --names a --names b --model toy"
     chat = Call.checked("count-tokens", "toy", {"prompt": [{"role": "user", "content": "hi"}]})
-    assert chat.shell() is None and "'role': 'user'" in chat.python()
+    assert chat.shell().endswith("--prompt hi --chat --model toy") and "'role': 'user'" in chat.python()
+    talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    assert Call.checked("count-tokens", "toy", {"prompt": talk}).shell() is None
+    two = Call.checked("count-tokens", "toy", {"prompt": "x", "target": {"token": "-a", "other": 3}})
+    assert "--target=-a --minus id:3" in two.shell()
 
 
 def test_layers_are_chosen_by_number_range_and_from_the_end():

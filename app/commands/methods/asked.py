@@ -12,6 +12,7 @@ import typer
 
 from app.commands.asking import Chat, Ids, Minus, Prompt, prompt_of, require_target
 from probe.errors import BadInput
+from probe.methods.call import flag, ids_name, minus_name
 from probe.methods.kinds import Choice, Kind, Number, PromptKind, Switch, TargetKind
 from probe.methods.reading import Method, Parameter
 
@@ -42,21 +43,6 @@ def _of_parameter(p: Parameter) -> Iterator[tuple[str, Any]]:
     elif isinstance(p.kind, TargetKind) and not p.several:
         words = f"The logit of {flag(p.name)} minus that of this token."
         yield minus_name(p.name), Minus if p.name == "target" else _option(str, False, flag(minus_name(p.name)), words)
-
-
-def flag(name: str) -> str:
-    """A parameter's option."""
-    return "--" + name.replace("_", "-")
-
-
-def ids_name(name: str) -> str:
-    """The option that gives token ids in place of a prompt's text."""
-    return "ids" if name == "prompt" else f"{name}_ids"
-
-
-def minus_name(name: str) -> str:
-    """The option that makes a token the difference of two."""
-    return "minus" if name == "target" else f"{name}_minus"
 
 
 def _annotated(p: Parameter, of: type, *names: str, metavar: str | None = None) -> Any:

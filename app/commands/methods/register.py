@@ -22,8 +22,12 @@ class Group(TyperGroup):
     command's options, arguments and demands stand aside when a method's name comes first."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.meta[_ASIDE] = bool(args) and args[0] in self.commands
+        ctx.meta[_ASIDE] = bool(args) and (args[0] in self.commands or self._names_a_method(args[0]))
         return super().parse_args(ctx, args)
+
+    def _names_a_method(self, word: str) -> bool:
+        """A first word that is no option can be nothing but a method's name, unless the command takes words of its own."""
+        return not word.startswith("-") and not any(p.param_type_name == "argument" for p in self.params)
 
     def get_params(self, ctx: Any) -> list[Any]:
         return [] if ctx.meta.get(_ASIDE) else super().get_params(ctx)

@@ -25,7 +25,9 @@ def show_panels(panels: Sequence[Panel]) -> None:
     for panel in panels:
         if isinstance(panel, Rows) and panel.rows:
             _between(said)
-            print_rows(panel.rows[:MOST], panel.title)
+            if panel.title:
+                typer.echo(visible(panel.title))  # as a line: the table would break it into its own width
+            print_rows(panel.rows[:MOST])
             if (more := len(panel.rows) - MOST) > 0:
                 typer.echo(f"... and {more:,} rows more; --json and --csv FILE give all of them.")
             said.add(panel.title)

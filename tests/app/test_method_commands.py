@@ -1,0 +1,234 @@
+"""Methods as commands: what is typed becomes the same call, the same sentence and the same record as from Python."""
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sample_method
+import typer
+
+import app.cli as door
+from app.commands.methods import command as command_
+from app.commands.methods.command import command_of
+from app.commands.methods.shown import as_csv, show_panels, strip
+from probe.errors import BadInput, Unavailable
+from probe.methods import catalogue, reading
+from probe.methods.call import Call
+from probe.show.panels import Figure, Rows, Sentence, Tokens
+from probe.text.targets import Difference
+
+PROMPT = "The capital of France is"
+COUNT = ["counting", "count-tokens", "--model", "toy"]
+REAL = catalogue.methods()
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch):
+    """The sample method as if it were public: in a group of its own, and in one that bears a command's name."""
+    (found,) = reading.declared_in("sample_method")
+    found = replace(found, group="counting")
+    known = (*REAL, found, replace(found, name="count-again", group="heads"))
+    monkeypatch.setattr(catalogue, "methods", lambda: known)
+    fresh = typer.Typer(name="openwork", no_args_is_help=True, pretty_exceptions_enable=False)
+    fresh.callback()(door._top)
+    monkeypatch.setattr(door, "cli", fresh)
+    return found
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    monkeypatch.setattr("probe.model.load.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The calls that commands would have run."""
+    calls: list[Call] = []
+    monkeypatch.setattr(command_, "answer", lambda call, wanted: calls.append(call))
+    return calls
+
+
+def told(capsys, *words: str, code: int = 0) -> str:
+    assert door.run([*words]) == code, capsys.readouterr().err
+    found = capsys.readouterr()
+    return " ".join(found.err.split()).removeprefix("openwork: ") if code else found.out
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (["--times", "10"], {"times": 10}),
+        (["--times", "1.5"], {"times": 1.5}),
+        (["--share", "nan"], {"share": float("nan")}),
+        (["--share", "much"], {"share": "much"}),
+        (["--by", "three"], {"by": "three"}),
+        (["--layers", "x"], {"layers": "x"}),
+        (["--target", ""], {"target": ""}),
+        (["--prompt", " "], {"prompt": " "}),
+    ],
+)
+def test_a_wrong_value_is_answered_as_from_python_and_before_the_model_loads(capsys, toy, no_model, words, arguments):
+    with pytest.raises(BadInput) as python:
+        sample_method.count_tokens(toy, **{"prompt": PROMPT, **arguments})
+    said = told(capsys, *COUNT, "--prompt", PROMPT, *words, code=2)
+    assert said.split(": ", 1)[1] == str(python.value).split(": ", 1)[1] and said.startswith("count-tokens: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["counting", "count-token"], "There is no method 'count-token'. Did you mean count-tokens"),
+        (["counting", "count-again"], "of another group: openwork heads count-again"),
+        (["heads", "count-agian"], "Did you mean count-again"),
+        (["heads", "--top", "3", "count-again", "--prompt", "x"], "--top stands before count-again"),
+        (["methods", "count-token"], "Did you mean count-tokens"),
+        (["methods", "--group", "none"], "there are counting"),
+        ([*COUNT], "Give --prompt TEXT or --ids"),
+        ([*COUNT, "--prompt", "x", "--ids", "1"], "both came"),
+        ([*COUNT, "--prompt", "x", "--minus", "y"], "goes with one --target"),
+        (["show", "nothing"], "There is no stored result 'nothing'"),
+        (["show", "a", "b", "--csv", "x"], "--csv writes the rows of one result"),
+    ],
+)
+def test_what_does_not_fit_is_said(home, capsys, no_model, words, said):
+    assert said in told(capsys, *words, code=2)
+
+
+CALLS = [
+    {"prompt": PROMPT},
+    {"prompt": [5, 6, 7], "layers": "-1", "times": 3},
+    {"prompt": [{"role": "user", "content": "-hi"}], "share": 0.25, "again": True},
+    {"prompt": "it's\na", "target": {"token": " Mary", "other": 5}, "names": ["a", "-b"], "by": "two"},
+    {"prompt": "--x", "target": 9, "layers": "0,2-3"},
+]
+
+
+@pytest.mark.parametrize("arguments", CALLS)
+def test_the_line_that_a_call_writes_asks_that_call(asked, arguments):
+    call = Call.checked("count-tokens", "toy", arguments)
+    assert door.run(shlex.split(call.shell())[1:]) == 0
+    assert asked == [call]
+
+
+@pytest.mark.parametrize("about", REAL, ids=lambda one: one.name)
+def test_every_method_has_a_command_and_an_example(asked, capsys, about):
+    from app.commands.methods.catalogue import example
+
+    command_of(about)  # which refuses two options of one name
+    python, shell = example(about)
+    assert door.run(shlex.split(shell)[1:]) == 0 and asked[0].shell() == shell
+    assert about.function in python
+    assert "--json" in told(capsys, about.group, about.name, "--help")
+
+
+def test_a_command_finds_what_python_finds(home, capsys, toy, tmp_path):
+    record = sample_method.count_tokens(toy, PROMPT, layers=1, times=3, target=Difference(" a", 7))
+    words = [*COUNT, "--prompt", PROMPT, "--layers", "1", "--target", " a", "--minus", "id:7"]
+    (tmp_path / "o.toml").write_text("times = 3\n")
+    words += ["--config", str(tmp_path / "o.toml")]
+    assert json.loads(told(capsys, *words, "--json")) == record.to_dict()
+    table = tmp_path / "table.csv"
+    assert record.summary() in told(capsys, *words, "--save", "one", "--csv", str(table))
+    assert table.read_text().split("\n")[0] == "prompt,count"
+    with pytest.raises(BadInput) as taken:
+        record.save(home / "results" / "one")
+    assert told(capsys, *words, "--save", "one", code=2) == str(taken.value)
+    shown = told(capsys, "show", "one")
+    assert record.summary() in shown and "openwork counting count-tokens" in shown and "ow.count_tokens(" in shown
+    stored = json.loads(told(capsys, "show", "one", "--json"))
+    assert stored["record"] == record.to_dict() and stored["call"]["arguments"]["times"] == 3
+    assert json.loads(told(capsys, "show", "--json"))[0]["name"] == "one"
+    assert told(capsys, "show", "one", "one").count(record.summary()) == 2
+
+
+def test_a_report_of_before_records_is_shown_too(home, capsys):
+    from probe.artifacts.json import write_json
+    from probe.artifacts.manifest import Manifest, writing
+
+    with writing(home / "results" / "old", Manifest("result", "old", command="openwork old")) as scratch:
+        write_json(scratch / "report.json", {"a": 1})
+    assert "openwork old" in told(capsys, "show", "old")
+    assert json.loads(told(capsys, "show", "old", "--json"))["record"] == {"a": 1}
+
+
+def test_a_group_may_bear_a_commands_name(home, capsys):
+    assert "Heads by" in told(capsys, "heads", "--prompt", PROMPT, "--model", "toy", "--top", "1")
+    assert "count 6" in told(capsys, "heads", "count-again", "--prompt", PROMPT, "--model", "toy", "--times", "1")
+    said = told(capsys, "heads", "--help")
+    assert "count-again" in said and "--metric" in said
+
+
+@pytest.mark.parametrize("about", REAL, ids=lambda one: one.name)
+def test_no_method_stands_behind_a_commands_own_words(about):
+    """`openwork unit L1N3` takes its word for the unit: a group of that name would never see its methods."""
+    from app import commands
+
+    commands.register(door.cli)
+    group = next(g for g in door.cli.registered_groups if g.name == about.group or g.typer_instance.info.name == about.group)
+    made = typer.main.get_group(group.typer_instance)
+    assert not any(p.param_type_name == "argument" for p in made.params)
+
+
+@pytest.mark.parametrize(("error", "code"), [(BadInput("no such thing"), 2), (Unavailable("no disk"), 1)])
+def test_what_a_method_refuses_is_a_sentence(capsys, monkeypatch, error, code):
+    monkeypatch.setattr(sample_method, "count_tokens", lambda *_, **__: (_ for _ in ()).throw(error))
+    assert told(capsys, *COUNT, "--prompt", PROMPT, code=code) == str(error)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sample_method, "count_tokens", lambda *_, **__: {}["x"])
+    with pytest.raises(KeyError):
+        door.run([*COUNT, "--prompt", PROMPT])
+
+
+def test_a_plan_is_announced_or_that_there_is_none(capsys, no_model, monkeypatch, counted):
+    words = [*COUNT, "--prompt", PROMPT, "--dry-run"]
+    assert "announces nothing beyond running the model" in told(capsys, *words)
+    assert json.loads(told(capsys, *words, "--json")) is None
+    from probe.lens.logit import LensPlan
+
+    plan = LensPlan(n_tokens=5, n_positions=1, bytes=2_000_000, seconds=3.0)
+    assert command_.in_words(plan) == "5 tokens, 1 position, 2.0 MB of memory beside the model, about 3.0 s"
+
+
+def test_the_catalogue(capsys):
+    found = json.loads(told(capsys, "methods", "--json"))
+    assert {tuple(one) for one in found} == {("name", "group", "summary", "paper")}
+    mine = {"name": "count-tokens", "group": "counting", "summary": "The number of a prompt's tokens.", "paper": "Nobody (2026)"}
+    assert mine in found and len(found) == len(REAL) + 2
+    assert [one["name"] for one in json.loads(told(capsys, "methods", "--group", "counting", "--json"))] == ["count-tokens"]
+    assert "openwork counting count-tokens" in told(capsys, "methods")
+    said = told(capsys, "methods", "count-tokens")
+    assert "a whole number from 1 to 9" in said and "ow.count_tokens(model," in said and "The rest says more." in said
+    one = json.loads(told(capsys, "methods", "count-tokens", "--json"))
+    assert {"parameter": "times", "wanted": "a whole number from 1 to 9", "default": 2, "what": "How often it is counted."} in one["parameters"]
+
+
+def test_help_and_refusals_bring_no_torch():
+    words = [["methods"], ["methods", "--json"], ["show", "nothing"], ["heads", "--help"], *([m.group, m.name, "--help"] for m in REAL)]
+    code = f"import sys; from app.cli import run; [run(w) for w in {words}]; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+
+
+def test_panels_on_a_terminal(capsys):
+    panels = [
+        Figure("picture", lambda: pytest.fail("drawn")),
+        Rows("many", [{"a": i} for i in range(50)]),
+        Tokens("weight", ["The", " cap", "\n"], [0.5, float("nan"), -1.25]),
+        Sentence("many"),
+        Sentence("the end\x1b[31m"),
+    ]
+    show_panels(panels)
+    said = capsys.readouterr().out
+    assert "and 10 rows more" in said and said.count("many") == 1 and "the end\\x1b[31m" in said
+    assert list(strip(panels[2])) == ["weight", "The ·cap ↵", "0.5      −1.25"]
+    assert as_csv([{"a": 1, "b": "=x"}, {"a": float("nan"), "c": [1]}]) == 'a,b,c\n1,"""=x""",\n,,[1]\n'
+
+
+def test_written_files_stand_where_they_were_asked_for(capsys, tmp_path, no_model):
+    assert "is a folder" in told(capsys, *COUNT, "--prompt", PROMPT, "--csv", str(tmp_path), code=2)
+    assert not list(Path(tmp_path).iterdir())
