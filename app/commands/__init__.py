@@ -22,7 +22,20 @@ def register(cli: typer.Typer) -> None:
     from app.commands.prompt import read as prompts
 
     looking = (demo, prompts, heads, edits, patching)
-    for module in (*looking, sample, activations, training, runs, judging, features, exchange, weights, catalogue, results, tools):
+    for module in (
+        *looking,
+        sample,
+        activations,
+        training,
+        runs,
+        judging,
+        features,
+        exchange,
+        weights,
+        catalogue,
+        results,
+        tools,
+    ):
         for function in module.COMMANDS:
             cli.command(function.__name__.rstrip("_"))(checked(function))
     _register_graph(cli)

@@ -168,7 +168,9 @@ def test_no_method_stands_behind_a_commands_own_words(about):
     from app import commands
 
     commands.register(door.cli)
-    group = next(g for g in door.cli.registered_groups if g.name == about.group or g.typer_instance.info.name == about.group)
+    group = next(
+        g for g in door.cli.registered_groups if g.name == about.group or g.typer_instance.info.name == about.group
+    )
     made = typer.main.get_group(group.typer_instance)
     assert not any(p.param_type_name == "argument" for p in made.params)
 
@@ -198,18 +200,36 @@ def test_a_plan_is_announced_or_that_there_is_none(capsys, no_model, monkeypatch
 def test_the_catalogue(capsys):
     found = json.loads(told(capsys, "methods", "--json"))
     assert {tuple(one) for one in found} == {("name", "group", "summary", "paper")}
-    mine = {"name": "count-tokens", "group": "counting", "summary": "The number of a prompt's tokens.", "paper": "Nobody (2026)"}
+    mine = {
+        "name": "count-tokens",
+        "group": "counting",
+        "summary": "The number of a prompt's tokens.",
+        "paper": "Nobody (2026)",
+    }
     assert mine in found and len(found) == len(REAL) + 2
-    assert [one["name"] for one in json.loads(told(capsys, "methods", "--group", "counting", "--json"))] == ["count-tokens"]
+    assert [one["name"] for one in json.loads(told(capsys, "methods", "--group", "counting", "--json"))] == [
+        "count-tokens"
+    ]
     assert "openwork counting count-tokens" in told(capsys, "methods")
     said = told(capsys, "methods", "count-tokens")
     assert "a whole number from 1 to 9" in said and "ow.count_tokens(model," in said and "The rest says more." in said
     one = json.loads(told(capsys, "methods", "count-tokens", "--json"))
-    assert {"parameter": "times", "wanted": "a whole number from 1 to 9", "default": 2, "what": "How often it is counted."} in one["parameters"]
+    assert {
+        "parameter": "times",
+        "wanted": "a whole number from 1 to 9",
+        "default": 2,
+        "what": "How often it is counted.",
+    } in one["parameters"]
 
 
 def test_help_and_refusals_bring_no_torch():
-    words = [["methods"], ["methods", "--json"], ["show", "nothing"], ["heads", "--help"], *([m.group, m.name, "--help"] for m in REAL)]
+    words = [
+        ["methods"],
+        ["methods", "--json"],
+        ["show", "nothing"],
+        ["heads", "--help"],
+        *([m.group, m.name, "--help"] for m in REAL),
+    ]
     code = f"import sys; from app.cli import run; [run(w) for w in {words}]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
 

@@ -1,1 +1,1 @@
-"""The command-line door of declared methods: from each declaration (`probe.methods`) a subcommand in its group, and the catalogue."""
+"""The command-line door of declared methods: from each declaration a subcommand in its group; the catalogue; stored results."""

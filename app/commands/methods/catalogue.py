@@ -93,7 +93,11 @@ def _example(p: Parameter) -> Any:
     elif kind.control == "switch":
         value = True
     else:
-        value = _EXAMPLES["prompt" if isinstance(kind, PromptKind) else kind.control] if kind.control in _EXAMPLES else "NAME"
+        value = (
+            _EXAMPLES["prompt" if isinstance(kind, PromptKind) else kind.control]
+            if kind.control in _EXAMPLES
+            else "NAME"
+        )
     return [value] if p.several else value
 
 

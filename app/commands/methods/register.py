@@ -75,7 +75,9 @@ def _alone(command: Callable[..., Any]) -> Callable[..., Any]:
             return
         given = [name for name in options if (how := context.get_parameter_source(name)) and how.name == "COMMANDLINE"]
         if given:
-            raise BadInput(f"--{given[0].replace('_', '-')} stands before {method}; write options after the method's name.")
+            raise BadInput(
+                f"--{given[0].replace('_', '-')} stands before {method}; write options after the method's name."
+            )
 
     signature = inspect.signature(command)
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
