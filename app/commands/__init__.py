@@ -10,7 +10,7 @@ def register(cli: typer.Typer) -> None:
     if cli.registered_commands:
         return
     from app.commands import demo, tools
-    from app.commands.circuits import weights
+    from app.commands.circuits import trace, weights
     from app.commands.learn import evaluate as judging
     from app.commands.learn import exchange, features, runs, sample
     from app.commands.learn import harvest as activations
@@ -21,7 +21,7 @@ def register(cli: typer.Typer) -> None:
     from app.commands.prompt import patch as patching
     from app.commands.prompt import read as prompts
 
-    looking = (demo, prompts, heads, edits, patching)
+    looking = (demo, prompts, trace, heads, edits, patching)
     for module in (
         *looking,
         sample,

@@ -1,5 +1,8 @@
-"""How a command is asked: a prompt as text, as token ids or as a chat, and tokens by text or id. The same options everywhere."""
+"""How a command is asked: a prompt as text, as token ids or as a chat, tokens by text or id, dictionaries by name or folder. The
+same options everywhere.
+"""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +12,7 @@ from probe.errors import BadInput
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+    from probe.dictionaries.store import AnyDictionary
     from probe.text.targets import Difference
 
 Prompt = Annotated[str | None, typer.Option("--prompt", help="The text the model reads.")]
@@ -78,3 +82,14 @@ def require_target(target: str | None, minus: str | None) -> None:
     """`--minus` goes with one `--target`."""
     if minus is not None and target is None:
         raise BadInput("--minus goes with one --target; 0 were given.")
+
+
+def stored_dictionaries(bridge: "TransformerBridge", names: list[str]) -> "list[AnyDictionary]":
+    """Stored dictionaries by name or folder, checked against the model."""
+    from app.library.artifacts import registered
+    from probe.dictionaries import load_dictionary
+
+    return [
+        load_dictionary(Path(n) if (Path(n) / "manifest.json").is_file() else registered("dictionary", n), bridge)
+        for n in names
+    ]

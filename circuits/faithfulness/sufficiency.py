@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float, Int
 
 from circuits.graph.graph import UNITS, CircuitGraph
-from circuits.validation.node_sets import chosen_nodes, random_sets
 from circuits.validation.predict import Change, change_of, predict_full
+from circuits.validation.random_sets import random_sets
 from circuits.validation.testbed import Testbed
+from circuits.validation.tested_nodes import chosen_nodes
 from circuits.validation.verdicts import Verdict, enough_verdicts
 from probe.errors import BadInput
 from probe.interventions.forward import capture

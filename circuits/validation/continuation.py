@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.graph.graph import CircuitGraph
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
-from circuits.validation.node_sets import chosen_nodes
 from circuits.validation.predict import change_of
 from circuits.validation.testbed import Testbed
+from circuits.validation.tested_nodes import chosen_nodes
 from probe.interventions.generation import Generations, generate_with
 from probe.plain_values import takes_fields
 

@@ -25,10 +25,11 @@ from circuits.graph.graph import CircuitGraph
 from circuits.statistics import agreement
 from circuits.validation.changed_run import Observed
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
-from circuits.validation.node_sets import carried_over, chosen_nodes, overlap, random_sets
 from circuits.validation.predict import Change, change_of, predict_direct, predict_full
+from circuits.validation.random_sets import overlap, random_sets
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from circuits.validation.testbed import Testbed
+from circuits.validation.tested_nodes import carried_over, chosen_nodes
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from

@@ -13,10 +13,11 @@ from circuits.faithfulness.sufficiency import _means, check_sufficiency
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.statistics import agreement, bootstrap, share_as_large, spread
 from circuits.validation.continuation import continue_changed
-from circuits.validation.node_sets import carried_over, most_influential, overlap, random_sets
 from circuits.validation.predict import change_of, predict_direct, predict_full
+from circuits.validation.random_sets import overlap, random_sets
 from circuits.validation.subgraph import check_subgraph
 from circuits.validation.testbed import Testbed
+from circuits.validation.tested_nodes import carried_over, most_influential
 from probe.dictionaries import SAE, CrossLayerTranscoder, ReLU, TopK, Transcoder
 from probe.errors import BadInput, OpenworkError
 from probe.interventions.forward import capture

@@ -151,7 +151,7 @@ def _model(
     found: "CircuitGraph", model: str | None, dictionary: list[str] | None, device: str | None, precision: str
 ) -> "tuple[TransformerBridge, list[AnyDictionary]]":
     """The model of a graph and its dictionaries."""
-    from app.commands.prompt.read import stored_dictionaries
+    from app.commands.asking import stored_dictionaries
 
     if not (model or found.model):
         raise BadInput("The graph does not say which model it was traced in; give --model.")

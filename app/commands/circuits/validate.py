@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from circuits.graph.graph import CircuitGraph
-    from circuits.validation.node_sets import Chosen
     from circuits.validation.records import SubgraphTest
+    from circuits.validation.tested_nodes import Chosen
     from probe.dictionaries.store import AnyDictionary
     from probe.interventions.generation import Generations
 
@@ -95,7 +95,7 @@ def check(
     if dry_run:
         _announce(found, rule, 1 + len(prompt or []), random, sufficient, json)
         return
-    from app.commands.prompt.read import stored_dictionaries
+    from app.commands.asking import stored_dictionaries
     from circuits.validation.subgraph import check_subgraph
 
     bridge = load(model or _model(found), device, precision)
@@ -145,14 +145,14 @@ def _rule(found: "CircuitGraph", nodes: list[str], top: int | None, pinned: bool
     if pinned:
         return list(found.pinned)
     if top is not None:
-        from circuits.validation.node_sets import most_influential
+        from circuits.validation.tested_nodes import most_influential
 
         return most_influential(top)
     return [name.strip() for one in nodes for name in one.split(",") if name.strip()] or None
 
 
 def _announce(found: "CircuitGraph", rule: "Chosen", prompts: int, random: int, sufficient: bool, json: bool) -> None:
-    from circuits.validation.node_sets import chosen_nodes
+    from circuits.validation.tested_nodes import chosen_nodes
 
     n, runs = len(chosen_nodes(found, rule)), prompts * (random + 5) + (min(random, 10) + 3 if sufficient else 0)
     plan = {"nodes": n, "prompts": prompts, "forward_passes": runs, "traces": prompts - 1}

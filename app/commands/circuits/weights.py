@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.asking import Chat, Ids, Prompt, prompt_of, token_of
+from app.commands.asking import Chat, Ids, Prompt, prompt_of, stored_dictionaries, token_of
 from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress, visible
-from app.commands.prompt.read import stored_dictionaries
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 from probe.model.unit_names import UnitName

@@ -133,7 +133,7 @@ def _announce(
 
 
 def _repair(bridge: "TransformerBridge", folder: Path, json: bool) -> None:
-    from probe.activations.damaged import open_damaged
+    from probe.activations.open_for_repair import open_damaged
 
     cache, broken = open_damaged(folder, bridge, progress())
     exact = [cache.repair(bridge, name, progress=progress()) for name in broken]  # shards first, then what sums them up

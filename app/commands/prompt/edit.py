@@ -1,16 +1,11 @@
 """`openwork edit`: a prompt run without and with heads or units changed."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from app.commands.asking import Chat, Ids, Prompt, prompt_of
+from app.commands.asking import Chat, Ids, Prompt, prompt_of, stored_dictionaries
 from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
-
-if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
-
-    from probe.dictionaries.store import AnyDictionary
 
 
 def edit(
@@ -43,7 +38,7 @@ def edit(
     from probe.interventions.edited_run import edited_run
 
     bridge = load(model, device, precision)
-    learned = _dictionaries(bridge, dictionary)
+    learned = stored_dictionaries(bridge, dictionary or [])
     found = edited_run(
         bridge, asked, changes, pos=position, generate=generate, dictionaries=learned, progress=progress()
     )
@@ -53,13 +48,6 @@ def edit(
     print_rows(found.rows(), found.summary())
     if found.text_before is not None:
         print_rows([{"": "without", "text": found.text_before}, {"": "with", "text": found.text_after}])
-
-
-def _dictionaries(model: "TransformerBridge", names: list[str] | None) -> "list[AnyDictionary]":
-    from app.library.artifacts import registered
-    from probe.dictionaries import load_dictionary
-
-    return [load_dictionary(registered("dictionary", name), model) for name in names or []]
 
 
 COMMANDS = (edit,)
