@@ -32,8 +32,8 @@ from circuits.supernodes.subgraph import subgraph_scores as subgraph_scores
 from circuits.supernodes.suggest import collapse as collapse
 from circuits.supernodes.suggest import suggest_supernodes as suggest_supernodes
 from circuits.validation.edges import check_edges as check_edges
-from circuits.validation.tested_nodes import most_influential as most_influential
 from circuits.validation.subgraph import check_subgraph as check_subgraph
+from circuits.validation.tested_nodes import most_influential as most_influential
 from circuits.weights.connections import connections as connections
 from circuits.weights.layers import layer_connections as layer_connections
 from circuits.weights.paths import top_paths as top_paths
