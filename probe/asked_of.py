@@ -2,15 +2,17 @@
 
 A model in another's place goes wrong far inside, in words about attributes; and a message that quotes it writes out 200,000
 characters. So each public function whose first parameter is `model` looks at its arguments when it is called; and every public
-function at those that are plain numbers, texts and switches.
+function at those that are plain numbers, texts and switches. A model may be given by its name or folder, or as transformers holds
+it: inside it is always the loaded one.
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
+from importlib import import_module
 from os import PathLike
-from typing import Any
+from typing import Any, NoReturn
 
 from probe.errors import BadCall, BadInput, brief
 from probe.plain_values import all_wanted, look_at_values, look_at_words
@@ -62,6 +64,8 @@ def _look_of(name: str, signature: inspect.Signature) -> Callable[[tuple[Any, ..
     needed = {p.name for p in every if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     of_model = bool(names) and names[0].name == "model" and "model" in needed
     declared = {p.name: p.annotation for p in every if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    if of_model:
+        declared.pop("model")  # it is looked at first
     read = {one: reader for one, reader in _READERS.items() if one in declared and "str" not in str(declared[one])}
     of = all_wanted({one: hint for one, hint in declared.items() if one not in read})
     by_name = {p.name: of[p.name] for p in every if p.kind is p.KEYWORD_ONLY and p.name in of}
@@ -69,7 +73,7 @@ def _look_of(name: str, signature: inspect.Signature) -> Callable[[tuple[Any, ..
 
     def look(given: tuple[Any, ...], named: dict[str, Any]) -> Call:
         if of_model and (given or "model" in named):
-            _look(name, names, given, named)
+            given, named = _with_model(name, names, given, named)
         if named:
             look_at_words(name, signature, named)
         values = {p.name: value for p, value in zip(names, given, strict=False)}
@@ -93,18 +97,34 @@ def _refuse(name: str, signature: inspect.Signature, given: tuple[Any, ...], nam
         raise BadCall(f"{name}: {error}. It takes {', '.join(signature.parameters)}.") from error
 
 
-def _look(name: str, names: list[inspect.Parameter], given: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """BadInput unless the model, and the model alone, is one."""
+def _with_model(name: str, names: list[inspect.Parameter], given: tuple[Any, ...], named: dict[str, Any]) -> Call:
+    """The call with its model loaded. BadInput unless the model, and the model alone, is one."""
     model, *others = given or (named["model"],)
-    if is_model(model) and not any(map(is_model, others)) and not (named and any(map(is_model, _beside(named)))):
-        return
+    doubled = any(map(is_model, others)) or (bool(named) and any(map(is_model, _beside(named))))
+    if is_model(model) and not doubled:
+        return given, named
+    if doubled or not can_be_model(model):
+        _refuse_model(name, names, given, named)
+    try:
+        model = _at_hand(model)
+    except BadInput as error:
+        _refuse_model(name, names, given, named, error)
+    return ((model, *others), named) if given else (given, {**named, "model": model})
+
+
+def _refuse_model(
+    name: str, names: list[inspect.Parameter], given: tuple[Any, ...], named: dict[str, Any], why: Any = ""
+) -> NoReturn:
     call = f"{name}({', '.join(p.name for p in names if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)})"
     values = dict(zip((p.name for p in names), given, strict=False)) | named
     if not is_model(values["model"]):
         came = f"{brief(values['model'])} came {'first' if given else 'as `model`'}"
-        raise BadInput(f"{name} is asked of a loaded model, and {came}. Write {call}; load one with load_model().")
-    if doubled := [one for one, value in values.items() if one != "model" and is_model(value)]:
-        raise BadInput(f"{call} was given a model as `{doubled[0]}`; the model comes first, and once.")
+        said = f" ({str(why).rstrip('.')[:120]})" if why else ""
+        raise BadInput(
+            f"{name} is asked of a loaded model, and {came}{said}. Write {call}; load one with load_model()."
+        )
+    doubled = next(one for one, value in values.items() if one != "model" and is_model(value))
+    raise BadInput(f"{call} was given a model as `{doubled}`; the model comes first, and once.")
 
 
 def _beside(named: dict[str, Any]) -> list[Any]:
@@ -125,6 +145,17 @@ def dictionaries_in(name: str, value: Any, hint: Any = None) -> Any:
     return value
 
 
+def model_in(name: str, value: Any, hint: Any = None) -> Any:
+    """A model that need not be given, loaded where it is."""
+    if value is None or is_model(value) or not can_be_model(value):
+        return value
+    try:
+        return _at_hand(value)
+    except BadInput as error:
+        said = str(error).rstrip(".")[:160]
+        raise BadInput(f"{name}: model is {brief(value)} ({said}). Give a loaded model, of load_model().") from error
+
+
 def _config_in(name: str, value: Any, hint: Any) -> Any:
     if value is None or (is_dataclass(value) and not isinstance(value, type)):
         return value
@@ -140,13 +171,22 @@ def _graph_in(name: str, value: Any, hint: Any) -> Any:
 
 _NAMED_THINGS = ("sites", "kind", "target", "targets", "answers")
 """Where these may be texts, they are looked at where they are read, in better words."""
-_READERS = {"dictionaries": dictionaries_in, "config": _config_in, "graph": _graph_in}
+_READERS = {"model": model_in, "dictionaries": dictionaries_in, "config": _config_in, "graph": _graph_in}
 """What looks at the arguments of these names: each returns the argument, or what stands for it."""
 
 
 def is_model(value: Any) -> bool:
     """Whether this is a loaded model (a `TransformerBridge`, or what stands for one)."""
     return type(value) not in _PLAIN and hasattr(value, "original_model") and hasattr(value, "cfg")
+
+
+def can_be_model(value: Any) -> bool:
+    """Whether this may name a model, or is one of transformers."""
+    return isinstance(value, str | PathLike) or any(kind.__name__ == "PreTrainedModel" for kind in type(value).__mro__)
+
+
+def _at_hand(value: Any) -> Any:
+    return import_module("probe.model.at_hand").at_hand(value)  # by name: loading stands in a room above
 
 
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))

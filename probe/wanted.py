@@ -96,7 +96,7 @@ def _wanted(hint: Any) -> Wanted | None:
     parts = tuple(_parts(hint))
     if not parts or not all(map(_understood, parts)):
         return None
-    if "UnitName" in parts:
+    if "UnitName" in parts and "Site" not in parts:
         return Wanted(parts, _said("UnitName"))
     said = [_said(part) for part in parts if not (part is str and "Path" in parts)]
     return Wanted(parts, " or ".join(dict.fromkeys(said)))

@@ -31,7 +31,8 @@ from circuits.attention.queries import FrozenQueries, capped, freeze_queries
 from circuits.attribution.refreeze import refreeze
 from circuits.graph.graph import KINDS, CircuitGraph
 from probe.errors import BadInput, OpenworkError
-from probe.model.unit_names import require_unit, unit_name
+from probe.interventions.places import Place
+from probe.model.unit_names import UnitName, head_of, require_unit, unit_name
 from probe.plain_values import Settings, takes_fields
 from probe.show.opening import came_from
 from probe.show.record import Record
@@ -128,9 +129,9 @@ class QKConfig(Settings):
 def qk_attribution(
     model: "TransformerBridge",
     graph: CircuitGraph,
-    layer: int,
-    head: int,
-    query: int,
+    layer: int | str | UnitName | Place,
+    head: int | None = None,
+    query: int = -1,
     key: int | None = None,
     *,
     dictionaries: Sequence[Any] = (),
@@ -138,9 +139,11 @@ def qk_attribution(
 ) -> QKAttribution:
     """Split the score that a head's query gives a key over pairs of the graph's sources.
 
-    key: by default the one the query looks at most. config: its fields are keywords too. Raises BadInput for heads, positions and
-    graphs that do not fit, OpenworkError where the sum is not the score.
+    layer: with the head's number, or the head's name (`L5H3`) in place of both. query: by default the last position. key: by
+    default the one the query looks at most. config: its fields are keywords too. Raises BadInput for heads, positions and graphs
+    that do not fit, OpenworkError where the sum is not the score.
     """
+    layer, head = head_of(layer, head)
     frozen = config.frozen if config.frozen is not None else refreeze(model, graph, dictionaries)
     require_unit("head", layer, head, graph.n_layers, frozen.layers[0].attn.pattern.shape[0])
     _check_memory(frozen, config.memory)

@@ -16,6 +16,7 @@ from probe.artifacts.json import write_json
 from probe.artifacts.manifest import MANIFEST, Manifest, writing
 from probe.errors import BadInput
 from probe.features import FeatureTable, open_features
+from probe.interventions.places import Place
 from probe.model.unit_names import UnitName
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -44,14 +45,14 @@ class StudyConfig(Settings):
 def new_study(
     model: "TransformerBridge",
     table: FeatureTable | str | Path,
-    unit: int,
+    unit: int | str | UnitName | Place,
     name: str,
     *,
     dictionaries: Sequence[Any] = (),
     config: StudyConfig = StudyConfig(),
     progress: Progress = SILENT,
 ) -> Study:
-    """Gather the evidence on one unit of a feature table and store it as the study `name`, the text hidden.
+    """Gather the evidence on one unit (by number or name) of a feature table and store it as the study `name`, the text hidden.
 
     dictionaries: the one whose latent it is. config: its fields are keywords too.
     Raises BadInput if the study exists, or the table is another model's.
@@ -66,13 +67,14 @@ def new_study(
 def _made(
     model: "TransformerBridge",
     table: FeatureTable | str | Path,
-    unit: int,
+    asked_unit: int | str | UnitName | Place,
     folder: Path,
     dictionaries: Sequence[Any],
     asked: StudyConfig,
     progress: Progress,
 ) -> Study:
     table = open_features(table if isinstance(table, str | Path) else table.folder, model)
+    unit = table.number(asked_unit)
     layer, number = table.layer(unit)
     chosen = weight_view(model, dictionaries).name(UnitName(layer, table.kind, number))
     statistics = statistics_evidence(table, unit)

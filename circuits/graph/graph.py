@@ -20,7 +20,7 @@ from circuits.graph.influence import Pruned, Scores
 from circuits.graph.nodes import KINDS, ROOTS, UNITS, Edges, Kinds, Nodes, of_kinds
 from probe.artifacts.json import finite
 from probe.errors import BadInput
-from probe.model.unit_names import LETTERS, nearly, unit_name
+from probe.model.unit_names import LETTERS, UnitName, as_text, nearly, unit_name
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted
@@ -146,11 +146,12 @@ class CircuitGraph(Record, figure=True, page=True):
             "activation": finite(self.nodes.activation[node]),
         }
 
-    def find(self, name: str | int) -> list[int]:
+    def find(self, name: str | int | UnitName) -> list[int]:
         """Nodes by name: `L5N120@3 ' is'` or `L5N120@3` is one, `L5N120` one for every position, a number itself.
 
         Raises BadInput where there is none.
         """
+        name = as_text(name)
         if not isinstance(name, str | int | np.integer) or isinstance(name, bool):
             raise BadInput(f"A node is its name or its number; {type(name).__name__} {str(name)[:40]} came.")
         if not isinstance(name, str) or name.strip().isdecimal():

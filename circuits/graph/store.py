@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, fields
 from dataclasses import replace as changed
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import safe_open
@@ -38,6 +38,9 @@ from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
 from probe.show.beside import loads, saves
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 from probe.show.opening import came_from
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
@@ -60,14 +63,14 @@ def save_graph(
     graph: CircuitGraph,
     folder: Path | str,
     *,
-    model: ModelStamp | None = None,
+    model: "ModelStamp | TransformerBridge | None" = None,
     parents: tuple[str, ...] = (),
     command: str = "",
     replace: bool = False,
 ) -> Path:
     """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples.
 
-    BadInput where something is there already, unless replace says that it may go.
+    model: whose graph it is. BadInput where something is there already, unless replace says that it may go.
     """
     folder = as_path(folder)
     arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
@@ -79,7 +82,7 @@ def save_graph(
     manifest = Manifest(
         "graph",
         folder.name,
-        model,
+        _stamp_of(model),
         dtype=str(graph.edges.weight.dtype),
         config=plain(graph.convention),
         parents=parents,
@@ -90,6 +93,14 @@ def save_graph(
         save_file(packed, scratch / GRAPH)
         write_json(scratch / TEXT, _text(graph))
     return folder
+
+
+def _stamp_of(model: "ModelStamp | TransformerBridge | None") -> ModelStamp | None:
+    if model is None or isinstance(model, ModelStamp):
+        return model
+    from probe.model.fingerprint import stamp  # needs torch; graphs are read without
+
+    return stamp(model)
 
 
 def _text(graph: CircuitGraph) -> dict[str, Any]:

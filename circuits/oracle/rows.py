@@ -46,7 +46,7 @@ def oracle_row(
 def oracle_rows(
     model: "TransformerBridge",
     graph: CircuitGraph,
-    targets: Sequence[int],
+    targets: Sequence[int | str],
     dictionaries: Sequence[Any] = (),
     *,
     frozen: "FrozenModel | None" = None,
@@ -54,13 +54,15 @@ def oracle_rows(
 ) -> Float[np.ndarray, "target node"]:
     """The edge into each target from every node of the graph, 0 for those that are no sources.
 
-    dictionaries: those the graph was traced with. Raises BadInput for a node without incoming edges; OpenworkError where the
-    model's hooks do not allow to hold something, as with attention that reports its pattern only after using it.
+    targets: nodes by number or name. dictionaries: those the graph was traced with. Raises BadInput for a node without incoming
+    edges; OpenworkError where the model's hooks do not allow to hold something, as with attention that reports its pattern only
+    after using it.
     """
     from circuits.attribution.refreeze import refreeze
     from circuits.attribution.vectors import Places
 
-    for target in targets:
+    rows_of = [node for one in targets for node in ([one] if isinstance(one, int) else graph.find(one))]
+    for target in rows_of:
         if not 0 <= target < len(graph.nodes) or not graph.explained[target]:
             raise BadInput(f"Node {target} has no incoming edges to compare; give a unit or a root.")
     places = Places(frozen if frozen is not None else refreeze(model, graph, dictionaries), graph)
@@ -68,8 +70,8 @@ def oracle_rows(
     tokens = torch.tensor([graph.token_ids], device=model.W_E.device)
     run, roots = hooked_run(model, graph, tokens, placed, held), _Roots(model, graph, tokens, placed)
     sources = [(int(n), w) for n in np.flatnonzero(~graph.roots) for w in places.writes(int(n))]
-    rows = np.zeros((len(targets), len(graph.nodes)))
-    for row, target in zip(rows, targets, strict=True):
+    rows = np.zeros((len(rows_of), len(graph.nodes)))
+    for row, target in zip(rows, rows_of, strict=True):
         value = target_value(model, graph, run, placed, target, roots.cotangent(target))
         grads = torch.autograd.grad(value, list(run.probes.values()), allow_unused=True, retain_graph=True)
         by_point = {p: g[0] for p, g in zip(run.probes, grads, strict=True) if g is not None}

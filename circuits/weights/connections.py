@@ -28,6 +28,8 @@ from probe.words import signed
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+    from probe.interventions.places import Place
+
 CELLS = 1 << 24
 "Numbers of units by routes (or units by units) in memory at once."
 Heads = tuple[tuple[int, int], ...]
@@ -103,7 +105,7 @@ CONVENTION = {
 
 def connections(
     model: "TransformerBridge",
-    target: "str | UnitName | tuple[int, int]",
+    target: "str | UnitName | Place | tuple[int, int]",
     *,
     dictionaries: Sequence[Any] = (),
     through: "str | Sequence[tuple[int, int]]" = "all",

@@ -26,7 +26,7 @@ from circuits.weights.factors import factor_edges
 from circuits.weights.record import Branch, Path, TopPaths
 from circuits.weights.units import WeightView
 from probe.errors import BadInput
-from probe.model.unit_names import UnitName
+from probe.model.unit_names import UnitName, as_text
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.text.prompts import Prompt, read_prompt
@@ -34,6 +34,8 @@ from probe.text.targets import Difference, token_id
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.interventions.places import Place
 
 
 @dataclass(eq=False)
@@ -73,7 +75,7 @@ class PathSearch(Settings):
 def top_paths(
     model: "TransformerBridge",
     prompt: Prompt,
-    target: "str | int | tuple[int, int] | UnitName | None" = None,
+    target: "str | int | tuple[int, int] | UnitName | Place | None" = None,
     *,
     pos: int = -1,
     dictionaries: Sequence[Any] = (),
@@ -117,6 +119,7 @@ def _frozen_parts(
 
 def _root(model: "TransformerBridge", parts: Parts, view: WeightView, target: Any, pos: int) -> Stop:
     """The target as the first stop."""
+    target = as_text(target)
     named = UnitName.parse(target, "neuron", "latent") if isinstance(target, str) else None
     if named is not None and not isinstance(named.pos, slice):
         target, pos = replace(named, pos=None), pos if named.pos is None else named.pos

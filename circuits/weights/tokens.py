@@ -35,6 +35,8 @@ from probe.text.tokens import display_tokens
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+    from probe.interventions.places import Place
+
 
 @dataclass(frozen=True)
 class TokenScore:
@@ -106,7 +108,7 @@ def embeddings(model: "TransformerBridge", extended: bool = False) -> Embeddings
 @torch.no_grad()
 def deembed(
     model: "TransformerBridge",
-    target: "str | UnitName | tuple[int, int]",
+    target: "str | UnitName | Place | tuple[int, int]",
     *,
     dictionaries: Sequence[Any] = (),
     through: Sequence[tuple[int, int]] = (),
@@ -175,7 +177,7 @@ def _column(x: Tensor, W: Tensor, b: Tensor | None, unit: int) -> Float[Tensor, 
 @torch.no_grad()
 def promoted(
     model: "TransformerBridge",
-    target: "str | UnitName | tuple[int, int]",
+    target: "str | UnitName | Place | tuple[int, int]",
     *,
     dictionaries: Sequence[Any] = (),
     k: int = 10,

@@ -25,12 +25,14 @@ from probe.errors import BadInput, brief
 from probe.model.anatomy import anatomy
 from probe.model.norms import NormParts
 from probe.model.sites import Site
-from probe.model.unit_names import UnitName, nearly, require_unit
+from probe.model.unit_names import UnitName, as_text, nearly, require_unit
 from probe.model.writes import mlp_norm, mlp_writes_through, wide
 from probe.model.writes import norm_of as probe_norm_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.interventions.places import Place
 
 SAE_OF_MLP = (
     "An SAE of an MLP's output reads only what the neurons of its own layer wrote, through no fixed weights from the stream. Ask "
@@ -38,10 +40,11 @@ SAE_OF_MLP = (
 )
 
 
-def unit_asked(text: "str | UnitName | tuple[int, int]", latents: Sequence[int] = ()) -> UnitName:
+def unit_asked(text: "str | UnitName | Place | tuple[int, int]", latents: Sequence[int] = ()) -> UnitName:
     """`L5N120`, `L5F650`, or (layer, unit): then a latent where layer is among `latents`, a neuron elsewhere."""
     if isinstance(text, UnitName):
         return text
+    text = as_text(text)
     if not isinstance(text, str):
         if not (isinstance(text, Sequence) and len(text) == 2 and all(isinstance(i, int | np.integer) for i in text)):
             raise BadInput(f"A unit is named like L5N120, or given as (layer, unit); {brief(text)} came.")
@@ -168,7 +171,7 @@ class WeightView:
     model: "TransformerBridge"
     placed: dict[int, Placed]
 
-    def name(self, target: "str | UnitName | tuple[int, int]") -> UnitName:
+    def name(self, target: "str | UnitName | Place | tuple[int, int]") -> UnitName:
         """A checked name: BadInput where there is no such unit."""
         name, n_layers = unit_asked(target, tuple(self.placed)), self.model.cfg.n_layers
         there = name.kind != "neuron" or 0 <= name.layer < n_layers

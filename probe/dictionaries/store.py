@@ -28,6 +28,7 @@ from probe.dictionaries.base import Dictionary, shape_of
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
 from probe.dictionaries.sparsifiers.registry import sparsifier
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.model.fingerprint import stamp_of
 from probe.model.sites import parse_site, width
 from probe.plain_values import Settings, takes_fields
 from probe.show.beside import loads, saves
@@ -75,7 +76,7 @@ def tensors(dictionary: AnyDictionary) -> dict[str, Tensor]:
 class Provenance(Settings):
     """Where a dictionary comes from, for its manifest."""
 
-    model: ModelStamp | None = None
+    model: "ModelStamp | TransformerBridge | None" = None
     "Whose activations it learned."
     config: dict[str, Any] | None = None
     "How it was trained."
@@ -109,7 +110,7 @@ def save_dictionary(
     manifest = Manifest(
         kind="dictionary",
         name=folder.name,
-        model=provenance.model,
+        model=stamp_of(provenance.model),
         sites=tuple(dict.fromkeys((*dictionary.sites_in, *dictionary.sites_out))),
         dtype=str(dictionary.W_enc.dtype).removeprefix("torch."),
         seed=provenance.seed,

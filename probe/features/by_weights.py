@@ -15,8 +15,9 @@ from probe.features.measuring.latents import AnyDictionary, latent_directions
 from probe.features.measuring.neurons import neuron_directions
 from probe.features.measuring.sources import Reads
 from probe.features.unit import Near, TokenScore, Unit
-from probe.interventions.unit_edits import require_there
-from probe.model.unit_names import unit_name
+from probe.interventions.places import Place
+from probe.interventions.unit_edits import require_there, unit_named
+from probe.model.unit_names import UnitName, unit_name
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.record import Record
@@ -57,9 +58,15 @@ class UnitWeights(Record, figure=True, page=True):
 
 
 def unit_weights(
-    model: "TransformerBridge", what: AnyDictionary | int, unit: int, *, k: int = 10, progress: Progress = SILENT
+    model: "TransformerBridge",
+    what: AnyDictionary | int,
+    unit: int | str | UnitName | Place,
+    *,
+    k: int = 10,
+    progress: Progress = SILENT,
 ) -> UnitWeights:
     """What the weights say of a dictionary's latent, or of a neuron of the layer of that number. BadInput if there is none."""
+    unit = _number(what, unit)
     if isinstance(what, int):
         require_there(model, unit, what, None)
     told = neuron_directions(model, what) if isinstance(what, int) else latent_directions(model, what)
@@ -90,6 +97,11 @@ def _one(reads: tuple[Reads, ...], unit: int) -> tuple[Reads, ...]:
     part = next(r for r in reads if r.low <= unit < r.high)
     at = unit - part.low
     return (Reads(0, 1, tuple((site, weights[at : at + 1]) for site, weights in part.sites)),)
+
+
+def _number(what: Any, unit: Any) -> int:
+    layer, dictionary = (what, None) if isinstance(what, int) else (None, what)
+    return unit_named(unit, layer, dictionary)[0]
 
 
 def _nearest(rows: Tensor, unit: int, k: int) -> list[tuple[int, float]]:

@@ -15,16 +15,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probe.artifacts.claims import lock_of
 from probe.artifacts.json import write_json
 from probe.artifacts.lock import exclusive
-from probe.artifacts.manifest import read_manifest
+from probe.artifacts.manifest import found_folder, read_manifest
 from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import read_json, sealed, unsealed
 from probe.errors import BadInput, Unavailable
+from probe.features.numbering import table_number
 from probe.show.record import Record
+
+if TYPE_CHECKING:
+    from probe.interventions.places import Place
+    from probe.model.unit_names import UnitName
 
 FILE = "labels.json"
 SCHEMA = 1
@@ -99,9 +104,18 @@ def _read(entry: dict[str, Any]) -> Label:
 
 
 def set_label(
-    folder: str | Path, unit: int, text: str, *, author: str, score: float | None = None, method: str = ""
+    folder: str | Path,
+    unit: "int | str | UnitName | Place",
+    text: str,
+    *,
+    author: str,
+    score: float | None = None,
+    method: str = "",
 ) -> Label | None:
-    """Give a unit a label, in place of the same author's; an empty text takes it away. Returns what is kept."""
+    """Give a unit (its number in the table, or its name) a label, in place of the same author's; an empty text takes it away.
+    Returns what is kept."""
+    folder = found_folder("features", folder)
+    unit = table_number(read_manifest(folder, "features").facts, unit, folder.name)
     if not text.strip():
         made_label("-", author)  # the author must be one all the same
         add_labels(folder, {unit: [(author.strip(), None)]})

@@ -15,8 +15,9 @@ from jaxtyping import Float
 
 from probe.dictionaries.owners import layer_read
 from probe.errors import BadInput
-from probe.interventions.unit_edits import require_there, unit_values
-from probe.model.unit_names import UnitName, nearly, unit_name
+from probe.interventions.places import Place
+from probe.interventions.unit_edits import require_there, unit_named, unit_values
+from probe.model.unit_names import UnitName, unit_name
 from probe.show.html import shown
 from probe.show.opening import came_from
 from probe.show.panels import Panel, Tokens
@@ -71,36 +72,29 @@ class OwnText(Record, figure=True, page=True):
         return asdict(self) | {"values": self.values.tolist()}
 
 
-def _named(name: str, layer: int | None, dictionary: Any) -> tuple[int, int | None]:
-    """Number and layer of a unit's name, which must be what is given beside it."""
-    found = UnitName.parse(name, "neuron", "latent")
-    if found is None or found.pos is not None:
-        raise BadInput(f"'{name[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.{nearly(name)}")
-    at = found.layer if dictionary is None else layer_read(dictionary)
-    if (found.kind == "latent") != (dictionary is not None) or at != found.layer or layer not in (None, found.layer):
-        raise BadInput(
-            f"{found} and what was given beside it are not one unit: a latent needs its dictionary, a neuron none."
-        )
-    return found.unit, layer if dictionary is not None else found.layer
-
-
 def on_text(
     model: "TransformerBridge",
     text: Prompt,
-    unit: int | str,
+    unit: int | str | UnitName | Place,
     *,
     layer: int | None = None,
     dictionary: Any | None = None,
 ) -> OwnText:
     """One unit on one text: a neuron by its name (`L5N120`) or by number and layer, a latent by its number or name and its
     dictionary. BadInput where that is not one unit, and for a unit there is not."""
-    unit, layer = _named(unit, layer, dictionary) if isinstance(unit, str) else (unit, layer)
+    number, layer, pos = unit_named(unit, layer, dictionary)
+    if pos is not None:
+        raise BadInput(f"{unit} stands at one position; a text is read at all. Leave out what stands behind the @.")
     if (layer is None) == (dictionary is None):
         raise BadInput("A unit is a neuron of a layer or a latent of a dictionary: give one of the two.")
-    require_there(model, unit, layer, dictionary)
+    require_there(model, number, layer, dictionary)
     text, ids = read_prompt(model, text)
     tokens = torch.tensor([ids], device=model.W_E.device)
     values = unit_values(model, tokens, layer=layer, dictionary=dictionary)[0]
-    name = unit_name("neuron", layer, unit) if dictionary is None else unit_name("latent", layer_read(dictionary), unit)
-    found = OwnText(text, name, ids, display_tokens(model, ids), values[:, unit].float().cpu().numpy())
+    name = (
+        unit_name("neuron", layer, number)
+        if dictionary is None
+        else unit_name("latent", layer_read(dictionary), number)
+    )
+    found = OwnText(text, name, ids, display_tokens(model, ids), values[:, number].float().cpu().numpy())
     return came_from(found, model, dictionary)

@@ -17,11 +17,12 @@ from probe.features.labels import FILE as LABELS
 from probe.features.labels import Labels, labels_of
 from probe.features.matches import what_matched
 from probe.features.measuring.tally import edges
+from probe.features.numbering import layer_of, table_number
 from probe.features.search import Found, Page, SearchIn, matching, page_of, places
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
-from probe.model.unit_names import unit_name
+from probe.model.unit_names import UnitName, unit_name
 from probe.plain_values import takes_fields
 from probe.show.beside import loads
 from probe.show.html import shown
@@ -31,6 +32,8 @@ from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+    from probe.interventions.places import Place
 
 
 DENSEST = 15
@@ -84,15 +87,19 @@ class FeatureTable(Record, figure=True, page=True):
 
     def layer(self, unit: int) -> tuple[int, int]:
         """The layer of a unit, and its number within that layer."""
-        first, layer = max((f, at) for f, at in self.manifest.facts["layers"] if f <= unit)
-        return layer, unit - first
+        return layer_of(self.manifest.facts, unit)
+
+    def number(self, unit: "int | str | UnitName | Place") -> int:
+        """The number in this table of a unit given by its name; a number as it is. BadInput for a unit it does not hold."""
+        return table_number(self.manifest.facts, unit, self.folder.name)
 
     def name(self, unit: int) -> str:
         """`L4F650` for a latent, `L4N120` for a neuron."""
         return unit_name(self.kind, *self.layer(unit))
 
-    def unit(self, unit: int) -> Unit:
-        """Everything about one unit. BadInput if there is no such unit."""
+    def unit(self, unit: "int | str | UnitName | Place") -> Unit:
+        """Everything about one unit, by its number or its name. BadInput if there is no such unit."""
+        unit = self.number(unit)
         self._require(unit)
         layer, _ = self.layer(unit)
         numbers: dict[str, Any] = {n: float(self._columns[n][unit]) for n in ("density", "mean_active", "max", "min")}
@@ -121,8 +128,9 @@ class FeatureTable(Record, figure=True, page=True):
         if not 0 <= unit < self.n_units:
             raise BadInput(f"Unit {unit} was asked for; {self.folder.name} holds units 0 to {self.n_units - 1}.")
 
-    def examples(self, unit: int) -> list[Example]:
+    def examples(self, unit: "int | str | UnitName | Place") -> list[Example]:
         """The strongest examples, then those sampled over the activation range."""
+        unit = self.number(unit)
         self._require(unit)
         start, end = self._examples["offsets"][unit : unit + 2]
         return [self._example(i) for i in range(start, end)]

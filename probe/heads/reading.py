@@ -17,11 +17,12 @@ from probe.errors import BadInput
 from probe.heads import weights
 from probe.heads.margins import entropy, received
 from probe.interventions.forward import capture
+from probe.interventions.places import Place
 from probe.interventions.places import head as head_place
 from probe.interventions.values import Mean, Zero
 from probe.lens.direct import TOLERANCE, DirectLogits, direct_logits, parts_of, readers
 from probe.model.sites import Site, hook_name
-from probe.model.unit_names import head_of, unit_name
+from probe.model.unit_names import UnitName, head_of, unit_name
 from probe.model.writes import heads_write
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -143,7 +144,7 @@ class KnownOfHeads(Settings):
 def read_head(
     model: "TransformerBridge",
     prompt: Prompt,
-    layer: int | str,
+    layer: int | str | UnitName | Place,
     head: int | None = None,
     *,
     target: Target | None = None,
@@ -201,7 +202,7 @@ def read_head(
 def ablate_head(
     model: "TransformerBridge",
     prompt: Prompt,
-    layer: int | str,
+    layer: int | str | UnitName | Place,
     head: int | None = None,
     how: str = "zero",
     pos: int | None = None,

@@ -12,7 +12,7 @@ from probe.plain_values import look_at_config
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-Where = "Site | str | Place"
+Where = "Site | str | UnitName | Place"
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,23 @@ class Place:
         look_at_config(self)
 
 
-def place(where: "Site | str | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
+def place(where: "Site | str | UnitName | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
     """A place at a site, given by name or as a Site, or that of a unit by its name: `L5H3`, `L5N120@3`."""
     if isinstance(where, Place):
         return where
     named = unit_at(where)
-    return _place_of(named, pos) if named is not None else Place(parse_site(where), pos, None, unit)
+    if named is not None:
+        return _place_of(named, pos)
+    assert not isinstance(where, UnitName)
+    return Place(parse_site(where), pos, None, unit)
 
 
 def unit_at(where: Any) -> UnitName | None:
     """The unit that a text names; None for a site. BadInput for what is nearly a unit's name, and for what is no place."""
     if isinstance(where, Site):
         return None
+    if isinstance(where, UnitName):
+        return where
     if not isinstance(where, str):
         raise BadInput(
             f"A place is a unit by name like 'L5H3', a site like 'resid_post.5', or of head() or neuron(); {brief(where)} came."
@@ -70,7 +75,7 @@ def neuron(layer: int, unit: int, pos: int | slice | None = None) -> Place:
     return Place(Site("mlp_post", layer), pos, None, unit)
 
 
-def where_name(where: "Site | str | Place") -> str:
+def where_name(where: "Site | str | UnitName | Place") -> str:
     """A place as people write it; what only a model or a dictionary can tell (`resid_post.-1`, `L4F650`) as it was written."""
     try:
         return place_name(place(where))

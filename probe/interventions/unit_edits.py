@@ -29,7 +29,7 @@ from probe.interventions.forward import capture, per_token
 from probe.interventions.places import Place
 from probe.interventions.values import Function
 from probe.model.sites import Site, in_model, parse_site, width
-from probe.model.unit_names import require_unit, unit_name
+from probe.model.unit_names import UnitName, as_text, nearly, require_unit, unit_name
 from probe.plain_values import look_at_config
 from probe.show.record import Record
 from probe.show.values import gist
@@ -44,7 +44,7 @@ MODES = ("zero", "scale", "clamp", "restore", "steer")
 
 @dataclass(frozen=True, eq=False)
 class UnitEdit(Record):
-    """One unit's change: neuron `unit` of `layer`, or latent `unit` of `dictionary`.
+    """One unit's change: neuron `unit` of `layer`, or latent `unit` of `dictionary`; either by its name, `L5N120@3`, too.
 
     pos: a position, a range of them (open-ended reaches into generation), or None for all. amount: factor of `scale`, level of
     `clamp`, what `steer` adds; for `restore` the unit's values by position in another run, or one number.
@@ -57,7 +57,23 @@ class UnitEdit(Record):
     layer: int | None = None
     dictionary: Any | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            mode: str,
+            unit: int | str | UnitName | Place,
+            pos: int | slice | None = None,
+            amount: float | Tensor = 0.0,
+            layer: int | None = None,
+            dictionary: Any | None = None,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
+        named = unit_named(self.unit, self.layer, self.dictionary)
+        for name, one in zip(("unit", "layer", "pos"), named, strict=True):
+            if one is not None and not (name == "pos" and self.pos is not None):
+                object.__setattr__(self, name, one)
         look_at_config(self)
         object.__setattr__(self, "mode", SYNONYMS.get(self.mode, self.mode))
 
@@ -70,6 +86,21 @@ class UnitEdit(Record):
         if self.dictionary is None:
             return f"{self.mode} {unit_name('neuron', self.layer, self.unit, self.pos)}"
         return f"{self.mode} {unit_name('latent', layer_read(self.dictionary), self.unit, self.pos)}"
+
+
+def unit_named(unit: Any, layer: int | None, dictionary: Any) -> tuple[Any, int | None, int | slice | None]:
+    """Number, layer and position of a unit given by name, which must be what is given beside it; others as they are."""
+    if not isinstance(text := as_text(unit), str):
+        return unit, layer, None
+    found = UnitName.parse(text, "neuron", "latent")
+    if found is None:
+        raise BadInput(f"'{text[:40]}' names no unit; write L5N120 for a neuron or L4F650 for a latent.{nearly(text)}")
+    at = found.layer if dictionary is None else layer_read(dictionary)
+    if (found.kind == "latent") != (dictionary is not None) or at != found.layer or layer not in (None, found.layer):
+        raise BadInput(
+            f"{found} and what was given beside it are not one unit: a latent needs its dictionary, a neuron none."
+        )
+    return found.unit, layer if dictionary is not None else found.layer, found.pos
 
 
 def edit_units(model: "TransformerBridge", edits: Sequence[UnitEdit]) -> list[Function]:

@@ -6,7 +6,7 @@ and splicing a dictionary in the place of what it was trained on.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from probe.errors import BadInput, OpenworkError, brief
 from probe.interventions.forward import per_token
 from probe.interventions.places import Place, place, unit_at, where_name
 from probe.model.sites import Site, parse_site, site_named
+from probe.model.unit_names import UnitName, head_of
 from probe.plain_values import Settings, look_at_config
 from probe.show.record import Record
 from probe.show.values import gist
@@ -24,7 +25,7 @@ from probe.show.values import gist
 class Intervention(Protocol):
     """What `intervene` needs: where, and what the value there becomes."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
 
     def change(self, value: Tensor) -> Tensor | float: ...
 
@@ -33,9 +34,11 @@ class _Change(Settings, Record):
     """What an intervention is asked when it is made, whatever the model: whether its place and numbers can be such. And what it
     prints: where it is, and its numbers by their shape."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
 
     def __post_init__(self) -> None:
+        if isinstance(self.at, UnitName):
+            object.__setattr__(self, "at", str(self.at))
         if not isinstance(self.at, Place | Site) and unit_at(self.at) is None:
             site_named(self.at)
         look_at_config(self)
@@ -62,7 +65,7 @@ def _require_numbers(what: str, name: str, value: Any) -> None:
 class Zero(_Change):
     """Zero ablation."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
 
     def change(self, value: Tensor) -> Tensor:
         return torch.zeros_like(value)
@@ -72,7 +75,7 @@ class Zero(_Change):
 class Mean(_Change):
     """Mean ablation: `mean` has the place's trailing axes."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
     mean: Tensor | float
 
     def change(self, value: Tensor) -> Tensor:
@@ -83,7 +86,7 @@ class Mean(_Change):
 class Patch(_Change):
     """Replace by activations of another run."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
     value: Tensor | float
 
     def change(self, value: Tensor) -> Tensor:
@@ -94,7 +97,7 @@ class Patch(_Change):
 class Freeze(_Change):
     """Hold a site at recorded values of exactly its shape; another shape is an error, never broadcast."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
     value: Tensor
 
     def change(self, value: Tensor) -> Tensor:
@@ -110,7 +113,7 @@ class Freeze(_Change):
 class Steer(_Change):
     """Add `scale * direction`. A single neuron or latent needs no direction: `scale` is added to its activation."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
     direction: Float[Tensor, "..."] | float | None = None
     scale: float = 1.0
 
@@ -122,7 +125,7 @@ class Steer(_Change):
 class Scale(_Change):
     """Multiply by `factor`."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
     factor: float
 
     def change(self, value: Tensor) -> Tensor:
@@ -133,7 +136,7 @@ class Scale(_Change):
 class Clamp(_Change):
     """Hold at one number."""
 
-    at: "Site | str | Place"
+    at: "Site | str | UnitName | Place"
     level: float
 
     def change(self, value: Tensor) -> Tensor:
@@ -142,7 +145,8 @@ class Clamp(_Change):
 
 @dataclass(frozen=True)
 class Knockout(Settings):
-    """Forbid attention from `query` to `key` positions in a layer (all heads, or one): the rest is renormalised.
+    """Forbid attention from `query` to `key` positions in a layer (all heads, or one): the rest is renormalised. One head by
+    its name too: `Knockout("L5H3", 4, 1)`.
 
     The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity. What a query gives to no
     token (the sinks of GPT-OSS) remains too.
@@ -153,7 +157,16 @@ class Knockout(Settings):
     key: int
     head: int | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, layer: int | str | UnitName | Place, query: int, key: int, head: int | None = None
+        ) -> None: ...
+
     def __post_init__(self) -> None:
+        if not isinstance(self.layer, int | float | None):
+            for name, one in zip(("layer", "head"), head_of(self.layer, self.head), strict=True):
+                object.__setattr__(self, name, one)
         look_at_config(self)
 
     @property
@@ -181,7 +194,7 @@ class Knockout(Settings):
 class Function:
     """Any change of a site by a function of its value; what `Splice` and the tests of circuits are made of."""
 
-    def __init__(self, at: "Site | str | Place", function: Callable[[Tensor], Tensor]):
+    def __init__(self, at: "Site | str | UnitName | Place", function: Callable[[Tensor], Tensor]):
         self.at, self.change = at, function
 
 

@@ -34,6 +34,11 @@ def stamp(model: "TransformerBridge") -> ModelStamp:
     return kept[1]
 
 
+def stamp_of(model: "ModelStamp | TransformerBridge | None") -> ModelStamp | None:
+    """A loaded model's stamp; a stamp as it is."""
+    return model if model is None or isinstance(model, ModelStamp) else stamp(model)
+
+
 def weights_fingerprint(model: torch.nn.Module) -> str:
     """32 hex digits over every weight of the model."""
     digest, seen = hashlib.blake2b(digest_size=16), set()

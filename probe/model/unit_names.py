@@ -9,9 +9,12 @@ beside its dictionary: `probe/dictionaries/owners.py` says whose each is where l
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
+
+if TYPE_CHECKING:
+    from probe.interventions.places import Place
 
 LETTERS = {"head": "H", "neuron": "N", "latent": "F"}
 """The letter of each kind of unit that has a number."""
@@ -50,6 +53,14 @@ class UnitName:
             return None
         letter = found["letter"].upper().replace(".", LETTERS["head"])
         return cls(int(found["layer"]), KINDS_BY_LETTER[letter], int(found["unit"]))
+
+
+def as_text(unit: Any) -> Any:
+    """A unit's name where one was given as a `UnitName` or as its `Place`; anything else as it is."""
+    if isinstance(unit, UnitName):
+        return str(unit)
+    numbered = getattr(unit, "head", None) is not None or getattr(unit, "unit", None) is not None
+    return place_name(unit) if hasattr(unit, "site") and numbered else unit
 
 
 def unit_name(kind: str, layer: int | None, unit: int, pos: int | slice | None = None, dictionary: str = "") -> str:
@@ -101,14 +112,17 @@ def require_unit(kind: str, layer: int, unit: int, n_layers: int, n: int) -> Non
     raise BadInput(f"There is no {kind} {name}: this model has layers 0 to {n_layers - 1}, {has}.")
 
 
-def head_of(layer: int | str, head: int | None = None) -> tuple[int, int]:
+def head_of(layer: "int | str | UnitName | Place", head: int | None = None) -> tuple[int, int]:
     """A head by layer and number, or by its name `L5H3` in place of both."""
+    layer = as_text(layer)
     if isinstance(layer, str):
         named = UnitName.parse(layer, "head")
         if named is None or head is not None or named.pos is not None:
             said = nearly(layer) or " Write its name like L5H3, or its layer and its number."
             raise BadInput(f"'{layer[:40]}' is no head.{said}")
         return named.layer, named.unit
+    if not isinstance(layer, int):
+        raise BadInput(f"{brief(layer)} is no head. Write its name like L5H3, or its layer and its number.")
     if head is None:
         raise BadInput(f"Which head of layer {layer}? Give its number too, or its name like L5H3.")
     return layer, head

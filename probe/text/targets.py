@@ -73,8 +73,15 @@ def token_id(model: "TransformerBridge", target: Any) -> int:
 
 def _require_token(value: Any, wanted: str) -> None:
     """BadInput for what can be no token, whatever the model."""
-    if not isinstance(value, str | int | np.integer) or isinstance(value, bool):
+    if not (isinstance(value, str) or is_id(value)):
         raise BadInput(f"{wanted}; {type(value).__name__} {brief(value)} came.")
+
+
+def is_id(value: Any) -> bool:
+    """Whether this is a whole number: Python's, or one of numpy or torch."""
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def single(model: "TransformerBridge", text: str) -> int | None:

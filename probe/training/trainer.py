@@ -29,6 +29,7 @@ from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.distributed import world
 from probe.errors import BadInput, Cancelled, OpenworkError
 from probe.memory import require
+from probe.model.fingerprint import stamp_of
 from probe.progress import SILENT, Progress
 from probe.training.checkpoint import held_interrupts
 from probe.training.config import TrainConfig
@@ -40,6 +41,8 @@ from probe.training.result import Run, TrainResult
 from probe.training.step import Training
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
     from probe.activations.cache import Cache
 
 __all__ = ["Run", "TrainConfig", "TrainPlan", "TrainResult", "Training", "plan", "train", "train_together"]
@@ -53,7 +56,7 @@ def train(
     *,
     resume: bool = False,
     progress: Progress = SILENT,
-    model: ModelStamp | None = None,
+    model: "ModelStamp | TransformerBridge | None" = None,
 ) -> TrainResult:
     """Train on a cache (or `LiveActivations`, or other `Pairs`) and save the dictionary in `folder`.
 
@@ -64,7 +67,7 @@ def train(
     """
     place_of = as_path(folder) if folder is not None else default_folder(dictionary, pairs_for(cache, dictionary))
     run = Run(dictionary, place_of, config or TrainConfig())
-    return train_together([run], cache, resume=resume, progress=progress, model=model)[0]
+    return train_together([run], cache, resume=resume, progress=progress, model=stamp_of(model))[0]
 
 
 def train_together(

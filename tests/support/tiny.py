@@ -71,3 +71,27 @@ def tiny(name: str, dtype: str = "float64") -> TransformerBridge:
         weight.requires_grad_(False)
     hand_over(bridge)
     return bridge
+
+
+def saved(name: str, folder: Path, chat_template: str = "", **fields: Any) -> Path:
+    """A random model of one architecture with the toy tokenizer, as transformers saves one."""
+    tokenizer = toy_tokenizer()
+    if chat_template:
+        tokenizer.chat_template = chat_template
+    model = random_model(name, len(tokenizer), **fields)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def random_model(name: str, vocabulary: int, **more: Any) -> Any:
+    """A random transformers model, weights large enough that every term shows."""
+    fields = {**CONFIGS[name], **more}
+    config = AutoConfig.for_model(
+        fields.pop("model_type"), vocab_size=vocabulary, bos_token_id=1, eos_token_id=2, pad_token_id=0, **fields
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.25)
+    return model

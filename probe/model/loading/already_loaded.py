@@ -31,6 +31,8 @@ def bridge_of(
             f"A model is an alias, a hub id, a folder, a .gguf file, a transformers model or a TransformerBridge; "
             f"{type(model).__name__} came."
         )
+    if (bridge := model.__dict__.get(_BRIDGE)) is not None and tokenizer in (None, bridge.tokenizer):
+        return _moved(bridge, device, dtype)
     name = type(model).__name__
     tokenizer = tokenizer or _beside(model)
     marks = marks_of(tokenizer)
@@ -39,6 +41,19 @@ def bridge_of(
         bridge = TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=tokenizer, dtype=model.dtype)
     keep_marks(bridge, marks)
     hand_over(bridge)
+    model.__dict__[_BRIDGE] = bridge
+    return bridge
+
+
+_BRIDGE = "_openwork_bridge"
+"""Where a transformers model keeps its bridge, beside its modules and not among them. Wrapping puts components in the places of
+its blocks; a second bridge around those would find no hooks."""
+
+
+def _moved(bridge: "TransformerBridge", device: torch.device | None, dtype: torch.dtype | None) -> "TransformerBridge":
+    """The bridge there is, where and as its model is now."""
+    weight = next(bridge.original_model.to(device=device, dtype=dtype).parameters())  # type: ignore[call-arg]
+    bridge.cfg.device, bridge.cfg.dtype = str(weight.device), weight.dtype
     return bridge
 
 
