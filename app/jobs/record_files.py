@@ -14,7 +14,7 @@ CLASSES = {
     "circuits.patching.sides": ("Pair", "Side"),
     "circuits.supernodes.groups": ("Group",),
     "circuits.validation.records": ("RootEffect", "SetEffect", "Movements", "PromptTest", "SubgraphTest"),
-    "circuits.statistics": ("Agreement",),
+    "probe.statistics": ("Agreement",),
     "circuits.faithfulness.sufficiency": ("RootShare", "Sufficiency"),
     "probe.artifacts.manifest": ("ModelStamp",),
     "probe.interventions.edited_run": ("Candidate", "EditedRun"),

@@ -20,10 +20,10 @@ from jaxtyping import Bool, Float, Int
 from circuits.comparison.identity import Align, Identities, Roots, identities, is_unit
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
-from circuits.statistics import Intervals, bootstrap_each
 from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.show.record import Record
+from probe.statistics import Intervals, bootstrap_each
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from circuits.statistics import Agreement, Interval, bootstrap, share_as_large, spread
 from circuits.validation.verdicts import MEASURES, Verdict, moved_verdicts
 from probe.show.record import Record
 from probe.show.values import quoted
+from probe.statistics import Agreement, Interval, bootstrap, share_as_large, spread
 from probe.words import counted, signed
 
 

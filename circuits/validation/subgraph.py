@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from circuits.graph.graph import CircuitGraph
-from circuits.statistics import agreement
 from circuits.validation.changed_run import Observed
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
 from circuits.validation.predict import Change, change_of, predict_direct, predict_full
@@ -33,6 +32,7 @@ from circuits.validation.tested_nodes import carried_over, chosen_nodes
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
+from probe.statistics import agreement
 from probe.text.prompts import Prompt, Prompts, several
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from app.pages import report
 from app.pages.circuit.suggested import Suggested
 from circuits.patching.pair import read_pair
 from circuits.patching.sweep import patch_sweep
-from circuits.statistics import Agreement
 from circuits.supernodes.groups import Group
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from probe.artifacts.folder import place
@@ -24,6 +23,7 @@ from probe.artifacts.manifest import read_manifest
 from probe.errors import Unavailable
 from probe.features.on_text import on_text
 from probe.interventions.edited_run import edited_run
+from probe.statistics import Agreement
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def test_a_record_comes_back_as_it_was(kind, found, tmp_path):
 
 OLD = {
     "circuits.validation.records": "circuits.truth.records",
-    "circuits.statistics": "circuits.truth.stats",
+    "probe.statistics": "circuits.truth.stats",
     "probe.interventions.edited_run": "probe.edited",
     "probe.artifacts.manifest": "probe.artifact",
 }

@@ -10,8 +10,8 @@ from wired import scattered, wired
 from circuits.comparison.identity import identities
 from circuits.comparison.merge import merge_graphs
 from circuits.graph.graph import CircuitGraph
-from circuits.statistics import bootstrap_each
 from probe.errors import BadInput
+from probe.statistics import bootstrap_each
 
 
 def prompt(extra: int, weights: tuple[float, float], unit: int = 5, answer: int = 2, **changes) -> CircuitGraph:

@@ -11,7 +11,6 @@ from tiny import CONFIGS, tiny
 from circuits.attribution.trace import Difference, Direction, TraceConfig, trace
 from circuits.faithfulness.sufficiency import _means, check_sufficiency
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
-from circuits.statistics import agreement, bootstrap, share_as_large, spread
 from circuits.validation.continuation import continue_changed
 from circuits.validation.predict import change_of, predict_direct, predict_full
 from circuits.validation.random_sets import overlap, random_sets
@@ -29,6 +28,7 @@ from probe.interventions.values import Clamp, Zero
 from probe.model.load import load_model
 from probe.model.sites import Site
 from probe.model.toy import lookup_model, native, toy_tokenizer
+from probe.statistics import agreement, bootstrap, share_as_large, spread
 
 PROMPT, OTHER = "The capital of France", "The capital of Italy"
 HELD = [n for n in CONFIGS if n != "opt"]

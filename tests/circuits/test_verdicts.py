@@ -8,9 +8,9 @@ import pytest
 
 from app.pages.circuit import validation_words as graph_testing
 from circuits.faithfulness.sufficiency import RootShare, Sufficiency
-from circuits.statistics import Agreement, share_as_large
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from circuits.validation.verdicts import NO, UNTOLD, YES, chance_words, enough_verdicts
+from probe.statistics import Agreement, share_as_large
 
 
 def a_test(n: int = 20, louder_logits: int = 1, quiet: bool = False) -> SubgraphTest:
