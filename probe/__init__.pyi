@@ -41,6 +41,7 @@ from probe.heads.patterns import head_patterns as head_patterns
 from probe.heads.reading import ablate_head as ablate_head
 from probe.heads.reading import read_head as read_head
 from probe.heads.scores import head_table as head_table
+from probe.heads.sinks import sinks as sinks
 from probe.heads.weights import copying_scores as copying_scores
 from probe.interventions.edited_run import edited_run as edited_run
 from probe.interventions.forward import capture as capture

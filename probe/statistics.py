@@ -164,7 +164,9 @@ def rank_correlation(
     x, y, rng = np.asarray(x, float)[known], np.asarray(y, float)[known], np.random.default_rng(seed)
     n, rho = len(x), _rho(x, y)
     if n < 3 or np.isnan(rho):
-        return RankCorrelation(rho=np.nan, low=np.nan, high=np.nan, chance_low=np.nan, chance_high=np.nan, p=np.nan, n=n)
+        return RankCorrelation(
+            rho=np.nan, low=np.nan, high=np.nan, chance_low=np.nan, chance_high=np.nan, p=np.nan, n=n
+        )
     again = np.array([_rho(x[i], y[i]) for i in rng.integers(0, n, (draws, n))])
     chance = np.array([_rho(x, rng.permutation(y)) for _ in range(draws)])
     low, high = np.nanpercentile(again, [2.5, 97.5])
