@@ -181,7 +181,8 @@ class Sinks(Record, figure=True):
         drawn = f" drawing {percent(paid)} of attention (even: {percent(float(fair))})" if np.isfinite(paid) else ""
         chance = self.controls[1]
         return (
-            f"{counted(len(self.massive), 'massive activation')}, the largest {where}; {counted(len(self.sinks), 'sink')}{drawn}. "
+            f"{counted(len(self.massive), 'massive activation')}, the largest {where}; "
+            f"{counted(len(self.sinks), 'sink')}{drawn}. "
             f"Set to 0: KL {figures(self.removals[0].kl)}, random as large {figures(chance.kl)} nats."
         )
 
@@ -204,8 +205,8 @@ class Sinks(Record, figure=True):
 
 
 GOOD = (
-    "A removal matters if it lies far beyond both controls; p is the share of random draws that do at least as much as setting to 0, "
-    "itself counted, so that with 20 draws it cannot be below .048. Attention to sinks is a finding where it exceeds what even "
+    "A removal matters if it lies far beyond both controls; p is the share of random draws that do at least as much as setting to "
+    "0, itself counted, so that with 20 draws it cannot be below .048. Attention to sinks is a finding where it exceeds what even "
     "attention would pay."
 )
 
