@@ -7,6 +7,8 @@
 #   make measures         the table of CONTRIBUTING.md: sizes, circles, duplicates, seconds; ARGS=--names says which
 #   make lock             resolve requirements.lock anew, from the ranges in pyproject.toml
 #   make test-newest      the tests with the newest of every library, bounds or not: what would break
+#   make docs             the site with guide, methods, studies and reference, to be read without a network: site/index.html
+#   make notebooks        run the notebooks on the default model and store what they show (some minutes)
 #   make bench            speeds on this machine
 #   make bench-peer       graphs beside circuit-tracer's, which gets an environment of its own
 #   make architectures    the table of docs/architectures.md: every architecture beside transformers (some minutes)
@@ -21,6 +23,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TORCH  := 2.13.0
 NEWEST ?= .venv-newest
+DOCS   ?= .venv-docs
 PEER   := $(VENV)/circuit-tracer
 FETCH  := $(BIN)/python -c "from probe.model.default import default_model_folder as fetch; print(fetch())"
 
@@ -28,7 +31,7 @@ FETCH  := $(BIN)/python -c "from probe.model.default import default_model_folder
 WORKERS ?= logical
 TESTS   := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick measures test-newest lock check lint format bench bench-peer architectures model env clean
+.PHONY: demo test quick measures test-newest lock check lint format docs notebooks bench bench-peer architectures model env clean
 
 demo: $(READY)
 	$(BIN)/openwork demo $(if $(filter 0,$(SERVE)),--no-serve)
@@ -57,6 +60,19 @@ measures: $(READY)
 
 bench: $(READY)
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file" >&2; $(BIN)/python $$file $(ARGS); done
+
+# Our own environment writes the pages, that of the docs builds them: it has mkdocs, reads our source and imports none of it.
+docs: $(READY) $(DOCS)/.ready
+	@$(BIN)/python -m scripts.documents
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict -f build/site/mkdocs.yml
+	@$(BIN)/python -m scripts.documents --check
+	@echo "make: open site/index.html, or serve it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8060" >&2
+
+$(DOCS)/.ready: requirements-docs.lock
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@echo "make: installing what builds the site in $(DOCS)" >&2
+	@$(DOCS)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements-docs.lock
+	@touch $@
 
 # circuit-tracer wants older libraries than ours. Only the torch is the same, so that the two can be compared.
 bench-peer: $(READY)
@@ -95,6 +111,8 @@ $(READY): pyproject.toml requirements.lock
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --group peers --universal --generate-hashes --no-annotate --upgrade --quiet \
 		--no-emit-package torch --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
+	$(BIN)/uv pip compile --group docs --universal --generate-hashes --no-annotate --upgrade --quiet \
+		--python-version 3.11 --custom-compile-command "make lock" -o requirements-docs.lock
 
 # Every upper bound and lock taken away, in an environment of its own: what the next release of a library would break.
 test-newest:
@@ -103,4 +121,4 @@ test-newest:
 	$(NEWEST)/bin/python scripts/newest.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(NEWEST) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(NEWEST) $(DOCS) build dist site *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -60,7 +60,7 @@ BY_SUBJECT: dict[str, tuple[Word, ...]] = {
         Word(
             "rest",
             "What the units of one layer that are not nodes write together: exact, but not taken apart.",
-            "Small where the graph has enough nodes; raise --nodes where it is large.",
+            "Small where the graph has enough nodes; raise --max-nodes where it is large.",
         ),
         Word(
             "first",
