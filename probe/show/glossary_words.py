@@ -258,7 +258,7 @@ BY_SUBJECT: dict[str, tuple[Word, ...]] = {
         Word(
             "ce_recovered",
             "How much of the loss that ablating the site costs comes back with the reconstruction in place.",
-            "1 is all; above 1 the reconstruction predicts this text better than the model. Easy sites reach .99: compare the loss.",
+            "1 is all; above 1 it predicts this text better than the model. Easy sites reach .99: compare the loss.",
         ),
         Word("kl", "The divergence of a changed prediction from the untouched one, nats.", "0 for no change."),
         Word(

@@ -1,6 +1,7 @@
 """The catalogue of methods: a page for all, with a small picture each, and one for each with its parameters and doors."""
 
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 from probe.methods.catalogue import groups
@@ -58,7 +59,7 @@ def _lines(about: Method, record: Any, why: str, svg: str) -> Iterator[str]:
     if svg:
         yield f"![On the toy model](../pictures/method-{about.name}.svg){{ .picture }}\n"
     if record is not None:
-        yield f"On the toy model it says:\n\n```text\n{record!r}\n```\n"
+        yield f'On the toy model it says:\n\n<pre class="output said">{escape(repr(record))}</pre>\n'
     elif why:
         yield f"{why}\n"
     yield "## Parameters\n"
