@@ -5,6 +5,7 @@ kept. `assets/00-openwork.js` writes the same keys when the selection moves.
 """
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -16,7 +17,7 @@ KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "u
 """Names of the selection and their keys in an address."""
 
 HOME, PROMPTS, HEADS, LENS, UNITS = "/", "/p", "/heads", "/lens", "/units"
-CIRCUITS, PATCHING, TRAINING, JOBS = "/circuits", "/patching", "/training", "/jobs"
+CIRCUITS, PATCHING, TRAINING, METHODS, JOBS = "/circuits", "/patching", "/training", "/methods", "/jobs"
 
 
 def local(link: str) -> bool:
@@ -99,9 +100,15 @@ def run_page(name: str) -> str:
     return f"{TRAINING}/{quote(name, safe='')}"
 
 
-def result_page(name: str) -> str:
-    """A stored result: an evaluation, a sweep, a report."""
-    return f"/results/{quote(name, safe='')}"
+def method_page(name: str, query: Mapping[str, str] | None = None) -> str:
+    """A declared method: its form, and the result of the call that the query asks for (`app.methods.addresses`)."""
+    path = f"{METHODS}/{quote(name, safe='')}"
+    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+
+
+def result_page(name: str, **chosen: object) -> str:
+    """A stored result: what a method found, an evaluation, a sweep, a report. beside: one of the same method beside it."""
+    return address(f"/results/{quote(name, safe='')}", **chosen)
 
 
 def artifact_page(kind: str, name: str, what: object = None) -> str:

@@ -212,6 +212,18 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       return key || window.dash_clientside.no_update;
     },
 
+    // What a field holds, as part of the address; an empty one takes its key out.
+    inAddress: function (value, name) {
+      window.openwork.putInAddress({ [name]: value });
+      return window.dash_clientside.no_update;
+    },
+
+    // What was asked of a method, as part of the address: {key: text}, null for what is at its default.
+    callInAddress: function (query) {
+      if (query) window.openwork.putInAddress(query);
+      return window.dash_clientside.no_update;
+    },
+
     // At the start, and when the toggle moves: give figures their template, and tell the server the scheme for later ones.
     scheme: function (_computed, templates) {
       window.openwork.wear(templates);

@@ -104,7 +104,7 @@
   ow.key(["ArrowLeft", "ArrowRight"], "Previous or next token, in a focused strip", null);
   ow.key(["ArrowUp", "ArrowDown"], "Previous or next row, in a focused table", null);
   for (const [key, place, name] of [["h", "home", "Home"], ["p", "prompt", "Prompts"], ["a", "heads", "Attention heads"], ["u", "units", "Neurons and features"],
-    ["l", "lens", "Lens"], ["c", "circuit", "Circuits"], ["x", "patching", "Patching"], ["t", "training", "Training"], ["j", "jobs", "Jobs"]])
+    ["l", "lens", "Lens"], ["c", "circuit", "Circuits"], ["x", "patching", "Patching"], ["t", "training", "Training"], ["m", "methods", "Methods"], ["j", "jobs", "Jobs"]])
     ow.key(`g ${key}`, name, press(`nav-${place}`), { group: "Go to" });
   document.addEventListener("click", (event) => { if (event.target.closest && event.target.closest("#keys-button")) ow.showKeys(); });
 })();

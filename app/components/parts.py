@@ -146,14 +146,14 @@ def meter(share: float | None) -> html.Div:
     )
 
 
-def graph(id: str, height: int | str = 420, label: str = "", figure: object = None) -> html.Div:
+def graph(id: str | Json, height: int | str = 420, label: str = "", figure: object = None) -> html.Div:
     """A Plotly figure without the button that would upload it, and with PNG and SVG on its bar; blank until it is given one."""
     config = {
         "displaylogo": False,
         "showSendToCloud": False,
         "responsive": True,
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-        "toImageButtonOptions": {"format": "svg", "filename": f"openwork-{id}"},
+        "toImageButtonOptions": {"format": "svg", "filename": f"openwork-{id if isinstance(id, str) else label}"},
     }
     inner = dcc.Graph(
         id=id,
@@ -165,7 +165,7 @@ def graph(id: str, height: int | str = 420, label: str = "", figure: object = No
     return html.Div(inner, role="img", **{"aria-label": label}) if label else html.Div(inner)
 
 
-def store(id: str, data: object = None) -> dcc.Store:
+def store(id: str | Json, data: object = None) -> dcc.Store:
     """A store of the page. One that is given None would announce a change when laid out, and who listens run for nothing."""
     return dcc.Store(id=id) if data is None else dcc.Store(id=id, data=data)
 

@@ -22,8 +22,10 @@ from app.jobs.results import page_of
 from app.library import prompts
 from app.library.artifacts import Library, library
 from app.library.models import models, short_model
+from app.methods.words import label
 from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput, OpenworkError
+from probe.methods import catalogue
 
 MAX_QUESTION = 200  # characters
 MAX_HITS = 6  # of each group
@@ -37,6 +39,7 @@ PAGES = (
     ("Circuits", links.CIRCUITS, "attribution graphs", "circuit"),
     ("Patching", links.PATCHING, "clean and corrupted prompt, activation patching", "patching"),
     ("Training", links.TRAINING, "runs, loss, L0, FVU, evaluations, results", "training"),
+    ("Methods", links.METHODS, "every analysis, its paper, its results", "methods"),
     ("Jobs", links.JOBS, "queue, progress, log", "jobs"),
 )
 _KINDS = {
@@ -83,6 +86,7 @@ def search(question: str, model: str = "", prompt: str = "") -> list[Group]:
     if not words:
         return _some([("Pages", _pages([], here)), ("Recent prompts", _prompts([]))])
     groups = [("Units", named_units(question.strip(), here, names, stored)), ("Pages", _pages(words, here))]
+    groups += [("Methods", _methods(words))]
     groups += [("Prompts", _prompts(words)), ("Labels", labelled(words, stored))]
     groups += [(_KINDS[k][0], _artifacts(k, words, stored)) for k in _KINDS]
     return _some([*groups, ("Units by token and example", matched_units(question.strip(), stored))])
@@ -104,6 +108,13 @@ def _pages(words: list[str], here: tuple[str, str]) -> list[Hit]:
         Hit(name, note, links.address(path, **kept) if path in keeps else path, icon)
         for name, path, note, icon in found
     ]
+
+
+def _methods(words: list[str]) -> list[Hit]:
+    found = matching(
+        words, catalogue.methods(), lambda m: f"{label(m.name)} {m.name} {m.function} {m.summary} {m.paper}"
+    )
+    return [Hit(label(m.name), clip(m.summary), links.method_page(m.name), "methods") for m in found]
 
 
 def _prompts(words: list[str]) -> list[Hit]:

@@ -13,23 +13,27 @@ from typing import Any
 
 from app.jobs.record_files import read_record, write_record
 from app.links import local
+from probe.artifacts import records
 from probe.artifacts.folder import KINDS, home, place
 from probe.artifacts.json import Json, write_json
 from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest, writing
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.show.made import made_by, remember
 
 
 @dataclass(frozen=True)
 class Origin:
     """What a stored piece of work says of itself: what it is about, what was asked (for JSON), the line that asks it again.
 
-    about: names of the artifacts it is of (a graph, dictionaries). model: gives the stamp of the model that was run.
+    about: names of the artifacts it is of (a graph, dictionaries). model: gives the stamp of the model that was run. page: the
+    one that shows it, where that is not the page of the job.
     """
 
     about: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     command: str = ""
     model: Callable[[], ModelStamp | None] = lambda: None
+    page: str = ""
 
 
 def folder_of(key: str) -> Path:
@@ -47,8 +51,9 @@ def is_stored(key: str) -> bool:
 
 def keep(key: str, title: str, link: str, origin: Origin, record: object) -> Path:
     """Store what the work of this key found."""
-    folder = folder_of(key)
-    facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": link}
+    folder, call = folder_of(key), made_by(record)
+    facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": origin.page or link}
+    facts |= {"call": call} if call is not None else {}
     manifest = Manifest(
         "result",
         folder.name,
@@ -59,7 +64,7 @@ def keep(key: str, title: str, link: str, origin: Origin, record: object) -> Pat
         facts=facts,
     )
     with writing(folder, manifest, replace=True) as scratch:
-        write_record(scratch, record)
+        write_record(scratch, record) if call is None else records.write_record(scratch, record)
         if report := _report(record):
             write_json(scratch / "report.json", report)
     return folder
@@ -71,6 +76,8 @@ def stored(key: str) -> Any:
     manifest = read_manifest(folder, "result")
     if wrong := check_files(folder, manifest):
         raise Unavailable(f"The result in {folder.name} is damaged ({wrong[0][:60]}); make it again from its page.")
+    if (call := manifest.facts.get("call")) is not None:
+        return remember(records.read_record(folder), call)
     return read_record(folder)
 
 

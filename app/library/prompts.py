@@ -51,6 +51,11 @@ def store(text: str, model: str) -> Prompt:
     return prompt
 
 
+def is_stored(identity: str) -> bool:
+    """Is there a prompt of this id?"""
+    return _ID.fullmatch(identity) is not None and (_folder() / f"{identity}.json").is_file()
+
+
 def load(identity: str) -> Prompt:
     """The prompt with this id; BadInput when there is none here."""
     path = _folder() / f"{identity}.json"

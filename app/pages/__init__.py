@@ -8,6 +8,8 @@ from app.pages.heads.page import PAGE as HEADS
 from app.pages.home import PAGE as HOME
 from app.pages.jobs import PAGE as JOBS
 from app.pages.lens.page import PAGE as LENS
+from app.pages.method import PAGE as METHOD
+from app.pages.methods import PAGE as METHODS
 from app.pages.patching.page import PAGE as PATCHING
 from app.pages.prompt.page import PAGE as PROMPT
 from app.pages.prompts import PAGE as PROMPTS
@@ -20,5 +22,5 @@ from app.pages.unit_browser.page import PAGE as UNITS
 
 PAGES = [
     *(HOME, PROMPTS, PROMPT, TWO_PROMPTS, HEADS, LENS, UNITS, UNITS_OF_A_TABLE, UNIT),
-    *(CIRCUITS, CIRCUIT, TWO_CIRCUITS, PATCHING, TRAINING, RUN, REPORT, JOBS),
+    *(CIRCUITS, CIRCUIT, TWO_CIRCUITS, PATCHING, TRAINING, RUN, METHODS, METHOD, REPORT, JOBS),
 ]

@@ -1,37 +1,45 @@
-"""One stored result: its numbers, its tables, how it was made. Whatever wrote it, its JSON is shown as it is.
+"""One stored result: its numbers, its tables, how it was made. Whatever wrote it, its JSON is shown as it is; of what a
+method found, whichever door asked it, the panels.
 
 Numbers and words become facts, lists of records become tables, deeper parts become sections of their own; all of it bounded.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dash import Dash, html
+from dash import Dash, dcc, html
 
 from app.components import drawn, snippets
 from app.components.cards import outdated
-from app.components.drawn import Drawn
 from app.components.parts import Parts, copyable, empty, link_button, panel, title
+from app.components.plain_rows import row_data, shown_of
 from app.frame.shell import Page
 from app.jobs.record_files import RECORD
 from app.jobs.results import page_of
 from app.library.artifacts import registered
 from app.library.models import short_model
+from app.links import method_page
+from app.methods import view
+from app.methods.addresses import BESIDE, LIKE, RAW
+from app.methods.words import asked, label
+from app.methods.work import stored_call
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
 from probe.artifacts.untrusted import plain_file, read_json
 from probe.errors import Unavailable
+from probe.methods.call import Call
 from probe.words import minus
 
-LARGEST, TABLES, ROWS, FACTS = 20_000_000, 8, 300, 60
-PAGED, MANY = 20, 20  # rows of a table that are shown at first; facts that stand side by side where there is room
+LARGEST, TABLES, FACTS = 20_000_000, 8, 60
+MANY = 20  # facts that stand side by side where there is room
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
     """Facts, tables, provenance."""
     folder = registered("result", name)
     manifest = read_manifest(folder, "result")
+    if (call := stored_call(manifest)) is not None and (folder / RECORD).is_file() and RAW not in query:
+        return _of_method(name, manifest, call, query)
     report = stored_report(folder)
     page = page_of(manifest)
     head = title(
@@ -41,12 +49,23 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     )
     found = tables(report)
     shown = [
-        panel(words, drawn.rows(f"report-{i}", 420, row_data(words, rows)), note=_shown(rows))
+        panel(words, drawn.rows(f"report-{i}", 420, row_data(words, rows)), note=shown_of(rows))
         for i, (words, rows) in enumerate(found[:TABLES])
     ]
     facts = panel("Numbers", _facts(numbers(report))) if numbers(report) else None
     none = None if shown or facts else empty("Nothing to show", "This result holds no numbers.")
     return [head, *filter(None, [facts, none]), *shown, _made(name, manifest)]
+
+
+def _of_method(name: str, manifest: Manifest, call: Call, query: dict[str, str]) -> Parts:
+    """What a method found, whichever door asked it: its panels, and the way to its form."""
+    again = link_button("Change and run again", method_page(call.method, {LIKE: name}), "redo")
+    eyebrow = ["Result · ", short_model(call.model), " ", outdated(manifest)]
+    return [
+        title(label(call.method), eyebrow=eyebrow, lead=asked(call) or call.about.summary, actions=[again]),
+        dcc.Store(id="result-done", data=name),
+        view.result_view("result", call.about, query.get(BESIDE, "")[:200], comes=True),
+    ]
 
 
 def stored_report(folder: Path) -> Any:
@@ -82,24 +101,6 @@ def tables(report: object, prefix: str = "", depth: int = 4) -> list[tuple[str, 
     return [found for key, value in report.items() for found in tables(value, f"{prefix}{key} ", depth - 1)]
 
 
-def row_data(words: str, rows: Sequence[Json]) -> Drawn:
-    """A table of plain values; what is nested is left out."""
-    keys = list(dict.fromkeys(k for row in rows[:ROWS] for k, v in row.items() if not isinstance(v, dict | list)))[:16]
-    number = {
-        k: all(isinstance(r.get(k), int | float | None) and not isinstance(r.get(k), bool) for r in rows[:ROWS])
-        for k in keys
-    }
-    columns = [{"key": k, "label": k.replace("_", " "), "kind": "num" if number[k] else "text"} for k in keys]
-    plain = [
-        {k: row.get(k) if number[k] or row.get(k) is None else str(row[k])[:200] for k in keys} for row in rows[:ROWS]
-    ]
-    return {"columns": columns, "rows": plain, "label": words, "sorts": True, "page": PAGED}
-
-
-def _shown(rows: Sequence[Json]) -> str | None:
-    return f"The first {ROWS} of {len(rows):,}" if len(rows) > ROWS else None
-
-
 def _facts(pairs: list[tuple[str, object]]) -> html.Div:
     parts = [part for k, v in pairs[:FACTS] for part in (html.Dt(k.replace("_", " ")), html.Dd(_words(v), dir="auto"))]
     more = html.P(f"{len(pairs) - FACTS} more in the file.", className="ow-sub") if len(pairs) > FACTS else None
@@ -131,6 +132,7 @@ def _made(name: str, manifest: Manifest) -> html.Section:
 def register(app: Dash) -> None:
     for i in range(TABLES):
         drawn.register_rows(app, f"report-{i}")
+    view.register(app, "result", slotted=False)  # app.pages.method registers what draws its panels
 
 
 PAGE = Page(r"/results/(?P<name>[^/]+)", "Result", layout, register)

@@ -7,6 +7,7 @@ import pytest
 from pages import as_json
 
 from app import links
+from app.components.plain_rows import ROWS
 from app.pages import report
 from app.pages.training import run
 from probe.artifacts.folder import place
@@ -38,9 +39,10 @@ def test_numbers_and_tables_are_found_by_place():
     ]
     assert [(name, len(rows)) for name, rows in report.tables(REPORT)] == [("steps", 2), ("more rows", 500)]
     data = report.row_data("steps", REPORT["steps"])
-    assert [(c["key"], c["kind"]) for c in data["columns"]] == [("step", "text"), ("seconds", "num"), ("ok", "text")]
+    kinds = [("step", "text"), ("seconds", "num"), ("nested", "text"), ("ok", "text")]
+    assert [(c["key"], c["kind"]) for c in data["columns"]] == kinds and data["rows"][1]["ok"] == "yes"
     long = report.row_data("rows", REPORT["more"]["rows"])
-    assert len(long["rows"]) == report.ROWS > long["page"] > 0  # the page shows so many at first, and a button for more
+    assert len(long["rows"]) == ROWS > long["page"] > 0  # the page shows so many at first, and a button for more
 
 
 @pytest.mark.parametrize(

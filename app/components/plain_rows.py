@@ -1,0 +1,69 @@
+"""Any rows as a table: which column is a number, a token, a unit is read off what stands in it. Bounded, and it says so."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from app.components.drawn import Drawn
+from probe.artifacts.json import plain
+
+ROWS, COLUMNS, PAGED = 300, 16, 20
+"""Most rows and columns of a table; rows that are shown at first, with a button for more."""
+_TEXT, _FEW = 200, 12  # characters of a cell, entries of one that is a list
+_UNIT = re.compile(r"L\d{1,4}[HNF]\d{1,9}")
+Link = Callable[[Any], str | None]
+"""From a unit's name to its page."""
+
+
+def row_data(label: str, rows: Sequence[Mapping[str, Any]], link: Link | None = None) -> Drawn:
+    """A table of plain values; what is nested deeper than a list is left out. link: the page of a unit that a cell names."""
+    few = [{str(k): _plain(v) for k, v in row.items()} for row in rows[:ROWS]]
+    keys = list(dict.fromkeys(k for row in few for k, v in row.items() if not isinstance(v, dict)))[:COLUMNS]
+    kinds = {key: _kind(key, [row.get(key) for row in few]) for key in keys}
+    columns = [{"key": k, "label": k.replace("_", " "), "kind": kinds[k]} for k in keys if kinds[k]]
+    cells = [{c["key"]: _cell(row.get(c["key"]), c["kind"]) for c in columns} for row in few]
+    units = [c["key"] for c in columns if c["kind"] == "unit"]
+    if link is not None and units:
+        cells = [{**row, **({"href": href} if (href := link(row[units[0]])) else {})} for row in cells]
+    return {"columns": columns, "rows": cells, "label": label, "sorts": True, "page": PAGED}
+
+
+def shown_of(rows: Sequence[object]) -> str | None:
+    """What is said of a table that is not shown whole."""
+    return f"The first {ROWS} of {len(rows):,}" if len(rows) > ROWS else None
+
+
+def _plain(value: Any) -> Any:
+    return plain(value.tolist() if hasattr(value, "tolist") else value, 3)
+
+
+def _kind(key: str, values: list[Any]) -> str:
+    """The kind of a column, in the words of `assets/rows.js`; "" for one whose cells cannot be shown."""
+    there = [v for v in values if v is not None]
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in there):
+        ids = key == "id" or key.endswith(("_id", " id"))
+        whole = there and all(isinstance(v, int) for v in there)
+        return ("text" if ids else "count") if whole else "num"
+    if all(isinstance(v, str) for v in there):
+        if all(_UNIT.fullmatch(v) for v in there):
+            return "unit"
+        return "token" if key.lower().endswith("token") else "text"
+    if all(isinstance(v, list) for v in there):
+        flat = [one for v in there for one in v]
+        if flat and all(isinstance(one, str) for one in flat):
+            return "tokens"
+        return "text" if all(isinstance(one, int | float) for one in flat) else ""
+    return "text"
+
+
+def _cell(value: Any, kind: str) -> Any:
+    if value is None or kind in ("num", "count"):
+        return value
+    if kind == "tokens":
+        return [one[:_TEXT] for one in value[:_FEW]]
+    if isinstance(value, list):
+        numbers = ", ".join(f"{one:.4g}" if isinstance(one, float) else str(one) for one in value[:_FEW])
+        return numbers + (", …" if len(value) > _FEW else "")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)[:_TEXT]

@@ -1,0 +1,124 @@
+"""A record's panels as parts of a page: figures, tables, token strips and sentences, in their order.
+
+The last of them is the record's own sentence by custom, and on a page it stands first: what was found, then what shows it. All of
+it is bounded, and what is left out is said. A panel that cannot be drawn is a sentence in its place, and the others stand.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dash import MATCH, ClientsideFunction, Dash, Input, Output, html
+
+from app.components import drawn
+from app.components.parts import Part, error, graph, panel
+from app.components.plain_rows import Link, row_data, shown_of
+from app.figures.dress import dress
+from app.methods.words import heading
+from app.trouble import foreseen_in, meet
+from probe.show.panels import Figure, Panel, Rows, Sentence, Tokens
+from probe.words import counted
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MOST, TOKENS, POINTS = 24, 4096, 400_000
+"""Most panels of a record, tokens of a strip, points of a figure; a callback sends a megabyte or two, not ten."""
+_TITLE, _LEAST, _HIGHEST = 90, 260, 900  # characters of a heading; pixels
+_FIGURE, _ROWS, _STRIP = "method-figure", "method-rows", "method-strip"
+
+
+def in_page_order(panels: Sequence[Panel]) -> list[Panel]:
+    """The sentence that says it all first."""
+    last = panels[-1:] if panels and isinstance(panels[-1], Sentence) else []
+    return [*last, *panels[: len(panels) - len(last)]]
+
+
+def drawn_panels(record: Any, side: str, scheme: str, link: Link | None = None) -> list[Part]:
+    """The parts of a page that show a record. side: tells two records on one page apart. link: the page of a unit."""
+    where = f"panels of a {type(record).__name__}"
+    found = _tried(where, lambda: in_page_order(record.panels()))
+    if not isinstance(found, list):
+        return [found]
+    parts = [
+        _tried(where, lambda panel=one, i=i: _part(panel, f"{side}{i}", scheme, link))
+        for i, one in enumerate(found[:MOST])
+    ]
+    more = len(found) - MOST
+    return [
+        *parts,
+        *([html.P(f"{counted(more, 'more panel')}: record.panels().", className="ow-sub")] if more > 0 else []),
+    ]
+
+
+def register(app: Dash) -> None:
+    """What draws the parts in the browser, whatever they are of."""
+    drawn.register_rows(app, {"type": _ROWS, "at": MATCH})
+    drawn.register_strip(app, {"type": _STRIP, "at": MATCH})
+    figure = {"type": _FIGURE, "at": MATCH}
+    app.clientside_callback(
+        ClientsideFunction("openwork", "dressed"), Output(figure, "data-dressed"), Input(figure, "figure")
+    )
+
+
+def _tried(where: str, draw: Callable[[], Any]) -> Any:
+    """What is drawn; where that fails, the sentence that says why."""
+    try:
+        return draw()
+    except Exception as problem:  # a method's own drawing; the page around it must live
+        said = foreseen_in(problem, where)
+        return error(meet(problem, where).sentence if said is None else said, heading="This could not be drawn")
+
+
+def _part(one: Panel, at: str, scheme: str, link: Link | None) -> Part:
+    if isinstance(one, Figure):
+        return _figure(one, at, scheme)
+    if isinstance(one, Rows):
+        note = shown_of(one.rows)
+        note = f"{note}; all of them are in record.rows()." if note else None
+        return panel(
+            _short(one.title, "Table"),
+            drawn.rows(_named(_ROWS, at), 460, row_data(one.title, one.rows, link)),
+            note=note,
+        )
+    if isinstance(one, Tokens):
+        return _strip(one, at)
+    return html.P(one.text, className="ow-finding", dir="auto")
+
+
+def _figure(one: Figure, at: str, scheme: str) -> Part:
+    figure = one.draw()
+    title = heading(one.title)
+    if (points := _points(figure)) > POINTS:
+        said = f"This figure holds {points:,} points, too many for a page. In Python: record.figure()."
+        return panel(title, html.P(said, className="ow-sub"), export=False)
+    height = min(max(figure.layout.height or 420, _LEAST), _HIGHEST)
+    shown = graph(_named(_FIGURE, at), height, title, dress(figure, scheme))
+    return panel(title, html.Div(shown, className="ow-scroll"), flush=True)
+
+
+def _strip(one: Tokens, at: str) -> Part:
+    values = np.asarray(list(one.values[:TOKENS]), dtype=float)
+    cut = len(one.tokens) > TOKENS
+    note = f"The first {TOKENS:,} of {counted(len(one.tokens), 'token')}" if cut else None
+    data = drawn.strip_data(list(one.tokens[:TOKENS]), values=values, label=one.label)
+    return panel(_short(one.label, "Tokens"), drawn.token_strip(_named(_STRIP, at), data), note=note)
+
+
+def _named(kind: str, at: str) -> dict[str, Any]:
+    return {"type": kind, "at": at}
+
+
+def _short(title: str, otherwise: str) -> str:
+    """A title that fits over a panel; the record's whole sentence stands above already."""
+    return heading(title) if len(title) <= _TITLE else otherwise
+
+
+def _points(figure: "go.Figure") -> int:
+    """How many numbers a figure holds."""
+    held = [getattr(trace, name, None) for trace in figure.data for name in ("x", "y", "z", "text", "customdata")]
+    return sum(
+        int(np.size(np.asarray(values, dtype=object))) if not hasattr(values, "size") else int(values.size)
+        for values in held
+        if values is not None
+    )

@@ -1,0 +1,63 @@
+"""An argument as a person writes it: the texts of a form's fields and of an address, and the plain value they stand for.
+
+One parameter is one field, but that a contrast of two tokens has a second one, for the token it is held against. Texts are those
+of the command line (`probe.methods.kinds`); several values stand on a line each. What no field can hold (chat messages, ids) is
+kept beside the form as it came, for as long as the field is left as it is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from probe.errors import BadInput
+from probe.methods.call import wrong
+from probe.methods.reading import Method, Parameter
+
+OTHER = "minus"
+"""The second field of a token: the one it is held against."""
+
+
+def parts_of(p: Parameter) -> tuple[str, ...]:
+    """The fields of a parameter; the first has no name of its own."""
+    return ("", OTHER) if p.kind.control == "token" and not p.several else ("",)
+
+
+def texts_of(p: Parameter, plain: Any) -> dict[str, str] | None:
+    """A plain value as the texts of its fields; None where they cannot hold it."""
+    if plain is None:
+        return {}
+    if p.several:
+        lines = [p.kind.text(one) for one in plain]
+        written = [line for line in lines if line is not None and "\n" not in line]
+        return {"": "\n".join(written)} if len(written) == len(lines) else None
+    if isinstance(plain, Mapping) and OTHER in parts_of(p):
+        sides = {"": p.kind.text(plain["token"]), OTHER: p.kind.text(plain["other"])}
+        return {part: text for part, text in sides.items() if text is not None}
+    text = p.kind.text(plain)
+    return None if text is None else {"": text}
+
+
+def plain_of(about: Method, p: Parameter, given: Mapping[str, Any]) -> Any:
+    """The plain value of what stands in a parameter's fields. BadInput where it is none of its kind."""
+    value = given.get("")
+    try:
+        if p.several:
+            return [p.kind.parse(line) for line in str(value).splitlines() if line.strip()]
+        if given.get(OTHER) not in (None, ""):
+            return p.kind.check({"token": _parsed(p, value or ""), "other": _parsed(p, given[OTHER])})
+        return _parsed(p, value)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise BadInput(wrong(about.name, p, value)) from error
+
+
+def arguments_of(about: Method, given: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """Arguments from all fields, by parameter and part; an empty field leaves its parameter at its default."""
+    found = {}
+    for p in about.parameters:
+        mine = {part: given.get((p.name, part)) for part in parts_of(p)}
+        if any(value not in (None, "") for value in mine.values()):
+            found[p.name] = plain_of(about, p, mine)
+    return found
+
+
+def _parsed(p: Parameter, value: Any) -> Any:
+    return p.kind.parse(value) if isinstance(value, str) else p.kind.check(value)

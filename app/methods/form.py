@@ -1,0 +1,214 @@
+"""The form of a method, made from the kinds of its parameters: a box, a pick, a number within its bounds, a switch, a choice.
+
+    form(about, model, arguments)            its parts, filled
+    register(app)                            what they do, of every method
+    given(...)                               from what stands in them to a call's arguments
+
+A field is empty where its parameter stands at its default, which it shows in grey.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from app.components.parts import Parts
+from app.components.promptbox import EXAMPLES
+from app.library import prompts
+from app.library.artifacts import library
+from app.library.models import first_model, models, short_model
+from app.methods import fields, words
+from app.methods.fields import OTHER, parts_of, texts_of
+from probe.methods.kinds import KINDS, Choice, Number
+from probe.methods.reading import Method, Parameter
+
+_STORED = {
+    KINDS["DictionaryName"]: "dictionary",
+    KINDS["TableName"]: "features",
+    KINDS["GraphName"]: "graph",
+    KINDS["CacheName"]: "cache",
+}
+_HINTS = {
+    "layers": "all, or like 3,5-7",
+    "unit": "like L5H3 or L5N120",
+    "token": "its text, or id:504",
+    "prompt": "Write a prompt",
+}
+_RECENT, _WIDEST = 4, 90  # prompts offered below a box; characters of one
+Filled = Mapping[str, Any]
+FIELD, SWITCH, EXAMPLE, MODEL, KEPT = "ask", "ask-switch", "ask-example", "ask-model", "ask-kept"
+
+
+def form(about: Method, model: str, arguments: Filled) -> Parts:
+    """The model, what the method needs, and below it what it may be told."""
+    kept = {p.name: _kept(p, arguments[p.name]) for p in about.parameters if _holds_more(p, arguments.get(p.name))}
+    wide = [p for p in about.parameters if _wide(p)]
+    narrow = [p for p in about.parameters if not _wide(p)]
+    chosen = [_model(model)] if about.of_model else [dcc.Store(id=MODEL)]
+    return [
+        dcc.Store(id=KEPT, data=kept),
+        *[part for p in wide for part in _box(p, arguments.get(p.name))],
+        html.Div(
+            [*chosen, *[part for p in narrow for part in _controls(p, arguments.get(p.name))]], className="ow-asks"
+        ),
+    ]
+
+
+def register(app: Dash) -> None:
+    """Examples fill their box."""
+    app.clientside_callback(
+        ClientsideFunction("openwork", "example"),
+        Output({"type": FIELD, "of": MATCH, "part": ""}, "value"),
+        Input({"type": EXAMPLE, "of": MATCH, "index": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+
+
+def states() -> list[State]:
+    """What a callback needs to know what stands in a form, for `given`."""
+    return [
+        State({"type": FIELD, "of": ALL, "part": ALL}, "value"),
+        State({"type": FIELD, "of": ALL, "part": ALL}, "id"),
+        State({"type": SWITCH, "of": ALL}, "checked"),
+        State({"type": SWITCH, "of": ALL}, "id"),
+        State(KEPT, "data"),
+    ]
+
+
+def given(
+    about: Method,
+    values: Sequence[Any],
+    ids: Sequence[Filled],
+    checked: Sequence[bool],
+    switches: Sequence[Filled],
+    kept: Filled | None,
+) -> dict[str, Any]:
+    """The arguments that a form asks for. BadInput names the field that holds what it cannot."""
+    filled = {(str(name["of"]), str(name["part"])): value for name, value in zip(ids, values)}
+    as_it_was = {n: plain for n, (shown, plain) in (kept or {}).items() if filled.get((n, "")) == shown}
+    rest = {key: value for key, value in filled.items() if key[0] not in as_it_was}
+    on = {str(name["of"]): bool(value) for name, value in zip(switches, checked)}
+    known = {p.name for p in about.parameters if p.kind.control == "switch" and not p.several}
+    return {**fields.arguments_of(about, rest), **as_it_was, **{n: v for n, v in on.items() if n in known}}
+
+
+# -- what no field can hold --------------------------------------------------------------------------------------------------
+
+
+def _holds_more(p: Parameter, plain: Any) -> bool:
+    return plain is not None and texts_of(p, plain) is None
+
+
+def _kept(p: Parameter, plain: Any) -> list[Any]:
+    return [f"({words.value(p, plain)})", plain]
+
+
+def _text(p: Parameter, plain: Any, part: str = "") -> str:
+    texts = texts_of(p, plain)
+    return _kept(p, plain)[0] if texts is None else texts.get(part, "")
+
+
+# -- one control -------------------------------------------------------------------------------------------------------------
+
+
+def _wide(p: Parameter) -> bool:
+    """Does it want the whole width?"""
+    return p.kind.control == "prompt" or p.several
+
+
+def _about(p: Parameter) -> dict[str, Any]:
+    """Label, sentence, and the mark of what must be given."""
+    said = p.doc or ("" if p.kind.control == "prompt" else f"{p.kind.words.rstrip(',')}.")
+    label = {"label": words.label(p.name), "required": p.required, "size": "sm"}
+    return {**label, **({"description": said[:1].upper() + said[1:]} if said else {})}
+
+
+def _field(p: Parameter, part: str = "") -> dict[str, str]:
+    return {"type": FIELD, "of": p.name, "part": part}
+
+
+def _default(p: Parameter) -> str:
+    if p.required or p.default is None:
+        return _HINTS.get(p.kind.control, "")
+    return str(_text(p, p.default)).replace("\n", ", ")
+
+
+def _model(chosen: str) -> Component:
+    data = [{"value": m, "label": short_model(m)} for m in dict.fromkeys([*models(), *([chosen] if chosen else [])])]
+    return dmc.Select(
+        id=MODEL,
+        data=data,
+        value=chosen or first_model(),
+        allowDeselect=False,
+        label="Model",
+        description="It is loaded when it is first needed.",
+        size="sm",
+    )
+
+
+def _box(p: Parameter, plain: Any) -> Parts:
+    """A box of several lines; for a prompt with those that were read last below it."""
+    hint = "One a line" if p.several else _default(p)
+    box = dmc.Textarea(
+        id=_field(p), value=_text(p, plain), placeholder=hint, autosize=True, minRows=2, maxRows=8, **_about(p)
+    )
+    if p.kind.control != "prompt" or p.several:
+        return [box]
+    recent = [one.text for one in prompts.recent(_RECENT) if len(one.text) <= _WIDEST] or EXAMPLES
+    names = [{"type": EXAMPLE, "of": p.name, "index": i} for i in range(len(recent))]
+    buttons = [html.Button(text, id=name, type="button", dir="auto") for text, name in zip(recent, names)]
+    return [box, html.Div(buttons, className="ow-examples")]
+
+
+def _controls(p: Parameter, plain: Any) -> Parts:
+    if p.kind.control == "switch":
+        on = p.default is True if plain is None else plain is True
+        about = {key: value for key, value in _about(p).items() if key != "required"}
+        return [dmc.Switch(id={"type": SWITCH, "of": p.name}, checked=on, **about)]
+    if isinstance(p.kind, Number):
+        return [_number(p, p.kind, plain)]
+    if isinstance(p.kind, Choice) or p.kind in _STORED:
+        return [_select(p, plain)]
+    boxes = [dmc.TextInput(id=_field(p), value=_text(p, plain), placeholder=_default(p), **_about(p))]
+    if OTHER in parts_of(p):
+        said = {
+            "label": f"{words.label(p.name)}, minus",
+            "description": "The token it is held against; none: it alone.",
+        }
+        boxes.append(dmc.TextInput(id=_field(p, OTHER), value=_text(p, plain, OTHER), size="sm", **said))
+    return boxes
+
+
+def _number(p: Parameter, kind: Number, plain: Any) -> Component:
+    bounds = {n: v for n, v in (("min", kind.least), ("max", kind.most)) if abs(v) != float("inf")}
+    start = {} if plain is None else {"value": plain}
+    return dmc.NumberInput(
+        id=_field(p),
+        placeholder=_default(p),
+        allowDecimal=not kind.whole,
+        clampBehavior="none",  # what is out of its bounds is told, not changed
+        **start,
+        **bounds,
+        **_about(p),
+    )
+
+
+def _select(p: Parameter, plain: Any) -> Component:
+    """One of some words, or of what is stored here."""
+    if isinstance(p.kind, Choice):
+        names = list(p.kind.options)
+    else:
+        names = [folder.name for folder, _ in library().kinds[_STORED[p.kind]]]
+    value = _text(p, p.default if plain is None and not p.required else plain)
+    data = [{"value": n, "label": n} for n in dict.fromkeys([*names, *([value] if value else [])])]
+    return dmc.Select(
+        id=_field(p),
+        data=data,
+        value=value or None,
+        placeholder="" if data else "none is stored here",
+        clearable=not p.required and p.default is None,
+        searchable=len(data) > 8,
+        **_about(p),
+    )

@@ -1,0 +1,250 @@
+"""A result on a page: its panels, how it was made, and a second result of the same method beside it where one is asked for.
+
+    result_view("method", about)          empty until the store `method-done` holds a reference
+    register(app, "method", listed=...)   what draws it; once a page
+
+A reference is the key of a job or the name of a stored result (`app.methods.work.found`). What stands beside it is in the page's
+address as `beside`, so two results side by side are a permalink as well.
+"""
+
+from itertools import zip_longest
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from app import links
+from app.components import drawn
+from app.components.cards import outdated
+from app.components.drawn import Drawn
+from app.components.parts import Part, Parts, empty, error, icon, link_button, loading, panel
+from app.components.plain_rows import Link
+from app.components.snippets import snippets
+from app.components.still import still
+from app.library import prompts
+from app.library.models import models, short_model, stale
+from app.methods import words, work
+from app.methods.addresses import BESIDE, RAW
+from app.methods.drawing import drawn_panels
+from app.methods.work import MOST, Found, found, results_of
+from probe.artifacts.manifest import Manifest
+from probe.errors import OpenworkError
+from probe.methods.call import Call
+from probe.methods.catalogue import method_named
+from probe.methods.reading import Method
+from probe.model.unit_names import UnitName
+
+EMPTY = ("No result yet", "Fill in the form and run it. What it finds is shown here, and is kept.")
+
+
+def result_view(name: str, about: Method, beside: str = "", comes: bool = False) -> html.Div:
+    """The place of a result, and the choice of another beside it. comes: it is there, or on its way."""
+    return html.Div(
+        [
+            dcc.Store(id="selection", data={}),
+            dcc.Store(id=f"{name}-about", data=about.name),
+            dcc.Store(id=f"{name}-address-key", data=BESIDE),
+            html.Div(choice(name, beside), id=f"{name}-choice", hidden=True),
+            html.Div(loading() if comes else empty(*EMPTY), id=f"{name}-panels", className="ow-stack"),
+        ],
+        className="ow-stack",
+    )
+
+
+def choice(name: str, beside: str) -> dmc.Select:
+    """Which result stands beside; what there is to choose from follows when one is there."""
+    return dmc.Select(
+        id=f"{name}-beside",
+        data=[{"value": beside, "label": beside[:80]}] if beside else [],
+        value=beside or None,
+        clearable=True,
+        searchable=True,
+        placeholder="Put another result beside it",
+        size="xs",
+        className="ow-beside-choice",
+        **{"aria-label": "Put another result beside it"},
+    )
+
+
+def others(about: Method, one: str, beside: str | None) -> list[dict[str, str]]:
+    """The stored results that may stand beside one."""
+    options = [
+        {"value": m.name, "label": f"{line(m)} · {when(m)}"} for m in results_of(about.name)[:MOST] if m.name != one
+    ]
+    known = not beside or beside in [option["value"] for option in options]
+    return options if known else [*options, {"value": str(beside), "label": str(beside)[:80]}]
+
+
+def register(app: Dash, name: str, slotted: bool = True) -> None:
+    """Draws a result as soon as its reference is there, and again when another is put beside it. slotted: whether it comes from
+    the page's slot of this name."""
+    wanted = [Input(f"{name}-key", "data")] if slotted else []
+    app.clientside_callback(
+        ClientsideFunction("openwork", "inAddress"),
+        Output(f"{name}-choice", "data-beside"),
+        Input(f"{name}-beside", "value"),
+        State(f"{name}-address-key", "data"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output(f"{name}-panels", "children"),
+        Output(f"{name}-choice", "hidden"),
+        Output(f"{name}-beside", "data"),
+        Input(f"{name}-done", "data"),
+        Input(f"{name}-beside", "value"),
+        State("scheme", "data"),
+        State(f"{name}-about", "data"),
+        *wanted,
+    )
+    def show(done: str | None, beside: str | None, scheme: str, about: str, *key: str | None):
+        asked = key[0] if slotted else done
+        if not asked or asked != done:
+            return (loading() if asked else still(empty(*EMPTY))), True, no_update
+        options = others(method_named(about), done.replace(":", "-"), beside)
+        return shown(done, beside, scheme, alone=slotted), not options, options
+
+
+def shown(reference: str, beside: str | None, scheme: str, alone: bool = True) -> Any:
+    """The parts of one result, or of two in rows. alone: whether a link leads to the result's own page."""
+    try:
+        one = found(reference)
+        other = found(beside) if beside and beside != one.name else None
+    except OpenworkError as problem:
+        raw = (
+            dcc.Link("What its file says", href=links.result_page(reference, **{RAW: 1}))
+            if ":" not in reference
+            else None
+        )
+        return error(str(problem), fix=raw, heading="This result cannot be shown")
+    if other is None:
+        return still([*_notes(one), *drawn_panels(one.record, "a", scheme, link_of(one.call)), made(one, alone)])
+    if None in (one.call, other.call) or one.call.method != other.call.method:  # type: ignore[union-attr]
+        return error("Only two results of one method stand side by side.", heading="These do not go together")
+    columns = [_column(one, "a", scheme), _column(other, "b", scheme)]
+    pairs = [html.Div([a or html.Div(), b or html.Div()], className="ow-grid even") for a, b in zip_longest(*columns)]
+    return still([differences(one.call, other.call), *pairs])
+
+
+def _column(one: Found, side: str, scheme: str) -> Parts:
+    head = html.Div([html.Span(side.upper(), className="ow-side"), *_link_to(one)], className="ow-sides")
+    return [html.Div([head, *_notes(one)]), *drawn_panels(one.record, side, scheme, link_of(one.call)), made(one)]
+
+
+def _link_to(one: Found) -> Parts:
+    said = words.asked(one.call) if one.call else one.name
+    return [dcc.Link(said or one.name, href=links.result_page(one.name)) if one.name else said]
+
+
+def differences(a: Call | None, b: Call | None) -> Part:
+    """In what two calls differ; nothing that both have."""
+    pairs = [_all_of(call) for call in (a, b)]
+    names = [n for n in dict.fromkeys([*pairs[0], *pairs[1]]) if pairs[0].get(n) != pairs[1].get(n)]
+    if not names:
+        return html.P("Both were asked the same.", className="ow-sub")
+    data = {
+        "columns": [
+            {"key": k, "label": label, "kind": "text"} for k, label in (("what", "asked"), ("a", "A"), ("b", "B"))
+        ],
+        "rows": [{"what": n, "a": pairs[0].get(n, ""), "b": pairs[1].get(n, "")} for n in names],
+        "label": "What was asked differently",
+    }
+    return panel("Asked differently", drawn.rows({"type": "method-rows", "at": "differ"}, 300, data))
+
+
+def _all_of(call: Call | None) -> dict[str, str]:
+    """Every argument by name, defaults too."""
+    if call is None:
+        return {}
+    model = {"model": short_model(call.model)} if call.model else {}
+    filled = {p.name: call.arguments.get(p.name, None if p.required else p.default) for p in call.about.parameters}
+    said = {p.name.replace("_", " "): words.value(p, filled[p.name]) for p in call.about.parameters}
+    return {**model, **{name: value for name, value in said.items() if value}}
+
+
+def _notes(one: Found) -> list[Component]:
+    """What is to be known before one believes it: that the model has other weights now."""
+    reason = stale(one.manifest) if one.manifest else None
+    return [html.Div([icon("warning"), html.Span(reason)], className="ow-warning", role="note")] if reason else []
+
+
+def made(one: Found, alone: bool = True) -> Component:
+    """How it was made: by which call, when, from which model, and the same in Python and in the shell."""
+    call, manifest = one.call, one.manifest
+    facts: list[tuple[str, Part]] = [*(_all_of(call).items() if call else [])]
+    if manifest is not None:
+        facts += [("made", when(manifest)), ("stored as", one.name)]
+    else:
+        facts += [("stored", "not yet: it is in memory until the dashboard stops")]
+    many = "ow-facts many" if len(facts) > 6 else "ow-facts"
+    parts = html.Dl([p for k, v in facts for p in (html.Dt(k), html.Dd(v, dir="auto"))], className=many)
+    foot = snippets(call.python(), call.shell()) if call else None
+    tools = (
+        link_button("Open alone", links.result_page(one.name), "external", small=True) if one.name and alone else None
+    )
+    return panel("How it was made", parts, tools=tools, foot=foot, export=False)
+
+
+def link_of(call: Call | None) -> Link | None:
+    """From a unit's name to its page, with the model and the prompt of the call."""
+    if call is None or not call.model or call.model not in models():
+        return None
+    named = next((p for p in call.about.parameters if p.kind.control == "prompt" and not p.several), None)
+    text = call.arguments.get(named.name) if named else None
+    prompt = prompts.prompt_id(text) if isinstance(text, str) else None
+    prompt = prompt if prompt and prompts.is_stored(prompt) else None
+
+    def link(text: Any) -> str | None:
+        unit = UnitName.parse(str(text), "head", "neuron")
+        if unit is None:
+            return None
+        if unit.kind == "neuron":
+            return links.neuron_page(call.model, unit.layer, unit.unit, prompt=prompt)
+        return links.heads_page(call.model, prompt, head=f"{unit.layer}.{unit.unit}")
+
+    return link
+
+
+# -- lists of results --------------------------------------------------------------------------------------------------------
+
+
+def earlier(about: Method) -> Drawn:
+    """Stored results of a method as rows, newest first; each opens its page."""
+    kept = results_of(about.name)
+    columns = [
+        {"key": "what", "label": "asked", "kind": "text"},
+        *([{"key": "model", "label": "model", "kind": "text"}] if about.of_model else []),
+        {"key": "when", "label": "made", "kind": "text"},
+        {"key": "name", "label": "stored as", "kind": "text", "wide": True},
+        {"key": "state", "label": "", "kind": "text"},
+    ]
+    rows = [_row(m) for m in kept[:MOST]]
+    note = f"The newest {MOST} of {len(kept):,}." if len(kept) > MOST else ""
+    return {"columns": columns, "rows": rows, "label": "Earlier results", "sorts": True, "page": 12, "note": note}
+
+
+def _row(manifest: Manifest) -> dict[str, Any]:
+    call = work.stored_call(manifest)
+    return {
+        "what": line(manifest),
+        "model": short_model(call.model) if call else "",
+        "when": when(manifest),
+        "name": manifest.name,
+        "state": "stale" if outdated(manifest) else "",
+        "href": links.result_page(manifest.name),
+    }
+
+
+def line(manifest: Manifest) -> str:
+    """What a stored result was asked; the title where that is no call any more."""
+    call = work.stored_call(manifest)
+    return (
+        (words.asked(call) or "all at their defaults")
+        if call
+        else str(manifest.facts.get("title") or manifest.name)[:200]
+    )
+
+
+def when(manifest: Manifest) -> str:
+    return manifest.created[:16].replace("T", " ")

@@ -1,0 +1,134 @@
+"""A call of a method as a job, and its results: stored with the call, so that every door opens them, whoever made them.
+
+Equal calls are one job. Where the result that is stored was made from other weights than the model has now, the call is another
+piece of work: the old result keeps its name, and the new one gets its own.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app import links
+from app.jobs import results
+from app.jobs.again import Arguments, task
+from app.jobs.work import Work, key_of, result, submit
+from app.library import memory, models
+from app.library.artifacts import registered
+from app.library.models import stale
+from app.methods import addresses, words
+from probe.artifacts.folder import KINDS, home
+from probe.artifacts.manifest import Manifest, read_manifest
+from probe.artifacts.records import load_record
+from probe.errors import BadInput, OpenworkError
+from probe.methods.call import Call
+from probe.methods.catalogue import method_named
+from probe.progress import Progress
+
+WHAT = "method"
+MOST = 100
+"""Stored results of a method that its page lists."""
+
+
+def key_for(call: Call) -> str:
+    """The key of the call's job, under which its result is found."""
+    key = key_of(WHAT, call.to_dict())
+    if results.is_stored(key) and (now := models.stamp_in_memory(call.model)) is not None:
+        try:
+            outdated = stale(read_manifest(results.folder_of(key), "result")) is not None
+        except OpenworkError:
+            outdated = True
+        return key_of(WHAT, call.to_dict(), now.weights, now.tokenizer) if outdated else key
+    return key
+
+
+def work_of(call: Call) -> Work:
+    """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given."""
+    stored = [v for p in call.about.parameters if p.kind.control == "stored" and (v := call.arguments.get(p.name))]
+    key = key_for(call)
+    origin = results.Origin(
+        tuple(name for value in stored for name in (value if isinstance(value, list) else [value])),
+        dict(call.arguments),
+        call.shell() or "",
+        lambda: models.stamp_in_memory(call.model),
+        links.result_page(results.folder_of(key).name),
+    )
+    asked = {"method": call.method, "asked": addresses.query_of(call)}
+    again = ["method", {**asked, **({"model": call.model} if call.about.of_model else {})}]
+    link = addresses.address_of(call)
+    return Work(key, words.title(call), lambda p: _run(call, p), link, "method", origin, again=again)
+
+
+def _run(call: Call, progress: Progress) -> Any:
+    return call.run(models.model_named(call.model, progress) if call.about.of_model else None, progress)
+
+
+@task("method")
+def _again(arguments: Arguments) -> None:
+    about = method_named(arguments["method"])
+    call = addresses.call_of(about, *addresses.asked_in(about, dict(arguments["asked"])))
+    if call is None:
+        raise BadInput("What this job was asked is not stored here any more; start it from its page.")
+    submit(work_of(call))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A result: its record, the call that made it where that is known, and what is stored of it. reference: the key of its job,
+    or the name it is stored under."""
+
+    reference: str
+    record: Any
+    call: Call | None
+    manifest: Manifest | None
+
+    @property
+    def name(self) -> str:
+        """The name it is stored under; "" where it is in memory only."""
+        return self.manifest.name if self.manifest else ""
+
+
+def found(reference: str) -> Found:
+    """The result of a job's key, or of a stored name. BadInput where there is none, Unavailable where it is damaged."""
+    key = ":" in reference
+    name = results.folder_of(reference).name if key else reference
+    manifest = read_manifest(registered("result", name), "result") if not key or results.is_stored(reference) else None
+    record = result(reference) if key else _stored(name, manifest)
+    if record is None:
+        raise BadInput("This result is not kept any more; run it again.")
+    return Found(reference, record, call_that_made(record, manifest), manifest)
+
+
+def _stored(name: str, manifest: Manifest | None) -> Any:
+    """A stored record, which is read once."""
+    place = ("stored record", name, manifest.created if manifest else "")
+    known = memory.known(*place)
+    return memory.remember(*place, load_record(registered("result", name))) if known is None else known
+
+
+def call_that_made(record: Any, manifest: Manifest | None = None) -> Call | None:
+    """The call of a record, or of what is stored of it; None where it is unknown or no call any more."""
+    from probe.methods.call import call_of
+
+    return call_of(record) if record is not None else stored_call(manifest)
+
+
+def stored_call(manifest: Manifest | None) -> Call | None:
+    """The call that a manifest tells; None where it tells none that there is now."""
+    made = manifest.facts.get("call") if manifest else None
+    try:
+        return Call.checked(made["method"], made.get("model", ""), made.get("arguments")) if made else None
+    except (OpenworkError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def results_of(method: str) -> list[Manifest]:
+    """Manifests of the stored results of a method, newest first, whichever door they came through."""
+    kept = []
+    for folder in (home() / KINDS["result"]).glob("[!.]*/"):
+        try:
+            manifest = read_manifest(folder, "result")
+        except OpenworkError:
+            continue
+        made = manifest.facts.get("call")
+        if manifest.name == folder.name and isinstance(made, dict) and made.get("method") == method:
+            kept.append(manifest)
+    return sorted(kept, key=lambda m: m.created, reverse=True)
