@@ -1,10 +1,10 @@
 """A record's panels as parts of a page: figures, tables, token strips and sentences, in their order.
 
-The last of them is the record's own sentence by custom, and on a page it stands first: what was found, then what shows it. All of
-it is bounded, and what is left out is said. A panel that cannot be drawn is a sentence in its place, and the others stand.
+The record's own sentence stands first on a page: what was found, then what shows it. All of it is bounded, and what is left out
+is said. A panel that cannot be drawn is a sentence in its place, and the others stand.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,22 +22,30 @@ from probe.words import counted
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from probe.show.record import Record
+
 MOST, TOKENS, POINTS = 24, 4096, 400_000
 """Most panels of a record, tokens of a strip, points of a figure; a callback sends a megabyte or two, not ten."""
+_SAID = 200  # characters that tell a record's sentence, of which its panel may be a shorter one
 _TITLE, _LEAST, _HIGHEST = 90, 260, 900  # characters of a heading; pixels
 _FIGURE, _ROWS, _STRIP = "method-figure", "method-rows", "method-strip"
 
 
-def in_page_order(panels: Sequence[Panel]) -> list[Panel]:
-    """The sentence that says it all first."""
-    last = panels[-1:] if panels and isinstance(panels[-1], Sentence) else []
-    return [*last, *panels[: len(panels) - len(last)]]
+def in_page_order(record: "Record") -> list[Panel]:
+    """A record's panels, its own sentence first."""
+    panels, said = record.panels(), _words(record.summary())
+    first = [p for p in panels if isinstance(p, Sentence) and _words(p.text) == said][:1]
+    return [*first, *(p for p in panels if not any(p is one for one in first))]
 
 
-def drawn_panels(record: Any, side: str, scheme: str, link: Link | None = None) -> list[Part]:
+def _words(text: object) -> str:
+    return " ".join(str(text).split())[:_SAID]
+
+
+def drawn_panels(record: "Record", side: str, scheme: str, link: Link | None = None) -> list[Part]:
     """The parts of a page that show a record. side: tells two records on one page apart. link: the page of a unit."""
     where = f"panels of a {type(record).__name__}"
-    found = _tried(where, lambda: in_page_order(record.panels()))
+    found = _tried(where, lambda: in_page_order(record))
     if not isinstance(found, list):
         return [found]
     parts = [

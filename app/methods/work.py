@@ -42,19 +42,30 @@ def key_for(call: Call) -> str:
 
 def work_of(call: Call) -> Work:
     """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given."""
-    stored = [v for p in call.about.parameters if p.kind.control == "stored" and (v := call.arguments.get(p.name))]
     key = key_for(call)
-    origin = results.Origin(
+    asked = {"method": call.method, "asked": addresses.query_of(call)}
+    again = ["method", {**asked, **({"model": call.model} if call.about.of_model else {})}]
+    link = addresses.address_of(call)
+    return Work(key, words.title(call), lambda p: _run(call, p), link, WHAT, _origin(call, key), again=again)
+
+
+def keep(call: Call, record: Any) -> str:
+    """Store what a call found elsewhere, a notebook say, as if it had been asked here; returns the name it is stored under."""
+    key = key_for(call)
+    results.keep(key, words.title(call), "", _origin(call, key), record)
+    return results.folder_of(key).name
+
+
+def _origin(call: Call, key: str) -> results.Origin:
+    """What the stored result says of itself."""
+    stored = [v for p in call.about.parameters if p.kind.control == "stored" and (v := call.arguments.get(p.name))]
+    return results.Origin(
         tuple(name for value in stored for name in (value if isinstance(value, list) else [value])),
         dict(call.arguments),
         call.shell() or "",
         lambda: models.stamp_in_memory(call.model),
         links.result_page(results.folder_of(key).name),
     )
-    asked = {"method": call.method, "asked": addresses.query_of(call)}
-    again = ["method", {**asked, **({"model": call.model} if call.about.of_model else {})}]
-    link = addresses.address_of(call)
-    return Work(key, words.title(call), lambda p: _run(call, p), link, "method", origin, again=again)
 
 
 def _run(call: Call, progress: Progress) -> Any:

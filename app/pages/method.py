@@ -73,7 +73,12 @@ def _about(about: Method) -> Component:
     more = [" ".join(part.split()) for part in about.about.split("\n\n")[1:]]
     paper = [html.P([html.Span("From ", className="ow-sub"), about.paper])] if about.paper else []
     names = html.Dl([p for k, v in _names(about) for p in (html.Dt(k), html.Dd(v))], className="ow-facts")
-    return panel("What it is", [*[html.P(one) for one in more], *paper, names], export=False)
+    return panel("What it is", [*[html.P(_marked(one)) for one in more], *paper, names], export=False)
+
+
+def _marked(text: str) -> Parts:
+    """Words between backticks as code."""
+    return [html.Code(part) if i % 2 else part for i, part in enumerate(text.replace("``", "`").split("`"))]
 
 
 def _names(about: Method) -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from app.library import memory, models, prompts
 from app.library.artifacts import registered
 from probe.artifacts.folder import KINDS, home, place
 from probe.errors import BadInput
+from probe.methods.call import Call, call_of
 from probe.model.unit_names import UnitName
 from probe.show.opening import origin, origins, unchanged
 
@@ -28,7 +29,18 @@ def path_of(record: object, model: "TransformerBridge" = None) -> str:
     for kind in type(record).__mro__:
         if (found := _PATHS.get(kind.__name__)) is not None and kind.__module__.split(".")[0] in ("probe", "circuits"):
             return found(record, model)
+    if (call := call_of(record)) is not None:
+        return _found_by(call, record, model)
     raise BadInput(f"No page of the dashboard shows a {type(record).__name__}; it shows itself in a notebook.")
+
+
+def _found_by(call: Call, record: object, model: "TransformerBridge") -> str:
+    """What a declared method found is stored under its call, and has a page of its own."""
+    from app.methods.work import keep
+
+    if call.about.of_model and (model is not None or origin(record) is not None):
+        call = replace(call, model=model_for(record, model))
+    return links.result_page(keep(call, record))
 
 
 def model_for(record: object, model: "TransformerBridge" = None) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from probe.asked_of import looked_at
 from probe.errors import BadInput, Unavailable
 from probe.show.beside import draws, loads, saves, shows
+from probe.show.made import made_by
 from probe.show.opening import open_record, origins
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.values import arrays_of, as_json, gist, quoted
@@ -136,7 +137,7 @@ class Record:
 
 def in_lines(record: Any, heading: str, said: str) -> str:
     """What a record prints: what it is, its sentence, and where to see more."""
-    more = [f".{name}()" for name in _more(type(record))]
+    more = [f".{name}()" for name in _more(record)]
     lines = [heading, f"  {said}" if said else "", f"  more: {' '.join(more)}" if more else ""]
     return "\n".join(line for line in lines if line)
 
@@ -149,14 +150,15 @@ def _has_rows(kind: type[Record]) -> bool:
     return kind.rows is not Record.rows
 
 
-def _more(kind: type[Record]) -> list[str]:
-    """What is worth asking a record of this class for."""
+def _more(record: Any) -> list[str]:
+    """What is worth asking a record for."""
+    kind = type(record)
     has = {
         "rows": _has_rows(kind),
         "to_pandas": _has_rows(kind),
         "to_dict": kind.to_dict is not Record.to_dict or is_dataclass(kind),
         "figure": kind._figure,
-        "open": kind._page,
+        "open": kind._page or made_by(record) is not None,
     }
     return [name for name, known in has.items() if known]
 

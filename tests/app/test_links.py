@@ -29,6 +29,8 @@ ADDRESSES = {
     "Patching": links.patching_page("toy", "0123456789ab", "ba9876543210"),
     "Training": links.TRAINING,
     "Training run": links.run_page(NAME),
+    "Methods": links.METHODS,
+    "Method": links.method_page(NAME, {"m": "toy", "prompt": "0123456789ab"}),
     "Result": links.result_page(NAME),
     "Jobs": links.JOBS,
 }

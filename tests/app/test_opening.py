@@ -23,11 +23,14 @@ from circuits.faithfulness.sufficiency import Sufficiency
 from circuits.supernodes.collapse import collapse_groups
 from circuits.supernodes.suggest import stored_supernodes
 from probe.artifacts.folder import place
-from probe.artifacts.manifest import Manifest
+from probe.artifacts.manifest import Manifest, read_manifest
+from probe.artifacts.records import load_record
 from probe.dictionaries import TopK, Transcoder, load_dictionary, save_dictionary
 from probe.errors import BadInput, Unavailable
 from probe.features import unit_weights
 from probe.features.on_text import on_text
+from probe.methods import call_of
+from probe.methods.catalogue import methods
 from probe.model.shared_weights import copy_sharing_weights
 from probe.show import opening
 from probe.show.beside import shows
@@ -245,11 +248,29 @@ def records_that_draw_themselves():
     return {c for c in records if c._page or shows.of(c) is not record_html or c.rows is not Record.rows}
 
 
+def made_by_methods():
+    """What declared methods return: their stored results have a page of their own."""
+    functions = [getattr(import_module(m.module), m.function) for m in methods()]
+    return {kind for f in functions if isinstance(kind := f.__annotations__.get("return"), type)}
+
+
 def test_every_record_opens_or_has_no_page():
-    """A record with a page says so, and one without is on the list above."""
-    records = records_that_draw_themselves()
+    """A record with a page says so, and one without is what a method finds, or on the list above."""
+    records = {c for c in records_that_draw_themselves() if c._page or c not in made_by_methods()}
     assert {c.__name__ for c in records if not c._page} == NO_PAGE
     assert {c.__name__ for c in records if c._page} == set(views._PATHS)
+
+
+def test_what_a_method_found_is_stored_and_opens(loaded):
+    found = probe.sinks(loaded, PROMPT, ratio=5)
+    path = views.path_of(found)
+    name = path.removeprefix("/results/")
+    assert load_record(name).to_dict() == found.to_dict()
+    manifest = read_manifest(place("result", name), "result")
+    assert call_of(found) == call_of(load_record(name)) and manifest.model == probe.stamp(loaded)
+    assert views.path_of(found) == views.path_of(load_record(name)) == path
+    assert views.path_of(probe.sinks(loaded, PROMPT, ratio=6)) != path
+    assert ".open()" in repr(found)
 
 
 def test_paths_of_heads_units_tokens_and_pairs(loaded):

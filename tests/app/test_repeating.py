@@ -14,6 +14,7 @@ from app.jobs import again as repeating
 from app.jobs import demo, measuring, readings, work
 from app.jobs import table as jobs
 from app.library import memory, prompts, units
+from app.methods import work as method_work
 from app.pages.compare_prompts.work import comparing
 from app.pages.heads import work as head_work
 from app.pages.lens import work as lens_work
@@ -24,6 +25,7 @@ from app.pages.training import work as trainings
 from app.pages.unit import work as unit_work
 from probe.artifacts.folder import place
 from probe.errors import BadInput
+from probe.methods.call import Call
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 CASES: dict[str, Callable] = {
@@ -45,6 +47,7 @@ CASES: dict[str, Callable] = {
     "follow": lambda p, q: work.submit(lens_work.follow_work("toy", p, 9)),
     "unit-weights": lambda p, q: work.submit(unit_work.weights_work(neuron(), neuron().href())),
     "unit-text": lambda p, q: work.submit(unit_work.text_work(neuron(), CLEAN, neuron().href(prompt=p.id))),
+    "method": lambda p, q: work.submit(method_work.work_of(sinks(p))),
     "unit-edit": lambda p, q: work.submit(unit_work.edit_work(neuron(), CLEAN, "clamp", 5.0, 2, 3)),
 }
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
@@ -53,6 +56,10 @@ CASES: dict[str, Callable] = {
 def pair(clean: prompts.Prompt, corrupted: prompts.Prompt, **chosen) -> Asked:
     answers = {} if chosen.get("metric") == "kl" else {"right": " the", "wrong": " and"}
     return Asked("toy", clean.id, corrupted.id, **answers, **chosen)
+
+
+def sinks(prompt: prompts.Prompt) -> Call:
+    return Call.checked("sinks", "toy", {"prompt": prompt.text, "ratio": 5.0})
 
 
 def neuron() -> units.PageUnit:
@@ -173,6 +180,10 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
         ("unit-weights", {"unit": {"source": "neuron", "where": 1, "unit": 5, "model": "/etc"}}),
         ("plan", {"k": 0}),
         ("heads", {"model": "/etc"}),
+        ("method", {"method": "sink"}),
+        ("method", {"asked": {"m": "/etc", "prompt": "0" * 12}}),
+        ("method", {"asked": {"m": "toy"}}),
+        ("method", {"asked": [1]}),
     ],
 )
 def test_a_damaged_row_queues_nothing(home, monkeypatch, task, wrong):

@@ -79,6 +79,8 @@ def addresses(names: dict[str, list[str]], prompt: str = "0123456789ab") -> list
             links.patching_page(model, prompt, prompt),
             links.neuron_page(model, 1, 3),
             links.beside_page(prompt, prompt, model),
+            links.method_page("sinks", {"m": model, "prompt": prompt, "ratio": "-1", "beside": model}),
+            links.method_page(model),
         ]
     return found
 

@@ -1,0 +1,239 @@
+"""Declared methods on the dashboard: forms and addresses hold what a call holds, results of every door have one page."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import sample_method
+from pages import as_json
+from test_still import components
+
+from app import links
+from app.frame import search
+from app.jobs import table as jobs
+from app.jobs import work as job_work
+from app.library import memory, models, prompts
+from app.methods import addresses, drawing, fields, form, pictures, view, work
+from app.pages import method as page
+from app.pages import methods as catalogue_page
+from app.pages import report
+from probe.artifacts.folder import place
+from probe.errors import BadInput
+from probe.methods import catalogue
+from probe.methods.call import Call
+from probe.methods.reading import declared_in
+from probe.show.panels import Figure, Rows, Sentence, Tokens
+from probe.show.record import Record
+
+PROMPT = 'The capital of <b>"France"</b> is'
+ARGUMENTS = [
+    {"prompt": PROMPT},
+    {"prompt": [5, 6, 7]},
+    {"prompt": PROMPT, "target": " a"},
+    {"prompt": PROMPT, "target": {"token": " a", "other": 3}, "layers": "0-1,-1"},
+    {"prompt": PROMPT, "times": 9, "share": 0.25, "by": "two", "again": True, "names": ["a", "b c"]},
+]
+
+
+@pytest.fixture
+def about(home, monkeypatch):
+    """The sample method, as if it were public, in a home of its own."""
+    (found,) = declared_in("sample_method")
+    known = (*catalogue.methods(), found)
+    monkeypatch.setattr(catalogue, "methods", lambda: known)
+    memory.forget()
+    return found
+
+
+def call_of(arguments) -> Call:
+    return Call.checked("count-tokens", "toy", arguments)
+
+
+def query(address: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(address).query))
+
+
+def run(call: Call) -> str:
+    """The key of the call's job, once it is done."""
+    key = job_work.submit(work.work_of(call))
+    if (job := jobs.job_table().latest(key)) is not None:
+        jobs.job_table().wait(job.id)
+    return key
+
+
+# -- addresses and forms -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+def test_a_call_comes_back_from_its_address_and_from_its_form(about, arguments):
+    call = call_of(arguments)
+    address = addresses.address_of(call)
+    assert "France" not in address and addresses.call_of(about, *addresses.asked_in(about, query(address))) == call
+    parts = [part for p in form.form(about, "toy", call.arguments) for part in walked(p)]
+    filled = [p for p in parts if isinstance(p.id, dict) and p.id["type"] == form.FIELD]
+    switches = [p for p in parts if isinstance(p.id, dict) and p.id["type"] == form.SWITCH]
+    kept = next(p.data for p in parts if p.id == form.KEPT)
+    values = [getattr(p, "value", None) for p in filled]
+    asked = (values, [p.id for p in filled], [p.checked for p in switches], [p.id for p in switches], kept)
+    assert page.asked_by(about, "toy", *asked) == call
+
+
+def walked(part) -> list:
+    """A part of a page with all that it holds that has an id."""
+    inner = getattr(part, "children", None)
+    inner = inner if isinstance(inner, list) else [inner] if hasattr(inner, "_prop_names") else []
+    return [*([part] if getattr(part, "id", None) is not None else []), *(one for p in inner for one in walked(p))]
+
+
+def test_an_address_holds_no_chat_and_its_form_keeps_it(about):
+    call = call_of({"prompt": [{"role": "user", "content": "hi"}], "times": 3})
+    asked = addresses.asked_in(about, query(addresses.address_of(call)))
+    assert asked == ("toy", {"times": 3}) and addresses.call_of(about, *asked) is None
+    assert "hi" not in addresses.address_of(call) and fields.texts_of(about.parameter("prompt"), [{}]) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"m": "/etc"}, "none of the models known here"),
+        ({"prompt": "../../etc/passwd"}, "No prompt with this address"),
+        ({"prompt": "ids:1,-5"}, "prompt is 'ids:1,-5'; a prompt"),
+        ({"times": "10"}, "times is '10'; a whole number from 1 to 9 was wanted"),
+        ({"share": "nan"}, "share is 'nan'"),
+        ({"by": "three"}, 'one of "one", "two"'),
+        ({"again": "perhaps"}, "again is 'perhaps'"),
+        ({"target-minus": " b"}, "target is None"),
+        ({"depth": "3"}, "count-tokens takes no 'depth'"),
+        ({"like": "nothing"}, "No result named 'nothing'"),
+    ],
+)
+def test_what_an_address_cannot_ask_is_a_sentence_over_an_empty_form(about, wrong, words):
+    shown = as_json(page.layout("count-tokens", {"m": "toy", **wrong}))
+    assert "This cannot be asked" in shown and words in shown.replace('\\"', '"') and "method-run" in shown
+    with pytest.raises(BadInput):
+        page.asked(about, {"m": "toy", **wrong})
+
+
+def test_an_unknown_method_is_a_sentence(about):
+    with pytest.raises(BadInput, match="Did you mean count-tokens"):
+        page.layout("count-token", {})
+
+
+def test_keys_of_one_letter_leave_the_selections_alone(about):
+    assert addresses.key_in_address("t") == "t_" and addresses.key_in_address("beside") == "beside_"
+    assert not {"t", "l", "h", "u", "n", "k", "p"} & set(addresses.keys_of(about))
+
+
+# -- jobs and results ----------------------------------------------------------------------------------------------------
+
+
+def test_equal_calls_are_one_job_and_its_result_opens_everywhere(about, toy):
+    call = call_of({"prompt": PROMPT, "times": 3})
+    key = run(call)
+    name = key.replace(":", "-")
+    direct = sample_method.count_tokens(toy, PROMPT, times=3)
+    found = sample_method.Counted.load(name)
+    assert found == direct and call == work.found(name).call
+    memory.forget()
+    assert run(call) == key and len(jobs.job_table().all()) == 1
+    assert work.found(key).record == direct == work.found(name).record
+    assert [m.name for m in work.results_of("count-tokens")] == [name]
+    assert "Change and run again" in as_json(report.layout(name, {}))
+    assert f"count {direct.count}" in as_json(view.shown(name, None, "light"))
+
+
+def test_a_result_of_python_stands_beside_one_of_a_job(about, toy):
+    sample_method.count_tokens(toy, PROMPT, times=2).save(place("result", "mine"))
+    key = run(call_of({"prompt": PROMPT, "times": 3}))
+    assert {m.name for m in work.results_of("count-tokens")} == {key.replace(":", "-"), "mine"}
+    shown = as_json(view.shown(key, "mine", "light"))
+    assert "Asked differently" in shown and '"what": "times", "a": "3", "b": "2"' in shown
+    assert page.asked(about, {"like": "mine"}) == ("toy", {"prompt": PROMPT})
+    assert "cannot be shown" in as_json(view.shown(key, "gone", "light"))
+
+
+def test_what_other_weights_found_is_stale_and_is_asked_anew(about, toy, monkeypatch):
+    call = call_of({"prompt": PROMPT})
+    key = run(call)
+    now = models.stamp_in_memory("toy")
+    other = type(now)(**{**vars(now), "weights": "f" * len(now.weights)})
+    monkeypatch.setattr(models, "stamp_in_memory", lambda name: other)
+    assert work.key_for(call) != key
+    assert "Made from other weights" in as_json(view.shown(key, None, "light"))
+    assert view.earlier(about)["rows"][0]["state"] == "stale"
+
+
+def test_a_damaged_or_older_result_is_a_sentence_and_its_file_is_told(about, toy):
+    sample_method.count_tokens(toy, PROMPT).save(place("result", "old"))
+    record = place("result", "old") / "record.json"
+    record.write_text(record.read_text().replace('"count"', '"counted"'))
+    shown = as_json(view.shown("old", None, "light"))
+    assert "This result cannot be shown" in shown and "raw=1" in shown
+
+
+def test_a_method_that_raises_is_the_sentence_it_says(about):
+    key = run(call_of({"prompt": PROMPT, "layers": "7"}))
+    job = jobs.job_table().latest(key)
+    assert job.state == "failed" and "There is no layer 7" in job.message and not job_work.is_there(key)
+
+
+# -- drawing -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen(Record):
+    """One panel of each sort, more than a page holds."""
+
+    rows_: int = 1000
+
+    def summary(self) -> str:
+        return "Found <b>it</b>."
+
+    def panels(self):
+        rows = [{"unit": "L1N3", "token": " a", "value": 0.5, "layer": 2}] * self.rows_
+        large = go.Figure(go.Scatter(y=np.zeros(drawing.POINTS + 1)))
+        some = [
+            Figure("Seen", lambda: go.Figure(go.Scatter(y=[1, 2]), layout={"height": 5000})),
+            Figure("Large", lambda: large),
+            Figure("Broken", lambda: 1 / 0),
+            Rows("many", rows),
+            Tokens("loss", [" <script>"] * 9000, [0.1, float("nan")] * 4500),
+        ]
+        return [*some, Sentence(self.summary()), *[Sentence("more")] * 30]
+
+
+def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
+    parts = drawing.drawn_panels(Seen(), "a", "dark", view.link_of(call_of({"prompt": PROMPT})))
+    shown = as_json(parts)
+    assert parts[0].children == "Found <b>it</b>." and len(parts) == drawing.MOST + 1
+    assert "The first 300 of 1,000" in shown and "The first 4,096 of 9,000 tokens" in shown
+    assert "too many for a page" in shown and "This could not be drawn" in shown and "12 more panels" in shown
+    assert f'"height": {drawing._HIGHEST}' in shown and links.neuron_page("toy", 1, 3) in shown
+    assert '{"key": "layer", "label": "layer", "kind": "count"}' in shown and '"kind": "token"' in shown
+
+
+def test_pages_stay_small(about):
+    run(call_of({"prompt": PROMPT}))
+    assert components(page.layout("count-tokens", {"m": "toy"})) < 200
+    assert components(view.shown(run(call_of({"prompt": PROMPT})), None, "light")) < 100
+
+
+# -- the catalogue -------------------------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_finds_methods_by_words_and_paper(about):
+    everything = as_json(catalogue_page.layout({}))
+    assert all(word in everything for word in ("Count tokens", "Sinks", "Nobody (2026)", "needs prompt"))
+    for question, found in (("nobody", True), ("tokens number", True), ("circuit zebra", False)):
+        assert ("Count tokens" in as_json(catalogue_page.found(question))) == found
+    assert "Nothing found" in as_json(catalogue_page.found("zebra"))
+    hits = {g.name: g.hits for g in search.search("count tok")}["Methods"]
+    assert [h.href for h in hits] == ["/methods/count-tokens"]
+    assert pictures.sorts_of(catalogue.method_named("sinks")) == ("Figure", "Rows", "Tokens")
+
+
+def test_a_prompt_of_an_address_is_stored(about):
+    asked = query(addresses.address_of(call_of({"prompt": PROMPT})))
+    assert prompts.load(asked["prompt"]).text == PROMPT
