@@ -121,10 +121,13 @@ def _moment(value: object) -> bool:
 
 
 def alive(job: Job) -> bool:
-    """Does another process still work on it (perhaps a second server on the same folder)? Process ids are used again, so the
-    moment of birth counts too, where the system tells it."""
-    pid = int(job.pid)
-    if not 0 < pid < 2**31 or pid == os.getpid():
+    """Does another process still work on it (perhaps a second server on the same folder)?"""
+    return int(job.pid) != os.getpid() and lives(int(job.pid), job.born)
+
+
+def lives(pid: int, since: str) -> bool:
+    """Is the process still there? Process ids are used again, so the moment of birth counts too, where the system tells it."""
+    if not 0 < pid < 2**31:
         return False
     try:
         os.kill(pid, 0)
@@ -132,7 +135,7 @@ def alive(job: Job) -> bool:
         return False
     except PermissionError:
         pass
-    return not job.born or born(pid) in ("", job.born)
+    return not since or born(pid) in ("", since)
 
 
 def born(pid: int) -> str:

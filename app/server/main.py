@@ -8,7 +8,8 @@ import webbrowser
 from threading import Timer
 from typing import TYPE_CHECKING
 
-from app.server.safety import check_origins, guard, is_loopback, require_token
+from app.server.loopback import in_address, is_loopback
+from app.server.safety import check_origins, guard, require_token
 from probe.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def create_app(
     from app.frame.theme import ASSETS, EARLY_HASH, INDEX, awaited
     from app.pages import PAGES
     from app.pages.circuit_list import downloads
-    from app.server import packing
+    from app.server import calls, packing
     from app.server.posts import check_posts
 
     class Page(Dash):
@@ -63,6 +64,7 @@ def create_app(
     shell.register(app, PAGES)
     downloads.register(app.server)
     search.register(app.server)
+    calls.register(app.server)
     guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames, seen_at)
     check_posts(app.server, app.callback_map)
     errors(app.server)
@@ -127,6 +129,7 @@ def serve(
     seen_at: origins that a proxy which rewrites addresses shows the pages at; they demand `token` too. models: offered first.
     """
     from app.library.models import offer
+    from app.server.whereabouts import announced
 
     if not 1024 <= port < 65536:
         raise BadInput(f"{port} is no port to serve on; choose one between 1024 and 65535.")
@@ -142,7 +145,8 @@ def serve(
     if open_browser:
         Timer(0.5, lambda: webbrowser.open(address)).start()
     try:
-        server.serve_forever()
+        with announced(host, server.server_port, token):
+            server.serve_forever()
     except KeyboardInterrupt:
         say("Stopped.")
     finally:
@@ -154,12 +158,6 @@ def stay_offline() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     if (constants := sys.modules.get("huggingface_hub.constants")) is not None:
         constants.HF_HUB_OFFLINE = True  # read from the environment once, at import
-
-
-def in_address(host: str) -> str:
-    """A host as it stands in an address: `::1` as `[::1]`."""
-    bare = host.strip("[]")
-    return f"[{bare}]" if ":" in bare else bare
 
 
 def say(words: str) -> None:

@@ -9,11 +9,11 @@ through a proxy that rewrites addresses (Codespaces, ngrok), whose origin has to
 
 import hmac
 import re
-from ipaddress import ip_address
 from urllib.parse import quote, urlencode, urlsplit
 
 from flask import Flask, Response, abort, redirect, request
 
+from app.server.loopback import is_loopback, names_loopback
 from probe.errors import BadInput
 
 MAX_BODY = 2_000_000  # bytes; no callback of ours posts more than some kilobytes
@@ -25,20 +25,6 @@ ELSEWHERE = (
     "openwork serve --allow-origin https://HOST-OF-THE-PROXY --token ..."
 )
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]{1,200}(:\d{1,5})?")
-
-
-def is_loopback(host: str) -> bool:
-    """Does this address or name stay on this machine? All of 127.0.0.0/8 does, `::1` and `localhost`."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def names_loopback(header: str) -> bool:
-    """Does a Host header, with or without a port, name this machine?"""
-    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]@/]+)(:\d+)?", header)
-    return found is not None and is_loopback(found[1])
 
 
 def require_token(host: str, token: str | None) -> None:

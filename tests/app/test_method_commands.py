@@ -4,39 +4,23 @@ import json
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sample_method
 import typer
+from method_commands import COUNT, PROMPT, REAL, counted, told
 
 import app.cli as door
 from app.commands.methods import command as command_
 from app.commands.methods.command import command_of
 from app.commands.methods.shown import as_csv, show_panels, strip
 from probe.errors import BadInput, Unavailable
-from probe.methods import catalogue, reading
 from probe.methods.call import Call
 from probe.show.panels import Figure, Rows, Sentence, Tokens
 from probe.text.targets import Difference
 
-PROMPT = "The capital of France is"
-COUNT = ["counting", "count-tokens", "--model", "toy"]
-REAL = catalogue.methods()
-
-
-@pytest.fixture(autouse=True)
-def counted(monkeypatch):
-    """The sample method as if it were public: in a group of its own, and in one that bears a command's name."""
-    (found,) = reading.declared_in("sample_method")
-    found = replace(found, group="counting")
-    known = (*REAL, found, replace(found, name="count-again", group="heads"))
-    monkeypatch.setattr(catalogue, "methods", lambda: known)
-    fresh = typer.Typer(name="openwork", no_args_is_help=True, pretty_exceptions_enable=False)
-    fresh.callback()(door._top)
-    monkeypatch.setattr(door, "cli", fresh)
-    return found
+__all__ = ["counted"]
 
 
 @pytest.fixture
@@ -50,12 +34,6 @@ def asked(monkeypatch):
     calls: list[Call] = []
     monkeypatch.setattr(command_, "answer", lambda call, wanted: calls.append(call))
     return calls
-
-
-def told(capsys, *words: str, code: int = 0) -> str:
-    assert door.run([*words]) == code, capsys.readouterr().err
-    found = capsys.readouterr()
-    return " ".join(found.err.split()).removeprefix("openwork: ") if code else found.out
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,26 @@ import typer
 
 from app.commands.methods.asked import arguments_of, options_of, unmarked
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision
+from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.reading import Method
 
 if TYPE_CHECKING:
-    from probe.show.record import Record
+    from probe.show.panels import Panel
 
 Save = Annotated[str | None, typer.Option("--save", help="Store what was found under this name.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the rows of its table to this file.")]
+Dashboard = Annotated[
+    bool,
+    typer.Option(
+        "--dashboard", help="Ask the dashboard that runs (`openwork serve`) instead of loading the model again."
+    ),
+]
 OF_A_MODEL: dict[str, tuple[Any, Any]] = {
     "model": (Model, "smollm2-135m"),
     "device": (Device, None),
     "precision": (Precision, "float32"),
+    "dashboard": (Dashboard, False),
 }
 OF_ALL: dict[str, tuple[Any, Any]] = {
     "save": (Save, None),
@@ -44,6 +52,7 @@ class Wanted:
     csv: Path | None
     dry_run: bool
     json: bool
+    dashboard: bool
 
 
 def command_of(about: Method) -> Callable[..., None]:
@@ -52,7 +61,10 @@ def command_of(about: Method) -> Callable[..., None]:
     def run(**options: Any) -> None:
         call = Call.checked(about.name, options.get("model", ""), arguments_of(about, options))
         common = {name: options.get(name) for name in Wanted.__dataclass_fields__}
-        answer(call, Wanted(**{**common, "precision": common["precision"] or "float32"}))
+        answer(
+            call,
+            Wanted(**{**common, "precision": common["precision"] or "float32", "dashboard": bool(common["dashboard"])}),
+        )
 
     standing = {**(OF_A_MODEL if about.of_model else {}), **OF_ALL}
     added = [
@@ -72,36 +84,78 @@ def dressed(run: Callable[..., None], parameters: list[Argument], words: str, na
 
 
 def answer(call: Call, wanted: Wanted) -> None:
-    """Run a call here, print what it found, and keep it where that was asked for."""
-    from app.commands.options import load, print_json, progress, rank
+    """Run a call, here or at the dashboard, print what it found, and keep it where that was asked for."""
+    if wanted.dashboard:
+        answer_from_dashboard(call, wanted)
+        return
+    from app.commands.options import load, progress, rank
 
     if wanted.dry_run:
         announce(call, wanted)
         return
     to = free_place(wanted.save) if wanted.save is not None else None
+    _check_csv(wanted)
+    bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model else None
+    record = call.run(bridge, progress())
+    if rank():
+        return
+    if to is not None:
+        record.save(to)
+    show_answer(wanted, record.to_dict, record.panels, record.rows)
+
+
+def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
+    """The same by the dashboard's model, which is loaded already."""
+    if wanted.dry_run or wanted.device is not None or wanted.precision != "float32":
+        raise BadInput(
+            "--dashboard asks a model that is loaded there: it goes without --device, --precision and --dry-run."
+        )
+    from app.commands.methods.elsewhere import Asked, dashboard, panels_of
+    from app.commands.options import progress, release
+
+    there = dashboard()
+    if wanted.save is not None:
+        free_place(wanted.save)
+        release()  # the dashboard writes it
+    _check_csv(wanted)
+    asked = Asked(there, call)
+    told = asked.found(progress(), table=wanted.csv is not None)
+    if wanted.save is not None:
+        asked.save(wanted.save)
+    show_answer(wanted, lambda: told["record"], lambda: panels_of(told["panels"]), lambda: told["table"], asked.page)
+
+
+def _check_csv(wanted: Wanted) -> None:
     if wanted.csv is not None:
         from probe.artifacts.folder import require_writable
 
         require_writable(wanted.csv)
-    bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model else None
-    record = call.run(bridge, progress())
-    if to is not None and not rank():
-        record.save(to)
-    if wanted.json:
-        print_json(record.to_dict())
-    else:
-        _print(record, wanted.save)
-    if wanted.csv is not None and not rank():
-        from app.commands.methods.shown import write_csv
 
-        write_csv(record, wanted.csv)
+
+def show_answer(
+    wanted: Wanted,
+    plain: Callable[[], Any],
+    panels: Callable[[], "list[Panel]"],
+    rows: Callable[[], Any],
+    page: str = "",
+) -> None:
+    """Print what was found, as asked. page: where a running dashboard shows it."""
+    from app.commands.methods.shown import show_panels, write_csv
+    from app.commands.options import print_json
+
+    if wanted.json:
+        print_json(plain())
+    else:
+        show_panels(panels())
+        typer.echo(how_to_see_it(wanted.save, page), err=True)
+    if wanted.csv is not None:
+        write_csv(rows(), wanted.csv)
 
 
 def free_place(name: str) -> Path:
     """Where a result of this name goes, for this command alone; BadInput, in the words of every door, where the name is taken."""
     from app.commands.options import reserve
     from probe.artifacts.renames import taken
-    from probe.errors import BadInput
 
     folder = reserve("result", name, resume=True)
     if folder.exists():
@@ -109,18 +163,15 @@ def free_place(name: str) -> Path:
     return folder
 
 
-def _print(record: "Record", saved: str | None) -> None:
-    from app.commands.methods.shown import show_panels
-
-    show_panels(record.panels())
-    typer.echo(how_to_see_it(saved), err=True)
-
-
-def how_to_see_it(saved: str | None) -> str:
+def how_to_see_it(saved: str | None, page: str = "") -> str:
     """The last line: where the figures are."""
+    if page:
+        return f"{f'Stored as {saved}. ' if saved else ''}Its figures: {page}"
     if saved is None:
         return "--save NAME keeps it; the dashboard (`openwork serve`) shows its figures."
-    return f"Stored as {saved}: `openwork show {saved}`, and with its figures in the dashboard (`openwork serve`)."
+    from app.links import result_page
+
+    return f"Stored as {saved}: `openwork show {saved}`; its figures: {result_page(saved)} of the dashboard (`openwork serve`)."
 
 
 def announce(call: Call, wanted: Wanted) -> None:

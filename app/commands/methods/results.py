@@ -38,7 +38,7 @@ def show(
         folder, manifest, record = found[0]
         if not hasattr(record, "rows"):
             raise BadInput(f"{folder.name} has no table.")
-        write_csv(record, csv)
+        write_csv(record.rows(), csv)
 
 
 def _list(json: bool) -> None:

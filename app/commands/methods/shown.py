@@ -85,9 +85,9 @@ def _cell(value: Any) -> Any:
     return value if number else json.dumps(clean(value), ensure_ascii=False)
 
 
-def write_csv(record: Any, path: Path) -> None:
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """All rows of a record."""
     from probe.artifacts.exports import write_file
 
-    write_file(path, as_csv(record.rows()))
+    write_file(path, as_csv(rows))
     typer.echo(f"wrote {path}", err=True)
