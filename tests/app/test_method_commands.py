@@ -146,10 +146,9 @@ def test_no_method_stands_behind_a_commands_own_words(about):
     from app import commands
 
     commands.register(door.cli)
-    group = next(
-        g for g in door.cli.registered_groups if g.name == about.group or g.typer_instance.info.name == about.group
-    )
-    made = typer.main.get_group(group.typer_instance)
+    groups = [g for g in door.cli.registered_groups if g.typer_instance]
+    group = next(g.typer_instance for g in groups if about.group in (g.name, g.typer_instance.info.name))
+    made = typer.main.get_group(group)
     assert not any(p.param_type_name == "argument" for p in made.params)
 
 

@@ -24,8 +24,8 @@ def dashboard() -> Whereabouts:
     """The dashboard of this home; Unavailable where none runs."""
     if (found := running()) is None:
         raise Unavailable(
-            "No dashboard that answers commands runs over these results. Start `openwork serve` on this machine, without a token, "
-            "or leave --dashboard out."
+            "No dashboard that answers commands runs over these results. Start `openwork serve` on this machine, without a "
+            "token, or leave --dashboard out."
         )
     return found
 
