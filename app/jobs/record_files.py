@@ -1,10 +1,13 @@
 """What a job found, as files: records of these classes and no others, written and read by `probe.artifacts.records`."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 from probe.artifacts import records
+from probe.artifacts.manifest import ModelStamp
 from probe.artifacts.records import RECORD
+from probe.show.beside import saves
 
 __all__ = ["CLASSES", "RECORD", "read_record", "write_record"]
 
@@ -26,6 +29,12 @@ CLASSES = {
 def write_record(folder: Path, record: object) -> None:
     """Put a record into `record.json` and its arrays into `arrays.safetensors`. TypeError for what is no record."""
     records.write_record(folder, record, CLASSES)
+
+
+def save_named(record: Any, folder: Path, model: ModelStamp | None) -> Path:
+    """Store what a method found under a name that somebody chose, with the stamp of its model where the files have a place for it."""
+    takes = inspect.signature(saver).parameters if (saver := saves.of(type(record))) else {}
+    return record.save(folder, **({"model": model} if "model" in takes else {}))
 
 
 def read_record(folder: Path) -> Any:

@@ -113,9 +113,14 @@ def _cancel(key: str) -> Json:
 def _save(key: str, asked: Any) -> Json:
     """Store the result under a name as well."""
     from app.jobs.work import required
+    from app.jobs.record_files import save_named
+    from app.library.models import stamp_in_memory
     from probe.artifacts.folder import place
+    from probe.show.made import made_by
 
     name = asked.get("name") if isinstance(asked, dict) else None
     if not isinstance(name, str):
         raise BadInput("A name was wanted to store the result under.")
-    return {"folder": str(required(key).save(place("result", name)))}
+    record = required(key)
+    stamp = stamp_in_memory((made_by(record) or {}).get("model", ""))
+    return {"folder": str(save_named(record, place("result", name), stamp))}

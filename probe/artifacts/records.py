@@ -22,7 +22,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from probe.artifacts.json import write_json
-from probe.artifacts.manifest import Manifest, check_files, found_folder, read_manifest, writing
+from probe.artifacts.manifest import Manifest, ModelStamp, check_files, found_folder, read_manifest, writing
 from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
@@ -41,8 +41,11 @@ _ODD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 @saves
-def save_record(record: Record, folder: Path | str, *, replace: bool = False, command: str = "") -> Path:
-    """Write a record as an artifact folder, with what it says of itself beside it in `report.json`.
+def save_record(
+    record: Record, folder: Path | str, *, replace: bool = False, command: str = "", model: ModelStamp | None = None
+) -> Path:
+    """Write a record as an artifact folder, with what it says of itself beside it in `report.json`. model: which model it
+    was made of.
 
     BadInput where it holds what no file can (a model, a function), or stands in a folder of its own, or where something is there,
     unless replace says it may go.
@@ -53,7 +56,7 @@ def save_record(record: Record, folder: Path | str, *, replace: bool = False, co
     facts, made = {"what": kind.__name__, "title": writable(repr(record).split("\n")[0])}, made_by(record)
     if made is not None:
         facts, command = {**facts, "call": made}, command or made.get("command", "")
-    manifest = Manifest("result", folder.name, command=command, facts=facts)
+    manifest = Manifest("result", folder.name, model, command=command, facts=facts)
     try:
         with writing(folder, manifest, replace=replace) as scratch:
             write_record(scratch, record)

@@ -14,7 +14,9 @@ import app.cli as door
 from app.server import whereabouts
 from app.server.main import create_app, make_server
 from app.server.whereabouts import HEADER, announced, place, running
+from probe.artifacts.manifest import read_manifest
 from probe.errors import Unavailable
+from probe.model.load import stamp
 
 __all__ = ["counted"]
 ASK = [*COUNT, "--prompt", PROMPT, "--dashboard"]
@@ -41,6 +43,7 @@ def test_a_command_asks_the_dashboard(served, capsys, toy, tmp_path):
     assert record.summary() in said.out and f"http://127.0.0.1:{served.server_port}/methods/count-tokens" in said.err
     assert (tmp_path / "t.csv").read_text().endswith(",18\n")
     assert record.summary() in told(capsys, "show", "mine")
+    assert read_manifest(place().parent / "results" / "mine").model == stamp(toy)
     assert "mine exists already" in told(capsys, *words, "--save", "mine", code=2)
 
 

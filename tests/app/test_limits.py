@@ -30,14 +30,17 @@ def numeric() -> list[tuple[list[str], str]]:
     found = []
     groups = [([], cli), *(([g.typer_instance.info.name], g.typer_instance) for g in cli.registered_groups)]
     for path, group in groups:
-        for command in group.registered_commands:
-            for name, hint in get_type_hints(command.callback, include_extras=True).items():
+        own = (
+            [(path, group.info.callback)] if path and callable(group.info.callback) else []
+        )  # a command with methods below it
+        for where, callback in [*own, *(([*path, c.name], c.callback) for c in group.registered_commands)]:
+            for name, hint in get_type_hints(callback, include_extras=True).items():
                 kinds = {*get_args(hint), *(a for arg in get_args(hint) for a in get_args(arg))} | {hint}
                 option = next((a for a in get_args(hint) if isinstance(a, typer.models.OptionInfo)), None)
                 if option and {int, float} & {*kinds, *(b for k in kinds for b in get_args(k))}:
                     found.append(
                         (
-                            [*path, command.name],
+                            where,
                             next(
                                 (d for d in option.param_decls or () if d.startswith("--")),
                                 f"--{name.strip('_').replace('_', '-')}",

@@ -15,8 +15,10 @@ import app.cli as door
 from app.commands.methods import command as command_
 from app.commands.methods.command import command_of
 from app.commands.methods.shown import as_csv, show_panels, strip
+from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Unavailable
 from probe.methods.call import Call
+from probe.model.load import stamp
 from probe.show.panels import Figure, Rows, Sentence, Tokens
 from probe.text.targets import Difference
 
@@ -120,6 +122,7 @@ def test_a_command_finds_what_python_finds(home, capsys, toy, tmp_path):
     stored = json.loads(told(capsys, "show", "one", "--json"))
     assert stored["record"] == record.to_dict() and stored["call"]["arguments"]["times"] == 3
     assert json.loads(told(capsys, "show", "--json"))[0]["name"] == "one"
+    assert read_manifest(home / "results" / "one").model == stamp(toy)
     assert told(capsys, "show", "one", "one").count(record.summary()) == 2
 
 

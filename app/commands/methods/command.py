@@ -100,7 +100,7 @@ def answer(call: Call, wanted: Wanted) -> None:
     if rank():
         return
     if to is not None:
-        record.save(to)
+        _keep(record, to, bridge)
     show_answer(wanted, record.to_dict, record.panels, record.rows)
 
 
@@ -123,6 +123,17 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     if wanted.save is not None:
         asked.save(wanted.save)
     show_answer(wanted, lambda: told["record"], lambda: panels_of(told["panels"]), lambda: told["table"], asked.page)
+
+
+def _keep(record: Any, to: Path, bridge: Any) -> None:
+    from app.jobs.record_files import save_named
+
+    stamp = None
+    if bridge is not None:
+        from probe.model.load import stamp as stamp_of
+
+        stamp = stamp_of(bridge)
+    save_named(record, to, stamp)
 
 
 def _check_csv(wanted: Wanted) -> None:
