@@ -32,7 +32,7 @@ def write_record(folder: Path, record: object) -> None:
 
 
 def save_named(record: Any, folder: Path, model: ModelStamp | None) -> Path:
-    """Store what a method found under a name that somebody chose, with the stamp of its model where the files have a place for it."""
+    """Store what a method found under a name that somebody chose, with its model's stamp where the files have a place for one."""
     takes = inspect.signature(saver).parameters if (saver := saves.of(type(record))) else {}
     return record.save(folder, **({"model": model} if "model" in takes else {}))
 

@@ -112,8 +112,8 @@ def _cancel(key: str) -> Json:
 
 def _save(key: str, asked: Any) -> Json:
     """Store the result under a name as well."""
-    from app.jobs.work import required
     from app.jobs.record_files import save_named
+    from app.jobs.work import required
     from app.library.models import stamp_in_memory
     from probe.artifacts.folder import place
     from probe.show.made import made_by

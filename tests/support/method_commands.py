@@ -6,11 +6,15 @@ import pytest
 import typer
 
 import app.cli as door
+from app import commands
 from probe.methods import catalogue, reading
 
 PROMPT = "The capital of France is"
 COUNT = ["counting", "count-tokens", "--model", "toy"]
 REAL = catalogue.methods()
+commands.register(
+    typer.Typer()
+)  # imports every command, so that none is imported while a test has put something in its place
 
 
 @pytest.fixture(autouse=True)
