@@ -63,6 +63,7 @@ def test_a_wrong_value_is_answered_as_from_python_and_before_the_model_loads(cap
     [
         (["counting", "count-token"], "There is no method 'count-token'. Did you mean count-tokens"),
         (["counting", "count-again"], "of another group: openwork heads count-again"),
+        (["count-tokens", "--prompt", "x"], "a method of the group counting: openwork counting count-tokens"),
         (["heads", "count-agian"], "Did you mean count-again"),
         (["heads", "--top", "3", "count-again", "--prompt", "x"], "--top stands before count-again"),
         (["methods", "count-token"], "Did you mean count-tokens"),

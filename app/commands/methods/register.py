@@ -17,6 +17,16 @@ from probe.methods.reading import Method
 _ASIDE = "openwork.methods.aside"
 
 
+class Top(TyperGroup):
+    """All commands. A method's name without its group is answered with both."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        known = [] if self.get_command(ctx, args[0]) else [m for m in catalogue.methods() if m.name == args[0]]
+        if known:
+            raise BadInput(f"{args[0]} is a method of the group {known[0].group}: openwork {known[0].group} {args[0]}.")
+        return super().resolve_command(ctx, args)
+
+
 class Group(TyperGroup):
     """A group whose unknown names are answered as unknown methods are from every door. Where it bears a command's name, that
     command's options, arguments and demands stand aside when a method's name comes first."""
@@ -42,6 +52,7 @@ class Group(TyperGroup):
 
 def register(cli: typer.Typer) -> None:
     """Add every method to its group, which is made where there is none of that name."""
+    cli.info.cls = Top
     for name, methods in catalogue.groups().items():
         group = _group(cli, name, methods)
         for about in methods:
