@@ -25,8 +25,8 @@ def options_of(about: Method) -> Iterator[Argument]:
         for name, annotation in _of_parameter(p):
             default = _default(p) if name == p.name else None
             yield Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=annotation)
-    if any(isinstance(p.kind, PromptKind) for p in about.parameters):
-        yield Argument("chat", Argument.KEYWORD_ONLY, default=False, annotation=Chat)
+        if isinstance(p.kind, PromptKind) and p is next(q for q in about.parameters if isinstance(q.kind, PromptKind)):
+            yield Argument("chat", Argument.KEYWORD_ONLY, default=False, annotation=Chat)  # once, for all prompts
 
 
 def _of_parameter(p: Parameter) -> Iterator[tuple[str, Any]]:
