@@ -63,8 +63,9 @@ class Asked:
             while (told := self._ask("GET", f"{CALLS}/{self.key}{query}"))["state"] in ("queued", "running"):
                 shown.show(told)
                 time.sleep(_QUICK if time.monotonic() - begun < 1 else _SLOW)
-        if told["state"] == "done":
-            return told
+            if told["state"] == "done":
+                shown.finish()
+                return told
         kinds: dict[str, type[OpenworkError]] = {"cancelled": Cancelled, "failed": BadInput}
         kind = kinds[told["state"]] if told["state"] == "cancelled" or told.get("asked_wrongly") else Unavailable
         raise kind(str(told["message"]))
@@ -104,18 +105,27 @@ class _Stages:
     def __init__(self, progress: Progress) -> None:
         self.progress, self.name, self.done = progress, "", 0.0
         self.open: Any = None
+        self.total: float | None = None
 
     def show(self, told: dict[str, Any]) -> None:
         stage = str(told["stage"] or ("waits for other work" if told.get("ahead") else ""))
         if stage != self.name:
-            self._close()
-            self.name, self.done = stage, 0.0
+            self.finish()
+            self.name, self.done, self.total = stage, 0.0, told["total"]
             if stage:
-                self.open = self.progress.stage(stage, told["total"], told["unit"] or "it")
+                self.open = self.progress.stage(stage, self.total, told["unit"] or "it")
                 self.step = self.open.__enter__()
-        if self.open is not None and told["done"] > self.done:
-            self.step(told["done"] - self.done)
-            self.done = told["done"]
+        self._reach(told["done"])
+
+    def finish(self) -> None:
+        """What was not told of a stage that is over."""
+        self._reach(self.total or 0.0)
+        self._close()
+
+    def _reach(self, done: float) -> None:
+        if self.open is not None and done > self.done:
+            self.step(done - self.done)
+            self.done = done
 
     @contextmanager
     def closing(self) -> Iterator[None]:
