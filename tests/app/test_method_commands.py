@@ -67,7 +67,7 @@ def test_a_wrong_value_is_answered_as_from_python_and_before_the_model_loads(cap
         (["heads", "count-agian"], "Did you mean count-again"),
         (["heads", "--top", "3", "count-again", "--prompt", "x"], "--top stands before count-again"),
         (["methods", "count-token"], "Did you mean count-tokens"),
-        (["methods", "--group", "none"], "there are counting"),
+        (["methods", "--group", "none"], "There is no group 'none' of methods"),
         ([*COUNT], "Give --prompt TEXT or --ids"),
         ([*COUNT, "--prompt", "x", "--ids", "1"], "both came"),
         ([*COUNT, "--prompt", "x", "--minus", "y"], "goes with one --target"),
