@@ -150,9 +150,9 @@ def test_no_method_stands_behind_a_commands_own_words(about):
     from app import commands
 
     commands.register(door.cli)
-    groups = [g for g in door.cli.registered_groups if g.typer_instance]
-    group = next(g.typer_instance for g in groups if about.group in (g.name, g.typer_instance.info.name))
-    made = typer.main.get_group(group)
+    groups = [(g.name, g.typer_instance) for g in door.cli.registered_groups]
+    found = [typer.main.get_group(t) for name, t in groups if t and about.group in (name, t.info.name)]
+    (made,) = found
     assert not any(p.param_type_name == "argument" for p in made.params)
 
 
