@@ -10,7 +10,7 @@ differ in is a place to look, not a cause: causes are what patching one prompt's
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from probe.heads.patterns import require_room
 from probe.interventions.forward import capture, per_token
+from probe.methods import DictionaryName, Doc, method
 from probe.model.readout import read_out
 from probe.model.sites import Site, hook_name, layers_with, parse_site, resid_post, resid_pre
 from probe.model.unit_names import unit_name
@@ -117,14 +118,15 @@ class ComparedPrompts(Record, figure=True, page=True):
         return f"Next tokens after {quoted(self.prompts[0])} (a) and {quoted(self.prompts[1])} (b){far}."
 
 
+@method("compare-prompts", group="prompts")
 def compare_prompts(
     model: "TransformerBridge",
-    a: Prompt,
-    b: Prompt,
-    dictionaries: Sequence[Any] = (),
+    a: Annotated[Prompt, Doc("The first prompt.")],
+    b: Annotated[Prompt, Doc("The prompt to set beside it.")],
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries whose latents are compared.")] = (),
     *,
-    k: int = 10,
-    n_units: int = 12,
+    k: Annotated[int, Doc("Next tokens of each pair, to list.", least=1)] = 10,
+    n_units: Annotated[int, Doc("Units of each pair, to list.", least=0)] = 12,
     progress: Progress = SILENT,
 ) -> ComparedPrompts:
     """Read both prompts once and compare them at every aligned pair. Raises BadInput for an empty or too long prompt."""

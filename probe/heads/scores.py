@@ -5,13 +5,14 @@ Puts together `probe.heads.patterns` (attention), `probe.lens.direct` (direct sh
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from probe.artifacts.json import finite
 from probe.errors import BadInput
+from probe.methods import Doc, method
 from probe.model.unit_names import unit_name
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
@@ -120,12 +121,13 @@ def put_together(
     return HeadTable(heads.prompt, heads.token_ids, heads.tokens, at, target, scores, convention)
 
 
+@method("head-table", group="heads")
 def head_table(
     model: "TransformerBridge",
     prompt: "Prompt",
     *,
-    pos: int = -1,
-    target: "Target | None" = None,
+    pos: Annotated[int, Doc("The token whose heads are scored; -1 is the last.")] = -1,
+    target: Annotated["Target | None", Doc("Whose logit is split; by default the likeliest next token.")] = None,
     progress: Progress = SILENT,
 ) -> HeadTable:
     """All scores of all heads. target: the token (text or id) or `Difference` whose logit is split, by default the likeliest

@@ -8,7 +8,7 @@ and what followed from it. With `generate`, both texts are continued greedily, t
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from probe.errors import BadInput
 from probe.interventions.changes import names_of, read_changes
 from probe.interventions.generation import generate_with
 from probe.interventions.running import intervene
+from probe.methods import Change, DictionaryName, Doc, method
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.panels import Panel, Tokens
@@ -111,15 +112,16 @@ class EditedRun(Record, figure=True, page=True):
         return plain
 
 
+@method("edit", group="prompts")
 def edited_run(
     model: "TransformerBridge",
     prompt: Prompt,
-    changes: Sequence[Any],
+    changes: Annotated[Sequence[Change], Doc("What is changed, like zero:L9H6.")],
     *,
-    pos: int = -1,
-    k: int = 8,
-    generate: int = 0,
-    dictionaries: Sequence[Any] = (),
+    pos: Annotated[int, Doc("Where the next token is compared; -1 is the last.")] = -1,
+    k: Annotated[int, Doc("Likeliest tokens of each run, to list.", least=1)] = 8,
+    generate: Annotated[int, Doc("Tokens that both runs go on with.", least=0)] = 0,
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries whose latents are changed.")] = (),
     progress: Progress = SILENT,
 ) -> EditedRun:
     """Run a prompt without and with `changes`: interventions, unit edits, or text like `zero:L9H6` (see

@@ -11,7 +11,7 @@ is explained is the logit before it. (Elhage et al. 2021; Wang et al. 2022, arXi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from probe.errors import OpenworkError
 from probe.interventions.forward import capture, require_finite
+from probe.methods import Doc, method
 from probe.model.anatomy import spot
 from probe.model.norms import NormParts, norm_parts
 from probe.model.sites import Site, hook_name, resid_pre
@@ -107,9 +108,17 @@ def _size(part: tuple[str, float]) -> float:
 
 
 @torch.no_grad()
-def direct_logits(model: "TransformerBridge", prompt: Prompt, target: Target | None = None) -> DirectLogits:
-    """Split the logit of `target`: a token as text or id, or a `Difference` of two; by default the likeliest next token at each
-    position.
+@method("direct-logits", group="lens", paper="A Mathematical Framework for Transformer Circuits (Elhage et al. 2021)")
+def direct_logits(
+    model: "TransformerBridge",
+    prompt: Prompt,
+    target: Annotated[
+        Target | None, Doc("Whose logit is split; by default the likeliest next token at each position.")
+    ] = None,
+) -> DirectLogits:
+    """A logit split over heads, MLPs, embedding and biases, which sum to it.
+
+    target: a token as text or id, or a `Difference` of two; by default the likeliest next token at each position.
 
     Raises BadInput for a token the vocabulary lacks, OpenworkError where the parts do not sum to the model's logit.
     """

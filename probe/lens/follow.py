@@ -7,7 +7,7 @@ what concerns the chosen tokens is kept.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.interventions.forward import capture
+from probe.methods import Doc, Token, method
 from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
@@ -92,12 +93,13 @@ class TokenThroughLayers(Record, figure=True, page=True):
         )
 
 
+@method("follow-token", group="lens")
 def follow_token(
     model: "TransformerBridge",
     prompt: Prompt,
-    target: Followed | Sequence[Followed] | None = None,
+    target: Annotated[Token | Sequence[Token] | None, Doc("Tokens, or `final` and `next`; `final` by default.")] = None,
     *,
-    token_ids: Sequence[Followed] | None = None,
+    token_ids: Annotated[Sequence[Token] | None, Doc("The same by its older name.")] = None,
     progress: Progress = SILENT,
 ) -> TokenThroughLayers:
     """Follow tokens through all layers at all positions. target: one or several, as text (`" Paris"`), id, or `final` and `next`

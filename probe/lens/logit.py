@@ -7,7 +7,7 @@ Reads every residual stream through the model's own final norm, unembedding and 
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from probe.artifacts.json import finite
 from probe.errors import BadInput, brief
 from probe.interventions.forward import capture, require_finite
 from probe.memory import require
+from probe.methods import Doc, method
 from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
@@ -132,12 +133,13 @@ class LensResult(Record, figure=True, page=True):
         )
 
 
+@method("logit-lens", group="lens", paper="interpreting GPT: the logit lens (nostalgebraist 2020)")
 def logit_lens(
     model: "TransformerBridge",
     prompt: Prompt,
     *,
-    top_k: int = 10,
-    positions: Sequence[int] | None = None,
+    top_k: Annotated[int, Doc("Predictions kept per layer and position.", least=1)] = 10,
+    positions: Annotated[Sequence[int] | None, Doc("Read these tokens alone; -1 is the last. By default all.")] = None,
     progress: Progress = SILENT,
 ) -> LensResult:
     """The logit lens of a prompt at every layer and position.

@@ -11,6 +11,6 @@ importing any, which would bring torch.
 
 from probe.methods.call import Call, call_of
 from probe.methods.declare import Doc, method
-from probe.methods.kinds import Layers, chosen_layers
+from probe.methods.kinds import Change, DictionaryName, Layers, Token, Unit, chosen_layers
 
-__all__ = ["Call", "Doc", "Layers", "call_of", "chosen_layers", "method"]
+__all__ = ["Call", "Change", "DictionaryName", "Doc", "Layers", "Token", "Unit", "call_of", "chosen_layers", "method"]

@@ -7,14 +7,14 @@ call.run(model)  the record, which remembers the call
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from probe.artifacts.json import Json
 from probe.errors import BadInput, brief
 from probe.methods.catalogue import method_named
-from probe.methods.kinds import PromptKind, TargetKind
+from probe.methods.kinds import NotPlain, PromptKind, TargetKind
 from probe.methods.reading import Method, Parameter
 from probe.progress import SILENT, Progress
 from probe.show.made import made_by
@@ -52,12 +52,15 @@ class Call:
         return cls(about.name, model, {n: v for n, v in plain.items() if v != _parameter(about, n).default}, about)
 
     @classmethod
-    def of(cls, about: Method, given: Mapping[str, Any]) -> "Call":
-        """The call that Python made. BadInput for an argument that is not of its kind."""
+    def of(cls, about: Method, given: Mapping[str, Any]) -> "Call | None":
+        """The call that Python made; None where no file could hold an argument. BadInput for one that is not of its kind."""
         plain = {}
         for p in about.parameters:
             if p.name in given:
-                plain[p.name] = _plain_of(about, p, given[p.name])
+                try:
+                    plain[p.name] = _plain_of(about, p, given[p.name])
+                except NotPlain:
+                    return None
         model = ""
         if about.of_model:
             from probe.identity import model_name
@@ -68,14 +71,14 @@ class Call:
     def run(self, model: Any = None, progress: Progress = SILENT) -> Any:
         """The record. model: loaded, where the method is asked of one."""
         about = self.about
-        named = {n: self._given(_parameter(about, n), v) for n, v in self.arguments.items()}
+        named = self._named(model)
         if about.reports:
             named["progress"] = progress
         return about.run(model, **named) if about.of_model else about.run(**named)
 
     def plan(self, model: Any = None) -> Any:
         """What it would take; None where the method announces nothing."""
-        named = {n: self._given(_parameter(self.about, n), v) for n, v in self.arguments.items()}
+        named = self._named(model)
         return self.about.planned(model, **named) if self.about.of_model else self.about.planned(**named)
 
     def python(self) -> str:
@@ -89,11 +92,6 @@ class Call:
                     f"[{', '.join(map(p.kind.python, value))}]"
                     if p.several and value is not None
                     else p.kind.python(value)
-                )
-                written = (
-                    written.replace("Difference(", "ow.Difference(", 1)
-                    if written.startswith("Difference(")
-                    else written
                 )
                 given.append(written if not p.by_name else f"{p.name}={written}")
         if about.of_model:
@@ -113,10 +111,14 @@ class Call:
     def to_dict(self) -> Json:
         return {"method": self.method, "model": self.model, "arguments": dict(self.arguments)}
 
-    def _given(self, p: Parameter, plain: Any) -> Any:
-        if plain is None:
-            return None
-        return [p.kind.given(one) for one in plain] if p.several else p.kind.given(plain)
+    def _named(self, model: Any) -> dict[str, Any]:
+        """The arguments as the function takes them."""
+        found: dict[str, Any] = {}
+        for name, plain in self.arguments.items():
+            p = _parameter(self.about, name)
+            several = p.several and plain is not None
+            found[name] = [p.kind.given(one, model) for one in plain] if several else p.kind.given(plain, model)
+        return found
 
 
 def call_of(record: Any) -> Call | None:
@@ -151,10 +153,16 @@ def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
         return None
     try:
         if p.several:
-            return [p.kind.plain(one) for one in (value if isinstance(value, list | tuple) else [value])]
+            return [p.kind.plain(one) for one in _listed(value)]
         return p.kind.plain(value)
     except (ValueError, TypeError, KeyError) as error:
         raise BadInput(wrong(about.function, p, value)) from error
+
+
+def _listed(value: Any) -> list[Any]:
+    """Several values, of which one may be given alone."""
+    alone = isinstance(value, str | Mapping) or not isinstance(value, Iterable)
+    return [value] if alone else list(value)
 
 
 def wrong(what: str, p: Parameter, value: Any) -> str:

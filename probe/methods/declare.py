@@ -44,7 +44,8 @@ def method(name: str, *, group: str, paper: str = "", plan: str = "") -> Callabl
             except TypeError as error:
                 raise BadInput(f"{function.__name__}: {error}. It takes {', '.join(signature.parameters)}.") from error
             call = Call.of(about, bound.arguments)
-            return remember(function(*given, **named), {**call.to_dict(), "command": call.shell() or ""})
+            made = None if call is None else {**call.to_dict(), "command": call.shell() or ""}
+            return remember(function(*given, **named), made)
 
         return door  # type: ignore[return-value]
 

@@ -16,17 +16,32 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from probe.errors import BadInput, brief
 from probe.model.unit_names import UnitName
 
 Plain = Any
 """A value that JSON can write."""
+Unit = str | UnitName | tuple[int, int]
+"""A unit by its name (`L5N120`), or by layer and number."""
+if TYPE_CHECKING:
+    from probe.dictionaries.store import AnyDictionary
+    from probe.interventions.values import Intervention
+
+    DictionaryName = str | AnyDictionary
+    Change = str | Intervention
+else:
+    DictionaryName = Change = Any  # what they stand for would bring torch
+Token = str | int
 Layers = str | int | Sequence[int] | None
 """Layers of a model: `3`, `[3, 5]`, `"3,5-7"`, -1 for the last; None or "all" for every one."""
 Control = Literal["prompt", "token", "number", "switch", "choice", "text", "layers", "unit", "stored"]
 _LARGEST = 2**63 - 1
+
+
+class NotPlain(Exception):
+    """What Python was given is right, and no file could hold it."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +59,8 @@ class Kind:
         """What Python was given, as JSON. ValueError where no file could hold it."""
         return self.check(given)
 
-    def given(self, plain: Plain) -> Any:
-        """A plain value as the function takes it."""
+    def given(self, plain: Plain, model: Any = None) -> Any:
+        """A plain value as the function takes it. model: the loaded one, where it is asked of one."""
         return plain
 
     def parse(self, text: str) -> Plain:
@@ -155,7 +170,7 @@ class TargetKind(Kind):
             given = {"token": given.token, "other": given.other}
         return self.check(given)
 
-    def given(self, plain: Plain) -> Any:
+    def given(self, plain: Plain, model: Any = None) -> Any:
         if not isinstance(plain, Mapping):
             return plain
         from probe.text.targets import Difference
@@ -170,7 +185,7 @@ class TargetKind(Kind):
         return None if isinstance(plain, Mapping) else f"id:{plain}" if isinstance(plain, int) else plain
 
     def python(self, plain: Plain) -> str:
-        return f"Difference({plain['token']!r}, {plain['other']!r})" if isinstance(plain, Mapping) else repr(plain)
+        return f"ow.Difference({plain['token']!r}, {plain['other']!r})" if isinstance(plain, Mapping) else repr(plain)
 
     def _token(self, value: Plain) -> Plain:
         if (isinstance(value, str) and value) or _is_id(value):
@@ -205,8 +220,51 @@ class LayersKind(Kind):
 
 
 @dataclass(frozen=True)
+class TokenKind(TargetKind):
+    """A token by text or id, no difference."""
+
+    def check(self, value: Plain) -> Plain:
+        return self._token(value)
+
+
+@dataclass(frozen=True)
+class DictionaryKind(Text):
+    """A stored dictionary by its name; Python takes a loaded one too, which a call can tell of only if it is stored."""
+
+    def plain(self, given: Any) -> Plain:
+        if not hasattr(given, "encode") or isinstance(given, str):
+            return self.check(given)
+        if not getattr(given, "name", ""):
+            raise NotPlain
+        return self.check(given.name)
+
+    def given(self, plain: Plain, model: Any = None) -> Any:
+        from probe.dictionaries import load_dictionary
+
+        return load_dictionary(plain, model)
+
+    def python(self, plain: Plain) -> str:
+        return f"ow.load_dictionary({plain!r}, model)"
+
+
+@dataclass(frozen=True)
+class ChangeKind(Text):
+    """A change of a run as text, like `zero:L5H3`; Python takes interventions too, which no call can tell of."""
+
+    def plain(self, given: Any) -> Plain:
+        if not isinstance(given, str):
+            raise NotPlain
+        return self.check(given)
+
+
+@dataclass(frozen=True)
 class UnitKind(Kind):
-    """A unit by its name: `L5H3`, `L5N120`, `L5F650`."""
+    """A unit by its name: `L5H3`, `L5N120`, `L5F650`; Python takes `(layer, number)` of what the method reads too."""
+
+    def plain(self, given: Any) -> Plain:
+        if isinstance(given, tuple) and len(given) == 2 and all(isinstance(one, int) for one in given):
+            raise NotPlain
+        return self.check(str(given) if isinstance(given, UnitName) else given)
 
     def check(self, value: Plain) -> Plain:
         if not isinstance(value, str) or (found := UnitName.parse(value)) is None:
@@ -230,7 +288,9 @@ KINDS: dict[str, Kind] = {
     "Target": TargetKind("a token (text or id) or a Difference of two", "token"),
     "Layers": LayersKind("layers, like 3 or '3,5-7' or 'all',", "layers"),
     "Unit": UnitKind("a unit, like L5H3 or L5N120,", "unit"),
-    "DictionaryName": Text("the name of a stored dictionary", "stored", _NAME),
+    "Token": TokenKind("a token (text or id)", "token"),
+    "Change": ChangeKind("a change, like zero:L5H3,", "text"),
+    "DictionaryName": DictionaryKind("the name of a stored dictionary", "stored", _NAME),
     "TableName": Text("the name of a stored feature table", "stored", _NAME),
     "GraphName": Text("the name of a stored graph", "stored", _NAME),
     "CacheName": Text("the name of a stored cache", "stored", _NAME),

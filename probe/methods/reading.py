@@ -6,6 +6,7 @@ same file. A test holds every declaration against what Python makes of it.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -126,12 +127,19 @@ def _method(module: str, node: ast.FunctionDef, call: ast.Call, constants: dict[
         plan=named.get("plan", ""),
         module=module,
         function=node.name,
-        summary=" ".join(about.split("\n\n")[0].split()),
+        summary=_first_sentence(about),
         about=about,
         parameters=tuple(_parameters(node, constants, where)),
         of_model=taken[:1] == ["model"],
         reports="progress" in taken,
     )
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence of the first paragraph, on one line."""
+    paragraph = " ".join(text.split("\n\n")[0].split())
+    found = re.match(r".+?[.!?](?= [A-Z`]| [a-z_]+: |$)", paragraph)
+    return found[0] if found else paragraph
 
 
 def _parameters(node: ast.FunctionDef, constants: dict[str, Any], where: str) -> Iterator[Parameter]:
@@ -178,13 +186,23 @@ def _annotation(node: ast.expr, constants: dict[str, Any], where: str) -> tuple[
     return _plain(doc.args[0], constants, where), _kind(inner, told, where)
 
 
+def _union(node: ast.BinOp, bounds: dict[str, Any], where: str) -> tuple[Kind, bool, bool]:
+    """`K | None`, and `K | Sequence[K]`: one alone, or several."""
+    parts = [ast.unparse(one) for one in (node.left, node.right)]
+    if parts[1] == "None":
+        kind, _, several = _kind(node.left, bounds, where)
+        return kind, True, several
+    if parts[1] != f"Sequence[{parts[0]}]":
+        raise Undeclared(f"{where}: {' | '.join(parts)} is no kind of parameter; K | None or K | Sequence[K] is.")
+    return _kind(node.right, bounds, where)
+
+
 def _kind(node: ast.expr, bounds: dict[str, Any], where: str) -> tuple[Kind, bool, bool]:
     """The kind that an annotation names, whether None is let in, whether it is a list of them."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         node = ast.parse(node.value, mode="eval").body
-    if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and node.right.value is None:
-        kind, _, several = _kind(node.left, bounds, where)
-        return kind, True, several
+    if isinstance(node, ast.BinOp):
+        return _union(node, bounds, where)
     if isinstance(node, ast.Subscript):
         holder = ast.unparse(node.value)
         if holder == "Literal":

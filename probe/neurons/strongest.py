@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.interventions.forward import capture, per_token, require_finite
+from probe.methods import DictionaryName, Doc, method
 from probe.model.anatomy import anatomy, spot
 from probe.model.norms import NormParts
 from probe.model.sites import Site, hook_name, layers_with, parse_site
@@ -138,15 +139,16 @@ class UnitStack:
     dictionary: str = ""
 
 
+@method("strongest-units", group="neurons")
 def top_units(
     model: "TransformerBridge",
     prompt: Prompt,
-    dictionaries: Sequence[Any] = (),
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries whose latents are read too.")] = (),
     *,
-    target: Target | None = None,
-    by: str | None = None,
-    k: int = 10,
-    n_tokens: int = 5,
+    target: Annotated[Target | None, Doc("Order by what is added to its logit directly.")] = None,
+    by: Annotated[Literal["write", "direct"] | None, Doc("Order; `direct` where there is a target.")] = None,
+    k: Annotated[int, Doc("Units of each kind at each position.", least=1)] = 10,
+    n_tokens: Annotated[int, Doc("Tokens that each unit promotes, to list.", least=0)] = 5,
 ) -> TopUnits:
     """The k neurons and, per position, the k latents that write most, or add most to a target directly.
 
