@@ -14,7 +14,8 @@ from typing import Any
 from probe.artifacts.json import Json
 from probe.errors import BadInput, brief
 from probe.methods.catalogue import method_named
-from probe.methods.kinds import NotPlain, PromptKind, TargetKind
+from probe.methods.kinds import PromptKind, TargetKind
+from probe.methods.plain_kinds import NotPlain, scalar
 from probe.methods.reading import Method, Parameter
 from probe.progress import SILENT, Progress
 from probe.show.made import made_by
@@ -161,6 +162,7 @@ def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
 
 def _listed(value: Any) -> list[Any]:
     """Several values, of which one may be given alone."""
+    value = scalar(value)
     alone = isinstance(value, str | Mapping) or not isinstance(value, Iterable)
     return [value] if alone else list(value)
 

@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from probe.methods.kinds import KINDS, Kind, choice, number
+from probe.methods.kinds import KINDS
+from probe.methods.plain_kinds import Kind, choice, number
 
 REQUIRED = object()
 """The default of a parameter that has none."""

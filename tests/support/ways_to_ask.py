@@ -20,6 +20,9 @@ import circuits
 import probe
 from probe.dictionaries import Dictionary, TopK, Transcoder, save_dictionary
 from probe.features.measuring.config import FeatureConfig
+from probe.methods.catalogue import methods
+from probe.methods.kinds import PromptKind, TargetKind
+from probe.methods.reading import Method
 from probe.model.at_hand import at_hand
 from probe.model.unit_names import UnitName
 
@@ -291,7 +294,18 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "embeddings": {"model": m},
         "promoted": {"model": m, "target": neuron},
     }
-    return probing | explaining
+    return {one.function: asked_as_declared(one, m) for one in methods()} | probing | explaining
+
+
+def asked_as_declared(about: Method, model: Given) -> dict[str, Any]:
+    """How a method is asked that has no line of its own here: what it needs, and a token where it takes one."""
+    found = {"model": model} if about.of_model else {}
+    for one in about.parameters:
+        if isinstance(one.kind, PromptKind) and one.required:
+            found[one.name] = p()
+        elif type(one.kind) is TargetKind:
+            found[one.name] = t()
+    return found
 
 
 # Asking ------------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ import typer
 from app.commands.asking import Chat, Ids, Minus, Prompt, prompt_of, require_target
 from probe.errors import BadInput
 from probe.methods.call import flag, ids_name, minus_name
-from probe.methods.kinds import Choice, Kind, Number, PromptKind, Switch, TargetKind
+from probe.methods.kinds import PromptKind, TargetKind
+from probe.methods.plain_kinds import Choice, Kind, Number, Switch
 from probe.methods.reading import Method, Parameter
 
 Options = Mapping[str, Any]

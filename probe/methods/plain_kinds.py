@@ -1,0 +1,138 @@
+"""The simple kinds of parameter: numbers within bounds, switches, texts, choices; and what every kind answers.
+
+Each value has four faces:
+
+    given     what the Python function takes: a tensor of ids, a `Difference`, a range
+    plain     the same as JSON: what a form, a stored result and an address hold
+    text      what a person writes after `--option`
+    python    how the call is written in Python
+
+`check` looks at a plain value. Which kinds there are, by the names of their annotations: `probe.methods.kinds`.
+"""
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Plain = Any
+"""A value that JSON can write."""
+Control = Literal["prompt", "token", "number", "switch", "choice", "text", "layers", "unit", "stored"]
+_LARGEST = 2**63 - 1
+
+
+class NotPlain(Exception):
+    """What Python was given is right, and no file could hold it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of parameter. words: what was wanted, in an error. control: how a form asks for it."""
+
+    words: str
+    control: Control
+
+    def check(self, value: Plain) -> Plain:
+        """The value as it is kept; ValueError where it is none of this kind."""
+        raise NotImplementedError
+
+    def plain(self, given: Any) -> Plain:
+        """What Python was given, as JSON. ValueError where no file could hold it."""
+        return self.check(given)
+
+    def given(self, plain: Plain, model: Any = None) -> Any:
+        """A plain value as the function takes it. model: the loaded one, where it is asked of one."""
+        return plain
+
+    def parse(self, text: str) -> Plain:
+        """What a person wrote on the command line. ValueError where it is none."""
+        return self.check(text)
+
+    def text(self, plain: Plain) -> str | None:
+        """The same back, for the command line; None where it cannot be written there."""
+        return str(plain)
+
+    def python(self, plain: Plain) -> str:
+        """How the argument is written in Python."""
+        return repr(plain)
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A whole number or a real one, within bounds."""
+
+    whole: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+
+    def check(self, value: Plain) -> Plain:
+        value = scalar(value)
+        fits = isinstance(value, int) if self.whole else isinstance(value, int | float)
+        if not fits or isinstance(value, bool) or value != value or not self.least <= value <= self.most:
+            raise ValueError
+        if abs(value) > _LARGEST and math.isfinite(value):
+            raise ValueError
+        return value if self.whole else float(value)
+
+    def parse(self, text: str) -> Plain:
+        return self.check(int(text) if self.whole else float(text))
+
+
+@dataclass(frozen=True)
+class Switch(Kind):
+    def check(self, value: Plain) -> Plain:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    def parse(self, text: str) -> Plain:
+        return {"true": True, "false": False, "yes": True, "no": False}[text.lower()]
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """A text, perhaps of one shape."""
+
+    pattern: str = ""
+
+    def check(self, value: Plain) -> Plain:
+        if not isinstance(value, str) or not value or (self.pattern and not re.fullmatch(self.pattern, value)):
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    options: tuple[str, ...] = ()
+
+    def check(self, value: Plain) -> Plain:
+        if value not in self.options:
+            raise ValueError
+        return value
+
+
+def number(whole: bool, least: float | None, most: float | None) -> Number:
+    """A number within bounds, said in words."""
+    noun = "a whole number" if whole else "a number"
+    low, high = least is not None, most is not None
+    bounds = {
+        (True, True): f" from {least} to {most}",
+        (True, False): f" of at least {least}",
+        (False, True): f" of at most {most}",
+        (False, False): "",
+    }[low, high]
+    return Number(
+        noun + bounds, "number", whole, -math.inf if least is None else least, math.inf if most is None else most
+    )
+
+
+def choice(options: Sequence[str]) -> Choice:
+    """One of some words."""
+    return Choice(f"one of {', '.join(map(json.dumps, options))}", "choice", tuple(options))
+
+
+def scalar(value: Any) -> Any:
+    """A number of numpy or torch as Python's; anything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
