@@ -21,7 +21,8 @@ from app.library.artifacts import library
 from app.library.models import first_model, models, short_model
 from app.methods import fields, words
 from app.methods.fields import OTHER, parts_of, texts_of
-from probe.methods.kinds import KINDS, Choice, Number
+from probe.methods.kinds import KINDS
+from probe.methods.plain_kinds import Choice, Number
 from probe.methods.reading import Method, Parameter
 
 _STORED = {
