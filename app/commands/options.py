@@ -43,6 +43,8 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         given = {name.replace("-", "_"): value for name, value in settings(path).items()}
         if unknown := sorted(set(given) - set(known)):
             raise BadInput(f"{path} sets {', '.join(unknown)}; '{context.info_name}' knows {', '.join(sorted(known))}.")
+        several = {name for name in given if getattr(known[name], "multiple", False)}
+        given = {n: [v] if n in several and not isinstance(v, list) else v for n, v in given.items()}
         context.default_map = {**(context.default_map or {}), **given}
     return path
 

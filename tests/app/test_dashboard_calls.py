@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import sample_method
 from method_commands import COUNT, PROMPT, counted, told
 
 import app.cli as door
+from app.commands.methods import elsewhere
+from app.jobs.table import job_table
 from app.server import whereabouts
 from app.server.main import create_app, make_server
 from app.server.whereabouts import HEADER, announced, place, running
@@ -55,6 +58,32 @@ def test_what_is_refused_there_is_the_sentence_of_here(served, capsys, monkeypat
     assert told(capsys, *ASK, "--times", "4", code=1) == "no disk"
     monkeypatch.setattr(sample_method, "count_tokens", lambda *_, **__: {}["x"])
     assert "The terminal it runs in shows the details under" in told(capsys, *ASK, "--times", "5", code=1)
+
+
+def test_who_stops_waiting_calls_the_job_off(served, capsys, monkeypatch):
+    def endless(model, prompt, *, progress, **_):
+        with progress.stage("count", 1000) as step:
+            while True:
+                step(1)
+                time.sleep(0.01)
+
+    monkeypatch.setattr(sample_method, "count_tokens", endless)
+    monkeypatch.setattr(elsewhere, "_QUICK", None)  # what a wait of no length raises stands for Ctrl-C
+    monkeypatch.setattr(elsewhere.time, "sleep", stopped(elsewhere.time.sleep))
+    assert door.run([*ASK, "--times", "7"]) == 130
+    (job,) = [job for job in job_table().all() if "times 7" in job.title]
+    assert job_table().wait(job.id, 10).state == "cancelled"
+
+
+def stopped(sleep):
+    """Ctrl-C while the command waits; everybody else sleeps."""
+
+    def wait(seconds):
+        if seconds is None:
+            raise KeyboardInterrupt
+        sleep(seconds)
+
+    return wait
 
 
 def test_without_a_dashboard_it_says_so(home, capsys):

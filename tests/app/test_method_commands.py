@@ -107,9 +107,9 @@ def test_every_method_has_a_command_and_an_example(asked, capsys, about):
 
 
 def test_a_command_finds_what_python_finds(home, capsys, toy, tmp_path):
-    record = sample_method.count_tokens(toy, PROMPT, layers=1, times=3, target=Difference(" a", 7))
+    record = sample_method.count_tokens(toy, PROMPT, layers=1, times=3, names=["ab"], target=Difference(" a", 7))
     words = [*COUNT, "--prompt", PROMPT, "--layers", "1", "--target", " a", "--minus", "id:7"]
-    (tmp_path / "o.toml").write_text("times = 3\n")
+    (tmp_path / "o.toml").write_text('times = 3\nnames = "ab"\n')
     words += ["--config", str(tmp_path / "o.toml")]
     assert json.loads(told(capsys, *words, "--json")) == record.to_dict()
     table = tmp_path / "table.csv"
@@ -122,6 +122,7 @@ def test_a_command_finds_what_python_finds(home, capsys, toy, tmp_path):
     assert record.summary() in shown and "openwork counting count-tokens" in shown and "ow.count_tokens(" in shown
     stored = json.loads(told(capsys, "show", "one", "--json"))
     assert stored["record"] == record.to_dict() and stored["call"]["arguments"]["times"] == 3
+    assert stored["call"]["arguments"]["names"] == ["ab"]
     assert json.loads(told(capsys, "show", "--json"))[0]["name"] == "one"
     assert read_manifest(home / "results" / "one").model == stamp(toy)
     assert told(capsys, "show", "one", "one").count(record.summary()) == 2
@@ -146,7 +147,8 @@ def test_a_group_may_bear_a_commands_name(home, capsys):
 
 @pytest.mark.parametrize("about", REAL, ids=lambda one: one.name)
 def test_no_method_stands_behind_a_commands_own_words(about):
-    """`openwork unit L1N3` takes its word for the unit: a group of that name would never see its methods."""
+    """`openwork unit L1N3` takes its word for the unit: a group of that name would never see its methods. Nor does a method take
+    the name of a command of its group."""
     from app import commands
 
     commands.register(door.cli)
@@ -154,6 +156,10 @@ def test_no_method_stands_behind_a_commands_own_words(about):
     found = [typer.main.get_group(t) for name, t in groups if t and about.group in (name, t.info.name)]
     (made,) = found
     assert not any(p.param_type_name == "argument" for p in made.params)
+    (names,) = [
+        [c.name for c in t.registered_commands] for name, t in groups if t and about.group in (name, t.info.name)
+    ]
+    assert names.count(about.name) == 1
 
 
 @pytest.mark.parametrize(("error", "code"), [(BadInput("no such thing"), 2), (Unavailable("no disk"), 1)])

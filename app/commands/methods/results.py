@@ -107,11 +107,13 @@ def _print(folder: Path, manifest: Manifest, record: Any) -> None:
 
 def _how(manifest: Manifest, record: Any) -> None:
     """The lines that make it again."""
+    from app.links import result_page
     from probe.methods.call import call_of
 
     call = call_of(record)
     model = _facts(manifest)["model"]
     typer.echo(f"\nMade {manifest.created[:16].replace('T', ' ')}{f' of {model}' if model else ''}")
+    typer.echo(f"    its page: {result_page(manifest.name)} of the dashboard (`openwork serve`)")
     if line := (call.shell() if call else None) or manifest.command:
         typer.echo(f"    {visible_lines(line)}")
     if call is not None:
