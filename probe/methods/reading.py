@@ -27,7 +27,7 @@ class Undeclared(Exception):
     """A declaration that cannot be read; whoever writes a method sees it in the test of all declarations."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameter:
     """One parameter: its kind, default (plain) and sentence. optional: None is let in, and means what the sentence says.
     several: a list of the kind. by_name: given by keyword alone."""
@@ -45,7 +45,7 @@ class Parameter:
         return self.default is REQUIRED
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Method:
     """A method as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all of it.
     of_model: whether it is asked of a loaded model; reports: whether it takes a progress."""
