@@ -37,6 +37,7 @@ from probe.features import plan_features as plan_features
 from probe.features import set_label as set_label
 from probe.features import unit_weights as unit_weights
 from probe.features.on_text import on_text as on_text
+from probe.heads.attention_rank import attention_rank as attention_rank
 from probe.heads.patterns import head_patterns as head_patterns
 from probe.heads.reading import ablate_head as ablate_head
 from probe.heads.reading import read_head as read_head
