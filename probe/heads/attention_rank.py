@@ -2,9 +2,9 @@
 
     ARank_l = mean over heads of rank(tril(A) with its diagonal set to 0)
 
-of one prompt's attention pattern A (Luo et al. 2024, gamma-MoD, whose authors take it as a sign that a layer's tokens are redundant:
-where it is low, the layer is cheap to skip). Of T tokens the rank is at most T - 1. A singular value counts if it is above
-`tolerance` times the map's largest; "machine" is T times the precision of float32, as torch and NumPy count. Beside it stands
+of one prompt's attention pattern A (Luo et al. 2024, gamma-MoD, whose authors take it as a sign that a layer's tokens are
+redundant: where it is low, the layer is cheap to skip). Of T tokens the rank is at most T - 1. A singular value counts if it is
+above `tolerance` times the map's largest; by default T times the precision of float32, as torch and NumPy count. Beside it stands
 the effective rank, the exponential of the entropy of the singular values' shares (Roy & Vetterli 2007), which needs no tolerance.
 
     cost      attention: what a layer's attention writes is set to 0. block: the stream leaves the layer as it entered it. Each
@@ -13,7 +13,7 @@ the effective rank, the exponential of the entropy of the singular values' share
     control   Spearman's correlation over layers with a 95% interval from resampled layers, and what random orders of the layers
               give. Beside ARank stands depth alone (the earlier, the dearer), which any ranking of layers must beat.
 
-Which text, which tolerance beside "machine", the controls and the effective rank are ours.
+The tolerance, the controls and the effective rank are ours.
 """
 
 from collections.abc import Callable
