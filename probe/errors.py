@@ -15,11 +15,20 @@ _PASSED = ("probe", "circuits", "torch", "contextlib", "jaxtyping", "beartype")
 
 
 class OpenworkError(Exception):
-    """A failure foreseen and explained."""
+    """A failure foreseen and explained.
+
+    >>> issubclass(ow.BadInput, ow.OpenworkError)
+    True
+    """
 
 
 class BadInput(OpenworkError, ValueError):
-    """The caller asked for something that cannot be: an unknown site, an empty text, a cache of another model."""
+    """The caller asked for something that cannot be: an unknown site, an empty text, a cache of another model.
+
+    >>> ow.parse_site("resid_pots.1")
+    Traceback (most recent call last):
+    probe.errors.BadInput: There is no site 'resid_pots.1'. Did you mean resid_post.1 or resid_pre.1 or resid_mid.1?
+    """
 
 
 class BadCall(BadInput, TypeError):
@@ -27,7 +36,11 @@ class BadCall(BadInput, TypeError):
 
 
 class Unavailable(OpenworkError, RuntimeError):
-    """The machine cannot do it now: no network, no disk space, a damaged file."""
+    """The machine cannot do it now: no network, no disk space, a damaged file.
+
+    >>> issubclass(ow.Unavailable, ow.OpenworkError)
+    True
+    """
 
 
 class Cancelled(OpenworkError):

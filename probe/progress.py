@@ -59,7 +59,10 @@ SILENT = Silent()
 
 
 class Bar:
-    """A tqdm bar per stage, on stderr, with rate and ETA."""
+    """A tqdm bar per stage, on stderr, with rate and ETA.
+
+    >>> lens = ow.logit_lens(model, "When Mary and John went to", progress=ow.Bar())
+    """
 
     @contextmanager
     def stage(self, name: str, total: float | None = None, unit: str = "it") -> Iterator[Step]:

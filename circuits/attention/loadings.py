@@ -56,6 +56,10 @@ def head_loadings(
     dictionaries: those the graph was traced with. frozen: spares freezing the prompt again. memory: bytes for the streams of
     the sources; the edges are taken in groups that fit. Raises BadInput for nodes that cannot be an edge's ends, and
     OpenworkError if a layer's split does not sum to the edge.
+
+    >>> loadings = ow.head_loadings(model, graph, edges)
+    >>> loadings.summary()
+    'Heads that carry 2 edges; each layer sums to the edge.'
     """
     pairs = np.array(_checked(graph, edges)).reshape(-1, 2)
     held = frozen if frozen is not None else refreeze(model, graph, dictionaries)

@@ -142,6 +142,10 @@ def qk_attribution(
     layer: with the head's number, or the head's name (`L5H3`) in place of both. query: by default the last position. key: by
     default the one the query looks at most. config: its fields are keywords too. Raises BadInput for heads, positions and graphs
     that do not fit, OpenworkError where the sum is not the score.
+
+    >>> qk = ow.qk_attribution(model, graph, "L1H0", query=-1)
+    >>> qk.gap < 1e-4  # the parts sum to the score
+    True
     """
     layer, head = head_of(layer, head)
     frozen = config.frozen if config.frozen is not None else refreeze(model, graph, dictionaries)

@@ -8,7 +8,11 @@ from probe.plain_values import Settings, look_at_config
 
 @dataclass(frozen=True)
 class TraceConfig(Settings):
-    """How a graph is made."""
+    """How a graph is made.
+
+    >>> ow.trace(model, "Mary went", config=ow.TraceConfig(max_nodes=20)).n_layers
+    4
+    """
 
     max_nodes: int = 2000
     "Units (neurons, latents, heads, whole MLPs) that become nodes; those left are summed into `rest` nodes."

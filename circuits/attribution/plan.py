@@ -40,6 +40,9 @@ def plan_trace(
     """Nodes, memory and time of a trace. n_latents: width of the widest dictionary. n_roots: targets asked for, if any.
 
     Raises BadInput for sizes below 1 and for what does not fit in `config.memory`.
+
+    >>> ow.plan_trace(model, n_tokens=12).n_tokens
+    12
     """
     config, cfg = config or TraceConfig(), model.cfg
     _positive(config)

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Direction(Record):
-    """What a vector reads at a site of the residual stream (resid_pre, resid_mid, resid_post or ln_final) and a position."""
+    """What a vector reads at a site of the residual stream (resid_pre, resid_mid, resid_post or ln_final) and a position.
+
+    >>> graph = ow.trace(model, "Mary went", target=ow.Direction(torch.ones(64), "resid_post.1"))
+    >>> graph.rows(kind="direction")[0]["kind"]
+    'direction'
+    """
 
     vector: Float[Tensor, " d_model"]
     at: str | Site = "ln_final"

@@ -62,6 +62,10 @@ def trace(
     explain, one or a list: tokens as text or ids, a `Difference` of two, a `Direction` of the residual stream (`targets` says
     the same). Raises BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too
     large; OpenworkError if freezing or conservation fails.
+
+    >>> graph = ow.trace(model, "When Mary went", target=ow.Difference(" the", " of"))
+    >>> graph.residual_relative < 1e-5  # edges sum to what they explain
+    True
     """
     config, start = config or TraceConfig(), time.perf_counter()
     wanted = listed(one_target(target, targets=targets))

@@ -56,6 +56,10 @@ def new_study(
 
     dictionaries: the one whose latent it is. config: its fields are keywords too.
     Raises BadInput if the study exists, or the table is another model's.
+
+    >>> study = ow.new_study(model, "small", "L1N5", "mine", prompts=1, length=1)
+    >>> study.folder.name
+    'mine'
     """
     folder = place("study", name)
     with claim(folder):

@@ -109,7 +109,11 @@ class Study(Record, figure=True):
 
 @loads
 def open_study(study: str | Path) -> Study:
-    """A stored study, by name or folder."""
+    """A stored study, by name or folder.
+
+    >>> ow.open_study("small").folder.name
+    'small'
+    """
     folder = _folder(study)
     manifest = read_manifest(folder, "study")
     for name in (EVIDENCE, SEALED):

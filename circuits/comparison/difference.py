@@ -148,6 +148,10 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
     match: how positions correspond: position (from the first token), end (from the last), none (added up); auto takes
     position for prompts of one length and end for others. A token is only ever matched with the same token: by its id, or
     by its text where the models differ.
+
+    >>> gone = ow.difference(graph, other)
+    >>> 0 < gone.summary()["overlap"] < 1  # 1: the same weights on the same edges
+    True
     """
     graphs = (a, b)
     align = match if match != "auto" else "position" if len(a.token_ids) == len(b.token_ids) else "end"

@@ -140,6 +140,10 @@ def merge_graphs(
     by their place, not by what they are. roots: a logit is its token, or with "rank" the first, second, ... of its prompt,
     for prompts with different answers. max_edges: edges kept, those that carry most influence.
     Raises BadInput for graphs of different models, or with different dictionaries at one place.
+
+    >>> merged = ow.merge_graphs([graph, other])
+    >>> len(merged.prompts)
+    2
     """
     _check_mergeable(graphs)
     at = identities(graphs, align, roots=roots, by_id=align == "none")

@@ -39,7 +39,11 @@ class Limits:
 
 
 def read_neuronpedia(source: Path | str | Mapping[str, Any], *, limits: Limits | None = None) -> CircuitGraph:
-    """The graph of a Neuronpedia or circuit-tracer JSON file (or of its content). Raises BadInput, never anything else."""
+    """The graph of a Neuronpedia or circuit-tracer JSON file (or of its content). Raises BadInput, never anything else.
+
+    >>> ow.read_neuronpedia(ow.to_neuronpedia(graph)).prompt
+    'When Mary went'
+    """
     limits = limits or Limits()
     content = source if isinstance(source, Mapping) else load_json(as_path(source), limits.bytes)
     name = "The graph" if isinstance(source, Mapping) else Path(source).name

@@ -53,6 +53,9 @@ def write_unit_files(
 
     A table of latents answers for the layers whose dictionary it was made of, a table of neurons for its layer; the first that
     knows a unit is taken. Raises Unavailable where nothing can be written.
+
+    >>> ow.write_unit_files(graph, folder, [table]).written
+    4
     """
     names, place = Names(graph), as_path(folder) / "features" / scan(graph)
     written: set[int] = set()

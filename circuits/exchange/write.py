@@ -53,6 +53,9 @@ def to_neuronpedia(
     Thresholds of 1 write every node and every nonzero edge. Pinned nodes and members of supernodes are always written.
     labels: texts by (layer, unit) for neurons and latents. features_url: where `write_unit_files`'s folder will be served.
     Raises BadInput for weights that are not finite.
+
+    >>> sorted(ow.to_neuronpedia(graph))
+    ['links', 'metadata', 'nodes', 'qParams']
     """
     names, nodes, edges = Names(graph, labels), *_selection(graph, node_threshold, edge_threshold)
     cumulative, e = cumulative_influence(graph), graph.edges
@@ -187,7 +190,11 @@ def scan(graph: CircuitGraph) -> str:
 
 
 def write_neuronpedia(graph: CircuitGraph, path: Path | str, **options: Any) -> Path:
-    """Write the exchanged file, whole or not at all. Raises Unavailable where it cannot be written."""
+    """Write the exchanged file, whole or not at all. Raises Unavailable where it cannot be written.
+
+    >>> ow.write_neuronpedia(graph, folder / "graph.json").name
+    'graph.json'
+    """
     path = as_path(path)
     text = json.dumps(
         to_neuronpedia(graph, **options), ensure_ascii=False, allow_nan=False

@@ -37,6 +37,11 @@ class CircuitGraph(Record, figure=True, page=True):
     residual_relative: largest such gap divided by the size of its sum, |constant| + incoming |edges|: where these cancel to
     a small value, the model's own rounding is of that size too. convention: every choice that changes a number.
     supernodes, pinned: a person's groups of nodes by name, and the nodes chosen to look at. The rest is provenance.
+
+    >>> graph.name(0), graph.n_layers
+    ("token@0 '<bos>'", 4)
+    >>> int(graph.prune().nodes.sum()) < len(graph.nodes)
+    True
     """
 
     prompt: str

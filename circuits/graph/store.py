@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 from probe.show.opening import came_from
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
+UNTRACED = "Trace a prompt and save_graph it, or run `openwork trace`."
 _ARRAYS = ("constant", "probability")
 _SMALL = {
     "kind": np.int8,
@@ -71,6 +72,9 @@ def save_graph(
     """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples.
 
     model: whose graph it is. BadInput where something is there already, unless replace says that it may go.
+
+    >>> ow.save_graph(graph, folder, model=model).exists()
+    True
     """
     folder = as_path(folder)
     arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
@@ -112,8 +116,12 @@ def load_graph(folder: Path | str) -> CircuitGraph:
     """Read a graph by folder, or by the name it was stored under.
 
     Unavailable names a file that is missing or damaged, BadInput what is no graph.
+
+    >>> graph = ow.load_graph("small")
+    >>> graph.prompt
+    'When Mary went'
     """
-    folder = found_folder("graph", folder, "Trace a prompt and save_graph it, or run `openwork trace`.")
+    folder = found_folder("graph", folder, UNTRACED)
     return read_consistently(folder, lambda: _read(folder))
 
 
@@ -199,8 +207,12 @@ def choose_nodes(
 
     labels: texts by node, for units only; an empty one takes the label away. Who decides by what is stored reads it inside
     `editing(folder)`.
+
+    >>> chosen = ow.most_influential(2)(graph)
+    >>> ow.choose_nodes("small", pinned=chosen).pinned == sorted(chosen)
+    False
     """
-    folder = as_path(folder)
+    folder = found_folder("graph", folder, UNTRACED)
     with editing(folder):
         graph, manifest = load_graph(folder), read_manifest(folder, "graph")
         if pinned is not None:

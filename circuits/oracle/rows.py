@@ -57,6 +57,10 @@ def oracle_rows(
     targets: nodes by number or name. dictionaries: those the graph was traced with. Raises BadInput for a node without incoming
     edges; OpenworkError where the model's hooks do not allow to hold something, as with attention that reports its pattern only
     after using it.
+
+    >>> rows = ow.oracle_rows(model, graph, [graph.name(graph.pinned[0])])
+    >>> rows.shape == (1, len(graph.nodes))
+    True
     """
     from circuits.attribution.refreeze import refreeze
     from circuits.attribution.vectors import Places

@@ -42,7 +42,12 @@ def read_pair(
 ) -> Pair:
     """Both prompts run once. target: what the metric is about, a `Difference` of the right and the wrong token, or two tokens
     (one, the right one, for `log_prob`); `answers` says the same. Raises BadInput for a metric or a target that cannot be; a pair
-    that does not fit says so."""
+    that does not fit says so.
+
+    >>> pair = ow.read_pair(model, "Mary went to", "John went to", target=ow.Difference(" the", " of"))
+    >>> pair.clean.tokens
+    ['<bos>', 'Mar', 'y', ' went', ' to']
+    """
     if isinstance(metric, str) and metric not in METRICS:
         raise BadInput(f"There is no metric '{metric}'; choose {', '.join(METRICS)}, or give a function of the logits.")
     read = [read_prompt(model, one) for one in (clean, corrupted)]

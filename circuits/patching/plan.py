@@ -76,6 +76,10 @@ def plan_patching(
 
     More rows a pass save passes, each of which reads all weights; but rows of several layers start at the lowest of them.
     With r rows a layer and L layers the sum is least near sqrt(8 r L) rows.
+
+    >>> pair = ow.read_pair(model, "Mary went to", "Rome went to", metric="kl")
+    >>> ow.plan_patching(model, pair, "attn_out").cells
+    20
     """
     kind = kind_of(over)
     every = cells_of(model, kind, len(pair.clean.tokens))

@@ -24,7 +24,11 @@ _GRIDS = ("raw", "answer_probs", "top_ids", "top_probs", "computed")
 
 
 def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> Path:
-    """Store a sweep as the result `name`. BadInput where that name is taken, unless replace says that what is there may go."""
+    """Store a sweep as the result `name`. BadInput where that name is taken, unless replace says that what is there may go.
+
+    >>> ow.save_patching(sweep, "mine").name
+    'mine'
+    """
     return write_patching(sweep, place("result", name), replace=replace)
 
 
@@ -52,7 +56,11 @@ def write_patching(sweep: PatchingSweep, folder: Path | str, *, replace: bool = 
 
 @loads
 def load_patching(where: str | Path) -> PatchingSweep:
-    """A stored sweep by name or folder. BadInput where it is something else, Unavailable where it is damaged."""
+    """A stored sweep by name or folder. BadInput where it is something else, Unavailable where it is damaged.
+
+    >>> ow.load_patching("sweep").over
+    'attn_out'
+    """
     folder = found_folder("result", where, "Store one with save_patching.")
     manifest = read_manifest(folder, "result")
     if manifest.facts.get("what") != WHAT:

@@ -51,6 +51,10 @@ def patch_sweep(
     """Patch every cell of a kind, one at a time. Without `target` (see `read_pair`) each run's own likeliest token is taken.
 
     config: its fields are keywords too.
+
+    >>> sweep = ow.patch_sweep(model, "Mary went to", "Rome went to", metric="kl", over="attn_out")
+    >>> sweep.raw.shape
+    (4, 5)
     """
     metric, over, direction, exact = config.metric, config.over, config.direction, config.exact
     if direction not in DIRECTIONS:

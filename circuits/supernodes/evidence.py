@@ -34,6 +34,10 @@ def unit_evidence(
     """`(directions, tops)` of units, as `suggest_supernodes` takes them: what each writes, and the k tokens that promotes.
 
     dictionaries: those the graph was traced with. Raises BadInput for a node that is no unit, or a model of another depth.
+
+    >>> directions, tops = ow.unit_evidence(model, graph, ow.most_influential(4)(graph))
+    >>> len(directions)
+    4
     """
     from probe.text.tokens import display_tokens
 

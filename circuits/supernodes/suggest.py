@@ -41,6 +41,9 @@ def suggest_supernodes(
 
     nodes: units to group, by default the `MOST` most influential of the pruned graph. directions: the vector each node writes.
     tops: tokens each node stands for (promotes, or is excited by). Raises BadInput for a node that is no unit.
+
+    >>> directions, tops = ow.unit_evidence(model, graph, ow.most_influential(6)(graph))
+    >>> groups = ow.suggest_supernodes(graph, list(directions), directions=directions, tops=tops)
     """
     weights = weights or Weights()
     chosen = _units(graph, nodes)
@@ -96,6 +99,9 @@ def collapse(
 
     alone: nodes that stay by themselves, by default the pinned ones; tokens and logits always do. What is left is gathered
     in three nodes: other units, unexplained leaves, and biases (with positions and first), so nothing is dropped.
+
+    >>> groups = ow.suggest_supernodes(graph)
+    >>> small = ow.collapse(graph, groups)
     """
     groups = {g.name: g.nodes for g in supernodes.groups} if supernodes is not None else graph.supernodes
     single = [n for x in (graph.pinned if alone is None else alone) for n in graph.find(x)]

@@ -51,7 +51,12 @@ class EdgeCheck(Record, page=True):
 def check_edges(
     model: "TransformerBridge", graph: CircuitGraph, *, dictionaries: Sequence[Any] = (), n: int = 10, seed: int = 0
 ) -> EdgeCheck:
-    """Strengthen `n` random sources (units, leaves) that have outgoing edges; compare movements with edges."""
+    """Strengthen `n` random sources (units, leaves) that have outgoing edges; compare movements with edges.
+
+    >>> check = ow.check_edges(model, graph, n=3)  # good: within 1e-5, which is rounding
+    >>> check.summary().split(":")[0]
+    'Edges of 3 sources against movements of 34 targets'
+    """
     if n < 1:
         raise BadInput(f"{n} sources were to be changed; a check needs at least 1.")
     generator = np.random.default_rng(seed)

@@ -84,6 +84,10 @@ def check_subgraph(
     nodes: numbers or names, a rule such as `most_influential(20)`, or None for the pinned nodes or else the pruned graph's units.
     change, trials: their fields are keywords too. Raises BadInput for nodes there are not, and where model and graph do not
     belong together.
+
+    >>> test = ow.check_subgraph(model, graph, ow.most_influential(5), n_random=2)
+    >>> len(test.first.random)  # good: its effect stands outside of what random sets do
+    2
     """
     mode, factor, level = "ablate" if change.mode == "zero" else change.mode, change.factor, change.level
     further = [_traced(model, p, graph, dictionaries, trials.config, progress) for p in several(trials.prompts)]

@@ -34,7 +34,11 @@ def chosen_nodes(
 
 
 def most_influential(n: int) -> Callable[[CircuitGraph], list[int]]:
-    """The rule that takes the n units with the largest influence."""
+    """The rule that takes the n units with the largest influence.
+
+    >>> len(ow.most_influential(3)(graph))
+    3
+    """
     if n < 1:
         raise BadInput(f"The number of units to test is {n}; it must be at least 1.")
 

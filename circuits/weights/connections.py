@@ -116,6 +116,10 @@ def connections(
 
     through: "direct" (same token), "heads" (any one head), "all" (both), or a path of heads [(layer, head), ...], the one nearest
     to the source first. Raises BadInput for a unit, head or path that does not exist.
+
+    >>> found = ow.connections(model, "L2N5", k=3)
+    >>> found.target, len(found.units)
+    ('L2N5', 3)
     """
     if k < 1:
         raise BadInput(f"k is {k}; it must be at least 1.")

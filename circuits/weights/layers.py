@@ -75,6 +75,9 @@ def layer_connections(
     """All units of one layer against all units of an earlier one, the k strongest sources of each kept; block by block.
 
     reader: `gate` or `in` of gated neurons, by default the first there is.
+
+    >>> ow.layer_connections(model, source=0, target=2, k=3).summary()
+    'L0N… to L2N… through the same token, by weights alone.'
     """
     view = weight_view(model, dictionaries)
     first, last = (view.bank(view.name((layer, 0))) for layer in (source, target))

@@ -87,6 +87,10 @@ def top_paths(
     prompt: see `probe.text.prompts`. target: a token (text or id) whose demeaned logit is explained, by
     default the likeliest; or a unit (`L5N120`, `L5F650`, `L5N120@3`, (layer, unit)). pos: where. search: its fields are
     keywords too. Raises BadInput for sizes below 1 and for what does not exist.
+
+    >>> found = ow.top_paths(model, "When Mary went", length=2)
+    >>> len(found.paths) > 0
+    True
     """
     length, branches, width = search.length, search.branches, search.width
     if min(length, branches, width or 1) < 1:

@@ -94,7 +94,11 @@ class Embeddings(Record):
 
 @torch.no_grad()
 def embeddings(model: "TransformerBridge", extended: bool = False) -> Embeddings:
-    """The embedding of all tokens; `extended`: with what MLP 0 makes of each token alone."""
+    """The embedding of all tokens; `extended`: with what MLP 0 makes of each token alone.
+
+    >>> ow.embeddings(model).table.shape  # d_vocab, d_model
+    torch.Size([466, 64])
+    """
     if not extended:
         return Embeddings(tokens_alone(model, Site("embed")), "token embedding")
     try:
@@ -119,6 +123,9 @@ def deembed(
     """Tokens ranked for each reader of a unit, and for neurons read directly the activation of each token alone.
 
     through: heads (layer, head), the one nearest to the token first. vocabulary: what `embeddings` returned, to save its time.
+
+    >>> [ranking.reader for ranking in ow.deembed(model, "L2N5")]
+    ['alone', 'gate', 'in']
     """
     view = weight_view(model, dictionaries)
     name = view.name(target)
@@ -182,7 +189,12 @@ def promoted(
     dictionaries: Sequence[Any] = (),
     k: int = 10,
 ) -> TokenRanking:
-    """Tokens whose demeaned logits what a unit writes raises and lowers most: W_dec W_U through the final norm's weight."""
+    """Tokens whose demeaned logits what a unit writes raises and lowers most: W_dec W_U through the final norm's weight.
+
+    >>> ranking = ow.promoted(model, "L2N5", k=5)
+    >>> len(ranking.rows())
+    5
+    """
     view = weight_view(model, dictionaries)
     name = view.name(target)
     written = view.bank(name).writers(slice(name.unit, name.unit + 1), final(model.cfg.n_layers))

@@ -272,6 +272,10 @@ def open_cache(folder: str | Path, model: "TransformerBridge | None" = None, *, 
 
     check: raise Unavailable, naming them, if shards are missing or truncated, or the tokens or statistics damaged (shards are
     read for their checksums when they are first used; `verify` reads all). Turn it off to open a damaged cache for `repair`.
+
+    >>> cache = ow.open_cache("small", model)
+    >>> cache.n_tokens
+    128
     """
     folder = found_folder("cache", folder, "Make one with harvest, or with `openwork harvest`.")
     if not folder.exists() and partial(folder).exists():

@@ -76,6 +76,11 @@ def harvest(
 
     config: its fields are keywords too. resume: continue an unfinished cache of exactly these settings; a finished one is opened.
     Raises BadInput for unknown sites, values the dtype cannot hold, or a folder in the way; Unavailable for a full disk.
+
+    >>> tokens = ow.tokenize(model, ["One two three four five six seven."] * 4, context=8)
+    >>> cache = ow.harvest(model, tokens, ["mlp_in.1", "mlp_out.1"], folder)
+    >>> cache.sites
+    ('blocks.1.mlp.hook_in', 'blocks.1.mlp.hook_out')
     """
     folder = as_path(folder)
     layout = make_layout(model, sites, (len(tokens), tokens.context), config.dtype, config.shard_tokens)

@@ -78,6 +78,10 @@ class LiveActivations:
     `harvest`. Mean and variance are those of the first block of the train split (in the order of `seed`), not of all tokens,
     and the same each time. Under torchrun the processes share the forward passes, and all must read the stream together. Raises
     BadInput for unknown sites and blocks smaller than a row.
+
+    >>> live = ow.LiveActivations(model, tokens, ["resid_post.1"])
+    >>> live.n_tokens
+    128
     """
 
     @looked_at

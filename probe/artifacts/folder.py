@@ -19,7 +19,11 @@ KINDS = {
 
 
 def home() -> Path:
-    """Where artifacts live: `$OPENWORK_HOME`, else `runs/` in the working directory. Raises BadInput if that is a file."""
+    """Where artifacts live: `$OPENWORK_HOME`, else `runs/` in the working directory. Raises BadInput if that is a file.
+
+    >>> ow.home().is_dir()  # $OPENWORK_HOME, else runs/
+    True
+    """
     named = os.environ.get("OPENWORK_HOME")
     folder = Path(named or "runs").expanduser().resolve()
     if folder.exists() and not folder.is_dir():

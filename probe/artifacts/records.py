@@ -70,7 +70,11 @@ def save_record(
 
 @loads
 def load_record(folder: Path | str) -> Record:
-    """The record of a folder, or of a result by its name under `home()`. Unavailable where it is damaged."""
+    """The record of a folder, or of a result by its name under `home()`. Unavailable where it is damaged.
+
+    >>> ow.load_record("lens").tokens[-1]
+    ' went'
+    """
     folder = found_folder("result", folder, "Write one with a record's `save`.")
     manifest = read_manifest(folder, "result")
     if not (folder / RECORD).exists():

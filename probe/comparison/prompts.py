@@ -129,7 +129,12 @@ def compare_prompts(
     n_units: Annotated[int, Doc("Units of each pair, to list.", least=0)] = 12,
     progress: Progress = SILENT,
 ) -> ComparedPrompts:
-    """Read both prompts once and compare them at every aligned pair. Raises BadInput for an empty or too long prompt."""
+    """Read both prompts once and compare them at every aligned pair. Raises BadInput for an empty or too long prompt.
+
+    >>> two = ow.compare_prompts(model, "Mary went to Rome", "John went to Rome")
+    >>> two.prompts
+    ('Mary went to Rome', 'John went to Rome')
+    """
     (a, b), ids = zip(*(read_prompt(model, one) for one in (a, b)), strict=True)
     require_room(model, max(map(len, ids)))
     alignment = align(*ids)

@@ -53,6 +53,10 @@ class Dictionary(Record, nn.Module, page=True):
     Where it reads or writes several sites, d_in or d_out gives the width of each, and their activations stand side by side on
     the last axis. Decoder rows start with unit norm, each pointing where its encoder reads, if it reconstructs what it
     reads; else at zero. The sparsifier is copied. Raises BadInput for widths below 1 or a sparsifier that needs more latents.
+
+    >>> made = ow.Dictionary(64, 512, sparsifier=ow.TopK(8), site_in="mlp_in.1", site_out="mlp_out.1", skip=True)
+    >>> made.kind
+    'skip_transcoder'
     """
 
     @looked_at
@@ -249,7 +253,12 @@ def the_only(sites: tuple[str, ...], does: str) -> str:
 
 
 def SAE(d_in: int, d_dict: int, *, sparsifier: Sparsifier, site: str = "", seed: int = 0) -> Dictionary:
-    """A sparse autoencoder of one site; its encoder starts as the transpose of its decoder."""
+    """A sparse autoencoder of one site; its encoder starts as the transpose of its decoder.
+
+    >>> sae = ow.SAE(64, 512, sparsifier=ow.TopK(8), site="resid_post.1")
+    >>> sae.d_dict
+    512
+    """
     return Dictionary(d_in, d_dict, sparsifier=sparsifier, site_in=site, site_out=site, seed=seed)
 
 
@@ -264,7 +273,11 @@ def Transcoder(
     skip: bool = False,
     seed: int = 0,
 ) -> Dictionary:
-    """A transcoder from one site to another (or to several: d_out then gives each one's width), with a linear path if `skip`."""
+    """A transcoder from one site to another (or to several: d_out then gives each one's width), with a linear path if `skip`.
+
+    >>> ow.Transcoder(64, 512, sparsifier=ow.TopK(8), site_in="mlp_in.1", site_out="mlp_out.1").site_out
+    'mlp_out.1'
+    """
     if site_in == site_out:
         raise BadInput(
             f"A transcoder reads one site and predicts another, but both are '{site_in}'. Use SAE(...) for one site."
@@ -277,7 +290,12 @@ def Transcoder(
 def Crosscoder(
     widths: Sequence[int], d_dict: int, *, sparsifier: Sparsifier, sites: Sequence[str], seed: int = 0
 ) -> Dictionary:
-    """A crosscoder of several sites: layers of one model, or one site of several models (see `pairs.JoinedPairs`)."""
+    """A crosscoder of several sites: layers of one model, or one site of several models (see `pairs.JoinedPairs`).
+
+    >>> both = ow.Crosscoder([64, 64], 512, sparsifier=ow.TopK(8), sites=["resid_post.1", "resid_post.2"])
+    >>> len(both.sites_in)
+    2
+    """
     if len(sites) < 2:
         raise BadInput(f"A crosscoder joins two sites or more, but {list(sites)} was given. Use SAE(...) for one.")
     return Dictionary(widths, d_dict, sparsifier=sparsifier, site_in=sites, site_out=sites, seed=seed)

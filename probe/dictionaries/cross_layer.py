@@ -25,7 +25,13 @@ from probe.show.values import arrays_of
 
 
 class CrossLayerTranscoder(Record, nn.Module, page=True):
-    """Answers what a `Dictionary` answers; its latents are those of all parts, in order of layers."""
+    """Answers what a `Dictionary` answers; its latents are those of all parts, in order of layers.
+
+    >>> reads, writes = ["mlp_in.0", "mlp_in.1"], ["mlp_out.0", "mlp_out.1"]
+    >>> clt = ow.CrossLayerTranscoder([64, 64], 128, [64, 64], sparsifier=ow.TopK(8), sites_in=reads, sites_out=writes)
+    >>> [len(part.sites_out) for part in clt.parts]
+    [2, 1]
+    """
 
     kind = "cross_layer_transcoder"
 

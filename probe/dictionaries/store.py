@@ -140,6 +140,10 @@ def load_dictionary(
     """Read a dictionary from a folder, or by its name under `home()`; with a model, refuse one that does not belong to it.
 
     Raises BadInput for another model, width or layer, Unavailable for a damaged file.
+
+    >>> transcoder = ow.load_dictionary("small", model)
+    >>> transcoder.d_dict
+    128
     """
     folder = find(folder)
     manifest = read_manifest(folder, "dictionary")

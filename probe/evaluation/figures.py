@@ -130,7 +130,12 @@ KIND_SHAPES = {
 
 def judged_figure(rows: Sequence[dict[str, Any]], measure: str = "fvu", height: int = 420) -> go.Figure:
     """Judged dictionaries: a measure against L0, one trace a kind, bars of one standard error; each point carries its name in
-    `customdata`. What it has to be compared with stands as a dotted line wherever it is known."""
+    `customdata`. What it has to be compared with stands as a dotted line wherever it is known.
+
+    >>> rows, broken = ow.judged()
+    >>> ow.judged_figure(rows, "fvu").layout.height
+    420
+    """
     figure, kinds = go.Figure(), dict.fromkeys(str(row["kind"]) for row in rows)
     for kind in kinds:
         some = [r for r in rows if r["kind"] == kind and _known(r.get(measure)) and _known(r.get("l0"))]

@@ -18,6 +18,10 @@ def judged() -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
 
     name, kind, rule of the dictionary; result: the artifact it is from; on: what it was judged on; the measures that were made;
     errors: standard errors by measure.
+
+    >>> rows, broken = ow.judged()
+    >>> len(broken)
+    0
     """
     rows: list[tuple[str, dict[str, Any]]] = []
     damaged: list[tuple[str, str]] = []

@@ -43,7 +43,11 @@ def grid(
     sites_in: tuple[str, ...] = (),
     sites_out: tuple[str, ...] = (),
 ) -> list[Recipe]:
-    """All combinations."""
+    """All combinations.
+
+    >>> len(ow.grid(kinds=["sae", "transcoder"], rules=["topk:8", "topk:16"], seeds=[0, 1]))
+    8
+    """
     return [Recipe(k, r, w, sites_in, sites_out, s) for s, k, r, w in product(seeds, kinds, rules, widths)]
 
 
@@ -147,6 +151,11 @@ def sweep(
 
     judged_on: its texts and max_tokens are keywords too. resume: dictionaries that are finished are opened, unfinished ones
     continued. Raises BadInput as `train_together` does, and where there is nothing to judge on.
+
+    >>> recipes = ow.grid(kinds=["transcoder"], rules=["topk:4", "topk:8"], widths=[64])
+    >>> result = ow.train_sweep(cache, recipes, ow.TrainConfig(epochs=1))
+    >>> len(result.rows())
+    2
     """
     config = config or TrainConfig()
     if model is not None and not len(cache.eligible("held_out")):

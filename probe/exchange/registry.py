@@ -97,6 +97,10 @@ def import_dictionaries(
     format: by default recognised. model: checks widths and layers, and makes one whose input was taken before a norm's weight
     read the site after it. only: names of some. site_in, site_out: where the file's are missing or wrong, for one dictionary.
     Raises BadInput for what cannot be read exactly, Unavailable for damaged files and where the hub cannot be reached.
+
+    >>> for found in ow.import_dictionaries(foreign, model=model):
+    ...     print(found.name, found.dictionary.d_dict)
+    layers.1.mlp 128
     """
     path, chosen, names = contents(source, format, only)
     if (site_in or site_out) and len(names) > 1:
@@ -140,7 +144,11 @@ def store(imported: Imported, folder: Path, model: "TransformerBridge | None" = 
 
 
 def import_dictionary(source: Path | str, format: str | None = None, **options: Any) -> AnyDictionary:
-    """The only dictionary there; options as of `import_dictionaries`. BadInput where there are several."""
+    """The only dictionary there; options as of `import_dictionaries`. BadInput where there are several.
+
+    >>> ow.import_dictionary(foreign).d_dict
+    128
+    """
     found = contents(source, format, options.get("only", ()))[2]
     if len(found) > 1:
         raise BadInput(
@@ -156,6 +164,9 @@ def export_dictionary(
 
     facts: `model_name` is put where the format has a place for it; `layers` is what the model calls its list of blocks (for
     sparsify). Raises BadInput for what the format cannot express exactly, and if the folder holds anything.
+
+    >>> ow.export_dictionary(transcoder, folder, "sparsify")
+    ['layers.1.mlp/cfg.json', 'layers.1.mlp/sae.safetensors']
     """
     chosen = known_format(format)
     if chosen.write is None:

@@ -65,7 +65,12 @@ def unit_weights(
     k: int = 10,
     progress: Progress = SILENT,
 ) -> UnitWeights:
-    """What the weights say of a dictionary's latent, or of a neuron of the layer of that number. BadInput if there is none."""
+    """What the weights say of a dictionary's latent, or of a neuron of the layer of that number. BadInput if there is none.
+
+    >>> weights = ow.unit_weights(model, 1, "L1N5")
+    >>> len(weights.promoted)
+    10
+    """
     unit = _number(what, unit)
     if isinstance(what, int):
         require_there(model, unit, what, None)

@@ -113,7 +113,11 @@ def set_label(
     method: str = "",
 ) -> Label | None:
     """Give a unit (its number in the table, or its name) a label, in place of the same author's; an empty text takes it away.
-    Returns what is kept."""
+    Returns what is kept.
+
+    >>> ow.set_label("small", "L1N5", "names after and", author="ana").text
+    'names after and'
+    """
     folder = found_folder("features", folder)
     unit = table_number(read_manifest(folder, "features").facts, unit, folder.name)
     if not text.strip():

@@ -81,7 +81,12 @@ def on_text(
     dictionary: Any | None = None,
 ) -> OwnText:
     """One unit on one text: a neuron by its name (`L5N120`) or by number and layer, a latent by its number or name and its
-    dictionary. BadInput where that is not one unit, and for a unit there is not."""
+    dictionary. BadInput where that is not one unit, and for a unit there is not.
+
+    >>> one = ow.on_text(model, "When Mary and John went to", "L1N5")
+    >>> len(one.values) == len(one.tokens)
+    True
+    """
     number, layer, pos = unit_named(unit, layer, dictionary)
     if pos is not None:
         raise BadInput(f"{unit} stands at one position; a text is read at all. Leave out what stands behind the @.")

@@ -268,7 +268,12 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 @loads
 def open_features(folder: str | Path, model: "TransformerBridge | None" = None) -> FeatureTable:
-    """Open a finished table, by folder or by name. With a model, refuse one that was made from another (BadInput)."""
+    """Open a finished table, by folder or by name. With a model, refuse one that was made from another (BadInput).
+
+    >>> table = ow.open_features("small", model)
+    >>> table.unit("L1N5").name
+    'L1N5'
+    """
     path = found_folder("features", folder, "Build it with build_features, or with `openwork features`.")
     if not path.exists():
         raise BadInput(f"{path} is not finished. Build it again with resume to continue.")

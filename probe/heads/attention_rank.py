@@ -189,6 +189,10 @@ def attention_rank(
 
     Definitions, units and what is ours: the docstring of `probe.heads.attention_rank`. Raises BadInput for a prompt of fewer than
     3 tokens, for a layer there is not, and for a model without attention whose writes can be skipped.
+
+    >>> ranks = ow.attention_rank(model, "When Mary and John went to")
+    >>> ranks.rank.shape  # layer, head; as many as there are tokens is all of it
+    (4, 4)
     """
     text, ids = read_prompt(model, prompt)
     if len(ids) < _TOO_FEW:

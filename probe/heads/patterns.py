@@ -94,7 +94,12 @@ class HeadPatterns(Record, figure=True, page=True):
 
 def head_patterns(model: "TransformerBridge", prompt: Prompt) -> HeadPatterns:
     """Patterns and metrics of all heads on a prompt, NaN in a hybrid's layers without attention. Raises BadInput for an empty or
-    too long prompt, and for a model without attention."""
+    too long prompt, and for a model without attention.
+
+    >>> heads = ow.head_patterns(model, "When Mary and John went to")
+    >>> heads.patterns.shape  # layer, head, query, key
+    (4, 4, 8, 8)
+    """
     prompt, ids = read_prompt(model, prompt)
     require_room(model, len(ids))
     there = layers_with("pattern", model)

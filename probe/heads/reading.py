@@ -156,6 +156,10 @@ def read_head(
 
     target: token (text or id) or `Difference` whose logit is explained (by default the likeliest token at each position). known:
     spares what it holds; its fields are keywords too. Raises BadInput for a head or token there is not.
+
+    >>> one = ow.read_head(model, "When Mary and John went to", "L1H0")
+    >>> one.pattern.shape  # query, key; each row sums to 1
+    (8, 8)
     """
     layer, head = head_of(layer, head)
     weights.check_head(model, layer, head)
@@ -208,7 +212,12 @@ def ablate_head(
     pos: int | None = None,
 ) -> list[Zero | Mean]:
     """Interventions that take a head away, for `intervene` and `edited_run`: `zero`, or the `mean` of what it has mixed over the
-    prompt's positions; at one position, or at all. The head by layer and number, or by its name (`L5H3`)."""
+    prompt's positions; at one position, or at all. The head by layer and number, or by its name (`L5H3`).
+
+    >>> changes = ow.ablate_head(model, "When Mary and John went to", "L1H0", how="mean")
+    >>> ow.edited_run(model, "When Mary and John went to", changes).edits
+    ['mean L1H0']
+    """
     layer, head = head_of(layer, head)
     weights.check_head(model, layer, head)
     place = head_place(layer, head, pos)

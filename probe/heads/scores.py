@@ -134,6 +134,10 @@ def head_table(
     next token.
 
     Raises BadInput for a position or token that is not there, and for models whose heads cannot be read apart.
+
+    >>> table = ow.head_table(model, "When Mary and John went to", target=" the")
+    >>> len(table.rows("direct", k=3))
+    3
     """
     from probe.heads.patterns import head_patterns
     from probe.heads.weights import copying_scores

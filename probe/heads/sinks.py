@@ -237,6 +237,10 @@ def sinks(
 
     Definitions, units and what is ours: the docstring of `probe.heads.sinks`. Raises BadInput for an empty or too long prompt and
     for a model whose stream cannot be read.
+
+    >>> found = ow.sinks(model, "When Mary and John went to", ratio=20.0, draws=2)
+    >>> found.mass.shape  # layer, head; attention paid to sinks, 1 is all of it
+    (4, 4)
     """
     text, ids = read_prompt(model, prompt)
     n, there = int(model.cfg.n_layers), layers_with("pattern", model)

@@ -199,6 +199,9 @@ def copying_scores(model: "TransformerBridge") -> Float[Tensor, "layer head"]:
     """From -1 to 1 for each head: near 1, attending to a token raises that token's own logit, whatever the token.
 
     The eigenvalues of the (d_vocab, d_vocab) matrix that are not 0 are those of a (d_head, d_head) one.
+
+    >>> ow.copying_scores(model).shape  # layer, head; near 1 a head copies
+    torch.Size([4, 4])
     """
     W_U, _ = unembedding(model)
     middle = (W_U - W_U.mean(1, keepdim=True)) @ wide(model.W_E)

@@ -129,6 +129,10 @@ def edited_run(
     to list.
 
     Raises BadInput for a position the prompt does not have, and what `intervene` raises.
+
+    >>> run = ow.edited_run(model, "When Mary and John went to", ["ablate:L1H0", "scale=2:L2N5"])
+    >>> run.edits
+    ['zero L1H0', 'scale L2N5']
     """
     prompt, ids = read_prompt(model, prompt)
     changes = read_changes(model, changes, dictionaries)

@@ -111,6 +111,10 @@ def capture(
 
     tokens: a matrix of ids, or prompts (see `probe.text.prompts`). sites: `resid_post.5`, `resid_post.-1`, `resid_post.*` for
     every layer. Interventions in force apply. Raises BadInput for an unknown site and OpenworkError if one never fired.
+
+    >>> found = ow.capture(model, "When Mary and John went to", ["resid_post.1", "resid_post.-1"])
+    >>> found["resid_post.1"].shape  # batch, position, d_model
+    torch.Size([1, 8, 64])
     """
     wanted, tokens = parse_sites(sites, model), read_batch(model, tokens)
     found: dict[str, Tensor] = {}

@@ -88,6 +88,10 @@ def generate_with(
 
     seed: None takes the likeliest token each time; a number draws at `temperature`. Both end at an end-of-text token. Raises
     BadInput for a prompt that leaves no room, OpenworkError if an edit never fired.
+
+    >>> told = ow.generate_with(model, "When Mary and John went to", ["ablate:L1H0"], max_new_tokens=4)
+    >>> len(told.clean.ids), len(told.edited.ids)
+    (4, 4)
     """
     from probe.text.tokens import display_tokens
 

@@ -17,7 +17,11 @@ Where = "Site | str | UnitName | Place"
 
 @dataclass(frozen=True)
 class Place:
-    """Part of a site: some positions (`pos`), some heads (`head`), some units of the last axis (`unit`). None means all."""
+    """Part of a site: some positions (`pos`), some heads (`head`), some units of the last axis (`unit`). None means all.
+
+    >>> ow.Place(ow.Site("z", 1), pos=-1, head=0) == ow.place("L1H0@-1")
+    True
+    """
 
     site: Site
     pos: int | slice | None = None
@@ -29,7 +33,11 @@ class Place:
 
 
 def place(where: "Site | str | UnitName | Place", pos: int | slice | None = None, unit: int | None = None) -> Place:
-    """A place at a site, given by name or as a Site, or that of a unit by its name: `L5H3`, `L5N120@3`."""
+    """A place at a site, given by name or as a Site, or that of a unit by its name: `L5H3`, `L5N120@3`.
+
+    >>> ow.place("resid_post.1", pos=3).site.short
+    'resid_post.1'
+    """
     if isinstance(where, Place):
         return where
     named = unit_at(where)
@@ -66,12 +74,20 @@ def _place_of(named: UnitName, pos: int | slice | None) -> Place:
 
 
 def head(layer: int, index: int, pos: int | slice | None = None) -> Place:
-    """What one attention head has mixed, before its output matrix."""
+    """What one attention head has mixed, before its output matrix.
+
+    >>> ow.head(1, 0) == ow.place("L1H0")
+    True
+    """
     return Place(Site("z", layer), pos, index)
 
 
 def neuron(layer: int, unit: int, pos: int | slice | None = None) -> Place:
-    """The activation of one MLP neuron."""
+    """The activation of one MLP neuron.
+
+    >>> ow.neuron(2, 5, pos=-1) == ow.place("L2N5@-1")
+    True
+    """
     return Place(Site("mlp_post", layer), pos, None, unit)
 
 

@@ -48,6 +48,9 @@ class UnitEdit(Record):
 
     pos: a position, a range of them (open-ended reaches into generation), or None for all. amount: factor of `scale`, level of
     `clamp`, what `steer` adds; for `restore` the unit's values by position in another run, or one number.
+
+    >>> ow.UnitEdit("scale", "L2N5@-1", amount=2.0).name
+    'scale L2N5@-1'
     """
 
     mode: str
@@ -107,6 +110,10 @@ def edit_units(model: "TransformerBridge", edits: Sequence[UnitEdit]) -> list[Fu
     """Interventions for `intervene`, one for all units of a layer or dictionary that share their positions.
 
     Raises BadInput for a unit, layer or mode there is not, and for edits of one unit that overlap.
+
+    >>> changes = ow.edit_units(model, [ow.UnitEdit("clamp", "L2N5", amount=3.0)])
+    >>> with ow.intervene(model, changes):
+    ...     logits = model(ids)
     """
     single = [one for edit in edits for one in _by_position(edit)]
     for edit in single:
@@ -128,7 +135,11 @@ def unit_values(
     layer: int | None = None,
     dictionary: Any | None = None,
 ) -> Float[Tensor, "batch pos unit"]:
-    """Activations of a layer's neurons, or of a dictionary's latents, in one run: what `restore` restores."""
+    """Activations of a layer's neurons, or of a dictionary's latents, in one run: what `restore` restores.
+
+    >>> ow.unit_values(model, "When Mary and John went to", layer=2).shape  # batch, position, neuron
+    torch.Size([1, 8, 128])
+    """
     site = _neuron_site(layer) if dictionary is None else parse_site(dictionary.site_in, model)
     value = capture(model, tokens, [site])[site.name]
     return value if dictionary is None else encoded(dictionary, per_token(value))

@@ -63,7 +63,11 @@ def _require_numbers(what: str, name: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Zero(_Change):
-    """Zero ablation."""
+    """Zero ablation.
+
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Zero("L1H0"), ow.Zero("mlp_out.2")]).edits
+    ['zero L1H0', 'zero mlp_out.2']
+    """
 
     at: "Site | str | UnitName | Place"
 
@@ -73,7 +77,12 @@ class Zero(_Change):
 
 @dataclass(frozen=True, eq=False)
 class Mean(_Change):
-    """Mean ablation: `mean` has the place's trailing axes."""
+    """Mean ablation: `mean` has the place's trailing axes.
+
+    >>> mean = ow.capture(model, ids, "z.1")["z.1"][0, :, 0].mean(0)
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Mean("L1H0", mean)]).edits
+    ['mean L1H0']
+    """
 
     at: "Site | str | UnitName | Place"
     mean: Tensor | float
@@ -84,7 +93,12 @@ class Mean(_Change):
 
 @dataclass(frozen=True, eq=False)
 class Patch(_Change):
-    """Replace by activations of another run."""
+    """Replace by activations of another run.
+
+    >>> donor = ow.capture(model, "When John and Mary went to", "z.1")["z.1"][:, -1:, 0]
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Patch("L1H0@-1", donor)]).edits
+    ['patch L1H0@-1']
+    """
 
     at: "Site | str | UnitName | Place"
     value: Tensor | float
@@ -95,7 +109,12 @@ class Patch(_Change):
 
 @dataclass(frozen=True, eq=False)
 class Freeze(_Change):
-    """Hold a site at recorded values of exactly its shape; another shape is an error, never broadcast."""
+    """Hold a site at recorded values of exactly its shape; another shape is an error, never broadcast.
+
+    >>> value = ow.capture(model, ids, "resid_post.1")["resid_post.1"]
+    >>> float(ow.edited_run(model, ids, [ow.Freeze("resid_post.1", value)]).kl.max())  # its own values: nothing changes
+    0.0
+    """
 
     at: "Site | str | UnitName | Place"
     value: Tensor
@@ -111,7 +130,11 @@ class Freeze(_Change):
 
 @dataclass(frozen=True, eq=False)
 class Steer(_Change):
-    """Add `scale * direction`. A single neuron or latent needs no direction: `scale` is added to its activation."""
+    """Add `scale * direction`. A single neuron or latent needs no direction: `scale` is added to its activation.
+
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Steer("resid_post.1", torch.ones(64), scale=2.0)]).edits
+    ['steer resid_post.1']
+    """
 
     at: "Site | str | UnitName | Place"
     direction: Float[Tensor, "..."] | float | None = None
@@ -123,7 +146,11 @@ class Steer(_Change):
 
 @dataclass(frozen=True)
 class Scale(_Change):
-    """Multiply by `factor`."""
+    """Multiply by `factor`.
+
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Scale("L1H0", 0.5)]).edits
+    ['scale L1H0']
+    """
 
     at: "Site | str | UnitName | Place"
     factor: float
@@ -134,7 +161,11 @@ class Scale(_Change):
 
 @dataclass(frozen=True)
 class Clamp(_Change):
-    """Hold at one number."""
+    """Hold at one number.
+
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Clamp("L2N5@-1", 3.0)]).edits
+    ['clamp L2N5@-1']
+    """
 
     at: "Site | str | UnitName | Place"
     level: float
@@ -150,6 +181,9 @@ class Knockout(Settings):
 
     The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity. What a query gives to no
     token (the sinks of GPT-OSS) remains too.
+
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Knockout("L1H0", query=4, key=1)]).edits
+    ['knockout L1H0@4←1']
     """
 
     layer: int
@@ -202,6 +236,9 @@ class Splice:
     """Put a dictionary in the place of what it was trained on: `site_out` becomes its reconstruction from `site_in`.
 
     keep: boolean mask (batch, pos) of the positions left untouched, usually the special tokens.
+
+    >>> ow.edited_run(model, "When Mary and John went to", [ow.Splice(transcoder)]).kl.shape
+    (8,)
     """
 
     def __init__(self, dictionary: Any, keep: Tensor | None = None):

@@ -121,6 +121,10 @@ def direct_logits(
     target: a token as text or id, or a `Difference` of two; by default the likeliest next token at each position.
 
     Raises BadInput for a token the vocabulary lacks, OpenworkError where the parts do not sum to the model's logit.
+
+    >>> direct = ow.direct_logits(model, "When Mary and John went to", ow.Difference(" the", " of"))
+    >>> direct.heads.shape  # layer, head, position
+    (4, 4, 8)
     """
     prompt, ids = read_prompt(model, prompt)
     wanted = None if target is None else asked(model, target)

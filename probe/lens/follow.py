@@ -106,6 +106,10 @@ def follow_token(
     (see `OWN`; the first is the default). `token_ids` says the same.
 
     Raises BadInput for what is no token and for an empty or too long prompt.
+
+    >>> one = ow.follow_token(model, "When Mary and John went to", " the")
+    >>> one.ranks.shape  # token, layer, position; rank 0 is the prediction
+    (1, 5, 8)
     """
     wanted = one_target(target, token_ids=token_ids)
     chosen_tokens = _chosen(model, listed("final" if wanted is None else wanted))

@@ -146,6 +146,10 @@ def logit_lens(
 
     positions: read these alone (-1 is the last), which is what a long prompt costs less by. Raises BadInput for an empty or too
     long prompt, positions outside of it, top_k < 1, and where memory does not suffice.
+
+    >>> lens = ow.logit_lens(model, "When Mary and John went to")
+    >>> lens.layers
+    ['embed', '0', '1', '2', '3']
     """
     if not 1 <= top_k <= model.cfg.d_vocab:
         raise BadInput(f"top_k is {top_k}; it must be between 1 and the vocabulary's {model.cfg.d_vocab}.")

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def norm_figure(lens: "LensResult", height: int | None = None) -> go.Figure:
     """Layer (upwards) by position; colour is log10 of the length of the residual stream after the layer, over the range of all
-    positions but the first, which may lie beyond it."""
+    positions but the first, which may lie beyond it.
+
+    >>> lens = ow.logit_lens(model, "When Mary went")
+    >>> len(ow.norm_figure(lens).data)
+    1
+    """
     norms = np.asarray(lens.resid_norm, dtype=float)
     logs = np.log10(np.maximum(norms, 1e-12))
     ordinary = logs[:, 1:] if logs.shape[1] > 1 else logs

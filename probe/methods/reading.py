@@ -116,7 +116,7 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, Any]]:
 
 def _method(module: str, node: ast.FunctionDef, call: ast.Call, constants: dict[str, Any]) -> Method:
     where = f"{module}.{node.name}"
-    about = ast.get_docstring(node) or ""
+    about = (ast.get_docstring(node) or "").partition("\n>>> ")[0].rstrip()  # its example is for Python
     if not about:
         raise Undeclared(f"{where} has no docstring; its first sentence is what people read of it.")
     named = {k.arg: _plain(k.value, constants, where) for k in call.keywords if k.arg}

@@ -54,7 +54,12 @@ class ModelFacts(Record):
 
 
 def describe(model: "TransformerBridge") -> ModelFacts:
-    """What a loaded model is: sizes, norm, vocabulary, weights, where it lies. BadInput for what is no model."""
+    """What a loaded model is: sizes, norm, vocabulary, weights, where it lies. BadInput for what is no model.
+
+    >>> facts = ow.describe(model)
+    >>> facts.n_layers, facts.d_model
+    (4, 64)
+    """
     from probe.identity import model_name
 
     if not hasattr(model, "original_model"):

@@ -25,7 +25,11 @@ _stamps: "WeakKeyDictionary[TransformerBridge, tuple[int, ModelStamp]]" = WeakKe
 
 
 def stamp(model: "TransformerBridge") -> ModelStamp:
-    """Name and fingerprints of a loaded model, about half a second per billion bytes; kept until a weight is edited."""
+    """Name and fingerprints of a loaded model, about half a second per billion bytes; kept until a weight is edited.
+
+    >>> ow.stamp(model).name
+    'toy'
+    """
     now = edition(model)
     kept = _stamps.get(model)
     if kept is None or kept[0] != now or kept[1].name != model_name(model):

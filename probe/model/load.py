@@ -48,6 +48,10 @@ def load_model(
     tokenizer: of a transformers model; by default the one beside it. device: `cpu`, `cuda`, ...; by default CUDA where there is
     one. dtype: float32 (the default), bfloat16, float16 or float64. A loaded model stays where and as it is by default.
     Raises BadInput for a name nothing answers to, Unavailable for a damaged file or a missing network.
+
+    >>> model = ow.load_model("toy")  # or "smollm2-135m", a folder, a .gguf file, a hub id, a transformers model
+    >>> model.cfg.n_layers
+    4
     """
     if not isinstance(name, str | Path):
         return _given(name, tokenizer, device, dtype)

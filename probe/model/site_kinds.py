@@ -123,7 +123,11 @@ GLOSSARY: dict[str, SiteKind] = {
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """One place: a kind of the glossary, at a layer where the kind has layers."""
+    """One place: a kind of the glossary, at a layer where the kind has layers.
+
+    >>> ow.Site("resid_post", 1).name
+    'blocks.1.hook_resid_post'
+    """
 
     kind: str
     layer: int | None = None
@@ -176,20 +180,36 @@ def layered(kind: str) -> bool:
 
 
 def resid_pre(layer: int) -> Site:
-    """Residual stream before a layer."""
+    """Residual stream before a layer.
+
+    >>> ow.resid_pre(1).name
+    'blocks.1.hook_resid_pre'
+    """
     return Site("resid_pre", layer)
 
 
 def resid_post(layer: int) -> Site:
-    """Residual stream after a layer."""
+    """Residual stream after a layer.
+
+    >>> ow.resid_post(1).name
+    'blocks.1.hook_resid_post'
+    """
     return Site("resid_post", layer)
 
 
 def mlp_in(layer: int) -> Site:
-    """What an MLP reads."""
+    """What an MLP reads.
+
+    >>> ow.mlp_in(1).short
+    'mlp_in.1'
+    """
     return Site("mlp_in", layer)
 
 
 def mlp_out(layer: int) -> Site:
-    """What an MLP returns."""
+    """What an MLP returns.
+
+    >>> ow.mlp_out(1).short
+    'mlp_out.1'
+    """
     return Site("mlp_out", layer)

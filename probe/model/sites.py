@@ -67,6 +67,9 @@ def parse_site(text: "str | Site", model: "TransformerBridge | None" = None) -> 
     """The site that `text` names: canonical, short or older spelling. With a model, it must exist there.
 
     Raises BadInput with the nearest names when nothing matches, when the layer is missing, or when the model lacks it.
+
+    >>> ow.parse_site("resid_post.-1", model).name
+    'blocks.3.hook_resid_post'
     """
     if isinstance(text, Site):
         return in_model(_from_the_end(text, model), model) if model is not None else text
@@ -174,7 +177,11 @@ def axis_size(site: Site, axis: str, model: "TransformerBridge") -> int:
 
 
 def sites_of(model: "TransformerBridge") -> list[Site]:
-    """Every site of the glossary that this model has, in the order of the forward pass."""
+    """Every site of the glossary that this model has, in the order of the forward pass.
+
+    >>> len(ow.sites_of(model)) > 50
+    True
+    """
     layers: list[int] = list(range(model.cfg.n_layers))
     every = [Site(k, layer) for k in GLOSSARY for layer in (layers if layered(k) else [None])]
     return sorted((s for s in every if hook_name(s, model) is not None), key=lambda s: s.depth)

@@ -154,6 +154,10 @@ def top_units(
 
     target: a token (text or id) or a `Difference`. by: `write` or `direct`; `direct` where there is a target. Raises BadInput for
     an empty or too long prompt and for what is no token.
+
+    >>> top = ow.top_units(model, "When Mary and John went to", target=ow.Difference(" the", " of"), k=3)
+    >>> len(top.at(-1))
+    3
     """
     by = by or ("write" if target is None else "direct")
     if k < 1 or by not in ("write", "direct"):

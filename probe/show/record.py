@@ -41,6 +41,9 @@ class Record:
     """A value that shows itself.
 
     Of a class of records, `figure=True` says that it has a picture, `page=True` that a page of the dashboard shows it.
+
+    >>> isinstance(ow.logit_lens(model, "When Mary and John went to"), ow.Record)
+    True
     """
 
     _figure: ClassVar[bool] = False

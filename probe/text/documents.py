@@ -43,6 +43,9 @@ def corpus(spec: str | Path = "sotu", *, seed: int | None = None, column: str = 
     corpus, for one, is in order of date. The source is then read whole (a `datasets` stream: 10,000 rows at a time).
     column: where the text is in .jsonl and .parquet files.
     Raises BadInput for an unknown spec, a missing file or column, an empty text or one that is not UTF-8.
+
+    >>> next(iter(ow.corpus("sotu"))).id
+    '1790-george-washington'
     """
     text = str(spec)
     if text.startswith("datasets:"):

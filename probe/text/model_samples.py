@@ -94,6 +94,10 @@ def sample_text(
 
     config: its fields are keywords too. resume: continue an unfinished sample with the same settings, or open it if it is
     finished. Raises BadInput for settings that cannot be, or a folder that holds something else.
+
+    >>> sampled = ow.sample_text(model, folder, n_documents=2, length=8)
+    >>> sampled.n_documents
+    2
     """
     folder, start = as_path(folder), time.perf_counter()
     settings = _settings(model, n_documents, config)

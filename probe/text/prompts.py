@@ -42,6 +42,9 @@ def encode_prompt(model: "TransformerBridge", prompt: Prompt, prepend_bos: bool 
     """Token ids of one prompt; for text BOS first where the model has one (not twice, if the text itself begins with it).
 
     Raises BadInput for an empty prompt, for one longer than the model's context, and for what is no prompt.
+
+    >>> ow.encode_prompt(model, "The war")
+    [1, 280, 408]
     """
     return read_prompt(model, prompt, prepend_bos).ids
 

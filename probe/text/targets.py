@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """The logit of one token minus that of another, given as text or ids."""
+    """The logit of one token minus that of another, given as text or ids.
+
+    >>> ow.Difference(" the", " of")
+    Difference(token=' the', other=' of')
+    """
 
     token: str | int
     other: str | int

@@ -70,6 +70,10 @@ def tokenize(
     max_tokens: stop at that many positions (rows times context); documents after that are never read.
     prepend_bos: None follows the model's own convention. Raises BadInput if the context does not fit the model or
     there is no text.
+
+    >>> tokens = ow.tokenize(model, ["One two three four five six seven."] * 4, context=8)
+    >>> tokens.tokens.shape
+    torch.Size([4, 8])
     """
     _check_context(model, context, max_tokens)
     bos, pad = bos_of(model, prepend_bos), _padding(model)

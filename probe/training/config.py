@@ -9,7 +9,12 @@ from probe.plain_values import Settings, look_at_config
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """How to train. Equal configs, data and threads give equal weights."""
+    """How to train. Equal configs, data and threads give equal weights.
+
+    >>> config = ow.TrainConfig(epochs=1, batch=256)
+    >>> config.epochs
+    1
+    """
 
     lr: float = 4e-3
     "Peak learning rate of Adam, on standardised activations."

@@ -73,7 +73,11 @@ def runs_figure(
     runs: Sequence["TrainingRun"], axis: str = "tokens", *, log: bool = False, window: int = 1, height: int = 560
 ) -> go.Figure:
     """Loss, L0, FVU and dead share of several runs over `tokens` or `step`. log: logarithmic scales for all but the dead share.
-    window: lines of the log behind each point (1: as logged)."""
+    window: lines of the log behind each point (1: as logged).
+
+    >>> len(ow.runs_figure(ow.runs()).data) > 0
+    True
+    """
     figure = make_subplots(
         rows=2, cols=2, subplot_titles=list(TITLES.values()), vertical_spacing=0.16, horizontal_spacing=0.13
     )

@@ -160,7 +160,11 @@ def log_of(folder: Path) -> RunLog:
 
 
 def runs() -> list[TrainingRun]:
-    """All runs under `home()`: unfinished ones first, then finished ones, newest first."""
+    """All runs under `home()`: unfinished ones first, then finished ones, newest first.
+
+    >>> [run.name for run in ow.runs()]
+    ['small-transcoder-topk-8-s0-0a98', 'small-transcoder-topk-4-s0-41e0', 'small']
+    """
     folders = [p for p in (home() / KINDS["dictionary"]).glob("[!.]*/") if not p.is_symlink()]
     unfinished = [p for p in folders if p.name.endswith(PARTIAL)]
     finished = [p for p in folders if not p.name.endswith(PARTIAL) and (p / METRICS).is_file()]
@@ -169,7 +173,11 @@ def runs() -> list[TrainingRun]:
 
 
 def run_named(name: str) -> TrainingRun:
-    """The run of this name, finished or not; BadInput when there is none."""
+    """The run of this name, finished or not; BadInput when there is none.
+
+    >>> ow.run_named("small").state
+    'finished'
+    """
     there = {p.name: p for p in (home() / KINDS["dictionary"]).glob("[!.]*/") if not p.is_symlink()}
     if (folder := there.get(name) or there.get(name + PARTIAL)) is not None:
         return run_at(folder)

@@ -64,6 +64,12 @@ def train(
     the result's reads raw ones. model: whose activations these are; taken from the cache where there is one. resume: continue
     the unfinished run in this folder (with the same config and data, else BadInput), or return it if it is finished; without
     it, what is there is refused. Raises BadInput where widths do not fit.
+
+    >>> sae = ow.SAE(64, 128, sparsifier=ow.TopK(8), site="resid_post.1")
+    >>> live = ow.LiveActivations(model, tokens, ["resid_post.1"])
+    >>> result = ow.train(sae, live, ow.TrainConfig(epochs=1), folder)
+    >>> result.dictionary.d_dict
+    128
     """
     place_of = as_path(folder) if folder is not None else default_folder(dictionary, pairs_for(cache, dictionary))
     run = Run(dictionary, place_of, config or TrainConfig())

@@ -102,7 +102,11 @@ class L1Penalised(Sparsifier):
 
 
 class ReLU(L1Penalised):
-    """latent = max(pre-activation, 0), with the L1 penalty on the latents."""
+    """latent = max(pre-activation, 0), with the L1 penalty on the latents.
+
+    >>> ow.SAE(64, 512, sparsifier=ow.ReLU(l1=1.0), site="resid_post.1").d_dict
+    512
+    """
 
     name, matrices = "relu", 4.5
 
@@ -118,7 +122,12 @@ class ReLU(L1Penalised):
 
 
 class TopK(Sparsifier):
-    """ReLU of the k largest pre-activations of each row; the rest are 0, so at most k latents are active (Gao et al. 2024)."""
+    """ReLU of the k largest pre-activations of each row; the rest are 0, so at most k latents are active (Gao et al. 2024).
+
+    >>> sae = ow.SAE(64, 512, sparsifier=ow.TopK(8), site="resid_post.1")
+    >>> int((sae.encode(torch.randn(5, 64)) > 0).sum(-1).max())
+    8
+    """
 
     name = "topk"
 

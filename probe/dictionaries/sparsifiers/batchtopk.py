@@ -20,7 +20,11 @@ MEMORY = 0.9
 
 
 class BatchTopK(Sparsifier):
-    """In training the k * rows largest positive pre-activations of the batch; afterwards all above the learned `threshold`."""
+    """In training the k * rows largest positive pre-activations of the batch; afterwards all above the learned `threshold`.
+
+    >>> ow.SAE(64, 512, sparsifier=ow.BatchTopK(8), site="resid_post.1").d_dict
+    512
+    """
 
     name = "batchtopk"
     threshold: Float[Tensor, ""]

@@ -31,7 +31,11 @@ class _GatedCode(DenseCode):
 
 
 class Gated(L1Penalised):
-    """latent = (pre_act > 0) * relu(exp(r_mag) * pre_act + offset); `l1` as of ReLU, on relu(pre_act)."""
+    """latent = (pre_act > 0) * relu(exp(r_mag) * pre_act + offset); `l1` as of ReLU, on relu(pre_act).
+
+    >>> ow.SAE(64, 512, sparsifier=ow.Gated(l1=1.0), site="resid_post.1").d_dict
+    512
+    """
 
     name, matrices = "gated", 11
 

@@ -67,7 +67,11 @@ class _Dense(DenseCode):
 
 
 class JumpReLU(Sparsifier):
-    """latent = max(p, 0) where p > threshold; trained to have `l0` latents active on average."""
+    """latent = max(p, 0) where p > threshold; trained to have `l0` latents active on average.
+
+    >>> ow.SAE(64, 512, sparsifier=ow.JumpReLU(l0=16), site="resid_post.1").d_dict
+    512
+    """
 
     name, calibrates = "jumprelu", True
     matrices = 4  # while more than DENSE of the latents are active

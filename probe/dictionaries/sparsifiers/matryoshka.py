@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class Matryoshka(Sparsifier):
-    """The latents of `inner`; training adds the mean squared error of each prefix of `widths` latents."""
+    """The latents of `inner`; training adds the mean squared error of each prefix of `widths` latents.
+
+    >>> ow.SAE(64, 512, sparsifier=ow.Matryoshka(ow.TopK(8), [64, 512]), site="resid_post.1").d_dict
+    512
+    """
 
     name = "matryoshka"
 

@@ -53,6 +53,10 @@ def build_features(
 
     resume: continue an unfinished table of exactly these units, data and settings; a finished one is opened. Raises BadInput
     for a cache of another model or without the sites, activations that are not finite, or a folder in the way.
+
+    >>> table = ow.build_features(model, 1, cache, folder)  # the neurons of layer 1
+    >>> table.n_units
+    128
     """
     folder, config = as_path(folder), config or FeatureConfig()
     check_model(cache.manifest, stamp(model), cache.folder)

@@ -60,7 +60,12 @@ def plan_features(
     folder: str | Path = ".",
     config: FeatureConfig | None = None,
 ) -> FeaturePlan:
-    """What `build_features` with these arguments will take; refuses the same things. Runs one block to measure its speed."""
+    """What `build_features` with these arguments will take; refuses the same things. Runs one block to measure its speed.
+
+    >>> plan = ow.plan_features(model, transcoder, cache)
+    >>> plan.units
+    'latent'
+    """
     config = config or FeatureConfig()
     check_model(cache.manifest, stamp(model), cache.folder)
     units = units_of(model, what, cache)
