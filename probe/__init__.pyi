@@ -79,6 +79,7 @@ from probe.model.sites import resid_post as resid_post
 from probe.model.sites import resid_pre as resid_pre
 from probe.model.sites import sites_of as sites_of
 from probe.neurons.strongest import top_units as top_units
+from probe.neurons.vocabulary_map import vocabulary_map as vocabulary_map
 from probe.progress import Bar as Bar
 from probe.show.labels import CONFIG as CONFIG
 from probe.show.record import Record as Record
