@@ -8,7 +8,8 @@ from app.commands.options import AsJson, print_json, print_rows, visible
 from probe.errors import BadInput, brief
 from probe.methods import catalogue
 from probe.methods.call import Call
-from probe.methods.kinds import Number, PromptKind
+from probe.methods.kinds import PromptKind
+from probe.methods.plain_kinds import Number
 from probe.methods.reading import Method, Parameter
 
 
