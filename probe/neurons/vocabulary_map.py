@@ -40,7 +40,7 @@ from probe.show.opening import came_from
 from probe.show.panels import Figure, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 from probe.text.display import display_tokens
-from probe.words import counted, figures, percent
+from probe.words import clip, counted, figures, percent
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -50,7 +50,7 @@ CELLS = 1 << 25
 "Scores of neurons by tokens in memory at once."
 _BLOCK = 512  # neurons at once
 _BEYOND = 99.0  # percentile of the control that a concentrated neuron exceeds
-_LISTED, _SHOWN = 50, 6  # neurons in the table, tokens in its cells
+_LISTED, _SHOWN, _LONGEST = 50, 6, 16  # neurons in the table, tokens in its cells, characters of a token
 GOOD = (
     "A neuron is about a few tokens where its kurtosis is far beyond the control's: random directions are near 0, up to what the "
     "vocabulary's own clusters give. That 1 % of neurons lie beyond the control's 99th percentile is chance. What a neuron "
@@ -129,7 +129,7 @@ class VocabularyMap(Record, figure=True):
         return said | {n: float(v[i]) for n, v in numbers.items()}
 
     def _cell(self, i: int, sort: str, side: str) -> str:
-        return " ".join(shown(token) for token in self.tokens_of(i, sort, side)[:_SHOWN])
+        return " ".join(shown(clip(token, _LONGEST)) for token in self.tokens_of(i, sort, side)[:_SHOWN])
 
     def beyond(self, sort: str = "out") -> Float[np.ndarray, " layer"]:
         """The share of each layer's neurons whose kurtosis is above the 99th percentile of all controls."""
@@ -138,17 +138,16 @@ class VocabularyMap(Record, figure=True):
         return np.array([high[self.layer == i].mean() for i in np.unique(self.layer)])
 
     def layer_rows(self) -> list[dict[str, Any]]:
-        """One row a layer: the median and largest kurtosis of each sort, beside the control's 99th percentile there."""
-        rows = []
+        """One row a layer: the median kurtosis of each sort beside the control's there; the share of neurons `beyond` chance."""
+        rows, beyond = [], {sort: self.beyond(sort) for sort in self.decoded}
         for i, at in enumerate(np.unique(self.layer)):
             row: dict[str, Any] = {"layer": int(at), "neurons": int((self.layer == at).sum())}
             for sort, found in self.decoded.items():
                 own, chance = found.kurtosis[self.layer == at], self.controls[sort].kurtosis[self.control_layer == at]
                 row |= {
                     f"{sort}: median kurtosis": float(np.median(own)),
-                    f"{sort}: largest": float(own.max()),
-                    f"{sort}: control, 99%": float(np.percentile(chance, _BEYOND)),
-                    f"{sort}: beyond the control": float(self.beyond(sort)[i]),
+                    f"{sort}: control": float(np.median(chance)),
+                    f"{sort}: beyond chance": float(beyond[sort][i]),
                 }
             rows.append(row)
         return rows
@@ -500,7 +499,7 @@ def vocabulary_map_figure(
     figure.add_scatter(
         x=at, y=_drawn(low), fill="tonexty", fillcolor="rgba(128,128,128,0.3)", name=f"{found.control}, 95%", **band
     )
-    for share, colour in ((50, "#2a788e"), (90, "#0a6ebd"), (99, "#e69f00")):
+    for share, colour in ((50, "#1c9a7a"), (90, "#0a6ebd"), (99, "#e69f00")):
         values = [float(np.percentile(own[found.layer == i], share)) for i in at]
         figure.add_scatter(
             x=at,
