@@ -214,8 +214,9 @@ class Seen(Record):
 
 
 def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
-    parts = drawing.drawn_panels(Seen(), "a", "dark", view.link_of(call_of({"prompt": PROMPT})))
+    parts = drawing.drawn_panels(Seen(), "", "dark", view.link_of(call_of({"prompt": PROMPT})))
     shown = as_json(parts)
+    assert "Many \\u00b7 B" in as_json(drawing.drawn_panels(Seen(), "B", "dark"))
     assert parts[0].children == "Found <b>it</b>." and len(parts) == drawing.MOST + 1
     assert "The first 300 of 1,000" in shown and "The first 4,096 of 9,000 tokens" in shown
     assert "too many for a page" in shown and "This could not be drawn" in shown and "12 more panels" in shown
