@@ -43,7 +43,7 @@ def _words(text: object) -> str:
 
 
 def drawn_panels(record: "Record", side: str, scheme: str, link: Link | None = None) -> list[Part]:
-    """The parts of a page that show a record. side: A or B where two stand on one page, else nothing. link: the page of a unit."""
+    """The parts of a page for a record. side: A or B where two stand on one page, else nothing. link: the page of a unit."""
     where = f"panels of a {type(record).__name__}"
     found = _tried(where, lambda: in_page_order(record))
     if not isinstance(found, list):
