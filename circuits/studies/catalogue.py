@@ -1,7 +1,7 @@
 """Every study there is, read from the files of this room without importing them, which would bring torch.
 
-A file that says `STUDY = Study(...)` is a study. Its name, title and paper, and each claim's name and sentence, are plain texts there; its
-summary is the first sentence of its docstring. A test holds what is read against what Python makes of it.
+A file that says `STUDY = Study(...)` is a study. Its name, title and paper, and each claim's name and sentence, are plain texts
+there; its summary is the first paragraph of its docstring. A test holds what is read against what Python makes of it.
 """
 
 import ast

@@ -20,13 +20,13 @@ from probe.model.sites import parse_site
 
 Neurons = Sequence[tuple[int, int]]
 RULER = 0.7
-"""A neuron is a ruler if its activation goes with the start digit and what it promotes with the digit, both beyond this correlation."""
+"""A neuron is a ruler if its activation goes with the start digit, and what it promotes with the digit, beyond this."""
 
 
 @dataclass(frozen=True)
 class Digits:
-    """By start digit 0 to 9, means over nouns: the demeaned logits of the digits, activations of every neuron of some layers, the demeaned
-    logits each promotes, and the final norm's divisor."""
+    """By start digit 0 to 9, means over nouns: the demeaned logits of the digits, activations of every neuron of some layers, the
+    demeaned logits each promotes, and the final norm's divisor."""
 
     logits: Float[Tensor, "start digit"]
     activations: dict[int, Float[Tensor, "start d_mlp"]]
@@ -53,7 +53,7 @@ class Digits:
         }
 
     def ruler(self, layer: int, unit: int) -> float:
-        """1 if the neuron fires the more, the later the start, and promotes the later digits (or both the other way about); else 0."""
+        """1 if the neuron fires more for later starts and promotes the later digits, or both the other way about; else 0."""
         a, b = _with_order(self.activations[layer][:, unit]), _with_order(self.promoted[layer][unit])
         return float(abs(a) > RULER and abs(b) > RULER and a * b > 0)
 

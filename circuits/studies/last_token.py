@@ -1,8 +1,8 @@
 """Tasks that are answered by one token: prompts of equal length, what is read at their last position, and how well a model does.
 
 The margin of a prompt is a difference of logits: the mean of the tokens that would be right minus the mean of those that would be
-wrong. It is a direction of the final residual stream, so a graph explains it exactly. A pair of prompts that differ in one token has a
-contrast; patching from the second into the first is scored by the share of the way from one contrast to the other.
+wrong. It is a direction of the final residual stream, so a graph explains it exactly. A pair of prompts that differ in one token
+has a contrast; patching from the second into the first is scored by the share of the way from one contrast to the other.
 """
 
 from collections.abc import Sequence
@@ -51,6 +51,9 @@ class Task:
     more: list[list[int]]
     fewer: list[list[int]]
     varied: int
+
+    def __post_init__(self) -> None:
+        self.tokens  # noqa: B018  (what is refused is refused before any work)
 
     @cached_property
     def tokens(self) -> Int[Tensor, "batch pos"]:

@@ -46,7 +46,8 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult(Record, figure=True):
-    """A study of one model. quick: on few prompts, beside few control sets. tables, pictures: what its parts show beside the verdicts."""
+    """A study of one model. quick: on few prompts, beside few control sets. tables, pictures: what its parts show beside the
+    verdicts."""
 
     study: str
     title: str
@@ -124,7 +125,7 @@ _PLURAL = {
     "cannot be told": "cannot be told",
 }
 _HOW = (
-    "Numbers are so turned that more speaks for the claim. Intervals hold 95%, bootstrapped over what is counted as n; the control's "
-    "range holds 95% of its sets. p: the share of all sets, the tested one among them, that reach at least as far. The rules stand in "
-    "the study's file and are stored with the numbers."
+    "Numbers are so turned that more speaks for the claim. Intervals hold 95%, bootstrapped over what is counted as n; the "
+    "control's range holds 95% of its sets. p: the share of all sets, the tested one among them, that reach at least as far. The "
+    "rules stand in the study's file and are stored with the numbers."
 )

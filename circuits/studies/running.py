@@ -3,8 +3,8 @@
     found = study(model, "two-circuits")
     found.panels()      found.markdown()      found.save("two-circuits")
 
-A part that the model cannot be asked (a task whose words are no single tokens of it) leaves its claims untold, with the reason; where no part
-can be asked the study is refused.
+A part that the model cannot be asked (a task whose words are no single tokens of it) leaves its claims untold, with the reason;
+where no part can be asked the study is refused.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from circuits.studies.claim import Claim, least_p, verdict_of
 from circuits.studies.kept import Kept
 from circuits.studies.record import Outcome, StudyResult
 from circuits.studies.study import FULL, QUICK, Bench, Found, Part, Scale, Study
-from probe.errors import BadInput
 from probe.artifacts.names import partial
 from probe.artifacts.renames import discard
+from probe.errors import BadInput
 from probe.identity import model_name
 from probe.methods import Doc, method
 from probe.progress import SILENT, Progress
@@ -38,7 +38,7 @@ def study(
     seed: Annotated[int, Doc("Of the control sets.", least=0, most=2_147_483_647)] = 0,
     progress: Progress = SILENT,
 ) -> StudyResult:
-    """A paper's claims, re-examined on a model: each with its number, interval, control and a verdict by a rule written down first."""
+    """A paper's claims, re-examined on a model: number, interval, control, and a verdict by a rule written down first."""
     return run_study(model, study_named(name).study(), scale=scale_of(quick, seed), progress=progress)
 
 
@@ -87,14 +87,14 @@ def run_study(
     resume: bool = False,
     progress: Progress = SILENT,
 ) -> StudyResult:
-    """Every part and the verdicts. folder: where the result will be stored; parts are kept beside it until then, and with resume those
-    that are there already are not measured again. BadInput where the model can be asked none of it."""
+    """Every part and the verdicts. folder: where the result will be stored; parts are kept beside it until then, and with resume
+    those that are there already are not measured again. BadInput where the model can be asked none of it."""
     kept = Kept.begin(folder, _asked(model, asked, scale), resume)
     found = _measure(model, asked, scale, kept, progress)
     if all(one.lacking for one in found.values()):
         kept.end()
         raise BadInput(f"{model_name(model)} cannot be asked {asked.name}: {next(iter(found.values())).lacking}")
-    result = StudyResult(
+    return StudyResult(
         study=asked.name,
         title=asked.title,
         paper=asked.paper,
@@ -105,7 +105,6 @@ def run_study(
         tables=[table for one in found.values() for table in one.tables],
         pictures=[picture for one in found.values() for picture in one.pictures],
     )
-    return result
 
 
 def end(folder: Path) -> None:

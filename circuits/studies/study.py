@@ -9,8 +9,8 @@
     )
 
 A part is a function of a `Bench` (the loaded model, how much of everything, where to report) that returns a `Found`: a number for
-each claim that names it, and tables to look at. It is kept when it is done, so a study that was interrupted goes on from there. Name,
-title, paper and the claims' names and sentences are plain texts: `catalogue` reads them without importing the file.
+each claim that names it, and tables to look at. It is kept when it is done, so a study that was interrupted goes on from there.
+Name, title, paper and the claims' names and sentences are plain texts: `catalogue` reads them without importing the file.
 """
 
 from collections.abc import Callable, Sequence

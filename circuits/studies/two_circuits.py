@@ -1,11 +1,12 @@
 """Greater-than and capital-of in one model: what carries them, whether graphs find it, and whether it holds in other prompts.
 
-greater-than    "The war lasted from the year 1732 to the year 17": where digits are written one by one, the next token is the tens
-                digit. Right: digits above the start year's, wrong: those below; the equal one is neither.
+greater-than    "The war lasted from the year 1732 to the year 17": where digits are written one by one, the next token is the
+                tens digit. Right: digits above the start year's, wrong: those below; the equal one is neither.
 capital-of      "The capital of France is": the capital against those of all other countries asked about.
 
-Graphs are of a few prompts (`traced`); sets of units found in them are tried on others (`tested`). A pair of prompts has a contrast:
-for greater-than the digits between the two start digits minus those above both, for capitals the first's minus the second's.
+Graphs are of a few prompts (`traced`); sets of units found in them are tried on others (`tested`). A pair of prompts has a
+contrast: for greater-than the digits between the two start digits minus those above both, for capitals the first's minus the
+second's.
 """
 
 from collections.abc import Callable, Sequence
@@ -104,8 +105,8 @@ def capitals(model: "TransformerBridge") -> dict[str, int]:
     found = {c: one for c, one in ids.items() if one is not None}
     if len(found) < FEWEST:
         raise BadInput(
-            f"On {model_name(model)} {len(found)} of {len(CAPITALS)} countries and their capitals are one token each; capital-of needs "
-            f"{FEWEST}. Take a model with a larger vocabulary, like smollm2-135m."
+            f"On {model_name(model)} {len(found)} of {len(CAPITALS)} countries and their capitals are one token each; capital-of "
+            f"needs {FEWEST}. Take a model with a larger vocabulary, like smollm2-135m."
         )
     return found
 
@@ -317,10 +318,16 @@ CLOSE = Rule(holds=0.7, in_part=0.3)
 """Of agreements, and of forecasts, where 1 is exact."""
 _HANNA = "Hanna et al. 2023, “How does GPT-2 compute greater-than?”"
 _GEVA = "Geva et al. 2023, “Dissecting Recall of Factual Associations in Auto-Regressive Language Models”"
-_GRAPH = "Dunefsky et al. 2024, “Transcoders Find Interpretable LLM Feature Circuits”, for GPT-2 small and by transcoders; here by neurons."
+_GRAPH = (
+    "Dunefsky et al. 2024, “Transcoders Find Interpretable LLM Feature Circuits”, for GPT-2 small and by transcoders; here by "
+    "neurons."
+)
 _LAYERS = "random other graph nodes of the same layers at the last token."
 _LOST = "Share of the margin that is lost in prompts that were not traced, when they are ablated at the last token."
-_FORECAST = "1 - |forecast / measured - 1| of the margin's change when they are ablated in traced prompts: 1 is exact, 0 as good as none."
+_FORECAST = (
+    "1 - |forecast / measured - 1| of the margin's change when they are ablated in traced prompts: 1 is exact, 0 as good as "
+    "none."
+)
 _GUESSES = "forecasts for random sets of the same graph, taken for this one's."
 
 STUDY = Study(
@@ -358,7 +365,8 @@ STUDY = Study(
         Claim(
             name="years-neurons-needed",
             sentence="Twenty neurons of the MLPs boost later years, in other prompts too.",
-            source=f"{_HANNA}: “GPT-2 small's final multi-layer perceptrons boost the probability of end years greater than the start year”.",
+            source=f"{_HANNA}: “GPT-2 small's final multi-layer perceptrons boost the probability of end years greater than the "
+            "start year”.",
             measure=_LOST,
             control=_LAYERS,
             part="greater-than-graphs",
@@ -377,7 +385,8 @@ STUDY = Study(
             name="years-single",
             sentence="Single neurons respond to the start year and promote the later digits.",
             source=f"{_GRAPH} In our words.",
-            measure=f"Share of the twenty whose activation goes with the start digit and whose promotion goes with the digit, both beyond {digits.RULER}.",
+            measure="Share of the twenty whose activation goes with the start digit and whose promotion goes with the digit, "
+            f"both beyond {digits.RULER}.",
             control="the same share of random other nodes of their layers.",
             part="greater-than-graphs",
             rule=MOST,

@@ -1,8 +1,8 @@
 """Sets of units read off graphs of a task's prompts, and what becomes of the task without them.
 
-Prompts are traced to their margin, with neurons and heads as nodes, and merged. Sets of units at the last position are read off the
-merged graph: those that write most of the margin, those that write most against it, the heads of most influence. They are ablated in
-the traced prompts, against the graphs' own predictions, and in other prompts, against random nodes of the same layers.
+Prompts are traced to their margin, with neurons and heads as nodes, and merged. Sets of units at the last position are read off
+the merged graph: those that write most of the margin, those that write most against it, the heads of most influence. They are
+ablated in the traced prompts, against the graphs' own predictions, and in other prompts, against random nodes of the same layers.
 """
 
 from collections.abc import Callable, Sequence

@@ -91,8 +91,8 @@ def _of_span(run: Patching, span: range, pos: int) -> Iterator[tuple[str, Float[
 
 @dataclass(frozen=True)
 class HeadShares:
-    """rows: single heads, the strongest first. together: the strongest of them at once, pair by pair; draws: means of as many random others
-    of the same layers."""
+    """rows: single heads, the strongest first. together: the strongest of them at once, pair by pair; draws: means of as many
+    random others of the same layers."""
 
     rows: list[dict[str, Any]]
     chosen: Heads
