@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from circuits.statistics import Interval, bootstrap, spread
 from probe.errors import BadInput
+from probe.statistics import Interval, bootstrap, spread
 
 Word = Literal["holds", "holds in part", "does not hold", "cannot be told"]
 WORDS: tuple[Word, ...] = ("holds", "holds in part", "does not hold", "cannot be told")

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.statistics import DRAWS
 from circuits.studies.last_token import Task
 from probe.interventions.forward import capture
 from probe.model.sites import parse_site
+from probe.statistics import DRAWS
 
 Neurons = Sequence[tuple[int, int]]
 RULER = 0.7

@@ -19,13 +19,13 @@ from jaxtyping import Float
 
 import circuits
 from circuits.comparison.merge import MergedGraph
-from circuits.statistics import Interval
 from circuits.studies import digits, unit_sets, way
 from circuits.studies.claim import Claim, Measured, Rule
 from circuits.studies.last_token import Pairs, Scores, Task, batch, single
 from circuits.studies.study import Bench, Found, Line, Lines, Part, Scale, Study, Table
 from probe.errors import BadInput
 from probe.identity import model_name
+from probe.statistics import Interval
 from probe.text.tokens import encode_prompt
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import circuits
 from circuits.comparison.merge import MergedGraph
 from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.studies.last_token import Scores, Task
-from circuits.validation.node_sets import random_sets
 from circuits.validation.predict import change_of, predict_full
+from circuits.validation.random_sets import random_sets
 from circuits.validation.records import SubgraphTest
 from probe.interventions.places import head
 from probe.interventions.running import intervene

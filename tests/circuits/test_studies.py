@@ -1,6 +1,8 @@
 """Studies: the rule at its borders, a model whose claims are known, parts kept, the catalogue, two circuits in small."""
 
+import functools
 import json
+import string
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +14,6 @@ import sample_study
 import torch
 
 from app.cli import run
-from circuits.statistics import Interval
 from circuits.studies import catalogue, digits, two_circuits, way
 from circuits.studies.claim import WORDS, Measured, Rule, Verdict, least_p, verdict_of
 from circuits.studies.last_token import Task
@@ -25,6 +26,7 @@ from probe.model.toy import lookup_model
 from probe.progress import Watched
 from probe.show.panels import Figure, Rows
 from probe.show.render import as_html, as_text
+from probe.statistics import Interval
 
 RULE = Rule(holds=0.5, in_part=0.2, alpha=0.01, least=4)
 SMALL = Scale(sets=99)
@@ -105,7 +107,9 @@ def test_a_result_shows_itself_everywhere_and_comes_back_from_disk(result, tmp_p
     assert len(result.figure().data) == 3  # controls, and a word each of those that have a number
     html, words, page = as_html(result.panels()), as_text(result.panels()), result.markdown()
     for text in (html, words, page):
-        assert "does not hold" in text and "Holds if the whole interval reaches 0.5" in text.replace("&#x27;", "'") or text is words
+        assert (
+            "does not hold" in text and "Holds if the whole interval reaches 0.5" in text.replace("&#x27;", "'")
+        ) or text is words
     assert "**holds** | 1.00 (1.00 to 1.00)" in page and page.startswith("# A wired model")
     result.save(tmp_path / "r")
     found = StudyResult.load(tmp_path / "r")
@@ -127,7 +131,9 @@ def test_a_study_that_was_stopped_goes_on_with_what_is_done(wired, result, tmp_p
     with pytest.raises(BadInput, match="begun with other rules"):
         run_study(wired, eased, scale=SMALL, folder=folder, resume=True)
     counted = []
-    again = replace(asked, parts=[replace(p, measure=lambda b, p=p: counted.append(p.name) or p.measure(b)) for p in asked.parts])
+    again = replace(
+        asked, parts=[replace(p, measure=lambda b, p=p: counted.append(p.name) or p.measure(b)) for p in asked.parts]
+    )
     found = run_study(wired, again, scale=SMALL, folder=folder, resume=True)
     assert counted == ["next", "attention", "words"] and found.to_dict() == result.to_dict()
     (partial(folder) / "own" / "record.json").write_text("{")
@@ -138,7 +144,9 @@ def test_a_study_that_was_stopped_goes_on_with_what_is_done(wired, result, tmp_p
 
 
 def test_a_study_that_cannot_be_asked_at_all_is_refused(wired, tmp_path):
-    none = Study(name="x", title="X", paper="", claims=sample_study.STUDY.claims[3:], parts=sample_study.STUDY.parts[3:])
+    none = Study(
+        name="x", title="X", paper="", claims=sample_study.STUDY.claims[3:], parts=sample_study.STUDY.parts[3:]
+    )
     with pytest.raises(BadInput, match="cannot be asked x: Its words"):
         run_study(wired, none, folder=tmp_path / "r")
     assert not partial(tmp_path / "r").exists()
@@ -177,23 +185,22 @@ def test_the_command_answers_before_the_model_is_there(home, capsys):
 
 
 def test_every_claim_of_two_circuits_is_measured(toy, monkeypatch):
-    letters = "abcdefghijklmnop"
+    encode = functools.partial(toy.tokenizer.encode, add_special_tokens=False)
+    letters = [c for c in string.ascii_letters if len(encode(" " + c)) == 2][:18]
     monkeypatch.setattr(two_circuits, "NOUNS", ("reign",))
     monkeypatch.setattr(two_circuits, "TRACED_YEARS", (("reign", 32), ("reign", 62)))
     monkeypatch.setattr(two_circuits, "year_prompt", lambda noun, start: f"{noun}: {start // 10} {start % 10} to:")
     monkeypatch.setattr(two_circuits, "CAPITALS", {letter: letter for letter in letters})
     monkeypatch.setattr(
-        two_circuits, "capitals", lambda model: {c: toy.tokenizer.encode(c, add_special_tokens=False)[0] for c in letters}
+        two_circuits,
+        "capitals",
+        lambda model: {c: encode(c)[0] for c in letters},
     )
-    done: list[float] = []
-    bench = Bench(toy, Scale(sets=3, prompts=2), done.append)
+    bench = Bench(toy, Scale(sets=3, prompts=2), lambda amount: None)
     found = {part.name: part.measure(bench) for part in two_circuits.STUDY.parts}
     for claim in two_circuits.STUDY.claims:
         one = found[claim.part].measured[claim.name]
         assert np.isfinite(one.interval.mean) and np.isfinite(one.draws).all() and len(one.draws) == 3
-    for part in two_circuits.STUDY.parts:
-        told = sum(name == part.name for name in found)
-        assert told == 1
     row = found["greater-than-graphs"].tables[0].rows[0]
     assert row["direct, predicted"] == pytest.approx(row["direct, measured"], rel=1e-3, abs=1e-5)
 
@@ -228,4 +235,7 @@ def test_agreement_leaves_out_what_is_promoted_at_every_start():
 
 
 def test_words_of_verdicts_are_the_four():
-    assert set(WORDS) == {"holds", "holds in part", "does not hold", "cannot be told"} and Verdict("holds", "").word in WORDS
+    assert (
+        set(WORDS) == {"holds", "holds in part", "does not hold", "cannot be told"}
+        and Verdict("holds", "").word in WORDS
+    )

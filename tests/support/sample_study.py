@@ -27,24 +27,32 @@ def lost(bench: Bench, token: int, zero: Zero) -> float:
     return float((before - after) / before)
 
 
-def _random(bench: Bench) -> np.ndarray:
-    """Of each set, a random other neuron for every token."""
-    draw = np.random.default_rng(bench.scale.seed)
-    drawn = draw.integers(1, N_TOKENS, (bench.scale.sets, N_TOKENS))
-    return np.array([[lost(bench, t, Zero(neuron(0, (t + k) % N_TOKENS))) for t, k in enumerate(row)] for row in drawn])
+def _neurons(bench: Bench) -> np.ndarray:
+    """What each token loses without each neuron."""
+    pairs = [[lost(bench, t, Zero(neuron(0, n))) for n in range(N_TOKENS)] for t in range(N_TOKENS)]
+    return np.array(pairs)
+
+
+def _random(table: np.ndarray, bench: Bench) -> np.ndarray:
+    """Of each set, the mean over tokens with a random other neuron for each."""
+    tokens = np.arange(N_TOKENS)
+    drawn = np.random.default_rng(bench.scale.seed).integers(1, N_TOKENS, (bench.scale.sets, N_TOKENS))
+    return table[tokens, (tokens + drawn) % N_TOKENS].mean(1)
 
 
 def units(off: int, name: str, bench: Bench) -> Found:
     """The neuron `off` further than the token's own. 0 is the one that carries it."""
-    values = [lost(bench, t, Zero(neuron(0, (t + off) % N_TOKENS))) for t in range(N_TOKENS)]
-    found = Measured.of(np.array(values), _random(bench).mean(1), over="prompts", seed=bench.scale.seed)
-    return Found(measured={name: found}, tables=[Table(name, [{"token": t, "lost": v} for t, v in enumerate(values)])])
+    table, tokens = _neurons(bench), np.arange(N_TOKENS)
+    values = table[tokens, (tokens + off) % N_TOKENS]
+    found = Measured.of(values, _random(table, bench), over="prompts", seed=bench.scale.seed)
+    rows = [{"token": t, "lost": v} for t, v in enumerate(values.tolist())]
+    return Found(measured={name: found}, tables=[Table(name, rows)])
 
 
 def attention(bench: Bench) -> Found:
     """The only head, which writes nothing."""
-    values = [lost(bench, t, Zero(head(0, 0))) for t in range(N_TOKENS)]
-    return Found(measured={"head": Measured.of(np.array(values), _random(bench).mean(1), over="prompts")})
+    values = np.array([lost(bench, t, Zero(head(0, 0))) for t in range(N_TOKENS)])
+    return Found(measured={"head": Measured.of(values, _random(_neurons(bench), bench), over="prompts")})
 
 
 def other_words(bench: Bench) -> Found:
@@ -53,7 +61,7 @@ def other_words(bench: Bench) -> Found:
 
 
 def _runs(scale):
-    return N_TOKENS * (1 + scale.sets)
+    return N_TOKENS * N_TOKENS
 
 
 _SAME = {"source": "Nobody 2026.", "measure": "Share of the logit lost.", "control": "random neurons.", "rule": MOST}
