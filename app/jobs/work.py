@@ -52,11 +52,9 @@ def submit(work: Work) -> str:
 
 def _keep(work: Work, progress: Progress) -> str | None:
     found = work.run(progress)
-    try:  # stored first: whoever sees that it is there finds it among what is stored
-        if work.origin is not None:
-            results.keep(work.key, work.title, work.link, work.origin, found)
-    finally:
-        memory.remember(*_place(work.key), found)
+    memory.remember(*_place(work.key), found)
+    if work.origin is not None:
+        results.keep(work.key, work.title, work.link, work.origin, found)
     return None
 
 
