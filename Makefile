@@ -8,7 +8,7 @@
 #   make lock             resolve requirements.lock anew, from the ranges in pyproject.toml
 #   make test-newest      the tests with the newest of every library, bounds or not: what would break
 #   make docs             the site with guide, methods, studies and reference, to be read without a network: site/index.html
-#   make notebooks        run the notebooks on the default model and store what they show (some minutes)
+#   make notebooks        run the notebooks on the default model and store what they show; ARGS=06 one of them
 #   make bench            speeds on this machine
 #   make bench-peer       graphs beside circuit-tracer's, which gets an environment of its own
 #   make architectures    the table of docs/architectures.md: every architecture beside transformers (some minutes)
@@ -67,6 +67,10 @@ docs: $(READY) $(DOCS)/.ready
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict -f build/site/mkdocs.yml
 	@$(BIN)/python -m scripts.documents --check
 	@echo "make: open site/index.html, or serve it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8060" >&2
+
+notebooks: $(READY)
+	@$(FETCH) >/dev/null
+	$(BIN)/python -m scripts.notebooks $(ARGS)
 
 $(DOCS)/.ready: requirements-docs.lock
 	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)

@@ -36,9 +36,9 @@ def _output(output: dict[str, Any], name: str, files: dict[str, bytes | Path]) -
     data = output.get("data", {})
     if output["output_type"] == "stream":
         yield f'<pre class="output">{escape("".join(output["text"]))}</pre>'
-    elif "image/png" in data:
-        files[f"pictures/notebook-{name}.png"] = base64.b64decode("".join(data["image/png"]))
-        yield f"![What the cell draws](../pictures/notebook-{name}.png)"
+    elif (kind := next((k for k in ("png", "jpeg") if f"image/{k}" in data), None)) is not None:
+        files[f"pictures/notebook-{name}.{kind}"] = base64.b64decode("".join(data[f"image/{kind}"]))
+        yield f"![What the cell draws](../pictures/notebook-{name}.{kind})"
     elif "text/html" in data:
         yield f'<div class="output">{re.sub(chr(10) + "+", chr(10), "".join(data["text/html"]))}</div>'
     elif "text/plain" in data:
