@@ -22,8 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "smollm2-135m"
 FIGURE = "application/vnd.plotly.v1+json"
-MOST = 50_000
-"""Characters of one shown record; a longer one is stored as the lines that it prints."""
+MOST, BESIDE = 100_000, 50_000
+"""Characters of one shown record, alone and beside its figure; a longer one is stored as the lines that it prints."""
 WIDTH, HEIGHT = 700, 450
 LARGE = 60_000
 """Characters of a picture from which on it is stored as JPEG: a graph of a thousand marks is half a megabyte otherwise."""
@@ -57,7 +57,8 @@ def trim(notebook: Any, home: Path, draw: Callable[[Any], dict[str, str]]) -> No
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [kept for output in cell.outputs if (kept := _trimmed(output, home, draw)) is not None]
+            most = BESIDE if any(FIGURE in output.get("data", {}) for output in cell.outputs) else MOST
+            cell.outputs = [kept for output in cell.outputs if (kept := _trimmed(output, home, draw, most)) is not None]
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -65,7 +66,7 @@ def trim(notebook: Any, home: Path, draw: Callable[[Any], dict[str, str]]) -> No
     }
 
 
-def _trimmed(output: Any, home: Path, draw: Callable[[Any], dict[str, str]]) -> Any:
+def _trimmed(output: Any, home: Path, draw: Callable[[Any], dict[str, str]], most: int) -> Any:
     if output.output_type == "stream":
         if output.name == "stderr":
             return None
@@ -76,7 +77,7 @@ def _trimmed(output: Any, home: Path, draw: Callable[[Any], dict[str, str]]) -> 
         output.data, output.metadata = draw(data[FIGURE]), {}
         return output
     kept = {kind: scrubbed(data[kind], home) for kind in ("text/html", "text/plain") if kind in data}
-    if len(kept.get("text/html", "")) > MOST or "<iframe" in kept.get("text/html", ""):
+    if len(kept.get("text/html", "")) > most or "<iframe" in kept.get("text/html", ""):
         del kept["text/html"]
     output.data, output.metadata = kept, {}
     return output if kept else None
@@ -87,6 +88,7 @@ def scrubbed(text: str, home: Path) -> str:
     for place, said in ((home, "runs"), (ROOT, "."), (Path.home(), "~"), (Path(tempfile.gettempdir()), "tmp")):
         text = text.replace(str(place), said)
     text = re.sub(r"(127\.0\.0\.1|localhost):\d+", r"\1:8050", text)
+    text = re.sub(r"\b\d{4}-\d\d-\d\dT[\d:.]+(?:[+-][\d:]+|Z)?", "…", text)
     return re.sub(r"\b\d+(?:\.\d+)? (s|ms|seconds|minutes)\b", r"… \1", text)
 
 

@@ -23,6 +23,7 @@ GIVEN: dict[str, Any] = {
 BY_NAME = {
     "clean": "When Mary and John went to the store, John gave a drink to",
     "corrupted": "When Mary and John went to the store, Mary gave a drink to",
+    "changes": "zero:L1H0",
     "prompt_a": PROMPT,
     "prompt_b": "The capital of Italy is",
     "a": PROMPT,

@@ -15,7 +15,7 @@ import pytest
 import circuits
 import openwork
 import probe
-from scripts.notebooks import scrubbed, stamp
+from scripts.notebooks import FIGURE, scrubbed, stamp, trim
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
@@ -40,7 +40,12 @@ def said(cells: list, home: Path) -> list[str]:
     """The words of what cells printed, without numbers, which differ a little from machine to machine."""
     shown = [o for cell in cells for o in cell.get("outputs", []) if o.get("name") != "stderr"]
     texts = ["".join(o.get("text", o.get("data", {}).get("text/plain", ""))) for o in shown]
-    return [word for text in texts if not text.startswith("Figure(") for word in re.findall(r"[^\W\d]+", scrubbed(text, home))]
+    return [
+        word
+        for text in texts
+        if not text.startswith("Figure(")
+        for word in re.findall(r"[^\W\d]+", scrubbed(text, home))
+    ]
 
 
 def test_there_are_notebooks():
@@ -82,6 +87,27 @@ def test_another_code_is_another_stamp_and_its_layout_is_not():
         return [{"cell_type": "code", "source": s} for s in sources]
 
     assert stamp(cells("a = 1", "a")) == stamp(cells("a=1  # one\n", "(a)")) != stamp(cells("a = 2", "a"))
+
+
+def test_what_is_stored_is_what_a_reader_needs(home):
+    import nbformat.v4 as made
+
+    def shown(**data):
+        return made.new_output("display_data", data={kind.replace("_", "/"): value for kind, value in data.items()})
+
+    outputs = [
+        made.new_output("stream", name="stderr", text="50%|#####"),
+        made.new_output("stream", name="stdout", text=f"kept in {home}/a on 127.0.0.1:43117 after 3.2 s, 2026-01-02T03:04:05+00:00\n"),
+        shown(text_html="<iframe src='x'></iframe>", text_plain="a page"),
+        shown(text_html="<p>rows</p>", text_plain="rows", application_json="{}"),
+    ]
+    outputs.append(made.new_output("display_data", data={FIGURE: {"data": [], "layout": {}}}))
+    notebook = made.new_notebook(cells=[made.new_code_cell("1", outputs=outputs)])
+    trim(notebook, home, lambda figure: {"image/png": "drawn"})
+    said, page, rows, figure = notebook.cells[0].outputs
+    assert said.text == "kept in runs/a on 127.0.0.1:8050 after … s, …\n"
+    assert [page.data, rows.data] == [{"text/plain": "a page"}, {"text/html": "<p>rows</p>", "text/plain": "rows"}]
+    assert figure.data == {"image/png": "drawn"} and notebook.metadata["openwork"]["source"] == stamp(notebook.cells)
 
 
 @pytest.mark.slow
