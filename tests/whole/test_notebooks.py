@@ -97,7 +97,11 @@ def test_what_is_stored_is_what_a_reader_needs(home):
 
     outputs = [
         made.new_output("stream", name="stderr", text="50%|#####"),
-        made.new_output("stream", name="stdout", text=f"kept in {home}/a on 127.0.0.1:43117 after 3.2 s, 2026-01-02T03:04:05+00:00\n"),
+        made.new_output(
+            "stream",
+            name="stdout",
+            text=f"kept in {home}/a on 127.0.0.1:43117 after 3.2 s, 2026-01-02T03:04:05+00:00\n",
+        ),
         shown(text_html="<iframe src='x'></iframe>", text_plain="a page"),
         shown(text_html="<p>rows</p>", text_plain="rows", application_json="{}"),
     ]
