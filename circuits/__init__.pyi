@@ -27,6 +27,7 @@ from circuits.patching.plan import plan_patching as plan_patching
 from circuits.patching.store import load_patching as load_patching
 from circuits.patching.store import save_patching as save_patching
 from circuits.patching.sweep import patch_sweep as patch_sweep
+from circuits.studies.running import study as study
 from circuits.supernodes.evidence import unit_evidence as unit_evidence
 from circuits.supernodes.subgraph import subgraph_scores as subgraph_scores
 from circuits.supernodes.suggest import collapse as collapse

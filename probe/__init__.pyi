@@ -55,8 +55,6 @@ from probe.interventions.running import intervene as intervene
 from probe.interventions.unit_edits import UnitEdit as UnitEdit
 from probe.interventions.unit_edits import edit_units as edit_units
 from probe.interventions.unit_edits import unit_values as unit_values
-from probe.interventions.values import Ablate as Ablate
-from probe.interventions.values import Add as Add
 from probe.interventions.values import Clamp as Clamp
 from probe.interventions.values import Freeze as Freeze
 from probe.interventions.values import Knockout as Knockout
@@ -81,6 +79,7 @@ from probe.model.sites import resid_post as resid_post
 from probe.model.sites import resid_pre as resid_pre
 from probe.model.sites import sites_of as sites_of
 from probe.neurons.strongest import top_units as top_units
+from probe.neurons.vocabulary_map import vocabulary_map as vocabulary_map
 from probe.progress import Bar as Bar
 from probe.show.labels import CONFIG as CONFIG
 from probe.show.record import Record as Record

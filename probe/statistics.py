@@ -162,8 +162,9 @@ def rank_correlation(
     """
     known = np.isfinite(x) & np.isfinite(y)
     x, y, rng = np.asarray(x, float)[known], np.asarray(y, float)[known], np.random.default_rng(seed)
-    n, rho = len(x), _rho(x, y)
-    if n < 3 or np.isnan(rho):
+    n = len(x)
+    rho = _rho(x, y) if n > 2 else np.nan
+    if np.isnan(rho):
         return RankCorrelation(
             rho=np.nan, low=np.nan, high=np.nan, chance_low=np.nan, chance_high=np.nan, p=np.nan, n=n
         )

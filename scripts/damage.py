@@ -16,9 +16,10 @@ import stored_kinds
 from probe.model.load import load_model
 
 count, first = ([int(a) for a in sys.argv[1:]] + [1000, 0][len(sys.argv) - 1 :])[:2]
-os.environ["OPENWORK_HOME"] = tempfile.mkdtemp(prefix="openwork-damage-")
-toy = load_model("toy")
-ends, bad = mutations.run(toy, stored_kinds.fill(toy), range(first, first + count))
+with tempfile.TemporaryDirectory(prefix="openwork-damage-") as folder:
+    os.environ["OPENWORK_HOME"] = folder
+    toy = load_model("toy")
+    ends, bad = mutations.run(toy, stored_kinds.fill(toy), range(first, first + count))
 for seed, end, did, trace in bad:
     print(f"--- {seed} {end} {did}\n{trace}")
 print(dict(ends))

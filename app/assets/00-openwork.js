@@ -199,7 +199,9 @@ window.openwork = (function () {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
   }
 
-  return { selection, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, share, counted, showTip, hideTip, target, whenWide, go };
+  const picked = new Map();   // what was picked last below each field
+
+  return { selection, picked, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, share, counted, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -222,6 +224,15 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     callInAddress: function (query) {
       if (query) window.openwork.putInAddress(query);
       return window.dash_clientside.no_update;
+    },
+
+    // A token was picked below a field of a form ("504|what was written"): the field says its id.
+    tokenPicked: function (selection) {
+      const id = window.dash_clientside.callback_context.outputs_list.id, key = `pick.${id.of}.${id.part}`;
+      const value = selection && selection[key];
+      if (!value || window.openwork.picked.get(key) === value) return window.dash_clientside.no_update;
+      window.openwork.picked.set(key, value);
+      return "id:" + value.slice(0, value.indexOf("|"));
     },
 
     // At the start, and when the toggle moves: give figures their template, and tell the server the scheme for later ones.

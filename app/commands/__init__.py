@@ -10,7 +10,7 @@ def register(cli: typer.Typer) -> None:
     if cli.registered_commands:
         return
     from app.commands import demo, tools
-    from app.commands.circuits import trace, weights
+    from app.commands.circuits import study, trace, weights
     from app.commands.learn import evaluate as judging
     from app.commands.learn import exchange, features, runs, sample
     from app.commands.learn import harvest as activations
@@ -32,6 +32,7 @@ def register(cli: typer.Typer) -> None:
         features,
         exchange,
         weights,
+        study,
         catalogue,
         results,
         tools,

@@ -52,9 +52,11 @@ def submit(work: Work) -> str:
 
 def _keep(work: Work, progress: Progress) -> str | None:
     found = work.run(progress)
-    memory.remember(*_place(work.key), found)
-    if work.origin is not None:
-        results.keep(work.key, work.title, work.link, work.origin, found)
+    try:  # stored first: whoever sees that it is there finds it among what is stored
+        if work.origin is not None:
+            results.keep(work.key, work.title, work.link, work.origin, found)
+    finally:
+        memory.remember(*_place(work.key), found)
     return None
 
 

@@ -43,13 +43,13 @@ def _words(text: object) -> str:
 
 
 def drawn_panels(record: "Record", side: str, scheme: str, link: Link | None = None) -> list[Part]:
-    """The parts of a page that show a record. side: tells two records on one page apart. link: the page of a unit."""
+    """The parts of a page for a record. side: A or B where two stand on one page, else nothing. link: the page of a unit."""
     where = f"panels of a {type(record).__name__}"
     found = _tried(where, lambda: in_page_order(record))
     if not isinstance(found, list):
         return [found]
     parts = [
-        _tried(where, lambda panel=one, i=i: _part(panel, f"{side}{i}", scheme, link))
+        _tried(where, lambda panel=one, i=i: _part(panel, f"p{i}{side}", scheme, link))
         for i, one in enumerate(found[:MOST])
     ]
     more = len(found) - MOST
@@ -85,7 +85,7 @@ def _part(one: Panel, at: str, scheme: str, link: Link | None) -> Part:
         note = shown_of(one.rows)
         note = f"{note}; all of them are in record.rows()." if note else None
         return panel(
-            _short(one.title, "Table"),
+            _of_side(_short(one.title, "Table"), at),
             drawn.rows(_named(_ROWS, at), 460, row_data(one.title, one.rows, link)),
             note=note,
         )
@@ -96,7 +96,7 @@ def _part(one: Panel, at: str, scheme: str, link: Link | None) -> Part:
 
 def _figure(one: Figure, at: str, scheme: str) -> Part:
     figure = one.draw()
-    title = heading(one.title)
+    title = _of_side(heading(one.title), at)
     if (points := _points(figure)) > POINTS:
         said = f"This figure holds {points:,} points, too many for a page. In Python: record.figure()."
         return panel(title, html.P(said, className="ow-sub"), export=False)
@@ -110,7 +110,7 @@ def _strip(one: Tokens, at: str) -> Part:
     cut = len(one.tokens) > TOKENS
     note = f"The first {TOKENS:,} of {counted(len(one.tokens), 'token')}" if cut else None
     data = drawn.strip_data(list(one.tokens[:TOKENS]), values=values, label=one.label)
-    return panel(_short(one.label, "Tokens"), drawn.token_strip(_named(_STRIP, at), data), note=note)
+    return panel(_of_side(_short(one.label, "Tokens"), at), drawn.token_strip(_named(_STRIP, at), data), note=note)
 
 
 def _named(kind: str, at: str) -> dict[str, Any]:
@@ -120,6 +120,12 @@ def _named(kind: str, at: str) -> dict[str, Any]:
 def _short(title: str, otherwise: str) -> str:
     """A title that fits over a panel; the record's whole sentence stands above already."""
     return heading(title) if len(title) <= _TITLE else otherwise
+
+
+def _of_side(words: str, at: str) -> str:
+    """A heading that says which of two records it is of."""
+    side = at.lstrip("p0123456789")
+    return f"{words} · {side}" if side else words
 
 
 def _points(figure: "go.Figure") -> int:

@@ -14,9 +14,11 @@ import dash_mantine_components as dmc
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
+from app.components import drawn
+from app.components.drawn import Drawn
 from app.components.parts import Parts
 from app.components.promptbox import EXAMPLES
-from app.library import prompts
+from app.library import prompts, vocabulary
 from app.library.artifacts import library
 from app.library.models import first_model, models, short_model
 from app.methods import fields, words
@@ -39,7 +41,8 @@ _HINTS = {
 }
 _RECENT, _WIDEST = 4, 90  # prompts offered below a box; characters of one
 Filled = Mapping[str, Any]
-FIELD, SWITCH, EXAMPLE, MODEL, KEPT = "ask", "ask-switch", "ask-example", "ask-model", "ask-kept"
+FIELD, TOKEN, SWITCH, EXAMPLE, MODEL, KEPT = "ask", "ask-token", "ask-switch", "ask-example", "ask-model", "ask-kept"
+_FOUND = "ask-found"
 
 
 def form(about: Method, model: str, arguments: Filled) -> Parts:
@@ -58,7 +61,27 @@ def form(about: Method, model: str, arguments: Filled) -> Parts:
 
 
 def register(app: Dash) -> None:
-    """Examples fill their box."""
+    """Examples fill their box; what is written for a token is looked up in the vocabulary, and an answer fills its box."""
+    token = {"type": TOKEN, "of": MATCH, "part": MATCH}
+    looked = {**token, "type": _FOUND}
+    drawn.register_rows(app, looked)
+    app.clientside_callback(
+        ClientsideFunction("openwork", "tokenPicked"),
+        Output(token, "value"),
+        Input("selection", "data"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output(drawn.data_of(looked), "data"),
+        Input(token, "value"),
+        State(token, "id"),
+        State(MODEL, "value"),
+        prevent_initial_call=True,
+    )
+    def look(text: str | None, name: Filled, model: str | None):
+        return answers(text or "", model or "", f"pick.{name['of']}.{name['part']}")
+
     app.clientside_callback(
         ClientsideFunction("openwork", "example"),
         Output({"type": FIELD, "of": MATCH, "part": ""}, "value"),
@@ -72,6 +95,8 @@ def states() -> list[State]:
     return [
         State({"type": FIELD, "of": ALL, "part": ALL}, "value"),
         State({"type": FIELD, "of": ALL, "part": ALL}, "id"),
+        State({"type": TOKEN, "of": ALL, "part": ALL}, "value"),
+        State({"type": TOKEN, "of": ALL, "part": ALL}, "id"),
         State({"type": SWITCH, "of": ALL}, "checked"),
         State({"type": SWITCH, "of": ALL}, "id"),
         State(KEPT, "data"),
@@ -82,12 +107,16 @@ def given(
     about: Method,
     values: Sequence[Any],
     ids: Sequence[Filled],
+    tokens: Sequence[Any],
+    token_ids: Sequence[Filled],
     checked: Sequence[bool],
     switches: Sequence[Filled],
     kept: Filled | None,
 ) -> dict[str, Any]:
     """The arguments that a form asks for. BadInput names the field that holds what it cannot."""
-    filled = {(str(name["of"]), str(name["part"])): value for name, value in zip(ids, values)}
+    filled = {
+        (str(name["of"]), str(name["part"])): value for name, value in zip([*ids, *token_ids], [*values, *tokens])
+    }
     as_it_was = {n: plain for n, (shown, plain) in (kept or {}).items() if filled.get((n, "")) == shown}
     rest = {key: value for key, value in filled.items() if key[0] not in as_it_was}
     on = {str(name["of"]): bool(value) for name, value in zip(switches, checked)}
@@ -172,14 +201,30 @@ def _controls(p: Parameter, plain: Any) -> Parts:
         return [_number(p, p.kind, plain)]
     if isinstance(p.kind, Choice) or p.kind in _STORED:
         return [_select(p, plain)]
-    boxes = [dmc.TextInput(id=_field(p), value=_text(p, plain), placeholder=_default(p), **_about(p))]
-    if OTHER in parts_of(p):
-        said = {
-            "label": f"{words.label(p.name)}, minus",
-            "description": "The token it is held against; none: it alone.",
-        }
-        boxes.append(dmc.TextInput(id=_field(p, OTHER), value=_text(p, plain, OTHER), size="sm", **said))
-    return boxes
+    if p.kind.control != "token" or p.several:
+        return [dmc.TextInput(id=_field(p), value=_text(p, plain), placeholder=_default(p), **_about(p))]
+    against = {"label": f"{words.label(p.name)}, minus", "description": "The token it is held against.", "size": "sm"}
+    return [_token(p, plain, part, against if part == OTHER else _about(p)) for part in parts_of(p)]
+
+
+def _token(p: Parameter, plain: Any, part: str, about: Filled) -> Component:
+    """A box, and below it the tokens that answer to what was written."""
+    name, hint = {**_field(p, part), "type": TOKEN}, _default(p) if not part else "none"
+    box = dmc.TextInput(id=name, value=_text(p, plain, part), placeholder=hint, debounce=200, **about)
+    return html.Div([box, drawn.rows({**name, "type": _FOUND}, 190)], className="ow-tokenpick")
+
+
+def answers(text: str, model: str, key: str) -> Drawn:
+    """Tokens that begin with a text, to pick from, once the model's vocabulary was read; of an id the token it is."""
+    none: Drawn = {"columns": [], "rows": [], "note": "", "label": "Tokens found"}
+    if text.startswith("id:"):
+        number = text.removeprefix("id:")
+        shown = vocabulary.token_text(model, int(number)) if number.isdecimal() and len(number) < 10 else None
+        return {**none, "note": f"the token {shown!r}" if shown is not None else ""}
+    columns = [{"key": "token", "label": "token", "kind": "token"}, {"key": "id", "label": "id", "kind": "text"}]
+    hits = vocabulary.found(model, text[:200]) or []
+    rows = [{"token": word, "id": str(i), "pick": {key: f"{i}|{text[:200]}"}} for i, word in hits]
+    return {**none, "columns": columns, "rows": rows} if rows else none
 
 
 def _number(p: Parameter, kind: Number, plain: Any) -> Component:

@@ -119,16 +119,16 @@ def shown(reference: str, beside: str | None, scheme: str, alone: bool = True) -
         )
         return error(str(problem), fix=raw, heading="This result cannot be shown")
     if other is None:
-        return still([*_notes(one), *drawn_panels(one.record, "a", scheme, link_of(one.call)), made(one, alone)])
+        return still([*_notes(one), *drawn_panels(one.record, "", scheme, link_of(one.call)), made(one, alone)])
     if None in (one.call, other.call) or one.call.method != other.call.method:  # type: ignore[union-attr]
         return error("Only two results of one method stand side by side.", heading="These do not go together")
-    columns = [_column(one, "a", scheme), _column(other, "b", scheme)]
+    columns = [_column(one, "A", scheme), _column(other, "B", scheme)]
     pairs = [html.Div([a or html.Div(), b or html.Div()], className="ow-grid even") for a, b in zip_longest(*columns)]
     return still([differences(one.call, other.call), *pairs])
 
 
 def _column(one: Found, side: str, scheme: str) -> Parts:
-    head = html.Div([html.Span(side.upper(), className="ow-side"), *_link_to(one)], className="ow-sides")
+    head = html.Div([html.Span(side, className="ow-side"), *_link_to(one)], className="ow-sides")
     return [html.Div([head, *_notes(one)]), *drawn_panels(one.record, side, scheme, link_of(one.call)), made(one)]
 
 

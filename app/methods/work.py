@@ -11,7 +11,7 @@ from app import links
 from app.jobs import results
 from app.jobs.again import Arguments, task
 from app.jobs.work import Work, key_of, result, submit
-from app.library import memory, models
+from app.library import memory, models, vocabulary
 from app.library.artifacts import registered
 from app.library.models import stale
 from app.methods import addresses, words
@@ -69,7 +69,12 @@ def _origin(call: Call, key: str) -> results.Origin:
 
 
 def _run(call: Call, progress: Progress) -> Any:
-    return call.run(models.model_named(call.model, progress) if call.about.of_model else None, progress)
+    if not call.about.of_model:
+        return call.run(None, progress)
+    record = call.run(models.model_named(call.model, progress), progress)
+    if any(p.kind.control == "token" for p in call.about.parameters):
+        vocabulary.load_vocabulary(call.model, progress)  # for whoever asks again, of another token
+    return record
 
 
 @task("method")

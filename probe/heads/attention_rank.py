@@ -145,7 +145,8 @@ class AttentionRank(Record, figure=True):
 
     def verdict(self) -> str:
         """Whether ARank says what skipping costs, beside the effective rank and depth."""
-        said = [f"{_PREDICTORS[n.split()[0]]}, {n.split()[1]}: {_told(c)}" for n, c in self.correlations.items()]
+        about = {name.split()[0]: found for name, found in self.correlations.items() if name.endswith("attention")}
+        said = [f"{_PREDICTORS[name]} {_told(found)}" for name, found in about.items()]
         costs = self.cost["attention"]
         known = [i for i, kl in enumerate(costs["KL"]) if np.isfinite(kl)]
         ends = ""
@@ -156,7 +157,7 @@ class AttentionRank(Record, figure=True):
                 f"{signed(costs['loss'][worst])}), cheapest layer {self.layers[best]} (KL {figures(costs['KL'][best])})."
             )
         return (
-            f"Rank correlations with the KL of skipping: {'; '.join(said)}.{ends} "
+            f"Rank correlations with the KL of skipping attention: {'; '.join(said)}.{ends} "
             f"A singular value counts above {self.tolerance:.2g} of the largest."
         )
 

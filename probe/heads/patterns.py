@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from probe.artifacts.json import plain
 from probe.errors import BadInput
 from probe.heads.margins import entropy
 from probe.interventions.forward import capture
+from probe.memory import require
 from probe.model.sites import Site, layers_with
 from probe.model.unit_names import unit_name
 from probe.show.opening import came_from
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1.5e9
 "Bytes that the patterns of one prompt may take."
+_SLACK = 32 << 20
+"Bytes of buffers that no formula counts."
 SHOWN = ("previous_token", "induction", "self")
 """Metrics whose most pronounced head is shown."""
 METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
@@ -104,18 +108,35 @@ def head_patterns(model: "TransformerBridge", prompt: Prompt) -> HeadPatterns:
     require_room(model, len(ids))
     there = layers_with("pattern", model)
     sites = [Site("pattern", i) for i in there or [0]]  # of none, the first says why
-    found = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
-    held = torch.stack([found[s.name][0] for s in sites]).float().cpu().numpy()
-    patterns = np.full((int(model.cfg.n_layers), *held.shape[1:]), np.nan, held.dtype)
-    patterns[there] = held
+    held = capture(model, torch.tensor([ids], device=model.W_E.device), sites)
+    patterns = _stacked(int(model.cfg.n_layers), there, [held.pop(s.name)[0] for s in sites])
     found = HeadPatterns(prompt, ids, display_tokens(model, ids), patterns, head_metrics(patterns, ids))
     return came_from(found, model)
+
+
+def _stacked(
+    n_layers: int, there: list[int], held: list[Float[Tensor, "head q_pos k_pos"]]
+) -> Float[np.ndarray, "layer head q_pos k_pos"]:
+    """One array of all layers, NaN where there is none; each layer's tensor is let go once it is copied."""
+    patterns = np.empty((n_layers, *held[0].shape), np.float32)
+    for layer in range(n_layers):
+        patterns[layer] = held.pop(0).float().cpu().numpy() if layer in there else np.nan
+    return patterns
+
+
+def pattern_bytes(model: "TransformerBridge", n_tokens: int) -> int:
+    """What reading all patterns of a prompt takes at its peak, beside the model: of all layers once in its precision or in
+    float32, and of a few layers what the pass or the metrics make of them."""
+    layer = model.cfg.n_heads * n_tokens**2
+    wide = 16 * n_tokens * max(int(model.cfg.d_model), int(model.cfg.d_mlp or 0), int(model.cfg.d_vocab))
+    return _SLACK + 4 * (layer * (model.cfg.n_layers + 5) + wide)
 
 
 def require_room(model: "TransformerBridge", n_tokens: int) -> None:
     """All patterns of all heads grow with the square of the prompt; refuse before they fill the memory."""
     heads = model.cfg.n_layers * model.cfg.n_heads
     needed, most = 4 * heads * n_tokens**2, int((LARGEST / (4 * heads)) ** 0.5)
+    require(pattern_bytes(model, n_tokens), f"Reading all heads of {n_tokens} tokens", model.W_E.device)
     if needed > LARGEST:
         raise BadInput(
             f"The patterns of {heads} heads over {n_tokens} tokens take {needed / 1e9:.1f} GB, more than the "
@@ -125,22 +146,26 @@ def require_room(model: "TransformerBridge", n_tokens: int) -> None:
 
 def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: list[int]) -> dict[str, np.ndarray]:
     """See `HeadPatterns.metrics`."""
-    late = patterns[:, :, 1:]
-    if not late.shape[2]:
+    if len(ids) < 2:
         return {m: np.full(patterns.shape[:2], np.nan) for m in METRICS}
-    queries = np.arange(1, len(ids))
     token = np.array(ids)
     # After an earlier occurrence: key k counts for query q if token[k - 1] == token[q] and k <= q.
     follows = np.zeros((len(ids), len(ids)), bool)
     follows[:, 1:] = token[:, None] == token[None, :-1]
     follows &= np.tril(np.ones_like(follows))
-    repeated = follows[1:].any(1)
+    layers = [_layer_metrics(layer, follows) for layer in patterns]  # of all at once: three times the patterns
+    return {m: np.stack([layer[m] for layer in layers]) for m in METRICS}
+
+
+def _layer_metrics(
+    patterns: Float[np.ndarray, "head q_pos k_pos"], follows: Bool[np.ndarray, "q_pos k_pos"]
+) -> dict[str, Float[np.ndarray, " head"]]:
+    late, queries, repeated = patterns[:, 1:], np.arange(1, len(follows)), follows[1:].any(1)
     paid = (late * follows[1:]).sum(-1)
-    induction = paid[:, :, repeated].mean(-1) if repeated.any() else np.full(patterns.shape[:2], np.nan)
     return {
         "entropy": entropy(late).mean(-1),
         "first_token": late[..., 0].mean(-1),
-        "previous_token": patterns[:, :, queries, queries - 1].mean(-1),
-        "self": patterns[:, :, queries, queries].mean(-1),
-        "induction": induction,
+        "previous_token": patterns[:, queries, queries - 1].mean(-1),
+        "self": patterns[:, queries, queries].mean(-1),
+        "induction": paid[:, repeated].mean(-1) if repeated.any() else np.full(len(patterns), np.nan),
     }

@@ -174,7 +174,7 @@ class Sinks(Record, figure=True):
     def summary(self) -> str:
         """One sentence: the largest activation, the sinks and their attention, what removal does against chance."""
         top = self.found[0]
-        where = f"dimension {top.dim} at {quoted(top.token, 12)}, {figures(top.times)} times the median"
+        where = f"dimension {top.dim} at {quoted(top.token, 12)}, {_times(top.times)} times the median"
         if not top.massive:
             return f"No activation is {self.ratio:g} times the median of its layer; the largest is {where} ({_at(top.first)})."
         paid, fair = float(np.nanmean(self.mass)) if np.isfinite(self.mass).any() else np.nan, _mean(self.even, 0)
@@ -463,6 +463,10 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     """The mean of what is known; NaN where nothing is."""
     known = np.isfinite(values)
     return np.where(known, values, 0).sum(axis) / np.where(known.any(axis), np.maximum(known.sum(axis), 1), np.nan)
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else figures(value)
 
 
 def _at(layer: int) -> str:

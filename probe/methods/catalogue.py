@@ -14,11 +14,7 @@ PACKAGES = ("probe", "circuits")
 
 @cache
 def methods() -> tuple[Method, ...]:
-    """All methods, by group and name.
-
-    >>> [method.name for method in ow.methods() if method.name == "sinks"]
-    ['sinks']
-    """
+    """All methods, by group and name."""
     found = []
     for package in PACKAGES:
         spec = find_spec(package)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 TEXT = "text.parquet"
 _SETTINGS = "settings.json"
+_SLACK = 64 << 20
+"Bytes of buffers that no formula counts."
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,11 @@ def plan_sample(
     c = model.cfg
     kept = (
         2 * c.n_layers * (getattr(c, "n_key_value_heads", None) or c.n_heads) * c.d_head * 4 * length
-    )  # keys and values
+    )  # keys and values; half as much again, since with every token they are copied and leave holes
     return SamplePlan(
         documents=n_documents,
         most_tokens=n_documents * length,
-        memory_bytes=size * (kept + 3 * 8 * c.d_vocab),
+        memory_bytes=_SLACK + size * (3 * kept // 2 + 3 * 8 * c.d_vocab),
         disk_bytes=n_documents * length * 6,
         seconds=each * length * math.ceil(n_documents / batch),
     )

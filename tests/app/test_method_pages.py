@@ -72,12 +72,21 @@ def test_a_call_comes_back_from_its_address_and_from_its_form(about, arguments):
     address = addresses.address_of(call)
     assert "France" not in address and addresses.call_of(about, *addresses.asked_in(about, query(address))) == call
     parts = [part for p in form.form(about, "toy", call.arguments) for part in walked(p)]
-    filled = [p for p in parts if isinstance(p.id, dict) and p.id["type"] == form.FIELD]
-    switches = [p for p in parts if isinstance(p.id, dict) and p.id["type"] == form.SWITCH]
-    kept = next(p.data for p in parts if p.id == form.KEPT)
-    values = [getattr(p, "value", None) for p in filled]
-    asked = (values, [p.id for p in filled], [p.checked for p in switches], [p.id for p in switches], kept)
-    assert page.asked_by(about, "toy", *asked) == call
+    kept, asked = next(p.data for p in parts if p.id == form.KEPT), []
+    for sort, name in ((form.FIELD, "value"), (form.TOKEN, "value"), (form.SWITCH, "checked")):
+        mine = [p for p in parts if isinstance(p.id, dict) and p.id["type"] == sort]
+        asked += [[getattr(p, name, None) for p in mine], [p.id for p in mine]]
+    assert page.asked_by(about, "toy", *asked, kept) == call
+
+
+def test_a_token_is_found_by_what_is_written(about):
+    call = call_of({"prompt": PROMPT, "target": " a"})
+    assert form.answers("a", "toy", "pick.target.")["rows"] == []
+    run(call)  # reads the vocabulary
+    rows = form.answers("a", "toy", "pick.target.")["rows"]
+    assert [r["token"] for r in rows[:2]] == ["a", " a"] and rows[0]["pick"] == {"pick.target.": f"{rows[0]['id']}|a"}
+    assert form.answers(f"id:{rows[0]['id']}", "toy", "x")["note"] == f"the token {rows[0]['token']!r}"
+    assert form.answers("id:99999999", "toy", "x")["note"] == form.answers("id:-1", "toy", "x")["note"] == ""
 
 
 def walked(part) -> list:
@@ -205,8 +214,9 @@ class Seen(Record):
 
 
 def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
-    parts = drawing.drawn_panels(Seen(), "a", "dark", view.link_of(call_of({"prompt": PROMPT})))
+    parts = drawing.drawn_panels(Seen(), "", "dark", view.link_of(call_of({"prompt": PROMPT})))
     shown = as_json(parts)
+    assert "Many \\u00b7 B" in as_json(drawing.drawn_panels(Seen(), "B", "dark"))
     assert parts[0].children == "Found <b>it</b>." and len(parts) == drawing.MOST + 1
     assert "The first 300 of 1,000" in shown and "The first 4,096 of 9,000 tokens" in shown
     assert "too many for a page" in shown and "This could not be drawn" in shown and "12 more panels" in shown

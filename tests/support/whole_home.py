@@ -20,6 +20,7 @@ CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 def fill() -> dict[str, str]:
     """Make it all in the present home; returns the addresses by the names of the pages."""
     import circuits
+    import probe
     from app.library.models import model_named
 
     model = model_named("toy")
@@ -33,6 +34,8 @@ def fill() -> dict[str, str]:
         prompts.store(text, "toy")
         for read in (readings.lens, readings.heads, readings.top_units):
             read("toy", text)
+    for ratio in (4.0, 5.0):
+        probe.sinks(model, LONG, ratio=ratio, draws=4).save(place("result", f"sinks-{ratio:g}"))
     return addresses(dictionary.name)
 
 
@@ -83,6 +86,10 @@ def addresses(dictionary: str) -> dict[str, str]:
         "training": links.TRAINING,
         "run": links.run_page(dictionary),
         "result": links.result_page("small"),
+        "methods": links.METHODS,
+        "method": links.method_page("sinks", {"m": "toy", "prompt": ids[LONG]}),
+        "method-result": links.result_page("sinks-4"),
+        "method-beside": links.result_page("sinks-4", beside="sinks-5"),
         "jobs": links.JOBS,
         "missing": "/nothing-here",
     }

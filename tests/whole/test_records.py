@@ -22,6 +22,7 @@ from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput, Unavailable
 from probe.heads.patterns import HeadPatterns
 from probe.lens.logit import LensResult
+from probe.methods.catalogue import methods
 from probe.show.beside import draws
 from probe.show.panels import Figure, Rows, Sentence, Tokens
 from probe.show.record import Record, frame
@@ -50,6 +51,13 @@ def readings():
     yield probe.capture(model, prompt, "resid_post.*")
     yield probe.edited_run(model, prompt, [probe.Zero(probe.head(1, 0))], generate=2)
     yield probe.generate_with(model, prompt, [probe.UnitEdit("ablate", 3, layer=1)], 3)
+    for about in methods():  # what a method returns, without a line here
+        if (
+            about.of_model
+            and about.module.startswith("probe.")
+            and {p.name for p in about.parameters if p.required} <= {"prompt"}
+        ):
+            yield about.run(model, **{p.name: prompt for p in about.parameters if p.required})
     yield from circuit(model)
     pair = "one two three", "one four three"
     yield from (circuits.read_pair(model, *pair), circuits.patch_sweep(model, *pair, over="heads", metric="kl"))

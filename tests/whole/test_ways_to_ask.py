@@ -22,7 +22,7 @@ PLAIN = {  # of graphs and dictionaries alone, of numbers, of nothing
     *("BatchTopK", "Gated", "JumpReLU", "Matryoshka", "ReLU", "TopK", "TrainConfig", "TraceConfig", "Record", "Bar"),
     *("BadInput", "OpenworkError", "Unavailable", "CONFIG", "KINDS", "CircuitGraph", "Site", "head", "neuron"),
     *("mlp_in", "mlp_out", "resid_pre", "resid_post", "difference", "merge_graphs", "to_neuronpedia", "collapse"),
-    *("subgraph_scores", "suggest_supernodes", "most_influential", "open_study", "load_patching", "run_suite"),
+    *("subgraph_scores", "suggest_supernodes", "most_influential", "open_study", "load_patching", "run_suite", "study"),
 }
 """Public names that take none of these, or take them as another's walk does (`open_study`, `load_patching`: `load_record`)."""
 

@@ -9,6 +9,7 @@ from probe.errors import BadInput, brief
 from probe.methods import catalogue
 from probe.methods.call import Call
 from probe.methods.kinds import PromptKind
+from probe.methods.plain_kinds import Number
 from probe.methods.reading import Method, Parameter
 
 
@@ -86,8 +87,8 @@ def example(about: Method) -> tuple[str, str]:
 
 def _example(p: Parameter) -> Any:
     kind = p.kind
-    if kind.control == "number":
-        value: Any = 1
+    if isinstance(kind, Number):
+        value: Any = kind.check(min(max(1, kind.least), kind.most))
     elif kind.control == "choice":
         value = kind.options[0]  # type: ignore[attr-defined]
     elif kind.control == "switch":

@@ -1,0 +1,67 @@
+"""A study as a document in Markdown: verdicts, what was measured by which rule, and the tables of its parts."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from probe.show.html import number, shaped
+
+if TYPE_CHECKING:
+    from circuits.studies.record import Outcome, StudyResult
+
+
+def markdown_of(result: "StudyResult") -> str:
+    """The whole document."""
+    quick = " This was the quick form." if result.quick else ""
+    parts = [
+        f"# {result.title}",
+        f"{result.paper}, re-examined on {result.model}. {result.summary()}{quick}",
+        verdicts(result),
+        "## What was measured, and the rules",
+        *(_claim(o) for o in result.outcomes),
+        *(f"## {table.title}\n\n{table_of(table.rows)}" for table in result.tables),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def verdicts(result: "StudyResult") -> str:
+    """The table of verdicts, numbers with their intervals in one cell."""
+    return table_of([_short(o) for o in result.outcomes])
+
+
+def _short(one: "Outcome") -> dict[str, Any]:
+    found, row = one.measured, {"claim": one.claim.sentence, "verdict": f"**{one.verdict.word}**"}
+    if found is None:
+        return {**row, "number": "", "control": "", "p": "", "n": "", "why": one.verdict.why}
+    return {
+        **row,
+        "number": _interval(found.interval),
+        "control": _interval(found.random),
+        "p": f"{found.p:.3f}",
+        "n": f"{found.n} {found.over}, {len(found.draws)} sets",
+        "why": one.verdict.why,
+    }
+
+
+def _interval(one: Any) -> str:
+    return f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})"
+
+
+def _claim(one: "Outcome") -> str:
+    claim = one.claim
+    return f"- **{claim.sentence}** {claim.source}\n  Measured: {claim.measure} Control: {claim.control} {claim.rule.words()}"
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a table; what would end a cell is escaped."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [keys, ["---:" if _numeric(rows, key) else "---" for key in keys]]
+    lines += [[_cell(row.get(key)) for key in keys] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _numeric(rows: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return all(isinstance(row.get(key), int | float) for row in rows)
+
+
+def _cell(value: Any) -> str:
+    return shaped(number(value).replace("\n", "↵")).replace("|", "\\|")
