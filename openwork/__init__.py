@@ -1,28 +1,42 @@
 """Openwork under one name: everything that `probe` (looking) and `circuits` (explaining) offer.
 
-    import openwork
-    model = openwork.load_model("smollm2-135m")
-    graph = openwork.trace(model, "The capital of France is")
+    import openwork as ow
+    model = ow.load_model("smollm2-135m")
+    graph = ow.trace(model, "The capital of France is")
+    ow.methods()                                  # what can be asked of a model, by group
+    ow.Call.checked("sinks", "smollm2-135m", {"prompt": "The capital of France is"}).run(model)
 
-`openwork.probe` and `openwork.circuits` are the two packages, `openwork.notebook` serves the dashboard in a notebook. Importing
-does no work. A project with an `app` of its own imports this name, which finds Openwork's packages wherever Python was started.
+`ow.probe` and `ow.circuits` are the two packages, `ow.notebook` serves the dashboard in a notebook. Importing does no work. A
+project with an `app` of its own imports this name, which finds Openwork's packages wherever Python was started.
 """
 
 from openwork import interrupts
 
 interrupts.install()
 
+from importlib import import_module
 from typing import Any
 
 from openwork.own import own
 
 _PACKAGES = ("probe", "circuits")
-__all__ = ["__version__", "notebook", *_PACKAGES, *dict.fromkeys(name for p in _PACKAGES for name in own(p).__all__)]
+_CATALOGUE = {"methods": "probe.methods.catalogue", "Call": "probe.methods.call", "call_of": "probe.methods.call"}
+"""What is asked by name: where it is, since `probe.methods` is the room itself."""
+__all__ = [
+    "__version__",
+    "notebook",
+    *_CATALOGUE,
+    *_PACKAGES,
+    *dict.fromkeys(name for p in _PACKAGES for name in own(p).__all__),
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return own(name)
+    if name in _CATALOGUE:
+        own("probe")
+        return getattr(import_module(_CATALOGUE[name]), name)
     if name == "notebook":
         own("app")
         from app.server import notebook

@@ -55,6 +55,8 @@ from probe.interventions.running import intervene as intervene
 from probe.interventions.unit_edits import UnitEdit as UnitEdit
 from probe.interventions.unit_edits import edit_units as edit_units
 from probe.interventions.unit_edits import unit_values as unit_values
+from probe.interventions.values import Ablate as Ablate
+from probe.interventions.values import Add as Add
 from probe.interventions.values import Clamp as Clamp
 from probe.interventions.values import Freeze as Freeze
 from probe.interventions.values import Knockout as Knockout

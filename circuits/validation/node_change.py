@@ -12,19 +12,25 @@ from probe.errors import BadInput
 from probe.plain_values import Settings
 from probe.text.prompts import Prompt, Prompts, encode_prompt, several
 
+CHANGE_WORDS = {"zero": "ablate", "patch": "restore"}
+"""Other words for a mode."""
+
 
 @dataclass(frozen=True, eq=False)
 class NodeChange(Settings):
     """What is done to the nodes of a set."""
 
     mode: str = "ablate"
-    "`ablate` (or `zero`), `scale` (by factor), `clamp` (to level), `restore` (to values of other prompts)."
+    "`ablate` (or `zero`), `scale` (by factor), `clamp` (to level), `patch` (or `restore`: to values of other prompts)."
     factor: float = 0.0
     "Of `scale`."
     level: float = 0.0
     "Of `clamp`."
     restore: Prompts = ()
-    "Of `restore`: a prompt for each of the graphs, as long as its own."
+    "Of `patch`: a prompt for each of the graphs, as long as its own."
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mode", CHANGE_WORDS.get(self.mode, self.mode))
 
 
 def restored_from(restore: Prompts, mode: str, n: int) -> list[Prompt]:

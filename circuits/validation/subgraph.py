@@ -89,7 +89,7 @@ def check_subgraph(
     >>> len(test.first.random)  # good: its effect stands outside of what random sets do
     2
     """
-    mode, factor, level = "ablate" if change.mode == "zero" else change.mode, change.factor, change.level
+    mode, factor, level = change.mode, change.factor, change.level
     further = [_traced(model, p, graph, dictionaries, trials.config, progress) for p in several(trials.prompts)]
     graphs, n_random, seed = [graph, *further], trials.n_random, trials.seed
     others = restored_from(change.restore, mode, len(graphs))

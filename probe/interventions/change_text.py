@@ -1,4 +1,4 @@
-"""A change as it is written, `zero:L9H6` or `scale=2:L5N120@3`; `changes.py` makes of it what a model runs. No torch."""
+"""A change as it is written, `ablate:L9H6` or `scale=2:L5N120@3`; `changes.py` makes of it what a model runs. No torch."""
 
 import difflib
 import re
@@ -8,10 +8,11 @@ from probe.errors import BadInput
 from probe.model.sites import GLOSSARY, site_named
 from probe.model.unit_names import UnitName, nearly, position_of
 
-SYNONYMS = {"ablate": "zero", "add": "steer"}
-"""Words of the field for the same change; the second is shown."""
+SYNONYMS = {"ablate": "zero", "add": "steer", "patch": "restore"}
+"""Words of the field for the same change; the first is shown, and both are taken."""
+WORDS = {old: word for word, old in SYNONYMS.items()}
 HOW = ("zero", "scale", "clamp", "steer")
-EXAMPLES = "zero:L9H6, scale=2:L5N120, clamp=8:L4F650@3 or steer=5:L4F650"
+EXAMPLES = "ablate:L9H6, scale=2:L5N120, clamp=8:L4F650@3 or add=5:L4F650"
 _CHANGE = re.compile(r"(?:(?P<how>[a-z]+)(?:=(?P<amount>[^:]*))?:)?(?P<where>[^:@]+)(?:@(?P<pos>.*))?")
 
 
@@ -30,7 +31,7 @@ def parse_change(text: str) -> Change:
     how = SYNONYMS.get(found["how"] or "zero", found["how"] or "zero") if found else ""
     if found is None or how not in HOW:
         raise BadInput(f"'{text[:60]}' is no change.{_how_meant(how)} Write {EXAMPLES}.")
-    _require_order(text, found["how"] or "zero", how)
+    _require_order(text, found["how"] or "ablate", how)
     if (how == "zero") != (found["amount"] is None):
         said = "takes no amount" if how == "zero" else "does not say by how much"
         raise BadInput(f"'{text[:60]}' {said}; write {EXAMPLES}.")

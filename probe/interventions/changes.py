@@ -1,10 +1,10 @@
 """Changes as people write them, made into what `intervene` runs: the same words in Python, on the command line and on a page.
 
-    zero:L9H6                 a head set to zero; `ablate:` says the same
+    ablate:L9H6               a head set to zero; `zero:` says the same
     scale=2:L5N120@3          a neuron doubled at position 3
     clamp=8:L4F650@-1         a latent held at 8 at the last position of the prompt; its dictionary is given beside
-    steer=5:L4F650@4:         5 added along what a latent writes, from position 4 on; `add=` says the same
-    zero:mlp_out.4@2          a whole site
+    add=5:L4F650@4:           5 added along what a latent writes, from position 4 on; `steer=` says the same
+    ablate:mlp_out.4@2        a whole site
 
 Interventions name their units alike: `Zero("L9H6")`, `Clamp("L4F650@3", 8.0)`. A latent is no part of the model: it needs the
 dictionary it belongs to, and becomes an edit of what that writes (`probe.interventions.unit_edits`).
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from probe.dictionaries.owners import layer_read, owner_name, owner_names
 from probe.errors import BadInput, brief
 from probe.interventions import values as on
-from probe.interventions.change_text import EXAMPLES, Change, parse_change
+from probe.interventions.change_text import EXAMPLES, WORDS, Change, parse_change
 from probe.interventions.places import Place, head, place, require_named_unit, where_name
 from probe.interventions.unit_edits import UnitEdit, edit_units
 from probe.model.sites import parse_site
@@ -51,7 +51,7 @@ def names_of(changes: Sequence[Any]) -> list[str]:
 
 
 def name_of(change: Any) -> str:
-    """`zero L9H6`, `zero L5N120@3`, `steer resid_post.6`, `knockout L1H0@2←0`: a change as people read it."""
+    """`ablate L9H6`, `ablate L5N120@3`, `add resid_post.6`, `knockout L1H0@2←0`: a change as people read it."""
     if isinstance(change, UnitEdit):
         return change.name
     if isinstance(change, on.Knockout):
@@ -61,7 +61,8 @@ def name_of(change: Any) -> str:
         return f"splice {owner_name(change.dictionary)} at {place(change.at).site.short}"
     if not hasattr(change, "at"):
         return type(change).__name__.lower()
-    return f"{type(change).__name__.lower()} {where_name(change.at)}"
+    word = type(change).__name__.lower()
+    return f"{WORDS.get(word, word)} {where_name(change.at)}"
 
 
 def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any]) -> Any:
@@ -99,9 +100,7 @@ def _from_text(model: "TransformerBridge", change: Change, dictionaries: Sequenc
             return UnitEdit(how, where.unit, pos, amount, layer=where.layer)
         return UnitEdit(how, where.unit, pos, amount, dictionary=_owner(where, dictionaries))
     if how == "steer":
-        raise BadInput(
-            f"{where} has no direction of its own; steer=... is for neurons and latents. See Steer in Python."
-        )
+        raise BadInput(f"{where} has no direction of its own; add=... is for neurons and latents. See Steer in Python.")
     if isinstance(where, UnitName):
         at = head(where.layer, where.unit, pos)
         require_named_unit(at, model)

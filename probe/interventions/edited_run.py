@@ -116,7 +116,7 @@ class EditedRun(Record, figure=True, page=True):
 def edited_run(
     model: "TransformerBridge",
     prompt: Prompt,
-    changes: Annotated[Sequence[Change], Doc("What is changed, like zero:L9H6.")],
+    changes: Annotated[Sequence[Change], Doc("What is changed, like ablate:L9H6.")],
     *,
     pos: Annotated[int, Doc("Where the next token is compared; -1 is the last.")] = -1,
     k: Annotated[int, Doc("Likeliest tokens of each run, to list.", least=1)] = 8,
@@ -124,7 +124,7 @@ def edited_run(
     dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries whose latents are changed.")] = (),
     progress: Progress = SILENT,
 ) -> EditedRun:
-    """Run a prompt without and with `changes`: interventions, unit edits, or text like `zero:L9H6` (see
+    """Run a prompt without and with `changes`: interventions, unit edits, or text like `ablate:L9H6` (see
     `probe.interventions.changes`). dictionaries: those that latents named in them belong to. k: likeliest tokens of each run
     to list.
 
@@ -132,7 +132,7 @@ def edited_run(
 
     >>> run = ow.edited_run(model, "When Mary and John went to", ["ablate:L1H0", "scale=2:L2N5"])
     >>> run.edits
-    ['zero L1H0', 'scale L2N5']
+    ['ablate L1H0', 'scale L2N5']
     """
     prompt, ids = read_prompt(model, prompt)
     changes = read_changes(model, changes, dictionaries)

@@ -109,9 +109,9 @@ def intervene(
 ) -> Iterator[None]:
     """Apply interventions to every forward pass inside the `with`.
 
-    interventions: those of `probe.interventions.values`, unit edits (`probe.interventions.unit_edits`), or text like `zero:L9H6`
-    (`probe.interventions.changes`). dictionaries: those that latents named there belong to. Raises BadInput for places the
-    model lacks, and OpenworkError at the end for any intervention that never fired.
+    interventions: those of `probe.interventions.values`, unit edits (`probe.interventions.unit_edits`), or text like
+    `ablate:L9H6` (`probe.interventions.changes`). dictionaries: those that latents named there belong to. Raises BadInput for
+    places the model lacks, and OpenworkError at the end for any intervention that never fired.
 
     >>> with ow.intervene(model, [ow.Zero("L1H0"), "scale=2:L2N5"]):
     ...     logits = model(ids)

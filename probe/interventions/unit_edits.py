@@ -24,7 +24,7 @@ from torch import Tensor
 
 from probe.dictionaries.owners import layer_read
 from probe.errors import BadInput, OpenworkError
-from probe.interventions.change_text import SYNONYMS
+from probe.interventions.change_text import SYNONYMS, WORDS
 from probe.interventions.forward import capture, per_token
 from probe.interventions.places import Place
 from probe.interventions.values import Function
@@ -86,9 +86,10 @@ class UnitEdit(Record):
     @property
     def name(self) -> str:
         """`scale L5N120@3`, `clamp L4F650`."""
+        word = WORDS.get(self.mode, self.mode)
         if self.dictionary is None:
-            return f"{self.mode} {unit_name('neuron', self.layer, self.unit, self.pos)}"
-        return f"{self.mode} {unit_name('latent', layer_read(self.dictionary), self.unit, self.pos)}"
+            return f"{word} {unit_name('neuron', self.layer, self.unit, self.pos)}"
+        return f"{word} {unit_name('latent', layer_read(self.dictionary), self.unit, self.pos)}"
 
 
 def unit_named(unit: Any, layer: int | None, dictionary: Any) -> tuple[Any, int | None, int | slice | None]:
@@ -177,9 +178,7 @@ def _by_position(edit: UnitEdit) -> list[UnitEdit]:
 
 def _check(edit: UnitEdit, model: "TransformerBridge") -> None:
     if edit.mode not in MODES:
-        raise BadInput(
-            f"There is no edit '{edit.mode}'; choose one of {', '.join(MODES)} (ablate and add are zero and steer)."
-        )
+        raise BadInput(f"There is no edit '{edit.mode}'; choose one of {', '.join(WORDS.get(m, m) for m in MODES)}.")
     if (edit.layer is None) == (edit.dictionary is None):
         raise BadInput("An edit needs the layer of a neuron or the dictionary of a latent, and not both.")
     require_there(model, edit.unit, edit.layer, edit.dictionary)

@@ -66,7 +66,7 @@ class Zero(_Change):
     """Zero ablation.
 
     >>> ow.edited_run(model, "When Mary and John went to", [ow.Zero("L1H0"), ow.Zero("mlp_out.2")]).edits
-    ['zero L1H0', 'zero mlp_out.2']
+    ['ablate L1H0', 'ablate mlp_out.2']
     """
 
     at: "Site | str | UnitName | Place"
@@ -133,7 +133,7 @@ class Steer(_Change):
     """Add `scale * direction`. A single neuron or latent needs no direction: `scale` is added to its activation.
 
     >>> ow.edited_run(model, "When Mary and John went to", [ow.Steer("resid_post.1", torch.ones(64), scale=2.0)]).edits
-    ['steer resid_post.1']
+    ['add resid_post.1']
     """
 
     at: "Site | str | UnitName | Place"
@@ -223,6 +223,10 @@ class Knockout(Settings):
         left = changed[:, heads, self.query].sum(-1, keepdim=True) + none
         changed[:, heads, self.query] = changed[:, heads, self.query] / left.clamp_min(1e-30)
         return changed
+
+
+Ablate, Add = Zero, Steer
+"""The field's words for the same."""
 
 
 class Function:

@@ -24,7 +24,12 @@ from probe.show.made import made_by
 @dataclass(frozen=True)
 class Call:
     """method: its name. model: the name of the model it is asked of, "" where of none. arguments: plain values by name; what
-    stands at its default need not be there."""
+    stands at its default need not be there.
+
+    >>> call = ow.Call.checked("sinks", "toy", {"prompt": "When Mary and John went to", "draws": 2})
+    >>> call.shell()
+    "openwork flow sinks --prompt 'When Mary and John went to' --draws 2 --model toy"
+    """
 
     method: str
     model: str = ""
@@ -123,7 +128,11 @@ class Call:
 
 
 def call_of(record: Any) -> Call | None:
-    """The call that made a record, here or before it was stored; None where that is not known or not a call any more."""
+    """The call that made a record, here or before it was stored; None where that is not known or not a call any more.
+
+    >>> ow.call_of(ow.sinks(model, "When Mary and John went to", draws=2)).arguments["draws"]
+    2
+    """
     made = made_by(record) or {}
     try:
         return Call.checked(made.get("method"), made.get("model", ""), made.get("arguments")) if made else None

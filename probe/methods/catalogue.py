@@ -14,7 +14,11 @@ PACKAGES = ("probe", "circuits")
 
 @cache
 def methods() -> tuple[Method, ...]:
-    """All methods, by group and name."""
+    """All methods, by group and name.
+
+    >>> [method.name for method in ow.methods() if method.name == "sinks"]
+    ['sinks']
+    """
     found = []
     for package in PACKAGES:
         spec = find_spec(package)

@@ -149,7 +149,7 @@ class DictionaryKind(Text):
 
 @dataclass(frozen=True)
 class ChangeKind(Text):
-    """A change of a run as text, like `zero:L5H3`; Python takes interventions too, which no call can tell of."""
+    """A change of a run as text, like `ablate:L5H3`; Python takes interventions too, which no call can tell of."""
 
     def plain(self, given: Any) -> Plain:
         if not isinstance(given, str):
@@ -189,7 +189,7 @@ KINDS: dict[str, Kind] = {
     "Layers": LayersKind("layers, like 3 or '3,5-7' or 'all',", "layers"),
     "Unit": UnitKind("a unit, like L5H3 or L5N120,", "unit"),
     "Token": TokenKind("a token (text or id)", "token"),
-    "Change": ChangeKind("a change, like zero:L5H3,", "text"),
+    "Change": ChangeKind("a change, like ablate:L5H3,", "text"),
     "DictionaryName": DictionaryKind("the name of a stored dictionary", "stored", _NAME),
     "TableName": Text("the name of a stored feature table", "stored", _NAME),
     "GraphName": Text("the name of a stored graph", "stored", _NAME),

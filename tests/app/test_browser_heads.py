@@ -119,7 +119,7 @@ def test_strips_show_both_directions_and_choose_query_and_key(tab, page):
 def test_a_head_is_taken_away_in_place(tab, page):
     opened(tab, page + "&h=2.1")
     tab.get_by_role("button", name="Take it away").click()
-    expect(tab.locator("#heads-edit-sentence")).to_contain_text("zero L2H1", timeout=WAIT)
+    expect(tab.locator("#heads-edit-sentence")).to_contain_text("ablate L2H1", timeout=WAIT)
     tab.get_by_text("mean of the prompt", exact=True).click()
     tab.get_by_text("selected token", exact=True).click()
     tab.get_by_role("button", name="Take it away").click()

@@ -317,8 +317,8 @@ def test_units_are_changed_by_their_names(toy, sae):
 
 def test_changes_by_name_run_and_generate(toy, sae):
     found = probe.edited_run(toy, PROMPT, ["zero:L1H2", "clamp=8:L1F7@3"], dictionaries=[sae], generate=2)
-    assert found.edits == ["zero L1H2", "clamp L1F7@3"]
-    assert probe.generate_with(toy, PROMPT, "zero:L1H2", 2).edits == ["zero L1H2"]
+    assert found.edits == ["ablate L1H2", "clamp L1F7@3"]
+    assert probe.generate_with(toy, PROMPT, "zero:L1H2", 2).edits == ["ablate L1H2"]
     assert repr(probe.Zero("L1F7")) == "Zero(L1F7)" and repr(probe.Zero("resid_post.-1")) == "Zero(resid_post.-1)"
 
 

@@ -80,12 +80,12 @@ def test_unit_edits_and_interventions_agree():
 
 
 def test_changes_are_named():
-    assert name_of(Zero(head(9, 6))) == "zero L9H6"
-    assert name_of(Zero(neuron(5, 120, 3))) == "zero L5N120@3"
-    assert name_of(Steer(resid_post(6), torch.ones(1))) == "steer resid_post.6"
+    assert name_of(Zero(head(9, 6))) == "ablate L9H6"
+    assert name_of(Zero(neuron(5, 120, 3))) == "ablate L5N120@3"
+    assert name_of(Steer(resid_post(6), torch.ones(1))) == "add resid_post.6"
     assert name_of(UnitEdit("scale", 7, 2, 0.5, layer=1)) == "scale L1N7@2"
     assert name_of(Knockout(1, 2, 0)) == "knockout L1@2←0" and name_of(Knockout(1, 2, 0, head=3)).endswith("L1H3@2←0")
-    assert name_of(Zero(place("mlp_out.2", slice(1, None)))) == "zero mlp_out.2@1:"
+    assert name_of(Zero(place("mlp_out.2", slice(1, None)))) == "ablate mlp_out.2@1:"
 
 
 def test_a_latent_is_named_by_its_layer_and_two_dictionaries_of_one_layer_are_told_apart():
@@ -94,9 +94,9 @@ def test_a_latent_is_named_by_its_layer_and_two_dictionaries_of_one_layer_are_to
     )
     one.name = "first"
     edits = [UnitEdit("ablate", 5, 2, dictionary=one), UnitEdit("clamp", 6, slice(1, 3), 2.0, dictionary=higher)]
-    assert names_of(edits) == ["zero L3F5@2", "clamp L4F6@1:3"]
+    assert names_of(edits) == ["ablate L3F5@2", "clamp L4F6@1:3"]
     both = names_of([UnitEdit("ablate", 5, dictionary=one), UnitEdit("scale", 5, dictionary=other, amount=2.0)])
-    assert both == ["zero L3F5 of first", "scale L3F5 of the dictionary at mlp_in.3"]
+    assert both == ["ablate L3F5 of first", "scale L3F5 of the dictionary at mlp_in.3"]
     assert name_of(Splice(one)) == "splice first at mlp_out.3"
 
 
@@ -134,7 +134,7 @@ def test_the_command_prints_what_changed(capsys, home):
         == 0
     )
     out = capsys.readouterr().out
-    assert "zero L1H0" in out and "scale L0N3@1" in out and "likeliest token" in out
+    assert "ablate L1H0" in out and "scale L0N3@1" in out and "likeliest token" in out
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,8 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "Scale": {"at": neuron, "factor": 2.0},
         "Steer": {"at": site, "direction": torch.ones(32)},
         "Zero": {"at": head},
+        "Ablate": {"at": neuron},
+        "Add": {"at": neuron, "scale": 2.0},
         "UnitEdit": {"mode": "zero", "unit": neuron},
         "Knockout": {"layer": head, "query": 2, "key": 1},
         "Place": {"site": probe.resid_post(1)},

@@ -29,11 +29,13 @@ def test_every_public_name_is_there_and_no_module_takes_its_place(package):
     for name in module.__all__:
         assert getattr(module, name) is not None
     assert dir(module) == sorted(module.__all__)  # what <TAB> offers: no Any, no import_module
-    assert (ROOT / package.split(".")[0] / "py.typed").is_file()
+    assert all((ROOT / one / "py.typed").is_file() for one in ("openwork", "probe", "circuits", "app"))
 
 
 def test_the_common_name_has_all_of_both():
-    assert set(openwork.__all__) == {*probe.__all__, *circuits.__all__, "probe", "circuits", "notebook", "__version__"}
+    own = {"probe", "circuits", "notebook", "methods", "Call", "call_of", "__version__"}
+    assert set(openwork.__all__) == {*probe.__all__, *circuits.__all__, *own}
+    assert "sinks" in [method.name for method in openwork.methods()]
     shared = set(probe.__all__) & set(circuits.__all__)
     assert all(getattr(probe, n) is getattr(circuits, n) is getattr(openwork, n) for n in shared)
     assert openwork.probe is probe and openwork.trace is circuits.trace and is_own(probe, "probe")

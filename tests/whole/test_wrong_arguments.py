@@ -148,9 +148,9 @@ def test_others_are_not():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("banana", "'banana' is no change: 'banana' names no unit and no site. Write zero:L9H6"),
+        ("banana", "'banana' is no change: 'banana' names no unit and no site. Write ablate:L9H6"),
         ("clamp:L1N7=3", "has its amount behind the place; write clamp=3:L1N7."),
-        ("L1N7=3", "write zero:L1N7."),
+        ("L1N7=3", "write ablate:L1N7."),
         ("add:L1N7@2=3", "write add=3:L1N7@2."),
         ("zero:l1h0", "Did you mean L1H0?"),
         ("L1", "That is a layer: a head of it is written L1H0"),

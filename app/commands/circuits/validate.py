@@ -47,7 +47,7 @@ def check(
     ] = None,
     pinned: Annotated[bool, typer.Option("--pinned", help="Change the pinned nodes.")] = False,
     mode: Annotated[
-        str, typer.Option("--mode", help="ablate (or zero), scale (--factor), clamp (--level) or restore (--restore).")
+        str, typer.Option("--mode", help="ablate, scale (--factor), clamp (--level) or patch (--restore).")
     ] = "ablate",
     factor: Annotated[float | None, typer.Option("--factor", help="What activations are multiplied by.")] = None,
     level: Annotated[float | None, typer.Option("--level", help="What activations are held at.")] = None,
@@ -121,7 +121,9 @@ def _change(mode: str, factor: float | None, level: float | None, restore: list[
     """The options of a mode, each given with its mode only."""
     wants = {"scale": "--factor", "clamp": "--level", "restore": "--restore"}
     given = {"--factor": factor is not None, "--level": level is not None, "--restore": bool(restore)}
-    mode = "ablate" if mode == "zero" else mode
+    from circuits.validation.node_change import CHANGE_WORDS
+
+    mode = CHANGE_WORDS.get(mode, mode)
     if mode not in ("ablate", *wants):
         raise BadInput(f"--mode is '{mode}'; it can be ablate, {', '.join(wants)}.")
     for option, there in given.items():

@@ -13,7 +13,7 @@ def edit(
         list[str],
         typer.Option(
             "--change",
-            help="zero:L9H6, scale=2:L5N120, clamp=8:L4F650@3 (at position 3; @4: from there on), steer=5:L4F650; repeatable.",
+            help="ablate:L9H6, scale=2:L5N120, clamp=8:L4F650@3 (at position 3; @4: from there on), add=5:L4F650; repeatable.",
         ),
     ],
     prompt: Prompt = None,

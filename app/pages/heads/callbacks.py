@@ -192,7 +192,7 @@ def code_edit(model: str, prompt: str, layer: int, head: int, how: str, pos: int
         f"record = edited_run(model, prompt, ablate_head(model, prompt, {layer}, {head}, {how!r}{where}), pos={at})\n"
         "record.figure()"
     )
-    change = f"zero:{unit_name('head', layer, head, pos)}"
+    change = f"ablate:{unit_name('head', layer, head, pos)}"
     shell = ["openwork", "edit", "--prompt", prompt, "--model", model, "--change", change, "--position", str(at)]
     return snippets(python, shlex.join(shell) if how == "zero" else None)
 

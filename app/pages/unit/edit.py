@@ -14,16 +14,16 @@ from app.library.units import PageUnit
 from app.pages.unit.work import MODES, edit_work
 from probe.artifacts.json import Json
 from probe.errors import BadInput, OpenworkError
-from probe.interventions.change_text import SYNONYMS
+from probe.interventions.change_text import SYNONYMS, WORDS
 
 _AMOUNT = {"zero": 0.0, "scale": 2.0, "clamp": 8.0, "steer": 8.0}
 
 
 _MEANS = {
-    "zero": "Zero: its activation is set to 0.",
+    "zero": "Ablate: its activation is set to 0.",
     "scale": "Scale: its activation times the amount.",
     "clamp": "Clamp: its activation is held at the amount.",
-    "steer": "Steer: the amount is added to its activation, whether it fires or not.",
+    "steer": "Add: the amount is added to its activation, whether it fires or not.",
 }
 
 
@@ -33,7 +33,7 @@ def _edit(key: str | None, before: Json) -> html.Section:
     mode = named if named in MODES else "zero"
     given = {k: before[k] for k in ("amount", "generate") if isinstance(before.get(k), int | float)}
     wheres = [("all", "at every token"), ("token", "at the selected token")]
-    how = segmented("unit-edit-mode", [(m, m) for m in MODES], mode)
+    how = segmented("unit-edit-mode", [(m, WORDS.get(m, m)) for m in MODES], mode)
     where = segmented("unit-edit-where", wheres, before["where"] if before.get("where") in dict(wheres) else "all")
     fixed, size = mode == "zero", given.get("amount", 0.0)
     amount = dmc.NumberInput(
@@ -167,10 +167,11 @@ def edit_code(found: PageUnit, text: str, mode: str, amount: float, pos: int | N
     """Lines that make the same run."""
     names, line, owner = owner_code(found)
     at = "" if pos is None else f"pos={pos}, "
-    edit = f'UnitEdit("{mode}", {found.number}, {at}amount={amount!r}, {owner})'
+    word = WORDS.get(mode, mode)
+    edit = f'UnitEdit("{word}", {found.number}, {at}amount={amount!r}, {owner})'
     run = f"edited_run(model, {text!r}, [{edit}], generate={generate})"
     code = python(f"model = load_model({found.model!r})\n{line}{run}", probe=["UnitEdit", "edited_run", *names])
-    how = mode if mode == "zero" else f"{mode}={amount:g}"
+    how = word if mode == "zero" else f"{word}={amount:g}"
     change = f"{how}:{found.name}" + ("" if pos is None else f"@{pos}")
     learned = ["--dictionary", str(found.dictionary)] if found.kind == "latent" else []
     options = ["--change", change, "--generate", str(generate), "--model", found.model, *learned]
