@@ -134,12 +134,19 @@ class Sinks(Record, figure=True):
     def removal_rows(self) -> list[dict[str, Any]]:
         """Each removal and each control: KL and rise of the loss, of controls their mean and the range of 95% of the draws. p:
         the share of draws that do at least as much as setting the massive ones to 0, itself counted."""
-        rows = [{"change": one.name, "KL": one.kl, "loss": one.loss} for one in self.removals]
-        for one in self.controls:
+        rows = []
+        for i, one in enumerate([*self.removals, *self.controls]):
+            control = i >= len(self.removals)
             kl = spread(one.kl_draws)
-            p = share_as_large(self.removals[0].kl, one.kl_draws)
             rows.append(
-                {"change": one.name, "KL": kl.mean, "KL low": kl.low, "KL high": kl.high, "loss": one.loss, "p": p}
+                {
+                    "change": one.name,
+                    "KL": one.kl,
+                    "KL low": kl.low if control else None,
+                    "KL high": kl.high if control else None,
+                    "loss": one.loss,
+                    "p": share_as_large(self.removals[0].kl, one.kl_draws) if control else None,
+                }
             )
         return rows
 

@@ -119,6 +119,7 @@ def test_the_record_remembers_keeps_and_draws(planted, found, tmp_path):
     assert call is not None and call.method == "sinks" and call.arguments == {"prompt": IDS, "draws": 8}
     again = type(found).load(found.save(tmp_path / "sinks"))
     assert again.summary() == found.summary() and again.removal_rows() == found.removal_rows()
+    assert len({tuple(row) for row in found.removal_rows()}) == 1  # a table: every row has all columns
     for what in ("massive", "sink", "attention", "removal"):
         assert type(found.figure(what)).__name__ == "Figure"
     assert probe.sinks(planted, IDS, draws=8).removal_rows() == found.removal_rows()  # of the same seed
