@@ -63,6 +63,11 @@ def panel(
     )
 
 
+def marked(text: str) -> Parts:
+    """Words between backticks, as docstrings have them, as code."""
+    return [html.Code(part) if i % 2 else part for i, part in enumerate(text.replace("``", "`").split("`"))]
+
+
 def stat(label: str, value: Part | Parts, note: Part | Parts = None) -> html.Div:
     """A number under its name, with the sentence that says what it means."""
     inner = [

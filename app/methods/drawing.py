@@ -11,7 +11,7 @@ import numpy as np
 from dash import MATCH, ClientsideFunction, Dash, Input, Output, html
 
 from app.components import drawn
-from app.components.parts import Part, error, graph, panel
+from app.components.parts import Part, error, graph, marked, panel
 from app.components.plain_rows import Link, row_data, shown_of
 from app.figures.dress import dress
 from app.methods.words import heading
@@ -91,7 +91,7 @@ def _part(one: Panel, at: str, scheme: str, link: Link | None) -> Part:
         )
     if isinstance(one, Tokens):
         return _strip(one, at)
-    return html.P(one.text, className="ow-finding", dir="auto")
+    return html.P(marked(one.text), className="ow-finding", dir="auto")
 
 
 def _figure(one: Figure, at: str, scheme: str) -> Part:

@@ -41,7 +41,8 @@ def plain_of(about: Method, p: Parameter, given: Mapping[str, Any]) -> Any:
     value = given.get("")
     try:
         if p.several:
-            return [p.kind.parse(line) for line in str(value).splitlines() if line.strip()]
+            lines = value if isinstance(value, list) else str(value).splitlines()
+            return [p.kind.parse(str(line)) for line in lines if str(line).strip()]
         if given.get(OTHER) not in (None, ""):
             return p.kind.check({"token": _parsed(p, value or ""), "other": _parsed(p, given[OTHER])})
         return _parsed(p, value)
@@ -54,7 +55,7 @@ def arguments_of(about: Method, given: Mapping[tuple[str, str], Any]) -> dict[st
     found = {}
     for p in about.parameters:
         mine = {part: given.get((p.name, part)) for part in parts_of(p)}
-        if any(value not in (None, "") for value in mine.values()):
+        if any(value not in (None, "", []) for value in mine.values()):
             found[p.name] = plain_of(about, p, mine)
     return found
 

@@ -145,7 +145,7 @@ def _text(p: Parameter, plain: Any, part: str = "") -> str:
 
 def _wide(p: Parameter) -> bool:
     """Does it want the whole width?"""
-    return p.kind.control == "prompt" or p.several
+    return p.kind.control == "prompt" or (p.several and p.kind not in _STORED)
 
 
 def _about(p: Parameter) -> dict[str, Any]:
@@ -247,6 +247,15 @@ def _select(p: Parameter, plain: Any) -> Component:
         names = list(p.kind.options)
     else:
         names = [folder.name for folder, _ in library().kinds[_STORED[p.kind]]]
+    if p.several:
+        return dmc.MultiSelect(
+            id=_field(p),
+            data=names,
+            value=[str(one) for one in plain or []],
+            searchable=True,
+            clearable=True,
+            **_about(p),
+        )
     value = _text(p, p.default if plain is None and not p.required else plain)
     data = [{"value": n, "label": n} for n in dict.fromkeys([*names, *([value] if value else [])])]
     return dmc.Select(

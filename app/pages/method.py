@@ -11,7 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from app.components import drawn
-from app.components.parts import Parts, error, icon, link_button, panel, title
+from app.components.parts import Parts, error, icon, link_button, marked, panel, title
 from app.components.slot import register_slot, slot
 from app.frame.shell import Page
 from app.jobs import work as jobs
@@ -40,7 +40,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         model, arguments, said = "", {}, str(problem)
     every = link_button("All methods", METHODS, "methods", small=True)
     return [
-        title(label(about.name), eyebrow=f"Methods · {about.group}", lead=about.summary, actions=[every]),
+        title(label(about.name), eyebrow=f"Methods · {about.group}", lead=marked(about.summary), actions=[every]),
         html.Div([_form(about, model, arguments, said), _about(about)], className="ow-grid two"),
         dcc.Store(id="method-asked"),
         slot(_NAME, key),
@@ -73,12 +73,7 @@ def _about(about: Method) -> Component:
     more = [" ".join(part.split()) for part in about.about.split("\n\n")[1:]]
     paper = [html.P([html.Span("From ", className="ow-sub"), about.paper])] if about.paper else []
     names = html.Dl([p for k, v in _names(about) for p in (html.Dt(k), html.Dd(v))], className="ow-facts")
-    return panel("What it is", [*[html.P(_marked(one)) for one in more], *paper, names], export=False)
-
-
-def _marked(text: str) -> Parts:
-    """Words between backticks as code."""
-    return [html.Code(part) if i % 2 else part for i, part in enumerate(text.replace("``", "`").split("`"))]
+    return panel("What it is", [*[html.P(marked(one)) for one in more], *paper, names], export=False)
 
 
 def _names(about: Method) -> list[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from app import links
-from app.components.parts import Parts, empty, icon, title
+from app.components.parts import Parts, empty, icon, marked, title
 from app.components.still import still
 from app.frame.shell import Page
 from app.methods.pictures import picture
@@ -61,7 +61,7 @@ def _group(name: str, many: list[Method]) -> Component:
 def _card(about: Method) -> dcc.Link:
     words = [
         html.Div(label(about.name), className="name"),
-        html.P(about.summary),
+        html.P(marked(about.summary)),
         html.Div(about.paper, className="meta") if about.paper else None,
         html.Div(needs(about), className="meta"),
     ]

@@ -217,7 +217,7 @@ def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
     parts = drawing.drawn_panels(Seen(), "", "dark", view.link_of(call_of({"prompt": PROMPT})))
     shown = as_json(parts)
     assert "Many \\u00b7 B" in as_json(drawing.drawn_panels(Seen(), "B", "dark"))
-    assert parts[0].children == "Found <b>it</b>." and len(parts) == drawing.MOST + 1
+    assert parts[0].children == ["Found <b>it</b>."] and len(parts) == drawing.MOST + 1
     assert "The first 300 of 1,000" in shown and "The first 4,096 of 9,000 tokens" in shown
     assert "too many for a page" in shown and "This could not be drawn" in shown and "12 more panels" in shown
     assert f'"height": {drawing._HIGHEST}' in shown and links.neuron_page("toy", 1, 3) in shown
@@ -247,3 +247,11 @@ def test_the_catalogue_finds_methods_by_words_and_paper(about):
 def test_a_prompt_of_an_address_is_stored(about):
     asked = query(addresses.address_of(call_of({"prompt": PROMPT})))
     assert prompts.load(asked["prompt"]).text == PROMPT
+
+
+def test_every_declared_method_has_a_form_and_a_place_in_the_catalogue(home):
+    everything = as_json(catalogue_page.layout({}))
+    for one in catalogue.methods():
+        assert f'"/methods/{one.name}"' in everything and components(page.layout(one.name, {})) < 200
+        shown = as_json(page.layout(one.name, {}))
+        assert "This cannot be asked" not in shown and all(f'"of": "{p.name}"' in shown for p in one.parameters)
