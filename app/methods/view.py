@@ -100,7 +100,7 @@ def register(app: Dash, name: str, slotted: bool = True) -> None:
     )
     def show(done: str | None, beside: str | None, scheme: str, about: str, *key: str | None):
         asked = key[0] if slotted else done
-        if not asked or asked != done:
+        if not asked or not done or asked != done:
             return (loading() if asked else still(empty(*EMPTY))), True, no_update
         options = others(method_named(about), done.replace(":", "-"), beside)
         return shown(done, beside, scheme, alone=slotted), not options, options
