@@ -1,6 +1,8 @@
 """Where a module of before the rooms is now: importing it by its old name says so, instead of "no module named ...".
 
-`moved.txt` holds a line for each: the old name, then the new one, or several where its parts went different ways.
+`moved.txt` holds a line for each: the old name, then the new one, or several where its parts went different ways. A module whose
+name is a room's now has a line for each thing that was imported from it, since `from app.library import x` looks for a module
+`app.library.x` when the room has no `x`.
 """
 
 import sys
@@ -35,7 +37,7 @@ def said(old: str) -> str:
     where = " and ".join(new) if len(new) < 3 else f"{', '.join(new[:-1])} and {new[-1]}"
     package = old.partition(".")[0]
     public = f" Public names are best taken from the package: `from {package} import ...`." if package != "app" else ""
-    return f"There is no module {old} any more: what it held is in {where}.{public}"
+    return f"There is no {old} any more: look in {where}.{public}"
 
 
 def install() -> None:

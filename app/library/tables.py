@@ -7,14 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from app.library.artifacts import library, registered
 from app.library.memory import Recent
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, ModelStamp
-from probe.artifacts.untrusted import plain_file
 from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.features.overview import overview
 from probe.model.sites import parse_site
 
 if TYPE_CHECKING:
@@ -78,20 +76,14 @@ def table_facts(folder: Path, manifest: Manifest) -> Json:
 
 
 def _read_facts(folder: Path, manifest: Manifest) -> Json:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     facts = {"n_units": manifest.facts.get("n_units", 0), "tokens": manifest.facts.get("tokens", 0)}
     try:
-        with safe_open(str(plain_file(folder / "units.safetensors")), framework="numpy") as columns:
-            density = columns.get_tensor("density")
+        found = overview(folder)
     except (OSError, SafetensorError, ValueError, OpenworkError) as error:
         return {**facts, "damaged": str(error)[:120]}
-    alive = density[density > 0]
-    return {
-        **facts,
-        "dead": float((density == 0).mean()) if len(density) else 0.0,
-        "median": float(np.median(alive)) if len(alive) else 0.0,
-    }
+    return {**facts, "dead": found.dead_share, "median": found.median_density}
 
 
 def neuron_tables(model: str) -> list[tuple[str, Manifest]]:

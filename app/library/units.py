@@ -80,10 +80,18 @@ def _in_table(name: str, unit: int) -> PageUnit:
         raise BadInput(f"Unit {unit:,} was asked for; {name} holds units 0 to {table.n_units - 1:,}.")
     model = table.manifest.model.name if table.manifest.model else ""
     layer, number = table.layer(unit)
-    learned = None if table.kind == "neuron" else str(table.manifest.facts["source"])
-    if table.kind == "neuron":
-        return PageUnit("table", name, number, "neuron", model, layer, None, name, unit)
-    return PageUnit("table", name, unit, "latent", model, layer, learned, name, unit)
+    neuron = table.kind == "neuron"
+    return PageUnit(
+        source="table",
+        where=name,
+        number=number if neuron else unit,
+        kind="neuron" if neuron else "latent",
+        model=model,
+        layer=layer,
+        dictionary=None if neuron else str(table.manifest.facts["source"]),
+        table=name,
+        row=unit,
+    )
 
 
 def _neuron(where: str, unit: int, model: str) -> PageUnit:
@@ -99,7 +107,10 @@ def _neuron(where: str, unit: int, model: str) -> PageUnit:
         )
     table = next((n for n, m in neuron_tables(model) if m.facts.get("layers") == [[0, layer]]), None)
     _require(unit, table)
-    return PageUnit("neuron", where, unit, "neuron", model, layer, None, table, unit if table else None)
+    row = unit if table else None
+    return PageUnit(
+        source="neuron", where=where, number=unit, kind="neuron", model=model, layer=layer, table=table, row=row
+    )
 
 
 def _latent(where: str, unit: int) -> PageUnit:
@@ -108,9 +119,17 @@ def _latent(where: str, unit: int) -> PageUnit:
     if not 0 <= unit < n:
         raise BadInput(f"Latent {unit:,} was asked for; {where} has latents 0 to {n - 1:,}.")
     table = next((name for name, m in latent_tables(where)), None)
-    layer = parse_site(site).layer or 0
-    model = manifest.model.name if manifest.model else ""
-    return PageUnit("latent", where, unit, "latent", model, layer, where, table, unit if table else None)
+    return PageUnit(
+        source="latent",
+        where=where,
+        number=unit,
+        kind="latent",
+        model=manifest.model.name if manifest.model else "",
+        layer=parse_site(site).layer or 0,
+        dictionary=where,
+        table=table,
+        row=unit if table else None,
+    )
 
 
 def _width(manifest: Manifest) -> int:

@@ -271,8 +271,8 @@ def _asked(record: object, pair: "Pair", model: "TransformerBridge") -> "Asked":
     for side in (pair.clean, pair.corrupted):
         _require_text(side.prompt, side.token_ids, origin(record))
     sides = [prompts.store(side.prompt, name).id for side in (pair.clean, pair.corrupted)]
-    answers = [*(pair.answers if pair.answers_given else []), "", ""][:2]
-    return checked(Asked(name, *sides, *answers, pair.metric))
+    right, wrong = [*(pair.answers if pair.answers_given else []), "", ""][:2]
+    return checked(Asked(name, *sides, right=right, wrong=wrong, metric=pair.metric))
 
 
 def _heads(record: object, model: "TransformerBridge") -> str:

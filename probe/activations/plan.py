@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HarvestPlan(Record):
+class HarvestPlan(Record, renamed={"rows": "text_rows"}):
     """What a harvest will take. Bytes are on disk; `memory_bytes` is at the peak, beside the model: a shard, and the forward pass
     of a batch, by what two and three rows were seen to take; `seconds` is from one measured batch (None if not measured)."""
 
@@ -29,7 +29,7 @@ class HarvestPlan(Record):
     dtype: str
     tokens: int
     special_tokens: int
-    rows: int = field()  # of text, instead of a table
+    text_rows: int
     context: int
     documents: int
     shards: int
@@ -46,7 +46,7 @@ class HarvestPlan(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {**asdict(self), "fits": self.fits}
+        return {("rows" if k == "text_rows" else k): v for k, v in asdict(self).items()} | {"fits": self.fits}
 
 
 def plan(
@@ -68,7 +68,7 @@ def plan(
         dtype=dtype,
         tokens=layout.tokens,
         special_tokens=int(tokens.special.sum()),
-        rows=layout.rows,
+        text_rows=layout.rows,
         context=layout.context,
         documents=len(tokens.doc.unique()),
         shards=layout.shards,

@@ -190,6 +190,8 @@ def _made(what: str, values: dict[str, Any], allowed: Allowed) -> Any:
     found = _found(what, allowed)
     if found is None:
         raise ValueError(f"{what[:60]!r} is no record")
+    renamed = getattr(found, "_renamed", {})
+    values = {renamed.get(name, name): value for name, value in values.items()}
     if not set(values) <= set(_names(found)):  # one that came later has its default, or is missed
         raise ValueError(f"{found.__name__} has other fields")
     return found(**values)

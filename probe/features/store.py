@@ -21,6 +21,7 @@ from probe.features.measuring.coactivation import coactive, token_means
 from probe.features.measuring.config import FeatureConfig
 from probe.features.measuring.sources import Units
 from probe.features.measuring.tally import Tally
+from probe.features.overview import UNITS
 from probe.features.text import Columns, text_columns
 from probe.model.load import stamp
 from probe.progress import SILENT, Progress
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from probe.activations.cache import Cache
 
-UNITS, EXAMPLES, TEXT = "units.safetensors", "examples.safetensors", "text.safetensors"
+EXAMPLES, TEXT = "examples.safetensors", "text.safetensors"
 TOP, LOWEST_GROUP, FIRST_BIN = 0, 1, 2
 "Groups of examples: strongest, lowest (below 0), then one for each bin of the activation range, weakest first."
 

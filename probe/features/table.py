@@ -18,8 +18,9 @@ from probe.features.labels import Labels, labels_of
 from probe.features.matches import what_matched
 from probe.features.measuring.tally import edges
 from probe.features.numbering import layer_of, table_number
+from probe.features.overview import UNITS, overview_of
 from probe.features.search import Found, Page, SearchIn, matching, page_of, places
-from probe.features.store import EXAMPLES, FIRST_BIN, TEXT, UNITS
+from probe.features.store import EXAMPLES, FIRST_BIN, TEXT
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
 from probe.model.unit_names import UnitName, unit_name
@@ -237,7 +238,7 @@ class FeatureTable(Record, figure=True, page=True):
     @property
     def dead_share(self) -> float:
         """Share of the units that were never active."""
-        return float((self._columns["fired"] == 0).mean())
+        return overview_of(self._columns["density"]).dead_share
 
     def panels(self) -> list[Panel]:
         """How many units are how dense, and the densest."""

@@ -13,7 +13,7 @@ and is found when it is asked for; a record imports none of it. Nothing prints a
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MethodType
@@ -40,7 +40,8 @@ LONGEST = 240
 class Record:
     """A value that shows itself.
 
-    Of a class of records, `figure=True` says that it has a picture, `page=True` that a page of the dashboard shows it.
+    Of a class of records, `figure=True` says that it has a picture, `page=True` that a page of the dashboard shows it;
+    `renamed` gives the names of fields by those that files of before have for them.
 
     >>> isinstance(ow.logit_lens(model, "When Mary and John went to"), ow.Record)
     True
@@ -48,12 +49,21 @@ class Record:
 
     _figure: ClassVar[bool] = False
     _page: ClassVar[bool] = False
+    _renamed: ClassVar[Mapping[str, str]] = {}
 
-    def __init_subclass__(cls, *, figure: bool | None = None, page: bool | None = None, **options: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        figure: bool | None = None,
+        page: bool | None = None,
+        renamed: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init_subclass__(**options)
         cls._figure = cls._figure if figure is None else figure
         cls._page = cls._page if page is None else page
-        if taken := [n for n in vars(cls).get("__annotations__", {}) if hasattr(Record, n) and n not in vars(cls)]:
+        cls._renamed = cls._renamed if renamed is None else renamed
+        if taken := [n for n in vars(cls).get("__annotations__", {}) if hasattr(Record, n)]:
             # @dataclass would take what every record answers by that name for the field's default.
             raise TypeError(
                 f"{cls.__name__} has a field {taken[0]!r}, which is what every record answers; name it otherwise."
@@ -85,7 +95,7 @@ class Record:
 
     def to_pandas(self, *args: Any, **options: Any) -> "pandas.DataFrame":
         """All of `rows()` as a pandas frame; what `rows` can be asked for can be asked for here too."""
-        return frame(self.rows if callable(self.rows) else MethodType(Record.rows, self), *args, **options)
+        return frame(self.rows, *args, **options)
 
     def arrays(self) -> "dict[str, np.ndarray]":
         """Every array it holds by the name of its field; of a record inside of it, `nodes.value`."""
@@ -202,7 +212,7 @@ def _model_name(record: Any) -> str:
 
 def _said(record: Any) -> str:
     """Its sentence, on one line."""
-    sentence = record.summary() if callable(record.summary) else None
-    if not isinstance(sentence, str):
+    sentence = record.summary()
+    if not isinstance(sentence, str):  # of some it is a table of numbers
         sentence = Record.summary(record)
     return clip(" ".join(sentence.split()), LONGEST)

@@ -112,10 +112,19 @@ def test_a_name_never_stands_for_two_models(home, loaded):
         loaded.embed.weight.mul_(1.25)
     assert models.hand_over(loaded) == f"{name}@{probe.stamp(loaded).weights[:8]}"
     assert library_memory.known("lens", name, PROMPT) == "of the model on disk"
-    library_models._models.clear()
-    library_models._stamps[name] = replace(
-        probe.stamp(loaded), name=name
-    )  # as if another had been loaded before it was replaced
+
+
+def test_what_was_found_in_a_model_that_was_replaced_on_disk_is_forgotten(loaded, monkeypatch):
+    name = probe.stamp(loaded).name
+    with torch.no_grad():
+        loaded.embed.weight.mul_(1.25)
+    with monkeypatch.context() as before:
+        before.setattr("probe.model.load.load_model", lambda *a, **k: loaded)
+        before.setattr(library_models, "require_offered", str)
+        for named in (name, "another", "a third"):  # so many that the first is not in memory any more
+            library_models.model_named(named)
+    library_memory.remember("lens", name, PROMPT, "of the model of before")
+    assert library_models.in_memory(name) is None
     library_models.model_named(name)
     assert library_memory.known("lens", name, PROMPT) is None
 

@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -189,11 +190,11 @@ def test_neighbours_keep_the_selection(home) -> None:
 
 def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
     store_graph("one")
-    found = units.PageUnit("neuron", "0", 11, "neuron", "toy", 0)
+    found = units.PageUnit(source="neuron", where="0", number=11, kind="neuron", model="toy", layer=0)
     appearances, looked = circuits_of(found)
     assert looked == 1 and [(a.graph, a.node, a.pos) for a in appearances] == [("one", 2, 1)]
     assert appearances[0].href == "/circuits/one?n=2" and appearances[0].activation == pytest.approx(0.7)
-    assert circuits_of(units.PageUnit("neuron", "1", 11, "neuron", "toy", 1))[0] == []
+    assert circuits_of(replace(found, where="1", layer=1))[0] == []
     assert circuits_of(units.PageUnit("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
     (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
     assert len(circuits_of(found)[0]) == 1

@@ -25,7 +25,8 @@ from probe.artifacts.names import partial
 from probe.dictionaries import SAE, Crosscoder, CrossLayerTranscoder, Dictionary, JumpReLU, ReLU, TopK, Transcoder
 from probe.errors import BadInput, Cancelled, Unavailable
 from probe.features import FeatureConfig, FeatureTable, build_features, open_features, plan_features, set_label
-from probe.features.store import EXAMPLES, TEXT, UNITS
+from probe.features.overview import UNITS, overview
+from probe.features.store import EXAMPLES, TEXT
 from probe.model.toy import native
 from probe.progress import Watched
 from probe.training.checkpoint import CHECKPOINT
@@ -126,6 +127,8 @@ def test_a_dead_latent_is_shown_as_dead(table: FeatureTable) -> None:
     assert unit.near[0].unit == 0 and unit.near[0].cosine == pytest.approx(1, abs=1e-5)
     assert table.search(dead=True).units == [3]
     assert table.dead_share == 0.25
+    density = table.column("density")
+    assert overview(table.folder) == (0.25, np.median(density[density > 0]))
 
 
 def test_neurons_are_the_models_own(neurons: FeatureTable, cache: Cache, toy) -> None:

@@ -20,6 +20,7 @@ from probe.activations import recorder
 from probe.activations.harvest import harvest
 from probe.activations.plan import plan
 from probe.artifacts import tensors as shards
+from probe.artifacts.records import read_record, write_record
 from probe.errors import BadInput, Cancelled, Unavailable
 from probe.interventions.forward import capture
 from probe.model.sites import hook_name, parse_site
@@ -348,9 +349,14 @@ def test_a_plan_foretells_the_cache_and_writes_nothing(toy, tmp_path):
     cache = harvest(toy, token_set(), SITES, tmp_path / "c", **SMALL)
     size = sum(p.stat().st_size for p in cache.folder.iterdir() if p.suffix == ".safetensors")
     assert 0.9 * size < planned.bytes < 1.3 * size
-    assert (planned.tokens, planned.rows, planned.shards) == (cache.n_tokens, 14, 4)
+    assert (planned.tokens, planned.text_rows, planned.shards) == (cache.n_tokens, 14, 4)
     assert planned.sites == dict.fromkeys(("mlp_in.2", "mlp_out.2", "resid_post.1"), 64)
     assert planned.fits
+    assert planned.to_dict()["rows"] == 14 and planned.rows()[0]["shards"] == 4
+    write_record(tmp_path, planned)
+    was = tmp_path / "record.json"
+    was.write_text(was.read_text().replace("text_rows", "rows"))  # as it was named before
+    assert read_record(tmp_path) == planned
     assert planned.seconds is not None
     assert planned.seconds > 0
     assert plan(toy, token_set(), SITES, tmp_path, measure=False).seconds is None

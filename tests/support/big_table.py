@@ -13,7 +13,8 @@ from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, ModelStamp, writing
 from probe.artifacts.tensors import write_tensors
 from probe.features.measuring.config import BINS, FeatureConfig
-from probe.features.store import CONVENTION, EXAMPLES, TEXT, UNITS
+from probe.features.overview import UNITS
+from probe.features.store import CONVENTION, EXAMPLES, TEXT
 from probe.features.text import _packed
 
 STAMP = ModelStamp("toy", "w" * 64, "t" * 64)

@@ -28,6 +28,13 @@ def test_from_a_package_too():
         exec("from probe import models")
 
 
+def test_a_name_of_a_module_that_is_a_room_now():
+    with pytest.raises(ImportError, match=r"no app\.library\.offer any more: look in app\.library\.models\.$"):
+        exec("from app.library import offer")
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        exec("from app.library import nonsense")
+
+
 def test_rooms_with_the_name_of_a_module_hand_its_names_on():
     from circuits.graph import KINDS, CircuitGraph
     from probe.heads import head_patterns
@@ -48,9 +55,7 @@ def test_rooms_with_the_name_of_a_module_hand_its_names_on():
 )
 def test_the_first_import_of_all_is_answered_too(asked):
     done = subprocess.run([sys.executable, *asked], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and re.search(
-        r"no module app\.\w+ any more.*in app\.(server\.main|library)", done.stderr
-    )
+    assert done.returncode == 1 and re.search(r"no app\.\w+ any more.*in app\.(server\.main|library)", done.stderr)
 
 
 def test_a_name_that_never_was_stays_unknown():

@@ -76,7 +76,16 @@ def asked_of_stored(name: str) -> Asked:
     given = pair.answers if pair.answers_given else []
     right, wrong = (*given, "", "")[:2]
     metric = pair.metric if pair.metric in METRICS else "logit_diff"
-    return Asked(model, *ids, right, wrong, metric, found.over, found.direction, found.control is not None)
+    return Asked(
+        model,
+        *ids,
+        right=right,
+        wrong=wrong,
+        metric=metric,
+        over=found.over,
+        direction=found.direction,
+        control=found.control is not None,
+    )
 
 
 def pair_panel(asked: Asked, texts: tuple[str, str], key: str | None) -> html.Section:

@@ -87,7 +87,7 @@ def asked(
     if not isinstance(epochs, int) or not isinstance(seed, int) or not isinstance(k, int | float):
         raise BadInput("Epochs, seed and the sparsifier's number must be given.")
     named = (name or "").strip() or trainings.suggested(cache, kind, rule, k, factor, seed)
-    return Asked(cache, named, kind, rule, k, int(factor), epochs, seed)
+    return Asked(cache, named, kind=kind, rule=rule, k=k, factor=int(factor), epochs=epochs, seed=seed)
 
 
 def announced(plan: Json, wanted: Asked) -> Parts:

@@ -25,8 +25,8 @@ CONVENTION = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteReport(Record, figure=True, page=True):
-    """How a dictionary compares. summary: rows of `measure` and a number for each subject (None where it makes no sense).
+class SuiteReport(Record, figure=True, page=True, renamed={"summary": "measures"}):
+    """How a dictionary compares. measures: rows of `measure` and a number for each subject (None where it makes no sense).
 
     probing: task, subject, k (0: all units), accuracy, error. letters: subject, letter, main latents, F1, absorption.
     """
@@ -35,7 +35,7 @@ class SuiteReport(Record, figure=True, page=True):
     kind: str
     site_in: str
     site_out: str
-    summary: list[dict[str, Any]] = field()  # instead of a record's sentence
+    measures: list[dict[str, Any]]
     probing: list[dict[str, Any]]
     letters: list[dict[str, Any]]
     tasks: dict[str, str]
@@ -45,16 +45,22 @@ class SuiteReport(Record, figure=True, page=True):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that could not be computed is None."""
-        return plain(asdict(self))
+        return plain({("summary" if k == "measures" else k): v for k, v in asdict(self).items()})
+
+    def summary(self) -> str:
+        """One sentence: the first measure, of the dictionary and of what it is beside."""
+        first = next(iter(self.rows()), {})
+        beside = [f"{s} {v:.3g}" for s, v in first.items() if s != "measure" and v is not None]
+        return f"{self.name}: {first.get('measure', 'nothing')} of {', '.join(beside) or 'nothing'}"
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per measure, one column per subject that was measured."""
-        there = [s for s in SUBJECTS if any(row.get(s) is not None for row in self.summary)]
-        return [{"measure": row["measure"], **{s: row.get(s) for s in there}} for row in self.summary]
+        there = [s for s in SUBJECTS if any(row.get(s) is not None for row in self.measures)]
+        return [{"measure": row["measure"], **{s: row.get(s) for s in there}} for row in self.measures]
 
     def value(self, measure: str, subject: str = "dictionary") -> float:
-        """One number of the summary; NaN where there is none."""
-        found = next((row.get(subject) for row in self.summary if row["measure"] == measure), None)
+        """One number of the measures; NaN where there is none."""
+        found = next((row.get(subject) for row in self.measures if row["measure"] == measure), None)
         return float("nan") if found is None else found
 
     def table(self) -> str:
@@ -72,7 +78,7 @@ class SuiteReport(Record, figure=True, page=True):
 def summarise(
     reconstruction: dict[str, dict[str, float]], probing: list[dict[str, Any]], letters: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The summary's rows from what was measured of each subject."""
+    """The rows of measures from what was measured of each subject."""
     rows = [{"measure": m, **{s: v.get(m) for s, v in reconstruction.items()}} for m in ("fvu", "l0")]
     for k in sorted({p["k"] for p in probing}, key=lambda k: k or 1 << 30):
         found = {s: [p for p in probing if p["k"] == k and p["subject"] == s] for s in SUBJECTS}

@@ -94,7 +94,7 @@ def run_suite(
         kind=dictionary.kind,
         site_in=" + ".join(dictionary.sites_in),
         site_out=" + ".join(dictionary.sites_out),
-        summary=summarise(suite.reconstruction, suite.probing, suite.letters),
+        measures=summarise(suite.reconstruction, suite.probing, suite.letters),
         probing=suite.probing,
         letters=suite.letters,
         tasks={t.name: t.meaning for t in suite.text.tasks},
