@@ -1,23 +1,19 @@
-"""What graphs in the neuron basis say of the two tasks, and whether it is true.
+"""Sets of units of graphs with transcoders, ablated in traced prompts, against predictions and random nodes, and in others.
 
-Four or eight prompts of a task are traced to their margin, with neurons and heads as nodes, and merged. Sets of units at the last
-position are read off the merged graph and ablated: in four traced prompts against the graphs' own predictions and random nodes
-(`circuits.check_subgraph`), and in other prompts of the task, of the other task too, against random nodes of the same layers.
+What needs no transcoder is the study `two-circuits` (`circuits/studies/`), whose helpers this uses.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from two_circuits_tasks import Task, tested, traced
-from two_circuits_tuning import direct_writes, tuning
+from two_circuits_tasks import Task
 
 import circuits
 from circuits.comparison.merge import MergedGraph
-from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.studies.unit_sets import Unit, at_the_end, direct_weights, named, rule
 from probe.artifacts.folder import place
 from probe.interventions.places import head
 from probe.interventions.running import intervene
@@ -28,8 +24,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 N_NEURONS, N_HEADS, N_RANDOM, N_CHECKED = 20, 6, 5, 4
-Unit = tuple[str, int, int]
-"""Kind, layer, number; always at the last position."""
 
 
 def graphs_of(
@@ -51,19 +45,6 @@ def first_of(task: Task, n: int) -> Task:
     return replace(task, prompts=task.prompts[:n], more=task.more[:n], fewer=task.fewer[:n])
 
 
-def at_the_end(merged: MergedGraph, kind: str) -> np.ndarray:
-    """The merged nodes of a kind that sit at the last position."""
-    return (merged.nodes.kind == KINDS.index(kind)) & (merged.nodes.place == -1)
-
-
-def direct_weights(merged: MergedGraph) -> np.ndarray:
-    """What each merged node writes into the margin directly, mean over prompts."""
-    root = int(np.flatnonzero(merged.nodes.kind == KINDS.index("direction"))[0])
-    mine, found = merged.target == root, np.zeros(len(merged.nodes))
-    found[merged.source[mine]] = merged.weight[:, mine].mean(0)
-    return found
-
-
 def sets_of(merged: MergedGraph, kind: str = "neuron") -> dict[str, list[Unit]]:
     """Named sets: what writes the margin directly, what writes against it, and the heads with most influence."""
     nodes, written, influence = merged.nodes, direct_weights(merged), merged.spread.mean
@@ -77,24 +58,6 @@ def sets_of(merged: MergedGraph, kind: str = "neuron") -> dict[str, list[Unit]]:
         "suppressors": strongest(-written, kind, N_NEURONS // 2),
     }
     return found | ({"heads": strongest(influence, "head", N_HEADS)} if at_the_end(merged, "head").any() else {})
-
-
-def named(units: Sequence[Unit]) -> list[str]:
-    """`L5N120`."""
-    letters = {"neuron": "N", "latent": "F", "head": "H"}
-    return [f"L{layer}{letters[kind]}{unit}" for kind, layer, unit in units]
-
-
-def rule(units: Sequence[Unit]) -> Callable[[CircuitGraph], list[int]]:
-    """The nodes of a graph that are these units at its last position."""
-
-    def chosen(graph: CircuitGraph) -> list[int]:
-        n = graph.nodes
-        last, wanted = len(graph.tokens) - 1, set(units)
-        keys = zip(n.kind.tolist(), n.layer.tolist(), n.unit.tolist(), n.pos.tolist(), strict=True)
-        return [i for i, (k, layer, u, pos) in enumerate(keys) if pos == last and (KINDS[k], layer, u) in wanted]
-
-    return chosen
 
 
 def checked(model: "TransformerBridge", graphs: list, units: Sequence[Unit], dictionaries: Sequence[Any] = ()) -> dict:
@@ -164,34 +127,3 @@ def _random(units: Sequence[Unit], merged: MergedGraph, draw: np.random.Generato
         free = np.setdiff1d(pool, taken)
         found += [(kind, layer, int(u)) for u in draw.choice(free, min(len(taken), len(free)), replace=False)]
     return found
-
-
-def of_task(model: "TransformerBridge", task: Task, tests: Sequence[Task]) -> dict[str, Any]:
-    """Everything of one task."""
-    graphs = graphs_of(model, task)
-    merged = circuits.merge_graphs(graphs, align="end")
-    own = next(t for t in tests if t.name == task.name)
-    found: dict[str, Any] = {
-        "graphs": [{"prompt": g.prompt, **g.scores.to_dict(), "residual": g.residual_relative} for g in graphs],
-        "units in one prompt or more": int(merged.nodes.kind.size),
-        "in all prompts": int(merged.held.all(0).sum()),
-        "overlap": merged.overlap,
-        "strongest": merged.rows(25, kind="units"),
-        "direct": direct_writes(own),
-        "sets": {},
-    }
-    for name, units in sets_of(merged).items():
-        traced_ones, others = checked(model, graphs, units), elsewhere(tests, own, units, merged)
-        found["sets"][name] = {"traced": traced_ones, "tested": others}
-    if task.name == "greater-than":
-        pool = np.flatnonzero(at_the_end(merged, "neuron"))
-        layers = [(int(merged.nodes.layer[i]), int(merged.nodes.unit[i])) for i in pool]
-        writers = [(layer, unit) for _, layer, unit in sets_of(merged)["writers"]]
-        found["tuning"] = tuning(model, writers, layers)
-    return found
-
-
-def parts(model: "TransformerBridge") -> dict[str, Callable[[], Any]]:
-    """Both tasks, by name."""
-    tests = tested(model)
-    return {task.name: partial(of_task, model, task, tests) for task in traced(model)}

@@ -14,7 +14,7 @@ from two_circuits import keep
 
 import probe
 from probe.artifacts.folder import place
-from probe.artifacts.journal import partial
+from probe.artifacts.names import partial
 from probe.evaluation.sweep import grid, sweep
 from probe.progress import Bar
 from probe.text.documents import Document

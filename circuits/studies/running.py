@@ -38,7 +38,15 @@ def study(
     seed: Annotated[int, Doc("Of the control sets.", least=0, most=2_147_483_647)] = 0,
     progress: Progress = SILENT,
 ) -> StudyResult:
-    """A paper's claims, re-examined on a model: number, interval, control, and a verdict by a rule written down first."""
+    """A paper's claims, re-examined on a model: number, interval, control, and a verdict by a rule written down first.
+
+    Raises BadInput for a study there is not and for a model that can be asked none of its claims.
+
+    >>> ow.study(model, "two-circuits")
+    Traceback (most recent call last):
+    ...
+    probe.errors.BadInput: toy cannot be asked two-circuits: ...
+    """
     return run_study(model, study_named(name).study(), scale=scale_of(quick, seed), progress=progress)
 
 
