@@ -16,6 +16,7 @@ from scripts.documenting.offline import problems
 from scripts.documenting.pages import Page, write
 from scripts.documenting.rooms import reference
 from scripts.documenting.shell import commands
+from scripts.documenting.studies import declared
 from scripts.documenting.words import glossary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,13 +28,14 @@ def pages(root: Path = ROOT) -> Iterator[Page]:
     yield from documents(root)
     yield from notebooks(root)
     yield from catalogue()
+    yield declared(root)
     yield glossary()
     yield commands()
     yield from reference(root)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="look at the built site instead")
     if parser.parse_args().check:
         found = list(problems(SITE))

@@ -125,7 +125,7 @@ def store(path: Path, draw: Callable[[Any], dict[str, str]]) -> None:
 def main() -> int:
     from playwright.sync_api import sync_playwright
 
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", help="parts of the names of notebooks; all by default")
     names = parser.parse_args().names
     files = [f for f in sorted((ROOT / "notebooks").glob("*.ipynb")) if not names or any(n in f.name for n in names)]

@@ -52,6 +52,6 @@ def menu(pages: list[Page]) -> list[dict[str, object]]:
     """The menu: the sections in order, in each its pages in theirs."""
     found: list[dict[str, object]] = []
     for section in SECTIONS:
-        inside: list[dict[str, object]] = [{page.title: page.path} for page in pages if page.section == section]
+        inside = [{page.title: page.path} for page in pages if page.section == section]
         found += [{section: inside}] if inside else []
     return found

@@ -29,7 +29,7 @@ def _command(name: str, command: Any, level: int) -> Iterator[str]:
     yield f"{' '.join((command.help or '').split())}\n"
     inside = getattr(command, "commands", {})
     options = [p for p in command.params if not getattr(p, "hidden", False) and p.name != "help"]
-    if options and not inside:
+    if options and (not inside or command.invoke_without_command):
         yield "| option | what | by default |\n| --- | --- | --- |"
         yield from (_option(p) for p in options)
         yield ""

@@ -61,8 +61,8 @@ def test_every_command_is_understood(line):
     declared.register(cli)
     command = typer.main.get_command(cli)
     words = shlex.split(line)[1:]
-    while hasattr(command, "commands"):
-        assert words and words[0] in command.commands, f"{line}: no command {words[:1]}"
+    while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
+    assert getattr(command, "invoke_without_command", True), f"{line}: no command {words[:1]}"
     if "--help" not in words:
         command.make_context(line, words)  # raises what the command line says of a wrong option
