@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 from paths import ROOT
 
+from circuits.studies.catalogue import studies
 from probe.methods.reading import declared_in
 from probe.show.glossary import WORDS
 from scripts.documenting import catalogue, copied, rooms, tried
@@ -18,6 +19,7 @@ from scripts.documenting.offline import problems
 from scripts.documenting.pages import Page, menu, write
 from scripts.documenting.shell import commands
 from scripts.documenting.small_svg import HEIGHT, MARGIN, WIDTH, small_svg
+from scripts.documenting.studies import declared
 from scripts.documenting.words import glossary
 
 
@@ -138,3 +140,11 @@ def test_pages_are_written_with_their_menu(tmp_path):
 def test_what_a_docstring_types_is_a_block():
     assert fenced("Says.\n\n>>> a = 1\n>>> a\n1\n\nMore.") == "Says.\n\n```python\n>>> a = 1\n>>> a\n1\n```\n\nMore."
     assert fenced("Nothing typed.") == "Nothing typed."
+
+
+def test_every_study_has_its_claims_and_rules():
+    text = declared(ROOT).text
+    for one in studies():
+        assert one.title in text and f"openwork study {one.name}" in text
+        assert all(sentence in text for sentence in one.claims.values())
+        assert all(claim.rule.words() in text for claim in one.study().claims)
