@@ -169,9 +169,17 @@ class _File:
         return iter(self._file)
 
 
+def _own_locks(bars: Any) -> None:
+    """Give a class of progress bars, and those made of it, locks of this process: their own are shared by all children, and one
+    that is killed would keep them, for which all later ones would wait for ever."""
+    bars.set_lock(threading.RLock())
+    for more in bars.__subclasses__():
+        _own_locks(more)
+
+
 def install(fault: Fault) -> None:
     """Let every operation of this process pass through `fault`; there is no way back, so only in a child."""
-    tqdm.set_lock(threading.RLock())  # its own is shared by all children, and one that is killed would keep it
+    _own_locks(tqdm)
 
     def counted(module: Any, name: str, sort: str, which: int = 0) -> None:
         real = getattr(module, name)
