@@ -84,7 +84,7 @@ def test_units_are_ranked_by_a_target(toy, home, capsys):
         (["compare", "--prompt", "a"], "--with TEXT or --with-ids"),
         (["patch", "--clean", "a"], "--corrupted TEXT or --corrupted-ids"),
         (["heads", "--prompt", "a", "--minus", " the"], "--minus goes with one --target"),
-        (["units", "--prompt", "a", "--by", "size"], "'write' or 'direct'"),
+        (["units", "--prompt", "a", "--by", "size"], 'one of "write", "direct"'),
         (["follow", "--prompt", "a", "--target", " photosynthesis"], "one was wanted"),
     ],
 )

@@ -13,7 +13,7 @@ import typer
 from app.commands.asking import Chat, Ids, Minus, Prompt, prompt_of, require_target
 from probe.errors import BadInput
 from probe.methods.call import flag, ids_name, minus_name
-from probe.methods.kinds import PromptKind, TargetKind
+from probe.methods.kinds import PromptKind, TargetKind, TokenKind
 from probe.methods.plain_kinds import Choice, Kind, Number, Switch
 from probe.methods.reading import Method, Parameter
 
@@ -27,7 +27,19 @@ def options_of(about: Method) -> Iterator[Argument]:
             default = _default(p) if name == p.name else None
             yield Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=annotation)
         if isinstance(p.kind, PromptKind) and p is next(q for q in about.parameters if isinstance(q.kind, PromptKind)):
-            yield Argument("chat", Argument.KEYWORD_ONLY, default=False, annotation=Chat)  # once, for all prompts
+            yield Argument(
+                "chat", Argument.KEYWORD_ONLY, default=False, annotation=_chat(about)
+            )  # once, for all prompts
+
+
+def _chat(about: Method) -> Any:
+    """The option that reads prompts as messages, which names what it reads."""
+    names = [flag(p.name) for p in about.parameters if isinstance(p.kind, PromptKind)]
+    if names == ["--prompt"]:
+        return Chat
+    return Annotated[
+        bool, typer.Option("--chat", help=f"Read {' and '.join(names)} through the model's chat template.")
+    ]
 
 
 def _of_parameter(p: Parameter) -> Iterator[tuple[str, Any]]:
@@ -41,9 +53,14 @@ def _of_parameter(p: Parameter) -> Iterator[tuple[str, Any]]:
     if isinstance(p.kind, PromptKind):
         words = f"Token ids in place of {flag(p.name)}, like 1,504,3575."
         yield ids_name(p.name), _option(str, p.several, f"{flag(ids_name(p.name))}", words)
-    elif isinstance(p.kind, TargetKind) and not p.several:
+    elif _differs(p):
         words = f"The logit of {flag(p.name)} minus that of this token."
         yield minus_name(p.name), Minus if p.name == "target" else _option(str, False, flag(minus_name(p.name)), words)
+
+
+def _differs(p: Parameter) -> bool:
+    """Whether a second token may stand beside it, which is subtracted."""
+    return isinstance(p.kind, TargetKind) and not isinstance(p.kind, TokenKind) and not p.several
 
 
 def _annotated(p: Parameter, of: type, *names: str, metavar: str | None = None) -> Any:
@@ -102,7 +119,7 @@ def _argument(p: Parameter, options: Options) -> Any:
     value = options[p.name]
     if isinstance(p.kind, PromptKind):
         return _prompts(p, value, options[ids_name(p.name)], options["chat"])
-    if isinstance(p.kind, TargetKind) and not p.several:
+    if _differs(p):
         return _target(p, value, options[minus_name(p.name)])
     if value is None or isinstance(p.kind, Switch):
         return value

@@ -8,7 +8,7 @@ from app.commands.options import AsJson, print_json, print_rows, visible
 from probe.errors import BadInput, brief
 from probe.methods import catalogue
 from probe.methods.call import Call
-from probe.methods.kinds import PromptKind
+from probe.methods.kinds import ChangeKind, PromptKind
 from probe.methods.plain_kinds import Number
 from probe.methods.reading import Method, Parameter
 
@@ -89,6 +89,8 @@ def _example(p: Parameter) -> Any:
     kind = p.kind
     if isinstance(kind, Number):
         value: Any = kind.check(min(max(1, kind.least), kind.most))
+    elif isinstance(kind, ChangeKind):
+        value = "zero:L5H3"
     elif kind.control == "choice":
         value = kind.options[0]  # type: ignore[attr-defined]
     elif kind.control == "switch":
