@@ -89,7 +89,7 @@ def take_any_character() -> None:
 
 def _stopped(arguments: list[str]) -> None:
     """What a person who pressed Ctrl-C has to know."""
-    lasting = {"harvest", "sample", "train", "demo"} & set(arguments[:1])
+    lasting = {"harvest", "sample", "train", "demo", "study"} & set(arguments[:1])
     more = " Finished parts are kept; add --resume (demo: run it again) to continue." if lasting else ""
     typer.echo(f"\nStopped.{more}", err=True)
 
