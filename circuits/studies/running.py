@@ -124,13 +124,15 @@ def _measure(
     model: "TransformerBridge", asked: Study, scale: Scale, kept: Kept, progress: Progress
 ) -> dict[str, Found]:
     """What each part found, in the order of the study; what is kept already takes no time."""
-    found = {part.name: kept.get(part.name) for part in asked.parts}
-    left = sum(part.runs(scale) for part in asked.parts if found[part.name] is None)
+    there = {part.name: kept.get(part.name) for part in asked.parts}
+    left, found = sum(part.runs(scale) for part in asked.parts if there[part.name] is None), {}
     with progress.stage(asked.name, total=left or None, unit="run") as step:
         for part in asked.parts:
-            if found[part.name] is None:
-                found[part.name] = _part(part, Bench(model, scale, step))
-                kept.put(part.name, found[part.name])
+            one = there[part.name]
+            if one is None:
+                one = _part(part, Bench(model, scale, step))
+                kept.put(part.name, one)
+            found[part.name] = one
     return found
 
 

@@ -39,7 +39,7 @@ _CAPITALS = (
     "Scotland:Edinburgh, Chile:Santiago, Israel:Jerusalem, Argentina:Buenos, Bulgaria:Sofia, Philippines:Manila, "
     "Australia:Canberra, Switzerland:Bern, Netherlands:Amsterdam, Spain:Madrid, Egypt:Cairo, Iraq:Baghdad"
 )
-CAPITALS = dict(pair.split(":") for pair in _CAPITALS.split(", "))
+CAPITALS = {country: capital for country, _, capital in (pair.partition(":") for pair in _CAPITALS.split(", "))}
 N_TRACED, N_PAIRS, FEWEST = 8, 12, 16
 """Countries that are traced; pairs of others; the fewest that this can be done with."""
 TRACED_YEARS = (("war", 32), ("siege", 47), ("war", 62), ("siege", 24))
