@@ -269,6 +269,10 @@ def vocabulary_map(
 
     Formulas, units and what is ours: the docstring of `probe.neurons.vocabulary_map`. Raises BadInput for layers without neurons
     (mixtures of experts), for a model whose logits are no linear readout, and where memory does not suffice.
+
+    >>> found = ow.vocabulary_map(model, layers=1, k=5)
+    >>> len(found.rows()) > 0
+    True
     """
     chosen = _layers(model, layers)
     if not anatomy(model).linear_readout:

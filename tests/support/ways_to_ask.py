@@ -108,7 +108,7 @@ def sites(site: str) -> Iterator[tuple[str, Any]]:
     found = site_named(site)
     yield "canonical", found.name
     yield "Site", found
-    yield "from the end", f"{found.kind}.{found.layer - 3}"
+    yield "from the end", f"{found.kind}.{(found.layer or 0) - 3}"
 
 
 def site_lists(names: list[str]) -> Iterator[tuple[str, Any]]:
