@@ -109,9 +109,11 @@ class Call:
         about, words = self.about, ["openwork", self.about.group, self.about.name]
         prompts = sum(isinstance(p.kind, PromptKind) for p in about.parameters)
         for p in about.parameters:
-            if p.name in self.arguments and (more := _option(p, self.arguments[p.name], alone=prompts == 1)) is None:
+            if p.name not in self.arguments:
+                continue
+            if (more := _option(p, self.arguments[p.name], alone=prompts == 1)) is None:
                 return None
-            words += more if p.name in self.arguments else []
+            words += more
         return shlex.join(words + (["--model", self.model] if about.of_model else []))
 
     def to_dict(self) -> Json:
