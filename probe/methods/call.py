@@ -124,8 +124,10 @@ class Call:
         found: dict[str, Any] = {}
         for name, plain in self.arguments.items():
             p = _parameter(self.about, name)
-            several = p.several and plain is not None
-            found[name] = [p.kind.given(one, model) for one in plain] if several else p.kind.given(plain, model)
+            if p.several and plain is not None:
+                found[name] = [p.kind.given(one, model) for one in plain]
+            else:
+                found[name] = p.kind.given(plain, model)
         return found
 
 
