@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SECTIONS = ("Start", "Notebooks", "Methods", "Studies", "Reference", "The project")
 
@@ -52,6 +53,6 @@ def menu(pages: list[Page]) -> list[dict[str, object]]:
     """The menu: the sections in order, in each its pages in theirs."""
     found: list[dict[str, object]] = []
     for section in SECTIONS:
-        inside = [{page.title: page.path} for page in pages if page.section == section]
+        inside: list[Any] = [{page.title: page.path} for page in pages if page.section == section]
         found += [{section: inside}] if inside else []
     return found

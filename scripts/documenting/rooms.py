@@ -54,7 +54,11 @@ def _room(root: Path, package: str, room: str, names: dict[str, str]) -> Iterato
         yield f"{about(folder / '__init__.py')}\n"
     yield "## Public names\n"
     for name, module in sorted(names.items()):
-        yield f"::: {_defined_in(root, module, name)}.{name}\n    options:\n      heading_level: 3\n"
+        defined = _defined_in(root, module, name)
+        if other := alias(root, defined, name):
+            yield f"### {name} {{ #{defined}.{name} }}\n\nAnother name of `{other}`.\n"
+        else:
+            yield f"::: {defined}.{name}\n    options:\n      heading_level: 3\n"
     if room and (records := _records(folder, {*names})):
         yield "## What they return\n"
         for module, name in records:
@@ -76,6 +80,23 @@ def _defined_in(root: Path, module: str, name: str) -> str:
         if isinstance(node, ast.ImportFrom) and node.module and any((a.asname or a.name) == name for a in node.names):
             return _defined_in(root, node.module, name)
     return module
+
+
+def alias(root: Path, module: str, name: str) -> str:
+    """The name of the same file that this one is another name of: `Ablate, Add = Zero, Steer`; "" where it is itself."""
+    file = _file(root, module)
+    for node in parsed(file).body if file else ():
+        if isinstance(node, ast.Assign):
+            left, right = node.targets[0], node.value
+            pairs = (
+                zip(left.elts, right.elts)
+                if isinstance(left, ast.Tuple) and isinstance(right, ast.Tuple)
+                else [(left, right)]
+            )
+            for one, other in pairs:
+                if isinstance(one, ast.Name) and one.id == name and isinstance(other, ast.Name):
+                    return other.id
+    return ""
 
 
 def _file(root: Path, module: str) -> Path | None:

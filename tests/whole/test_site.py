@@ -66,7 +66,8 @@ def test_the_reference_has_every_public_name():
     import probe
 
     index, *pages = rooms.reference(ROOT)
-    named = {name for page in pages for name in re.findall(r"^::: [\w.]+\.(\w+)$", page.text, re.M)}
+    named = {name for page in pages for name in re.findall(r"^(?:::: [\w.]+\.|### )(\w+)", page.text, re.M)}
+    assert any("### Ablate" in page.text and "Another name of `Zero`" in page.text for page in pages)
     assert {*probe.__all__, *circuits.__all__} <= named
     assert "[`logit_lens`](probe-lens.md#probe.lens.logit.logit_lens)" in index.text
 
