@@ -49,9 +49,9 @@ def put(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def menu(pages: list[Page]) -> list[dict[str, object]]:
+def menu(pages: list[Page]) -> list[dict[str, Any]]:
     """The menu: the sections in order, in each its pages in theirs."""
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     for section in SECTIONS:
         inside: list[Any] = [{page.title: page.path} for page in pages if page.section == section]
         found += [{section: inside}] if inside else []
