@@ -170,6 +170,8 @@ def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
             return [p.kind.plain(one) for one in _listed(value)]
         return p.kind.plain(value)
     except (ValueError, TypeError, KeyError) as error:
+        if isinstance(p.kind, PromptKind | TargetKind):  # the method reads them itself, and says more of what is wrong
+            raise NotPlain from error
         raise BadInput(wrong(about.function, p, value)) from error
 
 

@@ -207,7 +207,7 @@ def test_units_are_ranked_by_what_they_add_to_a_target(toy):
     apart = [{r.name: r.direct for r in one.at(-1)} for one in parts]
     for row in every.at(-1):
         assert row.direct == pytest.approx(apart[0][row.name] - apart[1][row.name], abs=1e-4)
-    with pytest.raises(BadInput, match="'write' or 'direct'"):
+    with pytest.raises(BadInput, match='one of "write", "direct" was wanted'):
         probe.top_units(toy, PROMPT, by="size")
 
 

@@ -7,7 +7,7 @@ from probe.methods import Doc, Layers, chosen_layers, method
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
-from probe.text.targets import Target
+from probe.text.targets import Target, asked
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -41,4 +41,6 @@ def count_tokens(
     The rest says more.
     """
     text, ids = read_prompt(model, prompt)
+    if target is not None:
+        asked(model, target)
     return Counted(prompt=text, count=len(ids) * times, layers=chosen_layers(model.cfg.n_layers, layers))
