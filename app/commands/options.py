@@ -151,7 +151,7 @@ def takes_unicode() -> bool:
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], title: str = "") -> None:
-    """Rows of equal keys as a table on stdout. Cells are plain text: a token cannot carry markup."""
+    """Rows as a table on stdout, a column for every key of any. Cells are plain text: a token cannot carry markup."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text as Plain
@@ -168,12 +168,15 @@ def print_rows(rows: Sequence[Mapping[str, object]], title: str = "") -> None:
         box=None,
         pad_edge=False,
     )
-    for key, value in rows[0].items():
+    columns: dict[str, object] = {}
+    for row in rows:
+        columns |= {key: value for key, value in row.items() if key not in columns}
+    for key, value in columns.items():
         table.add_column(
             Plain(str(key)), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(Plain(visible(number(v))) for v in row.values()))
+        table.add_row(*(Plain(visible(number(row[key])) if key in row else "") for key in columns))
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width to fit
         console = Console(width=200)

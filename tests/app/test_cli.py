@@ -379,3 +379,11 @@ def test_the_demo_command_prints_one_report(demo_home, texts, monkeypatch, capsy
     for words in ("What comes next", "Attribution graphs", "best affine map", "Times", "openwork serve"):
         assert words in out
     assert Path(home / "fresh" / "results" / "demo" / "report.json").is_file()
+
+
+def test_rows_of_different_keys_stand_under_their_own(capsys):
+    from app.commands.options import print_rows
+
+    print_rows([{"a": 1, "b": "x"}, {"b": "y", "c": 2.5}])
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["a", "b", "c"] and rows == [["1", "x"], ["y", "2.5"]]

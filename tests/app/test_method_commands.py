@@ -47,8 +47,6 @@ def asked(monkeypatch):
         (["--share", "much"], {"share": "much"}),
         (["--by", "three"], {"by": "three"}),
         (["--layers", "x"], {"layers": "x"}),
-        (["--target", ""], {"target": ""}),
-        (["--prompt", " "], {"prompt": " "}),
     ],
 )
 def test_a_wrong_value_is_answered_as_from_python_and_before_the_model_loads(capsys, toy, no_model, words, arguments):
@@ -56,6 +54,14 @@ def test_a_wrong_value_is_answered_as_from_python_and_before_the_model_loads(cap
         sample_method.count_tokens(toy, **{"prompt": PROMPT, **arguments})
     said = told(capsys, *COUNT, "--prompt", PROMPT, *words, code=2)
     assert said.split(": ", 1)[1] == str(python.value).split(": ", 1)[1] and said.startswith("count-tokens: ")
+
+
+def test_an_empty_token_or_prompt_is_refused_before_the_model_loads(capsys, toy, no_model):
+    """Python says more of a token, which its own reader refuses; and reads a space, which nobody types at a command."""
+    with pytest.raises(BadInput, match="The name of a token is empty"):
+        sample_method.count_tokens(toy, PROMPT, target="")
+    assert "target is ''; a token (text or id)" in told(capsys, *COUNT, "--prompt", PROMPT, "--target", "", code=2)
+    assert "prompt is ' '" in told(capsys, *COUNT, "--prompt", " ", code=2)
 
 
 @pytest.mark.parametrize(

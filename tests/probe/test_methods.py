@@ -65,7 +65,7 @@ def test_what_is_read_is_what_python_sees(about):
         ("share", "much", "share is 'much'"),
         ("by", "three", 'by is \'three\'; one of "one", "two" was wanted'),
         ("again", "yes", "again is 'yes'; True or False"),
-        ("layers", "x", "layers is 'x'; layers, like 3"),
+        ("layers", "x", "layers is 'x'; layers (3, "),
         ("layers", [1.5], "layers is"),
         ("target", {"token": "a"}, "target is"),
         ("target", "", "target is ''"),
