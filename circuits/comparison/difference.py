@@ -1,28 +1,21 @@
 """The difference of two graphs: of two prompts, two checkpoints, or two dictionaries.
 
-Nodes are matched by identity (`circuits.comparison.identity`), and what cannot be matched is never compared in silence; `notes`
-says so:
-
-    one model, one set of dictionaries    every unit is itself
-    another dictionary at a layer         its latents are other things: not matched. `error` and `rest` are, as what is left over
-    another model of as many layers       neurons and heads are matched by number, which means something only for checkpoints of
-                                          one training run (or a finetune); latents where the dictionaries are the same
-    another number of layers              only tokens and roots are matched
+Nodes are matched by identity (`circuits.comparison.identity`), and what cannot be matched is never compared in silence
+(`circuits.comparison.comparable`); `notes` says so.
 
 A unit that is a node in one graph only was weaker than the weakest node of the other, or inactive there: it has no number to
 compare with, not the number 0.
 """
 
-import re
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from circuits.comparison.comparable import apart_in, changed_conventions, explained, other_roots
 from circuits.comparison.identity import Identities, identities
-from circuits.graph.graph import KINDS, ROOTS, CircuitGraph, Kinds, of_kinds
+from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
 from probe.artifacts.json import finite
 from probe.show.opening import came_from
@@ -155,7 +148,7 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
     """
     graphs = (a, b)
     align = match if match != "auto" else "position" if len(a.token_ids) == len(b.token_ids) else "end"
-    apart, notes = _apart(a, b)
+    apart, notes = apart_in(a, b)
     at = identities(graphs, align, apart=apart, by_text=a.model != b.model)
     held = np.stack([at.present(i) for i in (0, 1)])
     kept = {
@@ -164,7 +157,6 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
         "value": [at.total(i, g.nodes.value) for i, g in enumerate(graphs)],
     }
     keys, weight, flow = _edges(graphs, at)
-    changed = [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in _changed(a, b)]
     record = GraphDifference(
         prompts=(a.prompt, b.prompt),
         models=(a.model, b.model),
@@ -182,65 +174,9 @@ def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> Gr
             "absent": "not a node of that graph; no number, not 0",
             "influence": "per explained probability",
         },
-        notes=[*notes, *_roots(a, b), *changed],
+        notes=[*notes, *other_roots(a, b), *changed_conventions(a, b)],
     )
     return came_from(record, a, b)
-
-
-def explained(graph: CircuitGraph) -> float:
-    """How much probability a graph explains. Influence is divided by it, so that a confident prompt does not count for more."""
-    return max(float(graph.probability.sum()), 1e-30)
-
-
-def _roots(a: CircuitGraph, b: CircuitGraph) -> list[str]:
-    """A sentence where the graphs explain different things."""
-    names = [[g.unit_tokens[i] for i in np.flatnonzero(g.roots)] for g in (a, b)]
-    if sorted(names[0]) == sorted(names[1]):
-        return []
-    return [f"Not the same is explained: {_told(names[0])} in a, {_told(names[1])} in b."]
-
-
-def _told(value: Any) -> str:
-    """A convention in words: what differs in a list matters less than that it does, so long ones are cut."""
-    if isinstance(value, list | tuple):
-        parts = [str(v["name"]) if isinstance(v, dict) and "name" in v else str(v) for v in value]
-        runs = [(part, len(list(same))) for part, same in groupby(parts)]
-        words = [f"{part} × {n}" if n > 1 else part for part, n in runs]
-        return ", ".join(words[:6]) + (f", ... ({len(parts)})" if len(words) > 6 else "") or "none"
-    return str(value)
-
-
-def _apart(a: CircuitGraph, b: CircuitGraph) -> tuple[list[Bool[np.ndarray, " _"]], list[str]]:
-    """Nodes of each graph that must not be matched, and what is and is not comparable in words."""
-    notes, apart = [], [np.zeros(len(g.nodes), bool) for g in (a, b)]
-    if a.n_layers != b.n_layers:
-        for mask, graph in zip(apart, (a, b), strict=True):
-            mask |= ~graph.nodes.where("token", *ROOTS)
-        return apart, [f"a has {a.n_layers} layers and b {b.n_layers}: only tokens and roots are matched."]
-    if a.model != b.model:
-        notes.append(
-            f"a is of {a.model or 'an unnamed model'} and b of {b.model or 'an unnamed model'}: neurons, heads and MLPs are "
-            "matched by number. That means something for two checkpoints of one training run, and nothing for other models."
-        )
-    for slot in sorted(set(a.dictionaries) | set(b.dictionaries)):
-        one, other = (g.dictionaries.get(slot) for g in (a, b))
-        if one == other:
-            continue
-        layer = re.findall(r"\d+", slot)
-        where = f"layer {slot}" if slot.isdecimal() else slot
-        for mask, graph in zip(apart, (a, b), strict=True):
-            mask |= graph.nodes.where("latent") & (graph.nodes.layer == int(layer[-1]) if layer else True)
-        notes.append(
-            f"At {where} a has {one or 'no dictionary'} and b has {other or 'no dictionary'}: latents there are not matched."
-        )
-    if not notes:
-        notes.append("One model and the same dictionaries: every unit is matched with itself.")
-    return apart, notes
-
-
-def _changed(a: CircuitGraph, b: CircuitGraph) -> list[str]:
-    """Conventions that are not the same."""
-    return [k for k in sorted({*a.convention, *b.convention}) if a.convention.get(k) != b.convention.get(k)]
 
 
 def _edges(

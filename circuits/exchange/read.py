@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from circuits.exchange.links import Ids, Links, read_links, resolve, topological
+from circuits.exchange.links import Ids, Links, read_links, resolve
 from circuits.exchange.nodes import Found, number, read_node, text, whole
+from circuits.exchange.order import topological
 from circuits.graph.checks import MAX_LAYERS, check_graph, conservation
 from circuits.graph.graph import KINDS, ROOTS, CircuitGraph, Edges, Nodes
 from probe.artifacts.names import as_path

@@ -15,12 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.weights.through_heads import attention_span, pull_back_along
-from circuits.weights.units import Bank, WeightView, weight_view
+from circuits.weights.routes import Routes, head_name
+from circuits.weights.units import Bank, weight_view
 from probe.errors import BadInput
 from probe.features.effects import unit_blocks
-from probe.model.sites import Site, axis_size
-from probe.model.unit_names import UnitName, unit_name
+from probe.model.unit_names import UnitName
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 from probe.words import signed
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 CELLS = 1 << 24
 "Numbers of units by routes (or units by units) in memory at once."
-Heads = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def connections(
     view = weight_view(model, dictionaries)
     name = view.name(target)
     bank = view.bank(name)
-    routes = _Routes(view, bank.readers(torch.tensor([name.unit], device=model.W_E.device)), point_of(bank), through)
+    routes = Routes(view, bank.readers(torch.tensor([name.unit], device=model.W_E.device)), point_of(bank), through)
     best = _Best(k)
     sources = view.banks(routes.latest)
     with progress.stage("connections", sum(b.n for b in sources), "unit") as step:
@@ -141,7 +139,7 @@ def connections(
     if bank.kind == "neuron" and len(bank.reads) == 2:
         convention["gated"] = "a gated neuron multiplies what `gate` (after its nonlinearity) and `in` read"
     named = dictionary_names(view.placed)
-    return Connections(str(name), stamp(model).name, best.found(), routes.reach(), best.seen, named, convention)
+    return Connections(str(name), stamp(model).name, best.found(), _reach(routes), best.seen, named, convention)
 
 
 def point_of(bank: Bank) -> int:
@@ -150,51 +148,14 @@ def point_of(bank: Bank) -> int:
     return bank.read_point
 
 
-class _Routes:
-    """Every way into the target that is to be compared: a label and the direction read at its beginning."""
-
-    def __init__(
-        self, view: WeightView, readers: dict[str, Tensor], point: int, through: "str | Sequence[tuple[int, int]]"
-    ):
-        self.view, self.readers = view, readers
-        self.labels: list[tuple[str, Heads]] = []
-        self.points: list[int] = []
-        rows: list[Tensor] = []
-        for heads in self._paths(point, through):
-            for reader, row in readers.items():
-                found, reached = pull_back_along(view.model, row, heads, point)
-                self.labels.append((reader, heads))
-                self.points.append(reached)
-                rows.append(found)
-        self.rows: Float[Tensor, "route d_model"] = torch.cat(rows)
-        self.latest = max(self.points)
-
-    def _paths(self, point: int, through: "str | Sequence[tuple[int, int]]") -> list[Heads]:
-        if not isinstance(through, str):
-            return [tuple((int(a), int(b)) for a, b in through)]
-        if through not in ("direct", "heads", "all"):
-            raise BadInput(f"through is '{through}'; use direct, heads, all, or a list of heads.")
-        model = self.view.model
-        layers = [i for i in range(model.cfg.n_layers) if attention_span(model, i)[1] <= point]
-        single = [((i, h),) for i in layers for h in range(axis_size(Site("z", i), "head", model))]
-        found = [() for _ in range(through != "heads")] + (single if through != "direct" else [])
-        if not found:
-            raise BadInput("No head writes before this unit reads; ask for direct connections.")
-        return found
-
-    def reach(self) -> list[HeadReach]:
-        """Single heads by how much of the reader they carry."""
-        found = []
-        for (reader, heads), row in zip(self.labels, self.rows, strict=True):
-            if len(heads) == 1:
-                norm, whole = float(row.norm()), float(self.readers[reader].norm())
-                found.append(HeadReach(head_name(heads[0]), reader, norm, norm / whole if whole else 0.0))
-        return sorted(found, key=lambda h: -h.norm)
-
-
-def head_name(head: tuple[int, int]) -> str:
-    """`L5H3`."""
-    return unit_name("head", *head)
+def _reach(routes: Routes) -> list[HeadReach]:
+    """Single heads by how much of the reader they carry."""
+    found = []
+    for (reader, heads), row in zip(routes.labels, routes.rows, strict=True):
+        if len(heads) == 1:
+            norm, whole = float(row.norm()), float(routes.readers[reader].norm())
+            found.append(HeadReach(head_name(heads[0]), reader, norm, norm / whole if whole else 0.0))
+    return sorted(found, key=lambda h: -h.norm)
 
 
 class _Best:
@@ -217,7 +178,7 @@ class _Best:
         return [row for _, row in self.kept]
 
 
-def _compare(source: Bank, units: slice, routes: _Routes, best: _Best) -> None:
+def _compare(source: Bank, units: slice, routes: Routes, best: _Best) -> None:
     """Every unit of a block against every route that begins after it has written."""
     # A cross-layer transcoder has written less to a reader at an earlier point, so routes are grouped by their point.
     for point in sorted(set(routes.points)):

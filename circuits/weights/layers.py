@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.weights.connections import CELLS, head_name, point_of
+from circuits.weights.connections import CELLS, point_of
+from circuits.weights.routes import head_name
 from circuits.weights.through_heads import pull_back_along
 from circuits.weights.units import Bank, weight_view
 from probe.errors import BadInput

@@ -23,7 +23,7 @@ from probe.methods import DictionaryName, Doc, method
 from probe.model.readout import read_out
 from probe.model.sites import Site, hook_name, layers_with, parse_site, resid_post, resid_pre
 from probe.model.unit_names import unit_name
-from probe.neurons.strongest import UnitStack, latent_stack, neuron_stack
+from probe.neurons.unit_writes import UnitStack, latent_stack, neuron_stack
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.record import Record

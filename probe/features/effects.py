@@ -22,7 +22,7 @@ from probe.memory import require
 from probe.model.anatomy import anatomy
 from probe.model.sites import Site
 from probe.model.writes import mlp_norm, unembedding
-from probe.neurons.strongest import _final_norm
+from probe.neurons.unit_writes import final_norm
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def logit_ranks(
     model: "TransformerBridge", writers: Float[Tensor, "unit d_model"], k: int, progress: Progress = SILENT
 ) -> tuple[Ranked, Ranked]:
     """Tokens whose demeaned logits each direction raises most, and those it lowers most."""
-    norm, W_U = _final_norm(model), unembedding(model)[0].float()
+    norm, W_U = final_norm(model), unembedding(model)[0].float()
     k = min(k, W_U.shape[1])
     up, down = [], []
     with progress.stage("logits", len(writers), "unit") as step:

@@ -1,12 +1,13 @@
 """Attention patterns and scores of heads as figures."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
 from probe.heads.scores import SCORES, SIGNED, check_score
+from probe.heads.sinks_figures import sinks_figure as sinks_figure  # so that it is found with those of this file
 from probe.model.unit_names import unit_name
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws
@@ -14,6 +15,7 @@ from probe.show.blocks import largest_of_blocks
 from probe.show.labels import SEQUENTIAL, _finish, plain, token_axis
 
 if TYPE_CHECKING:
+    from probe.heads.attention_rank_record import AttentionRank
     from probe.heads.patterns import HeadPatterns
     from probe.heads.reading import HeadReading
     from probe.heads.scores import HeadTable
@@ -136,3 +138,46 @@ def _words(tokens: list[str]) -> list[list[str]]:
     names = [plain(t, 24) for t in tokens]
     every = range(len(tokens))
     return [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in every] for q in every]
+
+
+@draws
+def attention_rank_figure(
+    found: "AttentionRank", what: Literal["layers", "against", "heads"] = "layers", height: int = 340
+) -> go.Figure:
+    """layers: ARank, and on the right the KL of both skips (logarithmic). against: KL over ARank, a point a layer. heads: rank
+    of each head."""
+
+    if what == "heads":
+        wide = np.full((max(found.layers) + 1, found.rank.shape[1]), np.nan)
+        wide[found.layers] = found.rank
+        return grid_figure(wide, "rank")
+    figure, colours = go.Figure(), {"attention": "#0a6ebd", "block": "#e69f00"}
+    names = {"attention": "KL without its attention", "block": "KL without the block"}
+    if what == "layers":
+        figure.add_bar(x=found.layers, y=np.round(found.arank, 3), name="ARank", marker={"color": "#b8bec8"})
+    for skipped, colour in colours.items():
+        kl = np.maximum(found.cost[skipped]["KL"], 1e-9)
+        against = what == "against"
+        figure.add_scatter(
+            x=found.arank if against else found.layers,
+            y=np.where(np.isfinite(kl), kl, None),
+            name=names[skipped],
+            mode="markers" if against else "lines+markers",
+            customdata=found.layers,
+            marker={"color": colour, "size": 8 if against else 5},
+            yaxis="y" if against else "y2",
+            hovertemplate="layer %{customdata}: KL %{y:.4g} nats<extra></extra>",
+        )
+    figure.update_layout(
+        showlegend=True,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        xaxis={"title": "ARank" if what == "against" else "layer"},
+    )
+    log = {"type": "log", "title": "KL, nats", "exponentformat": "power", "dtick": 1}
+    figure.update_layout(
+        yaxis=log if what == "against" else {"title": "ARank", "rangemode": "tozero", "showgrid": False},
+        yaxis2={**log, "overlaying": "y", "side": "right", "showgrid": False},
+    )
+    figure = _finish(figure, height)
+    figure.update_layout(margin={"r": 70})
+    return figure

@@ -9,7 +9,8 @@ from plotly.subplots import make_subplots
 
 from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
-from probe.training.run_log import extremes, short_names, smoothed
+from probe.training.curves import extremes, smoothed
+from probe.training.run_differences import short_names
 
 if TYPE_CHECKING:
     from probe.training.result import TrainResult

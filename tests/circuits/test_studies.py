@@ -14,7 +14,7 @@ import sample_study
 import torch
 
 from app.cli import run
-from circuits.studies import catalogue, digits, two_circuits, way
+from circuits.studies import catalogue, digits, two_circuits, way, years_and_capitals
 from circuits.studies.claim import WORDS, Measured, Rule, Verdict, least_p, verdict_of
 from circuits.studies.last_token import Task
 from circuits.studies.record import StudyResult
@@ -187,12 +187,14 @@ def test_the_command_answers_before_the_model_is_there(home, capsys):
 def test_every_claim_of_two_circuits_is_measured(toy, monkeypatch):
     encode = functools.partial(toy.tokenizer.encode, add_special_tokens=False)
     letters = [c for c in string.ascii_letters if len(encode(" " + c)) == 2][:18]
-    monkeypatch.setattr(two_circuits, "NOUNS", ("reign",))
-    monkeypatch.setattr(two_circuits, "TRACED_YEARS", (("reign", 32), ("reign", 62)))
-    monkeypatch.setattr(two_circuits, "year_prompt", lambda noun, start: f"{noun}: {start // 10} {start % 10} to:")
-    monkeypatch.setattr(two_circuits, "CAPITALS", {letter: letter for letter in letters})
+    monkeypatch.setattr(years_and_capitals, "NOUNS", ("reign",))
+    monkeypatch.setattr(years_and_capitals, "TRACED_YEARS", (("reign", 32), ("reign", 62)))
     monkeypatch.setattr(
-        two_circuits,
+        years_and_capitals, "year_prompt", lambda noun, start: f"{noun}: {start // 10} {start % 10} to:"
+    )
+    monkeypatch.setattr(years_and_capitals, "CAPITALS", {letter: letter for letter in letters})
+    monkeypatch.setattr(
+        years_and_capitals,
         "capitals",
         lambda model: {c: encode(c)[0] for c in letters},
     )

@@ -103,7 +103,7 @@ def test_promoted_and_suppressed_tokens_are_those_of_the_written_direction(table
     assert [t.id for t in unit.promoted] == logits.topk(4).indices.tolist()
     assert [t.id for t in unit.suppressed] == (-logits).topk(4).indices.tolist()
     assert np.allclose([t.score for t in unit.promoted], logits.topk(4).values, atol=1e-4)
-    from probe.neurons.strongest import logit_effects
+    from probe.neurons.unit_writes import logit_effects
 
     for i, (up, down) in enumerate(logit_effects(toy, torch.from_numpy(np.array(writers(table))), 4)):
         assert [t.token for t in table.unit(i).promoted] == up

@@ -17,7 +17,7 @@ from probe.interventions.forward import capture
 from probe.interventions.running import intervene
 from probe.interventions.values import Zero
 from probe.model.sites import Site, hook_name, parse_site
-from probe.neurons.strongest import logit_effects
+from probe.neurons.unit_writes import logit_effects
 
 SMALL = FeatureConfig(top=3, pool=6, bins=2, per_bin=2, window=4, before=2, tokens=4, neighbours=2)
 ALONE = [name for name in CONFIGS if name != "opt"]

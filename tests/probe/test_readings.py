@@ -8,7 +8,8 @@ from tiny import tiny
 from probe.errors import BadInput
 from probe.heads.patterns import head_metrics, head_patterns
 from probe.lens.logit import logit_lens, plan_lens
-from probe.neurons.strongest import logit_effects, top_units
+from probe.neurons.strongest import top_units
+from probe.neurons.unit_writes import logit_effects
 
 PROMPT = "The capital of France is"
 

@@ -16,8 +16,10 @@ from probe.artifacts.folder import place
 from probe.artifacts.names import partial
 from probe.errors import BadInput
 from probe.evaluation.figures import judged_figure
+from probe.training.curves import RunLog, extremes, smoothed
 from probe.training.figures import ALL, MOST, TITLES, points_each, run_styles, runs_figure
-from probe.training.run_log import RunLog, TrainingRun, differing, extremes, run_named, runs, smoothed
+from probe.training.run_differences import differing
+from probe.training.run_log import TrainingRun, run_named, runs
 
 
 def line(step: int, **more) -> str:

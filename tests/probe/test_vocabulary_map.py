@@ -10,6 +10,7 @@ from probe.errors import BadInput
 from probe.methods import call_of
 from probe.model.toy import lookup_model
 from probe.neurons import vocabulary_map as module
+from probe.neurons import vocabulary_scores, vocabulary_tables
 
 SORTS = ("out", "in", "gate")
 
@@ -49,8 +50,9 @@ def explicit(name, layer):
 
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "qwen2"])
 def test_scores_are_the_explicit_products_however_they_are_cut(name, monkeypatch):
-    monkeypatch.setattr(module, "CELLS", 700)  # several blocks of neurons meet several of the vocabulary
-    monkeypatch.setattr(module, "_BLOCK", 7)
+    for part in (vocabulary_scores, vocabulary_tables):
+        monkeypatch.setattr(part, "CELLS", 700)  # several blocks of neurons meet several of the vocabulary
+    monkeypatch.setattr(vocabulary_scores, "BLOCK", 7)
     found = probe.vocabulary_map(pair(name)[0], layers=1, k=5, draws=2)
     wanted = explicit(name, 1)
     assert set(found.decoded) == set(wanted)

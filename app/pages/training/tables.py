@@ -13,7 +13,8 @@ from probe.errors import BadInput
 from probe.evaluation.report import CONVENTION
 from probe.model.sites import parse_site
 from probe.training.figures import run_styles
-from probe.training.run_log import TrainingRun, differing, short_names
+from probe.training.run_differences import differing, short_names
+from probe.training.run_log import TrainingRun
 from probe.words import counted
 
 MOST_CHOSEN = 24
