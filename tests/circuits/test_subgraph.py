@@ -7,7 +7,8 @@ import pytest
 from wired import incoming, scattered, wired
 
 from circuits.graph.influence import scores
-from circuits.supernodes.subgraph import fold, nodes_mask, subgraph_scores
+from circuits.supernodes.folding import fold
+from circuits.supernodes.subgraph import nodes_mask, subgraph_scores
 from probe.errors import BadInput
 
 NODES = [("token", -1, 0, 1), ("error", 0, 0, -1), ("latent", 0, 0, 5), ("latent", 0, 0, 6), ("logit", 1, 0, 2)]

@@ -217,7 +217,7 @@ def _keep_part(found: "CircuitGraph", mask: "ndarray", to: Path, name: str, sett
 
     from circuits.graph.checks import conservation
     from circuits.graph.store import save_graph
-    from circuits.supernodes.subgraph import fold
+    from circuits.supernodes.folding import fold
 
     part = fold(found, mask)
     absolute, relative = conservation(part)
