@@ -91,7 +91,7 @@ def test_one_token_prompts_work(toy):
     assert head_patterns(toy, "a").patterns.shape[-1] == 2
 
 
-@pytest.mark.parametrize(("prompt", "options", "words"), [("", {}, "empty"), ("a", {"top_k": 0}, "between 1 and")])
+@pytest.mark.parametrize(("prompt", "options", "words"), [("", {}, "empty"), ("a", {"top_k": 0}, "at least 1")])
 def test_lens_refuses(toy, prompt, options, words):
     with pytest.raises(BadInput, match=words):
         logit_lens(toy, prompt, **options)
