@@ -242,6 +242,7 @@ def test_the_catalogue_finds_methods_by_words_and_paper(about):
     hits = {g.name: g.hits for g in search.search("count tok")}["Methods"]
     assert [h.href for h in hits] == ["/methods/count-tokens"]
     assert pictures.sorts_of(catalogue.method_named("sinks")) == ("Figure", "Rows", "Tokens")
+    assert pictures.sorts_of(catalogue.method_named("study")) == ("Rows", "Figure")  # its record is defined elsewhere
 
 
 def test_a_prompt_of_an_address_is_stored(about):
