@@ -23,7 +23,7 @@ from probe.interventions.running import intervene
 from probe.methods import Change, DictionaryName, Doc, method
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.show.panels import Panel, Tokens
+from probe.show.panels import Panel, Rows, Tokens
 from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
@@ -90,9 +90,11 @@ class EditedRun(Record, figure=True, page=True):
         ]
 
     def panels(self) -> list[Panel]:
-        """The candidates, and how far each prediction moved."""
+        """The candidates, how far each prediction moved, and how both runs go on where that was asked."""
         *shown, said = super().panels()
-        return [*shown, Tokens("KL from the unchanged prediction, nats", self.tokens, self.kl.tolist()), said]
+        moved = Tokens("KL from the unchanged prediction, nats", self.tokens, self.kl.tolist())
+        texts = [{"run": "unchanged", "continues": self.text_before}, {"run": "changed", "continues": self.text_after}]
+        return [*shown, moved, *([Rows("How both runs go on", texts)] if self.text_after is not None else []), said]
 
     def summary(self) -> str:
         """One sentence."""

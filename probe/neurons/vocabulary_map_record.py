@@ -167,7 +167,8 @@ class VocabularyMap(Record, figure=True):
             if self.reads
             else " Token embeddings reach no MLP as they are: nothing is read."
         )
-        return f"{'; '.join(said)}.{reads}"
+        words = "; ".join(said)
+        return f"{words[:1].upper()}{words[1:]}.{reads}"
 
 
 _SORTS = {"out": "what neurons write", "in": "what inputs read", "gate": "what gates read"}

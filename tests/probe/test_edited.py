@@ -73,6 +73,8 @@ def test_candidates_hold_the_likeliest_of_both_runs():
 def test_unit_edits_and_interventions_agree():
     model = tiny("llama")
     by_unit = edited_run(model, PROMPT, [UnitEdit("ablate", 3, layer=1)], generate=3)
+    (texts,) = [p.rows for p in by_unit.panels() if getattr(p, "title", "") == "How both runs go on"]
+    assert [row["continues"] for row in texts] == [by_unit.text_before, by_unit.text_after] and by_unit.text_after
     by_place = edited_run(model, PROMPT, [Zero(neuron(1, 3))])
     assert by_unit.kl == pytest.approx(by_place.kl, abs=1e-12) and by_unit.kl[-1] > 0
     assert by_unit.text_before is not None and by_place.text_before is None
