@@ -184,8 +184,8 @@ def _listed(value: Any) -> list[Any]:
 
 def wrong(what: str, p: Parameter, value: Any) -> str:
     """What is said of a value that is none of its kind."""
-    several = "a list, each " if p.several else ""
-    return f"{what}: {p.name} is {brief(value)}; {several}{p.kind.words.rstrip(',')} was wanted."
+    words = p.kind.words.rstrip(",")
+    return f"{what}: {p.name} is {brief(value)}; {f'a list, each {words},' if p.several else words} was wanted."
 
 
 def ids_name(prompt: str) -> str:

@@ -147,7 +147,7 @@ def test_the_frame_fits_its_window(tab, site, width):
     expect(tab.locator("#search-button")).to_be_visible()
     if width < 700:
         tab.get_by_role("button", name="Navigation").click()
-    expect(tab.locator("nav a")).to_have_count(9)
+    expect(tab.locator("nav a")).to_have_count(10)
     for link in tab.locator("nav a").all():
         expect(link).to_be_visible()
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

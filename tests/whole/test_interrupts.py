@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
@@ -40,3 +41,25 @@ def test_interrupted_commands_say_so(after, twice, tmp_path):
 def test_importing_leaves_interrupts_alone():
     told = "import signal, openwork; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True).stdout == "True\n"
+
+
+def test_a_press_that_python_drops_is_pressed_again():
+    """Raised while an object is taken away, KeyboardInterrupt goes nowhere: the work would go on as if nobody had pressed."""
+    lines = """
+        import signal, sys, time
+        sys.argv[0] = "openwork"
+        from openwork import interrupts
+        interrupts.install()
+        interrupts.started()
+        class Gone:
+            def __del__(self):
+                signal.raise_signal(signal.SIGINT)
+        try:
+            gone = Gone()
+            del gone
+            time.sleep(20)
+        except KeyboardInterrupt:
+            print("stopped", interrupts.pressed())
+    """
+    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(lines)], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "stopped True\n" and ran.stderr == ""

@@ -129,7 +129,10 @@ def test_one_dictionary_is_a_list_of_one(toy):
         (lambda m: probe.capture(m, PROMPT, 3), "Sites are named in text"),
         (lambda m: probe.capture(m, PROMPT, probe.head(1, 0)), "Sites are named in text"),
         (lambda m: probe.capture(m, PROMPT, "L1H0"), "for a head read z.1"),
-        (lambda m: probe.logit_lens(m, PROMPT, positions="last"), "Positions are whole numbers"),
+        (
+            lambda m: probe.logit_lens(m, PROMPT, positions="last"),
+            "positions is 'last'; a list, each a whole number, was wanted",
+        ),
         (lambda m: TopK(None), "TopK needs a whole number k, not None"),
         (lambda m: TopK("3"), "TopK needs a whole number k, not '3'"),
     ],
