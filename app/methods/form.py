@@ -16,7 +16,7 @@ from dash.development.base_component import Component
 
 from app.components import drawn
 from app.components.drawn import Drawn
-from app.components.parts import Parts
+from app.components.parts import Parts, marked
 from app.components.promptbox import EXAMPLES
 from app.library import prompts, vocabulary
 from app.library.artifacts import library
@@ -152,7 +152,7 @@ def _about(p: Parameter) -> dict[str, Any]:
     """Label, sentence, and the mark of what must be given."""
     said = p.doc or ("" if p.kind.control == "prompt" else f"{p.kind.words.rstrip(',')}.")
     label = {"label": words.label(p.name), "required": p.required, "size": "sm"}
-    return {**label, **({"description": said[:1].upper() + said[1:]} if said else {})}
+    return {**label, **({"description": marked(said[:1].upper() + said[1:])} if said else {})}
 
 
 def _field(p: Parameter, part: str = "") -> dict[str, str]:

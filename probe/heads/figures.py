@@ -140,6 +140,11 @@ def _words(tokens: list[str]) -> list[list[str]]:
     return [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in every] for q in every]
 
 
+def _whole_layers(layers: list[int]) -> dict[str, str | int]:
+    """An axis of layers without ticks between them, a dozen at most."""
+    return {"title": "layer", "tick0": 0, "dtick": 1 + (max(layers) - min(layers)) // 12}
+
+
 @draws
 def attention_rank_figure(
     found: "AttentionRank", what: Literal["layers", "against", "heads"] = "layers", height: int = 340
@@ -171,7 +176,7 @@ def attention_rank_figure(
     figure.update_layout(
         showlegend=True,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        xaxis={"title": "ARank" if what == "against" else "layer"},
+        xaxis={"title": "ARank"} if what == "against" else _whole_layers(found.layers),
     )
     log = {"type": "log", "title": "KL, nats", "exponentformat": "power", "dtick": 1}
     figure.update_layout(

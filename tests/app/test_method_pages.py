@@ -256,3 +256,8 @@ def test_every_declared_method_has_a_form_and_a_place_in_the_catalogue(home):
         assert f'"/methods/{one.name}"' in everything and components(page.layout(one.name, {})) < 200
         shown = as_json(page.layout(one.name, {}))
         assert "This cannot be asked" not in shown and all(f'"of": "{p.name}"' in shown for p in one.parameters)
+
+
+def test_what_a_field_says_in_backticks_is_code(home):
+    said = as_json(form.form(catalogue.method_named("study"), "toy", {}))
+    assert "openwork study --list" in said and "`" not in said

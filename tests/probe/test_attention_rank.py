@@ -99,6 +99,7 @@ def test_the_record_remembers_keeps_and_draws(toy, tmp_path):
     assert again.summary() == found.summary() and again.correlation_rows() == found.correlation_rows()
     for what in ("layers", "against", "heads"):
         assert type(found.figure(what)).__name__ == "Figure"
+    assert found.figure("layers").layout.xaxis.dtick == 1  # no ticks between layers
     with pytest.raises(BadInput, match="2 tokens"):
         probe.attention_rank(toy, [3, 4])
     with pytest.raises(BadInput, match="no layer 9"):
