@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from probe.artifacts.json import plain
 from probe.errors import BadInput
-from probe.heads.margins import entropy
+from probe.heads.pattern_scores import METRICS, head_metrics
 from probe.interventions.forward import capture
 from probe.memory import require
 from probe.model.sites import Site, layers_with
@@ -33,7 +33,6 @@ _SLACK = 32 << 20
 "Bytes of buffers that no formula counts."
 SHOWN = ("previous_token", "induction", "self")
 """Metrics whose most pronounced head is shown."""
-METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
 
 
 @dataclass(frozen=True)
@@ -142,30 +141,3 @@ def require_room(model: "TransformerBridge", n_tokens: int) -> None:
             f"The patterns of {heads} heads over {n_tokens} tokens take {needed / 1e9:.1f} GB, more than the "
             f"{LARGEST / 1e9:g} GB allowed. Shorten the prompt to {most} tokens, or capture single layers."
         )
-
-
-def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: list[int]) -> dict[str, np.ndarray]:
-    """See `HeadPatterns.metrics`."""
-    if len(ids) < 2:
-        return {m: np.full(patterns.shape[:2], np.nan) for m in METRICS}
-    token = np.array(ids)
-    # After an earlier occurrence: key k counts for query q if token[k - 1] == token[q] and k <= q.
-    follows = np.zeros((len(ids), len(ids)), bool)
-    follows[:, 1:] = token[:, None] == token[None, :-1]
-    follows &= np.tril(np.ones_like(follows))
-    layers = [_layer_metrics(layer, follows) for layer in patterns]  # of all at once: three times the patterns
-    return {m: np.stack([layer[m] for layer in layers]) for m in METRICS}
-
-
-def _layer_metrics(
-    patterns: Float[np.ndarray, "head q_pos k_pos"], follows: Bool[np.ndarray, "q_pos k_pos"]
-) -> dict[str, Float[np.ndarray, " head"]]:
-    late, queries, repeated = patterns[:, 1:], np.arange(1, len(follows)), follows[1:].any(1)
-    paid = (late * follows[1:]).sum(-1)
-    return {
-        "entropy": entropy(late).mean(-1),
-        "first_token": late[..., 0].mean(-1),
-        "previous_token": patterns[:, queries, queries - 1].mean(-1),
-        "self": patterns[:, queries, queries].mean(-1),
-        "induction": paid[:, repeated].mean(-1) if repeated.any() else np.full(len(patterns), np.nan),
-    }

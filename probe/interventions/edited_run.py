@@ -94,7 +94,7 @@ class EditedRun(Record, figure=True, page=True):
         *shown, said = super().panels()
         moved = Tokens("KL from the unchanged prediction, nats", self.tokens, self.kl.tolist())
         texts = [{"run": "unchanged", "continues": self.text_before}, {"run": "changed", "continues": self.text_after}]
-        return [*shown, moved, *([Rows("How both runs go on", texts)] if self.text_after is not None else []), said]
+        return [*shown, *([Rows("How both runs go on", texts)] if self.text_after is not None else []), moved, said]
 
     def summary(self) -> str:
         """One sentence."""

@@ -511,7 +511,8 @@ def test_figures_escape_tokens():
 @pytest.mark.parametrize("n", [360, 512, 1000])
 def test_patterns_of_long_prompts_are_sent_in_a_megabyte(n):
     from app.figures.heads import pattern_figure, pattern_marked
-    from probe.heads.patterns import HeadPatterns, head_metrics
+    from probe.heads.pattern_scores import head_metrics
+    from probe.heads.patterns import HeadPatterns
 
     pattern = np.tril(np.random.default_rng(n).random((1, 1, n, n)).astype(np.float32))
     pattern[..., n - 1, 3] = 0.98765

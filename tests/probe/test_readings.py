@@ -6,7 +6,8 @@ import torch
 from tiny import tiny
 
 from probe.errors import BadInput
-from probe.heads.patterns import head_metrics, head_patterns
+from probe.heads.pattern_scores import head_metrics
+from probe.heads.patterns import head_patterns
 from probe.lens.logit import logit_lens, plan_lens
 from probe.neurons.strongest import top_units
 from probe.neurons.unit_writes import logit_effects

@@ -12,7 +12,8 @@ from circuits.graph.store import save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
 from probe.features.unit import Example, TokenScore, Unit
-from probe.heads.patterns import HeadPatterns, head_metrics
+from probe.heads.pattern_scores import head_metrics
+from probe.heads.patterns import HeadPatterns
 from probe.interventions.edited_run import Candidate, EditedRun
 from probe.lens.logit import LensResult
 from probe.neurons.strongest import TopUnits, UnitRow
