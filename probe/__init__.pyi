@@ -89,6 +89,7 @@ from probe.text.documents import corpus as corpus
 from probe.text.model_samples import sample_text as sample_text
 from probe.text.targets import Difference as Difference
 from probe.text.tokens import encode_prompt as encode_prompt
+from probe.text.tokens import prompt_rows as prompt_rows
 from probe.text.tokens import tokenize as tokenize
 from probe.training.figures import runs_figure as runs_figure
 from probe.training.run_log import run_named as run_named

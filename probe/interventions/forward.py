@@ -4,7 +4,7 @@ No logits are computed unless they were asked for. Values are the live tensors, 
 later in the same pass writes in place (ours never do).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from probe.errors import BadInput, OpenworkError
 from probe.model.anatomy import spot
 from probe.model.key_value_cache import keeps_nothing
+from probe.model.padding import of_lengths, without_padding
 from probe.model.sites import Site, parse_site, parse_sites
 from probe.show.record import Record
 from probe.show.values import arrays_of, gist
@@ -43,11 +44,19 @@ def require_finite(value: Tensor) -> Tensor:
 
 class Activations(Record, dict[str, Tensor]):
     """Tensors by canonical site name, which answer to every spelling of a site: `found["resid_post.5"]`,
-    `found["resid_post.-1"]`, `found[Site("resid_post", 5)]`."""
+    `found["resid_post.-1"]`, `found[Site("resid_post", 5)]`. lengths: how many tokens each prompt has; where they differ,
+    values behind a prompt's own are NaN, and `found.alone(0)` holds the first prompt's alone."""
 
-    def __init__(self, found: Mapping[str, Tensor], model: "TransformerBridge"):
+    def __init__(self, found: Mapping[str, Tensor], model: "TransformerBridge", lengths: Sequence[int] = ()):
         super().__init__(found)
-        self._model = model
+        self._model, self.lengths = model, list(lengths)
+
+    def alone(self, row: int) -> "Activations":
+        """What one prompt of a batch gave, without padding, as if it had been read alone."""
+        if not -len(self.lengths) <= row < len(self.lengths):
+            raise BadInput(f"{len(self.lengths)} prompts were read, 0 to {len(self.lengths) - 1}; there is no {row}.")
+        at, n = row % len(self.lengths), self.lengths[row]
+        return Activations({name: _cut(name, value[at : at + 1], n) for name, value in self.items()}, self._model, [n])
 
     def summary(self) -> str:
         """One sentence: how many sites, and the shapes of the first."""
@@ -109,14 +118,18 @@ def capture(
 ) -> Activations:
     """Activations by site. With `stop`, the pass ends after the last needed site.
 
-    tokens: a matrix of ids, or prompts (see `probe.text.prompts`). sites: `resid_post.5`, `resid_post.-1`, `resid_post.*` for
-    every layer. Interventions in force apply. Raises BadInput for an unknown site and OpenworkError if one never fired.
+    tokens: a matrix of ids, or prompts of any lengths (see `probe.text.prompts`): each row is as if its prompt were read alone,
+    with NaN behind it (`found.lengths`, `found.alone`). sites: `resid_post.5`, `resid_post.-1`, `resid_post.*` for every layer.
+    Interventions in force apply. Raises BadInput for an unknown site and OpenworkError if one never fired.
 
     >>> found = ow.capture(model, "When Mary and John went to", ["resid_post.1", "resid_post.-1"])
     >>> found["resid_post.1"].shape  # batch, position, d_model
     torch.Size([1, 8, 64])
+    >>> both = ow.capture(model, ["Mary went to", "When Mary and John went to"], "resid_post.1")
+    >>> both.lengths, both.alone(0)["resid_post.1"].shape
+    ([5, 8], torch.Size([1, 5, 64]))
     """
-    wanted, tokens = parse_sites(sites, model), read_batch(model, tokens)
+    wanted, (tokens, lengths) = parse_sites(sites, model), read_batch(model, tokens)
     found: dict[str, Tensor] = {}
 
     def reader(site: Site) -> Callable:
@@ -130,9 +143,23 @@ def capture(
         return read
 
     hooks = [(spot(site, model).hook, reader(site)) for site in wanted]
-    with suppress(_Enough), torch.no_grad(), model.hooks(fwd_hooks=hooks):
+    with suppress(_Enough), torch.no_grad(), of_lengths(lengths), model.hooks(fwd_hooks=hooks):
         model(tokens, **keeps_nothing(model))
     missing = [s.short for s in wanted if s.name not in found]
     if missing:
         raise OpenworkError(f"{', '.join(missing)} did not fire in the forward pass, so nothing was read there.")
-    return Activations({site.name: found[site.name] for site in wanted}, model)
+    values = {s.name: without_padding(found[s.name], lengths, axis) if (axis := _axis(s)) else found[s.name] for s in wanted}
+    return Activations(values, model, lengths)
+
+
+def _axis(site: Site) -> int | None:
+    """The axis along which positions of the prompt run; of attention the queries'."""
+    return next((site.axes.index(axis) for axis in ("pos", "q_pos") if axis in site.axes), None)
+
+
+def _cut(name: str, value: Tensor, n: int) -> Tensor:
+    """A value's first n positions, keys too."""
+    for axis, of in enumerate(parse_site(name).axes):
+        if of in ("pos", "q_pos", "k_pos"):
+            value = value.narrow(axis, 0, min(n, value.shape[axis]))
+    return value

@@ -7,7 +7,8 @@ The list is applied in order at each site. It holds inside generation too, leave
 exact no-op. An intervention that never fired raises when the `with` ends: silence would look like a result.
 
 Positions count from the start of the prompt; in cached generation the offset of each new token is kept, so `pos=12` means
-the twelfth token of the whole text. A forward pass over a single token is taken as the next one of a generation.
+the twelfth token of the whole text. A forward pass over a single token is taken as the next one of a generation. In a batch of
+unequal lengths those that count from the end do so from the end of each prompt.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from probe.interventions.changes import interventions_of
 from probe.interventions.places import Place, place, require_named_unit
 from probe.interventions.values import Intervention, Splice
 from probe.model.anatomy import Spot, require_stream, spot
+from probe.model.padding import lengths_now
 from probe.model.sites import Site, hook_name, parse_site
 
 if TYPE_CHECKING:
@@ -54,16 +56,19 @@ class Running:
         if "pos" in axes:
             start = self.seen if value.shape[1] == 1 and self.seen else 0
             self.seen = start + value.shape[1]
-            window = _window(self.where.pos, start, value.shape[1])
-            if window is None:
+            lengths = lengths_now()
+            if lengths is not None and _from_the_end(self.where.pos):
+                index[:2] = _of_each_row(self.where.pos, lengths, value.device)
+            elif (window := _window(self.where.pos, start, value.shape[1])) is not None:
+                index[1] = window
+            else:
                 return value
-            index[1] = window
         self.applied += 1
         if self.where.head is not None:
             index[axes.index("kv_head" if "kv_head" in axes else "head")] = self.where.head
         if self.where.unit is not None:
             index[-1] = self.where.unit
-        if all(i == slice(None) for i in index):
+        if all(isinstance(i, slice) and i == slice(None) for i in index):
             return torch.as_tensor(self.entry.change(value)).to(value)
         changed = value.clone()
         changed[tuple(index)] = self.entry.change(value[tuple(index)])
@@ -79,6 +84,24 @@ def _window(pos: int | slice | None, start: int, length: int) -> slice | None:
     first, last, _ = pos.indices(start + length)
     first, last = max(first - start, 0), last - start
     return slice(first, last) if last > first else None
+
+
+def _from_the_end(pos: int | slice | None) -> bool:
+    ends = [pos.start, pos.stop] if isinstance(pos, slice) else [pos]
+    return any(isinstance(end, int) and end < 0 for end in ends)
+
+
+def _of_each_row(pos: int | slice | None, lengths: list[int], device: torch.device) -> list[Tensor]:
+    """Rows and positions of a place that counts from each prompt's end, as an index of both axes."""
+    windows = [_window(pos, 0, n) or slice(0, 0) for n in lengths]
+    sizes = {window.stop - window.start for window in windows}
+    if len(sizes) > 1 or 0 in sizes:
+        raise BadInput(
+            f"Positions {pos} are not equally many in prompts of {', '.join(map(str, lengths[:8]))} tokens; run those prompts one "
+            "by one, or name positions that each of them has."
+        )
+    columns = torch.tensor([list(range(window.start, window.stop)) for window in windows], device=device)
+    return [torch.arange(len(lengths), device=device)[:, None].expand_as(columns), columns]
 
 
 def _check(where: Place, model: "TransformerBridge") -> Place:

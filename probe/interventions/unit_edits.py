@@ -28,6 +28,7 @@ from probe.interventions.change_text import SYNONYMS, WORDS
 from probe.interventions.forward import capture, per_token
 from probe.interventions.places import Place
 from probe.interventions.values import Function
+from probe.model.padding import without_padding
 from probe.model.sites import Site, in_model, parse_site, width
 from probe.model.unit_names import UnitName, as_text, nearly, require_unit, unit_name
 from probe.plain_values import look_at_config
@@ -136,14 +137,19 @@ def unit_values(
     layer: int | None = None,
     dictionary: Any | None = None,
 ) -> Float[Tensor, "batch pos unit"]:
-    """Activations of a layer's neurons, or of a dictionary's latents, in one run: what `restore` restores.
+    """Activations of a layer's neurons, or of a dictionary's latents, in one run: what `restore` restores. Of several prompts NaN
+    stands behind those that are shorter.
 
     >>> ow.unit_values(model, "When Mary and John went to", layer=2).shape  # batch, position, neuron
     torch.Size([1, 8, 128])
     """
     site = _neuron_site(layer) if dictionary is None else parse_site(dictionary.site_in, model)
-    value = capture(model, tokens, [site])[site.name]
-    return value if dictionary is None else encoded(dictionary, per_token(value))
+    found = capture(model, tokens, [site])
+    value = found[site.name]
+    if dictionary is None:
+        return value
+    read = encoded(dictionary, per_token(value).nan_to_num() if len(set(found.lengths)) > 1 else per_token(value))
+    return without_padding(read, found.lengths, 1)
 
 
 def encoded(dictionary: Any, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_dict"]:

@@ -6,7 +6,7 @@
                                                            begins; a last message of the assistant is that answer's beginning
 
 What reads one prompt takes a batch of one too and refuses more with a sentence. What reads a batch (`capture`, `unit_values`)
-takes a list of any of these, of equal length: a padded row would not be what the model makes of the prompt alone.
+takes a list of any of these, of whatever lengths: shorter ones are padded at their end (`probe.model.padding`).
 """
 
 import numbers
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.model.facts import bos_of
+from probe.model.padding import require_padding
 from probe.text.display import as_text, decoded, token_bytes, tokenizer_of
 
 if TYPE_CHECKING:
@@ -65,21 +66,38 @@ def read_prompt(model: "TransformerBridge", prompt: Prompt, prepend_bos: bool | 
     return found
 
 
-def read_batch(model: "TransformerBridge", prompts: Prompts) -> Int[Tensor, "batch pos"]:
-    """Token ids of one prompt or several of equal length, on the model's device; a matrix of ids as it is."""
+class Batch(NamedTuple):
+    """Prompts as the rows of one pass. lengths: how many tokens of each row are its own; padding stands behind them."""
+
+    tokens: Int[Tensor, "batch pos"]
+    lengths: list[int]
+
+
+def read_batch(model: "TransformerBridge", prompts: Prompts) -> Batch:
+    """One prompt or several, on the model's device; a matrix of ids as it is. BadInput where they differ in length and the model
+    does not take them padded."""
     if isinstance(prompts, Tensor) and prompts.ndim == 2 and not prompts.is_floating_point() and prompts.numel():
         _in_vocabulary(model, *(int(i) for i in prompts.aminmax()))
-        return prompts
+        return Batch(prompts, [prompts.shape[1]] * len(prompts))
     given = _plain(prompts)
     single = not isinstance(given, list) or _is_ids(given) or _is_chat(given) or not given
     rows = [encode_prompt(model, one) for one in ([given] if single else given)]
-    if len({len(row) for row in rows}) > 1:
-        lengths = ", ".join(str(len(row)) for row in rows[:8])
-        raise BadInput(
-            f"The prompts have {lengths} tokens; a batch needs equally many, because padding would change what is read. "
-            "Read prompts of different length one by one."
-        )
-    return torch.tensor(rows, device=model.W_E.device)
+    lengths = [len(row) for row in rows]
+    require_padding(model, lengths)
+    return Batch(torch.tensor(padded(rows, padding_of(model)), device=model.W_E.device), lengths)
+
+
+def padded(rows: Sequence[Sequence[int]], filler: int) -> list[list[int]]:
+    """Rows of one length, the shorter ones with the filler behind them."""
+    longest = max(map(len, rows))
+    return [[*row, *[filler] * (longest - len(row))] for row in rows]
+
+
+def padding_of(model: "TransformerBridge") -> int:
+    """The token that stands where there is none: the tokenizer's own, or another mark of its, or the first."""
+    tokenizer = getattr(model, "tokenizer", None)
+    known = (getattr(tokenizer, f"{name}_token_id", None) for name in ("pad", "eos", "bos"))
+    return next((i for i in known if i is not None), 0)
 
 
 def several(prompts: Any) -> list[Any]:

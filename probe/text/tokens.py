@@ -19,7 +19,7 @@ from probe.model.facts import bos_of
 from probe.show.record import Record
 from probe.text.display import as_text, display_tokens, mark_ids, token_bytes, tokenizer_of
 from probe.text.documents import Document
-from probe.text.prompts import encode_prompt
+from probe.text.prompts import Prompts, encode_prompt, padding_of, read_batch
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -76,7 +76,7 @@ def tokenize(
     torch.Size([4, 8])
     """
     _check_context(model, context, max_tokens)
-    bos, pad = bos_of(model, prepend_bos), _padding(model)
+    bos, pad = bos_of(model, prepend_bos), padding_of(model)
     rows, doc, names, lengths = [], [], [], []
     full = max_tokens // context if max_tokens else None
     for name, ids in _encoded(tokenizer_of(model), documents):
@@ -94,6 +94,18 @@ def tokenize(
     return _token_set(model, rows, doc, names, lengths)
 
 
+def prompt_rows(model: "TransformerBridge", prompts: Prompts) -> TokenSet:
+    """Prompts as the rows of one token set, each whole and a document of its own, padded at its end: what `harvest` and
+    `LiveActivations` read.
+
+    >>> rows = ow.prompt_rows(model, ["Mary went to", "When Mary and John went to"])
+    >>> rows.tokens.shape, rows.n_text
+    (torch.Size([2, 8]), 11)
+    """
+    tokens, lengths = read_batch(model, prompts)
+    return _token_set(model, tokens.tolist(), list(range(len(lengths))), list(map(str, range(len(lengths)))), lengths)
+
+
 def _check_context(model: "TransformerBridge", context: int, max_tokens: int | None) -> None:
     longest = getattr(model.cfg, "n_ctx", None) or context
     if not 2 <= context <= longest:
@@ -102,12 +114,6 @@ def _check_context(model: "TransformerBridge", context: int, max_tokens: int | N
         raise BadInput(
             f"{max_tokens} tokens are less than one row of {context}; ask for more, or for a shorter context."
         )
-
-
-def _padding(model: "TransformerBridge") -> int:
-    tokenizer = tokenizer_of(model)
-    known = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
-    return next((i for i in known if i is not None), 0)
 
 
 def _encoded(tokenizer: Any, documents: Iterable[Document | str]) -> Iterator[tuple[str, list[int]]]:

@@ -87,6 +87,15 @@ def prompts(text: str) -> Iterator[tuple[str, Any]]:
     yield "chat", [{"role": "user", "content": text}]
 
 
+def batches(texts: list[str]) -> Iterator[tuple[str, Any]]:
+    """Prompts of unequal length, each in another way."""
+    ids = [probe.encode_prompt(world().model, text) for text in texts]
+    yield "ids", ids
+    yield "tuple", tuple(texts)
+    yield "tensors", [torch.tensor(one) for one in ids]
+    yield "mixed", [texts[0], [{"role": "user", "content": texts[1]}], *ids[2:]]
+
+
 def tokens(token: Any) -> Iterator[tuple[str, Any]]:
     m = world().model
     from probe.text.targets import token_id
@@ -141,6 +150,7 @@ def models(model: Any) -> Iterator[tuple[str, Any]]:
 
 WAYS = {
     "prompt": prompts,
+    "batch": batches,
     "token": tokens,
     "site": sites,
     "sites": site_lists,
@@ -160,6 +170,10 @@ class Given:
 
 def p(text: str = PROMPT) -> Given:
     return Given("prompt", text)
+
+
+def b() -> Given:
+    return Given("batch", [PROMPT, "Mary went", "When Mary and John went to Rome"])
 
 
 def t(token: Any = RIGHT) -> Given:
@@ -239,6 +253,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "parse_site": {"text": site, "model": m},
         "sites_of": {"model": m},
         "top_units": {"model": m, "prompt": p(), "target": t(DIFFERENCE), "k": 2},
+        "prompt_rows": {"model": m, "prompts": b()},
         "sample_text": {"model": m, "folder": new, "n_documents": 2, "length": 8},
         "Difference": {"token": RIGHT, "other": WRONG},
         "encode_prompt": {"model": m, "prompt": p()},
@@ -398,9 +413,20 @@ def first(told: Iterator[str]) -> str:
     return next(told, "")
 
 
+BATCHES: dict[str, str] = {"capture": "tokens", "unit_values": "tokens"}
+"""What takes one prompt or several, and under which name."""
+
+
 def walk(name: str) -> list[str]:
     """Each way of each argument of one function that came to something else than its first way."""
-    given = calls(world())[name]
+    return [
+        *walked(name, calls(world())[name]),
+        *(walked(name, {**calls(world())[name], BATCHES[name]: b()}) if name in BATCHES else []),
+    ]
+
+
+def walked(name: str, given: dict[str, Any]) -> list[str]:
+    """The same of one call."""
     torch.manual_seed(0)
     wanted, told = call(name, given), []
     for argument, one in given.items():
