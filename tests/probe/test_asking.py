@@ -73,10 +73,12 @@ def test_a_prompt_is_text_ids_a_tensor_or_a_batch_of_one(toy, ids, reader):
         ([True, False], "whole numbers were wanted"),
         (torch.ones(3), "token ids were wanted"),
         ([{"role": "user", "content": "Mary"}], "no chat template"),
-        (["Mary went to Rome", "John"], "2 prompts were given|have .* tokens; a batch"),
+        (["Mary went to Rome", "John"], "2 prompts were given"),
     ],
 )
 def test_what_is_no_prompt_is_answered_in_a_sentence(toy, reader, prompt, said):
+    if reader in ("capture", "unit values") and prompt == ["Mary went to Rome", "John"]:
+        prompt, said = ["Mary went to Rome", ""], "The prompt is empty"  # these read several
     with pytest.raises(BadInput, match=said):
         READERS[reader](toy, prompt)
 
