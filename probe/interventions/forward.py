@@ -148,7 +148,9 @@ def capture(
     missing = [s.short for s in wanted if s.name not in found]
     if missing:
         raise OpenworkError(f"{', '.join(missing)} did not fire in the forward pass, so nothing was read there.")
-    values = {s.name: without_padding(found[s.name], lengths, axis) if (axis := _axis(s)) else found[s.name] for s in wanted}
+    values = {
+        s.name: without_padding(found[s.name], lengths, axis) if (axis := _axis(s)) else found[s.name] for s in wanted
+    }
     return Activations(values, model, lengths)
 
 

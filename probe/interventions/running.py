@@ -97,8 +97,8 @@ def _of_each_row(pos: int | slice | None, lengths: list[int], device: torch.devi
     sizes = {window.stop - window.start for window in windows}
     if len(sizes) > 1 or 0 in sizes:
         raise BadInput(
-            f"Positions {pos} are not equally many in prompts of {', '.join(map(str, lengths[:8]))} tokens; run those prompts one "
-            "by one, or name positions that each of them has."
+            f"Positions {pos} are not equally many in prompts of {', '.join(map(str, lengths[:8]))} tokens; run those prompts "
+            "one by one, or name positions that each of them has."
         )
     columns = torch.tensor([list(range(window.start, window.stop)) for window in windows], device=device)
     return [torch.arange(len(lengths), device=device)[:, None].expand_as(columns), columns]

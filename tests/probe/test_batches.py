@@ -11,7 +11,12 @@ from probe.interventions.running import intervene
 from probe.model import padding
 from probe.model.toy import native, toy_tokenizer
 
-PROMPTS = ["Mary went to", "When Mary and John went to the store, John gave a drink to", [1, 5], "When Mary and John went"]
+PROMPTS = [
+    "Mary went to",
+    "When Mary and John went to the store, John gave a drink to",
+    [1, 5],
+    "When Mary and John went",
+]
 MODELS = {
     "gpt2": tiny,  # learned positions
     "llama": tiny,  # rotary, grouped queries
@@ -67,7 +72,9 @@ def test_unit_values_and_latents_of_unequal_prompts():
             assert found[row, len(alone) :].isnan().all()
 
 
-@pytest.mark.parametrize("change", ["ablate:L1H0@-1", "ablate:mlp_out.1@-2:", "scale=2:L1N5@-1", "clamp=3:L0N7@2", "latent"])
+@pytest.mark.parametrize(
+    "change", ["ablate:L1H0@-1", "ablate:mlp_out.1@-2:", "scale=2:L1N5@-1", "clamp=3:L0N7@2", "latent"]
+)
 def test_changes_count_from_each_prompts_own_end(change):
     model, prompts = tiny("llama"), [p for p in PROMPTS if p != [1, 5]]
     clamped = probe.UnitEdit("clamp", 5, -1, 4.0, dictionary=learned(model))
@@ -99,7 +106,9 @@ def test_rows_of_prompts_are_harvested_without_their_padding(toy, tmp_path):
 
 def test_a_model_whose_rows_do_not_stand_alone_is_refused():
     """Something behind a prompt reaches it: the identity fails, and the batch is refused instead of being read wrongly."""
-    model = native(0, toy_tokenizer(), n_layers=1, d_model=16, n_heads=2, d_head=8, d_mlp=16, d_vocab=len(toy_tokenizer()))
+    model = native(
+        0, toy_tokenizer(), n_layers=1, d_model=16, n_heads=2, d_head=8, d_mlp=16, d_vocab=len(toy_tokenizer())
+    )
     hook = model.blocks[0].hook_resid_pre if hasattr(model.blocks[0], "hook_resid_pre") else model.blocks[0].hook_in
     hook.add_perma_hook(lambda value, hook: value + value.mean(1, keepdim=True))
     assert not padding.stands_alone(model)
