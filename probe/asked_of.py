@@ -43,7 +43,7 @@ def _method_look(method: Callable) -> "Callable[[tuple[Any, ...], dict[str, Any]
 
 @functools.cache
 def _door(function: Callable) -> Callable:
-    look = _look_of(function.__name__, inspect.signature(function))
+    look = _look_of(function.__name__, inspect.signature(function), not hasattr(function, "looks_itself"))
 
     @functools.wraps(function)
     def door(*given: Any, **named: Any) -> Any:
@@ -56,9 +56,11 @@ def _door(function: Callable) -> Callable:
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def _look_of(name: str, signature: inspect.Signature) -> Callable[[tuple[Any, ...], dict[str, Any]], Call]:
+def _look_of(
+    name: str, signature: inspect.Signature, at_all: bool = True
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Call]:
     """What looks at a call's arguments, and gives them back. `signature.bind` would take most of the time, so it speaks only
-    where a call does not fit."""
+    where a call does not fit. at_all: at all of them, or at the model alone, where the function looks at the others."""
     every = list(signature.parameters.values())
     names = [p for p in every if p.kind is p.POSITIONAL_OR_KEYWORD]
     needed = {p.name for p in every if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
@@ -74,6 +76,8 @@ def _look_of(name: str, signature: inspect.Signature) -> Callable[[tuple[Any, ..
     def look(given: tuple[Any, ...], named: dict[str, Any]) -> Call:
         if of_model and (given or "model" in named):
             given, named = _with_model(name, names, given, named)
+        if not at_all:
+            return given, named
         if named:
             look_at_words(name, signature, named)
         values = {p.name: value for p, value in zip(names, given, strict=False)}

@@ -43,9 +43,14 @@ def look_at_words(what: str, signature: inspect.Signature, named: Mapping[str, A
     if named.keys() <= known.keys() or any(p.kind is p.VAR_KEYWORD for p in known.values()):
         return
     word = next(name for name in named if name not in known)
+    raise BadCall(f"{what} takes no `{word[:60]}`. {meant(word, known)}")
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Which of the names that are known look like an unknown one; all of them where none does."""
+    known, word = list(known), word[:80]
     close = [n for n in known if word in n.split("_")] or difflib.get_close_matches(word, known, n=3, cutoff=0.6)
-    said = f"Did you mean {' or '.join(close)}?" if close else f"It takes {', '.join(known)}."
-    raise BadCall(f"{what} takes no `{word[:60]}`. {said}")
+    return f"Did you mean {' or '.join(close)}?" if close else f"It takes {', '.join(known)}."
 
 
 class Settings:

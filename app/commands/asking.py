@@ -2,6 +2,7 @@
 same options everywhere.
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,7 @@ def prompt_of(
 
 def _ids(text: str, option: str) -> list[int]:
     parts = [part.strip() for part in text.strip().strip("[]").split(",")]
-    if not all(part.isdecimal() and len(part) < 10 for part in parts):
+    if not all(re.fullmatch(r"-?[0-9]{1,12}", part) for part in parts):
         raise BadInput(f"{option} is '{text[:40]}'; write token ids with commas between them, like 1,504,3575.")
     return [int(part) for part in parts]
 

@@ -13,8 +13,8 @@ from app import links
 from app.library import prompts
 from app.library.models import require_offered
 from app.methods.fields import parts_of, plain_of, texts_of
-from probe.errors import BadInput, brief
-from probe.methods.call import Call, wrong
+from probe.errors import BadInput
+from probe.methods.call import Call, checked, unknown_name, wrong
 from probe.methods.reading import Method, Parameter
 
 MODEL, LIKE, BESIDE, RAW = "m", "like", "beside", "raw"
@@ -52,8 +52,7 @@ def asked_in(about: Method, query: Mapping[str, str]) -> tuple[str, dict[str, An
     """Model and arguments that an address asks for, as far as it does. BadInput for what cannot be asked."""
     known = {*keys_of(about), LIKE, BESIDE, *links.KEYS.values()}
     if unknown := [key for key in query if key not in known]:
-        takes = ", ".join(p.name for p in about.parameters)
-        raise BadInput(f"{about.name} takes no {brief(unknown[0])}. It takes {takes}.")
+        raise BadInput(unknown_name(about, unknown[0]))
     found = {}
     for p in about.parameters:
         given = {part: query[key] for part in parts_of(p) if (key := key_in_address(p.name, part)) in query}
@@ -73,14 +72,14 @@ def _argument(about: Method, p: Parameter, given: Mapping[str, str]) -> Any:
     if p.kind.control != "prompt":
         return plain_of(about, p, given)
     each = [_prompt_of(about, p, one) for one in given[""].split("\n")]
-    return each if p.several else each[0]
+    return checked(about, p, each if p.several else each[0])
 
 
 def _prompt_of(about: Method, p: Parameter, text: str) -> Any:
     if not text.startswith(_IDS):
         return prompts.load(text).text
     try:
-        return p.kind.check([int(one) for one in text.removeprefix(_IDS).split(",")])
+        return [int(one) for one in text.removeprefix(_IDS).split(",")]
     except ValueError as error:
         raise BadInput(wrong(about.name, p, text)) from error
 

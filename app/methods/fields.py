@@ -8,8 +8,7 @@ kept beside the form as it came, for as long as the field is left as it is.
 from collections.abc import Mapping
 from typing import Any
 
-from probe.errors import BadInput
-from probe.methods.call import wrong
+from probe.methods.call import checked
 from probe.methods.reading import Method, Parameter
 
 OTHER = "minus"
@@ -39,15 +38,12 @@ def texts_of(p: Parameter, plain: Any) -> dict[str, str] | None:
 def plain_of(about: Method, p: Parameter, given: Mapping[str, Any]) -> Any:
     """The plain value of what stands in a parameter's fields. BadInput where it is none of its kind."""
     value = given.get("")
-    try:
-        if p.several:
-            lines = value if isinstance(value, list) else str(value).splitlines()
-            return [p.kind.parse(str(line)) for line in lines if str(line).strip()]
-        if given.get(OTHER) not in (None, ""):
-            return p.kind.check({"token": _parsed(p, value or ""), "other": _parsed(p, given[OTHER])})
-        return _parsed(p, value)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise BadInput(wrong(about.name, p, value)) from error
+    if p.several:
+        lines = value if isinstance(value, list) else str(value).splitlines()
+        return checked(about, p, [p.kind.typed(str(line)) for line in lines if str(line).strip()])
+    if given.get(OTHER) not in (None, ""):
+        return checked(about, p, {"token": _typed(p, value or ""), "other": _typed(p, given[OTHER])})
+    return checked(about, p, _typed(p, value))
 
 
 def arguments_of(about: Method, given: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
@@ -60,5 +56,5 @@ def arguments_of(about: Method, given: Mapping[tuple[str, str], Any]) -> dict[st
     return found
 
 
-def _parsed(p: Parameter, value: Any) -> Any:
-    return p.kind.parse(value) if isinstance(value, str) else p.kind.check(value)
+def _typed(p: Parameter, value: Any) -> Any:
+    return p.kind.typed(value) if isinstance(value, str) else value

@@ -12,23 +12,20 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-import circuits
 from circuits.comparison.merge import MergedGraph
 from circuits.studies import digits, unit_sets, way
 from circuits.studies.claim import Measured
 from circuits.studies.last_token import Scores
 from circuits.studies.study import Bench, Found, Line, Lines, Part, Scale, Table
+from circuits.studies.traced import Traced, runs_of
 from circuits.studies.years_and_capitals import (
-    N_TRACED,
     PAIRS,
     SHORT,
     TESTED,
     TRACED,
     digit_ids,
     every_start_digit,
-    n_traced,
 )
-from probe.errors import BadInput
 from probe.statistics import Interval
 
 if TYPE_CHECKING:
@@ -100,58 +97,18 @@ def _flow(name: str, rows: Sequence[dict[str, Any]]) -> Lines:
 
 def graphs(name: str, bench: Bench) -> Found:
     """Graphs of the traced prompts, and what becomes of the task without the sets of units found in them."""
-    model, scale, short = bench.model, bench.scale, SHORT[name]
-    traced, own = (made[name](model).first(scale.prompts) for made in (TRACED, TESTED))
-    found = unit_sets.graphs_of(traced, bench.step)
-    merged = circuits.merge_graphs(found, align="end")
-    sets, untouched = unit_sets.sets_of(merged), own.scores(own.logits())
-    measured, rows = {}, {"traced": [], "tested": [_tested_row("nothing", untouched, [], _other(name, model, []))]}
-    for what, units in sets.items():
-        test = unit_sets.checked(model, found, units, bench.step)
-        rows["traced"].append(unit_sets.traced_row(name, what, units, test))
-        after = unit_sets.ablated(own, units)
-        drawn = unit_sets.without_random(own, units, merged, scale.sets, scale.seed, bench.step)
-        rows["tested"].append(_tested_row(what, after, drawn, _other(name, model, units)))
-        if what != "suppressors":
-            kind = "neurons" if what == "writers" else "heads"
-            draws = np.array([unit_sets.lost(one, untouched).mean() for one in drawn])
-            values = unit_sets.lost(after, untouched)
-            measured[f"{short}-{kind}-needed"] = Measured.of(values, draws, over="prompts", seed=scale.seed)
-            guesses = unit_sets.random_closeness(found, units, test, scale.sets, scale.seed).mean(1)
-            near = unit_sets.closeness(test)
-            measured[f"{short}-{kind}-forecast"] = Measured.of(near, guesses, over="prompts", seed=scale.seed)
-    tables = [
-        Table(f"Sets of {name} ablated in traced prompts: change of the margin", rows["traced"]),
-        Table(f"Sets of {name} ablated in other prompts", rows["tested"]),
-    ]
+    circuit = Traced.of(name, bench)
+    sets = unit_sets.sets_of(circuit.merged)
+    tried = {what: circuit.tried(what, units) for what, units in sets.items()}
+    measured = {
+        **tried["writers"].measured(f"{SHORT[name]}-neurons"),
+        **tried["heads"].measured(f"{SHORT[name]}-heads"),
+    }
+    tables = circuit.tables(list(tried.values()))
     if name == "greater-than":
-        more, table = _by_digit(model, sets["writers"], merged, scale)
+        more, table = _by_digit(bench.model, sets["writers"], circuit.merged, bench.scale)
         measured, tables = {**measured, **more}, [*tables, table]
     return Found(measured=measured, tables=tables)
-
-
-def _other(name: str, model: "TransformerBridge", units: Sequence[unit_sets.Unit]) -> float | None:
-    """The margin of the other task without these units; None where the model cannot be asked it."""
-    other = next(one for one in TESTED if one != name)
-    try:
-        return float(unit_sets.ablated(TESTED[other](model), units).margin.mean())
-    except BadInput:
-        return None
-
-
-def _tested_row(what: str, scores: Scores, drawn: Sequence[Scores], other: float | None) -> dict[str, Any]:
-    margins = np.array([one.margin.mean() for one in drawn] or [np.nan])
-    return {
-        "ablated": what,
-        "margin": float(scores.margin.mean()),
-        "random sets": float(margins.mean()),
-        "lowest": float(margins.min()),
-        "highest": float(margins.max()),
-        "right minus wrong": float(scores.gap.mean()),
-        "likeliest right": float(scores.right.mean()),
-        "likeliest wrong": float(scores.wrong.mean()),
-        "margin of the other task": other,
-    }
 
 
 def _by_digit(
@@ -184,12 +141,6 @@ def _rulers(table: digits.Digits, units: digits.Neurons) -> Float[np.ndarray, " 
     return np.array([table.ruler(*unit) for unit in units])
 
 
-def _graph_runs(name: str, scale: Scale) -> float:
-    traced = min(n_traced(name), scale.prompts or N_TRACED)
-    checked = min(traced, unit_sets.N_CHECKED) * (2 + unit_sets.N_MEASURED)
-    return traced * unit_sets.TRACE_RUNS + 3 * (checked + scale.sets)
-
-
 def parts() -> list[Part]:
     """Three parts for each task."""
     return [
@@ -198,6 +149,6 @@ def parts() -> list[Part]:
         for part in (
             Part(f"{name}-done", partial(doing, name), lambda scale: 2),
             Part(f"{name}-patching", partial(patching, name), lambda scale: way.WINDOW_RUNS + way.N_SEEN + scale.sets),
-            Part(f"{name}-graphs", partial(graphs, name), partial(_graph_runs, name)),
+            Part(f"{name}-graphs", partial(graphs, name), partial(runs_of, name, sets=3)),
         )
     ]

@@ -5,7 +5,7 @@ the merged graph: those that write most of the margin, those that write most aga
 ablated in the traced prompts, against the graphs' own predictions, and in other prompts, against random nodes of the same layers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,13 +34,16 @@ TRACE_RUNS = 60
 Unit = tuple[str, int, int]
 """Kind, layer, number; always at the last position."""
 Step = Callable[[float], None]
+Given = Mapping[int, Any]
+"""Transcoders by layer, to which latents belong."""
 
 
-def graphs_of(task: Task, step: Step, max_nodes: int = MAX_NODES) -> list[CircuitGraph]:
-    """A graph of each prompt's margin."""
-    found, config = [], circuits.TraceConfig(max_nodes=max_nodes, heads=True)
+def graphs_of(task: Task, step: Step, dictionaries: Sequence[Any] = ()) -> list[CircuitGraph]:
+    """A graph of each prompt's margin. dictionaries: transcoders whose latents stand in place of neurons."""
+    config, given = circuits.TraceConfig(max_nodes=MAX_NODES, heads=True), {"dictionaries": dictionaries}
+    found = []
     for i, prompt in enumerate(task.prompts):
-        found.append(circuits.trace(task.model, prompt, targets=[task.direction(i)], config=config))
+        found.append(circuits.trace(task.model, prompt, targets=[task.direction(i)], config=config, **given))
         step(TRACE_RUNS)
     return found
 
@@ -58,8 +61,9 @@ def direct_weights(merged: MergedGraph) -> np.ndarray:
     return found
 
 
-def sets_of(merged: MergedGraph) -> dict[str, list[Unit]]:
-    """Named sets: what writes the margin directly, what writes against it, and the heads with most influence."""
+def sets_of(merged: MergedGraph, kind: str = "neuron") -> dict[str, list[Unit]]:
+    """Named sets: what writes the margin directly, what writes against it, and the heads with most influence. kind: of the
+    first two."""
     nodes, written, influence = merged.nodes, direct_weights(merged), merged.spread.mean
 
     def strongest(score: np.ndarray, of: str, n: int) -> list[Unit]:
@@ -68,8 +72,8 @@ def sets_of(merged: MergedGraph) -> dict[str, list[Unit]]:
         return [(of, int(nodes.layer[i]), int(nodes.unit[i])) for i in order]
 
     return {
-        "writers": strongest(written, "neuron", N_NEURONS),
-        "suppressors": strongest(-written, "neuron", N_NEURONS // 2),
+        "writers": strongest(written, kind, N_NEURONS),
+        "suppressors": strongest(-written, kind, N_NEURONS // 2),
         "heads": strongest(influence, "head", N_HEADS),
     }
 
@@ -92,11 +96,17 @@ def rule(units: Sequence[Unit]) -> Callable[[CircuitGraph], list[int]]:
     return chosen
 
 
-def ablated(task: Task, units: Sequence[Unit]) -> Scores:
+def ablated(task: Task, units: Sequence[Unit], given: Given | None = None) -> Scores:
     """A task without these units at its last position."""
     last = task.tokens.shape[1] - 1
     heads = [Zero(head(layer, unit, last)) for kind, layer, unit in units if kind == "head"]
-    edits = [UnitEdit("ablate", unit, last, layer=layer) for kind, layer, unit in units if kind != "head"]
+    edits = [
+        UnitEdit(
+            "ablate", unit, last, **({"dictionary": (given or {})[layer]} if kind == "latent" else {"layer": layer})
+        )
+        for kind, layer, unit in units
+        if kind != "head"
+    ]
     with intervene(task.model, [*heads, *edit_units(task.model, edits)]):
         return task.scores(task.logits())
 
@@ -113,12 +123,12 @@ def random_units(units: Sequence[Unit], merged: MergedGraph, draw: np.random.Gen
 
 
 def without_random(
-    task: Task, units: Sequence[Unit], merged: MergedGraph, sets: int, seed: int, step: Step
+    task: Task, units: Sequence[Unit], merged: MergedGraph, *, sets: int, seed: int, step: Step, given: Given
 ) -> list[Scores]:
     """The task without random units of the same layers, set by set."""
     draw, found = np.random.default_rng(seed), []
     for _ in range(sets):
-        found.append(ablated(task, random_units(units, merged, draw)))
+        found.append(ablated(task, random_units(units, merged, draw), given))
         step(1)
     return found
 
@@ -129,11 +139,16 @@ def lost(scores: Scores, untouched: Scores) -> Float[np.ndarray, " prompt"]:
 
 
 def checked(
-    model: "TransformerBridge", graphs: Sequence[CircuitGraph], units: Sequence[Unit], step: Step
+    model: "TransformerBridge",
+    graphs: Sequence[CircuitGraph],
+    units: Sequence[Unit],
+    step: Step,
+    dictionaries: Sequence[Any] = (),
 ) -> SubgraphTest:
     """The set ablated in the traced prompts, against the graphs' predictions and against a few random nodes."""
     some = graphs[:N_CHECKED]
-    found = circuits.check_subgraph(model, some[0], rule(units), prompts=some[1:], n_random=N_MEASURED)
+    asked = {"prompts": some[1:], "n_random": N_MEASURED, "dictionaries": dictionaries}
+    found = circuits.check_subgraph(model, some[0], rule(units), **asked)
     step(len(some) * (2 + N_MEASURED))
     return found
 

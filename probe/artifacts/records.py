@@ -29,6 +29,7 @@ from probe.errors import BadInput, Unavailable
 from probe.moved import moved
 from probe.show.beside import loads, saves
 from probe.show.made import made_by, remember
+from probe.show.opening import origins, unchanged
 from probe.show.record import Record
 from probe.show.values import as_json, writable
 
@@ -45,7 +46,7 @@ def save_record(
     record: Record, folder: Path | str, *, replace: bool = False, command: str = "", model: ModelStamp | None = None
 ) -> Path:
     """Write a record as an artifact folder, with what it says of itself beside it in `report.json`. model: which model it
-    was made of.
+    was made of; by default the one that it remembers.
 
     BadInput where it holds what no file can (a model, a function), or stands in a folder of its own, or where something is there,
     unless replace says it may go.
@@ -56,7 +57,7 @@ def save_record(
     facts, made = {"what": kind.__name__, "title": writable(repr(record).split("\n")[0])}, made_by(record)
     if made is not None:
         facts, command = {**facts, "call": made}, command or made.get("command", "")
-    manifest = Manifest("result", folder.name, model, command=command, facts=facts)
+    manifest = Manifest("result", folder.name, model or _stamp(record), command=command, facts=facts)
     try:
         with writing(folder, manifest, replace=replace) as scratch:
             write_record(scratch, record)
@@ -66,6 +67,14 @@ def save_record(
             f"This {kind.__name__} cannot be stored: {error}. Its numbers are in .to_dict() and .arrays()."
         ) from error
     return folder
+
+
+def _stamp(record: Record) -> ModelStamp | None:
+    """Of the model that a record came from; None where that is not known, is gone, or has other weights by now."""
+    model = next((one for one in origins(record) if hasattr(one, "original_model")), None)
+    if model is None or not unchanged(record):
+        return None
+    return import_module("probe.model.fingerprint").stamp(model)  # by name: models stand in a room above
 
 
 @loads

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from probe.artifacts.json import Json
-from probe.errors import BadInput, brief
+from probe.errors import BadCall, BadInput, brief
 from probe.methods.catalogue import method_named
 from probe.methods.kinds import PromptKind, TargetKind
 from probe.methods.plain_kinds import NotPlain, scalar
 from probe.methods.reading import Method, Parameter
+from probe.plain_values import meant
 from probe.progress import SILENT, Progress
 from probe.show.made import made_by
 
@@ -49,12 +50,8 @@ class Call:
         if not isinstance(model, str) or not isinstance(arguments or {}, Mapping):
             raise BadInput(f"A call of {about.name} is a model's name and arguments by name; {brief(arguments)} came.")
         given = dict(arguments or {})  # type: ignore[arg-type]
-        if unknown := [name for name in given if about.parameter(str(name)) is None]:
-            known = ", ".join(p.name for p in about.parameters)
-            raise BadInput(f"{about.name} takes no {brief(unknown[0])}. It takes {known}.")
-        if missing := [p.name for p in about.parameters if p.required and given.get(p.name) is None]:
-            raise BadInput(f"{about.name} needs {' and '.join(missing)}.")
-        plain = {p.name: _checked(about, p, given[p.name]) for p in about.parameters if p.name in given}
+        look_at_names(about, given)
+        plain = {p.name: checked(about, p, given[p.name]) for p in about.parameters if p.name in given}
         return cls(about.name, model, {n: v for n, v in plain.items() if v != _parameter(about, n).default}, about)
 
     @classmethod
@@ -119,6 +116,10 @@ class Call:
     def to_dict(self) -> Json:
         return {"method": self.method, "model": self.model, "arguments": dict(self.arguments)}
 
+    def made(self) -> Json:
+        """What a record remembers of the call that made it."""
+        return {**self.to_dict(), "command": self.shell() or ""}
+
     def _named(self, model: Any) -> dict[str, Any]:
         """The arguments as the function takes them."""
         found: dict[str, Any] = {}
@@ -150,7 +151,21 @@ def _parameter(about: Method, name: str) -> Parameter:
     return found
 
 
-def _checked(about: Method, p: Parameter, value: Any) -> Any:
+def look_at_names(about: Method, given: Mapping[Any, Any]) -> None:
+    """BadCall for a name that is none of the method's parameters, and where one is missing that it needs."""
+    if unknown := [name for name in given if about.parameter(str(name)) is None]:
+        raise BadCall(unknown_name(about, unknown[0]))
+    if missing := [p for p in about.parameters if p.required and given.get(p.name) is None]:
+        words = " and ".join(f"{p.name}, {p.kind.words.rstrip(',')}" for p in missing)
+        raise BadCall(f"{about.name} needs {words}.")
+
+
+def unknown_name(about: Method, name: object) -> str:
+    """What is said of a name that is none of the method's parameters."""
+    return f"{about.name} takes no {brief(name)}. {meant(str(name), [p.name for p in about.parameters])}"
+
+
+def checked(about: Method, p: Parameter, value: Any) -> Any:
     """A plain value as it is kept; BadInput where it is none of its kind."""
     if value is None and (p.optional or p.default is None):
         return None
@@ -167,25 +182,37 @@ def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
         return None
     try:
         if p.several:
-            return [p.kind.plain(one) for one in _listed(value)]
+            return [p.kind.plain(one) for one in (value if isinstance(value, list) else listed(p, value))]
         return p.kind.plain(value)
     except (ValueError, TypeError, KeyError) as error:
-        if isinstance(p.kind, PromptKind | TargetKind):  # the method reads them itself, and says more of what is wrong
-            raise NotPlain from error
-        raise BadInput(wrong(about.function, p, value)) from error
+        raise BadInput(wrong(about.name, p, value)) from error
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(p: Parameter, value: Any) -> list[Any]:
     """Several values, of which one may be given alone."""
     value = scalar(value)
     alone = isinstance(value, str | Mapping) or not isinstance(value, Iterable)
+    if not alone and isinstance(p.kind, PromptKind):  # one that is a list itself
+        given = list(value)
+        alone = bool(given) and not isinstance(given[0], str) and _fits(p, given)
     return [value] if alone else list(value)
+
+
+def _fits(p: Parameter, value: Any) -> bool:
+    try:
+        p.kind.plain(value)
+    except (ValueError, TypeError, KeyError):
+        return False
+    return True
 
 
 def wrong(what: str, p: Parameter, value: Any) -> str:
     """What is said of a value that is none of its kind."""
     words = p.kind.words.rstrip(",")
-    return f"{what}: {p.name} is {brief(value)}; {f'a list, each {words},' if p.several else words} was wanted."
+    each = value if p.several and isinstance(value, list) else [value]
+    advice = next((said for one in each if (said := p.kind.advice(one))), "")
+    said = f"{what}: {p.name} is {brief(value)}; {f'a list, each {words},' if p.several else words} was wanted."
+    return f"{said} {advice}".rstrip()
 
 
 def ids_name(prompt: str) -> str:

@@ -4,10 +4,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from probe.errors import BadInput
+from probe.errors import BadCall
 from probe.show.made import remember
+
+if TYPE_CHECKING:
+    from probe.methods.reading import Method
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,17 +42,53 @@ def method(name: str, *, group: str, paper: str = "", plan: str = "") -> Callabl
             if not declared:
                 declared.append((_declared(function), inspect.signature(function)))
             about, signature = declared[0]
-            try:
-                bound = signature.bind(*given, **named)
-            except TypeError as error:
-                raise BadInput(f"{function.__name__}: {error}. It takes {', '.join(signature.parameters)}.") from error
+            bound = _bound(about, signature, given, named)
+            _listed(about, bound.arguments)
             call = Call.of(about, bound.arguments)
-            made = None if call is None else {**call.to_dict(), "command": call.shell() or ""}
-            return remember(function(*given, **named), made)
+            _loaded(about, bound.arguments)
+            return remember(function(*bound.args, **bound.kwargs), None if call is None else call.made)
 
+        door.looks_itself = True  # type: ignore[attr-defined]  # at its arguments: the public name looks at the model alone
         return door  # type: ignore[return-value]
 
     return declare
+
+
+def _bound(
+    about: "Method", signature: inspect.Signature, given: tuple[Any, ...], named: dict[str, Any]
+) -> inspect.BoundArguments:
+    """The call's arguments by name. BadCall, as from every door, for one that does not fit."""
+    from probe.methods.call import look_at_names
+
+    handed = [name for name in signature.parameters if about.parameter(name) is None]
+    try:
+        bound = signature.bind_partial(*given, **{n: v for n, v in named.items() if n in signature.parameters})
+    except TypeError as error:
+        raise BadCall(f"{about.name}: {error}. It takes {', '.join(signature.parameters)}.") from error
+    look_at_names(about, {n: v for n, v in (bound.arguments | named).items() if n not in handed})
+    if about.of_model and "model" not in bound.arguments:
+        raise BadCall(f"{about.name} is asked of a model, which comes first: ow.{about.function}(model, ...).")
+    return bound
+
+
+def _listed(about: "Method", arguments: dict[str, Any]) -> None:
+    """Put a list in the place of what may be several: one alone, or what can be gone through once."""
+    from probe.methods.call import listed
+
+    for p in about.parameters:
+        if p.several and arguments.get(p.name) is not None:
+            arguments[p.name] = listed(p, arguments[p.name])
+
+
+def _loaded(about: "Method", arguments: dict[str, Any]) -> None:
+    """Put dictionaries in the place of their names."""
+    from probe.methods.kinds import DictionaryKind
+
+    for p in about.parameters:
+        value, model = arguments.get(p.name), arguments.get("model")
+        if isinstance(p.kind, DictionaryKind) and value is not None:
+            several = [p.kind.given(one, model) for one in value] if p.several else []
+            arguments[p.name] = several if p.several else p.kind.given(value, model)
 
 
 def _declared(function: Callable[..., Any]) -> Any:

@@ -10,11 +10,12 @@ asks itself, where it reads the value.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import BadInput, brief
 from probe.methods.plain_kinds import Kind, NotPlain, Plain, Switch, Text, scalar
-from probe.model.unit_names import UnitName
+from probe.model.unit_names import UnitName, nearly
 
 Unit = str | UnitName | tuple[int, int]
 """A unit by its name (`L5N120`), or by layer and number."""
@@ -36,19 +37,32 @@ class PromptKind(Kind):
     """Text, token ids or chat messages."""
 
     def check(self, value: Plain) -> Plain:
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str) and value:
             return value
         if isinstance(value, list) and value and (all(map(_is_id, value)) or all(map(_is_message, value))):
             return value
         raise ValueError
 
     def plain(self, given: Any) -> Plain:
-        given = given.tolist() if hasattr(given, "tolist") else given
-        if isinstance(given, Sequence) and not isinstance(given, str):
-            given = [dict(one) if isinstance(one, Mapping) else one for one in given]
-            if len(given) == 1 and isinstance(given[0], str | list | tuple):  # a batch of one
-                return self.plain(given[0])
-        return self.check(given)
+        listed = _as_list(given)
+        if isinstance(listed, list) and len(listed) == 1 and isinstance(listed[0], str | list):  # a batch of one
+            return self.check(listed[0])
+        return self.check(listed)
+
+    def advice(self, value: Any) -> str:
+        if hasattr(value, "dtype") and hasattr(value, "shape"):
+            shape = tuple(value.shape)
+            return f"Its shape is {shape} and its type {value.dtype}; token ids are whole numbers, as [pos] or [batch, pos]."
+        value = _as_list(value)
+        if value in ("", []):
+            return "It is empty; write some text, for instance: The capital of France is"
+        if not isinstance(value, list):
+            return "Chat messages are a list of them." if isinstance(value, Mapping) else ""
+        if any(isinstance(one, Mapping) for one in value):
+            return "A chat message is {'role': ..., 'content': ...}, both text."
+        if len(value) > 1 and all(isinstance(one, str | list) for one in value):
+            return f"{len(value)} prompts were given and this reads one at a time."
+        return next((_no_id(one) for one in value if not _is_id(one)), "")
 
     def text(self, plain: Plain) -> str | None:
         return plain if isinstance(plain, str) else None
@@ -86,6 +100,11 @@ class TargetKind(Kind):
 
     def python(self, plain: Plain) -> str:
         return f"ow.Difference({plain['token']!r}, {plain['other']!r})" if isinstance(plain, Mapping) else repr(plain)
+
+    def advice(self, value: Any) -> str:
+        if isinstance(value, str):
+            return "" if value else "The name is empty; name one token, like ' Mary' with its space."
+        return _no_id(value) if isinstance(value, int) and not isinstance(value, bool) and not _is_id(value) else ""
 
     def _token(self, value: Plain) -> Plain:
         if (isinstance(value, str) and value) or _is_id(value):
@@ -126,19 +145,24 @@ class TokenKind(TargetKind):
     def check(self, value: Plain) -> Plain:
         return self._token(value)
 
+    def advice(self, value: Any) -> str:
+        two = isinstance(value, Mapping) or hasattr(value, "other")
+        return "That is the difference of two tokens, and not one." if two else super().advice(value)
+
 
 @dataclass(frozen=True)
 class DictionaryKind(Text):
-    """A stored dictionary by its name; Python takes a loaded one too, which a call can tell of only if it is stored."""
+    """A stored dictionary by its name; Python takes a folder too, and a loaded one, which a call can tell of only if it is
+    stored."""
 
     def plain(self, given: Any) -> Plain:
-        if not hasattr(given, "encode") or isinstance(given, str):
-            return self.check(given)
-        if not getattr(given, "name", ""):
+        if isinstance(given, PathLike) or (hasattr(given, "encode") and not getattr(given, "name", "x")):
             raise NotPlain
-        return self.check(given.name)
+        return self.check(given if isinstance(given, str) else getattr(given, "name", given))
 
-    def given(self, plain: Plain, model: Any = None) -> Any:
+    def given(self, plain: Any, model: Any = None) -> Any:
+        if not isinstance(plain, str | PathLike):
+            return plain
         from probe.dictionaries import load_dictionary
 
         return load_dictionary(plain, model)
@@ -171,9 +195,29 @@ class UnitKind(Kind):
             raise ValueError
         return str(found)
 
+    def advice(self, value: Any) -> str:
+        return nearly(value).strip() if isinstance(value, str) else ""
+
+
+def _as_list(given: Any) -> Any:
+    """Tensors, arrays and sequences as lists of Python's own values; everything else as it is."""
+    given = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(given, Mapping):
+        return dict(given)
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        return given
+    return [_as_list(one) for one in given]
+
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _no_id(value: Any) -> str:
+    """What is said of what stands among token ids and is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"There is no token {brief(value)}."
+    return f"Among the token ids is {brief(value)}; whole numbers were wanted."
 
 
 def _is_message(value: Any) -> bool:

@@ -50,6 +50,17 @@ class Kind:
         """What a person wrote on the command line. ValueError where it is none."""
         return self.check(text)
 
+    def typed(self, text: str) -> Plain:
+        """The same; where it is none of this kind, what it looks like, for the sentence that says so."""
+        try:
+            return self.parse(text)
+        except (ValueError, TypeError, KeyError, OverflowError):
+            return text
+
+    def advice(self, value: Any) -> str:
+        """What more can be said to whoever gave this value, which is none of this kind; "" where that is nothing."""
+        return ""
+
     def text(self, plain: Plain) -> str | None:
         """The same back, for the command line; None where it cannot be written there."""
         return str(plain)
@@ -78,6 +89,14 @@ class Number(Kind):
 
     def parse(self, text: str) -> Plain:
         return self.check(int(text) if self.whole else float(text))
+
+    def typed(self, text: str) -> Plain:
+        for reader in (self.parse, int, float):
+            try:
+                return reader(text)
+            except (ValueError, OverflowError):
+                continue
+        return text
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, Any]]:
 
 def _method(module: str, node: ast.FunctionDef, call: ast.Call, constants: dict[str, Any]) -> Method:
     where = f"{module}.{node.name}"
-    about = (ast.get_docstring(node) or "").partition("\n>>> ")[0].rstrip()  # its example is for Python
+    about = said_of(ast.get_docstring(node) or "")
     if not about:
         raise Undeclared(f"{where} has no docstring; its first sentence is what people read of it.")
     named = {k.arg: _plain(k.value, constants, where) for k in call.keywords if k.arg}
@@ -134,6 +134,17 @@ def _method(module: str, node: ast.FunctionDef, call: ast.Call, constants: dict[
         of_model=taken[:1] == ["model"],
         reports="progress" in taken,
     )
+
+
+def said_of(docstring: str) -> str:
+    """What everyone reads of a docstring: its example and what it raises are for Python."""
+    text = _RAISES.sub("", docstring.partition("\n>>> ")[0])
+    paragraphs = ("\n".join(line.rstrip() for line in one.split("\n")).strip("\n") for one in text.split("\n\n"))
+    return "\n\n".join(one for one in paragraphs if one.strip())
+
+
+_RAISES = re.compile(r"(?<!\S)Raises [A-Z]\w+(?:[^.]|\.(?!\s|$))*\.(?=\s|$)")
+"""A sentence that tells which error comes when; a full stop within a name ends none."""
 
 
 def _first_sentence(text: str) -> str:

@@ -4,21 +4,31 @@
 """
 
 import weakref
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 Record = TypeVar("Record")
-_calls: dict[int, dict[str, Any]] = {}
+Made = dict[str, Any]
+_calls: dict[int, Made | Callable[[], Made]] = {}
 
 
-def remember(record: Record, call: dict[str, Any] | None) -> Record:
-    """Note the call that made a record, returned; None where it is not known."""
-    if isinstance(call, dict):
+def remember(record: Record, call: Made | Callable[[], Made] | None) -> Record:
+    """Note the call that made a record, returned; None where it is not known. A function is asked when somebody wants to know."""
+    if isinstance(call, dict) or callable(call):
         if id(record) not in _calls:
             weakref.finalize(record, _calls.pop, id(record), None)
         _calls[id(record)] = call
     return record
 
 
-def made_by(record: Any) -> dict[str, Any] | None:
+def made_by(record: Any) -> Made | None:
     """The call that made a record: `method`, `model`, `arguments`, and the `command` that makes it again where there is one."""
-    return _calls.get(id(record))
+    call = _calls.get(id(record))
+    if callable(call):
+        call = _calls[id(record)] = call()
+    return call
+
+
+def is_made(record: Any) -> bool:
+    """Whether the call that made a record is known."""
+    return id(record) in _calls

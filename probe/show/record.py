@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from probe.asked_of import looked_at
 from probe.errors import BadInput, Unavailable
 from probe.show.beside import draws, loads, saves, shows
-from probe.show.made import made_by
+from probe.show.made import is_made
 from probe.show.opening import open_record, origins
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.values import arrays_of, as_json, gist, quoted
@@ -171,7 +171,7 @@ def _more(record: Any) -> list[str]:
         "to_pandas": _has_rows(kind),
         "to_dict": kind.to_dict is not Record.to_dict or is_dataclass(kind),
         "figure": kind._figure,
-        "open": kind._page or made_by(record) is not None,
+        "open": kind._page or is_made(record),
     }
     return [name for name, known in has.items() if known]
 

@@ -13,13 +13,23 @@ import pytest
 import sample_study
 import torch
 
+import probe
 from app.cli import run
-from circuits.studies import catalogue, digits, two_circuits, way, years_and_capitals
+from circuits.studies import (
+    catalogue,
+    digits,
+    transcoders,
+    two_circuits,
+    two_circuits_transcoders,
+    way,
+    years_and_capitals,
+)
 from circuits.studies.claim import WORDS, Measured, Rule, Verdict, least_p, verdict_of
 from circuits.studies.last_token import Task
 from circuits.studies.record import StudyResult
 from circuits.studies.running import end, plan_of, run_study
-from circuits.studies.study import Bench, Scale, Study
+from circuits.studies.study import Bench, Found, Scale, Study
+from probe.artifacts.manifest import ModelStamp
 from probe.artifacts.names import partial
 from probe.errors import BadInput, Cancelled
 from probe.model.toy import lookup_model
@@ -184,7 +194,9 @@ def test_the_command_answers_before_the_model_is_there(home, capsys):
 # -- two circuits ------------------------------------------------------------------------------------------------------------
 
 
-def test_every_claim_of_two_circuits_is_measured(toy, monkeypatch):
+@pytest.fixture
+def bench(toy, monkeypatch) -> Bench:
+    """The toy, which can be asked both tasks in other words."""
     encode = functools.partial(toy.tokenizer.encode, add_special_tokens=False)
     letters = [c for c in string.ascii_letters if len(encode(" " + c)) == 2][:18]
     monkeypatch.setattr(years_and_capitals, "NOUNS", ("reign",))
@@ -198,13 +210,63 @@ def test_every_claim_of_two_circuits_is_measured(toy, monkeypatch):
         "capitals",
         lambda model: {c: encode(c)[0] for c in letters},
     )
-    bench = Bench(toy, Scale(sets=3, prompts=2), lambda amount: None)
-    found = {part.name: part.measure(bench) for part in two_circuits.STUDY.parts}
-    for claim in two_circuits.STUDY.claims:
+    return Bench(toy, Scale(sets=3, prompts=2), lambda amount: None)
+
+
+def all_measured(study: Study, bench: Bench) -> dict[str, Found]:
+    """What each part found, every claim with its number and its control sets."""
+    found = {part.name: part.measure(bench) for part in study.parts}
+    for claim in study.claims:
         one = found[claim.part].measured[claim.name]
         assert np.isfinite(one.interval.mean) and np.isfinite(one.draws).all() and len(one.draws) == 3
-    row = found["greater-than-graphs"].tables[0].rows[0]
+    return found
+
+
+def test_every_claim_of_two_circuits_is_measured(bench):
+    row = all_measured(two_circuits.STUDY, bench)["greater-than-graphs"].tables[0].rows[0]
     assert row["direct, predicted"] == pytest.approx(row["direct, measured"], rel=1e-3, abs=1e-5)
+
+
+def test_every_claim_of_two_circuits_with_transcoders_is_measured(bench, home):
+    with pytest.raises(BadInput, match="No transcoder of an MLP of toy is stored"):
+        two_circuits_transcoders.STUDY.parts[0].measure(bench)
+    made = [transcoder(layer, seed=layer) for layer in (1, 2)]
+    for layer, one in zip((1, 2), made, strict=True):
+        one.save(home / "dictionaries" / f"t{layer}", model=bench.model)
+    transcoder(1, 7).save(home / "dictionaries" / "other", model=ModelStamp("other", "0" * 32, "1" * 32))
+    found = all_measured(two_circuits_transcoders.STUDY, bench)
+    rows = {row["replaced"]: row["margin"] for row in found["greater-than-replaced"].tables[0].rows}
+    assert list(rows) == ["nothing", "layer 1", "layer 2", "all"] and len(set(rows.values())) == 4
+    row = found["capital-of-latents"].tables[1].rows[0]
+    assert (
+        row["direct, predicted"] == pytest.approx(row["direct, measured"], rel=1e-3, abs=1e-5) and "F" in row["units"]
+    )
+
+
+def transcoder(layer: int, seed: int):
+    """Latents that are often on, and write in directions of their own."""
+    found = probe.Dictionary(
+        64, 32, sparsifier=probe.TopK(8), site_in=f"mlp_in.{layer}", site_out=f"mlp_out.{layer}", seed=seed
+    )
+    with torch.no_grad():
+        found.W_dec.copy_(0.1 * torch.randn(32, 64, generator=torch.Generator().manual_seed(seed + 100)))
+    return found
+
+
+def test_rankings_share_what_is_first_in_both():
+    one, other = torch.arange(40.0), torch.arange(40.0)
+    other[[39, 38]] = -1.0
+    assert transcoders.common(one, one, 10) == 1.0 and transcoders.common(one, other, 10) == 0.8
+    assert transcoders.common(one, -one, 10) == 0.0
+    draws = transcoders._by_chance([one] * 50, Bench(None, Scale(sets=50), lambda amount: None))
+    assert draws.mean() == pytest.approx(10 / 40, abs=0.02)  # of ten drawn of forty, a quarter is among the first ten
+
+
+def test_a_disordered_transcoder_writes_as_much_in_other_directions():
+    one = transcoder(1, 0)
+    other = transcoders.disordered(one, np.random.default_rng(0))
+    assert not torch.equal(one.W_dec, other.W_dec) and torch.equal(one.W_enc, other.W_enc)
+    assert torch.equal(one.W_dec.norm(dim=1).sort().values, other.W_dec.norm(dim=1).sort().values)
 
 
 def test_a_task_scores_what_its_logits_say(toy):

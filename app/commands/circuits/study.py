@@ -68,7 +68,7 @@ def study(
     scale = running.scale_of(quick, seed)
     found = running.run_study(bridge, entry.study(), scale=scale, folder=folder, resume=resume, progress=progress())
     call = Call.checked("study", model, {"name": name, "quick": quick, "seed": seed})
-    remember(found, {**call.to_dict(), "command": call.shell() or ""})
+    remember(found, call.made)
     if save is not None and not rank():
         found.save(folder)
     running.end(folder)

@@ -14,7 +14,7 @@ from app.commands.asking import Chat, Ids, Minus, Prompt, prompt_of, require_tar
 from probe.errors import BadInput
 from probe.methods.call import flag, ids_name, minus_name
 from probe.methods.kinds import PromptKind, TargetKind, TokenKind
-from probe.methods.plain_kinds import Choice, Kind, Number, Switch
+from probe.methods.plain_kinds import Choice, Kind, Switch
 from probe.methods.reading import Method, Parameter
 
 Options = Mapping[str, Any]
@@ -123,24 +123,7 @@ def _argument(p: Parameter, options: Options) -> Any:
         return _target(p, value, options[minus_name(p.name)])
     if value is None or isinstance(p.kind, Switch):
         return value
-    return [typed(p.kind, one) for one in value] or None if p.several else typed(p.kind, value)
-
-
-def typed(kind: Kind, text: str) -> Any:
-    """What somebody typed as a plain value; where it is none of its kind, what it looks like, for the sentence that says so."""
-    try:
-        return kind.parse(text)
-    except (ValueError, KeyError, TypeError):
-        return _number(text) if isinstance(kind, Number) else text
-
-
-def _number(text: str) -> Any:
-    for reader in (int, float):
-        try:
-            return reader(text)
-        except ValueError:
-            continue
-    return text
+    return [p.kind.typed(one) for one in value] or None if p.several else p.kind.typed(value)
 
 
 def _prompts(p: Parameter, text: Any, ids: Any, chat: bool) -> Any:
@@ -148,12 +131,12 @@ def _prompts(p: Parameter, text: Any, ids: Any, chat: bool) -> Any:
     if p.several:
         given = [*((one, None) for one in text or ()), *((None, one) for one in ids or ())]
         return [_prompt(*one, chat, names) for one in given] or None
-    return None if text is None and ids is None and not p.required else _prompt(text, ids, chat, names)
+    return None if text is None and ids is None else _prompt(text, ids, chat, names)
 
 
 def _prompt(text: str | None, ids: str | None, chat: bool, names: tuple[str, str]) -> Any:
-    blank = text is not None and ids is None and not text.strip()
-    return text if blank else prompt_of(text, ids, chat, names)  # a blank one is refused as from every door
+    blank = text is not None and ids is None and not chat and not text.strip()
+    return text if blank else prompt_of(text, ids, chat, names)  # what every door says of one is said there
 
 
 def _target(p: Parameter, token: str | None, other: str | None) -> Any:
@@ -163,5 +146,5 @@ def _target(p: Parameter, token: str | None, other: str | None) -> Any:
         raise BadInput(f"{flag(minus_name(p.name))} goes with {flag(p.name)}, which was not given.")
     if token is None:
         return None
-    one = typed(p.kind, token)
-    return one if other is None else {"token": one, "other": typed(p.kind, other)}
+    one = p.kind.typed(token)
+    return one if other is None else {"token": one, "other": p.kind.typed(other)}
