@@ -20,6 +20,7 @@ from typing import Protocol
 from tqdm.auto import tqdm
 
 from probe.errors import Cancelled
+from probe.words import plural
 
 Step = Callable[[float], None]
 
@@ -73,6 +74,9 @@ class Bar:
             yield lambda amount=1: (bar.update(amount), None)[1]
 
 
+_WORDS = {"tok": "token", "pos": "position", "it": "step"}  # units of a bar, in a sentence
+
+
 @dataclass
 class Watched:
     """Calls `listener` with a `Snapshot` at most every `interval` seconds; `cancel()` stops the work at its next step."""
@@ -94,7 +98,9 @@ class Watched:
         def step(amount: float = 1) -> None:
             nonlocal done, told
             if self.cancelled:
-                raise Cancelled(f"'{name}' was cancelled after {done:g} of {total or '?'} {unit}.")
+                of = "" if total is None else f" of {total:,.10g}"
+                word = plural(done if total is None else total, _WORDS.get(unit, unit))
+                raise Cancelled(f"'{name}' was cancelled after {done:,.10g}{of} {word}.")
             done += amount
             now = time.monotonic()
             if now - told >= self.interval:

@@ -47,12 +47,21 @@ def clip(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-_VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍"}
+MARKS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
+"""What white space that moves is shown as, wherever a token or a text stands on a line. Scripts of the pages have the same
+(`marks` in `app/assets/00-openwork.js`)."""
+SPACE = "·"
+"""A space where every character counts."""
+
+
+def one_line(text: str) -> str:
+    """A text on one line: breaks and tabs as `MARKS`."""
+    return text.translate({ord(c): mark for c, mark in MARKS.items()})
 
 
 def prose(token: str) -> str:
     """A token inside a sentence or a name: without the space before it, line breaks visible; `space` and `nothing` by name."""
-    text = "".join(_VISIBLE.get(c, c if c.isprintable() else f"⟨{ord(c):x}⟩") for c in token)
+    text = "".join(c if c.isprintable() else f"⟨{ord(c):x}⟩" for c in one_line(token))
     if not text:
         return "nothing"
     return text.strip() or ("space" if len(text) == 1 else f"{len(text)} spaces")

@@ -216,7 +216,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
 
     // What a field holds, as part of the address; an empty one takes its key out.
     inAddress: function (value, name) {
-      window.openwork.putInAddress({ [name]: value });
+      if (name) window.openwork.putInAddress({ [name]: value });
       return window.dash_clientside.no_update;
     },
 
@@ -228,7 +228,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
 
     // A token was picked below a field of a form ("504|what was written"): the field says its id.
     tokenPicked: function (selection) {
-      const id = window.dash_clientside.callback_context.outputs_list.id, key = `pick.${id.of}.${id.part}`;
+      const id = window.dash_clientside.callback_context.outputs_list.id, key = `pick.${id.at}.${id.of}.${id.part}`;
       const value = selection && selection[key];
       if (!value || window.openwork.picked.get(key) === value) return window.dash_clientside.no_update;
       window.openwork.picked.set(key, value);

@@ -41,8 +41,10 @@ def register(cli: typer.Typer) -> None:
             cli.command(function.__name__.rstrip("_"))(checked(function))
     _register_graph(cli)
     _register_blind(cli)
+    from app.commands.methods import old_names
     from app.commands.methods.register import register as methods
 
+    old_names.register(cli)
     methods(cli)
 
 

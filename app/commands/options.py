@@ -13,6 +13,7 @@ import typer
 from probe.artifacts.json import Json, clean
 from probe.errors import BadInput, Unavailable, brief
 from probe.progress import SILENT, Bar, Progress
+from probe.words import one_line
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -185,4 +186,4 @@ def print_rows(rows: Sequence[Mapping[str, object]], title: str = "") -> None:
 
 def visible(text: str) -> str:
     """Control characters as they are named, so that a token cannot move the cursor or colour the terminal."""
-    return "".join(c if c.isprintable() else {"\n": "↵", "\t": "⇥"}.get(c, f"\\x{ord(c):02x}") for c in text)
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in one_line(text))

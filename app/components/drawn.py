@@ -12,7 +12,7 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from jaxtyping import Float
 
-from app.components.parts import store
+from app.components.parts import Name, part_of, store
 from probe.heads.figures import shrink
 
 if TYPE_CHECKING:
@@ -21,24 +21,19 @@ if TYPE_CHECKING:
 
 Drawn = dict[str, Any]
 """Plain data of something that the browser draws: JSON, in the words of its function in `assets/`."""
-Name = str | dict[str, Any]
-"""The id of a part: a text, or a pattern with a `type`, of which one registering is enough for many parts."""
-
-
-def data_of(name: Name) -> Any:
-    """The id of the store that holds a part's data."""
-    return f"{name}-data" if isinstance(name, str) else {**name, "type": f"{name['type']}-data"}
 
 
 def token_strip(name: Name, data: Drawn | None = None) -> html.Div:
     """A token strip; fill the store `NAME-data` with `strip_data`, here or later."""
-    return html.Div([store(data_of(name), data), html.Div(id=name, className="ow-strip", style={"minHeight": 30})])
+    return html.Div(
+        [store(part_of(name, "data"), data), html.Div(id=name, className="ow-strip", style={"minHeight": 30})]
+    )
 
 
 def rows(name: Name, height: int | None = None, data: Drawn | None = None) -> html.Div:
     """A table; fill the store `NAME-data` with `{columns, rows, note}`, here or later."""
     style = {"maxHeight": height} if height else {}
-    return html.Div([store(data_of(name), data), html.Div(id=name, className="ow-rows-box", style=style)])
+    return html.Div([store(part_of(name, "data"), data), html.Div(id=name, className="ow-rows-box", style=style)])
 
 
 def thumbs(name: str) -> html.Div:
@@ -50,14 +45,14 @@ def register_strip(app: Dash, name: Name) -> None:
     app.clientside_callback(
         ClientsideFunction("openwork", "strip"),
         Output(name, "data-drawn"),
-        Input(data_of(name), "data"),
+        Input(part_of(name, "data"), "data"),
         Input("selection", "data"),
     )
 
 
 def register_rows(app: Dash, name: Name) -> None:
     app.clientside_callback(
-        ClientsideFunction("openwork", "rows"), Output(name, "data-drawn"), Input(data_of(name), "data")
+        ClientsideFunction("openwork", "rows"), Output(name, "data-drawn"), Input(part_of(name, "data"), "data")
     )
 
 

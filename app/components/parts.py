@@ -1,6 +1,7 @@
 """Panels, icons, numbers and the designed states: empty, loading, error, partial."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dash_mantine_components as dmc
 from dash import dcc, html
@@ -11,6 +12,13 @@ from probe.artifacts.json import Json
 Part = Component | str | int | float | None
 """What may stand in a page."""
 Parts = Sequence[Part]
+Name = str | Mapping[str, Any]
+"""The id of a part: a text, or a pattern with a `type`, of which one registering is enough for many parts."""
+
+
+def part_of(name: Name, part: str) -> Any:
+    """The id of what belongs to a part, like its store: `NAME-data`, or the pattern with `data` behind its type."""
+    return f"{name}-{part}" if isinstance(name, str) else {**name, "type": f"{name['type']}-{part}"}
 
 
 def icon(name: str, small: bool = False) -> html.Span:
@@ -126,12 +134,8 @@ def empty(heading: str, sentence: Part | Parts, action: Part | Parts = None) -> 
 
 def error(message: str, fix: Part | Parts = None, heading: str = "This did not work") -> html.Div:
     """A plain sentence with its cause and its fix, copyable."""
-    body = [
-        html.H3(heading),
-        html.P(message),
-        html.P(fix) if fix is not None else None,
-        copyable(message) if len(message) < 90 else None,
-    ]
+    copied = html.Span(copy_button("the message"), **{"data-copy": message})
+    body = [html.H3(heading), html.P([message, " ", copied]), html.P(fix) if fix is not None else None]
     return html.Div(body, className="ow-state error", role="alert")
 
 

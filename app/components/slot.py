@@ -2,7 +2,7 @@
 
 Lay out `slot("ablate")`, call `register_slot(app, "ablate")` once, let a callback put a key (what `work.submit` returns) into
 the store `ablate-key`, and listen to the store `ablate-done`: it gets the key when `work.result(key)` is in memory. The
-page may be laid out with a key already in it.
+page may be laid out with a key already in it. A name may be a pattern: then one registering is enough for many slots.
 """
 
 import copy
@@ -11,28 +11,28 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from app.components.parts import Part, error, meter, store
+from app.components.parts import Name, Part, error, meter, part_of, store
 from app.jobs import work
 from app.jobs.table import Job, job_table
 from probe.words import counted, duration
 
 
-def slot(name: str, key: str | None = None, address: str | None = None) -> html.Div:
+def slot(name: Name, key: str | None = None, address: str | None = None) -> html.Div:
     """Progress while it runs, the reason when it fails; nothing otherwise. address: as in `register_slot`."""
     state, done, over = _look(key)
     return html.Div(
         [
-            *([store(f"{name}-address", address)] if address else []),
-            store(f"{name}-key", key),
-            store(f"{name}-done", done),
-            dcc.Interval(id=f"{name}-tick", interval=350, disabled=over),
-            html.Div(state, id=f"{name}-state", className="ow-slot"),
+            *([store(part_of(name, "address"), address)] if address else []),
+            store(part_of(name, "key"), key),
+            store(part_of(name, "done"), done),
+            dcc.Interval(id=part_of(name, "tick"), interval=350, disabled=over),
+            html.Div(state, id=part_of(name, "state"), className="ow-slot"),
         ],
         className="ow-slot-box",
     )
 
 
-def register_slot(app: Dash, name: str, address: str | None = None) -> None:
+def register_slot(app: Dash, name: Name, address: str | None = None) -> None:
     """What keeps a slot up to date. Nothing is asked when a page is laid out: the layout knows what there is.
 
     address: the key of the query under which the page's address holds what the slot waits for, so that it is a permalink.
@@ -40,18 +40,18 @@ def register_slot(app: Dash, name: str, address: str | None = None) -> None:
     if address:
         app.clientside_callback(
             ClientsideFunction("openwork", "keyInAddress"),
-            Output(f"{name}-state", "data-key"),
-            Input(f"{name}-key", "data"),
-            State(f"{name}-address", "data"),
+            Output(part_of(name, "state"), "data-key"),
+            Input(part_of(name, "key"), "data"),
+            State(part_of(name, "address"), "data"),
             prevent_initial_call=True,
         )
 
     @app.callback(
-        Output(f"{name}-state", "children"),
-        Output(f"{name}-done", "data"),
-        Output(f"{name}-tick", "disabled"),
-        Input(f"{name}-key", "data"),
-        Input(f"{name}-tick", "n_intervals"),
+        Output(part_of(name, "state"), "children"),
+        Output(part_of(name, "done"), "data"),
+        Output(part_of(name, "tick"), "disabled"),
+        Input(part_of(name, "key"), "data"),
+        Input(part_of(name, "tick"), "n_intervals"),
         prevent_initial_call=True,
     )
     def follow(key: str | None, _: object):

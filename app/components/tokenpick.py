@@ -4,24 +4,20 @@ Lay out `token_pick("lens-pick", "follow")` on a page whose store `lens-pick-arg
 part `follow` of the page's selection, its id.
 """
 
-import dash_mantine_components as dmc
+from collections.abc import Callable
+
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import drawn
+from app.components.drawn import Drawn
+from app.components.inputs import write
 from app.library import vocabulary
 from probe.artifacts.json import Json
 
 
 def token_pick(name: str, key: str, model: str, label: str = "Any token") -> html.Div:
     """The box and its answers."""
-    box = dmc.TextInput(
-        id=f"{name}-text",
-        placeholder="text or id, for example Paris",
-        size="xs",
-        w=210,
-        debounce=200,
-        **{"aria-label": label},
-    )
+    box = write(f"{name}-text", label, hint="text or id, for example Paris", w=210, debounce=200)
     args = dcc.Store(id=f"{name}-args", data={"model": model, "key": key})
     return html.Div([args, box, drawn.rows(f"{name}-found", 230)], className="ow-tokenpick")
 
@@ -39,11 +35,18 @@ def register_token_pick(app: Dash, name: str) -> None:
         return answers(text or "", args) if args else no_update
 
 
-def answers(text: str, args: dict[str, str]) -> Json:
+def answers(text: str, args: dict[str, str]) -> Drawn:
     """Rows to pick from."""
-    hits = vocabulary.found(args["model"], text)
+    found = token_rows(args["model"], text, lambda i: {args["key"]: i})
+    if found["rows"] is None:
+        return {**found, "rows": [], "note": "The vocabulary is read together with the prompt; wait a moment."}
+    return {**found, "note": "No token begins with this." if text.strip() and not found["rows"] else ""}
+
+
+def token_rows(model: str, text: str, pick: Callable[[int], Json]) -> Drawn:
+    """Tokens of a vocabulary that begin with a text. pick: what choosing one sets in the selection. Rows are None while the
+    vocabulary was not read."""
+    hits = vocabulary.found(model, text)
     columns = [{"key": "token", "label": "token", "kind": "token"}, {"key": "id", "label": "id", "kind": "text"}]
-    rows = [{"token": word, "id": str(i), "pick": {args["key"]: i}} for i, word in hits or []]
-    note = "The vocabulary is read together with the prompt; wait a moment." if hits is None else ""
-    note = "No token begins with this." if hits == [] and text.strip() else note
-    return {"columns": columns if rows else [], "rows": rows, "note": note, "label": "Tokens found"}
+    rows = [{"token": word, "id": str(i), "pick": pick(i)} for i, word in hits or []]
+    return {"columns": columns if rows else [], "rows": None if hits is None else rows, "label": "Tokens found"}

@@ -1,6 +1,7 @@
 """Figures in the light and dark clothes of the page."""
 
 import plotly.graph_objects as go
+from flask import has_request_context, request
 
 from probe.artifacts.json import Json
 
@@ -47,6 +48,11 @@ def _template(scheme: str) -> Json:
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
         },
     }
+
+
+def worn() -> str:
+    """`light` or `dark`: what the browser that asks wears, as `early-scheme.js` said; light outside of a request."""
+    return "dark" if has_request_context() and request.cookies.get("openwork_scheme") == "dark" else "light"
 
 
 TEMPLATES = {scheme: _template(scheme) for scheme in _INK}

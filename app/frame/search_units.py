@@ -10,11 +10,11 @@ from app import links
 from app.frame.search_words import Hit, clip, matching
 from app.library.artifacts import Library
 from app.library.models import short_model
-from app.library.sizes import model_size
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, Unavailable
 from probe.model.sites import parse_site
+from probe.model.sizes import model_size
 from probe.model.unit_names import UnitName, unit_name
 
 _LABELS = 20_000_000  # bytes of a file of labels that are read

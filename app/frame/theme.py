@@ -4,8 +4,6 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
-from flask import has_request_context, request
-
 ASSETS = Path(__file__).parent.parent / "assets"
 # In the page: as a file of its own it would hold up the first paint.
 EARLY = (ASSETS / "early-scheme.js").read_text(encoding="utf-8")
@@ -37,11 +35,6 @@ def awaited() -> str:
 <header><a class="ow-brand" href="/"><img src="/assets/favicon.svg" alt=""><span>Openwork</span></a></header>
 <main aria-busy="true"><p>{sentence}</p><noscript><p>They are needed: allow JavaScript for this address.</p></noscript>
 <nav aria-label="Pages">{links}</nav></main></div></div>"""
-
-
-def worn() -> str:
-    """`light` or `dark`: what the browser that asks wears, as `early-scheme.js` said; light outside of a request."""
-    return "dark" if has_request_context() and request.cookies.get("openwork_scheme") == "dark" else "light"
 
 
 THEME = {

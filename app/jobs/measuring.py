@@ -10,13 +10,13 @@ from app.jobs.table import job_table
 from app.library import models
 from app.library.artifacts import registered
 from app.library.models import require_offered, short_model
-from app.library.sizes import model_size
 from app.library.tables import neurons_in
 from probe.artifacts.folder import home, place
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
 from probe.model.sites import parse_site
+from probe.model.sizes import model_size
 from probe.progress import Progress
 from probe.words import size
 

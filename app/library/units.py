@@ -6,13 +6,13 @@ from app import links
 from app.library import labels, models
 from app.library.artifacts import library, registered
 from app.library.models import require_offered, short_model
-from app.library.sizes import model_size
 from app.library.tables import caches_for_dictionary, latent_tables, neuron_tables, neurons_in, open_table
 from app.selection import Selection
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
 from probe.errors import BadInput, Unavailable
 from probe.model.sites import parse_site
+from probe.model.sizes import model_size
 from probe.model.unit_names import unit_name
 
 

@@ -5,6 +5,7 @@ is said. A panel that cannot be drawn is a sentence in its place, and the others
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,14 +43,15 @@ def _words(text: object) -> str:
     return " ".join(str(text).split())[:_SAID]
 
 
-def drawn_panels(record: "Record", side: str, scheme: str, link: Link | None = None) -> list[Part]:
-    """The parts of a page for a record. side: A or B where two stand on one page, else nothing. link: the page of a unit."""
+def drawn_panels(record: "Record", side: str, scheme: str, link: Link | None = None, at: str = "") -> list[Part]:
+    """The parts of a page for a record. side: A or B where two stand side by side, else nothing. link: the page of a unit. at:
+    where on the page, which tells these parts from others there."""
     where = f"panels of a {type(record).__name__}"
     found = _tried(where, lambda: in_page_order(record))
     if not isinstance(found, list):
         return [found]
     parts = [
-        _tried(where, lambda panel=one, i=i: _part(panel, f"p{i}{side}", scheme, link))
+        _tried(where, lambda panel=one, i=i: _part(panel, _Place(f"{at}-{i}{side}", side), scheme, link))
         for i, one in enumerate(found[:MOST])
     ]
     more = len(found) - MOST
@@ -78,15 +80,30 @@ def _tried(where: str, draw: Callable[[], Any]) -> Any:
         return error(meet(problem, where).sentence if said is None else said, heading="This could not be drawn")
 
 
-def _part(one: Panel, at: str, scheme: str, link: Link | None) -> Part:
+@dataclass(frozen=True)
+class _Place:
+    """Where a part stands: what tells its id from others of the page, and the side that its heading names."""
+
+    at: str
+    side: str
+
+    def named(self, kind: str) -> dict[str, Any]:
+        return {"type": kind, "at": self.at}
+
+    def heading(self, words: str) -> str:
+        """A heading that says which of two records it is of."""
+        return f"{words} · {self.side}" if self.side else words
+
+
+def _part(one: Panel, at: _Place, scheme: str, link: Link | None) -> Part:
     if isinstance(one, Figure):
         return _figure(one, at, scheme)
     if isinstance(one, Rows):
         note = shown_of(one.rows)
         note = f"{note}; all of them are in record.rows()." if note else None
         return panel(
-            _of_side(_short(one.title, "Table"), at),
-            drawn.rows(_named(_ROWS, at), 460, row_data(one.title, one.rows, link)),
+            at.heading(_short(one.title, "Table")),
+            drawn.rows(at.named(_ROWS), 460, row_data(one.title, one.rows, link)),
             note=note,
         )
     if isinstance(one, Tokens):
@@ -94,38 +111,28 @@ def _part(one: Panel, at: str, scheme: str, link: Link | None) -> Part:
     return html.P(marked(one.text), className="ow-finding", dir="auto")
 
 
-def _figure(one: Figure, at: str, scheme: str) -> Part:
+def _figure(one: Figure, at: _Place, scheme: str) -> Part:
     figure = one.draw()
-    title = _of_side(heading(one.title), at)
+    title = at.heading(heading(one.title))
     if (points := _points(figure)) > POINTS:
         said = f"This figure holds {points:,} points, too many for a page. In Python: record.figure()."
         return panel(title, html.P(said, className="ow-sub"), export=False)
     height = min(max(figure.layout.height or 420, _LEAST), _HIGHEST)
-    shown = graph(_named(_FIGURE, at), height, title, dress(figure, scheme))
+    shown = graph(at.named(_FIGURE), height, title, dress(figure, scheme))
     return panel(title, html.Div(shown, className="ow-scroll"), flush=True)
 
 
-def _strip(one: Tokens, at: str) -> Part:
+def _strip(one: Tokens, at: _Place) -> Part:
     values = np.asarray(list(one.values[:TOKENS]), dtype=float)
     cut = len(one.tokens) > TOKENS
     note = f"The first {TOKENS:,} of {counted(len(one.tokens), 'token')}" if cut else None
     data = drawn.strip_data(list(one.tokens[:TOKENS]), values=values, label=one.label)
-    return panel(_of_side(_short(one.label, "Tokens"), at), drawn.token_strip(_named(_STRIP, at), data), note=note)
-
-
-def _named(kind: str, at: str) -> dict[str, Any]:
-    return {"type": kind, "at": at}
+    return panel(at.heading(_short(one.label, "Tokens")), drawn.token_strip(at.named(_STRIP), data), note=note)
 
 
 def _short(title: str, otherwise: str) -> str:
     """A title that fits over a panel; the record's whole sentence stands above already."""
     return heading(title) if len(title) <= _TITLE else otherwise
-
-
-def _of_side(words: str, at: str) -> str:
-    """A heading that says which of two records it is of."""
-    side = at.lstrip("p0123456789")
-    return f"{words} · {side}" if side else words
 
 
 def _points(figure: "go.Figure") -> int:

@@ -1,8 +1,8 @@
 """The form of a method, made from the kinds of its parameters: a box, a pick, a number within its bounds, a switch, a choice.
 
-    form(about, model, arguments)            its parts, filled
-    register(app)                            what they do, of every method
-    given(...)                               from what stands in them to a call's arguments
+    form(at, about, model, arguments)        its parts, filled; `at` tells it from other forms of a page
+    register(app)                            what they do, of every form
+    given(about, *filled)                    from what stands in them (`states`) to a call's arguments
 
 A field is empty where its parameter stands at its default, which it shows in grey.
 """
@@ -16,11 +16,12 @@ from dash.development.base_component import Component
 
 from app.components import drawn
 from app.components.drawn import Drawn
-from app.components.parts import Parts, marked
+from app.components.inputs import choose_model, offered
+from app.components.parts import Parts, marked, part_of
 from app.components.promptbox import EXAMPLES
+from app.components.tokenpick import token_rows
 from app.library import prompts, vocabulary
 from app.library.artifacts import library
-from app.library.models import first_model, models, short_model
 from app.methods import fields, words
 from app.methods.fields import OTHER, parts_of, texts_of
 from probe.methods.kinds import KINDS
@@ -43,26 +44,30 @@ _RECENT, _WIDEST = 4, 90  # prompts offered below a box; characters of one
 Filled = Mapping[str, Any]
 FIELD, TOKEN, SWITCH, EXAMPLE, MODEL, KEPT = "ask", "ask-token", "ask-switch", "ask-example", "ask-model", "ask-kept"
 _FOUND = "ask-found"
+_LOADED = "It is loaded when it is first needed."
+ABOUT = "block-about"
+"""The store of a block that says what it asks (`app.methods.block`)."""
 
 
-def form(about: Method, model: str, arguments: Filled) -> Parts:
-    """The model, what the method needs, and below it what it may be told."""
-    kept = {p.name: _kept(p, arguments[p.name]) for p in about.parameters if _holds_more(p, arguments.get(p.name))}
-    wide = [p for p in about.parameters if _wide(p)]
-    narrow = [p for p in about.parameters if not _wide(p)]
-    chosen = [_model(model)] if about.of_model else [dcc.Store(id=MODEL)]
+def form(at: str, about: Method, model: str, arguments: Filled, only: Sequence[str] | None = None) -> Parts:
+    """The model, what the method needs, and below it what it may be told. only: fields of these parameters, where the page
+    gives the others, and perhaps the model."""
+    shown = [p for p in about.parameters if only is None or p.name in only]
+    kept = {p.name: _kept(p, arguments[p.name]) for p in shown if _holds_more(p, arguments.get(p.name))}
+    asks = about.of_model and (only is None or not model)
+    name = {"type": MODEL, "at": at}
+    chosen = [choose_model(name, model, over=True, description=_LOADED) if asks else dcc.Store(id=name)]
+    controls = [part for p in shown if not _wide(p) for part in _controls(at, p, arguments.get(p.name))]
     return [
-        dcc.Store(id=KEPT, data=kept),
-        *[part for p in wide for part in _box(p, arguments.get(p.name))],
-        html.Div(
-            [*chosen, *[part for p in narrow for part in _controls(p, arguments.get(p.name))]], className="ow-asks"
-        ),
+        dcc.Store(id={"type": KEPT, "at": at}, data=kept),
+        *[part for p in shown if _wide(p) for part in _box(at, p, arguments.get(p.name))],
+        html.Div([*chosen, *controls], className="ow-asks" if asks or controls else ""),
     ]
 
 
 def register(app: Dash) -> None:
     """Examples fill their box; what is written for a token is looked up in the vocabulary, and an answer fills its box."""
-    token = {"type": TOKEN, "of": MATCH, "part": MATCH}
+    token = {"type": TOKEN, "at": MATCH, "of": MATCH, "part": MATCH}
     looked = {**token, "type": _FOUND}
     drawn.register_rows(app, looked)
     app.clientside_callback(
@@ -73,34 +78,31 @@ def register(app: Dash) -> None:
     )
 
     @app.callback(
-        Output(drawn.data_of(looked), "data"),
+        Output(part_of(looked, "data"), "data"),
         Input(token, "value"),
         State(token, "id"),
-        State(MODEL, "value"),
+        State({"type": MODEL, "at": MATCH}, "value"),
+        State({"type": ABOUT, "at": MATCH}, "data"),
         prevent_initial_call=True,
     )
-    def look(text: str | None, name: Filled, model: str | None):
-        return answers(text or "", model or "", f"pick.{name['of']}.{name['part']}")
+    def look(text: str | None, name: Filled, model: str | None, about: Filled | None):
+        key = f"pick.{name['at']}.{name['of']}.{name['part']}"
+        return answers(text or "", model or (about or {}).get("model") or "", key)
 
     app.clientside_callback(
         ClientsideFunction("openwork", "example"),
-        Output({"type": FIELD, "of": MATCH, "part": ""}, "value"),
-        Input({"type": EXAMPLE, "of": MATCH, "index": ALL}, "n_clicks"),
+        Output({"type": FIELD, "at": MATCH, "of": MATCH, "part": ""}, "value"),
+        Input({"type": EXAMPLE, "at": MATCH, "of": MATCH, "index": ALL}, "n_clicks"),
         prevent_initial_call=True,
     )
 
 
 def states() -> list[State]:
-    """What a callback needs to know what stands in a form, for `given`."""
-    return [
-        State({"type": FIELD, "of": ALL, "part": ALL}, "value"),
-        State({"type": FIELD, "of": ALL, "part": ALL}, "id"),
-        State({"type": TOKEN, "of": ALL, "part": ALL}, "value"),
-        State({"type": TOKEN, "of": ALL, "part": ALL}, "id"),
-        State({"type": SWITCH, "of": ALL}, "checked"),
-        State({"type": SWITCH, "of": ALL}, "id"),
-        State(KEPT, "data"),
-    ]
+    """What a callback of any form needs to know what stands in it, for `given`."""
+    field = {"type": FIELD, "at": MATCH, "of": ALL, "part": ALL}
+    token, switch = {**field, "type": TOKEN}, {"type": SWITCH, "at": MATCH, "of": ALL}
+    read = [(field, "value"), (field, "id"), (token, "value"), (token, "id"), (switch, "checked"), (switch, "id")]
+    return [*(State(name, what) for name, what in read), State({"type": KEPT, "at": MATCH}, "data")]
 
 
 def given(
@@ -155,8 +157,8 @@ def _about(p: Parameter) -> dict[str, Any]:
     return {**label, **({"description": marked(said[:1].upper() + said[1:])} if said else {})}
 
 
-def _field(p: Parameter, part: str = "") -> dict[str, str]:
-    return {"type": FIELD, "of": p.name, "part": part}
+def _field(at: str, p: Parameter, part: str = "") -> dict[str, str]:
+    return {"type": FIELD, "at": at, "of": p.name, "part": part}
 
 
 def _default(p: Parameter) -> str:
@@ -165,73 +167,57 @@ def _default(p: Parameter) -> str:
     return str(_text(p, p.default)).replace("\n", ", ")
 
 
-def _model(chosen: str) -> Component:
-    data = [{"value": m, "label": short_model(m)} for m in dict.fromkeys([*models(), *([chosen] if chosen else [])])]
-    return dmc.Select(
-        id=MODEL,
-        data=data,
-        value=chosen or first_model(),
-        allowDeselect=False,
-        label="Model",
-        description="It is loaded when it is first needed.",
-        size="sm",
-    )
-
-
-def _box(p: Parameter, plain: Any) -> Parts:
+def _box(at: str, p: Parameter, plain: Any) -> Parts:
     """A box of several lines; for a prompt with those that were read last below it."""
     hint = "One a line" if p.several else _default(p)
     box = dmc.Textarea(
-        id=_field(p), value=_text(p, plain), placeholder=hint, autosize=True, minRows=2, maxRows=8, **_about(p)
+        id=_field(at, p), value=_text(p, plain), placeholder=hint, autosize=True, minRows=2, maxRows=8, **_about(p)
     )
     if p.kind.control != "prompt" or p.several:
         return [box]
     recent = [one.text for one in prompts.recent(_RECENT) if len(one.text) <= _WIDEST] or EXAMPLES
-    names = [{"type": EXAMPLE, "of": p.name, "index": i} for i in range(len(recent))]
+    names = [{"type": EXAMPLE, "at": at, "of": p.name, "index": i} for i in range(len(recent))]
     buttons = [html.Button(text, id=name, type="button", dir="auto") for text, name in zip(recent, names)]
     return [box, html.Div(buttons, className="ow-examples")]
 
 
-def _controls(p: Parameter, plain: Any) -> Parts:
+def _controls(at: str, p: Parameter, plain: Any) -> Parts:
     if p.kind.control == "switch":
         on = p.default is True if plain is None else plain is True
         about = {key: value for key, value in _about(p).items() if key != "required"}
-        return [dmc.Switch(id={"type": SWITCH, "of": p.name}, checked=on, **about)]
+        return [dmc.Switch(id={"type": SWITCH, "at": at, "of": p.name}, checked=on, **about)]
     if isinstance(p.kind, Number):
-        return [_number(p, p.kind, plain)]
+        return [_number(at, p, p.kind, plain)]
     if isinstance(p.kind, Choice) or p.kind in _STORED:
-        return [_select(p, plain)]
+        return [_select(at, p, plain)]
     if p.kind.control != "token" or p.several:
-        return [dmc.TextInput(id=_field(p), value=_text(p, plain), placeholder=_default(p), **_about(p))]
+        return [dmc.TextInput(id=_field(at, p), value=_text(p, plain), placeholder=_default(p), **_about(p))]
     against = {"label": f"{words.label(p.name)}, minus", "description": "The token it is held against.", "size": "sm"}
-    return [_token(p, plain, part, against if part == OTHER else _about(p)) for part in parts_of(p)]
+    return [_token(at, p, plain, part, against if part == OTHER else _about(p)) for part in parts_of(p)]
 
 
-def _token(p: Parameter, plain: Any, part: str, about: Filled) -> Component:
+def _token(at: str, p: Parameter, plain: Any, part: str, about: Filled) -> Component:
     """A box, and below it the tokens that answer to what was written."""
-    name, hint = {**_field(p, part), "type": TOKEN}, _default(p) if not part else "none"
+    name, hint = {**_field(at, p, part), "type": TOKEN}, _default(p) if not part else "none"
     box = dmc.TextInput(id=name, value=_text(p, plain, part), placeholder=hint, debounce=200, **about)
     return html.Div([box, drawn.rows({**name, "type": _FOUND}, 190)], className="ow-tokenpick")
 
 
 def answers(text: str, model: str, key: str) -> Drawn:
     """Tokens that begin with a text, to pick from, once the model's vocabulary was read; of an id the token it is."""
-    none: Drawn = {"columns": [], "rows": [], "note": "", "label": "Tokens found"}
-    if text.startswith("id:"):
-        number = text.removeprefix("id:")
+    text, note = text[:200], ""
+    if number := text.removeprefix("id:") if text.startswith("id:") else "":
         shown = vocabulary.token_text(model, int(number)) if number.isdecimal() and len(number) < 10 else None
-        return {**none, "note": f"the token {shown!r}" if shown is not None else ""}
-    columns = [{"key": "token", "label": "token", "kind": "token"}, {"key": "id", "label": "id", "kind": "text"}]
-    hits = vocabulary.found(model, text[:200]) or []
-    rows = [{"token": word, "id": str(i), "pick": {key: f"{i}|{text[:200]}"}} for i, word in hits]
-    return {**none, "columns": columns, "rows": rows} if rows else none
+        note = f"the token {shown!r}" if shown is not None else ""
+    found = token_rows(model, "" if number else text, lambda i: {key: f"{i}|{text}"})
+    return {**found, "rows": found["rows"] or [], "note": note}
 
 
-def _number(p: Parameter, kind: Number, plain: Any) -> Component:
+def _number(at: str, p: Parameter, kind: Number, plain: Any) -> Component:
     bounds = {n: v for n, v in (("min", kind.least), ("max", kind.most)) if abs(v) != float("inf")}
     start = {} if plain is None else {"value": plain}
     return dmc.NumberInput(
-        id=_field(p),
+        id=_field(at, p),
         placeholder=_default(p),
         allowDecimal=not kind.whole,
         clampBehavior="none",  # what is out of its bounds is told, not changed
@@ -241,7 +227,7 @@ def _number(p: Parameter, kind: Number, plain: Any) -> Component:
     )
 
 
-def _select(p: Parameter, plain: Any) -> Component:
+def _select(at: str, p: Parameter, plain: Any) -> Component:
     """One of some words, or of what is stored here."""
     if isinstance(p.kind, Choice):
         names = list(p.kind.options)
@@ -249,7 +235,7 @@ def _select(p: Parameter, plain: Any) -> Component:
         names = [folder.name for folder, _ in library().kinds[_STORED[p.kind]]]
     if p.several:
         return dmc.MultiSelect(
-            id=_field(p),
+            id=_field(at, p),
             data=names,
             value=[str(one) for one in plain or []],
             searchable=True,
@@ -257,9 +243,9 @@ def _select(p: Parameter, plain: Any) -> Component:
             **_about(p),
         )
     value = _text(p, p.default if plain is None and not p.required else plain)
-    data = [{"value": n, "label": n} for n in dict.fromkeys([*names, *([value] if value else [])])]
+    data = offered([*names, *([value] if value and value not in names else [])])
     return dmc.Select(
-        id=_field(p),
+        id=_field(at, p),
         data=data,
         value=value or None,
         placeholder="" if data else "none is stored here",

@@ -1,27 +1,29 @@
 """A result on a page: its panels, how it was made, and a second result of the same method beside it where one is asked for.
 
-    result_view("method", about)          empty until the store `method-done` holds a reference
-    register(app, "method", listed=...)   what draws it; once a page
+    result_view(at, about, reference)     the place, filled where the result is there
+    register(app)                         what draws a result that comes later; once for all places
 
 A reference is the key of a job or the name of a stored result (`app.methods.work.found`). What stands beside it is in the page's
-address as `beside`, so two results side by side are a permalink as well.
+address, so two results side by side are a permalink as well.
 """
 
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
-import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn
 from app.components.cards import outdated
 from app.components.drawn import Drawn
-from app.components.parts import Part, Parts, empty, error, icon, link_button, loading, panel
+from app.components.inputs import choose, offered
+from app.components.parts import Part, Parts, empty, error, icon, link_button, loading, panel, part_of, store
 from app.components.plain_rows import Link
 from app.components.snippets import snippets
 from app.components.still import still
+from app.figures.dress import worn
 from app.library import prompts
 from app.library.models import models, short_model, stale
 from app.methods import words, work
@@ -29,85 +31,94 @@ from app.methods.addresses import BESIDE, RAW
 from app.methods.drawing import drawn_panels
 from app.methods.work import MOST, Found, found, results_of
 from probe.artifacts.manifest import Manifest
-from probe.errors import OpenworkError
+from probe.errors import BadInput, OpenworkError
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
 from probe.model.unit_names import UnitName
 
-EMPTY = ("No result yet", "Fill in the form and run it. What it finds is shown here, and is kept.")
+EMPTY = empty("No result yet", "Fill in the form and run it. What it finds is shown here, and is kept.")
 
 
-def result_view(name: str, about: Method, beside: str = "", comes: bool = False) -> html.Div:
-    """The place of a result, and the choice of another beside it. comes: it is there, or on its way."""
+def place(at: str) -> dict[str, str]:
+    """The name of a method's place on a page, of whose parts `part_of(place(at), "done")` is one."""
+    return {"type": "block", "at": at}
+
+
+def result_view(
+    at: str, about: Method, reference: str | None, beside: str = "", key: str = BESIDE, otherwise: Part = None
+) -> html.Div:
+    """The place of a result, and the choice of another beside it. reference: what is there; otherwise: what stands there while
+    nothing is. key: where the address has what stands beside."""
+    name, options = place(at), others(about, reference, beside) if reference else {}
+    parts = shown(reference, beside, worn(), at) if reference else otherwise
     return html.Div(
         [
-            dcc.Store(id="selection", data={}),
-            dcc.Store(id=f"{name}-about", data=about.name),
-            dcc.Store(id=f"{name}-address-key", data=BESIDE),
-            html.Div(choice(name, beside), id=f"{name}-choice", hidden=True),
-            html.Div(loading() if comes else empty(*EMPTY), id=f"{name}-panels", className="ow-stack"),
+            store(part_of(name, "beside-key"), key),
+            html.Div(choice(name, options, beside), id=part_of(name, "choice"), hidden=not options),
+            html.Div(parts, id=part_of(name, "panels"), className="ow-stack ow-block-panels"),
         ],
         className="ow-stack",
     )
 
 
-def choice(name: str, beside: str) -> dmc.Select:
-    """Which result stands beside; what there is to choose from follows when one is there."""
-    return dmc.Select(
-        id=f"{name}-beside",
-        data=[{"value": beside, "label": beside[:80]}] if beside else [],
-        value=beside or None,
-        clearable=True,
-        searchable=True,
-        placeholder="Put another result beside it",
-        size="xs",
-        className="ow-beside-choice",
-        **{"aria-label": "Put another result beside it"},
-    )
-
-
-def others(about: Method, one: str, beside: str | None) -> list[dict[str, str]]:
-    """The stored results that may stand beside one."""
-    options = [
-        {"value": m.name, "label": f"{line(m)} · {when(m)}"} for m in results_of(about.name)[:MOST] if m.name != one
+def stored_view(at: str, about: Method, name: str, beside: str) -> Parts:
+    """The place of a stored result that is there from the start."""
+    here = place(at)
+    stores = [
+        store(part_of(here, "about"), {"method": about.name}),
+        *(store(part_of(here, k), name) for k in ("key", "done")),
     ]
-    known = not beside or beside in [option["value"] for option in options]
-    return options if known else [*options, {"value": str(beside), "label": str(beside)[:80]}]
+    return [*stores, result_view(at, about, name, beside)]
 
 
-def register(app: Dash, name: str, slotted: bool = True) -> None:
-    """Draws a result as soon as its reference is there, and again when another is put beside it. slotted: whether it comes from
-    the page's slot of this name."""
-    wanted = [Input(f"{name}-key", "data")] if slotted else []
+def choice(name: dict[str, str], options: dict[str, str], beside: str) -> Component:
+    """Which result stands beside."""
+    said = "Put another result beside it"
+    more = {"clearable": True, "searchable": True, "placeholder": said, "className": "ow-beside-choice"}
+    return choose(part_of(name, "beside"), options, beside or None, said, **more)
+
+
+def others(about: Method, one: str, beside: str | None) -> dict[str, str]:
+    """The stored results that may stand beside one, by name and in words."""
+    name = one.replace(":", "-")
+    found = {m.name: f"{line(m)} · {when(m)}" for m in results_of(about.name)[:MOST] if m.name != name}
+    return {**({str(beside): str(beside)[:80]} if beside else {}), **found}
+
+
+def register(app: Dash) -> None:
+    """Draws a result as soon as its reference is there, and again when another is put beside it."""
+    name = place(MATCH)  # type: ignore[arg-type]
+    beside = part_of(name, "beside")
     app.clientside_callback(
         ClientsideFunction("openwork", "inAddress"),
-        Output(f"{name}-choice", "data-beside"),
-        Input(f"{name}-beside", "value"),
-        State(f"{name}-address-key", "data"),
+        Output(part_of(name, "choice"), "data-beside"),
+        Input(beside, "value"),
+        State(part_of(name, "beside-key"), "data"),
         prevent_initial_call=True,
     )
 
     @app.callback(
-        Output(f"{name}-panels", "children"),
-        Output(f"{name}-choice", "hidden"),
-        Output(f"{name}-beside", "data"),
-        Input(f"{name}-done", "data"),
-        Input(f"{name}-beside", "value"),
+        Output(part_of(name, "panels"), "children"),
+        Output(part_of(name, "choice"), "hidden"),
+        Output(beside, "data"),
+        Input(part_of(name, "done"), "data"),
+        Input(part_of(name, "key"), "data"),
+        Input(beside, "value"),
         State("scheme", "data"),
-        State(f"{name}-about", "data"),
-        *wanted,
+        State(part_of(name, "about"), "data"),
+        State(beside, "id"),
+        prevent_initial_call=True,
     )
-    def show(done: str | None, beside: str | None, scheme: str, about: str, *key: str | None):
-        asked = key[0] if slotted else done
-        if not asked or not done or asked != done:
-            return (loading() if asked else still(empty(*EMPTY))), True, no_update
-        options = others(method_named(about), done.replace(":", "-"), beside)
-        return shown(done, beside, scheme, alone=slotted), not options, options
+    def show(done: str | None, asked: str | None, other: str | None, scheme: str, about: Mapping[str, Any], named: Any):
+        if not done or asked != done:
+            return loading() if asked else no_update, True, no_update
+        options = others(method_named(about["method"]), done, other)
+        return shown(done, other, scheme, named["at"]), not options, offered(options)
 
 
-def shown(reference: str, beside: str | None, scheme: str, alone: bool = True) -> Any:
-    """The parts of one result, or of two in rows. alone: whether a link leads to the result's own page."""
+def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
+    """The parts of one result, or of two in rows; of a job's result a link leads to its own page. at: the place on the page."""
     try:
         one = found(reference)
         other = found(beside) if beside and beside != one.name else None
@@ -119,17 +130,19 @@ def shown(reference: str, beside: str | None, scheme: str, alone: bool = True) -
         )
         return error(str(problem), fix=raw, heading="This result cannot be shown")
     if other is None:
-        return still([*_notes(one), *drawn_panels(one.record, "", scheme, link_of(one.call)), made(one, alone)])
+        return still(
+            [*_notes(one), *drawn_panels(one.record, "", scheme, link_of(one.call), at), made(one, ":" in reference)]
+        )
     if None in (one.call, other.call) or one.call.method != other.call.method:  # type: ignore[union-attr]
         return error("Only two results of one method stand side by side.", heading="These do not go together")
-    columns = [_column(one, "A", scheme), _column(other, "B", scheme)]
+    columns = [_column(one, "A", scheme, at), _column(other, "B", scheme, at)]
     pairs = [html.Div([a or html.Div(), b or html.Div()], className="ow-grid even") for a, b in zip_longest(*columns)]
-    return still([differences(one.call, other.call), *pairs])
+    return still([differences(one.call, other.call, at), *pairs])
 
 
-def _column(one: Found, side: str, scheme: str) -> Parts:
+def _column(one: Found, side: str, scheme: str, at: str) -> Parts:
     head = html.Div([html.Span(side, className="ow-side"), *_link_to(one)], className="ow-sides")
-    return [html.Div([head, *_notes(one)]), *drawn_panels(one.record, side, scheme, link_of(one.call)), made(one)]
+    return [html.Div([head, *_notes(one)]), *drawn_panels(one.record, side, scheme, link_of(one.call), at), made(one)]
 
 
 def _link_to(one: Found) -> Parts:
@@ -137,7 +150,7 @@ def _link_to(one: Found) -> Parts:
     return [dcc.Link(said or one.name, href=links.result_page(one.name)) if one.name else said]
 
 
-def differences(a: Call | None, b: Call | None) -> Part:
+def differences(a: Call | None, b: Call | None, at: str = "") -> Part:
     """In what two calls differ; nothing that both have."""
     pairs = [_all_of(call) for call in (a, b)]
     names = [n for n in dict.fromkeys([*pairs[0], *pairs[1]]) if pairs[0].get(n) != pairs[1].get(n)]
@@ -150,7 +163,7 @@ def differences(a: Call | None, b: Call | None) -> Part:
         "rows": [{"what": n, "a": pairs[0].get(n, ""), "b": pairs[1].get(n, "")} for n in names],
         "label": "What was asked differently",
     }
-    return panel("Asked differently", drawn.rows({"type": "method-rows", "at": "differ"}, 300, data))
+    return panel("Asked differently", drawn.rows({"type": "method-rows", "at": f"{at}-differ"}, 300, data))
 
 
 def _all_of(call: Call | None) -> dict[str, str]:
@@ -209,9 +222,9 @@ def link_of(call: Call | None) -> Link | None:
 # -- lists of results --------------------------------------------------------------------------------------------------------
 
 
-def earlier(about: Method) -> Drawn:
-    """Stored results of a method as rows, newest first; each opens its page."""
-    kept = results_of(about.name)
+def earlier(about: Method, model: str = "", fixed: Mapping[str, Any] | None = None) -> Drawn:
+    """Stored results of a method as rows, newest first; each opens its page. model, fixed: only what was asked of these."""
+    kept = [m for m in results_of(about.name) if not fixed or asked_of(work.stored_call(m), model, fixed)]
     columns = [
         {"key": "what", "label": "asked", "kind": "text"},
         *([{"key": "model", "label": "model", "kind": "text"}] if about.of_model else []),
@@ -234,6 +247,16 @@ def _row(manifest: Manifest) -> dict[str, Any]:
         "state": "stale" if outdated(manifest) else "",
         "href": links.result_page(manifest.name),
     }
+
+
+def asked_of(call: Call | None, model: str, fixed: Mapping[str, Any]) -> bool:
+    """Whether a call has these arguments among its own."""
+    if call is None:
+        return False
+    try:
+        return Call.checked(call.method, model or call.model, {**call.arguments, **fixed}) == call
+    except BadInput:
+        return False
 
 
 def line(manifest: Manifest) -> str:

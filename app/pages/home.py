@@ -11,10 +11,10 @@ from app.jobs.table import job_table
 from app.library import prompts
 from app.library.artifacts import Library, library
 from app.library.models import MODELS, in_memory, models, short_model
-from app.library.sizes import ModelSize, model_size
 from app.links import local, prompt_page
 from probe.artifacts.json import Json
 from probe.model.default import model_cache
+from probe.model.sizes import ModelSize, model_size
 from probe.words import counted, duration
 
 __all__ = ["PAGE", "card", "short_site"]

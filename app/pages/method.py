@@ -1,31 +1,27 @@
 """One declared method: what it is, its form, what it found, how that was made, and what it found before.
 
-The address holds the call (`app.methods.addresses`): whoever opens it finds the form filled, and the result if it is stored. The
-page runs nothing by itself.
+It is a block (`app.methods.block`) that asks for everything. The address holds the call (`app.methods.addresses`): whoever
+opens it finds the form filled, and the result if it is stored. The page runs nothing by itself.
 """
 
 from typing import Any
 
-import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import dcc, html
 from dash.development.base_component import Component
 
-from app.components import drawn
-from app.components.parts import Parts, error, icon, link_button, marked, panel, title
-from app.components.slot import register_slot, slot
+from app.components.parts import Parts, link_button, loading, marked, panel, title
+from app.components.slot import slot
 from app.frame.shell import Page
 from app.jobs import work as jobs
-from app.library.models import require_offered
 from app.links import METHODS
-from app.methods import addresses, drawing, form, view, work
+from app.methods import addresses, block, form, view, work
 from app.methods.addresses import BESIDE, LIKE
 from app.methods.words import label
 from probe.errors import BadInput, OpenworkError
-from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
 
-_NAME = "method"
+AT = "method"
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
@@ -39,13 +35,16 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     except OpenworkError as problem:
         model, arguments, said = "", {}, str(problem)
     every = link_button("All methods", METHODS, "methods", small=True)
+    ask = form.form(AT, about, model, arguments)
+    asks = block.ask_panel(AT, {"heading": "Ask"}, ask, {"method": about.name}, said=said)
+    done = key if key and jobs.is_there(key) else None
     return [
         title(label(about.name), eyebrow=f"Methods · {about.group}", lead=marked(about.summary), actions=[every]),
-        html.Div([_form(about, model, arguments, said), _about(about)], className="ow-grid two"),
-        dcc.Store(id="method-asked"),
-        slot(_NAME, key),
-        view.result_view(_NAME, about, query.get(BESIDE, "")[:200], comes=key is not None),
-        _earlier(about),
+        dcc.Store(id="selection", data={}),
+        html.Div([asks, _about(about)], className="ow-grid two"),
+        slot(view.place(AT), key),
+        view.result_view(AT, about, done, query.get(BESIDE, "")[:200], otherwise=loading() if key else view.EMPTY),
+        block.earlier_panel(AT, about),
     ]
 
 
@@ -58,14 +57,6 @@ def asked(about: Method, query: dict[str, str]) -> tuple[str, dict[str, Any]]:
     if call is None or call.method != about.name:
         raise BadInput(f"That result was not made by {about.name}, so its form cannot be filled from it.")
     return model or call.model, {**call.arguments, **arguments}
-
-
-def _form(about: Method, model: str, arguments: dict[str, Any], said: str) -> Component:
-    run = dmc.Button("Run", id="method-run", leftSection=icon("play", small=True))
-    wrong = html.Div(error(said, heading="This cannot be asked") if said else None, id="method-wrong")
-    hint = html.Span("Equal questions are asked once: what is stored is shown at once.", className="ow-sub")
-    parts = [*form.form(about, model, arguments), wrong, html.Div([run, hint], className="ow-actions")]
-    return panel("Ask", html.Div(parts, className="ow-stack ow-ask"), export=False)
 
 
 def _about(about: Method) -> Component:
@@ -83,63 +74,4 @@ def _names(about: Method) -> list[tuple[str, Any]]:
     ]
 
 
-def _earlier(about: Method) -> html.Div:
-    data = view.earlier(about)
-    note = "Whoever made them: this page, Python, or the command line."
-    shown = panel("Earlier results", drawn.rows("method-earlier", 420, data), note=note)
-    return html.Div(shown, id="method-kept", hidden=not data["rows"])
-
-
-def register(app: Dash) -> None:
-    register_slot(app, _NAME)
-    form.register(app)
-    drawing.register(app)
-    view.register(app, _NAME)
-    drawn.register_rows(app, "method-earlier")
-    app.clientside_callback(
-        ClientsideFunction("openwork", "callInAddress"),
-        Output("method-asked", "data-written"),
-        Input("method-asked", "data"),
-        prevent_initial_call=True,
-    )
-
-    @app.callback(
-        Output("method-key", "data", allow_duplicate=True),
-        Output("method-wrong", "children"),
-        Output("method-asked", "data"),
-        Input("method-run", "n_clicks"),
-        State("method-about", "data"),
-        State(form.MODEL, "value"),
-        *form.states(),
-        prevent_initial_call=True,
-    )
-    def run(clicks: int | None, name: str, model: str | None, *filled: Any):
-        if not clicks:
-            return no_update, no_update, no_update
-        try:
-            about = method_named(name)
-            call = asked_by(about, model, *filled)
-            key = jobs.submit(work.work_of(call))
-        except OpenworkError as problem:
-            return no_update, error(str(problem), heading="This cannot be asked"), no_update
-        query = addresses.query_of(call)
-        return key, None, {k: query.get(k) for k in (*addresses.keys_of(about), LIKE)}
-
-    @app.callback(
-        Output("method-earlier-data", "data"),
-        Output("method-kept", "hidden"),
-        Input("method-done", "data"),
-        State("method-about", "data"),
-        prevent_initial_call=True,
-    )
-    def listed(done: str | None, name: str):
-        data = view.earlier(method_named(name))
-        return data, not data["rows"]
-
-
-def asked_by(about: Method, model: str | None, *filled: Any) -> Call:
-    """The call of what stands in the form."""
-    return Call.checked(about.name, require_offered(model) if about.of_model else "", form.given(about, *filled))
-
-
-PAGE = Page(r"/methods/(?P<name>[^/]+)", "Method", layout, register)
+PAGE = Page(r"/methods/(?P<name>[^/]+)", "Method", layout)

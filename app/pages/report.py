@@ -63,8 +63,8 @@ def _of_method(name: str, manifest: Manifest, call: Call, query: dict[str, str])
     eyebrow = ["Result · ", short_model(call.model), " ", outdated(manifest)]
     return [
         title(label(call.method), eyebrow=eyebrow, lead=asked(call) or call.about.summary, actions=[again]),
-        dcc.Store(id="result-done", data=name),
-        view.result_view("result", call.about, query.get(BESIDE, "")[:200], comes=True),
+        dcc.Store(id="selection", data={}),
+        *view.stored_view("result", call.about, name, query.get(BESIDE, "")[:200]),
     ]
 
 
@@ -132,7 +132,6 @@ def _made(name: str, manifest: Manifest) -> html.Section:
 def register(app: Dash) -> None:
     for i in range(TABLES):
         drawn.register_rows(app, f"report-{i}")
-    view.register(app, "result", slotted=False)  # app.pages.method registers what draws its panels
 
 
 PAGE = Page(r"/results/(?P<name>[^/]+)", "Result", layout, register)

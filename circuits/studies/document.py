@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probe.show.html import number, shaped
+from probe.words import one_line
 
 if TYPE_CHECKING:
     from circuits.studies.record import Outcome, StudyResult
@@ -64,4 +65,4 @@ def _numeric(rows: Sequence[Mapping[str, Any]], key: str) -> bool:
 
 
 def _cell(value: Any) -> str:
-    return shaped(number(value).replace("\n", "↵")).replace("|", "\\|")
+    return shaped(one_line(number(value))).replace("|", "\\|")

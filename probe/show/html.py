@@ -16,7 +16,7 @@ from probe.show.beside import shows
 from probe.show.glossary import meaning
 from probe.show.record import Record
 from probe.show.values import gist
-from probe.words import clip, minus
+from probe.words import SPACE, clip, minus, one_line
 
 MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 50, 24, 300
 METERS = frozenset(
@@ -31,7 +31,7 @@ _CELL = "text-align:left;padding:2px 10px;white-space:pre-wrap;overflow-wrap:bre
 
 def shown(token: str) -> str:
     """A token as people read it: a space is `·`, a newline `↵`, a tab `⇥`, nothing `∅`."""
-    return token.replace(" ", "·").replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍") or "∅"
+    return one_line(token).replace(" ", SPACE) or "∅"
 
 
 def number(value: Any) -> str:
@@ -99,7 +99,7 @@ def _cell(value: Any, scale: tuple[str, float]) -> str:
         elif kind == "meter" and isfinite(value):
             share = f"{100 * value / (most or 1.0):.1f}%"
             style += f";background:linear-gradient(90deg,rgba(70,140,210,0.3) {share},transparent {share})"
-    return f"<td style='{style}'>{text(number(value).replace(chr(10), '↵'))}</td>"
+    return f"<td style='{style}'>{text(one_line(number(value)))}</td>"
 
 
 def facts_html(facts: Mapping[str, Any], title: str = "") -> str:

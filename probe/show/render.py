@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from probe.show.html import block, number, shaped, shown, table_html, text
 from probe.show.panels import Figure, Panel, Rows, Tokens
 from probe.show.tokens import tokens_html
-from probe.words import counted
+from probe.words import counted, one_line
 
 if TYPE_CHECKING:
     from probe.show.record import Record
@@ -51,7 +51,7 @@ def table_text(rows: Sequence[Mapping[str, Any]], most: int = MOST_ROWS) -> str:
 
 
 def _cell(value: Any) -> str:
-    words = shaped(number(value).replace("\n", "↵"))
+    words = shaped(one_line(number(value)))
     return words if len(words) <= MOST_WIDTH else words[: MOST_WIDTH - 1] + "…"
 
 

@@ -26,7 +26,6 @@ from app.components import drawn, snippets
 from app.figures import dress, linkgraph
 from app.figures.heads import pattern_figure
 from app.figures.lens import lens_figure
-from app.frame import theme
 from app.frame.theme import ASSETS
 from app.jobs import readings
 from app.jobs import table as jobs
@@ -298,8 +297,8 @@ def test_the_scheme_is_set_in_the_page_and_told_to_the_server(client):
     assert "data-mantine-color-scheme" in script and f"'sha256-{hashed}'" in page.headers["Content-Security-Policy"]
     for cookie, worn in (("dark", "dark"), ("light", "light"), ("pink", "light")):
         with client.application.test_request_context("/", headers={"Cookie": f"openwork_scheme={cookie}"}):
-            assert theme.worn() == worn
-    assert theme.worn() == "light"
+            assert dress.worn() == worn
+    assert dress.worn() == "light"
 
 
 def test_figures_wear_our_template_alone():

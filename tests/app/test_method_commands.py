@@ -13,7 +13,9 @@ from method_commands import COUNT, PROMPT, REAL, counted, told
 
 import app.cli as door
 from app.commands.methods import command as command_
+from app.commands.methods import old_names
 from app.commands.methods.command import command_of
+from app.commands.methods.old_names import OldName
 from app.commands.methods.shown import as_csv, show_panels, strip
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Unavailable
@@ -36,6 +38,19 @@ def asked(monkeypatch):
     calls: list[Call] = []
     monkeypatch.setattr(command_, "answer", lambda call, wanted: calls.append(call))
     return calls
+
+
+OLD = OldName("count", "count-tokens", {"often": "times", "once_more": "again"}, position="by", given={"share": "0.25"})
+
+
+def test_an_old_name_takes_old_options_and_new_ones_and_says_the_new_name(capsys, asked, counted, monkeypatch):
+    monkeypatch.setattr(old_names, "OLD_NAMES", (OLD,))
+    common = ["count", "two", "--prompt", PROMPT, "--model", "toy"]
+    told(capsys, *common, "--often", "3", "--once-more")
+    told(capsys, *common, "--times", "3", "--again", "--share", "0.75")
+    wanted = {"prompt": PROMPT, "by": "two", "times": 3, "again": True}
+    assert [call.arguments for call in asked] == [{**wanted, "share": 0.25}, {**wanted, "share": 0.75}]
+    assert "openwork counting count-tokens" in " ".join(told(capsys, "count", "--help").split())
 
 
 @pytest.mark.parametrize(

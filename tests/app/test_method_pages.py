@@ -15,7 +15,7 @@ from app.frame import search
 from app.jobs import table as jobs
 from app.jobs import work as job_work
 from app.library import memory, models, prompts
-from app.methods import addresses, drawing, fields, form, pictures, view, work
+from app.methods import addresses, block, drawing, fields, form, pictures, view, work
 from app.pages import method as page
 from app.pages import methods as catalogue_page
 from app.pages import report
@@ -71,12 +71,12 @@ def test_a_call_comes_back_from_its_address_and_from_its_form(about, arguments):
     call = call_of(arguments)
     address = addresses.address_of(call)
     assert "France" not in address and addresses.call_of(about, *addresses.asked_in(about, query(address))) == call
-    parts = [part for p in form.form(about, "toy", call.arguments) for part in walked(p)]
-    kept, asked = next(p.data for p in parts if p.id == form.KEPT), []
+    parts = [part for p in form.form("here", about, "toy", call.arguments) for part in walked(p)]
+    kept, asked = next(p.data for p in parts if p.id["type"] == form.KEPT), []
     for sort, name in ((form.FIELD, "value"), (form.TOKEN, "value"), (form.SWITCH, "checked")):
-        mine = [p for p in parts if isinstance(p.id, dict) and p.id["type"] == sort]
+        mine = [p for p in parts if p.id["type"] == sort]
         asked += [[getattr(p, name, None) for p in mine], [p.id for p in mine]]
-    assert page.asked_by(about, "toy", *asked, kept) == call
+    assert block.asked_by({"method": about.name}, None, "toy", *asked, kept) == call
 
 
 def test_a_token_is_found_by_what_is_written(about):
@@ -121,7 +121,7 @@ def test_an_address_holds_no_chat_and_its_form_keeps_it(about):
 )
 def test_what_an_address_cannot_ask_is_a_sentence_over_an_empty_form(about, wrong, words):
     shown = as_json(page.layout("count-tokens", {"m": "toy", **wrong}))
-    assert "This cannot be asked" in shown and words in shown.replace('\\"', '"') and "method-run" in shown
+    assert "This cannot be asked" in shown and words in shown.replace('\\"', '"') and '"type": "block-run"' in shown
     with pytest.raises(BadInput):
         page.asked(about, {"m": "toy", **wrong})
 
@@ -187,6 +187,29 @@ def test_a_method_that_raises_is_the_sentence_it_says(about):
     key = run(call_of({"prompt": PROMPT, "layers": "7"}))
     job = jobs.job_table().latest(key)
     assert job.state == "failed" and "There is no layer 7" in job.message and not job_work.is_there(key)
+
+
+# -- blocks on other pages -----------------------------------------------------------------------------------------------
+
+
+def test_blocks_of_one_page_keep_apart_and_find_what_was_asked(about):
+    first = block.Block("first", "count-tokens", fields=("times",), key="one", title="Counted")
+    other = block.Block("other", "count-tokens")
+    key = run(call_of({"prompt": PROMPT, "times": 3}))
+    run(call_of({"prompt": "another"}))
+    shown = first.layout("toy", {"prompt": PROMPT, "times": 3})
+    names = [str(part.id) for one in (shown, other.layout("toy", {"prompt": PROMPT})) for part in walked(one)]
+    assert len(set(names)) == len(names)
+    fields = [p.id["of"] for p in walked(shown) if p.id["type"] == form.FIELD]
+    assert fields == ["times"] and "count" in as_json(shown) and "ask-model" not in str(fields)
+    earlier = next(p.data["rows"] for p in walked(shown) if p.id["type"] == "block-earlier-data")
+    assert [row["name"] for row in earlier] == [key.replace(":", "-")]
+    elsewhere = as_json(first.layout("toy", {"prompt": "x y"}, {"one": key}))
+    assert "was asked before" in elsewhere and "Not kept" in as_json(first.layout("toy", {}, {"one": "method:none"}))
+    assert block.asked_by(
+        {"method": "count-tokens", "model": "toy"}, {"prompt": PROMPT}, None, *[[]] * 6, None
+    ) == call_of({"prompt": PROMPT})
+    assert "No result" not in as_json(other.layout("toy", {}))
 
 
 # -- drawing -------------------------------------------------------------------------------------------------------------
@@ -260,5 +283,5 @@ def test_every_declared_method_has_a_form_and_a_place_in_the_catalogue(home):
 
 
 def test_what_a_field_says_in_backticks_is_code(home):
-    said = as_json(form.form(catalogue.method_named("study"), "toy", {}))
+    said = as_json(form.form("here", catalogue.method_named("study"), "toy", {}))
     assert "openwork study --list" in said and "`" not in said

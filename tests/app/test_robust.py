@@ -28,13 +28,13 @@ from app.jobs import table as jobs
 from app.jobs.job import Job, read_job
 from app.library import artifacts, memory, models, prompts
 from app.library import models as library_models
-from app.library.sizes import TOY, model_size
 from app.pages import PAGES
 from app.pages.circuit import page as graph_page
 from app.server.main import create_app
 from probe.artifacts.folder import KINDS, place
 from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest
 from probe.errors import BadInput
+from probe.model.sizes import TOY, model_size
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,6 @@ from app.cli import run as cli_run
 from app.jobs import again as repeating
 from app.jobs import readings
 from app.jobs import table as jobs
-from app.library import busy as quiet
 from app.library import models, prompts
 from app.library.trace_asked import TraceAsked, meant
 from app.pages.circuit import panels as graph_panels
@@ -18,6 +17,7 @@ from app.pages.prompt import work
 from app.pages.prompt import work as prompt_work
 from circuits import Difference, TraceConfig, trace
 from circuits.graph.store import load_graph
+from probe import busy as quiet
 from probe.artifacts.folder import place
 from probe.errors import BadInput
 

@@ -165,7 +165,7 @@ def _announce(plan: "TracePlan", json: bool) -> None:
     if json:
         print_json(plan.to_dict())
         return
-    from app.library.busy import on_this_machine
+    from probe.busy import on_this_machine
 
     typer.echo(
         f"{counted(plan.n_tokens, 'token')}, {counted(plan.n_units, 'unit')}, "

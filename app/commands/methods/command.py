@@ -1,6 +1,6 @@
 """One method as a command: its options read into a call, which is looked at before the model loads, run, printed and kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import Parameter as Argument
 from inspect import Signature
@@ -55,8 +55,13 @@ class Wanted:
     dashboard: bool
 
 
-def command_of(about: Method) -> Callable[..., None]:
-    """The function that the command line runs for a method; its signature says the options."""
+def command_of(
+    about: Method,
+    changed: Callable[[Iterable[Argument]], Iterable[Argument]] = list,
+    words: str = "",
+) -> Callable[..., None]:
+    """The function that the command line runs for a method; its signature says the options. changed: what becomes of these.
+    words: its help, in place of the method's own."""
 
     def run(**options: Any) -> None:
         call = Call.checked(about.name, options.get("model", ""), arguments_of(about, options))
@@ -72,7 +77,8 @@ def command_of(about: Method) -> Callable[..., None]:
         for name, (kind, default) in standing.items()
     ]
     paper = f"\n\nFrom: {about.paper}." if about.paper else ""
-    return dressed(run, [*options_of(about), *added], unmarked(about.about + paper), about.function)
+    said = unmarked((words or about.about) + paper)
+    return dressed(run, [*changed(options_of(about)), *added], said, about.function)
 
 
 def dressed(run: Callable[..., None], parameters: list[Argument], words: str, name: str) -> Callable[..., None]:

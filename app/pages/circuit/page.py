@@ -7,8 +7,8 @@ from dash.development.base_component import Component
 from app import links
 from app.components.cards import outdated_note
 from app.components.parts import Parts, icon, link_button, title
+from app.figures.dress import worn
 from app.frame.shell import Page
-from app.frame.theme import worn
 from app.jobs import work
 from app.jobs.table import job_table
 from app.library import prompts

@@ -14,10 +14,10 @@ from app.jobs.readings import start_reading
 from app.library import prompts
 from app.library.artifacts import read_by
 from app.library.models import require_offered, short_model
-from app.library.sizes import model_size
 from app.pages.compare_prompts import callbacks
 from app.pages.compare_prompts.work import comparing
 from app.selection import selection_from
+from probe.model.sizes import model_size
 
 
 def layout(identity: str, other: str, query: dict[str, str]) -> Parts:

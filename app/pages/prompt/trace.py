@@ -7,12 +7,12 @@ from dash import Dash, Input, Output, State, html, no_update
 
 from app.components.parts import icon, segmented
 from app.library import memory, prompts, vocabulary
-from app.library.busy import on_this_machine
 from app.library.models import require_offered
 from app.library.trace_asked import MAX_NODES, TraceAsked, meant
 from app.pages.prompt.trace_plan import MOST_NODES, chosen, newest, trace_plan, usable
 from app.pages.prompt.work import start_trace
 from probe.artifacts.manifest import Manifest
+from probe.busy import on_this_machine
 from probe.errors import BadInput
 from probe.words import counted, duration, percent, prose, size
 

@@ -11,8 +11,7 @@ from app.components import drawn
 from app.components.measuring import measure_button
 from app.components.parts import Part, Parts, empty, graph, panel, segmented
 from app.components.snippets import python, shell_line, snippets
-from app.figures.dress import dress
-from app.frame.theme import worn
+from app.figures.dress import dress, worn
 from app.jobs import measuring
 from app.library import units
 from app.library.units import PageUnit

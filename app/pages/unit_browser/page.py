@@ -15,13 +15,13 @@ from app.frame.shell import Page
 from app.jobs import measuring
 from app.library.artifacts import Library, library
 from app.library.models import first_model, models, require_offered, short_model
-from app.library.sizes import model_size
 from app.library.tables import caches_for_dictionary, neuron_tables, neurons_in, table_facts, warm
 from app.selection import selection_from
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput
 from probe.model.sites import parse_site
+from probe.model.sizes import model_size
 from probe.words import counted
 
 MOST = 60

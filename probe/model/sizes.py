@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.library.models import MODELS
 from probe.artifacts.json import Json
 from probe.model import aliases
+from probe.model.aliases import ALIASES
 from probe.model.default import model_cache
 
 _HEADER = 50_000_000  # bytes of a safetensors header that are believed
@@ -53,7 +53,7 @@ def model_size(name: str) -> ModelSize | None:
     """The size of a model by its name, or None when it cannot be told without loading it."""
     if name == "toy":
         return TOY
-    folder = model_cache() / name if name in MODELS else Path(name)
+    folder = model_cache() / name if name in ALIASES else Path(name)
     if not folder.is_absolute() or not (folder / "config.json").is_file():
         return None
     try:
