@@ -45,7 +45,7 @@ def _kind(key: str, values: list[Any]) -> str:
         whole = there and all(isinstance(v, int) for v in there)
         return ("text" if ids else "count") if whole else "num"
     if all(isinstance(v, str) for v in there):
-        if all(_UNIT.fullmatch(v) for v in there):
+        if key == "node" or all(_UNIT.fullmatch(v) for v in there):
             return "unit"
         return "token" if key.lower().endswith("token") else "text"
     if all(isinstance(v, list) for v in there):

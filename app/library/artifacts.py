@@ -49,6 +49,14 @@ def registered(kind: str, name: str) -> Path:
     )
 
 
+def is_registered(kind: str, name: str) -> bool:
+    """Is there an artifact of this kind and name?"""
+    try:
+        return registered(kind, name).is_dir()
+    except BadInput:
+        return False
+
+
 def newest_dictionaries(fits: Callable[[ModelStamp], bool]) -> list[Path]:
     """The folders of the stored dictionaries whose model `fits`: for each pair of sites the newest."""
     found: dict[tuple[str, ...], Path] = {}

@@ -1,20 +1,25 @@
-"""Stored graphs, read once and kept while their files stay as they are."""
+"""Stored graphs, read once and kept while their files stay as they are; and as a page shows them, with the labels known here."""
 
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from app.library import labels
 from app.library.artifacts import registered
 from app.library.memory import Recent
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.nodes import KINDS
 from circuits.graph.store import StoredNodes, edges_digest, load_nodes
 from probe.errors import BadInput
 
-if TYPE_CHECKING:
-    from circuits.graph.graph import CircuitGraph
-
 _nodes: "Recent[StoredNodes]" = Recent(400, most=3e8)
 _graphs: Recent[Any] = Recent(4, most=4e8, least=2)
+_shown: Recent[Any] = Recent(4, most=4e8, least=2)
+_COMPUTED = ("explained", "roots", "way", "pushes", "influence", "cancellation", "scores", "_names")
+"""What was computed of a graph and reads neither a mark nor a label."""
 
 
 def graph_mark(name: str) -> int:
@@ -22,7 +27,7 @@ def graph_mark(name: str) -> int:
     return (registered("graph", name) / "manifest.json").stat().st_mtime_ns
 
 
-def stored_graph(name: str) -> "CircuitGraph":
+def stored_graph(name: str) -> CircuitGraph:
     """A stored graph by name; without the model. BadInput when there is none, Unavailable when it is damaged."""
     from circuits.graph.store import load_graph
 
@@ -37,19 +42,52 @@ def stored_graph(name: str) -> "CircuitGraph":
     return kept[1]
 
 
-def keep_graph(name: str, graph: "CircuitGraph") -> "CircuitGraph":
-    """Keep in memory what was just stored under this name; numbers already computed of it stay computed."""
-    return _graphs.put(name, (graph_mark(name), graph))[1]
+def keep_graph(name: str, graph: CircuitGraph, before: CircuitGraph) -> CircuitGraph:
+    """Keep in memory what was just stored under this name; numbers already computed of what it was before stay computed."""
+    return _graphs.put(name, (graph_mark(name), _with_computed(graph, before)))[1]
+
+
+def _with_computed(graph: CircuitGraph, before: CircuitGraph) -> CircuitGraph:
+    graph.__dict__.update({k: before.__dict__[k] for k in _COMPUTED if k in before.__dict__})
+    return graph
 
 
 reading = RLock()
 "Held while a graph's folder is replaced; who reads one that may be edited meanwhile holds it too."
 
 
-def graph_of(name: str) -> "CircuitGraph":
+def graph_of(name: str) -> CircuitGraph:
     """A stored graph, never in the middle of being replaced."""
     with reading:
         return stored_graph(name)
+
+
+def shown_graph(name: str) -> CircuitGraph:
+    """The same as a page shows it: its units bear the labels that are known here."""
+    found, mark = graph_of(name), labels.mark()
+    kept = _shown.get(name)
+    if kept is None or kept[0] is not found or kept[1] != mark:
+        kept = _shown.put(name, (found, mark, labelled(found)))
+    return kept[2]
+
+
+def labelled(graph: CircuitGraph) -> CircuitGraph:
+    """The graph with the labels that neurons and latents were given on their own pages, where it says nothing of them itself.
+    Those of a file from elsewhere belong to units that may be other ones here."""
+    known, nodes, texts = labels.texts(), graph.nodes, list(graph.unit_tokens)
+    if not known or "imported" in graph.facts:
+        return graph
+    for i in np.flatnonzero(nodes.where("neuron", "latent")).tolist():
+        kind, layer = KINDS[nodes.kind[i]], int(nodes.layer[i])
+        owner = graph.model if kind == "neuron" else dictionary_at(graph, layer)
+        texts[i] = texts[i] or known.get((kind, owner, layer, int(nodes.unit[i])), "")
+    assert len(graph.influence) == len(texts), "computed once for both"
+    return _with_computed(replace(graph, unit_tokens=texts), graph)
+
+
+def dictionary_at(graph: CircuitGraph, layer: int) -> str:
+    """The name of the dictionary whose latents stand at a layer; empty where there is none."""
+    return next((name for slot, name in graph.dictionaries.items() if slot.rpartition(".")[2] == str(layer)), "")
 
 
 def body(name: str) -> str:
@@ -58,7 +96,7 @@ def body(name: str) -> str:
         return edges_digest(registered("graph", name))
 
 
-def same_body(name: str, of: str) -> "CircuitGraph":
+def same_body(name: str, of: str) -> CircuitGraph:
     """The stored graph of this name, if its edges are those of the digest; BadInput where it was traced anew since."""
     if body(name) != of:
         raise BadInput(
@@ -78,5 +116,5 @@ def nodes_of(folder: Path) -> StoredNodes | None:
 
 def forget() -> None:
     """Let go of every graph: another home is looked at, or a process ends."""
-    _graphs.clear()
-    _nodes.clear()
+    for kept in (_graphs, _shown, _nodes):
+        kept.clear()

@@ -19,11 +19,13 @@ from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
 from probe.artifacts.json import finite
 from probe.show.opening import came_from
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record, in_lines
 from probe.show.values import quoted
 from probe.words import clip
 
 Match = Literal["auto", "position", "end", "none"]
+LISTED, _NOTES = 100, 20  # nodes and edges of a table, notes that are told
 Two = Float[np.ndarray, "graph key"]
 TwoEdges = Float[np.ndarray, "graph edge"]
 
@@ -105,6 +107,38 @@ class GraphDifference(Record, figure=True, page=True):
         return (
             f"{int(both.sum())} nodes in both, {int((a & ~both).sum())} only in a, {int((b & ~both).sum())} only in b"
         )
+
+    @property
+    def told(self) -> str:
+        """What differs, in two sentences."""
+        alike = _correlation(self.weight[:, ~np.isnan(self.weight).any(0)])
+        edges = "" if alike is None else f" The weights of edges in both correlate by {alike:.3f}."
+        return f"{self.counted()}. They share {self.overlap:.3f} of their influence (1: equal, 0: strangers).{edges}"
+
+    def panels(self) -> list[Panel]:
+        """What differs in words and counts, what is comparable, and the nodes and edges that changed most."""
+        counts = self.summary()
+        alike = {"nodes": counts["overlap"], "edges": counts["edge_correlation"]}
+        sizes = [
+            {"what": n, **{k.replace("_", " "): v for k, v in counts[n].items()}, "alike": alike[n]} for n in alike
+        ]
+        tables = {"both": "Nodes of both that changed most", "a": "Nodes only in a", "b": "Nodes only in b"}
+        nodes = [Rows(title, rows) for where, title in tables.items() if (rows := self._listed(where))]
+        edges = self.edge_rows(LISTED)
+        return [
+            Sentence(self.told),
+            *(Sentence(note) for note in self.notes[:_NOTES]),
+            Rows("What is in both, and how alike it is", sizes),
+            Figure("Influence in b against influence in a", self.figure),
+            *nodes,
+            *([Rows("Edges that changed most, by the influence that runs along", edges)] if edges else []),
+        ]
+
+    def _listed(self, where: str) -> list[dict[str, Any]]:
+        """Nodes for a table: how their influence changed, or, of those of one graph, its own numbers."""
+        numbers = ("influence_change", "influence_a", "influence_b")
+        kept = ("node", "kind", *(numbers if where == "both" else (f"influence_{where}", f"activation_{where}")))
+        return [{k: row[k] for k in kept} for row in self.rows(LISTED, where=where)]
 
     def summary(self) -> dict[str, Any]:
         """Counts, overlap and the largest changes."""

@@ -1,14 +1,21 @@
-"""Pictures of circuits: records to plotly figures. No model, no callbacks."""
+"""Pictures of circuits: records to plotly figures. No model, no callbacks.
+
+The link graph holds the nodes that are shown and the strongest edges of one of them (or of all): a graph has millions. Its first
+traces are the edges and the ring around the chosen node, so that who shows another node exchanges no more than those.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 
-from circuits.graph.graph import KINDS, ROOTS, CircuitGraph
+from circuits.graph.arrangement import Arrangement, arranged
+from circuits.graph.graph import KINDS, UNITS, CircuitGraph
+from circuits.graph.influence import normalised
+from circuits.graph.naming import described, word
 from probe.show.beside import draws
-from probe.show.labels import label_text, token_axis
+from probe.show.labels import _finish, token_axis
 
 if TYPE_CHECKING:
     from circuits.graph.influence import Pruned
@@ -46,61 +53,49 @@ POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
 WITH, AGAINST = "pushes it the way it went", "pushes against it"
 PUSHES = "Solid edges push a node the way it went (up; a unit below zero, further down), dashed ones push against it."
 """What every picture of edges says of its lines. See `CircuitGraph.pushes`."""
-
-
-def layout(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of every node: its position and layer, with the nodes of one cell spread side by side, stronger ones inside."""
-    x, y = graph.nodes.pos.astype(float), graph.nodes.layer.astype(float)
-    cell = (graph.nodes.layer.astype(np.int64) + 1) * (len(graph.tokens) + 1) + graph.nodes.pos
-    order = np.lexsort((-graph.influence, cell))
-    order = order[shown[order]]
-    starts = np.flatnonzero(np.r_[True, np.diff(cell[order]) != 0]) if len(order) else np.array([], int)
-    sizes = np.diff(np.r_[starts, len(order)])
-    for start, size in zip(starts, sizes, strict=True):
-        spread = np.arange(size) - (size - 1) / 2
-        x[order[start : start + size]] += spread * min(0.11, 0.84 / max(size - 1, 1))
-    return x, y
+_INK = {False: ("#0a6ebd", "#c8561b", "#2f5d8c", "#b07a1e"), True: ("#5aaef0", "#f08a52", "#e4e7ec", "#d9a441")}
+"On a light and on a dark ground: edges with and against, the chosen node's ring, the rings of pins."
+_WIDTHS = (1.0, 2.2, 4.0)
+N_EDGE_TRACES = 2 * len(_WIDTHS)
+Lines = tuple[Int[np.ndarray, " line"], Int[np.ndarray, " line"], Float[np.ndarray, " line"]]
+"""Source, target, and strength, above 0 where it pushes its target the way that went."""
 
 
 @draws
 def graph_figure(
     graph: CircuitGraph,
     *,
-    shown: Bool[np.ndarray, " node"] | None = None,
+    shown: Bool[np.ndarray, " node"] | Arrangement | None = None,
     node: int | None = None,
     n_edges: int = 200,
     height: int = 620,
+    dark: bool = False,
 ) -> go.Figure:
-    """Link graph: position across, layer upwards, size by influence; `node`'s strongest edges, or the strongest kept ones.
+    """Link graph: position across, layer upwards, size by influence; `node`'s strongest edges, or the strongest of all.
 
-    shown: nodes to draw, by default the pruned graph's. Solid blue edges push their target the way it went, dashed vermilion
-    ones against it (`CircuitGraph.pushes`).
+    shown: nodes to draw, by default the pruned graph's. n_edges: of a node in each direction. Solid edges push their target the
+    way it went, dashed ones against it (`CircuitGraph.pushes`). Rings are pins.
     """
-    pruned = graph.prune()
-    shown = pruned.nodes if shown is None else shown
-    x, y = layout(graph, shown)
-    figure = go.Figure()
-    for trace in _edge_traces(graph, shown, node, n_edges, x, y):
-        figure.add_trace(trace)
-    for kind in KINDS:
-        mine = np.flatnonzero(graph.nodes.where(kind) & shown)
-        if len(mine):
-            figure.add_trace(_node_trace(graph, kind, mine, x, y))
-    ticks = list(range(-1, graph.n_layers + 1))
-    ticks = [-1, *ticks[1 : -1 : max(1, graph.n_layers // 12)], graph.n_layers]
-    names = {-1: "embed", graph.n_layers: "logits"}
-    figure.update_yaxes(tickvals=ticks, ticktext=[names.get(t, str(t)) for t in ticks], title="layer", zeroline=False)
-    figure.update_xaxes(**token_axis(graph.tokens), zeroline=False, range=[-0.6, len(graph.tokens) - 0.4])
-    figure.update_layout(
-        height=height,
-        margin={"l": 60, "r": 20, "t": 20, "b": 60},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 12},
-        legend={"orientation": "h", "y": 1.06},
-        hovermode="closest",
+    if not isinstance(shown, Arrangement):
+        shown = arranged(graph, graph.prune().nodes if shown is None else shown)
+    figure = go.Figure(link_traces(graph, shown, node, n_edges, dark))
+    figure.add_trace(_ring(shown, graph.chosen, _INK[dark][3], 17, 1.6, "pinned"))
+    sizes = _sizes(graph, shown.nodes)
+    kinds = graph.nodes.kind[shown.nodes]
+    for kind in [k for k in KINDS if (kinds == KINDS.index(k)).any()]:
+        figure.add_trace(_nodes(graph, shown, kind, sizes, dark))
+    layers = list(range(0, graph.n_layers, 5 if graph.n_layers > 16 else 2 if graph.n_layers > 8 else 1))
+    axis = token_axis(graph.tokens)
+    axis["tickvals"] = [round(float(shown.centres[i]), 2) for i in axis["tickvals"]]
+    _finish(figure, height)
+    figure.update_xaxes(**axis, range=[-0.5, float(shown.columns[-1]) + 0.5], showgrid=False, zeroline=False)
+    figure.update_yaxes(
+        tickvals=[-1, *layers, graph.n_layers],
+        ticktext=["tokens", *(f"L{i}" for i in layers), "logits"],
+        range=[-1.8, graph.n_layers + 0.9],
+        zeroline=False,
     )
-    return figure
+    return figure.update_layout(legend={"orientation": "h", "y": 1.06, "itemsizing": "constant"}, hovermode="closest")
 
 
 @draws
@@ -109,65 +104,99 @@ def pruned_figure(pruned: "Pruned", **options: Any) -> go.Figure:
     return graph_figure(pruned.graph, shown=pruned.nodes, **options)
 
 
-def _node_trace(graph: CircuitGraph, kind: str, mine: np.ndarray, x: np.ndarray, y: np.ndarray) -> go.Scatter:
-    found = graph.influence
-    most = max(float(found.max()), 1e-30)
-    size = 6 + 16 * np.sqrt(found[mine] / most) if kind not in ROOTS else 8 + 14 * np.sqrt(graph.probability[mine])
-    hover = [f"{label_text(graph.name(int(i)), 60)}<br>influence {found[i]:.4f}" for i in mine]
+def link_traces(
+    graph: CircuitGraph, shown: Arrangement, node: int | None, n_edges: int, dark: bool = False
+) -> list[go.Scatter]:
+    """The traces that change with the node: `N_EDGE_TRACES` of lines, three widths each for edges that push their target the way
+    it went and for those against it (dashed, so that colour is never the only mark), and the ring around the node."""
+    source, target, strength = strongest_edges(graph, shown, node, n_edges)
+    at = np.searchsorted(shown.nodes, (source, target))
+    x, y = (np.stack([c[at[0]], c[at[1]]], 1).round(3) for c in (shown.x, shown.y))
+    top = float(np.abs(strength).max(initial=0.0)) or 1.0
+    place = np.minimum((np.abs(strength) / top * len(_WIDTHS)).astype(int), len(_WIDTHS) - 1)
+    traces = []
+    for i in range(N_EDGE_TRACES):
+        with_it, width = i < len(_WIDTHS), i % len(_WIDTHS)
+        mine = np.flatnonzero((place == width) & ((strength > 0) == with_it))
+        line = {"width": _WIDTHS[width], "color": _INK[dark][not with_it], "dash": "solid" if with_it else "4px,3px"}
+        traces.append(
+            go.Scatter(
+                x=_with_gaps(x[mine]),
+                y=_with_gaps(y[mine]),
+                mode="lines",
+                name=WITH if with_it else AGAINST,
+                line=line,
+                opacity=0.65 if node is not None else 0.4,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    return [*traces, _ring(shown, [] if node is None else [node], _INK[dark][2], 22, 2.2)]
+
+
+def _with_gaps(ends: Float[np.ndarray, "line 2"]) -> list[float | None]:
+    """Lines end to end as plotly takes them: nothing between one and the next."""
+    return [value for pair in ends.tolist() for value in (*pair, None)]
+
+
+def strongest_edges(graph: CircuitGraph, shown: Arrangement, node: int | None, n_edges: int) -> Lines:
+    """The edges that are drawn between shown nodes: a node's strongest in each direction; of all those whose ends matter most,
+    since what is strong in itself is not strong in the graph."""
+    e, there = graph.edges, np.zeros(len(graph.nodes), bool)
+    there[shown.nodes] = True
+    if node is None:
+        rows = np.flatnonzero(there[e.source] & there[e.target])
+        flow = normalised(graph)[rows] * (graph.influence + graph.probability)[e.target[rows]]
+        order = np.argsort(-flow, kind="stable")[:n_edges]
+        rows, size = rows[order], flow[order]
+    else:
+        ways = [(np.flatnonzero(ends == node), others) for ends, others in ((e.target, e.source), (e.source, e.target))]
+        ways = [rows[there[others[rows]]] for rows, others in ways] if there[node] else []
+        rows = np.array([i for r in ways for i in r[np.argsort(-np.abs(e.weight[r]), kind="stable")[:n_edges]]], int)
+        size = np.abs(e.weight[rows])
+    return e.source[rows], e.target[rows], size * np.sign(graph.pushes[rows])
+
+
+def _sizes(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> Float[np.ndarray, " shown"]:
+    """Marker sizes in pixels: area grows with influence; roots by probability."""
+    weight = np.where(graph.roots[nodes], graph.probability[nodes], graph.influence[nodes])
+    top = float(graph.influence[graph.nodes.where(*UNITS)].max(initial=0)) or 1.0
+    return 6 + 12 * np.sqrt(np.clip(weight / top, 0, 1))
+
+
+def _nodes(graph: CircuitGraph, shown: Arrangement, kind: str, sizes: np.ndarray, dark: bool) -> go.Scatter:
+    where = graph.nodes.kind[shown.nodes] == KINDS.index(kind)
+    hollow, edge = "open" in SYMBOLS[kind], "rgba(18,21,26,.7)" if dark else "rgba(255,255,255,.6)"
     return go.Scatter(
-        x=x[mine],
-        y=y[mine],
+        x=np.round(shown.x[where], 3),
+        y=np.round(shown.y[where], 3),
         mode="markers",
-        name=kind,
-        customdata=mine,
-        text=hover,
-        hovertemplate="%{text}<extra></extra>",
+        name=word(kind),
         marker={
             "symbol": SYMBOLS[kind],
-            "size": size,
+            "size": np.full(int(where.sum()), 11.0) if kind == "token" else np.round(sizes[where], 1),
             "color": COLOURS[kind],
-            "opacity": 0.85,
-            "line": {"width": 0.5, "color": "#fff"},
+            "opacity": 0.9,
+            "line": {"width": 1.4 if hollow else 0.8, "color": COLOURS[kind] if hollow else edge},
         },
+        customdata=shown.nodes[where].tolist(),  # a list: dcc.Graph cannot look into packed arrays
+        hovertext=[described(graph, int(i)) for i in shown.nodes[where]],
+        hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
-def _edge_traces(
-    graph: CircuitGraph, shown: np.ndarray, node: int | None, n_edges: int, x: np.ndarray, y: np.ndarray
-) -> list[go.Scatter]:
-    """One line trace for edges that push their target the way it went, and one for those that push against it."""
-    e = graph.edges
-    both = shown[e.source] & shown[e.target]
-    mine = both & ((e.source == node) | (e.target == node)) if node is not None else both
-    rows = np.flatnonzero(mine)
-    if node is None:  # strong in itself is not strong in the graph: rank by the share of the target's influence
-        from circuits.graph.influence import normalised
-
-        strength = normalised(graph)[rows] * (graph.influence + graph.probability)[e.target[rows]]
-    else:
-        strength = np.abs(e.weight[rows])
-    rows = rows[np.argsort(-strength, kind="stable")[:n_edges]]
-    traces = []
-    for sign, colour, dash, name in ((1, POSITIVE, "solid", WITH), (-1, NEGATIVE, "dash", AGAINST)):
-        some = rows[np.sign(graph.pushes[rows]) == sign]
-        ends = np.full((len(some), 3), np.nan)
-        heights = ends.copy()
-        ends[:, 0], ends[:, 1], heights[:, 0], heights[:, 1] = (
-            x[e.source[some]],
-            x[e.target[some]],
-            y[e.source[some]],
-            y[e.target[some]],
-        )
-        line = {"color": colour, "width": 1 if node is None else 1.5, "dash": dash}
-        traces.append(
-            go.Scatter(
-                x=ends.ravel(),
-                y=heights.ravel(),
-                mode="lines",
-                name=name,
-                line=line,
-                opacity=0.3 if node is None else 0.6,
-                hoverinfo="skip",
-            )
-        )
-    return traces
+def _ring(
+    shown: Arrangement, nodes: list[int], colour: str, size: int, width: float, name: str | None = None
+) -> go.Scatter:
+    """Rings around some nodes; with a name, the legend says what they are."""
+    at = np.flatnonzero(np.isin(shown.nodes, nodes))
+    marker = {"symbol": "circle-open", "size": size, "color": colour, "line": {"width": width}}
+    return go.Scatter(
+        x=shown.x[at].tolist(),
+        y=shown.y[at].tolist(),
+        mode="markers",
+        marker=marker,
+        hoverinfo="skip",
+        name=name,
+        showlegend=bool(name and len(at)),
+    )

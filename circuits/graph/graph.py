@@ -81,6 +81,11 @@ class CircuitGraph(Record, figure=True, page=True):
         """What the graph explains in the end: logits and directions."""
         return self.nodes.where(*ROOTS)
 
+    @property
+    def chosen(self) -> list[int]:
+        """Pinned nodes and members of groups, each once."""
+        return list(dict.fromkeys([*self.pinned, *(i for members in self.supernodes.values() for i in members)]))
+
     @cached_property
     def way(self) -> Int[np.ndarray, " node"]:
         """Which way every node went: -1 for a unit below zero, 1 for every other node. See `pushes`."""

@@ -11,12 +11,14 @@ from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:
+    from circuits.graph.arrangement import Arrangement
     from circuits.graph.graph import CircuitGraph
     from circuits.graph.influence import Pruned
 
 MOST_NODES, MOST_EDGES, MOST_TOKENS = 150, 120, 24
 _W, _LAYER, _LEFT, _TOP, _FOOT = 880, 15, 60, 14, 70
 _MOST_HEIGHT = 460
+Places = dict[int, float]
 WITH_COLOUR, AGAINST_COLOUR = "#2f8fd8", "#e0731d"  # lighter than the figures': they are seen on black too
 
 
@@ -48,20 +50,19 @@ def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None =
 
     chosen: nodes to draw, by default those that pruning keeps; of either the most influential, and always what is explained.
     """
-    from circuits.graph.figures import PUSHES, layout
+    from circuits.graph.arrangement import arranged
+    from circuits.graph.figures import PUSHES
 
-    wanted = graph.prune().nodes if chosen is None else chosen
-    shown = _strongest(graph, wanted)
-    x, y = layout(graph, shown)
-    n = max(len(graph.tokens), 1)
+    shown = arranged(graph, _strongest(graph, graph.prune().nodes if chosen is None else chosen))
     step = min(_LAYER, _MOST_HEIGHT / (graph.n_layers + 2))
-    across = _LEFT + (x + 0.5) * (_W - _LEFT - 10) / n
-    up = _TOP + (graph.n_layers - y) * step
+    wide = (_W - _LEFT - 10) / max(float(shown.columns[-1]), 1.0)
+    across = dict(zip(shown.nodes.tolist(), (_LEFT + shown.x * wide).tolist(), strict=True))
+    up = dict(zip(shown.nodes.tolist(), (_TOP + (graph.n_layers - shown.y) * step).tolist(), strict=True))
     height = _TOP + (graph.n_layers + 1) * step + _FOOT
     edges = _lines(graph, shown, across, up)
-    parts = [*edges, *_marks(graph, shown, across, up), *_labels(graph, n, step)]
+    parts = [*edges, *_marks(graph, across, up), *_labels(graph, (_LEFT + shown.centres * wide).tolist(), step)]
     drawn = (
-        f"{int(shown.sum())} of {len(graph.nodes):,} nodes and {len(edges)} of {len(graph.edges):,} edges are drawn; "
+        f"{len(shown.nodes)} of {len(graph.nodes):,} nodes and {len(edges)} of {len(graph.edges):,} edges are drawn; "
     )
     said = note(f"{drawn}larger nodes have more influence. {PUSHES}")
     return svg(parts, _W, height, "link graph", mono=True) + said
@@ -76,20 +77,16 @@ def _strongest(graph: "CircuitGraph", wanted: Bool[np.ndarray, " node"]) -> Bool
     return shown
 
 
-def _lines(graph: "CircuitGraph", shown: np.ndarray, across: np.ndarray, up: np.ndarray) -> list[str]:
+def _lines(graph: "CircuitGraph", shown: "Arrangement", across: Places, up: Places) -> list[str]:
     """The edges that carry most influence, faint ones first."""
-    from circuits.graph.influence import normalised
+    from circuits.graph.figures import strongest_edges
 
-    e = graph.edges
-    rows = np.flatnonzero(shown[e.source] & shown[e.target])
-    flow = normalised(graph)[rows] * (graph.influence + graph.probability)[e.target[rows]]
-    order = np.argsort(-flow, kind="stable")[:MOST_EDGES][::-1]
-    top = float(flow.max(initial=0)) or 1.0
+    source, target, strength = strongest_edges(graph, shown, None, MOST_EDGES)
+    top = float(np.abs(strength).max(initial=0)) or 1.0
     found = []
-    for row, share in zip(rows[order], flow[order] / top, strict=True):
-        s, t = e.source[row], e.target[row]
-        against = f"stroke='{AGAINST_COLOUR}' stroke-dasharray='4 3'"
-        look = f"stroke='{WITH_COLOUR}'" if graph.pushes[row] >= 0 else against
+    for s, t, size in zip(source[::-1].tolist(), target[::-1].tolist(), strength[::-1].tolist(), strict=True):
+        share, against = abs(size) / top, f"stroke='{AGAINST_COLOUR}' stroke-dasharray='4 3'"
+        look = f"stroke='{WITH_COLOUR}'" if size >= 0 else against
         ends = f"x1='{across[s]:.1f}' y1='{up[s]:.1f}' x2='{across[t]:.1f}' y2='{up[t]:.1f}'"
         found.append(
             f"<line {ends} {look} stroke-width='{0.6 + 1.8 * share:.1f}' stroke-opacity='{0.45 + 0.5 * share:.2f}'/>"
@@ -97,18 +94,17 @@ def _lines(graph: "CircuitGraph", shown: np.ndarray, across: np.ndarray, up: np.
     return found
 
 
-def _marks(graph: "CircuitGraph", shown: np.ndarray, across: np.ndarray, up: np.ndarray) -> list[str]:
+def _marks(graph: "CircuitGraph", across: Places, up: Places) -> list[str]:
     """Nodes in the colour of their kind: squares are tokens, diamonds what is left over, circles units and answers."""
     from circuits.graph.figures import COLOURS
     from circuits.graph.graph import KINDS
 
     most = float(graph.influence.max(initial=0)) or 1.0
     found = []
-    for i in np.flatnonzero(shown):
-        kind = KINDS[graph.nodes.kind[i]]
+    for i, x in across.items():
+        kind, y = KINDS[graph.nodes.kind[i]], up[i]
         r = 2.5 + 6 * float(np.sqrt(max(graph.influence[i] / most, graph.probability[i])))
-        x, y = float(across[i]), float(up[i])
-        name = f"<title>{text(graph.name(int(i)), 80)}, influence {graph.influence[i]:.3g}</title>"
+        name = f"<title>{text(graph.name(i), 80)}, influence {graph.influence[i]:.3g}</title>"
         style = f"fill='{COLOURS[kind]}' stroke='currentColor' stroke-opacity='0.5' stroke-width='0.6'"
         if kind in ("token", "position"):
             found.append(
@@ -122,12 +118,12 @@ def _marks(graph: "CircuitGraph", shown: np.ndarray, across: np.ndarray, up: np.
     return found
 
 
-def _labels(graph: "CircuitGraph", n: int, step: float) -> list[str]:
+def _labels(graph: "CircuitGraph", centres: list[float], step: float) -> list[str]:
     """Tokens below, layers at the left."""
     foot = _TOP + (graph.n_layers + 1) * step + 16
     found = []
-    for p in range(0, n if graph.tokens else 0, max(1, -(-n // MOST_TOKENS))):
-        x = _LEFT + (p + 0.5) * (_W - _LEFT - 10) / n
+    for p in range(0, len(graph.tokens), max(1, -(-len(graph.tokens) // MOST_TOKENS))):
+        x = centres[p]
         found.append(
             f"<text x='{x:.1f}' y='{foot:.1f}' text-anchor='end' transform='rotate(-30 {x:.1f} {foot:.1f})'>"
             f"{token_text(graph.tokens[p], 14)}</text>"

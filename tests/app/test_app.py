@@ -32,13 +32,15 @@ from app.jobs import table as jobs
 from app.jobs.readings import reading_key, start_reading
 from app.library import artifacts, graphs, memory, models, prompts
 from app.pages.circuit import callbacks as graph_callbacks
-from app.pages.circuit import connections
 from app.pages.circuit import panels as graph_panels
 from app.pages.home import short_site
 from app.pages.prompt import tables as prompt_tables
 from app.pages.prompt.page import panels
 from app.server import safety
 from app.server.main import create_app, make_server, serve
+from circuits.graph.arrangement import arrange
+from circuits.graph.figures import N_EDGE_TRACES
+from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
@@ -463,25 +465,23 @@ def test_a_new_server_says_what_was_interrupted(home):
 def test_connections_add_up_to_the_value():
     graph = small_graph()
     for node in np.flatnonzero(graph.explained):
-        rows = connections.connection_rows(graph, int(node), "in")["rows"]
+        rows = edge_rows(graph, int(node))
         assert rows[-1]["unit"] == "sum = value"
-        assert sum(r["amount"] for r in rows[:-1]) == pytest.approx(graph.nodes.value[node])
+        assert sum(r["weight"] for r in rows[:-1]) == pytest.approx(graph.nodes.value[node])
         assert sum(r["share"] for r in rows if r["share"] is not None) == pytest.approx(1.0)
 
 
-def test_many_connections_are_cut_and_still_add_up(monkeypatch):
-    monkeypatch.setattr(connections, "MAX_LISTED", 1)
-    graph = small_graph()
-    rows = connections.connection_rows(graph, 4, "in")["rows"]
+def test_many_connections_are_cut_and_still_add_up():
+    rows = edge_rows(small_graph(), 4, k=1)
     assert [r["unit"] for r in rows] == ["L0N11", "2 weaker edges", "constant", "sum = value"]
-    assert sum(r["amount"] for r in rows[:-1]) == pytest.approx(2.5)
+    assert sum(r["weight"] for r in rows[:-1]) == pytest.approx(2.5)
 
 
 def test_arrangement_keeps_what_it_says():
     graph = small_graph()
-    everything = linkgraph.arrange(graph, 1.0)
+    everything = arrange(graph, 1.0)
     assert len(everything.nodes) == 5 and everything.held == pytest.approx(1.0)
-    some = linkgraph.arrange(graph, 0.3)
+    some = arrange(graph, 0.3)
     assert some.held >= 0.3
     assert set(np.flatnonzero(graph.nodes.where("token", "logit"))) <= set(some.nodes)
     pos = graph.nodes.pos[everything.nodes]
@@ -491,9 +491,9 @@ def test_arrangement_keeps_what_it_says():
 
 def test_graph_figure_sends_only_the_selected_nodes_edges():
     graph = small_graph()
-    shown = linkgraph.arrange(graph, 1.0)
-    figure = linkgraph.graph_figure(graph, shown, 4)
-    lines = figure.data[: linkgraph.N_EDGE_TRACES]
+    shown = arrange(graph, 1.0)
+    figure = linkgraph.link_figure(graph, shown, 4)
+    lines = figure.data[:N_EDGE_TRACES]
     assert sum(len(t.x) // 3 for t in lines) == 3
     dashed = [t for t in lines if t.line.dash != "solid" and len(t.x)]
     assert len(dashed) == 1 and all(t.type in ("scatter", "heatmap", "bar") for t in figure.data)

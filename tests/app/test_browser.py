@@ -262,12 +262,12 @@ def test_jobs_are_cancelled_from_their_page(tab, site):
 
 def test_stored_results_answer_quickly(site):
     """A click on a node, as the server sees it."""
+    from app.figures.linkgraph import edges_exchanged
     from app.pages.circuit import callbacks as graph
-    from app.pages.circuit import connections
 
     graph.arranged("small", 0.8)
     start = time.perf_counter()
     found, shown = graph.arranged("small", 0.8)
-    connections.connection_rows(found, 2, "in")
-    graph.linkgraph.edge_traces(found, shown, 2, "light")
+    graph.tables.connection_rows(found, 2, "in")
+    edges_exchanged(found, shown, 2, "light")
     assert time.perf_counter() - start < STORED * SLACK

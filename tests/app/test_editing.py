@@ -13,11 +13,11 @@ from wired import crowded
 
 from app.library.graphs import stored_graph
 from app.pages.circuit import marks_on_disk
-from app.pages.circuit.boxes import GAP, apart
-from app.pages.circuit.history import History
-from app.pages.circuit.marks import LONGEST, MOST, Marks, edited, group, label, pin, rename, strongest, ungroup, unpin
-from app.pages.circuit.subgraph import MOST_EDGES, drawing
+from app.pages.circuit.edits import History, edited
+from circuits.graph.marks import LONGEST, MOST, Marks, group, label, pin, rename, strongest, ungroup, unpin
 from circuits.graph.store import choose_nodes, load_graph, save_graph
+from circuits.supernodes.boxes import GAP, apart
+from circuits.supernodes.drawing import MOST_EDGES, drawing
 from probe.artifacts import lock as locks
 from probe.artifacts.folder import place
 from probe.errors import BadInput, Unavailable

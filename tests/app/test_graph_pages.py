@@ -17,7 +17,7 @@ from pages import as_json
 from records import small_graph
 
 from app.cli import run as cli_run
-from app.figures import linkgraph, node_words
+from app.figures import linkgraph
 from app.jobs import again as repeating
 from app.jobs import results, work
 from app.jobs import table as jobs
@@ -26,11 +26,10 @@ from app.library.artifacts import library
 from app.library.graphs import stored_graph
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import (
-    connections,
     marks_on_disk,
     pinned,
-    subgraph,
     suggestions,
+    tables,
     validation_words,
     validation_work,
 )
@@ -38,17 +37,22 @@ from app.pages.circuit import page as graph
 from app.pages.circuit import panels as graph_panels
 from app.pages.circuit import scores as graph_scores
 from app.pages.circuit import validation as graph_testing
-from app.pages.circuit.marks import Marks, strongest
 from app.pages.circuit.node import node_facts, unit_link
 from app.pages.circuit_list import compare as graphs_beside
-from app.pages.circuit_list import downloads as export
 from app.pages.circuit_list import page as circuits
 from app.pages.circuit_list import uploads as importing
 from app.server.main import make_server
 from circuits import TraceConfig, check_subgraph, difference, subgraph_scores, trace
+from circuits.exchange.own import to_openwork
 from circuits.exchange.read import read_neuronpedia
+from circuits.graph import naming
+from circuits.graph.arrangement import arrange
+from circuits.graph.figures import strongest_edges
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.graph.marks import Marks, strongest
+from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
+from circuits.supernodes.drawing import drawing
 from circuits.supernodes.groups import Group
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
@@ -70,15 +74,15 @@ def test_every_graph_has_a_page(name, home):
     found: CircuitGraph = GRAPHS[name]()
     save_graph(found, place("graph", "g"))
     page = as_json(graph.layout("g", {}))
-    assert as_json(circuits.layout({})) and as_json(export.own(found))
-    shown = linkgraph.arrange(found, 1.0)
+    assert as_json(circuits.layout({})) and as_json(to_openwork(found))
+    shown = arrange(found, 1.0)
     assert found.roots[shown.nodes].sum() == found.roots.sum()
     for node in range(len(found.nodes)):
         as_json(node_facts(found, node))
         for way in ("in", "out"):
-            as_json(connections.connection_rows(found, node, way))
-        assert as_json(linkgraph.graph_figure(found, shown, node))
-    as_json(connections.node_rows(found, shown))
+            as_json(tables.connection_rows(found, node, way))
+        assert as_json(linkgraph.link_figure(found, shown, node))
+    as_json(tables.node_rows(found, shown))
     assert ("unknown" in page) == bool(np.isnan(found.residual))
 
 
@@ -95,19 +99,19 @@ def test_connections_add_up_where_the_parts_are_known():
     """To the node's own value: exactly, and for a pruned file with what was left out as a row of its own."""
     for found, closing in ((every_kind(), 2), (GRAPHS["pruned"](), 3)):
         for node in np.flatnonzero(found.explained):
-            rows = connections.connection_rows(found, int(node), "in")["rows"]
+            rows = edge_rows(found, int(node))
             assert rows[-1]["unit"] == "sum = value"
-            assert rows[-1]["amount"] == pytest.approx(found.nodes.value[node], abs=1e-5)
-            assert sum(r["amount"] for r in rows[:-1]) == pytest.approx(found.nodes.value[node], abs=1e-5)
+            assert rows[-1]["weight"] == pytest.approx(found.nodes.value[node], abs=1e-5)
+            assert sum(r["weight"] for r in rows[:-1]) == pytest.approx(found.nodes.value[node], abs=1e-5)
             assert any(r["unit"] == "edges left out" for r in rows[-closing:]) <= (closing == 3)
     unknown = GRAPHS["circuit-tracer"]()
-    rows = connections.connection_rows(unknown, unknown.find("L1F9")[0], "in")["rows"]
-    assert rows[-1]["unit"] == "sum of edges" and rows[-1]["amount"] == pytest.approx(4.0)
+    rows = edge_rows(unknown, unknown.find("L1F9")[0])
+    assert rows[-1]["unit"] == "sum of edges" and rows[-1]["weight"] == pytest.approx(4.0)
 
 
 def test_what_nodes_are_called():
     found = every_kind()
-    names = {LAYOUT[i]: node_words.short(found, i) for i in range(len(LAYOUT))}
+    names = {LAYOUT[i]: naming.short(found, i) for i in range(len(LAYOUT))}
     assert (
         names["head", 0, 1, 2] == "L0H2"
         and names["mlp", 1, 3, -1] == "L1 MLP"
@@ -116,10 +120,8 @@ def test_what_nodes_are_called():
     assert names["latent", 1, 3, 5] == "L1F5" and names["direction", 3, 3, 0] == "direction"
     imported = GRAPHS["circuit-tracer"]()
     (node,) = imported.find("L1F9")
-    assert node_words.titled(imported, node) == "L1F9 · my label" and node_words.titled(imported, node, 4).endswith(
-        "my …"
-    )
-    assert all(word in node_words.describe(imported, node) for word in ("L1F9", "my label"))
+    assert naming.titled(imported, node) == "L1F9 · my label" and naming.titled(imported, node, 4).endswith("my …")
+    assert all(word in naming.described(imported, node) for word in ("L1F9", "my label"))
 
 
 def test_units_and_slots_are_named():
@@ -147,8 +149,8 @@ def test_hostile_graphs_have_a_page_without_markup(home):
     found = read_neuronpedia(value)
     save_graph(replace(found, facts={"imported": "not a mapping"}), place("graph", "g"))
     assert as_json(graph.layout("g", {})) and graph._prompt_link(load_graph(place("graph", "g"))) is None
-    shown = linkgraph.arrange(found, 1.0)
-    assert "<img" not in as_json(linkgraph.graph_figure(found, shown, 0))
+    shown = arrange(found, 1.0)
+    assert "<img" not in as_json(linkgraph.link_figure(found, shown, 0))
 
 
 def test_downloads_of_every_graph(home):
@@ -181,7 +183,7 @@ def test_every_graph_can_be_marked_and_drawn(name, home):
         and "edges" in words
         and {n["node"] for n in drawn["nodes"]} >= set(done.marks.pinned) - _grouped(done)
     )
-    assert as_json(pinned.pin_rows("g")) and len(pinned.pin_rows("g")["rows"]) == len(done.marks.chosen)
+    assert as_json(pinned.pin_table("g")) and len(pinned.pin_table("g")["rows"]) == len(done.marks.chosen)
     whole = as_json(graph_scores.scores_in_sight("g", 0.8, 0.9))
     assert "pruned" in whole and "pinned" in whole
     assert as_json(graph.layout("g", {"k": "0.5", "e": "nan", "n": "0"}))
@@ -218,11 +220,11 @@ def test_search_finds_by_name_label_and_token():
     found = GRAPHS["circuit-tracer"]()
     (node,) = found.find("L1F9")
     for text in ("l1f9", "MY LABEL", "L1F9@"):
-        assert {"node": node} in [r["pick"] for r in connections.found_rows(found, text)["rows"]], text
+        assert {"node": node} in [r["pick"] for r in tables.found_rows(found, text)["rows"]], text
     every = every_kind()
-    at_two = {r["pick"]["node"] for r in connections.found_rows(every, "<b>two")["rows"]}
+    at_two = {r["pick"]["node"] for r in tables.found_rows(every, "<b>two")["rows"]}
     assert at_two == {i for i in range(len(every.nodes)) if every.nodes.pos[i] == 2 or "<b>two" in every.unit_tokens[i]}
-    assert "No node" in connections.found_rows(every, "nowhere")["note"]
+    assert "No node" in tables.found_rows(every, "nowhere")["note"]
 
 
 def test_units_lead_to_their_pages(home):
@@ -369,14 +371,25 @@ def test_two_graphs_beside_each_other(home):
     assert as_json(graphs_beside.layout("a", "b", {"match": "nonsense"}))
     found = graphs_beside.run("a", "b", "auto", SILENT)
     assert found.to_dict() == difference(one, other).to_dict()
-    assert as_json(graphs_beside.stats(found)) and as_json(graphs_beside.edge_table(found))
+    key = graphs_beside.asked("a", "b", "auto")
+    jobs.job_table().wait(jobs.job_table().latest(key).id)
+    page = as_json(graphs_beside.shown(key, "a", "b", "dark"))
+    titles = (
+        "What is in both",
+        "Nodes of both that changed most",
+        "Edges that changed most",
+        "Influence in b",
+    )
+    assert all(
+        words in page for words in (*titles, "in both, ", f"share {found.overlap:.3f}", "openwork graph diff a b")
+    )
     for where in ("both", "a", "b"):
-        table = graphs_beside.node_table(found, where, ("a", "b"))
-        assert as_json(table) and all(r["in"] == where for r in table["rows"])
-        for r in table["rows"]:
-            node = int(re.search(r"n=(\d+)", r["href"])[1])
+        for r in found.rows(100, where=where):
+            address = graphs_beside.at_node(r["node"], *(("b", "a") if where == "b" else ("a", "b")))
+            node = int(re.search(r"n=(\d+)", address)[1])
             assert (other if where == "b" else one).name(node).split(" ")[0] == r["node"].split(" ")[0]
-    assert as_json(graphs_beside.link_figure("a", "dark"))
+    assert graphs_beside.at_node("L9N9", "a", "b") is None
+    assert as_json(graphs_beside.small_links("a", "dark"))
     with pytest.raises(BadInput, match="not differ from itself"):
         graphs_beside.layout("a", "a", {})
     with pytest.raises(BadInput, match="No graph named"):
@@ -485,7 +498,7 @@ def test_long_prompts_have_a_page(home):
     drawn, _ = pinned.drawing("g", 1.0)
     assert len(drawn["nodes"]) < 60 and as_json(graph.layout("g", {}))
     _, shown = graph_callbacks.arranged("g", 0.8)
-    assert len(as_json(linkgraph.graph_figure(found, shown))) < 1_000_000
+    assert len(as_json(linkgraph.link_figure(found, shown))) < 1_000_000
 
 
 def long_graph(n: int) -> CircuitGraph:
@@ -517,7 +530,9 @@ def test_snippets_of_every_panel_run(traced, toy, home, capsys):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
     marks_on_disk.act("g", {"op": "top", "n": 3})
-    page = [*graph.layout("g", {}), *graphs_beside.layout("g", "h", {}), *circuits.layout({})]
+    key = graphs_beside.asked("g", "h", "auto")
+    jobs.job_table().wait(jobs.job_table().latest(key).id)
+    page = [*graph.layout("g", {}), *graphs_beside.shown(key, "g", "h", "light"), *circuits.layout({})]
     found = [c for c in codes(page) if c.startswith("from ") and "graph.json" not in c]
     assert len(found) >= 8
     for code in found:
@@ -555,19 +570,18 @@ def test_pages_draw_an_edge_by_what_it_does_to_its_target():
     down.value[target] = down.activation[target] = -abs(down.value[target])
     turned = replace(found, nodes=down)
     raw = {int(s): float(w) for s, w in zip(found.incoming(target).source, found.incoming(target).weight, strict=True)}
-    rows = connections.connection_rows(turned, target, "in")
+    rows = tables.connection_rows(turned, target, "in")
     for row in (r for r in rows["rows"] if r.get("pick")):
-        assert row["amount"] == pytest.approx(raw[row["pick"]["node"]]) and row["weight"] == pytest.approx(
-            -row["amount"]
-        )
-    assert "below zero" in rows["note"] and "note" in connections.connection_rows(found, target, "in")
-    assert not connections.connection_rows(found, target, "in")["note"] or (found.way < 0).any()
-    shown = linkgraph.arrange(turned, 1.0)
+        assert row["weight"] == pytest.approx(raw[row["pick"]["node"]])
+        assert row["pushes"] == pytest.approx(-row["weight"])
+    assert "below zero" in rows["note"] and "note" in tables.connection_rows(found, target, "in")
+    assert not tables.connection_rows(found, target, "in")["note"] or (found.way < 0).any()
+    shown = arrange(turned, 1.0)
     source = next(iter(raw))
     for one, sign in ((found, found.way[target]), (turned, -1)):
-        against = {(s, t): w for s, t, w in linkgraph._lines(one, target, dict.fromkeys(shown.nodes.tolist(), 0.0))}
+        against = {(s, t): w for s, t, w in zip(*strongest_edges(one, shown, target, 60), strict=True)}
         assert np.sign(against[source, target]) == np.sign(raw[source]) * sign
-    drawn = subgraph.drawing(turned, Marks(pinned=(target, source)), 1.0)
+    drawn = drawing(turned, Marks(pinned=(target, source)), 1.0)
     (edge,) = [e for e in drawn["edges"] if e[0] == f"n{source}" and e[1] == f"n{target}"]
     assert edge[4] == (raw[source] > 0)
 

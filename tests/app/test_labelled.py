@@ -6,15 +6,16 @@ import pytest
 from big_table import big_table
 from every_kind import LAYOUT, every_kind
 
-from app.figures import node_words
+from app.library import graphs, units
 from app.library import labels as labelled
-from app.library import units
 from app.pages.circuit import callbacks as graph_callbacks
-from app.pages.circuit import connections, subgraph
-from app.pages.circuit.marks import Marks
+from app.pages.circuit import tables as circuit_tables
 from app.pages.prompt import tables as prompt_tables
 from app.pages.unit import labels as unit_labels
 from app.pages.unit import page as unit
+from circuits.graph.marks import Marks
+from circuits.graph.naming import label
+from circuits.supernodes.drawing import drawing
 from probe.artifacts.folder import place
 from probe.neurons.strongest import TopUnits, UnitRow
 
@@ -41,18 +42,23 @@ def test_circuits_find_and_show_it(tables):
         unit_tokens=["" if found.nodes.where("neuron", "latent")[i] else t for i, t in enumerate(found.unit_tokens)],
     )
     latent, neuron = LAYOUT.index(("latent", 2, 3, 5)), LAYOUT.index(("neuron", 1, 3, 5))
-    assert node_words.label(found, latent) == f"{TEXT} (f)" and node_words.label(found, neuron) == f"{TEXT} (n)"
-    hits = connections.found_rows(found, "capitals")["rows"]
+    own = replace(found, unit_tokens=["own" if i == latent else t for i, t in enumerate(found.unit_tokens)])
+    other, foreign = (
+        replace(found, dictionaries={"2": "another"}, model="another"),
+        replace(found, facts={"imported": {}}),
+    )
+    found = graphs.labelled(found)
+    assert label(found, latent) == f"{TEXT} (f)" and label(found, neuron) == f"{TEXT} (n)"
+    hits = circuit_tables.found_rows(found, "capitals")["rows"]
     assert {h["pick"]["node"] for h in hits} >= {latent, neuron} and hits[0]["title"].startswith(TEXT)
     assert TEXT in str(graph_callbacks.node_facts(found, latent)) and TEXT in str(
         graph_callbacks.node_facts(found, neuron)
     )
-    drawn = subgraph.drawing(found, Marks(pinned=(latent,)), 1.0)
+    drawn = drawing(found, Marks(pinned=(latent,)), 1.0)
     assert next(n for n in drawn["nodes"] if n["node"] == latent)["label"] == f"{TEXT} (f)"
-    own = replace(found, unit_tokens=["own" if i == latent else t for i, t in enumerate(found.unit_tokens)])
-    assert node_words.label(own, latent) == "own"  # what was said in the graph itself goes first
-    other = replace(found, dictionaries={"2": "another"}, model="another")
-    assert node_words.label(other, latent) == node_words.label(other, neuron) == ""
+    assert label(graphs.labelled(own), latent) == "own"  # what was said in the graph itself goes first
+    for one in (other, foreign):
+        assert label(graphs.labelled(one), latent) == label(graphs.labelled(one), neuron) == ""
 
 
 def test_the_heading_and_lists_show_it_and_a_new_one_is_known_at_once(tables):

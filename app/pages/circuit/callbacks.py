@@ -13,28 +13,20 @@ from app.components import drawn, slot
 from app.components.drawn import Drawn
 from app.components.parts import Part, Parts, empty, error
 from app.components.still import still
-from app.figures import linkgraph
+from app.figures.linkgraph import edges_exchanged, link_figure
 from app.jobs.table import job_table
-from app.library.artifacts import registered
-from app.library.graphs import graph_mark, graph_of, reading, stored_graph
-from app.pages.circuit import connections, editing, validation
+from app.library.artifacts import is_registered
+from app.library.graphs import graph_mark, reading, shown_graph, stored_graph
+from app.pages.circuit import editing, tables, validation
 from app.pages.circuit.node import node_facts
 from app.pages.circuit.panels import EDGES_KEPT
 from app.pages.circuit.scores import scores_in_sight
 from app.selection import Selection
+from circuits.graph.arrangement import Arrangement, arrange
 from circuits.graph.graph import CircuitGraph
-from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-
-
-def exists(name: str) -> bool:
-    try:
-        registered("graph", name)
-    except BadInput:
-        return False
-    return True
 
 
 def waiting(name: str) -> Component:
@@ -63,15 +55,15 @@ def starting_node(found: CircuitGraph, selection: Selection) -> Selection:
 
 
 @lru_cache(maxsize=32)
-def _arranged(name: str, mark: int, keep: float) -> linkgraph.Arrangement:
+def _arranged(name: str, mark: int, keep: float) -> Arrangement:
     """Positions are the same until the graph of this name is replaced, which changes its `mark`."""
-    return linkgraph.arrange(stored_graph(name), keep)
+    return arrange(stored_graph(name), keep)
 
 
-def arranged(name: str, keep: float | None) -> tuple[CircuitGraph, linkgraph.Arrangement]:
+def arranged(name: str, keep: float | None) -> tuple[CircuitGraph, Arrangement]:
     """A graph and what of it is shown."""
     with reading:
-        return stored_graph(name), _arranged(name, graph_mark(name), round(float(keep or 0.8), 2))
+        return shown_graph(name), _arranged(name, graph_mark(name), round(float(keep or 0.8), 2))
 
 
 def chosen(selection: Selection | None, found: CircuitGraph) -> int:
@@ -88,21 +80,21 @@ def plotted(name: str, keep: float, selection: Selection | None, scheme: str) ->
     per_token = np.bincount(found.nodes.pos[shown.nodes], found.influence[shown.nodes], minlength=len(found.tokens))
     strip = drawn.strip_data(found.tokens, found.token_ids, per_token, label="influence of its nodes")
     words = f"{100 * shown.held:.0f} %: {len(shown.nodes):,} of {len(found.nodes):,} nodes shown"
-    return linkgraph.graph_figure(found, shown, chosen(selection, found), scheme), words, strip
+    return link_figure(found, shown, chosen(selection, found), scheme), words, strip
 
 
 def connected(name: str, keep: float, selection: Selection | None, direction: str) -> tuple[Drawn, Part | Parts]:
     """The edges of the selected node as rows, and its name and numbers."""
     found, shown = arranged(name, keep)
     node = chosen(selection, found)
-    return connections.connection_rows(found, node, direction), still(node_facts(found, node, shown))
+    return tables.connection_rows(found, node, direction), still(node_facts(found, node, shown))
 
 
 def shown_rows(name: str, keep: float, selection: Selection | None) -> Drawn:
     """The nodes of the link graph as rows; those of the selected token, where there is one."""
     found, shown = arranged(name, keep)
     at = (selection or {}).get("token")
-    return connections.node_rows(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
+    return tables.node_rows(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
 
 
 def register(app: Dash) -> None:
@@ -128,7 +120,11 @@ def register_waiting(app: Dash) -> None:
     def follow(_: object, name: str | None):
         if not name:
             return no_update, no_update
-        return (no_update, f"/circuits/{quote(name)}?ready=1") if exists(name) else (waiting(name), no_update)
+        return (
+            (no_update, f"/circuits/{quote(name)}?ready=1")
+            if is_registered("graph", name)
+            else (waiting(name), no_update)
+        )
 
     @app.callback(
         Output("url", "href", allow_duplicate=True),
@@ -175,7 +171,7 @@ def register_plot(app: Dash) -> None:
     )
     def find(text: str | None, name: str):
         wanted = (text or "").strip()
-        return (connections.found_rows(graph_of(name), wanted[:200]), False) if wanted else (no_update, True)
+        return (tables.found_rows(shown_graph(name), wanted[:200]), False) if wanted else (no_update, True)
 
 
 def register_click(app: Dash) -> None:
@@ -198,11 +194,9 @@ def register_click(app: Dash) -> None:
     def edges_of(selection: Selection | None, direction: str, _: object, name: str, keep: float, scheme: str):
         rows, facts = connected(name, keep, selection, direction)
         found, shown = arranged(name, keep)
-        node = chosen(selection, found)
         patch = Patch()
-        traces = [*linkgraph.edge_traces(found, shown, node, scheme), linkgraph.ring_trace(found, shown, node, scheme)]
-        for i, trace in enumerate(traces):
-            patch["data"][i]["x"], patch["data"][i]["y"] = list(trace.x), list(trace.y)
+        for i, trace in enumerate(edges_exchanged(found, shown, chosen(selection, found), scheme)):
+            patch["data"][i]["x"], patch["data"][i]["y"] = trace["x"], trace["y"]
         return rows, facts, patch
 
 

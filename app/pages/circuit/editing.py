@@ -1,7 +1,5 @@
 """The subgraph of a circuit's page and the edits made in it: pins, groups, labels, suggestions, undo and redo."""
 
-from typing import TYPE_CHECKING
-
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import drawn, snippets
@@ -10,16 +8,13 @@ from app.components.slot import register_slot, slot
 from app.components.snippets import python_of_graph
 from app.pages.circuit.marks_on_disk import act, look, marked
 from app.pages.circuit.panels import full_button
-from app.pages.circuit.pinned import drawing, kept_units, marks_data, pin_rows, seen_again
+from app.pages.circuit.pinned import drawing, kept_units, marks_data, pin_table, seen_again
 from app.pages.circuit.suggestions import register_suggestions
 from app.selection import Selection
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
 from probe.errors import BadInput
-
-if TYPE_CHECKING:
-    pass
 
 
 def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: str | None = None) -> html.Section:
@@ -49,7 +44,7 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: st
             html.Details(
                 [
                     html.Summary("Pinned nodes and groups as a table", className="ow-partial"),
-                    drawn.rows("graph-pins", 360, pin_rows(name)),
+                    drawn.rows("graph-pins", 360, pin_table(name)),
                 ],
                 open=True,
                 style={"marginTop": 12},
@@ -231,7 +226,7 @@ def register_drawing(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def pins(_: object, name: str):
-        return pin_rows(name)
+        return pin_table(name)
 
     def client(function: str, output: Output, *inputs: Input) -> None:
         app.clientside_callback(ClientsideFunction("openwork", function), output, *inputs)

@@ -15,16 +15,14 @@ from typing import Any
 
 from app.library.artifacts import registered
 from app.library.graphs import body, keep_graph, reading, stored_graph
-from app.pages.circuit.history import History
-from app.pages.circuit.marks import MOST, Marks, edited
+from app.pages.circuit.edits import History, edited
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.marks import MOST, Marks
 from circuits.graph.store import choose_nodes, editing
 from probe.artifacts.folder import home
 from probe.artifacts.json import Json, write_json
 from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, OpenworkError, Unavailable
-
-_COMPUTED = ("explained", "roots", "influence", "cancellation", "scores", "_names")  # none of them reads a mark
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,7 @@ def _store(name: str, graph: CircuitGraph, before: Marks, after: Marks) -> Circu
     texts = {i: after.labels.get(i, "") for i in {*before.labels, *after.labels}}
     labels = {i: text for i, text in texts.items() if text != before.labels.get(i, "")}
     changes: dict[str, Any] = {"pinned": after.pinned, "supernodes": after.groups, "labels": labels}
-    stored = choose_nodes(registered("graph", name), **changes)
-    stored.__dict__.update({k: graph.__dict__[k] for k in _COMPUTED if k in graph.__dict__})
-    return keep_graph(name, stored)
+    return keep_graph(name, choose_nodes(registered("graph", name), **changes), graph)
 
 
 def look(name: str, change: Json) -> None:

@@ -12,10 +12,10 @@ from app.frame.shell import Page
 from app.jobs import work
 from app.jobs.table import job_table
 from app.library import prompts
-from app.library.artifacts import library
-from app.library.graphs import graph_of
+from app.library.artifacts import is_registered, library
+from app.library.graphs import shown_graph
 from app.library.models import models, short_model
-from app.pages.circuit.callbacks import connected, exists, plotted, register, shown_rows, starting_node, waiting
+from app.pages.circuit.callbacks import connected, plotted, register, shown_rows, starting_node, waiting
 from app.pages.circuit.editing import subgraph_panel
 from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares
 from app.pages.circuit.pinned import marks_data
@@ -33,14 +33,18 @@ MOST_OFFERED = 100  # graphs to compare with
 def layout(name: str, query: dict[str, str]) -> Parts:
     """The page of a stored graph; of one that is being traced, its progress."""
     job = job_table().latest(f"trace:{name}")
-    if job is not None and (job.active or job.state in ("failed", "cancelled", "interrupted")) and not exists(name):
+    if (
+        job is not None
+        and (job.active or job.state in ("failed", "cancelled", "interrupted"))
+        and not is_registered("graph", name)
+    ):
         return [
             title("Tracing", eyebrow="Circuit"),
             dcc.Store(id="waiting-for", data=name),
             dcc.Interval(id="waiting-poll", interval=600),
             html.Div(waiting(name), id="waiting"),
         ]
-    found = graph_of(name)
+    found = shown_graph(name)
     keep, edges = shares(found, query)
     selection = starting_node(found, selection_from(query))
     link, node = plotted(name, keep, selection, worn()), connected(name, keep, selection, "in")

@@ -10,36 +10,31 @@ from app.components import drawn, snippets
 from app.components.drawn import Drawn
 from app.components.parts import Parts, graph, panel, segmented
 from app.components.snippets import python_of_graph
-from app.figures import linkgraph
-from app.library.artifacts import registered
+from app.library.artifacts import is_registered, registered
 from app.pages.circuit.scores import basis, units
+from circuits.graph.arrangement import first_keep
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
-from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
-from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-EDGES_KEPT = 0.9
+EDGES_KEPT, LEAST = 0.9, 0.3  # share of the influence of edges to begin with; least share of any slider
 
 
 def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
     """Influence of nodes and of edges kept, as the address says, or to begin with."""
 
-    def given(key: str, low: float, other: float) -> float:
+    def given(key: str, other: float) -> float:
         try:
-            return (
-                round(float(np.clip(float(query[key]), low, 1.0)), 2)
-                if float(query[key]) == float(query[key])
-                else other
-            )
+            asked = float(query[key])
         except (KeyError, ValueError):
             return other
+        return other if np.isnan(asked) else round(float(np.clip(asked, LEAST, 1.0)), 2)
 
-    return given("k", 0.3, linkgraph.first_keep(found)), given("e", 0.3, EDGES_KEPT)
+    return given("k", first_keep(found)), given("e", EDGES_KEPT)
 
 
 def link_panels(
@@ -116,7 +111,7 @@ def _tools(keep: float, edges: float, words: str) -> html.Div:
 
 def _slider(id: str, value: float, label: str) -> dmc.Slider:
     return dmc.Slider(
-        id=id, min=0.3, max=1.0, step=0.01, value=value, w=120, size="sm", label=None, updatemode="mouseup",
+        id=id, min=LEAST, max=1.0, step=0.01, value=value, w=120, size="sm", label=None, updatemode="mouseup",
         thumbLabel=label,
     )  # fmt: skip
 
@@ -162,17 +157,9 @@ def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
     ours = isinstance(found.convention.get("max_nodes", 0), int) and "imported" not in found.facts
     known = snippets.asked_of(found) is not None
     other = not ours or (not known and found.nodes.where("mlp", "head", "direction").any())
-    if other or not all(stored_dictionary(d) for d in used):  # then only the stored graph is left
+    if other or not all(is_registered("dictionary", d) for d in used):  # then only the stored graph is left
         return python_of_graph(name, "graph.figure()"), None
     return snippets.python_trace(found, used), snippets.shell_trace(found, used)
-
-
-def stored_dictionary(name: str) -> bool:
-    """Whether a dictionary of this name is at hand."""
-    try:
-        return place("dictionary", name).is_dir()
-    except BadInput:
-        return False
 
 
 def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:

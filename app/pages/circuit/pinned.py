@@ -2,20 +2,16 @@
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from app.components.drawn import Drawn
 from app.library import labels
-from app.library.graphs import graph_mark, graph_of, reading
-from app.pages.circuit import connections, subgraph
+from app.library.graphs import graph_mark, graph_of, reading, shown_graph
 from app.pages.circuit.marks_on_disk import Marked, marked
 from app.pages.circuit.panels import EDGES_KEPT
+from app.pages.circuit.tables import pin_rows
 from circuits.graph.graph import UNITS
+from circuits.supernodes import drawing as boxes
 from probe.artifacts.json import Json
-
-if TYPE_CHECKING:
-    pass
-
 
 LABELLED = 3000  # labels sent to the page at once, to be edited there
 
@@ -41,7 +37,7 @@ def marks_data(name: str, now: Marked | None = None) -> Json:
 def _drawing(name: str, mark: tuple[int, int], edges: float, view: str) -> Json:
     """`mark` changes with every edit and label, `view` with every look, so what is kept is never of another state."""
     now = marked(name)
-    return subgraph.drawing(now.graph, now.marks, edges, now.view.opened, now.view.at)
+    return boxes.drawing(shown_graph(name), now.marks, edges, now.view.opened, now.view.at)
 
 
 def drawing(name: str, edges: float | None) -> tuple[Drawn, str]:
@@ -53,27 +49,9 @@ def drawing(name: str, edges: float | None) -> tuple[Drawn, str]:
     return found, f"{found['words']}{more}"
 
 
-def pin_rows(name: str) -> Drawn:
+def pin_table(name: str) -> Drawn:
     """What is pinned as rows, group by group."""
-    now = marked(name)
-    found, marks = now.graph, now.marks
-    rows = []
-    for node in sorted(marks.chosen, key=lambda i: (marks.group_of(i) or "\uffff", -found.influence[i])):
-        one = connections.node_row(found, node)
-        rows.append(
-            {**one, "group": marks.group_of(node) or "", "row": "pinned" if node in marks.pinned else "in its group"}
-        )
-    columns = [
-        {"key": "unit", "label": "node", "kind": "unit"},
-        {"key": "group", "label": "group", "kind": "text"},
-        {"key": "kind", "label": "kind", "kind": "text"},
-        {"key": "token", "label": "token", "kind": "token"},
-        {"key": "pos", "label": "position", "kind": "text"},
-        {"key": "influence", "label": "influence", "kind": "num"},
-        {"key": "activation", "label": "activation or probability", "kind": "num"},
-    ]
-    note = "" if rows else "Nothing is pinned."
-    return {"columns": columns, "rows": rows, "note": note, "label": "Pinned nodes", "sorts": True}
+    return pin_rows(shown_graph(name), marked(name).marks)
 
 
 def seen_again(name: str, revision: object) -> Json | None:

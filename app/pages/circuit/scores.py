@@ -42,9 +42,8 @@ def pruned(name: str, of: str, keep: float, edges: float) -> tuple[int, int, Sco
 
 def chosen_units(found: CircuitGraph) -> tuple[int, ...]:
     """The units that are pinned, in groups or not."""
-    chosen = dict.fromkeys([*found.pinned, *(i for members in found.supernodes.values() for i in members)])
     able = found.nodes.where(*UNITS)
-    return tuple(i for i in chosen if able[i])
+    return tuple(i for i in found.chosen if able[i])
 
 
 @lru_cache(maxsize=64)

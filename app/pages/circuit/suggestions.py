@@ -7,14 +7,14 @@ from dash import Dash, Input, Output, State, no_update
 from app import links
 from app.components import snippets
 from app.components.drawn import Drawn
-from app.figures import node_words
 from app.jobs import results, work
 from app.jobs.again import Arguments, task
-from app.library.graphs import body, graph_of, same_body
+from app.library.graphs import body, graph_of, same_body, shown_graph
 from app.library.models import model_named, models, stamp_in_memory
 from app.pages.circuit.marks_on_disk import marked
 from app.pages.circuit.suggested import Suggested, suggested
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.naming import titled
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
 from probe.words import counted
@@ -98,14 +98,14 @@ def strongest_kept(found: CircuitGraph, n: int) -> list[int]:
 def suggestion_rows(name: str, key: str) -> Drawn:
     """The suggestions that were neither taken nor put aside."""
     record = work.required(key)
-    now = marked(name)
+    now, graph = marked(name), shown_graph(name)
     rows = []
     for g in sorted(record.groups, key=lambda g: (g.weak, -(g.score or 0))):
         mark = ",".join(map(str, sorted(g.nodes)))
         taken = any(set(g.nodes) <= set(members) for members in now.marks.groups.values())
         if taken or mark in now.view.dismissed:
             continue
-        listed = ", ".join(f"{node_words.titled(now.graph, i, 40)}@{now.graph.nodes.pos[i]}" for i in g.nodes[:8])
+        listed = ", ".join(f"{titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in g.nodes[:8])
         more = f", and {len(g.nodes) - 8} more" if len(g.nodes) > 8 else ""
         fresh = g.name if g.name not in now.marks.groups else f"{g.name} (2)"
         rows.append(

@@ -1,7 +1,7 @@
-"""Two circuits compared: what is in both and what changed, what is in one only, and both link graphs side by side.
+"""Two circuits compared: what is in both and what changed, as the record of the difference draws itself, and both link graphs.
 
-The difference of two graphs of millions of edges takes a second or more, so it is a job of its own, and its result stays in
-memory under both graphs' digests.
+The difference of two graphs of millions of edges takes a second or more, so it is a job of its own. It holds every edge of both,
+so its result stays in memory, under both graphs' digests.
 """
 
 from typing import TYPE_CHECKING
@@ -11,17 +11,18 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from app import links
-from app.components import drawn, snippets
+from app.components import snippets
 from app.components.parts import Parts, graph, link_button, panel, segmented, title
 from app.components.slot import register_slot, slot
-from app.figures import linkgraph
-from app.figures.dress import dress
+from app.components.still import still
+from app.figures.linkgraph import link_figure
 from app.frame.shell import Page
 from app.jobs import work
 from app.jobs.again import Arguments, task
-from app.library.graphs import body, graph_of
+from app.library.graphs import body, graph_of, shown_graph
 from app.library.models import short_model
-from app.pages.circuit_list.compare_tables import edge_table, node_table, stats
+from app.methods.drawing import drawn_panels
+from circuits.graph.arrangement import arrange, first_keep
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
 from probe.progress import Progress
@@ -50,17 +51,22 @@ def layout(name: str, other: str, query: dict[str, str]) -> Parts:
     a, b = graph_of(name), graph_of(other)
     match = query.get("match", "auto") if query.get("match") in dict(MATCHES) else "auto"
     swap = link_button("Swap", links.circuits_beside(other, name), "beside", small=True)
+    positions = html.Div(
+        [html.Span("Positions match", className="ow-partial"), segmented("pair-match", MATCHES, match)]
+    )
+    positions.className = "ow-actions"
     return [
         dcc.Store(id="pair-names", data=[name, other]),
         *(dcc.Store(id=f"pair-{side}-clicked") for side in SIDES),
         title(
             "Two circuits",
             lead="a on the left, b on the right. Only what means the same in both is compared; the notes say what that is.",
-            actions=[swap],
+            actions=[positions, swap],
         ),
         html.Div([_card("a", name, a), _card("b", other, b)], className="ow-grid even"),
         slot("pair", asked(name, other, match)),
-        html.Div(_panels(name, other, a, b, match), className="ow-stack ow-fills"),
+        html.Div(id="pair-panels", className="ow-grid even ow-fills"),
+        html.Div([_links(side, g) for side, g in zip(SIDES, (a, b), strict=True)], className="ow-grid even ow-fills"),
     ]
 
 
@@ -75,54 +81,14 @@ def _card(side: str, name: str, found: CircuitGraph) -> Component:
     return dcc.Link(words, href=links.circuit_page(name), className="ow-card")
 
 
-def _panels(name: str, other: str, a: CircuitGraph, b: CircuitGraph, match: str) -> Parts:
-    lines = f"a, b = load_graph({name!r}), load_graph({other!r})\nrecord = difference(a, b, match={match!r})\nrecord.figure()"
-    python = snippets.python(lines, circuits=["difference", "load_graph"])
-    quoted = f"{snippets.shlex.quote(name)} {snippets.shlex.quote(other)}"
-    how = snippets.snippets(python, f"openwork graph diff {quoted} --match {match}")
-    positions = segmented("pair-match", MATCHES, match)
-    wide = [{"minWidth": max(0, 30 * len(g.tokens))} for g in (a, b)]
-    height = int(np.clip(14 * (max(a.n_layers, b.n_layers) + 2) + 110, 340, 560))
-    both = [
-        panel(
-            f"Link graph of {side}",
-            html.Div(html.Div(graph(f"pair-{side}", height, f"Link graph of {side}"), style=w), className="ow-scroll"),
-            note=html.Span(f"The {SHOWN} most influential nodes; a click opens the graph at that node."),
-        )
-        for side, w in zip(SIDES, wide, strict=True)
-    ]
-    return [
-        panel(
-            "What differs",
-            [html.Div(id="pair-stats", className="ow-stats"), html.Ul(id="pair-notes", className="ow-notes")],
-            tools=html.Div([html.Span("Positions match", className="ow-partial"), positions], className="ow-actions"),
-            foot=how,
-        ),
-        html.Div(
-            [
-                panel(
-                    "Influence in both",
-                    graph("pair-figure", 460, "Influence in b against influence in a"),
-                    note="A node on the diagonal matters as much in both; one on an axis is in one graph only.",
-                ),
-                panel(
-                    "Changed most",
-                    html.Div(drawn.rows("pair-both", 480), className="tight"),
-                    note="Nodes of both graphs.",
-                ),
-            ],
-            className="ow-grid even",
-        ),
-        html.Div(
-            [
-                panel("Only in a", html.Div(drawn.rows("pair-only-a", 420), className="tight")),
-                panel("Only in b", html.Div(drawn.rows("pair-only-b", 420), className="tight")),
-            ],
-            className="ow-grid even",
-        ),
-        html.Div(both, className="ow-grid even"),
-        panel("Edges that changed most", drawn.rows("pair-edges", 420), note="By the influence that runs along."),
-    ]
+def _links(side: str, found: CircuitGraph) -> Component:
+    height = int(np.clip(14 * (found.n_layers + 2) + 110, 340, 560))
+    wide = {"minWidth": 30 * len(found.tokens)}
+    return panel(
+        f"Link graph of {side}",
+        html.Div(html.Div(graph(f"pair-{side}", height, f"Link graph of {side}"), style=wide), className="ow-scroll"),
+        note=f"The {SHOWN} most influential nodes; a click opens the graph at that node.",
+    )
 
 
 def asked(name: str, other: str, match: str) -> str:
@@ -148,38 +114,49 @@ def run(name: str, other: str, match: str, progress: Progress) -> "GraphDifferen
     return found
 
 
-def link_figure(name: str, scheme: str) -> "Figure":
+def shown(key: str | None, name: str, other: str, scheme: str) -> Parts:
+    """The difference's own panels, whose nodes lead to their graph, and the lines that make it."""
+    found = work.required(key)
+    made = found.convention["match"]
+    lines = f"a, b = load_graph({name!r}), load_graph({other!r})\nrecord = difference(a, b, match={made!r})\nrecord.figure()"
+    shell = snippets.shell_line("graph", "diff", name, other, "--match", made)
+    python = snippets.python(lines, circuits=["difference", "load_graph"])
+    return still(
+        [*drawn_panels(found, "", scheme, lambda node: at_node(node, name, other)), snippets.snippets(python, shell)]
+    )
+
+
+def at_node(node: object, *names: str) -> str | None:
+    """The first graph's page that has a node of this name; None where none has."""
+    for name in names:
+        try:
+            return links.circuit_page(name, node=graph_of(name).find(str(node))[0])
+        except BadInput:
+            continue
+    return None
+
+
+def small_links(name: str, scheme: str) -> "Figure":
     """A graph's link graph, small: its strongest nodes, with the edges of its likeliest root."""
-    found = graph_of(name)
-    shown = linkgraph.arrange(found, linkgraph.first_keep(found, SHOWN))
-    return linkgraph.graph_figure(found, shown, int(found.probability.argmax()), scheme).update_layout(showlegend=False)
+    found = shown_graph(name)
+    kept = arrange(found, first_keep(found, SHOWN))
+    return link_figure(found, kept, int(found.probability.argmax()), scheme).update_layout(showlegend=False)
 
 
 def register(app: Dash) -> None:
     register_slot(app, "pair")
-    for table in ("both", "only-a", "only-b", "edges"):
-        drawn.register_rows(app, f"pair-{table}")
 
     @app.callback(
-        Output("pair-stats", "children"),
-        Output("pair-notes", "children"),
-        Output("pair-figure", "figure"),
+        Output("pair-panels", "children"),
         *(Output(f"pair-{side}", "figure") for side in SIDES),
-        *(Output(f"pair-{table}-data", "data") for table in ("both", "only-a", "only-b", "edges")),
         Input("pair-done", "data"),
         State("pair-names", "data"),
         State("scheme", "data"),
     )
     def show(key: str | None, names: list[str], scheme: str):
-        found = work.result(key)
-        if found is None:
-            return [no_update] * 9
-        tables = [node_table(found, where, (names[0], names[1])) for where in ("both", "a", "b")]
-        notes = [html.Li(note[:400], dir="auto") for note in found.notes[:30]]
-        figure = dress(found.figure(), scheme)
-        figure.update_xaxes(title="influence in a").update_yaxes(title="influence in b")  # the cards above name both
-        figures = [figure, *(link_figure(n, scheme) for n in names)]
-        return [stats(found), notes, *figures, *tables, edge_table(found)]
+        if work.result(key) is None:
+            return [no_update] * 3
+        return shown(key, *names, scheme), *(small_links(n, scheme) for n in names)
 
     @app.callback(
         Output("pair-key", "data"),
@@ -198,12 +175,13 @@ def register(app: Dash) -> None:
             State("pair-names", "data"),
         )
     app.clientside_callback(
-        ClientsideFunction("openwork", "besideMatch"), Output("pair-stats", "data-match"), Input("pair-match", "value")
+        ClientsideFunction("openwork", "besideMatch"), Output("pair-panels", "data-match"), Input("pair-match", "value")
     )
 
 
-FIGURES = ("pair-figure", "pair-a", "pair-b")
-PAGE = Page(r"/circuits/(?P<name>[^/]+)/beside/(?P<other>[^/]+)", "Two circuits", layout, register, FIGURES)
+PAGE = Page(
+    r"/circuits/(?P<name>[^/]+)/beside/(?P<other>[^/]+)", "Two circuits", layout, register, ("pair-a", "pair-b")
+)
 
 
 @task("compare")

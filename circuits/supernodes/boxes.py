@@ -13,7 +13,7 @@ WIDE, HIGH, GAP, ROW = 132, 42, 14, 36  # pixels: a box, between boxes, between 
 SHAPE = 2.2  # of the frame on the page: width over height
 
 
-_NARROW, _LINE, _SIDE = 78, 14, 12  # pixels of a token's box; boxes in a row; pixels around an open group's members
+NARROW, _LINE, _SIDE = 78, 14, 12  # pixels of a token's box; boxes in a row; pixels around an open group's members
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Box:
     inner: "list[Box] | None" = None  # of an open group
 
 
-def _open(box: Box, members: list[Box]) -> None:
+def opened_out(box: Box, members: list[Box]) -> None:
     """Lay the members out inside their group: rows by layer, about as wide as high; the group becomes their frame."""
     members.sort(key=lambda b: (-b.layer, b.pos))
     across = max(2, round(np.sqrt(len(members) * (HIGH + GAP) / (WIDE + GAP) * 2)))
@@ -46,14 +46,14 @@ def _open(box: Box, members: list[Box]) -> None:
     box.inner = members
 
 
-def _move(box: Box, to: Sequence[float]) -> None:
+def moved(box: Box, to: Sequence[float]) -> None:
     """A box and what is in it, to another place."""
     for member in box.inner or []:
         member.x, member.y = member.x + to[0] - box.x, member.y + to[1] - box.y
     box.x, box.y = float(to[0]), float(to[1])
 
 
-def _place(boxes: list[Box], source: np.ndarray, target: np.ndarray, ends: list[Box]) -> list[Json]:
+def placed(boxes: list[Box], source: np.ndarray, target: np.ndarray, ends: list[Box]) -> list[Json]:
     """Give every box its centre; returns the rows with their layers."""
     column = _columns(boxes)
     near = _neighbours(boxes, source, target, ends)
@@ -74,7 +74,7 @@ def _place(boxes: list[Box], source: np.ndarray, target: np.ndarray, ends: list[
         for box in line:
             dx, dy = box.x, y - high / 2
             box.x, box.y = 0.0, 0.0
-            _move(box, (dx, dy))
+            moved(box, (dx, dy))
         found.append({"layer": line[0].layer, "y": y - high / 2})
         y -= high + ROW
     return found

@@ -1,13 +1,10 @@
-"""What a person marks in a circuit: pinned nodes, groups of them, and labels of units. Every edit is a pure function.
+"""What a person marks in a graph: pinned nodes, groups of them, and labels of units. Every edit is a pure function.
 
-    marks = Marks.of(graph)
-    after, words = edited(graph, marks, {"op": "pin", "nodes": [17]})
-    history = History().done(marks, after, words)
-    marks, history = history.undone(after)
+    marks = group(pin(Marks.of(graph), [17, 20]), [17, 20], "capitals")
 
 A node is in one group at most, and what leaves the pins leaves its group. A label is of a unit, so it is written at every
-position of it. `Marks.revision` is a digest of the marks themselves: two pages that hold the same one see the same graph,
-whoever edited it, in a browser or in the shell.
+position of it. `Marks.revision` is a digest of the marks themselves: who holds the same one sees the same graph, whoever edited
+it, in a browser or in the shell. `circuits.choose_nodes` stores them.
 """
 
 import hashlib
@@ -17,13 +14,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from circuits.graph.graph import KINDS, UNITS, CircuitGraph
-from probe.artifacts.json import Json
+from circuits.graph.graph import CircuitGraph
+from circuits.graph.nodes import UNITS
 from probe.errors import BadInput
 
 MOST = 300
 "Nodes that can be pinned; more could not be read."
-LONGEST, DEEPEST = 120, 100  # characters of a name or label; steps that can be undone
+LONGEST = 120
+"Characters of a name or label."
 
 Groups = dict[str, tuple[int, ...]]
 
@@ -60,9 +58,6 @@ class Marks:
     def group_of(self, node: int) -> str | None:
         """The group a node is in."""
         return next((name for name, members in self.groups.items() if node in members), None)
-
-
-# -- edits ---------------------------------------------------------------------------------------------------------------
 
 
 def pin(marks: Marks, nodes: Sequence[int]) -> Marks:
@@ -144,64 +139,3 @@ def _members(marks: Marks, name: str) -> tuple[int, ...]:
     if name not in marks.groups:
         raise BadInput(f"There is no group '{name[:60]}' any more.")
     return marks.groups[name]
-
-
-# -- what a page asks for ------------------------------------------------------------------------------------------------
-
-
-def edited(graph: CircuitGraph, marks: Marks, request: Json) -> tuple[Marks, str]:
-    """The marks after a page's request, and what was done in words. BadInput for what cannot be done."""
-    op = str(request.get("op"))
-    nodes = _nodes(graph, request.get("nodes", []))
-    name, text = str(request.get("name", "")), str(request.get("text", ""))
-    if op == "toggle" and nodes:
-        op = "unpin" if nodes[0] in marks.chosen else "pin"
-    if op == "pin":
-        return pin(marks, nodes), f"pinned {_count(graph, nodes)}"
-    if op == "unpin":
-        return unpin(marks, nodes), f"unpinned {_count(graph, nodes)}"
-    if op == "clear":
-        return replace(marks, pinned=(), groups={}), "unpinned everything"
-    if op == "top":
-        chosen = strongest(graph, _number(request.get("n")))
-        return pin(marks, chosen), f"pinned the {len(chosen)} most influential units"
-    if op == "group":
-        made = name or _unused(marks)
-        return group(marks, nodes, made), f"grouped {_count(graph, nodes)} as '{clean(made)}'"
-    if op == "ungroup":
-        return ungroup(marks, name), f"ungrouped '{name}'"
-    if op == "rename":
-        return rename(marks, name, text), f"renamed '{name}' to '{clean(text)}'"
-    if op == "label" and nodes:
-        what = graph.name(nodes[0]).split("@")[0]
-        words = f"labelled {what} '{clean(text)}'" if text.strip() else f"took the label of {what} away"
-        return label(graph, marks, nodes[0], text), words
-    raise BadInput(f"'{op[:40]}' is no edit of a graph.")
-
-
-def _nodes(graph: CircuitGraph, nodes: object) -> list[int]:
-    n = len(graph.nodes)
-    if not isinstance(nodes, list) or not all(
-        isinstance(i, int) and not isinstance(i, bool) and 0 <= i < n for i in nodes
-    ):
-        raise BadInput(f"The page named nodes this graph has not; it has {n}. Reload the page.")
-    return nodes
-
-
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MOST:
-        raise BadInput(f"Give how many to pin, from 1 to {MOST}.")
-    return int(value)
-
-
-def _count(graph: CircuitGraph, nodes: Sequence[int]) -> str:
-    return graph.name(nodes[0]) if len(nodes) == 1 else f"{len(nodes)} nodes"
-
-
-def _unused(marks: Marks) -> str:
-    return next(name for i in range(1, len(marks.groups) + 2) if (name := f"group {i}") not in marks.groups)
-
-
-def kind_of(graph: CircuitGraph, node: int) -> str:
-    """The kind of a node by name."""
-    return KINDS[graph.nodes.kind[node]]

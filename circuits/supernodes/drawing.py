@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from app.figures import node_words
-from app.pages.circuit.boxes import _NARROW, WIDE, Box, _move, _open, _place
-from app.pages.circuit.marks import MOST, Marks
 from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.influence import fewest
+from circuits.graph.marks import MOST, Marks
+from circuits.graph.naming import label, short, titled, word
+from circuits.graph.rows import token_of
+from circuits.supernodes.boxes import NARROW, WIDE, Box, moved, opened_out, placed
 from probe.artifacts.json import Json
 from probe.words import counted
 
@@ -40,10 +41,10 @@ def drawing(
     ends = [b for box in boxes for b in (box.inner or [box])]
     edges = _edges(graph, ends)
     kept, held = _strongest(edges, share)
-    rows = _place(boxes, *(e[kept] for e in edges[:2]), ends)
+    rows = placed(boxes, *(e[kept] for e in edges[:2]), ends)
     for box in [*boxes, *ends]:
         if at and box.id in at:
-            _move(box, at[box.id])
+            moved(box, at[box.id])
     return _drawn(graph, marks, boxes, ends, edges, kept, held, rows) | {"left_out": len(marks.chosen) - len(chosen)}
 
 
@@ -87,13 +88,13 @@ def _boxes(graph: CircuitGraph, marks: Marks, nodes: list[int], opened: set[str]
         layer, pos = (float(np.mean(a[mine])) for a in (graph.nodes.layer, graph.nodes.pos))
         box = Box(f"g:{name}", mine, name, pos, round(layer))
         if name in opened:
-            _open(box, [_single(graph, i) for i in mine])
+            opened_out(box, [_single(graph, i) for i in mine])
         boxes.append(box)
     return [*boxes, *(_single(graph, i) for i in sorted(shown))]
 
 
 def _single(graph: CircuitGraph, node: int) -> Box:
-    width = _NARROW if KINDS[graph.nodes.kind[node]] == "token" else WIDE
+    width = NARROW if KINDS[graph.nodes.kind[node]] == "token" else WIDE
     return Box(f"n{node}", [node], None, float(graph.nodes.pos[node]), int(graph.nodes.layer[node]), width)
 
 
@@ -188,9 +189,9 @@ def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> Json:
         **_frame(box),
         "node": i,
         "kind": kind,
-        "what": node_words.word(kind),
-        "title": node_words.short(graph, i),
-        "label": graph.unit_tokens[i] if root else node_words.label(graph, i),
+        "what": word(kind),
+        "title": short(graph, i),
+        "label": token_of(graph, i) if root else label(graph, i),
         "token": graph.tokens[int(graph.nodes.pos[i])],
         "pos": int(graph.nodes.pos[i]),
         "pinned": i in pinned,
@@ -205,7 +206,7 @@ def _group(graph: CircuitGraph, box: Box) -> Json:
         "name": box.group,
         "open": box.inner is not None,
         "members": box.nodes,
-        "listed": ", ".join(f"{node_words.titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in box.nodes[:12]),
+        "listed": ", ".join(f"{titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in box.nodes[:12]),
         "number": float(f"{graph.influence[box.nodes].sum():.4g}"),
     }
 
