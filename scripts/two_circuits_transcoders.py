@@ -1,16 +1,15 @@
-"""Train the transcoders of docs/two-circuits.md: `python scripts/two_circuits_transcoders.py [--sample NAME]`.
+"""Train the transcoders that docs/two-circuits.md asks about: `python scripts/two_circuits_transcoders.py [--sample NAME]`.
 
 One harvest of MLP inputs and outputs of the six layers that both circuits use most, then one transcoder a layer (TopK 32, 4,608
-latents). The text: addresses, what the model itself writes (where a sample is stored), and a few thousand tokens of sentences
-like the two tasks', of which none is tested: other centuries and nouns, capitals of countries that are not among the tested.
+latents); `openwork study two-circuits-transcoders` takes those that are stored. The text: addresses, what the model itself writes
+(where a sample is stored), and a few thousand tokens of sentences like the two tasks', of which none is tested: other centuries and
+nouns, capitals of countries that are not among the tested.
 """
 
 import argparse
 import itertools
 from collections.abc import Iterator
 from random import Random
-
-from two_circuits import keep
 
 import probe
 from probe.artifacts.folder import place
@@ -65,13 +64,12 @@ def main() -> None:
     begun = folder.exists() or partial(folder).exists()
     made = {"dtype": "float32", "shard_tokens": 8192, "resume": begun}
     cache = probe.harvest(model, tokens, sites, folder, **made, progress=progress)
-    config, rows = TrainConfig(batch=512, epochs=asked.epochs), []
+    config = TrainConfig(batch=512, epochs=asked.epochs)
     for layer in asked.layers:
         recipe = grid(["transcoder"], ["topk:32"], sites_in=(f"mlp_in.{layer}",), sites_out=(f"mlp_out.{layer}",))
         name = f"two-circuits-{layer}"
         found = sweep(cache, recipe, config, model=model, name=name, max_tokens=2048, resume=True, progress=progress)
-        rows.append({"layer": layer, **found.rows()[0]})
-        keep("transcoders", {"tokens": cache.n_tokens, "epochs": asked.epochs, "layers": rows})
+        print(layer, found.rows()[0])
 
 
 if __name__ == "__main__":

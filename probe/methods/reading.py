@@ -143,7 +143,7 @@ def said_of(docstring: str) -> str:
     return "\n\n".join(one for one in paragraphs if one.strip())
 
 
-_RAISES = re.compile(r"(?<!\S)Raises [A-Z]\w+(?:[^.]|\.(?!\s|$))*\.(?=\s|$)")
+_RAISES = re.compile(r"(?<!\S)Raises [A-Z]\w+(?:[^.]|\.(?!\s|$))*\.(?=\s|$) ?")
 """A sentence that tells which error comes when; a full stop within a name ends none."""
 
 

@@ -7,12 +7,17 @@ import pytest
 import sample_method
 import torch
 
+import probe
+from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
 from probe.methods import call_of, chosen_layers
 from probe.methods import catalogue as catalogue_
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named, methods
-from probe.methods.reading import REQUIRED, declared_in
+from probe.methods.reading import REQUIRED, declared_in, said_of
+from probe.model.fingerprint import stamp
+from probe.model.toy import native
+from probe.show.opening import came_from
 from probe.text.targets import Difference
 
 PROMPT = "The capital of France is"
@@ -114,6 +119,32 @@ def test_a_stored_record_still_says_how_it_was_made(counted, toy, tmp_path):
     found = sample_method.Counted.load(tmp_path / "r")
     assert found == record and call_of(found) == call_of(record) and call_of(found)
     assert "sample count-tokens" in (tmp_path / "r" / "manifest.json").read_text()
+
+
+def test_a_line_for_the_shell_is_written_when_it_is_wanted(counted, toy, tmp_path, monkeypatch):
+    written, shell = [], Call.shell
+    monkeypatch.setattr(Call, "shell", lambda call: written.append(call) or shell(call))
+    record = sample_method.count_tokens(toy, PROMPT)
+    assert repr(record) and not written
+    record.save(tmp_path / "r")
+    assert len(written) == 1
+
+
+def test_a_stored_record_bears_the_stamp_of_its_model(tmp_path):
+    model = native(0, None, n_layers=2, d_vocab=20)
+    record = probe.logit_lens(model, [3, 4, 5], top_k=1)
+    assert read_manifest(record.save(tmp_path / "own")).model == stamp(model)
+    with torch.no_grad():
+        model.W_E[0] += 1  # what it came from is no more
+    assert read_manifest(record.save(tmp_path / "edited")).model is None
+    lost = came_from(sample_method.Counted(prompt="", count=1, layers=[]), "runs/graphs/x")
+    assert read_manifest(lost.save(tmp_path / "of a folder")).model is None
+
+
+def test_what_everyone_reads_of_a_docstring_says_nothing_of_exceptions():
+    text = "Reads `a.b` of it. Raises BadInput for x.y, and\nwhere z.  More.\n\nRaises Unavailable.\n\n>>> 1\n1"
+    assert said_of(text) == "Reads `a.b` of it.  More."
+    assert not [m.name for m in methods() if "Raises" in m.about or ">>>" in m.about or not m.about]
 
 
 def test_a_call_is_written_for_python_and_the_shell(counted):

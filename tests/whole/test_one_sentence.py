@@ -1,17 +1,27 @@
 """What cannot be asked is refused in one sentence, whoever asks: Python, the command line, a form, an address. Every method."""
 
 import inspect
+import json
 import math
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import as_json
 
 import openwork as ow
+from app.cli import run as command_line
 from app.commands.methods.catalogue import _example
 from app.commands.methods.command import command_of
-from app.methods import addresses, fields
-from probe.errors import BadCall, BadInput
+from app.jobs.record_files import save_named
+from app.methods import addresses, fields, view
+from app.pages import method as method_page
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import MANIFEST, SCHEMA, ModelStamp, read_manifest, writing
+from probe.artifacts.records import RECORD
+from probe.errors import BadCall, BadInput, OpenworkError
 from probe.methods.call import Call, ids_name
 from probe.methods.catalogue import methods
 from probe.methods.kinds import PromptKind
@@ -50,10 +60,8 @@ def sentences(about: Method, p: Parameter, value: Any, text: str) -> Iterator[tu
     yield "a command", said(lambda: command_of(about)(**options(about, p, text)))
     if text and not isinstance(p.kind, PromptKind):  # an empty field is its default, and a prompt there is text
         yield "a form", said(lambda: fields.arguments_of(about, {(p.name, ""): text}))
-    if text or not isinstance(p.kind, PromptKind):  # which an address names by its id
-        lines = text if text or not p.several else None
-        if lines is not None:
-            yield "an address", said(lambda: addresses.asked_in(about, {addresses.key_in_address(p.name): text}))
+    if text or not (p.several or isinstance(p.kind, PromptKind)):  # of which an address names none by an empty text
+        yield "an address", said(lambda: addresses.asked_in(about, {addresses.key_in_address(p.name): text}))
 
 
 def options(about: Method, p: Parameter, text: str) -> dict[str, Any]:
@@ -109,3 +117,97 @@ def test_a_name_there_is_not_and_one_that_is_missing(about):
         } and f"{about.name} needs {next(iter(needed))}, " in min(told)
     with pytest.raises(BadCall, match="is asked of a model" if about.of_model else "too many"):
         function(**needed) if about.of_model else function(*[1] * 20)
+
+
+# -- what is stored ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def typed(capsys):
+    """What the command line says of what it refuses."""
+
+    def ask(*words: str) -> str:
+        assert command_line([*words]) in (1, 2)
+        return " ".join(capsys.readouterr().err.split()).removeprefix("openwork: ")
+
+    return ask
+
+
+def told_by_a_page(show: Any) -> str:
+    """What a page says in the place of what it cannot show, or what it raises for the frame to say."""
+    try:
+        return as_json(show())
+    except OpenworkError as error:
+        return as_json(str(error))
+
+
+def damaged(folder: Path) -> None:
+    (folder / RECORD).write_text("{")
+
+
+def of_another_openwork(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "schema": SCHEMA + 1}))
+
+
+def of_older_fields(folder: Path) -> None:
+    """A whole result, of a record that had other fields."""
+    manifest, text = read_manifest(folder, "result"), (folder / RECORD).read_text()
+    with writing(folder, manifest, replace=True) as scratch:
+        for one in folder.iterdir():
+            if one.name not in (MANIFEST, RECORD):
+                shutil.copy(one, scratch)
+        (scratch / RECORD).write_text(text.replace('"rank_of_final"', '"ranks"'))
+
+
+@pytest.mark.parametrize("spoil", [damaged, of_another_openwork, of_older_fields])
+def test_a_result_that_cannot_be_read_is_refused_in_one_sentence(toy, typed, spoil):
+    folder = place("result", spoil.__name__)
+    ow.logit_lens(toy, "a b").save(folder)
+    spoil(folder)
+    with pytest.raises(OpenworkError) as python:
+        ow.load_record(folder.name)
+    said_there = str(python.value)
+    assert typed("show", folder.name) == said_there
+    assert json.dumps(said_there)[1:-1] in told_by_a_page(lambda: view.shown(folder.name, None, "light"))
+
+
+def test_two_results_of_one_name_are_refused_in_one_sentence(toy, typed):
+    record = ow.logit_lens(toy, "a b")
+    folder = record.save(place("result", "twice"))
+    told = {said(lambda: record.save(folder)), said(lambda: save_named(record, folder, None))}
+    assert told == {typed("lens", "logit-lens", "--prompt", "a b", "--model", "toy", "--save", "twice")}
+    assert ow.load_record("twice").prompt == "a b"
+
+
+def test_a_method_or_study_there_is_not_is_refused_in_one_sentence(toy, typed):
+    told = {said(lambda: Call.checked("sink")), said(lambda: method_page.layout("sink", {})), typed("methods", "sink")}
+    assert len(told) == 1 and "Did you mean sinks?" in min(told)
+    told = {
+        said(lambda: ow.study(toy, "two-circuit")),
+        typed("study", "two-circuit"),
+        typed("studies", "study", "--name", "two-circuit"),
+    }
+    assert len(told) == 1 and "Did you mean two-circuits" in min(told)
+
+
+def test_what_only_the_model_knows_is_refused_in_one_sentence(toy, typed):
+    for given, words in (
+        ({"target": " photosynthesis"}, ["--target", " photosynthesis"]),
+        ({"target": 100_000}, ["--target", "id:100000"]),
+        ({"prompt": [1, 100_000]}, ["--ids", "1,100000"]),
+        ({"dictionaries": ["others"]}, ["--dictionaries", "others"]),
+    ):
+        asked = {"prompt": "a b", **given}
+        python = said(lambda asked=asked: ow.top_units(toy, **asked))
+        form = said(lambda asked=asked: Call.checked("strongest-units", "toy", asked).run(toy))
+        prompt = [] if "prompt" in given else ["--prompt", "a b"]
+        assert python == form == typed("neurons", "strongest-units", *prompt, *words, "--model", "toy"), given
+
+
+@pytest.fixture(autouse=True)
+def others(home, toy):
+    """A dictionary of another model."""
+    if not (folder := place("dictionary", "others")).exists():
+        one = ow.Dictionary(64, 32, sparsifier=ow.TopK(8), site_in="mlp_in.1", site_out="mlp_out.1")
+        one.save(folder, model=ModelStamp("other", "0" * 32, "1" * 32))
