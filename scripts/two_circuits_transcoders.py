@@ -2,8 +2,8 @@
 
 One harvest of MLP inputs and outputs of the six layers that both circuits use most, then one transcoder a layer (TopK 32, 4,608
 latents); `openwork study two-circuits-transcoders` takes those that are stored. The text: addresses, what the model itself writes
-(where a sample is stored), and a few thousand tokens of sentences like the two tasks', of which none is tested: other centuries and
-nouns, capitals of countries that are not among the tested.
+(where a sample is stored), and a few thousand tokens of sentences like the two tasks', of which none is tested: other centuries
+and nouns, capitals of countries that are not among the tested.
 """
 
 import argparse
