@@ -31,3 +31,10 @@ def test_the_example_says_what_comes(name, names, tmp_path: Path):
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert not runner.run(shown, out=told.append).failed, "".join(told)
     assert len(shown.examples) <= 4, "two or three lines say enough"
+
+
+def test_every_parameter_and_every_result_has_a_type():
+    for name in (n for n in NAMES if inspect.isfunction(getattr(ow, n))):
+        signature = inspect.signature(getattr(ow, name))
+        untyped = [p.name for p in signature.parameters.values() if p.annotation is p.empty]
+        assert not untyped and signature.return_annotation is not signature.empty, (name, untyped)
