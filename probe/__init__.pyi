@@ -25,7 +25,7 @@ from probe.evaluation.evaluate import evaluate as evaluate
 from probe.evaluation.evaluate import evaluate_many as evaluate_many
 from probe.evaluation.figures import judged_figure as judged_figure
 from probe.evaluation.results import judged as judged
-from probe.evaluation.suite import run_suite as run_suite
+from probe.evaluation.suite.run import run_suite as run_suite
 from probe.evaluation.sweep import grid as grid
 from probe.evaluation.sweep import train_sweep as train_sweep
 from probe.exchange import export_dictionary as export_dictionary

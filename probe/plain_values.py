@@ -7,10 +7,12 @@ AttributeError. Numbers, texts, switches, collections and what is made here are 
 import difflib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from probe.doc import Doc
 from probe.errors import BadCall, BadInput, brief
 from probe.wanted import Wanted, wanted
 
@@ -72,12 +74,19 @@ def takes_fields(
     known = {f.name: f for f in fields(config) if f.name in only or not only}
 
     def decorate(function: Callable[..., Found]) -> Callable[..., Found]:
+        at = [*inspect.signature(function).parameters].index(name)
+
         @functools.wraps(function)
         def call(*given: Any, **named: Any) -> Found:
             some = {field: named.pop(field) for field in known.keys() & named.keys()}
-            whole = named.get(name)
-            named[name] = config(**some) if whole is None else replace(whole, **some)
-            return function(*given, **named)
+            placed = len(given) > at  # the settings by their place
+            whole = given[at] if placed else named.get(name)
+            whole = config(**some) if whole is None else replace(whole, **some)
+            return (
+                function(*given[:at], whole, *given[at + 1 :], **named)
+                if placed
+                else function(*given, **{**named, name: whole})
+            )
 
         call.__signature__ = _with_fields(inspect.signature(function), name, known.values())  # type: ignore[attr-defined]
         return call
@@ -86,23 +95,30 @@ def takes_fields(
 
 
 def _with_fields(signature: inspect.Signature, name: str, fields_of: Iterable[Field]) -> inspect.Signature:
-    """The fields as keywords before the settings themselves, which is where people look for them."""
+    """The fields as keywords before the settings themselves, which is where people look for them, or before other keywords."""
     word = inspect.Parameter.KEYWORD_ONLY
     more = [
         inspect.Parameter(f.name, word, default=None if f.default is MISSING else f.default, annotation=f.type)
         for f in fields_of
     ]
     parts = list(signature.parameters.values())
-    at = next(i for i, p in enumerate(parts) if p.name == name)
+    at = next((i for i, p in enumerate(parts) if p.kind is word), len(parts))
+    at = next((i for i, p in enumerate(parts) if p.name == name and p.kind is word), at)
     return signature.replace(parameters=[*parts[:at], *more, *parts[at:]])
 
 
 def look_at_config(config: Any) -> None:
-    """The same for the fields of a dataclass."""
+    """The same for the fields of a dataclass, whose numbers may have bounds."""
     of = _fields_wanted(type(config))
     for name, one in of.items():
         if not one.is_met(value := getattr(config, name)):
             look_at_values(type(config).__name__, of, {name: value})
+    for name, doc in _bounds(type(config)).items():
+        value = getattr(config, name)
+        if value is not None and not (math.isfinite(value) and doc.lets_in(value)):
+            words = doc.number_words(whole=int in of[name].parts)
+            words = words if math.isfinite(value) else words.replace("a number", "a finite number")
+            raise BadInput(f"{type(config).__name__}: {name} is {brief(value)}; {words} was wanted.")
 
 
 _signature = functools.cache(inspect.signature)
@@ -111,3 +127,10 @@ _signature = functools.cache(inspect.signature)
 @functools.cache
 def _fields_wanted(config: type) -> dict[str, Wanted]:
     return all_wanted({f.name: f.type for f in fields(config)})
+
+
+@functools.cache
+def _bounds(config: type) -> dict[str, Doc]:
+    """What is said of each field beside its type."""
+    docs = {f.name: getattr(f.type, "__metadata__", ()) for f in fields(config)}
+    return {name: doc for name, found in docs.items() for doc in found if isinstance(doc, Doc)}

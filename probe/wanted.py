@@ -14,7 +14,7 @@ import functools
 import numbers
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 _LARGEST = 2**63 - 1
 _PLAIN: dict[Any, str] = {
@@ -107,6 +107,8 @@ def _parts(hint: Any) -> list[Any]:
     if isinstance(hint, str):
         return _written(ast.parse(hint.strip(), mode="eval").body)
     origin = get_origin(hint)
+    if origin is Annotated:
+        return _parts(get_args(hint)[0])
     if origin in (types.UnionType, Union):
         return [part for one in get_args(hint) for part in _parts(one)]
     if hint in _PLAIN or hint is None or origin is Literal:

@@ -11,6 +11,8 @@ from functools import wraps
 
 from probe.errors import BadInput, brief
 
+MAX_SEED = 2**31 - 1
+"""Every random number generator in use takes seeds from 0 to this."""
 MOST: dict[str, float] = {
     **dict.fromkeys(("tokens", "max_tokens", "budget"), 10**11),
     **dict.fromkeys(("epochs", "resample_every", "top", "top_k", "units", "edges", "max_edges", "max_nodes"), 10**7),
@@ -20,6 +22,7 @@ MOST: dict[str, float] = {
     **dict.fromkeys(("d_dict", "unit", "neuron", "latent"), 2**28),
     "length": 2**20,
     "layer": 10_000,
+    "seed": MAX_SEED,
     "memory": 10**6,
     "max_mb": 10**6,
 }
@@ -35,12 +38,17 @@ def checked(command: Callable[..., object]) -> Callable[..., object]:
     def run(*args: object, **options: object) -> object:
         given = inspect.signature(command).bind(*args, **options).arguments
         for name, value in given.items():
-            for one in value if isinstance(value, list | tuple) else [value]:
-                if problem := _problem(command.__name__.rstrip("_"), name, one):
-                    raise BadInput(f"--{name.replace('_', '-').strip('-')} {problem}.")
+            require_possible(command.__name__.rstrip("_"), name, value)
         return command(*args, **options)
 
     return run
+
+
+def require_possible(command: str, name: str, value: object) -> None:
+    """BadInput for an option's value that no work could mean."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if problem := _problem(command, name, one):
+            raise BadInput(f"--{name.replace('_', '-').strip('-')} {problem}.")
 
 
 def _problem(command: str, name: str, value: object) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.limits import MAX_SEED as MAX_SEED
 from probe.artifacts.json import Json, clean
 from probe.errors import BadInput, Unavailable, brief
 from probe.progress import SILENT, Bar, Progress
@@ -18,11 +19,9 @@ from probe.words import one_line
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+    from probe.show.record import Record
 
 _LARGEST = 1 << 20  # bytes of a file of options
-MAX_SEED = 2**31 - 1
-"""Every random number generator in use takes seeds from 0 to this."""
-
 Model = Annotated[str, typer.Option("--model", help="Alias (smollm2-135m, toy), hub id, model folder or .gguf file.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, ...; by default CUDA where there is one.")]
 Precision = Annotated[str, typer.Option("--precision", help="Weights: float32, bfloat16, float16 or float64.")]
@@ -149,6 +148,11 @@ def print_json(value: object) -> None:
 def takes_unicode() -> bool:
     """Whether stdout is written in UTF-8; a file that a Windows shell opens for it is not."""
     return (getattr(sys.stdout, "encoding", None) or "utf8").lower().replace("-", "") in ("utf8", "utf8sig")
+
+
+def print_plan(plan: "Record", json: bool, before: str = "") -> None:
+    """What something would take: its record's sentence."""
+    print_json(plan.to_dict()) if json else typer.echo(f"{before}{plan.summary()}")
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], title: str = "") -> None:

@@ -19,6 +19,8 @@ from probe.artifacts.json import Json, write_json
 from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest, writing
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.show.made import made_by, remember
+from probe.show.record import Record
+from probe.show.values import as_json
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def keep(key: str, title: str, link: str, origin: Origin, record: object) -> Pat
     folder, call = folder_of(key), made_by(record)
     facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": origin.page or link}
     facts |= {"call": call} if call is not None else {}
+    facts = {**as_json(record.in_lists()), **facts} if isinstance(record, Record) else facts
     manifest = Manifest(
         "result",
         folder.name,

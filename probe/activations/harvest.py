@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from probe.artifacts.renames import rename_new, sync_folder
 from probe.artifacts.run_claims import claimed
 from probe.artifacts.tensors import write_tensors
 from probe.distributed import world
+from probe.doc import Doc
 from probe.errors import BadInput, Unavailable
 from probe.model.load import stamp
 from probe.model.sites import Site
@@ -49,15 +50,15 @@ if TYPE_CHECKING:
 class HarvestConfig(Settings):
     """How a cache is made."""
 
-    dtype: str = "float16"
-    "float16, bfloat16 or float32, as stored."
-    shard_tokens: int = 65536
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    "As stored."
+    shard_tokens: Annotated[int, Doc(least=1)] = 65536
     "Tokens of a file."
-    batch: int = 16
+    batch: Annotated[int, Doc(least=1)] = 16
     "Rows per forward pass."
-    held_out: float = 0.1
+    held_out: Annotated[float, Doc(least=0, below=1)] = 0.1
     "Share of the documents kept for evaluation."
-    seed: int = 0
+    seed: Annotated[int, Doc(least=0)] = 0
     "Chooses those documents."
 
 

@@ -13,6 +13,7 @@ from probe.activations.recorder import PART, Recorder
 from probe.artifacts.names import as_path
 from probe.model.sites import Site, as_dtype, parse_site
 from probe.show.record import Record
+from probe.words import counted, estimate, size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -43,6 +44,15 @@ class HarvestPlan(Record, renamed={"rows": "text_rows"}):
     def fits(self) -> bool:
         """Whether the disk has room."""
         return self.bytes <= self.free_bytes
+
+    def summary(self) -> str:
+        """What it takes, in words."""
+        room = f"{size(self.free_bytes)} free{'' if self.fits else ': IT DOES NOT FIT'}"
+        ends = ", ".join(f"{site} ({width})" for site, width in self.sites.items())
+        return (
+            f"{counted(self.tokens, 'token')} at {ends} in {counted(self.shards, 'shard')}: {size(self.bytes)} on disk ({room}), "
+            f"{size(self.memory_bytes)} of memory beside the model, about {estimate(self.seconds)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

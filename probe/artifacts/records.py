@@ -55,6 +55,7 @@ def save_record(
     if isinstance(there := getattr(record, "folder", None), Path):
         raise BadInput(f"A {kind.__name__} is stored already, in {there}; copy that folder.")
     facts, made = {"what": kind.__name__, "title": writable(repr(record).split("\n")[0])}, made_by(record)
+    facts = {**as_json(record.in_lists()), **facts}
     if made is not None:
         facts, command = {**facts, "call": made}, command or made.get("command", "")
     manifest = Manifest("result", folder.name, model or _stamp(record), command=command, facts=facts)

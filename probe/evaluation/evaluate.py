@@ -9,27 +9,34 @@ error treats documents, not tokens, as independent. Several dictionaries of one 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.dictionaries import AffineMap
+from probe.activations.cache import open_cache
+from probe.dictionaries import load_dictionary
 from probe.dictionaries.store import AnyDictionary
-from probe.evaluation.metrics import Firing, Likeness, ce_recovered, mean_and_error
+from probe.doc import Doc
+from probe.evaluation.metrics import ce_recovered, mean_and_error
+from probe.evaluation.plan import EvalPlan, plan_evaluation
+from probe.evaluation.reconstruction import fit_affine, reconstruction
 from probe.evaluation.report import EvalReport
-from probe.evaluation.splice import ByToken, choose_rows, in_inference, losses
-from probe.plain_values import Settings, takes_fields
+from probe.evaluation.splice import ByToken, choose_rows, losses
+from probe.methods import CacheName, DictionaryName, method
+from probe.plain_values import Settings, look_at_config, takes_fields
 from probe.progress import SILENT, Progress
-from probe.training.pairs import Pairs, pairs_for
+from probe.text.documents import corpus
+from probe.text.tokens import TokenSet, tokenize
+from probe.training.pairs import pairs_for
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from probe.activations.cache import Cache
-    from probe.text.tokens import TokenSet
+    from probe.methods import CorpusName
 
 __all__ = ["EvalReport", "evaluate", "evaluate_many"]
 
@@ -42,36 +49,64 @@ _REBUILDS = ("sae", "crosscoder")  # kinds that reconstruct what they read, so t
 class EvalConfig(Settings):
     """On what a dictionary's cross-entropies are measured."""
 
-    texts: "Mapping[str, TokenSet] | None" = None
-    "Further texts by name, on which they are measured too."
-    max_tokens: int = 4096
-    "Tokens of each text."
-    batch: int = 8
+    texts: "CorpusName | Sequence[CorpusName] | Mapping[str, TokenSet] | None" = None
+    "Further texts on which they are measured too, like sample:NAME; Python may give rows of tokens by name."
+    max_tokens: Annotated[int, Doc(least=1)] = 4096
+    "Tokens of each text behind the cross-entropies."
+    batch: Annotated[int, Doc(least=1)] = 8
     "Rows a forward pass."
-    seed: int = 0
-    "Chooses the rows."
+    seed: Annotated[int, Doc(least=0)] = 0
+    "Which rows of a text."
+
+    def __post_init__(self) -> None:
+        look_at_config(self)
 
 
+def plan_evaluate(
+    model: "TransformerBridge",
+    dictionary: DictionaryName,
+    cache: CacheName,
+    tokens: TokenSet | None = None,
+    *,
+    texts: "Sequence[CorpusName]" = (),
+    max_tokens: int = EvalConfig.max_tokens,
+    batch: int = EvalConfig.batch,
+    **rest: Any,
+) -> EvalPlan:
+    """What `evaluate` would take."""
+    learned, n = opened(dictionary, cache, model), 1 + len(texts)
+    return plan_evaluation(model, [learned[0]], learned[1], n_texts=n, max_tokens=max_tokens, batch=batch)
+
+
+@method("evaluate", group="dictionaries", plan="plan_evaluate")
 @takes_fields("config", EvalConfig)
 def evaluate(
     model: "TransformerBridge",
-    dictionary: AnyDictionary,
-    cache: "Cache",
-    tokens: "TokenSet | None" = None,
+    dictionary: Annotated[DictionaryName, Doc("The dictionary to judge; it reads raw activations.")],
+    cache: Annotated[CacheName, Doc("The cache whose held-out documents judge it.")],
+    tokens: Annotated[TokenSet | None, Doc("Other text for the cross-entropies.", in_python=True)] = None,
     *,
     config: EvalConfig = EvalConfig(),
     progress: Progress = SILENT,
 ) -> EvalReport:
-    """Judge a dictionary (one that reads raw activations) on the cache's held-out documents.
+    """How good a dictionary is: FVU, L0 and dead share on documents it was not trained on, and the model's loss with it in place.
 
-    tokens: other text for the cross-entropies, all of it fair game; by default the held-out rows of the cache's own.
+    Beside FVU stands the best affine map's, beside the loss that of both ablations, and every number has its standard error. The
+    cross-entropies are those of the cache's held-out rows; in Python, tokens are other rows for them, all of them fair game.
     config: its fields are keywords too. Raises BadInput where sites or widths do not fit, or no document was held out.
 
     >>> report = ow.evaluate(model, transcoder, cache)
     >>> 0 < report.fvu < 1  # of variance left unexplained: 0 is perfect, 1 is what a constant does
     True
     """
-    return evaluate_many(model, [dictionary], cache, tokens, config=config, progress=progress)[0]
+    learned, source = opened(dictionary, cache, model)
+    return evaluate_many(model, [learned], source, tokens, config=config, progress=progress)[0]
+
+
+def opened(dictionary: DictionaryName, cache: CacheName, model: "TransformerBridge") -> "tuple[AnyDictionary, Cache]":
+    """A dictionary and a cache, each given or named."""
+    learned = load_dictionary(dictionary, model) if isinstance(dictionary, str) else dictionary
+    return learned, open_cache(cache, model) if isinstance(cache, str) else cache
 
 
 @takes_fields("config", EvalConfig)
@@ -98,7 +133,8 @@ def evaluate_many(
     means = _training_means(cache, sorted({site for d in dictionaries for site in d.sites_out}))
     own = "given text" if tokens else "held-out text of the cache"
     documents = None if tokens else cache.manifest.facts["held_out_documents"]
-    chosen = {own: (tokens or cache.tokens(), documents), **{n: (t, None) for n, t in (config.texts or {}).items()}}
+    others = further_texts(model, config.texts, cache, config.max_tokens)
+    chosen = {own: (tokens or cache.tokens(), documents), **{n: (t, None) for n, t in others.items()}}
     by_text: dict[str, list[dict[str, Any]]] = {}
     for name, (text, some) in chosen.items():
         rows = choose_rows(text, some, config.max_tokens, config.seed)
@@ -109,6 +145,21 @@ def evaluate_many(
     seconds = (time.perf_counter() - start) / max(len(dictionaries), 1)
     each = [{name: found[i] for name, found in by_text.items()} for i in range(len(dictionaries))]
     return [_report(d, r, j, seconds) for d, r, j in zip(dictionaries, reconstructed, each, strict=True)]
+
+
+def further_texts(
+    model: "TransformerBridge",
+    texts: "CorpusName | Sequence[CorpusName] | Mapping[str, TokenSet] | None",
+    cache: "Cache",
+    max_tokens: int,
+) -> dict[str, TokenSet]:
+    """Texts by name; of those that were only named some rows, as wide as the cache's."""
+    if isinstance(texts, Mapping):
+        return dict(texts)
+    context = cache.layout.context
+    size = {"context": context, "max_tokens": max(4 * max_tokens, context)}
+    named = [texts] if isinstance(texts, str) else texts or ()
+    return {spec: tokenize(model, corpus(spec, seed=0), **size) for spec in named}
 
 
 def _reconstructions(dictionaries: Sequence[AnyDictionary], cache: "Cache", progress: Progress) -> list[dict[str, Any]]:
@@ -137,92 +188,6 @@ def _training_means(cache: "Cache", sites: Sequence[str]) -> dict[str, Float[Ten
         for total, values in zip(sums, found, strict=True):
             total += values.sum(0, dtype=torch.float64)
     return {site: total / max(len(chosen), 1) for site, total in zip(sites, sums, strict=True)}
-
-
-def fit_affine(pairs: Pairs, progress: Progress = SILENT) -> AffineMap:
-    """The best affine map on the training documents."""
-
-    def told(step: Any) -> Any:
-        for pair in pairs.batches(8192):
-            yield pair.inputs, pair.targets
-            step(len(pair.inputs))
-
-    with progress.stage("affine baseline", pairs.n_tokens, "tok") as step:
-        return AffineMap().fit(told(step))
-
-
-@torch.no_grad()
-def reconstruction(
-    dictionaries: Sequence[AnyDictionary], affine: AffineMap | None, pairs: Pairs, progress: Progress = SILENT
-) -> list[dict[str, Any]]:
-    """FVU, likeness, L0, dead share and densities on the held-out split, with the affine map's FVU and errors by document.
-
-    Without an affine map (an SAE's would be the identity) its FVU is NaN.
-    """
-    n, sums = len(dictionaries), _DocumentSums(len(dictionaries) + 1)
-    firing, likeness = [Firing.of(d.d_dict) for d in dictionaries], [Likeness() for _ in dictionaries]
-    with in_inference(dictionaries), progress.stage("reconstruction", unit="tok") as step:
-        for pair in pairs.batches(4096, split="held_out"):
-            guesses = []
-            for i, d in enumerate(dictionaries):
-                recons, code = d.run(pair.inputs.to(d.W_enc))
-                guesses.append(recons.to(pair.targets))
-                firing[i].add(code.firings().cpu(), code.l0())
-                likeness[i].update(pair.targets, guesses[i])
-            baseline = affine.predict(pair.inputs) if affine else torch.full_like(pair.targets, torch.nan)
-            sums.update(pair.targets, (*guesses, baseline), pair.documents)
-            step(len(pair.inputs))
-    fvus = [sums.fvu(i) for i in range(n + 1)]
-    return [_reconstructed(fvus[i], fvus[n], firing[i], likeness[i], len(sums.parts)) for i in range(n)]
-
-
-def _reconstructed(
-    fvu: tuple[float, float], affine: tuple[float, float], firing: Firing, likeness: Likeness, documents: int
-) -> dict[str, Any]:
-    return {
-        "fvu": fvu[0],
-        "explained_variance": 1 - fvu[0],
-        "fvu_affine": affine[0],
-        "l0": firing.l0,
-        "dead_share": firing.dead_share,
-        **likeness.value,
-        "density": firing.histogram(),
-        "n_tokens": firing.n,
-        "n_documents": documents,
-        "errors": {"fvu": fvu[1], "explained_variance": fvu[1], "fvu_affine": affine[1]},
-    }
-
-
-class _DocumentSums:
-    """Squared errors and squared deviations, document by document."""
-
-    def __init__(self, n_models: int):
-        self.n_models = n_models
-        self.origin: Tensor | None = None
-        self.parts: dict[int, list[Any]] = {}
-
-    def update(self, targets: Tensor, recons: tuple[Tensor, ...], documents: np.ndarray) -> None:
-        """Add tokens."""
-        wanted = targets.double()
-        if self.origin is None:  # centred before squaring, so that a large mean costs no precision
-            self.origin = wanted.mean(0)
-        about = wanted - self.origin
-        errors = torch.stack([(wanted - r.double()).square().sum(1) for r in recons], 1)
-        for document in np.unique(documents):
-            rows = torch.from_numpy(documents == document)
-            new = [int(rows.sum()), about[rows].sum(0), float(about[rows].square().sum()), errors[rows].sum(0)]
-            old = self.parts.get(int(document))
-            self.parts[int(document)] = new if old is None else [a + b for a, b in zip(old, new, strict=True)]
-
-    def fvu(self, index: int) -> tuple[float, float]:
-        """FVU of one model about the mean of everything seen, and its standard error."""
-        n = np.array([p[0] for p in self.parts.values()])
-        sums = torch.stack([p[1] for p in self.parts.values()])
-        mean = sums.sum(0) / n.sum()
-        squares = torch.tensor([p[2] for p in self.parts.values()], dtype=torch.float64)
-        deviation = squares - 2 * sums @ mean + torch.from_numpy(n) * mean.square().sum()
-        errors = np.array([float(p[3][index]) for p in self.parts.values()])
-        return mean_and_error(errors, deviation.numpy())
 
 
 def cross_entropies(by_token: ByToken, documents: np.ndarray) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from probe.dictionaries.store import AnyDictionary
 from probe.interventions.prefix import first_layer
 from probe.model.sites import parse_site
 from probe.show.record import Record
+from probe.words import estimate, size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -28,6 +29,13 @@ class EvalPlan(Record):
     passes: float
     memory_bytes: int
     seconds: float
+
+    def summary(self) -> str:
+        """What it takes, in words."""
+        return (
+            f"{self.tokens:,} tokens in the model, {self.passes:.1f} passes over them, {size(self.memory_bytes)} of memory, "
+            f"about {estimate(self.seconds)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

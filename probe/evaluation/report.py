@@ -8,6 +8,7 @@ import numpy as np
 
 from probe.artifacts.json import plain
 from probe.model.sites import short_name
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 
 CONVENTION = {
@@ -53,6 +54,15 @@ IN_MODEL = (
     "kl_mean",
     "kl_spliced_bos",
 )
+
+BULKY = ("by_position", "density", "texts", "convention", "probing", "letters", "tasks")
+"""Fields of a report that a list of many leaves out."""
+
+
+def meaning(measure: str) -> str:
+    """What a measure is, in the words of its convention: `ce_recovered_zero on sotu` is a `ce_recovered`."""
+    name = measure.partition(" ")[0]
+    return next((CONVENTION[n] for n in (name, name.rpartition("_")[0], name.partition("_")[0]) if n in CONVENTION), "")
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,20 @@ class EvalReport(Record, figure=True, page=True):
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that could not be computed is None."""
         return plain({**asdict(self), "beats_affine": self.beats_affine})
+
+    def in_lists(self) -> dict[str, Any]:
+        """All but the long tables: what each position cost, the density of every latent."""
+        return {name: value for name, value in self.to_dict().items() if name not in BULKY}
+
+    def panels(self) -> list[Panel]:
+        """Reconstruction and loss beside what they are compared with; every measure; how often latents fire; loss by place."""
+        measures = [{**row, "what it is": meaning(row["measure"])} for row in self.rows()]
+        found: list[Panel] = [Figure("Beside what it is compared with", self.figure), Rows("Measures", measures)]
+        if self.density:
+            found.append(Figure("How often latents fire", self.density_figure))
+        if self.by_position:
+            found.append(Figure("Cross-entropy by position", self.position_figure))
+        return [*found, Sentence(self.summary())]
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per measure: value, standard error, tokens; measures on further texts say which."""

@@ -51,7 +51,8 @@ def rows_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
 def _row(values: dict[str, Any], name: str, manifest: Manifest, rule: str) -> dict[str, Any]:
     numbers = {m: values[m] for m in MEASURES if isinstance(values.get(m), int | float)}
     errors = values.get("errors")
-    cache = manifest.parents[-1] if manifest.parents else ""
+    asked = (manifest.facts.get("call") or {}).get("arguments") or {}
+    cache = manifest.parents[-1] if manifest.parents else str(asked.get("cache", ""))
     on = str(values.get("text") or f"held-out text of {cache}").replace("the cache", cache or "the cache")
     own = {"name": name, "kind": str(values.get("kind", "")), "rule": rule, "result": manifest.name, "on": on}
     return {**own, **numbers, "errors": errors if isinstance(errors, dict) else {}, "created": manifest.created}

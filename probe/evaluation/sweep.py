@@ -12,17 +12,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from probe.artifacts.folder import place
+from probe.doc import Doc
 from probe.errors import BadInput
 from probe.evaluation.evaluate import EvalConfig, evaluate_many
 from probe.evaluation.report import EvalReport
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
+from probe.training.kinds import Kind
 from probe.training.recipes import Recipe, make
 from probe.training.trainer import Run, TrainConfig, TrainPlan, plan, train_together
 from probe.words import counted
@@ -36,12 +38,14 @@ BY_SEED = ("l0", "fvu", "dead_share", "ce_spliced", "kl_spliced")
 
 
 def grid(
-    kinds: Sequence[str] = ("skip_transcoder",),
-    rules: Sequence[str] = ("topk:32",),
-    widths: Sequence[int | None] = (None,),
-    seeds: Sequence[int] = (0,),
-    sites_in: tuple[str, ...] = (),
-    sites_out: tuple[str, ...] = (),
+    kinds: Annotated[Sequence[Kind], Doc("Kinds of dictionary.")] = ("skip_transcoder",),
+    rules: Annotated[Sequence[str], Doc("Sparsifiers and their numbers, like topk:32.")] = ("topk:32",),
+    widths: Annotated[Sequence[int | None], Doc("Latents; by default 8 times the width that is read.", least=1)] = (
+        None,
+    ),
+    seeds: Annotated[Sequence[int], Doc("The weights it starts with, and the order of the tokens.", least=0)] = (0,),
+    sites_in: Annotated[tuple[str, ...], Doc("Sites it reads; by default the cache's first (an SAE: its last).")] = (),
+    sites_out: Annotated[tuple[str, ...], Doc("Sites it writes; by default the cache's last.")] = (),
 ) -> list[Recipe]:
     """All combinations.
 

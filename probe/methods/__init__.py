@@ -9,8 +9,22 @@ A declaration is read from the source text (`reading`), so the catalogue, the co
 importing any, which would bring torch.
 """
 
+from probe.doc import Doc
 from probe.methods.call import Call, call_of
-from probe.methods.declare import Doc, method
-from probe.methods.kinds import Change, DictionaryName, Layers, Token, Unit, chosen_layers
+from probe.methods.declare import method
+from probe.methods.kinds import CacheName, Change, CorpusName, DictionaryName, Layers, Token, Unit, chosen_layers
 
-__all__ = ["Call", "Change", "DictionaryName", "Doc", "Layers", "Token", "Unit", "call_of", "chosen_layers", "method"]
+__all__ = [
+    "CacheName",
+    "Call",
+    "Change",
+    "CorpusName",
+    "DictionaryName",
+    "Doc",
+    "Layers",
+    "Token",
+    "Unit",
+    "call_of",
+    "chosen_layers",
+    "method",
+]

@@ -16,7 +16,7 @@ from probe.errors import BadCall, BadInput, brief
 from probe.methods.catalogue import method_named
 from probe.methods.kinds import PromptKind, TargetKind
 from probe.methods.plain_kinds import NotPlain, scalar
-from probe.methods.reading import Method, Parameter
+from probe.methods.reading import Asks, Method, Parameter
 from probe.plain_values import meant
 from probe.progress import SILENT, Progress
 from probe.show.made import made_by
@@ -50,14 +50,14 @@ class Call:
         if not isinstance(model, str) or not isinstance(arguments or {}, Mapping):
             raise BadInput(f"A call of {about.name} is a model's name and arguments by name; {brief(arguments)} came.")
         given = dict(arguments or {})  # type: ignore[arg-type]
-        look_at_names(about, given)
-        plain = {p.name: checked(about, p, given[p.name]) for p in about.parameters if p.name in given}
-        return cls(about.name, model, {n: v for n, v in plain.items() if v != _parameter(about, n).default}, about)
+        return cls(about.name, model, checked_arguments(about, given), about)
 
     @classmethod
     def of(cls, about: Method, given: Mapping[str, Any]) -> "Call | None":
         """The call that Python made; None where no file could hold an argument. BadInput for one that is not of its kind."""
-        plain = {}
+        plain, given = {}, _with_fields(about, given)
+        if any(given.get(name) not in (None, (), []) for name in about.in_python):
+            return None
         for p in about.parameters:
             if p.name in given:
                 try:
@@ -145,13 +145,32 @@ def call_of(record: Any) -> Call | None:
         return None
 
 
-def _parameter(about: Method, name: str) -> Parameter:
+def checked_arguments(about: Asks, given: Mapping[str, Any]) -> Json:
+    """Plain values by name, looked at; those at their default are left out."""
+    return {n: v for n, v in looked_at(about, given).items() if v != _parameter(about, n).default}
+
+
+def looked_at(about: Asks, given: Mapping[str, Any]) -> Json:
+    """Plain values by name, as they are kept. BadInput for one that is none of its kind, unknown or missing."""
+    look_at_names(about, given)
+    return {p.name: checked(about, p, given[p.name]) for p in about.parameters if p.name in given}
+
+
+def _with_fields(about: Method, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What Python gave, with the fields of settings for the settings. Of both, the keyword decides."""
+    held = [settings for name in {p.settings for p in about.parameters} if (settings := given.get(name)) is not None]
+    names = [*about.in_python, *(p.name for p in about.parameters if p.settings)]
+    found = {name: getattr(settings, name) for settings in held for name in names if hasattr(settings, name)}
+    return {**found, **given}
+
+
+def _parameter(about: Asks, name: str) -> Parameter:
     found = about.parameter(name)
     assert found is not None
     return found
 
 
-def look_at_names(about: Method, given: Mapping[Any, Any]) -> None:
+def look_at_names(about: Asks, given: Mapping[Any, Any]) -> None:
     """BadCall for a name that is none of the method's parameters, and where one is missing that it needs."""
     if unknown := [name for name in given if about.parameter(str(name)) is None]:
         raise BadCall(unknown_name(about, unknown[0]))
@@ -160,12 +179,12 @@ def look_at_names(about: Method, given: Mapping[Any, Any]) -> None:
         raise BadCall(f"{about.name} needs {words}.")
 
 
-def unknown_name(about: Method, name: object) -> str:
+def unknown_name(about: Asks, name: object) -> str:
     """What is said of a name that is none of the method's parameters."""
     return f"{about.name} takes no {brief(name)}. {meant(str(name), [p.name for p in about.parameters])}"
 
 
-def checked(about: Method, p: Parameter, value: Any) -> Any:
+def checked(about: Asks, p: Parameter, value: Any) -> Any:
     """A plain value as it is kept; BadInput where it is none of its kind."""
     if value is None and (p.optional or p.default is None):
         return None
@@ -185,6 +204,8 @@ def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
             return [p.kind.plain(one) for one in (value if isinstance(value, list) else listed(p, value))]
         return p.kind.plain(value)
     except (ValueError, TypeError, KeyError) as error:
+        if p.more:
+            raise NotPlain from error
         raise BadInput(wrong(about.name, p, value)) from error
 
 

@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from probe.errors import BadCall
@@ -13,15 +12,6 @@ if TYPE_CHECKING:
     from probe.methods.reading import Method
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Doc:
-    """A parameter's sentence, for a form and a command's help. least, most: bounds of a number, both let in."""
-
-    text: str
-    least: float | None = None
-    most: float | None = None
 
 
 def method(name: str, *, group: str, paper: str = "", plan: str = "") -> Callable[[Function], Function]:
@@ -76,7 +66,7 @@ def _listed(about: "Method", arguments: dict[str, Any]) -> None:
     from probe.methods.call import listed
 
     for p in about.parameters:
-        if p.several and arguments.get(p.name) is not None:
+        if p.several and not p.more and arguments.get(p.name) is not None:
             arguments[p.name] = listed(p, arguments[p.name])
 
 

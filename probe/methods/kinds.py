@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from probe.artifacts.folder import place
 from probe.errors import BadInput, brief
 from probe.methods.plain_kinds import Kind, NotPlain, Plain, Switch, Text, scalar
 from probe.model.unit_names import UnitName, nearly
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     Change = str | Intervention
 else:
     DictionaryName = Change = Any  # what they stand for would bring torch
+CacheName = Any
+"""A stored cache by its name, or an open one: what it is belongs to a later room."""
+CorpusName = str
+"""A text source of `corpus`: sotu, sample:NAME, a file."""
 Token = str | int
 Layers = str | int | Sequence[int] | None
 """Layers of a model: `3`, `[3, 5]`, `"3,5-7"`, -1 for the last; None or "all" for every one."""
@@ -172,6 +177,20 @@ class DictionaryKind(Text):
 
 
 @dataclass(frozen=True)
+class CacheKind(Text):
+    """A stored cache by its name, which the method opens itself; Python takes an open one too, of which a call can tell only
+    if it lies where names are looked up."""
+
+    def plain(self, given: Any) -> Plain:
+        if isinstance(given, str) or not hasattr(given, "n_tokens"):
+            return self.check(given)
+        folder = getattr(given, "folder", None)
+        if folder is None or folder != place("cache", folder.name):
+            raise NotPlain
+        return self.check(folder.name)
+
+
+@dataclass(frozen=True)
 class ChangeKind(Text):
     """A change of a run as text, like `ablate:L5H3`; Python takes interventions too, which no call can tell of."""
 
@@ -237,7 +256,7 @@ KINDS: dict[str, Kind] = {
     "DictionaryName": DictionaryKind("the name of a stored dictionary", "stored", _NAME),
     "TableName": Text("the name of a stored feature table", "stored", _NAME),
     "GraphName": Text("the name of a stored graph", "stored", _NAME),
-    "CacheName": Text("the name of a stored cache", "stored", _NAME),
+    "CacheName": CacheKind("the name of a stored cache", "stored", _NAME),
     "CorpusName": Text("a text source, like sotu or a file", "text"),
 }
 """By the name of the annotation. Numbers and choices are made from what the annotation says of them."""

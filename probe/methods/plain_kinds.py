@@ -17,10 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from probe.doc import Doc
+
 Plain = Any
 """A value that JSON can write."""
 Control = Literal["prompt", "token", "number", "switch", "choice", "text", "layers", "unit", "stored"]
 _LARGEST = 2**63 - 1
+_UNBOUND = Doc()
 
 
 class NotPlain(Exception):
@@ -77,11 +80,12 @@ class Number(Kind):
     whole: bool = False
     least: float = -math.inf
     most: float = math.inf
+    bounds: Doc = _UNBOUND
 
     def check(self, value: Plain) -> Plain:
         value = scalar(value)
         fits = isinstance(value, int) if self.whole else isinstance(value, int | float)
-        if not fits or isinstance(value, bool) or value != value or not self.least <= value <= self.most:
+        if not fits or isinstance(value, bool) or value != value or not self.bounds.lets_in(value):
             raise ValueError
         if abs(value) > _LARGEST and math.isfinite(value):
             raise ValueError
@@ -132,18 +136,16 @@ class Choice(Kind):
         return value
 
 
-def number(whole: bool, least: float | None, most: float | None) -> Number:
+def number(whole: bool, bounds: Doc = _UNBOUND) -> Number:
     """A number within bounds, said in words."""
-    noun = "a whole number" if whole else "a number"
-    low, high = least is not None, most is not None
-    bounds = {
-        (True, True): f" from {least} to {most}",
-        (True, False): f" of at least {least}",
-        (False, True): f" of at most {most}",
-        (False, False): "",
-    }[low, high]
+    least, most = (a if a is not None else b for a, b in ((bounds.least, bounds.above), (bounds.most, bounds.below)))
     return Number(
-        noun + bounds, "number", whole, -math.inf if least is None else least, math.inf if most is None else most
+        bounds.number_words(whole),
+        "number",
+        whole,
+        -math.inf if least is None else least,
+        math.inf if most is None else most,
+        bounds,
     )
 
 

@@ -2,127 +2,68 @@
 
 The rooms import torch, which takes seconds; a command's help, a form and the catalogue need none of it. So a declaration is
 written in plain words that can be read as they stand: texts, numbers, names of kinds (`probe.methods.kinds`) and constants of the
-same file. A test holds every declaration against what Python makes of it.
+same file or one it imports. A test holds every declaration against what Python makes of it.
+
+What a function takes as settings stands in their dataclass, once: `@takes_fields("config", EvalConfig)` below `@method` makes
+its fields parameters of the method. Commands and forms of what is no method read a dataclass, or a function, with `taken_by`.
 """
 
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from probe.methods.kinds import KINDS
-from probe.methods.plain_kinds import Kind, choice, number
+from probe.methods.annotations import documented, taken
+from probe.methods.asked import REQUIRED, Asks, Method, Parameter
+from probe.methods.source import Undeclared, plain, statement, text_of, tree_of
 
-REQUIRED = object()
-"""The default of a parameter that has none."""
+__all__ = ["REQUIRED", "Asks", "Method", "Parameter", "Undeclared", "declared_in", "taken_by"]
 _HANDED = ("model", "progress")
 """Not asked for as values: the loaded model and the progress are handed in."""
-
-
-class Undeclared(Exception):
-    """A declaration that cannot be read; whoever writes a method sees it in the test of all declarations."""
-
-
-@dataclass(frozen=True, eq=False)
-class Parameter:
-    """One parameter: its kind, default (plain) and sentence. optional: None is let in, and means what the sentence says.
-    several: a list of the kind. by_name: given by keyword alone."""
-
-    name: str
-    kind: Kind
-    default: Any
-    doc: str
-    optional: bool = False
-    several: bool = False
-    by_name: bool = True
-
-    @property
-    def required(self) -> bool:
-        return self.default is REQUIRED
-
-
-@dataclass(frozen=True, eq=False)
-class Method:
-    """A method as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all of it.
-    of_model: whether it is asked of a loaded model; reports: whether it takes a progress."""
-
-    name: str
-    group: str
-    paper: str
-    plan: str
-    module: str
-    function: str
-    summary: str
-    about: str
-    parameters: tuple[Parameter, ...]
-    of_model: bool
-    reports: bool
-
-    def parameter(self, name: str) -> Parameter | None:
-        return next((p for p in self.parameters if p.name == name), None)
-
-    def run(self, *given: Any, **named: Any) -> Any:
-        """The function itself, imported now."""
-        return getattr(_module(self.module), self.function)(*given, **named)
-
-    def planned(self, *given: Any, **named: Any) -> Any:
-        """What a call would take; None where the method announces nothing."""
-        return getattr(_module(self.module), self.plan)(*given, **named) if self.plan else None
-
-
-def _module(name: str) -> Any:
-    from importlib import import_module
-
-    return import_module(name)
 
 
 @cache
 def declared_in(module: str) -> tuple[Method, ...]:
     """The methods that a module declares, in its order."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
+    if "@method(" not in text_of(module):
         return ()
-    text = Path(spec.origin).read_text(encoding="utf8")
-    if "@method(" not in text:
-        return ()
-    tree = ast.parse(text)
-    constants = dict(_constants(tree))
     return tuple(
-        _method(module, node, call, constants)
-        for node in tree.body
+        _method(module, node, call)
+        for node in tree_of(module).body
         if isinstance(node, ast.FunctionDef)
-        for call in node.decorator_list
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "method"
+        for call in _calls_of("method", node)
     )
 
 
-def _constants(tree: ast.Module) -> Iterator[tuple[str, Any]]:
-    """Names of a file that stand for plain values."""
-    for node in tree.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Name) and node.value is not None:  # type: ignore[union-attr]
-                try:
-                    yield target.id, ast.literal_eval(node.value)  # type: ignore[union-attr]
-                except ValueError:
-                    continue
+@cache
+def taken_by(module: str, name: str) -> Asks:
+    """What a dataclass of settings takes, or what a function does that has a `Doc`, read from its module's text."""
+    found = statement(module, name)
+    if found is None or not isinstance(found[1], ast.ClassDef | ast.FunctionDef):
+        raise Undeclared(f"{module} has no {name} to read.")
+    module, node = found
+    if isinstance(node, ast.FunctionDef):
+        return Asks(name=name, module=module, parameters=tuple(_parameters(node, module, documented_alone=True)))
+    beyond = [one.target.id for one in _annotated(node) if _only_python(one.annotation, module)]
+    return Asks(name=name, module=module, parameters=tuple(_fields(node, module)), in_python=tuple(beyond))
 
 
-def _method(module: str, node: ast.FunctionDef, call: ast.Call, constants: dict[str, Any]) -> Method:
+def _calls_of(name: str, node: ast.FunctionDef) -> list[ast.Call]:
+    """The decorators of this name."""
+    return [one for one in node.decorator_list if isinstance(one, ast.Call) and ast.unparse(one.func) == name]
+
+
+def _method(module: str, node: ast.FunctionDef, call: ast.Call) -> Method:
     where = f"{module}.{node.name}"
     about = said_of(ast.get_docstring(node) or "")
     if not about:
         raise Undeclared(f"{where} has no docstring; its first sentence is what people read of it.")
-    named = {k.arg: _plain(k.value, constants, where) for k in call.keywords if k.arg}
-    taken = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    named = {k.arg: plain(k.value, module, where) for k in call.keywords if k.arg}
+    taken_in = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
     return Method(
-        name=_plain(call.args[0], constants, where),
+        name=plain(call.args[0], module, where),
         group=named["group"],
         paper=named.get("paper", ""),
         plan=named.get("plan", ""),
@@ -130,9 +71,10 @@ def _method(module: str, node: ast.FunctionDef, call: ast.Call, constants: dict[
         function=node.name,
         summary=_first_sentence(about),
         about=about,
-        parameters=tuple(_parameters(node, constants, where)),
-        of_model=taken[:1] == ["model"],
-        reports="progress" in taken,
+        parameters=tuple(_parameters(node, module)),
+        of_model=taken_in[:1] == ["model"],
+        reports="progress" in taken_in,
+        in_python=tuple(_in_python(node, module)),
     )
 
 
@@ -154,77 +96,72 @@ def _first_sentence(text: str) -> str:
     return found[0] if found else paragraph
 
 
-def _parameters(node: ast.FunctionDef, constants: dict[str, Any], where: str) -> Iterator[Parameter]:
+def _arguments(node: ast.FunctionDef) -> list[tuple[ast.arg, ast.expr | None]]:
+    """Each argument that is asked for, with its default."""
     by_position = [*node.args.posonlyargs, *node.args.args]
     missing = [None] * (len(by_position) - len(node.args.defaults))
     pairs = [*zip(by_position, [*missing, *node.args.defaults]), *zip(node.args.kwonlyargs, node.args.kw_defaults)]
-    for argument, default in pairs:
-        if argument.arg in _HANDED:
-            continue
+    return [(argument, default) for argument, default in pairs if argument.arg not in _HANDED]
+
+
+def _only_python(annotation: ast.expr | None, module: str) -> bool:
+    return annotation is not None and documented(annotation, module, module)[1].in_python
+
+
+def _settings(node: ast.FunctionDef, module: str) -> dict[str, Asks]:
+    """What a function takes as settings, by argument: `takes_fields("config", EvalConfig, ("max_tokens",))` names the fields."""
+    found = {}
+    for one in _calls_of("takes_fields", node):
+        declared = taken_by(module, ast.unparse(one.args[1]))
+        some = plain(one.args[2], module, node.name) if len(one.args) > 2 else ()
+        found[plain(one.args[0], module, node.name)] = declared.only(*some) if some else declared
+    return found
+
+
+def _in_python(node: ast.FunctionDef, module: str) -> Iterator[str]:
+    """What only Python gives: of its own, and of its settings."""
+    yield from (a.arg for a, _ in _arguments(node) if _only_python(a.annotation, module))
+    for declared in _settings(node, module).values():
+        yield from declared.in_python
+
+
+def _parameters(node: ast.FunctionDef, module: str, documented_alone: bool = False) -> Iterator[Parameter]:
+    """The parameters of a function, the fields of its settings among them. documented_alone: those with a `Doc`."""
+    settings = _settings(node, module)
+    for argument, default in _arguments(node):
+        where = f"{module}.{node.name}: {argument.arg}"
         if argument.annotation is None:
-            raise Undeclared(f"{where}: {argument.arg} has no annotation.")
-        doc, (kind, optional, several) = _annotation(argument.annotation, constants, f"{where}: {argument.arg}")
-        plain = REQUIRED if default is None else _plain(default, constants, f"{where}: {argument.arg}")
-        yield Parameter(
-            argument.arg,
-            kind,
-            list(plain) if isinstance(plain, tuple) else plain,
-            doc,
-            optional,
-            several,
-            by_name=argument in node.args.kwonlyargs,
-        )
+            raise Undeclared(f"{where} has no annotation.")
+        if documented_alone and not documented(argument.annotation, module, where)[1].text:
+            continue
+        if argument.arg in settings:
+            yield from (replace(p, settings=argument.arg) for p in settings[argument.arg].parameters)
+        elif not _only_python(argument.annotation, module):
+            yield _parameter(
+                argument.arg, argument.annotation, default, module, where, argument in node.args.kwonlyargs
+            )
 
 
-def _plain(node: ast.expr, constants: dict[str, Any], where: str) -> Any:
-    if isinstance(node, ast.Name) and node.id in constants:
-        return constants[node.id]
-    try:
-        return ast.literal_eval(node)
-    except ValueError as error:
-        raise Undeclared(f"{where}: {ast.unparse(node)} is no plain value and no constant of the file.") from error
+def _annotated(node: ast.ClassDef) -> list[Any]:
+    """The fields of a dataclass, as they are written."""
+    return [one for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
 
 
-def _annotation(node: ast.expr, constants: dict[str, Any], where: str) -> tuple[str, tuple[Kind, bool, bool]]:
-    """The sentence of a parameter, and its kind."""
-    if not (
-        isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated" and isinstance(node.slice, ast.Tuple)
-    ):
-        return "", _kind(node, {}, where)
-    inner, doc = node.slice.elts[0], node.slice.elts[1]
-    if not (isinstance(doc, ast.Call) and ast.unparse(doc.func) == "Doc"):
-        raise Undeclared(f"{where}: the annotation's second part is {ast.unparse(doc)}; Doc(...) was wanted.")
-    told = {k.arg: _plain(k.value, constants, where) for k in doc.keywords if k.arg}
-    return _plain(doc.args[0], constants, where), _kind(inner, told, where)
+def _fields(node: ast.ClassDef, module: str) -> Iterator[Parameter]:
+    """The fields of a dataclass. The sentence of each is the text below it."""
+    below = dict(zip(node.body, [*node.body[1:], None]))
+    for one in _annotated(node):
+        if not _only_python(one.annotation, module):
+            where, text = f"{module}.{node.name}: {one.target.id}", below[one]
+            found = _parameter(one.target.id, one.annotation, one.value, module, where)
+            said = ast.get_docstring(ast.Module([text], [])) if text is not None else None
+            yield replace(found, doc=found.doc or " ".join((said or "").split()))
 
 
-def _union(node: ast.BinOp, bounds: dict[str, Any], where: str) -> tuple[Kind, bool, bool]:
-    """`K | None`, and `K | Sequence[K]`: one alone, or several."""
-    parts = [ast.unparse(one) for one in (node.left, node.right)]
-    if parts[1] == "None":
-        kind, _, several = _kind(node.left, bounds, where)
-        return kind, True, several
-    if parts[1] != f"Sequence[{parts[0]}]":
-        raise Undeclared(f"{where}: {' | '.join(parts)} is no kind of parameter; K | None or K | Sequence[K] is.")
-    return _kind(node.right, bounds, where)
-
-
-def _kind(node: ast.expr, bounds: dict[str, Any], where: str) -> tuple[Kind, bool, bool]:
-    """The kind that an annotation names, whether None is let in, whether it is a list of them."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        node = ast.parse(node.value, mode="eval").body
-    if isinstance(node, ast.BinOp):
-        return _union(node, bounds, where)
-    if isinstance(node, ast.Subscript):
-        holder = ast.unparse(node.value)
-        if holder == "Literal":
-            options = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            return choice([str(ast.literal_eval(one)) for one in options]), False, False
-        if holder in ("list", "Sequence"):
-            return _kind(node.slice, bounds, where)[0], False, True
-    name = ast.unparse(node)
-    if name in ("int", "float"):
-        return number(name == "int", bounds.get("least"), bounds.get("most")), False, False
-    if name in KINDS:
-        return KINDS[name], name == "Layers", False
-    raise Undeclared(f"{where}: {name} is no kind of parameter; there are int, float, Literal, {', '.join(KINDS)}.")
+def _parameter(
+    name: str, annotation: ast.expr, default: ast.expr | None, module: str, where: str, by_name: bool = True
+) -> Parameter:
+    inner, doc = documented(annotation, module, where)
+    found, value = taken(inner, module, doc, where), REQUIRED if default is None else plain(default, module, where)
+    value = list(value) if isinstance(value, tuple) else value
+    return Parameter(name, found.kind, value, doc.text, found.optional, found.several, by_name, found.more)

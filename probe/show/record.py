@@ -101,6 +101,10 @@ class Record:
         """Every array it holds by the name of its field; of a record inside of it, `nodes.value`."""
         return arrays_of(self)
 
+    def in_lists(self) -> dict[str, Any]:
+        """The plain values by which lists of stored results show it; they stand in its manifest. Of most there are none."""
+        return {}
+
     def panels(self) -> list[Panel]:
         """What there is to see, in order: figures, rows, token strips, sentences."""
         said = _said(self)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from probe.artifacts.claims import claim
 from probe.artifacts.json import write_json
@@ -24,6 +24,7 @@ from probe.artifacts.names import as_path, partial
 from probe.artifacts.renames import discard
 from probe.artifacts.schemas import fields, number, several, text, whole
 from probe.artifacts.untrusted import read_json, reading, sealed, unsealed
+from probe.doc import Doc
 from probe.errors import BadInput, Unavailable
 from probe.model.fingerprint import stamp
 from probe.plain_values import Settings, takes_fields
@@ -31,6 +32,7 @@ from probe.progress import SILENT, Progress, Step
 from probe.show.record import Record
 from probe.text.display import tokenizer_of
 from probe.text.sampling import draw
+from probe.words import counted, estimate, size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -64,6 +66,13 @@ class SamplePlan(Record):
     disk_bytes: int
     seconds: float
 
+    def summary(self) -> str:
+        """What it takes, in words."""
+        return (
+            f"{counted(self.documents, 'document')} of up to {self.most_tokens // self.documents} tokens, "
+            f"{size(self.memory_bytes)} of memory, {size(self.disk_bytes)} on disk, about {estimate(self.seconds)}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -72,13 +81,13 @@ class SamplePlan(Record):
 class SampleConfig(Settings):
     """How text is drawn from a model."""
 
-    length: int = 256
+    length: Annotated[int, Doc(least=1)] = 256
     "Tokens of a document, at most."
-    temperature: float = 1.0
-    "What logits are divided by before a token is drawn."
-    seed: int = 0
+    temperature: Annotated[float, Doc(above=0)] = 1.0
+    "What logits are divided by before a token is drawn; 1 is the model's own distribution."
+    seed: Annotated[int, Doc(least=0)] = 0
     "Of the draws; each document has its own."
-    batch: int = 32
+    batch: Annotated[int, Doc(least=1)] = 32
     "Documents drawn side by side."
 
 

@@ -8,12 +8,13 @@ and training leaves them out.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from probe.doc import Doc
 from probe.errors import BadInput
 from probe.model.facts import bos_of
 from probe.show.record import Record
@@ -60,8 +61,8 @@ def tokenize(
     model: "TransformerBridge",
     documents: Iterable[Document | str],
     *,
-    context: int = 128,
-    max_tokens: int | None = None,
+    context: Annotated[int, Doc("Tokens a row, BOS included.", least=2)] = 128,
+    max_tokens: Annotated[int | None, Doc("Token positions to read.", least=1)] = None,
     prepend_bos: bool | None = None,
 ) -> TokenSet:
     """Cut documents into rows of `context` tokens, each beginning with BOS.

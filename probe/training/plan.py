@@ -14,6 +14,7 @@ from probe.dictionaries.store import AnyDictionary
 from probe.show.record import Record
 from probe.training.config import TrainConfig
 from probe.training.pairs import Pairs, pairs_for
+from probe.words import estimate, size
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache
@@ -29,6 +30,13 @@ class TrainPlan(Record):
     memory_bytes: int
     disk_bytes: int
     seconds: float
+
+    def summary(self) -> str:
+        """What it takes, in words."""
+        return (
+            f"{self.parameters:,} weights, {self.steps:,} steps over {self.tokens:,} tokens, "
+            f"{size(self.memory_bytes)} of memory, {size(self.disk_bytes)} on disk, about {estimate(self.seconds)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

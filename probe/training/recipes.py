@@ -6,7 +6,7 @@ and `gated:2.0` (L1), `matryoshka:32` (BatchTopK with an eighth, a quarter, half
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from probe.dictionaries import (
     SAE,
@@ -22,10 +22,11 @@ from probe.dictionaries import (
     Transcoder,
 )
 from probe.dictionaries.store import AnyDictionary
+from probe.doc import Doc
 from probe.errors import BadInput
 from probe.model.sites import parse_site
 from probe.plain_values import Settings, look_at_config
-from probe.training.kinds import KINDS, RULES
+from probe.training.kinds import RULES, Kind
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache
@@ -39,23 +40,21 @@ class Recipe(Settings):
     MLP inputs and outputs. Where both sides are named, an SAE is of the one written, so that a sweep sets it beside a transcoder.
     """
 
-    kind: str = "skip_transcoder"
-    "One of KINDS."
+    kind: Kind = "skip_transcoder"
+    "Kind of dictionary."
     rule: str = "topk:32"
-    "Sparsifier and its number."
-    d_dict: int | None = None
+    "Sparsifier and its number: topk:32, batchtopk:32, jumprelu:32, relu:2, gated:2 or matryoshka:32."
+    d_dict: Annotated[int | None, Doc(least=1)] = None
     "Latents (of each layer, in a cross-layer transcoder); by default 8 times the width it reads."
     sites_in: tuple[str, ...] = ()
-    "What it reads."
+    "Sites it reads; by default the cache's first (an SAE: its last)."
     sites_out: tuple[str, ...] = ()
-    "What it writes."
-    seed: int = 0
-    "Of the weights it starts with."
+    "Sites it writes; by default the cache's last."
+    seed: Annotated[int, Doc(least=0)] = 0
+    "The weights it starts with."
 
     def __post_init__(self) -> None:
         look_at_config(self)
-        if self.kind not in KINDS:
-            raise BadInput(f"'{self.kind}' is no kind of dictionary; choose {', '.join(KINDS)}.")
         parse_rule(self.rule, self.d_dict or 8)  # a rule that cannot be read is said before anything is opened
 
     def to_dict(self) -> dict[str, Any]:

@@ -106,13 +106,13 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
         (["harvest", "--model", "toy", "--text", "nowhere.txt"], 2, "nowhere"),
         (["harvest", "--model", "toy", "--sites", "mlp_in.1", "--dtype", "int8"], 2, "int8"),
         (["harvest", "--model", "toy", "--sites", "mlp_in.1", "--name", "../x"], 2, "cannot name"),
-        (["harvest", "--model", "toy", "--batch", "0", "--dry-run"], 2, "--batch"),
-        (["harvest", "--model", "toy", "--seed", "-1"], 2, "--seed"),
-        (["train", "--cache", "x", "--seed", "-1"], 2, "--seed"),
+        (["harvest", "--model", "toy", "--batch", "0", "--dry-run"], 2, "batch is 0"),
+        (["harvest", "--model", "toy", "--seed", "-1"], 2, "seed is -1"),
+        (["train", "--cache", "x", "--seed", "-1"], 2, "seed is -1"),
         (["train", "--cache", "x", "--k", "0"], 2, "--k"),
-        (["eval", "--dictionary", "x", "--cache", "x", "--max-tokens", "0"], 2, "--max-tokens"),
+        (["eval", "--dictionary", "x", "--cache", "x", "--max-tokens", "0"], 2, "max_tokens is 0"),
         (["train", "--cache", "none"], 2, "none"),
-        (["train", "--cache", "x", "--kind", "gan"], 2, "no kind"),
+        (["train", "--cache", "x", "--kind", "gan"], 2, "kind is 'gan'; one of"),
         (["eval", "--dictionary", "none", "--cache", "none"], 2, "none"),
         (["serve", "--host", "0.0.0.0", "--no-browser"], 2, "token"),
         (["frob"], 2, "frob"),
@@ -240,13 +240,23 @@ def test_ctrl_c_says_how_to_continue(home, capsys, monkeypatch):
     assert code == 130 and out == "" and "Stopped. Finished parts are kept; add --resume" in err
 
 
-def test_the_command_and_the_function_judge_on_as_many_tokens():
+def test_the_commands_take_what_the_settings_declare():
+    """Names, defaults and bounds stand in the dataclass; none is said again."""
+    from dataclasses import fields
     from inspect import signature
 
     from app.commands.learn.evaluate import eval_
-    from probe.evaluation.evaluate import evaluate
+    from app.commands.learn.train import train
+    from probe.evaluation.evaluate import EvalConfig
+    from probe.training.config import TrainConfig
 
-    assert signature(eval_).parameters["max_tokens"].default == signature(evaluate).parameters["max_tokens"].default
+    assert signature(eval_).parameters["max_tokens"].default == str(EvalConfig().max_tokens)
+    offered = signature(train).parameters
+    for field in fields(TrainConfig):
+        name = {"precision": "bfloat16"}.get(field.name, field.name)
+        assert name in offered
+        if field.name not in ("precision", "start", "aux_k"):
+            assert offered[name].default == str(field.default), field.name
 
 
 def test_a_corrupt_shard_is_named_and_harvested_again_alone(home, capsys):

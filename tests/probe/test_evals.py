@@ -14,7 +14,6 @@ from probe.dictionaries import SAE, CrossLayerTranscoder, Dictionary, TopK, Tran
 from probe.errors import BadInput
 from probe.evaluation.evaluate import (
     EvalReport,
-    _DocumentSums,
     _training_means,
     by_position,
     cross_entropies,
@@ -23,6 +22,7 @@ from probe.evaluation.evaluate import (
     fit_affine,
 )
 from probe.evaluation.metrics import fvu, kl_divergences, next_token_losses
+from probe.evaluation.reconstruction import _DocumentSums
 from probe.evaluation.splice import Ablation, ByToken, choose_rows, losses
 from probe.interventions.forward import capture
 from probe.interventions.running import intervene

@@ -51,7 +51,8 @@ def test_what_is_read_is_what_python_sees(about):
     import importlib
 
     signature = inspect.signature(getattr(importlib.import_module(about.module), about.function))
-    seen = {n: p for n, p in signature.parameters.items() if n not in ("model", "progress")}
+    handed = ("model", "progress", *about.in_python, *(p.settings for p in about.parameters))
+    seen = {n: p for n, p in signature.parameters.items() if n not in handed}
     assert list(seen) == [p.name for p in about.parameters]
     for p in about.parameters:
         default = seen[p.name].default

@@ -134,4 +134,4 @@ def test_it_is_repeatable_and_leaves_the_model_alone(toy, cache, dictionary, rep
     again = run_suite(toy, dictionary, cache, SMALL, known=evaluate(toy, dictionary, cache, max_tokens=50))
     assert again.measures == report.measures
     plan = plan_suite(toy, dictionary, SMALL)
-    assert plan["tokens_trained"] == 1200 and plan["memory_bytes"] > 0
+    assert plan.tokens_trained == 1200 and plan.memory_bytes > 0

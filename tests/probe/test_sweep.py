@@ -13,7 +13,8 @@ from probe.artifacts.folder import place
 from probe.dictionaries import load_dictionary
 from probe.errors import BadInput
 from probe.evaluation.sweep import grid, plan_sweep, run_name, sweep
-from probe.training.recipes import KINDS, RULES, Recipe, make, parse_rule
+from probe.training.kinds import KINDS, RULES
+from probe.training.recipes import Recipe, make, parse_rule
 from probe.training.trainer import TrainConfig, train
 
 SITES = ["mlp_in.1", "mlp_out.1", "mlp_in.2", "mlp_out.2"]
@@ -48,7 +49,7 @@ def test_sites_default_to_the_caches(cache) -> None:
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        (lambda: Recipe("gan"), "no kind"),
+        (lambda: Recipe("gan"), "kind is 'gan'; one of 'skip_transcoder', 'transcoder'"),
         (lambda: Recipe(rule="topp:3"), "no rule"),
         (lambda: Recipe(rule="topk:many"), "name and a number"),
         (lambda: Recipe(rule="topk:2.5"), "whole number"),

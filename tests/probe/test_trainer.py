@@ -281,16 +281,20 @@ def test_widths_that_do_not_fit_are_refused() -> None:
 
 
 def test_config_is_checked_and_the_schedule_is_what_it_says() -> None:
-    with pytest.raises(BadInput, match="lr, epochs must be greater than 0"):
-        TrainConfig(lr=0, epochs=0)
-    with pytest.raises(BadInput, match="lr must be greater than 0 and finite"):
+    with pytest.raises(BadInput, match="lr is 0; a number above 0 was wanted"):
+        TrainConfig(lr=0)
+    with pytest.raises(BadInput, match="epochs is 0; a whole number of at least 1 was wanted"):
+        TrainConfig(epochs=0)
+    with pytest.raises(BadInput, match="lr is inf; a finite number above 0 was wanted"):
         TrainConfig(lr=float("inf"))
     with pytest.raises(BadInput, match="aux is nan; a number was wanted"):
         TrainConfig(aux=float("nan"))
     with pytest.raises(BadInput, match="seed is -1"):
         TrainConfig(seed=-1)
-    with pytest.raises(BadInput, match="shares"):
+    with pytest.raises(BadInput, match="warmup is 3; a number from 0 to 1 was wanted"):
         TrainConfig(warmup=3)
+    with pytest.raises(BadInput, match="decoder is 'tied'; one of 'free', 'unit' was wanted"):
+        TrainConfig(decoder="tied")
     c = TrainConfig(lr=1.0, warmup=0.1, decay=0.5)
     rates = [learning_rate(c, s) for s in (0.05, 0.1, 0.3, 0.5, 0.75, 1.0)]
     assert rates == pytest.approx([0.5, 1, 1, 1, 0.5, 0])

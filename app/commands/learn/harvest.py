@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.fields import Given, takes
 from app.commands.options import (
-    MAX_SEED,
     AsJson,
+    ConfigFile,
     Device,
     DryRun,
     Precision,
@@ -15,24 +16,30 @@ from app.commands.options import (
     Text,
     load,
     print_json,
-    print_rows,
+    print_plan,
     progress,
     reserve,
 )
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
-from probe.errors import BadInput, Unavailable
-from probe.words import counted, estimate, size
+from probe.errors import Unavailable
+from probe.methods.reading import taken_by
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.text.tokens import TokenSet
-
-
 DEFAULT = "smollm2-135m"
+ROWS = (
+    taken_by("probe.text.tokens", "tokenize")
+    .only("max_tokens", "context")
+    .called(max_tokens="tokens")
+    .starting(tokens=300_000)
+)
+CONFIG = taken_by("probe.activations.harvest", "HarvestConfig").without("shard_tokens")
 
 
+@takes(ROWS, CONFIG)
 def harvest(
     sites: Annotated[
         str, typer.Option("--sites", help="Comma-separated, like mlp_in.4,mlp_out.4.")
@@ -41,17 +48,10 @@ def harvest(
         str | None, typer.Option("--model", help="As elsewhere; by default smollm2-135m, to repair the cache's own.")
     ] = None,
     text: Text = "sotu",
-    tokens: Annotated[int, typer.Option("--tokens", help="Token positions to read.")] = 300_000,
-    context: Annotated[int, typer.Option("--context", help="Tokens a row, BOS included.")] = 128,
+    given: Given = {},  # noqa: B006  (filled by the decorator)
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the cache; by default from model and sites.")
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="As stored: float16, bfloat16 or float32.")] = "float16",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Rows a forward pass.")] = 16,
-    held_out: Annotated[float, typer.Option("--held-out", help="Share of documents kept for evaluation.")] = 0.1,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Order of documents, and which are held out.")
-    ] = 0,
     device: Device = None,
     precision: Precision = "float32",
     resume: Resume = False,
@@ -60,10 +60,9 @@ def harvest(
     ] = False,
     dry_run: DryRun = False,
     json: AsJson = False,
+    config: ConfigFile = None,
 ) -> None:
     """Write activations of several aligned sites to a cache, stopping the model after the last of them."""
-    if not 0 <= held_out < 1:
-        raise BadInput(f"--held-out is {held_out}; it must be a share from 0 to below 1.")
     chosen = [s.strip() for s in sites.split(",") if s.strip()]
     folder = place("cache", name if name is not None else default_name(model or DEFAULT, chosen))
     if not dry_run:
@@ -73,32 +72,18 @@ def harvest(
         return
     bridge = load(model or DEFAULT, device, precision)
     from probe.activations.harvest import harvest as run
+    from probe.activations.plan import plan
     from probe.text.documents import corpus
     from probe.text.tokens import tokenize
 
-    rows = tokenize(bridge, corpus(text, seed=seed), context=context, max_tokens=tokens)
+    settings = CONFIG.made(given)
+    rows = tokenize(bridge, corpus(text, seed=settings.seed), **ROWS.some(given))
     if dry_run:
-        _announce(bridge, rows, chosen, folder, dtype, batch, json)
+        print_plan(plan(bridge, rows, chosen, folder, dtype=settings.dtype, batch=settings.batch), json)
         return
-    cache = run(
-        bridge,
-        rows,
-        chosen,
-        folder,
-        dtype=dtype,
-        batch=batch,
-        held_out=held_out,
-        seed=seed,
-        resume=resume,
-        progress=progress(),
-    )
-    report = {
-        "folder": str(cache.folder),
-        "name": folder.name,
-        "tokens": cache.n_tokens,
-        "sites": list(cache.sites),
-        "dtype": dtype,
-    }
+    cache = run(bridge, rows, chosen, folder, config=settings, resume=resume, progress=progress())
+    report = {"folder": str(cache.folder), "name": folder.name, "tokens": cache.n_tokens}
+    report |= {"sites": list(cache.sites), "dtype": settings.dtype}
     print_json(report) if json else typer.echo(
         f"{counted(cache.n_tokens, 'token')} at {', '.join(chosen)} in {cache.folder}"
     )
@@ -113,23 +98,6 @@ def _made_from(folder: Path) -> str:
 def default_name(model: str, sites: list[str]) -> str:
     """`smollm2-135m-mlp_in.4-mlp_out.4`, free of what a folder name cannot hold."""
     return "-".join([model.rstrip("/").split("/")[-1], *sites]).replace("/", "-")
-
-
-def _announce(
-    bridge: "TransformerBridge", rows: "TokenSet", sites: list[str], folder: Path, dtype: str, batch: int, json: bool
-) -> None:
-    from probe.activations.plan import plan
-
-    found = plan(bridge, rows, sites, folder, dtype=dtype, batch=batch)
-    if json:
-        print_json(found.to_dict())
-        return
-    print_rows(
-        [{"site": s, "width": w} for s, w in found.sites.items()],
-        f"{counted(found.tokens, 'token')} in {counted(found.shards, 'shard')}",
-    )
-    disk = f"{size(found.bytes)} on disk ({size(found.free_bytes)} free{'' if found.fits else ': IT DOES NOT FIT'})"
-    typer.echo(f"{disk}, {size(found.memory_bytes)} of memory beside the model, about {estimate(found.seconds)}")
 
 
 def _repair(bridge: "TransformerBridge", folder: Path, json: bool) -> None:

@@ -1,20 +1,23 @@
 """`openwork train` and `openwork sweep`: one dictionary, or many side by side."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.fields import Given, takes
+from app.commands.learn.harvest import ROWS
 from app.commands.options import (
-    MAX_SEED,
     AsJson,
     ConfigFile,
     Device,
     DryRun,
+    Model,
     Precision,
     Resume,
     Text,
     load,
     print_json,
+    print_plan,
     print_rows,
     progress,
     reserve,
@@ -23,65 +26,42 @@ from probe.artifacts.folder import place
 from probe.artifacts.json import clean, write_json
 from probe.artifacts.manifest import Manifest, writing
 from probe.errors import BadInput
-from probe.words import estimate, size
+from probe.methods.reading import Asks, taken_by
+from probe.words import estimate
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache
     from probe.activations.streaming import LiveActivations
-    from probe.evaluation.sweep import SweepResult
-    from probe.training.plan import TrainPlan
-    from probe.training.step import TrainConfig
 
+SITES = {"sites_in": "site_in", "sites_out": "site_out"}
+RECIPE = taken_by("probe.training.recipes", "Recipe").called(**SITES)
+CONFIG = taken_by("probe.training.config", "TrainConfig").without(
+    "precision"
+)  # which is the model's; `--bfloat16` is this
+GRID = (
+    taken_by("probe.evaluation.sweep", "grid")
+    .called(kinds="kind", rules="rule", widths="d_dict", seeds="seed", **SITES)
+    .starting(kind=["transcoder", "sae"], rule=["topk:16", "topk:32", "topk:64"])
+)
+SWEEP_CONFIG = CONFIG.without("seed").starting(epochs=2)
+JUDGED_ON = taken_by("probe.evaluation.evaluate", "EvalConfig").only("max_tokens")
 
-Kind = Annotated[
-    str,
-    typer.Option("--kind", help="skip_transcoder, transcoder, sae, crosscoder or cross_layer_transcoder."),
-]
-Sites = list[str] | None
-SiteIn = Annotated[Sites, typer.Option("--site-in", help="Site it reads, repeatable; by default the cache's first.")]
-SiteOut = Annotated[Sites, typer.Option("--site-out", help="Site it writes, repeatable; by default the cache's last.")]
-Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training tokens.")]
-Rate = Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")]
-Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Tokens a step.")]
-Unit = Annotated[bool, typer.Option("--unit-decoder", help="Keep decoder rows at length 1 while training.")]
 Half = Annotated[bool, typer.Option("--bfloat16", help="Matrix products in bfloat16 (pays on CUDA).")]
-Resample = Annotated[
-    int, typer.Option("--resample-every", min=0, help="Steps between resamplings of dead latents; 0: never.")
-]
-Aux = Annotated[
-    float | None, typer.Option("--aux", help="Weight of AuxK, which brings dead latents back; 0 turns it off.")
-]
+Unit = Annotated[bool, typer.Option("--unit-decoder", help="The same as --decoder unit.")]
 
 
+@takes(RECIPE, CONFIG, ROWS)
 def train(
     cache: Annotated[str | None, typer.Option("--cache", help="Name of the cache to train on.")] = None,
-    kind: Kind = "skip_transcoder",
-    rule: Annotated[
-        str, typer.Option("--rule", help="topk:32, batchtopk:32, jumprelu:32, relu:2, gated:2 or matryoshka:32.")
-    ] = "topk:32",
     k: Annotated[int | None, typer.Option("--k", min=1, help="The rule's number: latents on at each token.")] = None,
-    site_in: SiteIn = None,
-    site_out: SiteOut = None,
-    d_dict: Annotated[
-        int | None, typer.Option("--d-dict", min=1, help="Latents; by default 8 times the width it reads.")
-    ] = None,
-    epochs: Epochs = 3,
-    lr: Rate = None,
-    batch: Batch = None,
-    aux: Aux = None,
-    resample_every: Resample = 0,
+    given: Given = {},  # noqa: B006  (filled by the decorator)
     unit_decoder: Unit = False,
     bfloat16: Half = False,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Start of the weights and order of the tokens.")
-    ] = 0,
     live: Annotated[
         bool, typer.Option("--live", help="Without a cache: run --model over --text, nothing touches the disk.")
     ] = False,
-    model: Annotated[str, typer.Option("--model", help="The model of --live.")] = "smollm2-135m",
+    model: Model = "smollm2-135m",
     text: Text = "sotu",
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Token positions of --live an epoch.")] = 300_000,
-    context: Annotated[int, typer.Option("--context", min=2, help="Tokens in a row of --live.")] = 128,
     device: Device = None,
     precision: Precision = "float32",
     name: Annotated[
@@ -93,20 +73,18 @@ def train(
     config: ConfigFile = None,
 ) -> None:
     """Train a dictionary on a cache, or on a live stream: any kind, any rule."""
-    from probe.training.recipes import Recipe, make
+    from probe.training.recipes import make
     from probe.training.trainer import plan
     from probe.training.trainer import train as run
 
-    whole = f"{rule.partition(':')[0]}:{k}" if k is not None else rule
     if live and cache is not None:
         raise BadInput(f"--live reads no cache, but --cache {cache} was given too. Leave one of them out.")
     folder = reserve("dictionary", name, resume=resume) if name is not None and not dry_run else None
-    recipe = Recipe(kind, whole, d_dict, tuple(site_in or ()), tuple(site_out or ()), seed)
-    source = _live(model, text, tokens, context, site_in, site_out, device, precision) if live else _cache(cache)
-    dictionary = make(source, recipe)
-    settings = _settings(epochs, seed, lr, batch, aux, resample_every, unit_decoder, bfloat16)
+    recipe = RECIPE.made({**given, **({"rule": f"{given['rule'].partition(':')[0]}:{k}"} if k is not None else {})})
+    source = _live(model, text, given, device, precision) if live else cache_named(cache)
+    dictionary, settings = make(source, recipe), _settings(CONFIG, given, unit_decoder, bfloat16)
     if dry_run:
-        _announce(plan(dictionary, source, settings), json)
+        print_plan(plan(dictionary, source, settings), json)
         return
     result = run(dictionary, source, settings, folder, resume=resume, progress=progress())
     report = result.to_dict()
@@ -115,33 +93,19 @@ def train(
         return
     print_rows(
         [{"measure": n, "value": v} for n, v in report["last"].items()],
-        f"{kind} in {result.folder}, {estimate(result.seconds)}",
+        f"{recipe.kind} in {result.folder}, {estimate(result.seconds)}",
     )
 
 
+@takes(GRID, SWEEP_CONFIG, JUDGED_ON)
 def sweep(
     cache: Annotated[str, typer.Option("--cache", help="Name of the cache to train on.")],
-    kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Kind of dictionary, repeatable; by default transcoder and sae.")
-    ] = None,
-    rule: Annotated[
-        list[str] | None, typer.Option("--rule", help="Sparsifier and number, repeatable; by default topk:16, 32, 64.")
-    ] = None,
-    d_dict: Annotated[list[int] | None, typer.Option("--d-dict", min=1, help="Latents, repeatable.")] = None,
-    seed: Annotated[list[int] | None, typer.Option("--seed", min=0, max=MAX_SEED, help="Repeatable.")] = None,
-    site_in: SiteIn = None,
-    site_out: SiteOut = None,
-    epochs: Epochs = 2,
-    lr: Rate = None,
-    batch: Batch = None,
-    aux: Aux = None,
-    resample_every: Resample = 0,
+    given: Given = {},  # noqa: B006  (filled by the decorator)
     unit_decoder: Unit = False,
     bfloat16: Half = False,
     judge: Annotated[
         bool, typer.Option("--judge/--no-judge", help="Judge all in the model, on the same tokens.")
     ] = True,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Tokens behind each cross-entropy.")] = 4096,
     text: Annotated[
         list[str] | None, typer.Option("--text", help="Judge on this text too, like sample:NAME; repeatable.")
     ] = None,
@@ -157,41 +121,30 @@ def sweep(
     from probe.evaluation.sweep import grid, plan_sweep
     from probe.evaluation.sweep import sweep as run
 
-    kinds, rules = kind or ["transcoder", "sae"], rule or ["topk:16", "topk:32", "topk:64"]
     title = name or f"{cache}-sweep"
     if not dry_run:
         reserve("result", title, resume=resume)
-    recipes = grid(kinds, rules, d_dict or [None], seed or [0], tuple(site_in or ()), tuple(site_out or ()))
-    source = _cache(cache)
-    settings = _settings(epochs, 0, lr, batch, aux, resample_every, unit_decoder, bfloat16)
+    recipes, settings = grid(**GRID.some(given)), _settings(SWEEP_CONFIG, given, unit_decoder, bfloat16)
+    source = cache_named(cache)
     if dry_run:
-        _announce(plan_sweep(source, recipes, settings, name or ""), json, len(recipes))
+        print_plan(plan_sweep(source, recipes, settings, name or ""), json, f"{len(recipes)} dictionaries, ")
         return
-    bridge, texts = None, {}
-    if judge:
-        from app.commands.learn.evaluate import rows_of
-
-        made_from = source.manifest.model
-        bridge = load(made_from.name if made_from else "smollm2-135m", device, precision)
-        texts = {spec: rows_of(bridge, spec, source, max_tokens) for spec in text or []}
-    options = {"texts": texts, "max_tokens": max_tokens, "resume": resume, "progress": progress()}
+    made_from = source.manifest.model
+    bridge = load(made_from.name if made_from else "smollm2-135m", device, precision) if judge else None
+    options = {"texts": text, "resume": resume, "progress": progress(), **JUDGED_ON.some(given)}
     result = run(source, recipes, settings, model=bridge, name=name or "", **options)
-    _keep(result, title, source)
+    facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
+    manifest = Manifest("result", title, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
+    with writing(place("result", title), manifest, replace=True) as beside:  # it is reserved; with --resume, made again
+        write_json(beside / "sweep.json", clean(result.to_dict()))
     if json:
         print_json(result.to_dict())
         return
     print_rows([{k: v for k, v in row.items() if not k.endswith(" error")} for row in result.by_seed()], title)
 
 
-def _keep(result: "SweepResult", name: str, source: "Cache | LiveActivations") -> None:
-    """Store the table under its name."""
-    facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
-    manifest = Manifest("result", name, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
-    with writing(place("result", name), manifest, replace=True) as beside:  # it is reserved; with --resume, made again
-        write_json(beside / "sweep.json", clean(result.to_dict()))
-
-
-def _cache(name: str | None) -> "Cache":
+def cache_named(name: str | None) -> "Cache":
+    """A stored cache, whole."""
     from app.library.artifacts import registered
     from probe.activations.cache import open_cache
     from probe.activations.checks import require_sound
@@ -203,54 +156,25 @@ def _cache(name: str | None) -> "Cache":
     return source
 
 
-def _live(
-    model: str, text: str, tokens: int, context: int, site_in: Sites, site_out: Sites, device: str | None, dtype: str
-) -> "LiveActivations":
+def _live(model: str, text: str, given: Given, device: str | None, dtype: str) -> "LiveActivations":
     """A stream of activations at the sites named."""
     from probe.activations.streaming import LiveActivations
     from probe.text.documents import corpus
     from probe.text.tokens import tokenize
 
-    sites = [*(site_in or ()), *(site_out or ())]
+    sites = [*given.get("site_in", ()), *given.get("site_out", ())]
     if not sites:
         raise BadInput("A live stream has to know its sites: give --site-in, and --site-out unless it is an SAE.")
     bridge = load(model, device, dtype)
-    return LiveActivations(bridge, tokenize(bridge, corpus(text, seed=0), context=context, max_tokens=tokens), sites)
+    return LiveActivations(bridge, tokenize(bridge, corpus(text, seed=0), **ROWS.some(given)), sites)
 
 
-def _settings(
-    epochs: int,
-    seed: int,
-    lr: float | None,
-    batch: int | None,
-    aux: float | None,
-    resample_every: int,
-    unit: bool,
-    half: bool,
-) -> "TrainConfig":
-    """A TrainConfig of the options that were given."""
-    from probe.training.trainer import TrainConfig
+def _settings(declared: Asks, given: Given, unit_decoder: bool, bfloat16: bool) -> Any:
+    """The TrainConfig of the options that were given."""
+    from probe.training.config import TrainConfig
 
-    given = {"lr": lr, "batch": batch, "aux": aux}
-    return TrainConfig(
-        epochs=epochs,
-        seed=seed,
-        resample_every=resample_every,
-        decoder="unit" if unit else "free",
-        precision="bfloat16" if half else "float32",
-        **{n: v for n, v in given.items() if v is not None},
-    )
-
-
-def _announce(plan: "TrainPlan", json: bool, dictionaries: int = 1) -> None:
-    if json:
-        print_json(plan.to_dict())
-        return
-    many = f"{dictionaries} dictionaries, " if dictionaries > 1 else ""
-    typer.echo(
-        f"{many}{plan.parameters:,} weights, {plan.steps:,} steps over {plan.tokens:,} tokens, "
-        f"{size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)} on disk, about {estimate(plan.seconds)}"
-    )
+    short = {**({"decoder": "unit"} if unit_decoder else {}), **({"precision": "bfloat16"} if bfloat16 else {})}
+    return TrainConfig(**{**declared.some(given), **short})
 
 
 COMMANDS = (train, sweep)

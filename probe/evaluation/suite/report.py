@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from probe.artifacts.json import plain
+from probe.evaluation.report import BULKY
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 
 SUBJECTS = ("dictionary", "untrained", "activations", "affine map", "same budget", "random weights")
@@ -42,6 +44,22 @@ class SuiteReport(Record, figure=True, page=True, renamed={"summary": "measures"
     settings: dict[str, Any]
     seconds: float
     convention: dict[str, str] = field(default_factory=lambda: dict(CONVENTION))
+
+    def in_lists(self) -> dict[str, Any]:
+        """All but what each task and each letter gave."""
+        return {name: value for name, value in self.to_dict().items() if name not in BULKY}
+
+    def panels(self) -> list[Panel]:
+        """Probing and first letters beside the baselines, every measure, and what the columns mean."""
+        meant = [{"column": s, "what it is": self.convention.get(s, "")} for s in list(self.rows()[0])[1:]]
+        tasks = [{"task": name, "what is told apart": words} for name, words in self.tasks.items()]
+        return [
+            Figure("Beside what needs no dictionary", self.figure),
+            Rows("Measures", self.rows()),
+            Rows("The columns", meant),
+            *([Rows("The tasks of probing", tasks)] if tasks else []),
+            Sentence(self.summary()),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that could not be computed is None."""

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from probe.dictionaries.store import AnyDictionary
-from probe.errors import BadInput
-from probe.evaluation.evaluate import fit_affine, reconstruction
+from probe.doc import Doc
+from probe.evaluation.evaluate import opened
+from probe.evaluation.reconstruction import fit_affine, reconstruction
 from probe.evaluation.report import EvalReport
 from probe.evaluation.suite.absorption import absorption, decoder, without_latents
 from probe.evaluation.suite.baselines import activations, budget_rows, random_weights, train_briefly, untrained_like
@@ -18,10 +19,13 @@ from probe.evaluation.suite.probing import KS, probe_task
 from probe.evaluation.suite.readings import Readings, read
 from probe.evaluation.suite.report import SuiteReport, summarise
 from probe.evaluation.suite.spelling import Spelling, letter_probe, spelling
-from probe.plain_values import Settings, look_at_config
+from probe.methods import CacheName, DictionaryName, method
+from probe.plain_values import Settings, look_at_config, takes_fields
 from probe.progress import SILENT, Progress
+from probe.show.record import Record
 from probe.text.labelled import LabelledText, labelled_text
 from probe.training.pairs import Pairs, pairs_for
+from probe.words import size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -35,49 +39,70 @@ REBUILDS = ("sae", "crosscoder")
 class SuiteConfig(Settings):
     """How thorough the suite is. Equal configs give equal numbers."""
 
-    context: int = 48
+    context: Annotated[int, Doc(least=1)] = 48
     "Tokens of a labelled passage."
-    per_address: int = 4
+    per_address: Annotated[int, Doc(least=3)] = 4
     "Passages of each address of the bundled corpus."
-    per_class: int = 200
+    per_class: Annotated[int, Doc(least=1)] = 200
     "Examples of each class in the tasks on single tokens."
-    words: int = 80
+    words: Annotated[int, Doc(least=1)] = 80
     "Words of each letter, at most."
-    seeds: int = 3
+    seeds: Annotated[int, Doc(least=1)] = 3
     "Splits of each probing task."
-    budget: int = 30_000
+    budget: Annotated[int, Doc(least=0)] = 30_000
     "Tokens the baselines `same budget` and `random weights` are trained on; 0 leaves them out."
-    epochs: int = 3
+    epochs: Annotated[int, Doc(least=1)] = 3
     "Passes over them."
-    batch: int = 16
+    batch: Annotated[int, Doc(least=1)] = 16
     "Rows a forward pass."
-    seed: int = 0
+    seed: Annotated[int, Doc(least=0)] = 0
     "Choice of passages and words, start of the baselines, shuffling of the weights."
 
     def __post_init__(self) -> None:
         look_at_config(self)
-        least = ("context", "per_class", "words", "seeds", "epochs", "batch")
-        wrong = [n for n in least if getattr(self, n) < 1]
-        if wrong or self.per_address < 3 or self.budget < 0 or self.seed < 0:
-            raise BadInput(
-                f"{', '.join(wrong) or 'per_address, budget or seed'} is too small: per_address must be at least 3, budget and "
-                "seed 0, everything else 1."
-            )
 
 
+@dataclass(frozen=True)
+class SuitePlan(Record):
+    """About what the suite will take. tokens_read: through the model. memory_bytes: beside the model."""
+
+    tokens_read: int
+    tokens_trained: int
+    memory_bytes: int
+
+    def summary(self) -> str:
+        return (
+            f"The suite: {self.tokens_read:,} tokens read up to the dictionary's last site, {self.tokens_trained:,} trained on, "
+            f"{size(self.memory_bytes)} of memory."
+        )
+
+
+def plan_run_suite(
+    model: "TransformerBridge", dictionary: DictionaryName, cache: CacheName, **settings: Any
+) -> SuitePlan:
+    """What `run_suite` would take."""
+    return plan_suite(model, opened(dictionary, cache, model)[0], SuiteConfig(**settings))
+
+
+@method("suite", group="dictionaries", plan="plan_run_suite")
+@takes_fields("config", SuiteConfig)
 def run_suite(
     model: "TransformerBridge",
-    dictionary: AnyDictionary,
-    cache: "Cache",
+    dictionary: Annotated[DictionaryName, Doc("The dictionary to judge; it reads raw activations.")],
+    cache: Annotated[CacheName, Doc("The cache whose held-out documents judge it.")],
     config: SuiteConfig | None = None,
     *,
-    known: EvalReport | None = None,
+    known: Annotated[
+        EvalReport | None, Doc("Its evaluation on the same cache, if it was made already.", in_python=True)
+    ] = None,
     progress: Progress = SILENT,
 ) -> SuiteReport:
-    """Probing, first-letter absorption and splitting, FVU and L0, of a dictionary (it reads raw activations) and its baselines.
+    """How a dictionary compares with what needs none: probing, first-letter absorption and splitting, FVU and L0 of both.
 
-    known: its evaluation on the same cache, if it was made already; spares measuring FVU, L0 and the affine map again. Raises
-    BadInput where sites or widths do not fit, or no document was held out.
+    The baselines: an untrained dictionary, the activations themselves, one of the same kind trained on a few tokens, and the same
+    on a model with shuffled weights. Minutes, offline. config: its fields are keywords too. known: its evaluation on the same
+    cache, if it was made already; spares measuring FVU, L0 and the affine map again. Raises BadInput where sites or widths do not
+    fit, or no document was held out.
 
     >>> quick = SuiteConfig(context=16, per_address=3, per_class=8, words=4, seeds=1, budget=0)
     >>> suite = ow.run_suite(model, transcoder, cache, quick)
@@ -85,6 +110,7 @@ def run_suite(
     'fvu'
     """
     start, config = time.perf_counter(), config or SuiteConfig()
+    dictionary, cache = opened(dictionary, cache, model)
     suite = _Suite(model, dictionary, cache, config, progress)
     suite.on_this_model(known)
     if config.budget:
@@ -199,16 +225,14 @@ class _Suite:
                     step(1)
 
 
-def plan_suite(
-    model: "TransformerBridge", dictionary: AnyDictionary, config: SuiteConfig | None = None
-) -> dict[str, Any]:
+def plan_suite(model: "TransformerBridge", dictionary: AnyDictionary, config: SuiteConfig | None = None) -> SuitePlan:
     """About what the suite will take: tokens through the model, tokens trained on, bytes for the model's own weights."""
     config = config or SuiteConfig()
     text = 228 * config.per_address * config.context + 26 * config.words * 8
     passes = 2 if config.budget else 1
     weights = sum(w.numel() * w.element_size() for w in model.parameters())
-    return {
-        "tokens_read": passes * (text + config.budget * 4 // 3),
-        "tokens_trained": 2 * config.budget * config.epochs,
-        "memory_bytes": weights * (config.budget > 0) + config.budget * (dictionary.d_in + dictionary.d_out) * 8,
-    }
+    return SuitePlan(
+        tokens_read=passes * (text + config.budget * 4 // 3),
+        tokens_trained=2 * config.budget * config.epochs,
+        memory_bytes=weights * (config.budget > 0) + config.budget * (dictionary.d_in + dictionary.d_out) * 8,
+    )

@@ -1,0 +1,108 @@
+"""What is asked for: parameters, and what has them: a method, a dataclass of settings, a function."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from probe.methods.plain_kinds import Kind
+
+REQUIRED = object()
+"""The default of a parameter that has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """One parameter: its kind, default (plain) and sentence. optional: None is let in, and means what the sentence says.
+    several: a list of the kind. by_name: given by keyword alone. more: Python may give what no file can hold. settings: the
+    argument whose settings it is a field of. field: what it is called where it is declared, if not so."""
+
+    name: str
+    kind: Kind
+    default: Any
+    doc: str
+    optional: bool = False
+    several: bool = False
+    by_name: bool = True
+    more: bool = False
+    settings: str = ""
+    field: str = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Asks:
+    """What is asked for by name, and where that is declared: of a method, a dataclass, a function. in_python: what no file can
+    hold, so that only Python gives it."""
+
+    name: str
+    module: str
+    parameters: tuple[Parameter, ...]
+    in_python: tuple[str, ...] = ()
+
+    def parameter(self, name: str) -> Parameter | None:
+        return next((p for p in self.parameters if p.name == name), None)
+
+    def only(self, *names: str) -> "Asks":
+        """Some of them, in this order."""
+        return replace(self, parameters=tuple(p for name in names for p in self.parameters if p.name == name))
+
+    def without(self, *names: str) -> "Asks":
+        return replace(self, parameters=tuple(p for p in self.parameters if p.name not in names))
+
+    def called(self, **others: Any) -> "Asks":
+        """The same where some are asked for by other names: `called(kinds="kind")`."""
+        return replace(self, parameters=tuple(_renamed(p, others) for p in self.parameters))
+
+    def starting(self, **defaults: Any) -> "Asks":
+        """The same with other defaults."""
+        found = (replace(p, default=defaults[p.name]) if p.name in defaults else p for p in self.parameters)
+        return replace(self, parameters=tuple(found))
+
+    def some(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that are its own of what was given, by the names of where it is declared, as Python takes them."""
+        found = {}
+        for p in self.parameters:
+            if p.name in given:
+                value = given[p.name]
+                found[p.field or p.name] = tuple(value) if p.several and value is not None else value
+        return found
+
+    def made(self, given: Mapping[str, Any]) -> Any:
+        """What it declares, of what was given: the settings."""
+        return getattr(_module(self.module), self.name)(**self.some(given))
+
+
+def _renamed(p: Parameter, others: Mapping[str, str]) -> Parameter:
+    return replace(p, name=others[p.name], field=p.name) if p.name in others else p
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Method(Asks):
+    """A method as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all of it.
+    of_model: whether it is asked of a loaded model; reports: whether it takes a progress."""
+
+    group: str
+    paper: str
+    plan: str
+    function: str
+    summary: str
+    about: str
+    of_model: bool
+    reports: bool
+
+    def run(self, *given: Any, **named: Any) -> Any:
+        """The function itself, imported now."""
+        return getattr(_module(self.module), self.function)(*given, **named)
+
+    def planned(self, *given: Any, **named: Any) -> Any:
+        """What a call would take; None where the method announces nothing."""
+        return getattr(_module(self.module), self.plan)(*given, **named) if self.plan else None
+
+
+def _module(name: str) -> Any:
+    from importlib import import_module
+
+    return import_module(name)
