@@ -143,6 +143,16 @@ def test_dry_runs_say_what_it_takes_and_write_nothing(home, capsys):
     assert not list(home.rglob("*.safetensors"))
 
 
+def test_a_sweep_begins_with_its_own_kinds_and_rules(home, capsys):
+    assert call([*HARVEST, "--name", "c"], capsys)[0] == 0
+    code, out, _ = call(["sweep", "--cache", "c", "--d-dict", "64", "--dry-run"], capsys)
+    assert code == 0 and out.startswith("6 dictionaries, ")
+    code, out, _ = call(
+        ["sweep", "--cache", "c", "--d-dict", "64", "--rule", "topk:4", "--seed", "1", "--dry-run"], capsys
+    )
+    assert code == 0 and out.startswith("2 dictionaries, ")
+
+
 def test_the_way_by_hand(home, texts, capsys):
     steps = [
         [

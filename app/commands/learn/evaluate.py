@@ -6,22 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.fields import Given, takes
-from app.commands.options import (
-    AsJson,
-    ConfigFile,
-    Device,
-    DryRun,
-    Precision,
-    Resume,
-    load,
-    print_json,
-    print_plan,
-    print_rows,
-    progress,
-    reserve,
-    visible,
-)
+from app.commands.fields import Given, Running, takes
+from app.commands.learn.harvest import DEFAULT
+from app.commands.options import print_json, print_rows, progress, visible
 from probe.artifacts.folder import place
 from probe.artifacts.json import Json, clean
 from probe.artifacts.manifest import read_manifest
@@ -44,24 +31,20 @@ SUITE = taken_by("probe.evaluation.suite.run", "SuiteConfig").only("budget", "se
 
 @takes(JUDGED, SUITE)
 def eval_(
+    *,
     dictionary: Annotated[list[str], typer.Option("--dictionary", help="Name of a dictionary to judge; repeatable.")],
     cache: Annotated[str, typer.Option("--cache", help="Name of the cache whose held-out documents judge it.")],
     model: Annotated[
         str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")
     ] = None,
-    given: Given = {},  # noqa: B006  (filled by the decorator)
+    given: Given,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the stored report; by default eval-DICTIONARY.")
     ] = None,
     suite: Annotated[
         bool, typer.Option("--suite", help="Also probing and first-letter absorption, beside four baselines; minutes.")
     ] = False,
-    device: Device = None,
-    precision: Precision = "float32",
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
-    config: ConfigFile = None,
+    how: Running,
 ) -> None:
     """Judge dictionaries: FVU, L0, dead share, CE and KL in the model against both ablations, the affine map beside it."""
     from app.library.artifacts import registered
@@ -71,28 +54,28 @@ def eval_(
     places = {d: f"eval-{d}" if name is None else name if len(dictionary) == 1 else f"{name}-{d}" for d in dictionary}
     if len(places) < len(dictionary):
         raise BadInput(f"A dictionary is given twice: {', '.join(dictionary)}. Give each once.")
-    for where in places.values() if not dry_run else ():
-        reserve("result", where, resume=resume)
+    for where in places.values():
+        how.reserve("result", where)
     folder = registered("cache", cache)
     folders = [registered("dictionary", d) for d in dictionary]
     made_from = read_manifest(folder, "cache").model
-    model = model or (made_from.name if made_from else "smollm2-135m")
-    bridge = load(model, device, precision)
+    model = model or (made_from.name if made_from else DEFAULT)
+    bridge = how.load(model)
     judging = _Judging(bridge, model, open_cache(folder, bridge), given, suite)
     jobs = [_Job(d, places[d], load_dictionary(path, bridge)) for d, path in zip(dictionary, folders)]
-    if dry_run:
-        _announce(judging, jobs, json)
+    if how.dry_run:
+        _announce(judging, jobs, how)
         return
     found: list[Json] = []
     try:
-        for report, beside, before in judging.reports(jobs, resume):
+        for report, beside, before in judging.reports(jobs, how.resume):
             found.append({**report.to_dict(), **({"suite": beside.to_dict()} if beside else {})})
             for one in (report, beside):
-                if one is not None and not json:
+                if one is not None and not how.json:
                     typer.echo(f"{visible(_title(one))}{', judged before' if before else ''}")
                     print_rows(one.rows())
     finally:  # a disk that fills up now does not take the reports with it
-        if json and found:
+        if how.json and found:
             print_json(found[0] if len(dictionary) == 1 else found)
 
 
@@ -175,7 +158,7 @@ def _title(report: "EvalReport | SuiteReport") -> str:
     return f"{name}{report.kind} {report.site_in} to {report.site_out}, held-out text"
 
 
-def _announce(judging: _Judging, jobs: list[_Job], json: bool) -> None:
+def _announce(judging: _Judging, jobs: list[_Job], how: Running) -> None:
     from probe.evaluation.plan import plan_evaluation
     from probe.evaluation.suite import plan_suite
 
@@ -183,12 +166,12 @@ def _announce(judging: _Judging, jobs: list[_Job], json: bool) -> None:
     size = {"n_texts": 1 + len(given.get("text") or ()), "max_tokens": given["max_tokens"], "batch": given["batch"]}
     plan = plan_evaluation(judging.bridge, learned, judging.cache, **size)
     beside = plan_suite(judging.bridge, learned[0], SUITE.made(given)) if judging.suite else None
-    if json:
+    if how.json:
         print_json({**plan.to_dict(), **({"suite": beside.to_dict()} if beside else {})})
         return
-    print_plan(plan, json)
+    how.announce(plan)
     if beside is not None:
-        print_plan(beside, json, "For each dictionary: ")
+        how.announce(beside, "For each dictionary: ")
 
 
 COMMANDS = (eval_,)

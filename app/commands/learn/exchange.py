@@ -5,30 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.options import (
-    AsJson,
-    ConfigFile,
-    DryRun,
-    Resume,
-    load,
-    print_json,
-    print_rows,
-    progress,
-    quiet,
-    reserve,
-)
+from app.commands.fields import How, takes
+from app.commands.options import load, print_json, print_rows, progress, quiet
 from probe.artifacts.folder import place
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
-from probe.words import estimate, size
 
 FORMATS = "saelens, sparsify, circuit-tracer, dictionary-learning, gemma-scope or transcoder-circuits"
-BYTES_PER_SECOND = 1e8
-"""A cautious rate of reading, checking and writing weights."""
 
 
+@takes()
 def import_(
+    *,
     source: Annotated[
         str, typer.Argument(help="A folder, a file, or a hub id: hf:owner/name, hf:owner/name/folder@revision.")
     ],
@@ -42,25 +31,23 @@ def import_(
     ] = None,
     site_out: Annotated[str | None, typer.Option("--site-out", help="Site it writes, likewise.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name to store it under; by default the source's.")] = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
-    config: ConfigFile = None,
+    how: How,
 ) -> None:
     """Import dictionaries that another library trained; they encode and decode as they did there."""
     from probe.exchange import artifact_name, contents, import_dictionaries, store
     from probe.exchange.hub import is_hub
+    from probe.exchange.plan import plan_download, plan_exchange
 
     quiet()
-    if dry_run and is_hub(source):
-        _announce_hub(source, json)
+    if how.dry_run and is_hub(source):
+        how.announce(plan_download(source))
         return
     path, chosen, parts = contents(source, format, only or ())
     names = {part: artifact_name(source, part, name) for part in parts}
-    if dry_run:
-        _announce(chosen.name, list(names.values()), _bytes(path, parts), json)
+    if how.dry_run:
+        how.announce(plan_exchange(chosen.name, list(names.values()), [path], parts))
         return
-    folders = {part: reserve("dictionary", names[part], resume=resume) for part in parts}
+    folders = {part: how.reserve("dictionary", names[part]) for part in parts}
     there = [part for part in parts if folders[part].exists()]
     for part in there:
         _check_kept(names[part], chosen.name, part)
@@ -76,7 +63,7 @@ def import_(
             rows.append({"stored": names[found.name], **found.to_dict()})
             step()
     kept = [names[part] for part in there]
-    _report({"imported": rows, "kept": kept, "format": chosen.name}, json)
+    _report({"imported": rows, "kept": kept, "format": chosen.name}, how.json)
 
 
 def _check_kept(name: str, format: str, part: str) -> None:
@@ -97,39 +84,9 @@ def _report(report: Json, json: bool) -> None:
     print_rows(rows, f"{title}; kept: {', '.join(report['kept'])}" if report["kept"] else title)
 
 
-def _bytes(path: Path, parts: list[str]) -> int:
-    """Bytes of the weights that would be read."""
-    if path.is_file():
-        return path.stat().st_size
-    own = [path / part for part in parts if (path / part).exists()] or [path]
-    files = (f for top in own for f in (top.rglob("*") if top.is_dir() else [top]))
-    return sum(f.stat().st_size for f in files if f.is_file())
-
-
-def _announce(format: str, names: list[str], bytes_: int, json: bool) -> None:
-    """Weights are held twice as wide while conventions are folded."""
-    plan = {"format": format, "dictionaries": names, "disk_bytes": bytes_, "memory_bytes": 3 * bytes_}
-    plan["seconds"] = bytes_ / BYTES_PER_SECOND + 1
-    if json:
-        print_json(plan)
-        return
-    typer.echo(
-        f"{len(names)} of the format {format}: {', '.join(names[:8])}{' ...' * (len(names) > 8)}; "
-        f"{size(bytes_)} on disk, at most {size(3 * bytes_)} of memory, about {estimate(plan['seconds'])}"
-    )
-
-
-def _announce_hub(source: str, json: bool) -> None:
-    from probe.exchange.hub import size as hub_size
-
-    bytes_ = hub_size(source)
-    if json:
-        print_json({"source": source, "download_bytes": bytes_, "seconds": None})
-    else:
-        typer.echo(f"{source}: up to {size(bytes_)} to download; what it holds is known after that")
-
-
+@takes()
 def export(
+    *,
     dictionary: Annotated[list[str], typer.Option("--dictionary", help="Name of a dictionary; repeat it for a set.")],
     format: Annotated[
         str, typer.Option("--format", help="saelens, sparsify, circuit-tracer, dictionary-learning or gemma-scope.")
@@ -138,23 +95,21 @@ def export(
     layers: Annotated[
         str, typer.Option("--layers", help="What the model calls its list of blocks (layers, h), for sparsify.")
     ] = "layers",
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
-    config: ConfigFile = None,
+    how: How,
 ) -> None:
     """Export dictionaries as another library reads them: an SAE, a transcoder, or a set of one transcoder a layer."""
     from app.library.artifacts import registered
     from app.library.models import short_model
     from probe.dictionaries import load_dictionary
     from probe.exchange import contents, export_dictionary, known_format
+    from probe.exchange.plan import plan_exchange
 
     known_format(format)
     folders = [registered("dictionary", name) for name in dictionary]
-    if dry_run:
-        _announce(format, dictionary, sum(_bytes(folder, []) for folder in folders), json)
+    if how.dry_run:
+        how.announce(plan_exchange(format, dictionary, folders))
         return
-    if resume and to.is_dir() and any(to.iterdir()):  # a folder is written whole or not at all
+    if how.resume and to.is_dir() and any(to.iterdir()):  # a folder is written whole or not at all
         contents(to, format)  # BadInput where it is something else
         files = sorted(p.relative_to(to).as_posix() for p in to.rglob("*") if p.is_file())
     else:
@@ -166,7 +121,7 @@ def export(
         }
         files = export_dictionary([load_dictionary(folder) for folder in folders], to, format, **facts)
     report = {"format": format, "folder": str(to), "files": files}
-    print_json(report) if json else print_rows([{"file": name} for name in files], f"{format} in {to}")
+    print_json(report) if how.json else print_rows([{"file": name} for name in files], f"{format} in {to}")
 
 
 COMMANDS = (import_, export)

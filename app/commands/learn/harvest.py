@@ -5,21 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.fields import Given, takes
-from app.commands.options import (
-    AsJson,
-    ConfigFile,
-    Device,
-    DryRun,
-    Precision,
-    Resume,
-    Text,
-    load,
-    print_json,
-    print_plan,
-    progress,
-    reserve,
-)
+from app.commands.fields import Given, Running, takes
+from app.commands.options import Text, print_json, progress, reserve
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import Unavailable
@@ -41,6 +28,7 @@ CONFIG = taken_by("probe.activations.harvest", "HarvestConfig").without("shard_t
 
 @takes(ROWS, CONFIG)
 def harvest(
+    *,
     sites: Annotated[
         str, typer.Option("--sites", help="Comma-separated, like mlp_in.4,mlp_out.4.")
     ] = "mlp_in.4,mlp_out.4",
@@ -48,29 +36,24 @@ def harvest(
         str | None, typer.Option("--model", help="As elsewhere; by default smollm2-135m, to repair the cache's own.")
     ] = None,
     text: Text = "sotu",
-    given: Given = {},  # noqa: B006  (filled by the decorator)
+    given: Given,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the cache; by default from model and sites.")
     ] = None,
-    device: Device = None,
-    precision: Precision = "float32",
-    resume: Resume = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Check the cache's files and make the damaged ones again.")
     ] = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
-    config: ConfigFile = None,
+    how: Running,
 ) -> None:
     """Write activations of several aligned sites to a cache, stopping the model after the last of them."""
     chosen = [s.strip() for s in sites.split(",") if s.strip()]
     folder = place("cache", name if name is not None else default_name(model or DEFAULT, chosen))
-    if not dry_run:
-        reserve("cache", folder.name, resume=resume or repair)
     if repair:
-        _repair(load(model or _made_from(folder), device, precision), folder, json)
+        reserve("cache", folder.name, resume=True)
+        _repair(how.load(model or _made_from(folder)), folder, how.json)
         return
-    bridge = load(model or DEFAULT, device, precision)
+    how.reserve("cache", folder.name)
+    bridge = how.load(model or DEFAULT)
     from probe.activations.harvest import harvest as run
     from probe.activations.plan import plan
     from probe.text.documents import corpus
@@ -78,13 +61,13 @@ def harvest(
 
     settings = CONFIG.made(given)
     rows = tokenize(bridge, corpus(text, seed=settings.seed), **ROWS.some(given))
-    if dry_run:
-        print_plan(plan(bridge, rows, chosen, folder, dtype=settings.dtype, batch=settings.batch), json)
+    if how.dry_run:
+        how.announce(plan(bridge, rows, chosen, folder, dtype=settings.dtype, batch=settings.batch))
         return
-    cache = run(bridge, rows, chosen, folder, config=settings, resume=resume, progress=progress())
+    cache = run(bridge, rows, chosen, folder, config=settings, resume=how.resume, progress=progress())
     report = {"folder": str(cache.folder), "name": folder.name, "tokens": cache.n_tokens}
     report |= {"sites": list(cache.sites), "dtype": settings.dtype}
-    print_json(report) if json else typer.echo(
+    print_json(report) if how.json else typer.echo(
         f"{counted(cache.n_tokens, 'token')} at {', '.join(chosen)} in {cache.folder}"
     )
 

@@ -4,24 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.fields import Given, takes
-from app.commands.learn.harvest import ROWS
-from app.commands.options import (
-    AsJson,
-    ConfigFile,
-    Device,
-    DryRun,
-    Model,
-    Precision,
-    Resume,
-    Text,
-    load,
-    print_json,
-    print_plan,
-    print_rows,
-    progress,
-    reserve,
-)
+from app.commands.fields import Given, Running, takes
+from app.commands.learn.harvest import DEFAULT, ROWS
+from app.commands.options import Model, Text, print_json, print_rows, progress
 from probe.artifacts.folder import place
 from probe.artifacts.json import clean, write_json
 from probe.artifacts.manifest import Manifest, writing
@@ -35,9 +20,8 @@ if TYPE_CHECKING:
 
 SITES = {"sites_in": "site_in", "sites_out": "site_out"}
 RECIPE = taken_by("probe.training.recipes", "Recipe").called(**SITES)
-CONFIG = taken_by("probe.training.config", "TrainConfig").without(
-    "precision"
-)  # which is the model's; `--bfloat16` is this
+# its own precision is `--bfloat16`, since `--precision` is the model's
+CONFIG = taken_by("probe.training.config", "TrainConfig").without("precision")
 GRID = (
     taken_by("probe.evaluation.sweep", "grid")
     .called(kinds="kind", rules="rule", widths="d_dict", seeds="seed", **SITES)
@@ -52,25 +36,21 @@ Unit = Annotated[bool, typer.Option("--unit-decoder", help="The same as --decode
 
 @takes(RECIPE, CONFIG, ROWS)
 def train(
+    *,
     cache: Annotated[str | None, typer.Option("--cache", help="Name of the cache to train on.")] = None,
     k: Annotated[int | None, typer.Option("--k", min=1, help="The rule's number: latents on at each token.")] = None,
-    given: Given = {},  # noqa: B006  (filled by the decorator)
+    given: Given,
     unit_decoder: Unit = False,
     bfloat16: Half = False,
     live: Annotated[
         bool, typer.Option("--live", help="Without a cache: run --model over --text, nothing touches the disk.")
     ] = False,
-    model: Model = "smollm2-135m",
+    model: Model = DEFAULT,
     text: Text = "sotu",
-    device: Device = None,
-    precision: Precision = "float32",
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the dictionary; by default from cache, kind, site and width.")
     ] = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
-    config: ConfigFile = None,
+    how: Running,
 ) -> None:
     """Train a dictionary on a cache, or on a live stream: any kind, any rule."""
     from probe.training.recipes import make
@@ -79,16 +59,16 @@ def train(
 
     if live and cache is not None:
         raise BadInput(f"--live reads no cache, but --cache {cache} was given too. Leave one of them out.")
-    folder = reserve("dictionary", name, resume=resume) if name is not None and not dry_run else None
+    folder = how.reserve("dictionary", name) if name is not None else None
     recipe = RECIPE.made({**given, **({"rule": f"{given['rule'].partition(':')[0]}:{k}"} if k is not None else {})})
-    source = _live(model, text, given, device, precision) if live else cache_named(cache)
+    source = _live(how, model, text, given) if live else cache_named(cache)
     dictionary, settings = make(source, recipe), _settings(CONFIG, given, unit_decoder, bfloat16)
-    if dry_run:
-        print_plan(plan(dictionary, source, settings), json)
+    if how.dry_run:
+        how.announce(plan(dictionary, source, settings))
         return
-    result = run(dictionary, source, settings, folder, resume=resume, progress=progress())
+    result = run(dictionary, source, settings, folder, resume=how.resume, progress=progress())
     report = result.to_dict()
-    if json:
+    if how.json:
         print_json(report)
         return
     print_rows(
@@ -99,8 +79,9 @@ def train(
 
 @takes(GRID, SWEEP_CONFIG, JUDGED_ON)
 def sweep(
+    *,
     cache: Annotated[str, typer.Option("--cache", help="Name of the cache to train on.")],
-    given: Given = {},  # noqa: B006  (filled by the decorator)
+    given: Given,
     unit_decoder: Unit = False,
     bfloat16: Half = False,
     judge: Annotated[
@@ -109,35 +90,29 @@ def sweep(
     text: Annotated[
         list[str] | None, typer.Option("--text", help="Judge on this text too, like sample:NAME; repeatable.")
     ] = None,
-    device: Device = None,
-    precision: Precision = "float32",
     name: Annotated[str | None, typer.Option("--name", help="Name of the result; by default CACHE-sweep.")] = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
-    config: ConfigFile = None,
+    how: Running,
 ) -> None:
     """Train many dictionaries from one pass over a cache, judge them side by side, and keep the table."""
     from probe.evaluation.sweep import grid, plan_sweep
     from probe.evaluation.sweep import sweep as run
 
     title = name or f"{cache}-sweep"
-    if not dry_run:
-        reserve("result", title, resume=resume)
+    how.reserve("result", title)
     recipes, settings = grid(**GRID.some(given)), _settings(SWEEP_CONFIG, given, unit_decoder, bfloat16)
     source = cache_named(cache)
-    if dry_run:
-        print_plan(plan_sweep(source, recipes, settings, name or ""), json, f"{len(recipes)} dictionaries, ")
+    if how.dry_run:
+        how.announce(plan_sweep(source, recipes, settings, name or ""), f"{len(recipes)} dictionaries, ")
         return
     made_from = source.manifest.model
-    bridge = load(made_from.name if made_from else "smollm2-135m", device, precision) if judge else None
-    options = {"texts": text, "resume": resume, "progress": progress(), **JUDGED_ON.some(given)}
+    bridge = how.load(made_from.name if made_from else DEFAULT) if judge else None
+    options = {"texts": text, "resume": how.resume, "progress": progress(), **JUDGED_ON.some(given)}
     result = run(source, recipes, settings, model=bridge, name=name or "", **options)
     facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
     manifest = Manifest("result", title, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
     with writing(place("result", title), manifest, replace=True) as beside:  # it is reserved; with --resume, made again
         write_json(beside / "sweep.json", clean(result.to_dict()))
-    if json:
+    if how.json:
         print_json(result.to_dict())
         return
     print_rows([{k: v for k, v in row.items() if not k.endswith(" error")} for row in result.by_seed()], title)
@@ -156,7 +131,7 @@ def cache_named(name: str | None) -> "Cache":
     return source
 
 
-def _live(model: str, text: str, given: Given, device: str | None, dtype: str) -> "LiveActivations":
+def _live(how: Running, model: str, text: str, given: Given) -> "LiveActivations":
     """A stream of activations at the sites named."""
     from probe.activations.streaming import LiveActivations
     from probe.text.documents import corpus
@@ -165,7 +140,7 @@ def _live(model: str, text: str, given: Given, device: str | None, dtype: str) -
     sites = [*given.get("site_in", ()), *given.get("site_out", ())]
     if not sites:
         raise BadInput("A live stream has to know its sites: give --site-in, and --site-out unless it is an SAE.")
-    bridge = load(model, device, dtype)
+    bridge = how.load(model)
     return LiveActivations(bridge, tokenize(bridge, corpus(text, seed=0), **ROWS.some(given)), sites)
 
 

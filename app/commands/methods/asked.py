@@ -65,7 +65,7 @@ def _differs(p: Parameter) -> bool:
 
 def _annotated(p: Parameter, of: type, *names: str, metavar: str | None = None) -> Any:
     parts = [p.doc or "What it is asked of.", _wanted(p)]
-    if p.several and not p.required and p.default:
+    if p.several and not p.required and p.default not in (None, [], [None]):
         parts.append(f"By default {', '.join(str(p.kind.text(one)) for one in p.default)}.")
     parts.append("Required." if p.required else "")
     return _option(of, p.several, *names, words=" ".join(part for part in parts if part), metavar=metavar)
