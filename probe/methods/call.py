@@ -204,9 +204,16 @@ def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
             return [p.kind.plain(one) for one in (value if isinstance(value, list) else listed(p, value))]
         return p.kind.plain(value)
     except (ValueError, TypeError, KeyError) as error:
-        if p.more:
+        if p.more and not _is_plain(value):
             raise NotPlain from error
         raise BadInput(wrong(about.name, p, value)) from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON could hold it as it is."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | bool) or value is None
 
 
 def listed(p: Parameter, value: Any) -> list[Any]:
