@@ -23,17 +23,18 @@ def demo(
 ) -> None:
     """Prompt, lens, heads, graph, harvest, training, evaluation, graph again: every step once, continued if interrupted."""
     quiet()
-    from app.demo import DemoConfig, run_demo
+    from circuits.demo import DemoConfig, run_demo
 
     changed = {"prompt": prompt, "tokens": tokens, "text": text}
-    report = run_demo(
-        DemoConfig(model=model, **{k: v for k, v in changed.items() if v is not None}), progress()
-    ).to_dict()
+    config = DemoConfig(model=model, **{k: v for k, v in changed.items() if v is not None})
+    report = run_demo(config, progress()).to_dict()
     print_json(report) if json else _print(report)
     if serve:
+        from app.library import prompts
+        from app.links import prompt_page
         from app.server.main import serve as open_dashboard
 
-        open_dashboard(port=port, path=f"/p/{report['prompt']['id']}")
+        open_dashboard(port=port, path=prompt_page(prompts.store(config.prompt, model).id, model))
 
 
 def _print(r: Json) -> None:

@@ -3,7 +3,7 @@
 from app.jobs.again import Arguments, task
 from app.jobs.job import Job
 from app.jobs.table import job_table
-from app.library import models
+from app.library import models, prompts
 from app.links import circuit_page
 from probe.errors import BadInput
 from probe.progress import Progress
@@ -24,9 +24,11 @@ def start_demo(name: str) -> Job:
 
 
 def _demo(name: str, link: str, progress: Progress) -> str:
-    from app.demo import SMALL, DemoConfig, run_demo
+    from circuits.demo import SMALL, DemoConfig, run_demo
 
-    run_demo(DemoConfig() if name == "demo" else SMALL, progress, models.model_named)
+    config = DemoConfig() if name == "demo" else SMALL
+    run_demo(config, progress, models.model_named)
+    prompts.store(config.prompt, config.model)
     return link
 
 

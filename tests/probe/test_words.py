@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from circuits.supernodes.suggest import _name
-from probe.errors import BadInput
+from probe.errors import BadInput, Cancelled
 from probe.model.unit_names import UnitName
+from probe.progress import Watched
+from probe.show.html import shown
 from probe.show.labels import label_text, plain
-from probe.words import counted, figures, minus, plural, prose, signed
+from probe.words import counted, figures, minus, one_line, plural, prose, signed
 
 
 def test_one_of_a_thing_is_one():
@@ -67,3 +69,20 @@ def test_what_names_no_unit_and_what_people_type():
     assert UnitName.typed("L5N3@2") is None
     with pytest.raises(BadInput, match="position"):
         UnitName.parse("L5N3@here")
+
+
+@pytest.mark.parametrize(
+    ("total", "unit", "words"),
+    [(1536, "neuron", "2 of 1,536 neurons"), (1, "run", "2 of 1 run"), (3e6, "tok", "2 of 3,000,000 tokens"), (None, "it", "2 steps")],
+)
+def test_what_was_cancelled_says_how_much_of_how_many(total, unit, words):
+    watched = Watched(lambda snapshot: None)
+    with watched.stage("table", total, unit) as step:
+        step(2)
+        watched.cancel()
+        with pytest.raises(Cancelled, match=f"'table' was cancelled after {words}."):
+            step()
+
+
+def test_white_space_that_moves_is_a_sign():
+    assert one_line("a\n\tb\r c") == "a↵⇥b␍ c" and shown(" a\n") == "·a↵" and shown("") == "∅" and prose(" a\n") == "a↵"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app import links
-from app.demo import SMALL, run_demo
+from circuits.demo import SMALL, run_demo
 from app.jobs import readings
 from app.library import graphs, prompts
 from circuits.graph.graph import UNITS

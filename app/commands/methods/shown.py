@@ -13,6 +13,7 @@ import typer
 from app.commands.options import print_rows, visible
 from probe.artifacts.json import clean
 from probe.show.panels import Panel, Rows, Sentence, Tokens
+from probe.words import SPACE
 
 MOST = 40
 """Rows of a table that a terminal gets; --json and --csv have all."""
@@ -56,7 +57,7 @@ def strip(tokens: Tokens, width: int = _WIDTH) -> Iterator[str]:
     yield visible(tokens.label)
     above, below = "", ""
     for token, value in zip(tokens.tokens, tokens.values, strict=True):
-        text = visible(token).replace(" ", "·")
+        text = visible(token).replace(" ", SPACE)
         under = "" if math.isnan(value) else number(float(value))
         cell = max(cell_len(text), len(under)) + 1
         if above and cell_len(above) + cell > width:

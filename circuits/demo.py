@@ -126,14 +126,12 @@ def _run(demo: Demo, progress: Progress, load: Load | None) -> Demo:
 
 
 def _look(demo: Demo, model: "TransformerBridge", progress: Progress) -> None:
-    from app.library import prompts
     from probe.heads.patterns import head_patterns
     from probe.lens.logit import logit_lens
 
     c = demo.config
     lens = demo.do("logit lens", lambda: (logit_lens(model, c.prompt, progress=progress), False))
     heads = demo.do("attention heads", lambda: (head_patterns(model, c.prompt), False))
-    demo.reports["prompt"] = asdict(prompts.store(c.prompt, c.model))
     demo.reports["lens"] = {"next_tokens": lens.next_tokens()[:5], "last_position": lens.rows(-1)}
     demo.reports["heads"] = {
         "previous_token": heads.rows("previous_token", 3),
