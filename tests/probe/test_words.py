@@ -73,7 +73,12 @@ def test_what_names_no_unit_and_what_people_type():
 
 @pytest.mark.parametrize(
     ("total", "unit", "words"),
-    [(1536, "neuron", "2 of 1,536 neurons"), (1, "run", "2 of 1 run"), (3e6, "tok", "2 of 3,000,000 tokens"), (None, "it", "2 steps")],
+    [
+        (1536, "neuron", "2 of 1,536 neurons"),
+        (1, "run", "2 of 1 run"),
+        (3e6, "tok", "2 of 3,000,000 tokens"),
+        (None, "it", "2 steps"),
+    ],
 )
 def test_what_was_cancelled_says_how_much_of_how_many(total, unit, words):
     watched = Watched(lambda snapshot: None)
