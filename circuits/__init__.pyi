@@ -1,5 +1,7 @@
 """The public names of `circuits`, with their types; see `probe.public`."""
 
+from circuits.attention.asked import edge_heads as edge_heads
+from circuits.attention.asked import split_score as split_score
 from circuits.attention.loadings import head_loadings as head_loadings
 from circuits.attention.qk import qk_attribution as qk_attribution
 from circuits.attribution.trace import Difference as Difference
@@ -16,6 +18,7 @@ from circuits.exchange.unit_files import write_unit_files as write_unit_files
 from circuits.exchange.write import to_neuronpedia as to_neuronpedia
 from circuits.exchange.write import write_neuronpedia as write_neuronpedia
 from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
+from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
 from circuits.graph.graph import KINDS as KINDS
 from circuits.graph.graph import CircuitGraph as CircuitGraph
 from circuits.graph.store import choose_nodes as choose_nodes
@@ -28,6 +31,7 @@ from circuits.patching.store import load_patching as load_patching
 from circuits.patching.store import save_patching as save_patching
 from circuits.patching.sweep import patch_sweep as patch_sweep
 from circuits.studies.running import study as study
+from circuits.supernodes.evidence import suggest_groups as suggest_groups
 from circuits.supernodes.evidence import unit_evidence as unit_evidence
 from circuits.supernodes.subgraph import subgraph_scores as subgraph_scores
 from circuits.supernodes.suggest import collapse as collapse

@@ -1,17 +1,23 @@
 """What splitting edges over attention heads gives: a record with a table and a picture."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from probe.model.unit_names import unit_name
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import counted
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+
+SHOWN = 5
+"""Edges that get a figure each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,31 @@ class HeadLoadings(Record, figure=True, page=True):
             k = int(np.abs(self.keys[edge, layer, head]).argmax())
             row |= {"from": f"{k} {self.tokens[k]!r}", "from_loading": float(self.keys[edge, layer, head, k])}
         return row
+
+    def edge_rows(self) -> list[dict[str, Any]]:
+        """Of each edge what passes the layer whose heads carry most of it."""
+        rows = []
+        for e in range(len(self)):
+            through = self.heads[e].sum(-1)
+            most = int(np.abs(through).argmax())
+            row = {"edge": " → ".join(self.names[e]), "weight": float(self.weight[e]), "most through layer": most}
+            row |= {"by its heads": float(through[most]), "past them": float(self.bypass[e, most])}
+            rows.append({**row, "layers between": int(self.between[e].sum())})
+        return rows
+
+    def panels(self) -> list[Panel]:
+        """The heads that carry most, and each edge: layers by heads, and where most of it passes."""
+        figures = [
+            Figure(f"Edge {' → '.join(self.names[e])}", partial(self.figure, edge=e)) for e in range(min(len(self), SHOWN))
+        ]
+        exact = f"Heads and bypass sum to the edge at every layer within {self.gap:.1e}."
+        return [
+            Sentence(self.summary()),
+            Rows("Heads that carry the edges", self.rows(20)),
+            Rows("Where each edge passes", self.edge_rows()),
+            *figures,
+            Sentence(exact),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; the split over keys is left out for its size, but for the strongest heads."""

@@ -35,7 +35,9 @@ from probe.interventions.places import Place
 from probe.model.unit_names import UnitName, head_of, require_unit, unit_name
 from probe.plain_values import Settings, takes_fields
 from probe.show.opening import came_from
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -88,6 +90,18 @@ class QKAttribution(Record, figure=True, page=True):
         values = {"query": self.a_query, "key": self.a_key}[side]
         order = np.argsort(-np.abs(values), kind="stable")[:k]
         return [{"source": self.names[i], "kind": self.kinds[i], "score": float(values[i])} for i in order]
+
+    def panels(self) -> list[Panel]:
+        """The strongest pairs, then each side whatever it meets on the other, and how exactly all of it adds up."""
+        cap = self.convention.get("score", "")
+        exact = f"{counted(len(self.names), 'source')} sum to the score, {cap}, within {self.gap:.1e}."
+        return [
+            Sentence(self.summary()),
+            Figure("Sources of the query and of the key", self.figure),
+            Rows("Pairs of sources that make the score", self.rows(20)),
+            *[Rows(f"{side} side, whatever it meets on the other".capitalize(), self.sources(side)) for side in ("query", "key")],
+            Sentence(exact),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

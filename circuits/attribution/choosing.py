@@ -12,11 +12,11 @@ from circuits.attribution.total import Totals
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.units import Latents, Neurons
 from probe.errors import BadInput
+from probe.methods.graph_kinds import BASES
 
 if TYPE_CHECKING:
     from circuits.replacement.placement import Placed
 
-BASES = ("auto", "neurons", "latents", "mixed", "components")
 
 
 @dataclass(frozen=True)

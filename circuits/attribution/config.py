@@ -2,8 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from probe.doc import Doc
 from probe.plain_values import Settings, look_at_config
+
+
+BasisName = str | Sequence[str]
+"""`auto`, `neurons`, `latents`, `mixed` or `components`; or one of neurons, latents, mlp for each layer."""
+HeadLayers = bool | Sequence[int]
+"""Layers whose attention heads are nodes; True for all."""
 
 
 @dataclass(frozen=True)
@@ -14,21 +22,21 @@ class TraceConfig(Settings):
     4
     """
 
-    max_nodes: int = 2000
+    max_nodes: Annotated[int, Doc(least=1, most=10_000_000)] = 2000
     "Units (neurons, latents, heads, whole MLPs) that become nodes; those left are summed into `rest` nodes."
-    max_logits: int = 10
+    max_logits: Annotated[int, Doc(least=1)] = 10
     "Most logits explained when none are named."
-    probability_mass: float = 0.95
+    probability_mass: Annotated[float, Doc(above=0, most=1)] = 0.95
     "The fewest logits that hold this much probability are explained."
-    memory: int = 4 << 30
+    memory: Annotated[int, Doc(least=1)] = 4294967296
     "Bytes the trace may use beside the model."
-    tolerance: float | None = None
+    tolerance: Annotated[float | None, Doc(above=0)] = None
     "Largest relative conservation residual; by default 1e-5 in float32, and 1e-10 in float64 if the model keeps to float64."
-    basis: str | Sequence[str] = "auto"
-    "neurons, latents, mixed or components (see `circuits.attribution.choosing`), or one of neurons, latents, mlp for each layer."
-    heads: bool | Sequence[int] = False
-    "Layers whose attention heads are nodes; True for all."
-    first: str = "auto"
+    basis: BasisName = "auto"
+    "What the nodes are: `mixed` is latents where there are dictionaries, and neurons elsewhere; `components` whole MLPs and all heads."
+    heads: HeadLayers = False
+    "Layers whose attention heads are nodes, like 3,5-7, or all."
+    first: Literal["auto", "merge", "keep"] = "auto"
     "Whether the first position's units are one leaf a layer: `merge`, `keep`, or `auto`, merge if it is the begin-of-text token."
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ Units that were not chosen stay in the graph as one `rest` node per layer and po
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -32,11 +32,13 @@ from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import Placed, dictionary_names, place_dictionaries
 from circuits.replacement.units import Latents
 from probe.errors import OpenworkError, warn
+from probe.methods import DictionaryName, Doc, method
+from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.text.prompts import Prompt, read_prompt
-from probe.text.targets import listed, one_target
-from probe.text.tokens import bos_of
+from probe.text.targets import Target, asked, listed, one_target
+from probe.text.tokens import bos_of, encode_prompt
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -46,21 +48,26 @@ __all__ = ["Difference", "Direction", "TraceConfig", "TracePlan", "dictionaries_
 dictionaries_by_layer = place_dictionaries
 
 
+@method("trace", group="circuits", paper="Circuit Tracing (Ameisen et al. 2025)", plan="plan_of_trace")
+@takes_fields("config", TraceConfig)
 def trace(
     model: "TransformerBridge",
     prompt: Prompt,
     *,
-    dictionaries: Sequence[Any] = (),
-    target: "Root | Sequence[Root] | None" = None,
-    targets: "Root | Sequence[Root] | None" = None,
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries to use, each in its layer.")] = (),
+    target: Annotated[
+        "Target | Root | Sequence[Root] | None",
+        Doc("A token to explain, or the difference of two; by default the likeliest tokens."),
+    ] = None,
+    targets: Annotated["Sequence[Target] | Root | Sequence[Root] | None", Doc("Several tokens to explain.")] = None,
     config: TraceConfig | None = None,
     progress: Progress = SILENT,
 ) -> CircuitGraph:
-    """Attribution graph of `prompt` at its last position.
+    """The attribution graph of a prompt: which parts wrote what the prediction reads, adding up exactly.
 
-    dictionaries: transcoders, cross-layer transcoders and SAEs, see `circuits.replacement.placement`. target: what to
-    explain, one or a list: tokens as text or ids, a `Difference` of two, a `Direction` of the residual stream (`targets` says
-    the same). Raises BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too
+    At the prompt's last position. dictionaries: transcoders, cross-layer transcoders and SAEs, see
+    `circuits.replacement.placement`. target: what to explain, one or a list: tokens as text or ids, a `Difference` of two, a
+    `Direction` of the residual stream (`targets` says the same). config: its fields are keywords too. Raises BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too
     large; OpenworkError if freezing or conservation fails.
 
     >>> graph = ow.trace(model, "When Mary went", target=ow.Difference(" the", " of"))
@@ -90,6 +97,26 @@ def trace(
     graph.facts.update(_unexplained(frozen, placed))
     graph.facts.update({"seconds": time.perf_counter() - start, "freeze_check": frozen.check})
     return came_from(graph, model)
+
+
+def plan_of_trace(
+    model: "TransformerBridge",
+    prompt: Prompt,
+    *,
+    dictionaries: Sequence[Any] = (),
+    target: Any = None,
+    targets: Any = None,
+    **settings: Any,
+) -> TracePlan:
+    """What a trace would take. Refuses what the trace itself would, before anything runs."""
+    config, placed = TraceConfig(**settings), place_dictionaries(model, dictionaries)
+    choose_basis(model.cfg.n_layers, placed, config.basis, config.heads)
+    roots = listed(one_target(target, targets=targets))
+    for root in roots:
+        if not isinstance(root, Direction):
+            asked(model, root)
+    widest = max((p.dictionary.W_enc.shape[1] for p in placed.values()), default=0)
+    return plan_trace(model, len(encode_prompt(model, prompt)), config, widest, len(roots))
 
 
 def _made(

@@ -44,7 +44,7 @@ def weights_evidence(
     if weight_view(model, dictionaries).bank(name).read_point is None:
         return {**found, "note": "An SAE of an MLP's output reads nothing of the stream by fixed weights."}
     words = _Vocabulary(model, vocabulary, given, k)
-    wired = connections(model, name, k=4 * k, progress=progress, **given)
+    wired = connections(model, name, k=4 * k, tokens=0, progress=progress, **given)
     reads = words.read_by(str(name), name.layer)
     heads = [head_of(h.head, None) for h in wired.heads][: 2 * HEADS]
     for head in list(dict.fromkeys(heads))[:HEADS]:

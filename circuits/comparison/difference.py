@@ -8,16 +8,18 @@ compare with, not the number 0.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from circuits.comparison.comparable import apart_in, changed_conventions, explained, other_roots
 from circuits.comparison.identity import Identities, identities
+from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
 from probe.artifacts.json import finite
+from probe.methods import Doc, method
 from probe.show.opening import came_from
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record, in_lines
@@ -156,6 +158,17 @@ class GraphDifference(Record, figure=True, page=True):
             "edge_correlation": _correlation(self.weight[:, shared]),
         }
 
+    def panels(self) -> list[Panel]:
+        """How much is shared, the nodes and edges that differ most, and what is comparable."""
+        a, b = (quoted(prompt, 60) for prompt in self.prompts)
+        return [
+            Sentence(f"a is {a}, b {b}: {self.counted()}; overlap {self.overlap:.3f}."),
+            Figure("Influence in a and in b", self.figure),
+            Rows("Nodes whose influence differs most", self.rows(100)),
+            Rows("Edges that differ most", self.edge_rows(100)),
+            *map(Sentence, self.notes),
+        ]
+
     def to_dict(self, k: int | None = 200) -> dict[str, Any]:
         """Ready for JSON; the k nodes and edges that differ most, all of them for None."""
         return {
@@ -169,17 +182,25 @@ class GraphDifference(Record, figure=True, page=True):
         }
 
 
-def difference(a: CircuitGraph, b: CircuitGraph, *, match: Match = "auto") -> GraphDifference:
-    """Nodes and edges only in `a`, only in `b`, and in both with what changed.
+@method("compare-graphs", group="circuits")
+def difference(
+    a: Annotated[GraphName, Doc("A stored graph.")],
+    b: Annotated[GraphName, Doc("The graph it is compared with.")],
+    *,
+    match: Annotated[
+        Match, Doc("How positions correspond: from the first token (`position`), from the last (`end`), or added up (`none`).")
+    ] = "auto",
+) -> GraphDifference:
+    """The difference of two graphs: of two prompts, two checkpoints, or two dictionaries.
 
-    match: how positions correspond: position (from the first token), end (from the last), none (added up); auto takes
-    position for prompts of one length and end for others. A token is only ever matched with the same token: by its id, or
-    by its text where the models differ.
+    Nodes and edges only in `a`, only in `b`, and in both with what changed. Auto takes `position` for prompts of one length and
+    `end` for others. A token is only ever matched with the same token: by its id, or by its text where the models differ.
 
     >>> gone = ow.difference(graph, other)
     >>> 0 < gone.summary()["overlap"] < 1  # 1: the same weights on the same edges
     True
     """
+    a, b = read_graph(a), read_graph(b)
     graphs = (a, b)
     align = match if match != "auto" else "position" if len(a.token_ids) == len(b.token_ids) else "end"
     apart, notes = apart_in(a, b)

@@ -12,16 +12,19 @@ that hold it. Influence is divided by the probability the graph explains, so tha
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from circuits.comparison.identity import Align, Identities, Roots, identities, is_unit
+from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
 from probe.artifacts.json import finite
 from probe.errors import BadInput
+from probe.methods import Doc, method
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.statistics import Intervals, bootstrap_each
 
@@ -102,6 +105,16 @@ class MergedGraph(Record, figure=True):
             for i in range(len(self.source))[:k]
         ]
 
+    def panels(self) -> list[Panel]:
+        """What comes back in every prompt and what does not, and what differs between the graphs."""
+        return [
+            Sentence(self.summary()),
+            Figure("Influence over prompts", self.figure),
+            Rows("Nodes, strongest on average first", self.rows(100)),
+            Rows("Edges", self.edge_rows(100)),
+            *map(Sentence, self.notes),
+        ]
+
     def to_dict(self, k: int | None = 200) -> dict[str, Any]:
         """Ready for JSON; the k strongest nodes and edges, all of them for None."""
         return {
@@ -125,26 +138,28 @@ class MergedGraph(Record, figure=True):
         return f"{len(self.prompts)} prompts, {len(self.nodes)} distinct nodes, {shared} in all{strongest}."
 
 
+@method("merge-graphs", group="circuits")
 def merge_graphs(
-    graphs: Sequence[CircuitGraph],
+    graphs: Annotated[Sequence[GraphName], Doc("Stored graphs of one model.")],
     *,
-    align: Align = "none",
-    roots: Roots = "token",
-    max_edges: int = 5000,
-    resamples: int = 1000,
-    seed: int = 0,
+    align: Annotated[Align, Doc("`none`: units wherever they are active; `end` or `position`: at one place.")] = "none",
+    roots: Annotated[
+        Roots, Doc("`token`: a logit is its token; `rank`: the first, second, ... of its prompt.")
+    ] = "token",
+    max_edges: Annotated[int, Doc("Edges kept, the strongest on average.", least=1)] = 5000,
+    resamples: Annotated[int, Doc("Of the bootstrap over prompts.", least=1)] = 1000,
+    seed: Annotated[int, Doc("Of the bootstrap.", least=0, most=2147483647)] = 0,
 ) -> MergedGraph:
-    """The union of several prompts' graphs.
+    """Several prompts' graphs as one: which units come back, how strong, with intervals over prompts.
 
-    align: none (positions are added up), end (counted from the last token) or position. With the last two, tokens are known
-    by their place, not by what they are. roots: a logit is its token, or with "rank" the first, second, ... of its prompt,
-    for prompts with different answers. max_edges: edges kept, those that carry most influence.
+    With `end` and `position`, tokens are known by their place, not by what they are; `rank` is for prompts with different answers.
     Raises BadInput for graphs of different models, or with different dictionaries at one place.
 
     >>> merged = ow.merge_graphs([graph, other])
     >>> len(merged.prompts)
     2
     """
+    graphs = [read_graph(one) for one in graphs]
     _check_mergeable(graphs)
     at = identities(graphs, align, roots=roots, by_id=align == "none")
     held = np.stack([at.present(i) for i in range(len(graphs))])

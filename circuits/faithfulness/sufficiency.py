@@ -7,30 +7,33 @@ all other positions. Units that are no nodes (`rest`), errors, tokens and biases
 what is left of the kept units answers to what was silenced below them. The graph's prediction of the share runs along its edges.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.asked import ChosenNodes, GraphName, own_dictionaries, read_graph
+from circuits.graph.graph import UNITS
 from circuits.validation.predict import Change, change_of, predict_full
 from circuits.validation.random_sets import random_sets
 from circuits.validation.testbed import Testbed
 from circuits.validation.tested_nodes import chosen_nodes
-from circuits.validation.verdicts import Verdict, enough_verdicts
+from circuits.validation.verdicts import Verdict, enough_verdicts, verdict_rows
 from probe.errors import BadInput
 from probe.interventions.forward import capture
 from probe.interventions.unit_edits import encoded
+from probe.methods import DictionaryName, Doc, method
 from probe.model.sites import Site
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
-from probe.text.prompts import Prompt, Prompts, encode_prompt, read_prompt, several
+from probe.text.prompts import Prompt, encode_prompt, read_prompt, several
 from probe.words import counted
 
 if TYPE_CHECKING:
@@ -88,6 +91,29 @@ class Sufficiency(Record, figure=True, page=True):
         """Ready for JSON."""
         return asdict(self)
 
+    @property
+    def meaning(self) -> str:
+        """What is left of the first root that can be told of, with these units alone."""
+        one = next((r for r in self.roots if not np.isnan(r.share)), None)
+        if one is None:
+            return "Silencing every unit moves no root by a hundredth of its value, so what is enough alone cannot be told here."
+        random = f"; random subgraphs of the same size keep {100 * np.mean(one.random):.0f} %" if one.random else ""
+        kept = f"the {counted(self.n_kept, 'unit')} keep {100 * one.share:.0f} % of what all units together do to {one.root}"
+        others = f"Alone, with the other {counted(self.n_silenced, 'unit')} of the graph set to {self.baseline}"
+        return f"{others}, {kept} (the graph predicts {100 * one.predicted_share:.0f} %){random}."
+
+    def panels(self) -> list[Panel]:
+        """What it means, the shares, and is it enough by each root."""
+        verdicts = Rows("Is it enough alone, root by root", verdict_rows(self.verdicts))
+        return [Sentence(self.meaning), verdicts, *self.shown()]
+
+    def shown(self) -> list[Panel]:
+        """The shares, as a figure and as a table."""
+        return [
+            Figure("Share of each root that is left", self.figure),
+            Rows("What is left of each root with all other units silenced", self.rows()),
+        ]
+
     def summary(self) -> str:
         """One sentence: how many units stayed, and the share of the first root that they keep."""
         said = f"{counted(self.n_kept, 'unit')} kept, {self.n_silenced} silenced ({self.baseline}) in {quoted(self.prompt)}"
@@ -98,28 +124,33 @@ class Sufficiency(Record, figure=True, page=True):
 class Baseline(Settings):
     """What a silenced unit is set to."""
 
-    baseline: str = "zero"
-    "`zero`, or `mean` over prompts."
-    prompts: Prompts = ()
-    "Those of the mean."
+    baseline: Literal["zero", "mean"] = "zero"
+    "What silenced units are set to: zero, or their mean over prompts."
+    prompts: Prompt | Sequence[Prompt] = ()
+    "Prompts of the mean."
 
 
+@method("sufficiency", group="circuits")
 @takes_fields("silenced_to", Baseline)
 def check_sufficiency(
     model: "TransformerBridge",
-    graph: CircuitGraph,
-    nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
+    graph: Annotated[GraphName, Doc("A stored graph.")],
+    nodes: Annotated[
+        ChosenNodes,
+        Doc("Units that are kept, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."),
+    ] = None,
     *,
-    dictionaries: Sequence[Any] = (),
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("By default those the graph names.")] = (),
     silenced_to: Baseline = Baseline(),
-    n_random: int = 10,
-    seed: int = 0,
+    n_random: Annotated[int, Doc("Random sets kept instead, as many of each kind and layer.", least=0, most=10_000)] = 10,
+    seed: Annotated[int, Doc("Which random sets.", least=0, most=2147483647)] = 0,
     progress: Progress = SILENT,
 ) -> Sufficiency:
-    """Keep only these units (see `check_subgraph`) and measure what is left of each root.
+    """Is a subgraph enough alone: every other unit of the graph is silenced, and what is left of each root is measured.
 
-    silenced_to: its fields are keywords too. n_random: random sets kept instead, as many of each kind and layer. Raises
-    BadInput for a mean without prompts, and of heads or whole MLPs, which have no single activation to average.
+    A share is what the kept units hold of the difference that all units make: 1 is all of it, and random sets of as many units
+    stand beside it. silenced_to: its fields are keywords too. Raises BadInput for a mean without prompts, and of heads or whole
+    MLPs, which have no single activation to average.
 
     >>> kept = ow.check_sufficiency(model, graph, ow.most_influential(10), n_random=2)
     >>> kept.n_kept  # of each root, a share near 1 and above that of the random sets is good
@@ -130,7 +161,8 @@ def check_sufficiency(
         raise BadInput(
             f"The baseline is '{baseline}' with {len(others)} prompts; use 'zero' with none, 'mean' with some."
         )
-    bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
+    graph = read_graph(graph)
+    bed, chosen = Testbed(model, graph, own_dictionaries(model, graph, dictionaries)), chosen_nodes(graph, nodes)
     kept = chosen[np.isin(chosen, np.flatnonzero(graph.nodes.where(*UNITS)))]
     if not len(kept):
         raise BadInput("None of these nodes is a neuron, latent, head or MLP; keep some, like most_influential(20).")

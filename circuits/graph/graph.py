@@ -21,6 +21,7 @@ from circuits.graph.nodes import KINDS, ROOTS, UNITS, Edges, Kinds, Nodes, of_ki
 from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.model.unit_names import LETTERS, UnitName, as_text, nearly, unit_name
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted
@@ -212,6 +213,17 @@ class CircuitGraph(Record, figure=True, page=True):
             known = self._direction(int(self.nodes.unit[root])).get("probabilities") or (None,)
             chances = dict(zip(("probability", "other_probability"), known, strict=False))
         return {**named, **chances, "logit": finite(self.nodes.value[root])}
+
+    def panels(self) -> list[Panel]:
+        """What it explains and by how much, its picture, and its most influential nodes."""
+        kinds = ", ".join(f"{int(n)} {k}" for k in KINDS if (n := self.nodes.where(k).sum()))
+        scores = f"replacement {self.scores.replacement:.3f}, completeness {self.scores.completeness:.3f}"
+        return [
+            Sentence(self.summary()),
+            Sentence(f"{kinds}; {counted(len(self.edges), 'edge')}; {scores}."),
+            Figure("Circuit", self.figure),
+            Rows("Most influential nodes", self.rows(100)),
+        ]
 
     def report(self) -> dict[str, Any]:
         """The numbers of this graph, ready for JSON."""

@@ -8,6 +8,7 @@ SAE of the residual stream                          resid_mid, resid_post (resid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.dictionaries.sparsifiers.gated import with_strengths
@@ -40,9 +41,9 @@ class Placed:
 
 
 def place_dictionaries(model: "TransformerBridge", dictionaries: Sequence[Any]) -> dict[int, Placed]:
-    """Dictionaries by layer. BadInput for sites no dictionary of a graph can have, wrong widths, two for one layer."""
+    """Dictionaries, loaded or by name, by layer. BadInput for sites no dictionary of a graph can have, wrong widths, two for one layer."""
     found: dict[int, Placed] = {}
-    for whole in dictionaries:
+    for whole in (loaded(model, one) for one in dictionaries):
         for part in getattr(whole, "parts", (whole,)):
             one = _placed(model, with_strengths(part), whole)
             if one.layer in found:
@@ -50,6 +51,15 @@ def place_dictionaries(model: "TransformerBridge", dictionaries: Sequence[Any]) 
             found[one.layer] = one
     _check_reach(found)
     return found
+
+
+def loaded(model: "TransformerBridge", dictionary: Any) -> Any:
+    """A dictionary; the stored one where it is a name or a folder."""
+    if not isinstance(dictionary, str | Path):
+        return dictionary
+    from probe.dictionaries import load_dictionary
+
+    return load_dictionary(dictionary, model)
 
 
 def _sites(dictionary: Any, side: str) -> tuple[str, ...]:

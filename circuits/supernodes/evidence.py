@@ -7,17 +7,23 @@ through later ones, and what they promote directly may say little.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 
 from circuits.attribution.vectors import Places
+from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, own_dictionaries, read_graph
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.replacement.freeze import freeze
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import place_dictionaries
+from circuits.supernodes.groups import Supernodes
+from circuits.supernodes.suggest import compared_units, suggest_supernodes
 from probe.errors import BadInput
+from probe.methods import DictionaryName, Doc, method
+from probe.progress import SILENT, Progress
+from probe.show.opening import came_from
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -58,6 +64,40 @@ def unit_evidence(
         best = promoted(frozen, torch.stack(vectors)).topk(k).indices.tolist() if vectors else []
     directions = {n: v.double().cpu().numpy() for n, v in zip(wanted, vectors, strict=True)}
     return directions, {n: display_tokens(model, ids) for n, ids in zip(wanted, best, strict=True)}
+
+
+@method("suggest-groups", group="circuits")
+def suggest_groups(
+    model: "TransformerBridge",
+    graph: Annotated[GraphName, Doc("A stored graph.")],
+    nodes: Annotated[
+        ChosenNodes,
+        Doc("Units to group, like `L5N120@3,L6N4`, `top:40` or `pinned`; by default the pruned graph's most influential."),
+    ] = None,
+    *,
+    threshold: Annotated[float, Doc("Mean likeness a group needs.", least=0, most=1)] = 0.5,
+    seed: Annotated[int, Doc("Of the shuffles that show what chance groups.", least=0, most=2147483647)] = 0,
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("By default those the graph names.")] = (),
+    progress: Progress = SILENT,
+) -> Supernodes:
+    """Groups of a graph's units that play one part: alike in the tokens they promote, what they write, and their neighbours.
+
+    A group is weak where shuffled evidence makes one as good of its size. Raises BadInput for a node that is no unit.
+
+    >>> groups = ow.suggest_groups(model, "small", "top:8")
+    >>> len(groups.nodes)
+    8
+    """
+    graph = read_graph(graph)
+    chosen = nodes(graph) if callable(nodes) else None if nodes is None else nodes_named(graph, nodes)
+    units = compared_units(graph, chosen).tolist()
+    with progress.stage("groups", total=2, unit="step") as step:
+        given = own_dictionaries(model, graph, dictionaries)
+        directions, tops = unit_evidence(model, graph, units, dictionaries=given)
+        step(1)
+        found = suggest_supernodes(graph, units, directions=directions, tops=tops, threshold=threshold, seed=seed)
+        step(1)
+    return came_from(found, graph)
 
 
 def promoted(frozen: FrozenModel, vectors: torch.Tensor) -> torch.Tensor:

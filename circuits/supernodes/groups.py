@@ -11,6 +11,7 @@ from circuits.graph.graph import CircuitGraph
 from circuits.supernodes.collapse import Collapsed, collapse_groups
 from circuits.supernodes.similarity import Weights
 from probe.errors import BadInput
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted
@@ -151,6 +152,14 @@ class Supernodes(Record, figure=True, page=True):
             }
             for g in sorted(self.groups, key=lambda g: -total[g.name])
         ]
+
+    def panels(self) -> list[Panel]:
+        """The groups, by what they were found, and how alike all units are."""
+        words = {"tokens": "shared tokens", "direction": "the direction written", "influence": "shared neighbours"}
+        known = [said for name, said in words.items() if name in self.parts]
+        by = f" Alike by {', '.join(known)}; the score is the mean likeness of a group's pairs." if known else ""
+        found: list[Panel] = [Sentence(f"{self.summary()}{by}"), Rows("Groups, most influential first", self.rows())]
+        return [*found, Figure("Likeness of the units compared", self.figure)] if len(self.nodes) else found
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

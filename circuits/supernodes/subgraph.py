@@ -11,15 +11,18 @@ redirected edge keeps its own |weight|. Pinning every unit gives both the scores
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool
 
+from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, read_graph
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.graph.influence import Scores, scores
 from circuits.supernodes.folding import fold
 from probe.errors import BadInput
+from probe.methods import Doc, method
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted
@@ -76,6 +79,15 @@ class Subgraph(Record, figure=True, page=True):
             row |= {("strict_" if kind else "") + key: value for key, value in found.items()}
         return row
 
+    def panels(self) -> list[Panel]:
+        """The scores beside those of random sets, the units, and the folded graph."""
+        return [
+            Sentence(self.summary()),
+            Rows("How much they explain, beside as many random units, none and all", self.score_rows()),
+            Figure("The graph with everything else folded into leaves", self.figure),
+            Rows("The units", self.rows()),
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {
@@ -95,27 +107,35 @@ class Subgraph(Record, figure=True, page=True):
         )
 
 
+@method("subgraph-scores", group="circuits")
 def subgraph_scores(
-    graph: CircuitGraph, pinned: Sequence[int | str] | None = None, *, n_random: int = 10, seed: int = 0
+    graph: Annotated[GraphName, Doc("A stored graph.")],
+    pinned: Annotated[
+        ChosenNodes, Doc("Units that explain, like `L5N120@3,L6N4` or `top:20`; by default those pinned in the graph.")
+    ] = None,
+    *,
+    n_random: Annotated[int, Doc("Random sets of as many units, to compare with.", least=0, most=10_000)] = 10,
+    seed: Annotated[int, Doc("Which random sets.", least=0, most=2147483647)] = 0,
 ) -> Subgraph:
-    """Replacement and completeness if only the `pinned` units explain; by default those pinned in the graph.
+    """How much of the prediction a handful of units explains: replacement and completeness if no other unit did.
 
-    pinned: node numbers or names (`L5N120@3`; `L5N120` pins every position). Leaves and logits are always there and may be
-    named. Raises BadInput for a name the graph does not have, and where nothing is pinned at all.
+    `L5N120` is the neuron at every position. Leaves and logits are always there and may be named. Raises BadInput for a name the graph does not have, and where nothing is pinned at all.
 
     >>> scores = ow.subgraph_scores(graph, ow.most_influential(10)(graph))
     >>> 0 < scores.completeness <= 1  # 1: no error or rest flows in
     True
     """
+    graph = read_graph(graph)
     if pinned is None and not graph.pinned:
         raise BadInput("Nothing is pinned in this graph. Name the units to keep, such as pinned=['L5N120@3'].")
-    mask = nodes_mask(graph, graph.pinned if pinned is None else pinned)
+    chosen = graph.pinned if pinned is None else pinned(graph) if callable(pinned) else nodes_named(graph, pinned)
+    mask = nodes_mask(graph, chosen)
     units = np.flatnonzero(graph.nodes.where(*UNITS))
-    chosen = units[mask[units]]
+    kept = units[mask[units]]
     rng, drawn = np.random.default_rng(seed), []
-    for _ in range(n_random if 0 < len(chosen) < len(units) else 0):
+    for _ in range(n_random if 0 < len(kept) < len(units) else 0):
         other = np.zeros(len(mask), bool)
-        other[rng.choice(units, len(chosen), replace=False)] = True
+        other[rng.choice(units, len(kept), replace=False)] = True
         drawn.append(_both(graph, other))
     folded = fold(graph, mask)
     convention = {
@@ -126,7 +146,7 @@ def subgraph_scores(
     nothing = _both(graph, np.zeros(len(mask), bool))
     return Subgraph(
         graph=folded,
-        pinned=chosen.tolist(),
+        pinned=kept.tolist(),
         scores=scores(folded),
         strict=strict,
         whole=graph.scores,

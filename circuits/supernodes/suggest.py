@@ -46,7 +46,7 @@ def suggest_supernodes(
     >>> groups = ow.suggest_supernodes(graph, list(directions), directions=directions, tops=tops)
     """
     weights = weights or Weights()
-    chosen = _units(graph, nodes)
+    chosen = compared_units(graph, nodes)
     incoming, outgoing = profiles(graph, chosen)
     evidence = Evidence(
         incoming,
@@ -108,7 +108,8 @@ def collapse(
     return collapse_groups(graph, groups, single)
 
 
-def _units(graph: CircuitGraph, nodes: Sequence[int | str] | None) -> Int[np.ndarray, " unit"]:
+def compared_units(graph: CircuitGraph, nodes: Sequence[int | str] | None) -> Int[np.ndarray, " unit"]:
+    """The units that are grouped: those named, or the most influential of the pruned graph. BadInput for a node that is none."""
     is_unit = graph.nodes.where(*UNITS)
     if nodes is None:
         kept = np.flatnonzero(graph.prune().nodes & is_unit)

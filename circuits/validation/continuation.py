@@ -1,10 +1,10 @@
 """What the model writes after a graph's prompt, without and with some of its nodes changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from circuits.graph.graph import CircuitGraph
+from circuits.graph.asked import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
 from circuits.validation.predict import change_of
 from circuits.validation.testbed import Testbed
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @takes_fields("change", NodeChange)
 def continue_changed(
     model: "TransformerBridge",
-    graph: CircuitGraph,
-    nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
+    graph: GraphName,
+    nodes: ChosenNodes = None,
     max_new_tokens: int = 20,
     draw: int | None = None,
     *,
@@ -33,9 +33,10 @@ def continue_changed(
     None for the likeliest token.
     """
     mode = change.mode
-    others = restored_from(change.restore, mode, 1)
-    bed, chosen = Testbed(model, graph, dictionaries), chosen_nodes(graph, nodes)
-    levels = levels_in(bed, others[0])[chosen] if others else change.level
-    entries = bed.run.entries(change_of(graph, chosen, mode, change.factor, levels), onward=True)
+    others, graph = restored_from(change.restore, mode, 1), read_graph(graph)
+    bed, chosen = Testbed(model, graph, own_dictionaries(model, graph, dictionaries)), chosen_nodes(graph, nodes)
+    factor, level = change.amount
+    levels = levels_in(bed, others[0])[chosen] if others else level
+    entries = bed.run.entries(change_of(graph, chosen, mode, factor, levels), onward=True)
     found = generate_with(model, graph.token_ids, entries, max_new_tokens, draw)
     return replace(found, edits=[f"{mode} {graph.name(int(i))}" for i in chosen])

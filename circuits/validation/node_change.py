@@ -1,5 +1,6 @@
 """What is done to the nodes of a set: as it is asked for, and the values that another prompt's run gives them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,25 +13,39 @@ from probe.errors import BadInput
 from probe.plain_values import Settings
 from probe.text.prompts import Prompt, Prompts, encode_prompt, several
 
+ChangeMode = str
+"""`ablate` (or `zero`), `scale`, `clamp`, `patch` (or `restore`)."""
 CHANGE_WORDS = {"zero": "ablate", "patch": "restore"}
 """Other words for a mode."""
+_NEEDS = {"scale": "factor", "clamp": "level"}
+"""The number that a mode goes by, and no other does."""
 
 
 @dataclass(frozen=True, eq=False)
 class NodeChange(Settings):
     """What is done to the nodes of a set."""
 
-    mode: str = "ablate"
-    "`ablate` (or `zero`), `scale` (by factor), `clamp` (to level), `patch` (or `restore`: to values of other prompts)."
-    factor: float = 0.0
-    "Of `scale`."
-    level: float = 0.0
-    "Of `clamp`."
-    restore: Prompts = ()
-    "Of `patch`: a prompt for each of the graphs, as long as its own."
+    mode: ChangeMode = "ablate"
+    "What is done: `ablate`, `scale` by the factor, `clamp` to the level, `patch` with another prompt's values."
+    factor: float | None = None
+    "What activations are multiplied by, with `scale`."
+    level: float | None = None
+    "What activations are held at, with `clamp`."
+    restore: Prompt | Sequence[Prompt] = ()
+    "With `patch`, the prompt whose values are put in: one for each prompt that is tested, of as many tokens."
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", CHANGE_WORDS.get(self.mode, self.mode))
+        for mode, name in _NEEDS.items():
+            there = getattr(self, name) is not None
+            if there != (self.mode == mode):
+                wanted = f"needs a {name}" if not there else f"takes no {name}; {mode} does"
+                raise BadInput(f"The change {self.mode} {wanted}.")
+
+    @property
+    def amount(self) -> tuple[float, float]:
+        """The factor and the level, 0 where the mode has none."""
+        return self.factor or 0.0, self.level or 0.0
 
 
 def restored_from(restore: Prompts, mode: str, n: int) -> list[Prompt]:

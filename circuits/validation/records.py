@@ -1,5 +1,6 @@
 """What a test of a subgraph found, as records: per root, per prompt, and in sum against random subgraphs."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from circuits.validation.verdicts import MEASURES, Verdict, moved_verdicts
+from circuits.validation.meaning import meaning
+from circuits.validation.verdicts import MEASURES, Verdict, moved_verdicts, verdict_rows
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.statistics import Agreement, Interval, bootstrap, share_as_large, spread
@@ -184,6 +187,17 @@ class SubgraphTest(Record, figure=True, page=True):
             for t in self.prompts
             for name, found in (("direct", t.direct_agreement), ("full", t.full_agreement))
         ]
+
+    def panels(self, verdicts: Sequence[Verdict] = ()) -> list[Panel]:
+        """What it means, question by question, and the tables behind. verdicts: of what else was asked of the same nodes."""
+        tables = {
+            "What the test says, question by question and measure by measure": verdict_rows([*self.verdicts, *verdicts]),
+            "Each root: what the graph predicts and what the model does (direct: all else held; full: all later free)": self.rows(),
+            "Against random subgraphs of as many nodes of each kind and layer": self.comparison_rows(),
+            "Predicted against measured, over all nodes": self.agreement_rows(),
+        }
+        said, *shown = [Rows(title, rows) for title, rows in tables.items() if rows]
+        return [Sentence(meaning(self)), said, Figure("Predicted and measured movements", self.figure), *shown]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -16,11 +16,12 @@ random nodes of the same layers and kinds explains nothing, however well its num
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from circuits.graph.asked import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.graph.graph import CircuitGraph
 from circuits.validation.changed_run import Observed
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
@@ -28,12 +29,13 @@ from circuits.validation.predict import Change, change_of, predict_direct, predi
 from circuits.validation.random_sets import overlap, random_sets
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from circuits.validation.testbed import Testbed
-from circuits.validation.tested_nodes import carried_over, chosen_nodes
+from circuits.validation.tested_nodes import as_rule, carried_over, chosen_nodes
+from probe.doc import Doc
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.statistics import agreement
-from probe.text.prompts import Prompt, Prompts, several
+from probe.text.prompts import Prompt, several
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -57,22 +59,22 @@ CONVENTION = {
 class Trials(Settings):
     """On what, and beside what, a set is tested."""
 
-    prompts: Prompts | Sequence[Prompt | CircuitGraph] = ()
-    "Further ones, traced here, or graphs."
-    config: "TraceConfig | None" = None
+    prompts: Prompt | Sequence[Prompt] | Sequence[CircuitGraph] = ()
+    "Further prompts, traced and tested alike, for error bars; Python takes their graphs too."
+    config: Annotated["TraceConfig | None", Doc(in_python=True)] = None
     "How they are traced."
-    n_random: int = 20
-    "Random subgraphs of equal size."
-    seed: int = 0
-    "Of those."
+    n_random: Annotated[int, Doc(least=0, most=10_000)] = 20
+    "Random subgraphs of as many nodes of each kind and layer."
+    seed: Annotated[int, Doc(least=0, most=2147483647)] = 0
+    "Which random subgraphs."
 
 
 @takes_fields("change", NodeChange)
 @takes_fields("trials", Trials)
 def check_subgraph(
     model: "TransformerBridge",
-    graph: CircuitGraph,
-    nodes: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None" = None,
+    graph: GraphName,
+    nodes: ChosenNodes = None,
     *,
     dictionaries: Sequence[Any] = (),
     change: NodeChange = NodeChange(),
@@ -81,15 +83,17 @@ def check_subgraph(
 ) -> SubgraphTest:
     """Change a set of nodes and compare what happens with the graph's prediction, over one or several prompts.
 
-    nodes: numbers or names, a rule such as `most_influential(20)`, or None for the pinned nodes or else the pruned graph's units.
-    change, trials: their fields are keywords too. Raises BadInput for nodes there are not, and where model and graph do not
-    belong together.
+    graph: one in memory, or the name of a stored one. nodes: see `circuits.graph.asked`; None for the pinned nodes or else the
+    pruned graph's units. dictionaries: by default those the graph names. change, trials: their fields are keywords too. Raises
+    BadInput for nodes there are not, and where model and graph do not belong together.
 
     >>> test = ow.check_subgraph(model, graph, ow.most_influential(5), n_random=2)
     >>> len(test.first.random)  # good: its effect stands outside of what random sets do
     2
     """
-    mode, factor, level = change.mode, change.factor, change.level
+    mode, (factor, level) = change.mode, change.amount
+    graph, nodes = read_graph(graph), as_rule(nodes)
+    dictionaries = own_dictionaries(model, graph, dictionaries)
     further = [_traced(model, p, graph, dictionaries, trials.config, progress) for p in several(trials.prompts)]
     graphs, n_random, seed = [graph, *further], trials.n_random, trials.seed
     others = restored_from(change.restore, mode, len(graphs))

@@ -1,36 +1,36 @@
 """Which nodes are tested, in the graph they were chosen in and in other prompts' graphs. Pure arrays; no model."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Int
 
+from circuits.graph.asked import ChosenNodes, nodes_named, top_of, top_units
 from circuits.graph.graph import UNITS, CircuitGraph
 from probe.errors import BadInput
 
-Chosen: TypeAlias = "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None"
-"""Node numbers or names; or a rule that chooses in any graph; or None for the pinned nodes, or else the pruned graph's units."""
 
-
-def chosen_nodes(
-    graph: CircuitGraph, chosen: "Sequence[int | str] | Callable[[CircuitGraph], Sequence[int]] | None"
-) -> Int[np.ndarray, " node"]:
-    """Node numbers, sorted, each once."""
+def chosen_nodes(graph: CircuitGraph, chosen: ChosenNodes) -> Int[np.ndarray, " node"]:
+    """Node numbers, sorted, each once. None: the pinned nodes, or else the pruned graph's units."""
     if chosen is None:
         found = graph.pinned or np.flatnonzero(graph.prune().nodes & graph.nodes.where(*UNITS)).tolist()
     elif callable(chosen):
         found = list(chosen(graph))
     else:
-        found = [
-            i for one in ([chosen] if isinstance(chosen, str | int | np.integer) else chosen) for i in graph.find(one)
-        ]
+        found = nodes_named(graph, chosen)
     if not len(found):
         how = "The rule chose no node" if callable(chosen) else "No node was given"
         raise BadInput(
             f"{how}, and changing nothing says nothing. Name nodes like L5N120@3, or use most_influential(20)."
         )
     return np.unique(np.asarray(found, np.int64))
+
+
+def as_rule(chosen: ChosenNodes) -> ChosenNodes:
+    """`top:20` as the rule it is, which chooses anew in every graph; anything else as it is."""
+    alone = chosen[0] if isinstance(chosen, list | tuple) and len(chosen) == 1 else chosen
+    n = top_of(alone)
+    return chosen if n is None else most_influential(n)
 
 
 def most_influential(n: int) -> Callable[[CircuitGraph], list[int]]:
@@ -43,9 +43,9 @@ def most_influential(n: int) -> Callable[[CircuitGraph], list[int]]:
         raise BadInput(f"The number of units to test is {n}; it must be at least 1.")
 
     def rule(graph: CircuitGraph) -> list[int]:
-        units = np.flatnonzero(graph.nodes.where(*UNITS))
-        return units[np.argsort(-graph.influence[units], kind="stable")[:n]].tolist()
+        return top_units(graph, n)
 
+    rule.written = f"top:{n}"  # type: ignore[attr-defined]  # how a call tells of it
     return rule
 
 

@@ -8,19 +8,22 @@ grouped-query attention shares value matrices between heads.) Units by units is 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.weights.routes import Routes, head_name
+from circuits.weights.routes import Routes, Through, head_name, path_of
+from circuits.weights.tokens import TokenRanking, deembed, promoted
 from circuits.weights.units import Bank, weight_view
 from probe.errors import BadInput
 from probe.features.effects import unit_blocks
+from probe.methods import DictionaryName, Doc, Unit, method
 from probe.model.unit_names import UnitName
 from probe.progress import SILENT, Progress
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import signed
 
@@ -57,7 +60,8 @@ class HeadReach:
 
 @dataclass(frozen=True)
 class Connections(Record, figure=True):
-    """A unit's strongest connections, by size; `factors`: what multiplies them on a given input."""
+    """A unit's strongest connections, by size; `convention` says what multiplies them on a given input. tokens: by each reader of
+    the unit, the tokens that excite it; promotes: those that what it writes raises and lowers."""
 
     target: str
     model: str
@@ -66,6 +70,8 @@ class Connections(Record, figure=True):
     n_compared: int
     dictionaries: dict[str, str] = field(default_factory=dict)
     convention: dict[str, str] = field(default_factory=dict)
+    tokens: list[TokenRanking] = field(default_factory=list)
+    promotes: TokenRanking | None = None
 
     def rows(self, k: int | None = None) -> list[dict[str, Any]]:
         """One row per connection."""
@@ -82,6 +88,19 @@ class Connections(Record, figure=True):
     def head_rows(self, k: int | None = None) -> list[dict[str, Any]]:
         """One row per head."""
         return [asdict(h) for h in self.heads[:k]]
+
+    def panels(self) -> list[Panel]:
+        """The connections, the heads that carry them, and the tokens at both ends."""
+        found: list[Panel] = [
+            Sentence(self.summary()),
+            Figure("Strongest connections", self.figure),
+            Rows("Connections by weights", self.rows()),
+            Rows("Heads that carry what it reads", self.head_rows(10)),
+        ]
+        for one in self.tokens:
+            by = " ".join(["Tokens by weights,", one.reader, *one.through])
+            found += [Rows(f"{by}: {one.embedding}", one.rows())]
+        return found + ([Rows("Tokens it promotes and suppresses", self.promotes.rows())] if self.promotes else [])
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -101,19 +120,24 @@ CONVENTION = {
 }
 
 
+@method("connections", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)")
 def connections(
     model: "TransformerBridge",
-    target: "str | UnitName | Place | tuple[int, int]",
+    target: Annotated["Unit | Place", Doc("A unit: L5N120 (neuron) or L5F650 (latent of one of the dictionaries).")],
     *,
-    dictionaries: Sequence[Any] = (),
-    through: "str | Sequence[tuple[int, int]]" = "all",
-    k: int = 20,
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries to use, each in its layer.")] = (),
+    through: Annotated[
+        Through, Doc("`direct`, `heads`, `all`, or a path of heads like L2H3,L4H0, the one nearest to the source first.")
+    ] = "all",
+    k: Annotated[int, Doc("Connections kept.", least=1)] = 20,
+    tokens: Annotated[int, Doc("Tokens of each ranking; 0 for none.", least=0)] = 10,
+    extended: Annotated[bool, Doc("Add what MLP 0 makes of a token alone to its embedding.")] = False,
     progress: Progress = SILENT,
 ) -> Connections:
-    """The k strongest connections into `target` (`L5N120`, `L5F650` or (layer, unit)) from all earlier units.
+    """Which earlier units, heads and tokens a unit is wired to by its weights, whatever the input.
 
-    through: "direct" (same token), "heads" (any one head), "all" (both), or a path of heads [(layer, head), ...], the one nearest
-    to the source first. Raises BadInput for a unit, head or path that does not exist.
+    A connection is the input-invariant part of what the target reads of a source at the same token, through one head or along a
+    path of heads. Raises BadInput for a unit, head or path that does not exist.
 
     >>> found = ow.connections(model, "L2N5", k=3)
     >>> found.target, len(found.units)
@@ -139,7 +163,12 @@ def connections(
     if bank.kind == "neuron" and len(bank.reads) == 2:
         convention["gated"] = "a gated neuron multiplies what `gate` (after its nonlinearity) and `in` read"
     named = dictionary_names(view.placed)
-    return Connections(str(name), stamp(model).name, best.found(), _reach(routes), best.seen, named, convention)
+    found = Connections(str(name), stamp(model).name, best.found(), _reach(routes), best.seen, named, convention)
+    if not tokens:
+        return found
+    given: dict[str, Any] = {"dictionaries": dictionaries, "k": tokens}
+    read = deembed(model, target, through=path_of(through) or (), extended=extended, **given)
+    return replace(found, tokens=read, promotes=promoted(model, target, **given))
 
 
 def point_of(bank: Bank) -> int:

@@ -12,7 +12,7 @@ was not followed is a `rest` of known size. Greedy means that a path through a w
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,7 @@ from circuits.weights.factors import factor_edges
 from circuits.weights.record import Branch, Path, TopPaths
 from circuits.weights.units import WeightView
 from probe.errors import BadInput
+from probe.methods import DictionaryName, Doc, TokenOrUnit, method
 from probe.model.unit_names import UnitName, as_text
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -62,31 +63,35 @@ class Stop:
 class PathSearch(Settings):
     """How far paths are followed."""
 
-    length: int = 4
+    length: Annotated[int, Doc(least=1)] = 4
     "Steps of the longest."
-    branches: int = 8
+    branches: Annotated[int, Doc(least=1)] = 8
     "Paths kept of each length."
-    width: int | None = None
-    "Children followed of each path, by default `branches`."
+    width: Annotated[int | None, Doc(least=1)] = None
+    "Children followed of each path, by default as many as paths are kept."
 
 
+@method("top-paths", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)")
 @takes_fields("search", PathSearch)
 @torch.no_grad()
 def top_paths(
     model: "TransformerBridge",
     prompt: Prompt,
-    target: "str | int | tuple[int, int] | UnitName | Place | None" = None,
+    target: Annotated[
+        TokenOrUnit | None,
+        Doc("A token, or a unit: L5N120, L5F650@3 (at token 3). By default the likeliest token."),
+    ] = None,
     *,
-    pos: int = -1,
-    dictionaries: Sequence[Any] = (),
+    pos: Annotated[int, Doc("Which token explains the target; -1 is the last.")] = -1,
+    dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries to use, each in its layer.")] = (),
     search: PathSearch = PathSearch(),
     progress: Progress = SILENT,
 ) -> TopPaths:
-    """The strongest paths of every length, up to the longest asked for, into a target.
+    """The strongest paths into a token or a unit on one prompt, each edge as weights times what the input adds.
 
-    prompt: see `probe.text.prompts`. target: a token (text or id) whose demeaned logit is explained, by
-    default the likeliest; or a unit (`L5N120`, `L5F650`, `L5N120@3`, (layer, unit)). pos: where. search: its fields are
-    keywords too. Raises BadInput for sizes below 1 and for what does not exist.
+    Of every length up to the longest asked for, found greedily. A token's demeaned logit is explained, a neuron's activation, a
+    latent's pre-activation; what was not followed is a rest of known size. search: its fields are keywords too. Raises BadInput
+    for sizes below 1 and for what does not exist.
 
     >>> found = ow.top_paths(model, "When Mary went", length=2)
     >>> len(found.paths) > 0

@@ -5,6 +5,7 @@ from math import prod
 from typing import Any
 
 from circuits.weights.children import PathNode
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted
@@ -160,6 +161,16 @@ class TopPaths(Record, figure=True):
             dependent = {"activation": e.activation, "attention": prod(e.attention), "1 / divisor": _inverse(e.divisor)}
             rows.append({**ends, "weights × gate": said, **dependent, "edge": e.weight})
         return rows
+
+    def panels(self) -> list[Panel]:
+        """The tree as a figure and as lines, and the edges of the strongest of the longest paths."""
+        longest = sorted(self.paths, key=lambda p: (-len(p), -abs(p.value)))[:1]
+        return [
+            Sentence(self.summary()),
+            Figure("Strongest paths", self.figure),
+            Rows("Paths from the target back", self.tree.lines(self.tokens)),
+            *[Rows(f"Edges of {path.name(self.tokens)}", self.edge_rows(path)) for path in longest],
+        ]
 
     def masked(self, labels: list[str]) -> "TopPaths":
         """The same paths without the text: tokens become `labels`, ids and the target's token go."""

@@ -12,7 +12,7 @@ importing any, which would bring torch.
 from probe.doc import Doc
 from probe.methods.call import Call, call_of
 from probe.methods.declare import method
-from probe.methods.kinds import CacheName, Change, CorpusName, DictionaryName, Layers, Token, Unit, chosen_layers
+from probe.methods.kinds import CacheName, Change, CorpusName, DictionaryName, Layers, Token, TokenOrUnit, Unit, chosen_layers
 
 __all__ = [
     "CacheName",
@@ -23,6 +23,7 @@ __all__ = [
     "Doc",
     "Layers",
     "Token",
+    "TokenOrUnit",
     "Unit",
     "call_of",
     "chosen_layers",

@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from probe.artifacts.folder import place
 from probe.errors import BadInput, brief
+from probe.methods.graph_kinds import BASES, MODES, BasisKind, GraphKind, HeadLayersKind, ModeKind, NodesKind, ThroughKind
 from probe.methods.plain_kinds import Kind, NotPlain, Plain, Switch, Text, scalar
-from probe.model.unit_names import UnitName, nearly
+from probe.model.unit_names import UnitName, as_text, nearly
 
-Unit = str | UnitName | tuple[int, int]
-"""A unit by its name (`L5N120`), or by layer and number."""
 if TYPE_CHECKING:
     from probe.dictionaries.store import AnyDictionary
+    from probe.interventions.places import Place
     from probe.interventions.values import Intervention
 
     DictionaryName = str | AnyDictionary
     Change = str | Intervention
+    Unit = str | UnitName | Place | tuple[int, int]
+    TokenOrUnit = Unit | int
 else:
-    DictionaryName = Change = Any  # what they stand for would bring torch
+    DictionaryName = Change = Unit = TokenOrUnit = Any  # what they stand for would bring torch
 CacheName = Any
 """A stored cache by its name, or an open one: what it is belongs to a later room."""
 CorpusName = str
@@ -156,14 +158,29 @@ class TokenKind(TargetKind):
 
 
 @dataclass(frozen=True)
+class ExplainedKind(TokenKind):
+    """What paths lead to: a token, or a unit by its name."""
+
+    def plain(self, given: Any) -> Plain:
+        if isinstance(given, tuple) or (hasattr(given, "token") and hasattr(given, "other")):
+            raise NotPlain
+        return self.check(scalar(as_text(given)))
+
+
+@dataclass(frozen=True)
 class DictionaryKind(Text):
     """A stored dictionary by its name; Python takes a folder too, and a loaded one, which a call can tell of only if it is
     stored."""
 
     def plain(self, given: Any) -> Plain:
-        if isinstance(given, PathLike) or (hasattr(given, "encode") and not getattr(given, "name", "x")):
+        if isinstance(given, PathLike):
             raise NotPlain
-        return self.check(given if isinstance(given, str) else getattr(given, "name", given))
+        if isinstance(given, str) or not (hasattr(given, "encode") or hasattr(given, "parts")):
+            return self.check(given)
+        name = getattr(given, "name", "")
+        if not isinstance(name, str) or not re.fullmatch(self.pattern, name):
+            raise NotPlain
+        return name
 
     def given(self, plain: Any, model: Any = None) -> Any:
         if not isinstance(plain, str | PathLike):
@@ -207,12 +224,16 @@ class UnitKind(Kind):
     def plain(self, given: Any) -> Plain:
         if isinstance(given, tuple) and len(given) == 2 and all(isinstance(one, int) for one in given):
             raise NotPlain
-        return self.check(str(given) if isinstance(given, UnitName) else given)
+        return self.check(as_text(given))
 
     def check(self, value: Plain) -> Plain:
         if not isinstance(value, str) or (found := UnitName.parse(value)) is None:
             raise ValueError
         return str(found)
+
+    def parse(self, text: str) -> Plain:
+        found = UnitName.typed(text)  # a person may write 5.3 or l5h3
+        return self.check(text if found is None else str(found))
 
     def advice(self, value: Any) -> str:
         return nearly(value).strip() if isinstance(value, str) else ""
@@ -243,6 +264,7 @@ def _is_message(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in ("role", "content"))
 
 
+_HEAD = r"L\d{1,5}H\d{1,5}"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}"
 KINDS: dict[str, Kind] = {
     "bool": Switch("True or False", "switch"),
@@ -255,7 +277,13 @@ KINDS: dict[str, Kind] = {
     "Change": ChangeKind("a change (like ablate:L5H3)", "text"),
     "DictionaryName": DictionaryKind("the name of a stored dictionary", "stored", _NAME),
     "TableName": Text("the name of a stored feature table", "stored", _NAME),
-    "GraphName": Text("the name of a stored graph", "stored", _NAME),
+    "GraphName": GraphKind("the name of a stored graph", "stored", _NAME),
+    "ChosenNodes": NodesKind("nodes (L5N120@3,L6N4, top:20 or pinned)", "text"),
+    "ChangeMode": ModeKind(f"one of {', '.join(MODES)}", "choice", MODES),
+    "BasisName": BasisKind(f"one of {', '.join(BASES)}", "choice", BASES),
+    "HeadLayers": HeadLayersKind("layers (3, '3,5-7', 'all' or 'none')", "text"),
+    "Through": ThroughKind("direct, heads, all, or heads like L2H3,L4H0", "text", rf"direct|heads|all|{_HEAD}(,{_HEAD})*"),
+    "TokenOrUnit": ExplainedKind("a token (text or id) or a unit (L5N120@3)", "token"),
     "CacheName": CacheKind("the name of a stored cache", "stored", _NAME),
     "CorpusName": Text("a text source, like sotu or a file", "text"),
 }

@@ -582,7 +582,9 @@ def test_records_are_json_and_have_pictures():
         ({"mode": "restore"}, "only then"),
         ({"restore": OTHER}, "only then"),
         ({"mode": "restore", "restore": OTHER + " and more words"}, "equal length"),
-        ({"mode": "clamp", "nodes": ["token@1"]}, "no activation"),
+        ({"mode": "clamp", "level": 1.0, "nodes": ["token@1"]}, "no activation"),
+        ({"mode": "clamp"}, "needs a level"),
+        ({"factor": 2.0}, "takes no factor"),
         ({"dictionaries": "skip"}, "dictionaries at no layer"),
     ],
 )

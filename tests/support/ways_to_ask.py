@@ -262,6 +262,13 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "corpus": {"spec": where("words.txt")},
     }
     explaining = {
+        "difference": {"a": g, "b": g},
+        "merge_graphs": {"graphs": [g, g]},
+        "subgraph_scores": {"graph": g, "pinned": [node]},
+        "subgraph_test": {"model": m, "graph": g, "nodes": [node], "n_random": 1, "mode": "patch", "restore": p(OTHER)},
+        "suggest_groups": {"model": m, "graph": g, "nodes": "top:4"},
+        "edge_heads": {"model": m, "graph": g, "target": g.name(edge[1])},
+        "split_score": {"model": m, "graph": g, "head": head, "query": 4},
         "head_loadings": {"model": m, "graph": g, "edges": [edge]},
         "qk_attribution": {"model": m, "graph": g, "layer": head, "query": 4},
         "Direction": {"vector": torch.ones(32), "at": site},
