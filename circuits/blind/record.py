@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from probe.show.html import shown
+from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 
 GRADES = ("right", "partly", "wrong")
@@ -42,6 +43,13 @@ class Revealed(Record):
     def rows(self) -> list[dict[str, Any]]:
         """One row per example."""
         return self.examples
+
+    def panels(self) -> list[Panel]:
+        """What was said, and what the unit fires at."""
+        said = f"{self.unit} was said, at {self.hypothesis.time}, to do this: {self.hypothesis.text}"
+        fires = [{"fires at": shown(token), "mean activation": value} for token, value in self.measured]
+        tables = {"Its strongest examples, the peak in brackets": self.examples, "Tokens by mean activation": fires}
+        return [Sentence(said), *(Rows(title, rows) for title, rows in tables.items() if rows)]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -31,6 +31,7 @@ from probe.artifacts.untrusted import plain_file, read_json, reading, sealed, un
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
 from probe.show.beside import loads
+from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.system_errors import explained
 
@@ -87,6 +88,10 @@ class Study(Record, figure=True):
             found.append((f"Hidden prompt {i + 1}: where it fires", firing(circuit)))
             found.append((f"Hidden prompt {i + 1}: strongest paths at the peak", circuit["tree"]))
         return found
+
+    def panels(self) -> list[Panel]:
+        """All evidence, and what comes next."""
+        return [*(Rows(title, rows) for title, rows in self.tables() if rows), Sentence(self.next_step)]
 
     def guess(self, text: str) -> "Study":
         """Record the hypothesis, once. Returns the study with it."""

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from circuits.graph import influence as through
+from circuits.graph import told as words
 from circuits.graph.influence import Pruned, Scores
 from circuits.graph.nodes import KINDS, ROOTS, UNITS, Edges, Kinds, Nodes, of_kinds
 from probe.artifacts.json import finite
@@ -216,11 +217,9 @@ class CircuitGraph(Record, figure=True, page=True):
 
     def panels(self) -> list[Panel]:
         """What it explains and by how much, its picture, and its most influential nodes."""
-        kinds = ", ".join(f"{int(n)} {k}" for k in KINDS if (n := self.nodes.where(k).sum()))
-        scores = f"replacement {self.scores.replacement:.3f}, completeness {self.scores.completeness:.3f}"
         return [
             Sentence(self.summary()),
-            Sentence(f"{kinds}; {counted(len(self.edges), 'edge')}; {scores}."),
+            *map(Sentence, words.told(self)),
             Figure("Circuit", self.figure),
             Rows("Most influential nodes", self.rows(100)),
         ]

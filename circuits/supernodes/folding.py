@@ -6,10 +6,12 @@ lacks are made. Summed, the edges into one leaf may cancel; apart, each keeps it
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from circuits.graph.checks import conservation
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 
 REST, ERROR, LATENT = (KINDS.index(k) for k in ("rest", "error", "latent"))
@@ -34,6 +36,16 @@ def fold(graph: CircuitGraph, keep: Bool[np.ndarray, " node"], *, summed: bool =
         np.isin(np.arange(len(nodes)), source) | nodes.where("token") | np.r_[extra[0] >= 0, graph.explained & ~gone]
     )
     return _take(graph, nodes, Edges(source, target, weight), old, stays)
+
+
+def part_of(graph: CircuitGraph, keep: Bool[np.ndarray, " node"], **facts: Any) -> CircuitGraph:
+    """A graph of its own with every unit outside `keep` summed into a leaf of its layer and position: how exactly it adds up is
+    told anew, and groups left empty go. facts: where it comes from."""
+    part = fold(graph, keep)
+    absolute, relative = conservation(part)
+    groups = {name: members for name, members in part.supernodes.items() if members}
+    told = {**part.facts, **facts}
+    return replace(part, residual=absolute, residual_relative=relative, facts=told, supernodes=groups)
 
 
 _Leaves = tuple[Int[np.ndarray, " leaf"], Int[np.ndarray, " leaf"], Int[np.ndarray, " leaf"]]

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.circuits.weights import titled
+from app.commands.methods.shown import show_panels
 from app.commands.options import AsJson, Device, Precision, load, print_json, progress
 from probe.errors import BadInput
-from probe.show.html import shown
+from probe.show.panels import Rows, Sentence
 
 if TYPE_CHECKING:
-    from circuits.blind.record import Study
+    from probe.show.panels import Panel
+    from probe.show.record import Record
 
 
 Name = Annotated[str, typer.Argument(help="Name of the study.")]
@@ -88,24 +89,15 @@ def guess(
     from circuits.blind.study import guess as record
 
     study = record(name, text)
-    if json:
-        print_json(study.to_dict())
-        return
     assert study.hypothesis is not None
-    typer.echo(f"recorded at {study.hypothesis.time}. {study.next_step}")
+    _print(study, json, Sentence(f"recorded at {study.hypothesis.time}. {study.next_step}"))
 
 
 def reveal(name: Name, json: AsJson = False) -> None:
     """The unit's strongest examples beside the hypothesis; refused before there is one."""
     from circuits.blind.study import reveal as look
 
-    found = look(name)
-    if json:
-        print_json(found.to_dict())
-        return
-    typer.echo(f"{found.unit} was said, at {found.hypothesis.time}, to do this: {found.hypothesis.text}")
-    titled(found.rows(), "Its strongest examples, the peak in brackets")
-    titled([{"fires at": shown(t), "mean activation": v} for t, v in found.measured], "Tokens by mean activation")
+    _print(look(name), json)
 
 
 def verdict(
@@ -118,19 +110,12 @@ def verdict(
     from circuits.blind.study import judge
 
     study = judge(name, grade, note)
-    if json:
-        print_json(study.to_dict())
-        return
-    titled(study.rows(), f"{study.name}: {study.next_step}")
+    _print(study, json, Rows(f"{study.name}: {study.next_step}", study.rows()))
 
 
-def _print(study: "Study", json: bool) -> None:
-    if json:
-        print_json(study.to_dict())
-        return
-    for title, rows in study.tables():
-        titled(rows, title)
-    typer.echo(f"\n{study.next_step}")
+def _print(found: "Record", json: bool, *shown: "Panel") -> None:
+    """As JSON, or what is to be seen of it: by default all of its panels."""
+    print_json(found.to_dict()) if json else show_panels(shown or found.panels())
 
 
 COMMANDS = (new, show, guess, reveal, verdict)

@@ -1,0 +1,40 @@
+"""A graph in words: what it explains, of how many nodes, how exactly, and what a person marked in it."""
+
+from typing import TYPE_CHECKING, Any
+
+from probe.artifacts.json import Json
+from probe.words import counted
+
+if TYPE_CHECKING:
+    from circuits.graph.graph import CircuitGraph
+
+
+def told(graph: "CircuitGraph") -> list[str]:
+    """The graph in sentences."""
+    report = graph.report()
+    kinds = ", ".join(f"{n} {kind}" for kind, n in report["nodes_by_kind"].items())
+    targets = ", ".join(f"{t['token']!r}{_chances(t)}" for t in report["targets"][:10])
+    residual, marks = report["conservation_residual"], marked(graph)
+    return [
+        f"{graph.model or 'a model without a name'}, {counted(len(graph.tokens), 'token')}, explaining {targets}",
+        f"{counted(len(graph.nodes), 'node')} ({kinds}), {counted(len(graph.edges), 'edge')}; "
+        f"replacement score {report['replacement_score']:.3f}, completeness {report['completeness_score']:.3f}",
+        f"edges sum to every node's value within {residual:.1e} of the size of the sum"
+        if residual is not None
+        else f"whether edges sum to values is {graph.convention.get('conservation_residual', 'unknown')}",
+        *([f"pinned: {', '.join(marks['pinned'])}"] if graph.pinned else []),
+        *(f"supernode {name!r}: {', '.join(members)}" for name, members in marks["supernodes"].items()),
+    ]
+
+
+def marked(graph: "CircuitGraph") -> dict[str, Any]:
+    """Groups and pinned nodes by name."""
+    groups = {name: [graph.name(i) for i in members] for name, members in graph.supernodes.items()}
+    return {"supernodes": groups, "pinned": [graph.name(i) for i in graph.pinned]}
+
+
+def _chances(target: Json) -> str:
+    """The probability of a token, or of the two of a difference."""
+    known = [target.get(name) for name in ("probability", "other_probability")]
+    shown = [f"{p:.3f}" for p in known if p is not None]
+    return f" ({' and '.join(shown)})" if shown else ""
