@@ -50,14 +50,14 @@ def register(cli: typer.Typer) -> None:
 
 def _register_graph(cli: typer.Typer) -> None:
     """`openwork graph ...`: what one does with a stored graph."""
-    from app.commands.circuits import attention, graph
+    from app.commands.circuits import graph
     from app.commands.circuits import files as graph_files
     from app.commands.circuits import validate as graph_test
 
     group = typer.Typer(
         name="graph", help="Read, prune, compare, exchange and annotate stored graphs.", no_args_is_help=True
     )
-    for module in (graph, graph_files, graph_test, attention):
+    for module in (graph, graph_files, graph_test):
         for function in module.COMMANDS:
             group.command(function.__name__.rstrip("_"))(checked(function))
     cli.add_typer(group)

@@ -94,3 +94,12 @@ def stored_dictionaries(bridge: "TransformerBridge", names: list[str]) -> "list[
         load_dictionary(Path(n) if (Path(n) / "manifest.json").is_file() else registered("dictionary", n), bridge)
         for n in names
     ]
+
+
+def head_of(text: str) -> tuple[int, int]:
+    """Layer and head of `L5H3`; a shell's user may write 5.3 or l5h3 too."""
+    from probe.model.unit_names import UnitName
+    from probe.model.unit_names import head_of as named_head
+
+    found = UnitName.typed(text)
+    return (found.layer, found.unit) if found is not None and found.kind == "head" else named_head(text)

@@ -52,12 +52,12 @@ def edge_heads(
 def split_score(
     model: "TransformerBridge",
     graph: Annotated[GraphName, Doc("A stored graph.")],
-    head: Annotated["Unit | Place", Doc("The head, like L5H3.")],
+    head: Annotated[Unit, Doc("The head, like L5H3.")],
     query: Annotated[int, Doc("Position that looks; -1 is the last.")] = -1,
     key: Annotated[int | None, Doc("Position looked at; by default where the head looks most.")] = None,
     *,
     against: Annotated[
-        "str | None", Doc("Explain the score of the key minus that of this position, or of `others`.")
+        str | None, Doc("Explain the score of the key minus that of this position, or of `others`.")
     ] = None,
     units: Annotated[int, Doc("Neurons to take out of the graph's rest nodes, the strongest here.", least=0)] = 256,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("By default those the graph names.")] = (),

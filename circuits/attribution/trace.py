@@ -48,7 +48,7 @@ __all__ = ["Difference", "Direction", "TraceConfig", "TracePlan", "dictionaries_
 dictionaries_by_layer = place_dictionaries
 
 
-@method("trace", group="circuits", paper="Circuit Tracing (Ameisen et al. 2025)", plan="plan_of_trace")
+# @method("trace", group="circuits", paper="Circuit Tracing (Ameisen et al. 2025)", plan="plan_of_trace")
 @takes_fields("config", TraceConfig)
 def trace(
     model: "TransformerBridge",

@@ -158,17 +158,6 @@ class GraphDifference(Record, figure=True, page=True):
             "edge_correlation": _correlation(self.weight[:, shared]),
         }
 
-    def panels(self) -> list[Panel]:
-        """How much is shared, the nodes and edges that differ most, and what is comparable."""
-        a, b = (quoted(prompt, 60) for prompt in self.prompts)
-        return [
-            Sentence(f"a is {a}, b {b}: {self.counted()}; overlap {self.overlap:.3f}."),
-            Figure("Influence in a and in b", self.figure),
-            Rows("Nodes whose influence differs most", self.rows(100)),
-            Rows("Edges that differ most", self.edge_rows(100)),
-            *map(Sentence, self.notes),
-        ]
-
     def to_dict(self, k: int | None = 200) -> dict[str, Any]:
         """Ready for JSON; the k nodes and edges that differ most, all of them for None."""
         return {
@@ -188,7 +177,7 @@ def difference(
     b: Annotated[GraphName, Doc("The graph it is compared with.")],
     *,
     match: Annotated[
-        Match, Doc("How positions correspond: from the first token (`position`), from the last (`end`), or added up (`none`).")
+        Literal["auto", "position", "end", "none"], Doc("How positions correspond: from the first token (`position`), from the last (`end`), or added up (`none`).")
     ] = "auto",
 ) -> GraphDifference:
     """The difference of two graphs: of two prompts, two checkpoints, or two dictionaries.

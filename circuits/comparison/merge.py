@@ -12,7 +12,7 @@ that hold it. Influence is divided by the probability the graph explains, so tha
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -142,9 +142,9 @@ class MergedGraph(Record, figure=True):
 def merge_graphs(
     graphs: Annotated[Sequence[GraphName], Doc("Stored graphs of one model.")],
     *,
-    align: Annotated[Align, Doc("`none`: units wherever they are active; `end` or `position`: at one place.")] = "none",
+    align: Annotated[Literal["none", "end", "position"], Doc("`none`: units wherever they are active; `end` or `position`: at one place.")] = "none",
     roots: Annotated[
-        Roots, Doc("`token`: a logit is its token; `rank`: the first, second, ... of its prompt.")
+        Literal["token", "rank"], Doc("`token`: a logit is its token; `rank`: the first, second, ... of its prompt.")
     ] = "token",
     max_edges: Annotated[int, Doc("Edges kept, the strongest on average.", least=1)] = 5000,
     resamples: Annotated[int, Doc("Of the bootstrap over prompts.", least=1)] = 1000,

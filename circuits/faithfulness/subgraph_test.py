@@ -94,7 +94,7 @@ class TestPlan(Record):
         return f"{sizes}, about {self.forward_passes} forward passes"
 
 
-@method("subgraph-test", group="circuits", plan="plan_subgraph_test")
+# @method("subgraph-test", group="circuits", plan="plan_subgraph_test")
 @takes_fields("change", NodeChange)
 @takes_fields("trials", Trials)
 @takes_fields("besides", Besides)

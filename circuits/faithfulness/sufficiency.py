@@ -130,7 +130,7 @@ class Baseline(Settings):
     "Prompts of the mean."
 
 
-@method("sufficiency", group="circuits")
+# @method("sufficiency", group="circuits")
 @takes_fields("silenced_to", Baseline)
 def check_sufficiency(
     model: "TransformerBridge",

@@ -123,7 +123,7 @@ CONVENTION = {
 @method("connections", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)")
 def connections(
     model: "TransformerBridge",
-    target: Annotated["Unit | Place", Doc("A unit: L5N120 (neuron) or L5F650 (latent of one of the dictionaries).")],
+    target: Annotated[Unit, Doc("A unit: L5N120 (neuron) or L5F650 (latent of one of the dictionaries).")],
     *,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries to use, each in its layer.")] = (),
     through: Annotated[

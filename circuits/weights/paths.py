@@ -71,7 +71,7 @@ class PathSearch(Settings):
     "Children followed of each path, by default as many as paths are kept."
 
 
-@method("top-paths", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)")
+# @method("top-paths", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)")
 @takes_fields("search", PathSearch)
 @torch.no_grad()
 def top_paths(

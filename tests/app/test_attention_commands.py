@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.cli import run
-from app.commands.circuits.attention import head_of
+from app.commands.asking import head_of
 from circuits.attribution.config import TraceConfig
 from circuits.attribution.trace import trace
 from circuits.graph.store import save_graph
@@ -49,7 +49,7 @@ def test_pairs_of_a_score(graph, capsys):
     assert (told["layer"], told["head"], told["key"]) == (2, 1, 1) and told["gap"] < 1e-3
     assert len(told["top_pairs"]) == 50
     code, out, _ = call(capsys, "qk", "war", "--head", "L2H1", "--against", "0")
-    assert code == 0 and "sources sum to it" in out and "against 0" in " ".join(out.split())
+    assert code == 0 and "sources sum to the score" in out and "against 0" in " ".join(out.split())
     code, out, _ = call(capsys, "qk", "war", "--head", "L2H1", "--against", "others", "--units", "0")
     assert code == 0 and "against others" in " ".join(out.split())
 
@@ -60,7 +60,7 @@ def test_pairs_of_a_score(graph, capsys):
         (("heads", "war", "--target", "nobody"), "no node"),
         (("heads", "war", "--target", "token@1"), "no incoming edges"),
         (("heads", "war", "--target", "token"), "add the position"),
-        (("qk", "war", "--head", "five"), "like L5H3"),
+        (("qk", "war", "--head", "five"), "a unit (L5H3"),
         (("qk", "war", "--head", "L9H0"), "no head L9H0"),
         (("qk", "war", "--head", "L1H0", "--query", "40"), "no position 40"),
         (("qk", "nowhere", "--head", "L1H0"), "nowhere"),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.circuits.graph import Edge, Graph, Node, Top, folder_of, new_place, opened, shares
-from app.commands.options import AsJson, print_json, print_rows, visible
+from app.commands.circuits.graph import Edge, Graph, Node, Top, folder_of, opened, shares
+from app.commands.options import AsJson, print_json, print_rows, reserve, visible
 from probe.artifacts.json import Json
 from probe.artifacts.names import usable_name
 from probe.errors import BadInput
@@ -120,7 +120,7 @@ def import_(
     from circuits.graph.store import save_graph
 
     name = save if save is not None else usable_name(file.name.removesuffix(".json"))
-    to = new_place("graph", name)
+    to = reserve("graph", name)
     found = read_neuronpedia(file, limits=Limits(bytes=int(min(max_mb, 1e6) * 1e6)))
     save_graph(found, to)
     report = {**found.report(), "saved": str(to)}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.circuits.graph import Graph, Save, new_place, opened
+from app.commands.circuits.graph import Graph, opened
 from app.commands.options import (
     MAX_SEED,
     AsJson,
@@ -17,6 +17,7 @@ from app.commands.options import (
     print_json,
     print_rows,
     progress,
+    reserve,
     visible,
 )
 from probe.artifacts.json import Json, clean
@@ -82,14 +83,14 @@ def check(
     seed: Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Which random subgraphs.")] = 0,
     device: Device = None,
     precision: Precision = "float32",
-    save: Save = None,
+    save: Annotated[str | None, typer.Option("--save", help="Store the report under this name.")] = None,
     dry_run: DryRun = False,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
     """Is it true? Change some nodes in the model; compare with the graph's prediction and with random subgraphs."""
     change = _change(mode, factor, level, restore or [])
-    to = new_place("result", save) if save is not None else None
+    to = reserve("result", save) if save is not None else None
     found = opened(graph)
     rule = _rule(found, nodes or [], top, pinned)
     if dry_run:
@@ -133,7 +134,7 @@ def _change(mode: str, factor: float | None, level: float | None, restore: list[
                 f"--mode {mode} {'takes no' if there else 'needs'} {option}"
                 + (f"; --mode {owner} does." if there else ".")
             )
-    return {"mode": mode, "factor": factor or 0.0, "level": level or 0.0, "restore": restore}
+    return {"mode": mode, "factor": factor, "level": level, "restore": restore}
 
 
 def _rule(found: "CircuitGraph", nodes: list[str], top: int | None, pinned: bool) -> "Chosen":

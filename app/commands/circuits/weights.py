@@ -1,4 +1,4 @@
-"""`openwork connections` and `openwork paths`: what weights alone say of a unit, and the strongest paths of one prompt."""
+"""`openwork paths`: the strongest paths of one prompt."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +8,6 @@ import typer
 from app.commands.asking import Chat, Ids, Prompt, prompt_of, stored_dictionaries, token_of
 from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress, visible
 from probe.artifacts.json import Json
-from probe.errors import BadInput
 from probe.model.unit_names import UnitName
 
 if TYPE_CHECKING:
@@ -20,60 +19,11 @@ Dictionaries = Annotated[
 ]
 
 
-def connections(
-    target: Annotated[str, typer.Argument(help="A unit: L5N120 (neuron) or L5F650 (latent of --dictionary).")],
-    model: Model = "smollm2-135m",
-    dictionary: Dictionaries = None,
-    through: Annotated[
-        str,
-        typer.Option("--through", help="direct, heads, all, or a path of heads like L2H3,L4H0, nearest source first."),
-    ] = "all",
-    top: Annotated[int, typer.Option("--top", min=1, help="Connections printed.")] = 20,
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens printed of each ranking.")] = 10,
-    extended: Annotated[
-        bool, typer.Option("--extended", help="Add what MLP 0 makes of a token alone to its embedding.")
-    ] = False,
-    device: Device = None,
-    precision: Precision = "float32",
-    json: AsJson = False,
-) -> None:
-    """Which earlier units, heads and tokens a unit is wired to by its weights, whatever the input."""
-    heads = _path(through)
-    bridge = load(model, device, precision)
-    from circuits.weights.connections import connections as connect
-    from circuits.weights.tokens import deembed, promoted
-
-    learned = stored_dictionaries(bridge, dictionary or [])
-    found = connect(bridge, target, dictionaries=learned, through=heads, k=top, progress=progress())
-    way = () if isinstance(heads, str) else heads
-    rankings = deembed(bridge, target, dictionaries=learned, through=way, extended=extended, k=tokens)
-    writes = promoted(bridge, target, dictionaries=learned, k=tokens)
-    if json:
-        print_json({**found.to_dict(), "tokens": [r.to_dict() for r in rankings], "promotes": writes.to_dict()})
-        return
-    titled(found.rows(), f"{found.target}: strongest of {found.n_compared:,} connections by weights")
-    titled(found.head_rows(10), "Heads that carry what it reads")
-    for ranking in rankings:
-        titled(ranking.rows(), f"Tokens by weights, {ranking.reader} {' '.join(ranking.through)}: {ranking.embedding}")
-    titled(writes.rows(), "Tokens it promotes and suppresses")
-
-
 def titled(rows: Sequence[Json], title: str) -> None:
     """A table under its title, which may be longer than the table is wide."""
     typer.echo(f"\n{visible(title)}")
     if rows:
         print_rows(rows)
-
-
-def _path(through: str) -> Any:
-    """`direct`, `heads`, `all`, or the heads of a path."""
-    if through in ("direct", "heads", "all"):
-        return through
-    heads = [UnitName.parse(part, "head") for part in through.split(",")]
-    found = [(head.layer, head.unit) for head in heads if head is not None and head.pos is None]
-    if len(found) < len(heads):
-        raise BadInput(f"--through is '{through}'; give direct, heads, all, or heads like L2H3,L4H0.")
-    return found
 
 
 def paths(
@@ -121,4 +71,4 @@ def _target(bridge: "TransformerBridge", target: str | None) -> str | int | None
     return target if target is None or UnitName.parse(target) else token_of(bridge, target)
 
 
-COMMANDS = (connections, paths)
+COMMANDS = (paths,)

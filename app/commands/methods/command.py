@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.methods.asked import arguments_of, options_of, unmarked
+from app.commands.methods.stored import asks_of_graph, call_asked
+from app.commands.methods.shown import MOST
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision
 from probe.errors import BadInput
 from probe.methods.call import Call
@@ -26,6 +28,8 @@ Dashboard = Annotated[
         "--dashboard", help="Ask the dashboard that runs (`openwork serve`) instead of loading the model again."
     ),
 ]
+Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of each table that are printed.")]
+ModelOfGraph = Annotated[str | None, typer.Option("--model", help="By default the one the graph was traced in.")]
 OF_A_MODEL: dict[str, tuple[Any, Any]] = {
     "model": (Model, "smollm2-135m"),
     "device": (Device, None),
@@ -35,6 +39,7 @@ OF_A_MODEL: dict[str, tuple[Any, Any]] = {
 OF_ALL: dict[str, tuple[Any, Any]] = {
     "save": (Save, None),
     "csv": (Csv, None),
+    "rows": (Rows, MOST),
     "config": (ConfigFile, None),
     "dry_run": (DryRun, False),
     "json": (AsJson, False),
@@ -53,6 +58,7 @@ class Wanted:
     dry_run: bool
     json: bool
     dashboard: bool
+    rows: int = MOST
 
 
 def command_of(
@@ -64,7 +70,7 @@ def command_of(
     words: its help, in place of the method's own."""
 
     def run(**options: Any) -> None:
-        call = Call.checked(about.name, options.get("model", ""), arguments_of(about, options))
+        call = call_asked(about, options, arguments_of(about, options))
         common = {name: options.get(name) for name in Wanted.__dataclass_fields__}
         answer(
             call,
@@ -72,13 +78,15 @@ def command_of(
         )
 
     standing = {**(OF_A_MODEL if about.of_model else {}), **OF_ALL}
+    if about.of_model and asks_of_graph(about):
+        standing["model"] = (ModelOfGraph, None)
     added = [
         Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in standing.items()
     ]
     paper = f"\n\nFrom: {about.paper}." if about.paper else ""
     said = unmarked((words or about.about) + paper)
-    return dressed(run, [*changed(options_of(about)), *added], said, about.function)
+    return dressed(run, [*changed([*options_of(about), *added])], said, about.function)
 
 
 def dressed(run: Callable[..., None], parameters: list[Argument], words: str, name: str) -> Callable[..., None]:
@@ -163,7 +171,7 @@ def show_answer(
     if wanted.json:
         print_json(plain())
     else:
-        show_panels(panels())
+        show_panels(panels(), wanted.rows)
         typer.echo(how_to_see_it(wanted.save, page), err=True)
     if wanted.csv is not None:
         write_csv(rows(), wanted.csv)

@@ -24,13 +24,13 @@ PANEL = "Names of before, which go on working"
 @dataclass(frozen=True)
 class OldName:
     """typed: the words after `openwork`. method: its name now. options: old names of options, and of each what parameter it is
-    now. position: the parameter that was given without an option. given: other defaults of parameters, as one would type
+    now. position: the parameters that were given without an option. given: other defaults of parameters, as one would type
     them."""
 
     typed: str
     method: str
     options: Mapping[str, str] = field(default_factory=dict)
-    position: str = ""
+    position: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def command(self) -> Callable[..., None]:
@@ -43,7 +43,7 @@ class OldName:
         """An option that is known by its old names too."""
         of, info = get_args(option.annotation)
         option = option.replace(default=self.given.get(option.name, option.default))
-        if option.name == self.position:
+        if option.name in self.position:
             said = typer.Argument(help=info.help, metavar=option.name.upper())
             return option.replace(annotation=Annotated[of, said])
         old = [name for name, new in self.options.items() if new == option.name]
@@ -70,4 +70,11 @@ def _is(group: Any, name: str) -> bool:
     return name in (group.name, group.typer_instance.info.name)
 
 
-OLD_NAMES: tuple[OldName, ...] = ()
+_OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
+OLD_NAMES: tuple[OldName, ...] = (
+    OldName("connections", "connections", {"dictionary": "dictionaries", "top": "k"}, ("target",)),
+    OldName("graph heads", "edge-heads", _OF_GRAPH, ("graph",)),
+    OldName("graph qk", "qk-attribution", _OF_GRAPH, ("graph",)),
+    OldName("graph diff", "compare-graphs", {"top": "rows"}, ("a", "b")),
+    OldName("graph merge", "merge-graphs", {"top": "rows"}, ("graphs",)),
+)

@@ -16,11 +16,11 @@ from probe.show.panels import Panel, Rows, Sentence, Tokens
 from probe.words import SPACE
 
 MOST = 40
-"""Rows of a table that a terminal gets; --json and --csv have all."""
+"""Rows of a table that a terminal gets, if it asks for no other number; --json and --csv have all."""
 _WIDTH = 100
 
 
-def show_panels(panels: Sequence[Panel]) -> None:
+def show_panels(panels: Sequence[Panel], most: int = MOST) -> None:
     """Print them, with a line between. A sentence that stands over a table is not said again."""
     said: set[str] = set()
     for panel in panels:
@@ -28,8 +28,8 @@ def show_panels(panels: Sequence[Panel]) -> None:
             _between(said)
             if panel.title:
                 typer.echo(visible(panel.title))  # as a line: the table would break it into its own width
-            print_rows(panel.rows[:MOST])
-            if (more := len(panel.rows) - MOST) > 0:
+            print_rows(panel.rows[:most])
+            if (more := len(panel.rows) - most) > 0:
                 typer.echo(f"... and {more:,} rows more; --json and --csv FILE give all of them.")
             said.add(panel.title)
         elif isinstance(panel, Tokens):

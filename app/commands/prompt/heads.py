@@ -45,13 +45,13 @@ def heads(
     """Where every attention head looks and what it adds to the prediction, or one head from both ends."""
     asked = prompt_of(prompt, ids, chat)
     require_target(target, minus)
-    from app.commands.circuits.attention import head_of
-    from app.commands.circuits.graph import new_place
+    from app.commands.asking import head_of
+    from app.commands.options import reserve
     from probe.heads.scores import check_score, head_table
 
     check_score(metric)
     one = head_of(head) if head is not None else None
-    to = new_place("result", save) if save is not None else None
+    to = reserve("result", save) if save is not None else None
     bridge = load(model, device, precision)
     wanted = target_of(bridge, target, minus)
     if one is not None:
