@@ -17,8 +17,8 @@ from circuits.exchange.read import read_neuronpedia as read_neuronpedia
 from circuits.exchange.unit_files import write_unit_files as write_unit_files
 from circuits.exchange.write import to_neuronpedia as to_neuronpedia
 from circuits.exchange.write import write_neuronpedia as write_neuronpedia
-from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
 from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
+from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
 from circuits.graph.around import node_edges as node_edges
 from circuits.graph.graph import KINDS as KINDS
 from circuits.graph.graph import CircuitGraph as CircuitGraph

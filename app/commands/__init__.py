@@ -50,8 +50,8 @@ def register(cli: typer.Typer) -> None:
 
 def _register_graph(cli: typer.Typer) -> None:
     """`openwork graph ...`: what one does with a stored graph."""
-    from app.commands.circuits import graph
     from app.commands.circuits import files as graph_files
+    from app.commands.circuits import graph
     from app.commands.circuits import validate as graph_test
 
     group = typer.Typer(

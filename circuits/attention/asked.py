@@ -16,7 +16,6 @@ from probe.progress import SILENT, Progress
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.interventions.places import Place
 
 
 @method("edge-heads", group="circuits")
@@ -65,7 +64,7 @@ def split_score(
     """Why a head looks where it looks: its attention score, split exactly over pairs of sources.
 
     The score before the softmax is bilinear in what the query reads and what the key reads, so every pair of sources of a graph
-    has its share. Raises what `qk_attribution` raises.
+    has its share. Raises BadInput for heads, positions and graphs that do not fit.
 
     >>> ow.split_score(model, "small", "L1H0").gap < 1e-3  # what the pairs miss of the score
     True

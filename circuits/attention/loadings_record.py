@@ -79,7 +79,8 @@ class HeadLoadings(Record, figure=True, page=True):
     def panels(self) -> list[Panel]:
         """The heads that carry most, and each edge: layers by heads, and where most of it passes."""
         figures = [
-            Figure(f"Edge {' → '.join(self.names[e])}", partial(self.figure, edge=e)) for e in range(min(len(self), SHOWN))
+            Figure(f"Edge {' → '.join(self.names[e])}", partial(self.figure, edge=e))
+            for e in range(min(len(self), SHOWN))
         ]
         exact = f"Heads and bypass sum to the edge at every layer within {self.gap:.1e}."
         return [

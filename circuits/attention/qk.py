@@ -99,7 +99,10 @@ class QKAttribution(Record, figure=True, page=True):
             Sentence(self.summary()),
             Figure("Sources of the query and of the key", self.figure),
             Rows("Pairs of sources that make the score", self.rows(20)),
-            *[Rows(f"{side} side, whatever it meets on the other".capitalize(), self.sources(side)) for side in ("query", "key")],
+            *[
+                Rows(f"{side} side, whatever it meets on the other".capitalize(), self.sources(side))
+                for side in ("query", "key")
+            ],
             Sentence(exact),
         ]
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from circuits.replacement.placement import Placed
 
 
-
 @dataclass(frozen=True)
 class Basis:
     """What stands for each layer's MLP (`neurons`, `latents` or `mlp`) and in which layers heads are nodes."""

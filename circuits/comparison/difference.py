@@ -177,7 +177,10 @@ def difference(
     b: Annotated[GraphName, Doc("The graph it is compared with.")],
     *,
     match: Annotated[
-        Literal["auto", "position", "end", "none"], Doc("How positions correspond: from the first token (`position`), from the last (`end`), or added up (`none`).")
+        Literal["auto", "position", "end", "none"],
+        Doc(
+            "How positions correspond: from the first token (`position`), from the last (`end`), or added up (`none`)."
+        ),
     ] = "auto",
 ) -> GraphDifference:
     """The difference of two graphs: of two prompts, two checkpoints, or two dictionaries.

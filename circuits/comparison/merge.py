@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from circuits.comparison.identity import Align, Identities, Roots, identities, is_unit
+from circuits.comparison.identity import Identities, identities, is_unit
 from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
@@ -142,7 +142,10 @@ class MergedGraph(Record, figure=True):
 def merge_graphs(
     graphs: Annotated[Sequence[GraphName], Doc("Stored graphs of one model.")],
     *,
-    align: Annotated[Literal["none", "end", "position"], Doc("`none`: units wherever they are active; `end` or `position`: at one place.")] = "none",
+    align: Annotated[
+        Literal["none", "end", "position"],
+        Doc("`none`: units wherever they are active; `end` or `position`: at one place."),
+    ] = "none",
     roots: Annotated[
         Literal["token", "rank"], Doc("`token`: a logit is its token; `rank`: the first, second, ... of its prompt.")
     ] = "token",
@@ -152,7 +155,7 @@ def merge_graphs(
 ) -> MergedGraph:
     """Several prompts' graphs as one: which units come back, how strong, with intervals over prompts.
 
-    With `end` and `position`, tokens are known by their place, not by what they are; `rank` is for prompts with different answers.
+    With `end` and `position`, tokens are known by place, not by what they are; `rank` is for prompts with different answers.
     Raises BadInput for graphs of different models, or with different dictionaries at one place.
 
     >>> merged = ow.merge_graphs([graph, other])

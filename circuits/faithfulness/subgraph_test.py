@@ -13,7 +13,7 @@ from circuits.validation.subgraph import Trials, check_subgraph
 from circuits.validation.tested_nodes import chosen_nodes
 from circuits.validation.verdicts import Verdict
 from probe.interventions.generation import Generations
-from probe.methods import DictionaryName, Doc, method
+from probe.methods import DictionaryName, Doc
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
@@ -103,7 +103,9 @@ def subgraph_test(
     graph: Annotated[GraphName, Doc("A stored graph.")],
     nodes: Annotated[
         ChosenNodes,
-        Doc("Nodes to change, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."),
+        Doc(
+            "Nodes to change, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."
+        ),
     ] = None,
     *,
     change: NodeChange = NodeChange(),
@@ -116,7 +118,7 @@ def subgraph_test(
 
     Direct: all else held, where every value moves by the sum of its edges; full: all later free to answer. A subgraph that does
     no more than random ones of as many nodes of each kind and layer explains nothing. change, trials, besides: their fields are
-    keywords too. Raises what `check_subgraph` raises.
+    keywords too. Raises BadInput for nodes there are not, and where model and graph do not belong together.
 
     >>> tried = ow.subgraph_test(model, "small", "top:5", n_random=2)
     >>> len(tried.test.first.nodes)
@@ -146,7 +148,9 @@ def _continued(
     from dataclasses import replace
 
     first = replace(change, restore=several(change.restore)[:1])
-    return continue_changed(model, graph, nodes, besides.generate, besides.draw, dictionaries=dictionaries, change=first)
+    return continue_changed(
+        model, graph, nodes, besides.generate, besides.draw, dictionaries=dictionaries, change=first
+    )
 
 
 def plan_subgraph_test(

@@ -25,7 +25,7 @@ from circuits.validation.verdicts import Verdict, enough_verdicts, verdict_rows
 from probe.errors import BadInput
 from probe.interventions.forward import capture
 from probe.interventions.unit_edits import encoded
-from probe.methods import DictionaryName, Doc, method
+from probe.methods import DictionaryName, Doc
 from probe.model.sites import Site
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -137,12 +137,16 @@ def check_sufficiency(
     graph: Annotated[GraphName, Doc("A stored graph.")],
     nodes: Annotated[
         ChosenNodes,
-        Doc("Units that are kept, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."),
+        Doc(
+            "Units that are kept, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."
+        ),
     ] = None,
     *,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("By default those the graph names.")] = (),
     silenced_to: Baseline = Baseline(),
-    n_random: Annotated[int, Doc("Random sets kept instead, as many of each kind and layer.", least=0, most=10_000)] = 10,
+    n_random: Annotated[
+        int, Doc("Random sets kept instead, as many of each kind and layer.", least=0, most=10_000)
+    ] = 10,
     seed: Annotated[int, Doc("Which random sets.", least=0, most=2147483647)] = 0,
     progress: Progress = SILENT,
 ) -> Sufficiency:

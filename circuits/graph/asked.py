@@ -1,7 +1,8 @@
-"""How a method is asked of a graph: one in memory, or a stored one by name; the dictionaries it was traced with; some of its nodes.
+"""How a method is asked of a graph: one in memory, or a stored one by name; the dictionaries it was traced with; some of its
+nodes.
 
-Nodes are named one by one (`L5N120@3`, `L5N120` for every position, a number), or by what they are to the graph: `top:20`, its most
-influential units, and `pinned`.
+Nodes are named one by one (`L5N120@3`, `L5N120` for every position, a number), or by what they are to the graph: `top:20`, its
+most influential units, and `pinned`.
 """
 
 import re

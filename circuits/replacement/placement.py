@@ -41,7 +41,8 @@ class Placed:
 
 
 def place_dictionaries(model: "TransformerBridge", dictionaries: Sequence[Any]) -> dict[int, Placed]:
-    """Dictionaries, loaded or by name, by layer. BadInput for sites no dictionary of a graph can have, wrong widths, two for one layer."""
+    """Dictionaries, loaded or by name, by layer. BadInput for sites no dictionary of a graph can have, wrong widths, two for one
+    layer."""
     found: dict[int, Placed] = {}
     for whole in (loaded(model, one) for one in dictionaries):
         for part in getattr(whole, "parts", (whole,)):

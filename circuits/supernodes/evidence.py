@@ -72,7 +72,9 @@ def suggest_groups(
     graph: Annotated[GraphName, Doc("A stored graph.")],
     nodes: Annotated[
         ChosenNodes,
-        Doc("Units to group, like `L5N120@3,L6N4`, `top:40` or `pinned`; by default the pruned graph's most influential."),
+        Doc(
+            "Units to group, like `L5N120@3,L6N4`, `top:40` or `pinned`; by default the pruned graph's most influential."
+        ),
     ] = None,
     *,
     threshold: Annotated[float, Doc("Mean likeness a group needs.", least=0, most=1)] = 0.5,

@@ -119,7 +119,8 @@ def subgraph_scores(
 ) -> Subgraph:
     """How much of the prediction a handful of units explains: replacement and completeness if no other unit did.
 
-    `L5N120` is the neuron at every position. Leaves and logits are always there and may be named. Raises BadInput for a name the graph does not have, and where nothing is pinned at all.
+    `L5N120` is the neuron at every position. Leaves and logits are always there and may be named. Raises BadInput for a
+    name the graph does not have, and where nothing is pinned at all.
 
     >>> scores = ow.subgraph_scores(graph, ow.most_influential(10)(graph))
     >>> 0 < scores.completeness <= 1  # 1: no error or rest flows in

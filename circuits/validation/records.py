@@ -191,8 +191,10 @@ class SubgraphTest(Record, figure=True, page=True):
     def panels(self, verdicts: Sequence[Verdict] = ()) -> list[Panel]:
         """What it means, question by question, and the tables behind. verdicts: of what else was asked of the same nodes."""
         tables = {
-            "What the test says, question by question and measure by measure": verdict_rows([*self.verdicts, *verdicts]),
-            "Each root: what the graph predicts and what the model does (direct: all else held; full: all later free)": self.rows(),
+            "What the test says, question by question and measure by measure": verdict_rows(
+                [*self.verdicts, *verdicts]
+            ),
+            "Each root as the graph predicts it and as the model has it (direct: all else held; full: all later free)": self.rows(),
             "Against random subgraphs of as many nodes of each kind and layer": self.comparison_rows(),
             "Predicted against measured, over all nodes": self.agreement_rows(),
         }

@@ -21,7 +21,6 @@ from circuits.weights.units import Bank, weight_view
 from probe.errors import BadInput
 from probe.features.effects import unit_blocks
 from probe.methods import DictionaryName, Doc, Unit, method
-from probe.model.unit_names import UnitName
 from probe.progress import SILENT, Progress
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
@@ -30,7 +29,6 @@ from probe.words import signed
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.interventions.places import Place
 
 CELLS = 1 << 24
 "Numbers of units by routes (or units by units) in memory at once."
@@ -120,14 +118,17 @@ CONVENTION = {
 }
 
 
-@method("connections", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)")
+@method(
+    "connections", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)"
+)
 def connections(
     model: "TransformerBridge",
     target: Annotated[Unit, Doc("A unit: L5N120 (neuron) or L5F650 (latent of one of the dictionaries).")],
     *,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries to use, each in its layer.")] = (),
     through: Annotated[
-        Through, Doc("`direct`, `heads`, `all`, or a path of heads like L2H3,L4H0, the one nearest to the source first.")
+        Through,
+        Doc("`direct`, `heads`, `all`, or a path of heads like L2H3,L4H0, the one nearest to the source first."),
     ] = "all",
     k: Annotated[int, Doc("Connections kept.", least=1)] = 20,
     tokens: Annotated[int, Doc("Tokens of each ranking; 0 for none.", least=0)] = 10,

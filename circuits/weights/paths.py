@@ -26,7 +26,7 @@ from circuits.weights.factors import factor_edges
 from circuits.weights.record import Branch, Path, TopPaths
 from circuits.weights.units import WeightView
 from probe.errors import BadInput
-from probe.methods import DictionaryName, Doc, TokenOrUnit, method
+from probe.methods import DictionaryName, Doc, TokenOrUnit
 from probe.model.unit_names import UnitName, as_text
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -36,7 +36,6 @@ from probe.text.targets import Difference, token_id
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.interventions.places import Place
 
 
 @dataclass(eq=False)

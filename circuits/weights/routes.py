@@ -36,9 +36,7 @@ def path_of(through: Through) -> Heads | None:
 class Routes:
     """Every way into the target that is to be compared: a label and the direction read at its beginning."""
 
-    def __init__(
-        self, view: WeightView, readers: dict[str, Tensor], point: int, through: Through
-    ):
+    def __init__(self, view: WeightView, readers: dict[str, Tensor], point: int, through: Through):
         self.view, self.readers = view, readers
         self.labels: list[tuple[str, Heads]] = []
         self.points: list[int] = []

@@ -16,7 +16,7 @@ from probe.show.opening import origin
 
 @dataclass(frozen=True)
 class GraphKind(Text):
-    """A stored graph by its name; Python takes a loaded one or a folder too, which a call can tell of only if it is stored here."""
+    """A stored graph by its name; Python takes a loaded one or a folder too, which a call can tell of only if it is stored."""
 
     def plain(self, given: Any) -> Plain:
         if isinstance(given, str) and re.fullmatch(self.pattern, given):
@@ -83,7 +83,9 @@ class ThroughKind(Text):
     def plain(self, given: Any) -> Plain:
         if isinstance(given, str) or not isinstance(given, Iterable):
             return self.check(given)
-        heads = [tuple(map(scalar, one)) if isinstance(one, Iterable) and not isinstance(one, str) else one for one in given]
+        heads = [
+            tuple(map(scalar, one)) if isinstance(one, Iterable) and not isinstance(one, str) else one for one in given
+        ]
         if any(not isinstance(one, tuple) or len(one) != 2 for one in heads):
             raise NotPlain
         return self.check(",".join(unit_name("head", *one) for one in heads))

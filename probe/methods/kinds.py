@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from probe.artifacts.folder import place
 from probe.errors import BadInput, brief
-from probe.methods.graph_kinds import BASES, MODES, BasisKind, GraphKind, HeadLayersKind, ModeKind, NodesKind, ThroughKind
+from probe.methods.graph_kinds import (
+    BASES,
+    MODES,
+    BasisKind,
+    GraphKind,
+    HeadLayersKind,
+    ModeKind,
+    NodesKind,
+    ThroughKind,
+)
 from probe.methods.plain_kinds import Kind, NotPlain, Plain, Switch, Text, scalar
 from probe.model.unit_names import UnitName, as_text, nearly
 
@@ -282,7 +291,9 @@ KINDS: dict[str, Kind] = {
     "ChangeMode": ModeKind(f"one of {', '.join(MODES)}", "choice", MODES),
     "BasisName": BasisKind(f"one of {', '.join(BASES)}", "choice", BASES),
     "HeadLayers": HeadLayersKind("layers (3, '3,5-7', 'all' or 'none')", "text"),
-    "Through": ThroughKind("direct, heads, all, or heads like L2H3,L4H0", "text", rf"direct|heads|all|{_HEAD}(,{_HEAD})*"),
+    "Through": ThroughKind(
+        "direct, heads, all, or heads like L2H3,L4H0", "text", rf"direct|heads|all|{_HEAD}(,{_HEAD})*"
+    ),
     "TokenOrUnit": ExplainedKind("a token (text or id) or a unit (L5N120@3)", "token"),
     "CacheName": CacheKind("the name of a stored cache", "stored", _NAME),
     "CorpusName": Text("a text source, like sotu or a file", "text"),

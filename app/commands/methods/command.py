@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.methods.asked import arguments_of, options_of, unmarked
-from app.commands.methods.stored import asks_of_graph, call_asked
 from app.commands.methods.shown import MOST
+from app.commands.methods.stored import asks_of_graph, call_asked
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision
 from probe.errors import BadInput
 from probe.methods.call import Call

@@ -35,7 +35,9 @@ def call_asked(about: Method, options: Options, arguments: dict[str, Any]) -> Ca
     if not placed:
         return call
     if options.get("dashboard"):
-        raise BadInput("The dashboard opens what is stored by its name; leave --dashboard out, or import the file first.")
+        raise BadInput(
+            "The dashboard opens what is stored by its name; leave --dashboard out, or import the file first."
+        )
     return PlacedCall(call.method, call.model, call.arguments, call.declared, placed)
 
 
