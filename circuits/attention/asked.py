@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-
 @method("edge-heads", group="circuits")
 def edge_heads(
     model: "TransformerBridge",

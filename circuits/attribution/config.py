@@ -32,7 +32,7 @@ class TraceConfig(Settings):
     tolerance: Annotated[float | None, Doc(above=0)] = None
     "Largest relative conservation residual; by default 1e-5 in float32, and 1e-10 in float64 if the model keeps to float64."
     basis: BasisName = "auto"
-    "What the nodes are: `mixed`, latents where there are dictionaries and neurons elsewhere; `components`, whole MLPs and all heads."
+    "What nodes are: `mixed`, latents where there are dictionaries and neurons elsewhere; `components`, whole MLPs and all heads."
     heads: HeadLayers = False
     "Layers whose attention heads are nodes, like 3,5-7, or all."
     first: Literal["auto", "merge", "keep"] = "auto"

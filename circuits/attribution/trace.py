@@ -32,7 +32,7 @@ from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import Placed, dictionary_names, place_dictionaries
 from circuits.replacement.units import Latents
 from probe.errors import OpenworkError, warn
-from probe.methods import DictionaryName, Doc
+from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
@@ -48,7 +48,7 @@ __all__ = ["Difference", "Direction", "TraceConfig", "TracePlan", "dictionaries_
 dictionaries_by_layer = place_dictionaries
 
 
-# @method("trace", group="circuits", paper="Circuit Tracing (Ameisen et al. 2025)", plan="plan_of_trace")
+@method("trace", group="circuits", paper="Circuit Tracing (Ameisen et al. 2025)", plan="plan_of_trace")
 @takes_fields("config", TraceConfig)
 def trace(
     model: "TransformerBridge",
@@ -67,9 +67,10 @@ def trace(
 
     At the prompt's last position. dictionaries: transcoders, cross-layer transcoders and SAEs, see
     `circuits.replacement.placement`. target: what to explain, one or a list: tokens as text or ids, a `Difference` of two, a
-    `Direction` of the residual stream (`targets` says the same). config: its fields are keywords too. Raises
-    BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too large; OpenworkError
-    if freezing or conservation fails.
+    `Direction` of the residual stream (`targets` says the same). config: its fields are keywords too.
+
+    Raises BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too large;
+    OpenworkError if freezing or conservation fails.
 
     >>> graph = ow.trace(model, "When Mary went", target=ow.Difference(" the", " of"))
     >>> graph.residual_relative < 1e-5  # edges sum to what they explain

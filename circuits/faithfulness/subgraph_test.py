@@ -13,7 +13,7 @@ from circuits.validation.subgraph import Trials, check_subgraph
 from circuits.validation.tested_nodes import chosen_nodes
 from circuits.validation.verdicts import Verdict
 from probe.interventions.generation import Generations
-from probe.methods import DictionaryName, Doc
+from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
@@ -94,7 +94,7 @@ class TestPlan(Record):
         return f"{sizes}, about {self.forward_passes} forward passes"
 
 
-# @method("subgraph-test", group="circuits", plan="plan_subgraph_test")
+@method("subgraph-test", group="circuits", plan="plan_subgraph_test")
 @takes_fields("change", NodeChange)
 @takes_fields("trials", Trials)
 @takes_fields("besides", Besides)

@@ -25,7 +25,7 @@ from circuits.validation.verdicts import Verdict, enough_verdicts, verdict_rows
 from probe.errors import BadInput
 from probe.interventions.forward import capture
 from probe.interventions.unit_edits import encoded
-from probe.methods import DictionaryName, Doc
+from probe.methods import DictionaryName, Doc, method
 from probe.model.sites import Site
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -130,7 +130,7 @@ class Baseline(Settings):
     "Prompts of the mean."
 
 
-# @method("sufficiency", group="circuits")
+@method("sufficiency", group="circuits")
 @takes_fields("silenced_to", Baseline)
 def check_sufficiency(
     model: "TransformerBridge",

@@ -26,7 +26,7 @@ from circuits.weights.factors import factor_edges
 from circuits.weights.record import Branch, Path, TopPaths
 from circuits.weights.units import WeightView
 from probe.errors import BadInput
-from probe.methods import DictionaryName, Doc, TokenOrUnit
+from probe.methods import DictionaryName, Doc, TokenOrUnit, method
 from probe.model.unit_names import UnitName, as_text
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -35,7 +35,6 @@ from probe.text.targets import Difference, token_id
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
 
 
 @dataclass(eq=False)
@@ -70,7 +69,9 @@ class PathSearch(Settings):
     "Children followed of each path, by default as many as paths are kept."
 
 
-# @method("top-paths", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)")
+@method(
+    "top-paths", group="circuits", paper="Transcoders find interpretable LLM feature circuits (Dunefsky et al. 2024)"
+)
 @takes_fields("search", PathSearch)
 @torch.no_grad()
 def top_paths(

@@ -245,8 +245,8 @@ def test_the_served_dashboard_keeps_to_itself(home):
 
 
 NO_PAGE = {  # plans, sets of tokens, blind studies, and what weights alone say of connections: no page shows them yet
-    *("FeaturePlan", "HarvestPlan", "TokenSet", "Revealed", "Study", "NodeEdges", "TriedSubgraph", "Activations"),
-    *("LayerConnections", "TopPaths", "TopTokens", "Embeddings", "TokenRanking"),
+    *("FeaturePlan", "HarvestPlan", "TokenSet", "Revealed", "Study", "NodeEdges", "Activations"),
+    *("LayerConnections", "TopTokens", "Embeddings", "TokenRanking"),
 }
 
 

@@ -1,5 +1,6 @@
 """Circuits' analyses as they are asked from any door: a graph by its name, nodes in words, one call that says all of it."""
 
+import numpy as np
 import pytest
 
 import openwork as ow
@@ -11,7 +12,7 @@ from probe.methods.kinds import KINDS
 from probe.methods.plain_kinds import NotPlain
 from probe.show.panels import Figure, Rows, Sentence
 
-PROMPT = "The capital of France"
+PROMPT, OTHER = "The capital of France", "The capital of Italy"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,23 @@ def test_nodes_are_named_one_by_one_and_by_what_they_are(graph):
         as_rule("top:0")
 
 
+def test_one_test_answers_all_that_was_asked_and_its_call_asks_it_again(graph, toy):
+    asked = {"n_random": 3, "mode": "patch", "restore": OTHER, "sufficient": True, "generate": 2}
+    tried = ow.subgraph_test(toy, "capital", "top:4", **asked)
+    test = ow.check_subgraph(toy, graph, ow.most_influential(4), mode="restore", restore=OTHER, n_random=3)
+    alone = ow.check_sufficiency(toy, graph, ow.most_influential(4), n_random=3)
+    assert tried.test.to_dict() == test.to_dict() and tried.alone.to_dict() == alone.to_dict()
+    assert tried.to_dict().keys() == {*test.to_dict(), "sufficiency", "generated"}
+    call = ow.call_of(tried)
+    assert call.arguments == {**asked, "graph": "capital", "nodes": ["top:4"], "restore": [OTHER]}
+    assert call.run(toy).to_dict() == tried.to_dict()
+    assert "--nodes top:4 --mode patch --restore" in call.shell()
+    back = type(tried).load(tried.save(place("result", "kept")))
+    assert back.to_dict() == tried.to_dict() and ow.call_of(back) == call
+    plan = call.plan(toy)
+    assert (plan.nodes, plan.prompts, plan.forward_passes) == (4, 1, 3 + 5 + 3 + 3)
+
+
 def test_what_there_is_to_see_of_a_test(graph, toy):
     tried = ow.subgraph_test(toy, graph, "pinned", n_random=20, sufficient=True)
     said, verdicts, figure, *rest = tried.panels()
@@ -57,11 +75,42 @@ def test_what_there_is_to_see_of_a_test(graph, toy):
     assert all(p.rows for p in rest if isinstance(p, Rows))
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"mode": "scale"}, "needs a factor"),
+        ({"factor": 2.0}, "takes no factor; scale does"),
+        ({"mode": "double"}, "one of ablate, scale, clamp, patch"),
+        ({"graph": "nowhere"}, "no graph 'nowhere'"),
+        ({"nodes": "L77N1@1"}, "no node"),
+        ({"nodes": [-3]}, "nodes"),
+        ({"n_random": -1}, "n_random is -1; a whole number"),
+    ],
+)
+def test_a_wrong_question_gets_a_sentence_before_anything_runs(graph, toy, asked, words):
+    with pytest.raises(BadInput, match=words):
+        ow.subgraph_test(toy, **{"graph": "capital", "nodes": "pinned", **asked})
+
+
 def test_a_graph_brings_the_dictionaries_it_names(graph, toy):
     assert own_dictionaries(toy, graph) == [] and own_dictionaries(toy, graph, ["one"]) == ["one"]
     graph.dictionaries["1"] = "unstored (mlp_in.1)"
     with pytest.raises(BadInput, match="never stored"):
         own_dictionaries(toy, graph)
+
+
+def test_a_trace_is_a_call_with_its_settings(home, toy):
+    graph = ow.trace(
+        toy, PROMPT, target=ow.Difference(" the", " of"), config=ow.TraceConfig(max_nodes=20, heads=[1, 2])
+    )
+    call = ow.call_of(graph)
+    assert call.arguments["max_nodes"] == 20 and call.arguments["heads"] == "1,2"
+    assert (
+        "--target ' the' --target-minus ' of' --max-nodes 20 --heads 1,2" in call.shell() or "--minus" in call.shell()
+    )
+    again = call.run(toy)
+    assert np.array_equal(again.edges.weight, graph.edges.weight) and again.nodes.where("head").any()
+    assert ow.call_of(ow.trace(toy, PROMPT, max_nodes=9, target=ow.Direction(toy.W_U[:, 3], "resid_post.1"))) is None
 
 
 @pytest.mark.parametrize(
