@@ -12,7 +12,17 @@ importing any, which would bring torch.
 from probe.doc import Doc
 from probe.methods.call import Call, call_of
 from probe.methods.declare import method
-from probe.methods.kinds import CacheName, Change, CorpusName, DictionaryName, Layers, Token, TokenOrUnit, Unit, chosen_layers
+from probe.methods.kinds import (
+    CacheName,
+    Change,
+    CorpusName,
+    DictionaryName,
+    Layers,
+    Token,
+    TokenOrUnit,
+    Unit,
+    chosen_layers,
+)
 
 __all__ = [
     "CacheName",
