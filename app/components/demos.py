@@ -6,11 +6,11 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from app.components.parts import Parts, copyable, icon, meter, panel
+from app.components.parts import Parts, copyable, icon, panel
+from app.components.slot import waiting
 from app.jobs import demo
 from app.jobs.demo import DEMOS
 from app.jobs.table import Job, job_table
-from probe.words import duration
 
 _FRESH = 3600  # seconds for which a finished demo is still announced
 
@@ -53,17 +53,13 @@ def _choice(name: str, words: str, heading: str, sentence: str, variant: str, co
     )
 
 
-def state(job: Job) -> html.Div:
+def state(job: Job) -> Component:
     """Where a demo stands, and what one can do about it."""
     if job.active:
-        eta = f", about {duration(job.left)} left of this step" if job.left else ""
-        words = f"{job.title}: {job.stage or ('starting' if job.state == 'running' else 'waiting for other work')}{eta}"
-        button = dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="compact-xs")
-        line = html.Div([html.Span(words, className="ow-partial"), button], className="ow-slot-line")
-        return html.Div([line, meter(job.share)], className="ow-slot")
+        return waiting(job)
     if job.state == "done":
-        line = [html.Span(f"{job.title} is finished."), dcc.Link("Open its circuit", href=job.link)]
-        return html.Div(line, className="ow-actions ow-slot")
+        parts = [html.Span(f"{job.title} is finished."), dcc.Link("Open its circuit", href=job.link)]
+        return html.Div(parts, className="ow-actions ow-slot")
     name = job.key.removeprefix("demo:")
     button = dmc.Button("Go on", id={"type": "demo", "name": name}, variant="default", size="compact-sm")
     said = (

@@ -71,6 +71,13 @@ def panel(
     )
 
 
+def folded(heading: str, body: Part | Parts, *, foot: Part | Parts = None, open: bool = False) -> html.Details:
+    """A panel of which at first the heading alone is seen."""
+    shown = {"open": True} if open else {}
+    parts = [html.Summary(heading), html.Div(body, className="body"), foot]
+    return html.Details(parts, className="ow-panel ow-fold", **shown)
+
+
 def marked(text: str) -> Parts:
     """Words between backticks, as docstrings have them, as code."""
     return [html.Code(part) if i % 2 else part for i, part in enumerate(text.replace("``", "`").split("`"))]

@@ -76,12 +76,13 @@ def waiting(job: Job | None) -> Component:
         return error("Its result is not kept any more; run it again.", heading="Not kept")
     if not job.active:
         return error(job.message, heading="Cancelled" if job.state == "cancelled" else "This was not finished")
-    return html.Div(
-        [
-            html.Div([html.Span(progress_words(job), className="ow-partial"), cancel(job)], className="ow-slot-line"),
-            meter(job.share if job.state == "running" else 0.0),
-        ]
-    )
+    return line(f"{job.title}: {job.message or how_far(job)}", job, cancel(job))
+
+
+def line(words: Part, job: Job, beside: Part) -> html.Div:
+    """An active job in words, something beside them, and a bar below."""
+    head = html.Div([html.Span(words, className="ow-partial", dir="auto"), beside], className="ow-slot-line")
+    return html.Div([head, meter(job.share if job.state == "running" else 0.0)], className="ow-slot")
 
 
 def cancel(job: Job) -> dmc.Button:
@@ -89,12 +90,13 @@ def cancel(job: Job) -> dmc.Button:
     return dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="compact-xs")
 
 
-def progress_words(job: Job) -> str:
-    """`Test 10 pinned nodes: interventions, about 40 s left`; of one that waits, for what."""
+def how_far(job: Job) -> str:
+    """`interventions 40 %, about 40 s left`; of one that waits, for what."""
     if job.state == "queued":
-        return f"{job.title}: {waits_for(job)}"
-    eta = f", about {duration(job.eta)} left" if job.eta else ""
-    return f"{job.title}: {job.message or job.stage or 'starting'}{eta}"
+        return waits_for(job)
+    part = f" {100 * job.share:.0f} %" if job.share is not None else ""
+    left = f", about {duration(job.left)} left" if job.left else ""
+    return f"{job.stage or 'starting'}{part}{left}"
 
 
 def waits_for(job: Job) -> str:

@@ -24,7 +24,7 @@ def start_demo(name: str) -> Job:
 
 
 def _demo(name: str, link: str, progress: Progress) -> str:
-    from circuits.demo import SMALL, DemoConfig, run_demo
+    from circuits.demo.run import SMALL, DemoConfig, run_demo
 
     config = DemoConfig() if name == "demo" else SMALL
     run_demo(config, progress, models.model_named)

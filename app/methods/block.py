@@ -24,7 +24,7 @@ from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn
-from app.components.parts import Part, error, icon, link_button, marked, panel, part_of, store
+from app.components.parts import Part, error, folded, icon, link_button, marked, panel, part_of, store
 from app.components.slot import register_slot, slot
 from app.jobs import work as jobs
 from app.library.models import require_offered
@@ -72,11 +72,16 @@ class Block:
         head = {"heading": self.title or label(about.name), "note": self.note or marked(about.summary), "tools": every}
         asked = {"method": about.name, "model": model, "key": self.key}
         beside = f"{self.key}-beside" if self.key else ""
+        earlier = view.earlier(about, model, fixed, key)
         parts = [
             ask_panel(self.at, head, ask, asked, fixed, hint=_hint(call, fixed)),
             slot(view.place(self.at), key),
             view.result_view(self.at, about, key if call else None, str(query.get(beside, ""))[:200], beside),
-            earlier_panel(self.at, about, model, fixed),
+            html.Div(
+                folded("Earlier results", drawn.rows(self.part("earlier"), 420, earlier)),
+                id=self.part("kept"),
+                hidden=not earlier["rows"],
+            ),
         ]
         return html.Div(parts, className="ow-stack ow-block")
 
@@ -120,17 +125,6 @@ def ask_panel(
         store(part_of(name, "asked")),
     ]
     return panel(**head, body=html.Div(body, className="ow-stack ow-ask"), export=False)
-
-
-def earlier_panel(at: str, about: Method, model: str = "", fixed: Given | None = None) -> Component:
-    """Results that are stored, hidden while there is none."""
-    name, data = view.place(at), view.earlier(about, model, fixed)
-    shown = panel(
-        "Earlier results",
-        drawn.rows(part_of(name, "earlier"), 420, data),
-        note="Whoever made them: this page, Python, or the command line.",
-    )
-    return html.Div(shown, id=part_of(name, "kept"), hidden=not data["rows"], className="ow-block-earlier")
 
 
 def _hint(call: Call | None, fixed: Given) -> str:
@@ -200,7 +194,8 @@ def _register_listed(app: Dash, name: dict[str, str]) -> None:
         prevent_initial_call=True,
     )
     def listed(done: str | None, fixed: Given | None, about: Given):
-        data = view.earlier(method_named(about["method"]), about.get("model") or "", fixed)
+        shown = done if about.get("key") is not None else ""  # the page of a method lists all of them
+        data = view.earlier(method_named(about["method"]), about.get("model") or "", fixed, shown)
         return data, not data["rows"], _hint(_call_that_made(done), fixed or {}) or EQUAL
 
 

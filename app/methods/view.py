@@ -19,7 +19,7 @@ from app.components import drawn
 from app.components.cards import outdated
 from app.components.drawn import Drawn
 from app.components.inputs import choose, offered
-from app.components.parts import Part, Parts, empty, error, icon, link_button, loading, panel, part_of, store
+from app.components.parts import Part, Parts, empty, error, folded, icon, link_button, loading, panel, part_of, store
 from app.components.plain_rows import Link
 from app.components.snippets import snippets
 from app.components.still import still
@@ -193,10 +193,10 @@ def made(one: Found, alone: bool = True) -> Component:
     many = "ow-facts many" if len(facts) > 6 else "ow-facts"
     parts = html.Dl([p for k, v in facts for p in (html.Dt(k), html.Dd(v, dir="auto"))], className=many)
     foot = snippets(call.python(), call.shell()) if call else None
-    tools = (
+    page = (
         link_button("Open alone", links.result_page(one.name), "external", small=True) if one.name and alone else None
     )
-    return panel("How it was made", parts, tools=tools, foot=foot, export=False)
+    return folded("How it was made", [parts, page], foot=foot, open=not alone)
 
 
 def link_of(call: Call | None) -> Link | None:
@@ -222,9 +222,11 @@ def link_of(call: Call | None) -> Link | None:
 # -- lists of results --------------------------------------------------------------------------------------------------------
 
 
-def earlier(about: Method, model: str = "", fixed: Mapping[str, Any] | None = None) -> Drawn:
-    """Stored results of a method as rows, newest first; each opens its page. model, fixed: only what was asked of these."""
-    kept = [m for m in results_of(about.name) if not fixed or asked_of(work.stored_call(m), model, fixed)]
+def earlier(about: Method, model: str = "", fixed: Mapping[str, Any] | None = None, without: str | None = "") -> Drawn:
+    """Stored results of a method as rows, newest first; each opens its page. model, fixed: only what was asked of these.
+    without: the key of one that is shown already."""
+    kept = [m for m in results_of(about.name) if m.name != (without or "").replace(":", "-")]
+    kept = [m for m in kept if not fixed or asked_of(work.stored_call(m), model, fixed)]
     columns = [
         {"key": "what", "label": "asked", "kind": "text"},
         *([{"key": "model", "label": "model", "kind": "text"}] if about.of_model else []),

@@ -4,7 +4,8 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import demos, promptbox
 from app.components.cards import card, short_site
-from app.components.parts import Parts, error, meter, panel, title
+from app.components.parts import Parts, error, panel, title
+from app.components.slot import how_far, line
 from app.frame.shell import Page
 from app.jobs.job import Job
 from app.jobs.table import job_table
@@ -15,7 +16,7 @@ from app.links import local, prompt_page
 from probe.artifacts.json import Json
 from probe.model.default import model_cache
 from probe.model.sizes import ModelSize, model_size
-from probe.words import counted, duration
+from probe.words import counted
 
 __all__ = ["PAGE", "card", "short_site"]
 
@@ -61,11 +62,8 @@ def running() -> Parts:
 
 
 def _line(job: Job) -> html.Div:
-    eta = f", about {duration(job.left)} left" if job.left else ""
-    words = f"{job.stage or 'starting'}{eta}" if job.state == "running" else "waiting"
     name = dcc.Link(job.title, href=job.link) if local(job.link) else job.title
-    head = html.Div([html.Span(name, dir="auto"), html.Span(words, className="ow-partial")], className="ow-slot-line")
-    return html.Div([head, meter(job.share if job.state == "running" else 0.0)], className="ow-slot")
+    return line(name, job, html.Span(how_far(job), className="ow-partial"))
 
 
 def stored(shelf: str | None = None) -> Parts:

@@ -13,7 +13,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.parts import Parts, copy_button, empty, loading, meter, panel, title
-from app.components.slot import waits_for
+from app.components.slot import cancel, how_far
 from app.frame.shell import Page
 from app.jobs.again import can_repeat, repeat
 from app.jobs.table import Job, job_table, turn
@@ -100,20 +100,16 @@ def _when(job: Job) -> str:
 
 
 def _progress(job: Job) -> Parts:
-    if job.state == "queued":
-        return [meter(0.0), html.Div(waits_for(job), className="meta", style={"marginTop": 5}, dir="auto")]
     if job.active:
-        part = f" {100 * job.share:.0f} %" if job.share is not None else ""
-        eta = f", about {duration(job.left)} left" if job.left else ""
-        words = f"{job.stage or 'starting'}{part}{eta}"
-        return [meter(job.share), html.Div(words, className="meta", style={"marginTop": 5})]
+        far = meter(0.0 if job.state == "queued" else job.share)
+        return [far, html.Div(how_far(job), className="meta", style={"marginTop": 5}, dir="auto")]
     took = duration(job.finished - job.started) if job.finished and job.started else ""
     return [html.Div(f"took {took}" if took else "", className="meta")]
 
 
 def _actions(job: Job, opens: bool) -> Parts:
     if job.active:
-        return [dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="xs")]
+        return [cancel(job)]
     found: list[Any] = [dcc.Link("Open", href=job.link)] if opens and job.state == "done" else []
     if not found and can_repeat(job):
         words = "Go on" if job.again and job.again[0] == "demo" else "Run again"

@@ -9,7 +9,8 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from app.components.parts import Parts, link_button, loading, marked, panel, title
+from app.components import drawn
+from app.components.parts import Parts, link_button, loading, marked, panel, part_of, title
 from app.components.slot import slot
 from app.frame.shell import Page
 from app.jobs import work as jobs
@@ -44,7 +45,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         html.Div([asks, _about(about)], className="ow-grid two"),
         slot(view.place(AT), key),
         view.result_view(AT, about, done, query.get(BESIDE, "")[:200], otherwise=loading() if key else view.EMPTY),
-        block.earlier_panel(AT, about),
+        _earlier(about),
     ]
 
 
@@ -65,6 +66,13 @@ def _about(about: Method) -> Component:
     paper = [html.P([html.Span("From ", className="ow-sub"), about.paper])] if about.paper else []
     names = html.Dl([p for k, v in _names(about) for p in (html.Dt(k), html.Dd(v))], className="ow-facts")
     return panel("What it is", [*[html.P(marked(one)) for one in more], *paper, names], export=False)
+
+
+def _earlier(about: Method) -> Component:
+    name, data = view.place(AT), view.earlier(about)
+    note = "Whoever made them: this page, Python, or the command line."
+    shown = panel("Earlier results", drawn.rows(part_of(name, "earlier"), 420, data), note=note)
+    return html.Div(shown, id=part_of(name, "kept"), hidden=not data["rows"], className="ow-block-earlier")
 
 
 def _names(about: Method) -> list[tuple[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 
 from app import commands
 from app.cli import cli, run
-from circuits.demo import DemoConfig, run_demo
+from circuits.demo.run import DemoConfig, run_demo
 from probe.artifacts.folder import place
 
 PROMPT = "The capital of France is"
@@ -366,7 +366,7 @@ def test_a_demo_of_other_settings_stands_beside_the_first(demo_home, texts, monk
 
 
 def test_the_demo_names_of_the_default_settings_are_plain():
-    from circuits.demo import _data_suffix, _training_suffix
+    from circuits.demo.run import _data_suffix, _training_suffix
 
     assert _data_suffix(DemoConfig(), None, None) == _training_suffix(DemoConfig()) == ""
     assert _training_suffix(DemoConfig(k=8)) == "-k8-epochs3"
@@ -379,7 +379,7 @@ def test_the_demo_does_not_take_a_dictionary_of_a_cache_that_is_gone(demo_home, 
     from probe.errors import BadInput
 
     home, config, _ = demo_home
-    monkeypatch.setattr("circuits.demo._data_suffix", lambda *_: "")
+    monkeypatch.setattr("circuits.demo.run._data_suffix", lambda *_: "")
     shutil.copytree(home, tmp_path / "copy")
     monkeypatch.setenv("OPENWORK_HOME", str(tmp_path / "copy"))
     run_demo(config)
@@ -393,7 +393,7 @@ def test_the_demo_does_not_take_a_dictionary_of_a_cache_that_is_gone(demo_home, 
 def test_the_demo_command_prints_one_report(demo_home, texts, monkeypatch, capsys):
     home, _, _ = demo_home
     monkeypatch.setenv("OPENWORK_HOME", str(home / "fresh"))
-    monkeypatch.setattr("circuits.demo.DemoConfig.epochs", 1)
+    monkeypatch.setattr("circuits.demo.run.DemoConfig.epochs", 1)
     code, out, _ = call(["demo", "--no-serve", "--model", "toy", "--text", texts, "--tokens", "9000"], capsys)
     assert code == 0
     for words in ("What comes next", "Attribution graphs", "best affine map", "Times", "openwork serve"):

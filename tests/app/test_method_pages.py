@@ -197,13 +197,14 @@ def test_blocks_of_one_page_keep_apart_and_find_what_was_asked(about):
     other = block.Block("other", "count-tokens")
     key = run(call_of({"prompt": PROMPT, "times": 3}))
     run(call_of({"prompt": "another"}))
+    other_key = run(call_of({"prompt": PROMPT}))
     shown = first.layout("toy", {"prompt": PROMPT, "times": 3})
     names = [str(part.id) for one in (shown, other.layout("toy", {"prompt": PROMPT})) for part in walked(one)]
     assert len(set(names)) == len(names)
     fields = [p.id["of"] for p in walked(shown) if p.id["type"] == form.FIELD]
     assert fields == ["times"] and "count" in as_json(shown) and "ask-model" not in str(fields)
     earlier = next(p.data["rows"] for p in walked(shown) if p.id["type"] == "block-earlier-data")
-    assert [row["name"] for row in earlier] == [key.replace(":", "-")]
+    assert [row["name"] for row in earlier] == [other_key.replace(":", "-")]
     elsewhere = as_json(first.layout("toy", {"prompt": "x y"}, {"one": key}))
     assert "was asked before" in elsewhere and "Not kept" in as_json(first.layout("toy", {}, {"one": "method:none"}))
     assert block.asked_by(
