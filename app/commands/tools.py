@@ -50,7 +50,7 @@ def doctor(
     if mend:
         _mend(json)
         return
-    from app.doctor import examine
+    from probe.doctor.examine import examine
 
     found = examine()
     if json:

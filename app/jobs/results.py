@@ -14,10 +14,11 @@ from typing import Any
 from app.jobs.record_files import read_record, write_record
 from app.links import local
 from probe.artifacts import records
-from probe.artifacts.folder import KINDS, home, place
+from probe.artifacts.folder import place
 from probe.artifacts.json import Json, write_json
 from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest, writing
-from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.artifacts.stored import library
+from probe.errors import BadInput, Unavailable
 from probe.show.made import made_by, remember
 from probe.show.record import Record
 from probe.show.values import as_json
@@ -86,15 +87,8 @@ def stored(key: str) -> Any:
 
 def of(what: str, about: str) -> list[Manifest]:
     """Manifests of the results of this sort that are about this artifact, newest first."""
-    found = []
-    for folder in (home() / KINDS["result"]).glob(f"{what}-*/"):
-        try:
-            manifest = read_manifest(folder, "result")
-        except OpenworkError:
-            continue
-        if about in manifest.parents and manifest.facts.get("key") == _key(folder.name):
-            found.append(manifest)
-    return sorted(found, key=lambda m: m.created, reverse=True)
+    kept = [m for folder, m in library("result").kinds["result"] if m.facts.get("key") == _key(folder.name)]
+    return [m for m in kept if m.name.startswith(f"{what}-") and about in m.parents]
 
 
 def page_of(manifest: Manifest) -> str | None:

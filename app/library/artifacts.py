@@ -1,60 +1,12 @@
-"""Artifacts on disk, found by kind and registered name, never by path."""
+"""Artifacts on disk (`probe.artifacts.stored`), and which of the dictionaries pages read with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from probe.artifacts.claims import all_returned
-from probe.artifacts.folder import KINDS, home
-from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
-from probe.errors import BadInput, OpenworkError
+from probe.artifacts.manifest import ModelStamp, read_manifest
+from probe.artifacts.stored import Library, is_registered, library, registered
 
-
-@dataclass
-class Library:
-    """Readable artifacts by kind, newest first, and the names and reasons of those that could not be read."""
-
-    kinds: dict[str, list[tuple[Path, Manifest]]] = field(default_factory=lambda: {k: [] for k in KINDS})
-    damaged: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def empty(self) -> bool:
-        return not any(self.kinds.values()) and not self.damaged
-
-
-def library() -> Library:
-    """Read every manifest under `home()`."""
-    found = Library()
-    for kind, folder in KINDS.items():
-        all_returned(home() / folder)
-        for path in sorted((home() / folder).glob("[!.]*/")):
-            if path.suffix == ".partial":  # being written, or to be resumed
-                continue
-            try:
-                found.kinds[kind].append((path, read_manifest(path, kind)))
-            except OpenworkError as error:
-                found.damaged.append((f"{folder}/{path.name}", str(error)))
-        found.kinds[kind].sort(key=lambda pair: pair[1].created, reverse=True)
-    return found
-
-
-def registered(kind: str, name: str) -> Path:
-    """The folder of the artifact of this kind and name, chosen from those that exist; BadInput when there is none."""
-    all_returned(home() / KINDS[kind])
-    for path in (home() / KINDS[kind]).glob("[!.]*/"):
-        if path.name == name and not path.is_symlink():
-            return path
-    raise BadInput(
-        f"No {kind} named '{name}' is stored here. It may have been removed, or made under another OPENWORK_HOME."
-    )
-
-
-def is_registered(kind: str, name: str) -> bool:
-    """Is there an artifact of this kind and name?"""
-    try:
-        return registered(kind, name).is_dir()
-    except BadInput:
-        return False
+__all__ = ["Library", "is_registered", "library", "newest_dictionaries", "read_by", "registered"]
 
 
 def newest_dictionaries(fits: Callable[[ModelStamp], bool]) -> list[Path]:

@@ -12,10 +12,9 @@ from app.jobs import results
 from app.jobs.again import Arguments, task
 from app.jobs.work import Work, key_of, result, submit
 from app.library import memory, models, vocabulary
-from app.library.artifacts import registered
+from app.library.artifacts import library, registered
 from app.library.models import stale
 from app.methods import addresses, words
-from probe.artifacts.folder import KINDS, home
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.artifacts.records import load_record
 from probe.errors import BadInput, OpenworkError
@@ -138,13 +137,5 @@ def stored_call(manifest: Manifest | None) -> Call | None:
 
 def results_of(method: str) -> list[Manifest]:
     """Manifests of the stored results of a method, newest first, whichever door they came through."""
-    kept = []
-    for folder in (home() / KINDS["result"]).glob("[!.]*/"):
-        try:
-            manifest = read_manifest(folder, "result")
-        except OpenworkError:
-            continue
-        made = manifest.facts.get("call")
-        if manifest.name == folder.name and isinstance(made, dict) and made.get("method") == method:
-            kept.append(manifest)
-    return sorted(kept, key=lambda m: m.created, reverse=True)
+    kept = [manifest for folder, manifest in library("result").kinds["result"] if manifest.name == folder.name]
+    return [m for m in kept if isinstance(made := m.facts.get("call"), dict) and made.get("method") == method]

@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 from transformers import DynamicCache
 
 import probe.model.key_value_cache
-from app import doctor_libraries
 from app.cli import main
-from app.doctor import examine
+from probe.doctor import libraries
+from probe.doctor.examine import examine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,7 @@ def test_a_cache_that_forgets_is_broken(home, capsys, monkeypatch):
 
 
 def test_wrong_numbers_of_a_full_cache_are_broken(home, monkeypatch):
-    monkeypatch.setattr(doctor_libraries, "largest_gap", lambda model, prompt: 2.5)
+    monkeypatch.setattr(libraries, "largest_gap", lambda model, prompt: 2.5)
     assert (
         examine().generation == "over 10 tokens, log-probabilities with keys and values kept are off by up to 2.5 nats"
     )
@@ -58,8 +58,8 @@ def test_wrong_numbers_of_a_full_cache_are_broken(home, monkeypatch):
 
 def test_a_library_outside_its_range_is_named(home, monkeypatch):
     real = importlib.metadata.version
-    monkeypatch.setattr(doctor_libraries, "version", lambda name: "99.0" if name == "plotly" else real(name))
-    found = {name: (text, good) for name, text, good in doctor_libraries.ranges()}
+    monkeypatch.setattr(libraries, "version", lambda name: "99.0" if name == "plotly" else real(name))
+    found = {name: (text, good) for name, text, good in libraries.ranges()}
     assert found["plotly"][0].startswith("99.0; tested with") and found["plotly"][1] is False
     assert all(good for name, (_, good) in found.items() if name != "plotly"), found
     assert any(c.name == "plotly" and c.state == "broken" for c in examine().checks)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from app.doctor_libraries import TOKENS, generation, ranges
 from probe.artifacts.folder import home
 from probe.artifacts.json import Json
 from probe.artifacts.leftovers import leftovers, unfinished
 from probe.artifacts.manifest import Manifest, check_files, versions
+from probe.artifacts.stored import library
+from probe.doctor.libraries import TOKENS, generation, ranges
 from probe.errors import OpenworkError
 from probe.model.default import check_folder, model_cache
 
@@ -129,8 +130,6 @@ def _model() -> Check:
 
 
 def _artifacts() -> Iterator[Check]:
-    from app.library.artifacts import library
-
     stored = library()
     for kind, pairs in stored.kinds.items():
         good = 0
