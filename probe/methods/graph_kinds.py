@@ -7,6 +7,8 @@ What only the graph can know (is this a node?) the method asks itself.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from probe.methods.plain_kinds import Choice, Kind, NotPlain, Plain, Text, scalar
@@ -21,6 +23,10 @@ class GraphKind(Text):
     def plain(self, given: Any) -> Plain:
         if isinstance(given, str) and re.fullmatch(self.pattern, given):
             return given
+        if given and isinstance(given, str | PathLike) and Path(given).exists():
+            raise NotPlain
+        if not hasattr(given, "nodes"):
+            raise ValueError
         if (name := _stored_as(given)) is None:
             raise NotPlain
         return name
@@ -28,8 +34,6 @@ class GraphKind(Text):
 
 def _stored_as(graph: Any) -> str | None:
     """The name of a graph that was read from where graphs are stored."""
-    from pathlib import Path
-
     from probe.artifacts.folder import KINDS, home
 
     folder = Path(found) if isinstance(found := origin(graph), str) else None

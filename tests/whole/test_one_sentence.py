@@ -25,7 +25,7 @@ from probe.errors import BadCall, BadInput, OpenworkError
 from probe.methods.call import Call, ids_name
 from probe.methods.catalogue import methods
 from probe.methods.kinds import PromptKind
-from probe.methods.plain_kinds import Choice, Number, Switch, Text
+from probe.methods.plain_kinds import Number, Switch
 from probe.methods.reading import Method, Parameter
 
 EVERY = [(about, p) for about in methods() for p in about.parameters if not isinstance(p.kind, Switch)]
@@ -41,15 +41,18 @@ def wrongs(p: Parameter) -> Iterator[tuple[Any, str]]:
     elif isinstance(p.kind, PromptKind):
         yield "", ""
         yield [1, -5], "ids:1,-5"
-    elif p.kind.control == "token":
-        yield "", ""
-    elif isinstance(p.kind, Choice):
-        yield "neither", "neither"
-    elif isinstance(p.kind, Text):
-        value = "../x" if p.kind.pattern else ""
-        yield value, value
     else:
-        yield "x y", "x y"
+        for text in ("", "x y", "../x"):
+            if not fits(p, text):
+                yield text, text
+
+
+def fits(p: Parameter, text: str) -> bool:
+    try:
+        p.kind.check(text)
+    except (ValueError, KeyError):
+        return False
+    return True
 
 
 def sentences(about: Method, p: Parameter, value: Any, text: str) -> Iterator[tuple[str, str]]:

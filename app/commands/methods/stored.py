@@ -3,7 +3,7 @@ that a graph was traced in, which is the one that is meant where none is named.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ def call_asked(about: Method, options: Options, arguments: dict[str, Any]) -> Ca
     """The call that was typed, looked at."""
     placed = _placed(about, options)
     standing = {p.name: [_STANDIN] if p.several else _STANDIN for p in about.parameters if p.name in placed}
-    model = options.get("model") or (_model_of_graph(about, arguments, placed) if about.of_model else "")
-    call = Call.checked(about.name, model, {**arguments, **standing})
+    call = Call.checked(about.name, options.get("model") or "", {**arguments, **standing})
+    if about.of_model and not call.model:
+        call = replace(call, model=_model_of_graph(about, arguments, placed))
     if not placed:
         return call
     if options.get("dashboard"):
