@@ -7,7 +7,7 @@
 A field is empty where its parameter stands at its default, which it shows in grey.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -24,16 +24,19 @@ from app.library import prompts, vocabulary
 from app.library.artifacts import library
 from app.methods import fields, words
 from app.methods.fields import OTHER, parts_of, texts_of
+from circuits.studies.catalogue import studies
 from probe.methods.kinds import KINDS
-from probe.methods.plain_kinds import Choice, Number
+from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.reading import Method, Parameter
 
-_STORED = {
-    KINDS["DictionaryName"]: "dictionary",
-    KINDS["TableName"]: "features",
-    KINDS["GraphName"]: "graph",
-    KINDS["CacheName"]: "cache",
+_OFFERED: dict[Kind, Callable[[], list[str]]] = {
+    KINDS["DictionaryName"]: lambda: _stored("dictionary"),
+    KINDS["TableName"]: lambda: _stored("features"),
+    KINDS["GraphName"]: lambda: _stored("graph"),
+    KINDS["CacheName"]: lambda: _stored("cache"),
+    KINDS["StudyName"]: lambda: [one.name for one in studies()],
 }
+"""The names to pick from, of kinds that are asked for by name."""
 _HINTS = {
     "layers": "all, or like 3,5-7",
     "unit": "like L5H3 or L5N120",
@@ -147,7 +150,7 @@ def _text(p: Parameter, plain: Any, part: str = "") -> str:
 
 def _wide(p: Parameter) -> bool:
     """Does it want the whole width?"""
-    return p.kind.control == "prompt" or (p.several and p.kind not in _STORED)
+    return p.kind.control == "prompt" or (p.several and p.kind not in _OFFERED)
 
 
 def _about(p: Parameter) -> dict[str, Any]:
@@ -188,7 +191,7 @@ def _controls(at: str, p: Parameter, plain: Any) -> Parts:
         return [dmc.Switch(id={"type": SWITCH, "at": at, "of": p.name}, checked=on, **about)]
     if isinstance(p.kind, Number):
         return [_number(at, p, p.kind, plain)]
-    if isinstance(p.kind, Choice) or p.kind in _STORED:
+    if isinstance(p.kind, Choice) or p.kind in _OFFERED:
         return [_select(at, p, plain)]
     if p.kind.control != "token" or p.several:
         return [dmc.TextInput(id=_field(at, p), value=_text(p, plain), placeholder=_default(p), **_about(p))]
@@ -229,10 +232,7 @@ def _number(at: str, p: Parameter, kind: Number, plain: Any) -> Component:
 
 def _select(at: str, p: Parameter, plain: Any) -> Component:
     """One of some words, or of what is stored here."""
-    if isinstance(p.kind, Choice):
-        names = list(p.kind.options)
-    else:
-        names = [folder.name for folder, _ in library().kinds[_STORED[p.kind]]]
+    names = list(p.kind.options) if isinstance(p.kind, Choice) else _OFFERED[p.kind]()
     if p.several:
         return dmc.MultiSelect(
             id=_field(at, p),
@@ -253,3 +253,8 @@ def _select(at: str, p: Parameter, plain: Any) -> Component:
         searchable=len(data) > 8,
         **_about(p),
     )
+
+
+def _stored(kind: str) -> list[str]:
+    """Names of what is stored, newest first."""
+    return [folder.name for folder, _ in library().kinds[kind]]

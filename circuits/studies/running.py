@@ -21,7 +21,7 @@ from probe.artifacts.names import partial
 from probe.artifacts.renames import discard
 from probe.errors import BadInput
 from probe.identity import model_name
-from probe.methods import Doc, method
+from probe.methods import Doc, StudyName, method
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @method("study", group="studies", plan="plan_study")
 def study(
     model: "TransformerBridge",
-    name: Annotated[str, Doc("Which study; `openwork study --list` names them.")],
+    name: Annotated[StudyName, Doc("Which study; `openwork study --list` names them.")],
     *,
     quick: Annotated[bool, Doc("Few prompts and 19 control sets, so that no p falls below 0.05.")] = False,
     seed: Annotated[int, Doc("Of the control sets.", least=0, most=2_147_483_647)] = 0,

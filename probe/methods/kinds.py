@@ -41,7 +41,7 @@ else:
     DictionaryName = Change = Unit = TokenOrUnit = Any  # what they stand for would bring torch
 CacheName = Any
 """A stored cache by its name, or an open one: what it is belongs to a later room."""
-CorpusName = str
+CorpusName = StudyName = str
 """A text source of `corpus`: sotu, sample:NAME, a file."""
 Token = str | int
 Layers = str | int | Sequence[int] | None
@@ -297,6 +297,7 @@ KINDS: dict[str, Kind] = {
     "TokenOrUnit": ExplainedKind("a token (text or id) or a unit (L5N120@3)", "token"),
     "CacheName": CacheKind("the name of a stored cache", "stored", _NAME),
     "CorpusName": Text("a text source, like sotu or a file", "text"),
+    "StudyName": Text("the name of a study", "text", _NAME),
 }
 """By the name of the annotation. Numbers and choices are made from what the annotation says of them."""
 

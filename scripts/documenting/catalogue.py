@@ -64,7 +64,7 @@ def _lines(about: Method, record: Any, why: str, svg: str) -> Iterator[str]:
         yield f"{why}\n"
     yield "## Parameters\n"
     if about.parameters:
-        yield "| name | what | by default | |\n| --- | --- | --- | --- |"
+        yield "| name | what | by default | takes |\n| --- | --- | --- | --- |"
         yield from (_row(p) for p in about.parameters)
     yield "\n## Three doors\n"
     call = example(about, MODEL)

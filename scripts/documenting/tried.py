@@ -28,6 +28,7 @@ BY_NAME = {
     "prompt_b": "The capital of Italy is",
     "a": PROMPT,
     "b": "The capital of Italy is",
+    "name": "two-circuits",
 }
 
 

@@ -286,3 +286,9 @@ def test_every_declared_method_has_a_form_and_a_place_in_the_catalogue(home):
 def test_what_a_field_says_in_backticks_is_code(home):
     said = as_json(form.form("here", catalogue.method_named("study"), "toy", {}))
     assert "openwork study --list" in said and "`" not in said
+
+
+def test_a_study_is_picked_by_its_name(home):
+    parts = [part for p in form.form("here", catalogue.method_named("study"), "toy", {}) for part in walked(p)]
+    (name,) = [p for p in parts if isinstance(p.id, dict) and p.id.get("of") == "name"]
+    assert "two-circuits" in {one["value"] for one in name.data}
