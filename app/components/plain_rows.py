@@ -6,6 +6,8 @@ from typing import Any
 
 from app.components.drawn import Drawn
 from probe.artifacts.json import plain
+from probe.show.glossary import meaning
+from probe.show.html import scale
 
 ROWS, COLUMNS, PAGED = 300, 16, 20
 """Most rows and columns of a table; rows that are shown at first, with a button for more."""
@@ -20,12 +22,22 @@ def row_data(label: str, rows: Sequence[Mapping[str, Any]], link: Link | None = 
     few = [{str(k): _plain(v) for k, v in row.items()} for row in rows[:ROWS]]
     keys = list(dict.fromkeys(k for row in few for k, v in row.items() if not isinstance(v, dict)))[:COLUMNS]
     kinds = {key: _kind(key, [row.get(key) for row in few]) for key in keys}
-    columns = [{"key": k, "label": k.replace("_", " "), "kind": kinds[k]} for k in keys if kinds[k]]
+    columns = [_column(k, kinds[k]) for k in keys if kinds[k]]
     cells = [{c["key"]: _cell(row.get(c["key"]), c["kind"]) for c in columns} for row in few]
+    for at, key in reversed([(i, c["key"]) for i, c in enumerate(columns, 1) if c["kind"] == "num"]):
+        sort, most = scale(key, [row[key] for row in cells])
+        if sort:  # beside the number a bar, as in a notebook
+            columns.insert(at, {"key": f"{key} bar", "label": "", "kind": sort})
+            cells = [{**row, f"{key} bar": row[key] / most} if row[key] is not None else row for row in cells]
     units = [c["key"] for c in columns if c["kind"] == "unit"]
     if link is not None and units:
         cells = [{**row, **({"href": href} if (href := link(row[units[0]])) else {})} for row in cells]
     return {"columns": columns, "rows": cells, "label": label, "sorts": True, "page": PAGED}
+
+
+def _column(key: str, kind: str) -> dict[str, str]:
+    label = key.replace("_", " ")
+    return {"key": key, "label": label, "kind": kind, **({"title": told} if (told := meaning(label)) else {})}
 
 
 def shown_of(rows: Sequence[object]) -> str | None:

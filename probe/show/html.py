@@ -67,7 +67,7 @@ def table_html(rows: Sequence[Mapping[str, Any]], title: str = "", most: int = M
     if not rows:
         return f"<p>{text(title)}</p>"
     keys = list(dict.fromkeys(key for row in rows[:most] for key in row))[:MOST_COLUMNS]
-    scales = {key: _scale(key, [row.get(key) for row in rows[:most]]) for key in keys}
+    scales = {key: scale(key, [row.get(key) for row in rows[:most]]) for key in keys}
     head = "".join(_head(str(k)) for k in keys)
     body = "".join("<tr>" + "".join(_cell(row.get(k), scales[k]) for k in keys) + "</tr>" for row in rows[:most])
     rest = f" ({most:,} of {len(rows):,} rows)" if len(rows) > most else ""
@@ -80,7 +80,7 @@ def _head(column: str) -> str:
     return f"<th style='{_CELL};font-weight:600'{f' title={chr(39)}{text(told)}{chr(39)}' if told else ''}>{text(column)}</th>"
 
 
-def _scale(key: str, values: Sequence[Any]) -> tuple[str, float]:
+def scale(key: str, values: Sequence[Any]) -> tuple[str, float]:
     """How the numbers of a column are drawn beside being written: `meter`, `signed` or not, and what is full."""
     numbers = [v for v in values if isinstance(v, float) and isfinite(v)]
     top = max(map(abs, numbers), default=0.0)
@@ -89,8 +89,8 @@ def _scale(key: str, values: Sequence[Any]) -> tuple[str, float]:
     return ("signed", top) if key in SIGNED and top else ("", 0.0)
 
 
-def _cell(value: Any, scale: tuple[str, float]) -> str:
-    kind, most = scale
+def _cell(value: Any, drawn: tuple[str, float]) -> str:
+    kind, most = drawn
     style = _CELL
     if isinstance(value, float):
         style += ";font-variant-numeric:tabular-nums"
