@@ -81,6 +81,8 @@ def takes_fields(
             some = {field: named.pop(field) for field in known.keys() & named.keys()}
             placed = len(given) > at  # the settings by their place
             whole = given[at] if placed else named.get(name)
+            if not isinstance(whole, config | None):
+                raise BadInput(f"{function.__name__}: {name} is {brief(whole)}; a {config.__name__} was wanted.")
             whole = config(**some) if whole is None else replace(whole, **some)
             return (
                 function(*given[:at], whole, *given[at + 1 :], **named)

@@ -33,9 +33,10 @@ _FIGURE, _ROWS, _STRIP = "method-figure", "method-rows", "method-strip"
 
 
 def in_page_order(record: "Record") -> list[Panel]:
-    """A record's panels, its own sentence first."""
+    """A record's panels, its own sentence first: the one that sums it up, or else the first that it says."""
     panels, said = record.panels(), _words(record.summary())
-    first = [p for p in panels if isinstance(p, Sentence) and _words(p.text) == said][:1]
+    sentences = [p for p in panels if isinstance(p, Sentence)]
+    first = [*(p for p in sentences if _words(p.text) == said), *sentences][:1]
     return [*first, *(p for p in panels if not any(p is one for one in first))]
 
 

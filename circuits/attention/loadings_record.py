@@ -84,10 +84,10 @@ class HeadLoadings(Record, figure=True, page=True):
         ]
         exact = f"Heads and bypass sum to the edge at every layer within {self.gap:.1e}."
         return [
-            Sentence(self.summary()),
-            Rows("Heads that carry the edges", self.rows(20)),
-            Rows("Where each edge passes", self.edge_rows()),
             *figures,
+            *[Rows("Heads that carry the edges", rows) for rows in [self.rows(20)] if rows],
+            Rows("Where each edge passes", self.edge_rows()),
+            Sentence(self.summary()),
             Sentence(exact),
         ]
 

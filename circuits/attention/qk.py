@@ -96,13 +96,13 @@ class QKAttribution(Record, figure=True, page=True):
         cap = self.convention.get("score", "")
         exact = f"{counted(len(self.names), 'source')} sum to the score, {cap}, within {self.gap:.1e}."
         return [
-            Sentence(self.summary()),
             Figure("Sources of the query and of the key", self.figure),
             Rows("Pairs of sources that make the score", self.rows(20)),
             *[
                 Rows(f"{side} side, whatever it meets on the other".capitalize(), self.sources(side))
                 for side in ("query", "key")
             ],
+            Sentence(self.summary()),
             Sentence(exact),
         ]
 

@@ -49,7 +49,7 @@ class Revealed(Record):
         said = f"{self.unit} was said, at {self.hypothesis.time}, to do this: {self.hypothesis.text}"
         fires = [{"fires at": shown(token), "mean activation": value} for token, value in self.measured]
         tables = {"Its strongest examples, the peak in brackets": self.examples, "Tokens by mean activation": fires}
-        return [Sentence(said), *(Rows(title, rows) for title, rows in tables.items() if rows)]
+        return [*(Rows(title, rows) for title, rows in tables.items() if rows), Sentence(said)]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -31,7 +31,7 @@ from probe.artifacts.untrusted import plain_file, read_json, reading, sealed, un
 from probe.errors import BadInput, Unavailable, brief
 from probe.features import FeatureTable, open_features
 from probe.show.beside import loads
-from probe.show.panels import Panel, Rows, Sentence
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.system_errors import explained
 
@@ -91,7 +91,8 @@ class Study(Record, figure=True):
 
     def panels(self) -> list[Panel]:
         """All evidence, and what comes next."""
-        return [*(Rows(title, rows) for title, rows in self.tables() if rows), Sentence(self.next_step)]
+        tables = [Rows(title, rows) for title, rows in self.tables() if rows]
+        return [Figure("Its activations", self.figure), *tables, Sentence(self.next_step)]
 
     def guess(self, text: str) -> "Study":
         """Record the hypothesis, once. Returns the study with it."""

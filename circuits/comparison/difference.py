@@ -118,7 +118,7 @@ class GraphDifference(Record, figure=True, page=True):
         return f"{self.counted()}. They share {self.overlap:.3f} of their influence (1: equal, 0: strangers).{edges}"
 
     def panels(self) -> list[Panel]:
-        """What differs in words and counts, what is comparable, and the nodes and edges that changed most."""
+        """The picture, counts, the nodes and edges that changed most, what differs in words, and what is comparable."""
         counts = self.summary()
         alike = {"nodes": counts["overlap"], "edges": counts["edge_correlation"]}
         sizes = [
@@ -128,12 +128,12 @@ class GraphDifference(Record, figure=True, page=True):
         nodes = [Rows(title, rows) for where, title in tables.items() if (rows := self._listed(where))]
         edges = self.edge_rows(LISTED)
         return [
-            Sentence(self.told),
-            *(Sentence(note) for note in self.notes[:_NOTES]),
-            Rows("What is in both, and how alike it is", sizes),
             Figure("Influence in b against influence in a", self.figure),
+            Rows("What is in both, and how alike it is", sizes),
             *nodes,
             *([Rows("Edges that changed most, by the influence that runs along", edges)] if edges else []),
+            Sentence(self.told),
+            *(Sentence(note) for note in self.notes[:_NOTES]),
         ]
 
     def _listed(self, where: str) -> list[dict[str, Any]]:

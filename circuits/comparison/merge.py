@@ -108,10 +108,10 @@ class MergedGraph(Record, figure=True):
     def panels(self) -> list[Panel]:
         """What comes back in every prompt and what does not, and what differs between the graphs."""
         return [
-            Sentence(self.summary()),
             Figure("Influence over prompts", self.figure),
             Rows("Nodes, strongest on average first", self.rows(100)),
-            Rows("Edges", self.edge_rows(100)),
+            *[Rows("Edges", edges) for edges in [self.edge_rows(100)] if edges],
+            Sentence(self.summary()),
             *map(Sentence, self.notes),
         ]
 

@@ -11,7 +11,14 @@ from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
 
 if TYPE_CHECKING:
+    from circuits.faithfulness.subgraph_test import TriedSubgraph
     from circuits.faithfulness.sufficiency import Sufficiency
+
+
+@draws
+def tried_figure(tried: "TriedSubgraph", *, height: int = 460) -> go.Figure:
+    """Predicted against measured movements, and the subgraph beside random ones."""
+    return tried.test.figure(height=height)
 
 
 @draws

@@ -44,7 +44,7 @@ class Besides(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TriedSubgraph(Record):
+class TriedSubgraph(Record, figure=True):
     """A subgraph tested in its model. alone: what is left of each root with it alone; continued: both texts; where asked."""
 
     test: SubgraphTest
@@ -62,10 +62,14 @@ class TriedSubgraph(Record):
 
     def panels(self) -> list[Panel]:
         """The test, then what else was asked."""
-        shown = self.test.panels(self.alone.verdicts if self.alone else ())
+        figure, *tables, said = self.test.panels(self.alone.verdicts if self.alone else ())
+        figures, sentences = [figure], [said]
         if self.alone is not None:
-            shown += [Sentence(self.alone.meaning), *self.alone.shown()]
-        return shown if self.continued is None else [*shown, Rows("How the prompt goes on", self.continued.rows())]
+            share, rows = self.alone.shown()
+            figures, tables, sentences = [*figures, share], [*tables, rows], [*sentences, Sentence(self.alone.meaning)]
+        if self.continued is not None:
+            tables.append(Rows("How the prompt goes on", self.continued.rows()))
+        return [*figures, *tables, *sentences]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

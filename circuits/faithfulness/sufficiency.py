@@ -105,14 +105,13 @@ class Sufficiency(Record, figure=True, page=True):
     def panels(self) -> list[Panel]:
         """What it means, the shares, and is it enough by each root."""
         verdicts = Rows("Is it enough alone, root by root", verdict_rows(self.verdicts))
-        return [Sentence(self.meaning), verdicts, *self.shown()]
+        figure, rows = self.shown()
+        return [figure, verdicts, rows, Sentence(self.meaning)]
 
-    def shown(self) -> list[Panel]:
+    def shown(self) -> tuple[Figure, Rows]:
         """The shares, as a figure and as a table."""
-        return [
-            Figure("Share of each root that is left", self.figure),
-            Rows("What is left of each root with all other units silenced", self.rows()),
-        ]
+        rows = Rows("What is left of each root with all other units silenced", self.rows())
+        return Figure("Share of each root that is left", self.figure), rows
 
     def summary(self) -> str:
         """One sentence: how many units stayed, and the share of the first root that they keep."""

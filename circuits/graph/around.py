@@ -42,9 +42,10 @@ class NodeEdges(Record):
         return [{end: name, "weight": w} for name, w in [*edges, ("weaker edges", rest)]] if edges else []
 
     def panels(self) -> list[Panel]:
-        """What it is, what writes to it, and what it writes to."""
-        sides = [Rows(f"{way} edges", self._side(end)) for way, end in (("incoming", "from"), ("outgoing", "to"))]
-        return [Sentence(self.summary()), *(side if side.rows else Sentence(f"no {side.title}") for side in sides)]
+        """What writes to it, what it writes to, and what it is."""
+        sides = {f"incoming edges of {self.node}": self._side("from"), f"outgoing edges of {self.node}": self._side("to")}
+        none = [Sentence(f"There are no {title}.") for title, rows in sides.items() if not rows]
+        return [*(Rows(title, rows) for title, rows in sides.items() if rows), Sentence(self.summary()), *none]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -74,8 +75,9 @@ class NodesEdges(Record):
         return [{"node": one.node, **row} for one in self.nodes for row in one.rows()]
 
     def panels(self) -> list[Panel]:
-        """Each node's."""
-        return [panel for one in self.nodes for panel in one.panels()]
+        """Each node's edges, then what each is."""
+        found = [panel for one in self.nodes for panel in one.panels()]
+        return sorted(found, key=lambda panel: isinstance(panel, Sentence))
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -218,10 +218,10 @@ class CircuitGraph(Record, figure=True, page=True):
     def panels(self) -> list[Panel]:
         """What it explains and by how much, its picture, and its most influential nodes."""
         return [
-            Sentence(self.summary()),
-            *map(Sentence, words.told(self)),
             Figure("Circuit", self.figure),
             Rows("Most influential nodes", self.rows(100)),
+            Sentence(self.summary()),
+            *map(Sentence, words.told(self)),
         ]
 
     def report(self) -> dict[str, Any]:

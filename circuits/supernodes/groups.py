@@ -158,8 +158,8 @@ class Supernodes(Record, figure=True, page=True):
         words = {"tokens": "shared tokens", "direction": "the direction written", "influence": "shared neighbours"}
         known = [said for name, said in words.items() if name in self.parts]
         by = f" Alike by {', '.join(known)}; the score is the mean likeness of a group's pairs." if known else ""
-        found: list[Panel] = [Sentence(f"{self.summary()}{by}"), Rows("Groups, most influential first", self.rows())]
-        return [*found, Figure("Likeness of the units compared", self.figure)] if len(self.nodes) else found
+        groups = [Rows("Groups, most influential first", rows) for rows in [self.rows()] if rows]
+        return [Figure("Likeness of the units compared", self.figure), *groups, Sentence(f"{self.summary()}{by}")]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -82,10 +82,10 @@ class Subgraph(Record, figure=True, page=True):
     def panels(self) -> list[Panel]:
         """The scores beside those of random sets, the units, and the folded graph."""
         return [
-            Sentence(self.summary()),
-            Rows("How much they explain, beside as many random units, none and all", self.score_rows()),
             Figure("The graph with everything else folded into leaves", self.figure),
-            Rows("The units", self.rows()),
+            Rows("How much they explain, beside as many random units, none and all", self.score_rows()),
+            *[Rows("The units", rows) for rows in [self.rows()] if rows],
+            Sentence(self.summary()),
         ]
 
     def to_dict(self) -> dict[str, Any]:

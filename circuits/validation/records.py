@@ -198,8 +198,8 @@ class SubgraphTest(Record, figure=True, page=True):
             "Against random subgraphs of as many nodes of each kind and layer": self.comparison_rows(),
             "Predicted against measured, over all nodes": self.agreement_rows(),
         }
-        said, *shown = [Rows(title, rows) for title, rows in tables.items() if rows]
-        return [Sentence(meaning(self)), said, Figure("Predicted and measured movements", self.figure), *shown]
+        shown = [Rows(title, rows) for title, rows in tables.items() if rows]
+        return [Figure("Predicted and measured movements", self.figure), *shown, Sentence(meaning(self))]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -90,7 +90,6 @@ class Connections(Record, figure=True):
     def panels(self) -> list[Panel]:
         """The connections, the heads that carry them, and the tokens at both ends."""
         found: list[Panel] = [
-            Sentence(self.summary()),
             Figure("Strongest connections", self.figure),
             Rows("Connections by weights", self.rows()),
             Rows("Heads that carry what it reads", self.head_rows(10)),
@@ -98,7 +97,9 @@ class Connections(Record, figure=True):
         for one in self.tokens:
             by = " ".join(["Tokens by weights,", one.reader, *one.through])
             found += [Rows(f"{by}: {one.embedding}", one.rows())]
-        return found + ([Rows("Tokens it promotes and suppresses", self.promotes.rows())] if self.promotes else [])
+        if self.promotes:
+            found.append(Rows("Tokens it promotes and suppresses", self.promotes.rows()))
+        return [*(one for one in found if not isinstance(one, Rows) or one.rows), Sentence(self.summary())]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

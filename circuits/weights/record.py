@@ -166,10 +166,10 @@ class TopPaths(Record, figure=True):
         """The tree as a figure and as lines, and the edges of the strongest of the longest paths."""
         longest = sorted(self.paths, key=lambda p: (-len(p), -abs(p.value)))[:1]
         return [
-            Sentence(self.summary()),
             Figure("Strongest paths", self.figure),
             Rows("Paths from the target back", self.tree.lines(self.tokens)),
             *[Rows(f"Edges of {path.name(self.tokens)}", self.edge_rows(path)) for path in longest],
+            Sentence(self.summary()),
         ]
 
     def masked(self, labels: list[str]) -> "TopPaths":
