@@ -102,7 +102,7 @@ def test_parts_of_another_kind_are_refused(toy):
         (lambda: circuits.trace(toy, PROMPT, config={}), "config is {}; a TraceConfig was wanted"),
         (lambda: circuits.trace(toy, PROMPT, dictionaries=None), "a list, each the name of a stored dictionary, was wanted"),
         (lambda: circuits.trace(toy, PROMPT, dictionaries=["mine"]), "There is no dictionary 'mine'"),
-        (lambda: circuits.check_subgraph(toy, None), "graph is None; a graph was wanted"),
+        (lambda: circuits.check_subgraph(toy, None), "graph is None; a graph of trace() or load_graph()"),
     ]
     for call, said in wrong:
         with pytest.raises(BadInput) as told:
