@@ -43,7 +43,10 @@ class NodeEdges(Record):
 
     def panels(self) -> list[Panel]:
         """What writes to it, what it writes to, and what it is."""
-        sides = {f"incoming edges of {self.node}": self._side("from"), f"outgoing edges of {self.node}": self._side("to")}
+        sides = {
+            f"incoming edges of {self.node}": self._side("from"),
+            f"outgoing edges of {self.node}": self._side("to"),
+        }
         none = [Sentence(f"There are no {title}.") for title, rows in sides.items() if not rows]
         return [*(Rows(title, rows) for title, rows in sides.items() if rows), Sentence(self.summary()), *none]
 

@@ -100,7 +100,10 @@ def test_misspelt_words_are_answered(toy):
 def test_parts_of_another_kind_are_refused(toy):
     wrong = [
         (lambda: circuits.trace(toy, PROMPT, config={}), "config is {}; a TraceConfig was wanted"),
-        (lambda: circuits.trace(toy, PROMPT, dictionaries=None), "a list, each the name of a stored dictionary, was wanted"),
+        (
+            lambda: circuits.trace(toy, PROMPT, dictionaries=None),
+            "a list, each the name of a stored dictionary, was wanted",
+        ),
         (lambda: circuits.trace(toy, PROMPT, dictionaries=["mine"]), "There is no dictionary 'mine'"),
         (lambda: circuits.check_subgraph(toy, None), "graph is None; a graph of trace() or load_graph()"),
     ]
