@@ -279,12 +279,12 @@ def test_figures_follow_the_window(tab, site, pages):
 
 
 @pytest.mark.slow
-def test_nothing_piles_up_over_fifty_pages(tab, site, pages):
+def test_nothing_piles_up_over_forty_pages(tab, site, pages):
     watch = tab.context.new_cdp_session(tab)
     opened(tab, site + pages["home"])
     order = ["circuit", "table", "lens", "jobs", "unit", "heads", "circuits", "training", "prompt", "home"]
     counts = []
-    for _ in range(5):
+    for _ in range(4):
         for name in order:
             gone_to(tab, site + pages[name])
             tab.wait_for_timeout(300)  # most of it is drawn
