@@ -1,7 +1,7 @@
 """The pages on models of other block shapes: parallel blocks, post-norms, QK-norm, grouped queries, ungated MLPs, soft-caps."""
 
 import pytest
-from browsing import SLACK, chromium, expect, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, gone_to, pytestmark, site, tab
 from tiny import CONFIGS, tiny
 
 import circuits
@@ -28,6 +28,7 @@ def served(request, site):
 
 def test_every_page_of_a_model_fills(served, site, tab):
     name, graph = served
+    tab.goto(site)
     clean, corrupted = (prompts.store(text, name).id for text in (PROMPT, OTHER))
     for address, *filled in (
         (links.prompt_page(clean, name), "#strip .ow-tok", ".ow-thumbs canvas", "#units .ow-row, #units tr"),
@@ -38,7 +39,7 @@ def test_every_page_of_a_model_fills(served, site, tab):
         (links.patching_page(name, clean, corrupted, over="heads", right=" the", wrong=" a"), "#patching-figure .hm"),
         (links.circuit_page(graph), "#links .main-svg", "#edges tr"),
     ):
-        tab.goto(site + address)
+        gone_to(tab, site + address)
         for selector in filled:
             expect(tab.locator(selector).first).to_be_attached(timeout=WAIT)
         expect(tab.locator(".ow-skeleton:visible, .ow-slot .ow-partial:visible")).to_have_count(0, timeout=WAIT)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import whole_home
-from browsing import SLACK, chromium, expect, pytestmark, tab
+from browsing import SLACK, chromium, expect, gone_to, pytestmark, tab
 from browsing import site as empty_site
 from records import lens_of
 
@@ -40,13 +40,6 @@ def opened(tab, address: str) -> None:
     else:
         gone_to(tab, address)
     tab.wait_for_function(RESTING, timeout=20_000 * SLACK)
-
-
-def gone_to(tab, address: str) -> None:
-    """The page has arrived, perhaps not all that is on it."""
-    before = tab.locator("#page").get_attribute("data-arrived") or ""
-    tab.evaluate("(path) => window.openwork.go(path)", address[address.index("/", 8) :])
-    expect(tab.locator("#page")).not_to_have_attribute("data-arrived", before)
 
 
 # -- arriving --------------------------------------------------------------------------------------------------------

@@ -322,7 +322,7 @@ def at_rest(tab) -> str:
     """The structure of the page, once it no longer changes."""
     before, now = None, tab.evaluate(STRUCTURE)
     while now != before:
-        tab.wait_for_timeout(800)
+        tab.wait_for_timeout(300)
         before, now = now, tab.evaluate(STRUCTURE)
     return now
 

@@ -62,3 +62,10 @@ def tab(chromium):
     assert not complaints, complaints
     outside = [u for u in requests if not re.match(r"(http://127\.0\.0\.1:\d+/|data:|blob:)", u)]
     assert not outside, outside
+
+
+def gone_to(tab, address: str) -> None:
+    """The page has arrived, perhaps not all that is on it; without loading the scripts again."""
+    before = tab.locator("#page").get_attribute("data-arrived") or ""
+    tab.evaluate("(path) => window.openwork.go(path)", address[address.index("/", 8) :])
+    expect(tab.locator("#page")).not_to_have_attribute("data-arrived", before)
