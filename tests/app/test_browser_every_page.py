@@ -48,7 +48,9 @@ def opened(tab, address: str) -> None:
 def down(tab) -> None:
     """To the end of a page that has one."""
     tab.evaluate("() => { document.querySelector('#page').style.minHeight = '3000px'; window.scrollTo(0, 1500); }")
-    assert tab.evaluate("scrollY") >= 1500  # more, where something above is drawn only now and the browser holds the line
+    assert (
+        tab.evaluate("scrollY") >= 1500
+    )  # more, where something above is drawn only now and the browser holds the line
 
 
 def arrived(tab, heading: str | re.Pattern[str], title: str | re.Pattern[str]) -> None:
