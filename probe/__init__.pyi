@@ -36,10 +36,12 @@ from probe.features import open_features as open_features
 from probe.features import plan_features as plan_features
 from probe.features import set_label as set_label
 from probe.features import unit_weights as unit_weights
+from probe.features.by_weights import unit_by_weights as unit_by_weights
 from probe.features.on_text import on_text as on_text
 from probe.heads.attention_rank import attention_rank as attention_rank
 from probe.heads.patterns import head_patterns as head_patterns
 from probe.heads.reading import ablate_head as ablate_head
+from probe.heads.reading import one_head as one_head
 from probe.heads.reading import read_head as read_head
 from probe.heads.scores import head_table as head_table
 from probe.heads.sinks import sinks as sinks

@@ -91,7 +91,7 @@
     }
     node.openworkRows = rows;
     node.openworkState = { data, sorted };
-    node.openworkExport = () => rows.map((row) => Object.fromEntries(data.columns.filter((c) => c.kind !== "meter" && c.kind !== "swatch" && (c.kind !== "signed" || !data.columns.some((o) => o.kind === "num" && o.key === "amount"))).map((c) => [c.label || c.key, row[c.key]])));
+    node.openworkExport = () => rows.map((row) => Object.fromEntries(data.columns.filter((c) => c.kind !== "meter" && c.kind !== "swatch" && (c.kind !== "signed" || (c.label && !data.columns.some((o) => o.kind === "num" && o.key === "amount")))).map((c) => [c.label || c.key, row[c.key]])));
     listen(node);
     ow.rove(node, "tr.click", { ArrowDown: 1, ArrowUp: -1 });   // 280 rows are one stop
     ow.rove(node, "th.sorts", { ArrowRight: 1, ArrowLeft: -1 });

@@ -4,10 +4,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dash import html
+
+from app.components import drawn
 from app.components.drawn import Drawn
 from probe.artifacts.json import plain
 from probe.show.glossary import meaning
 from probe.show.html import scale
+from probe.show.panels import Rows
 
 ROWS, COLUMNS, PAGED = 300, 16, 20
 """Most rows and columns of a table; rows that are shown at first, with a button for more."""
@@ -15,13 +19,48 @@ _TEXT, _FEW = 200, 12  # characters of a cell, entries of one that is a list
 _UNIT = re.compile(r"L\d{1,4}[HNF]\d{1,9}")
 Link = Callable[[Any], str | None]
 """From a unit's name to its page."""
+TABLE = "method-rows"
+"""The type of the id of a record's table; one registering draws them all (`app.methods.drawing`)."""
 
 
-def row_data(label: str, rows: Sequence[Mapping[str, Any]], link: Link | None = None) -> Drawn:
-    """A table of plain values; what is nested deeper than a list is left out. link: the page of a unit that a cell names."""
-    few = [{str(k): _plain(v) for k, v in row.items()} for row in rows[:ROWS]]
+def table(
+    panel: Rows,
+    at: str,
+    height: int | None = None,
+    *,
+    link: Link | None = None,
+    chosen: Mapping[str, Any] | None = None,
+    note: str = "",
+) -> html.Div:
+    """A record's table under its title, whole. at: tells it from others of the page, and is the id of what holds both."""
+    data = {**panel_data(panel, link, chosen, len(panel.rows)), "page": None, "note": note}
+    return html.Div(
+        [html.H3(panel.title, dir="auto"), drawn.rows({"type": TABLE, "at": at}, height, data)],
+        id=at,
+        className="ow-half",
+    )
+
+
+def panel_data(
+    panel: Rows, link: Link | None = None, chosen: Mapping[str, Any] | None = None, most: int = ROWS
+) -> Drawn:
+    """The table of a record's panel."""
+    return row_data(panel.title, panel.rows[:most], link, panel.picks, chosen, panel.kinds)
+
+
+def row_data(
+    label: str,
+    rows: Sequence[Mapping[str, Any]],
+    link: Link | None = None,
+    picks: Sequence[Mapping[str, Any]] = (),
+    chosen: Mapping[str, Any] | None = None,
+    declared: Mapping[str, str] = {},
+) -> Drawn:
+    """A table of plain values; what is nested deeper than a list is left out. link: the page of a unit that a cell names. picks:
+    what each row selects; chosen: what is selected. declared: kinds of columns that their values do not tell."""
+    few = [{str(k): _plain(v) for k, v in row.items()} for row in rows]
     keys = list(dict.fromkeys(k for row in few for k, v in row.items() if not isinstance(v, dict)))[:COLUMNS]
-    kinds = {key: _kind(key, [row.get(key) for row in few]) for key in keys}
+    kinds = {key: declared.get(key) or _kind(key, [row.get(key) for row in few]) for key in keys}
     columns = [_column(k, kinds[k]) for k in keys if kinds[k]]
     cells = [{c["key"]: _cell(row.get(c["key"]), c["kind"]) for c in columns} for row in few]
     for at, key in reversed([(i, c["key"]) for i, c in enumerate(columns, 1) if c["kind"] == "num"]):
@@ -32,6 +71,10 @@ def row_data(label: str, rows: Sequence[Mapping[str, Any]], link: Link | None = 
     units = [c["key"] for c in columns if c["kind"] == "unit"]
     if link is not None and units:
         cells = [{**row, **({"href": href} if (href := link(row[units[0]])) else {})} for row in cells]
+    for row, pick in zip(cells, picks, strict=False):
+        if pick:
+            mine = bool(chosen) and all((chosen or {}).get(name) == value for name, value in pick.items())
+            row |= {"pick": dict(pick), "selected": mine}
     return {"columns": columns, "rows": cells, "label": label, "sorts": True, "page": PAGED}
 
 
@@ -69,7 +112,7 @@ def _kind(key: str, values: list[Any]) -> str:
 
 
 def _cell(value: Any, kind: str) -> Any:
-    if value is None or kind in ("num", "count"):
+    if value is None or kind in ("num", "count", "share"):
         return value
     if kind == "tokens":
         return [one[:_TEXT] for one in value[:_FEW]]

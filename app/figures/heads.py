@@ -1,19 +1,17 @@
 """The figures of the heads page: made in `probe`, dressed here, with the selection outlined."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.dress import dress
-from app.figures.lens import _MAX_SIDE, tilt
+from app.figures.lens import tilt
 from probe.heads.figures import pattern_figure as plain_pattern
-from probe.heads.figures import pattern_with_margins, shrink
+from probe.heads.figures import pattern_with_margins
 from probe.heads.margins import entropy, received
 from probe.heads.scores import SCORES, SIGNED, HeadTable
 from probe.show.array_figures import grid_figure
-from probe.show.labels import plain
 
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
@@ -51,25 +49,8 @@ def _outline(figure: go.Figure, x: int, y: int, scheme: str) -> None:
 
 
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:
-    """One head's pattern, dressed; of long prompts the maxima of blocks, at most `_MAX_SIDE` each way."""
-    block = -(-len(heads.tokens) // _MAX_SIDE)
-    if block > 1:
-        one = shrink(heads.patterns[layer : layer + 1, head : head + 1], _MAX_SIDE)
-        heads = replace(heads, patterns=one, tokens=heads.tokens[::block], metrics={})
-        figure = plain_pattern(heads, 0, 0)
-    else:
-        figure = plain_pattern(heads, layer, head)
-    n = len(heads.tokens)
-    pattern = np.round(np.asarray(figure.data[0].z, dtype=np.float32), 4)
-    figure.update_traces(
-        z=np.where(np.tri(n, dtype=bool), pattern, np.float32(np.nan)),
-        hoverongaps=False,
-        colorbar={"thickness": 10, "outlinewidth": 0},
-    )
-    if n <= 80:
-        names = [plain(t, 24) for t in heads.tokens]
-        words = [[f"{names[q]} ({q}) attends to {names[k]} ({k})" for k in range(n)] for q in range(n)]
-        figure.update_traces(customdata=words, hovertemplate="%{customdata}: %{z:.3f}<extra></extra>")
-    figure.update_xaxes(**tilt(n > 6), tickfont=_MONO, showgrid=False, title="key: attended to", constrain="domain")
-    figure.update_yaxes(tickfont=_MONO, showgrid=False, title="query: attends", scaleanchor="x", constrain="domain")
-    return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84 if n > 6 else 50})
+    """One head's pattern, dressed, its cells square."""
+    figure, long = plain_pattern(heads, layer, head), len(heads.tokens) > 6
+    figure.update_xaxes(**tilt(long), tickfont=_MONO, showgrid=False, constrain="domain")
+    figure.update_yaxes(tickfont=_MONO, showgrid=False, scaleanchor="x", constrain="domain")
+    return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84 if long else 50})

@@ -87,7 +87,7 @@ def search(question: str, model: str = "", prompt: str = "") -> list[Group]:
         return _some([("Pages", _pages([], here)), ("Recent prompts", _prompts([]))])
     groups = [("Units", named_units(question.strip(), here, names, stored)), ("Pages", _pages(words, here))]
     groups += [("Methods", _methods(words))]
-    groups += [("Prompts", _prompts(words)), ("Labels", labelled(words, stored))]
+    groups += [("Prompts", _prompts(words)), ("Labels", labelled(words))]
     groups += [(_KINDS[k][0], _artifacts(k, words, stored)) for k in _KINDS]
     return _some([*groups, ("Units by token and example", matched_units(question.strip(), stored))])
 

@@ -3,21 +3,16 @@
 Nothing is loaded: a model's shape comes from its folder, a dictionary's from its manifest, labels from the file beside a table.
 """
 
-from functools import lru_cache
-from pathlib import Path
-
 from app import links
 from app.frame.search_words import Hit, clip, matching
+from app.library import labels
 from app.library.artifacts import Library
 from app.library.models import short_model
 from probe.artifacts.manifest import Manifest
-from probe.artifacts.untrusted import read_json
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput
 from probe.model.sites import parse_site
 from probe.model.sizes import model_size
 from probe.model.unit_names import UnitName, unit_name
-
-_LABELS = 20_000_000  # bytes of a file of labels that are read
 
 
 def named_units(question: str, here: tuple[str, str], names: list[str], stored: Library) -> list[Hit]:
@@ -89,34 +84,10 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def labelled(words: list[str], stored: Library) -> list[Hit]:
-    """Units with a label that holds the words; a feature table keeps its labels beside it (`probe.features.labels`)."""
-    hits = []
-    for folder, _ in stored.kinds["features"]:
-        for unit, text in matching(words, _labels_in(folder / "labels.json"), lambda pair: pair[1]):
-            hits.append(Hit(clip(text), f"unit {unit} of {folder.name}", links.unit_page(folder.name, unit), "units"))
-    return hits
-
-
-def _labels_in(file: Path) -> list[tuple[int, str]]:
-    """Numbers of units and their labels' texts; a file that is missing, damaged or far too large has none."""
-    try:
-        found = file.stat()
-        return _read_labels(file, (found.st_mtime_ns, found.st_ino)) if found.st_size <= _LABELS else []
-    except OSError:
-        return []
-
-
-@lru_cache(maxsize=8)
-def _read_labels(file: Path, changed: tuple[int, int]) -> list[tuple[int, str]]:
-    # Read here and not by the module that writes them, because that one comes with torch.
-    try:
-        table = read_json(file)["labels"]
-        return [
-            (int(unit), entry["text"])
-            for unit, entries in table.items()
-            for entry in entries
-            if unit.isdecimal() and len(unit) < 10 and isinstance(entry["text"], str)
-        ]
-    except (Unavailable, ValueError, TypeError, KeyError, AttributeError):
-        return []
+def labelled(words: list[str]) -> list[Hit]:
+    """Units with a label that holds the words."""
+    return [
+        Hit(clip(text), f"unit {unit} of {table}", links.unit_page(table, unit), "units")
+        for table, rows in labels.by_table().items()
+        for unit, text in matching(words, [(u, one.text) for u, said in rows.items() for one in said], lambda p: p[1])
+    ]

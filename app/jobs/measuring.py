@@ -1,4 +1,5 @@
-"""Measuring units where no stored cache holds what they read: harvest some of the bundled text, build their table; one job.
+"""Measuring the units of a layer or a dictionary: their table, built on a stored cache that holds what they read, or, where none
+does, on some of the bundled text that is harvested first; one job.
 
 What was harvested stays as a cache, so the next table of the same layer needs no harvest. Both steps go on where they were
 stopped. The plan is known before anything is loaded, from the shape of the model.
@@ -10,12 +11,11 @@ from app.jobs.table import job_table
 from app.library import models
 from app.library.artifacts import registered
 from app.library.models import require_offered, short_model
-from app.library.tables import neurons_in
+from app.library.tables import caches_for
+from app.library.units import input_sites
 from probe.artifacts.folder import home, place
-from probe.artifacts.json import Json
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
-from probe.model.sites import parse_site
 from probe.model.sizes import model_size
 from probe.progress import Progress
 from probe.words import size
@@ -30,10 +30,7 @@ def sites_of(what: str | int) -> list[str]:
     """What units of a layer (a number) or of a dictionary (its name) are measured from."""
     if isinstance(what, int):
         return [f"mlp_in.{what}"]
-    found = read_manifest(registered("dictionary", what), "dictionary").facts.get("sites_in")
-    if not isinstance(found, list) or not found:
-        raise BadInput(f"The manifest of {what} does not say what it reads; make it again.")
-    return [parse_site(str(site)).short for site in found]
+    return [site.short for site in input_sites(read_manifest(registered("dictionary", what), "dictionary"))]
 
 
 def plan_words(model: str, what: str | int) -> str:
@@ -46,98 +43,59 @@ def plan_words(model: str, what: str | int) -> str:
     )
 
 
-def start(model: object, what: object) -> str:
-    """Queue both steps; the page that shows their progress. BadInput for a layer or a dictionary there is not."""
+def start(model: object, what: object, cache: str = "") -> str:
+    """Queue the measuring, on a stored cache or on one that is harvested first; the page that shows its progress. BadInput for a
+    layer or a dictionary there is not, and for a cache that holds something else."""
     require_offered(model)
     shape = model_size(model)
     if isinstance(what, bool) or not isinstance(what, int | str):
         raise BadInput("Choose a layer or a dictionary to measure.")
     if isinstance(what, int) and shape and not 0 <= what < shape.layers:
         raise BadInput(f"{short_model(model)} has layers 0 to {shape.layers - 1}; {what} was asked for.")
-    sites = sites_of(what)
-    cache = f"{short_model(model)}-{'-'.join(sites)}-{TOKENS // 1000}k"
-    name, of = f"{table_stem(what)}-on-{cache}", named_units(what)
+    sites, of = sites_of(what), f"the latents of {what}" if isinstance(what, str) else f"the neurons of layer {what}"
+    if cache and cache not in caches_for(model, what):
+        raise BadInput(f"{registered('cache', cache).name} does not hold what {of} are measured from.")
+    on = cache or f"{short_model(model)}-{'-'.join(sites)}-{TOKENS // 1000}k"
+    name = table_name(what, on)
     job_table().submit(
         "features",
-        f"Harvest {', '.join(sites)} and measure {of}",
-        lambda p: _measure(model, what, sites, cache, name, p),
+        f"Measure {of} on {on}" if cache else f"Harvest {', '.join(sites)} and measure {of}",
+        lambda p: _measure(model, what, [] if cache else sites, on, name, p),
         key=f"features:{name}",
         link=links.table_page(name),
-        again=["measure", {"model": model, "what": what}],
+        again=["measure", {"model": model, "what": what, **({"cache": cache} if cache else {})}],
     )
     return links.table_page(name)
 
 
-def _measure(model: str, what: str | int, sites: list[str], cache: str, name: str, progress: Progress) -> str:
+def table_name(what: str | int, cache: str) -> str:
+    """What a table is called: its dictionary or `neurons-4`, and the cache it is measured on."""
+    return f"{what if isinstance(what, str) else f'neurons-{what}'}-on-{cache}"
+
+
+def _measure(model: str, what: str | int, harvested: list[str], cache: str, name: str, progress: Progress) -> str:
+    from probe.activations.cache import open_cache
     from probe.activations.harvest import harvest
+    from probe.dictionaries import load_dictionary
+    from probe.features import build_features
     from probe.text.documents import corpus
     from probe.text.tokens import tokenize
 
     bridge = models.model_named(model, progress)
     folder = place("cache", cache)
     home().mkdir(parents=True, exist_ok=True)
-    if not folder.exists():
+    if harvested and not folder.exists():
         tokens = tokenize(bridge, corpus(TEXT, seed=0), max_tokens=TOKENS)
-        harvest(bridge, tokens, sites, folder, resume=True, progress=progress)
-    return build(model, what, cache, name, progress)
-
-
-def start_table(model: str, what: str | int, cache: str) -> str:
-    """Queue the building of a table of a dictionary's latents or a layer's neurons; its name."""
-    name, named = f"{table_stem(what)}-on-{cache}", named_units(what)
-    job_table().submit(
-        "features",
-        f"Measure {named} on {cache}",
-        lambda p: build(model, what, cache, name, p),
-        key=f"features:{name}",
-        link=links.table_page(name),
-        again=["table", {"model": model, "what": what, "cache": cache}],
-    )
-    return name
-
-
-def table_stem(what: str | int) -> str:
-    """How the name of a table begins: its dictionary, or `neurons-4`."""
-    return what if isinstance(what, str) else f"neurons-{what}"
-
-
-def named_units(what: str | int) -> str:
-    """The units of a table in words."""
-    return f"the latents of {what}" if isinstance(what, str) else f"the neurons of layer {what}"
-
-
-def build(model: str, what: str | int, cache: str, name: str, progress: Progress) -> str:
-    """Build a table on a stored cache; the page that shows it."""
-    from probe.activations.cache import open_cache
-    from probe.dictionaries import load_dictionary
-    from probe.features import build_features
-
-    bridge = models.model_named(model, progress)
+        harvest(bridge, tokens, harvested, folder, resume=True, progress=progress)
     units = what if isinstance(what, int) else load_dictionary(registered("dictionary", what), bridge)
     source = open_cache(registered("cache", cache), bridge)
     build_features(bridge, units, source, place("features", name), resume=True, progress=progress)
     return links.table_page(name)
 
 
-def start_asked(asked: Json) -> str:
-    """Start the table that a button asks for; the page that shows its progress. BadInput for what is not stored."""
-    cache = read_manifest(registered("cache", str(asked["cache"])), "cache")
-    what: str | int = asked["what"]
-    if isinstance(what, int):
-        if what not in neurons_in(cache):
-            raise BadInput(f"{asked['cache']} does not hold what the neurons of layer {what} are measured from.")
-    else:
-        read_manifest(registered("dictionary", what), "dictionary")
-    model = cache.model.name if cache.model else ""
-    require_offered(model)
-    return links.table_page(start_table(model, what, str(asked["cache"])))
-
-
 @task("measure")
-def _harvest_again(arguments: Arguments) -> None:
-    start(arguments["model"], arguments["what"])
+def _again(arguments: Arguments) -> None:
+    start(arguments["model"], arguments["what"], arguments.get("cache", ""))
 
 
-@task("table")
-def _build_again(arguments: Arguments) -> None:
-    start_table(arguments["model"], arguments["what"], arguments["cache"])
+task("table")(_again)  # what rows of before call a measuring on a stored cache

@@ -12,12 +12,12 @@ from typing import Any
 from app.library.artifacts import library
 from probe.artifacts.manifest import Manifest
 from probe.errors import OpenworkError
-from probe.features.labels import FILE, labels_of
+from probe.features.labels import FILE, Labels, labels_of
 
 Unit = tuple[str, str, int, int]
 """Kind, whose it is (a model's name for a neuron, a dictionary's for a latent), layer, number in the layer."""
 _FRESH = 1.0  # seconds
-_state: dict[str, Any] = {"at": -1.0, "marks": None, "texts": {}}
+_state: dict[str, Any] = {"at": -1.0, "marks": None, "texts": {}, "tables": {}}
 
 
 def texts() -> dict[Unit, str]:
@@ -25,6 +25,12 @@ def texts() -> dict[Unit, str]:
     if time.monotonic() - _state["at"] > _FRESH:
         _look()
     return _state["texts"]
+
+
+def by_table() -> dict[str, Labels]:
+    """Every label there is, by the table that it is kept beside and the unit's number there."""
+    texts()
+    return _state["tables"]
 
 
 def mark() -> int:
@@ -48,9 +54,10 @@ def _look() -> None:
     marks = tuple((str(folder), _changed(folder)) for folder, _ in tables)
     if marks != _state["marks"]:
         found: dict[Unit, str] = {}
+        read = {folder.name: _read(folder) for folder, _ in tables}
         for folder, manifest in reversed(tables):  # where two tables label one unit, the newer table's is taken
-            found |= _of_table(folder, manifest)
-        _state.update(marks=marks, texts=found)
+            found |= _of_table(manifest, read[folder.name])
+        _state.update(marks=marks, texts=found, tables=read)
     _state["at"] = time.monotonic()
 
 
@@ -62,14 +69,21 @@ def _changed(folder: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_ino
 
 
-def _of_table(folder: Path, manifest: Manifest) -> dict[Unit, str]:
-    """The labels of one table; none where it is damaged, which its own page says."""
+def _read(folder: Path) -> Labels:
+    """The labels of one table; none where they are damaged, which its own page says."""
+    try:
+        return labels_of(folder)
+    except OpenworkError:
+        return {}
+
+
+def _of_table(manifest: Manifest, rows: Labels) -> dict[Unit, str]:
+    """The best label of each unit of one table."""
     kind = str(manifest.facts.get("units", ""))
     owner = manifest.facts.get("source") if kind == "latent" else manifest.model.name if manifest.model else ""
     try:
-        rows = labels_of(folder)
         starts = sorted((int(start), int(layer)) for start, layer in manifest.facts.get("layers") or [])
-    except (OpenworkError, TypeError, ValueError):
+    except (TypeError, ValueError):
         return {}
     found: dict[Unit, str] = {}
     for row, labels in rows.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.library.artifacts import library, registered
 from app.library.memory import Recent
 from probe.artifacts.json import Json
-from probe.artifacts.manifest import Manifest, ModelStamp
+from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features.overview import overview
 from probe.model.sites import parse_site
@@ -120,6 +120,14 @@ def caches_for_dictionary(manifest: Manifest) -> list[str]:
     """Caches on which this dictionary's latents can be measured."""
     needed = {parse_site(site).name for site in manifest.facts.get("sites_in", ())}
     return measurable(manifest.model, lambda sites: bool(needed) and needed <= {parse_site(s).name for s in sites})
+
+
+def caches_for(model: str, what: str | int) -> list[str]:
+    """Stored caches on which the neurons of a layer (a number) or the latents of a dictionary (its name) can be measured, newest
+    first."""
+    if isinstance(what, str):
+        return caches_for_dictionary(read_manifest(registered("dictionary", what), "dictionary"))
+    return [f.name for f, m in library().kinds["cache"] if m.model and m.model.name == model and what in neurons_in(m)]
 
 
 def neurons_in(manifest: Manifest) -> list[int]:

@@ -1,25 +1,32 @@
 """Which unit an address means, and what is at hand about it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app import links
 from app.library import labels, models
 from app.library.artifacts import library, registered
 from app.library.models import require_offered, short_model
-from app.library.tables import caches_for_dictionary, latent_tables, neuron_tables, neurons_in, open_table
+from app.library.tables import latent_tables, neuron_tables, open_table
 from app.selection import Selection
 from probe.artifacts.json import Json
-from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
+from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput, Unavailable
-from probe.model.sites import parse_site
+from probe.model.sites import Site, parse_site
 from probe.model.sizes import model_size
-from probe.model.unit_names import unit_name
+from probe.model.unit_names import UnitName, unit_name
+
+if TYPE_CHECKING:
+    from probe.features.unit import Unit
+
+_BY_LAYER = "cross_layer_transcoder"  # as `probe.dictionaries` calls it, which comes with torch
 
 
 @dataclass(frozen=True)
 class PageUnit:
     """The unit of an address. source, where, number: as in the address. row: its number in `table`, the stored table that has it,
-    if there is one. dictionary: the name of a latent's dictionary; layer: of a neuron or a latent of one layer."""
+    if there is one. dictionary: the name of a latent's dictionary; layer: of a neuron, or that its dictionary reads; within: its
+    number there, where that is another (of a cross-layer transcoder)."""
 
     source: str
     where: str
@@ -30,19 +37,27 @@ class PageUnit:
     dictionary: str | None = None
     table: str | None = None
     row: int | None = None
+    within: int | None = None
+
+    @property
+    def unit(self) -> UnitName:
+        """The unit as methods, commands and graphs name it."""
+        return UnitName(self.layer, self.kind, self.number if self.within is None else self.within)
 
     @property
     def name(self) -> str:
-        """`L5N120`, `L4F650`; a latent of a cross-layer transcoder is named by its table."""
-        if self.table is not None and self.row is not None:
-            return open_table(self.table).name(self.row)
-        return unit_name(self.kind, self.layer, self.number)
+        """`L5N120`, `L4F650`."""
+        return str(self.unit)
 
     @property
-    def asked(self) -> Json:
-        """What `unit_of` finds it by."""
-        unit = self.row if self.source == "table" else self.number
-        return {"source": self.source, "where": self.where, "unit": unit, "model": self.model}
+    def measured(self) -> "Unit | None":
+        """What its table holds of it."""
+        return open_table(self.table).unit(self.row) if self.table is not None and self.row is not None else None
+
+    @property
+    def named(self) -> Json:
+        """The unit as the arguments of a method: its name, and its dictionary."""
+        return {"unit": self.name, **({"dictionary": self.dictionary} if self.dictionary else {})}
 
     def href(self, number: int | None = None, layer: int | None = None, **chosen: object) -> str:
         """The address of this unit, or of another beside it, with the selection kept."""
@@ -91,6 +106,7 @@ def _in_table(name: str, unit: int) -> PageUnit:
         dictionary=None if neuron else str(table.manifest.facts["source"]),
         table=name,
         row=unit,
+        within=number,
     )
 
 
@@ -115,20 +131,22 @@ def _neuron(where: str, unit: int, model: str) -> PageUnit:
 
 def _latent(where: str, unit: int) -> PageUnit:
     manifest = read_manifest(registered("dictionary", where), "dictionary")
-    n, site = _width(manifest), _first_site(manifest)
+    n, sites = _width(manifest), input_sites(manifest)
     if not 0 <= unit < n:
         raise BadInput(f"Latent {unit:,} was asked for; {where} has latents 0 to {n - 1:,}.")
     table = next((name for name, m in latent_tables(where)), None)
+    part, within = divmod(unit, n // len(sites)) if manifest.facts.get("dictionary_kind") == _BY_LAYER else (0, unit)
     return PageUnit(
         source="latent",
         where=where,
         number=unit,
         kind="latent",
         model=manifest.model.name if manifest.model else "",
-        layer=parse_site(site).layer or 0,
+        layer=sites[part].layer or 0,
         dictionary=where,
         table=table,
         row=unit if table else None,
+        within=within,
     )
 
 
@@ -139,11 +157,12 @@ def _width(manifest: Manifest) -> int:
     return n
 
 
-def _first_site(manifest: Manifest) -> str:
+def input_sites(manifest: Manifest) -> list[Site]:
+    """What a dictionary reads. Unavailable where its manifest does not say."""
     sites = manifest.facts.get("sites_in")
     if not isinstance(sites, list) or not sites:
         raise Unavailable(f"The manifest of {manifest.name} does not say what it reads; make it again.")
-    return str(sites[0])
+    return [parse_site(str(site)) for site in sites]
 
 
 def _require(unit: int, table: str | None) -> None:
@@ -157,23 +176,13 @@ def stale(found: PageUnit) -> str | None:
         return None
     made = open_table(found.table).manifest.model
     others = [m.model for folder, m in library().kinds["dictionary"] if folder.name == found.dictionary]
-    for other in [*others, loaded_stamp(found.model)]:
+    for other in [*others, models.stamp_in_memory(found.model)]:
         if made and other and (other.weights, other.tokenizer) != (made.weights, made.tokenizer):
             return (
                 f"{found.table} was measured on other weights ({made.name}, {made.weights[:12]}) than those at hand "
                 f"({other.name}, {other.weights[:12]}). Its numbers are of the other model; build the table again."
             )
     return None
-
-
-def loaded_stamp(model: str) -> ModelStamp | None:
-    """The fingerprint of a model that is in memory."""
-    bridge = models.in_memory(model)
-    if bridge is None:
-        return None
-    from probe.model.load import stamp
-
-    return stamp(bridge)
 
 
 def unit_of(args: dict[str, str]) -> PageUnit:
@@ -202,20 +211,3 @@ def layers_beside(found: PageUnit, kept: Selection) -> list[tuple[str, int, str]
         for way, layer in pairs
         if 0 <= layer < size.layers and found.number < size.d_mlp
     ]
-
-
-def caches_for(found: PageUnit) -> list[str]:
-    """Stored caches on which this unit can be measured."""
-    if found.kind == "latent":
-        return caches_for_dictionary(read_manifest(registered("dictionary", str(found.dictionary)), "dictionary"))
-    return [
-        folder.name
-        for folder, m in library().kinds["cache"]
-        if m.model and m.model.name == found.model and found.layer in neurons_in(m)
-    ]
-
-
-def input_site(found: PageUnit) -> str:
-    """What a latent's dictionary reads, in short."""
-    manifest = read_manifest(registered("dictionary", str(found.dictionary)), "dictionary")
-    return parse_site(_first_site(manifest)).short

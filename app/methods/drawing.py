@@ -13,7 +13,7 @@ from dash import MATCH, ClientsideFunction, Dash, Input, Output, html
 
 from app.components import drawn
 from app.components.parts import Part, error, graph, marked, panel
-from app.components.plain_rows import Link, row_data, shown_of
+from app.components.plain_rows import TABLE, Link, panel_data, shown_of
 from app.figures.dress import dress
 from app.methods.words import heading
 from app.trouble import foreseen_in, meet
@@ -29,7 +29,7 @@ MOST, TOKENS, POINTS = 24, 4096, 400_000
 """Most panels of a record, tokens of a strip, points of a figure; a callback sends a megabyte or two, not ten."""
 _SAID = 200  # characters that tell a record's sentence, of which its panel may be a shorter one
 _TITLE, _LEAST, _HIGHEST = 90, 260, 900  # characters of a heading; pixels
-_FIGURE, _ROWS, _STRIP = "method-figure", "method-rows", "method-strip"
+_FIGURE, _ROWS, _STRIP = "method-figure", TABLE, "method-strip"
 
 
 def in_page_order(record: "Record") -> list[Panel]:
@@ -104,7 +104,7 @@ def _part(one: Panel, at: _Place, scheme: str, link: Link | None) -> Part:
         note = f"{note}; all of them are in record.rows()." if note else None
         return panel(
             at.heading(_short(one.title, "Table")),
-            drawn.rows(at.named(_ROWS), 460, row_data(one.title, one.rows, link)),
+            drawn.rows(at.named(_ROWS), 460, panel_data(one, link)),
             note=note,
         )
     if isinstance(one, Tokens):

@@ -5,23 +5,30 @@ its layer or dictionary that write in its direction.
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from torch import Tensor
 
-from probe.errors import BadInput
+from probe.dictionaries.owners import part_with
+from probe.errors import BadInput, brief
 from probe.features.effects import EMBEDDING, Ranked, decoder_neighbours, input_ranks, logit_ranks
 from probe.features.measuring.latents import AnyDictionary, latent_directions
 from probe.features.measuring.neurons import neuron_directions
 from probe.features.measuring.sources import Reads
-from probe.features.unit import Near, TokenScore, Unit
+from probe.features.unit import Near, TokenScore
+from probe.features.unit import Unit as Measured
+from probe.features.unit_tables import unit_tables
 from probe.interventions.places import Place
 from probe.interventions.unit_edits import require_there, unit_named
+from probe.methods import DictionaryName, Doc, Unit, method
 from probe.model.unit_names import UnitName, unit_name
 from probe.progress import SILENT, Progress
+from probe.show.html import shown
 from probe.show.opening import came_from
+from probe.show.panels import Figure, Panel, Sentence
 from probe.show.record import Record
 from probe.text.display import display_tokens
+from probe.words import figures
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -43,7 +50,7 @@ class UnitWeights(Record, figure=True, page=True):
     measured: tuple[()] = ()
     coactive: tuple[()] = ()
 
-    lists = Unit.lists
+    lists = Measured.lists
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -55,6 +62,19 @@ class UnitWeights(Record, figure=True, page=True):
     def rows(self) -> list[dict[str, Any]]:
         """The tokens it promotes and suppresses, one row each."""
         return [s._asdict() for s in (*self.promoted, *reversed(self.suppressed))]
+
+    def panels(self) -> list[Panel]:
+        """The logits it writes, and its tokens and neighbours."""
+        tables = [rows for rows in unit_tables(self).values() if rows.rows]
+        return [Figure("What it does to the logits", self.figure), *tables, Sentence(self.summary())]
+
+    def summary(self) -> str:
+        """One sentence: what it writes and reads most."""
+        lists = {"promotes": self.promoted, "suppresses": self.suppressed, "would be excited by": self.inputs}
+        said = [
+            f"{word} {shown(found[0].token)} most ({figures(found[0].score)})" for word, found in lists.items() if found
+        ]
+        return f"{self.name} by its weights alone {', '.join(said) or 'says nothing about tokens'}."
 
 
 def unit_weights(
@@ -97,6 +117,31 @@ def unit_weights(
     return came_from(found, model, None if isinstance(what, int) else what)
 
 
+@method("unit-by-weights", group="neurons")
+def unit_by_weights(
+    model: "TransformerBridge",
+    unit: Unit,
+    *,
+    dictionary: Annotated[DictionaryName | None, Doc("Whose latent it is.")] = None,
+    k: Annotated[int, Doc("Tokens and units of each list.", least=1)] = 10,
+    progress: Progress = SILENT,
+) -> UnitWeights:
+    """What the weights alone say of one unit by its name: tokens it promotes and suppresses, tokens that would excite it, units
+    that write in its direction. The same as `unit_weights`.
+
+    >>> [near.name for near in ow.unit_by_weights(model, "L1N5", k=2).near][0][:3]
+    'L1N'
+    """
+    if dictionary is not None:
+        return unit_weights(model, dictionary, unit, k=k, progress=progress)
+    number, layer, _ = unit_named(unit, None, None)
+    if layer is None:
+        raise BadInput(
+            f"{brief(unit)} names no unit; write L5N120 for a neuron, or L4F650 for a latent of a dictionary."
+        )
+    return unit_weights(model, layer, number, k=k, progress=progress)
+
+
 def _one(reads: tuple[Reads, ...], unit: int) -> tuple[Reads, ...]:
     """What a single unit reads, as if it were the only one."""
     part = next(r for r in reads if r.low <= unit < r.high)
@@ -105,8 +150,10 @@ def _one(reads: tuple[Reads, ...], unit: int) -> tuple[Reads, ...]:
 
 
 def _number(what: Any, unit: Any) -> int:
-    layer, dictionary = (what, None) if isinstance(what, int) else (None, what)
-    return unit_named(unit, layer, dictionary)[0]
+    if isinstance(what, int):
+        return unit_named(unit, what, None)[0]
+    part, unit, before = part_with(what, unit)
+    return unit_named(unit, None, part)[0] + before
 
 
 def _nearest(rows: Tensor, unit: int, k: int) -> list[tuple[int, float]]:

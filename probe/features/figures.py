@@ -1,5 +1,7 @@
 """Pictures of units: how strongly one fires and what it does to the logits; how dense a table's units are."""
 
+import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,15 +111,29 @@ def own_text_figure(text: "OwnText", height: int = 300) -> go.Figure:
 
 @draws
 def density_figure(table: "FeatureTable", height: int = 300) -> go.Figure:
-    """How many units are active at which share of the tokens (log10); dead ones are in the title."""
-    density = table.column("density")
-    alive = np.log10(density[density > 0])
-    counts, edges = np.histogram(alive, bins=60) if len(alive) else (np.zeros(0), np.zeros(1))
-    trace = go.Bar(x=(edges[:-1] + edges[1:]) / 2, y=counts, marker={"color": _COLOUR}, showlegend=False)
-    figure = go.Figure(trace)
-    dead = int((density == 0).sum())
+    """How many units are active at which share of the tokens, from half a token's share (log10); dead ones are in the title."""
+    density, low = table.column("density"), table.least_density
+    counts, edges = np.histogram(np.log10(density[density > 0]), bins=np.linspace(low, 0, 71))
+    trace = go.Bar(
+        x=((edges[:-1] + edges[1:]) / 2).tolist(),
+        y=counts.tolist(),
+        width=float(edges[1] - edges[0]) * 0.9,
+        customdata=[[_share(10**a), _share(10**b)] for a, b in pairwise(edges.tolist())],
+        marker={"color": _COLOUR},
+        hovertemplate="%{customdata[0]} to %{customdata[1]}: %{y:,} units<extra></extra>",
+        showlegend=False,
+    )
+    figure, ticks, dead = go.Figure(trace), list(range(math.ceil(low), 1)), int((density == 0).sum())
     figure.update_xaxes(
-        title=f"log10 of the share of tokens a unit is active at ({dead:,} of {len(density):,} are dead)"
+        title=f"share of tokens a unit is active at ({dead:,} of {len(density):,} are dead)",
+        tickvals=ticks,
+        ticktext=[_share(10.0**t) for t in ticks],
+        range=[low, 0],
     )
     figure.update_yaxes(title="units")
     return _finish(figure, height)
+
+
+def _share(value: float) -> str:
+    """`0.01 %`, `12 %`."""
+    return f"{100 * value:.3g} %"

@@ -1,23 +1,23 @@
 """How strongly one unit fires at each token of a text of one's own: one forward pass, the unit's own encoder, nothing sampled.
 
-    on_text(model, "In the year 1776", 120, layer=5)            # a neuron
-    on_text(model, "In the year 1776", 650, dictionary=sae)     # a latent
+    on_text(model, "In the year 1776", "L5N120")                     # a neuron
+    on_text(model, "In the year 1776", "L5F650", dictionary=sae)     # a latent
 
 The numbers are those a feature table counts: `mlp_post` of a neuron, the encoded latent of a dictionary.
 """
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from probe.dictionaries.owners import layer_read
+from probe.dictionaries.owners import layer_read, part_with
 from probe.errors import BadInput
-from probe.interventions.places import Place
 from probe.interventions.unit_edits import require_there, unit_named, unit_values
-from probe.model.unit_names import UnitName, unit_name
+from probe.methods import DictionaryName, Doc, Unit, method
+from probe.model.unit_names import unit_name
 from probe.show.html import shown
 from probe.show.opening import came_from
 from probe.show.panels import Panel, Tokens
@@ -72,21 +72,25 @@ class OwnText(Record, figure=True, page=True):
         return asdict(self) | {"values": self.values.tolist()}
 
 
+@method("unit-on-text", group="neurons")
 def on_text(
     model: "TransformerBridge",
-    text: Prompt,
-    unit: int | str | UnitName | Place,
+    text: Annotated[Prompt, Doc("What the unit reads.")],
+    unit: Unit,
     *,
-    layer: int | None = None,
-    dictionary: Any | None = None,
+    layer: Annotated[int | None, Doc("Of a neuron that is given by its number alone.", least=0)] = None,
+    dictionary: Annotated[DictionaryName | None, Doc("Whose latent it is.")] = None,
 ) -> OwnText:
-    """One unit on one text: a neuron by its name (`L5N120`) or by number and layer, a latent by its number or name and its
-    dictionary. BadInput where that is not one unit, and for a unit there is not.
+    """How strongly one unit fires at each token of a text.
+
+    A neuron by its name (`L5N120`) or by number and layer, a latent by its name or number and its dictionary. BadInput where that
+    is not one unit, and for a unit there is not.
 
     >>> one = ow.on_text(model, "When Mary and John went to", "L1N5")
     >>> len(one.values) == len(one.tokens)
     True
     """
+    dictionary, unit, _ = part_with(dictionary, unit)
     number, layer, pos = unit_named(unit, layer, dictionary)
     if pos is not None:
         raise BadInput(f"{unit} stands at one position; a text is read at all. Leave out what stands behind the @.")

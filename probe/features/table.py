@@ -1,5 +1,6 @@
 """A feature table that was built: look up a unit, search, sort. Columns are memory-mapped, so only what is asked for is read."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -234,6 +235,11 @@ class FeatureTable(Record, figure=True, page=True):
         row, pos = np.divmod(np.asarray(self._examples["peak"], dtype=np.int64), context)
         start = np.minimum(np.maximum(pos - self.manifest.config["before"], 0), context - width) + row * context
         return self._examples["offsets"], start, start + width
+
+    @property
+    def least_density(self) -> float:
+        """The power of ten, rounded down, of half a token's density: where an axis of densities begins."""
+        return math.floor(10 * math.log10(0.5 / max(self.n_tokens, 1))) / 10
 
     @property
     def dead_share(self) -> float:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from probe.features.unit_tables import unit_tables
 from probe.show.html import shown
 from probe.show.panels import Panel, Rows, Tokens
 from probe.show.record import Record
@@ -116,10 +117,13 @@ class Unit(Record, figure=True, page=True):
         ]
 
     def panels(self) -> list[Panel]:
-        """What it does by its weights and histogram, its lists, and its strongest examples."""
+        """What it does by its weights and histogram, its tokens and neighbours, and its strongest examples."""
         figure, *_, said = super().panels()
         strips = [Tokens(f"activation, {e.group}", e.tokens, e.activations) for e in self.top]
-        return [figure, Rows("Tokens and neighbours", self.lists()), *strips, said]
+        tables = [rows for rows in unit_tables(self).values() if rows.rows]
+        how = Rows("How it was measured", [{"number": k, "is": str(v)} for k, v in self.convention.items()])
+        tables += [Rows("Strongest examples, the peak in brackets", rows)] if (rows := self.rows()) else []
+        return [figure, *tables, *([how] if self.convention else []), *strips, said]
 
     def summary(self) -> str:
         """One line of numbers."""

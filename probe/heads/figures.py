@@ -23,28 +23,51 @@ if TYPE_CHECKING:
 
 @draws
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 420) -> go.Figure:
-    """One head: queries downwards, keys across."""
-    trace = go.Heatmap(
-        z=heads.patterns[layer, head],
+    """One head: queries downwards, keys across; of long prompts the largest of blocks, positions stay those of the prompt."""
+    figure = go.Figure(_heat(heads.patterns[layer, head], heads.tokens))
+    names, edge = token_axis(heads.tokens), [-0.5, len(heads.tokens) - 0.5]
+    figure.update_xaxes(**names, range=edge, title="key: attended to")
+    figure.update_yaxes(**names, range=edge[::-1], title="query: attends")
+    figure.update_layout(title={"text": unit_name("head", layer, head), "font": {"size": 14}})
+    return _finish(figure, height)
+
+
+def _heat(pattern: Float[np.ndarray, "q_pos k_pos"], tokens: list[str]) -> go.Heatmap:
+    """The cells of a pattern, blank for what lies ahead."""
+    middle = _middle(len(tokens))
+    z = np.where(np.tri(len(middle), dtype=bool), largest_of_blocks(pattern, _block(len(tokens)), 2), np.nan)
+    few = len(tokens) <= 80
+    return go.Heatmap(
+        x=middle,
+        y=middle,
+        z=np.round(z.astype(np.float32), 4),
+        customdata=_words(tokens) if few else None,
         colorscale=SEQUENTIAL,
         zmin=0,
         zmax=1,
-        colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 12},
-        hovertemplate="query %{y}, key %{x}: %{z:.3f}<extra></extra>",
+        hoverongaps=False,
+        colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+        hovertemplate=("%{customdata}" if few else "query %{y}, key %{x}") + ": %{z:.3f}<extra></extra>",
     )
-    figure = go.Figure(trace)
-    figure.update_yaxes(**token_axis(heads.tokens), autorange="reversed", title="query")
-    figure.update_xaxes(**token_axis(heads.tokens), title="key")
-    figure.update_layout(title={"text": unit_name("head", layer, head), "font": {"size": 14}})
-    return _finish(figure, height)
+
+
+def _block(n: int) -> int:
+    """How many positions of a prompt of n tokens stand in one cell."""
+    return -(-n // _SIDE)
+
+
+def _middle(n: int) -> Float[np.ndarray, " cell"]:
+    """The middles of the cells, as positions."""
+    return np.arange(0, n, _block(n)) + (_block(n) - 1) / 2
 
 
 _SIDE = 360  # cells each way that a page draws: in single precision, less than a megabyte
 
 
 @draws
-def scores_figure(table: "HeadTable", metric: str = "direct") -> go.Figure:
+def scores_figure(table: "HeadTable", metric: str | None = None) -> go.Figure:
     """Layer by head, coloured by one score."""
+    metric = metric or table.metric
     return grid_figure(table.scores[check_score(metric)], SCORES[metric][0], signed=metric in SIGNED)
 
 
@@ -62,30 +85,9 @@ def pattern_with_margins(
     height: int = 560,
 ) -> go.Figure:
     """See `head_figure`; of long prompts the largest of blocks, positions stay those of the prompt."""
-    block = -(-len(tokens) // _SIDE)
-    at = np.arange(0, len(tokens), block)
-    z = np.where(np.tri(len(at), dtype=bool), largest_of_blocks(pattern, block, 2), np.nan)
-    middle = at + (block - 1) / 2
-    figure = go.Figure()
-    figure.add_heatmap(
-        x=middle,
-        y=middle,
-        z=np.round(z.astype(np.float32), 4),
-        customdata=_words(tokens) if len(tokens) <= 80 else None,
-        colorscale=SEQUENTIAL,
-        zmin=0,
-        zmax=1,
-        hoverongaps=False,
-        colorbar={
-            "title": {"text": "attention", "side": "right"},
-            "thickness": 10,
-            "outlinewidth": 0,
-            "len": 0.82,
-            "y": 0.41,
-        },
-        hovertemplate=("%{customdata}" if len(tokens) <= 80 else "query %{y}, key %{x}") + ": %{z:.3f}<extra></extra>",
-    )
-    margins = (np.round(largest_of_blocks(values, block, 1), 5) for values in (received, entropy))
+    figure, middle = go.Figure(_heat(pattern, tokens)), _middle(len(tokens))
+    figure.update_traces(colorbar={"len": 0.82, "y": 0.41})
+    margins = (np.round(largest_of_blocks(values, _block(len(tokens)), 1), 5) for values in (received, entropy))
     _add_margins(figure, middle, *margins)
     names = token_axis(tokens, max(1, len(tokens) // 40))
     edge = [-0.5, len(tokens) - 0.5]
@@ -153,9 +155,7 @@ def attention_rank_figure(
     of each head."""
 
     if what == "heads":
-        wide = np.full((max(found.layers) + 1, found.rank.shape[1]), np.nan)
-        wide[found.layers] = found.rank
-        return grid_figure(wide, "rank")
+        return grid_figure(found.rank, "rank", layers=found.layers)
     figure, colours = go.Figure(), {"attention": "#0a6ebd", "block": "#e69f00"}
     names = {"attention": "KL without its attention", "block": "KL without the block"}
     if what == "layers":

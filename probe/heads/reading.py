@@ -5,8 +5,8 @@ its direct share of a logit (`probe.lens.direct`) is a sum over keys, exact at f
 about the prompt's tokens, OV and QK, is in `probe.heads.weights`.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -16,118 +16,28 @@ from torch import Tensor
 from probe.errors import BadInput
 from probe.heads import weights
 from probe.heads.margins import entropy, received
+from probe.heads.reading_record import HeadReading as HeadReading
+from probe.heads.reading_record import TopTokens as TopTokens
 from probe.interventions.forward import capture
 from probe.interventions.places import Place
 from probe.interventions.places import head as head_place
 from probe.interventions.values import Mean, Zero
 from probe.lens.direct import TOLERANCE, DirectLogits, direct_logits, parts_of, readers
+from probe.methods import Doc, Unit, method
 from probe.model.sites import Site, hook_name
-from probe.model.unit_names import UnitName, head_of, unit_name
+from probe.model.unit_names import UnitName, head_of, require_position, unit_name
 from probe.model.writes import heads_write
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.show.record import Record
-from probe.show.values import quoted
 from probe.text.prompts import Prompt, encode_prompt
 from probe.text.targets import Target
 from probe.text.tokens import display_tokens
-from probe.words import signed
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 _LOGITS = 1 << 26  # numbers in a table of logits at once
-
-
-@dataclass(frozen=True)
-class TopTokens(Record):
-    """The tokens a vector of scores raises and lowers most, with the scores."""
-
-    up: list[str]
-    up_scores: list[float]
-    down: list[str]
-    down_scores: list[float]
-    up_ids: list[int] = field(default_factory=list)
-    down_ids: list[int] = field(default_factory=list)
-
-    def rows(self, names: tuple[str, str] = ("promotes", "suppresses")) -> list[dict[str, Any]]:
-        """Both lists side by side."""
-        cells = zip(self.up, self.up_scores, self.down, self.down_scores, strict=True)
-        return [{names[0]: u, f"{names[0]}, by": a, names[1]: d, f"{names[1]}, by": b} for u, a, d, b in cells]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadReading(Record, figure=True, page=True):
-    """A head at every position of a prompt.
-
-    received: mean attention each key gets from the queries that can see it. entropy: of each query's attention, nats. target:
-    the next token whose logit is explained at each position. by_key[q, s]: what query q's look at key s adds to that logit;
-    rows sum to `direct`. in_prompt[s]: tokens that the value at key s promotes and suppresses (times `reach` and the attention
-    paid, logits). by_embedding, qk: by token id of the prompt, from weights alone. copying, directions: of the weights, see
-    `probe.heads.weights`.
-    """
-
-    prompt: str
-    token_ids: list[int]
-    tokens: list[str]
-    layer: int
-    head: int
-    pattern: Float[np.ndarray, "q_pos k_pos"]
-    received: Float[np.ndarray, " k_pos"]
-    entropy: Float[np.ndarray, " q_pos"]
-    targets: list[int]
-    target_tokens: list[str]
-    direct: Float[np.ndarray, " pos"]
-    logit: Float[np.ndarray, " pos"]
-    by_key: Float[np.ndarray, "q_pos k_pos"]
-    reach: Float[np.ndarray, " pos"]
-    in_prompt: list[TopTokens]
-    by_embedding: dict[int, TopTokens]
-    qk: dict[int, TopTokens]
-    copying: float
-    directions: list[dict[str, Any]]
-    convention: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """`L5H3`."""
-        return unit_name("head", self.layer, self.head)
-
-    def attended(self, pos: int = -1, k: int = 10) -> list[dict[str, Any]]:
-        """The keys one query looks at most, and what each look adds to its logit."""
-        pos = pos % len(self.tokens)
-        order = np.argsort(-self.pattern[pos, : pos + 1], kind="stable")[:k]
-        found = ((int(s), float(self.pattern[pos, s]), float(self.by_key[pos, s])) for s in order)
-        return [{"position": s, "token": self.tokens[s], "attention": a, "adds to the logit": d} for s, a, d in found]
-
-    def rows(self, pos: int = -1) -> list[dict[str, Any]]:
-        """The same as `attended`."""
-        return self.attended(pos)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; the pattern is left out for its size, as are tokens' lists beyond the prompt's last token."""
-        last = self.token_ids[-1]
-        plain = {n: getattr(self, n) for n in ("prompt", "tokens", "layer", "head", "targets", "target_tokens")}
-        arrays = {
-            n: getattr(self, n).astype(float).round(7).tolist() for n in ("received", "entropy", "direct", "logit")
-        }
-        weighed = {"copying": self.copying, "directions": self.directions, "convention": self.convention}
-        lists = {
-            "attended": self.attended(),
-            "promoted_in_prompt": [t.rows() for t in self.in_prompt],
-            "promoted_by_embedding": self.by_embedding[last].rows(),
-            "qk": self.qk[last].rows(("prefers", "avoids")),
-        }
-        return {**plain, **arrays, **lists, **weighed}
-
-    def summary(self) -> str:
-        """One sentence: what the head adds at the last token, and where it looks there."""
-        seen = self.attended(k=1)[0]
-        return (
-            f"{self.name} on {quoted(self.prompt)}: at the last token it looks at {seen['token']!r} ({seen['attention']:.2f}) "
-            f"and adds {signed(self.direct[-1])} to the logit of {self.target_tokens[-1]!r}."
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +111,35 @@ def read_head(
         convention={**weights.CONVENTION, **whole.convention},
     )
     return came_from(found, model)
+
+
+@method("one-head", group="heads", paper="A Mathematical Framework for Transformer Circuits (Elhage et al. 2021)")
+def one_head(
+    model: "TransformerBridge",
+    prompt: Prompt,
+    head: Annotated[Unit, Doc("Which one, like L5H3.")],
+    *,
+    pos: Annotated[int, Doc("The query: the token that looks; -1 is the last.")] = -1,
+    key: Annotated[int | None, Doc("The token looked at; by default the one that it looks at most.")] = None,
+    target: Annotated[Target | None, Doc("Whose logit is explained; by default the likeliest next token.")] = None,
+    k: Annotated[int, Doc("Tokens of each list.", least=1)] = 10,
+    progress: Progress = SILENT,
+) -> HeadReading:
+    """One attention head from both ends: where it looks, what it moves (OV), which keys its weights prefer (QK), and what it adds
+    to the prediction. The same as `read_head`, which tells of all positions.
+
+    Raises BadInput for a head, position or token there is not.
+
+    >>> ow.one_head(model, "When Mary and John went to", "L1H0", pos=2).rows()[0]["position"] <= 2
+    True
+    """
+    found = read_head(model, prompt, head, target=target, k=k, progress=progress)  # type: ignore[arg-type]
+    for at in (pos, 0 if key is None else key):
+        require_position(at, len(found.tokens))
+    query = pos % len(found.tokens)
+    if key is not None and key % len(found.tokens) > query:
+        raise BadInput(f"Token {key} stands behind the query, token {query}, which cannot see it.")
+    return came_from(replace(found, query=query, key=key), model)
 
 
 def ablate_head(

@@ -4,8 +4,8 @@ Puts together `probe.heads.patterns` (attention), `probe.lens.direct` (direct sh
 (copying score). Nothing here needs torch until a model is read, so pages can name the scores.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -13,9 +13,10 @@ from jaxtyping import Float
 from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.methods import Doc, method
-from probe.model.unit_names import unit_name
+from probe.model.unit_names import require_position, unit_name
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ BY_WEIGHTS = ("copying",)
 class HeadTable(Record, figure=True, page=True):
     """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
     asked about (its likeliest next token unless one was chosen). The others are means over queries, `copying` is of weights
-    alone; the columns say which."""
+    alone; the columns say which. metric: the score that orders the rows and colours the figure, unless another is asked for;
+    top: how many rows it is shown with, all for None."""
 
     prompt: str
     token_ids: list[int]
@@ -57,6 +59,8 @@ class HeadTable(Record, figure=True, page=True):
     target: str
     scores: dict[str, Float[np.ndarray, "layer head"]]
     convention: dict[str, Any] = field(default_factory=dict)
+    metric: str = "direct"
+    top: int | None = None
 
     def column(self, metric: str) -> str:
         """The heading of a score's column, which says what it is of: `write at 5`, `entropy, mean`, `copying, by weights`."""
@@ -67,12 +71,12 @@ class HeadTable(Record, figure=True, page=True):
 
     if TYPE_CHECKING:
 
-        def figure(self, metric: str = "direct") -> go.Figure: ...
+        def figure(self, metric: str | None = None) -> go.Figure: ...
 
-    def rows(self, metric: str = "direct", k: int | None = 20) -> list[dict[str, Any]]:
+    def rows(self, metric: str | None = None, k: int | None = 20) -> list[dict[str, Any]]:
         """Heads by the size of one score, largest first; all of them with k=None."""
-        values = self.scores[check_score(metric)]
-        size = np.abs(values) if metric in SIGNED else values
+        values = self.scores[check_score(metric or self.metric)]
+        size = np.abs(values) if (metric or self.metric) in SIGNED else values
         order = np.argsort(-np.nan_to_num(size, nan=-1.0), axis=None, kind="stable")[:k]
         heads = [np.unravel_index(i, values.shape) for i in order]
         shown = [m for m in dict.fromkeys((*AT_TOKEN, *SCORES)) if m in self.scores]  # the token's own first
@@ -81,10 +85,15 @@ class HeadTable(Record, figure=True, page=True):
             for i, h in heads
         ]
 
+    def panels(self) -> list[Panel]:
+        """All heads by the score, as a grid and as a table."""
+        title = f"Heads by {SCORES[self.metric][0]}: {SCORES[self.metric][1]}"
+        return [Figure(title, self.figure), Rows("Heads", self.rows(k=self.top)), Sentence(self.summary())]
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         scores = {m: [[finite(x) for x in row] for row in v] for m, v in self.scores.items()}
-        plain = {n: getattr(self, n) for n in ("prompt", "tokens", "pos", "target", "convention")}
+        plain = {n: getattr(self, n) for n in ("prompt", "tokens", "pos", "target", "metric", "convention")}
         return {**plain, "scores": scores}
 
     def summary(self) -> str:
@@ -92,8 +101,11 @@ class HeadTable(Record, figure=True, page=True):
         layers, heads = next(iter(self.scores.values())).shape
         return (
             f"{layers} × {heads} heads; direct effect and write are at token {self.pos} {self.tokens[self.pos]!r}, towards "
-            f"{self.target!r}; attention is a mean over queries."
+            f"{self.target!r}; attention is a mean over queries. By {SCORES[self.metric][0]} most: {self._first()}."
         )
+
+    def _first(self) -> str:
+        return ", ".join(row["head"] for row in self.rows(k=3))
 
 
 def check_score(metric: str) -> str:
@@ -108,6 +120,7 @@ def put_together(
     direct: "DirectLogits | None" = None,
     copying: Float[np.ndarray, "layer head"] | None = None,
     pos: int = -1,
+    metric: str = "direct",
 ) -> HeadTable:
     """The table from what is known already; scores of what is not are left out."""
     at = pos % len(heads.tokens)
@@ -118,7 +131,7 @@ def put_together(
         scores["copying"] = copying
     target = direct.target_tokens[at] if direct is not None else ""
     convention = direct.convention if direct is not None else {}
-    return HeadTable(heads.prompt, heads.token_ids, heads.tokens, at, target, scores, convention)
+    return HeadTable(heads.prompt, heads.token_ids, heads.tokens, at, target, scores, convention, metric)
 
 
 @method("head-table", group="heads")
@@ -128,10 +141,16 @@ def head_table(
     *,
     pos: Annotated[int, Doc("The token whose heads are scored; -1 is the last.")] = -1,
     target: Annotated["Target | None", Doc("Whose logit is split; by default the likeliest next token.")] = None,
+    metric: Annotated[
+        Literal["direct", "write", "copying", "entropy", "first_token", "previous_token", "self", "induction"],
+        Doc("The score that orders the table and colours the grid."),
+    ] = "direct",
+    top: Annotated[int | None, Doc("So many heads in the table; all of them by default.", least=1)] = None,
     progress: Progress = SILENT,
 ) -> HeadTable:
-    """All scores of all heads. target: the token (text or id) or `Difference` whose logit is split, by default the likeliest
-    next token.
+    """Where every head looks, what it adds to the prediction, and whether its weights copy.
+
+    target: the token (text or id) or `Difference` whose logit is split, by default the likeliest next token.
 
     Raises BadInput for a position or token that is not there, and for models whose heads cannot be read apart.
 
@@ -145,11 +164,10 @@ def head_table(
 
     with progress.stage("heads", total=3, unit="step") as step:
         heads = head_patterns(model, prompt)
-        if not -len(heads.tokens) <= pos < len(heads.tokens):
-            raise BadInput(f"The prompt has tokens 0 to {len(heads.tokens) - 1}; there is no position {pos}.")
+        require_position(pos, len(heads.tokens))
         step(1)
         direct = direct_logits(model, prompt, target)
         step(1)
         copying = copying_scores(model).cpu().numpy()
         step(1)
-    return came_from(put_together(heads, direct, copying, pos), model)
+    return came_from(replace(put_together(heads, direct, copying, pos, metric), top=top), model)

@@ -11,7 +11,8 @@ from probe.model.unit_names import UnitName, nearly, position_of
 SYNONYMS = {"ablate": "zero", "add": "steer", "patch": "restore"}
 """Words of the field for the same change; the first is shown, and both are taken."""
 WORDS = {old: word for word, old in SYNONYMS.items()}
-HOW = ("zero", "scale", "clamp", "steer")
+HOW = ("zero", "mean", "scale", "clamp", "steer")
+_PLAIN = ("zero", "mean")  # they take no amount
 EXAMPLES = "ablate:L9H6, scale=2:L5N120, clamp=8:L4F650@3 or add=5:L4F650"
 _CHANGE = re.compile(r"(?:(?P<how>[a-z]+)(?:=(?P<amount>[^:]*))?:)?(?P<where>[^:@]+)(?:@(?P<pos>.*))?")
 
@@ -32,8 +33,8 @@ def parse_change(text: str) -> Change:
     if found is None or how not in HOW:
         raise BadInput(f"'{text[:60]}' is no change.{_how_meant(how)} Write {EXAMPLES}.")
     _require_order(text, found["how"] or "ablate", how)
-    if (how == "zero") != (found["amount"] is None):
-        said = "takes no amount" if how == "zero" else "does not say by how much"
+    if (how in _PLAIN) != (found["amount"] is None):
+        said = "takes no amount" if how in _PLAIN else "does not say by how much"
         raise BadInput(f"'{text[:60]}' {said}; write {EXAMPLES}.")
     named = found["where"] + (f"@{found['pos']}" if found["pos"] is not None else "")
     unit = UnitName.parse(named)
@@ -51,7 +52,7 @@ def _how_meant(how: str) -> str:
 def _require_order(text: str, written: str, how: str) -> None:
     """BadInput where the amount stands behind the place: `clamp:L1N7=3`."""
     if found := re.fullmatch(r"(?:[a-z]+:)?([^=:]+)=([^=:]+)", text.strip()):
-        amount = "" if how == "zero" else f"={found[2][:20]}"
+        amount = "" if how in _PLAIN else f"={found[2][:20]}"
         raise BadInput(f"'{text[:60]}' has its amount behind the place; write {written}{amount}:{found[1][:30]}.")
 
 

@@ -5,6 +5,7 @@
     clamp=8:L4F650@-1         a latent held at 8 at the last position of the prompt; its dictionary is given beside
     add=5:L4F650@4:           5 added along what a latent writes, from position 4 on; `steer=` says the same
     ablate:mlp_out.4@2        a whole site
+    mean:L9H6                 held at its mean over the positions of the prompt that is run (a head, unit or site)
 
 Interventions name their units alike: `Zero("L9H6")`, `Clamp("L4F650@3", 8.0)`. A latent is no part of the model: it needs the
 dictionary it belongs to, and becomes an edit of what that writes (`probe.interventions.unit_edits`).
@@ -14,12 +15,15 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from probe.dictionaries.owners import layer_read, owner_name, owner_names
+import torch
+
+from probe.dictionaries.owners import layer_read, owner_name, owner_names, parts_of
 from probe.errors import BadInput, brief
 from probe.interventions import values as on
 from probe.interventions.change_text import EXAMPLES, WORDS, Change, parse_change
+from probe.interventions.forward import capture
 from probe.interventions.places import Place, head, place, require_named_unit, where_name
-from probe.interventions.unit_edits import UnitEdit, edit_units
+from probe.interventions.unit_edits import UnitEdit, edit_units, unit_values
 from probe.model.sites import parse_site
 from probe.model.unit_names import UnitName, unit_name
 
@@ -27,12 +31,16 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-def read_changes(model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = ()) -> list[Any]:
-    """Interventions and unit edits from changes in any form: texts, interventions at units by name, unit edits."""
+def read_changes(
+    model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = (), ids: Sequence[int] | None = None
+) -> list[Any]:
+    """Interventions and unit edits from changes in any form: texts, interventions at units by name, unit edits. ids: of the
+    prompt that they are for, over which means are taken."""
     given = [changes] if isinstance(changes, str | UnitEdit) or hasattr(changes, "at") else changes
     if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
         raise BadInput(f"Changes are a list, each an intervention or text like {EXAMPLES}; {brief(changes)} came.")
-    return [_read(model, one, dictionaries) for one in given]
+    learned = [part for one in dictionaries for part in parts_of(one)]
+    return [_read(model, one, learned, ids) for one in given]
 
 
 def interventions_of(model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = ()) -> list[Any]:
@@ -65,11 +73,14 @@ def name_of(change: Any) -> str:
     return f"{WORDS.get(word, word)} {where_name(change.at)}"
 
 
-def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any]) -> Any:
+def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any], ids: Sequence[int] | None) -> Any:
     if isinstance(change, UnitEdit):
         return change
     if isinstance(change, str):
-        return _from_text(model, parse_change(change), dictionaries)
+        asked = parse_change(change)
+        return (
+            _at_mean(model, asked, dictionaries, ids) if asked.how == "mean" else _from_text(model, asked, dictionaries)
+        )
     if not hasattr(change, "at") or not hasattr(change, "change"):
         raise BadInput(
             f"{type(change).__name__} {str(change)[:60]} is no change. Give interventions like Zero('L9H6'), unit edits, or text "
@@ -109,6 +120,27 @@ def _from_text(model: "TransformerBridge", change: Change, dictionaries: Sequenc
     return {"zero": lambda: on.Zero(at), "scale": lambda: on.Scale(at, amount), "clamp": lambda: on.Clamp(at, amount)}[
         how
     ]()
+
+
+def _at_mean(model: "TransformerBridge", change: Change, dictionaries: Sequence[Any], ids: Sequence[int] | None) -> Any:
+    """A head, neuron, latent or site held at its mean over the positions of a prompt."""
+    if ids is None:
+        raise BadInput(
+            f"The mean of {change.where} is over the positions of a prompt, and none is known here. Ask for it in edited_run "
+            "or generate_with, or give the number itself: Mean(place, value)."
+        )
+    tokens, where = torch.tensor([list(ids)], device=model.W_E.device), change.where
+    if isinstance(where, UnitName) and where.kind == "latent":
+        owner = _owner(where, dictionaries)
+        mean = unit_values(model, tokens, dictionary=owner)[0, :, where.unit].mean()
+        return UnitEdit("clamp", where.unit, change.pos, float(mean), dictionary=owner)
+    at = place(where, change.pos) if isinstance(where, UnitName) else Place(parse_site(where, model), change.pos)
+    require_named_unit(at, model)
+    if "pos" not in at.site.axes:
+        raise BadInput(f"{at.site.short} has no axis of positions to take a mean over.")
+    value = capture(model, tokens, [at.site])[at.site.name][0]
+    index = next((i for i in (at.head, at.unit) if i is not None), None)
+    return on.Mean(at, (value if index is None else value[:, index]).mean(0))
 
 
 def _of_latent(change: Any, unit: UnitName, dictionaries: Sequence[Any]) -> UnitEdit:

@@ -137,7 +137,7 @@ def edited_run(
     ['ablate L1H0', 'scale L2N5']
     """
     prompt, ids = read_prompt(model, prompt)
-    changes = read_changes(model, changes, dictionaries)
+    changes = read_changes(model, changes, dictionaries, ids)
     if not -len(ids) <= pos < len(ids) or k < 1:
         raise BadInput(f"The prompt has positions 0 to {len(ids) - 1} and k must be at least 1; got {pos} and {k}.")
     at = pos % len(ids)

@@ -103,7 +103,7 @@ def generate_with(
             f"{room}, and the temperature must be above 0."
         )
     numbers = _numbers(max_new_tokens, seed)
-    edits = read_changes(model, edits, dictionaries)
+    edits = read_changes(model, edits, dictionaries, ids)
     clean = _continue(model, ids, numbers, temperature)
     with intervene(model, edits):
         edited = _continue(model, ids, numbers, temperature)

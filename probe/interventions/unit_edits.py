@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.dictionaries.owners import layer_read
+from probe.dictionaries.owners import layer_read, owner_name
 from probe.errors import BadInput, OpenworkError
 from probe.interventions.change_text import SYNONYMS, WORDS
 from probe.interventions.forward import capture, per_token
@@ -195,6 +195,10 @@ def _check(edit: UnitEdit, model: "TransformerBridge") -> None:
 def require_there(model: "TransformerBridge", unit: int, layer: int | None, dictionary: Any | None) -> None:
     """BadInput for a neuron the model lacks, or a latent that its dictionary lacks."""
     if dictionary is not None:
+        if len(getattr(dictionary, "sites_in", ())) > 1:
+            raise BadInput(
+                f"{owner_name(dictionary)} reads several places at once, so one of its latents has no single input to encode."
+            )
         parse_site(dictionary.site_in, model)
         if not 0 <= unit < (n := dictionary.W_enc.shape[1]):
             name = unit_name("latent", layer_read(dictionary), unit)

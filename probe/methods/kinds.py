@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     DictionaryName = str | AnyDictionary
     Change = str | Intervention
-    Unit = str | UnitName | Place | tuple[int, int]
-    TokenOrUnit = Unit | int
+    Unit = str | int | UnitName | Place | tuple[int, int]
+    TokenOrUnit = Unit
 else:
     DictionaryName = Change = Unit = TokenOrUnit = Any  # what they stand for would bring torch
 CacheName = Any
@@ -228,12 +228,13 @@ class ChangeKind(Text):
 
 @dataclass(frozen=True)
 class UnitKind(Kind):
-    """A unit by its name: `L5H3`, `L5N120`, `L5F650`; Python takes `(layer, number)` of what the method reads too."""
+    """A unit by its name: `L5H3`, `L5N120`, `L5F650`; Python takes numbers too, which the method reads itself."""
 
     def plain(self, given: Any) -> Plain:
-        if isinstance(given, tuple) and len(given) == 2 and all(isinstance(one, int) for one in given):
+        given = as_text(scalar(given))
+        if isinstance(given, int | tuple):
             raise NotPlain
-        return self.check(as_text(given))
+        return self.check(given)
 
     def check(self, value: Plain) -> Plain:
         if not isinstance(value, str) or (found := UnitName.parse(value)) is None:

@@ -112,6 +112,12 @@ def require_unit(kind: str, layer: int, unit: int, n_layers: int, n: int) -> Non
     raise BadInput(f"There is no {kind} {name}: this model has layers 0 to {n_layers - 1}, {has}.")
 
 
+def require_position(pos: int, n_tokens: int) -> None:
+    """BadInput unless a prompt of so many tokens has the position, counted from the start or from the end."""
+    if not -n_tokens <= pos < n_tokens:
+        raise BadInput(f"The prompt has tokens 0 to {n_tokens - 1}; there is no position {pos}.")
+
+
 def head_of(layer: "int | str | UnitName | Place", head: int | None = None) -> tuple[int, int]:
     """A head by layer and number, or by its name `L5H3` in place of both."""
     layer = as_text(layer)

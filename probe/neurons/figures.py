@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 def vocabulary_map_figure(
     found: "VocabularyMap", sort: Literal["out", "in", "gate"] = "out", height: int = 340
 ) -> go.Figure:
-    """Kurtosis by layer: the median neuron, the 90th and 99th of a hundred, and the 2.5th to 97.5th percentile of the control."""
+    """Kurtosis by layer: the median neuron, the 90th and 99th of a hundred, and the 2.5th to 97.5th percentile of the control. Of
+    one layer alone: of how many of a hundred neurons it is lower, for each sort of direction and its control."""
 
     if sort not in found.decoded:
         raise BadInput(f"This map has {', '.join(found.decoded)}; not {sort!r}.")
     at = np.unique(found.layer)
+    if len(at) == 1:
+        return _one_layer(found, height)
     own, chance = found.decoded[sort].kurtosis, found.controls[sort].kurtosis
     low, high = ([float(np.percentile(chance[found.control_layer == i], p)) for i in at] for p in (2.5, 97.5))
     figure = go.Figure()
@@ -42,8 +45,31 @@ def vocabulary_map_figure(
             marker={"size": 5},
             hovertemplate="layer %{x}: kurtosis %{customdata}<extra></extra>",
         )
-    ticks = [-1, 0, 1, 10, 100, 1000, 10000]
     figure.update_xaxes(title="layer", dtick=1 if len(at) < 16 else 5)
+    return _kurtosis(figure, height)
+
+
+def _one_layer(found: "VocabularyMap", height: int) -> go.Figure:
+    """Kurtosis from the least to the most concentrated neuron; the control dotted."""
+    figure, shares = go.Figure(), np.linspace(0, 100, 101)
+    for sort, colour in zip(found.decoded, ("#0a6ebd", "#1c9a7a", "#e69f00")):
+        for name, one, dash in ((sort, found.decoded, "solid"), (f"{sort}: control", found.controls, "dot")):
+            values = np.percentile(one[sort].kurtosis, shares)
+            figure.add_scatter(
+                x=shares,
+                y=_drawn(values.tolist()),
+                customdata=[f"{v:.3g}" for v in values],
+                mode="lines",
+                name=name,
+                line={"color": colour, "width": 2, "dash": dash},
+                hovertemplate="lower in %{x:.0f} of 100: kurtosis %{customdata}<extra></extra>",
+            )
+    figure.update_xaxes(title="of a hundred, so many are lower")
+    return _kurtosis(figure, height)
+
+
+def _kurtosis(figure: go.Figure, height: int) -> go.Figure:
+    ticks = [-1, 0, 1, 10, 100, 1000, 10000]
     figure.update_yaxes(title="excess kurtosis", tickvals=_drawn(ticks), ticktext=[f"{t:,}" for t in ticks])
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     return _finish(figure, height)

@@ -130,6 +130,8 @@ class VocabularyMap(Record, figure=True):
         first = int(self.decoded["out"].kurtosis.argmax())
         out = self.decoded["out"]
         figures_ = [Figure(f"How concentrated: {_SORTS[sort]}", partial(self.figure, sort)) for sort in self.decoded]
+        if len(np.unique(self.layer)) == 1:  # its figure shows all sorts
+            figures_ = [Figure("How concentrated its neurons are", self.figure)]
         return [
             *figures_,
             Rows("The neurons whose writes are most concentrated", self.rows()),

@@ -21,9 +21,12 @@ from probe.words import SPACE, clip, minus, one_line
 MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 50, 24, 300
 METERS = frozenset(
     ("probability", "influence", "share", "before", "after", "density", "dead_share", "main", "fvu", "kept", "accuracy")
-)
+) | {"attention"}
 "Columns whose numbers, if they are between 0 and 1, are drawn as a bar too."
-SIGNED = frozenset(("change", "direct", "logit change", "weight", "strength", "score", "flow", "cosine", "logit"))
+SIGNED = frozenset(("change", "direct", "logit change", "weight", "strength", "score", "flow", "cosine", "logit")) | {
+    "adds to the logit",
+    "mean activation",
+}
 "Columns whose numbers are coloured by sign and size, beside the number itself."
 _SHAPELESS = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 _CELL = "text-align:left;padding:2px 10px;white-space:pre-wrap;overflow-wrap:break-word;unicode-bidi:isolate"

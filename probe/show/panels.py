@@ -5,8 +5,8 @@ import.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,10 +22,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Rows:
-    """A table, a mapping a row."""
+    """A table, a mapping a row. picks: what is chosen by each row. kinds: of columns whose values do not tell what they are."""
 
     title: str
     rows: Sequence[Mapping[str, Any]]
+    picks: Sequence[Mapping[str, Any]] = ()
+    kinds: Mapping[str, Literal["token", "share"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

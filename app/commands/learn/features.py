@@ -21,11 +21,9 @@ from app.commands.prompt.units import label, unit_on_text
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
-from probe.words import estimate, size
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
-    from probe.features.unit import Unit
 
 
 def features(
@@ -69,19 +67,22 @@ def features(
     settings = FeatureConfig(top=top, window=window, before=window * 23 // 32, seed=seed)
     folder = place("features", title)
     if dry_run:
-        _announce(plan_features(bridge, what, source, folder, settings), json)
+        plan = plan_features(bridge, what, source, folder, settings)
+        print_json(plan.to_dict()) if json else typer.echo(plan.summary())
         return
     table = build_features(bridge, what, source, folder, settings, resume=resume, progress=progress())
     _print(table, unit, search, json)
 
 
 def _default_name(dictionary: str | None, layer: int | None, cache: str | None) -> str:
-    """`layer4-sae-on-layer4`: of what, on which cache."""
+    """`layer4-sae-on-layer4`: of what, on which cache. BadInput where that is not said."""
+    from app.jobs.measuring import table_name
+
     if (dictionary is None) == (layer is None):
         raise BadInput("Name what the units are: --dictionary NAME for its latents, or --layer N for MLP neurons.")
     if cache is None:
         raise BadInput("Name the cache to measure on: --cache NAME (or --name of a finished table with --unit).")
-    return f"{dictionary if dictionary is not None else f'neurons-{layer}'}-on-{cache}"
+    return table_name(dictionary if dictionary is not None else int(layer or 0), cache)
 
 
 def _inputs(
@@ -102,22 +103,16 @@ def _inputs(
     return bridge, what, open_cache(folder, bridge)
 
 
-def _announce(plan: Any, json: bool) -> None:
-    if json:
-        print_json(plan.to_dict())
-        return
-    room = "" if plan.fits else ": IT DOES NOT FIT"
-    typer.echo(
-        f"{plan.n_units:,} {plan.units}s over {plan.tokens:,} tokens, {size(plan.memory_bytes)} of memory, "
-        f"{size(plan.disk_bytes)} on disk and {size(plan.checkpoint_bytes)} while it is built "
-        f"({size(plan.free_bytes)} free{room}), about {estimate(plan.seconds)}"
-    )
-
-
 def _print(table: "FeatureTable", unit: int | None, search: str | None, json: bool) -> None:
     if unit is not None:
         record = table.unit(unit)
-        print_json(record.to_dict()) if json else _print_unit(record)
+        if json:
+            print_json(record.to_dict())
+        else:
+            from app.commands.methods.shown import show_panels
+            from probe.show.panels import Tokens
+
+            show_panels([one for one in record.panels() if not isinstance(one, Tokens)])  # its examples are rows too
         return
     found = table.search(search or "", sort="density", descending=True, limit=20)
     if json:
@@ -126,12 +121,6 @@ def _print(table: "FeatureTable", unit: int | None, search: str | None, json: bo
     print_rows(
         found.rows(), f"{found.total:,} of {table.n_units:,} {table.kind}s in {table.folder.name}, densest first"
     )
-
-
-def _print_unit(record: "Unit") -> None:
-    print_rows(record.lists(), record.summary())
-    typer.echo("")
-    print_rows(record.rows(), "Strongest examples, the peak in brackets")
 
 
 COMMANDS = (features, label, unit_on_text)

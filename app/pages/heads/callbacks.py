@@ -1,50 +1,54 @@
 """What the heads page does: draws what is there, asks for what is not, and moves everything with one selection."""
 
-import shlex
-from typing import TYPE_CHECKING
+from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
-from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn
-from app.components.edited import register_edited
-from app.components.parts import panel
+from app.components.appearing import appearing
+from app.components.parts import Parts
 from app.components.slot import register_slot
-from app.components.snippets import shell_for, snippets
+from app.components.snippets import snippets
 from app.components.tokenpick import register_token_pick
-from app.figures.heads import head_grid
-from app.jobs import work
+from app.figures.heads import head_grid, pattern_marked
 from app.jobs.work import instead_of
 from app.library import prompts
-from app.pages.heads import tables
-from app.pages.heads.selected import patterns, register_one, register_reading, scores
-from app.pages.heads.work import ablation_work, circuits_with, scores_work
-from app.selection import Selection, changes, chosen_head, position
+from app.methods.block import Block
+from app.methods.changing import UNIT
+from app.pages.heads.chosen import Chosen, chosen, chosen_target, complete
+from app.pages.heads.drawing import base_of, direct, facts, head_rows, pattern_bytes, read_tables, tint
+from app.pages.heads.work import scores_work
+from app.selection import Selection, changes
 from probe.artifacts.json import Json
 from probe.heads.scores import SCORES, HeadTable
-from probe.model.unit_names import unit_name
+from probe.methods.call import Call
+from probe.model.unit_names import UnitName
 from probe.show.html import shown
 
-if TYPE_CHECKING:
-    from probe.heads.patterns import HeadPatterns
+CHANGE = Block(
+    "head-change",
+    "edit",
+    fields=("changes", "generate"),
+    key="edit",
+    title="Without it, or changed",
+    note="The model is run again, and its prediction after the selected token compared.",
+)
+Args = dict[str, str]
 
 
 def register(app: Dash) -> None:
     for name in ("heads-all", "heads-scores", "heads-one"):
         register_slot(app, name)
-    for rows in ("table", "attended", "ov-here", "ov-word", "qk", "directions", "parts"):
-        drawn.register_rows(app, f"heads-{rows}")
+    drawn.register_rows(app, "heads-table")
     for strip in ("heads-keys", "heads-queries"):
         drawn.register_strip(app, strip)
     drawn.register_thumbs(app, "heads-thumbs", "heads-metric")
-    register_edited(app, "heads-edit")
     register_token_pick(app, "heads-pick")
     register_browser(app)
     register_all(app)
     register_one(app)
-    register_reading(app)
-    register_effect(app)
+    register_read(app)
 
 
 def register_browser(app: Dash) -> None:
@@ -70,13 +74,6 @@ def register_browser(app: Dash) -> None:
         )
 
 
-def base_of(heads: "HeadPatterns") -> Json:
-    """All patterns as thumbnails, coarser where there are many."""
-    return drawn.thumbs_data(
-        heads.patterns, {}, {}, 40 if heads.patterns.shape[0] * heads.patterns.shape[1] <= 300 else 24
-    )
-
-
 def register_all(app: Dash) -> None:
     @app.callback(
         Output("heads-base", "data"),
@@ -86,11 +83,10 @@ def register_all(app: Dash) -> None:
         State("selection", "data"),
         prevent_initial_call=True,  # what is in memory is laid out with the page
     )
-    def base(_: object, args: dict[str, str], selection: Selection | None):
-        heads = patterns(args)
-        if heads is None:
+    def base(_: object, args: Args, selection: Selection | None):
+        if (at := chosen(args, selection)) is None:
             return no_update, no_update
-        return base_of(heads), changes(selection, tables.complete(selection, heads))
+        return base_of(at.heads), changes(selection, complete(selection, at.heads))
 
     @app.callback(
         {
@@ -107,17 +103,17 @@ def register_all(app: Dash) -> None:
         State("scheme", "data"),
         State("heads-args", "data"),
     )
-    def by_score(_: object, __: object, selection: Selection | None, metric: str, scheme: str, args: dict[str, str]):
-        if (heads := patterns(args)) is None:
+    def by_score(_: object, __: object, selection: Selection | None, metric: str, scheme: str, args: Args):
+        if (at := chosen(args, selection)) is None:
             return no_update
-        at, chosen = position(selection, heads), (selection or {}).get("head")
-        table = tables.table_of(heads, scores(args, selection), at)
+        scored = at.table(metric)
+        call = Call("head-table", at.model, {"prompt": at.prompt.text, "pos": at.query, "metric": metric})
         return {
-            "tint": tables.tint(table),
-            "grid": head_grid(table, metric, chosen, scheme),
-            "rows": tables.head_rows(table, metric, chosen),
-            "note": score_note(metric, table),
-            "code": code_all(args["model"], heads, metric, at),
+            "tint": tint(scored),
+            "grid": head_grid(scored, metric, f"{at.layer}.{at.head}", scheme),
+            "rows": head_rows(scored, metric, at.name),
+            "note": score_note(metric, scored),
+            "code": snippets(call.python(), call.shell()),
         }
 
     @app.callback(
@@ -127,8 +123,8 @@ def register_all(app: Dash) -> None:
         State("heads-scores-key", "data"),
         prevent_initial_call=True,
     )
-    def explain_another(selection: Selection | None, args: dict[str, str], before: str | None):
-        wanted = scores_work(args["model"], prompts.load(args["id"]), tables.chosen_target(selection))
+    def explain_another(selection: Selection | None, args: Args, before: str | None):
+        wanted = scores_work(args["model"], prompts.load(args["id"]), chosen_target(selection))
         return no_update if wanted.key == before else instead_of(before, wanted)
 
 
@@ -140,78 +136,86 @@ def score_note(metric: str, table: HeadTable) -> str:
     return f"Coloured by {SCORES[metric][0]}: {said}. Click a head; arrow keys move on."
 
 
-def code_all(model: str, heads: "HeadPatterns", metric: str, at: int) -> Component:
-    python = (
-        "from probe import head_table, load_model\n\n"
-        f"model = load_model({model!r})\n"
-        f"record = head_table(model, {heads.prompt!r}, pos={at})\n"
-        f"record.rows({metric!r})"
-    )
-    return snippets(python, shell_for("heads", model, heads.prompt, "--metric", metric, "--position", str(at)))
-
-
-def register_effect(app: Dash) -> None:
+def register_one(app: Dash) -> None:
     @app.callback(
-        Output("heads-edit-key", "data"),
-        Output("heads-code-edit", "children"),
-        Input("heads-ablate", "n_clicks"),
-        State("heads-how", "value"),
-        State("heads-where", "value"),
-        State("selection", "data"),
-        State("heads-args", "data"),
-        prevent_initial_call=True,
-    )
-    def ablate(clicks: int | None, how: str, where: str, selection: Selection | None, args: dict[str, str]):
-        heads = patterns(args)
-        if not clicks or heads is None:
-            return no_update, no_update
-        (layer, head), at = chosen_head(selection, heads), position(selection, heads)
-        pos = at if where == "one" else None
-        wanted = ablation_work(args["model"], prompts.load(args["id"]), layer, head, how, pos, at)
-        return work.submit(wanted), code_edit(args["model"], heads.prompt, layer, head, how, pos, at)
-
-    @app.callback(
-        Output("heads-elsewhere", "children"),
+        {
+            "name": Output("heads-name", "children"),
+            "pattern": Output("heads-pattern", "figure"),
+            "keys": Output("heads-keys-data", "data"),
+            "queries": Output("heads-queries-data", "data"),
+            "keys_title": Output("heads-keys-title", "children"),
+            "queries_title": Output("heads-queries-title", "children"),
+            "wanted": Output("heads-one-key", "data"),
+            "code": Output("heads-code-one", "children"),
+            "hover": Output("heads-hover", "data"),
+            "unit": Output({"type": UNIT, "at": CHANGE.at}, "data"),
+            "asked": Output(CHANGE.part("fixed"), "data"),
+            "elsewhere": Output("heads-elsewhere", "children"),
+        },
         Input("selection", "data"),
         Input("heads-all-done", "data"),
+        State("scheme", "data"),
+        State("heads-args", "data"),
+        State("heads-one-key", "data"),
+        State("heads-hover", "data"),
+    )
+    def one(selection: Selection | None, _: object, scheme: str, args: Args, before: str | None, hovered: Json | None):
+        if (at := chosen(args, selection)) is None:
+            return no_update
+        same = bool(hovered) and hovered["head"] == f"{at.layer}.{at.head}"
+        return {
+            **looks(at, scheme),
+            "wanted": instead_of(before, at.reading_work),
+            "hover": no_update if same else hover(at),
+            "unit": at.name,
+            "asked": {"prompt": at.prompt.text, "pos": at.query},
+            "elsewhere": no_update if same else elsewhere(at),
+        }
+
+
+def looks(at: Chosen, scheme: str) -> dict[str, Any]:
+    """The pattern of the head, with the selected query and key marked, and both strips."""
+    pattern, words = at.heads.patterns[at.layer, at.head], at.heads.tokens
+    call = Call("one-head", at.model, {"prompt": at.prompt.text, "head": at.name, "pos": at.query, "key": at.key})
+    strip = {"label": "is looked at", "key": "source"}
+    return {
+        "name": at.name,
+        "pattern": pattern_marked(at.heads, at.layer, at.head, at.query, at.key, scheme),
+        "keys": drawn.strip_data(words, at.heads.token_ids, pattern[at.query], **strip),
+        "queries": drawn.strip_data(words, at.heads.token_ids, pattern[:, at.key], label="looks"),
+        "keys_title": f"What {shown(words[at.query])} (query {at.query}) looks at",
+        "queries_title": f"Who looks at {shown(words[at.key])} (key {at.key})",
+        "code": snippets(call.python(), call.shell()),
+    }
+
+
+def hover(at: Chosen) -> Json:
+    """The head's whole pattern, for the hovering of strips."""
+    return {"head": f"{at.layer}.{at.head}", **pattern_bytes(at.heads.patterns[at.layer, at.head])}
+
+
+def elsewhere(at: Chosen) -> Parts:
+    """Stored circuits with this head in them, and the way to patching."""
+    place = links.patching_page(at.model, at.prompt.id, token=at.query, layer=at.layer, head=f"{at.layer}.{at.head}")
+    patching = dcc.Link("Patch heads on this prompt", href=place, className="ow-chip")
+    return [
+        appearing("heads-circuits", at.model, UnitName(at.layer, "head", at.head)),
+        html.Div(patching, className="ow-actions"),
+    ]
+
+
+def register_read(app: Dash) -> None:
+    @app.callback(
+        Output("heads-facts", "children"),
+        *(Output(f"heads-at-{name}", "children") for name in ("attended", "here", "word", "qk", "directions")),
+        Output("heads-at-direct", "children"),
+        Input("selection", "data"),
+        Input("heads-all-done", "data"),
+        Input("heads-one-done", "data"),
+        Input("heads-scores-done", "data"),
         State("heads-args", "data"),
     )
-    def elsewhere(selection: Selection | None, _: object, args: dict[str, str]):
-        if (heads := patterns(args)) is None:
-            return no_update
-        layer, head = chosen_head(selection, heads)
-        return elsewhere_panel(args["model"], args["id"], layer, head, position(selection, heads))
-
-
-def code_edit(model: str, prompt: str, layer: int, head: int, how: str, pos: int | None, at: int) -> Component:
-    """The same run, from Python; the command knows no mean."""
-    where = "" if pos is None else f", pos={pos}"
-    python = (
-        "from probe import ablate_head, edited_run, load_model\n\n"
-        f"model, prompt = load_model({model!r}), {prompt!r}\n"
-        f"record = edited_run(model, prompt, ablate_head(model, prompt, {layer}, {head}, {how!r}{where}), pos={at})\n"
-        "record.figure()"
-    )
-    change = f"ablate:{unit_name('head', layer, head, pos)}"
-    shell = ["openwork", "edit", "--prompt", prompt, "--model", model, "--change", change, "--position", str(at)]
-    return snippets(python, shlex.join(shell) if how == "zero" else None)
-
-
-def elsewhere_panel(model: str, prompt: str, layer: int, head: int, at: int) -> Component:
-    """Stored circuits with this head in them, and the way to patching."""
-    names = circuits_with(model, layer, head)
-    circuits = [dcc.Link(name, href=links.circuit_page(name), className="ow-chip") for name in names]
-    none = html.Span(
-        "No stored circuit has it as a node; trace one with heads as nodes (openwork trace --heads).",
-        className="ow-partial",
-    )
-    patching = dcc.Link(
-        "Patch heads on this prompt",
-        href=links.patching_page(model, prompt, token=at, layer=layer, head=f"{layer}.{head}"),
-        className="ow-chip",
-    )
-    return panel(
-        f"Where else {unit_name('head', layer, head)} is",
-        html.Div([*(circuits or [none]), patching], className="ow-actions"),
-        export=False,
-    )
+    def read(selection: Selection | None, _: object, __: object, ___: object, args: Args):
+        if (at := chosen(args, selection)) is None:
+            return (no_update,) * 7
+        return [facts(at), *read_tables(at).values(), direct(at)]

@@ -8,22 +8,24 @@ from dash import Dash, dcc, html
 
 from app import links
 from app.components import drawn
-from app.components.edited import edited_view
-from app.components.parts import Parts, graph, icon, panel, segmented, store, title
+from app.components.parts import Parts, graph, icon, panel, store, title
 from app.components.promptfirst import prompt_and_model, prompt_first, register_prompt_first
 from app.components.slot import slot
 from app.components.tokenpick import token_pick
 from app.frame.shell import Page
 from app.jobs import work
-from app.jobs.edited import WHAT, asked_before
 from app.library import memory
 from app.library.models import short_model
+from app.library.prompts import Prompt
+from app.methods.changing import HEAD, changing, run_of_before
 from app.pages.heads import callbacks
-from app.pages.heads.callbacks import base_of
-from app.pages.heads.tables import chosen_metric, complete
+from app.pages.heads.callbacks import CHANGE
+from app.pages.heads.chosen import chosen_metric, complete
+from app.pages.heads.drawing import base_of
 from app.pages.heads.work import patterns_work, scores_work
 from app.selection import Selection, selection_from
 from probe.heads.scores import SCORES
+from probe.model.unit_names import unit_name
 
 LEAD = "Write a prompt to see where every attention head looks, what it moves, and what it adds to the prediction."
 
@@ -43,12 +45,15 @@ def layout(query: dict[str, str]) -> Parts:
         dcc.Store(id="heads-args", data={"model": model, "id": prompt.id}),
         store("heads-base", None if heads is None else base_of(heads)),
         dcc.Store(id="heads-tint"),
+        dcc.Store(id="heads-hover"),
         dcc.Store(id="selection", data=selection),
         title(
             prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
         *every_head(chosen_metric(query.get("metric")), all_key, scores_key),
-        *one_head(model, work.given(query.get("edit"), WHAT)),
+        *one_head(model),
+        *change(model, prompt, selection, query),
+        panel("Where else it is", html.Div(id="heads-elsewhere"), note="Nodes of stored circuits that are this head."),
     ]
 
 
@@ -91,98 +96,62 @@ def every_head(metric: str, all_key: str, scores_key: str) -> Parts:
     return [thumbs, html.Div([grid, table], className="ow-grid heads-both")]
 
 
-def one_head(model: str, edit: str | None) -> Parts:
+def one_head(model: str) -> Parts:
     """The selected head."""
+    beside = [html.Div(id="heads-facts", className="ow-stats heads-facts"), html.Div(id="heads-at-attended")]
+    pattern = graph("heads-pattern", 600, "Attention pattern of the selected head, with margins")
     look = panel(
         html.Span(id="heads-name"),
-        html.Div(
-            [
-                graph("heads-pattern", 600, "Attention pattern of the selected head, with margins"),
-                html.Div(
-                    [
-                        html.Div(id="heads-facts", className="ow-stats heads-facts"),
-                        html.H3(id="heads-attended-title", className="heads-h3"),
-                        drawn.rows("heads-attended", 400),
-                    ]
-                ),
-            ],
-            className="ow-grid two",
-        ),
+        html.Div([pattern, html.Div(beside)], className="ow-grid two"),
         note="Each row is a query and sums to 1. Above, what a key receives on average; beside, how spread a query's look is. "
         "Click a cell; Shift and the arrow keys go to a neighbouring head.",
         foot=html.Div(id="heads-code-one"),
     )
-    return [look, strips(), reading_panels(), effect(model, edit), html.Div(id="heads-elsewhere")]
+    moves = panel(
+        "What it moves (OV)",
+        [slot("heads-one"), _pair("heads-at-here", "heads-at-word")],
+        note="Tokens whose logits rise and fall when the head attends to the selected key.",
+    )
+    prefers = panel(
+        "What its weights prefer (QK), and its strongest directions",
+        _pair("heads-at-qk", "heads-at-directions"),
+        note="From embeddings and weights alone, at equal positions: no rotation, no prompt.",
+    )
+    another = html.Details(
+        [html.Summary("Explain another next token"), token_pick("heads-pick", "target", model)], className="heads-more"
+    )
+    adds = panel(
+        "What it adds to the prediction",
+        [html.Div(id="heads-at-direct"), another],
+        note="Directly: along the stream to the logits, divisors held, minus the mean logit.",
+    )
+    return [look, strips(), html.Div([moves, prefers], className="heads-stack"), adds]
+
+
+def _pair(*names: str) -> html.Div:
+    return html.Div([html.Div(id=name) for name in names], className="ow-grid even")
 
 
 def strips() -> html.Section:
     """Both directions of attention, token by token."""
     body = [
-        dcc.Store(id="heads-hover"),
-        html.H3(id="heads-keys-title", className="heads-h3"),
-        drawn.token_strip("heads-keys"),
-        html.H3(id="heads-queries-title", className="heads-h3"),
-        drawn.token_strip("heads-queries"),
+        part
+        for name in ("keys", "queries")
+        for part in (html.H3(id=f"heads-{name}-title", className="heads-h3"), drawn.token_strip(f"heads-{name}"))
     ]
     note = "Hover a token: above, what it looks at; below, who looks at it. Click above to choose a key, below a query."
     return panel("Token by token", body, note=note)
 
 
-def reading_panels() -> html.Div:
-    """What the head reads and writes, from the prompt and from its weights."""
-
-    def table(name: str, heading: str) -> html.Div:
-        return html.Div([html.H3(heading, id=f"{name}-title", className="heads-h3"), drawn.rows(name, 440)])
-
-    here, word = table("heads-ov-here", "In this prompt"), table("heads-ov-word", "By its embedding alone")
-    moves = panel(
-        "What it moves (OV)",
-        [slot("heads-one"), html.Div([here, word], className="ow-grid even")],
-        note="Tokens whose logits rise and fall when the head attends to the selected key.",
-    )
-    keys, directions = table("heads-qk", "Keys preferred"), table("heads-directions", "Its strongest directions")
-    prefers = panel(
-        "What its weights prefer (QK), and its strongest directions",
-        html.Div([keys, directions], className="ow-grid even"),
-        note="From embeddings and weights alone, at equal positions: no rotation, no prompt.",
-    )
-    return html.Div([moves, prefers], className="heads-stack")
-
-
-def effect(model: str, key: str | None) -> html.Section:
-    """What it adds to the prediction, and what happens without it: the run of this key, where there is one."""
-    before = asked_before(key)
-    hows, wheres = (
-        [("zero", "zero"), ("mean", "mean of the prompt")],
-        [("all", "all positions"), ("one", "selected token")],
-    )
-    how = segmented("heads-how", hows, before.get("how") if before.get("how") in dict(hows) else "zero")
-    where = segmented("heads-where", wheres, before.get("where") if before.get("where") in dict(wheres) else "all")
-    run = dmc.Button("Take it away", id="heads-ablate", size="xs")
-    left = html.Div(
-        [
-            html.H3("Direct effect", className="heads-h3"),
-            html.P(id="heads-direct", className="ow-edited-sentence"),
-            drawn.rows("heads-parts", 360),
-            html.Details(
-                [html.Summary("Explain another next token"), token_pick("heads-pick", "target", model)],
-                className="heads-more",
-            ),
-        ]
-    )
-    right = html.Div(
-        [
-            html.H3("Without it", className="heads-h3"),
-            html.Div([how, where, run], className="ow-actions"),
-            edited_view("heads-edit", key),
-        ]
-    )
-    return panel(
-        "What it does to the prediction",
-        html.Div([left, right], className="ow-grid even"),
-        note="Direct: along the stream to the logits, divisors held, minus the mean logit. Without it: the model run again.",
-        foot=html.Div(id="heads-code-edit"),
-    )
+def change(model: str, prompt: Prompt, selection: Selection, query: dict[str, str]) -> Parts:
+    """What happens when the head is taken away, or changed otherwise."""
+    layer, _, head = str(selection.get("head") or "0.0").partition(".")
+    name = unit_name("head", int(layer), int(head))
+    asked = {"prompt": prompt.text, "pos": selection.get("token", -1), "changes": [f"ablate:{name}"]}
+    return [
+        html.Div([changing(CHANGE.at, name, HEAD), CHANGE.layout(model, asked, query)], className="ow-stack"),
+        *run_of_before(query.get("edit")),
+    ]
 
 
 def register(app: Dash) -> None:

@@ -1,25 +1,19 @@
-"""The model work of the heads page: all patterns, all scores, one head read, one head taken away. Each is one job."""
+"""The model work of the heads page: all patterns, all scores, one head read. Each is one job, kept in memory; what one has found,
+the next need not find again."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from app import links
 from app.jobs import readings, work
 from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
-from app.jobs.edited import Edit, edited_work
 from app.library import memory, models, vocabulary
-from app.library.artifacts import library
-from app.library.graphs import nodes_of
 from app.library.prompts import Prompt
-from circuits.graph.store import StoredNodes
 from probe.model.unit_names import unit_name
 from probe.progress import Progress
 
 if TYPE_CHECKING:
     from numpy import ndarray
     from transformer_lens.model_bridge import TransformerBridge
-
-    from probe.interventions.values import Mean, Zero
 
 
 def patterns_work(model: str, prompt: Prompt) -> work.Work:
@@ -65,51 +59,20 @@ def _copying(model: str, bridge: "TransformerBridge") -> "ndarray":
 
 def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int | None) -> work.Work:
     """One head at every position."""
+    name = unit_name("head", layer, head)
 
     def run(progress: Progress) -> object:
-        from probe.heads.reading import read_head
+        from probe.heads.reading import KnownOfHeads, read_head
 
         bridge = models.model_named(model, progress)
         scores = work.result(scores_work(model, prompt, target).key) or {}
-        copying = _copying(model, bridge)[layer, head]
-        return read_head(
-            bridge,
-            prompt.text,
-            layer,
-            head,
-            target=target,
-            direct=scores.get("direct"),
-            copying=float(copying),
-            progress=progress,
-        )
+        known = KnownOfHeads(direct=scores.get("direct"), copying=float(_copying(model, bridge)[layer, head]))
+        return read_head(bridge, prompt.text, name, target=target, known=known, progress=progress)
 
     link = links.heads_page(model, prompt.id, head=f"{layer}.{head}")
     key = work.key_of("head", model, prompt.id, layer, head, target)
     again = ["head", {"model": model, "prompt": prompt.id, "layer": layer, "head": head, "target": target}]
-    return work.Work(key, f"Read head {unit_name('head', layer, head)}", run, link, "read", again=again)
-
-
-def ablation_work(model: str, prompt: Prompt, layer: int, head: int, how: str, pos: int | None, at: int) -> work.Work:
-    """The prompt without this head: `how` zero or mean, at one position or (None) at all; predictions after `at`."""
-
-    def changes(bridge: "TransformerBridge") -> "Sequence[Zero | Mean]":
-        from probe.heads.reading import ablate_head
-
-        return ablate_head(bridge, prompt.text, layer, head, how, pos)
-
-    asked = {"model": model, "prompt": prompt.id, "layer": layer, "head": head, "how": how, "pos": pos, "at": at}
-    edit = Edit(
-        changes,
-        named=("head", layer, head, how, pos),
-        options={"unit": unit_name("head", layer, head), "how": how, "where": "all" if pos is None else "one"},
-        again=["without-head", asked],
-        pos=at,
-    )
-
-    def page(key: str) -> str:
-        return links.heads_page(model, prompt.id, token=at, head=f"{layer}.{head}", edit=key)
-
-    return edited_work(model, prompt.text, edit, f"Run without {unit_name('head', layer, head)}", page)
+    return work.Work(key, f"Read head {name}", run, link, "read", again=again)
 
 
 @task("heads")
@@ -127,23 +90,3 @@ def _read_again(arguments: Arguments) -> None:
     layer, head = whole(arguments, "layer", "head")
     target = whole_or_none(arguments, "target")
     work.submit(reading_work(arguments["model"], prompt_in(arguments), layer, head, target))
-
-
-@task("without-head")
-def _ablate_again(arguments: Arguments) -> None:
-    layer, head, at = whole(arguments, "layer", "head", "at")
-    how, pos = arguments["how"], whole_or_none(arguments, "pos")
-    work.submit(ablation_work(arguments["model"], prompt_in(arguments), layer, head, how, pos, at))
-
-
-def circuits_with(model: str, layer: int, head: int) -> list[str]:
-    """Names of the stored graphs of this model in which the head is a node."""
-    named = [(f, m) for f, m in library().kinds["graph"] if m.model and m.model.name == model]
-    return [m.name for folder, m in named[:60] if _has_head(nodes_of(folder), layer, head)]
-
-
-def _has_head(found: StoredNodes | None, layer: int, head: int) -> bool:
-    if found is None:
-        return False
-    nodes = found.nodes
-    return bool((nodes.where("head") & (nodes.layer == layer) & (nodes.unit == head)).any())

@@ -36,9 +36,19 @@ def labels_panel(found: PageUnit) -> html.Section:
     return panel("Label", body, note=note, foot=snippets(*_code(found)), export=False)
 
 
+def labels_at(found: PageUnit) -> "list[Label]":
+    """The labels that its table has of it, the best first."""
+    return tables.open_table(str(found.table)).labels.get(found.row or 0, [])
+
+
+def called(label: str) -> str:
+    """What stands behind a unit's name in the heading."""
+    return f" · {label[:120]}" if label else ""
+
+
 def label_list(found: PageUnit) -> Parts:
     """Each label as text, the best first."""
-    labels = tables.open_table(str(found.table)).labels.get(found.row or 0, [])
+    labels = labels_at(found)
     if not labels:
         return [html.P("Nobody has labelled it yet.", className="ow-sub", style={"marginBottom": 10})]
     return [
@@ -103,6 +113,5 @@ def saved(found: PageUnit, text: str, author: str) -> tuple[Any, ...]:
     except OpenworkError as problem:
         return no_update, no_update, no_update, str(problem), no_update
     forget()
-    best = table.labels.get(found.row or 0, [])
-    text = best[0].text if best else ""
-    return label_list(found), text or None, f" · {text[:120]}" if text else "", None, ""
+    text = best[0].text if (best := labels_at(found)) else ""
+    return label_list(found), text or None, called(text), None, ""

@@ -1,29 +1,31 @@
 """The panels of a unit's page that show what is known of it: by a table, or by its weights alone."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from app.components import drawn
-from app.components.measuring import measure_button
+from app.components.appearing import appearing
+from app.components.drawn import Drawn
+from app.components.measuring import measure_button, measure_words
 from app.components.parts import Part, Parts, empty, graph, panel, segmented
+from app.components.plain_rows import table
 from app.components.snippets import python, shell_line, snippets
 from app.figures.dress import dress, worn
-from app.jobs import measuring
-from app.library import units
+from app.library.tables import open_table
 from app.library.units import PageUnit
 from app.pages.unit.labels import labels_panel
-from app.pages.unit.tables import bin_rows, circuit_rows, coactive_rows, examples_data, near_rows, score_rows
 from app.selection import Selection
-from probe.artifacts.folder import place
-from probe.errors import BadInput
-from probe.words import minus
+from probe.features.unit_tables import example_groups, histogram_rows, unit_tables
+from probe.methods.call import Call
+from probe.show.panels import Rows
 
 if TYPE_CHECKING:
+    from probe.features.by_weights import UnitWeights
     from probe.features.unit import Unit
+
+NO_INPUTS = "What it reads has no fixed embedding for each token, so weights alone do not say."
 
 
 def measured(found: PageUnit, record: "Unit", kept: Selection, full: bool = False) -> Parts:
@@ -31,7 +33,7 @@ def measured(found: PageUnit, record: "Unit", kept: Selection, full: bool = Fals
     view = segmented("unit-view", [("snippet", "snippet"), ("full", "full")], "full" if full else "snippet")
     box = html.Div(
         [
-            dcc.Store(id="unit-examples-data", data={**examples_data(record), "empty": _no_examples(record)}),
+            dcc.Store(id="unit-examples-data", data=examples_data(record)),
             html.Div(id="unit-examples", className="ow-examples-box ow-data", style={"minHeight": 60}),
         ]
     )
@@ -42,127 +44,125 @@ def measured(found: PageUnit, record: "Unit", kept: Selection, full: bool = Fals
         tools=view,
         foot=snippets(*code(found)),
     )
-    right = html.Div([labels_panel(found), _logits(found, record), _histogram(record)], className="ow-stack")
-    return [html.Div([examples, right], className="ow-grid two"), _tokens(found, record), _near(found, record, kept)]
+    shown = lists(found, record, kept)
+    writes = record.convention.get("writes", "")
+    logits = (
+        panel(
+            "What it does to the logits",
+            _two(shown["promoted"], shown["suppressed"]),
+            note="The direction it writes, as demeaned logits at activation 1.",
+        )
+        if record.promoted
+        else panel(
+            "What it does to the logits",
+            html.P(f"Nothing can be said: {writes}.", className="ow-sub"),
+            export=False,
+        )
+    )
+    right = html.Div([labels_panel(found), logits, _histogram(record)], className="ow-stack")
+    tokens = panel(
+        "Which tokens",
+        _two(shown["measured"], shown["inputs"]),
+        note="Measured on text, and by the weights. Where they disagree, it reads more than the present token.",
+    )
+    near = panel("Units near it", _two(shown["near"], shown["coactive"]))
+    return [html.Div([examples, right], className="ow-grid two"), tokens, near]
 
 
-def by_weights(found: PageUnit, told: Parts | None, notes: Sequence[str] | None) -> Parts:
-    """What can be said of a unit nobody has measured; the tables and their notes where its weights were read before."""
-    promoted, suppressed, inputs, near = told or (None,) * 4
-    writes, reads_from = notes or ("The direction it writes, as demeaned logits.", "From the weights alone.")
-    absent = panel("Where it fires", _not_measured(found), export=False)
+def by_weights(found: PageUnit, record: "UnitWeights", kept: Selection) -> Parts:
+    """What can be said of a unit nobody has measured."""
+    shown = lists(found, record, kept)
     words = panel(
         "What it does to the logits",
-        _two(
-            "promotes",
-            drawn.rows("unit-promoted", data=promoted),
-            "suppresses",
-            drawn.rows("unit-suppressed", data=suppressed),
-        ),
-        note=html.Span(writes, id="unit-writes-note"),
+        _two(shown["promoted"], shown["suppressed"]),
+        note=f"The direction it writes ({record.convention['writes']}), as demeaned logits.",
         foot=snippets(*code(found)),
     )
     reads = panel(
         "What it reads, and units near it",
-        _two(
-            "tokens that would excite it (de-embedding)",
-            drawn.rows("unit-inputs", data=inputs),
-            "units that write alike (decoder cosine)",
-            drawn.rows("unit-near", data=near),
-        ),
-        note=html.Span(reads_from, id="unit-reads-note"),
+        _two(shown["inputs"], shown["near"]),
+        note=f"From the weights alone: {record.convention.get('reads', 'encoder columns')}.",
     )
-    return [html.Div([words, reads], className="ow-grid even"), absent]
+    return [html.Div([words, reads], className="ow-grid even")]
 
 
-def _not_measured(found: PageUnit) -> Component:
+def not_measured(found: PageUnit) -> html.Section:
     """Why there are no examples, and what makes them."""
-    caches = units.caches_for(found)
-    what = found.layer if found.kind == "neuron" else found.dictionary
-    if caches:
-        button = dmc.Button(
-            f"Measure on {caches[0]}", id={"type": "units-build", "what": what, "cache": caches[0]}, variant="default"
-        )
-        return empty(
-            "Not measured yet", "A pass over a stored cache finds the text at which it fires, and how often.", button
-        )
-    return empty("Not measured yet", measuring.plan_words(found.model, what), measure_button(found.model, what))
+    what = found.layer if found.kind == "neuron" else str(found.dictionary)
+    offer = empty("Not measured yet", measure_words(found.model, what), measure_button(found.model, what))
+    return panel("Where it fires", offer, export=False)
 
 
-def _no_examples(record: "Unit") -> str:
-    return "It was never active, so there is no text to show." if record.dead else "The table kept no examples of it."
+def lists(found: PageUnit, record: "Unit | UnitWeights", kept: Selection) -> dict[str, Component]:
+    """The record's lists, each as a table; units near it lead to their pages, and show what people call them."""
+    numbers = {near.name: near.unit for near in (*record.near, *record.coactive)}
+    labels = open_table(found.table).labels if found.table else {}
+
+    def named(rows: Rows) -> Rows:
+        said = [labels.get(numbers[row["unit"]], []) if "unit" in row else [] for row in rows.rows]
+        if not any(said):
+            return rows
+        both = [{**row, "label": one[0].text[:80] if one else ""} for row, one in zip(rows.rows, said)]
+        return replace(rows, rows=both)
+
+    def opens(name: str) -> str:
+        return found.href(numbers[name], **kept)
+
+    notes = {"inputs": NO_INPUTS}
+    return {
+        name: table(named(rows), f"unit-{name}", link=opens, note="" if rows.rows else notes.get(name, "None."))
+        for name, rows in unit_tables(record).items()
+    }
 
 
-def _two(left: str, one: Part, right: str, other: Part) -> html.Div:
-    return html.Div([html.Div([html.H3(left), one]), html.Div([html.H3(right), other])], className="ow-pair tight")
-
-
-def _logits(found: PageUnit, record: "Unit") -> html.Section:
-    if not record.promoted:
-        said = record.convention.get("writes", "")
-        return panel(
-            "What it does to the logits", html.P(f"Nothing can be said: {said}.", className="ow-sub"), export=False
-        )
-    return panel(
-        "What it does to the logits",
-        _two(
-            "promotes",
-            drawn.rows("unit-promoted", data=score_rows(record.promoted, "token", "logit")),
-            "suppresses",
-            drawn.rows("unit-suppressed", data=score_rows(record.suppressed, "token", "logit")),
-        ),
-        note="The direction it writes, as demeaned logits at activation 1.",
-    )
+def _two(left: Part, right: Part) -> html.Div:
+    return html.Div([left, right], className="ow-pair tight")
 
 
 def _histogram(record: "Unit") -> html.Section:
     from probe.features.figures import histogram_figure
 
     figure = dress(histogram_figure(record), worn(), margin={"l": 52, "r": 8, "t": 6, "b": 38}, bargap=0.05)
-    table = html.Details(
-        [html.Summary("as a table"), drawn.rows("unit-bins", 260, bin_rows(record))], className="ow-more"
+    bins = html.Details(
+        [html.Summary("as a table"), table(histogram_rows(record), "unit-bins", 260)], className="ow-more"
     )
     signed = " Those below 0 too." if record.min < 0 else ""
     return panel(
         "Activations",
-        [graph("unit-histogram", 210, "Histogram of activations", figure), table],
+        [graph("unit-histogram", 210, "Histogram of activations", figure), bins],
         note=f"Tokens by activation; counts on a logarithmic axis.{signed}",
     )
 
 
-def _tokens(found: PageUnit, record: "Unit") -> html.Section:
-    inputs = score_rows(record.inputs, "token", "score")
-    if not record.inputs:
-        inputs["note"] = "What it reads has no fixed embedding for each token, so weights alone do not say."
-    return panel(
-        "Which tokens",
-        _two(
-            "fires at: mean activation over a token's occurrences",
-            drawn.rows("unit-measured", data=score_rows(record.measured, "token", "mean")),
-            "would be excited by: de-embedding, weights alone",
-            drawn.rows("unit-inputs", data=inputs),
-        ),
-        note="Measured on text, and by the weights. Where they disagree, it reads more than the present token.",
-    )
-
-
-def _near(found: PageUnit, record: "Unit", kept: Selection) -> html.Section:
-    return panel(
-        "Units near it",
-        _two(
-            "write alike: decoder cosine",
-            drawn.rows("unit-near", data=near_rows(found, record, kept)),
-            "fire together: co-activation",
-            drawn.rows("unit-coactive", data=coactive_rows(found, record, kept)),
-        ),
-    )
+def examples_data(record: "Unit") -> Drawn:
+    """Groups of examples, strongest first, for `assets/examples.js`."""
+    groups = [
+        {
+            "name": name,
+            "examples": [
+                {
+                    "tokens": e.tokens,
+                    "ids": e.token_ids,
+                    "values": [float(f"{v:.4g}") for v in e.activations],
+                    "peak": e.peak,
+                    "value": float(f"{e.value:.4g}"),
+                    "where": f"{e.document}, row {e.row}, position {e.pos}",
+                }
+                for e in examples
+            ],
+        }
+        for name, examples in example_groups(record)
+    ]
+    none = "It was never active, so there is no text to show." if record.dead else "The table kept no examples of it."
+    scale = {"lo": min(record.min, 0.0), "hi": max(record.max, 0.0) or 1.0}
+    return {"groups": groups, **scale, "label": f"activation of {record.name}", "empty": none}
 
 
 def circuits(found: PageUnit) -> html.Section:
     """The stored graphs it is a node of."""
     return panel(
         "Circuits it appears in",
-        drawn.rows("unit-circuits", 320, circuit_rows(found)),
+        appearing("unit-circuits", found.model, found.unit, found.dictionary),
         note="Nodes of stored attribution graphs that are this unit. Click one to see its edges.",
     )
 
@@ -173,14 +173,6 @@ def conventions(record: "Unit") -> html.Section:
     return panel("How it was measured", html.Dl(parts, className="ow-facts"), export=False)
 
 
-def stored(found: PageUnit) -> bool:
-    """Whether a latent's dictionary is at hand."""
-    try:
-        return place("dictionary", str(found.dictionary)).is_dir()
-    except BadInput:
-        return False
-
-
 def code(found: PageUnit) -> tuple[str, str | None]:
     """Lines that show the same."""
     if found.table is not None:
@@ -188,21 +180,5 @@ def code(found: PageUnit) -> tuple[str, str | None]:
         return python(lines, probe=["open_features"]), shell_line(
             "features", "--name", found.table, "--unit", str(found.row)
         )
-    if found.kind == "neuron":
-        lines = f"model = load_model({found.model!r})\nunit_weights(model, {found.layer}, {found.number})"
-        return python(lines, probe=["load_model", "unit_weights"]), None
-    lines = (
-        f"model = load_model({found.model!r})\nlearned = load_dictionary({found.dictionary!r}, model)\n"
-        f"unit_weights(model, learned, {found.number})"
-    )
-    return python(lines, probe=["load_dictionary", "load_model", "unit_weights"]), None
-
-
-def plain_number(value: float) -> str:
-    """`2.351`, with a real minus."""
-    return minus(f"{value:.4g}")
-
-
-def percent(value: float) -> str:
-    """`0.49 %`."""
-    return f"{100 * value:.3g} %"
+    call = Call("unit-by-weights", found.model, found.named)
+    return call.python(), call.shell()

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import dash_mantine_components as dmc
 from dash import dcc, html
-from dash.development.base_component import Component
 
 from app import links
 from app.components.cards import outdated_note
@@ -15,13 +14,11 @@ from app.components.snippets import python, shell_line, snippets
 from app.frame.shell import Page
 from app.jobs.table import job_table
 from app.library import tables
-from app.library.artifacts import registered
+from app.library.artifacts import is_registered
 from app.library.models import short_model
 from app.pages.unit_browser.callbacks import register
-from app.pages.unit_browser.query import Query, lowest, query_of
+from app.pages.unit_browser.query import Query, query_of
 from app.selection import selection_from
-from probe.artifacts.folder import place
-from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
@@ -42,7 +39,7 @@ _LISTS = [
 def layout(table: str, query: dict[str, str]) -> Parts:
     """The grid of a table; of one that is being built, its progress."""
     job = job_table().latest(f"features:{table}")
-    if not _exists(table) and job is not None and job.state != "done":
+    if not is_registered("features", table) and job is not None and job.state != "done":
         return [
             title("Measuring units", eyebrow="Feature table", lead=table),
             dcc.Store(id="ub-waiting-for", data=table),
@@ -53,19 +50,19 @@ def layout(table: str, query: dict[str, str]) -> Parts:
     facts, model = opened.manifest.facts, opened.manifest.model
     source = (
         dcc.Link(facts["source"], href=links.latent_page(facts["source"], 0))
-        if _stored(facts["source"])
+        if is_registered("dictionary", str(facts["source"]))
         else facts["source"]
     )
     return [
         dcc.Store(id="selection", data={**selection_from(query), "model": model.name if model else ""}),
-        dcc.Store(id="ub-args", data={"table": table, "base": links.table_page(table), "low": lowest(opened)}),
+        dcc.Store(id="ub-args", data={"table": table, "base": links.table_page(table), "low": opened.least_density}),
         dcc.Store(id="ub-query", data=asked.to_dict()),
         dcc.Store(id="ub-ready"),
         dcc.Store(id="ub-sort", data=[asked.sort, asked.descending]),
         title(
             table,
             eyebrow=["Feature table · ", source, f" · {short_model(model.name) if model else ''}"],
-            actions=[_open_first(table)],
+            actions=[link_button("All tables", links.UNITS, "units", small=True)],
         ),
         *outdated_note("features", table),
         _scores(opened),
@@ -82,25 +79,6 @@ def layout(table: str, query: dict[str, str]) -> Parts:
             note="How many units are active at which share of the tokens. Drag over the bars or move the handles for a range.",
         ),
     ]
-
-
-def _exists(table: str) -> bool:
-    try:
-        registered("features", table)
-    except BadInput:
-        return False
-    return True
-
-
-def _stored(dictionary: str) -> bool:
-    try:
-        return place("dictionary", dictionary).is_dir()
-    except BadInput:
-        return False
-
-
-def _open_first(table: str) -> Component:
-    return link_button("All tables", links.UNITS, "units", small=True)
 
 
 def _scores(opened: "FeatureTable") -> html.Section:
@@ -159,7 +137,7 @@ def _body(asked: Query) -> Parts:
 
 
 def _densities(opened: "FeatureTable", asked: Query) -> Parts:
-    low = lowest(opened)
+    low = opened.least_density
     handles = dmc.RangeSlider(
         id="ub-range",
         min=low,

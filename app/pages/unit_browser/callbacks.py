@@ -1,11 +1,8 @@
 """What the browser of units does: reads the query of its address, serves rows to the grid, ties the histogram to its range."""
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
@@ -16,7 +13,7 @@ from app.components.slot import waiting
 from app.figures.dress import dress
 from app.jobs.table import job_table
 from app.library import tables
-from app.pages.unit_browser.query import PAGE_ROWS, Query, from_store, lowest, page_of
+from app.pages.unit_browser.query import PAGE_ROWS, Query, from_store, page_of
 from probe.artifacts.json import Json
 from probe.errors import OpenworkError
 
@@ -24,32 +21,14 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-_ON, _OFF = "#2a788e", "rgba(128,128,128,.35)"
-
-
 def density_figure(table: str, scheme: str) -> "Figure":
-    """The histogram, dressed, with its bars' ends at the ends of the range."""
-    opened = tables.open_table(table)
-    figure, low = opened.figure(), lowest(opened)
-    density = opened.column("density")
-    counts, edges = np.histogram(np.log10(density[density > 0]), bins=np.linspace(low, 0, 71))
-    figure.data[0].x, figure.data[0].y = [list(map(float, v)) for v in ((edges[:-1] + edges[1:]) / 2, counts)]
-    figure.data[0].width = float(edges[1] - edges[0]) * 0.9
-    figure.data[0].customdata = [[share(10**a), share(10**b)] for a, b in pairwise(edges)]
-    figure.data[0].hovertemplate = "%{customdata[0]} to %{customdata[1]}: %{y:,} units<extra></extra>"
-    ticks = list(range(math.ceil(low), 1))
-    names = [share(10.0**t) for t in ticks]
-    figure.update_xaxes(title=None, tickvals=ticks, ticktext=names, range=[low, 0], fixedrange=True)
-    figure.update_xaxes(ticklabelstandoff=7)  # clear of the other axis's 0
-    figure.update_yaxes(fixedrange=True)
+    """The histogram, dressed, over which a range is drawn."""
+    figure = tables.open_table(table).figure()
+    figure.update_xaxes(title=None, fixedrange=True, ticklabelstandoff=7)  # clear of the other axis's 0
+    figure.update_yaxes(title=None, fixedrange=True)
     return dress(
         figure, scheme, margin={"l": 46, "r": 14, "t": 8, "b": 31}, dragmode="select", selectdirection="h", bargap=0
     )
-
-
-def share(value: float) -> str:
-    """`0.01 %`, `12 %`."""
-    return f"{100 * value:.3g} %"
 
 
 def grid(table: str, asked: Query) -> Component:

@@ -2,20 +2,22 @@
 or the command that does it; and every neuron of every model by its number."""
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn, snippets
 from app.components.drawn import Drawn
-from app.components.measuring import measure_button
+from app.components.measuring import measure_button, measure_words
+from app.components.measuring import register as register_measuring
 from app.components.parts import Parts, copyable, empty, icon, panel, title
+from app.components.plain_rows import row_data
 from app.components.snippets import shell_line
 from app.frame.shell import Page
-from app.jobs import measuring
 from app.library.artifacts import Library, library
 from app.library.models import first_model, models, require_offered, short_model
-from app.library.tables import caches_for_dictionary, neuron_tables, neurons_in, table_facts, warm
+from app.library.tables import caches_for, neuron_tables, neurons_in, table_facts, warm
+from app.library.units import unit_at
 from app.selection import selection_from
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
@@ -135,7 +137,6 @@ def _unmeasured(stored: Library) -> list[html.Section]:
 def _dictionary_row(name: str, manifest: Manifest) -> html.Div:
     facts = manifest.facts
     sites = ", ".join(parse_site(s).short for s in manifest.sites[:4])
-    caches = caches_for_dictionary(manifest)
     words = html.Div(
         [
             dcc.Link(name, href=links.latent_page(name, 0), className="name"),
@@ -145,15 +146,7 @@ def _dictionary_row(name: str, manifest: Manifest) -> html.Div:
             ),
         ]
     )
-    if caches:
-        action = dmc.Button(
-            f"Measure on {caches[0]}",
-            id={"type": "units-build", "what": name, "cache": caches[0]},
-            variant="default",
-            size="xs",
-        )
-    else:
-        action = measure_button(manifest.model.name, name) if manifest.model else None
+    action = measure_button(manifest.model.name, name) if manifest.model else None
     return html.Div([words, action], className="ow-line")
 
 
@@ -161,32 +154,23 @@ def layer_rows(model: str) -> Drawn:
     """A row for each layer: its table if it has one, or the cache it could be measured on."""
     require_offered(model)
     size = model_size(model)
-    tables: dict[int, str] = {}
-    for name, m in neuron_tables(model):
-        tables.setdefault(int(m.facts["layers"][0][1]), name)
-    caches: dict[int, str] = {}
-    for folder, m in library().kinds["cache"]:
-        if m.model and m.model.name == model:
-            for layer in neurons_in(m):
-                caches.setdefault(layer, folder.name)
-    rows = []
-    for layer in sorted({*tables, *caches}):
-        if layer in tables:
-            said, href = f"table {tables[layer]}", links.table_page(tables[layer])
-        else:
-            said, href = f"can be measured on {caches[layer]}", links.neuron_page(model, layer, 0)
-        rows.append({"layer": f"L{layer}", "state": said, "href": href})
-    columns = [
-        {"key": "layer", "label": "layer", "kind": "unit"},
-        {"key": "state", "label": "measured", "kind": "text"},
-    ]
+    tables = {int(m.facts["layers"][0][1]): name for name, m in reversed(neuron_tables(model))}
+    mine = [m for _, m in library().kinds["cache"] if m.model and m.model.name == model]
+    rows, links_to = [], []
+    for layer in sorted({*tables, *(layer for m in mine for layer in neurons_in(m))}):
+        table = tables.get(layer)
+        said = f"table {table}" if table else f"can be measured on {caches_for(model, layer)[0]}"
+        rows.append({"layer": f"L{layer}", "measured": said})
+        links_to.append(links.table_page(table) if table else links.neuron_page(model, layer, 0))
+    data = row_data("Layers", rows)
+    lines = [{**row, "href": href} for row, href in zip(data["rows"], links_to)]
     many = f"{size.layers} layers of {size.d_mlp:,} neurons each. " if size else ""
     rest = (
         ""
         if size and len(rows) == size.layers
         else "Other layers can be harvested and measured from here: give the layer."
     )
-    return {"columns": columns, "rows": rows, "note": many + rest}
+    return {**data, "rows": lines, "page": None, "note": many + rest}
 
 
 def layer_offer(model: str, layer: object) -> Parts:
@@ -198,24 +182,21 @@ def layer_offer(model: str, layer: object) -> Parts:
     if any(m.facts.get("layers") == [[0, layer]] for _, m in neuron_tables(model)):
         return []
     return [
-        html.P(measuring.plan_words(model, layer), className="ow-sub"),
+        html.P(measure_words(model, layer), className="ow-sub"),
         measure_button(model, layer),
     ]
 
 
 def neuron_address(model: str, layer: object, number: object) -> str:
     """The page of a neuron; BadInput for what the model does not have."""
-    require_offered(model)
     if not all(isinstance(x, int) and x >= 0 for x in (layer, number)):
         raise BadInput("Give the layer and the neuron as whole numbers from 0.")
-    size = model_size(model)
-    if size and not (layer < size.layers and number < size.d_mlp):
-        raise BadInput(f"{short_model(model)} has layers 0 to {size.layers - 1} with neurons 0 to {size.d_mlp - 1:,}.")
-    return links.neuron_page(model, layer, number)
+    return unit_at("neuron", str(layer), str(number), {"m": model}).href()
 
 
 def register(app: Dash) -> None:
     drawn.register_rows(app, "units-layers")
+    register_measuring(app)
 
     @app.callback(Output("units-layers-data", "data"), Input("units-model", "value"))
     def layers(model: str):
@@ -237,23 +218,6 @@ def register(app: Dash) -> None:
             return neuron_address(model, layer, number), None
         except BadInput as problem:
             return no_update, str(problem)
-
-    @app.callback(
-        Output("url", "href", allow_duplicate=True),
-        Input({"type": "units-build", "what": ALL, "cache": ALL}, "n_clicks"),
-        prevent_initial_call=True,
-    )
-    def build(clicks: list[int | None]):
-        return measuring.start_asked(ctx.triggered_id) if any(clicks) and ctx.triggered_id else no_update
-
-    @app.callback(
-        Output("url", "href", allow_duplicate=True),
-        Input({"type": "units-harvest", "what": ALL, "model": ALL}, "n_clicks"),
-        prevent_initial_call=True,
-    )
-    def harvest(clicks: list[int | None]):
-        asked = ctx.triggered_id
-        return measuring.start(asked["model"], asked["what"]) if any(clicks) and asked else no_update
 
     @app.callback(
         Output("units-measure", "children"),

@@ -1,16 +1,11 @@
 """What the browser of a table asks for: a text, a range of densities, an order; and the rows that answer it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.library import tables
 from probe.artifacts.json import Json
-
-if TYPE_CHECKING:
-    from probe.features.table import FeatureTable
-
 
 PAGE_ROWS = 100
 
@@ -96,11 +91,6 @@ def from_store(stored: Json | None, sort: Sequence[Json]) -> Query:
             "s": way,
         }
     )
-
-
-def lowest(table: "FeatureTable") -> float:
-    """The left end of the histogram: half a token's density."""
-    return math.floor(10 * math.log10(0.5 / max(table.n_tokens, 1))) / 10
 
 
 def page_of(table: str, asked: Query, start: int, end: int) -> tuple[list[Json], int]:

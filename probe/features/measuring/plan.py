@@ -19,6 +19,7 @@ from probe.features.measuring.unit_activations import shard_blocks, units_of
 from probe.model.load import stamp
 from probe.model.sites import Site
 from probe.show.record import Record
+from probe.words import estimate, size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -52,6 +53,15 @@ class FeaturePlan(Record):
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "fits": self.fits}
 
+    def summary(self) -> str:
+        """One sentence: how many units over how many tokens, and what that takes."""
+        room = "" if self.fits else ": IT DOES NOT FIT"
+        return (
+            f"{self.n_units:,} {self.units}s over {self.tokens:,} tokens, {size(self.memory_bytes)} of memory, "
+            f"{size(self.disk_bytes)} on disk and {size(self.checkpoint_bytes)} while it is built "
+            f"({size(self.free_bytes)} free{room}), about {estimate(self.seconds)}"
+        )
+
 
 def plan_features(
     model: "TransformerBridge",
@@ -69,7 +79,7 @@ def plan_features(
     config = config or FeatureConfig()
     check_model(cache.manifest, stamp(model), cache.folder)
     units = units_of(model, what, cache)
-    size = sizes(model, units, cache, config)
+    needs = sizes(model, units, cache, config)
     row = units.cell_bytes * units.n * cache.layout.context
     scratch = min(max(config.block_bytes, row), row * min(cache.layout.rows, cache.layout.shard_rows))
     cells = 4 * min(CELLS, units.n * max(units.n, model.W_U.shape[1]))
@@ -77,9 +87,9 @@ def plan_features(
         units=units.kind,
         n_units=units.n,
         tokens=cache.n_tokens,
-        memory_bytes=size.kept + 2 * size.sampled + 4 * scratch + 3 * cells + _tables(model, units),
-        checkpoint_bytes=size.kept + size.sampled,
-        disk_bytes=size.table,
+        memory_bytes=needs.kept + 2 * needs.sampled + 4 * scratch + 3 * cells + _tables(model, units),
+        checkpoint_bytes=needs.kept + needs.sampled,
+        disk_bytes=needs.table,
         free_bytes=free_bytes(as_path(folder)),
         seconds=_stream_seconds(units, cache, config) + _weight_flops(model, units) / FLOPS,
     )

@@ -1,0 +1,96 @@
+"""Buttons that write the change of one unit into the form of an `edit`: how it is changed, by how much, and where.
+
+    changing("change", "L1N5", HOWS)      above the block at "change", whose form asks for `changes`
+    register(app)                         what they do, on every page; the page holds the store `selection`
+
+The unit stands in a store, which the page's callbacks may change: Output({"type": UNIT, "at": "change"}, "data").
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import MATCH, Dash, Input, Output, dcc, html, no_update
+from dash.development.base_component import Component
+
+from app.components.parts import Parts, panel, segmented
+from app.figures.dress import worn
+from app.jobs import work
+from app.methods.drawing import drawn_panels
+from app.methods.form import FIELD
+from app.selection import Selection
+
+UNIT, HOW, AMOUNT, WHERE, SAID = "change-unit", "change-how", "change-amount", "change-where", "change-said"
+_STARTS = {"scale": 2.0, "clamp": 8.0, "add": 8.0}
+_MEANS = {
+    "ablate": "Ablate: its activation is set to 0.",
+    "mean": "Mean: it is held at its mean over the positions of the prompt.",
+    "scale": "Scale: its activation times the amount.",
+    "clamp": "Clamp: its activation is held at the amount.",
+    "add": "Add: the amount is added to its activation, whether it fires or not.",
+}
+_NO_TOKEN = "No token is selected. Read the text first and click a token of it, or change it at every token."
+HEAD, NEURON = ("ablate", "mean", "scale"), ("ablate", "mean", "scale", "clamp", "add")
+"""How a head, and a neuron or latent, can be changed here; the field below takes more."""
+
+
+def changing(at: str, unit: str, hows: Sequence[str]) -> Component:
+    """The choices, for the block that stands at `at`."""
+
+    def named(kind: str) -> dict[str, str]:
+        return {"type": kind, "at": at}
+
+    how = segmented(named(HOW), [(one, one) for one in hows], hows[0])
+    where = segmented(named(WHERE), [("all", "at every token"), ("token", "at the selected token")], "all")
+    amount = dmc.NumberInput(
+        id=named(AMOUNT), value=0, step=0.5, w=90, size="xs", disabled=True, **{"aria-label": "Amount"}
+    )
+    return html.Div(
+        [
+            dcc.Store(id=named(UNIT), data=unit),
+            html.Div([how, amount, where], className="ow-actions"),
+            html.P(_MEANS[hows[0]], id=named(SAID), className="ow-sub", role="status"),
+        ],
+        className="ow-changing",
+    )
+
+
+def register(app: Dash) -> None:
+    amount = {"type": AMOUNT, "at": MATCH}
+
+    @app.callback(
+        Output(amount, "value"),
+        Output(amount, "disabled"),
+        Input({"type": HOW, "at": MATCH}, "value"),
+        prevent_initial_call=True,
+    )
+    def begin(how: str):
+        return _STARTS.get(how, 0), how not in _STARTS
+
+    @app.callback(
+        Output({"type": FIELD, "at": MATCH, "of": "changes", "part": ""}, "value"),
+        Output({"type": SAID, "at": MATCH}, "children"),
+        Input({"type": HOW, "at": MATCH}, "value"),
+        Input(amount, "value"),
+        Input({"type": WHERE, "at": MATCH}, "value"),
+        Input({"type": UNIT, "at": MATCH}, "data"),
+        Input("selection", "data"),
+        prevent_initial_call=True,
+    )
+    def write(how: str, size: object, where: str, unit: str, selection: Selection | None):
+        pos = (selection or {}).get("token")
+        if where == "token" and not isinstance(pos, int):
+            return no_update, _NO_TOKEN
+        return change_text(how, size, unit, pos if where == "token" else None), _MEANS.get(how, "")
+
+
+def change_text(how: str, amount: object, unit: str, pos: int | None) -> str:
+    """`clamp=8:L1N5@2`: the change as every door reads it."""
+    by = f"={amount:g}" if how in _STARTS and isinstance(amount, int | float) else ""
+    return f"{how}{by}:{unit}" + ("" if pos is None else f"@{pos}")
+
+
+def run_of_before(key: str | None) -> Parts:
+    """The run that an address of before names, where it is kept."""
+    found: Any = work.result(work.given(key, "edit"))
+    return [] if found is None else [panel("A run of before", drawn_panels(found, "", worn(), at="before"))]
