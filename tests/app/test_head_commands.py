@@ -1,11 +1,13 @@
 """`openwork heads` and `openwork follow` print what the functions find; tokens of the vocabulary are found by text and id."""
 
 import json
+import re
 
 import pytest
 
 from app.cli import run
 from app.library import memory, vocabulary
+from probe.words import minus
 
 PROMPT = "The capital of France is"
 
@@ -18,9 +20,10 @@ def shown(capsys, *arguments: str) -> str:
 def test_heads_prints_a_table_by_a_score(capsys, toy):
     from probe.heads.scores import head_table
 
-    text = shown(capsys, "heads", "--metric", "copying", "--top", "3")
     best = [row["head"] for row in head_table(toy, PROMPT).rows("copying", 3)]
-    assert [line.split()[0] for line in text.splitlines()[2:5]] == best
+    for command in (["heads"], ["heads", "head-table"]):
+        text = shown(capsys, *command, "--metric", "copying", "--top", "3")
+        assert re.findall(r"^L\dH\d", text, re.M) == best
     found = json.loads(shown(capsys, "heads", "--json"))
     assert len(found["scores"]["direct"]) == 4 and found["pos"] == len(found["tokens"]) - 1
 
@@ -29,7 +32,7 @@ def test_heads_prints_one_head(capsys, toy):
     from probe.heads.reading import read_head
 
     text, head = shown(capsys, "heads", "--head", "L1H2", "--position", "2"), read_head(toy, PROMPT, 1, 2)
-    assert f"adds {head.direct[2]:.4g}" in text and "OV: what" in text and "QK: keys" in text
+    assert f"adds {minus(f'{head.direct[2]:.3g}')} to" in " ".join(text.split()) and "OV: any" in text and "QK: keys" in text
     assert json.loads(shown(capsys, "heads", "--head", "1.2", "--json"))["head"] == 2
 
 
@@ -49,10 +52,10 @@ def test_what_was_found_is_stored_once(capsys, home):
 
     shown(capsys, "heads", "--head", "L1H2", "--save", "one")
     folder = place("result", "one")
-    assert read_manifest(folder, "result").facts["head"] == "L1H2"
+    assert read_manifest(folder, "result").facts["call"]["arguments"]["head"] == "L1H2"
     assert json.loads((folder / "report.json").read_text())["layer"] == 1
     assert run(["heads", "--prompt", PROMPT, "--model", "toy", "--save", "one"]) == 2
-    assert "already a result 'one'" in capsys.readouterr().err
+    assert "one" in capsys.readouterr().err
 
 
 def test_follow_prints_the_layers(capsys, toy):
@@ -66,7 +69,8 @@ def test_follow_prints_the_layers(capsys, toy):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["heads", "--head", "nine"], "no head"),
+        (["heads", "--head", "nine"], "head is 'nine'; a unit"),
+        (["heads", "--head", "L1N2"], "is no head"),
         (["heads", "--head", "L9H9"], "this model has layers 0 to 3"),
         (["heads", "--metric", "mood"], "no score 'mood'"),
         (["heads", "--position", "77"], "no position 77"),

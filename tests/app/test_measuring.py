@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from app.components.measuring import measure_button
 from app.jobs import again as repeating
 from app.jobs import measuring
 from app.jobs import table as jobs
 from app.library import models, units
 from app.pages.unit import page as unit
-from app.pages.unit import panels as unit_panels
 from app.pages.unit_browser.page import layer_offer, layer_rows
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
@@ -32,7 +32,7 @@ def test_neurons_are_harvested_and_measured_as_one_job(home, monkeypatch):
     table = open_features(place("features", link.rpartition("/")[2]))
     assert table.kind == "neuron" and table.n_tokens > 1000 and np.isfinite(table.column("max")).any()
     assert units.unit_at("neuron", "1", "3", {"m": "toy"}).table is not None
-    assert [r["state"].split()[0] for r in layer_rows("toy")["rows"] if r["layer"] == "L1"] == ["table"]
+    assert [r["measured"].split()[0] for r in layer_rows("toy")["rows"] if r["layer"] == "L1"] == ["table"]
     assert layer_offer("toy", 1) == []  # it is measured now
     assert job.again == ["measure", {"model": "toy", "what": 1}] and "measure" in repeating.TASKS
     assert read_manifest(place("cache", "toy-mlp_in.1-2k")).sites == ("blocks.1.mlp.hook_in",)
@@ -44,4 +44,4 @@ def test_neurons_are_harvested_and_measured_as_one_job(home, monkeypatch):
 def test_what_cannot_be_measured_is_said(home, model, what):
     with pytest.raises(BadInput):
         measuring.start(model, what)
-    assert not jobs.job_table().all() and unit_panels.measure_button("toy", 1)
+    assert not jobs.job_table().all() and measure_button("toy", 1)

@@ -13,7 +13,7 @@ import app
 from app.jobs import again as repeating
 from app.jobs import demo, measuring, readings, work
 from app.jobs import table as jobs
-from app.library import memory, prompts, units
+from app.library import memory, prompts
 from app.methods import work as method_work
 from app.pages.compare_prompts.work import comparing
 from app.pages.heads import work as head_work
@@ -22,7 +22,6 @@ from app.pages.patching import work as patching_state
 from app.pages.patching.work import Asked
 from app.pages.prompt import work as prompt_work
 from app.pages.training import work as trainings
-from app.pages.unit import work as unit_work
 from probe.artifacts.folder import place
 from probe.errors import BadInput
 from probe.methods.call import Call
@@ -33,7 +32,6 @@ CASES: dict[str, Callable] = {
     "trace": lambda p, q: prompt_work.start_trace("toy", p.text),
     "demo": lambda p, q: demo.start_demo("toy-demo"),
     "measure": lambda p, q: measuring.start("toy", 1),
-    "table": lambda p, q: measuring.start_table("toy", 1, "cache"),
     "plan": lambda p, q: work.submit(trainings.planning(trainings.Asked("cache", "run", k=4))),
     "patch": lambda p, q: patching_state.start_sweep(pair(p, q, over="heads", direction="noise", control=True)),
     "compared pair": lambda p, q: patching_state.start_pair(pair(p, q, metric="kl")),
@@ -42,13 +40,9 @@ CASES: dict[str, Callable] = {
     "heads": lambda p, q: work.submit(head_work.patterns_work("toy", p)),
     "head-scores": lambda p, q: work.submit(head_work.scores_work("toy", p, None)),
     "head": lambda p, q: work.submit(head_work.reading_work("toy", p, 1, 2, 7)),
-    "without-head": lambda p, q: work.submit(head_work.ablation_work("toy", p, 1, 2, "mean", 3, 4)),
     "lens": lambda p, q: work.submit(lens_work.lens_work("toy", p)),
     "follow": lambda p, q: work.submit(lens_work.follow_work("toy", p, 9)),
-    "unit-weights": lambda p, q: work.submit(unit_work.weights_work(neuron(), neuron().href())),
-    "unit-text": lambda p, q: work.submit(unit_work.text_work(neuron(), CLEAN, neuron().href(prompt=p.id))),
     "method": lambda p, q: work.submit(method_work.work_of(sinks(p))),
-    "unit-edit": lambda p, q: work.submit(unit_work.edit_work(neuron(), CLEAN, "clamp", 5.0, 2, 3)),
 }
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
 
@@ -60,10 +54,6 @@ def pair(clean: prompts.Prompt, corrupted: prompts.Prompt, **chosen) -> Asked:
 
 def sinks(prompt: prompts.Prompt) -> Call:
     return Call.checked("sinks", "toy", {"prompt": prompt.text, "ratio": 5.0})
-
-
-def neuron() -> units.PageUnit:
-    return units.unit_at("neuron", "1", "5", {"m": "toy"})
 
 
 def stored() -> tuple[prompts.Prompt, prompts.Prompt]:
@@ -108,7 +98,7 @@ def test_every_task_asks_the_same_again(home, monkeypatch, name):
 
 
 def test_these_are_all_tasks_and_whatever_is_queued_names_one():
-    assert {*CASES, "train", "judge", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
+    assert {*CASES, "table", "train", "judge", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
     silent = []
     for file in Path(app.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
@@ -135,11 +125,10 @@ def test_a_head_edit_after_a_restart(home, toy, monkeypatch):
     from probe.interventions.places import head
     from probe.interventions.values import Zero
 
-    prompt, _ = stored()
-    wanted = head_work.ablation_work("toy", prompt, 1, 2, "zero", None, 4)
-    old = interrupted(home, monkeypatch, lambda: work.submit(wanted))
-    assert f"edit={wanted.key.replace(':', '%3A')}" in ran_again(old).link
-    run = work.result(wanted.key)
+    stored()
+    call = Call.checked("edit", "toy", {"prompt": CLEAN, "changes": ["ablate:L1H2"], "pos": 4})
+    ran_again(interrupted(home, monkeypatch, lambda: work.submit(method_work.work_of(call))))
+    run = work.result(method_work.key_for(call))
     assert np.allclose(run.kl, edited_run(toy, CLEAN, [Zero(head(1, 2))], pos=4).kl, atol=1e-5) and run.kl.max() > 0
 
 
@@ -169,15 +158,13 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
         ("patch", {"more": 1}),
         ("patch", {"right": 5}),
         ("patterns", {"clean": 5}),
-        ("without-head", {"layer": "1"}),
-        ("without-head", {"at": None}),
-        ("without-head", {"prompt": "0" * 12}),
+        ("head", {"layer": "1"}),
+        ("head", {"head": None}),
+        ("head", {"prompt": "0" * 12}),
         ("head-scores", {"target": [1]}),
         ("follow", {"token": 1.5}),
-        ("unit-edit", {"mode": ["zero"]}),
-        ("unit-edit", {"amount": float("inf")}),
-        ("unit-text", {"unit": 5}),
-        ("unit-weights", {"unit": {"source": "neuron", "where": 1, "unit": 5, "model": "/etc"}}),
+        ("measure", {"what": 99}),
+        ("measure", {"what": 1, "cache": "gone"}),
         ("plan", {"k": 0}),
         ("heads", {"model": "/etc"}),
         ("method", {"method": "sink"}),

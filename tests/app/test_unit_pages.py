@@ -5,7 +5,6 @@ import json
 import shlex
 import shutil
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,14 +13,11 @@ from big_table import big_table
 from browsing import SLACK
 from records import HOSTILE, small_graph, store_graph
 
+from app.components.appearing import appearing
 from app.library import tables, units
-from app.pages.unit import edit as unit_edit
-from app.pages.unit import own_text as unit_own
+from app.library.appearances import appearances_of
 from app.pages.unit import page as unit
 from app.pages.unit import panels as unit_panels
-from app.pages.unit import tables as data
-from app.pages.unit.circuits import circuits_of
-from app.pages.unit.work import edit_work, owner_of, text_work
 from app.pages.unit_browser import browser as unit_browser
 from app.pages.unit_browser import callbacks as browser
 from app.pages.unit_browser.page import layer_rows, neuron_address
@@ -30,15 +26,17 @@ from app.pages.unit_browser.query import page_of, query_of
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
-from probe.dictionaries import SAE, TopK, load_dictionary, save_dictionary
+from probe.dictionaries import SAE, Crosscoder, CrossLayerTranscoder, TopK, load_dictionary, save_dictionary
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features import set_label, unit_weights
+from probe.features.by_weights import unit_by_weights
 from probe.features.on_text import on_text
+from probe.interventions.edited_run import edited_run
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units
 from probe.interventions.values import Steer
 from probe.model.load import load_model, stamp
-from probe.progress import SILENT
+from probe.model.unit_names import UnitName
 
 PAGE = 0.3  # seconds a page of the browser may take on the server
 
@@ -168,7 +166,7 @@ def test_a_table_of_other_weights_is_called_stale(home, toy) -> None:
 def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
     big_table("wide", 40, window=96, top=20, words=HOSTILE)
     record = tables.open_table("wide").unit(0)
-    told = data.examples_data(record)
+    told = unit_panels.examples_data(record)
     assert sum(len(g["examples"]) for g in told["groups"]) == 35 and len(told["groups"]) == 6
     assert told["groups"][0]["name"].startswith("Strongest (3 to 5)")
     assert [len(e["tokens"]) for e in told["groups"][0]["examples"]] == [96] * 20
@@ -177,36 +175,38 @@ def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
     assert strong == sorted(strong, reverse=True)
     for e in told["groups"][3]["examples"]:
         assert e["values"][e["peak"]] == pytest.approx(e["value"], rel=1e-3)
-    assert "Dead" in str(data.warning(tables.open_table("wide").unit(9))) and "Rare" in str(data.warning(record))
-    assert data.warning(tables.open_table("wide").unit(38)) is None
+    assert "Dead" in str(unit.warning(tables.open_table("wide").unit(9))) and "Rare" in str(unit.warning(record))
+    assert unit.warning(tables.open_table("wide").unit(38)) is None
 
 
 def test_neighbours_keep_the_selection(home) -> None:
     set_label(big_table("f", 24), 4, "<i>label", author="a")
     found = units.unit_at("table", "f", "3", {})
-    rows = data.near_rows(found, tables.open_table("f").unit(3), {"prompt": "abc", "token": 2})["rows"]
-    assert rows[0]["href"] == "/units/table/f/4?p=abc&t=2" and rows[0]["label"] == "<i>label"
+    near = unit_panels.lists(found, tables.open_table("f").unit(3), {"prompt": "abc", "token": 2})["near"]
+    row = near.children[1].children[0].data["rows"][0]
+    assert row["href"] == "/units/table/f/4?p=abc&t=2" and row["label"] == "<i>label"
 
 
 def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
     store_graph("one")
-    found = units.PageUnit(source="neuron", where="0", number=11, kind="neuron", model="toy", layer=0)
-    appearances, looked = circuits_of(found)
+    found = UnitName(0, "neuron", 11)
+    appearances, looked = appearances_of("toy", found)
     assert looked == 1 and [(a.graph, a.node, a.pos) for a in appearances] == [("one", 2, 1)]
-    assert appearances[0].href == "/circuits/one?n=2" and appearances[0].activation == pytest.approx(0.7)
-    assert circuits_of(replace(found, where="1", layer=1))[0] == []
-    assert circuits_of(units.PageUnit("latent", "x", 11, "latent", "toy", 0, "x"))[0] == []
+    assert appearances[0].activation == pytest.approx(0.7)
+    assert "/circuits/one?n=2" in str(appearing("circuits", "toy", found))
+    assert appearances_of("toy", UnitName(1, "neuron", 11))[0] == []
+    assert appearances_of("toy", UnitName(0, "latent", 11), "x")[0] == []
     (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
-    assert len(circuits_of(found)[0]) == 1
+    assert len(appearances_of("toy", found)[0]) == 1
     whole = (store_graph("flipped") / "graph.safetensors").read_bytes()
     (place("graph", "flipped") / "graph.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert len(circuits_of(found)[0]) == 1
+    assert len(appearances_of("toy", found)[0]) == 1
     graph = small_graph()
     moved = type(graph.nodes)(**{**graph.nodes.__dict__, "unit": np.array([5, 6, 99, 12, 9])})
     object.__setattr__(graph, "nodes", moved)
     shutil.rmtree(place("graph", "one"))
     save_graph(graph, place("graph", "one"), model=ModelStamp("toy", "w" * 64, "t" * 64))
-    assert circuits_of(found)[0] == []
+    assert appearances_of("toy", found)[0] == []
 
 
 def test_weights_of_a_neuron_by_hand(toy) -> None:
@@ -260,28 +260,33 @@ def test_adding_to_a_unit_is_steering_along_what_it_writes(home, toy) -> None:
     )
 
 
-def test_edits_of_a_page_are_checked_and_run(home, toy, monkeypatch) -> None:
-    monkeypatch.setattr("app.library.models.model_named", lambda name, progress: toy)
-    found = units.PageUnit("neuron", "1", 5, "neuron", "toy", 1)
-    run = edit_work(found, "the war", "clamp", 50.0, None, 3).run(SILENT)
-    assert run.kl[-1] > 0 and run.text_after is not None
-    kept = edit_work(found, "the war", "scale", 1.0, None, 0).run(SILENT)
-    assert np.abs(kept.kl).max() == 0
-    assert edit_work(found, "a", "clamp", 1.0, None, 0).key != edit_work(found, "a", "clamp", 2.0, None, 0).key
-    for mode, amount in (("explode", 1.0), ("clamp", float("nan")), ("clamp", 1e9), ("clamp", "1")):
-        with pytest.raises(BadInput):
-            edit_work(found, "a", mode, amount, None, 0)
-    read = text_work(found, "the war", "").run(SILENT)
-    assert np.allclose(read.values, on_text(toy, "the war", 5, layer=1).values)
+def stored_clt(toy) -> CrossLayerTranscoder:
+    """Two layers with 16 latents each."""
+    reads, writes = ["mlp_in.1", "mlp_in.2"], ["mlp_out.1", "mlp_out.2"]
+    made = CrossLayerTranscoder([64, 64], 16, [64, 64], sparsifier=TopK(4), sites_in=reads, sites_out=writes).eval()
+    save_dictionary(made, place("dictionary", "clt"), model=stamp(toy))
+    return load_dictionary("clt", toy)
 
 
-def test_latents_of_a_cross_layer_transcoder_belong_to_a_part(home, toy, monkeypatch) -> None:
-    parts = [type("Part", (), {"d_dict": 16})() for _ in range(2)]
-    both = type("Both", (), {"parts": parts, "sites_in": ["a", "b"]})()
-    monkeypatch.setattr("app.pages.unit.work._dictionary", lambda found, bridge: both)
-    found = units.PageUnit("latent", "x", 19, "latent", "toy", 2, "x")
-    owner, number = owner_of(found, toy)
-    assert owner["dictionary"] is parts[1] and number == 3
+def test_latents_of_a_cross_layer_transcoder_belong_to_a_part(home, toy) -> None:
+    """By name and by number through all parts, on the page, on a text, by weights and when changed."""
+    both = stored_clt(toy)
+    found = units.unit_at("latent", "clt", "19", {})
+    assert found.name == "L2F3" and found.named == {"unit": "L2F3", "dictionary": "clt"}
+    read = on_text(toy, "the war", "L2F3", dictionary=both)
+    assert read.unit == "L2F3" and np.array_equal(read.values, on_text(toy, "the war", 19, dictionary=both).values)
+    alone = on_text(toy, "the war", 3, dictionary=both.parts[1])
+    assert np.array_equal(read.values, alone.values)
+    assert unit_by_weights(toy, "L2F3", dictionary=both).promoted == unit_weights(toy, both, 19).promoted
+    runs = [edited_run(toy, "the war", ["clamp=9:L2F3"], dictionaries=[one]) for one in (both, both.parts[1])]
+    assert runs[0].kl[-1] > 0 and np.array_equal(runs[0].kl, runs[1].kl)
+
+
+def test_a_latent_of_a_crosscoder_has_no_single_input(toy) -> None:
+    sites = ["blocks.1.hook_resid_post", "blocks.2.hook_resid_post"]
+    made = Crosscoder([64, 64], 8, sparsifier=TopK(2), sites=sites).eval()
+    with pytest.raises(BadInput, match="reads several places at once"):
+        on_text(toy, "the war", 3, dictionary=made)
 
 
 def python_of(code: str, monkeypatch, toy) -> None:
@@ -308,24 +313,12 @@ def shell_of(line: str):
 def test_snippets_run_as_printed(home, toy, monkeypatch) -> None:
     big_table("f", 24, source="learned", stamp=stamp(toy))
     learned(toy)
-    for found in (units.unit_at("table", "f", "3", {}), units.unit_at("neuron", "1", "5", {"m": "toy"})):
+    named = [("table", "f", "3", {}), ("neuron", "1", "5", {"m": "toy"})]
+    for found in (units.unit_at(*one) for one in named):
         python, shell = unit_panels.code(found)
         python_of(python, monkeypatch, toy)
-        if shell:
-            assert "L1F3" in shell_of(shell).stdout
+        assert found.name in shell_of(str(shell)).stdout
     shutil.rmtree(place("features", "f"))
-    latent, neuron = (
-        units.unit_at("latent", "learned", "3", {}),
-        units.unit_at("neuron", "1", "5", {"m": "toy"}),
-    )
-    python_of(unit_panels.code(latent)[0], monkeypatch, toy)
-    for found in (latent, neuron):
-        foots = [
-            unit_own.read_code(found, "the 'war'"),
-            *(unit_edit.edit_code(found, "the war", m, 2.0, 1, 2) for m in unit_edit.MODES),
-        ]
-        for foot in foots:
-            python, *shell = [part.children for part in foot.children if part._type == "Pre"]
-            python_of(python, monkeypatch, toy)
-            for line in shell:
-                shell_of(line)
+    python, shell = unit_panels.code(units.unit_at("latent", "learned", "3", {}))
+    python_of(python, monkeypatch, toy)
+    assert "L1F3" in shell_of(str(shell)).stdout
