@@ -1,4 +1,4 @@
-"""The circuits a unit or a head appears in: stored graphs are read once each, their nodes and no edges, and again when replaced."""
+"""The circuits a unit or a head appears in: the nodes of stored graphs, each read once, and again when it is replaced."""
 
 from dataclasses import dataclass
 from typing import Any

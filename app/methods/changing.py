@@ -45,14 +45,9 @@ def changing(at: str, unit: str, hows: Sequence[str]) -> Component:
     amount = dmc.NumberInput(
         id=named(AMOUNT), value=0, step=0.5, w=90, size="xs", disabled=True, **{"aria-label": "Amount"}
     )
-    return html.Div(
-        [
-            dcc.Store(id=named(UNIT), data=unit),
-            html.Div([how, amount, where], className="ow-actions"),
-            html.P(_MEANS[hows[0]], id=named(SAID), className="ow-sub", role="status"),
-        ],
-        className="ow-changing",
-    )
+    said = html.Span(_MEANS[hows[0]], id=named(SAID), role="status")
+    body = [dcc.Store(id=named(UNIT), data=unit), html.Div([how, amount, where], className="ow-actions")]
+    return panel("How it is changed", body, note=said, export=False)
 
 
 def register(app: Dash) -> None:

@@ -36,7 +36,7 @@ def create_app(
 
     from app.frame import search, shell
     from app.frame.theme import ASSETS, EARLY_HASH, INDEX, awaited
-    from app.methods import block
+    from app.methods import block, changing
     from app.pages import PAGES
     from app.pages.circuit_list import downloads
     from app.server import calls, packing
@@ -64,6 +64,7 @@ def create_app(
     app.layout = shell.layout
     shell.register(app, PAGES)
     block.register(app)
+    changing.register(app)
     downloads.register(app.server)
     search.register(app.server)
     calls.register(app.server)

@@ -20,7 +20,7 @@ from probe.methods import DictionaryName, Doc, Unit, method
 from probe.model.unit_names import unit_name
 from probe.show.html import shown
 from probe.show.opening import came_from
-from probe.show.panels import Panel, Tokens
+from probe.show.panels import Figure, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
@@ -52,8 +52,9 @@ class OwnText(Record, figure=True, page=True):
 
     def panels(self) -> list[Panel]:
         """The unit at every token."""
-        *shown, said = super().panels()
-        return [*shown, Tokens("activation", self.tokens, self.values.tolist()), said]
+        title = f"Activation of {self.unit} at each token"
+        strip = Tokens("activation", self.tokens, self.values.tolist())
+        return [Figure(title, self.figure), Rows(title, self.rows()), strip, Sentence(self.summary())]
 
     def summary(self) -> str:
         """One sentence."""

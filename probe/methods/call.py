@@ -14,7 +14,7 @@ from typing import Any
 from probe.artifacts.json import Json
 from probe.errors import BadCall, BadInput, brief
 from probe.methods.catalogue import method_named
-from probe.methods.kinds import PromptKind, TargetKind, UnitKind
+from probe.methods.kinds import PromptKind, TargetKind
 from probe.methods.plain_kinds import NotPlain, scalar
 from probe.methods.reading import Asks, Method, Parameter
 from probe.plain_values import meant

@@ -264,6 +264,9 @@ def stored_clt(toy) -> CrossLayerTranscoder:
     """Two layers with 16 latents each."""
     reads, writes = ["mlp_in.1", "mlp_in.2"], ["mlp_out.1", "mlp_out.2"]
     made = CrossLayerTranscoder([64, 64], 16, [64, 64], sparsifier=TopK(4), sites_in=reads, sites_out=writes).eval()
+    with torch.no_grad():
+        for part in made.parts:
+            part.W_dec.normal_()
     save_dictionary(made, place("dictionary", "clt"), model=stamp(toy))
     return load_dictionary("clt", toy)
 

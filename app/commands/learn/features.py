@@ -1,5 +1,7 @@
-"""`openwork features`: what each unit of a dictionary or an MLP does, as a table, or one unit of it."""
+"""`openwork features`: what each unit of a dictionary or an MLP does, as a table, or one unit of it; and `openwork label`: what
+people and programs say a unit does."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,10 +19,10 @@ from app.commands.options import (
     progress,
     reserve,
 )
-from app.commands.prompt.units import label, unit_on_text
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
+from probe.words import counted
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
@@ -123,4 +125,40 @@ def _print(table: "FeatureTable", unit: int | None, search: str | None, json: bo
     )
 
 
-COMMANDS = (features, label, unit_on_text)
+def label(
+    table: Annotated[str, typer.Argument(help="Name of a feature table.")],
+    unit: Annotated[int | None, typer.Argument(help="Number of the unit; without it all labels are printed.")] = None,
+    text: Annotated[
+        str | None, typer.Argument(help="What it does; without it its labels are printed, and empty it is taken away.")
+    ] = None,
+    author: Annotated[str, typer.Option("--author", help="Whose words these are.")] = "",
+    score: Annotated[float | None, typer.Option("--score", help="A number some method gave the label.")] = None,
+    method: Annotated[str, typer.Option("--method", help="The method that gave the score.")] = "",
+    imported: Annotated[
+        Path | None,
+        typer.Option(
+            "--import", help="Take over a JSON file: unit number to text, or to {text, author, score, method}."
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Label units of a feature table, or print the labels there are."""
+    from app.library.artifacts import registered
+    from probe.features import import_labels, labels_of, set_label
+
+    folder = registered("features", table)
+    if imported is not None:
+        typer.echo(
+            f"{counted(import_labels(folder, imported, author=author), 'label')} taken over into {table}", err=True
+        )
+    if text is not None and unit is not None:
+        set_label(folder, unit, text, author=author, score=score, method=method)
+    found = {u: labels for u, labels in labels_of(folder).items() if unit in (None, u)}
+    if json:
+        print_json({u: [one.to_dict() for one in labels] for u, labels in found.items()})
+        return
+    rows = [{"unit": u, **one.to_dict()} for u, labels in found.items() for one in labels]
+    print_rows(rows, f"{counted(len(rows), 'label')} in {table}")
+
+
+COMMANDS = (features, label)

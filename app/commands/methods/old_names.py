@@ -77,4 +77,5 @@ OLD_NAMES: tuple[OldName, ...] = (
     OldName("graph qk", "qk-attribution", _OF_GRAPH, ("graph",)),
     OldName("graph diff", "compare-graphs", {"top": "rows"}, ("a", "b")),
     OldName("graph merge", "merge-graphs", {"top": "rows"}, ("graphs",)),
+    OldName("unit", "unit-on-text", {"prompt": "text", "ids": "text_ids"}, ("unit",)),
 )

@@ -1,11 +1,15 @@
-"""`openwork heads`: the name of before of `openwork heads head-table`, and with `--head` of `openwork heads one-head`."""
+"""`openwork heads`, the name of before of `openwork heads head-table`, and with `--head` of `openwork heads one-head`; and
+`openwork follow`, a token through the layers."""
 
 from typing import Annotated
 
 import typer
 
-from app.commands.asking import Chat, Ids, Minus, Prompt, Target
-from app.commands.options import AsJson, Device, Model, Precision
+from app.commands.asking import Chat, Ids, Minus, Prompt, Target, prompt_of, token_of
+from app.commands.options import AsJson, Device, Model, Precision, load, print_json, print_rows, progress
+from probe.show.values import quoted
+
+Position = Annotated[int, typer.Option("--position", help="At which token; -1 is the last.")]
 
 
 def heads(
@@ -20,7 +24,7 @@ def heads(
             help="Order of the table: direct, write, copying, entropy, first_token, previous_token, self or induction.",
         ),
     ] = "direct",
-    position: Annotated[int, typer.Option("--position", help="At which token; -1 is the last.")] = -1,
+    position: Position = -1,
     target: Target = None,
     minus: Minus = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Rows to print.")] = 20,
@@ -46,4 +50,37 @@ def heads(
     answer(call, Wanted(device, precision, save, None, False, json, False))
 
 
-COMMANDS = (heads,)
+def follow(
+    prompt: Prompt = None,
+    ids: Ids = None,
+    chat: Chat = False,
+    token: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            "--token",
+            help="A token: its text (' Paris'), its id (id:504), or final or next (another at each position).",
+        ),
+    ] = "final",
+    position: Position = -1,
+    model: Model = "smollm2-135m",
+    device: Device = None,
+    precision: Precision = "float32",
+    json: AsJson = False,
+) -> None:
+    """One token's probability, rank and logit through the layers."""
+    asked = prompt_of(prompt, ids, chat)
+    from probe.lens.follow import OWN, follow_token
+    from probe.model.unit_names import require_position
+
+    bridge = load(model, device, precision)
+    found = follow_token(bridge, asked, [token if token in OWN else token_of(bridge, token)], progress=progress())
+    require_position(position, n := len(found.tokens))
+    if json:
+        print_json(found.to_dict())
+        return
+    before = "".join(found.tokens[: position % n + 1])
+    print_rows(found.rows(position), f"{found.texts[0][position]!r} after {quoted(before)}")
+
+
+COMMANDS = (heads, follow)

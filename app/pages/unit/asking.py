@@ -45,9 +45,8 @@ def blocks(found: PageUnit, chosen: Selection, query: dict[str, str]) -> Parts:
         CHANGE.layout(found.model, {**prompt, **changes, **learned}, query),
         *run_of_before(query.get("edit")),
     ]
-    return [
-        html.Div([TEXT.layout(found.model, {**text, **found.named}, query), html.Div(change)], className="ow-grid even")
-    ]
+    read = TEXT.layout(found.model, {**text, **found.named}, query)
+    return [html.Div([read, html.Div(change, className="ow-stack")], className="ow-grid even")]
 
 
 def _text_of(identity: str | None) -> str:

@@ -95,7 +95,9 @@ def _eyebrow(found: PageUnit) -> Parts:
         learned = dcc.Link(found.dictionary, href=links.latent_page(str(found.dictionary), found.number))
         parts = [
             f"Latent {found.number:,} of ",
-            learned if found.source == "table" and is_registered("dictionary", str(found.dictionary)) else found.dictionary,
+            learned
+            if found.source == "table" and is_registered("dictionary", str(found.dictionary))
+            else found.dictionary,
         ]
         parts.append(f" · {model}")
     if found.table:
