@@ -59,16 +59,7 @@
     return view;
   };
 
-  // The page of a unit: a prompt that was read there becomes part of its address; arrow keys move between units.
-  window.dash_clientside.openwork.unitPrompt = function (prompt) {
-    if (!prompt) return window.dash_clientside.no_update;
-    ow.selection.prompt = prompt;
-    const url = new URL(window.location.href);
-    url.searchParams.set("p", prompt);
-    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
-    return window.dash_clientside.no_update;
-  };
-
+  // The page of a unit: arrow keys move between units.
   const page = /^\/units\/(table|neuron|latent)\/[^/]+\/\d+/;
   const press = (id) => () => { const node = document.getElementById(id); if (!node || !node.getAttribute("href")) return false; node.click(); return true; };
   for (const [key, words, id] of [["ArrowLeft", "Previous unit", "unit-previous"], ["ArrowRight", "Next unit", "unit-next"], ["ArrowUp", "The same number a layer up", "unit-up"], ["ArrowDown", "The same number a layer down", "unit-down"]]) {

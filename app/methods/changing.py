@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import MATCH, Dash, Input, Output, dcc, html, no_update
+from dash import MATCH, Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.parts import Parts, panel, segmented
@@ -73,6 +73,8 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def write(how: str, size: object, where: str, unit: str, selection: Selection | None):
+        if ctx.triggered_id == "selection" and where != "token":
+            return no_update, no_update  # it means nothing here, and what somebody wrote stays
         pos = (selection or {}).get("token")
         if where == "token" and not isinstance(pos, int):
             return no_update, _NO_TOKEN

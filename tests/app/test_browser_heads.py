@@ -110,7 +110,7 @@ def test_strips_show_both_directions_and_choose_query_and_key(tab, page):
     tab.locator("#heads-keys .ow-tok").nth(1).click()
     expect(tab).to_have_url(re.compile(r"[?&]s=1\b"))
     expect(tab.locator("#heads-queries-title")).to_contain_text("(key 1)")
-    expect(tab.locator("#heads-ov-here-title")).to_contain_text("(key 1)")
+    expect(tab.locator("#heads-here h3")).to_contain_text("(key 1)")
     tab.locator("#heads-queries .ow-tok").nth(6).click()
     expect(tab).to_have_url(re.compile(r"[?&]t=6\b"))
     expect(tab.locator("#heads-keys-title")).to_contain_text("(query 6)")
@@ -118,12 +118,40 @@ def test_strips_show_both_directions_and_choose_query_and_key(tab, page):
 
 def test_a_head_is_taken_away_in_place(tab, page):
     opened(tab, page + "&h=2.1")
-    tab.get_by_role("button", name="Take it away").click()
-    expect(tab.locator("#heads-edit-sentence")).to_contain_text("ablate L2H1", timeout=WAIT)
-    tab.get_by_text("mean of the prompt", exact=True).click()
-    tab.get_by_text("selected token", exact=True).click()
-    tab.get_by_role("button", name="Take it away").click()
-    expect(tab.locator("#heads-edit-sentence")).to_contain_text("mean L2H1@", timeout=WAIT)
+    change, run = (
+        tab.locator("#heads-change"),
+        tab.locator("#heads-change").get_by_role("button", name="Run", exact=True),
+    )
+    expect(change.get_by_label("Changes")).to_have_value("ablate:L2H1")
+    run.click()
+    expect(change.locator(".ow-finding")).to_contain_text("ablate L2H1", timeout=WAIT)
+    change.get_by_text("mean", exact=True).click()
+    change.get_by_text("at the selected token", exact=True).click()
+    expect(change.get_by_label("Changes")).to_have_value(re.compile(r"mean:L2H1@\d+"))
+    run.click()
+    expect(change.locator(".ow-finding")).to_contain_text("mean L2H1@", timeout=WAIT)
+    tab.reload()  # what was run is in the address
+    expect(change.locator(".ow-finding")).to_contain_text("mean L2H1@", timeout=WAIT)
+    expect(change.get_by_label("Changes")).to_have_value(re.compile(r"mean:L2H1@\d+"))
+    expect(tab.locator("#heads-thumbs canvas")).to_be_visible(timeout=WAIT)
+    expect(tab.locator("#heads-name")).to_have_text("L2H1")
+    tab.locator("#heads-thumbs canvas").focus()
+    tab.keyboard.press("Shift+ArrowDown")
+    expect(change.get_by_label("Changes")).to_have_value(re.compile(r"ablate:L2H2"))
+
+
+def test_a_run_that_an_address_of_before_names_is_shown(tab, page):
+    """Edits were kept under keys of their own before they were a method's results."""
+    from app.jobs import results, work
+    from probe.interventions.edited_run import edited_run
+    from probe.interventions.values import Zero
+    from probe.model.load import load_model
+
+    found = edited_run(load_model("toy"), TEXT, [Zero("L1H3")])
+    results.keep("edit:0123456789abcdef", "Run without L1H3", "", results.Origin(), found)
+    work.keep("edit:0123456789abcdef", found)
+    tab.goto(page + "&h=1.3&edit=edit:0123456789abcdef")
+    expect(tab.locator("#heads-change")).to_contain_text("With ablate L1H3", timeout=WAIT)
 
 
 def test_another_next_token_is_explained(tab, page):
@@ -149,8 +177,8 @@ def test_snippets_run_as_printed(tab, page):
     from app.cli import run
 
     opened(tab, page + "&h=1.2&t=3")
-    tab.get_by_role("button", name="Take it away").click()
-    expect(tab.locator("#heads-code-edit pre").first).to_be_attached(timeout=WAIT)
+    tab.locator("#heads-change").get_by_role("button", name="Run", exact=True).click()
+    expect(tab.locator("#heads-change pre").first).to_be_attached(timeout=WAIT)
     blocks = tab.locator("main details.ow-code pre").all_text_contents()
     python = [b for b in blocks if "import" in b]
     shell = [b for b in blocks if b.startswith("openwork ")]

@@ -158,8 +158,17 @@ def register_one(app: Dash) -> None:
         State("heads-args", "data"),
         State("heads-one-key", "data"),
         State("heads-hover", "data"),
+        State({"type": UNIT, "at": CHANGE.at}, "data"),
     )
-    def one(selection: Selection | None, _: object, scheme: str, args: Args, before: str | None, hovered: Json | None):
+    def one(
+        selection: Selection | None,
+        _: object,
+        scheme: str,
+        args: Args,
+        before: str | None,
+        hovered: Json | None,
+        unit: str,
+    ):
         if (at := chosen(args, selection)) is None:
             return no_update
         same = bool(hovered) and hovered["head"] == f"{at.layer}.{at.head}"
@@ -167,7 +176,7 @@ def register_one(app: Dash) -> None:
             **looks(at, scheme),
             "wanted": instead_of(before, at.reading_work),
             "hover": no_update if same else hover(at),
-            "unit": at.name,
+            "unit": no_update if unit == at.name else at.name,  # what is written below stays
             "asked": {"prompt": at.prompt.text, "pos": at.query},
             "elsewhere": no_update if same else elsewhere(at),
         }

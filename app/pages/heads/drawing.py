@@ -103,4 +103,4 @@ def direct(at: Chosen) -> Parts:
     data = row_data(title, rows, picks=[picks(row["part"]) for row in rows], chosen=picks(at.name))
     sums = [{**row, "quiet": True} for row in data["rows"][-3:]]  # they stay below when the table is sorted
     parts = drawn.rows({"type": TABLE, "at": "heads-parts"}, 360, {**data, "rows": [*data["rows"][:-3], *sums]})
-    return [said, html.H3(title), html.Div(parts, id="heads-parts")]
+    return [said, html.H3(title, className="heads-h3"), html.Div(parts, id="heads-parts")]

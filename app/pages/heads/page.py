@@ -51,8 +51,8 @@ def layout(query: dict[str, str]) -> Parts:
             prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
         *every_head(chosen_metric(query.get("metric")), all_key, scores_key),
-        *one_head(model),
-        *change(model, prompt, selection, query),
+        *one_head(),
+        html.Div([adds(model), change(model, prompt, selection, query)], className="ow-grid even"),
         panel("Where else it is", html.Div(id="heads-elsewhere"), note="Nodes of stored circuits that are this head."),
     ]
 
@@ -96,7 +96,7 @@ def every_head(metric: str, all_key: str, scores_key: str) -> Parts:
     return [thumbs, html.Div([grid, table], className="ow-grid heads-both")]
 
 
-def one_head(model: str) -> Parts:
+def one_head() -> Parts:
     """The selected head."""
     beside = [html.Div(id="heads-facts", className="ow-stats heads-facts"), html.Div(id="heads-at-attended")]
     pattern = graph("heads-pattern", 600, "Attention pattern of the selected head, with margins")
@@ -117,15 +117,7 @@ def one_head(model: str) -> Parts:
         _pair("heads-at-qk", "heads-at-directions"),
         note="From embeddings and weights alone, at equal positions: no rotation, no prompt.",
     )
-    another = html.Details(
-        [html.Summary("Explain another next token"), token_pick("heads-pick", "target", model)], className="heads-more"
-    )
-    adds = panel(
-        "What it adds to the prediction",
-        [html.Div(id="heads-at-direct"), another],
-        note="Directly: along the stream to the logits, divisors held, minus the mean logit.",
-    )
-    return [look, strips(), html.Div([moves, prefers], className="heads-stack"), adds]
+    return [look, strips(), html.Div([moves, prefers], className="heads-stack")]
 
 
 def _pair(*names: str) -> html.Div:
@@ -143,15 +135,25 @@ def strips() -> html.Section:
     return panel("Token by token", body, note=note)
 
 
-def change(model: str, prompt: Prompt, selection: Selection, query: dict[str, str]) -> Parts:
+def adds(model: str) -> html.Section:
+    """Its share of the logit, among the other parts."""
+    another = html.Details(
+        [html.Summary("Explain another next token"), token_pick("heads-pick", "target", model)], className="heads-more"
+    )
+    return panel(
+        "What it adds to the prediction",
+        [html.Div(id="heads-at-direct"), another],
+        note="Directly: along the stream to the logits, divisors held, minus the mean logit.",
+    )
+
+
+def change(model: str, prompt: Prompt, selection: Selection, query: dict[str, str]) -> html.Div:
     """What happens when the head is taken away, or changed otherwise."""
     layer, _, head = str(selection.get("head") or "0.0").partition(".")
     name = unit_name("head", int(layer), int(head))
     asked = {"prompt": prompt.text, "pos": selection.get("token", -1), "changes": [f"ablate:{name}"]}
-    return [
-        html.Div([changing(CHANGE.at, name, HEAD), CHANGE.layout(model, asked, query)], className="ow-stack"),
-        *run_of_before(query.get("edit")),
-    ]
+    block = [changing(CHANGE.at, name, HEAD), CHANGE.layout(model, asked, query), *run_of_before(query.get("edit"))]
+    return html.Div(block, id="heads-change", className="ow-stack")
 
 
 def register(app: Dash) -> None:

@@ -46,7 +46,12 @@ def blocks(found: PageUnit, chosen: Selection, query: dict[str, str]) -> Parts:
         *run_of_before(query.get("edit")),
     ]
     read = TEXT.layout(found.model, {**text, **found.named}, query)
-    return [html.Div([read, html.Div(change, className="ow-stack")], className="ow-grid even")]
+    return [
+        html.Div(
+            [html.Div(read, id="unit-own"), html.Div(change, id="unit-change", className="ow-stack")],
+            className="ow-grid even",
+        )
+    ]
 
 
 def _text_of(identity: str | None) -> str:
