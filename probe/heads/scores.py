@@ -88,7 +88,11 @@ class HeadTable(Record, figure=True, page=True):
     def panels(self) -> list[Panel]:
         """All heads by the score, as a grid and as a table."""
         title = f"Heads by {SCORES[self.metric][0]}: {SCORES[self.metric][1]}"
-        return [Figure(title, self.figure), Rows("Heads", self.rows(k=self.top)), Sentence(self.summary())]
+        return [
+            Figure(title, self.figure),
+            Rows(f"Heads by {SCORES[self.metric][0]}", self.rows(k=self.top)),
+            Sentence(self.summary()),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -32,7 +32,11 @@ def test_heads_prints_one_head(capsys, toy):
     from probe.heads.reading import read_head
 
     text, head = shown(capsys, "heads", "--head", "L1H2", "--position", "2"), read_head(toy, PROMPT, 1, 2)
-    assert f"adds {minus(f'{head.direct[2]:.3g}')} to" in " ".join(text.split()) and "OV: any" in text and "QK: keys" in text
+    assert (
+        f"adds {minus(f'{head.direct[2]:.3g}')} to" in " ".join(text.split())
+        and "OV: any" in text
+        and "QK: keys" in text
+    )
     assert json.loads(shown(capsys, "heads", "--head", "1.2", "--json"))["head"] == 2
 
 
