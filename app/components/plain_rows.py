@@ -45,7 +45,7 @@ def panel_data(
     panel: Rows, link: Link | None = None, chosen: Mapping[str, Any] | None = None, most: int = ROWS
 ) -> Drawn:
     """The table of a record's panel."""
-    return row_data(panel.title, panel.rows[:most], link, panel.picks, chosen, panel.kinds)
+    return row_data(panel.title, panel.rows, link, panel.picks, chosen, panel.kinds, most)
 
 
 def row_data(
@@ -55,10 +55,11 @@ def row_data(
     picks: Sequence[Mapping[str, Any]] = (),
     chosen: Mapping[str, Any] | None = None,
     declared: Mapping[str, str] = {},
+    most: int = ROWS,
 ) -> Drawn:
     """A table of plain values; what is nested deeper than a list is left out. link: the page of a unit that a cell names. picks:
     what each row selects; chosen: what is selected. declared: kinds of columns that their values do not tell."""
-    few = [{str(k): _plain(v) for k, v in row.items()} for row in rows]
+    few = [{str(k): _plain(v) for k, v in row.items()} for row in rows[:most]]
     keys = list(dict.fromkeys(k for row in few for k, v in row.items() if not isinstance(v, dict)))[:COLUMNS]
     kinds = {key: declared.get(key) or _kind(key, [row.get(key) for row in few]) for key in keys}
     columns = [_column(k, kinds[k]) for k in keys if kinds[k]]

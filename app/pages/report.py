@@ -12,7 +12,7 @@ from dash import Dash, dcc, html
 from app.components import drawn, snippets
 from app.components.cards import outdated
 from app.components.parts import Parts, copyable, empty, link_button, panel, title
-from app.components.plain_rows import ROWS, row_data, shown_of
+from app.components.plain_rows import row_data, shown_of
 from app.frame.shell import Page
 from app.jobs.record_files import RECORD
 from app.jobs.results import page_of
@@ -49,7 +49,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     )
     found = tables(report)
     shown = [
-        panel(words, drawn.rows(f"report-{i}", 420, row_data(words, rows[:ROWS])), note=shown_of(rows))
+        panel(words, drawn.rows(f"report-{i}", 420, row_data(words, rows)), note=shown_of(rows))
         for i, (words, rows) in enumerate(found[:TABLES])
     ]
     facts = panel("Numbers", _facts(numbers(report))) if numbers(report) else None

@@ -46,7 +46,7 @@ def tint(scored: HeadTable) -> Drawn:
 def head_rows(scored: HeadTable, metric: str, name: str) -> Drawn:
     """The table of heads, by one score; a line selects its head."""
     rows = scored.rows(metric if metric in scored.scores else FIRST, None)
-    data = row_data("All heads", rows, picks=[picks(row["head"]) for row in rows], chosen=picks(name))
+    data = row_data("All heads", rows, picks=[picks(row["head"]) for row in rows], chosen=picks(name), most=len(rows))
     waits = "" if "direct" in scored.scores else " More scores are being computed."
     return {**data, "page": None, "note": f"Click a column to sort by it.{waits}"}
 
