@@ -8,7 +8,7 @@
   const chosen = new Set();                        // nodes marked (Shift and click) to be grouped
   const views = {};                                // graph -> {k, x, y}: zoom and shift, kept while the page lives
   let now = null;                                  // {node, data, svg, scene, parts: id -> {g, at}, edges}
-  let marks = null, queue = [], waiting = 0;
+  let marks = null, queue = [], waiting = 0, sliders = {};
 
   const make = (tag, attributes, parent) => {
     const node = document.createElementNS(NS, tag);
@@ -92,6 +92,8 @@
     redo: () => act({ op: "redo" }),
     clear: () => act({ op: "clear" }),
     top: () => { const field = document.getElementById("graph-top"); act({ op: "top", n: Number(field ? field.value : 10) }); },
+    prune: () => act(Object.assign({ op: "prune" }, sliders)),
+    ungroup: () => act({ op: "ungroup", nodes: selected() === null ? [] : [selected()] }),
     group, label,
     in: () => zoom(1.3), out: () => zoom(1 / 1.3), fit: () => fit(true, true),
     tidy: () => look({ tidy: true }),
@@ -471,13 +473,15 @@
       draw(node, data);
       return String(data.nodes.length);
     },
-    // The marks after an edit: what can be undone, and the next request that waits.
+    // The marks after an edit: what it came to, what can be undone, and the next request that waits.
     marks: function (data) {
       if (!data) return window.dash_clientside.no_update;
       if (!marks || marks.graph !== data.graph) { chosen.clear(); queue = []; }
       marks = data;
       waiting = 0;
       attach(80);
+      const said = document.getElementById("graph-said");
+      if (said) { said.textContent = data.said; said.className = `ow-said ${data.state}`; }
       for (const [id, words] of [["graph-undo", data.undo], ["graph-redo", data.redo]]) {
         const button = document.getElementById(id);
         if (button) { button.disabled = !words; button.title = words ? `${id === "graph-undo" ? "Undo" : "Do again"}: ${words}` : "Nothing"; }
@@ -504,6 +508,7 @@
     },
     // The sliders' values go into the address.
     kept: function (keep, edges) {
+      sliders = { keep, edges };
       const url = new URL(window.location.href);
       if (edges !== undefined && edges !== null && PAGE.test(url.pathname)) { url.searchParams.set("e", edges); window.history.replaceState(window.history.state, "", url); }
       if (keep !== undefined && keep !== null && ow.selection.keep !== keep) ow.select({ keep });

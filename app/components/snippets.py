@@ -10,6 +10,7 @@ from app.components.parts import copy_button, icon
 from app.library.trace_asked import TraceAsked
 from circuits.attribution.config import TraceConfig
 from circuits.graph.graph import CircuitGraph
+from probe.methods.call import Call
 
 MOST_LOGITS = TraceConfig.max_logits
 
@@ -19,6 +20,12 @@ def snippets(python: str, shell: str | None = None) -> html.Details:
     words = "in Python, in the shell" if shell else "in Python"
     parts = [*_one("Python", python), *(_one("Shell", shell) if shell else [])]
     return html.Details([html.Summary([icon("code", small=True), words]), *parts], className="ow-code")
+
+
+def of_call(method: str, model: str = "", **arguments: object) -> html.Details:
+    """The foot of what a declared method finds."""
+    call = Call.checked(method, model, arguments)
+    return snippets(call.python(), call.shell())
 
 
 def _one(label: str, code: str) -> list[html.H4 | html.Pre]:

@@ -126,7 +126,7 @@ class GraphDifference(Record, figure=True, page=True):
         ]
         tables = {"both": "Nodes of both that changed most", "a": "Nodes only in a", "b": "Nodes only in b"}
         nodes = [Rows(title, rows) for where, title in tables.items() if (rows := self._listed(where))]
-        edges = self.edge_rows(LISTED)
+        edges = [{k: v for k, v in row.items() if not k.endswith("change")} for row in self.edge_rows(LISTED)]
         return [
             Figure("Influence in b against influence in a", self.figure),
             Rows("What is in both, and how alike it is", sizes),

@@ -2,11 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from circuits.graph.nodes import UNITS
 from probe.artifacts.json import Json
-from probe.words import counted
+from probe.words import counted, minus, plural
 
 if TYPE_CHECKING:
     from circuits.graph.graph import CircuitGraph
+
+_PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
 
 
 def told(graph: "CircuitGraph") -> list[str]:
@@ -31,6 +36,27 @@ def marked(graph: "CircuitGraph") -> dict[str, Any]:
     """Groups and pinned nodes by name."""
     groups = {name: [graph.name(i) for i in members] for name, members in graph.supernodes.items()}
     return {"supernodes": groups, "pinned": [graph.name(i) for i in graph.pinned]}
+
+
+def units(graph: "CircuitGraph") -> str:
+    """`latents, heads`: the kinds of units there are."""
+    return ", ".join(_PLURALS[k] for k in UNITS if graph.nodes.where(k).any()) or "none"
+
+
+def basis(graph: "CircuitGraph") -> str:
+    """`layers 4, 7, neurons elsewhere`: where latents stand for neurons; `resid_post.4` for a place in the stream."""
+    slots = sorted(graph.dictionaries, key=lambda k: (not k.isdecimal(), int(k) if k.isdecimal() else 0, k))
+    elsewhere = ", neurons elsewhere" if graph.nodes.where("neuron").any() else ""
+    return f"{plural(len(slots), 'layer')} {', '.join(slots)}{elsewhere}"
+
+
+def conservation(graph: "CircuitGraph") -> tuple[str, str]:
+    """`4e−7`, and what that is; `unknown`, and why."""
+    value = graph.residual_relative
+    if np.isnan(value):
+        return "unknown", str(graph.convention.get("conservation_residual", "")).removeprefix("unknown: ")[:120]
+    digit, _, exponent = f"{value:.0e}".partition("e")
+    return minus(f"{digit}e{int(exponent)}") if value else "0", "worst gap of a value and its edges"
 
 
 def _chances(target: Json) -> str:

@@ -128,7 +128,8 @@ def test_what_a_page_asks_for_is_checked():
         {},
         {"op": "label", "nodes": []},
     ]
-    bad += [{"op": "toggle", "nodes": []}, {"op": "pin", "nodes": 3}]
+    bad += [{"op": "toggle", "nodes": []}, {"op": "pin", "nodes": 3}, {"op": "ungroup", "nodes": [14]}]
+    bad += [{"op": "prune", "keep": keep, "edges": 0.9} for keep in (None, 2, "0.5", True)]
     for request in bad:
         with pytest.raises(BadInput):
             edited(graph, Marks(), request)
@@ -137,6 +138,11 @@ def test_what_a_page_asks_for_is_checked():
     top, words = edited(graph, Marks(), {"op": "top", "n": 3})
     units = [i for i, (kind, *_) in enumerate(LAYOUT) if kind in ("neuron", "latent", "mlp", "head")]
     assert set(top.pinned) == set(sorted(units, key=lambda i: -graph.influence[i])[:3]) and "3 most" in words
+    kept, words = edited(graph, Marks(), {"op": "prune", "keep": 0.5, "edges": 0.9})
+    left = graph.prune(0.5, 0.9).nodes & graph.nodes.where("neuron", "latent", "mlp", "head")
+    assert list(kept.pinned) == np.flatnonzero(left).tolist() and "sliders keep" in words
+    grouped = group(Marks(), [14, 15], "g")
+    assert edited(graph, grouped, {"op": "ungroup", "nodes": [15]}) == (ungroup(grouped, "g"), "ungrouped 'g'")
     on, _ = edited(graph, Marks(), {"op": "toggle", "nodes": [14]})
     assert on.pinned == (14,) and edited(graph, on, {"op": "toggle", "nodes": [14]})[0] == Marks()
 

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import shutil
-import time
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -24,14 +23,13 @@ from app.jobs import table as jobs
 from app.library import graphs, memory, prompts
 from app.library.artifacts import library
 from app.library.graphs import stored_graph
+from app.methods import work as calls
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import (
     marks_on_disk,
     pinned,
     suggestions,
     tables,
-    validation_words,
-    validation_work,
 )
 from app.pages.circuit import page as graph
 from app.pages.circuit import panels as graph_panels
@@ -42,10 +40,10 @@ from app.pages.circuit_list import compare as graphs_beside
 from app.pages.circuit_list import page as circuits
 from app.pages.circuit_list import uploads as importing
 from app.server.main import make_server
-from circuits import TraceConfig, check_subgraph, difference, subgraph_scores, trace
+from circuits import TraceConfig, check_subgraph, check_sufficiency, difference, subgraph_scores, trace
 from circuits.exchange.own import to_openwork
 from circuits.exchange.read import read_neuronpedia
-from circuits.graph import naming
+from circuits.graph import naming, told
 from circuits.graph.arrangement import arrange
 from circuits.graph.figures import strongest_edges
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
@@ -57,6 +55,7 @@ from circuits.supernodes.groups import Group
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
+from probe.methods.call import Call
 from probe.model.load import stamp
 from probe.progress import SILENT
 
@@ -125,9 +124,10 @@ def test_what_nodes_are_called():
 
 
 def test_units_and_slots_are_named():
-    assert graph_scores.units(every_kind()) == "neurons, latents, MLPs, heads"
-    assert graph_scores.basis(every_kind()) == "layers 2, resid_post.1, neurons elsewhere"
-    assert graph_scores.power(float("nan")) == "unknown" and graph_scores.power(4e-7) == "4e−7"
+    assert told.units(every_kind()) == "neurons, latents, MLPs, heads"
+    assert told.basis(every_kind()) == "layers 2, resid_post.1, neurons elsewhere"
+    for value, words in ((float("nan"), "unknown"), (4e-7, "4e−7"), (0.0, "0")):
+        assert told.conservation(replace(every_kind(), residual_relative=value))[0] == words
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -246,43 +246,73 @@ def traced(toy):
     return trace(toy, "one two three", config=TraceConfig(max_nodes=40))
 
 
+def of_pins(name: str, **more: Any) -> Call:
+    """The test of what is pinned, as the page asks it."""
+    return Call.checked("subgraph-test", "toy", {**graph_testing.given(name), **more})
+
+
+def done(call: Call) -> str:
+    """The key of its result, once it is there."""
+    key = work.submit(calls.work_of(call))
+    jobs.job_table().wait(jobs.job_table().latest(key).id)
+    assert work.result(key) is not None, jobs.job_table().latest(key).message
+    return key
+
+
 def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
+    root = int(traced.probability.argmax())
+    units = sorted([*strongest(traced, 3), int(np.flatnonzero(traced.nodes.where("token"))[1]), root])
+    marks_on_disk.act("g", {"op": "pin", "nodes": units})
+    assert graph_testing.cannot(traced) == ""
+    assert [traced.find(n) for n in graph_testing.given("g")["nodes"]] == [[i] for i in units]
+    marks_on_disk.act("g", {"op": "unpin", "nodes": units})
     units = strongest(traced, 4)
     marks_on_disk.act("g", {"op": "pin", "nodes": units})
-    assert validation_work.cannot(traced) == ""
-    test, enough = validation_work.run("g", units, {"mode": "ablate", "n_random": 3}, True, SILENT)
-    same = check_subgraph(toy, traced, units, n_random=3)
-    assert test.to_dict() == same.to_dict()
-    words = validation_words.meaning(test)
-    top = max(same.first.roots, key=lambda r: r.probability)
-    assert f"the graph predicted {top.predicted_full:+.3g}".replace("-", "−") in words and "too few random" in words
-    assert "4 pinned units" in validation_words.enough_meaning(enough)
-    key = validation_work.ask("g", "ablate", 0, "", 3, True)
-    for _ in range(300):
-        if work.result(key) is not None:
-            break
-        time.sleep(0.1)
-    assert (
-        as_json(graph_testing.shown(key, "dark")["words"]) and validation_work.ask("g", "ablate", 0, "", 3, True) == key
-    )
-    job = jobs.job_table().latest(key)
-    jobs.job_table().wait(job.id)
-    assert job.link == f"/circuits/g?test={quote(key, safe='')}"
-    memory.forget()  # as after a restart: by its address, by the page alone, by the list of tests
+    key = done(of_pins("g", n_random=3, sufficient=True))
+    found, same = work.result(key), check_subgraph(toy, traced, units, n_random=3)
+    assert found.test.to_dict() == same.to_dict() and found.alone is not None
+    memory.forget()  # as after a restart: by its address, by the page alone, by the list of results
     jobs.forget()
     for query in ({"test": key}, {}):
         page = as_json(graph.layout("g", query))
-        assert re.search(r'\{[^{}]*"graph-test-done"[^{}]*\}', page)[0].count(key) == 1
-        assert "Tests of this graph" in page and "4 nodes set to zero, 3 random subgraphs" in page
-    assert as_json(graph_testing.shown(key, "dark"))
+        assert page.count(f'"data": "{key}"') == 2 and "the graph predicted" in page and "too few random" in page
+        assert "Earlier results" in page and "Tests of before" not in page
+    file = results.folder_of(key) / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "created": "2001-01-01T00:00:00+00:00"}))
+    marks_on_disk.act("g", {"op": "pin", "nodes": strongest(traced, 1)})
+    assert "the graph predicted" not in as_json(graph.layout("g", {})), "a test of a graph that was traced anew since"
+
+
+def test_a_test_that_was_stored_before_is_listed_and_shown(traced, toy, home):
+    save_graph(traced, place("graph", "g"), model=stamp(toy))
+    units = strongest(traced, 2)
+    pair = check_subgraph(toy, traced, units, n_random=1), check_sufficiency(toy, traced, units, n_random=1)
+    key, asked = "subgraph-test:0123456789abcdef", {"mode": "ablate", "n_random": 1, "nodes": ["a", "b"]}
+    results.keep(
+        key, "Test 2 pinned nodes of g", f"/circuits/g?test={quote(key, safe='')}", results.Origin(("g",), asked), pair
+    )
+    for query in ({"test": key}, {}):
+        page = as_json(graph.layout("g", query))
+        assert "2 nodes, ablate, 1 random subgraphs" in page and f"g?test={quote(key, safe='')}" in page
+        assert "the graph predicted" in page and "Alone, with the other" in page
+    assert graph_testing.tested_before(key).test.to_dict() == pair[0].to_dict()
+    asked = {
+        "name": "g",
+        "of": graphs.body("g"),
+        "nodes": units,
+        "options": {"mode": "restore", "restore": "two two three"},
+    }
+    repeating.TASKS["test"]({**asked, "enough": False})
+    job = jobs.job_table().wait(jobs.job_table().active()[0].id)
+    assert job.state == "done", job.message
 
 
 def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
     marks_on_disk.act("g", {"op": "pin", "nodes": strongest(traced, 2)})
-    keys = [validation_work.ask("g", "scale", 0.5, "", 1, False), suggestions.suggest("g")]
+    keys = [work.submit(calls.work_of(of_pins("g", mode="scale", factor=0.5, n_random=1))), suggestions.suggest("g")]
     keys.append(graphs_beside.asked("g", "h", "end"))
     marks_on_disk.act("g", {"op": "top", "n": 1})  # what is pinned now is another question
     found = {}
@@ -303,14 +333,14 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
         again = jobs.job_table().wait(jobs.job_table().latest(key).id)
         assert (again.state, again.link) == ("done", old.link) and again.id != old.id, again.message
         assert work.result(key) is not None
-    assert work.result(keys[0])[0].to_dict() == found[keys[0]][0].to_dict()
+    assert work.result(keys[0]).to_dict() == found[keys[0]].to_dict()
     assert "match=end" in jobs.job_table().latest(keys[2]).link
-    test, groups = (jobs.job_table().latest(key).again[1] for key in keys[:2])
+    groups = jobs.job_table().latest(keys[1]).again[1]
+    test = {"name": "g", "of": graphs.body("g"), "nodes": [1], "options": {"mode": "ablate"}, "enough": False}
     for name, wrong in (
         ("test", {**test, "of": "0"}),
         ("test", {**test, "nodes": [10**6]}),
         ("test", {**test, "nodes": "ab"}),
-        ("test", {**test, "options": {}}),
         ("test", {**test, "options": {"n_random": "x"}}),
         ("groups", {**groups, "among": [-1]}),
         ("compare", {"name": "g", "other": "gone", "match": "end"}),
@@ -323,34 +353,24 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
             repeating.repeat("odd")
 
 
-def test_no_random_subgraphs_and_other_verdicts(traced, toy):
-    alone = check_subgraph(toy, traced, strongest(traced, 2), n_random=0)
-    assert "No random subgraphs were run" in validation_words.meaning(alone)
-    every = check_subgraph(toy, traced, [int(i) for i in np.flatnonzero(traced.nodes.where("neuron"))], n_random=20)
-    assert "no more than chance" in validation_words.meaning(every) and "share 100 %" in validation_words.meaning(every)
-
-
-def test_a_model_of_other_weights_is_refused_in_a_sentence(traced, toy, home):
-    other = replace(stamp(toy), weights="f" * 64)
-    save_graph(traced, place("graph", "g"), model=other)
-    with pytest.raises(BadInput, match=r"weights ffffffffffff.*Load toy"):
-        validation_work.run("g", [int(strongest(traced, 1)[0])], {"mode": "ablate", "n_random": 0}, False, SILENT)
+def test_what_the_page_asks_of_nothing_is_refused_in_a_sentence(traced, toy, home):
+    save_graph(traced, place("graph", "g"), model=stamp(toy))
     with pytest.raises(BadInput, match="Nothing is pinned"):
-        validation_work.ask("g", "ablate", 0, "", 3, True)
+        of_pins("g").run(toy)
     marks_on_disk.act("g", {"op": "top", "n": 1})
-    with pytest.raises(BadInput, match="other prompt"):
-        validation_work.ask("g", "restore", 0, " ", 3, True)
+    with pytest.raises(BadInput, match="prompt"):
+        of_pins("g", mode="patch").run(toy)
 
 
 def test_graphs_that_cannot_be_tested_say_why(home):
-    assert "imported" in validation_work.cannot(GRAPHS["circuit-tracer"]())
-    assert "none of those known" in validation_work.cannot(every_kind())
-    assert "'stream'" in validation_work.cannot(replace(every_kind(), model="toy"))
+    assert "imported" in graph_testing.cannot(GRAPHS["circuit-tracer"]())
+    assert "none of those known" in graph_testing.cannot(every_kind())
+    assert "'stream'" in graph_testing.cannot(replace(every_kind(), model="toy"))
 
 
 def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
-    record = suggestions._suggestions("g", None, SILENT)
+    record = suggestions.search("g", None, SILENT)
     units = strongest(traced, 2)
     assert "shared tokens" in record.words and record.compared
     group = Group("both", tuple(units), 0.9)
@@ -361,7 +381,7 @@ def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     marks_on_disk.look("g", {"dismiss": row["key"]})
     assert not suggestions.suggestion_rows("g", key)["rows"]
     save_graph(replace(traced, model="unknown/model"), place("graph", "h"))
-    assert "not at hand" in suggestions._suggestions("h", None, SILENT).words
+    assert "not at hand" in suggestions.search("h", None, SILENT).words
 
 
 def test_two_graphs_beside_each_other(home):
@@ -381,7 +401,7 @@ def test_two_graphs_beside_each_other(home):
         "Influence in b",
     )
     assert all(
-        words in page for words in (*titles, "in both, ", f"share {found.overlap:.3f}", "openwork graph diff a b")
+        words in page for words in (*titles, "in both, ", f"share {found.overlap:.3f}", "compare-graphs --a a --b b")
     )
     for where in ("both", "a", "b"):
         for r in found.rows(100, where=where):
@@ -530,10 +550,11 @@ def test_snippets_of_every_panel_run(traced, toy, home, capsys):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
     marks_on_disk.act("g", {"op": "top", "n": 3})
+    done(of_pins("g", n_random=1))
     key = graphs_beside.asked("g", "h", "auto")
     jobs.job_table().wait(jobs.job_table().latest(key).id)
     page = [*graph.layout("g", {}), *graphs_beside.shown(key, "g", "h", "light"), *circuits.layout({})]
-    found = [c for c in codes(page) if c.startswith("from ") and "graph.json" not in c]
+    found = [c for c in codes(page) if c.startswith(("from ", "import ")) and "graph.json" not in c]
     assert len(found) >= 8
     for code in found:
         exec(code, {})

@@ -4,10 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from every_kind import every_kind
 from wired import incoming, scattered, wired
 
 from circuits.graph.influence import scores
+from circuits.graph.marks import Marks
+from circuits.supernodes.drawing import drawing
 from circuits.supernodes.folding import fold
+from circuits.supernodes.html import boxes_html
 from circuits.supernodes.subgraph import nodes_mask, subgraph_scores
 from probe.errors import BadInput
 
@@ -112,3 +116,13 @@ def test_the_record_shows_itself():
         found.strict.replacement,
     )
     assert "random_sd" in found._repr_html_() and len(found.figure().data) > 2
+
+
+def test_a_subgraph_is_drawn_in_a_notebook_as_its_page_draws_it():
+    graph = every_kind()
+    units = np.flatnonzero(graph.nodes.where("neuron", "latent", "mlp", "head"))
+    html = subgraph_scores(graph, units.tolist(), n_random=1)._repr_html_()
+    drawn = drawing(graph, Marks(tuple(units.tolist())))
+    assert html.count("<rect") == len(drawn["nodes"]) and html.count("<path") == len(drawn["edges"]) > 0
+    assert html.count("stroke-dasharray") == sum(against for *_, against in drawn["edges"]) and "<b>" not in html
+    assert "Nothing is pinned" in boxes_html(graph, Marks())

@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from app.pages.circuit import validation_words as graph_testing
+from circuits.faithfulness.subgraph_test import TriedSubgraph
 from circuits.faithfulness.sufficiency import RootShare, Sufficiency
+from circuits.validation.meaning import meaning
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from circuits.validation.verdicts import NO, UNTOLD, YES, chance_words, enough_verdicts
 from probe.statistics import Agreement, share_as_large
@@ -59,7 +60,7 @@ def test_a_no_by_the_logit_is_not_a_no_by_probability_and_divergence():
     test = a_test()
     assert [round(v.p, 3) for v in test.verdicts if v.question == "more than random"] == [0.095, 0.048, 0.048]
     assert answers(test, "more than random") == [NO, YES, YES] and answers(test, "moves it") == [YES] * 3
-    words = graph_testing.meaning(test)
+    words = meaning(test)
     assert "more than chance by change of its probability and KL (nats), not by change of the top root" in words
     assert (
         "nothing here says" not in words and "0.749 to 0.123" in words and "p = 0.095" in words and "p = 0.048" in words
@@ -91,8 +92,8 @@ def test_enough_alone_has_its_own_verdict_with_p_and_n():
     found = enough_verdicts(Sufficiency("p", 1, 2, "zero", [*shares, none], {}))
     assert [v.answer for v in found] == [YES, NO, UNTOLD] and found[0].p == 0.5 and found[0].n == 3
     assert found[0].summary() == "enough alone by share left of a: yes (p = 0.5, n = 3)"
-    rows = graph_testing.verdict_table(a_test(), Sufficiency("p", 1, 2, "zero", shares, {}))["rows"]
-    assert {r["question"] for r in rows} == {"moves it", "more than random", "enough alone"}
+    tried = TriedSubgraph(test=a_test(), alone=Sufficiency("p", 1, 2, "zero", shares, {}))
+    assert {v.question for v in tried.verdicts} == {"moves it", "more than random", "enough alone"}
 
 
 def test_what_overshoots_is_not_enough_alone():

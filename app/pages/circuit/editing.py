@@ -1,27 +1,22 @@
 """The subgraph of a circuit's page and the edits made in it: pins, groups, labels, suggestions, undo and redo."""
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from app.components import drawn, snippets
+from app.components import drawn
 from app.components.parts import icon, panel
 from app.components.slot import register_slot, slot
-from app.components.snippets import python_of_graph
-from app.pages.circuit.marks_on_disk import act, look, marked
+from app.components.snippets import of_call
+from app.pages.circuit.marks_on_disk import act, look
 from app.pages.circuit.panels import full_button
-from app.pages.circuit.pinned import drawing, kept_units, marks_data, pin_table, seen_again
+from app.pages.circuit.pinned import drawing, marks_data, pin_table, seen_again
 from app.pages.circuit.suggestions import register_suggestions
-from app.selection import Selection
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
-from probe.errors import BadInput
 
 
 def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: str | None = None) -> html.Section:
     """The drawing with its tools, the suggested groups (of the search of this key), and what is pinned as a table."""
-    lines = "record = subgraph_scores(graph, graph.pinned)\nrecord.figure()"
-    python = python_of_graph(name, lines, "subgraph_scores")
-    shell = f"openwork graph pin {snippets.shlex.quote(name)}"
     data, words = drawing(name, edges)
     frame = html.Div(
         [dcc.Store(id="subgraph-data", data=data), html.Div(id="subgraph", className="ow-subgraph ow-data")],
@@ -62,7 +57,7 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: st
             ],
             className="ow-actions",
         ),
-        foot=snippets.snippets(python, shell),
+        foot=of_call("subgraph-scores", graph=name),
     )
 
 
@@ -76,12 +71,18 @@ def _tools() -> html.Div:
             _does("Pin", "pin", "Pin or unpin the selected node (p)", "pin"),
             html.Label(["the ", field, " strongest"], htmlFor="graph-top", className="ow-partial"),
             _does("Pin them", "top", "Pin the most influential units"),
-            _button("Pin what the sliders keep", "graph-prune", "Pin every unit of the pruned graph"),
+            _does("Pin what the sliders keep", "prune", "Pin every unit of the pruned graph"),
             gap,
             _does("Group", "group", "Group the nodes marked with Shift and click (g)"),
             _does("Name", "label", "Label the selected unit, or name the focused group (l)"),
-            _button("Ungroup", "graph-ungroup", "Take the group of the selected node apart"),
-            _button("Suggest groups", "graph-suggest", "Look for units that play one part"),
+            _does("Ungroup", "ungroup", "Take the group of the selected node apart"),
+            html.Button(
+                "Suggest groups",
+                id="graph-suggest",
+                className="ow-button",
+                type="button",
+                title="Look for units that play one part",
+            ),
             gap,
             _does("Undo", "undo", "Undo (Ctrl+Z)", "undo", id="graph-undo", disabled=True),
             _does("Redo", "redo", "Do again (Ctrl+Shift+Z)", "redo", id="graph-redo", disabled=True),
@@ -97,11 +98,6 @@ def _does(words: str, does: str, hint: str, symbol: str | None = None, **more: o
     """A button that `assets/subgraph.js` answers."""
     inner = [icon(symbol, small=True), words] if symbol else words
     return html.Button(inner, className="ow-button", type="button", title=hint, **{"data-do": does}, **more)
-
-
-def _button(words: str, id: str, hint: str) -> html.Button:
-    """A button that a callback answers."""
-    return html.Button(words, id=id, className="ow-button", type="button", title=hint)
 
 
 def _suggested(key: str | None) -> html.Div:
@@ -121,31 +117,24 @@ def register(app: Dash) -> None:
     drawn.register_rows(app, "graph-pins")
     register_slot(app, "graph-suggest", "groups")
     register_edits(app)
-    register_buttons(app)
     register_drawing(app)
     register_suggestions(app)
 
 
 def register_edits(app: Dash) -> None:
-    """What a page asks to be edited is edited, and the page is told how the graph is marked now."""
+    """What a page asks to be edited is edited, and the page is told how the graph is marked now; so is one that is seen again."""
 
     @app.callback(
         Output("graph-marks", "data"),
         Input("graph-act", "data"),
-        State("graph-name", "data"),
-        prevent_initial_call=True,
-    )
-    def edit(request: Json | None, name: str):
-        return marks_data(name, act(name, request, request.get("revision"))) if request else no_update
-
-    @app.callback(
-        Output("graph-marks", "data", allow_duplicate=True),
         Input("graph-seen", "data"),
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def seen(request: Json | None, name: str):
-        return (seen_again(name, request.get("revision")) or no_update) if request else no_update
+    def edit(request: Json | None, seen: Json | None, name: str):
+        if ctx.triggered_id == "graph-seen":
+            return (seen_again(name, seen.get("revision")) or no_update) if seen else no_update
+        return marks_data(name, act(name, request, request.get("revision"))) if request else no_update
 
     @app.callback(
         Output("graph-view", "data"),
@@ -160,56 +149,12 @@ def register_edits(app: Dash) -> None:
         look(name, change)
         return change.get("at"), None
 
-    @app.callback(
-        Output("graph-said", "children"),
-        Output("graph-said", "className"),
-        Input("graph-marks", "data"),
-        prevent_initial_call=True,
-    )
-    def say(now: Json | None):
-        return (now["said"], f"ow-said {now['state']}") if now else (no_update, no_update)
-
-
-def register_buttons(app: Dash) -> None:
-    """Edits whose nodes the server chooses."""
-
-    @app.callback(
-        Output("graph-act", "data", allow_duplicate=True),
-        Input("graph-prune", "n_clicks"),
-        State("graph-name", "data"),
-        State("keep", "value"),
-        State("edges-kept", "value"),
-        State("graph-marks", "data"),
-        prevent_initial_call=True,
-    )
-    def prune(clicks: int | None, name: str, keep: float, edges: float, now: Json):
-        return (
-            {"op": "pin", "nodes": kept_units(name, keep, edges), "revision": now["revision"], "at": clicks}
-            if clicks
-            else no_update
-        )
-
-    @app.callback(
-        Output("graph-act", "data", allow_duplicate=True),
-        Input("graph-ungroup", "n_clicks"),
-        State("graph-name", "data"),
-        State("selection", "data"),
-        State("graph-marks", "data"),
-        prevent_initial_call=True,
-    )
-    def ungroup(clicks: int | None, name: str, selection: Selection | None, now: Json):
-        if not clicks:
-            return no_update
-        group = marked(name).marks.group_of((selection or {}).get("node", -1))
-        if group is None:
-            raise BadInput("The selected node is in no group. Select a member of the group first.")
-        return {"op": "ungroup", "name": group, "revision": now["revision"], "at": clicks}
-
 
 def register_drawing(app: Dash) -> None:
     @app.callback(
         Output("subgraph-data", "data"),
         Output("subgraph-words", "children"),
+        Output("graph-pins-data", "data"),
         Input("graph-marks", "data"),
         Input("graph-view", "data"),
         Input("edges-kept", "value"),
@@ -217,16 +162,7 @@ def register_drawing(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def draw(_: object, __: object, edges: float, name: str):
-        return drawing(name, edges)
-
-    @app.callback(
-        Output("graph-pins-data", "data"),
-        Input("graph-marks", "data"),
-        State("graph-name", "data"),
-        prevent_initial_call=True,
-    )
-    def pins(_: object, name: str):
-        return pin_table(name)
+        return *drawing(name, edges), pin_table(name)
 
     def client(function: str, output: Output, *inputs: Input) -> None:
         app.clientside_callback(ClientsideFunction("openwork", function), output, *inputs)

@@ -8,7 +8,9 @@ marks, history = history.undone(after)
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from circuits.graph.graph import CircuitGraph
+import numpy as np
+
+from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.graph.marks import MOST, Marks, clean, group, label, pin, rename, strongest, ungroup, unpin
 from probe.artifacts.json import Json
 from probe.errors import BadInput
@@ -35,7 +37,11 @@ def edited(graph: CircuitGraph, marks: Marks, request: Json) -> tuple[Marks, str
     if op == "group":
         made = name or next(n for i in range(1, len(marks.groups) + 2) if (n := f"group {i}") not in marks.groups)
         return group(marks, nodes, made), f"grouped {_count(graph, nodes)} as '{clean(made)}'"
+    if op == "prune":
+        chosen = kept_units(graph, _share(request.get("keep")), _share(request.get("edges")))
+        return pin(marks, chosen), f"pinned {_count(graph, chosen)} that the sliders keep"
     if op == "ungroup":
+        name = name or _group_of(marks, nodes)
         return ungroup(marks, name), f"ungrouped '{name}'"
     if op == "rename":
         return rename(marks, name, text), f"renamed '{name}' to '{clean(text)}'"
@@ -57,6 +63,24 @@ def _number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MOST:
         raise BadInput(f"Give how many to pin, from 1 to {MOST}.")
     return int(value)
+
+
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BadInput("How much is kept is a share from 0 to 1. Move a slider and try again.")
+    return float(value)
+
+
+def _group_of(marks: Marks, nodes: Sequence[int]) -> str:
+    """The group of the first node, which is the one that is selected."""
+    if not nodes or (found := marks.group_of(nodes[0])) is None:
+        raise BadInput("The selected node is in no group. Select a member of the group first.")
+    return found
+
+
+def kept_units(graph: CircuitGraph, keep: float, edges: float) -> list[int]:
+    """The units that are left when nodes and edges of less influence go; where they are too many to pin, `pin` says so."""
+    return np.flatnonzero(graph.prune(keep, edges).nodes & graph.nodes.where(*UNITS)).tolist()
 
 
 def _count(graph: CircuitGraph, nodes: Sequence[int]) -> str:

@@ -22,7 +22,6 @@ from app.pages.circuit.pinned import marks_data
 from app.pages.circuit.scores import bar
 from app.pages.circuit.suggestions import SUGGESTIONS
 from app.pages.circuit.validation import test_panel
-from app.pages.circuit.validation_work import shown_first
 from app.selection import selection_from
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
@@ -63,7 +62,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         bar(name, found),
         *link_panels(found, name, keep, edges, link, node),
         subgraph_panel(found, name, edges, work.given(query.get("groups"), SUGGESTIONS)),
-        test_panel(found, name, shown_first(name, query.get("test"))),
+        test_panel(found, name, query.get("test")),
         nodes_panel(name, shown_rows(name, keep, selection)),
         made_panel(found, name),
     ]
@@ -75,12 +74,10 @@ def _prompt_link(found: CircuitGraph) -> Component | None:
         return None
     identity = prompts.prompt_id(found.prompt)
     try:
-        prompts.load(identity)
-    except BadInput:
-        try:
+        if not prompts.is_stored(identity):
             prompts.store(found.prompt, found.model)
-        except BadInput:  # longer than a page reads, or blank: the graph is there all the same
-            return None
+    except BadInput:  # longer than a page reads, or blank: the graph is there all the same
+        return None
     return link_button("The prompt", links.prompt_page(identity, found.model), "prompt", small=True)
 
 
@@ -116,6 +113,4 @@ def export_address(name: str, form: str) -> str:
     return f"/export/graph/{links.quote(name, safe='')}/{form}.json"
 
 
-PAGE = Page(
-    r"/circuits/(?P<name>[^/]+)", "Circuit", layout, register, ("links", "graph-test-figure", "graph-enough-figure")
-)
+PAGE = Page(r"/circuits/(?P<name>[^/]+)", "Circuit", layout, register, ("links",))

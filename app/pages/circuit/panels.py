@@ -9,12 +9,12 @@ from dash import html
 from app.components import drawn, snippets
 from app.components.drawn import Drawn
 from app.components.parts import Parts, graph, panel, segmented
-from app.components.snippets import python_of_graph
+from app.components.snippets import of_call, python_of_graph
 from app.library.artifacts import is_registered, registered
-from app.pages.circuit.scores import basis, units
 from circuits.graph.arrangement import first_keep
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.told import basis, units
 from probe.artifacts.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def link_panels(
             html.Div(drawn.rows("edges", height + 30, rows), className="tight"),
         ],
         tools=which,
-        foot=snippets.snippets(*_node_snippets(found, name)),
+        foot=of_call("node-edges", graph=name, node=str(int(found.probability.argmax()))),
     )
     return [html.Div([plot, beside], className="ow-grid two")]
 
@@ -139,16 +139,6 @@ def made_panel(found: CircuitGraph, name: str) -> html.Section:
     python = python_of_graph(name, "graph.report()")
     shell = f"openwork graph show {snippets.shlex.quote(name)} --json"
     return panel("How it was made", html.Dl(parts, className="ow-facts"), foot=snippets.snippets(python, shell))
-
-
-def _node_snippets(found: CircuitGraph, name: str) -> tuple[str, str]:
-    node = (
-        found.name(int(found.probability.argmax())).split("@")[0]
-        if not found.roots.any()
-        else int(found.probability.argmax())
-    )
-    python = python_of_graph(name, f"(node,) = graph.find({node!r})\nedges = graph.incoming(node)")
-    return python, f"openwork graph show {snippets.shlex.quote(name)} --node {node}"
 
 
 def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:

@@ -5,11 +5,10 @@ from functools import lru_cache
 
 from app.components.drawn import Drawn
 from app.library import labels
-from app.library.graphs import graph_mark, graph_of, reading, shown_graph
+from app.library.graphs import graph_mark, reading, shown_graph
 from app.pages.circuit.marks_on_disk import Marked, marked
 from app.pages.circuit.panels import EDGES_KEPT
 from app.pages.circuit.tables import pin_rows
-from circuits.graph.graph import UNITS
 from circuits.supernodes import drawing as boxes
 from probe.artifacts.json import Json
 
@@ -61,10 +60,3 @@ def seen_again(name: str, revision: object) -> Json | None:
         return None
     said = "Edited meanwhile, in another tab or in the shell; this is how it is now."
     return marks_data(name, replace(now, said=said, stale=True))
-
-
-def kept_units(name: str, keep: float, edges: float) -> list[int]:
-    """The units that the sliders leave; `act` says so where they are too many to pin."""
-    found = graph_of(name)
-    left = found.prune(keep, edges).nodes & found.nodes.where(*UNITS)
-    return [int(i) for i in left.nonzero()[0]]

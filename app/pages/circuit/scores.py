@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 
-import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
@@ -10,11 +9,11 @@ from app.components.parts import Parts, stat
 from app.library.graphs import body, graph_of
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.graph.influence import Scores
+from circuits.graph.told import conservation, units
 from circuits.supernodes.subgraph import subgraph_scores
 from probe.show.glossary import WORDS
-from probe.words import counted, minus, plural
+from probe.words import counted
 
-_PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
 _MEANS = {
     "replacement": "share of influence that ends in tokens and biases",
     "completeness": "share of what nodes read that comes from explained parts",
@@ -67,36 +66,9 @@ def stats(found: CircuitGraph, left: tuple[int, int, Scores] | None, mine: tuple
     counts += [f"{counted(mine[0], 'unit')} pinned"] if mine else []
     edges = f"of {len(found.edges):,}: {left[1]:,} pruned" if left else ""
     return [
-        stat("conservation", power(found.residual_relative), conservation_note(found)),
+        stat("conservation", *conservation(found)),
         score("replacement"),
         score("completeness"),
         stat("nodes", f"{len(found.nodes):,}", " · ".join(counts) or units(found)),
         stat("edges", f"{len(found.edges):,}", edges.partition(": ")[2]),
     ]
-
-
-def units(found: CircuitGraph) -> str:
-    """`latents, heads`: the kinds of units there are."""
-    return ", ".join(_PLURALS[k] for k in UNITS if found.nodes.where(k).any()) or "none"
-
-
-def basis(found: CircuitGraph) -> str:
-    """`layers 4, 7, neurons elsewhere`: where latents stand for neurons; `resid_post.4` for a place in the stream."""
-    slots = sorted(found.dictionaries, key=lambda k: (not k.isdecimal(), int(k) if k.isdecimal() else 0, k))
-    elsewhere = ", neurons elsewhere" if found.nodes.where("neuron").any() else ""
-    return f"{plural(len(slots), 'layer')} {', '.join(slots)}{elsewhere}"
-
-
-def conservation_note(found: CircuitGraph) -> str:
-    """What the residual says, or why it is not known."""
-    if np.isnan(found.residual_relative):
-        return str(found.convention.get("conservation_residual", "")).removeprefix("unknown: ")[:120]
-    return "worst gap of a value and its edges"
-
-
-def power(value: float) -> str:
-    """`4e−7`: one digit and the exponent; `unknown` for NaN."""
-    if np.isnan(value) or value == 0:
-        return "0" if value == 0 else "unknown"
-    digit, _, exponent = f"{value:.0e}".partition("e")
-    return minus(f"{digit}e{int(exponent)}")

@@ -11,9 +11,9 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from app import links
-from app.components import snippets
 from app.components.parts import Parts, graph, link_button, panel, segmented, title
 from app.components.slot import register_slot, slot
+from app.components.snippets import of_call
 from app.components.still import still
 from app.figures.linkgraph import link_figure
 from app.frame.shell import Page
@@ -117,13 +117,8 @@ def run(name: str, other: str, match: str, progress: Progress) -> "GraphDifferen
 def shown(key: str | None, name: str, other: str, scheme: str) -> Parts:
     """The difference's own panels, whose nodes lead to their graph, and the lines that make it."""
     found = work.required(key)
-    made = found.convention["match"]
-    lines = f"a, b = load_graph({name!r}), load_graph({other!r})\nrecord = difference(a, b, match={made!r})\nrecord.figure()"
-    shell = snippets.shell_line("graph", "diff", name, other, "--match", made)
-    python = snippets.python(lines, circuits=["difference", "load_graph"])
-    return still(
-        [*drawn_panels(found, "", scheme, lambda node: at_node(node, name, other)), snippets.snippets(python, shell)]
-    )
+    made = of_call("compare-graphs", a=name, b=other, match=found.convention["match"])
+    return still([*drawn_panels(found, "", scheme, lambda node: at_node(node, name, other), "pair"), made])
 
 
 def at_node(node: object, *names: str) -> str | None:
