@@ -108,7 +108,11 @@ def tested_before(key: str) -> "TriedSubgraph":
 
 
 def _of_before(key: str) -> Parts:
-    return [html.Div(drawn_panels(tested_before(key), "", worn(), at="tested"), className="ow-stack ow-block-panels")] if key else []
+    return (
+        [html.Div(drawn_panels(tested_before(key), "", worn(), at="tested"), className="ow-stack ow-block-panels")]
+        if key
+        else []
+    )
 
 
 def _listed(name: str) -> Parts:
