@@ -99,9 +99,9 @@ def spliced(task: Task, some: Iterable[Any]) -> Scores:
 
 def disordered(one: Any, draw: np.random.Generator) -> Any:
     """The same transcoder with what its latents write in random order."""
-    found = copy.deepcopy(one)
-    with torch.no_grad():
-        found.W_dec.copy_(one.W_dec[torch.from_numpy(draw.permutation(one.d_dict))])
+    found = copy.copy(one)
+    found._parameters = dict(one._parameters)  # what is not permuted is the same, not a copy
+    found.W_dec = torch.nn.Parameter(one.W_dec[torch.from_numpy(draw.permutation(one.d_dict))], requires_grad=False)
     return found
 
 
