@@ -163,13 +163,14 @@ def rank_correlation(
     known = np.isfinite(x) & np.isfinite(y)
     x, y, rng = np.asarray(x, float)[known], np.asarray(y, float)[known], np.random.default_rng(seed)
     n = len(x)
-    rho = _rho(x, y) if n > 2 else np.nan
+    rho = float(_rho(x[None], y[None])[0]) if n > 2 else np.nan
     if np.isnan(rho):
         return RankCorrelation(
             rho=np.nan, low=np.nan, high=np.nan, chance_low=np.nan, chance_high=np.nan, p=np.nan, n=n
         )
-    again = np.array([_rho(x[i], y[i]) for i in rng.integers(0, n, (draws, n))])
-    chance = np.array([_rho(x, rng.permutation(y)) for _ in range(draws)])
+    drawn = rng.integers(0, n, (draws, n))
+    again = _rho(x[drawn], y[drawn])
+    chance = _rho(np.broadcast_to(x, (draws, n)), np.array([rng.permutation(y) for _ in range(draws)]))
     low, high = np.nanpercentile(again, [2.5, 97.5])
     span = spread(chance)
     return RankCorrelation(
@@ -183,15 +184,16 @@ def rank_correlation(
     )
 
 
-def _rho(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
-    """Pearson's correlation of the ranks; NaN where one side is constant."""
-    a, b = (_ranks(v) for v in (x, y))
-    size = np.sqrt((a @ a) * (b @ b))
-    return float(np.clip(a @ b / size, -1, 1)) if size > 0 else float("nan")
+def _rho(x: Float[np.ndarray, "list n"], y: Float[np.ndarray, "list n"]) -> Float[np.ndarray, " list"]:
+    """Pearson's correlation of the ranks of each list of x and of y; NaN where one side is constant."""
+    a, b = _ranks(x), _ranks(y)
+    size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return np.clip(np.divide((a * b).sum(-1), size, out=np.full_like(size, np.nan), where=size > 0), -1, 1)
 
 
-def _ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Ranks about their mean, equal values at the mean of theirs."""
-    _, which, count = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[which]
-    return ranks - ranks.mean()
+def _ranks(values: Float[np.ndarray, "list n"]) -> Float[np.ndarray, "list n"]:
+    """Ranks about their mean in each list, equal values at the mean of theirs."""
+    from scipy.stats import rankdata  # takes a while to import
+
+    ranks = rankdata(values, axis=-1)
+    return ranks - ranks.mean(-1, keepdims=True)
