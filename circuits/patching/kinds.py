@@ -4,6 +4,25 @@ No torch here: the dashboard lists these before any model is loaded.
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+Over = Literal[
+    "resid_pre",
+    "resid_mid",
+    "resid_post",
+    "attn_out",
+    "mlp_out",
+    "heads",
+    "head_z_by_pos",
+    "head_q",
+    "head_k",
+    "head_v",
+    "head_pattern",
+    "head_pattern_by_pos",
+]
+"""What a sweep may be over: the names of `KINDS`."""
+Direction = Literal["denoise", "noise"]
+Metric = Literal["logit_diff", "log_prob", "kl"]
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,21 @@ where they part when they have not. Its record tells a problem instead of raisin
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.patching.kinds import METRICS
+from circuits.patching.kinds import METRICS, Metric
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput
+from probe.methods import Doc, method
 from probe.model.load import stamp
 from probe.show.opening import came_from
 from probe.text.display import display_tokens
 from probe.text.prompts import Prompt, read_prompt
-from probe.text.targets import Difference, listed, one_target, single, token_id
+from probe.text.targets import Difference, Target, listed, one_target, single, token_id
 from probe.words import figures
 
 if TYPE_CHECKING:
@@ -31,18 +32,26 @@ TOP = 6
 
 
 @torch.no_grad()
+@method("patch-pair", group="circuits")
 def read_pair(
     model: "TransformerBridge",
-    clean: Prompt,
-    corrupted: Prompt,
+    clean: Annotated[Prompt, Doc("The prompt with the behaviour to explain.")],
+    corrupted: Annotated[Prompt, Doc("The same with another answer; it needs equally many tokens.")],
     *,
-    target: Answers | None = None,
-    answers: Answers | None = None,
-    metric: str | Custom = "logit_diff",
+    target: Annotated[
+        Target | Answers | None,
+        Doc("The right answer minus the wrong one, one token each; by default what each run says itself."),
+    ] = None,
+    answers: Annotated[Answers | None, Doc("The same as target.", in_python=True)] = None,
+    metric: Annotated[
+        Metric | Custom,
+        Doc("What is measured after the last token: a logit difference, a log probability, or the KL from the clean run."),
+    ] = "logit_diff",
 ) -> Pair:
-    """Both prompts run once. target: what the metric is about, a `Difference` of the right and the wrong token, or two tokens
-    (one, the right one, for `log_prob`); `answers` says the same. Raises BadInput for a metric or a target that cannot be; a pair
-    that does not fit says so.
+    """Two prompts made ready for patching: run once each, tokens beside each other, the metric in both.
+
+    target: what the metric is about, a `Difference` of the right and the wrong token, or two tokens (one, the right one, for
+    `log_prob`). Raises BadInput for a metric or a target that cannot be; a pair that does not fit says so.
 
     >>> pair = ow.read_pair(model, "Mary went to", "John went to", target=ow.Difference(" the", " of"))
     >>> pair.clean.tokens

@@ -1,15 +1,16 @@
 """What a patching sweep is asked for, which patches it is made of, and what it will take."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 
-from circuits.patching.kinds import KINDS, Kind
+from circuits.patching.kinds import KINDS, Direction, Kind, Metric, Over
 from circuits.patching.pair import Custom
 from circuits.patching.runs import Cell
 from circuits.patching.sides import Pair
+from probe.doc import Doc
 from probe.errors import BadInput
 from probe.memory import require
 from probe.model.anatomy import spot
@@ -17,11 +18,12 @@ from probe.model.sites import Site, layers_with
 from probe.plain_values import Settings
 from probe.show.record import Record
 from probe.text.prompts import Prompts
+from probe.words import size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-MEMORY = 1 << 30
+MEMORY = 1_073_741_824
 """Bytes that the rows of one pass may take, unless told otherwise."""
 SCATTERED = 1.5
 "What a process takes over what its rows hold: memory of pieces that are freed has holes. Measured: up to 1.48."
@@ -33,19 +35,23 @@ _SLACK = 32 << 20
 class PatchConfig(Settings):
     """What is patched, in which direction, and what is measured."""
 
-    metric: str | Custom = "logit_diff"
-    "`logit_diff`, `log_prob`, `kl`, or a function of the last position's logits (row d_vocab) to one number a row."
-    over: str = "resid_pre"
-    "A kind of patch (`circuits.patching.kinds`)."
-    direction: str = "denoise"
-    "`denoise`: the corrupted run is given parts of the clean one; `noise`: the reverse."
-    control: int | Prompts = 0
-    "How many unrelated donors to patch from too: a number (see `circuits.patching.control`) or prompts as long as these."
-    seed: int = 0
+    metric: Metric | Custom = "logit_diff"
+    """What is measured after the last token: `logit_diff`, the right answer's logit minus the wrong one's; `log_prob` of the right
+    answer; `kl` from the clean prediction. In Python also a function of those logits (row d_vocab) to one number a row."""
+    over: Over = "resid_pre"
+    """What one patch is: the stream at a position, what attention or the MLP writes there, a head, its queries, keys, values or
+    pattern."""
+    direction: Direction = "denoise"
+    """`denoise`: the corrupted run is given parts of the clean one, which shows how much each restores; `noise`: the reverse, how
+    much each breaks."""
+    control: Annotated[int | Prompts, Doc(least=0)] = 0
+    """How many unrelated donors to patch from too; what stands above them is what the real donor brings. In Python also prompts
+    as long as these."""
+    seed: Annotated[int, Doc(least=0, most=2_147_483_647)] = 0
     "Of the donors that are drawn."
-    memory: int = MEMORY
+    memory: Annotated[int, Doc(least=1)] = MEMORY
     "Bytes for the rows of a pass."
-    batch: int | None = None
+    batch: Annotated[int | None, Doc(least=1)] = None
     "Rows a pass, which changes the time and no result."
     exact: bool = False
     "Whether cells that cannot have an effect are run all the same."
@@ -53,7 +59,8 @@ class PatchConfig(Settings):
 
 @dataclass(frozen=True)
 class PatchingPlan(Record):
-    """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes."""
+    """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes. pair: the two runs
+    before anything is patched."""
 
     over: str
     cells: int
@@ -61,9 +68,19 @@ class PatchingPlan(Record):
     batch: int
     passes: int
     bytes: int
+    pair: Pair
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        """Ready for JSON."""
+        return {**self.__dict__, "pair": self.pair.rows()}
+
+    def summary(self) -> str:
+        """The two runs, and what the patches between them take."""
+        known = f" ({self.cells - self.run} are known without)" if self.run < self.cells else ""
+        return (
+            f"{self.pair.summary()}\n{self.over}: {self.run} patches to run of {self.cells}{known}, {self.batch} a pass, "
+            f"{self.passes} passes, about {size(self.bytes)} of memory."
+        )
 
 
 def plan_patching(
@@ -94,7 +111,7 @@ def plan_patching(
     total = _SLACK + held + int(SCATTERED * rows * row)
     require(total, f"Patching {over} of {len(pair.clean.tokens)} tokens", model.W_E.device)
     passes = -(-len(run) // rows) * (1 + control)
-    return PatchingPlan(over, len(every), len(run), rows, passes, total)
+    return PatchingPlan(over, len(every), len(run), rows, passes, total, pair)
 
 
 def kind_of(over: str) -> Kind:

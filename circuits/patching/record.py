@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from circuits.patching.cell import effect_of, looked_into
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
 from probe.model.unit_names import unit_name
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.words import figures, signed
+from probe.words import counted, figures, signed
 
 if TYPE_CHECKING:
+    from circuits.patching.cell import PatchedCell
     from circuits.patching.sides import Pair, Side
 
 Cell = tuple[int, ...]
+STRONGEST = 200
+"""Patches that the table of the strongest shows; the rest is said to be there."""
+COLOURS = "Blue moves the answer towards the clean run, red towards the corrupted one. Click a cell to look into it."
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,50 @@ class PatchingSweep(Record, figure=True, page=True):
         """A row a cell, by the size of the effect."""
         return [self.cell(cell) for cell in self.order()[:k]]
 
+    def look(self, cell: Cell) -> "PatchedCell":
+        """One patch looked into: what it does to the metric, and what is predicted with it.
+
+        The cell is by the axes of the sweep: layer and position, layer and head, or all three.
+        """
+        return looked_into(self, cell)
+
+    def panels(self, k: int = STRONGEST) -> list[Panel]:
+        """The two runs, the heat map, one patch to look into, the k strongest patches, what each run predicts."""
+        strongest = self.order()[:k]
+        return [
+            Sentence(self.summary()),
+            Rows("The two runs before anything is patched", self.pair.rows()),
+            Figure("What each patch moves", self.figure),
+            Sentence(COLOURS),
+            *self.look(strongest[0]).panels(),
+            Rows(self._many(len(strongest)), list(map(self._row, strongest))),
+            *self.pair.predictions(),
+        ]
+
+    def pick(self, cell: Cell) -> dict[str, Any]:
+        """A cell as what a reader chooses: layer, head, token."""
+        found: dict[str, Any] = {"layer": cell[0]}
+        if self.kind.by_head:
+            found["head"] = f"{cell[0]}.{cell[1]}"
+        return {**found, "token": cell[-1]} if self.kind.by_pos else found
+
+    def _row(self, cell: Cell) -> dict[str, Any]:
+        """A patch in the table of the strongest: its name without what the token says."""
+        known = self.cell(cell)
+        place = self.name(cell).partition(" at ")[0]
+        found: dict[str, Any] = {"patch": f"{place} @{cell[-1]}" if self.kind.by_pos else place}
+        if self.kind.by_pos:
+            found["tokens"] = list(self.tokens_at(cell[-1]))
+        found |= {"effect": effect_of(known["effect"]), self.pair.measured: known[self.pair.metric]}
+        if self.control is not None:
+            found |= {"unrelated donors": effect_of(known["control"]), "± sd": known["control sd"]}
+        return found
+
+    def _many(self, shown: int) -> str:
+        run, every = int(self.computed.sum()), self.raw.size
+        known = f"; {every - run:,} of all are known without a run" if run < every else ""
+        return f"Strongest patches: {shown:,} of {every:,} by what they move{known}"
+
     def title(self) -> str:
         """One sentence."""
         top = self.order()[0]
@@ -170,8 +220,9 @@ class PatchingSweep(Record, figure=True, page=True):
         )
 
     def summary(self) -> str:
-        """The same as `title`."""
-        return self.title()
+        """The same as `title`, and how many unrelated donors stand beside it."""
+        donors = f" {counted(len(self.control.raw), 'unrelated donor')} beside it." if self.control is not None else ""
+        return f"{self.title()}{donors}"
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: arrays as nested lists."""

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from circuits.patching.kinds import METRIC_LABELS
+from circuits.patching.kinds import METRIC_LABELS, METRICS
 from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput
+from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted, figures
@@ -57,6 +58,22 @@ class Pair(Record, page=True):
             likely = {f"p({t!r})": p for t, p in zip(self.answers, side.answer_probs, strict=False)}
             found.append({"run": name, "tokens": len(side.tokens), self.metric: side.value, **likely})
         return found
+
+    def predictions(self) -> list[Panel]:
+        """What each run finds likeliest next, side by side."""
+        rows = [
+            {"clean run says": a, "p": p, "corrupted run says": b, "q": q}
+            for (a, p), (b, q) in zip(self.clean.top[:4], self.corrupted.top[:4], strict=False)
+        ]
+        return [Rows("Likeliest next tokens of both runs", rows)]
+
+    def panels(self) -> list[Panel]:
+        """Both prompts token by token; where they fit, the metric in both runs and what each predicts."""
+        said: list[Panel] = [Sentence(self.summary())]
+        if self.problem:
+            return [*said, *self.predictions()]
+        note: list[Panel] = [Sentence(self.note)] if self.note else []
+        return [*said, *note, Rows(f"{METRICS.get(self.metric, self.metric)}, in both runs", self.rows()), *self.predictions()]
 
     def summary(self) -> str:
         """One sentence: why nothing can be patched, or the two prompts and how far apart they are."""

@@ -1,19 +1,17 @@
-"""Sweeps on disk: `report.json` with the prompts and conventions, `grids.safetensors` with the arrays, a manifest."""
+"""Sweeps on disk: stored like every record; those of before in `report.json` (prompts, conventions) and `grids.safetensors`."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from circuits.patching.kinds import DIRECTIONS, KINDS
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.sides import Pair, Side
 from probe.artifacts.folder import home, place
-from probe.artifacts.json import write_json
-from probe.artifacts.manifest import Manifest, ModelStamp, found_folder, read_manifest, require_files, writing
-from probe.artifacts.names import as_path
+from probe.artifacts.manifest import Manifest, ModelStamp, found_folder, read_manifest, require_files
+from probe.artifacts.records import RECORD, load_record, save_record
 from probe.artifacts.schemas import mapping, number, several, text, whole
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, OpenworkError
@@ -33,25 +31,11 @@ def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> 
 
 
 @saves
-def write_patching(sweep: PatchingSweep, folder: Path | str, *, replace: bool = False) -> Path:
-    """Write a sweep as an artifact folder."""
-    folder = as_path(folder)
-    arrays = {n: np.ascontiguousarray(getattr(sweep, n)) for n in _GRIDS}
-    if sweep.control is not None:
-        arrays["control"] = np.ascontiguousarray(sweep.control.raw)
-    facts = {"what": WHAT, "over": sweep.over, "direction": sweep.direction, "metric": sweep.pair.metric} | {
-        "clean": sweep.pair.clean.prompt,
-        "corrupted": sweep.pair.corrupted.prompt,
-        "answers": sweep.pair.answers,
-        "largest": sweep.name(sweep.order()[0]),
-    }
-    manifest = Manifest("result", folder.name, sweep.pair.model, (KINDS[sweep.over].site,), facts=facts)
-    plain = {"pair": asdict(sweep.pair), "over": sweep.over, "direction": sweep.direction}
-    plain |= {"words": {str(i): text for i, text in sweep.words.items()}, "convention": sweep.convention}
-    with writing(folder, manifest, replace=replace) as scratch:
-        write_json(scratch / "report.json", plain)
-        save_file(arrays, scratch / "grids.safetensors")
-    return folder
+def write_patching(
+    sweep: PatchingSweep, folder: Path | str, *, replace: bool = False, command: str = "", model: ModelStamp | None = None
+) -> Path:
+    """Write a sweep as an artifact folder, like every record, with the stamp of the model it was made of."""
+    return save_record(sweep, folder, replace=replace, command=command, model=model or sweep.pair.model)
 
 
 @loads
@@ -63,16 +47,25 @@ def load_patching(where: str | Path) -> PatchingSweep:
     """
     folder = found_folder("result", where, "Store one with save_patching.")
     manifest = read_manifest(folder, "result")
-    if manifest.facts.get("what") != WHAT:
+    of_before = manifest.facts.get("what") == WHAT and not (folder / RECORD).exists()
+    if not of_before and not is_patching(manifest):
         raise BadInput(f"{folder} holds a result, but not of a patching sweep.")
+    found = _of_before(folder, manifest) if of_before else load_record(folder)
+    if not isinstance(found, PatchingSweep):
+        raise BadInput(f"{folder} holds a {type(found).__name__}, not a patching sweep.")
+    with reading(folder, "run the sweep again"):
+        _require_whole(found)
+    return found
+
+
+def _of_before(folder: Path, manifest: Manifest) -> PatchingSweep:
+    """A sweep in files of its own, as they were before sweeps were stored like every record."""
     require_files(folder, manifest, ("report.json", "grids.safetensors"), "Run the sweep again.")
     with reading(folder, "run the sweep again"):
         plain = read_json(folder / "report.json")
         arrays = load_file(plain_file(folder / "grids.safetensors"))
-        if plain["over"] not in KINDS or plain["direction"] not in DIRECTIONS:
-            raise ValueError(f"sweep {plain['over']!r}, direction {plain['direction']!r}")
         control = arrays.pop("control", None)
-        found = PatchingSweep(
+        return PatchingSweep(
             _pair(plain["pair"]),
             plain["over"],
             plain["direction"],
@@ -81,12 +74,12 @@ def load_patching(where: str | Path) -> PatchingSweep:
             control=None if control is None else Control(control),
             convention=plain["convention"],
         )
-        _require_whole(found)
-    return found
 
 
 def _require_whole(sweep: PatchingSweep) -> None:
     """ValueError unless the grids have the axes that the sweep names, over the prompts and answers that it names."""
+    if sweep.over not in KINDS or sweep.direction not in DIRECTIONS:
+        raise ValueError(f"sweep {sweep.over!r}, direction {sweep.direction!r}")
     grid, pair, n = sweep.raw.shape, sweep.pair, len(sweep.pair.clean.tokens)
     if len(grid) != len(sweep.axes) or not sweep.raw.size or (sweep.kind.by_pos and grid[-1] != n):
         raise ValueError(f"a grid of {grid} over {', '.join(sweep.axes)} and {n} tokens")
@@ -141,6 +134,13 @@ def _pair(plain: dict[str, Any]) -> Pair:
     return Pair(ModelStamp(**plain["model"]), *sides, **rest)
 
 
+def is_patching(manifest: Manifest) -> bool:
+    """Whether a result is a sweep: stored by name, by the call that made it, or as it was before."""
+    call = manifest.facts.get("call")
+    asked = call.get("method") if isinstance(call, dict) else None
+    return asked == "patch" or manifest.facts.get("what") in (WHAT, PatchingSweep.__name__)
+
+
 def stored_patchings() -> list[tuple[str, Manifest]]:
     """Names and manifests of the stored sweeps, newest first."""
     found = []
@@ -149,6 +149,6 @@ def stored_patchings() -> list[tuple[str, Manifest]]:
             manifest = read_manifest(folder, "result")
         except OpenworkError:
             continue
-        if manifest.facts.get("what") == WHAT:
+        if is_patching(manifest):
             found.append((folder.name, manifest))
     return sorted(found, key=lambda pair: pair[1].created, reverse=True)

@@ -11,7 +11,7 @@ Attention is causal, so a patch at a position before the first token that differ
 not run but set to the unpatched run's value (`exact=True` runs them all).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -24,11 +24,13 @@ from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from circuits.patching.sides import Pair
 from probe.errors import BadInput
+from probe.methods import Doc, method
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.text.display import display_tokens
-from probe.text.prompts import Prompt, Prompts
+from probe.text.prompts import Prompt, Prompts, several
+from probe.text.targets import Target
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -37,20 +39,29 @@ KEPT = 5
 """Likeliest next tokens kept of every patched run."""
 
 
+@method(
+    "patch",
+    group="circuits",
+    plan="plan_sweep",
+    paper="Causal Mediation Analysis (Vig et al. 2020); Locating Factual Associations in GPT (Meng et al. 2022)",
+)
 @takes_fields("config", PatchConfig)
 def patch_sweep(
     model: "TransformerBridge",
-    clean: Prompt,
-    corrupted: Prompt,
+    clean: Annotated[Prompt, Doc("The prompt with the behaviour to explain.")],
+    corrupted: Annotated[Prompt, Doc("The same with another answer; it needs equally many tokens.")],
     *,
-    target: Answers | None = None,
-    answers: Answers | None = None,
+    target: Annotated[
+        Target | Answers | None,
+        Doc("The right answer minus the wrong one, one token each; by default what each run says itself."),
+    ] = None,
+    answers: Annotated[Answers | None, Doc("The same as target.", in_python=True)] = None,
     config: PatchConfig = PatchConfig(),
     progress: Progress = SILENT,
 ) -> PatchingSweep:
-    """Patch every cell of a kind, one at a time. Without `target` (see `read_pair`) each run's own likeliest token is taken.
+    """Which layer, position or head carries the difference between two prompts: activation patching, one piece at a time.
 
-    config: its fields are keywords too.
+    Every piece of one run is put into the other by itself, and the answer is looked at: 1 is the clean run, 0 the corrupted one.
 
     >>> sweep = ow.patch_sweep(model, "Mary went to", "Rome went to", metric="kl", over="attn_out")
     >>> sweep.raw.shape
@@ -89,6 +100,22 @@ def patch_sweep(
         convention=_convention(pair, direction, others, config.control, config.seed, plan),
     )
     return came_from(sweep, model)
+
+
+@takes_fields("config", PatchConfig)
+def plan_sweep(
+    model: "TransformerBridge",
+    clean: Prompt,
+    corrupted: Prompt,
+    *,
+    target: Answers | None = None,
+    config: PatchConfig = PatchConfig(),
+) -> PatchingPlan:
+    """What a sweep would take, and the two runs before it."""
+    pair = read_pair(model, clean, corrupted, target=target, metric=config.metric).require()
+    control = config.control if isinstance(config.control, int) else len(several(config.control))
+    sizes: dict[str, Any] = {"memory": config.memory, "batch": config.batch, "control": control, "exact": config.exact}
+    return plan_patching(model, pair, config.over, **sizes)
 
 
 class _Swept:

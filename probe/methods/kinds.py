@@ -102,10 +102,10 @@ class TargetKind(Kind):
 
     def given(self, plain: Plain, model: Any = None) -> Any:
         if not isinstance(plain, Mapping):
-            return plain
+            return _typed_id(plain, model)
         from probe.text.targets import Difference
 
-        return Difference(plain["token"], plain["other"])
+        return Difference(_typed_id(plain["token"], model), _typed_id(plain["other"], model))
 
     def parse(self, text: str) -> Plain:
         number = text.removeprefix("id:")
@@ -257,6 +257,15 @@ def _as_list(given: Any) -> Any:
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         return given
     return [_as_list(one) for one in given]
+
+
+def _typed_id(token: Plain, model: Any) -> Plain:
+    """Digits that somebody typed are an id where no token is written so, which only the model knows."""
+    if not isinstance(token, str) or not token.isdecimal() or getattr(model, "tokenizer", None) is None:
+        return token
+    from probe.text.targets import single
+
+    return int(token) if single(model, token) is None else token
 
 
 def _is_id(value: Any) -> bool:

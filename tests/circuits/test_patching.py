@@ -12,16 +12,18 @@ from transformer_lens import patching as theirs
 
 import circuits
 from circuits.patching.control import control_ids
-from circuits.patching.kinds import KINDS
+from circuits.patching.kinds import DIRECTIONS, KINDS, METRICS
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.interventions.places import Place
 from probe.interventions.running import intervene
 from probe.interventions.values import Function
+from probe.methods.catalogue import method_named
 from probe.model.sites import Site, hook_name
 from probe.model.toy import native, toy_tokenizer
 from probe.show.grid import levels, picture_url, png
 from probe.show.html import shown
+from probe.show.panels import Rows
 from probe.tasks.examples import EXAMPLES
 from probe.text.tokens import encode_prompt
 
@@ -283,10 +285,10 @@ def test_a_control_donor_equal_to_the_real_one_gives_the_real_effect():
         (CLEAN, CORRUPTED, {"answers": ("photosynthesis", 70)}, "is .* tokens"),
         (CLEAN, CORRUPTED, {"answers": ("", 70)}, "empty"),
         (CLEAN, CORRUPTED, {"answers": (9999, 70)}, "no token 9999"),
-        (CLEAN, CORRUPTED, {"metric": "accuracy"}, "no metric 'accuracy'"),
+        (CLEAN, CORRUPTED, {"metric": "accuracy", "answers": None}, "metric is 'accuracy'; one of"),
         (CLEAN, CORRUPTED, {"metric": lambda logits: logits[:, 0] * 0}, "no difference to restore"),
-        (CLEAN, CORRUPTED, {"over": "everything"}, "no sweep over 'everything'"),
-        (CLEAN, CORRUPTED, {"direction": "sideways"}, "no direction"),
+        (CLEAN, CORRUPTED, {"over": "everything", "answers": None}, "over is 'everything'; one of"),
+        (CLEAN, CORRUPTED, {"direction": "sideways", "answers": None}, "direction is 'sideways'; one of"),
         ("", CORRUPTED, {}, "empty"),
     ],
 )
@@ -381,9 +383,33 @@ def test_no_other_models_patterns_stand_beside_a_stored_sweep(home, tmp_path):
         pair = replace(found.pair, model=replace(found.pair.model, name=name))
         stored = f"of-{fits}"
         circuits.save_patching(replace(found, pair=pair), stored)
-        data = {**asked_of_stored(stored).__dict__, "stored": stored}
-        assert patterns_fit(data, circuits.load_patching(stored)) is fits
+        kept = circuits.load_patching(stored)
+        assert patterns_fit({**asked_of_stored(stored).__dict__, "stored": stored}, kept) is fits
     assert patterns_fit({"model": "toy"}, found) and not patterns_fit({"model": "toy"}, sweep("llama", "resid_pre"))
+
+
+def test_one_patch_says_what_it_does_and_what_is_predicted_then():
+    found = sweep("llama", "head_z_by_pos", control=3, seed=1)
+    cell = found.order()[0]
+    look, row = found.look(cell), found.cell(cell)
+    assert look.effect == pytest.approx(row["effect"], rel=1e-5) and look.raw == row["logit_diff"]
+    assert (look.control, look.control_sd, look.donors) == (row["control"], row["control sd"], 3)
+    likely = {one["token"]: one for one in look.predicted}
+    assert likely[found.candidates(cell)[0].token]["patched"] == max(one["patched"] for one in look.predicted)
+    for i, token in enumerate(found.pair.answers):  # in all three runs
+        sides = [found.answer_probs[cell][i], found.pair.clean.answer_probs[i], found.pair.corrupted.answer_probs[i]]
+        assert [likely[token][name] for name in ("patched", "clean", "corrupted")] == pytest.approx(sides)
+    before = next(c for c in found.order() if not found.computed[c])
+    assert "so not run" in found.look(before).summary() and found.look(before).effect == 0
+    strongest = [one for one in found.panels(3) if isinstance(one, Rows) and one.title.startswith("Strongest")][0]
+    assert strongest.rows[0]["patch"] == f"L{cell[0]}H{cell[1]} @{cell[2]}" and len(strongest.rows) == 3
+
+
+def test_what_is_offered_is_what_there_is():
+    about = method_named("patch")
+    assert list(about.parameter("over").kind.options) == list(KINDS)
+    assert set(about.parameter("direction").kind.options) == set(DIRECTIONS)
+    assert set(about.parameter("metric").kind.options) == set(METRICS)
 
 
 def test_a_picture_keeps_the_sign_and_names_both_prompts_tokens():

@@ -1,34 +1,16 @@
-"""`openwork patch`: activation patching between a clean and a corrupted prompt."""
+"""`openwork patch`: the name of before of `openwork circuits patch`, with its own words for some options."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from app.commands.asking import Chat, prompt_of, token_of
-from app.commands.options import (
-    MAX_SEED,
-    AsJson,
-    ConfigFile,
-    Device,
-    DryRun,
-    Model,
-    Precision,
-    load,
-    print_json,
-    print_rows,
-    progress,
-    reserve,
-)
+from app.commands.asking import Chat, prompt_of
+from app.commands.methods.command import Wanted, answer
+from app.commands.options import MAX_SEED, AsJson, ConfigFile, Device, DryRun, Model, Precision
 from circuits.patching.kinds import KINDS, METRICS
-from probe.artifacts.json import Json
 from probe.errors import BadInput
-from probe.words import size
-
-if TYPE_CHECKING:
-    from circuits.patching.plan import PatchingPlan
-    from circuits.patching.sides import Pair
-
+from probe.methods.call import Call
 
 def patch(
     clean: Annotated[str | None, typer.Option("--clean", help="The prompt with the behaviour to explain.")] = None,
@@ -71,63 +53,35 @@ def patch(
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """Which layer, position or head carries the difference between two prompts (activation patching)."""
-    if save is not None and not dry_run:
-        reserve("result", save)
+    """Which layer, position or head carries the difference between two prompts (activation patching).
+
+    This is `openwork circuits patch`; the old name goes on working.
+    """
     if (right is None) != (wrong is None) and metric == "logit_diff":
         raise BadInput("A logit difference needs both --target and --minus (or --right and --wrong), or neither.")
-    prompts = (
-        prompt_of(clean, clean_ids, chat, ("--clean", "--clean-ids")),
-        prompt_of(corrupted, corrupted_ids, chat, ("--corrupted", "--corrupted-ids")),
-    )
-    bridge = load(model, device, precision)
-    given = [token_of(bridge, a) for a in (right, wrong) if a is not None] or None
-    from circuits.patching.pair import read_pair
-    from circuits.patching.plan import plan_patching
-    from circuits.patching.store import save_patching
-    from circuits.patching.sweep import patch_sweep
-
-    allowed = int(memory * 1e9)
-    if dry_run:
-        pair = read_pair(bridge, *prompts, target=given, metric=metric).require()
-        _announce(plan_patching(bridge, pair, over, memory=allowed, control=control), pair, json)
-        return
-    found = patch_sweep(
-        bridge,
-        *prompts,
-        target=given,
-        metric=metric,
-        over=over,
-        direction="noise" if noise else "denoise",
-        control=control,
-        seed=seed,
-        memory=allowed,
-        progress=progress(),
-    )
-    if save is not None:
-        typer.echo(f"wrote {save_patching(found, save)}", err=True)
-    if json:
-        print_json(found.to_dict())
-        return
-    print_rows(found.pair.rows())
-    print_rows([_printed(row) for row in found.rows(top)], found.title())
+    asked = {
+        "clean": prompt_of(clean, clean_ids, chat, ("--clean", "--clean-ids")),
+        "corrupted": prompt_of(corrupted, corrupted_ids, chat, ("--corrupted", "--corrupted-ids")),
+        "target": _target([_token(one) for one in (right, wrong) if one is not None]),
+        "over": over,
+        "direction": "noise" if noise else "denoise",
+        "metric": metric,
+        "control": control,
+        "seed": seed,
+        "memory": None if memory == 1.0 else int(memory * 1e9),
+    }
+    call = Call.checked("patch", model, {name: value for name, value in asked.items() if value is not None})
+    answer(call, Wanted(device, precision, save, None, dry_run, json, dashboard=False, rows=top))
 
 
-def _printed(row: Json) -> Json:
-    """A row without what its name says already."""
-    return {k: v for k, v in row.items() if k not in ("layer", "pos", "head", "kv_head", "token", "run")}
+def _token(text: str) -> str | int:
+    number = text.removeprefix("id:")
+    return int(number) if number != text and number.isdecimal() else text
 
 
-def _announce(plan: "PatchingPlan", pair: "Pair", json: bool) -> None:
-    if json:
-        print_json({**plan.to_dict(), "pair": pair.rows()})
-        return
-    print_rows(pair.rows())
-    known = f" ({plan.cells - plan.run} are known without)" if plan.run < plan.cells else ""
-    typer.echo(
-        f"{plan.over}: {plan.run} patches to run of {plan.cells}{known}, {plan.batch} a pass, {plan.passes} passes, "
-        f"about {size(plan.bytes)} of memory."
-    )
+def _target(tokens: list[str | int]) -> Any:
+    """One token, or the difference of two."""
+    return {"token": tokens[0], "other": tokens[1]} if len(tokens) == 2 else tokens[0] if tokens else None
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (patch,)
