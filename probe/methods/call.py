@@ -15,7 +15,7 @@ from probe.artifacts.json import Json
 from probe.errors import BadCall, BadInput, brief
 from probe.methods.catalogue import method_named
 from probe.methods.kinds import PromptKind, TargetKind
-from probe.methods.plain_kinds import NotPlain, scalar
+from probe.methods.plain_kinds import NotPlain, Number, scalar
 from probe.methods.reading import Asks, Method, Parameter
 from probe.plain_values import meant
 from probe.progress import SILENT, Progress
@@ -204,16 +204,19 @@ def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
             return [p.kind.plain(one) for one in (value if isinstance(value, list) else listed(p, value))]
         return p.kind.plain(value)
     except (ValueError, TypeError, KeyError) as error:
-        if p.more and not _is_plain(value):
+        if p.more and not _meant_so(p, value):
             raise NotPlain from error
         raise BadInput(wrong(about.name, p, value)) from error
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether JSON could hold it as it is."""
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return isinstance(value, str | int | float | bool) or value is None
+def _meant_so(p: Parameter, value: Any) -> bool:
+    """Whether a value can only have been meant as one of the kind: a number where numbers are, a text where texts are. Prompts
+    may stand for a number of them, and two tokens for their difference."""
+    if isinstance(p.kind, Number):
+        return isinstance(value, int | float)
+    if isinstance(value, list | tuple) and (p.several or not isinstance(p.kind, TargetKind)):
+        return all(_meant_so(p, one) for one in value)
+    return isinstance(value, str | int | float) or value is None
 
 
 def listed(p: Parameter, value: Any) -> list[Any]:

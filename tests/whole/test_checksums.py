@@ -133,7 +133,7 @@ def test_a_damaged_feature_table_is_named(name, toy, cached, tmp_path):
         open_features(table.folder)
 
 
-@pytest.mark.parametrize("name", ["report.json", "grids.safetensors"])
+@pytest.mark.parametrize("name", ["record.json", "arrays.safetensors"])
 def test_a_damaged_patching_sweep_is_named(name, toy, home):
     found = patch_sweep(toy, "one two three", "one two four", over="resid_pre")
     folder = save_patching(found, "p")
