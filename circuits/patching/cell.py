@@ -58,7 +58,9 @@ class PatchedCell(Record):
         return [
             Sentence(self.summary()),
             Rows("What this patch does to the metric", self.facts()),
-            Rows("Next tokens with this patch; empty where one was not among the likeliest of that run", self.predicted),
+            Rows(
+                "Next tokens with this patch; empty where one was not among the likeliest of that run", self.predicted
+            ),
         ]
 
     def summary(self) -> str:

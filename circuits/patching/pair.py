@@ -45,7 +45,9 @@ def read_pair(
     answers: Annotated[Answers | None, Doc("The same as target.", in_python=True)] = None,
     metric: Annotated[
         Metric | Custom,
-        Doc("What is measured after the last token: a logit difference, a log probability, or the KL from the clean run."),
+        Doc(
+            "What is measured after the last token: a logit difference, a log probability, or the KL from the clean run."
+        ),
     ] = "logit_diff",
 ) -> Pair:
     """Two prompts made ready for patching: run once each, tokens beside each other, the metric in both.

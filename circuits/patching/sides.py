@@ -73,7 +73,12 @@ class Pair(Record, page=True):
         if self.problem:
             return [*said, *self.predictions()]
         note: list[Panel] = [Sentence(self.note)] if self.note else []
-        return [*said, *note, Rows(f"{METRICS.get(self.metric, self.metric)}, in both runs", self.rows()), *self.predictions()]
+        return [
+            *said,
+            *note,
+            Rows(f"{METRICS.get(self.metric, self.metric)}, in both runs", self.rows()),
+            *self.predictions(),
+        ]
 
     def summary(self) -> str:
         """One sentence: why nothing can be patched, or the two prompts and how far apart they are."""

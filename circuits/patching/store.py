@@ -32,7 +32,12 @@ def save_patching(sweep: PatchingSweep, name: str, *, replace: bool = False) -> 
 
 @saves
 def write_patching(
-    sweep: PatchingSweep, folder: Path | str, *, replace: bool = False, command: str = "", model: ModelStamp | None = None
+    sweep: PatchingSweep,
+    folder: Path | str,
+    *,
+    replace: bool = False,
+    command: str = "",
+    model: ModelStamp | None = None,
 ) -> Path:
     """Write a sweep as an artifact folder, like every record, with the stamp of the model it was made of."""
     return save_record(sweep, folder, replace=replace, command=command, model=model or sweep.pair.model)

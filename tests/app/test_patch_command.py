@@ -73,7 +73,19 @@ def test_bad_input_is_a_sentence(home, capsys, changed, said):
 
 def test_the_declared_command_finds_the_same(home, capsys):
     """One sweep by its name now, in the words of its declaration: the options, the direction, what is stored."""
-    new = [*BOTH[:-4], "--target", " the", "--minus", " and", "--over", "heads", "--direction", "noise", "--save", "new"]
+    new = [
+        *BOTH[:-4],
+        "--target",
+        " the",
+        "--minus",
+        " and",
+        "--over",
+        "heads",
+        "--direction",
+        "noise",
+        "--save",
+        "new",
+    ]
     assert run(["circuits", "patch", *new]) == 0
     assert call([*BOTH, "--over", "heads", "--noise", "--save", "old"], capsys)[0] == 0
     now, before = circuits.load_patching("new"), circuits.load_patching("old")
@@ -82,7 +94,10 @@ def test_the_declared_command_finds_the_same(home, capsys):
 
 
 def test_digits_are_an_id_where_no_token_is_written_so(home, capsys):
-    toy, pair = load_model("toy"), ["--clean", CLEAN, "--corrupted", CORRUPTED, "--model", "toy", "--over", "heads", "--json"]
+    toy, pair = (
+        load_model("toy"),
+        ["--clean", CLEAN, "--corrupted", CORRUPTED, "--model", "toy", "--over", "heads", "--json"],
+    )
     a, b = (str(token_id(toy, text)) for text in (" the", " and"))
     typed = json.loads(call([*pair, "--right", f"0{a}", "--wrong", f"id:{b}"], capsys)[1])
     assert typed["pair"]["answer_ids"] == [int(a), int(b)]

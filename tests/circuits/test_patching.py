@@ -401,7 +401,7 @@ def test_one_patch_says_what_it_does_and_what_is_predicted_then():
         assert [likely[token][name] for name in ("patched", "clean", "corrupted")] == pytest.approx(sides)
     before = next(c for c in found.order() if not found.computed[c])
     assert "so not run" in found.look(before).summary() and found.look(before).effect == 0
-    strongest = [one for one in found.panels(3) if isinstance(one, Rows) and one.title.startswith("Strongest")][0]
+    strongest = next(p for p in found.panels(3) if isinstance(p, Rows) and p.title.startswith("Strongest"))
     assert strongest.rows[0]["patch"] == f"L{cell[0]}H{cell[1]} @{cell[2]}" and len(strongest.rows) == 3
 
 

@@ -12,6 +12,7 @@ from circuits.patching.kinds import KINDS, METRICS
 from probe.errors import BadInput
 from probe.methods.call import Call
 
+
 def patch(
     clean: Annotated[str | None, typer.Option("--clean", help="The prompt with the behaviour to explain.")] = None,
     corrupted: Annotated[
