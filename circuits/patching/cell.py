@@ -19,8 +19,8 @@ LEAST = 5e-5
 @dataclass(frozen=True, kw_only=True)
 class PatchedCell(Record):
     """One patch. name: of the place; meaning: what was put in. effect: how far the normalised metric moved, to `value` from
-    `start` (clean is 1, corrupted 0). raw, unpatched: the metric itself, with the patch and without. control, control_sd: mean and
-    standard deviation of the effect over `donors` unrelated ones, NaN where there are none. run: whether it was run, or known
+    `start` (clean is 1, corrupted 0). raw, unpatched: the metric itself, with the patch and without. control, control_sd: mean
+    and standard deviation of the effect over `donors` unrelated ones, NaN where there are none. run: whether it was run, or known
     to be the unpatched run. predicted: the likeliest next tokens with the patch, beside both runs."""
 
     name: str

@@ -36,8 +36,8 @@ class PatchConfig(Settings):
     """What is patched, in which direction, and what is measured."""
 
     metric: Metric | Custom = "logit_diff"
-    """What is measured after the last token: `logit_diff`, the right answer's logit minus the wrong one's; `log_prob` of the right
-    answer; `kl` from the clean prediction. In Python also a function of those logits (row d_vocab) to one number a row."""
+    """What is measured after the last token: `logit_diff`, the right answer's logit minus the wrong one's; `log_prob` of the
+    right answer; `kl` from the clean prediction. In Python also a function of those logits (row d_vocab) to one number a row."""
     over: Over = "resid_pre"
     """What one patch is: the stream at a position, what attention or the MLP writes there, a head, its queries, keys, values or
     pattern."""
@@ -59,8 +59,8 @@ class PatchConfig(Settings):
 
 @dataclass(frozen=True)
 class PatchingPlan(Record):
-    """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes. pair: the two runs
-    before anything is patched."""
+    """What a sweep takes: patches, how many of them are run (the others are known), rows a pass, passes, bytes. pair: the two
+    runs before anything is patched."""
 
     over: str
     cells: int
