@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from probe.neurons.strongest import UnitRow
 
 
-KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "unit": "u", "node": "n"}
+KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "unit": "u", "node": "n", "column": "c"}
 """Names of the selection and their keys in an address."""
+SHOWN = "show-"
+"""How keys begin, in the selection and in an address, that say how a figure is turned."""
 
 HOME, PROMPTS, HEADS, LENS, UNITS = "/", "/p", "/heads", "/lens", "/units"
 CIRCUITS, PATCHING, TRAINING, METHODS, JOBS = "/circuits", "/patching", "/training", "/methods", "/jobs"
@@ -37,7 +39,7 @@ def prompt_page(prompt: str, model: str, **chosen: object) -> str:
 
 
 def beside_page(prompt: str, other: str, model: str, **chosen: object) -> str:
-    """Two prompts side by side."""
+    """Two prompts side by side: asks for what differs between them, and goes there."""
     return address(f"{PROMPTS}/{quote(prompt, safe='')}/beside/{quote(other, safe='')}", model=model, **chosen)
 
 

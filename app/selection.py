@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dash import Patch
 
+from app.links import SHOWN
 from probe.model.unit_names import UnitName
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def changes(before: Selection | None, after: Selection) -> Patch:
 def selection_from(query: dict[str, str]) -> Selection:
     """Token, layer, head, unit and node of an address, and its model and prompt; whatever is malformed is left out."""
     chosen: dict[str, Any] = {}
-    for short, name in (("t", "token"), ("l", "layer"), ("n", "node")):
+    for short, name in (("t", "token"), ("l", "layer"), ("n", "node"), ("c", "column")):
         if query.get(short, "").isdecimal() and len(query[short]) < 10:
             chosen[name] = int(query[short])
     layer, _, head = query.get("h", "").partition(".")
@@ -40,7 +41,7 @@ def selection_from(query: dict[str, str]) -> Selection:
     for short, name in (("m", "model"), ("p", "prompt")):
         if query.get(short):
             chosen[name] = query[short][:300]
-    return chosen
+    return chosen | {name: value[:40] for name, value in query.items() if name.startswith(SHOWN)}
 
 
 def position(selection: Selection | None, record: "HeadPatterns | LensResult") -> int:

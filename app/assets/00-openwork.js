@@ -81,9 +81,11 @@ window.openwork = (function () {
       if (value === null || value === undefined) url.searchParams.delete(short);
       else url.searchParams.set(short, value);
     }
+    if (Number.isInteger(selection.column)) url.searchParams.set("c", selection.column);
+    for (const key of Object.keys(selection)) if (key.startsWith("show-")) url.searchParams.set(key, selection[key]);
     if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
     whenIdle(carry);
-    markLens();
+    markPlaces();
     return window.dash_clientside.no_update;
   }
 
@@ -114,17 +116,24 @@ window.openwork = (function () {
     for (const path of ["/heads", "/lens", "/patching"]) window.dash_clientside.set_props("nav-" + path.slice(1), { href: path + kept });
   }
 
-  // Outline the selected cell of the lens without asking the server.
-  function markLens() {
-    const plot = document.querySelector("#lens-figure .js-plotly-plot");
-    if (!plot || !plot.layout || selection.token === undefined || selection.token === null) return;
-    const x = selection.token, y = selection.layer;
+  // Outline the selected place of every figure whose axes are parts of the selection (`data-axes`: across, up), without asking the
+  // server: the column of cells, in it the cell; of lines, which have no cells, the place across.
+  function markPlaces() {
     const edge = getComputedStyle(document.documentElement).getPropertyValue("--ow-accent").trim();
-    const box = (y0, y1, width, opacity) => ({ type: "rect", xref: "x", yref: y0 === null ? "paper" : "y", x0: x - .5, x1: x + .5,
-      y0: y0 === null ? 0 : y0, y1: y1 === null ? 1 : y1, line: { color: edge, width: width }, opacity: opacity, layer: "above" });
-    const shapes = [box(null, null, 1.5, .55)];
-    if (y !== undefined && y !== null) shapes.push(box(y - .5, y + .5, 2.5, 1));
-    window.Plotly.relayout(plot, { shapes: shapes });
+    for (const holder of document.querySelectorAll("[data-axes]")) {
+      const plot = holder.querySelector(".js-plotly-plot"), [across, up] = holder.dataset.axes.split(" ");
+      const x = selection[across], y = selection[up];
+      if (!plot || !plot.layout || !Number.isInteger(x)) continue;
+      const cells = (plot.data || []).some((trace) => trace.type === "heatmap"), half = cells ? .5 : 0;
+      const box = (y0, y1, width, opacity) => ({ type: cells ? "rect" : "line", xref: "x", yref: y0 === null ? "paper" : "y", x0: x - half, x1: x + half,
+        y0: y0 === null ? 0 : y0, y1: y1 === null ? 1 : y1, line: { color: edge, width: width, dash: cells ? "solid" : "dot" }, opacity: opacity, layer: "above" });
+      const shapes = [box(null, null, 1.5, .55)];
+      if (cells && Number.isInteger(y)) shapes.push(box(y - .5, y + .5, 2.5, 1));
+      const key = JSON.stringify([x, y, edge]);
+      if (plot.openworkPlace === key && (plot.layout.shapes || []).length) continue;
+      plot.openworkPlace = key;
+      window.Plotly.relayout(plot, { shapes: shapes });
+    }
   }
 
   // The colour scheme the page wears: the document's attribute is the one truth (toggle, system preference and early-scheme set it).
@@ -201,7 +210,7 @@ window.openwork = (function () {
 
   const picked = new Map();   // what was picked last below each field
 
-  return { selection, picked, select, afterPaint, remember, putInAddress, markLens, present, wear, tellScheme, writeToken, el, number, share, counted, showTip, hideTip, target, whenWide, go };
+  return { selection, picked, select, afterPaint, remember, putInAddress, markPlaces, present, wear, tellScheme, writeToken, el, number, share, counted, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -238,20 +247,43 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     // At the start, and when the toggle moves: give figures their template, and tell the server the scheme for later ones.
     scheme: function (_computed, templates) {
       window.openwork.wear(templates);
-      window.setTimeout(window.openwork.markLens, 0);
+      window.setTimeout(window.openwork.markPlaces, 0);
       return window.openwork.present();
-    },
-
-    // The lens was drawn anew: outline the selection again once plotly is done.
-    redrawn: function () {
-      for (const wait of [60, 300, 900]) window.setTimeout(window.openwork.markLens, wait);
-      return window.dash_clientside.no_update;
     },
 
     // A figure was drawn, perhaps ordered before the scheme changed: give it the template of now, and have its own colours made anew.
     dressed: function () {
       const box = window.openwork.target();
-      for (const wait of [120, 600, 1800]) window.setTimeout(() => { window.openwork.settleFigure(box); if (window.openwork.wear()) window.openwork.tellScheme(); }, wait);
+      for (const wait of [120, 600, 1800]) window.setTimeout(() => { window.openwork.settleFigure(box); window.openwork.markPlaces(); if (window.openwork.wear()) window.openwork.tellScheme(); }, wait);
+      return window.dash_clientside.no_update;
+    },
+
+    // A page has another address now: it takes the place of this one in the history.
+    moved: function (href) {
+      if (href) { window.history.replaceState(window.history.state, "", href); window.dispatchEvent(new PopStateEvent("popstate", { state: {} })); }
+      return window.dash_clientside.no_update;
+    },
+
+    // A place of a figure was clicked: what its axes stand for is selected. Columns of several positions stand between them.
+    placeChosen: function (clicked) {
+      const point = clicked && clicked.points && clicked.points[0], box = window.openwork.target(), holder = box && box.closest("[data-axes]");
+      if (!point || !holder) return window.dash_clientside.no_update;
+      const [across, up] = holder.dataset.axes.split(" ");
+      window.openwork.select(Object.assign({ [across]: Math.floor(point.x) }, up ? { [up]: Math.round(point.y) } : {}));
+      return window.dash_clientside.no_update;
+    },
+
+    // What of a record is shown of a selected place: asked for anew when another place is selected than is shown ({names: values}).
+    follows: function (selection, of) {
+      const named = Object.entries((of && of.shown) || {});
+      const moved = selection && named.some(([name, value]) => selection[name] !== undefined && selection[name] !== null && selection[name] !== value);
+      return moved ? Object.assign({}, selection) : window.dash_clientside.no_update;
+    },
+
+    // An option of a figure was turned: a part of the selection, as `show-OPTION`.
+    turned: function (value) {
+      const id = window.dash_clientside.callback_context.outputs_list.id, key = "show-" + id.option;
+      if (value && window.openwork.selection[key] !== value) window.openwork.select({ [key]: value });
       return window.dash_clientside.no_update;
     },
 

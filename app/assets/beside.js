@@ -1,11 +1,11 @@
-// Two prompts as aligned columns: A's token above B's, below them the difference of their losses. One listener for all.
-// {a, b: data of two strips, columns: [[a, b, same]], more: [nats or null], largest, column: the first selected}.
+// Two rows of tokens as aligned columns: a's token above b's, below them what is between. One listener for all.
+// {a, b: data of two strips, columns: [[a, b, same]], more: [number or null], largest, apart: what that is, column: the first selected}.
 (function () {
   "use strict";
   const ow = window.openwork, WINDOW = 256;
-  let state = null;      // {data, start, chosen}
+  const states = new Map();      // element id -> {data, start, at}
 
-  const chosen = () => { const c = ow.selection.column; return Number.isInteger(c) && c < state.data.columns.length ? c : state.data.column; };
+  const chosen = (state) => { const c = ow.selection.column; return Number.isInteger(c) && c < state.data.columns.length ? c : state.data.column; };
 
   function cell(strip, i, here) {
     if (i !== null) { const token = ow.tokenBox(strip, i, here ? i : -1); token.removeAttribute("role"); token.removeAttribute("aria-selected"); return token; }
@@ -26,7 +26,7 @@
   }
 
   function draw(node) {
-    const { data } = state, at = chosen(), n = data.columns.length;
+    const state = states.get(node.id), { data } = state, at = chosen(state), n = data.columns.length;
     if (n <= WINDOW) state.start = 0;
     else if (state.at !== at && (at < state.start || at >= state.start + WINDOW)) state.start = Math.max(0, Math.min(n - WINDOW, at - WINDOW / 2));
     state.at = at;
@@ -36,32 +36,29 @@
     list.setAttribute("aria-label", "Aligned tokens of both prompts; arrow keys move the selection");
     for (let c = state.start; c < Math.min(n, state.start + WINDOW); c++) list.appendChild(column(data, c, c === at));
     const focused = node.contains(document.activeElement);
-    node.replaceChildren(...(n > WINDOW ? [pager(node, n)] : []), list);
+    node.replaceChildren(...(n > WINDOW ? [pager(node, state)] : []), list);
     if (focused) list.focus({ preventScroll: true });
-    node.openworkExport = () => data.columns.map(([a, b], c) => ({ column: c, a: a, "token a": a === null ? null : data.a.tokens[a], "loss a": a === null || !data.a.values ? null : data.a.values[a], b: b, "token b": b === null ? null : data.b.tokens[b], "loss b": b === null || !data.b.values ? null : data.b.values[b], "more loss in b": data.more[c] }));
+    node.openworkExport = () => data.columns.map(([a, b], c) => ({ column: c, a: a, "token a": a === null ? null : data.a.tokens[a], [`${data.a.label} a`]: a === null || !data.a.values ? null : data.a.values[a], b: b, "token b": b === null ? null : data.b.tokens[b], [`${data.b.label} b`]: b === null || !data.b.values ? null : data.b.values[b], [data.apart || "more"]: data.more[c] }));
     listen(node);
   }
 
-  function pager(node, n) {
-    const bar = ow.el("div", "ow-columns-pager");
+  function pager(node, state) {
+    const n = state.data.columns.length, bar = ow.el("div", "ow-columns-pager");
     const move = (label, by, off) => { const b = ow.el("button", "", label); b.type = "button"; b.disabled = off; b.addEventListener("click", () => { state.start = Math.max(0, Math.min(n - WINDOW, state.start + by)); draw(node); }); return b; };
     bar.append(move("‹ earlier", -WINDOW, state.start === 0), move("later ›", WINDOW, state.start + WINDOW >= n), ow.el("span", "num", `${state.start}–${Math.min(n, state.start + WINDOW) - 1} of ${n} columns`));
     return bar;
   }
 
-  // The column is part of the address; the token that other pages are opened with is A's.
-  function choose(c) {
+  // The token that other pages are opened with is a's.
+  function choose(state, c) {
     const a = state.data.columns[c][0];
-    const url = new URL(window.location.href);
-    url.searchParams.set("c", c);
-    window.history.replaceState(window.history.state, "", url);
     ow.select(a === null ? { column: c } : { column: c, token: a });
   }
 
-  function describe(c) {
-    const { data } = state, [a, b] = data.columns[c], more = data.more[c];
-    const lines = [a === null ? "A has no token here" : "A  " + ow.describeToken(data.a, a), b === null ? "B has no token here" : "B  " + ow.describeToken(data.b, b)];
-    if (more !== null) lines.push(`B is surprised by ${ow.number(Math.abs(more))} nats ${more < 0 ? "less" : "more"}`);
+  function describe(data, c) {
+    const [a, b] = data.columns[c], more = data.more[c];
+    const lines = [a === null ? "a has no token here" : "a  " + ow.describeToken(data.a, a), b === null ? "b has no token here" : "b  " + ow.describeToken(data.b, b)];
+    if (more !== null) lines.push(`${data.apart}: ${ow.number(more)}`);
     return lines.join("\n");
   }
 
@@ -69,33 +66,28 @@
     if (node.dataset.listening) return;
     node.dataset.listening = "1";
     const hit = (event) => (event.target.closest ? event.target.closest(".ow-column") : null);
-    node.addEventListener("click", (event) => { const box = hit(event); if (box) choose(Number(box.dataset.c)); });
+    node.addEventListener("click", (event) => { const box = hit(event); if (box) choose(states.get(node.id), Number(box.dataset.c)); });
     node.addEventListener("mousemove", (event) => {
       const box = hit(event);
       for (const other of node.querySelectorAll(".ow-column.linked")) if (other !== box) other.classList.remove("linked");
       if (!box) { ow.hideTip(); return; }
       box.classList.add("linked");
-      ow.showTip(event, describe(Number(box.dataset.c)));
+      ow.showTip(event, describe(states.get(node.id).data, Number(box.dataset.c)));
     });
     node.addEventListener("mouseleave", () => { ow.hideTip(); for (const box of node.querySelectorAll(".ow-column.linked")) box.classList.remove("linked"); });
     node.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1, Home: -1e9, End: 1e9 }[event.key];
       if (!step) return;
       event.preventDefault();
-      choose(Math.max(0, Math.min(state.data.columns.length - 1, chosen() + step)));
+      const state = states.get(node.id);
+      choose(state, Math.max(0, Math.min(state.data.columns.length - 1, chosen(state) + step)));
     });
   }
-
-  // A cell of the figure was clicked: its column.
-  window.dash_clientside.openwork.columnCell = function (click) {
-    if (click && click.points && click.points.length && state) choose(Number(click.points[0].x));
-    return window.dash_clientside.no_update;
-  };
 
   window.dash_clientside.openwork.columns = function (data, selection) {
     const node = ow.target();
     if (!node || !data) return window.dash_clientside.no_update;
-    if (!state || state.data !== data) state = { data, start: 0, at: null };
+    if (!states.has(node.id) || states.get(node.id).data !== data) states.set(node.id, { data, start: 0, at: null });
     Object.assign(ow.selection, selection || {});   // this may run before the address is written
     draw(node);
     return String(data.columns.length);

@@ -50,6 +50,21 @@ def register_strip(app: Dash, name: Name) -> None:
     )
 
 
+def columns(name: Name, data: Drawn) -> html.Div:
+    """Two rows of tokens as aligned columns (`assets/beside.js`)."""
+    box = html.Div(id=name, className="ow-columns-box ow-data", style={"minHeight": 80})
+    return html.Div([store(part_of(name, "data"), data), box])
+
+
+def register_columns(app: Dash, name: Name) -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "columns"),
+        Output(name, "data-drawn"),
+        Input(part_of(name, "data"), "data"),
+        Input("selection", "data"),
+    )
+
+
 def register_rows(app: Dash, name: Name) -> None:
     app.clientside_callback(
         ClientsideFunction("openwork", "rows"), Output(name, "data-drawn"), Input(part_of(name, "data"), "data")

@@ -198,3 +198,9 @@ def segmented(id: str, options: list[tuple[str, str]], value: str) -> dmc.Segmen
     return dmc.SegmentedControl(
         id=id, data=[{"value": v, "label": text} for v, text in options], value=value, size="xs"
     )
+
+
+def moved(href: str) -> Parts:
+    """What stands at an address whose page has another one now, to which the browser goes by itself (`openwork.moved`)."""
+    there = html.P([html.Span("This page has moved: "), dcc.Link("it is here", href=href), html.Span(".")])
+    return [html.Div(id="moved", **{"data-to": href}), loading(), there]

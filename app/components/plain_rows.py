@@ -17,8 +17,10 @@ ROWS, COLUMNS, PAGED = 300, 16, 20
 """Most rows and columns of a table; rows that are shown at first, with a button for more."""
 _TEXT, _FEW = 200, 12  # characters of a cell, entries of one that is a list
 _UNIT = re.compile(r"L\d{1,4}[HNF]\d{1,9}")
-Link = Callable[[Any], str | None]
-"""From a unit's name to its page."""
+_TOKENS = ("token", "prediction")  # how columns are called that hold one
+_CALLED = 40  # characters of what a unit is called
+Link = Callable[[Any, Mapping[str, Any]], tuple[str | None, str]]
+"""From a unit's name, and the row it stands in, to its page and what it is called."""
 TABLE = "method-rows"
 """The type of the id of a record's table; one registering draws them all (`app.methods.drawing`)."""
 
@@ -71,12 +73,19 @@ def row_data(
             cells = [{**row, f"{key} bar": row[key] / most} if row[key] is not None else row for row in cells]
     units = [c["key"] for c in columns if c["kind"] == "unit"]
     if link is not None and units:
-        cells = [{**row, **({"href": href} if (href := link(row[units[0]])) else {})} for row in cells]
+        cells = [_linked(row, units[0], link) for row in cells]
     for row, pick in zip(cells, picks, strict=False):
         if pick:
             mine = bool(chosen) and all((chosen or {}).get(name) == value for name, value in pick.items())
             row |= {"pick": dict(pick), "selected": mine}
     return {"columns": columns, "rows": cells, "label": label, "sorts": True, "page": PAGED}
+
+
+def _linked(row: dict[str, Any], key: str, link: Link) -> dict[str, Any]:
+    """The row with its unit's label behind the name, and the page that it opens."""
+    href, called = link(row[key], row)
+    called = called if len(called) <= _CALLED else f"{called[: _CALLED - 1]}…"
+    return {**row, **({key: f"{row[key]} · {called}"} if called else {}), **({"href": href} if href else {})}
 
 
 def _column(key: str, kind: str) -> dict[str, str]:
@@ -103,7 +112,7 @@ def _kind(key: str, values: list[Any]) -> str:
     if all(isinstance(v, str) for v in there):
         if key == "node" or all(_UNIT.fullmatch(v) for v in there):
             return "unit"
-        return "token" if key.lower().endswith("token") else "text"
+        return "token" if key.lower().endswith(_TOKENS) else "text"
     if all(isinstance(v, list) for v in there):
         flat = [one for v in there for one in v]
         if flat and all(isinstance(one, str) for one in flat):

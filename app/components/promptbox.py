@@ -1,14 +1,16 @@
-"""The box in which a prompt is written, with its model and examples; opening it stores the prompt and goes to its page."""
+"""The box in which a prompt is written, with its model and examples; opening it stores the prompt and goes to its page. And what a
+page that needs a prompt shows before it has one: the box, and the prompts read last."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import dash_mantine_components as dmc
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
-from app.components.parts import icon
+from app.components.parts import Part, Parts, icon, panel, title
 from app.library import prompts
 from app.library.models import first_model, models, require_offered, short_model
-from app.links import prompt_page
+from app.library.prompts import Prompt
+from app.links import address, prompt_page
 from probe.errors import OpenworkError
 
 EXAMPLES = (
@@ -50,6 +52,46 @@ def prompt_box(name: str = "box", text: str = "") -> html.Div:
         style={"marginTop": 12},
     )
     return html.Div([words, row])
+
+
+def box_panel(name: str = "box") -> html.Section:
+    """The box on a page of its own."""
+    return html.Section(html.Div(prompt_box(name), className="body", style={"paddingTop": 16}), className="ow-panel")
+
+
+def cards(found: Sequence[Prompt], page: Callable[[str, str], str], said: Callable[[Prompt], str]) -> html.Div:
+    """Stored prompts; each opens a page. said: the line below its text."""
+    return html.Div([dcc.Link(_card(p, said(p)), href=page(p.id, p.model), className="ow-card") for p in found], className="ow-cards")
+
+
+def _card(prompt: Prompt, said: str) -> list[Part]:
+    return [html.Div(prompt.text, className="name ow-clamp", dir="auto"), html.Div(said, className="meta")]
+
+
+def prompt_first(name: str, path: str, heading: str, lead: str) -> Parts:
+    """The whole page of what needs a prompt first."""
+    found = prompts.recent(9)
+    shown = cards(found, _opens(path), lambda p: short_model(p.model))
+    recent = [panel("Recent prompts", shown, export=False)] if found else []
+    return [title(heading, lead=lead), box_panel(name), *recent]
+
+
+def register_prompt_first(app: Dash, name: str, path: str) -> None:
+    """Its box opens the same page with the prompt."""
+    register(app, name, _opens(path))
+
+
+def _opens(path: str) -> Callable[[str, str], str]:
+    return lambda prompt, model: address(path, model=model, prompt=prompt)
+
+
+def prompt_and_model(query: dict[str, str]) -> tuple[Prompt, str]:
+    """The prompt that an address names, and the model that it names, or else the one the prompt was last opened with.
+
+    BadInput where there is none, or no menu offers the model.
+    """
+    prompt = prompts.load(query["p"])
+    return prompt, require_offered(query.get("m") or prompt.model)
 
 
 def register(app: Dash, name: str = "box", page: Callable[[str, str], str] = prompt_page) -> None:

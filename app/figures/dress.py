@@ -6,7 +6,7 @@ from flask import has_request_context, request
 from probe.artifacts.json import Json
 
 _INK = {"light": ("#3f4856", "#e9e6df", "#cfcbc1", "#ffffff"), "dark": ("#b4bcc8", "#262c35", "#3d4552", "#191d24")}
-_MONO = {"family": "JetBrains Mono, monospace", "size": 11}
+MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 
 
 def _template(scheme: str) -> Json:
@@ -53,6 +53,11 @@ def _template(scheme: str) -> Json:
 def worn() -> str:
     """`light` or `dark`: what the browser that asks wears, as `early-scheme.js` said; light outside of a request."""
     return "dark" if has_request_context() and request.cookies.get("openwork_scheme") == "dark" else "light"
+
+
+def tilt(always: bool) -> Json:
+    """For an axis of words: tilted, or flat for as long as they do not touch in the window as it is."""
+    return {"tickangle": -40} if always else {"tickangle": None, "autotickangles": [0, -40]}
 
 
 TEMPLATES = {scheme: _template(scheme) for scheme in _INK}

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.dress import dress
-from app.figures.lens import tilt
+from app.figures.dress import dress, tilt
 from probe.heads.figures import pattern_figure as plain_pattern
 from probe.heads.figures import pattern_with_margins
 from probe.heads.margins import entropy, received
@@ -16,6 +15,7 @@ from probe.show.array_figures import grid_figure
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
 
+_MAX_SIDE = 360  # in single precision, less than a megabyte
 _EDGE = {"light": "#c8561b", "dark": "#f08a52"}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 

@@ -2,8 +2,7 @@
 
 import plotly.graph_objects as go
 
-from app.figures.dress import _MONO, dress
-from app.figures.lens import tilt
+from app.figures.dress import MONO, dress, tilt
 from circuits.graph.arrangement import Arrangement
 from circuits.graph.figures import graph_figure, link_traces
 from circuits.graph.graph import CircuitGraph
@@ -22,7 +21,7 @@ def link_figure(graph: CircuitGraph, shown: Arrangement, node: int | None = None
     return dress(
         figure,
         scheme,
-        xaxis={**tilt(many), "tickfont": _MONO},
+        xaxis={**tilt(many), "tickfont": MONO},
         yaxis={"side": "right" if long else "left"},
         margin=margin,
         dragmode="pan",

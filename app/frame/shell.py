@@ -234,6 +234,9 @@ def register_routes(app: Dash, pages: list[Page]) -> None:
         State("page-title", "data"),
     )
     app.clientside_callback(
+        ClientsideFunction("openwork", "moved"), Output("moved", "data-gone"), Input("moved", "data-to")
+    )
+    app.clientside_callback(
         ClientsideFunction("openwork", "remember"), Output("sink", "data"), Input("selection", "data")
     )
 

@@ -43,15 +43,15 @@ def query_of(call: Call) -> dict[str, str]:
     return found
 
 
-def address_of(call: Call) -> str:
-    """The page of the method, with this call in its form, and its result below once there is one."""
-    return links.method_page(call.method, query_of(call))
+def address_of(call: Call, **chosen: str) -> str:
+    """The page of the method, with this call in its form, and its result below once there is one. chosen: what is selected there."""
+    return links.method_page(call.method, {**query_of(call), **chosen})
 
 
 def asked_in(about: Method, query: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Model and arguments that an address asks for, as far as it does. BadInput for what cannot be asked."""
     known = {*keys_of(about), LIKE, BESIDE, *links.KEYS.values()}
-    if unknown := [key for key in query if key not in known]:
+    if unknown := [key for key in query if key not in known and not key.startswith(links.SHOWN)]:
         raise BadInput(unknown_name(about, unknown[0]))
     found = {}
     for p in about.parameters:

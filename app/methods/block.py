@@ -28,7 +28,7 @@ from app.components.parts import Part, error, folded, icon, link_button, marked,
 from app.components.slot import register_slot, slot
 from app.jobs import work as jobs
 from app.library.models import require_offered
-from app.methods import addresses, drawing, form, view, work
+from app.methods import addresses, drawing, following, form, view, work
 from app.methods.words import label
 from probe.errors import OpenworkError
 from probe.methods.call import Call
@@ -144,6 +144,7 @@ def register(app: Dash) -> None:
     form.register(app)
     drawing.register(app)
     view.register(app)
+    following.register(app)
     drawn.register_rows(app, part_of(name, "earlier"))
     app.clientside_callback(
         ClientsideFunction("openwork", "callInAddress"),

@@ -20,22 +20,21 @@ from app.components.cards import outdated
 from app.components.drawn import Drawn
 from app.components.inputs import choose, offered
 from app.components.parts import Part, Parts, empty, error, folded, icon, link_button, loading, panel, part_of, store
-from app.components.plain_rows import Link
+from app.components.slot import slot
 from app.components.snippets import snippets
 from app.components.still import still
 from app.figures.dress import worn
-from app.library import prompts
-from app.library.models import models, short_model, stale
-from app.methods import words, work
+from app.jobs import work as jobs
+from app.library.models import short_model, stale
+from app.methods import onward, words, work
 from app.methods.addresses import BESIDE, RAW
-from app.methods.drawing import drawn_panels
+from app.methods.drawing import Look, drawn_panels
 from app.methods.work import MOST, Found, found, results_of
 from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput, OpenworkError
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
-from probe.model.unit_names import UnitName
 
 EMPTY = empty("No result yet", "Fill in the form and run it. What it finds is shown here, and is kept.")
 
@@ -70,6 +69,14 @@ def stored_view(at: str, about: Method, name: str, beside: str) -> Parts:
         *(store(part_of(here, k), name) for k in ("key", "done")),
     ]
     return [*stores, result_view(at, about, name, beside)]
+
+
+def job_view(at: str, method: str, key: str) -> Parts:
+    """The place of what a job of the page finds, with its progress."""
+    about, here = method_named(method), place(at)
+    there = key if jobs.is_there(key) else None
+    stores = [store(part_of(here, "about"), {"method": about.name}), slot(here, key)]
+    return [*stores, result_view(at, about, there, otherwise=loading())]
 
 
 def choice(name: dict[str, str], options: dict[str, str], beside: str) -> Component:
@@ -131,7 +138,7 @@ def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
         return error(str(problem), fix=raw, heading="This result cannot be shown")
     if other is None:
         return still(
-            [*_notes(one), *drawn_panels(one.record, "", scheme, link_of(one.call), at), made(one, ":" in reference)]
+            [*_notes(one), *_ways(one), *drawn_panels(one.record, "", _look(one, scheme), at), made(one, ":" in reference)]
         )
     if None in (one.call, other.call) or one.call.method != other.call.method:  # type: ignore[union-attr]
         return error("Only two results of one method stand side by side.", heading="These do not go together")
@@ -142,7 +149,16 @@ def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
 
 def _column(one: Found, side: str, scheme: str, at: str) -> Parts:
     head = html.Div([html.Span(side, className="ow-side"), *_link_to(one)], className="ow-sides")
-    return [html.Div([head, *_notes(one)]), *drawn_panels(one.record, side, scheme, link_of(one.call), at), made(one)]
+    return [html.Div([head, *_notes(one)]), *drawn_panels(one.record, side, _look(one, scheme), at), made(one)]
+
+
+def _look(one: Found, scheme: str) -> Look:
+    return Look(scheme, onward.link_of(one.call), one.reference)
+
+
+def _ways(one: Found) -> Parts:
+    found = onward.ways(one.call)
+    return [html.Nav(found, className="ow-link-bar", **{"aria-label": "Its prompts on other pages"})] if found else []
 
 
 def _link_to(one: Found) -> Parts:
@@ -197,26 +213,6 @@ def made(one: Found, alone: bool = True) -> Component:
         link_button("Open alone", links.result_page(one.name), "external", small=True) if one.name and alone else None
     )
     return folded("How it was made", [parts, page], foot=foot, open=not alone)
-
-
-def link_of(call: Call | None) -> Link | None:
-    """From a unit's name to its page, with the model and the prompt of the call."""
-    if call is None or not call.model or call.model not in models():
-        return None
-    named = next((p for p in call.about.parameters if p.kind.control == "prompt" and not p.several), None)
-    text = call.arguments.get(named.name) if named else None
-    prompt = prompts.prompt_id(text) if isinstance(text, str) else None
-    prompt = prompt if prompt and prompts.is_stored(prompt) else None
-
-    def link(text: Any) -> str | None:
-        unit = UnitName.parse(str(text), "head", "neuron")
-        if unit is None:
-            return None
-        if unit.kind == "neuron":
-            return links.neuron_page(call.model, unit.layer, unit.unit, prompt=prompt)
-        return links.heads_page(call.model, prompt, head=f"{unit.layer}.{unit.unit}")
-
-    return link
 
 
 # -- lists of results --------------------------------------------------------------------------------------------------------

@@ -37,11 +37,10 @@ _SHELVES = {
 def layout(query: dict[str, str]) -> Parts:
     """The prompt box, then what is here. `shelf` in the address shows one kind of artifact whole."""
     lead = "Write a prompt and look at what the model does with it: layer by layer, head by head, unit by unit, and as a circuit."
-    box = html.Div(promptbox.prompt_box(), className="body", style={"paddingTop": 16})
     shelf = query.get("shelf") if query.get("shelf") in _SHELVES else None
     return [
         title("See the movement", lead=lead),
-        html.Section(box, className="ow-panel"),
+        promptbox.box_panel(),
         html.Div(running(), id="home-running", className="ow-stack"),
         html.Div(stored(shelf), id="home-stored", className="ow-stack"),
         dcc.Store(id="home-shelf", data=shelf),

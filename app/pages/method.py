@@ -18,6 +18,7 @@ from app.links import METHODS
 from app.methods import addresses, block, form, view, work
 from app.methods.addresses import BESIDE, LIKE
 from app.methods.words import label
+from app.selection import selection_from
 from probe.errors import BadInput, OpenworkError
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
@@ -41,7 +42,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     done = key if key and jobs.is_there(key) else None
     return [
         title(label(about.name), eyebrow=f"Methods · {about.group}", lead=marked(about.summary), actions=[every]),
-        dcc.Store(id="selection", data={}),
+        dcc.Store(id="selection", data=selection_from(query)),
         html.Div([asks, _about(about)], className="ow-grid two"),
         slot(view.place(AT), key),
         view.result_view(AT, about, done, query.get(BESIDE, "")[:200], otherwise=loading() if key else view.EMPTY),

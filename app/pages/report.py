@@ -63,7 +63,7 @@ def _of_method(name: str, manifest: Manifest, call: Call, query: dict[str, str])
     eyebrow = ["Result · ", short_model(call.model), " ", outdated(manifest)]
     return [
         title(label(call.method), eyebrow=eyebrow, lead=asked(call) or call.about.summary, actions=[again]),
-        dcc.Store(id="selection", data={}),
+        dcc.Store(id="selection", data=selection_from(query)),
         *view.stored_view("result", call.about, name, query.get(BESIDE, "")[:200]),
     ]
 

@@ -97,9 +97,9 @@ def _state(key: str, with_table: bool = False) -> Json:
 
 def _panels(record: Any) -> list[Json]:
     """All that a terminal shows of a record: its panels but the figures."""
-    from probe.show.panels import Figure
+    from probe.show.panels import Figure, unfolded
 
-    return [{"sort": type(p).__name__, **vars(p)} for p in record.panels() if not isinstance(p, Figure)]
+    return [{"sort": type(p).__name__, **vars(p)} for p in unfolded(record.panels()) if not isinstance(p, Figure)]
 
 
 def _cancel(key: str) -> Json:

@@ -2,10 +2,11 @@
 
 from probe.comparison.prompts import ComparedPrompts
 from probe.show.beside import shows
-from probe.show.html import table_html
+from probe.show.html import block, table_html
+from probe.show.tokens import aligned_html
 
 
 @shows
 def compared_html(found: ComparedPrompts) -> str:
-    """The next tokens before and after."""
-    return table_html(found.rows() if found.candidates else [], found.summary())
+    """Both prompts token by token, and the next tokens after the last that both have."""
+    return block(aligned_html(found.aligned()), table_html(found.rows() if found.candidates else [], found.summary()))

@@ -9,12 +9,12 @@ differ in is a place to look, not a cause: causes are what patching one prompt's
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.heads.patterns import require_room
@@ -25,12 +25,15 @@ from probe.model.sites import Site, hook_name, layers_with, parse_site, resid_po
 from probe.model.unit_names import unit_name
 from probe.neurons.unit_writes import UnitStack, latent_stack, neuron_stack
 from probe.progress import SILENT, Progress
+from probe.lens.logit import next_token_loss
 from probe.show.opening import came_from
+from probe.show.panels import Aligned, Chosen, Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.text.alignment import Alignment, align
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
+from probe.words import counted, number
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -70,7 +73,8 @@ class ComparedPrompts(Record, figure=True, page=True):
 
     layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit lens), nats.
     candidates: the likeliest next tokens of either. units: those whose writes differ most. heads: total variation distance
-    between the two attention patterns of the pair (0 equal, 1 disjoint), keys matched by the alignment.
+    between the two attention patterns of the pair (0 equal, 1 disjoint), keys matched by the alignment. loss: of each token of
+    either prompt, nats (NaN for the first). firsts, first_probs: of either prompt what each layer finds likeliest next.
     """
 
     prompts: tuple[str, str]
@@ -81,6 +85,9 @@ class ComparedPrompts(Record, figure=True, page=True):
     candidates: list[list[PairCandidate]]
     units: list[list[UnitDifference]]
     heads: Float[np.ndarray, "layer head pair"]
+    loss: tuple[Float[np.ndarray, " pos_a"], Float[np.ndarray, " pos_b"]] | None = None
+    firsts: list[list[list[str]]] = field(default_factory=list)
+    first_probs: Float[np.ndarray, "side row pair"] | None = None
 
     def rows(self, pair: int = -1) -> list[dict[str, Any]]:
         """The next tokens of one pair: probability after both prompts."""
@@ -98,6 +105,81 @@ class ComparedPrompts(Record, figure=True, page=True):
         """The mean distance over pairs; that of two first tokens is 0 whatever a head does, so it is left out."""
         counted = [i for i, pair in enumerate(self.alignment.pairs) if pair != (0, 0)]
         return self.heads[:, :, counted].mean(-1) if counted else np.zeros(self.heads.shape[:2])
+
+    def layer_rows(self, pair: int = -1) -> list[dict[str, Any]]:
+        """What both would predict after one pair at each layer, and how far apart the predictions are."""
+        rows = []
+        for i, label in enumerate(self.layers):
+            row: dict[str, Any] = {"layer": label}
+            if self.first_probs is not None:
+                for side, name in enumerate("ab"):
+                    row[f"{name} token"] = self.firsts[side][i][pair]
+                    row[f"probability ({name})"] = float(self.first_probs[side, i, pair])
+            rows.append({**row, "KL (nats)": float(self.kl[i, pair])})
+        return rows
+
+    def unit_rows(self, pair: int = -1) -> list[dict[str, Any]]:
+        """The units whose writes differ most at one pair: activation in both, and the length of the difference."""
+        return [
+            {"unit": u.name, "of": u.dictionary or u.kind, "in a": u.a, "in b": u.b, "writes differ by": u.moved}
+            for u in self.units[pair]
+        ]
+
+    def panels(self) -> list[Panel]:
+        """Both prompts token by token, where the predictions part, and what differs at one place."""
+        columns = self.alignment.columns
+        if not columns:
+            return [Sentence(self.summary())]
+        both = [i for i, c in enumerate(columns) if c.a is not None and c.b is not None]
+        return [
+            self.aligned(),
+            Figure("Where the predictions part (KL, nats)", lambda: self.figure(), axes=("column",)),
+            Chosen({"column": len(columns)}, self.place, {"column": both[-1] if both else len(columns) - 1}),
+            Sentence(self.about()),
+            Sentence(self.summary()),
+        ]
+
+    def aligned(self) -> Aligned:
+        """Both prompts as columns, coloured by loss, and how much more the second is surprised in each."""
+        losses = self.loss or tuple(np.full(len(tokens), np.nan) for tokens in self.tokens)
+        columns = [(c.a, c.b) for c in self.alignment.columns]
+        more = [np.nan if a is None or b is None else float(losses[1][b] - losses[0][a]) for a, b in columns]
+        values = losses[0].tolist(), losses[1].tolist()
+        return Aligned("loss, nats", self.tokens, columns, values, "nats that the second is surprised more", more)
+
+    def place(self, column: int) -> list[Panel]:
+        """What there is to see of one column."""
+        c = self.alignment.columns[column]
+        if c.a is None or c.b is None:
+            return [Sentence("Only one of the prompts has a token here; choose a column with two.")]
+        pair = self.alignment.pairs.index((c.a, c.b))
+        where = f"after {self.tokens[0][c.a]!r} ({c.a}) and {self.tokens[1][c.b]!r} ({c.b})"
+        mean = self.mean_heads
+        heads = [
+            {
+                "head": unit_name("head", r["layer"], r["head"]),
+                "distance": r["distance"],
+                "over all tokens": float(mean[r["layer"], r["head"]]),
+            }
+            for r in self.head_rows(pair, 24)
+        ]
+        units = self.unit_rows(pair)
+        alike: Panel = Sentence(f"No unit writes differently {where}: both read the same up to this token.")
+        return [
+            Rows(f"Next tokens {where}", self.rows(pair)),
+            Rows(f"Layer by layer {where}", self.layer_rows(pair)),
+            Rows("Heads that look elsewhere there", heads),
+            Rows("Units that differ most there", units) if units else alike,
+        ]
+
+    def about(self) -> str:
+        """How long both are, how much of them is the same, and how much each surprises."""
+        said = (
+            f"{len(self.tokens[0])} and {counted(len(self.tokens[1]), 'token')}, {self.alignment.n_same} the same at aligned places"
+        )
+        if self.loss is None or not all(np.isfinite(one).any() for one in self.loss):
+            return f"{said}."
+        return f"{said}; mean loss {' and '.join(number(float(np.nanmean(one))) for one in self.loss)} nats."
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -143,7 +225,9 @@ def compare_prompts(
             capture(model, torch.tensor([one], device=model.W_E.device), _wanted(model, dictionaries)) for one in ids
         ]
         step(1)
-        kl, candidates = _predictions(model, found, alignment, k)
+        kl, candidates, ids_of, probs = _predictions(model, found, alignment, k)
+        last = resid_post(model.cfg.n_layers - 1).name
+        loss = [next_token_loss(model, one[last][0], own, list(range(len(own)))) for one, own in zip(found, ids, strict=True)]
         step(1)
         units = _units(model, found, alignment, dictionaries, n_units)
         step(1)
@@ -152,6 +236,8 @@ def compare_prompts(
         step(1)
     tokens = display_tokens(model, ids[0]), display_tokens(model, ids[1])
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
+    words = display_tokens(model, ids_of.ravel().tolist())
+    firsts = np.array(words, dtype=object).reshape(ids_of.shape).tolist()
     record = ComparedPrompts(
         prompts=(a, b),
         tokens=tokens,
@@ -161,6 +247,9 @@ def compare_prompts(
         candidates=candidates,
         units=units,
         heads=heads,
+        loss=(loss[0], loss[1]),
+        firsts=firsts,
+        first_probs=probs,
     )
     return came_from(record, model)
 
@@ -183,10 +272,16 @@ def _wanted(model: "TransformerBridge", dictionaries: Sequence[Any]) -> list[Sit
 
 def _predictions(
     model: "TransformerBridge", found: list[dict[str, Tensor]], alignment: Alignment, k: int
-) -> tuple[Float[np.ndarray, "row pair"], list[list[PairCandidate]]]:
-    """KL of every layer, and the likeliest next tokens of either prompt, a few pairs at a time."""
+) -> tuple[
+    Float[np.ndarray, "row pair"],
+    list[list[PairCandidate]],
+    Int[np.ndarray, "side row pair"],
+    Float[np.ndarray, "side row pair"],
+]:
+    """KL of every layer, and the likeliest next tokens of either prompt, a few pairs at a time; of each layer the first."""
     sites, pairs = _streams(model), alignment.pairs
     kl, candidates = np.zeros((len(sites), len(pairs))), []
+    firsts, probs = np.zeros((2, *kl.shape), dtype=int), np.zeros((2, *kl.shape))
     chunk = max(1, (1 << 25) // (len(sites) * int(model.cfg.d_vocab)))
     for start in range(0, len(pairs), chunk):
         some = pairs[start : start + chunk]
@@ -196,7 +291,10 @@ def _predictions(
             logs.append(read_out(model, resid, return_type="log_probs").detach().float())
         kl[:, start : start + chunk] = (logs[0].exp() * (logs[0] - logs[1])).sum(-1).clamp_min(0).cpu().numpy()
         candidates += [_candidates(model, logs[0][-1, i], logs[1][-1, i], k) for i in range(len(some))]
-    return kl, candidates
+        best = torch.stack(logs).max(-1)
+        firsts[..., start : start + chunk] = best.indices.cpu().numpy()
+        probs[..., start : start + chunk] = best.values.exp().cpu().numpy()
+    return kl, candidates, firsts, probs
 
 
 def _candidates(model: "TransformerBridge", a: Float[Tensor, " d_vocab"], b: Float[Tensor, " d_vocab"], k: int):

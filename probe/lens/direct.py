@@ -28,6 +28,7 @@ from probe.model.sites import Site, hook_name, resid_pre
 from probe.model.unit_names import unit_name
 from probe.model.writes import heads_write, unembedding, wide
 from probe.show.opening import came_from
+from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
@@ -87,6 +88,18 @@ class DirectLogits(Record, figure=True, page=True):
         )
         sums = [("other heads, MLPs and biases", rest), ("embedding", float(self.embed[pos]))]
         return [{"part": name, "adds to the logit": value} for name, value in [*parts[:k], *sums]]
+
+    def panels(self) -> list[Panel]:
+        """The logit after each token, and of one of them what every head and MLP adds."""
+        return [
+            Tokens(f"logit, {self.convention.get('logit', 'minus the mean logit')}", self.tokens, self.logit.tolist()),
+            Chosen({"token": len(self.tokens)}, self._at),
+            Sentence(self.summary()),
+        ]
+
+    def _at(self, token: int) -> list[Panel]:
+        said = f"After {self.tokens[token]!r} (position {token}), to {self.target_tokens[token]!r}"
+        return [Figure(f"{said}: heads", lambda: self.figure(token)), Rows(said, self.rows(token))]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

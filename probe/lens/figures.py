@@ -1,4 +1,4 @@
-"""The logit lens as figures: predictions by layer and position, how one forms, and what norms do to them."""
+"""The logit lens as figures: predictions by layer and position, how one forms, and tokens followed through the layers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from probe.errors import BadInput
+from probe.lens.windows import TEXTS, in_blocks, layer_axis, map_height, over_tokens, part_of, positions, powers_of_ten
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws
-from probe.show.labels import CELLS, SEQUENTIAL, _finish, plain, token_axis
+from probe.show.labels import SEQUENTIAL, _finish, plain
 
 if TYPE_CHECKING:
     from probe.lens.direct import DirectLogits
@@ -18,14 +19,119 @@ if TYPE_CHECKING:
 
 QUANTITIES = {"probability": "probability", "rank": "rank (0 is the likeliest)", "logit": "logit"}
 """What can be shown of a followed token, with the name of its axis."""
+_COLOURS = {
+    "probability": ("top_probs", "probability of the likeliest token", SEQUENTIAL),
+    "entropy": ("entropy", "entropy (nats)", "Cividis"),
+    "kl": ("kl", "KL to the model's prediction (nats)", "Cividis"),
+    "rank": ("rank_of_final", "1 + rank of the final prediction", "Cividis_r"),
+    "norm": ("resid_norm", "length of the residual stream", "Cividis"),
+}
+"""What can colour the lens: the field, the label of its bar and its scale."""
 _FLOOR = -8.0  # log10 of the smallest probability that has a colour of its own
-_COLOURS = ("#0a6ebd", "#e69f00", "#1c9a7a", "#b36ba0")
+_LINES = ("#0a6ebd", "#e69f00", "#1c9a7a", "#b36ba0")
+_PIXELS, _CHARACTER = 1080, 6.6  # of all cells of a row on a page of usual width, and of one character in them
 
 
 @draws
 def direct_figure(found: "DirectLogits", pos: int = -1) -> go.Figure:
     """Every head's share at one position."""
     return grid_figure(found.heads[..., pos], "adds to the logit", signed=True)
+
+
+# -- the lens ----------------------------------------------------------------------------------------------------------------
+
+
+@draws
+def lens_figure(
+    lens: "LensResult", colour: str = "probability", height: int | None = None, *, extent: str = "all", at: int = -1
+) -> go.Figure:
+    """Layer (upwards) by position; each cell the likeliest next token where there is room for words, coloured by `probability`,
+    `entropy`, `kl`, `rank` or `norm`. extent: of a prompt of more than 256 tokens a `window` around the position `at`, or all of
+    it, in blocks."""
+    if colour not in _COLOURS:
+        raise BadInput(f"The lens is coloured by {', '.join(_COLOURS)}; not '{colour}'.")
+    lens = lens.as_read()
+    part, block = part_of(len(lens.tokens), extent, at)
+    name, label, scale = _COLOURS[colour]
+    values = np.asarray(getattr(lens, name), dtype=float)
+    values = (values[..., 0] if colour == "probability" else values)[:, part]
+    shown = in_blocks(values, block, smallest=colour == "rank")
+    logged = colour in ("rank", "norm")
+    z = np.log10(np.maximum(shown, 1e-9) + (colour == "rank")) if logged else shown
+    text = _words(lens, part) if block == 1 and z.size <= TEXTS else None
+    figure = go.Figure(
+        go.Heatmap(
+            x=positions(part, block),
+            z=np.round(z, 4),
+            text=text,
+            texttemplate="%{text}" if text else None,
+            textfont={"family": "JetBrains Mono, monospace", "size": 10.5},
+            customdata=_hover(lens, part, shown, label) if block == 1 and z.size <= 4 * TEXTS else None,
+            colorscale=scale,
+            zmin=0 if colour != "norm" else None,
+            zmax=1 if colour == "probability" else None,
+            xgap=1 if text else 0,
+            ygap=1 if text else 0,
+            colorbar={
+                "title": {"text": label, "side": "right"},
+                "thickness": 10,
+                "outlinewidth": 0,
+                **(powers_of_ten(z) if logged else {}),
+            },
+            hovertemplate="layer %{y}, position %{x}<br>%{customdata}<extra></extra>",
+        )
+    )
+    if figure.data[0].customdata is None:
+        figure.data[0].hovertemplate = f"layer %{{y}}, position %{{x}}: {label} %{{z:.3f}}<extra></extra>"
+    over_tokens(figure, lens.tokens, lens.layers, part, block)
+    return _map(figure, height or map_height(len(lens.layers), part.stop - part.start))
+
+
+def _map(figure: go.Figure, height: int) -> go.Figure:
+    return _finish(figure, height).update_layout(margin={"l": 62, "r": 8, "t": 8, "b": 84})
+
+
+def _words(lens: "LensResult", part: slice) -> list[list[str]]:
+    """The likeliest tokens, cut to what a cell holds."""
+    room = max(3, min(10, int(_PIXELS / (part.stop - part.start) / _CHARACTER)))
+    return [[plain(tokens[0], room) for tokens in layer[part]] for layer in lens.top_tokens]
+
+
+def _hover(lens: "LensResult", part: slice, shown: np.ndarray, label: str) -> list[list[str]]:
+    """The first tokens of each cell."""
+    rows = []
+    for i, layer in enumerate(lens.top_tokens):
+        cells = []
+        for j, tokens in enumerate(layer[part]):
+            first = zip(tokens[:5], lens.top_probs[i, part.start + j], strict=False)
+            lines = [f"{plain(t, 24)}  {p:.3f}" for t, p in first]
+            cells.append("<br>".join([*lines, f"{label} {shown[i, j]:.3g}"]))
+        rows.append(cells)
+    return rows
+
+
+def forming_figure(lens: "LensResult", pos: int = -1, height: int = 260) -> go.Figure:
+    """How a prediction forms: entropy, and KL to the final prediction, layer by layer at one position."""
+    figure = go.Figure()
+    for name, values, colour in (("KL to final", lens.kl, _LINES[0]), ("entropy", lens.entropy, _LINES[1])):
+        y = np.round(np.asarray(values)[:, pos].astype(float), 4)
+        figure.add_scatter(
+            x=list(range(len(y))),
+            y=y,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            marker={"size": 4},
+            hovertemplate=name + " %{y:.3f} nats<extra></extra>",
+        )
+    layer_axis(figure, lens.layers, "x", 8)
+    seen = np.stack([lens.kl[:, pos], lens.entropy[:, pos]]).astype(float)
+    figure.update_yaxes(title="nats", range=[0, 1.08 * float(seen[np.isfinite(seen)].max(initial=0)) or 1.0])
+    figure.update_layout(showlegend=True, hovermode="x unified", legend={"y": 1.04, "x": 0, "orientation": "h"})
+    return _finish(figure, height)
+
+
+# -- followed tokens ---------------------------------------------------------------------------------------------------------
 
 
 def values_of(found: "TokenThroughLayers", quantity: str) -> Float[np.ndarray, "followed layer pos"]:
@@ -55,11 +161,11 @@ def follow_figure(
             customdata=[None if np.isnan(v) else f"{v:.4g}" for v in values[i]],
             name=own + plain(found.texts[i][pos], 20),
             mode="lines+markers",
-            line={"width": 2, "color": _COLOURS[i % len(_COLOURS)]},
+            line={"width": 2, "color": _LINES[i % len(_LINES)]},
             marker={"size": 5},
             hovertemplate=f"{plain(found.texts[i][pos], 20)}: {quantity} %{{customdata}}<extra></extra>",
         )
-    _layer_axis(figure, found.layers, "x")
+    layer_axis(figure, found.layers, "x")
     figure.update_yaxes(title=QUANTITIES[quantity] if quantity != "rank" else "1 + rank")
     if quantity == "rank":
         figure.update_yaxes(type="log", autorange="reversed", dtick=1)
@@ -75,12 +181,14 @@ def follow_map(
     found: "TokenThroughLayers",
     which: int = 0,
     quantity: str = "probability",
-    part: slice | None = None,
-    block: int = 1,
+    height: int | None = None,
+    *,
+    extent: str = "all",
+    at: int = -1,
 ) -> go.Figure:
-    """Layer (upwards) by position, coloured by one followed token's quantity. part: positions to show; block: positions of
-    which the largest (of ranks the smallest) stands for all."""
-    part = part or slice(0, len(found.tokens))
+    """Layer (upwards) by position, coloured by one followed token's quantity; extent and at as in `lens_figure`, where of ranks
+    the smallest of a block stands for all."""
+    part, block = part_of(len(found.tokens), extent, at)
     values = values_of(found, quantity)[which][:, part]
     if quantity == "probability":
         z = np.clip(np.log10(np.maximum(values, 1e-30)), _FLOOR, 0)
@@ -102,9 +210,8 @@ def follow_map(
             hovertemplate=f"layer %{{y}}, position %{{x}}: {quantity} %{{customdata}}<extra></extra>",
         )
     )
-    _layer_axis(figure, found.layers, "y")
-    figure.update_xaxes(**window_axis(found.tokens, part, block))
-    return _finish(figure, 90 + 18 * len(found.layers))
+    over_tokens(figure, found.tokens, found.layers, part, block)
+    return _map(figure, height or map_height(len(found.layers), 9999))
 
 
 def _bar(quantity: str) -> dict[str, Any]:
@@ -114,80 +221,3 @@ def _bar(quantity: str) -> dict[str, Any]:
     if quantity == "rank":
         bar |= {"tickvals": [0, 1, 2, 3, 4, 5], "ticktext": ["0", "10", "100", "10³", "10⁴", "10⁵"]}
     return bar
-
-
-def positions(part: slice, block: int) -> list[float]:
-    """Where the columns of a map stand: positions of the prompt, the middle of each block."""
-    return [float(at + (min(block, part.stop - at) - 1) / 2) for at in range(part.start, part.stop, block)]
-
-
-def window_axis(tokens: list[str], part: slice, block: int = 1) -> dict[str, Any]:
-    """Ticks for some of the positions."""
-    every = max(1, block, -(-(part.stop - part.start) // 64))
-    at = list(range(part.start, part.stop, every))
-    axis = token_axis([tokens[i] for i in at], 1)
-    return {**axis, "tickvals": at, "range": [part.start - 0.5, part.stop - 0.5]}
-
-
-def in_blocks(
-    values: Float[np.ndarray, "layer pos"], block: int, smallest: bool = False
-) -> Float[np.ndarray, "layer column"]:
-    """The largest (or smallest) of each `block` columns; NaN only where all of a block are."""
-    if block == 1:
-        return values
-    many = -(-values.shape[1] // block)
-    wide = np.full((len(values), many * block), np.inf if smallest else -np.inf)
-    wide[:, : values.shape[1]] = np.where(np.isnan(values), wide[:, : values.shape[1]], values)
-    cut = wide.reshape(len(values), many, block)
-    found = cut.min(2) if smallest else cut.max(2)
-    return np.where(np.isinf(found), np.nan, found)
-
-
-def _layer_axis(figure: go.Figure, layers: list[str], which: str) -> None:
-    at = list(range(0, len(layers), -(-len(layers) // 16)))
-    axis = {"tickvals": at, "ticktext": [layers[i] for i in at], "title": "layer", "showgrid": False}
-    figure.update_xaxes(**axis) if which == "x" else figure.update_yaxes(**axis)
-
-
-_QUANTITIES = {
-    "probability": ("top_probs", "probability of the likeliest token", SEQUENTIAL),
-    "entropy": ("entropy", "entropy (nats)", "Cividis"),
-    "kl": ("kl", "KL to the model's prediction (nats)", "Cividis"),
-    "rank": ("rank_of_final", "log10 of 1 + rank of the final prediction", "Cividis"),
-}
-
-
-@draws
-def lens_figure(lens: "LensResult", colour: str = "probability", height: int | None = None) -> go.Figure:
-    """Layer (upwards) by position; each cell the likeliest next token, coloured by `probability`, `entropy`, `kl` or `rank`."""
-    lens = lens.as_read()
-    name, title, scale = _QUANTITIES[colour]
-    z = getattr(lens, name)
-    z = z[..., 0] if colour == "probability" else np.log10(1 + z) if colour == "rank" else z
-    first = [[row[0] for row in layer] for layer in lens.top_tokens]
-    text = [[plain(t, 9) for t in layer] for layer in first] if z.size <= CELLS else None
-    hover = [
-        [
-            "<br>".join(f"{plain(t, 24)}  {p:.3f}" for t, p in list(zip(tokens, lens.top_probs[i, j], strict=True))[:5])
-            for j, tokens in enumerate(layer)
-        ]
-        for i, layer in enumerate(lens.top_tokens)
-    ]
-    trace = go.Heatmap(
-        z=z,
-        text=text,
-        texttemplate="%{text}" if text else None,
-        textfont={"size": 10},
-        customdata=hover,
-        colorscale=scale,
-        zmin=0,
-        zmax=1 if colour == "probability" else None,
-        colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
-        hovertemplate="layer %{y}, position %{x}<br>%{customdata}<extra></extra>",
-    )
-    figure = go.Figure(trace)
-    layers = list(range(len(lens.layers)))
-    keep = layers[:: max(1, len(layers) // 16)]
-    figure.update_yaxes(tickvals=keep, ticktext=[lens.layers[i] for i in keep], title="layer")
-    figure.update_xaxes(**token_axis(lens.tokens), title="token read", side="bottom")
-    return _finish(figure, height or 60 + 20 * len(layers))

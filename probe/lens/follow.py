@@ -7,6 +7,7 @@ what concerns the chosen tokens is kept.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from probe.methods import Doc, Token, method
 from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
+from probe.lens.places import QUANTITIES, chosen_map
 from probe.show.opening import came_from
+from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
@@ -71,6 +74,39 @@ class TokenThroughLayers(Record, figure=True, page=True):
             }
             for i, label in enumerate(self.layers)
         ]
+
+    def panels(self) -> list[Panel]:
+        """The first token's probability after each position, all of them through the layers after one, and the first one
+        everywhere."""
+        sizes = {"token": len(self.tokens), "layer": len(self.layers)}
+        end = np.exp(self.log_probs[0, -1])
+        return [
+            Tokens(f"probability of {self._name(0)} in the end", self.tokens, end.tolist()),
+            Chosen({"token": sizes["token"]}, self._through),
+            chosen_map(f"{self._name(0)} everywhere", self.map, sizes["token"], quantity=QUANTITIES),
+            Sentence(self.summary()),
+        ]
+
+    def _through(self, token: int) -> list[Panel]:
+        said = f"After {self.tokens[token]!r} (position {token})"
+        lines = Figure(f"{said}", partial(self._lines, token), {"quantity": QUANTITIES}, ("layer",))
+        return [
+            lines,
+            Rows(f"{said}, {self._name(0)}", self.rows(token), [{"layer": i} for i in range(len(self.layers))]),
+        ]
+
+    def _lines(self, pos: int, quantity: str = "probability") -> "go.Figure":
+        return self.figure(pos, quantity)
+
+    def map(self, at: int = -1, **options: Any) -> "go.Figure":
+        """The first token at every layer and position (`probe.lens.figures.follow_map`)."""
+        from probe.lens.figures import follow_map
+
+        return follow_map(self, at=at, **options)
+
+    def _name(self, which: int) -> str:
+        own = {"final": "the final prediction", "next": "what really follows"}
+        return own.get(self.followed[which]) or repr(self.followed[which])
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -23,13 +23,15 @@ from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.show.panels import Panel, Tokens
+from probe.lens.places import COLOURS, chosen_map
+from probe.show.panels import Chosen, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
-from probe.words import counted
+from probe.words import counted, number
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from transformer_lens.model_bridge import TransformerBridge
 
 
@@ -67,16 +69,18 @@ class LensResult(Record, figure=True, page=True):
                 "probability": float(self.top_probs[i, pos, 0]),
                 "rank of final": int(self.rank_of_final[i, pos]),
                 "entropy (nats)": float(self.entropy[i, pos]),
+                "KL (nats)": float(self.kl[i, pos]),
+                "norm": float(self.resid_norm[i, pos]),
             }
             for i, label in enumerate(self.layers)
         ]
 
-    def next_tokens(self, pos: int = -1) -> list[dict[str, Any]]:
-        """The model's own likeliest next tokens at one position."""
+    def next_tokens(self, pos: int = -1, layer: int = -1) -> list[dict[str, Any]]:
+        """The likeliest next tokens at one position: the model's own, or as a row of the layers has them."""
         pos = self._at(pos)
         return [
             {"token": t, "probability": float(p)}
-            for t, p in zip(self.top_tokens[-1][pos], self.top_probs[-1, pos], strict=True)
+            for t, p in zip(self.top_tokens[layer][pos], self.top_probs[layer, pos], strict=True)
         ]
 
     def _at(self, pos: int) -> int:
@@ -114,9 +118,38 @@ class LensResult(Record, figure=True, page=True):
         }
 
     def panels(self) -> list[Panel]:
-        """Predictions by layer, and the loss of each token."""
-        *shown, said = super().panels()
-        return [*shown, Tokens("loss, nats", self.as_read().tokens, self.loss.tolist()), said]
+        """The loss of each token, predictions by layer and position, and one place of them: all layers there, and its next tokens."""
+        read = self.as_read()
+        sizes = {"token": len(read.tokens), "layer": len(self.layers)}
+        return [
+            Tokens("loss, nats", read.tokens, read.loss.tolist()),
+            chosen_map("Likeliest next token, layer by position", read.figure_at, sizes["token"], colour=COLOURS),
+            Chosen(sizes, read.place),
+            Sentence(self.summary()),
+        ]
+
+    def figure_at(self, at: int, **options: Any) -> "go.Figure":
+        """The figure, of a long prompt that part of it which has this position."""
+        return self.figure(at=at, **options)
+
+    def place(self, token: int, layer: int) -> list[Panel]:
+        """What there is to see after one token, and there at one layer."""
+        said = f"After {self.tokens[token]!r} (position {token})"
+        following = [{"follow": int(i)} for i in self.top_ids[layer, token]]
+        return [
+            Rows(f"{said}, layer by layer", self.rows(token), [{"layer": i} for i in range(len(self.layers))]),
+            Rows(f"{said}, at {_where(self.layers[layer])}", self.next_tokens(token, layer), following),
+            Sentence(self.said_of(token, layer)),
+        ]
+
+    def said_of(self, token: int, layer: int) -> str:
+        """One place in a sentence."""
+        at = (layer, token)
+        return (
+            f"Read at {_where(self.layers[layer])}: entropy {number(float(self.entropy[at]))} nats, KL to the final prediction "
+            f"{number(float(self.kl[at]))} nats; the final prediction has rank {int(self.rank_of_final[at]):,}; the stream is "
+            f"{number(float(self.resid_norm[at]))} long."
+        )
 
     def settled(self, at: int) -> int:
         """The row from which on the token that the whole model finds likeliest after column `at` is likeliest."""
@@ -131,6 +164,10 @@ class LensResult(Record, figure=True, page=True):
             f"After {shown.tokens[-1]!r} the model says {best!r} ({self.top_probs[-1, -1, 0]:.3f}), first in every layer from "
             f"{since} on; embedding and {counted(n - 1, 'layer')} by {counted(len(shown.tokens), 'token')}."
         )
+
+
+def _where(label: str) -> str:
+    return "the embedding" if label == "embed" else f"layer {label}"
 
 
 @method("logit-lens", group="lens", paper="interpreting GPT: the logit lens (nostalgebraist 2020)")
@@ -169,7 +206,7 @@ def logit_lens(
     texts = display_tokens(model, top.reshape(-1).tolist())
     shape = top.shape
     nested = [[texts[(i * shape[1] + p) * top_k :][:top_k] for p in range(shape[1])] for i in range(shape[0])]
-    loss = _next_token_loss(model, last, ids, at)
+    loss = next_token_loss(model, last, ids, at)
     labels = ["embed", *(str(i) for i in range(model.cfg.n_layers))]
     norm = resid.float().norm(dim=-1).cpu().numpy()
     read = display_tokens(model, ids)
@@ -250,7 +287,7 @@ def _read(model: "TransformerBridge", resid: Float[Tensor, "layer pos d_model"],
             step(part.shape[1])
 
 
-def _next_token_loss(
+def next_token_loss(
     model: "TransformerBridge", last: Float[Tensor, "pos d_model"], ids: list[int], at: list[int]
 ) -> np.ndarray:
     """Cross entropy of each token at `at` given those before it, nats, read off the last layer; NaN for the first."""

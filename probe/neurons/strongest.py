@@ -17,7 +17,7 @@ from probe.model.sites import Site, hook_name, layers_with, parse_site
 from probe.model.unit_names import unit_name
 from probe.neurons.unit_writes import UnitStack, direct_readers, latent_stack, logit_effects, neuron_stack
 from probe.show.opening import came_from
-from probe.show.panels import Panel, Sentence, Tokens
+from probe.show.panels import Chosen, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
@@ -103,10 +103,18 @@ class TopUnits(Record, page=True):
         return most
 
     def panels(self) -> list[Panel]:
-        """The units of the last token, and how much is written at each."""
-        *shown, said = super().panels() if self.tokens else [Sentence(self.summary())]
+        """How much is written at each token, and the units of one."""
+        if not self.tokens:
+            return [Sentence(self.summary())]
         strip = Tokens("how much the strongest unit writes (norm)", self.tokens, self.strongest().tolist())
-        return [*shown, strip, said]
+        return [strip, Chosen({"token": len(self.tokens)}, self._at), Sentence(self.summary())]
+
+    def _at(self, token: int) -> list[Panel]:
+        """The units of one token."""
+        where = f"at {self.tokens[token]!r} (position {token})"
+        if not (rows := self.rows(token)):
+            return [Sentence(f"No unit writes anything {where}.")]
+        return [Rows(f"Strongest units{self.about()} {where}", rows)]
 
     def rows(self, pos: int | None = -1) -> list[dict[str, Any]]:
         """One row a unit at one position, or with None at every one, with what a person compares."""
@@ -118,8 +126,8 @@ class TopUnits(Record, page=True):
                 "activation": r.activation,
                 "write": r.write_norm,
                 "direct": r.direct,
-                "promotes": " ".join(r.promoted),
-                "suppresses": " ".join(r.suppressed),
+                "promotes": r.promoted,
+                "suppresses": r.suppressed,
             }
             for r in (self.units if pos is None else self.at(pos))
         ]

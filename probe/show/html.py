@@ -23,11 +23,12 @@ METERS = frozenset(
     ("probability", "influence", "share", "before", "after", "density", "dead_share", "main", "fvu", "kept", "accuracy")
 ) | {"attention"}
 "Columns whose numbers, if they are between 0 and 1, are drawn as a bar too."
-SIGNED = frozenset(("change", "direct", "logit change", "weight", "strength", "score", "flow", "cosine", "logit")) | {
-    "adds to the logit",
-    "mean activation",
-}
+SIGNED = frozenset(
+    ("change", "difference", "direct", "logit change", "weight", "strength", "score", "flow", "cosine", "logit")
+) | {"adds to the logit", "mean activation"}
 "Columns whose numbers are coloured by sign and size, beside the number itself."
+SIZES = frozenset(("write", "writes differ by", "distance"))
+"Columns whose numbers, none below 0, are drawn as a bar up to the largest."
 _SHAPELESS = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 _CELL = "text-align:left;padding:2px 10px;white-space:pre-wrap;overflow-wrap:break-word;unicode-bidi:isolate"
 
@@ -38,9 +39,11 @@ def shown(token: str) -> str:
 
 
 def number(value: Any) -> str:
-    """Four digits for a float, a dash for one that is not known (NaN), the plain text of anything else."""
+    """Four digits for a float, a dash for one that is not known (NaN), tokens beside each other, the plain text of anything else."""
     if isinstance(value, float):
         return "–" if isnan(value) else minus(f"{value + 0.0:.4g}")
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return "  ".join(map(shown, value))
     return "" if value is None else str(value)
 
 
@@ -89,6 +92,8 @@ def scale(key: str, values: Sequence[Any]) -> tuple[str, float]:
     top = max(map(abs, numbers), default=0.0)
     if key in METERS and numbers and min(numbers) >= 0 and top <= 1:
         return "meter", top if key in ("influence", "density") else 1.0
+    if key in SIZES and numbers and min(numbers) >= 0:
+        return "meter", top
     return ("signed", top) if key in SIGNED and top else ("", 0.0)
 
 

@@ -1,10 +1,11 @@
-"""What there is to see of a record, in pieces of four sorts: a notebook, a page, a terminal and an HTML file draw the same list.
+"""What there is to see of a record, in pieces of six sorts: a notebook, a page, a terminal and an HTML file draw the same list.
 
 A piece holds plain values. A figure is drawn when somebody asks for it, since a terminal never does and plotly takes long to
-import.
+import. Where a reader can choose a place (a token, a column, a layer), `Chosen` is what there is to see of it; who cannot choose
+gets that of the place it begins with (`unfolded`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture. draw: makes the plotly figure; its options are those of the record's `figure`."""
+    """A picture. draw: makes the plotly figure; its options are those of the record's `figure`. choices: options that a reader may
+    turn, each with its values, the first as it is drawn. axes: what is chosen by a place in it, across and up."""
 
     title: str
     draw: "Callable[..., go.Figure]"
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,63 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tokens:
-    """A strip of tokens, each with its number (NaN: none), which colours it. label: what the number is."""
+    """A strip of tokens, each with its number (NaN: none), which colours it; a reader may choose a `token`. label: what the number
+    is."""
 
     label: str
     tokens: Sequence[str]
     values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Two rows of tokens, one above the other, as columns; a reader may choose a `column`. columns: the position in either, None
+    for a gap. values: a number for each token of either (NaN: none), which colours it; label: what it is. between: a number for
+    each column; apart: what that is."""
+
+    label: str
+    tokens: tuple[Sequence[str], Sequence[str]]
+    columns: Sequence[tuple[int | None, int | None]]
+    values: tuple[Sequence[float], Sequence[float]]
+    apart: str
+    between: Sequence[float]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a column."""
+
+        def cell(side: int, at: int | None) -> tuple[str | None, float | None]:
+            return (None, None) if at is None else (self.tokens[side][at], self.values[side][at])
+
+        found = []
+        for (a, b), apart in zip(self.columns, self.between, strict=True):
+            (one, first), (other, second) = cell(0, a), cell(1, b)
+            found.append(
+                {"a token": one, f"{self.label} (a)": first, "b token": other, f"{self.label} (b)": second, self.apart: apart}
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What there is to see of one place. sizes: how many there are of what is chosen, by its name. show: takes the places by those
+    names and gives the panels. start: where it begins; of what is not among it the last."""
+
+    sizes: Mapping[str, int]
+    show: "Callable[..., Sequence[Panel]]"
+    start: Mapping[str, int] = field(default_factory=dict)
+
+    def places(self, chosen: Mapping[str, Any] | None = None) -> dict[str, int]:
+        """The places that are chosen; where none is, or one that is not there, those it begins with."""
+        found = {name: self.start.get(name, size - 1) for name, size in self.sizes.items()}
+        for name, size in self.sizes.items():
+            at = (chosen or {}).get(name)
+            if isinstance(at, int) and not isinstance(at, bool) and 0 <= at < size:
+                found[name] = at
+        return found
+
+    def at(self, chosen: Mapping[str, Any] | None = None) -> "list[Panel]":
+        """The panels of the places that are chosen."""
+        return list(self.show(**self.places(chosen)))
 
 
 @dataclass(frozen=True)
@@ -46,4 +102,13 @@ class Sentence:
     text: str
 
 
-Panel = Figure | Rows | Tokens | Sentence
+Plain = Figure | Rows | Tokens | Aligned | Sentence
+Panel = Plain | Chosen
+
+
+def unfolded(panels: Iterable[Panel]) -> list[Plain]:
+    """The panels for who cannot choose: in the place of a `Chosen` those that it begins with."""
+    found: list[Plain] = []
+    for one in panels:
+        found += unfolded(one.at()) if isinstance(one, Chosen) else [one]
+    return found

@@ -10,8 +10,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from probe.show.html import block, number, shaped, shown, table_html, text
-from probe.show.panels import Figure, Panel, Rows, Tokens
-from probe.show.tokens import tokens_html
+from probe.show.panels import Aligned, Figure, Panel, Plain, Rows, Tokens, unfolded
+from probe.show.tokens import aligned_html, tokens_html
 from probe.words import counted, one_line
 
 if TYPE_CHECKING:
@@ -26,14 +26,15 @@ _PAGE = (
 
 def as_text(panels: Iterable[Panel]) -> str:
     """Panels as lines."""
-    return "\n\n".join(_lines(panel) for panel in panels)
+    return "\n\n".join(_lines(panel) for panel in unfolded(panels))
 
 
-def _lines(panel: Panel) -> str:
+def _lines(panel: Plain) -> str:
     if isinstance(panel, Figure):
         return f"[figure: {shaped(panel.title)}]"
-    if isinstance(panel, Rows):
-        return f"{shaped(panel.title)}\n{table_text(panel.rows)}"
+    if isinstance(panel, Rows | Aligned):
+        title, rows = (panel.title, panel.rows) if isinstance(panel, Rows) else (panel.apart, panel.rows())
+        return f"{shaped(title)}\n{table_text(rows)}"
     if isinstance(panel, Tokens):
         pairs = zip(panel.tokens, panel.values, strict=True)
         return f"{shaped(panel.label)}: {'  '.join(f'{shaped(shown(t))} {number(float(v))}' for t, v in pairs)}"
@@ -57,10 +58,10 @@ def _cell(value: Any) -> str:
 
 def as_html(panels: Iterable[Panel]) -> str:
     """Panels below each other, as pieces of HTML; figures want plotly's script on the page."""
-    return block(*(_piece(panel) for panel in panels))
+    return block(*(_piece(panel) for panel in unfolded(panels)))
 
 
-def _piece(panel: Panel) -> str:
+def _piece(panel: Plain) -> str:
     if isinstance(panel, Figure):
         from probe.show.labels import CONFIG  # plotly comes with it
 
@@ -69,12 +70,14 @@ def _piece(panel: Panel) -> str:
         return table_html(panel.rows, panel.title)
     if isinstance(panel, Tokens):
         return tokens_html(panel.tokens, panel.values, panel.label)
+    if isinstance(panel, Aligned):
+        return aligned_html(panel)
     return f"<p>{text(panel.text, len(panel.text))}</p>"
 
 
 def as_file(record: "Record") -> str:
     """A whole HTML file of what there is to see of a record; with figures it holds plotly's script, some megabytes."""
-    panels, script = record.panels(), ""
+    panels, script = unfolded(record.panels()), ""
     if any(isinstance(panel, Figure) for panel in panels):
         from plotly.offline import get_plotlyjs
 

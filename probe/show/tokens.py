@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from math import isfinite
 
-from probe.show.html import ground, note, text, token_text
+from probe.show.html import ground, note, number, text, token_text
+from probe.show.panels import Aligned
 
 MOST_TOKENS = 400
 _STRIP = (
@@ -46,3 +47,24 @@ def _token(token: str, value: float, most: float, marked: bool) -> str:
     line = ";border-bottom:2px solid currentColor" if marked else ""
     said = f" title='{text(f'{value:.4g}')}'" if isfinite(value) else ""
     return f"<span{said} style='{_TOKEN};{ground(value, most) if isfinite(value) else ''}{line}'>{token_text(token)}</span>"
+
+
+def aligned_html(panel: Aligned) -> str:
+    """Two rows of tokens as columns that wrap: the token of either on a ground coloured by its number, below them the number of the
+    column."""
+    finite = [abs(float(v)) for row in panel.values for v in row if isfinite(v)]
+    top = max(finite, default=0.0) or 1.0
+    boxes = "".join(
+        f"<span style='display:inline-grid;margin:0 3px 8px 0;text-align:center'>{_cell(panel, 0, a, top)}{_cell(panel, 1, b, top)}"
+        f"<span style='font-size:10px;opacity:0.8'>{text(number(float(apart))) if isfinite(apart) else '&nbsp;'}</span></span>"
+        for (a, b), apart in list(zip(panel.columns, panel.between, strict=True))[:MOST_TOKENS]
+    )
+    cut = len(panel.columns) - MOST_TOKENS
+    rest = f" (first {MOST_TOKENS} of {len(panel.columns):,} columns)" if cut > 0 else ""
+    return f"<div style='{_STRIP}'>{boxes}</div>{note(f'{panel.label}; below {panel.apart}{rest}')}"
+
+
+def _cell(panel: Aligned, side: int, at: int | None, top: float) -> str:
+    if at is None:
+        return "<span style='opacity:0.5'>–</span>"
+    return _token(panel.tokens[side][at], float(panel.values[side][at]), top, False)

@@ -24,7 +24,7 @@ from probe.heads.patterns import HeadPatterns
 from probe.lens.logit import LensResult
 from probe.methods.catalogue import methods
 from probe.show.beside import draws
-from probe.show.panels import Figure, Rows, Sentence, Tokens
+from probe.show.panels import Aligned, Chosen, Figure, Rows, Sentence, Tokens, unfolded
 from probe.show.record import Record, frame
 from probe.show.render import as_file, as_html, as_text
 from probe.show.values import gist, quoted
@@ -156,30 +156,45 @@ def json_holds_it(record, folder):
 
 def its_panels_say_something(record, folder):
     shown = record.panels()
-    order = [(Figure, Rows, Tokens, Sentence).index(type(p)) for p in shown]
-    assert order == sorted(order) and order[-1] == 3 and shown[-1].text
-    for one in shown:
+    assert isinstance(shown[-1], Sentence) and shown[-1].text
+    flat = unfolded(shown)
+    for one in flat:
         if isinstance(one, Rows):
-            assert one.rows
+            assert one.rows and len(one.picks) in (0, len(one.rows))
         if isinstance(one, Tokens):
             assert len(one.tokens) == len(one.values) > 0
-    assert record._figure == isinstance(shown[0], Figure)
+        if isinstance(one, Aligned):
+            assert len(one.columns) == len(one.between) == len(one.rows()) > 0
+    if not record._figure:
+        assert not any(isinstance(one, Figure) for one in flat)
+    elif type(record).panels is Record.panels:
+        assert isinstance(shown[0], Figure)
+
+
+def what_is_chosen_of_it_has_panels(record, folder):
+    """At the first place and at the last there is something to see, and a place that is not there is where it begins."""
+    for one in record.panels():
+        if isinstance(one, Chosen):
+            for chosen in (dict.fromkeys(one.sizes, 0), {name: size - 1 for name, size in one.sizes.items()}):
+                assert one.places(chosen) == chosen and one.at(chosen)
+            assert one.places(dict.fromkeys(one.sizes, 10**6)) == one.places() == one.places({"token": "3", "layer": True})
 
 
 def it_is_drawn_or_says_why_not(record, folder):
     if not record._figure:
         with pytest.raises(Unavailable, match="has no figure"):
             record.figure()
-    for one in record.panels()[:1]:
+    for one in unfolded(record.panels()):
         if isinstance(one, Figure):
-            assert type(one.draw()).__name__ == "Figure"
+            for options in ({}, *({name: value} for name, values in one.choices.items() for value in values)):
+                assert type(one.draw(**options)).__name__ == "Figure"
     assert isinstance(record._repr_html_(), str) and record._repr_html_()
 
 
 def a_terminal_and_a_file_draw_its_panels(record, folder):
     said = as_text(record.panels())
     assert record.panels()[-1].text.encode("utf8", "replace").decode()[:20] in said.replace("⟨d800⟩", "?")
-    pieces = [p for p in record.panels() if not isinstance(p, Figure)]
+    pieces = [p for p in unfolded(record.panels()) if not isinstance(p, Figure)]
     check(as_html(pieces))
     assert "\u202e" not in said
 
@@ -211,6 +226,7 @@ UNSTORED = {
         json_holds_it,
         every_array_is_named,
         its_panels_say_something,
+        what_is_chosen_of_it_has_panels,
         it_is_drawn_or_says_why_not,
         a_terminal_and_a_file_draw_its_panels,
         it_comes_back_from_disk,
@@ -228,7 +244,7 @@ def test_every_record_answers(records, answer, tmp_path):
 def test_panels_are_drawn_in_a_terminal_and_in_a_file_that_needs_nothing_else():
     lens = lens_of("a <b>prompt", ["a", " <b>", "\n"])
     said = as_text(lens.panels())
-    assert said.startswith("[figure: LensResult]") and "loss, nats: a –  ·<b>" in said
+    assert said.startswith("loss, nats: a –  ·<b>") and "[figure: Likeliest next token" in said
     assert [line.split()[0] for line in said.splitlines() if line.startswith(("layer", "embed", "0", "1"))] == [
         *("layer", "embed", "0", "1"),
     ]

@@ -14,10 +14,10 @@ from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
 from probe.methods.call import Call
 from probe.model.aliases import ALIASES
 from probe.progress import Progress
-from probe.show.panels import Panel, Rows, Sentence, Tokens
+from probe.show.panels import Aligned, Panel, Plain, Rows, Sentence, Tokens
 
 _QUICK, _SLOW = 0.05, 0.3  # seconds between two questions, in the first second and then
-_PANELS: dict[str, type[Rows] | type[Tokens] | type[Sentence]] = {"Rows": Rows, "Tokens": Tokens, "Sentence": Sentence}
+_PANELS: dict[str, type[Plain]] = {one.__name__: one for one in (Rows, Tokens, Aligned, Sentence)}
 
 
 def dashboard() -> Whereabouts:

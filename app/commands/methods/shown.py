@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import typer
 
 from app.commands.options import print_rows, visible
 from probe.artifacts.json import clean
-from probe.show.panels import Panel, Rows, Sentence, Tokens
+from probe.show.panels import Aligned, Panel, Rows, Sentence, Tokens, unfolded
 from probe.words import SPACE
 
 MOST = 40
@@ -23,7 +23,7 @@ _WIDTH = 100
 def show_panels(panels: Sequence[Panel], most: int = MOST) -> None:
     """Print them, with a line between. A sentence that stands over a table is not said again."""
     said: set[str] = set()
-    for panel in panels:
+    for panel in unfolded(panels):
         if isinstance(panel, Rows) and panel.rows:
             _between(said)
             if panel.title:
@@ -32,9 +32,9 @@ def show_panels(panels: Sequence[Panel], most: int = MOST) -> None:
             if (more := len(panel.rows) - most) > 0:
                 typer.echo(f"... and {more:,} rows more; --json and --csv FILE give all of them.")
             said.add(panel.title)
-        elif isinstance(panel, Tokens):
+        elif isinstance(panel, Tokens | Aligned):
             _between(said)
-            for line in strip(panel):
+            for line in strip(panel) if isinstance(panel, Tokens) else columns(panel):
                 typer.echo(line)
             said.add(panel.label)
         elif isinstance(panel, Sentence) and panel.text not in said:
@@ -50,23 +50,46 @@ def _between(said: set[str]) -> None:
 
 def strip(tokens: Tokens, width: int = _WIDTH) -> Iterator[str]:
     """Lines of tokens with their numbers beneath them."""
-    from rich.cells import cell_len
+    yield visible(tokens.label)
+    cells = ((_token(t), _number(v)) for t, v in zip(tokens.tokens, tokens.values, strict=True))
+    yield from _wrapped(cells, 2, width)
 
+
+def columns(panel: Aligned, width: int = _WIDTH) -> Iterator[str]:
+    """Lines of the first tokens, below them the second ones and what is between them."""
+    yield visible(panel.apart)
+
+    def cells() -> Iterator[tuple[str, ...]]:
+        for (a, b), apart in zip(panel.columns, panel.between, strict=True):
+            pair = (_token(row[at]) if at is not None else "–" for row, at in zip(panel.tokens, (a, b), strict=True))
+            yield (*pair, _number(apart))
+
+    yield from _wrapped(cells(), 3, width)
+
+
+def _token(text: str) -> str:
+    return visible(text).replace(" ", SPACE)
+
+
+def _number(value: float) -> str:
     from probe.show.html import number
 
-    yield visible(tokens.label)
-    above, below = "", ""
-    for token, value in zip(tokens.tokens, tokens.values, strict=True):
-        text = visible(token).replace(" ", SPACE)
-        under = "" if math.isnan(value) else number(float(value))
-        cell = max(cell_len(text), len(under)) + 1
-        if above and cell_len(above) + cell > width:
-            yield from (above.rstrip(), below.rstrip())
-            above, below = "", ""
-        above += text + " " * (cell - cell_len(text))
-        below += under.ljust(cell)
-    if above:
-        yield from (above.rstrip(), below.rstrip())
+    return "" if math.isnan(value) else number(float(value))
+
+
+def _wrapped(cells: Iterable[Sequence[str]], rows: int, width: int) -> Iterator[str]:
+    """Columns of so many rows, as many beside each other as fit."""
+    from rich.cells import cell_len
+
+    lines = [""] * rows
+    for column in cells:
+        wide = max(map(cell_len, column)) + 1
+        if lines[0] and cell_len(lines[0]) + wide > width:
+            yield from (line.rstrip() for line in lines)
+            lines = [""] * rows
+        lines = [line + text + " " * (wide - cell_len(text)) for line, text in zip(lines, column, strict=True)]
+    if lines[0]:
+        yield from (line.rstrip() for line in lines)
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from dash import Dash, dcc, html
 from app import links
 from app.components import drawn
 from app.components.parts import Parts, graph, icon, panel, store, title
-from app.components.promptfirst import prompt_and_model, prompt_first, register_prompt_first
+from app.components.promptbox import prompt_and_model, prompt_first, register_prompt_first
 from app.components.slot import slot
 from app.components.tokenpick import token_pick
 from app.frame.shell import Page

@@ -7,22 +7,25 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from app.components import drawn
-from app.components.drawn import Drawn
 from app.components.parts import error, stat
 from app.components.slot import waiting
+from app.figures.dress import MONO, dress, tilt
 from app.figures.heads import pattern_figure
-from app.figures.lens import BESIDE, FEW, forming_figure, growing_figure, lens_figure, lens_height, norms_figure
 from app.jobs.readings import reading_key
 from app.jobs.table import job_table
 from app.library import memory, prompts
 from app.pages.prompt import links, tables, trace
 from app.pages.prompt.tables import METRICS
 from app.selection import Selection, changes, chosen_head, position
-from probe.artifacts.json import Json
+from probe.lens.figures import forming_figure
+from probe.lens.norm_figures import growth_figure, norm_figure
 from probe.model.unit_names import unit_name
 
 if TYPE_CHECKING:
-    from probe.neurons.strongest import TopUnits
+    import plotly.graph_objects as go
+
+FEW = 16  # layers; the lens of fewer is lower than what stands beside it
+BESIDE = 9  # positions; a wider lens gets the whole page, with what follows it below
 
 
 def record(args: dict[str, str] | None, analysis: str) -> Any | None:
@@ -52,10 +55,9 @@ def register(app: Dash) -> None:
         drawn.register_rows(app, rows)
     drawn.register_thumbs(app, "thumbs", "head-metric")
     register_reading(app)
-    register_tokens(app)
-    register_lens(app)
+    register_whole(app)
+    register_token(app)
     register_heads(app)
-    register_norms(app)
     links.register(app)
     trace.register(app)
 
@@ -86,76 +88,23 @@ def register_reading(app: Dash) -> None:
         )
 
 
-def register_tokens(app: Dash) -> None:
+def register_whole(app: Dash) -> None:
+    """What shows the whole prompt."""
+
     @app.callback(
         Output("strip-data", "data"),
         Output("loss-top", "children"),
-        Input("ready", "data"),
-        State("prompt-args", "data"),
-    )
-    def tokens(_: object, args: dict[str, str]):
-        if (lens := record(args, "lens")) is None:
-            return no_update, no_update
-        data = drawn.strip_data(lens.tokens, lens.token_ids, lens.loss, label="loss", unit="nats")
-        return data, f"surprised ({data['hi']:.1f} nats)" if data["values"] else "surprised"
-
-    @app.callback(
-        Output("token-facts", "children"),
-        Output("next-data", "data"),
-        Output("next-note", "children"),
-        Output("units-data", "data"),
-        Input("selection", "data"),
-        Input("ready", "data"),
-        State("prompt-args", "data"),
-    )
-    def selected(selection: Selection | None, _: object, args: dict[str, str]):
-        lens, units = record(args, "lens"), record(args, "units")
-        if lens is None:
-            return no_update, no_update, no_update, no_update
-        at, layer = position(selection, lens), (selection or {}).get("layer")
-        facts = html.Div([stat(*fact) for fact in tables.token_facts(lens, at)], className="ow-stats")
-        data, note = tables.next_rows(lens, at, layer)
-        return facts, data, note, _units(units, at, args)
-
-
-def _units(units: "TopUnits", at: int, args: dict[str, str]) -> Drawn:
-    return no_update if units is None else tables.unit_rows(units, at, args["model"], args["id"])
-
-
-def register_norms(app: Dash) -> None:
-    @app.callback(
         Output("norms", "figure"),
         Input("ready", "data"),
         State("scheme", "data"),
         State("prompt-args", "data"),
     )
-    def norms(_: object, scheme: str, args: dict[str, str]):
-        lens = record(args, "lens")
-        return no_update if lens is None else norms_figure(lens, scheme)
-
-    @app.callback(
-        Output("growth", "figure"),
-        Input("selection", "data"),
-        Input("ready", "data"),
-        State("scheme", "data"),
-        State("prompt-args", "data"),
-    )
-    def growth(selection: Selection | None, _: object, scheme: str, args: dict[str, str]):
-        lens = record(args, "lens")
-        return no_update if lens is None else growing_figure(lens, position(selection, lens), scheme)
-
-
-def register_lens(app: Dash) -> None:
-    @app.callback(
-        Output("forming", "figure"),
-        Input("selection", "data"),
-        Input("ready", "data"),
-        State("scheme", "data"),
-        State("prompt-args", "data"),
-    )
-    def forming(selection: Selection | None, _: object, scheme: str, args: dict[str, str]):
-        lens = record(args, "lens")
-        return no_update if lens is None else forming_figure(lens, position(selection, lens), scheme)
+    def tokens(_: object, scheme: str, args: dict[str, str]):
+        if (lens := record(args, "lens")) is None:
+            return no_update, no_update, no_update
+        data = drawn.strip_data(lens.tokens, lens.token_ids, lens.loss, label="loss", unit="nats")
+        most = f"surprised ({data['hi']:.1f} nats)" if data["values"] else "surprised"
+        return data, most, _over_tokens(norm_figure(lens), len(lens.tokens) > 12, scheme)
 
     @app.callback(
         Output("lens-figure", "figure"),
@@ -169,40 +118,57 @@ def register_lens(app: Dash) -> None:
     def show(_: object, colour: str, scheme: str, args: dict[str, str]):
         if (lens := record(args, "lens")) is None:
             return no_update, no_update, no_update
-        n = len(lens.tokens)
-        style = {
-            "height": lens_height(len(lens.layers), n),
-            "width": "100%" if n <= 26 else f"max(100%, {min(n * 16, 6000)}px)",
-        }
+        n, figure = len(lens.tokens), lens.figure(colour)
+        wide = "100%" if n <= 26 else f"max(100%, {min(n * 16, 6000)}px)"
+        style = {"height": figure.layout.height, "width": wide}
         beside = "few" if len(lens.layers) <= FEW else "two"  # a low figure leaves a hole beside what is high
-        return lens_figure(lens, colour, scheme), style, f"ow-grid {beside if n <= BESIDE else 'one'}"
+        return _over_tokens(figure, n > 12, scheme), style, f"ow-grid {beside if n <= BESIDE else 'one'}"
 
     for figure in ("lens-figure", "norms", "pattern"):
         app.clientside_callback(
             ClientsideFunction("openwork", "hovers"), Output(figure, "data-hovers"), Input(figure, "figure")
         )
-    app.clientside_callback(
-        ClientsideFunction("openwork", "redrawn"), Output("lens-figure", "data-marked"), Input("lens-figure", "figure")
-    )
-
     for figure in ("lens-figure", "norms"):
-        register_cells(app, figure)
+        app.clientside_callback(
+            ClientsideFunction("openwork", "placeChosen"), Output(figure, "data-clicked"), Input(figure, "clickData")
+        )
 
 
-def register_cells(app: Dash, figure: str) -> None:
-    """A click on a cell of layer by position selects both."""
+def _over_tokens(figure: "go.Figure", slanted: bool, scheme: str) -> "go.Figure":
+    """Dressed, with the tokens below it and no lines between them."""
+    figure.update_xaxes(**tilt(slanted), tickfont=MONO, showgrid=False, title=None)
+    figure.update_yaxes(showgrid=False)
+    return dress(figure, scheme, margin={"l": 62, "r": 8, "t": 8, "b": 76 if slanted else 34})
+
+
+def register_token(app: Dash) -> None:
+    """What shows the selected token."""
 
     @app.callback(
-        Output("selection", "data", allow_duplicate=True),
-        Input(figure, "clickData"),
-        State("selection", "data"),
-        prevent_initial_call=True,
+        Output("token-facts", "children"),
+        Output("next-data", "data"),
+        Output("next-note", "children"),
+        Output("units-data", "data"),
+        Output("forming", "figure"),
+        Output("growth", "figure"),
+        Input("selection", "data"),
+        Input("ready", "data"),
+        State("scheme", "data"),
+        State("prompt-args", "data"),
     )
-    def click(data: Json | None, selection: Selection | None):
-        if not data:
-            return no_update
-        point = data["points"][0]
-        return {**(selection or {}), "token": int(point["x"]), "layer": int(point["y"])}
+    def selected(selection: Selection | None, _: object, scheme: str, args: dict[str, str]):
+        lens, units = record(args, "lens"), record(args, "units")
+        if lens is None:
+            return (no_update,) * 6
+        at, layer = position(selection, lens), (selection or {}).get("layer")
+        facts = html.Div([stat(*fact) for fact in tables.token_facts(lens, at)], className="ow-stats")
+        of_units = no_update if units is None else tables.unit_rows(units, at, args["model"], args["id"])
+        lines = {"hovermode": "x unified", "legend": {"y": 1.04, "yanchor": "bottom", "x": 0}}
+        figures = [
+            dress(make(lens, at), scheme, margin={"l": 50, "r": 6, "t": 30, "b": 40}, **lines)
+            for make in (forming_figure, growth_figure)
+        ]
+        return facts, *tables.next_rows(lens, at, layer), of_units, *figures
 
 
 def register_heads(app: Dash) -> None:

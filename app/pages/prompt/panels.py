@@ -7,6 +7,10 @@ from app.components import drawn, snippets
 from app.components.parts import Parts, graph, panel, segmented
 from app.library.artifacts import read_by
 from app.pages.prompt.tables import METRICS
+from probe.lens.places import COLOURS
+
+AXES = {"data-axes": "token layer"}
+"""What a click on a figure selects, across and up."""
 
 
 def panels(model: str, text: str) -> Parts:
@@ -45,10 +49,10 @@ def tokens_panel(model: str, text: str) -> Component:
 
 def lens_panel(model: str, text: str) -> Component:
     """Layer by position."""
-    quantities = [("probability", "probability"), ("entropy", "entropy"), ("kl", "KL"), ("rank", "rank")]
+    quantities = [(one, "KL" if one == "kl" else one) for one in COLOURS]
     return panel(
         "Logit lens",
-        html.Div(graph("lens-figure", 300, "Logit lens: layer by position"), className="ow-scroll"),
+        html.Div(graph("lens-figure", 300, "Logit lens: layer by position"), className="ow-scroll", **AXES),
         note="What each layer would predict next if the model stopped there.",
         tools=segmented("lens-colour", quantities, "probability"),
         flush=True,
@@ -81,7 +85,7 @@ def norms_panel(model: str, text: str) -> Component:
         "Residual stream",
         html.Div(
             [
-                html.Div(graph("norms", 260, "Norm of the residual stream: layer by position"), className="ow-scroll"),
+                html.Div(graph("norms", 260, "Norm of the residual stream: layer by position"), className="ow-scroll", **AXES),
                 graph("growth", 260, "Norm of the residual stream by layer at the selected token"),
             ],
             className="ow-grid two",

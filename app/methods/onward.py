@@ -1,0 +1,75 @@
+"""Where a result leads: from the units that its tables name to their pages, from its prompts to theirs, to the same question with
+its two prompts changed about, and to patching one into the other."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dash import dcc
+
+from app import links
+from app.components.parts import Parts, icon
+from app.components.plain_rows import Link
+from app.library import prompts
+from app.library.artifacts import registered
+from app.library.labels import label_of
+from app.library.models import models
+from app.methods import addresses, words
+from probe.errors import BadInput
+from probe.methods.call import Call
+from probe.model.unit_names import UnitName
+
+
+def stored_prompts(call: Call) -> dict[str, str]:
+    """Ids of the prompts that a call was asked of, by parameter: those that are texts and stored here."""
+    named = [p.name for p in call.about.parameters if p.kind.control == "prompt" and not p.several]
+    texts = {name: call.arguments.get(name) for name in named}
+    ids = {name: prompts.prompt_id(text) for name, text in texts.items() if isinstance(text, str)}
+    return {name: found for name, found in ids.items() if prompts.is_stored(found)}
+
+
+def link_of(call: Call | None) -> Link | None:
+    """From the units of a call's tables to their pages, with its model and the first of its prompts."""
+    if call is None or not call.model or call.model not in models():
+        return None
+    return unit_links(call.model, next(iter(stored_prompts(call).values()), None))
+
+
+def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:
+    """From a unit's name, and the row it stands in, to its page and its label."""
+
+    def link(text: Any, row: Mapping[str, Any]) -> tuple[str | None, str]:
+        unit = UnitName.parse(str(text), "head", "neuron", "latent")
+        if unit is None:
+            return None, ""
+        if unit.kind == "head":
+            return links.heads_page(model, prompt, head=f"{unit.layer}.{unit.unit}", **chosen), ""
+        if unit.kind == "neuron":
+            href = links.neuron_page(model, unit.layer, unit.unit, prompt=prompt, **chosen)
+            return href, label_of("neuron", model, unit.layer, unit.unit)
+        owner = str(row.get("of") or "")
+        there = links.latent_page(owner, unit.unit, model=model, prompt=prompt, **chosen) if _stored(owner) else None
+        return there, label_of("latent", owner, unit.layer, unit.unit)
+
+    return link
+
+
+def _stored(dictionary: str) -> bool:
+    try:
+        return bool(registered("dictionary", dictionary))
+    except BadInput:
+        return False
+
+
+def ways(call: Call | None) -> Parts:
+    """Chips to the pages of its prompts; where there are two, to the same with them changed about, and to patching."""
+    if call is None or not call.model or not (found := stored_prompts(call)):
+        return []
+    places = [(f"Prompt {words.label(name).lower()}" if len(found) > 1 else "Its prompt", links.prompt_page(one, call.model), "prompt")
+              for name, one in found.items()]
+    if len(found) == 2:
+        a, b = found
+        swapped = {**call.arguments, a: call.arguments[b], b: call.arguments[a]}
+        places.append(("Swap", addresses.address_of(replace(call, arguments=swapped)), "redo"))
+        places.append((f"Patch {b} into {a}", links.patching_page(call.model, found[a], found[b]), "patching"))
+    return [dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip") for word, href, symbol in places]

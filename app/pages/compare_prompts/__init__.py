@@ -1,1 +1,0 @@
-"""The page of two prompts side by side."""
