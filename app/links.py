@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "unit": "u", "node": "n", "column": "c"}
 """Names of the selection and their keys in an address."""
-SHOWN = "show-"
-"""How keys begin, in the selection and in an address, that say how a figure is turned."""
 
 HOME, PROMPTS, HEADS, LENS, UNITS = "/", "/p", "/heads", "/lens", "/units"
 CIRCUITS, PATCHING, TRAINING, METHODS, JOBS = "/circuits", "/patching", "/training", "/methods", "/jobs"

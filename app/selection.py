@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dash import Patch
 
-from app.links import SHOWN
 from probe.model.unit_names import UnitName
 
 if TYPE_CHECKING:
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from probe.lens.logit import LensResult
 
 
+SHOWN = "show-"
+"""How keys begin, in a selection and in an address, that say how a figure is turned."""
 Selection = dict[str, Any]
 """The selection as the browser holds it: JSON, of which any part may be missing or, in an address, wrong."""
 

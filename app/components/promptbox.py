@@ -1,5 +1,7 @@
-"""The box in which a prompt is written, with its model and examples; opening it stores the prompt and goes to its page. And what a
-page that needs a prompt shows before it has one: the box, and the prompts read last."""
+"""The box in which a prompt is written, with its model and examples; opening it stores the prompt and goes to its page.
+
+And what a page that needs a prompt shows before it has one: the box, and the prompts read last.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -61,7 +63,10 @@ def box_panel(name: str = "box") -> html.Section:
 
 def cards(found: Sequence[Prompt], page: Callable[[str, str], str], said: Callable[[Prompt], str]) -> html.Div:
     """Stored prompts; each opens a page. said: the line below its text."""
-    return html.Div([dcc.Link(_card(p, said(p)), href=page(p.id, p.model), className="ow-card") for p in found], className="ow-cards")
+    return html.Div(
+        [dcc.Link(_card(p, said(p)), href=page(p.id, p.model), className="ow-card") for p in found],
+        className="ow-cards",
+    )
 
 
 def _card(prompt: Prompt, said: str) -> list[Part]:

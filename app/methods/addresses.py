@@ -13,6 +13,7 @@ from app import links
 from app.library import prompts
 from app.library.models import require_offered
 from app.methods.fields import parts_of, plain_of, texts_of
+from app.selection import SHOWN
 from probe.errors import BadInput
 from probe.methods.call import Call, checked, unknown_name, wrong
 from probe.methods.reading import Method, Parameter
@@ -44,14 +45,14 @@ def query_of(call: Call) -> dict[str, str]:
 
 
 def address_of(call: Call, **chosen: str) -> str:
-    """The page of the method, with this call in its form, and its result below once there is one. chosen: what is selected there."""
+    """The page of the method, with this call in its form, and its result below once there is one. chosen: what is selected."""
     return links.method_page(call.method, {**query_of(call), **chosen})
 
 
 def asked_in(about: Method, query: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Model and arguments that an address asks for, as far as it does. BadInput for what cannot be asked."""
     known = {*keys_of(about), LIKE, BESIDE, *links.KEYS.values()}
-    if unknown := [key for key in query if key not in known and not key.startswith(links.SHOWN)]:
+    if unknown := [key for key in query if key not in known and not key.startswith(SHOWN)]:
         raise BadInput(unknown_name(about, unknown[0]))
     found = {}
     for p in about.parameters:

@@ -132,7 +132,11 @@ def _part(one: Panel, at: Place, look: Look) -> Part:
     if isinstance(one, Tokens):
         return _strip(one, at)
     if isinstance(one, Aligned):
-        return panel(at.heading(_short(one.label, "Tokens")), drawn.columns(at.named(_COLUMNS), columns_data(one)), note=BELOW.format(one.apart))
+        return panel(
+            at.heading(_short(one.label, "Tokens")),
+            drawn.columns(at.named(_COLUMNS), columns_data(one)),
+            note=BELOW.format(one.apart),
+        )
     return html.P(marked(one.text), className="ow-finding", dir="auto")
 
 
@@ -145,7 +149,9 @@ BELOW = "The first above the second; below, {}. Click a column, or focus them an
 def _following(one: Chosen | Figure, at: Place, look: Look) -> Part:
     """The panels of the place that is chosen, or the figure as it is turned."""
     name = at.named(FOLLOWS)
-    stores = [store(part_of(name, "wanted"))] + ([store(part_of(name, "of"), followed(one, at, look))] if look.reference else [])
+    stores = [store(part_of(name, "wanted"))] + (
+        [store(part_of(name, "of"), followed(one, at, look))] if look.reference else []
+    )
     sizes = {n: [size, one.places()[n]] for n, size in one.sizes.items()} if isinstance(one, Chosen) else {}
     told = {"data-sizes": json.dumps(sizes)} if sizes and look.reference else {}
     return html.Div([*stores, html.Div(inside(one, at, look), id=name, className="ow-chosen")], **told)
@@ -174,7 +180,9 @@ def inside(one: Panel, at: Place, look: Look) -> list[Part]:
 def _turned(one: Figure, selection: Mapping[str, Any]) -> dict[str, str]:
     """The value of each option: that of the selection, else the first."""
     asked = {option: selection.get(f"show-{option}") for option in one.choices}
-    return {option: str(asked[option] if asked[option] in values else values[0]) for option, values in one.choices.items()}
+    return {
+        option: str(asked[option] if asked[option] in values else values[0]) for option, values in one.choices.items()
+    }
 
 
 # -- one panel ---------------------------------------------------------------------------------------------------------------
@@ -183,10 +191,14 @@ def _turned(one: Figure, selection: Mapping[str, Any]) -> dict[str, str]:
 def _figure(one: Figure, at: Place, look: Look) -> Part:
     turned = _turned(one, look.selection)
     figure, title = one.draw(**turned), at.heading(heading(one.title))
-    tools = [
-        segmented({"type": TURN, "at": at.at, "option": option}, [(v, v) for v in one.choices[option]], value)
-        for option, value in turned.items()
-    ] if look.reference else []
+    tools = (
+        [
+            segmented({"type": TURN, "at": at.at, "option": option}, [(v, v) for v in one.choices[option]], value)
+            for option, value in turned.items()
+        ]
+        if look.reference
+        else []
+    )
     if (points := _points(figure)) > POINTS:
         said = f"This figure holds {points:,} points, too many for a page. In Python: record.figure()."
         return panel(title, html.P(said, className="ow-sub"), export=False)
@@ -222,7 +234,9 @@ def columns_data(one: Aligned) -> Drawn:
         "more": more,
         "largest": max((abs(m) for m in more if m is not None), default=0.0),
         "apart": one.apart,
-        "column": next((i for i in reversed(range(len(inside))) if None not in one.columns[inside[i]]), len(inside) - 1),
+        "column": next(
+            (i for i in reversed(range(len(inside))) if None not in one.columns[inside[i]]), len(inside) - 1
+        ),
     }
 
 

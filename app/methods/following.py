@@ -28,7 +28,10 @@ def register(app: Dash) -> None:
         State(part_of(follows, "of"), "data"),
     )
     app.clientside_callback(
-        ClientsideFunction("openwork", "turned"), Output(turn, "data-turned"), Input(turn, "value"), prevent_initial_call=True
+        ClientsideFunction("openwork", "turned"),
+        Output(turn, "data-turned"),
+        Input(turn, "value"),
+        prevent_initial_call=True,
     )
 
     @app.callback(

@@ -65,8 +65,14 @@ def ways(call: Call | None) -> Parts:
     """Chips to the pages of its prompts; where there are two, to the same with them changed about, and to patching."""
     if call is None or not call.model or not (found := stored_prompts(call)):
         return []
-    places = [(f"Prompt {words.label(name).lower()}" if len(found) > 1 else "Its prompt", links.prompt_page(one, call.model), "prompt")
-              for name, one in found.items()]
+    places = [
+        (
+            f"Prompt {words.label(name).lower()}" if len(found) > 1 else "Its prompt",
+            links.prompt_page(one, call.model),
+            "prompt",
+        )
+        for name, one in found.items()
+    ]
     if len(found) == 2:
         a, b = found
         swapped = {**call.arguments, a: call.arguments[b], b: call.arguments[a]}

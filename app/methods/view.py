@@ -138,7 +138,12 @@ def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
         return error(str(problem), fix=raw, heading="This result cannot be shown")
     if other is None:
         return still(
-            [*_notes(one), *_ways(one), *drawn_panels(one.record, "", _look(one, scheme), at), made(one, ":" in reference)]
+            [
+                *_notes(one),
+                *_ways(one),
+                *drawn_panels(one.record, "", _look(one, scheme), at),
+                made(one, ":" in reference),
+            ]
         )
     if None in (one.call, other.call) or one.call.method != other.call.method:  # type: ignore[union-attr]
         return error("Only two results of one method stand side by side.", heading="These do not go together")

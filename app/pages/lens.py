@@ -18,9 +18,8 @@ from app.jobs.again import Arguments, prompt_in, task, whole
 from app.library import models, prompts, vocabulary
 from app.library.models import short_model
 from app.library.prompts import Prompt
-from app.links import SHOWN
 from app.methods import view
-from app.selection import Selection, selection_from
+from app.selection import SHOWN, Selection, selection_from
 from probe.progress import Progress
 
 LEAD = "Write a prompt to see what each layer would predict, and to follow any token through the layers."
@@ -43,7 +42,9 @@ def layout(query: dict[str, str]) -> Parts:
             prompt.text, eyebrow=f"Lens · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
         *view.job_view("lens", "logit-lens", work.submit(lens_work(model, prompt))),
-        panel("Follow a token", _choice(model), note="Read at every layer as the model would read its last.", export=False),
+        panel(
+            "Follow a token", _choice(model), note="Read at every layer as the model would read its last.", export=False
+        ),
         *view.job_view("follow", "follow-token", work.submit(follow_work(model, prompt, follow))),
     ]
 

@@ -23,6 +23,7 @@ from app.methods import view
 from app.methods.addresses import BESIDE, LIKE, RAW
 from app.methods.words import asked, label
 from app.methods.work import stored_call
+from app.selection import selection_from
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
 from probe.artifacts.untrusted import plain_file, read_json

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from probe.heads.patterns import require_room
 from probe.interventions.forward import capture, per_token
+from probe.lens.logit import next_token_loss
 from probe.methods import DictionaryName, Doc, method
 from probe.model.readout import read_out
 from probe.model.sites import Site, hook_name, layers_with, parse_site, resid_post, resid_pre
 from probe.model.unit_names import unit_name
 from probe.neurons.unit_writes import UnitStack, latent_stack, neuron_stack
 from probe.progress import SILENT, Progress
-from probe.lens.logit import next_token_loss
 from probe.show.opening import came_from
 from probe.show.panels import Aligned, Chosen, Figure, Panel, Rows, Sentence
 from probe.show.record import Record
@@ -174,9 +174,8 @@ class ComparedPrompts(Record, figure=True, page=True):
 
     def about(self) -> str:
         """How long both are, how much of them is the same, and how much each surprises."""
-        said = (
-            f"{len(self.tokens[0])} and {counted(len(self.tokens[1]), 'token')}, {self.alignment.n_same} the same at aligned places"
-        )
+        tokens = f"{len(self.tokens[0])} and {counted(len(self.tokens[1]), 'token')}"
+        said = f"{tokens}, {self.alignment.n_same} the same at aligned places"
         if self.loss is None or not all(np.isfinite(one).any() for one in self.loss):
             return f"{said}."
         return f"{said}; mean loss {' and '.join(number(float(np.nanmean(one))) for one in self.loss)} nats."
@@ -227,7 +226,10 @@ def compare_prompts(
         step(1)
         kl, candidates, ids_of, probs = _predictions(model, found, alignment, k)
         last = resid_post(model.cfg.n_layers - 1).name
-        loss = [next_token_loss(model, one[last][0], own, list(range(len(own)))) for one, own in zip(found, ids, strict=True)]
+        loss = [
+            next_token_loss(model, one[last][0], own, list(range(len(own))))
+            for one, own in zip(found, ids, strict=True)
+        ]
         step(1)
         units = _units(model, found, alignment, dictionaries, n_units)
         step(1)

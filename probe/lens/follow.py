@@ -17,11 +17,11 @@ from torch import Tensor
 
 from probe.errors import BadInput
 from probe.interventions.forward import capture
+from probe.lens.places import QUANTITIES, chosen_map
 from probe.methods import Doc, Token, method
 from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
-from probe.lens.places import QUANTITIES, chosen_map
 from probe.show.opening import came_from
 from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record

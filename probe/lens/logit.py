@@ -17,13 +17,13 @@ from torch import Tensor
 from probe.artifacts.json import finite
 from probe.errors import BadInput, brief
 from probe.interventions.forward import capture, require_finite
+from probe.lens.places import COLOURS, chosen_map
 from probe.memory import require
 from probe.methods import Doc, method
 from probe.model.readout import read_out
 from probe.model.sites import resid_post, resid_pre
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.lens.places import COLOURS, chosen_map
 from probe.show.panels import Chosen, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
@@ -118,7 +118,7 @@ class LensResult(Record, figure=True, page=True):
         }
 
     def panels(self) -> list[Panel]:
-        """The loss of each token, predictions by layer and position, and one place of them: all layers there, and its next tokens."""
+        """The loss of each token, predictions by layer and position, and one place of them: its layers, its next tokens."""
         read = self.as_read()
         sizes = {"token": len(read.tokens), "layer": len(self.layers)}
         return [

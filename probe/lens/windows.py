@@ -58,7 +58,9 @@ def over_tokens(figure: go.Figure, tokens: list[str], layers: list[str], part: s
     names = {**token_axis([tokens[i] for i in at], 1), "tickvals": at}
     mono = {"family": "JetBrains Mono, monospace", "size": 10.5}
     tilted = {"tickangle": 0 if many <= 10 else -45, "tickfont": mono, "showgrid": False}
-    figure.update_xaxes(**names, **tilted, range=[part.start - 0.5, part.stop - 0.5], title=shown_part(len(tokens), part, block))
+    figure.update_xaxes(
+        **names, **tilted, range=[part.start - 0.5, part.stop - 0.5], title=shown_part(len(tokens), part, block)
+    )
     layer_axis(figure, layers, "y")
     return figure
 

@@ -39,7 +39,7 @@ def shown(token: str) -> str:
 
 
 def number(value: Any) -> str:
-    """Four digits for a float, a dash for one that is not known (NaN), tokens beside each other, the plain text of anything else."""
+    """Four digits for a float, a dash for what is not known (NaN), tokens beside each other, the plain text of all else."""
     if isinstance(value, float):
         return "–" if isnan(value) else minus(f"{value + 0.0:.4g}")
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):

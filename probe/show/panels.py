@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture. draw: makes the plotly figure; its options are those of the record's `figure`. choices: options that a reader may
-    turn, each with its values, the first as it is drawn. axes: what is chosen by a place in it, across and up."""
+    """A picture. draw: makes the plotly figure; its options are those of the record's `figure`. choices: options that a reader
+    may turn, each with its values, the first as it is drawn. axes: what is chosen by a place in it, across and up."""
 
     title: str
     draw: "Callable[..., go.Figure]"
@@ -36,8 +36,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tokens:
-    """A strip of tokens, each with its number (NaN: none), which colours it; a reader may choose a `token`. label: what the number
-    is."""
+    """A strip of tokens, each with its number (NaN: none), which colours it; a reader may choose a `token`. label: what the
+    number is."""
 
     label: str
     tokens: Sequence[str]
@@ -67,15 +67,21 @@ class Aligned:
         for (a, b), apart in zip(self.columns, self.between, strict=True):
             (one, first), (other, second) = cell(0, a), cell(1, b)
             found.append(
-                {"a token": one, f"{self.label} (a)": first, "b token": other, f"{self.label} (b)": second, self.apart: apart}
+                {
+                    "a token": one,
+                    f"{self.label} (a)": first,
+                    "b token": other,
+                    f"{self.label} (b)": second,
+                    self.apart: apart,
+                }
             )
         return found
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What there is to see of one place. sizes: how many there are of what is chosen, by its name. show: takes the places by those
-    names and gives the panels. start: where it begins; of what is not among it the last."""
+    """What there is to see of one place. sizes: how many there are of what is chosen, by its name. show: takes the places by
+    those names and gives the panels. start: where it begins; of what is not among it the last."""
 
     sizes: Mapping[str, int]
     show: "Callable[..., Sequence[Panel]]"

@@ -11,6 +11,7 @@ _STRIP = (
     "font-family:ui-monospace,monospace;font-size:12px;line-height:1.9;white-space:pre-wrap;word-break:break-all;"
     "max-width:1000px"
 )
+_COLUMN = "display:inline-grid;margin:0 3px 8px 0;text-align:center"
 _TOKEN = (
     "padding:2px 1px;border-radius:2px;white-space:pre-wrap;unicode-bidi:isolate;"
     "box-shadow:inset 0 0 0 0.5px rgba(128,128,128,0.35)"
@@ -50,12 +51,11 @@ def _token(token: str, value: float, most: float, marked: bool) -> str:
 
 
 def aligned_html(panel: Aligned) -> str:
-    """Two rows of tokens as columns that wrap: the token of either on a ground coloured by its number, below them the number of the
-    column."""
+    """Two rows of tokens as columns that wrap: either token on a ground coloured by its number, below them the column's own."""
     finite = [abs(float(v)) for row in panel.values for v in row if isfinite(v)]
     top = max(finite, default=0.0) or 1.0
     boxes = "".join(
-        f"<span style='display:inline-grid;margin:0 3px 8px 0;text-align:center'>{_cell(panel, 0, a, top)}{_cell(panel, 1, b, top)}"
+        f"<span style='{_COLUMN}'>{_cell(panel, 0, a, top)}{_cell(panel, 1, b, top)}"
         f"<span style='font-size:10px;opacity:0.8'>{text(number(float(apart))) if isfinite(apart) else '&nbsp;'}</span></span>"
         for (a, b), apart in list(zip(panel.columns, panel.between, strict=True))[:MOST_TOKENS]
     )

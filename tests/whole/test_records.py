@@ -177,7 +177,9 @@ def what_is_chosen_of_it_has_panels(record, folder):
         if isinstance(one, Chosen):
             for chosen in (dict.fromkeys(one.sizes, 0), {name: size - 1 for name, size in one.sizes.items()}):
                 assert one.places(chosen) == chosen and one.at(chosen)
-            assert one.places(dict.fromkeys(one.sizes, 10**6)) == one.places() == one.places({"token": "3", "layer": True})
+            assert (
+                one.places(dict.fromkeys(one.sizes, 10**6)) == one.places() == one.places({"token": "3", "layer": True})
+            )
 
 
 def it_is_drawn_or_says_why_not(record, folder):

@@ -85,7 +85,9 @@ def norms_panel(model: str, text: str) -> Component:
         "Residual stream",
         html.Div(
             [
-                html.Div(graph("norms", 260, "Norm of the residual stream: layer by position"), className="ow-scroll", **AXES),
+                html.Div(
+                    graph("norms", 260, "Norm of the residual stream: layer by position"), className="ow-scroll", **AXES
+                ),
                 graph("growth", 260, "Norm of the residual stream by layer at the selected token"),
             ],
             className="ow-grid two",
