@@ -18,6 +18,7 @@ from urllib.parse import quote
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from app.figures.lens import lens_figure
 from plotly.utils import PlotlyJSONEncoder
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
 
@@ -25,7 +26,6 @@ from app.cli import run
 from app.components import drawn, snippets
 from app.figures import dress, linkgraph
 from app.figures.heads import pattern_figure
-from app.figures.lens import lens_figure
 from app.frame.theme import ASSETS
 from app.jobs import readings
 from app.jobs import table as jobs

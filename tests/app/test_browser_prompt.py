@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from app.pages.compare_prompts.work import Pair, comparing
 from browsing import chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, units_of
@@ -13,7 +14,6 @@ from app.cli import run
 from app.jobs import readings
 from app.jobs.work import result
 from app.library import memory, models, prompts
-from app.pages.compare_prompts.work import Pair, comparing
 from probe.progress import SILENT
 from probe.text.alignment import align
 
@@ -139,6 +139,7 @@ def hand_made(a: str, b: str, tokens: list[str]) -> Pair:
 
 def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys):
     from app.pages.compare_prompts import page as beside
+
     from app.pages.prompt.panels import panels
 
     for laid in (panels("toy", A), beside.panels("toy", A, B)):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from app.pages.compare_prompts.work import comparing
 from harvests import token_set
 
 import app
@@ -15,7 +16,6 @@ from app.jobs import demo, measuring, readings, work
 from app.jobs import table as jobs
 from app.library import memory, prompts
 from app.methods import work as method_work
-from app.pages.compare_prompts.work import comparing
 from app.pages.heads import work as head_work
 from app.pages.lens import work as lens_work
 from app.pages.patching import work as patching_state
