@@ -63,7 +63,7 @@ PAGES = (
     Shot("home", fixed("/"), "h1"),
     Shot("prompts", fixed("/p"), "h1"),
     Shot("prompt", of("prompt"), "#strip .ow-tok"),
-    Shot("prompts-beside", of("prompts-beside"), "#beside-columns .ow-tok, #beside-columns span"),
+    Shot("prompts-beside", of("prompts-beside"), ".ow-column .ow-tok, .ow-column span"),
     Shot("heads", of("heads"), "#heads-thumbs canvas"),
     Shot("lens", of("lens"), "h1"),
     Shot("units", fixed("/units"), "h1"),

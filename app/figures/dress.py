@@ -30,7 +30,7 @@ def _template(scheme: str) -> Json:
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "colorway": ["#0a6ebd", "#e69f00", "#1c9a7a", "#b36ba0", "#56b4e9", "#c8561b"],
-            "xaxis": axis,
+            "xaxis": {**axis, "autotickangles": [0, -40]},  # words lie flat for as long as they do not touch
             "yaxis": axis,
             "hoverlabel": {
                 "bgcolor": "#10151d",

@@ -3,7 +3,8 @@
     /methods/sinks?m=toy&prompt=0123456789ab&ratio=500.0
 
 What comes from an address is checked like everything else that comes from outside, with the same sentences. Further keys are
-`like` (a stored result, whose arguments fill the form) and `beside` (one that stands beside this one).
+`like` (a stored result, whose arguments fill the form), `beside` (one that stands beside this one) and `run` (whoever opens it
+asks at once).
 """
 
 from collections.abc import Mapping
@@ -18,14 +19,14 @@ from probe.errors import BadInput
 from probe.methods.call import Call, checked, unknown_name, wrong
 from probe.methods.reading import Method, Parameter
 
-MODEL, LIKE, BESIDE, RAW = "m", "like", "beside", "raw"
+MODEL, LIKE, BESIDE, RAW, RUN = "m", "like", "beside", "raw", "run"
 _IDS = "ids:"
 _LONGEST = 4000  # characters of one value
 
 
 def key_in_address(name: str, part: str = "") -> str:
     """The key of a parameter's field. A single letter, and what addresses use themselves, gets a stroke behind it."""
-    taken = len(name) < 2 or name in (LIKE, BESIDE)
+    taken = len(name) < 2 or name in (LIKE, BESIDE, RUN)
     return name + ("_" if taken else "") + (f"-{part}" if part else "")
 
 
@@ -51,7 +52,7 @@ def address_of(call: Call, **chosen: str) -> str:
 
 def asked_in(about: Method, query: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Model and arguments that an address asks for, as far as it does. BadInput for what cannot be asked."""
-    known = {*keys_of(about), LIKE, BESIDE, *links.KEYS.values()}
+    known = {*keys_of(about), LIKE, BESIDE, RUN, *links.KEYS.values()}
     if unknown := [key for key in query if key not in known and not key.startswith(SHOWN)]:
         raise BadInput(unknown_name(about, unknown[0]))
     found = {}

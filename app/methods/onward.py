@@ -1,5 +1,5 @@
-"""Where a result leads: from the units that its tables name to their pages, from its prompts to theirs, to the same question with
-its two prompts changed about, and to patching one into the other."""
+"""Where a result leads: from the units that its tables name to their pages; of two prompts to theirs, to the same question with
+them changed about, and to patching one into the other."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,11 +11,11 @@ from app import links
 from app.components.parts import Parts, icon
 from app.components.plain_rows import Link
 from app.library import prompts
-from app.library.artifacts import registered
+from app.library.artifacts import is_registered
 from app.library.labels import label_of
 from app.library.models import models
-from app.methods import addresses, words
-from probe.errors import BadInput
+from app.methods import addresses
+from app.methods.addresses import RUN
 from probe.methods.call import Call
 from probe.model.unit_names import UnitName
 
@@ -48,34 +48,23 @@ def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:
             href = links.neuron_page(model, unit.layer, unit.unit, prompt=prompt, **chosen)
             return href, label_of("neuron", model, unit.layer, unit.unit)
         owner = str(row.get("of") or "")
-        there = links.latent_page(owner, unit.unit, model=model, prompt=prompt, **chosen) if _stored(owner) else None
-        return there, label_of("latent", owner, unit.layer, unit.unit)
+        there = links.latent_page(owner, unit.unit, model=model, prompt=prompt, **chosen)
+        return there if is_registered("dictionary", owner) else None, label_of("latent", owner, unit.layer, unit.unit)
 
     return link
 
 
-def _stored(dictionary: str) -> bool:
-    try:
-        return bool(registered("dictionary", dictionary))
-    except BadInput:
-        return False
-
-
 def ways(call: Call | None) -> Parts:
-    """Chips to the pages of its prompts; where there are two, to the same with them changed about, and to patching."""
-    if call is None or not call.model or not (found := stored_prompts(call)):
+    """Of a call that is asked of two prompts, chips to their pages, to the same with them changed about, and to patching."""
+    found = stored_prompts(call) if call is not None and call.model else {}
+    if call is None or len(found) != 2:
         return []
+    (a, one), (b, other) = found.items()
+    swapped = replace(call, arguments={**call.arguments, a: call.arguments[b], b: call.arguments[a]})
     places = [
-        (
-            f"Prompt {words.label(name).lower()}" if len(found) > 1 else "Its prompt",
-            links.prompt_page(one, call.model),
-            "prompt",
-        )
-        for name, one in found.items()
+        ("prompt", f"Prompt {a}", links.prompt_page(one, call.model)),
+        ("prompt", f"Prompt {b}", links.prompt_page(other, call.model)),
+        ("redo", "Swap", addresses.address_of(swapped, **{RUN: "1"})),
+        ("patching", f"Patch {b} into {a}", links.patching_page(call.model, one, other)),
     ]
-    if len(found) == 2:
-        a, b = found
-        swapped = {**call.arguments, a: call.arguments[b], b: call.arguments[a]}
-        places.append(("Swap", addresses.address_of(replace(call, arguments=swapped)), "redo"))
-        places.append((f"Patch {b} into {a}", links.patching_page(call.model, found[a], found[b]), "patching"))
-    return [dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip") for word, href, symbol in places]
+    return [dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip") for symbol, word, href in places]

@@ -1,7 +1,7 @@
 """One declared method: what it is, its form, what it found, how that was made, and what it found before.
 
 It is a block (`app.methods.block`) that asks for everything. The address holds the call (`app.methods.addresses`): whoever
-opens it finds the form filled, and the result if it is stored. The page runs nothing by itself.
+opens it finds the form filled, and the result if it is stored. It runs nothing by itself, unless the address says so.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from app.frame.shell import Page
 from app.jobs import work as jobs
 from app.links import METHODS
 from app.methods import addresses, block, form, view, work
-from app.methods.addresses import BESIDE, LIKE
+from app.methods.addresses import BESIDE, LIKE, RUN
 from app.methods.words import label
 from app.selection import selection_from
 from probe.errors import BadInput, OpenworkError
@@ -33,6 +33,8 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     try:
         model, arguments = asked(about, query)
         call = addresses.call_of(about, model, arguments)
+        if call and RUN in query:
+            jobs.submit(work.work_of(call))
         key = jobs.given(work.key_for(call), work.WHAT) if call else None
     except OpenworkError as problem:
         model, arguments, said = "", {}, str(problem)

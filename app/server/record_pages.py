@@ -129,12 +129,6 @@ def _followed(record: object, model: "TransformerBridge") -> str:
     return links.lens_page(name, _prompt(record, name), q=token)
 
 
-def _compared(record: object, model: "TransformerBridge") -> str:
-    name = model_for(record, model)
-    a, b = (prompts.store(text, name).id for text in record.prompts)
-    return links.beside_page(a, b, name)
-
-
 def _unit(record: object, model: "TransformerBridge") -> str:
     table = origin(record)
     if table is None:
@@ -290,7 +284,6 @@ _PATHS: dict[str, Callable[[Any, Any], str]] = {
     "HeadPatterns": _reading("heads", links.heads_page),
     "TopUnits": _reading("units", _hub),
     "TokenThroughLayers": _followed,
-    "ComparedPrompts": _compared,
     "HeadTable": _heads,
     "DirectLogits": _heads,
     "EditedRun": _run_of_prompt,

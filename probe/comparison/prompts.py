@@ -68,7 +68,7 @@ class UnitDifference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedPrompts(Record, figure=True, page=True):
+class ComparedPrompts(Record, figure=True):
     """What differs, for each pair of `alignment.pairs`.
 
     layers: labels of the rows of kl. kl: from a's prediction to b's as every layer would make them (logit lens), nats.

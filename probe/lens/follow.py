@@ -122,10 +122,13 @@ class TokenThroughLayers(Record, figure=True, page=True):
     def summary(self) -> str:
         """One sentence: which tokens are followed, and where the first one ends."""
         others = f" and {len(self.followed) - 1} more" if len(self.followed) > 1 else ""
+        there = np.flatnonzero(self.ids[0] >= 0)  # nothing follows the last token
+        at = int(there[-1]) if len(there) else -1
+        end = ", read before the last token" if len(there) and at < len(self.tokens) - 1 else ""
         return (
-            f"{self.texts[0][-1]!r}{others} through the embedding and {len(self.layers) - 1} layers after "
-            f"{quoted(self.prompt)}: in the end "
-            f"probability {np.exp(self.log_probs[0, -1, -1]):.3f}, rank {int(self.ranks[0, -1, -1])}."
+            f"{self.texts[0][at]!r}{others} through the embedding and {len(self.layers) - 1} layers after "
+            f"{quoted(self.prompt)}{end}: in the end "
+            f"probability {np.exp(self.log_probs[0, -1, at]):.3f}, rank {int(self.ranks[0, -1, at])}."
         )
 
 

@@ -18,7 +18,6 @@ from urllib.parse import quote
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from app.figures.lens import lens_figure
 from plotly.utils import PlotlyJSONEncoder
 from records import HOSTILE, heads_of, lens_of, small_graph, store_graph
 
@@ -502,7 +501,7 @@ def test_graph_figure_sends_only_the_selected_nodes_edges():
 
 def test_figures_escape_tokens():
     lens, heads = lens_of("x", HOSTILE), heads_of("x", HOSTILE)
-    for figure in (lens_figure(lens), lens_figure(lens, "entropy", "dark"), pattern_figure(heads, 0, 0)):
+    for figure in (lens.figure(), lens.figure("entropy"), pattern_figure(heads, 0, 0)):
         text = figure.to_json().replace("\\u003c", "<")
         assert "<img" not in text and "<b>" not in text and "<script" not in text
 
@@ -635,7 +634,7 @@ def test_lens_refuses_a_position_as_json_too(capsys):
 
 
 def test_no_line_of_how_it_forms_leaves_its_axis():
-    from app.figures.lens import forming_figure
+    from probe.lens.figures import forming_figure
 
     lens = lens_of("x", ["one", " two", " three"])
     lens.kl[0, 2] = 40.0

@@ -33,9 +33,9 @@ def test_every_page_of_a_model_fills(served, site, tab):
     for address, *filled in (
         (links.prompt_page(clean, name), "#strip .ow-tok", ".ow-thumbs canvas", "#units .ow-row, #units tr"),
         (links.heads_page(name, clean, head="1.2", token=2), "#heads-thumbs canvas", "#heads-table tr"),
-        (links.lens_page(name, clean, token=2), "#lens-map .hm", "#lens-followed tr"),
+        (links.lens_page(name, clean, token=2), "[data-axes] .hm", "[data-axes=layer] .xy"),
         (links.neuron_page(name, 1, 3, prompt=clean), ".ow-rows-box tr"),
-        (links.beside_page(clean, corrupted, name), "#beside-columns .ow-tok", "#beside-heads tr"),
+        (links.beside_page(clean, corrupted, name), ".ow-column .ow-tok", ".ow-chosen table tr"),
         (links.patching_page(name, clean, corrupted, over="heads", right=" the", wrong=" a"), "#patching-figure .hm"),
         (links.circuit_page(graph), "#links .main-svg", "#edges tr"),
     ):

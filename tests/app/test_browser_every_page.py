@@ -203,7 +203,7 @@ def test_the_first_stop_skips_the_frame(tab, site):
 # -- long prompts ----------------------------------------------------------------------------------------------------
 
 
-MIDDLES = """(id) => [...document.querySelectorAll(`#${id} .xtick text`)].map((label) => {
+MIDDLES = """(id) => [...document.querySelectorAll(`${id} .xtick text`)].map((label) => {
   const box = label.getBoundingClientRect();
   return box.left + box.width / 2;
 })"""
@@ -227,16 +227,16 @@ def test_labels_of_600_tokens_do_not_touch(tab, site):
     memory.remember("lens", "toy", text, lens_of(text, words))
     tab.set_viewport_size({"width": 1280, "height": 900})
     opened(tab, site + links.lens_page("toy", prompts.store(text, "toy").id))
-    assert apart(tab, "lens-map") > 11
+    assert apart(tab, "[data-axes='token layer']") > 11
     tab.set_viewport_size({"width": 390, "height": 900})
-    assert apart(tab, "lens-map") > 11
+    assert apart(tab, "[data-axes='token layer']") > 11
 
 
 def test_the_link_graph_of_a_long_prompt_begins_at_its_prediction(tab, site, pages):
     tab.set_viewport_size({"width": 1100, "height": 900})
     opened(tab, site + pages["circuit-long"])
     tab.wait_for_function(AT_END)
-    assert apart(tab, "links") > 11
+    assert apart(tab, "#links") > 11
     sizes = tab.evaluate(
         "() => [...document.querySelectorAll('#subgraph text.title')].map((t) => t.getBoundingClientRect().height)"
     )
@@ -244,7 +244,7 @@ def test_the_link_graph_of_a_long_prompt_begins_at_its_prediction(tab, site, pag
 
 
 TILTED = """(tilted) => {
-  const word = document.querySelector('#beside-kl .xtick text');
+  const word = document.querySelector('[data-axes=column] .xtick text');
   return word && tilted === /rotate\\(-[1-9]/.test(word.getAttribute('transform'));
 }"""
 INSIDE = """() => {

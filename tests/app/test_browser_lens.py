@@ -1,4 +1,4 @@
-"""The lens page in a real browser: maps, cells, followed tokens, long prompts, permalinks, snippets."""
+"""The lens page in a real browser: maps, places, followed tokens, long prompts, permalinks, snippets."""
 
 import re
 import shlex
@@ -22,9 +22,23 @@ def page(site) -> str:
 def opened(tab, address: str):
     """The page once a token was followed."""
     tab.goto(address)
-    expect(tab.locator("#lens-rows td").first).to_be_visible(timeout=WAIT)
-    expect(tab.locator("#lens-followed td").first).to_be_visible(timeout=WAIT)
+    for figure in ("[data-axes='token layer'] .main-svg", "[data-axes='layer'] .main-svg"):
+        expect(tab.locator(figure).first).to_be_visible(timeout=WAIT)
     return tab
+
+
+def panel(tab, heading: str):
+    """The first panel whose heading has these words."""
+    return tab.locator(".ow-panel", has=tab.locator("h2", has_text=heading)).first
+
+
+def heading(tab, words: str):
+    return tab.locator("h2", has_text=words).first
+
+
+def turn(tab, option: str, value: str):
+    """Turn an option of the first figure that has it."""
+    tab.locator(f"[id*='method-turn'][id*='{option}']").first.get_by_text(value, exact=True).click()
 
 
 def test_without_a_prompt_it_offers_a_box_and_recent_ones(tab, site, page):
@@ -32,83 +46,90 @@ def test_without_a_prompt_it_offers_a_box_and_recent_ones(tab, site, page):
     expect(tab.locator("h1")).to_have_text("Logit lens")
     tab.locator(".ow-card", has_text="The capital of France").click()
     expect(tab).to_have_url(re.compile(r"/lens\?m=toy&p=[0-9a-f]{12}"))
-    expect(tab.locator("#lens-rows td").first).to_be_visible(timeout=WAIT)
+    expect(heading(tab, "layer by layer")).to_be_visible(timeout=WAIT)
 
 
-def test_cells_are_chosen_by_token_layer_and_keys_and_kept(tab, page):
+def test_places_are_chosen_by_token_layer_and_keys_and_kept(tab, page):
     opened(tab, page)
-    expect(tab.locator("#lens-rows tbody tr")).to_have_count(5)  # the embedding and four layers
-    tab.locator("#lens-strip .ow-tok").nth(3).click()
-    expect(tab.locator("#lens-rows-title")).to_contain_text("(position 3)")
-    tab.locator("#lens-rows tbody tr").nth(2).click()  # the last layer is on top
-    expect(tab.locator("#lens-cell-title")).to_contain_text("layer 1")
+    layers = panel(tab, "layer by layer")
+    expect(layers.locator("tbody tr")).to_have_count(5)  # the embedding and four layers
+    tab.locator(".ow-strip .ow-tok").nth(3).click()
+    expect(heading(tab, "(position 3), layer by layer")).to_be_visible()
+    layers.locator("tbody tr").nth(2).click()
+    expect(heading(tab, "(position 3), at layer 1")).to_be_visible()
     expect(tab).to_have_url(re.compile(r"t=3.*l=2|l=2.*t=3"))
     tab.keyboard.press("Shift+ArrowUp")
-    expect(tab.locator("#lens-cell-title")).to_contain_text("layer 2")
+    expect(heading(tab, "at layer 2")).to_be_visible()
     tab.keyboard.press("Shift+ArrowRight")
-    expect(tab.locator("#lens-cell-title")).to_contain_text("(position 4)")
+    expect(heading(tab, "(position 4), at layer 2")).to_be_visible()
+    expect(panel(tab, "layer by layer").locator("tr.selected")).to_have_count(1)
     tab.reload()
-    expect(tab.locator("#lens-cell-title")).to_contain_text("(position 4), at layer 2", timeout=WAIT)
+    expect(heading(tab, "(position 4), at layer 2")).to_be_visible(timeout=WAIT)
 
 
-def test_colours_are_kept_in_the_address(tab, page):
-    opened(tab, page)
-    for name, short in (("entropy", "entropy"), ("KL", "kl"), ("rank", "rank"), ("norm", "norm")):
-        tab.locator("#lens-by").get_by_text(name, exact=True).click()
-        expect(tab).to_have_url(re.compile(rf"[?&]c={short}\b"))
+def test_colours_are_kept_in_the_address_and_those_of_before_are_known(tab, page):
+    opened(tab, page + "&c=entropy")
+    turned = tab.locator("[id*='method-turn'][id*='colour']")
+    expect(turned.locator("input[value='entropy']")).to_be_checked()
+    for name in ("kl", "rank", "norm"):
+        turn(tab, "colour", name)
+        expect(tab).to_have_url(re.compile(rf"[?&]show-colour={name}\b"))
+    expect(tab.get_by_text("length of the residual stream").first).to_be_attached()
     tab.reload()
-    expect(tab.locator("#lens-by input[value='norm']")).to_be_checked()
-    expect(tab.locator("#lens-map .cbtitle, #lens-map [class*='title']").first).to_be_attached(timeout=WAIT)
+    expect(turned.locator("input[value='norm']")).to_be_checked(timeout=WAIT)
 
 
 def test_any_token_is_followed_by_text_or_id(tab, page):
     opened(tab, page)
-    expect(tab.locator("#lens-follow-title")).to_have_text("Follow the final prediction of each position")
+    legend = tab.locator("[data-axes='layer'] .legendtext").first
+    expect(heading(tab, "The final prediction everywhere")).to_be_visible()
     tab.locator("#lens-own-next").click()
     expect(tab).to_have_url(re.compile(r"[?&]q=next\b"))
-    expect(tab.locator("#lens-follow-title")).to_contain_text("really follows")
+    expect(tab.locator("#lens-own-next")).to_have_attribute("aria-pressed", "true")
+    expect(heading(tab, "What really follows everywhere")).to_be_visible(timeout=WAIT)
     tab.locator("#lens-pick-text").fill("france")
     tab.locator("#lens-pick-found tr.click", has_text="France").first.click()
     expect(tab).to_have_url(re.compile(r"[?&]q=\d+"))
-    expect(tab.locator("#lens-follow-title")).to_contain_text("France (token")
-    expect(tab.locator("#lens-lines .legendtext").first).to_contain_text("France", timeout=WAIT)
+    expect(legend).to_contain_text("France", timeout=WAIT)
     tab.reload()
-    expect(tab.locator("#lens-lines .legendtext").first).to_contain_text("France", timeout=WAIT)
+    expect(legend).to_contain_text("France", timeout=WAIT)
     tab.locator("#lens-pick-text").fill("9")
     expect(tab.locator("#lens-pick-found tr.click td").nth(1)).to_have_text("9")
     tab.locator("#lens-pick-text").fill("no such token here")
     expect(tab.get_by_text("No token begins with this")).to_be_visible()
-    tab.locator("#lens-quantity").get_by_text("rank", exact=True).click()
-    expect(tab.locator("#lens-follow-map-title")).to_contain_text("Rank")
+    turn(tab, "quantity", "rank")
+    expect(tab.locator("[data-axes='layer'] .ytitle")).to_have_text("1 + rank")
+    expect(tab.locator("[id*='method-turn'][id*='quantity'] input[value='rank']:checked")).to_have_count(
+        2
+    )  # lines and map
 
 
 def test_a_token_of_the_table_is_followed_by_a_click(tab, page):
     opened(tab, page)
-    tab.locator("#lens-next tbody tr").nth(1).click()
+    panel(tab, ", at layer").locator("tbody tr").nth(1).click()
     expect(tab).to_have_url(re.compile(r"[?&]q=\d+"))
     assert tab.locator("main b").count() == 0
 
 
 def test_long_prompts_show_a_window_or_all(tab, site):
     opened(tab, f"{site}/lens?m=toy&p={prompts.store(LONG, 'toy').id}&t=10")
-    expect(tab.locator("#lens-map-note")).to_contain_text("Positions 0 to 255 of")
-    tab.locator("#lens-extent").get_by_text("all", exact=True).click()
-    expect(tab).to_have_url(re.compile(r"[?&]w=all\b"))
-    expect(tab.locator("#lens-map-note")).to_contain_text(re.compile(r"Positions 0 to (\d{3}) of"))
-    expect(tab.locator("#lens-map-note")).not_to_contain_text("0 to 255")
+    across = tab.locator("[data-axes='token layer'] .xtitle").first
+    expect(across).to_have_text(re.compile("positions 0 to 255 of"))
+    turn(tab, "extent", "all")
+    expect(tab).to_have_url(re.compile(r"[?&]show-extent=all\b"))
+    expect(across).not_to_have_text(re.compile("positions 0 to 255"))
 
 
 def test_maps_are_dark_where_the_system_is(tab, page):
     tab.emulate_media(color_scheme="dark")
     opened(tab, page)
-    expect(tab.locator("#lens-map .ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
+    expect(tab.locator("[data-axes='token layer'] .ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
 
 
 def test_snippets_run_as_printed(tab, page):
     from app.cli import run
 
     opened(tab, page + "&q=9")
-    expect(tab.locator("#lens-code pre").first).to_be_attached(timeout=WAIT)
     blocks = tab.locator("main details.ow-code pre").all_text_contents()
     python = [b for b in blocks if "import" in b]
     shell = [b for b in blocks if b.startswith("openwork ")]

@@ -4,17 +4,19 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
-from app.pages.compare_prompts.work import Pair, comparing
 from browsing import chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, units_of
 
+import probe
 from app.cli import run
 from app.jobs import readings
-from app.jobs.work import result
 from app.library import memory, models, prompts
-from probe.progress import SILENT
+from probe.artifacts.folder import place
+from probe.comparison.prompts import ComparedPrompts, PairCandidate, compare_prompts
+from probe.show.made import remember
 from probe.text.alignment import align
 
 expect.set_options(timeout=25_000)  # the machine may be shared
@@ -35,14 +37,9 @@ def read_prompt(tokens: list[str], text: str) -> prompts.Prompt:
     return prompts.store(text, "toy")
 
 
-def compared(a: str, b: str) -> tuple[prompts.Prompt, prompts.Prompt, Pair]:
-    """Two stored prompts whose comparison is in memory."""
-    first, second = prompts.store(a, "toy"), prompts.store(b, "toy")
-    work = comparing("toy", first, second)
-    memory.remember("work", "", work.key, work.run(SILENT))
-    for text in (a, b):
-        readings.read_prompt("toy", text)
-    return first, second, result(work.key)
+def compared(a: str, b: str) -> tuple[prompts.Prompt, prompts.Prompt, ComparedPrompts]:
+    """Two stored prompts, and what differs between them."""
+    return prompts.store(a, "toy"), prompts.store(b, "toy"), compare_prompts(models.model_named("toy"), a, b)
 
 
 def test_links_follow_the_selection_and_units_open_their_page(tab, site):
@@ -75,38 +72,36 @@ def test_the_form_announces_what_a_trace_takes_and_starts_it(tab, site):
 
 
 def test_two_prompts_are_aligned_and_follow_one_column(tab, site):
-    a, b, pair = compared(A, B)
-    columns = pair.found.alignment.columns
+    """By the address of before, which goes to the page of the method and keeps what was selected."""
+    a, b, found = compared(A, B)
+    columns = found.alignment.columns
     tab.goto(f"{site}/p/{a.id}/beside/{b.id}?m=toy")
-    boxes = tab.locator(".ow-column")
+    boxes, tables = tab.locator(".ow-column"), tab.locator(".ow-chosen .ow-panel")
     expect(boxes).to_have_count(len(columns))
+    expect(tab).to_have_url(re.compile(rf"/methods/compare-prompts\?m=toy&a_={a.id}&b_={b.id}"))
     expect(tab.locator(".ow-gap")).to_have_count(sum(c.a is None or c.b is None for c in columns))
-    last = pair.found.candidates[-1][0]
-    expect(tab.locator("#beside-next tbody tr")).to_have_count(min(14, len(pair.found.candidates[-1])))
-    expect(tab.locator("#beside-next tbody td.r").first).to_contain_text(f"{last.a:.3f}"[:4])
-    expect(tab.locator("#beside-lens tbody tr")).to_have_count(len(pair.found.layers))
+    last = found.candidates[-1][0]
+    expect(tables.nth(0).locator("tbody tr")).to_have_count(min(20, len(found.candidates[-1])))
+    expect(tables.nth(0).locator("tbody td.r").first).to_contain_text(f"{last.a:.3f}"[:4])
+    expect(tables.nth(1).locator("tbody tr")).to_have_count(len(found.layers))
     tab.locator(".ow-columns").focus()
     tab.keyboard.press("Home")
-    expect(tab.locator(".ow-column").first).to_have_class(re.compile("selected"))
+    expect(boxes.first).to_have_class(re.compile("selected"))
     expect(tab).to_have_url(re.compile("c=0"))
-    expect(tab.locator("#beside-units")).to_contain_text("both read the same up to this token")
+    expect(tab.get_by_text("both read the same up to this token")).to_be_visible()
     tab.reload()
-    expect(tab.locator(".ow-column").first).to_have_class(re.compile("selected"))
-    tab.get_by_text("Swap").click()
-    expect(tab).to_have_url(re.compile(f"/p/{b.id}/beside/{a.id}"))
-    expect(tab.locator(".ow-column").first).to_be_visible()
+    expect(boxes.first).to_have_class(re.compile("selected"))
+    expect(tab.get_by_text("both read the same up to this token")).to_be_visible()
+    tab.get_by_role("link", name="Swap").click()
+    expect(tab).to_have_url(re.compile(f"a_={b.id}&b_={a.id}"))
+    expect(boxes.first).to_be_visible()
 
 
 def test_hostile_and_long_columns(tab, site):
-    text, other = "hostile columns", "other columns"
     n = 700
     tokens = [*HOSTILE, *(f" {i}" for i in range(n))]
-    pair = hand_made(text, other, tokens)
-    a, b = prompts.store(text, "toy"), prompts.store(other, "toy")
-    memory.remember("work", "", comparing("toy", a, b).key, pair)
-    for one in (text, other):
-        read_prompt(tokens, one)
-    tab.goto(f"{site}/p/{a.id}/beside/{b.id}?m=toy&c=0")
+    hand_made("hostile columns", "other columns", tokens).save(place("result", "by-hand"))
+    tab.goto(f"{site}/results/by-hand?c=0")
     expect(tab.locator(".ow-column")).to_have_count(256)
     expect(tab.locator(".ow-column").first.locator(".ow-tok").first).to_have_text(HOSTILE[0])
     assert tab.evaluate("window.pwned") is None
@@ -114,27 +109,25 @@ def test_hostile_and_long_columns(tab, site):
     expect(tab.locator(".ow-columns-pager")).to_contain_text(f"256–511 of {n + len(HOSTILE)} columns")
 
 
-def hand_made(a: str, b: str, tokens: list[str]) -> Pair:
-    """A comparison of equal tokens without a model."""
-    import numpy as np
-
-    from probe.comparison.prompts import ComparedPrompts, PairCandidate
-
+def hand_made(a: str, b: str, tokens: list[str]) -> ComparedPrompts:
+    """A comparison of equal tokens without a model, as one of before was stored: without losses and first tokens."""
     lens = lens_of(a, tokens)
     alignment = align(lens.token_ids, lens.token_ids)
     n = len(tokens)
     candidates = [[PairCandidate(1, "<b>x", 0.5, 0.25)] for _ in range(n)]
-    record = ComparedPrompts(
-        prompts=(a, b),
-        tokens=(tokens, tokens),
-        alignment=alignment,
-        layers=lens.layers,
-        kl=np.ones((len(lens.layers), n)),
-        candidates=candidates,
-        units=[[] for _ in range(n)],
-        heads=np.zeros((2, 3, n)),
+    return remember(
+        ComparedPrompts(
+            prompts=(a, b),
+            tokens=(tokens, tokens),
+            alignment=alignment,
+            layers=lens.layers,
+            kl=np.ones((len(lens.layers), n)),
+            candidates=candidates,
+            units=[[] for _ in range(n)],
+            heads=np.zeros((2, 3, n)),
+        ),
+        {"method": "compare-prompts", "model": "toy", "arguments": {"a": a, "b": b}},
     )
-    return Pair(lens, lens_of(b, tokens), record)
 
 
 def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys):

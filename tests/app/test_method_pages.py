@@ -15,7 +15,7 @@ from app.frame import search
 from app.jobs import table as jobs
 from app.jobs import work as job_work
 from app.library import memory, models, prompts
-from app.methods import addresses, block, drawing, fields, form, pictures, view, work
+from app.methods import addresses, block, drawing, fields, form, onward, pictures, view, work
 from app.pages import method as page
 from app.pages import methods as catalogue_page
 from app.pages import report
@@ -239,9 +239,9 @@ class Seen(Record):
 
 
 def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
-    parts = drawing.drawn_panels(Seen(), "", "dark", view.link_of(call_of({"prompt": PROMPT})))
+    parts = drawing.drawn_panels(Seen(), "", drawing.Look("dark", onward.link_of(call_of({"prompt": PROMPT}))))
     shown = as_json(parts)
-    assert "Many \\u00b7 B" in as_json(drawing.drawn_panels(Seen(), "B", "dark"))
+    assert "Many \\u00b7 B" in as_json(drawing.drawn_panels(Seen(), "B", drawing.Look("dark")))
     assert parts[0].children == ["Found <b>it</b>."] and len(parts) == drawing.MOST + 1
     assert "The first 300 of 1,000" in shown and "The first 4,096 of 9,000 tokens" in shown
     assert "too many for a page" in shown and "This could not be drawn" in shown and "12 more panels" in shown

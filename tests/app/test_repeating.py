@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app.pages.compare_prompts.work import comparing
 from harvests import token_set
 
 import app
@@ -16,8 +15,8 @@ from app.jobs import demo, measuring, readings, work
 from app.jobs import table as jobs
 from app.library import memory, prompts
 from app.methods import work as method_work
+from app.pages import lens as lens_page
 from app.pages.heads import work as head_work
-from app.pages.lens import work as lens_work
 from app.pages.patching import work as patching_state
 from app.pages.patching.work import Asked
 from app.pages.prompt import work as prompt_work
@@ -36,12 +35,11 @@ CASES: dict[str, Callable] = {
     "patch": lambda p, q: patching_state.start_sweep(pair(p, q, over="heads", direction="noise", control=True)),
     "compared pair": lambda p, q: patching_state.start_pair(pair(p, q, metric="kl")),
     "patterns": lambda p, q: patching_state.start_patterns("toy", CLEAN, CORRUPTED),
-    "beside": lambda p, q: work.submit(comparing("toy", p, q)),
     "heads": lambda p, q: work.submit(head_work.patterns_work("toy", p)),
     "head-scores": lambda p, q: work.submit(head_work.scores_work("toy", p, None)),
     "head": lambda p, q: work.submit(head_work.reading_work("toy", p, 1, 2, 7)),
-    "lens": lambda p, q: work.submit(lens_work.lens_work("toy", p)),
-    "follow": lambda p, q: work.submit(lens_work.follow_work("toy", p, 9)),
+    "lens": lambda p, q: work.submit(lens_page.lens_work("toy", p)),
+    "follow": lambda p, q: work.submit(lens_page.follow_work("toy", p, 9)),
     "method": lambda p, q: work.submit(method_work.work_of(sinks(p))),
 }
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""

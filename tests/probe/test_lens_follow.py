@@ -6,9 +6,10 @@ import torch
 from tiny import CONFIGS, tiny
 
 from probe.errors import BadInput
-from probe.lens.figures import follow_map, in_blocks, positions
+from probe.lens.figures import follow_map
 from probe.lens.follow import follow_token
 from probe.lens.logit import logit_lens
+from probe.lens.windows import in_blocks, positions
 
 PROMPT = "The capital of France is"
 
