@@ -131,17 +131,15 @@ def hand_made(a: str, b: str, tokens: list[str]) -> ComparedPrompts:
 
 
 def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys):
-    from app.pages.compare_prompts import page as beside
-
     from app.pages.prompt.panels import panels
 
-    for laid in (panels("toy", A), beside.panels("toy", A, B)):
-        for python, shell in snippets_in(laid):
-            names: dict = {}
-            exec(python, names)
-            assert names["record"] is not None
-            if shell and not shell.startswith("openwork heads"):  # checked with its own page
-                assert run(shlex.split(shell)[1:]) == 0, shell
+    call = probe.call_of(compared(A, B)[2])
+    for python, shell in {*snippets_in(panels("toy", A)), (call.python(), call.shell())}:
+        names: dict = {}
+        exec(python, names)
+        assert names["record"] is not None
+        if shell and not shell.startswith("openwork heads"):  # checked with its own page
+            assert run(shlex.split(shell)[1:]) == 0, shell
     capsys.readouterr()
 
 
