@@ -21,7 +21,7 @@ from app.jobs import work
 from app.jobs.again import Arguments, task
 from app.library.graphs import body, graph_of, shown_graph
 from app.library.models import short_model
-from app.methods.drawing import drawn_panels
+from app.methods.drawing import Look, drawn_panels
 from circuits.graph.arrangement import arrange, first_keep
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
@@ -118,7 +118,8 @@ def shown(key: str | None, name: str, other: str, scheme: str) -> Parts:
     """The difference's own panels, whose nodes lead to their graph, and the lines that make it."""
     found = work.required(key)
     made = of_call("compare-graphs", a=name, b=other, match=found.convention["match"])
-    return still([*drawn_panels(found, "", scheme, lambda node: at_node(node, name, other), "pair"), made])
+    look = Look(scheme, lambda node, row: (at_node(node, name, other), ""))
+    return still([*drawn_panels(found, "", look, "pair"), made])
 
 
 def at_node(node: object, *names: str) -> str | None:
