@@ -105,8 +105,8 @@ def lists(found: PageUnit, record: "Unit | UnitWeights", kept: Selection) -> dic
         both = [{**row, "label": one[0].text[:80] if one else ""} for row, one in zip(rows.rows, said)]
         return replace(rows, rows=both)
 
-    def opens(name: str) -> str:
-        return found.href(numbers[name], **kept)
+    def opens(name: str, _: object) -> tuple[str, str]:
+        return found.href(numbers[name], **kept), ""
 
     notes = {"inputs": NO_INPUTS}
     return {
