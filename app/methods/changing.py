@@ -16,7 +16,7 @@ from dash.development.base_component import Component
 from app.components.parts import Parts, panel, segmented
 from app.figures.dress import worn
 from app.jobs import work
-from app.methods.drawing import drawn_panels
+from app.methods.drawing import Look, drawn_panels
 from app.methods.form import FIELD
 from app.selection import Selection
 
@@ -90,4 +90,4 @@ def change_text(how: str, amount: object, unit: str, pos: int | None) -> str:
 def run_of_before(key: str | None) -> Parts:
     """The run that an address of before names, where it is kept."""
     found: Any = work.result(work.given(key, "edit"))
-    return [] if found is None else [panel("A run of before", drawn_panels(found, "", worn(), at="before"))]
+    return [] if found is None else [panel("A run of before", drawn_panels(found, "", Look(worn()), at="before"))]

@@ -16,7 +16,7 @@ from app.library.graphs import same_body
 from app.library.models import models
 from app.methods import work as calls
 from app.methods.block import Block
-from app.methods.drawing import drawn_panels
+from app.methods.drawing import Look, drawn_panels
 from app.pages.circuit.marks_on_disk import marked
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
@@ -109,7 +109,11 @@ def tested_before(key: str) -> "TriedSubgraph":
 
 def _of_before(key: str) -> Parts:
     return (
-        [html.Div(drawn_panels(tested_before(key), "", worn(), at="tested"), className="ow-stack ow-block-panels")]
+        [
+            html.Div(
+                drawn_panels(tested_before(key), "", Look(worn()), at="tested"), className="ow-stack ow-block-panels"
+            )
+        ]
         if key
         else []
     )
