@@ -6,9 +6,10 @@ has a contrast; patching from the second into the first is scored by the share o
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from circuits.attribution.trace import Direction
 from probe.errors import BadInput
 from probe.identity import model_name
+from probe.interventions.prefix import recorded, replayed
 from probe.text.tokens import encode_prompt
 
 if TYPE_CHECKING:
@@ -73,6 +75,23 @@ class Task:
         """At the last position, of the model as it is changed right now."""
         with torch.no_grad():
             return self.model(self.tokens.to(self.model.cfg.device))[:, -1].float().cpu()
+
+    def start_at(self, layer: int) -> AbstractContextManager[None]:
+        """Within it runs of these prompts start at this layer: what lies below is computed once. Where the model reads more of it
+        than the residual stream, they are whole."""
+        if layer not in self._below:
+            self._below[layer] = self._recorded(layer)
+        return replayed(self.model, layer, self._below[layer])
+
+    def _recorded(self, layer: int) -> dict[int, Any]:
+        with recorded(self.model, layer) as kept:
+            whole = self.logits()
+        with replayed(self.model, layer, kept):
+            return kept if torch.equal(self.logits(), whole) else {}
+
+    @cached_property
+    def _below(self) -> dict[int, dict[int, Any]]:
+        return {}
 
     def scores(self, logits: Float[Tensor, "batch d_vocab"]) -> Scores:
         """How well these logits do."""

@@ -110,9 +110,12 @@ def replacing(name: str, bench: Bench) -> Found:
     given, task = transcoders_of(bench.model), TESTED[name](bench.model).first(bench.scale.prompts)
     whole, draw = task.scores(task.logits()), np.random.default_rng(bench.scale.seed)
     left, drawn = spliced(task, given.values()).margin / whole.margin.mean(), []
-    for _ in range(bench.scale.sets):
-        bench.step(1)
-        drawn.append(spliced(task, [disordered(d, draw) for d in given.values()]).margin.mean() / whole.margin.mean())
+    with task.start_at(min(given)):
+        for _ in range(bench.scale.sets):
+            bench.step(1)
+            drawn.append(
+                spliced(task, [disordered(d, draw) for d in given.values()]).margin.mean() / whole.margin.mean()
+            )
     measured = Measured.of(left, np.array(drawn), over="prompts", seed=bench.scale.seed)
     sets = {"nothing": [], **{f"layer {layer}": [d] for layer, d in given.items()}, "all": list(given.values())}
     rows = [{"replaced": what, **spliced(task, some).means()} for what, some in sets.items()]

@@ -127,9 +127,10 @@ def without_random(
 ) -> list[Scores]:
     """The task without random units of the same layers, set by set."""
     draw, found = np.random.default_rng(seed), []
-    for _ in range(sets):
-        found.append(ablated(task, random_units(units, merged, draw), given))
-        step(1)
+    with task.start_at(min((layer for _, layer, _ in units), default=0)):
+        for _ in range(sets):
+            found.append(ablated(task, random_units(units, merged, draw), given))
+            step(1)
     return found
 
 

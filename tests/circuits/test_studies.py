@@ -280,6 +280,21 @@ def test_a_task_scores_what_its_logits_say(toy):
         Task("letters", toy, ["one: a", "one: a b c"], [[5], [6]], [[7], [9]], 1)
 
 
+def test_runs_that_start_at_a_layer_say_the_same(toy):
+    task = Task("letters", toy, ["one: a", "one: b"], [[5], [6]], [[7, 8], [9]], 1)
+    for edits in ([], [probe.Zero("L2H1"), probe.Zero("L3N5")]):
+        with probe.intervene(toy, edits):
+            whole = task.logits()
+        with task.start_at(2), probe.intervene(toy, edits):
+            assert torch.equal(task.logits(), whole)
+    ran = []
+    handle = toy.blocks[1].attn.register_forward_hook(lambda *_: ran.append(1))
+    with task.start_at(2):
+        task.logits()
+    handle.remove()
+    assert not ran
+
+
 def test_random_heads_are_others_of_the_same_layers():
     draw, chosen = np.random.default_rng(0), [(0, 1), (0, 2), (3, 0)]
     for _ in range(50):
