@@ -10,7 +10,7 @@ def register(cli: typer.Typer) -> None:
     if cli.registered_commands:
         return
     from app.commands import demo, tools
-    from app.commands.circuits import study, trace, weights
+    from app.commands.circuits import study, trace
     from app.commands.learn import evaluate as judging
     from app.commands.learn import exchange, features, runs, sample
     from app.commands.learn import harvest as activations
@@ -31,7 +31,6 @@ def register(cli: typer.Typer) -> None:
         judging,
         features,
         exchange,
-        weights,
         study,
         catalogue,
         results,
@@ -52,12 +51,11 @@ def _register_graph(cli: typer.Typer) -> None:
     """`openwork graph ...`: what one does with a stored graph."""
     from app.commands.circuits import files as graph_files
     from app.commands.circuits import graph
-    from app.commands.circuits import validate as graph_test
 
     group = typer.Typer(
         name="graph", help="Read, prune, compare, exchange and annotate stored graphs.", no_args_is_help=True
     )
-    for module in (graph, graph_files, graph_test):
+    for module in (graph, graph_files):
         for function in module.COMMANDS:
             group.command(function.__name__.rstrip("_"))(checked(function))
     cli.add_typer(group)

@@ -28,7 +28,7 @@ MOST: dict[str, float] = {
 }
 """The largest number for an option of this name; for any other, what 32 bits hold."""
 _LONGEST = 4_000_000  # characters of a text
-_SHORT = {"length": {"paths": 1000}}
+_SHORT = {"length": {"top-paths": 1000}}
 
 
 def checked(command: Callable[..., object]) -> Callable[..., object]:

@@ -21,7 +21,7 @@ class TraceConfig(Settings):
     4
     """
 
-    max_nodes: Annotated[int, Doc(least=1, most=10_000_000)] = 2000
+    max_nodes: Annotated[int, Doc(least=1)] = 2000
     "Units (neurons, latents, heads, whole MLPs) that become nodes; those left are summed into `rest` nodes."
     max_logits: Annotated[int, Doc(least=1)] = 10
     "Most logits explained when none are named."

@@ -8,6 +8,9 @@ from probe.words import counted, signed
 if TYPE_CHECKING:
     from circuits.validation.records import RootEffect, SubgraphTest
 
+NAMED = 8
+"""Nodes that are named; of more, how many there are."""
+
 
 def meaning(test: "SubgraphTest") -> str:
     """The record in sentences."""
@@ -20,8 +23,11 @@ def meaning(test: "SubgraphTest") -> str:
 
 def _moved(test: "SubgraphTest", top: "RootEffect") -> str:
     does = {"scale": f"Multiplying by {test.factor:g}", "clamp": "Holding", "restore": "Restoring"}
-    nodes = f"{does.get(test.mode, 'Setting to zero')} the {counted(len(test.first.nodes), 'node')}"
-    moved = f"{nodes} moves {top.root} by {signed(top.full)}; the graph predicted {signed(top.predicted_full)}"
+    names = [name.split(" ")[0] for name in test.first.nodes[:NAMED]]
+    more = ", ..." if len(test.first.nodes) > NAMED else ""
+    nodes = f"{counted(len(test.first.nodes), 'node')} ({', '.join(names)}{more})"
+    moved = f"{does.get(test.mode, 'Setting to zero')} the {nodes} moves {top.root} by {signed(top.full)}"
+    moved += f"; the graph predicted {signed(top.predicted_full)}"
     if top.probability is None or top.probability_after is None:
         return moved
     whose = "Its" if top.other_probability is None else "Its first token's"

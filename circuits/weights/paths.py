@@ -67,6 +67,8 @@ class PathSearch(Settings):
     "Paths kept of each length."
     width: Annotated[int | None, Doc(least=1)] = None
     "Children followed of each path, by default as many as paths are kept."
+    edges: Annotated[int, Doc(least=0)] = 1
+    "Longest paths whose edges are told factor by factor."
 
 
 @method(
@@ -114,7 +116,7 @@ def top_paths(
             frontier = [s for s in found if s.reading is not None][:branches]
             kept.append([s for i, s in enumerate(found) if s in frontier or (s.reading is None and i < branches)])
             step(1)
-    return _record(model, parts, view, text, root, kept, worst)
+    return replace(_record(model, parts, view, text, root, kept, worst), told=search.edges)
 
 
 def _frozen_parts(

@@ -137,6 +137,7 @@ class TopPaths(Record, figure=True):
     residual: float
     dictionaries: dict[str, str] = field(default_factory=dict)
     convention: dict[str, str] = field(default_factory=lambda: dict(CONVENTION))
+    told: int = 1
 
     @property
     def target(self) -> str:
@@ -163,8 +164,8 @@ class TopPaths(Record, figure=True):
         return rows
 
     def panels(self) -> list[Panel]:
-        """The tree as a figure and as lines, and the edges of the strongest of the longest paths."""
-        longest = sorted(self.paths, key=lambda p: (-len(p), -abs(p.value)))[:1]
+        """The tree as a figure and as lines, and the edges of the strongest of the longest paths (`told` of them)."""
+        longest = sorted(self.paths, key=lambda p: (-len(p), -abs(p.value)))[: self.told]
         return [
             Figure("Strongest paths", self.figure),
             Rows("Paths from the target back", self.tree.lines(self.tokens)),

@@ -94,7 +94,7 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
     ("arguments", "code", "words"),
     [
         (["lens", "--prompt", ""], 2, "empty"),
-        (["trace", "--prompt", "  "], 2, "empty"),
+        (["trace", "--prompt", ""], 2, "empty"),
         (["trace", "--prompt", "x" * 5000, "--model", "toy"], 2, "512"),
         (["trace", "--prompt", "x", "--model", "toy", "--max-nodes", "0"], 2, "at least 1"),
         (["trace", "--prompt", "x", "--model", "toy", "--target", "two words here"], 2, "one was wanted"),
@@ -116,7 +116,7 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
         (["eval", "--dictionary", "none", "--cache", "none"], 2, "none"),
         (["serve", "--host", "0.0.0.0", "--no-browser"], 2, "token"),
         (["frob"], 2, "frob"),
-        (["trace"], 2, "--prompt"),
+        (["trace"], 2, "needs prompt"),
     ],
 )
 def test_bad_input_gets_a_sentence_and_code_2(arguments, code, words, home, capsys):

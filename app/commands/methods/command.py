@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.limits import require_possible
 from app.commands.methods.asked import arguments_of, options_of, unmarked
 from app.commands.methods.shown import MOST
 from app.commands.methods.stored import asks_of_graph, call_asked
@@ -65,12 +66,16 @@ def command_of(
     about: Method,
     changed: Callable[[Iterable[Argument]], Iterable[Argument]] = list,
     words: str = "",
+    read: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Callable[..., None]:
     """The function that the command line runs for a method; its signature says the options. changed: what becomes of these.
-    words: its help, in place of the method's own."""
+    words: its help, in place of the method's own. read: from what was typed to what the method's own options would hold."""
 
-    def run(**options: Any) -> None:
+    def run(**typed: Any) -> None:
+        options = read(typed)
         call = call_asked(about, options, arguments_of(about, options))
+        for name, value in call.arguments.items():
+            require_possible(about.name, name, value)
         common = {name: options.get(name) for name in Wanted.__dataclass_fields__}
         answer(
             call,

@@ -4,7 +4,7 @@ An old name is a line of `OLD_NAMES`: what was typed, the method that it is now,
 called now. The command takes the method's options by their new names and by their old ones; its help says the new name.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from inspect import Parameter as Argument
@@ -25,19 +25,36 @@ PANEL = "Names of before, which go on working"
 class OldName:
     """typed: the words after `openwork`. method: its name now. options: old names of options, and of each what parameter it is
     now. position: the parameters that were given without an option. given: other defaults of parameters, as one would type
-    them."""
+    them. written: old options that are words of another parameter, and those words: `--top 20` is `--nodes top:20`."""
 
     typed: str
     method: str
     options: Mapping[str, str] = field(default_factory=dict)
     position: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
+    written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def command(self) -> Callable[..., None]:
         """The function that the command line runs."""
         about = method_named(self.method)
         words = f"{about.about}\n\nThis is `openwork {about.group} {about.name}`; the old name goes on working."
-        return command_of(about, lambda options: map(self._renamed, options), words)
+        return command_of(about, self._options, words, self._read)
+
+    def _options(self, options: Iterable[Argument]) -> Iterator[Argument]:
+        yield from (self._renamed(one) for one in options if one.name not in self.written)
+        for name, (parameter, words) in self.written.items():
+            of = list[str] | None if "{}" in words else bool
+            said = f"{flag(parameter)} {words.format(name.upper())}{', repeatable' if '{}' in words else ''}."
+            kind = Annotated[of, typer.Option(flag(name), help=said)]  # type: ignore[valid-type]
+            yield Argument(name, Argument.KEYWORD_ONLY, default=None if "{}" in words else False, annotation=kind)
+
+    def _read(self, typed: dict[str, Any]) -> dict[str, Any]:
+        """What was typed, with the words of old options in their parameters."""
+        found = {**typed, **{parameter: [] for parameter, _ in self.written.values()}}
+        for name, (parameter, words) in self.written.items():
+            value = typed[name]
+            found[parameter] += [words] if value is True else [words.format(one) for one in value or []]
+        return {**found, **{p: ",".join(found[p]) or None for p, _ in self.written.values()}}
 
     def _renamed(self, option: Argument) -> Argument:
         """An option that is known by its old names too."""
@@ -73,6 +90,19 @@ def _is(group: Any, name: str) -> bool:
 _OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
 OLD_NAMES: tuple[OldName, ...] = (
     OldName("connections", "connections", {"dictionary": "dictionaries", "top": "k"}, ("target",)),
+    OldName("paths", "top-paths", {"dictionary": "dictionaries"}),
+    OldName(
+        "graph test",
+        "subgraph-test",
+        {"random": "n_random", "prompt": "prompts", "dictionary": "dictionaries"},
+        ("graph",),
+        written={
+            "nodes": ("nodes", "{}"),
+            "top": ("nodes", "top:{}"),
+            "top_k": ("nodes", "top:{}"),
+            "pinned": ("nodes", "pinned"),
+        },
+    ),
     OldName("graph heads", "edge-heads", _OF_GRAPH, ("graph",)),
     OldName("graph qk", "qk-attribution", _OF_GRAPH, ("graph",)),
     OldName("graph diff", "compare-graphs", {"top": "rows"}, ("a", "b")),
