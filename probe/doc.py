@@ -20,6 +20,11 @@ class Doc:
     below: float | None = None
     in_python: bool = False
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it says anything of a number."""
+        return any(bound is not None for bound in (self.least, self.most, self.above, self.below))
+
     def lets_in(self, value: float) -> bool:
         """Whether a number is within the bounds."""
         return (

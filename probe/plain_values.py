@@ -135,4 +135,4 @@ def _fields_wanted(config: type) -> dict[str, Wanted]:
 def _bounds(config: type) -> dict[str, Doc]:
     """What is said of each field beside its type."""
     docs = {f.name: getattr(f.type, "__metadata__", ()) for f in fields(config)}
-    return {name: doc for name, found in docs.items() for doc in found if isinstance(doc, Doc)}
+    return {name: doc for name, found in docs.items() for doc in found if isinstance(doc, Doc) and doc.bounded}

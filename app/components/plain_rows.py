@@ -25,6 +25,14 @@ TABLE = "method-rows"
 """The type of the id of a record's table; one registering draws them all (`app.methods.drawing`)."""
 
 
+def column(key: str, label: str | None = None, kind: str = "text", **more: Any) -> dict[str, Any]:
+    """A column of a table: its key, its heading, its kind (see `assets/rows.js`); its `title` is what the number means, `wide`
+    leaves it out where there is little room."""
+    label = key.replace("_", " ") if label is None else label
+    title = more.pop("title", "") or meaning(label)
+    return {"key": key, "label": label, "kind": kind, **({"title": title} if title else {}), **more}
+
+
 def table(
     panel: Rows,
     at: str,
@@ -64,7 +72,7 @@ def row_data(
     few = [{str(k): _plain(v) for k, v in row.items()} for row in rows[:most]]
     keys = list(dict.fromkeys(k for row in few for k, v in row.items() if not isinstance(v, dict)))[:COLUMNS]
     kinds = {key: declared.get(key) or _kind(key, [row.get(key) for row in few]) for key in keys}
-    columns = [_column(k, kinds[k]) for k in keys if kinds[k]]
+    columns = [column(k, kind=kinds[k]) for k in keys if kinds[k]]
     cells = [{c["key"]: _cell(row.get(c["key"]), c["kind"]) for c in columns} for row in few]
     for at, key in reversed([(i, c["key"]) for i, c in enumerate(columns, 1) if c["kind"] == "num"]):
         sort, most = scale(key, [row[key] for row in cells])
@@ -86,11 +94,6 @@ def _linked(row: dict[str, Any], key: str, link: Link) -> dict[str, Any]:
     href, called = link(row[key], row)
     called = called if len(called) <= _CALLED else f"{called[: _CALLED - 1]}…"
     return {**row, **({key: f"{row[key]} · {called}"} if called else {}), **({"href": href} if href else {})}
-
-
-def _column(key: str, kind: str) -> dict[str, str]:
-    label = key.replace("_", " ")
-    return {"key": key, "label": label, "kind": kind, **({"title": told} if (told := meaning(label)) else {})}
 
 
 def shown_of(rows: Sequence[object]) -> str | None:

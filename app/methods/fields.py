@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probe.methods.call import checked
-from probe.methods.reading import Method, Parameter
+from probe.methods.reading import Asks, Parameter
 
 OTHER = "minus"
 """The second field of a token: the one it is held against."""
@@ -35,7 +35,7 @@ def texts_of(p: Parameter, plain: Any) -> dict[str, str] | None:
     return None if text is None else {"": text}
 
 
-def plain_of(about: Method, p: Parameter, given: Mapping[str, Any]) -> Any:
+def plain_of(about: Asks, p: Parameter, given: Mapping[str, Any]) -> Any:
     """The plain value of what stands in a parameter's fields. BadInput where it is none of its kind."""
     value = given.get("")
     if p.several:
@@ -46,7 +46,7 @@ def plain_of(about: Method, p: Parameter, given: Mapping[str, Any]) -> Any:
     return checked(about, p, _typed(p, value))
 
 
-def arguments_of(about: Method, given: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+def arguments_of(about: Asks, given: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
     """Arguments from all fields, by parameter and part; an empty field leaves its parameter at its default."""
     found = {}
     for p in about.parameters:

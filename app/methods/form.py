@@ -27,7 +27,7 @@ from app.methods.fields import OTHER, parts_of, texts_of
 from circuits.studies.catalogue import studies
 from probe.methods.kinds import KINDS
 from probe.methods.plain_kinds import Choice, Kind, Number
-from probe.methods.reading import Method, Parameter
+from probe.methods.reading import Asks, Parameter
 
 _OFFERED: dict[Kind, Callable[[], list[str]]] = {
     KINDS["DictionaryName"]: lambda: _stored("dictionary"),
@@ -52,7 +52,7 @@ ABOUT = "block-about"
 """The store of a block that says what it asks (`app.methods.block`)."""
 
 
-def form(at: str, about: Method, model: str, arguments: Filled, only: Sequence[str] | None = None) -> Parts:
+def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str] | None = None) -> Parts:
     """The model, what the method needs, and below it what it may be told. only: fields of these parameters, where the page
     gives the others, and perhaps the model."""
     shown = [p for p in about.parameters if only is None or p.name in only]
@@ -60,12 +60,17 @@ def form(at: str, about: Method, model: str, arguments: Filled, only: Sequence[s
     asks = about.of_model and (only is None or not model)
     name = {"type": MODEL, "at": at}
     chosen = [choose_model(name, model, over=True, description=_LOADED) if asks else dcc.Store(id=name)]
-    controls = [part for p in shown if not _wide(p) for part in _controls(at, p, arguments.get(p.name))]
+    narrow = controls(at, [p for p in shown if not _wide(p)], arguments)
     return [
         dcc.Store(id={"type": KEPT, "at": at}, data=kept),
         *[part for p in shown if _wide(p) for part in _box(at, p, arguments.get(p.name))],
-        html.Div([*chosen, *controls], className="ow-asks" if asks or controls else ""),
+        html.Div([*chosen, *narrow], className="ow-asks" if asks or narrow else ""),
     ]
+
+
+def controls(at: str, parameters: Sequence[Parameter], arguments: Filled) -> Parts:
+    """The fields of some parameters, for a form whose other parts are elsewhere on the page."""
+    return [part for p in parameters for part in _controls(at, p, arguments.get(p.name))]
 
 
 def register(app: Dash) -> None:
@@ -100,16 +105,16 @@ def register(app: Dash) -> None:
     )
 
 
-def states() -> list[State]:
-    """What a callback of any form needs to know what stands in it, for `given`."""
-    field = {"type": FIELD, "at": MATCH, "of": ALL, "part": ALL}
-    token, switch = {**field, "type": TOKEN}, {"type": SWITCH, "at": MATCH, "of": ALL}
+def states(at: Any = MATCH) -> list[State]:
+    """What a callback of any form, or of one, needs to know what stands in it, for `given`."""
+    field = {"type": FIELD, "at": at, "of": ALL, "part": ALL}
+    token, switch = {**field, "type": TOKEN}, {"type": SWITCH, "at": at, "of": ALL}
     read = [(field, "value"), (field, "id"), (token, "value"), (token, "id"), (switch, "checked"), (switch, "id")]
-    return [*(State(name, what) for name, what in read), State({"type": KEPT, "at": MATCH}, "data")]
+    return [*(State(name, what) for name, what in read), State({"type": KEPT, "at": at}, "data")]
 
 
 def given(
-    about: Method,
+    about: Asks,
     values: Sequence[Any],
     ids: Sequence[Filled],
     tokens: Sequence[Any],

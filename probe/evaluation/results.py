@@ -7,6 +7,8 @@ from probe.artifacts.folder import KINDS, home
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
 from probe.artifacts.untrusted import read_json
 from probe.errors import OpenworkError
+from probe.evaluation.report import EvalReport
+from probe.evaluation.store import load_report
 
 MEASURES = ("l0", "fvu", "fvu_affine", "dead_share", "ce", "ce_spliced", "ce_zero", "ce_mean", "ce_recovered_zero")
 MEASURES += ("kl_spliced", "kl_zero", "kl_mean")
@@ -32,6 +34,20 @@ def judged() -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
         except (OpenworkError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             damaged.append((folder.name, str(error) or type(error).__name__))
     return [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)], damaged
+
+
+def newest_report(dictionary: str) -> EvalReport | None:
+    """The newest stored report of a dictionary that can be read; None where there is none."""
+    for row in judged()[0]:
+        if row["name"] != dictionary:
+            continue
+        try:
+            report = load_report(home() / KINDS["result"] / row["result"])
+        except (OpenworkError, OSError, ValueError, TypeError, AttributeError):  # of a sweep, or damaged
+            continue
+        if isinstance(report, EvalReport):
+            return report
+    return None
 
 
 def rows_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:

@@ -35,12 +35,13 @@ class Parameter:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Asks:
     """What is asked for by name, and where that is declared: of a method, a dataclass, a function. in_python: what no file can
-    hold, so that only Python gives it."""
+    hold, so that only Python gives it. of_model: whether it is asked of a loaded model."""
 
     name: str
     module: str
     parameters: tuple[Parameter, ...]
     in_python: tuple[str, ...] = ()
+    of_model: bool = False
 
     def parameter(self, name: str) -> Parameter | None:
         return next((p for p in self.parameters if p.name == name), None)
@@ -82,7 +83,7 @@ def _renamed(p: Parameter, others: Mapping[str, str]) -> Parameter:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Method(Asks):
     """A method as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all of it.
-    of_model: whether it is asked of a loaded model; reports: whether it takes a progress."""
+    reports: whether it takes a progress."""
 
     group: str
     paper: str
@@ -90,7 +91,6 @@ class Method(Asks):
     function: str
     summary: str
     about: str
-    of_model: bool
     reports: bool
 
     def run(self, *given: Any, **named: Any) -> Any:

@@ -56,14 +56,15 @@ class Call:
     def of(cls, about: Method, given: Mapping[str, Any]) -> "Call | None":
         """The call that Python made; None where no file could hold an argument. BadInput for one that is not of its kind."""
         plain, given = {}, _with_fields(about, given)
-        if any(given.get(name) not in (None, (), []) for name in about.in_python):
-            return None
+        beyond = [name for name in about.in_python if given.get(name) not in (None, (), [])]
         for p in about.parameters:
             if p.name in given:
                 try:
                     plain[p.name] = _plain_of(about, p, given[p.name])
                 except NotPlain:
-                    return None
+                    beyond.append(p.name)
+        if beyond:
+            return None
         model = ""
         if about.of_model:
             from probe.identity import model_name

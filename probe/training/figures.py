@@ -101,6 +101,12 @@ def runs_figure(
     return _finish(figure, height)
 
 
+@draws
+def run_figure(run: "TrainingRun", axis: str = "tokens", height: int = 560) -> go.Figure:
+    """The curves of one run."""
+    return runs_figure([run], axis, height=height).update_layout(showlegend=False)
+
+
 def points_each(n_runs: int) -> int:
     """How many points a curve may have where this many runs are shown."""
     return max(50, min(MOST, ALL // max(1, len(TITLES) * n_runs)))

@@ -22,13 +22,15 @@ from probe.training.curves import RunLog
 
 SERIES = ("loss", "l0", "fvu", "dead_share")
 AXES = ("tokens", "step")
+LINE = ("step", "tokens", "loss", "fvu", "l0", "dead_share", "lr", "tokens_per_second")
+"What a line of a log says."
 QUIET = 60.0
 "Seconds without a sign of life after which a run counts as interrupted; more where its lines come more slowly."
 _HEADER = 16 << 20
 
 
 @dataclass(frozen=True)
-class TrainingRun(Record):
+class TrainingRun(Record, figure=True):
     """A run: its name, `finished`, `live` or `interrupted`, what it trains, and how far it is.
 
     facts and config: of the manifest, or of the last checkpoint; empty before there is one. share: done part, if it is known.
@@ -67,6 +69,25 @@ class TrainingRun(Record):
     def final(self) -> dict[str, float]:
         """The last numbers of the log."""
         return self.log.last() if self.log else {}
+
+    def summary(self) -> str:
+        """One sentence: how far it is, and its last numbers."""
+        last = {n: v for n, v in self.final().items() if n in SERIES and np.isfinite(v)}
+        said = ", ".join(f"{name} {value:.4g}" for name, value in last.items())
+        tokens = self.final().get("tokens")
+        return (
+            f"{self.name}, {self.state}{f' after {tokens:,.0f} tokens' if tokens else ''}{f': {said}' if said else ''}."
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The lines of its log, newest first."""
+        if self.log is None:
+            return []
+        columns = {name: self.log.series(name)[::-1] for name in LINE}
+        return [
+            {n: int(v[i]) if n in ("step", "tokens") and np.isfinite(v[i]) else float(v[i]) for n, v in columns.items()}
+            for i in range(self.log.lines)
+        ]
 
     def row(self) -> dict[str, Any]:
         """What a person compares."""

@@ -18,6 +18,7 @@ from probe.artifacts.folder import place
 from probe.artifacts.json import write_json
 from probe.artifacts.manifest import Manifest, writing
 from probe.artifacts.names import partial
+from probe.training.asked import Asked
 
 expect.set_options(timeout=25_000)  # the machine may be shared
 
@@ -82,9 +83,9 @@ def site(empty_site) -> str:
     return empty_site
 
 
-def curves(tab) -> list[str]:
-    """Names in the legend, as they are drawn."""
-    return tab.locator("#training-curves .legendtext").all_inner_texts()
+def field(tab, name: str):
+    """A box of the form."""
+    return tab.locator(".ow-popout-body").get_by_label(name, exact=True)
 
 
 def test_runs_are_laid_over_each_other_and_kept_in_the_address(tab, site):
@@ -131,7 +132,10 @@ def test_judgements_are_a_table_and_a_picture(tab, site):
     )
     tab.locator("#training-judged tr.click").click()
     expect(tab.locator("h1")).to_have_text("alpha")
-    expect(tab.locator("#run-report .main-svg").first).to_be_visible()
+    expect(tab.get_by_role("heading", name="Beside what it is compared with")).to_be_visible()
+    expect(tab.locator(".ow-panel", has_text="Measures").get_by_text("squared error over squared")).to_be_visible()
+    tab.locator("#run-judged tr.click").click()
+    expect(tab).to_have_url(re.compile("/results/eval-alpha"))
 
 
 def test_a_run_that_was_cut_off_says_how_it_goes_on(tab, site):
@@ -178,26 +182,36 @@ def test_a_training_from_the_form_to_its_judgement(tab, site, tmp_path):
     assert run(["harvest", "--model", "toy", "--name", "small", "--text", str(texts), *sites]) == 0
     tab.goto(site + "/training")
     tab.locator("summary", has_text="Start a training").click()
-    tab.locator("#train-name").fill("mine")
-    tab.locator("#train-k").fill("8")
-    tab.locator("#train-epochs").fill("1")
+    field(tab, "Name").fill("mine")
+    field(tab, "K").fill("8")
+    field(tab, "Epochs").fill("1")
+    tab.get_by_text("All other settings").click()
+    field(tab, "Lr").fill("-1")
+    expect(tab.locator("#train-announced")).to_contain_text("lr is -1; a number above 0 was wanted")
+    field(tab, "Lr").fill("0.01")
     tab.get_by_role("button", name="What will it take?").click()
     expect(tab.locator("#train-announced")).to_contain_text("512 latents", timeout=60_000)
     expect(tab.locator("#train-announced")).to_contain_text("openwork train --cache small")
+    expect(tab.locator("#train-announced")).to_contain_text("--lr 0.01")
     tab.locator("#train-start").click()
     expect(tab).to_have_url(re.compile("/training/mine"))
     expect(tab.locator(".ow-eyebrow")).to_have_text("Training run · finished", timeout=60_000)
     expect(tab.locator("#run-lines tbody tr").first).to_be_visible()
-    tab.get_by_role("button", name="Judge it").click()
-    expect(tab.locator("#run-measures tbody tr").first).to_be_visible(timeout=60_000)
-    assert place("result", "eval-mine").is_dir()
+    judge = tab.locator(".ow-panel", has_text="Judge it")
+    judge.get_by_label("Max tokens").fill("300")
+    judge.get_by_role("button", name="Run").click()
+    expect(tab.get_by_role("heading", name="How often latents fire")).to_be_visible(timeout=60_000)
+    expect(tab).to_have_url(re.compile("judged=method"))
+    tab.goto(site + "/training")
+    tab.locator("#training-judged tr.click", has_text="mine").click()
+    expect(tab.get_by_role("heading", name="How often latents fire").first).to_be_visible()
 
 
 def test_an_interrupted_training_is_resumed_from_its_page(tab, site):
     """Cut off by its cancel button's function, continued from the page, finished."""
     if not place("cache", "small").is_dir():
         pytest.skip("needs the cache of the test before")
-    asked = trainings.Asked("small", "slow", "sae", "topk", 4, 2, 400, 0)
+    asked = Asked("small", "slow", "sae", "topk", 4, 2, 400, 0)
     trainings.start(asked)
     job = jobs.job_table().latest("train:slow")
     metrics = partial(place("dictionary", "slow")) / "metrics.jsonl"

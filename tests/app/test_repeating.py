@@ -23,7 +23,9 @@ from app.pages.prompt import work as prompt_work
 from app.pages.training import work as trainings
 from probe.artifacts.folder import place
 from probe.errors import BadInput
+from probe.evaluation.results import judged
 from probe.methods.call import Call
+from probe.training.asked import Asked as Training
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 CASES: dict[str, Callable] = {
@@ -31,7 +33,7 @@ CASES: dict[str, Callable] = {
     "trace": lambda p, q: prompt_work.start_trace("toy", p.text),
     "demo": lambda p, q: demo.start_demo("toy-demo"),
     "measure": lambda p, q: measuring.start("toy", 1),
-    "plan": lambda p, q: work.submit(trainings.planning(trainings.Asked("cache", "run", k=4))),
+    "plan": lambda p, q: work.submit(trainings.planning(Training("cache", "run", k=4))),
     "patch": lambda p, q: patching_state.start_sweep(pair(p, q, over="heads", direction="noise", control=True)),
     "compared pair": lambda p, q: patching_state.start_pair(pair(p, q, metric="kl")),
     "patterns": lambda p, q: patching_state.start_patterns("toy", CLEAN, CORRUPTED),
@@ -96,7 +98,7 @@ def test_every_task_asks_the_same_again(home, monkeypatch, name):
 
 
 def test_these_are_all_tasks_and_whatever_is_queued_names_one():
-    assert {*CASES, "table", "train", "judge", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
+    assert {*CASES, "table", "train", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
     silent = []
     for file in Path(app.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
@@ -139,13 +141,13 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
     cache = harvest(toy, token_set(24), ["mlp_in.2", "mlp_out.2"], place("cache", "cache"), held_out=0.2)
     made = make(cache, Recipe("skip_transcoder", "topk:4", 24))
     learned = train(made, cache, TrainConfig(epochs=1, batch=32), place("dictionary", "learned")).dictionary
-    old = interrupted(home, monkeypatch, lambda: trainings.judging(trainings.run_of("learned"), "cache", 64))
+    call = Call.checked("evaluate", "toy", {"dictionary": "learned", "cache": "cache", "max_tokens": 64})
+    old = interrupted(home, monkeypatch, lambda: work.submit(method_work.work_of(call)))
     ran_again(old)
-    report = json.loads((place("result", "eval-learned") / "report.json").read_text())
-    direct = evaluate(toy, learned, cache, max_tokens=64)
-    assert (report["fvu"], report["l0"]) == (pytest.approx(direct.fvu), pytest.approx(direct.l0))
-    with pytest.raises(BadInput, match="exists already"):  # it was judged
-        repeating.repeat(old.id)
+    report, direct = work.result(old.key), evaluate(toy, learned, cache, max_tokens=64)
+    assert (report.fvu, report.l0) == (pytest.approx(direct.fvu), pytest.approx(direct.l0))
+    (row,) = judged()[0]  # the list of all judgements has it, with its cache
+    assert (row["name"], row["fvu"], row["on"]) == ("learned", pytest.approx(direct.fvu), "held-out text of cache")
 
 
 @pytest.mark.parametrize(
@@ -179,13 +181,3 @@ def test_a_damaged_row_queues_nothing(home, monkeypatch, task, wrong):
     with pytest.raises(BadInput):
         repeating.repeat(old.id)
     assert jobs.job_table().all() == [old]
-
-
-def test_a_judging_of_what_is_gone_says_so(home):
-    from app.jobs.job import Job
-
-    for again in ({"name": "gone", "cache": "c", "max_tokens": 5}, {"name": [], "cache": "c", "max_tokens": "x"}):
-        jobs.forget()
-        Job("old", "judge", "Judge", state="interrupted", again=["judge", again]).write(home / "jobs")
-        with pytest.raises(BadInput):
-            repeating.repeat("old")

@@ -1,7 +1,6 @@
 """Any stored result has a page: numbers, tables, bounded; damaged files are a sentence."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from pages import as_json
@@ -9,7 +8,6 @@ from pages import as_json
 from app import links
 from app.components.plain_rows import ROWS
 from app.pages import report
-from app.pages.training import run
 from probe.artifacts.folder import place
 from probe.artifacts.json import write_json
 from probe.artifacts.manifest import Manifest, writing
@@ -43,19 +41,6 @@ def test_numbers_and_tables_are_found_by_place():
     assert [(c["key"], c["kind"]) for c in data["columns"]] == kinds and data["rows"][1]["ok"] == "yes"
     long = report.row_data("rows", REPORT["more"]["rows"])
     assert len(long["rows"]) == ROWS > long["page"] > 0  # the page shows so many at first, and a button for more
-
-
-@pytest.mark.parametrize(
-    ("judged", "words", "variant"), [([], "Judge it", None), ([{"name": "r"}], "Judge it again", "default")]
-)
-def test_a_judged_run_is_judged_again_by_a_quieter_button(home, monkeypatch, judged, words, variant):
-    of = SimpleNamespace(name="r", cache="c")
-    monkeypatch.setattr(run, "caches", lambda: [SimpleNamespace(name="c")])
-    monkeypatch.setattr(run, "judged", lambda: (judged, []))
-    (span,) = run._judge(of)  # type: ignore[arg-type]
-    assert span.children.children == words and getattr(span.children, "variant", None) == variant
-    stored("eval-r", {})  # its report under the name that the button would give it
-    assert run._judge(of) == []  # type: ignore[arg-type]
 
 
 def test_a_result_has_a_page(home):

@@ -3,7 +3,6 @@
 import json
 
 from app.pages.training import run as run_page
-from app.pages.training import run_callbacks
 from app.pages.training.work import run_of
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, writing
@@ -21,7 +20,7 @@ def test_a_run_that_ends_before_its_page_first_asks_is_laid_out_anew(home):
     growing.mkdir(parents=True)
     (growing / "metrics.jsonl").write_text(json.dumps({"step": 1, "tokens": 100, "loss": 1.0, "seconds": 0.1}) + "\n")
     mark = stores(run_page.layout("mine", {}))["run-mark"]
-    assert run_callbacks.followed(run_of("mine"), mark)[-1] != "/training/mine" and mark[0] == "live"
+    assert run_page.followed(run_of("mine"), mark)[-1] != "/training/mine" and mark[0] == "live"
     with writing(place("dictionary", "mine"), Manifest("dictionary", "mine")) as beside:
         (beside / "metrics.jsonl").write_text((growing / "metrics.jsonl").read_text())
-    assert run_callbacks.followed(run_of("mine"), mark)[-1].startswith("/training/mine?at=finished")
+    assert run_page.followed(run_of("mine"), mark)[-1].startswith("/training/mine?at=finished")

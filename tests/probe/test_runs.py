@@ -243,24 +243,52 @@ def test_what_is_above_one_is_explained_and_one_run_is_one():
     from app.pages.training import tables as training_rows
 
     row = {"name": "a", "kind": "sae", "rule": "topk:8", "on": "sotu", "result": "r", "ce_recovered_zero": 1.146}
-    told = training_rows.judged_rows([row], {"a", "b"})["note"]
+    told = training_rows.judged_rows([row], {}, training_rows.not_judged([row], {"a", "b"}))["note"]
     assert (
         "above 1" in told
         and "compare CE spliced with CE untouched" in told
         and "1 of 2 runs here is not judged" in told
     )
-    assert "above 1" not in training_rows.judged_rows([{**row, "ce_recovered_zero": 0.98}], {"a"})["note"]
+    assert "above 1" not in training_rows.judged_rows([{**row, "ce_recovered_zero": 0.98}], {})["note"]
+    assert training_rows.not_judged([row], {"a"}) == ""
 
 
 def test_a_cut_off_training_names_its_latents_without_a_checkpoint(home, monkeypatch):
-    from app.pages.training import work as trainings
     from probe.artifacts.manifest import Manifest
+    from probe.training.asked import Asked, asked_by
 
     sites = ("blocks.1.mlp.hook_in", "blocks.1.mlp.hook_out")
     layout = {"widths": {sites[0]: 64, sites[1]: 32}}
-    monkeypatch.setattr(trainings, "caches", lambda: [Manifest("cache", "c", sites=sites, facts={"layout": layout})])
-    asked = trainings.Asked("c", "t", "transcoder", "topk", 8, 4, 1, 0)
-    assert trainings.latents(asked) == 4 * 64 and "LATENTS" not in asked.shell(trainings.latents(asked), resume=True)
-    assert (
-        trainings.latents(replace(asked, kind="sae")) == 4 * 32 and trainings.latents(replace(asked, cache="x")) is None
+    there = {place("cache", "c"): Manifest("cache", "c", sites=sites, facts={"layout": layout})}
+    monkeypatch.setattr("probe.training.asked.read_manifest", lambda folder, kind: there[folder])
+    asked = Asked("c", "t", "transcoder", "topk", 8, 4, 1, 0, {"lr": 0.01, "start": False})
+    assert asked.latents == 4 * 64
+    assert "--d-dict 256 " in asked.shell(asked.latents) and asked.shell(None, resume=True).endswith(
+        "--no-start --resume"
     )
+    assert replace(asked, kind="sae").latents == 4 * 32 and replace(asked, cache="x").latents is None
+    assert asked_by({"cache": "c", "epochs": 1, "lr": 0.004, "batch": 64}).more == {
+        "batch": 64
+    }  # the rest is the default
+    assert asked_by({"cache": "c"}).name == "c-skip_transcoder-topk-32-x8-s0"
+    for wrong in (
+        {"factor": 0},
+        {"batch": 0},
+        {"kind": "crosscoder"},
+        {"name": "n" * 121},
+        {"depth": 3},
+        {"cache": None},
+    ):
+        with pytest.raises(BadInput):
+            asked_by({"cache": "c", **wrong})
+
+
+def test_a_training_is_asked_for_planned_and_run_by_names(trained):
+    from probe.training.asked import asked_by, asked_of
+
+    asked = asked_by({"cache": "c", "name": "named", "kind": "sae", "k": 4, "factor": 2, "epochs": 1, "batch": 64})
+    plan = asked.plan()
+    assert plan.steps > 0 and not place("dictionary", "named").exists()
+    assert asked.run().folder == place("dictionary", "named")
+    assert run_named("named").config["batch"] == 64 and run_named("named").facts["d_dict"] == asked.latents
+    assert asked_of("named") is None  # it is finished

@@ -106,16 +106,15 @@ def read_patching(toy: Any) -> Any:
 def read_eval(toy: Any) -> Any:
     from app.pages import report
     from app.pages.training import run
-    from app.pages.training.run_callbacks import measure_rows, report_of
-    from probe.evaluation.results import judged
+    from probe.evaluation.results import judged, newest_report
 
     report.layout("eval", {})
     run.layout("dictionary", {})
     rows, damaged = judged()
     if damaged:
         raise Unavailable(str(damaged))
-    kept = report_of("dictionary")
-    return [[r for r in rows if r["result"] == "eval"], measure_rows(kept) if kept else None]
+    kept = newest_report("dictionary")
+    return [[r for r in rows if r["result"] == "eval"], kept.rows() if kept else None]
 
 
 def read_sweep(toy: Any) -> Any:

@@ -3,71 +3,41 @@
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, html, no_update
-from dash.development.base_component import Component
+from dash import ALL, Dash, Input, Output, html, no_update
 
 from app.components.parts import Parts, copyable, error, icon
 from app.components.slot import register_slot, slot
 from app.jobs import work
+from app.methods import form
 from app.pages.training import work as trainings
-from app.pages.training.work import FACTORS, OFFERED, RULES, Asked
 from probe.artifacts.json import Json
-from probe.errors import BadInput, OpenworkError
-from probe.words import duration, size
+from probe.errors import OpenworkError
+from probe.training.asked import ALL as ASKED
+from probe.training.asked import ASKS, SETTINGS, Asked, asked_by
 
-_FIELDS = ("cache", "kind", "rule", "k", "factor", "epochs", "seed", "name")
+AT = "train"
 
 
 def train_menu() -> html.Details:
     """The form below 'Start a training'; where there is no cache, the command that makes one."""
     found = trainings.caches()
-    body = _form([m.name for m in found]) if found else _no_cache()
+    body = _form(found[0]) if found else _no_cache()
     summary = html.Summary([icon("play", small=True), "Start a training"])
     return html.Details([summary, html.Div(body, className="ow-popout-body wide")], className="ow-popout primary")
 
 
 def _no_cache() -> Parts:
     command = "openwork harvest --sites mlp_in.4,mlp_out.4 --tokens 300000 --name layer4"
-    return [
-        html.H3("Nothing to train on yet"),
-        html.P(
-            "A training reads activations from a cache. This makes one of an early layer of the default model:",
-            className="ow-sub",
-        ),
-        copyable(command),
-    ]
+    words = "A training reads activations from a cache. This makes one of an early layer of the default model:"
+    return [html.H3("Nothing to train on yet"), html.P(words, className="ow-sub"), copyable(command)]
 
 
-def _form(caches: list[str]) -> Parts:
-    def select(name: str, label: str, values: list[str], value: str) -> Component:
-        data = [{"value": v, "label": v.replace("_", " ") if name != "cache" else v} for v in values]
-        inside = {"withinPortal": False}
-        return dmc.Select(
-            id=f"train-{name}",
-            label=label,
-            data=data,
-            value=value,
-            allowDeselect=False,
-            size="sm",
-            comboboxProps=inside,
-        )
-
-    def number(name: str, label: str, value: int, **options: object) -> Component:
-        return dmc.NumberInput(id=f"train-{name}", label=label, value=value, size="sm", **options)
-
-    fields = [
-        select("cache", "Cache", caches, caches[0]),
-        select("kind", "Kind", list(OFFERED), OFFERED[0]),
-        select("rule", "Sparsifier", list(RULES), RULES[0]),
-        number("k", "Its number (k, target L0, or penalty)", 32, min=0.01, max=100_000),
-        select("factor", "Latents for each dimension read", [str(f) for f in FACTORS], "8"),
-        number("epochs", "Passes over the tokens", 3, min=1, max=1000, allowDecimal=False),
-        number("seed", "Seed", 0, min=0, max=2**31 - 1, allowDecimal=False),
-        dmc.TextInput(id="train-name", label="Name", placeholder="from the recipe", size="sm"),
-    ]
+def _form(cache: str) -> Parts:
+    more = html.Div(form.controls(AT, SETTINGS.parameters, {}), className="ow-asks")
     return [
         html.H3("Start a training"),
-        html.Div(fields, className="ow-form"),
+        *form.form(AT, ASKS, "", {"cache": cache}),
+        html.Details([html.Summary("All other settings"), more], className="ow-more-settings"),
         html.Div(
             dmc.Button("What will it take?", id="train-plan", variant="default", size="xs"), className="ow-actions"
         ),
@@ -80,41 +50,31 @@ def _form(caches: list[str]) -> Parts:
     ]
 
 
-def asked(
-    cache: str, kind: str, rule: str, k: object, factor: str, epochs: object, seed: object, name: str | None
-) -> Asked:
-    """The form as a request; BadInput for what cannot be."""
-    if not isinstance(epochs, int) or not isinstance(seed, int) or not isinstance(k, int | float):
-        raise BadInput("Epochs, seed and the sparsifier's number must be given.")
-    named = (name or "").strip() or trainings.suggested(cache, kind, rule, k, factor, seed)
-    return Asked(cache, named, kind=kind, rule=rule, k=k, factor=int(factor), epochs=epochs, seed=seed)
-
-
 def announced(plan: Json, wanted: Asked) -> Parts:
     """The plan in words, and the same as a command."""
-    words = (
-        f"{plan['d_dict']:,} latents, {plan['parameters']:,} weights, {plan['steps']:,} steps over {plan['tokens']:,} tokens: "
-        f"{size(plan['memory_bytes'])} of memory, {size(plan['disk_bytes'])} on disk, about {duration(plan['seconds'])}, "
-        "by the speed measured just now."
-    )
+    words = f"{plan['said']}, by the speed measured just now."
     return [html.P(words, className="ow-partial"), copyable(wanted.shell(plan["d_dict"]))]
 
 
 def register(app: Dash) -> None:
     register_slot(app, "train-planned")
-    fields = [State(f"train-{name}", "value") for name in _FIELDS]
+    filled = form.states(AT)
+    fields = [
+        *(Input({"type": kind, "at": AT, "of": ALL, "part": ALL}, "value") for kind in (form.FIELD,)),
+        Input({"type": form.SWITCH, "at": AT, "of": ALL}, "checked"),
+    ]
 
     @app.callback(
         Output("train-planned-key", "data"),
         Output("train-announced", "children", allow_duplicate=True),
         Output("train-start", "disabled", allow_duplicate=True),
         Input("train-plan", "n_clicks"),
-        *fields,
+        *filled,
         prevent_initial_call=True,
     )
     def plan(clicks: int | None, *values: Any):
         try:
-            return (work.submit(trainings.planning(asked(*values))) if clicks else no_update), None, True
+            return (work.submit(trainings.planning(_asked(values))) if clicks else no_update), None, True
         except OpenworkError as problem:
             return None, error(str(problem)), True
 
@@ -122,11 +82,12 @@ def register(app: Dash) -> None:
         Output("train-announced", "children"),
         Output("train-start", "disabled"),
         Input("train-planned-done", "data"),
-        *[Input(f"train-{name}", "value") for name in _FIELDS],
+        *fields,
+        *filled,
     )
     def tell(key: str | None, *values: Any):
         try:
-            wanted = asked(*values)
+            wanted = _asked(values[len(fields) :])
         except OpenworkError as problem:
             return error(str(problem)), True
         found = work.result(trainings.planning(wanted).key)
@@ -136,11 +97,15 @@ def register(app: Dash) -> None:
         Output("url", "href", allow_duplicate=True),
         Output("train-announced", "children", allow_duplicate=True),
         Input("train-start", "n_clicks"),
-        *fields,
+        *filled,
         prevent_initial_call=True,
     )
     def begin(clicks: int | None, *values: Any):
         try:
-            return (trainings.start(asked(*values)) if clicks else no_update), no_update
+            return (trainings.start(_asked(values)) if clicks else no_update), no_update
         except OpenworkError as problem:
             return no_update, error(str(problem))
+
+
+def _asked(filled: Any) -> Asked:
+    return asked_by(form.given(ASKED, *filled))

@@ -1,18 +1,15 @@
-"""Training: runs, live and finished, over each other; how dictionaries were judged; and a form that starts a training."""
+"""Training: runs, live and finished, over each other; and a form that starts a training. How they were judged: `judged`."""
 
-from dash import Dash, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from app.components import drawn, snippets
-from app.components.parts import Parts, copyable, empty, error, graph, panel, segmented, title
+from app.components import drawn
+from app.components.parts import Parts, copyable, empty, panel, title
+from app.components.snippets import snippets
 from app.frame.shell import Page
-from app.pages.training import callbacks, form, tables
+from app.pages.training import curves, form, judged, tables
 from app.pages.training.work import all_runs
-from probe.evaluation.figures import MEASURES
-from probe.evaluation.results import judged
-from probe.training.run_log import AXES, TrainingRun
-
-_SHORT = {"fvu": "FVU", "ce_recovered_zero": "CE recovered", "ce_spliced": "CE spliced", "kl_spliced": "KL"}
+from probe.training.run_log import TrainingRun
 
 
 def layout(query: dict[str, str]) -> Parts:
@@ -24,19 +21,19 @@ def layout(query: dict[str, str]) -> Parts:
         dcc.Store(id="selection", data={}),
         *(_stores(there, chosen) if there else []),
         title("Training", lead=lead, actions=[form.train_menu()]),
-        html.Div([*(_runs(query) if there else [_none()]), *_judged()], className="ow-stack"),
+        html.Div([*(_runs(query) if there else [_none()]), *judged.layout(there)], className="ow-stack"),
     ]
 
 
 def _stores(there: list[TrainingRun], chosen: list[str]) -> Parts:
     """What is shown, what was drawn last, and the clock that runs while a training does."""
     live = any(run.state == "live" for run in there)
-    stores = [
-        dcc.Store(id="training-chosen", data=chosen),
-        dcc.Store(id="training-mark"),
+    stores = [dcc.Store(id=f"training-{name}", data=data) for name, data in (("chosen", chosen), ("mark", None))]
+    return [
+        *stores,
         dcc.Store(id="training-kept"),
+        dcc.Interval(id="training-poll", interval=2000, disabled=not live),
     ]
-    return [*stores, dcc.Interval(id="training-poll", interval=2000, disabled=not live)]
 
 
 def _none() -> Component:
@@ -44,83 +41,71 @@ def _none() -> Component:
     return empty("No training yet", words, copyable("openwork train --cache NAME --kind skip_transcoder --k 32"))
 
 
-def _option(query: dict[str, str], key: str, values: tuple[str, ...]) -> str:
-    return query[key] if query.get(key) in values else values[0]
-
-
 def _runs(query: dict[str, str]) -> Parts:
-    axis, scale = _option(query, "x", AXES), _option(query, "y", ("linear", "log"))
-    tools = html.Div(
-        [
-            segmented("training-axis", [(a, a) for a in AXES], axis),
-            segmented("training-scale", [("linear", "linear"), ("log", "log")], scale),
-            segmented(
-                "training-window",
-                [("1", "as logged"), ("5", "mean of 5"), ("20", "of 20")],
-                _option(query, "w", ("1", "5", "20")),
-            ),
-        ],
-        className="ow-actions",
-    )
-    curves = panel(
-        "Curves",
-        [
-            html.Div(id="training-note", className="ow-partial", style={"padding": "0 10px"}),
-            graph("training-curves", 600, "Loss, L0, FVU and dead share of the runs shown"),
-        ],
-        note="Each point is the mean over the steps since the line before; a smoothed one the mean of that many lines.",
-        tools=tools,
-        flush=True,
-        foot=html.Div(id="training-code"),
-    )
     listed = panel(
         "Runs",
         drawn.rows("training-runs", 380),
         note="Finished ones are dictionaries; those cut off can be resumed on their page.",
-        foot=_list_code(),
+        foot=snippets("from probe import runs\n\n[run.row() for run in runs()]", "openwork runs"),
     )
     numbers = panel("Last numbers of the runs shown", drawn.rows("training-final", 320), note="Click a run to open it.")
     differ = panel("Settings that differ", html.Div(drawn.rows("training-differ", 320), className="ow-scroll"))
-    return [listed, curves, html.Div([numbers, differ], className="ow-grid two")]
+    drawn_curves = curves.curves("training", query, 600, html.Div(id="training-code"))
+    return [listed, drawn_curves, html.Div([numbers, differ], className="ow-grid two")]
 
 
-def _list_code() -> Component:
-    return snippets.snippets("from probe import runs\n\n[run.row() for run in runs()]", "openwork runs")
+def mark(there: list[TrainingRun], chosen: list[str]) -> list[object]:
+    """Changes whenever the page would look different."""
+    return [chosen, [[run.name, run.state, run.log.lines if run.log else 0] for run in there]]
 
 
-def _judged() -> Parts:
-    rows, damaged = judged()
-    if not rows and not damaged:
-        return []
-    measures = [(m, _SHORT[m]) for m in MEASURES if any(tables.known(row.get(m)) for row in rows)]
-    broken = (
-        [error("; ".join(f"{n}: {why}" for n, why in damaged[:5]), heading="Some results cannot be read")]
-        if damaged
-        else []
-    )
-    if not rows:
-        return broken
-    python = "from probe import judged, judged_figure\n\nrows, damaged = judged()\njudged_figure(rows, 'fvu')"
-    plot = panel(
-        "Sparsity against faithfulness",
-        graph("training-pareto", 430, "L0 against what is lost, one colour a kind"),
-        note="Further left is sparser; lower is better (CE recovered: higher). FVU compares dictionaries of one kind only.",
-        tools=segmented("training-measure", measures or [("fvu", "FVU")], (measures or [("fvu", "FVU")])[0][0]),
-        flush=True,
-        foot=snippets.snippets(python, "openwork eval --dictionary NAME --cache NAME"),
-    )
-    names = {run.name for run in all_runs()}
-    table = panel(
-        "Judged dictionaries",
-        drawn.rows("training-judged", 460, tables.judged_rows(rows, names)),
-        note="Point at a column's name for what it means. Numbers on different texts are not comparable.",
-    )
-    return [*broken, plot, table]
+def code(chosen: list[str]) -> Component:
+    """Lines that draw the same curves."""
+    imports = "from probe import run_named, runs_figure"
+    return snippets(f"{imports}\n\nruns_figure([run_named(name) for name in {chosen!r}])", "openwork runs --json")
 
 
 def register(app: Dash) -> None:
-    callbacks.register(app)
+    """A click shows or hides a run; live ones are followed; what is shown stands in the address."""
     form.register(app)
+    judged.register(app)
+    curves.register(app, "training")
+    for name in ("training-runs", "training-final", "training-differ"):
+        drawn.register_rows(app, name)
+    app.clientside_callback(
+        ClientsideFunction("openwork", "toggleRun"),
+        Output("training-chosen", "data"),
+        Input("selection", "data"),
+        State("training-chosen", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "keepRuns"),
+        Output("training-kept", "data"),
+        Input("training-chosen", "data"),
+        *(Input(f"training-{name}", "value") for name in ("axis", "scale", "window")),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output("training-runs-data", "data"),
+        Output("training-final-data", "data"),
+        Output("training-differ-data", "data"),
+        Output("training-code", "children"),
+        Output("training-mark", "data"),
+        Output("training-poll", "disabled"),
+        Input("training-chosen", "data"),
+        Input("training-poll", "n_intervals"),
+        State("training-mark", "data"),
+    )
+    def follow(chosen: list[str], _: object, before: list[object] | None):
+        there = all_runs()
+        still = not any(run.state == "live" for run in there)
+        if (now := mark(there, chosen)) == before:
+            return *(no_update,) * 5, still
+        some = curves.shown(there, chosen)
+        rows = tables.run_rows(there, chosen), tables.final_rows(some), tables.difference_rows(some)
+        return *rows, code(chosen), now, still
 
 
 PAGE = Page(r"/training", "Training", layout, register, ("training-curves", "training-pareto"))

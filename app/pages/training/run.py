@@ -1,50 +1,53 @@
-"""One training run: its curves, where it stands, its settings, how it was judged; resuming it, judging it."""
+"""One training run: its curves, where it stands, its settings, how it was judged; followed while it lasts, and resumed."""
 
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, dcc, html
+from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app import links
-from app.components import drawn, snippets
+from app.components import drawn
 from app.components.cards import outdated_note
-from app.components.parts import Parts, copyable, empty, graph, icon, link_button, panel, segmented, title
+from app.components.parts import Parts, copyable, icon, link_button, panel, stat, title
+from app.components.slot import waiting
+from app.components.snippets import snippets
 from app.frame.shell import Page
 from app.jobs.table import job_table
-from app.library.models import short_model
-from app.pages.training import run_callbacks, tables
-from app.pages.training.work import asked_of, caches, latents, report_name, run_of
-from probe.artifacts.folder import place
+from app.links import run_page
+from app.pages.training import curves, judged, tables
+from app.pages.training.work import resume, run_of
 from probe.artifacts.manifest import read_manifest
-from probe.errors import OpenworkError
-from probe.evaluation.results import judged
+from probe.errors import BadInput, OpenworkError
+from probe.training.asked import asked_of
+from probe.training.run_differences import settings_of
 from probe.training.run_log import TrainingRun
-from probe.words import duration
+from probe.words import duration, number, percent
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
     """The page of a run; of one whose job has written nothing yet, its progress."""
-    active = [job for kind in ("train", "judge") if (job := job_table().latest(f"{kind}:{name}")) and job.active]
-    if not run_callbacks.exists(name) and job_table().latest(f"train:{name}") is not None:
+    job = job_table().latest(f"train:{name}")
+    if not exists(name) and job is not None:
         return _begun(name)
     run = run_of(name)
-    clock = dcc.Interval(id="run-poll", interval=1500, disabled=run.state != "live" and not active)
-    lines = drawn.rows("run-lines", 360, run_callbacks.line_rows(run))
+    idle = run.state != "live" and not (job and job.active)
+    stores = {"selection": {}, "run-name": name, "run-chosen": [name], "run-mark": mark(run)}
+    # the mark is of what is laid out here, though it ends before it is first asked
+    foot = snippets(
+        f"from probe import run_named, runs_figure\n\nruns_figure([run_named({name!r})])", "openwork runs --json"
+    )
+    lines = drawn.rows("run-lines", 360, tables.line_rows(run))
     return [
-        dcc.Store(id="selection", data={}),
-        dcc.Store(id="run-name", data=name),
-        dcc.Store(
-            id="run-mark", data=run_callbacks.mark(run)
-        ),  # what is laid out here, though it ends before it is first asked
-        clock,
+        *(dcc.Store(id=key, data=data) for key, data in stores.items()),
+        dcc.Interval(id="run-poll", interval=1500, disabled=idle),
         title(name, eyebrow=f"Training run · {run.state}", actions=_actions(run)),
-        html.Div(run_callbacks.jobs_of(name), id="run-job"),
+        html.Div(_job(name), id="run-job"),
         *_problem(run),
         *(outdated_note("dictionary", name) if run.state == "finished" else []),
-        panel("Where it stands", html.Div(run_callbacks.facts(run), id="run-facts"), export=False),
-        _curves(run),
-        *_judgements(run),
+        panel("Where it stands", html.Div(facts(run), id="run-facts"), export=False),
+        curves.curves("run", query, 540, foot),
+        *(judged.of_run(run, query) if run.state == "finished" else []),
         html.Div(
             [_settings(run), panel("The log", lines, note="Its last lines, newest first.")], className="ow-grid even"
         ),
@@ -56,144 +59,157 @@ def _begun(name: str) -> Parts:
         title(name, eyebrow="Training run · waiting"),
         dcc.Store(id="run-waiting-for", data=name),
         dcc.Interval(id="run-waiting-poll", interval=800),
-        html.Div(run_callbacks.jobs_of(name), id="run-waiting"),
+        html.Div(_job(name), id="run-waiting"),
     ]
+
+
+def exists(name: str) -> bool:
+    """Whether anything of this run is on disk."""
+    try:
+        run_of(name)
+    except BadInput:
+        return False
+    return True
+
+
+def _job(name: str) -> Parts:
+    """Progress of the job that trains this run, or why it failed; nothing when all is done."""
+    job = job_table().latest(f"train:{name}")
+    return [waiting(job)] if job is not None and (job.active or job.state == "failed") else []
 
 
 def _actions(run: TrainingRun) -> Parts:
     beside = link_button("Beside others", links.address(links.TRAINING, runs=tables.runs_query([run.name])), "training")
     if run.state != "finished":
         return [beside]
-    units = link_button("Its features", links.address(links.UNITS, model=run.model, dictionary=run.name), "units")
-    return [beside, units, *_judge(run)]
-
-
-def _judge(run: TrainingRun) -> Parts:
-    """The button that judges it, where its cache is stored and there is no report yet."""
-    there = [m.name for m in caches()]
-    if run.cache not in there or place("result", report_name(run.name)).exists():
-        return []
-    judged_before = any(row["name"] == run.name for row in judged()[0])  # by a command or a demo, under another name
-    look = {"variant": "default"} if judged_before else {}
-    words = "Judge it again" if judged_before else "Judge it"
-    go = dmc.Button(words, id="run-judge", leftSection=icon("check", small=True), **look)
-    return [html.Span(go, title=f"On the held-out documents of {run.cache}")]
+    return [
+        beside,
+        link_button("Its features", links.address(links.UNITS, model=run.model, dictionary=run.name), "units"),
+    ]
 
 
 def _problem(run: TrainingRun) -> Parts:
     """An interrupted run: how it goes on."""
-    words = [html.P(run.problem)] if run.problem else []
+    words: list[Any] = [html.P(run.problem)] if run.problem else []
     if run.state == "finished":
         return [html.Div(words, className="ow-state error")] if words else []
     if run.state == "live":
         return []
-    asked = asked_of(run.name)
-    if asked is not None:
-        go = dmc.Button("Resume", id="run-resume", size="sm", leftSection=icon("play", small=True))
-        d_dict = run.facts.get("d_dict") or latents(asked)
-        words += [
-            html.P("It goes on from its last checkpoint, with the same weights as if it had never stopped."),
-            go,
-            copyable(asked.shell(d_dict, resume=True)) if d_dict else None,
-        ]
+    if (asked := asked_of(run.name)) is None:
+        said = "It was started from a shell. Repeat that command with --resume; it goes on from the last checkpoint."
+        words.append(html.P(said))
     else:
-        words += [
-            html.P(
-                "It was started from a shell. Repeat that command with --resume; it goes on from the last checkpoint."
-            )
-        ]
+        said = "It goes on from its last checkpoint, with the same weights as if it had never stopped."
+        go = dmc.Button("Resume", id="run-resume", size="sm", leftSection=icon("play", small=True))
+        d_dict = run.facts.get("d_dict") or asked.latents
+        words += [html.P(said), go, copyable(asked.shell(d_dict, resume=True)) if d_dict else None]
     head = html.H3("This training was cut off")
     return [html.Div([head, html.Div(words, className="ow-resume")], className="ow-state")]
 
 
-def _curves(run: TrainingRun) -> Component:
-    imports = "from probe import run_named, runs_figure"
-    python = f"{imports}\n\nruns_figure([run_named({run.name!r})])"
-    tools = html.Div(
-        [
-            segmented("run-axis", [("tokens", "tokens"), ("step", "step")], "tokens"),
-            segmented("run-scale", [("linear", "linear"), ("log", "log")], "linear"),
-        ],
-        className="ow-actions",
-    )
-    return panel(
-        "Curves",
-        [
-            html.Div(id="run-note", className="ow-partial", style={"padding": "0 10px"}),
-            graph("run-curves", 540, "Loss, L0, FVU and dead share"),
-        ],
-        note="Each point is the mean over the steps since the line before.",
-        tools=tools,
-        flush=True,
-        foot=snippets.snippets(python, "openwork runs --json"),
-    )
+def facts(run: TrainingRun) -> html.Div:
+    """The last numbers of the log."""
+    last = run.final()
 
+    def said(key: str, form: str = "{:,.0f}") -> str:
+        value = last.get(key)
+        if not tables.known(value):
+            return "–"
+        return percent(value) if key == "dead_share" else form.format(value)
 
-def _judgements(run: TrainingRun) -> Parts:
-    """Everything stored about how good it is."""
-    rows = [row for row in judged()[0] if row["name"] == run.name]
-    report = run_callbacks.report_of(run.name)
-    if not rows:
-        words = "Nothing stored says how good it is on text it was not trained on."
-        command = f"openwork eval --dictionary {run.name} --cache {run.cache or 'NAME'}"
-        return [empty("Not judged yet", words, copyable(command))] if run.state == "finished" else []
-    parts: list[Any] = [drawn.rows("run-judged", 260, tables.judged_rows(rows, set()))]
-    if report is not None:
-        parts += [
-            dcc.Store(id="run-reported", data=run.name),
-            graph("run-report", 340, "FVU beside the affine map's, cross-entropy beside both ablations"),
-            drawn.rows("run-measures", 380, run_callbacks.measure_rows(report)),
-        ]
-    code = snippets.snippets(
-        f"from probe import judged\n\n[row for row in judged()[0] if row['name'] == {run.name!r}]",
-        f"openwork eval --dictionary {run.name} --cache {run.cache or 'NAME'} --resume",
-    )
-    note = "Whiskers are one standard error between documents. Point at a name for what the number means."
-    return [panel("How good it is", html.Div(parts, className="ow-stack"), note=note, foot=code)]
+    since = {"live": "its log grew lately", "interrupted": "nothing was written for a while"}.get(run.state)
+    shown = [
+        stat("state", run.state, since),
+        stat("tokens", said("tokens"), f"step {said('step')}" if tables.known(last.get("step")) else None),
+        *(
+            stat(one["label"], number(last[one["key"]], 4) if tables.known(last.get(one["key"])) else "–")
+            for one in tables.NUMBERS[:-1]
+        ),
+        stat("dead", said("dead_share")),
+        stat("speed", f"{said('tokens_per_second')} tok/s"),
+        stat("time", duration(last["seconds"]) if tables.known(last.get("seconds")) else "–"),
+    ]
+    return html.Div(shown, className="ow-stats")
 
 
 def _settings(run: TrainingRun) -> Component:
-    facts = {
-        "model": short_model(run.model),
-        "cache": run.cache,
-        "kind": run.kind.replace("_", " "),
-        "sparsifier": run.rule,
-    }
-    facts |= {
+    done = run.state == "finished"
+    found = {
+        **settings_of(run),
         "sites": tables.short_sites(run.sites),
-        "latents": f"{run.facts['d_dict']:,}" if isinstance(run.facts.get("d_dict"), int) else "",
-    }
-    facts |= {k.replace("_", " "): str(v) for k, v in run.config.items()}
-    facts |= {
-        "command": _command(run),
+        "command": _command(run) if done else "",
         "time": duration(run.facts["seconds"]) if tables.known(run.facts.get("seconds")) else "",
     }
-    shown = [part for k, v in facts.items() if v not in ("", "None") for part in (html.Dt(k), html.Dd(v, dir="auto"))]
-    words = (
-        html.Dl(shown, className="ow-facts")
-        if shown
-        else html.P("Known when its first checkpoint is written.", className="ow-sub")
-    )
-    return panel("Settings", words, export=False, foot=_load_code(run) if run.state == "finished" else None)
+    pairs = [(k.replace("_", " "), v) for k, v in found.items() if v not in ("", "None") and not k.startswith("site")]
+    shown = [part for k, v in pairs for part in (html.Dt(k), html.Dd(v, dir="auto"))]
+    later = html.P("Known when its first checkpoint is written.", className="ow-sub")
+    code = f"from probe import load_dictionary\n\ndictionary = load_dictionary({run.name!r})\ndictionary"
+    body = html.Dl(shown, className="ow-facts") if shown else later
+    return panel("Settings", body, export=False, foot=snippets(code) if done else None)
 
 
 def _command(run: TrainingRun) -> str:
-    if run.state != "finished":
-        return ""
     try:
         return read_manifest(run.folder, "dictionary").command
     except OpenworkError:
         return ""
 
 
-def _load_code(run: TrainingRun) -> Component:
-    return snippets.snippets(
-        f"from probe import load_dictionary\n\ndictionary = load_dictionary({run.name!r})\ndictionary"
-    )
+# -- what it does ------------------------------------------------------------------------------------------------------------
+
+
+def mark(run: TrainingRun) -> list[object]:
+    """Changes when the page would look different."""
+    return [run.state, run.log.lines if run.log else 0, bool(run.facts)]
+
+
+def followed(run: TrainingRun, before: list[object], *, first: bool = False) -> tuple[Any, ...]:
+    """What is new since the page was laid out, or told last; where its state changed or its settings became known, it is laid out
+    anew. first: all is told, since what is drawn in the browser waits for it."""
+    now = mark(run)
+    if (now[0], now[2]) != (before[0], before[2]):
+        return (*(no_update,) * 4, f"{run_page(run.name)}?at={now[0]}-{now[1]}")
+    if now == before and not first:
+        return (_job(run.name), *(no_update,) * 4)
+    return _job(run.name), facts(run), tables.line_rows(run), now, no_update
 
 
 def register(app: Dash) -> None:
-    run_callbacks.register(app)
+    curves.register(app, "run", legend=False)
+    drawn.register_rows(app, "run-lines")
+
+    @app.callback(
+        Output("run-job", "children"),
+        Output("run-facts", "children"),
+        Output("run-lines-data", "data"),
+        Output("run-mark", "data"),
+        Output("url", "href", allow_duplicate=True),
+        Input("run-poll", "n_intervals"),
+        State("run-name", "data"),
+        State("run-mark", "data"),
+        prevent_initial_call="initial_duplicate",
+    )
+    def follow(asked: int | None, name: str, before: list[object]):
+        return followed(run_of(name), before, first=not asked)
+
+    @app.callback(
+        Output("run-waiting", "children"),
+        Output("url", "href", allow_duplicate=True),
+        Input("run-waiting-poll", "n_intervals"),
+        State("run-waiting-for", "data"),
+        prevent_initial_call=True,
+    )
+    def wait(_: object, name: str):
+        return (_job(name), no_update) if not exists(name) else (no_update, f"{run_page(name)}?ready=1")
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input("run-resume", "n_clicks"),
+        State("run-name", "data"),
+        prevent_initial_call=True,
+    )
+    def go_on(clicks: int | None, name: str):
+        return f"{resume(name)}?at=resumed" if clicks else no_update
 
 
-PAGE = Page(r"/training/(?P<name>[^/]+)", "Training run", layout, register, ("run-curves", "run-report"))
+PAGE = Page(r"/training/(?P<name>[^/]+)", "Training run", layout, register, ("run-curves",))

@@ -1,19 +1,18 @@
-"""The tables of the training pages: plain data from runs and judgements, no components."""
+"""The tables of the training pages: rows of runs and of judgements, with what a click on one does."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from app import links
 from app.components.drawn import Drawn
+from app.components.plain_rows import column, row_data
 from app.library.models import short_model
 from probe.artifacts.json import Json
-from probe.errors import BadInput
 from probe.evaluation.report import CONVENTION
-from probe.model.sites import parse_site
+from probe.model.sites import short_name
 from probe.training.figures import run_styles
-from probe.training.run_differences import differing, short_names
+from probe.training.run_differences import compared, short_names
 from probe.training.run_log import TrainingRun
 from probe.words import counted
 
@@ -38,46 +37,37 @@ def runs_query(names: list[str]) -> str:
 
 def short_sites(sites: list[str]) -> str:
     """`mlp_in.4 → mlp_out.4`."""
-    return " → ".join(dict.fromkeys(_short(s) for s in sites[:2])) + (
-        f" and {len(sites) - 2} more" if len(sites) > 2 else ""
-    )
+    first = " → ".join(dict.fromkeys(map(short_name, sites[:2])))
+    return first + (f" and {len(sites) - 2} more" if len(sites) > 2 else "")
 
 
-def _short(name: str) -> str:
-    try:
-        return parse_site(name).short
-    except BadInput:
-        return name
-
-
+WHILE_TRAINING = "while training: " + CONVENTION["fvu"].replace("held-out", "training")
 NUMBERS = (
-    ("loss", "loss", "mean squared error on standardised activations, with penalties; the last logged window"),
-    (
-        "fvu",
-        "FVU",
-        "fraction of variance unexplained while training: " + CONVENTION["fvu"].replace("held-out", "training"),
-    ),
-    ("l0", "L0", "latents active at a token, mean"),
-    ("dead_share", "dead", "share of latents that were silent for the last `dead_tokens` tokens of the training"),
+    column("loss", kind="num", title="mean squared error on standardised activations, with penalties; the last window"),
+    column("fvu", "FVU", "num", title=f"fraction of variance unexplained {WHILE_TRAINING}"),
+    column("l0", "L0", "num", title="latents active at a token, mean"),
+    column("dead_share", "dead", "share", title="share of latents silent for the last `dead_tokens` tokens"),
 )
+"""The last numbers of a run."""
 
 
 def run_rows(there: list[TrainingRun], chosen: list[str]) -> Drawn:
     """All runs; a click shows or hides one. A column of models only where they are of several."""
     styles, alike = run_styles(chosen), len({run.model for run in there}) < 2
     columns = [
-        {"key": "shown", "label": "shown", "kind": "swatch"},
-        {"key": "name", "label": "run", "kind": "text"},
-        {"key": "state", "label": "state", "kind": "text"},
-        *([] if alike else [{"key": "model", "label": "model", "kind": "text"}]),
-        {"key": "kind", "label": "kind", "kind": "text"},
-        {"key": "rule", "label": "rule", "kind": "text"},
-        {"key": "sites", "label": "sites", "kind": "text", "wide": True},
-        {"key": "tokens", "label": "tokens", "kind": "text", "wide": True},
-        *({"key": k, "label": label, "kind": _kind(k), "title": meaning} for k, label, meaning in NUMBERS),
+        column("shown", kind="swatch"),
+        column("name", "run"),
+        column("state"),
+        *([] if alike else [column("model")]),
+        column("kind"),
+        column("rule"),
+        column("sites", wide=True),
+        column("tokens", kind="count", wide=True),
+        *NUMBERS,
     ]
     rows = [
         {
+            **_last(run),
             "shown": styles.get(run.name),
             "name": run.name,
             "state": run.state,
@@ -85,8 +75,6 @@ def run_rows(there: list[TrainingRun], chosen: list[str]) -> Drawn:
             "kind": run.kind.replace("_", " "),
             "rule": run.rule,
             "sites": short_sites(run.sites),
-            "tokens": f"{run.final()['tokens']:,.0f}" if known(run.final().get("tokens")) else "",
-            **{k: finite(run.final().get(k)) for k, _, _ in NUMBERS},
             "pick": {"run": run.name},
             "selected": run.name in chosen,
         }
@@ -97,8 +85,9 @@ def run_rows(there: list[TrainingRun], chosen: list[str]) -> Drawn:
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Training runs", "note": note}
 
 
-def _kind(key: str) -> str:
-    return "share" if key == "dead_share" else "num"
+def _last(run: TrainingRun) -> dict[str, float | None]:
+    """The last numbers of its log."""
+    return {name: finite(value) for name, value in run.row().items() if isinstance(value, int | float)}
 
 
 def known(value: object) -> bool:
@@ -106,55 +95,40 @@ def known(value: object) -> bool:
 
 
 def finite(value: object) -> float | None:
-    return float(value) if known(value) else None
+    return float(value) if known(value) else None  # type: ignore[arg-type]
 
 
 def final_rows(chosen: list[TrainingRun]) -> Drawn:
     """The last numbers of the runs shown; a click opens a run."""
-    styles = run_styles([run.name for run in chosen])
+    styles, names = run_styles([run.name for run in chosen]), short_names([run.name for run in chosen])
     columns = [
-        {"key": "style", "label": "", "kind": "swatch"},
-        {"key": "name", "label": "run", "kind": "text"},
-        {"key": "step", "label": "steps", "kind": "text", "wide": True},
-        {"key": "tokens", "label": "tokens", "kind": "text"},
-        *({"key": k, "label": label, "kind": _kind(k), "title": meaning} for k, label, meaning in NUMBERS),
-        {"key": "lr", "label": "learning rate", "kind": "num", "wide": True},
-        {"key": "seconds", "label": "time (s)", "kind": "num"},
+        column("style", "", "swatch"),
+        column("name", "run"),
+        column("step", "steps", "count", wide=True),
+        column("tokens", kind="count"),
+        *NUMBERS,
+        column("lr", "learning rate", "num", wide=True),
+        column("seconds", "time (s)", "num"),
     ]
-    rows = []
-    for run, name in zip(chosen, short_names([run.name for run in chosen]), strict=True):
-        last = run.final()
-        whole = {k: f"{last[k]:,.0f}" if known(last.get(k)) else "" for k in ("step", "tokens")}
-        own = {k: finite(last.get(k)) for k in (*(n for n, _, _ in NUMBERS), "lr", "seconds")}
-        own |= {"style": styles[run.name], "name": name, "title": run.name}
-        rows.append({**whole, **own, "href": links.run_page(run.name)})
+    rows = [
+        {**_last(run), "style": styles[run.name], "name": name, "title": run.name, "href": links.run_page(run.name)}
+        for run, name in zip(chosen, names, strict=True)
+    ]
     return {"columns": columns, "rows": rows, "sorts": True, "label": "Final numbers"}
 
 
 def difference_rows(chosen: list[TrainingRun]) -> Drawn:
-    """Settings in which the runs shown differ, a column a run; a column a setting where that makes the narrower table."""
-    found, names = differing(chosen), short_names([run.name for run in chosen])
-    if 2 < len(chosen) > len(found) > 0:
-        columns = [
-            _text("run", "run"),
-            *(_text(f"s{i}", row["setting"].replace("_", " ")) for i, row in enumerate(found)),
-        ]
-        rows: list[dict[str, Any]] = [
-            {"run": name, "title": run.name, **{f"s{i}": row[run.name] for i, row in enumerate(found)}}
-            for run, name in zip(chosen, names, strict=True)
-        ]
-        return {"columns": columns, "rows": rows, "sorts": True, "label": "Settings that differ"}
-    columns = [_text("setting", "setting"), *(_text(f"r{i}", name) for i, name in enumerate(names))]
-    rows = [
-        {"setting": row["setting"].replace("_", " "), **{f"r{i}": row[run.name] for i, run in enumerate(chosen)}}
-        for row in found
-    ]
+    """Settings in which the runs shown differ."""
+    rows = compared(chosen)
     note = "" if rows else "Choose two runs or more." if len(chosen) < 2 else "They share all their settings."
-    return {"columns": columns if rows else columns[:1], "rows": rows, "label": "Settings that differ", "note": note}
+    return {**row_data("Settings that differ", rows), "note": note, "page": None}
 
 
-def _text(key: str, label: str) -> dict[str, str]:
-    return {"key": key, "label": label, "kind": "text"}
+def line_rows(run: TrainingRun, most: int = 60) -> Drawn:
+    """The last lines of its log."""
+    rows, total = run.rows()[:most], run.log.lines if run.log else 0
+    note = f"{len(rows)} of {total:,} lines" if total > len(rows) else "" if rows else "No line was written yet."
+    return {**row_data("The log", rows), "note": note, "page": None}
 
 
 ABOVE_ONE = (
@@ -162,60 +136,46 @@ ABOVE_ONE = (
     "better than perfect; ablating the site costs little there, so compare CE spliced with CE untouched."
 )
 JUDGED = (
-    ("l0", "L0", CONVENTION["l0"]),
-    ("fvu", "FVU", "fvu"),
-    ("fvu_affine", "FVU of affine map", "fvu_affine"),
-    ("ce_recovered_zero", "CE recovered", "ce_recovered"),
-    ("ce_spliced", "CE spliced", "ce"),
-    ("ce", "CE untouched", "ce"),
-    ("kl_spliced", "KL", "kl"),
-    ("dead_share", "dead", "dead_share"),
+    column("l0", "L0", "num", title=CONVENTION["l0"]),
+    column("fvu", "FVU", "num", title=CONVENTION["fvu"]),
+    column("fvu_affine", "FVU of affine map", "num", title=CONVENTION["fvu_affine"]),
+    column("ce_recovered_zero", "CE recovered", "num", title=CONVENTION["ce_recovered"]),
+    column("ce_spliced", "CE spliced", "num", title=CONVENTION["ce"]),
+    column("ce", "CE untouched", "num", title=CONVENTION["ce"]),
+    column("kl_spliced", "KL", "num", title=CONVENTION["kl"]),
+    column("dead_share", "dead", "share", title=CONVENTION["dead_share"]),
 )
 
 
-def judged_rows(rows: Sequence[Json], there: set[str]) -> Drawn:
-    """Judged dictionaries; a click opens the run, where it is stored. A column of texts only where they are several."""
+def judged_rows(rows: Sequence[Json], href: Mapping[str, str], unjudged: str = "") -> Drawn:
+    """Judged dictionaries. A column of texts only where they are several. href: the page that a click opens, by the result."""
     alike = len({row["on"] for row in rows}) == 1
     columns = [
-        {"key": "name", "label": "dictionary", "kind": "text"},
-        {"key": "kind", "label": "kind", "kind": "text"},
-        {"key": "rule", "label": "rule", "kind": "text"},
-        *(
-            {"key": k, "label": label, "kind": _kind(k), "title": CONVENTION.get(meaning, meaning)}
-            for k, label, meaning in JUDGED
-            if any(known(row.get(k)) for row in rows)
-        ),
-        *([] if alike else [{"key": "on", "label": "judged on", "kind": "text"}]),
-        {"key": "result", "label": "result", "kind": "text", "wide": True},
+        column("name", "dictionary"),
+        column("kind"),
+        column("rule"),
+        *(one for one in JUDGED if any(known(row.get(one["key"])) for row in rows)),
+        *([] if alike else [column("on", "judged on")]),
+        column("result", wide=True),
     ]
     found = [
         {
-            **{k: row.get(k) for k in ("name", "on", "result")},
+            **{key: row[key] for key in ("name", "on", "result")},
+            **{one["key"]: finite(row.get(one["key"])) for one in JUDGED},
             "kind": row["kind"].replace("_", " "),
             "rule": row["rule"].replace(":", " "),
-            **{k: finite(row.get(k)) for k, _, _ in JUDGED},
-            "href": links.run_page(row["name"]) if row["name"] in there else None,
+            "href": href.get(row["result"]),
         }
         for row in rows
     ]
-    unjudged = len(there - {row["name"] for row in rows})
-    words = [f"Judged on {rows[0]['on']}."] if alike else []
-    words += [ABOVE_ONE] if any(known(r.get("ce_recovered_zero")) and r["ce_recovered_zero"] > 1 for r in rows) else []
-    if unjudged:
-        verb = "is" if unjudged == 1 else "are"
-        words.append(f"{unjudged} of {counted(len(there), 'run')} here {verb} not judged; a run's page can do it.")
-    return {"columns": columns, "rows": found, "sorts": True, "label": "Judged dictionaries", "note": " ".join(words)}
+    above = any(known(r.get("ce_recovered_zero")) and r["ce_recovered_zero"] > 1 for r in rows)
+    words = [f"Judged on {rows[0]['on']}." if alike else "", ABOVE_ONE if above else "", unjudged]
+    note = " ".join(word for word in words if word)
+    return {"columns": columns, "rows": found, "sorts": True, "label": "Judged dictionaries", "note": note}
 
 
-def partial_words(chosen: list[TrainingRun], most: int) -> str:
-    """What of the logs is drawn, what could not be read, and what is missing."""
-    longest = max((run.log.lines for run in chosen if run.log), default=0)
-    words = []
-    if longest > most:
-        words.append(f"Shown: {most:,} of up to {longest:,} log lines a curve, every peak kept.")
-    if damaged := sum(run.log.damaged for run in chosen if run.log):
-        words.append(f"{counted(damaged, 'damaged line')} left out.")
-    if empty := [run.name for run in chosen if not (run.log and run.log.lines)]:
-        words.append(f"No line yet: {', '.join(empty[:3])}.")
-    words += [f"{run.name}: {run.problem}" for run in chosen if run.problem]
-    return " ".join(words)
+def not_judged(rows: Sequence[Json], there: set[str]) -> str:
+    """How many of the runs here are not judged."""
+    if not (left := len(there - {row["name"] for row in rows})):
+        return ""
+    return f"{left} of {counted(len(there), 'run')} here {'is' if left == 1 else 'are'} not judged; a run's page can do it."
