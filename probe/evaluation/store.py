@@ -15,8 +15,10 @@ from probe.show.made import made_by
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+    from probe.activations.cache import Cache
     from probe.evaluation.report import EvalReport
     from probe.evaluation.suite.report import SuiteReport
+    from probe.evaluation.sweep import SweepResult
 
 
 def save_report(
@@ -39,6 +41,14 @@ def save_report(
     with writing(place("result", name), manifest, replace=replace) as scratch:
         write_record(scratch, report)
         write_json(scratch / REPORT, clean(report.to_dict()))
+
+
+def save_sweep(name: str, result: "SweepResult", source: "Cache") -> None:
+    """Store the table of a sweep; what is there goes."""
+    facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
+    manifest = Manifest("result", name, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
+    with writing(place("result", name), manifest, replace=True) as scratch:
+        write_json(scratch / "sweep.json", clean(result.to_dict()))
 
 
 def report_in(folder: Path) -> dict[str, Any]:

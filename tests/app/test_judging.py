@@ -72,7 +72,7 @@ def test_a_report_that_is_there_is_not_made_again(made, capsys, monkeypatch) -> 
     first = call(capsys, "eval", *chosen)
     both = call(capsys, "eval", *chosen[:2], "--dictionary", "s", *chosen[2:], "--resume")
     assert len(both) == 2  # two have names of their own, so both were made
-    monkeypatch.setattr("probe.evaluation.evaluate.evaluate_many", None)
+    monkeypatch.setattr("probe.evaluation.kept.evaluate_many", None)
     assert call(capsys, "eval", *chosen, "--resume") == first
     assert "judged before" in _printed(capsys, "eval", *chosen, "--resume")
     assert run(["eval", *chosen[:-4], "--max-tokens", "160", "--name", "kept", "--resume"]) == 2

@@ -7,9 +7,6 @@ import typer
 from app.commands.fields import Given, Running, takes
 from app.commands.learn.harvest import DEFAULT, ROWS
 from app.commands.options import Model, Text, print_json, print_rows, progress
-from probe.artifacts.folder import place
-from probe.artifacts.json import clean, write_json
-from probe.artifacts.manifest import Manifest, writing
 from probe.errors import BadInput
 from probe.methods.reading import Asks, taken_by
 from probe.words import estimate
@@ -94,6 +91,7 @@ def sweep(
     how: Running,
 ) -> None:
     """Train many dictionaries from one pass over a cache, judge them side by side, and keep the table."""
+    from probe.evaluation.store import save_sweep
     from probe.evaluation.sweep import grid, plan_sweep
     from probe.evaluation.sweep import sweep as run
 
@@ -108,10 +106,7 @@ def sweep(
     bridge = how.load(made_from.name if made_from else DEFAULT) if judge else None
     options = {"texts": text, "resume": how.resume, "progress": progress(), **JUDGED_ON.some(given)}
     result = run(source, recipes, settings, model=bridge, name=name or "", **options)
-    facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
-    manifest = Manifest("result", title, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
-    with writing(place("result", title), manifest, replace=True) as beside:  # it is reserved; with --resume, made again
-        write_json(beside / "sweep.json", clean(result.to_dict()))
+    save_sweep(title, result, source)  # it is reserved; with --resume, made again
     if how.json:
         print_json(result.to_dict())
         return
