@@ -21,7 +21,7 @@ from app.components.parts import Parts, marked, part_of
 from app.components.promptbox import EXAMPLES
 from app.components.tokenpick import token_rows
 from app.library import prompts, vocabulary
-from app.library.artifacts import library
+from app.library.artifacts import corpora, library
 from app.methods import fields, words
 from app.methods.fields import OTHER, parts_of, texts_of
 from circuits.studies.catalogue import studies
@@ -34,6 +34,7 @@ _OFFERED: dict[Kind, Callable[[], list[str]]] = {
     KINDS["TableName"]: lambda: _stored("features"),
     KINDS["GraphName"]: lambda: _stored("graph"),
     KINDS["CacheName"]: lambda: _stored("cache"),
+    KINDS["CorpusName"]: corpora,
     KINDS["StudyName"]: lambda: [one.name for one in studies()],
 }
 """The names to pick from, of kinds that are asked for by name."""

@@ -12,7 +12,7 @@ from app.jobs import results
 from app.jobs.again import Arguments, task
 from app.jobs.work import Work, key_of, result, submit
 from app.library import memory, models, vocabulary
-from app.library.artifacts import library, registered
+from app.library.artifacts import library, registered, require_corpora
 from app.library.models import stale
 from app.methods import addresses, words
 from probe.artifacts.manifest import Manifest, read_manifest
@@ -20,6 +20,7 @@ from probe.artifacts.records import load_record
 from probe.errors import BadInput, OpenworkError
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
+from probe.methods.kinds import KINDS
 from probe.progress import Progress
 
 WHAT = "method"
@@ -40,7 +41,11 @@ def key_for(call: Call) -> str:
 
 
 def work_of(call: Call) -> Work:
-    """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given."""
+    """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given. BadInput for a text that
+    is not among those here: whoever asks a page, or by an address, may name no file of this machine."""
+    for p in call.about.parameters:
+        if p.kind is KINDS["CorpusName"] and (named := call.arguments.get(p.name)):
+            require_corpora(named if isinstance(named, list) else [named])
     key = key_for(call)
     asked = {"method": call.method, "asked": addresses.query_of(call)}
     again = ["method", {**asked, **({"model": call.model} if call.about.of_model else {})}]

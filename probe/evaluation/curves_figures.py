@@ -23,7 +23,8 @@ def density_figure(report: "EvalReport", height: int = 320) -> go.Figure:
     figure = go.Figure(bar)
     figure.update_xaxes(title="log10 of the share of tokens a latent fires on")
     figure.update_yaxes(title="latents")
-    figure.update_layout(title=f"{report.density['dead']} latents silent on {report.density['tokens']:,} tokens")
+    title = f"{report.density['dead']} latents silent on {report.density['tokens']:,} tokens"
+    figure.update_layout(title={"text": title, "font": {"size": 13}})
     return _finish(figure, height)
 
 

@@ -25,6 +25,7 @@ def eval_figure(report: "EvalReport", height: int = 320) -> go.Figure:
     model = {"untouched": "ce", "spliced": "ce_spliced", "mean ablation": "ce_mean", "zero ablation": "ce_zero"}
     figure.add_trace(_bars(report, recon, "dictionary"), row=1, col=1)
     figure.add_trace(_bars(report, model, "spliced"), row=1, col=2)
+    figure.update_annotations(font_size=13)
     return _finish(figure, height)
 
 

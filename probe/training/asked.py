@@ -47,7 +47,7 @@ class Asked(Settings):
     "Kind of dictionary."
     rule: Rule = "topk"
     "Sparsifier."
-    k: Annotated[float, Doc(above=0, most=100_000)] = 32.0
+    k: Annotated[float, Doc(above=0, most=100_000)] = 32
     "The sparsifier's number: latents at a token, target L0, or penalty."
     factor: Annotated[int, Doc(least=1, most=4096)] = 8
     "Latents for each number it reads."

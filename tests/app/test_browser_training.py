@@ -182,10 +182,10 @@ def test_a_training_from_the_form_to_its_judgement(tab, site, tmp_path):
     assert run(["harvest", "--model", "toy", "--name", "small", "--text", str(texts), *sites]) == 0
     tab.goto(site + "/training")
     tab.locator("summary", has_text="Start a training").click()
-    field(tab, "Name").fill("mine")
     field(tab, "K").fill("8")
     field(tab, "Epochs").fill("1")
-    tab.get_by_text("All other settings").click()
+    tab.get_by_text("all other settings").click()
+    field(tab, "Name").fill("mine")
     field(tab, "Lr").fill("-1")
     expect(tab.locator("#train-announced")).to_contain_text("lr is -1; a number above 0 was wanted")
     field(tab, "Lr").fill("0.01")

@@ -181,3 +181,11 @@ def test_a_damaged_row_queues_nothing(home, monkeypatch, task, wrong):
     with pytest.raises(BadInput):
         repeating.repeat(old.id)
     assert jobs.job_table().all() == [old]
+
+
+def test_a_page_reads_no_file_of_this_machine(home):
+    """A corpus may be a file at a shell; by a form, an address or a call over the network it is one of those stored here."""
+    asked = {"dictionary": "d", "cache": "c", "texts": ["sotu", "/etc/passwd"]}
+    with pytest.raises(BadInput, match="'/etc/passwd' is none of the texts here"):
+        method_work.work_of(Call.checked("evaluate", "toy", asked))
+    assert method_work.work_of(Call.checked("evaluate", "toy", {**asked, "texts": ["sotu"]})).key

@@ -33,11 +33,14 @@ def _no_cache() -> Parts:
 
 
 def _form(cache: str) -> Parts:
-    more = html.Div(form.controls(AT, SETTINGS.parameters, {}), className="ow-asks")
+    more = form.controls(AT, (*ASKS.only("name").parameters, *SETTINGS.parameters), {})
     return [
         html.H3("Start a training"),
-        *form.form(AT, ASKS, "", {"cache": cache}),
-        html.Details([html.Summary("All other settings"), more], className="ow-more-settings"),
+        *form.form(AT, ASKS.without("name"), "", {"cache": cache}),
+        html.Details(
+            [html.Summary("Its name, and all other settings"), html.Div(more, className="ow-asks")],
+            className="ow-more-settings",
+        ),
         html.Div(
             dmc.Button("What will it take?", id="train-plan", variant="default", size="xs"), className="ow-actions"
         ),

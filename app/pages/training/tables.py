@@ -126,9 +126,11 @@ def difference_rows(chosen: list[TrainingRun]) -> Drawn:
 
 def line_rows(run: TrainingRun, most: int = 60) -> Drawn:
     """The last lines of its log."""
-    rows, total = run.rows()[:most], run.log.lines if run.log else 0
+    rows, total = [{k: finite(v) for k, v in row.items()} for row in run.rows()[:most]], run.log.lines if run.log else 0
+    columns = [column("step", kind="count"), column("tokens", kind="count"), *NUMBERS, column("lr", kind="num")]
+    columns.append(column("tokens_per_second", "tok/s", "count", wide=True))
     note = f"{len(rows)} of {total:,} lines" if total > len(rows) else "" if rows else "No line was written yet."
-    return {**row_data("The log", rows), "note": note, "page": None}
+    return {"columns": columns, "rows": rows, "label": "The log", "note": note}
 
 
 ABOVE_ONE = (
