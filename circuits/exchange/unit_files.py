@@ -94,6 +94,15 @@ def unit_of(graph: CircuitGraph, node: int, tables: "Sequence[FeatureTable]") ->
     return None
 
 
+def tops_of(graph: CircuitGraph, tables: "Sequence[FeatureTable]", k: int = 5) -> dict[int, list[str]]:
+    """The k tokens that each unit promotes and the k it fires at, by node, as `suggest_supernodes` takes them."""
+    tops = {}
+    for node in (int(i) for i in np.flatnonzero(graph.nodes.where("neuron", "latent"))):
+        if (unit := unit_of(graph, node, tables)) is not None:
+            tops[node] = [t.token for t in [*unit.promoted[:k], *unit.measured[:k]]]
+    return tops
+
+
 def _reads_resid_pre(table: "FeatureTable") -> bool:
     sites = table.manifest.sites
     return table.kind == "latent" and len(sites) == 1 and sites[0].endswith("hook_resid_pre")

@@ -103,6 +103,35 @@ def rename(marks: Marks, old: str, new: str) -> Marks:
     return replace(marks, groups={name if other == old else other: nodes for other, nodes in marks.groups.items()})
 
 
+def edited_groups(
+    graph: CircuitGraph, put: Sequence[str] = (), remove: Sequence[str] = (), rename: Sequence[str] = ()
+) -> dict[str, list[int]]:
+    """A graph's groups after changes as a shell writes them: first renamed (`old=new`), then removed, then set
+    (`name=L5N120@3,L6F2`). A node is in one group, the last that it was put into; what is left empty goes."""
+    groups = dict(graph.supernodes)
+    for change in rename:
+        old, new = _two(change, "old=new")
+        if old not in groups or (new in groups and new != old):
+            raise BadInput(f"{change!r}: there must be a group {old!r} and none called {new!r}.")
+        groups = {new if name == old else name: members for name, members in groups.items()}
+    for name in remove:
+        if name not in groups:
+            raise BadInput(f"There is no group {name!r}; there are {', '.join(map(repr, groups)) or 'none'}.")
+        del groups[name]
+    for change in put:
+        name, members = _two(change, "name=L5N120@3,L6F2")
+        chosen = list(dict.fromkeys(i for part in members.split(",") for i in graph.find(part.strip())))
+        groups = {other: [i for i in nodes if i not in chosen] for other, nodes in groups.items()} | {name: chosen}
+    return {name: nodes for name, nodes in groups.items() if nodes}
+
+
+def _two(text: str, wanted: str) -> tuple[str, str]:
+    left, sign, right = text.partition("=")
+    if not sign or not left.strip() or not right.strip():
+        raise BadInput(f"{text!r} changes no group; {wanted} was wanted.")
+    return left.strip(), right.strip()
+
+
 def label(graph: CircuitGraph, marks: Marks, node: int, text: str) -> Marks:
     """A text for a unit, at every position of it; an empty one takes it away."""
     if not graph.nodes.where(*UNITS)[node]:

@@ -9,14 +9,13 @@ import typer
 
 from app.commands.circuits.graph import Edge, Graph, Node, Top, folder_of, opened, shares
 from app.commands.options import AsJson, print_json, print_rows, reserve, visible
-from probe.artifacts.json import Json
 from probe.artifacts.names import usable_name
 from probe.errors import BadInput
-from probe.model.unit_names import UnitName
 from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:
+    from circuits.exchange.unit_files import UnitFiles
     from circuits.graph.graph import CircuitGraph
     from probe.features.table import FeatureTable
 
@@ -47,60 +46,40 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Write a graph as Neuronpedia and circuit-tracer read it, with labels and unit files if wanted."""
+    from circuits.exchange.labels import read_labels
     from circuits.exchange.write import write_neuronpedia
     from probe.artifacts.folder import require_writable
 
     if bool(features) != (units is not None):
         raise BadInput("Unit files need both: --features TABLE says what units do, --units FOLDER where the files go.")
     shares(node_threshold, edge_threshold)
-    found, texts, tables = opened(graph), read_labels(labels) if labels else None, open_tables(features)
+    found, texts, tables = opened(graph), read_labels(labels) if labels else None, _tables(features)
     require_writable(to)
     limits = (1.0, 1.0) if whole else (node_threshold, edge_threshold)
     options: dict[str, Any] = {"slug": slug or to.stem, "labels": texts, "features_url": url}
     write_neuronpedia(found, to, node_threshold=limits[0], edge_threshold=limits[1], **options)
     report: dict[str, Any] = {"file": str(to), "bytes": to.stat().st_size}
+    told, made = {}, None
     if units is not None:
-        report["units"] = _unit_files(found, units, tables, limits[0])
-    print_json(report) if json else print_rows([_flat(report)], f"{quoted(found.prompt)}, written")
+        made = _unit_files(found, units, tables, limits[0])
+        told = {"unit files": made.written, "in": str(made.folder), "not in a table": len(made.unknown)}
+    if json:
+        print_json({**report, **({"units": made.to_dict()} if made else {})})
+    else:
+        print_rows([{**report, **told}], f"{quoted(found.prompt)}, written")
 
 
-def _flat(report: Json) -> Json:
-    units = report.pop("units", {})
-    more = (
-        {"unit files": units["written"], "in": units["folder"], "not in a table": len(units["unknown"])}
-        if units
-        else {}
-    )
-    return {**report, **more}
-
-
-def _unit_files(found: "CircuitGraph", folder: Path, tables: "list[FeatureTable]", share: float) -> Json:
+def _unit_files(found: "CircuitGraph", folder: Path, tables: "list[FeatureTable]", share: float) -> "UnitFiles":
     """Unit files for the nodes that were exported."""
     import numpy as np
 
     from circuits.exchange.unit_files import write_unit_files
 
     nodes = np.arange(len(found.nodes)) if share == 1 else np.flatnonzero(found.prune(share).nodes)
-    return write_unit_files(found, folder, tables, nodes=nodes.tolist()).to_dict()
+    return write_unit_files(found, folder, tables, nodes=nodes.tolist())
 
 
-def read_labels(path: Path) -> dict[tuple[int, int], str]:
-    """Texts by (layer, unit) from a JSON file whose keys are L4F650 or L5N120."""
-    from circuits.exchange.read import load_json
-
-    given = load_json(path, 64 << 20)
-    if not isinstance(given, dict):
-        raise BadInput(f"{path} holds a {type(given).__name__}; texts by unit were wanted, like {{'L4F650': 'years'}}.")
-    found = {}
-    for key, text in given.items():
-        unit = UnitName.parse(key, "neuron", "latent")
-        if unit is None or unit.pos is not None or not isinstance(text, str):
-            raise BadInput(f"{path} has the entry {key[:40]!r}; a unit like L4F650 or L5N120 with a text was wanted.")
-        found[unit.layer, unit.unit] = text
-    return found
-
-
-def open_tables(names: list[str] | None) -> "list[FeatureTable]":
+def _tables(names: list[str] | None) -> "list[FeatureTable]":
     """Feature tables by name or folder."""
     if not names:
         return []
@@ -159,12 +138,14 @@ def supernodes(
     """Groups of units: those stored with a graph, changed by --set, --rename and --remove, or suggested."""
     if keep and not suggest:
         raise BadInput("--keep stores what --suggest suggests; add --suggest.")
+    from circuits.exchange.unit_files import tops_of
+    from circuits.graph.marks import edited_groups
     from circuits.supernodes.suggest import stored_supernodes, suggest_supernodes
 
     changed = keep if suggest else bool(put or remove or rename)
     if suggest:
         found = opened(graph)
-        tops = _tops(found, open_tables(features)) if features else None
+        tops = tops_of(found, _tables(features)) if features else None
         record = suggest_supernodes(found, tops=tops, threshold=threshold)
         groups = record.store().supernodes
         if keep:
@@ -180,32 +161,6 @@ def supernodes(
         print_json({**record.to_dict(), "stored": changed})
         return
     print_rows(record.rows(), "Suggested groups" if suggest else "Groups" if groups else "There are no groups yet.")
-
-
-def edited_groups(found: "CircuitGraph", put: list[str], remove: list[str], rename: list[str]) -> dict[str, list[int]]:
-    """The graph's groups after these changes: first renamed, then removed, then set. A node is in one group, the last set."""
-    groups = dict(found.supernodes)
-    for change in rename:
-        old, new = _pair(change, "--rename", "old=new")
-        if old not in groups or (new in groups and new != old):
-            raise BadInput(f"{change!r}: there must be a group {old!r} and none called {new!r}.")
-        groups = {new if name == old else name: members for name, members in groups.items()}
-    for name in remove:
-        if name not in groups:
-            raise BadInput(f"There is no group {name!r}; there are {', '.join(map(repr, groups)) or 'none'}.")
-        del groups[name]
-    for change in put:
-        name, members = _pair(change, "--set", "name=L5N120@3,L6F2")
-        chosen = list(dict.fromkeys(i for part in members.split(",") for i in found.find(part.strip())))
-        groups = {other: [i for i in nodes if i not in chosen] for other, nodes in groups.items()} | {name: chosen}
-    return {name: nodes for name, nodes in groups.items() if nodes}
-
-
-def _pair(text: str, option: str, wanted: str) -> tuple[str, str]:
-    left, sign, right = text.partition("=")
-    if not sign or not left.strip() or not right.strip():
-        raise BadInput(f"{option} is {text!r}; {wanted} was wanted.")
-    return left.strip(), right.strip()
 
 
 def _editing(graph: str) -> AbstractContextManager[object]:
@@ -226,33 +181,23 @@ def _choose(graph: str, **changes: object) -> None:
     choose_nodes(folder_of(graph), **changes)
 
 
-def _tops(found: "CircuitGraph", tables: "list[FeatureTable]") -> dict[int, list[str]]:
-    """What each unit promotes and fires at, from feature tables."""
-    import numpy as np
-
-    from circuits.exchange.unit_files import unit_of
-
-    tops = {}
-    for node in np.flatnonzero(found.nodes.where("neuron", "latent")).tolist():
-        unit = unit_of(found, node, tables)
-        if unit is not None:
-            tops[node] = [t.token for t in [*unit.promoted[:5], *unit.measured[:5]]]
-    return tops
-
-
 def pin(
     graph: Graph,
-    nodes: Annotated[list[str] | None, typer.Argument(help="Nodes to pin: L5N120@3, L5N120, or numbers.")] = None,
+    nodes: Annotated[
+        list[str] | None, typer.Argument(help="Nodes to pin: L5N120@3, L5N120, numbers, or top:20.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Unpin these instead.")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="Unpin all first.")] = False,
     top: Top = 20,
     json: AsJson = False,
 ) -> None:
     """Pin nodes of a stored graph, and say how much of the prediction the pinned units alone explain."""
+    from circuits.graph.asked import nodes_named
+
     with _editing(graph) if nodes or clear else nullcontext():
         found = opened(graph)
         pinned = [] if clear else list(found.pinned)
-        named = list(dict.fromkeys(i for name in nodes or [] for i in found.find(name)))
+        named = list(dict.fromkeys(nodes_named(found, nodes or [])))
         pinned = [i for i in pinned if i not in named] if remove else list(dict.fromkeys([*pinned, *named]))
         if pinned != found.pinned:
             _choose(graph, pinned=pinned)

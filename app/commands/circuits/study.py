@@ -5,28 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import (
-    MAX_SEED,
-    AsJson,
-    Device,
-    DryRun,
-    Model,
-    Precision,
-    Resume,
-    load,
-    print_json,
-    print_rows,
-    progress,
-    rank,
-    reserve,
-)
+from app.commands.fields import Running, takes
+from app.commands.limits import MAX_SEED
+from app.commands.options import Model, print_json, print_rows, progress, rank, reserve
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from circuits.studies.record import StudyResult
 
 
+@takes()
 def study(
+    *,
     name: Annotated[str | None, typer.Argument(help="Which study, like two-circuits.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="Name every study, and its claims with --json.")] = False,
     quick: Annotated[
@@ -38,41 +28,37 @@ def study(
         Path | None, typer.Option("--document", help="Write it as a document to this file, .md or .html.")
     ] = None,
     model: Model = "smollm2-135m",
-    device: Device = None,
-    precision: Precision = "float32",
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    how: Running,
 ) -> None:
     """A paper's claims, re-examined on a model: number, interval, control, and a verdict by a rule written down first."""
     from circuits.studies.catalogue import study_named
 
     if listed or name is None:
-        _list(json)
+        _list(how.json)
         return
     entry = study_named(name)
     if document is not None:
         _require_document(document)
-    if dry_run:
-        _announce(name, quick, seed, json)
+    if how.dry_run:
+        _announce(name, quick, seed, how)
         return
     folder = reserve("result", save or _unsaved(name, model, quick), resume=True)
     if folder.exists() and save is not None:
-        _show(_stored(folder, resume), json, document)
+        _show(_stored(folder, how.resume), how.json, document)
         return
-    bridge = load(model, device, precision)
+    bridge = how.load(model)
     from circuits.studies import running
     from probe.methods.call import Call
     from probe.show.made import remember
 
     scale = running.scale_of(quick, seed)
-    found = running.run_study(bridge, entry.study(), scale=scale, folder=folder, resume=resume, progress=progress())
+    found = running.run_study(bridge, entry.study(), scale=scale, folder=folder, resume=how.resume, progress=progress())
     call = Call.checked("study", model, {"name": name, "quick": quick, "seed": seed})
     remember(found, call.made)
     if save is not None and not rank():
         found.save(folder)
     running.end(folder)
-    _show(found, json, document)
+    _show(found, how.json, document)
     if save is not None:
         typer.echo(f"wrote {folder}", err=True)
 
@@ -88,15 +74,13 @@ def _list(json: bool) -> None:
     typer.echo("\n`openwork study NAME` runs one; --dry-run says what it would take, --quick takes less.")
 
 
-def _announce(name: str, quick: bool, seed: int, json: bool) -> None:
+def _announce(name: str, quick: bool, seed: int, how: Running) -> None:
     from circuits.studies.running import plan_study
 
     plan = plan_study(None, name, quick=quick, seed=seed)
-    if json:
-        print_json(plan.to_dict())
-        return
-    typer.echo(plan.summary())
-    print_rows([{"part": part, "runs": runs} for part, runs in plan.parts.items()])
+    how.announce(plan)
+    if not how.json:
+        print_rows([{"part": part, "runs": runs} for part, runs in plan.parts.items()])
 
 
 def _unsaved(name: str, model: str, quick: bool) -> str:
