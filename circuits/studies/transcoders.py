@@ -198,8 +198,9 @@ def both(
     """What each earlier latent gives one: by weights alone, and on the text."""
     view, earlier = weight_view(model, list(given.values())), [i for i in given if i < layer]
     reader = view.bank(view.name(f"L{layer}F{target}")).readers(torch.tensor([target]))["enc"][0]
-    banks = [(i, view.bank(view.name(f"L{i}F0"))) for i in earlier]
-    alone = torch.cat([bank.writers(slice(0, bank.n), attention_reads(layer)) @ reader for _, bank in banks])
+    banks = [view.bank(view.name(f"L{i}F0")) for i in earlier]
+    written = [bank.writers(slice(0, bank.n), attention_reads(layer)) for bank in banks]
+    alone = torch.cat([one @ reader for one in written if one is not None])
     return alone, alone * on_text.given(earlier, layer)
 
 
