@@ -303,18 +303,22 @@ def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
     save_graph(made, place("graph", "tested"), model=stamp(load_model("toy")), replace=True)
     marks_on_disk.act("tested", {"op": "top", "n": 2})
     opened(tab, site, "tested")
-    tab.locator("#graph-test-random-n").fill("2")
-    tab.locator("#graph-test-go").click()
-    expect(tab).to_have_url(re.compile("test=subgraph-test"))
+    block = tab.locator(".ow-truth")
+    block.get_by_label("N random").fill("2")
+    block.get_by_role("button", name="Run").click()
+    expect(tab).to_have_url(re.compile("test=method"))
     tab.reload()  # while it runs, or just after
-    words = tab.locator("#graph-test-words")
-    expect(words).to_contain_text("2 pinned nodes", timeout=60_000)
-    expect(tab.locator("#graph-test-verdicts")).to_contain_text("more than random")
+    words = block.locator(".ow-finding").first
+    expect(words).to_contain_text("2 nodes", timeout=60_000)
+    expect(block.locator(".ow-block-panels")).to_contain_text("more than random")
     memory.forget()
     jobs.forget()
     opened(tab, site, "tested")  # without the address, after a restart
-    expect(words).to_contain_text("2 pinned nodes")
-    expect(tab.locator("#graph-test-earlier")).to_contain_text("2 nodes set to zero")
+    expect(words).to_contain_text("2 nodes")
+    expect(block.locator(".ow-block-earlier tr.click")).to_have_count(1)
+    marks_on_disk.act("tested", {"op": "top", "n": 3})
+    tab.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(block.get_by_text("asked before the choice above changed")).to_be_visible()
 
 
 def test_a_tab_that_is_left_and_seen_again_shows_what_was_edited_elsewhere(tab, site, graph):

@@ -174,7 +174,10 @@ def addresses() -> dict[str, tuple[str, list[str]]]:
         "unit": (links.unit_page("features", 5, edit=WORK["edit"]), ["L2F5", WORK["edit"]]),
         "label": (links.unit_page("features", 3), ["a label"]),
         "circuits": (links.CIRCUITS, ["neurons", "latents"]),
-        "circuit": (links.circuit_page("neurons", test=WORK["test"], groups=WORK["groups"]), list(WORK.values())[:2]),
+        "circuit": (
+            links.circuit_page("neurons", test=WORK["test"], groups=WORK["groups"]),
+            ["the graph predicted", WORK["groups"]],
+        ),
         "patching": (links.patching_page("toy", clean, corrupted, **sweep), ["resid_pre"]),
         "stored patching": (links.address(links.PATCHING, stored="patching"), [CLEAN]),
         "training": (links.TRAINING, ["transcoder", "training"]),
