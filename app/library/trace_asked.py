@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from circuits.attribution.config import TraceConfig
 from probe.artifacts.json import Json
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
+from probe.methods.kinds import KINDS
 
 if TYPE_CHECKING:
     from probe.text.targets import Difference
@@ -70,7 +71,12 @@ class TraceAsked:
 
     def head_layers(self) -> bool | list[int]:
         """Layers whose heads are nodes. BadInput for what names no layers."""
-        return head_layers(self.heads.strip() or None, "The choice of layers of heads")
+        kind = KINDS["HeadLayers"]
+        try:
+            return kind.given(kind.check(self.heads.strip() or False))
+        except ValueError as error:
+            asked = brief(self.heads)
+            raise BadInput(f"The choice of layers of heads is {asked}; write layers like 3,5-7, or all.") from error
 
     def config(self) -> "TraceConfig":
         """What `circuits.trace` takes."""

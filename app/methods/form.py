@@ -23,17 +23,14 @@ from app.components.tokenpick import token_rows
 from app.library import prompts, vocabulary
 from app.library.artifacts import corpora, library
 from app.methods import fields, words
-from app.methods.fields import OTHER, parts_of, texts_of
+from app.methods.fields import OTHER, STORED, parts_of, texts_of
 from circuits.studies.catalogue import studies
 from probe.methods.kinds import KINDS
 from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.reading import Asks, Parameter
 
 _OFFERED: dict[Kind, Callable[[], list[str]]] = {
-    KINDS["DictionaryName"]: lambda: _stored("dictionary"),
-    KINDS["TableName"]: lambda: _stored("features"),
-    KINDS["GraphName"]: lambda: _stored("graph"),
-    KINDS["CacheName"]: lambda: _stored("cache"),
+    **{kind: lambda name=name: _stored(name) for kind, name in STORED.items()},
     KINDS["CorpusName"]: corpora,
     KINDS["StudyName"]: lambda: [one.name for one in studies()],
 }

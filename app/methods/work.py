@@ -15,6 +15,7 @@ from app.library import memory, models, vocabulary
 from app.library.artifacts import library, registered, require_corpora
 from app.library.models import stale
 from app.methods import addresses, words
+from app.methods.fields import STORED
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.artifacts.records import load_record
 from probe.errors import BadInput, OpenworkError
@@ -31,13 +32,26 @@ MOST = 100
 def key_for(call: Call) -> str:
     """The key of the call's job, under which its result is found."""
     key = key_of(WHAT, call.to_dict())
-    if results.is_stored(key) and (now := models.stamp_in_memory(call.model)) is not None:
-        try:
-            outdated = stale(read_manifest(results.folder_of(key), "result")) is not None
-        except OpenworkError:
-            outdated = True
-        return key_of(WHAT, call.to_dict(), now.weights, now.tokenizer) if outdated else key
-    return key
+    other = _other_since(call, key) if results.is_stored(key) else []
+    return key_of(WHAT, call.to_dict(), *other) if other else key
+
+
+def _other_since(call: Call, key: str) -> list[str]:
+    """What is another thing under its name now than when the result was stored: the model, artifacts that the call names."""
+    now = models.stamp_in_memory(call.model)
+    weights = [now.weights, now.tokenizer] if now is not None else []
+    try:
+        made = read_manifest(results.folder_of(key), "result")
+        dates = [read_manifest(registered(kind, name), kind).created for kind, name in _given(call)]
+    except OpenworkError:
+        return weights
+    return [*(weights if weights and stale(made) is not None else []), *(d for d in dates if d > made.created)]
+
+
+def _given(call: Call) -> list[tuple[str, str]]:
+    """Kind and name of every stored artifact that the call names."""
+    found = [(STORED[p.kind], call.arguments.get(p.name)) for p in call.about.parameters if p.kind in STORED]
+    return [(kind, n) for kind, value in found if value for n in (value if isinstance(value, list) else [value])]
 
 
 def work_of(call: Call) -> Work:
@@ -62,9 +76,8 @@ def keep(call: Call, record: Any) -> str:
 
 def _origin(call: Call, key: str) -> results.Origin:
     """What the stored result says of itself."""
-    stored = [v for p in call.about.parameters if p.kind.control == "stored" and (v := call.arguments.get(p.name))]
     return results.Origin(
-        tuple(name for value in stored for name in (value if isinstance(value, list) else [value])),
+        tuple(name for _, name in _given(call)),
         dict(call.arguments),
         call.shell() or "",
         lambda: models.stamp_in_memory(call.model),

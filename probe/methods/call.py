@@ -264,7 +264,7 @@ def flag(name: str) -> str:
 
 def _option(p: Parameter, value: Any, alone: bool) -> list[str] | None:
     """A parameter's words on the command line; None where it cannot be written there. alone: it is the only prompt."""
-    if isinstance(value, bool):
+    if p.kind.control == "switch" and not p.several:
         return [flag(p.name) if value else f"--no-{flag(p.name)[2:]}"]
     if value is None:
         return [] if p.default is None else None

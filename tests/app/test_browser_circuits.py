@@ -315,7 +315,7 @@ def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
     jobs.forget()
     opened(tab, site, "tested")  # without the address, after a restart
     expect(words).to_contain_text("2 nodes")
-    expect(block.locator(".ow-block-earlier tr.click")).to_have_count(1)
+    expect(block.locator("#graph-tests")).to_contain_text("2 nodes, ablate, 2 random subgraphs")
     marks_on_disk.act("tested", {"op": "top", "n": 3})
     tab.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(block.get_by_text("asked before the choice above changed")).to_be_visible()

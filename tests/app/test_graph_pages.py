@@ -272,14 +272,18 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     key = done(of_pins("g", n_random=3, sufficient=True))
     found, same = work.result(key), check_subgraph(toy, traced, units, n_random=3)
     assert found.test.to_dict() == same.to_dict() and found.alone is not None
+    assert calls.key_for(of_pins("g", n_random=3, sufficient=True)) == key
     memory.forget()  # as after a restart: by its address, by the page alone, by the list of results
     jobs.forget()
     for query in ({"test": key}, {}):
         page = as_json(graph.layout("g", query))
         assert page.count(f'"data": "{key}"') == 2 and "the graph predicted" in page and "too few random" in page
-        assert "Earlier results" in page and "Tests of before" not in page
+        assert "Tests of this graph" in page and "4 nodes, ablate, 3 random subgraphs" in page
     file = results.folder_of(key) / "manifest.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "created": "2001-01-01T00:00:00+00:00"}))
+    assert calls.key_for(of_pins("g", n_random=3, sufficient=True)) != key, (
+        "what is asked of a graph traced anew is another question"
+    )
     marks_on_disk.act("g", {"op": "pin", "nodes": strongest(traced, 1)})
     assert "the graph predicted" not in as_json(graph.layout("g", {})), "a test of a graph that was traced anew since"
 

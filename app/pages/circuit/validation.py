@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 
 from app import links
 from app.components.parts import Parts, empty, panel
+from app.components.still import still
 from app.figures.dress import worn
 from app.jobs import results, work
 from app.jobs.again import Arguments, task
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from circuits.faithfulness.subgraph_test import TriedSubgraph
 
 WHAT = "subgraph-test"
-EARLIER = 8  # tests of before that are listed
+EARLIER = 8  # tests that are listed
 TEST = Block(
     "truth",
     WHAT,
@@ -47,7 +48,8 @@ def test_panel(found: CircuitGraph, name: str, asked: str | None) -> Component:
     key = shown_first(name, asked)
     old = key if key and work.given(key, WHAT) else ""
     block = TEST.layout(found.model, {**given(name), "sufficient": True}, {"test": "" if old else key})
-    return html.Div([block, *_of_before(old), *_listed(name)], className="ow-stack ow-truth")
+    parts = [block, *_of_before(old), html.Div(listed(name), id="graph-tests")]
+    return html.Div(parts, className="ow-stack ow-truth")
 
 
 def cannot(found: CircuitGraph) -> str:
@@ -86,14 +88,32 @@ def shown_first(name: str, asked: str | None) -> str | None:
     if running:
         return running[0].key
     traced = read_manifest(registered("graph", name), "graph").created
-    tests = [m for m in calls.results_of(WHAT) if _graph_of(m) == name]
-    found = sorted([*tests, *results.of(WHAT, name)], key=lambda m: m.created, reverse=True)
-    return next((str(m.facts["key"]) for m in found if m.created >= traced and "key" in m.facts), None)
+    return next((str(m.facts["key"]) for m in tests_of(name) if m.created >= traced), None)
 
 
-def _graph_of(manifest: Manifest) -> object:
-    call = calls.stored_call(manifest)
-    return call.arguments.get("graph") if call else None
+def tests_of(name: str) -> list[Manifest]:
+    """The tests of a graph that are stored, newest first, whatever was pinned."""
+    made = [(m, call) for m in calls.results_of(WHAT) if (call := calls.stored_call(m)) and "key" in m.facts]
+    mine = [m for m, call in made if call.arguments.get("graph") == name]
+    return sorted([*mine, *results.of(WHAT, name)], key=lambda m: m.created, reverse=True)
+
+
+def listed(name: str) -> Component | None:
+    """Links to the stored tests of a graph; nothing where there is none."""
+    lines = [
+        html.Li(dcc.Link(_line(m), href=links.circuit_page(name, test=str(m.facts["key"])), refresh=True))
+        for m in tests_of(name)[:EARLIER]
+    ]
+    if not lines:
+        return None
+    return panel("Tests of this graph", html.Ul(lines, className="ow-notes"), note="Whatever was pinned.", export=False)
+
+
+def _line(manifest: Manifest) -> str:
+    asked, nodes = {"mode": "ablate", "n_random": 20, **manifest.config}, manifest.config.get("nodes")
+    size = counted(len(nodes), "node") if isinstance(nodes, list) else "nodes"
+    what = f"{size}, {asked['mode']}, {asked['n_random']} random subgraphs"
+    return f"{manifest.created[:16].replace('T', ' ')}: {what}"
 
 
 # -- tests of before -----------------------------------------------------------------------------------------------------------
@@ -117,19 +137,6 @@ def _of_before(key: str) -> Parts:
         if key
         else []
     )
-
-
-def _listed(name: str) -> Parts:
-    """Links to tests that were stored before; nothing where there is none."""
-    lines = [html.Li(dcc.Link(_line(m), href=results.page_of(m) or "", refresh=True)) for m in results.of(WHAT, name)]
-    return [panel("Tests of before", html.Ul(lines[:EARLIER], className="ow-notes"), export=False)] if lines else []
-
-
-def _line(manifest: Manifest) -> str:
-    asked, nodes = manifest.config, manifest.config.get("nodes")
-    size = counted(len(nodes), "node") if isinstance(nodes, list) else "nodes"
-    what = f"{size}, {asked.get('mode', 'changed')}, {asked.get('n_random', 0)} random subgraphs"
-    return f"{manifest.created[:16].replace('T', ' ')}: {what}"
 
 
 @task("test")
@@ -158,3 +165,12 @@ def register(app: Dash) -> None:
     )
     def pinned(_: object, name: str):
         return given(name)
+
+    @app.callback(
+        Output("graph-tests", "children"),
+        Input(TEST.part("done"), "data"),
+        State("graph-name", "data"),
+        prevent_initial_call=True,
+    )
+    def tested(_: object, name: str):
+        return still(listed(name))
