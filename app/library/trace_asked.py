@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 MAX_NODES = TraceConfig.max_nodes  # units of a graph
-MAX_LAYERS = 1000  # more than any model has; a range of layers is written out
 Token = int | str
 
 
@@ -92,21 +91,6 @@ class TraceAsked:
         options += [f"basis={self.basis!r}"] if self.basis != "auto" else []
         options += [f"heads={self.head_layers()!r}"] if self.heads else []
         return [*given, f"config=TraceConfig({', '.join(options)})"]
-
-
-def head_layers(text: str | None, asked_in: str) -> bool | list[int]:
-    """Layers as people write them: `3,5-7`, or `all`; None for none. asked_in: where it was written, for a refusal."""
-    if text is None or text == "all":
-        return text is not None
-    found: list[int] = []
-    for part in text.split(","):
-        ends = part.strip().split("-")
-        if not (1 <= len(ends) <= 2 and all(e.isdecimal() for e in ends)):
-            raise BadInput(f"{asked_in} is {text!r}; write layers like 3,5-7, or all.")
-        if int(ends[-1]) >= MAX_LAYERS:
-            raise BadInput(f"{asked_in} names layer {ends[-1]}; no model here has so many.")
-        found += range(int(ends[0]), int(ends[-1]) + 1)
-    return sorted(set(found))
 
 
 def meant(text: object, predicted: Sequence[tuple[int, str]]) -> Token | None:

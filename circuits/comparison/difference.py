@@ -105,21 +105,18 @@ class GraphDifference(Record, figure=True, page=True):
         return in_lines(self, heading, f"{self.counted()}; overlap {self.overlap:.3f}.")
 
     def counted(self) -> str:
-        both, (a, b) = self.held.all(0), self.held
-        return (
-            f"{int(both.sum())} nodes in both, {int((a & ~both).sum())} only in a, {int((b & ~both).sum())} only in b"
-        )
+        sizes = _sizes(self.held)
+        return f"{sizes['both']} nodes in both, {sizes['only_a']} only in a, {sizes['only_b']} only in b"
 
-    @property
-    def told(self) -> str:
-        """What differs, in two sentences."""
-        alike = _correlation(self.weight[:, ~np.isnan(self.weight).any(0)])
+    def summary(self) -> str:
+        """How many nodes are in both, how much influence they share, and how far the edges of both agree."""
+        alike = self.numbers()["edge_correlation"]
         edges = "" if alike is None else f" The weights of edges in both correlate by {alike:.3f}."
         return f"{self.counted()}. They share {self.overlap:.3f} of their influence (1: equal, 0: strangers).{edges}"
 
     def panels(self) -> list[Panel]:
         """The picture, counts, the nodes and edges that changed most, what differs in words, and what is comparable."""
-        counts = self.summary()
+        counts = self.numbers()
         alike = {"nodes": counts["overlap"], "edges": counts["edge_correlation"]}
         sizes = [
             {"what": n, **{k.replace("_", " "): v for k, v in counts[n].items()}, "alike": alike[n]} for n in alike
@@ -132,7 +129,7 @@ class GraphDifference(Record, figure=True, page=True):
             Rows("What is in both, and how alike it is", sizes),
             *nodes,
             *([Rows("Edges that changed most, by the influence that runs along", edges)] if edges else []),
-            Sentence(self.told),
+            Sentence(self.summary()),
             *(Sentence(note) for note in self.notes[:_NOTES]),
         ]
 
@@ -142,20 +139,16 @@ class GraphDifference(Record, figure=True, page=True):
         kept = ("node", "kind", *(numbers if where == "both" else (f"influence_{where}", f"activation_{where}")))
         return [{k: row[k] for k in kept} for row in self.rows(LISTED, where=where)]
 
-    def summary(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, Any]:
         """Counts, overlap and the largest changes."""
-        both, edges = self.held.all(0), ~np.isnan(self.weight)
-        shared = edges.all(0)
+        edges = ~np.isnan(self.weight)
+        changes = ("influence", "activation", "value", "weight")
         return {
-            "nodes": {"only_a": int((self.held[0] & ~both).sum()), "only_b": int((self.held[1] & ~both).sum())}
-            | {"both": int(both.sum())},
-            "edges": {"only_a": int((edges[0] & ~shared).sum()), "only_b": int((edges[1] & ~shared).sum())}
-            | {"both": int(shared.sum())},
+            "nodes": _sizes(self.held),
+            "edges": _sizes(edges),
             "overlap": finite(self.overlap),
-            "largest_change": {
-                name: _largest(getattr(self, name)) for name in ("influence", "activation", "value", "weight")
-            },
-            "edge_correlation": _correlation(self.weight[:, shared]),
+            "largest_change": {name: _largest(getattr(self, name)) for name in changes},
+            "edge_correlation": _correlation(self.weight[:, edges.all(0)]),
         }
 
     def to_dict(self, k: int | None = 200) -> dict[str, Any]:
@@ -163,7 +156,7 @@ class GraphDifference(Record, figure=True, page=True):
         return {
             "a": {"prompt": self.prompts[0], "model": self.models[0]},
             "b": {"prompt": self.prompts[1], "model": self.models[1]},
-            **self.summary(),
+            **self.numbers(),
             "notes": self.notes,
             "convention": self.convention,
             "nodes_changed": self.rows(k),
@@ -189,7 +182,7 @@ def difference(
     `end` for others. A token is only ever matched with the same token: by its id, or by its text where the models differ.
 
     >>> gone = ow.difference(graph, other)
-    >>> 0 < gone.summary()["overlap"] < 1  # 1: the same weights on the same edges
+    >>> 0 < gone.overlap < 1  # 1: the same weights on the same edges
     True
     """
     a, b = read_graph(a), read_graph(b)
@@ -243,6 +236,11 @@ def _edges(
         rows = np.searchsorted(keys, mine)
         weight[i, rows], flow[i, rows] = w, f
     return keys, weight, flow
+
+
+def _sizes(held: Bool[np.ndarray, "graph item"]) -> dict[str, int]:
+    both, (a, b) = held.all(0), held
+    return {"only_a": int((a & ~both).sum()), "only_b": int((b & ~both).sum()), "both": int(both.sum())}
 
 
 def _where(held: Bool[np.ndarray, "graph item"]) -> list[str]:

@@ -23,7 +23,8 @@ def test_a_graph_differs_from_itself_by_nothing(match):
     graph = scattered(0)
     found = difference(graph, graph, match=match)
     assert set(found.where) == {"both"} and found.overlap == pytest.approx(1)
-    summary = found.summary()
+    summary = found.numbers()
+    assert "They share 1.000 of their influence" in found.summary()
     assert not any(summary["largest_change"][k] for k in ("influence", "activation", "value", "weight"))
     assert summary["nodes"]["only_a"] == summary["edges"]["only_b"] == 0
     assert summary["edge_correlation"] == pytest.approx(1)
@@ -48,7 +49,7 @@ def test_changes_by_hand():
     assert edges["L1N6@0", "logit ' w2'"]["in"] == "a" and edges["L1N9@0", "logit ' w2'"]["weight_a"] is None
     # Shares of all influence, token included (1 of 2 in both): latent 3/8 and 1/4; the neurons are strangers.
     assert found.overlap == pytest.approx(1 / 2 + 1 / 4)
-    assert found.summary()["edges"] == {"only_a": 2, "only_b": 2, "both": 2}
+    assert found.numbers()["edges"] == {"only_a": 2, "only_b": 2, "both": 2}
 
 
 def test_swapping_a_and_b_turns_every_change_round():
@@ -95,7 +96,7 @@ def test_tokens_of_other_vocabularies_are_matched_by_text():
     renumbered = [("token", -1, 0, 88), *NODES[1:3], ("logit", 2, 0, 77)]
     b = wired(renumbered, EDGES, {3: 1.0}, model="b", unit_tokens=[" one", "", "", " two"])
     assert set(difference(a, b).where) == {"both"}
-    assert difference(a, dataclasses.replace(b, model="a")).summary()["nodes"]["both"] == 2
+    assert difference(a, dataclasses.replace(b, model="a")).numbers()["nodes"]["both"] == 2
 
 
 def test_prompts_of_other_lengths_are_matched_from_the_end():
@@ -104,7 +105,7 @@ def test_prompts_of_other_lengths_are_matched_from_the_end():
     found = difference(wired(NODES, EDGES, {3: 1.0}), long)
     assert found.convention["match"] == "end"
     assert [r["node"] for r in found.rows(None) if r["in"] != "both"] == ["token@-2 ' w3'"]
-    assert not found.summary()["largest_change"]["influence"]
+    assert not found.numbers()["largest_change"]["influence"]
 
 
 def test_a_conventions_change_is_noted():
