@@ -16,12 +16,10 @@ def register(cli: typer.Typer) -> None:
     from app.commands.learn import harvest as activations
     from app.commands.learn import train as training
     from app.commands.methods import catalogue, results
-    from app.commands.prompt import edit as edits
     from app.commands.prompt import heads
     from app.commands.prompt import patch as patching
-    from app.commands.prompt import read as prompts
 
-    looking = (demo, prompts, trace, heads, edits, patching)
+    looking = (demo, trace, heads, patching)
     for module in (
         *looking,
         sample,

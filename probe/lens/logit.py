@@ -124,7 +124,7 @@ class LensResult(Record, figure=True, page=True):
         return [
             Tokens("loss, nats", read.tokens, read.loss.tolist()),
             chosen_map("Likeliest next token, layer by position", read.figure_at, sizes["token"], colour=COLOURS),
-            Chosen(sizes, read.place),
+            Chosen(sizes, self.place),
             Sentence(self.summary()),
         ]
 
@@ -134,11 +134,12 @@ class LensResult(Record, figure=True, page=True):
 
     def place(self, token: int, layer: int) -> list[Panel]:
         """What there is to see after one token, and there at one layer."""
-        said = f"After {self.tokens[token]!r} (position {token})"
+        at = token if self.positions is None else self.positions[token]
+        said = f"After {self.tokens[at]!r} (position {at})"
         following = [{"follow": int(i)} for i in self.top_ids[layer, token]]
         return [
-            Rows(f"{said}, layer by layer", self.rows(token), [{"layer": i} for i in range(len(self.layers))]),
-            Rows(f"{said}, at {_where(self.layers[layer])}", self.next_tokens(token, layer), following),
+            Rows(f"{said}, layer by layer", self.rows(at), [{"layer": i} for i in range(len(self.layers))]),
+            Rows(f"{said}, at {_where(self.layers[layer])}", self.next_tokens(at, layer), following),
             Sentence(self.said_of(token, layer)),
         ]
 
@@ -170,7 +171,12 @@ def _where(label: str) -> str:
     return "the embedding" if label == "embed" else f"layer {label}"
 
 
-@method("logit-lens", group="lens", paper="interpreting GPT: the logit lens (nostalgebraist 2020)")
+@method(
+    "logit-lens",
+    group="lens",
+    paper="interpreting GPT: the logit lens (nostalgebraist 2020)",
+    plan="plan_logit_lens",
+)
 def logit_lens(
     model: "TransformerBridge",
     prompt: Prompt,
@@ -226,6 +232,18 @@ def logit_lens(
         positions=chosen,
     )
     return came_from(found, model)
+
+
+def plan_logit_lens(
+    model: "TransformerBridge",
+    prompt: Prompt,
+    *,
+    top_k: int = 10,
+    positions: Sequence[int] | None = None,
+) -> "LensPlan":
+    """What a lens would take, from what it would be asked."""
+    n = len(read_prompt(model, prompt)[1])
+    return plan_lens(model, n, n if positions is None else len(_within(positions, n)))
 
 
 def _within(positions: Sequence[int], n: int) -> list[int]:

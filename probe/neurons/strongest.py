@@ -56,7 +56,7 @@ class UnitRow:
 class TopUnits(Record, page=True):
     """units are ordered by position, then kind, then falling `by`: the k strongest of each kind at each position. by: `write`,
     the length of what a unit adds, or `direct`, the size of its direct effect. target: what `direct` is about, a token or a
-    difference; empty for the likeliest token of each position."""
+    difference; empty for the likeliest token of each position. shown: the token whose units are shown first."""
 
     prompt: str
     token_ids: list[int]
@@ -64,6 +64,7 @@ class TopUnits(Record, page=True):
     units: list[UnitRow]
     target: str = ""
     by: str = "write"
+    shown: int = -1
 
     def at(self, pos: int, kind: str | None = None) -> list[UnitRow]:
         """Units of one position, of one kind if given."""
@@ -107,7 +108,8 @@ class TopUnits(Record, page=True):
         if not self.tokens:
             return [Sentence(self.summary())]
         strip = Tokens("how much the strongest unit writes (norm)", self.tokens, self.strongest().tolist())
-        return [strip, Chosen({"token": len(self.tokens)}, self._at), Sentence(self.summary())]
+        n = len(self.tokens)
+        return [strip, Chosen({"token": n}, self._at, {"token": self.shown % n}), Sentence(self.summary())]
 
     def _at(self, token: int) -> list[Panel]:
         """The units of one token."""
@@ -143,6 +145,7 @@ def top_units(
     by: Annotated[Literal["write", "direct"] | None, Doc("Order; `direct` where there is a target.")] = None,
     k: Annotated[int, Doc("Units of each kind at each position.", least=1)] = 10,
     n_tokens: Annotated[int, Doc("Tokens that each unit promotes, to list.", least=0)] = 5,
+    position: Annotated[int, Doc("The token whose units are shown first; -1 is the last.")] = -1,
 ) -> TopUnits:
     """The k neurons and, per position, the k latents that write most, or add most to a target directly.
 
@@ -158,6 +161,8 @@ def top_units(
         raise BadInput(f"k is {k} and by is {by!r}; k must be at least 1, and by 'write' or 'direct'.")
     wanted = None if target is None else asked(model, target)
     prompt, ids = read_prompt(model, prompt)
+    if not -len(ids) <= position < len(ids):
+        raise BadInput(f"The prompt has tokens 0 to {len(ids) - 1}; there is no position {position}.")
     layers = layers_with("mlp_post", model)
     if not layers and not dictionaries:
         spot(Site("mlp_post", 0), model)  # says why there are none
@@ -181,7 +186,7 @@ def top_units(
             rows += _strongest(model, [latent_stack(model, found, dictionary, latents)], direction, by, k, n_tokens)
     rows.sort(key=lambda r: (r.pos, r.kind, -(r.write_norm if by == "write" else abs(r.direct))))
     name = "" if wanted is None else wanted.name
-    return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows, name, by), model)
+    return came_from(TopUnits(prompt, ids, display_tokens(model, ids), rows, name, by, position), model)
 
 
 def _strongest(

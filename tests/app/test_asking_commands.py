@@ -81,7 +81,7 @@ def test_units_are_ranked_by_a_target(toy, home, capsys):
         (["lens", "--ids", "1,x"], "commas between"),
         (["lens", "--ids", ""], "commas between"),
         (["lens", "--ids", "1,99999"], "no token 99999"),
-        (["compare", "--prompt", "a"], "--with TEXT or --with-ids"),
+        (["compare", "--prompt", "a"], "--b TEXT or --b-ids"),
         (["patch", "--clean", "a"], "--corrupted TEXT or --corrupted-ids"),
         (["heads", "--prompt", "a", "--minus", " the"], "--minus goes with one --target"),
         (["units", "--prompt", "a", "--by", "size"], 'one of "write", "direct"'),

@@ -55,7 +55,7 @@ def test_any_character_can_be_written_into_any_file(encoding, monkeypatch):
         sys.stdout.flush()
         written[name] = raw.getvalue().decode(encoding)
     assert json.loads(written["json"])["prompt"] == prompt
-    assert "Logit lens" in written["table"] and ("\\u27e8" in written["table"]) == (encoding != "utf-8")
+    assert "layer by layer" in written["table"] and ("\\u27e8" in written["table"]) == (encoding != "utf-8")
 
 
 def test_lens_prints_json_on_stdout_and_nothing_else(capsys):

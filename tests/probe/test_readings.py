@@ -77,8 +77,8 @@ def test_a_lens_says_what_it_takes_and_asks_for_memory_first(toy, monkeypatch, c
 
     all_of_it, one = plan_lens(toy, 400), plan_lens(toy, 400, 1)
     assert one.seconds < all_of_it.seconds and one.bytes < all_of_it.bytes
-    assert run(["lens", "--model", "toy", "--prompt", PROMPT, "--dry-run"]) == 0
-    assert "1 read" in capsys.readouterr().out
+    assert run(["lens", "--model", "toy", "--prompt", PROMPT, "--position", "-1", "--dry-run"]) == 0
+    assert "1 position" in capsys.readouterr().out
     monkeypatch.setattr("probe.memory.available", lambda *_: 1000)
     monkeypatch.setattr("probe.memory.SMALL", 0)
     with pytest.raises(BadInput, match="needs .* of memory"):

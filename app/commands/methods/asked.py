@@ -6,11 +6,13 @@ Every value is taken as text and read by its kind, so that a wrong one is answer
 import re
 from collections.abc import Iterator, Mapping
 from inspect import Parameter as Argument
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from app.commands.asking import Chat, Ids, Minus, Prompt, prompt_of, require_target
+from probe.artifacts.folder import home
 from probe.errors import BadInput
 from probe.methods.call import flag, ids_name, minus_name
 from probe.methods.kinds import PromptKind, TargetKind, TokenKind
@@ -123,7 +125,19 @@ def _argument(p: Parameter, options: Options) -> Any:
         return _target(p, value, options[minus_name(p.name)])
     if value is None or isinstance(p.kind, Switch):
         return value
+    if p.kind.control == "stored":
+        value = [_named(one) for text in value for one in text.split(",") if one] if p.several else _named(value)
     return [p.kind.typed(one) for one in value] or None if p.several else p.kind.typed(value)
+
+
+def _named(text: str) -> str:
+    """What is stored here by its name, also where it was typed as its folder."""
+    folder = Path(text)
+    return folder.resolve().name if (folder / "manifest.json").is_file() and _is_here(folder) else text
+
+
+def _is_here(folder: Path) -> bool:
+    return folder.resolve().is_relative_to(home().resolve())
 
 
 def _prompts(p: Parameter, text: Any, ids: Any, chat: bool) -> Any:

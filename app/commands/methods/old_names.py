@@ -88,7 +88,13 @@ def _is(group: Any, name: str) -> bool:
 
 
 _OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
+_OF_PROMPT = {"dictionary": "dictionaries", "top_k": "k"}
+_OF_TWO = {"prompt": "a", "ids": "a_ids", "with": "b", "with_ids": "b_ids", "dictionary": "dictionaries"}
 OLD_NAMES: tuple[OldName, ...] = (
+    OldName("lens", "logit-lens", {"position": "positions"}),
+    OldName("units", "strongest-units", _OF_PROMPT),
+    OldName("compare", "compare-prompts", _OF_TWO),
+    OldName("edit", "edit", {"change": "changes", "position": "pos", "dictionary": "dictionaries"}),
     OldName("connections", "connections", {"dictionary": "dictionaries", "top": "k"}, ("target",)),
     OldName("paths", "top-paths", {"dictionary": "dictionaries"}),
     OldName(
