@@ -75,13 +75,13 @@ def test_units_are_ranked_by_a_target(toy, home, capsys):
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (["lens"], "one of the two, and neither came"),
+        (["lens"], "logit-lens needs prompt"),
         (["lens", "--prompt", "a", "--ids", "1"], "one of the two, and both came"),
-        (["lens", "--prompt", " "], "prompt is empty"),
+        (["lens", "--prompt", ""], "empty"),
         (["lens", "--ids", "1,x"], "commas between"),
         (["lens", "--ids", ""], "commas between"),
         (["lens", "--ids", "1,99999"], "no token 99999"),
-        (["compare", "--prompt", "a"], "--b TEXT or --b-ids"),
+        (["compare", "--prompt", "a"], "compare-prompts needs b"),
         (["patch", "--clean", "a"], "--corrupted TEXT or --corrupted-ids"),
         (["heads", "--prompt", "a", "--minus", " the"], "--minus goes with one --target"),
         (["units", "--prompt", "a", "--by", "size"], 'one of "write", "direct"'),

@@ -41,7 +41,7 @@ def test_heads_prints_one_head(capsys, toy):
 
 
 @pytest.mark.parametrize(
-    "command", [["lens"], ["units"], ["heads"], ["follow", "--token", "final"]], ids=lambda c: c[0]
+    "command", [["units"], ["heads"], ["follow", "--token", "final"]], ids=lambda c: c[0]
 )
 def test_a_title_does_not_print_a_long_prompt(command, capsys):
     """The beginning and the end, where the prediction is read; not pages above a table."""
