@@ -40,9 +40,7 @@ def test_heads_prints_one_head(capsys, toy):
     assert json.loads(shown(capsys, "heads", "--head", "1.2", "--json"))["head"] == 2
 
 
-@pytest.mark.parametrize(
-    "command", [["units"], ["heads"], ["follow", "--token", "final"]], ids=lambda c: c[0]
-)
+@pytest.mark.parametrize("command", [["units"], ["heads"], ["follow", "--token", "final"]], ids=lambda c: c[0])
 def test_a_title_does_not_print_a_long_prompt(command, capsys):
     """The beginning and the end, where the prediction is read; not pages above a table."""
     assert run([*command, "--prompt", "one two three four " * 20 + "the end", "--model", "toy"]) == 0

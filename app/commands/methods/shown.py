@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from probe.artifacts.json import clean
 from probe.show.panels import Aligned, Panel, Rows, Sentence, Tokens, unfolded
 from probe.words import SPACE
 
-# Printed, not echoed: typer takes an output that says it is ASCII for one that takes UTF-8.
 MOST = 40
 """Rows of a table that a terminal gets, if it asks for no other number; --json and --csv have all."""
 _WIDTH = 100
@@ -28,25 +28,30 @@ def show_panels(panels: Sequence[Panel], most: int = MOST) -> None:
         if isinstance(panel, Rows) and panel.rows:
             _between(said)
             if panel.title:
-                print(visible(panel.title))  # as a line: the table would break it into its own width
+                _say(visible(panel.title))  # as a line: the table would break it into its own width
             print_rows(panel.rows[:most])
             if (more := len(panel.rows) - most) > 0:
-                print(f"... and {more:,} rows more; --json and --csv FILE give all of them.")
+                _say(f"... and {more:,} rows more; --json and --csv FILE give all of them.")
             said.add(panel.title)
         elif isinstance(panel, Tokens | Aligned):
             _between(said)
             for line in strip(panel) if isinstance(panel, Tokens) else columns(panel):
-                print(line)
+                _say(line)
             said.add(panel.label)
         elif isinstance(panel, Sentence) and panel.text not in said:
             _between(said)
-            print("\n".join(visible(line) for line in panel.text.split("\n")))
+            _say("\n".join(visible(line) for line in panel.text.split("\n")))
             said.add(panel.text)
+
+
+def _say(line: str = "") -> None:
+    """One line; typer's echo would take an output that says it is ASCII for one that takes UTF-8."""
+    sys.stdout.write(f"{line}\n")
 
 
 def _between(said: set[str]) -> None:
     if said:
-        print()
+        _say()
 
 
 def strip(tokens: Tokens, width: int = _WIDTH) -> Iterator[str]:
