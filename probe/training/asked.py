@@ -93,6 +93,14 @@ class Asked(Settings):
         source, dictionary, config = self._ingredients()
         return plan(dictionary, source, config)
 
+    def begin(self) -> None:
+        """Write beside the run what is asked for: it is found from now on, and whoever finds it can go on."""
+        folder = place("dictionary", self.name)
+        scratch = folder.with_name(folder.name + PARTIAL)
+        with claim(folder):
+            scratch.mkdir(parents=True, exist_ok=True)
+            write_json(scratch / ASKED, asdict(self))
+
     def run(self, progress: Progress = SILENT) -> "TrainResult":
         """Train, from the last checkpoint where there is one."""
         from probe.activations.checks import require_sound
@@ -100,13 +108,10 @@ class Asked(Settings):
 
         source, dictionary, config = self._ingredients()
         require_sound(source, progress)
+        self.begin()
         folder = place("dictionary", self.name)
-        scratch = folder.with_name(folder.name + PARTIAL)
-        with claim(folder):
-            scratch.mkdir(parents=True, exist_ok=True)
-            write_json(scratch / ASKED, asdict(self))
-            again = (scratch / CHECKPOINT).is_file()
-            return train(dictionary, source, config, folder, resume=again, progress=progress)
+        again = (folder.with_name(folder.name + PARTIAL) / CHECKPOINT).is_file()
+        return train(dictionary, source, config, folder, resume=again, progress=progress)
 
     def _ingredients(self) -> "tuple[Cache, AnyDictionary, TrainConfig]":
         """The cache, the untrained dictionary and the settings."""

@@ -2,11 +2,14 @@
 
 import json
 
+from pages import as_json
+
 from app.pages.training import run as run_page
 from app.pages.training.work import run_of
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, writing
 from probe.artifacts.names import partial
+from probe.training.asked import Asked, asked_of
 
 
 def stores(laid):
@@ -24,3 +27,12 @@ def test_a_run_that_ends_before_its_page_first_asks_is_laid_out_anew(home):
     with writing(place("dictionary", "mine"), Manifest("dictionary", "mine")) as beside:
         (beside / "metrics.jsonl").write_text((growing / "metrics.jsonl").read_text())
     assert run_page.followed(run_of("mine"), mark)[-1].startswith("/training/mine?at=finished")
+
+
+def test_a_training_that_has_not_begun_has_its_page(home):
+    """From when it is queued: it can be followed, and gone on with, though the server stops before its turn comes."""
+    asked = Asked("c", "waits", more={"batch": 64})
+    asked.begin()
+    assert run_of("waits").state == "live" and asked_of("waits") == asked
+    page = as_json(run_page.layout("waits", {}))
+    assert "No line was written yet" in page and "Known when its first checkpoint is written" in page

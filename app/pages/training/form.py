@@ -3,7 +3,7 @@
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, html, no_update
+from dash import Dash, Input, Output, html, no_update
 
 from app.components.parts import Parts, copyable, error, icon
 from app.components.slot import register_slot, slot
@@ -62,10 +62,7 @@ def announced(plan: Json, wanted: Asked) -> Parts:
 def register(app: Dash) -> None:
     register_slot(app, "train-planned")
     filled = form.states(AT)
-    fields = [
-        *(Input({"type": kind, "at": AT, "of": ALL, "part": ALL}, "value") for kind in (form.FIELD,)),
-        Input({"type": form.SWITCH, "at": AT, "of": ALL}, "checked"),
-    ]
+    typed = [Input(f.component_id, f.component_property) if f.component_property != "id" else f for f in filled]
 
     @app.callback(
         Output("train-planned-key", "data"),
@@ -85,12 +82,11 @@ def register(app: Dash) -> None:
         Output("train-announced", "children"),
         Output("train-start", "disabled"),
         Input("train-planned-done", "data"),
-        *fields,
-        *filled,
+        *typed,
     )
     def tell(key: str | None, *values: Any):
         try:
-            wanted = _asked(values[len(fields) :])
+            wanted = _asked(values)
         except OpenworkError as problem:
             return error(str(problem)), True
         found = work.result(trainings.planning(wanted).key)

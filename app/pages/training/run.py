@@ -18,7 +18,7 @@ from app.links import run_page
 from app.pages.training import curves, judged, tables
 from app.pages.training.work import resume, run_of
 from probe.artifacts.manifest import read_manifest
-from probe.errors import BadInput, OpenworkError
+from probe.errors import OpenworkError
 from probe.training.asked import asked_of
 from probe.training.run_differences import settings_of
 from probe.training.run_log import TrainingRun
@@ -26,11 +26,8 @@ from probe.words import duration, number, percent
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
-    """The page of a run; of one whose job has written nothing yet, its progress."""
-    job = job_table().latest(f"train:{name}")
-    if not exists(name) and job is not None:
-        return _begun(name)
-    run = run_of(name)
+    """The page of a run."""
+    run, job = run_of(name), job_table().latest(f"train:{name}")
     idle = run.state != "live" and not (job and job.active)
     stores = {"selection": {}, "run-name": name, "run-chosen": [name], "run-mark": mark(run)}
     # the mark is of what is laid out here, though it ends before it is first asked
@@ -52,24 +49,6 @@ def layout(name: str, query: dict[str, str]) -> Parts:
             [_settings(run), panel("The log", lines, note="Its last lines, newest first.")], className="ow-grid even"
         ),
     ]
-
-
-def _begun(name: str) -> Parts:
-    return [
-        title(name, eyebrow="Training run · waiting"),
-        dcc.Store(id="run-waiting-for", data=name),
-        dcc.Interval(id="run-waiting-poll", interval=800),
-        html.Div(_job(name), id="run-waiting"),
-    ]
-
-
-def exists(name: str) -> bool:
-    """Whether anything of this run is on disk."""
-    try:
-        run_of(name)
-    except BadInput:
-        return False
-    return True
 
 
 def _job(name: str) -> Parts:
@@ -191,16 +170,6 @@ def register(app: Dash) -> None:
     )
     def follow(asked: int | None, name: str, before: list[object]):
         return followed(run_of(name), before, first=not asked)
-
-    @app.callback(
-        Output("run-waiting", "children"),
-        Output("url", "href", allow_duplicate=True),
-        Input("run-waiting-poll", "n_intervals"),
-        State("run-waiting-for", "data"),
-        prevent_initial_call=True,
-    )
-    def wait(_: object, name: str):
-        return (_job(name), no_update) if not exists(name) else (no_update, f"{run_page(name)}?ready=1")
 
     @app.callback(
         Output("url", "href", allow_duplicate=True),

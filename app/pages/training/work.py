@@ -54,6 +54,7 @@ def resume(name: str) -> str:
 
 
 def _queue(asked: Asked) -> str:
+    asked.begin()
     link, title = links.run_page(asked.name), f"Train {asked.name}"
     key, again = f"train:{asked.name}", ["train", {"name": asked.name}]
 
