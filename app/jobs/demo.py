@@ -27,8 +27,8 @@ def _demo(name: str, link: str, progress: Progress) -> str:
     from circuits.demo.run import SMALL, DemoConfig, run_demo
 
     config = DemoConfig() if name == "demo" else SMALL
-    run_demo(config, progress, models.model_named)
     prompts.store(config.prompt, config.model)
+    run_demo(config, progress, models.model_named)
     return link
 
 

@@ -35,7 +35,7 @@ def test_a_method_is_found_asked_shown_and_kept(tab, site, toy):
     expect(tab.get_by_text("No result yet")).to_be_visible()
     run, finding = tab.get_by_role("button", name="Run"), tab.locator(".ow-block-panels .ow-finding")
     run.click()
-    expect(tab.get_by_text("count-tokens needs prompt.").first).to_be_visible()
+    expect(tab.get_by_text("count-tokens needs prompt").first).to_be_visible()
     tab.get_by_role("textbox", name="Prompt").fill(PROMPT)
     tab.get_by_label("Model").first.click()
     tab.get_by_role("option", name="toy", exact=True).click()

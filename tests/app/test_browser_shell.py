@@ -171,7 +171,7 @@ def test_the_demo_is_one_click_can_be_cancelled_and_goes_on(tab, site, tmp_path,
     tab.goto(site + "/")
     expect(tab.get_by_text("openwork demo", exact=True)).to_be_visible()
     tab.get_by_role("button", name="Make the small one").click()
-    expect(tab.get_by_text("waiting for other work")).to_be_visible()
+    expect(tab.locator("#home-running")).to_contain_text("waits for “What runs first”")
     expect(tab.locator("#job-chip")).to_contain_text("1 more")
     tab.reload()
     tab.locator("#home-running").get_by_role("button", name="Cancel").click()
