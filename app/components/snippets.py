@@ -57,19 +57,28 @@ def python_of_graph(name: str, lines: str, *more: str) -> str:
     return python(f"graph = load_graph({name!r})\n{lines}", circuits=["load_graph", *more])
 
 
-def python_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str:
-    """Python that traces a stored graph again, with the stored dictionaries of these names."""
-    names, own = ["TraceConfig", "trace"], ["load_model", *(["load_dictionary"] if dictionaries else [])]
-    options = [f"dictionaries={loaded(dictionaries)}"] if dictionaries else []
-    if asked := asked_of(found):
-        names += ["Difference"] if asked.minus is not None else []
-        options += asked.python()
+def lines_of(call: Call, name: str = "record", show: str = "record") -> tuple[str, str | None]:
+    """A call in Python, its record under a name and shown, and in the shell where it can be written there."""
+    *head, made, _ = call.python().split("\n")
+    return "\n".join([*head, made.replace("record", name, 1), show]), call.shell()
+
+
+def traced_by(found: CircuitGraph, dictionaries: Sequence[str]) -> Call:
+    """The call that traces a stored graph again, with the stored dictionaries of these names."""
+    asked = asked_of(found)
+    if asked is None:
+        wanted = {"targets": targets} if (targets := _named_targets(found)) else {}
+        options = {"max_nodes": int(found.convention.get("max_nodes", TraceConfig.max_nodes)), **wanted}
     else:
-        targets = _named_targets(found)
-        options += [f"targets={[int(found.nodes.unit[i]) for i in targets]}"] if targets else []
-        options.append(f"config=TraceConfig(max_nodes={max_nodes(found)})")
-    call = f"graph = trace(model, {found.prompt!r}, {', '.join(options)})"
-    return python(f"model = load_model({found.model!r})\n{call}\ngraph.figure()", circuits=names, probe=own)
+        difference = {"token": asked.target, "other": asked.minus}
+        options = {
+            "max_nodes": asked.max_nodes,
+            "basis": asked.basis,
+            "heads": asked.heads or "none",
+            "target": asked.target if asked.minus is None else difference,
+        }
+    arguments = {"prompt": found.prompt, "dictionaries": list(dictionaries), **options}
+    return Call.checked("trace", found.model, {name: value for name, value in arguments.items() if value is not None})
 
 
 def loaded(dictionaries: Sequence[str]) -> str:
@@ -86,38 +95,18 @@ def asked_of(found: CircuitGraph) -> TraceAsked | None:
         return None
 
 
-def max_nodes(found: CircuitGraph) -> int:
-    """How many units the graph was allowed."""
-    return int(found.convention.get("max_nodes", 2000))
-
-
 def _named_targets(found: CircuitGraph) -> list[int]:
-    """The graph's logit nodes, if they are not those that a trace would choose by itself."""
+    """The tokens of the graph's logit nodes, if they are not those that a trace would choose by itself."""
     logits = [int(i) for i in np.flatnonzero(found.nodes.where("logit"))]
     mass = found.probability[logits]
     wanted = found.convention.get("probability_mass", 0.95)
     chosen = mass[:-1].sum() < wanted and (mass.sum() >= wanted or len(logits) == MOST_LOGITS)
-    return [] if chosen else logits
+    return [] if chosen else [int(found.nodes.unit[i]) for i in logits]
 
 
 def shell_for(command: str, model: str, prompt: str, *options: str) -> str:
     """`openwork COMMAND --prompt ... --model ...`, and what else it takes."""
     return shlex.join(["openwork", command, "--prompt", prompt, "--model", model, *options])
-
-
-def shell_trace(found: CircuitGraph, dictionaries: Sequence[str]) -> str | None:
-    """The command that traces a stored graph again; None where it explains a token that no text names."""
-    options = ["--max-nodes", str(max_nodes(found))]
-    options += [part for name in dictionaries for part in ("--dictionary", name)]
-    if asked := asked_of(found):
-        if isinstance(asked.target, int) or isinstance(asked.minus, int):
-            return None
-        options += [f"--basis={asked.basis}"] if asked.basis != "auto" else []
-        options += [f"--heads={asked.heads}"] if asked.heads else []
-        options += [f"--{n}={t}" for n, t in (("target", asked.target), ("minus", asked.minus)) if t is not None]
-    else:
-        options += [part for i in _named_targets(found) for part in ("--target", found.unit_tokens[i])]
-    return shell_for("trace", found.model, found.prompt, *options)
 
 
 def shell_line(command: str, *options: str) -> str:

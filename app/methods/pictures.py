@@ -6,43 +6,20 @@ of panel there are and not what they show; the browser draws it with style alone
 
 import ast
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 from dash import html
 
 from probe.methods.reading import Method
+from probe.methods.source import statement
 
 SORTS = ("Figure", "Rows", "Tokens")
 
 
 @cache
 def sorts_of(about: Method) -> tuple[str, ...]:
-    """Sorts of panel that the record of this method shows, in their order; as far as its own file tells, and the file that it has
-    the record from."""
-    tree = _tree(about.module)
-    made = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == about.function), None)
-    named = ast.unparse(made.returns).strip("'\"") if made is not None and made.returns is not None else ""
-    kind = _class(tree, named)
-    return _of_class(kind) if kind is not None else ()
-
-
-def _tree(module: str) -> ast.Module:
-    """The text of a module; nothing where there is no file of it."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return ast.parse("")
-    return ast.parse(Path(spec.origin).read_text(encoding="utf8"))
-
-
-def _class(tree: ast.Module, name: str, follow: bool = True) -> ast.ClassDef | None:
-    """A class that a file defines, or imports from the one that does."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return node
-        if follow and isinstance(node, ast.ImportFrom) and node.module and name in [one.name for one in node.names]:
-            return _class(_tree(node.module), name, follow=False)
-    return None
+    """Sorts of panel that the record of this method shows, in their order, as far as the text of its class tells."""
+    found = statement(about.module, about.returns)
+    return _of_class(found[1]) if found is not None and isinstance(found[1], ast.ClassDef) else ()
 
 
 def picture(about: Method) -> html.Div:

@@ -83,7 +83,7 @@ def _renamed(p: Parameter, others: Mapping[str, str]) -> Parameter:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Method(Asks):
     """A method as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all of it.
-    reports: whether it takes a progress."""
+    reports: whether it takes a progress. returns: the class of its record."""
 
     group: str
     paper: str
@@ -92,6 +92,12 @@ class Method(Asks):
     summary: str
     about: str
     reports: bool
+    returns: str = ""
+
+    @property
+    def artifact(self) -> str:
+        """The kind of artifact that its record is stored as under a name."""
+        return artifact_of(self.returns)
 
     def run(self, *given: Any, **named: Any) -> Any:
         """The function itself, imported now."""
@@ -100,6 +106,11 @@ class Method(Asks):
     def planned(self, *given: Any, **named: Any) -> Any:
         """What a call would take; None where the method announces nothing."""
         return getattr(_module(self.module), self.plan)(*given, **named) if self.plan else None
+
+
+def artifact_of(record: str) -> str:
+    """The kind of artifact that a record of this class is stored as: a graph as a graph, all others as results."""
+    return {"CircuitGraph": "graph"}.get(record, "result")
 
 
 def _module(name: str) -> Any:

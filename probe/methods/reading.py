@@ -74,6 +74,7 @@ def _method(module: str, node: ast.FunctionDef, call: ast.Call) -> Method:
         parameters=tuple(_parameters(node, module)),
         of_model=taken_in[:1] == ["model"],
         reports="progress" in taken_in,
+        returns=ast.unparse(node.returns).strip("'\"") if node.returns is not None else "",
         in_python=tuple(_in_python(node, module)),
     )
 

@@ -112,7 +112,7 @@ def answer(call: Call, wanted: Wanted) -> None:
     if wanted.dry_run:
         announce(call, wanted)
         return
-    to = free_place(wanted.save) if wanted.save is not None else None
+    to = free_place(wanted.save, call.about.artifact) if wanted.save is not None else None
     _check_csv(wanted)
     bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model else None
     record = call.run(bridge, progress())
@@ -120,7 +120,7 @@ def answer(call: Call, wanted: Wanted) -> None:
         return
     if to is not None:
         _keep(record, to, bridge)
-    show_answer(wanted, record.to_dict, record.panels, record.rows)
+    show_answer(wanted, record.to_dict, record.panels, record.rows, how_to_see_it(call.about, wanted.save))
 
 
 def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
@@ -134,14 +134,15 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
 
     there = dashboard()
     if wanted.save is not None:
-        free_place(wanted.save)
+        free_place(wanted.save, call.about.artifact)
         release()  # the dashboard writes it
     _check_csv(wanted)
     asked = Asked(there, call)
     told = asked.found(progress(), table=wanted.csv is not None)
     if wanted.save is not None:
         asked.save(wanted.save)
-    show_answer(wanted, lambda: told["record"], lambda: panels_of(told["panels"]), lambda: told["table"], asked.page)
+    said = f"{f'Stored as {wanted.save}. ' if wanted.save else ''}Its figures: {asked.page}"
+    show_answer(wanted, lambda: told["record"], lambda: panels_of(told["panels"]), lambda: told["table"], said)
 
 
 def _keep(record: Any, to: Path, bridge: Any) -> None:
@@ -167,9 +168,9 @@ def show_answer(
     plain: Callable[[], Any],
     panels: Callable[[], "list[Panel]"],
     rows: Callable[[], Any],
-    page: str = "",
+    said: str,
 ) -> None:
-    """Print what was found, as asked. page: where a running dashboard shows it."""
+    """Print what was found, as asked. said: the last line, how to see it."""
     from app.commands.methods.shown import show_panels, write_csv
     from app.commands.options import print_json
 
@@ -177,31 +178,31 @@ def show_answer(
         print_json(plain())
     else:
         show_panels(panels(), wanted.rows)
-        typer.echo(how_to_see_it(wanted.save, page), err=True)
+        typer.echo(said, err=True)
     if wanted.csv is not None:
         write_csv(rows(), wanted.csv)
 
 
-def free_place(name: str) -> Path:
+def free_place(name: str, kind: str = "result") -> Path:
     """Where a result of this name goes, for this command alone; BadInput, in the words of every door, where the name is taken."""
     from app.commands.options import reserve
     from probe.artifacts.renames import taken
 
-    folder = reserve("result", name, resume=True)
+    folder = reserve(kind, name, resume=True)
     if folder.exists():
         raise BadInput(taken(folder))
     return folder
 
 
-def how_to_see_it(saved: str | None, page: str = "") -> str:
+def how_to_see_it(about: Method, saved: str | None) -> str:
     """The last line: where the figures are."""
-    if page:
-        return f"{f'Stored as {saved}. ' if saved else ''}Its figures: {page}"
     if saved is None:
         return "--save NAME keeps it; the dashboard (`openwork serve`) shows its figures."
-    from app.links import result_page
+    from app.links import artifact_page
 
-    return f"Stored as {saved}: `openwork show {saved}`; its figures: {result_page(saved)} of the dashboard (`openwork serve`)."
+    show = "openwork graph show" if about.artifact == "graph" else "openwork show"
+    page = artifact_page(about.artifact, saved)
+    return f"Stored as {saved}: `{show} {saved}`; its figures: {page} of the dashboard (`openwork serve`)."
 
 
 def announce(call: Call, wanted: Wanted) -> None:

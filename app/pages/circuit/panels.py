@@ -1,5 +1,6 @@
 """The panels of a circuit's page that show the whole graph: link graph, connections, nodes, how it was made."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import dash_mantine_components as dmc
@@ -16,6 +17,7 @@ from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.told import basis, units
 from probe.artifacts.manifest import read_manifest
+from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -147,9 +149,10 @@ def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
     ours = isinstance(found.convention.get("max_nodes", 0), int) and "imported" not in found.facts
     known = snippets.asked_of(found) is not None
     other = not ours or (not known and found.nodes.where("mlp", "head", "direction").any())
-    if other or not all(is_registered("dictionary", d) for d in used):  # then only the stored graph is left
-        return python_of_graph(name, "graph.figure()"), None
-    return snippets.python_trace(found, used), snippets.shell_trace(found, used)
+    with suppress(BadInput):  # of a prompt that nothing can read again
+        if not other and all(is_registered("dictionary", d) for d in used):
+            return snippets.lines_of(snippets.traced_by(found, used), "graph", "graph.figure()")
+    return python_of_graph(name, "graph.figure()"), None  # only the stored graph is left
 
 
 def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
