@@ -623,7 +623,7 @@ def test_trace_prints_its_report_before_a_disk_fills_up(home, toy, monkeypatch, 
     ],
 )
 def test_bad_options_are_refused_before_the_model_loads(options, home, monkeypatch, capsys):
-    monkeypatch.setattr("app.commands.circuits.trace.load", lambda *a: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("probe.model.load.load_model", lambda *_, **__: pytest.fail("the model was loaded"))
     assert run(["trace", "--prompt", "x", *options]) == 2
     assert capsys.readouterr().out == ""
 

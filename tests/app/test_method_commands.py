@@ -255,3 +255,12 @@ def test_panels_on_a_terminal(capsys):
 def test_written_files_stand_where_they_were_asked_for(capsys, tmp_path, no_model):
     assert "is a folder" in told(capsys, *COUNT, "--prompt", PROMPT, "--csv", str(tmp_path), code=2)
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_a_graph_that_a_method_found_is_stored_as_one(capsys, toy):
+    from circuits import load_graph
+
+    words = ["circuits", "trace", "--prompt", "a b", "--model", "toy", "--max-nodes", "20"]
+    told(capsys, *words, "--save", "traced")
+    assert load_graph("traced").prompt == "a b"
+    assert "exists" in told(capsys, *words, "--save", "traced", code=2)
