@@ -22,10 +22,9 @@ def snippets(python: str, shell: str | None = None) -> html.Details:
     return html.Details([html.Summary([icon("code", small=True), words]), *parts], className="ow-code")
 
 
-def of_call(method: str, model: str = "", **arguments: object) -> html.Details:
-    """The foot of what a declared method finds."""
-    call = Call.checked(method, model, arguments)
-    return snippets(call.python(), call.shell())
+def of_call(method: str, model: str = "", show: str = "record", **arguments: object) -> html.Details:
+    """The foot of what a declared method finds. show: what of its record, in Python."""
+    return snippets(*lines_of(Call.checked(method, model, arguments), show=show))
 
 
 def _one(label: str, code: str) -> list[html.H4 | html.Pre]:
@@ -40,16 +39,10 @@ def python(lines: str, *, circuits: Sequence[str] = (), probe: Sequence[str] = (
     return "\n".join([*imports, "", lines])
 
 
-def python_for(
-    call: str, model: str, prompt: str, show: str, dictionaries: Sequence[str] = (), more: Sequence[str] = ()
-) -> str:
-    """A complete Python example around one function of `probe` that takes a model and a prompt, and in its call `{dictionaries}`.
-
-    more: names that `show` uses.
-    """
-    names = ["load_model", call.split("(")[0], *(["load_dictionary"] if dictionaries else []), *more]
-    line = call.format(prompt=repr(prompt), dictionaries=loaded(dictionaries))
-    return python(f"model = load_model({model!r})\nrecord = {line}\n{show}", probe=names)
+def python_for(call: str, model: str, prompt: str, show: str) -> str:
+    """A complete Python example around one function that takes a model and a prompt and is no declared method."""
+    lines = f"model = load_model({model!r})\nrecord = {call.format(prompt=repr(prompt))}\n{show}"
+    return python(lines, probe=["load_model", call.split("(")[0]])
 
 
 def python_of_graph(name: str, lines: str, *more: str) -> str:
@@ -79,11 +72,6 @@ def traced_by(found: CircuitGraph, dictionaries: Sequence[str]) -> Call:
         }
     arguments = {"prompt": found.prompt, "dictionaries": list(dictionaries), **options}
     return Call.checked("trace", found.model, {name: value for name, value in arguments.items() if value is not None})
-
-
-def loaded(dictionaries: Sequence[str]) -> str:
-    """A list of stored dictionaries, as Python loads them."""
-    return f"[{', '.join(f'load_dictionary({name!r}, model)' for name in dictionaries)}]"
 
 
 def asked_of(found: CircuitGraph) -> TraceAsked | None:

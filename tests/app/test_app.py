@@ -44,6 +44,7 @@ from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput, Unavailable
+from probe.methods.call import Call
 
 
 @pytest.fixture(scope="module")
@@ -546,13 +547,12 @@ def test_analyses_keep_what_they_found(toy, home):
 
 def test_python_snippets_run_as_printed(home):
     prompt = "Braces {x} and 'quotes'\n"
-    for call, show, more in (
-        ("logit_lens(model, {prompt})", "norm_figure(record)", ["norm_figure"]),
-        ("head_patterns(model, {prompt})", "record.figure(layer=0, head=0)", []),
-        ("top_units(model, {prompt})", "record.at(-1)", []),
-    ):
+    python = snippets.python_for("head_patterns(model, {prompt})", "toy", prompt, "record.figure(layer=0, head=0)")
+    called = [("logit-lens", "ow.norm_figure(record)"), ("strongest-units", "record.at(-1)")]
+    calls = [snippets.lines_of(Call.checked(name, "toy", {"prompt": prompt}), show=show)[0] for name, show in called]
+    for lines in (python, *calls):
         names: dict = {}
-        exec(snippets.python_for(call, "toy", prompt, show, more=more), names)
+        exec(lines, names)
         assert names["record"].prompt == prompt
     line = shlex.split(snippets.shell_for("lens", "toy", prompt))
     assert line == ["openwork", "lens", "--prompt", prompt, "--model", "toy"]

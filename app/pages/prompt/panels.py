@@ -27,10 +27,7 @@ def panels(model: str, text: str) -> Parts:
 
 def lens_code(model: str, text: str, show: str = "record.figure()") -> Component:
     """The logit lens in both languages; tokens, loss and next tokens are parts of the same record."""
-    return snippets.snippets(
-        snippets.python_for("logit_lens(model, {prompt})", model, text, show),
-        snippets.shell_for("lens", model, text),
-    )
+    return snippets.of_call("logit-lens", model, show, prompt=text)
 
 
 def tokens_panel(model: str, text: str) -> Component:
@@ -79,8 +76,6 @@ def next_panel(model: str, text: str) -> Component:
 
 def norms_panel(model: str, text: str) -> Component:
     """How long the residual stream is."""
-    show, more = "norm_figure(record)", ["norm_figure"]
-    python = snippets.python_for("logit_lens(model, {prompt})", model, text, show, more=more)
     return panel(
         "Residual stream",
         html.Div(
@@ -94,7 +89,7 @@ def norms_panel(model: str, text: str) -> Component:
         ),
         note="Its length after each layer, on a logarithmic scale. The first token's is often far beyond the others'.",
         flush=True,
-        foot=snippets.snippets(python),
+        foot=lens_code(model, text, "ow.norm_figure(record)"),
     )
 
 
@@ -117,7 +112,6 @@ def heads_panel(model: str, text: str) -> Component:
 def units_panel(model: str, text: str) -> Component:
     """Neurons and latents at the selected token."""
     learned = read_by(model)
-    call = "top_units(model, {prompt}, {dictionaries})" if learned else "top_units(model, {prompt})"
     return panel(
         "Strongest units at the selected token",
         drawn.rows("units", 460),
@@ -125,8 +119,5 @@ def units_panel(model: str, text: str) -> Component:
             "MLP neurons, and latents of stored dictionaries, that write most to the residual stream. Click one for its page.",
             id="units-note",
         ),
-        foot=snippets.snippets(
-            snippets.python_for(call, model, text, "record.at(-1)", learned),
-            snippets.shell_for("units", model, text, *(part for n in learned for part in ("--dictionary", n))),
-        ),
+        foot=snippets.of_call("strongest-units", model, "record.at(-1)", prompt=text, dictionaries=learned),
     )
