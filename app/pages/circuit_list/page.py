@@ -12,6 +12,7 @@ from app.library.models import short_model
 from app.pages.circuit_list import uploads
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
+from probe.artifacts.stored import discard, put_back
 from probe.errors import OpenworkError
 
 MOST = 500  # rows sent; the newest
@@ -112,10 +113,10 @@ def changed(request: Json) -> tuple[Json, Json]:
     try:
         if "delete" in request:
             name = str(request["delete"])
-            where = uploads.discard(name)
+            where = discard("graph", name)
             said = {"words": f"'{name}' was moved to {where}.", "back": where}
         else:
-            said = {"words": f"'{uploads.put_back(str(request.get('back')))}' is back.", "back": None}
+            said = {"words": f"'{put_back('graph', str(request.get('back')))}' is back.", "back": None}
     except OpenworkError as error:
         said = {"words": str(error), "wrong": True}
     return listed(library()), said

@@ -1,4 +1,4 @@
-"""Graphs from other programs' files, sent by the page of circuits; and the trash, into which a deleted graph is moved.
+"""Graphs from other programs' files, sent by the page of circuits.
 
 A file comes as the body of a post to `/import/graph?name=FILE`, is written to disk piece by piece up to `LARGEST`, read as
 hostile (`circuits.exchange.read`), and stored under a name made of letters, digits and `-_.` that nothing else has. What is wrong
@@ -7,21 +7,16 @@ with it comes back as a sentence. The checks of `app.server.safety` (host, origi
 
 import re
 import tempfile
-import time
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app import links
-from app.library.artifacts import registered
-from probe.artifacts.claims import claim, lock_of
-from probe.artifacts.folder import KINDS, home, place
-from probe.artifacts.lock import exclusive
+from probe.artifacts.folder import home, place
 from probe.artifacts.names import usable_name
-from probe.artifacts.renames import rename_new
+from probe.artifacts.stored import free_name
 from probe.errors import BadInput, OpenworkError, Unavailable
 
 if TYPE_CHECKING:
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
 LARGEST = 64 << 20
 "Bytes of a file that a page may send; the shell takes larger ones."
 _PIECE, _TRIES = 1 << 20, 10
-_lock = Lock()
 
 
 def register(server: Flask) -> None:
@@ -99,19 +93,17 @@ def stored(file: Path, file_name: str) -> str:
         raise BadInput(
             f"The file holds a {type(content).__name__}; a mapping with metadata, nodes and links was wanted."
         )
-    graph = read_neuronpedia(content, limits=Limits(bytes=LARGEST))
-    with _lock:
-        return _kept(graph, file_name)
+    return _kept(read_neuronpedia(content, limits=Limits(bytes=LARGEST)), safe_name(file_name))
 
 
-def _kept(graph: "CircuitGraph", file_name: str) -> str:
+def _kept(graph: "CircuitGraph", wanted: str) -> str:
     """Store it under a free name; where another process takes that first, under the next."""
     from circuits.graph.store import save_graph
 
     for _ in range(_TRIES):
-        name = free_name(file_name)
+        name = free_name("graph", wanted)
         try:
-            save_graph(graph, place("graph", name), command=f"imported from {safe_name(file_name)}")
+            save_graph(graph, place("graph", name), command=f"imported from {wanted}")
         except BadInput:
             if not place("graph", name).exists():
                 raise
@@ -126,48 +118,3 @@ def safe_name(file_name: str) -> str:
         r"(\.openwork|\.neuronpedia)?\.json$", "", file_name.rpartition("/")[2].rpartition("\\")[2], flags=re.I
     )
     return usable_name(bare)
-
-
-def free_name(file_name: str) -> str:
-    """A name that no stored graph has, whatever the state of that graph."""
-    base, folder = safe_name(file_name), home() / KINDS["graph"]
-    there = {path.name.casefold() for path in folder.glob("*")} if folder.is_dir() else set()
-    return next(n for i in range(1, len(there) + 2) if (n := base if i == 1 else f"{base}-{i}").casefold() not in there)
-
-
-# -- the trash -------------------------------------------------------------------------------------------------------------
-
-
-def discard(name: str) -> str:
-    """Move a stored graph into the trash; returns where, as a path below `home()`."""
-    folder = registered("graph", name)
-    to = home() / "trash" / "graphs" / f"{folder.name}.{time.strftime('%Y%m%d-%H%M%S')}"
-    while to.exists():
-        to = to.with_name(to.name + "-2")
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(lock_of(folder), f"the graph {name}"):
-            folder.rename(to)
-    except OSError as error:
-        raise Unavailable(
-            f"'{name}' could not be moved to the trash ({error.strerror}). Nothing was changed."
-        ) from error
-    return str(to.relative_to(home()))
-
-
-def put_back(discarded: str) -> str:
-    """Move a graph out of the trash, under a free name; returns the name."""
-    bin_ = home() / "trash" / "graphs"
-    for folder in bin_.glob("*") if bin_.is_dir() else []:
-        if folder.name == Path(discarded).name and folder.is_dir() and not folder.is_symlink():
-            with _lock:
-                name = _name_before(folder.name)
-                with claim(place("graph", name), free=True):
-                    rename_new(folder, place("graph", name))
-            return name
-    raise BadInput("It is no longer in the trash, so it cannot be put back.")
-
-
-def _name_before(name: str) -> str:
-    bare = re.sub(r"\.\d{8}-\d{6}(-2)*$", "", name)
-    return bare if not place("graph", bare).exists() else free_name(bare)
