@@ -22,11 +22,11 @@ def meaning(test: "SubgraphTest") -> str:
 
 
 def _moved(test: "SubgraphTest", top: "RootEffect") -> str:
-    does = {"scale": f"Multiplying by {test.factor:g}", "clamp": "Holding", "restore": "Restoring"}
+    does = {"scale": f"Scaling by {test.factor:g}", "clamp": "Clamping", "restore": "Patching"}
     names = [name.split(" ")[0] for name in test.first.nodes[:NAMED]]
     more = ", ..." if len(test.first.nodes) > NAMED else ""
     nodes = f"{counted(len(test.first.nodes), 'node')} ({', '.join(names)}{more})"
-    moved = f"{does.get(test.mode, 'Setting to zero')} the {nodes} moves {top.root} by {signed(top.full)}"
+    moved = f"{does.get(test.mode, 'Ablating')} the {nodes} moves {top.root} by {signed(top.full)}"
     moved += f"; the graph predicted {signed(top.predicted_full)}"
     if top.probability is None or top.probability_after is None:
         return moved

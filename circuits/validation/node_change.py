@@ -53,13 +53,11 @@ def restored_from(restore: Prompts, mode: str, n: int) -> list[Prompt]:
     others = several(restore)
     if bool(others) != (mode == "restore"):
         raise BadInput(
-            "Give the prompts whose values are restored with mode='restore', and only then: restore='another prompt of equal "
-            f"length'. The mode is '{mode}' and {len(others)} were given."
+            "Give the prompts whose values are put in with mode='patch', and only then: restore='another prompt of equal "
+            f"length'. The mode is '{'patch' if mode == 'restore' else mode}' and {len(others)} were given."
         )
     if others and len(others) != n:
-        raise BadInput(
-            f"{n} prompts are tested and {len(others)} prompts to restore from were given; give one for each."
-        )
+        raise BadInput(f"{n} prompts are tested and {len(others)} prompts to patch from were given; give one for each.")
     return others
 
 

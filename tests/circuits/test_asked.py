@@ -68,7 +68,7 @@ def test_what_there_is_to_see_of_a_test(graph, toy):
     panels = tried.panels()
     figure, share, verdicts = panels[:3]
     meaning, alone = [p.text for p in panels if isinstance(p, Sentence)]
-    assert meaning.startswith("Setting to zero the 3 nodes (L") and "That is" in meaning
+    assert meaning.startswith("Ablating the 3 nodes (L") and "That is" in meaning
     assert "random subgraphs of as many nodes of the same kinds and layers" in meaning
     assert alone.startswith("Alone, with the other") and "the 3 units keep" in alone
     assert len(figure.draw().data) > 3 and isinstance(share, Figure)

@@ -663,7 +663,7 @@ def test_the_command_prints_tables_and_plans(stored, capsys):
     code, out, _ = call(["--pinned", "--random", "2", "--mode", "scale", "--factor", "0.5"], capsys)
     assert (
         code == 0
-        and "Multiplying by 0.5 the 3 nodes" in " ".join(out.split())
+        and "Scaling by 0.5 the 3 nodes" in " ".join(out.split())
         and "Against random" in out
         and "predicted_direct" in out
     )
