@@ -1,12 +1,14 @@
 """The catalogue of methods: a page for all, with a small picture each, and one for each with its parameters and doors."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from html import escape
 from typing import Any
 
 from probe.methods.catalogue import groups
 from probe.methods.reading import Method, Parameter
 from scripts.documenting.pages import Page
+from scripts.documenting.stored import small_world
 from scripts.documenting.tried import example, picture, tried
 
 MODEL = "smollm2-135m"
@@ -17,7 +19,9 @@ def catalogue(records: dict[str, tuple[Any, str]] | None = None) -> Iterator[Pag
     by_group = groups()
     if not by_group:
         return
-    found = {one.name: (records or {}).get(one.name) or tried(one) for many in by_group.values() for one in many}
+    every = [one for many in by_group.values() for one in many]
+    with small_world() if records is None else nullcontext("") as node:
+        found = {one.name: (records or {}).get(one.name) or tried(one, node) for one in every}
     pictures = {name: picture(record) if record is not None else "" for name, (record, _) in found.items()}
     yield _all(by_group, pictures)
     for many in by_group.values():

@@ -1,21 +1,24 @@
 """A method tried on the toy model, with an argument for every parameter that it needs: what its page shows of it.
 
-What asks for something stored (a dictionary, a graph) is not tried; its page says so.
+What asks for something stored is tried on what `stored` has.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from probe.errors import OpenworkError
 from probe.methods.call import Call
-from probe.methods.reading import Method
+from probe.methods.kinds import KINDS
+from probe.methods.reading import Method, Parameter
 from probe.show.panels import Figure, Tokens
 from scripts.documenting.small_svg import small_svg
+from scripts.documenting.stored import SMALL
 
 PROMPT = "The capital of France is"
 GIVEN: dict[str, Any] = {
     "prompt": PROMPT,
     "token": " Paris",
-    "unit": "L1H0",
+    "unit": "L1N7",
     "layers": "all",
     "switch": True,
 }
@@ -29,26 +32,50 @@ BY_NAME = {
     "a": PROMPT,
     "b": "The capital of Italy is",
     "name": "two-circuits",
+    "head": "L1H0",
+    "graphs": ["france", "italy"],
 }
 
 
-def example(about: Method, model: str) -> Call | None:
-    """A call with what it needs and nothing else; None where something stored would be needed."""
+def example(about: Method, model: str, node: str = "L5N120@3") -> Call | None:
+    """A call with what it needs and nothing else; None where it cannot be told what that is. node: of the graph `france`."""
     given = {}
     for p in about.parameters:
         if p.required:
-            value = BY_NAME.get(p.name, GIVEN.get(p.kind.control))
+            value = next((one for one in _values(p, node) if _fits(p, one)), None)
             if value is None:
                 return None
-            given[p.name] = [value] if p.several else value
+            given[p.name] = [value] if p.several and not isinstance(value, list) else value
     return Call.checked(about.name, model, given)
 
 
-def tried(about: Method) -> tuple[Any, str]:
+def _values(p: Parameter, node: str) -> Iterator[Any]:
+    """What might be given, the likeliest first."""
+    if p.kind == KINDS["GraphName"] and not p.several:
+        yield "italy" if p.name == "b" else "france"
+    if p.kind.control == "stored" and not p.several:
+        yield SMALL
+    yield BY_NAME.get(p.name)
+    yield GIVEN.get(p.kind.control)
+    if p.name in ("node", "target"):
+        yield node
+
+
+def _fits(p: Parameter, value: Any) -> bool:
+    """Whether a value, or each of several, is of a parameter's kind."""
+    try:
+        for one in value if p.several and isinstance(value, list) else [value]:
+            p.kind.check(one)
+    except (ValueError, TypeError, KeyError):
+        return False
+    return value is not None
+
+
+def tried(about: Method, node: str = "") -> tuple[Any, str]:
     """The record of the example on the toy model, or None and why there is none."""
-    call = example(about, "toy")
+    call = example(about, "toy", node)
     if call is None:
-        return None, "It reads something stored, so there is no picture of it here."
+        return None, "There is no small example of it, so there is no picture of it here."
     try:
         from probe.model.load import load_model
 
