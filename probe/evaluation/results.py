@@ -5,6 +5,7 @@ from typing import Any
 
 from probe.artifacts.folder import KINDS, home
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
+from probe.artifacts.records import RECORD, REPORT
 from probe.artifacts.untrusted import read_json
 from probe.errors import OpenworkError
 from probe.evaluation.report import EvalReport
@@ -37,16 +38,13 @@ def judged() -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
 
 
 def newest_report(dictionary: str) -> EvalReport | None:
-    """The newest stored report of a dictionary that can be read; None where there is none."""
+    """The newest stored report of a dictionary; None where there is none. Unavailable where it is damaged."""
     for row in judged()[0]:
-        if row["name"] != dictionary:
-            continue
-        try:
-            report = load_report(home() / KINDS["result"] / row["result"])
-        except (OpenworkError, OSError, ValueError, TypeError, AttributeError):  # of a sweep, or damaged
-            continue
-        if isinstance(report, EvalReport):
-            return report
+        folder = home() / KINDS["result"] / row["result"]
+        if row["name"] == dictionary and any((folder / name).exists() for name in (RECORD, REPORT)):
+            report = load_report(folder)
+            if isinstance(report, EvalReport):
+                return report
     return None
 
 

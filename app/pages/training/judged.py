@@ -14,6 +14,7 @@ from app.methods.drawing import drawn_panels
 from app.pages.training import tables
 from app.pages.training.work import caches, run_of
 from probe.artifacts.json import Json
+from probe.errors import OpenworkError
 from probe.evaluation.figures import MEASURES, judged_figure
 from probe.evaluation.results import judged, newest_report
 from probe.training.run_log import TrainingRun
@@ -71,8 +72,16 @@ def of_run(run: TrainingRun, query: dict[str, str]) -> Parts:
         note="A click opens the result. Point at a name for what the number means.",
         foot=snippets(code, f"{command} --resume"),
     )
-    report = newest_report(run.name)
-    return [listed, *(drawn_panels(report, "", worn(), at="report") if report else []), *_judge(run, query)]
+    return [listed, *_newest(run), *_judge(run, query)]
+
+
+def _newest(run: TrainingRun) -> Parts:
+    """Its newest report."""
+    try:
+        report = newest_report(run.name)
+    except OpenworkError as problem:
+        return [error(str(problem), heading="Its newest report cannot be shown")]
+    return drawn_panels(report, "", worn(), at="report") if report else []
 
 
 def _judge(run: TrainingRun, query: dict[str, str]) -> Parts:
