@@ -16,6 +16,7 @@ from app.library.labels import label_of
 from app.library.models import models
 from app.methods import addresses
 from app.methods.addresses import RUN
+from app.methods.work import kept_as
 from probe.methods.call import Call
 from probe.model.unit_names import UnitName
 
@@ -55,7 +56,10 @@ def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:
 
 
 def ways(call: Call | None) -> Parts:
-    """Of a call that is asked of two prompts, chips to their pages, to the same with them changed about, and to patching."""
+    """Of a call that made a graph, a chip to its page; of one that is asked of two prompts, to their pages, to the same with them
+    changed about, and to patching."""
+    if call is not None and (kept := kept_as(call)):
+        return [_chip("circuit", "Open the circuit", links.circuit_page(kept))] if is_registered("graph", kept) else []
     found = stored_prompts(call) if call is not None and call.model else {}
     if call is None or len(found) != 2:
         return []
@@ -67,4 +71,8 @@ def ways(call: Call | None) -> Parts:
         ("redo", "Swap", addresses.address_of(swapped, **{RUN: "1"})),
         ("patching", f"Patch {b} into {a}", links.patching_page(call.model, one, other)),
     ]
-    return [dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip") for symbol, word, href in places]
+    return [_chip(*place) for place in places]
+
+
+def _chip(symbol: str, word: str, href: str) -> dcc.Link:
+    return dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip")

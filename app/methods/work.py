@@ -16,7 +16,9 @@ from app.library.artifacts import library, registered, require_corpora
 from app.library.models import stale
 from app.methods import addresses, words
 from app.methods.fields import STORED
+from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, read_manifest
+from probe.artifacts.names import usable_name
 from probe.artifacts.records import load_record
 from probe.errors import BadInput, OpenworkError
 from probe.methods.call import Call
@@ -85,10 +87,21 @@ def _origin(call: Call, key: str) -> results.Origin:
     )
 
 
+def kept_as(call: Call) -> str:
+    """The name of the artifact that a call leaves beside its result, like a graph; "" where it leaves none."""
+    if call.about.artifact == "result":
+        return ""
+    texts = [v for p in call.about.parameters if isinstance(v := call.arguments.get(p.name), str)]
+    return usable_name(f"{texts[0][:40] if texts else call.method}-{key_for(call)[-8:]}".lower())
+
+
 def _run(call: Call, progress: Progress) -> Any:
     if not call.about.of_model:
         return call.run(None, progress)
     record = call.run(models.model_named(call.model, progress), progress)
+    if kept := kept_as(call):
+        stamp = models.stamp_in_memory(call.model)
+        record.save(place(call.about.artifact, kept), model=stamp, replace=True)
     if any(p.kind.control == "token" for p in call.about.parameters):
         vocabulary.load_vocabulary(call.model, progress)  # for whoever asks again, of another token
     return record

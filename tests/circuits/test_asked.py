@@ -143,3 +143,25 @@ def test_a_value_is_kept_as_it_is_written(kind, given, plain):
 def test_what_no_file_could_hold_is_no_call(kind, given):
     with pytest.raises(NotPlain):
         KINDS[kind].plain(given)
+
+
+def test_a_trace_is_stored_as_a_graph_from_every_door(home, capsys):
+    from app import links
+    from app.cli import run
+    from app.jobs import work as jobs
+    from app.jobs.table import job_table
+    from app.methods import onward, work
+
+    asked = ["--prompt", PROMPT, "--model", "toy", "--max-nodes", "9"]
+    assert run(["circuits", "trace", *asked, "--save", "mine"]) == 0
+    assert "Stored as mine" in capsys.readouterr().err and ow.load_graph("mine").prompt == PROMPT
+    assert run(["circuits", "trace", *asked, "--save", "mine"]) == 2
+    call = ow.Call.checked("trace", "toy", {"prompt": PROMPT, "max_nodes": 9})
+    assert onward.ways(call) == []
+    job = job_table().latest(jobs.submit(work.work_of(call)))
+    assert job_table().wait(job.id).state == "done"
+    (chip,) = onward.ways(call)
+    assert chip.href == links.circuit_page(work.kept_as(call)) and work.kept_as(call).startswith(
+        "the-capital-of-france-"
+    )
+    assert np.array_equal(ow.load_graph(work.kept_as(call)).edges.weight, ow.load_graph("mine").edges.weight)
