@@ -9,6 +9,8 @@ from app.pages.training.work import run_of
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, writing
 from probe.artifacts.names import partial
+from probe.evaluation.report import EvalReport
+from probe.evaluation.store import save_report
 from probe.training.asked import Asked, asked_of
 
 
@@ -36,3 +38,16 @@ def test_a_training_that_has_not_begun_has_its_page(home):
     assert run_of("waits").state == "live" and asked_of("waits") == asked
     page = as_json(run_page.layout("waits", {}))
     assert "No line was written yet" in page and "Known when its first checkpoint is written" in page
+
+
+def test_the_newest_report_is_drawn_and_a_damaged_one_is_said(home, monkeypatch):
+    """The page of a run lays out the panels of the record that was stored last."""
+    report = EvalReport("sae", "mlp_out.1", "mlp_out.1", 0.4, float("nan"), 8.0, 0.0, *[3.0] * 6, *[9] * 4, name="d")
+    with writing(place("dictionary", "d"), Manifest("dictionary", "d")) as beside:
+        (beside / "metrics.jsonl").write_text("")
+    monkeypatch.setattr("probe.model.load.stamp", lambda model: None)
+    save_report("eval-d", report, None, ("d", "c"))  # type: ignore[arg-type]
+    page = as_json(run_page.layout("d", {}))
+    assert "Beside what it is compared with" in page and "squared error over squared" in page
+    (place("result", "eval-d") / "record.json").write_text("{}")
+    assert "Its newest report cannot be shown" in as_json(run_page.layout("d", {}))

@@ -10,7 +10,7 @@ from app.components.parts import Parts, copyable, empty, error, graph, panel, se
 from app.components.snippets import snippets
 from app.figures.dress import dress, worn
 from app.methods.block import Block
-from app.methods.drawing import drawn_panels
+from app.methods.drawing import Look, drawn_panels
 from app.pages.training import tables
 from app.pages.training.work import caches, run_of
 from probe.artifacts.json import Json
@@ -81,7 +81,7 @@ def _newest(run: TrainingRun) -> Parts:
         report = newest_report(run.name)
     except OpenworkError as problem:
         return [error(str(problem), heading="Its newest report cannot be shown")]
-    return drawn_panels(report, "", worn(), at="report") if report else []
+    return drawn_panels(report, "", Look(worn()), at="report") if report else []
 
 
 def _judge(run: TrainingRun, query: dict[str, str]) -> Parts:
