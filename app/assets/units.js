@@ -67,8 +67,8 @@
 
     unitQuery: function (text, where, label, dead, range, args) {
       const low = range && range[0] > args.low + .011 ? Number(range[0].toFixed(2)) : null, high = range && range[1] < -.011 ? Number(range[1].toFixed(2)) : null;
-      const query = { text: text || "", where: where || "any", label: label || "", dead: dead || "", low: low, high: high };
-      remember({ q: query.text, w: query.where === "any" ? "" : query.where, lab: query.label, d: query.dead, lo: low, hi: high });
+      const query = { q: text || "", w: where === "any" ? "" : where, lab: label || "", d: dead || "", lo: low, hi: high };
+      remember(query);
       return query;
     },
 

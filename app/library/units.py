@@ -1,7 +1,7 @@
 """Which unit an address means, and what is at hand about it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app import links
 from app.library import labels, models
@@ -91,23 +91,13 @@ def unit_at(source: str, where: str, number: str, query: dict[str, str]) -> Page
 
 def _in_table(name: str, unit: int) -> PageUnit:
     table = open_table(name)
-    if not 0 <= unit < table.n_units:
-        raise BadInput(f"Unit {unit:,} was asked for; {name} holds units 0 to {table.n_units - 1:,}.")
-    model = table.manifest.model.name if table.manifest.model else ""
+    _require("Unit", unit, table.n_units, name, "units")
     layer, number = table.layer(unit)
-    neuron = table.kind == "neuron"
-    return PageUnit(
-        source="table",
-        where=name,
-        number=number if neuron else unit,
-        kind="neuron" if neuron else "latent",
-        model=model,
-        layer=layer,
-        dictionary=None if neuron else str(table.manifest.facts["source"]),
-        table=name,
-        row=unit,
-        within=number,
-    )
+    model = table.manifest.model.name if table.manifest.model else ""
+    at: dict[str, Any] = {"source": "table", "where": name, "model": model, "layer": layer, "table": name, "row": unit}
+    if table.kind == "neuron":
+        return PageUnit(kind="neuron", number=number, **at)
+    return PageUnit(kind="latent", number=unit, within=number, dictionary=str(table.manifest.facts["source"]), **at)
 
 
 def _neuron(where: str, unit: int, model: str) -> PageUnit:
@@ -117,44 +107,32 @@ def _neuron(where: str, unit: int, model: str) -> PageUnit:
     layer, size = int(where), model_size(model)
     if size and not (layer < size.layers and unit < size.d_mlp):
         raise BadInput(
-            f"There is no {unit_name('neuron', layer, unit)}: {short_model(model)} has layers 0 to {size.layers - 1}, "
-            "each with neurons 0 to "
-            f"{size.d_mlp - 1:,}."
+            f"There is no {unit_name('neuron', layer, unit)}: {short_model(model)} has layers 0 to {size.layers - 1}, each with "
+            f"neurons 0 to {size.d_mlp - 1:,}."
         )
     table = next((n for n, m in neuron_tables(model) if m.facts.get("layers") == [[0, layer]]), None)
-    _require(unit, table)
-    row = unit if table else None
-    return PageUnit(
-        source="neuron", where=where, number=unit, kind="neuron", model=model, layer=layer, table=table, row=row
-    )
+    if table is not None:
+        _require("Neuron", unit, open_table(table).n_units, "this layer", "neurons")
+    at: dict[str, Any] = {"source": "neuron", "where": where, "model": model, "layer": layer, "number": unit}
+    return PageUnit(kind="neuron", table=table, row=unit if table else None, **at)
 
 
 def _latent(where: str, unit: int) -> PageUnit:
     manifest = read_manifest(registered("dictionary", where), "dictionary")
-    n, sites = _width(manifest), input_sites(manifest)
-    if not 0 <= unit < n:
-        raise BadInput(f"Latent {unit:,} was asked for; {where} has latents 0 to {n - 1:,}.")
+    sites, n = input_sites(manifest), manifest.facts.get("d_dict")
+    if not isinstance(n, int):
+        raise Unavailable(f"The manifest of {where} does not say how many latents it has; make it again.")
+    _require("Latent", unit, n, where, "latents")
     table = next((name for name, m in latent_tables(where)), None)
     part, within = divmod(unit, n // len(sites)) if manifest.facts.get("dictionary_kind") == _BY_LAYER else (0, unit)
-    return PageUnit(
-        source="latent",
-        where=where,
-        number=unit,
-        kind="latent",
-        model=manifest.model.name if manifest.model else "",
-        layer=sites[part].layer or 0,
-        dictionary=where,
-        table=table,
-        row=unit if table else None,
-        within=within,
-    )
+    model, layer = manifest.model.name if manifest.model else "", sites[part].layer or 0
+    at: dict[str, Any] = {"source": "latent", "where": where, "model": model, "layer": layer, "number": unit, "within": within}
+    return PageUnit(kind="latent", dictionary=where, table=table, row=unit if table else None, **at)
 
 
-def _width(manifest: Manifest) -> int:
-    n = manifest.facts.get("d_dict")
-    if not isinstance(n, int):
-        raise Unavailable(f"The manifest of {manifest.name} does not say how many latents it has; make it again.")
-    return n
+def _require(what: str, unit: int, n: int, where: str, units: str) -> None:
+    if not 0 <= unit < n:
+        raise BadInput(f"{what} {unit:,} was asked for; {where} has {units} 0 to {n - 1:,}.")
 
 
 def input_sites(manifest: Manifest) -> list[Site]:
@@ -163,11 +141,6 @@ def input_sites(manifest: Manifest) -> list[Site]:
     if not isinstance(sites, list) or not sites:
         raise Unavailable(f"The manifest of {manifest.name} does not say what it reads; make it again.")
     return [parse_site(str(site)) for site in sites]
-
-
-def _require(unit: int, table: str | None) -> None:
-    if table is not None and not 0 <= unit < (n := open_table(table).n_units):
-        raise BadInput(f"Neuron {unit:,} was asked for; this layer has neurons 0 to {n - 1:,}.")
 
 
 def stale(found: PageUnit) -> str | None:

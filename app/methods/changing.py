@@ -9,10 +9,10 @@ The unit stands in a store, which the page's callbacks may change: Output({"type
 from collections.abc import Sequence
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import MATCH, Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
+from app.components.inputs import count
 from app.components.parts import Parts, panel, segmented
 from app.figures.dress import worn
 from app.jobs import work
@@ -42,9 +42,7 @@ def changing(at: str, unit: str, hows: Sequence[str]) -> Component:
 
     how = segmented(named(HOW), [(one, one) for one in hows], hows[0])
     where = segmented(named(WHERE), [("all", "at every token"), ("token", "at the selected token")], "all")
-    amount = dmc.NumberInput(
-        id=named(AMOUNT), value=0, step=0.5, w=90, size="xs", disabled=True, **{"aria-label": "Amount"}
-    )
+    amount = count(named(AMOUNT), 0, "Amount", step=0.5, w=90, disabled=True, allowDecimal=True)
     said = html.Span(_MEANS[hows[0]], id=named(SAID), role="status")
     body = [dcc.Store(id=named(UNIT), data=unit), html.Div([how, amount, where], className="ow-actions")]
     return panel("How it is changed", body, note=said, export=False)

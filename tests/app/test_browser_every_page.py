@@ -267,7 +267,7 @@ def test_figures_follow_the_window(tab, site, pages):
     tab.set_viewport_size({"width": 1440, "height": 900})
     tab.wait_for_function(INSIDE)
     opened(tab, site + pages["unit"])
-    assert tab.locator("#unit-edit-shown").evaluate("(e) => e.getClientRects().length") == 0
+    assert tab.locator("main [hidden]").evaluate_all("(all) => all.every((e) => e.getClientRects().length === 0)")
 
 
 # -- what stays behind -----------------------------------------------------------------------------------------------

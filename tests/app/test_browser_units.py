@@ -218,7 +218,7 @@ def test_dead_units_wrong_numbers_and_damaged_tables_say_so(tab, site):
     expect(tab.locator(".ow-warning")).to_contain_text("Dead: it was active at none of 8,192 tokens")
     expect(tab.locator("#unit-examples")).to_contain_text("never active")
     tab.goto(site + "/units/table/wide/60")
-    expect(tab.get_by_role("alert")).to_contain_text("wide holds units 0 to 59")
+    expect(tab.get_by_role("alert")).to_contain_text("wide has units 0 to 59")
     tab.goto(site + "/units/table/torn")
     expect(tab.get_by_role("alert")).to_be_visible()
     tab.goto(site + "/units/table/" + quote("<b>etc</b>", safe=""))

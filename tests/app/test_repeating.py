@@ -47,6 +47,10 @@ CASES: dict[str, Callable] = {
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
 
 
+OLD = {"table", "unit-weights", "unit-text", "unit-edit", "without-head"}
+"""Tasks that only rows of before name."""
+
+
 def pair(clean: prompts.Prompt, corrupted: prompts.Prompt, **chosen) -> Asked:
     answers = {} if chosen.get("metric") == "kl" else {"right": " the", "wrong": " and"}
     return Asked("toy", clean.id, corrupted.id, **answers, **chosen)
@@ -98,7 +102,7 @@ def test_every_task_asks_the_same_again(home, monkeypatch, name):
 
 
 def test_these_are_all_tasks_and_whatever_is_queued_names_one():
-    assert {*CASES, "table", "train", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
+    assert {*CASES, *OLD, "train", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
     silent = []
     for file in Path(app.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
@@ -130,6 +134,33 @@ def test_a_head_edit_after_a_restart(home, toy, monkeypatch):
     ran_again(interrupted(home, monkeypatch, lambda: work.submit(method_work.work_of(call))))
     run = work.result(method_work.key_for(call))
     assert np.allclose(run.kl, edited_run(toy, CLEAN, [Zero(head(1, 2))], pos=4).kl, atol=1e-5) and run.kl.max() > 0
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "method", "asked"),
+    [
+        ("unit-text", {}, "unit-on-text", {"text": CLEAN, "unit": "L1N5"}),
+        ("unit-weights", {}, "unit-by-weights", {"unit": "L1N5"}),
+        (
+            "unit-edit",
+            {"mode": "steer", "amount": 5.0, "pos": 2, "generate": 3},
+            "edit",
+            {"prompt": CLEAN, "changes": ["add=5:L1N5@2"], "generate": 3},
+        ),
+        (
+            "without-head",
+            {"layer": 1, "head": 2, "how": "mean", "pos": None, "at": 4},
+            "edit",
+            {"prompt": CLEAN, "changes": ["mean:L1H2"], "pos": 4},
+        ),
+    ],
+)
+def test_a_row_of_before_asks_the_method_of_today(home, monkeypatch, task, arguments, method, asked):
+    monkeypatch.setattr(jobs.Jobs, "_loop", lambda *_: None)
+    unit = {"source": "neuron", "where": "1", "unit": 5, "model": "toy"}
+    repeating.TASKS[task]({"model": "toy", "unit": unit, "prompt": stored()[0].id, **arguments})
+    (job,) = jobs.job_table().all()
+    assert job.key == method_work.key_for(Call.checked(method, "toy", asked))
 
 
 def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):

@@ -171,7 +171,7 @@ def addresses() -> dict[str, tuple[str, list[str]]]:
         "prompts": (links.PROMPTS, [CORRUPTED]),
         "units": (links.UNITS, ["features"]),
         "table": (links.table_page("features"), ["features"]),
-        "unit": (links.unit_page("features", 5, edit=WORK["edit"]), ["L2F5", WORK["edit"]]),
+        "unit": (links.unit_page("features", 5, edit=WORK["edit"]), ["L2F5", "KL 0.00206 nats"]),
         "label": (links.unit_page("features", 3), ["a label"]),
         "circuits": (links.CIRCUITS, ["neurons", "latents"]),
         "circuit": (

@@ -3,11 +3,11 @@
 The address holds model, prompt, token (the query), `s` (the key), head, metric and `y` (the next token that is explained).
 """
 
-import dash_mantine_components as dmc
 from dash import Dash, dcc, html
 
 from app import links
 from app.components import drawn
+from app.components.inputs import choose
 from app.components.parts import Parts, graph, icon, panel, store, title
 from app.components.promptbox import prompt_and_model, prompt_first, register_prompt_first
 from app.components.slot import slot
@@ -75,15 +75,8 @@ def ways(model: str, prompt: str, selection: Selection) -> Parts:
 
 def every_head(metric: str, all_key: str, scores_key: str) -> Parts:
     """Thumbnails, grid and table of all heads."""
-    choice = dmc.Select(
-        id="heads-metric",
-        data=[{"value": name, "label": words[0]} for name, words in SCORES.items()],
-        value=metric,
-        allowDeselect=False,
-        size="xs",
-        w=170,
-        **{"aria-label": "Score that colours the heads"},
-    )
+    scores = {name: words[0] for name, words in SCORES.items()}
+    choice = choose("heads-metric", scores, metric, "Score that colours the heads", w=170)
     thumbs = panel(
         "Every head",
         [slot("heads-all", all_key), drawn.thumbs("heads-thumbs"), slot("heads-scores", scores_key)],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
 
+from app.components.inputs import write
 from app.components.parts import Parts, panel
 from app.components.snippets import python, shell_line, snippets
 from app.library import tables, units
@@ -21,8 +22,8 @@ def labels_panel(found: PageUnit) -> html.Section:
     """The labels there are, and the form."""
     form = html.Div(
         [
-            dmc.TextInput(id="unit-label-text", placeholder="What does it do?", size="sm", **{"aria-label": "Label"}),
-            dmc.TextInput(id="unit-label-author", value=whoami(), size="sm", **{"aria-label": "Author"}),
+            write("unit-label-text", "Label", hint="What does it do?", size="sm"),
+            write("unit-label-author", "Author", whoami(), size="sm"),
             dmc.Button("Save", id="unit-label-save", size="sm", variant="default"),
         ],
         className="ow-label-form",

@@ -8,6 +8,7 @@ from dash import dcc, html
 
 from app import links
 from app.components.cards import outdated_note
+from app.components.inputs import choose, write
 from app.components.parts import Parts, graph, icon, link_button, panel, segmented, stat, title
 from app.components.slot import waiting
 from app.components.snippets import python, shell_line, snippets
@@ -17,23 +18,11 @@ from app.library import tables
 from app.library.artifacts import is_registered
 from app.library.models import short_model
 from app.pages.unit_browser.callbacks import register
-from app.pages.unit_browser.query import Query, query_of
+from app.pages.unit_browser.query import KEYS, LISTS, Query, query_of
 from app.selection import selection_from
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
-
-
-_LISTS = [
-    ("any", "anywhere"),
-    ("label", "labels"),
-    ("examples", "examples"),
-    ("promoted", "promotes"),
-    ("suppressed", "suppresses"),
-    ("inputs", "reads"),
-    ("measured", "fires at"),
-    ("peaks", "peak tokens"),
-]
 
 
 def layout(table: str, query: dict[str, str]) -> Parts:
@@ -56,7 +45,7 @@ def layout(table: str, query: dict[str, str]) -> Parts:
     return [
         dcc.Store(id="selection", data={**selection_from(query), "model": model.name if model else ""}),
         dcc.Store(id="ub-args", data={"table": table, "base": links.table_page(table), "low": opened.least_density}),
-        dcc.Store(id="ub-query", data=asked.to_dict()),
+        dcc.Store(id="ub-query", data={k: query[k] for k in KEYS if k in query}),
         dcc.Store(id="ub-ready"),
         dcc.Store(id="ub-sort", data=[asked.sort, asked.descending]),
         title(
@@ -70,7 +59,7 @@ def layout(table: str, query: dict[str, str]) -> Parts:
             "Units",
             _body(asked),
             note="Click a row, or press Enter on it, to open the unit.",
-            tools=_count(),
+            tools=html.Span(id="ub-count", className="ow-partial num", **{"aria-live": "polite"}),
             foot=_code(table, asked),
         ),
         panel(
@@ -94,39 +83,12 @@ def _scores(opened: "FeatureTable") -> html.Section:
     return html.Section(html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel")
 
 
-def _count() -> html.Span:
-    return html.Span(id="ub-count", className="ow-partial num", **{"aria-live": "polite"})
-
-
 def _body(asked: Query) -> Parts:
-    search = dmc.TextInput(
-        id="ub-text",
-        placeholder="Text, for example: war",
-        value=asked.text,
-        debounce=350,
-        w=250,
-        size="sm",
-        leftSection=icon("search", small=True),
-        **{"aria-label": "Text in a unit's labels, tokens or examples"},
-    )
-    where = dmc.Select(
-        id="ub-where",
-        data=[{"value": v, "label": text} for v, text in _LISTS],
-        value=asked.where,
-        w=140,
-        size="sm",
-        allowDeselect=False,
-        **{"aria-label": "Where the text stands"},
-    )
-    label = dmc.TextInput(
-        id="ub-label",
-        placeholder="Text in a label (* any)",
-        value=asked.label,
-        debounce=350,
-        w=190,
-        size="sm",
-        **{"aria-label": "Text in a label"},
-    )
+    rules = {"size": "sm", "debounce": 350}
+    named, loupe = "Text in a unit's labels, tokens or examples", icon("search", small=True)
+    search = write("ub-text", named, asked.text, hint="Text, for example: war", w=250, leftSection=loupe, **rules)
+    where = choose("ub-where", LISTS, asked.where, "Where the text stands", w=140, size="sm")
+    label = write("ub-label", "Text in a label", asked.label, hint="Text in a label (* any)", w=190, **rules)
     dead = segmented("ub-dead", [("", "all"), ("0", "active"), ("1", "dead")], asked.dead)
     clear = dmc.Button("Clear", id="ub-clear", variant="subtle", color="gray", size="compact-sm")
     tools = html.Div([search, where, label, dead, clear], className="ow-actions", style={"marginBottom": 12})

@@ -35,39 +35,30 @@ def grid(table: str, asked: Query) -> Component:
     """The grid itself. Its script is fetched by the page that needs it, see `assets/units.js`."""
     opened = tables.open_table(table)
     kind, labelled = opened.kind, bool(opened.labels)
-    tokens = {"cellRenderer": "OwTokens", "sortable": False, "flex": 2, "minWidth": 150}
+    plain = {"sortable": False, "flex": 1, "minWidth": 90}
+    tokens = {**plain, "cellRenderer": "OwTokens", "flex": 2, "minWidth": 150}
     number = {"type": "rightAligned", "valueFormatter": {"function": "owNumber(params)"}, "width": 104}
+    share = {**number, "valueFormatter": {"function": "owDensity(params)"}, "width": 112}
+    name = {"valueFormatter": {"function": "owUnitName(params)"}, "width": 112, "cellClass": "mono", "pinned": "left"}
     columns = [
-        {
-            "field": "unit",
-            "headerName": kind,
-            "valueFormatter": {"function": "owUnitName(params)"},
-            "width": 112,
-            "cellClass": "mono",
-            "pinned": "left",
-        },
-        {"field": "label", "headerName": "label", "sortable": False, "flex": 2 if labelled else 1, "minWidth": 90},
-        {"field": "matched", "headerName": "found in", "sortable": False, "flex": 1, "minWidth": 90},
-        {
-            **number,
-            "field": "density",
-            "headerName": "density",
-            "valueFormatter": {"function": "owDensity(params)"},
-            "width": 112,
-        },
-        {**number, "field": "mean", "headerName": "mean active", "width": 122},
-        {**number, "field": "max", "headerName": "max"},
-        {**tokens, "field": "promoted", "headerName": "promotes"},
-        {**tokens, "field": "measured", "headerName": "fires at"},
-        {**tokens, "field": "peaks", "headerName": "peak tokens"},
+        ("unit", kind, name),
+        ("label", "label", {**plain, "flex": 2 if labelled else 1}),
+        ("matched", "found in", plain),
+        ("density", "density", share),
+        ("mean_active", "mean active", {**number, "width": 122}),
+        ("max", "max", number),
+        ("promoted", "promotes", tokens),
+        ("measured", "fires at", tokens),
+        ("peaks", "peak tokens", tokens),
     ]
-    for column in columns:
-        if column["field"] == asked.sort:
-            column["sort"] = "desc" if asked.descending else "asc"
+    way = {"sort": "desc" if asked.descending else "asc"}
     return AgGrid(
         id="ub-grid",
         rowModelType="infinite",
-        columnDefs=columns,
+        columnDefs=[
+            {"field": field, "headerName": words, **how, **(way if field == asked.sort else {})}
+            for field, words, how in columns
+        ],
         defaultColDef={"resizable": True, "sortable": True, "suppressMovable": True, "sortingOrder": ["desc", "asc"]},
         dashGridOptions={
             "theme": {"function": "owGridTheme(themeQuartz)"},

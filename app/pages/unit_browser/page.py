@@ -1,21 +1,23 @@
 """Neurons and features: what there is to browse. Tables of measured units; dictionaries nobody has measured yet, with the button
 or the command that does it; and every neuron of every model by its number."""
 
+from typing import Any
+
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
-from dash.development.base_component import Component
 
 from app import links
-from app.components import drawn, snippets
+from app.components import drawn
 from app.components.drawn import Drawn
+from app.components.inputs import choose_model, count
 from app.components.measuring import measure_button, measure_words
 from app.components.measuring import register as register_measuring
 from app.components.parts import Parts, copyable, empty, icon, panel, title
 from app.components.plain_rows import row_data
-from app.components.snippets import shell_line
+from app.components.snippets import python, shell_line, snippets
 from app.frame.shell import Page
 from app.library.artifacts import Library, library
-from app.library.models import first_model, models, require_offered, short_model
+from app.library.models import models, require_offered, short_model
 from app.library.tables import caches_for, neuron_tables, neurons_in, table_facts, warm
 from app.library.units import unit_at
 from app.selection import selection_from
@@ -47,25 +49,18 @@ def layout(query: dict[str, str]) -> Parts:
 def _tables(stored: Library) -> html.Section:
     found = stored.kinds["features"]
     cards = [_card(folder.name, table_facts(folder, m), m) for folder, m in found[:120]]
-    if cards:
-        warm()
-    else:
+    if not cards:
         words = (
             "A feature table holds, for every unit, the text it fires at, how often, and what it does to the logits."
         )
-        return panel("Feature tables", empty("No feature tables yet", words, _first_command(stored)), export=False)
+        first = "openwork features --layer 4 --cache NAME" if stored.kinds["cache"] else "openwork demo"
+        return panel("Feature tables", empty("No feature tables yet", words, copyable(first)), export=False)
+    warm()
     note = "Units measured on stored activations. Open one to browse, sort and search."
-    code = snippets.snippets(*_codes(found[0][0].name))
-    return panel("Feature tables", html.Div(cards, className="ow-cards"), note=note, foot=code, export=False)
-
-
-def _codes(name: str) -> tuple[str, str]:
+    name = found[0][0].name
     lines = f'table = open_features({name!r})\ntable.search(sort="density", descending=True, limit=20)'
-    return snippets.python(lines, probe=["open_features"]), shell_line("features", "--name", name, "--search", "")
-
-
-def _first_command(stored: Library) -> Component:
-    return copyable("openwork features --layer 4 --cache NAME") if stored.kinds["cache"] else copyable("openwork demo")
+    code = snippets(python(lines, probe=["open_features"]), shell_line("features", "--name", name, "--search", ""))
+    return panel("Feature tables", html.Div(cards, className="ow-cards"), note=note, foot=code, export=False)
 
 
 def _card(name: str, facts: Json, manifest: Manifest) -> dcc.Link:
@@ -74,38 +69,20 @@ def _card(name: str, facts: Json, manifest: Manifest) -> dcc.Link:
         numbers = f"damaged: {facts['damaged']}"
     else:
         numbers = f"{counted(facts['n_units'], kind)} · {counted(facts['tokens'], 'token')} · {facts['dead']:.1%} dead"
-    middle = facts.get("median")
-    words = [
-        html.Div(name, className="name", dir="auto"),
-        html.Div(numbers, className="meta"),
-        html.Div(f"middle density {middle:.3%}" if middle else "", className="meta"),
-        html.Div(
-            " · ".join(
-                [str(manifest.facts.get("source", "")), short_model(manifest.model.name if manifest.model else "")]
-            ),
-            className="meta",
-        ),
-    ]
+    middle, model = facts.get("median"), short_model(manifest.model.name) if manifest.model else ""
+    said = [numbers, f"middle density {middle:.3%}" if middle else "", f"{manifest.facts.get('source', '')} · {model}"]
+    words = [html.Div(name, className="name", dir="auto"), *(html.Div(one, className="meta") for one in said)]
     return dcc.Link(words, href=links.table_page(name), className="ow-card")
 
 
 def _neurons(model: str) -> html.Section:
     """A model, a layer, a number."""
-    offered = models()
-    chosen = model if model in offered else first_model()
-    tables = drawn.rows("units-layers", 320)
+    rules: dict[str, Any] = {"over": True, "size": "sm"}
     boxes = html.Div(
         [
-            dmc.Select(
-                id="units-model",
-                label="Model",
-                data=[{"value": m, "label": short_model(m)} for m in offered],
-                value=chosen,
-                allowDeselect=False,
-                w=200,
-            ),
-            dmc.NumberInput(id="units-layer", label="Layer", value=0, min=0, w=110, allowDecimal=False),
-            dmc.NumberInput(id="units-number", label="Neuron", value=0, min=0, w=130, allowDecimal=False),
+            choose_model("units-model", model if model in models() else "", over=True, w=200),
+            count("units-layer", 0, "Layer", least=0, w=110, **rules),
+            count("units-number", 0, "Neuron", least=0, w=130, **rules),
             dmc.Button("Open the neuron", id="units-open", rightSection=icon("arrow", small=True)),
         ],
         className="ow-actions ow-baseline",
@@ -117,7 +94,7 @@ def _neurons(model: str) -> html.Section:
         boxes,
         html.Div(id="units-error", className="ow-units-error", role="status"),
         html.Div(id="units-measure"),
-        tables,
+        drawn.rows("units-layers", 320),
     ]
     return panel("Neurons", body, note=note)
 

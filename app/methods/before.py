@@ -1,0 +1,49 @@
+"""Jobs of before that a method does now: rows that name the tasks of then start the method's call of the same question."""
+
+from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
+from app.jobs.work import submit
+from app.library.models import require_offered
+from app.library.units import PageUnit, unit_of
+from app.methods.changing import change_text
+from app.methods.work import work_of
+from probe.interventions.change_text import WORDS
+from probe.methods.call import Call
+from probe.model.unit_names import unit_name
+
+
+def _unit(arguments: Arguments) -> PageUnit:
+    """The unit of a row, of a model that is offered."""
+    found = unit_of(arguments["unit"])
+    require_offered(found.model)
+    return found
+
+
+@task("unit-weights")
+def _weights(arguments: Arguments) -> None:
+    found = _unit(arguments)
+    submit(work_of(Call.checked("unit-by-weights", found.model, found.named)))
+
+
+@task("unit-text")
+def _text(arguments: Arguments) -> None:
+    found = _unit(arguments)
+    submit(work_of(Call.checked("unit-on-text", found.model, {"text": prompt_in(arguments).text, **found.named})))
+
+
+@task("unit-edit")
+def _edit(arguments: Arguments) -> None:
+    found, pos = _unit(arguments), whole_or_none(arguments, "pos")
+    (generate,) = whole(arguments, "generate")
+    how = WORDS.get(arguments["mode"], arguments["mode"])
+    learned = {"dictionaries": [found.dictionary]} if found.dictionary else {}
+    changes = {"changes": [change_text(how, arguments["amount"], found.name, pos)], "generate": generate}
+    submit(work_of(Call.checked("edit", found.model, {"prompt": prompt_in(arguments).text, **changes, **learned})))
+
+
+@task("without-head")
+def _without_head(arguments: Arguments) -> None:
+    layer, head, at = whole(arguments, "layer", "head", "at")
+    how = "mean" if arguments["how"] == "mean" else "ablate"
+    change = change_text(how, None, unit_name("head", layer, head), whole_or_none(arguments, "pos"))
+    asked = {"prompt": prompt_in(arguments).text, "changes": [change], "pos": at}
+    submit(work_of(Call.checked("edit", require_offered(arguments["model"]), asked)))
