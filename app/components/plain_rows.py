@@ -75,10 +75,10 @@ def row_data(
     columns = [column(k, kind=kinds[k]) for k in keys if kinds[k]]
     cells = [{c["key"]: _cell(row.get(c["key"]), c["kind"]) for c in columns} for row in few]
     for at, key in reversed([(i, c["key"]) for i, c in enumerate(columns, 1) if c["kind"] == "num"]):
-        sort, most = scale(key, [row[key] for row in cells])
+        sort, full = scale(key, [row[key] for row in cells])
         if sort:  # beside the number a bar, as in a notebook
             columns.insert(at, {"key": f"{key} bar", "label": "", "kind": sort})
-            cells = [{**row, f"{key} bar": row[key] / most} if row[key] is not None else row for row in cells]
+            cells = [{**row, f"{key} bar": row[key] / full} if row[key] is not None else row for row in cells]
     units = [c["key"] for c in columns if c["kind"] == "unit"]
     if link is not None and units:
         cells = [_linked(row, units[0], link) for row in cells]

@@ -126,7 +126,14 @@ def _latent(where: str, unit: int) -> PageUnit:
     table = next((name for name, m in latent_tables(where)), None)
     part, within = divmod(unit, n // len(sites)) if manifest.facts.get("dictionary_kind") == _BY_LAYER else (0, unit)
     model, layer = manifest.model.name if manifest.model else "", sites[part].layer or 0
-    at: dict[str, Any] = {"source": "latent", "where": where, "model": model, "layer": layer, "number": unit, "within": within}
+    at: dict[str, Any] = {
+        "source": "latent",
+        "where": where,
+        "model": model,
+        "layer": layer,
+        "number": unit,
+        "within": within,
+    }
     return PageUnit(kind="latent", dictionary=where, table=table, row=unit if table else None, **at)
 
 

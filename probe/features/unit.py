@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 from probe.features.unit_tables import unit_tables
 from probe.show.html import shown
-from probe.show.panels import Panel, Rows, Tokens
+from probe.show.panels import Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
 
 GROUPS = {0: "strongest", 1: "lowest"}
+RARE = 30
+"""Firings below which averages say little."""
 
 
 class TokenScore(NamedTuple):
@@ -87,6 +89,14 @@ class Unit(Record, figure=True, page=True):
         return self.fired == 0
 
     @property
+    def warning(self) -> str:
+        """What to be careful about, of a dead and of a rare unit; nothing otherwise."""
+        if self.dead:
+            return f"Dead: it was active at none of {self.n_tokens:,} tokens. No examples, then; what its weights say stands below."
+        few = f"Rare: it was active at {self.fired:,} of {self.n_tokens:,} tokens."
+        return f"{few} Means, neighbours and examples rest on few firings." if self.fired < RARE else ""
+
+    @property
     def top(self) -> list[Example]:
         """The strongest examples."""
         return [e for e in self.examples if e.group == GROUPS[0]]
@@ -123,7 +133,8 @@ class Unit(Record, figure=True, page=True):
         tables = [rows for rows in unit_tables(self).values() if rows.rows]
         how = Rows("How it was measured", [{"number": k, "is": str(v)} for k, v in self.convention.items()])
         tables += [Rows("Strongest examples, the peak in brackets", rows)] if (rows := self.rows()) else []
-        return [figure, *tables, *([how] if self.convention else []), *strips, said]
+        careful = [Sentence(self.warning)] if self.warning else []
+        return [figure, *tables, *([how] if self.convention else []), *strips, *careful, said]
 
     def summary(self) -> str:
         """One line of numbers."""

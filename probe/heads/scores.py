@@ -15,6 +15,7 @@ from probe.errors import BadInput
 from probe.methods import Doc, method
 from probe.model.unit_names import require_position, unit_name
 from probe.progress import SILENT, Progress
+from probe.show.html import shown
 from probe.show.opening import came_from
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
@@ -69,6 +70,14 @@ class HeadTable(Record, figure=True, page=True):
             return f"{label} at {self.pos}"
         return f"{label}, {'by weights' if metric in BY_WEIGHTS else 'mean'}"
 
+    def about(self, metric: str) -> str:
+        """What a score is, of which token and towards which."""
+        label, said = SCORES[check_score(metric)]
+        if metric in AT_TOKEN:
+            said = said.replace("the selected token", f"token {self.pos} {shown(self.tokens[self.pos])}")
+            said = said.replace("the next token", shown(self.target)) if self.target else said
+        return f"{label}: {said}"
+
     if TYPE_CHECKING:
 
         def figure(self, metric: str | None = None) -> go.Figure: ...
@@ -87,7 +96,7 @@ class HeadTable(Record, figure=True, page=True):
 
     def panels(self) -> list[Panel]:
         """All heads by the score, as a grid and as a table."""
-        title = f"Heads by {SCORES[self.metric][0]}: {SCORES[self.metric][1]}"
+        title = f"Heads by {self.about(self.metric)}"
         return [
             Figure(title, self.figure),
             Rows(f"Heads by {SCORES[self.metric][0]}", self.rows(k=self.top)),

@@ -175,8 +175,8 @@ def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
     assert strong == sorted(strong, reverse=True)
     for e in told["groups"][3]["examples"]:
         assert e["values"][e["peak"]] == pytest.approx(e["value"], rel=1e-3)
-    assert "Dead" in str(unit.warning(tables.open_table("wide").unit(9))) and "Rare" in str(unit.warning(record))
-    assert unit.warning(tables.open_table("wide").unit(38)) is None
+    assert "Dead" in tables.open_table("wide").unit(9).warning and "Rare" in record.warning
+    assert not tables.open_table("wide").unit(38).warning
 
 
 def test_neighbours_keep_the_selection(home) -> None:
@@ -184,7 +184,7 @@ def test_neighbours_keep_the_selection(home) -> None:
     found = units.unit_at("table", "f", "3", {})
     near = unit_panels.lists(found, tables.open_table("f").unit(3), {"prompt": "abc", "token": 2})["near"]
     row = near.children[1].children[0].data["rows"][0]
-    assert row["href"] == "/units/table/f/4?p=abc&t=2" and row["label"] == "<i>label"
+    assert row["href"] == "/units/table/f/4?p=abc&t=2" and row["unit"] == "L1F4 · <i>label"
 
 
 def test_circuits_are_found_and_read_again_when_replaced(home) -> None:

@@ -21,7 +21,6 @@ from app.pages.heads.drawing import base_of, direct, facts, head_rows, pattern_b
 from app.pages.heads.work import scores_work
 from app.selection import Selection, changes
 from probe.artifacts.json import Json
-from probe.heads.scores import SCORES, HeadTable
 from probe.methods.call import Call
 from probe.model.unit_names import UnitName
 from probe.show.html import shown
@@ -112,7 +111,7 @@ def register_all(app: Dash) -> None:
             "tint": tint(scored),
             "grid": head_grid(scored, metric, f"{at.layer}.{at.head}", scheme),
             "rows": head_rows(scored, metric, at.name),
-            "note": score_note(metric, scored),
+            "note": f"Coloured by {scored.about(metric)}. Click a head; arrow keys move on.",
             "code": snippets(call.python(), call.shell()),
         }
 
@@ -126,14 +125,6 @@ def register_all(app: Dash) -> None:
     def explain_another(selection: Selection | None, args: Args, before: str | None):
         wanted = scores_work(args["model"], prompts.load(args["id"]), chosen_target(selection))
         return no_update if wanted.key == before else instead_of(before, wanted)
-
-
-def score_note(metric: str, table: HeadTable) -> str:
-    """What the colours mean."""
-    at = f" {table.pos} {shown(table.tokens[table.pos])}" if metric in ("direct", "write") else ""
-    said = SCORES[metric][1].replace("the selected token", f"token{at}")
-    said = said.replace("the next token", shown(table.target)) if metric == "direct" and table.target else said
-    return f"Coloured by {SCORES[metric][0]}: {said}. Click a head; arrow keys move on."
 
 
 def register_one(app: Dash) -> None:

@@ -28,9 +28,6 @@ from probe.words import figures
 if TYPE_CHECKING:
     from probe.features.unit import Unit
 
-RARE = 30
-"""Firings below which averages say little."""
-
 
 def layout(source: str, where: str, unit: str, query: dict[str, str]) -> Parts:
     """A measured unit at once; one that is not, when its weights were read."""
@@ -136,21 +133,9 @@ def _badges(found: PageUnit, record: "Unit | None") -> Parts:
     shown = []
     if old := units.stale(found):
         shown.append(error(old, heading="Measured on another model"))
-    if record is not None and (careful := warning(record)):
+    if record is not None and (careful := record.warning):
         shown.append(html.Div([icon("warning"), html.Span(careful)], className="ow-warning", role="note"))
     return shown
-
-
-def warning(record: "Unit") -> str | None:
-    """What to be careful about: a dead or a rare unit."""
-    if record.dead:
-        return f"Dead: it was active at none of {record.n_tokens:,} tokens. No examples, then; what its weights say stands below."
-    if record.fired < RARE:
-        return (
-            f"Rare: it was active at {record.fired:,} of {record.n_tokens:,} tokens. Means, neighbours and examples rest on few "
-            "firings."
-        )
-    return None
 
 
 def _scores(record: "Unit") -> html.Section:

@@ -1,6 +1,5 @@
 """The panels of a unit's page that show what is known of it: by a table, or by its weights alone."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dash import dcc, html
@@ -19,7 +18,6 @@ from app.pages.unit.labels import labels_panel
 from app.selection import Selection
 from probe.features.unit_tables import example_groups, histogram_rows, unit_tables
 from probe.methods.call import Call
-from probe.show.panels import Rows
 
 if TYPE_CHECKING:
     from probe.features.by_weights import UnitWeights
@@ -98,19 +96,13 @@ def lists(found: PageUnit, record: "Unit | UnitWeights", kept: Selection) -> dic
     numbers = {near.name: near.unit for near in (*record.near, *record.coactive)}
     labels = open_table(found.table).labels if found.table else {}
 
-    def named(rows: Rows) -> Rows:
-        said = [labels.get(numbers[row["unit"]], []) if "unit" in row else [] for row in rows.rows]
-        if not any(said):
-            return rows
-        both = [{**row, "label": one[0].text[:80] if one else ""} for row, one in zip(rows.rows, said)]
-        return replace(rows, rows=both)
-
     def opens(name: str, _: object) -> tuple[str, str]:
-        return found.href(numbers[name], **kept), ""
+        said = labels.get(numbers[name], [])
+        return found.href(numbers[name], **kept), said[0].text if said else ""
 
     notes = {"inputs": NO_INPUTS}
     return {
-        name: table(named(rows), f"unit-{name}", link=opens, note="" if rows.rows else notes.get(name, "None."))
+        name: table(rows, f"unit-{name}", link=opens, note="" if rows.rows else notes.get(name, "None."))
         for name, rows in unit_tables(record).items()
     }
 
