@@ -92,7 +92,8 @@ class Unit(Record, figure=True, page=True):
     def warning(self) -> str:
         """What to be careful about, of a dead and of a rare unit; nothing otherwise."""
         if self.dead:
-            return f"Dead: it was active at none of {self.n_tokens:,} tokens. No examples, then; what its weights say stands below."
+            seen = f"Dead: it was active at none of {self.n_tokens:,} tokens."
+            return f"{seen} No examples, then; what its weights say stands below."
         few = f"Rare: it was active at {self.fired:,} of {self.n_tokens:,} tokens."
         return f"{few} Means, neighbours and examples rest on few firings." if self.fired < RARE else ""
 
