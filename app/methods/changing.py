@@ -71,7 +71,7 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def write(how: str, size: object, where: str, unit: str, selection: Selection | None):
-        if ctx.triggered_id == "selection" and where != "token":
+        if where != "token" and list(ctx.triggered_prop_ids) == ["selection.data"]:
             return no_update, no_update  # it means nothing here, and what somebody wrote stays
         pos = (selection or {}).get("token")
         if where == "token" and not isinstance(pos, int):
