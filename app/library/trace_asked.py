@@ -79,18 +79,7 @@ class TraceAsked:
 
     def config(self) -> "TraceConfig":
         """What `circuits.trace` takes."""
-
         return TraceConfig(max_nodes=self.max_nodes, basis=self.basis, heads=self.head_layers())
-
-    def python(self) -> list[str]:
-        """The arguments of `trace` beside model, prompt and dictionaries."""
-        given = [] if self.target is None else [f"target={self.target!r}"]
-        if self.minus is not None:
-            given = [f"target=Difference({self.target!r}, {self.minus!r})"]
-        options = [f"max_nodes={self.max_nodes}"]
-        options += [f"basis={self.basis!r}"] if self.basis != "auto" else []
-        options += [f"heads={self.head_layers()!r}"] if self.heads else []
-        return [*given, f"config=TraceConfig({', '.join(options)})"]
 
 
 def meant(text: object, predicted: Sequence[tuple[int, str]]) -> Token | None:
