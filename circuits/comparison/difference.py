@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from circuits.comparison.comparable import apart_in, changed_conventions, explained, other_roots
 from circuits.comparison.identity import Identities, identities
+from circuits.comparison.two_rows import correlation, largest, largest_first, pair, sizes, states_of
 from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
 from circuits.graph.influence import normalised
@@ -58,7 +59,7 @@ class GraphDifference(Record, figure=True, page=True):
     @property
     def where(self) -> list[str]:
         """For every node: `a`, `b` or `both`."""
-        return _where(self.held)
+        return states_of(self.held)
 
     @property
     def overlap(self) -> float:
@@ -77,24 +78,24 @@ class GraphDifference(Record, figure=True, page=True):
                 "node": self.nodes.names[i],
                 "kind": KINDS[self.nodes.kind[i]],
                 "in": states[i],
-                **_pair("influence", self.influence[:, i]),
-                **_pair("activation", self.activation[:, i]),
-                **_pair("value", self.value[:, i]),
+                **pair("influence", self.influence[:, i]),
+                **pair("activation", self.activation[:, i]),
+                **pair("value", self.value[:, i]),
             }
             for i in order[:k]
         ]
 
     def edge_rows(self, k: int | None = 30) -> list[dict[str, Any]]:
         """Edges whose influence differs most."""
-        order = _largest_first(np.abs(np.diff(np.nan_to_num(self.flow), axis=0)[0]), k)
-        states = _where(~np.isnan(self.weight[:, order]))
+        order = largest_first(np.abs(np.diff(np.nan_to_num(self.flow), axis=0)[0]), k)
+        states = states_of(~np.isnan(self.weight[:, order]))
         return [
             {
                 "from": self.nodes.names[self.source[i]],
                 "to": self.nodes.names[self.target[i]],
                 "in": state,
-                **_pair("weight", self.weight[:, i]),
-                **_pair("flow", self.flow[:, i]),
+                **pair("weight", self.weight[:, i]),
+                **pair("flow", self.flow[:, i]),
             }
             for i, state in zip(order, states, strict=True)
         ]
@@ -105,8 +106,8 @@ class GraphDifference(Record, figure=True, page=True):
         return in_lines(self, heading, f"{self.counted()}; overlap {self.overlap:.3f}.")
 
     def counted(self) -> str:
-        sizes = _sizes(self.held)
-        return f"{sizes['both']} nodes in both, {sizes['only_a']} only in a, {sizes['only_b']} only in b"
+        found = sizes(self.held)
+        return f"{found['both']} nodes in both, {found['only_a']} only in a, {found['only_b']} only in b"
 
     def summary(self) -> str:
         """How many nodes are in both, how much influence they share, and how far the edges of both agree."""
@@ -118,7 +119,7 @@ class GraphDifference(Record, figure=True, page=True):
         """The picture, counts, the nodes and edges that changed most, what differs in words, and what is comparable."""
         counts = self.numbers()
         alike = {"nodes": counts["overlap"], "edges": counts["edge_correlation"]}
-        sizes = [
+        counted = [
             {"what": n, **{k.replace("_", " "): v for k, v in counts[n].items()}, "alike": alike[n]} for n in alike
         ]
         tables = {"both": "Nodes of both that changed most", "a": "Nodes only in a", "b": "Nodes only in b"}
@@ -126,7 +127,7 @@ class GraphDifference(Record, figure=True, page=True):
         edges = [{k: v for k, v in row.items() if not k.endswith("change")} for row in self.edge_rows(LISTED)]
         return [
             Figure("Influence in b against influence in a", self.figure),
-            Rows("What is in both, and how alike it is", sizes),
+            Rows("What is in both, and how alike it is", counted),
             *nodes,
             *([Rows("Edges that changed most, by the influence that runs along", edges)] if edges else []),
             Sentence(self.summary()),
@@ -144,11 +145,11 @@ class GraphDifference(Record, figure=True, page=True):
         edges = ~np.isnan(self.weight)
         changes = ("influence", "activation", "value", "weight")
         return {
-            "nodes": _sizes(self.held),
-            "edges": _sizes(edges),
+            "nodes": sizes(self.held),
+            "edges": sizes(edges),
             "overlap": finite(self.overlap),
-            "largest_change": {name: _largest(getattr(self, name)) for name in changes},
-            "edge_correlation": _correlation(self.weight[:, edges.all(0)]),
+            "largest_change": {name: largest(getattr(self, name)) for name in changes},
+            "edge_correlation": correlation(self.weight[:, edges.all(0)]),
         }
 
     def to_dict(self, k: int | None = 200) -> dict[str, Any]:
@@ -236,37 +237,3 @@ def _edges(
         rows = np.searchsorted(keys, mine)
         weight[i, rows], flow[i, rows] = w, f
     return keys, weight, flow
-
-
-def _sizes(held: Bool[np.ndarray, "graph item"]) -> dict[str, int]:
-    both, (a, b) = held.all(0), held
-    return {"only_a": int((a & ~both).sum()), "only_b": int((b & ~both).sum()), "both": int(both.sum())}
-
-
-def _where(held: Bool[np.ndarray, "graph item"]) -> list[str]:
-    return np.where(held.all(0), "both", np.where(held[0], "a", "b")).tolist()
-
-
-def _largest_first(values: Float[np.ndarray, " item"], k: int | None) -> Int[np.ndarray, " _"]:
-    """Where the k largest are, without sorting the others."""
-    if k is None or k >= len(values):
-        return np.argsort(-values, kind="stable")
-    some = np.flatnonzero(values >= -np.partition(-values, k)[k])
-    return some[np.argsort(-values[some], kind="stable")][:k]
-
-
-def _pair(name: str, two: Float[np.ndarray, " graph"]) -> dict[str, float | None]:
-    a, b = (finite(v) for v in two)
-    return {f"{name}_a": a, f"{name}_b": b, f"{name}_change": None if a is None or b is None else b - a}
-
-
-def _largest(two: Float[np.ndarray, "graph item"]) -> float | None:
-    """Largest |b - a| where both have a number."""
-    change = np.abs(two[1] - two[0])
-    return float(np.nanmax(change)) if (~np.isnan(change)).any() else None
-
-
-def _correlation(two: TwoEdges) -> float | None:
-    if two.shape[1] < 3 or not (two.std(1) > 0).all():
-        return None
-    return float(np.corrcoef(two)[0, 1])

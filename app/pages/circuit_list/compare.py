@@ -11,7 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from app import links
-from app.components.parts import Parts, graph, link_button, panel, segmented, title
+from app.components.parts import Part, Parts, graph, link_button, panel, segmented, title
 from app.components.slot import register_slot, slot
 from app.components.snippets import of_call
 from app.components.still import still
@@ -114,7 +114,7 @@ def run(name: str, other: str, match: str, progress: Progress) -> "GraphDifferen
     return found
 
 
-def shown(key: str | None, name: str, other: str, scheme: str) -> Parts:
+def shown(key: str | None, name: str, other: str, scheme: str) -> Part | Parts:
     """The difference's own panels, whose nodes lead to their graph, and the lines that make it."""
     found = work.required(key)
     made = of_call("compare-graphs", a=name, b=other, match=found.convention["match"])
