@@ -12,7 +12,8 @@ from dash import html
 from probe.methods.reading import Method
 from probe.methods.source import statement
 
-SORTS = ("Figure", "Rows", "Tokens")
+SORTS = {"Figure": "Figure", "chosen_map": "Figure", "Rows": "Rows", "Chosen": "Rows", "Tokens": "Tokens", "Aligned": "Tokens"}
+"""What is called to make a panel, and what it looks like."""
 
 
 @cache
@@ -39,4 +40,4 @@ def _of_class(kind: ast.ClassDef) -> tuple[str, ...]:
     text = ast.unparse(methods["panels"])
     called = [ast.unparse(n.func) for n in ast.walk(methods["panels"]) if isinstance(n, ast.Call)]
     own = sorted((name for name in set(called) & set(SORTS)), key=lambda name: text.index(f"{name}("))
-    return tuple(dict.fromkeys([*(standard if "super()" in text else []), *own]))
+    return tuple(dict.fromkeys([*(standard if "super()" in text else []), *(SORTS[name] for name in own)]))

@@ -10,7 +10,7 @@ from probe.errors import OpenworkError
 from probe.methods.call import Call
 from probe.methods.kinds import KINDS
 from probe.methods.reading import Method, Parameter
-from probe.show.panels import Figure, Tokens
+from probe.show.panels import Figure, Tokens, unfolded
 from scripts.documenting.small_svg import small_svg
 from scripts.documenting.stored import SMALL
 
@@ -86,12 +86,11 @@ def tried(about: Method, node: str = "") -> tuple[Any, str]:
 
 def picture(record: Any) -> str:
     """The first picture of a record as small SVG; "" where it has none."""
-    for panel in record.panels():
+    panels = unfolded(record.panels())
+    for panel in panels:
         if isinstance(panel, Figure) and (drawn := small_svg(panel.draw())):
             return drawn
-        if isinstance(panel, Tokens):
-            return strip(panel)
-    return ""
+    return next((strip(panel) for panel in panels if isinstance(panel, Tokens)), "")
 
 
 def strip(panel: Tokens) -> str:
