@@ -12,7 +12,14 @@ from dash import html
 from probe.methods.reading import Method
 from probe.methods.source import statement
 
-SORTS = {"Figure": "Figure", "chosen_map": "Figure", "Rows": "Rows", "Chosen": "Rows", "Tokens": "Tokens", "Aligned": "Tokens"}
+SORTS = {
+    "Figure": "Figure",
+    "chosen_map": "Figure",
+    "Rows": "Rows",
+    "Chosen": "Rows",
+    "Tokens": "Tokens",
+    "Aligned": "Tokens",
+}
 """What is called to make a panel, and what it looks like."""
 
 
