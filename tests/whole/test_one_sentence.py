@@ -58,7 +58,8 @@ def fits(p: Parameter, text: str) -> bool:
 def sentences(about: Method, p: Parameter, value: Any, text: str) -> Iterator[tuple[str, str]]:
     """What each door says of the value."""
     needed = {q.name: _example(q) for q in about.parameters if q.required} | {p.name: [value] if p.several else value}
-    yield "Python", said(lambda: getattr(ow, about.function)(*["toy"] * about.of_model, **needed))
+    if not p.more:  # which Python takes in other kinds too
+        yield "Python", said(lambda: getattr(ow, about.function)(*["toy"] * about.of_model, **needed))
     yield "a call", said(lambda: Call.checked(about.name, "toy", needed))
     yield "a command", said(lambda: command_of(about)(**options(about, p, text)))
     if text and not isinstance(p.kind, PromptKind):  # an empty field is its default, and a prompt there is text

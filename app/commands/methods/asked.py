@@ -126,7 +126,11 @@ def _argument(p: Parameter, options: Options) -> Any:
     if value is None or isinstance(p.kind, Switch):
         return value
     if p.kind.control == "stored":
-        value = [_named(one) for text in value for one in text.split(",") if one] if p.several else _named(value)
+        value = (
+            [_named(one) for text in value for one in text.split(",") if one or not text]
+            if p.several
+            else _named(value)
+        )
     return [p.kind.typed(one) for one in value] or None if p.several else p.kind.typed(value)
 
 
