@@ -31,6 +31,8 @@ def path_of(record: object, model: "TransformerBridge" = None) -> str:
             return found(record, model)
     if (call := call_of(record)) is not None:
         return _found_by(call, record, model)
+    if (found := origins(record)) and all(one is None or _is_graph(one) for one in found):
+        return _graph(_still(record)[0], model)
     raise BadInput(f"No page of the dashboard shows a {type(record).__name__}; it shows itself in a notebook.")
 
 
@@ -38,7 +40,7 @@ def _found_by(call: Call, record: object, model: "TransformerBridge") -> str:
     """What a declared method found is stored under its call, and has a page of its own."""
     from app.methods.work import keep
 
-    if call.about.of_model and (model is not None or origin(record) is not None):
+    if call.about.of_model and (model is not None or hasattr(origin(record), "original_model")):
         call = replace(call, model=model_for(record, model))
     return links.result_page(keep(call, record))
 
@@ -171,9 +173,9 @@ def _graph(graph: "CircuitGraph", model: "TransformerBridge") -> str:
     return links.circuit_page(stored_name(graph))
 
 
-def _of_graph(record: object, model: "TransformerBridge") -> str:
-    """The graph that a test or a split was made of."""
-    return _graph(_still(record)[0], model)
+def _is_graph(found: object) -> bool:
+    """A graph, or the folder of a stored one."""
+    return isinstance(found, str) or type(found).__name__ == "CircuitGraph"
 
 
 def _difference(record: object, model: "TransformerBridge") -> str:
@@ -299,7 +301,6 @@ _PATHS: dict[str, Callable[[Any, Any], str]] = {
     "Supernodes": lambda record, model: _graph(record.store(), model),
     "Collapsed": lambda record, model: _graph(record.graph, model),
     "GraphDifference": _difference,
-    **dict.fromkeys(("SubgraphTest", "Sufficiency", "EdgeCheck", "QKAttribution", "HeadLoadings"), _of_graph),
     "Pair": _pair,
     "PatchingSweep": _sweep,
     "HeadReading": _head,

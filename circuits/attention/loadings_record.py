@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadLoadings(Record, figure=True, page=True):
+class HeadLoadings(Record, figure=True):
     """Parallel over edges. weight: the edge as this computed it; bypass, heads: its split at every layer; keys: each head's
     part by the position it was read from; skip: what goes through each layer's dictionary skip; between: which layers lie
     between source and target. gap: largest |bypass + heads - weight|, relative to the size of the sum."""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QKAttribution(Record, figure=True, page=True):
+class QKAttribution(Record, figure=True):
     """One score, split. score: before any soft-cap (a difference where there is an `against`). probability: what the head pays
     this key. a_query, a_key: by source, each sums to the score. pairs: the strongest, by index into names.
     kinds, nodes: by source; nodes are the graph's, -1 for units taken out of a `rest` node and for the head's own biases.

@@ -66,7 +66,7 @@ class RootShare(Record):
 
 
 @dataclass(frozen=True)
-class Sufficiency(Record, figure=True, page=True):
+class Sufficiency(Record, figure=True):
     """How much of each root a subgraph keeps by itself, and how much random subgraphs of its size keep."""
 
     prompt: str

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EdgeCheck(Record, page=True):
+class EdgeCheck(Record):
     """sources: the nodes that were changed. error: for each, the largest |movement - edge| over all targets, divided by the
     largest |edge| from it. worst: the largest of these."""
 

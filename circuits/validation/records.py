@@ -111,7 +111,7 @@ class Comparison(Record):
 
 
 @dataclass(frozen=True)
-class SubgraphTest(Record, figure=True, page=True):
+class SubgraphTest(Record, figure=True):
     """A subgraph tested in the model, against the graph's own prediction and against random subgraphs of its size.
 
     factor: what activations were multiplied by (0 for all modes but `scale`). convention: every choice that changes a number.

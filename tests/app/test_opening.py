@@ -247,6 +247,7 @@ def test_the_served_dashboard_keeps_to_itself(home):
 NO_PAGE = {  # plans, sets of tokens, blind studies, and what weights alone say of connections: no page shows them yet
     *("FeaturePlan", "HarvestPlan", "TokenSet", "Revealed", "Study", "NodeEdges", "Activations"),
     *("LayerConnections", "TopTokens", "Embeddings", "TokenRanking"),
+    *("SubgraphTest", "EdgeCheck", "PatchedCell", "TrainingRun"),  # parts of what has a page, or of a graph, which they open
 }
 
 
@@ -280,6 +281,14 @@ def test_what_a_method_found_is_stored_and_opens(loaded):
     assert views.path_of(found) == views.path_of(load_record(name)) == path
     assert views.path_of(probe.sinks(loaded, PROMPT, ratio=6)) != path
     assert ".open()" in repr(found)
+
+
+def test_what_a_method_found_of_a_graph_is_stored_and_opens(loaded):
+    circuits.save_graph(circuits.trace(loaded, PROMPT, max_nodes=9), place("graph", "kept"), model=loaded)
+    tried = circuits.subgraph_test(loaded, "kept", "top:2", n_random=0)
+    path = views.path_of(tried)
+    assert path.startswith("/results/") and views.path_of(load_record(path.removeprefix("/results/"))) == path
+    assert views.path_of(circuits.check_subgraph(loaded, "kept", "top:2", n_random=0)) == "/circuits/kept"
 
 
 def test_paths_of_heads_units_tokens_and_pairs(loaded):
