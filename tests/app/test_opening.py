@@ -247,7 +247,12 @@ def test_the_served_dashboard_keeps_to_itself(home):
 NO_PAGE = {  # plans, sets of tokens, blind studies, and what weights alone say of connections: no page shows them yet
     *("FeaturePlan", "HarvestPlan", "TokenSet", "Revealed", "Study", "NodeEdges", "Activations"),
     *("LayerConnections", "TopTokens", "Embeddings", "TokenRanking"),
-    *("SubgraphTest", "EdgeCheck", "PatchedCell", "TrainingRun"),  # parts of what has a page, or of a graph, which they open
+    *(
+        "SubgraphTest",
+        "EdgeCheck",
+        "PatchedCell",
+        "TrainingRun",
+    ),  # parts of what has a page, or of a graph, which they open
 }
 
 
