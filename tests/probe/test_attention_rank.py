@@ -100,6 +100,9 @@ def test_the_record_remembers_keeps_and_draws(toy, tmp_path):
     for what in ("layers", "against", "heads"):
         assert type(found.figure(what)).__name__ == "Figure"
     assert found.figure("layers").layout.xaxis.dtick == 1  # no ticks between layers
+    ranks = found.figure("heads")  # layers run to the right also where there are fewer of them than heads
+    assert ranks.layout.xaxis.ticktext == ("L0", "L2", "L3") and ranks.data[0].z.shape == (4, 3)
+    assert np.array(ranks.data[0].customdata)[1, 2] == "L3H1"
     with pytest.raises(BadInput, match="2 tokens"):
         probe.attention_rank(toy, [3, 4])
     with pytest.raises(BadInput, match="no layer 9"):

@@ -14,7 +14,7 @@ from probe.interventions.forward import capture
 from probe.interventions.places import head, neuron, place
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit
-from probe.interventions.values import Knockout, Splice, Steer, Zero
+from probe.interventions.values import Knockout, Mean, Splice, Steer, Zero
 from probe.model.sites import resid_post
 from probe.text.tokens import encode_prompt
 
@@ -79,6 +79,25 @@ def test_unit_edits_and_interventions_agree():
     assert by_unit.kl == pytest.approx(by_place.kl, abs=1e-12) and by_unit.kl[-1] > 0
     assert by_unit.text_before is not None and by_place.text_before is None
     assert by_unit.to_dict()["loss_before"][0] is None and by_unit.figure().data and "<table" in by_unit._repr_html_()
+
+
+@pytest.mark.parametrize("where", ["L1H0", "L1N5", "mlp_out.1"])
+def test_a_mean_is_that_of_the_prompt(where):
+    """`mean:` holds what it names at its mean over the prompt's positions, at all of them or at one."""
+    model, at = tiny("llama"), place(where)
+    held = capture(model, torch.tensor([encode_prompt(model, PROMPT)]), [at.site])[at.site.name][0]
+    part = held[:, at.head] if at.head is not None else held[:, at.unit] if at.unit is not None else held
+    for pos in ("", "@2"):
+        run = edited_run(model, PROMPT, [f"mean:{where}{pos}"])
+        by_hand = edited_run(model, PROMPT, [Mean(place(where, int(pos[1:]) if pos else None), part.mean(0))])
+        assert run.kl.max() > 0 and np.array_equal(run.kl, by_hand.kl) and run.edits == by_hand.edits
+
+
+def test_a_mean_without_a_prompt_is_refused():
+    with pytest.raises(BadInput, match="none is known here"), intervene(tiny("llama"), ["mean:L1H0"]):
+        pass
+    with pytest.raises(BadInput, match="takes no amount"):
+        edited_run(tiny("llama"), PROMPT, ["mean=2:L1H0"])
 
 
 def test_changes_are_named():

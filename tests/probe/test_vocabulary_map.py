@@ -11,6 +11,7 @@ from probe.methods import call_of
 from probe.model.toy import lookup_model
 from probe.neurons import vocabulary_map as module
 from probe.neurons import vocabulary_scores, vocabulary_tables
+from probe.show.panels import Figure
 
 SORTS = ("out", "in", "gate")
 
@@ -119,6 +120,9 @@ def test_what_has_no_neurons_is_refused_and_a_plan_says_what_it_takes():
         probe.vocabulary_map(pair("mixtral")[0])
     bridge, _ = pair("llama")
     plan = module.plan_vocabulary_map(bridge, layers=1)
+    alone = probe.vocabulary_map(bridge, layers=1, draws=2)
+    figures = [panel for panel in alone.panels() if isinstance(panel, Figure)]
+    assert len(figures) == 1 and len(figures[0].draw().data) == 2 * len(alone.decoded)  # all sorts and controls at once
     assert (plan.neurons, plan.vocabulary) == (48, bridge.cfg.d_vocab) and plan.bytes > 0
     assert call_of(probe.vocabulary_map(bridge, layers=1, draws=2)).plan(bridge) == module.plan_vocabulary_map(
         bridge, layers=1, draws=2
