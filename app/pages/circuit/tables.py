@@ -3,28 +3,23 @@
 import numpy as np
 
 from app.components.drawn import Drawn
+from app.components.plain_rows import column
 from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marks import Marks
 from circuits.graph.naming import short
 from circuits.graph.rows import Row, edge_rows, looked_for, node_row
 from probe.artifacts.json import Json
-from probe.show.glossary import meaning
 
 BELOW = "This unit is below zero: what has a negative weight pushes it further down, the way it went. Bars show that."
 BELOW_SOME = (
     "Some of these are below zero: a negative weight pushes them further down, the way they went. Bars show that."
 )
 FOUND, LISTED = 40, 200  # nodes that answer a search, nodes of the graph
-_NODE, _KIND, _TOKEN = (
-    {"key": "unit", "label": "node", "kind": "unit"},
-    {"key": "kind", "label": "kind", "kind": "text"},
-    {"key": "token", "label": "token", "kind": "token"},
-)
-_POSITION, _GROUP = ({"key": k, "label": k, "kind": "text"} for k in ("position", "group"))
-_INFLUENCE = {"key": "influence", "label": "influence", "kind": "num", "title": meaning("influence")}
-_ACTIVATION = {"key": "activation", "label": "activation or probability", "kind": "num"}
-_METER = {"key": "bar", "label": "influence", "kind": "meter"}
+_NODE, _TOKEN = column("unit", "node", "unit"), column("token", kind="token")
+_KIND, _POSITION, _GROUP = column("kind"), column("position"), column("group")
+_INFLUENCE, _METER = column("influence", kind="num"), column("bar", "influence", "meter")
+_ACTIVATION = column("activation", "activation or probability", "num")
 
 
 def picked(row: Row) -> Json:
@@ -39,13 +34,12 @@ def connection_rows(graph: CircuitGraph, node: int, direction: str) -> Drawn:
     into = direction == "in"
     rows = edge_rows(graph, node, "in" if into else "out")
     turned = any(r["pushes"] is not None and r["pushes"] * r["weight"] < 0 for r in rows)
-    share = "share of the sum of |weight| in this direction"
     columns = [
-        {**_NODE, "label": "from" if into else "to"},
-        {**_TOKEN, "label": "at"},
-        {"key": "pushes", "label": "", "kind": "signed", "title": "to the right: pushes it the way it went"},
-        {"key": "weight", "label": "weight", "kind": "num"},
-        {"key": "share", "label": "share", "kind": "share", "wide": True, "title": share},
+        column("unit", "from" if into else "to", "unit"),
+        column("token", "at", "token"),
+        column("pushes", "", "signed", title="to the right: pushes it the way it went"),
+        column("weight", kind="num"),
+        column("share", kind="share", wide=True, title="share of the sum of |weight| in this direction"),
     ]
     note = (BELOW if into else BELOW_SOME) if turned else ""
     label = f"Edges {'into' if into else 'out of'} {short(graph, node)}"

@@ -128,15 +128,10 @@ def tested_before(key: str) -> "TriedSubgraph":
 
 
 def _of_before(key: str) -> Parts:
-    return (
-        [
-            html.Div(
-                drawn_panels(tested_before(key), "", Look(worn()), at="tested"), className="ow-stack ow-block-panels"
-            )
-        ]
-        if key
-        else []
-    )
+    if not key:
+        return []
+    panels = drawn_panels(tested_before(key), "", Look(worn()), at="tested")
+    return [html.Div(panels, className="ow-stack ow-block-panels")]
 
 
 @task("test")
