@@ -93,7 +93,7 @@ def evaluate(
 
     Beside FVU stands the best affine map's, beside the loss that of both ablations, and every number has its standard error. The
     cross-entropies are those of the cache's held-out rows; in Python, tokens are other rows for them, all of them fair game.
-    config: its fields are keywords too. Raises BadInput where sites or widths do not fit, or no document was held out.
+    Raises BadInput where sites or widths do not fit, or no document was held out.
 
     >>> report = ow.evaluate(model, transcoder, cache)
     >>> 0 < report.fvu < 1  # of variance left unexplained: 0 is perfect, 1 is what a constant does

@@ -100,9 +100,8 @@ def run_suite(
     """How a dictionary compares with what needs none: probing, first-letter absorption and splitting, FVU and L0 of both.
 
     The baselines: an untrained dictionary, the activations themselves, one of the same kind trained on a few tokens, and the same
-    on a model with shuffled weights. Minutes, offline. config: its fields are keywords too. known: its evaluation on the same
-    cache, if it was made already; spares measuring FVU, L0 and the affine map again. Raises BadInput where sites or widths do not
-    fit, or no document was held out.
+    on a model with shuffled weights. Minutes, offline. Raises BadInput where sites or widths do not fit, or no document was held
+    out.
 
     >>> quick = SuiteConfig(context=16, per_address=3, per_class=8, words=4, seeds=1, budget=0)
     >>> suite = ow.run_suite(model, transcoder, cache, quick)
