@@ -6,29 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.options import (
-    AsJson,
-    ConfigFile,
-    Device,
-    DryRun,
-    Precision,
-    Resume,
-    load,
-    print_json,
-    print_rows,
-    progress,
-    reserve,
-)
+from app.commands.fields import Given, Running, takes
+from app.commands.learn.harvest import DEFAULT
+from app.commands.options import AsJson, print_json, print_rows, progress
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
+from probe.methods.reading import taken_by
 from probe.words import counted
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
 
+CONFIG = taken_by("probe.features.measuring.config", "FeatureConfig")
 
+
+@takes(CONFIG.without("before", "block_bytes", "checkpoint_shards"))
 def features(
+    *,
     dictionary: Annotated[str | None, typer.Option("--dictionary", help="Name of the dictionary.")] = None,
     layer: Annotated[int | None, typer.Option("--layer", min=0, help="Or: the MLP neurons of this layer.")] = None,
     cache: Annotated[str | None, typer.Option("--cache", help="Name of the cache to measure on.")] = None,
@@ -40,40 +35,30 @@ def features(
         str | None,
         typer.Option("--search", help="Print the densest units with this text in a label, a token or an example."),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Strongest examples kept of a unit.")] = 16,
-    window: Annotated[int, typer.Option("--window", min=2, help="Tokens shown of an example.")] = 32,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which of the weaker examples are drawn.")] = 0,
+    given: Given,
     model: Annotated[
         str | None, typer.Option("--model", help="The model; by default the one the cache was made from.")
     ] = None,
-    device: Device = None,
-    precision: Precision = "float32",
-    config: ConfigFile = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    how: Running,
 ) -> None:
     """Examples, density, effects on the logits and neighbours of every latent (or neuron), in one table."""
     title = name or _default_name(dictionary, layer, cache)
     shown = unit is not None or search is not None
-    if shown and not dry_run and (place("features", title) / "manifest.json").is_file():
+    if shown and not how.dry_run and (place("features", title) / "manifest.json").is_file():
         from probe.features import open_features
 
-        _print(open_features(place("features", title)), unit, search, json)
+        _print(open_features(place("features", title)), unit, search, how.json)
         return
-    if not dry_run:
-        reserve("features", title, resume=resume)
-    bridge, what, source = _inputs(dictionary, layer, cache, model, device, precision)
-    from probe.features import FeatureConfig, build_features, plan_features
+    folder = how.reserve("features", title)
+    bridge, what, source = _inputs(how, dictionary, layer, cache, model)
+    from probe.features import build_features, plan_features
 
-    settings = FeatureConfig(top=top, window=window, before=window * 23 // 32, seed=seed)
-    folder = place("features", title)
-    if dry_run:
-        plan = plan_features(bridge, what, source, folder, settings)
-        print_json(plan.to_dict()) if json else typer.echo(plan.summary())
+    settings = CONFIG.made({**given, "before": given["window"] * 23 // 32})
+    if how.dry_run:
+        how.announce(plan_features(bridge, what, source, folder, settings))
         return
-    table = build_features(bridge, what, source, folder, settings, resume=resume, progress=progress())
-    _print(table, unit, search, json)
+    table = build_features(bridge, what, source, folder, settings, resume=how.resume, progress=progress())
+    _print(table, unit, search, how.json)
 
 
 def _default_name(dictionary: str | None, layer: int | None, cache: str | None) -> str:
@@ -88,7 +73,7 @@ def _default_name(dictionary: str | None, layer: int | None, cache: str | None) 
 
 
 def _inputs(
-    dictionary: str | None, layer: int | None, cache: str | None, model: str | None, device: str | None, precision: str
+    how: Running, dictionary: str | None, layer: int | None, cache: str | None, model: str | None
 ) -> tuple[Any, Any, Any]:
     """The model, the dictionary or layer, and the cache."""
     from app.library.artifacts import registered
@@ -97,7 +82,7 @@ def _inputs(
     folder = registered("cache", str(cache))
     learned = registered("dictionary", dictionary) if dictionary is not None else None
     made_from = read_manifest(folder, "cache").model
-    bridge = load(model or (made_from.name if made_from else "smollm2-135m"), device, precision)
+    bridge = how.load(model or (made_from.name if made_from else DEFAULT))
     from probe.activations.cache import open_cache
     from probe.dictionaries import load_dictionary
 

@@ -1,8 +1,9 @@
 """What a feature table keeps of each unit, and how much memory may be spent on finding it."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from probe.doc import Doc
 from probe.errors import BadInput
 from probe.plain_values import Settings, look_at_config
 
@@ -15,34 +16,39 @@ BINS = OCTAVE * OCTAVES
 
 @dataclass(frozen=True)
 class FeatureConfig(Settings):
-    """top: strongest examples of a unit, at most one a row of the cache. bins, per_bin: further examples, of each of `bins`
-    equally frequent ranges of its activation. pool: firings sampled to draw those from. window: tokens shown of an example,
-    `before` of them before its peak. tokens: promoted, suppressed and input tokens kept. neighbours: nearest decoder
-    directions, and most co-active units. min_joint: sampled tokens two units must fire at together to be called
-    co-active. min_count: times a token must occur to be ranked by mean activation. sample: firings kept to measure those
-    two on. seed: of every sampling. block_bytes: memory for the activations of one block of rows. checkpoint_shards: a
-    checkpoint every so many shards of the cache."""
+    """What a table keeps of each unit."""
 
-    top: int = 16
-    bins: int = 5
-    per_bin: int = 3
-    pool: int = 48
-    window: int = 32
-    before: int = 23
-    tokens: int = 10
-    neighbours: int = 10
-    min_joint: int = 3
-    min_count: int = 5
-    sample: int = 8_000_000
-    seed: int = 0
-    block_bytes: int = 128_000_000
-    checkpoint_shards: int = 1
+    top: Annotated[int, Doc(least=1)] = 16
+    "Strongest examples of a unit, at most one a row of the cache."
+    bins: Annotated[int, Doc(least=1)] = 5
+    "Equally frequent ranges of its activation, of which further examples are drawn."
+    per_bin: Annotated[int, Doc(least=1)] = 3
+    "Further examples of each of them."
+    pool: Annotated[int, Doc(least=1)] = 48
+    "Firings sampled to draw those from."
+    window: Annotated[int, Doc(least=1)] = 32
+    "Tokens shown of an example."
+    before: Annotated[int, Doc(least=0)] = 23
+    "Those of them that stand before its peak."
+    tokens: Annotated[int, Doc(least=1)] = 10
+    "Promoted, suppressed and input tokens kept."
+    neighbours: Annotated[int, Doc(least=1)] = 10
+    "Nearest decoder directions, and most co-active units."
+    min_joint: Annotated[int, Doc(least=1)] = 3
+    "Sampled tokens two units must fire at together to be called co-active."
+    min_count: Annotated[int, Doc(least=1)] = 5
+    "Times a token must occur to be ranked by mean activation."
+    sample: Annotated[int, Doc(least=1)] = 8_000_000
+    "Firings kept to measure those two on."
+    seed: Annotated[int, Doc(least=0)] = 0
+    "Of every sampling, so which of the weaker examples are drawn."
+    block_bytes: Annotated[int, Doc(least=1)] = 128_000_000
+    "Memory for the activations of one block of rows."
+    checkpoint_shards: Annotated[int, Doc(least=1)] = 1
+    "A checkpoint every so many shards of the cache."
 
     def __post_init__(self) -> None:
         look_at_config(self)
-        small = [k for k, v in asdict(self).items() if k not in ("seed", "before") and v < 1]
-        if small:
-            raise BadInput(f"{', '.join(small)} must be at least 1.")
         if not 0 <= self.before < self.window:
             raise BadInput(f"before is {self.before}; the peak must lie in the window of {self.window} tokens.")
         if self.pool < self.bins * self.per_bin:
