@@ -92,7 +92,7 @@ def patching_page(
     model: str | None = None, clean: str | None = None, corrupted: str | None = None, **chosen: object
 ) -> str:
     """A patching sweep: ids of the clean and the corrupted prompt."""
-    return address(PATCHING, model=model, prompt=clean, c=corrupted, **chosen)
+    return address(PATCHING, model=model, prompt=clean, corrupted=corrupted, **chosen)
 
 
 def run_page(name: str) -> str:

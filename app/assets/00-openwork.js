@@ -116,13 +116,27 @@ window.openwork = (function () {
     for (const path of ["/heads", "/lens", "/patching"]) window.dash_clientside.set_props("nav-" + path.slice(1), { href: path + kept });
   }
 
+  // Where the selection is along an axis of a figure. A head is selected as "5.3"; along `head/12` each layer has 12 places.
+  function along(axis) {
+    const [layer, head] = String(selection.head || "").split(".").map(Number), [name, each] = String(axis).split("/");
+    return name !== "head" ? selection[name] : selection.head === undefined ? undefined : each ? layer * each + head : head;
+  }
+
+  // What a place of a figure selects, by its axes.
+  function chosenAt(across, up, x, y) {
+    const each = Number(String(up).split("/")[1]);
+    if (each) return { [across]: x, layer: Math.floor(y / each), head: `${Math.floor(y / each)}.${y % each}` };
+    if (across === "head") return { layer: y, head: `${y}.${x}` };
+    return Object.assign({ [across]: x }, up ? { [up]: y } : {});
+  }
+
   // Outline the selected place of every figure whose axes are parts of the selection (`data-axes`: across, up), without asking the
   // server: the column of cells, in it the cell; of lines, which have no cells, the place across.
   function markPlaces() {
     const edge = getComputedStyle(document.documentElement).getPropertyValue("--ow-accent").trim();
     for (const holder of document.querySelectorAll("[data-axes]")) {
       const plot = holder.querySelector(".js-plotly-plot"), [across, up] = holder.dataset.axes.split(" ");
-      const x = selection[across], y = selection[up];
+      const x = along(across), y = along(up);
       if (!plot || !plot.layout || !Number.isInteger(x)) continue;
       const cells = (plot.data || []).some((trace) => trace.type === "heatmap"), half = cells ? .5 : 0;
       const box = (y0, y1, width, opacity) => ({ type: cells ? "rect" : "line", xref: "x", yref: y0 === null ? "paper" : "y", x0: x - half, x1: x + half,
@@ -210,7 +224,7 @@ window.openwork = (function () {
 
   const picked = new Map();   // what was picked last below each field
 
-  return { selection, picked, select, afterPaint, remember, putInAddress, markPlaces, present, wear, tellScheme, writeToken, el, number, share, counted, showTip, hideTip, target, whenWide, go };
+  return { selection, picked, select, afterPaint, remember, putInAddress, markPlaces, chosenAt, present, wear, tellScheme, writeToken, el, number, share, counted, showTip, hideTip, target, whenWide, go };
 })();
 
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -269,7 +283,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const point = clicked && clicked.points && clicked.points[0], box = window.openwork.target(), holder = box && box.closest("[data-axes]");
       if (!point || !holder) return window.dash_clientside.no_update;
       const [across, up] = holder.dataset.axes.split(" ");
-      window.openwork.select(Object.assign({ [across]: Math.floor(point.x) }, up ? { [up]: Math.round(point.y) } : {}));
+      window.openwork.select(window.openwork.chosenAt(across, up, Math.floor(point.x), Math.round(point.y)));
       return window.dash_clientside.no_update;
     },
 

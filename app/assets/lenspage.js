@@ -7,16 +7,19 @@
   const sizes = () => Object.assign({}, ...[...document.querySelectorAll("[data-sizes]")].map((box) => JSON.parse(box.dataset.sizes)));
 
   const step = (name, by) => () => {
-    const known = sizes()[name];
+    const all = sizes(), known = all[name];
     if (!known) return false;
-    const [size, start] = known, at = Number.isInteger(ow.selection[name]) ? ow.selection[name] : start;
-    ow.select({ [name]: Math.max(0, Math.min(size - 1, at + by)) });
+    const [layer, head] = String(ow.selection.head || "").split(".").map(Number), own = { layer, head };   // a head is selected as "5.3"
+    const now = (n) => (all.head && n in own && ow.selection.head ? own[n] : Number.isInteger(ow.selection[n]) ? ow.selection[n] : all[n][1]);
+    const to = Math.max(0, Math.min(known[0] - 1, now(name) + by)), moved = { layer: all.layer && now("layer"), head: all.head && now("head"), [name]: to };
+    ow.select(all.head && name !== "token" ? { layer: moved.layer, head: `${moved.layer}.${moved.head}` } : { [name]: to });
     return true;
   };
+  const first = (...steps) => () => steps.some((move) => move());
   if (ow.key) {
-    const page = /^\/(lens|methods|results)/;
-    ow.key("Shift+ArrowRight", "The next token", step("token", 1), { page });
-    ow.key("Shift+ArrowLeft", "The token before", step("token", -1), { page });
+    const page = /^\/(lens|patching|methods|results)/;
+    ow.key("Shift+ArrowRight", "The next token, or head", first(step("token", 1), step("head", 1)), { page });
+    ow.key("Shift+ArrowLeft", "The token before, or head", first(step("token", -1), step("head", -1)), { page });
     ow.key("Shift+ArrowUp", "One layer later", step("layer", 1), { page });
     ow.key("Shift+ArrowDown", "One layer earlier", step("layer", -1), { page });
   }

@@ -135,12 +135,13 @@ def _part(one: Panel, at: Place, look: Look) -> Part:
         return panel(
             at.heading(_short(one.label, "Tokens")),
             drawn.columns(at.named(_COLUMNS), columns_data(one)),
-            note=BELOW.format(one.apart),
+            note=f"{BELOW.format(one.apart) if one.apart else ''}{KEYS}",
         )
     return html.P(marked(one.text), className="ow-finding", dir="auto")
 
 
-BELOW = "The first above the second; below, {}. Click a column, or focus them and use the arrow keys."
+BELOW = "The first above the second; below, {}. "
+KEYS = "Click a column, or focus them and use the arrow keys."
 
 
 # -- what follows the selection ----------------------------------------------------------------------------------------------

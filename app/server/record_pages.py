@@ -19,9 +19,7 @@ from probe.show.opening import origin, origins, unchanged
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from app.pages.patching.work import Asked
     from circuits.graph.graph import CircuitGraph
-    from circuits.patching.sides import Pair
 
 
 def path_of(record: object, model: "TransformerBridge" = None) -> str:
@@ -243,32 +241,15 @@ def _named(name: str) -> str:
     return name
 
 
-def _pair(pair: "Pair", model: "TransformerBridge") -> str:
-    """Two prompts before anything is patched."""
-    return _asked(pair, pair, model).address()
+def _patching(record: Any, model: "TransformerBridge") -> str:
+    """Two prompts before anything is patched, or a sweep, kept in memory as if its page had run it."""
+    from app.pages.patching.asked import page_of
 
-
-def _sweep(record: object, model: "TransformerBridge") -> str:
-    """A patching sweep, kept in memory as if its page had run it."""
-    from app.jobs import work
-    from app.pages.patching.work import checked
-
-    asked = _asked(record, record.pair, model)
-    asked = checked(replace(asked, over=record.over, direction=record.direction, control=record.control is not None))
-    if unchanged(record):
-        work.keep(asked.key(), record)
-    return asked.address()
-
-
-def _asked(record: object, pair: "Pair", model: "TransformerBridge") -> "Asked":
-    from app.pages.patching.work import Asked, checked
-
+    pair = getattr(record, "pair", record)
     name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
     for side in (pair.clean, pair.corrupted):
         _require_text(side.prompt, side.token_ids, origin(record))
-    sides = [prompts.store(side.prompt, name).id for side in (pair.clean, pair.corrupted)]
-    right, wrong = [*(pair.answers if pair.answers_given else []), "", ""][:2]
-    return checked(Asked(name, *sides, right=right, wrong=wrong, metric=pair.metric))
+    return page_of(record, name, keep=unchanged(record))
 
 
 def _heads(record: object, model: "TransformerBridge") -> str:
@@ -301,8 +282,8 @@ _PATHS: dict[str, Callable[[Any, Any], str]] = {
     "Supernodes": lambda record, model: _graph(record.store(), model),
     "Collapsed": lambda record, model: _graph(record.graph, model),
     "GraphDifference": _difference,
-    "Pair": _pair,
-    "PatchingSweep": _sweep,
+    "Pair": _patching,
+    "PatchingSweep": _patching,
     "HeadReading": _head,
     "TrainResult": lambda record, model: links.run_page(_stored("dictionary", record.folder, "The dictionary")),
     "Dictionary": lambda record, model: _dictionary(record.name),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LEAST = 5e-5
 """What is smaller is the rounding of float32, not an effect."""
+SHARES = {"token": "token", "patched": "share", "clean": "share", "corrupted": "share"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,9 @@ class PatchedCell(Record):
             Sentence(self.summary()),
             Rows("What this patch does to the metric", self.facts()),
             Rows(
-                "Next tokens with this patch; empty where one was not among the likeliest of that run", self.predicted
+                "Next tokens with this patch; empty where one was not among the likeliest of that run",
+                self.predicted,
+                kinds=SHARES,
             ),
         ]
 

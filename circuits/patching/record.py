@@ -1,5 +1,6 @@
 """What a patching sweep found: a grid of runs, each with one piece of the other prompt's run in it. No model, no torch."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from circuits.patching.cell import effect_of, looked_into
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
 from probe.model.unit_names import unit_name
-from probe.show.panels import Figure, Panel, Rows, Sentence
+from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import counted, figures, signed
 
@@ -175,10 +176,10 @@ class PatchingSweep(Record, figure=True, page=True):
         return [
             Sentence(self.summary()),
             Rows("The two runs before anything is patched", self.pair.rows()),
-            Figure("What each patch moves", self.figure),
+            Figure("What each patch moves", self.figure, axes=self._places()),
             Sentence(COLOURS),
-            *self.look(strongest[0]).panels(),
-            Rows(self._many(len(strongest)), list(map(self._row, strongest))),
+            self._looking(),
+            Rows(self._many(len(strongest)), list(map(self._row, strongest)), list(map(self.pick, strongest))),
             *self.pair.predictions(),
         ]
 
@@ -201,10 +202,34 @@ class PatchingSweep(Record, figure=True, page=True):
             found |= {"unrelated donors": effect_of(known["control"]), "± sd": known["control sd"]}
         return found
 
+    def chosen(self, selection: Mapping[str, Any] | None) -> Cell:
+        """The cell that a reader has chosen, or the strongest."""
+        places = self._looking().places(selection)
+        return tuple(places[name] for name in self._sizes())
+
+    def _looking(self) -> Chosen:
+        return Chosen(self._sizes(), self._chosen, self._start())
+
     def _many(self, shown: int) -> str:
         run, every = int(self.computed.sum()), self.raw.size
         known = f"; {every - run:,} of all are known without a run" if run < every else ""
         return f"Strongest patches: {shown:,} of {every:,} by what they move{known}"
+
+    def _places(self) -> tuple[str, str]:
+        """What a place of the heat map chooses, across and up."""
+        if not self.kind.by_head:
+            return "token", "layer"
+        return ("token", f"head/{self.raw.shape[1]}") if self.kind.by_pos else ("head", "layer")
+
+    def _sizes(self) -> dict[str, int]:
+        names = {"kv_head": "head", "pos": "token"}
+        return {names.get(axis, axis): n for axis, n in zip(self.axes, self.raw.shape, strict=True)}
+
+    def _start(self) -> dict[str, int]:
+        return dict(zip(self._sizes(), self.order()[0], strict=True))
+
+    def _chosen(self, **places: int) -> list[Panel]:
+        return self.look(tuple(places[name] for name in self._sizes())).panels()
 
     def title(self) -> str:
         """One sentence."""

@@ -1,15 +1,18 @@
 """The two prompts of a sweep as records: what `read_pair` finds and a stored sweep keeps. No torch."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from circuits.patching.kinds import METRIC_LABELS, METRICS
 from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput
-from probe.show.panels import Panel, Rows, Sentence
+from probe.show.panels import Aligned, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted, figures
+
+SAYS = {"clean run says": "token", "p": "share", "corrupted run says": "token", "q": "share"}
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,20 @@ class Pair(Record, page=True):
             {"clean run says": a, "p": p, "corrupted run says": b, "q": q}
             for (a, p), (b, q) in zip(self.clean.top[:4], self.corrupted.top[:4], strict=False)
         ]
-        return [Rows("Likeliest next tokens of both runs", rows)]
+        return [Rows("Likeliest next tokens of both runs", rows, kinds=SAYS)]
+
+    def aligned(self) -> Aligned:
+        """Both prompts, position over position."""
+        sides = self.clean.tokens, self.corrupted.tokens
+        n, m = map(len, sides)
+        columns = [(i if i < n else None, i if i < m else None) for i in range(max(n, m))]
+        none = [math.nan] * max(n, m)
+        where = f"Clean above corrupted: other tokens at {counted(len(self.differs), 'position')}"
+        return Aligned(where, sides, columns, (none[:n], none[:m]), "", none)
 
     def panels(self) -> list[Panel]:
         """Both prompts token by token; where they fit, the metric in both runs and what each predicts."""
-        said: list[Panel] = [Sentence(self.summary())]
+        said: list[Panel] = [Sentence(self.summary()), self.aligned()]
         if self.problem:
             return [*said, *self.predictions()]
         note: list[Panel] = [Sentence(self.note)] if self.note else []

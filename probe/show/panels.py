@@ -90,8 +90,9 @@ class Chosen:
     def places(self, chosen: Mapping[str, Any] | None = None) -> dict[str, int]:
         """The places that are chosen; where none is, or one that is not there, those it begins with."""
         found = {name: self.start.get(name, size - 1) for name, size in self.sizes.items()}
+        told = _apart(chosen or {})
         for name, size in self.sizes.items():
-            at = (chosen or {}).get(name)
+            at = told.get(name)
             if isinstance(at, int) and not isinstance(at, bool) and 0 <= at < size:
                 found[name] = at
         return found
@@ -99,6 +100,13 @@ class Chosen:
     def at(self, chosen: Mapping[str, Any] | None = None) -> "list[Panel]":
         """The panels of the places that are chosen."""
         return list(self.show(**self.places(chosen)))
+
+
+def _apart(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What is chosen; a head, which is chosen as `5.3`, as its layer and its number."""
+    layer, dot, head = str(chosen.get("head", "")).partition(".")
+    named = {"layer": int(layer), "head": int(head)} if dot and layer.isdecimal() and head.isdecimal() else {}
+    return {**chosen, **named}
 
 
 @dataclass(frozen=True)

@@ -651,9 +651,9 @@ def test_tokens_without_a_shape_are_written_out_in_figures_as_in_tables():
 
 
 def test_small_shares_and_effects_are_rounded_to_what_they_tell():
-    from app.pages.patching.tables import small
+    from circuits.patching.cell import effect_of
     from probe.words import percent
 
     told = [percent(p) for p in (0.0, 2.13e-5, 0.00069, 0.25, 1e-9)]
     assert told == ["0.0 %", "0.0021 %", "0.1 %", "25.0 %", "< 0.00001 %"]
-    assert str(small(-2.94e-7)) == "0.0" and small(-0.123456) == -0.123456
+    assert str(effect_of(-2.94e-7)) == "0.0" and effect_of(-0.123456) == -0.123456

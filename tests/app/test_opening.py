@@ -163,20 +163,16 @@ def test_paths_of_every_prompt_reading(loaded):
 
 
 def test_a_sweep_is_where_its_page_looks(loaded):
-    from app.jobs import work
-    from app.pages.patching import work as patching_state
+    from app.methods.work import found, key_for
+    from app.pages.patching.asked import asked_in
 
     sides = ("The capital of France is", "The capital of Italy is")
     sweep = circuits.patch_sweep(loaded, *sides, answers=(" the", " a"), over="heads", direction="noise")
-    path = views.path_of(sweep)
-    query = dict(parse_qsl(urlsplit(path).query))
-    asked = patching_state.asked_in(query)
-    assert (
-        asked.texts() == sides
-        and asked.answers == (" the", " a")
-        and (asked.over, asked.direction) == ("heads", "noise")
-    )
-    assert work.result(asked.key()) is sweep
+    query = dict(parse_qsl(urlsplit(views.path_of(sweep)).query))
+    asked = asked_in(query)
+    assert asked.texts() == sides and asked.swept == {"over": "heads", "direction": "noise"}
+    assert asked.measured == {"target": {"token": " the", "other": " a"}}
+    assert found(query["sweep"]).record is sweep and query["sweep"] == key_for(asked.sweep())
     reading = probe.read_head(loaded, PROMPT, 1, 2)
     assert views.path_of(reading) == f"/heads?m={probe.stamp(loaded).name}&p={prompts.prompt_id(PROMPT)}&h=1.2"
 
@@ -309,7 +305,7 @@ def test_paths_of_heads_units_tokens_and_pairs(loaded):
     assert views.path_of(unit_weights(loaded, 1, 3)) == f"/units/neuron/1/3?m={name}"
     assert views.path_of(on_text(loaded, PROMPT, 3, layer=1)) == f"/units/neuron/1/3?m={name}&p={identity}"
     pair = circuits.read_pair(loaded, PROMPT, other, metric="kl")
-    assert views.path_of(pair) == f"/patching?m={name}&p={identity}&c={prompts.prompt_id(other)}&metric=kl"
+    assert views.path_of(pair) == f"/patching?m={name}&p={identity}&corrupted={prompts.prompt_id(other)}&metric=kl"
 
 
 def test_a_latents_records_open_its_page_while_the_dictionary_lives(loaded):

@@ -17,8 +17,7 @@ from app.library import memory, prompts
 from app.methods import work as method_work
 from app.pages import lens as lens_page
 from app.pages.heads import work as head_work
-from app.pages.patching import work as patching_state
-from app.pages.patching.work import Asked
+from app.pages.patching import asked as patching_state
 from app.pages.prompt import work as prompt_work
 from app.pages.training import work as trainings
 from probe.artifacts.folder import place
@@ -34,8 +33,6 @@ CASES: dict[str, Callable] = {
     "demo": lambda p, q: demo.start_demo("toy-demo"),
     "measure": lambda p, q: measuring.start("toy", 1),
     "plan": lambda p, q: work.submit(trainings.planning(Training("cache", "run", k=4))),
-    "patch": lambda p, q: patching_state.start_sweep(pair(p, q, over="heads", direction="noise", control=True)),
-    "compared pair": lambda p, q: patching_state.start_pair(pair(p, q, metric="kl")),
     "patterns": lambda p, q: patching_state.start_patterns("toy", CLEAN, CORRUPTED),
     "heads": lambda p, q: work.submit(head_work.patterns_work("toy", p)),
     "head-scores": lambda p, q: work.submit(head_work.scores_work("toy", p, None)),
@@ -47,13 +44,8 @@ CASES: dict[str, Callable] = {
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
 
 
-OLD = {"table", "unit-weights", "unit-text", "unit-edit", "without-head"}
+OLD = {"table", "unit-weights", "unit-text", "unit-edit", "without-head", "patch"}
 """Tasks that only rows of before name."""
-
-
-def pair(clean: prompts.Prompt, corrupted: prompts.Prompt, **chosen) -> Asked:
-    answers = {} if chosen.get("metric") == "kl" else {"right": " the", "wrong": " and"}
-    return Asked("toy", clean.id, corrupted.id, **answers, **chosen)
 
 
 def sinks(prompt: prompts.Prompt) -> Call:
@@ -102,7 +94,11 @@ def test_every_task_asks_the_same_again(home, monkeypatch, name):
 
 
 def test_these_are_all_tasks_and_whatever_is_queued_names_one():
+<<<<<<< HEAD
     assert {*CASES, *OLD, "train", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
+=======
+    assert {*CASES, "table", "train", "test", "groups", "compare", "patch"} == set(repeating.TASKS)
+>>>>>>> 80dea7b (The patching page: two blocks of declared methods, the heat map and one patch as panels of the record)
     silent = []
     for file in Path(app.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
@@ -114,14 +110,16 @@ def test_these_are_all_tasks_and_whatever_is_queued_names_one():
     assert silent == []
 
 
-def test_a_patching_sweep_after_a_restart(home, toy, monkeypatch):
+def test_a_sweep_of_before_it_was_a_method_after_a_restart(home, toy):
+    """A row of then, asked of the declared method now."""
     from circuits.patching.sweep import patch_sweep
 
-    asked = pair(*stored(), over="heads", direction="noise")
-    old = interrupted(home, monkeypatch, lambda: patching_state.start_sweep(asked))
-    ran_again(old)
+    p, q = stored()
+    row = {"model": "toy", "clean": p.id, "corrupted": q.id, "right": " the", "wrong": " and", "metric": "logit_diff"}
+    repeating.TASKS["patch"]({**row, "over": "heads", "direction": "noise", "control": False})
+    job = jobs.job_table().wait(jobs.job_table().all()[0].id, 120)
     direct = patch_sweep(toy, CLEAN, CORRUPTED, answers=(" the", " and"), over="heads", direction="noise")
-    assert np.allclose(work.result(asked.key()).effect, direct.effect, atol=1e-5)
+    assert np.allclose(work.result(job.key).effect, direct.effect, atol=1e-5)
 
 
 def test_a_head_edit_after_a_restart(home, toy, monkeypatch):

@@ -375,8 +375,8 @@ def test_direction_of_the_base_is_what_is_shown():
 
 
 def test_no_other_models_patterns_stand_beside_a_stored_sweep(home, tmp_path):
+    from app.pages.patching.asked import asked_of
     from app.pages.patching.callbacks import patterns_fit
-    from app.pages.patching.page import asked_of_stored
 
     found = sweep("llama", "heads")
     for name, fits in (("toy", True), (str(tmp_path / "gone"), False)):  # a folder that is no longer there
@@ -384,7 +384,7 @@ def test_no_other_models_patterns_stand_beside_a_stored_sweep(home, tmp_path):
         stored = f"of-{fits}"
         circuits.save_patching(replace(found, pair=pair), stored)
         kept = circuits.load_patching(stored)
-        assert patterns_fit({**asked_of_stored(stored).__dict__, "stored": stored}, kept) is fits
+        assert patterns_fit({**asked_of(kept).__dict__, "stored": stored}, kept) is fits
     assert patterns_fit({"model": "toy"}, found) and not patterns_fit({"model": "toy"}, sweep("llama", "resid_pre"))
 
 
@@ -402,6 +402,7 @@ def test_one_patch_says_what_it_does_and_what_is_predicted_then():
     before = next(c for c in found.order() if not found.computed[c])
     assert "so not run" in found.look(before).summary() and found.look(before).effect == 0
     strongest = next(p for p in found.panels(3) if isinstance(p, Rows) and p.title.startswith("Strongest"))
+    assert found.chosen(strongest.picks[1]) == found.order()[1] and found.chosen({}) == found.order()[0]
     assert strongest.rows[0]["patch"] == f"L{cell[0]}H{cell[1]} @{cell[2]}" and len(strongest.rows) == 3
 
 

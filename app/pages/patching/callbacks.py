@@ -1,210 +1,192 @@
-"""What the patching page does: goes to the address that is asked for, fills its panels as runs arrive, follows the cell."""
+"""What the patching page does beside its blocks: goes to the prompts that are asked for, hands what is measured on to the sweep,
+follows the chosen cell to other pages."""
 
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from dash import ClientsideFunction, Dash, Input, Output, State, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 
+from app import links
 from app.components import drawn
+from app.components.parts import Parts, error
 from app.components.slot import register_slot
 from app.figures.heads import pattern_figure
 from app.jobs import work
-from app.library import memory
-from app.library.artifacts import registered
-from app.pages.patching import tables
-from app.pages.patching.asking import asked_from, register_asking
-from app.pages.patching.cell import cell_facts, cell_of, picked, then_rows
-from app.pages.patching.drawing import register_drawing
-from app.pages.patching.work import found_beside, start_patterns, start_sweep
+from app.library import memory, prompts
+from app.library.models import require_offered
+from app.methods.block import Block
+from app.methods.work import call_that_made, found
+from app.pages.patching.asked import PAIR, SWEEP, Asked, start_patterns
+from app.pages.patching.stored import beside_data
 from app.selection import Selection
-from circuits.patching.figures import cell_at
-from circuits.patching.record import PatchingSweep
-from circuits.patching.store import load_patching, save_patching
 from probe.artifacts.json import Json
-from probe.errors import BadInput, OpenworkError
+from probe.errors import OpenworkError
+from probe.tasks.examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from circuits.patching.record import PatchingSweep
+
+MEASURED = Block(
+    "patching-pair",
+    "patch-pair",
+    fields=("target", "metric"),
+    key=PAIR,
+    title="What is measured",
+    note="After the last token. One token each, with its space: “ Mary”. The clean run counts as 1, the corrupted run as 0.",
+)
+SWEPT = Block(
+    "patching-sweep",
+    "patch",
+    fields=("over", "direction", "control", "seed", "exact"),
+    key=SWEEP,
+    title="Sweep",
+    note="Every piece of one run is put into the other by itself. Click a cell of the result to look into it.",
+)
 
 
 def register(app: Dash) -> None:
-    for name in ("patching-pair", "patching-sweep", "patching-heads"):
-        register_slot(app, name)
-    for name in ("patching-top", "patching-then", "patching-rows", "patching-disk"):
-        drawn.register_rows(app, name)
-    register_asking(app)
-    register_pair(app)
-    register_sweep(app)
-    register_beside(app)
-    register_cell(app)
-    register_storing(app)
-    register_drawing(app)
+    register_slot(app, "patching-heads")
+    drawn.register_rows(app, "patching-disk")
+    _register_asking(app)
+    _register_found(app)
+    _register_cell(app)
 
 
-@lru_cache(maxsize=4)
-def _stored(name: str, _mark: int) -> PatchingSweep:
-    return load_patching(registered("result", name))
+def asked_from(data: Json) -> Asked:
+    """What the page was laid out for."""
+    return Asked(**{k: v for k, v in data.items() if k != "stored"})
 
 
-def sweep_of(data: Json | None) -> PatchingSweep | None:
-    """The sweep of this page, if it is there."""
-    if not data:
+def _register_asking(app: Dash) -> None:
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Output("patching-refused", "children"),
+        Input("patching-compare", "n_clicks"),
+        Input({"type": "patching-example", "index": ALL}, "n_clicks"),
+        State("patching-clean", "value"),
+        State("patching-corrupted", "value"),
+        State("patching-model", "value"),
+        State("patching-asked", "data"),
+        prevent_initial_call=True,
+    )
+    def go(compare: int | None, examples: list[int | None], clean: str, corrupted: str, model: str, data: Json):
+        if not ctx.triggered_id or not (compare or any(examples)):
+            return no_update, no_update
+        try:
+            if isinstance(ctx.triggered_id, dict):
+                return example(ctx.triggered_id["index"], model).address(), None
+            return compared(asked_from(data), model, clean or "", corrupted or "").address(), None
+        except OpenworkError as problem:
+            return no_update, error(str(problem))
+
+    app.clientside_callback(
+        ClientsideFunction("openwork", "patchingSwap"),
+        Output("patching-clean", "value"),
+        Output("patching-corrupted", "value"),
+        Input("patching-swap", "n_clicks"),
+        State("patching-clean", "value"),
+        State("patching-corrupted", "value"),
+        prevent_initial_call=True,
+    )
+
+
+def compared(before: Asked, model: str, *texts: str) -> Asked:
+    """The pair that the boxes hold; answers stay where the prompts do, since they belong to them."""
+    require_offered(model)
+    ids = [prompts.store(text, model).id for text in texts]
+    kept = {before.clean, before.corrupted} == set(ids)
+    measured = before.measured if kept else {k: v for k, v in before.measured.items() if k != "target"}
+    return Asked(model, *ids, measured)
+
+
+def example(index: int, model: str) -> Asked:
+    """A built-in pair; the first with its sweep at once where `index` is -1."""
+    chosen = EXAMPLES[max(index, 0)]
+    require_offered(model)
+    ids = [prompts.store(text, model).id for text in (chosen.clean, chosen.corrupted)]
+    measured = {"target": {"token": chosen.right, "other": chosen.wrong}}
+    return Asked(model, *ids, measured, {"over": "resid_pre"} if index < 0 else {})
+
+
+def _register_found(app: Dash) -> None:
+    @app.callback(
+        Output(SWEPT.part("fixed"), "data"),
+        Input(MEASURED.part("done"), "data"),
+        State(MEASURED.part("fixed"), "data"),
+        prevent_initial_call=True,
+    )
+    def measure(done: str | None, pair: Json):
+        """The sweep is asked of what the two runs were measured by."""
+        call = call_that_made(work.result(done)) if done else None
+        return no_update if call is None else {**pair, **call.arguments}
+
+    @app.callback(
+        Output("patching-beside-data", "data"),
+        Output("patching-heads-key", "data"),
+        Input(SWEPT.part("done"), "data"),
+        State("patching-asked", "data"),
+    )
+    def beside(done: str | None, data: Json):
+        asked = asked_from(data)
+        sweep = sweep_of(done)
+        heads = start_patterns(asked.model, *asked.texts()) if sweep and patterns_fit(data, sweep) else None
+        return beside_data(asked, done or ""), heads
+
+    app.clientside_callback(
+        ClientsideFunction("openwork", "patchingBeside"),
+        Output("patching-beside", "data-drawn"),
+        Input("patching-beside-data", "data"),
+        Input("scheme", "data"),
+    )
+
+
+def sweep_of(reference: str | None) -> "PatchingSweep | None":
+    """The sweep that is shown, if it is there."""
+    try:
+        return found(reference).record if reference else None
+    except OpenworkError:
         return None
-    if data.get("stored"):
-        mark = (registered("result", data["stored"]) / "manifest.json").stat().st_mtime_ns
-        return _stored(data["stored"], mark)
-    asked = asked_from(data)
-    return work.result(asked.key()) if asked.over else None
 
 
-def patterns_fit(data: Json, sweep: PatchingSweep) -> bool:
+def patterns_fit(data: Json, sweep: "PatchingSweep") -> bool:
     """Are a head's patterns to be shown? Not beside a stored sweep of a model that is not here: they would be another's."""
     return sweep.axes[1] == "head" and (not data.get("stored") or sweep.pair.model.name == data.get("model"))
 
 
-def register_pair(app: Dash) -> None:
+def _register_cell(app: Dash) -> None:
     @app.callback(
-        Output("patching-tokens-data", "data"),
-        Output("patching-facts", "children"),
-        Output("patching-top-data", "data"),
-        Output("patching-sweep-key", "data"),
-        Input("patching-pair-done", "data"),
-        Input("patching-asked", "data"),
-    )
-    def show(done: str | None, data: Json):
-        stored = sweep_of(data) if data.get("stored") else None
-        pair = stored.pair if stored else work.result(done)
-        if pair is None:
-            return no_update, no_update, no_update, no_update
-        asked = asked_from(data)
-        key = start_sweep(asked) if asked.over and not stored and not pair.problem else None
-        return tables.tokens_data(pair), tables.pair_facts(pair), tables.top_rows(pair), key
-
-
-def register_sweep(app: Dash) -> None:
-    @app.callback(
-        {
-            "figure": Output("patching-figure", "figure"),
-            "style": Output("patching-figure", "style"),
-            "sentence": Output("patching-sentence", "children"),
-            "rows": Output("patching-rows-data", "data"),
-            "note": Output("patching-rows-note", "children"),
-            "shape": Output("patching-shape", "data"),
-            "selection": Output("selection", "data", allow_duplicate=True),
-            "heads": Output("patching-heads-key", "data"),
-        },
-        Input("patching-sweep-done", "data"),
-        Input("patching-asked", "data"),
-        State("selection", "data"),
-        State("scheme", "data"),
-        prevent_initial_call="initial_duplicate",
-    )
-    def show(_: object, data: Json, selection: Selection, scheme: str):
-        sweep = sweep_of(data)
-        if sweep is None:
-            return no_update
-        rows, note = tables.table(sweep)
-        asked = asked_from(data)
-        return {
-            "figure": tables.figure_of(sweep, scheme),
-            "style": tables.figure_style(sweep),
-            "sentence": _sentence(sweep),
-            "rows": rows,
-            "note": note,
-            "shape": tables.shape_of(sweep),
-            "selection": {**(selection or {}), **picked(sweep, cell_of(sweep, selection))},
-            "heads": start_patterns(asked.model, *asked.texts()) if patterns_fit(data, sweep) else None,
-        }
-
-    for name in ("shown", "details", "keep"):
-        app.clientside_callback(
-            ClientsideFunction("openwork", "patchingReveal"),
-            Output(f"patching-{name}", "hidden"),
-            Input("patching-shape", "data"),
-        )
-
-
-def register_beside(app: Dash) -> None:
-    """The other sweeps of this pair, and a cell chosen by a click."""
-
-    @app.callback(
-        Output("patching-beside-data", "data"), Input("patching-sweep-done", "data"), Input("patching-asked", "data")
-    )
-    def beside(_: object, data: Json):
-        asked = asked_from(data)
-        if not asked.complete:
-            return no_update
-        return tables.beside_data(found_beside(asked), "" if data.get("stored") else asked.key())
-
-    @app.callback(
-        Output("selection", "data", allow_duplicate=True),
-        Input("patching-figure", "clickData"),
-        State("patching-asked", "data"),
-        State("selection", "data"),
-        prevent_initial_call=True,
-    )
-    def click(data: Json | None, asked: Json, selection: Selection | None):
-        sweep = sweep_of(asked)
-        if not data or sweep is None:
-            return no_update
-        point = data["points"][0]
-        return {**(selection or {}), **picked(sweep, cell_at(sweep, int(point["y"]), int(point["x"])))}
-
-
-def _sentence(sweep: PatchingSweep) -> str:
-    donors = f" {len(sweep.control.raw)} unrelated donors beside it." if sweep.control is not None else ""
-    return f"{sweep.title()}{donors}"
-
-
-def register_cell(app: Dash) -> None:
-    @app.callback(
-        Output("patching-cell", "children"),
-        Output("patching-then-data", "data"),
+        Output("patching-links", "children"),
+        Output("patching-details", "hidden"),
         Output("patching-head", "hidden"),
-        Input("selection", "data"),
-        Input("patching-shape", "data"),
-        State("patching-asked", "data"),
-    )
-    def cell(selection: Selection | None, shape: Json | None, data: Json):
-        sweep = sweep_of(data)
-        if shape is None or sweep is None:
-            return no_update, no_update, True
-        at = cell_of(sweep, selection)
-        return (
-            cell_facts(sweep, at, asked_from(data)),
-            then_rows(sweep, at),
-            not patterns_fit(data, sweep),
-        )
-
-    @app.callback(
         Output("patching-pattern", "figure"),
         Input("selection", "data"),
+        Input(SWEPT.part("done"), "data"),
         Input("patching-heads-done", "data"),
         Input("patching-side", "value"),
         State("patching-asked", "data"),
         State("scheme", "data"),
     )
-    def pattern(selection: Selection | None, _: object, side: str, data: Json, scheme: str):
-        sweep = sweep_of(data)
-        if sweep is None or not patterns_fit(data, sweep):
-            return no_update
-        text = asked_from(data).texts()[side == "corrupted"]
-        heads = memory.known("heads", data["model"], text)
-        at = cell_of(sweep, selection)
-        return no_update if heads is None else pattern_figure(heads, at[0], at[1], scheme)
+    def cell(selection: Selection | None, done: str | None, _: object, side: str, data: Json, scheme: str):
+        sweep = sweep_of(done)
+        if sweep is None:
+            return no_update, True, True, no_update
+        at, fits = sweep.chosen(selection), patterns_fit(data, sweep)
+        asked = asked_from(data)
+        heads = memory.known("heads", asked.model, asked.texts()[side == "corrupted"]) if fits else None
+        figure = no_update if heads is None else pattern_figure(heads, at[0], at[1], scheme)
+        return elsewhere(sweep, at, asked), False, not fits, figure
 
 
-def register_storing(app: Dash) -> None:
-    @app.callback(
-        Output("patching-stored-note", "children"),
-        Input("patching-store", "n_clicks"),
-        State("patching-name", "value"),
-        State("patching-asked", "data"),
-        prevent_initial_call=True,
-    )
-    def store(clicks: int | None, name: str | None, data: Json):
-        sweep = sweep_of(data)
-        if not clicks or sweep is None:
-            return no_update
-        try:
-            if not (name or "").strip():
-                raise BadInput("Write a name first.")
-            return f"Stored as {save_patching(sweep, str(name).strip()).name}."
-        except OpenworkError as problem:
-            return str(problem)
+def elsewhere(sweep: "PatchingSweep", cell: tuple[int, ...], asked: Asked) -> Parts:
+    """Pages of both prompts, at this cell."""
+    token = cell[-1] if sweep.kind.by_pos else None
+    head = f"{cell[0]}.{cell[1]}" if sweep.axes[1] == "head" else None
+    shown: Parts = [html.Span(sweep.name(cell), className="mono", dir="auto")]
+    for name, prompt in (("clean", asked.clean), ("corrupted", asked.corrupted)):
+        places = [
+            ("prompt", links.prompt_page(prompt, asked.model, token=token, layer=cell[0], head=head)),
+            ("lens", links.lens_page(asked.model, prompt, token=token, layer=cell[0])),
+            ("heads", links.heads_page(asked.model, prompt, token=token, head=head)),
+        ]
+        linked = [html.Span([" ", dcc.Link(label, href=href)]) for label, href in places]
+        shown.append(html.Span([f"{name}:", *linked]))
+    return shown
