@@ -73,7 +73,7 @@ PAGES = (
     Shot("circuits", fixed("/circuits"), "#circuits"),
     Shot("circuit", of("circuit"), "#links .main-svg"),
     Shot("circuits-beside", of("circuits-beside"), "h1"),
-    Shot("patching", of("patching"), "#patching-figure .main-svg", at("#patching-sentence")),
+    Shot("patching", of("patching"), ".ow-block .main-svg", at(".ow-block .main-svg")),
     Shot("training", fixed("/training"), "h1"),
     Shot("run", of("run"), "h1"),
     Shot("jobs", fixed("/jobs"), "h1"),

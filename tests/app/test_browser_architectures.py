@@ -36,7 +36,7 @@ def test_every_page_of_a_model_fills(served, site, tab):
         (links.lens_page(name, clean, token=2), "[data-axes] .hm", "[data-axes=layer] .xy"),
         (links.neuron_page(name, 1, 3, prompt=clean), ".ow-rows-box tr"),
         (links.beside_page(clean, corrupted, name), ".ow-column .ow-tok", ".ow-chosen table tr"),
-        (links.patching_page(name, clean, corrupted, over="heads", right=" the", wrong=" a"), "#patching-figure .hm"),
+        (links.patching_page(name, clean, corrupted, over="heads", right=" the", wrong=" a"), ".ow-block .hm"),
         (links.circuit_page(graph), "#links .main-svg", "#edges tr"),
     ):
         gone_to(tab, site + address)

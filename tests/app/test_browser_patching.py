@@ -1,4 +1,4 @@
-"""The patching page in a real browser, on the toy model: prompts, measure, sweeps, one patch, storing, permalinks, snippets."""
+"""The patching page in a real browser, on the toy model: prompts, measure, sweeps, one patch, what is stored, permalinks, snippets."""
 
 import re
 import shlex
@@ -12,14 +12,17 @@ from browsing import site as empty_site
 import circuits
 from app.cli import run
 from app.jobs import work
-from app.library import memory, models, prompts
-from app.pages.patching import work as patching_state
-from app.pages.patching.work import Asked
+from app.library import models, prompts
+from app.methods.work import key_for
+from app.pages.patching.asked import SWEEP, Asked, asked_in
+from app.pages.patching.callbacks import MEASURED, SWEPT
+from probe.errors import BadInput
 from probe.model.load import load_model
 from probe.tasks.examples import EXAMPLES
 from probe.words import percent
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
+TARGET = {"token": " the", "other": " and"}
 WAIT = 30_000 * SLACK
 
 
@@ -36,10 +39,10 @@ def own():
     return load_model("toy")
 
 
-def asked(**changes) -> Asked:
+def asked(metric: str = "", **swept) -> Asked:
     """The pair of these tests on the toy model."""
     ids = [prompts.store(text, "toy").id for text in (CLEAN, CORRUPTED)]
-    return Asked(**{"model": "toy", "clean": ids[0], "corrupted": ids[1], "right": " the", "wrong": " and", **changes})
+    return Asked("toy", *ids, {"target": TARGET, **({"metric": metric} if metric else {})}, swept)
 
 
 @cache
@@ -47,13 +50,22 @@ def made(over: str, direction: str = "denoise"):
     return circuits.patch_sweep(own(), CLEAN, CORRUPTED, answers=(" the", " and"), over=over, direction=direction)
 
 
-def opened(tab, site, **changes):
+def panels(block) -> str:
+    """The selector of a block's result."""
+    name = block.part("panels")
+    return f'[id=\'{{"at":"{name["at"]}","type":"{name["type"]}"}}\']'
+
+
+def opened(tab, site, **swept):
     """The page with a sweep that is in memory."""
-    one = asked(**changes)
-    memory.remember("work", "", one.key(), made(one.over, one.direction))
-    memory.remember("work", "", one.pair_key(), made(one.over, one.direction).pair)
+    one = asked(**swept)
+    work.keep(key_for(one.sweep()), made(swept["over"], swept.get("direction", "denoise")))
     tab.goto(site + one.address())
-    expect(tab.locator("#patching-figure .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
+    expect(tab.locator(f"{panels(SWEPT)} .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
+
+
+def boxed(tab, block):
+    return tab.locator(".ow-block", has=tab.locator(panels(block)))
 
 
 def test_empty_page_explains_and_shows_an_example(tab, site):
@@ -65,29 +77,28 @@ def test_empty_page_explains_and_shows_an_example(tab, site):
     tab.get_by_role("button", name=re.compile("Show me")).click()
     expect(tab).to_have_url(re.compile(r"over=resid_pre"))
     expect(tab.locator("#patching-clean")).to_have_value(EXAMPLES[0].clean)
-    expect(tab.locator("#patching-tokens .patching-column.differs")).to_have_count(1, timeout=WAIT)
+    expect(tab.locator(f"{panels(MEASURED)} .ow-column").first).to_be_visible(timeout=WAIT)
 
 
 def test_prompts_are_written_and_compared_before_anything_is_patched(tab, site):
     tab.goto(site + "/patching?m=toy")
-    tab.locator("#patching-clean").fill(CLEAN)
-    tab.locator("#patching-corrupted").fill(CORRUPTED)
+    tab.locator("#patching-clean").fill(CORRUPTED)
+    tab.locator("#patching-corrupted").fill(CLEAN)
+    tab.get_by_role("button", name="Swap").click()
+    expect(tab.locator("#patching-clean")).to_have_value(CLEAN)
     tab.get_by_role("button", name="Compare").click()
-    pair = circuits.read_pair(own(), CLEAN, CORRUPTED)
-    columns = tab.locator("#patching-tokens .patching-column")
-    expect(columns).to_have_count(len(pair.clean.tokens), timeout=WAIT)
-    expect(tab.locator(".patching-counts")).to_contain_text(f"clean: {len(pair.clean.tokens)} tokens")
-    assert [int(i) for i in tab.locator(".patching-column.differs .at").all_inner_texts()] == pair.differs
-    expect(tab.locator("#patching-facts")).to_contain_text(f"{pair.clean.value:.3f}".replace("-", "−"))
-    expect(tab.locator("#patching-facts")).to_contain_text("what the clean run says")
-    expect(tab.locator("#patching-shown")).to_be_hidden()
-    tab.locator("#patching-right").fill(" the")
-    tab.locator("#patching-wrong").fill(" and")
-    tab.get_by_role("button", name="Measure", exact=True).click()
-    expect(tab).to_have_url(re.compile(r"right=(%20|\+)the"))
-    expect(tab.locator("#patching-facts")).to_contain_text("' the' (right)", timeout=WAIT)
-    tab.go_back()
-    expect(tab.locator("#patching-facts")).to_contain_text("what the clean run says")
+    pair, shown = circuits.read_pair(own(), CLEAN, CORRUPTED), tab.locator(panels(MEASURED))
+    expect(shown.locator(".ow-column")).to_have_count(len(pair.clean.tokens), timeout=WAIT)
+    expect(shown).to_contain_text(f"{pair.clean.value:.3f}".replace("-", "−"))
+    expect(tab.locator(f"{panels(SWEPT)} .js-plotly-plot")).to_have_count(0)
+    ask = boxed(tab, MEASURED)
+    for field, text in (("Target", " the"), ("Target, minus", " and")):
+        ask.get_by_label(field, exact=True).fill(text)
+    ask.get_by_role("button", name="Run", exact=True).click()
+    expect(tab).to_have_url(re.compile(r"pair=method"))
+    expect(shown).to_contain_text("p(' the')", timeout=WAIT)
+    tab.reload()
+    expect(tab.locator(panels(MEASURED))).to_contain_text("p(' the')", timeout=WAIT)
 
 
 def test_lengths_that_differ_are_explained(tab, site):
@@ -95,89 +106,84 @@ def test_lengths_that_differ_are_explained(tab, site):
     tab.locator("#patching-clean").fill("Mary went to Rome")
     tab.locator("#patching-corrupted").fill("Mary drank to <b>Rome</b>")
     tab.get_by_role("button", name="Compare").click()
-    expect(tab.locator("#patching-facts [role=alert]")).to_contain_text("They first differ at position", timeout=WAIT)
-    expect(tab.locator(".patching-counts.bad")).to_be_visible()
+    expect(tab.locator(panels(MEASURED))).to_contain_text("They first differ at position", timeout=WAIT)
+    assert tab.locator("main b").count() == 0
     tab.locator("#patching-corrupted").fill(" ")
     tab.get_by_role("button", name="Compare").click()
     expect(tab.locator("#patching-refused")).to_contain_text("The prompt is empty")
 
 
-def test_a_sweep_is_run_and_a_cell_looked_into(tab, site):
+def test_a_sweep_is_run_of_what_was_measured_and_a_cell_looked_into(tab, site):
     tab.goto(site + asked().address())
-    expect(tab.locator("#patching-facts .ow-stat").first).to_be_visible(timeout=WAIT)
-    tab.get_by_role("button", name="Run", exact=True).click()
+    expect(tab.locator(f"{panels(MEASURED)} .ow-column").first).to_be_visible(timeout=WAIT)
+    boxed(tab, SWEPT).get_by_role("button", name="Run", exact=True).click()
+    plot = tab.locator(f"{panels(SWEPT)} .js-plotly-plot")
+    expect(plot.locator(".hm").first).to_be_visible(timeout=WAIT)
     found = made("resid_pre")
-    expect(tab.locator("#patching-figure .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
-    z = tab.evaluate(
-        "() => document.querySelector('#patching-figure .js-plotly-plot').calcdata[0][0].z.map(r => Array.from(r))"
-    )
+    z = plot.evaluate("node => node.calcdata[0][0].z.map(r => Array.from(r))")
     assert np.allclose(np.array(z), found.effect, atol=1e-4)
-    best = found.order()[0]
-    expect(tab.locator(".patching-name")).to_have_text(found.name(best))
-    expect(tab).to_have_url(re.compile(rf"[?&]t={best[1]}(&|$)"))
-    plot = tab.locator("#patching-figure .nsewdrag")
-    plot.scroll_into_view_if_needed()
+    expect(tab).to_have_url(re.compile("sweep=method"))
+    shown = tab.locator(panels(SWEPT))
+    expect(shown).to_contain_text(found.look(found.order()[0]).summary())
+    area = plot.locator(".nsewdrag")
+    area.scroll_into_view_if_needed()
     layers, positions = found.raw.shape
     x, y = (positions - 0.5) / positions, 1 - (layers - 0.5) / layers  # the last layer at the last position
-    tab.wait_for_timeout(800)  # the outline of the first cell is drawn
-    box = plot.bounding_box()
+    tab.wait_for_timeout(800)  # the figure has settled
+    box = area.bounding_box()
     for step in (6, 0):  # plotly notices what is under a pointer that moves
         tab.mouse.move(box["x"] + box["width"] * x - step, box["y"] + box["height"] * y)
         tab.wait_for_timeout(150)
     tab.mouse.down()
     tab.mouse.up()
     cell = (layers - 1, positions - 1)
-    expect(tab.locator(".patching-name")).to_have_text(found.name(cell))
-    expect(tab.locator("#patching-cell .value").first).to_have_text(f"{found.effect[cell]:.3f}".replace("-", "−"))
-    expect(tab.locator("#patching-then tbody tr").first).to_contain_text(
-        f"{100 * found.candidates(cell)[0].patched:.1f}"
-    )
+    expect(shown).to_contain_text(found.look(cell).summary())
+    expect(shown).to_contain_text(f"{100 * found.candidates(cell)[0].patched:.1f}")
     expect(tab.locator(".patching-links a").first).to_have_attribute("href", re.compile(rf"t={cell[1]}.*l={cell[0]}"))
+    tab.keyboard.press("Shift+ArrowDown")
+    expect(shown).to_contain_text(found.look((layers - 2, positions - 1)).summary())
     tab.reload()
-    expect(tab.locator(".patching-name")).to_have_text(found.name(cell), timeout=WAIT)
+    expect(tab.locator(panels(SWEPT))).to_contain_text(found.look((layers - 2, positions - 1)).summary(), timeout=WAIT)
 
 
 def test_head_sweeps_show_where_the_head_looks(tab, site):
     found = made("heads", "noise")
     opened(tab, site, over="heads", direction="noise")
-    row = tab.locator("#patching-rows tbody tr").nth(1)
-    expect(row.locator("td.unit")).to_have_text(found.rows(2)[1]["name"])
+    row = tab.locator(f"{panels(SWEPT)} tr.click").nth(1)
+    expect(row).to_contain_text(found.rows(2)[1]["name"])
     row.focus()
     tab.keyboard.press("Enter")
-    expect(tab.locator(".patching-name")).to_have_text(found.rows(2)[1]["name"])
+    second = found.order()[1]
+    expect(tab.locator(panels(SWEPT))).to_contain_text(found.look(second).summary())
+    expect(tab).to_have_url(re.compile(rf"h={second[0]}\.{second[1]}"))
     expect(tab.locator("#patching-pattern .hm").first).to_be_visible(timeout=WAIT)
-    expect(tab).to_have_url(re.compile(r"h=\d\.\d"))
+    tab.keyboard.press("Shift+ArrowRight")
+    beside = (second[0], min(second[1] + 1, found.raw.shape[1] - 1))
+    expect(tab.locator(panels(SWEPT))).to_contain_text(found.look(beside).summary())
 
 
-def test_sweeps_of_a_pair_stand_beside_each_other(tab, site):
-    opened(tab, site, over="heads", direction="noise")
-    opened(tab, site, over="mlp_out")
+def test_sweeps_of_a_pair_stand_beside_each_other_and_are_stored(tab, site):
+    for over in ("heads", "mlp_out"):
+        tab.goto(site + asked(over=over).address())
+        expect(tab.locator(f"{panels(SWEPT)} .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
     small = tab.locator(".patching-small")
     expect(small.nth(1)).to_be_visible()
     expect(tab.locator(".patching-small.shown")).to_contain_text("MLP outputs")
     tab.locator(".patching-small", has_text="heads").first.click()
-    expect(tab).to_have_url(re.compile("over=heads"))
+    expect(tab).to_have_url(re.compile("sweep=method"))
     expect(tab.locator(".patching-small.shown")).to_contain_text("heads")
-
-
-def test_sweeps_are_stored_and_opened_again(tab, site):
-    opened(tab, site, over="attn_out")
-    tab.get_by_role("button", name="Store", exact=True).click()
-    expect(tab.locator("#patching-stored-note")).to_have_text("Write a name first.")
-    tab.locator("#patching-name").fill("kept")
-    tab.get_by_role("button", name="Store", exact=True).click()
-    expect(tab.locator("#patching-stored-note")).to_have_text("Stored as kept.")
-    name = tab.locator(".patching-name").inner_text()
+    circuits.save_patching(made("attn_out"), "kept")  # as Python stores one
     tab.goto(site + "/patching")
+    expect(tab.locator("#patching-disk tr.click", has_text="MLP outputs").first).to_be_visible()
     tab.locator("#patching-disk tr.click", has_text="kept").click()
     expect(tab).to_have_url(re.compile("stored=kept"))
-    expect(tab.locator(".patching-name")).to_have_text(name, timeout=WAIT)
+    expect(tab.locator(panels(SWEPT))).to_contain_text(made("attn_out").title(), timeout=WAIT)
     expect(tab.locator("#patching-clean")).to_have_value(CLEAN)
 
 
 def test_bad_addresses_say_so(tab, site):
     for query, said in (
-        ("over=nothing", "none of resid_pre"),
+        ("over=nothing", "one of"),
         ("m=/etc/passwd", "none of the models"),
         ("p=000000000000&c=000000000000", "No prompt with this address"),
         ("stored=none", "No result named"),
@@ -190,37 +196,35 @@ def test_bad_addresses_say_so(tab, site):
 def test_hostile_prompts_stay_text(tab, site):
     text = "<b>x</b> Mary"
     ids = [prompts.store(t, "toy").id for t in (text, "<b>y</b> Mary")]
-    tab.goto(site + Asked("toy", *ids, over="resid_pre").address())
-    expect(tab.locator("#patching-figure .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
+    tab.goto(site + Asked("toy", *ids, {}, {"over": "resid_pre"}).address())
+    expect(tab.locator(f"{panels(SWEPT)} .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
     assert tab.locator("main b").count() == 0
 
 
 def test_snippets_run_as_printed(site, capsys):
-    for one in (asked(), asked(over="heads", direction="noise"), asked(over="resid_pre", metric="kl")):
-        names: dict = {}
-        exec(patching_state.python_for(one), names)
-        if one.over:
-            assert names["sweep"].over == one.over and names["sweep"].direction == one.direction
-        assert run(shlex.split(patching_state.shell_for(one))[1:]) == 0
+    for one in (asked(), asked(over="heads", direction="noise"), asked("kl", over="resid_pre")):
+        call, names = one.sweep() if one.swept else one.pair(), {}
+        exec(call.python(), names)
+        if one.swept:
+            assert names["record"].over == one.swept["over"]
+        assert run(shlex.split(call.shell())[1:]) == 0
         assert "clean" in capsys.readouterr().out
 
 
-def test_what_is_in_memory_is_not_run_again(site):
-    one = asked(over="head_q")
-    record = made("head_q")
-    memory.remember("work", "", one.key(), record)
-    assert patching_state.start_sweep(one) == one.key() and work.result(one.key()) is record
-    assert [a.over for a, _ in patching_state.found_beside(asked()) if a.over == "head_q"] == ["head_q"]
+def test_addresses_of_before_ask_the_same(site):
+    one = asked(over="heads", direction="noise", control=5)
+    query = {"m": "toy", "p": one.clean, "c": one.corrupted, "right": " the", "wrong": " and"}
+    assert asked_in({**query, "over": "heads", "dir": "noise", "control": "1"}) == one
+    now = dict(part.split("=") for part in one.address().partition("?")[2].replace("%20", " ").split("&"))
+    assert asked_in(now) == one and SWEEP not in now
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"right": " the", "wrong": ""}, {"right": "", "wrong": " and"}, {"right": "x" * 100, "wrong": "y"}]
+    "wrong", [{"right": " the"}, {"wrong": " and"}, {"metric": "accuracy"}, {"over": "heads", "dir": "x"}]
 )
 def test_answers_are_checked_before_anything_runs(site, wrong):
-    from probe.errors import BadInput
-
     with pytest.raises(BadInput):
-        patching_state.checked(asked(**wrong))
+        asked_in({"m": "toy", **wrong})
 
 
 def test_small_shares_keep_their_digits(tab, site):

@@ -116,7 +116,11 @@ def test_a_sweep_of_before_it_was_a_method_after_a_restart(home, toy):
 
     p, q = stored()
     row = {"model": "toy", "clean": p.id, "corrupted": q.id, "right": " the", "wrong": " and", "metric": "logit_diff"}
-    repeating.TASKS["patch"]({**row, "over": "heads", "direction": "noise", "control": False})
+    swept = {**row, "over": "heads", "direction": "noise", "control": False}
+    for wrong in ({"over": "sideways"}, {"clean": "/etc/passwd"}, {"model": "/etc"}):
+        with pytest.raises(BadInput):
+            repeating.TASKS["patch"]({**swept, **wrong})
+    repeating.TASKS["patch"](swept)
     job = jobs.job_table().wait(jobs.job_table().all()[0].id, 120)
     direct = patch_sweep(toy, CLEAN, CORRUPTED, answers=(" the", " and"), over="heads", direction="noise")
     assert np.allclose(work.result(job.key).effect, direct.effect, atol=1e-5)
@@ -182,10 +186,6 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
 @pytest.mark.parametrize(
     ("task", "wrong"),
     [
-        ("patch", {"over": "sideways"}),
-        ("patch", {"clean": "/etc/passwd"}),
-        ("patch", {"more": 1}),
-        ("patch", {"right": 5}),
         ("patterns", {"clean": 5}),
         ("head", {"layer": "1"}),
         ("head", {"head": None}),
