@@ -11,8 +11,8 @@ from probe.model.unit_names import UnitName, nearly, position_of
 SYNONYMS = {"ablate": "zero", "add": "steer", "patch": "restore"}
 """Words of the field for the same change; the first is shown, and both are taken."""
 WORDS = {old: word for word, old in SYNONYMS.items()}
-HOW = ("zero", "mean", "scale", "clamp", "steer")
-_PLAIN = ("zero", "mean")  # they take no amount
+HOW = ("zero", "mean", "scale", "clamp", "steer", "restore")
+_PLAIN = ("zero", "mean", "restore")  # they take no amount
 EXAMPLES = "ablate:L9H6, scale=2:L5N120, clamp=8:L4F650@3 or add=5:L4F650"
 _CHANGE = re.compile(r"(?:(?P<how>[a-z]+)(?:=(?P<amount>[^:]*))?:)?(?P<where>[^:@]+)(?:@(?P<pos>.*))?")
 

@@ -6,6 +6,7 @@
     add=5:L4F650@4:           5 added along what a latent writes, from position 4 on; `steer=` says the same
     ablate:mlp_out.4@2        a whole site
     mean:L9H6                 held at its mean over the positions of the prompt that is run (a head, unit or site)
+    patch:L9H6@-1             its values of another prompt's run, position for position; that prompt is given beside
 
 Interventions name their units alike: `Zero("L9H6")`, `Clamp("L4F650@3", 8.0)`. A latent is no part of the model: it needs the
 dictionary it belongs to, and becomes an edit of what that writes (`probe.interventions.unit_edits`).
@@ -30,17 +31,24 @@ from probe.model.unit_names import UnitName, unit_name
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+Runs = tuple[Sequence[int] | None, Sequence[int] | None]
+"""Token ids of the prompt that is changed, and of the one that values are taken of."""
+
 
 def read_changes(
-    model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = (), ids: Sequence[int] | None = None
+    model: "TransformerBridge",
+    changes: Any,
+    dictionaries: Sequence[Any] = (),
+    ids: Sequence[int] | None = None,
+    other: Sequence[int] | None = None,
 ) -> list[Any]:
     """Interventions and unit edits from changes in any form: texts, interventions at units by name, unit edits. ids: of the
-    prompt that they are for, over which means are taken."""
+    prompt that they are for, over which means are taken; other: of the prompt that `patch:` takes values of."""
     given = [changes] if isinstance(changes, str | UnitEdit) or hasattr(changes, "at") else changes
     if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
         raise BadInput(f"Changes are a list, each an intervention or text like {EXAMPLES}; {brief(changes)} came.")
     learned = [part for one in dictionaries for part in parts_of(one)]
-    return [_read(model, one, learned, ids) for one in given]
+    return [_read(model, one, learned, (ids, other)) for one in given]
 
 
 def interventions_of(model: "TransformerBridge", changes: Any, dictionaries: Sequence[Any] = ()) -> list[Any]:
@@ -73,14 +81,14 @@ def name_of(change: Any) -> str:
     return f"{WORDS.get(word, word)} {where_name(change.at)}"
 
 
-def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any], ids: Sequence[int] | None) -> Any:
+def _read(model: "TransformerBridge", change: Any, dictionaries: Sequence[Any], prompts: Runs) -> Any:
     if isinstance(change, UnitEdit):
         return change
     if isinstance(change, str):
         asked = parse_change(change)
-        return (
-            _at_mean(model, asked, dictionaries, ids) if asked.how == "mean" else _from_text(model, asked, dictionaries)
-        )
+        if asked.how in ("mean", "restore"):
+            return (_at_mean if asked.how == "mean" else _of_other)(model, asked, dictionaries, prompts)
+        return _from_text(model, asked, dictionaries)
     if not hasattr(change, "at") or not hasattr(change, "change"):
         raise BadInput(
             f"{type(change).__name__} {str(change)[:60]} is no change. Give interventions like Zero('L9H6'), unit edits, or text "
@@ -122,8 +130,9 @@ def _from_text(model: "TransformerBridge", change: Change, dictionaries: Sequenc
     ]()
 
 
-def _at_mean(model: "TransformerBridge", change: Change, dictionaries: Sequence[Any], ids: Sequence[int] | None) -> Any:
+def _at_mean(model: "TransformerBridge", change: Change, dictionaries: Sequence[Any], prompts: Runs) -> Any:
     """A head, neuron, latent or site held at its mean over the positions of a prompt."""
+    ids = prompts[0]
     if ids is None:
         raise BadInput(
             f"The mean of {change.where} is over the positions of a prompt, and none is known here. Ask for it in edited_run "
@@ -141,6 +150,46 @@ def _at_mean(model: "TransformerBridge", change: Change, dictionaries: Sequence[
     value = capture(model, tokens, [at.site])[at.site.name][0]
     index = next((i for i in (at.head, at.unit) if i is not None), None)
     return on.Mean(at, (value if index is None else value[:, index]).mean(0))
+
+
+def _of_other(model: "TransformerBridge", change: Change, dictionaries: Sequence[Any], prompts: Runs) -> Any:
+    """A head, neuron, latent or site with the values that it has in another prompt's run, position for position."""
+    (ids, other), where = prompts, change.where
+    if ids is None or other is None:
+        raise BadInput(
+            f"patch:{where} puts in what another prompt's run has there, and no other prompt is known here. Give it to "
+            "edited_run as other='...' (--with on the command line), or your own numbers: Patch(place, value)."
+        )
+    mine, theirs = _windows_of(change, len(ids), len(other))
+    tokens = torch.tensor([list(other)], device=model.W_E.device)
+    if isinstance(where, UnitName) and where.kind != "head":
+        owner = {"dictionary": _owner(where, dictionaries)} if where.kind == "latent" else {"layer": where.layer}
+        amounts = torch.zeros(len(ids), dtype=torch.float64)
+        amounts[mine] = unit_values(model, tokens, **owner)[0, theirs, where.unit].double().cpu()
+        return UnitEdit("restore", where.unit, mine, amounts, **owner)
+    at = place(where, mine) if isinstance(where, UnitName) else Place(parse_site(where, model), mine)
+    require_named_unit(at, model)
+    if "pos" not in at.site.axes:
+        raise BadInput(
+            f"{at.site.short} has no axis of positions to put another run's values in; patch z or q, k, v there."
+        )
+    value = capture(model, tokens, [at.site])[at.site.name][:, theirs]
+    return on.Patch(at, value if at.head is None else value[:, :, at.head])
+
+
+def _windows_of(change: Change, n: int, m: int) -> tuple[slice, slice]:
+    """The positions of a change in the run that is changed, of n tokens, and in the other, of m: equally many."""
+    pos = change.pos
+    if isinstance(pos, int):
+        pos = slice(pos, pos + 1 or None)
+    both = [range(*(pos or slice(None)).indices(length)) for length in (n, m)]
+    if len(both[0]) != len(both[1]) or not both[0]:
+        raise BadInput(
+            f"patch:{change.where} puts a position in the place of the same one, and the prompts have {n} and {m} tokens. Name "
+            f"positions that both have, like patch:{str(change.where).partition('@')[0]}@-1 for the last."
+        )
+    mine, theirs = (slice(one.start, one.stop) for one in both)
+    return mine, theirs
 
 
 def _of_latent(change: Any, unit: UnitName, dictionaries: Sequence[Any]) -> UnitEdit:

@@ -21,6 +21,7 @@ from probe.interventions.changes import names_of, read_changes
 from probe.interventions.generation import generate_with
 from probe.interventions.running import intervene
 from probe.methods import Change, DictionaryName, Doc, method
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.panels import Panel, Rows, Tokens
@@ -114,21 +115,33 @@ class EditedRun(Record, figure=True, page=True):
         return plain
 
 
+@dataclass(frozen=True)
+class EditTold(Settings):
+    """What is told of both runs."""
+
+    pos: int = -1
+    "Where the next token is compared; -1 is the last."
+    k: Annotated[int, Doc(least=1)] = 8
+    "Likeliest tokens of each run, to list."
+    generate: Annotated[int, Doc(least=0)] = 0
+    "Tokens that both runs go on with."
+
+
 @method("edit", group="prompts")
+@takes_fields("told", EditTold)
 def edited_run(
     model: "TransformerBridge",
     prompt: Prompt,
     changes: Annotated[Sequence[Change], Doc("What is changed, like ablate:L9H6.")],
     *,
-    pos: Annotated[int, Doc("Where the next token is compared; -1 is the last.")] = -1,
-    k: Annotated[int, Doc("Likeliest tokens of each run, to list.", least=1)] = 8,
-    generate: Annotated[int, Doc("Tokens that both runs go on with.", least=0)] = 0,
+    other: Annotated[Prompt | None, Doc("The prompt whose values patch:L9H6 puts in.")] = None,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries whose latents are changed.")] = (),
+    told: EditTold = EditTold(),
     progress: Progress = SILENT,
 ) -> EditedRun:
     """Run a prompt without and with `changes`: interventions, unit edits, or text like `ablate:L9H6` (see
-    `probe.interventions.changes`). dictionaries: those that latents named in them belong to. k: likeliest tokens of each run
-    to list.
+    `probe.interventions.changes`). other: the prompt that `patch:L9H6` takes values of. dictionaries: those that latents
+    named in them belong to. told: its fields are keywords too.
 
     Raises BadInput for a position the prompt does not have, and what `intervene` raises.
 
@@ -137,7 +150,8 @@ def edited_run(
     ['ablate L1H0', 'scale L2N5']
     """
     prompt, ids = read_prompt(model, prompt)
-    changes = read_changes(model, changes, dictionaries, ids)
+    pos, k, generate = told.pos, told.k, told.generate
+    changes = read_changes(model, changes, dictionaries, ids, None if other is None else read_prompt(model, other).ids)
     if not -len(ids) <= pos < len(ids) or k < 1:
         raise BadInput(f"The prompt has positions 0 to {len(ids) - 1} and k must be at least 1; got {pos} and {k}.")
     at = pos % len(ids)

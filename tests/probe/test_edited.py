@@ -11,10 +11,10 @@ from probe.interventions import edited_run as edited
 from probe.interventions.changes import name_of, names_of
 from probe.interventions.edited_run import edited_run
 from probe.interventions.forward import capture
-from probe.interventions.places import head, neuron, place
+from probe.interventions.places import Place, head, neuron, place
 from probe.interventions.running import intervene
-from probe.interventions.unit_edits import UnitEdit
-from probe.interventions.values import Knockout, Mean, Splice, Steer, Zero
+from probe.interventions.unit_edits import UnitEdit, unit_values
+from probe.interventions.values import Knockout, Mean, Patch, Splice, Steer, Zero
 from probe.model.sites import resid_post
 from probe.text.tokens import encode_prompt
 
@@ -46,6 +46,52 @@ def test_a_zeroed_head_equals_subtracting_what_it_wrote(name):
         )
     following = -after[:-1].gather(1, ids[0, 1:, None])[:, 0]
     assert run.loss_after[1:] == pytest.approx(following.detach().numpy())
+
+
+@pytest.mark.parametrize("change", ["patch:L1H2", "patch:L1N5", "patch:resid_post.1@-1", "patch:L1H2@-3:", "latent"])
+def test_another_prompts_values_are_put_in_where_they_were(change):
+    """`patch:` by its text equals Patch with values recorded by hand; a whole site patched everywhere is the other run."""
+    model, other = tiny("llama"), "one two five four"
+    learned = Transcoder(32, 24, sparsifier=TopK(4), site_in="mlp_in.1", site_out="mlp_out.1").double()
+    torch.nn.init.normal_(learned.W_dec)
+    if change == "latent":
+        found = edited_run(model, PROMPT, ["patch:L1F3"], other=other, dictionaries=[learned])
+        values = unit_values(model, other, dictionary=learned)[0, :, 3]
+        by_hand = UnitEdit("restore", 3, slice(0, len(values)), values, dictionary=learned)
+    else:
+        found, (_, where) = edited_run(model, PROMPT, [change], other=other), change.split(":", 1)
+        at = place(where) if where[0] == "L" else Place(resid_post(1), -1)
+        value = capture(model, other, [at.site])[at.site.name]
+        pos = slice(None) if at.pos is None else slice(-1, None) if at.pos == -1 else at.pos
+        index = (slice(None), pos, *[i for i in (at.head, at.unit) if i is not None])
+        by_hand = Patch(at, value[index])
+    wanted = edited_run(model, PROMPT, [by_hand])
+    assert found.kl == pytest.approx(wanted.kl, abs=1e-12) and (change == "latent" or found.kl[-1] > 0)
+    assert found.edits[0].startswith("patch ")
+    whole = edited_run(model, PROMPT, ["patch:resid_post.1"], other=other)
+    there = edited_run(model, other, [])
+    assert [c.after for c in whole.candidates][:3] == pytest.approx([c.after for c in there.candidates][:3])
+
+
+def test_what_cannot_be_put_in_says_what_to_do_instead():
+    model = tiny("llama")
+    for asked, said in (
+        ({"changes": ["patch:L1H0"]}, "other='...' \\(--with"),
+        ({"changes": ["patch:L1H0"], "other": "one two"}, "Name positions that both have, like patch:L1H0@-1"),
+        ({"changes": ["patch=3:L1H0"], "other": PROMPT}, "takes no amount"),
+        ({"changes": ["patch:L1F0"], "other": PROMPT}, "is a latent"),
+        ({"changes": ["patch:pattern.1"], "other": PROMPT}, "no axis of positions"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            edited_run(model, PROMPT, **asked)
+    with pytest.raises(BadInput, match="no other prompt is known"), intervene(model, ["patch:L1H0"]):
+        pass
+    assert edited_run(model, PROMPT, ["patch:L1H0@-1"], other="one two").kl[-1] > 0
+
+
+def test_what_was_put_in_stays_at_its_place_while_text_goes_on():
+    run = edited_run(tiny("llama"), PROMPT, ["patch:L1H0", "patch:L1N3"], other="one two five four", generate=3)
+    assert run.text_after is not None and len(run.edits) == 2
 
 
 def zeroed(value, hook):

@@ -227,7 +227,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "one_head": {"model": m, "prompt": p(), "head": head, "target": t()},
         "head_table": {"model": m, "prompt": p(), "target": t(DIFFERENCE)},
         "copying_scores": {"model": m},
-        "edited_run": {"model": m, "prompt": p(), **CHANGES},
+        "edited_run": {"model": m, "prompt": p(), "changes": ["zero:L1H0", "patch:L2H0"], "other": p(OTHER)},
         "capture": {"model": m, "tokens": p(), "sites": several},
         "generate_with": {"model": m, "prompt": p(), "edits": ["zero:L1H0"], "max_new_tokens": 2},
         "place": {"where": u("L1H0@2")},

@@ -94,7 +94,11 @@ OLD_NAMES: tuple[OldName, ...] = (
     OldName("lens", "logit-lens", {"position": "positions"}),
     OldName("units", "strongest-units", _OF_PROMPT),
     OldName("compare", "compare-prompts", _OF_TWO),
-    OldName("edit", "edit", {"change": "changes", "position": "pos", "dictionary": "dictionaries"}),
+    OldName(
+        "edit",
+        "edit",
+        {"change": "changes", "position": "pos", "dictionary": "dictionaries", "with": "other", "with_ids": "other_ids"},
+    ),
     OldName("connections", "connections", {"dictionary": "dictionaries", "top": "k"}, ("target",)),
     OldName("paths", "top-paths", {"dictionary": "dictionaries"}),
     OldName(
