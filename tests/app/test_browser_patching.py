@@ -1,4 +1,4 @@
-"""The patching page in a real browser, on the toy model: prompts, measure, sweeps, one patch, what is stored, permalinks, snippets."""
+"""The patching page in a real browser, on the toy model: prompts, measure, sweeps, one patch, what is stored, permalinks."""
 
 import re
 import shlex

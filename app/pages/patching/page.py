@@ -76,7 +76,7 @@ def runs(asked: Asked, stored: str, query: dict[str, str]) -> Parts:
         start(asked.pair())
     if SWEEP not in query and asked.swept:
         start(asked.sweep())
-    measured = MEASURED.layout(asked.model, asked.given(), query)
+    measured = html.Div(MEASURED.layout(asked.model, asked.given(), query), id="patching-measured")
     return [measured, *beside, SWEPT.layout(asked.model, {**asked.given(), **asked.swept}, query)]
 
 
