@@ -8,9 +8,11 @@ import typer
 from app.commands.asking import Chat, prompt_of
 from app.commands.methods.command import Wanted, answer
 from app.commands.options import MAX_SEED, AsJson, ConfigFile, Device, DryRun, Model, Precision
-from circuits.patching.kinds import KINDS, METRICS
+from circuits.patching.kinds import KINDS as SWEEPS
+from circuits.patching.kinds import METRICS
 from probe.errors import BadInput
 from probe.methods.call import Call
+from probe.methods.kinds import KINDS
 
 
 def patch(
@@ -36,7 +38,7 @@ def patch(
         typer.Option("--minus", "--wrong", help="The corrupted prompt's answer. By default what each run says itself."),
     ] = None,
     over: Annotated[
-        str, typer.Option("--over", help=f"What to patch, one at a time: {', '.join(KINDS)}.")
+        str, typer.Option("--over", help=f"What to patch, one at a time: {', '.join(SWEEPS)}.")
     ] = "resid_pre",
     noise: Annotated[
         bool, typer.Option("--noise", help="Break the clean run instead of restoring the corrupted one.")
@@ -63,7 +65,7 @@ def patch(
     asked = {
         "clean": prompt_of(clean, clean_ids, chat, ("--clean", "--clean-ids")),
         "corrupted": prompt_of(corrupted, corrupted_ids, chat, ("--corrupted", "--corrupted-ids")),
-        "target": _target([_token(one) for one in (right, wrong) if one is not None]),
+        "target": _target([KINDS["Token"].parse(one) for one in (right, wrong) if one is not None]),
         "over": over,
         "direction": "noise" if noise else "denoise",
         "metric": metric,
@@ -73,11 +75,6 @@ def patch(
     }
     call = Call.checked("patch", model, {name: value for name, value in asked.items() if value is not None})
     answer(call, Wanted(device, precision, save, None, dry_run, json, dashboard=False, rows=top))
-
-
-def _token(text: str) -> str | int:
-    number = text.removeprefix("id:")
-    return int(number) if number != text and number.isdecimal() else text
 
 
 def _target(tokens: list[str | int]) -> Any:

@@ -13,6 +13,7 @@ from circuits.patching.kinds import METRICS
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 from probe.methods.call import Call
+from probe.methods.kinds import KINDS
 from probe.progress import Progress
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DRAWS = 5
 """Unrelated donors of the null control that an address of before asks for."""
+TOKEN = KINDS["Token"]
 PAIR, SWEEP = "pair", "sweep"
 """Keys of an address that hold the result shown of either."""
 
@@ -60,7 +62,7 @@ class Asked:
         """The page that shows this. shown: keys of results, the selected cell."""
         target = self.measured.get("target")
         sides = (target["token"], target["other"]) if isinstance(target, dict) else (target, None)
-        right, wrong = (one if one is None or isinstance(one, str) else f"id:{one}" for one in sides)
+        right, wrong = (None if one is None else TOKEN.text(one) for one in sides)
         own = {"right": right, "wrong": wrong, "metric": self.measured.get("metric"), "over": self.swept.get("over")}
         own |= {"dir": self.swept.get("direction"), "control": self.swept.get("control"), **shown}
         return links.patching_page(self.model, self.clean, self.corrupted, **own)
@@ -81,7 +83,7 @@ def asked_in(query: dict[str, str]) -> Asked:
 
 def measured_in(query: dict[str, str]) -> Json:
     """Target and metric of an address. BadInput where they do not go together."""
-    right, wrong = (_token(query.get(side, "")) for side in ("right", "wrong"))
+    right, wrong = (TOKEN.parse(query[side]) if query.get(side) else None for side in ("right", "wrong"))
     metric = query.get("metric") or "logit_diff"
     found: Json = {} if metric == "logit_diff" else {"metric": metric}
     if right is None and wrong is not None:
@@ -91,11 +93,6 @@ def measured_in(query: dict[str, str]) -> Json:
     if wrong is None and metric == "logit_diff":
         raise BadInput("A logit difference needs a right and a wrong answer. Name both, or neither.")
     return {**found, "target": right if wrong is None else {"token": right, "other": wrong}}
-
-
-def _token(text: str) -> str | int | None:
-    number = text.removeprefix("id:")
-    return int(number) if number != text and number.isdecimal() else text or None
 
 
 def asked_of(record: "PatchingSweep | Pair", model: str = "") -> Asked:
