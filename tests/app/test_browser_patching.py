@@ -10,6 +10,7 @@ from browsing import SLACK, chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 
 import circuits
+import probe
 from app.cli import run
 from app.jobs import work
 from app.library import models, prompts
@@ -47,7 +48,8 @@ def asked(metric: str = "", **swept) -> Asked:
 
 @cache
 def made(over: str, direction: str = "denoise"):
-    return circuits.patch_sweep(own(), CLEAN, CORRUPTED, answers=(" the", " and"), over=over, direction=direction)
+    target = probe.Difference(" the", " and")
+    return circuits.patch_sweep(own(), CLEAN, CORRUPTED, target=target, over=over, direction=direction)
 
 
 def panels(block) -> str:

@@ -172,7 +172,11 @@ def test_a_sweep_is_where_its_page_looks(loaded):
     asked = asked_in(query)
     assert asked.texts() == sides and asked.swept == {"over": "heads", "direction": "noise"}
     assert asked.measured == {"target": {"token": " the", "other": " a"}}
-    assert found(query["sweep"]).record is sweep and query["sweep"] == key_for(asked.sweep())
+    assert (
+        found(query["sweep"]).record is sweep
+        and found(query["sweep"]).call == asked.sweep()
+        and query["sweep"] == key_for(asked.sweep())
+    )
     reading = probe.read_head(loaded, PROMPT, 1, 2)
     assert views.path_of(reading) == f"/heads?m={probe.stamp(loaded).name}&p={prompts.prompt_id(PROMPT)}&h=1.2"
 

@@ -15,6 +15,7 @@ from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.kinds import KINDS
 from probe.progress import Progress
+from probe.show.made import made_by, remember
 
 if TYPE_CHECKING:
     from circuits.patching.record import PatchingSweep
@@ -115,8 +116,10 @@ def page_of(record: "PatchingSweep | Pair", model: str, keep: bool) -> str:
     asked = asked_of(record, model)
     if not keep or not asked.swept:
         return asked.address()
-    key = key_for(asked.sweep())
-    work.keep(key, record)
+    call = asked.sweep()
+    if made_by(record) is None:  # Python was given what no call can tell, and the answers say the same
+        remember(record, call.to_dict())
+    work.keep(key := key_for(call), record)
     return asked.address(**{SWEEP: key})
 
 
