@@ -94,11 +94,7 @@ def test_every_task_asks_the_same_again(home, monkeypatch, name):
 
 
 def test_these_are_all_tasks_and_whatever_is_queued_names_one():
-<<<<<<< HEAD
-    assert {*CASES, *OLD, "train", "test", "groups", "compare"} - {"compared pair"} == set(repeating.TASKS)
-=======
-    assert {*CASES, "table", "train", "test", "groups", "compare", "patch"} == set(repeating.TASKS)
->>>>>>> 80dea7b (The patching page: two blocks of declared methods, the heat map and one patch as panels of the record)
+    assert {*CASES, *OLD, "train", "test", "groups", "compare"} == set(repeating.TASKS)
     silent = []
     for file in Path(app.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
