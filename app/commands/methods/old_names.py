@@ -97,7 +97,13 @@ OLD_NAMES: tuple[OldName, ...] = (
     OldName(
         "edit",
         "edit",
-        {"change": "changes", "position": "pos", "dictionary": "dictionaries", "with": "other", "with_ids": "other_ids"},
+        {
+            "change": "changes",
+            "position": "pos",
+            "dictionary": "dictionaries",
+            "with": "other",
+            "with_ids": "other_ids",
+        },
     ),
     OldName("connections", "connections", {"dictionary": "dictionaries", "top": "k"}, ("target",)),
     OldName("paths", "top-paths", {"dictionary": "dictionaries"}),
