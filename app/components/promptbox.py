@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
+from app.components.inputs import choose_model, write
 from app.components.parts import Part, Parts, icon, panel, title
 from app.library import prompts
-from app.library.models import first_model, models, require_offered, short_model
+from app.library.models import require_offered, short_model
 from app.library.prompts import Prompt
 from app.links import address, prompt_page
 from probe.errors import OpenworkError
@@ -25,24 +26,9 @@ EXAMPLES = (
 
 def prompt_box(name: str = "box", text: str = "") -> html.Div:
     """Text, model, button, examples."""
-    words = dmc.Textarea(
-        id=f"{name}-text",
-        value=text,
-        placeholder="Write a prompt, for example: The capital of France is",
-        autosize=True,
-        minRows=2,
-        maxRows=8,
-        size="md",
-        **{"aria-label": "Prompt"},
-    )
-    model = dmc.Select(
-        id=f"{name}-model",
-        data=[{"value": m, "label": short_model(m)} for m in models()],
-        value=first_model(),
-        w=190,
-        allowDeselect=False,
-        **{"aria-label": "Model"},
-    )
+    hint = "Write a prompt, for example: The capital of France is"
+    words = write(f"{name}-text", "Prompt", text, hint=hint, lines=2, size="md")
+    model = choose_model(f"{name}-model", w=190)
     button = dmc.Button("Look inside", id=f"{name}-open", rightSection=icon("arrow", small=True))
     examples = [
         html.Button(example, id={"type": f"{name}-example", "index": i}, type="button")

@@ -15,16 +15,16 @@ from app.frame import search
 from app.jobs import table as jobs
 from app.jobs import work as job_work
 from app.library import memory, models, prompts
-from app.methods import addresses, block, drawing, fields, form, onward, pictures, view, work
+from app.methods import addresses, block, drawing, fields, following, form, onward, pictures, view, work
 from app.pages import method as page
 from app.pages import methods as catalogue_page
-from app.pages import report
+from app.pages import report, two_prompts
 from probe.artifacts.folder import place
 from probe.errors import BadInput
 from probe.methods import catalogue
 from probe.methods.call import Call
 from probe.methods.reading import declared_in
-from probe.show.panels import Figure, Rows, Sentence, Tokens
+from probe.show.panels import Chosen, Figure, Rows, Sentence, Tokens
 from probe.show.record import Record
 
 PROMPT = 'The capital of <b>"France"</b> is'
@@ -247,6 +247,42 @@ def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
     assert "too many for a page" in shown and "This could not be drawn" in shown and "12 more panels" in shown
     assert f'"height": {drawing._HIGHEST}' in shown and links.neuron_page("toy", 1, 3) in shown
     assert '{"key": "layer", "label": "layer", "kind": "count"}' in shown and '"kind": "token"' in shown
+
+
+def test_what_is_chosen_on_a_page_is_drawn_anew(about, toy):
+    """A place that follows the selection, a figure that is turned; what an address has wrong is where it begins."""
+    key = run(Call.checked("logit-lens", "toy", {"prompt": PROMPT}))
+    panels = drawing.in_page_order(work.found(key).record)
+    (place,) = [i for i, one in enumerate(panels) if isinstance(one, Chosen)]
+    (map_,) = [i for i, one in enumerate(panels) if isinstance(one, Figure)]
+
+    def drawn(at: int, **selection):
+        of = {"reference": key, "path": [at], "side": "", "shown": {}}
+        parts, of = following.redrawn(selection, of, "x", "dark")
+        return as_json(parts), of["shown"]
+
+    shown, at = drawn(place, token=1, layer=0)
+    assert "(position 1), at the embedding" in shown and at == {"token": 1, "layer": 0}
+    assert '"selected": true' in shown and '"pick": {"follow"' in shown
+    assert "(position 1)" not in drawn(place, token=10**6, layer="x")[0]
+    assert "length of the residual stream" in drawn(map_, **{"show-colour": "norm"})[0]
+    assert drawn(map_, **{"show-colour": "<b>"})[0] == drawn(map_)[0]
+    with pytest.raises(BadInput, match="load the page again"):
+        drawn(99)
+    assert as_json(view.shown(key, None, "light")).count(f'"reference": "{key}"') == 2
+
+
+def test_two_prompts_lead_on_and_their_old_address_asks_the_method(about, toy):
+    a, b = (prompts.store(text, "toy").id for text in (PROMPT, "one two"))
+    moved = as_json(two_prompts.layout(a, b, {"m": "toy", "c": "2", "t": "1"}))
+    (there,) = {part.split('"')[1] for part in moved.split('"data-to": ')[1:]}
+    asked = query(there)
+    assert urlsplit(there).path == "/methods/compare-prompts" and (asked["a_"], asked["b_"]) == (a, b)
+    assert (asked["run"], asked["c"], asked["t"]) == ("1", "2", "1")
+    compare = catalogue.method_named("compare-prompts")
+    call = addresses.call_of(compare, *addresses.asked_in(compare, asked))
+    shown = as_json(onward.ways(call))
+    assert "Swap" in shown and f"a_={b}&b_={a}" in shown and links.patching_page("toy", a, b) in shown
 
 
 def test_pages_stay_small(about):

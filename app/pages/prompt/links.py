@@ -5,6 +5,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app import links
 from app.components.drawn import Drawn
+from app.components.inputs import choose, write
 from app.components.parts import Parts, icon
 from app.library import prompts
 from app.library.artifacts import library
@@ -37,28 +38,14 @@ def link_bar(model: str, prompt: str, selection: Selection) -> Parts:
 def compare_menu(model: str, prompt: str) -> html.Details:
     """Which other prompt to set beside this one."""
     others = [p for p in prompts.recent(_SHOWN) if p.id != prompt]
-    options = [{"value": p.id, "label": " ".join(p.text.split())[:70]} for p in others]
-    pick = dmc.Select(
-        id="compare-with",
-        data=options,
-        placeholder="A prompt opened before" if options else "No other prompt was opened yet",
-        searchable=True,
-        size="sm",
-        comboboxProps={"withinPortal": False},
-        **{"aria-label": "Another prompt"},
-    )
-    write = dmc.Textarea(
-        id="compare-text",
-        placeholder="or write one",
-        autosize=True,
-        minRows=2,
-        maxRows=5,
-        size="sm",
-        **{"aria-label": "Write another prompt"},
-    )
+    options = {p.id: " ".join(p.text.split())[:70] for p in others}
+    hint = "A prompt opened before" if options else "No other prompt was opened yet"
+    within = {"size": "sm", "searchable": True, "clearable": True, "comboboxProps": {"withinPortal": False}}
+    pick = choose("compare-with", options, None, "Another prompt", placeholder=hint, **within)
+    box = write("compare-text", "Write another prompt", hint="or write one", lines=2, size="sm")
     go = dmc.Button("Set side by side", id="compare-go", size="xs")
     body = html.Div(
-        [html.H3("Compare with another prompt"), pick, write, html.Div(go, className="ow-actions")],
+        [html.H3("Compare with another prompt"), pick, box, html.Div(go, className="ow-actions")],
         className="ow-popout-body",
     )
     return html.Details([html.Summary([icon("beside", small=True), "Compare"]), body], className="ow-popout")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
 
+from app.components.inputs import choose, count, write
 from app.components.parts import icon, segmented
 from app.library import memory, prompts, vocabulary
 from app.library.models import require_offered
@@ -32,24 +33,10 @@ def trace_menu(model: str) -> html.Details:
         style={"display": "none"},
         **{"aria-label": "Dictionaries to trace with"},
     )
-    nodes = dmc.NumberInput(
-        id="trace-nodes",
-        label="Nodes",
-        value=MAX_NODES,
-        min=1,
-        max=MOST_NODES,
-        step=500,
-        size="sm",
-        w=130,
-        clampBehavior="strict",
-    )
-    heads = dmc.TextInput(
-        id="trace-heads",
-        label="Heads as nodes, of layers",
-        placeholder="none; all, or 3,5-7",
-        size="sm",
-        debounce=300,
-    )
+    rules = {"step": 500, "size": "sm", "w": 130, "clampBehavior": "strict"}
+    nodes = count("trace-nodes", MAX_NODES, "Nodes", least=1, most=MOST_NODES, over=True, **rules)
+    hint = "none; all, or 3,5-7"
+    heads = write("trace-heads", "Heads as nodes, of layers", hint=hint, over=True, size="sm", debounce=300)
     body = [
         html.H3("Trace its circuit"),
         html.Div(
@@ -75,18 +62,8 @@ def trace_menu(model: str) -> html.Details:
 
 def _token(id: str, label: str, placeholder: str) -> dmc.Select:
     """A menu of the predictions, in which any other token is found by writing it."""
-    return dmc.Select(
-        id=id,
-        label=label,
-        placeholder=placeholder,
-        data=[],
-        searchable=True,
-        clearable=True,
-        size="sm",
-        w=182,
-        nothingFoundMessage="Write a token",
-        comboboxProps={"withinPortal": False},
-    )
+    rules = {"searchable": True, "clearable": True, "size": "sm", "w": 182, "comboboxProps": {"withinPortal": False}}
+    return choose(id, (), None, label, over=True, placeholder=placeholder, nothingFoundMessage="Write a token", **rules)
 
 
 def _words(there: Sequence[tuple[str, Manifest]], learned: list[str]) -> str:
