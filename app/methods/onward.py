@@ -40,7 +40,9 @@ def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:
     """From a unit's name, and the row it stands in, to its page and its label."""
 
     def link(text: Any, row: Mapping[str, Any]) -> tuple[str | None, str]:
-        unit = UnitName.parse(str(text), "head", "neuron", "latent")
+        unit = UnitName.parse(
+            str(text).partition(" ")[0], "head", "neuron", "latent"
+        )  # behind it a graph writes the token
         if unit is None:
             return None, ""
         if unit.kind == "head":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-SHOWN = 5
+SHOWN = 2
 """Edges that get a figure each."""
 
 

@@ -67,7 +67,7 @@ def trace(
 
     At the prompt's last position. dictionaries: transcoders, cross-layer transcoders and SAEs, see
     `circuits.replacement.placement`. target: what to explain, one or a list: tokens as text or ids, a `Difference` of two, a
-    `Direction` of the residual stream (`targets` says the same). config: its fields are keywords too.
+    `Direction` of the residual stream (`targets` says the same).
 
     Raises BadInput for an empty or too long prompt, an unknown target, a dictionary that does not fit, a graph too large;
     OpenworkError if freezing or conservation fails.

@@ -60,7 +60,9 @@ def merged_figure(merged: "MergedGraph", k: int = 25, height: int | None = None)
             marker={"size": 9, "color": POSITIVE},
         )
     )
-    figure.update_yaxes(tickvals=y, ticktext=[label_text(merged.nodes.names[i], 28) for i in shown], zeroline=False)
+    figure.update_yaxes(
+        tickvals=y.tolist(), ticktext=[label_text(merged.nodes.names[i], 28) for i in shown], zeroline=False
+    )
     figure.update_xaxes(title="influence, per probability explained", rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": 1.06})
     return _finish(figure, height or 140 + 18 * len(shown))

@@ -121,8 +121,9 @@ def subgraph_test(
     """Is a circuit true: some nodes are changed in the model, against what the graph predicts and against random subgraphs.
 
     Direct: all else held, where every value moves by the sum of its edges; full: all later free to answer. A subgraph that does
-    no more than random ones of as many nodes of each kind and layer explains nothing. change, trials, besides: their fields are
-    keywords too. Raises BadInput for nodes there are not, and where model and graph do not belong together.
+    no more than random ones of as many nodes of each kind and layer explains nothing.
+
+    Raises BadInput for nodes there are not, and where model and graph do not belong together.
 
     >>> tried = ow.subgraph_test(model, "small", "top:5", n_random=2)
     >>> len(tried.test.first.nodes)

@@ -152,8 +152,9 @@ def check_sufficiency(
     """Is a subgraph enough alone: every other unit of the graph is silenced, and what is left of each root is measured.
 
     A share is what the kept units hold of the difference that all units make: 1 is all of it, and random sets of as many units
-    stand beside it. silenced_to: its fields are keywords too. Raises BadInput for a mean without prompts, and of heads or whole
-    MLPs, which have no single activation to average.
+    stand beside it.
+
+    Raises BadInput for a mean without prompts, and of heads or whole MLPs, which have no single activation to average.
 
     >>> kept = ow.check_sufficiency(model, graph, ow.most_influential(10), n_random=2)
     >>> kept.n_kept  # of each root, a share near 1 and above that of the random sets is good

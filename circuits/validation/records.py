@@ -194,7 +194,7 @@ class SubgraphTest(Record, figure=True):
             "What the test says, question by question and measure by measure": verdict_rows(
                 [*self.verdicts, *verdicts]
             ),
-            "Each root, as predicted and as measured in the model (direct: all else held; full: all later free)": self.rows(),
+            "Each root, predicted and measured (direct: all else held; full: all later free)": self.rows(),
             "Against random subgraphs of as many nodes of each kind and layer": self.comparison_rows(),
             "Predicted against measured, over all nodes": self.agreement_rows(),
         }

@@ -96,7 +96,7 @@ class Connections(Record, figure=True):
         ]
         for one in self.tokens:
             by = " ".join(["Tokens by weights,", one.reader, *one.through])
-            found += [Rows(f"{by}: {one.embedding}", one.rows())]
+            found += [Rows("Tokens by the activation each alone gives" if one.reader == "alone" else by, one.rows())]
         if self.promotes:
             found.append(Rows("Tokens it promotes and suppresses", self.promotes.rows()))
         return [*(one for one in found if not isinstance(one, Rows) or one.rows), Sentence(self.summary())]

@@ -92,8 +92,9 @@ def top_paths(
     """The strongest paths into a token or a unit on one prompt, each edge as weights times what the input adds.
 
     Of every length up to the longest asked for, found greedily. A token's demeaned logit is explained, a neuron's activation, a
-    latent's pre-activation; what was not followed is a rest of known size. search: its fields are keywords too. Raises BadInput
-    for sizes below 1 and for what does not exist.
+    latent's pre-activation; what was not followed is a rest of known size.
+
+    Raises BadInput for sizes below 1 and for what does not exist.
 
     >>> found = ow.top_paths(model, "When Mary went", length=2)
     >>> len(found.paths) > 0

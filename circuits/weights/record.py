@@ -83,6 +83,9 @@ class Path(Record):
         return " ← ".join(n.name(tokens) for n in self.nodes)
 
 
+_STEP = "· "  # a page would drop spaces before a name
+
+
 @dataclass(frozen=True)
 class Branch(Record):
     """A stop of the tree. value = constant + rest + the children's values where it was followed; rest: the children that were not
@@ -105,12 +108,12 @@ class Branch(Record):
 
     def lines(self, tokens: list[str], depth: int = 0) -> list[dict[str, Any]]:
         """The tree as indented rows."""
-        rows = [{"path": "  " * depth + self.node.name(tokens), "share": self.value}]
+        rows = [{"path": _STEP * depth + self.node.name(tokens), "share": self.value}]
         for child in self.children:
             rows += child.lines(tokens, depth + 1)
         if self.followed:
             ends = {"constant": self.constant, "rest": self.rest}
-            rows += [{"path": "  " * (depth + 1) + name, "share": v} for name, v in ends.items() if v]
+            rows += [{"path": _STEP * (depth + 1) + name, "share": v} for name, v in ends.items() if v]
         return rows
 
 
