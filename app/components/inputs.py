@@ -63,7 +63,8 @@ def write(
     id: Name, name: str, value: str = "", *, hint: str = "", lines: int = 1, over: bool = False, **more: Any
 ) -> dmc.TextInput | dmc.Textarea:
     """A text; lines: of more than one the box grows with what is written."""
-    rules = {"size": "xs", **({"placeholder": hint} if hint else {}), **_named(name, over), **more}
+    hints = {"placeholder": hint} if hint else {}
     if lines == 1:
-        return dmc.TextInput(id=id, value=value, **rules)
-    return dmc.Textarea(id=id, value=value, autosize=True, minRows=lines, maxRows=max(8, lines), **rules)
+        return dmc.TextInput(id=id, value=value, **{"size": "xs", **hints, **_named(name, over), **more})
+    grows = {"autosize": True, "minRows": lines, "maxRows": 8}
+    return dmc.Textarea(id=id, value=value, **{"size": "xs", **hints, **grows, **_named(name, over), **more})

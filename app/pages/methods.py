@@ -1,10 +1,10 @@
 """Every declared method: found by its words, in its group, with what it asks for, its paper and a small picture of its result."""
 
-import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from app import links
+from app.components.inputs import write
 from app.components.parts import Parts, empty, icon, marked, title
 from app.components.still import still
 from app.frame.shell import Page
@@ -20,14 +20,8 @@ def layout(query: dict[str, str]) -> Parts:
     """The box that finds them, and all in their groups."""
     question = query.get("q", "")[:_LONGEST]
     lead = "Each of them is one function in Python, one command in the shell, and one form here; what any of them finds is kept."
-    box = dmc.TextInput(
-        id="methods-q",
-        value=question,
-        placeholder="Find a method by a word of it, or by its paper",
-        leftSection=icon("search", small=True),
-        debounce=200,
-        **{"aria-label": "Find a method"},
-    )
+    look = {"hint": "Find a method by a word of it, or by its paper", "leftSection": icon("search", small=True)}
+    box = write("methods-q", "Find a method", question, debounce=200, size="sm", **look)
     key = dcc.Store(id="methods-address-key", data="q")
     return [title("Methods", lead=lead), key, box, html.Div(found(question), id="methods-found", className="ow-stack")]
 

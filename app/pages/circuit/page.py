@@ -1,11 +1,11 @@
 """One circuit: its scores, link graph, connections, the subgraph of what is pinned, and whether the model agrees."""
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from app import links
 from app.components.cards import outdated_note
+from app.components.inputs import choose
 from app.components.parts import Parts, icon, link_button, title
 from app.figures.dress import worn
 from app.frame.shell import Page
@@ -86,17 +86,10 @@ def _compare(name: str) -> Component | None:
     others = [folder.name for folder, _ in library().kinds["graph"] if folder.name != name][:MOST_OFFERED]
     if not others:
         return None
-    return dmc.Select(
-        id="graph-compare",
-        data=[{"value": n, "label": n} for n in others],
-        placeholder="Compare with …",
-        size="xs",
-        w=170,
-        searchable=True,
-        clearable=False,
-        leftSection=icon("beside", small=True),
-        comboboxProps={"width": 300, "position": "bottom-end"},
-        **{"aria-label": "Compare with another graph"},
+    look = {"size": "xs", "w": 170, "leftSection": icon("beside", small=True), "placeholder": "Compare with …"}
+    below = {"width": 300, "position": "bottom-end"}
+    return choose(
+        "graph-compare", others, None, "Compare with another graph", searchable=True, comboboxProps=below, **look
     )
 
 

@@ -9,6 +9,7 @@ from dash import html
 
 from app.components import drawn, snippets
 from app.components.drawn import Drawn
+from app.components.inputs import write
 from app.components.parts import Parts, graph, panel, segmented
 from app.components.snippets import of_call, python_of_graph
 from app.library.artifacts import is_registered, registered
@@ -87,10 +88,8 @@ def link_panels(
 
 def _tools(keep: float, edges: float, words: str) -> html.Div:
     """Search, and the two sliders with what they keep, in words."""
-    find = dmc.TextInput(
-        id="graph-find", placeholder="Find a node: L5N120, a label, a token", size="xs", w=270, debounce=200,
-        **{"aria-label": "Find a node"},
-    )  # fmt: skip
+    hint = "Find a node: L5N120, a label, a token"
+    find = write("graph-find", "Find a node", hint=hint, size="xs", w=270, debounce=200)
     return html.Div(
         [
             find,
