@@ -1,6 +1,6 @@
 """Panels, icons, numbers and the designed states: empty, loading, error, partial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -81,6 +81,13 @@ def folded(heading: str, body: Part | Parts, *, foot: Part | Parts = None, open:
 def marked(text: str) -> Parts:
     """Words between backticks, as docstrings have them, as code."""
     return [html.Code(part) if i % 2 else part for i, part in enumerate(text.replace("``", "`").split("`"))]
+
+
+def fact_list(pairs: Iterable[tuple[str, Part]], many: int = 20) -> html.Dl:
+    """Names and values below each other; more than `many` of them side by side where there is room."""
+    told = list(pairs)
+    parts = [part for k, v in told for part in (html.Dt(k.replace("_", " ")), html.Dd(v, dir="auto"))]
+    return html.Dl(parts, className="ow-facts many" if len(told) > many else "ow-facts")
 
 
 def stat(label: str, value: Part | Parts, note: Part | Parts = None) -> html.Div:

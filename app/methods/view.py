@@ -19,7 +19,20 @@ from app.components import drawn
 from app.components.cards import outdated
 from app.components.drawn import Drawn
 from app.components.inputs import choose, offered
-from app.components.parts import Part, Parts, empty, error, folded, icon, link_button, loading, panel, part_of, store
+from app.components.parts import (
+    Part,
+    Parts,
+    empty,
+    error,
+    fact_list,
+    folded,
+    icon,
+    link_button,
+    loading,
+    panel,
+    part_of,
+    store,
+)
 from app.components.slot import slot
 from app.components.snippets import snippets
 from app.components.still import still
@@ -206,18 +219,16 @@ def _notes(one: Found) -> list[Component]:
 def made(one: Found, alone: bool = True) -> Component:
     """How it was made: by which call, when, from which model, and the same in Python and in the shell."""
     call, manifest = one.call, one.manifest
-    facts: list[tuple[str, Part]] = [*(_all_of(call).items() if call else [])]
+    pairs: list[tuple[str, Part]] = [*(_all_of(call).items() if call else [])]
     if manifest is not None:
-        facts += [("made", when(manifest)), ("stored as", one.name)]
+        pairs += [("made", when(manifest)), ("stored as", one.name)]
     else:
-        facts += [("stored", "not yet: it is in memory until the dashboard stops")]
-    many = "ow-facts many" if len(facts) > 6 else "ow-facts"
-    parts = html.Dl([p for k, v in facts for p in (html.Dt(k), html.Dd(v, dir="auto"))], className=many)
+        pairs += [("stored", "not yet: it is in memory until the dashboard stops")]
     foot = snippets(call.python(), call.shell()) if call else None
     page = (
         link_button("Open alone", links.result_page(one.name), "external", small=True) if one.name and alone else None
     )
-    return folded("How it was made", [parts, page], foot=foot, open=not alone)
+    return folded("How it was made", [fact_list(pairs, many=6), page], foot=foot, open=not alone)
 
 
 # -- lists of results --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from app.components import drawn
-from app.components.parts import Parts, link_button, loading, marked, panel, part_of, title
+from app.components.parts import Parts, fact_list, link_button, loading, marked, panel, part_of, title
 from app.components.slot import slot
 from app.frame.shell import Page
 from app.jobs import work as jobs
@@ -67,8 +67,7 @@ def _about(about: Method) -> Component:
     """The rest of its docstring, and where it comes from."""
     more = [" ".join(part.split()) for part in about.about.split("\n\n")[1:]]
     paper = [html.P([html.Span("From ", className="ow-sub"), about.paper])] if about.paper else []
-    names = html.Dl([p for k, v in _names(about) for p in (html.Dt(k), html.Dd(v))], className="ow-facts")
-    return panel("What it is", [*[html.P(marked(one)) for one in more], *paper, names], export=False)
+    return panel("What it is", [*[html.P(marked(one)) for one in more], *paper, fact_list(_names(about))], export=False)
 
 
 def _earlier(about: Method) -> Component:

@@ -11,7 +11,7 @@ from dash import Dash, dcc, html
 
 from app.components import drawn, snippets
 from app.components.cards import outdated
-from app.components.parts import Parts, copyable, empty, link_button, panel, title
+from app.components.parts import Parts, copyable, empty, fact_list, link_button, panel, title
 from app.components.plain_rows import row_data, shown_of
 from app.frame.shell import Page
 from app.jobs.record_files import RECORD
@@ -32,7 +32,6 @@ from probe.methods.call import Call
 from probe.words import minus
 
 LARGEST, TABLES, FACTS = 20_000_000, 8, 60
-MANY = 20  # facts that stand side by side where there is room
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
@@ -103,9 +102,8 @@ def tables(report: object, prefix: str = "", depth: int = 4) -> list[tuple[str, 
 
 
 def _facts(pairs: list[tuple[str, object]]) -> html.Div:
-    parts = [part for k, v in pairs[:FACTS] for part in (html.Dt(k.replace("_", " ")), html.Dd(_words(v), dir="auto"))]
     more = html.P(f"{len(pairs) - FACTS} more in the file.", className="ow-sub") if len(pairs) > FACTS else None
-    return html.Div([html.Dl(parts, className="ow-facts many" if len(parts) > 2 * MANY else "ow-facts"), more])
+    return html.Div([fact_list([(k, _words(v)) for k, v in pairs[:FACTS]]), more])
 
 
 def _words(value: object) -> str:
@@ -121,13 +119,12 @@ def _made(name: str, manifest: Manifest) -> html.Section:
         ("of", ", ".join(manifest.sites) or "the whole model"),
         ("by", copyable(manifest.command) if manifest.command else "unknown"),
     ]
-    facts = html.Dl([part for k, v in pairs for part in (html.Dt(k), html.Dd(v))], className="ow-facts")
     code = (
         "import json\nfrom probe import home\n\n"
         f'folder = home() / "results" / {name!r}\n'
         'reports = {p.stem: json.loads(p.read_text()) for p in folder.glob("*.json")}'
     )
-    return panel("How it was made", facts, foot=snippets.snippets(code), export=False)
+    return panel("How it was made", fact_list(pairs), foot=snippets.snippets(code), export=False)
 
 
 def register(app: Dash) -> None:

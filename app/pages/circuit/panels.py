@@ -10,7 +10,7 @@ from dash import html
 from app.components import drawn, snippets
 from app.components.drawn import Drawn
 from app.components.inputs import write
-from app.components.parts import Parts, graph, panel, segmented
+from app.components.parts import Parts, fact_list, graph, panel, segmented
 from app.components.snippets import of_call, python_of_graph
 from app.library.artifacts import is_registered, registered
 from circuits.graph.arrangement import first_keep
@@ -135,11 +135,10 @@ def nodes_panel(name: str, rows: Drawn) -> html.Section:
 
 def made_panel(found: CircuitGraph, name: str) -> html.Section:
     """Conventions and origin."""
-    facts = [("units", f"{units(found)}{f' ({basis(found)})' if found.dictionaries else ''}"), *provenance(found, name)]
-    parts = [part for k, v in facts for part in (html.Dt(k.replace("_", " ")), html.Dd(v, dir="auto"))]
+    pairs = [("units", f"{units(found)}{f' ({basis(found)})' if found.dictionaries else ''}"), *provenance(found, name)]
     python = python_of_graph(name, "graph.report()")
     shell = f"openwork graph show {snippets.shlex.quote(name)} --json"
-    return panel("How it was made", html.Dl(parts, className="ow-facts"), foot=snippets.snippets(python, shell))
+    return panel("How it was made", fact_list(pairs), foot=snippets.snippets(python, shell))
 
 
 def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:

@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from app import links
 from app.components import drawn
 from app.components.cards import outdated_note
-from app.components.parts import Parts, copyable, icon, link_button, panel, stat, title
+from app.components.parts import Parts, copyable, fact_list, icon, link_button, panel, stat, title
 from app.components.slot import waiting
 from app.components.snippets import snippets
 from app.frame.shell import Page
@@ -120,10 +120,9 @@ def _settings(run: TrainingRun) -> Component:
         "time": duration(run.facts["seconds"]) if tables.known(run.facts.get("seconds")) else "",
     }
     pairs = [(k.replace("_", " "), v) for k, v in found.items() if v not in ("", "None") and not k.startswith("site")]
-    shown = [part for k, v in pairs for part in (html.Dt(k), html.Dd(v, dir="auto"))]
     later = html.P("Known when its first checkpoint is written.", className="ow-sub")
     code = f"from probe import load_dictionary\n\ndictionary = load_dictionary({run.name!r})\ndictionary"
-    body = html.Dl(shown, className="ow-facts") if shown else later
+    body = fact_list(pairs) if pairs else later
     return panel("Settings", body, export=False, foot=snippets(code) if done else None)
 
 

@@ -8,7 +8,7 @@ from dash.development.base_component import Component
 from app.components.appearing import appearing
 from app.components.drawn import Drawn
 from app.components.measuring import measure_button, measure_words
-from app.components.parts import Part, Parts, empty, graph, panel, segmented
+from app.components.parts import Part, Parts, empty, fact_list, graph, panel, segmented
 from app.components.plain_rows import table
 from app.components.snippets import python, shell_line, snippets
 from app.figures.dress import dress, worn
@@ -161,8 +161,7 @@ def circuits(found: PageUnit) -> html.Section:
 
 def conventions(record: "Unit") -> html.Section:
     """What every number means."""
-    parts = [part for k, v in record.convention.items() for part in (html.Dt(k), html.Dd(str(v)))]
-    return panel("How it was measured", html.Dl(parts, className="ow-facts"), export=False)
+    return panel("How it was measured", fact_list((k, str(v)) for k, v in record.convention.items()), export=False)
 
 
 def code(found: PageUnit) -> tuple[str, str | None]:
