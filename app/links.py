@@ -6,12 +6,7 @@ kept. `assets/00-openwork.js` writes the same keys when the selection moves.
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
-
-if TYPE_CHECKING:
-    from probe.neurons.strongest import UnitRow
-
 
 KEYS = {"model": "m", "prompt": "p", "token": "t", "layer": "l", "head": "h", "unit": "u", "node": "n", "column": "c"}
 """Names of the selection and their keys in an address."""
@@ -69,13 +64,6 @@ def neuron_page(model: str, layer: int, unit: int, **chosen: object) -> str:
 def latent_page(dictionary: str, unit: int, **chosen: object) -> str:
     """A latent of a stored dictionary, with or without a feature table."""
     return address(f"{UNITS}/latent/{quote(dictionary, safe='')}/{unit}", **chosen)
-
-
-def page_of_unit(unit: "UnitRow", model: str, **chosen: object) -> str | None:
-    """The page of a unit that a reading found; none for a latent of a dictionary that is not stored."""
-    if unit.kind == "neuron":
-        return neuron_page(model, unit.layer, unit.unit, **chosen)
-    return latent_page(unit.dictionary, unit.unit, model=model, **chosen) if unit.dictionary else None
 
 
 def circuit_page(name: str, **chosen: object) -> str:

@@ -1,9 +1,7 @@
-"""How a command is asked: a prompt as text, as token ids or as a chat, tokens by text or id, dictionaries by name or folder. The
-same options everywhere.
-"""
+"""How a command is asked: a prompt as text, as token ids or as a chat, tokens by text or id, heads by name. The same options
+everywhere."""
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +11,6 @@ from probe.errors import BadInput
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.dictionaries.store import AnyDictionary
-    from probe.text.targets import Difference
 
 Prompt = Annotated[str | None, typer.Option("--prompt", help="The text the model reads.")]
 Ids = Annotated[
@@ -68,32 +64,10 @@ def token_of(model: "TransformerBridge", text: str) -> int:
     return token_id(model, text)
 
 
-def target_of(model: "TransformerBridge", target: str | None, minus: str | None = None) -> "int | Difference | None":
-    """What is to be explained: nothing in particular, a token, or the difference of two."""
-    from probe.text.targets import Difference
-
-    require_target(target, minus)
-    if target is None:
-        return None
-    one = token_of(model, target)
-    return one if minus is None else Difference(one, token_of(model, minus))
-
-
 def require_target(target: str | None, minus: str | None) -> None:
     """`--minus` goes with one `--target`."""
     if minus is not None and target is None:
         raise BadInput("--minus goes with one --target; 0 were given.")
-
-
-def stored_dictionaries(bridge: "TransformerBridge", names: list[str]) -> "list[AnyDictionary]":
-    """Stored dictionaries by name or folder, checked against the model."""
-    from app.library.artifacts import registered
-    from probe.dictionaries import load_dictionary
-
-    return [
-        load_dictionary(Path(n) if (Path(n) / "manifest.json").is_file() else registered("dictionary", n), bridge)
-        for n in names
-    ]
 
 
 def head_of(text: str) -> tuple[int, int]:

@@ -15,7 +15,6 @@ from probe.show.array_figures import grid_figure
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
 
-_MAX_SIDE = 360  # in single precision, less than a megabyte
 _EDGE = {"light": "#c8561b", "dark": "#f08a52"}
 _MONO = {"family": "JetBrains Mono, monospace", "size": 11}
 
