@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from circuits.patching.cell import effect_of, looked_into
+from circuits.patching.cell import looked_into
+from circuits.patching.choosing import COLOURS, STRONGEST, axes_of, looking, strongest
 from circuits.patching.kinds import KINDS, Kind
 from probe.errors import BadInput
 from probe.model.unit_names import unit_name
-from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import counted, figures, signed
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from circuits.patching.sides import Pair, Side
 
 Cell = tuple[int, ...]
-STRONGEST = 200
-"""Patches that the table of the strongest shows; the rest is said to be there."""
-COLOURS = "Blue moves the answer towards the clean run, red towards the corrupted one. Click a cell to look into it."
 
 
 @dataclass(frozen=True)
@@ -172,64 +170,19 @@ class PatchingSweep(Record, figure=True, page=True):
 
     def panels(self, k: int = STRONGEST) -> list[Panel]:
         """The two runs, the heat map, one patch to look into, the k strongest patches, what each run predicts."""
-        strongest = self.order()[:k]
         return [
             Sentence(self.summary()),
             Rows("The two runs before anything is patched", self.pair.rows()),
-            Figure("What each patch moves", self.figure, axes=self._places()),
+            Figure("What each patch moves", self.figure, axes=axes_of(self)),
             Sentence(COLOURS),
-            self._looking(),
-            Rows(self._many(len(strongest)), list(map(self._row, strongest)), list(map(self.pick, strongest))),
+            looking(self),
+            strongest(self, k),
             *self.pair.predictions(),
         ]
 
-    def pick(self, cell: Cell) -> dict[str, Any]:
-        """A cell as what a reader chooses: layer, head, token."""
-        found: dict[str, Any] = {"layer": cell[0]}
-        if self.kind.by_head:
-            found["head"] = f"{cell[0]}.{cell[1]}"
-        return {**found, "token": cell[-1]} if self.kind.by_pos else found
-
-    def _row(self, cell: Cell) -> dict[str, Any]:
-        """A patch in the table of the strongest: its name without what the token says."""
-        known = self.cell(cell)
-        place = self.name(cell).partition(" at ")[0]
-        found: dict[str, Any] = {"patch": f"{place} @{cell[-1]}" if self.kind.by_pos else place}
-        if self.kind.by_pos:
-            found["tokens"] = list(self.tokens_at(cell[-1]))
-        found |= {"effect": effect_of(known["effect"]), self.pair.measured: known[self.pair.metric]}
-        if self.control is not None:
-            found |= {"unrelated donors": effect_of(known["control"]), "± sd": known["control sd"]}
-        return found
-
     def chosen(self, selection: Mapping[str, Any] | None) -> Cell:
         """The cell that a reader has chosen, or the strongest."""
-        places = self._looking().places(selection)
-        return tuple(places[name] for name in self._sizes())
-
-    def _looking(self) -> Chosen:
-        return Chosen(self._sizes(), self._chosen, self._start())
-
-    def _many(self, shown: int) -> str:
-        run, every = int(self.computed.sum()), self.raw.size
-        known = f"; {every - run:,} of all are known without a run" if run < every else ""
-        return f"Strongest patches: {shown:,} of {every:,} by what they move{known}"
-
-    def _places(self) -> tuple[str, str]:
-        """What a place of the heat map chooses, across and up."""
-        if not self.kind.by_head:
-            return "token", "layer"
-        return ("token", f"head/{self.raw.shape[1]}") if self.kind.by_pos else ("head", "layer")
-
-    def _sizes(self) -> dict[str, int]:
-        names = {"kv_head": "head", "pos": "token"}
-        return {names.get(axis, axis): n for axis, n in zip(self.axes, self.raw.shape, strict=True)}
-
-    def _start(self) -> dict[str, int]:
-        return dict(zip(self._sizes(), self.order()[0], strict=True))
-
-    def _chosen(self, **places: int) -> list[Panel]:
-        return self.look(tuple(places[name] for name in self._sizes())).panels()
+        return tuple(looking(self).places(selection).values())
 
     def title(self) -> str:
         """One sentence."""
