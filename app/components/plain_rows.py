@@ -86,6 +86,7 @@ def row_data(
         if pick:
             mine = bool(chosen) and all((chosen or {}).get(name) == value for name, value in pick.items())
             row |= {"pick": dict(pick), "selected": mine}
+            row.pop("href", None)  # what is chosen is shown here
     return {"columns": columns, "rows": cells, "label": label, "sorts": True, "page": PAGED}
 
 
