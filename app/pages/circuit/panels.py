@@ -89,32 +89,23 @@ def link_panels(
 def _tools(keep: float, edges: float, words: str) -> html.Div:
     """Search, and the two sliders with what they keep, in words."""
     hint = "Find a node: L5N120, a label, a token"
-    find = write("graph-find", "Find a node", hint=hint, size="xs", w=270, debounce=200)
-    return html.Div(
-        [
-            find,
-            html.Span(
-                ["Nodes kept", _slider("keep", keep, "Influence kept")],
-                className="ow-partial",
-                title="Share of the influence that the shown nodes hold",
-            ),
-            html.Span(
-                ["Edges kept", _slider("edges-kept", edges, "Influence of edges kept")],
-                className="ow-partial",
-                title="Share of the influence that the kept edges carry. Below 0.98, keeping more nodes can lose one that was "
-                "kept: edges are chosen anew among the nodes, and a node left without edges goes.",
-            ),
-            html.Span(words, id="shown", className="ow-partial num"),
-        ],
-        className="ow-bar-tools",
+    edges_mean = (
+        "Share of the influence that the kept edges carry. Below 0.98, keeping more nodes can lose one that was kept: edges are "
+        "chosen anew among the nodes, and a node left without edges goes."
     )
+    parts = [
+        write("graph-find", "Find a node", hint=hint, w=270, debounce=200),
+        _slider("keep", "Nodes kept", keep, "Influence kept", "Share of the influence that the shown nodes hold"),
+        _slider("edges-kept", "Edges kept", edges, "Influence of edges kept", edges_mean),
+        html.Span(words, id="shown", className="ow-partial num"),
+    ]
+    return html.Div(parts, className="ow-bar-tools")
 
 
-def _slider(id: str, value: float, label: str) -> dmc.Slider:
-    return dmc.Slider(
-        id=id, min=LEAST, max=1.0, step=0.01, value=value, w=120, size="sm", label=None, updatemode="mouseup",
-        thumbLabel=label,
-    )  # fmt: skip
+def _slider(id: str, words: str, value: float, label: str, meaning: str) -> html.Span:
+    options = {"w": 120, "size": "sm", "label": None, "updatemode": "mouseup", "thumbLabel": label}
+    slider = dmc.Slider(id=id, min=LEAST, max=1.0, step=0.01, value=value, **options)
+    return html.Span([words, slider], className="ow-partial", title=meaning)
 
 
 def full_button() -> html.Button:
