@@ -150,9 +150,8 @@ KEYS = "Click a column, or focus them and use the arrow keys."
 def _following(one: Chosen | Figure, at: Place, look: Look) -> Part:
     """The panels of the place that is chosen, or the figure as it is turned."""
     name = at.named(FOLLOWS)
-    stores = [store(part_of(name, "wanted"))] + (
-        [store(part_of(name, "of"), followed(one, at, look))] if look.reference else []
-    )
+    of = followed(one, at, look) if look.reference else None
+    stores = [store(part_of(name, "wanted")), store(part_of(name, "of"), of)]
     sizes = {n: [size, one.places()[n]] for n, size in one.sizes.items()} if isinstance(one, Chosen) else {}
     told = {"data-sizes": json.dumps(sizes)} if sizes and look.reference else {}
     return html.Div([*stores, html.Div(inside(one, at, look), id=name, className="ow-chosen")], **told)
