@@ -26,7 +26,7 @@ from app.jobs import readings
 from app.jobs import readings as jobs_readings
 from app.jobs import table as jobs
 from app.jobs.job import Job, read_job
-from app.library import artifacts, memory, models, prompts
+from app.library import artifacts, labels, memory, models, prompts
 from app.library import models as library_models
 from app.pages import PAGES
 from app.pages.circuit import page as graph_page
@@ -410,6 +410,7 @@ def test_an_unforeseen_failure_has_a_reference_in_page_and_log(monkeypatch, capl
 
 
 def found(question: str, **here: str) -> dict[str, list[search.Hit]]:
+    labels.forget()  # files of labels are looked at once a second
     return {group.name: group.hits for group in search.search(question, **here)}
 
 
@@ -450,13 +451,13 @@ def test_search_knows_latents_and_labels(home):
     assert [h.href for h in found("L1F9")["Units"]] == [links.unit_page("tab <i>", 9)]
     assert "Units" not in found("L1F12") and "Units" not in found("L2F1")
     entry = {"text": "Years after <b>", "author": "ana", "date": "2026"}
-    labels = place("features", "tab <i>") / "labels.json"
-    labels.write_text(json.dumps({"schema": 1, "labels": {"3": [entry]}}))
+    file = place("features", "tab <i>") / "labels.json"
+    file.write_text(json.dumps({"schema": 1, "labels": {"3": [entry]}}))
     (hit,) = found("years")["Labels"]
     assert (hit.title, hit.href) == ("Years after <b>", links.unit_page("tab <i>", 3))
     for text in ("{", "[]", '{"labels": {"x": [{"text": 5}]}}', '{"labels": [1]}', '{"labels": {"1": 5}}'):
-        labels.write_text(text)
-        os.utime(labels, ns=(time.time_ns(), time.time_ns() + len(text)))
+        file.write_text(text)
+        os.utime(file, ns=(time.time_ns(), time.time_ns() + len(text)))
         assert "Labels" not in found("years")
 
 
