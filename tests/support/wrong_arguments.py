@@ -133,7 +133,7 @@ WORDS = (
         lambda: probe.harvest(MODEL, "text", ["mlp_in.1"], FOLDER),
         "tokens is 'text'; a TokenSet of tokenize() was wanted",
     ),
-    (lambda: circuits.merge_graphs(small_graph()), "a list, each a graph of trace() or load_graph(), was wanted"),
+    (lambda: circuits.merge_graphs(3), "a list, each the name of a stored graph, was wanted"),
 )
 for call, words in WORDS:
     said, fault = answer("", call, {})
