@@ -16,6 +16,7 @@ from app.jobs import readings
 from app.library import memory, models, prompts
 from probe.artifacts.folder import place
 from probe.comparison.prompts import ComparedPrompts, PairCandidate, compare_prompts
+from probe.methods.call import call_of
 from probe.show.made import remember
 from probe.text.alignment import align
 
@@ -133,7 +134,7 @@ def hand_made(a: str, b: str, tokens: list[str]) -> ComparedPrompts:
 def test_snippets_of_the_hub_and_of_two_prompts_run_as_printed(site, capsys):
     from app.pages.prompt.panels import panels
 
-    call = probe.call_of(compared(A, B)[2])
+    call = call_of(compared(A, B)[2])
     for python, shell in {*snippets_in(panels("toy", A)), (call.python(), call.shell())}:
         names: dict = {}
         exec(python, names)
