@@ -143,12 +143,6 @@ def label(graph: CircuitGraph, marks: Marks, node: int, text: str) -> Marks:
     return replace(marks, labels=dict(sorted({**others, **mine}.items())))
 
 
-def strongest(graph: CircuitGraph, n: int) -> list[int]:
-    """The n units of most influence."""
-    units = np.flatnonzero(graph.nodes.where(*UNITS))
-    return units[np.argsort(-graph.influence[units], kind="stable")[:n]].tolist()
-
-
 def clean(text: str) -> str:
     """A name or label as it is kept: one line, not too long."""
     line = " ".join(str(text).encode("utf8", "replace").decode("utf8").split())

@@ -18,7 +18,7 @@ from app.library import memory
 from app.pages.circuit import marks_on_disk
 from circuits import TraceConfig, trace
 from circuits.exchange.read import read_neuronpedia
-from circuits.graph.marks import strongest
+from circuits.graph.asked import top_units as strongest
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
 from probe.model.load import load_model, stamp

@@ -14,7 +14,8 @@ from wired import crowded
 from app.library.graphs import stored_graph
 from app.pages.circuit import marks_on_disk
 from app.pages.circuit.edits import History, edited
-from circuits.graph.marks import LONGEST, MOST, Marks, group, label, pin, rename, strongest, ungroup, unpin
+from circuits.graph.asked import top_units as strongest
+from circuits.graph.marks import LONGEST, MOST, Marks, group, label, pin, rename, ungroup, unpin
 from circuits.graph.store import choose_nodes, load_graph, save_graph
 from circuits.supernodes.boxes import GAP, apart
 from circuits.supernodes.drawing import MOST_EDGES, drawing

@@ -45,9 +45,10 @@ from circuits.exchange.own import to_openwork
 from circuits.exchange.read import read_neuronpedia
 from circuits.graph import naming, told
 from circuits.graph.arrangement import arrange
+from circuits.graph.asked import top_units as strongest
 from circuits.graph.figures import strongest_edges
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
-from circuits.graph.marks import Marks, strongest
+from circuits.graph.marks import Marks
 from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
 from circuits.supernodes.drawing import drawing

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from circuits.graph.asked import top_units
 from circuits.graph.graph import UNITS, CircuitGraph
-from circuits.graph.marks import MOST, Marks, clean, group, label, pin, rename, strongest, ungroup, unpin
+from circuits.graph.marks import MOST, Marks, clean, group, label, pin, rename, ungroup, unpin
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 
@@ -32,7 +33,7 @@ def edited(graph: CircuitGraph, marks: Marks, request: Json) -> tuple[Marks, str
     if op == "clear":
         return replace(marks, pinned=(), groups={}), "unpinned everything"
     if op == "top":
-        chosen = strongest(graph, _number(request.get("n")))
+        chosen = top_units(graph, _number(request.get("n")))
         return pin(marks, chosen), f"pinned the {len(chosen)} most influential units"
     if op == "group":
         made = name or next(n for i in range(1, len(marks.groups) + 2) if (n := f"group {i}") not in marks.groups)
