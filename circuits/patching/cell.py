@@ -1,7 +1,7 @@
 """One patch of a sweep looked into: how far it moves the metric, and what is predicted with it. No model, no torch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 LEAST = 5e-5
 """What is smaller is the rounding of float32, not an effect."""
-SHARES = {"token": "token", "patched": "share", "clean": "share", "corrupted": "share"}
+SHARES: dict[str, Literal["token", "share"]] = {
+    "token": "token",
+    "patched": "share",
+    "clean": "share",
+    "corrupted": "share",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from circuits.patching.kinds import METRIC_LABELS, METRICS
 from probe.artifacts.manifest import ModelStamp
@@ -12,7 +12,12 @@ from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted, figures
 
-SAYS = {"clean run says": "token", "p": "share", "corrupted run says": "token", "q": "share"}
+SAYS: dict[str, Literal["token", "share"]] = {
+    "clean run says": "token",
+    "p": "share",
+    "corrupted run says": "token",
+    "q": "share",
+}
 
 
 @dataclass(frozen=True)
