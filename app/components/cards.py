@@ -18,6 +18,16 @@ from probe.model.sites import parse_site
 
 _BASES = {"mixed": "latents and neurons"}
 _MEASURES = (("fvu", "FVU"), ("fvu_affine", "affine FVU"), ("l0", "L0"), ("ce_recovered_zero", "CE recovered"))
+SORTS = {
+    "graph": ("Circuits", "circuit", "Attribution graphs, each of one prompt"),
+    "features": ("Feature tables", "units", "What each unit fires at and what it writes"),
+    "dictionary": ("Dictionaries", "training", "Sparse autoencoders and transcoders, with their training"),
+    "result": ("Results", "training", "Evaluations and reports"),
+    "cache": ("Activation caches", "home", "Activations on disk, ready for training"),
+    "text": ("Sampled text", "home", "Text drawn from a model, to harvest from and judge on"),
+    "study": ("Blind studies", "home", "Units explained before their text is seen"),
+}
+"""Kinds of artifacts: what many are called, their icon, and what they are."""
 SHOWN = ("graph", "features", "dictionary", "result")
 """Kinds that have a page of their own."""
 

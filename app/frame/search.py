@@ -42,15 +42,6 @@ PAGES = (
     ("Methods", links.METHODS, "every analysis, its paper, its results", "methods"),
     ("Jobs", links.JOBS, "queue, progress, log", "jobs"),
 )
-_KINDS = {
-    "graph": ("Circuits", "circuit"),
-    "dictionary": ("Dictionaries", "training"),
-    "features": ("Feature tables", "units"),
-    "result": ("Results", "training"),
-    "cache": ("Activation caches", "home"),
-    "text": ("Sampled text", "home"),
-    "study": ("Blind studies", "home"),
-}
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ def search(question: str, model: str = "", prompt: str = "") -> list[Group]:
     groups = [("Units", named_units(question.strip(), here, names, stored)), ("Pages", _pages(words, here))]
     groups += [("Methods", _methods(words))]
     groups += [("Prompts", _prompts(words)), ("Labels", labelled(words))]
-    groups += [(_KINDS[k][0], _artifacts(k, words, stored)) for k in _KINDS]
+    groups += [(cards.SORTS[k][0], _artifacts(k, words, stored)) for k in cards.SORTS]
     return _some([*groups, ("Units by token and example", matched_units(question.strip(), stored))])
 
 
@@ -133,7 +124,7 @@ def _artifacts(kind: str, words: list[str], stored: Library) -> list[Hit]:
         page = page_of(manifest) or links.artifact_page(kind, folder.name, manifest.facts.get("what"))
         known = "" if said == folder.name else clip(said)
         note = " · ".join(x for x in (known, _model_of(manifest), manifest.created[:10]) if x)
-        hits.append(Hit(clip(folder.name), note, page, _KINDS[kind][1]))
+        hits.append(Hit(clip(folder.name), note, page, cards.SORTS[kind][1]))
     return hits
 
 

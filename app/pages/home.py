@@ -3,7 +3,7 @@
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import demos, promptbox
-from app.components.cards import card, short_site
+from app.components.cards import SORTS, card, short_site
 from app.components.parts import Parts, error, panel, title
 from app.components.slot import how_far, line
 from app.frame.shell import Page
@@ -23,21 +23,12 @@ __all__ = ["PAGE", "card", "short_site"]
 DEFAULT = MODELS[0]
 _MOST = 6  # cards of a shelf, until it is asked for by name
 _FEW = 2  # so many cards fill half a row
-_SHELVES = {
-    "graph": ("Circuits", "Attribution graphs, each of one prompt"),
-    "features": ("Feature tables", "What each unit fires at and what it writes"),
-    "dictionary": ("Dictionaries", "Sparse autoencoders and transcoders, with their training"),
-    "result": ("Results", "Evaluations and reports"),
-    "cache": ("Activation caches", "Activations on disk, ready for training"),
-    "text": ("Sampled text", "Text drawn from a model, to harvest from and judge on"),
-    "study": ("Blind studies", "Units explained before their text is seen"),
-}
 
 
 def layout(query: dict[str, str]) -> Parts:
     """The prompt box, then what is here. `shelf` in the address shows one kind of artifact whole."""
     lead = "Write a prompt and look at what the model does with it: layer by layer, head by head, unit by unit, and as a circuit."
-    shelf = query.get("shelf") if query.get("shelf") in _SHELVES else None
+    shelf = query.get("shelf") if query.get("shelf") in SORTS else None
     return [
         title("See the movement", lead=lead),
         promptbox.box_panel(),
@@ -68,7 +59,7 @@ def _line(job: Job) -> html.Div:
 def stored(shelf: str | None = None) -> Parts:
     """Recent prompts, the shelves of artifacts, the models."""
     found = library()
-    kinds = [shelf] if shelf else list(_SHELVES)
+    kinds = [shelf] if shelf else list(SORTS)
     there = [kind for kind in kinds if found.kinds[kind]]
     wide = [_shelf(k, found, 60 if shelf else _MOST) for k in there if shelf or len(found.kinds[k]) > _FEW]
     few = [_shelf(k, found, _MOST) for k in there if not shelf and len(found.kinds[k]) <= _FEW]
@@ -95,7 +86,7 @@ def _recent() -> html.Section | None:
 
 def _shelf(kind: str, found: Library, most: int) -> html.Section:
     """The newest artifacts of a kind, and a link to the others."""
-    name, note = _SHELVES[kind]
+    name, _, note = SORTS[kind]
     every = found.kinds[kind]
     cards = [card(kind, folder, manifest) for folder, manifest in every[:most]]
     tools, cut = None, f", the newest {most} of {len(every)}" if len(every) > most else ""
