@@ -132,7 +132,10 @@ class EditTold(Settings):
 def edited_run(
     model: "TransformerBridge",
     prompt: Prompt,
-    changes: Annotated[Sequence[Change], Doc("What is changed, like ablate:L9H6.")],
+    changes: Annotated[
+        Sequence[Change],
+        Doc("What is changed: ablate:L9H6, mean:L9H6, scale=2:L5N120, clamp=8:L4F650@3, add=5:L5N120."),
+    ],
     *,
     other: Annotated[Prompt | None, Doc("The prompt whose values patch:L9H6 puts in.")] = None,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries whose latents are changed.")] = (),
