@@ -157,4 +157,4 @@ def snippets_in(laid) -> set[tuple[str, str]]:
 def test_units_command_and_its_limits(site, capsys, tmp_path: Path):
     assert run(["units", "--prompt", A, "--model", "toy", "--position", "99"]) == 2
     assert "no position 99" in capsys.readouterr().err
-    assert run(["compare", "--prompt", A, "--with", " ", "--model", "toy"]) == 2
+    assert run(["compare", "--prompt", A, "--with", "", "--model", "toy"]) == 2
