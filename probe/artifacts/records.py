@@ -215,10 +215,13 @@ def _found(what: str, allowed: Allowed) -> type | None:
     """The class that a file names, if it may hold it."""
     module, _, name = what.partition(":")
     for home in moved().get(module, [module]):
-        if allowed is not None and name not in allowed.get(home, ()):
-            continue
         found = getattr(_module(home), name, None)
-        if isinstance(found, type) and found.__module__ == home and _holds_values(found):
+        if not isinstance(found, type) or not _holds_values(found):
+            continue
+        where = found.__module__  # another than `home` where the class has moved and is imported back
+        if where != home and where.split(".")[0] not in OURS:
+            continue
+        if allowed is None or name in allowed.get(where, ()):
             return found
     return None
 

@@ -59,6 +59,11 @@ BULKY = ("by_position", "density", "texts", "convention", "probing", "letters", 
 """Fields of a report that a list of many leaves out."""
 
 
+def without_bulky(plain: dict[str, Any]) -> dict[str, Any]:
+    """A report's numbers without its long tables, as lists of reports show it."""
+    return {name: value for name, value in plain.items() if name not in BULKY}
+
+
 def meaning(measure: str) -> str:
     """What a measure is, in the words of its convention: `ce_recovered_zero on sotu` is a `ce_recovered`."""
     name = measure.partition(" ")[0]
@@ -119,7 +124,7 @@ class EvalReport(Record, figure=True, page=True):
 
     def in_lists(self) -> dict[str, Any]:
         """All but the long tables: what each position cost, the density of every latent."""
-        return {name: value for name, value in self.to_dict().items() if name not in BULKY}
+        return without_bulky(self.to_dict())
 
     def panels(self) -> list[Panel]:
         """Reconstruction and loss beside what they are compared with; every measure; how often latents fire; loss by place."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from probe.artifacts.json import plain
-from probe.evaluation.report import BULKY
+from probe.evaluation.report import without_bulky
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 
@@ -47,7 +47,7 @@ class SuiteReport(Record, figure=True, page=True, renamed={"summary": "measures"
 
     def in_lists(self) -> dict[str, Any]:
         """All but what each task and each letter gave."""
-        return {name: value for name, value in self.to_dict().items() if name not in BULKY}
+        return without_bulky(self.to_dict())
 
     def panels(self) -> list[Panel]:
         """Probing and first letters beside the baselines, every measure, and what the columns mean."""
