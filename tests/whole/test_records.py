@@ -17,7 +17,7 @@ from tiny import tiny
 import circuits
 import probe
 from circuits.graph.graph import CircuitGraph
-from probe.artifacts.records import RECORD, read_record
+from probe.artifacts.records import RECORD, read_record, write_record
 from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput, Unavailable
 from probe.heads.patterns import HeadPatterns
@@ -303,6 +303,17 @@ def test_a_record_of_another_class_or_of_no_module_of_ours_is_refused(tmp_path):
         (tmp_path / RECORD).write_text(json.dumps({"@": named, "args": ["true"]}))
         with pytest.raises(Unavailable, match="is no record"):
             read_record(tmp_path)
+
+
+def test_a_record_whose_class_has_moved_is_read(tmp_path):
+    """A file names the module that the class was in when it was written, which imports it back."""
+    lens = lens_of("p", ["a", "b"])
+    write_record(tmp_path, lens)
+    text, now = (tmp_path / RECORD).read_text(), f"{LensResult.__module__}:LensResult"
+    assert now in text and now != "probe.lens.logit:LensResult"
+    (tmp_path / RECORD).write_text(text.replace(now, "probe.lens.logit:LensResult"))
+    assert same(read_record(tmp_path), lens)
+    assert same(read_record(tmp_path, {LensResult.__module__: ["LensResult"]}), lens)
 
 
 def test_rows_become_a_frame_of_all_of_them(records):
