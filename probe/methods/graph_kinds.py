@@ -58,6 +58,8 @@ class NodesKind(Kind):
             return [rule]
         given = as_text(given.tolist() if hasattr(given, "tolist") else given)
         alone = isinstance(given, str | int) or not isinstance(given, Iterable)
+        if not alone and not _listed(given, alone):
+            raise NotPlain  # what no node means, the method knows
         return self.check(given if isinstance(given, str) else [as_text(scalar(one)) for one in _listed(given, alone)])
 
     def text(self, plain: Plain) -> str | None:

@@ -186,11 +186,11 @@ def test_a_dictionary_of_another_layer_is_noticed() -> None:
         ("gpt2", lambda: [sae("resid_post.1"), transcoder(1)], {}, "Two dictionaries"),
         ("gpt2", lambda: [transcoder(1)], {"basis": "neurons"}, "uses no dictionaries"),
         ("gpt2", list, {"basis": "latents"}, "needs dictionaries"),
-        ("gpt2", list, {"basis": "everything"}, "no basis"),
+        ("gpt2", list, {"basis": "everything"}, "basis is 'everything'; one of auto"),
         ("gpt2", list, {"basis": ["mlp", "latents", "mlp"]}, "layers with a dictionary"),
         ("gpt2", list, {"basis": ["mlp"]}, "each of 3 layers"),
         ("gpt2", list, {"heads": [7]}, "no layer 7"),
-        ("gpt2", list, {"first": "drop"}, "merge or keep"),
+        ("gpt2", list, {"first": "drop"}, "first is 'drop'; one of"),
     ],
 )
 def test_what_does_not_fit_is_refused(model_name, given, options, words) -> None:

@@ -237,7 +237,7 @@ def test_records_are_tables_pictures_and_json():
 @pytest.mark.parametrize(
     ("target", "options", "words"),
     [
-        ("L1", {}, "names no unit"),
+        ("L1", {}, "target is 'L1'; a unit .* was wanted. That is a layer"),
         ("L9N0", {}, "layers 0 to 3"),
         ("L1N999", {}, "neurons 0 to 127"),
         ("L1F3", {}, "no dictionary of layer 1"),

@@ -18,6 +18,7 @@ import circuits
 import probe
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.records import RECORD, read_record, write_record
+from probe.comparison.record import ComparedPrompts
 from probe.dictionaries import TopK, Transcoder
 from probe.errors import BadInput, Unavailable
 from probe.heads.patterns import HeadPatterns
@@ -305,15 +306,19 @@ def test_a_record_of_another_class_or_of_no_module_of_ours_is_refused(tmp_path):
             read_record(tmp_path)
 
 
-def test_a_record_whose_class_has_moved_is_read(tmp_path):
+def test_a_record_whose_class_has_moved_is_read(records, tmp_path):
     """A file names the module that the class was in when it was written, which imports it back."""
-    lens = lens_of("p", ["a", "b"])
-    write_record(tmp_path, lens)
-    text, now = (tmp_path / RECORD).read_text(), f"{LensResult.__module__}:LensResult"
-    assert now in text and now != "probe.lens.logit:LensResult"
-    (tmp_path / RECORD).write_text(text.replace(now, "probe.lens.logit:LensResult"))
-    assert same(read_record(tmp_path), lens)
-    assert same(read_record(tmp_path, {LensResult.__module__: ["LensResult"]}), lens)
+    compared = next(r for r in records if isinstance(r, ComparedPrompts))
+    write_record(tmp_path, compared)
+    text, now = (tmp_path / RECORD).read_text(), "probe.comparison.record:"
+    assert now in text
+    (tmp_path / RECORD).write_text(text.replace(now, "probe.comparison.prompts:"))
+    assert same(read_record(tmp_path), compared)
+    names = ["ComparedPrompts", "PairCandidate", "UnitDifference"]
+    assert same(
+        read_record(tmp_path, {"probe.comparison.record": names, "probe.text.alignment": ["Alignment", "Column"]}),
+        compared,
+    )
 
 
 def test_rows_become_a_frame_of_all_of_them(records):
