@@ -50,6 +50,16 @@ def found_folder(kind: str, given: object, make: str = "") -> Path:
     raise BadInput(f"There is no {words.get(kind, kind)} {str(given)!r}{known}.{f' {make}' if make else ''}")
 
 
+def is_place(given: str | os.PathLike[str]) -> bool:
+    """Whether this names a file or the folder of an artifact; other folders are nothing that is stored."""
+    return os.path.isfile(given) or has_manifest(given)
+
+
+def has_manifest(folder: str | os.PathLike[str]) -> bool:
+    """Whether this is the folder of an artifact; it is not where no system can have a folder of that name."""
+    return os.path.isfile(os.path.join(folder, MANIFEST))  # Path.is_file raises for a long name
+
+
 def _there(*places: Path) -> Path | None:
     """Which of these is a folder, finished ones first.
 

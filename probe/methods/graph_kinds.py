@@ -23,13 +23,23 @@ class GraphKind(Text):
     def plain(self, given: Any) -> Plain:
         if isinstance(given, str) and re.fullmatch(self.pattern, given):
             return given
-        if given and isinstance(given, str | PathLike) and Path(given).exists():
+        if isinstance(given, str | PathLike) and _is_place(given):
             raise NotPlain
         if not hasattr(given, "nodes"):
             raise ValueError
         if (name := _stored_as(given)) is None:
             raise NotPlain
         return name
+
+    def advice(self, value: Any) -> str:
+        at_a_path = isinstance(value, PathLike) or (isinstance(value, str) and "/" in value)
+        return "Python and the command line take its folder too, which has a manifest.json." if at_a_path else ""
+
+
+def _is_place(given: "str | PathLike[str]") -> bool:
+    from probe.artifacts.manifest import is_place
+
+    return bool(given) and is_place(given)
 
 
 def _stored_as(graph: Any) -> str | None:

@@ -397,7 +397,10 @@ def test_units_are_read_by_their_names_too(toy, sae):
         (lambda: read_head(toy, PROMPT, "L9H2"), "this model has layers 0 to 3"),
         (lambda: on_text(toy, PROMPT, "L1F7"), "not one unit"),
         (lambda: on_text(toy, PROMPT, "L2F7", dictionary=sae), "not one unit"),
-        (lambda: on_text(toy, PROMPT, "seven"), "names no unit"),
+        (
+            lambda: on_text(toy, PROMPT, "seven"),
+            r"^unit-on-text: unit is 'seven'; a unit \(L5H3, L5N120, L5F650\) was wanted\.$",
+        ),
     ):
         with pytest.raises(BadInput, match=said):
             ask()

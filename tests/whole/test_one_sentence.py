@@ -42,7 +42,7 @@ def wrongs(p: Parameter) -> Iterator[tuple[Any, str]]:
         yield "", ""
         yield [1, -5], "ids:1,-5"
     else:
-        for text in ("", "x y", "../x"):
+        for text in ("", "x y", "../x", "../bare", "x" * 300):  # nothing is at x, an empty folder at bare
             if not fits(p, text):
                 yield text, text
 
@@ -93,6 +93,10 @@ def said(ask: Any) -> str:
 def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENWORK_HOME", str(tmp_path_factory.mktemp("home")))
+        around = tmp_path_factory.mktemp("around")
+        for name in ("work", "bare"):
+            (around / name).mkdir()
+        patch.chdir(around / "work")
         yield
 
 

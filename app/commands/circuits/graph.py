@@ -3,6 +3,7 @@
 A graph is named as it was stored, or given as its folder, or as a file that `openwork graph import` would read.
 """
 
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from app.commands.methods.shown import show_panels
 from app.commands.options import AsJson, print_json, reserve
-from probe.artifacts.manifest import ModelStamp
+from probe.artifacts.manifest import ModelStamp, has_manifest
 from probe.errors import BadInput
 from probe.show.panels import Rows, Sentence
 from probe.show.values import quoted
@@ -27,12 +28,12 @@ def folder_of(name: str) -> Path:
     from app.library.artifacts import registered
 
     path = Path(name)
-    return path if (path / "manifest.json").is_file() else registered("graph", name)
+    return path if has_manifest(path) else registered("graph", name)
 
 
 def opened(name: str) -> "CircuitGraph":
     """A stored graph by name or folder, or what a foreign file holds."""
-    if Path(name).is_file():
+    if isfile(name):
         from circuits.exchange.read import read_neuronpedia
 
         return read_neuronpedia(Path(name))

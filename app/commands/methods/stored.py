@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from probe.artifacts.manifest import is_place
 from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.graph_kinds import GraphKind
@@ -53,14 +54,10 @@ def _placed(about: Method, options: Options) -> dict[str, Any]:
     for p in about.parameters:
         given = options.get(p.name)
         texts = [] if p.kind.control != "stored" or given is None else given if p.several else [given]
-        if any(map(_is_place, texts)):
+        if any(map(is_place, texts)):
             opened = [_opened(p, text) for text in texts]
             found[p.name] = opened if p.several else opened[0]
     return found
-
-
-def _is_place(text: str) -> bool:
-    return Path(text).is_file() or (Path(text) / "manifest.json").is_file()
 
 
 def _opened(p: Parameter, text: str) -> Any:
@@ -68,7 +65,7 @@ def _opened(p: Parameter, text: str) -> Any:
         from app.commands.circuits.graph import opened
 
         return opened(text)
-    return Path(text) if _is_place(text) else text
+    return Path(text) if is_place(text) else text
 
 
 def _model_of_graph(about: Method, arguments: Mapping[str, Any], placed: Mapping[str, Any]) -> str:
