@@ -138,7 +138,7 @@ def test_a_value_is_kept_as_it_is_written(kind, given, plain):
 
 @pytest.mark.parametrize(
     ("kind", "given"),
-    [("GraphName", "/"), ("ChosenNodes", lambda graph: [1]), ("BasisName", ["mlp"] * 4), ("Unit", (5, 3))],
+    [("GraphName", __file__), ("ChosenNodes", lambda graph: [1]), ("BasisName", ["mlp"] * 4), ("Unit", (5, 3))],
 )
 def test_what_no_file_could_hold_is_no_call(kind, given):
     with pytest.raises(NotPlain):
