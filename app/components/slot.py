@@ -3,6 +3,8 @@
 Lay out `slot("ablate")`, call `register_slot(app, "ablate")` once, let a callback put a key (what `work.submit` returns) into
 the store `ablate-key`, and listen to the store `ablate-done`: it gets the key when `work.result(key)` is in memory. The
 page may be laid out with a key already in it. A name may be a pattern: then one registering is enough for many slots.
+
+A page that looked for the result itself says with `shown` whether it drew it: work may end between that look and the slot's.
 """
 
 import copy
@@ -17,9 +19,12 @@ from app.jobs.table import Job, job_table
 from probe.words import counted, duration
 
 
-def slot(name: Name, key: str | None = None, address: str | None = None) -> html.Div:
-    """Progress while it runs, the reason when it fails; nothing otherwise. address: as in `register_slot`."""
+def slot(name: Name, key: str | None = None, address: str | None = None, shown: bool = True) -> html.Div:
+    """Progress while it runs, the reason when it fails; nothing otherwise. address: as in `register_slot`. shown: False where the
+    page is laid out without the result; one that came since is told with the first tick, as what is laid out calls nothing."""
     state, done, over = _look(key)
+    if done and not shown:
+        done, over = None, False
     return html.Div(
         [
             *([store(part_of(name, "address"), address)] if address else []),

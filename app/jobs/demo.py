@@ -24,7 +24,8 @@ def start_demo(name: str) -> Job:
 
 
 def _demo(name: str, link: str, progress: Progress) -> str:
-    from circuits.demo.run import SMALL, DemoConfig, run_demo
+    from circuits.demo.config import SMALL, DemoConfig
+    from circuits.demo.run import run_demo
 
     config = DemoConfig() if name == "demo" else SMALL
     prompts.store(config.prompt, config.model)

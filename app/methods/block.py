@@ -75,7 +75,7 @@ class Block:
         earlier = view.earlier(about, model, fixed, key)
         parts = [
             ask_panel(self.at, head, ask, asked, fixed, hint=_hint(call, fixed)),
-            slot(view.place(self.at), key),
+            slot(view.place(self.at), key, shown=call is not None),
             view.result_view(self.at, about, key if call else None, str(query.get(beside, ""))[:200], beside),
             html.Div(
                 folded("Earlier results", drawn.rows(self.part("earlier"), 420, earlier)),

@@ -88,7 +88,7 @@ def job_view(at: str, method: str, key: str) -> Parts:
     """The place of what a job of the page finds, with its progress."""
     about, here = method_named(method), place(at)
     there = key if jobs.is_there(key) else None
-    stores = [store(part_of(here, "about"), {"method": about.name}), slot(here, key)]
+    stores = [store(part_of(here, "about"), {"method": about.name}), slot(here, key, shown=there is not None)]
     return [*stores, result_view(at, about, there, otherwise=loading())]
 
 

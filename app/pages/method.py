@@ -46,7 +46,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         title(label(about.name), eyebrow=f"Methods · {about.group}", lead=marked(about.summary), actions=[every]),
         dcc.Store(id="selection", data=selection_from(query)),
         html.Div([asks, _about(about)], className="ow-grid two"),
-        slot(view.place(AT), key),
+        slot(view.place(AT), key, shown=done is not None),
         view.result_view(AT, about, done, query.get(BESIDE, "")[:200], otherwise=loading() if key else view.EMPTY),
         _earlier(about),
     ]

@@ -2,11 +2,13 @@
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 from app.components.slot import slot, waiting, waits_for
 from app.jobs import table as jobs
 from app.jobs import work
 from app.jobs.job import Job
+from app.methods.view import job_view
 
 KEY = work.key_of("test", "slot")
 
@@ -35,6 +37,20 @@ def test_work_that_has_ended_and_left_memory_says_so(home, monkeypatch):
     table_where(monkeypatch, lambda key: Job(id="1", kind="experiment", title="Work", key=key, state="done"))
     shown, done, over = state_of(slot("here", work.key_of("test", "forgotten")))
     assert "not kept any more" in str(shown) and done is None and over
+
+
+def test_work_that_ends_while_a_page_is_laid_out_without_it_is_told_later(home, monkeypatch):
+    """Between the page's look and the slot's: what is laid out calls nothing, so the page would wait for ever."""
+    key = work.key_of("test", "between")
+    work.keep(key, "found")
+    assert state_of(slot("here", key, shown=False)) == (None, None, False)
+
+    late = work.key_of("test", "a view")
+    table_where(monkeypatch, lambda asked: work.keep(asked, "found"))
+    laid_out: Any = job_view("here", "logit-lens", late)
+    _, box, panels = laid_out
+    ticks = [child for child in box.children if child.id["type"] == "block-tick"]
+    assert "ow-skeleton" in str(panels) and not ticks[0].disabled
 
 
 def test_work_that_ends_after_its_result_was_looked_for_is_asked_for_again(home, monkeypatch):

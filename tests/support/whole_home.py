@@ -9,7 +9,8 @@ import numpy as np
 from app import links
 from app.jobs import readings
 from app.library import graphs, prompts
-from circuits.demo.run import SMALL, run_demo
+from circuits.demo.config import SMALL
+from circuits.demo.run import run_demo
 from circuits.graph.graph import UNITS
 from probe.artifacts.folder import place
 

@@ -50,7 +50,7 @@ def layout(query: dict[str, str]) -> Parts:
         title(
             prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
-        *every_head(chosen_metric(query.get("metric")), all_key, scores_key),
+        *every_head(chosen_metric(query.get("metric")), all_key, scores_key, heads is not None),
         *one_head(),
         html.Div([adds(model), change(model, prompt, selection, query)], className="ow-grid even"),
         panel("Where else it is", html.Div(id="heads-elsewhere"), note="Nodes of stored circuits that are this head."),
@@ -73,13 +73,13 @@ def ways(model: str, prompt: str, selection: Selection) -> Parts:
     return [dcc.Link([icon(symbol, small=True), word], href=href, className="ow-chip") for symbol, word, href in places]
 
 
-def every_head(metric: str, all_key: str, scores_key: str) -> Parts:
-    """Thumbnails, grid and table of all heads."""
+def every_head(metric: str, all_key: str, scores_key: str, there: bool) -> Parts:
+    """Thumbnails, grid and table of all heads. there: the page is laid out with their patterns."""
     scores = {name: words[0] for name, words in SCORES.items()}
     choice = choose("heads-metric", scores, metric, "Score that colours the heads", w=170)
     thumbs = panel(
         "Every head",
-        [slot("heads-all", all_key), drawn.thumbs("heads-thumbs"), slot("heads-scores", scores_key)],
+        [slot("heads-all", all_key, shown=there), drawn.thumbs("heads-thumbs"), slot("heads-scores", scores_key)],
         note=html.Span(id="heads-metric-note"),
         tools=html.Div([html.Span("by", className="ow-partial"), choice], className="ow-actions"),
         foot=html.Div(id="heads-code-all"),
@@ -91,7 +91,10 @@ def every_head(metric: str, all_key: str, scores_key: str) -> Parts:
 
 def one_head() -> Parts:
     """The selected head."""
-    beside = [html.Div(id="heads-facts", className="ow-stats heads-facts"), html.Div(id="heads-at-attended")]
+    beside = [
+        html.Div(id="heads-facts", className="ow-stats heads-facts"),
+        html.Div(id="heads-at-attended", className="tight"),
+    ]
     pattern = graph("heads-pattern", 600, "Attention pattern of the selected head, with margins")
     look = panel(
         html.Span(id="heads-name"),

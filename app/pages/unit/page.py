@@ -58,7 +58,7 @@ def _by_weights(found: PageUnit, chosen: Selection) -> Parts:
     key = jobs.submit(replace(work_of(call), origin=None, link=found.href()))
     weights = jobs.result(key)
     shown = panels.by_weights(found, weights, _kept(chosen)) if weights is not None else loading()
-    return [slot("unit-weights", key), html.Div(shown, id="unit-by-weights")]
+    return [slot("unit-weights", key, shown=weights is not None), html.Div(shown, id="unit-by-weights")]
 
 
 def register(app: Dash) -> None:
