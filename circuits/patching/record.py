@@ -177,7 +177,7 @@ class PatchingSweep(Record, figure=True, page=True):
             Sentence(COLOURS),
             looking(self),
             strongest(self, k),
-            *self.pair.predictions(),
+            *self.pair.predictions("Likeliest next tokens before anything is patched"),
         ]
 
     def chosen(self, selection: Mapping[str, Any] | None) -> Cell:
