@@ -32,6 +32,7 @@ def refused(capsys, *order: str) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", READERS, ids=lambda order: order[0])
 def test_ids_are_the_prompt_they_spell(toy, home, capsys, order):
     ids = ",".join(map(str, encode_prompt(toy, PROMPT)))

@@ -54,6 +54,7 @@ def test_there_are_many():
     assert len(numeric()) > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ABSURD)
 def test_absurd_numbers_never_end_in_a_traceback(home, capsys, value):
     for path, option in numeric():

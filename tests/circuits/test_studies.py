@@ -222,11 +222,13 @@ def all_measured(study: Study, bench: Bench) -> dict[str, Found]:
     return found
 
 
+@pytest.mark.slow
 def test_every_claim_of_two_circuits_is_measured(bench):
     row = all_measured(two_circuits.STUDY, bench)["greater-than-graphs"].tables[0].rows[0]
     assert row["direct, predicted"] == pytest.approx(row["direct, measured"], rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_every_claim_of_two_circuits_with_transcoders_is_measured(bench, home):
     with pytest.raises(BadInput, match="No transcoder of an MLP of toy is stored"):
         two_circuits_transcoders.STUDY.parts[0].measure(bench)
