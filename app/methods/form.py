@@ -205,7 +205,7 @@ def _controls(at: str, p: Parameter, plain: Any) -> Parts:
 def _token(at: str, p: Parameter, plain: Any, part: str, about: Filled) -> Component:
     """A box, and below it the tokens that answer to what was written."""
     name, hint = {**_field(at, p, part), "type": TOKEN}, _default(p) if not part else "none"
-    box = dmc.TextInput(id=name, value=_text(p, plain, part), placeholder=hint, debounce=200, **about)
+    box = dmc.TextInput(id=name, value=_text(p, plain, part), placeholder=hint, **about)  # a run asks what stands there
     return html.Div([box, drawn.rows({**name, "type": _FOUND}, 190)], className="ow-tokenpick")
 
 

@@ -27,11 +27,6 @@ def cell_at(sweep: "PatchingSweep", row: int, column: int) -> "Cell":
     return (*divmod(row, sweep.raw.shape[1]), column)
 
 
-def row_of(sweep: "PatchingSweep", cell: "Cell") -> int:
-    """The row of the heat map that shows a cell."""
-    return cell[0] if len(sweep.axes) == 2 else cell[0] * sweep.raw.shape[1] + cell[1]
-
-
 @draws
 def patching_figure(sweep: "PatchingSweep", what: str = "effect", height: int | None = None) -> go.Figure:
     """Layer by position or head. what: `effect` (normalised) or `raw` (the metric's own unit)."""

@@ -35,11 +35,6 @@ class Alignment(Record):
     def n_same(self) -> int:
         return sum(c.same for c in self.columns)
 
-    def column_of(self, position: int, side: str = "a") -> int:
-        """The column that holds a position of side `a` or `b`; the last one for a position that is not there."""
-        found = (i for i, c in enumerate(self.columns) if getattr(c, side) == position)
-        return next(found, len(self.columns) - 1)
-
 
 def align(a: Sequence[int], b: Sequence[int]) -> Alignment:
     """The alignment of two sequences of ids, either of which may be empty."""

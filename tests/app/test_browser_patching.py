@@ -96,7 +96,6 @@ def test_prompts_are_written_and_compared_before_anything_is_patched(tab, site):
     ask = boxed(tab, MEASURED)
     for field, text in (("Target", " the"), ("Target, minus", " and")):
         ask.get_by_label(field, exact=True).fill(text)
-        tab.wait_for_timeout(400)  # a box waits until one has written
     ask.get_by_role("button", name="Run", exact=True).click()
     expect(tab).to_have_url(re.compile(r"pair=method"))
     expect(shown).to_contain_text("p(' the')", timeout=WAIT)

@@ -91,7 +91,7 @@ _OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
 _OF_PROMPT = {"dictionary": "dictionaries", "top_k": "k"}
 _OF_TWO = {"prompt": "a", "ids": "a_ids", "with": "b", "with_ids": "b_ids", "dictionary": "dictionaries"}
 OLD_NAMES: tuple[OldName, ...] = (
-    OldName("lens", "logit-lens", {"position": "positions"}),
+    OldName("lens", "logit-lens", {"position": "positions"}, given={"top_k": "5"}),
     OldName("units", "strongest-units", _OF_PROMPT),
     OldName("compare", "compare-prompts", _OF_TWO),
     OldName(
