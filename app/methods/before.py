@@ -1,10 +1,17 @@
-"""Jobs of before that a method does now: rows that name the tasks of then start the method's call of the same question."""
+"""Jobs of before that a method does now: rows that name the tasks of then start the method's call of the same question; a run
+of then that is kept is shown."""
 
+from typing import Any
+
+from app.components.parts import Parts, panel
+from app.figures.dress import worn
+from app.jobs import work
 from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
 from app.jobs.work import submit
 from app.library.models import require_offered
 from app.library.units import PageUnit, unit_of
 from app.methods.changing import change_text
+from app.methods.drawing import Look, drawn_panels
 from app.methods.work import work_of
 from probe.interventions.change_text import WORDS
 from probe.methods.call import Call
@@ -47,3 +54,9 @@ def _without_head(arguments: Arguments) -> None:
     change = change_text(how, None, unit_name("head", layer, head), whole_or_none(arguments, "pos"))
     asked = {"prompt": prompt_in(arguments).text, "changes": [change], "pos": at}
     submit(work_of(Call.checked("edit", require_offered(arguments["model"]), asked)))
+
+
+def run_of_before(key: str | None) -> Parts:
+    """The run that an address of before names, where it is kept."""
+    found: Any = work.result(work.given(key, "edit"))
+    return [] if found is None else [panel("A run of before", drawn_panels(found, "", Look(worn()), at="before"))]

@@ -7,16 +7,12 @@ The unit stands in a store, which the page's callbacks may change: Output({"type
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from dash import MATCH, Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.inputs import count
-from app.components.parts import Parts, panel, segmented
-from app.figures.dress import worn
-from app.jobs import work
-from app.methods.drawing import Look, drawn_panels
+from app.components.parts import panel, segmented
 from app.methods.form import FIELD
 from app.selection import Selection
 
@@ -83,9 +79,3 @@ def change_text(how: str, amount: object, unit: str, pos: int | None) -> str:
     """`clamp=8:L1N5@2`: the change as every door reads it."""
     by = f"={amount:g}" if how in _STARTS and isinstance(amount, int | float) else ""
     return f"{how}{by}:{unit}" + ("" if pos is None else f"@{pos}")
-
-
-def run_of_before(key: str | None) -> Parts:
-    """The run that an address of before names, where it is kept."""
-    found: Any = work.result(work.given(key, "edit"))
-    return [] if found is None else [panel("A run of before", drawn_panels(found, "", Look(worn()), at="before"))]

@@ -48,17 +48,17 @@ OF_ALL: dict[str, tuple[Any, Any]] = {
 """Options that every method's command has, with their defaults."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What a command was asked for beside the call itself."""
 
-    device: str | None
-    precision: str
-    save: str | None
-    csv: Path | None
-    dry_run: bool
-    json: bool
-    dashboard: bool
+    device: str | None = None
+    precision: str = "float32"
+    save: str | None = None
+    csv: Path | None = None
+    dry_run: bool = False
+    json: bool = False
+    dashboard: bool = False
     rows: int = MOST
 
 
@@ -76,11 +76,7 @@ def command_of(
         call = call_asked(about, options, arguments_of(about, options))
         for name, value in call.arguments.items():
             require_possible(about.name, name, value)
-        common = {name: options.get(name) for name in Wanted.__dataclass_fields__}
-        answer(
-            call,
-            Wanted(**{**common, "precision": common["precision"] or "float32", "dashboard": bool(common["dashboard"])}),
-        )
+        answer(call, Wanted(**{name: options[name] for name in Wanted.__dataclass_fields__ if name in options}))
 
     standing = {**(OF_A_MODEL if about.of_model else {}), **OF_ALL}
     if about.of_model and asks_of_graph(about):

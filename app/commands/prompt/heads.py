@@ -47,7 +47,7 @@ def heads(
         {"head": head, "key": None, "k": rows} if head is not None else {"metric": check_score(metric), "top": rows}
     )
     call = Call.checked(about.name, model, arguments_of(about, {**asked, **of_one}))
-    answer(call, Wanted(device, precision, save, None, False, json, False))
+    answer(call, Wanted(device=device, precision=precision, save=save, json=json))
 
 
 def follow(

@@ -74,7 +74,7 @@ def patch(
         "memory": None if memory == 1.0 else int(memory * 1e9),
     }
     call = Call.checked("patch", model, {name: value for name, value in asked.items() if value is not None})
-    answer(call, Wanted(device, precision, save, None, dry_run, json, dashboard=False, rows=top))
+    answer(call, Wanted(device=device, precision=precision, save=save, dry_run=dry_run, json=json, rows=top))
 
 
 def _target(tokens: list[str | int]) -> Any:

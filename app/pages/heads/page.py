@@ -17,7 +17,8 @@ from app.jobs import work
 from app.library import memory
 from app.library.models import short_model
 from app.library.prompts import Prompt
-from app.methods.changing import HEAD, changing, run_of_before
+from app.methods.before import run_of_before
+from app.methods.changing import HEAD, changing
 from app.pages.heads import callbacks
 from app.pages.heads.callbacks import CHANGE
 from app.pages.heads.chosen import chosen_metric, complete

@@ -7,9 +7,9 @@ from app.jobs import work
 from app.library import prompts
 from app.library.artifacts import is_registered
 from app.library.units import PageUnit
-from app.methods import before as before  # rows of before name its tasks
+from app.methods.before import run_of_before
 from app.methods.block import Block
-from app.methods.changing import NEURON, changing, run_of_before
+from app.methods.changing import NEURON, changing
 from app.methods.form import FIELD
 from app.selection import Selection
 from probe.errors import BadInput
