@@ -61,7 +61,7 @@ def _run(arguments: list[str]) -> int:
     if rank():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
     take_any_character()
-    commands.register(cli)
+    commands.register(cli, next(iter(arguments), ""))
     try:
         cli(arguments, prog_name="openwork")
     except SystemExit as left:  # typer leaves this way, with 2 for a wrong option and 130 when interrupted
