@@ -10,16 +10,18 @@ import numpy as np
 from app.library import labels
 from app.library.artifacts import registered
 from app.library.memory import Recent
+from circuits.graph import stored_marks
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.marks import with_numbers_of
 from circuits.graph.nodes import KINDS
-from circuits.graph.store import StoredNodes, edges_digest, load_nodes
+from circuits.graph.store import StoredNodes, edges_digest, editing, load_nodes
+from circuits.graph.stored_marks import Marked
+from probe.artifacts.json import Json
 from probe.errors import BadInput
 
 _nodes: "Recent[StoredNodes]" = Recent(400, most=3e8)
 _graphs: Recent[Any] = Recent(4, most=4e8, least=2)
 _shown: Recent[Any] = Recent(4, most=4e8, least=2)
-_COMPUTED = ("explained", "roots", "way", "pushes", "influence", "cancellation", "scores", "_names")
-"""What was computed of a graph and reads neither a mark nor a label."""
 
 
 def graph_mark(name: str) -> int:
@@ -42,16 +44,6 @@ def stored_graph(name: str) -> CircuitGraph:
     return kept[1]
 
 
-def keep_graph(name: str, graph: CircuitGraph, before: CircuitGraph) -> CircuitGraph:
-    """Keep in memory what was just stored under this name; numbers already computed of what it was before stay computed."""
-    return _graphs.put(name, (graph_mark(name), _with_computed(graph, before)))[1]
-
-
-def _with_computed(graph: CircuitGraph, before: CircuitGraph) -> CircuitGraph:
-    graph.__dict__.update({k: before.__dict__[k] for k in _COMPUTED if k in before.__dict__})
-    return graph
-
-
 reading = RLock()
 "Held while a graph's folder is replaced; who reads one that may be edited meanwhile holds it too."
 
@@ -60,6 +52,29 @@ def graph_of(name: str) -> CircuitGraph:
     """A stored graph, never in the middle of being replaced."""
     with reading:
         return stored_graph(name)
+
+
+def marked(name: str) -> Marked:
+    """A stored graph with its marks as they are now."""
+    with reading:
+        return stored_marks.marked(registered("graph", name), stored_graph(name))
+
+
+def mark(name: str, request: Json, revision: str | None = None) -> Marked:
+    """Make one edit of a graph's marks, on disk at once; what was computed of the graph stays in memory."""
+    folder = registered("graph", name)
+    with reading, editing(folder):
+        before = stored_graph(name)
+        found = stored_marks.mark(folder, request, revision, before)
+        if found.graph is not before:
+            _graphs.put(name, (graph_mark(name), found.graph))
+    return found
+
+
+def look(name: str, change: Json) -> None:
+    """Keep how a graph's drawing is looked at; see `circuits.graph.stored_marks.look`."""
+    with reading:
+        stored_marks.look(registered("graph", name), change, stored_graph(name))
 
 
 def shown_graph(name: str) -> CircuitGraph:
@@ -82,7 +97,7 @@ def labelled(graph: CircuitGraph) -> CircuitGraph:
         owner = graph.model if kind == "neuron" else dictionary_at(graph, layer)
         texts[i] = texts[i] or known.get((kind, owner, layer, int(nodes.unit[i])), "")
     assert len(graph.influence) == len(texts), "computed once for both"
-    return _with_computed(replace(graph, unit_tokens=texts), graph)
+    return with_numbers_of(graph, replace(graph, unit_tokens=texts))
 
 
 def dictionary_at(graph: CircuitGraph, layer: int) -> str:

@@ -23,6 +23,9 @@ MOST = 300
 LONGEST = 120
 "Characters of a name or label."
 
+_UNMARKED = ("explained", "roots", "way", "pushes", "influence", "cancellation", "scores", "_names")
+"What is computed of a graph and reads neither a mark nor a label."
+
 Groups = dict[str, tuple[int, ...]]
 
 
@@ -58,6 +61,12 @@ class Marks:
     def group_of(self, node: int) -> str | None:
         """The group a node is in."""
         return next((name for name, members in self.groups.items() if node in members), None)
+
+
+def with_numbers_of(before: CircuitGraph, graph: CircuitGraph) -> CircuitGraph:
+    """The graph, marked otherwise than before: what was computed of it then, no mark or label changes."""
+    graph.__dict__.update({k: before.__dict__[k] for k in _UNMARKED if k in before.__dict__})
+    return graph
 
 
 def pin(marks: Marks, nodes: Sequence[int]) -> Marks:

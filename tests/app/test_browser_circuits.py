@@ -14,12 +14,12 @@ from records import HOSTILE, small_graph, store_graph
 from wired import crowded
 
 from app.jobs import table as jobs
-from app.library import memory
-from app.pages.circuit import marks_on_disk
+from app.library import graphs, memory
 from circuits import TraceConfig, trace
 from circuits.exchange.read import read_neuronpedia
 from circuits.graph.asked import top_units as strongest
 from circuits.graph.store import load_graph, save_graph
+from circuits.graph.stored_marks import edits_file
 from probe.artifacts.folder import place
 from probe.model.load import load_model, stamp
 
@@ -31,7 +31,7 @@ LARGEST_DRAWN = 2.0  # seconds for 300 nodes and 1,000 edges
 def graph(site):
     """A stored graph with nothing pinned: neurons 2 and 3, logit 4."""
     store_graph("small")
-    marks_on_disk.edits_file("small").unlink(missing_ok=True)
+    edits_file(place("graph", "small")).unlink(missing_ok=True)
     return "small"
 
 
@@ -114,7 +114,7 @@ def test_control_and_click_pins_in_the_link_graph(tab, site, graph):
 
 
 def test_dragged_boxes_stay_and_the_drawing_zooms(tab, site, graph):
-    marks_on_disk.act("small", {"op": "pin", "nodes": [2, 3]})
+    graphs.mark("small", {"op": "pin", "nodes": [2, 3]})
     opened(tab, site)
     node = tab.locator("#subgraph [data-id=n2]")
     tab.locator("#subgraph").scroll_into_view_if_needed()
@@ -123,8 +123,8 @@ def test_dragged_boxes_stay_and_the_drawing_zooms(tab, site, graph):
     tab.mouse.down()
     tab.mouse.move(before["x"] + 70, before["y"] + 30, steps=4)
     tab.mouse.up()
-    until(lambda: "n2" in marks_on_disk.marked("small").view.at)
-    moved = marks_on_disk.marked("small").view.at["n2"]
+    until(lambda: "n2" in graphs.marked("small").view.at)
+    moved = graphs.marked("small").view.at["n2"]
     tab.reload()
     expect(node).to_be_visible()
     assert node.get_attribute("transform") == f"translate({moved[0] - 66:g},{moved[1] - 21:g})"
@@ -133,7 +133,7 @@ def test_dragged_boxes_stay_and_the_drawing_zooms(tab, site, graph):
     tab.get_by_role("button", name="Zoom in").click()
     expect(scene).not_to_have_attribute("transform", first)
     tab.get_by_role("button", name="Tidy").click()
-    until(lambda: not marks_on_disk.marked("small").view.at)
+    until(lambda: not graphs.marked("small").view.at)
 
 
 def until(true, seconds: float = 8) -> None:
@@ -144,7 +144,7 @@ def until(true, seconds: float = 8) -> None:
 
 
 def test_nodes_are_reached_by_arrows_and_open_by_enter(tab, site, graph):
-    marks_on_disk.act("small", {"op": "pin", "nodes": [2, 3]})
+    graphs.mark("small", {"op": "pin", "nodes": [2, 3]})
     opened(tab, site, query="?n=2")
     tab.locator("#subgraph [data-id=n2]").focus()
     tab.keyboard.press("ArrowRight")
@@ -186,7 +186,7 @@ def test_quick_edits_follow_one_another(tab, site, graph):
 def test_the_largest_subgraph_is_drawn_in_time(tab, site):
     save_graph(crowded(n=700), place("graph", "large"))
     whole = stored("large")
-    marks_on_disk.act("large", {"op": "pin", "nodes": strongest(whole, 270)})
+    graphs.mark("large", {"op": "pin", "nodes": strongest(whole, 270)})
     opened(tab, site, "large", "?e=1")
     expect(tab.locator("#subgraph-words")).to_contain_text("1,000 of")
     tab.evaluate("document.querySelector('#subgraph').replaceChildren()")
@@ -229,7 +229,7 @@ def test_hostile_and_foreign_graphs_are_drawn_as_text(tab, site):
     save_graph(replace(nasty, supernodes={HOSTILE[1]: [14, 15], HOSTILE[3]: [17, 18]}), place("graph", "nasty"))
     save_graph(read_neuronpedia(circuit_tracer()), place("graph", "foreign"))
     for name in ("nasty", "foreign"):
-        marks_on_disk.act(name, {"op": "top", "n": 5})
+        graphs.mark(name, {"op": "top", "n": 5})
         opened(tab, site, name)
         expect(tab.locator("#subgraph .node").first).to_be_visible()
         expect(tab.get_by_text("Not to be tested here")).to_be_visible()
@@ -301,7 +301,7 @@ def test_a_file_that_is_no_graph_gets_its_sentence(tab, site, tmp_path):
 def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
     made = trace(load_model("toy"), "one two three", config=TraceConfig(max_nodes=20))
     save_graph(made, place("graph", "tested"), model=stamp(load_model("toy")), replace=True)
-    marks_on_disk.act("tested", {"op": "top", "n": 2})
+    graphs.mark("tested", {"op": "top", "n": 2})
     opened(tab, site, "tested")
     block = tab.locator(".ow-truth")
     block.get_by_label("N random").fill("2")
@@ -316,7 +316,7 @@ def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
     opened(tab, site, "tested")  # without the address, after a restart
     expect(words).to_contain_text("2 nodes")
     expect(block.locator("#graph-tests")).to_contain_text("2 nodes, ablate, 2 random subgraphs")
-    marks_on_disk.act("tested", {"op": "top", "n": 3})
+    graphs.mark("tested", {"op": "top", "n": 3})
     tab.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(block.get_by_text("asked before the choice above changed")).to_be_visible()
 
@@ -324,7 +324,7 @@ def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
 def test_a_tab_that_is_left_and_seen_again_shows_what_was_edited_elsewhere(tab, site, graph):
     opened(tab, site)
     expect(tab.get_by_text("Nothing is pinned yet")).to_be_visible()
-    marks_on_disk.act(graph, {"op": "pin", "nodes": [2]})
+    graphs.mark(graph, {"op": "pin", "nodes": [2]})
     tab.evaluate("window.dispatchEvent(new Event('focus'))")
     said(tab, "Edited meanwhile")
     expect(tab.locator("#subgraph .node.neuron")).to_have_count(1)

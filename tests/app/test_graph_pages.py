@@ -25,14 +25,13 @@ from app.library.artifacts import library
 from app.library.graphs import stored_graph
 from app.methods import work as calls
 from app.pages.circuit import callbacks as graph_callbacks
+from app.pages.circuit import page as graph
+from app.pages.circuit import panels as graph_panels
 from app.pages.circuit import (
-    marks_on_disk,
     pinned,
     suggestions,
     tables,
 )
-from app.pages.circuit import page as graph
-from app.pages.circuit import panels as graph_panels
 from app.pages.circuit import scores as graph_scores
 from app.pages.circuit import validation as graph_testing
 from app.pages.circuit.node import node_facts, unit_link
@@ -176,7 +175,7 @@ def test_downloads_of_every_graph(home):
 def test_every_graph_can_be_marked_and_drawn(name, home):
     found: CircuitGraph = GRAPHS[name]()
     save_graph(found, place("graph", "g"))
-    done = marks_on_disk.act("g", {"op": "top", "n": 4})
+    done = graphs.mark("g", {"op": "top", "n": 4})
     assert not done.wrong, done.said
     drawn, words = pinned.drawing("g", 1.0)
     assert (
@@ -190,7 +189,7 @@ def test_every_graph_can_be_marked_and_drawn(name, home):
     assert as_json(graph.layout("g", {"k": "0.5", "e": "nan", "n": "0"}))
 
 
-def _grouped(now: marks_on_disk.Marked) -> set[int]:
+def _grouped(now: graphs.Marked) -> set[int]:
     return {i for members in now.marks.groups.values() for i in members}
 
 
@@ -198,7 +197,7 @@ def test_the_scores_in_sight_are_those_of_the_record(home):
     found = replace(every_kind(), pinned=[], supernodes={})
     save_graph(found, place("graph", "g"))
     units = np.flatnonzero(found.nodes.where("neuron", "latent", "mlp", "head"))[:3].tolist()
-    marks_on_disk.act("g", {"op": "pin", "nodes": units})
+    graphs.mark("g", {"op": "pin", "nodes": units})
     assert graph_scores.chosen_units(stored_graph("g")) == tuple(units)
     number, mine = graph_scores.pinned("g", graphs.body("g"), tuple(units))
     assert number == 3 and mine == subgraph_scores(found, units, n_random=0).scores
@@ -264,12 +263,12 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     root = int(traced.probability.argmax())
     units = sorted([*strongest(traced, 3), int(np.flatnonzero(traced.nodes.where("token"))[1]), root])
-    marks_on_disk.act("g", {"op": "pin", "nodes": units})
+    graphs.mark("g", {"op": "pin", "nodes": units})
     assert graph_testing.cannot(traced) == ""
     assert [traced.find(n) for n in graph_testing.given("g")["nodes"]] == [[i] for i in units]
-    marks_on_disk.act("g", {"op": "unpin", "nodes": units})
+    graphs.mark("g", {"op": "unpin", "nodes": units})
     units = strongest(traced, 4)
-    marks_on_disk.act("g", {"op": "pin", "nodes": units})
+    graphs.mark("g", {"op": "pin", "nodes": units})
     key = done(of_pins("g", n_random=3, sufficient=True))
     found, same = work.result(key), check_subgraph(toy, traced, units, n_random=3)
     assert found.test.to_dict() == same.to_dict() and found.alone is not None
@@ -285,7 +284,7 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     assert calls.key_for(of_pins("g", n_random=3, sufficient=True)) != key, (
         "what is asked of a graph traced anew is another question"
     )
-    marks_on_disk.act("g", {"op": "pin", "nodes": strongest(traced, 1)})
+    graphs.mark("g", {"op": "pin", "nodes": strongest(traced, 1)})
     assert "the graph predicted" not in as_json(graph.layout("g", {})), "a test of a graph that was traced anew since"
 
 
@@ -316,10 +315,10 @@ def test_a_test_that_was_stored_before_is_listed_and_shown(traced, toy, home):
 def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
-    marks_on_disk.act("g", {"op": "pin", "nodes": strongest(traced, 2)})
+    graphs.mark("g", {"op": "pin", "nodes": strongest(traced, 2)})
     keys = [work.submit(calls.work_of(of_pins("g", mode="scale", factor=0.5, n_random=1))), suggestions.suggest("g")]
     keys.append(graphs_beside.asked("g", "h", "end"))
-    marks_on_disk.act("g", {"op": "top", "n": 1})  # what is pinned now is another question
+    graphs.mark("g", {"op": "top", "n": 1})  # what is pinned now is another question
     found = {}
     for key in keys:
         job = jobs.job_table().wait(jobs.job_table().latest(key).id)
@@ -362,7 +361,7 @@ def test_what_the_page_asks_of_nothing_is_refused_in_a_sentence(traced, toy, hom
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     with pytest.raises(BadInput, match="Nothing is pinned"):
         of_pins("g").run(toy)
-    marks_on_disk.act("g", {"op": "top", "n": 1})
+    graphs.mark("g", {"op": "top", "n": 1})
     with pytest.raises(BadInput, match="prompt"):
         of_pins("g", mode="patch").run(toy)
 
@@ -383,7 +382,7 @@ def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     memory.remember("work", "", key, replace(record, groups=(group,)))
     (row,) = suggestions.suggestion_rows("g", key)["rows"]
     assert row["nodes"] == list(group.nodes) and row["name"] == "both"
-    marks_on_disk.look("g", {"dismiss": row["key"]})
+    graphs.look("g", {"dismiss": row["key"]})
     assert not suggestions.suggestion_rows("g", key)["rows"]
     save_graph(replace(traced, model="unknown/model"), place("graph", "h"))
     assert "not at hand" in suggestions.search("h", None, SILENT).words
@@ -484,7 +483,7 @@ def test_imports_are_limited_and_only_from_our_own_pages(client, monkeypatch):
 
 def test_what_is_deleted_is_in_the_trash_and_comes_back(home):
     save_graph(every_kind(), place("graph", "g"))
-    marks_on_disk.act("g", {"op": "pin", "nodes": [15]})
+    graphs.mark("g", {"op": "pin", "nodes": [15]})
     rows, said = circuits.changed({"delete": "g"})
     assert (
         not rows["rows"]
@@ -495,7 +494,7 @@ def test_what_is_deleted_is_in_the_trash_and_comes_back(home):
     assert (
         [r["name"] for r in rows["rows"]] == ["g"]
         and "is back" in again["words"]
-        and 15 in marks_on_disk.marked("g").marks.pinned
+        and 15 in graphs.marked("g").marks.pinned
     )
     _, gone = circuits.changed({"back": said["back"]})
     assert gone["wrong"] and "no longer" in gone["words"]
@@ -519,7 +518,7 @@ def test_long_prompts_have_a_page(home):
     n = 1000
     found = long_graph(n)
     save_graph(found, place("graph", "g"))
-    marks_on_disk.act("g", {"op": "top", "n": 20})
+    graphs.mark("g", {"op": "top", "n": 20})
     drawn, _ = pinned.drawing("g", 1.0)
     assert len(drawn["nodes"]) < 60 and as_json(graph.layout("g", {}))
     _, shown = graph_callbacks.arranged("g", 0.8)
@@ -554,7 +553,7 @@ def long_graph(n: int) -> CircuitGraph:
 def test_snippets_of_every_panel_run(traced, toy, home, capsys):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
-    marks_on_disk.act("g", {"op": "top", "n": 3})
+    graphs.mark("g", {"op": "top", "n": 3})
     done(of_pins("g", n_random=1))
     key = graphs_beside.asked("g", "h", "auto")
     jobs.job_table().wait(jobs.job_table().latest(key).id)
@@ -615,13 +614,13 @@ def test_pages_draw_an_edge_by_what_it_does_to_its_target():
 def test_a_page_that_is_looked_at_again_shows_what_was_edited_elsewhere(home):
     save_graph(every_kind(), place("graph", "g"))
     made = read_manifest(place("graph", "g"))
-    before = marks_on_disk.marked("g").marks.revision
+    before = graphs.marked("g").marks.revision
     assert pinned.seen_again("g", before) is None
-    marks_on_disk.act("g", {"op": "top", "n": 2})  # another tab
+    graphs.mark("g", {"op": "top", "n": 2})  # another tab
     now = pinned.seen_again("g", before)
     assert (
         now["revision"] != before
-        and now["pinned"] == list(marks_on_disk.marked("g").marks.pinned)
+        and now["pinned"] == list(graphs.marked("g").marks.pinned)
         and "Edited meanwhile" in now["said"]
         and now["state"] == "stale"
     )

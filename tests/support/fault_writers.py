@@ -107,9 +107,9 @@ def writers(model: Any) -> dict[str, Writer]:
         guess("st", "fires at years")
 
     def marked(resume: bool) -> None:
-        from app.pages.circuit.marks_on_disk import act
+        from circuits.graph.stored_marks import mark
 
-        if (found := act("g", {"op": "pin", "nodes": [2, 3]})).wrong:
+        if (found := mark("g", {"op": "pin", "nodes": [2, 3]})).wrong:
             raise Unavailable(found.said)
 
     def prompted(resume: bool) -> None:

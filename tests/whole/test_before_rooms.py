@@ -19,7 +19,7 @@ from app.cli import run
 from app.jobs import again, work
 from app.jobs.table import job_table
 from app.library import memory, prompts
-from app.pages.circuit.marks_on_disk import marked
+from app.library.graphs import marked
 from probe.activations.harvest import harvest
 from probe.artifacts.folder import KINDS, home, place
 from probe.artifacts.manifest import check_files, read_manifest

@@ -6,7 +6,7 @@ from app.components import drawn
 from app.components.parts import icon, panel
 from app.components.slot import register_slot, slot
 from app.components.snippets import of_call
-from app.pages.circuit.marks_on_disk import act, look
+from app.library.graphs import look, mark
 from app.pages.circuit.panels import full_button
 from app.pages.circuit.pinned import drawing, marks_data, pin_table, seen_again
 from app.pages.circuit.suggestions import register_suggestions
@@ -134,7 +134,7 @@ def register_edits(app: Dash) -> None:
     def edit(request: Json | None, seen: Json | None, name: str):
         if ctx.triggered_id == "graph-seen":
             return (seen_again(name, seen.get("revision")) or no_update) if seen else no_update
-        return marks_data(name, act(name, request, request.get("revision"))) if request else no_update
+        return marks_data(name, mark(name, request, request.get("revision"))) if request else no_update
 
     @app.callback(
         Output("graph-view", "data"),

@@ -5,31 +5,17 @@ from functools import lru_cache
 
 from app.components.drawn import Drawn
 from app.library import labels
-from app.library.graphs import graph_mark, reading, shown_graph
-from app.pages.circuit.marks_on_disk import Marked, marked
+from app.library.graphs import graph_mark, marked, reading, shown_graph
 from app.pages.circuit.panels import EDGES_KEPT
 from app.pages.circuit.tables import pin_rows
+from circuits.graph.stored_marks import Marked
 from circuits.supernodes import drawing as boxes
 from probe.artifacts.json import Json
-
-LABELLED = 3000  # labels sent to the page at once, to be edited there
 
 
 def marks_data(name: str, now: Marked | None = None) -> Json:
     """The marks of a graph for its page, with what can be undone and what the last request came to."""
-    now = now or marked(name)
-    m, history = now.marks, now.history
-    return {
-        "graph": name,
-        "revision": m.revision,
-        "pinned": list(m.pinned),
-        "groups": [{"name": k, "members": list(v)} for k, v in m.groups.items()],
-        "labels": dict(list(m.labels.items())[:LABELLED]),
-        "undo": history.past[-1].words if history.past else None,
-        "redo": history.future[-1].words if history.future else None,
-        "said": now.said,
-        "state": "wrong" if now.wrong else "stale" if now.stale else "",
-    }
+    return {"graph": name, **(now or marked(name)).to_dict()}
 
 
 @lru_cache(maxsize=32)

@@ -7,9 +7,8 @@ from app.components import snippets
 from app.components.drawn import Drawn
 from app.jobs import results, work
 from app.jobs.again import Arguments, task
-from app.library.graphs import body, graph_of, same_body, shown_graph
+from app.library.graphs import body, graph_of, marked, same_body, shown_graph
 from app.library.models import model_named, models, stamp_in_memory
-from app.pages.circuit.marks_on_disk import marked
 from app.pages.circuit.suggested import Suggested, suggested
 from circuits.graph.graph import UNITS
 from circuits.graph.naming import titled

@@ -13,12 +13,11 @@ from app.jobs import results, work
 from app.jobs.again import Arguments, task
 from app.jobs.table import job_table
 from app.library.artifacts import is_registered, registered
-from app.library.graphs import same_body
+from app.library.graphs import marked, same_body
 from app.library.models import models
 from app.methods import work as calls
 from app.methods.block import Block
 from app.methods.drawing import Look, drawn_panels
-from app.pages.circuit.marks_on_disk import marked
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest

@@ -11,12 +11,13 @@ import pytest
 from every_kind import LAYOUT, every_kind
 from wired import crowded
 
-from app.library.graphs import stored_graph
-from app.pages.circuit import marks_on_disk
-from app.pages.circuit.edits import History, edited
+from app.library import graphs
 from circuits.graph.asked import top_units as strongest
+from circuits.graph.edits import edited
+from circuits.graph.history import History
 from circuits.graph.marks import LONGEST, MOST, Marks, group, label, pin, rename, ungroup, unpin
 from circuits.graph.store import choose_nodes, load_graph, save_graph
+from circuits.graph.stored_marks import View, edits_file, look, mark, marked
 from circuits.supernodes.boxes import GAP, apart
 from circuits.supernodes.drawing import MOST_EDGES, drawing
 from probe.artifacts import lock as locks
@@ -150,27 +151,27 @@ def test_what_a_page_asks_for_is_checked():
 
 def test_an_edit_is_on_disk_at_once_and_undone_after_a_restart(home):
     save_graph(every_kind(), place("graph", "g"))
-    first = marks_on_disk.marked("g")
+    first = marked("g")
     assert first.marks.pinned == (16, 23) and not first.history.past
-    now = marks_on_disk.act("g", {"op": "pin", "nodes": [15]}, first.marks.revision)
+    now = mark("g", {"op": "pin", "nodes": [15]}, first.marks.revision)
     assert "Pinned" in now.said and not now.stale
-    marks_on_disk.act("g", {"op": "label", "nodes": [TWINS[0]], "text": "twin"})
+    mark("g", {"op": "label", "nodes": [TWINS[0]], "text": "twin"})
     again = load_graph(place("graph", "g"))
     assert again.pinned == [16, 23, 15] and [again.unit_tokens[i] for i in TWINS] == ["twin", "twin"]
     np.testing.assert_array_equal(again.edges.weight, every_kind().edges.weight)
-    back = marks_on_disk.act("g", {"op": "undo"})
+    back = mark("g", {"op": "undo"})
     assert [load_graph(place("graph", "g")).unit_tokens[i] for i in TWINS] == ["", ""] and "Undone" in back.said
-    assert marks_on_disk.act("g", {"op": "redo"}).marks.labels[TWINS[0]] == "twin"
-    refused = marks_on_disk.act("g", {"op": "rename", "name": "a group", "text": "</script>"})
-    assert refused.wrong and "name of its own" in refused.said and refused.marks == marks_on_disk.marked("g").marks
+    assert mark("g", {"op": "redo"}).marks.labels[TWINS[0]] == "twin"
+    refused = mark("g", {"op": "rename", "name": "a group", "text": "</script>"})
+    assert refused.wrong and "name of its own" in refused.said and refused.marks == marked("g").marks
 
 
 def test_numbers_already_computed_survive_an_edit(home):
     save_graph(every_kind(), place("graph", "g"))
-    graph = stored_graph("g")
+    graph = graphs.stored_graph("g")
     influence = graph.influence
-    edited_graph = marks_on_disk.act("g", {"op": "pin", "nodes": [15]}).graph
-    assert edited_graph is stored_graph("g") and edited_graph.influence is influence
+    edited_graph = graphs.mark("g", {"op": "pin", "nodes": [15]}).graph
+    assert edited_graph is graphs.stored_graph("g") and edited_graph.influence is influence
     fresh = load_graph(place("graph", "g"))
     np.testing.assert_array_equal(fresh.influence, influence)
     assert fresh.find("L1N5@3") == edited_graph.find("L1N5@3")
@@ -178,67 +179,64 @@ def test_numbers_already_computed_survive_an_edit(home):
 
 def test_the_edit_of_another_tab_is_kept_and_said(home):
     save_graph(every_kind(), place("graph", "g"))
-    seen = marks_on_disk.marked("g").marks.revision
-    marks_on_disk.act("g", {"op": "pin", "nodes": [15]}, seen)
-    late = marks_on_disk.act("g", {"op": "pin", "nodes": [17]}, seen)
+    seen = marked("g").marks.revision
+    mark("g", {"op": "pin", "nodes": [15]}, seen)
+    late = mark("g", {"op": "pin", "nodes": [17]}, seen)
     assert late.stale and "edited elsewhere" in late.said and {15, 17} <= set(late.marks.pinned)
-    marks_on_disk.act("g", {"op": "unpin", "nodes": [15]}, late.marks.revision)
-    undo = marks_on_disk.act("g", {"op": "undo"}, late.marks.revision)
+    mark("g", {"op": "unpin", "nodes": [15]}, late.marks.revision)
+    undo = mark("g", {"op": "undo"}, late.marks.revision)
     assert undo.wrong and undo.stale and 15 not in undo.marks.pinned, "another's edit is not taken back unseen"
 
 
 def test_an_edit_in_the_shell_is_seen_and_ends_the_history(home):
     save_graph(every_kind(), place("graph", "g"))
-    now = marks_on_disk.act("g", {"op": "pin", "nodes": [15]})
+    now = mark("g", {"op": "pin", "nodes": [15]})
     choose_nodes(place("graph", "g"), pinned=[14])
-    fresh = marks_on_disk.marked("g")
+    fresh = marked("g")
     assert fresh.marks.pinned == (14,) and not fresh.history.past
-    assert marks_on_disk.act("g", {"op": "clear"}, now.marks.revision).stale
+    assert mark("g", {"op": "clear"}, now.marks.revision).stale
 
 
 def test_a_graph_traced_anew_under_the_name_starts_afresh(home):
     save_graph(every_kind(), place("graph", "g"))
-    marks_on_disk.act("g", {"op": "pin", "nodes": [15]})
-    marks_on_disk.look("g", {"move": {"n15": [3, 4]}})
-    assert marks_on_disk.marked("g").view.at == {"n15": [3.0, 4.0]}
+    mark("g", {"op": "pin", "nodes": [15]})
+    look("g", {"move": {"n15": [3, 4]}})
+    assert marked("g").view.at == {"n15": [3.0, 4.0]}
     save_graph(every_kind(seed=1), place("graph", "g"), replace=True)
-    now = marks_on_disk.marked("g")
-    assert not now.history.past and now.view == marks_on_disk.View()
+    now = marked("g")
+    assert not now.history.past and now.view == View()
 
 
 def test_edits_from_many_threads_are_all_kept(home):
     save_graph(every_kind(), place("graph", "g"))
-    threads = [threading.Thread(target=marks_on_disk.act, args=("g", {"op": "pin", "nodes": [i]})) for i in range(8)]
+    threads = [threading.Thread(target=mark, args=("g", {"op": "pin", "nodes": [i]})) for i in range(8)]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
-    assert (
-        set(range(8)) <= set(load_graph(place("graph", "g")).pinned)
-        and len(marks_on_disk.marked("g").history.past) == 8
-    )
+    assert set(range(8)) <= set(load_graph(place("graph", "g")).pinned) and len(marked("g").history.past) == 8
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"history": 3}', '{"body": "x", "history": {"past": [1]}}', "\x00"])
 def test_a_torn_history_is_no_reason_to_refuse_the_graph(home, text):
     save_graph(every_kind(), place("graph", "g"))
-    marks_on_disk.edits_file("g").parent.mkdir(parents=True, exist_ok=True)
-    marks_on_disk.edits_file("g").write_text(text)
-    assert not marks_on_disk.marked("g").history.past
-    assert marks_on_disk.act("g", {"op": "pin", "nodes": [15]}).history.past
+    edits_file(place("graph", "g")).parent.mkdir(parents=True, exist_ok=True)
+    edits_file(place("graph", "g")).write_text(text)
+    assert not marked("g").history.past
+    assert mark("g", {"op": "pin", "nodes": [15]}).history.past
 
 
 def test_views_are_kept_and_checked(home):
     save_graph(every_kind(), place("graph", "g"))
     for change in ({"open": "a group"}, {"move": {"n3": [1, 2.5]}}, {"dismiss": "1,2"}, {"move": {"n4": [0, 0]}}):
-        marks_on_disk.look("g", change)
-    view = marks_on_disk.marked("g").view
+        look("g", change)
+    view = marked("g").view
     assert view.opened == ["a group"] and view.at == {"n3": [1.0, 2.5], "n4": [0.0, 0.0]} and view.dismissed == ["1,2"]
-    marks_on_disk.look("g", {"close": "a group", "tidy": True})
-    assert marks_on_disk.marked("g").view == marks_on_disk.View(dismissed=["1,2"])
+    look("g", {"close": "a group", "tidy": True})
+    assert marked("g").view == View(dismissed=["1,2"])
     for bad in ([1], ["a", "b"], [1e9, 0], 3):
         with pytest.raises(BadInput, match="two numbers"):
-            marks_on_disk.look("g", {"move": {"n3": bad}})
+            look("g", {"move": {"n3": bad}})
 
 
 # -- places ----------------------------------------------------------------------------------------------------------------
@@ -335,9 +333,9 @@ def test_the_largest_subgraph_is_quick_and_within_its_limits():
 
 PINNER = """
 import sys
-from app.pages.circuit.marks_on_disk import act
+from circuits.graph.stored_marks import mark
 for node in map(int, sys.argv[1:]):
-    answer = act("shared", {"op": "pin", "nodes": [node]})
+    answer = mark("shared", {"op": "pin", "nodes": [node]})
     assert not answer.wrong, answer.said
 """
 
