@@ -5,21 +5,19 @@ as a `result` whose name follows from the key of the work, so whoever knows the 
 reload or a restart. The manifest holds what was asked, the model, what it was made from, and the page that shows it.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.jobs.record_files import read_record, write_record
 from app.links import local
-from probe.artifacts import records
 from probe.artifacts.folder import place
-from probe.artifacts.json import Json, write_json
-from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest, writing
+from probe.artifacts.json import write_json
+from probe.artifacts.manifest import Manifest, ModelStamp, writing
+from probe.artifacts.records import REPORT, write_record
 from probe.artifacts.stored import library
-from probe.errors import BadInput, Unavailable
-from probe.show.made import made_by, remember
+from probe.errors import BadInput
+from probe.show.made import made_by
 from probe.show.record import Record
 from probe.show.values import as_json
 
@@ -68,21 +66,10 @@ def keep(key: str, title: str, link: str, origin: Origin, record: object) -> Pat
         facts=facts,
     )
     with writing(folder, manifest, replace=True) as scratch:
-        write_record(scratch, record) if call is None else records.write_record(scratch, record)
-        if report := _report(record):
-            write_json(scratch / "report.json", report)
+        write_record(scratch, record)
+        if isinstance(record, Record):
+            write_json(scratch / REPORT, as_json(record.to_dict()))
     return folder
-
-
-def stored(key: str) -> Any:
-    """The stored result of this key. Unavailable where it is damaged."""
-    folder = folder_of(key)
-    manifest = read_manifest(folder, "result")
-    if wrong := check_files(folder, manifest):
-        raise Unavailable(f"The result in {folder.name} is damaged ({wrong[0][:60]}); make it again from its page.")
-    if (call := manifest.facts.get("call")) is not None:
-        return remember(records.read_record(folder), call)
-    return read_record(folder)
 
 
 def of(what: str, about: str) -> list[Manifest]:
@@ -100,15 +87,3 @@ def page_of(manifest: Manifest) -> str | None:
 def _key(name: str) -> str:
     what, _, digest = name.rpartition("-")
     return f"{what}:{digest}"
-
-
-def _report(record: object) -> Json | None:
-    """The same for people and other tools: what the record says of itself as JSON."""
-    from probe.artifacts.json import clean
-
-    parts = record if isinstance(record, tuple) else (record,)
-    found = {type(p).__name__: p.to_dict() for p in parts if hasattr(p, "to_dict")}
-    try:
-        return json.loads(json.dumps(clean(found), default=str, allow_nan=False))
-    except ValueError:
-        return None

@@ -15,6 +15,7 @@ from app.jobs import results
 from app.jobs.job import Task
 from app.jobs.table import job_table
 from app.library import memory
+from probe.artifacts.records import load_record
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
 
@@ -71,7 +72,7 @@ def result(key: str | None) -> Any | None:
         return None
     if (value := memory.known(*_place(key))) is None and results.is_stored(key):
         try:
-            value = memory.remember(*_place(key), results.stored(key))
+            value = memory.remember(*_place(key), load_record(results.folder_of(key)))
         except OpenworkError:
             return None
     return value

@@ -14,7 +14,6 @@ from app.components.cards import outdated
 from app.components.parts import Parts, copyable, empty, fact_list, link_button, panel, title
 from app.components.plain_rows import row_data, shown_of
 from app.frame.shell import Page
-from app.jobs.record_files import RECORD
 from app.jobs.results import page_of
 from app.library.artifacts import registered
 from app.library.models import short_model
@@ -26,6 +25,7 @@ from app.methods.work import stored_call
 from app.selection import selection_from
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
+from probe.artifacts.records import RECORD
 from probe.artifacts.untrusted import plain_file, read_json
 from probe.errors import Unavailable
 from probe.methods.call import Call

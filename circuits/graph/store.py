@@ -35,6 +35,7 @@ from probe.artifacts.manifest import (
     writing,
 )
 from probe.artifacts.names import as_path
+from probe.artifacts.records import stamp_known
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
 from probe.show.beside import loads, saves
@@ -71,7 +72,7 @@ def save_graph(
 ) -> Path:
     """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples.
 
-    model: whose graph it is. BadInput where something is there already, unless replace says that it may go.
+    model: whose graph it is; by default the one it remembers. BadInput where something is there already, unless replace says it may go.
 
     >>> ow.save_graph(graph, folder, model=model).exists()
     True
@@ -86,7 +87,7 @@ def save_graph(
     manifest = Manifest(
         "graph",
         folder.name,
-        _stamp_of(model),
+        _stamp_of(graph, model),
         dtype=str(graph.edges.weight.dtype),
         config=plain(graph.convention),
         parents=parents,
@@ -99,8 +100,10 @@ def save_graph(
     return folder
 
 
-def _stamp_of(model: "ModelStamp | TransformerBridge | None") -> ModelStamp | None:
-    if model is None or isinstance(model, ModelStamp):
+def _stamp_of(graph: CircuitGraph, model: "ModelStamp | TransformerBridge | None") -> ModelStamp | None:
+    if model is None:
+        return stamp_known(graph)
+    if isinstance(model, ModelStamp):
         return model
     from probe.model.fingerprint import stamp  # needs torch; graphs are read without
 

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -22,7 +23,15 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from probe.artifacts.json import write_json
-from probe.artifacts.manifest import Manifest, ModelStamp, check_files, found_folder, read_manifest, writing
+from probe.artifacts.manifest import (
+    Manifest,
+    ModelStamp,
+    check_files,
+    found_folder,
+    has_manifest,
+    read_manifest,
+    writing,
+)
 from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
@@ -37,6 +46,8 @@ RECORD, ARRAYS, TENSORS, REPORT = "record.json", "arrays.safetensors", "tensors.
 OURS = ("probe", "circuits", "app")
 Allowed = Mapping[str, Sequence[str]] | None
 """Modules and the classes of theirs that a file may hold; None for every one of ours that holds values."""
+_stamps: dict[int, ModelStamp] = {}
+"""Of records that were read from disk, the model that they were made of, while they live."""
 _DEEPEST = 40
 _ODD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -58,7 +69,7 @@ def save_record(
     facts = {**as_json(record.in_lists()), **facts}
     if made is not None:
         facts, command = {**facts, "call": made}, command or made.get("command", "")
-    manifest = Manifest("result", folder.name, model or _stamp(record), command=command, facts=facts)
+    manifest = Manifest("result", folder.name, model or stamp_known(record), command=command, facts=facts)
     try:
         with writing(folder, manifest, replace=replace) as scratch:
             write_record(scratch, record)
@@ -70,12 +81,16 @@ def save_record(
     return folder
 
 
-def _stamp(record: Record) -> ModelStamp | None:
-    """Of the model that a record came from; None where that is not known, is gone, or has other weights by now."""
-    model = next((one for one in origins(record) if hasattr(one, "original_model")), None)
-    if model is None or not unchanged(record):
-        return None
-    return import_module("probe.model.fingerprint").stamp(model)  # by name: models stand in a room above
+def stamp_known(record: Record) -> ModelStamp | None:
+    """Of the model that a record came from, or that it was stored with; None where that is not known, is
+    gone, or has other weights by now."""
+    for source in origins(record):
+        if isinstance(source, str):
+            return read_manifest(Path(source)).model if has_manifest(Path(source)) else None
+        if hasattr(source, "original_model"):
+            stamp = import_module("probe.model.fingerprint").stamp  # by name: models stand in a room above
+            return stamp(source) if unchanged(record) else None
+    return _stamps.get(id(record))
 
 
 @loads
@@ -91,7 +106,11 @@ def load_record(folder: Path | str) -> Record:
         raise BadInput(f"{folder} holds a report and no record; what it says is in {REPORT}.")
     if broken := check_files(folder, manifest):
         raise Unavailable(f"In {folder}, {broken[0][:60]} is missing or damaged; restore it or make the record again.")
-    return remember(read_record(folder), manifest.facts.get("call"))
+    record = read_record(folder)
+    if manifest.model is not None and isinstance(record, Record):
+        _stamps[id(record)] = manifest.model
+        weakref.finalize(record, _stamps.pop, id(record), None)
+    return remember(record, manifest.facts.get("call"))
 
 
 def write_record(folder: Path, record: Any, allowed: Allowed = None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from probe.errors import BadCall
 from probe.show.made import remember
+from probe.show.opening import came_from, origins
 
 if TYPE_CHECKING:
     from probe.methods.reading import Method
@@ -36,7 +37,10 @@ def method(name: str, *, group: str, paper: str = "", plan: str = "") -> Callabl
             _listed(about, bound.arguments)
             call = Call.of(about, bound.arguments)
             _loaded(about, bound.arguments)
-            return remember(function(*bound.args, **bound.kwargs), None if call is None else call.made)
+            found = function(*bound.args, **bound.kwargs)
+            if about.of_model and not origins(found):
+                came_from(found, bound.arguments["model"])
+            return remember(found, None if call is None else call.made)
 
         door.looks_itself = True  # type: ignore[attr-defined]  # at its arguments: the public name looks at the model alone
         return door  # type: ignore[return-value]

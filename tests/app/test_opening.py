@@ -284,6 +284,8 @@ def test_what_a_method_found_is_stored_and_opens(loaded):
     manifest = read_manifest(place("result", name), "result")
     assert call_of(found) == call_of(load_record(name)) and manifest.model == probe.stamp(loaded)
     assert views.path_of(found) == views.path_of(load_record(name)) == path
+    again = read_manifest(load_record(name).save(place("result", "again")), "result")  # with what it was made of
+    assert again.model == manifest.model and again.facts["call"] == manifest.facts["call"]
     assert views.path_of(probe.sinks(loaded, PROMPT, ratio=6)) != path
     assert ".open()" in repr(found)
 
@@ -293,6 +295,8 @@ def test_what_a_method_found_of_a_graph_is_stored_and_opens(loaded):
     tried = circuits.subgraph_test(loaded, "kept", "top:2", n_random=0)
     path = views.path_of(tried)
     assert path.startswith("/results/") and views.path_of(load_record(path.removeprefix("/results/"))) == path
+    again = circuits.load_graph("kept").save(place("graph", "again"))
+    assert read_manifest(again, "graph").model == probe.stamp(loaded)
     assert views.path_of(circuits.check_subgraph(loaded, "kept", "top:2", n_random=0)) == "/circuits/kept"
 
 

@@ -4,12 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from records import small_graph
 
 from app.components.cards import card
 from app.jobs import results, work
 from app.jobs import table as jobs
-from app.jobs.record_files import read_record, write_record
 from app.library import memory
 from app.library.artifacts import library
 from app.pages import report
@@ -20,6 +18,7 @@ from circuits.supernodes.groups import Group
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
+from probe.artifacts.records import read_record, write_record
 from probe.errors import Unavailable
 from probe.features.on_text import on_text
 from probe.interventions.edited_run import edited_run
@@ -133,7 +132,7 @@ def test_a_file_names_no_other_code_and_a_damaged_one_is_refused(tmp_path):
         with pytest.raises(Unavailable, match="damaged"):
             read_record(tmp_path)
     with pytest.raises(TypeError, match="cannot be stored"):
-        write_record(tmp_path, small_graph())
+        write_record(tmp_path, object())
 
 
 def submitted(home, record, runs):

@@ -15,7 +15,6 @@ import openwork as ow
 from app.cli import run as command_line
 from app.commands.methods.catalogue import _example
 from app.commands.methods.command import command_of
-from app.jobs.record_files import save_named
 from app.methods import addresses, fields, view
 from app.pages import method as method_page
 from probe.artifacts.folder import place
@@ -183,7 +182,7 @@ def test_a_result_that_cannot_be_read_is_refused_in_one_sentence(toy, typed, spo
 def test_two_results_of_one_name_are_refused_in_one_sentence(toy, typed):
     record = ow.logit_lens(toy, "a b")
     folder = record.save(place("result", "twice"))
-    told = {said(lambda: record.save(folder)), said(lambda: save_named(record, folder, None))}
+    told = {said(lambda: record.save(folder)), said(lambda: ow.load_record("twice").save(folder))}
     assert told == {typed("lens", "logit-lens", "--prompt", "a b", "--model", "toy", "--save", "twice")}
     assert ow.load_record("twice").prompt == "a b"
 

@@ -115,7 +115,7 @@ def answer(call: Call, wanted: Wanted) -> None:
     if rank():
         return
     if to is not None:
-        _keep(record, to, bridge)
+        record.save(to)
     show_answer(wanted, record.to_dict, record.panels, record.rows, how_to_see_it(call.about, wanted.save))
 
 
@@ -139,17 +139,6 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
         asked.save(wanted.save)
     said = f"{f'Stored as {wanted.save}. ' if wanted.save else ''}Its figures: {asked.page}"
     show_answer(wanted, lambda: told["record"], lambda: panels_of(told["panels"]), lambda: told["table"], said)
-
-
-def _keep(record: Any, to: Path, bridge: Any) -> None:
-    from app.jobs.record_files import save_named
-
-    stamp = None
-    if bridge is not None:
-        from probe.model.load import stamp as stamp_of
-
-        stamp = stamp_of(bridge)
-    save_named(record, to, stamp)
 
 
 def _check_csv(wanted: Wanted) -> None:
