@@ -72,7 +72,8 @@ def save_graph(
 ) -> Path:
     """Write a graph as an artifact folder; edges are stored as int32, int32, float32 triples.
 
-    model: whose graph it is; by default the one it remembers. BadInput where something is there already, unless replace says it may go.
+    model: whose graph it is; by default the one it remembers. BadInput where something is there already, unless replace says
+    that it may go.
 
     >>> ow.save_graph(graph, folder, model=model).exists()
     True
