@@ -55,13 +55,18 @@ def outdated(manifest: Manifest) -> html.Span | None:
     return html.Span("stale", className="ow-badge stale", title=reason) if reason else None
 
 
+def outdated_words(manifest: Manifest | None) -> list[html.Div]:
+    """The same in full; nothing where it fits."""
+    reason = stale(manifest) if manifest else None
+    return [html.Div([icon("warning"), html.Span(reason)], className="ow-warning", role="note")] if reason else []
+
+
 def outdated_note(kind: str, name: str) -> list[html.Div]:
-    """The same in full, for the page of a stored artifact; nothing where it fits."""
+    """The same for the page of a stored artifact."""
     try:
-        reason = stale(read_manifest(registered(kind, name), kind))
+        return outdated_words(read_manifest(registered(kind, name), kind))
     except OpenworkError:
         return []  # the page says what is wrong with it
-    return [html.Div([icon("warning"), html.Span(reason)], className="ow-warning", role="note")] if reason else []
 
 
 def headline(kind: str, manifest: Manifest) -> str:

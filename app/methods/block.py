@@ -13,7 +13,7 @@ that was asked of something else than the page gives now, the block says so.
 The page of a method (`app.pages.method`) is the one block that asks for everything and keeps the whole call in its address.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -24,8 +24,8 @@ from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn
-from app.components.parts import Part, error, folded, icon, link_button, marked, panel, part_of, store
-from app.components.slot import register_slot, slot
+from app.components.parts import Part, Parts, empty, error, folded, icon, link_button, marked, panel, part_of, store
+from app.components.slot import register_slot
 from app.jobs import work as jobs
 from app.library.models import require_offered
 from app.methods import addresses, drawing, following, form, view, work
@@ -45,45 +45,56 @@ Given = Mapping[str, Any]
 class Block:
     """at: its place on the page, one word. method: which one. fields: parameters that the form asks for, others stay as the page
     gives them or at their defaults; None: all that the page does not give. key: of the page's query, where the shown result's
-    reference is; "" for no permalink. title, note: over the form; by default what the method says of itself."""
+    reference is; "" for no permalink; None where the address has the whole call and the form asks for all of it. title, note:
+    over the form; by default what the method says of itself."""
 
     at: str
     method: str
     fields: tuple[str, ...] | None = None
-    key: str = ""
+    key: str | None = ""
     title: str = ""
-    note: str = ""
+    note: str | None = None
 
     def part(self, name: str) -> Any:
         """The id of a part, for callbacks of the page: `fixed`, `done`, `key`, `panels`."""
         return part_of(view.place(self.at), name)
 
-    def layout(self, model: str = "", given: Given | None = None, query: Given | None = None) -> html.Div:
-        """The block, of this model and these arguments. One that is among the fields only begins with what the page gives."""
-        about, given, query = method_named(self.method), given or {}, query or {}
+    def layout(
+        self,
+        model: str = "",
+        given: Given | None = None,
+        query: Given | None = None,
+        wrong: str = "",
+        about: Part = None,
+    ) -> html.Div:
+        """The block, of this model and these arguments. One that is among the fields only begins with what the page gives. wrong:
+        what is wrong with what the page was asked. about: what stands beside the form."""
+        method, given, query, whole = method_named(self.method), given or {}, query or {}, self.key is None
         fields = self.fields
         if fields is None:
-            fields = tuple(p.name for p in about.parameters if p.name not in given)
+            fields = tuple(p.name for p in method.parameters if whole or p.name not in given)
         fixed = {name: value for name, value in given.items() if name not in fields}
-        key = self._key(about, model, given, query)
+        key = self._key(method, model, given, query)
         call = _call_that_made(key)
-        ask = form.form(self.at, about, model, {**given, **(call.arguments if call else {}), **fixed}, fields)
-        every = link_button(label(about.name), links.method_page(about.name), "methods", small=True)
-        head = {"heading": self.title or label(about.name), "note": self.note or marked(about.summary), "tools": every}
-        asked = {"method": about.name, "model": model, "key": self.key}
-        beside = f"{self.key}-beside" if self.key else ""
-        earlier = view.earlier(about, model, fixed, key)
-        parts = [
-            ask_panel(self.at, head, ask, asked, fixed, hint=_hint(call, fixed)),
-            slot(view.place(self.at), key, shown=call is not None),
-            view.result_view(self.at, about, key if call else None, str(query.get(beside, ""))[:200], beside),
-            html.Div(
-                folded("Earlier results", drawn.rows(self.part("earlier"), 420, earlier)),
-                id=self.part("kept"),
-                hidden=not earlier["rows"],
-            ),
-        ]
-        return html.Div(parts, className="ow-stack ow-block")
+        arguments = {**given, **(call.arguments if call else {}), **fixed}
+        ask = self._ask(
+            form.form(self.at, method, model, arguments, None if whole else fields), fixed, _hint(call, fixed), wrong
+        )
+        beside_key = f"{self.key}-beside" if self.key else addresses.BESIDE if whole else ""
+        asked = {"method": method.name, "model": "" if whole else model, "key": self.key}
+        result = view.result_view(
+            self.at,
+            asked,
+            key,
+            beside=str(query.get(beside_key, ""))[:200],
+            beside_key=beside_key,
+            otherwise=NO_RESULT if whole else None,
+        )
+        earlier = view.earlier(method, model, fixed, "" if whole else key)
+        listed = folded("Earlier results", drawn.rows(self.part("earlier"), 420, earlier), open=whole)
+        kept = html.Div(listed, id=self.part("kept"), hidden=not earlier["rows"], className="ow-block-earlier")
+        asks = html.Div([ask, about], className="ow-grid two") if about is not None else ask
+        return html.Div([asks, *result, kept], className="ow-stack ow-block")
 
     def _key(self, about: Method, model: str, given: Given, query: Given) -> str | None:
         """The key of the result to show: the address's, else that of what the page gives."""
@@ -96,35 +107,34 @@ class Block:
         except OpenworkError:  # nothing is pinned yet, say: Run tells
             return None
 
+    def _ask(self, fields: Parts, fixed: Given, hint: str, wrong: str) -> Component:
+        """The form in its panel, with the button that runs it."""
+        about = method_named(self.method)
+        run = dmc.Button("Run", id=self.part("run"), leftSection=icon("play", small=True))
+        body = [
+            *fields,
+            html.Div(error(wrong, heading=CANNOT) if wrong else None, id=self.part("wrong")),
+            html.Div([run, html.Span(hint or EQUAL, id=self.part("hint"), className="ow-sub")], className="ow-actions"),
+            store(self.part("fixed"), dict(fixed)),
+            store(self.part("asked")),
+        ]
+        every = link_button(label(about.name), links.method_page(about.name), "methods", small=True)
+        note = marked(about.summary) if self.note is None else self.note
+        return panel(
+            self.title or label(about.name),
+            html.Div(body, className="ow-stack ow-ask"),
+            note=note or None,
+            tools=None if self.key is None else every,
+            export=False,
+        )
+
+
+NO_RESULT = empty("No result yet", "Fill in the form and run it. What it finds is shown here, and is kept.")
+
 
 def _call_that_made(key: str | None) -> Call | None:
     """The call of a result that is there."""
     return work.call_that_made(found) if key and (found := jobs.result(key)) is not None else None
-
-
-def ask_panel(
-    at: str,
-    head: Given,
-    parts: Sequence[Part],
-    asked: Given,
-    fixed: Given | None = None,
-    said: str = "",
-    hint: str = "",
-) -> Component:
-    """A form in its panel, with the button that runs it. head: heading, note, tools. asked: what the run callback has to know.
-    said: what is wrong with what the page was asked."""
-    name = view.place(at)
-    run = dmc.Button("Run", id=part_of(name, "run"), leftSection=icon("play", small=True))
-    words = html.Span(hint or EQUAL, id=part_of(name, "hint"), className="ow-sub")
-    body = [
-        *parts,
-        html.Div(error(said, heading=CANNOT) if said else None, id=part_of(name, "wrong")),
-        html.Div([run, words], className="ow-actions"),
-        store(part_of(name, "about"), dict(asked)),
-        store(part_of(name, "fixed"), dict(fixed or {})),
-        store(part_of(name, "asked")),
-    ]
-    return panel(**head, body=html.Div(body, className="ow-stack ow-ask"), export=False)
 
 
 def _hint(call: Call | None, fixed: Given) -> str:
@@ -195,8 +205,8 @@ def _register_listed(app: Dash, name: dict[str, str]) -> None:
         prevent_initial_call=True,
     )
     def listed(done: str | None, fixed: Given | None, about: Given):
-        shown = done if about.get("key") is not None else ""  # the page of a method lists all of them
-        data = view.earlier(method_named(about["method"]), about.get("model") or "", fixed, shown)
+        shown = done if about["key"] is not None else ""  # the page of a method lists all of them
+        data = view.earlier(method_named(about["method"]), about["model"], fixed, shown)
         return data, not data["rows"], _hint(_call_that_made(done), fixed or {}) or EQUAL
 
 
@@ -210,9 +220,9 @@ def asked_by(asked: Given, fixed: Given | None, model: str | None, *filled: Any)
 
 def _in_address(asked: Given, call: Call, key: str) -> Any:
     """What the address has of a call: the key of its result, on the page of the method all that was asked."""
-    if asked.get("key"):
+    if asked["key"]:
         return {asked["key"]: key}
-    if asked.get("key") is None:
+    if asked["key"] is None:
         query = addresses.query_of(call)
         return {k: query.get(k) for k in (*addresses.keys_of(call.about), addresses.LIKE)}
     return no_update
@@ -220,7 +230,7 @@ def _in_address(asked: Given, call: Call, key: str) -> Any:
 
 def _page(asked: Given, wanted: jobs.Work, path: str, query: str) -> str | None:
     """The page that the block stands on, with its result; None where that is no permalink."""
-    if not asked.get("key"):
+    if not asked["key"]:
         return None
     held = {**dict(parse_qsl((query or "").lstrip("?"))), asked["key"]: wanted.key}
     page = f"{path}?{urlencode(held)}"

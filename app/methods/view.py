@@ -1,6 +1,6 @@
 """A result on a page: its panels, how it was made, and a second result of the same method beside it where one is asked for.
 
-    result_view(at, about, reference)     the place, filled where the result is there
+    result_view(at, asked, reference)     the place, filled where the result is there, with its progress while it is not
     register(app)                         what draws a result that comes later; once for all places
 
 A reference is the key of a job or the name of a stored result (`app.methods.work.found`). What stands beside it is in the page's
@@ -16,29 +16,17 @@ from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn
-from app.components.cards import outdated
+from app.components.cards import outdated, outdated_words
 from app.components.drawn import Drawn
 from app.components.inputs import choose, offered
-from app.components.parts import (
-    Part,
-    Parts,
-    empty,
-    error,
-    fact_list,
-    folded,
-    icon,
-    link_button,
-    loading,
-    panel,
-    part_of,
-    store,
-)
+from app.components.parts import Part, Parts, error, fact_list, folded, link_button, loading, panel, part_of, store
+from app.components.plain_rows import column, row_data
 from app.components.slot import slot
 from app.components.snippets import snippets
 from app.components.still import still
 from app.figures.dress import worn
 from app.jobs import work as jobs
-from app.library.models import short_model, stale
+from app.library.models import short_model
 from app.methods import onward, words, work
 from app.methods.addresses import BESIDE, RAW
 from app.methods.drawing import Look, drawn_panels
@@ -49,8 +37,6 @@ from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
 
-EMPTY = empty("No result yet", "Fill in the form and run it. What it finds is shown here, and is kept.")
-
 
 def place(at: str) -> dict[str, str]:
     """The name of a method's place on a page, of whose parts `part_of(place(at), "done")` is one."""
@@ -58,45 +44,42 @@ def place(at: str) -> dict[str, str]:
 
 
 def result_view(
-    at: str, about: Method, reference: str | None, beside: str = "", key: str = BESIDE, otherwise: Part = None
-) -> html.Div:
-    """The place of a result, and the choice of another beside it. reference: what is there; otherwise: what stands there while
-    nothing is. key: where the address has what stands beside."""
-    name, options = place(at), others(about, reference, beside) if reference else {}
-    parts = shown(reference, beside, worn(), at) if reference else otherwise
-    return html.Div(
-        [
-            store(part_of(name, "beside-key"), key),
-            html.Div(choice(name, options, beside), id=part_of(name, "choice"), hidden=not options),
-            html.Div(parts, id=part_of(name, "panels"), className="ow-stack ow-block-panels"),
-        ],
-        className="ow-stack",
+    at: str,
+    asked: Mapping[str, Any],
+    reference: str | None,
+    *,
+    beside: str = "",
+    beside_key: str = BESIDE,
+    otherwise: Part = None,
+) -> Parts:
+    """The place of a result. asked: what callbacks have to know of the page, its `method` at least. beside: what stands beside
+    it, and the key under which the address has that. otherwise: what stands there before anything was asked."""
+    name, about = place(at), method_named(asked["method"])
+    stored = bool(reference) and ":" not in str(reference)
+    there = reference if reference and (stored or jobs.is_there(reference)) else None
+    options = others(about, there, beside) if there else {}
+    parts = shown(there, beside, worn(), at) if there else loading() if reference else otherwise
+    choice = choose(
+        part_of(name, "beside"),
+        options,
+        beside or None,
+        _BESIDE,
+        clearable=True,
+        searchable=True,
+        placeholder=_BESIDE,
+        className="ow-beside-choice",
     )
-
-
-def stored_view(at: str, about: Method, name: str, beside: str) -> Parts:
-    """The place of a stored result that is there from the start."""
-    here = place(at)
-    stores = [
-        store(part_of(here, "about"), {"method": about.name}),
-        *(store(part_of(here, k), name) for k in ("key", "done")),
+    known = [store(part_of(name, which), reference) for which in ("key", "done")]
+    return [
+        store(part_of(name, "about"), dict(asked)),
+        store(part_of(name, "beside-key"), beside_key),
+        *(known if stored else [slot(name, reference, shown=there is not None)]),
+        html.Div(choice, id=part_of(name, "choice"), hidden=not options),
+        html.Div(parts, id=part_of(name, "panels"), className="ow-stack ow-block-panels"),
     ]
-    return [*stores, result_view(at, about, name, beside)]
 
 
-def job_view(at: str, method: str, key: str) -> Parts:
-    """The place of what a job of the page finds, with its progress."""
-    about, here = method_named(method), place(at)
-    there = key if jobs.is_there(key) else None
-    stores = [store(part_of(here, "about"), {"method": about.name}), slot(here, key, shown=there is not None)]
-    return [*stores, result_view(at, about, there, otherwise=loading())]
-
-
-def choice(name: dict[str, str], options: dict[str, str], beside: str) -> Component:
-    """Which result stands beside."""
-    said = "Put another result beside it"
-    more = {"clearable": True, "searchable": True, "placeholder": said, "className": "ow-beside-choice"}
-    return choose(part_of(name, "beside"), options, beside or None, said, **more)
+_BESIDE = "Put another result beside it"
 
 
 def others(about: Method, one: str, beside: str | None) -> dict[str, str]:
@@ -143,20 +126,12 @@ def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
         one = found(reference)
         other = found(beside) if beside and beside != one.name else None
     except OpenworkError as problem:
-        raw = (
-            dcc.Link("What its file says", href=links.result_page(reference, **{RAW: 1}))
-            if ":" not in reference
-            else None
-        )
+        page = None if ":" in reference else links.result_page(reference, **{RAW: 1})
+        raw = dcc.Link("What its file says", href=page) if page else None
         return error(str(problem), fix=raw, heading="This result cannot be shown")
     if other is None:
         return still(
-            [
-                *_notes(one),
-                *_ways(one),
-                *drawn_panels(one.record, "", _look(one, scheme), at),
-                made(one, ":" in reference),
-            ]
+            [*outdated_words(one.manifest), *_ways(one), *_panels(one, "", scheme, at), made(one, ":" in reference)]
         )
     if None in (one.call, other.call) or one.call.method != other.call.method:  # type: ignore[union-attr]
         return error("Only two results of one method stand side by side.", heading="These do not go together")
@@ -166,12 +141,14 @@ def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
 
 
 def _column(one: Found, side: str, scheme: str, at: str) -> Parts:
-    head = html.Div([html.Span(side, className="ow-side"), *_link_to(one)], className="ow-sides")
-    return [html.Div([head, *_notes(one)]), *drawn_panels(one.record, side, _look(one, scheme), at), made(one)]
+    said = (words.asked(one.call) if one.call else "") or one.name
+    named = dcc.Link(said, href=links.result_page(one.name)) if one.name else said
+    head = html.Div([html.Span(side, className="ow-side"), named], className="ow-sides")
+    return [html.Div([head, *outdated_words(one.manifest)]), *_panels(one, side, scheme, at), made(one)]
 
 
-def _look(one: Found, scheme: str) -> Look:
-    return Look(scheme, onward.link_of(one.call), one.reference)
+def _panels(one: Found, side: str, scheme: str, at: str) -> Parts:
+    return drawn_panels(one.record, side, Look(scheme, onward.link_of(one.call), one.reference), at)
 
 
 def _ways(one: Found) -> Parts:
@@ -179,24 +156,14 @@ def _ways(one: Found) -> Parts:
     return [html.Nav(found, className="ow-link-bar", **{"aria-label": "Its prompts on other pages"})] if found else []
 
 
-def _link_to(one: Found) -> Parts:
-    said = words.asked(one.call) if one.call else one.name
-    return [dcc.Link(said or one.name, href=links.result_page(one.name)) if one.name else said]
-
-
 def differences(a: Call | None, b: Call | None, at: str = "") -> Part:
     """In what two calls differ; nothing that both have."""
-    pairs = [_all_of(call) for call in (a, b)]
-    names = [n for n in dict.fromkeys([*pairs[0], *pairs[1]]) if pairs[0].get(n) != pairs[1].get(n)]
+    one, other = _all_of(a), _all_of(b)
+    names = [n for n in dict.fromkeys([*one, *other]) if one.get(n) != other.get(n)]
     if not names:
         return html.P("Both were asked the same.", className="ow-sub")
-    data = {
-        "columns": [
-            {"key": k, "label": label, "kind": "text"} for k, label in (("what", "asked"), ("a", "A"), ("b", "B"))
-        ],
-        "rows": [{"what": n, "a": pairs[0].get(n, ""), "b": pairs[1].get(n, "")} for n in names],
-        "label": "What was asked differently",
-    }
+    rows = [{"asked": n, "A": one.get(n, ""), "B": other.get(n, "")} for n in names]
+    data = row_data("What was asked differently", rows)
     return panel("Asked differently", drawn.rows({"type": "method-rows", "at": f"{at}-differ"}, 300, data))
 
 
@@ -208,12 +175,6 @@ def _all_of(call: Call | None) -> dict[str, str]:
     filled = {p.name: call.arguments.get(p.name, None if p.required else p.default) for p in call.about.parameters}
     said = {p.name.replace("_", " "): words.value(p, filled[p.name]) for p in call.about.parameters}
     return {**model, **{name: value for name, value in said.items() if value}}
-
-
-def _notes(one: Found) -> list[Component]:
-    """What is to be known before one believes it: that the model has other weights now."""
-    reason = stale(one.manifest) if one.manifest else None
-    return [html.Div([icon("warning"), html.Span(reason)], className="ow-warning", role="note")] if reason else []
 
 
 def made(one: Found, alone: bool = True) -> Component:
@@ -239,24 +200,20 @@ def earlier(about: Method, model: str = "", fixed: Mapping[str, Any] | None = No
     without: the key of one that is shown already."""
     kept = [m for m in results_of(about.name) if m.name != (without or "").replace(":", "-")]
     kept = [m for m in kept if not fixed or asked_of(work.stored_call(m), model, fixed)]
-    columns = [
-        {"key": "what", "label": "asked", "kind": "text"},
-        *([{"key": "model", "label": "model", "kind": "text"}] if about.of_model else []),
-        {"key": "when", "label": "made", "kind": "text"},
-        {"key": "name", "label": "stored as", "kind": "text", "wide": True},
-        {"key": "state", "label": "", "kind": "text"},
-    ]
+    models = [column("model")] if about.of_model else []
+    columns = [column("asked"), *models, column("made"), column("name", "stored as", wide=True), column("state", "")]
     rows = [_row(m) for m in kept[:MOST]]
-    note = f"The newest {MOST} of {len(kept):,}." if len(kept) > MOST else ""
+    cut = f"The newest {MOST} of {len(kept):,}. " if len(kept) > MOST else ""
+    note = f"{cut}Whoever made them: a page, Python, or the command line."
     return {"columns": columns, "rows": rows, "label": "Earlier results", "sorts": True, "page": 12, "note": note}
 
 
 def _row(manifest: Manifest) -> dict[str, Any]:
     call = work.stored_call(manifest)
     return {
-        "what": line(manifest),
+        "asked": line(manifest),
         "model": short_model(call.model) if call else "",
-        "when": when(manifest),
+        "made": when(manifest),
         "name": manifest.name,
         "state": "stale" if outdated(manifest) else "",
         "href": links.result_page(manifest.name),

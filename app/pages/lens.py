@@ -41,11 +41,11 @@ def layout(query: dict[str, str]) -> Parts:
         title(
             prompt.text, eyebrow=f"Lens · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
-        *view.job_view("lens", "logit-lens", work.submit(lens_work(model, prompt))),
+        *view.result_view("lens", {"method": "logit-lens"}, work.submit(lens_work(model, prompt))),
         panel(
             "Follow a token", _choice(model), note="Read at every layer as the model would read its last.", export=False
         ),
-        *view.job_view("follow", "follow-token", work.submit(follow_work(model, prompt, follow))),
+        *view.result_view("follow", {"method": "follow-token"}, work.submit(follow_work(model, prompt, follow))),
     ]
 
 

@@ -9,46 +9,35 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from app.components import drawn
-from app.components.parts import Parts, fact_list, link_button, loading, marked, panel, part_of, title
-from app.components.slot import slot
+from app.components.parts import Parts, fact_list, link_button, marked, panel, title
 from app.frame.shell import Page
 from app.jobs import work as jobs
 from app.links import METHODS
-from app.methods import addresses, block, form, view, work
-from app.methods.addresses import BESIDE, LIKE, RUN
+from app.methods import addresses, work
+from app.methods.addresses import LIKE, RUN
+from app.methods.block import Block
 from app.methods.words import label
 from app.selection import selection_from
 from probe.errors import BadInput, OpenworkError
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
 
-AT = "method"
-
 
 def layout(name: str, query: dict[str, str]) -> Parts:
     """The form above, the result below."""
     about = method_named(name)
-    said, key = "", None
     try:
-        model, arguments = asked(about, query)
+        (model, arguments), wrong = asked(about, query), ""
         call = addresses.call_of(about, model, arguments)
         if call and RUN in query:
             jobs.submit(work.work_of(call))
-        key = jobs.given(work.key_for(call), work.WHAT) if call else None
     except OpenworkError as problem:
-        model, arguments, said = "", {}, str(problem)
+        model, arguments, wrong = "", {}, str(problem)
     every = link_button("All methods", METHODS, "methods", small=True)
-    ask = form.form(AT, about, model, arguments)
-    asks = block.ask_panel(AT, {"heading": "Ask"}, ask, {"method": about.name}, said=said)
-    done = key if key and jobs.is_there(key) else None
     return [
         title(label(about.name), eyebrow=f"Methods · {about.group}", lead=marked(about.summary), actions=[every]),
         dcc.Store(id="selection", data=selection_from(query)),
-        html.Div([asks, _about(about)], className="ow-grid two"),
-        slot(view.place(AT), key, shown=done is not None),
-        view.result_view(AT, about, done, query.get(BESIDE, "")[:200], otherwise=loading() if key else view.EMPTY),
-        _earlier(about),
+        Block("method", name, key=None, title="Ask", note="").layout(model, arguments, query, wrong, _about(about)),
     ]
 
 
@@ -68,13 +57,6 @@ def _about(about: Method) -> Component:
     more = [" ".join(part.split()) for part in about.about.split("\n\n")[1:]]
     paper = [html.P([html.Span("From ", className="ow-sub"), about.paper])] if about.paper else []
     return panel("What it is", [*[html.P(marked(one)) for one in more], *paper, fact_list(_names(about))], export=False)
-
-
-def _earlier(about: Method) -> Component:
-    name, data = view.place(AT), view.earlier(about)
-    note = "Whoever made them: this page, Python, or the command line."
-    shown = panel("Earlier results", drawn.rows(part_of(name, "earlier"), 420, data), note=note)
-    return html.Div(shown, id=part_of(name, "kept"), hidden=not data["rows"], className="ow-block-earlier")
 
 
 def _names(about: Method) -> list[tuple[str, Any]]:

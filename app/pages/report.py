@@ -64,7 +64,7 @@ def _of_method(name: str, manifest: Manifest, call: Call, query: dict[str, str])
     return [
         title(label(call.method), eyebrow=eyebrow, lead=asked(call) or call.about.summary, actions=[again]),
         dcc.Store(id="selection", data=selection_from(query)),
-        *view.stored_view("result", call.about, name, query.get(BESIDE, "")[:200]),
+        *view.result_view("result", {"method": call.method}, name, beside=query.get(BESIDE, "")[:200]),
     ]
 
 

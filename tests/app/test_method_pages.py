@@ -159,7 +159,7 @@ def test_a_result_of_python_stands_beside_one_of_a_job(about, toy):
     key = run(call_of({"prompt": PROMPT, "times": 3}))
     assert {m.name for m in work.results_of("count-tokens")} == {key.replace(":", "-"), "mine"}
     shown = as_json(view.shown(key, "mine", "light"))
-    assert "Asked differently" in shown and '"what": "times", "a": "3", "b": "2"' in shown
+    assert "Asked differently" in shown and '"asked": "times", "A": "3", "B": "2"' in shown
     assert page.asked(about, {"like": "mine"}) == ("toy", {"prompt": PROMPT})
     assert "cannot be shown" in as_json(view.shown(key, "gone", "light"))
 

@@ -8,7 +8,7 @@ from app.components.slot import slot, waiting, waits_for
 from app.jobs import table as jobs
 from app.jobs import work
 from app.jobs.job import Job
-from app.methods.view import job_view
+from app.methods.view import result_view
 
 KEY = work.key_of("test", "slot")
 
@@ -47,8 +47,8 @@ def test_work_that_ends_while_a_page_is_laid_out_without_it_is_told_later(home, 
 
     late = work.key_of("test", "a view")
     table_where(monkeypatch, lambda asked: work.keep(asked, "found"))
-    laid_out: Any = job_view("here", "logit-lens", late)
-    _, box, panels = laid_out
+    laid_out: Any = result_view("here", {"method": "logit-lens"}, late)
+    *_, box, _, panels = laid_out
     ticks = [child for child in box.children if child.id["type"] == "block-tick"]
     assert "ow-skeleton" in str(panels) and not ticks[0].disabled
 

@@ -25,7 +25,6 @@ from app.selection import selection_from
 from circuits.patching.record import PatchingSweep
 from circuits.patching.store import load_patching
 from probe.artifacts.manifest import read_manifest
-from probe.methods.catalogue import method_named
 from probe.tasks.examples import EXAMPLES
 
 LEAD = (
@@ -70,8 +69,8 @@ def runs(asked: Asked, stored: str, query: dict[str, str]) -> Parts:
     """The two runs and the sweep between them; what an address asks for is begun."""
     beside = [dcc.Store(id="patching-beside-data"), html.Div(id="patching-beside")]
     if stored:
-        about = method_named("patch")
-        return [*beside, *view.stored_view(SWEPT.at, about, stored, query.get("beside", "")[:200])]
+        shown = view.result_view(SWEPT.at, {"method": SWEPT.method}, stored, beside=query.get("beside", "")[:200])
+        return [*beside, *shown]
     if PAIR not in query:
         start(asked.pair())
     if SWEEP not in query and asked.swept:
