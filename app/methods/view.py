@@ -20,7 +20,7 @@ from app.components.cards import outdated, outdated_words
 from app.components.drawn import Drawn
 from app.components.inputs import choose, offered
 from app.components.parts import Part, Parts, error, fact_list, folded, link_button, loading, panel, part_of, store
-from app.components.plain_rows import column, row_data
+from app.components.plain_rows import row_data
 from app.components.slot import slot
 from app.components.snippets import snippets
 from app.components.still import still
@@ -36,6 +36,7 @@ from probe.errors import BadInput, OpenworkError
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
+from probe.show.columns import column
 
 
 def place(at: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ from app.components.inputs import write
 from app.components.parts import Parts, empty, icon, marked, title
 from app.components.still import still
 from app.frame.shell import Page
-from app.methods.pictures import picture
 from app.methods.words import label, needs
 from probe.methods import catalogue
+from probe.methods.looks import sorts_of
 from probe.methods.reading import Method
 
 _LONGEST = 200  # characters of a question
@@ -59,9 +59,9 @@ def _card(about: Method) -> dcc.Link:
         html.Div(about.paper, className="meta") if about.paper else None,
         html.Div(needs(about), className="meta"),
     ]
-    return dcc.Link(
-        [picture(about), html.Div(words)], href=links.method_page(about.name), className="ow-card ow-method"
-    )
+    shapes = [html.I(className=sort.lower()) for sort in (sorts_of(about) or ("Rows",))[:3]]
+    picture = html.Div(shapes, className="ow-mini", **{"aria-hidden": "true"})  # drawn with style alone
+    return dcc.Link([picture, html.Div(words)], href=links.method_page(about.name), className="ow-card ow-method")
 
 
 def register(app: Dash) -> None:

@@ -15,7 +15,7 @@ from app.frame import search
 from app.jobs import table as jobs
 from app.jobs import work as job_work
 from app.library import memory, models, prompts
-from app.methods import addresses, block, drawing, fields, following, form, onward, pictures, view, work
+from app.methods import addresses, block, drawing, fields, following, form, onward, view, work
 from app.pages import method as page
 from app.pages import methods as catalogue_page
 from app.pages import report, two_prompts
@@ -23,6 +23,7 @@ from probe.artifacts.folder import place
 from probe.errors import BadInput
 from probe.methods import catalogue
 from probe.methods.call import Call
+from probe.methods.looks import sorts_of
 from probe.methods.reading import declared_in
 from probe.show.panels import Chosen, Figure, Rows, Sentence, Tokens
 from probe.show.record import Record
@@ -302,8 +303,8 @@ def test_the_catalogue_finds_methods_by_words_and_paper(about):
     assert "Nothing found" in as_json(catalogue_page.found("zebra"))
     hits = {g.name: g.hits for g in search.search("count tok")}["Methods"]
     assert [h.href for h in hits] == ["/methods/count-tokens"]
-    assert pictures.sorts_of(catalogue.method_named("sinks")) == ("Figure", "Rows", "Tokens")
-    assert pictures.sorts_of(catalogue.method_named("study")) == ("Rows", "Figure")  # its record is defined elsewhere
+    assert sorts_of(catalogue.method_named("sinks")) == ("Figure", "Rows", "Tokens")
+    assert sorts_of(catalogue.method_named("study")) == ("Rows", "Figure")  # its record is defined elsewhere
 
 
 def test_a_prompt_of_an_address_is_stored(about):

@@ -3,13 +3,13 @@
 import numpy as np
 
 from app.components.drawn import Drawn
-from app.components.plain_rows import column
 from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marks import Marks
 from circuits.graph.naming import short
 from circuits.graph.rows import Row, edge_rows, looked_for, node_row
 from probe.artifacts.json import Json
+from probe.show.columns import column
 
 BELOW = "This unit is below zero: what has a negative weight pushes it further down, the way it went. Bars show that."
 BELOW_SOME = (

@@ -6,11 +6,12 @@ from urllib.parse import quote, unquote
 
 from app import links
 from app.components.drawn import Drawn
-from app.components.plain_rows import column, row_data
+from app.components.plain_rows import row_data
 from app.library.models import short_model
 from probe.artifacts.json import Json
 from probe.evaluation.report import CONVENTION
 from probe.model.sites import short_name
+from probe.show.columns import column
 from probe.training.figures import run_styles
 from probe.training.run_differences import compared, short_names
 from probe.training.run_log import TrainingRun

@@ -1,15 +1,13 @@
-"""What a method's result looks like, in small: a chart, rows, a strip of tokens, a sentence, as its record's panels are.
+"""What a method's result looks like: the sorts of panel that its record shows.
 
 Read off the source text of the record's class, as declarations are, since the class itself would bring torch. It says what sorts
-of panel there are and not what they show; the browser draws it with style alone (`assets/20-methods.css`).
+of panel there are and not what they show.
 """
 
 import ast
 from functools import cache
 
-from dash import html
-
-from probe.methods.reading import Method
+from probe.methods.asked import Method
 from probe.methods.source import statement
 
 SORTS = {
@@ -28,14 +26,6 @@ def sorts_of(about: Method) -> tuple[str, ...]:
     """Sorts of panel that the record of this method shows, in their order, as far as the text of its class tells."""
     found = statement(about.module, about.returns)
     return _of_class(found[1]) if found is not None and isinstance(found[1], ast.ClassDef) else ()
-
-
-def picture(about: Method) -> html.Div:
-    """The picture."""
-    found = sorts_of(about) or ("Rows",)
-    return html.Div(
-        [html.I(className=sort.lower()) for sort in found[:3]], className="ow-mini", **{"aria-hidden": "true"}
-    )
 
 
 def _of_class(kind: ast.ClassDef) -> tuple[str, ...]:
