@@ -22,10 +22,10 @@ from app.jobs.results import page_of
 from app.library import prompts
 from app.library.artifacts import Library, library
 from app.library.models import models, short_model
-from app.methods.words import label
 from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput, OpenworkError
 from probe.methods import catalogue
+from probe.methods.in_words import label
 
 MAX_QUESTION = 200  # characters
 MAX_HITS = 6  # of each group

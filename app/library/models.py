@@ -11,6 +11,7 @@ from app.library.memory import Recent, _records
 from probe.artifacts.manifest import Manifest, ModelStamp
 from probe.errors import BadInput
 from probe.model.aliases import ALIASES
+from probe.model.aliases import short_model as short_model
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -161,11 +162,6 @@ def require_offered(model: object) -> str:
             f"'{str(model)[:60]}' is none of the models known here ({known}). For another start  openwork serve --model NAME."
         )
     return model
-
-
-def short_model(name: str) -> str:
-    """A model's name for people: of a local folder or file, which is stored by its whole path, the last part."""
-    return Path(name).name if Path(name).is_absolute() else name
 
 
 def stale(manifest: Manifest) -> str | None:

@@ -29,10 +29,10 @@ from app.components.slot import register_slot
 from app.jobs import work as jobs
 from app.library.models import require_offered
 from app.methods import addresses, drawing, following, form, view, work
-from app.methods.words import label
 from probe.errors import OpenworkError
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
+from probe.methods.in_words import label
 from probe.methods.reading import Method
 
 _LONGEST = 80  # characters of a job's key in an address

@@ -18,8 +18,8 @@ from app.components.drawn import Drawn
 from app.components.parts import Part, error, graph, marked, panel, part_of, segmented, store
 from app.components.plain_rows import TABLE, Link, panel_data, shown_of
 from app.figures.dress import dress
-from app.methods.words import heading
 from app.trouble import foreseen_in, meet
+from probe.methods.in_words import heading
 from probe.show.panels import Aligned, Chosen, Figure, Panel, Rows, Sentence, Tokens
 from probe.words import counted
 

@@ -22,9 +22,10 @@ from app.components.promptbox import EXAMPLES
 from app.components.tokenpick import token_rows
 from app.library import prompts, vocabulary
 from app.library.artifacts import corpora, library
-from app.methods import fields, words
+from app.methods import fields
 from app.methods.fields import OTHER, STORED, parts_of, texts_of
 from circuits.studies.catalogue import studies
+from probe.methods import in_words as words
 from probe.methods.kinds import KINDS
 from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.reading import Asks, Parameter

@@ -27,12 +27,13 @@ from app.components.still import still
 from app.figures.dress import worn
 from app.jobs import work as jobs
 from app.library.models import short_model
-from app.methods import onward, words, work
+from app.methods import onward, work
 from app.methods.addresses import BESIDE, RAW
 from app.methods.drawing import Look, drawn_panels
 from app.methods.work import MOST, Found, found, results_of
 from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput, OpenworkError
+from probe.methods import in_words as words
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method

@@ -14,13 +14,14 @@ from app.jobs.work import Work, key_of, result, submit
 from app.library import memory, models, vocabulary
 from app.library.artifacts import library, registered, require_corpora
 from app.library.models import stale
-from app.methods import addresses, words
+from app.methods import addresses
 from app.methods.fields import STORED
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.artifacts.names import usable_name
 from probe.artifacts.records import load_record
 from probe.errors import BadInput, OpenworkError
+from probe.methods import in_words as words
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.kinds import KINDS

@@ -16,10 +16,10 @@ from app.links import METHODS
 from app.methods import addresses, work
 from app.methods.addresses import LIKE, RUN
 from app.methods.block import Block
-from app.methods.words import label
 from app.selection import selection_from
 from probe.errors import BadInput, OpenworkError
 from probe.methods.catalogue import method_named
+from probe.methods.in_words import label
 from probe.methods.reading import Method
 
 

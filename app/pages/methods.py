@@ -8,8 +8,8 @@ from app.components.inputs import write
 from app.components.parts import Parts, empty, icon, marked, title
 from app.components.still import still
 from app.frame.shell import Page
-from app.methods.words import label, needs
 from probe.methods import catalogue
+from probe.methods.in_words import label, needs
 from probe.methods.looks import sorts_of
 from probe.methods.reading import Method
 

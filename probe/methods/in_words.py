@@ -1,19 +1,21 @@
-"""What pages call a method and a call."""
+"""A method and a call in words: their names as headings, what was asked on one line."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.library.models import short_model
 from probe.methods.call import Call
 from probe.methods.reading import Method, Parameter
+from probe.model.aliases import short_model
 from probe.words import clip
+
+_ACRONYMS = frozenset(("qk", "ov", "mlp", "sae", "kl", "ce", "fvu", "l0", "eap", "acdc", "ioi"))
 
 
 def label(name: str) -> str:
-    """`attention-rank` as a heading: Attention rank."""
-    words = name.replace("-", " ").replace("_", " ")
-    return words[:1].upper() + words[1:]
+    """`attention-rank` as a heading: Attention rank. Acronyms stay such: `qk-attribution` is QK attribution."""
+    words = [word.upper() if word in _ACRONYMS else word for word in re.split("[-_ ]", name)]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def heading(title: str) -> str:
