@@ -297,7 +297,9 @@ def test_pages_stay_small(about):
 
 def test_the_catalogue_finds_methods_by_words_and_paper(about):
     everything = as_json(catalogue_page.layout({}))
-    assert all(word in everything for word in ("Count tokens", "Sinks", "QK attribution", "Nobody (2026)", "needs prompt"))
+    assert all(
+        word in everything for word in ("Count tokens", "Sinks", "QK attribution", "Nobody (2026)", "needs prompt")
+    )
     for question, found in (("nobody", True), ("tokens number", True), ("circuit zebra", False)):
         assert ("Count tokens" in as_json(catalogue_page.found(question))) == found
     assert "Nothing found" in as_json(catalogue_page.found("zebra"))
