@@ -4,6 +4,7 @@ import plotly.graph_objects as go
 from flask import has_request_context, request
 
 from probe.artifacts.json import Json
+from probe.show.labels import put
 
 _INK = {"light": ("#3f4856", "#e9e6df", "#cfcbc1", "#ffffff"), "dark": ("#b4bcc8", "#262c35", "#3d4552", "#191d24")}
 MONO = {"family": "JetBrains Mono, monospace", "size": 11}
@@ -77,5 +78,5 @@ def dress(figure: go.Figure, scheme: str, **layout: object) -> go.Figure:
             trace.colorbar.tickfont.size = 10
         if trace.type == "bar" and trace.error_y.array is not None:  # plotly's own colour is lost on dark
             trace.error_y.color = _INK.get(scheme, _INK["light"])[0]
-    figure.update_layout(**layout)
+    put(figure.layout, **layout)
     return figure

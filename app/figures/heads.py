@@ -11,6 +11,7 @@ from probe.heads.figures import pattern_with_margins
 from probe.heads.margins import entropy, received
 from probe.heads.scores import SCORES, SIGNED, HeadTable
 from probe.show.array_figures import grid_figure
+from probe.show.labels import put
 
 if TYPE_CHECKING:
     from probe.heads.patterns import HeadPatterns
@@ -50,6 +51,6 @@ def _outline(figure: go.Figure, x: int, y: int, scheme: str) -> None:
 def pattern_figure(heads: "HeadPatterns", layer: int, head: int, scheme: str = "light") -> go.Figure:
     """One head's pattern, dressed, its cells square."""
     figure, long = plain_pattern(heads, layer, head), len(heads.tokens) > 6
-    figure.update_xaxes(**tilt(long), tickfont=_MONO, showgrid=False, constrain="domain")
-    figure.update_yaxes(tickfont=_MONO, showgrid=False, scaleanchor="x", constrain="domain")
+    put(figure.layout.xaxis, **tilt(long), tickfont=_MONO, showgrid=False, constrain="domain")
+    put(figure.layout.yaxis, tickfont=_MONO, showgrid=False, scaleanchor="x", constrain="domain")
     return dress(figure, scheme, title=None, margin={"l": 96, "r": 8, "t": 8, "b": 84 if long else 50})

@@ -12,7 +12,7 @@ from probe.model.unit_names import unit_name
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws
 from probe.show.blocks import largest_of_blocks
-from probe.show.labels import SEQUENTIAL, _finish, plain, token_axis
+from probe.show.labels import SEQUENTIAL, _finish, plain, put, token_axis
 
 if TYPE_CHECKING:
     from probe.heads.attention_rank_record import AttentionRank
@@ -26,9 +26,9 @@ def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 4
     """One head: queries downwards, keys across; of long prompts the largest of blocks, positions stay those of the prompt."""
     figure = go.Figure(_heat(heads.patterns[layer, head], heads.tokens))
     names, edge = token_axis(heads.tokens), [-0.5, len(heads.tokens) - 0.5]
-    figure.update_xaxes(**names, range=edge, title="key: attended to")
-    figure.update_yaxes(**names, range=edge[::-1], title="query: attends")
-    figure.update_layout(title={"text": unit_name("head", layer, head), "font": {"size": 14}})
+    put(figure.layout.xaxis, **names, range=edge, title="key: attended to")
+    put(figure.layout.yaxis, **names, range=edge[::-1], title="query: attends")
+    put(figure.layout, title={"text": unit_name("head", layer, head), "font": {"size": 14}})
     return _finish(figure, height)
 
 

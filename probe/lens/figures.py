@@ -10,7 +10,7 @@ from probe.errors import BadInput
 from probe.lens.windows import TEXTS, in_blocks, layer_axis, map_height, over_tokens, part_of, positions, powers_of_ten
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws
-from probe.show.labels import SEQUENTIAL, _finish, plain
+from probe.show.labels import SEQUENTIAL, _finish, plain, put
 
 if TYPE_CHECKING:
     from probe.lens.direct import DirectLogits
@@ -126,8 +126,8 @@ def forming_figure(lens: "LensResult", pos: int = -1, height: int = 260) -> go.F
         )
     layer_axis(figure, lens.layers, "x", 8)
     seen = np.stack([lens.kl[:, pos], lens.entropy[:, pos]]).astype(float)
-    figure.update_yaxes(title="nats", range=[0, 1.08 * float(seen[np.isfinite(seen)].max(initial=0)) or 1.0])
-    figure.update_layout(showlegend=True, hovermode="x unified", legend={"y": 1.04, "x": 0, "orientation": "h"})
+    put(figure.layout.yaxis, title="nats", range=[0, 1.08 * float(seen[np.isfinite(seen)].max(initial=0)) or 1.0])
+    put(figure.layout, showlegend=True, hovermode="x unified", legend={"y": 1.04, "x": 0, "orientation": "h"})
     return _finish(figure, height)
 
 

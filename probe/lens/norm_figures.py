@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.show.labels import _finish, plain, token_axis
+from probe.show.labels import _finish, plain, put, token_axis
 
 if TYPE_CHECKING:
     from probe.lens.logit import LensResult
@@ -43,8 +43,8 @@ def norm_figure(lens: "LensResult", height: int | None = None) -> go.Figure:
     figure = go.Figure(trace)
     rows = list(range(len(lens.layers)))
     keep = rows[:: max(1, len(rows) // 12)]
-    figure.update_yaxes(tickvals=keep, ticktext=[lens.layers[i] for i in keep], title="layer")
-    figure.update_xaxes(**token_axis(lens.tokens), title="token read")
+    put(figure.layout.yaxis, tickvals=keep, ticktext=[lens.layers[i] for i in keep], title="layer")
+    put(figure.layout.xaxis, **token_axis(lens.tokens), title="token read")
     return _finish(figure, height or 260)
 
 
@@ -68,9 +68,10 @@ def growth_figure(lens: "LensResult", pos: int = -1, height: int = 260) -> go.Fi
     )
     figure.update_traces(hovertemplate="%{y:.4g}", selector={"mode": "lines+markers"})
     keep = rows[:: max(1, -(-len(rows) // 8))]
-    figure.update_xaxes(tickvals=keep, ticktext=[lens.layers[i] for i in keep], title="layer")
-    figure.update_yaxes(type="log", title="norm", dtick="D2" if np.ptp(np.log10(np.maximum(norms, 1e-12))) < 2 else 1)
-    figure.update_layout(hovermode="x unified")
+    put(figure.layout.xaxis, tickvals=keep, ticktext=[lens.layers[i] for i in keep], title="layer")
+    near = np.ptp(np.log10(np.maximum(norms, 1e-12))) < 2
+    put(figure.layout.yaxis, type="log", title="norm", dtick="D2" if near else 1)
+    put(figure.layout, hovermode="x unified")
     return _finish(figure, height)
 
 

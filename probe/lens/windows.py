@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from probe.lens.places import WINDOW
-from probe.show.labels import token_axis
+from probe.show.labels import put, token_axis
 
 MOST, TEXTS = 512, 26 * 64
 """Columns of a map; cells that carry words."""
@@ -58,8 +58,12 @@ def over_tokens(figure: go.Figure, tokens: list[str], layers: list[str], part: s
     names = {**token_axis([tokens[i] for i in at], 1), "tickvals": at}
     mono = {"family": "JetBrains Mono, monospace", "size": 10.5}
     tilted = {"tickangle": 0 if many <= 10 else -45, "tickfont": mono, "showgrid": False}
-    figure.update_xaxes(
-        **names, **tilted, range=[part.start - 0.5, part.stop - 0.5], title=shown_part(len(tokens), part, block)
+    put(
+        figure.layout.xaxis,
+        **names,
+        **tilted,
+        range=[part.start - 0.5, part.stop - 0.5],
+        title=shown_part(len(tokens), part, block),
     )
     layer_axis(figure, layers, "y")
     return figure
@@ -69,7 +73,7 @@ def layer_axis(figure: go.Figure, layers: list[str], which: str, most: int = 16)
     """Some of the layers by their names, across or upwards."""
     at = list(range(0, len(layers), -(-len(layers) // most)))
     axis = {"tickvals": at, "ticktext": [layers[i] for i in at], "title": "layer", "showgrid": False}
-    figure.update_xaxes(**axis) if which == "x" else figure.update_yaxes(**axis)
+    put(figure.layout.xaxis if which == "x" else figure.layout.yaxis, **axis)
 
 
 def map_height(layers: int, columns: int) -> int:
