@@ -35,19 +35,14 @@ def task(name: str) -> Callable[[Start], Start]:
 
 def can_repeat(job: Job) -> bool:
     """Can this ended job be run again?"""
-    return not job.active and (job_table().can_repeat(job) or bool(job.again and job.again[0] in TASKS))
+    return not job.active and bool(job.again) and job.again[0] in TASKS
 
 
 def repeat(job_id: str) -> None:
-    """Run an ended job again: with its work where that is in memory, else from what its file remembers."""
+    """Run an ended job again, from what its row remembers."""
     job = job_table().get(job_id)
     if job is None or not can_repeat(job):
         raise BadInput("This job cannot be run again from here; start it from its page.")
-    if job_table().repeat(job_id) is None:
-        _start(job)
-
-
-def _start(job: Job) -> None:
     name, arguments = job.again
     if "model" in arguments and arguments["model"] not in models():
         raise BadInput("The model of this job is not among those known here; start it from its page.")

@@ -2,12 +2,14 @@
 
 import os
 import time
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from app import links
 from probe.artifacts.json import write_json
+from probe.artifacts.schemas import anything, fields, mapping, maybe, number, several, text, yes_or_no
 from probe.artifacts.untrusted import read_json
 from probe.errors import Unavailable
 
@@ -77,47 +79,34 @@ class Job:
         write_json(folder / f"{self.id}.json", asdict(self))
 
 
+_MOMENT = number(0, 2e11)  # seconds that a calendar can show
+_COUNT = number(-1e18, 1e18)
+_ROW = fields(
+    {},
+    {
+        **dict.fromkeys(("kind", "title", "key", "link", "stage", "unit", "message", "born", "details"), text),
+        **dict.fromkeys(("total", "eta"), maybe(_COUNT)),
+        **dict.fromkeys(("done", "pid"), _COUNT),
+        **dict.fromkeys(("started", "finished"), maybe(_MOMENT)),
+        "created": _MOMENT,
+        "state": STATES.__contains__,
+        "log": several(lambda line: isinstance(line, list) and len(line) == 2 and _MOMENT(line[0])),
+        "again": lambda task: task == [] or (several(anything, 2)(task) and text(task[0]) and mapping()(task[1])),
+        "alone": yes_or_no,
+    },
+)
+"""What the fields of a row may be."""
+
+
 def read_job(path: Path) -> Job | None:
     """The job of a file, or None when it holds none."""
-    try:
+    with suppress(ValueError, TypeError, Unavailable):
         raw = read_json(path, _LARGEST)
-        known = {f.name: f.type for f in fields(Job)}
-        job = Job(**{**{k: v for k, v in raw.items() if k in known}, "id": path.stem})
-    except (ValueError, TypeError, AttributeError, Unavailable):
-        return None
-    if not _sound(job):
-        return None
-    job.link = job.link if links.local(job.link) else ""  # the file may say anything
-    return job
-
-
-def _sound(job: Job) -> bool:
-    """Do the fields hold what they are declared to hold?"""
-    texts = (job.kind, job.title, job.key, job.link, job.stage, job.unit, job.message, job.born, job.details)
-    numbers = (job.done, job.total, job.eta, job.created, job.started, job.finished, job.pid)
-    return (
-        job.state in STATES
-        and all(isinstance(t, str) for t in texts)
-        and all(n is None or (isinstance(n, int | float) and abs(n) < 1e18) for n in numbers)
-        and None not in (job.done, job.created, job.pid)
-        and isinstance(job.alone, bool)
-        and isinstance(job.log, list)
-        and all(isinstance(line, list) and len(line) == 2 and _moment(line[0]) for line in job.log)
-        and _task(job.again)
-        and all(_moment(t) for t in (job.created, job.started or 0, job.finished or 0))
-    )
-
-
-def _task(value: object) -> bool:
-    """Nothing, or a name with its arguments?"""
-    return value == [] or (
-        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
-    )
-
-
-def _moment(value: object) -> bool:
-    """A time that a calendar can show?"""
-    return isinstance(value, int | float) and 0 <= value < 2e11
+        if _ROW(raw):
+            job = Job(**{**{k: v for k, v in raw.items() if k in Job.__dataclass_fields__}, "id": path.stem})
+            job.link = job.link if links.local(job.link) else ""  # the file may say anything
+            return job
+    return None
 
 
 def alive(job: Job) -> bool:

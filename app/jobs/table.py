@@ -14,7 +14,6 @@ import queue
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +28,6 @@ log = logging.getLogger("openwork.jobs")
 Run = Callable[[Progress], str | None]
 """What a job does: it tells its progress, and returns the page that shows what came of it, or None for the job's own."""
 __all__ = ["ACTIVE", "Job", "Jobs", "job_table"]
-_AGAIN = 24  # ended jobs whose work is kept in memory, so that they can be run again
 _KEPT = 200  # job files kept on disk; older ones are removed when a new job begins
 _STOPPING = "Stopping at the next step."
 _WRITE_EVERY = 2.0  # seconds between writes of mere progress
@@ -42,7 +40,6 @@ class Jobs:
         self.folder, self._clock = folder, clock
         self._jobs: dict[str, Job] = {}
         self._work: dict[str, Run] = {}
-        self._ended: OrderedDict[str, Run] = OrderedDict()
         self._watched: dict[str, Watched] = {}
         self._queues: dict[bool, queue.PriorityQueue[tuple[bool, int, str]]] = {
             alone: queue.PriorityQueue() for alone in (False, True)
@@ -50,8 +47,8 @@ class Jobs:
         self._threads: dict[bool, threading.Thread] = {}
         self._count = itertools.count()
         self._lock = threading.RLock()
-        self._looked = float("-inf")
-        self._read()
+        self._looked = self._written = float("-inf")
+        self._look_elsewhere()
 
     def submit(
         self,
@@ -107,18 +104,6 @@ class Jobs:
             elif job.message != _STOPPING:
                 job.message = _STOPPING
                 job.say("cancel was asked for")
-
-    def can_repeat(self, job: Job) -> bool:
-        """Is the work of this ended job still here?"""
-        return not job.active and job.id in self._ended
-
-    def repeat(self, job_id: str) -> Job | None:
-        """Queue the work of an ended job once more, as a new job; None when it is not here any more."""
-        with self._lock:
-            old, work = self._jobs.get(job_id), self._ended.get(job_id)
-            if old is None or work is None:
-                return None
-            return self.submit(old.kind, old.title, work, key=old.key, link=old.link, again=old.again, alone=old.alone)
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
@@ -187,27 +172,18 @@ class Jobs:
         with self._lock:
             job.state, job.message, job.finished, job.eta = state, message, time.time(), None
             job.say(f"{state}: {message}" if message else state)
-            if (work := self._work.pop(job.id, None)) is not None:
-                self._ended[job.id] = work
-                while len(self._ended) > _AGAIN:
-                    self._ended.popitem(last=False)
+            self._work.pop(job.id, None)
             self._watched.pop(job.id, None)
             self._write(job)
 
     def _told(self, job: Job, snapshot: Snapshot) -> None:
         new_stage = snapshot.stage != job.stage
-        job.stage, job.done, job.total, job.unit, job.eta = (
-            snapshot.stage,
-            snapshot.done,
-            snapshot.total,
-            snapshot.unit,
-            snapshot.eta,
-        )
+        for name in ("stage", "done", "total", "unit", "eta"):
+            setattr(job, name, getattr(snapshot, name))
         if new_stage:
             size = f", {snapshot.total:,.0f} {snapshot.unit}" if snapshot.total and snapshot.total > 2 else ""
             job.say(f"{snapshot.stage}{size}")
-        last = getattr(self, "_written", 0.0)
-        if new_stage or time.monotonic() - last > _WRITE_EVERY:
+        if new_stage or time.monotonic() - self._written > _WRITE_EVERY:
             self._written = time.monotonic()
             self._write(job)
 
@@ -223,29 +199,22 @@ class Jobs:
                 (self.folder / f"{job.id}.json").unlink(missing_ok=True)
             del self._jobs[job.id]
 
-    def _read(self) -> None:
-        for path in self.folder.glob("[!.]*.json"):
-            if (job := read_job(path)) is not None:  # a damaged row is no reason to show none
-                self._jobs[job.id] = job
-                self._settle(job)
-
-    def _settle(self, job: Job) -> None:
-        """A job that nobody works on any more was interrupted."""
-        if job.active and job.id not in self._watched and not alive(job):
-            self._end(job, "interrupted", "The server stopped before this was finished; what it had stored is kept.")
-
     def _look_elsewhere(self) -> None:
-        """Follow the jobs of another process on the same folder, at most once a second."""
+        """Follow the jobs of other processes on the same folder, and of one before this, at most once a second. One that nobody
+        works on any more was interrupted. A damaged row is no reason to show none."""
         if (now := self._clock()) - self._looked < 1:
             return
         self._looked = now
+        theirs = {j.id for j in self._jobs.values() if j.active and j.id not in self._watched}
         for path in self.folder.glob("[!.]*.json"):
-            if path.stem not in self._jobs and (new := read_job(path)) is not None and new.pid != os.getpid():
-                self._jobs[new.id] = new
-        for job in [j for j in self._jobs.values() if j.active and j.id not in self._watched]:
-            found = read_job(self.folder / f"{job.id}.json") or job
-            self._jobs[job.id] = found
-            self._settle(found)
+            if (path.stem not in self._jobs or path.stem in theirs) and (found := read_job(path)) is not None:
+                self._jobs[found.id] = found
+                theirs.add(found.id)
+        for job in [self._jobs[name] for name in theirs]:
+            if job.active and not alive(job):
+                self._end(
+                    job, "interrupted", "The server stopped before this was finished; what it had stored is kept."
+                )
 
 
 def turn(job: Job) -> tuple[bool, bool, float]:

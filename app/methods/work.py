@@ -64,8 +64,7 @@ def work_of(call: Call) -> Work:
         if p.kind is KINDS["CorpusName"] and (named := call.arguments.get(p.name)):
             require_corpora(named if isinstance(named, list) else [named])
     key = key_for(call)
-    asked = {"method": call.method, "asked": addresses.query_of(call)}
-    again = ["method", {**asked, **({"model": call.model} if call.about.of_model else {})}]
+    again = ["method", {name: value for name, value in call.to_dict().items() if value != ""}]
     link = addresses.address_of(call)
     return Work(key, words.title(call), lambda p: _run(call, p), link, WHAT, _origin(call, key), again=again)
 
@@ -110,8 +109,11 @@ def _run(call: Call, progress: Progress) -> Any:
 
 @task("method")
 def _again(arguments: Arguments) -> None:
-    about = method_named(arguments["method"])
-    call = addresses.call_of(about, *addresses.asked_in(about, dict(arguments["asked"])))
+    about, model = method_named(arguments["method"]), arguments.get("model", "")
+    if "asked" in arguments:  # a row of before holds an address
+        call = addresses.call_of(about, *addresses.asked_in(about, dict(arguments["asked"])))
+    else:
+        call = addresses.call_of(about, model, arguments["arguments"])
     if call is None:
         raise BadInput("What this job was asked is not stored here any more; start it from its page.")
     submit(work_of(call))

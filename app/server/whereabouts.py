@@ -20,6 +20,7 @@ from pathlib import Path
 from app.jobs.job import born, lives
 from app.server.loopback import is_loopback
 from probe.artifacts.folder import home
+from probe.artifacts.schemas import fields, text, whole
 from probe.artifacts.untrusted import read_json
 from probe.errors import Unavailable
 
@@ -39,6 +40,15 @@ class Whereabouts:
     born: str
     machine: str
     secret: str
+
+
+_FILE = fields(
+    {
+        **dict.fromkeys(("host", "born", "machine", "secret"), text),
+        "port": whole(1, 65535),
+        "pid": whole(),
+    }
+)
 
 
 def place() -> Path:
@@ -98,8 +108,5 @@ def _read(path: Path) -> Whereabouts | None:
     except (OSError, Unavailable):
         return None
     mine = not hasattr(os, "getuid") or (told.st_uid == os.getuid() and not stat.S_IMODE(told.st_mode) & 0o077)
-    if not stat.S_ISREG(told.st_mode) or not mine or not isinstance(found, dict):
-        return None
-    kinds = {name: int if name in ("port", "pid") else str for name in Whereabouts.__dataclass_fields__}
-    sound = set(found) == set(kinds) and all(type(found[name]) is kind for name, kind in kinds.items())
-    return Whereabouts(**found) if sound and 0 < found["port"] < 65536 else None
+    sound = stat.S_ISREG(told.st_mode) and mine and _FILE(found) and set(found) == set(Whereabouts.__dataclass_fields__)
+    return Whereabouts(**found) if sound else None

@@ -506,7 +506,7 @@ def test_a_job_keeps_a_bounded_log_and_what_to_report(home, caplog):
     assert read_job(home / "jobs" / f"{job.id}.json") == job
 
 
-def test_an_ended_job_runs_again(home):
+def test_an_ended_job_runs_again(home, monkeypatch):
     table, runs = jobs.job_table(), []
 
     def work(progress):
@@ -515,7 +515,11 @@ def test_an_ended_job_runs_again(home):
             raise BadInput("Not the first time.")
         return "/done"
 
-    job = table.wait(table.submit("test", "Twice", work, key="twice").id)
+    def start(arguments):
+        return table.submit("test", "Twice", work, key="twice", again=["twice", arguments])
+
+    monkeypatch.setitem(repeating.TASKS, "twice", start)
+    job = table.wait(start({}).id)
     assert job.state == "failed" and repeating.can_repeat(job)
     repeating.repeat(job.id)
     again = table.latest("twice")
