@@ -1,7 +1,8 @@
 """Where a result leads: from the units that its tables name to their pages; of two prompts to theirs, to the same question with
 them changed about, and to patching one into the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,15 @@ from app.components.parts import Parts, icon
 from app.components.plain_rows import Link
 from app.library import prompts
 from app.library.artifacts import is_registered
+from app.library.graphs import graph_of
 from app.library.labels import label_of
 from app.library.models import models
 from app.methods import addresses
 from app.methods.addresses import RUN
 from app.methods.work import kept_as
+from probe.errors import OpenworkError
 from probe.methods.call import Call
+from probe.methods.kinds import KINDS
 from probe.model.unit_names import UnitName
 
 
@@ -30,10 +34,27 @@ def stored_prompts(call: Call) -> dict[str, str]:
 
 
 def link_of(call: Call | None) -> Link | None:
-    """From the units of a call's tables to their pages, with its model and the first of its prompts."""
-    if call is None or not call.model or call.model not in models():
+    """From the nodes and units of a call's tables to their pages: to those of the graphs it names, or with its model and the
+    first of its prompts."""
+    if call is None:
+        return None
+    if named := [v for p in call.about.parameters if p.kind is KINDS["GraphName"] and (v := call.arguments.get(p.name))]:
+        return node_links(named)
+    if call.model not in models():
         return None
     return unit_links(call.model, next(iter(stored_prompts(call).values()), None))
+
+
+def node_links(graphs: Sequence[str]) -> Link:
+    """From a node's name to its place on the page of the first of these graphs that has it."""
+
+    def link(text: Any, row: Mapping[str, Any]) -> tuple[str | None, str]:
+        for name in graphs:
+            with suppress(OpenworkError):
+                return links.circuit_page(name, node=graph_of(name).find(str(text))[0]), ""
+        return None, ""
+
+    return link
 
 
 def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:

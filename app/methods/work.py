@@ -66,7 +66,7 @@ def work_of(call: Call) -> Work:
     key = key_for(call)
     again = ["method", {name: value for name, value in call.to_dict().items() if value != ""}]
     link = addresses.address_of(call)
-    return Work(key, words.title(call), lambda p: _run(call, p), link, WHAT, _origin(call, key), again=again)
+    return Work(key, words.title(call), lambda p: _run(call, p), link, WHAT, _origin(call, key), not call.about.of_model, again)
 
 
 def keep(call: Call, record: Any) -> str:

@@ -59,6 +59,15 @@ def nodes_named(graph: CircuitGraph, chosen: "Sequence[int | str] | int | str") 
     return [node for one in each for node in _named(graph, as_text(one))]
 
 
+def names_to_ask(graph: CircuitGraph, nodes: Sequence[int]) -> list[str]:
+    """Numbers of nodes as `nodes_named` reads them: by name and position; a root by its number, since its name quotes its token.
+    BadInput for what are none."""
+    if not isinstance(nodes, list) or not all(type(i) is int and 0 <= i < len(graph.nodes) for i in nodes):
+        raise BadInput(f"These are no nodes of the graph, which has {len(graph.nodes):,}: {brief(nodes)}.")
+    what = [graph.name(i).split("@")[0] for i in nodes]
+    return [str(i) if graph.roots[i] else f"{w}@{graph.nodes.pos[i]}" for i, w in zip(nodes, what, strict=True)]
+
+
 def _named(graph: CircuitGraph, one: Any) -> Sequence[int]:
     if one == "pinned":
         if not graph.pinned:

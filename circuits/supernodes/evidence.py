@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from circuits.attribution.vectors import Places
-from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, own_dictionaries, read_graph
+from circuits.graph.asked import GraphName, own_dictionaries, read_graph
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.replacement.freeze import freeze
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import place_dictionaries
 from circuits.supernodes.groups import Supernodes
-from circuits.supernodes.suggest import compared_units, suggest_supernodes
+from circuits.supernodes.suggest import ShuffleSeed, Threshold, UnitsToGroup, compared_units, suggest_supernodes
 from probe.errors import BadInput
 from probe.methods import DictionaryName, Doc, method
 from probe.progress import SILENT, Progress
@@ -70,15 +70,10 @@ def unit_evidence(
 def suggest_groups(
     model: "TransformerBridge",
     graph: Annotated[GraphName, Doc("A stored graph.")],
-    nodes: Annotated[
-        ChosenNodes,
-        Doc(
-            "Units to group, like `L5N120@3,L6N4`, `top:40` or `pinned`; by default the pruned graph's most influential."
-        ),
-    ] = None,
+    nodes: UnitsToGroup = None,
     *,
-    threshold: Annotated[float, Doc("Mean likeness a group needs.", least=0, most=1)] = 0.5,
-    seed: Annotated[int, Doc("Of the shuffles that show what chance groups.", least=0, most=2147483647)] = 0,
+    threshold: Threshold = 0.5,
+    seed: ShuffleSeed = 0,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("By default those the graph names.")] = (),
     progress: Progress = SILENT,
 ) -> Supernodes:
@@ -91,8 +86,7 @@ def suggest_groups(
     8
     """
     graph = read_graph(graph)
-    chosen = nodes(graph) if callable(nodes) else None if nodes is None else nodes_named(graph, nodes)
-    units = compared_units(graph, chosen).tolist()
+    units = compared_units(graph, nodes).tolist()
     with progress.stage("groups", total=2, unit="step") as step:
         given = own_dictionaries(model, graph, dictionaries)
         directions, tops = unit_evidence(model, graph, units, dictionaries=given)

@@ -153,13 +153,20 @@ class Supernodes(Record, figure=True, page=True):
             for g in sorted(self.groups, key=lambda g: -total[g.name])
         ]
 
+    def alike_by(self) -> str:
+        """A sentence: by what units were compared. Empty for groups that were not found so."""
+        words = {"tokens": "shared tokens", "direction": "the direction written", "influence": "shared neighbours"}
+        known = [words[n] for n in words if n in self.parts and not np.isnan(self.parts[n]).all()]
+        return f"Alike by {', '.join(known)}; the score is the mean likeness of a group's pairs." if known else ""
+
     def panels(self) -> list[Panel]:
         """The groups, by what they were found, and how alike all units are."""
-        words = {"tokens": "shared tokens", "direction": "the direction written", "influence": "shared neighbours"}
-        known = [said for name, said in words.items() if name in self.parts]
-        by = f" Alike by {', '.join(known)}; the score is the mean likeness of a group's pairs." if known else ""
         groups = [Rows("Groups, most influential first", rows) for rows in [self.rows()] if rows]
-        return [Figure("Likeness of the units compared", self.figure), *groups, Sentence(f"{self.summary()}{by}")]
+        return [
+            Figure("Likeness of the units compared", self.figure),
+            *groups,
+            Sentence(f"{self.summary()} {self.alike_by()}".strip()),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

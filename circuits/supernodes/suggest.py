@@ -12,40 +12,56 @@ is run on `SHUFFLES` shuffles of the evidence, and a group that does not beat th
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, read_graph
 from circuits.graph.graph import UNITS, CircuitGraph
 from circuits.supernodes.collapse import Collapsed, collapse_groups
 from circuits.supernodes.groups import SHUFFLES, Group, Supernodes, scored
 from circuits.supernodes.similarity import Evidence, Weights, likeness, profiles, sets_of, vectors_of
 from probe.errors import BadInput
+from probe.methods import Doc, method
 from probe.show.html import shown
+from probe.show.opening import came_from
 
 MOST = 300
 "Units clustered when none are named: the most influential of the pruned graph."
 
 
-def suggest_supernodes(
-    graph: CircuitGraph,
-    nodes: Sequence[int | str] | None = None,
-    *,
-    directions: Mapping[int, np.ndarray] | None = None,
-    tops: Mapping[int, Collection[str]] | None = None,
-    weights: Weights | None = None,
-    threshold: float = 0.5,
-    seed: int = 0,
-) -> Supernodes:
-    """Groups of two and more units that are alike by `threshold` on average.
+Threshold = Annotated[float, Doc("Mean likeness a group needs.", least=0, most=1)]
+ShuffleSeed = Annotated[int, Doc("Of the shuffles that show what chance groups.", least=0, most=2147483647)]
+UnitsToGroup = Annotated[
+    ChosenNodes,
+    Doc("Units to group, like `L5N120@3,L6N4`, `top:40` or `pinned`; by default the pruned graph's most influential."),
+]
 
-    nodes: units to group, by default the `MOST` most influential of the pruned graph. directions: the vector each node writes.
-    tops: tokens each node stands for (promotes, or is excited by). Raises BadInput for a node that is no unit.
+
+@method("group-by-neighbours", group="circuits")
+def suggest_supernodes(
+    graph: Annotated[GraphName, Doc("A stored graph.")],
+    nodes: UnitsToGroup = None,
+    *,
+    directions: Annotated[
+        Mapping[int, np.ndarray] | None, Doc("The vector that each node writes.", in_python=True)
+    ] = None,
+    tops: Annotated[
+        Mapping[int, Collection[str]] | None, Doc("Tokens that each node promotes or is excited by.", in_python=True)
+    ] = None,
+    weights: Annotated["Weights | None", Doc("What each kind of likeness counts.", in_python=True)] = None,
+    threshold: Threshold = 0.5,
+    seed: ShuffleSeed = 0,
+) -> Supernodes:
+    """Groups of a graph's units that are alike in their neighbours: what the graph says by itself, without its model.
+
+    A group is weak where shuffled evidence makes one as good of its size. Raises BadInput for a node that is no unit.
 
     >>> directions, tops = ow.unit_evidence(model, graph, ow.most_influential(6)(graph))
     >>> groups = ow.suggest_supernodes(graph, list(directions), directions=directions, tops=tops)
     """
-    weights = weights or Weights()
+    weights, graph = weights or Weights(), read_graph(graph)
     chosen = compared_units(graph, nodes)
     incoming, outgoing = profiles(graph, chosen)
     evidence = Evidence(
@@ -73,7 +89,7 @@ def suggest_supernodes(
         shared = _shared(evidence.sets, members, tops, chosen)
         group = replace(group, shared=shared, name=_name(graph, group.nodes, shared))
         groups.append(replace(group, name=_unique(group.name, [g.name for g in groups])))
-    return replace(found, groups=tuple(groups))
+    return came_from(replace(found, groups=tuple(groups)), graph)
 
 
 def stored_supernodes(graph: CircuitGraph) -> Supernodes:
@@ -108,13 +124,13 @@ def collapse(
     return collapse_groups(graph, groups, single)
 
 
-def compared_units(graph: CircuitGraph, nodes: Sequence[int | str] | None) -> Int[np.ndarray, " unit"]:
+def compared_units(graph: CircuitGraph, nodes: ChosenNodes) -> Int[np.ndarray, " unit"]:
     """The units that are grouped: those named, or the most influential of the pruned graph. BadInput for a node that is none."""
     is_unit = graph.nodes.where(*UNITS)
     if nodes is None:
         kept = np.flatnonzero(graph.prune().nodes & is_unit)
         return np.sort(kept[np.argsort(-graph.influence[kept], kind="stable")[:MOST]])
-    chosen = np.unique(np.array([n for x in nodes for n in graph.find(x)], np.int64))
+    chosen = np.unique(np.array(nodes(graph) if callable(nodes) else nodes_named(graph, nodes), np.int64))
     wrong = [graph.name(int(n)) for n in chosen if not is_unit[n]]
     if wrong:
         raise BadInput(f"Only units (neurons, latents, heads, MLPs) can be grouped; {', '.join(wrong[:3])} is none.")

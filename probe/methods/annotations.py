@@ -22,7 +22,13 @@ class Taken:
 
 
 def documented(node: ast.expr, module: str, where: str) -> tuple[ast.expr, Doc]:
-    """An annotation without its `Doc`, and the `Doc`."""
+    """An annotation without its `Doc`, and the `Doc`; of a name, what stands behind it."""
+    if (
+        isinstance(node, ast.Name)
+        and node.id not in KINDS
+        and isinstance(alias := value_of(module, node.id), ast.Subscript)
+    ):
+        node = alias
     if not (
         isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated" and isinstance(node.slice, ast.Tuple)
     ):

@@ -373,19 +373,23 @@ def test_graphs_that_cannot_be_tested_say_why(home):
 
 
 def test_suggestions_are_taken_or_put_aside(traced, toy, home):
+    memory.forget()
     save_graph(traced, place("graph", "g"), model=stamp(toy))
-    record = suggestions.search("g", None, SILENT)
-    units = strongest(traced, 2)
-    assert "shared tokens" in record.words and record.compared
-    group = Group("both", tuple(units), 0.9)
-    key = work.key_of("supernodes", "by hand")
+    key = suggestions.suggest("g")
+    link = jobs.job_table().wait(jobs.job_table().latest(key).id).link
+    record = work.result(key)
+    assert len(record.nodes) and "shared tokens" in suggestions.told("g", key)["words"]
+    assert f'"data": "{key}"' in as_json(graph.layout("g", {"groups": key})) and link.startswith("/circuits/g?groups=")
+    group = Group("both", tuple(strongest(traced, 2)), 0.9)
     memory.remember("work", "", key, replace(record, groups=(group,)))
-    (row,) = suggestions.suggestion_rows("g", key)["rows"]
+    (row,) = suggestions.told("g", key)["rows"]
     assert row["nodes"] == list(group.nodes) and row["name"] == "both"
     graphs.look("g", {"dismiss": row["key"]})
-    assert not suggestions.suggestion_rows("g", key)["rows"]
+    assert not suggestions.told("g", key)["rows"]
     save_graph(replace(traced, model="unknown/model"), place("graph", "h"))
-    assert "not at hand" in suggestions.search("h", None, SILENT).words
+    alone = suggestions.suggest("h")
+    jobs.job_table().wait(jobs.job_table().latest(alone).id)
+    assert suggestions.told("h", alone)["words"].split(". ")[1].startswith("Alike by shared neighbours;")
 
 
 def test_two_graphs_beside_each_other(home):

@@ -11,10 +11,10 @@ from app.jobs import table as jobs
 from app.library import memory
 from app.library.artifacts import library
 from app.pages import report
-from app.pages.circuit.suggested import Suggested
 from circuits.patching.pair import read_pair
 from circuits.patching.sweep import patch_sweep
 from circuits.supernodes.groups import Group
+from circuits.supernodes.suggestions import Suggested
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
@@ -123,7 +123,7 @@ def test_a_result_that_names_modules_as_they_were_opens(kind, found, tmp_path):
 def test_a_file_names_no_other_code_and_a_damaged_one_is_refused(tmp_path):
     for tree in (
         {"@": "os:system", "command": "x"},
-        {"@": "app.pages.circuit.suggested:Suggested", "groups": []},
+        {"@": "circuits.supernodes.suggestions:Suggested", "groups": []},
         {"@": "array", "name": "a0"},
         {"@": "nothing"},
         {"no": "mark"},

@@ -20,7 +20,7 @@ from app.pages.circuit.editing import subgraph_panel
 from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares
 from app.pages.circuit.pinned import marks_data
 from app.pages.circuit.scores import bar
-from app.pages.circuit.suggestions import SUGGESTIONS
+from app.pages.circuit.suggestions import KINDS
 from app.pages.circuit.validation import test_panel
 from app.selection import selection_from
 from circuits.graph.graph import CircuitGraph
@@ -61,7 +61,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         *outdated_note("graph", name),
         bar(name, found),
         *link_panels(found, name, keep, edges, link, node),
-        subgraph_panel(found, name, edges, work.given(query.get("groups"), SUGGESTIONS)),
+        subgraph_panel(found, name, edges, work.given(query.get("groups"), *KINDS)),
         test_panel(found, name, query.get("test")),
         nodes_panel(name, shown_rows(name, keep, selection)),
         made_panel(found, name),

@@ -18,10 +18,10 @@ from app.library.models import models
 from app.methods import work as calls
 from app.methods.block import Block
 from app.methods.drawing import Look, drawn_panels
+from circuits.graph.asked import names_to_ask
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest
-from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.words import counted
 
@@ -68,13 +68,7 @@ def cannot(found: CircuitGraph) -> str:
 def given(name: str) -> Json:
     """What the page gives the test: the graph, and what is pinned in it by name."""
     now = marked(name)
-    return {"graph": name, "nodes": names_of(now.graph, sorted(now.marks.chosen)) or ["pinned"]}
-
-
-def names_of(found: CircuitGraph, nodes: list[int]) -> list[str]:
-    """Nodes as a test is asked of them: by name and position; a root by its number, since its name quotes its token."""
-    what = [found.name(i).split("@")[0] for i in nodes]
-    return [str(i) if found.roots[i] else f"{w}@{found.nodes.pos[i]}" for i, w in zip(nodes, what, strict=True)]
+    return {"graph": name, "nodes": names_to_ask(now.graph, sorted(now.marks.chosen)) or ["pinned"]}
 
 
 def shown_first(name: str, asked: str | None) -> str | None:
@@ -136,15 +130,10 @@ def _of_before(key: str) -> Parts:
 @task("test")
 def _test_again(arguments: Arguments) -> None:
     """A test that was asked for before, and was interrupted."""
-    found, nodes, options = (
-        same_body(arguments["name"], arguments["of"]),
-        arguments["nodes"],
-        dict(arguments["options"]),
-    )
-    if not nodes or not all(type(i) is int and 0 <= i < len(found.nodes) for i in nodes):
-        raise BadInput(f"These are not nodes of {arguments['name']}; pin some on its page and test them there.")
-    asked = {"graph": arguments["name"], "nodes": names_of(found, nodes), "sufficient": bool(arguments["enough"])}
-    work.submit(calls.work_of(Call.checked(WHAT, found.model, {**asked, **options})))
+    found = same_body(arguments["name"], arguments["of"])
+    nodes = names_to_ask(found, arguments["nodes"])
+    asked = {"graph": arguments["name"], "nodes": nodes, "sufficient": bool(arguments["enough"])}
+    work.submit(calls.work_of(Call.checked(WHAT, found.model, {**asked, **arguments["options"]})))
 
 
 # -- callbacks -----------------------------------------------------------------------------------------------------------------
