@@ -155,20 +155,13 @@
     return String(data.rows.length);
   };
 
-  // Two graphs beside each other: a click on a node opens its graph there; how positions match stands in the address.
+  // Two graphs beside each other: a click on a node opens its graph there.
   Object.assign(window.dash_clientside.openwork, {
     besideClicked: function (data, names) {
       const at = data && data.points && data.points[0] ? data.points[0].customdata : undefined, node = Array.isArray(at) ? at[0] : at;
       const out = window.dash_clientside.callback_context.outputs_list.id;
       if (Number.isInteger(node) && names) ow.go(`/circuits/${encodeURIComponent(names[out === "pair-b-clicked" ? 1 : 0])}?n=${node}`);
       return window.dash_clientside.no_update;
-    },
-    besideMatch: function (match) {
-      const url = new URL(window.location.href);
-      if (!/\/beside\//.test(url.pathname) || !match) return window.dash_clientside.no_update;
-      if (match === "auto") url.searchParams.delete("match"); else url.searchParams.set("match", match);
-      window.history.replaceState(window.history.state, "", url);
-      return match;
     },
   });
 })();

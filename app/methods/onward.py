@@ -18,10 +18,9 @@ from app.library.labels import label_of
 from app.library.models import models
 from app.methods import addresses
 from app.methods.addresses import RUN
-from app.methods.work import kept_as
+from app.methods.work import artifacts_of, kept_as
 from probe.errors import OpenworkError
 from probe.methods.call import Call
-from probe.methods.kinds import KINDS
 from probe.model.unit_names import UnitName
 
 
@@ -38,8 +37,9 @@ def link_of(call: Call | None) -> Link | None:
     first of its prompts."""
     if call is None:
         return None
-    if named := [v for p in call.about.parameters if p.kind is KINDS["GraphName"] and (v := call.arguments.get(p.name))]:
-        return node_links(named)
+    if not call.about.of_model:
+        graphs = [name for kind, name in artifacts_of(call) if kind == "graph"]
+        return node_links(graphs) if graphs else None
     if call.model not in models():
         return None
     return unit_links(call.model, next(iter(stored_prompts(call).values()), None))

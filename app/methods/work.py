@@ -45,13 +45,13 @@ def _other_since(call: Call, key: str) -> list[str]:
     weights = [now.weights, now.tokenizer] if now is not None else []
     try:
         made = read_manifest(results.folder_of(key), "result")
-        dates = [read_manifest(registered(kind, name), kind).created for kind, name in _given(call)]
+        dates = [read_manifest(registered(kind, name), kind).created for kind, name in artifacts_of(call)]
     except OpenworkError:
         return weights
     return [*(weights if weights and stale(made) is not None else []), *(d for d in dates if d > made.created)]
 
 
-def _given(call: Call) -> list[tuple[str, str]]:
+def artifacts_of(call: Call) -> list[tuple[str, str]]:
     """Kind and name of every stored artifact that the call names."""
     found = [(STORED[p.kind], call.arguments.get(p.name)) for p in call.about.parameters if p.kind in STORED]
     return [(kind, n) for kind, value in found if value for n in (value if isinstance(value, list) else [value])]
@@ -66,7 +66,9 @@ def work_of(call: Call) -> Work:
     key = key_for(call)
     again = ["method", {name: value for name, value in call.to_dict().items() if value != ""}]
     link = addresses.address_of(call)
-    return Work(key, words.title(call), lambda p: _run(call, p), link, WHAT, _origin(call, key), not call.about.of_model, again)
+    return Work(
+        key, words.title(call), lambda p: _run(call, p), link, WHAT, _origin(call, key), not call.about.of_model, again
+    )
 
 
 def keep(call: Call, record: Any) -> str:
@@ -79,7 +81,7 @@ def keep(call: Call, record: Any) -> str:
 def _origin(call: Call, key: str) -> results.Origin:
     """What the stored result says of itself."""
     return results.Origin(
-        tuple(name for _, name in _given(call)),
+        tuple(name for _, name in artifacts_of(call)),
         dict(call.arguments),
         call.shell() or "",
         lambda: models.stamp_in_memory(call.model),

@@ -253,9 +253,9 @@ def test_the_list_filters_compares_imports_and_deletes(tab, site, tmp_path):
     tab.get_by_label("Compare right").check()
     tab.get_by_role("button", name="Compare the two").click()
     expect(tab).to_have_url(re.compile("/circuits/left/beside/right"))
-    expect(tab.locator("#pair-panels")).to_contain_text("nodes in both")
+    expect(tab.locator(".ow-pair .ow-block-panels")).to_contain_text("nodes in both")
     expect(tab.locator("#pair-a .xtick text").first).to_be_visible()
-    expect(tab.locator("#pair-panels tr.click td.unit").first).to_be_visible()
+    expect(tab.locator(".ow-pair .ow-block-panels tr.click td.unit").first).to_be_visible()
     moves = "e => getComputedStyle(e).animationName"  # a figure shimmers until it has its ticks
     assert tab.locator("#pair-a").evaluate(moves) == "none"
     assert (
@@ -264,8 +264,10 @@ def test_the_list_filters_compares_imports_and_deletes(tab, site, tmp_path):
         )
         == "ow-sheen"
     )
-    tab.get_by_text("from the last token").click()
-    expect(tab).to_have_url(re.compile("match=end"))
+    tab.get_by_label("Match").click()
+    tab.get_by_role("option", name="end").click()
+    tab.get_by_role("button", name="Run").click()
+    expect(tab).to_have_url(re.compile("result=method"))
     tab.go_back()
     expect(rows).to_have_count(2)
     file = tmp_path / "sent.json"

@@ -23,6 +23,7 @@ from app.jobs import table as jobs
 from app.library import graphs, memory, prompts
 from app.library.artifacts import library
 from app.library.graphs import stored_graph
+from app.methods import onward
 from app.methods import work as calls
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import page as graph
@@ -57,7 +58,6 @@ from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.model.load import stamp
-from probe.progress import SILENT
 
 GRAPHS = {
     "every kind": every_kind,
@@ -315,23 +315,24 @@ def test_a_test_that_was_stored_before_is_listed_and_shown(traced, toy, home):
 def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
+    memory.forget()
     graphs.mark("g", {"op": "pin", "nodes": strongest(traced, 2)})
     keys = [work.submit(calls.work_of(of_pins("g", mode="scale", factor=0.5, n_random=1))), suggestions.suggest("g")]
-    keys.append(graphs_beside.asked("g", "h", "end"))
+    keys.append(beside("g", "h", match="end"))
     graphs.mark("g", {"op": "top", "n": 1})  # what is pinned now is another question
     found = {}
-    for key in keys:
+    for i, key in enumerate(keys):
         job = jobs.job_table().wait(jobs.job_table().latest(key).id)
         assert job.state == "done", job.message
         found[key] = work.result(key)
         raw = {**json.loads((home / "jobs" / f"{job.id}.json").read_text()), "state": "interrupted"}
-        (home / "jobs" / f"old-{key.partition(':')[0]}.json").write_text(json.dumps(raw))
+        (home / "jobs" / f"old-{i}.json").write_text(json.dumps(raw))
         (home / "jobs" / f"{job.id}.json").unlink()
         shutil.rmtree(results.folder_of(key), ignore_errors=True)
     memory.forget()
     jobs.forget()
-    for key in keys:
-        old = jobs.job_table().get(f"old-{key.partition(':')[0]}")
+    for i, key in enumerate(keys):
+        old = jobs.job_table().get(f"old-{i}")
         assert old is not None and repeating.can_repeat(old) and not work.is_there(key)
         repeating.repeat(old.id)
         again = jobs.job_table().wait(jobs.job_table().latest(key).id)
@@ -392,36 +393,39 @@ def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     assert suggestions.told("h", alone)["words"].split(". ")[1].startswith("Alike by shared neighbours;")
 
 
+def beside(a: str, b: str, **asked: str) -> str:
+    """The key of the comparison that the page of two graphs asks, once it is there."""
+    assert as_json(graphs_beside.layout(a, b, asked))
+    return done(Call.checked("compare-graphs", "", {"a": a, "b": b, **asked}))
+
+
 def test_two_graphs_beside_each_other(home):
+    memory.forget()
     one, other = every_kind(), every_kind(seed=1)
     save_graph(one, place("graph", "a"))
     save_graph(other, place("graph", "b"))
-    assert as_json(graphs_beside.layout("a", "b", {"match": "nonsense"}))
-    found = graphs_beside.run("a", "b", "auto", SILENT)
+    key = beside("a", "b")
+    found = work.result(key)
     assert found.to_dict() == difference(one, other).to_dict()
-    key = graphs_beside.asked("a", "b", "auto")
-    jobs.job_table().wait(jobs.job_table().latest(key).id)
-    page = as_json(graphs_beside.shown(key, "a", "b", "dark"))
-    titles = (
-        "What is in both",
-        "Nodes of both that changed most",
-        "Edges that changed most",
-        "Influence in b",
-    )
+    page = as_json(graphs_beside.layout("a", "b", {"result": key}))
+    titles = ("What is in both", "Nodes of both that changed most", "Edges that changed most", "Influence in b")
     assert all(
         words in page for words in (*titles, "in both, ", f"share {found.overlap:.3f}", "compare-graphs --a a --b b")
     )
-    for where in ("both", "a", "b"):
-        for r in found.rows(100, where=where):
-            address = graphs_beside.at_node(r["node"], *(("b", "a") if where == "b" else ("a", "b")))
-            node = int(re.search(r"n=(\d+)", address)[1])
-            assert (other if where == "b" else one).name(node).split(" ")[0] == r["node"].split(" ")[0]
-    assert graphs_beside.at_node("L9N9", "a", "b") is None
+    link = onward.node_links(["a", "b"])
+    for r in found.rows(100):
+        address, _ = link(r["node"], r)
+        assert address in page or r["in"] == "both"
+        node, of = int(re.search(r"n=(\d+)", address)[1]), other if r["in"] == "b" else one
+        assert of.name(node).split(" ")[0] == r["node"].split(" ")[0]
+    assert link("L9N9", {}) == (None, "")
     assert as_json(graphs_beside.small_links("a", "dark"))
     with pytest.raises(BadInput, match="not differ from itself"):
         graphs_beside.layout("a", "a", {})
     with pytest.raises(BadInput, match="No graph named"):
         graphs_beside.layout("a", "c", {})
+    with pytest.raises(BadInput, match="match"):
+        graphs_beside.layout("a", "b", {"match": "sideways"})
 
 
 @pytest.fixture
@@ -559,9 +563,8 @@ def test_snippets_of_every_panel_run(traced, toy, home, capsys):
     save_graph(traced, place("graph", "h"), model=stamp(toy))
     graphs.mark("g", {"op": "top", "n": 3})
     done(of_pins("g", n_random=1))
-    key = graphs_beside.asked("g", "h", "auto")
-    jobs.job_table().wait(jobs.job_table().latest(key).id)
-    page = [*graph.layout("g", {}), *graphs_beside.shown(key, "g", "h", "light"), *circuits.layout({})]
+    beside("g", "h")
+    page = [*graph.layout("g", {}), *graphs_beside.layout("g", "h", {}), *circuits.layout({})]
     found = [c for c in codes(page) if c.startswith(("from ", "import ")) and "graph.json" not in c]
     assert len(found) >= 8
     for code in found:

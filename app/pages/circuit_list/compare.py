@@ -12,6 +12,7 @@ from app.figures.linkgraph import link_figure
 from app.frame.shell import Page
 from app.jobs import work
 from app.jobs.again import Arguments, task
+from app.library.artifacts import registered
 from app.library.graphs import graph_of, shown_graph
 from app.library.models import short_model
 from app.methods import work as calls
@@ -36,7 +37,9 @@ def layout(name: str, other: str, query: dict[str, str]) -> Parts:
         raise BadInput("A graph does not differ from itself. Choose another one in the list of circuits.")
     a, b = graph_of(name), graph_of(other)
     given = {"a": name, "b": other, **({"match": query["match"][:20]} if "match" in query else {})}
-    key = work.given(query.get(PAIR.key), calls.WHAT) or work.submit(calls.work_of(Call.checked(PAIR.method, "", given)))
+    key = work.given(query.get(PAIR.key), calls.WHAT) or work.submit(
+        calls.work_of(Call.checked(PAIR.method, "", given))
+    )
     swap = link_button("Swap", links.circuits_beside(other, name), "beside", small=True)
     lead = "a on the left, b on the right. Only what means the same in both is compared; the notes say what that is."
     return [
@@ -104,5 +107,6 @@ PAGE = Page(
 @task("compare")
 def _compare_again(arguments: Arguments) -> None:
     """A comparison that was queued before it was a method."""
-    asked = {"a": arguments["name"], "b": arguments["other"], "match": arguments["match"]}
+    a, b = (registered("graph", arguments[which]).name for which in ("name", "other"))
+    asked = {"a": a, "b": b, "match": arguments["match"]}
     work.submit(calls.work_of(Call.checked(PAIR.method, "", asked)))
