@@ -38,7 +38,6 @@ def create_app(
     from app.frame.theme import ASSETS, EARLY_HASH, INDEX, awaited
     from app.methods import block, changing
     from app.pages import PAGES
-    from app.pages.circuit_list import downloads
     from app.server import calls, packing
     from app.server.posts import check_posts
 
@@ -65,7 +64,6 @@ def create_app(
     shell.register(app, PAGES)
     block.register(app)
     changing.register(app)
-    downloads.register(app.server)
     search.register(app.server)
     calls.register(app.server)
     guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames, seen_at)

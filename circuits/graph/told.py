@@ -10,7 +10,9 @@ from probe.words import counted, minus, plural
 
 if TYPE_CHECKING:
     from circuits.graph.graph import CircuitGraph
+    from probe.artifacts.manifest import Manifest
 
+_BASES = {"mixed": "latents and neurons"}
 _PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
 
 
@@ -30,6 +32,58 @@ def told(graph: "CircuitGraph") -> list[str]:
         *([f"pinned: {', '.join(marks['pinned'])}"] if graph.pinned else []),
         *(f"supernode {name!r}: {', '.join(members)}" for name, members in marks["supernodes"].items()),
     ]
+
+
+def stored_row(manifest: "Manifest") -> Json:
+    """What a graph's manifest says of it, in a few words and numbers; the graph itself is not read."""
+    facts, basis = manifest.facts, str(manifest.config.get("basis") or "")
+
+    def number(key: str) -> float | int | None:
+        value = facts.get(key)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    return {
+        "prompt": str(facts.get("prompt") or "")[:400],
+        "model": manifest.model.name if manifest.model else str(facts.get("model") or ""),
+        "basis": "imported" if facts.get("imported") else _BASES.get(basis, basis),
+        "nodes": number("n_nodes"),
+        "edges": number("n_edges"),
+        "replacement": number("replacement_score"),
+        "made": manifest.created[:16].replace("T", " "),
+    }
+
+
+def provenance(graph: "CircuitGraph", manifest: "Manifest") -> list[tuple[str, str]]:
+    """Conventions and origin of a stored graph as short texts."""
+    origin = graph.facts.get("imported")
+    origin = origin if isinstance(origin, dict) else {}
+    dropped = origin.get("links_left_out")
+    facts = {
+        "units": f"{units(graph)}{f' ({basis(graph)})' if graph.dictionaries else ''}",
+        **graph.convention,
+        **({"imported from": str(origin.get("from", ""))} if origin else {}),
+        **({f"links left out, {k}": v for k, v in dropped.items()} if isinstance(dropped, dict) else {}),
+        "made": manifest.created[:16].replace("T", " "),
+        **({"pins and labels changed": manifest.changed[:16].replace("T", " ")} if manifest.changed else {}),
+        **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
+    }
+    return [(k, str(v)[:240]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]
+
+
+def numbers(graph: "CircuitGraph", node: int) -> list[tuple[str, float]]:
+    """What is known of a node, by name: of a root its probability or weight, of a difference both tokens' probabilities."""
+    direction = bool(graph.nodes.where("direction")[node])
+    told = graph.target(node) if direction else {}
+    pair = told.get("other_probability") is not None
+    found = [
+        ("value", graph.nodes.value[node]),
+        ("activation", graph.nodes.activation[node]),
+        ("influence", np.nan if graph.roots[node] else graph.influence[node]),
+        ("weight" if direction else "probability", graph.probability[node] or np.nan),
+        ("first's probability", told["probability"] if pair else np.nan),
+        ("other's probability", told["other_probability"] if pair else np.nan),
+    ]
+    return [(name, float(value)) for name, value in found if not np.isnan(value)]
 
 
 def marked(graph: "CircuitGraph") -> dict[str, Any]:

@@ -37,8 +37,8 @@ from app.pages.circuit import scores as graph_scores
 from app.pages.circuit import validation as graph_testing
 from app.pages.circuit.node import node_facts, unit_link
 from app.pages.circuit_list import compare as graphs_beside
+from app.pages.circuit_list import graph_files as importing
 from app.pages.circuit_list import page as circuits
-from app.pages.circuit_list import uploads as importing
 from app.server.main import make_server
 from circuits import TraceConfig, check_subgraph, check_sufficiency, difference, subgraph_scores, trace
 from circuits.exchange.own import to_openwork
@@ -633,5 +633,5 @@ def test_a_page_that_is_looked_at_again_shows_what_was_edited_elsewhere(home):
     )
     after = read_manifest(place("graph", "g"))
     assert after.created == made.created and after.versions == made.versions and not made.changed and after.changed
-    said = dict(graph_panels.provenance(stored_graph("g"), "g"))
+    said = dict(told.provenance(stored_graph("g"), after))
     assert said["made"] == made.created[:16].replace("T", " ") and "pins and labels changed" in said

@@ -45,7 +45,7 @@ def test_a_job_a_page_a_callback_and_a_request_say_what_the_machine_refused(what
     shell.explain(error)
     assert words in told[0]
 
-    monkeypatch.setattr("app.pages.circuit_list.downloads.stored_graph", raises(error))
+    monkeypatch.setattr("app.pages.circuit_list.graph_files.stored_graph", raises(error))
     answer = create_app().server.test_client().get("/export/graph/g/openwork.json")
     assert answer.status_code == 500 and words in answer.text
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING and r.exc_info and r.name == "openwork.app"]

@@ -1,6 +1,5 @@
 """The selected node of a circuit in words, numbers and links."""
 
-import numpy as np
 from dash import dcc, html
 
 from app import links
@@ -13,6 +12,7 @@ from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.naming import below, label, short, word
 from circuits.graph.rows import token_of
+from circuits.graph.told import numbers
 from probe.words import figures
 
 
@@ -52,18 +52,5 @@ def node_facts(found: CircuitGraph, node: int, shown: Arrangement | None = None)
     if link := unit_link(found, node):
         page = [icon("external", small=True), " unit page"]
         head.insert(0, dcc.Link(page, href=link, className="ow-partial", style={"float": "right"}))
-    stats = [stat(name, figures(value, 4)) for name, value in _numbers(found, node, kind) if not np.isnan(value)]
+    stats = [stat(name, figures(value, 4)) for name, value in numbers(found, node)]
     return [html.Div(head), html.Div(stats, className="ow-stats", style={"marginTop": 8})]
-
-
-def _numbers(found: CircuitGraph, node: int, kind: str) -> list[tuple[str, float]]:
-    told = found.target(node) if kind == "direction" else {}
-    pair = told.get("other_probability") is not None
-    return [
-        ("value", found.nodes.value[node]),
-        ("activation", found.nodes.activation[node]),
-        ("influence", np.nan if found.roots[node] else found.influence[node]),
-        ("weight" if kind == "direction" else "probability", found.probability[node] or np.nan),
-        ("first's probability", told["probability"] if pair else np.nan),
-        ("other's probability", told["other_probability"] if pair else np.nan),
-    ]

@@ -16,7 +16,7 @@ from app.library.artifacts import is_registered, registered
 from circuits.graph.arrangement import first_keep
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.told import basis, units
+from circuits.graph.told import provenance
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
 
@@ -126,7 +126,7 @@ def nodes_panel(name: str, rows: Drawn) -> html.Section:
 
 def made_panel(found: CircuitGraph, name: str) -> html.Section:
     """Conventions and origin."""
-    pairs = [("units", f"{units(found)}{f' ({basis(found)})' if found.dictionaries else ''}"), *provenance(found, name)]
+    pairs = provenance(found, read_manifest(registered("graph", name), "graph"))
     python = python_of_graph(name, "graph.report()")
     shell = f"openwork graph show {snippets.shlex.quote(name)} --json"
     return panel("How it was made", fact_list(pairs), foot=snippets.snippets(python, shell))
@@ -142,21 +142,3 @@ def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
         if not other and all(is_registered("dictionary", d) for d in used):
             return snippets.lines_of(snippets.traced_by(found, used), "graph", "graph.figure()")
     return python_of_graph(name, "graph.figure()"), None  # only the stored graph is left
-
-
-def provenance(found: CircuitGraph, name: str) -> list[tuple[str, str]]:
-    """Conventions and origin as short texts."""
-    manifest = read_manifest(registered("graph", name), "graph")
-    origin = found.facts.get("imported")
-    origin = origin if isinstance(origin, dict) else {}
-    dropped = origin.get("links_left_out")
-    left_out = {f"links left out, {k}": v for k, v in dropped.items()} if isinstance(dropped, dict) else {}
-    facts = {
-        **found.convention,
-        **({"imported from": str(origin.get("from", ""))} if origin else {}),
-        **left_out,
-        "made": manifest.created[:16].replace("T", " "),
-        **({"pins and labels changed": manifest.changed[:16].replace("T", " ")} if manifest.changed else {}),
-        **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
-    }
-    return [(k, str(v)[:240]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]

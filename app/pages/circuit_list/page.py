@@ -9,14 +9,14 @@ from app.components.parts import Parts, copyable, empty, icon, panel, title
 from app.frame.shell import Page
 from app.library.artifacts import Library, library
 from app.library.models import short_model
-from app.pages.circuit_list import uploads
+from app.pages.circuit_list import graph_files
+from circuits.graph.told import stored_row
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.stored import discard, put_back
 from probe.errors import OpenworkError
 
 MOST = 500  # rows sent; the newest
-_BASIS = {"mixed": "latents and neurons"}
 
 
 def layout(query: dict[str, str]) -> Parts:
@@ -53,7 +53,7 @@ def _import() -> html.Section:
         className="ow-button main",
         htmlFor="circuits-file-field",
     )
-    most = uploads.LARGEST >> 20
+    most = graph_files.LARGEST >> 20
     words = (
         f"or drop it here: JSON of Neuronpedia, circuit-tracer, attribute or Openwork, up to {most} MB. It stays here."
     )
@@ -81,28 +81,17 @@ def listed(stored: Library) -> Drawn:
         for name, reason in stored.damaged
         if name.startswith("graphs/")
     ]
-    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken), "largest": uploads.LARGEST}
+    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken), "largest": graph_files.LARGEST}
 
 
 def row(name: str, manifest: Manifest) -> Json:
-    """One graph in a few words and numbers."""
-    facts = manifest.facts
-    origin = facts.get("imported")
-    basis = str(manifest.config.get("basis") or "")
-    model = manifest.model.name if manifest.model else str(facts.get("model") or "")
-
-    def number(key: str) -> float | int | None:
-        return facts[key] if isinstance(facts.get(key), int | float) and not isinstance(facts.get(key), bool) else None
-
+    """One graph in a few words and numbers, its page and its downloads."""
+    found = stored_row(manifest)
     return {
+        **found,
         "name": name,
-        "prompt": str(facts.get("prompt") or "(a graph without a prompt)")[:400],
-        "model": short_model(model),
-        "basis": "imported" if origin else _BASIS.get(basis, basis),
-        "nodes": number("n_nodes"),
-        "edges": number("n_edges"),
-        "replacement": number("replacement_score"),
-        "made": manifest.created[:16].replace("T", " "),
+        "prompt": found["prompt"] or "(a graph without a prompt)",
+        "model": short_model(found["model"]),
         "href": links.circuit_page(name),
         "save": f"/export/graph/{links.quote(name, safe='')}/",
     }
@@ -123,7 +112,7 @@ def changed(request: Json) -> tuple[Json, Json]:
 
 
 def register(app: Dash) -> None:
-    uploads.register(app.server)
+    graph_files.register(app.server)
     app.clientside_callback(
         ClientsideFunction("openwork", "circuits"),
         Output("circuits", "data-drawn"),
