@@ -1,13 +1,11 @@
 """Which page shows a record, and what the page needs to find there: the record in memory, the prompt and the graph on disk."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import links
-from app.components.parts import Parts
 from app.library import memory, models, prompts
 from app.library.artifacts import registered
 from probe.artifacts.folder import KINDS, home, place
@@ -21,8 +19,11 @@ if TYPE_CHECKING:
 
     from circuits.graph.graph import CircuitGraph
 
+Address = Callable[[Any, "TransformerBridge | str | None"], str]
+"""From a record, and the model it is to be seen in where one was named, to its page."""
 
-def path_of(record: object, model: "TransformerBridge" = None) -> str:
+
+def path_of(record: object, model: "TransformerBridge | str | None" = None) -> str:
     """The address of the page that shows this record; BadInput for a record that no page shows."""
     for kind in type(record).__mro__:
         if (found := _PATHS.get(kind.__name__)) is not None and kind.__module__.split(".")[0] in ("probe", "circuits"):
@@ -30,11 +31,11 @@ def path_of(record: object, model: "TransformerBridge" = None) -> str:
     if (call := call_of(record)) is not None:
         return _found_by(call, record, model)
     if (found := origins(record)) and all(one is None or _is_graph(one) for one in found):
-        return _graph(_still(record)[0], model)
+        return links.circuit_page(stored_name(_graphs_of(record)[0]))
     raise BadInput(f"No page of the dashboard shows a {type(record).__name__}; it shows itself in a notebook.")
 
 
-def _found_by(call: Call, record: object, model: "TransformerBridge") -> str:
+def _found_by(call: Call, record: object, model: "TransformerBridge | str | None") -> str:
     """What a declared method found is stored under its call, and has a page of its own."""
     from app.methods.work import keep
 
@@ -43,12 +44,11 @@ def _found_by(call: Call, record: object, model: "TransformerBridge") -> str:
     return links.result_page(keep(call, record))
 
 
-def model_for(record: object, model: "TransformerBridge" = None) -> str:
+def model_for(record: object, model: "TransformerBridge | str | None" = None) -> str:
     """The name, on the pages, of the model given, or of the one that the record came from."""
     if isinstance(model, str):
         return model
-    found = model if model is not None else origin(record)
-    what = type(record).__name__
+    found, what = origin(record) if model is None else model, type(record).__name__
     if found is None:
         raise BadInput(
             f"Which model did this {what} come from? It is not in memory any more: call open(model), with the model or its name."
@@ -61,12 +61,24 @@ def model_for(record: object, model: "TransformerBridge" = None) -> str:
     return models.hand_over(found)
 
 
-def _prompt(record: object, model: str) -> str:
-    _require_text(record.prompt, getattr(record, "token_ids", None), origin(record))
-    return prompts.store(record.prompt, model).id
+# -- what was read of a prompt -----------------------------------------------------------------------------------------------
 
 
-def _require_text(text: str, ids: list[int] | None, model: "TransformerBridge") -> None:
+def _of_prompt(page: Callable[..., str], keep: str = "", **chosen: Callable[[Any], object]) -> Address:
+    """A page of a model and a prompt. keep: the analysis as which pages keep the record in memory. chosen: what is selected."""
+
+    def path(record: Any, model: "TransformerBridge | str | None") -> str:
+        name = model_for(record, model)
+        _require_text(record.prompt, getattr(record, "token_ids", None), origin(record))
+        if keep and getattr(record, "positions", None) is None and unchanged(record):  # else the page reads it anew
+            memory.remember(keep, name, record.prompt, record)
+        prompt = prompts.store(record.prompt, name).id
+        return page(model=name, prompt=prompt, **{part: of(record) for part, of in chosen.items()})
+
+    return path
+
+
+def _require_text(text: str, ids: list[int] | None, model: Any) -> None:
     """Pages read text: refuse a record of token ids that its text would not become again."""
     if ids is None or getattr(model, "tokenizer", None) is None or not hasattr(model, "W_E"):
         return
@@ -79,27 +91,54 @@ def _require_text(text: str, ids: list[int] | None, model: "TransformerBridge") 
         )
 
 
-def _reading(analysis: str, page: Callable[..., str]) -> "Callable[[object, TransformerBridge], str]":
-    """A view of a record that pages keep in memory by model and prompt."""
+def _first_followed(record: Any) -> object:
+    """The first token that was followed, as the lens asks for it."""
+    from probe.lens.follow import OWN
 
-    def path(record: object, model: "TransformerBridge") -> str:
-        name = model_for(record, model)
-        prompt = _prompt(record, name)
-        whole = getattr(record, "positions", None) is None
-        if whole and unchanged(record):  # else the page reads the prompt anew
-            memory.remember(analysis, name, record.prompt, record)
-        return page(name, prompt)
-
-    return path
+    return record.followed[0] if record.followed[0] in OWN else int(record.ids[0, 0])
 
 
-def _hub(model: str, prompt: str) -> str:
-    return links.prompt_page(prompt, model)
+def _patching(record: Any, model: "TransformerBridge | str | None") -> str:
+    """Two prompts before anything is patched, or a sweep, kept in memory as if its page had run it."""
+    from app.pages.patching.asked import page_of
+
+    pair = getattr(record, "pair", record)
+    name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
+    for side in (pair.clean, pair.corrupted):
+        _require_text(side.prompt, side.token_ids, origin(record))
+    return page_of(record, name, keep=unchanged(record))
 
 
-def _run_of_prompt(record: object, model: "TransformerBridge") -> str:
-    name = model_for(record, model)
-    return links.prompt_page(_prompt(record, name), name)
+# -- units -------------------------------------------------------------------------------------------------------------------
+
+
+def _row(record: Any, model: object) -> str:
+    """A unit of a feature table."""
+    table = _there(origin(record), "feature table of this unit", "use open_features(NAME).unit(NUMBER).open()")
+    return links.unit_page(_stored("features", table.folder, "The feature table"), record.unit)
+
+
+def _unit(record: Any, model: "TransformerBridge | str | None") -> str:
+    """A neuron or latent, with the text that it was read on in its box."""
+    unit = UnitName.parse(record.unit) if isinstance(record.unit, str) else record
+    assert unit is not None
+    text = getattr(record, "text", None)
+    chosen = {} if text is None else {"prompt": prompts.store(text, model_for(record, model)).id}
+    if unit.kind == "neuron":
+        return links.neuron_page(model_for(record, model), unit.layer, unit.unit, **chosen)
+    held = (*origins(record), None, None)[1]
+    other = "its page is also reached through its feature table, open_features(NAME).unit(NUMBER).open()"
+    return links.latent_page(_dictionary(_there(held, "dictionary of this latent", other).name), unit.unit, **chosen)
+
+
+def _there(found: Any, what: str, instead: str) -> Any:
+    """What a record came from. BadInput where it is gone."""
+    if found is None:
+        raise BadInput(f"The {what} is not in memory any more: {instead}.")
+    return found
+
+
+# -- what is stored ----------------------------------------------------------------------------------------------------------
 
 
 def _stored(kind: str, folder: Path, what: str) -> str:
@@ -115,60 +154,41 @@ def _stored(kind: str, folder: Path, what: str) -> str:
     return folder.name
 
 
-def _table(record: object, model: "TransformerBridge") -> str:
-    table = getattr(record, "table", record)
-    return links.table_page(_stored("features", table.folder, "The feature table"))
+def _table(record: Any, model: object) -> str:
+    return links.table_page(_stored("features", getattr(record, "table", record).folder, "The feature table"))
 
 
-def _followed(record: object, model: "TransformerBridge") -> str:
-    """The lens, at the first token that was followed."""
-    from probe.lens.follow import OWN
-
-    name, followed = model_for(record, model), record.followed[0]
-    token = followed if followed in OWN else int(record.ids[0, 0])
-    return links.lens_page(name, _prompt(record, name), q=token)
+def _dictionary(name: str) -> str:
+    """The name of a dictionary that is stored."""
+    if not name:
+        raise BadInput("This dictionary is not stored yet; save_dictionary(dictionary, NAME, ...) gives it a page.")
+    return registered("dictionary", name).name
 
 
-def _unit(record: object, model: "TransformerBridge") -> str:
-    table = origin(record)
-    if table is None:
-        raise BadInput(
-            "The feature table of this unit is not in memory any more: use open_features(NAME).unit(NUMBER).open()."
-        )
-    return links.unit_page(_stored("features", table.folder, "The feature table"), record.unit)
+def _run(record: Any, model: object) -> str:
+    """A dictionary, or what it was judged to be."""
+    return links.run_page(_dictionary(record.name))
 
 
-def _weights(record: object, model: "TransformerBridge") -> str:
-    """A neuron or latent by its weights alone."""
-    if record.kind == "neuron":
-        return links.neuron_page(model_for(record, model), record.layer, record.unit)
-    return links.latent_page(_dictionary_of(record), record.unit)
+# -- graphs ------------------------------------------------------------------------------------------------------------------
 
 
-def _own_text(record: object, model: "TransformerBridge") -> str:
-    """The unit's page with the text in its box."""
-    name = model_for(record, model)
-    text = prompts.store(record.text, name).id
-    unit = UnitName.parse(record.unit)
-    assert unit is not None
-    if unit.kind == "neuron":
-        return links.neuron_page(name, unit.layer, unit.unit, prompt=text)
-    return links.latent_page(_dictionary_of(record), unit.unit, prompt=text)
+def _of_graph(graph: "Callable[[Any], CircuitGraph]") -> Address:
+    return lambda record, model: links.circuit_page(stored_name(graph(record)))
 
 
-def _dictionary_of(record: object) -> str:
-    """The name of the stored dictionary whose latent this is about."""
-    dictionary = (*origins(record), None, None)[1]
-    if dictionary is None:
-        raise BadInput(
-            "The dictionary of this latent is not in memory any more. Its page is also reached through its feature table: "
-            "open_features(NAME).unit(NUMBER).open()."
-        )
-    return _named(dictionary.name)
+def _folded(record: Any) -> "CircuitGraph":
+    """A subgraph's folded graph, with its units pinned."""
+    from circuits.graph.graph import UNITS
+
+    return replace(record.graph, pinned=[int(i) for i in record.graph.nodes.where(*UNITS).nonzero()[0]])
 
 
-def _graph(graph: "CircuitGraph", model: "TransformerBridge") -> str:
-    return links.circuit_page(stored_name(graph))
+def _difference(record: object, model: object) -> str:
+    a, b = map(stored_name, _graphs_of(record))
+    if a == b:
+        raise BadInput("Both graphs are one and the same, and no page compares a graph with itself.")
+    return links.circuits_beside(a, b)
 
 
 def _is_graph(found: object) -> bool:
@@ -176,120 +196,43 @@ def _is_graph(found: object) -> bool:
     return isinstance(found, str) or type(found).__name__ == "CircuitGraph"
 
 
-def _difference(record: object, model: "TransformerBridge") -> str:
-    a, b = map(stored_name, _still(record))
-    if a == b:
-        raise BadInput("Both graphs are one and the same, and no page compares a graph with itself.")
-    return links.circuits_beside(a, b)
-
-
-def _still(record: object) -> Parts:
+def _graphs_of(record: object) -> list[Any]:
     """The graphs that a record came from, each a graph or the folder of one."""
-    found = origins(record)
-    if not found or any(graph is None for graph in found):
-        raise BadInput(
-            f"The graph of this {type(record).__name__} is not in memory any more; open the graph itself: graph.open()."
-        )
-    return found
+    what = f"graph of this {type(record).__name__}"
+    return [_there(graph, what, "open the graph itself, graph.open()") for graph in origins(record) or [None]]
 
 
-def stored_name(graph: "CircuitGraph") -> str:
+def stored_name(graph: "CircuitGraph | str") -> str:
     """The name a graph was loaded by (it, or its folder), or one that says what it is, under which it is stored now, once."""
-    from circuits.graph.store import save_graph
+    from circuits.graph.naming import content_name
 
     if isinstance(folder := graph if isinstance(graph, str) else origin(graph), str):
         return _stored("graph", Path(folder), "The graph")
-    name = graph_name(graph)
+    name = content_name(graph)  # type: ignore[arg-type]
     if not (place("graph", name) / "manifest.json").is_file():
-        stamp = None
-        if (model := origin(graph)) is not None:
-            from probe.model.load import stamp as stamp_of
-
-            stamp = stamp_of(model)
-        save_graph(graph, place("graph", name), model=stamp, replace=True)
+        graph.save(place("graph", name), replace=True)  # type: ignore[union-attr]
     return name
 
 
-def graph_name(graph: "CircuitGraph") -> str:
-    """Words of the prompt and a hash of everything that was traced, grouped and pinned: equal graphs, equal names."""
-    digest = hashlib.sha256(
-        repr((graph.model, graph.token_ids, graph.pinned, sorted(graph.supernodes.items()))).encode()
-    )
-    for array in (*vars(graph.nodes).values(), *vars(graph.edges).values()):
-        digest.update(array.tobytes())
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in graph.prompt[:32].lower()).split()
-    return f"{'-'.join(words) or 'graph'}-{digest.hexdigest()[:8]}"
-
-
-def _pinned(record: object, model: "TransformerBridge") -> str:
-    """A subgraph's page is its folded graph's, with its units pinned."""
-    from circuits.graph.graph import UNITS
-
-    units = [int(i) for i in record.graph.nodes.where(*UNITS).nonzero()[0]]
-    return _graph(replace(record.graph, pinned=units), model)
-
-
-def _dictionary(name: str) -> str:
-    return links.run_page(_named(name))
-
-
-def _named(name: str) -> str:
-    """The name of a dictionary that is stored."""
-    if not name:
-        raise BadInput("This dictionary is not stored yet; save_dictionary(dictionary, NAME, ...) gives it a page.")
-    registered("dictionary", name)
-    return name
-
-
-def _patching(record: Any, model: "TransformerBridge") -> str:
-    """Two prompts before anything is patched, or a sweep, kept in memory as if its page had run it."""
-    from app.pages.patching.asked import page_of
-
-    pair = getattr(record, "pair", record)
-    name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name
-    for side in (pair.clean, pair.corrupted):
-        _require_text(side.prompt, side.token_ids, origin(record))
-    return page_of(record, name, keep=unchanged(record))
-
-
-def _heads(record: object, model: "TransformerBridge") -> str:
-    name = model_for(record, model)
-    return links.heads_page(name, _prompt(record, name))
-
-
-def _head(record: object, model: "TransformerBridge") -> str:
-    name = model_for(record, model)
-    return links.heads_page(name, _prompt(record, name), head=f"{record.layer}.{record.head}")
-
-
-_PATHS: dict[str, Callable[[Any, Any], str]] = {
-    "LensResult": _reading("lens", links.lens_page),
-    "HeadPatterns": _reading("heads", links.heads_page),
-    "TopUnits": _reading("units", _hub),
-    "TokenThroughLayers": _followed,
-    "HeadTable": _heads,
-    "DirectLogits": _heads,
-    "EditedRun": _run_of_prompt,
-    "Generations": _run_of_prompt,
-    "FeatureTable": _table,
-    "Found": _table,
-    "Unit": _unit,
-    "UnitWeights": _weights,
-    "OwnText": _own_text,
-    "CircuitGraph": _graph,
-    "Subgraph": _pinned,
-    "Pruned": lambda record, model: _graph(record.graph, model),
-    "Supernodes": lambda record, model: _graph(record.store(), model),
-    "Collapsed": lambda record, model: _graph(record.graph, model),
-    "GraphDifference": _difference,
-    "Pair": _patching,
-    "PatchingSweep": _patching,
-    "HeadReading": _head,
+_PATHS: dict[str, Address] = {
+    "LensResult": _of_prompt(links.lens_page, "lens"),
+    "TokenThroughLayers": _of_prompt(links.lens_page, q=_first_followed),
+    "HeadPatterns": _of_prompt(links.heads_page, "heads"),
+    "HeadReading": _of_prompt(links.heads_page, head=lambda record: f"{record.layer}.{record.head}"),
+    **dict.fromkeys(("HeadTable", "DirectLogits"), _of_prompt(links.heads_page)),
+    "TopUnits": _of_prompt(links.prompt_page, "units"),
+    **dict.fromkeys(("EditedRun", "Generations"), _of_prompt(links.prompt_page)),
+    **dict.fromkeys(("Pair", "PatchingSweep"), _patching),
+    "Unit": _row,
+    **dict.fromkeys(("UnitWeights", "OwnText"), _unit),
+    **dict.fromkeys(("FeatureTable", "Found"), _table),
+    **dict.fromkeys(("Dictionary", "CrossLayerTranscoder", "EvalReport", "SuiteReport"), _run),
     "TrainResult": lambda record, model: links.run_page(_stored("dictionary", record.folder, "The dictionary")),
-    "Dictionary": lambda record, model: _dictionary(record.name),
-    "CrossLayerTranscoder": lambda record, model: _dictionary(record.name),
-    "EvalReport": lambda record, model: _dictionary(record.name),
-    "SuiteReport": lambda record, model: _dictionary(record.name),
     "SweepResult": lambda record, model: links.TRAINING,
     "Cache": lambda record, model: links.HOME,
+    "CircuitGraph": _of_graph(lambda record: record),
+    **dict.fromkeys(("Pruned", "Collapsed"), _of_graph(lambda record: record.graph)),
+    "Supernodes": _of_graph(lambda record: record.store()),
+    "Subgraph": _of_graph(_folded),
+    "GraphDifference": _difference,
 }

@@ -1,4 +1,7 @@
-"""What a node of a graph is called: in short, with its label, and in the few words that stand beside a pointer."""
+"""What a graph is called that has no name yet; what a node is called: in short, with its label, and in the few words that stand
+beside a pointer."""
+
+import hashlib
 
 import numpy as np
 
@@ -16,6 +19,17 @@ _WORDS = {
     "mlp": "whole MLP",
 }
 _SHORT = {"rest": "others", "mlp": "MLP"}
+
+
+def content_name(graph: CircuitGraph) -> str:
+    """Words of the prompt and a hash of everything that was traced, grouped and pinned: equal graphs, equal names."""
+    digest = hashlib.sha256(
+        repr((graph.model, graph.token_ids, graph.pinned, sorted(graph.supernodes.items()))).encode()
+    )
+    for array in (*vars(graph.nodes).values(), *vars(graph.edges).values()):
+        digest.update(array.tobytes())
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in graph.prompt[:32].lower()).split()
+    return f"{'-'.join(words) or 'graph'}-{digest.hexdigest()[:8]}"
 
 
 def word(kind: str) -> str:
