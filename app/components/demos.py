@@ -7,7 +7,7 @@ from dash import ALL, Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.parts import Parts, copyable, icon, panel
-from app.components.slot import waiting
+from app.components.slot import again_button, waiting
 from app.jobs import demo
 from app.jobs.demo import DEMOS
 from app.jobs.table import Job, job_table
@@ -58,14 +58,11 @@ def state(job: Job) -> Component:
     if job.active:
         return waiting(job)
     if job.state == "done":
-        parts = [html.Span(f"{job.title} is finished."), dcc.Link("Open its circuit", href=job.link)]
-        return html.Div(parts, className="ow-actions ow-slot")
-    name = job.key.removeprefix("demo:")
-    button = dmc.Button("Go on", id={"type": "demo", "name": name}, variant="default", size="compact-sm")
-    said = (
-        f"{job.title} was {job.state}. {job.message}" if job.state != "failed" else f"{job.title} failed. {job.message}"
-    )
-    return html.Div([html.Span(said, className="ow-partial"), button], className="ow-actions ow-slot", role="status")
+        parts: Parts = [html.Span(f"{job.title} is finished."), dcc.Link("Open its circuit", href=job.link)]
+    else:
+        said = f"{job.title} {'' if job.state == 'failed' else 'was '}{job.state}. {job.message}"
+        parts = [html.Span(said, className="ow-partial", role="status"), again_button(job)]
+    return html.Div(parts, className="ow-actions ow-slot")
 
 
 def register(app: Dash) -> None:

@@ -95,6 +95,12 @@ def cancel(job: Job) -> dmc.Button:
     return dmc.Button("Cancel", id={"type": "cancel", "job": job.id}, variant="default", size="compact-xs")
 
 
+def again_button(job: Job) -> dmc.Button:
+    """The button that starts an ended job anew, or goes on with one that keeps what it had."""
+    words = "Go on" if job.again and job.again[0] == "demo" else "Run again"
+    return dmc.Button(words, id={"type": "again", "job": job.id}, variant="default", size="compact-sm")
+
+
 def how_far(job: Job) -> str:
     """`interventions 40 %, about 40 s left`; of one that waits, for what."""
     if job.state == "queued":

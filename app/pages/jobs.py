@@ -8,17 +8,15 @@ import time
 from datetime import datetime
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.parts import Parts, copy_button, empty, loading, meter, panel, title
-from app.components.slot import cancel, how_far
+from app.components.slot import again_button, cancel, how_far
 from app.frame.shell import Page
 from app.jobs.again import can_repeat, repeat
 from app.jobs.table import Job, job_table, turn
 from app.links import local
-from probe.artifacts.json import Json
 from probe.artifacts.manifest import versions
 from probe.words import duration
 
@@ -33,7 +31,7 @@ def layout(query: dict[str, str]) -> Parts:
         title("Jobs", lead=lead),
         html.Div(loading(90), id="jobs-active"),
         html.Div(loading(120), id="jobs-ended"),
-        dcc.Store(id="jobs-marks", data=["", ""]),
+        dcc.Store(id="jobs-seen", data=["", ""]),
         dcc.Store(id="jobs-most", data=_MOST if query.get("all") else _SHOWN),
         dcc.Interval(id="job-poll", interval=1000),
     ]
@@ -41,17 +39,11 @@ def layout(query: dict[str, str]) -> Parts:
 
 def active_list(active: list[Job], any_ended: bool) -> Component:
     """Those that run and wait, in the order in which they will run."""
-    if not active:
-        if any_ended:
-            return panel("Running and waiting", html.P("Nothing runs at the moment.", className="ow-sub"), export=False)
+    if not active and not any_ended:
         return empty("No jobs yet", "Open a prompt or trace a circuit; the work appears here with its progress.")
-    rows = [row(j) for j in in_order(active)]
-    return panel("Running and waiting", rows, flush=True, export=False)
-
-
-def in_order(active: list[Job]) -> list[Job]:
-    """As they will run."""
-    return sorted(active, key=turn)
+    nothing = html.P("Nothing runs at the moment.", className="ow-sub")
+    rows = [row(j) for j in sorted(active, key=turn)]
+    return panel("Running and waiting", rows or nothing, flush=bool(rows), export=False)
 
 
 def ended_list(ended: list[Job], most: int) -> Component | None:
@@ -68,35 +60,26 @@ def row(job: Job) -> html.Div:
     """One job: what it is, how far it is, its state, what one can do with it, and its log."""
     opens = local(job.link) and job.state in ("done", "running", "queued")
     name = dcc.Link(job.title, href=job.link) if opens else job.title
-    words = [
-        html.Div(name, className="name", dir="auto"),
-        html.Div(job.message or f"{job.kind}, {_when(job)}", className="meta", dir="auto"),
+    year = " %Y" if abs(time.time() - job.created) > _LATE else ""
+    begun = f"{job.kind}, begun {datetime.fromtimestamp(job.created):%d %B{year}, %H:%M}"
+    dot = {"running": "busy", "done": "on", "failed": "bad", "interrupted": "bad"}.get(job.state, "")
+    copied = html.Span(copy_button("the log"), className="ow-job-copy", **{"data-copy": report(job)})
+    log = [html.Summary("Log"), html.Div([html.Pre(log_lines(job), **_followed("job-lines", job)), copied])]
+    parts = [
+        html.Div(
+            [html.Div(name, className="name", dir="auto"), html.Div(job.message or begun, className="meta", dir="auto")]
+        ),
+        html.Div(_progress(job), **_followed("job-progress", job)),
+        html.Span([html.Span(className=f"ow-dot {dot}"), job.state], className=f"ow-badge {job.state}"),
+        html.Div(_actions(job, opens), className="ow-job-actions"),
+        html.Details(log, className="ow-job-log"),
     ]
-    return html.Div(
-        [
-            html.Div(words),
-            html.Div(_progress(job), **_named("job-progress", job)),
-            html.Span([html.Span(className=_dot(job)), job.state], className=f"ow-badge {job.state}"),
-            html.Div(_actions(job, opens), className="ow-job-actions"),
-            _log(job),
-        ],
-        className="ow-job",
-        id={"type": "job-row", "job": job.id},
-    )
+    return html.Div(parts, className="ow-job")
 
 
-def _named(what: str, job: Job) -> Json:
+def _followed(what: str, job: Job) -> dict[str, Any]:
     """An id for what is brought up to date while a job is active; ended ones stay as they were drawn."""
     return {"id": {"type": what, "job": job.id}} if job.active else {}
-
-
-def _dot(job: Job) -> str:
-    return "ow-dot " + {"running": "busy", "done": "on", "failed": "bad", "interrupted": "bad"}.get(job.state, "")
-
-
-def _when(job: Job) -> str:
-    year = " %Y" if abs(time.time() - job.created) > _LATE else ""
-    return f"begun {datetime.fromtimestamp(job.created):%d %B{year}, %H:%M}"
 
 
 def _progress(job: Job) -> Parts:
@@ -111,61 +94,38 @@ def _actions(job: Job, opens: bool) -> Parts:
     if job.active:
         return [cancel(job)]
     found: list[Any] = [dcc.Link("Open", href=job.link)] if opens and job.state == "done" else []
-    if not found and can_repeat(job):
-        words = "Go on" if job.again and job.again[0] == "demo" else "Run again"
-        found.append(dmc.Button(words, id={"type": "again", "job": job.id}, variant="default", size="xs"))
-    return found
+    return found or ([again_button(job)] if can_repeat(job) else [])
 
 
-def _log(job: Job) -> html.Details:
-    """What happened when, and what to copy into a report."""
-    copied = html.Span(copy_button("the log"), className="ow-job-copy", **{"data-copy": report(job)})
-    body = html.Div([html.Pre(_lines(job), **_named("job-lines", job)), copied])
-    return html.Details([html.Summary("Log"), body], className="ow-job-log")
-
-
-def _lines(job: Job) -> str:
+def log_lines(job: Job) -> str:
+    """What happened when; of what failed where, and what to report."""
     lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
-    return "\n".join([*lines, "", *_facts(job)]) if job.state == "failed" else "\n".join(lines or ["nothing was kept"])
-
-
-def _facts(job: Job) -> list[str]:
-    return [f"failed in: {job.stage or 'the beginning'}", *([job.details] if job.details else [])]
+    failed = ["", f"failed in: {job.stage or 'the beginning'}", job.details] if job.state == "failed" else []
+    return "\n".join([*lines, *failed]).rstrip() or "nothing was kept"
 
 
 def report(job: Job) -> str:
     """All there is to say of a job, as plain text."""
     began = datetime.fromtimestamp(job.created).isoformat(sep=" ", timespec="seconds")
-    head = [f"job {job.id} ({job.kind}): {job.title}", f"{job.state}; queued {began}", job.message, job.details]
-    lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
-    return "\n".join([*filter(None, head), *lines, ", ".join(f"{k} {v}" for k, v in versions().items())])
-
-
-def marks(every: list[Job]) -> list[str]:
-    """What changes when the list of active, or of ended jobs must be drawn anew."""
-    active = [(j.id, j.state, j.message) for j in every if j.active]
-    return [str(active), str([(j.id, j.state) for j in every if not j.active])]
+    head = [f"job {job.id} ({job.kind}): {job.title}", f"{job.state}; queued {began}", job.message]
+    return "\n".join([*filter(None, head), log_lines(job), ", ".join(f"{k} {v}" for k, v in versions().items())])
 
 
 def register(app: Dash) -> None:
     @app.callback(
         Output("jobs-active", "children"),
         Output("jobs-ended", "children"),
-        Output("jobs-marks", "data"),
+        Output("jobs-seen", "data"),
         Input("job-poll", "n_intervals"),
         Input("cancelled", "data"),
-        State("jobs-marks", "data"),
+        State("jobs-seen", "data"),
         State("jobs-most", "data"),
     )
     def show(_: object, __: object, before: list[str], most: int):
-        every = job_table().all()
-        now, ended = marks(every), [j for j in every if not j.active]
-        first = (
-            active_list([j for j in every if j.active], bool(ended))
-            if now[0] != before[0] or now[1] != before[1]
-            else no_update
-        )
-        return first, ended_list(ended, most) if now[1] != before[1] else no_update, now
+        active, ended = job_table().active(), [j for j in job_table().all() if not j.active]
+        seen = [str([(j.id, j.state, j.message) for j in every]) for every in (active, ended)]
+        lists = active_list(active, bool(ended)), ended_list(ended, most)
+        return no_update if seen == before else lists[0], no_update if seen[1] == before[1] else lists[1], seen
 
     @app.callback(
         Output({"type": "job-progress", "job": ALL}, "children"),
@@ -174,10 +134,9 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def advance(_: object):
-        here = [part["id"]["job"] for part in ctx.outputs_list[0]]
-        found = {j.id: j for j in job_table().active()}
-        known = [found.get(identity) for identity in here]
-        return [_progress(j) if j else no_update for j in known], [_lines(j) if j else no_update for j in known]
+        active = {j.id: j for j in job_table().active()}
+        known = [active.get(part["id"]["job"]) for part in ctx.outputs_list[0]]
+        return [_progress(j) if j else no_update for j in known], [log_lines(j) if j else no_update for j in known]
 
     @app.callback(
         Output("cancelled", "data", allow_duplicate=True),
