@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
-from app.components.parts import icon
+from app.components.parts import card, icon
 from app.jobs.results import page_of
 from app.library.artifacts import registered
 from app.library.models import short_model, stale
@@ -13,8 +13,8 @@ from app.links import artifact_page
 from probe.artifacts.folder import home
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest
-from probe.errors import BadInput, OpenworkError
-from probe.model.sites import parse_site
+from probe.errors import OpenworkError
+from probe.model.sites import short_name
 
 _BASES = {"mixed": "latents and neurons"}
 _MEASURES = (("fvu", "FVU"), ("fvu_affine", "affine FVU"), ("l0", "L0"), ("ce_recovered_zero", "CE recovered"))
@@ -32,21 +32,14 @@ SHOWN = ("graph", "features", "dictionary", "result")
 """Kinds that have a page of their own."""
 
 
-def card(kind: str, folder: Path, manifest: Manifest) -> Component:
+def artifact_card(kind: str, folder: Path, manifest: Manifest) -> Component:
     """An artifact in a few words; of a kind with a page, it opens it."""
-    mark = outdated(manifest)
-    words = [
-        html.Div(
-            [headline(kind, manifest), mark] if mark else headline(kind, manifest),
-            className="name ow-clamp",
-            dir="auto",
-        ),
-        html.Div(" · ".join(x for x in details(kind, manifest) if x), className="meta"),
-    ]
-    if kind in SHOWN:
-        href = page_of(manifest) or artifact_page(kind, folder.name, manifest.facts.get("what"))
-        return dcc.Link(words, href=href, className="ow-card", title=folder.name)
-    return html.Div(words, className="ow-card", title=str(folder.relative_to(home())))
+    name = [part for part in (headline(kind, manifest), outdated(manifest)) if part]
+    said = " · ".join(x for x in details(kind, manifest) if x)
+    if kind not in SHOWN:
+        return card(name, said, title=str(folder.relative_to(home())))
+    page = page_of(manifest) or artifact_page(kind, folder.name, manifest.facts.get("what"))
+    return card(name, said, href=page, title=folder.name)
 
 
 def outdated(manifest: Manifest) -> html.Span | None:
@@ -78,7 +71,7 @@ def headline(kind: str, manifest: Manifest) -> str:
 def details(kind: str, manifest: Manifest) -> list[str]:
     """The few facts that tell one from another; whatever a manifest lacks is left out."""
     facts, model = manifest.facts, short_model(manifest.model.name) if manifest.model else ""
-    sites, date = ", ".join(short_site(s) for s in manifest.sites), manifest.created[:10]
+    sites, date = ", ".join(short_name(s) for s in manifest.sites), manifest.created[:10]
     if kind == "graph":
         basis = str(manifest.config.get("basis", ""))
         own = manifest.name if facts.get("prompt") else ""  # two graphs of one prompt are told apart
@@ -118,11 +111,3 @@ def _judged(facts: Json) -> list[str]:
         for key, name in _MEASURES
         if isinstance(facts.get(key), int | float) and abs(facts[key]) < 1e300
     ]
-
-
-def short_site(name: str) -> str:
-    """`blocks.4.mlp.hook_in` as `mlp_in.4`; names that are no site as they are."""
-    try:
-        return parse_site(name).short
-    except BadInput:
-        return name

@@ -90,6 +90,18 @@ def fact_list(pairs: Iterable[tuple[str, Part]], many: int = 20) -> html.Dl:
     return html.Dl(parts, className="ow-facts many" if len(told) > many else "ow-facts")
 
 
+def card(name: Part | Parts, *below: str, href: str = "", title: str = "") -> Component:
+    """A name and lines below it; with an address it opens that."""
+    lines = [html.Div(line, className="meta") for line in below if line]
+    words = [html.Div(name, className="name ow-clamp", dir="auto"), *lines]
+    more = {"title": title} if title else {}
+    return (
+        dcc.Link(words, href=href, className="ow-card", **more)
+        if href
+        else html.Div(words, className="ow-card", **more)
+    )
+
+
 def stat(label: str, value: Part | Parts, note: Part | Parts = None) -> html.Div:
     """A number under its name, with the sentence that says what it means."""
     inner = [

@@ -16,6 +16,7 @@ from dash.development.base_component import Component
 from app.components.parts import Name, Part, error, meter, part_of, store
 from app.jobs import work
 from app.jobs.table import Job, job_table
+from app.links import local
 from probe.words import counted, duration
 
 
@@ -75,19 +76,16 @@ def _look(key: str | None) -> tuple[Part, str | None, bool]:
     return waiting(job), None, not (job and job.active)
 
 
-def waiting(job: Job | None) -> Component:
-    """How far a job is, with its cancel button, or why there is no result."""
+def waiting(job: Job | None, linked: bool = False) -> Component:
+    """How far a job is, with its cancel button, or why there is no result. linked: its title leads to its page."""
     if job is None or job.state == "done":
         return error("Its result is not kept any more; run it again.", heading="Not kept")
     if not job.active:
         return error(job.message, heading="Cancelled" if job.state == "cancelled" else "This was not finished")
-    return line(f"{job.title}: {job.message or how_far(job)}", job, cancel(job))
-
-
-def line(words: Part, job: Job, beside: Part) -> html.Div:
-    """An active job in words, something beside them, and a bar below."""
-    head = html.Div([html.Span(words, className="ow-partial", dir="auto"), beside], className="ow-slot-line")
-    return html.Div([head, meter(job.share if job.state == "running" else 0.0)], className="ow-slot")
+    name = dcc.Link(job.title, href=job.link) if linked and local(job.link) else job.title
+    words = html.Span([name, f": {job.message or how_far(job)}"], className="ow-partial", dir="auto")
+    far = meter(job.share if job.state == "running" else 0.0)
+    return html.Div([html.Div([words, cancel(job)], className="ow-slot-line"), far], className="ow-slot")
 
 
 def cancel(job: Job) -> dmc.Button:

@@ -3,22 +3,18 @@
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import demos, promptbox
-from app.components.cards import SORTS, card, short_site
-from app.components.parts import Parts, error, panel, title
-from app.components.slot import how_far, line
+from app.components.cards import SORTS, artifact_card
+from app.components.parts import Parts, card, error, panel, title
+from app.components.slot import waiting
 from app.frame.shell import Page
-from app.jobs.job import Job
 from app.jobs.table import job_table
 from app.library import prompts
 from app.library.artifacts import Library, library
 from app.library.models import MODELS, in_memory, models, short_model
-from app.links import local, prompt_page
 from probe.artifacts.json import Json
 from probe.model.default import model_cache
 from probe.model.sizes import ModelSize, model_size
 from probe.words import counted
-
-__all__ = ["PAGE", "card", "short_site"]
 
 DEFAULT = MODELS[0]
 _MOST = 6  # cards of a shelf, until it is asked for by name
@@ -45,15 +41,10 @@ def running() -> Parts:
     parts = [demos.offered(library().empty)]
     others = [j for j in active if not j.key.startswith("demo:")]
     if others:
-        body = [html.Div([_line(j) for j in others[:4]])]
+        body = [html.Div([waiting(j, linked=True) for j in others[:4]])]
         more = f"{len(others) - 4} more wait" if len(others) > 4 else None
         parts.append(panel("In progress", body, note=more, tools=dcc.Link("All jobs", href="/jobs"), export=False))
     return [p for p in parts if p is not None]
-
-
-def _line(job: Job) -> html.Div:
-    name = dcc.Link(job.title, href=job.link) if local(job.link) else job.title
-    return line(name, job, html.Span(how_far(job), className="ow-partial"))
 
 
 def stored(shelf: str | None = None) -> Parts:
@@ -69,26 +60,15 @@ def stored(shelf: str | None = None) -> Parts:
 
 def _recent() -> html.Section | None:
     found = prompts.recent(_MOST)
-    if not found:
-        return None
-    cards = [
-        dcc.Link(
-            [html.Div(p.text, className="name ow-clamp", dir="auto"), html.Div(short_model(p.model), className="meta")],
-            href=prompt_page(p.id, p.model),
-            className="ow-card",
-        )
-        for p in found
-    ]
-    return panel(
-        "Recent prompts", html.Div(cards, className="ow-cards"), tools=dcc.Link("All", href="/p"), export=False
-    )
+    every = dcc.Link("All", href="/p")
+    return panel("Recent prompts", promptbox.prompt_cards(found), tools=every, export=False) if found else None
 
 
 def _shelf(kind: str, found: Library, most: int) -> html.Section:
     """The newest artifacts of a kind, and a link to the others."""
     name, _, note = SORTS[kind]
     every = found.kinds[kind]
-    cards = [card(kind, folder, manifest) for folder, manifest in every[:most]]
+    cards = [artifact_card(kind, folder, manifest) for folder, manifest in every[:most]]
     tools, cut = None, f", the newest {most} of {len(every)}" if len(every) > most else ""
     if cut and most < 60:
         href = "/circuits" if kind == "graph" else f"/?shelf={kind}"
@@ -109,19 +89,13 @@ def _damaged(found: Library) -> Parts:
 
 def _models() -> html.Section:
     """The models the pages offer, where they are at the moment and what they take."""
-    cards = []
-    for name in models()[:24]:
-        size = model_size(name)
-        words = [html.Div(short_model(name), className="name", title=name)]
-        words += [html.Div(_shape(size), className="meta")] if size else []
-        words.append(html.Div(_whereabouts(name, size), className="meta"))
-        cards.append(html.Div(words, className="ow-card"))
+    sizes = {name: model_size(name) for name in models()[:24]}
+    cards = [
+        card(short_model(name), size.shape if size else "", _whereabouts(name, size), title=name)
+        for name, size in sizes.items()
+    ]
     note = "Loaded when a page first needs one; at most two stay in memory"
     return panel("Models", html.Div(cards, className="ow-cards"), note=note, export=False)
-
-
-def _shape(size: ModelSize) -> str:
-    return f"{counted(size.layers, 'layer')}, {counted(size.heads, 'head')}, {size.d_model} wide, {size.vocabulary:,} tokens"
 
 
 def _whereabouts(name: str, size: ModelSize | None) -> str:
@@ -133,11 +107,7 @@ def _whereabouts(name: str, size: ModelSize | None) -> str:
     else:
         place = "on disk" if size else "loaded when first used"
     state = "in memory" if in_memory(name) is not None else place
-    return f"{state} · weights take {_memory(size.bytes)} in float32" if size and size.bytes else state
-
-
-def _memory(amount: int) -> str:
-    return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB" if amount >= 1e6 else "under 1 MB"
+    return f"{state} · weights take {size.memory} in float32" if size and size.bytes else state
 
 
 def _mark(now: Json | None) -> str:

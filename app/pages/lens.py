@@ -10,7 +10,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 
 from app import links
 from app.components.parts import Parts, icon, panel, part_of, title
-from app.components.promptbox import prompt_and_model, prompt_first, register_prompt_first
+from app.components.promptbox import prompt_and_model, prompt_first
 from app.components.tokenpick import register_token_pick, token_pick
 from app.frame.shell import Page
 from app.jobs import readings, work
@@ -30,7 +30,7 @@ _BEFORE = {"c": "colour", "v": "quantity", "w": "extent"}  # keys by which addre
 def layout(query: dict[str, str]) -> Parts:
     """The page of a prompt, or the box where one is written."""
     if not query.get("p"):
-        return prompt_first("lens-box", links.LENS, "Logit lens", LEAD)
+        return prompt_first(links.LENS, "Logit lens", LEAD)
     prompt, model = prompt_and_model(query)
     follow = chosen_follow(query.get("q"))
     turned = {SHOWN + option: query[key][:40] for key, option in _BEFORE.items() if key in query}
@@ -123,7 +123,6 @@ def _follow_again(arguments: Arguments) -> None:
 
 
 def register(app: Dash) -> None:
-    register_prompt_first(app, "lens-box", links.LENS)
     register_token_pick(app, "lens-pick")
     for which in FOLLOWED:
         button = f"lens-own-{which}"

@@ -7,7 +7,6 @@ from app.components.parts import Parts, empty, panel, title
 from app.frame.shell import Page
 from app.library import prompts
 from app.library.models import short_model
-from app.links import prompt_page
 
 
 def layout(query: dict[str, str]) -> Parts:
@@ -16,8 +15,8 @@ def layout(query: dict[str, str]) -> Parts:
     head = title("Prompts", lead="A prompt has its own address; the text itself never stands in it.")
     if not found:
         return [head, promptbox.box_panel(), empty("No prompt was opened yet", "Write one above; it is kept here.")]
-    cards = promptbox.cards(
-        found, prompt_page, lambda p: f"{short_model(p.model)} · {datetime.fromtimestamp(p.used):%d %B, %H:%M}"
+    cards = promptbox.prompt_cards(
+        found, said=lambda p: f"{short_model(p.model)} · {datetime.fromtimestamp(p.used):%d %B, %H:%M}"
     )
     return [head, promptbox.box_panel(), panel("Opened before", cards)]
 

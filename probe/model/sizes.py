@@ -11,6 +11,7 @@ from probe.artifacts.json import Json
 from probe.model import aliases
 from probe.model.aliases import ALIASES
 from probe.model.default import model_cache
+from probe.words import counted
 
 _HEADER = 50_000_000  # bytes of a safetensors header that are believed
 _NAMES = {  # what the config classes of transformers call them
@@ -37,6 +38,21 @@ class ModelSize:
     def bytes(self) -> int | None:
         """Memory of the weights in float32, as the dashboard loads them."""
         return None if self.parameters is None else 4 * self.parameters
+
+    @property
+    def shape(self) -> str:
+        """`30 layers, 9 heads, 576 wide, 49,152 tokens`."""
+        blocks = f"{counted(self.layers, 'layer')}, {counted(self.heads, 'head')}"
+        return f"{blocks}, {self.d_model} wide, {self.vocabulary:,} tokens"
+
+    @property
+    def memory(self) -> str:
+        """The memory of the weights in words; "" where it is unknown."""
+        amount = self.bytes or 0
+        said = (
+            f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB" if amount >= 1e6 else "under 1 MB"
+        )
+        return said if amount else ""
 
 
 TOY = ModelSize(

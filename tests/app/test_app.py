@@ -32,7 +32,6 @@ from app.jobs.readings import reading_key, start_reading
 from app.library import artifacts, graphs, memory, models, prompts
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import panels as graph_panels
-from app.pages.home import short_site
 from app.pages.prompt import tables as prompt_tables
 from app.pages.prompt.page import panels
 from app.server import safety
@@ -45,6 +44,7 @@ from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput, Unavailable
 from probe.methods.call import Call
+from probe.model.sites import short_name
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_ports_below_1024_are_refused_as_the_message_says():
 
 def test_a_model_that_nothing_is_of_yet_can_be_opened_by_whoever_starts_the_server(home, tmp_path, monkeypatch):
     """By its registered name; what a request says loads nothing else."""
-    from app.components.promptbox import prompt_box
+    from app.components.promptbox import box_panel
     from app.library import models
 
     monkeypatch.setattr(models, "_offered", [])
@@ -205,7 +205,7 @@ def test_a_model_that_nothing_is_of_yet_can_be_opened_by_whoever_starts_the_serv
         models.require_offered(str(tmp_path / "new.GGUF"))
     name = models.offer("new.GGUF")
     assert name == str(tmp_path / "new.GGUF") == models.models()[0] == models.require_offered(name)
-    assert '"value": "' + name in json.dumps(prompt_box().to_plotly_json(), cls=PlotlyJSONEncoder)
+    assert '"value": "' + name in json.dumps(box_panel().to_plotly_json(), cls=PlotlyJSONEncoder)
     assert models.offer("toy") == "toy" and models.models().count("toy") == 1
     with pytest.raises(BadInput, match="none of the models known here"):
         models.require_offered(str(tmp_path / "other.gguf"))
@@ -366,7 +366,7 @@ def test_local_models_are_offered_by_path_and_shown_by_name(home, tmp_path):
 
 def test_sites_are_called_what_the_glossary_calls_them():
     names = ("blocks.4.hook_mlp_out", "blocks.1.attn.hook_q", "blocks.4.mlp.hook_in", "hook_embed", "other")
-    assert [short_site(n) for n in names] == ["mlp_write.4", "q.1", "mlp_in.4", "embed", "other"]
+    assert [short_name(n) for n in names] == ["mlp_write.4", "q.1", "mlp_in.4", "embed", "other"]
 
 
 def test_a_replaced_graph_is_arranged_again(home):

@@ -43,8 +43,8 @@ def test_without_a_prompt_it_offers_a_box_and_recent_ones(tab, site, page):
 
 def test_a_prompt_written_there_opens_there(tab, site):
     tab.goto(site + "/heads")
-    tab.locator("#heads-box-text").fill("a b a b")
-    tab.locator("#heads-box-model").click()
+    tab.locator("#box-text").fill("a b a b")
+    tab.locator("#box-model").click()
     tab.get_by_role("option", name="toy").click()
     tab.get_by_role("button", name="Look inside").click()
     expect(tab).to_have_url(re.compile(r"/heads\?m=toy&p="))

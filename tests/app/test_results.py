@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from app.components.cards import card
+from app.components.cards import artifact_card as card
 from app.jobs import results, work
 from app.jobs import table as jobs
 from app.library import memory

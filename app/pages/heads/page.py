@@ -3,13 +3,13 @@
 The address holds model, prompt, token (the query), `s` (the key), head, metric and `y` (the next token that is explained).
 """
 
-from dash import Dash, dcc, html
+from dash import dcc, html
 
 from app import links
 from app.components import drawn
 from app.components.inputs import choose
 from app.components.parts import Parts, graph, icon, panel, store, title
-from app.components.promptbox import prompt_and_model, prompt_first, register_prompt_first
+from app.components.promptbox import prompt_and_model, prompt_first
 from app.components.slot import slot
 from app.components.tokenpick import token_pick
 from app.frame.shell import Page
@@ -34,7 +34,7 @@ LEAD = "Write a prompt to see where every attention head looks, what it moves, a
 def layout(query: dict[str, str]) -> Parts:
     """The page of a prompt, or the box where one is written."""
     if not query.get("p"):
-        return prompt_first("heads-box", links.HEADS, "Attention heads", LEAD)
+        return prompt_first(links.HEADS, "Attention heads", LEAD)
     prompt, model = prompt_and_model(query)
     selection = {**selection_from(query), **numbers(query), "model": model, "prompt": prompt.id}
     all_key = work.submit(patterns_work(model, prompt))
@@ -153,9 +153,4 @@ def change(model: str, prompt: Prompt, selection: Selection, query: dict[str, st
     return html.Div(block, id="heads-change", className="ow-stack")
 
 
-def register(app: Dash) -> None:
-    register_prompt_first(app, "heads-box", links.HEADS)
-    callbacks.register(app)
-
-
-PAGE = Page(r"/heads", "Heads", layout, register, ("heads-grid", "heads-pattern"))
+PAGE = Page(r"/heads", "Heads", layout, callbacks.register, ("heads-grid", "heads-pattern"))
