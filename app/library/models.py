@@ -6,8 +6,9 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.library import memory
 from app.library.artifacts import library
-from app.library.memory import Recent, _records
+from app.library.memory import Recent
 from probe.artifacts.manifest import Manifest, ModelStamp
 from probe.errors import BadInput
 from probe.model.aliases import ALIASES
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
 
 _lock = threading.Lock()
+_models: Recent[Any] = Recent(2)
 _twins: dict[str, Any] = {}
-_weights: dict[str, str] = {}
+"""Of the models that notebooks handed over, which share their weights."""
+_stamps: dict[str, ModelStamp] = {}
+"""What each name stood for last; it stays when the model is let go, so that no name comes to mean another model unnoticed."""
 
 
 def hand_over(model: "TransformerBridge") -> str:
@@ -30,23 +34,12 @@ def hand_over(model: "TransformerBridge") -> str:
 
     mine = stamp(model)
     with _lock:
-        other = weights_of(mine.name) not in (None, mine.weights)
-        name = f"{mine.name}@{mine.weights[:8]}" if other else mine.name
+        known = _stamps.setdefault(mine.name, mine)
+        name = mine.name if known.weights == mine.weights else f"{mine.name}@{mine.weights[:8]}"
         if name not in _twins:
-            _twins[name], _weights[name] = copy_sharing_weights(model), mine.weights
-            weakref.finalize(model, _let_go, name)
+            _twins[name], _stamps[name] = copy_sharing_weights(model), mine
+            weakref.finalize(model, _twins.pop, name, None)
     return name
-
-
-def _let_go(name: str) -> None:
-    """The weights stay on record, so that the name never comes to mean another model."""
-    _twins.pop(name, None)
-
-
-def weights_of(name: str) -> str | None:
-    """The fingerprint that a name stands for: of the model handed over, or loaded from disk, under it first."""
-    loaded = stamp_in_memory(name)
-    return _weights.get(name) or (loaded.weights if loaded else None)
 
 
 def handed_over(name: str) -> "TransformerBridge | None":
@@ -59,15 +52,12 @@ def handed_over(name: str) -> "TransformerBridge | None":
         return None
     from probe.model.load import stamp
 
-    return found if stamp(found).weights == _weights[name] else None
+    return found if stamp(found).weights == _stamps[name].weights else None
 
 
 def names_handed_over() -> list[str]:
     """Names of the models that notebooks handed over."""
     return list(_twins)
-
-
-_models: Recent[Any] = Recent(2)
 
 
 def loaded() -> list[str]:
@@ -88,35 +78,21 @@ def model_named(name: str, progress: Progress = SILENT) -> "TransformerBridge":
         return model
     require_offered(name)
     with progress.stage(f"load {name}", total=2, unit="step") as step:
-        from probe.model.load import load_model  # torch comes with it
+        from probe.model.load import load_model, stamp  # torch comes with it
 
         step(1)
         model = load_model(name, progress=progress)
-        _stamp(model)
+        found = stamp(model)
+        if (before := _stamps.get(found.name)) is not None and before.weights != found.weights:
+            memory.forget()  # what was found in another model of this name
+        _stamps[found.name] = found
         step(1)
     return _models.put(name, model)
 
 
-_stamps: dict[str, ModelStamp] = {}
-
-
-def _stamp(model: "TransformerBridge") -> None:
-    from probe.model.load import stamp
-
-    found = stamp(model)
-    before = _stamps.get(found.name)
-    if (before.weights if before else weights_of(found.name)) not in (None, found.weights):
-        _records.clear()  # they were found in another model of this name
-    _stamps[found.name] = found
-
-
 def stamp_in_memory(name: str) -> ModelStamp | None:
     """Fingerprints of the model of this name, if it was loaded here or handed over; never loads one."""
-    if (model := handed_over(name)) is None:
-        return _stamps.get(name)
-    from probe.model.load import stamp  # torch comes with it, and is there when a model is
-
-    return stamp(model)
+    return _stamps.get(name)
 
 
 MODELS = ALIASES
@@ -176,5 +152,5 @@ def stale(manifest: Manifest) -> str | None:
 
 def forget() -> None:
     """Let go of every model and of what its name meant, as a process that ends does."""
-    for kept in (_models, _stamps, _twins, _weights):
+    for kept in (_models, _stamps, _twins):
         kept.clear()
