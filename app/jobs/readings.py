@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
+from app import links
+from app.jobs import work
 from app.jobs.again import Arguments, prompt_in, task
 from app.jobs.table import job_table
 from app.library import memory, prompts
@@ -109,6 +111,18 @@ def dictionaries_of(model: "TransformerBridge", names: tuple[str, ...] | None = 
         if len(learned.sites_in) == len(learned.sites_out) == 1:  # what is read at one place and written at one
             found.append(learned)
     return found
+
+
+def patterns_work(model: str, prompt: prompts.Prompt) -> work.Work:
+    """Every head's pattern in one prompt, for the pages that show heads."""
+    key, link = work.key_of("heads", model, prompt.id), links.heads_page(model, prompt.id)
+    again = ["heads", {"model": model, "prompt": prompt.id}]
+    return work.Work(key, "Read all heads", lambda p: heads(model, prompt.text, progress=p), link, "read", again=again)
+
+
+@task("heads")
+def _patterns_again(arguments: Arguments) -> None:
+    work.submit(patterns_work(arguments["model"], prompt_in(arguments)))
 
 
 def reading_key(model: str, prompt: prompts.Prompt) -> str:

@@ -43,10 +43,10 @@ Given = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Block:
-    """at: its place on the page, one word. method: which one. fields: parameters that the form asks for, others stay as the page
-    gives them or at their defaults; None: all that the page does not give. key: of the page's query, where the shown result's
-    reference is; "" for no permalink; None where the address has the whole call and the form asks for all of it. title, note:
-    over the form; by default what the method says of itself."""
+    """at: its place on the page, one word. method: which one. fields: parameters that the form asks for, `model` among them where
+    that is one; others stay as the page gives them or at their defaults; None: all that the page does not give. key: of the
+    page's query, where the shown result's reference is; "" for no permalink; None where the address has the whole call and the
+    form asks for all of it. title, note: over the form; by default what the method says of itself."""
 
     at: str
     method: str
@@ -81,7 +81,7 @@ class Block:
             form.form(self.at, method, model, arguments, None if whole else fields), fixed, _hint(call, fixed), wrong
         )
         beside_key = f"{self.key}-beside" if self.key else addresses.BESIDE if whole else ""
-        asked = {"method": method.name, "model": "" if whole else model, "key": self.key}
+        asked = {"method": method.name, "model": "" if whole or "model" in fields else model, "key": self.key}
         result = view.result_view(
             self.at,
             asked,

@@ -56,7 +56,7 @@ def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str
     gives the others, and perhaps the model."""
     shown = [p for p in about.parameters if only is None or p.name in only]
     kept = {p.name: _kept(p, arguments[p.name]) for p in shown if _holds_more(p, arguments.get(p.name))}
-    asks = about.of_model and (only is None or not model)
+    asks = about.of_model and (only is None or not model or "model" in only)
     name = {"type": MODEL, "at": at}
     chosen = [choose_model(name, model, over=True, description=_LOADED) if asks else dcc.Store(id=name)]
     narrow = controls(at, [p for p in shown if not _wide(p)], arguments)

@@ -9,6 +9,7 @@ from typing import Any
 
 from app import links
 from app.jobs import results
+from app.jobs import work as jobs
 from app.jobs.again import Arguments, task
 from app.jobs.work import Work, key_of, result, submit
 from app.library import memory, models, vocabulary
@@ -26,6 +27,7 @@ from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.kinds import KINDS
 from probe.progress import Progress
+from probe.show.made import made_by, remember
 
 WHAT = "method"
 MOST = 100
@@ -76,6 +78,14 @@ def keep(call: Call, record: Any) -> str:
     key = key_for(call)
     results.keep(key, words.title(call), "", _origin(call, key), record)
     return results.folder_of(key).name
+
+
+def keep_in_memory(call: Call, record: Any) -> str:
+    """Put what a call found elsewhere where pages look for it, while the dashboard runs; returns the key."""
+    if made_by(record) is None:  # Python was given what no call can tell, and it comes to the same
+        remember(record, call.to_dict())
+    jobs.keep(key := key_for(call), record)
+    return key
 
 
 def _origin(call: Call, key: str) -> results.Origin:

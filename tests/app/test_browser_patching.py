@@ -42,8 +42,8 @@ def own():
 
 def asked(metric: str = "", **swept) -> Asked:
     """The pair of these tests on the toy model."""
-    ids = [prompts.store(text, "toy").id for text in (CLEAN, CORRUPTED)]
-    return Asked("toy", *ids, {"target": TARGET, **({"metric": metric} if metric else {})}, swept)
+    pair = {"clean": CLEAN, "corrupted": CORRUPTED, "target": TARGET, **({"metric": metric} if metric else {})}
+    return Asked("toy", pair, swept)
 
 
 @cache
@@ -70,28 +70,41 @@ def boxed(tab, block):
     return tab.locator(".ow-block", has=tab.locator(panels(block)))
 
 
+def box(tab, side: str):
+    """The box of a prompt."""
+    return tab.locator(f"textarea[id*='\"of\":\"{side}\"']")
+
+
+def write(tab, clean: str | None = None, corrupted: str | None = None):
+    """Both boxes filled, and the two runs asked for."""
+    for side, text in (("clean", clean), ("corrupted", corrupted)):
+        if text is not None:
+            box(tab, side).fill(text)
+    boxed(tab, MEASURED).get_by_role("button", name="Run", exact=True).click()
+
+
 def test_empty_page_explains_and_shows_an_example(tab, site):
-    tab.goto(site + "/patching")
+    tab.goto(site + "/patching?m=toy")
     expect(tab.get_by_text("Where does the answer come from?")).to_be_visible()
-    expect(tab.locator(".ow-examples button")).to_have_count(len(EXAMPLES))
-    tab.locator("#patching-model").click()
-    tab.get_by_role("option", name="toy").click()
-    tab.get_by_role("button", name=re.compile("Show me")).click()
+    expect(tab.locator("main .ow-link-bar a")).to_have_count(len(EXAMPLES))
+    tab.get_by_role("link", name=re.compile("Show me")).click()
     expect(tab).to_have_url(re.compile(r"over=resid_pre"))
-    expect(tab.locator("#patching-clean")).to_have_value(EXAMPLES[0].clean)
+    expect(box(tab, "clean")).to_have_value(EXAMPLES[0].clean)
     expect(tab.locator(f"{panels(MEASURED)} .ow-column").first).to_be_visible(timeout=WAIT)
 
 
 def test_prompts_are_written_and_compared_before_anything_is_patched(tab, site):
     tab.goto(site + "/patching?m=toy")
-    tab.locator("#patching-clean").fill(CORRUPTED)
-    tab.locator("#patching-corrupted").fill(CLEAN)
+    box(tab, "clean").fill(CORRUPTED)
+    box(tab, "corrupted").fill(CLEAN)
     tab.get_by_role("button", name="Swap").click()
-    expect(tab.locator("#patching-clean")).to_have_value(CLEAN)
-    tab.get_by_role("button", name="Compare").click()
+    expect(box(tab, "clean")).to_have_value(CLEAN)
+    expect(boxed(tab, SWEPT)).to_be_hidden()
+    write(tab)
     pair, shown = circuits.read_pair(own(), CLEAN, CORRUPTED), tab.locator(panels(MEASURED))
     expect(shown.locator(".ow-column")).to_have_count(len(pair.clean.tokens), timeout=WAIT)
     expect(shown).to_contain_text(f"{pair.clean.value:.3f}".replace("-", "−"))
+    expect(boxed(tab, SWEPT)).to_be_visible()
     expect(tab.locator(f"{panels(SWEPT)} .js-plotly-plot")).to_have_count(0)
     ask = boxed(tab, MEASURED)
     for field, text in (("Target", " the"), ("Target, minus", " and")):
@@ -105,14 +118,11 @@ def test_prompts_are_written_and_compared_before_anything_is_patched(tab, site):
 
 def test_lengths_that_differ_are_explained(tab, site):
     tab.goto(site + "/patching?m=toy")
-    tab.locator("#patching-clean").fill("Mary went to Rome")
-    tab.locator("#patching-corrupted").fill("Mary drank to <b>Rome</b>")
-    tab.get_by_role("button", name="Compare").click()
+    write(tab, "Mary went to Rome", "Mary drank to <b>Rome</b>")
     expect(tab.locator(panels(MEASURED))).to_contain_text("They first differ at position", timeout=WAIT)
     assert tab.locator("main b").count() == 0
-    tab.locator("#patching-corrupted").fill(" ")
-    tab.get_by_role("button", name="Compare").click()
-    expect(tab.locator("#patching-refused")).to_contain_text("The prompt is empty")
+    write(tab, corrupted=" ")
+    expect(boxed(tab, MEASURED).get_by_role("alert")).to_contain_text("The prompt is empty")
 
 
 def test_a_sweep_is_run_of_what_was_measured_and_a_cell_looked_into(tab, site):
@@ -176,11 +186,12 @@ def test_sweeps_of_a_pair_stand_beside_each_other_and_are_stored(tab, site):
     expect(tab.locator(".patching-small.shown")).to_contain_text("heads")
     circuits.save_patching(made("attn_out"), "kept")  # as Python stores one
     tab.goto(site + "/patching")
-    expect(tab.locator("#patching-disk tr.click", has_text="MLP outputs").first).to_be_visible()
-    tab.locator("#patching-disk tr.click", has_text="kept").click()
+    disk = tab.locator(".ow-panel", has=tab.locator("h2", has_text="Stored sweeps"))
+    expect(disk.locator("tr.click", has_text="over mlp_out").first).to_be_visible()
+    disk.locator("tr.click", has_text="kept").click()
     expect(tab).to_have_url(re.compile("stored=kept"))
     expect(tab.locator(panels(SWEPT))).to_contain_text(made("attn_out").title(), timeout=WAIT)
-    expect(tab.locator("#patching-clean")).to_have_value(CLEAN)
+    expect(box(tab, "clean")).to_have_value(CLEAN)
 
 
 def test_bad_addresses_say_so(tab, site):
@@ -197,15 +208,15 @@ def test_bad_addresses_say_so(tab, site):
 
 def test_hostile_prompts_stay_text(tab, site):
     text = "<b>x</b> Mary"
-    ids = [prompts.store(t, "toy").id for t in (text, "<b>y</b> Mary")]
-    tab.goto(site + Asked("toy", *ids, {}, {"over": "resid_pre"}).address())
+    pair = {"clean": text, "corrupted": "<b>y</b> Mary"}
+    tab.goto(site + Asked("toy", pair, {"over": "resid_pre"}).address())
     expect(tab.locator(f"{panels(SWEPT)} .js-plotly-plot .hm").first).to_be_visible(timeout=WAIT)
     assert tab.locator("main b").count() == 0
 
 
 def test_snippets_run_as_printed(site, capsys):
     for one in (asked(), asked(over="heads", direction="noise"), asked("kl", over="resid_pre")):
-        call, names = one.sweep() if one.swept else one.pair(), {}
+        call, names = one.sweep() if one.swept else one.runs(), {}
         exec(call.python(), names)
         if one.swept:
             assert names["record"].over == one.swept["over"]
@@ -215,7 +226,8 @@ def test_snippets_run_as_printed(site, capsys):
 
 def test_addresses_of_before_ask_the_same(site):
     one = asked(over="heads", direction="noise", control=5)
-    query = {"m": "toy", "p": one.clean, "c": one.corrupted, "right": " the", "wrong": " and"}
+    ids = [prompts.store(text, "toy").id for text in (CLEAN, CORRUPTED)]
+    query = {"m": "toy", "p": ids[0], "c": ids[1], "right": " the", "wrong": " and"}
     assert asked_in({**query, "over": "heads", "dir": "noise", "control": "1"}) == one
     now = dict(part.split("=") for part in one.address().partition("?")[2].replace("%20", " ").split("&"))
     assert asked_in(now) == one and SWEEP not in now

@@ -170,13 +170,11 @@ def test_a_sweep_is_where_its_page_looks(loaded):
     sweep = circuits.patch_sweep(loaded, *sides, answers=(" the", " a"), over="heads", direction="noise")
     query = dict(parse_qsl(urlsplit(views.path_of(sweep)).query))
     asked = asked_in(query)
-    assert asked.texts() == sides and asked.swept == {"over": "heads", "direction": "noise"}
-    assert asked.measured == {"target": {"token": " the", "other": " a"}}
-    assert (
-        found(query["sweep"]).record is sweep
-        and found(query["sweep"]).call == asked.sweep()
-        and query["sweep"] == key_for(asked.sweep())
-    )
+    target = {"token": " the", "other": " a"}
+    assert asked.pair == {"clean": sides[0], "corrupted": sides[1], "target": target}
+    one = found(query.pop("sweep"))
+    assert asked_in(query).swept == {"over": "heads", "direction": "noise"}  # said too, should nobody keep the result
+    assert one.record is sweep and one.call == asked_in(query).sweep() and one.reference == key_for(one.call)
     reading = probe.read_head(loaded, PROMPT, 1, 2)
     assert views.path_of(reading) == f"/heads?m={probe.stamp(loaded).name}&p={prompts.prompt_id(PROMPT)}&h=1.2"
 

@@ -17,7 +17,6 @@ from app.library import memory, prompts
 from app.methods import work as method_work
 from app.pages import lens as lens_page
 from app.pages.heads import work as head_work
-from app.pages.patching import asked as patching_state
 from app.pages.prompt import work as prompt_work
 from app.pages.training import work as trainings
 from probe.artifacts.folder import place
@@ -33,8 +32,7 @@ CASES: dict[str, Callable] = {
     "demo": lambda p, q: demo.start_demo("toy-demo"),
     "measure": lambda p, q: measuring.start("toy", 1),
     "plan": lambda p, q: work.submit(trainings.planning(Training("cache", "run", k=4))),
-    "patterns": lambda p, q: patching_state.start_patterns("toy", CLEAN, CORRUPTED),
-    "heads": lambda p, q: work.submit(head_work.patterns_work("toy", p)),
+    "heads": lambda p, q: work.submit(readings.patterns_work("toy", p)),
     "head-scores": lambda p, q: work.submit(head_work.scores_work("toy", p, None)),
     "head": lambda p, q: work.submit(head_work.reading_work("toy", p, 1, 2, 7)),
     "lens": lambda p, q: work.submit(lens_page.lens_work("toy", p)),
@@ -44,7 +42,7 @@ CASES: dict[str, Callable] = {
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
 
 
-OLD = {"table", "unit-weights", "unit-text", "unit-edit", "without-head", "patch"}
+OLD = {"table", "patterns", "unit-weights", "unit-text", "unit-edit", "without-head", "patch"}
 """Tasks that only rows of before name."""
 
 
@@ -182,7 +180,6 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
 @pytest.mark.parametrize(
     ("task", "wrong"),
     [
-        ("patterns", {"clean": 5}),
         ("head", {"layer": "1"}),
         ("head", {"head": None}),
         ("head", {"prompt": "0" * 12}),

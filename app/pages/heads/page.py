@@ -14,6 +14,7 @@ from app.components.slot import slot
 from app.components.tokenpick import token_pick
 from app.frame.shell import Page
 from app.jobs import work
+from app.jobs.readings import patterns_work
 from app.library import memory
 from app.library.models import short_model
 from app.library.prompts import Prompt
@@ -23,7 +24,7 @@ from app.pages.heads import callbacks
 from app.pages.heads.callbacks import CHANGE
 from app.pages.heads.chosen import chosen_metric, complete
 from app.pages.heads.drawing import base_of
-from app.pages.heads.work import patterns_work, scores_work
+from app.pages.heads.work import scores_work
 from app.selection import Selection, selection_from
 from probe.heads.scores import SCORES
 from probe.model.unit_names import unit_name

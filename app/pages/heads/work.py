@@ -4,7 +4,7 @@ the next need not find again."""
 from typing import TYPE_CHECKING
 
 from app import links
-from app.jobs import readings, work
+from app.jobs import work
 from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
 from app.library import memory, models, vocabulary
 from app.library.prompts import Prompt
@@ -14,17 +14,6 @@ from probe.progress import Progress
 if TYPE_CHECKING:
     from numpy import ndarray
     from transformer_lens.model_bridge import TransformerBridge
-
-
-def patterns_work(model: str, prompt: Prompt) -> work.Work:
-    """Every head's pattern."""
-
-    def run(progress: Progress) -> object:
-        return readings.heads(model, prompt.text, progress=progress)
-
-    key, link = work.key_of("heads", model, prompt.id), links.heads_page(model, prompt.id)
-    again = ["heads", {"model": model, "prompt": prompt.id}]
-    return work.Work(key, "Read all heads", run, link, "read", again=again)
 
 
 def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
@@ -73,11 +62,6 @@ def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int 
     key = work.key_of("head", model, prompt.id, layer, head, target)
     again = ["head", {"model": model, "prompt": prompt.id, "layer": layer, "head": head, "target": target}]
     return work.Work(key, f"Read head {name}", run, link, "read", again=again)
-
-
-@task("heads")
-def _patterns_again(arguments: Arguments) -> None:
-    work.submit(patterns_work(arguments["model"], prompt_in(arguments)))
 
 
 @task("head-scores")

@@ -4,18 +4,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app import links
-from app.jobs import readings, work
+from app.jobs import work
 from app.jobs.again import Arguments, task
+from app.jobs.readings import patterns_work
 from app.library import prompts
 from app.library.models import MODELS, first_model, models, require_offered
-from app.methods.work import key_for, work_of
+from app.methods.work import call_that_made, keep_in_memory, work_of
 from circuits.patching.kinds import METRICS
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 from probe.methods.call import Call
+from probe.methods.catalogue import method_named
 from probe.methods.kinds import KINDS
-from probe.progress import Progress
-from probe.show.made import made_by, remember
+from probe.tasks.examples import EXAMPLES
 
 if TYPE_CHECKING:
     from circuits.patching.record import PatchingSweep
@@ -24,62 +25,72 @@ if TYPE_CHECKING:
 DRAWS = 5
 """Unrelated donors of the null control that an address of before asks for."""
 TOKEN = KINDS["Token"]
-PAIR, SWEEP = "pair", "sweep"
-"""Keys of an address that hold the result shown of either."""
+PAIR, SWEEP, EXAMPLE = "pair", "sweep", "example"
+"""Keys of an address: of the result shown of either, and the number of a built-in pair."""
+SIDES = ("clean", "corrupted")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """clean, corrupted: ids of prompts, or "". measured: target and metric, plain values of a call; swept: what a sweep was asked
-    for beside them, empty where none is asked for."""
+    """pair: what `patch-pair` is asked, by parameter, as far as it is known. swept: what a sweep is asked beside that, empty
+    where none is asked for."""
 
     model: str = MODELS[0]
-    clean: str = ""
-    corrupted: str = ""
-    measured: Json = field(default_factory=dict)
+    pair: Json = field(default_factory=dict)
     swept: Json = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        return bool(self.clean and self.corrupted)
+        return all(side in self.pair for side in SIDES)
 
-    def texts(self) -> tuple[str, str]:
-        """Both prompts."""
-        return prompts.load(self.clean).text, prompts.load(self.corrupted).text
-
-    def given(self) -> Json:
-        """The arguments of both methods."""
-        return {**dict(zip(("clean", "corrupted"), self.texts(), strict=True)), **self.measured}
-
-    def pair(self) -> Call:
+    def runs(self) -> Call:
         """The two runs."""
-        return Call.checked("patch-pair", self.model, self.given())
+        return Call.checked("patch-pair", self.model, self.pair)
 
     def sweep(self) -> Call:
         """The sweep between them."""
-        return Call.checked("patch", self.model, {**self.given(), **self.swept})
+        return Call.checked("patch", self.model, {**self.pair, **self.swept})
 
     def address(self, **shown: object) -> str:
         """The page that shows this. shown: keys of results, the selected cell."""
-        target = self.measured.get("target")
-        sides = (target["token"], target["other"]) if isinstance(target, dict) else (target, None)
-        right, wrong = (None if one is None else TOKEN.text(one) for one in sides)
-        own = {"right": right, "wrong": wrong, "metric": self.measured.get("metric"), "over": self.swept.get("over")}
+        target = self.pair.get("target")
+        answers = (target["token"], target["other"]) if isinstance(target, dict) else (target, None)
+        right, wrong = (None if one is None else TOKEN.text(one) for one in answers)
+        own = {"right": right, "wrong": wrong, "metric": self.pair.get("metric"), "over": self.swept.get("over")}
         own |= {"dir": self.swept.get("direction"), "control": self.swept.get("control"), **shown}
-        return links.patching_page(self.model, self.clean, self.corrupted, **own)
+        ids = [prompts.store(self.pair[side], self.model).id if side in self.pair else None for side in SIDES]
+        return links.patching_page(self.model, *ids, **own)
 
 
 def asked_in(query: dict[str, str]) -> Asked:
-    """What an address asks for. BadInput for a model, a sweep or an answer that cannot be."""
-    measured, swept = measured_in(query), {"over": query["over"]} if query.get("over") else {}
-    if swept and query.get("dir"):
-        swept["direction"] = query["dir"]
-    if swept and query.get("control", "").isdecimal():
-        swept["control"] = DRAWS if query["control"] == "1" else int(query["control"][:6])  # of before: 1 is yes
+    """What an address asks for: what the results that it names were asked, else what it says. BadInput for a model, a sweep or an
+    answer that cannot be."""
     model = require_offered(query.get("m") or MODELS[0])
-    other = query.get("corrupted") or (query["c"] if len(query.get("c", "")) == 12 else "")
+    for key in (query.get(PAIR), query.get(SWEEP)):
+        if (call := call_that_made(work.result(key[:80]))) if key else None:
+            asked = {p.name: call.arguments[p.name] for p in _ABOUT.parameters if p.name in call.arguments}
+            return Asked(require_offered(call.model), asked)
+    if query.get(EXAMPLE, "").isdecimal() and int(query[EXAMPLE][:3]) < len(EXAMPLES):
+        one = EXAMPLES[int(query[EXAMPLE][:3])]
+        target = {"token": one.right, "other": one.wrong}
+        return Asked(model, {"clean": one.clean, "corrupted": one.corrupted, "target": target}, _swept(query))
+    other = query.get("corrupted") or (query["c"] if len(query.get("c", "")) == 12 else "")  # of before: c
+    texts = {side: prompts.load(one).text for side, one in zip(SIDES, (query.get("p"), other), strict=True) if one}
+    measured, swept = measured_in(query), _swept(query)
     Call.checked("patch", model, {"clean": "-", "corrupted": "-", **measured, **swept})  # before anything is laid out
-    return Asked(model, query.get("p", ""), other, measured, swept)
+    return Asked(model, {**texts, **measured}, swept)
+
+
+_ABOUT = method_named("patch-pair")
+
+
+def _swept(query: dict[str, str]) -> Json:
+    if not query.get("over"):
+        return {}
+    found: Json = {"over": query["over"], **({"direction": query["dir"]} if query.get("dir") else {})}
+    if query.get("control", "").isdecimal():
+        found["control"] = DRAWS if query["control"] == "1" else int(query["control"][:6])  # of before: 1 is yes
+    return found
 
 
 def measured_in(query: dict[str, str]) -> Json:
@@ -97,14 +108,14 @@ def measured_in(query: dict[str, str]) -> Json:
 
 
 def asked_of(record: "PatchingSweep | Pair", model: str = "") -> Asked:
-    """What a record was asked; its prompts become prompts of this home, so that they can be opened."""
+    """What a record was asked."""
     pair: Any = getattr(record, "pair", record)
     model = model or (pair.model.name if pair.model.name in models() else first_model())
-    ids = [prompts.store(side.prompt, model).id for side in (pair.clean, pair.corrupted)]
     given = [*(pair.answers if pair.answers_given else []), None, None][:2]
     target = given[0] if given[1] is None else dict(zip(("token", "other"), given, strict=True))
     measured = {**({"target": target} if target else {}), **({"metric": pair.metric} if pair.metric in METRICS else {})}
-    asked = Asked(model, *ids, {name: value for name, value in measured.items() if value != "logit_diff"})
+    texts = {side: getattr(pair, side).prompt for side in SIDES}
+    asked = Asked(model, {**texts, **{name: value for name, value in measured.items() if value != "logit_diff"}})
     if pair is record:
         return asked
     control = {"control": len(record.control.raw)} if record.control is not None else {}
@@ -114,47 +125,24 @@ def asked_of(record: "PatchingSweep | Pair", model: str = "") -> Asked:
 def page_of(record: "PatchingSweep | Pair", model: str, keep: bool) -> str:
     """The page that shows a record. keep: whether it is what the page would find too."""
     asked = asked_of(record, model)
-    if not keep or not asked.swept:
-        return asked.address()
-    call = asked.sweep()
-    if made_by(record) is None:  # Python was given what no call can tell, and the answers say the same
-        remember(record, call.to_dict())
-    work.keep(key := key_for(call), record)
-    return asked.address(**{SWEEP: key})
+    shown = {SWEEP: keep_in_memory(asked.sweep(), record)} if keep and asked.swept else {}
+    return asked.address(**shown)
 
 
-def start(call: Call) -> str:
-    """Queue the work of a call unless its result is there; the key of what it finds."""
-    return work.submit(work_of(call))
-
-
-# -- where a head looks ------------------------------------------------------------------------------------------------------
-
-
-def start_patterns(model: str, clean: str, corrupted: str) -> str:
-    """Queue the attention patterns of both prompts; they are kept as the readings of the prompts."""
-
-    def run(progress: Progress) -> object:
-        return tuple(readings.heads(model, text, progress=progress) for text in (clean, corrupted))
-
-    key = work.key_of("patterns", model, clean, corrupted)
-    again = ["patterns", {"model": model, "clean": clean, "corrupted": corrupted}]
-    title = f"Read the attention of “{clean[:32].strip()}{'…' if len(clean) > 32 else ''}”"
-    return work.submit(work.Work(key, title, run, again=again))
+# -- jobs of before ----------------------------------------------------------------------------------------------------------
 
 
 @task("patterns")
 def _patterns_again(arguments: Arguments) -> None:
-    texts = arguments["clean"], arguments["corrupted"]
-    if not all(isinstance(text, str) and text.strip() for text in texts):
-        raise TypeError("two texts were wanted")
-    start_patterns(arguments["model"], *texts)
+    """The attention of both prompts, which are read one by one now."""
+    for side in SIDES:
+        work.submit(patterns_work(arguments["model"], prompts.store(arguments[side], arguments["model"])))
 
 
 @task("patch")
 def _patch_again(arguments: Arguments) -> None:
-    """A job of before the sweep was a declared method: what its row remembers, asked of the method."""
+    """What the row of a sweep remembers from before it was a declared method, asked of the method."""
     given = {name: str(arguments[name]) for name in ("clean", "corrupted", "right", "wrong", "metric", "over")}
     query = {"m": arguments["model"], "p": given.pop("clean"), "corrupted": given.pop("corrupted"), **given}
     asked = asked_in({**query, "dir": str(arguments["direction"]), "control": "1" if arguments["control"] else ""})
-    start(asked.sweep() if asked.swept else asked.pair())
+    work.submit(work_of(asked.sweep() if asked.swept else asked.runs()))

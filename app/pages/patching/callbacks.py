@@ -1,37 +1,42 @@
-"""What the patching page does beside its blocks: goes to the prompts that are asked for, hands what is measured on to the sweep,
-follows the chosen cell to other pages."""
+"""What the patching page does beside its blocks: hands what the two runs were asked on to the sweep, shows the sweeps of a pair
+in small, and follows the chosen cell to other pages."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+import numpy as np
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from app import links
-from app.components import drawn
-from app.components.parts import Parts, error
+from app.components.drawn import Drawn
+from app.components.parts import Parts
 from app.components.slot import register_slot
 from app.figures.heads import pattern_figure
 from app.jobs import work
+from app.jobs.readings import patterns_work
 from app.library import memory, prompts
-from app.library.models import require_offered
+from app.library.models import models
 from app.methods.block import Block
-from app.methods.work import call_that_made, found
-from app.pages.patching.asked import PAIR, SWEEP, Asked, start_patterns
-from app.pages.patching.stored import beside_data
-from app.selection import Selection
+from app.methods.form import FIELD
+from app.methods.onward import stored_prompts
+from app.methods.view import asked_of
+from app.methods.work import Found, call_that_made, found, results_of, stored_call
+from app.pages.patching.asked import PAIR, SIDES, SWEEP
+from app.selection import Selection, changes
+from circuits.patching.figures import plane
+from circuits.patching.kinds import KINDS
 from probe.artifacts.json import Json
 from probe.errors import OpenworkError
-from probe.tasks.examples import EXAMPLES
-
-if TYPE_CHECKING:
-    from circuits.patching.record import PatchingSweep
+from probe.methods.call import Call
+from probe.words import decimals
 
 MEASURED = Block(
     "patching-pair",
     "patch-pair",
-    fields=("target", "metric"),
+    fields=("model", *SIDES, "target", "metric"),
     key=PAIR,
-    title="What is measured",
-    note="After the last token. One token each, with its space: “ Mary”. The clean run counts as 1, the corrupted run as 0.",
+    title="Two prompts",
+    note="They need the same number of tokens: a position replaces the same position. The clean run counts as 1, the corrupted "
+    "run as 0. An answer is one token, with its space: “ Mary”.",
 )
 SWEPT = Block(
     "patching-sweep",
@@ -41,95 +46,54 @@ SWEPT = Block(
     title="Sweep",
     note="Every piece of one run is put into the other by itself. Click a cell of the result to look into it.",
 )
+MOST, FINEST = 12, 96
+"""Small pictures beside each other; rows and columns of one."""
 
 
 def register(app: Dash) -> None:
     register_slot(app, "patching-heads")
-    drawn.register_rows(app, "patching-disk")
-    _register_asking(app)
-    _register_found(app)
+    _register_pair(app)
     _register_cell(app)
 
 
-def asked_from(data: Json) -> Asked:
-    """What the page was laid out for."""
-    return Asked(**{k: v for k, v in data.items() if k != "stored"})
-
-
-def _register_asking(app: Dash) -> None:
-    @app.callback(
-        Output("url", "href", allow_duplicate=True),
-        Output("patching-refused", "children"),
-        Input("patching-compare", "n_clicks"),
-        Input({"type": "patching-example", "index": ALL}, "n_clicks"),
-        State("patching-clean", "value"),
-        State("patching-corrupted", "value"),
-        State("patching-model", "value"),
-        State("patching-asked", "data"),
-        prevent_initial_call=True,
-    )
-    def go(compare: int | None, examples: list[int | None], clean: str, corrupted: str, model: str, data: Json):
-        if not ctx.triggered_id or not (compare or any(examples)):
-            return no_update, no_update
-        try:
-            if isinstance(ctx.triggered_id, dict):
-                return example(ctx.triggered_id["index"], model).address(), None
-            return compared(asked_from(data), model, clean or "", corrupted or "").address(), None
-        except OpenworkError as problem:
-            return no_update, error(str(problem))
-
+def _register_pair(app: Dash) -> None:
+    boxes = [{"type": FIELD, "at": MEASURED.at, "of": side, "part": ""} for side in SIDES]
     app.clientside_callback(
         ClientsideFunction("openwork", "patchingSwap"),
-        Output("patching-clean", "value"),
-        Output("patching-corrupted", "value"),
+        *[Output(box, "value", allow_duplicate=True) for box in boxes],
         Input("patching-swap", "n_clicks"),
-        State("patching-clean", "value"),
-        State("patching-corrupted", "value"),
+        *[State(box, "value") for box in boxes],
         prevent_initial_call=True,
     )
 
-
-def compared(before: Asked, model: str, *texts: str) -> Asked:
-    """The pair that the boxes hold; answers stay where the prompts do, since they belong to them."""
-    require_offered(model)
-    ids = [prompts.store(text, model).id for text in texts]
-    kept = {before.clean, before.corrupted} == set(ids)
-    measured = before.measured if kept else {k: v for k, v in before.measured.items() if k != "target"}
-    return Asked(model, *ids, measured)
-
-
-def example(index: int, model: str) -> Asked:
-    """A built-in pair; the first with its sweep at once where `index` is -1."""
-    chosen = EXAMPLES[max(index, 0)]
-    require_offered(model)
-    ids = [prompts.store(text, model).id for text in (chosen.clean, chosen.corrupted)]
-    measured = {"target": {"token": chosen.right, "other": chosen.wrong}}
-    return Asked(model, *ids, measured, {"over": "resid_pre"} if index < 0 else {})
-
-
-def _register_found(app: Dash) -> None:
     @app.callback(
         Output(SWEPT.part("fixed"), "data"),
+        Output(SWEPT.part("about"), "data"),
+        Output("patching-swept", "hidden"),
+        Output("patching-nothing", "hidden"),
+        Output("selection", "data", allow_duplicate=True),
         Input(MEASURED.part("done"), "data"),
-        State(MEASURED.part("fixed"), "data"),
+        State(SWEPT.part("about"), "data"),
+        State("selection", "data"),
         prevent_initial_call=True,
     )
-    def measure(done: str | None, pair: Json):
-        """The sweep is asked of what the two runs were measured by."""
-        call = call_that_made(work.result(done)) if done else None
-        return no_update if call is None else {**pair, **call.arguments}
+    def measured(done: str | None, about: Json, selection: Selection | None):
+        """The sweep is asked of what the two runs were asked of."""
+        if done is None or (call := call_that_made(work.result(done))) is None:
+            return (no_update,) * 5
+        chosen = {"model": call.model, "prompt": stored_prompts(call).get(SIDES[0])}
+        return call.arguments, {**about, "model": call.model}, False, True, changes(selection, chosen)
 
+
+def _register_cell(app: Dash) -> None:
     @app.callback(
         Output("patching-beside-data", "data"),
-        Output("patching-heads-key", "data"),
         Input(SWEPT.part("done"), "data"),
-        State("patching-asked", "data"),
+        Input(SWEPT.part("fixed"), "data"),
+        State(SWEPT.part("about"), "data"),
     )
-    def beside(done: str | None, data: Json):
-        asked = asked_from(data)
-        sweep = sweep_of(done)
-        heads = start_patterns(asked.model, *asked.texts()) if sweep and patterns_fit(data, sweep) else None
-        return beside_data(asked, done or ""), heads
+    def beside(done: str | None, fixed: Json | None, about: Json):
+        return smalls(about.get("model", ""), fixed, done or "") if fixed else no_update
 
     app.clientside_callback(
         ClientsideFunction("openwork", "patchingBeside"),
@@ -138,55 +102,83 @@ def _register_found(app: Dash) -> None:
         Input("scheme", "data"),
     )
 
-
-def sweep_of(reference: str | None) -> "PatchingSweep | None":
-    """The sweep that is shown, if it is there."""
-    try:
-        return found(reference).record if reference else None
-    except OpenworkError:
-        return None
-
-
-def patterns_fit(data: Json, sweep: "PatchingSweep") -> bool:
-    """Are a head's patterns to be shown? Not beside a stored sweep of a model that is not here: they would be another's."""
-    return sweep.axes[1] == "head" and (not data.get("stored") or sweep.pair.model.name == data.get("model"))
-
-
-def _register_cell(app: Dash) -> None:
     @app.callback(
         Output("patching-links", "children"),
         Output("patching-details", "hidden"),
         Output("patching-head", "hidden"),
+        Output("patching-heads-key", "data"),
         Output("patching-pattern", "figure"),
         Input("selection", "data"),
         Input(SWEPT.part("done"), "data"),
         Input("patching-heads-done", "data"),
         Input("patching-side", "value"),
-        State("patching-asked", "data"),
         State("scheme", "data"),
     )
-    def cell(selection: Selection | None, done: str | None, _: object, side: str, data: Json, scheme: str):
-        sweep = sweep_of(done)
-        if sweep is None:
-            return no_update, True, True, no_update
-        at, fits = sweep.chosen(selection), patterns_fit(data, sweep)
-        asked = asked_from(data)
-        heads = memory.known("heads", asked.model, asked.texts()[side == "corrupted"]) if fits else None
-        figure = no_update if heads is None else pattern_figure(heads, at[0], at[1], scheme)
-        return elsewhere(sweep, at, asked), False, not fits, figure
+    def cell(selection: Selection | None, done: str | None, _: object, side: str, scheme: str):
+        one = sweep_of(done)
+        if one is None or one.call is None or one.call.model not in models():
+            return no_update, True, True, no_update, no_update
+        at, beyond = one.record.chosen(selection), elsewhere(one.record, one.record.chosen(selection), one.call)
+        identity = stored_prompts(one.call).get(side) if patterns_fit(one) else None
+        if identity is None:
+            return beyond, False, True, no_update, no_update
+        prompt = prompts.load(identity)
+        if (heads := memory.known("heads", one.call.model, prompt.text)) is None:
+            return beyond, False, False, work.submit(patterns_work(one.call.model, prompt)), no_update
+        return beyond, False, False, no_update, pattern_figure(heads, at[0], at[1], scheme)
 
 
-def elsewhere(sweep: "PatchingSweep", cell: tuple[int, ...], asked: Asked) -> Parts:
+def sweep_of(reference: str | None) -> Found | None:
+    """The sweep that is shown, if it is there."""
+    try:
+        return found(reference) if reference else None
+    except OpenworkError:
+        return None
+
+
+def patterns_fit(one: Found) -> bool:
+    """Are a head's patterns to be shown? Not beside a stored sweep of a model that is not here or has other weights now: they
+    would be another's."""
+    return one.record.axes[1] == "head" and ":" in one.reference
+
+
+def elsewhere(sweep: Any, cell: tuple[int, ...], call: Call) -> Parts:
     """Pages of both prompts, at this cell."""
     token = cell[-1] if sweep.kind.by_pos else None
     head = f"{cell[0]}.{cell[1]}" if sweep.axes[1] == "head" else None
     shown: Parts = [html.Span(sweep.name(cell), className="mono", dir="auto")]
-    for name, prompt in (("clean", asked.clean), ("corrupted", asked.corrupted)):
+    for name, prompt in stored_prompts(call).items():
         places = [
-            ("prompt", links.prompt_page(prompt, asked.model, token=token, layer=cell[0], head=head)),
-            ("lens", links.lens_page(asked.model, prompt, token=token, layer=cell[0])),
-            ("heads", links.heads_page(asked.model, prompt, token=token, head=head)),
+            ("prompt", links.prompt_page(prompt, call.model, token=token, layer=cell[0], head=head)),
+            ("lens", links.lens_page(call.model, prompt, token=token, layer=cell[0])),
+            ("heads", links.heads_page(call.model, prompt, token=token, head=head)),
         ]
         linked = [html.Span([" ", dcc.Link(label, href=href)]) for label, href in places]
-        shown.append(html.Span([f"{name}:", *linked]))
+        shown = [*shown, html.Span([f"{name}:", *linked])]
     return shown
+
+
+def smalls(model: str, pair: Json, shown: str) -> Drawn:
+    """Small pictures of the stored sweeps of a pair. shown: the key of the one that the page shows."""
+    mine = [(m, call) for m in results_of("patch") if asked_of(call := stored_call(m), model, pair) and call]
+    kept = [(str(m.facts["key"]), call) for m, call in mine[:MOST] if isinstance(m.facts.get("key"), str)]
+    sweeps = [(key, call, work.result(key)) for key, call in reversed(kept)]
+    return {"sweeps": [_small(sweep, call, key, key == shown) for key, call, sweep in sweeps if sweep is not None]}
+
+
+def _small(sweep: Any, call: Call, key: str, shown: bool) -> Json:
+    z = plane(sweep)
+    steps = [max(1, -(-n // FINEST)) for n in z.shape]
+    z = z[:: steps[0], :: steps[1]]
+    top = float(np.abs(z).max(initial=0)) or 1.0
+    words = "restored" if sweep.direction == "denoise" else "broken"
+    control = ", with unrelated donors" if sweep.control is not None else ""
+    ids = stored_prompts(call)
+    return {
+        "name": KINDS[sweep.over].label,
+        "note": f"{words}{control}: up to {decimals(top, 2)}",
+        "href": links.patching_page(call.model, *(ids.get(side) for side in SIDES), **{SWEEP: key}),
+        "shown": shown,
+        "rows": z.shape[0],
+        "values": [round(float(v) / top, 3) for v in z.ravel()],
+    }

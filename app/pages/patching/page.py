@@ -1,29 +1,31 @@
 """Patching: a clean and a corrupted prompt side by side, what is measured, a sweep as a heat map, and every cell to look into.
 
-All that is shown stands in the address: `p` and `corrupted` (the prompts), `right`, `wrong`, `metric`, `over`, `dir`, `control`,
-the keys of what was found (`pair`, `sweep`), and the clicked cell as the selection; `stored` names a sweep on disk.
+The address holds the keys of what was found (`pair`, `sweep`), and the chosen cell as the selection. It may ask instead: `p` and
+`corrupted` (the prompts), `right`, `wrong`, `metric`, `over`, `dir`, `control`; `example` names a built-in pair, `stored` a sweep
+on disk.
 """
-
-from typing import Any
 
 import dash_mantine_components as dmc
 from dash import dcc, html
+from dash.development.base_component import Component
 
+from app import links
 from app.components import drawn
 from app.components.cards import outdated_note
-from app.components.parts import Parts, empty, graph, icon, panel, segmented, title
+from app.components.parts import Parts, empty, graph, link_button, panel, segmented, title
+from app.components.plain_rows import TABLE, column
 from app.components.slot import slot
 from app.frame.shell import Page
-from app.library import memory, prompts
+from app.jobs import work
+from app.library import prompts
 from app.library.artifacts import registered
-from app.library.models import models, short_model
+from app.library.models import models, short_model, stale
 from app.methods import view
-from app.pages.patching.asked import PAIR, SWEEP, Asked, asked_in, asked_of, start
+from app.methods.work import keep_in_memory, work_of
+from app.pages.patching.asked import EXAMPLE, PAIR, SIDES, SWEEP, Asked, asked_in, asked_of
 from app.pages.patching.callbacks import MEASURED, SWEPT, register
-from app.pages.patching.stored import stored_rows
 from app.selection import selection_from
-from circuits.patching.record import PatchingSweep
-from circuits.patching.store import load_patching
+from circuits.patching.store import load_patching, stored_patchings
 from probe.artifacts.manifest import read_manifest
 from probe.tasks.examples import EXAMPLES
 
@@ -39,98 +41,76 @@ NOTHING_YET = (
 
 
 def layout(query: dict[str, str]) -> Parts:
-    """Boxes, the two runs, the sweep; results are drawn as they arrive."""
+    """The two prompts, the two runs, the sweep; what the address asks for is begun."""
     stored = query.get("stored", "")
-    asked = asked_of(stored_sweep(stored)) if stored else asked_in(query)
-    chosen = {**selection_from(query), "model": asked.model}
-    found = beside = None
-    if asked.complete:
-        found, beside = runs(asked, stored, query), looked_into()
+    asked, key = _stored(stored) if stored else (asked_in(query), query.get(SWEEP))
+    foreign = bool(stored) and key is None
+    if asked.complete and PAIR not in query and not foreign:
+        work.submit(work_of(asked.runs()))
+    if key is None and asked.swept and not foreign:
+        key = work.submit(work_of(asked.sweep()))
+    clean = {"prompt": prompts.store(asked.pair["clean"], asked.model).id} if "clean" in asked.pair else {}
+    nothing = empty("Where does the answer come from?", NOTHING_YET, _show_me(asked.model))
     return [
-        dcc.Store(id="patching-asked", data={**asked.__dict__, "stored": stored}),
-        dcc.Store(id="selection", data={**chosen, "prompt": asked.clean} if asked.clean else chosen),
+        dcc.Store(id="selection", data={**selection_from(query), "model": asked.model, **clean}),
         title("Patching", lead=LEAD),
         *(outdated_note("result", stored) if stored else []),
-        pair_panel(asked),
-        *([*found, beside] if found else [nothing_yet()]),
+        _begin(asked.model),
+        MEASURED.layout(asked.model, asked.pair, query),
+        html.Div(nothing, id="patching-nothing", hidden=asked.complete),
+        html.Div(
+            _swept(asked, {**query, SWEEP: key or ""}, stored if foreign else ""),
+            id="patching-swept",
+            className="ow-stack",
+            hidden=not asked.complete,
+        ),
         stored_panel(),
     ]
 
 
-def stored_sweep(name: str) -> PatchingSweep:
-    """A sweep on disk, put where the view of a result looks for it."""
+def _stored(name: str) -> tuple[Asked, str | None]:
+    """What a sweep on disk was asked, and the key under which it is found now; None for one of a model that is not here, or has
+    other weights now."""
     folder = registered("result", name)
-    sweep = load_patching(folder)
-    memory.remember("stored record", name, read_manifest(folder, "result").created, sweep)
-    return sweep
+    sweep, manifest = load_patching(folder), read_manifest(folder, "result")
+    asked, here = asked_of(sweep), sweep.pair.model.name in models() and not stale(manifest)
+    return asked, keep_in_memory(asked.sweep(), sweep) if here else None
 
 
-def runs(asked: Asked, stored: str, query: dict[str, str]) -> Parts:
-    """The two runs and the sweep between them; what an address asks for is begun."""
-    beside = [dcc.Store(id="patching-beside-data"), html.Div(id="patching-beside")]
-    if stored:
-        shown = view.result_view(SWEPT.at, {"method": SWEPT.method}, stored, beside=query.get("beside", "")[:200])
-        return [*beside, *shown]
-    if PAIR not in query:
-        start(asked.pair())
-    if SWEEP not in query and asked.swept:
-        start(asked.sweep())
-    measured = html.Div(MEASURED.layout(asked.model, asked.given(), query), id="patching-measured")
-    return [measured, *beside, SWEPT.layout(asked.model, {**asked.given(), **asked.swept}, query)]
+def _swept(asked: Asked, query: dict[str, str], stored: str) -> Parts:
+    """The sweeps of the pair in small, and the one that is shown. stored: the name of one that is only shown."""
+    smalls = [dcc.Store(id="patching-beside-data"), html.Div(id="patching-beside")]
+    if not stored:
+        return [*smalls, SWEPT.layout(asked.model, {**asked.pair, **asked.swept}, query), looked_into()]
+    fixed = dcc.Store(id=SWEPT.part("fixed"))
+    return [*smalls, fixed, *view.result_view(SWEPT.at, {"method": SWEPT.method}, stored), looked_into()]
 
 
-def nothing_yet() -> html.Div:
-    """Patching in two sentences, and the click that shows it."""
-    show = dmc.Button(f"Show me: {EXAMPLES[0].name.lower()}", id={"type": "patching-example", "index": -1})
-    return empty("Where does the answer come from?", NOTHING_YET, show)
-
-
-def pair_panel(asked: Asked) -> html.Section:
-    """The two boxes, examples, and what compares them."""
-    texts = (prompts.load(asked.clean).text if asked.clean else "", asked.texts()[1] if asked.complete else "")
-    said = (
-        ("Clean: the behaviour to explain", EXAMPLES[0].clean),
-        ("Corrupted: the same with another answer", EXAMPLES[0].corrupted),
-    )
-    box: dict[str, Any] = {"autosize": True, "minRows": 2, "maxRows": 6, "size": "sm"}
-    boxes = [
-        dmc.Textarea(id=f"patching-{side}", value=text, label=label, placeholder=hint, **box)
-        for side, text, (label, hint) in zip(("clean", "corrupted"), texts, said, strict=True)
-    ]
-    model = dmc.Select(
-        id="patching-model",
-        data=[{"value": m, "label": short_model(m)} for m in models()],
-        value=asked.model,
-        w=180,
-        size="sm",
-        allowDeselect=False,
-        **{"aria-label": "Model"},
-    )
-    swap = dmc.Button("Swap", id="patching-swap", variant="default", size="sm")
-    compare = dmc.Button("Compare", id="patching-compare", size="sm", rightSection=icon("arrow", small=True))
-    examples = [
-        html.Button(
-            e.name, id={"type": "patching-example", "index": i}, type="button", title=f"{e.clean}\n{e.corrupted}"
+def _begin(model: str) -> html.Div:
+    """Built-in pairs, and both prompts changed about."""
+    tried = [
+        dcc.Link(
+            one.name,
+            href=links.patching_page(model, **{EXAMPLE: i}),
+            title=f"{one.clean}\n{one.corrupted}",
+            className="ow-chip",
         )
-        for i, e in enumerate(EXAMPLES)
+        for i, one in enumerate(EXAMPLES)
     ]
-    below = [
-        html.Div(["Try", *examples], className="ow-examples"),
-        html.Div([model, swap, compare], className="ow-actions"),
-    ]
-    body = [
-        html.Div(boxes, className="ow-grid even"),
-        html.Div(below, className="ow-title patching-below"),
-        html.Div(id="patching-refused", role="alert"),
-    ]
-    return panel(
-        "Two prompts", body, note="They need the same number of tokens: a position replaces the same position."
+    swap = dmc.Button("Swap", id="patching-swap", variant="default", size="xs")
+    return html.Div([html.Span("Try", className="ow-partial"), *tried, swap], className="ow-link-bar")
+
+
+def _show_me(model: str) -> Component:
+    """The first of them, with its sweep."""
+    return link_button(
+        f"Show me: {EXAMPLES[0].name.lower()}", links.patching_page(model, **{EXAMPLE: 0}, over="resid_pre")
     )
 
 
 def looked_into() -> html.Div:
     """Where else to look at the chosen cell: pages of both prompts, and of a head its pattern on either side."""
-    which = segmented("patching-side", [("clean", "clean"), ("corrupted", "corrupted")], "clean")
+    which = segmented("patching-side", [(side, side) for side in SIDES], SIDES[0])
     pattern = html.Div(
         [
             html.Div([html.H3("Where this head looks"), which], className="ow-slot-line"),
@@ -145,11 +125,22 @@ def looked_into() -> html.Div:
 
 
 def stored_panel() -> html.Section | None:
-    """Sweeps on disk."""
-    data = stored_rows()
-    if not data["rows"]:
+    """The sweeps of this home, which open here."""
+    rows = [
+        {
+            "asked": view.line(manifest),
+            "model": short_model(manifest.model.name) if manifest.model else "",
+            "made": view.when(manifest),
+            "stored as": name,
+            "href": links.address(links.PATCHING, stored=name),
+        }
+        for name, manifest in stored_patchings()
+    ]
+    if not rows:
         return None
-    return panel("Stored sweeps", drawn.rows("patching-disk", 300, data), note="Of this home, newest first.")
+    columns = [column("asked"), column("model"), column("made"), column("stored as", wide=True)]
+    data = {"columns": columns, "rows": rows, "label": "Stored sweeps", "sorts": True, "page": 12}
+    return panel("Stored sweeps", drawn.rows({"type": TABLE, "at": "patching"}, 300, data), note="Newest first.")
 
 
 PAGE = Page(r"/patching", "Patching", layout, register, ("patching-pattern",))
