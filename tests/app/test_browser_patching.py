@@ -72,7 +72,7 @@ def boxed(tab, block):
 
 def box(tab, side: str):
     """The box of a prompt."""
-    return tab.locator(f"textarea[id*='\"of\":\"{side}\"']")
+    return tab.locator(f'textarea[id*=\'"of":"{side}"\']')
 
 
 def write(tab, clean: str | None = None, corrupted: str | None = None):
