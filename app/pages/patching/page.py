@@ -13,7 +13,7 @@ from app import links
 from app.components import drawn
 from app.components.cards import outdated_note
 from app.components.parts import Parts, empty, graph, link_button, panel, segmented, title
-from app.components.plain_rows import TABLE, column
+from app.components.plain_rows import TABLE
 from app.components.slot import slot
 from app.frame.shell import Page
 from app.jobs import work
@@ -27,6 +27,7 @@ from app.pages.patching.callbacks import MEASURED, SWEPT, register
 from app.selection import selection_from
 from circuits.patching.store import load_patching, stored_patchings
 from probe.artifacts.manifest import read_manifest
+from probe.show.columns import column
 from probe.tasks.examples import EXAMPLES
 
 LEAD = (
