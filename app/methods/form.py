@@ -14,16 +14,14 @@ import dash_mantine_components as dmc
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from app.components import drawn
-from app.components.drawn import Drawn
-from app.components.inputs import choose_model, offered
-from app.components.parts import Parts, marked, part_of
+from app.components.inputs import choose, choose_model, count, write
+from app.components.parts import Parts, marked
 from app.components.promptbox import EXAMPLES
-from app.components.tokenpick import token_rows
-from app.library import prompts, vocabulary
+from app.library import prompts
 from app.library.artifacts import corpora, library
-from app.methods import fields
+from app.methods import fields, token_box
 from app.methods.fields import OTHER, STORED, parts_of, texts_of
+from app.methods.token_box import MODEL, TOKEN
 from circuits.studies.catalogue import studies
 from probe.methods import in_words as words
 from probe.methods.kinds import KINDS
@@ -44,11 +42,8 @@ _HINTS = {
 }
 _RECENT, _WIDEST = 4, 90  # prompts offered below a box; characters of one
 Filled = Mapping[str, Any]
-FIELD, TOKEN, SWITCH, EXAMPLE, MODEL, KEPT = "ask", "ask-token", "ask-switch", "ask-example", "ask-model", "ask-kept"
-_FOUND = "ask-found"
+FIELD, SWITCH, EXAMPLE, KEPT = "ask", "ask-switch", "ask-example", "ask-kept"
 _LOADED = "It is loaded when it is first needed."
-ABOUT = "block-about"
-"""The store of a block that says what it asks (`app.methods.block`)."""
 
 
 def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str] | None = None) -> Parts:
@@ -73,29 +68,8 @@ def controls(at: str, parameters: Sequence[Parameter], arguments: Filled) -> Par
 
 
 def register(app: Dash) -> None:
-    """Examples fill their box; what is written for a token is looked up in the vocabulary, and an answer fills its box."""
-    token = {"type": TOKEN, "at": MATCH, "of": MATCH, "part": MATCH}
-    looked = {**token, "type": _FOUND}
-    drawn.register_rows(app, looked)
-    app.clientside_callback(
-        ClientsideFunction("openwork", "tokenPicked"),
-        Output(token, "value"),
-        Input("selection", "data"),
-        prevent_initial_call=True,
-    )
-
-    @app.callback(
-        Output(part_of(looked, "data"), "data"),
-        Input(token, "value"),
-        State(token, "id"),
-        State({"type": MODEL, "at": MATCH}, "value"),
-        State({"type": ABOUT, "at": MATCH}, "data"),
-        prevent_initial_call=True,
-    )
-    def look(text: str | None, name: Filled, model: str | None, about: Filled | None):
-        key = f"pick.{name['at']}.{name['of']}.{name['part']}"
-        return answers(text or "", model or (about or {}).get("model") or "", key)
-
+    """Examples fill their box; what is written for a token is looked up in the vocabulary."""
+    token_box.register(app)
     app.clientside_callback(
         ClientsideFunction("openwork", "example"),
         Output({"type": FIELD, "at": MATCH, "of": MATCH, "part": ""}, "value"),
@@ -160,7 +134,7 @@ def _wide(p: Parameter) -> bool:
 def _about(p: Parameter) -> dict[str, Any]:
     """Label, sentence, and the mark of what must be given."""
     said = p.doc or ("" if p.kind.control == "prompt" else f"{p.kind.words.rstrip(',')}.")
-    label = {"label": words.label(p.name), "required": p.required, "size": "sm"}
+    label = {"name": words.label(p.name), "over": True, "required": p.required, "size": "sm"}
     return {**label, **({"description": marked(said[:1].upper() + said[1:])} if said else {})}
 
 
@@ -177,9 +151,7 @@ def _default(p: Parameter) -> str:
 def _box(at: str, p: Parameter, plain: Any) -> Parts:
     """A box of several lines; for a prompt with those that were read last below it."""
     hint = "One a line" if p.several else _default(p)
-    box = dmc.Textarea(
-        id=_field(at, p), value=_text(p, plain), placeholder=hint, autosize=True, minRows=2, maxRows=8, **_about(p)
-    )
+    box = write(_field(at, p), value=_text(p, plain), hint=hint, lines=2, **_about(p))
     if p.kind.control != "prompt" or p.several:
         return [box]
     recent = [one.text for one in prompts.recent(_RECENT) if len(one.text) <= _WIDEST] or EXAMPLES
@@ -191,72 +163,50 @@ def _box(at: str, p: Parameter, plain: Any) -> Parts:
 def _controls(at: str, p: Parameter, plain: Any) -> Parts:
     if p.kind.control == "switch":
         on = p.default is True if plain is None else plain is True
-        about = {key: value for key, value in _about(p).items() if key != "required"}
-        return [dmc.Switch(id={"type": SWITCH, "at": at, "of": p.name}, checked=on, **about)]
-    if isinstance(p.kind, Number):
-        return [_number(at, p, p.kind, plain)]
+        label = {"label": words.label(p.name), "size": "sm", "description": _about(p).get("description")}
+        return [dmc.Switch(id={"type": SWITCH, "at": at, "of": p.name}, checked=on, **label)]
+    if isinstance(p.kind, Number):  # what is out of its bounds is told, not changed
+        bounds = {n: v for n, v in (("least", p.kind.least), ("most", p.kind.most)) if abs(v) != float("inf")}
+        rules = {"placeholder": _default(p), "allowDecimal": not p.kind.whole, "clampBehavior": "none", **bounds}
+        return [count(_field(at, p), plain, **rules, **_about(p))]
     if isinstance(p.kind, Choice) or p.kind in _OFFERED:
         return [_select(at, p, plain)]
     if p.kind.control != "token" or p.several:
-        return [dmc.TextInput(id=_field(at, p), value=_text(p, plain), placeholder=_default(p), **_about(p))]
-    against = {"label": f"{words.label(p.name)}, minus", "description": "The token it is held against.", "size": "sm"}
-    return [_token(at, p, plain, part, against if part == OTHER else _about(p)) for part in parts_of(p)]
-
-
-def _token(at: str, p: Parameter, plain: Any, part: str, about: Filled) -> Component:
-    """A box, and below it the tokens that answer to what was written."""
-    name, hint = {**_field(at, p, part), "type": TOKEN}, _default(p) if not part else "none"
-    box = dmc.TextInput(id=name, value=_text(p, plain, part), placeholder=hint, **about)  # a run asks what stands there
-    return html.Div([box, drawn.rows({**name, "type": _FOUND}, 190)], className="ow-tokenpick")
-
-
-def answers(text: str, model: str, key: str) -> Drawn:
-    """Tokens that begin with a text, to pick from, once the model's vocabulary was read; of an id the token it is."""
-    text, note = text[:200], ""
-    if number := text.removeprefix("id:") if text.startswith("id:") else "":
-        shown = vocabulary.token_text(model, int(number)) if number.isdecimal() and len(number) < 10 else None
-        note = f"the token {shown!r}" if shown is not None else ""
-    found = token_rows(model, "" if number else text, lambda i: {key: f"{i}|{text}"})
-    return {**found, "rows": found["rows"] or [], "note": note}
-
-
-def _number(at: str, p: Parameter, kind: Number, plain: Any) -> Component:
-    bounds = {n: v for n, v in (("min", kind.least), ("max", kind.most)) if abs(v) != float("inf")}
-    start = {} if plain is None else {"value": plain}
-    return dmc.NumberInput(
-        id=_field(at, p),
-        placeholder=_default(p),
-        allowDecimal=not kind.whole,
-        clampBehavior="none",  # what is out of its bounds is told, not changed
-        **start,
-        **bounds,
-        **_about(p),
-    )
+        return [write(_field(at, p), value=_text(p, plain), hint=_default(p), **_about(p))]
+    other = {"name": f"{words.label(p.name)}, minus", "description": "The token it is held against."}
+    abouts = {"": _about(p), OTHER: {**other, "over": True, "size": "sm"}}
+    return [
+        token_box.token_box(
+            _field(at, p, part),
+            about.pop("name"),
+            _text(p, plain, part),
+            "none" if part else _default(p),
+            **about,
+        )
+        for part, about in abouts.items()
+        if part in parts_of(p)
+    ]
 
 
 def _select(at: str, p: Parameter, plain: Any) -> Component:
     """One of some words, or of what is stored here."""
     names = list(p.kind.options) if isinstance(p.kind, Choice) else _OFFERED[p.kind]()
     if p.several:
+        about = {key: value for key, value in _about(p).items() if key not in ("name", "over")}
         return dmc.MultiSelect(
             id=_field(at, p),
             data=names,
             value=[str(one) for one in plain or []],
             searchable=True,
             clearable=True,
-            **_about(p),
+            label=words.label(p.name),
+            **about,
         )
     value = _text(p, p.default if plain is None and not p.required else plain)
-    data = offered([*names, *([value] if value and value not in names else [])])
-    return dmc.Select(
-        id=_field(at, p),
-        data=data,
-        value=value or None,
-        placeholder="" if data else "none is stored here",
-        clearable=not p.required and p.default is None,
-        searchable=len(data) > 8,
-        **_about(p),
-    )
+    data = [*names, *([value] if value and value not in names else [])]
+    rules = {"clearable": not p.required and p.default is None, "searchable": len(data) > 8}
+    hint = "" if data else "none is stored here"
+    return choose(_field(at, p), data, value or None, placeholder=hint, **rules, **_about(p))
 
 
 def _stored(kind: str) -> list[str]:

@@ -11,7 +11,6 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from app import links
 from app.components.parts import Parts, icon, panel, part_of, title
 from app.components.promptbox import prompt_and_model, prompt_first
-from app.components.tokenpick import register_token_pick, token_pick
 from app.frame.shell import Page
 from app.jobs import readings, work
 from app.jobs.again import Arguments, prompt_in, task, whole
@@ -19,6 +18,7 @@ from app.library import models, prompts, vocabulary
 from app.library.models import short_model
 from app.library.prompts import Prompt
 from app.methods import view
+from app.methods.token_box import token_pick
 from app.selection import SHOWN, Selection, selection_from
 from probe.progress import Progress
 
@@ -74,9 +74,7 @@ def _choice(model: str) -> html.Div:
         html.Button(name, id=f"lens-own-{which}", type="button", className="lens-own")
         for which, name in FOLLOWED.items()
     ]
-    return html.Div(
-        [*own, token_pick("lens-pick", "follow", model, "Follow any token, by text or id")], className="lens-choice"
-    )
+    return html.Div([*own, token_pick("follow", model, "Follow any token, by text or id")], className="lens-choice")
 
 
 # -- its jobs ----------------------------------------------------------------------------------------------------------------
@@ -123,7 +121,6 @@ def _follow_again(arguments: Arguments) -> None:
 
 
 def register(app: Dash) -> None:
-    register_token_pick(app, "lens-pick")
     for which in FOLLOWED:
         button = f"lens-own-{which}"
         app.clientside_callback(

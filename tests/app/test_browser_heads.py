@@ -157,8 +157,8 @@ def test_a_run_that_an_address_of_before_names_is_shown(tab, page):
 def test_another_next_token_is_explained(tab, page):
     opened(tab, page + "&h=2.1")
     tab.get_by_text("Explain another next token").click()
-    tab.locator("#heads-pick-text").fill("war")
-    tab.locator("#heads-pick-found tr.click").first.click()
+    tab.locator(".heads-more .ow-tokenpick input").fill("war")
+    tab.locator(".heads-more .ow-tokenpick tr.click").first.click()
     expect(tab).to_have_url(re.compile(r"[?&]y=\d+"))
     expect(tab.locator("#heads-direct")).to_contain_text("war", timeout=WAIT)
 

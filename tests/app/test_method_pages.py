@@ -15,7 +15,7 @@ from app.frame import search
 from app.jobs import table as jobs
 from app.jobs import work as job_work
 from app.library import memory, models, prompts
-from app.methods import addresses, block, drawing, fields, following, form, onward, view, work
+from app.methods import addresses, block, drawing, fields, following, form, onward, token_box, view, work
 from app.pages import method as page
 from app.pages import methods as catalogue_page
 from app.pages import report, two_prompts
@@ -74,20 +74,24 @@ def test_a_call_comes_back_from_its_address_and_from_its_form(about, arguments):
     assert "France" not in address and addresses.call_of(about, *addresses.asked_in(about, query(address))) == call
     parts = [part for p in form.form("here", about, "toy", call.arguments) for part in walked(p)]
     kept, asked = next(p.data for p in parts if p.id["type"] == form.KEPT), []
-    for sort, name in ((form.FIELD, "value"), (form.TOKEN, "value"), (form.SWITCH, "checked")):
+    for sort, name in ((form.FIELD, "value"), (token_box.TOKEN, "value"), (form.SWITCH, "checked")):
         mine = [p for p in parts if p.id["type"] == sort]
         asked += [[getattr(p, name, None) for p in mine], [p.id for p in mine]]
     assert block.asked_by({"method": about.name}, None, "toy", *asked, kept) == call
 
 
 def test_a_token_is_found_by_what_is_written(about):
-    call = call_of({"prompt": PROMPT, "target": " a"})
-    assert form.answers("a", "toy", "pick.target.")["rows"] == []
+    call, box = call_of({"prompt": PROMPT, "target": " a"}), {"at": "x", "of": "target", "part": ""}
+    assert token_box.answers("a", "toy", box)["rows"] == []
     run(call)  # reads the vocabulary
-    rows = form.answers("a", "toy", "pick.target.")["rows"]
-    assert [r["token"] for r in rows[:2]] == ["a", " a"] and rows[0]["pick"] == {"pick.target.": f"{rows[0]['id']}|a"}
-    assert form.answers(f"id:{rows[0]['id']}", "toy", "x")["note"] == f"the token {rows[0]['token']!r}"
-    assert form.answers("id:99999999", "toy", "x")["note"] == form.answers("id:-1", "toy", "x")["note"] == ""
+    rows = token_box.answers("a", "toy", box)["rows"]
+    assert [r["token"] for r in rows[:2]] == ["a", " a"] and rows[0]["pick"] == {"pick.x.target.": f"{rows[0]['id']}|a"}
+    assert token_box.answers("a", "toy", {**box, "at": "selection"})["rows"][0]["pick"] == {
+        "target": int(rows[0]["id"])
+    }
+    assert token_box.answers(f"id:{rows[0]['id']}", "toy", box)["note"] == f"the token {rows[0]['token']!r}"
+    assert token_box.answers("id:99999999", "toy", box)["note"] == token_box.answers("id:-1", "toy", box)["note"] == ""
+    assert "No token begins" in token_box.answers("no such token", "toy", box)["note"]
 
 
 def walked(part) -> list:

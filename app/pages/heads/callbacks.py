@@ -10,7 +10,6 @@ from app.components.appearing import appearing
 from app.components.parts import Parts
 from app.components.slot import register_slot
 from app.components.snippets import snippets
-from app.components.tokenpick import register_token_pick
 from app.figures.heads import head_grid, pattern_marked
 from app.jobs.work import instead_of
 from app.library import prompts
@@ -43,7 +42,6 @@ def register(app: Dash) -> None:
     for strip in ("heads-keys", "heads-queries"):
         drawn.register_strip(app, strip)
     drawn.register_thumbs(app, "heads-thumbs", "heads-metric")
-    register_token_pick(app, "heads-pick")
     register_browser(app)
     register_all(app)
     register_one(app)

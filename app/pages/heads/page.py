@@ -11,7 +11,6 @@ from app.components.inputs import choose
 from app.components.parts import Parts, graph, icon, panel, store, title
 from app.components.promptbox import prompt_and_model, prompt_first
 from app.components.slot import slot
-from app.components.tokenpick import token_pick
 from app.frame.shell import Page
 from app.jobs import work
 from app.jobs.readings import patterns_work
@@ -20,6 +19,7 @@ from app.library.models import short_model
 from app.library.prompts import Prompt
 from app.methods.before import run_of_before
 from app.methods.changing import HEAD, changing
+from app.methods.token_box import token_pick
 from app.pages.heads import callbacks
 from app.pages.heads.callbacks import CHANGE
 from app.pages.heads.chosen import chosen_metric, complete
@@ -136,7 +136,7 @@ def strips() -> html.Section:
 def adds(model: str) -> html.Section:
     """Its share of the logit, among the other parts."""
     another = html.Details(
-        [html.Summary("Explain another next token"), token_pick("heads-pick", "target", model)], className="heads-more"
+        [html.Summary("Explain another next token"), token_pick("target", model)], className="heads-more"
     )
     return panel(
         "What it adds to the prediction",
