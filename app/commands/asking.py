@@ -68,12 +68,3 @@ def require_target(target: str | None, minus: str | None) -> None:
     """`--minus` goes with one `--target`."""
     if minus is not None and target is None:
         raise BadInput("--minus goes with one --target; 0 were given.")
-
-
-def head_of(text: str) -> tuple[int, int]:
-    """Layer and head of `L5H3`; a shell's user may write 5.3 or l5h3 too."""
-    from probe.model.unit_names import UnitName
-    from probe.model.unit_names import head_of as named_head
-
-    found = UnitName.typed(text)
-    return (found.layer, found.unit) if found is not None and found.kind == "head" else named_head(text)

@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
+from app.server.plain_answers import absent
 from app.server.whereabouts import CALLS, HEADER, knows
 from probe.errors import BadInput, OpenworkError
 
@@ -40,7 +41,7 @@ def register(server: Flask) -> None:
 def _answer(what: Callable[[], Json]) -> Response:
     """What was asked as JSON; a refusal as its sentence, with 400 for what was asked wrongly and 503 for the rest."""
     if not knows(request.headers.get(HEADER, "")):
-        return Response("There is no such address.", 404, mimetype="text/plain")
+        return absent()
     try:
         said, status = what(), 200
     except OpenworkError as error:

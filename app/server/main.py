@@ -39,6 +39,7 @@ def create_app(
     from app.methods import block, changing
     from app.pages import PAGES
     from app.server import calls, packing
+    from app.server.plain_answers import answer_plainly
     from app.server.posts import check_posts
 
     class Page(Dash):
@@ -60,6 +61,7 @@ def create_app(
         add_log_handler=False,
     )
     app.enable_dev_tools(debug=False)
+    app.server.add_url_rule("/alive", view_func=lambda: ("", 204), endpoint="alive")
     app.layout = shell.layout
     shell.register(app, PAGES)
     block.register(app)
@@ -68,39 +70,10 @@ def create_app(
     calls.register(app.server)
     guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames, seen_at)
     check_posts(app.server, app.callback_map)
-    errors(app.server)
+    answer_plainly(app.server)
     keep(app.server)
     packing.install(app.server)
     return app
-
-
-def errors(server: "Flask") -> None:
-    """Plain sentences for requests that fail outside of a page; never a stack trace."""
-
-    from flask import request
-
-    from app.trouble import foreseen_in, meet
-
-    @server.errorhandler(500)
-    def broken(problem: Exception):
-        cause = getattr(problem, "original_exception", None) or problem
-        said = foreseen_in(cause, "a request") or meet(cause, "a request").sentence
-        return said, 500, {"Content-Type": "text/plain"}
-
-    @server.before_request
-    def odd():
-        climbs = ".." in request.path.replace("\\", "/").split("/")
-        if climbs or any(ord(c) < 32 for c in request.path):  # no address of ours holds either
-            return "There is no such address.", 404, {"Content-Type": "text/plain"}
-        return None
-
-    @server.get("/alive")
-    def alive():
-        return "", 204
-
-    @server.errorhandler(413)
-    def large(_: Exception):
-        return "This request is larger than the dashboard accepts.", 413, {"Content-Type": "text/plain"}
 
 
 def keep(server: "Flask") -> None:

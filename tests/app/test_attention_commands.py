@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 from app.cli import run
-from app.commands.asking import head_of
 from circuits.attribution.config import TraceConfig
 from circuits.attribution.trace import trace
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place
-from probe.errors import BadInput
 from probe.model.load import load_model
 
 
@@ -69,9 +67,3 @@ def test_pairs_of_a_score(graph, capsys):
 def test_bad_questions_get_a_sentence(graph, capsys, arguments, words):
     code, out, err = call(capsys, *arguments)
     assert code == 2 and words in err and not out
-
-
-def test_heads_are_written_as_papers_write_them():
-    assert head_of("L5H3") == head_of("5.3") == head_of("l5h3") == (5, 3)
-    with pytest.raises(BadInput):
-        head_of("L5N3")

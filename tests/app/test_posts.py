@@ -12,7 +12,8 @@ import pytest
 
 from app.server import http
 from app.server.main import create_app, make_server
-from app.server.posts import PARTS, POST
+from app.server.plain_answers import PARTS
+from app.server.posts import POST
 
 
 @pytest.fixture(scope="module")
