@@ -13,6 +13,8 @@ from circuits.blind.making import new_study as new_study
 from circuits.blind.study import open_study as open_study
 from circuits.comparison.difference import difference as difference
 from circuits.comparison.merge import merge_graphs as merge_graphs
+from circuits.exchange.export_graph import export_graph as export_graph
+from circuits.exchange.import_graph import import_graph as import_graph
 from circuits.exchange.read import read_neuronpedia as read_neuronpedia
 from circuits.exchange.unit_files import write_unit_files as write_unit_files
 from circuits.exchange.write import to_neuronpedia as to_neuronpedia

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.methods.shown import show_panels
+from app.commands.methods.terminal import show_panels
 from app.commands.options import AsJson, Model, print_json, progress, quiet
 
 

@@ -9,16 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from probe.methods.call import checked
-from probe.methods.kinds import KINDS
 from probe.methods.reading import Asks, Parameter
 
-STORED = {
-    KINDS["DictionaryName"]: "dictionary",
-    KINDS["TableName"]: "features",
-    KINDS["GraphName"]: "graph",
-    KINDS["CacheName"]: "cache",
-}
-"""Kinds of parameter that name an artifact, and of which kind that is."""
 OTHER = "minus"
 """The second field of a token: the one it is held against."""
 

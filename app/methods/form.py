@@ -20,11 +20,11 @@ from app.components.promptbox import EXAMPLES
 from app.library import prompts
 from app.library.artifacts import corpora, library
 from app.methods import fields, token_box
-from app.methods.fields import OTHER, STORED, parts_of, texts_of
+from app.methods.fields import OTHER, parts_of, texts_of
 from app.methods.token_box import MODEL, TOKEN
 from circuits.studies.catalogue import studies
 from probe.methods import in_words as words
-from probe.methods.kinds import KINDS
+from probe.methods.kinds import KINDS, STORED
 from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.reading import Asks, Parameter
 

@@ -16,7 +16,6 @@ from app.library import memory, models, vocabulary
 from app.library.artifacts import library, registered, require_corpora
 from app.library.models import stale
 from app.methods import addresses
-from app.methods.fields import STORED
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.artifacts.names import usable_name
@@ -25,7 +24,7 @@ from probe.errors import BadInput, OpenworkError
 from probe.methods import in_words as words
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
-from probe.methods.kinds import KINDS
+from probe.methods.kinds import KINDS, STORED
 from probe.progress import Progress
 from probe.show.made import made_by, remember
 
@@ -59,17 +58,18 @@ def artifacts_of(call: Call) -> list[tuple[str, str]]:
     return [(kind, n) for kind, value in found if value for n in (value if isinstance(value, list) else [value])]
 
 
-def work_of(call: Call) -> Work:
+def work_of(call: Call, name: str = "") -> Work:
     """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given. BadInput for a text that
-    is not among those here: whoever asks a page, or by an address, may name no file of this machine."""
+    is not among those here: whoever asks a page, or by an address, may name no file of this machine. name: of the artifact that
+    the call makes, where somebody chose one."""
     for p in call.about.parameters:
         if p.kind is KINDS["CorpusName"] and (named := call.arguments.get(p.name)):
             require_corpora(named if isinstance(named, list) else [named])
     key = key_for(call)
-    again = ["method", {name: value for name, value in call.to_dict().items() if value != ""}]
+    again = ["method", {k: value for k, value in {**call.to_dict(), "name": name}.items() if value != ""}]
     link = addresses.address_of(call)
     return Work(
-        key, words.title(call), lambda p: _run(call, p), link, WHAT, _origin(call, key), not call.about.of_model, again
+        key, words.title(call), lambda p: _run(call, p, name), link, WHAT, _origin(call, key), not call.about.of_model, again
     )
 
 
@@ -103,18 +103,22 @@ def kept_as(call: Call) -> str:
     """The name of the artifact that a call leaves beside its result, like a graph; "" where it leaves none."""
     if call.about.artifact == "result":
         return ""
+    if name := call.name():
+        return name
     texts = [v for p in call.about.parameters if isinstance(v := call.arguments.get(p.name), str)]
     return usable_name(f"{texts[0][:40] if texts else call.method}-{key_for(call)[-8:]}".lower())
 
 
-def _run(call: Call, progress: Progress) -> Any:
-    if not call.about.of_model:
-        return call.run(None, progress)
-    record = call.run(models.model_named(call.model, progress), progress)
-    if kept := kept_as(call):
-        stamp = models.stamp_in_memory(call.model)
-        record.save(place(call.about.artifact, kept), model=stamp, replace=True)
-    if any(p.kind.control == "token" for p in call.about.parameters):
+def _run(call: Call, progress: Progress, name: str = "") -> Any:
+    """The record; of a call that makes an artifact, with that stored. What was begun under its name is gone on with."""
+    about = call.about
+    model = models.model_named(call.model, progress) if about.of_model else None
+    kept = name or kept_as(call)
+    folder = place(about.artifact, kept) if kept else None
+    record = call.run(model, progress, folder, resume=True)
+    if folder is not None and "folder" not in about.handed:
+        record.save(folder, model=models.stamp_in_memory(call.model), replace=True)
+    if about.of_model and any(p.kind.control == "token" for p in about.parameters):
         vocabulary.load_vocabulary(call.model, progress)  # for whoever asks again, of another token
     return record
 
@@ -128,7 +132,7 @@ def _again(arguments: Arguments) -> None:
         call = addresses.call_of(about, model, arguments["arguments"])
     if call is None:
         raise BadInput("What this job was asked is not stored here any more; start it from its page.")
-    submit(work_of(call))
+    submit(work_of(call, str(arguments.get("name", ""))))
 
 
 @dataclass(frozen=True)

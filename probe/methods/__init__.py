@@ -5,13 +5,16 @@
               ratio: Annotated[float, Doc("How many times the median an activation must be.", least=1)] = 1000.0) -> Sinks:
         \"""Tokens that draw attention without meaning, and the dimensions that mark them.\"""
 
+A tool (`@tool`) is declared the same way and has two doors, a function and a command: it reads or writes files, or marks what is
+stored, so no page may run it.
+
 A declaration is read from the source text (`reading`), so the catalogue, the command line and the forms know every method without
 importing any, which would bring torch.
 """
 
 from probe.doc import Doc
 from probe.methods.call import Call, call_of
-from probe.methods.declare import method
+from probe.methods.declare import method, tool
 from probe.methods.kinds import (
     CacheName,
     Change,
@@ -19,11 +22,13 @@ from probe.methods.kinds import (
     DictionaryName,
     Layers,
     StudyName,
+    TableName,
     Token,
     TokenOrUnit,
     Unit,
     chosen_layers,
 )
+from probe.methods.place_kinds import FileToRead, FileToWrite, FolderToRead, FolderToWrite
 
 __all__ = [
     "CacheName",
@@ -32,12 +37,18 @@ __all__ = [
     "CorpusName",
     "DictionaryName",
     "Doc",
+    "FileToRead",
+    "FileToWrite",
+    "FolderToRead",
+    "FolderToWrite",
     "Layers",
     "StudyName",
+    "TableName",
     "Token",
     "TokenOrUnit",
     "Unit",
     "call_of",
     "chosen_layers",
     "method",
+    "tool",
 ]

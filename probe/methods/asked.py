@@ -1,7 +1,8 @@
 """What is asked for: parameters, and what has them: a method, a dataclass of settings, a function."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 from probe.methods.plain_kinds import Kind
@@ -82,30 +83,59 @@ def _renamed(p: Parameter, others: Mapping[str, str]) -> Parameter:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Method(Asks):
-    """A method as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all of it.
-    reports: whether it takes a progress. returns: the class of its record."""
+    """A method or a tool as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all
+    of it. handed: what is handed to it beside its arguments (`model`, `folder`, `resume`, `progress`). returns: the class of its
+    record. page: whether it has one, and a job, as a method does and a tool does not. leaves: the kind of artifact that a call
+    makes. plan, named, model_by: functions of the same file, see `probe.methods.declare`."""
 
     group: str
-    paper: str
-    plan: str
+    paper: str = ""
+    plan: str = ""
     function: str
     summary: str
     about: str
-    reports: bool
+    handed: tuple[str, ...] = ()
     returns: str = ""
+    page: bool = True
+    leaves: str = ""
+    named: str = ""
+    model_by: str = ""
 
     @property
     def artifact(self) -> str:
-        """The kind of artifact that its record is stored as under a name."""
-        return artifact_of(self.returns)
+        """The kind of artifact that is stored under a call's name: what it makes, or its record."""
+        return self.leaves or artifact_of(self.returns)
+
+    @property
+    def words(self) -> list[str]:
+        """What one types after `openwork`."""
+        return [*self.group.split(), self.name]
+
+    @property
+    def plans_of_model(self) -> bool:
+        """Whether what a call would take can only be said of the loaded model."""
+        return self.of_model and bool(self.plan) and "model" in signature(self.function_beside(self.plan)).parameters
+
+    def positional(self, p: Parameter) -> bool:
+        """Whether a parameter is typed without its name: of a tool, what Python takes so too."""
+        return not self.page and not p.by_name and p.kind.control not in ("prompt", "token")
 
     def run(self, *given: Any, **named: Any) -> Any:
         """The function itself, imported now."""
         return getattr(_module(self.module), self.function)(*given, **named)
 
-    def planned(self, *given: Any, **named: Any) -> Any:
-        """What a call would take; None where the method announces nothing."""
-        return getattr(_module(self.module), self.plan)(*given, **named) if self.plan else None
+    def beside(self, function: str, given: Mapping[str, Any]) -> Any:
+        """What a function of the same file says of a call, of those of the given that it takes; None where it has no name."""
+        if not function:
+            return None
+        found = self.function_beside(function)
+        taken = signature(found).parameters
+        every = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+        return found(**{name: value for name, value in given.items() if every or name in taken})
+
+    def function_beside(self, name: str) -> Callable[..., Any]:
+        """A function of the same file, imported now."""
+        return getattr(_module(self.module), name)
 
 
 def artifact_of(record: str) -> str:

@@ -8,7 +8,8 @@ call.run(model)  the record, which remembers the call
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from probe.artifacts.json import Json
@@ -45,8 +46,9 @@ class Call:
     @classmethod
     def checked(cls, method: object, model: object = "", arguments: object = None) -> "Call":
         """A call from anywhere (an address, a file, a form), looked at: BadInput names the parameter, what came and what was
-        wanted. Arguments that stand at their default are left out, so equal calls are equal."""
-        about = method_named(method)
+        wanted. Arguments that stand at their default are left out, so equal calls are equal. method: by its name, or a method or
+        tool as it is declared."""
+        about = method if isinstance(method, Method) else method_named(method)
         if not isinstance(model, str) or not isinstance(arguments or {}, Mapping):
             raise BadInput(f"A call of {about.name} is a model's name and arguments by name; {brief(arguments)} came.")
         given = dict(arguments or {})  # type: ignore[arg-type]
@@ -72,18 +74,37 @@ class Call:
             model = model_name(given["model"]) if hasattr(given.get("model"), "cfg") else ""
         return cls(about.name, model, {n: v for n, v in plain.items() if v != _parameter(about, n).default}, about)
 
-    def run(self, model: Any = None, progress: Progress = SILENT) -> Any:
-        """The record. model: loaded, where the method is asked of one."""
-        about = self.about
-        named = self._named(model)
-        if about.reports:
-            named["progress"] = progress
-        return about.run(model, **named) if about.of_model else about.run(**named)
+    def run(
+        self, model: Any = None, progress: Progress = SILENT, folder: Path | None = None, resume: bool = False
+    ) -> Any:
+        """The record. model: loaded, where the method is asked of one. folder, resume: where the artifact goes that it makes, and
+        whether to go on with one that was begun; of those it takes."""
+        handed = {"model": model, "progress": progress, "folder": folder, "resume": resume}
+        return self.about.run(**{n: handed[n] for n in self.about.handed}, **self._named(model))
 
-    def plan(self, model: Any = None) -> Any:
-        """What it would take; None where the method announces nothing."""
-        named = self._named(model)
-        return self.about.planned(model, **named) if self.about.of_model else self.about.planned(**named)
+    def plan(self, model: Any = None, folder: Path | None = None) -> Any:
+        """What it would take, as a record; None where the method announces nothing."""
+        return self.about.beside(self.about.plan, {"model": model, "folder": folder, **self._named(model)})
+
+    def name(self) -> str:
+        """What the artifact is called that it makes, if nobody says so; "" where the method says nothing either."""
+        return self.about.beside(self.about.named, {"model": self.model, **self._whole()}) or ""
+
+    def of_its_model(self) -> "Call":
+        """The same with the model that is meant where none is named: a cache's own, say."""
+        found = "" if self.model else self.about.beside(self.about.model_by, self._whole())
+        return replace(self, model=found) if found else self
+
+    def ready(self) -> None:
+        """Look, before long work begins, at what only this machine knows: BadInput where a file cannot be written."""
+        for p in self.about.parameters:
+            value = self.arguments.get(p.name)
+            for one in value if isinstance(value, list) else [] if value is None else [value]:
+                p.kind.ready(one)
+
+    def _whole(self) -> dict[str, Any]:
+        """All arguments, defaults too."""
+        return {p.name: None if p.required else p.default for p in self.about.parameters} | dict(self.arguments)
 
     def python(self) -> str:
         """Lines of Python that make it, runnable as printed."""
@@ -104,14 +125,15 @@ class Call:
 
     def shell(self) -> str | None:
         """The line of the shell that makes it; None where an argument cannot be written there."""
-        about, words = self.about, ["openwork", self.about.group, self.about.name]
+        about, words = self.about, ["openwork", *self.about.words]
         prompts = sum(isinstance(p.kind, PromptKind) for p in about.parameters)
         for p in about.parameters:
             if p.name not in self.arguments:
                 continue
-            if (more := _option(p, self.arguments[p.name], alone=prompts == 1)) is None:
+            more = _option(p, self.arguments[p.name], alone=prompts == 1)
+            if more is None:
                 return None
-            words += more
+            words += [word for word in more if word != flag(p.name)] if about.positional(p) else more
         return shlex.join(words + (["--model", self.model] if about.of_model else []))
 
     def to_dict(self) -> Json:
@@ -187,8 +209,8 @@ def unknown_name(about: Asks, name: object) -> str:
 
 def checked(about: Asks, p: Parameter, value: Any) -> Any:
     """A plain value as it is kept; BadInput where it is none of its kind."""
-    if value is None and (p.optional or p.default is None):
-        return None
+    if _left_out(p, value):
+        return value
     try:
         if p.several:
             return [p.kind.check(one) for one in (value if isinstance(value, list) else [value])]
@@ -197,9 +219,16 @@ def checked(about: Asks, p: Parameter, value: Any) -> Any:
         raise BadInput(wrong(about.name, p, value)) from error
 
 
+def _left_out(p: Parameter, value: Any) -> bool:
+    """Whether a value says that there is none: None, or an empty text where that is the default."""
+    return (value is None and (p.optional or p.default is None)) or (
+        p.default == "" and isinstance(value, str) and not value
+    )
+
+
 def _plain_of(about: Method, p: Parameter, value: Any) -> Any:
-    if value is None and (p.optional or p.default is None):
-        return None
+    if _left_out(p, value):
+        return value
     try:
         if p.several:
             return [p.kind.plain(one) for one in (value if isinstance(value, list) else listed(p, value))]

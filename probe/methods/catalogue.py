@@ -1,15 +1,25 @@
 """Every method there is, found by the public names: the stubs of the packages say which modules are public, and these which of
-their functions are methods. So a method is one file and one line of a stub."""
+their functions are methods or tools. So a method is one file and one line of a stub."""
 
 import difflib
+import re
 from functools import cache
 from importlib.util import find_spec
 
 from probe.errors import BadInput, brief
 from probe.methods.reading import Method, declared_in
+from probe.methods.source import text_of
 from probe.public import homes
 
 PACKAGES = ("probe", "circuits")
+
+
+@cache
+def declared() -> tuple[Method, ...]:
+    """All methods and tools, by group and name."""
+    places = _places()
+    found = [one for module in dict.fromkeys(places.values()) for one in declared_in(module) if (*one.words,) in places]
+    return tuple(sorted(found, key=lambda one: one.words))
 
 
 @cache
@@ -19,13 +29,36 @@ def methods() -> tuple[Method, ...]:
     >>> [method.name for method in ow.methods() if method.name == "sinks"]
     ['sinks']
     """
-    found = []
+    return tuple(one for one in declared() if one.page)
+
+
+def tools() -> list[Method]:
+    """All tools, by group and name: what has a command, and no page."""
+    return [one for one in declared() if not one.page]
+
+
+@cache
+def _places() -> dict[tuple[str, ...], str]:
+    """The module of every method and tool, by what one types: found by the text of the declarations, none of which is read."""
+    found = {}
     for package in PACKAGES:
         spec = find_spec(package)
         public = homes(spec.origin) if spec is not None and spec.origin else {}
         for module in dict.fromkeys(public.values()):
-            found += [one for one in declared_in(module) if public.get(one.function) == module]
-    return tuple(sorted(found, key=lambda one: (one.group, one.name)))
+            for name, group, function in _DECLARED.findall(text_of(module)):
+                if public.get(function) == module:
+                    found[*group.split(), name] = module
+    return found
+
+
+_DECLARED = re.compile(r'^@(?:method|tool)\(\s*"([^"]+)"(?:,\s*group="([^"]*)")?(?:.*\n)*?^def (\w+)\(', re.MULTILINE)
+"""How a declaration begins: its name, and then its group."""
+
+
+def typed(*words: str) -> Method | None:
+    """The method or tool that these words after `openwork` name, of which alone the declaration is read."""
+    module = _places().get(words)
+    return next((one for one in declared_in(module) if one.words == [*words]), None) if module else None
 
 
 def groups() -> dict[str, list[Method]]:

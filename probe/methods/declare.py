@@ -15,37 +15,71 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def method(name: str, *, group: str, paper: str = "", plan: str = "") -> Callable[[Function], Function]:
+def method(
+    name: str,
+    *,
+    group: str,
+    paper: str = "",
+    plan: str = "",
+    leaves: str = "",
+    named: str = "",
+    model_by: str = "",
+) -> Callable[[Function], Function]:
     """Marks a public function as a method: a command, a form and an entry of the catalogue follow from its declaration.
 
     name: of the command and the address, like `attention-rank`; under it results are stored, so it stays. group: the command's
-    group. paper: where it comes from. plan: the function of the same file that says what a call would take, of the same
-    arguments. All four are written as plain texts, since they are read without importing the file.
+    group. paper: where it comes from.
+
+    leaves: the kind of artifact that a call makes (`cache`, `dictionary`, ...; a record that is stored as one itself, like a
+    graph, says so by its class). A function that writes it itself takes its `folder`, and `resume` if it can go on.
+
+    Three functions of the same file may say more of a call, each of those of its arguments that it takes (and of `model`, loaded,
+    or its name where a name is made or looked for): plan, what it would take, as a record; named, what the artifact is called if
+    nobody says so; model_by, the name of the model that is meant where none is named, or "".
+
+    All are written as plain texts, since they are read without importing the file.
     """
+    return _declare
 
-    def declare(function: Function) -> Function:
-        declared: list[Any] = []
 
-        @functools.wraps(function)
-        def door(*given: Any, **named: Any) -> Any:
-            from probe.methods.call import Call
+def tool(
+    name: str,
+    *,
+    group: str = "",
+    plan: str = "",
+    leaves: str = "",
+    named: str = "",
+    model_by: str = "",
+) -> Callable[[Function], Function]:
+    """Marks a public function as a tool: something to do by hand, in Python and as `openwork GROUP NAME`, without page and job.
 
-            if not declared:
-                declared.append((_declared(function), inspect.signature(function)))
-            about, signature = declared[0]
-            bound = _bound(about, signature, given, named)
-            _listed(about, bound.arguments)
-            call = Call.of(about, bound.arguments)
-            _loaded(about, bound.arguments)
-            found = function(*bound.args, **bound.kwargs)
-            if about.of_model and not origins(found):
-                came_from(found, bound.arguments["model"])
-            return remember(found, None if call is None else call.made)
+    It may read and write files (`FileToRead`, ...). What Python takes by position the shell does too. The rest as of `method`.
+    """
+    return _declare
 
-        door.looks_itself = True  # type: ignore[attr-defined]  # at its arguments: the public name looks at the model alone
-        return door  # type: ignore[return-value]
 
-    return declare
+def _declare(function: Function) -> Function:
+    """The function, which looks at its arguments as they are declared. A method's record remembers the call."""
+    declared: list[Any] = []
+
+    @functools.wraps(function)
+    def door(*given: Any, **named: Any) -> Any:
+        from probe.methods.call import Call
+
+        if not declared:
+            declared.append((_declared(function), inspect.signature(function)))
+        about, signature = declared[0]
+        bound = _bound(about, signature, given, named)
+        _listed(about, bound.arguments)
+        call = Call.of(about, bound.arguments)
+        _loaded(about, bound.arguments)
+        found = function(*bound.args, **bound.kwargs)
+        if about.of_model and not origins(found):
+            came_from(found, bound.arguments["model"])
+        return remember(found, call.made if call is not None and about.page else None)
+
+    door.looks_itself = True  # type: ignore[attr-defined]  # at its arguments: the public name looks at the model alone
+    return door  # type: ignore[return-value]
 
 
 def _bound(

@@ -25,6 +25,7 @@ from probe.methods.graph_kinds import (
     NodesKind,
     ThroughKind,
 )
+from probe.methods.place_kinds import PlaceKind, WrittenKind
 from probe.methods.plain_kinds import Kind, NotPlain, Plain, Switch, Text, scalar
 from probe.model.unit_names import UnitName, as_text, nearly
 
@@ -41,8 +42,8 @@ else:
     DictionaryName = Change = Unit = TokenOrUnit = Any  # what they stand for would bring torch
 CacheName = Any
 """A stored cache by its name, or an open one: what it is belongs to a later room."""
-CorpusName = StudyName = str
-"""A text source of `corpus`: sotu, sample:NAME, a file."""
+CorpusName = StudyName = TableName = str
+"""A text source of `corpus`: sotu, sample:NAME, a file; a study; a feature table."""
 Token = str | int
 Layers = str | int | Sequence[int] | None
 """Layers of a model: `3`, `[3, 5]`, `"3,5-7"`, -1 for the last; None or "all" for every one."""
@@ -308,8 +309,19 @@ KINDS: dict[str, Kind] = {
     "CacheName": CacheKind("the name of a stored cache", "stored", _NAME),
     "CorpusName": Text("a text source, like sotu or a file", "text"),
     "StudyName": Text("the name of a study", "text", _NAME),
+    "FileToRead": PlaceKind("a file to read", "file"),
+    "FileToWrite": WrittenKind("a file to write", "file"),
+    "FolderToRead": PlaceKind("a folder to read", "folder"),
+    "FolderToWrite": PlaceKind("a folder to write", "folder"),
 }
 """By the name of the annotation. Numbers and choices are made from what the annotation says of them."""
+STORED: dict[Kind, str] = {
+    KINDS["DictionaryName"]: "dictionary",
+    KINDS["TableName"]: "features",
+    KINDS["GraphName"]: "graph",
+    KINDS["CacheName"]: "cache",
+}
+"""Kinds of parameter that name an artifact, and of which kind that is."""
 
 
 def chosen_layers(n_layers: int, layers: Layers) -> list[int]:

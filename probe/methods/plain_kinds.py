@@ -15,13 +15,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from probe.doc import Doc
 
 Plain = Any
 """A value that JSON can write."""
-Control = Literal["prompt", "token", "number", "switch", "choice", "text", "layers", "unit", "stored"]
+Control = Literal["prompt", "token", "number", "switch", "choice", "text", "layers", "unit", "stored", "file", "folder"]
 _LARGEST = 2**63 - 1
 _UNBOUND = Doc()
 
@@ -36,6 +36,8 @@ class Kind:
 
     words: str
     control: Control
+    writes: ClassVar[bool] = False
+    """Whether it names what will be written."""
 
     def check(self, value: Plain) -> Plain:
         """The value as it is kept; ValueError where it is none of this kind."""
@@ -48,6 +50,9 @@ class Kind:
     def given(self, plain: Plain, model: Any = None) -> Any:
         """A plain value as the function takes it. model: the loaded one, where it is asked of one."""
         return plain
+
+    def ready(self, plain: Plain) -> None:
+        """Look, before long work begins, at what only this machine knows of a value: BadInput where nothing can be written."""
 
     def parse(self, text: str) -> Plain:
         """What a person wrote on the command line. ValueError where it is none."""

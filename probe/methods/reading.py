@@ -1,4 +1,4 @@
-"""Declarations read from source text: what a method is called, takes and returns, without importing its file.
+"""Declarations read from source text: what a method or a tool is called, takes and returns, without importing its file.
 
 The rooms import torch, which takes seconds; a command's help, a form and the catalogue need none of it. So a declaration is
 written in plain words that can be read as they stand: texts, numbers, names of kinds (`probe.methods.kinds`) and constants of the
@@ -20,20 +20,23 @@ from probe.methods.asked import REQUIRED, Asks, Method, Parameter
 from probe.methods.source import Undeclared, plain, statement, text_of, tree_of
 
 __all__ = ["REQUIRED", "Asks", "Method", "Parameter", "Undeclared", "declared_in", "taken_by"]
-_HANDED = ("model", "progress")
-"""Not asked for as values: the loaded model and the progress are handed in."""
+HANDED = ("model", "folder", "resume", "progress")
+"""Not asked for as values, but handed in: the loaded model, where the artifact goes that a call makes, whether to go on with one
+that was begun, and the progress."""
+_DECORATORS = ("method", "tool")
 
 
 @cache
 def declared_in(module: str) -> tuple[Method, ...]:
-    """The methods that a module declares, in its order."""
-    if "@method(" not in text_of(module):
+    """The methods and tools that a module declares, in its order."""
+    if not any(f"@{name}(" in text_of(module) for name in _DECORATORS):
         return ()
     return tuple(
         _method(module, node, call)
         for node in tree_of(module).body
         if isinstance(node, ast.FunctionDef)
-        for call in _calls_of("method", node)
+        for name in _DECORATORS
+        for call in _calls_of(name, node)
     )
 
 
@@ -62,20 +65,22 @@ def _method(module: str, node: ast.FunctionDef, call: ast.Call) -> Method:
         raise Undeclared(f"{where} has no docstring; its first sentence is what people read of it.")
     named = {k.arg: plain(k.value, module, where) for k in call.keywords if k.arg}
     taken_in = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    page, parameters = ast.unparse(call.func) == "method", tuple(_parameters(node, module))
+    if page and (places := [p.name for p in parameters if p.kind.control in ("file", "folder")]):
+        raise Undeclared(f"{where}: {places[0]} names a place of this machine, which no page may; make it a tool.")
     return Method(
+        **{"group": "", **named},
         name=plain(call.args[0], module, where),
-        group=named["group"],
-        paper=named.get("paper", ""),
-        plan=named.get("plan", ""),
         module=module,
         function=node.name,
         summary=_first_sentence(about),
         about=about,
-        parameters=tuple(_parameters(node, module)),
+        parameters=parameters,
         of_model=taken_in[:1] == ["model"],
-        reports="progress" in taken_in,
+        handed=tuple(name for name in taken_in if name in HANDED),
         returns=ast.unparse(node.returns).strip("'\"") if node.returns is not None else "",
         in_python=tuple(_in_python(node, module)),
+        page=page,
     )
 
 
@@ -102,7 +107,7 @@ def _arguments(node: ast.FunctionDef) -> list[tuple[ast.arg, ast.expr | None]]:
     by_position = [*node.args.posonlyargs, *node.args.args]
     missing = [None] * (len(by_position) - len(node.args.defaults))
     pairs = [*zip(by_position, [*missing, *node.args.defaults]), *zip(node.args.kwonlyargs, node.args.kw_defaults)]
-    return [(argument, default) for argument, default in pairs if argument.arg not in _HANDED]
+    return [(argument, default) for argument, default in pairs if argument.arg not in HANDED]
 
 
 def _only_python(annotation: ast.expr | None, module: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sample_method
+import sample_tool
 import typer
 from method_commands import COUNT, PROMPT, REAL, counted, told
 
@@ -16,9 +17,10 @@ from app.commands.methods import command as command_
 from app.commands.methods import old_names
 from app.commands.methods.command import command_of
 from app.commands.methods.old_names import OldName
-from app.commands.methods.shown import as_csv, show_panels, strip
+from app.commands.methods.terminal import as_csv, show_panels, strip
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Unavailable
+from probe.methods import catalogue, reading
 from probe.methods.call import Call
 from probe.model.load import stamp
 from probe.show.panels import Figure, Rows, Sentence, Tokens
@@ -264,3 +266,40 @@ def test_a_graph_that_a_method_found_is_stored_as_one(capsys, toy):
     told(capsys, *words, "--save", "traced")
     assert load_graph("traced").prompt == "a b"
     assert "exists" in told(capsys, *words, "--save", "traced", code=2)
+
+
+@pytest.fixture
+def keeping(monkeypatch):
+    """The sample tool as if it were public."""
+    monkeypatch.setattr(catalogue, "tools", lambda: [*reading.declared_in("sample_tool")])
+
+
+def test_a_tool_takes_what_python_takes_by_position_and_says_where_it_wrote(keeping, home, tmp_path, capsys):
+    (source := tmp_path / "a.txt").write_text("one\ntwo")
+    keep = ["sample", "keep-lines", str(source), "three"]
+    found = json.loads(told(capsys, *keep, "--json"))
+    assert found["lines"] == ["one", "two", "three"] and found["folder"] == str(home / "texts" / "a-1")
+    assert json.loads(told(capsys, *keep, "--name", "mine", "--resume", "--json"))["resumed"]
+    assert told(capsys, *keep, "--dry-run") == "3 lines.\n" and not (home / "texts" / "a-1").exists()
+    assert door.run([*keep, "--copy", str(tmp_path / "b.txt"), "--save", "b"]) == 0
+    assert capsys.readouterr().err.splitlines() == [f"wrote {tmp_path / 'b.txt'}", f"wrote {home / 'texts' / 'b'}"]
+
+
+def test_a_tool_refuses_before_it_works(keeping, home, tmp_path, capsys):
+    (source := tmp_path / "a.txt").write_text("one")
+    (home / "texts" / "there").mkdir(parents=True)
+    keep = ["sample", "keep-lines", str(source)]
+    assert "There is already a text 'there'" in told(capsys, *keep, "--name", "there", code=2)
+    assert "is a folder" in told(capsys, *keep, "--copy", str(tmp_path), code=2)
+    assert told(capsys, "sample", "keep-lines", code=2) == "keep-lines needs source, a file to read."
+
+
+def test_no_page_names_a_place_of_this_machine_and_none_runs_a_tool(keeping, tmp_path, monkeypatch):
+    assert reading.declared_in("sample_tool")[0] not in catalogue.methods()
+    with pytest.raises(BadInput, match="There is no method 'keep-lines'"):
+        catalogue.method_named("keep-lines")
+    source = Path(sample_tool.__file__).read_text().replace('@tool("keep-lines"', '@method("keep-lines"')
+    (tmp_path / "a_page_of_files.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(reading.Undeclared, match="source names a place of this machine"):
+        reading.declared_in("a_page_of_files")

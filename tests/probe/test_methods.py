@@ -13,8 +13,8 @@ from probe.errors import BadInput
 from probe.methods import call_of, chosen_layers
 from probe.methods import catalogue as catalogue_
 from probe.methods.call import Call
-from probe.methods.catalogue import method_named, methods
-from probe.methods.reading import REQUIRED, declared_in, said_of
+from probe.methods.catalogue import declared, method_named, methods
+from probe.methods.reading import HANDED, REQUIRED, declared_in, said_of
 from probe.model.fingerprint import stamp
 from probe.model.toy import native
 from probe.show.opening import came_from
@@ -35,7 +35,9 @@ def counted(monkeypatch):
 def test_a_declaration_is_read_without_importing(counted):
     assert (counted.name, counted.group, counted.function) == ("count-tokens", "sample", "count_tokens")
     assert counted.summary == "The number of a prompt's tokens." and counted.about.endswith("The rest says more.")
-    assert counted.of_model and counted.reports and counted.parameter("prompt").default is REQUIRED
+    assert (
+        counted.of_model and counted.handed == ("model", "progress") and counted.parameter("prompt").default is REQUIRED
+    )
     assert counted.parameter("times").default == 2 and counted.parameter("times").doc == "How often it is counted."
     assert counted.parameter("by").kind.options == ("one", "two") and counted.parameter("names").several
 
@@ -45,13 +47,13 @@ def plain(default):
     return list(default) if isinstance(default, tuple) else default
 
 
-@pytest.mark.parametrize("about", [*methods(), *declared_in("sample_method")], ids=lambda one: one.name)
+@pytest.mark.parametrize("about", [*declared(), *declared_in("sample_method")], ids=lambda one: one.name)
 def test_what_is_read_is_what_python_sees(about):
     """Names, order and defaults of every method, against `inspect`; each parameter has its sentence."""
     import importlib
 
     signature = inspect.signature(getattr(importlib.import_module(about.module), about.function))
-    handed = ("model", "progress", *about.in_python, *(p.settings for p in about.parameters))
+    handed = (*HANDED, *about.in_python, *(p.settings for p in about.parameters))
     seen = {n: p for n, p in signature.parameters.items() if n not in handed}
     assert list(seen) == [p.name for p in about.parameters]
     for p in about.parameters:

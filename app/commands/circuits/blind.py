@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.methods.shown import show_panels
+from app.commands.methods.terminal import show_panels
 from app.commands.options import AsJson, Device, Precision, load, print_json, progress
 from probe.errors import BadInput
 from probe.show.panels import Rows, Sentence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.methods.shown import show_panels
+from app.commands.methods.terminal import show_panels
 from app.commands.options import AsJson, print_json, reserve
 from probe.artifacts.manifest import ModelStamp, has_manifest
 from probe.errors import BadInput

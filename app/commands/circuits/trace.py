@@ -8,8 +8,8 @@ import typer
 
 from app.commands.asking import Minus
 from app.commands.fields import Given, Running, takes
-from app.commands.methods.shown import show_panels
 from app.commands.methods.stored import call_asked
+from app.commands.methods.terminal import show_panels
 from app.commands.options import Model, print_json, progress, reserve
 from probe.errors import BadInput
 from probe.methods.catalogue import method_named

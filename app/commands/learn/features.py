@@ -96,7 +96,7 @@ def _print(table: "FeatureTable", unit: int | None, search: str | None, json: bo
         if json:
             print_json(record.to_dict())
         else:
-            from app.commands.methods.shown import show_panels
+            from app.commands.methods.terminal import show_panels
             from probe.show.panels import Tokens
 
             show_panels([one for one in record.panels() if not isinstance(one, Tokens)])  # its examples are rows too

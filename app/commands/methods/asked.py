@@ -17,15 +17,19 @@ from probe.artifacts.manifest import has_manifest
 from probe.errors import BadInput
 from probe.methods.call import flag, ids_name, minus_name
 from probe.methods.kinds import PromptKind, TargetKind, TokenKind
+from probe.methods.place_kinds import PlaceKind
 from probe.methods.plain_kinds import Choice, Kind, Switch
-from probe.methods.reading import Method, Parameter
+from probe.methods.reading import Asks, Method, Parameter
 
 Options = Mapping[str, Any]
 
 
-def options_of(about: Method) -> Iterator[Argument]:
-    """The options of a method's parameters, in its order."""
+def options_of(about: Asks) -> Iterator[Argument]:
+    """The options of a method's parameters, in its order; what a tool takes by position stands there without a name."""
     for p in about.parameters:
+        if isinstance(about, Method) and about.positional(p):
+            yield Argument(p.name, Argument.KEYWORD_ONLY, default=_default(p), annotation=_without_name(p))
+            continue
         for name, annotation in _of_parameter(p):
             default = _default(p) if name == p.name else None
             yield Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=annotation)
@@ -35,7 +39,7 @@ def options_of(about: Method) -> Iterator[Argument]:
             )  # once, for all prompts
 
 
-def _chat(about: Method) -> Any:
+def _chat(about: Asks) -> Any:
     """The option that reads prompts as messages, which names what it reads."""
     names = [flag(p.name) for p in about.parameters if isinstance(p.kind, PromptKind)]
     if names == ["--prompt"]:
@@ -66,12 +70,22 @@ def _differs(p: Parameter) -> bool:
     return isinstance(p.kind, TargetKind) and not isinstance(p.kind, TokenKind) and not p.several
 
 
+def _without_name(p: Parameter) -> Any:
+    said = typer.Argument(help=unmarked(_words(p)), metavar=p.name.upper())
+    return Annotated[(list[str] if p.several else str) | None, said]
+
+
 def _annotated(p: Parameter, of: type, *names: str, metavar: str | None = None) -> Any:
+    return _option(of, p.several, *names, words=_words(p), metavar=metavar)
+
+
+def _words(p: Parameter) -> str:
+    """What is said of a parameter in the help."""
     parts = [p.doc or "What it is asked of.", _wanted(p)]
     if p.several and not p.required and p.default not in (None, [], [None]):
         parts.append(f"By default {', '.join(str(p.kind.text(one)) for one in p.default)}.")
     parts.append("Required." if p.required else "")
-    return _option(of, p.several, *names, words=" ".join(part for part in parts if part), metavar=metavar)
+    return " ".join(part for part in parts if part)
 
 
 def _wanted(p: Parameter) -> str:
@@ -79,7 +93,7 @@ def _wanted(p: Parameter) -> str:
     if isinstance(p.kind, TargetKind):
         return "Its text, like ' Paris' with the space, or its id, like id:504."
     words = p.kind.words.rstrip(",")
-    if isinstance(p.kind, Switch | Choice) or words == "a text" or words.lower() in p.doc.lower():
+    if isinstance(p.kind, Switch | Choice | PlaceKind) or words == "a text" or words.lower() in p.doc.lower():
         return ""
     return f"{words[:1].upper()}{words[1:]}."
 
@@ -97,9 +111,8 @@ def unmarked(words: str) -> str:
 def _metavar(kind: Kind) -> str:
     if isinstance(kind, Choice):
         return "|".join(kind.options)
-    return {"number": "NUMBER", "token": "TOKEN", "layers": "LAYERS", "unit": "UNIT", "stored": "NAME"}.get(
-        kind.control, "TEXT"
-    )
+    words = {"number": "NUMBER", "token": "TOKEN", "layers": "LAYERS", "unit": "UNIT", "stored": "NAME"}
+    return {**words, "file": "FILE", "folder": "FOLDER"}.get(kind.control, "TEXT")
 
 
 def _default(p: Parameter) -> Any:
@@ -112,7 +125,7 @@ def _default(p: Parameter) -> Any:
 # -- back to plain values ----------------------------------------------------------------------------------------------------
 
 
-def arguments_of(about: Method, options: Options) -> dict[str, Any]:
+def arguments_of(about: Asks, options: Options) -> dict[str, Any]:
     """The plain arguments of a call, of what was typed. BadInput where options do not go together."""
     found = {p.name: _argument(p, options) for p in about.parameters}
     return {name: value for name, value in found.items() if value is not None}

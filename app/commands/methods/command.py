@@ -1,4 +1,5 @@
-"""One method as a command: its options read into a call, which is looked at before the model loads, run, printed and kept."""
+"""One method or tool as a command: its options read into a call, which is looked at before the model loads, run and printed; what
+it found is kept."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ import typer
 
 from app.commands.limits import require_possible
 from app.commands.methods.asked import arguments_of, options_of, unmarked
-from app.commands.methods.shown import MOST
 from app.commands.methods.stored import asks_of_graph, call_asked
-from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision
+from app.commands.methods.terminal import MOST
+from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
 from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.reading import Method
@@ -21,6 +22,8 @@ from probe.methods.reading import Method
 if TYPE_CHECKING:
     from probe.show.panels import Panel
 
+Standing = dict[str, tuple[Any, Any]]
+"""Options that follow from no parameter, by name: each with its default."""
 Save = Annotated[str | None, typer.Option("--save", help="Store what was found under this name.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the rows of its table to this file.")]
 Dashboard = Annotated[
@@ -30,22 +33,35 @@ Dashboard = Annotated[
     ),
 ]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of each table that are printed.")]
-ModelOfGraph = Annotated[str | None, typer.Option("--model", help="By default the one the graph was traced in.")]
-OF_A_MODEL: dict[str, tuple[Any, Any]] = {
-    "model": (Model, "smollm2-135m"),
-    "device": (Device, None),
-    "precision": (Precision, "float32"),
-    "dashboard": (Dashboard, False),
-}
-OF_ALL: dict[str, tuple[Any, Any]] = {
-    "save": (Save, None),
-    "csv": (Csv, None),
-    "rows": (Rows, MOST),
-    "config": (ConfigFile, None),
-    "dry_run": (DryRun, False),
-    "json": (AsJson, False),
-}
-"""Options that every method's command has, with their defaults."""
+ModelMeant = Annotated[
+    str | None, typer.Option("--model", help="By default the one that what it is asked of was made from.")
+]
+
+
+def standing(about: Method) -> Standing:
+    """The options that a method or tool has beside those of its parameters."""
+    model = (ModelMeant, None) if about.model_by or asks_of_graph(about) else (Model, "smollm2-135m")
+    of_model: Standing = {"model": model, "device": (Device, None), "precision": (Precision, "float32")}
+    of_page: Standing = {"dashboard": (Dashboard, False)} if about.of_model else {}
+    return {
+        **(of_model if about.of_model else {}),
+        **({**of_page, "csv": (Csv, None)} if about.page else {}),
+        **({"save": (_save(about), None)} if about.page or about.leaves else {}),
+        **({"resume": (Resume, False)} if "resume" in about.handed else {}),
+        **({"dry_run": (DryRun, False)} if about.page or about.plan else {}),
+        "rows": (Rows, MOST),
+        "config": (ConfigFile, None),
+        "json": (AsJson, False),
+    }
+
+
+def _save(about: Method) -> Any:
+    """The option that names what is stored: of a call that makes an artifact, `--name` too."""
+    if not about.leaves:
+        return Save
+    words = f"Name to store the {about.leaves} under{'; by default made of what it is asked.' if about.named else '.'}"
+    names = ["--save"] if about.parameter("name") else ["--name", "--save"]
+    return Annotated[str | None, typer.Option(*names, help=words)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +72,7 @@ class Wanted:
     precision: str = "float32"
     save: str | None = None
     csv: Path | None = None
+    resume: bool = False
     dry_run: bool = False
     json: bool = False
     dashboard: bool = False
@@ -78,12 +95,9 @@ def command_of(
             require_possible(about.name, name, value)
         answer(call, Wanted(**{name: options[name] for name in Wanted.__dataclass_fields__ if name in options}))
 
-    standing = {**(OF_A_MODEL if about.of_model else {}), **OF_ALL}
-    if about.of_model and asks_of_graph(about):
-        standing["model"] = (ModelOfGraph, None)
     added = [
         Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in standing.items()
+        for name, (kind, default) in standing(about).items()
     ]
     paper = f"\n\nFrom: {about.paper}." if about.paper else ""
     said = unmarked((words or about.about) + paper)
@@ -108,15 +122,27 @@ def answer(call: Call, wanted: Wanted) -> None:
     if wanted.dry_run:
         announce(call, wanted)
         return
-    to = free_place(wanted.save, call.about.artifact) if wanted.save is not None else None
+    to = _destination(call, wanted)
+    call.ready()
     _check_csv(wanted)
     bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model else None
-    record = call.run(bridge, progress())
+    record = call.run(bridge, progress(), to, wanted.resume)
     if rank():
         return
-    if to is not None:
+    if to is not None and "folder" not in call.about.handed:
         record.save(to)
-    show_answer(wanted, record.to_dict, record.panels, record.rows, how_to_see_it(call.about, wanted.save))
+    show_answer(wanted, record.to_dict, record.panels, record.rows, how_to_see_it(call, to))
+
+
+def _destination(call: Call, wanted: Wanted) -> Path | None:
+    """Where the artifact goes that the call makes, or its record where that is to be kept; for this command alone."""
+    from app.commands.options import reserve
+
+    name = wanted.save if wanted.save is not None else call.name()
+    if not name and wanted.save is None:
+        return None
+    leaves = call.about.leaves
+    return reserve(leaves, name, resume=wanted.resume) if leaves else free_place(name, call.about.artifact)
 
 
 def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
@@ -156,14 +182,15 @@ def show_answer(
     said: str,
 ) -> None:
     """Print what was found, as asked. said: the last line, how to see it."""
-    from app.commands.methods.shown import show_panels, write_csv
+    from app.commands.methods.terminal import show_panels, write_csv
     from app.commands.options import print_json
 
     if wanted.json:
         print_json(plain())
     else:
         show_panels(panels(), wanted.rows)
-        typer.echo(said, err=True)
+        if said:
+            typer.echo(said, err=True)
     if wanted.csv is not None:
         write_csv(rows(), wanted.csv)
 
@@ -179,24 +206,31 @@ def free_place(name: str, kind: str = "result") -> Path:
     return folder
 
 
-def how_to_see_it(about: Method, saved: str | None) -> str:
-    """The last line: where the figures are."""
-    if saved is None:
+def how_to_see_it(call: Call, to: Path | None) -> str:
+    """The last line: what was written, and where the figures are."""
+    about = call.about
+    if not about.page:
+        files = [call.arguments[p.name] for p in about.parameters if p.kind.writes and p.name in call.arguments]
+        return "\n".join(f"wrote {place}" for place in [*files, *([to] if to is not None else [])])
+    if to is None:
         return "--save NAME keeps it; the dashboard (`openwork serve`) shows its figures."
     from app.links import artifact_page
 
-    show = "openwork graph show" if about.artifact == "graph" else "openwork show"
-    page = artifact_page(about.artifact, saved)
-    return f"Stored as {saved}: `{show} {saved}`; its figures: {page} of the dashboard (`openwork serve`)."
+    show = {"graph": "openwork graph show", "result": "openwork show"}.get(about.artifact)
+    said = f": `{show} {to.name}`; its figures:" if show else ":"
+    return f"Stored as {to.name}{said} {artifact_page(about.artifact, to.name)} of the dashboard (`openwork serve`)."
 
 
 def announce(call: Call, wanted: Wanted) -> None:
-    """What it would take, where the method says."""
+    """What it would take, where the method says. The name it would be stored under is looked at, and not kept."""
     from app.commands.options import load, print_json
+    from probe.artifacts.folder import place
 
     about = call.about
-    bridge = load(call.model, wanted.device, wanted.precision) if about.of_model and about.plan else None
-    plan = call.plan(bridge)
+    name = wanted.save if wanted.save is not None else call.name()
+    to = place(about.artifact, name) if name or wanted.save is not None else None
+    bridge = load(call.model, wanted.device, wanted.precision) if about.plans_of_model else None
+    plan = call.plan(bridge, to)
     if wanted.json:
         print_json(None if plan is None else plan.to_dict())
     elif plan is None:

@@ -1,5 +1,5 @@
-"""Methods as subcommands: `openwork GROUP NAME`. A group may bear the name of a command, which then goes on working alone:
-`openwork heads --prompt ...` beside `openwork heads atlas --prompt ...`."""
+"""Methods and tools as subcommands: `openwork GROUP NAME`. A group may bear the name of a command, which then goes on working
+alone: `openwork heads --prompt ...` beside `openwork heads atlas --prompt ...`."""
 
 import inspect
 from collections.abc import Callable
@@ -51,12 +51,15 @@ class Group(TyperGroup):
 
 
 def register(cli: typer.Typer) -> None:
-    """Add every method to its group, which is made where there is none of that name."""
+    """Add every method and tool to its group, which is made where there is none of that name; a tool of no group at the top."""
     cli.info.cls = Top
     for name, methods in catalogue.groups().items():
         group = _group(cli, name, methods)
         for about in methods:
             group.command(about.name)(checked(command_of(about)))
+    for about in catalogue.tools():
+        home = _group(cli, about.group, [about]) if about.group else cli
+        home.command(about.name)(checked(command_of(about)))
 
 
 def _group(cli: typer.Typer, name: str, methods: list[Method]) -> typer.Typer:

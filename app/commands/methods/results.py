@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.methods.catalogue import visible_lines
-from app.commands.methods.shown import show_panels, write_csv
+from app.commands.methods.terminal import show_panels, write_csv
 from app.commands.options import AsJson, print_json, print_rows
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput

@@ -4,6 +4,7 @@ that a graph was traced in, which is the one that is meant where none is named.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from probe.methods.graph_kinds import GraphKind
 from probe.methods.reading import Method, Parameter
 
 Options = Mapping[str, Any]
+DEFAULT_MODEL = "smollm2-135m"
 _STANDIN = "file"  # in the place of a name, in a call that is asked of a file
 
 
@@ -31,9 +33,9 @@ def call_asked(about: Method, options: Options, arguments: dict[str, Any]) -> Ca
     """The call that was typed, looked at."""
     placed = _placed(about, options)
     standing = {p.name: [_STANDIN] if p.several else _STANDIN for p in about.parameters if p.name in placed}
-    call = Call.checked(about.name, options.get("model") or "", {**arguments, **standing})
+    call = Call.checked(about, options.get("model") or "", {**arguments, **standing})
     if about.of_model and not call.model:
-        call = replace(call, model=_model_of_graph(about, arguments, placed))
+        call = replace(call, model=_model_meant(call, arguments, placed))
     if not placed:
         return call
     if options.get("dashboard"):
@@ -62,14 +64,27 @@ def _placed(about: Method, options: Options) -> dict[str, Any]:
 
 def _opened(p: Parameter, text: str) -> Any:
     if isinstance(p.kind, GraphKind):
-        from app.commands.circuits.graph import opened
-
-        return opened(text)
+        return graph_at(text)
     return Path(text) if is_place(text) else text
 
 
-def _model_of_graph(about: Method, arguments: Mapping[str, Any], placed: Mapping[str, Any]) -> str:
-    """The model that the graph was traced in. BadInput where it does not say."""
+def graph_at(text: str) -> Any:
+    """A stored graph by its name or folder, or what a file of another program holds."""
+    if isfile(text):
+        from circuits.exchange.read import read_neuronpedia
+
+        return read_neuronpedia(Path(text))
+    from circuits.graph.store import load_graph
+
+    return load_graph(text)
+
+
+def _model_meant(call: Call, arguments: Mapping[str, Any], placed: Mapping[str, Any]) -> str:
+    """The model that is meant where none is named: what the method says, or the one that the graph was traced in. BadInput where
+    that does not say."""
+    if call.about.model_by:
+        return call.of_its_model().model or DEFAULT_MODEL
+    about = call.about
     from app.library.artifacts import registered
     from probe.artifacts.manifest import read_manifest
 
