@@ -67,10 +67,9 @@ def work_of(call: Call, name: str = "") -> Work:
             require_corpora(named if isinstance(named, list) else [named])
     key = key_for(call)
     again = ["method", {k: value for k, value in {**call.to_dict(), "name": name}.items() if value != ""}]
-    link = addresses.address_of(call)
-    return Work(
-        key, words.title(call), lambda p: _run(call, p, name), link, WHAT, _origin(call, key), not call.about.of_model, again
-    )
+    about = {"link": addresses.address_of(call), "kind": WHAT, "origin": _origin(call, key)}
+    alone = not call.about.of_model
+    return Work(key, words.title(call), lambda p: _run(call, p, name), **about, alone=alone, again=again)
 
 
 def keep(call: Call, record: Any) -> str:
