@@ -3,16 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
-import numpy as np
 from dash import html
 
 from app.components.parts import copy_button, icon
-from app.library.trace_asked import TraceAsked
-from circuits.attribution.config import TraceConfig
-from circuits.graph.graph import CircuitGraph
 from probe.methods.call import Call
-
-MOST_LOGITS = TraceConfig.max_logits
 
 
 def snippets(python: str, shell: str | None = None) -> html.Details:
@@ -54,42 +48,6 @@ def lines_of(call: Call, name: str = "record", show: str = "record") -> tuple[st
     """A call in Python, its record under a name and shown, and in the shell where it can be written there."""
     *head, made, _ = call.python().split("\n")
     return "\n".join([*head, made.replace("record", name, 1), show]), call.shell()
-
-
-def traced_by(found: CircuitGraph, dictionaries: Sequence[str]) -> Call:
-    """The call that traces a stored graph again, with the stored dictionaries of these names."""
-    asked = asked_of(found)
-    if asked is None:
-        wanted = {"targets": targets} if (targets := _named_targets(found)) else {}
-        options = {"max_nodes": int(found.convention.get("max_nodes", TraceConfig.max_nodes)), **wanted}
-    else:
-        difference = {"token": asked.target, "other": asked.minus}
-        options = {
-            "max_nodes": asked.max_nodes,
-            "basis": asked.basis,
-            "heads": asked.heads or "none",
-            "target": asked.target if asked.minus is None else difference,
-        }
-    arguments = {"prompt": found.prompt, "dictionaries": list(dictionaries), **options}
-    return Call.checked("trace", found.model, {name: value for name, value in arguments.items() if value is not None})
-
-
-def asked_of(found: CircuitGraph) -> TraceAsked | None:
-    """What a page asked for when it traced this graph; None for graphs that were made elsewhere."""
-    asked = found.facts.get("asked")
-    try:
-        return TraceAsked.of(asked) if isinstance(asked, dict) else None
-    except TypeError:
-        return None
-
-
-def _named_targets(found: CircuitGraph) -> list[int]:
-    """The tokens of the graph's logit nodes, if they are not those that a trace would choose by itself."""
-    logits = [int(i) for i in np.flatnonzero(found.nodes.where("logit"))]
-    mass = found.probability[logits]
-    wanted = found.convention.get("probability_mass", 0.95)
-    chosen = mass[:-1].sum() < wanted and (mass.sum() >= wanted or len(logits) == MOST_LOGITS)
-    return [] if chosen else [int(found.nodes.unit[i]) for i in logits]
 
 
 def shell_for(command: str, model: str, prompt: str, *options: str) -> str:

@@ -1,6 +1,5 @@
 """The panels of a circuit's page that show the whole graph: link graph, connections, nodes, how it was made."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import dash_mantine_components as dmc
@@ -12,13 +11,13 @@ from app.components.drawn import Drawn
 from app.components.inputs import write
 from app.components.parts import Parts, fact_list, graph, panel, segmented
 from app.components.snippets import of_call, python_of_graph
-from app.library.artifacts import is_registered, registered
+from app.library.artifacts import registered
+from circuits.attribution.traced_again import traced_by
 from circuits.graph.arrangement import first_keep
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.told import provenance
 from probe.artifacts.manifest import read_manifest
-from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -133,12 +132,7 @@ def made_panel(found: CircuitGraph, name: str) -> html.Section:
 
 
 def made_again(found: CircuitGraph, name: str) -> tuple[str, str | None]:
-    """Lines that make this graph again: with its dictionaries, its number of nodes and the tokens it explains."""
-    used = list(dict.fromkeys(found.dictionaries.values()))
-    ours = isinstance(found.convention.get("max_nodes", 0), int) and "imported" not in found.facts
-    known = snippets.asked_of(found) is not None
-    other = not ours or (not known and found.nodes.where("mlp", "head", "direction").any())
-    with suppress(BadInput):  # of a prompt that nothing can read again
-        if not other and all(is_registered("dictionary", d) for d in used):
-            return snippets.lines_of(snippets.traced_by(found, used), "graph", "graph.figure()")
-    return python_of_graph(name, "graph.figure()"), None  # only the stored graph is left
+    """Lines that make this graph again; where nothing tells them, those that open what is stored."""
+    if (call := traced_by(found)) is not None:
+        return snippets.lines_of(call, "graph", "graph.figure()")
+    return python_of_graph(name, "graph.figure()"), None
