@@ -94,6 +94,7 @@ from probe.text.tokens import encode_prompt as encode_prompt
 from probe.text.tokens import prompt_rows as prompt_rows
 from probe.text.tokens import tokenize as tokenize
 from probe.training.figures import runs_figure as runs_figure
+from probe.training.run_differences import compare_runs as compare_runs
 from probe.training.run_log import run_named as run_named
 from probe.training.run_log import runs as runs
 from probe.training.trainer import TrainConfig as TrainConfig

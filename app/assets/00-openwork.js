@@ -278,9 +278,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       return window.dash_clientside.no_update;
     },
 
-    // A place of a figure was clicked: what its axes stand for is selected. Columns of several positions stand between them.
+    // A place of a figure was clicked: what its axes stand for is selected. Columns of several positions stand between them. A
+    // point that has a page opens it.
     placeChosen: function (clicked) {
       const point = clicked && clicked.points && clicked.points[0], box = window.openwork.target(), holder = box && box.closest("[data-axes]");
+      const pages = point && box && box.closest("[data-pages]"), page = pages && (JSON.parse(pages.dataset.pages)[point.curveNumber] || [])[point.pointNumber];
+      if (page) { window.openwork.go(page); return window.dash_clientside.no_update; }
       if (!point || !holder) return window.dash_clientside.no_update;
       const [across, up] = holder.dataset.axes.split(" ");
       window.openwork.select(window.openwork.chosenAt(across, up, Math.floor(point.x), Math.round(point.y)));

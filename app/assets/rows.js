@@ -1,5 +1,5 @@
 // Tables whose cells come from data: {columns: [{key, label, kind}], rows: [...], note, sorts}. One listener, no markup from data.
-// Kinds: text, unit, num, count (a whole number), share, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
+// Kinds: text, unit, name (of what has a page), num, count (a whole number), share, token, tokens, meter (0 to 1), signed (bar of a signed number, scaled to the table's largest).
 // swatch (the line of a curve). A row's `title` is its tooltip; a column that is `wide` is left out on narrow screens.
 // With `page`, so many rows are shown at first and a button shows more; what is saved or sorted is always all of them.
 // A row with `pick` changes the selection, one with `href` opens a page, one with `quiet` stays below when the table is sorted.
@@ -33,6 +33,7 @@
 
   const fill = {
     text: (cell, value) => { cell.textContent = value === null || value === undefined ? "" : value; },
+    name: (cell, value) => { cell.className = "name"; cell.textContent = value; },
     unit: (cell, value) => { cell.className = "unit"; cell.textContent = value; },
     num: (cell, value) => { cell.className = "r"; cell.textContent = value === null ? "" : ow.number(value); },
     count: (cell, value) => { cell.className = "r"; cell.textContent = value === null || value === undefined ? "–" : Number(value).toLocaleString("en"); },

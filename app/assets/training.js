@@ -3,15 +3,6 @@
   "use strict";
   const ow = window.openwork, MOST = 24;
 
-  function keep(pairs) {
-    const url = new URL(window.location.href);
-    for (const [key, value, usual] of pairs) {
-      if (value === usual || value === null || value === undefined) url.searchParams.delete(key);
-      else url.searchParams.set(key, value);
-    }
-    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
-  }
-
   // The selection's `run` is a click, not a state: it is taken out again, so that the next click on the same row counts.
   window.dash_clientside.openwork.toggleRun = function (selection, chosen) {
     const name = selection && selection.run;
@@ -22,8 +13,10 @@
     return chosen.length >= MOST ? window.dash_clientside.no_update : [...chosen, name];
   };
 
-  window.dash_clientside.openwork.keepRuns = function (chosen, axis, scale, smooth) {
-    keep([["runs", chosen.map(encodeURIComponent).join(","), null], ["x", axis, "tokens"], ["y", scale, "linear"], ["w", smooth, "1"]]);
+  window.dash_clientside.openwork.keepRuns = function (chosen) {
+    const url = new URL(window.location.href);
+    url.searchParams.set("runs", chosen.map(encodeURIComponent).join(","));
+    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
     return window.dash_clientside.no_update;
   };
 })();

@@ -14,7 +14,7 @@ ROWS, PAGED = 300, 20
 """Most rows of a table; rows that are shown at first, with a button for more."""
 _CALLED = 40  # characters of what a unit is called
 Link = Callable[[Any, Mapping[str, Any]], tuple[str | None, str]]
-"""From a unit's name, and the row it stands in, to its page and what it is called."""
+"""From the name of a unit, or of what else has a page, and the row it stands in, to its page and what it is called."""
 TABLE = "method-rows"
 """The type of the id of a record's table; one registering draws them all (`app.methods.drawing`)."""
 
@@ -41,7 +41,11 @@ def panel_data(
     panel: Rows, link: Link | None = None, chosen: Mapping[str, Any] | None = None, most: int = ROWS
 ) -> Drawn:
     """The table of a record's panel."""
-    return row_data(panel.title, panel.rows, link, panel.picks, chosen, panel.kinds, most)
+    data = row_data(panel.title, panel.rows, link, panel.picks, chosen, panel.kinds, most)
+    for one in data["columns"]:
+        if (said := panel.meanings.get(one["key"])) is not None:
+            one["title"] = said
+    return data
 
 
 def row_data(
@@ -53,12 +57,12 @@ def row_data(
     declared: Mapping[str, str] = {},
     most: int = ROWS,
 ) -> Drawn:
-    """A table of plain values. link: the page of a unit that a cell names. picks: what each row selects; chosen: what is
-    selected. declared: kinds of columns that their values do not tell."""
+    """A table of plain values. link: the page of what a cell names. picks: what each row selects; chosen: what is selected.
+    declared: kinds of columns that their values do not tell."""
     columns, cells = columns_and_cells(rows[:most], declared)
-    units = [c["key"] for c in columns if c["kind"] == "unit"]
-    if link is not None and units:
-        cells = [_linked(row, units[0], link) for row in cells]
+    paged = [c["key"] for c in columns if c["kind"] in ("unit", "name")]
+    if link is not None and paged:
+        cells = [_linked(row, paged[0], link) for row in cells]
     for row, pick in zip(cells, picks, strict=False):
         if pick:
             mine = bool(chosen) and all((chosen or {}).get(name) == value for name, value in pick.items())

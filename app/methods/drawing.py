@@ -205,8 +205,15 @@ def _figure(one: Figure, at: Place, look: Look) -> Part:
     height = min(max(figure.layout.height or 420, _LEAST), _HIGHEST)
     shown = graph(at.named(_FIGURE), height, title, dress(figure, look.scheme))
     axes = {"data-axes": " ".join(one.axes)} if one.axes else {}
+    if one.named and look.link:
+        axes["data-pages"] = json.dumps(_pages(figure, look.link))
     body = html.Div(shown, className="ow-scroll", **axes)
     return panel(title, body, flush=True, tools=html.Div(tools, className="ow-actions") if tools else None)
+
+
+def _pages(figure: "go.Figure", link: Link) -> list[list[str | None]]:
+    """The page of each point that carries a name, by trace."""
+    return [[link(name, {})[0] for name in getattr(trace, "customdata", None) or ()] for trace in figure.data]
 
 
 def _strip(one: Tokens, at: Place) -> Part:

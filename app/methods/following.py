@@ -51,7 +51,7 @@ def redrawn(selection: Selection, of: dict[str, Any], at: str, scheme: str) -> t
     """The parts for what is selected now, and what they are of."""
     one = work.found(of["reference"])
     panel = panel_at(drawing.in_page_order(one.record), of["path"], selection)
-    look = Look(scheme, onward.link_of(one.call), of["reference"], selection)
+    look = Look(scheme, one.link or onward.link_of(one.call), of["reference"], selection)
     place = drawing.Place(at, of["side"], tuple(of["path"]))
     return drawing.inside(panel, place, look), drawing.followed(panel, place, look)
 

@@ -4,10 +4,12 @@ Equal calls are one job. Where the result that is stored was made from other wei
 piece of work: the old result keeps its name, and the new one gets its own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from app import links
+from app.components.plain_rows import Link
 from app.jobs import results
 from app.jobs import work as jobs
 from app.jobs.again import Arguments, task
@@ -137,12 +139,13 @@ def _again(arguments: Arguments) -> None:
 @dataclass(frozen=True)
 class Found:
     """A result: its record, the call that made it where that is known, and what is stored of it. reference: the key of its job,
-    or the name it is stored under."""
+    or the name it is stored under. link: to the pages of what it names, where these are not the call's units."""
 
     reference: str
     record: Any
-    call: Call | None
-    manifest: Manifest | None
+    call: Call | None = None
+    manifest: Manifest | None = None
+    link: Link | None = None
 
     @property
     def name(self) -> str:
@@ -150,9 +153,15 @@ class Found:
         return self.manifest.name if self.manifest else ""
 
 
+RECORDS: dict[str, Callable[[str], Found]] = {}
+"""How records are found that are no results, like trainings under way, by what their references begin with: `runs:NAME`."""
+
+
 def found(reference: str) -> Found:
     """The result of a job's key, or of a stored name. BadInput where there is none, Unavailable where it is damaged."""
-    key = ":" in reference
+    what, key, names = reference.partition(":")
+    if key and what in RECORDS:
+        return RECORDS[what](names)
     name = results.folder_of(reference).name if key else reference
     manifest = read_manifest(registered("result", name), "result") if not key or results.is_stored(reference) else None
     record = result(reference) if key else _stored(name, manifest)

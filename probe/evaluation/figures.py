@@ -14,6 +14,7 @@ from probe.training.figures import _BASELINE, _COLOUR
 
 if TYPE_CHECKING:
     from probe.evaluation.report import EvalReport
+    from probe.evaluation.results import Judged
     from probe.evaluation.sweep import SweepResult
 
 
@@ -129,6 +130,12 @@ KIND_SHAPES = {
 """Points of equal sparsity and equal loss lie on each other: an open shape lets the one beneath show."""
 
 
+@draws
+def judged_record_figure(record: "Judged", measure: str = "", height: int = 420) -> go.Figure:
+    """A measure of judged dictionaries against L0; by default the first that there is."""
+    return judged_figure(record.found, measure or record.measures[0], height)
+
+
 def judged_figure(rows: Sequence[dict[str, Any]], measure: str = "fvu", height: int = 420) -> go.Figure:
     """Judged dictionaries: a measure against L0, one trace a kind, bars of one standard error; each point carries its name in
     `customdata`. What it has to be compared with stands as a dotted line wherever it is known.
@@ -150,8 +157,8 @@ def judged_figure(rows: Sequence[dict[str, Any]], measure: str = "fvu", height: 
             figure.add_hline(y=value, line={"dash": "dot", "color": "#9a9a9a", "width": 1.2}, annotation=note)
     figure.update_xaxes(title="active latents per token (L0)", type="log")
     figure.update_yaxes(title=MEASURES[measure])
-    figure.update_layout(showlegend=True)
-    return _finish(figure, height)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    return _finish(figure, height).update_layout(margin_t=44)
 
 
 def _points(kind: str, rows: list[dict[str, Any]], measure: str) -> go.Scatter:

@@ -16,22 +16,26 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Figure:
     """A picture. draw: makes the plotly figure; its options are those of the record's `figure`. choices: options that a reader
-    may turn, each with its values, the first as it is drawn. axes: what is chosen by a place in it, across and up."""
+    may turn, each with its values, the first as it is drawn. axes: what is chosen by a place in it, across and up. named: each
+    point carries the name of what has a page (`customdata`)."""
 
     title: str
     draw: "Callable[..., go.Figure]"
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     axes: tuple[str, ...] = ()
+    named: bool = False
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A table, a mapping a row. picks: what is chosen by each row. kinds: of columns whose values do not tell what they are."""
+    """A table, a mapping a row. picks: what is chosen by each row. kinds: of columns whose values do not tell what they are; a
+    `name` is that of what has a page. meanings: of columns, what is more than the glossary says, or another thing."""
 
     title: str
     rows: Sequence[Mapping[str, Any]]
     picks: Sequence[Mapping[str, Any]] = ()
-    kinds: Mapping[str, Literal["token", "share"]] = field(default_factory=dict)
+    kinds: Mapping[str, Literal["token", "share", "name"]] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

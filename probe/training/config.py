@@ -1,4 +1,4 @@
-"""How to train."""
+"""How to train, and the learning rate that follows of each step."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -51,3 +51,10 @@ class TrainConfig(Settings):
 
     def __post_init__(self) -> None:
         look_at_config(self)
+
+
+def learning_rate(config: TrainConfig, share: float) -> float:
+    """Warm-up, plateau, linear decay; `share` of the training that is done, in (0, 1]."""
+    rise = share / config.warmup if config.warmup else 1.0
+    fall = (1 - share) / config.decay if config.decay else 1.0
+    return config.lr * max(0.0, min(1.0, rise, fall))

@@ -78,6 +78,19 @@ class RunLog:
         return {name: column[-1] for name, column in self._columns.items()} if self.lines else {}
 
 
+MOST = 2000
+"Most points of a curve."
+ALL = 32_000
+"Most points of all curves together, so that a figure of many runs stays below a megabyte."
+PANELS = 4
+"Curves of a run: loss, L0, FVU, dead share."
+
+
+def points_each(n_runs: int) -> int:
+    """How many points a curve may have where this many runs are shown."""
+    return max(50, min(MOST, ALL // max(1, PANELS * n_runs)))
+
+
 def extremes(y: Float[np.ndarray, " point"], most: int) -> Int[np.ndarray, " kept"]:
     """Which points to draw so that at most `most` remain and no peak is lost: first, last, and the lowest and highest of equal
     stretches. NaN is never an extreme; a stretch of nothing else keeps its first point, so that the gap shows."""

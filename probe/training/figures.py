@@ -9,11 +9,13 @@ from plotly.subplots import make_subplots
 
 from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
-from probe.training.curves import extremes, smoothed
+from probe.training.curves import extremes, points_each, smoothed as smooth
 from probe.training.run_differences import short_names
+from probe.training.run_log import SMOOTHED
 
 if TYPE_CHECKING:
     from probe.training.result import TrainResult
+    from probe.training.run_differences import RunComparison
     from probe.training.run_log import TrainingRun
 
 _PANELS = (
@@ -48,10 +50,6 @@ def training_figure(metrics: list[dict[str, Any]], height: int = 320) -> go.Figu
     return _finish(figure, height)
 
 
-MOST = 2000
-"Most points of a curve."
-ALL = 32_000
-"Most points of all curves together, so that a figure of many runs stays below a megabyte."
 TITLES = {
     "loss": "loss",
     "l0": "active latents (L0)",
@@ -97,26 +95,30 @@ def runs_figure(
     if log:
         for i in range(3):
             figure.update_yaxes(type="log", row=1 + i // 2, col=1 + i % 2)
-    figure.update_layout(legend={"orientation": "h", "y": -0.13})
+    figure.update_layout(legend={"orientation": "h", "y": -0.12, "yanchor": "top"}, uirevision="curves")
+    figure.update_annotations(font_size=12.5)
     return _finish(figure, height)
 
 
 @draws
-def run_figure(run: "TrainingRun", axis: str = "tokens", height: int = 560) -> go.Figure:
-    """The curves of one run."""
-    return runs_figure([run], axis, height=height).update_layout(showlegend=False)
-
-
-def points_each(n_runs: int) -> int:
-    """How many points a curve may have where this many runs are shown."""
-    return max(50, min(MOST, ALL // max(1, len(TITLES) * n_runs)))
+def run_figure(
+    run: "TrainingRun | RunComparison",
+    axis: str = "tokens",
+    scale: str = "linear",
+    smoothed: str = "as logged",
+    height: int = 560,
+) -> go.Figure:
+    """The curves of one run, or of those that are compared. smoothed: one of `probe.training.run_log.SMOOTHED`."""
+    runs = getattr(run, "runs", [run])
+    figure = runs_figure(runs, axis, log=scale == "log", window=SMOOTHED[smoothed], height=height)
+    return figure.update_layout(showlegend=hasattr(run, "runs"), margin_b=90 if hasattr(run, "runs") else 60)
 
 
 def _curve(
     run: "TrainingRun", name: str, axis: str, window: int, most: int, style: tuple[str, str], label: str | None
 ) -> go.Scatter:
     log = run.log
-    y = smoothed(log.series(name), window) if log else np.array([])
+    y = smooth(log.series(name), window) if log else np.array([])
     kept = extremes(y, most)
     x = log.series(axis)[kept] if log else y
     return go.Scatter(

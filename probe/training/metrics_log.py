@@ -12,6 +12,15 @@ from probe.artifacts.schemas import number
 from probe.artifacts.untrusted import plain_file, reading
 from probe.errors import Unavailable
 
+MEANINGS = {
+    "loss": "mean squared error on standardised activations, with penalties; the last window",
+    "fvu": "fraction of variance unexplained while training: squared error over squared deviation from the training mean, all "
+    "dimensions together",
+    "l0": "latents active at a token, mean",
+    "dead_share": "share of latents silent for the last `dead_tokens` tokens",
+}
+"What the numbers of a log are, while it trains."
+
 
 class MetricsLog:
     """Appends one JSON object a line and flushes it, so the file is valid up to its last newline at any moment."""

@@ -1,8 +1,55 @@
-"""Training runs side by side: the settings in which they differ, and short names that still tell them apart."""
+"""Training runs side by side: their curves, their last numbers, the settings in which they differ, and short names that still tell
+them apart."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from probe.training.run_log import TrainingRun
+from probe.show.panels import Figure, Panel, Rows, Sentence
+from probe.show.record import Record
+from probe.training.metrics_log import MEANINGS
+from probe.training.run_log import CURVES, SERIES, TrainingRun, read_of, run_named
+from probe.words import counted
+
+_LAST = ("step", "tokens", *SERIES, "lr", "seconds")
+
+
+@dataclass(frozen=True)
+class RunComparison(Record, figure=True):
+    """Training runs side by side, in the order in which they were named."""
+
+    runs: list[TrainingRun]
+
+    def summary(self) -> str:
+        """One sentence: which runs."""
+        return f"{counted(len(self.runs), 'run')}: {', '.join(run.name for run in self.runs)}."
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The last numbers of each."""
+        found = {run.name: run.row() for run in self.runs}
+        there = [key for key in _LAST if any(row[key] is not None for row in found.values())]
+        return [{"run": name, **{key: row[key] for key in there}} for name, row in found.items()]
+
+    def panels(self) -> list[Panel]:
+        """Their curves over each other, what of their logs that is; their last numbers; the settings in which they differ."""
+        last = Rows("Last numbers of the runs shown", self.rows(), (), {"run": "name", "dead_share": "share"}, MEANINGS)
+        differ = compared(self.runs)
+        alike = "They share all their settings." if len(self.runs) > 1 else "Two runs or more show how they differ."
+        return [
+            Figure("Curves", self.figure, CURVES),
+            Sentence(read_of(self.runs)),
+            last,
+            Rows("Settings that differ", differ) if differ else Sentence(alike),
+        ]
+
+
+def compare_runs(names: Sequence[str]) -> RunComparison:
+    """Training runs by name, finished or not, side by side. Raises BadInput for a name that no run has.
+
+    >>> ow.compare_runs([run.name for run in ow.runs()]).summary()[:6]
+    '3 runs'
+    """
+    return RunComparison([run_named(name) for name in dict.fromkeys(names)])
 
 
 def short_names(names: list[str]) -> list[str]:
@@ -19,7 +66,7 @@ def short_names(names: list[str]) -> list[str]:
 def differing(chosen: list[TrainingRun]) -> list[dict[str, Any]]:
     """The settings in which runs differ, a row each; what all share is left out, and so is what only one is known to have. Names,
     times and file contents are no settings."""
-    flat = [settings_of(run) for run in chosen]
+    flat = [run.settings() for run in chosen]
     keys = list(dict.fromkeys(k for one in flat for k in one))
     rows = [{"setting": k, **{run.name: one.get(k, "") for run, one in zip(chosen, flat, strict=True)}} for k in keys]
     return [row for row in rows if len({v for k, v in row.items() if k != "setting" and v != ""}) > 1]
@@ -34,17 +81,3 @@ def compared(chosen: list[TrainingRun]) -> list[dict[str, Any]]:
         return [{"run": name, **{said: row[run.name] for said, row in spoken.items()}} for run, name in pairs]
     pairs = [*zip(chosen, names, strict=True)]
     return [{"setting": said, **{name: row[run.name] for run, name in pairs}} for said, row in spoken.items()]
-
-
-_NO_SETTINGS = ("seconds", "steps", "tokens", "sparsifier", "site_in", "site_out", "d_in", "d_out", "skip")
-
-
-def settings_of(run: TrainingRun) -> dict[str, str]:
-    """Everything that decides what it becomes, by name, as text."""
-    own = {"model": run.model, "cache": run.cache, "sparsifier": run.rule}
-    shape = {k: v for k, v in run.facts.items() if k not in _NO_SETTINGS and not k.startswith("sparsifier")}
-    return {k: _plain(v) for k, v in {**own, **shape, **run.config}.items() if v not in ("", None)}
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,11 +1,11 @@
 """Training runs as they stand on disk: which there are, how far they are, also while they are written.
 
 A finished run is a stored dictionary with its `metrics.jsonl`; an unfinished one is a folder `NAME.partial` with a log and, after
-a while, a checkpoint whose header says what is being trained. Logs are read in `probe.training.curves`. Nothing here imports
-torch.
+a while, a checkpoint whose header says what is being trained (`probe.training.unfinished`). Logs are read in
+`probe.training.curves`. Nothing here imports torch.
 """
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,24 @@ import numpy as np
 from probe.artifacts.folder import KINDS, home
 from probe.artifacts.manifest import read_manifest, require_files
 from probe.artifacts.names import CHECKPOINT, METRICS, PARTIAL
-from probe.artifacts.untrusted import parse_json, plain_file
 from probe.errors import BadInput, OpenworkError
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.training.curves import RunLog
+from probe.training.curves import RunLog, points_each
+from probe.training.metrics_log import MEANINGS
+from probe.training.unfinished import alive, changed, checkpoint_state
+from probe.words import counted, duration, number
 
 SERIES = ("loss", "l0", "fvu", "dead_share")
 AXES = ("tokens", "step")
 LINE = ("step", "tokens", "loss", "fvu", "l0", "dead_share", "lr", "tokens_per_second")
 "What a line of a log says."
-QUIET = 60.0
-"Seconds without a sign of life after which a run counts as interrupted; more where its lines come more slowly."
-_HEADER = 16 << 20
+SMOOTHED = {"as logged": 1, "mean of 5": 5, "mean of 20": 20}
+"Lines of the log behind each point of a curve."
+CURVES = {"axis": AXES, "scale": ("linear", "log"), "smoothed": tuple(SMOOTHED)}
+"How curves may be drawn."
+LINES = 60
+"Lines of a log that are shown of a run, of thousands."
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class TrainingRun(Record, figure=True):
     facts: dict[str, Any] = field(repr=False)
     config: dict[str, Any] = field(repr=False)
     cache: str = ""
+    command: str = ""
     log: RunLog | None = field(default=None, repr=False)
     problem: str = ""
 
@@ -66,33 +73,51 @@ class TrainingRun(Record, figure=True):
             else ""
         )
 
+    def settings(self) -> dict[str, str]:
+        """Everything that decides what it becomes, by name, as text."""
+        own = {"model": self.model, "cache": self.cache, "sparsifier": self.rule}
+        shape = {k: v for k, v in self.facts.items() if k not in _NO_SETTINGS and not k.startswith("sparsifier")}
+        return {k: _plain(v) for k, v in {**own, **shape, **self.config}.items() if v not in ("", None)}
+
     def final(self) -> dict[str, float]:
         """The last numbers of the log."""
         return self.log.last() if self.log else {}
 
     def summary(self) -> str:
         """One sentence: how far it is, and its last numbers."""
-        last = {n: v for n, v in self.final().items() if n in SERIES and np.isfinite(v)}
-        said = ", ".join(f"{name} {value:.4g}" for name, value in last.items())
-        tokens = self.final().get("tokens")
-        return (
-            f"{self.name}, {self.state}{f' after {tokens:,.0f} tokens' if tokens else ''}{f': {said}' if said else ''}."
-        )
+        last = {n: v for n, v in self.final().items() if np.isfinite(v)}
+        numbers = [f"{name.replace('_', ' ')} {number(last[name], 4)}" for name in SERIES if name in last]
+        far = f" after {last['tokens']:,.0f} tokens" if "tokens" in last else ""
+        far += f" in {duration(last['seconds'])}" if "seconds" in last else ""
+        fast = [f"{last['tokens_per_second']:,.0f} tokens a second"] if "tokens_per_second" in last else []
+        return f"{self.name}, {self.state}{far}{': ' if numbers or fast else ''}{', '.join([*numbers, *fast])}."
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The lines of its log, newest first."""
+    def rows(self, k: int | None = None) -> list[dict[str, Any]]:
+        """The lines of its log, newest first; k: only so many."""
         if self.log is None:
             return []
-        columns = {name: self.log.series(name)[::-1] for name in LINE}
+        columns = {name: self.log.series(name)[::-1][:k] for name in LINE}
+        there = {n: column for n, column in columns.items() if n == "step" or np.isfinite(column).any()}
+        return [{n: _whole(n, v[i]) for n, v in there.items()} for i in range(len(there["step"]))]
+
+    def panels(self) -> list[Panel]:
+        """How far it is; its curves; its settings; the last lines of its log."""
+        lines, of = self.rows(LINES), self.log.lines if self.log else 0
+        title = f"The log, newest first{f': {len(lines)} of {of:,} lines' if of > len(lines) else ''}"
+        told = {**self.settings(), "command": self.command}
+        settings = [{"setting": k.replace("_", " "), "value": v} for k, v in told.items() if v not in ("", "None")]
         return [
-            {n: int(v[i]) if n in ("step", "tokens") and np.isfinite(v[i]) else float(v[i]) for n, v in columns.items()}
-            for i in range(self.log.lines)
+            Sentence(self.summary()),
+            Figure("Curves", self.figure, CURVES),
+            Sentence(read_of([self])),
+            Rows("Settings", settings) if settings else Sentence("Settings are known with its first checkpoint."),
+            Rows(title, lines, kinds={"dead_share": "share"}, meanings=MEANINGS),
         ]
 
     def row(self) -> dict[str, Any]:
         """What a person compares."""
         last = self.final()
-        numbers = {k: last.get(k) for k in ("step", "tokens", *SERIES, "lr", "seconds")}
+        numbers = {k: _whole(k, last[k]) if k in last else None for k in ("step", "tokens", *SERIES, "lr", "seconds")}
         return {
             "name": self.name,
             "state": self.state,
@@ -103,6 +128,31 @@ class TrainingRun(Record, figure=True):
             "d_dict": self.facts.get("d_dict"),
             **numbers,
         }
+
+
+_NO_SETTINGS = ("seconds", "steps", "tokens", "sparsifier", "site_in", "site_out", "d_in", "d_out", "skip")
+
+
+def _whole(name: str, value: float) -> float | int:
+    """A number of a log, a count as a whole one."""
+    return int(value) if name in ("step", "tokens") and np.isfinite(value) else float(value)
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def read_of(some: Sequence["TrainingRun"]) -> str:
+    """What of the logs of runs is drawn, what could not be read, and what is missing."""
+    most, longest = points_each(len(some)), max((run.log.lines for run in some if run.log), default=0)
+    words = ["Each point is the mean over the steps since the line before; a smoothed one the mean of that many lines."]
+    if longest > most:
+        words.append(f"Shown: {most:,} of up to {longest:,} log lines a curve, every peak kept.")
+    if damaged := sum(run.log.damaged for run in some if run.log):
+        words.append(f"{counted(damaged, 'damaged line')} left out.")
+    if empty := [run.name for run in some if not (run.log and run.log.lines)]:
+        words.append(f"No line was written yet: {', '.join(empty[:3])}.")
+    return " ".join([*words, *(f"{run.name}: {run.problem}" for run in some if run.problem)])
 
 
 _logs: dict[Path, RunLog] = {}
@@ -164,17 +214,18 @@ def _finished(folder: Path) -> TrainingRun:
         facts=manifest.facts,
         config=manifest.config,
         cache=cache,
+        command=manifest.command,
         log=log,
     )
 
 
 def _unfinished(folder: Path) -> TrainingRun:
     name, log = folder.name.removesuffix(PARTIAL), log_of(folder)
-    state, problem = _checkpoint_state(folder / CHECKPOINT)
+    state, problem = checkpoint_state(folder / CHECKPOINT)
     facts = {**state.get("shape", {}), **state.get("source", {})} if state else {}
     return TrainingRun(
         name=name,
-        state=_alive(folder, log),
+        state=alive(folder, log),
         folder=folder,
         model="",
         facts=facts,
@@ -183,40 +234,3 @@ def _unfinished(folder: Path) -> TrainingRun:
         log=log,
         problem=problem,
     )
-
-
-def _alive(folder: Path, log: RunLog, now: float | None = None) -> str:
-    """`live` if something was written lately: within a minute, or the time of six lines where lines take longer."""
-    gaps = np.diff(log.series("seconds")[-8:]) if log.lines > 1 else np.array([])
-    patience = max(QUIET, 6 * float(np.nanmax(gaps))) if len(gaps) and np.isfinite(gaps).any() else QUIET
-    return "live" if (now or time.time()) - changed(folder) < patience else "interrupted"
-
-
-def changed(folder: Path) -> float:
-    """When anything in a run's folder was last written."""
-    times = [0.0]
-    for path in (folder, folder / METRICS, folder / CHECKPOINT):
-        try:
-            times.append(path.stat().st_mtime)
-        except OSError:
-            continue
-    return max(times)
-
-
-def _checkpoint_state(path: Path) -> tuple[dict[str, Any], str]:
-    """The JSON state in a checkpoint's header, without its tensors; or nothing, and why."""
-    if not path.is_file():
-        return {}, ""
-    try:
-        with plain_file(path).open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if not 0 < size <= _HEADER:
-                raise ValueError(f"its header would take {size} bytes")
-            header = parse_json(file.read(size))
-        state = parse_json(header["__metadata__"]["state"].encode())
-        sound = isinstance(state, dict) and all(
-            isinstance(state.get(k, {}), dict) for k in ("shape", "source", "config")
-        )
-        return (state, "") if sound else ({}, "The checkpoint is damaged: its state is no table.")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OpenworkError) as error:
-        return {}, f"The checkpoint is damaged ({error}); it cannot be resumed. Delete the run and train again."

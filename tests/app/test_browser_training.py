@@ -88,24 +88,35 @@ def field(tab, name: str):
     return tab.locator(".ow-popout-body").get_by_label(name, exact=True)
 
 
+def curves(tab):
+    return tab.locator(".ow-panel", has=tab.get_by_role("heading", name="Curves"))
+
+
+def table(tab, name: str):
+    """The rows of a table by its heading."""
+    return tab.locator(".ow-panel", has=tab.get_by_role("heading", name=name)).locator("tbody tr")
+
+
 def test_runs_are_laid_over_each_other_and_kept_in_the_address(tab, site):
     tab.goto(site + "/training?runs=alpha")
     rows = tab.locator("#training-runs tbody tr")
     expect(rows).to_have_count(4)
-    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha"])
+    expect(curves(tab).locator(".legendtext")).to_have_text(["alpha"])
     tab.locator("#training-runs tr.click", has_text="beta").click()
-    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha", "beta"])
-    expect(tab.locator("#training-differ tbody tr")).to_have_text([re.compile("epochs.*1.*2")])
-    tab.get_by_text("step", exact=True).click()
-    expect(tab).to_have_url(re.compile(r"runs=alpha%2Cbeta.*x=step"))
+    expect(curves(tab).locator(".legendtext")).to_have_text(["alpha", "beta"])
+    expect(table(tab, "Settings that differ")).to_have_text([re.compile("epochs.*1.*2")])
+    curves(tab).get_by_text("step", exact=True).click()
+    expect(curves(tab).locator(".xtitle").first).to_have_text("step")
+    expect(tab).to_have_url(re.compile(r"runs=alpha%2Cbeta.*show-axis=step"))
     tab.reload()
-    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha", "beta"])
+    expect(curves(tab).locator(".legendtext")).to_have_text(["alpha", "beta"])
+    expect(curves(tab).locator(".xtitle").first).to_have_text("step")
     row = tab.locator("#training-runs tr.click", has_text="beta")
     row.focus()
     row.press("Enter")
-    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha"])
+    expect(curves(tab).locator(".legendtext")).to_have_text(["alpha"])
     tab.locator("#training-runs tr.click", has_text="beta").click()  # the same row again counts
-    expect(tab.locator("#training-curves .legendtext")).to_have_text(["alpha", "beta"])
+    expect(curves(tab).locator(".legendtext")).to_have_text(["alpha", "beta"])
 
 
 def test_a_hostile_name_stays_text(tab, site):
@@ -113,28 +124,33 @@ def test_a_hostile_name_stays_text(tab, site):
     tab.locator("#training-runs tr.click", has_text="<img").wait_for()
     if not tab.locator("#training-runs tr.selected", has_text="<img").count():
         tab.locator("#training-runs tr.click", has_text="<img").click()
-    expect(tab.locator("#training-final tbody tr", has_text="<img")).to_be_visible()
+    last = table(tab, "Last numbers of the runs shown").filter(has_text="<img")
+    expect(last).to_be_visible()
     tab.reload()
-    expect(tab.locator("#training-final tbody tr", has_text="<img")).to_be_visible()
-    tab.locator("#training-final tbody tr", has_text="<img").click()
+    last.click()
     expect(tab.locator("h1")).to_have_text(HOSTILE)
     assert tab.evaluate("window.pwned") is None and tab.locator("main img[src='x']").count() == 0
 
 
 def test_judgements_are_a_table_and_a_picture(tab, site):
     tab.goto(site + "/training")
-    expect(tab.locator("#training-judged tbody tr")).to_have_count(2)
-    expect(tab.locator("#training-pareto .legendtext")).to_have_count(2)
-    expect(tab.locator("#training-pareto .annotation-text")).to_have_text("affine map 0.6")
+    listed = tab.locator(".ow-panel", has=tab.get_by_role("heading", name="Judged dictionaries"))
+    trade = tab.locator(".ow-panel", has=tab.get_by_role("heading", name="Sparsity against faithfulness"))
+    expect(listed.locator("tbody tr")).to_have_count(2)
+    expect(trade.locator(".legendtext")).to_have_count(2)
+    expect(trade.locator(".annotation-text")).to_have_text("affine map 0.6")
     expect(tab.get_by_role("alert")).to_contain_text("torn")
-    expect(tab.locator("#training-judged th", has_text="FVU").first).to_have_attribute(
-        "title", re.compile("squared error")
-    )
-    tab.locator("#training-judged tr.click").click()
+    expect(listed.locator("th", has_text="FVU").first).to_have_attribute("title", re.compile("squared error"))
+    trade.get_by_text("ce_spliced", exact=True).click()
+    expect(trade.locator(".annotation-text").first).to_contain_text("untouched model")
+    trade.locator(".points path").first.click(force=True)
+    expect(tab).to_have_url(re.compile("/training/alpha"))
+    tab.go_back()
+    listed.locator("tr.click").click()
     expect(tab.locator("h1")).to_have_text("alpha")
     expect(tab.get_by_role("heading", name="Beside what it is compared with")).to_be_visible()
     expect(tab.locator(".ow-panel", has_text="Measures").get_by_text("squared error over squared")).to_be_visible()
-    tab.locator("#run-judged tr.click").click()
+    table(tab, "Judged dictionaries").click()
     expect(tab).to_have_url(re.compile("/results/eval-alpha"))
 
 
@@ -142,8 +158,8 @@ def test_a_run_that_was_cut_off_says_how_it_goes_on(tab, site):
     tab.goto(site + "/training/cut")
     expect(tab.get_by_text("This training was cut off")).to_be_visible()
     expect(tab.get_by_text("--resume")).to_be_visible()
-    expect(tab.locator("#run-note")).to_contain_text("1 damaged line left out")
-    expect(tab.locator("#run-lines tbody tr")).to_have_count(2)
+    expect(tab.get_by_text("1 damaged line left out")).to_be_visible()
+    expect(table(tab, "The log")).to_have_count(2)
     tab.goto(site + "/training/none")
     expect(tab.get_by_text("No training run named")).to_be_visible()
 
@@ -153,17 +169,19 @@ def test_a_log_that_grows_is_followed(tab, site):
     growing.mkdir()
     (growing / "metrics.jsonl").write_text(line(1, 1.0))
     tab.goto(site + "/training/growing")
-    expect(tab.locator("#run-lines tbody tr")).to_have_count(1)
+    expect(table(tab, "The log")).to_have_count(1)
+    tab.evaluate("document.querySelector('#run-figure .js-plotly-plot').kept = true")
     with (growing / "metrics.jsonl").open("a") as file:
         file.write(line(2, 0.5) + line(3, 0.4))
-    expect(tab.locator("#run-lines tbody tr")).to_have_count(3)
-    expect(tab.locator("#run-facts")).to_contain_text("live")
+    expect(table(tab, "The log")).to_have_count(3)
+    expect(tab.get_by_text("growing, live after 300 tokens")).to_be_visible()
+    assert tab.evaluate("document.querySelector('#run-figure .js-plotly-plot').kept")  # drawn anew, where it was looked at
 
 
 def test_dark_curves(tab, site):
     tab.emulate_media(color_scheme="dark")
     tab.goto(site + "/training?runs=alpha")
-    expect(tab.locator("#training-curves .ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
+    expect(curves(tab).locator(".ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
 
 
 def test_an_empty_home_offers_the_command(tab, site, tmp_path, monkeypatch):
@@ -196,14 +214,14 @@ def test_a_training_from_the_form_to_its_judgement(tab, site, tmp_path):
     tab.locator("#train-start").click()
     expect(tab).to_have_url(re.compile("/training/mine"))
     expect(tab.locator(".ow-eyebrow")).to_have_text("Training run · finished", timeout=60_000)
-    expect(tab.locator("#run-lines tbody tr").first).to_be_visible()
+    expect(table(tab, "The log").first).to_be_visible()
     judge = tab.locator(".ow-panel", has_text="Judge it")
     judge.get_by_label("Max tokens").fill("300")
     judge.get_by_role("button", name="Run").click()
     expect(tab.get_by_role("heading", name="How often latents fire")).to_be_visible(timeout=60_000)
     expect(tab).to_have_url(re.compile("judged=method"))
     tab.goto(site + "/training")
-    tab.locator("#training-judged tr.click", has_text="mine").click()
+    table(tab, "Judged dictionaries").filter(has_text="mine").click()
     expect(tab.get_by_role("heading", name="How often latents fire").first).to_be_visible()
 
 

@@ -25,10 +25,10 @@ def test_a_run_that_ends_before_its_page_first_asks_is_laid_out_anew(home):
     growing.mkdir(parents=True)
     (growing / "metrics.jsonl").write_text(json.dumps({"step": 1, "tokens": 100, "loss": 1.0, "seconds": 0.1}) + "\n")
     mark = stores(run_page.layout("mine", {}))["run-mark"]
-    assert run_page.followed(run_of("mine"), mark)[-1] != "/training/mine" and mark[0] == "live"
+    assert not isinstance(run_page.followed(run_of("mine"), mark, {}, "light")[-1], str) and mark[0][1] == "live"
     with writing(place("dictionary", "mine"), Manifest("dictionary", "mine")) as beside:
         (beside / "metrics.jsonl").write_text((growing / "metrics.jsonl").read_text())
-    assert run_page.followed(run_of("mine"), mark)[-1].startswith("/training/mine?at=finished")
+    assert run_page.followed(run_of("mine"), mark, {}, "light")[-1].startswith("/training/mine?at=finished")
 
 
 def test_a_training_that_has_not_begun_has_its_page(home):
@@ -37,7 +37,7 @@ def test_a_training_that_has_not_begun_has_its_page(home):
     asked.begin()
     assert run_of("waits").state == "live" and asked_of("waits") == asked
     page = as_json(run_page.layout("waits", {}))
-    assert "No line was written yet" in page and "Known when its first checkpoint is written" in page
+    assert "No line was written yet" in page and "Settings are known with its first checkpoint" in page
 
 
 def test_the_newest_report_is_drawn_and_a_damaged_one_is_said(home, monkeypatch):

@@ -16,9 +16,10 @@ from probe.artifacts.folder import place
 from probe.artifacts.names import partial
 from probe.errors import BadInput
 from probe.evaluation.figures import judged_figure
-from probe.training.curves import RunLog, extremes, smoothed
-from probe.training.figures import ALL, MOST, TITLES, points_each, run_styles, runs_figure
-from probe.training.run_differences import differing
+from probe.evaluation.results import Judged
+from probe.training.curves import ALL, MOST, RunLog, extremes, points_each, smoothed
+from probe.training.figures import TITLES, run_styles, runs_figure
+from probe.training.run_differences import RunComparison, differing
 from probe.training.run_log import TrainingRun, run_named, runs
 
 
@@ -157,6 +158,22 @@ def test_only_settings_that_differ_are_listed(tmp_path):
     assert differing([made(tmp_path, "c", 3)]) == []
 
 
+def test_a_run_shows_how_far_it_is_and_several_stand_side_by_side(tmp_path):
+    run = made(tmp_path, "a", 90)
+    run.log.damaged = 1
+    said, curves, read, settings, lines = run.panels()
+    assert said.text == "a, finished after 9,000 tokens in 9 s: loss 0.01111, l0 8, fvu 0.5, dead share 0."
+    assert "1 damaged line left out" in read.text and {"setting": "lr", "value": "0.1"} in settings.rows
+    assert len(lines.rows) == 60 and lines.rows[0]["step"] == 90 and "60 of 90 lines" in lines.title
+    drawn = curves.draw(axis="step", scale="log", smoothed="mean of 5")
+    assert drawn.layout.yaxis.type == "log" and drawn.data[0].y[-1] == pytest.approx(np.mean([1 / i for i in range(86, 91)]), abs=1e-6)
+    both = RunComparison([run, made(tmp_path, "b", 3, epochs=2)])
+    _, _, last, differ = both.panels()
+    assert [row["run"] for row in last.rows] == ["a", "b"] and last.rows[1]["step"] == 3
+    assert differ.rows == [{"setting": "epochs", "a": "1", "b": "2"}]
+    assert {t.name for t in both.figure().data} == {"a", "b"}
+
+
 def judged(**more) -> dict:
     return {"name": "<b>n", "kind": "sae", "l0": 8.0, "fvu": 0.4, "fvu_affine": 0.6, "errors": {"fvu": 0.01}, **more}
 
@@ -240,17 +257,21 @@ def test_reading_runs_needs_no_torch():
 
 
 def test_what_is_above_one_is_explained_and_one_run_is_one():
-    from app.pages.training import tables as training_rows
+    from app.pages.training.judged import not_judged
 
-    row = {"name": "a", "kind": "sae", "rule": "topk:8", "on": "sotu", "result": "r", "ce_recovered_zero": 1.146}
-    told = training_rows.judged_rows([row], {}, training_rows.not_judged([row], {"a", "b"}))["note"]
-    assert (
-        "above 1" in told
-        and "compare CE spliced with CE untouched" in told
-        and "1 of 2 runs here is not judged" in told
-    )
-    assert "above 1" not in training_rows.judged_rows([{**row, "ce_recovered_zero": 0.98}], {})["note"]
-    assert training_rows.not_judged([row], {"a"}) == ""
+    row = judged(name="a", on="sotu", result="r", rule="topk:8", ce_recovered_zero=1.146)
+    told = Judged([row]).summary()
+    assert "judged on sotu" in told and "above 1" in told and "compare CE spliced with CE untouched" in told
+    assert "above 1" not in Judged([{**row, "ce_recovered_zero": 0.98}]).summary()
+    assert not_judged({"b"}, 2) == ["1 of 2 runs here is not judged; a run's page can do it."] and not_judged(set(), 1) == []
+
+
+def test_judgements_are_drawn_and_listed_with_what_their_numbers_mean():
+    rows = [judged(name=n, on="t", result=f"r-{n}", rule="topk:8", kl_spliced=float("nan")) for n in "ab"]
+    _, trade, _, table = Judged(rows).panels()
+    assert trade.choices == {"measure": ["fvu"]} and trade.draw(measure="fvu").data[0].customdata == ("a", "b")
+    assert [r["dictionary"] for r in table.rows] == ["a", "b"] and "kl_spliced" not in table.rows[0]
+    assert "squared error over squared deviation" in table.meanings["fvu"] and "judged on" not in table.rows[0]
 
 
 def test_a_cut_off_training_names_its_latents_without_a_checkpoint(home, monkeypatch):

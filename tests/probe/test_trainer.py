@@ -24,7 +24,7 @@ from probe.evaluation.metrics import fvu
 from probe.evaluation.report import CONVENTION
 from probe.progress import Snapshot, Watched
 from probe.training.checkpoint import CHECKPOINT, read_checkpoint
-from probe.training.learning_rate import learning_rate
+from probe.training.config import learning_rate
 from probe.training.metrics_log import METRICS, read_metrics
 from probe.training.pairs import TensorPairs, pairs_for
 from probe.training.trainer import TrainConfig, plan, train
