@@ -1,7 +1,8 @@
 """What the columns of any rows are: numbers, tokens, units. It is read off what stands in them, so that whoever makes a table of
 plain values (a record, a stored report) gets columns that are written and drawn as such.
 
-Kinds: `text`, `unit`, `name` (of what has a page), `num`, `count` (a whole number), `share`, `token`, `tokens`; `meter` and `signed` are bars beside a number.
+Kinds: `text`, `unit`, `name` (of what has a page), `num`, `count` (a whole number), `share`, `token`, `tokens`; `meter` and
+`signed` are bars beside a number.
 """
 
 import re
