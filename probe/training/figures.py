@@ -9,7 +9,8 @@ from plotly.subplots import make_subplots
 
 from probe.show.beside import draws
 from probe.show.labels import _finish, label_text
-from probe.training.curves import extremes, points_each, smoothed as smooth
+from probe.training.curves import extremes, points_each
+from probe.training.curves import smoothed as smooth
 from probe.training.run_differences import short_names
 from probe.training.run_log import SMOOTHED
 

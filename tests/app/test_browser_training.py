@@ -175,7 +175,9 @@ def test_a_log_that_grows_is_followed(tab, site):
         file.write(line(2, 0.5) + line(3, 0.4))
     expect(table(tab, "The log")).to_have_count(3)
     expect(tab.get_by_text("growing, live after 300 tokens")).to_be_visible()
-    assert tab.evaluate("document.querySelector('#run-figure .js-plotly-plot').kept")  # drawn anew, where it was looked at
+    assert tab.evaluate(
+        "document.querySelector('#run-figure .js-plotly-plot').kept"
+    )  # drawn anew, where it was looked at
 
 
 def test_dark_curves(tab, site):

@@ -166,7 +166,9 @@ def test_a_run_shows_how_far_it_is_and_several_stand_side_by_side(tmp_path):
     assert "1 damaged line left out" in read.text and {"setting": "lr", "value": "0.1"} in settings.rows
     assert len(lines.rows) == 60 and lines.rows[0]["step"] == 90 and "60 of 90 lines" in lines.title
     drawn = curves.draw(axis="step", scale="log", smoothed="mean of 5")
-    assert drawn.layout.yaxis.type == "log" and drawn.data[0].y[-1] == pytest.approx(np.mean([1 / i for i in range(86, 91)]), abs=1e-6)
+    assert drawn.layout.yaxis.type == "log" and drawn.data[0].y[-1] == pytest.approx(
+        np.mean([1 / i for i in range(86, 91)]), abs=1e-6
+    )
     both = RunComparison([run, made(tmp_path, "b", 3, epochs=2)])
     _, _, last, differ = both.panels()
     assert [row["run"] for row in last.rows] == ["a", "b"] and last.rows[1]["step"] == 3
@@ -263,7 +265,10 @@ def test_what_is_above_one_is_explained_and_one_run_is_one():
     told = Judged([row]).summary()
     assert "judged on sotu" in told and "above 1" in told and "compare CE spliced with CE untouched" in told
     assert "above 1" not in Judged([{**row, "ce_recovered_zero": 0.98}]).summary()
-    assert not_judged({"b"}, 2) == ["1 of 2 runs here is not judged; a run's page can do it."] and not_judged(set(), 1) == []
+    assert (
+        not_judged({"b"}, 2) == ["1 of 2 runs here is not judged; a run's page can do it."]
+        and not_judged(set(), 1) == []
+    )
 
 
 def test_judgements_are_drawn_and_listed_with_what_their_numbers_mean():

@@ -17,7 +17,18 @@ from probe.model import at_hand
 from probe.public import homes
 
 PLAIN = {  # of graphs and dictionaries alone, of numbers, of nothing
-    *("home", "runs", "run_named", "compare_runs", "judged", "judged_figure", "runs_figure", "norm_figure", "grid", "train_sweep"),
+    *(
+        "home",
+        "runs",
+        "run_named",
+        "compare_runs",
+        "judged",
+        "judged_figure",
+        "runs_figure",
+        "norm_figure",
+        "grid",
+        "train_sweep",
+    ),
     *("SAE", "Crosscoder", "CrossLayerTranscoder", "Dictionary", "Transcoder", "Splice"),
     *("BatchTopK", "Gated", "JumpReLU", "Matryoshka", "ReLU", "TopK", "TrainConfig", "TraceConfig", "Record", "Bar"),
     *("BadInput", "OpenworkError", "Unavailable", "CONFIG", "KINDS", "CircuitGraph", "Site", "head", "neuron"),

@@ -24,9 +24,7 @@ def layout(query: dict[str, str]) -> Parts:
     return [
         dcc.Store(id="selection", data=live.selected(query)),
         title("Training", lead=lead, actions=[form.train_menu()]),
-        html.Div(
-            [*(_runs(there, query) if there else [_none()]), *judged.layout(there, query)], className="ow-stack"
-        ),
+        html.Div([*(_runs(there, query) if there else [_none()]), *judged.layout(there, query)], className="ow-stack"),
     ]
 
 
@@ -60,7 +58,9 @@ def _mark(there: list[TrainingRun], chosen: list[str]) -> list[object]:
     return [chosen, live.mark(there)]
 
 
-def _shown(there: list[TrainingRun], chosen: list[str], selection: Selection, scheme: str) -> tuple[Any, Parts, Component]:
+def _shown(
+    there: list[TrainingRun], chosen: list[str], selection: Selection, scheme: str
+) -> tuple[Any, Parts, Component]:
     """The list, the runs that are chosen in the order in which they were, and the lines that show the same."""
     by_name = {run.name: run for run in there}
     some = [by_name[name] for name in chosen if name in by_name]

@@ -28,7 +28,10 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     code = f"from probe import load_dictionary, run_named\n\nrun_named({name!r})\nload_dictionary({name!r})"
     return [
         # the mark is of what is laid out here, though it ends before it is first asked
-        *(dcc.Store(id=i, data=d) for i, d in {"selection": selection, "run-name": name, "run-mark": live.mark([run])}.items()),
+        *(
+            dcc.Store(id=i, data=d)
+            for i, d in {"selection": selection, "run-name": name, "run-mark": live.mark([run])}.items()
+        ),
         dcc.Interval(id="run-poll", interval=1500, disabled=idle),
         title(name, eyebrow=f"Training run · {run.state}", actions=_actions(run)),
         html.Div(_job(name), id="run-job"),
