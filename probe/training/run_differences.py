@@ -1,4 +1,4 @@
-"""Training runs side by side: their curves, their last numbers, the settings in which they differ, and short names that still tell
+"""Training runs side by side: curves, last numbers, settings in which they differ, and short names that still tell
 them apart."""
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How dictionaries were judged: all that is stored of it, and of one dictionary its newest report and the methods that judge it."""
+"""How dictionaries were judged: all that is stored of it; of one dictionary its newest report and the methods that judge it."""
 
 from collections.abc import Mapping
 from typing import Any
