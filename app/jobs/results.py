@@ -5,36 +5,18 @@ as a `result` whose name follows from the key of the work, so whoever knows the 
 reload or a restart. The manifest holds what was asked, the model, what it was made from, and the page that shows it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from app.links import local
 from probe.artifacts.folder import place
-from probe.artifacts.json import write_json
-from probe.artifacts.manifest import Manifest, ModelStamp, writing
-from probe.artifacts.records import REPORT, write_record
+from probe.artifacts.json import Json, write_json
+from probe.artifacts.manifest import Manifest, writing
+from probe.artifacts.records import REPORT, stamp_known, write_record
 from probe.artifacts.stored import library
 from probe.errors import BadInput
 from probe.show.made import made_by
 from probe.show.record import Record
 from probe.show.values import as_json
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a stored piece of work says of itself: what it is about, what was asked (for JSON), the line that asks it again.
-
-    about: names of the artifacts it is of (a graph, dictionaries). model: gives the stamp of the model that was run. page: the
-    one that shows it, where that is not the page of the job.
-    """
-
-    about: tuple[str, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-    command: str = ""
-    model: Callable[[], ModelStamp | None] = lambda: None
-    page: str = ""
 
 
 def folder_of(key: str) -> Path:
@@ -50,19 +32,29 @@ def is_stored(key: str) -> bool:
         return False
 
 
-def keep(key: str, title: str, link: str, origin: Origin, record: object) -> Path:
-    """Store what the work of this key found."""
+def keep(
+    key: str,
+    title: str,
+    record: object,
+    *,
+    page: str,
+    about: tuple[str, ...] = (),
+    options: Json | None = None,
+    command: str = "",
+) -> Path:
+    """Store what the work of this key found. page: that shows it. about: names of the artifacts it is of. options: what was
+    asked. command: the line that asks it again."""
     folder, call = folder_of(key), made_by(record)
-    facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": origin.page or link}
+    facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": page}
     facts |= {"call": call} if call is not None else {}
     facts = {**as_json(record.in_lists()), **facts} if isinstance(record, Record) else facts
     manifest = Manifest(
         "result",
         folder.name,
-        origin.model(),
-        config=origin.options,
-        parents=origin.about,
-        command=origin.command or "made on the dashboard",
+        stamp_known(record),
+        config=options or {},
+        parents=about,
+        command=command or "made on the dashboard",
         facts=facts,
     )
     with writing(folder, manifest, replace=True) as scratch:

@@ -2,7 +2,7 @@
 
 A callback builds a `Work` and hands it to `submit`; the page holds a slot (`app.components.slot`) that shows the progress,
 can cancel, and tells the page when `result(key)` is there. Equal keys are one job, and a result that is there is no job at all.
-Results stay in memory for a while; of work with an `origin` they are stored too (`app.jobs.results`), and outlive the process.
+Results stay in memory for a while; of work with a `store` they are on disk too, and outlive the process.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from probe.progress import Progress
 @dataclass(frozen=True)
 class Work:
     """title: a sentence for the table of jobs. run: gets the progress, returns the record. link: the page that shows it.
-    origin: what a stored result says of itself; without one the result is in memory only, and its page makes it again.
+    store: puts the record on disk (`app.jobs.results`); without it the result is in memory only, and its page makes it again.
     alone: it runs no model, so it waits for none. again: name and arguments of the task that starts it anew after a restart
     (`app.jobs.again`)."""
 
@@ -32,7 +32,7 @@ class Work:
     run: Callable[[Progress], Any]
     link: str = ""
     kind: str = "experiment"
-    origin: results.Origin | None = None
+    store: Callable[[Any], object] | None = None
     alone: bool = False
     again: Task | None = None
 
@@ -54,8 +54,8 @@ def submit(work: Work) -> str:
 def _keep(work: Work, progress: Progress) -> str | None:
     found = work.run(progress)
     try:  # stored first: whoever sees that it is there finds it among what is stored
-        if work.origin is not None:
-            results.keep(work.key, work.title, work.link, work.origin, found)
+        if work.store is not None:
+            work.store(found)
     finally:
         memory.remember(*_place(work.key), found)
     return None

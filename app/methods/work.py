@@ -69,16 +69,14 @@ def work_of(call: Call, name: str = "") -> Work:
             require_corpora(named if isinstance(named, list) else [named])
     key = key_for(call)
     again = ["method", {k: value for k, value in {**call.to_dict(), "name": name}.items() if value != ""}]
-    about = {"link": addresses.address_of(call), "kind": WHAT, "origin": _origin(call, key)}
+    about = {"link": addresses.address_of(call), "kind": WHAT, "store": lambda record: _store(call, key, record)}
     alone = not call.about.of_model
     return Work(key, words.title(call), lambda p: _run(call, p, name), **about, alone=alone, again=again)
 
 
 def keep(call: Call, record: Any) -> str:
     """Store what a call found elsewhere, a notebook say, as if it had been asked here; returns the name it is stored under."""
-    key = key_for(call)
-    results.keep(key, words.title(call), "", _origin(call, key), record)
-    return results.folder_of(key).name
+    return _store(call, key_for(call), record)
 
 
 def keep_in_memory(call: Call, record: Any) -> str:
@@ -89,15 +87,12 @@ def keep_in_memory(call: Call, record: Any) -> str:
     return key
 
 
-def _origin(call: Call, key: str) -> results.Origin:
-    """What the stored result says of itself."""
-    return results.Origin(
-        tuple(name for _, name in artifacts_of(call)),
-        dict(call.arguments),
-        call.shell() or "",
-        lambda: models.stamp_in_memory(call.model),
-        links.result_page(results.folder_of(key).name),
-    )
+def _store(call: Call, key: str, record: Any) -> str:
+    """Store it, with what it says of itself."""
+    name, about = results.folder_of(key).name, tuple(name for _, name in artifacts_of(call))
+    said = {"page": links.result_page(name), "options": dict(call.arguments), "command": call.shell() or ""}
+    results.keep(key, words.title(call), record, about=about, **said)
+    return name
 
 
 def kept_as(call: Call) -> str:

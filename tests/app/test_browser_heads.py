@@ -148,7 +148,7 @@ def test_a_run_that_an_address_of_before_names_is_shown(tab, page):
     from probe.model.load import load_model
 
     found = edited_run(load_model("toy"), TEXT, [Zero("L1H3")])
-    results.keep("edit:0123456789abcdef", "Run without L1H3", "", results.Origin(), found)
+    results.keep("edit:0123456789abcdef", "Run without L1H3", found, page="")
     work.keep("edit:0123456789abcdef", found)
     tab.goto(page + "&h=1.3&edit=edit:0123456789abcdef")
     expect(tab.locator("#heads-change")).to_contain_text("With ablate L1H3", timeout=WAIT)

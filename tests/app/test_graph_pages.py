@@ -294,7 +294,12 @@ def test_a_test_that_was_stored_before_is_listed_and_shown(traced, toy, home):
     pair = check_subgraph(toy, traced, units, n_random=1), check_sufficiency(toy, traced, units, n_random=1)
     key, asked = "subgraph-test:0123456789abcdef", {"mode": "ablate", "n_random": 1, "nodes": ["a", "b"]}
     results.keep(
-        key, "Test 2 pinned nodes of g", f"/circuits/g?test={quote(key, safe='')}", results.Origin(("g",), asked), pair
+        key,
+        "Test 2 pinned nodes of g",
+        pair,
+        page=f"/circuits/g?test={quote(key, safe='')}",
+        about=("g",),
+        options=asked,
     )
     for query in ({"test": key}, {}):
         page = as_json(graph.layout("g", query))

@@ -142,8 +142,12 @@ def submitted(home, record, runs):
         runs.append(1)
         return record
 
-    origin = results.Origin(("g",), {"nodes": ["L0N1@0"], "mode": "ablate"}, "openwork graph test g --pinned")
-    asked = work.Work(key, "Test 1 pinned node of g", run, f"/circuits/g?test={key}", "graph", origin)
+    said = {"page": f"/circuits/g?test={key}", "about": ("g",), "command": "openwork graph test g --pinned"}
+
+    def store(found):
+        results.keep(key, "Test 1 pinned node of g", found, options={"nodes": ["L0N1@0"], "mode": "ablate"}, **said)
+
+    asked = work.Work(key, "Test 1 pinned node of g", run, f"/circuits/g?test={key}", "graph", store)
     assert work.submit(asked) == key
     if job := jobs.job_table().latest(key):
         assert jobs.job_table().wait(job.id).state == "done" and job.link == asked.link

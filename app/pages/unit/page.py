@@ -55,7 +55,7 @@ def _kept(chosen: Selection | None) -> Selection:
 def _by_weights(found: PageUnit, chosen: Selection) -> Parts:
     """What the weights say of it: read now, kept in memory, as everybody who passes by asks for it."""
     call = Call.checked("unit-by-weights", found.model, found.named)
-    key = jobs.submit(replace(work_of(call), origin=None, link=found.href()))
+    key = jobs.submit(replace(work_of(call), store=None, link=found.href()))
     weights = jobs.result(key)
     shown = panels.by_weights(found, weights, _kept(chosen)) if weights is not None else loading()
     return [slot("unit-weights", key, shown=weights is not None), html.Div(shown, id="unit-by-weights")]
