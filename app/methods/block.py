@@ -34,6 +34,7 @@ from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.in_words import label
 from probe.methods.reading import Method
+from probe.methods.results import asked_of, call_that_made
 
 _LONGEST = 80  # characters of a job's key in an address
 EQUAL = "Equal questions are asked once: what is stored is shown at once."
@@ -134,12 +135,12 @@ NO_RESULT = empty("No result yet", "Fill in the form and run it. What it finds i
 
 def _call_that_made(key: str | None) -> Call | None:
     """The call of a result that is there."""
-    return work.call_that_made(found) if key and (found := jobs.result(key)) is not None else None
+    return call_that_made(found) if key and (found := jobs.result(key)) is not None else None
 
 
 def _hint(call: Call | None, fixed: Given) -> str:
     """That what is shown was asked of something else than the page gives now."""
-    if call is None or view.asked_of(call, "", fixed):
+    if call is None or asked_of(call, "", fixed):
         return ""
     return "What is shown below was asked before the choice above changed. Run asks it of what is chosen now."
 

@@ -18,9 +18,10 @@ from app.library.labels import label_of
 from app.library.models import models
 from app.methods import addresses
 from app.methods.addresses import RUN
-from app.methods.work import artifacts_of, kept_as
+from app.methods.work import kept_as
 from probe.errors import OpenworkError
 from probe.methods.call import Call
+from probe.methods.results import artifacts_of
 from probe.model.unit_names import UnitName
 
 

@@ -27,16 +27,17 @@ from app.components.still import still
 from app.figures.dress import worn
 from app.jobs import work as jobs
 from app.library.models import short_model
-from app.methods import onward, work
+from app.methods import onward
 from app.methods.addresses import BESIDE, RAW
 from app.methods.drawing import Look, drawn_panels
-from app.methods.work import MOST, Found, found, results_of
+from app.methods.work import MOST, Found, found
 from probe.artifacts.manifest import Manifest
-from probe.errors import BadInput, OpenworkError
+from probe.errors import OpenworkError
 from probe.methods import in_words as words
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
+from probe.methods.results import asked_of, line, results_of, stored_call, when
 from probe.show.columns import column
 
 
@@ -139,7 +140,7 @@ def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
         return error("Only two results of one method stand side by side.", heading="These do not go together")
     columns = [_column(one, "A", scheme, at), _column(other, "B", scheme, at)]
     pairs = [html.Div([a or html.Div(), b or html.Div()], className="ow-grid even") for a, b in zip_longest(*columns)]
-    return still([differences(one.call, other.call, at), *pairs])
+    return still([_differences(one.call, other.call, at), *pairs])
 
 
 def _column(one: Found, side: str, scheme: str, at: str) -> Parts:
@@ -158,31 +159,17 @@ def _ways(one: Found) -> Parts:
     return [html.Nav(found, className="ow-link-bar", **{"aria-label": "Its prompts on other pages"})] if found else []
 
 
-def differences(a: Call | None, b: Call | None, at: str = "") -> Part:
-    """In what two calls differ; nothing that both have."""
-    one, other = _all_of(a), _all_of(b)
-    names = [n for n in dict.fromkeys([*one, *other]) if one.get(n) != other.get(n)]
-    if not names:
+def _differences(a: Call | None, b: Call | None, at: str) -> Part:
+    if not (rows := words.differences(a, b)):
         return html.P("Both were asked the same.", className="ow-sub")
-    rows = [{"asked": n, "A": one.get(n, ""), "B": other.get(n, "")} for n in names]
     data = row_data("What was asked differently", rows)
     return panel("Asked differently", drawn.rows({"type": "method-rows", "at": f"{at}-differ"}, 300, data))
-
-
-def _all_of(call: Call | None) -> dict[str, str]:
-    """Every argument by name, defaults too."""
-    if call is None:
-        return {}
-    model = {"model": short_model(call.model)} if call.model else {}
-    filled = {p.name: call.arguments.get(p.name, None if p.required else p.default) for p in call.about.parameters}
-    said = {p.name.replace("_", " "): words.value(p, filled[p.name]) for p in call.about.parameters}
-    return {**model, **{name: value for name, value in said.items() if value}}
 
 
 def made(one: Found, alone: bool = True) -> Component:
     """How it was made: by which call, when, from which model, and the same in Python and in the shell."""
     call, manifest = one.call, one.manifest
-    pairs: list[tuple[str, Part]] = [*(_all_of(call).items() if call else [])]
+    pairs: list[tuple[str, Part]] = [*words.everything(call).items()]
     if manifest is not None:
         pairs += [("made", when(manifest)), ("stored as", one.name)]
     else:
@@ -201,7 +188,7 @@ def earlier(about: Method, model: str = "", fixed: Mapping[str, Any] | None = No
     """Stored results of a method as rows, newest first; each opens its page. model, fixed: only what was asked of these.
     without: the key of one that is shown already."""
     kept = [m for m in results_of(about.name) if m.name != (without or "").replace(":", "-")]
-    kept = [m for m in kept if not fixed or asked_of(work.stored_call(m), model, fixed)]
+    kept = [m for m in kept if not fixed or asked_of(stored_call(m), model, fixed)]
     models = [column("model")] if about.of_model else []
     columns = [column("asked"), *models, column("made"), column("name", "stored as", wide=True), column("state", "")]
     rows = [_row(m) for m in kept[:MOST]]
@@ -211,7 +198,7 @@ def earlier(about: Method, model: str = "", fixed: Mapping[str, Any] | None = No
 
 
 def _row(manifest: Manifest) -> dict[str, Any]:
-    call = work.stored_call(manifest)
+    call = stored_call(manifest)
     return {
         "asked": line(manifest),
         "model": short_model(call.model) if call else "",
@@ -220,27 +207,3 @@ def _row(manifest: Manifest) -> dict[str, Any]:
         "state": "stale" if outdated(manifest) else "",
         "href": links.result_page(manifest.name),
     }
-
-
-def asked_of(call: Call | None, model: str, fixed: Mapping[str, Any]) -> bool:
-    """Whether a call has these arguments among its own."""
-    if call is None:
-        return False
-    try:
-        return Call.checked(call.method, model or call.model, {**call.arguments, **fixed}) == call
-    except BadInput:
-        return False
-
-
-def line(manifest: Manifest) -> str:
-    """What a stored result was asked; the title where that is no call any more."""
-    call = work.stored_call(manifest)
-    return (
-        (words.asked(call) or "all at their defaults")
-        if call
-        else str(manifest.facts.get("title") or manifest.name)[:200]
-    )
-
-
-def when(manifest: Manifest) -> str:
-    return manifest.created[:16].replace("T", " ")

@@ -15,7 +15,7 @@ from app.jobs import work as jobs
 from app.jobs.again import Arguments, task
 from app.jobs.work import Work, key_of, result, submit
 from app.library import memory, models, vocabulary
-from app.library.artifacts import library, registered, require_corpora
+from app.library.artifacts import registered, require_corpora
 from app.library.models import stale
 from app.methods import addresses
 from probe.artifacts.folder import place
@@ -26,7 +26,8 @@ from probe.errors import BadInput, OpenworkError
 from probe.methods import in_words as words
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
-from probe.methods.kinds import KINDS, STORED
+from probe.methods.kinds import KINDS
+from probe.methods.results import artifacts_of, call_that_made
 from probe.progress import Progress
 from probe.show.made import made_by, remember
 
@@ -52,12 +53,6 @@ def _other_since(call: Call, key: str) -> list[str]:
     except OpenworkError:
         return weights
     return [*(weights if weights and stale(made) is not None else []), *(d for d in dates if d > made.created)]
-
-
-def artifacts_of(call: Call) -> list[tuple[str, str]]:
-    """Kind and name of every stored artifact that the call names."""
-    found = [(STORED[p.kind], call.arguments.get(p.name)) for p in call.about.parameters if p.kind in STORED]
-    return [(kind, n) for kind, value in found if value for n in (value if isinstance(value, list) else [value])]
 
 
 def work_of(call: Call, name: str = "") -> Work:
@@ -170,25 +165,3 @@ def _stored(name: str, manifest: Manifest | None) -> Any:
     place = ("stored record", name, manifest.created if manifest else "")
     known = memory.known(*place)
     return memory.remember(*place, load_record(registered("result", name))) if known is None else known
-
-
-def call_that_made(record: Any, manifest: Manifest | None = None) -> Call | None:
-    """The call of a record, or of what is stored of it; None where it is unknown or no call any more."""
-    from probe.methods.call import call_of
-
-    return call_of(record) if record is not None else stored_call(manifest)
-
-
-def stored_call(manifest: Manifest | None) -> Call | None:
-    """The call that a manifest tells; None where it tells none that there is now."""
-    made = manifest.facts.get("call") if manifest else None
-    try:
-        return Call.checked(made["method"], made.get("model", ""), made.get("arguments")) if made else None
-    except (OpenworkError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def results_of(method: str) -> list[Manifest]:
-    """Manifests of the stored results of a method, newest first, whichever door they came through."""
-    kept = [manifest for folder, manifest in library("result").kinds["result"] if manifest.name == folder.name]
-    return [m for m in kept if isinstance(made := m.facts.get("call"), dict) and made.get("method") == method]

@@ -20,7 +20,6 @@ from app.library.models import short_model
 from app.links import method_page
 from app.methods import view
 from app.methods.addresses import BESIDE, LIKE, RAW
-from app.methods.work import stored_call
 from app.selection import selection_from
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest, require_files
@@ -29,6 +28,7 @@ from probe.artifacts.untrusted import plain_file, read_json
 from probe.errors import Unavailable
 from probe.methods.call import Call
 from probe.methods.in_words import asked, label
+from probe.methods.results import stored_call
 from probe.words import minus
 
 LARGEST, TABLES, FACTS = 20_000_000, 8, 60

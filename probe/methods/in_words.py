@@ -48,6 +48,23 @@ def arguments(call: Call) -> list[tuple[str, str]]:
     return [(p.name.replace("_", " "), value(p, plain)) for p, plain in named]
 
 
+def everything(call: Call | None) -> dict[str, str]:
+    """Every argument by name, defaults too; nothing of no call."""
+    if call is None:
+        return {}
+    model = {"model": short_model(call.model)} if call.model else {}
+    filled = {p.name: call.arguments.get(p.name, None if p.required else p.default) for p in call.about.parameters}
+    said = {p.name.replace("_", " "): value(p, filled[p.name]) for p in call.about.parameters}
+    return {**model, **{name: words for name, words in said.items() if words}}
+
+
+def differences(a: Call | None, b: Call | None) -> list[dict[str, str]]:
+    """In what two calls differ, a row each; nothing that both have."""
+    one, other = everything(a), everything(b)
+    names = [name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
+    return [{"asked": name, "A": one.get(name, ""), "B": other.get(name, "")} for name in names]
+
+
 def asked(call: Call) -> str:
     """What was asked, on one line: `“The capital of France is”, ratio 500.0`."""
     return ", ".join(said if said.startswith("“") else f"{name} {said}" for name, said in arguments(call))

@@ -25,6 +25,7 @@ from probe.methods import catalogue
 from probe.methods.call import Call
 from probe.methods.looks import sorts_of
 from probe.methods.reading import declared_in
+from probe.methods.results import results_of
 from probe.show.panels import Chosen, Figure, Rows, Sentence, Tokens
 from probe.show.record import Record
 
@@ -154,7 +155,7 @@ def test_equal_calls_are_one_job_and_its_result_opens_everywhere(about, toy):
     memory.forget()
     assert run(call) == key and len(jobs.job_table().all()) == 1
     assert work.found(key).record == direct == work.found(name).record
-    assert [m.name for m in work.results_of("count-tokens")] == [name]
+    assert [m.name for m in results_of("count-tokens")] == [name]
     assert "Change and run again" in as_json(report.layout(name, {}))
     assert f"count {direct.count}" in as_json(view.shown(name, None, "light"))
 
@@ -162,7 +163,7 @@ def test_equal_calls_are_one_job_and_its_result_opens_everywhere(about, toy):
 def test_a_result_of_python_stands_beside_one_of_a_job(about, toy):
     sample_method.count_tokens(toy, PROMPT, times=2).save(place("result", "mine"))
     key = run(call_of({"prompt": PROMPT, "times": 3}))
-    assert {m.name for m in work.results_of("count-tokens")} == {key.replace(":", "-"), "mine"}
+    assert {m.name for m in results_of("count-tokens")} == {key.replace(":", "-"), "mine"}
     shown = as_json(view.shown(key, "mine", "light"))
     assert "Asked differently" in shown and '"asked": "times", "A": "3", "B": "2"' in shown
     assert page.asked(about, {"like": "mine"}) == ("toy", {"prompt": PROMPT})

@@ -23,6 +23,7 @@ from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.methods.call import Call
+from probe.methods.results import results_of, stored_call
 from probe.words import counted
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def shown_first(name: str, asked: str | None) -> str | None:
 
 def tests_of(name: str) -> list[Manifest]:
     """The tests of a graph that are stored, newest first, whatever was pinned."""
-    made = [(m, call) for m in calls.results_of(WHAT) if (call := calls.stored_call(m)) and "key" in m.facts]
+    made = [(m, call) for m in results_of(WHAT) if (call := stored_call(m)) and "key" in m.facts]
     mine = [m for m, call in made if call.arguments.get("graph") == name]
     return sorted([*mine, *results.of(WHAT, name)], key=lambda m: m.created, reverse=True)
 

@@ -18,8 +18,7 @@ from app.library.models import models
 from app.methods.block import Block
 from app.methods.form import FIELD
 from app.methods.onward import stored_prompts
-from app.methods.view import asked_of
-from app.methods.work import Found, call_that_made, found, results_of, stored_call
+from app.methods.work import Found, found
 from app.pages.patching.asked import PAIR, SIDES, SWEEP
 from app.selection import Selection, changes
 from circuits.patching.figures import plane
@@ -27,6 +26,7 @@ from circuits.patching.kinds import KINDS
 from probe.artifacts.json import Json
 from probe.errors import OpenworkError
 from probe.methods.call import Call
+from probe.methods.results import asked_of, call_that_made, results_of, stored_call
 from probe.words import decimals
 
 MEASURED = Block(

@@ -27,6 +27,7 @@ from app.pages.patching.callbacks import MEASURED, SWEPT, register
 from app.selection import selection_from
 from circuits.patching.store import load_patching, stored_patchings
 from probe.artifacts.manifest import read_manifest
+from probe.methods.results import line, when
 from probe.show.columns import column
 from probe.tasks.examples import EXAMPLES
 
@@ -129,9 +130,9 @@ def stored_panel() -> html.Section | None:
     """The sweeps of this home, which open here."""
     rows = [
         {
-            "asked": view.line(manifest),
+            "asked": line(manifest),
             "model": short_model(manifest.model.name) if manifest.model else "",
-            "made": view.when(manifest),
+            "made": when(manifest),
             "stored as": name,
             "href": links.address(links.PATCHING, stored=name),
         }
