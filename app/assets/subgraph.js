@@ -1,10 +1,10 @@
-// The subgraph of pinned nodes and groups, drawn as SVG from data (`app/pages/circuit/subgraph.py`), and the edits asked for on its page.
+// The subgraph of pinned nodes and groups, drawn as SVG from data (`circuits/supernodes/drawing.py`), and the edits asked for on its page.
 // Labels and tokens are hostile text: they only meet `textContent`. One set of listeners on the drawing, none on its parts.
 (function () {
   "use strict";
   const ow = window.openwork, NS = "http://www.w3.org/2000/svg", PAGE = /^\/circuits\/[^/]+$/;
   const READABLE = .74;                            // zoom: 12.5 pixels of type become 9
-  const EDGE = [0.8, 5], NEAR = 4;                 // width of edges; pixels a press may move and still be a click
+  const NEAR = 4;                                  // pixels a press may move and still be a click
   const chosen = new Set();                        // nodes marked (Shift and click) to be grouped
   const views = {};                                // graph -> {k, x, y}: zoom and shift, kept while the page lives
   let now = null;                                  // {node, data, svg, scene, parts: id -> {g, at}, edges}
@@ -138,9 +138,9 @@
     const back = make("g", {}, scene), front = make("g", {}, scene);
     for (const g of data.groups) parts.set(g.id, frame(g, g.open ? back : front));
     for (const n of data.nodes) parts.set(n.id, box(n, front));
-    const edges = data.edges.map(([s, t, w, flow, against]) => {
-      const path = make("path", { class: "edge" + (against ? " neg" : ""), "stroke-width": (EDGE[0] + (EDGE[1] - EDGE[0]) * Math.sqrt(flow)).toFixed(2) }, lines);
-      path.style.setProperty("--o", (.25 + .55 * Math.sqrt(flow)).toFixed(2));
+    const edges = data.edges.map(([s, t, w, width, against, opacity]) => {
+      const path = make("path", { class: "edge" + (against ? " neg" : ""), "stroke-width": width }, lines);
+      path.style.setProperty("--o", opacity);
       return { s, t, w, path };
     });
     node.replaceChildren(svg);

@@ -1,4 +1,4 @@
-"""Where the nodes of a graph stand in its picture, and which are shown: positions across, layers upwards, none on another.
+"""Where the nodes of a graph stand in its picture: positions across, layers upwards, none on another.
 
 Nodes of one position and layer stand side by side, the most influential in the middle, in lines of up to `_LINE`. A column is as
 wide as its longest line, since most nodes stand at few positions.
@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.influence import fewest
+from circuits.graph.shown_nodes import shown_at
 
-MAX_SHOWN = 1200
 _LINE = 9  # nodes side by side
 
 
@@ -33,15 +32,8 @@ class Arrangement:
 
 
 def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
-    """The fewest nodes that hold `keep` of the influence, at most `MAX_SHOWN`; tokens, roots and what is pinned always."""
-    found = graph.influence
-    order = np.argsort(-found, kind="stable")
-    wanted = np.zeros(len(found), dtype=bool)
-    wanted[order[: min(fewest(found, keep), MAX_SHOWN)]] = True
-    wanted &= found > 0
-    wanted |= graph.nodes.where("token") | graph.roots
-    wanted[graph.chosen] = True
-    return arranged(graph, wanted)
+    """The nodes that are shown at this share of the influence, in their places."""
+    return arranged(graph, shown_at(graph, keep))
 
 
 def arranged(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> Arrangement:
@@ -65,10 +57,3 @@ def arranged(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> Arrangeme
                 x[i] = centres[pos] + (place + 1) // 2 * (-1 if place % 2 else 1)
                 y[i] = layer + (((line + 0.5) / lines - 0.5) * 0.75 if lines > 1 else 0.0)
     return Arrangement(nodes, x, y, columns, held)
-
-
-def first_keep(graph: CircuitGraph, most: int = 350) -> float:
-    """The share of influence to begin with: 80 %, less when that would crowd the picture."""
-    found = np.sort(graph.influence)[::-1]
-    share = np.cumsum(found[:most])[-1] / max(float(found.sum()), 1e-30)
-    return float(np.floor(100 * np.clip(share, 0.3, 0.8)) / 100)

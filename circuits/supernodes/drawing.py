@@ -17,7 +17,9 @@ from circuits.graph.influence import fewest
 from circuits.graph.marks import MOST, Marks
 from circuits.graph.naming import label, short, titled, word
 from circuits.graph.rows import token_of
+from circuits.graph.shown_nodes import FIRST_EDGES
 from circuits.supernodes.boxes import NARROW, WIDE, Box, moved, opened_out, placed
+from circuits.supernodes.edge_widths import edge_opacity, edge_width
 from probe.artifacts.json import Json
 from probe.words import counted
 
@@ -28,7 +30,7 @@ FED = 0.9  # of what the tokens give the chosen nodes, the share that the drawn 
 def drawing(
     graph: CircuitGraph,
     marks: Marks,
-    share: float = 0.9,
+    share: float = FIRST_EDGES,
     opened: Sequence[str] = (),
     at: Mapping[str, Sequence[float]] | None = None,
 ) -> Json:
@@ -161,15 +163,15 @@ def _drawn(
     top = min(b.y - b.height / 2 for b in boxes) - 16
     right, bottom = max(b.x + b.width / 2 for b in boxes), max(b.y + b.height / 2 for b in boxes)
     source, target, weight, flow, pushes = (e[kept] for e in edges)
-    most = float(flow.max(initial=0.0)) or 1.0
+    strength = flow / (float(flow.max(initial=0.0)) or 1.0)
     pinned, influence = set(marks.chosen), float(graph.influence[graph.explained].max(initial=0.0)) or 1.0
     total = len(edges[0])
     return {
         "nodes": [_node(graph, b, pinned, influence) for b in ends if b.group is None],
         "groups": [_group(graph, b) for b in boxes if b.group is not None],
         "edges": [
-            [ends[s].id, ends[t].id, float(f"{w:.4g}"), round(float(f / most), 4), bool(push < 0)]
-            for s, t, w, f, push in zip(*(a.tolist() for a in (source, target, weight, flow, pushes)), strict=True)
+            [ends[s].id, ends[t].id, float(f"{w:.4g}"), edge_width(f), push < 0, edge_opacity(f)]
+            for s, t, w, f, push in zip(*(a.tolist() for a in (source, target, weight, strength, pushes)), strict=True)
         ],
         "rows": [{"text": _row_name(graph, r["layer"]), "y": round(r["y"], 1)} for r in rows],
         "box": [round(v, 1) for v in (left, top, right + 16 - left, bottom + 16 - top)],

@@ -44,17 +44,17 @@ def boxes_html(graph: "CircuitGraph", marks: Marks) -> str:
     rows = [
         f"<text x='6' y='{row['y'] - top + 4:.0f}' opacity='0.75'>{text(row['text'])}</text>" for row in drawn["rows"]
     ]
-    lines = [_line(boxes[s], boxes[t], flow, against) for s, t, _, flow, against in drawn["edges"]]
+    lines = [_line(boxes[s], boxes[t], width, against) for s, t, _, width, against, _ in drawn["edges"]]
     parts = [*rows, *lines, *map(_box, boxes.values())]
     return svg(parts, width, height, "subgraph", mono=True) + note(f"{drawn['words']}. {PUSHES}")
 
 
-def _line(a: Json, b: Json, flow: float, against: bool) -> str:
+def _line(a: Json, b: Json, width: float, against: bool) -> str:
     (x1, y1), (x2, y2) = (a["x"], a["y"] - a["h"] / 2), (b["x"], b["y"] + b["h"] / 2)
     bend = min(max(0.45 * abs(y1 - y2), 18), 90)
     colour = AGAINST_COLOUR if against else WITH_COLOUR
     dashed = " stroke-dasharray='5 4'" if against else ""
-    style = f"fill='none' stroke='{colour}' stroke-width='{0.8 + 4.2 * flow**0.5:.1f}' stroke-opacity='0.6'{dashed}"
+    style = f"fill='none' stroke='{colour}' stroke-width='{width:.1f}' stroke-opacity='0.6'{dashed}"
     path = f"M{x1:.0f},{y1:.0f}C{x1:.0f},{y1 - bend:.0f} {x2:.0f},{y2 + bend:.0f} {x2:.0f},{y2:.0f}"
     return f"<path d='{path}' {style}/>"
 

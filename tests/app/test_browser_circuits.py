@@ -264,7 +264,7 @@ def test_the_list_filters_compares_imports_and_deletes(tab, site, tmp_path):
         )
         == "ow-sheen"
     )
-    tab.get_by_label("Match").click()
+    tab.get_by_role("textbox", name="Match").click()
     tab.get_by_role("option", name="end").click()
     tab.get_by_role("button", name="Run").click()
     expect(tab).to_have_url(re.compile("result=method"))

@@ -31,7 +31,6 @@ from app.pages.circuit import panels as graph_panels
 from app.pages.circuit import (
     pinned,
     suggestions,
-    tables,
 )
 from app.pages.circuit import scores as graph_scores
 from app.pages.circuit import validation as graph_testing
@@ -44,6 +43,7 @@ from circuits import TraceConfig, check_subgraph, check_sufficiency, difference,
 from circuits.exchange.own import to_openwork
 from circuits.exchange.read import read_neuronpedia
 from circuits.graph import naming, told
+from circuits.graph import rows as graph_rows
 from circuits.graph.arrangement import arrange
 from circuits.graph.asked import top_units as strongest
 from circuits.graph.figures import strongest_edges
@@ -79,9 +79,9 @@ def test_every_graph_has_a_page(name, home):
     for node in range(len(found.nodes)):
         as_json(node_facts(found, node))
         for way in ("in", "out"):
-            as_json(tables.connection_rows(found, node, way))
+            as_json(graph_rows.edge_table(found, node, way))
         assert as_json(linkgraph.link_figure(found, shown, node))
-    as_json(tables.node_rows(found, shown))
+    as_json(graph_rows.node_table(found, shown))
     assert ("unknown" in page) == bool(np.isnan(found.residual))
 
 
@@ -220,11 +220,11 @@ def test_search_finds_by_name_label_and_token():
     found = GRAPHS["circuit-tracer"]()
     (node,) = found.find("L1F9")
     for text in ("l1f9", "MY LABEL", "L1F9@"):
-        assert {"node": node} in [r["pick"] for r in tables.found_rows(found, text)["rows"]], text
+        assert {"node": node} in [r["pick"] for r in graph_rows.found_table(found, text)["rows"]], text
     every = every_kind()
-    at_two = {r["pick"]["node"] for r in tables.found_rows(every, "<b>two")["rows"]}
+    at_two = {r["pick"]["node"] for r in graph_rows.found_table(every, "<b>two")["rows"]}
     assert at_two == {i for i in range(len(every.nodes)) if every.nodes.pos[i] == 2 or "<b>two" in every.unit_tokens[i]}
-    assert "No node" in tables.found_rows(every, "nowhere")["note"]
+    assert "No node" in graph_rows.found_table(every, "nowhere")["note"]
 
 
 def test_units_lead_to_their_pages(home):
@@ -607,12 +607,12 @@ def test_pages_draw_an_edge_by_what_it_does_to_its_target():
     down.value[target] = down.activation[target] = -abs(down.value[target])
     turned = replace(found, nodes=down)
     raw = {int(s): float(w) for s, w in zip(found.incoming(target).source, found.incoming(target).weight, strict=True)}
-    rows = tables.connection_rows(turned, target, "in")
+    rows = graph_rows.edge_table(turned, target, "in")
     for row in (r for r in rows["rows"] if r.get("pick")):
         assert row["weight"] == pytest.approx(raw[row["pick"]["node"]])
         assert row["pushes"] == pytest.approx(-row["weight"])
-    assert "below zero" in rows["note"] and "note" in tables.connection_rows(found, target, "in")
-    assert not tables.connection_rows(found, target, "in")["note"] or (found.way < 0).any()
+    assert "below zero" in rows["note"] and "note" in graph_rows.edge_table(found, target, "in")
+    assert not graph_rows.edge_table(found, target, "in")["note"] or (found.way < 0).any()
     shown = arrange(turned, 1.0)
     source = next(iter(raw))
     for one, sign in ((found, found.way[target]), (turned, -1)):

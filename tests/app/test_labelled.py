@@ -9,10 +9,10 @@ from every_kind import LAYOUT, every_kind
 from app.library import graphs, units
 from app.library import labels as labelled
 from app.pages.circuit import callbacks as graph_callbacks
-from app.pages.circuit import tables as circuit_tables
 from app.pages.prompt import tables as prompt_tables
 from app.pages.unit import labels as unit_labels
 from app.pages.unit import page as unit
+from circuits.graph import rows as graph_rows
 from circuits.graph.marks import Marks
 from circuits.graph.naming import label
 from circuits.supernodes.drawing import drawing
@@ -49,7 +49,7 @@ def test_circuits_find_and_show_it(tables):
     )
     found = graphs.labelled(found)
     assert label(found, latent) == f"{TEXT} (f)" and label(found, neuron) == f"{TEXT} (n)"
-    hits = circuit_tables.found_rows(found, "capitals")["rows"]
+    hits = graph_rows.found_table(found, "capitals")["rows"]
     assert {h["pick"]["node"] for h in hits} >= {latent, neuron} and hits[0]["title"].startswith(TEXT)
     assert TEXT in str(graph_callbacks.node_facts(found, latent)) and TEXT in str(
         graph_callbacks.node_facts(found, neuron)

@@ -17,13 +17,14 @@ from app.figures.linkgraph import edges_exchanged, link_figure
 from app.jobs.table import job_table
 from app.library.artifacts import is_registered
 from app.library.graphs import graph_mark, reading, shown_graph, stored_graph
-from app.pages.circuit import editing, tables, validation
+from app.pages.circuit import editing, validation
 from app.pages.circuit.node import node_facts
-from app.pages.circuit.panels import EDGES_KEPT
 from app.pages.circuit.scores import scores_in_sight
 from app.selection import Selection
+from circuits.graph import rows
 from circuits.graph.arrangement import Arrangement, arrange
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.shown_nodes import FIRST_EDGES, FIRST_NODES
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -63,7 +64,7 @@ def _arranged(name: str, mark: int, keep: float) -> Arrangement:
 def arranged(name: str, keep: float | None) -> tuple[CircuitGraph, Arrangement]:
     """A graph and what of it is shown."""
     with reading:
-        return shown_graph(name), _arranged(name, graph_mark(name), round(float(keep or 0.8), 2))
+        return shown_graph(name), _arranged(name, graph_mark(name), round(float(keep or FIRST_NODES), 2))
 
 
 def chosen(selection: Selection | None, found: CircuitGraph) -> int:
@@ -87,20 +88,20 @@ def connected(name: str, keep: float, selection: Selection | None, direction: st
     """The edges of the selected node as rows, and its name and numbers."""
     found, shown = arranged(name, keep)
     node = chosen(selection, found)
-    return tables.connection_rows(found, node, direction), still(node_facts(found, node, shown))
+    return rows.edge_table(found, node, direction), still(node_facts(found, node, shown))
 
 
 def shown_rows(name: str, keep: float, selection: Selection | None) -> Drawn:
     """The nodes of the link graph as rows; those of the selected token, where there is one."""
     found, shown = arranged(name, keep)
     at = (selection or {}).get("token")
-    return tables.node_rows(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
+    return rows.node_table(found, shown, at if isinstance(at, int) and at < len(found.tokens) else None)
 
 
 def register(app: Dash) -> None:
     drawn.register_strip(app, "graph-strip")
-    for rows in ("edges", "nodes", "graph-found"):
-        drawn.register_rows(app, rows)
+    for table in ("edges", "nodes", "graph-found"):
+        drawn.register_rows(app, table)
     register_waiting(app)
     register_plot(app)
     register_click(app)
@@ -171,7 +172,7 @@ def register_plot(app: Dash) -> None:
     )
     def find(text: str | None, name: str):
         wanted = (text or "").strip()
-        return (tables.found_rows(shown_graph(name), wanted[:200]), False) if wanted else (no_update, True)
+        return (rows.found_table(shown_graph(name), wanted[:200]), False) if wanted else (no_update, True)
 
 
 def register_click(app: Dash) -> None:
@@ -192,12 +193,12 @@ def register_click(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def edges_of(selection: Selection | None, direction: str, _: object, name: str, keep: float, scheme: str):
-        rows, facts = connected(name, keep, selection, direction)
+        edges, facts = connected(name, keep, selection, direction)
         found, shown = arranged(name, keep)
         patch = Patch()
         for i, trace in enumerate(edges_exchanged(found, shown, chosen(selection, found), scheme)):
             patch["data"][i]["x"], patch["data"][i]["y"] = trace["x"], trace["y"]
-        return rows, facts, patch
+        return edges, facts, patch
 
 
 def register_scores(app: Dash) -> None:
@@ -209,4 +210,4 @@ def register_scores(app: Dash) -> None:
         State("graph-name", "data"),
     )
     def scores(keep: float, edges: float, _: object, name: str):
-        return scores_in_sight(name, round(float(keep or 0.8), 2), round(float(edges or EDGES_KEPT), 2))
+        return scores_in_sight(name, round(float(keep or FIRST_NODES), 2), round(float(edges or FIRST_EDGES), 2))

@@ -13,17 +13,14 @@ from app.components.parts import Parts, fact_list, graph, panel, segmented
 from app.components.snippets import of_call, python_of_graph
 from app.library.artifacts import registered
 from circuits.attribution.traced_again import traced_by
-from circuits.graph.arrangement import first_keep
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.shown_nodes import FIRST_EDGES, LEAST, first_keep
 from circuits.graph.told import provenance
 from probe.artifacts.manifest import read_manifest
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-
-
-EDGES_KEPT, LEAST = 0.9, 0.3  # share of the influence of edges to begin with; least share of any slider
 
 
 def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
@@ -36,7 +33,7 @@ def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
             return other
         return other if np.isnan(asked) else round(float(np.clip(asked, LEAST, 1.0)), 2)
 
-    return given("k", first_keep(found)), given("e", EDGES_KEPT)
+    return given("k", first_keep(found)), given("e", FIRST_EDGES)
 
 
 def link_panels(

@@ -6,8 +6,8 @@ from functools import lru_cache
 from app.components.drawn import Drawn
 from app.library import labels
 from app.library.graphs import graph_mark, marked, reading, shown_graph
-from app.pages.circuit.panels import EDGES_KEPT
-from app.pages.circuit.tables import pin_rows
+from circuits.graph import rows
+from circuits.graph.shown_nodes import FIRST_EDGES
 from circuits.graph.stored_marks import Marked
 from circuits.supernodes import drawing as boxes
 from probe.artifacts.json import Json
@@ -29,14 +29,14 @@ def drawing(name: str, edges: float | None) -> tuple[Drawn, str]:
     """What is drawn, and how much of it in words."""
     with reading:
         view, mark = str(marked(name).view), (graph_mark(name), labels.mark())
-        found = _drawing(name, mark, round(float(edges or EDGES_KEPT), 2), view)
+        found = _drawing(name, mark, round(float(edges or FIRST_EDGES), 2), view)
     more = f"; {found['left_out']:,} pinned nodes of little influence are not drawn" if found["left_out"] else ""
     return found, f"{found['words']}{more}"
 
 
 def pin_table(name: str) -> Drawn:
     """What is pinned as rows, group by group."""
-    return pin_rows(shown_graph(name), marked(name).marks)
+    return rows.pin_table(shown_graph(name), marked(name).marks)
 
 
 def seen_again(name: str, revision: object) -> Json | None:

@@ -17,8 +17,9 @@ from app.library.graphs import graph_of, shown_graph
 from app.library.models import short_model
 from app.methods import work as calls
 from app.methods.block import Block
-from circuits.graph.arrangement import arrange, first_keep
+from circuits.graph.arrangement import arrange
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.shown_nodes import first_keep
 from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.words import counted
