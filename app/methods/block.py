@@ -13,7 +13,7 @@ that was asked of something else than the page gives now, the block says so.
 The page of a method (`app.pages.method`) is the one block that asks for everything and keeps the whole call in its address.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -47,7 +47,8 @@ class Block:
     """at: its place on the page, one word. method: which one. fields: parameters that the form asks for, `model` among them where
     that is one; others stay as the page gives them or at their defaults; None: all that the page does not give. key: of the
     page's query, where the shown result's reference is; "" for no permalink; None where the address has the whole call and the
-    form asks for all of it. title, note: over the form; by default what the method says of itself."""
+    form asks for all of it. title, note: over the form; by default what the method says of itself. of: what earlier results have in common
+    with what the page gives; None: all of it."""
 
     at: str
     method: str
@@ -55,6 +56,7 @@ class Block:
     key: str | None = ""
     title: str = ""
     note: str | None = None
+    of: tuple[str, ...] | None = None
 
     def part(self, name: str) -> Any:
         """The id of a part, for callbacks of the page: `fixed`, `done`, `key`, `panels`."""
@@ -83,6 +85,7 @@ class Block:
         )
         beside_key = f"{self.key}-beside" if self.key else addresses.BESIDE if whole else ""
         asked = {"method": method.name, "model": "" if whole or "model" in fields else model, "key": self.key}
+        asked["of"] = self.of
         result = view.result_view(
             self.at,
             asked,
@@ -91,7 +94,7 @@ class Block:
             beside_key=beside_key,
             otherwise=NO_RESULT if whole else None,
         )
-        earlier = view.earlier(method, model, fixed, "" if whole else key)
+        earlier = view.earlier(method, model, _shared(fixed, self.of), "" if whole else key)
         listed = folded("Earlier results", drawn.rows(self.part("earlier"), 420, earlier), open=whole)
         kept = html.Div(listed, id=self.part("kept"), hidden=not earlier["rows"], className="ow-block-earlier")
         asks = html.Div([ask, about], className="ow-grid two") if about is not None else ask
@@ -136,6 +139,11 @@ NO_RESULT = empty("No result yet", "Fill in the form and run it. What it finds i
 def _call_that_made(key: str | None) -> Call | None:
     """The call of a result that is there."""
     return call_that_made(found) if key and (found := jobs.result(key)) is not None else None
+
+
+def _shared(fixed: Given, of: Sequence[str] | None) -> Given:
+    """What earlier results that are listed have in common."""
+    return fixed if of is None else {name: fixed[name] for name in of if name in fixed}
 
 
 def _hint(call: Call | None, fixed: Given) -> str:
@@ -207,7 +215,7 @@ def _register_listed(app: Dash, name: dict[str, str]) -> None:
     )
     def listed(done: str | None, fixed: Given | None, about: Given):
         shown = done if about["key"] is not None else ""  # the page of a method lists all of them
-        data = view.earlier(method_named(about["method"]), about["model"], fixed, shown)
+        data = view.earlier(method_named(about["method"]), about["model"], _shared(fixed or {}, about["of"]), shown)
         return data, not data["rows"], _hint(_call_that_made(done), fixed or {}) or EQUAL
 
 

@@ -124,5 +124,8 @@ def test_a_subgraph_is_drawn_in_a_notebook_as_its_page_draws_it():
     html = subgraph_scores(graph, units.tolist(), n_random=1)._repr_html_()
     drawn = drawing(graph, Marks(tuple(units.tolist())))
     assert html.count("<rect") == len(drawn["nodes"]) and html.count("<path") == len(drawn["edges"]) > 0
-    assert html.count("stroke-dasharray") == sum(against for _, _, _, _, against, _ in drawn["edges"]) and "<b>" not in html
+    assert (
+        html.count("stroke-dasharray") == sum(against for _, _, _, _, against, _ in drawn["edges"])
+        and "<b>" not in html
+    )
     assert "Nothing is pinned" in boxes_html(graph, Marks())

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from dash import Dash, Input, Output, State, dcc, html
+from dash import Dash, Input, Output, State, html
 from dash.development.base_component import Component
 
 from app import links
 from app.components.parts import Parts, empty, panel
-from app.components.still import still
 from app.figures.dress import worn
 from app.jobs import results, work
 from app.jobs.again import Arguments, task
@@ -21,16 +20,14 @@ from app.methods.drawing import Look, drawn_panels
 from circuits.graph.asked import names_to_ask
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
-from probe.artifacts.manifest import Manifest, read_manifest
+from probe.artifacts.manifest import read_manifest
 from probe.methods.call import Call
 from probe.methods.results import results_of, stored_call
-from probe.words import counted
 
 if TYPE_CHECKING:
     from circuits.faithfulness.subgraph_test import TriedSubgraph
 
 WHAT = "subgraph-test"
-EARLIER = 8  # tests that are listed
 TEST = Block(
     "truth",
     WHAT,
@@ -38,18 +35,18 @@ TEST = Block(
     key="test",
     title="Is it true?",
     note="Do the pinned nodes move the prediction? They are changed in the model; the graph says what should happen.",
+    of=("graph",),
 )
 
 
 def test_panel(found: CircuitGraph, name: str, asked: str | None) -> Component:
-    """What is changed and how, the result of this key, and the tests that are stored; or why this graph cannot be tested here."""
+    """What is changed and how, the result of this key, and the graph's other tests; or why this graph cannot be tested here."""
     if reason := cannot(found):
         return panel("Is it true?", empty("Not to be tested here", reason), note=TEST.note, export=False)
     key = shown_first(name, asked)
     old = key if key and work.given(key, WHAT) else ""
     block = TEST.layout(found.model, {**given(name), "sufficient": True}, {"test": "" if old else key})
-    parts = [block, *_of_before(old), html.Div(listed(name), id="graph-tests")]
-    return html.Div(parts, className="ow-stack ow-truth")
+    return html.Div([block, *_of_before(old)], className="ow-stack ow-truth")
 
 
 def cannot(found: CircuitGraph) -> str:
@@ -82,32 +79,9 @@ def shown_first(name: str, asked: str | None) -> str | None:
     if running:
         return running[0].key
     traced = read_manifest(registered("graph", name), "graph").created
-    return next((str(m.facts["key"]) for m in tests_of(name) if m.created >= traced), None)
-
-
-def tests_of(name: str) -> list[Manifest]:
-    """The tests of a graph that are stored, newest first, whatever was pinned."""
-    made = [(m, call) for m in results_of(WHAT) if (call := stored_call(m)) and "key" in m.facts]
-    mine = [m for m, call in made if call.arguments.get("graph") == name]
-    return sorted([*mine, *results.of(WHAT, name)], key=lambda m: m.created, reverse=True)
-
-
-def listed(name: str) -> Component | None:
-    """Links to the stored tests of a graph; nothing where there is none."""
-    lines = [
-        html.Li(dcc.Link(_line(m), href=links.circuit_page(name, test=str(m.facts["key"])), refresh=True))
-        for m in tests_of(name)[:EARLIER]
-    ]
-    if not lines:
-        return None
-    return panel("Tests of this graph", html.Ul(lines, className="ow-notes"), note="Whatever was pinned.", export=False)
-
-
-def _line(manifest: Manifest) -> str:
-    asked, nodes = {"mode": "ablate", "n_random": 20, **manifest.config}, manifest.config.get("nodes")
-    size = counted(len(nodes), "node") if isinstance(nodes, list) else "nodes"
-    what = f"{size}, {asked['mode']}, {asked['n_random']} random subgraphs"
-    return f"{manifest.created[:16].replace('T', ' ')}: {what}"
+    made = [m for m in results_of(WHAT) if (c := stored_call(m)) and c.arguments.get("graph") == name]
+    kept = [m for m in (*made, *results.of(WHAT, name)) if m.created >= traced and "key" in m.facts]
+    return str(max(kept, key=lambda m: m.created).facts["key"]) if kept else None
 
 
 # -- tests of before -----------------------------------------------------------------------------------------------------------
@@ -149,12 +123,3 @@ def register(app: Dash) -> None:
     )
     def pinned(_: object, name: str):
         return given(name)
-
-    @app.callback(
-        Output("graph-tests", "children"),
-        Input(TEST.part("done"), "data"),
-        State("graph-name", "data"),
-        prevent_initial_call=True,
-    )
-    def tested(_: object, name: str):
-        return still(listed(name))
