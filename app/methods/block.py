@@ -47,9 +47,8 @@ class Block:
     """at: its place on the page, one word. method: which one. fields: parameters that the form asks for, `model` among them where
     that is one; others stay as the page gives them or at their defaults; None: all that the page does not give. key: of the
     page's query, where the shown result's reference is; "" for no permalink; None where the address has the whole call and the
-    form asks for all of it.title, note:
-    over the form; by default what the method says of itself. of: what earlier results have in common with what the page gives;
-    None: all of it."""
+    form asks for all of it. title, note: over the form; by default what the method says of itself. of: what earlier results have
+    in common with what the page gives; None: all of it."""
 
     at: str
     method: str
