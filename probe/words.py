@@ -101,3 +101,8 @@ def estimate(seconds: float | None) -> str:
     if seconds is None:
         return "unknown"
     return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def one_at_a_time(count: int) -> str:
+    """What is said of several prompts where one is read."""
+    return f"{count} prompts were given and this reads one at a time. Call it for each: [f(model, p) for p in prompts]."

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.library import memory
-from app.library.artifacts import library
+from app.library.artifacts import library, registered
 from app.library.memory import Recent
-from probe.artifacts.manifest import Manifest, ModelStamp
-from probe.errors import BadInput
+from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
+from probe.errors import BadInput, OpenworkError
 from probe.model.aliases import ALIASES
 from probe.model.aliases import short_model as short_model
 from probe.progress import SILENT, Progress
@@ -138,6 +138,15 @@ def require_offered(model: object) -> str:
             f"'{str(model)[:60]}' is none of the models known here ({known}). For another start  openwork serve --model NAME."
         )
     return model
+
+
+def model_of_stored(kind: str, name: str) -> str:
+    """The model that a stored artifact is of, where pages offer it; "" for any other."""
+    try:
+        made = read_manifest(registered(kind, name), kind).model
+    except OpenworkError:
+        return ""
+    return made.name if made and made.name in models() else ""
 
 
 def stale(manifest: Manifest) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.inputs import choose, choose_model, count, write
@@ -19,6 +19,7 @@ from app.components.parts import Parts, marked
 from app.components.promptbox import EXAMPLES
 from app.library import prompts
 from app.library.artifacts import corpora, library
+from app.library.models import model_of_stored
 from app.methods import fields, token_box
 from app.methods.fields import OTHER, parts_of, texts_of
 from app.methods.token_box import MODEL, TOKEN
@@ -27,6 +28,7 @@ from probe.methods import in_words as words
 from probe.methods.kinds import KINDS, STORED
 from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.reading import Asks, Parameter
+from probe.methods.results import stored_in
 
 _OFFERED: dict[Kind, Callable[[], list[str]]] = {
     **{kind: lambda name=name: _stored(name) for kind, name in STORED.items()},
@@ -52,6 +54,7 @@ def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str
     shown = [p for p in about.parameters if only is None or p.name in only]
     kept = {p.name: _kept(p, arguments[p.name]) for p in shown if _holds_more(p, arguments.get(p.name))}
     asks = about.of_model and (only is None or not model or "model" in only)
+    model = model or next(filter(None, (model_of_stored(*one) for one in stored_in(about, arguments))), "")
     name = {"type": MODEL, "at": at}
     chosen = [choose_model(name, model, over=True, description=_LOADED) if asks else dcc.Store(id=name)]
     narrow = controls(at, [p for p in shown if not _wide(p)], arguments)
@@ -68,8 +71,18 @@ def controls(at: str, parameters: Sequence[Parameter], arguments: Filled) -> Par
 
 
 def register(app: Dash) -> None:
-    """Examples fill their box; what is written for a token is looked up in the vocabulary."""
+    """Examples fill their box; what is written for a token is looked up in the vocabulary; a graph that is chosen brings
+    its model."""
     token_box.register(app)
+
+    @app.callback(
+        Output({"type": MODEL, "at": MATCH}, "value"),
+        Input({"type": FIELD, "at": MATCH, "of": "graph", "part": ""}, "value"),
+        prevent_initial_call=True,
+    )
+    def of_graph(graph: str | None):
+        return model_of_stored("graph", graph or "") or no_update
+
     app.clientside_callback(
         ClientsideFunction("openwork", "example"),
         Output({"type": FIELD, "at": MATCH, "of": MATCH, "part": ""}, "value"),

@@ -15,6 +15,7 @@ from probe.artifacts.json import Json
 from probe.model.default import model_cache
 from probe.model.sizes import ModelSize, model_size
 from probe.words import counted
+from probe.words import size as in_bytes
 
 DEFAULT = MODELS[0]
 _MOST = 6  # cards of a shelf, until it is asked for by name
@@ -107,7 +108,7 @@ def _whereabouts(name: str, size: ModelSize | None) -> str:
     else:
         place = "on disk" if size else "loaded when first used"
     state = "in memory" if in_memory(name) is not None else place
-    return f"{state} · weights take {size.memory} in float32" if size and size.bytes else state
+    return f"{state} · weights take {in_bytes(size.bytes)} in float32" if size and size.bytes else state
 
 
 def _mark(now: Json | None) -> str:

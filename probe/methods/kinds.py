@@ -28,6 +28,7 @@ from probe.methods.graph_kinds import (
 from probe.methods.place_kinds import PlaceKind, WrittenKind
 from probe.methods.plain_kinds import Kind, NotPlain, Plain, Switch, Text, scalar
 from probe.model.unit_names import UnitName, as_text, nearly
+from probe.words import one_at_a_time
 
 if TYPE_CHECKING:
     from probe.dictionaries.store import AnyDictionary
@@ -78,7 +79,7 @@ class PromptKind(Kind):
         if any(isinstance(one, Mapping) for one in value):
             return "A chat message is {'role': ..., 'content': ...}, both text."
         if len(value) > 1 and all(isinstance(one, str | list) for one in value):
-            return f"{len(value)} prompts were given and this reads one at a time."
+            return one_at_a_time(len(value))
         return next((_no_id(one) for one in value if not _is_id(one)), "")
 
     def text(self, plain: Plain) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.stored import library
 from probe.errors import BadInput, OpenworkError
+from probe.methods.asked import Asks
 from probe.methods.call import Call, call_of
 from probe.methods.in_words import asked
 from probe.methods.kinds import STORED
@@ -34,7 +35,12 @@ def call_that_made(record: Any, manifest: Manifest | None = None) -> Call | None
 
 def artifacts_of(call: Call) -> list[tuple[str, str]]:
     """Kind and name of every stored artifact that the call names."""
-    found = [(STORED[p.kind], call.arguments.get(p.name)) for p in call.about.parameters if p.kind in STORED]
+    return stored_in(call.about, call.arguments)
+
+
+def stored_in(about: Asks, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same of arguments that are no call yet."""
+    found = [(STORED[p.kind], arguments.get(p.name)) for p in about.parameters if p.kind in STORED]
     return [(kind, n) for kind, value in found if value for n in (value if isinstance(value, list) else [value])]
 
 

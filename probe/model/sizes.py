@@ -45,15 +45,6 @@ class ModelSize:
         blocks = f"{counted(self.layers, 'layer')}, {counted(self.heads, 'head')}"
         return f"{blocks}, {self.d_model} wide, {self.vocabulary:,} tokens"
 
-    @property
-    def memory(self) -> str:
-        """The memory of the weights in words; "" where it is unknown."""
-        amount = self.bytes or 0
-        said = (
-            f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB" if amount >= 1e6 else "under 1 MB"
-        )
-        return said if amount else ""
-
 
 TOY = ModelSize(
     layers=aliases.TOY["n_layers"],

@@ -22,6 +22,7 @@ from probe.errors import BadInput
 from probe.model.facts import bos_of
 from probe.model.padding import require_padding
 from probe.text.display import as_text, decoded, token_bytes, tokenizer_of
+from probe.words import one_at_a_time
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -55,9 +56,7 @@ def read_prompt(model: "TransformerBridge", prompt: Prompt, prepend_bos: bool | 
     one = _plain(prompt)
     if isinstance(one, list) and one and not _is_ids(one) and not _is_chat(one):
         if len(one) > 1 and all(isinstance(part, str | list) for part in one):
-            raise BadInput(
-                f"{len(one)} prompts were given and this reads one at a time. Call it for each: [f(model, p) for p in prompts]."
-            )
+            raise BadInput(one_at_a_time(len(one)))
         one = one[0] if len(one) == 1 and isinstance(one[0], str | list) else one
     found = _read(model, one, prepend_bos)
     longest = getattr(model.cfg, "n_ctx", None)

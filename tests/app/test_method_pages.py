@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 import sample_method
 from pages import as_json
+from records import store_graph
 from test_still import components
 
 from app import links
@@ -330,6 +331,13 @@ def test_every_declared_method_has_a_form_and_a_place_in_the_catalogue(home):
 def test_what_a_field_says_in_backticks_is_code(home):
     said = as_json(form.form("here", catalogue.method_named("study"), "toy", {}))
     assert "openwork study --list" in said and "`" not in said
+
+
+def test_a_form_that_is_asked_of_a_graph_begins_with_its_model(home):
+    store_graph("small")
+    asked = form.form("here", catalogue.method_named("subgraph-test"), "", {"graph": "small"})
+    (model,) = [p for part in asked for p in walked(part) if p.id["type"] == token_box.MODEL]
+    assert model.value == "toy" != models.first_model()
 
 
 def test_a_study_is_picked_by_its_name(home):

@@ -36,7 +36,7 @@ def trace_menu(model: str) -> html.Details:
     rules = {"step": 500, "size": "sm", "w": 130, "clampBehavior": "strict"}
     nodes = count("trace-nodes", MAX_NODES, "Nodes", least=1, most=MOST_NODES, over=True, **rules)
     hint = "none; all, or 3,5-7"
-    heads = write("trace-heads", "Heads as nodes, of layers", hint=hint, over=True, size="sm", debounce=300)
+    heads = write("trace-heads", "Heads as nodes, of layers", hint=hint, over=True, size="sm")
     body = [
         html.H3("Trace its circuit"),
         html.Div(
