@@ -14,7 +14,7 @@ from pathlib import Path
 from flask import Flask, Response, jsonify, request
 
 from app import links
-from app.components import cards
+from app.components.cards import SHOWN
 from app.frame.search_texts import matched_units, waiting
 from app.frame.search_units import labelled, named_units
 from app.frame.search_words import Hit, clip, matching
@@ -23,6 +23,7 @@ from app.library import prompts
 from app.library.artifacts import Library, library
 from app.library.models import models, short_model
 from probe.artifacts.manifest import Manifest
+from probe.doctor.stored_words import KINDS, headline
 from probe.errors import BadInput, OpenworkError
 from probe.methods import catalogue
 from probe.methods.in_words import label
@@ -79,7 +80,7 @@ def search(question: str, model: str = "", prompt: str = "") -> list[Group]:
     groups = [("Units", named_units(question.strip(), here, names, stored)), ("Pages", _pages(words, here))]
     groups += [("Methods", _methods(words))]
     groups += [("Prompts", _prompts(words)), ("Labels", labelled(words))]
-    groups += [(cards.SORTS[k][0], _artifacts(k, words, stored)) for k in cards.SORTS]
+    groups += [(KINDS[k][0], _artifacts(k, words, stored)) for k in KINDS]
     return _some([*groups, ("Units by token and example", matched_units(question.strip(), stored))])
 
 
@@ -116,15 +117,15 @@ def _prompts(words: list[str]) -> list[Hit]:
 def _artifacts(kind: str, words: list[str], stored: Library) -> list[Hit]:
     def text(pair: tuple[Path, Manifest]) -> str:
         folder, manifest = pair
-        return f"{folder.name} {cards.headline(kind, manifest)}"
+        return f"{folder.name} {headline(kind, manifest)}"
 
     hits = []
     for folder, manifest in matching(words, stored.kinds[kind], text):
-        said = cards.headline(kind, manifest)
+        said = headline(kind, manifest)
         page = page_of(manifest) or links.artifact_page(kind, folder.name, manifest.facts.get("what"))
         known = "" if said == folder.name else clip(said)
         note = " · ".join(x for x in (known, _model_of(manifest), manifest.created[:10]) if x)
-        hits.append(Hit(clip(folder.name), note, page, cards.SORTS[kind][1]))
+        hits.append(Hit(clip(folder.name), note, page, SHOWN.get(kind, "home")))
     return hits
 
 

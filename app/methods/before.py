@@ -10,10 +10,9 @@ from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
 from app.jobs.work import submit
 from app.library.models import require_offered
 from app.library.units import PageUnit, unit_of
-from app.methods.changing import change_text
 from app.methods.drawing import Look, drawn_panels
 from app.methods.work import work_of
-from probe.interventions.change_text import WORDS
+from probe.interventions.change_text import WORDS, written
 from probe.methods.call import Call
 from probe.model.unit_names import unit_name
 
@@ -43,7 +42,7 @@ def _edit(arguments: Arguments) -> None:
     (generate,) = whole(arguments, "generate")
     how = WORDS.get(arguments["mode"], arguments["mode"])
     learned = {"dictionaries": [found.dictionary]} if found.dictionary else {}
-    changes = {"changes": [change_text(how, arguments["amount"], found.name, pos)], "generate": generate}
+    changes = {"changes": [written(how, arguments["amount"], found.name, pos)], "generate": generate}
     submit(work_of(Call.checked("edit", found.model, {"prompt": prompt_in(arguments).text, **changes, **learned})))
 
 
@@ -51,7 +50,7 @@ def _edit(arguments: Arguments) -> None:
 def _without_head(arguments: Arguments) -> None:
     layer, head, at = whole(arguments, "layer", "head", "at")
     how = "mean" if arguments["how"] == "mean" else "ablate"
-    change = change_text(how, None, unit_name("head", layer, head), whole_or_none(arguments, "pos"))
+    change = written(how, None, unit_name("head", layer, head), whole_or_none(arguments, "pos"))
     asked = {"prompt": prompt_in(arguments).text, "changes": [change], "pos": at}
     submit(work_of(Call.checked("edit", require_offered(arguments["model"]), asked)))
 

@@ -15,19 +15,10 @@ from app.components.inputs import count
 from app.components.parts import panel, segmented
 from app.methods.form import FIELD
 from app.selection import Selection
+from probe.interventions.change_text import MEANS, STARTS, written
 
 UNIT, HOW, AMOUNT, WHERE, SAID = "change-unit", "change-how", "change-amount", "change-where", "change-said"
-_STARTS = {"scale": 2.0, "clamp": 8.0, "add": 8.0}
-_MEANS = {
-    "ablate": "Ablate: its activation is set to 0.",
-    "mean": "Mean: it is held at its mean over the positions of the prompt.",
-    "scale": "Scale: its activation times the amount.",
-    "clamp": "Clamp: its activation is held at the amount.",
-    "add": "Add: the amount is added to its activation, whether it fires or not.",
-}
 _NO_TOKEN = "No token is selected. Read the text first and click a token of it, or change it at every token."
-HEAD, NEURON = ("ablate", "mean", "scale"), ("ablate", "mean", "scale", "clamp", "add")
-"""How a head, and a neuron or latent, can be changed here; the field below takes more."""
 
 
 def changing(at: str, unit: str, hows: Sequence[str]) -> Component:
@@ -39,7 +30,7 @@ def changing(at: str, unit: str, hows: Sequence[str]) -> Component:
     how = segmented(named(HOW), [(one, one) for one in hows], hows[0])
     where = segmented(named(WHERE), [("all", "at every token"), ("token", "at the selected token")], "all")
     amount = count(named(AMOUNT), 0, "Amount", step=0.5, w=90, disabled=True, allowDecimal=True)
-    said = html.Span(_MEANS[hows[0]], id=named(SAID), role="status")
+    said = html.Span(MEANS[hows[0]], id=named(SAID), role="status")
     body = [dcc.Store(id=named(UNIT), data=unit), html.Div([how, amount, where], className="ow-actions")]
     return panel("How it is changed", body, note=said, export=False)
 
@@ -54,7 +45,7 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,
     )
     def begin(how: str):
-        return _STARTS.get(how, 0), how not in _STARTS
+        return STARTS.get(how, 0), how not in STARTS
 
     @app.callback(
         Output({"type": FIELD, "at": MATCH, "of": "changes", "part": ""}, "value"),
@@ -72,10 +63,4 @@ def register(app: Dash) -> None:
         pos = (selection or {}).get("token")
         if where == "token" and not isinstance(pos, int):
             return no_update, _NO_TOKEN
-        return change_text(how, size, unit, pos if where == "token" else None), _MEANS.get(how, "")
-
-
-def change_text(how: str, amount: object, unit: str, pos: int | None) -> str:
-    """`clamp=8:L1N5@2`: the change as every door reads it."""
-    by = f"={amount:g}" if how in _STARTS and isinstance(amount, int | float) else ""
-    return f"{how}{by}:{unit}" + ("" if pos is None else f"@{pos}")
+        return written(how, size, unit, pos if where == "token" else None), MEANS.get(how, "")

@@ -3,7 +3,7 @@
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from app.components import demos, promptbox
-from app.components.cards import SORTS, artifact_card
+from app.components.cards import artifact_card
 from app.components.parts import Parts, card, error, panel, title
 from app.components.slot import waiting
 from app.frame.shell import Page
@@ -12,6 +12,7 @@ from app.library import prompts
 from app.library.artifacts import Library, library
 from app.library.models import MODELS, in_memory, models, short_model
 from probe.artifacts.json import Json
+from probe.doctor.stored_words import KINDS
 from probe.model.default import model_cache
 from probe.model.sizes import ModelSize, model_size
 from probe.words import counted
@@ -25,7 +26,7 @@ _FEW = 2  # so many cards fill half a row
 def layout(query: dict[str, str]) -> Parts:
     """The prompt box, then what is here. `shelf` in the address shows one kind of artifact whole."""
     lead = "Write a prompt and look at what the model does with it: layer by layer, head by head, unit by unit, and as a circuit."
-    shelf = query.get("shelf") if query.get("shelf") in SORTS else None
+    shelf = query.get("shelf") if query.get("shelf") in KINDS else None
     return [
         title("See the movement", lead=lead),
         promptbox.box_panel(),
@@ -51,7 +52,7 @@ def running() -> Parts:
 def stored(shelf: str | None = None) -> Parts:
     """Recent prompts, the shelves of artifacts, the models."""
     found = library()
-    kinds = [shelf] if shelf else list(SORTS)
+    kinds = [shelf] if shelf else list(KINDS)
     there = [kind for kind in kinds if found.kinds[kind]]
     wide = [_shelf(k, found, 60 if shelf else _MOST) for k in there if shelf or len(found.kinds[k]) > _FEW]
     few = [_shelf(k, found, _MOST) for k in there if not shelf and len(found.kinds[k]) <= _FEW]
@@ -67,7 +68,7 @@ def _recent() -> html.Section | None:
 
 def _shelf(kind: str, found: Library, most: int) -> html.Section:
     """The newest artifacts of a kind, and a link to the others."""
-    name, _, note = SORTS[kind]
+    name, note = KINDS[kind]
     every = found.kinds[kind]
     cards = [artifact_card(kind, folder, manifest) for folder, manifest in every[:most]]
     tools, cut = None, f", the newest {most} of {len(every)}" if len(every) > most else ""

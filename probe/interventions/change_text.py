@@ -17,6 +17,19 @@ EXAMPLES = "ablate:L9H6, scale=2:L5N120, clamp=8:L4F650@3 or add=5:L4F650"
 _CHANGE = re.compile(r"(?:(?P<how>[a-z]+)(?:=(?P<amount>[^:]*))?:)?(?P<where>[^:@]+)(?:@(?P<pos>.*))?")
 
 
+STARTS = {"scale": 2.0, "clamp": 8.0, "add": 8.0}
+"""Amounts that are good to begin with, of changes that take one."""
+MEANS = {
+    "ablate": "Ablate: its activation is set to 0.",
+    "mean": "Mean: it is held at its mean over the positions of the prompt.",
+    "scale": "Scale: its activation times the amount.",
+    "clamp": "Clamp: its activation is held at the amount.",
+    "add": "Add: the amount is added to its activation, whether it fires or not.",
+}
+OF_HEAD, OF_UNIT = ("ablate", "mean", "scale"), ("ablate", "mean", "scale", "clamp", "add")
+"""How a head, and a neuron or latent, is most often changed; each takes more."""
+
+
 class Change(NamedTuple):
     """A change as it was written: how, by how much, and where (a unit, or the name of a site and positions)."""
 
@@ -42,6 +55,12 @@ def parse_change(text: str) -> Change:
         _require_site(text, found["where"], named)
     pos = unit.pos if unit else position_of(found["pos"], text)
     return Change(how, _number(found["amount"], text), unit or found["where"], pos)
+
+
+def written(how: str, amount: object, unit: str, pos: int | None) -> str:
+    """`clamp=8:L1N5@2`: the change as every door reads it."""
+    by = f"={amount:g}" if how in STARTS and isinstance(amount, int | float) else ""
+    return f"{how}{by}:{unit}" + ("" if pos is None else f"@{pos}")
 
 
 def _how_meant(how: str) -> str:

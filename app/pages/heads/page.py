@@ -18,7 +18,7 @@ from app.library import memory
 from app.library.models import short_model
 from app.library.prompts import Prompt
 from app.methods.before import run_of_before
-from app.methods.changing import HEAD, changing
+from app.methods.changing import changing
 from app.methods.token_box import token_pick
 from app.pages.heads import callbacks
 from app.pages.heads.callbacks import CHANGE
@@ -27,6 +27,7 @@ from app.pages.heads.drawing import base_of
 from app.pages.heads.work import scores_work
 from app.selection import Selection, selection_from
 from probe.heads.scores import SCORES
+from probe.interventions.change_text import OF_HEAD
 from probe.model.unit_names import unit_name
 
 LEAD = "Write a prompt to see where every attention head looks, what it moves, and what it adds to the prediction."
@@ -150,7 +151,7 @@ def change(model: str, prompt: Prompt, selection: Selection, query: dict[str, st
     layer, _, head = str(selection.get("head") or "0.0").partition(".")
     name = unit_name("head", int(layer), int(head))
     asked = {"prompt": prompt.text, "pos": selection.get("token", -1), "changes": [f"ablate:{name}"]}
-    block = [changing(CHANGE.at, name, HEAD), CHANGE.layout(model, asked, query), *run_of_before(query.get("edit"))]
+    block = [changing(CHANGE.at, name, OF_HEAD), CHANGE.layout(model, asked, query), *run_of_before(query.get("edit"))]
     return html.Div(block, id="heads-change", className="ow-stack")
 
 

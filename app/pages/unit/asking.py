@@ -9,10 +9,11 @@ from app.library.artifacts import is_registered
 from app.library.units import PageUnit
 from app.methods.before import run_of_before
 from app.methods.block import Block
-from app.methods.changing import NEURON, changing
+from app.methods.changing import changing
 from app.methods.form import FIELD
 from app.selection import Selection
 from probe.errors import BadInput
+from probe.interventions.change_text import OF_UNIT
 
 TEXT = Block(
     "text",
@@ -42,7 +43,7 @@ def blocks(found: PageUnit, chosen: Selection, query: dict[str, str]) -> Parts:
     changes = {"changes": [f"ablate:{found.name}"]}
     learned = {"dictionaries": [found.dictionary]} if found.dictionary else {}
     change: list[Part] = [
-        changing(CHANGE.at, found.name, NEURON),
+        changing(CHANGE.at, found.name, OF_UNIT),
         CHANGE.layout(found.model, {**prompt, **changes, **learned}, query),
         *run_of_before(query.get("edit")),
     ]
