@@ -11,7 +11,7 @@ import numpy as np
 from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marks import Marks
-from circuits.graph.naming import label, short, titled, word
+from circuits.graph.naming import below, label, short, titled, word
 from circuits.graph.nodes import KINDS, Edges
 from probe.artifacts.json import finite
 from probe.show.columns import column
@@ -21,6 +21,7 @@ Table = dict[str, Any]
 """Columns and rows, with a note and what the table is called; a row that has a `pick` says which node it stands for."""
 MAX_LISTED = 60
 BELOW = "This unit is below zero: what has a negative weight pushes it further down, the way it went. Bars show that."
+WRITES_OPPOSITE = "Below zero here, so it writes the opposite: it promotes what its direction suppresses."
 BELOW_SOME = (
     "Some of these are below zero: a negative weight pushes them further down, the way they went. Bars show that."
 )
@@ -92,6 +93,17 @@ def node_row(graph: CircuitGraph, node: int) -> Row:
 def token_of(graph: CircuitGraph, node: int) -> str:
     """What a root explains; of every other node the token it stands at."""
     return graph.unit_tokens[node] if graph.roots[node] else graph.tokens[graph.nodes.pos[node]]
+
+
+def node_words(graph: CircuitGraph, node: int, shown: Arrangement | None = None) -> list[str]:
+    """What a node is and where, in sentences; and whether it is among the shown ones."""
+    place = f"{'of' if graph.roots[node] else 'at'} {token_of(graph, node)!r}, position {graph.nodes.pos[node]}"
+    lost = shown is not None and node not in shown.nodes
+    return [
+        f"{word(KINDS[graph.nodes.kind[node]])} {place}",
+        *([WRITES_OPPOSITE] if below(graph, node) else []),
+        *(["Not shown in the link graph: keep more nodes to see it there."] if lost else []),
+    ]
 
 
 def looked_for(graph: CircuitGraph, text: str) -> list[int]:

@@ -53,6 +53,7 @@ from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
 from circuits.supernodes.drawing import drawing
 from circuits.supernodes.groups import Group
+from circuits.supernodes.scores_beside import pinned_units
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest, write_manifest
 from probe.errors import BadInput
@@ -198,13 +199,12 @@ def test_the_scores_in_sight_are_those_of_the_record(home):
     save_graph(found, place("graph", "g"))
     units = np.flatnonzero(found.nodes.where("neuron", "latent", "mlp", "head"))[:3].tolist()
     graphs.mark("g", {"op": "pin", "nodes": units})
-    assert graph_scores.chosen_units(stored_graph("g")) == tuple(units)
-    number, mine = graph_scores.pinned("g", graphs.body("g"), tuple(units))
-    assert number == 3 and mine == subgraph_scores(found, units, n_random=0).scores
-    nodes, edges, left = graph_scores.pruned("g", graphs.body("g"), 0.7, 0.8)
-    same = found.prune(0.7, 0.8)
-    assert (nodes, edges, left) == (same.nodes.sum(), same.edges.sum(), same.scores)
-    assert graph_scores.chosen_units(replace(found, pinned=[0])) == (), "a token explains nothing by itself"
+    assert pinned_units(stored_graph("g")) == tuple(units)
+    mine = graph_scores.pinned("g", graphs.body("g"), tuple(units))
+    assert (mine.nodes, mine.scores) == (3, subgraph_scores(found, units, n_random=0).scores)
+    left, same = graph_scores.pruned("g", graphs.body("g"), 0.7, 0.8), found.prune(0.7, 0.8)
+    assert (left.nodes, left.edges, left.scores) == (same.nodes.sum(), same.edges.sum(), same.scores)
+    assert pinned_units(replace(found, pinned=[0])) == (), "a token explains nothing by itself"
     assert graph_scores.pinned("g", graphs.body("g"), ()) is None
 
 

@@ -10,8 +10,8 @@ from app.library.graphs import dictionary_at
 from app.library.models import MODELS, models
 from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import KINDS, CircuitGraph
-from circuits.graph.naming import below, label, short, word
-from circuits.graph.rows import token_of
+from circuits.graph.naming import label, short
+from circuits.graph.rows import node_words
 from circuits.graph.told import numbers
 from probe.words import figures
 
@@ -31,23 +31,12 @@ def unit_link(found: CircuitGraph, node: int) -> str | None:
     return links.latent_page(name, unit, model=found.model, prompt=prompt, token=token) if stored else None
 
 
-BELOW = "Below zero here, so it writes the opposite: it promotes what its direction suppresses."
-
-
 def node_facts(found: CircuitGraph, node: int, shown: Arrangement | None = None) -> Parts:
     """Name and numbers of one node, and the way to its unit."""
-    kind, root = KINDS[found.nodes.kind[node]], bool(found.roots[node])
-    place = f"{'of' if root else 'at'} {token_of(found, node)!r}, position {found.nodes.pos[node]}"
-    lost = shown is not None and node not in shown.nodes
-    words = [
-        f"{word(kind)} {place}",
-        BELOW if below(found, node) else "",
-        "Not shown in the link graph: keep more nodes to see it there." if lost else "",
-    ]
     head = [
         html.Strong(short(found, node), className="mono", style={"fontSize": 15}),
         html.Div(label(found, node), dir="auto"),
-        *(html.Div(line, className="ow-sub", dir="auto") for line in words if line),
+        *(html.Div(line, className="ow-sub", dir="auto") for line in node_words(found, node, shown)),
     ]
     if link := unit_link(found, node):
         page = [icon("external", small=True), " unit page"]

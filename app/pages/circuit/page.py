@@ -59,7 +59,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
             clamp=True,
         ),
         *outdated_note("graph", name),
-        bar(name, found),
+        bar(found),
         *link_panels(found, name, keep, edges, link, node),
         subgraph_panel(found, name, edges, work.given(query.get("groups"), *KINDS)),
         test_panel(found, name, query.get("test")),
