@@ -15,42 +15,42 @@ from app.jobs.table import Job, job_table
 _FRESH = 3600  # seconds for which a finished demo is still announced
 
 
+_OFFERED = (
+    (
+        "demo",
+        "SmolLM2-135M",
+        "Make the demo",
+        "Reads a prompt, harvests activations at an early layer of a small language model, trains a transcoder on them, "
+        "judges it and traces a circuit through it. Some minutes; it can be cancelled, and goes on where it stopped.",
+    ),
+    (
+        "toy-demo",
+        "Toy model",
+        "Make the small one",
+        "The same steps on a model with random weights: seconds, and nothing to learn from but the pages.",
+    ),
+)
+"""Each demo: its name, its model, the words of its button, what it does and takes."""
+
+
 def offered(empty_home: bool) -> Component | None:
     """The panel: on an empty home the two demos, otherwise what became of one that was started; None when there is none."""
     latest = [j for name in DEMOS if (j := job_table().latest(f"demo:{name}")) is not None]
-    lines = [state(job) for job in latest if job.state != "done" or time.time() - (job.finished or 0) < _FRESH]
-    if not empty_home and not lines:
-        return None
-    busy = any(job.active for job in latest)
-    body = [*lines, *(_choices() if empty_home and not busy else [])]
+    body = [state(job) for job in latest if job.state != "done" or time.time() - (job.finished or 0) < _FRESH]
+    if empty_home and not any(job.active for job in latest):
+        body.append(html.Div([_choice(*one) for one in _OFFERED], className="ow-grid even"))
     note = "A prompt, its lens, its heads, a trained transcoder with its evaluation, and a circuit through it"
-    return panel("The bundled demo", body, note=note, export=False)
+    return panel("The bundled demo", body, note=note, export=False) if body else None
 
 
-def _choices() -> Parts:
-    """What each demo is and takes, its button, and the same in the shell."""
-    real = (
-        "Reads a prompt, harvests activations at an early layer of a small language model, trains a transcoder on them, "
-        "judges it and traces a circuit through it. Some minutes; it can be cancelled, and goes on where it stopped."
-    )
-    small = "The same steps on a model with random weights: seconds, and nothing to learn from but the pages."
-    return [
-        html.Div(
-            [
-                _choice("demo", "Make the demo", "SmolLM2-135M", real, "filled", "openwork demo"),
-                _choice("toy-demo", "Make the small one", "Toy model", small, "default", None),
-            ],
-            className="ow-grid even",
-        )
-    ]
-
-
-def _choice(name: str, words: str, heading: str, sentence: str, variant: str, command: str | None) -> html.Div:
-    button = dmc.Button(words, id={"type": "demo", "name": name}, variant=variant, leftSection=icon("play", small=True))
-    shell = [html.Span("or in the shell", className="ow-partial"), copyable(command)] if command else []
-    return html.Div(
-        [html.H3(heading), html.P(sentence), html.Div([button, *shell], className="ow-actions")], className="ow-demo"
-    )
+def _choice(name: str, model: str, words: str, sentence: str) -> html.Div:
+    """What a demo is and takes, its button, and the same in the shell where there is a command."""
+    first = name == "demo"
+    look = {"variant": "filled" if first else "default", "leftSection": icon("play", small=True)}
+    button = dmc.Button(words, id={"type": "demo", "name": name}, **look)
+    shell = [html.Span("or in the shell", className="ow-partial"), copyable("openwork demo")] if first else []
+    ways = html.Div([button, *shell], className="ow-actions")
+    return html.Div([html.H3(model), html.P(sentence), ways], className="ow-demo")
 
 
 def state(job: Job) -> Component:

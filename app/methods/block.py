@@ -75,17 +75,17 @@ class Block:
         method, given, query, whole = method_named(self.method), given or {}, query or {}, self.key is None
         fields = self.fields
         if fields is None:
-            fields = tuple(p.name for p in method.parameters if whole or p.name not in given)
+            fields = (
+                *(p.name for p in method.parameters if whole or p.name not in given),
+                *(["model"] if whole else []),
+            )
         fixed = {name: value for name, value in given.items() if name not in fields}
         key = self._key(method, model, given, query)
         call = _call_that_made(key)
         arguments = {**given, **(call.arguments if call else {}), **fixed}
-        ask = self._ask(
-            form.form(self.at, method, model, arguments, None if whole else fields), fixed, _hint(call, fixed), wrong
-        )
+        ask = self._ask(form.form(self.at, method, model, arguments, fields), fixed, _hint(call, fixed), wrong)
         beside_key = f"{self.key}-beside" if self.key else addresses.BESIDE if whole else ""
-        asked = {"method": method.name, "model": "" if whole or "model" in fields else model, "key": self.key}
-        asked["of"] = self.of
+        asked = {"method": method.name, "model": "" if "model" in fields else model, "key": self.key, "of": self.of}
         result = view.result_view(
             self.at,
             asked,

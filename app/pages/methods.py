@@ -30,17 +30,8 @@ def found(question: str) -> Parts:
     """The groups that have a method which holds every word of the question."""
     words = question.casefold().split()
     groups = {g: [m for m in many if all(w in _text(m) for w in words)] for g, many in catalogue.groups().items()}
-    parts = [_group(name, many) for name, many in groups.items() if many]
-    if parts:
-        return parts
-    if not words:
-        return [
-            empty(
-                "No method is declared",
-                "A function marked @method, with a line in its package's list of public names, appears here.",
-            )
-        ]
-    return [empty("Nothing found", "No method holds these words. Fewer of them find more.")]
+    nothing = [empty("Nothing found", "No method holds these words. Fewer of them find more.")]
+    return [_group(name, many) for name, many in groups.items() if many] or nothing
 
 
 def _text(about: Method) -> str:
