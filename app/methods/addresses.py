@@ -13,11 +13,11 @@ from typing import Any
 from app import links
 from app.library import prompts
 from app.library.models import require_offered
-from app.methods.fields import parts_of, plain_of, texts_of
 from app.selection import SHOWN
 from probe.errors import BadInput
 from probe.methods.call import Call, checked, unknown_name, wrong
 from probe.methods.reading import Method, Parameter
+from probe.methods.written import parts_of, plain_of, texts_of
 
 MODEL, LIKE, BESIDE, RAW, RUN = "m", "like", "beside", "raw", "run"
 _IDS = "ids:"

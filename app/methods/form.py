@@ -20,8 +20,7 @@ from app.components.promptbox import EXAMPLES
 from app.library import prompts
 from app.library.artifacts import corpora, library
 from app.library.models import model_of_stored
-from app.methods import fields, token_box
-from app.methods.fields import OTHER, parts_of, texts_of
+from app.methods import token_box
 from app.methods.token_box import MODEL, TOKEN
 from circuits.studies.catalogue import studies
 from probe.methods import in_words as words
@@ -29,6 +28,7 @@ from probe.methods.kinds import KINDS, STORED
 from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.reading import Asks, Parameter
 from probe.methods.results import stored_in
+from probe.methods.written import OTHER, arguments_of, parts_of, texts_of
 
 _OFFERED: dict[Kind, Callable[[], list[str]]] = {
     **{kind: lambda name=name: _stored(name) for kind, name in STORED.items()},
@@ -117,7 +117,7 @@ def given(
     rest = {key: value for key, value in filled.items() if key[0] not in as_it_was}
     on = {str(name["of"]): bool(value) for name, value in zip(switches, checked)}
     known = {p.name for p in about.parameters if p.kind.control == "switch" and not p.several}
-    return {**fields.arguments_of(about, rest), **as_it_was, **{n: v for n, v in on.items() if n in known}}
+    return {**arguments_of(about, rest), **as_it_was, **{n: v for n, v in on.items() if n in known}}
 
 
 # -- what no field can hold --------------------------------------------------------------------------------------------------

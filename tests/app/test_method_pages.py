@@ -16,7 +16,7 @@ from app.frame import search
 from app.jobs import table as jobs
 from app.jobs import work as job_work
 from app.library import memory, models, prompts
-from app.methods import addresses, block, drawing, fields, following, form, onward, token_box, view, work
+from app.methods import addresses, block, drawing, following, form, onward, token_box, view, work
 from app.pages import method as page
 from app.pages import methods as catalogue_page
 from app.pages import report, two_prompts
@@ -27,6 +27,7 @@ from probe.methods.call import Call
 from probe.methods.looks import sorts_of
 from probe.methods.reading import declared_in
 from probe.methods.results import results_of
+from probe.methods.written import texts_of
 from probe.show.panels import Chosen, Figure, Rows, Sentence, Tokens
 from probe.show.record import Record
 
@@ -107,7 +108,7 @@ def test_an_address_holds_no_chat_and_its_form_keeps_it(about):
     call = call_of({"prompt": [{"role": "user", "content": "hi"}], "times": 3})
     asked = addresses.asked_in(about, query(addresses.address_of(call)))
     assert asked == ("toy", {"times": 3}) and addresses.call_of(about, *asked) is None
-    assert "hi" not in addresses.address_of(call) and fields.texts_of(about.parameter("prompt"), [{}]) is None
+    assert "hi" not in addresses.address_of(call) and texts_of(about.parameter("prompt"), [{}]) is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import openwork as ow
 from app.cli import run as command_line
 from app.commands.methods.catalogue import _example
 from app.commands.methods.command import command_of
-from app.methods import addresses, fields, view
+from app.methods import addresses, view
 from app.pages import method as method_page
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import MANIFEST, SCHEMA, ModelStamp, read_manifest, writing
@@ -26,6 +26,7 @@ from probe.methods.catalogue import methods
 from probe.methods.kinds import PromptKind
 from probe.methods.plain_kinds import Number, Switch
 from probe.methods.reading import Method, Parameter
+from probe.methods.written import arguments_of
 
 EVERY = [(about, p) for about in methods() for p in about.parameters if not isinstance(p.kind, Switch)]
 
@@ -62,7 +63,7 @@ def sentences(about: Method, p: Parameter, value: Any, text: str) -> Iterator[tu
     yield "a call", said(lambda: Call.checked(about.name, "toy", needed))
     yield "a command", said(lambda: command_of(about)(**options(about, p, text)))
     if text and not isinstance(p.kind, PromptKind):  # an empty field is its default, and a prompt there is text
-        yield "a form", said(lambda: fields.arguments_of(about, {(p.name, ""): text}))
+        yield "a form", said(lambda: arguments_of(about, {(p.name, ""): text}))
     if text or not (p.several or isinstance(p.kind, PromptKind)):  # of which an address names none by an empty text
         yield "an address", said(lambda: addresses.asked_in(about, {addresses.key_in_address(p.name): text}))
 

@@ -1,8 +1,8 @@
-"""An argument as a person writes it: the texts of a form's fields and of an address, and the plain value they stand for.
+"""An argument as a person writes it into fields, of a form or an address: their texts, and the plain value they stand for.
 
 One parameter is one field, but that a contrast of two tokens has a second one, for the token it is held against. Texts are those
-of the command line (`probe.methods.kinds`); several values stand on a line each. What no field can hold (chat messages, ids) is
-kept beside the form as it came, for as long as the field is left as it is.
+of the command line (`kinds.py`); several values stand on a line each. What no field can hold (chat messages, ids) is
+for whoever asks to keep beside the field.
 """
 
 from collections.abc import Mapping
