@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.methods.terminal import show_panels
 from app.commands.options import AsJson, Model, print_json, progress, quiet
+from probe.show.terminal import show_panels
 
 
 def demo(

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,8 @@ from app.commands.limits import MAX_SEED as MAX_SEED
 from probe.artifacts.json import Json, clean
 from probe.errors import BadInput, Unavailable, brief
 from probe.progress import SILENT, Bar, Progress
-from probe.words import one_line
+from probe.show.terminal import print_rows as print_rows
+from probe.show.terminal import visible as visible
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -153,41 +153,3 @@ def takes_unicode() -> bool:
 def print_plan(plan: "Record", json: bool, before: str = "") -> None:
     """What something would take: its record's sentence."""
     print_json(plan.to_dict()) if json else typer.echo(f"{before}{plan.summary()}")
-
-
-def print_rows(rows: Sequence[Mapping[str, object]], title: str = "") -> None:
-    """Rows as a table on stdout, a column for every key of any. Cells are plain text: a token cannot carry markup."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text as Plain
-
-    from probe.show.html import number
-
-    if not rows:
-        typer.echo(title)
-        return
-    table = Table(
-        title=Plain(title, style="bold") if title else None,
-        title_justify="left",
-        header_style="bold",
-        box=None,
-        pad_edge=False,
-    )
-    columns: dict[str, object] = {}
-    for row in rows:
-        columns |= {key: value for key, value in row.items() if key not in columns}
-    for key, value in columns.items():
-        table.add_column(
-            Plain(str(key)), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Plain(visible(number(row[key])) if key in row else "") for key in columns))
-    console = Console()
-    if not console.is_terminal:  # a file or a pipe has no width to fit
-        console = Console(width=200)
-    console.print(table)
-
-
-def visible(text: str) -> str:
-    """Control characters as they are named, so that a token cannot move the cursor or colour the terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in one_line(text))

@@ -17,13 +17,14 @@ from app.commands.methods import command as command_
 from app.commands.methods import old_names
 from app.commands.methods.command import command_of
 from app.commands.methods.old_names import OldName
-from app.commands.methods.terminal import as_csv, show_panels, strip
+from probe.artifacts.csv_rows import as_csv
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Unavailable
 from probe.methods import catalogue, reading
 from probe.methods.call import Call
 from probe.model.load import stamp
 from probe.show.panels import Figure, Rows, Sentence, Tokens
+from probe.show.terminal import show_panels, strip
 from probe.text.targets import Difference
 
 __all__ = ["counted"]

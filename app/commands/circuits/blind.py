@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.methods.terminal import show_panels
 from app.commands.options import AsJson, Device, Precision, load, print_json, progress
 from probe.errors import BadInput
 from probe.show.panels import Rows, Sentence
+from probe.show.terminal import show_panels
 
 if TYPE_CHECKING:
     from probe.show.panels import Panel

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.methods.terminal import show_panels
 from app.commands.options import AsJson, print_json, reserve
 from probe.artifacts.manifest import ModelStamp, has_manifest
 from probe.errors import BadInput
 from probe.show.panels import Rows, Sentence
+from probe.show.terminal import show_panels
 from probe.show.values import quoted
 
 if TYPE_CHECKING:

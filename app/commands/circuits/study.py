@@ -108,7 +108,7 @@ def _require_document(path: Path) -> None:
 
 
 def _show(found: "StudyResult", json: bool, document: Path | None) -> None:
-    from app.commands.methods.terminal import show_panels
+    from probe.show.terminal import show_panels
 
     if document is not None:
         from probe.artifacts.exports import write_file

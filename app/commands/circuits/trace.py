@@ -9,11 +9,11 @@ import typer
 from app.commands.asking import Minus
 from app.commands.fields import Given, Running, takes
 from app.commands.methods.stored import call_asked
-from app.commands.methods.terminal import show_panels
 from app.commands.options import Model, print_json, progress, reserve
 from probe.errors import BadInput
 from probe.methods.catalogue import method_named
 from probe.methods.kinds import KINDS
+from probe.show.terminal import show_panels
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

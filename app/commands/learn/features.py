@@ -96,8 +96,8 @@ def _print(table: "FeatureTable", unit: int | None, search: str | None, json: bo
         if json:
             print_json(record.to_dict())
         else:
-            from app.commands.methods.terminal import show_panels
             from probe.show.panels import Tokens
+            from probe.show.terminal import show_panels
 
             show_panels([one for one in record.panels() if not isinstance(one, Tokens)])  # its examples are rows too
         return

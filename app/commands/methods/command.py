@@ -13,11 +13,11 @@ import typer
 from app.commands.limits import require_possible
 from app.commands.methods.asked import arguments_of, options_of, unmarked
 from app.commands.methods.stored import asks_of_graph, call_asked
-from app.commands.methods.terminal import MOST
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
 from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.reading import Method
+from probe.show.terminal import MOST
 
 if TYPE_CHECKING:
     from probe.show.panels import Panel
@@ -182,8 +182,9 @@ def show_answer(
     said: str,
 ) -> None:
     """Print what was found, as asked. said: the last line, how to see it."""
-    from app.commands.methods.terminal import show_panels, write_csv
     from app.commands.options import print_json
+    from probe.artifacts.csv_rows import write_csv
+    from probe.show.terminal import show_panels
 
     if wanted.json:
         print_json(plain())
@@ -192,7 +193,7 @@ def show_answer(
         if said:
             typer.echo(said, err=True)
     if wanted.csv is not None:
-        write_csv(rows(), wanted.csv)
+        typer.echo(f"wrote {write_csv(rows(), wanted.csv)}", err=True)
 
 
 def free_place(name: str, kind: str = "result") -> Path:

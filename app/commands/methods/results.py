@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.methods.catalogue import visible_lines
-from app.commands.methods.terminal import show_panels, write_csv
 from app.commands.options import AsJson, print_json, print_rows
+from probe.artifacts.csv_rows import write_csv
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput
+from probe.show.terminal import show_panels
 
 
 def show(
@@ -38,7 +39,7 @@ def show(
         folder, manifest, record = found[0]
         if not hasattr(record, "rows"):
             raise BadInput(f"{folder.name} has no table.")
-        write_csv(record.rows(), csv)
+        typer.echo(f"wrote {write_csv(record.rows(), csv)}", err=True)
 
 
 def _list(json: bool) -> None:

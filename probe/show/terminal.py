@@ -1,20 +1,12 @@
 """What there is to see of a record on a terminal: its panels in order, without the figures. Machines get JSON or CSV."""
 
-import csv
-import io
-import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-import typer
-
-from app.commands.options import print_rows, visible
-from probe.artifacts.json import clean
+from probe.show.html import number
 from probe.show.panels import Aligned, Panel, Rows, Sentence, Tokens, unfolded
-from probe.words import SPACE
+from probe.words import SPACE, one_line
 
 MOST = 40
 """Rows of a table that a terminal gets, if it asks for no other number; --json and --csv have all."""
@@ -78,8 +70,6 @@ def _token(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    from probe.show.html import number
-
     return "" if math.isnan(value) else number(float(value))
 
 
@@ -98,26 +88,37 @@ def _wrapped(cells: Iterable[Sequence[str]], rows: int, width: int) -> Iterator[
         yield from (line.rstrip() for line in lines)
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as the dashboard exports them: texts are JSON, so they are exact and no spreadsheet takes one for a formula."""
-    out = io.StringIO()
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    return out.getvalue()
+def print_rows(rows: Sequence[Mapping[str, object]], title: str = "") -> None:
+    """Rows as a table on stdout, a column for every key of any. Cells are plain text: a token cannot carry markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text as Plain
+
+    if not rows:
+        _say(title)
+        return
+    table = Table(
+        title=Plain(title, style="bold") if title else None,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    columns: dict[str, object] = {}
+    for row in rows:
+        columns |= {key: value for key, value in row.items() if key not in columns}
+    for key, value in columns.items():
+        table.add_column(
+            Plain(str(key)), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Plain(visible(number(row[key])) if key in row else "") for key in columns))
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width to fit
+        console = Console(width=200)
+    console.print(table)
 
 
-def _cell(value: Any) -> Any:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if number else json.dumps(clean(value), ensure_ascii=False)
-
-
-def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """All rows of a record."""
-    from probe.artifacts.exports import write_file
-
-    write_file(path, as_csv(rows))
-    typer.echo(f"wrote {path}", err=True)
+def visible(text: str) -> str:
+    """Control characters as they are named, so that a token cannot move the cursor or colour the terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in one_line(text))
