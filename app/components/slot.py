@@ -96,7 +96,7 @@ def cancel(job: Job) -> dmc.Button:
 def again_button(job: Job) -> dmc.Button:
     """The button that starts an ended job anew, or goes on with one that keeps what it had."""
     words = "Go on" if job.again and job.again[0] == "demo" else "Run again"
-    return dmc.Button(words, id={"type": "again", "job": job.id}, variant="default", size="compact-sm")
+    return dmc.Button(words, id={"type": "again", "job": job.id}, variant="default", size="compact-xs")
 
 
 def how_far(job: Job) -> str:

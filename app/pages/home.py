@@ -7,7 +7,7 @@ from app.components.cards import artifact_card
 from app.components.parts import Parts, card, error, panel, title
 from app.components.slot import waiting
 from app.frame.shell import Page
-from app.jobs.table import job_table
+from app.jobs.table import job_table, turn
 from app.library import prompts
 from app.library.artifacts import Library, library
 from app.library.models import MODELS, in_memory, models, short_model
@@ -41,7 +41,7 @@ def running() -> Parts:
     """The demo, where it is offered or under way, and other jobs that run or wait."""
     active = job_table().active()
     parts = [demos.offered(library().empty)]
-    others = [j for j in active if not j.key.startswith("demo:")]
+    others = sorted((j for j in active if not j.key.startswith("demo:")), key=turn)
     if others:
         body = [html.Div([waiting(j, linked=True) for j in others[:4]])]
         more = f"{len(others) - 4} more wait" if len(others) > 4 else None

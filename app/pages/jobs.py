@@ -63,8 +63,9 @@ def row(job: Job) -> html.Div:
     year = " %Y" if abs(time.time() - job.created) > _LATE else ""
     begun = f"{job.kind}, begun {datetime.fromtimestamp(job.created):%d %B{year}, %H:%M}"
     dot = {"running": "busy", "done": "on", "failed": "bad", "interrupted": "bad"}.get(job.state, "")
+    told = html.Pre(report(job), **_followed("job-lines", job))
     copied = html.Span(copy_button("the log"), className="ow-job-copy", **{"data-copy": report(job)})
-    log = [html.Summary("Log"), html.Div([html.Pre(log_lines(job), **_followed("job-lines", job)), copied])]
+    log = [html.Summary("Log"), html.Div([told, copied])]
     parts = [
         html.Div(
             [html.Div(name, className="name", dir="auto"), html.Div(job.message or begun, className="meta", dir="auto")]
@@ -97,18 +98,13 @@ def _actions(job: Job, opens: bool) -> Parts:
     return found or ([again_button(job)] if can_repeat(job) else [])
 
 
-def log_lines(job: Job) -> str:
-    """What happened when; of what failed where, and what to report."""
-    lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
-    failed = ["", f"failed in: {job.stage or 'the beginning'}", job.details] if job.state == "failed" else []
-    return "\n".join([*lines, *failed]).rstrip() or "nothing was kept"
-
-
 def report(job: Job) -> str:
-    """All there is to say of a job, as plain text."""
+    """All there is to say of a job, as plain text: what happened when, where it failed, the versions."""
     began = datetime.fromtimestamp(job.created).isoformat(sep=" ", timespec="seconds")
     head = [f"job {job.id} ({job.kind}): {job.title}", f"{job.state}; queued {began}", job.message]
-    return "\n".join([*filter(None, head), log_lines(job), ", ".join(f"{k} {v}" for k, v in versions().items())])
+    failed = [f"failed in: {job.stage or 'the beginning'}", job.details] if job.state == "failed" else []
+    lines = [f"{datetime.fromtimestamp(moment):%H:%M:%S}  {words}" for moment, words in job.log]
+    return "\n".join(filter(None, [*head, *failed, *lines, ", ".join(f"{k} {v}" for k, v in versions().items())]))
 
 
 def register(app: Dash) -> None:
@@ -136,7 +132,7 @@ def register(app: Dash) -> None:
     def advance(_: object):
         active = {j.id: j for j in job_table().active()}
         known = [active.get(part["id"]["job"]) for part in ctx.outputs_list[0]]
-        return [_progress(j) if j else no_update for j in known], [log_lines(j) if j else no_update for j in known]
+        return [_progress(j) if j else no_update for j in known], [report(j) if j else no_update for j in known]
 
     @app.callback(
         Output("cancelled", "data", allow_duplicate=True),

@@ -9,7 +9,7 @@ KINDS = {
     "graph": ("Circuits", "Attribution graphs, each of one prompt"),
     "features": ("Feature tables", "What each unit fires at and what it writes"),
     "dictionary": ("Dictionaries", "Sparse autoencoders and transcoders, with their training"),
-    "result": ("Results", "Evaluations and reports"),
+    "result": ("Results", "What methods found, evaluations and reports"),
     "cache": ("Activation caches", "Activations on disk, ready for training"),
     "text": ("Sampled text", "Text drawn from a model, to harvest from and judge on"),
     "study": ("Blind studies", "Units explained before their text is seen"),
