@@ -6,6 +6,7 @@ too, and prints the record they return (`--json` for machines). Under torchrun t
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,13 +14,15 @@ import typer
 from probe.errors import BadInput, Cancelled
 from probe.system_errors import foreseen
 
-cli = typer.Typer(
-    name="openwork",
-    help="From a model to its activations, to trained transcoders, to a circuit, to a test of whether it is true.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+
+def cli(typed: Sequence[str] = ()) -> typer.Typer:
+    """The command line, with the commands that are meant by what was typed; with all by default."""
+    from app import commands
+
+    found = typer.Typer(name="openwork", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    found.callback()(_top)
+    commands.register(found, typed)
+    return found
 
 
 def _version(wanted: bool) -> None:
@@ -30,7 +33,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@cli.callback()
 def _top(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -55,15 +57,13 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from app import commands
     from app.commands.options import rank
 
     if rank():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
     take_any_character()
-    commands.register(cli, next(iter(arguments), ""))
     try:
-        cli(arguments, prog_name="openwork")
+        cli(arguments)(arguments, prog_name="openwork")
     except SystemExit as left:  # typer leaves this way, with 2 for a wrong option and 130 when interrupted
         if left.code == 130:
             _stopped(arguments)

@@ -24,6 +24,7 @@ from circuits.faithfulness.sufficiency import check_sufficiency as check_suffici
 from circuits.graph.around import node_edges as node_edges
 from circuits.graph.graph import KINDS as KINDS
 from circuits.graph.graph import CircuitGraph as CircuitGraph
+from circuits.graph.shown import show_graph as show_graph
 from circuits.graph.store import choose_nodes as choose_nodes
 from circuits.graph.store import load_graph as load_graph
 from circuits.graph.store import save_graph as save_graph
@@ -36,6 +37,9 @@ from circuits.patching.sweep import patch_sweep as patch_sweep
 from circuits.studies.running import study as study
 from circuits.supernodes.evidence import suggest_groups as suggest_groups
 from circuits.supernodes.evidence import unit_evidence as unit_evidence
+from circuits.supernodes.marking import graph_groups as graph_groups
+from circuits.supernodes.marking import pin_nodes as pin_nodes
+from circuits.supernodes.pruned import prune_graph as prune_graph
 from circuits.supernodes.subgraph import subgraph_scores as subgraph_scores
 from circuits.supernodes.suggest import collapse as collapse
 from circuits.supernodes.suggest import suggest_supernodes as suggest_supernodes

@@ -1,85 +1,93 @@
-"""The subcommands, one file a subject."""
+"""The subcommands: those that are written by hand, one file a subject, and those that follow from declarations.
 
-from collections.abc import Callable, Iterable
+Only what was typed is read and made into a command: `openwork flow sinks` needs none of the other methods. All of them are made
+for `openwork --help`, and where what was typed is none.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 
 import typer
 
-from app.commands.limits import checked
+Commands = dict[tuple[str, ...], Callable[[], Callable[..., object]]]
+"""Commands by what one types after `openwork`, each made when it is wanted."""
+
+_BY_HAND = {
+    "trace": "circuits.trace",
+    "heads": "prompt.heads",
+    "follow": "prompt.heads",
+    "patch": "prompt.patch",
+    "sample": "learn.sample",
+    "harvest": "learn.harvest",
+    "train": "learn.train",
+    "sweep": "learn.train",
+    "eval": "learn.evaluate",
+    "features": "learn.features",
+    "label": "learn.features",
+    "import": "learn.exchange",
+    "export": "learn.exchange",
+    "study": "circuits.study",
+    "methods": "methods.catalogue",
+    "show": "methods.results",
+    "demo": "demo",
+    "runs": "learn.runs",
+    "serve": "tools",
+    "doctor": "tools",
+    "words": "tools",
+    **{f"blind {step}": "circuits.blind" for step in ("new", "show", "guess", "reveal", "verdict")},
+}
+"""Commands and the files of their functions, in the order of the help."""
 
 
-def register(cli: typer.Typer, word: str = "") -> None:
-    """Add every command, once. word: the first that was typed. What it names may need nothing of the others, and reading all
-    declarations takes longer than starting does."""
-    from app.commands import demo, tools
-    from app.commands.learn import runs
+def register(cli: typer.Typer, typed: Sequence[str] = ()) -> None:
+    """Add the commands that are meant by these words after `openwork`; all there are, where that is none of them."""
+    from app.commands.methods.groups import add
 
-    if not cli.registered_commands:
-        for module in (demo, runs, tools):
-            _add(cli, module.COMMANDS)
-    alone = {"--version", *(function.__name__ for module in (demo, runs, tools) for function in module.COMMANDS)}
-    if word not in alone and not cli.registered_groups:
-        _register_declared(cli)
+    words = {**_by_hand(), **_declared()}
+    add(cli, _meant(words, typed) or {**words, **_all_declared()})
 
 
-def _add(cli: typer.Typer, functions: Iterable[Callable[..., None]]) -> None:
-    for function in functions:
-        cli.command(function.__name__.rstrip("_"))(checked(function))
+def _by_hand() -> Commands:
+    return {tuple(words.split()): partial(_function, words.split()[-1], file) for words, file in _BY_HAND.items()}
 
 
-def _register_declared(cli: typer.Typer) -> None:
-    """What takes its options from declarations: above the others in the help."""
-    from app.commands.circuits import study, trace
-    from app.commands.learn import evaluate as judging
-    from app.commands.learn import exchange, features, sample
-    from app.commands.learn import harvest as activations
-    from app.commands.learn import train as training
-    from app.commands.methods import catalogue, old_names, results
-    from app.commands.methods.register import register as methods
-    from app.commands.prompt import heads
-    from app.commands.prompt import patch as patching
+def _function(word: str, file: str) -> Callable[..., object]:
+    from app.commands.limits import checked
 
-    others, cli.registered_commands = cli.registered_commands, []
-    for module in (
-        trace,
-        heads,
-        patching,
-        sample,
-        activations,
-        training,
-        judging,
-        features,
-        exchange,
-        study,
-        catalogue,
-        results,
-    ):
-        _add(cli, module.COMMANDS)
-    cli.registered_commands += others
-    _register_graph(cli)
-    _register_blind(cli)
-    old_names.register(cli)
-    methods(cli)
+    module = import_module(f"app.commands.{file}")
+    return checked(getattr(module, word, None) or getattr(module, f"{word}_"))  # `import` is no name of a function
 
 
-def _register_graph(cli: typer.Typer) -> None:
-    """`openwork graph ...`: what one does with a stored graph."""
-    from app.commands.circuits import files as graph_files
-    from app.commands.circuits import graph
+def _declared() -> Commands:
+    """Methods and tools, and the names that some had before."""
+    from app.commands.limits import checked
+    from app.commands.methods import old_names
+    from app.commands.methods.command import command_of
+    from probe.methods import catalogue
 
-    group = typer.Typer(
-        name="graph", help="Read, prune, compare, exchange and annotate stored graphs.", no_args_is_help=True
-    )
-    for module in (graph, graph_files):
-        _add(group, module.COMMANDS)
-    cli.add_typer(group)
+    new = {words: lambda read=read: checked(command_of(read())) for words, read in catalogue.known().items()}
+    return new | {one.words: lambda one=one: checked(one.command()) for one in old_names.OLD_NAMES}
 
 
-def _register_blind(cli: typer.Typer) -> None:
-    """`openwork blind ...`: a study in steps."""
-    from app.commands.circuits import blind
+def _all_declared() -> Commands:
+    """The same of those that the catalogue has from elsewhere."""
+    from app.commands.limits import checked
+    from app.commands.methods.command import command_of
+    from probe.methods import catalogue
 
-    group = typer.Typer(
-        name="blind", help="Say what a unit does without its text, then look: new, guess, reveal.", no_args_is_help=True
-    )
-    _add(group, blind.COMMANDS)
-    cli.add_typer(group)
+    every = (*catalogue.methods(), *catalogue.tools())
+    return {
+        w: lambda one=one: checked(command_of(one)) for one in every if (w := (*one.words,)) not in catalogue.known()
+    }
+
+
+def _meant(words: Commands, typed: Sequence[str]) -> Commands:
+    """The command, or the whole group where no command of it is named; nothing where it is none."""
+    if typed[:1] == ["--version"]:
+        return {("doctor",): words["doctor",]}
+    if (pair := tuple(typed[:2])) in words:
+        return {pair: words[pair]}
+    group = {one: make for one, make in words.items() if one[:1] == tuple(typed[:1])}
+    unknown = len(group) > 1 and len(typed) > 1 and not typed[1].startswith("-")
+    return {} if unknown else group

@@ -16,6 +16,7 @@ from circuits.graph.graph import UNITS, CircuitGraph
 from probe.errors import BadInput, brief
 from probe.methods.graph_kinds import node_list
 from probe.model.unit_names import as_text
+from probe.show.opening import origin
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -36,6 +37,12 @@ def read_graph(graph: GraphName) -> CircuitGraph:
     from circuits.graph.store import load_graph
 
     return load_graph(graph)
+
+
+def stored_in(graph: CircuitGraph) -> Path | None:
+    """The folder that a graph was read from; None for one that was traced, or read from another program's file."""
+    folder = origin(graph)
+    return Path(folder) if isinstance(folder, str) else None
 
 
 def own_dictionaries(model: "TransformerBridge", graph: CircuitGraph, given: Sequence[Any] = ()) -> list[Any]:

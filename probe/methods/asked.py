@@ -9,6 +9,9 @@ from probe.methods.plain_kinds import Kind
 
 REQUIRED = object()
 """The default of a parameter that has none."""
+HANDED = ("model", "folder", "resume", "progress")
+"""Not asked for as values, but handed in: the loaded model, where the artifact goes that a call makes, whether to go on with one
+that was begun, and the progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +134,7 @@ class Method(Asks):
         found = self.function_beside(function)
         taken = signature(found).parameters
         every = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-        return found(**{name: value for name, value in given.items() if every or name in taken})
+        return found(**{n: value for n, value in given.items() if n in taken or (every and n not in HANDED)})
 
     def function_beside(self, name: str) -> Callable[..., Any]:
         """A function of the same file, imported now."""

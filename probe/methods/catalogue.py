@@ -3,7 +3,8 @@ their functions are methods or tools. So a method is one file and one line of a 
 
 import difflib
 import re
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib.util import find_spec
 
 from probe.errors import BadInput, brief
@@ -15,11 +16,26 @@ PACKAGES = ("probe", "circuits")
 
 
 @cache
-def declared() -> tuple[Method, ...]:
-    """All methods and tools, by group and name."""
-    places = _places()
-    found = [one for module in dict.fromkeys(places.values()) for one in declared_in(module) if (*one.words,) in places]
-    return tuple(sorted(found, key=lambda one: one.words))
+def known() -> dict[tuple[str, ...], Callable[[], Method]]:
+    """Every method and tool by what one types after `openwork`, each read from its file when it is asked for. They are found by
+    the text of their declarations, which takes a tenth of reading them."""
+    found: dict[tuple[str, ...], Callable[[], Method]] = {}
+    for package in PACKAGES:
+        spec = find_spec(package)
+        public = homes(spec.origin) if spec is not None and spec.origin else {}
+        for module in dict.fromkeys(public.values()):
+            for name, group, function in _DECLARED.findall(text_of(module)):
+                if public.get(function) == module:
+                    found[*group.split(), name] = partial(_read, module, function)
+    return found
+
+
+_DECLARED = re.compile(r'^@(?:method|tool)\(\s*"([^"]+)"(?:,\s*group="([^"]*)")?(?:.*\n)*?^def (\w+)\(', re.MULTILINE)
+"""How a declaration begins: its name, and then its group."""
+
+
+def _read(module: str, function: str) -> Method:
+    return next(one for one in declared_in(module) if one.function == function)
 
 
 @cache
@@ -29,36 +45,12 @@ def methods() -> tuple[Method, ...]:
     >>> [method.name for method in ow.methods() if method.name == "sinks"]
     ['sinks']
     """
-    return tuple(one for one in declared() if one.page)
+    return tuple(sorted((one for read in known().values() if (one := read()).page), key=lambda one: one.words))
 
 
 def tools() -> list[Method]:
     """All tools, by group and name: what has a command, and no page."""
-    return [one for one in declared() if not one.page]
-
-
-@cache
-def _places() -> dict[tuple[str, ...], str]:
-    """The module of every method and tool, by what one types: found by the text of the declarations, none of which is read."""
-    found = {}
-    for package in PACKAGES:
-        spec = find_spec(package)
-        public = homes(spec.origin) if spec is not None and spec.origin else {}
-        for module in dict.fromkeys(public.values()):
-            for name, group, function in _DECLARED.findall(text_of(module)):
-                if public.get(function) == module:
-                    found[*group.split(), name] = module
-    return found
-
-
-_DECLARED = re.compile(r'^@(?:method|tool)\(\s*"([^"]+)"(?:,\s*group="([^"]*)")?(?:.*\n)*?^def (\w+)\(', re.MULTILINE)
-"""How a declaration begins: its name, and then its group."""
-
-
-def typed(*words: str) -> Method | None:
-    """The method or tool that these words after `openwork` name, of which alone the declaration is read."""
-    module = _places().get(words)
-    return next((one for one in declared_in(module) if one.words == [*words]), None) if module else None
+    return sorted((one for read in known().values() if not (one := read()).page), key=lambda one: one.words)
 
 
 def groups() -> dict[str, list[Method]]:
@@ -71,9 +63,10 @@ def groups() -> dict[str, list[Method]]:
 
 def method_named(name: object) -> Method:
     """The method of this name. BadInput, with those that look like it, where there is none."""
-    known = {one.name: one for one in methods()}
-    if isinstance(name, str) and name in known:
-        return known[name]
-    close = difflib.get_close_matches(str(name)[:80], known, n=3, cutoff=0.5)
+    found = next((one for words, read in known().items() if words[-1] == name and (one := read()).page), None)
+    others = {one.name: one for one in methods()} if found is None else {}
+    if found is not None or (isinstance(name, str) and name in others):
+        return found or others[str(name)]
+    close = difflib.get_close_matches(str(name)[:80], others, n=3, cutoff=0.5)
     said = f"Did you mean {' or '.join(close)}?" if close else "`openwork methods` lists them."
     raise BadInput(f"There is no method {brief(name)}. {said}")

@@ -16,13 +16,10 @@ from functools import cache
 from typing import Any
 
 from probe.methods.annotations import documented, taken
-from probe.methods.asked import REQUIRED, Asks, Method, Parameter
+from probe.methods.asked import HANDED, REQUIRED, Asks, Method, Parameter
 from probe.methods.source import Undeclared, plain, statement, text_of, tree_of
 
-__all__ = ["REQUIRED", "Asks", "Method", "Parameter", "Undeclared", "declared_in", "taken_by"]
-HANDED = ("model", "folder", "resume", "progress")
-"""Not asked for as values, but handed in: the loaded model, where the artifact goes that a call makes, whether to go on with one
-that was begun, and the progress."""
+__all__ = ["HANDED", "REQUIRED", "Asks", "Method", "Parameter", "Undeclared", "declared_in", "taken_by"]
 _DECORATORS = ("method", "tool")
 
 

@@ -10,11 +10,9 @@ def commands() -> Page:
     """One page of all commands, read from the command line itself."""
     import typer
 
-    from app import commands as declared
     from app.cli import cli
 
-    declared.register(cli)
-    top: Any = typer.main.get_command(cli)
+    top: Any = typer.main.get_command(cli())
     lines = ["# On the command line\n"]
     lines += ["Results on stdout, progress on stderr; exit code 0 only on success and 2 for bad input.\n"]
     for name, command in sorted(top.commands.items()):

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import commands
 from app.cli import cli, run
 from circuits.demo.run import DemoConfig, run_demo
 from probe.artifacts.folder import place
@@ -125,8 +124,7 @@ def test_bad_input_gets_a_sentence_and_code_2(arguments, code, words, home, caps
 
 
 def test_every_command_explains_itself(capsys):
-    commands.register(cli)
-    names = [command.name for command in cli.registered_commands]
+    names = [command.name for command in cli().registered_commands]
     assert {"import", "export", "eval", "features"} <= set(names)
     for name in names:  # brackets in a help text are markup: `[/folder]` would close a tag that was never opened
         assert run([name, "--help"]) == 0

@@ -157,7 +157,7 @@ def test_pins_are_kept_and_scored(graphs, capsys):
         (["show", "../no graph lies here"], "no graph lies here"),
         (["show", "g", "--kind", "gremlin"], "gremlin"),
         (["show", "g", "--node", "L9N9"], "L9N9"),
-        (["prune", "g", "--node-threshold", "1.5"], "--node-threshold"),
+        (["prune", "g", "--node-threshold", "1.5"], "node_threshold is 1.5"),
         (["prune", "g", "--save", "h"], "already a graph"),
         (["prune", "g", "--save", "a/b"], "a/b"),
         (["diff", "g", "h", "--match", "guess"], "match is 'guess'"),

@@ -7,7 +7,6 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import pytest
 import typer
 
-from app import commands
 from app.cli import cli, run
 from app.commands.limits import checked
 from probe.errors import BadInput
@@ -26,9 +25,8 @@ SETS = {
 
 def numeric() -> list[tuple[list[str], str]]:
     """Every command's path and every option of it that is a number."""
-    commands.register(cli)
-    found = []
-    groups = [([], cli), *(([g.typer_instance.info.name], g.typer_instance) for g in cli.registered_groups)]
+    found, whole = [], cli()
+    groups = [([], whole), *(([g.typer_instance.info.name], g.typer_instance) for g in whole.registered_groups)]
     for path, group in groups:
         own = (
             [(path, group.info.callback)] if path and callable(group.info.callback) else []

@@ -10,7 +10,7 @@ import pytest
 import sample_method
 import sample_tool
 import typer
-from method_commands import COUNT, PROMPT, REAL, counted, told
+from method_commands import COUNT, KNOWN, PROMPT, REAL, counted, told
 
 import app.cli as door
 from app.commands.methods import command as command_
@@ -164,14 +164,14 @@ def test_a_group_may_bear_a_commands_name(home, capsys):
     assert "count-again" in said and "--metric" in said
 
 
+WHOLE = door.cli()
+
+
 @pytest.mark.parametrize("about", REAL, ids=lambda one: one.name)
 def test_no_method_stands_behind_a_commands_own_words(about):
     """`openwork unit L1N3` takes its word for the unit: a group of that name would never see its methods. Nor does a method take
     the name of a command of its group."""
-    from app import commands
-
-    commands.register(door.cli)
-    groups = [(g.name, g.typer_instance) for g in door.cli.registered_groups]
+    groups = [(g.name, g.typer_instance) for g in WHOLE.registered_groups]
     found = [typer.main.get_group(t) for name, t in groups if t and about.group in (name, t.info.name)]
     (made,) = found
     assert not any(p.param_type_name == "argument" for p in made.params)
@@ -272,7 +272,8 @@ def test_a_graph_that_a_method_found_is_stored_as_one(capsys, toy):
 @pytest.fixture
 def keeping(monkeypatch):
     """The sample tool as if it were public."""
-    monkeypatch.setattr(catalogue, "tools", lambda: [*reading.declared_in("sample_tool")])
+    (found,) = reading.declared_in("sample_tool")
+    monkeypatch.setattr(catalogue, "known", lambda: KNOWN | {("sample", "keep-lines"): lambda: found})
 
 
 def test_a_tool_takes_what_python_takes_by_position_and_says_where_it_wrote(keeping, home, tmp_path, capsys):

@@ -302,12 +302,10 @@ def shell_of(line: str):
     from typer.testing import CliRunner
 
     from app.cli import cli
-    from app.commands import register
 
-    register(cli)
     words = shlex.split(line)
     assert words[0] == "openwork"
-    found = CliRunner().invoke(cli, words[1:])
+    found = CliRunner().invoke(cli(), words[1:])
     assert found.exit_code == 0, (line, found.output, found.exception)
     return found
 

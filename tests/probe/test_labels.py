@@ -143,10 +143,9 @@ def test_damaged_files_say_so_and_are_not_overwritten(folder: Path, text: str) -
 
 
 def test_the_command(folder: Path, tmp_path: Path) -> None:
-    from app.cli import cli
-    from app.commands import register
+    from app.cli import cli as whole
 
-    register(cli)
+    cli = whole()
     run = CliRunner().invoke
     assert run(cli, ["label", "small", "5", "dates", "--author", "ana"]).exit_code == 0
     given = tmp_path / "given.json"

@@ -13,7 +13,7 @@ from probe.errors import BadInput
 from probe.methods import call_of, chosen_layers
 from probe.methods import catalogue as catalogue_
 from probe.methods.call import Call
-from probe.methods.catalogue import declared, method_named, methods
+from probe.methods.catalogue import method_named, methods, tools
 from probe.methods.reading import HANDED, REQUIRED, declared_in, said_of
 from probe.model.fingerprint import stamp
 from probe.model.toy import native
@@ -47,7 +47,7 @@ def plain(default):
     return list(default) if isinstance(default, tuple) else default
 
 
-@pytest.mark.parametrize("about", [*declared(), *declared_in("sample_method")], ids=lambda one: one.name)
+@pytest.mark.parametrize("about", [*methods(), *tools(), *declared_in("sample_method")], ids=lambda one: one.name)
 def test_what_is_read_is_what_python_sees(about):
     """Names, order and defaults of every method, against `inspect`; each parameter has its sentence."""
     import importlib

@@ -3,18 +3,14 @@
 from dataclasses import replace
 
 import pytest
-import typer
 
 import app.cli as door
-from app import commands
 from probe.methods import catalogue, reading
 
 PROMPT = "The capital of France is"
 COUNT = ["counting", "count-tokens", "--model", "toy"]
-REAL = catalogue.methods()
-commands.register(
-    typer.Typer()
-)  # imports every command, so that none is imported while a test has put something in its place
+REAL, KNOWN = catalogue.methods(), catalogue.known()
+door.cli()  # imports every command, so that none is imported while a test has put something in its place
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +18,11 @@ def counted(monkeypatch):
     """The sample method as if it were public: in a group of its own, and in one that bears a command's name."""
     (found,) = reading.declared_in("sample_method")
     found = replace(found, group="counting")
-    known = (*REAL, found, replace(found, name="count-again", group="heads"))
-    monkeypatch.setattr(catalogue, "methods", lambda: known)
-    fresh = typer.Typer(name="openwork", no_args_is_help=True, pretty_exceptions_enable=False)
-    fresh.callback()(door._top)
-    monkeypatch.setattr(door, "cli", fresh)
+    more = (found, replace(found, name="count-again", group="heads"))
+    monkeypatch.setattr(catalogue, "methods", lambda: (*REAL, *more))
+    monkeypatch.setattr(
+        catalogue, "known", lambda: KNOWN | {(one.group, one.name): lambda one=one: one for one in more}
+    )
     return found
 
 

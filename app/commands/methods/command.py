@@ -83,16 +83,18 @@ def command_of(
     about: Method,
     changed: Callable[[Iterable[Argument]], Iterable[Argument]] = list,
     words: str = "",
-    read: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    read: Callable[[dict[str, Any]], tuple[Method | None, dict[str, Any]]] = lambda typed: (None, typed),
 ) -> Callable[..., None]:
     """The function that the command line runs for a method; its signature says the options. changed: what becomes of these.
-    words: its help, in place of the method's own. read: from what was typed to what the method's own options would hold."""
+    words: its help, in place of the method's own. read: from what was typed to what the method's own options would hold, or
+    another method's."""
 
     def run(**typed: Any) -> None:
-        options = read(typed)
-        call = call_asked(about, options, arguments_of(about, options))
+        other, options = read(typed)
+        asked = other or about
+        call = call_asked(asked, options, arguments_of(asked, options))
         for name, value in call.arguments.items():
-            require_possible(about.name, name, value)
+            require_possible(asked.name, name, value)
         answer(call, Wanted(**{name: options[name] for name in Wanted.__dataclass_fields__ if name in options}))
 
     added = [

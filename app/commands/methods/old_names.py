@@ -13,48 +13,60 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.models import OptionInfo
 
-from app.commands.limits import checked
+from app.commands.methods.asked import options_of
 from app.commands.methods.command import command_of
+from probe.methods import catalogue
 from probe.methods.call import flag
 from probe.methods.catalogue import method_named
-
-PANEL = "Names of before, which go on working"
+from probe.methods.reading import Method
 
 
 @dataclass(frozen=True)
 class OldName:
-    """typed: the words after `openwork`. method: its name now. options: old names of options, and of each what parameter it is
-    now. position: the parameters that were given without an option. given: other defaults of parameters, as one would type
-    them. written: old options that are words of another parameter, and those words: `--top 20` is `--nodes top:20`."""
+    """typed: the words after `openwork`. method: its name now, "" of a tool that is called so still. options: old names of
+    options, and of each what parameter it is now. position: the parameters that were given without an option. given: other
+    defaults of parameters, as one would type them. written: old options that are words of another parameter, and those words:
+    `--top 20` is `--nodes top:20`. instead: an option that names something else, and the method that is asked of it."""
 
     typed: str
-    method: str
+    method: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     position: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What was typed after `openwork`."""
+        return (*self.typed.split(),)
 
     def command(self) -> Callable[..., None]:
         """The function that the command line runs."""
-        about = method_named(self.method)
-        words = f"{about.about}\n\nThis is `openwork {about.group} {about.name}`; the old name goes on working."
-        return command_of(about, self._options, words, self._read)
+        about = method_named(self.method) if self.method else catalogue.known()[self.words]()
+        now = f"This is `openwork {' '.join(about.words)}`; the old name goes on working."
+        return command_of(about, self._options, f"{about.about}\n\n{now}" if self.method else "", self._read)
 
     def _options(self, options: Iterable[Argument]) -> Iterator[Argument]:
-        yield from (self._renamed(one) for one in options if one.name not in self.written)
+        known = [*options]
+        yield from (self._renamed(one) for one in known if one.name not in self.written)
         for name, (parameter, words) in self.written.items():
             of = list[str] | None if "{}" in words else bool
             said = f"{flag(parameter)} {words.format(name.upper())}{', repeatable' if '{}' in words else ''}."
             kind = Annotated[of, typer.Option(flag(name), help=said)]  # type: ignore[valid-type]
             yield Argument(name, Argument.KEYWORD_ONLY, default=None if "{}" in words else False, annotation=kind)
+        for method in self.instead.values():
+            yield from (one for one in options_of(method_named(method)) if one.name not in {k.name for k in known})
 
-    def _read(self, typed: dict[str, Any]) -> dict[str, Any]:
-        """What was typed, with the words of old options in their parameters."""
-        found = {**typed, **{parameter: [] for parameter, _ in self.written.values()}}
+    def _read(self, typed: dict[str, Any]) -> tuple[Method | None, dict[str, Any]]:
+        """The method that is asked where it is another, and what was typed, with the words of old options in their parameters."""
+        found: dict[str, list[str]] = {parameter: [] for parameter, _ in self.written.values()}
         for name, (parameter, words) in self.written.items():
             value = typed[name]
             found[parameter] += [words] if value is True else [words.format(one) for one in value or []]
-        return {**found, **{p: ",".join(found[p]) or None for p, _ in self.written.values()}}
+        said = {parameter: ",".join(words) for parameter, words in found.items() if words or parameter in self.written}
+        other = next((method_named(method) for name, method in self.instead.items() if typed[name] is not None), None)
+        return other, {**typed, **{name: words or None for name, words in said.items()}}
 
     def _renamed(self, option: Argument) -> Argument:
         """An option that is known by its old names too."""
@@ -73,18 +85,6 @@ class OldName:
 def _flags(name: str, info: OptionInfo) -> Iterator[str]:
     switch = any("/" in one for one in info.param_decls or ())
     yield f"{flag(name)}/--no-{flag(name)[2:]}" if switch else flag(name)
-
-
-def register(cli: typer.Typer, names: "tuple[OldName, ...] | None" = None) -> None:
-    """Add every old name where it was: at the top, or in its group."""
-    for one in OLD_NAMES if names is None else names:
-        *group, name = one.typed.split()
-        home = next(g.typer_instance for g in cli.registered_groups if _is(g, group[0])) if group else cli
-        home.command(name, rich_help_panel=None if group else PANEL)(checked(one.command()))  # type: ignore[union-attr]
-
-
-def _is(group: Any, name: str) -> bool:
-    return name in (group.name, group.typer_instance.info.name)
 
 
 _OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
@@ -124,4 +124,7 @@ OLD_NAMES: tuple[OldName, ...] = (
     OldName("graph diff", "compare-graphs", {"top": "rows"}, ("a", "b")),
     OldName("graph merge", "merge-graphs", {"top": "rows"}, ("graphs",)),
     OldName("unit", "unit-on-text", {"prompt": "text", "ids": "text_ids"}, ("unit",)),
+    OldName("graph prune", options={"top": "rows"}, given={"rows": 20}),
+    OldName("graph pin", options={"top": "rows"}, given={"rows": 20}),
+    OldName("graph supernodes", options={"set": "put"}),
 )

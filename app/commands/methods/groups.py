@@ -1,5 +1,5 @@
-"""Methods and tools as subcommands: `openwork GROUP NAME`. A group may bear the name of a command, which then goes on working
-alone: `openwork heads --prompt ...` beside `openwork heads atlas --prompt ...`."""
+"""Commands in groups, as `openwork GROUP NAME`. A group may bear the name of a command, which then goes on working alone:
+`openwork heads --prompt ...` beside `openwork heads atlas --prompt ...`."""
 
 import inspect
 from collections.abc import Callable
@@ -8,13 +8,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands.limits import checked
-from app.commands.methods.command import command_of, dressed
+from app.commands import Commands
+from app.commands.methods import old_names
+from app.commands.methods.command import dressed
 from probe.errors import BadInput
 from probe.methods import catalogue
-from probe.methods.reading import Method
 
 _ASIDE = "openwork.methods.aside"
+PANEL = "Names of before, which go on working"
+HELP = {
+    "graph": "Read, prune, compare, exchange and annotate stored graphs.",
+    "blind": "Say what a unit does without its text, then look: new, guess, reveal.",
+}
+"""What groups of tools are for; what other groups have are methods."""
 
 
 class Top(TyperGroup):
@@ -50,33 +56,29 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def register(cli: typer.Typer) -> None:
-    """Add every method and tool to its group, which is made where there is none of that name; a tool of no group at the top."""
+def add(cli: typer.Typer, commands: Commands) -> None:
+    """Add commands to their groups, which are made; a group that bears a command's name runs that where no method is named."""
     cli.info.cls = Top
-    for name, methods in catalogue.groups().items():
-        group = _group(cli, name, methods)
-        for about in methods:
-            group.command(about.name)(checked(command_of(about)))
-    for about in catalogue.tools():
-        home = _group(cli, about.group, [about]) if about.group else cli
-        home.command(about.name)(checked(command_of(about)))
-
-
-def _group(cli: typer.Typer, name: str, methods: list[Method]) -> typer.Typer:
-    for known in cli.registered_groups:
-        if known.name == name or (known.typer_instance and known.typer_instance.info.name == name):
-            assert known.typer_instance is not None
-            return known.typer_instance
-    command = next((one for one in cli.registered_commands if one.name == name), None)
-    if command is None or command.callback is None:
-        words = f"Methods: {', '.join(one.name for one in methods)}."
-        group = typer.Typer(name=name, cls=Group, help=words, no_args_is_help=True)
+    old = [one.words for one in old_names.OLD_NAMES]
+    inside: dict[str, Commands] = {words[0]: {} for words in commands if len(words) == 2}
+    for words, make in commands.items():
+        if len(words) == 2:
+            inside[words[0]][words[1:]] = make
+        elif words[0] not in inside:
+            cli.command(words[0], rich_help_panel=PANEL if words in old else None)(make())
+    for name, members in inside.items():
+        group = _group(name, members, commands.get((name,)))
+        for (word,), make in sorted(members.items()):
+            group.command(word)(make())
         cli.add_typer(group)
-        return group
-    cli.registered_commands.remove(command)
-    group = typer.Typer(name=name, cls=Group, invoke_without_command=True, callback=_alone(command.callback))
-    cli.add_typer(group)
-    return group
+
+
+def _group(name: str, members: Commands, own: Callable[[], Callable[..., Any]] | None) -> typer.Typer:
+    cls = None if name in HELP else Group
+    if own is not None:
+        return typer.Typer(name=name, cls=cls, invoke_without_command=True, callback=_alone(own()))
+    words = HELP.get(name) or f"Methods: {', '.join(sorted(word for (word,) in members))}."
+    return typer.Typer(name=name, cls=cls, help=words, no_args_is_help=True)
 
 
 def _alone(command: Callable[..., Any]) -> Callable[..., Any]:
