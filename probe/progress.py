@@ -13,7 +13,7 @@ Long functions take `progress: Progress = SILENT` and wrap their loop:
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -110,3 +110,27 @@ class Watched:
         tell(start)
         yield step
         tell(time.monotonic())
+
+
+@contextmanager
+def retold(progress: Progress) -> Iterator[Callable[[str, float, float | None, str], None]]:
+    """Shows here what is told of work elsewhere: a function of the stage, how much of it is done, of how much, and the unit. When
+    the stage is another, what was not told of the one before is made up."""
+    name, so_far, whole = "", 0.0, None
+    with ExitStack() as stages:
+        step: Step = lambda amount=1: None  # noqa: E731
+
+        def show(stage: str, done: float, total: float | None, unit: str) -> None:
+            nonlocal name, so_far, whole, step
+            if stage != name:
+                if name and (whole or 0) > so_far:
+                    step(whole - so_far)
+                stages.close()
+                name, so_far, whole = stage, 0.0, total
+                if stage:
+                    step = stages.enter_context(progress.stage(stage, total, unit))
+            if stage and done > so_far:
+                step(done - so_far)
+                so_far = done
+
+        yield show

@@ -12,6 +12,7 @@ from probe.artifacts.json import write_json
 from probe.artifacts.schemas import anything, fields, mapping, maybe, number, several, text, yes_or_no
 from probe.artifacts.untrusted import read_json
 from probe.errors import Unavailable
+from probe.processes import lives
 
 Task = list[Any]
 """A task's name and its arguments, as JSON keeps them: `["heads", {"model": ..., "prompt": ...}]` (see `app.jobs.again`)."""
@@ -112,24 +113,3 @@ def read_job(path: Path) -> Job | None:
 def alive(job: Job) -> bool:
     """Does another process still work on it (perhaps a second server on the same folder)?"""
     return int(job.pid) != os.getpid() and lives(int(job.pid), job.born)
-
-
-def lives(pid: int, since: str) -> bool:
-    """Is the process still there? Process ids are used again, so the moment of birth counts too, where the system tells it."""
-    if not 0 < pid < 2**31:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return not since or born(pid) in ("", since)
-
-
-def born(pid: int) -> str:
-    """When a process began, in the system's own count; empty where it does not say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

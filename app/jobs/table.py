@@ -18,10 +18,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from app.jobs.job import ACTIVE, Job, Task, alive, born, read_job
+from app.jobs.job import ACTIVE, Job, Task, alive, read_job
 from app.trouble import foreseen_in, meet
 from probe.artifacts.folder import home
 from probe.errors import Cancelled
+from probe.processes import born
 from probe.progress import Progress, Snapshot, Watched
 
 log = logging.getLogger("openwork.jobs")

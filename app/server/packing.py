@@ -6,7 +6,6 @@ there a browser unpacks the scripts of a page in some hundredths of a second.
 """
 
 import gzip
-import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,20 +22,29 @@ def install(server: "Flask") -> None:
     """Pack what the server answers to browsers that can unpack it."""
     from flask import request
 
-    kept = Packed()
+    kept: dict[
+        tuple[str, str], bytes
+    ] = {}  # of standing files, by address and by what tells one state of a file from the next
 
     @server.after_request
     def packed(answer: "Response"):
         if not worth_packing(answer, request):
             return answer
-        standing = request.path.startswith(STANDING)
-        body = kept.of(request.full_path, answer) if standing else gzip.compress(answer.get_data(), 4)
+        standing, etag = request.path.startswith(STANDING), answer.get_etag()[0]
+        mark = (request.full_path, f"{etag} {answer.headers.get('Last-Modified')} {answer.content_length}")
         answer.direct_passthrough = False
+        body = kept.get(mark) if standing else None
+        if body is None:
+            body = gzip.compress(answer.get_data(), 6 if standing else 4)
+            if standing:
+                while len(kept) >= MOST:
+                    kept.pop(next(iter(kept)), None)
+                kept[mark] = body
         answer.set_data(body)
         answer.headers["Content-Encoding"] = "gzip"
         answer.headers["Vary"] = "Accept-Encoding"
-        if tag := answer.get_etag()[0]:
-            answer.set_etag(tag, weak=True)  # the same words, not the same bytes
+        if etag:
+            answer.set_etag(etag, weak=True)  # the same words, not the same bytes
         return answer
 
 
@@ -51,23 +59,3 @@ def worth_packing(answer: "Response", request: "Request") -> bool:
     if request.path.startswith(STANDING):
         return (answer.content_length or SMALLEST) >= SMALLEST
     return not answer.is_streamed and len(answer.get_data()) >= SMALLEST
-
-
-class Packed:
-    """The packed bytes of files, by address and by what tells one state of a file from the next."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._bytes: dict[tuple[str, str], bytes] = {}
-
-    def of(self, address: str, answer: "Response") -> bytes:
-        """The answer's body, packed now or before."""
-        mark = (address, f"{answer.get_etag()[0]} {answer.headers.get('Last-Modified')} {answer.content_length}")
-        if (found := self._bytes.get(mark)) is None:
-            answer.direct_passthrough = False
-            found = gzip.compress(answer.get_data(), 6)
-            with self._lock:
-                while len(self._bytes) >= MOST:
-                    self._bytes.pop(next(iter(self._bytes)))
-                self._bytes[mark] = found
-        return found

@@ -17,12 +17,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from app.jobs.job import born, lives
 from app.server.loopback import is_loopback
 from probe.artifacts.folder import home
 from probe.artifacts.schemas import fields, text, whole
 from probe.artifacts.untrusted import read_json
 from probe.errors import Unavailable
+from probe.processes import born, lives
 
 HEADER, CALLS = "X-Openwork-Secret", "/calls"
 """Where the secret stands, and the address that commands ask."""

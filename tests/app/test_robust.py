@@ -551,7 +551,7 @@ def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
 
 
 def test_jobs_of_a_second_server_are_listed_and_followed(home):
-    from app.jobs.job import born
+    from probe.processes import born
 
     ticks = itertools.count(step=5.0)
     table, other = jobs.Jobs(home / "jobs", clock=lambda: next(ticks)), os.getppid()
@@ -567,7 +567,8 @@ def test_jobs_of_a_second_server_are_listed_and_followed(home):
 
 
 def test_a_process_id_used_again_does_not_keep_a_job_running(home):
-    from app.jobs.job import alive, born
+    from app.jobs.job import alive
+    from probe.processes import born
 
     other = os.getppid()
     assert alive(Job("a", "t", "T", pid=other, born=born(other)))

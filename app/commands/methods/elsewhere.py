@@ -3,8 +3,6 @@
 import http.client
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from app.server.whereabouts import CALLS, HEADER, Whereabouts, running
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
 from probe.methods.call import Call
 from probe.model.aliases import ALIASES
-from probe.progress import Progress
+from probe.progress import Progress, retold
 from probe.show.panels import Aligned, Panel, Plain, Rows, Sentence, Tokens
 
 _QUICK, _SLOW = 0.05, 0.3  # seconds between two questions, in the first second and then
@@ -58,13 +56,14 @@ class Asked:
         self._ask("POST", f"{CALLS}/{self.key}/save", {"name": name})
 
     def _wait(self, progress: Progress, query: str) -> dict[str, Any]:
-        begun, shown = time.monotonic(), _Stages(progress)
-        with shown.closing():
+        begun = time.monotonic()
+        with retold(progress) as show:
             while (told := self._ask("GET", f"{CALLS}/{self.key}{query}"))["state"] in ("queued", "running"):
-                shown.show(told)
+                stage = str(told["stage"] or ("waits for other work" if told.get("ahead") else ""))
+                show(stage, told["done"], told["total"], told["unit"] or "it")
                 time.sleep(_QUICK if time.monotonic() - begun < 1 else _SLOW)
             if told["state"] == "done":
-                shown.finish()
+                show("", 0.0, None, "")
                 return told
         kinds: dict[str, type[OpenworkError]] = {"cancelled": Cancelled, "failed": BadInput}
         kind = kinds[told["state"]] if told["state"] == "cancelled" or told.get("asked_wrongly") else Unavailable
@@ -97,47 +96,6 @@ def _told(status: int, data: bytes) -> dict[str, Any]:
     if isinstance(found, dict) and isinstance(found.get("error"), str):
         raise (BadInput if status == 400 else Unavailable)(found["error"])
     raise Unavailable(f"The dashboard answered with {status}: {data[:200].decode(errors='replace')}")
-
-
-class _Stages:
-    """The job's stages as a bar of this process."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress, self.name, self.done = progress, "", 0.0
-        self.open: Any = None
-        self.total: float | None = None
-
-    def show(self, told: dict[str, Any]) -> None:
-        stage = str(told["stage"] or ("waits for other work" if told.get("ahead") else ""))
-        if stage != self.name:
-            self.finish()
-            self.name, self.done, self.total = stage, 0.0, told["total"]
-            if stage:
-                self.open = self.progress.stage(stage, self.total, told["unit"] or "it")
-                self.step = self.open.__enter__()
-        self._reach(told["done"])
-
-    def finish(self) -> None:
-        """What was not told of a stage that is over."""
-        self._reach(self.total or 0.0)
-        self._close()
-
-    def _reach(self, done: float) -> None:
-        if self.open is not None and done > self.done:
-            self.step(done - self.done)
-            self.done = done
-
-    @contextmanager
-    def closing(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self._close()
-
-    def _close(self) -> None:
-        if self.open is not None:
-            self.open.__exit__(None, None, None)
-            self.open = None
 
 
 def panels_of(told: list[dict[str, Any]]) -> list[Panel]:
