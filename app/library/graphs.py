@@ -1,7 +1,6 @@
 """Stored graphs, read once and kept while their files stay as they are; and as a page shows them, with the labels known here."""
 
 from dataclasses import replace
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -14,12 +13,11 @@ from circuits.graph import stored_marks
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marks import with_numbers_of
 from circuits.graph.nodes import KINDS
-from circuits.graph.store import StoredNodes, edges_digest, editing, load_nodes
+from circuits.graph.store import edges_digest, editing
 from circuits.graph.stored_marks import Marked
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 
-_nodes: "Recent[StoredNodes]" = Recent(400, most=3e8)
 _graphs: Recent[Any] = Recent(4, most=4e8, least=2)
 _shown: Recent[Any] = Recent(4, most=4e8, least=2)
 
@@ -120,16 +118,7 @@ def same_body(name: str, of: str) -> CircuitGraph:
     return graph_of(name)
 
 
-def nodes_of(folder: Path) -> StoredNodes | None:
-    """The nodes of a stored graph; None where they cannot be read (its own page says why). Read again when it is replaced."""
-    try:
-        key = (folder, (folder / "manifest.json").stat().st_mtime_ns)
-        return _nodes.get(key) or _nodes.put(key, load_nodes(folder))
-    except Exception:  # a foreign file may hold anything, and who asks makes a list of links
-        return None
-
-
 def forget() -> None:
     """Let go of every graph: another home is looked at, or a process ends."""
-    for kept in (_graphs, _shown, _nodes):
+    for kept in (_graphs, _shown):
         kept.clear()

@@ -15,7 +15,6 @@ from records import HOSTILE, small_graph, store_graph
 
 from app.components.appearing import appearing
 from app.library import tables, units
-from app.library.appearances import appearances_of
 from app.pages.unit import page as unit
 from app.pages.unit import panels as unit_panels
 from app.pages.unit_browser import browser as unit_browser
@@ -23,6 +22,7 @@ from app.pages.unit_browser import callbacks as browser
 from app.pages.unit_browser.page import layer_rows, neuron_address
 from app.pages.unit_browser.page import layout as units_layout
 from app.pages.unit_browser.query import page_of, query_of
+from circuits.comparison.appearances import appearances_of
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import ModelStamp
@@ -190,23 +190,23 @@ def test_neighbours_keep_the_selection(home) -> None:
 def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
     store_graph("one")
     found = UnitName(0, "neuron", 11)
-    appearances, looked = appearances_of("toy", found)
-    assert looked == 1 and [(a.graph, a.node, a.pos) for a in appearances] == [("one", 2, 1)]
-    assert appearances[0].activation == pytest.approx(0.7)
+    seen = appearances_of("toy", found)
+    assert seen.looked == 1 and [(a.graph, a.node, a.pos) for a in seen.found] == [("one", 2, 1)]
+    assert seen.found[0].activation == pytest.approx(0.7)
     assert "/circuits/one?n=2" in str(appearing("circuits", "toy", found))
-    assert appearances_of("toy", UnitName(1, "neuron", 11))[0] == []
-    assert appearances_of("toy", UnitName(0, "latent", 11), "x")[0] == []
+    assert not appearances_of("toy", UnitName(1, "neuron", 11)).found
+    assert not appearances_of("toy", UnitName(0, "latent", 11), "x").found
     (store_graph("torn") / "graph.safetensors").write_bytes(b"torn")
-    assert len(appearances_of("toy", found)[0]) == 1
+    assert len(appearances_of("toy", found).found) == 1
     whole = (store_graph("flipped") / "graph.safetensors").read_bytes()
     (place("graph", "flipped") / "graph.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert len(appearances_of("toy", found)[0]) == 1
+    assert len(appearances_of("toy", found).found) == 1
     graph = small_graph()
     moved = type(graph.nodes)(**{**graph.nodes.__dict__, "unit": np.array([5, 6, 99, 12, 9])})
     object.__setattr__(graph, "nodes", moved)
     shutil.rmtree(place("graph", "one"))
     save_graph(graph, place("graph", "one"), model=ModelStamp("toy", "w" * 64, "t" * 64))
-    assert appearances_of("toy", found)[0] == []
+    assert not appearances_of("toy", found).found
 
 
 def test_weights_of_a_neuron_by_hand(toy) -> None:
