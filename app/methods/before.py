@@ -12,6 +12,7 @@ from app.library.models import require_offered
 from app.library.units import PageUnit, unit_of
 from app.methods.drawing import Look, drawn_panels
 from app.methods.work import work_of
+from circuits.attribution.traced_again import asked_before
 from probe.interventions.change_text import WORDS, written
 from probe.methods.call import Call
 from probe.model.unit_names import unit_name
@@ -44,6 +45,13 @@ def _edit(arguments: Arguments) -> None:
     learned = {"dictionaries": [found.dictionary]} if found.dictionary else {}
     changes = {"changes": [written(how, arguments["amount"], found.name, pos)], "generate": generate}
     submit(work_of(Call.checked("edit", found.model, {"prompt": prompt_in(arguments).text, **changes, **learned})))
+
+
+@task("trace")
+def _trace(arguments: Arguments) -> None:
+    asked = {"prompt": prompt_in(arguments).text, **asked_before(arguments)}
+    asked["dictionaries"] = arguments.get("dictionaries") or []
+    submit(work_of(Call.checked("trace", require_offered(arguments["model"]), asked)))
 
 
 @task("without-head")

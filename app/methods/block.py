@@ -19,13 +19,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import dash_mantine_components as dmc
-from dash import MATCH, ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash import MATCH, ClientsideFunction, Dash, Input, Output, State, html, no_update, set_props
 from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn
 from app.components.parts import Part, Parts, empty, error, folded, icon, link_button, marked, panel, part_of, store
-from app.components.slot import register_slot
+from app.components.slot import register_slot, slot
 from app.jobs import work as jobs
 from app.library.models import require_offered
 from app.methods import addresses, drawing, following, form, view, work
@@ -48,7 +48,8 @@ class Block:
     that is one; others stay as the page gives them or at their defaults; None: all that the page does not give. key: of the
     page's query, where the shown result's reference is; "" for no permalink; None where the address has the whole call and the
     form asks for all of it. title, note: over the form; by default what the method says of itself. of: what earlier results have
-    in common with what the page gives; None: all of it."""
+    in common with what the page gives; None: all of it. leads: the form alone, with what a call would take beside Run, which goes
+    to the page of the artifact that it leaves."""
 
     at: str
     method: str
@@ -57,6 +58,7 @@ class Block:
     title: str = ""
     note: str | None = None
     of: tuple[str, ...] | None = None
+    leads: bool = False
 
     def part(self, name: str) -> Any:
         """The id of a part, for callbacks of the page: `fixed`, `done`, `key`, `panels`."""
@@ -86,6 +88,8 @@ class Block:
         ask = self._ask(form.form(self.at, method, model, arguments, fields), fixed, _hint(call, fixed), wrong)
         beside_key = f"{self.key}-beside" if self.key else addresses.BESIDE if whole else ""
         asked = {"method": method.name, "model": "" if "model" in fields else model, "key": self.key, "of": self.of}
+        if self.leads:
+            return html.Div([ask, store(self.part("about"), {**asked, "leads": True}), slot(view.place(self.at))])
         result = view.result_view(
             self.at,
             asked,
@@ -115,10 +119,12 @@ class Block:
         """The form in its panel, with the button that runs it."""
         about = method_named(self.method)
         run = dmc.Button("Run", id=self.part("run"), leftSection=icon("play", small=True))
+        said = html.Span(hint or EQUAL, id=self.part("hint"), className="ow-sub")
+        plan = html.Span(id=self.part("plan"), className="ow-sub", role="status")
         body = [
             *fields,
             html.Div(error(wrong, heading=CANNOT) if wrong else None, id=self.part("wrong")),
-            html.Div([run, html.Span(hint or EQUAL, id=self.part("hint"), className="ow-sub")], className="ow-actions"),
+            html.Div([run, plan if self.leads else said], className="ow-actions"),
             store(self.part("fixed"), dict(fixed)),
             store(self.part("asked")),
         ]
@@ -173,6 +179,7 @@ def register(app: Dash) -> None:
     )
     _register_run(app, name)
     _register_listed(app, name)
+    _register_plan(app, name)
 
 
 def _register_run(app: Dash, name: dict[str, str]) -> None:
@@ -198,6 +205,9 @@ def _register_run(app: Dash, name: dict[str, str]) -> None:
             call = asked_by(about, fixed, model, *filled)
             wanted = work.work_of(call)
             jobs.submit(replace(wanted, link=_page(about, wanted, path, query) or wanted.link))
+            if about.get("leads"):
+                work.keep_artifact(call, wanted.key)
+                set_props("url", {"href": wanted.link})
         except OpenworkError as problem:
             return no_update, error(str(problem), heading=CANNOT), no_update
         return wanted.key, None, _in_address(about, call, wanted.key)
@@ -217,6 +227,31 @@ def _register_listed(app: Dash, name: dict[str, str]) -> None:
         shown = done if about["key"] is not None else ""  # the page of a method lists all of them
         data = view.earlier(method_named(about["method"]), about["model"], _shared(fixed or {}, about["of"]), shown)
         return data, not data["rows"], _hint(_call_that_made(done), fixed or {}) or EQUAL
+
+
+def _register_plan(app: Dash, name: dict[str, str]) -> None:
+    of_fields = form.states()
+    told = [one for one in of_fields if one.component_property in ("value", "checked")]
+    named = [one for one in of_fields if one.component_property == "id"]
+
+    @app.callback(
+        Output(part_of(name, "plan"), "children"),
+        Output(part_of(name, "run"), "disabled"),
+        Input(part_of(name, "fixed"), "data"),
+        *[Input(one.component_id, one.component_property) for one in told],
+        *named,
+        of_fields[-1],
+        State({"type": form.MODEL, "at": MATCH}, "value"),
+        State(part_of(name, "about"), "data"),
+    )
+    def announce(fixed: Given | None, *given: Any):
+        """What it would take, or why it cannot be asked."""
+        told, named, (kept, model, about) = given[:3], given[3:6], given[6:]
+        filled = [one for pair in zip(told, named, strict=True) for one in pair]
+        try:
+            return work.planned(asked_by(about, fixed, model, *filled, kept)), False
+        except OpenworkError as problem:
+            return str(problem), True
 
 
 def asked_by(asked: Given, fixed: Given | None, model: str | None, *filled: Any) -> Call:

@@ -30,12 +30,12 @@ from probe.methods.reading import Asks, Parameter
 from probe.methods.results import stored_in
 from probe.methods.written import OTHER, arguments_of, parts_of, texts_of
 
-_OFFERED: dict[Kind, Callable[[], list[str]]] = {
-    **{kind: lambda name=name: _stored(name) for kind, name in STORED.items()},
-    KINDS["CorpusName"]: corpora,
-    KINDS["StudyName"]: lambda: [one.name for one in studies()],
+_OFFERED: dict[Kind, Callable[[str], list[str]]] = {
+    **{kind: lambda model, name=name: _stored(name, model) for kind, name in STORED.items()},
+    KINDS["CorpusName"]: lambda _: corpora(),
+    KINDS["StudyName"]: lambda _: [one.name for one in studies()],
 }
-"""The names to pick from, of kinds that are asked for by name."""
+"""The names to pick from, of kinds that are asked for by name, for a model where the page gives one."""
 _HINTS = {
     "layers": "all, or like 3,5-7",
     "unit": "like L5H3 or L5N120",
@@ -57,7 +57,7 @@ def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str
     model = model or next(filter(None, (model_of_stored(*one) for one in stored_in(about, arguments))), "")
     name = {"type": MODEL, "at": at}
     chosen = [choose_model(name, model, over=True, description=_LOADED) if asks else dcc.Store(id=name)]
-    narrow = controls(at, [p for p in shown if not _wide(p)], arguments)
+    narrow = controls(at, [p for p in shown if not _wide(p)], arguments, "" if asks else model)
     return [
         dcc.Store(id={"type": KEPT, "at": at}, data=kept),
         *[part for p in shown if _wide(p) for part in _box(at, p, arguments.get(p.name))],
@@ -65,9 +65,10 @@ def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str
     ]
 
 
-def controls(at: str, parameters: Sequence[Parameter], arguments: Filled) -> Parts:
-    """The fields of some parameters, for a form whose other parts are elsewhere on the page."""
-    return [part for p in parameters for part in _controls(at, p, arguments.get(p.name))]
+def controls(at: str, parameters: Sequence[Parameter], arguments: Filled, model: str = "") -> Parts:
+    """The fields of some parameters, for a form whose other parts are elsewhere on the page. model: whose artifacts are offered,
+    by default all."""
+    return [part for p in parameters for part in _controls(at, p, arguments.get(p.name), model)]
 
 
 def register(app: Dash) -> None:
@@ -173,7 +174,7 @@ def _box(at: str, p: Parameter, plain: Any) -> Parts:
     return [box, html.Div(buttons, className="ow-examples")]
 
 
-def _controls(at: str, p: Parameter, plain: Any) -> Parts:
+def _controls(at: str, p: Parameter, plain: Any, model: str) -> Parts:
     if p.kind.control == "switch":
         on = p.default is True if plain is None else plain is True
         label = {"label": words.label(p.name), "size": "sm", "description": _about(p).get("description")}
@@ -183,7 +184,7 @@ def _controls(at: str, p: Parameter, plain: Any) -> Parts:
         rules = {"placeholder": _default(p), "allowDecimal": not p.kind.whole, "clampBehavior": "none", **bounds}
         return [count(_field(at, p), plain, **rules, **_about(p))]
     if isinstance(p.kind, Choice) or p.kind in _OFFERED:
-        return [_select(at, p, plain)]
+        return [_select(at, p, plain, model)]
     if p.kind.control != "token" or p.several:
         return [write(_field(at, p), value=_text(p, plain), hint=_default(p), **_about(p))]
     other = {"name": f"{words.label(p.name)}, minus", "description": "The token it is held against."}
@@ -201,9 +202,9 @@ def _controls(at: str, p: Parameter, plain: Any) -> Parts:
     ]
 
 
-def _select(at: str, p: Parameter, plain: Any) -> Component:
+def _select(at: str, p: Parameter, plain: Any, model: str) -> Component:
     """One of some words, or of what is stored here."""
-    names = list(p.kind.options) if isinstance(p.kind, Choice) else _OFFERED[p.kind]()
+    names = list(p.kind.options) if isinstance(p.kind, Choice) else _OFFERED[p.kind](model)
     if p.several:
         about = {key: value for key, value in _about(p).items() if key not in ("name", "over")}
         return dmc.MultiSelect(
@@ -222,6 +223,7 @@ def _select(at: str, p: Parameter, plain: Any) -> Component:
     return choose(_field(at, p), data, value or None, placeholder=hint, **rules, **_about(p))
 
 
-def _stored(kind: str) -> list[str]:
-    """Names of what is stored, newest first."""
-    return [folder.name for folder, _ in library().kinds[kind]]
+def _stored(kind: str, model: str) -> list[str]:
+    """Names of what is stored, newest first; with a model, of what is not of another one."""
+    kept = library().kinds[kind]
+    return [folder.name for folder, m in kept if not model or m.model is None or m.model.name == model]

@@ -18,14 +18,14 @@ from app.library import vocabulary
 
 TOKEN, MODEL, ABOUT = "ask-token", "ask-model", "block-about"
 """Types of ids: the box, beside it the model that its form asks for, and what the form is of (`app.methods.block`)."""
-_FOUND, _SELECTS = "ask-found", "selection"
+FOUND, _SELECTS = "ask-found", "selection"
 _NOT_YET = "Tokens are offered here as soon as the model has read something."
 
 
 def token_box(name: Mapping[str, str], label: str, value: str = "", hint: str = "", **more: Any) -> html.Div:
     """The box and what answers to it. A run asks what stands in the box, so that is told with every key."""
     box = write({**name, "type": TOKEN}, label, value, hint=hint, **more)
-    return html.Div([box, drawn.rows({**name, "type": _FOUND}, 230)], className="ow-tokenpick")
+    return html.Div([box, drawn.rows({**name, "type": FOUND}, 230)], className="ow-tokenpick")
 
 
 def token_pick(key: str, model: str, label: str = "Any token") -> html.Div:
@@ -40,7 +40,7 @@ def token_pick(key: str, model: str, label: str = "Any token") -> html.Div:
 
 def register(app: Dash) -> None:
     token = {"type": TOKEN, "at": MATCH, "of": MATCH, "part": MATCH}
-    found = {**token, "type": _FOUND}
+    found = {**token, "type": FOUND}
     drawn.register_rows(app, found)
     app.clientside_callback(
         ClientsideFunction("openwork", "tokenPicked"),
@@ -71,12 +71,12 @@ def answers(text: str, model: str, name: Mapping[str, str]) -> Drawn:
     if bare != written:
         hits = [(i, word) for i, word in hits if str(i) == bare]
         return {**row_data("Tokens found", []), "note": f"the token {hits[0][1]!r}" if hits else ""}
-    picks = [_pick(name, i, written) for i, _ in hits]
+    picks = [pick(name, i, written) for i, _ in hits]
     note = "" if hits or not written.strip() else "No token begins with this."
     return {**row_data("Tokens found", [{"token": word, "id": i} for i, word in hits], picks=picks), "note": note}
 
 
-def _pick(name: Mapping[str, str], token: int, written: str) -> dict[str, Any]:
+def pick(name: Mapping[str, str], token: int, written: str) -> dict[str, Any]:
     """What choosing a token sets in the selection."""
     if name["at"] == _SELECTS:
         return {name["of"]: token}

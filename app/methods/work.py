@@ -6,6 +6,7 @@ piece of work: the old result keeps its name, and the new one gets its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from app import links
@@ -13,9 +14,10 @@ from app.components.plain_rows import Link
 from app.jobs import results
 from app.jobs import work as jobs
 from app.jobs.again import Arguments, task
+from app.jobs.table import Job, job_table
 from app.jobs.work import Work, key_of, result, submit
 from app.library import memory, models, vocabulary
-from app.library.artifacts import registered, require_corpora
+from app.library.artifacts import is_registered, registered, require_corpora
 from app.library.models import stale
 from app.methods import addresses
 from probe.artifacts.folder import place
@@ -64,7 +66,9 @@ def work_of(call: Call, name: str = "") -> Work:
             require_corpora(named if isinstance(named, list) else [named])
     key = key_for(call)
     again = ["method", {k: value for k, value in {**call.to_dict(), "name": name}.items() if value != ""}]
-    about = {"link": addresses.address_of(call), "kind": WHAT, "store": lambda record: _store(call, key, record)}
+    kept = name or kept_as(call)
+    link = links.artifact_page(call.about.artifact, kept) if kept else addresses.address_of(call)
+    about = {"link": link, "kind": WHAT, "store": lambda record: _store(call, key, record)}
     alone = not call.about.of_model
     return Work(key, words.title(call), lambda p: _run(call, p, name), **about, alone=alone, again=again)
 
@@ -108,10 +112,43 @@ def _run(call: Call, progress: Progress, name: str = "") -> Any:
     folder = place(about.artifact, kept) if kept else None
     record = call.run(model, progress, folder, resume=True)
     if folder is not None and "folder" not in about.handed:
-        record.save(folder, model=models.stamp_in_memory(call.model), replace=True)
+        _leave(call, folder, record)
     if about.of_model and any(p.kind.control == "token" for p in about.parameters):
         vocabulary.load_vocabulary(call.model, progress)  # for whoever asks again, of another token
     return record
+
+
+def _leave(call: Call, folder: Path, record: Any) -> None:
+    """Store what a call made as the artifact it is."""
+    stamp = models.stamp_in_memory(call.model)
+    if call.about.artifact == "graph":
+        from circuits.comparison.carry_marks import (
+            marked_as_stored,  # numpy's part of circuits is read by who has a graph
+        )
+
+        record = marked_as_stored(folder, record, stamp.weights if stamp else "")
+    record.save(folder, model=stamp, parents=tuple(name for _, name in artifacts_of(call)), replace=True)
+
+
+def keep_artifact(call: Call, key: str) -> None:
+    """Leave once more what a call left, where its result is kept and somebody removed that."""
+    kind, kept = call.about.artifact, kept_as(call)
+    if (record := result(key)) is not None and not is_registered(kind, kept):
+        _leave(call, place(kind, kept), record)
+
+
+def maker_of(name: str) -> Job | None:
+    """The newest job that leaves the artifact of this name: its page waits for it."""
+    made = (j for j in job_table().all() if j.key.partition(":")[0] == WHAT and j.key[-8:] == name[-8:])
+    return next(made, None)
+
+
+def planned(call: Call) -> str:
+    """What a call would take, in a sentence. BadInput where it cannot be asked."""
+    if (model := models.in_memory(call.model)) is None:
+        return "What it will take is told when the model is loaded."
+    plan = call.plan(model)
+    return plan.summary() if plan is not None else ""
 
 
 @task("method")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from circuits.attribution.config import TraceConfig
+from probe.busy import on_this_machine
 from probe.errors import BadInput
 from probe.show.record import Record
+from probe.words import counted, duration, size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -28,6 +30,14 @@ class TracePlan(Record):
     bytes: int
     flops: float
     seconds: float
+
+    def summary(self) -> str:
+        """One sentence."""
+        took = "under a second" if self.seconds < 1 else f"about {duration(self.seconds)}"
+        return (
+            f"{counted(self.n_tokens, 'token')}, up to {counted(self.n_units, 'unit')} and {self.n_targets:,} × "
+            f"{self.n_columns:,} edges: {size(self.bytes)} of memory, {took} {on_this_machine()}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -13,6 +13,7 @@ Units that were not chosen stay in the graph as one `rest` node per layer and po
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from circuits.replacement.freeze import freeze
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import Placed, dictionary_names, place_dictionaries
 from circuits.replacement.units import Latents
+from probe.dictionaries.store import outline
 from probe.errors import OpenworkError, warn
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import takes_fields
@@ -111,7 +113,8 @@ def plan_of_trace(
     **settings: Any,
 ) -> TracePlan:
     """What a trace would take. Refuses what the trace itself would, before anything runs."""
-    config, placed = TraceConfig(**settings), place_dictionaries(model, dictionaries)
+    known = [outline(one, model) if isinstance(one, str | Path) else one for one in dictionaries]
+    config, placed = TraceConfig(**settings), place_dictionaries(model, known)
     choose_basis(model.cfg.n_layers, placed, config.basis, config.heads)
     roots = listed(one_target(target, targets=targets))
     for root in roots:

@@ -1,9 +1,10 @@
 """The call that traces a stored graph again: with its dictionaries, its number of nodes and the tokens it explains.
 
-A graph that a page traced says what was asked of it (`facts["asked"]`); of one from Python or the command line that follows from
-its convention and its logit nodes.
+A graph that is stored knows its call; of one of before that follows from what its page said that was asked (`facts["asked"]`), or
+from its convention and its logit nodes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from circuits.attribution.config import TraceConfig
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.stored import is_registered
 from probe.errors import BadInput
-from probe.methods.call import Call
+from probe.methods.call import Call, call_of
 
 
 def traced_by(graph: CircuitGraph) -> Call | None:
@@ -33,10 +34,15 @@ def traced_by(graph: CircuitGraph) -> Call | None:
 
 
 def _asked(graph: CircuitGraph) -> dict[str, Any] | None:
-    """What a page asked for when it traced this graph."""
+    """What was asked for when this graph was traced; None where nothing says it."""
+    if (call := call_of(graph)) is not None and call.method == "trace":
+        return {name: value for name, value in call.arguments.items() if name not in ("prompt", "dictionaries")}
     asked = graph.facts.get("asked")
-    if not isinstance(asked, dict):
-        return None
+    return asked_before(asked) if isinstance(asked, dict) else None
+
+
+def asked_before(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page of before says of a trace, as arguments of the method, without its prompt and dictionaries."""
     target, minus = asked.get("target"), asked.get("minus")
     found = {name: asked.get(name) for name in ("max_nodes", "basis")}
     found |= {"heads": asked.get("heads") or "none"}

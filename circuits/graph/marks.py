@@ -17,6 +17,7 @@ import numpy as np
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.nodes import UNITS
 from probe.errors import BadInput
+from probe.show.made import made_by, remember
 
 MOST = 300
 "Nodes that can be pinned; more could not be read."
@@ -64,9 +65,9 @@ class Marks:
 
 
 def with_numbers_of(before: CircuitGraph, graph: CircuitGraph) -> CircuitGraph:
-    """The graph, marked otherwise than before: what was computed of it then, no mark or label changes."""
+    """The graph, marked otherwise than before: what was computed of it then, no mark or label changes; nor the call it is of."""
     graph.__dict__.update({k: before.__dict__[k] for k in _UNMARKED if k in before.__dict__})
-    return graph
+    return remember(graph, made_by(before))
 
 
 def pin(marks: Marks, nodes: Sequence[int]) -> Marks:

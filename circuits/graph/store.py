@@ -39,6 +39,7 @@ from probe.artifacts.records import stamp_known
 from probe.artifacts.untrusted import plain_file, read_json, reading
 from probe.errors import BadInput, Unavailable
 from probe.show.beside import loads, saves
+from probe.show.made import made_by, remember
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -93,7 +94,7 @@ def save_graph(
         config=plain(graph.convention),
         parents=parents,
         command=command,
-        facts=plain(report),
+        facts=plain({**report, **({"call": call} if (call := made_by(graph)) else {})}),
     )
     with writing(folder, manifest, replace=replace) as scratch:
         save_file(packed, scratch / GRAPH)
@@ -137,7 +138,7 @@ def _read(folder: Path) -> CircuitGraph:
     with reading(folder, "trace the prompt again"):
         arrays = load_file(plain_file(folder / GRAPH))
         found = _assembled(arrays, read_json(folder / TEXT), folder)
-    return came_from(found, str(folder))
+    return remember(came_from(found, str(folder)), manifest.facts.get("call"))
 
 
 def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> CircuitGraph:

@@ -70,10 +70,10 @@ def _sites(dictionary: Any, side: str) -> tuple[str, ...]:
 
 
 def _placed(model: "TransformerBridge", part: Any, whole: Any) -> Placed:
-    reads = [_canonical(parse_site(s, model)) for s in _sites(part, "in")]
-    writes = [_canonical(parse_site(s, model)) for s in _sites(part, "out")]
+    reads = [canonical(parse_site(s, model)) for s in _sites(part, "in")]
+    writes = [canonical(parse_site(s, model)) for s in _sites(part, "out")]
     read, write = reads[0], writes[0]
-    at = _at(reads, writes)
+    at = place_of(reads, writes)
     if at is None or read.layer is None:
         names = f"from {', '.join(s.short for s in reads)} to {', '.join(s.short for s in writes)}"
         raise BadInput(
@@ -95,12 +95,12 @@ def _placed(model: "TransformerBridge", part: Any, whole: Any) -> Placed:
     return Placed(at, read.layer, part, whole, read, write, tuple(int(s.layer or 0) for s in writes))
 
 
-def _canonical(site: Site) -> Site:
+def canonical(site: Site) -> Site:
     """resid_pre of a layer is resid_post of the one before."""
     return Site("resid_post", site.layer - 1) if site.kind == "resid_pre" and site.layer else site
 
 
-def _at(reads: Sequence[Site], writes: Sequence[Site]) -> str | None:
+def place_of(reads: Sequence[Site], writes: Sequence[Site]) -> str | None:
     """Where it stands, or None where it cannot."""
     read, layers = reads[0], [s.layer or 0 for s in writes]
     if len(reads) != 1 or read.layer is None or layers[0] != read.layer:

@@ -161,6 +161,19 @@ def load_dictionary(
     return dictionary.to(model.cfg.device if model is not None else "cpu").requires_grad_(False).eval()
 
 
+def outline(folder: Path | str, model: "TransformerBridge | None" = None) -> AnyDictionary:
+    """A stored dictionary without its weights: what it reads and writes, and how wide, to plan with. BadInput for one that does
+    not belong to the model."""
+    folder = find(folder)
+    manifest = read_manifest(folder, "dictionary")
+    if model is not None:
+        check_fit(folder, manifest, model)
+    with torch.device("meta"):
+        dictionary = build(manifest.facts)
+    dictionary.name = folder.name
+    return dictionary
+
+
 def _require_enough(facts: dict[str, Any], weights: dict[str, Tensor]) -> None:
     """BadInput where a description asks for more weights than there are: it is built before it is compared."""
     need = facts["d_dict"] * (min(_ends(facts, "in")[1]) + min(_ends(facts, "out")[1])) // len(_ends(facts, "in")[1])

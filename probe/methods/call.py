@@ -84,7 +84,9 @@ class Call:
 
     def plan(self, model: Any = None, folder: Path | None = None) -> Any:
         """What it would take, as a record; None where the method announces nothing."""
-        return self.about.beside(self.about.plan, {"model": model, "folder": folder, **self._named(model)})
+        return self.about.beside(
+            self.about.plan, {"model": model, "folder": folder, **self._named(model, planned=True)}
+        )
 
     def name(self) -> str:
         """What the artifact is called that it makes, if nobody says so; "" where the method says nothing either."""
@@ -143,15 +145,14 @@ class Call:
         """What a record remembers of the call that made it."""
         return {**self.to_dict(), "command": self.shell() or ""}
 
-    def _named(self, model: Any) -> dict[str, Any]:
-        """The arguments as the function takes them."""
+    def _named(self, model: Any, planned: bool = False) -> dict[str, Any]:
+        """The arguments as the function takes them, or the one that plans."""
         found: dict[str, Any] = {}
         for name, plain in self.arguments.items():
             p = _parameter(self.about, name)
-            if p.several and plain is not None:
-                found[name] = [p.kind.given(one, model) for one in plain]
-            else:
-                found[name] = p.kind.given(plain, model)
+            given = p.kind.planned if planned else p.kind.given
+            several = p.several and plain is not None
+            found[name] = [given(one, model) for one in plain] if several else given(plain, model)
         return found
 
 

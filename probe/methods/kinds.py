@@ -200,6 +200,9 @@ class DictionaryKind(Text):
 
         return load_dictionary(plain, model)
 
+    def planned(self, plain: Plain, model: Any = None) -> Any:
+        return plain  # by its name: what stands beside its weights says how large it is
+
     def python(self, plain: Plain) -> str:
         return f"ow.load_dictionary({plain!r}, model)"
 

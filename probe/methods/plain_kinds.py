@@ -54,6 +54,10 @@ class Kind:
     def ready(self, plain: Plain) -> None:
         """Look, before long work begins, at what only this machine knows of a value: BadInput where nothing can be written."""
 
+    def planned(self, plain: Plain, model: Any = None) -> Any:
+        """The same for the function that says what a call would take."""
+        return self.given(plain, model)
+
     def parse(self, text: str) -> Plain:
         """What a person wrote on the command line. ValueError where it is none."""
         return self.check(text)

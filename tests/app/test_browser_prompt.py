@@ -63,13 +63,21 @@ def test_the_form_announces_what_a_trace_takes_and_starts_it(tab, site):
     readings.read_prompt("toy", A)
     tab.goto(f"{site}/p/{prompt.id}?m=toy")
     tab.locator("summary", has_text="Trace this prompt").click()
-    expect(tab.locator("#trace-plan")).to_contain_text("of memory")
-    tab.locator("#trace-nodes").fill("60")
-    expect(tab.locator("#trace-plan")).to_contain_text("up to 60 units")
-    tab.locator("#trace").click()
+    form = tab.locator(".ow-popout-body", has_text="Trace its circuit")
+    plan, run = form.get_by_role("status"), form.get_by_role("button", name="Run", exact=True)
+    expect(plan).to_contain_text("of memory")
+    form.get_by_label("Max nodes").fill("60")
+    expect(plan).to_contain_text("up to 60 units")
+    form.get_by_label("Heads").fill("3-x")
+    expect(plan).to_contain_text("heads is '3-x'")
+    expect(run).to_be_disabled()
+    form.get_by_label("Heads").fill("")
+    form.locator(".ow-tokenpick").nth(1).locator("tr.click").nth(1).click()  # rather than the second: the likeliest
+    expect(form.get_by_label("Target, minus")).to_have_value(re.compile(r"id:\d+"))
+    expect(form.get_by_label("Target", exact=True)).to_have_value(re.compile(r"id:\d+"))
+    run.click()
     expect(tab).to_have_url(re.compile("/circuits/"))
-    tab.goto(f"{site}/p/{prompt.id}?m=toy")
-    expect(tab.get_by_role("button", name="Start tracing")).to_be_hidden()
+    expect(tab.locator("#links .main-svg").first).to_be_visible()
 
 
 def test_two_prompts_are_aligned_and_follow_one_column(tab, site):

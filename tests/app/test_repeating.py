@@ -17,7 +17,6 @@ from app.library import memory, prompts
 from app.methods import work as method_work
 from app.pages import lens as lens_page
 from app.pages.heads import work as head_work
-from app.pages.prompt import work as prompt_work
 from app.pages.training import work as trainings
 from probe.artifacts.folder import place
 from probe.errors import BadInput
@@ -28,7 +27,6 @@ from probe.training.asked import Asked as Training
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 CASES: dict[str, Callable] = {
     "read": lambda p, q: readings.start_reading("toy", p),
-    "trace": lambda p, q: prompt_work.start_trace("toy", p.text),
     "demo": lambda p, q: demo.start_demo("toy-demo"),
     "measure": lambda p, q: measuring.start("toy", 1),
     "plan": lambda p, q: work.submit(trainings.planning(Training("cache", "run", k=4))),
@@ -42,7 +40,7 @@ CASES: dict[str, Callable] = {
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
 
 
-OLD = {"table", "patterns", "unit-weights", "unit-text", "unit-edit", "without-head", "patch"}
+OLD = {"table", "trace", "patterns", "unit-weights", "unit-text", "unit-edit", "without-head", "patch"}
 """Tasks that only rows of before name."""
 
 

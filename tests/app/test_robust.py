@@ -229,19 +229,6 @@ def test_texts_and_names_that_cannot_be_kept_are_refused_in_a_sentence(home):
     assert place("result", "x" * 200).name == "x" * 200
 
 
-@pytest.mark.parametrize("nodes", [0, -5, 10**9, float("nan"), 2.5, "many", [1]])
-def test_a_trace_that_the_plan_refuses_is_not_started(home, nodes):
-    from app.pages.prompt.trace import started
-
-    args = {"model": "toy", "id": prompts.store("one two", "toy").id}
-    with pytest.raises(BadInput, match="whole number of nodes"):
-        started(args, "neurons", None, nodes)
-    with pytest.raises(BadInput, match="none of the models"):
-        started({**args, "model": "/etc"}, "neurons", None, 100)
-    assert jobs.job_table().all() == []
-    assert started(args, "neurons", None, None).startswith("/circuits/") and len(jobs.job_table().all()) == 1
-
-
 def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkeypatch):
     """Not by an address, and not by a state that somebody posts by hand."""
     folder, text = saved_model(tmp_path / "other", 466), "one two three"

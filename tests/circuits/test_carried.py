@@ -42,17 +42,25 @@ def test_another_prompt_keeps_nothing():
     assert carried(old, other) is other
 
 
-def test_tracing_again_on_the_dashboard_keeps_what_was_marked(home, toy, monkeypatch):
-    from app.jobs import readings
-    from app.library.trace_asked import TraceAsked
-    from app.pages.prompt import work
+def test_tracing_again_on_the_dashboard_keeps_what_was_marked(home, toy):
+    """The same question again, where nobody kept its result."""
+    from app.jobs import results, work
+    from app.jobs.table import job_table
+    from app.library import memory
+    from app.methods.work import kept_as, work_of
     from circuits.graph.store import choose_nodes, load_graph
-    from probe.artifacts.folder import place
+    from probe.methods.call import Call
 
-    monkeypatch.setattr(readings, "_resolve", lambda *_: ("toy", toy))
-    first = work.trace("toy", "one two", TraceAsked(8), save="g")
-    unit = int(np.flatnonzero(first.nodes.where(*UNITS))[0])
-    choose_nodes(place("graph", "g"), pinned=[unit], supernodes={"mine": [unit]}, labels={unit: "twos"})
-    again = work.trace("toy", "one two", TraceAsked(8), save="g")
-    for graph in (again, load_graph("g")):
-        assert graph.pinned == [unit] and graph.supernodes == {"mine": [unit]} and graph.unit_tokens[unit] == "twos"
+    call = Call.checked("trace", "toy", {"prompt": "one two", "max_nodes": 8})
+    name = kept_as(call)
+    for again in (False, True):
+        key = work.submit(work_of(call))
+        assert job_table().wait(job_table().latest(key).id).state == "done"
+        graph = load_graph(name)
+        if again:
+            break
+        unit = int(np.flatnonzero(graph.nodes.where(*UNITS))[0])
+        choose_nodes(name, pinned=[unit], supernodes={"mine": [unit]}, labels={unit: "twos"})
+        (results.folder_of(key) / "manifest.json").unlink()
+        memory.forget()
+    assert graph.pinned == [unit] and graph.supernodes == {"mine": [unit]} and graph.unit_tokens[unit] == "twos"

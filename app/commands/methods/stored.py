@@ -25,8 +25,8 @@ class PlacedCall(Call):
 
     placed: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def _named(self, model: Any) -> dict[str, Any]:
-        return {**super()._named(model), **self.placed}
+    def _named(self, model: Any, planned: bool = False) -> dict[str, Any]:
+        return {**super()._named(model, planned), **self.placed}
 
 
 def call_asked(about: Method, options: Options, arguments: dict[str, Any]) -> Call:

@@ -14,9 +14,9 @@ from app.components.drawn import Drawn
 from app.components.parts import Part, Parts, empty, error
 from app.components.still import still
 from app.figures.linkgraph import edges_exchanged, link_figure
-from app.jobs.table import job_table
 from app.library.artifacts import is_registered
 from app.library.graphs import graph_mark, reading, shown_graph, stored_graph
+from app.methods.work import maker_of
 from app.pages.circuit import editing, validation
 from app.pages.circuit.node import node_facts
 from app.pages.circuit.scores import scores_in_sight
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def waiting(name: str) -> Component:
     """Progress of the trace, or why there is no graph."""
-    job = job_table().latest(f"trace:{name}")
+    job = maker_of(name)
     if job is None:
         return empty("No such circuit", "It may have been removed. Trace the prompt again.")
     if job.state == "done":

@@ -10,11 +10,11 @@ from app.components.parts import Parts, icon, link_button, title
 from app.figures.dress import worn
 from app.frame.shell import Page
 from app.jobs import work
-from app.jobs.table import job_table
 from app.library import prompts
 from app.library.artifacts import is_registered, library
 from app.library.graphs import shown_graph
 from app.library.models import models, short_model
+from app.methods.work import maker_of
 from app.pages.circuit.callbacks import connected, plotted, register, shown_rows, starting_node, waiting
 from app.pages.circuit.editing import subgraph_panel
 from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares
@@ -31,7 +31,7 @@ MOST_OFFERED = 100  # graphs to compare with
 
 def layout(name: str, query: dict[str, str]) -> Parts:
     """The page of a stored graph; of one that is being traced, its progress."""
-    job = job_table().latest(f"trace:{name}")
+    job = maker_of(name)
     if (
         job is not None
         and (job.active or job.state in ("failed", "cancelled", "interrupted"))

@@ -31,7 +31,11 @@ def layout(identity: str, query: dict[str, str]) -> Parts:
         title(
             prompt.text,
             eyebrow=f"Prompt · {short_model(model)}",
-            actions=[*newest_circuit(model, prompt.text), compare_menu(model, identity), trace_menu(model)],
+            actions=[
+                *newest_circuit(model, prompt.text),
+                compare_menu(model, identity),
+                trace_menu(model, prompt.text),
+            ],
             clamp=True,
         ),
         html.Nav(
