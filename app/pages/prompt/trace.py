@@ -9,11 +9,11 @@ from app.components.parts import icon, part_of
 from app.components.plain_rows import row_data
 from app.library import memory, prompts
 from app.methods.block import Block
-from app.methods.fields import OTHER
 from app.methods.form import FIELD
 from app.methods.token_box import FOUND, TOKEN, pick
 from circuits.replacement.stored import newest_transcoders
 from probe.artifacts.json import Json
+from probe.methods.written import OTHER
 
 TRACE = Block(
     "trace",
