@@ -91,7 +91,7 @@ def prepare(model: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     main, other = prompts.store(PROMPT, model), prompts.store(SWAPPED, model)
     corrupted = prompts.store(CORRUPTED, model)
-    heads = readings.heads(model, PROMPT)
+    heads = readings.reading("heads", model, PROMPT)
     best = heads.rows("induction", 1)[0]["head"][1:].replace("H", ".")
     found["prompt"] = links.prompt_page(main.id, model, token=len(heads.tokens) - 1, head=best)
     found["prompts-beside"] = links.beside_page(main.id, other.id, model)

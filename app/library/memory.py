@@ -6,7 +6,6 @@ from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
-READINGS = ("lens", "heads", "units")
 
 
 class Recent(Generic[Value]):

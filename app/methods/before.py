@@ -47,6 +47,19 @@ def _edit(arguments: Arguments) -> None:
     submit(work_of(Call.checked("edit", found.model, {"prompt": prompt_in(arguments).text, **changes, **learned})))
 
 
+@task("lens")
+def _lens(arguments: Arguments) -> None:
+    asked = {"prompt": prompt_in(arguments).text}
+    submit(work_of(Call.checked("logit-lens", require_offered(arguments["model"]), asked)))
+
+
+@task("follow")
+def _follow(arguments: Arguments) -> None:
+    token = arguments["token"] if isinstance(arguments["token"], str) else whole(arguments, "token")[0]
+    asked = {"prompt": prompt_in(arguments).text, "target": [token, "next" if token == "final" else "final"]}
+    submit(work_of(Call.checked("follow-token", require_offered(arguments["model"]), asked)))
+
+
 @task("trace")
 def _trace(arguments: Arguments) -> None:
     asked = {"prompt": prompt_in(arguments).text, **asked_before(arguments)}

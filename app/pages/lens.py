@@ -4,6 +4,7 @@ Both are records of declared methods, drawn as on every page; what is followed i
 token, layer, `q` (the followed token: final, next or an id) and how the figures are turned.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
@@ -13,14 +14,14 @@ from app.components.parts import Parts, icon, panel, part_of, title
 from app.components.promptbox import prompt_and_model, prompt_first
 from app.frame.shell import Page
 from app.jobs import readings, work
-from app.jobs.again import Arguments, prompt_in, task, whole
-from app.library import models, prompts, vocabulary
+from app.library import prompts
 from app.library.models import short_model
 from app.library.prompts import Prompt
 from app.methods import view
 from app.methods.token_box import token_pick
+from app.methods.work import work_of
 from app.selection import SHOWN, Selection, selection_from
-from probe.progress import Progress
+from probe.methods.call import Call
 
 LEAD = "Write a prompt to see what each layer would predict, and to follow any token through the layers."
 FOLLOWED = {"final": "final prediction", "next": "what really follows"}
@@ -81,40 +82,25 @@ def _choice(model: str) -> html.Div:
 
 
 def lens_work(model: str, prompt: Prompt) -> work.Work:
-    """The logit lens at every layer and position."""
-
-    def run(progress: Progress) -> object:
-        return readings.lens(model, prompt.text, progress=progress)
-
-    key, link = work.key_of("lens", model, prompt.id), links.lens_page(model, prompt.id)
-    again = ["lens", {"model": model, "prompt": prompt.id}]
-    return work.Work(key, "Read the logit lens", run, link, "read", again=again)
+    """The logit lens at every layer and position, which other pages of the prompt read too."""
+    call = Call.checked("logit-lens", model, {"prompt": prompt.text})
+    return replace(
+        work_of(call),
+        run=lambda progress: readings.reading("lens", model, prompt.text, progress),
+        link=links.lens_page(model, prompt.id),
+        **_SEEN,
+    )
 
 
 def follow_work(model: str, prompt: Prompt, token: int | str) -> work.Work:
     """One token, or the final prediction or what really follows, at every layer and position; beside it one of these two."""
-
-    def run(progress: Progress) -> object:
-        from probe.lens.follow import follow_token
-
-        vocabulary.load_vocabulary(model, progress)
-        other = "next" if token == "final" else "final"
-        return follow_token(models.model_named(model, progress), prompt.text, [token, other], progress=progress)
-
-    link = links.lens_page(model, prompt.id, q=token)
-    again = ["follow", {"model": model, "prompt": prompt.id, "token": token}]
-    return work.Work(work.key_of("follow", model, prompt.id, token), "Follow a token", run, link, "read", again=again)
+    tokens = [token, "next" if token == "final" else "final"]
+    call = Call.checked("follow-token", model, {"prompt": prompt.text, "target": tokens})
+    return replace(work_of(call), link=links.lens_page(model, prompt.id, q=token), **_SEEN)
 
 
-@task("lens")
-def _lens_again(arguments: Arguments) -> None:
-    work.submit(lens_work(arguments["model"], prompt_in(arguments)))
-
-
-@task("follow")
-def _follow_again(arguments: Arguments) -> None:
-    token = arguments["token"] if isinstance(arguments["token"], str) else whole(arguments, "token")[0]
-    work.submit(follow_work(arguments["model"], prompt_in(arguments), token))
+_SEEN: dict[str, Any] = {"kind": "read", "store": None}
+"""What is only looked at is not stored, and goes before longer work."""
 
 
 # -- what it does ------------------------------------------------------------------------------------------------------------

@@ -7,18 +7,16 @@ SAE of the residual stream                          resid_mid, resid_post (resid
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from circuits.replacement.stored import canonical, place_of
 from probe.dictionaries.sparsifiers.gated import with_strengths
 from probe.errors import BadInput
 from probe.model.sites import Site, parse_site
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-_READS, _WRITES = ("mlp_in", "resid_mid"), ("mlp_out", "mlp_write")
 
 
 @dataclass(frozen=True)
@@ -93,23 +91,6 @@ def _placed(model: "TransformerBridge", part: Any, whole: Any) -> Placed:
     if parallel and "resid_mid" in (read.kind, write.kind):
         raise BadInput("In this model attention and MLP read the same stream, so there is no resid_mid between them.")
     return Placed(at, read.layer, part, whole, read, write, tuple(int(s.layer or 0) for s in writes))
-
-
-def canonical(site: Site) -> Site:
-    """resid_pre of a layer is resid_post of the one before."""
-    return Site("resid_post", site.layer - 1) if site.kind == "resid_pre" and site.layer else site
-
-
-def place_of(reads: Sequence[Site], writes: Sequence[Site]) -> str | None:
-    """Where it stands, or None where it cannot."""
-    read, layers = reads[0], [s.layer or 0 for s in writes]
-    if len(reads) != 1 or read.layer is None or layers[0] != read.layer:
-        return None
-    if len(writes) == 1 and read == writes[0]:
-        return {"resid_mid": "mid", "resid_post": "post", "mlp_out": "mlp", "mlp_write": "mlp"}.get(read.kind)
-    kinds = {s.kind for s in writes}
-    ascending = all(a < b for a, b in pairwise(layers))
-    return "mlp" if read.kind in _READS and len(kinds) == 1 and kinds <= set(_WRITES) and ascending else None
 
 
 def _check_reach(found: Mapping[int, Placed]) -> None:

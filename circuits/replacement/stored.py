@@ -1,32 +1,30 @@
-"""Which stored dictionaries can stand in a graph of a model, as their manifests say; nothing is loaded."""
+"""Which stored dictionaries can stand in a graph of a model, as their manifests say; nothing is loaded, and no torch.
 
-from circuits.replacement.placement import canonical, place_of
+Where one can stand follows from the sites that it reads and writes (`place_of`).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.stored import library
 from probe.errors import BadInput
-from probe.model.sites import parse_site
+from probe.model.sites import Site, parse_site
 
-
-def fitting(model: str) -> list[str]:
-    """Names of the stored dictionaries of a model that can stand in its graphs, newest first."""
-    return [manifest.name for manifest, _ in _fitting(model)]
+_READS, _WRITES = ("mlp_in", "resid_mid"), ("mlp_out", "mlp_write")
 
 
 def newest_transcoders(model: str) -> list[str]:
-    """Names of the newest transcoders, one a layer: latents where there are any."""
+    """Names of the newest transcoders of a model that can stand in its graphs, one a layer: latents where there are any."""
+    mine = [m for _, m in library("dictionary").kinds["dictionary"] if m.model and m.model.name == model]
     taken: set[int] = set()
     names = []
-    for manifest, layers in _fitting(model):
-        if "transcoder" in str(manifest.facts.get("dictionary_kind", "")) and not taken & set(layers):
-            taken |= set(layers)
+    for manifest in mine:
+        layers = set(_layers(manifest))
+        if layers and "transcoder" in str(manifest.facts.get("dictionary_kind", "")) and not taken & layers:
+            taken |= layers
             names.append(manifest.name)
     return names
-
-
-def _fitting(model: str) -> list[tuple[Manifest, list[int]]]:
-    """With the layers that each stands in."""
-    mine = [m for _, m in library("dictionary").kinds["dictionary"] if m.model and m.model.name == model]
-    return [(manifest, layers) for manifest in mine if (layers := _layers(manifest))]
 
 
 def _layers(manifest: Manifest) -> list[int]:
@@ -40,3 +38,20 @@ def _layers(manifest: Manifest) -> list[int]:
     across = facts.get("dictionary_kind") == "cross_layer_transcoder"  # which has a part for each layer
     stands = across or place_of(reads, writes) is not None
     return [one.layer for one in reads if one.layer is not None] if stands else []
+
+
+def canonical(site: Site) -> Site:
+    """resid_pre of a layer is resid_post of the one before."""
+    return Site("resid_post", site.layer - 1) if site.kind == "resid_pre" and site.layer else site
+
+
+def place_of(reads: Sequence[Site], writes: Sequence[Site]) -> str | None:
+    """Where it stands, or None where it cannot."""
+    read, layers = reads[0], [s.layer or 0 for s in writes]
+    if len(reads) != 1 or read.layer is None or layers[0] != read.layer:
+        return None
+    if len(writes) == 1 and read == writes[0]:
+        return {"resid_mid": "mid", "resid_post": "post", "mlp_out": "mlp", "mlp_write": "mlp"}.get(read.kind)
+    kinds = {s.kind for s in writes}
+    ascending = all(a < b for a, b in pairwise(layers))
+    return "mlp" if read.kind in _READS and len(kinds) == 1 and kinds <= set(_WRITES) and ascending else None

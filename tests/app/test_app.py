@@ -540,8 +540,8 @@ def test_selection_out_of_range_is_mended():
 
 
 def test_analyses_keep_what_they_found(toy, home):
-    first = readings.lens(toy, "The capital of France is")
-    assert readings.lens(toy, "The capital of France is") is first
+    first = readings.reading("lens", "toy", "The capital of France is")
+    assert readings.reading("lens", "toy", "The capital of France is") is first
     assert memory.known("lens", "toy", "another prompt") is None
 
 

@@ -15,7 +15,6 @@ from app.jobs import demo, measuring, readings, work
 from app.jobs import table as jobs
 from app.library import memory, prompts
 from app.methods import work as method_work
-from app.pages import lens as lens_page
 from app.pages.heads import work as head_work
 from app.pages.training import work as trainings
 from probe.artifacts.folder import place
@@ -33,14 +32,23 @@ CASES: dict[str, Callable] = {
     "heads": lambda p, q: work.submit(readings.patterns_work("toy", p)),
     "head-scores": lambda p, q: work.submit(head_work.scores_work("toy", p, None)),
     "head": lambda p, q: work.submit(head_work.reading_work("toy", p, 1, 2, 7)),
-    "lens": lambda p, q: work.submit(lens_page.lens_work("toy", p)),
-    "follow": lambda p, q: work.submit(lens_page.follow_work("toy", p, 9)),
     "method": lambda p, q: work.submit(method_work.work_of(sinks(p))),
 }
 """Tasks that need nothing stored but prompts. What needs a graph is in test_graph_pages.py; a training and its judging below."""
 
 
-OLD = {"table", "trace", "patterns", "unit-weights", "unit-text", "unit-edit", "without-head", "patch"}
+OLD = {
+    "lens",
+    "follow",
+    "table",
+    "trace",
+    "patterns",
+    "unit-weights",
+    "unit-text",
+    "unit-edit",
+    "without-head",
+    "patch",
+}
 """Tasks that only rows of before name."""
 
 
@@ -135,6 +143,9 @@ def test_a_head_edit_after_a_restart(home, toy, monkeypatch):
     [
         ("unit-text", {}, "unit-on-text", {"text": CLEAN, "unit": "L1N5"}),
         ("unit-weights", {}, "unit-by-weights", {"unit": "L1N5"}),
+        ("lens", {}, "logit-lens", {"prompt": CLEAN}),
+        ("follow", {"token": 9}, "follow-token", {"prompt": CLEAN, "target": [9, "final"]}),
+        ("follow", {"token": "final"}, "follow-token", {"prompt": CLEAN, "target": ["final", "next"]}),
         (
             "unit-edit",
             {"mode": "steer", "amount": 5.0, "pos": 2, "generate": 3},
@@ -182,7 +193,6 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
         ("head", {"head": None}),
         ("head", {"prompt": "0" * 12}),
         ("head-scores", {"target": [1]}),
-        ("follow", {"token": 1.5}),
         ("measure", {"what": 99}),
         ("measure", {"what": 1, "cache": "gone"}),
         ("plan", {"k": 0}),

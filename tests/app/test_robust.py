@@ -212,11 +212,11 @@ def test_a_thousand_tokens_go_through_the_model(home, tmp_path):
     long = saved_model(tmp_path / "long", 466)
     store_result("long", long)  # its model is now one the pages offer
     text = "a" + " a" * 1020
-    readings.lens(long, text)
+    readings.reading("lens", long, text)
     found = memory.known("lens", long, text)
     assert found is not None and len(found.tokens) >= 1000
     with pytest.raises(BadInput, match="token"):  # more than the toy's positions: a sentence
-        readings.lens("toy", text)
+        readings.reading("lens", "toy", text)
 
 
 def test_texts_and_names_that_cannot_be_kept_are_refused_in_a_sentence(home):

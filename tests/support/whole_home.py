@@ -33,8 +33,7 @@ def fill() -> dict[str, str]:
         pin(name)
     for text in (PROMPT, OTHER, LONG, CLEAN, CORRUPTED):
         prompts.store(text, "toy")
-        for read in (readings.lens, readings.heads, readings.top_units):
-            read("toy", text)
+        readings.read_prompt("toy", text)
     for ratio in (4.0, 5.0):
         probe.sinks(model, LONG, ratio=ratio, draws=4).save(place("result", f"sinks-{ratio:g}"))
     return addresses(dictionary.name)

@@ -11,7 +11,7 @@ from app.components.parts import error, stat
 from app.components.slot import waiting
 from app.figures.dress import MONO, dress, tilt
 from app.figures.heads import pattern_figure
-from app.jobs.readings import reading_key
+from app.jobs.readings import READ, reading_key
 from app.jobs.table import job_table
 from app.library import memory, prompts
 from app.pages.prompt import links, tables, trace
@@ -76,7 +76,7 @@ def register_reading(app: Dash) -> None:
     )
     def follow(_: object, args: dict[str, str], ready: dict[str, bool], selection: Selection | None):
         job = job_table().latest(reading_key(args["model"], prompts.load(args["id"])))  # before what it has found
-        now = {a: True for a in memory.READINGS if record(args, a) is not None}
+        now = {a: True for a in READ if record(args, a) is not None}
         chosen = no_update
         if (lens := record(args, "lens")) is not None and not ready.get("lens"):
             chosen = changes(selection, tables.complete(selection or {}, lens, record(args, "heads")))
@@ -84,7 +84,7 @@ def register_reading(app: Dash) -> None:
             (no_update if now == ready else now),
             reading_state(args),
             chosen,
-            len(now) == len(memory.READINGS) or job is None or not job.active,
+            len(now) == len(READ) or job is None or not job.active,
         )
 
 
