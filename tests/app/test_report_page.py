@@ -6,12 +6,14 @@ import pytest
 from pages import as_json
 
 from app import links
-from app.components.plain_rows import ROWS
+from app.components.plain_rows import ROWS, row_data
 from app.pages import report
 from probe.artifacts.folder import place
 from probe.artifacts.json import write_json
 from probe.artifacts.manifest import Manifest, writing
 from probe.errors import OpenworkError, Unavailable
+from probe.methods import stored_report as module
+from probe.methods.stored_report import numbers, tables
 
 REPORT = {
     "fvu": 0.25,
@@ -29,17 +31,17 @@ def stored(name: str, value) -> None:
 
 
 def test_numbers_and_tables_are_found_by_place():
-    assert report.numbers(REPORT) == [
+    assert numbers(REPORT) == [
         ("fvu", 0.25),
         ("kind", "<b>sae</b>"),
         ("errors fvu", 0.01),
         ("errors deep er", 1),
     ]
-    assert [(name, len(rows)) for name, rows in report.tables(REPORT)] == [("steps", 2), ("more rows", 500)]
-    data = report.row_data("steps", REPORT["steps"])
+    assert [(name, len(rows)) for name, rows in tables(REPORT)] == [("steps", 2), ("more rows", 500)]
+    data = row_data("steps", REPORT["steps"])
     kinds = [("step", "text"), ("seconds", "num"), ("nested", "text"), ("ok", "text")]
     assert [(c["key"], c["kind"]) for c in data["columns"]] == kinds and data["rows"][1]["ok"] == "yes"
-    long = report.row_data("rows", REPORT["more"]["rows"])
+    long = row_data("rows", REPORT["more"]["rows"])
     assert len(long["rows"]) == ROWS > long["page"] > 0  # the page shows so many at first, and a button for more
 
 
@@ -48,7 +50,7 @@ def test_a_result_has_a_page(home):
     page = as_json(report.layout("one", {}))
     assert "0.25" in page and "The first 300 of 500" in page and "errors fvu" in page
     stored("empty", {})
-    assert "Nothing to show" in as_json(report.layout("empty", {}))
+    assert "holds no numbers" in as_json(report.layout("empty", {}))
 
 
 def test_damaged_or_huge_files_are_a_sentence(home, monkeypatch):
@@ -59,7 +61,7 @@ def test_damaged_or_huge_files_are_a_sentence(home, monkeypatch):
     stored("deep", json.loads("[" * 900 + "]" * 900))
     with pytest.raises(Unavailable, match="nested"):
         report.layout("deep", {})
-    monkeypatch.setattr(report, "LARGEST", 10)
+    monkeypatch.setattr(module, "LARGEST", 10)
     stored("large", REPORT)
     with pytest.raises(Unavailable, match="are read"):
         report.layout("large", {})

@@ -22,6 +22,7 @@ from probe.artifacts.records import read_record, write_record
 from probe.errors import Unavailable
 from probe.features.on_text import on_text
 from probe.interventions.edited_run import edited_run
+from probe.methods.stored_report import stored_report
 from probe.statistics import Agreement
 
 
@@ -174,7 +175,7 @@ def test_a_stored_result_is_on_its_shelf_and_says_where_it_was_made(home):
     shown = card("result", folder, manifest)
     assert shown.href == f"/circuits/g?test={key}" and "Test 1 pinned node of g" in str(shown)
     page = str(report.layout(folder.name, {}))
-    assert "Open it where it was made" in page and "@" not in report.stored_report(folder)
+    assert "Open it where it was made" in page and "@" not in str(stored_report(folder).report)
     for odd in ("//evil", "https://evil", "javascript:x", "/\\evil", 3, None):
         assert results.page_of(type(manifest)(**{**vars(manifest), "facts": {**manifest.facts, "page": odd}})) is None
 

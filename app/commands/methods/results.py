@@ -28,17 +28,17 @@ def show(
         raise BadInput(f"--csv writes the rows of one result; {len(names)} were named.")
     found = [_read(name) for name in names]
     if json:
-        told = [{**_facts(manifest), "record": _plain(record, folder)} for folder, manifest, record in found]
+        told = [{**_facts(manifest), "record": _plain(record)} for manifest, record in found]
         print_json(told[0] if len(told) == 1 else told)
     else:
-        for i, (folder, manifest, record) in enumerate(found):
+        for i, (manifest, record) in enumerate(found):
             if i:
                 typer.echo("\n" + "-" * 60 + "\n")
-            _print(folder, manifest, record)
+            _print(manifest, record)
     if csv is not None:
-        folder, manifest, record = found[0]
+        manifest, record = found[0]
         if not hasattr(record, "rows"):
-            raise BadInput(f"{folder.name} has no table.")
+            raise BadInput(f"{manifest.name} has no table.")
         typer.echo(f"wrote {write_csv(record.rows(), csv)}", err=True)
 
 
@@ -55,14 +55,15 @@ def _list(json: bool) -> None:
         typer.echo("Nothing is stored yet; --save NAME of a method's command keeps what it found.")
 
 
-def _read(name: str) -> tuple[Path, Manifest, Any]:
-    """The folder, what it says of itself, and its record; None for a result of before records, which has a report alone."""
+def _read(name: str) -> tuple[Manifest, Any]:
+    """What its folder says of itself, and its record, or the report of a result that has that alone."""
     from probe.artifacts.manifest import found_folder
     from probe.artifacts.records import RECORD, load_record
+    from probe.methods.stored_report import stored_report
 
     folder = found_folder("result", name, "`openwork show` lists what there is.")
     manifest = read_manifest(folder, "result")
-    return folder, manifest, load_record(folder) if (folder / RECORD).exists() else None
+    return manifest, load_record(folder) if (folder / RECORD).exists() else stored_report(folder)
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
@@ -80,27 +81,15 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _plain(record: Any, folder: Path) -> Any:
+def _plain(record: Any) -> Any:
     from probe.show.values import as_json
 
-    return _report(folder) if record is None else record.to_dict() if hasattr(record, "to_dict") else as_json(record)
+    return record.to_dict() if hasattr(record, "to_dict") else as_json(record)
 
 
-def _report(folder: Path) -> Any:
-    from probe.artifacts.records import REPORT
-    from probe.artifacts.untrusted import read_json
-
-    return read_json(folder / REPORT, _LARGEST) if (folder / REPORT).is_file() else None
-
-
-_LARGEST = 1 << 28  # bytes of a report
-
-
-def _print(folder: Path, manifest: Manifest, record: Any) -> None:
+def _print(manifest: Manifest, record: Any) -> None:
     if hasattr(record, "panels"):
         show_panels(record.panels())
-    elif record is None:
-        typer.echo(f"{folder.name} holds a report and no record; --json prints it.")
     else:
         typer.echo(visible_lines(repr(record)))
     _how(manifest, record)
