@@ -15,9 +15,6 @@ Commands = dict[tuple[str, ...], Callable[[], Callable[..., object]]]
 
 _BY_HAND = {
     "trace": "circuits.trace",
-    "heads": "prompt.heads",
-    "follow": "prompt.heads",
-    "patch": "prompt.patch",
     "sample": "learn.sample",
     "harvest": "learn.harvest",
     "train": "learn.train",

@@ -111,7 +111,7 @@ def _run(call: Call, progress: Progress, name: str = "") -> Any:
     kept = name or kept_as(call)
     folder = place(about.artifact, kept) if kept else None
     record = call.run(model, progress, folder, resume=True)
-    if folder is not None and "folder" not in about.handed:
+    if folder is not None and not about.leaves:
         _leave(call, folder, record)
     if about.of_model and any(p.kind.control == "token" for p in about.parameters):
         vocabulary.load_vocabulary(call.model, progress)  # for whoever asks again, of another token

@@ -110,7 +110,7 @@ def _chosen(metric: str | Custom, given: list[int], logits: list[Float[Tensor, "
     if given and len(given) < needed:
         raise BadInput(
             "A logit difference needs two answers, the right and the wrong one, and one was given; write "
-            "target=Difference(' Mary', ' John')."
+            "target=Difference(' Mary', ' John'), in a shell --target and --minus."
         )
     return (given or [int(found.argmax()) for found in logits])[:needed]
 

@@ -30,8 +30,8 @@ def method(
     name: of the command and the address, like `attention-rank`; under it results are stored, so it stays. group: the command's
     group. paper: where it comes from.
 
-    leaves: the kind of artifact that a call makes (`cache`, `dictionary`, ...; a record that is stored as one itself, like a
-    graph, says so by its class). A function that writes it itself takes its `folder`, and `resume` if it can go on.
+    leaves: the kind of artifact that a call writes (`cache`, `dictionary`, ...) into the `folder` it takes; and it takes `resume`
+    if it can go on with what was begun. A record that is stored as an artifact itself, like a graph, says so by its class.
 
     Three functions of the same file may say more of a call, each of those of its arguments that it takes (and of `model`, loaded,
     or its name where a name is made or looked for): plan, what it would take, as a record; named, what the artifact is called if

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from probe.errors import BadInput
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -124,9 +126,17 @@ Plain = Figure | Rows | Tokens | Aligned | Sentence
 Panel = Plain | Chosen
 
 
-def unfolded(panels: Iterable[Panel]) -> list[Plain]:
-    """The panels for who cannot choose: in the place of a `Chosen` those that it begins with."""
-    found: list[Plain] = []
-    for one in panels:
-        found += unfolded(one.at()) if isinstance(one, Chosen) else [one]
-    return found
+def unfolded(panels: Iterable[Panel], chosen: Mapping[str, int] | None = None) -> list[Plain]:
+    """The panels for who cannot choose: in the place of a `Chosen` those of the places named, or that it begins with. BadInput
+    for a place that there is not; the last is -1."""
+    panels = list(panels)
+    sizes = {name: size for one in panels if isinstance(one, Chosen) for name, size in one.sizes.items()}
+    for name, at in (chosen or {}).items():
+        if name not in sizes:
+            raise BadInput(
+                f"Nothing here follows a {name}; {', '.join(sizes) or 'no choice'} is what there is to choose."
+            )
+        if not -sizes[name] <= at < sizes[name]:
+            raise BadInput(f"There is no {name} {at}; there are {sizes[name]}, from 0 to {sizes[name] - 1}.")
+    places = {name: at % sizes[name] for name, at in (chosen or {}).items()}
+    return [p for one in panels for p in (unfolded(one.at(places)) if isinstance(one, Chosen) else [one])]

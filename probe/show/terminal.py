@@ -13,10 +13,11 @@ MOST = 40
 _WIDTH = 100
 
 
-def show_panels(panels: Sequence[Panel], most: int = MOST) -> None:
-    """Print them, with a line between. A sentence that stands over a table is not said again."""
+def show_panels(panels: Sequence[Panel], most: int = MOST, chosen: Mapping[str, int] | None = None) -> None:
+    """Print them, with a line between. A sentence that stands over a table is not said again. chosen: which token, layer or
+    column those follow that follow one."""
     said: set[str] = set()
-    for panel in unfolded(panels):
+    for panel in unfolded(panels, chosen):
         if isinstance(panel, Rows) and panel.rows:
             _between(said)
             if panel.title:

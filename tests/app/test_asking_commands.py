@@ -83,7 +83,7 @@ def test_units_are_ranked_by_a_target(toy, home, capsys):
         (["lens", "--ids", ""], "commas between"),
         (["lens", "--ids", "1,99999"], "no token 99999"),
         (["compare", "--prompt", "a"], "compare-prompts needs b"),
-        (["patch", "--clean", "a"], "--corrupted TEXT or --corrupted-ids"),
+        (["patch", "--clean", "a"], "patch needs corrupted"),
         (["heads", "--prompt", "a", "--minus", " the"], "--minus goes with one --target"),
         (["units", "--prompt", "a", "--by", "size"], 'one of "write", "direct"'),
         (["follow", "--prompt", "a", "--target", " photosynthesis"], "one was wanted"),

@@ -74,7 +74,7 @@ def test_follow_prints_the_layers(capsys, toy):
         (["heads", "--head", "nine"], "head is 'nine'; a unit"),
         (["heads", "--head", "L1N2"], "is no head"),
         (["heads", "--head", "L9H9"], "this model has layers 0 to 3"),
-        (["heads", "--metric", "mood"], "no score 'mood'"),
+        (["heads", "--metric", "mood"], "metric is 'mood'; one of"),
         (["heads", "--position", "77"], "no position 77"),
         (["follow", "--token", "quite long a text"], "one was wanted"),
         (["follow", "--token", "99999999"], "no token"),

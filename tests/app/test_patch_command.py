@@ -105,4 +105,4 @@ def test_digits_are_an_id_where_no_token_is_written_so(home, capsys):
 
 def test_one_answer_is_not_two(home, capsys):
     code, _, err = call(["--clean", CLEAN, "--corrupted", CORRUPTED, "--model", "toy", "--right", " the"], capsys)
-    assert code == 2 and "both --target and --minus" in err
+    assert code == 2 and "--target and --minus" in err

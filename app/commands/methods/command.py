@@ -14,7 +14,7 @@ from app.commands.limits import require_possible
 from app.commands.methods.asked import arguments_of, options_of, unmarked
 from app.commands.methods.stored import asks_of_graph, call_asked
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
-from probe.errors import BadInput
+from probe.errors import BadInput, brief
 from probe.methods.call import Call
 from probe.methods.reading import Method
 from probe.show.terminal import MOST
@@ -33,6 +33,10 @@ Dashboard = Annotated[
     ),
 ]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of each table that are printed.")]
+At = Annotated[
+    list[str] | None,
+    typer.Option("--at", help="What tables follow that follow a choice: token=3, layer=-1, column=2. Repeatable."),
+]
 ModelMeant = Annotated[
     str | None, typer.Option("--model", help="By default the one that what it is asked of was made from.")
 ]
@@ -45,7 +49,7 @@ def standing(about: Method) -> Standing:
     of_page: Standing = {"dashboard": (Dashboard, False)} if about.of_model else {}
     return {
         **(of_model if about.of_model else {}),
-        **({**of_page, "csv": (Csv, None)} if about.page else {}),
+        **({**of_page, "csv": (Csv, None), "at": (At, None)} if about.page else {}),
         **({"save": (_save(about), None)} if about.page or about.leaves else {}),
         **({"resume": (Resume, False)} if "resume" in about.handed else {}),
         **({"dry_run": (DryRun, False)} if about.page or about.plan else {}),
@@ -77,6 +81,16 @@ class Wanted:
     json: bool = False
     dashboard: bool = False
     rows: int = MOST
+    at: list[str] | None = None
+
+    @property
+    def chosen(self) -> dict[str, int]:
+        """What tables follow, by name. BadInput for what is no choice."""
+        parts = [one.partition("=") for one in self.at or ()]
+        for name, sign, place in parts:
+            if not (name and sign and place.removeprefix("-").isdecimal() and len(place) < 10):
+                raise BadInput(f"--at is {brief(name + sign + place)}; what is chosen was wanted, like token=3.")
+        return {name: int(place) for name, _, place in parts}
 
 
 def command_of(
@@ -124,14 +138,14 @@ def answer(call: Call, wanted: Wanted) -> None:
     if wanted.dry_run:
         announce(call, wanted)
         return
-    to = _destination(call, wanted)
+    to, _ = _destination(call, wanted), wanted.chosen
     call.ready()
     _check_csv(wanted)
     bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model else None
     record = call.run(bridge, progress(), to, wanted.resume)
     if rank():
         return
-    if to is not None and "folder" not in call.about.handed:
+    if to is not None and not call.about.leaves:
         record.save(to)
     show_answer(wanted, record.to_dict, record.panels, record.rows, how_to_see_it(call, to))
 
@@ -149,9 +163,9 @@ def _destination(call: Call, wanted: Wanted) -> Path | None:
 
 def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     """The same by the dashboard's model, which is loaded already."""
-    if wanted.dry_run or wanted.device is not None or wanted.precision != "float32":
+    if wanted.dry_run or wanted.at or wanted.device is not None or wanted.precision != "float32":
         raise BadInput(
-            "--dashboard asks a model that is loaded there: it goes without --device, --precision and --dry-run."
+            "--dashboard asks a model that is loaded there: it goes without --device, --precision, --at and --dry-run."
         )
     from app.commands.methods.elsewhere import Asked, dashboard, panels_of
     from app.commands.options import progress, release
@@ -191,7 +205,7 @@ def show_answer(
     if wanted.json:
         print_json(plain())
     else:
-        show_panels(panels(), wanted.rows)
+        show_panels(panels(), wanted.rows, wanted.chosen)
         if said:
             typer.echo(said, err=True)
     if wanted.csv is not None:

@@ -4,6 +4,7 @@ An old name is a line of `OLD_NAMES`: what was typed, the method that it is now,
 called now. The command takes the method's options by their new names and by their old ones; its help says the new name.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typer.models import OptionInfo
 
 from app.commands.methods.asked import options_of
 from app.commands.methods.command import command_of
+from probe.errors import BadInput
 from probe.methods import catalogue
 from probe.methods.call import flag
 from probe.methods.catalogue import method_named
@@ -26,7 +28,8 @@ class OldName:
     """typed: the words after `openwork`. method: its name now, "" of a tool that is called so still. options: old names of
     options, and of each what parameter it is now. position: the parameters that were given without an option. given: other
     defaults of parameters, as one would type them. written: old options that are words of another parameter, and those words:
-    `--top 20` is `--nodes top:20`. instead: an option that names something else, and the method that is asked of it."""
+    `--top 20` is `--nodes top:20`. instead: an option that names something else, the method that is asked of it, and which of its
+    parameters are given by which of these options. sizes: bytes that were given in GB, and what they are of."""
 
     typed: str
     method: str = ""
@@ -34,7 +37,8 @@ class OldName:
     position: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    instead: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -55,8 +59,9 @@ class OldName:
             said = f"{flag(parameter)} {words.format(name.upper())}{', repeatable' if '{}' in words else ''}."
             kind = Annotated[of, typer.Option(flag(name), help=said)]  # type: ignore[valid-type]
             yield Argument(name, Argument.KEYWORD_ONLY, default=None if "{}" in words else False, annotation=kind)
-        for method in self.instead.values():
-            yield from (one for one in options_of(method_named(method)) if one.name not in {k.name for k in known})
+        for method, given in self.instead.values():
+            there = {*given, *(one.name for one in known)}
+            yield from (one for one in options_of(method_named(method)) if one.name not in there)
 
     def _read(self, typed: dict[str, Any]) -> tuple[Method | None, dict[str, Any]]:
         """The method that is asked where it is another, and what was typed, with the words of old options in their parameters."""
@@ -64,14 +69,21 @@ class OldName:
         for name, (parameter, words) in self.written.items():
             value = typed[name]
             found[parameter] += [words] if value is True else [words.format(one) for one in value or []]
-        said = {parameter: ",".join(words) for parameter, words in found.items() if words or parameter in self.written}
-        other = next((method_named(method) for name, method in self.instead.items() if typed[name] is not None), None)
-        return other, {**typed, **{name: words or None for name, words in said.items()}}
+        said = {parameter: words for parameter, words in found.items() if words or parameter in self.written}
+        options = typed | {n: words if n == "at" else ",".join(words) or None for n, words in said.items()}
+        options |= {name: _bytes(typed[name]) for name in self.sizes}
+        for name, (method, given) in self.instead.items():
+            if typed[name] is not None:
+                return method_named(method), options | {parameter: typed[option] for parameter, option in given.items()}
+        return None, options
 
     def _renamed(self, option: Argument) -> Argument:
         """An option that is known by its old names too."""
         of, info = get_args(option.annotation)
         option = option.replace(default=self.given.get(option.name, option.default))
+        if option.name in self.sizes:
+            said = typer.Option(flag(option.name), metavar="GB", help=f"GB that {self.sizes[option.name]} may take.")
+            return option.replace(annotation=Annotated[float | None, said], default=None)
         if option.name in self.position:
             said = typer.Argument(help=info.help, metavar=option.name.upper())
             return option.replace(annotation=Annotated[of, said])
@@ -80,6 +92,13 @@ class OldName:
             info = copy(info)
             info.param_decls = (*(info.param_decls or ()), *(one for name in old for one in _flags(name, info)))
         return option.replace(annotation=Annotated[of, info])
+
+
+def _bytes(size: float | None) -> str | None:
+    """A size in GB as bytes, as one would type them. BadInput for what is none."""
+    if size is not None and not 0 < size < math.inf:
+        raise BadInput(f"--memory is {size}; give the GB it may use, like 2.")
+    return None if size is None else str(int(size * 1e9))
 
 
 def _flags(name: str, info: OptionInfo) -> Iterator[str]:
@@ -91,6 +110,18 @@ _OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
 _OF_PROMPT = {"dictionary": "dictionaries", "top_k": "k"}
 _OF_TWO = {"prompt": "a", "ids": "a_ids", "with": "b", "with_ids": "b_ids", "dictionary": "dictionaries"}
 OLD_NAMES: tuple[OldName, ...] = (
+    OldName(
+        "heads", "head-table", {"position": "pos"}, given={"top": "20"}, instead={"head": ("one-head", {"k": "top"})}
+    ),
+    OldName("follow", "follow-token", {"token": "target"}, written={"position": ("at", "token={}")}),
+    OldName(
+        "patch",
+        "patch",
+        {"right": "target", "wrong": "minus", "top": "rows"},
+        given={"rows": 20},
+        written={"noise": ("direction", "noise")},
+        sizes={"memory": "the rows of one pass"},
+    ),
     OldName("lens", "logit-lens", {"position": "positions"}, given={"top_k": "5"}),
     OldName("units", "strongest-units", _OF_PROMPT),
     OldName("compare", "compare-prompts", _OF_TWO),
