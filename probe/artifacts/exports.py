@@ -4,12 +4,18 @@ Each is written beside its place, brought to disk and renamed. What a killed wri
 of the same place, or by `openwork doctor --mend`, which finds the place in a note in the home.
 """
 
+import csv
+import io
+import json
+import math
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from probe.artifacts.claims import half_written_in, leftovers_of, lock_of
+from probe.artifacts.json import clean
 from probe.artifacts.leftovers import announced
 from probe.artifacts.lock import exclusive
 from probe.artifacts.renames import sync_folder, sync_tree
@@ -54,3 +60,29 @@ def _remove(paths: list[Path]) -> None:
     for path in paths:
         if path.is_file() or path.is_symlink():
             path.unlink(missing_ok=True)
+
+
+# -- rows of a record, for spreadsheets --------------------------------------------------------------------------------------
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as the dashboard exports them: texts are JSON, so they are exact and no spreadsheet takes one for a formula."""
+    out = io.StringIO()
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if number else json.dumps(clean(value), ensure_ascii=False)
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """All rows of a record; returns the path."""
+    write_file(path, as_csv(rows))
+    return path

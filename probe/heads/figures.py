@@ -11,8 +11,8 @@ from probe.heads.sinks_figures import sinks_figure as sinks_figure  # so that it
 from probe.model.unit_names import unit_name
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws
-from probe.show.blocks import largest_of_blocks
 from probe.show.labels import SEQUENTIAL, _finish, plain, put, token_axis
+from probe.show.values import largest_of_blocks
 
 if TYPE_CHECKING:
     from probe.heads.attention_rank_record import AttentionRank

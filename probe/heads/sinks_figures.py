@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws
-from probe.show.blocks import largest_of_blocks
 from probe.show.labels import SEQUENTIAL, _finish, token_axis
+from probe.show.values import largest_of_blocks
 
 if TYPE_CHECKING:
     from probe.heads.sinks_record import Sinks

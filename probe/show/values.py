@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from probe.words import clip
 
@@ -107,3 +108,16 @@ def _arrays(value: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
     for key, part in inside.items():
         if isinstance(key, str):
             yield from _arrays(part, f"{name}.{key}" if name else key)
+
+
+def largest_of_blocks(values: Float[np.ndarray, "..."], block: int, axes: int) -> Float[np.ndarray, "..."]:
+    """An array too long to be drawn, of which every strong entry is still seen: the largest entry of each block of `block` along
+    each of the last `axes` axes; what is missing at an end counts as 0."""
+    if block == 1:
+        return values
+    kept = values.ndim - axes
+    many = [-(-n // block) for n in values.shape[kept:]]
+    pad = [m * block - n for m, n in zip(many, values.shape[kept:], strict=True)]
+    wide = np.pad(values, [(0, 0)] * kept + [(0, p) for p in pad])
+    split = wide.reshape(*values.shape[:kept], *(size for m in many for size in (m, block)))
+    return split.max(axis=tuple(kept + 1 + 2 * i for i in range(axes)))

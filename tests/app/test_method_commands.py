@@ -17,7 +17,7 @@ from app.commands.methods import command as command_
 from app.commands.methods import old_names
 from app.commands.methods.command import command_of
 from app.commands.methods.old_names import OldName
-from probe.artifacts.csv_rows import as_csv
+from probe.artifacts.exports import as_csv
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Unavailable
 from probe.methods import catalogue, reading

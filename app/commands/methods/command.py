@@ -199,7 +199,7 @@ def show_answer(
 ) -> None:
     """Print what was found, as asked. said: the last line, how to see it."""
     from app.commands.options import print_json
-    from probe.artifacts.csv_rows import write_csv
+    from probe.artifacts.exports import write_csv
     from probe.show.terminal import show_panels
 
     if wanted.json:

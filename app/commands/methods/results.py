@@ -7,7 +7,7 @@ import typer
 
 from app.commands.methods.catalogue import visible_lines
 from app.commands.options import AsJson, print_json, print_rows
-from probe.artifacts.csv_rows import write_csv
+from probe.artifacts.exports import write_csv
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput
 from probe.show.terminal import show_panels
