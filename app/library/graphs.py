@@ -9,12 +9,12 @@ import numpy as np
 from app.library import labels
 from app.library.artifacts import registered
 from app.library.memory import Recent
-from circuits.graph import stored_marks
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.marks import with_numbers_of
+from circuits.graph.marking import stored_marks
+from circuits.graph.marking.marks import with_numbers_of
+from circuits.graph.marking.stored_marks import Marked
 from circuits.graph.nodes import KINDS
 from circuits.graph.store import edges_digest, editing
-from circuits.graph.stored_marks import Marked
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 
@@ -70,7 +70,7 @@ def mark(name: str, request: Json, revision: str | None = None) -> Marked:
 
 
 def look(name: str, change: Json) -> None:
-    """Keep how a graph's drawing is looked at; see `circuits.graph.stored_marks.look`."""
+    """Keep how a graph's drawing is looked at; see `circuits.graph.marking.stored_marks.look`."""
     with reading:
         stored_marks.look(registered("graph", name), change, stored_graph(name))
 

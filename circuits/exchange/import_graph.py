@@ -1,5 +1,6 @@
 """A graph that another program wrote, stored as one of ours, with what was left out of it."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,11 +10,15 @@ from circuits.graph.graph import CircuitGraph
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.names import as_path, usable_name
+from probe.artifacts.stored import free_name
+from probe.errors import BadInput, Unavailable
 from probe.methods import Doc, FileToRead, tool
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import counted, one_line
+
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,20 @@ def import_graph(
     to = place("graph", graph_name(path.name)) if folder is None else as_path(folder)
     found = read_neuronpedia(path, limits=Limits(bytes=int(min(max_mb, 1e6) * 1e6)))
     return Imported(found, save_graph(found, to))
+
+
+def import_as_new(file: Path, called: str, largest: int) -> str:
+    """Store the graph of a file of up to so many bytes under a free name that its sender's name for it suggests; returns the name.
+    Where another process takes that first, it gets the next."""
+    graph, bare = read_neuronpedia(file, limits=Limits(bytes=largest)), called.rpartition("/")[2].rpartition("\\")[2]
+    wanted = usable_name(re.sub(r"(\.openwork|\.neuronpedia)?\.json$", "", bare, flags=re.I))
+    for _ in range(_TRIES):
+        name = free_name("graph", wanted)
+        try:
+            save_graph(graph, place("graph", name), command=f"imported from {wanted}")
+        except BadInput:
+            if not place("graph", name).exists():
+                raise
+        else:
+            return name
+    raise Unavailable("Others keep taking the names that this graph would get; import it once more.")

@@ -51,6 +51,11 @@ def read_neuronpedia(source: Path | str | Mapping[str, Any], *, limits: Limits |
     if not isinstance(content, Mapping):
         raise BadInput(f"{name} holds a {type(content).__name__}; a mapping with metadata, nodes and links was wanted.")
     meta = content.get("metadata")
+    if meta is None and "report" in content:
+        raise BadInput(
+            f"{name} is Openwork's report of a graph, which leaves edges out. Import its Neuronpedia JSON instead; the button "
+            "beside the one this came from writes that."
+        )
     if not isinstance(meta, Mapping):
         raise BadInput(f"{name} has no metadata; it is no attribution graph in Neuronpedia's format.")
     tokens = [text(t, "A prompt token") for t in _several(meta, "prompt_tokens", limits.tokens)]
@@ -68,6 +73,8 @@ def read_neuronpedia(source: Path | str | Mapping[str, Any], *, limits: Limits |
 def load_json(path: Path, most: int) -> Any:
     """The content of a JSON file of at most `most` bytes. BadInput for anything else: it is what was asked for, and no damage of
     ours."""
+    if path.is_file() and not path.stat().st_size:
+        raise BadInput(f"{path.name} is empty. Choose a graph of Neuronpedia, circuit-tracer, attribute or Openwork.")
     try:
         return read_json(path, most, brackets=_BRACKETS)
     except Unavailable as error:

@@ -10,7 +10,7 @@ import numpy as np
 
 from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.marks import Marks
+from circuits.graph.marking.marks import Marks
 from circuits.graph.naming import below, label, short, titled, word
 from circuits.graph.nodes import KINDS, Edges
 from probe.artifacts.json import finite

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.influence import fewest
-from circuits.graph.marks import MOST, Marks
+from circuits.graph.marking.marks import MOST, Marks
 from circuits.graph.naming import label, short, titled, word
 from circuits.graph.rows import token_of
 from circuits.graph.shown_nodes import FIRST_EDGES

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from circuits.graph.html import AGAINST_COLOUR, WITH_COLOUR
-from circuits.graph.marks import Marks
+from circuits.graph.marking.marks import Marks
 from circuits.graph.nodes import ROOTS, UNITS
 from circuits.supernodes.collapse import Collapsed
 from circuits.supernodes.drawing import drawing

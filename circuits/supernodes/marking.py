@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, read_graph, stored_in
 from circuits.graph.graph import UNITS, CircuitGraph
-from circuits.graph.marks import edited_groups
+from circuits.graph.marking.marks import edited_groups
 from circuits.graph.store import choose_nodes, editing, load_graph
 from circuits.graph.unit_tables import tops_of
 from circuits.supernodes.groups import Supernodes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.marks import LONGEST, Marks
+from circuits.graph.marking.marks import LONGEST, Marks
 from circuits.graph.naming import titled
 from circuits.supernodes.groups import Group, Supernodes
 from probe.words import counted

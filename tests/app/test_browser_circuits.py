@@ -18,8 +18,8 @@ from app.library import graphs, memory
 from circuits import TraceConfig, trace
 from circuits.exchange.read import read_neuronpedia
 from circuits.graph.asked import top_units as strongest
+from circuits.graph.marking.stored_marks import edits_file
 from circuits.graph.store import load_graph, save_graph
-from circuits.graph.stored_marks import edits_file
 from probe.artifacts.folder import place
 from probe.model.load import load_model, stamp
 
@@ -253,9 +253,9 @@ def test_the_list_filters_compares_imports_and_deletes(tab, site, tmp_path):
     tab.get_by_label("Compare right").check()
     tab.get_by_role("button", name="Compare the two").click()
     expect(tab).to_have_url(re.compile("/circuits/left/beside/right"))
-    expect(tab.locator(".ow-pair .ow-block-panels")).to_contain_text("nodes in both")
+    expect(tab.locator(".ow-compared .ow-block-panels")).to_contain_text("nodes in both")
     expect(tab.locator("#pair-a .xtick text").first).to_be_visible()
-    expect(tab.locator(".ow-pair .ow-block-panels tr.click td.unit").first).to_be_visible()
+    expect(tab.locator(".ow-compared .ow-block-panels tr.click td.unit").first).to_be_visible()
     moves = "e => getComputedStyle(e).animationName"  # a figure shimmers until it has its ticks
     assert tab.locator("#pair-a").evaluate(moves) == "none"
     assert (

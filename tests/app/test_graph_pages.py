@@ -48,7 +48,7 @@ from circuits.graph.arrangement import arrange
 from circuits.graph.asked import top_units as strongest
 from circuits.graph.figures import strongest_edges
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
-from circuits.graph.marks import Marks
+from circuits.graph.marking.marks import Marks
 from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
 from circuits.supernodes.drawing import drawing

@@ -13,7 +13,7 @@ from app.pages.prompt import tables as prompt_tables
 from app.pages.unit import labels as unit_labels
 from app.pages.unit import page as unit
 from circuits.graph import rows as graph_rows
-from circuits.graph.marks import Marks
+from circuits.graph.marking.marks import Marks
 from circuits.graph.naming import label
 from circuits.supernodes.drawing import drawing
 from probe.artifacts.folder import place

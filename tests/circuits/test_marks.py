@@ -13,11 +13,11 @@ from wired import crowded
 
 from app.library import graphs
 from circuits.graph.asked import top_units as strongest
-from circuits.graph.edits import edited
-from circuits.graph.history import History
-from circuits.graph.marks import LONGEST, MOST, Marks, group, label, pin, rename, ungroup, unpin
+from circuits.graph.marking.edits import edited
+from circuits.graph.marking.history import History
+from circuits.graph.marking.marks import LONGEST, MOST, Marks, group, label, pin, rename, ungroup, unpin
+from circuits.graph.marking.stored_marks import View, edits_file, look, mark, marked
 from circuits.graph.store import choose_nodes, load_graph, save_graph
-from circuits.graph.stored_marks import View, edits_file, look, mark, marked
 from circuits.supernodes.boxes import GAP, apart
 from circuits.supernodes.drawing import MOST_EDGES, drawing
 from probe.artifacts import lock as locks
@@ -333,7 +333,7 @@ def test_the_largest_subgraph_is_quick_and_within_its_limits():
 
 PINNER = """
 import sys
-from circuits.graph.stored_marks import mark
+from circuits.graph.marking.stored_marks import mark
 for node in map(int, sys.argv[1:]):
     answer = mark("shared", {"op": "pin", "nodes": [node]})
     assert not answer.wrong, answer.said

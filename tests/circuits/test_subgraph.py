@@ -8,7 +8,7 @@ from every_kind import every_kind
 from wired import incoming, scattered, wired
 
 from circuits.graph.influence import scores
-from circuits.graph.marks import Marks
+from circuits.graph.marking.marks import Marks
 from circuits.supernodes.drawing import drawing
 from circuits.supernodes.folding import fold
 from circuits.supernodes.html import boxes_html

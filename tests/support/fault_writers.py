@@ -107,7 +107,7 @@ def writers(model: Any) -> dict[str, Writer]:
         guess("st", "fires at years")
 
     def marked(resume: bool) -> None:
-        from circuits.graph.stored_marks import mark
+        from circuits.graph.marking.stored_marks import mark
 
         if (found := mark("g", {"op": "pin", "nodes": [2, 3]})).wrong:
             raise Unavailable(found.said)

@@ -46,9 +46,9 @@ def layout(name: str, other: str, query: dict[str, str]) -> Parts:
     return [
         dcc.Store(id="pair-names", data=[name, other]),
         *(dcc.Store(id=f"pair-{side}-clicked") for side in SIDES),
-        title("Two circuits", lead=lead, actions=swap),
+        title("Two circuits", lead=lead, actions=[swap]),
         html.Div([_card("a", name, a), _card("b", other, b)], className="ow-grid even"),
-        html.Div(PAIR.layout("", given, {**query, PAIR.key: key}), className="ow-pair"),
+        html.Div(PAIR.layout("", given, {**query, PAIR.key: key}), className="ow-compared"),
         html.Div([_links(side, g) for side, g in zip(SIDES, (a, b), strict=True)], className="ow-grid even ow-fills"),
     ]
 

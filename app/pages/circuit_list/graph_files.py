@@ -1,7 +1,7 @@
 """Graphs to and from other programs' files: stored ones downloaded by their registered name, files uploaded and imported.
 
 A file comes as the body of a post to `/import/graph?name=FILE`, is written to disk piece by piece up to `LARGEST`, and is read as
-hostile (`circuits.exchange.importing`). What is wrong with it comes back as a sentence. The checks of `app.server.safety` (host,
+hostile (`circuits.exchange.read`). What is wrong with it comes back as a sentence. The checks of `app.server.safety` (host,
 origin, token) are made before any of this.
 """
 
@@ -50,7 +50,7 @@ def register(server: Flask) -> None:
 
 def received(file_name: str) -> str:
     """Read the body of the request, store its graph, and say under which name."""
-    from circuits.exchange.importing import import_graph
+    from circuits.exchange.import_graph import import_as_new
 
     folder = home() / "incoming"
     try:
@@ -59,7 +59,7 @@ def received(file_name: str) -> str:
             file = Path(scratch) / "graph.json"
             with file.open("wb") as out:
                 shutil.copyfileobj(request.stream, out)
-            return import_graph(file, file_name, LARGEST)
+            return import_as_new(file, file_name, LARGEST)
     except OSError as error:
         raise Unavailable(
             f"The file could not be kept ({error.strerror}). Free some space and send it again."

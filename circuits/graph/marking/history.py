@@ -6,7 +6,7 @@ marks, history = history.undone(after)
 
 from dataclasses import asdict, dataclass
 
-from circuits.graph.marks import Marks
+from circuits.graph.marking.marks import Marks
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 

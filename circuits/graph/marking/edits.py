@@ -2,7 +2,7 @@
 
     after, words = edited(graph, marks, {"op": "pin", "nodes": [17]})
 
-`circuits.graph.marks` says what each edit does; here its request is checked. `circuits.graph.history` takes it back.
+What each edit does says `marks.py` here; in this file its request is checked. `history.py` takes it back.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from circuits.graph.asked import top_units
 from circuits.graph.graph import UNITS, CircuitGraph
-from circuits.graph.marks import MOST, Marks, clean, group, label, pin, rename, ungroup, unpin
+from circuits.graph.marking.marks import MOST, Marks, clean, group, label, pin, rename, ungroup, unpin
 from probe.artifacts.json import Json
 from probe.errors import BadInput
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from circuits.graph.edits import edited
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.history import History
-from circuits.graph.marks import MOST, Marks, with_numbers_of
+from circuits.graph.marking.edits import edited
+from circuits.graph.marking.history import History
+from circuits.graph.marking.marks import MOST, Marks, with_numbers_of
 from circuits.graph.store import UNTRACED, choose_nodes, edges_digest, editing, load_graph
 from probe.artifacts.folder import home
 from probe.artifacts.json import Json, write_json
