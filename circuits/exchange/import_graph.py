@@ -75,7 +75,7 @@ def import_graph(
 
 
 def import_as_new(file: Path, called: str, largest: int) -> str:
-    """Store the graph of a file of up to so many bytes under a free name that its sender's name for it suggests; returns the name.
+    """Store the graph of a file of up to `largest` bytes under a free name that its own suggests; returns the name.
     Where another process takes that first, it gets the next."""
     graph, bare = read_neuronpedia(file, limits=Limits(bytes=largest)), called.rpartition("/")[2].rpartition("\\")[2]
     wanted = usable_name(re.sub(r"(\.openwork|\.neuronpedia)?\.json$", "", bare, flags=re.I))
