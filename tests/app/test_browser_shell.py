@@ -174,7 +174,7 @@ def test_the_demo_is_one_click_can_be_cancelled_and_goes_on(tab, site, tmp_path,
     expect(tab.locator("#home-running")).to_contain_text("waits for “What runs first”")
     expect(tab.locator("#job-chip")).to_contain_text("1 more")
     tab.reload()
-    tab.locator("#home-running").get_by_role("button", name="Cancel").click()
+    tab.locator("#home-running").get_by_role("button", name="Cancel").first.click()
     expect(tab.get_by_text("The small demo was cancelled")).to_be_visible()
     jobs.job_table().cancel(before.id)
     tab.locator("#home-running").get_by_role("button", name="Go on").click()
