@@ -2,13 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marking.marks import LONGEST, Marks
 from circuits.graph.naming import titled
-from circuits.supernodes.groups import Group, Supernodes
 from probe.words import counted
+
+if TYPE_CHECKING:  # it brings scipy, and a page lists what is there
+    from circuits.supernodes.groups import Group, Supernodes
 
 MOST, NAMED = 60, 8  # groups listed, members named
 
@@ -17,12 +19,12 @@ MOST, NAMED = 60, 8  # groups listed, members named
 class Suggested:
     """What was kept of a search before all of its record was: the groups, how many units were compared, and by what."""
 
-    groups: tuple[Group, ...]
+    groups: "tuple[Group, ...]"
     compared: int
     words: str
 
 
-def open_suggestions(found: Supernodes | Suggested, marks: Marks, dismissed: Collection[str]) -> list[Group]:
+def open_suggestions(found: "Supernodes | Suggested", marks: Marks, dismissed: Collection[str]) -> "list[Group]":
     """Those that are part of no group yet and were not put aside."""
     taken = [set(members) for members in marks.groups.values()]
     return [
@@ -33,7 +35,7 @@ def open_suggestions(found: Supernodes | Suggested, marks: Marks, dismissed: Col
 
 
 def suggestion_rows(
-    graph: CircuitGraph, found: Supernodes | Suggested, marks: Marks, dismissed: Collection[str] = ()
+    graph: CircuitGraph, found: "Supernodes | Suggested", marks: Marks, dismissed: Collection[str] = ()
 ) -> tuple[list[dict[str, Any]], str]:
     """A row for each that is left, and a sentence: how many of how many units, and by what they are alike."""
     left = open_suggestions(found, marks, dismissed)
@@ -45,7 +47,7 @@ def suggestion_rows(
     return [_row(graph, g, marks) for g in left[:MOST]], f"{said} {by}".strip()
 
 
-def _row(graph: CircuitGraph, group: Group, marks: Marks) -> dict[str, Any]:
+def _row(graph: CircuitGraph, group: "Group", marks: Marks) -> dict[str, Any]:
     listed = ", ".join(f"{titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in group.nodes[:NAMED])
     more = f", and {len(group.nodes) - NAMED} more" if len(group.nodes) > NAMED else ""
     name = f"{group.name} (2)" if group.name in marks.groups else group.name
@@ -59,6 +61,6 @@ def _row(graph: CircuitGraph, group: Group, marks: Marks) -> dict[str, Any]:
     }
 
 
-def group_key(group: Group) -> str:
+def group_key(group: "Group") -> str:
     """What a group that was put aside is known by."""
     return ",".join(map(str, sorted(group.nodes)))
