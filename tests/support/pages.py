@@ -22,6 +22,6 @@ def drawn(address: str, monkeypatch) -> str:
     parts = urlsplit(address)
     layout, _ = shell.route(PAGES, parts.path, f"?{parts.query}")
     assert not bugs, (address, bugs)
-    text = json.dumps(layout, default=lambda c: c.to_plotly_json())
+    text = json.dumps(layout, cls=plotly.utils.PlotlyJSONEncoder)
     assert "Traceback" not in text
     return text
