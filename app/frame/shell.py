@@ -206,27 +206,20 @@ def register_routes(app: Dash, pages: list[Page]) -> None:
     @app.callback(
         Output("page", "children"),
         Output("page-title", "data"),
-        Output("frame", "navbar"),
         Output("menu", "opened"),
         Input("url", "pathname"),
         Input("url", "search"),  # an address of the same page with another query is another view
-        State("frame", "navbar"),
-        State("menu", "opened"),
     )
-    def show(path: str, search: str, navbar: Json, opened: bool):
-        content, name = route(pages, path or "/", search or "")
-        closed = ({**navbar, "collapsed": {"mobile": True}}, False) if opened else (no_update, no_update)
-        return content, name, *closed
+    def show(path: str, search: str):
+        return *route(pages, path or "/", search or ""), False
 
-    @app.callback(
-        Output("frame", "navbar", allow_duplicate=True),
+    app.clientside_callback(
+        ClientsideFunction("openwork", "fold"),
+        Output("frame", "navbar"),
         Input("menu", "opened"),
         State("frame", "navbar"),
         prevent_initial_call=True,
     )
-    def fold(opened: bool, navbar: Json):
-        return {**navbar, "collapsed": {"mobile": not opened}}
-
     app.clientside_callback(
         ClientsideFunction("openwork", "arrived"),
         Output("page", "data-arrived"),

@@ -151,6 +151,10 @@ def test_the_frame_fits_its_window(tab, site, width):
     for link in tab.locator("nav a").all():
         expect(link).to_be_visible()
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    if width < 700:  # whoever went somewhere sees the page
+        tab.locator("nav a", has_text="Jobs").click()
+        expect(tab.locator("h1")).to_have_text("Jobs")
+        expect(tab.locator("nav a").first).not_to_be_in_viewport()
 
 
 # -- home and jobs ---------------------------------------------------------------------------------------------------

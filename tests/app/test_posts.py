@@ -29,22 +29,25 @@ def client(dash, home):
 
 
 ROUTE = {
-    "output": "..page.children...page-title.data...frame.navbar...menu.opened..",
+    "output": "..page.children...page-title.data...menu.opened..",
     "outputs": [
         {"id": "page", "property": "children"},
         {"id": "page-title", "property": "data"},
-        {"id": "frame", "property": "navbar"},
         {"id": "menu", "property": "opened"},
     ],
     "inputs": [
         {"id": "url", "property": "pathname", "value": "/jobs"},
         {"id": "url", "property": "search", "value": ""},
     ],
-    "state": [
-        {"id": "frame", "property": "navbar", "value": {}},
-        {"id": "menu", "property": "opened", "value": False},
-    ],
+    "state": [],
     "changedPropIds": ["url.pathname"],
+}
+THUMBS = {
+    "output": "thumbs-data.data",
+    "outputs": {"id": "thumbs-data", "property": "data"},
+    "inputs": [{"id": "ready", "property": "data", "value": {}}],
+    "state": [{"id": "prompt-args", "property": "data", "value": 7}],
+    "changedPropIds": ["ready.data"],
 }
 
 
@@ -58,7 +61,7 @@ MALFORMED = {
     "number": 3,
     "no output": without("output"),
     "no inputs": without("inputs"),
-    "no state": without("state"),
+    "no state": {k: v for k, v in THUMBS.items() if k != "state"},
     "no outputs": without("outputs"),
     "unknown output": {**ROUTE, "output": "no.such"},
     "output a list": {**ROUTE, "output": [1]},
@@ -74,7 +77,7 @@ MALFORMED = {
     "changed numbers": {**ROUTE, "changedPropIds": [5]},
     "changed no JSON": {**ROUTE, "changedPropIds": ["{x.value"]},
     "outputs a text": {**ROUTE, "outputs": "x"},
-    "outputs without ids": {**ROUTE, "outputs": [{}] * 4},
+    "outputs without ids": {**ROUTE, "outputs": [{}] * 3},
 }
 
 
@@ -105,12 +108,10 @@ def test_parts_of_the_framework_that_are_not_there_are_not_found(client, caplog)
 
 
 def test_what_was_never_offered_is_named(client, caplog):
-    """A number where the frame keeps a dict: the callback fails, and the notice says what came."""
-    state = [{**ROUTE["state"][0], "value": 7}, {**ROUTE["state"][1], "value": True}]
-    answer = client.post(POST, json={**ROUTE, "state": state})
+    """A number where a page keeps a dict: the callback fails, and the notice says what came."""
+    answer = client.post(POST, json=THUMBS)
     said = json.dumps(answer.get_json())
-    assert answer.status_code == 200 and "Something went wrong" not in said
-    assert "frame.navbar = 7" in said and "/jobs" in said
+    assert answer.status_code == 200 and "Something went wrong" not in said and "prompt-args.data = 7" in said
 
 
 def test_no_folder_of_where_it_was_started_is_served(tmp_path, monkeypatch, home):
