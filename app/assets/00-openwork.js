@@ -232,7 +232,8 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     remember: window.openwork.remember,
 
     // On a narrow screen the navigation is there while its button is pressed.
-    fold: (opened, navbar) => Object.assign({}, navbar, { collapsed: { mobile: !opened } }),
+    fold: (opened, navbar) => navbar.collapsed.mobile === !opened ? window.dash_clientside.no_update
+      : Object.assign({}, navbar, { collapsed: { mobile: !opened } }),
 
     // What a slot waits for, as part of the address: the result has a permalink from the moment it is asked for.
     keyInAddress: function (key, name) {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.limits import MAX_SEED as MAX_SEED
-from probe.artifacts.json import Json, clean
-from probe.errors import BadInput, Unavailable, brief
+from probe.artifacts.json import clean
+from probe.errors import BadInput
 from probe.progress import SILENT, Bar, Progress
 from probe.show.terminal import print_rows as print_rows
 from probe.show.terminal import visible as visible
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from probe.show.record import Record
 
-_LARGEST = 1 << 20  # bytes of a file of options
 Model = Annotated[str, typer.Option("--model", help="Alias (smollm2-135m, toy), hub id, model folder or .gguf file.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, ...; by default CUDA where there is one.")]
 Precision = Annotated[str, typer.Option("--precision", help="Weights: float32, bfloat16, float16 or float64.")]
@@ -39,6 +38,8 @@ Text = Annotated[
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Take the options a TOML or JSON file gives as the command's defaults; what is on the command line wins."""
     if path is not None:
+        from probe.artifacts.settings_file import settings
+
         known = {p.name: p for p in context.command.params if p.name}
         given = {name.replace("-", "_"): value for name, value in settings(path).items()}
         if unknown := sorted(set(given) - set(known)):
@@ -55,29 +56,6 @@ ConfigFile = Annotated[
         "--config", is_eager=True, callback=_read_config, help="A TOML or JSON file of options; those given here win."
     ),
 ]
-
-
-def settings(path: Path) -> Json:
-    """A flat table from a TOML or JSON file. Raises BadInput where it is neither."""
-    import tomllib
-
-    from probe.artifacts.untrusted import parse_json, plain_file, reason
-
-    try:
-        data = plain_file(path, _LARGEST).read_bytes()
-        found = parse_json(data) if path.suffix == ".json" else tomllib.loads(data.decode())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}).") from error
-    except Unavailable as error:
-        raise BadInput(str(error)) from error
-    except (ValueError, RecursionError) as error:  # both parsers, and bytes that are not UTF-8
-        raise BadInput(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {reason(error)}") from error
-    if not isinstance(found, dict):
-        raise BadInput(f"{path} holds {brief(found)}; options by name were wanted.")
-    for name, value in found.items():
-        if not all(isinstance(v, str | int | float) for v in (value if isinstance(value, list) else [value])):
-            raise BadInput(f"{path} sets {name[:60]} to {brief(value)}; a number, a text or a list of them was wanted.")
-    return found
 
 
 _reserved = ExitStack()

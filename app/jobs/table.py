@@ -224,13 +224,8 @@ def turn(job: Job) -> tuple[bool, bool, float]:
 
 
 _tables: dict[Path, Jobs] = {}
+"""One for each `home()` there was in this process."""
 _tables_lock = threading.Lock()
-
-
-def tables() -> list[Jobs]:
-    """The tables of this process, one for each `home()` there was."""
-    with _tables_lock:
-        return list(_tables.values())
 
 
 def forget() -> None:

@@ -25,7 +25,7 @@ expect.set_options(timeout=30_000)
 def _quiet():
     """What a test has queued ends with it."""
     yield
-    for table in jobs.tables():
+    for table in list(jobs._tables.values()):
         for job in table.active():
             table.cancel(job.id)
             table.wait(job.id, 120)

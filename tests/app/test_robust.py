@@ -53,7 +53,7 @@ def client(server, home):
 def _quiet():
     """What a page has queued ends with the test that laid it out."""
     yield
-    for table in jobs.tables():
+    for table in list(jobs._tables.values()):
         for job in table.active():
             table.cancel(job.id)
             table.wait(job.id, 120)
