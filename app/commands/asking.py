@@ -9,7 +9,7 @@ import typer
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
+    pass
 
 
 Prompt = Annotated[str | None, typer.Option("--prompt", help="The text the model reads.")]
@@ -52,16 +52,6 @@ def _ids(text: str, option: str) -> list[int]:
     if not all(re.fullmatch(r"-?[0-9]{1,12}", part) for part in parts):
         raise BadInput(f"{option} is '{text[:40]}'; write token ids with commas between them, like 1,504,3575.")
     return [int(part) for part in parts]
-
-
-def token_of(model: "TransformerBridge", text: str) -> int:
-    """A token by its text, or by its id: `id:504`, or plain digits where no token is written so."""
-    from probe.text.targets import single, token_id
-
-    number = text.removeprefix("id:")
-    if number.isdecimal() and (text.startswith("id:") or model.tokenizer is None or single(model, text) is None):
-        return token_id(model, int(number))
-    return token_id(model, text)
 
 
 def require_target(target: str | None, minus: str | None) -> None:

@@ -50,7 +50,6 @@ def panel(
     tools: Part | Parts = None,
     foot: Part | Parts = None,
     flush: bool = False,
-    id: str | None = None,
     export: bool = True,
 ) -> html.Section:
     """A titled box; `tools` stand at the right of the title, `foot` below the body.
@@ -65,10 +64,8 @@ def panel(
             html.Div(beside, className="ow-actions") if beside else None,
         ]
     )
-    named = {"id": id} if id else {}
-    return html.Section(
-        [head, html.Div(body, className="body flush" if flush else "body"), foot], className="ow-panel", **named
-    )
+    inner = html.Div(body, className="body flush" if flush else "body")
+    return html.Section([head, inner, foot], className="ow-panel")
 
 
 def folded(heading: str, body: Part | Parts, *, foot: Part | Parts = None, open: bool = False) -> html.Details:

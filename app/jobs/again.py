@@ -70,6 +70,6 @@ def whole_or_none(arguments: Arguments, name: str) -> int | None:
     return None if arguments[name] is None else whole(arguments, name)[0]
 
 
-def prompt_in(arguments: Arguments, name: str = "prompt") -> Prompt:
+def prompt_in(arguments: Arguments) -> Prompt:
     """The stored prompt that a row names by its id."""
-    return prompts.load(arguments[name])
+    return prompts.load(arguments["prompt"])

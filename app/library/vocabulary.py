@@ -19,7 +19,7 @@ def load_vocabulary(model: str, progress: Progress = SILENT) -> list[str]:
     return memory.remember("vocabulary", model, "", display_tokens(bridge, range(int(bridge.cfg.d_vocab))))
 
 
-def found(model: str, text: str, most: int = _MOST) -> list[tuple[int, str]] | None:
+def found(model: str, text: str) -> list[tuple[int, str]] | None:
     """Ids and texts: the id itself, the exact text with and without a space before it, then tokens that begin with it.
 
     None while the vocabulary is not in memory.
@@ -36,12 +36,4 @@ def found(model: str, text: str, most: int = _MOST) -> list[tuple[int, str]] | N
     exact.sort(key=lambda pair: (pair[1] != text, pair[1].strip() != text.strip(), len(pair[1])))
     begins = [(i, w) for i, w in enumerate(words) if w.strip().lower().startswith(bare) and w.strip().lower() != bare]
     begins.sort(key=lambda pair: len(pair[1]))
-    return list(dict.fromkeys([*hits, *exact, *begins]))[:most]
-
-
-def token_text(model: str, token: object) -> str | None:
-    """The text of one id, if the vocabulary is in memory and has it."""
-    words = memory.known("vocabulary", model, "")
-    if words is None or not isinstance(token, int) or not 0 <= token < len(words):
-        return None
-    return words[token]
+    return list(dict.fromkeys([*hits, *exact, *begins]))[:_MOST]

@@ -6,6 +6,7 @@ import pytest
 
 from app.cli import run
 from probe.errors import BadInput
+from probe.methods.kinds import KINDS
 from probe.text.prompts import encode_prompt
 
 PROMPT = "When Mary and John went"
@@ -62,10 +63,8 @@ def test_a_prompt_can_be_a_message(toy, home, capsys, monkeypatch):
 
 
 def test_digits_are_text_where_a_token_is_written_so_and_an_id_elsewhere(toy):
-    from app.commands.asking import token_of
-
-    nine = toy.tokenizer.convert_tokens_to_ids("9")
-    assert token_of(toy, "9") == nine != 9 == token_of(toy, "id:9") and token_of(toy, "100") == 100
+    kind = KINDS["Token"]
+    assert [kind.given(kind.typed(text), toy) for text in ("9", "id:9", "100")] == ["9", 9, 100]
 
 
 def test_units_are_ranked_by_a_target(toy, home, capsys):

@@ -92,4 +92,3 @@ def test_tokens_are_found_with_their_variants(monkeypatch):
     assert next(i for i, _ in vocabulary.found("words", " the") or []) == 1
     assert vocabulary.found("words", "7") == [(7, ""), (5, "7")]
     assert vocabulary.found("words", "  ") == [] and vocabulary.found("another", "the") is None
-    assert vocabulary.token_text("words", 2) == " The" and vocabulary.token_text("words", 99) is None
