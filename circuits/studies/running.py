@@ -17,28 +17,38 @@ from circuits.studies.claim import Claim, least_p, verdict_of
 from circuits.studies.kept import Kept
 from circuits.studies.record import Outcome, StudyResult
 from circuits.studies.study import FULL, QUICK, Bench, Found, Part, Scale, Study
-from probe.artifacts.names import partial
+from probe.artifacts.names import as_path, partial, usable_name
 from probe.artifacts.renames import discard
 from probe.errors import BadInput
 from probe.identity import model_name
 from probe.methods import Doc, StudyName, method
 from probe.progress import SILENT, Progress
+from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-@method("study", group="studies", plan="plan_study")
+def parts_name(name: str, model: str, quick: bool = False) -> str:
+    """Beside which name the parts of a study are kept that nobody gave a name. BadInput for a study there is not."""
+    return usable_name(f"{study_named(name).name}-{model}{'-quick' if quick else ''}")
+
+
+@method("study", group="studies", plan="plan_study", named="parts_name")
 def study(
     model: "TransformerBridge",
     name: Annotated[StudyName, Doc("Which study; `openwork study --list` names them.")],
+    folder: Path | str | None = None,
     *,
     quick: Annotated[bool, Doc("Few prompts and 19 control sets, so that no p falls below 0.05.")] = False,
     seed: Annotated[int, Doc("Of the control sets.", least=0, most=2_147_483_647)] = 0,
+    resume: bool = False,
     progress: Progress = SILENT,
 ) -> StudyResult:
     """A paper's claims, re-examined on a model: number, interval, control, and a verdict by a rule written down first.
+
+    folder: where the result will be stored; parts are kept beside it, to go on with by resume.
 
     Raises BadInput for a study there is not and for a model that can be asked none of its claims.
 
@@ -47,7 +57,9 @@ def study(
     ...
     probe.errors.BadInput: toy cannot be asked two-circuits: ...
     """
-    return run_study(model, study_named(name).study(), scale=scale_of(quick, seed), progress=progress)
+    kept = None if folder is None else as_path(folder)
+    asked, scale = study_named(name).study(), scale_of(quick, seed)
+    return run_study(model, asked, scale=scale, folder=kept, resume=resume, progress=progress)
 
 
 def scale_of(quick: bool, seed: int = 0) -> Scale:
@@ -74,8 +86,12 @@ class StudyPlan(Record):
             f"{self.sets} control sets, so no p falls below {self.p_least:.2g}."
         )
 
+    def panels(self) -> list[Panel]:
+        """The sentence, and the runs of each part."""
+        return [Sentence(self.summary()), Rows("Parts", [{"part": p, "runs": n} for p, n in self.parts.items()])]
 
-def plan_study(model: object, name: str, *, quick: bool = False, seed: int = 0) -> StudyPlan:
+
+def plan_study(name: str, *, quick: bool = False, seed: int = 0) -> StudyPlan:
     """What a study would take, of any model."""
     return plan_of(study_named(name).study(), scale_of(quick, seed))
 

@@ -119,6 +119,11 @@ class Method(Asks):
         """Whether what a call would take can only be said of the loaded model."""
         return self.of_model and bool(self.plan) and "model" in signature(self.function_beside(self.plan)).parameters
 
+    @property
+    def writes_markdown(self) -> bool:
+        """Whether its record can be written as a document in Markdown."""
+        return hasattr(getattr(_module(self.module), self.returns, None), "markdown")
+
     def positional(self, p: Parameter) -> bool:
         """Whether a parameter is typed without its name: of a tool, what Python takes so too."""
         return not self.page and not p.by_name and p.kind.control not in ("prompt", "token")

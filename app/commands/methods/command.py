@@ -14,6 +14,8 @@ from app.commands.limits import require_possible
 from app.commands.methods.asked import arguments_of, options_of, unmarked
 from app.commands.methods.stored import asks_of_graph, call_asked
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
+from probe.artifacts.names import partial
+from probe.artifacts.renames import discard
 from probe.errors import BadInput, brief
 from probe.methods.call import Call
 from probe.methods.reading import Method
@@ -33,6 +35,9 @@ Dashboard = Annotated[
     ),
 ]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of each table that are printed.")]
+Document = Annotated[
+    Path | None, typer.Option("--document", help="Write it as a document to this file: .html, of some records .md.")
+]
 At = Annotated[
     list[str] | None,
     typer.Option("--at", help="What tables follow that follow a choice: token=3, layer=-1, column=2. Repeatable."),
@@ -49,7 +54,7 @@ def standing(about: Method) -> Standing:
     of_page: Standing = {"dashboard": (Dashboard, False)} if about.of_model else {}
     return {
         **(of_model if about.of_model else {}),
-        **({**of_page, "csv": (Csv, None), "at": (At, None)} if about.page else {}),
+        **({**of_page, "csv": (Csv, None), "document": (Document, None), "at": (At, None)} if about.page else {}),
         **({"save": (_save(about), None)} if about.page or about.leaves else {}),
         **({"resume": (Resume, False)} if "resume" in about.handed else {}),
         **({"dry_run": (DryRun, False)} if about.page or about.plan else {}),
@@ -76,6 +81,7 @@ class Wanted:
     precision: str = "float32"
     save: str | None = None
     csv: Path | None = None
+    document: Path | None = None
     resume: bool = False
     dry_run: bool = False
     json: bool = False
@@ -140,14 +146,31 @@ def answer(call: Call, wanted: Wanted) -> None:
         return
     to, _ = _destination(call, wanted), wanted.chosen
     call.ready()
-    _check_csv(wanted)
+    _check_files(call, wanted)
+    if wanted.save is not None and to is not None and to.exists() and not call.about.leaves:  # it is finished
+        from probe.artifacts.records import load_record
+
+        _show_record(call, load_record(to), to, wanted)
+        return
     bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model else None
     record = call.run(bridge, progress(), to, wanted.resume)
     if rank():
         return
-    if to is not None and not call.about.leaves:
+    if wanted.save is not None and to is not None and not call.about.leaves:
         record.save(to)
+    _show_record(call, record, to if wanted.save is not None or call.about.leaves else None, wanted)
+    if to is not None and "folder" in call.about.handed and not call.about.leaves:
+        discard(partial(to))  # the parts that were kept in case that it stopped
+
+
+def _show_record(call: Call, record: Any, to: Path | None, wanted: Wanted) -> None:
     show_answer(wanted, record.to_dict, record.panels, record.rows, how_to_see_it(call, to))
+    if wanted.document is not None:
+        from probe.artifacts.exports import write_file
+        from probe.show.render import as_file
+
+        write_file(wanted.document, record.markdown() if wanted.document.suffix == ".md" else as_file(record))
+        typer.echo(f"wrote {wanted.document}", err=True)
 
 
 def _destination(call: Call, wanted: Wanted) -> Path | None:
@@ -157,15 +180,18 @@ def _destination(call: Call, wanted: Wanted) -> Path | None:
     name = wanted.save if wanted.save is not None else call.name()
     if not name and wanted.save is None:
         return None
-    leaves = call.about.leaves
-    return reserve(leaves, name, resume=wanted.resume) if leaves else free_place(name, call.about.artifact)
+    leaves, kept = call.about.leaves, wanted.resume or wanted.save is None
+    if leaves or kept:
+        return reserve(leaves or call.about.artifact, name, resume=bool(not leaves or wanted.resume))
+    return free_place(name, call.about.artifact)
 
 
 def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     """The same by the dashboard's model, which is loaded already."""
-    if wanted.dry_run or wanted.at or wanted.device is not None or wanted.precision != "float32":
+    if wanted.dry_run or wanted.at or wanted.document or wanted.device is not None or wanted.precision != "float32":
         raise BadInput(
-            "--dashboard asks a model that is loaded there: it goes without --device, --precision, --at and --dry-run."
+            "--dashboard asks a model that is loaded there: it goes without --device, --precision, --at, --document and "
+            "--dry-run."
         )
     from app.commands.methods.elsewhere import Asked, dashboard, panels_of
     from app.commands.options import progress, release
@@ -174,7 +200,7 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     if wanted.save is not None:
         free_place(wanted.save, call.about.artifact)
         release()  # the dashboard writes it
-    _check_csv(wanted)
+    _check_files(call, wanted)
     asked = Asked(there, call)
     told = asked.found(progress(), table=wanted.csv is not None)
     if wanted.save is not None:
@@ -183,11 +209,16 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     show_answer(wanted, lambda: told["record"], lambda: panels_of(told["panels"]), lambda: told["table"], said)
 
 
-def _check_csv(wanted: Wanted) -> None:
-    if wanted.csv is not None:
-        from probe.artifacts.folder import require_writable
+def _check_files(call: Call, wanted: Wanted) -> None:
+    """BadInput for a file that cannot be written, before the work and not after it."""
+    from probe.artifacts.folder import require_writable
 
-        require_writable(wanted.csv)
+    kinds = [".html", *([".md"] if call.about.writes_markdown else [])]
+    if wanted.document is not None and wanted.document.suffix not in kinds:
+        said = " or ".join(kinds)
+        raise BadInput(f"{wanted.document} says no kind of document; give a name that ends in {said}.")
+    for file in filter(None, (wanted.csv, wanted.document)):
+        require_writable(file)
 
 
 def show_answer(
@@ -242,6 +273,8 @@ def announce(call: Call, wanted: Wanted) -> None:
     """What it would take, where the method says. The name it would be stored under is looked at, and not kept."""
     from app.commands.options import load, print_json
     from probe.artifacts.folder import place
+    from probe.show.record import Record
+    from probe.show.terminal import show_panels
 
     about = call.about
     name = wanted.save if wanted.save is not None else call.name()
@@ -250,6 +283,8 @@ def announce(call: Call, wanted: Wanted) -> None:
     plan = call.plan(bridge, to)
     if wanted.json:
         print_json(None if plan is None else plan.to_dict())
+    elif plan is not None and type(plan).panels is not Record.panels:
+        show_panels(plan.panels())
     elif plan is None:
         runs = "running the model on what it is given" if about.of_model else "reading what it is given"
         typer.echo(f"{about.name} announces nothing beyond {runs}; start it without --dry-run.")
