@@ -79,13 +79,14 @@ def _state(key: str, with_table: bool = False) -> Json:
     """How far it is; with what it found, once that is there."""
     from app.jobs.table import job_table
     from app.jobs.work import result
+    from probe.show.panels import told
 
     job = job_table().latest(key)
     if job is not None and job.active:
         stages = {name: getattr(job, name) for name in ("state", "stage", "done", "total", "unit")}
         return {**stages, "ahead": len(job_table().ahead(job))}
     if (record := result(key)) is not None:
-        found = {"state": "done", "record": record.to_dict(), "panels": _panels(record)}
+        found = {"state": "done", "record": record.to_dict(), "panels": told(record.panels())}
         return {**found, "table": record.rows()} if with_table else found
     if job is None or job.state == "done":
         raise BadInput("This result is not kept any more; run it again.")
@@ -94,13 +95,6 @@ def _state(key: str, with_table: bool = False) -> Json:
         "message": job.message,
         "asked_wrongly": job.details.startswith(("BadInput", "BadCall")),
     }
-
-
-def _panels(record: Any) -> list[Json]:
-    """All that a terminal shows of a record: its panels but the figures."""
-    from probe.show.panels import Figure, unfolded
-
-    return [{"sort": type(p).__name__, **vars(p)} for p in unfolded(record.panels()) if not isinstance(p, Figure)]
 
 
 def _cancel(key: str) -> Json:

@@ -140,3 +140,14 @@ def unfolded(panels: Iterable[Panel], chosen: Mapping[str, int] | None = None) -
             raise BadInput(f"There is no {name} {at}; there are {sizes[name]}, from 0 to {sizes[name] - 1}.")
     places = {name: at % sizes[name] for name, at in (chosen or {}).items()}
     return [p for one in panels for p in (unfolded(one.at(places)) if isinstance(one, Chosen) else [one])]
+
+
+def told(panels: Iterable[Panel]) -> list[dict[str, Any]]:
+    """Panels as plain values, without the figures: a figure is drawn where its record is."""
+    return [{"sort": type(p).__name__, **vars(p)} for p in unfolded(panels) if not isinstance(p, Figure)]
+
+
+def as_told(plain: Iterable[Mapping[str, Any]]) -> list[Panel]:
+    """The panels of what `told` gave."""
+    sorts = {one.__name__: one for one in (Rows, Tokens, Aligned, Sentence)}
+    return [sorts[one["sort"]](**{name: value for name, value in one.items() if name != "sort"}) for one in plain]

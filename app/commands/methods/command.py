@@ -193,8 +193,9 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
             "--dashboard asks a model that is loaded there: it goes without --device, --precision, --at, --document and "
             "--dry-run."
         )
-    from app.commands.methods.elsewhere import Asked, dashboard, panels_of
+    from app.commands.methods.elsewhere import Asked, dashboard
     from app.commands.options import progress, release
+    from probe.show.panels import as_told
 
     there = dashboard()
     if wanted.save is not None:
@@ -206,7 +207,7 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     if wanted.save is not None:
         asked.save(wanted.save)
     said = f"{f'Stored as {wanted.save}. ' if wanted.save else ''}Its figures: {asked.page}"
-    show_answer(wanted, lambda: told["record"], lambda: panels_of(told["panels"]), lambda: told["table"], said)
+    show_answer(wanted, lambda: told["record"], lambda: as_told(told["panels"]), lambda: told["table"], said)
 
 
 def _check_files(call: Call, wanted: Wanted) -> None:

@@ -12,10 +12,8 @@ from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
 from probe.methods.call import Call
 from probe.model.aliases import ALIASES
 from probe.progress import Progress, retold
-from probe.show.panels import Aligned, Panel, Plain, Rows, Sentence, Tokens
 
 _QUICK, _SLOW = 0.05, 0.3  # seconds between two questions, in the first second and then
-_PANELS: dict[str, type[Plain]] = {one.__name__: one for one in (Rows, Tokens, Aligned, Sentence)}
 
 
 def dashboard() -> Whereabouts:
@@ -96,8 +94,3 @@ def _told(status: int, data: bytes) -> dict[str, Any]:
     if isinstance(found, dict) and isinstance(found.get("error"), str):
         raise (BadInput if status == 400 else Unavailable)(found["error"])
     raise Unavailable(f"The dashboard answered with {status}: {data[:200].decode(errors='replace')}")
-
-
-def panels_of(told: list[dict[str, Any]]) -> list[Panel]:
-    """Panels as they were there."""
-    return [_PANELS[one["sort"]](**{k: v for k, v in one.items() if k != "sort"}) for one in told]
