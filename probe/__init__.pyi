@@ -2,6 +2,8 @@
 
 from probe.activations.cache import open_cache as open_cache
 from probe.activations.harvest import harvest as harvest
+from probe.activations.harvest_text import harvest_text as harvest_text
+from probe.activations.harvest_text import repair_cache as repair_cache
 from probe.activations.streaming import LiveActivations as LiveActivations
 from probe.artifacts.folder import home as home
 from probe.artifacts.records import load_record as load_record
@@ -24,6 +26,7 @@ from probe.errors import Unavailable as Unavailable
 from probe.evaluation.evaluate import evaluate as evaluate
 from probe.evaluation.evaluate import evaluate_many as evaluate_many
 from probe.evaluation.figures import judged_figure as judged_figure
+from probe.evaluation.judge import judge as judge
 from probe.evaluation.results import judged as judged
 from probe.evaluation.suite.run import run_suite as run_suite
 from probe.evaluation.sweep import grid as grid
@@ -31,12 +34,18 @@ from probe.evaluation.sweep import train_sweep as train_sweep
 from probe.exchange import export_dictionary as export_dictionary
 from probe.exchange import import_dictionaries as import_dictionaries
 from probe.exchange import import_dictionary as import_dictionary
+from probe.exchange.by_name import export_stored as export_stored
+from probe.exchange.by_name import import_stored as import_stored
 from probe.features import build_features as build_features
 from probe.features import open_features as open_features
 from probe.features import plan_features as plan_features
 from probe.features import set_label as set_label
 from probe.features import unit_weights as unit_weights
 from probe.features.by_weights import unit_by_weights as unit_by_weights
+from probe.features.find_units import find_units as find_units
+from probe.features.find_units import label_units as label_units
+from probe.features.find_units import unit_of_table as unit_of_table
+from probe.features.measuring.measure import measure_units as measure_units
 from probe.features.on_text import on_text as on_text
 from probe.heads.attention_rank import attention_rank as attention_rank
 from probe.heads.patterns import head_patterns as head_patterns
@@ -88,6 +97,7 @@ from probe.progress import Bar as Bar
 from probe.show.labels import CONFIG as CONFIG
 from probe.show.record import Record as Record
 from probe.text.documents import corpus as corpus
+from probe.text.draw_sample import draw_sample as draw_sample
 from probe.text.model_samples import sample_text as sample_text
 from probe.text.targets import Difference as Difference
 from probe.text.tokens import encode_prompt as encode_prompt

@@ -38,6 +38,8 @@
     owDensity: (params) => (params.value === undefined ? "" : params.value === 0 ? "dead" : percent(params.value)),
     owUnitName: (params) => (params.data ? params.data.name : ""),
     owUnitClick: (params) => open(params.data),
+    // The order of the grid is part of the address.
+    owUnitSorted: (params) => { const by = params.api.getColumnState().find((column) => column.sort); remember({ s: by ? `${by.colId}-${by.sort}` : "" }); },
     owUnitKey: (params) => { if (params.event && params.event.key === "Enter") open(params.data); },
     owGridTheme: (theme) => theme.withParams({
       backgroundColor: "var(--ow-panel)", foregroundColor: "var(--ow-ink)", headerBackgroundColor: "var(--ow-sunken)", headerTextColor: "var(--ow-soft)",
@@ -109,7 +111,4 @@
     },
   });
 
-  // The order of the grid is part of the address.
-  ow.whenSorted = (model) => { const first = (model || [])[0]; remember({ s: first ? `${first.colId}-${first.sort}` : "" }); };
-  window.dash_clientside.openwork.unitSorted = function (request) { if (request) ow.whenSorted(request.sortModel); return no(); };
 })();

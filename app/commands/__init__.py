@@ -15,15 +15,8 @@ Commands = dict[tuple[str, ...], Callable[[], Callable[..., object]]]
 
 _BY_HAND = {
     "trace": "circuits.trace",
-    "sample": "learn.sample",
-    "harvest": "learn.harvest",
     "train": "learn.train",
     "sweep": "learn.train",
-    "eval": "learn.evaluate",
-    "features": "learn.features",
-    "label": "learn.features",
-    "import": "learn.exchange",
-    "export": "learn.exchange",
     "study": "circuits.study",
     "methods": "methods.catalogue",
     "show": "methods.results",

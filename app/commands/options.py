@@ -40,14 +40,19 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         from probe.artifacts.settings_file import settings
 
-        known = {p.name: p for p in context.command.params if p.name}
+        known = {name: p for p in context.command.params if p.name for name in (p.name, *map(_as_name, p.opts))}
         given = {name.replace("-", "_"): value for name, value in settings(path).items()}
         if unknown := sorted(set(given) - set(known)):
             raise BadInput(f"{path} sets {', '.join(unknown)}; '{context.info_name}' knows {', '.join(sorted(known))}.")
         several = {name for name in given if getattr(known[name], "multiple", False)}
-        given = {n: [v] if n in several and not isinstance(v, list) else v for n, v in given.items()}
-        context.default_map = {**(context.default_map or {}), **given}
+        found = {known[n].name: [v] if n in several and not isinstance(v, list) else v for n, v in given.items()}
+        context.default_map = {**(context.default_map or {}), **found}
     return path
+
+
+def _as_name(option: str) -> str:
+    """`--d-dict` as a file writes it, also where it is an old name of an option."""
+    return option.lstrip("-").replace("-", "_")
 
 
 ConfigFile = Annotated[

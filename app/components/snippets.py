@@ -7,6 +7,7 @@ from dash import html
 
 from app.components.parts import copy_button, icon
 from probe.methods.call import Call
+from probe.methods.catalogue import known
 
 
 def snippets(python: str, shell: str | None = None) -> html.Details:
@@ -17,8 +18,12 @@ def snippets(python: str, shell: str | None = None) -> html.Details:
 
 
 def of_call(method: str, model: str = "", show: str = "record", **arguments: object) -> html.Details:
-    """The foot of what a declared method finds. show: what of its record, in Python."""
-    return snippets(*lines_of(Call.checked(method, model, arguments), show=show))
+    """The foot of what a declared method, or a tool by its group and name, finds. show: what of its record, in Python."""
+    return snippets(
+        *lines_of(
+            Call.checked(read() if (read := known().get((*method.split(),))) else method, model, arguments), show=show
+        )
+    )
 
 
 def _one(label: str, code: str) -> list[html.H4 | html.Pre]:

@@ -3,23 +3,18 @@
 import importlib
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.library.artifacts import library, registered
 from app.library.memory import Recent
-from probe.artifacts.json import Json
-from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
-from probe.errors import BadInput, OpenworkError, Unavailable
-from probe.features.overview import overview
-from probe.model.sites import parse_site
+from probe.artifacts.manifest import Manifest
+from probe.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from probe.features import FeatureTable
 
 _tables: "Recent[tuple[int, FeatureTable]]" = Recent(6)
-_facts: Recent[dict[str, Any]] = Recent(200)
 _READER = "probe.features.table"
 
 
@@ -67,25 +62,6 @@ def _mark(folder: Path) -> int:
         raise BadInput(f"{folder.name} has no manifest; build the table again.") from error
 
 
-def table_facts(folder: Path, manifest: Manifest) -> Json:
-    """Numbers for a card, read without torch: units, tokens, share that never fired, middle density, how many have labels."""
-    key = (folder, _mark(folder))
-    if (found := _facts.get(key)) is None:
-        found = _facts.put(key, _read_facts(folder, manifest))
-    return found
-
-
-def _read_facts(folder: Path, manifest: Manifest) -> Json:
-    from safetensors import SafetensorError
-
-    facts = {"n_units": manifest.facts.get("n_units", 0), "tokens": manifest.facts.get("tokens", 0)}
-    try:
-        found = overview(folder)
-    except (OSError, SafetensorError, ValueError, OpenworkError) as error:
-        return {**facts, "damaged": str(error)[:120]}
-    return {**facts, "dead": found.dead_share, "median": found.median_density}
-
-
 def neuron_tables(model: str) -> list[tuple[str, Manifest]]:
     """Stored tables of a model's neurons, newest first."""
     return [
@@ -104,39 +80,6 @@ def latent_tables(dictionary: str) -> list[tuple[str, Manifest]]:
     ]
 
 
-def measurable(model: ModelStamp | None, wanted: Callable[[tuple[str, ...]], bool]) -> list[str]:
-    """Names of stored caches of this model that hold the sites `wanted` asks for, newest first."""
-    return [
-        folder.name
-        for folder, m in library().kinds["cache"]
-        if m.model
-        and model
-        and (m.model.weights, m.model.tokenizer) == (model.weights, model.tokenizer)
-        and wanted(m.sites)
-    ]
-
-
-def caches_for_dictionary(manifest: Manifest) -> list[str]:
-    """Caches on which this dictionary's latents can be measured."""
-    needed = {parse_site(site).name for site in manifest.facts.get("sites_in", ())}
-    return measurable(manifest.model, lambda sites: bool(needed) and needed <= {parse_site(s).name for s in sites})
-
-
-def caches_for(model: str, what: str | int) -> list[str]:
-    """Stored caches on which the neurons of a layer (a number) or the latents of a dictionary (its name) can be measured, newest
-    first."""
-    if isinstance(what, str):
-        return caches_for_dictionary(read_manifest(registered("dictionary", what), "dictionary"))
-    return [f.name for f, m in library().kinds["cache"] if m.model and m.model.name == model and what in neurons_in(m)]
-
-
-def neurons_in(manifest: Manifest) -> list[int]:
-    """The layers whose neurons can be measured on a cache."""
-    sites = [parse_site(s) for s in manifest.sites]
-    return sorted({s.layer for s in sites if s.kind in ("mlp_post", "mlp_in") and s.layer is not None})
-
-
 def forget() -> None:
     """Let go of every table: another home is looked at, or a process ends."""
     _tables.clear()
-    _facts.clear()

@@ -76,6 +76,16 @@ def _without_head(arguments: Arguments) -> None:
     submit(work_of(Call.checked("edit", require_offered(arguments["model"]), asked)))
 
 
+@task("measure")
+def _measure(arguments: Arguments) -> None:
+    what, cache = arguments["what"], arguments.get("cache")
+    asked = {"dictionary" if isinstance(what, str) else "layer": what, **({"cache": cache} if cache else {})}
+    submit(work_of(Call.checked("measure-units", require_offered(arguments["model"]), asked)))
+
+
+task("table")(_measure)  # what rows of before call a measuring on a stored cache
+
+
 def run_of_before(key: str | None) -> Parts:
     """The run that an address of before names, where it is kept."""
     found: Any = work.result(work.given(key, "edit"))

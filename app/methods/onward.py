@@ -24,6 +24,8 @@ from probe.methods.call import Call
 from probe.methods.results import artifacts_of
 from probe.model.unit_names import UnitName
 
+OPENS = {"graph": ("circuit", "Open the circuit"), "features": ("units", "Open the table")}
+
 
 def stored_prompts(call: Call) -> dict[str, str]:
     """Ids of the prompts that a call was asked of, by parameter: those that are texts and stored here."""
@@ -80,10 +82,11 @@ def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:
 
 
 def ways(call: Call | None) -> Parts:
-    """Of a call that made a graph, a chip to its page; of one that is asked of two prompts, to their pages, to the same with them
-    changed about, and to patching."""
+    """Of a call that made an artifact with a page, a chip to that; of one that is asked of two prompts, to their pages, to the
+    same with them changed about, and to patching."""
     if call is not None and (kept := kept_as(call)):
-        return [_chip("circuit", "Open the circuit", links.circuit_page(kept))] if is_registered("graph", kept) else []
+        chip = _chip(*OPENS[call.about.artifact], links.artifact_page(call.about.artifact, kept))
+        return [chip] if is_registered(call.about.artifact, kept) else []
     found = stored_prompts(call) if call is not None and call.model else {}
     if call is None or len(found) != 2:
         return []

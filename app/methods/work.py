@@ -40,13 +40,17 @@ MOST = 100
 
 def key_for(call: Call) -> str:
     """The key of the call's job, under which its result is found."""
-    key = key_of(WHAT, call.to_dict())
-    other = _other_since(call, key) if results.is_stored(key) else []
-    return key_of(WHAT, call.to_dict(), *other) if other else key
+    asked: list[Any] = [call.to_dict()]
+    while results.is_stored(key := key_of(WHAT, *asked)) and (other := _other_since(call, key)):
+        asked += other
+    return key
 
 
 def _other_since(call: Call, key: str) -> list[str]:
-    """What is another thing under its name now than when the result was stored: the model, artifacts that the call names."""
+    """What is another thing under its name now than when the result was stored: the model, artifacts that the call names. What
+    it made and is gone, too."""
+    if call.about.leaves and (name := call.name()) and not is_registered(call.about.leaves, name):
+        return [f"without {name}"]
     now = models.stamp_in_memory(call.model)
     weights = [now.weights, now.tokenizer] if now is not None else []
     try:
@@ -64,13 +68,13 @@ def work_of(call: Call, name: str = "") -> Work:
     for p in call.about.parameters:
         if p.kind is KINDS["CorpusName"] and (named := call.arguments.get(p.name)):
             require_corpora(named if isinstance(named, list) else [named])
-    key = key_for(call)
+    key, kept = key_for(call), name or kept_as(call)
     again = ["method", {k: value for k, value in {**call.to_dict(), "name": name}.items() if value != ""}]
     kept = name or kept_as(call)
     link = links.artifact_page(call.about.artifact, kept) if kept else addresses.address_of(call)
     about = {"link": link, "kind": WHAT, "store": lambda record: _store(call, key, record)}
     alone = not call.about.of_model
-    return Work(key, words.title(call), lambda p: _run(call, p, name), **about, alone=alone, again=again)
+    return Work(key, words.title(call), lambda p: _run(call, p, kept), **about, alone=alone, again=again)
 
 
 def keep(call: Call, record: Any) -> str:
@@ -104,11 +108,10 @@ def kept_as(call: Call) -> str:
     return usable_name(f"{texts[0][:40] if texts else call.method}-{key_for(call)[-8:]}".lower())
 
 
-def _run(call: Call, progress: Progress, name: str = "") -> Any:
-    """The record; of a call that makes an artifact, with that stored. What was begun under its name is gone on with."""
+def _run(call: Call, progress: Progress, kept: str) -> Any:
+    """The record; of a call that makes an artifact, with that stored. What was begun under that name, kept, is gone on with."""
     about = call.about
     model = models.model_named(call.model, progress) if about.of_model else None
-    kept = name or kept_as(call)
     folder = place(about.artifact, kept) if kept else None
     record = call.run(model, progress, folder, resume=True)
     if folder is not None and not about.leaves:

@@ -95,7 +95,13 @@ class Cache(Record, page=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: what it holds, without the activations."""
-        facts = {"name": self.name, "model": self.model_name, "tokens": self.n_tokens, "dtype": self.layout.dtype}
+        facts = {
+            "name": self.name,
+            "folder": str(self.folder),
+            "model": self.model_name,
+            "tokens": self.n_tokens,
+            "dtype": self.layout.dtype,
+        }
         return {**facts, "sites": self.site_rows()}
 
     def to_pandas(self) -> "pandas.DataFrame":

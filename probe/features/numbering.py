@@ -17,10 +17,11 @@ def layer_of(facts: Mapping[str, Any], unit: int) -> tuple[int, int]:
 
 
 def table_number(facts: Mapping[str, Any], unit: "int | str | UnitName | Place", name: str) -> int:
-    """The number of a unit in the table `name`; a number as it is. BadInput for a name of a unit that is not there."""
+    """The number of a unit in the table `name`; a number, also as a text, as it is. BadInput for a name of a unit that is not
+    there."""
     text = as_text(unit)
-    if not isinstance(text, str):
-        return text
+    if not isinstance(text, str) or text.isdecimal():
+        return int(text) if isinstance(text, str) else text
     found = UnitName.parse(text, facts["units"])
     places = [first + found.unit for first, layer in facts["layers"] if found is not None and layer == found.layer]
     there = [

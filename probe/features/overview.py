@@ -1,12 +1,18 @@
 """A stored table at a glance: the numbers that one column gives, read without torch, so that many tables are listed at once."""
 
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from probe.artifacts.untrusted import plain_file
+from probe.errors import OpenworkError
+from probe.words import counted
+
+if TYPE_CHECKING:
+    from probe.artifacts.manifest import Manifest
 
 UNITS = "units.safetensors"
 """The file of a table with one row per unit in every column."""
@@ -35,3 +41,22 @@ def overview_of(density: Float[np.ndarray, " unit"]) -> Overview:
         dead_share=float((density == 0).mean()) if len(density) else 0.0,
         median_density=float(np.median(alive)) if len(alive) else 0.0,
     )
+
+
+def in_words(folder: Path, manifest: "Manifest") -> list[str]:
+    """How many units over how many tokens, and how dense they are; of a damaged table, what is wrong. Read once."""
+    from safetensors import SafetensorError
+
+    facts = manifest.facts
+    try:
+        found = _read(folder, (folder / UNITS).stat().st_mtime_ns)
+    except (OSError, SafetensorError, ValueError, OpenworkError) as error:
+        return [f"damaged: {str(error)[:120]}"]
+    many = counted(facts.get("n_units", 0), facts.get("units", "unit"))
+    middle = [f"middle density {found.median_density:.3%}"] if found.median_density else []
+    return [f"{many} · {counted(facts.get('tokens', 0), 'token')} · {found.dead_share:.1%} dead", *middle]
+
+
+@lru_cache(200)
+def _read(folder: Path, changed: int) -> Overview:
+    return overview(folder)

@@ -6,7 +6,7 @@ a text, and the order by each number. A page of 100,000 units then takes millise
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -23,7 +23,21 @@ SearchIn = Literal["any", "label", "promoted", "suppressed", "inputs", "measured
 TOKENS: tuple[SearchIn, ...] = ("promoted", "suppressed", "inputs", "measured", "peaks")
 PLACES: tuple[SearchIn, ...] = ("label", *TOKENS, "examples")
 """Where a text can stand, in the order in which it is said what matched."""
-NUMBERS = ("unit", "fired", "density", "mean_active", "max", "min")
+WORDS: dict[SearchIn, str] = {
+    "any": "anywhere",
+    "label": "labels",
+    "examples": "examples",
+    "promoted": "promotes",
+    "suppressed": "suppresses",
+    "inputs": "reads",
+    "measured": "fires at",
+    "peaks": "peak tokens",
+}
+"""What people call these places."""
+SHOWN = ("promoted", "measured", "peaks")
+"""The lists of tokens that a row of many units has."""
+Number = Literal["unit", "fired", "density", "mean_active", "max", "min"]
+NUMBERS: tuple[Number, ...] = get_args(Number)
 _KEPT = 48
 "Searches remembered by a table."
 
@@ -42,6 +56,24 @@ class Found(Record, page=True):
         """One row per unit of the page."""
         rows = self.table.rows(self.units)
         return [{**row, "matched": self.matched[row["unit"]]} for row in rows] if self.matched else rows
+
+    def records(self) -> list[dict[str, Any]]:
+        """The same with lists of tokens as lists; and of every unit its first label, what matched, and whether it is dead."""
+        labels, matched = self.table.labels, self.matched
+        lists = [name for name in SHOWN if name in self.table.columns]
+        return [
+            {
+                **row,
+                "label": "".join(label.text for label in labels.get(row["unit"], [])[:1]),
+                "matched": matched.get(row["unit"], ""),
+                "dead": row["density"] == 0,
+            }
+            for row in self.table.records(self.units, lists, 5)
+        ]
+
+    def summary(self) -> str:
+        """How many match, of how many."""
+        return f"{self.total:,} of {self.table.n_units:,} {self.table.kind}s in {self.table.folder.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

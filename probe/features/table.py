@@ -20,7 +20,7 @@ from probe.features.matches import what_matched
 from probe.features.measuring.tally import edges
 from probe.features.numbering import layer_of, table_number
 from probe.features.overview import UNITS, overview_of
-from probe.features.search import Found, Page, SearchIn, matching, page_of, places
+from probe.features.search import SHOWN, Found, Page, SearchIn, matching, page_of, places
 from probe.features.store import EXAMPLES, FIRST_BIN, TEXT
 from probe.features.text import Text
 from probe.features.unit import GROUPS, Example, Near, TokenScore, Unit
@@ -180,7 +180,7 @@ class FeatureTable(Record, figure=True, page=True):
     def rows(self, units: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """One row of numbers and tokens per unit, in the order given; by default of every unit."""
         units = range(self.n_units) if units is None else units
-        lists = [name for name in ("promoted", "measured", "peaks") if name in self._columns]
+        lists = [name for name in SHOWN if name in self._columns]
         rows, labels = [], self.labels
         for unit, row in zip(units, self.records(units, lists, 5), strict=True):
             words = {name: " ".join(map(shown, row[name])) for name in lists}

@@ -26,7 +26,7 @@ from probe.methods.graph_kinds import (
     ThroughKind,
 )
 from probe.methods.place_kinds import PlaceKind, WrittenKind
-from probe.methods.plain_kinds import Kind, NotPlain, Plain, Switch, Text, scalar
+from probe.methods.plain_kinds import AnyTextKind, Kind, NotPlain, Plain, Switch, Text, scalar
 from probe.model.unit_names import UnitName, as_text, nearly
 from probe.words import one_at_a_time
 
@@ -45,6 +45,7 @@ CacheName = Any
 """A stored cache by its name, or an open one: what it is belongs to a later room."""
 CorpusName = StudyName = TableName = str
 """A text source of `corpus`: sotu, sample:NAME, a file; a study; a feature table."""
+AnyText = str
 Token = str | int
 Layers = str | int | Sequence[int] | None
 """Layers of a model: `3`, `[3, 5]`, `"3,5-7"`, -1 for the last; None or "all" for every one."""
@@ -293,6 +294,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}"
 KINDS: dict[str, Kind] = {
     "bool": Switch("True or False", "switch"),
     "str": Text("a text", "text"),
+    "AnyText": AnyTextKind("a text", "text"),
     "Prompt": PromptKind("a prompt (text, token ids or chat messages)", "prompt"),
     "Target": TargetKind("a token (text or id) or a Difference of two", "token"),
     "Layers": LayersKind("layers (3, '3,5-7' or 'all')", "layers"),

@@ -136,6 +136,16 @@ class Text(Kind):
 
 
 @dataclass(frozen=True)
+class AnyTextKind(Kind):
+    """A text that may be empty."""
+
+    def check(self, value: Plain) -> Plain:
+        if not isinstance(value, str):
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
 class Choice(Kind):
     options: tuple[str, ...] = ()
 

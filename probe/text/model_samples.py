@@ -55,6 +55,11 @@ class SampledText(Record):
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "folder": str(self.folder), "name": self.folder.name}
 
+    def summary(self) -> str:
+        """How much of it there is, and how it surprises its model."""
+        many = f"{counted(self.n_tokens, 'token')} in {counted(self.n_documents, 'document')}"
+        return f"{many}, {self.nats_per_token:.2f} nats each, in {self.folder}"
+
 
 @dataclass(frozen=True)
 class SamplePlan(Record):

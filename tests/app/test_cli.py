@@ -125,7 +125,7 @@ def test_bad_input_gets_a_sentence_and_code_2(arguments, code, words, home, caps
 
 def test_every_command_explains_itself(capsys):
     names = [command.name for command in cli().registered_commands]
-    assert {"import", "export", "eval", "features"} <= set(names)
+    assert {"import", "export", "eval", "harvest"} <= set(names)
     for name in names:  # brackets in a help text are markup: `[/folder]` would close a tag that was never opened
         assert run([name, "--help"]) == 0
         assert "--help" in capsys.readouterr().out
@@ -243,7 +243,7 @@ def test_ctrl_c_says_how_to_continue(home, capsys, monkeypatch):
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probe.activations.harvest.harvest", pressed)
+    monkeypatch.setattr("probe.activations.harvest_text.harvest", pressed)
     code, out, err = call([*HARVEST, "--name", "c"], capsys)
     assert code == 130 and out == "" and "Stopped. Finished parts are kept; add --resume" in err
 
@@ -253,12 +253,9 @@ def test_the_commands_take_what_the_settings_declare():
     from dataclasses import fields
     from inspect import signature
 
-    from app.commands.learn.evaluate import eval_
     from app.commands.learn.train import train
-    from probe.evaluation.evaluate import EvalConfig
     from probe.training.config import TrainConfig
 
-    assert signature(eval_).parameters["max_tokens"].default == str(EvalConfig().max_tokens)
     offered = signature(train).parameters
     for field in fields(TrainConfig):
         name = {"precision": "bfloat16"}.get(field.name, field.name)

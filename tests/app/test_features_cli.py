@@ -44,10 +44,13 @@ def test_builds_shows_and_searches(stored, capsys):
     assert code == 0 and "L2F3" in out and "Strongest examples" in out
     code, out, _ = call(capsys, *OF, "--search", "e", "--json")
     assert code == 0 and json.loads(out)["total"] > 0
+    assert (
+        json.loads(call(capsys, "--dictionary", "coder", "--unit", "3", "--json")[1]) == unit
+    )  # on the cache that fits
     code, _, err = call(capsys, *OF)
     assert code == 2 and "exists already" in err
     code, out, _ = call(capsys, *OF, "--resume")
-    assert code == 0 and "densest first" in " ".join(out.split())
+    assert code == 0 and "Densest first" in " ".join(out.split())
 
 
 def test_neurons_of_a_layer_and_a_config_file(stored, capsys, tmp_path):
@@ -71,7 +74,6 @@ def test_dry_run_writes_nothing(stored, capsys):
     [
         ((), "--dictionary NAME"),
         ((*OF, "--layer", "2"), "--dictionary NAME"),
-        (("--dictionary", "coder"), "--cache NAME"),
         (("--dictionary", "none", "--cache", "small"), "No dictionary named 'none'"),
         (("--layer", "2", "--cache", "none"), "No cache named 'none'"),
         (("--layer", "1", "--cache", "small"), "mlp_post.1 or mlp_in.1"),

@@ -11,7 +11,7 @@ from harvests import token_set
 
 import app
 from app.jobs import again as repeating
-from app.jobs import demo, measuring, readings, work
+from app.jobs import demo, readings, work
 from app.jobs import table as jobs
 from app.library import memory, prompts
 from app.methods import work as method_work
@@ -27,7 +27,6 @@ CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 CASES: dict[str, Callable] = {
     "read": lambda p, q: readings.start_reading("toy", p),
     "demo": lambda p, q: demo.start_demo("toy-demo"),
-    "measure": lambda p, q: measuring.start("toy", 1),
     "plan": lambda p, q: work.submit(trainings.planning(Training("cache", "run", k=4))),
     "heads": lambda p, q: work.submit(readings.patterns_work("toy", p)),
     "head-scores": lambda p, q: work.submit(head_work.scores_work("toy", p, None)),
@@ -39,6 +38,7 @@ CASES: dict[str, Callable] = {
 
 OLD = {
     "lens",
+    "measure",
     "follow",
     "table",
     "trace",
@@ -193,8 +193,8 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
         ("head", {"head": None}),
         ("head", {"prompt": "0" * 12}),
         ("head-scores", {"target": [1]}),
-        ("measure", {"what": 99}),
-        ("measure", {"what": 1, "cache": "gone"}),
+        ("measure", {"model": "toy", "what": 99}),
+        ("measure", {"model": "toy", "what": 1, "cache": "gone"}),
         ("plan", {"k": 0}),
         ("heads", {"model": "/etc"}),
         ("method", {"method": "sink"}),
@@ -208,7 +208,7 @@ def test_judging_a_dictionary_after_a_restart(home, toy, monkeypatch):
 )
 def test_a_damaged_row_queues_nothing(home, monkeypatch, task, wrong):
     p, q = stored()
-    old = interrupted(home, monkeypatch, lambda: CASES[task](p, q))
+    old = interrupted(home, monkeypatch, lambda: CASES.get(task, CASES["method"])(p, q))
     old.again = [task, {**old.again[1], **wrong}]
     monkeypatch.setattr(jobs.Jobs, "_loop", lambda *_: None)
     with pytest.raises(BadInput):

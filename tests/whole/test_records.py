@@ -56,6 +56,7 @@ def readings():
         if (
             about.of_model
             and about.module.startswith("probe.")
+            and "folder" not in about.handed
             and {p.name for p in about.parameters if p.required} <= {"prompt"}
         ):
             yield about.run(model, **{p.name: prompt for p in about.parameters if p.required})

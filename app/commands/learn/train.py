@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.fields import Given, Running, takes
-from app.commands.learn.harvest import DEFAULT, ROWS
 from app.commands.options import Model, Text, print_json, print_rows, progress
 from probe.errors import BadInput
 from probe.methods.reading import Asks, taken_by
@@ -15,6 +14,13 @@ if TYPE_CHECKING:
     from probe.activations.cache import Cache
     from probe.activations.streaming import LiveActivations
 
+DEFAULT = "smollm2-135m"
+ROWS = (
+    taken_by("probe.text.tokens", "tokenize")
+    .only("max_tokens", "context")
+    .called(max_tokens="tokens")
+    .starting(tokens=300_000)
+)
 SITES = {"sites_in": "site_in", "sites_out": "site_out"}
 RECIPE = taken_by("probe.training.recipes", "Recipe").called(**SITES)
 # its own precision is `--bfloat16`, since `--precision` is the model's

@@ -59,7 +59,7 @@ class Group(TyperGroup):
 def add(cli: typer.Typer, commands: Commands) -> None:
     """Add commands to their groups, which are made; a group that bears a command's name runs that where no method is named."""
     cli.info.cls = Top
-    old = [one.words for one in old_names.OLD_NAMES]
+    old = [one.words for one in old_names.OLD_NAMES if one.method]
     inside: dict[str, Commands] = {words[0]: {} for words in commands if len(words) == 2}
     for words, make in commands.items():
         if len(words) == 2:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.models import OptionInfo
 
+from app.commands.methods.asides import REPAIR, SEARCH, UNIT, Aside, with_asides
 from app.commands.methods.asked import options_of
 from app.commands.methods.command import command_of
 from probe.errors import BadInput
@@ -29,7 +30,8 @@ class OldName:
     options, and of each what parameter it is now. position: the parameters that were given without an option. given: other
     defaults of parameters, as one would type them. written: old options that are words of another parameter, and those words:
     `--top 20` is `--nodes top:20`. instead: an option that names something else, the method that is asked of it, and which of its
-    parameters are given by which of these options. sizes: bytes that were given in GB, and what they are of."""
+    parameters are given by which of these options. sizes: bytes that were given in GB, and what they are of. asides: options
+    that ask something else of the artifact that the call makes."""
 
     typed: str
     method: str = ""
@@ -39,6 +41,7 @@ class OldName:
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     instead: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)
+    asides: tuple[Aside, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -47,9 +50,11 @@ class OldName:
 
     def command(self) -> Callable[..., None]:
         """The function that the command line runs."""
-        about = method_named(self.method) if self.method else catalogue.known()[self.words]()
-        now = f"This is `openwork {' '.join(about.words)}`; the old name goes on working."
-        return command_of(about, self._options, f"{about.about}\n\n{now}" if self.method else "", self._read)
+        now = (*self.method.split(),) or self.words
+        about = catalogue.known()[now]() if now in catalogue.known() else method_named(self.method)
+        said = f"This is `openwork {' '.join(about.words)}`; the old name goes on working."
+        command = command_of(about, self._options, f"{about.about}\n\n{said}" if self.method else "", self._read)
+        return with_asides(command, about, self.asides) if self.asides else command
 
     def _options(self, options: Iterable[Argument]) -> Iterator[Argument]:
         known = [*options]
@@ -154,6 +159,12 @@ OLD_NAMES: tuple[OldName, ...] = (
     OldName("graph qk", "qk-attribution", _OF_GRAPH, ("graph",)),
     OldName("graph diff", "compare-graphs", {"top": "rows"}, ("a", "b")),
     OldName("graph merge", "merge-graphs", {"top": "rows"}, ("graphs",)),
+    OldName("harvest", asides=(REPAIR,)),
+    OldName("features", "measure-units", asides=(UNIT, SEARCH)),
+    OldName("label", "features label", {"import": "imported"}),
+    OldName("eval", "dictionaries judge", {"dictionary": "dictionaries", "text": "texts"}),
+    OldName("import", "dictionaries import", {"model": "model_name"}),
+    OldName("export", "dictionaries export", {"dictionary": "dictionaries"}),
     OldName("unit", "unit-on-text", {"prompt": "text", "ids": "text_ids"}, ("unit",)),
     OldName("graph prune", options={"top": "rows"}, given={"rows": 20}),
     OldName("graph pin", options={"top": "rows"}, given={"rows": 20}),

@@ -7,17 +7,19 @@ from dash.development.base_component import Component
 
 from app.components.appearing import appearing
 from app.components.drawn import Drawn
-from app.components.measuring import measure_button, measure_words
-from app.components.parts import Part, Parts, empty, fact_list, graph, panel, segmented
+from app.components.parts import Part, Parts, fact_list, graph, panel, segmented
 from app.components.plain_rows import table
-from app.components.snippets import python, shell_line, snippets
+from app.components.snippets import snippets
 from app.figures.dress import dress, worn
 from app.library.tables import open_table
 from app.library.units import PageUnit
+from app.methods.block import Block
 from app.pages.unit.labels import labels_panel
 from app.selection import Selection
+from probe.features.measuring.caches import TOKENS, Asked
 from probe.features.unit_tables import example_groups, histogram_rows, unit_tables
 from probe.methods.call import Call
+from probe.methods.catalogue import known
 
 if TYPE_CHECKING:
     from probe.features.by_weights import UnitWeights
@@ -84,11 +86,11 @@ def by_weights(found: PageUnit, record: "UnitWeights", kept: Selection) -> Parts
     return [html.Div([words, reads], className="ow-grid even")]
 
 
-def not_measured(found: PageUnit) -> html.Section:
+def not_measured(found: PageUnit) -> html.Div:
     """Why there are no examples, and what makes them."""
-    what = found.layer if found.kind == "neuron" else str(found.dictionary)
-    offer = empty("Not measured yet", measure_words(found.model, what), measure_button(found.model, what))
-    return panel("Where it fires", offer, export=False)
+    given = {"layer": found.layer} if found.kind == "neuron" else {"dictionary": found.dictionary}
+    said = Asked.of(found.model, found.dictionary, given.get("layer")).in_words(TOKENS)
+    return Block("measure", "measure-units", ("cache",), title="Not measured yet", note=said).layout(found.model, given)
 
 
 def lists(found: PageUnit, record: "Unit | UnitWeights", kept: Selection) -> dict[str, Component]:
@@ -167,9 +169,7 @@ def conventions(record: "Unit") -> html.Section:
 def code(found: PageUnit) -> tuple[str, str | None]:
     """Lines that show the same."""
     if found.table is not None:
-        lines = f"table = open_features({found.table!r})\nunit = table.unit({found.row})\nunit"
-        return python(lines, probe=["open_features"]), shell_line(
-            "features", "--name", found.table, "--unit", str(found.row)
-        )
-    call = Call("unit-by-weights", found.model, found.named)
+        call = Call.checked(known()["features", "unit"](), "", {"table": found.table, "unit": str(found.row)})
+    else:
+        call = Call("unit-by-weights", found.model, found.named)
     return call.python(), call.shell()

@@ -10,32 +10,24 @@ from app import links
 from app.components.cards import outdated_note
 from app.components.inputs import choose, write
 from app.components.parts import Parts, graph, icon, link_button, panel, segmented, stat, title
-from app.components.slot import waiting
-from app.components.snippets import python, shell_line, snippets
+from app.components.snippets import of_call
 from app.frame.shell import Page
-from app.jobs.table import job_table
 from app.library import tables
 from app.library.artifacts import is_registered
 from app.library.models import short_model
 from app.pages.unit_browser.callbacks import register
-from app.pages.unit_browser.query import KEYS, LISTS, Query, query_of
+from app.pages.unit_browser.query import KEYS, asked_of, ends_of
 from app.selection import selection_from
+from probe.artifacts.json import Json
+from probe.features.search import WORDS
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
 
 
 def layout(table: str, query: dict[str, str]) -> Parts:
-    """The grid of a table; of one that is being built, its progress."""
-    job = job_table().latest(f"features:{table}")
-    if not is_registered("features", table) and job is not None and job.state != "done":
-        return [
-            title("Measuring units", eyebrow="Feature table", lead=table),
-            dcc.Store(id="ub-waiting-for", data=table),
-            dcc.Interval(id="ub-waiting-poll", interval=700),
-            html.Div(waiting(job), id="ub-waiting"),
-        ]
-    opened, asked = tables.open_table(table), query_of(query)
+    """The grid of a table, what is asked of it, and how dense its units are."""
+    opened, asked = tables.open_table(table), asked_of(query)
     facts, model = opened.manifest.facts, opened.manifest.model
     source = (
         dcc.Link(facts["source"], href=links.latent_page(facts["source"], 0))
@@ -44,10 +36,12 @@ def layout(table: str, query: dict[str, str]) -> Parts:
     )
     return [
         dcc.Store(id="selection", data={**selection_from(query), "model": model.name if model else ""}),
-        dcc.Store(id="ub-args", data={"table": table, "base": links.table_page(table), "low": opened.least_density}),
+        dcc.Store(
+            id="ub-args",
+            data={"table": table, "base": links.table_page(table), "low": opened.least_density, "asked": asked},
+        ),
         dcc.Store(id="ub-query", data={k: query[k] for k in KEYS if k in query}),
         dcc.Store(id="ub-ready"),
-        dcc.Store(id="ub-sort", data=[asked.sort, asked.descending]),
         title(
             table,
             eyebrow=["Feature table · ", source, f" · {short_model(model.name) if model else ''}"],
@@ -83,13 +77,16 @@ def _scores(opened: "FeatureTable") -> html.Section:
     return html.Section(html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel")
 
 
-def _body(asked: Query) -> Parts:
+def _body(asked: Json) -> Parts:
     rules = {"size": "sm", "debounce": 350}
     named, loupe = "Text in a unit's labels, tokens or examples", icon("search", small=True)
-    search = write("ub-text", named, asked.text, hint="Text, for example: war", w=250, leftSection=loupe, **rules)
-    where = choose("ub-where", LISTS, asked.where, "Where the text stands", w=140, size="sm")
-    label = write("ub-label", "Text in a label", asked.label, hint="Text in a label (* any)", w=190, **rules)
-    dead = segmented("ub-dead", [("", "all"), ("0", "active"), ("1", "dead")], asked.dead)
+    search = write(
+        "ub-text", named, asked.get("text", ""), hint="Text, for example: war", w=250, leftSection=loupe, **rules
+    )
+    where = choose("ub-where", WORDS, asked.get("where", "any"), "Where the text stands", w=140, size="sm")
+    label = write("ub-label", "Text in a label", asked.get("label", ""), hint="Text in a label (* any)", w=190, **rules)
+    chosen = {True: "1", False: "0"}.get(asked.get("dead"), "")
+    dead = segmented("ub-dead", [("", "all"), ("0", "active"), ("1", "dead")], chosen)
     clear = dmc.Button("Clear", id="ub-clear", variant="subtle", color="gray", size="compact-sm")
     tools = html.Div([search, where, label, dead, clear], className="ow-actions", style={"marginBottom": 12})
     place = html.Div(
@@ -98,7 +95,7 @@ def _body(asked: Query) -> Parts:
     return [tools, html.Div(id="ub-problem"), place]
 
 
-def _densities(opened: "FeatureTable", asked: Query) -> Parts:
+def _densities(opened: "FeatureTable", asked: Json) -> Parts:
     low = opened.least_density
     handles = dmc.RangeSlider(
         id="ub-range",
@@ -106,7 +103,7 @@ def _densities(opened: "FeatureTable", asked: Query) -> Parts:
         max=0,
         step=0.02,
         minRange=0.02,
-        value=[asked.low if asked.low is not None else low, asked.high if asked.high is not None else 0],
+        value=[*ends_of(asked, low)],
         label=None,
         size="sm",
         thumbFromLabel="Lowest density, powers of ten",
@@ -120,13 +117,11 @@ def _densities(opened: "FeatureTable", asked: Query) -> Parts:
     ]
 
 
-def _code(table: str, asked: Query) -> html.Details:
+def _code(table: str, asked: Json) -> html.Details:
     """What remakes the list that this address shows."""
-    options = ", ".join(f"{k}={v!r}" for k, v in asked.search().items())
-    lines = f"table = open_features({table!r})\nfound = table.search({options})\nfound.rows()"
-    return snippets(
-        python(lines, probe=["open_features"]), shell_line("features", "--name", table, "--search", asked.text)
-    )
+    least, most = asked.get("density", (0.0, 1.0))
+    given = {"sort": "unit", "descending": False, **{k: v for k, v in asked.items() if k != "density"}}
+    return of_call("features find", table=table, least_density=least, most_density=most, **given)
 
 
 PAGE = Page(r"/units/table/(?P<table>[^/]+)", "Units", layout, register, ("ub-density",))

@@ -1,24 +1,23 @@
 """What the browser of units does: reads the query of its address, serves rows to the grid, ties the histogram to its range."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
-from app import links
 from app.components.grid import AgGrid
 from app.components.parts import error
-from app.components.slot import waiting
 from app.figures.dress import dress
-from app.jobs.table import job_table
 from app.library import tables
-from app.pages.unit_browser.query import PAGE_ROWS, Query, from_store, page_of
+from app.pages.unit_browser.query import asked_of
 from probe.artifacts.json import Json
 from probe.errors import OpenworkError
+from probe.features.search import SHOWN, WORDS
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+PAGE_ROWS, MOST_ROWS = 100, 500
 
 
 def density_figure(table: str, scheme: str) -> "Figure":
@@ -31,34 +30,27 @@ def density_figure(table: str, scheme: str) -> "Figure":
     )
 
 
-def grid(table: str, asked: Query) -> Component:
+def grid(table: str, asked: Json) -> Component:
     """The grid itself. Its script is fetched by the page that needs it, see `assets/units.js`."""
     opened = tables.open_table(table)
-    kind, labelled = opened.kind, bool(opened.labels)
     plain = {"sortable": False, "flex": 1, "minWidth": 90}
     tokens = {**plain, "cellRenderer": "OwTokens", "flex": 2, "minWidth": 150}
     number = {"type": "rightAligned", "valueFormatter": {"function": "owNumber(params)"}, "width": 104}
-    share = {**number, "valueFormatter": {"function": "owDensity(params)"}, "width": 112}
     name = {"valueFormatter": {"function": "owUnitName(params)"}, "width": 112, "cellClass": "mono", "pinned": "left"}
-    columns = [
-        ("unit", kind, name),
-        ("label", "label", {**plain, "flex": 2 if labelled else 1}),
-        ("matched", "found in", plain),
-        ("density", "density", share),
-        ("mean_active", "mean active", {**number, "width": 122}),
-        ("max", "max", number),
-        ("promoted", "promotes", tokens),
-        ("measured", "fires at", tokens),
-        ("peaks", "peak tokens", tokens),
-    ]
-    way = {"sort": "desc" if asked.descending else "asc"}
+    columns = {
+        "unit": {**name, "headerName": opened.kind},
+        "label": {**plain, "flex": 2 if opened.labels else 1},
+        "matched": {**plain, "headerName": "found in"},
+        "density": {**number, "valueFormatter": {"function": "owDensity(params)"}, "width": 112},
+        "mean_active": {**number, "headerName": "mean active", "width": 122},
+        "max": number,
+        **{column: {**tokens, "headerName": WORDS[column]} for column in SHOWN},
+    }
+    columns[asked.get("sort", "unit")]["sort"] = "desc" if asked.get("descending") else "asc"
     return AgGrid(
         id="ub-grid",
         rowModelType="infinite",
-        columnDefs=[
-            {"field": field, "headerName": words, **how, **(way if field == asked.sort else {})}
-            for field, words, how in columns
-        ],
+        columnDefs=[{"field": field, "headerName": field, **how} for field, how in columns.items()],
         defaultColDef={"resizable": True, "sortable": True, "suppressMovable": True, "sortingOrder": ["desc", "asc"]},
         dashGridOptions={
             "theme": {"function": "owGridTheme(themeQuartz)"},
@@ -70,7 +62,11 @@ def grid(table: str, asked: Query) -> Component:
             "headerHeight": 34,
             "suppressCellFocus": False,
         },
-        eventListeners={"cellKeyDown": ["owUnitKey(params)"], "rowClicked": ["owUnitClick(params)"]},
+        eventListeners={
+            "cellKeyDown": ["owUnitKey(params)"],
+            "rowClicked": ["owUnitClick(params)"],
+            "sortChanged": ["owUnitSorted(params)"],
+        },
         getRowId="params.data.unit + ''",
         style={"height": 560, "width": "100%"},
         className="ow-ag",
@@ -78,59 +74,21 @@ def grid(table: str, asked: Query) -> Component:
 
 
 def register(app: Dash) -> None:
-    _register_grid(app)
-    _register_range(app)
+    asked = [Input(f"ub-{name}", "value") for name in ("text", "where", "label", "dead", "range")]
+    args = State("ub-args", "data")
+    _in_browser(app, "loadGrid", Output("ub-place", "data-asked"), Input("ub-args", "data"), first=True)
+    _in_browser(app, "unitQuery", Output("ub-query", "data"), *asked, args)
+    _in_browser(app, "unitRefresh", Output("ub-place", "data-refreshed"), Input("ub-query", "data"), first=True)
+    every = [Output(one.component_id, "value") for one in asked]
+    _in_browser(app, "unitClear", *every, Input("ub-clear", "n_clicks"), args)
+    dragged = Output("ub-range", "value", allow_duplicate=True)
+    _in_browser(app, "unitBrush", dragged, Input("ub-density", "selectedData"), args)
+    shown = [Input("ub-range", "value"), Input("ub-density", "figure")]
+    _in_browser(app, "unitRange", Output("ub-range-words", "children"), *shown, args, first=True)
 
-    @app.callback(
-        Output("ub-waiting", "children"),
-        Output("url", "href", allow_duplicate=True),
-        Input("ub-waiting-poll", "n_intervals"),
-        State("ub-waiting-for", "data"),
-        prevent_initial_call=True,
-    )
-    def follow(_: object, name: str | None):
-        job = job_table().latest(f"features:{name}")
-        if job is not None and job.state == "done":
-            return no_update, links.table_page(str(name), ready=1)
-        return waiting(job), no_update
-
-
-def _register_grid(app: Dash) -> None:
-    app.clientside_callback(
-        ClientsideFunction("openwork", "loadGrid"), Output("ub-place", "data-asked"), Input("ub-args", "data")
-    )
-    app.clientside_callback(
-        ClientsideFunction("openwork", "unitQuery"),
-        Output("ub-query", "data"),
-        *(Input(f"ub-{name}", "value") for name in ("text", "where", "label", "dead", "range")),
-        State("ub-args", "data"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        ClientsideFunction("openwork", "unitRefresh"), Output("ub-place", "data-refreshed"), Input("ub-query", "data")
-    )
-    app.clientside_callback(
-        ClientsideFunction("openwork", "unitClear"),
-        *(Output(f"ub-{name}", "value") for name in ("text", "where", "label", "dead", "range")),
-        Input("ub-clear", "n_clicks"),
-        State("ub-args", "data"),
-        prevent_initial_call=True,
-    )
-
-    sorted_by = ClientsideFunction("openwork", "unitSorted")
-    app.clientside_callback(
-        sorted_by, Output("ub-sort", "data"), Input("ub-grid", "getRowsRequest"), prevent_initial_call=True
-    )
-
-    @app.callback(
-        Output("ub-place", "children"),
-        Input("ub-ready", "data"),
-        State("ub-args", "data"),
-        State("ub-sort", "data"),
-        prevent_initial_call=True,
-    )
-    def show(ready: object, args: Json, sort: Sequence[Json]):
-        return grid(args["table"], Query(sort=sort[0], descending=sort[1])) if ready else no_update
+    @app.callback(Output("ub-place", "children"), Input("ub-ready", "data"), args, prevent_initial_call=True)
+    def show(ready: object, args: Json):
+        return grid(args["table"], args["asked"]) if ready else no_update
 
     @app.callback(
         Output("ub-grid", "getRowsResponse"),
@@ -138,44 +96,32 @@ def _register_grid(app: Dash) -> None:
         Output("ub-problem", "children"),
         Input("ub-grid", "getRowsRequest"),
         State("ub-query", "data"),
-        State("ub-args", "data"),
+        args,
         prevent_initial_call=True,
     )
     def rows(request: Json | None, query: Json | None, args: Json):
-        if not request:
-            return no_update, no_update, no_update
-        return answer(request, query, args)
-
-
-def answer(request: Json, query: Json | None, args: Json) -> tuple[Any, Any, Any]:
-    """A page of rows, the count beside the title, and why there is none if there is none."""
-    try:
-        asked = from_store(query, request.get("sortModel") or [])
-        rows, total = page_of(args["table"], asked, int(request["startRow"]), int(request["endRow"]))
-        n = tables.open_table(args["table"]).n_units
-    except OpenworkError as problem:
-        return {"rowData": [], "rowCount": 0}, "", error(str(problem))
-    none = html.P("No unit matches. Clear a filter, or look anywhere.", className="ow-sub") if not total else None
-    return {"rowData": rows, "rowCount": total}, f"{total:,} of {n:,}", none
-
-
-def _register_range(app: Dash) -> None:
-    app.clientside_callback(
-        ClientsideFunction("openwork", "unitBrush"),
-        Output("ub-range", "value", allow_duplicate=True),
-        Input("ub-density", "selectedData"),
-        State("ub-args", "data"),
-        prevent_initial_call=True,
-    )
+        return answer(request, query, args["table"]) if request else (no_update,) * 3
 
     @app.callback(Output("ub-density", "figure"), Input("ub-args", "data"), State("scheme", "data"))
     def densities(args: Json, scheme: str):
         return density_figure(args["table"], scheme)
 
-    app.clientside_callback(
-        ClientsideFunction("openwork", "unitRange"),
-        Output("ub-range-words", "children"),
-        Input("ub-range", "value"),
-        Input("ub-density", "figure"),
-        State("ub-args", "data"),
-    )
+
+def _in_browser(app: Dash, function: str, *parts: Input | Output | State, first: bool = False) -> None:
+    """A callback of `assets/units.js`. first: it answers when the page opens, too."""
+    app.clientside_callback(ClientsideFunction("openwork", function), *parts, prevent_initial_call=not first)
+
+
+def answer(request: Json, query: Json | None, table: str) -> tuple[Any, Any, Any]:
+    """A page of rows, the count beside the title, and why there is none if there is none."""
+    order = (request.get("sortModel") or [{}])[0]
+    asked = asked_of({**(query or {}), "s": f"{order.get('colId', 'unit')}-{order.get('sort', 'asc')}"})
+    first, end = max(0, int(request["startRow"])), int(request["endRow"])
+    try:
+        opened = tables.open_table(table)
+        found = opened.search(**asked, offset=first, limit=min(max(0, end - first), MOST_ROWS))
+        rows = found.records()
+    except OpenworkError as problem:
+        return {"rowData": [], "rowCount": 0}, "", error(str(problem))
+    none = None if found.total else html.P("No unit matches. Clear a filter, or look anywhere.", className="ow-sub")
+    return {"rowData": rows, "rowCount": found.total}, f"{found.total:,} of {opened.n_units:,}", none

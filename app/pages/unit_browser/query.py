@@ -1,75 +1,44 @@
-"""What the browser of a table asks for: a text, a range of densities, an order; and the rows that answer it. The page's store and
-its address hold the same: `q` the text, `w` where it stands, `lab` part of a label, `d` dead or not, `lo` and `hi` densities as
-powers of ten, `s` the order, like `density-desc`."""
+"""What the browser of a table asks for, as its address holds it: `q` the text, `w` where it stands, `lab` part of a label, `d`
+dead or not, `lo` and `hi` densities as powers of ten, `s` the order, like `density-desc`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
 from typing import Any
 
-from app.library import tables
 from probe.artifacts.json import Json
+from probe.features.search import WORDS
 
-PAGE_ROWS = 100
 KEYS = ("q", "w", "lab", "d", "lo", "hi")
-LISTS = {
-    "any": "anywhere",
-    "label": "labels",
-    "examples": "examples",
-    "promoted": "promotes",
-    "suppressed": "suppresses",
-    "inputs": "reads",
-    "measured": "fires at",
-    "peaks": "peak tokens",
-}
-"""Where a text is looked for."""
 SORTS = {"unit": "unit", "density": "density", "mean": "mean_active", "mean_active": "mean_active", "max": "max"}
 """By the words of an address, today's and those of before."""
-SHOWN = ("promoted", "measured", "peaks")
+_LONGEST = 100  # characters of a text
 
 
-@dataclass(frozen=True)
-class Query:
-    """What is asked of a table. low, high: powers of ten of the density; dead: "" all, "0" active ones, "1" dead ones."""
-
-    text: str = ""
-    where: str = "any"
-    label: str = ""
-    dead: str = ""
-    low: float | None = None
-    high: float | None = None
-    sort: str = "unit"
-    descending: bool = False
-
-    def search(self) -> Json:
-        """The same as arguments of `FeatureTable.search`; defaults are left out."""
-        asked: dict[str, Any] = {"text": self.text} if self.text else {}
-        if self.text and self.where != "any":
-            asked["where"] = self.where
-        if self.label:
-            asked["label"] = self.label
-        if self.low is not None or self.high is not None:
-            ends = (-30.0 if self.low is None else self.low, 0.0 if self.high is None else self.high)
-            asked["density"] = tuple(0.0 if end == -30 else float(f"{10**end:.3g}") for end in ends)
-        if self.dead:
-            asked["dead"] = self.dead == "1"
-        if self.sort != "unit" or self.descending:
-            asked |= {"sort": self.sort, "descending": self.descending}
-        return asked
-
-
-def query_of(query: Mapping[str, Any]) -> Query:
-    """The query of an address; what is malformed is left out."""
+def asked_of(query: Mapping[str, Any]) -> Json:
+    """The arguments of `FeatureTable.search` that an address asks for; what is malformed is left out."""
     sort, _, way = str(query.get("s", "")).partition("-")
-    return Query(
-        text=str(query.get("q") or "")[:100],
-        where=query.get("w", "") if query.get("w", "") in LISTS else "any",
-        label=str(query.get("lab") or "")[:100],
-        dead=query.get("d", "") if query.get("d", "") in ("0", "1") else "",
-        low=_power(query.get("lo")),
-        high=_power(query.get("hi")),
-        sort=SORTS.get(sort, "unit"),
-        descending=way == "desc" and sort in SORTS,
-    )
+    found = {
+        "text": str(query.get("q") or "")[:_LONGEST],
+        "where": query.get("w") if query.get("w") in WORDS else None,
+        "label": str(query.get("lab") or "")[:_LONGEST],
+        "density": _densities(_power(query.get("lo")), _power(query.get("hi"))),
+        "dead": {"0": False, "1": True}.get(str(query.get("d"))),
+        "sort": SORTS.get(sort),
+        "descending": True if sort in SORTS and way == "desc" else None,
+    }
+    return {name: value for name, value in found.items() if value not in ("", None, "any", "unit")}
+
+
+def ends_of(asked: Json, least: float) -> tuple[float, float]:
+    """The densities that are asked for as powers of ten; of all, from the least."""
+    low, high = asked.get("density", (0.0, 1.0))
+    return round(math.log10(low), 2) if low else least, round(math.log10(high), 2)
+
+
+def _densities(low: float | None, high: float | None) -> tuple[float, float] | None:
+    if low is None and high is None:
+        return None
+    return tuple(0.0 if end is None else float(f"{10**end:.3g}") for end in (low, high or 0.0))  # type: ignore[return-value]
 
 
 def _power(value: object) -> float | None:
@@ -78,26 +47,3 @@ def _power(value: object) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if -30 < number < 0 else None
-
-
-def from_store(stored: Mapping[str, Any] | None, sort: Sequence[Mapping[str, Any]]) -> Query:
-    """The query of the page's store, with the order the grid asks for."""
-    column = sort[0] if sort else {}
-    return query_of({**(stored or {}), "s": f"{column.get('colId', 'unit')}-{column.get('sort', 'asc')}"})
-
-
-def page_of(table: str, asked: Query, start: int, end: int) -> tuple[list[Json], int]:
-    """Rows start to end - 1 of what is asked, and how many there are in all."""
-    opened = tables.open_table(table)
-    found = opened.search(**asked.search(), offset=max(0, start), limit=min(max(0, end - start), 500))
-    labels, there = opened.labels, [name for name in SHOWN if name in opened.columns]
-    rows = [
-        {
-            **row,
-            "label": said[0].text if (said := labels.get(row["unit"])) else "",
-            "matched": found.matched.get(row["unit"], ""),
-            "dead": row["density"] == 0,
-        }
-        for row in opened.records(found.units, there, 5)
-    ]
-    return rows, found.total

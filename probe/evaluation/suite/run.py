@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 REBUILDS = ("sae", "crosscoder")
 
 
+BUDGET = 30_000
+"""Tokens that baselines are trained on."""
+
+
 @dataclass(frozen=True)
 class SuiteConfig(Settings):
     """How thorough the suite is. Equal configs give equal numbers."""
@@ -49,7 +53,7 @@ class SuiteConfig(Settings):
     "Words of each letter, at most."
     seeds: Annotated[int, Doc(least=1)] = 3
     "Splits of each probing task."
-    budget: Annotated[int, Doc(least=0)] = 30_000
+    budget: Annotated[int, Doc(least=0)] = BUDGET
     "Tokens the baselines `same budget` and `random weights` are trained on; 0 leaves them out."
     epochs: Annotated[int, Doc(least=1)] = 3
     "Passes over them."

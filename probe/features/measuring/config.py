@@ -28,8 +28,8 @@ class FeatureConfig(Settings):
     "Firings sampled to draw those from."
     window: Annotated[int, Doc(least=1)] = 32
     "Tokens shown of an example."
-    before: Annotated[int, Doc(least=0)] = 23
-    "Those of them that stand before its peak."
+    before: Annotated[int | None, Doc(least=0)] = None
+    "Those of them that stand before its peak; by default 23 of 32."
     tokens: Annotated[int, Doc(least=1)] = 10
     "Promoted, suppressed and input tokens kept."
     neighbours: Annotated[int, Doc(least=1)] = 10
@@ -49,11 +49,16 @@ class FeatureConfig(Settings):
 
     def __post_init__(self) -> None:
         look_at_config(self)
-        if not 0 <= self.before < self.window:
-            raise BadInput(f"before is {self.before}; the peak must lie in the window of {self.window} tokens.")
+        if not 0 <= self.lead < self.window:
+            raise BadInput(f"before is {self.lead}; the peak must lie in the window of {self.window} tokens.")
         if self.pool < self.bins * self.per_bin:
             raise BadInput(f"A pool of {self.pool} cannot give {self.bins} bins {self.per_bin} examples each.")
 
+    @property
+    def lead(self) -> int:
+        """Tokens of an example that stand before its peak."""
+        return self.window * 23 // 32 if self.before is None else self.before
+
     def what(self) -> dict[str, Any]:
         """The settings that decide what the table contains."""
-        return {k: v for k, v in asdict(self).items() if k != "checkpoint_shards"}
+        return {k: v for k, v in asdict(self).items() if k != "checkpoint_shards"} | {"before": self.lead}

@@ -94,7 +94,7 @@ class Tally:
     def starts(self, tokens: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """The first token of the window around each token: `before` of it, moved to lie inside its row."""
         pos = tokens % self.context
-        return tokens - pos + np.clip(pos - self.config.before, 0, self.context - self.window)
+        return tokens - pos + np.clip(pos - self.config.lead, 0, self.context - self.window)
 
     def state(self) -> dict[str, np.ndarray]:
         """All that must be kept to go on later, as flat names."""

@@ -1,0 +1,151 @@
+"""Judge stored dictionaries by their names, several at once, and keep each report: the tool `openwork dictionaries judge`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from probe.activations.cache import open_cache
+from probe.artifacts.folder import place
+from probe.artifacts.manifest import read_manifest
+from probe.artifacts.stored import registered
+from probe.dictionaries import load_dictionary
+from probe.doc import Doc
+from probe.errors import BadInput, OpenworkError
+from probe.evaluation.evaluate import EvalConfig
+from probe.evaluation.kept import Kept, judge_and_keep
+from probe.evaluation.plan import EvalPlan, plan_evaluation
+from probe.evaluation.report import EvalReport
+from probe.evaluation.suite.report import SuiteReport
+from probe.evaluation.suite.run import BUDGET, SuiteConfig, plan_suite
+from probe.methods import CacheName, CorpusName, tool
+from probe.plain_values import takes_fields
+from probe.progress import SILENT, Progress
+from probe.show.panels import Panel, Rows
+from probe.show.record import Record
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class JudgedSet(Record):
+    """Reports of several dictionaries, in the order asked for but that those judged before come first."""
+
+    kept: list[Kept]
+
+    def to_dict(self) -> Any:
+        """Ready for JSON: a report, with the suite's in it; of several, a list."""
+        found = [
+            {**k.report.to_dict(), **({"suite": k.suite.to_dict()} if k.suite is not None else {})} for k in self.kept
+        ]
+        return found[0] if len(found) == 1 else found
+
+    def panels(self) -> list[Panel]:
+        """The table of each report, and of what stands beside it."""
+        return [
+            Rows(f"{_title(one)}{', judged before' if k.before else ''}", one.rows())
+            for k in self.kept
+            for one in (k.report, k.suite)
+            if one is not None
+        ]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row of every report, with the dictionary's name."""
+        return [{"dictionary": k.report.name, **row} for k in self.kept for row in k.report.rows()]
+
+
+@dataclass(frozen=True)
+class JudgingPlan(Record):
+    """What judging will take, and for each dictionary the suite."""
+
+    plan: EvalPlan
+    suite: Record | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.plan.to_dict(), **({"suite": self.suite.to_dict()} if self.suite is not None else {})}
+
+    def summary(self) -> str:
+        """In words."""
+        beside = f"\nFor each dictionary: {self.suite.summary()}" if self.suite is not None else ""
+        return self.plan.summary() + beside
+
+
+def model_of_cache(cache: str) -> str:
+    """The name of the model that the cache was made from."""
+    stamp = read_manifest(registered("cache", cache), "cache").model
+    return stamp.name if stamp else "smollm2-135m"
+
+
+def plan_judge(
+    model: "TransformerBridge",
+    dictionaries: Sequence[str],
+    cache: str,
+    texts: Sequence[CorpusName] | None = None,
+    max_tokens: int = EvalConfig.max_tokens,
+    batch: int = EvalConfig.batch,
+    seed: int = EvalConfig.seed,
+    suite: bool = False,
+    budget: int = BUDGET,
+) -> JudgingPlan:
+    """What `judge` would take."""
+    learned = [load_dictionary(registered("dictionary", name), model) for name in dictionaries]
+    size = {"n_texts": 1 + len(texts or ()), "max_tokens": max_tokens, "batch": batch}
+    plan = plan_evaluation(model, learned, open_cache(registered("cache", cache), model), **size)
+    return JudgingPlan(plan, plan_suite(model, learned[0], SuiteConfig(budget=budget, seed=seed)) if suite else None)
+
+
+@tool("judge", group="dictionaries", plan="plan_judge", model_by="model_of_cache")
+@takes_fields("config", EvalConfig)
+def judge(
+    model: "TransformerBridge",
+    *,
+    dictionaries: Annotated[Sequence[str], Doc("Names of stored dictionaries.")],
+    cache: Annotated[CacheName, Doc("The cache whose held-out documents judge them.")],
+    config: EvalConfig = EvalConfig(),
+    name: Annotated[
+        str | None,
+        Doc("Name of the stored report, of several with the dictionary's behind it; by default eval-DICTIONARY."),
+    ] = None,
+    suite: Annotated[bool, Doc("Also probing and first-letter absorption, beside four baselines; minutes.")] = False,
+    budget: Annotated[
+        int, Doc("Tokens that two of these baselines are trained on; 0 leaves them out.", least=0)
+    ] = BUDGET,
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> JudgedSet:
+    """Judge dictionaries: FVU, L0, dead share, CE and KL in the model against both ablations, the affine map beside it.
+
+    resume: open the reports that are there, and judge the others. Raises BadInput for reports of other settings.
+
+    >>> ow.judge(model, dictionaries=["small"], cache="small", max_tokens=32).kept[0].report.name
+    'small'
+    """
+    places = {_name_of(d, dictionaries, name): d for d in dictionaries}
+    if len(places) < len(dictionaries):
+        raise BadInput(f"A dictionary is given twice: {', '.join(dictionaries)}. Give each once.")
+    for there in places if not resume else ():
+        if (folder := place("result", there)).exists():
+            raise BadInput(f"{folder} exists already. Choose another --name, or delete it.")
+    learned = {where: load_dictionary(registered("dictionary", d), model) for where, d in places.items()}
+    beside = SuiteConfig(budget=budget, seed=config.seed) if suite else None
+    opened, found = open_cache(cache, model), list[Kept]()
+    try:
+        for kept in judge_and_keep(model, learned, opened, config, beside, resume=resume, progress=progress):
+            found.append(kept)
+    except OpenworkError as error:
+        if not found:
+            raise
+        raise type(error)(f"{error} Found by then: {'; '.join(k.report.summary() for k in found)}") from error
+    return JudgedSet(found)
+
+
+def _name_of(dictionary: str, dictionaries: Sequence[str], name: str | None) -> str:
+    """The name of a dictionary's report."""
+    if name is None:
+        return f"eval-{dictionary}"
+    return name if len(dictionaries) == 1 else f"{name}-{dictionary}"
+
+
+def _title(report: EvalReport | SuiteReport) -> str:
+    name = f"{report.name}: " if report.name else ""
+    return f"{name}{report.kind} {report.site_in} to {report.site_out}, held-out text"
