@@ -1,6 +1,7 @@
 """The public names of `probe`, with their types; see `probe.public`."""
 
 from probe.activations.cache import open_cache as open_cache
+from probe.activations.draw_sample import draw_sample as draw_sample
 from probe.activations.harvest import harvest as harvest
 from probe.activations.harvest_text import harvest_text as harvest_text
 from probe.activations.harvest_text import repair_cache as repair_cache
@@ -97,7 +98,6 @@ from probe.progress import Bar as Bar
 from probe.show.labels import CONFIG as CONFIG
 from probe.show.record import Record as Record
 from probe.text.documents import corpus as corpus
-from probe.text.draw_sample import draw_sample as draw_sample
 from probe.text.model_samples import sample_text as sample_text
 from probe.text.targets import Difference as Difference
 from probe.text.tokens import encode_prompt as encode_prompt
