@@ -235,12 +235,6 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     fold: (opened, navbar) => navbar.collapsed.mobile === !opened ? window.dash_clientside.no_update
       : Object.assign({}, navbar, { collapsed: { mobile: !opened } }),
 
-    // What a slot waits for, as part of the address: the result has a permalink from the moment it is asked for.
-    keyInAddress: function (key, name) {
-      if (key && name) window.openwork.putInAddress({ [name]: key });
-      return key || window.dash_clientside.no_update;
-    },
-
     // What a field holds, as part of the address; an empty one takes its key out.
     inAddress: function (value, name) {
       if (name) window.openwork.putInAddress({ [name]: value });

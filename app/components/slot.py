@@ -10,7 +10,7 @@ A page that looked for the result itself says with `shown` whether it drew it: w
 import copy
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.parts import Name, Part, error, meter, part_of, store
@@ -20,15 +20,14 @@ from app.links import local
 from probe.words import counted, duration
 
 
-def slot(name: Name, key: str | None = None, address: str | None = None, shown: bool = True) -> html.Div:
-    """Progress while it runs, the reason when it fails; nothing otherwise. address: as in `register_slot`. shown: False where the
-    page is laid out without the result; one that came since is told with the first tick, as what is laid out calls nothing."""
+def slot(name: Name, key: str | None = None, shown: bool = True) -> html.Div:
+    """Progress while it runs, the reason when it fails; nothing otherwise. shown: False where the page is laid out
+    without the result; one that came since is told with the first tick, as what is laid out calls nothing."""
     state, done, over = _look(key)
     if done and not shown:
         done, over = None, False
     return html.Div(
         [
-            *([store(part_of(name, "address"), address)] if address else []),
             store(part_of(name, "key"), key),
             store(part_of(name, "done"), done),
             dcc.Interval(id=part_of(name, "tick"), interval=350, disabled=over),
@@ -38,19 +37,8 @@ def slot(name: Name, key: str | None = None, address: str | None = None, shown: 
     )
 
 
-def register_slot(app: Dash, name: Name, address: str | None = None) -> None:
-    """What keeps a slot up to date. Nothing is asked when a page is laid out: the layout knows what there is.
-
-    address: the key of the query under which the page's address holds what the slot waits for, so that it is a permalink.
-    """
-    if address:
-        app.clientside_callback(
-            ClientsideFunction("openwork", "keyInAddress"),
-            Output(part_of(name, "state"), "data-key"),
-            Input(part_of(name, "key"), "data"),
-            State(part_of(name, "address"), "data"),
-            prevent_initial_call=True,
-        )
+def register_slot(app: Dash, name: Name) -> None:
+    """What keeps a slot up to date. Nothing is asked when a page is laid out: the layout knows what there is."""
 
     @app.callback(
         Output(part_of(name, "state"), "children"),

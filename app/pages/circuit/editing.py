@@ -103,7 +103,8 @@ def _does(words: str, does: str, hint: str, symbol: str | None = None, **more: o
 def _suggested(key: str | None) -> html.Div:
     return html.Div(
         [
-            slot("graph-suggest", key, "groups"),
+            slot("graph-suggest", key),
+            dcc.Store(id="graph-suggest-address", data="groups"),
             dcc.Store(id="graph-suggested-data"),
             html.Div(id="graph-suggested", className="ow-data"),
         ]
@@ -115,7 +116,7 @@ def _suggested(key: str | None) -> html.Div:
 
 def register(app: Dash) -> None:
     drawn.register_rows(app, "graph-pins")
-    register_slot(app, "graph-suggest", "groups")
+    register_slot(app, "graph-suggest")
     register_edits(app)
     register_drawing(app)
     register_suggestions(app)

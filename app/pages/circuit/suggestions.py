@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dash import Dash, Input, Output, State, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 
 from app import links
 from app.components.drawn import Drawn
@@ -46,6 +46,14 @@ def told(name: str, key: str) -> Drawn:
 
 
 def register_suggestions(app: Dash) -> None:
+    app.clientside_callback(
+        ClientsideFunction("openwork", "inAddress"),
+        Output("graph-suggested", "data-asked"),
+        Input("graph-suggest-key", "data"),
+        State("graph-suggest-address", "data"),
+        prevent_initial_call=True,
+    )
+
     @app.callback(
         Output("graph-suggest-key", "data"),
         Input("graph-suggest", "n_clicks"),
