@@ -38,7 +38,7 @@ Text = Annotated[
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Take the options a TOML or JSON file gives as the command's defaults; what is on the command line wins."""
     if path is not None:
-        from probe.artifacts.settings_file import settings
+        from probe.artifacts.untrusted import settings
 
         known = {name: p for p in context.command.params if p.name for name in (p.name, *map(_as_name, p.opts))}
         given = {name.replace("-", "_"): value for name, value in settings(path).items()}

@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import stat
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from probe.errors import OpenworkError, Unavailable, brief
+from probe.errors import BadInput, OpenworkError, Unavailable, brief
 
 MOST_BYTES, MOST_BRACKETS, DEEPEST = 256 << 20, 4_000_000, 200
 """Of a JSON file: its length, its lists and mappings, and how deep they may be nested."""
@@ -127,3 +128,25 @@ def reason(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"it lacks {brief(error.args[0]) if error.args else 'something'}"
     return "".join(c if c.isprintable() else "?" for c in words)[:200] or type(error).__name__
+
+
+_SETTINGS = 1 << 20  # bytes of a file of them
+
+
+def settings(path: Path) -> dict[str, Any]:
+    """A flat table from a TOML or JSON file. Raises BadInput where it is neither."""
+    try:
+        data = plain_file(path, _SETTINGS).read_bytes()
+        found = parse_json(data) if path.suffix == ".json" else tomllib.loads(data.decode())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}).") from error
+    except Unavailable as error:
+        raise BadInput(str(error)) from error
+    except (ValueError, RecursionError) as error:  # both parsers, and bytes that are not UTF-8
+        raise BadInput(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {reason(error)}") from error
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds {brief(found)}; options by name were wanted.")
+    for name, value in found.items():
+        if not all(isinstance(v, str | int | float) for v in (value if isinstance(value, list) else [value])):
+            raise BadInput(f"{path} sets {name[:60]} to {brief(value)}; a number, a text or a list of them was wanted.")
+    return found
