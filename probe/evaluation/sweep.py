@@ -24,7 +24,7 @@ from probe.evaluation.report import EvalReport
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
-from probe.training.kinds import Kind
+from probe.training.config import Kind
 from probe.training.recipes import Recipe, make
 from probe.training.trainer import Run, TrainConfig, TrainPlan, plan, train_together
 from probe.words import counted

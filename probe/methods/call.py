@@ -136,7 +136,7 @@ class Call:
             if more is None:
                 return None
             words += [word for word in more if word != flag(p.name)] if about.positional(p) else more
-        return shlex.join(words + (["--model", self.model] if about.of_model else []))
+        return shlex.join(words + (["--model", self.model] if about.of_model and self.model else []))
 
     def to_dict(self) -> Json:
         return {"method": self.method, "model": self.model, "arguments": dict(self.arguments)}

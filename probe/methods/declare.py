@@ -12,6 +12,7 @@ from probe.show.opening import came_from, origins
 if TYPE_CHECKING:
     from probe.methods.reading import Method
 
+_NONE = inspect.Parameter.empty
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -74,7 +75,7 @@ def _declare(function: Function) -> Function:
         call = Call.of(about, bound.arguments)
         _loaded(about, bound.arguments)
         found = function(*bound.args, **bound.kwargs)
-        if about.of_model and not origins(found):
+        if bound.arguments.get("model") is not None and about.of_model and not origins(found):
             came_from(found, bound.arguments["model"])
         return remember(found, call.made if call is not None and about.page else None)
 
@@ -94,7 +95,7 @@ def _bound(
     except TypeError as error:
         raise BadCall(f"{about.name}: {error}. It takes {', '.join(signature.parameters)}.") from error
     look_at_names(about, {n: v for n, v in (bound.arguments | named).items() if n not in handed})
-    if about.of_model and "model" not in bound.arguments:
+    if about.of_model and "model" not in bound.arguments and signature.parameters["model"].default is _NONE:
         raise BadCall(f"{about.name} is asked of a model, which comes first: ow.{about.function}(model, ...).")
     return bound
 

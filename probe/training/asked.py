@@ -21,7 +21,7 @@ from probe.methods.call import checked_arguments, flag, looked_at
 from probe.methods.reading import taken_by
 from probe.plain_values import Settings, look_at_config
 from probe.progress import SILENT, Progress
-from probe.training.kinds import Rule
+from probe.training.config import Rule
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache

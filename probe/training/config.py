@@ -1,10 +1,16 @@
-"""How to train, and the learning rate that follows of each step."""
+"""What can be trained, by name, and how: kinds of dictionaries, rules of sparsity, settings, and the learning rate that follows of
+each step. No torch: a form offers them before it loads any."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from probe.doc import Doc
 from probe.plain_values import Settings, look_at_config
+
+Kind = Literal["skip_transcoder", "transcoder", "sae", "crosscoder", "cross_layer_transcoder"]
+Rule = Literal["topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from probe.doc import Doc
 from probe.errors import BadInput
 from probe.model.sites import parse_site
 from probe.plain_values import Settings, look_at_config
-from probe.training.kinds import RULES, Kind
+from probe.training.config import RULES, Kind
 
 if TYPE_CHECKING:
     from probe.activations.cache import Cache

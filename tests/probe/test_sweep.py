@@ -13,7 +13,7 @@ from probe.artifacts.folder import place
 from probe.dictionaries import load_dictionary
 from probe.errors import BadInput
 from probe.evaluation.sweep import grid, plan_sweep, run_name, sweep
-from probe.training.kinds import KINDS, RULES
+from probe.training.config import KINDS, RULES
 from probe.training.recipes import Recipe, make, parse_rule
 from probe.training.trainer import TrainConfig, train
 
