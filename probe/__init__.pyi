@@ -32,6 +32,7 @@ from probe.evaluation.results import judged as judged
 from probe.evaluation.suite.run import run_suite as run_suite
 from probe.evaluation.sweep import grid as grid
 from probe.evaluation.sweep import train_sweep as train_sweep
+from probe.evaluation.sweep_by_name import sweep_by_name as sweep_by_name
 from probe.exchange import export_dictionary as export_dictionary
 from probe.exchange import import_dictionaries as import_dictionaries
 from probe.exchange import import_dictionary as import_dictionary
@@ -103,6 +104,7 @@ from probe.text.targets import Difference as Difference
 from probe.text.tokens import encode_prompt as encode_prompt
 from probe.text.tokens import prompt_rows as prompt_rows
 from probe.text.tokens import tokenize as tokenize
+from probe.training.by_name import train_by_name as train_by_name
 from probe.training.figures import runs_figure as runs_figure
 from probe.training.run_differences import compare_runs as compare_runs
 from probe.training.run_log import run_named as run_named

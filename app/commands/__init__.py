@@ -15,8 +15,6 @@ Commands = dict[tuple[str, ...], Callable[[], Callable[..., object]]]
 
 _BY_HAND = {
     "trace": "circuits.trace",
-    "train": "learn.train",
-    "sweep": "learn.train",
     "study": "circuits.study",
     "methods": "methods.catalogue",
     "show": "methods.results",

@@ -23,6 +23,7 @@ from probe.evaluation.evaluate import EvalConfig, evaluate_many
 from probe.evaluation.report import EvalReport
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.training.config import Kind
 from probe.training.recipes import Recipe, make
@@ -96,6 +97,12 @@ class SweepResult(Record, figure=True, page=True):
         for entry, row in zip(self.entries, self.rows(), strict=True):
             groups.setdefault((entry.recipe.kind, entry.recipe.rule, entry.recipe.d_dict), []).append(row)
         return [_means(rows) for rows in groups.values()]
+
+    def panels(self) -> list[Panel]:
+        """The fronts; a row a kind and rule, the mean over its seeds; every dictionary."""
+        means = [{k: v for k, v in row.items() if not k.endswith(" error")} for row in self.by_seed()]
+        each = [Rows("Every dictionary", self.rows())] if len(self.entries) > len(means) else []
+        return [Figure("SweepResult", self.figure), Sentence(self.summary()), Rows("Means over seeds", means), *each]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; without the reports' long parts."""

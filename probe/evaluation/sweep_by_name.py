@@ -1,5 +1,5 @@
-"""Train many dictionaries of a stored cache side by side, by names alone, and judge them: the tool `openwork dictionaries sweep`,
-for short `openwork sweep`. What a sweep does: `probe.evaluation.sweep`.
+"""Train many dictionaries of a stored cache side by side, by names alone, and judge them: the tool `openwork sweep`.
+What a sweep does: `probe.evaluation.sweep`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from probe.artifacts.folder import place
 from probe.artifacts.manifest import found_folder, read_manifest
 from probe.artifacts.names import as_path
 from probe.doc import Doc
-from probe.errors import BadInput
+from probe.errors import BadInput, OpenworkError
 from probe.evaluation.evaluate import EvalConfig
 from probe.evaluation.store import save_sweep
 from probe.evaluation.sweep import SweepResult, grid, plan_sweep, sweep
@@ -78,11 +78,12 @@ def sweep_name(cache: CacheName) -> str:
 
 
 def model_of_judging(cache: CacheName, judge: bool = True) -> str:
-    """The model that the cache was made from; none, where nothing is judged."""
-    if not judge:
+    """The model that the cache was made from; none where nothing is judged, or where there is no such cache, which is told then."""
+    try:
+        stamp = read_manifest(found_folder("cache", cache, ""), "cache").model
+    except OpenworkError:
         return ""
-    stamp = read_manifest(found_folder("cache", cache, "`openwork harvest` makes one."), "cache").model
-    return stamp.name if stamp else "smollm2-135m"
+    return "" if not judge else stamp.name if stamp else "smollm2-135m"
 
 
 def plan_sweep_by_name(cache: CacheName, folder: Path, **given: Any) -> SweepPlan:
@@ -100,7 +101,6 @@ def _prefix(folder: Path, cache: CacheName) -> str:
 
 @tool(
     "sweep",
-    group="dictionaries",
     leaves="result",
     named="sweep_name",
     plan="plan_sweep_by_name",
@@ -125,9 +125,9 @@ def sweep_by_name(
     folder: where the table goes; of another name than CACHE-sweep, the dictionaries' names begin with it. resume: dictionaries that
     are finished are opened, unfinished ones continued. Raises BadInput where there is nothing to judge on.
     """
+    source = sound_cache(cache, progress)
     if swept.judge and model is None:
         raise BadInput("Dictionaries are judged in their model; give it, or judge=False.")
-    source = sound_cache(cache, progress)
     to = place("result", sweep_name(source.name)) if folder is None else as_path(folder)
     found = sweep(
         source,

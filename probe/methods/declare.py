@@ -12,7 +12,6 @@ from probe.show.opening import came_from, origins
 if TYPE_CHECKING:
     from probe.methods.reading import Method
 
-_NONE = inspect.Parameter.empty
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -95,7 +94,7 @@ def _bound(
     except TypeError as error:
         raise BadCall(f"{about.name}: {error}. It takes {', '.join(signature.parameters)}.") from error
     look_at_names(about, {n: v for n, v in (bound.arguments | named).items() if n not in handed})
-    if about.of_model and "model" not in bound.arguments and signature.parameters["model"].default is _NONE:
+    if about.of_model and "model" not in bound.arguments and not about.without_model:
         raise BadCall(f"{about.name} is asked of a model, which comes first: ow.{about.function}(model, ...).")
     return bound
 

@@ -74,6 +74,7 @@ def _method(module: str, node: ast.FunctionDef, call: ast.Call) -> Method:
         about=about,
         parameters=parameters,
         of_model=taken_in[:1] == ["model"],
+        without_model=len(node.args.defaults) == len([*node.args.posonlyargs, *node.args.args]),
         handed=tuple(name for name in taken_in if name in HANDED),
         returns=ast.unparse(node.returns).strip("'\"") if node.returns is not None else "",
         in_python=tuple(_in_python(node, module)),

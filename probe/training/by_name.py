@@ -1,5 +1,5 @@
-"""Train a dictionary by names alone, on a stored cache or on a model that runs over text: the tool `openwork dictionaries train`,
-for short `openwork train`. What a training does: `probe.training.trainer`.
+"""Train a dictionary by names alone, on a stored cache or on a model that runs over text: the tool `openwork train`.
+What a training does: `probe.training.trainer`.
 """
 
 from dataclasses import dataclass, replace
@@ -129,7 +129,7 @@ def plan_train_by_name(model: "TransformerBridge | None" = None, **given: Any) -
     return plan(make(source, short.recipe(recipe)), source, short.config(config))
 
 
-@tool("train", group="dictionaries", leaves="dictionary", plan="plan_train_by_name", model_by="model_of_stream")
+@tool("train", leaves="dictionary", plan="plan_train_by_name", model_by="model_of_stream")
 @takes_fields("on", TrainedOn)
 @takes_fields("recipe", Recipe, RECIPE)
 @takes_fields("config", TrainConfig, STEPS)
@@ -147,8 +147,8 @@ def train_by_name(
 ) -> TrainResult:
     """Train a dictionary on a cache, or on a live stream: any kind, any rule.
 
-    folder: by default it is named after cache, kind, site and width. resume: continue an unfinished training of exactly these
-    settings, or open a finished one. Raises BadInput where widths do not fit.
+    folder: by default named after cache, kind, site and width. resume: continue an unfinished training of exactly these settings,
+    or open a finished one. Raises BadInput where widths do not fit.
 
     >>> ow.train_by_name(cache="small", kind="sae", d_dict=96, k=8, epochs=1, folder=folder).dictionary.d_dict
     96

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from probe.dictionaries.store import AnyDictionary, shape_of
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.training.config import TrainConfig
+from probe.words import estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,12 @@ class TrainResult(Record, figure=True, page=True):
     def last(self) -> dict[str, Any]:
         """The last line of metrics."""
         return self.metrics[-1] if self.metrics else {}
+
+    def panels(self) -> list[Panel]:
+        """Its curves, and how it ended."""
+        last = [{"measure": name, "value": value} for name, value in self.last.items()]
+        ended = Rows(f"{shape_of(self.dictionary)['dictionary_kind']} in {self.folder}, {estimate(self.seconds)}", last)
+        return [Figure("TrainResult", self.figure), ended, Sentence(self.summary())]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able summary."""

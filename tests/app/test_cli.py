@@ -108,7 +108,7 @@ def test_tables_show_control_characters_and_markup_as_text(capsys):
         (["harvest", "--model", "toy", "--batch", "0", "--dry-run"], 2, "batch is 0"),
         (["harvest", "--model", "toy", "--seed", "-1"], 2, "seed is -1"),
         (["train", "--cache", "x", "--seed", "-1"], 2, "seed is -1"),
-        (["train", "--cache", "x", "--k", "0"], 2, "--k"),
+        (["train", "--cache", "x", "--k", "0"], 2, "k is 0"),
         (["eval", "--dictionary", "x", "--cache", "x", "--max-tokens", "0"], 2, "max_tokens is 0"),
         (["train", "--cache", "none"], 2, "none"),
         (["train", "--cache", "x", "--kind", "gan"], 2, "kind is 'gan'; one of"),
@@ -253,10 +253,10 @@ def test_the_commands_take_what_the_settings_declare():
     from dataclasses import fields
     from inspect import signature
 
-    from app.commands.learn.train import train
+    from app.commands.methods.old_names import OLD_NAMES
     from probe.training.config import TrainConfig
 
-    offered = signature(train).parameters
+    offered = signature(next(one for one in OLD_NAMES if one.typed == "train").command()).parameters
     for field in fields(TrainConfig):
         name = {"precision": "bfloat16"}.get(field.name, field.name)
         assert name in offered

@@ -13,6 +13,7 @@ from probe.artifacts.folder import place
 from probe.dictionaries import load_dictionary
 from probe.errors import BadInput
 from probe.evaluation.sweep import grid, plan_sweep, run_name, sweep
+from probe.training.by_name import train_by_name
 from probe.training.config import KINDS, RULES
 from probe.training.recipes import Recipe, make, parse_rule
 from probe.training.trainer import TrainConfig, train
@@ -85,10 +86,8 @@ def test_a_sweep_that_could_not_be_judged_is_refused_before_it_trains(toy, tmp_p
 
 
 def test_a_stream_beside_a_cache_is_refused() -> None:
-    from app.commands.learn.train import train as command
-
     with pytest.raises(BadInput, match="reads no cache"):
-        command(cache="c", live=True)
+        train_by_name(cache="c", live=True)
 
 
 def test_rules_without_a_number_have_a_usual_one() -> None:

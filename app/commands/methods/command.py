@@ -152,7 +152,7 @@ def answer(call: Call, wanted: Wanted) -> None:
 
         _show_record(call, load_record(to), to, wanted)
         return
-    bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model else None
+    bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model and call.model else None
     record = call.run(bridge, progress(), to, wanted.resume)
     if rank():
         return
@@ -280,7 +280,7 @@ def announce(call: Call, wanted: Wanted) -> None:
     about = call.about
     name = wanted.save if wanted.save is not None else call.name()
     to = place(about.artifact, name) if name or wanted.save is not None else None
-    bridge = load(call.model, wanted.device, wanted.precision) if about.plans_of_model else None
+    bridge = load(call.model, wanted.device, wanted.precision) if about.plans_of_model and call.model else None
     plan = call.plan(bridge, to)
     if wanted.json:
         print_json(None if plan is None else plan.to_dict())

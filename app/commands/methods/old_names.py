@@ -114,6 +114,7 @@ def _flags(name: str, info: OptionInfo) -> Iterator[str]:
 _OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
 _OF_PROMPT = {"dictionary": "dictionaries", "top_k": "k"}
 _OF_TWO = {"prompt": "a", "ids": "a_ids", "with": "b", "with_ids": "b_ids", "dictionary": "dictionaries"}
+_SITES = {"site_in": "sites_in", "site_out": "sites_out"}
 OLD_NAMES: tuple[OldName, ...] = (
     OldName(
         "heads", "head-table", {"position": "pos"}, given={"top": "20"}, instead={"head": ("one-head", {"k": "top"})}
@@ -165,6 +166,11 @@ OLD_NAMES: tuple[OldName, ...] = (
     OldName("eval", "dictionaries judge", {"dictionary": "dictionaries", "text": "texts"}),
     OldName("import", "dictionaries import", {"model": "model_name"}),
     OldName("export", "dictionaries export", {"dictionary": "dictionaries"}),
+    OldName("train", options=_SITES),
+    OldName(
+        "sweep",
+        options={"kind": "kinds", "rule": "rules", "d_dict": "widths", "seed": "seeds", "text": "texts", **_SITES},
+    ),
     OldName("unit", "unit-on-text", {"prompt": "text", "ids": "text_ids"}, ("unit",)),
     OldName("graph prune", options={"top": "rows"}, given={"rows": 20}),
     OldName("graph pin", options={"top": "rows"}, given={"rows": 20}),

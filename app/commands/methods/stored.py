@@ -83,7 +83,7 @@ def _model_meant(call: Call, arguments: Mapping[str, Any], placed: Mapping[str, 
     """The model that is meant where none is named: what the method says, or the one that the graph was traced in. BadInput where
     that does not say."""
     if call.about.model_by:
-        return call.of_its_model().model or DEFAULT_MODEL
+        return call.of_its_model().model or ("" if call.about.without_model else DEFAULT_MODEL)
     about = call.about
     from app.library.artifacts import registered
     from probe.artifacts.manifest import read_manifest
