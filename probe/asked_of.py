@@ -64,7 +64,7 @@ def _look_of(
     every = list(signature.parameters.values())
     names = [p for p in every if p.kind is p.POSITIONAL_OR_KEYWORD]
     needed = {p.name for p in every if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    of_model = bool(names) and names[0].name == "model" and "model" in needed
+    of_model = bool(names) and names[0].name == "model" and ("model" in needed or not at_all)
     declared = {p.name: p.annotation for p in every if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     if of_model:
         declared.pop("model")  # it is looked at first
@@ -74,6 +74,8 @@ def _look_of(
     of = {one: found for one, found in of.items() if not (one in _NAMED_THINGS and str in found.parts)}
 
     def look(given: tuple[Any, ...], named: dict[str, Any]) -> Call:
+        if of_model and (named.get("model") if not given else given[0]) is None and "model" not in needed:
+            return given, named
         if of_model and (given or "model" in named):
             given, named = _with_model(name, names, given, named)
         if not at_all:

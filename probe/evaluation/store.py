@@ -43,11 +43,12 @@ def save_report(
         write_json(scratch / REPORT, clean(report.to_dict()))
 
 
-def save_sweep(name: str, result: "SweepResult", source: "Cache") -> None:
-    """Store the table of a sweep; what is there goes."""
+def save_sweep(to: str | Path, result: "SweepResult", source: "Cache") -> None:
+    """Store the table of a sweep under a name or in a folder; what is there goes."""
+    folder = place("result", to) if isinstance(to, str) else to
     facts = {"subject": "sweep", "dictionaries": [entry.name for entry in result.entries]}
-    manifest = Manifest("result", name, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
-    with writing(place("result", name), manifest, replace=True) as scratch:
+    manifest = Manifest("result", folder.name, source.manifest.model, source.sites, parents=(source.name,), facts=facts)
+    with writing(folder, manifest, replace=True) as scratch:
         write_json(scratch / "sweep.json", clean(result.to_dict()))
 
 

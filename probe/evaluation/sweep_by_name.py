@@ -124,6 +124,10 @@ def sweep_by_name(
 
     folder: where the table goes; of another name than CACHE-sweep, the dictionaries' names begin with it. resume: dictionaries that
     are finished are opened, unfinished ones continued. Raises BadInput where there is nothing to judge on.
+
+    >>> sizes = {"rules": ["topk:4", "topk:8"], "widths": [64], "epochs": 1}
+    >>> ow.sweep_by_name(cache="small", kinds=["transcoder"], **sizes, judge=False, resume=True).rows()[0]["rule"]
+    'topk:4'
     """
     source = sound_cache(cache, progress)
     if swept.judge and model is None:
@@ -139,5 +143,5 @@ def sweep_by_name(
         resume=resume,
         progress=progress,
     )
-    save_sweep(to.name, found, source)  # with resume, made again
+    save_sweep(to, found, source)  # with resume, made again
     return found

@@ -46,8 +46,8 @@ class RunComparison(Record, figure=True):
 def compare_runs(names: Sequence[str]) -> RunComparison:
     """Training runs by name, finished or not, side by side. Raises BadInput for a name that no run has.
 
-    >>> ow.compare_runs([run.name for run in ow.runs()]).summary()[:6]
-    '3 runs'
+    >>> ow.compare_runs(["small"]).summary()
+    '1 run: small.'
     """
     return RunComparison([run_named(name) for name in dict.fromkeys(names)])
 

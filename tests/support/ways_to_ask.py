@@ -197,6 +197,7 @@ CHANGES: dict[str, Any] = {"changes": ["zero:L1H0"]}
 def calls(w: World) -> dict[str, dict[str, Any]]:
     """How each public function is asked; what can be asked in several ways is a `Given`."""
     m, d, g = Given("model", w.model), w.dictionary, w.graph
+    again = {"judge": False, "resume": True}
     where, new = lambda name: Given("path", w.home / name), Given("path", New)
     node = g.name(int(np.flatnonzero(g.nodes.where("neuron"))[0]))
     edge = (int(g.edges.source[-1]), int(g.edges.target[-1]))
@@ -265,6 +266,8 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "encode_prompt": {"model": m, "prompt": p()},
         "tokenize": {"model": m, "documents": ["one two three"], "context": 8},
         "train": {"dictionary": d, "cache": w.cache, "config": probe.TrainConfig(epochs=1), "folder": new, "model": m},
+        "train_by_name": {"model": m, "cache": w.cache, "kind": "sae", "d_dict": 16, "k": 4, "epochs": 1, "folder": new},
+        "sweep_by_name": {"model": m, "cache": w.cache, "rules": ["topk:4"], "widths": [16], "folder": new, **again},
         "corpus": {"spec": where("words.txt")},
     }
     explaining = {
