@@ -91,7 +91,9 @@ def plan_sweep_by_name(cache: CacheName, folder: Path, **given: Any) -> SweepPla
     swept = Swept(**{n: v for n, v in given.items() if n in vars(Swept())})
     config, source = TrainConfig(**{n: v for n, v in given.items() if n in STEPS}), sound_cache(cache, SILENT)
     recipes = swept.recipes()
-    return SweepPlan(**vars(plan_sweep(source, recipes, swept.config(config), _prefix(folder, cache))), dictionaries=len(recipes))
+    return SweepPlan(
+        **vars(plan_sweep(source, recipes, swept.config(config), _prefix(folder, cache))), dictionaries=len(recipes)
+    )
 
 
 def _prefix(folder: Path, cache: CacheName) -> str:

@@ -123,7 +123,12 @@ def plan_train_by_name(model: "TransformerBridge | None" = None, **given: Any) -
     """What `train_by_name` would take."""
     on, recipe, config, short = (
         kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n in names})
-        for kind, names in ((TrainedOn, vars(TrainedOn())), (Recipe, RECIPE), (TrainConfig, STEPS), (Short, vars(Short())))
+        for kind, names in (
+            (TrainedOn, vars(TrainedOn())),
+            (Recipe, RECIPE),
+            (TrainConfig, STEPS),
+            (Short, vars(Short())),
+        )
     )
     source = on.opened(model, (*recipe.sites_in, *recipe.sites_out), SILENT)
     return plan(make(source, short.recipe(recipe)), source, short.config(config))

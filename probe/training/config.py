@@ -1,5 +1,5 @@
-"""What can be trained, by name, and how: kinds of dictionaries, rules of sparsity, settings, and the learning rate that follows of
-each step. No torch: a form offers them before it loads any."""
+"""What can be trained, by name, and how: kinds of dictionaries, rules of sparsity, settings, and the learning rate of each step
+that follows. No torch: a form offers them before it loads any."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args

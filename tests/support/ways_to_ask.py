@@ -266,7 +266,15 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "encode_prompt": {"model": m, "prompt": p()},
         "tokenize": {"model": m, "documents": ["one two three"], "context": 8},
         "train": {"dictionary": d, "cache": w.cache, "config": probe.TrainConfig(epochs=1), "folder": new, "model": m},
-        "train_by_name": {"model": m, "cache": w.cache, "kind": "sae", "d_dict": 16, "k": 4, "epochs": 1, "folder": new},
+        "train_by_name": {
+            "model": m,
+            "cache": w.cache,
+            "kind": "sae",
+            "d_dict": 16,
+            "k": 4,
+            "epochs": 1,
+            "folder": new,
+        },
         "sweep_by_name": {"model": m, "cache": w.cache, "rules": ["topk:4"], "widths": [16], "folder": new, **again},
         "corpus": {"spec": where("words.txt")},
     }
