@@ -88,8 +88,9 @@ def _renamed(p: Parameter, others: Mapping[str, str]) -> Parameter:
 class Method(Asks):
     """A method or a tool as it is declared. module, function: where it lives. summary: the docstring's first sentence; about: all
     of it. handed: what is handed to it beside its arguments (`model`, `folder`, `resume`, `progress`). returns: the class of its
-    record. without_model: whether it may be asked without one. page: whether it has one, and a job, as a method does and a tool does not. leaves: the kind of artifact that a call
-    makes. plan, named, model_by: functions of the same file, see `probe.methods.declare`."""
+    record. without_model: whether it may be asked without one. page: whether it has one, and a job, as a method does and a tool
+    does not. leaves: the kind of artifact that a call makes. plan, named, model_by: functions of the same file, see
+    `probe.methods.declare`."""
 
     group: str
     paper: str = ""
