@@ -78,7 +78,7 @@ def sweep_name(cache: CacheName) -> str:
 
 
 def model_of_judging(cache: CacheName, judge: bool = True) -> str:
-    """The model that the cache was made from; none where nothing is judged, or where there is no such cache, which is told then."""
+    """The model that the cache was made from; none where nothing is judged, or where no such cache is, which is told then."""
     try:
         stamp = read_manifest(found_folder("cache", cache, ""), "cache").model
     except OpenworkError:
@@ -124,7 +124,7 @@ def sweep_by_name(
 ) -> SweepResult:
     """Train many dictionaries from one pass over a cache, judge them side by side, and keep the table.
 
-    folder: where the table goes; of another name than CACHE-sweep, the dictionaries' names begin with it. resume: dictionaries that
+    folder: where the table goes; of another name than CACHE-sweep, names of dictionaries begin with it. resume: those that
     are finished are opened, unfinished ones continued. Raises BadInput where there is nothing to judge on.
 
     >>> sizes = {"rules": ["topk:4", "topk:8"], "widths": [64], "epochs": 1}
