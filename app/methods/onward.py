@@ -24,7 +24,12 @@ from probe.methods.call import Call
 from probe.methods.results import artifacts_of
 from probe.model.unit_names import UnitName
 
-OPENS = {"graph": ("circuit", "Open the circuit"), "features": ("units", "Open the table")}
+OPENS = {
+    "graph": ("circuit", "Open the circuit"),
+    "features": ("units", "Open the table"),
+    "dictionary": ("training", "Open the training"),
+}
+"""Icon and words of what leads to an artifact that a call made."""
 
 
 def stored_prompts(call: Call) -> dict[str, str]:
@@ -85,8 +90,12 @@ def ways(call: Call | None) -> Parts:
     """Of a call that made an artifact with a page, a chip to that; of one that is asked of two prompts, to their pages, to the
     same with them changed about, and to patching."""
     if call is not None and (kept := kept_as(call)):
-        chip = _chip(*OPENS[call.about.artifact], links.artifact_page(call.about.artifact, kept))
-        return [chip] if is_registered(call.about.artifact, kept) else []
+        kind = call.about.artifact
+        return (
+            [_chip(*OPENS[kind], links.artifact_page(kind, kept))]
+            if kind in OPENS and is_registered(kind, kept)
+            else []
+        )
     found = stored_prompts(call) if call is not None and call.model else {}
     if call is None or len(found) != 2:
         return []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from probe.doc import Doc
+from probe.errors import BadInput
 from probe.methods import tool
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
@@ -16,13 +17,18 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
+def sample_name() -> str:
+    """There is none that is made of what was asked: two samples of a model are asked for alike."""
+    raise BadInput("Say what the sample is called: --name NAME. Harvesting reads it as --text sample:NAME.")
+
+
 def plan_draw_sample(model: "TransformerBridge", tokens: int = 50_000, **config: Any) -> SamplePlan:
     """What `draw_sample` would take."""
     settings = SampleConfig(**config)
     return plan_sample(model, math.ceil(tokens / settings.length), length=settings.length, batch=settings.batch)
 
 
-@tool("sample", leaves="text", plan="plan_draw_sample")
+@tool("sample", leaves="text", plan="plan_draw_sample", named="sample_name")
 @takes_fields("config", SampleConfig)
 def draw_sample(
     model: "TransformerBridge",

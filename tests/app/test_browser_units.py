@@ -11,7 +11,6 @@ from browsing import SLACK, chromium, expect, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, store_graph
 
-from app.jobs import table as jobs
 from probe.artifacts.folder import place
 from probe.features import labels_of, set_label
 
@@ -257,7 +256,7 @@ def test_a_neuron_without_a_table_is_read_changed_and_linked(tab, site):
 
 
 def test_a_table_is_built_from_a_button(tab, site):
-    """A cache of the toy's layer 2: its neurons' page offers to measure them, shows the progress, and the browser opens."""
+    """A cache of the toy's layer 2: its neurons' page offers to measure them, shows what was found, and leads to the browser."""
     from harvests import token_set
 
     from probe.activations.harvest import harvest
@@ -266,10 +265,12 @@ def test_a_table_is_built_from_a_button(tab, site):
     harvest(load_model("toy"), token_set(6), ["mlp_in.2"], place("cache", "tokens"), dtype="float32")
     try:
         tab.goto(site + "/units/neuron/2/3?m=toy")
-        tab.get_by_role("button", name="Measure on tokens").click()
-        expect(tab.locator("h1")).to_have_text("neurons-2-on-tokens", timeout=60_000)
+        block = tab.locator(".ow-block", has_text="Not measured yet")
+        expect(block).to_contain_text("One pass over the stored cache tokens")
+        block.get_by_role("button", name="Run").click()
+        tab.get_by_role("link", name="Open the table").click(timeout=60_000)
+        expect(tab.locator("h1")).to_have_text("neurons-2-on-tokens")
         expect(tab.locator("#ub-count")).to_have_text("128 of 128", timeout=30_000)
-        assert jobs.job_table().latest("features:neurons-2-on-tokens").state == "done"
         tab.goto(site + "/units/neuron/2/3?m=toy")
         expect(tab.locator("#unit-examples .ow-example").first).to_be_visible()
     finally:
