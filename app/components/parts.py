@@ -121,21 +121,14 @@ def copy_button(what: str) -> html.Button:
     )
 
 
-def _in_words(title: Part | Parts) -> str:
-    """A panel's name where its title is filled in later: the id of what will hold it, without its ending."""
-    return (
-        title if isinstance(title, str) else str(getattr(title, "id", "panel")).removesuffix("-title").replace("-", " ")
-    )
-
-
-def export_button(what: Part | Parts) -> html.Button:
+def export_button(what: str) -> html.Button:
     """Opens the menu of downloads of the panel it stands in, whose name it says."""
     return html.Button(
         icon("download", small=True),
         className="ow-export",
         type="button",
         title="Save what this panel shows",
-        **{"aria-label": f"Save {_in_words(what)}", "aria-haspopup": "menu", "aria-expanded": "false"},
+        **{"aria-label": f"Save {what}", "aria-haspopup": "menu", "aria-expanded": "false"},
     )
 
 

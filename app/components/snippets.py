@@ -38,26 +38,15 @@ def python(lines: str, *, circuits: Sequence[str] = (), probe: Sequence[str] = (
     return "\n".join([*imports, "", lines])
 
 
-def python_for(call: str, model: str, prompt: str, show: str) -> str:
-    """A complete Python example around one function that takes a model and a prompt and is no declared method."""
-    lines = f"model = load_model({model!r})\nrecord = {call.format(prompt=repr(prompt))}\n{show}"
-    return python(lines, probe=["load_model", call.split("(")[0]])
-
-
-def python_of_graph(name: str, lines: str, *more: str) -> str:
-    """Python that works with `graph`, a stored one; `more` are further names of circuits."""
-    return python(f"graph = load_graph({name!r})\n{lines}", circuits=["load_graph", *more])
+def python_of_graph(name: str, lines: str) -> str:
+    """Python that works with `graph`, a stored one."""
+    return python(f"graph = load_graph({name!r})\n{lines}", circuits=["load_graph"])
 
 
 def lines_of(call: Call, name: str = "record", show: str = "record") -> tuple[str, str | None]:
     """A call in Python, its record under a name and shown, and in the shell where it can be written there."""
     *head, made, _ = call.python().split("\n")
     return "\n".join([*head, made.replace("record", name, 1), show]), call.shell()
-
-
-def shell_for(command: str, model: str, prompt: str, *options: str) -> str:
-    """`openwork COMMAND --prompt ... --model ...`, and what else it takes."""
-    return shlex.join(["openwork", command, "--prompt", prompt, "--model", model, *options])
 
 
 def shell_line(command: str, *options: str) -> str:

@@ -34,6 +34,7 @@ from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import panels as graph_panels
 from app.pages.prompt import tables as prompt_tables
 from app.pages.prompt.page import panels
+from app.pages.prompt.panels import patterns_in_python
 from app.server import safety
 from app.server.main import create_app, make_server, serve
 from circuits.graph.arrangement import arrange
@@ -547,15 +548,15 @@ def test_analyses_keep_what_they_found(toy, home):
 
 def test_python_snippets_run_as_printed(home):
     prompt = "Braces {x} and 'quotes'\n"
-    python = snippets.python_for("head_patterns(model, {prompt})", "toy", prompt, "record.figure(layer=0, head=0)")
+    python = patterns_in_python("toy", prompt)
     called = [("logit-lens", "ow.norm_figure(record)"), ("strongest-units", "record.at(-1)")]
     calls = [snippets.lines_of(Call.checked(name, "toy", {"prompt": prompt}), show=show)[0] for name, show in called]
     for lines in (python, *calls):
         names: dict = {}
         exec(lines, names)
         assert names["record"].prompt == prompt
-    line = shlex.split(snippets.shell_for("lens", "toy", prompt))
-    assert line == ["openwork", "lens", "--prompt", prompt, "--model", "toy"]
+    line = shlex.split(snippets.shell_line("lens", "--prompt", prompt))
+    assert line == ["openwork", "lens", "--prompt", prompt]
 
 
 def store_transcoder(model, name: str) -> None:

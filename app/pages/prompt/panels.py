@@ -93,6 +93,12 @@ def norms_panel(model: str, text: str) -> Component:
     )
 
 
+def patterns_in_python(model: str, text: str) -> str:
+    """The same patterns in Python."""
+    lines = f"model = load_model({model!r})\nrecord = head_patterns(model, {text!r})\nrecord.figure(layer=0, head=0)"
+    return snippets.python(lines, probe=["load_model", "head_patterns"])
+
+
 def heads_panel(model: str, text: str) -> Component:
     """Every head's pattern small, the selected one large."""
     scores = ("previous_token", "first_token", "self", "induction")
@@ -103,8 +109,7 @@ def heads_panel(model: str, text: str) -> Component:
         note="From each token (down) to those it attends to (across). Dim by a score to find a kind of head; click one.",
         tools=segmented("head-metric", [("none", "patterns"), *((k, METRICS[k]) for k in scores)], "none"),
         foot=snippets.snippets(
-            snippets.python_for("head_patterns(model, {prompt})", model, text, "record.figure(layer=0, head=0)"),
-            snippets.shell_for("heads", model, text),
+            patterns_in_python(model, text), snippets.shell_line("heads", "--prompt", text, "--model", model)
         ),
     )
 
