@@ -10,6 +10,7 @@ from wired import incoming, scattered, wired
 from circuits.graph.influence import scores
 from circuits.graph.marking.marks import Marks
 from circuits.supernodes.drawing import drawing
+from circuits.supernodes.edge_widths import NARROWEST, WIDEST, edge_width
 from circuits.supernodes.folding import fold
 from circuits.supernodes.html import boxes_html
 from circuits.supernodes.subgraph import nodes_mask, subgraph_scores
@@ -129,3 +130,6 @@ def test_a_subgraph_is_drawn_in_a_notebook_as_its_page_draws_it():
         and "<b>" not in html
     )
     assert "Nothing is pinned" in boxes_html(graph, Marks())
+    widths = [width for _, _, _, width, *_ in drawn["edges"]]
+    assert max(widths) == WIDEST and min(widths) >= NARROWEST and f"stroke-width='{WIDEST}'" in html
+    assert edge_width(0.25) == (NARROWEST + WIDEST) / 2  # half as much wider, for the root of a quarter is a half

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
-from dash import ClientsideFunction, Dash, Input, Output, Patch, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, Patch, State, html, no_update
 from dash.development.base_component import Component
 
 from app import links
 from app.components import drawn, slot
 from app.components.drawn import Drawn
-from app.components.parts import Part, Parts, empty, error
+from app.components.parts import Part, Parts
 from app.components.still import still
 from app.figures.linkgraph import edges_exchanged, link_figure
 from app.library.artifacts import is_registered
@@ -32,17 +32,7 @@ if TYPE_CHECKING:
 
 def waiting(name: str) -> Component:
     """Progress of the trace, or why there is no graph."""
-    job = maker_of(name)
-    if job is None:
-        return empty("No such circuit", "It may have been removed. Trace the prompt again.")
-    if job.state == "done":
-        return html.Div(
-            [html.P("The graph is ready."), dcc.Link("Open it", href=f"/circuits/{quote(name)}?ready=1")],
-            className="ow-state",
-        )
-    if not job.active:
-        return error(job.message, heading="The prompt was not traced")
-    return html.Div(slot.waiting(job), className="ow-state")
+    return html.Div(slot.waiting(maker_of(name)), className="ow-state")
 
 
 def starting_node(found: CircuitGraph, selection: Selection) -> Selection:
