@@ -10,6 +10,11 @@ from circuits.attribution.trace import TraceConfig as TraceConfig
 from circuits.attribution.trace import plan_trace as plan_trace
 from circuits.attribution.trace import trace as trace
 from circuits.blind.making import new_study as new_study
+from circuits.blind.steps import guess_blind as guess_blind
+from circuits.blind.steps import judge_blind as judge_blind
+from circuits.blind.steps import new_blind_study as new_blind_study
+from circuits.blind.steps import reveal_blind as reveal_blind
+from circuits.blind.steps import show_blind_study as show_blind_study
 from circuits.blind.study import open_study as open_study
 from circuits.comparison.difference import difference as difference
 from circuits.comparison.merge import merge_graphs as merge_graphs

@@ -23,7 +23,6 @@ _BY_HAND = {
     "serve": "tools",
     "doctor": "tools",
     "words": "tools",
-    **{f"blind {step}": "circuits.blind" for step in ("new", "show", "guess", "reveal", "verdict")},
 }
 """Commands and the files of their functions, in the order of the help."""
 

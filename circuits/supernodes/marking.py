@@ -66,8 +66,9 @@ def pin_nodes(
         pinned = [i for i in before if i not in named] if remove else list(dict.fromkeys([*before, *named]))
         if pinned != found.pinned:
             _mark(found, pinned=pinned)
-    scored = bool(found.nodes.where(*UNITS)[pinned].any()) if pinned else False
-    return Pinned(replace(found, pinned=pinned), pinned, subgraph_scores(found, pinned) if scored else None)
+    now = replace(found, pinned=pinned)
+    scored = bool(now.nodes.where(*UNITS)[pinned].any()) if pinned else False
+    return Pinned(now, pinned, subgraph_scores(now, pinned) if scored else None)
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def graph_groups(
 
     Raises BadInput for a group there is not, for what is no node, and for a graph that is not stored.
 
-    >>> [group.name for group in ow.graph_groups("small", put=["two=L0N1,L1N2"]).groups.groups]
-    ['two']
+    >>> ow.graph_groups("small", suggest=True, threshold=0.0).stored
+    False
     """
     if keep and not suggest:
         raise BadInput("--keep stores what --suggest suggests; add --suggest.")

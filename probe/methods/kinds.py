@@ -14,6 +14,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from probe.artifacts.folder import place
+from probe.artifacts.manifest import is_place
 from probe.errors import BadInput, brief
 from probe.methods.graph_kinds import (
     BASES,
@@ -209,6 +210,18 @@ class DictionaryKind(Text):
 
 
 @dataclass(frozen=True)
+class TableKind(Text):
+    """A stored feature table by its name; Python takes its folder too, of which a call cannot tell."""
+
+    def plain(self, given: Any) -> Plain:
+        if isinstance(given, PathLike) or (
+            isinstance(given, str) and not re.fullmatch(self.pattern, given) and is_place(given)
+        ):
+            raise NotPlain
+        return self.check(given)
+
+
+@dataclass(frozen=True)
 class CacheKind(Text):
     """A stored cache by its name, which the method opens itself; Python takes an open one too, of which a call can tell only
     if it lies where names are looked up."""
@@ -302,7 +315,7 @@ KINDS: dict[str, Kind] = {
     "Token": TokenKind("a token (text or id)", "token"),
     "Change": ChangeKind("a change (like ablate:L5H3)", "text"),
     "DictionaryName": DictionaryKind("the name of a stored dictionary", "stored", _NAME),
-    "TableName": Text("the name of a stored feature table", "stored", _NAME),
+    "TableName": TableKind("the name of a stored feature table", "stored", _NAME),
     "GraphName": GraphKind("the name of a stored graph", "stored", _NAME),
     "ChosenNodes": NodesKind("nodes (L5N120@3,L6N4, top:20 or pinned)", "text"),
     "ChangeMode": ModeKind(f"one of {', '.join(MODES)}", "choice", MODES),

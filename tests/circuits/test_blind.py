@@ -244,7 +244,7 @@ def test_the_command_goes_all_the_way(toy, table, capsys):
         (["new", "x", "--layer", "2"], "Name one unit"),
         (["new", "x", "--layer", "2", "--neuron", "3", "--latent", "3"], "Name one unit"),
         (["new", "x", "--layer", "1", "--neuron", "3"], "No feature table of layer 1"),
-        (["new", "x", "--layer", "2", "--neuron", "3", "--features", "none"], "No features named 'none'"),
+        (["new", "x", "--layer", "2", "--neuron", "3", "--features", "none"], "There is no feature table 'none'"),
         (["new", "x", "--layer", "2", "--neuron", "999"], "999"),
         (["show", "x"], "There is no study"),
         (["new", "../x", "--layer", "2", "--neuron", "3"], "cannot name an artifact"),

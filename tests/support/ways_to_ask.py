@@ -298,6 +298,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "pin_nodes": {"graph": where("graph"), "nodes": [node]},
         "graph_groups": {"graph": where("graph")},
         "import_graph": {"file": where("graph.json"), "folder": new},
+        "new_blind_study": {"model": m, "name": New, "layer": 1, "neuron": 3, "features": where("table"), "prompts": 1},
         "read_neuronpedia": {"source": where("graph.json")},
         "write_unit_files": {"graph": g, "folder": new, "tables": [w.table]},
         "write_neuronpedia": {"graph": g, "path": new},
