@@ -230,26 +230,23 @@ def _register_listed(app: Dash, name: dict[str, str]) -> None:
 
 
 def _register_plan(app: Dash, name: dict[str, str]) -> None:
-    of_fields = form.states()
-    told = [one for one in of_fields if one.component_property in ("value", "checked")]
-    named = [one for one in of_fields if one.component_property == "id"]
+    written = [
+        Input(one.component_id, one.component_property) if one.component_property in ("value", "checked") else one
+        for one in form.states()
+    ]
 
     @app.callback(
         Output(part_of(name, "plan"), "children"),
         Output(part_of(name, "run"), "disabled"),
         Input(part_of(name, "fixed"), "data"),
-        *[Input(one.component_id, one.component_property) for one in told],
-        *named,
-        of_fields[-1],
-        State({"type": form.MODEL, "at": MATCH}, "value"),
         State(part_of(name, "about"), "data"),
+        State({"type": form.MODEL, "at": MATCH}, "value"),
+        *written,
     )
-    def announce(fixed: Given | None, *given: Any):
+    def announce(fixed: Given | None, about: Given, model: str | None, *filled: Any):
         """What it would take, or why it cannot be asked."""
-        told, named, (kept, model, about) = given[:3], given[3:6], given[6:]
-        filled = [one for pair in zip(told, named, strict=True) for one in pair]
         try:
-            return work.planned(asked_by(about, fixed, model, *filled, kept)), False
+            return work.planned(asked_by(about, fixed, model, *filled)), False
         except OpenworkError as problem:
             return str(problem), True
 
