@@ -209,7 +209,6 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "harvest_text": {"model": m, "sites": ["mlp_in.1"], "folder": new, "tokens": 64, "context": 16},
         "draw_sample": {"model": m, "folder": new, "tokens": 8, "length": 8},
         "measure_units": {"model": m, "layer": 1, "cache": w.cache, "folder": new},
-        "import_stored": {"source": where("exported"), "name": New},
         "LiveActivations": {"model": m, "tokens": w.tokens, "sites": several},
         "load_record": {"folder": where("reading")},
         "compare_prompts": {"model": m, "a": p(), "b": p(OTHER)},
