@@ -1,19 +1,15 @@
 """Stored graphs, read once and kept while their files stay as they are; and as a page shows them, with the labels known here."""
 
-from dataclasses import replace
 from threading import RLock
 from typing import Any
-
-import numpy as np
 
 from app.library import labels
 from app.library.artifacts import registered
 from app.library.memory import Recent
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marking import stored_marks
-from circuits.graph.marking.marks import with_numbers_of
+from circuits.graph.marking.known_labels import with_known_labels
 from circuits.graph.marking.stored_marks import Marked
-from circuits.graph.nodes import KINDS
 from circuits.graph.store import edges_digest, editing
 from probe.artifacts.json import Json
 from probe.errors import BadInput
@@ -80,27 +76,8 @@ def shown_graph(name: str) -> CircuitGraph:
     found, mark = graph_of(name), labels.mark()
     kept = _shown.get(name)
     if kept is None or kept[0] is not found or kept[1] != mark:
-        kept = _shown.put(name, (found, mark, labelled(found)))
+        kept = _shown.put(name, (found, mark, with_known_labels(found, labels.texts())))
     return kept[2]
-
-
-def labelled(graph: CircuitGraph) -> CircuitGraph:
-    """The graph with the labels that neurons and latents were given on their own pages, where it says nothing of them itself.
-    Those of a file from elsewhere belong to units that may be other ones here."""
-    known, nodes, texts = labels.texts(), graph.nodes, list(graph.unit_tokens)
-    if not known or "imported" in graph.facts:
-        return graph
-    for i in np.flatnonzero(nodes.where("neuron", "latent")).tolist():
-        kind, layer = KINDS[nodes.kind[i]], int(nodes.layer[i])
-        owner = graph.model if kind == "neuron" else dictionary_at(graph, layer)
-        texts[i] = texts[i] or known.get((kind, owner, layer, int(nodes.unit[i])), "")
-    assert len(graph.influence) == len(texts), "computed once for both"
-    return with_numbers_of(graph, replace(graph, unit_tokens=texts))
-
-
-def dictionary_at(graph: CircuitGraph, layer: int) -> str:
-    """The name of the dictionary whose latents stand at a layer; empty where there is none."""
-    return next((name for slot, name in graph.dictionaries.items() if slot.rpartition(".")[2] == str(layer)), "")
 
 
 def body(name: str) -> str:

@@ -6,13 +6,14 @@ import pytest
 from big_table import big_table
 from every_kind import LAYOUT, every_kind
 
-from app.library import graphs, units
 from app.library import labels as labelled
+from app.library import units
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.prompt import tables as prompt_tables
 from app.pages.unit import labels as unit_labels
 from app.pages.unit import page as unit
 from circuits.graph import rows as graph_rows
+from circuits.graph.marking.known_labels import with_known_labels
 from circuits.graph.marking.marks import Marks
 from circuits.graph.naming import label
 from circuits.supernodes.drawing import drawing
@@ -47,7 +48,7 @@ def test_circuits_find_and_show_it(tables):
         replace(found, dictionaries={"2": "another"}, model="another"),
         replace(found, facts={"imported": {}}),
     )
-    found = graphs.labelled(found)
+    found = with_known_labels(found, labelled.texts())
     assert label(found, latent) == f"{TEXT} (f)" and label(found, neuron) == f"{TEXT} (n)"
     hits = graph_rows.found_table(found, "capitals")["rows"]
     assert {h["pick"]["node"] for h in hits} >= {latent, neuron} and hits[0]["title"].startswith(TEXT)
@@ -56,9 +57,15 @@ def test_circuits_find_and_show_it(tables):
     )
     drawn = drawing(found, Marks(pinned=(latent,)), 1.0)
     assert next(n for n in drawn["nodes"] if n["node"] == latent)["label"] == f"{TEXT} (f)"
-    assert label(graphs.labelled(own), latent) == "own"  # what was said in the graph itself goes first
+    assert (
+        label(with_known_labels(own, labelled.texts()), latent) == "own"
+    )  # what was said in the graph itself goes first
     for one in (other, foreign):
-        assert label(graphs.labelled(one), latent) == label(graphs.labelled(one), neuron) == ""
+        assert (
+            label(with_known_labels(one, labelled.texts()), latent)
+            == label(with_known_labels(one, labelled.texts()), neuron)
+            == ""
+        )
 
 
 def test_the_heading_and_lists_show_it_and_a_new_one_is_known_at_once(tables):
