@@ -1,4 +1,4 @@
-"""Feature tables at hand: opened once, checked, found by model and by dictionary."""
+"""Feature tables at hand: opened once, and again where they were built anew."""
 
 import importlib
 import sys
@@ -6,10 +6,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.library.artifacts import library, registered
+from app.library.artifacts import registered
 from app.library.memory import Recent
-from probe.artifacts.manifest import Manifest
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput
 
 if TYPE_CHECKING:
     from probe.features import FeatureTable
@@ -37,22 +36,8 @@ def open_table(name: str) -> "FeatureTable":
     if kept is None or kept[0] != mark:
         from probe.features import open_features  # torch comes with it
 
-        kept = _tables.put(folder, (mark, _checked(open_features(folder))))
+        kept = _tables.put(folder, (mark, open_features(folder)))
     return kept[1]
-
-
-def _checked(table: "FeatureTable") -> "FeatureTable":
-    """A table whose columns can be read at both ends; one that was cut short says so now, not in a callback."""
-    try:
-        if table.n_units < 1:
-            raise BadInput(f"{table.folder.name} holds no units.")
-        for unit in (0, table.n_units - 1):
-            table.unit(unit)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise Unavailable(
-            f"{table.folder.name} is damaged ({type(error).__name__}: {str(error)[:80]}). Delete the folder and build it again."
-        ) from error
-    return table
 
 
 def _mark(folder: Path) -> int:
@@ -60,24 +45,6 @@ def _mark(folder: Path) -> int:
         return (folder / "manifest.json").stat().st_mtime_ns
     except OSError as error:
         raise BadInput(f"{folder.name} has no manifest; build the table again.") from error
-
-
-def neuron_tables(model: str) -> list[tuple[str, Manifest]]:
-    """Stored tables of a model's neurons, newest first."""
-    return [
-        (folder.name, m)
-        for folder, m in library().kinds["features"]
-        if m.facts.get("units") == "neuron" and m.model and m.model.name == model
-    ]
-
-
-def latent_tables(dictionary: str) -> list[tuple[str, Manifest]]:
-    """Stored tables of a dictionary's latents, newest first."""
-    return [
-        (folder.name, m)
-        for folder, m in library().kinds["features"]
-        if m.facts.get("units") == "latent" and m.facts.get("source") == dictionary
-    ]
 
 
 def forget() -> None:

@@ -7,11 +7,12 @@ from app import links
 from app.library import labels, models
 from app.library.artifacts import library, registered
 from app.library.models import require_offered, short_model
-from app.library.tables import latent_tables, neuron_tables, open_table
+from app.library.tables import open_table
 from app.selection import Selection
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput, Unavailable
+from probe.features.overview import latent_tables, neuron_tables
 from probe.model.sites import Site, parse_site
 from probe.model.sizes import model_size
 from probe.model.unit_names import UnitName, unit_name

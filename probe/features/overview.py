@@ -1,4 +1,5 @@
-"""A stored table at a glance: the numbers that one column gives, read without torch, so that many tables are listed at once."""
+"""Stored tables at a glance: which there are of a model's neurons and of a dictionary's latents, and the numbers that one column
+gives, read without torch, so that many tables are listed at once."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from probe.artifacts.stored import library
 from probe.artifacts.untrusted import plain_file
 from probe.errors import OpenworkError
 from probe.words import counted
@@ -16,6 +18,24 @@ if TYPE_CHECKING:
 
 UNITS = "units.safetensors"
 """The file of a table with one row per unit in every column."""
+
+
+def neuron_tables(model: str) -> "list[tuple[str, Manifest]]":
+    """Stored tables of a model's neurons, newest first."""
+    return [
+        (folder.name, m)
+        for folder, m in library("features").kinds["features"]
+        if m.facts.get("units") == "neuron" and m.model and m.model.name == model
+    ]
+
+
+def latent_tables(dictionary: str) -> "list[tuple[str, Manifest]]":
+    """Stored tables of a dictionary's latents, newest first."""
+    return [
+        (folder.name, m)
+        for folder, m in library("features").kinds["features"]
+        if m.facts.get("units") == "latent" and m.facts.get("source") == dictionary
+    ]
 
 
 class Overview(NamedTuple):

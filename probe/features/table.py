@@ -291,4 +291,9 @@ def open_features(folder: str | Path, model: "TransformerBridge | None" = None) 
         check_model(manifest, stamp(model), path)
     require_files(path, manifest, (UNITS, EXAMPLES, TEXT), "Delete the folder and build it again.")
     with reading(path, "delete the folder and build it again"):
-        return FeatureTable(path, manifest)
+        table = FeatureTable(path, manifest)
+        if table.n_units < 1:
+            raise BadInput(f"{path.name} holds no units.")
+        for unit in (0, table.n_units - 1):  # one that was cut short says so now
+            table.unit(unit)
+        return table

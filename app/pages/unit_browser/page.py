@@ -17,7 +17,7 @@ from app.components.snippets import of_call
 from app.frame.shell import Page
 from app.library.artifacts import Library, library
 from app.library.models import models, require_offered, short_model
-from app.library.tables import neuron_tables, warm
+from app.library.tables import warm
 from app.library.units import unit_at
 from app.methods.block import Block
 from app.selection import selection_from
@@ -25,7 +25,7 @@ from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.errors import BadInput
 from probe.features.measuring.caches import neuron_caches
-from probe.features.overview import in_words
+from probe.features.overview import in_words, neuron_tables
 from probe.model.sites import parse_site
 from probe.model.sizes import model_size
 
