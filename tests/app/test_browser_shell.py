@@ -10,6 +10,7 @@ from damaged import MARKUP, fill
 from records import heads_of, lens_of, store_graph, units_of
 
 from app.frame import shell
+from app.jobs import again
 from app.jobs import table as jobs
 from app.library import memory, prompts
 from app.pages import home as home_page
@@ -49,7 +50,8 @@ def slow_job(title: str, key: str = "", seconds: float = 60) -> jobs.Job:
                 step(1)
                 time.sleep(0.01)
 
-    return jobs.job_table().submit("test", title, work, key=key)
+    task = ["slow", {"title": title, "key": key}]
+    return jobs.job_table().submit("test", title, work, key=key, again=task)
 
 
 # -- search and keys -------------------------------------------------------------------------------------------------
@@ -190,7 +192,8 @@ def test_the_demo_is_one_click_can_be_cancelled_and_goes_on(tab, site, tmp_path,
     expect(tab).to_have_url(re.compile("/circuits/toy-demo-transcoder$"))
 
 
-def test_a_jobs_log_stays_open_while_it_runs_and_it_runs_again(tab, site):
+def test_a_jobs_log_stays_open_while_it_runs_and_it_runs_again(tab, site, monkeypatch):
+    monkeypatch.setitem(again.TASKS, "slow", lambda asked: slow_job(**asked))
     slow_job("A count to watch", key="watch")
     tab.goto(site + "/jobs")
     row = tab.locator(".ow-job", has_text="A count to watch").first
