@@ -179,7 +179,6 @@ def register(app: Dash) -> None:
     )
     _register_run(app, name)
     _register_listed(app, name)
-    _register_plan(app, name)
 
 
 def _register_run(app: Dash, name: dict[str, str]) -> None:
@@ -229,18 +228,19 @@ def _register_listed(app: Dash, name: dict[str, str]) -> None:
         return data, not data["rows"], _hint(_call_that_made(done), fixed or {}) or EQUAL
 
 
-def _register_plan(app: Dash, name: dict[str, str]) -> None:
+def register_plan(app: Dash, block: Block) -> None:
+    """What a block that leads says beside Run, from what stands in its form; its page registers it."""
     written = [
         Input(one.component_id, one.component_property) if one.component_property in ("value", "checked") else one
-        for one in form.states()
+        for one in form.states(block.at)
     ]
 
     @app.callback(
-        Output(part_of(name, "plan"), "children"),
-        Output(part_of(name, "run"), "disabled"),
-        Input(part_of(name, "fixed"), "data"),
-        State(part_of(name, "about"), "data"),
-        State({"type": form.MODEL, "at": MATCH}, "value"),
+        Output(block.part("plan"), "children"),
+        Output(block.part("run"), "disabled"),
+        Input(block.part("fixed"), "data"),
+        State(block.part("about"), "data"),
+        State({"type": form.MODEL, "at": block.at}, "value"),
         *written,
     )
     def announce(fixed: Given | None, about: Given, model: str | None, *filled: Any):

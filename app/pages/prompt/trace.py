@@ -8,7 +8,7 @@ from dash import Dash, Input, Output, State, html, no_update
 from app.components.parts import icon, part_of
 from app.components.plain_rows import row_data
 from app.library import memory, prompts
-from app.methods.block import Block
+from app.methods.block import Block, register_plan
 from app.methods.form import FIELD
 from app.methods.token_box import FOUND, TOKEN, pick
 from circuits.replacement.stored import newest_transcoders
@@ -45,6 +45,8 @@ def predicted(model: str, text: str) -> list[tuple[int, Json]]:
 
 
 def register(app: Dash) -> None:
+    register_plan(app, TRACE)
+
     @app.callback(
         Output(TRACE.part("fixed"), "data"),
         *[Output(part_of({**side, "type": FOUND}, "data"), "data", allow_duplicate=True) for side in SIDES],
