@@ -14,12 +14,11 @@ Commands = dict[tuple[str, ...], Callable[[], Callable[..., object]]]
 """Commands by what one types after `openwork`, each made when it is wanted."""
 
 _BY_HAND = {
-    "trace": "circuits.trace",
-    "study": "circuits.study",
+    "study": "study",
     "methods": "methods.catalogue",
     "show": "methods.results",
     "demo": "demo",
-    "runs": "learn.runs",
+    "runs": "runs",
     "serve": "tools",
     "doctor": "tools",
     "words": "tools",

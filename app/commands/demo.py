@@ -34,6 +34,3 @@ def demo(
         from app.server.main import serve as open_dashboard
 
         open_dashboard(port=port, path=prompt_page(prompts.store(config.prompt, model).id, model))
-
-
-COMMANDS = (demo,)

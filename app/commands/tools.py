@@ -92,6 +92,3 @@ def words(
         return
     for one in found:
         typer.echo(f"{one.name}\n    {one.meaning}\n    {one.good}{f' ({one.source})' if one.source else ''}".rstrip())
-
-
-COMMANDS = (serve, doctor, words)

@@ -150,7 +150,7 @@ class Method(Asks):
 
 def artifact_of(record: str) -> str:
     """The kind of artifact that a record of this class is stored as: a graph as a graph, all others as results."""
-    return {"CircuitGraph": "graph"}.get(record, "result")
+    return {"CircuitGraph": "graph", "Traced": "graph"}.get(record, "result")
 
 
 def _module(name: str) -> Any:

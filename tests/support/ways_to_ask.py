@@ -298,6 +298,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "graph_groups": {"graph": where("graph")},
         "import_graph": {"file": where("graph.json"), "folder": new},
         "new_blind_study": {"model": m, "name": New, "layer": 1, "neuron": 3, "features": where("table"), "prompts": 1},
+        "trace_prompt": {"model": m, "prompt": p(), "max_nodes": 8, "export": new},
         "read_neuronpedia": {"source": where("graph.json")},
         "write_unit_files": {"graph": g, "folder": new, "tables": [w.table]},
         "write_neuronpedia": {"graph": g, "path": new},

@@ -102,6 +102,3 @@ def _example(p: Parameter) -> Any:
             else "NAME"
         )
     return [value] if p.several else value
-
-
-COMMANDS = (methods,)

@@ -55,7 +55,7 @@ def standing(about: Method) -> Standing:
     return {
         **(of_model if about.of_model else {}),
         **({**of_page, "csv": (Csv, None), "document": (Document, None), "at": (At, None)} if about.page else {}),
-        **({"save": (_save(about), None)} if about.page or about.leaves else {}),
+        **({"save": (_save(about), None)} if about.page or about.artifact != "result" else {}),
         **({"resume": (Resume, False)} if "resume" in about.handed else {}),
         **({"dry_run": (DryRun, False)} if about.page or about.plan else {}),
         "rows": (Rows, MOST),
@@ -147,24 +147,28 @@ def answer(call: Call, wanted: Wanted) -> None:
     to, _ = _destination(call, wanted), wanted.chosen
     call.ready()
     _check_files(call, wanted)
-    if wanted.save is not None and to is not None and to.exists() and not call.about.leaves:  # it is finished
+    keeps = to is not None and wanted.save is not None and not call.about.leaves
+    if keeps and to.exists():  # it is finished
         from probe.artifacts.records import load_record
 
-        _show_record(call, load_record(to), to, wanted)
-        return
-    bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model and call.model else None
-    record = call.run(bridge, progress(), to, wanted.resume)
+        record, keeps = load_record(to), False
+    else:
+        bridge = load(call.model, wanted.device, wanted.precision) if call.about.of_model and call.model else None
+        record = call.run(bridge, progress(), to, wanted.resume)
     if rank():
         return
-    if wanted.save is not None and to is not None and not call.about.leaves:
+    _show_record(record, wanted)
+    if keeps:  # after it was printed: a disk that fills up now does not take the report with it
         record.save(to)
-    _show_record(call, record, to if wanted.save is not None or call.about.leaves else None, wanted)
+    stored = to if wanted.save is not None or call.about.leaves else None
+    if not (wanted.json and call.about.page) and (said := how_to_see_it(call, stored)):
+        typer.echo(said, err=True)
     if to is not None and "folder" in call.about.handed and not call.about.leaves:
         discard(partial(to))  # the parts that were kept in case that it stopped
 
 
-def _show_record(call: Call, record: Any, to: Path | None, wanted: Wanted) -> None:
-    show_answer(wanted, record.to_dict, record.panels, record.rows, how_to_see_it(call, to))
+def _show_record(record: Any, wanted: Wanted) -> None:
+    show_answer(wanted, record.to_dict, record.panels, record.rows)
     if wanted.document is not None:
         from probe.artifacts.exports import write_file
         from probe.show.render import as_file
@@ -206,8 +210,9 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     told = asked.found(progress(), table=wanted.csv is not None)
     if wanted.save is not None:
         asked.save(wanted.save)
-    said = f"{f'Stored as {wanted.save}. ' if wanted.save else ''}Its figures: {asked.page}"
-    show_answer(wanted, lambda: told["record"], lambda: as_told(told["panels"]), lambda: told["table"], said)
+    show_answer(wanted, lambda: told["record"], lambda: as_told(told["panels"]), lambda: told["table"])
+    if not wanted.json:
+        typer.echo(f"{f'Stored as {wanted.save}. ' if wanted.save else ''}Its figures: {asked.page}", err=True)
 
 
 def _check_files(call: Call, wanted: Wanted) -> None:
@@ -227,9 +232,8 @@ def show_answer(
     plain: Callable[[], Any],
     panels: Callable[[], "list[Panel]"],
     rows: Callable[[], Any],
-    said: str,
 ) -> None:
-    """Print what was found, as asked. said: the last line, how to see it."""
+    """Print what was found, as asked, and write its table."""
     from app.commands.options import print_json
     from probe.artifacts.exports import write_csv
     from probe.show.terminal import show_panels
@@ -238,8 +242,6 @@ def show_answer(
         print_json(plain())
     else:
         show_panels(panels(), wanted.rows, wanted.chosen)
-        if said:
-            typer.echo(said, err=True)
     if wanted.csv is not None:
         typer.echo(f"wrote {write_csv(rows(), wanted.csv)}", err=True)
 

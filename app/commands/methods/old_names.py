@@ -128,6 +128,7 @@ OLD_NAMES: tuple[OldName, ...] = (
         written={"noise": ("direction", "noise")},
         sizes={"memory": "the rows of one pass"},
     ),
+    OldName("trace", options={"dictionary": "dictionaries"}, sizes={"memory": "the trace"}),
     OldName("lens", "logit-lens", {"position": "positions"}, given={"top_k": "5"}),
     OldName("units", "strongest-units", _OF_PROMPT),
     OldName("compare", "compare-prompts", _OF_TWO),

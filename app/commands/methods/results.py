@@ -110,6 +110,3 @@ def _how(manifest: Manifest, record: Any) -> None:
         typer.echo("\n".join(f"    {visible_lines(line)}".rstrip() for line in call.python().split("\n")))
     elif stored := _facts(manifest)["call"]:
         typer.echo(f"    a call of {str(stored.get('method'))[:80]}, which this Openwork does not know as it was made")
-
-
-COMMANDS = (show,)

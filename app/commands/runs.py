@@ -23,6 +23,3 @@ def runs(
         print_rows([{k: row[k] for k in _PRINTED} for row in rows], "Training runs")
     else:
         typer.echo("No training run is stored here. `openwork train --cache NAME` makes one.")
-
-
-COMMANDS = (runs,)

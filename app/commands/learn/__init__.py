@@ -1,1 +1,0 @@
-"""Commands from activations to dictionaries and what they are worth."""
