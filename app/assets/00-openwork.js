@@ -86,6 +86,7 @@ window.openwork = (function () {
     if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
     whenIdle(carry);
     markPlaces();
+    if (window.openwork.markRows) window.openwork.markRows();
     return window.dash_clientside.no_update;
   }
 
@@ -117,8 +118,10 @@ window.openwork = (function () {
   }
 
   // Where the selection is along an axis of a figure. A head is selected as "5.3"; along `head/12` each layer has 12 places.
-  function along(axis) {
+  // Beside heads, the layer is that of the head.
+  function along(axis, beside) {
     const [layer, head] = String(selection.head || "").split(".").map(Number), [name, each] = String(axis).split("/");
+    if (name === "layer" && beside === "head" && selection.head !== undefined) return layer;
     return name !== "head" ? selection[name] : selection.head === undefined ? undefined : each ? layer * each + head : head;
   }
 
@@ -127,6 +130,7 @@ window.openwork = (function () {
     const each = Number(String(up).split("/")[1]);
     if (each) return { [across]: x, layer: Math.floor(y / each), head: `${Math.floor(y / each)}.${y % each}` };
     if (across === "head") return { layer: y, head: `${y}.${x}` };
+    if (up === "head") return { layer: x, head: `${x}.${y}` };
     return Object.assign({ [across]: x }, up ? { [up]: y } : {});
   }
 
@@ -136,13 +140,13 @@ window.openwork = (function () {
     const edge = getComputedStyle(document.documentElement).getPropertyValue("--ow-accent").trim();
     for (const holder of document.querySelectorAll("[data-axes]")) {
       const plot = holder.querySelector(".js-plotly-plot"), [across, up] = holder.dataset.axes.split(" ");
-      const x = along(across), y = along(up);
-      if (!plot || !plot.layout || !Number.isInteger(x)) continue;
+      const x = along(across, up), y = along(up, across);
+      if (!plot || !plot.layout || !(Number.isInteger(x) || Number.isInteger(y))) continue;
       const cells = (plot.data || []).some((trace) => trace.type === "heatmap"), half = cells ? .5 : 0;
       const box = (y0, y1, width, opacity) => ({ type: cells ? "rect" : "line", xref: "x", yref: y0 === null ? "paper" : "y", x0: x - half, x1: x + half,
         y0: y0 === null ? 0 : y0, y1: y1 === null ? 1 : y1, line: { color: edge, width: width, dash: cells ? "solid" : "dot" }, opacity: opacity, layer: "above" });
-      const shapes = [box(null, null, 1.5, .55)];
-      if (cells && Number.isInteger(y)) shapes.push(box(y - .5, y + .5, 2.5, 1));
+      const shapes = Number.isInteger(x) ? [box(null, null, 1.5, .55)] : [];
+      if (cells && Number.isInteger(y)) shapes.push(Number.isInteger(x) ? box(y - .5, y + .5, 2.5, 1) : Object.assign(box(y - .5, y + .5, 1.5, .55), { xref: "x domain", x0: 0, x1: 1 }));
       const key = JSON.stringify([x, y, edge]);
       if (plot.openworkPlace === key && (plot.layout.shapes || []).length) continue;
       plot.openworkPlace = key;
@@ -282,7 +286,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const point = clicked && clicked.points && clicked.points[0], box = window.openwork.target(), holder = box && box.closest("[data-axes]");
       const pages = point && box && box.closest("[data-pages]"), page = pages && (JSON.parse(pages.dataset.pages)[point.curveNumber] || [])[point.pointNumber];
       if (page) { window.openwork.go(page); return window.dash_clientside.no_update; }
-      if (!point || !holder) return window.dash_clientside.no_update;
+      const traces = holder ? (holder.querySelector(".js-plotly-plot") || {}).data || [] : [];
+      const beside = point && (traces[point.curveNumber] || {}).type === "bar" && traces.some((trace) => trace.type === "heatmap");   // in a margin of cells
+      if (!point || !holder || beside || point.z === null) return window.dash_clientside.no_update;
       const [across, up] = holder.dataset.axes.split(" ");
       window.openwork.select(window.openwork.chosenAt(across, up, Math.floor(point.x), Math.round(point.y)));
       return window.dash_clientside.no_update;
@@ -300,6 +306,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const id = window.dash_clientside.callback_context.outputs_list.id, key = "show-" + id.option;
       if (value && window.openwork.selection[key] !== value) window.openwork.select({ [key]: value });
       return window.dash_clientside.no_update;
+    },
+
+    // An option was turned elsewhere: this choice of it says the same.
+    optionTurned: function (selection, value) {
+      const now = (selection || {})["show-" + window.dash_clientside.callback_context.outputs_list.id.option];
+      return now === undefined || now === null || now === value ? window.dash_clientside.no_update : now;
     },
 
     // Hovering a cell of a figure marks its tokens in the strip: a position of the lens, query and key of a pattern.

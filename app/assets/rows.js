@@ -117,6 +117,14 @@
     node.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { picked(event); if (event.key === " ") event.preventDefault(); } });
   }
 
+  // The selection moved: the row that chooses what is chosen now is marked, without asking the server.
+  ow.markRows = function () {
+    for (const node of document.querySelectorAll(".ow-rows-box")) for (const tr of node.querySelectorAll("tr.click")) {
+      const row = node.openworkRows && node.openworkRows[Number(tr.dataset.i)];
+      if (row && row.pick && "selected" in row) tr.classList.toggle("selected", Object.entries(row.pick).every(([name, value]) => ow.selection[name] === value));
+    }
+  };
+
   window.dash_clientside.openwork.rows = function (data) {
     const node = ow.target();
     if (!node || !data) return window.dash_clientside.no_update;

@@ -1,6 +1,7 @@
 // The token strip: {tokens, ids, values, lo, hi, unit, notes, key, links} drawn as boxes coloured by value, one listener for all.
 // Values are coloured from lo to hi; where lo is below 0, two colours meet at 0. key: the part of the selection a click sets
-// ("token" where none is given). links: a number for each token; hovering marks tokens of equal links in all strips.
+// ("token" where none is given). links: a number for each token; hovering marks tokens of equal links in all strips. others: while
+// a token is pointed at, each strip that has them shows that token's row of them, {n, dense (base64 of bytes) | rows ([at, byte])}.
 (function () {
   "use strict";
   const ow = window.openwork, WINDOW = 256;
@@ -100,6 +101,30 @@
     return lines.join("\n");
   }
 
+  // The row of what a strip shows while token `i` is pointed at, by position.
+  function otherRow(others, i) {
+    if (others.dense) { others.bytes = others.bytes || Uint8Array.from(window.atob(others.dense), (c) => c.charCodeAt(0)); return others.bytes.subarray(i * others.n, (i + 1) * others.n); }
+    const row = new Uint8Array(others.n);
+    for (const [at, value] of others.rows[i]) row[at] = value;
+    return row;
+  }
+
+  let pointed = null;
+  function point(at) {
+    if (at === pointed) return;
+    pointed = at;
+    for (const [id, state] of strips) {
+      const node = state.data.others && document.getElementById(id);
+      if (!node) continue;
+      const row = at === null ? null : otherRow(state.data.others, at), top = row ? Math.max(1, ...row) : 1;
+      for (const token of node.querySelectorAll(".ow-tok")) {
+        const amount = row ? row[Number(token.dataset.at)] / top : heat(state.data, Number(token.dataset.at));
+        if (amount !== null) ow.warm(token, amount);
+        else { token.style.removeProperty("--heat"); token.classList.remove("hot"); }
+      }
+    }
+  }
+
   const hit = (event) => (event.target.closest ? event.target.closest(".ow-tok") : null);
 
   function listen(node) {
@@ -109,11 +134,13 @@
     node.addEventListener("click", (event) => { const token = hit(event); if (token) choose(key(), Number(token.dataset.at)); });
     node.addEventListener("mousemove", (event) => {
       const token = hit(event);
-      if (!token) { ow.hideTip(); link(null); return; }
-      ow.showTip(event, describe(strips.get(node.id).data, Number(token.dataset.at)));
+      if (!token) { ow.hideTip(); link(null); point(null); return; }
+      const data = strips.get(node.id).data;
+      ow.showTip(event, describe(data, Number(token.dataset.at)));
+      point(data.others ? Number(token.dataset.at) : null);
       link(Number(token.dataset.i));
     });
-    node.addEventListener("mouseleave", () => { ow.hideTip(); link(null); });
+    node.addEventListener("mouseleave", () => { ow.hideTip(); link(null); point(null); });
     node.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1, Home: -1e9, End: 1e9 }[event.key];
       if (!step) return;

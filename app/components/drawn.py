@@ -114,6 +114,18 @@ def strip_data(
     }
 
 
+DENSE, _SPARSE = 256, 16  # tokens up to which all goes to the browser; beyond, the strongest of each row
+
+
+def rows_of_bytes(values: Float[np.ndarray, "token token"]) -> Drawn:
+    """What a strip shows while a token is pointed at, from 0 to 1: a row for each token."""
+    n, small = len(values), np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    if n <= DENSE:
+        return {"n": n, "dense": base64.b64encode(small.tobytes()).decode()}
+    best = np.argsort(-small, axis=1, kind="stable")[:, :_SPARSE]
+    return {"n": n, "rows": [[[int(k), int(small[i, k])] for k in best[i] if small[i, k] > 0] for i in range(n)]}
+
+
 def thumbs_data(
     patterns: Float[np.ndarray, "layer head q_pos k_pos"],
     metrics: "Mapping[str, ndarray]",

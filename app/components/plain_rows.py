@@ -41,10 +41,13 @@ def panel_data(
     panel: Rows, link: Link | None = None, chosen: Mapping[str, Any] | None = None, most: int = ROWS
 ) -> Drawn:
     """The table of a record's panel."""
+    most = len(panel.rows) if panel.whole else most
     data = row_data(panel.title, panel.rows, link, panel.picks, chosen, panel.kinds, most)
     for one in data["columns"]:
         if (said := panel.meanings.get(one["key"])) is not None:
             one["title"] = said
+    for row in data["rows"][len(panel.rows) - panel.sums :]:
+        row["quiet"] = True
     return data
 
 

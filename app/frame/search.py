@@ -15,8 +15,7 @@ from flask import Flask, Response, jsonify, request
 
 from app import links
 from app.components.cards import SHOWN
-from app.frame.search_texts import matched_units, waiting
-from app.frame.search_units import labelled, named_units
+from app.frame.search_units import labelled, matched_units, named_units, waiting
 from app.frame.search_words import Hit, clip, matching
 from app.jobs.results import page_of
 from app.library import prompts

@@ -13,6 +13,7 @@ from app.library.artifacts import library
 from probe.artifacts.manifest import Manifest
 from probe.errors import OpenworkError
 from probe.features.labels import FILE, Labels, labels_of
+from probe.features.numbering import layer_of
 
 Unit = tuple[str, str, int, int]
 """Kind, whose it is (a model's name for a neuron, a dictionary's for a latent), layer, number in the layer."""
@@ -82,13 +83,6 @@ def _of_table(manifest: Manifest, rows: Labels) -> dict[Unit, str]:
     kind = str(manifest.facts.get("units", ""))
     owner = manifest.facts.get("source") if kind == "latent" else manifest.model.name if manifest.model else ""
     try:
-        starts = sorted((int(start), int(layer)) for start, layer in manifest.facts.get("layers") or [])
-    except (TypeError, ValueError):
+        return {(kind, str(owner), *layer_of(manifest.facts, row)): said[0].text for row, said in rows.items() if said}
+    except (KeyError, TypeError, ValueError):  # a manifest that somebody wrote by hand
         return {}
-    found: dict[Unit, str] = {}
-    for row, labels in rows.items():
-        before = [(start, layer) for start, layer in starts if start <= row]
-        if before and labels:
-            start, layer = before[-1]
-            found[kind, str(owner), layer, row - start] = labels[0].text
-    return found

@@ -11,7 +11,7 @@ from app.library.tables import open_table
 from app.selection import Selection
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest, read_manifest
-from probe.errors import BadInput, Unavailable
+from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features.overview import latent_tables, neuron_tables
 from probe.model.sites import Site, parse_site
 from probe.model.sizes import model_size
@@ -145,7 +145,8 @@ def _require(what: str, unit: int, n: int, where: str, units: str) -> None:
 
 def input_sites(manifest: Manifest) -> list[Site]:
     """What a dictionary reads. Unavailable where its manifest does not say."""
-    sites = manifest.facts.get("sites_in")
+    one = manifest.facts.get("site_in")
+    sites = manifest.facts.get("sites_in") or ([one] if one else [])
     if not isinstance(sites, list) or not sites:
         raise Unavailable(f"The manifest of {manifest.name} does not say what it reads; make it again.")
     return [parse_site(str(site)) for site in sites]
@@ -164,6 +165,24 @@ def stale(found: PageUnit) -> str | None:
                 f"({other.name}, {other.weights[:12]}). Its numbers are of the other model; build the table again."
             )
     return None
+
+
+def latent_number(dictionary: str, unit: UnitName) -> int:
+    """The number of a latent through all parts of its dictionary, as addresses have it."""
+    found = number_in(read_manifest(registered("dictionary", dictionary), "dictionary"), unit)
+    return unit.unit if found is None else found
+
+
+def number_in(manifest: Manifest, unit: UnitName) -> int | None:
+    """The number of a latent of this name in a dictionary; None where it has no such latent, or does not say."""
+    try:
+        layers = [site.layer for site in input_sites(manifest)]
+    except OpenworkError:
+        return None
+    n, parts = manifest.facts.get("d_dict"), len(layers) if manifest.facts.get("dictionary_kind") == _BY_LAYER else 1
+    if not isinstance(n, int) or unit.layer not in layers[:parts] or unit.unit >= n // parts:
+        return None
+    return layers.index(unit.layer) * (n // parts) + unit.unit
 
 
 def unit_of(args: dict[str, str]) -> PageUnit:

@@ -6,7 +6,7 @@ is said. A panel that cannot be drawn is a sentence in its place, and the others
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from dash import MATCH, ClientsideFunction, Dash, Input, Output, html
 
 from app.components import drawn
 from app.components.drawn import Drawn
+from app.components.inputs import choose
 from app.components.parts import Part, error, graph, marked, panel, part_of, segmented, store
 from app.components.plain_rows import TABLE, Link, panel_data, shown_of
 from app.figures.dress import dress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST, TOKENS, POINTS = 24, 4096, 400_000
 """Most panels of a record, tokens of a strip, points of a figure; a callback sends a megabyte or two, not ten."""
+FEW = 5  # values of an option that stand side by side; more are a menu
 _SAID = 200  # characters that tell a record's sentence, of which its panel may be a shorter one
 _TITLE, _LEAST, _HIGHEST = 90, 260, 900  # characters of a heading; pixels
 _FIGURE, _ROWS, _STRIP, _COLUMNS = "method-figure", TABLE, "method-strip", "method-columns"
@@ -87,14 +89,19 @@ def drawn_panels(record: "Record", side: str, look: Look, at: str = "") -> list[
     found = _tried(where, lambda: in_page_order(record))
     if not isinstance(found, list):
         return [found]
-    parts = [
-        _tried(where, lambda panel=one, i=i: _part(panel, Place(f"{at}-{i}{side}", side, (i,)), look))
-        for i, one in enumerate(found[:MOST])
-    ]
+    parts = drawn_list(found[:MOST], look, at, side, where)
     more = len(found) - MOST
     return [
         *parts,
         *([html.P(f"{counted(more, 'more panel')}: record.panels().", className="ow-sub")] if more > 0 else []),
+    ]
+
+
+def drawn_list(panels: Sequence[Panel], look: Look, at: str, side: str = "", where: str = "panels") -> list[Part]:
+    """The parts of a page for some panels, in their order."""
+    return [
+        _tried(where, lambda panel=one, i=i: _part(panel, Place(f"{at}-{i}{side}", side, (i,)), look))
+        for i, one in enumerate(panels)
     ]
 
 
@@ -125,7 +132,7 @@ def _part(one: Panel, at: Place, look: Look) -> Part:
     if isinstance(one, Figure):
         return _figure(one, at, look)
     if isinstance(one, Rows):
-        note = shown_of(one.rows)
+        note = None if one.whole else shown_of(one.rows)
         note = f"{note}; all of them are in record.rows()." if note else None
         data = panel_data(one, look.link, look.selection)
         return panel(at.heading(_short(one.title, "Table")), drawn.rows(at.named(_ROWS), 460, data), note=note)
@@ -192,10 +199,7 @@ def _figure(one: Figure, at: Place, look: Look) -> Part:
     turned = _turned(one, look.selection)
     figure, title = one.draw(**turned), at.heading(heading(one.title))
     tools = (
-        [
-            segmented({"type": TURN, "at": at.at, "option": option}, [(v, v) for v in one.choices[option]], value)
-            for option, value in turned.items()
-        ]
+        [_turn({"type": TURN, "at": at.at, "option": option}, one.choices[option], v) for option, v in turned.items()]
         if look.reference
         else []
     )
@@ -216,11 +220,21 @@ def _pages(figure: "go.Figure", link: Link) -> list[list[str | None]]:
     return [[link(name, {})[0] for name in getattr(trace, "customdata", None) or ()] for trace in figure.data]
 
 
+def _turn(name: dict[str, str], values: Sequence[str], value: str) -> Part:
+    """The choice of an option's value."""
+    options = {one: one.replace("_", " ") for one in values}
+    if len(values) > FEW:
+        return choose(name, options, value, name["option"], w=150)
+    return segmented(name, [*options.items()], value)
+
+
 def _strip(one: Tokens, at: Place) -> Part:
     values = np.asarray(list(one.values[:TOKENS]), dtype=float)
     cut = len(one.tokens) > TOKENS
     note = f"The first {TOKENS:,} of {counted(len(one.tokens), 'token')}" if cut else None
-    data = drawn.strip_data(list(one.tokens[:TOKENS]), values=values, label=one.label)
+    data = drawn.strip_data(list(one.tokens[:TOKENS]), values=values, label=one.label, key=one.picks)
+    if one.others is not None:
+        data["others"] = drawn.rows_of_bytes(one.others[:TOKENS, :TOKENS])
     return panel(at.heading(_short(one.label, "Tokens")), drawn.token_strip(at.named(_STRIP), data), note=note)
 
 

@@ -33,6 +33,13 @@ def register(app: Dash) -> None:
         Input(turn, "value"),
         prevent_initial_call=True,
     )
+    app.clientside_callback(
+        ClientsideFunction("openwork", "optionTurned"),
+        Output(turn, "value"),
+        Input("selection", "data"),
+        State(turn, "value"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
         Output(follows, "children"),
@@ -51,7 +58,7 @@ def redrawn(selection: Selection, of: dict[str, Any], at: str, scheme: str) -> t
     """The parts for what is selected now, and what they are of."""
     one = work.found(of["reference"])
     panel = panel_at(drawing.in_page_order(one.record), of["path"], selection)
-    look = Look(scheme, one.link or onward.link_of(one.call), of["reference"], selection)
+    look = Look(scheme, one.link or onward.link_of(one.call, selection), of["reference"], selection)
     place = drawing.Place(at, of["side"], tuple(of["path"]))
     return drawing.inside(panel, place, look), drawing.followed(panel, place, look)
 

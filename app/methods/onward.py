@@ -16,6 +16,7 @@ from app.library.artifacts import is_registered
 from app.library.graphs import graph_of
 from app.library.labels import label_of
 from app.library.models import models
+from app.library.units import latent_number
 from app.methods import addresses
 from app.methods.addresses import RUN
 from app.methods.work import kept_as
@@ -40,9 +41,9 @@ def stored_prompts(call: Call) -> dict[str, str]:
     return {name: found for name, found in ids.items() if prompts.is_stored(found)}
 
 
-def link_of(call: Call | None) -> Link | None:
+def link_of(call: Call | None, chosen: Mapping[str, Any] = {}) -> Link | None:
     """From the nodes and units of a call's tables to their pages: to those of the graphs it names, or with its model and the
-    first of its prompts."""
+    first of its prompts, or else the prompt and the token that are chosen on the page."""
     if call is None:
         return None
     if not call.about.of_model:
@@ -50,7 +51,10 @@ def link_of(call: Call | None) -> Link | None:
         return node_links(graphs) if graphs else None
     if call.model not in models():
         return None
-    return unit_links(call.model, next(iter(stored_prompts(call).values()), None))
+    asked = next(iter(stored_prompts(call).values()), None)
+    kept = {} if asked or not chosen.get("prompt") else {"token": chosen.get("token")}
+    of = str(call.arguments.get("dictionary") or "")
+    return unit_links(call.model, asked or chosen.get("prompt"), of, **kept)
 
 
 def node_links(graphs: Sequence[str]) -> Link:
@@ -65,8 +69,9 @@ def node_links(graphs: Sequence[str]) -> Link:
     return link
 
 
-def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:
-    """From a unit's name, and the row it stands in, to its page and its label."""
+def unit_links(model: str, prompt: str | None = None, of: str = "", **chosen: object) -> Link:
+    """From a unit's name, and the row it stands in, to its page and its label. of: the dictionary of latents, where rows name
+    none."""
 
     def link(text: Any, row: Mapping[str, Any]) -> tuple[str | None, str]:
         unit = UnitName.parse(
@@ -79,9 +84,11 @@ def unit_links(model: str, prompt: str | None = None, **chosen: object) -> Link:
         if unit.kind == "neuron":
             href = links.neuron_page(model, unit.layer, unit.unit, prompt=prompt, **chosen)
             return href, label_of("neuron", model, unit.layer, unit.unit)
-        owner = str(row.get("of") or "")
-        there = links.latent_page(owner, unit.unit, model=model, prompt=prompt, **chosen)
-        return there if is_registered("dictionary", owner) else None, label_of("latent", owner, unit.layer, unit.unit)
+        owner = str(row.get("of") or of)
+        called = label_of("latent", owner, unit.layer, unit.unit)
+        if not is_registered("dictionary", owner):
+            return None, called
+        return links.latent_page(owner, latent_number(owner, unit), model=model, prompt=prompt, **chosen), called
 
     return link
 

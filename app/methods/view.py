@@ -31,11 +31,11 @@ from app.methods import onward
 from app.methods.addresses import BESIDE, RAW
 from app.methods.drawing import Look, drawn_panels
 from app.methods.work import MOST, Found, found
+from app.selection import Selection
 from probe.artifacts.manifest import Manifest
 from probe.errors import OpenworkError
 from probe.methods import in_words as words
 from probe.methods.call import Call
-from probe.methods.catalogue import method_named
 from probe.methods.reading import Method
 from probe.methods.results import asked_of, line, results_of, stored_call, when
 from probe.show.columns import column
@@ -54,14 +54,16 @@ def result_view(
     beside: str = "",
     beside_key: str = BESIDE,
     otherwise: Part = None,
+    selection: Selection | None = None,
 ) -> Parts:
-    """The place of a result. asked: what callbacks have to know of the page, its `method` at least. beside: what stands beside
-    it, and the key under which the address has that. otherwise: what stands there before anything was asked."""
-    name, about = place(at), method_named(asked["method"])
+    """The place of a result. asked: what callbacks have to know of the page, its `method` at least ("": of none). beside: what
+    stands beside it, and the key under which the address has that. otherwise: what stands there before anything was asked.
+    selection: what the page begins with."""
+    name = place(at)
     stored = bool(reference) and ":" not in str(reference)
     there = reference if reference and (stored or jobs.is_there(reference)) else None
-    options = others(about, there, beside) if there else {}
-    parts = shown(there, beside, worn(), at) if there else loading() if reference else otherwise
+    options = others(asked["method"], there, beside) if there else {}
+    parts = shown(there, beside, worn(), at, selection) if there else loading() if reference else otherwise
     choice = choose(
         part_of(name, "beside"),
         options,
@@ -85,10 +87,10 @@ def result_view(
 _BESIDE = "Put another result beside it"
 
 
-def others(about: Method, one: str, beside: str | None) -> dict[str, str]:
+def others(method: str, one: str, beside: str | None) -> dict[str, str]:
     """The stored results that may stand beside one, by name and in words."""
     name = one.replace(":", "-")
-    found = {m.name: f"{line(m)} · {when(m)}" for m in results_of(about.name)[:MOST] if m.name != name}
+    found = {m.name: f"{line(m)} · {when(m)}" for m in results_of(method)[:MOST] if m.name != name}
     return {**({str(beside): str(beside)[:80]} if beside else {}), **found}
 
 
@@ -114,17 +116,27 @@ def register(app: Dash) -> None:
         State("scheme", "data"),
         State(part_of(name, "about"), "data"),
         State(beside, "id"),
+        State("selection", "data"),
         prevent_initial_call=True,
     )
-    def show(done: str | None, asked: str | None, other: str | None, scheme: str, about: Mapping[str, Any], named: Any):
+    def show(
+        done: str | None,
+        asked: str | None,
+        other: str | None,
+        scheme: str,
+        about: Mapping[str, Any],
+        named: Any,
+        selection: Selection | None,
+    ):
         if not done or asked != done:
             return loading() if asked else no_update, True, no_update
-        options = others(method_named(about["method"]), done, other)
-        return shown(done, other, scheme, named["at"]), not options, offered(options)
+        options = others(about["method"], done, other)
+        return shown(done, other, scheme, named["at"], selection), not options, offered(options)
 
 
-def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
-    """The parts of one result, or of two in rows; of a job's result a link leads to its own page. at: the place on the page."""
+def shown(reference: str, beside: str | None, scheme: str, at: str = "", selection: Selection | None = None) -> Any:
+    """The parts of one result, or of two in rows; of a job's result a link leads to its own page. at: the place on the page.
+    selection: what is chosen there."""
     try:
         one = found(reference)
         other = found(beside) if beside and beside != one.name else None
@@ -133,25 +145,25 @@ def shown(reference: str, beside: str | None, scheme: str, at: str = "") -> Any:
         raw = dcc.Link("What its file says", href=page) if page else None
         return error(str(problem), fix=raw, heading="This result cannot be shown")
     if other is None:
-        return still(
-            [*outdated_words(one.manifest), *_ways(one), *_panels(one, "", scheme, at), made(one, ":" in reference)]
-        )
+        how = [made(one, ":" in reference)] if one.call or one.manifest else []
+        panels = drawn_panels(one.record, "", _look(one, scheme, selection), at)
+        return still([*outdated_words(one.manifest), *_ways(one), *panels, *how])
     if None in (one.call, other.call) or one.call.method != other.call.method:  # type: ignore[union-attr]
         return error("Only two results of one method stand side by side.", heading="These do not go together")
-    columns = [_column(one, "A", scheme, at), _column(other, "B", scheme, at)]
+    columns = [_column(of, side, _look(of, scheme, selection), at) for of, side in ((one, "A"), (other, "B"))]
     pairs = [html.Div([a or html.Div(), b or html.Div()], className="ow-grid even") for a, b in zip_longest(*columns)]
     return still([_differences(one.call, other.call, at), *pairs])
 
 
-def _column(one: Found, side: str, scheme: str, at: str) -> Parts:
+def _column(one: Found, side: str, look: Look, at: str) -> Parts:
     said = (words.asked(one.call) if one.call else "") or one.name
     named = dcc.Link(said, href=links.result_page(one.name)) if one.name else said
     head = html.Div([html.Span(side, className="ow-side"), named], className="ow-sides")
-    return [html.Div([head, *outdated_words(one.manifest)]), *_panels(one, side, scheme, at), made(one)]
+    return [html.Div([head, *outdated_words(one.manifest)]), *drawn_panels(one.record, side, look, at), made(one)]
 
 
-def _panels(one: Found, side: str, scheme: str, at: str) -> Parts:
-    return drawn_panels(one.record, side, Look(scheme, onward.link_of(one.call), one.reference), at)
+def _look(one: Found, scheme: str, selection: Selection | None) -> Look:
+    return Look(scheme, one.link or onward.link_of(one.call, selection or {}), one.reference, selection or {})
 
 
 def _ways(one: Found) -> Parts:

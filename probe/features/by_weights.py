@@ -17,7 +17,7 @@ from probe.features.measuring.neurons import neuron_directions
 from probe.features.measuring.sources import Reads
 from probe.features.unit import Near, TokenScore
 from probe.features.unit import Unit as Measured
-from probe.features.unit_tables import unit_tables
+from probe.features.unit_tables import told
 from probe.interventions.places import Place
 from probe.interventions.unit_edits import require_there, unit_named
 from probe.methods import DictionaryName, Doc, Unit, method
@@ -65,8 +65,8 @@ class UnitWeights(Record, figure=True, page=True):
 
     def panels(self) -> list[Panel]:
         """The logits it writes, and its tokens and neighbours."""
-        tables = [rows for rows in unit_tables(self).values() if rows.rows]
-        return [Figure("What it does to the logits", self.figure), *tables, Sentence(self.summary())]
+        title = f"What it does to the logits ({self.convention.get('writes', '')})"
+        return [Sentence(self.summary()), *([Figure(title, self.figure)] if self.promoted else []), *told(self)]
 
     def summary(self) -> str:
         """One sentence: what it writes and reads most."""

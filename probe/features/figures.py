@@ -22,8 +22,11 @@ _COLOUR = "#2a788e"
 
 
 @draws
-def unit_figure(unit: "Unit", height: int = 360) -> go.Figure:
-    """Histogram of a unit's activations, and the demeaned logits of the tokens it raises and lowers most."""
+def unit_figure(unit: "Unit", height: int = 360, histogram: bool = False) -> go.Figure:
+    """Histogram of a unit's activations, and the demeaned logits of the tokens it raises and lowers most. histogram: that
+    alone, with its counts on a logarithmic axis."""
+    if histogram:
+        return histogram_figure(unit, height)
     figure = make_subplots(rows=1, cols=2, subplot_titles=["activations", "demeaned logits of what it writes"])
     figure.add_trace(_histogram(unit), row=1, col=1)
     scores = [*unit.promoted, *reversed(unit.suppressed)]

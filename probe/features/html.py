@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from probe.features.example_colours import colour_scale
 from probe.features.table import DENSEST
 from probe.show.beside import shows
 from probe.show.chart import histogram_html
@@ -48,7 +49,7 @@ def weights_html(unit: "UnitWeights") -> str:
 @shows
 def unit_html(unit: "Unit") -> str:
     """What a unit does: its tokens, its activations, and examples over their whole range."""
-    size = max(abs(unit.max), abs(unit.min) if unit.min < 0 else 0.0) or 1.0
+    low, high = colour_scale(unit)
     scores = [*unit.promoted[:8], *reversed(unit.suppressed[:8])]
     logits = table_html(
         [{"token": s.token, "logit": float(s.score)} for s in scores], "Logits it raises and lowers most"
@@ -58,7 +59,7 @@ def unit_html(unit: "Unit") -> str:
     parts = []
     for i, group in enumerate(groups):
         lines = "".join(
-            tokens_html(e.tokens, e.activations, most=size, marked=e.peak, value=e.value)
+            tokens_html(e.tokens, e.activations, most=max(high, -low), marked=e.peak, value=e.value)
             for e in unit.examples
             if e.group == group
         )

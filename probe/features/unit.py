@@ -1,12 +1,14 @@
 """The record of one unit: what it fires at, what it does to the logits, and which units are near it."""
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
-from probe.features.unit_tables import unit_tables
+from probe.features.unit_tables import histogram_rows, told
 from probe.show.html import shown
-from probe.show.panels import Panel, Rows, Sentence, Tokens
+from probe.show.panels import Figure, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
+from probe.words import figures
 
 GROUPS = {0: "strongest", 1: "lowest"}
 RARE = 30
@@ -129,13 +131,33 @@ class Unit(Record, figure=True, page=True):
 
     def panels(self) -> list[Panel]:
         """What it does by its weights and histogram, its tokens and neighbours, and its strongest examples."""
-        figure, *_, said = super().panels()
         strips = [Tokens(f"activation, {e.group}", e.tokens, e.activations) for e in self.top]
-        tables = [rows for rows in unit_tables(self).values() if rows.rows]
-        how = Rows("How it was measured", [{"number": k, "is": str(v)} for k, v in self.convention.items()])
-        tables += [Rows("Strongest examples, the peak in brackets", rows)] if (rows := self.rows()) else []
+        top = [Rows("Strongest examples, the peak in brackets", rows)] if (rows := self.rows()) else []
         careful = [Sentence(self.warning)] if self.warning else []
-        return [figure, *tables, *([how] if self.convention else []), *strips, *careful, said]
+        said = Sentence(self.summary())
+        return [Figure("Unit", self.figure), *told(self), *top, *self._how(), *strips, *careful, said]
+
+    def beside_examples(self) -> list[Panel]:
+        """What there is to see for who has its examples before him: its activations, tokens and neighbours."""
+        signed = "; those below 0 too" if self.min < 0 else ""
+        draw = partial(self.figure, 240, histogram=True)
+        figure = Figure(f"Tokens by activation, counts on a logarithmic axis{signed}", draw)
+        bins = [rows] if (rows := histogram_rows(self)).rows else []
+        return [figure, *told(self), *bins, *self._how()]
+
+    def _how(self) -> list[Panel]:
+        rows = [{"number": k, "is": str(v)} for k, v in self.convention.items()]
+        return [Rows("How it was measured", rows)] if rows else []
+
+    def facts(self) -> list[tuple[str, str, str]]:
+        """Its main numbers, each with its name and what it is of."""
+        known = self.fired > 0
+        return [
+            ("active at", f"{100 * self.density:.3g} %", f"{self.fired:,} of {self.n_tokens:,} tokens"),
+            ("mean when active", figures(self.mean_active, 4) if known else "–", ""),
+            ("max", figures(self.max, 4) if known else "–", "strongest activation" if known else ""),
+            *([("min", figures(self.min, 4), "lowest activation")] if self.min < 0 else []),
+        ]
 
     def summary(self) -> str:
         """One line of numbers."""

@@ -4,7 +4,7 @@ wherever they are shown."""
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from probe.show.panels import Rows
+from probe.show.panels import Panel, Rows, Sentence
 
 if TYPE_CHECKING:
     from probe.features.by_weights import UnitWeights
@@ -21,6 +21,21 @@ def unit_tables(unit: "Unit | UnitWeights") -> dict[str, Rows]:
         "near": _units("write alike: decoder cosine", unit.near),
         "coactive": _units("fire together: co-activation", unit.coactive),
     }
+
+
+NO_INPUTS = "What it reads has no fixed embedding for each token, so weights alone do not say which tokens excite it."
+
+
+def told(unit: "Unit | UnitWeights") -> list[Panel]:
+    """The tables that exist for this unit, and why others do not."""
+    missing = []
+    if not unit.promoted:
+        missing.append(
+            Sentence(f"What it does to the logits: nothing can be said, {unit.convention.get('writes', '')}.")
+        )
+    if not unit.inputs:
+        missing.append(Sentence(NO_INPUTS))
+    return [*(rows for rows in unit_tables(unit).values() if rows.rows), *missing]
 
 
 def histogram_rows(unit: "Unit") -> Rows:

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
+from probe.heads.margins import entropy, received
 from probe.heads.scores import SCORES, SIGNED, check_score
 from probe.heads.sinks_figures import sinks_figure as sinks_figure  # so that it is found with those of this file
 from probe.model.unit_names import unit_name
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 
 
 @draws
-def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 420) -> go.Figure:
-    """One head: queries downwards, keys across; of long prompts the largest of blocks, positions stay those of the prompt."""
+def pattern_figure(heads: "HeadPatterns", layer: int, head: int, height: int = 420, margins: bool = False) -> go.Figure:
+    """One head: queries downwards, keys across; of long prompts the largest of blocks, positions stay those of the prompt.
+    margins: as `head_figure` has them."""
+    if margins:
+        pattern = np.tril(heads.patterns[layer, head].astype(float))
+        return pattern_with_margins(pattern, heads.tokens, received(pattern), entropy(pattern), height)
     figure = go.Figure(_heat(heads.patterns[layer, head], heads.tokens))
     names, edge = token_axis(heads.tokens), [-0.5, len(heads.tokens) - 0.5]
     put(figure.layout.xaxis, **names, range=edge, title="key: attended to")

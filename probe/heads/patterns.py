@@ -11,17 +11,19 @@ from torch import Tensor
 
 from probe.artifacts.json import plain
 from probe.errors import BadInput
+from probe.heads.first_chosen import first_head
+from probe.heads.looking import MARGINS, looks
 from probe.heads.pattern_scores import METRICS, head_metrics
 from probe.interventions.forward import capture
 from probe.memory import require
 from probe.model.sites import Site, layers_with
 from probe.model.unit_names import unit_name
 from probe.show.opening import came_from
-from probe.show.panels import Figure, Panel, Rows, Sentence
+from probe.show.panels import Chosen, Figure, Panel, Sentence
 from probe.show.record import Record
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.tokens import display_tokens
-from probe.words import counted
+from probe.words import counted, number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -33,6 +35,12 @@ _SLACK = 32 << 20
 "Bytes of buffers that no formula counts."
 SHOWN = ("previous_token", "induction", "self")
 """Metrics whose most pronounced head is shown."""
+_LOOKS = {
+    "first_token": "the first token",
+    "previous_token": "the token before",
+    "self": "the token itself",
+    "induction": "what followed earlier copies of the token",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class HeadPatterns(Record, figure=True, page=True):
 
     if TYPE_CHECKING:
 
-        def figure(self, layer: int, head: int, height: int = 420) -> go.Figure: ...
+        def figure(self, layer: int, head: int, height: int = 420, margins: bool = False) -> go.Figure: ...
 
     def rows(self, metric: str = "previous_token", k: int | None = 10) -> list[dict[str, Any]]:
         """The k heads with the largest value of a metric."""
@@ -81,10 +89,25 @@ class HeadPatterns(Record, figure=True, page=True):
         return found
 
     def panels(self) -> list[Panel]:
-        """The pronounced heads, and the heads that look most at the token before."""
-        draw = self.figure
-        figures = [Figure(f"L{i}H{h}: {m.replace('_', ' ')}", partial(draw, i, h)) for m, i, h in self.pronounced()]
-        return [*figures, Rows("Heads by attention to the token before", self.rows()), Sentence(self.summary())]
+        """One head, at first the one that most looks at the token before."""
+        layers, heads = self.patterns.shape[:2]
+        layer, head = first_head(self.metrics)
+        return [
+            Chosen({"layer": layers, "head": heads}, self.one, {"layer": layer, "head": head}),
+            Sentence(self.summary()),
+        ]
+
+    def one(self, layer: int, head: int) -> list[Panel]:
+        """Where one head looks: all queries and keys, both directions token by token, and its scores."""
+        draw = partial(self.figure, layer, head, 560, True)
+        pattern = Figure(f"Attention of {unit_name('head', layer, head)}: {MARGINS}", draw, axes=("source", "token"))
+        return [Sentence(self.scored(layer, head)), pattern, looks(self.tokens, np.tril(self.patterns[layer, head]))]
+
+    def scored(self, layer: int, head: int) -> str:
+        """What its scores say of one head."""
+        by = {name: float(values[layer, head]) for name, values in self.metrics.items()}
+        said = ", ".join(f"{number(by[name])} to {words}" for name, words in _LOOKS.items() if np.isfinite(by[name]))
+        return f"{unit_name('head', layer, head)} pays {said}, averaged over queries; entropy {number(by['entropy'])} nats."
 
     def summary(self) -> str:
         """One sentence: how many patterns, and who looks most at the token before and at earlier copies."""

@@ -2,14 +2,16 @@
 the weights what they prefer."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from probe.heads.looking import MARGINS, key_of, looks, token_named
 from probe.model.unit_names import unit_name
 from probe.show.html import shown
-from probe.show.panels import Figure, Panel, Rows, Sentence, Tokens
+from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.words import number, signed
@@ -90,45 +92,42 @@ class HeadReading(Record, figure=True, page=True):
 
     def panels(self) -> list[Panel]:
         """Where it looks, what it moves, which keys it prefers: of the query and the key."""
+        pattern = Figure(f"Attention of {self.name}: {MARGINS}", self.figure, axes=("source", "token"))
         query, key = self.at(self.query, self.key)
-        looks = [
-            Tokens(f"What {self.named(query, 'query')} looks at", self.tokens, self.pattern[query].tolist()),
-            Tokens(f"Who looks at {self.named(key, 'key')}", self.tokens, self.pattern[:, key].tolist()),
+        return [pattern, *self.told(), looks(self.tokens, self.pattern, query, key), Sentence(self.summary())]
+
+    def told(self) -> list[Panel]:
+        """What it moves, which keys it prefers, what it adds: of the query and the key. Where it looks stands elsewhere."""
+        ends = Rows("Its strongest directions (OV), both ends of each", self.ends(), kinds={"share": "share"})
+        start = {"token": self.at(self.query, None)[0]}
+        return [Chosen({"token": len(self.tokens)}, self._of_query, start), ends]
+
+    def _of_query(self, token: int) -> list[Panel]:
+        named, found = token_named(self.tokens, token, "query"), self.attended(token, 12)
+        qk = f"QK: keys that {named} prefers, by weights (score before the softmax)"
+        start = key_of(
+            self.pattern, token, self.at(self.query, self.key)[1] if token == self.query % len(self.tokens) else None
+        )
+        return [
+            Sentence(self.adds(token)),
+            Rows(f"{named} looks at most", found, [{"source": row["position"]} for row in found]),
+            self.qk[self.token_ids[token]].table(qk, ("prefers", "avoids")),
+            Chosen({"source": token + 1}, partial(self._of_key, token), {"source": start}),
         ]
-        pattern = Figure("Attention: above, what a key receives; beside, how spread a query looks", self.figure)
-        sentences = [Sentence(self.adds(query)), Sentence(self.summary())]
-        return [pattern, *self.tables(query, key).values(), *looks, *sentences]
+
+    def _of_key(self, query: int, source: int) -> list[Panel]:
+        named, paid = token_named(self.tokens, source, "key"), float(self.pattern[query, source])
+        here = f"OV: {named} as it stands here, logits at query {query} with attention {paid:.2f}"
+        alone = f"OV: any {shown(self.tokens[source])}, by its embedding alone"
+        return [
+            self.in_prompt[source].table(here, factor=paid * float(self.reach[query])),
+            self.by_embedding[self.token_ids[source]].table(alone),
+        ]
 
     def at(self, query: int, key: int | None) -> tuple[int, int]:
         """Positions counted from the start; of a key that is not given, or lies ahead, the one looked at most."""
         query = query % len(self.tokens)
-        if key is not None:
-            key = key % len(self.tokens)
-        return query, key if key is not None and key <= query else int(np.argmax(self.pattern[query, : query + 1]))
-
-    def named(self, pos: int, what: str) -> str:
-        """A token by its text, and which query or key it is."""
-        return f"{shown(self.tokens[pos])} ({what} {pos})"
-
-    def tables(self, query: int, key: int) -> dict[str, Rows]:
-        """What is told of one query and one key: tokens looked at; OV of the key as it stands here and by its embedding alone; QK
-        of the query; the strongest directions."""
-        words, paid = shown(self.tokens[key]), float(self.pattern[query, key])
-        here = f"OV: {self.named(key, 'key')} as it stands here, logits at query {query} with attention {paid:.2f}"
-        looks = self.attended(query, 12)
-        picks = [{"source": row["position"]} for row in looks]
-        return {
-            "attended": Rows(f"{self.named(query, 'query')} looks at most", looks, picks),
-            "here": self.in_prompt[key].table(here, factor=paid * float(self.reach[query])),
-            "word": self.by_embedding[self.token_ids[key]].table(f"OV: any {words}, by its embedding alone"),
-            "qk": self.qk[self.token_ids[query]].table(
-                f"QK: keys that {self.named(query, 'query')} prefers, by weights (score before the softmax)",
-                ("prefers", "avoids"),
-            ),
-            "directions": Rows(
-                "Its strongest directions (OV), both ends of each", self.ends(), kinds={"share": "share"}
-            ),
-        }
+        return query, key_of(self.pattern, query, None if key is None else key % len(self.tokens))
 
     def ends(self) -> list[dict[str, Any]]:
         """The strongest directions of OV, a row for each end."""
@@ -171,3 +170,18 @@ class HeadReading(Record, figure=True, page=True):
             f"{self.name} on {quoted(self.prompt)}: at {where} it looks at {seen['token']!r} ({seen['attention']:.2f}) "
             f"and adds {signed(self.direct[pos])} to the logit of {self.target_tokens[pos]!r}."
         )
+
+
+@dataclass(frozen=True)
+class HeadTold(Record):
+    """A reading without where the head looks, for who sees that already."""
+
+    reading: HeadReading
+
+    def panels(self) -> list[Panel]:
+        """What it moves, which keys it prefers, what it adds."""
+        return [*self.reading.told(), Sentence(self.summary())]
+
+    def summary(self) -> str:
+        """One sentence, that of the reading."""
+        return self.reading.summary()

@@ -17,7 +17,7 @@ from probe.model.unit_names import require_position, unit_name
 from probe.progress import SILENT, Progress
 from probe.show.html import shown
 from probe.show.opening import came_from
-from probe.show.panels import Figure, Panel, Rows, Sentence
+from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class HeadTable(Record, figure=True, page=True):
     """scores by name, see `SCORES`; `direct` and `write` are those at position `pos`, where `target` is what the model is
     asked about (its likeliest next token unless one was chosen). The others are means over queries, `copying` is of weights
     alone; the columns say which. metric: the score that orders the rows and colours the figure, unless another is asked for;
-    top: how many rows it is shown with, all for None."""
+    top: how many rows it is shown with, all for None. split: the logits of all positions, where they are known."""
 
     prompt: str
     token_ids: list[int]
@@ -62,6 +62,14 @@ class HeadTable(Record, figure=True, page=True):
     convention: dict[str, Any] = field(default_factory=dict)
     metric: str = "direct"
     top: int | None = None
+    split: "DirectLogits | None" = None
+
+    def at(self, pos: int) -> "HeadTable":
+        """The table at another position; the same, where the logits of others are not known."""
+        if self.split is None or pos == self.pos:
+            return self
+        here = {"direct": self.split.heads[..., pos], "write": self.split.write_norm[..., pos]}
+        return replace(self, pos=pos, target=self.split.target_tokens[pos], scores={**self.scores, **here})
 
     def column(self, metric: str) -> str:
         """The heading of a score's column, which says what it is of: `write at 5`, `entropy, mean`, `copying, by weights`."""
@@ -95,13 +103,27 @@ class HeadTable(Record, figure=True, page=True):
         ]
 
     def panels(self) -> list[Panel]:
-        """All heads by the score, as a grid and as a table."""
-        title = f"Heads by {self.about(self.metric)}"
-        return [
-            Figure(title, self.figure),
-            Rows(f"Heads by {SCORES[self.metric][0]}", self.rows(k=self.top)),
-            Sentence(self.summary()),
-        ]
+        """All heads by the score, as a grid and as a table, and among the other parts what they add to the logit."""
+        if self.split is None:
+            return [*self._of_token(self.pos), Sentence(self.summary())]
+        return [Chosen({"token": len(self.tokens)}, self._of_token, {"token": self.pos}), Sentence(self.summary())]
+
+    def _of_token(self, token: int) -> list[Panel]:
+        here, rows = self.at(token), self.at(token).rows(k=self.top)
+        metrics = [self.metric, *(m for m in SCORES if m in self.scores and m != self.metric)]
+        layers, heads = self.scores[self.metric].shape
+        axes = ("layer", "head") if layers >= heads else ("head", "layer")  # as `grid_figure` lays them out
+        table = Rows(f"Heads by {SCORES[self.metric][0]}", rows, [picked(row["head"]) for row in rows], whole=True)
+        return [Figure("Heads by layer", here.figure, {"metric": metrics}, axes), table, *self._parts(token)]
+
+    def _parts(self, token: int) -> list[Panel]:
+        """What heads and MLPs add to the logit after one token, what is left, and their sum."""
+        if self.split is None:
+            return []
+        whole = {"part": "together: the logit", "adds to the logit": float(self.split.total()[token])}
+        rows = [*self.split.rows(token, 10), whole]
+        title = f"What adds to the logit of {shown(self.split.target_tokens[token])}, after {shown(self.tokens[token])}"
+        return [Rows(title, rows, [picked(row["part"]) for row in rows], sums=3)]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -119,6 +141,11 @@ class HeadTable(Record, figure=True, page=True):
 
     def _first(self) -> str:
         return ", ".join(row["head"] for row in self.rows(k=3))
+
+
+def picked(part: str) -> dict[str, str]:
+    """What a reader chooses by a head's name, as `5.3`; nothing by that of another part."""
+    return {"head": part[1:].replace("H", ".")} if part.startswith("L") else {}
 
 
 def check_score(metric: str) -> str:
@@ -144,7 +171,7 @@ def put_together(
         scores["copying"] = copying
     target = direct.target_tokens[at] if direct is not None else ""
     convention = direct.convention if direct is not None else {}
-    return HeadTable(heads.prompt, heads.token_ids, heads.tokens, at, target, scores, convention, metric)
+    return HeadTable(heads.prompt, heads.token_ids, heads.tokens, at, target, scores, convention, metric, split=direct)
 
 
 @method("head-table", group="heads")

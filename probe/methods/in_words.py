@@ -22,7 +22,7 @@ def heading(title: str) -> str:
     """A panel's title; of a class its words: `LensResult` is a Lens result."""
     if re.fullmatch(r"([A-Z][a-z0-9]+)+", title):
         return label(" ".join(re.findall(r"[A-Z][a-z0-9]+", title)).lower())
-    return label(title) if title[:2].islower() else title
+    return label(title) if " " not in title and title[:2].islower() else title[:1].upper() + title[1:]
 
 
 def value(p: Parameter, plain: Any) -> str:

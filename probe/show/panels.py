@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from probe.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
     import plotly.graph_objects as go
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -31,23 +33,28 @@ class Figure:
 @dataclass(frozen=True)
 class Rows:
     """A table, a mapping a row. picks: what is chosen by each row. kinds: of columns whose values do not tell what they are; a
-    `name` is that of what has a page. meanings: of columns, what is more than the glossary says, or another thing."""
+    `name` is that of what has a page. meanings: of columns, what is more than the glossary says, or another thing. whole: no
+    row is left out anywhere, however many there are. sums: so many last rows stay below, however it is sorted."""
 
     title: str
     rows: Sequence[Mapping[str, Any]]
     picks: Sequence[Mapping[str, Any]] = ()
     kinds: Mapping[str, Literal["token", "share", "name"]] = field(default_factory=dict)
     meanings: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
+    sums: int = 0
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A strip of tokens, each with its number (NaN: none), which colours it; a reader may choose a `token`. label: what the
-    number is."""
+    """A strip of tokens, each with its number (NaN: none), which colours it. label: what the number is. picks: what a reader
+    chooses by a token. others: row i is what the numbers are while a reader points at token i."""
 
     label: str
     tokens: Sequence[str]
     values: Sequence[float]
+    picks: str = "token"
+    others: "Float[np.ndarray, 'token token'] | None" = None
 
 
 @dataclass(frozen=True)

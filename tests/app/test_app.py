@@ -510,14 +510,15 @@ def test_figures_escape_tokens():
 
 @pytest.mark.parametrize("n", [360, 512, 1000])
 def test_patterns_of_long_prompts_are_sent_in_a_megabyte(n):
-    from app.figures.heads import pattern_figure, pattern_marked
+    from app.figures.dress import dress
+    from app.figures.heads import pattern_figure
     from probe.heads.pattern_scores import head_metrics
     from probe.heads.patterns import HeadPatterns
 
     pattern = np.tril(np.random.default_rng(n).random((1, 1, n, n)).astype(np.float32))
     pattern[..., n - 1, 3] = 0.98765
     heads = HeadPatterns("x", list(range(n)), ["·token"] * n, pattern, head_metrics(pattern, list(range(n))))
-    for figure in (pattern_figure(heads, 0, 0), pattern_marked(heads, 0, 0, n - 1, 0, "light")):
+    for figure in (pattern_figure(heads, 0, 0), dress(heads.figure(0, 0, margins=True), "light")):
         assert len(figure.to_json()) < 1_000_000
         z = np.asarray(figure.data[0].z)
         assert np.isnan(z[0, -1]) and z[-1, 3 * len(z) // n] >= np.float32(0.9876)  # a block keeps its largest

@@ -32,7 +32,7 @@ def test_every_page_of_a_model_fills(served, site, tab):
     clean, corrupted = (prompts.store(text, name).id for text in (PROMPT, OTHER))
     for address, *filled in (
         (links.prompt_page(clean, name), "#strip .ow-tok", ".ow-thumbs canvas", "#units .ow-row, #units tr"),
-        (links.heads_page(name, clean, head="1.2", token=2), "#heads-thumbs canvas", "#heads-table tr"),
+        (links.heads_page(name, clean, head="1.2", token=2), "#heads-thumbs canvas", "#heads-scores tr"),
         (links.lens_page(name, clean, token=2), "[data-axes] .hm", "[data-axes=layer] .xy"),
         (links.neuron_page(name, 1, 3, prompt=clean), ".ow-rows-box tr"),
         (links.beside_page(clean, corrupted, name), ".ow-column .ow-tok", ".ow-chosen table tr"),

@@ -166,16 +166,18 @@ def test_the_contrast_test_sees_what_is_too_faint(tab, site):
 
 def test_a_table_is_one_stop_and_arrows_move_in_it(tab, site, pages):
     opened(tab, site + pages["heads"])
-    rows = tab.locator("#heads-table tr.click")
+    rows = tab.locator("#heads-scores table[aria-label^='Heads by'] tr.click")
     assert rows.count() > 10
     rows.first.focus()
     tab.keyboard.press("ArrowDown")
     expect(rows.nth(1)).to_be_focused()
     tab.keyboard.press("End")
     expect(rows.last).to_be_focused()
-    assert tab.locator("#heads-table tr[tabindex='0']").count() == 1
+    assert tab.locator("#heads-scores table[aria-label^='Heads by'] tr[tabindex='0']").count() == 1
     tab.keyboard.press("Tab")
-    assert not tab.evaluate("document.querySelector('#heads-table').contains(document.activeElement)")
+    assert not tab.evaluate(
+        "document.querySelector('#heads-scores table[aria-label^=Heads]').contains(document.activeElement)"
+    )
 
 
 def test_popouts_close_by_escape_and_by_a_press_elsewhere(tab, site, pages):

@@ -11,6 +11,7 @@ from browsing import SLACK, chromium, expect, pytestmark, site, tab
 from app.library import prompts
 
 TEXT = "One two three four five. One two three <b>four</b>"
+TABLE = "#heads-scores table[aria-label^='Heads by']"
 WAIT = 90_000  # milliseconds for model work on a busy machine
 expect.set_options(timeout=20_000 * SLACK)
 
@@ -25,8 +26,14 @@ def opened(tab, address: str):
     """The page once a head was read."""
     tab.goto(address)
     expect(tab.locator("#heads-thumbs canvas")).to_be_visible(timeout=WAIT)
-    expect(tab.locator("#heads-qk td").first).to_be_visible(timeout=WAIT)
+    expect(tab.locator("#heads-read td").first).to_be_visible(timeout=WAIT)
+    expect(tab.locator(TABLE).locator("td").first).to_be_visible(timeout=WAIT)
     return tab
+
+
+def shows(tab, name: str, timeout: float = 20_000 * SLACK) -> None:
+    """The page shows where this head looks."""
+    expect(tab.locator("#heads-look h2", has_text=f"Attention of {name}:")).to_be_visible(timeout=timeout)
 
 
 def test_without_a_prompt_it_offers_a_box_and_recent_ones(tab, site, page):
@@ -53,67 +60,70 @@ def test_a_prompt_written_there_opens_there(tab, site):
 
 def test_a_head_and_a_score_are_chosen_and_kept_in_the_address(tab, page):
     opened(tab, page)
-    tab.locator("#heads-metric").click()
+    tab.get_by_label("Score that colours the heads").first.click()
     tab.get_by_role("option", name="copying").click()
     expect(tab).to_have_url(re.compile("metric=copying"))
     expect(tab.locator("#heads-metric-note")).to_contain_text("Coloured by copying")
-    expect(tab.locator("#heads-table tbody tr")).to_have_count(16)
-    expect(tab.locator("#heads-table thead")).to_contain_text("direct effect")
-    first = tab.locator("#heads-table tbody tr").first
+    expect(tab.locator("#heads-scores").get_by_label("metric", exact=True).first).to_have_value("copying")
+    expect(tab.locator(f"{TABLE} tbody tr")).to_have_count(16)
+    expect(tab.locator(f"{TABLE} thead")).to_contain_text("direct effect")
+    first = tab.locator(f"{TABLE} tbody tr").first
     name = first.locator("td").first.inner_text()
     first.click()
-    expect(tab.locator("#heads-name")).to_have_text(name)
+    shows(tab, name)
     expect(tab).to_have_url(re.compile("h=" + name[1:].replace("H", r"\.")))
     tab.reload()
-    expect(tab.locator("#heads-name")).to_have_text(name, timeout=WAIT)
+    shows(tab, name, WAIT)
     expect(tab.locator("#heads-metric-note")).to_contain_text("Coloured by copying")
 
 
 def test_table_sorts_by_a_column(tab, page):
     opened(tab, page)
-    tab.locator("#heads-table th", has_text="entropy").click()
-    at = 1 + [h.startswith("entropy") for h in tab.locator("#heads-table th").all_inner_texts()].index(True)
-    cells = tab.locator(f"#heads-table tbody tr td:nth-child({at})").all_inner_texts()
+    tab.locator(f"{TABLE} th", has_text="entropy").click()
+    at = 1 + [h.startswith("entropy") for h in tab.locator(f"{TABLE} th").all_inner_texts()].index(True)
+    cells = tab.locator(f"{TABLE} tbody tr td:nth-child({at})").all_inner_texts()
     values = [float(c.replace("−", "-")) for c in cells]
     assert values == sorted(values, reverse=True) and len(set(values)) > 4
 
 
 def test_keys_move_to_neighbouring_heads(tab, page):
     opened(tab, page + "&h=1.1")
-    expect(tab.locator("#heads-name")).to_have_text("L1H1")
+    shows(tab, "L1H1")
     tab.keyboard.press("Shift+ArrowRight")
-    expect(tab.locator("#heads-name")).to_have_text("L2H1")
+    shows(tab, "L2H1")
     tab.keyboard.press("Shift+ArrowDown")
-    expect(tab.locator("#heads-name")).to_have_text("L2H2")
+    shows(tab, "L2H2")
     tab.locator("#heads-thumbs canvas").focus()
     tab.keyboard.press("ArrowLeft")
-    expect(tab.locator("#heads-name")).to_have_text("L1H2")
+    shows(tab, "L1H2")
 
 
-def heats(tab, strip: str) -> list[float]:
-    return tab.locator(f"{strip} .ow-tok").evaluate_all(
+def heats(strip) -> list[float]:
+    return strip.locator(".ow-tok").evaluate_all(
         "ts => ts.map(t => parseFloat(t.style.getPropertyValue('--heat')) || 0)"
     )
 
 
 def test_strips_show_both_directions_and_choose_query_and_key(tab, page):
     opened(tab, page + "&h=0.1&t=4")
-    row = heats(tab, "#heads-keys")
+    look = tab.locator("#heads-look")
+    keys, queries = look.locator(".ow-strip").nth(0), look.locator(".ow-strip").nth(1)
+    row = heats(keys)
     assert max(row) == 100 and not any(row[5:])  # nobody looks ahead
-    tab.locator("#heads-queries .ow-tok").nth(2).hover()
-    expect(tab.locator("#heads-keys .ow-tok").nth(4)).to_have_css("--heat", "0.0%")
-    hovered = heats(tab, "#heads-queries")
+    queries.locator(".ow-tok").nth(2).hover()
+    expect(keys.locator(".ow-tok").nth(4)).to_have_css("--heat", "0.0%")
+    hovered = heats(queries)
     assert not any(hovered[:2]) and any(hovered[2:])  # who looks at token 2 stands behind it
     tab.mouse.move(2, 300)
-    expect(tab.locator("#heads-keys .ow-tok").nth(2)).to_have_attribute("style", re.compile(r"--heat"))
-    assert heats(tab, "#heads-keys") == row
-    tab.locator("#heads-keys .ow-tok").nth(1).click()
+    expect(keys.locator(".ow-tok").nth(2)).to_have_attribute("style", re.compile(r"--heat"))
+    assert heats(keys) == row
+    keys.locator(".ow-tok").nth(1).click()
     expect(tab).to_have_url(re.compile(r"[?&]s=1\b"))
-    expect(tab.locator("#heads-queries-title")).to_contain_text("(key 1)")
-    expect(tab.locator("#heads-here h3")).to_contain_text("(key 1)")
-    tab.locator("#heads-queries .ow-tok").nth(6).click()
+    expect(look.locator("h2", has_text="(key 1)")).to_be_visible()
+    expect(tab.locator("#heads-read h2", has_text="(key 1)")).to_be_visible()
+    queries.locator(".ow-tok").nth(6).click()
     expect(tab).to_have_url(re.compile(r"[?&]t=6\b"))
-    expect(tab.locator("#heads-keys-title")).to_contain_text("(query 6)")
+    expect(look.locator("h2", has_text="(query 6)")).to_be_visible()
 
 
 def test_a_head_is_taken_away_in_place(tab, page):
@@ -134,7 +144,7 @@ def test_a_head_is_taken_away_in_place(tab, page):
     expect(change.locator(".ow-finding")).to_contain_text("mean L2H1@", timeout=WAIT)
     expect(change.get_by_label("Changes")).to_have_value(re.compile(r"mean:L2H1@\d+"))
     expect(tab.locator("#heads-thumbs canvas")).to_be_visible(timeout=WAIT)
-    expect(tab.locator("#heads-name")).to_have_text("L2H1")
+    shows(tab, "L2H1")
     tab.locator("#heads-thumbs canvas").focus()
     tab.keyboard.press("Shift+ArrowDown")
     expect(change.get_by_label("Changes")).to_have_value(re.compile(r"ablate:L2H2"))
@@ -156,16 +166,18 @@ def test_a_run_that_an_address_of_before_names_is_shown(tab, page):
 
 def test_another_next_token_is_explained(tab, page):
     opened(tab, page + "&h=2.1")
-    tab.get_by_text("Explain another next token").click()
-    tab.locator(".heads-more .ow-tokenpick input").fill("war")
-    tab.locator(".heads-more .ow-tokenpick tr.click").first.click()
+    tab.locator("#heads-target input").fill("war")
+    tab.locator("#heads-target tr.click").first.click()
     expect(tab).to_have_url(re.compile(r"[?&]y=\d+"))
-    expect(tab.locator("#heads-direct")).to_contain_text("war", timeout=WAIT)
+    for place in ("#heads-read", "#heads-scores"):
+        expect(tab.locator(place)).to_contain_text(
+            "to the logit of " if place == "#heads-read" else "logit of  war", timeout=WAIT
+        )
 
 
 def test_what_is_shown_can_be_saved_and_stays_text(tab, page):
     opened(tab, page)
-    tab.locator(".ow-panel", has=tab.locator("#heads-table")).get_by_role("button", name="Save").click()
+    tab.locator(".ow-panel", has=tab.locator(TABLE)).get_by_role("button", name="Save").click()
     with tab.expect_download() as waiting:
         tab.get_by_role("menuitem", name="JSON").first.click()
     rows = json.loads(Path(waiting.value.path()).read_text())

@@ -23,7 +23,7 @@ def test_heads_prints_a_table_by_a_score(capsys, toy):
     best = [row["head"] for row in head_table(toy, PROMPT).rows("copying", 3)]
     for command in (["heads"], ["heads", "head-table"]):
         text = shown(capsys, *command, "--metric", "copying", "--top", "3")
-        assert re.findall(r"^L\dH\d", text, re.M) == best
+        assert re.findall(r"^L\dH\d", text, re.M)[:3] == best
     found = json.loads(shown(capsys, "heads", "--json"))
     assert len(found["scores"]["direct"]) == 4 and found["pos"] == len(found["tokens"]) - 1
 

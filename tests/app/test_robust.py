@@ -239,21 +239,28 @@ def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkey
             models.model_named(name)
     args = {"model": folder, "id": prompts.store(text, "toy").id}
     memory.remember("heads", folder, text, heads_of(text, ["one", " two", " three"]))
+    known = client.get("/_dash-dependencies").get_json()
+    one = next(c for c in known if "heads-elsewhere.children" in c["output"])
+    values = {"selection": {"target": 5}, "heads-args": args}
+
+    def named(text: str) -> object:
+        return json.loads(text) if text.startswith("{") else text
+
+    outputs = [o.rsplit(".", 1) for o in one["output"][2:-2].split("...")]
     body = {
-        "output": "heads-scores-key.data",
-        "outputs": {"id": "heads-scores-key", "property": "data"},
-        "inputs": [{"id": "selection", "property": "data", "value": {"target": 5}}],
-        "state": [
-            {"id": "heads-args", "property": "data", "value": args},
-            {"id": "heads-scores-key", "property": "data", "value": None},
-        ],
+        "output": one["output"],
+        "outputs": [{"id": named(text), "property": part} for text, part in outputs],
+        **{
+            side: [{**s, "id": named(s["id"]), "value": values.get(s["id"])} for s in one[side]]
+            for side in ("inputs", "state")
+        },
         "changedPropIds": ["selection.data"],
     }
     answer = client.post("/_dash-update-component", json=body)
     assert answer.status_code == 200 and "headscores:" in answer.get_data(as_text=True)  # a job was queued
-    job = jobs.job_table().all()[0]
-    jobs.job_table().wait(job.id)
-    assert (job.state, loaded) == ("failed", []) and "none of the models known here" in job.message
+    for job in jobs.job_table().all():
+        jobs.job_table().wait(job.id)
+        assert (job.state, loaded) == ("failed", []) and "none of the models known here" in job.message
 
 
 def store_result(name: str, model: str) -> None:

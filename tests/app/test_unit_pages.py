@@ -16,7 +16,6 @@ from records import HOSTILE, small_graph, store_graph
 from app.components.appearing import appearing
 from app.library import tables, units
 from app.pages.unit import page as unit
-from app.pages.unit import panels as unit_panels
 from app.pages.unit_browser import browser as unit_browser
 from app.pages.unit_browser import callbacks as browser
 from app.pages.unit_browser.page import layer_rows, neuron_address
@@ -30,11 +29,13 @@ from probe.dictionaries import SAE, Crosscoder, CrossLayerTranscoder, TopK, load
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.features import set_label, unit_weights
 from probe.features.by_weights import unit_by_weights
+from probe.features.example_colours import coloured_examples
 from probe.features.on_text import on_text
 from probe.interventions.edited_run import edited_run
 from probe.interventions.running import intervene
 from probe.interventions.unit_edits import UnitEdit, edit_units
 from probe.interventions.values import Steer
+from probe.methods.call import Call
 from probe.model.load import load_model, stamp
 from probe.model.unit_names import UnitName
 
@@ -169,7 +170,7 @@ def test_a_table_of_other_weights_is_called_stale(home, toy) -> None:
 def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
     big_table("wide", 40, window=96, top=20, words=HOSTILE)
     record = tables.open_table("wide").unit(0)
-    told = unit_panels.examples_data(record)
+    told = coloured_examples(record)
     assert sum(len(g["examples"]) for g in told["groups"]) == 35 and len(told["groups"]) == 6
     assert told["groups"][0]["name"].startswith("Strongest (3 to 5)")
     assert [len(e["tokens"]) for e in told["groups"][0]["examples"]] == [96] * 20
@@ -185,9 +186,8 @@ def test_data_of_a_page_is_small_plain_and_complete(home) -> None:
 def test_neighbours_keep_the_selection(home) -> None:
     set_label(big_table("f", 24), 4, "<i>label", author="a")
     found = units.unit_at("table", "f", "3", {})
-    near = unit_panels.lists(found, tables.open_table("f").unit(3), {"prompt": "abc", "token": 2})["near"]
-    row = near.children[1].children[0].data["rows"][0]
-    assert row["href"] == "/units/table/f/4?p=abc&t=2" and row["unit"] == "L1F4 · <i>label"
+    opens = unit.neighbours(found, tables.open_table("f").unit(3), {"prompt": "abc", "token": 2})
+    assert opens("L1F4", {}) == ("/units/table/f/4?p=abc&t=2", "<i>label") and opens("promotes", {}) == (None, "")
 
 
 def test_circuits_are_found_and_read_again_when_replaced(home) -> None:
@@ -317,12 +317,11 @@ def shell_of(line: str):
 def test_snippets_run_as_printed(home, toy, monkeypatch) -> None:
     big_table("f", 24, source="learned", stamp=stamp(toy))
     learned(toy)
-    named = [("table", "f", "3", {}), ("neuron", "1", "5", {"m": "toy"})]
-    for found in (units.unit_at(*one) for one in named):
-        python, shell = unit_panels.code(found)
-        python_of(python, monkeypatch, toy)
-        assert found.name in shell_of(str(shell)).stdout
-    shutil.rmtree(place("features", "f"))
-    python, shell = unit_panels.code(units.unit_at("latent", "learned", "3", {}))
+    python, shell = unit.code(units.unit_at("table", "f", "3", {}))
     python_of(python, monkeypatch, toy)
-    assert "L1F3" in shell_of(str(shell)).stdout
+    assert "L1F3" in shell_of(shell).stdout
+    shutil.rmtree(place("features", "f"))
+    for found in (units.unit_at("neuron", "1", "5", {"m": "toy"}), units.unit_at("latent", "learned", "3", {})):
+        call = Call.checked("unit-by-weights", "toy", found.named)
+        python_of(call.python(), monkeypatch, toy)
+        assert found.name in shell_of(str(call.shell())).stdout

@@ -1,25 +1,31 @@
 """The model work of the heads page: all patterns, all scores, one head read. Each is one job, kept in memory; what one has found,
 the next need not find again."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app import links
-from app.jobs import work
+from app.jobs import readings, work
 from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
 from app.library import memory, models, vocabulary
 from app.library.prompts import Prompt
+from probe.methods.call import Call
 from probe.model.unit_names import unit_name
 from probe.progress import Progress
+from probe.show.made import remember
 
 if TYPE_CHECKING:
     from numpy import ndarray
     from transformer_lens.model_bridge import TransformerBridge
 
+FIRST = "previous_token"
+"""The score by which heads are told apart where no other is asked for."""
+
 
 def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
-    """What every head adds to the logit of the likeliest next tokens (or of one), and its copying score."""
+    """Every head by every score, which is the method `head-table`: towards the likeliest next tokens, or one."""
 
     def run(progress: Progress) -> object:
+        from probe.heads.scores import put_together
         from probe.lens.direct import direct_logits
 
         bridge = models.model_named(model, progress)
@@ -30,11 +36,19 @@ def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
             step(1)
             copying = _copying(model, bridge)
             step(1)
-        return {"direct": direct, "copying": copying}
+        heads = readings.heads(model, prompt.text, progress=progress)
+        found = put_together(heads, direct, copying, metric=FIRST)
+        return _made(found, "head-table", model, prompt, target, metric=FIRST)
 
     key, link = work.key_of("headscores", model, prompt.id, target), links.heads_page(model, prompt.id)
     again = ["head-scores", {"model": model, "prompt": prompt.id, "target": target}]
     return work.Work(key, "Score all heads", run, link, "read", again=again)
+
+
+def _made(record: Any, method: str, model: str, prompt: Prompt, target: int | None, **arguments: Any) -> Any:
+    """The record, with the call of the method that finds the same."""
+    asked = {"prompt": prompt.text, **arguments, **({"target": target} if target is not None else {})}
+    return remember(record, Call.checked(method, model, asked).made())
 
 
 def _copying(model: str, bridge: "TransformerBridge") -> "ndarray":
@@ -47,16 +61,18 @@ def _copying(model: str, bridge: "TransformerBridge") -> "ndarray":
 
 
 def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int | None) -> work.Work:
-    """One head at every position."""
+    """One head at every position: what the method `one-head` tells beside where the head looks."""
     name = unit_name("head", layer, head)
 
     def run(progress: Progress) -> object:
         from probe.heads.reading import KnownOfHeads, read_head
+        from probe.heads.reading_record import HeadTold
 
         bridge = models.model_named(model, progress)
-        scores = work.result(scores_work(model, prompt, target).key) or {}
-        known = KnownOfHeads(direct=scores.get("direct"), copying=float(_copying(model, bridge)[layer, head]))
-        return read_head(bridge, prompt.text, name, target=target, known=known, progress=progress)
+        scored = work.result(scores_work(model, prompt, target).key)
+        known = KnownOfHeads(direct=scored and scored.split, copying=float(_copying(model, bridge)[layer, head]))
+        found = read_head(bridge, prompt.text, name, target=target, known=known, progress=progress)
+        return _made(HeadTold(found), "one-head", model, prompt, target, head=name)
 
     link = links.heads_page(model, prompt.id, head=f"{layer}.{head}")
     key = work.key_of("head", model, prompt.id, layer, head, target)

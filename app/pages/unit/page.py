@@ -1,29 +1,36 @@
 """One unit, a latent or a neuron: what it fires at over its whole range, what it does to the logits, which units are near it,
 what people say of it, and what happens on one's own text when it is changed.
 
-One layout for the three addresses; what is not measured says so.
+One layout for the three addresses; what is not measured says so. What is told of it is what its record tells (`Unit`, and the
+method `unit-by-weights` of one that nobody has measured).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
-from dash.development.base_component import Component
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from app import links
-from app.components.parts import Parts, error, icon, loading, stat, title
-from app.components.slot import register_slot, slot
+from app.components.appearing import appearing
+from app.components.measuring import measure_button, measure_words
+from app.components.parts import Parts, empty, error, icon, panel, segmented, stat, title
+from app.components.snippets import python, shell_line, snippets
+from app.figures.dress import worn
 from app.frame.shell import Page
 from app.jobs import work as jobs
 from app.library import units
 from app.library.artifacts import is_registered
 from app.library.models import short_model
+from app.library.tables import open_table
 from app.library.units import PageUnit
+from app.methods import view
+from app.methods.drawing import Look, drawn_list
 from app.methods.work import work_of
-from app.pages.unit import asking, labels, panels
+from app.pages.unit import asking, labels
 from app.selection import Selection, selection_from
+from probe.features.example_colours import coloured_examples
 from probe.methods.call import Call
-from probe.words import figures
 
 if TYPE_CHECKING:
     from probe.features.unit import Unit
@@ -38,31 +45,76 @@ def layout(source: str, where: str, unit: str, query: dict[str, str]) -> Parts:
         dcc.Store(id="selection", data=chosen),
         dcc.Store(id="unit-args", data={"source": source, "where": where, "unit": unit, "model": query.get("m", "")}),
         title(_heading(found), eyebrow=_eyebrow(found), actions=[_around(found, _kept(chosen))], lead=_said(found)),
-        *_badges(found, record),
+        *_careful(found, record),
     ]
-    own = [*asking.blocks(found, chosen, query), panels.circuits(found)]
-    if record is None:
-        return [*head, *_by_weights(found, chosen), panels.not_measured(found), *own]
-    shown = panels.measured(found, record, _kept(chosen), query.get("view") == "full")
-    return [*head, _scores(record), *shown, *own, panels.conventions(record)]
+    told = _by_weights(found, chosen) if record is None else _measured(found, record, chosen, query)
+    where_else = panel(
+        "Circuits it appears in",
+        appearing("unit-circuits", found.model, found.unit, found.dictionary),
+        note="Nodes of stored attribution graphs that are this unit. Click one to see its edges.",
+    )
+    return [*head, *told, *asking.blocks(found, chosen, query), where_else]
 
 
-def _kept(chosen: Selection | None) -> Selection:
+def _kept(chosen: Selection) -> Selection:
     """What of the selection another unit's page keeps."""
-    return {k: v for k, v in (chosen or {}).items() if k in ("prompt", "token")}
+    return {k: v for k, v in chosen.items() if k in ("prompt", "token")}
 
 
 def _by_weights(found: PageUnit, chosen: Selection) -> Parts:
-    """What the weights say of it: read now, kept in memory, as everybody who passes by asks for it."""
+    """What the weights say of it: read now, kept in memory, as everybody who passes by asks for it; and what would measure it."""
     call = Call.checked("unit-by-weights", found.model, found.named)
     key = jobs.submit(replace(work_of(call), store=None, link=found.href()))
-    weights = jobs.result(key)
-    shown = panels.by_weights(found, weights, _kept(chosen)) if weights is not None else loading()
-    return [slot("unit-weights", key, shown=weights is not None), html.Div(shown, id="unit-by-weights")]
+    told = view.result_view("weights", {"method": call.method}, key, selection=chosen)
+    what = found.layer if found.kind == "neuron" else str(found.dictionary)
+    offer = empty("Not measured yet", measure_words(found.model, what), measure_button(found.model, what))
+    return [html.Div(told, className="ow-stack ow-unit-told"), panel("Where it fires", offer, export=False)]
+
+
+def _measured(found: PageUnit, record: "Unit", chosen: Selection, query: dict[str, str]) -> Parts:
+    """Everything a table holds of a unit."""
+    full = "full" if query.get("view") == "full" else "snippet"
+    box = html.Div(id="unit-examples", className="ow-examples-box ow-data", style={"minHeight": 60})
+    examples = panel(
+        "Where it fires",
+        [dcc.Store(id="unit-examples-data", data=coloured_examples(record)), box],
+        note="The strongest, at most one of each row of text, then samples from its whole range. Hover for activations.",
+        tools=segmented("unit-view", [(one, one) for one in ("snippet", "full")], full),
+        foot=snippets(*code(found)),
+    )
+    look = Look(worn(), neighbours(found, record, _kept(chosen)))
+    activations, *lists = drawn_list(record.beside_examples(), look, "unit")
+    facts = html.Div([stat(*one) for one in record.facts()], className="body ow-stats", style={"paddingTop": 14})
+    right = html.Div([labels.labels_panel(found), activations], className="ow-stack")
+    return [
+        html.Section(facts, className="ow-panel", id="unit-scores"),
+        html.Div([examples, right], className="ow-grid two"),
+        html.Div(lists, className="ow-block-panels ow-unit-lists"),
+    ]
+
+
+def code(found: PageUnit) -> tuple[str, str]:
+    """Lines that show the same of a unit of a table."""
+    lines = f"table = open_features({found.table!r})\nunit = table.unit({found.row})\nunit"
+    shell = shell_line("features", "--name", str(found.table), "--unit", str(found.row))
+    return python(lines, probe=["open_features"]), shell
+
+
+def neighbours(found: PageUnit, record: "Unit", kept: Selection) -> Any:
+    """From the units near it to their pages, and what people call them."""
+    numbers = {near.name: near.unit for near in (*record.near, *record.coactive)}
+    called = open_table(str(found.table)).labels
+
+    def opens(name: str, _: Mapping[str, Any]) -> tuple[str | None, str]:
+        if name not in numbers:
+            return None, ""
+        said = called.get(numbers[name], [])
+        return found.href(numbers[name], **kept), said[0].text if said else ""
+
+    return opens
 
 
 def register(app: Dash) -> None:
-    register_slot(app, "unit-weights")
     labels.register(app)
     asking.register(app)
     app.clientside_callback(
@@ -72,34 +124,20 @@ def register(app: Dash) -> None:
         Input("unit-view", "value"),
     )
 
-    @app.callback(
-        Output("unit-by-weights", "children"),
-        Input("unit-weights-done", "data"),
-        State("unit-args", "data"),
-        State("selection", "data"),
-        prevent_initial_call=True,
-    )
-    def weights(key: str | None, args: dict[str, str], chosen: Selection | None):
-        record = jobs.result(key)
-        return no_update if record is None else panels.by_weights(units.unit_of(args), record, _kept(chosen))
+
+# -- its heading ------------------------------------------------------------------------------------------------------------
 
 
 def _eyebrow(found: PageUnit) -> Parts:
-    model = short_model(found.model)
-    if found.kind == "neuron":
-        parts: list[Any] = [f"Neuron {found.number:,} of layer {found.layer} · {model}"]
-    else:
-        learned = dcc.Link(found.dictionary, href=links.latent_page(str(found.dictionary), found.number))
-        parts = [
-            f"Latent {found.number:,} of ",
-            learned
-            if found.source == "table" and is_registered("dictionary", str(found.dictionary))
-            else found.dictionary,
-        ]
-        parts.append(f" · {model}")
+    model, table = short_model(found.model), []
     if found.table:
-        parts += [" · table ", dcc.Link(found.table, href=links.table_page(found.table))]
-    return parts
+        table = [" · table ", dcc.Link(found.table, href=links.table_page(found.table))]
+    if found.kind == "neuron":
+        return [f"Neuron {found.number:,} of layer {found.layer} · {model}", *table]
+    learned: Any = found.dictionary
+    if found.source == "table" and is_registered("dictionary", str(found.dictionary)):
+        learned = dcc.Link(found.dictionary, href=links.latent_page(str(found.dictionary), found.number))
+    return [f"Latent {found.number:,} of ", learned, f" · {model}", *table]
 
 
 def _heading(found: PageUnit) -> Parts:
@@ -108,7 +146,7 @@ def _heading(found: PageUnit) -> Parts:
     return [found.name, html.Span(called, id="unit-called", className="ow-called", dir="auto")]
 
 
-def _said(found: PageUnit) -> Component:
+def _said(found: PageUnit) -> html.Span:
     """The best label, where there is one."""
     said = labels.labels_at(found) if found.table else []
     return html.Span(said[0].text if said else None, dir="auto", id="unit-said")
@@ -128,33 +166,14 @@ def _around(found: PageUnit, kept: Selection) -> html.Nav:
     )
 
 
-def _badges(found: PageUnit, record: "Unit | None") -> Parts:
+def _careful(found: PageUnit, record: "Unit | None") -> Parts:
     """Stale, dead, rare."""
-    shown = []
-    if old := units.stale(found):
-        shown.append(error(old, heading="Measured on another model"))
-    if record is not None and (careful := record.warning):
-        shown.append(html.Div([icon("warning"), html.Span(careful)], className="ow-warning", role="note"))
-    return shown
-
-
-def _scores(record: "Unit") -> html.Section:
-    below = [stat("min", figures(record.min, 4), "lowest activation")] if record.min < 0 else []
-    numbers = [
-        stat("active at", f"{100 * record.density:.3g} %", f"{record.fired:,} of {record.n_tokens:,} tokens"),
-        stat("mean when active", figures(record.mean_active, 4) if record.fired else "–"),
-        stat("max", figures(record.max, 4) if record.fired else "–", "strongest activation"),
-        *below,
+    old = units.stale(found)
+    words = record.warning if record is not None else ""
+    return [
+        *([error(old, heading="Measured on another model")] if old else []),
+        *([html.Div([icon("warning"), html.Span(words)], className="ow-warning", role="note")] if words else []),
     ]
-    return html.Section(
-        html.Div(numbers, className="body ow-stats", style={"paddingTop": 14}), className="ow-panel", id="unit-scores"
-    )
 
 
-PAGE = Page(
-    r"/units/(?P<source>table|neuron|latent)/(?P<where>[^/]+)/(?P<unit>\d+)",
-    "Unit",
-    layout,
-    register,
-    ("unit-histogram",),
-)
+PAGE = Page(r"/units/(?P<source>table|neuron|latent)/(?P<where>[^/]+)/(?P<unit>\d+)", "Unit", layout, register)

@@ -8,7 +8,7 @@ from big_table import big_table
 
 from app import links
 from app.frame import search
-from app.frame.search_texts import matched_units, waiting
+from app.frame.search_units import matched_units, waiting
 from app.library import tables
 from probe.features.table import open_features
 
