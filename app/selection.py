@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from dash import Patch
 
+from probe.heads.first_chosen import first_head
 from probe.model.unit_names import UnitName
 
 if TYPE_CHECKING:
@@ -52,10 +52,9 @@ def position(selection: Selection | None, record: "HeadPatterns | LensResult") -
 
 
 def chosen_head(selection: Selection | None, heads: "HeadPatterns") -> tuple[int, int]:
-    """Layer and head of the selection; else the head that most looks one token back, which is good to begin with."""
+    """Layer and head of the selection; else the one that is looked at first (`probe.heads.first_chosen`)."""
     layer, _, head = str((selection or {}).get("head") or "").partition(".")
     layers, count = heads.patterns.shape[:2]
     if layer.isdecimal() and head.isdecimal() and int(layer) < layers and int(head) < count:
         return int(layer), int(head)
-    best = int(np.nan_to_num(heads.metrics["previous_token"]).argmax())
-    return best // count, best % count
+    return first_head(heads.metrics)
