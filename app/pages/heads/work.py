@@ -36,7 +36,7 @@ def scores_work(model: str, prompt: Prompt, target: int | None) -> work.Work:
             step(1)
             copying = _copying(model, bridge)
             step(1)
-        heads = readings.heads(model, prompt.text, progress=progress)
+        heads = readings.reading("heads", model, prompt.text, progress)
         found = put_together(heads, direct, copying, metric=FIRST)
         return _made(found, "head-table", model, prompt, target, metric=FIRST)
 
