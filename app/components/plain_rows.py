@@ -3,9 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dash import html
-
-from app.components import drawn
 from app.components.drawn import Drawn
 from probe.show.columns import columns_and_cells
 from probe.show.panels import Rows
@@ -17,24 +14,6 @@ Link = Callable[[Any, Mapping[str, Any]], tuple[str | None, str]]
 """From the name of a unit, or of what else has a page, and the row it stands in, to its page and what it is called."""
 TABLE = "method-rows"
 """The type of the id of a record's table; one registering draws them all (`app.methods.drawing`)."""
-
-
-def table(
-    panel: Rows,
-    at: str,
-    height: int | None = None,
-    *,
-    link: Link | None = None,
-    chosen: Mapping[str, Any] | None = None,
-    note: str = "",
-) -> html.Div:
-    """A record's table under its title, whole. at: tells it from others of the page, and is the id of what holds both."""
-    data = {**panel_data(panel, link, chosen, len(panel.rows)), "page": None, "note": note}
-    return html.Div(
-        [html.H3(panel.title, dir="auto"), drawn.rows({"type": TABLE, "at": at}, height, data)],
-        id=at,
-        className="ow-half",
-    )
 
 
 def panel_data(
