@@ -105,9 +105,8 @@ class HeadReading(Record, figure=True, page=True):
     def _of_query(self, token: int) -> list[Panel]:
         named, found = token_named(self.tokens, token, "query"), self.attended(token, 12)
         qk = f"QK: keys that {named} prefers, by weights (score before the softmax)"
-        start = key_of(
-            self.pattern, token, self.at(self.query, self.key)[1] if token == self.query % len(self.tokens) else None
-        )
+        query, key = self.at(self.query, self.key)
+        start = key_of(self.pattern, token, key if token == query else None)
         return [
             Sentence(self.adds(token)),
             Rows(f"{named} looks at most", found, [{"source": row["position"]} for row in found]),

@@ -9,12 +9,15 @@ from tiny import CONFIGS, tiny
 
 from probe import Freeze, Patch, Zero, capture, head, intervene
 from probe.errors import BadInput, OpenworkError
+from probe.heads.first_chosen import first_head
+from probe.heads.patterns import head_patterns
 from probe.heads.reading import read_head
-from probe.heads.scores import SCORES, head_table
+from probe.heads.scores import SCORES, head_table, picked
 from probe.heads.weights import copying_scores, embedding_scale, logits_of, ov_directions, ov_writes, qk_scores
 from probe.lens.direct import direct_logits
 from probe.model.norms import norm_parts
 from probe.model.sites import Site, hook_name, resid_pre
+from probe.show.panels import Chosen
 
 PROMPT = "The capital of France is"
 LAYER, HEAD = (
@@ -215,6 +218,46 @@ def test_the_table_puts_the_scores_together(toy):
     sizes = [abs(r["direct effect at 2"]) for r in found.rows("direct", None)]
     assert sizes == sorted(sizes, reverse=True) and len(sizes) == 16
     assert found.target == direct.target_tokens[2]
+
+
+def test_what_is_told_follows_the_query_and_the_key(toy):
+    found = read_head(toy, PROMPT, 1, 2)
+    sentence, looked, _, of_key = found.told()[0].at({"token": 2})
+    assert sentence.text == found.adds(2) and looked.rows == found.attended(2, 12)
+    assert [row["source"] for row in looked.picks] == [row["position"] for row in looked.rows]
+    assert of_key.places({"source": 1}) == {"source": 1}
+    assert of_key.places({"source": 5}) == {"source": int(found.pattern[2, :3].argmax())}  # what lies ahead is not seen
+    here, alone = of_key.at({"source": 1})
+    reach = float(found.pattern[2, 1] * found.reach[2])
+    assert here.rows[0]["promotes, by"] == pytest.approx(found.in_prompt[1].up_scores[0] * reach)
+    assert alone.rows[0]["promotes"] == found.by_embedding[found.token_ids[1]].up[0]
+
+
+def test_where_any_head_looks_follows_head_query_and_key(toy):
+    found = head_patterns(toy, PROMPT)
+    back = found.metrics["previous_token"]
+    assert back[first_head(found.metrics)] == back.max()
+    (chosen,) = [p for p in found.panels() if isinstance(p, Chosen)]
+    said, figure, looks = chosen.at({"head": "2.1"})
+    assert said.text.startswith("L2H1 pays") and figure.axes == ("source", "token")
+    keys, of_key = looks.at({"token": 3})
+    (queries,) = of_key.at({"source": 1})
+    pattern = found.patterns[2, 1]
+    np.testing.assert_allclose(keys.values, pattern[3])
+    np.testing.assert_allclose(queries.values, pattern[:, 1])
+    np.testing.assert_allclose(keys.others[2], pattern[2])
+    np.testing.assert_allclose(queries.others[2], pattern[:, 2])
+
+
+def test_the_table_of_another_token_is_that_of_its_own_call(toy):
+    found, other = head_table(toy, PROMPT, pos=2), head_table(toy, PROMPT, pos=4)
+    for name, values in found.at(4).scores.items():
+        np.testing.assert_allclose(values, other.scores[name], rtol=1e-5)
+    grid, heads, parts = found.panels()[0].at({"token": 4})
+    assert found.at(4).target == other.target and len(heads.rows) == 16 and set(grid.choices["metric"]) == set(SCORES)
+    adds = [row["adds to the logit"] for row in parts.rows]
+    assert adds[-1] == pytest.approx(sum(adds[:-1]), abs=1e-4) and parts.sums == 3
+    assert parts.picks[-1] == {} and all(p == picked(r["head"]) for p, r in zip(heads.picks, heads.rows, strict=True))
 
 
 @pytest.mark.parametrize(
