@@ -23,6 +23,11 @@
     headsMerge: (base, tinted) => (base ? Object.assign({}, base, tinted || {}) : window.dash_clientside.no_update),
     headsTinted: (tinted, base) => window.dash_clientside.openwork.headsMerge(base, tinted),
 
+    headsBegin: function (part) {
+      if (part) ow.select(part);
+      return String(Boolean(part));
+    },
+
     headsAddress: function (selection) {
       const chosen = selection || {};
       ow.putInAddress({ s: chosen.source, y: chosen.target, metric: null });   // the score is a part of the selection

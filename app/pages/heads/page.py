@@ -26,7 +26,7 @@ from app.methods.changing import UNIT, changing
 from app.methods.token_box import token_pick
 from app.pages.heads import thumbnails
 from app.pages.heads.work import reading_work, scores_work
-from app.selection import SHOWN, Selection, changes, chosen_head, position, selection_from
+from app.selection import SHOWN, Selection, chosen_head, position, selection_from
 from probe.interventions.change_text import OF_HEAD
 from probe.model.unit_names import UnitName, unit_name
 
@@ -63,6 +63,7 @@ def layout(query: dict[str, str]) -> Parts:
     return [
         dcc.Store(id="heads-args", data={"model": model, "id": prompt.id}),
         dcc.Store(id="selection", data=selection),
+        dcc.Store(id="heads-begin"),
         title(
             prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=_ways(model, prompt.id, selection), clamp=True
         ),
@@ -70,16 +71,15 @@ def layout(query: dict[str, str]) -> Parts:
         _told("heads-look", *view.result_view("look", {"method": ""}, patterns, **seen)),
         _told("heads-read", *view.result_view("read", {"method": "one-head"}, reading, **seen)),
         _told("heads-scores", *view.result_view("scores", {"method": "head-table"}, scores, **seen)),
-        panel(
-            "Explain another next token",
-            token_pick("target", model),
-            note="By default what the model finds likeliest after each token.",
-            export=False,
-            id="heads-target",
-        ),
+        html.Div(_another_target(model), id="heads-target"),
         html.Div(_change(model, prompt, selection, query), id="heads-change", className="ow-stack"),
         panel("Where else it is", html.Div(id="heads-elsewhere"), note="Nodes of stored circuits that are this head."),
     ]
+
+
+def _another_target(model: str) -> html.Section:
+    note = "By default what the model finds likeliest after each token."
+    return panel("Explain another next token", token_pick("target", model), note=note, export=False)
 
 
 def complete(selection: Selection | None, heads: "HeadPatterns") -> Selection:
@@ -143,10 +143,17 @@ def register(app: Dash) -> None:
         Output("heads-thumbs", "data-address"),
         Input("selection", "data"),
     )
+    # Through the browser: a slot that is asked for by what another slot's callback set off, Dash takes for a circle.
+    app.clientside_callback(
+        ClientsideFunction("openwork", "headsBegin"),
+        Output("heads-thumbs", "data-begun"),
+        Input("heads-begin", "data"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
         Output("heads-base", "data"),
-        Output("selection", "data", allow_duplicate=True),
+        Output("heads-begin", "data"),
         Input(part_of(look, "done"), "data"),
         State("heads-args", "data"),
         State("selection", "data"),
@@ -156,7 +163,8 @@ def register(app: Dash) -> None:
         heads = memory.known("heads", args["model"], prompts.load(args["id"]).text)
         if heads is None:
             return no_update, no_update
-        return thumbnails.base_of(heads), changes(selection, complete(selection, heads))
+        chosen = complete(selection, heads)
+        return thumbnails.base_of(heads), {name: chosen[name] for name in ("token", "head")}
 
     @app.callback(
         Output(part_of(read, "key"), "data", allow_duplicate=True),
