@@ -175,7 +175,9 @@ def test_another_next_token_is_explained(tab, page):
 
 def test_what_is_shown_can_be_saved_and_stays_text(tab, page):
     opened(tab, page)
-    tab.locator(".ow-panel", has=tab.locator(TABLE)).get_by_role("button", name="Save").click()
+    tab.locator("#heads-scores .ow-panel", has=tab.locator("table[aria-label^='Heads by']")).get_by_role(
+        "button", name="Save"
+    ).click()
     with tab.expect_download() as waiting:
         tab.get_by_role("menuitem", name="JSON").first.click()
     rows = json.loads(Path(waiting.value.path()).read_text())

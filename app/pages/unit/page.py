@@ -13,9 +13,8 @@ from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from app import links
 from app.components.appearing import appearing
-from app.components.measuring import measure_button, measure_words
-from app.components.parts import Parts, empty, error, icon, panel, segmented, stat, title
-from app.components.snippets import python, shell_line, snippets
+from app.components.parts import Parts, error, icon, panel, segmented, stat, title
+from app.components.snippets import snippets
 from app.figures.dress import worn
 from app.frame.shell import Page
 from app.jobs import work as jobs
@@ -25,12 +24,15 @@ from app.library.models import short_model
 from app.library.tables import open_table
 from app.library.units import PageUnit
 from app.methods import view
+from app.methods.block import Block
 from app.methods.drawing import Look, drawn_list
 from app.methods.work import work_of
 from app.pages.unit import asking, labels
 from app.selection import Selection, selection_from
 from probe.features.example_colours import coloured_examples
+from probe.features.measuring.caches import TOKENS, Asked
 from probe.methods.call import Call
+from probe.methods.catalogue import known
 
 if TYPE_CHECKING:
     from probe.features.unit import Unit
@@ -66,9 +68,10 @@ def _by_weights(found: PageUnit, chosen: Selection) -> Parts:
     call = Call.checked("unit-by-weights", found.model, found.named)
     key = jobs.submit(replace(work_of(call), store=None, link=found.href()))
     told = view.result_view("weights", {"method": call.method}, key, selection=chosen)
-    what = found.layer if found.kind == "neuron" else str(found.dictionary)
-    offer = empty("Not measured yet", measure_words(found.model, what), measure_button(found.model, what))
-    return [html.Div(told, className="ow-stack ow-unit-told"), panel("Where it fires", offer, export=False)]
+    given = {"layer": found.layer} if found.kind == "neuron" else {"dictionary": found.dictionary}
+    said = Asked.of(found.model, found.dictionary, given.get("layer")).in_words(TOKENS)
+    offer = Block("measure", "measure-units", ("cache",), title="Not measured yet", note=said)
+    return [html.Div(told, className="ow-stack ow-unit-told"), offer.layout(found.model, given)]
 
 
 def _measured(found: PageUnit, record: "Unit", chosen: Selection, query: dict[str, str]) -> Parts:
@@ -93,11 +96,10 @@ def _measured(found: PageUnit, record: "Unit", chosen: Selection, query: dict[st
     ]
 
 
-def code(found: PageUnit) -> tuple[str, str]:
+def code(found: PageUnit) -> tuple[str, str | None]:
     """Lines that show the same of a unit of a table."""
-    lines = f"table = open_features({found.table!r})\nunit = table.unit({found.row})\nunit"
-    shell = shell_line("features", "--name", str(found.table), "--unit", str(found.row))
-    return python(lines, probe=["open_features"]), shell
+    call = Call.checked(known()["features", "unit"](), "", {"table": found.table, "unit": str(found.row)})
+    return call.python(), call.shell()
 
 
 def neighbours(found: PageUnit, record: "Unit", kept: Selection) -> Any:
