@@ -151,8 +151,10 @@ class Call:
         for name, plain in self.arguments.items():
             p = _parameter(self.about, name)
             given = p.kind.planned if planned else p.kind.given
-            several = p.several and plain is not None
-            found[name] = [given(one, model) for one in plain] if several else given(plain, model)
+            if p.several and plain is not None:
+                found[name] = [given(one, model) for one in plain]
+            else:
+                found[name] = given(plain, model)
         return found
 
 
