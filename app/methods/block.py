@@ -49,7 +49,7 @@ class Block:
     page's query, where the shown result's reference is; "" for no permalink; None where the address has the whole call and the
     form asks for all of it. title, note: over the form; by default what the method says of itself. of: what earlier results have
     in common with what the page gives; None: all of it. leads: the form alone, with what a call would take beside Run, which goes
-    to the page of the artifact that it leaves."""
+    to the page of the artifact that it leaves, or else of the method."""
 
     at: str
     method: str

@@ -136,7 +136,7 @@ def _leave(call: Call, folder: Path, record: Any) -> None:
 def keep_artifact(call: Call, key: str) -> None:
     """Leave once more what a call left, where its result is kept and somebody removed that."""
     kind, kept = call.about.artifact, kept_as(call)
-    if (record := result(key)) is not None and not is_registered(kind, kept):
+    if kept and (record := result(key)) is not None and not is_registered(kind, kept):
         _leave(call, place(kind, kept), record)
 
 
@@ -148,6 +148,8 @@ def maker_of(name: str) -> Job | None:
 
 def planned(call: Call) -> str:
     """What a call would take, in a sentence. BadInput where it cannot be asked."""
+    if not call.about.plan:
+        return ""
     if (model := models.in_memory(call.model)) is None:
         return "What it will take is told when the model is loaded."
     plan = call.plan(model)

@@ -8,8 +8,24 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from probe.heads.margins import entropy
+from probe.words import number
 
 METRICS = ("entropy", "first_token", "previous_token", "self", "induction")
+CALLED = {
+    "previous_token": "previous token",
+    "first_token": "first token",
+    "self": "itself",
+    "induction": "induction",
+    "entropy": "entropy",
+}
+"""What people call them."""
+MEANING = {
+    "entropy": "spread of its attention, nats",
+    "previous_token": "attention to the token before",
+    "first_token": "attention to the first token",
+    "self": "attention to the token itself",
+    "induction": "attention to what followed earlier copies of the token",
+}
 
 
 def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: list[int]) -> dict[str, np.ndarray]:
@@ -23,6 +39,12 @@ def head_metrics(patterns: Float[np.ndarray, "layer head q_pos k_pos"], ids: lis
     follows &= np.tril(np.ones_like(follows))
     layers = [_layer_metrics(layer, follows) for layer in patterns]  # of all at once: three times the patterns
     return {m: np.stack([layer[m] for layer in layers]) for m in METRICS}
+
+
+def head_facts(metrics: dict[str, np.ndarray], layer: int, head: int) -> list[tuple[str, str, str]]:
+    """The scores of one head: name, value, and what it means."""
+    there = [(metric, called) for metric, called in CALLED.items() if metric in metrics]
+    return [(called, number(float(metrics[metric][layer, head])), MEANING[metric]) for metric, called in there]
 
 
 def _layer_metrics(

@@ -15,10 +15,11 @@ from app.jobs.readings import READ, reading_key
 from app.jobs.table import job_table
 from app.library import memory, prompts
 from app.pages.prompt import links, tables, trace
-from app.pages.prompt.tables import METRICS
 from app.selection import Selection, changes, chosen_head, position
+from probe.heads.pattern_scores import CALLED, head_facts
 from probe.lens.figures import forming_figure
 from probe.lens.norm_figures import growth_figure, norm_figure
+from probe.lens.token_facts import token_facts
 from probe.model.unit_names import unit_name
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def register_token(app: Dash) -> None:
         if lens is None:
             return (no_update,) * 6
         at, layer = position(selection, lens), (selection or {}).get("layer")
-        facts = html.Div([stat(*fact) for fact in tables.token_facts(lens, at)], className="ow-stats")
+        facts = html.Div([stat(*fact) for fact in token_facts(lens, at)], className="ow-stats")
         of_units = no_update if units is None else tables.unit_rows(units, at, args["model"], args["id"])
         lines = {"hovermode": "x unified", "legend": {"y": 1.04, "yanchor": "bottom", "x": 0}}
         figures = [
@@ -175,7 +176,7 @@ def register_heads(app: Dash) -> None:
     @app.callback(Output("thumbs-data", "data"), Input("ready", "data"), State("prompt-args", "data"))
     def thumbs(_: object, args: dict[str, str]):
         heads = record(args, "heads")
-        return no_update if heads is None else drawn.thumbs_data(heads.patterns, heads.metrics, METRICS)
+        return no_update if heads is None else drawn.thumbs_data(heads.patterns, heads.metrics, CALLED)
 
     @app.callback(
         Output("pattern", "figure"),
@@ -191,7 +192,7 @@ def register_heads(app: Dash) -> None:
         if heads is None:
             return no_update, no_update
         layer, number = chosen_head(selection, heads)
-        facts = tables.head_facts(heads, layer, number, METRICS)
+        facts = head_facts(heads.metrics, layer, number)
         return pattern_figure(heads, layer, number, scheme), [
             html.H2(unit_name("head", layer, number), style={"fontSize": 15, "margin": "0 0 10px"}),
             html.Div([stat(*f) for f in facts], className="ow-stats pair"),

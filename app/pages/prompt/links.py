@@ -1,18 +1,20 @@
 """From the prompt to every other page: one click, with token, layer and head kept."""
 
-import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, dcc, html
 
 from app import links
 from app.components.drawn import Drawn
-from app.components.inputs import choose, write
 from app.components.parts import Parts, icon
 from app.library import prompts
-from app.library.artifacts import library
+from app.library.artifacts import library, read_by
+from app.library.prompts import Prompt
+from app.methods.block import Block
 from app.selection import Selection
 from probe.artifacts.manifest import Manifest
+from probe.show.columns import column
 
 _SHOWN = 40
+BESIDE = Block("beside", "compare-prompts", fields=("b",), title="Compare with another prompt", note="", leads=True)
 
 
 def link_bar(model: str, prompt: str, selection: Selection) -> Parts:
@@ -35,20 +37,19 @@ def link_bar(model: str, prompt: str, selection: Selection) -> Parts:
     return [html.Span("Open it in", className="ow-partial"), *chips]
 
 
-def compare_menu(model: str, prompt: str) -> html.Details:
-    """Which other prompt to set beside this one."""
-    others = [p for p in prompts.recent(_SHOWN) if p.id != prompt]
-    options = {p.id: " ".join(p.text.split())[:70] for p in others}
-    hint = "A prompt opened before" if options else "No other prompt was opened yet"
-    within = {"size": "sm", "searchable": True, "clearable": True, "comboboxProps": {"withinPortal": False}}
-    pick = choose("compare-with", options, None, "Another prompt", placeholder=hint, **within)
-    box = write("compare-text", "Write another prompt", hint="or write one", lines=2, size="sm")
-    go = dmc.Button("Set side by side", id="compare-go", size="xs")
-    body = html.Div(
-        [html.H3("Compare with another prompt"), pick, box, html.Div(go, className="ow-actions")],
-        className="ow-popout-body",
+def compare_menu(model: str, prompt: Prompt) -> html.Details:
+    """Which other prompt to set beside this one: one that was opened before, or one that is written here."""
+    others = [p for p in prompts.recent(_SHOWN) if p.id != prompt.id]
+    before = [
+        dcc.Link(" ".join(p.text.split())[:70], href=links.beside_page(prompt.id, p.id, model), dir="auto")
+        for p in others
+    ]
+    form = BESIDE.layout(model, {"a": prompt.text, "dictionaries": read_by(model)})
+    body = [form, html.Div(before, className="ow-before", hidden=not before, **{"aria-label": "Opened before"})]
+    return html.Details(
+        [html.Summary([icon("beside", small=True), "Compare"]), html.Div(body, className="ow-popout-body")],
+        className="ow-popout",
     )
-    return html.Details([html.Summary([icon("beside", small=True), "Compare"]), body], className="ow-popout")
 
 
 def circuits_of(model: str, text: str) -> list[Manifest]:
@@ -70,13 +71,8 @@ def circuit_rows(model: str, text: str) -> Drawn:
         }
         for m in circuits_of(model, text)
     ]
-    columns = [
-        {"key": "name", "label": "circuit", "kind": "text"},
-        {"key": "basis", "label": "nodes are", "kind": "text"},
-        {"key": "with", "label": "traced with", "kind": "text"},
-        {"key": "nodes", "label": "nodes", "kind": "text"},
-        {"key": "made", "label": "made", "kind": "text"},
-    ]
+    labels = {"name": "circuit", "basis": "nodes are", "with": "traced with", "nodes": "nodes", "made": "made"}
+    columns = [column(key, label) for key, label in labels.items()]
     return {"columns": columns, "rows": rows, "label": "Circuits of this prompt"}
 
 
@@ -84,17 +80,3 @@ def register(app: Dash) -> None:
     @app.callback(Output("prompt-links", "children"), Input("selection", "data"), State("prompt-args", "data"))
     def follow(selection: Selection | None, args: dict[str, str]):
         return link_bar(args["model"], args["id"], selection or {})
-
-    @app.callback(
-        Output("url", "href", allow_duplicate=True),
-        Input("compare-go", "n_clicks"),
-        State("compare-with", "value"),
-        State("compare-text", "value"),
-        State("prompt-args", "data"),
-        prevent_initial_call=True,
-    )
-    def compare(clicks: int | None, other: str | None, text: str | None, args: dict[str, str]):
-        if not clicks or not (other or (text or "").strip()):
-            return no_update
-        other = prompts.store(text or "", args["model"]).id if (text or "").strip() else str(other)
-        return links.beside_page(args["id"], other, args["model"])

@@ -33,7 +33,7 @@ def layout(identity: str, query: dict[str, str]) -> Parts:
             eyebrow=f"Prompt · {short_model(model)}",
             actions=[
                 *newest_circuit(model, prompt.text),
-                compare_menu(model, identity),
+                compare_menu(model, prompt),
                 trace_menu(model, prompt.text),
             ],
             clamp=True,

@@ -6,7 +6,7 @@ from dash.development.base_component import Component
 from app.components import drawn, snippets
 from app.components.parts import Parts, graph, panel, segmented
 from app.library.artifacts import read_by
-from app.pages.prompt.tables import METRICS
+from probe.heads.pattern_scores import CALLED
 from probe.lens.places import COLOURS
 
 AXES = {"data-axes": "token layer"}
@@ -107,7 +107,7 @@ def heads_panel(model: str, text: str) -> Component:
         "Attention heads",
         [drawn.thumbs("thumbs"), html.Div(large, className="ow-grid two", style={"marginTop": 18})],
         note="From each token (down) to those it attends to (across). Dim by a score to find a kind of head; click one.",
-        tools=segmented("head-metric", [("none", "patterns"), *((k, METRICS[k]) for k in scores)], "none"),
+        tools=segmented("head-metric", [("none", "patterns"), *((k, CALLED[k]) for k in scores)], "none"),
         foot=snippets.snippets(
             patterns_in_python(model, text), snippets.shell_line("heads", "--prompt", text, "--model", model)
         ),
