@@ -1,4 +1,4 @@
-"""The texts of a model's tokens, made once by the worker that has it loaded, and kept in memory; looking in them needs no model."""
+"""The texts of a model's tokens, made once by the worker that has it loaded and kept; looking in them needs no model."""
 
 from app.library import memory, models
 from probe.progress import SILENT, Progress
