@@ -5,7 +5,7 @@ from collections.abc import Sequence
 MOST = 12
 
 
-def found_tokens(words: Sequence[str], text: str, most: int = MOST) -> list[tuple[int, str]]:
+def found_tokens(words: Sequence[str], text: str) -> list[tuple[int, str]]:
     """Ids and texts: the id itself, the exact text with and without a space before it, then tokens that begin with it. words:
     every token's text, by id."""
     if not text.strip():
@@ -17,4 +17,4 @@ def found_tokens(words: Sequence[str], text: str, most: int = MOST) -> list[tupl
     exact.sort(key=lambda pair: (pair[1] != text, pair[1].strip() != text.strip(), len(pair[1])))
     begins = [(i, w) for i, w in enumerate(words) if w.strip().lower().startswith(bare) and w.strip().lower() != bare]
     begins.sort(key=lambda pair: len(pair[1]))
-    return list(dict.fromkeys([*hits, *exact, *begins]))[:most]
+    return list(dict.fromkeys([*hits, *exact, *begins]))[:MOST]
