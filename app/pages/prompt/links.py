@@ -41,7 +41,7 @@ def compare_menu(model: str, prompt: Prompt) -> html.Details:
     """Which other prompt to set beside this one: one that was opened before, or one that is written here."""
     others = [p for p in prompts.recent(_SHOWN) if p.id != prompt.id]
     before = [
-        dcc.Link(" ".join(p.text.split())[:70], href=links.beside_page(prompt.id, p.id, model), dir="auto")
+        dcc.Link(html.Span(" ".join(p.text.split())[:70], dir="auto"), href=links.beside_page(prompt.id, p.id, model))
         for p in others
     ]
     form = BESIDE.layout(model, {"a": prompt.text, "dictionaries": read_by(model)})
