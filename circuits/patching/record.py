@@ -169,7 +169,7 @@ class PatchingSweep(Record, figure=True, page=True):
         return looked_into(self, cell)
 
     def panels(self, k: int = STRONGEST) -> list[Panel]:
-        """The two runs, the heat map, one patch to look into, the k strongest patches, what each run predicts."""
+        """The two runs, the heat map, one patch to look into beside what each run predicts, the k strongest patches."""
         return [
             Sentence(self.summary()),
             Rows("The two runs before anything is patched", self.pair.rows()),
@@ -177,7 +177,6 @@ class PatchingSweep(Record, figure=True, page=True):
             Sentence(COLOURS),
             looking(self),
             strongest(self, k),
-            *self.pair.predictions("Likeliest next tokens before anything is patched"),
         ]
 
     def chosen(self, selection: Mapping[str, Any] | None) -> Cell:

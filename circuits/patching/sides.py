@@ -67,13 +67,13 @@ class Pair(Record, page=True):
             found.append({"run": name, "tokens": len(side.tokens), self.metric: side.value, **likely})
         return found
 
-    def predictions(self, title: str = "Likeliest next tokens of both runs") -> list[Panel]:
+    def predictions(self) -> list[Panel]:
         """What each run finds likeliest next, side by side."""
         rows = [
             {"clean run says": a, "p": p, "corrupted run says": b, "q": q}
             for (a, p), (b, q) in zip(self.clean.top[:4], self.corrupted.top[:4], strict=False)
         ]
-        return [Rows(title, rows, kinds=SAYS)]
+        return [Rows("Likeliest next tokens of both runs", rows, kinds=SAYS)]
 
     def aligned(self) -> Aligned:
         """Both prompts, position over position."""
