@@ -1,4 +1,4 @@
-"""What the commands share: options, progress, and how records are printed."""
+"""What the commands share: options, names that are reserved, models and their progress, JSON."""
 
 import json
 import os
@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.limits import MAX_SEED as MAX_SEED
-from probe.artifacts.json import clean
 from probe.errors import BadInput
-from probe.progress import SILENT, Bar, Progress
-from probe.show.terminal import print_rows as print_rows
-from probe.show.terminal import visible as visible
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-    from probe.show.record import Record
+    from probe.progress import Progress
 
 Model = Annotated[str, typer.Option("--model", help="Alias (smollm2-135m, toy), hub id, model folder or .gguf file.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, ...; by default CUDA where there is one.")]
@@ -27,12 +22,6 @@ Precision = Annotated[str, typer.Option("--precision", help="Weights: float32, b
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take (memory, disk, time) and stop.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue what was interrupted; open it if it is finished.")]
-Text = Annotated[
-    str,
-    typer.Option(
-        "--text", help="sotu (bundled), a .txt, .jsonl or .parquet file, sample:NAME, or datasets:ID[:split[:column]]."
-    ),
-]
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -89,8 +78,10 @@ def reserve(kind: str, name: str, *, resume: bool = False) -> Path:
     return folder
 
 
-def progress() -> Progress:
+def progress() -> "Progress":
     """A bar on stderr; under torchrun the first process's."""
+    from probe.progress import SILENT, Bar
+
     return SILENT if rank() else Bar()
 
 
@@ -125,14 +116,11 @@ def quiet() -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on stdout, in ASCII where stdout takes nothing else."""
+    from probe.artifacts.json import clean
+
     typer.echo(json.dumps(clean(value), ensure_ascii=not takes_unicode(), indent=1, allow_nan=False))
 
 
 def takes_unicode() -> bool:
     """Whether stdout is written in UTF-8; a file that a Windows shell opens for it is not."""
     return (getattr(sys.stdout, "encoding", None) or "utf8").lower().replace("-", "") in ("utf8", "utf8sig")
-
-
-def print_plan(plan: "Record", json: bool, before: str = "") -> None:
-    """What something would take: its record's sentence."""
-    print_json(plan.to_dict()) if json else typer.echo(f"{before}{plan.summary()}")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import AsJson, print_json, print_rows
+from app.commands.options import AsJson, print_json
 
 _PRINTED = ("name", "state", "kind", "rule", "d_dict", "tokens", "loss", "fvu", "l0", "dead_share")
 
@@ -14,6 +14,7 @@ def runs(
     json: AsJson = False,
 ) -> None:
     """List training runs: live, interrupted and finished ones, with the last numbers of their logs."""
+    from probe.show.terminal import print_rows
     from probe.training.run_log import runs as found
 
     rows = [run.row() for run in found() if not (unfinished and run.state == "finished")]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import AsJson, print_json, print_rows
+from app.commands.options import AsJson, print_json
 
 
 def serve(
@@ -51,6 +51,7 @@ def doctor(
         _mend(json)
         return
     from probe.doctor.examine import examine
+    from probe.show.terminal import print_rows
 
     found = examine()
     if json:

@@ -23,7 +23,7 @@ class GraphKind(Text):
     def plain(self, given: Any) -> Plain:
         if isinstance(given, str) and re.fullmatch(self.pattern, given):
             return given
-        if isinstance(given, str | PathLike) and _is_place(given):
+        if isinstance(given, str | PathLike) and is_at_place(given):
             raise NotPlain
         if not hasattr(given, "nodes"):
             raise ValueError
@@ -36,7 +36,8 @@ class GraphKind(Text):
         return "Python and the command line take its folder too, which has a manifest.json." if at_a_path else ""
 
 
-def _is_place(given: "str | PathLike[str]") -> bool:
+def is_at_place(given: "str | PathLike[str]") -> bool:
+    """Whether this names a file or the folder of an artifact."""
     from probe.artifacts.manifest import is_place
 
     return bool(given) and is_place(given)

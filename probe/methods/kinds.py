@@ -14,7 +14,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from probe.artifacts.folder import place
-from probe.artifacts.manifest import is_place
 from probe.errors import BadInput, brief
 from probe.methods.graph_kinds import (
     BASES,
@@ -25,6 +24,7 @@ from probe.methods.graph_kinds import (
     ModeKind,
     NodesKind,
     ThroughKind,
+    is_at_place,
 )
 from probe.methods.place_kinds import PlaceKind, WrittenKind
 from probe.methods.plain_kinds import AnyTextKind, Kind, NotPlain, Plain, Switch, Text, scalar
@@ -214,9 +214,8 @@ class TableKind(Text):
     """A stored feature table by its name; Python takes its folder too, of which a call cannot tell."""
 
     def plain(self, given: Any) -> Plain:
-        if isinstance(given, PathLike) or (
-            isinstance(given, str) and not re.fullmatch(self.pattern, given) and is_place(given)
-        ):
+        named = isinstance(given, str) and re.fullmatch(self.pattern, given)
+        if not named and isinstance(given, str | PathLike) and is_at_place(given):
             raise NotPlain
         return self.check(given)
 

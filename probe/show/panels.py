@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+MOST = 40
+"""Rows of a table that a terminal gets, if it asks for no other number; --json and --csv have all."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """A picture. draw: makes the plotly figure; its options are those of the record's `figure`. choices: options that a reader

@@ -5,11 +5,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from probe.show.html import number
-from probe.show.panels import Aligned, Panel, Rows, Sentence, Tokens, unfolded
+from probe.show.panels import MOST, Aligned, Panel, Rows, Sentence, Tokens, unfolded
 from probe.words import SPACE, one_line
 
-MOST = 40
-"""Rows of a table that a terminal gets, if it asks for no other number; --json and --csv have all."""
 _WIDTH = 100
 
 

@@ -397,7 +397,7 @@ def test_the_demo_command_prints_one_report(demo_home, texts, monkeypatch, capsy
 
 
 def test_rows_of_different_keys_stand_under_their_own(capsys):
-    from app.commands.options import print_rows
+    from probe.show.terminal import print_rows
 
     print_rows([{"a": 1, "b": "x"}, {"b": "y", "c": 2.5}])
     head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -13,7 +13,6 @@ import typer
 
 from app.commands.methods.asked import arguments_of
 from app.commands.methods.command import command_of, dressed
-from probe.artifacts.stored import is_registered
 from probe.methods import catalogue
 from probe.methods.call import Call, flag
 from probe.methods.reading import Method
@@ -50,6 +49,8 @@ def with_asides(command: Callable[..., None], about: Method, asides: Iterable[As
         if one is None or given["dry_run"]:
             command(**given)
             return
+        from probe.artifacts.stored import is_registered
+
         name = given["save"] or Call.checked(about, given.get("model") or "", arguments_of(about, given)).name()
         if one.made and not is_registered(about.leaves, name):
             with redirect_stdout(sys.stderr):  # what is asked for is told alone

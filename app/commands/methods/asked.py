@@ -12,8 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.asking import Chat, Ids, Minus, Prompt, prompt_of, require_target
-from probe.artifacts.folder import home
-from probe.artifacts.manifest import has_manifest
 from probe.errors import BadInput
 from probe.methods.call import flag, ids_name, minus_name
 from probe.methods.kinds import PromptKind, TargetKind, TokenKind
@@ -150,11 +148,15 @@ def _argument(p: Parameter, options: Options) -> Any:
 
 def _named(text: str) -> str:
     """What is stored here by its name, also where it was typed as its folder."""
+    from probe.artifacts.manifest import has_manifest
+
     folder = Path(text)
     return folder.resolve().name if has_manifest(folder) and _is_here(folder) else text
 
 
 def _is_here(folder: Path) -> bool:
+    from probe.artifacts.folder import home
+
     return folder.resolve().is_relative_to(home().resolve())
 
 

@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.options import AsJson, print_json, print_rows, visible
+from app.commands.options import AsJson, print_json
 from probe.errors import BadInput, brief
 from probe.methods import catalogue
 from probe.methods.call import Call
 from probe.methods.kinds import ChangeKind, PromptKind
 from probe.methods.plain_kinds import Number
 from probe.methods.reading import Method, Parameter
+from probe.show.terminal import print_rows, visible
 
 
 def methods(

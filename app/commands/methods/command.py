@@ -14,12 +14,10 @@ from app.commands.limits import require_possible
 from app.commands.methods.asked import arguments_of, options_of, unmarked
 from app.commands.methods.stored import asks_of_graph, call_asked
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
-from probe.artifacts.names import partial
-from probe.artifacts.renames import discard
 from probe.errors import BadInput, brief
 from probe.methods.call import Call
 from probe.methods.reading import Method
-from probe.show.terminal import MOST
+from probe.show.panels import MOST
 
 if TYPE_CHECKING:
     from probe.show.panels import Panel
@@ -164,6 +162,9 @@ def answer(call: Call, wanted: Wanted) -> None:
     if not (wanted.json and call.about.page) and (said := how_to_see_it(call, stored)):
         typer.echo(said, err=True)
     if to is not None and "folder" in call.about.handed and not call.about.leaves:
+        from probe.artifacts.names import partial
+        from probe.artifacts.renames import discard
+
         discard(partial(to))  # the parts that were kept in case that it stopped
 
 

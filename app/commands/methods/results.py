@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.methods.catalogue import visible_lines
-from app.commands.options import AsJson, print_json, print_rows
+from app.commands.options import AsJson, print_json
 from probe.artifacts.exports import write_csv
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.errors import BadInput
-from probe.show.terminal import show_panels
+from probe.show.terminal import print_rows, show_panels
 
 
 def show(

@@ -8,10 +8,9 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from probe.artifacts.manifest import is_place
 from probe.errors import BadInput
 from probe.methods.call import Call
-from probe.methods.graph_kinds import GraphKind
+from probe.methods.graph_kinds import GraphKind, is_at_place
 from probe.methods.reading import Method, Parameter
 
 Options = Mapping[str, Any]
@@ -56,7 +55,7 @@ def _placed(about: Method, options: Options) -> dict[str, Any]:
     for p in about.parameters:
         given = options.get(p.name)
         texts = [] if p.kind.control != "stored" or given is None else given if p.several else [given]
-        if any(map(is_place, texts)):
+        if any(map(is_at_place, texts)):
             opened = [_opened(p, text) for text in texts]
             found[p.name] = opened if p.several else opened[0]
     return found
@@ -65,7 +64,7 @@ def _placed(about: Method, options: Options) -> dict[str, Any]:
 def _opened(p: Parameter, text: str) -> Any:
     if isinstance(p.kind, GraphKind):
         return graph_at(text)
-    return Path(text) if is_place(text) else text
+    return Path(text) if is_at_place(text) else text
 
 
 def graph_at(text: str) -> Any:
