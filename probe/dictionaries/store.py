@@ -145,10 +145,7 @@ def load_dictionary(
     >>> transcoder.d_dict
     128
     """
-    folder = find(folder)
-    manifest = read_manifest(folder, "dictionary")
-    if model is not None:
-        check_fit(folder, manifest, model)
+    folder, manifest = _described(folder, model)
     damaged = check_files(folder, changed(manifest, files={n: h for n, h in manifest.files.items() if n == WEIGHTS}))
     if damaged or not (folder / WEIGHTS).is_file():
         raise Unavailable(f"{folder / WEIGHTS} is missing or differs from its checksum; restore it or train again.")
@@ -164,14 +161,20 @@ def load_dictionary(
 def outline(folder: Path | str, model: "TransformerBridge | None" = None) -> AnyDictionary:
     """A stored dictionary without its weights: what it reads and writes, and how wide, to plan with. BadInput for one that does
     not belong to the model."""
-    folder = find(folder)
-    manifest = read_manifest(folder, "dictionary")
-    if model is not None:
-        check_fit(folder, manifest, model)
+    folder, manifest = _described(folder, model)
     with torch.device("meta"):
         dictionary = build(manifest.facts)
     dictionary.name = folder.name
     return dictionary
+
+
+def _described(folder: Path | str, model: "TransformerBridge | None") -> tuple[Path, Manifest]:
+    """Where it lies and what is said of it, if it belongs to the model."""
+    folder = find(folder)
+    manifest = read_manifest(folder, "dictionary")
+    if model is not None:
+        check_fit(folder, manifest, model)
+    return folder, manifest
 
 
 def _require_enough(facts: dict[str, Any], weights: dict[str, Tensor]) -> None:
