@@ -7,11 +7,12 @@ for `openwork --help`, and where what was typed is none.
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import typer
 
-Commands = dict[tuple[str, ...], Callable[[], Callable[..., object]]]
-"""Commands by what one types after `openwork`, each made when it is wanted."""
+if TYPE_CHECKING:
+    from app.commands.methods.groups import Commands
 
 _BY_HAND = {
     "study": "study",
@@ -34,7 +35,7 @@ def register(cli: typer.Typer, typed: Sequence[str] = ()) -> None:
     add(cli, _meant(words, typed) or {**words, **_all_declared()})
 
 
-def _by_hand() -> Commands:
+def _by_hand() -> "Commands":
     return {tuple(words.split()): partial(_function, words.split()[-1], file) for words, file in _BY_HAND.items()}
 
 
@@ -45,7 +46,7 @@ def _function(word: str, file: str) -> Callable[..., object]:
     return checked(getattr(module, word, None) or getattr(module, f"{word}_"))  # `import` is no name of a function
 
 
-def _declared() -> Commands:
+def _declared() -> "Commands":
     """Methods and tools, and the names that some had before."""
     from app.commands.limits import checked
     from app.commands.methods import old_names
@@ -56,7 +57,7 @@ def _declared() -> Commands:
     return new | {one.words: lambda one=one: checked(one.command()) for one in old_names.OLD_NAMES}
 
 
-def _all_declared() -> Commands:
+def _all_declared() -> "Commands":
     """The same of those that the catalogue has from elsewhere."""
     from app.commands.limits import checked
     from app.commands.methods.command import command_of
@@ -68,7 +69,7 @@ def _all_declared() -> Commands:
     }
 
 
-def _meant(words: Commands, typed: Sequence[str]) -> Commands:
+def _meant(words: "Commands", typed: Sequence[str]) -> "Commands":
     """The command, or the whole group where no command of it is named; nothing where it is none."""
     if typed[:1] == ["--version"]:
         return {("doctor",): words["doctor",]}

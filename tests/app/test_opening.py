@@ -30,7 +30,7 @@ from probe.errors import BadInput, Unavailable
 from probe.features import unit_weights
 from probe.features.on_text import on_text
 from probe.methods import call_of
-from probe.methods.catalogue import methods
+from probe.methods.catalogue import methods, tools
 from probe.model.shared_weights import copy_sharing_weights
 from probe.show import opening
 from probe.show.beside import shows
@@ -242,9 +242,10 @@ def test_the_served_dashboard_keeps_to_itself(home):
     assert urlsplit(notebook.LOOPBACK[0]).hostname == "localhost"
 
 
-NO_PAGE = {  # plans, sets of tokens, blind studies, and what weights alone say of connections: no page shows them yet
-    *("FeaturePlan", "HarvestPlan", "TokenSet", "Revealed", "Study", "NodeEdges", "Activations"),
+NO_PAGE = {  # plans, sets of tokens, what weights alone say of connections, and what pages of others draw of a record
+    *("FeaturePlan", "HarvestPlan", "TokenSet", "NodeEdges", "Activations"),
     *("LayerConnections", "TopTokens", "Embeddings", "TokenRanking"),
+    *("Appearances", "GraphShown", "NodesShown", "RunComparison", "StoredReport"),
     *(
         "SubgraphTest",
         "EdgeCheck",
@@ -261,15 +262,18 @@ def records_that_draw_themselves():
     return {c for c in records if c._page or shows.of(c) is not record_html or c.rows is not Record.rows}
 
 
-def made_by_methods():
-    """What declared methods return: their stored results have a page of their own."""
-    functions = [getattr(import_module(m.module), m.function) for m in methods()]
-    return {kind for f in functions if isinstance(kind := f.__annotations__.get("return"), type)}
+def made_by(declared):
+    """Names of what methods return, whose stored results have a page of their own, or tools, which have none."""
+    functions = [getattr(import_module(m.module), m.function) for m in declared]
+    kinds = [f.__annotations__.get("return") for f in functions]
+    return {kind if isinstance(kind, str) else getattr(kind, "__name__", "") for kind in kinds}
 
 
 def test_every_record_opens_or_has_no_page():
     """A record with a page says so, and one without is what a method finds, or on the list above."""
-    records = {c for c in records_that_draw_themselves() if c._page or c not in made_by_methods()}
+    records = {
+        c for c in records_that_draw_themselves() if c._page or c.__name__ not in made_by((*methods(), *tools()))
+    }
     assert {c.__name__ for c in records if not c._page} == NO_PAGE
     assert {c.__name__ for c in records if c._page} == set(views._PATHS)
 

@@ -8,12 +8,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands import Commands
 from app.commands.methods import old_names
 from app.commands.methods.command import dressed
 from probe.errors import BadInput
 from probe.methods import catalogue
 
+Commands = dict[tuple[str, ...], Callable[[], Callable[..., object]]]
+"""Commands by what one types after `openwork`, each made when it is wanted."""
 _ASIDE = "openwork.methods.aside"
 PANEL = "Names of before, which go on working"
 HELP = {
