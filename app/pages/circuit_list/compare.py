@@ -17,6 +17,7 @@ from app.library.graphs import graph_of, shown_graph
 from app.library.models import short_model
 from app.methods import work as calls
 from app.methods.block import Block
+from app.selection import selection_from
 from circuits.graph.arrangement import arrange
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.shown_nodes import first_keep
@@ -44,6 +45,7 @@ def layout(name: str, other: str, query: dict[str, str]) -> Parts:
     swap = link_button("Swap", links.circuits_beside(other, name), "beside", small=True)
     lead = "a on the left, b on the right. Only what means the same in both is compared; the notes say what that is."
     return [
+        dcc.Store(id="selection", data=selection_from(query)),
         dcc.Store(id="pair-names", data=[name, other]),
         *(dcc.Store(id=f"pair-{side}-clicked") for side in SIDES),
         title("Two circuits", lead=lead, actions=[swap]),
