@@ -30,7 +30,7 @@
     ow.go(args + "/" + data.unit + (query.size ? "?" + query : ""));
   }
 
-  const percent = (v) => { const p = 100 * v; return (p !== 0 && p < .01 ? p.toExponential(1).replace("-", "−") : p.toPrecision(3).replace(/\.?0+$/, "")) + " %"; };
+  const percent = (v) => { const p = 100 * v; return (p !== 0 && p < .01 ? p.toExponential(1).replace("-", "−") : String(Number(p.toPrecision(3)))) + " %"; };
   const power = (v) => percent(Math.pow(10, v));
 
   window.dashAgGridFunctions = Object.assign({}, window.dashAgGridFunctions, {
