@@ -53,7 +53,7 @@ def standing(about: Method) -> Standing:
     return {
         **(of_model if about.of_model else {}),
         **({**of_page, "csv": (Csv, None), "document": (Document, None), "at": (At, None)} if about.page else {}),
-        **({"save": (_save(about), None)} if about.page or about.artifact != "result" else {}),
+        **({"save": (_save(about), None)} if about.page or about.leaves or about.artifact != "result" else {}),
         **({"resume": (Resume, False)} if "resume" in about.handed else {}),
         **({"dry_run": (DryRun, False)} if about.page or about.plan else {}),
         "rows": (Rows, MOST),
@@ -146,7 +146,7 @@ def answer(call: Call, wanted: Wanted) -> None:
     call.ready()
     _check_files(call, wanted)
     keeps = to is not None and wanted.save is not None and not call.about.leaves
-    if keeps and to.exists():  # it is finished
+    if keeps and to is not None and to.exists():  # it is finished
         from probe.artifacts.records import load_record
 
         record, keeps = load_record(to), False
