@@ -12,7 +12,7 @@ import typer
 
 from app.commands.limits import require_possible
 from app.commands.methods.asked import arguments_of, options_of, unmarked
-from app.commands.methods.stored import asks_of_graph, call_asked
+from app.commands.methods.stored import asks_of_graph, call_asked, with_its_model
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
 from probe.errors import BadInput, brief
 from probe.methods.call import Call
@@ -135,14 +135,18 @@ def dressed(run: Callable[..., None], parameters: list[Argument], words: str, na
 def answer(call: Call, wanted: Wanted) -> None:
     """Run a call, here or at the dashboard, print what it found, and keep it where that was asked for."""
     if wanted.dashboard:
-        answer_from_dashboard(call, wanted)
+        answer_from_dashboard(with_its_model(call), wanted)
         return
     from app.commands.options import load, progress, rank
 
     if wanted.dry_run:
-        announce(call, wanted)
+        announce(with_its_model(call), wanted)
         return
-    to, _ = _destination(call, wanted), wanted.chosen
+    named = (
+        _destination(call, wanted) if wanted.save is not None else None
+    )  # before anything else, and for this command alone
+    call, _ = with_its_model(call), wanted.chosen
+    to = named or _destination(call, wanted)
     call.ready()
     _check_files(call, wanted)
     keeps = to is not None and wanted.save is not None and not call.about.leaves

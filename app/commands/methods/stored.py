@@ -33,7 +33,7 @@ def call_asked(about: Method, options: Options, arguments: dict[str, Any]) -> Ca
     placed = _placed(about, options)
     standing = {p.name: [_STANDIN] if p.several else _STANDIN for p in about.parameters if p.name in placed}
     call = Call.checked(about, options.get("model") or "", {**arguments, **standing})
-    if about.of_model and not call.model:
+    if about.of_model and not call.model and not about.model_by:
         call = replace(call, model=_model_meant(call, arguments, placed))
     if not placed:
         return call
@@ -78,11 +78,16 @@ def graph_at(text: str) -> Any:
     return load_graph(text)
 
 
+def with_its_model(call: Call) -> Call:
+    """The call with the model that the method says is meant where none is named. What it is asked of is looked up for that."""
+    if call.model or not call.about.model_by:
+        return call
+    found = call.of_its_model()
+    return found if found.model or call.about.without_model else replace(call, model=DEFAULT_MODEL)
+
+
 def _model_meant(call: Call, arguments: Mapping[str, Any], placed: Mapping[str, Any]) -> str:
-    """The model that is meant where none is named: what the method says, or the one that the graph was traced in. BadInput where
-    that does not say."""
-    if call.about.model_by:
-        return call.of_its_model().model or ("" if call.about.without_model else DEFAULT_MODEL)
+    """The model that a graph was traced in, where none is named. BadInput where it does not say."""
     about = call.about
     from app.library.artifacts import registered
     from probe.artifacts.manifest import read_manifest
