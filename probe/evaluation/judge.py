@@ -94,7 +94,7 @@ def plan_judge(
     return JudgingPlan(plan, plan_suite(model, learned[0], SuiteConfig(budget=budget, seed=seed)) if suite else None)
 
 
-@tool("judge", group="dictionaries", plan="plan_judge", model_by="model_of_cache")
+@tool("judge", group="dictionaries", plan="plan_judge", model_by="model_of_cache", names="report_names")
 @takes_fields("config", EvalConfig)
 def judge(
     model: "TransformerBridge",
@@ -120,9 +120,7 @@ def judge(
     >>> ow.judge(model, dictionaries=["small"], cache="small", max_tokens=32).kept[0].report.name
     'small'
     """
-    places = {_name_of(d, dictionaries, name): d for d in dictionaries}
-    if len(places) < len(dictionaries):
-        raise BadInput(f"A dictionary is given twice: {', '.join(dictionaries)}. Give each once.")
+    places = dict(zip(report_names(dictionaries, name), dictionaries, strict=True))
     for there in places if not resume else ():
         if (folder := place("result", there)).exists():
             raise BadInput(f"{folder} exists already. Choose another --name, or delete it.")
@@ -137,6 +135,13 @@ def judge(
             raise
         raise type(error)(f"{error} Found by then: {'; '.join(k.report.summary() for k in found)}") from error
     return JudgedSet(found)
+
+
+def report_names(dictionaries: Sequence[str], name: str | None = None) -> list[str]:
+    """The names of the reports, one of each dictionary. BadInput where one is given twice."""
+    if len({*dictionaries}) < len(dictionaries):
+        raise BadInput(f"A dictionary is given twice: {', '.join(dictionaries)}. Give each once.")
+    return [_name_of(one, dictionaries, name) for one in dictionaries]
 
 
 def _name_of(dictionary: str, dictionaries: Sequence[str], name: str | None) -> str:

@@ -105,6 +105,7 @@ class Method(Asks):
     leaves: str = ""
     named: str = ""
     model_by: str = ""
+    names: str = ""
 
     @property
     def artifact(self) -> str:

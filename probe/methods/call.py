@@ -92,6 +92,10 @@ class Call:
         """What the artifact is called that it makes, if nobody says so; "" where the method says nothing either."""
         return self.about.beside(self.about.named, {"model": self.model, **self._whole()}) or ""
 
+    def names(self) -> list[str]:
+        """The results that it stores under names of its own."""
+        return list(dict.fromkeys(self.about.beside(self.about.names, self._whole()) or ()))
+
     def of_its_model(self) -> "Call":
         """The same with the model that is meant where none is named: a cache's own, say."""
         found = "" if self.model else self.about.beside(self.about.model_by, self._whole())

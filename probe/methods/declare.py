@@ -50,10 +50,12 @@ def tool(
     leaves: str = "",
     named: str = "",
     model_by: str = "",
+    names: str = "",
 ) -> Callable[[Function], Function]:
     """Marks a public function as a tool: something to do by hand, in Python and as `openwork GROUP NAME`, without page and job.
 
     It may read and write files (`FileToRead`, ...). What Python takes by position the shell does too. The rest as of `method`.
+    names: the function of the same file that lists the results a call stores, so that they are taken before it begins.
     """
     return _declare
 

@@ -137,14 +137,14 @@ def answer(call: Call, wanted: Wanted) -> None:
     if wanted.dashboard:
         answer_from_dashboard(with_its_model(call), wanted)
         return
-    from app.commands.options import load, progress, rank
+    from app.commands.options import load, progress, rank, reserve
 
     if wanted.dry_run:
         announce(with_its_model(call), wanted)
         return
-    named = (
-        _destination(call, wanted) if wanted.save is not None else None
-    )  # before anything else, and for this command alone
+    for name in call.names():  # names are taken before anything is looked up, for this command alone
+        reserve("result", name, resume=wanted.resume)
+    named = _destination(call, wanted) if wanted.save is not None else None
     call, _ = with_its_model(call), wanted.chosen
     to = named or _destination(call, wanted)
     call.ready()
