@@ -67,7 +67,8 @@ def asked_in(query: dict[str, str]) -> Asked:
     answer that cannot be."""
     model = require_offered(query.get("m") or MODELS[0])
     for key in (query.get(PAIR), query.get(SWEEP)):
-        if (call := call_that_made(work.result(key[:80]))) if key else None:
+        call = call_that_made(work.result(key[:80])) if key else None
+        if call is not None:
             asked = {p.name: call.arguments[p.name] for p in _ABOUT.parameters if p.name in call.arguments}
             return Asked(require_offered(call.model), asked)
     if query.get(EXAMPLE, "").isdecimal() and int(query[EXAMPLE][:3]) < len(EXAMPLES):
