@@ -1,5 +1,5 @@
-"""What can be trained, by name, and how: kinds of dictionaries, rules of sparsity, settings, and the learning rate of each step
-that follows. No torch: a form offers them before it loads any."""
+"""What can be trained, by name, and how: kinds of dictionaries, rules of sparsity, settings. No torch: a form offers them before
+it loads any."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
@@ -57,10 +57,3 @@ class TrainConfig(Settings):
 
     def __post_init__(self) -> None:
         look_at_config(self)
-
-
-def learning_rate(config: TrainConfig, share: float) -> float:
-    """Warm-up, plateau, linear decay; `share` of the training that is done, in (0, 1]."""
-    rise = share / config.warmup if config.warmup else 1.0
-    fall = (1 - share) / config.decay if config.decay else 1.0
-    return config.lr * max(0.0, min(1.0, rise, fall))

@@ -24,7 +24,8 @@ from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.distributed import world
 from probe.errors import OpenworkError
 from probe.training.checkpoint import write_checkpoint
-from probe.training.config import TrainConfig, learning_rate
+from probe.training.config import TrainConfig
+from probe.training.learning_rate_schedule import learning_rate
 
 
 def _means(loss: Tensor, error: Tensor, y: Tensor, code: Code) -> list[float]:

@@ -13,9 +13,9 @@ from probe.artifacts.folder import place
 from probe.dictionaries import load_dictionary
 from probe.errors import BadInput
 from probe.evaluation.sweep import grid, plan_sweep, run_name, sweep
-from probe.training.by_name import train_by_name
 from probe.training.config import KINDS, RULES
 from probe.training.recipes import Recipe, make, parse_rule
+from probe.training.train_stored import train_by_name
 from probe.training.trainer import TrainConfig, train
 
 SITES = ["mlp_in.1", "mlp_out.1", "mlp_in.2", "mlp_out.2"]

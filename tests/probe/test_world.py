@@ -39,9 +39,9 @@ from probe.dictionaries import (
 from probe.distributed import World, local_device, world
 from probe.model.load import load_model
 from probe.training.checkpoint import read_checkpoint
-from probe.training.metrics_log import METRICS, read_metrics
 from probe.training.pairs import TensorPairs
 from probe.training.result import TrainResult
+from probe.training.runs.metrics_log import METRICS, read_metrics
 from probe.training.trainer import Run, TrainConfig, train, train_together
 
 ROOT = Path(__file__).parents[2]

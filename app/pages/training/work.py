@@ -12,9 +12,9 @@ from probe.artifacts.json import Json
 from probe.artifacts.names import PARTIAL
 from probe.errors import BadInput
 from probe.progress import Progress
-from probe.training import run_log
 from probe.training.asked import Asked, asked_of
-from probe.training.run_log import TrainingRun
+from probe.training.runs import runs_on_disk
+from probe.training.runs.runs_on_disk import TrainingRun
 
 
 def caches() -> list[str]:
@@ -68,12 +68,12 @@ def _queue(asked: Asked) -> str:
 
 def all_runs() -> list[TrainingRun]:
     """All runs, with what the table of jobs knows of those that the dashboard started."""
-    return [judged_state(run) for run in run_log.runs()]
+    return [judged_state(run) for run in runs_on_disk.runs()]
 
 
 def run_of(name: str) -> TrainingRun:
     """One run by name; BadInput when there is none."""
-    return judged_state(run_log.run_named(name))
+    return judged_state(runs_on_disk.run_named(name))
 
 
 def judged_state(run: TrainingRun) -> TrainingRun:
@@ -82,7 +82,7 @@ def judged_state(run: TrainingRun) -> TrainingRun:
         return run
     if job.active:
         return replace(run, state="live")
-    ended = (job.finished or 0) + 2 >= run_log.changed(run.folder)
+    ended = (job.finished or 0) + 2 >= runs_on_disk.changed(run.folder)
     return replace(run, state="interrupted") if ended else run
 
 

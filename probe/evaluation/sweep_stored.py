@@ -18,10 +18,10 @@ from probe.evaluation.sweep import SweepResult, grid, plan_sweep, sweep
 from probe.methods import CacheName, tool
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
-from probe.training.by_name import STEPS, sound_cache, told_shortly
 from probe.training.config import Kind, TrainConfig
 from probe.training.plan import TrainPlan
 from probe.training.recipes import Recipe
+from probe.training.train_stored import STEPS, sound_cache, told_shortly
 from probe.words import counted
 
 if TYPE_CHECKING:
