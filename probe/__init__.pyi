@@ -104,10 +104,10 @@ from probe.text.targets import Difference as Difference
 from probe.text.tokens import encode_prompt as encode_prompt
 from probe.text.tokens import prompt_rows as prompt_rows
 from probe.text.tokens import tokenize as tokenize
-from probe.training.runs.compare_runs import compare_runs as compare_runs
-from probe.training.runs.figures import runs_figure as runs_figure
-from probe.training.runs.runs_on_disk import run_named as run_named
-from probe.training.runs.runs_on_disk import runs as runs
+from probe.training.run_logs.compare_runs import compare_runs as compare_runs
+from probe.training.run_logs.figures import runs_figure as runs_figure
+from probe.training.run_logs.runs_on_disk import run_named as run_named
+from probe.training.run_logs.runs_on_disk import runs as runs
 from probe.training.train_stored import train_by_name as train_by_name
 from probe.training.trainer import TrainConfig as TrainConfig
 from probe.training.trainer import train as train

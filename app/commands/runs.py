@@ -15,7 +15,7 @@ def runs(
 ) -> None:
     """List training runs: live, interrupted and finished ones, with the last numbers of their logs."""
     from probe.show.terminal import print_rows
-    from probe.training.runs.runs_on_disk import runs as found
+    from probe.training.run_logs.runs_on_disk import runs as found
 
     rows = [run.row() for run in found() if not (unfinished and run.state == "finished")]
     if json:

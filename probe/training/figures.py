@@ -1,4 +1,4 @@
-"""What a training measured as it went, as a figure. Runs as they stand on disk: `runs/figures.py`."""
+"""What a training measured as it went, as a figure. Runs as they stand on disk: `run_logs/figures.py`."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -33,11 +33,11 @@ from probe.model.fingerprint import stamp_of
 from probe.progress import SILENT, Progress
 from probe.training.checkpoint import held_interrupts
 from probe.training.config import TrainConfig
+from probe.training.ongoing import OngoingRun, require_same, scratch_folder
 from probe.training.pairs import Pair, Pairs, identity_of, pairs_for, together
 from probe.training.plan import TrainPlan, plan, training_bytes
 from probe.training.result import Run, TrainResult
-from probe.training.runs.metrics_log import METRICS, read_metrics
-from probe.training.runs.ongoing import OngoingRun, require_same, scratch_folder
+from probe.training.run_logs.metrics_log import METRICS, read_metrics
 from probe.training.step import Training
 
 if TYPE_CHECKING:

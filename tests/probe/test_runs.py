@@ -17,10 +17,10 @@ from probe.artifacts.names import partial
 from probe.errors import BadInput
 from probe.evaluation.figures import judged_figure
 from probe.evaluation.results import Judged
-from probe.training.runs.compare_runs import RunComparison, differing
-from probe.training.runs.curves import ALL, MOST, RunLog, extremes, points_each, smoothed
-from probe.training.runs.figures import TITLES, run_styles, runs_figure
-from probe.training.runs.runs_on_disk import TrainingRun, run_named, runs
+from probe.training.run_logs.compare_runs import RunComparison, differing
+from probe.training.run_logs.curves import ALL, MOST, RunLog, extremes, points_each, smoothed
+from probe.training.run_logs.figures import TITLES, run_styles, runs_figure
+from probe.training.run_logs.runs_on_disk import TrainingRun, run_named, runs
 
 
 def line(step: int, **more) -> str:
@@ -254,7 +254,7 @@ def test_command_lists_runs(trained, capsys):
 
 
 def test_reading_runs_needs_no_torch():
-    code = "import sys, probe.training.runs.runs_on_disk, probe.training.runs.figures; sys.exit('torch' in sys.modules)"
+    code = "import sys, probe.training.run_logs.runs_on_disk, probe.training.run_logs.figures; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

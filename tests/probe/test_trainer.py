@@ -26,7 +26,7 @@ from probe.progress import Snapshot, Watched
 from probe.training.checkpoint import CHECKPOINT, read_checkpoint
 from probe.training.learning_rate_schedule import learning_rate
 from probe.training.pairs import TensorPairs, pairs_for
-from probe.training.runs.metrics_log import METRICS, read_metrics
+from probe.training.run_logs.metrics_log import METRICS, read_metrics
 from probe.training.trainer import TrainConfig, plan, train
 
 

@@ -41,7 +41,7 @@ from probe.model.load import load_model
 from probe.training.checkpoint import read_checkpoint
 from probe.training.pairs import TensorPairs
 from probe.training.result import TrainResult
-from probe.training.runs.metrics_log import METRICS, read_metrics
+from probe.training.run_logs.metrics_log import METRICS, read_metrics
 from probe.training.trainer import Run, TrainConfig, train, train_together
 
 ROOT = Path(__file__).parents[2]

@@ -50,7 +50,7 @@ def read_cache(toy: Any) -> Any:
 def read_dictionary(toy: Any) -> Any:
     from app.pages.training import run
     from probe.dictionaries import load_dictionary
-    from probe.training.runs.runs_on_disk import run_named
+    from probe.training.run_logs.runs_on_disk import run_named
 
     learned = load_dictionary(place("dictionary", "dictionary"), toy)
     run.layout("dictionary", {})
@@ -140,7 +140,7 @@ def read_sampling(toy: Any) -> Any:
 def read_training(toy: Any) -> Any:
     from stored_kinds import resume_training
 
-    from probe.training.runs.runs_on_disk import runs
+    from probe.training.run_logs.runs_on_disk import runs
 
     [(run.row(), run.problem) for run in runs()]
     found = resume_training()

@@ -15,7 +15,7 @@ from app.pages.training.work import caches
 from probe.artifacts.json import Json
 from probe.errors import OpenworkError
 from probe.evaluation.results import Judged, judged, newest_report
-from probe.training.runs.runs_on_disk import TrainingRun, runs
+from probe.training.run_logs.runs_on_disk import TrainingRun, runs
 from probe.words import counted
 
 EVALUATE = Block("judge", "evaluate", ("texts", "max_tokens", "seed"), "judged", "Judge it")

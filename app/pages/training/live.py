@@ -17,8 +17,8 @@ from app.methods.work import RECORDS, Found
 from app.pages.training.work import run_of
 from app.selection import Selection, selection_from
 from probe.show.record import Record
-from probe.training.runs.compare_runs import RunComparison
-from probe.training.runs.runs_on_disk import SMOOTHED, TrainingRun
+from probe.training.run_logs.compare_runs import RunComparison
+from probe.training.run_logs.runs_on_disk import SMOOTHED, TrainingRun
 
 _BEFORE = {"x": "show-axis", "y": "show-scale", "w": "show-smoothed"}
 """How addresses of before call what is turned on a curve."""

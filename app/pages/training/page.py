@@ -14,7 +14,7 @@ from app.pages.training import form, judged, live
 from app.pages.training.runs_table import chosen_from, run_rows
 from app.pages.training.work import all_runs
 from app.selection import Selection
-from probe.training.runs.runs_on_disk import TrainingRun
+from probe.training.run_logs.runs_on_disk import TrainingRun
 
 
 def layout(query: dict[str, str]) -> Parts:

@@ -17,7 +17,7 @@ from app.pages.training import judged, live
 from app.pages.training.work import resume, run_of
 from app.selection import Selection
 from probe.training.asked import asked_of
-from probe.training.runs.runs_on_disk import TrainingRun
+from probe.training.run_logs.runs_on_disk import TrainingRun
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:

@@ -6,9 +6,9 @@ from app.pages.training.live import from_address
 from probe.artifacts.json import clean
 from probe.model.sites import short_name
 from probe.show.columns import column
-from probe.training.runs.figures import run_styles
-from probe.training.runs.metrics_log import MEANINGS
-from probe.training.runs.runs_on_disk import TrainingRun
+from probe.training.run_logs.figures import run_styles
+from probe.training.run_logs.metrics_log import MEANINGS
+from probe.training.run_logs.runs_on_disk import TrainingRun
 from probe.words import counted
 
 MOST_CHOSEN, FIRST_CHOSEN = 24, 4

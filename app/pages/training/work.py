@@ -13,8 +13,8 @@ from probe.artifacts.names import PARTIAL
 from probe.errors import BadInput
 from probe.progress import Progress
 from probe.training.asked import Asked, asked_of
-from probe.training.runs import runs_on_disk
-from probe.training.runs.runs_on_disk import TrainingRun
+from probe.training.run_logs import runs_on_disk
+from probe.training.run_logs.runs_on_disk import TrainingRun
 
 
 def caches() -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from probe.artifacts.names import CHECKPOINT, METRICS
 from probe.artifacts.untrusted import parse_json, plain_file
 from probe.errors import OpenworkError
-from probe.training.runs.curves import RunLog
+from probe.training.run_logs.curves import RunLog
 
 QUIET = 60.0
 "Seconds without a sign of life after which a run counts as interrupted; more where its lines come more slowly."

@@ -15,9 +15,9 @@ from probe.distributed import world
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
 from probe.training.checkpoint import CHECKPOINT, read_checkpoint
-from probe.training.runs.metrics_log import METRICS, MetricsLog
 from probe.training.pairs import Pair, Pairs, identity_of
 from probe.training.result import Run
+from probe.training.run_logs.metrics_log import METRICS, MetricsLog
 from probe.training.step import Training
 
 

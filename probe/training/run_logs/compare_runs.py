@@ -7,8 +7,8 @@ from typing import Any
 
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.training.runs.metrics_log import MEANINGS
-from probe.training.runs.runs_on_disk import CURVES, SERIES, TrainingRun, read_of, run_named
+from probe.training.run_logs.metrics_log import MEANINGS
+from probe.training.run_logs.runs_on_disk import CURVES, SERIES, TrainingRun, read_of, run_named
 from probe.words import counted
 
 _LAST = ("step", "tokens", *SERIES, "lr", "seconds")

@@ -1,8 +1,8 @@
 """Training runs as they stand on disk: which there are, how far they are, also while they are written.
 
 A finished run is a stored dictionary with its `metrics.jsonl`; an unfinished one is a folder `NAME.partial` with a log and, after
-a while, a checkpoint whose header says what is being trained (`probe.training.runs.unfinished`). Logs are read in
-`probe.training.runs.curves`. Nothing here imports torch.
+a while, a checkpoint whose header says what is being trained (`probe.training.run_logs.unfinished`). Logs are read in
+`probe.training.run_logs.curves`. Nothing here imports torch.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from probe.artifacts.names import CHECKPOINT, METRICS, PARTIAL
 from probe.errors import BadInput, OpenworkError
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.training.runs.curves import RunLog, points_each
-from probe.training.runs.metrics_log import MEANINGS
-from probe.training.runs.unfinished import alive, changed, checkpoint_state
+from probe.training.run_logs.curves import RunLog, points_each
+from probe.training.run_logs.metrics_log import MEANINGS
+from probe.training.run_logs.unfinished import alive, changed, checkpoint_state
 from probe.words import counted, duration, number
 
 SERIES = ("loss", "l0", "fvu", "dead_share")
