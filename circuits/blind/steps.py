@@ -11,6 +11,7 @@ from probe.artifacts.manifest import found_folder, read_manifest
 from probe.artifacts.stored import library
 from probe.errors import BadInput
 from probe.methods import DictionaryName, Doc, TableName, tool
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.panels import Panel, Rows, Sentence
 
@@ -18,22 +19,42 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
-def model_of_study(features: str | Path | None, dictionary: str | None, layer: int | None, **unit: int | None) -> str:
+@dataclass(frozen=True)
+class UnitAsked(Settings):
+    """The latent of a dictionary, or the neuron of a layer."""
+
+    latent: Annotated[int | None, Doc(least=0)] = None
+    "The latent."
+    layer: Annotated[int | None, Doc(least=0)] = None
+    "Or: the layer whose neuron it is."
+    neuron: Annotated[int | None, Doc(least=0)] = None
+    "The neuron."
+
+    def number(self, dictionary: str | None) -> int:
+        """Which it is there. BadInput where no unit is named, or two."""
+        if dictionary is not None and self.latent is not None and self.layer is None and self.neuron is None:
+            return self.latent
+        if self.layer is not None and self.neuron is not None and dictionary is None and self.latent is None:
+            return self.neuron
+        raise BadInput("Name one unit: --dictionary NAME --latent N, or --layer N --neuron N.")
+
+
+@takes_fields("unit", UnitAsked)
+def model_of_study(features: str | Path | None, dictionary: str | None, *, unit: UnitAsked) -> str:
     """The model that the unit's table was made from."""
-    _number(dictionary, unit["latent"], layer, unit["neuron"])
-    made_from = read_manifest(_table(features, dictionary, layer), "features").model
+    unit.number(dictionary)
+    made_from = read_manifest(_table(features, dictionary, unit.layer), "features").model
     return made_from.name if made_from else ""
 
 
 @tool("new", group="blind", model_by="model_of_study")
+@takes_fields("unit", UnitAsked)
 def new_blind_study(
     model: "TransformerBridge",
     name: Annotated[str, Doc("Name of the study.")],
     *,
     dictionary: Annotated[DictionaryName | None, Doc("The dictionary whose latent it is.")] = None,
-    latent: Annotated[int | None, Doc("The latent.", least=0)] = None,
-    layer: Annotated[int | None, Doc("Or: the layer whose neuron it is.", least=0)] = None,
-    neuron: Annotated[int | None, Doc("The neuron.", least=0)] = None,
+    unit: UnitAsked = UnitAsked(),
     features: Annotated["TableName | Path | None", Doc("Its feature table; by default the newest there is.")] = None,
     prompts: Annotated[int, Doc("Hidden prompts whose circuits are traced.", least=0)] = 3,
     progress: Progress = SILENT,
@@ -46,18 +67,10 @@ def new_blind_study(
     'L1N5'
     """
     named = getattr(dictionary, "name", dictionary)
-    unit = _number(named, latent, layer, neuron)
+    number = unit.number(named)
     learned = [] if dictionary is None else [dictionary]
-    table = _table(features, named, layer)
-    return new_study(model, table, unit, name, dictionaries=learned, prompts=prompts, progress=progress)
-
-
-def _number(dictionary: str | None, latent: int | None, layer: int | None, neuron: int | None) -> int:
-    if dictionary is not None and latent is not None and layer is None and neuron is None:
-        return latent
-    if layer is not None and neuron is not None and dictionary is None and latent is None:
-        return neuron
-    raise BadInput("Name one unit: --dictionary NAME --latent N, or --layer N --neuron N.")
+    table = _table(features, named, unit.layer)
+    return new_study(model, table, number, name, dictionaries=learned, prompts=prompts, progress=progress)
 
 
 def _table(features: str | Path | None, dictionary: str | None, layer: int | None) -> Path:

@@ -14,6 +14,7 @@ from circuits.graph.asked import GraphName, read_graph
 from probe.artifacts.names import as_path
 from probe.errors import BadInput
 from probe.methods import Doc, FileToRead, FileToWrite, FolderToWrite, TableName, tool
+from probe.plain_values import Settings, takes_fields
 from probe.show.panels import Panel, Rows
 from probe.show.record import Record
 from probe.show.values import quoted
@@ -47,14 +48,30 @@ class Exported(Record):
         return {"file": str(self.file), "bytes": self.bytes, **units}
 
 
+@dataclass(frozen=True)
+class Kept(Settings):
+    """How much of a graph is written."""
+
+    node_threshold: Annotated[float, Doc(least=0, most=1)] = 0.8
+    "Share of the influence the kept nodes hold."
+    edge_threshold: Annotated[float, Doc(least=0, most=1)] = 0.98
+    "Share of the rest the kept edges hold."
+    whole: bool = False
+    "Every node and edge: read again, it is the same graph."
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """Of nodes and of edges."""
+        return (1.0, 1.0) if self.whole else (self.node_threshold, self.edge_threshold)
+
+
 @tool("export", group="graph")
+@takes_fields("kept", Kept)
 def export_graph(
     graph: Annotated[GraphName, Doc("A stored graph by name or folder, or a graph file of another program.")],
     *,
     to: Annotated[FileToWrite, Doc("File to write, read by Neuronpedia and circuit-tracer.")],
-    node_threshold: Annotated[float, Doc("Share of the influence the kept nodes hold.", least=0, most=1)] = 0.8,
-    edge_threshold: Annotated[float, Doc("Share of the rest the kept edges hold.", least=0, most=1)] = 0.98,
-    whole: Annotated[bool, Doc("Every node and edge: read again, it is the same graph.")] = False,
+    kept: Kept = Kept(),
     labels: Annotated[
         "FileToRead | Mapping[tuple[int, int], str] | None",
         Doc('A JSON file of texts by unit, {"L4F650": "years", "L5N120": "..."}; Python takes them by layer and unit.'),
@@ -78,12 +95,12 @@ def export_graph(
     from probe.features import open_features  # needs torch
 
     tables = [open_features(one) if isinstance(one, str | Path) else one for one in features]
-    limits = (1.0, 1.0) if whole else (node_threshold, edge_threshold)
     options: dict[str, Any] = {"slug": slug or path.stem, "labels": texts, "features_url": features_url}
-    write_neuronpedia(found, path, node_threshold=limits[0], edge_threshold=limits[1], **options)
+    of_nodes, of_edges = kept.thresholds
+    write_neuronpedia(found, path, node_threshold=of_nodes, edge_threshold=of_edges, **options)
     size = path.stat().st_size
     if units is None:
         return Exported(prompt=found.prompt, file=path, bytes=size)
-    nodes = np.arange(len(found.nodes)) if limits[0] == 1 else np.flatnonzero(found.prune(limits[0]).nodes)
+    nodes = np.arange(len(found.nodes)) if of_nodes == 1 else np.flatnonzero(found.prune(of_nodes).nodes)
     made = write_unit_files(found, units, tables, nodes=nodes.tolist())
     return Exported(prompt=found.prompt, file=path, bytes=size, units=made)

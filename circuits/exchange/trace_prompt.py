@@ -14,7 +14,7 @@ from circuits.validation.edges import EdgeCheck, check_edges
 from probe.artifacts.names import as_path
 from probe.errors import BadInput
 from probe.methods import DictionaryName, Doc, FileToWrite, Token, tool
-from probe.plain_values import takes_fields
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.beside import saves
 from probe.show.panels import Panel
@@ -54,7 +54,18 @@ def save_traced(found: Traced, folder: Path | str) -> Path:
     return found.graph.save(folder, parents=found.parents)
 
 
+@dataclass(frozen=True)
+class Afterwards(Settings):
+    """What is done with the graph when it is there."""
+
+    check: Annotated[int, Doc(least=0)] = 0
+    "Test this many sources by intervention in the model."
+    export: FileToWrite | None = None
+    "Write the pruned graph as Neuronpedia reads it."
+
+
 @tool("trace", plan="plan_of_traced")
+@takes_fields("afterwards", Afterwards)
 @takes_fields("config", TraceConfig)
 def trace_prompt(
     model: "TransformerBridge",
@@ -63,8 +74,7 @@ def trace_prompt(
     dictionaries: Annotated[Sequence[DictionaryName], Doc("Dictionaries to use, each in its layer.")] = (),
     target: Annotated[Sequence[Token], Doc("Tokens to explain; by default the likeliest.")] = (),
     minus: Annotated[Token | None, Doc("Explain the logit of the target minus that of this token.")] = None,
-    check: Annotated[int, Doc("Test this many sources by intervention in the model.", least=0)] = 0,
-    export: Annotated[FileToWrite | None, Doc("Write the pruned graph as Neuronpedia reads it.")] = None,
+    afterwards: Afterwards = Afterwards(),
     config: TraceConfig | None = None,
     progress: Progress = SILENT,
 ) -> Traced:
@@ -77,6 +87,7 @@ def trace_prompt(
     """
     roots = _roots(target, minus)
     graph = trace(model, prompt, dictionaries=dictionaries, targets=roots, config=config, progress=progress)
+    check, export = afterwards.check, afterwards.export
     tested = check_edges(model, graph, dictionaries=dictionaries, n=check) if check else None
     if export is not None:
         write_neuronpedia(graph, as_path(export), slug=as_path(export).stem)

@@ -16,7 +16,7 @@ from probe.artifacts.manifest import found_folder, read_manifest
 from probe.doc import Doc
 from probe.errors import Unavailable
 from probe.methods import CacheName, CorpusName, tool
-from probe.plain_values import takes_fields
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 from probe.text.documents import corpus
@@ -24,6 +24,21 @@ from probe.text.tokens import TokenSet, tokenize
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class TextRead(Settings):
+    """The text that is harvested, and how much of it."""
+
+    text: CorpusName = "sotu"
+    "sotu (bundled), a .txt, .jsonl or .parquet file, sample:NAME, or datasets:ID[:split[:column]]."
+    tokens: Annotated[int, Doc(least=1)] = 300_000
+    "Token positions to read."
+    context: Annotated[int, Doc(least=2)] = 128
+    "Tokens a row, BOS included."
+
+    def rows(self, model: "TransformerBridge", seed: int) -> TokenSet:
+        return tokenize(model, corpus(self.text, seed=seed), max_tokens=self.tokens, context=self.context)
 
 
 def cache_name(model: str, sites: Sequence[str]) -> str:
@@ -36,22 +51,23 @@ def default_model() -> str:
     return "smollm2-135m"
 
 
+@takes_fields("read", TextRead)
+@takes_fields("config", HarvestConfig)
 def plan_harvest_text(
     model: "TransformerBridge",
     sites: Sequence[str] = ("mlp_in.4", "mlp_out.4"),
-    text: CorpusName = "sotu",
-    tokens: int = 300_000,
-    context: int = 128,
     folder: Path = Path(),
-    **config: Any,
+    *,
+    read: TextRead = TextRead(),
+    config: HarvestConfig = HarvestConfig(),
 ) -> HarvestPlan:
     """What `harvest_text` would take."""
-    settings = HarvestConfig(**config)
-    rows = _rows(model, text, tokens, context, settings.seed)
-    return plan(model, rows, _each(sites), folder, dtype=settings.dtype, batch=settings.batch)
+    rows = read.rows(model, config.seed)
+    return plan(model, rows, _each(sites), folder, dtype=config.dtype, batch=config.batch)
 
 
 @tool("harvest", leaves="cache", plan="plan_harvest_text", named="cache_name", model_by="default_model")
+@takes_fields("read", TextRead)
 @takes_fields("config", HarvestConfig, ("dtype", "batch", "held_out", "seed"))
 def harvest_text(
     model: "TransformerBridge",
@@ -61,12 +77,7 @@ def harvest_text(
         "mlp_in.4",
         "mlp_out.4",
     ),
-    text: Annotated[
-        CorpusName,
-        Doc("sotu (bundled), a .txt, .jsonl or .parquet file, sample:NAME, or datasets:ID[:split[:column]]."),
-    ] = "sotu",
-    tokens: Annotated[int, Doc("Token positions to read.", least=1)] = 300_000,
-    context: Annotated[int, Doc("Tokens a row, BOS included.", least=2)] = 128,
+    read: TextRead = TextRead(),
     config: HarvestConfig = HarvestConfig(),
     resume: bool = False,
     progress: Progress = SILENT,
@@ -79,12 +90,8 @@ def harvest_text(
     >>> ow.harvest_text(model, folder=folder, sites=["mlp_in.1"], tokens=256, context=32).n_tokens
     256
     """
-    rows = _rows(model, text, tokens, context, config.seed)
+    rows = read.rows(model, config.seed)
     return harvest(model, rows, _each(sites), folder, config=config, resume=resume, progress=progress)
-
-
-def _rows(model: "TransformerBridge", text: CorpusName, tokens: int, context: int, seed: int) -> TokenSet:
-    return tokenize(model, corpus(text, seed=seed), max_tokens=tokens, context=context)
 
 
 def _each(sites: Sequence[str]) -> list[str]:

@@ -17,8 +17,8 @@ from probe.evaluation.plan import EvalPlan, plan_evaluation
 from probe.evaluation.report import EvalReport
 from probe.evaluation.suite.report import SuiteReport
 from probe.evaluation.suite.run import BUDGET, SuiteConfig, plan_suite
-from probe.methods import CacheName, CorpusName, tool
-from probe.plain_values import takes_fields
+from probe.methods import CacheName, tool
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.panels import Panel, Rows
 from probe.show.record import Record
@@ -70,32 +70,47 @@ class JudgingPlan(Record):
         return self.plan.summary() + beside
 
 
+@dataclass(frozen=True)
+class Beside(Settings):
+    """What stands beside each report."""
+
+    suite: bool = False
+    "Also probing and first-letter absorption, beside four baselines; minutes."
+    budget: Annotated[int, Doc(least=0)] = BUDGET
+    "Tokens that two of these baselines are trained on; 0 leaves them out."
+
+    def config(self, seed: int) -> SuiteConfig | None:
+        """How the suite is run; None where it is not."""
+        return SuiteConfig(budget=self.budget, seed=seed) if self.suite else None
+
+
 def model_of_cache(cache: str) -> str:
     """The name of the model that the cache was made from."""
     stamp = read_manifest(registered("cache", cache), "cache").model
     return stamp.name if stamp else "smollm2-135m"
 
 
+@takes_fields("config", EvalConfig)
+@takes_fields("beside", Beside)
 def plan_judge(
     model: "TransformerBridge",
     dictionaries: Sequence[str],
     cache: str,
-    texts: Sequence[CorpusName] | None = None,
-    max_tokens: int = EvalConfig.max_tokens,
-    batch: int = EvalConfig.batch,
-    seed: int = EvalConfig.seed,
-    suite: bool = False,
-    budget: int = BUDGET,
+    *,
+    config: EvalConfig = EvalConfig(),
+    beside: Beside = Beside(),
 ) -> JudgingPlan:
     """What `judge` would take."""
     learned = [load_dictionary(registered("dictionary", name), model) for name in dictionaries]
-    size = {"n_texts": 1 + len(texts or ()), "max_tokens": max_tokens, "batch": batch}
+    size = {"n_texts": 1 + len(config.texts or ()), "max_tokens": config.max_tokens, "batch": config.batch}
     plan = plan_evaluation(model, learned, open_cache(registered("cache", cache), model), **size)
-    return JudgingPlan(plan, plan_suite(model, learned[0], SuiteConfig(budget=budget, seed=seed)) if suite else None)
+    suite = beside.config(config.seed)
+    return JudgingPlan(plan, plan_suite(model, learned[0], suite) if suite is not None else None)
 
 
 @tool("judge", group="dictionaries", plan="plan_judge", model_by="model_of_cache", names="report_names")
 @takes_fields("config", EvalConfig)
+@takes_fields("beside", Beside)
 def judge(
     model: "TransformerBridge",
     *,
@@ -106,10 +121,7 @@ def judge(
         str | None,
         Doc("Name of the stored report, of several with the dictionary's behind it; by default eval-DICTIONARY."),
     ] = None,
-    suite: Annotated[bool, Doc("Also probing and first-letter absorption, beside four baselines; minutes.")] = False,
-    budget: Annotated[
-        int, Doc("Tokens that two of these baselines are trained on; 0 leaves them out.", least=0)
-    ] = BUDGET,
+    beside: Beside = Beside(),
     resume: bool = False,
     progress: Progress = SILENT,
 ) -> JudgedSet:
@@ -125,10 +137,10 @@ def judge(
         if (folder := place("result", there)).exists():
             raise BadInput(f"{folder} exists already. Choose another --name, or delete it.")
     learned = {where: load_dictionary(registered("dictionary", d), model) for where, d in places.items()}
-    beside = SuiteConfig(budget=budget, seed=config.seed) if suite else None
+    suite = beside.config(config.seed)
     opened, found = open_cache(cache, model), list[Kept]()
     try:
-        for kept in judge_and_keep(model, learned, opened, config, beside, resume=resume, progress=progress):
+        for kept in judge_and_keep(model, learned, opened, config, suite, resume=resume, progress=progress):
             found.append(kept)
     except OpenworkError as error:
         if not found:

@@ -26,6 +26,7 @@ from probe.exchange.registry import (
     store,
 )
 from probe.methods import FolderToRead, FolderToWrite, tool
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
 
@@ -51,6 +52,22 @@ class ImportedSet(Record):
         return f"{said}; kept: {', '.join(self.kept)}" if self.kept else said
 
 
+@dataclass(frozen=True)
+class ReadAs(Settings):
+    """What is known of a source beside its files."""
+
+    format: str | None = None
+    "saelens, sparsify, circuit-tracer, dictionary-learning, gemma-scope or transcoder-circuits; by default recognised."
+    model_name: str | None = None
+    "The model they belong to; they are checked against it and stamped."
+    only: Sequence[str] = ()
+    "Of a set, these parts."
+    site_in: str | None = None
+    "Site it reads, where the file does not say."
+    site_out: str | None = None
+    "Site it writes, likewise."
+
+
 def plan_import(
     source: FolderToRead, format: str | None = None, only: Sequence[str] = (), name: str | None = None
 ) -> DownloadPlan | ExchangePlan:
@@ -63,21 +80,13 @@ def plan_import(
 
 
 @tool("import", group="dictionaries", plan="plan_import")
+@takes_fields("read_as", ReadAs)
 def import_stored(
     source: Annotated[
         FolderToRead, Doc("A folder, a file, or a hub id: hf:owner/name, hf:owner/name/folder@revision.")
     ],
     *,
-    format: Annotated[
-        str | None,
-        Doc(
-            "saelens, sparsify, circuit-tracer, dictionary-learning, gemma-scope or transcoder-circuits; by default recognised."
-        ),
-    ] = None,
-    model_name: Annotated[str | None, Doc("The model they belong to; they are checked against it and stamped.")] = None,
-    only: Annotated[Sequence[str], Doc("Of a set, these parts.")] = (),
-    site_in: Annotated[str | None, Doc("Site it reads, where the file does not say.")] = None,
-    site_out: Annotated[str | None, Doc("Site it writes, likewise.")] = None,
+    read_as: ReadAs = ReadAs(),
     name: Annotated[str | None, Doc("Name to store it under; by default the source's.")] = None,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -91,12 +100,12 @@ def import_stored(
     'theirs-layers.1.mlp'
     """
     source = Path(source).as_posix()
-    path, chosen, parts = contents(source, format, only)
+    path, chosen, parts = contents(source, read_as.format, read_as.only)
     names = {part: artifact_name(source, part, name) for part in parts}
     kept = [part for part in parts if _is_kept(names[part], chosen.name, part, resume)]
     left = [part for part in parts if part not in kept]
-    bridge = _loaded(model_name, progress)
-    options = {"model": bridge, "only": left, "site_in": site_in, "site_out": site_out}
+    bridge = _loaded(read_as.model_name, progress)
+    options = {"model": bridge, "only": left, "site_in": read_as.site_in, "site_out": read_as.site_out}
     rows: list[dict[str, Any]] = []
     with progress.stage("import", len(left)) as step:
         given = source if is_hub(source) else path

@@ -15,20 +15,41 @@ from probe.features.table import open_features
 from probe.features.unit import Unit
 from probe.methods import FileToRead, TableName, tool
 from probe.methods.kinds import AnyText
+from probe.plain_values import Settings, takes_fields
 from probe.show.record import Record
 from probe.words import counted
 
 
+@dataclass(frozen=True)
+class Among(Settings):
+    """Where the text is looked for, and in which units."""
+
+    where: SearchIn = "any"
+    "Where the text is looked for."
+    least_density: Annotated[float, Doc(least=0, most=1)] = 0.0
+    "The share of tokens a unit is active at, at least."
+    most_density: Annotated[float, Doc(least=0, most=1)] = 1.0
+    "At most."
+    dead: bool | None = None
+    "Only units that were never active, or only others."
+    label: AnyText = ""
+    "Part of one of its labels; * for any."
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The same as a table is asked."""
+        between = (self.least_density, self.most_density)
+        density = between if between != (0.0, 1.0) else None
+        return {"where": self.where, "density": density, "dead": self.dead, "label": self.label}
+
+
 @tool("find", group="features")
+@takes_fields("among", Among)
 def find_units(
     table: Annotated[TableName, Doc("The feature table to search.")],
     text: Annotated[AnyText, Doc("Part of a unit's label, of one of its tokens, or of the text of an example.")] = "",
     *,
-    where: Annotated[SearchIn, Doc("Where the text is looked for.")] = "any",
-    least_density: Annotated[float, Doc("The share of tokens a unit is active at, at least.", least=0, most=1)] = 0.0,
-    most_density: Annotated[float, Doc("At most.", least=0, most=1)] = 1.0,
-    dead: Annotated[bool | None, Doc("Only units that were never active, or only others.")] = None,
-    label: Annotated[AnyText, Doc("Part of one of its labels; * for any.")] = "",
+    among: Among = Among(),
     sort: Annotated[Number, Doc("The number that they are sorted by.")] = "density",
     descending: Annotated[bool, Doc("The largest first.")] = True,
     limit: Annotated[int, Doc("Units that are listed.", least=1)] = 20,
@@ -38,9 +59,7 @@ def find_units(
     >>> ow.find_units("small", "the").total > 0
     True
     """
-    between = (least_density, most_density) if (least_density, most_density) != (0.0, 1.0) else None
-    asked: dict[str, Any] = {"where": where, "density": between, "dead": dead, "label": label}
-    return open_features(table).search(text, **asked, sort=sort, descending=descending, limit=limit)
+    return open_features(table).search(text, **among.asked, sort=sort, descending=descending, limit=limit)
 
 
 @tool("unit", group="features")

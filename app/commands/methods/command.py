@@ -2,99 +2,24 @@
 it found is kept."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from inspect import Parameter as Argument
 from inspect import Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from app.commands.limits import require_possible
+from app.commands.methods.announcing import announce
 from app.commands.methods.asked import arguments_of, options_of, unmarked
-from app.commands.methods.stored import asks_of_graph, call_asked, with_its_model
-from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
-from probe.errors import BadInput, brief
+from app.commands.methods.standing import Wanted, standing
+from app.commands.methods.stored import call_asked, with_its_model
+from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.reading import Method
-from probe.show.panels import MOST
 
 if TYPE_CHECKING:
     from probe.show.panels import Panel
-
-Standing = dict[str, tuple[Any, Any]]
-"""Options that follow from no parameter, by name: each with its default."""
-Save = Annotated[str | None, typer.Option("--save", help="Store what was found under this name.")]
-Csv = Annotated[Path | None, typer.Option("--csv", help="Write the rows of its table to this file.")]
-Dashboard = Annotated[
-    bool,
-    typer.Option(
-        "--dashboard", help="Ask the dashboard that runs (`openwork serve`) instead of loading the model again."
-    ),
-]
-Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of each table that are printed.")]
-Document = Annotated[
-    Path | None, typer.Option("--document", help="Write it as a document to this file: .html, of some records .md.")
-]
-At = Annotated[
-    list[str] | None,
-    typer.Option("--at", help="What tables follow that follow a choice: token=3, layer=-1, column=2. Repeatable."),
-]
-ModelMeant = Annotated[
-    str | None, typer.Option("--model", help="By default the one that what it is asked of was made from.")
-]
-
-
-def standing(about: Method) -> Standing:
-    """The options that a method or tool has beside those of its parameters."""
-    model = (ModelMeant, None) if about.model_by or asks_of_graph(about) else (Model, "smollm2-135m")
-    of_model: Standing = {"model": model, "device": (Device, None), "precision": (Precision, "float32")}
-    of_page: Standing = {"dashboard": (Dashboard, False)} if about.of_model else {}
-    return {
-        **(of_model if about.of_model else {}),
-        **({**of_page, "csv": (Csv, None), "document": (Document, None), "at": (At, None)} if about.page else {}),
-        **({"save": (_save(about), None)} if about.page or about.leaves or about.artifact != "result" else {}),
-        **({"resume": (Resume, False)} if "resume" in about.handed else {}),
-        **({"dry_run": (DryRun, False)} if about.page or about.plan else {}),
-        "rows": (Rows, MOST),
-        "config": (ConfigFile, None),
-        "json": (AsJson, False),
-    }
-
-
-def _save(about: Method) -> Any:
-    """The option that names what is stored: of a call that makes an artifact, `--name` too."""
-    if not about.leaves:
-        return Save
-    words = f"Name to store the {about.leaves} under{'; by default made of what it is asked.' if about.named else '.'}"
-    names = ["--save"] if about.parameter("name") else ["--name", "--save"]
-    return Annotated[str | None, typer.Option(*names, help=words)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a command was asked for beside the call itself."""
-
-    device: str | None = None
-    precision: str = "float32"
-    save: str | None = None
-    csv: Path | None = None
-    document: Path | None = None
-    resume: bool = False
-    dry_run: bool = False
-    json: bool = False
-    dashboard: bool = False
-    rows: int = MOST
-    at: list[str] | None = None
-
-    @property
-    def chosen(self) -> dict[str, int]:
-        """What tables follow, by name. BadInput for what is no choice."""
-        parts = [one.partition("=") for one in self.at or ()]
-        for name, sign, place in parts:
-            if not (name and sign and place.removeprefix("-").isdecimal() and len(place) < 10):
-                raise BadInput(f"--at is {brief(name + sign + place)}; what is chosen was wanted, like token=3.")
-        return {name: int(place) for name, _, place in parts}
 
 
 def command_of(
@@ -275,45 +200,3 @@ def how_to_see_it(call: Call, to: Path | None) -> str:
     show = {"graph": "openwork graph show", "result": "openwork show"}.get(about.artifact)
     said = f": `{show} {to.name}`; its figures:" if show else ":"
     return f"Stored as {to.name}{said} {artifact_page(about.artifact, to.name)} of the dashboard (`openwork serve`)."
-
-
-def announce(call: Call, wanted: Wanted) -> None:
-    """What it would take, where the method says. The name it would be stored under is looked at, and not kept."""
-    from app.commands.options import load, print_json
-    from probe.artifacts.folder import place
-    from probe.show.record import Record
-    from probe.show.terminal import show_panels
-
-    about = call.about
-    name = wanted.save if wanted.save is not None else call.name()
-    to = place(about.artifact, name) if name or wanted.save is not None else None
-    bridge = load(call.model, wanted.device, wanted.precision) if about.plans_of_model and call.model else None
-    plan = call.plan(bridge, to)
-    if wanted.json:
-        print_json(None if plan is None else plan.to_dict())
-    elif plan is not None and type(plan).panels is not Record.panels:
-        show_panels(plan.panels())
-    elif plan is None:
-        runs = "running the model on what it is given" if about.of_model else "reading what it is given"
-        typer.echo(f"{about.name} announces nothing beyond {runs}; start it without --dry-run.")
-    else:
-        typer.echo(in_words(plan))
-
-
-def in_words(plan: Any) -> str:
-    """A plan's own sentence, or its numbers."""
-    from probe.show.record import Record
-    from probe.words import counted, estimate, size
-
-    if type(plan).summary is not Record.summary:
-        return str(plan.summary())
-    said = {"bytes": lambda n: f"{size(n)} of memory beside the model", "seconds": lambda s: f"about {estimate(s)}"}
-    other = {name: value for name, value in plan.to_dict().items() if value is not None}
-    return ", ".join(
-        said[name](value)
-        if name in said
-        else counted(value, name[2:].removesuffix("s"))
-        if name.startswith("n_")
-        else f"{name} {value}"
-        for name, value in other.items()
-    )

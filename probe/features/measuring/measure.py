@@ -17,7 +17,7 @@ from probe.features.measuring.caches import TOKENS, Asked
 from probe.features.measuring.config import FeatureConfig
 from probe.identity import model_name
 from probe.methods import CacheName, CorpusName, DictionaryName, method
-from probe.plain_values import takes_fields
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.panels import Panel
 from probe.show.record import Record
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
     from probe.features.table import FeatureTable
+    from probe.text.tokens import TokenSet
 
 KEPT = ("top", "bins", "per_bin", "pool", "window", "tokens", "neighbours", "min_joint", "min_count", "sample", "seed")
 
@@ -60,6 +61,25 @@ class Measured(Record):
         return repr(self.table)
 
 
+@dataclass(frozen=True)
+class MeasuredOn(Settings):
+    """On what units are measured."""
+
+    cache: CacheName | None = None
+    "On what; by default the newest cache that holds what they read. Where none does, text is harvested first."
+    text: CorpusName = "sotu"
+    "What is harvested then."
+    read: Annotated[int, Doc(least=1)] = TOKENS
+    "Tokens that are harvested then."
+
+    def rows(self, model: "TransformerBridge") -> "TokenSet":
+        """What is harvested then."""
+        from probe.text.documents import corpus
+        from probe.text.tokens import tokenize
+
+        return tokenize(model, corpus(self.text, seed=0), max_tokens=self.read)
+
+
 def table_name(
     model: str, dictionary: str | None = None, layer: int | None = None, cache: str | None = None, read: int = TOKENS
 ) -> str:
@@ -76,15 +96,16 @@ def model_of_cache(cache: str | None = None, dictionary: str | None = None) -> s
     return "smollm2-135m"
 
 
+@takes_fields("on", MeasuredOn)
+@takes_fields("config", FeatureConfig)
 def plan_measure_units(
     model: "TransformerBridge",
     dictionary: DictionaryName | None = None,
     layer: int | None = None,
-    cache: CacheName | None = None,
-    text: CorpusName = "sotu",
-    read: int = TOKENS,
     folder: Path = Path(),
-    **config: Any,
+    *,
+    on: MeasuredOn = MeasuredOn(),
+    config: FeatureConfig = FeatureConfig(),
 ) -> Record:
     """What `measure_units` would take: the table, or where text has to be harvested first, that."""
     from probe.activations.cache import open_cache
@@ -93,12 +114,12 @@ def plan_measure_units(
     from probe.features.measuring.plan import plan_features
 
     asked = Asked.of(model_name(model), _name(dictionary), layer)
-    name, there = asked.cache(cache, read)
+    name, there = asked.cache(on.cache, on.read)
     if not there:
-        return plan(model, _rows(model, text, read), asked.reads, place("cache", name))
+        return plan(model, on.rows(model), asked.reads, place("cache", name))
     named = load_dictionary(dictionary, model) if isinstance(dictionary, str) else dictionary
     what = named if layer is None else layer
-    return plan_features(model, what, open_cache(name, model), folder, FeatureConfig(**config))
+    return plan_features(model, what, open_cache(name, model), folder, config)
 
 
 @method(
@@ -109,6 +130,7 @@ def plan_measure_units(
     named="table_name",
     model_by="model_of_cache",
 )
+@takes_fields("on", MeasuredOn)
 @takes_fields("config", FeatureConfig, KEPT)
 def measure_units(
     model: "TransformerBridge",
@@ -116,14 +138,7 @@ def measure_units(
     folder: str | Path,
     dictionary: Annotated[DictionaryName | None, Doc("Whose latents are measured.")] = None,
     layer: Annotated[int | None, Doc("Or: the layer whose MLP neurons are measured.", least=0)] = None,
-    cache: Annotated[
-        CacheName | None,
-        Doc(
-            "On what; by default the newest cache that holds what they read. Where none does, text is harvested first."
-        ),
-    ] = None,
-    text: Annotated[CorpusName, Doc("What is harvested then.")] = "sotu",
-    read: Annotated[int, Doc("Tokens that are harvested then.", least=1)] = TOKENS,
+    on: MeasuredOn = MeasuredOn(),
     config: FeatureConfig = FeatureConfig(),
     resume: bool = False,
     progress: Progress = SILENT,
@@ -139,11 +154,12 @@ def measure_units(
     from probe.activations.harvest import harvest
     from probe.features.measuring.build import build_features
 
+    cache = on.cache
     if cache is None or isinstance(cache, str):
         asked = Asked.of(model_name(model), _name(dictionary), layer)
-        cache, there = asked.cache(cache, read)
+        cache, there = asked.cache(cache, on.read)
         if not there:
-            harvest(model, _rows(model, text, read), asked.reads, place("cache", cache), resume=True, progress=progress)
+            harvest(model, on.rows(model), asked.reads, place("cache", cache), resume=True, progress=progress)
     source, what = open_cache(cache, model) if isinstance(cache, str) else cache, dictionary if layer is None else layer
     table = build_features(model, what, source, folder, config, resume=resume, progress=progress)
     here = table.folder == place("features", table.folder.name)
@@ -152,10 +168,3 @@ def measure_units(
 
 def _name(dictionary: DictionaryName | None) -> str | None:
     return dictionary if dictionary is None or isinstance(dictionary, str) else dictionary.name
-
-
-def _rows(model: "TransformerBridge", text: CorpusName, tokens: int) -> Any:
-    from probe.text.documents import corpus
-    from probe.text.tokens import tokenize
-
-    return tokenize(model, corpus(text, seed=0), max_tokens=tokens)
