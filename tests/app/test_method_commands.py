@@ -13,6 +13,7 @@ import typer
 from method_commands import COUNT, KNOWN, PROMPT, REAL, counted, told
 
 import app.cli as door
+from app.commands.methods import announcing
 from app.commands.methods import command as command_
 from app.commands.methods import old_names
 from app.commands.methods.command import command_of
@@ -200,7 +201,7 @@ def test_a_plan_is_announced_or_that_there_is_none(capsys, no_model, monkeypatch
     from probe.lens.logit import LensPlan
 
     plan = LensPlan(n_tokens=5, n_positions=1, bytes=2_000_000, seconds=3.0)
-    assert command_.in_words(plan) == "5 tokens, 1 position, 2.0 MB of memory beside the model, about 3.0 s"
+    assert announcing.in_words(plan) == "5 tokens, 1 position, 2.0 MB of memory beside the model, about 3.0 s"
 
 
 def test_the_catalogue(capsys):
