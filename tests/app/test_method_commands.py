@@ -13,9 +13,8 @@ import typer
 from method_commands import COUNT, KNOWN, PROMPT, REAL, counted, told
 
 import app.cli as door
-from app.commands.methods import announcing
+from app.commands.methods import announcing, old_names
 from app.commands.methods import command as command_
-from app.commands.methods import old_names
 from app.commands.methods.command import command_of
 from app.commands.methods.old_names import OldName
 from probe.artifacts.exports import as_csv
