@@ -20,11 +20,11 @@ from circuits.comparison.difference import difference as difference
 from circuits.comparison.merge import merge_graphs as merge_graphs
 from circuits.exchange.export_graph import export_graph as export_graph
 from circuits.exchange.import_graph import import_graph as import_graph
-from circuits.exchange.read import read_neuronpedia as read_neuronpedia
+from circuits.exchange.read_neuronpedia import read_neuronpedia as read_neuronpedia
 from circuits.exchange.trace_prompt import trace_prompt as trace_prompt
 from circuits.exchange.unit_files import write_unit_files as write_unit_files
-from circuits.exchange.write import to_neuronpedia as to_neuronpedia
-from circuits.exchange.write import write_neuronpedia as write_neuronpedia
+from circuits.exchange.write_neuronpedia import to_neuronpedia as to_neuronpedia
+from circuits.exchange.write_neuronpedia import write_neuronpedia as write_neuronpedia
 from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
 from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
 from circuits.graph.around import node_edges as node_edges

@@ -1,6 +1,6 @@
 """What the machine itself refuses, said in a sentence: a full disk, a folder that cannot be written, no memory left.
 
-In one place for every writer (`probe.artifacts.claims`), command and page. What is not foreseen here is a bug and keeps its
+In one place for every writer (`probe.artifacts.locks.claims`), command and page. What is not foreseen here is a bug and keeps its
 traceback.
 """
 

@@ -65,8 +65,8 @@ def reserve(kind: str, name: str, *, resume: bool = False) -> Path:
 
     resume: what is there already may stay; else BadInput. Called before the model loads, so that the answer comes at once.
     """
-    from probe.artifacts.claims import claim
     from probe.artifacts.folder import place
+    from probe.artifacts.locks.claims import claim
 
     folder = place(kind, name)
     if not rank():

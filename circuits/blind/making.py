@@ -9,10 +9,10 @@ from circuits.blind.evidence import circuits_evidence, hidden_prompts, statistic
 from circuits.blind.study import EVIDENCE, SEALED, Study, open_study
 from circuits.weights.tokens import Embeddings
 from circuits.weights.units import weight_view
-from probe.artifacts.claims import claim
 from probe.artifacts.digest import sha256
 from probe.artifacts.folder import place
 from probe.artifacts.json import write_json
+from probe.artifacts.locks.claims import claim
 from probe.artifacts.manifest import MANIFEST, Manifest, writing
 from probe.errors import BadInput
 from probe.features import FeatureTable, open_features

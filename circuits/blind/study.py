@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.blind.evidence_check import require_evidence
 from circuits.blind.record import GRADES, TABLES, Hypothesis, Revealed, Verdict, firing, weights_tables
-from probe.artifacts.claims import lock_of
 from probe.artifacts.digest import fresh_digest, sha256
 from probe.artifacts.folder import place
-from probe.artifacts.lock import exclusive
+from probe.artifacts.locks.claims import lock_of
+from probe.artifacts.locks.lock import exclusive
 from probe.artifacts.manifest import MANIFEST, found_folder, read_manifest
 from probe.artifacts.renames import sync_folder
 from probe.artifacts.schemas import text

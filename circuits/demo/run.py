@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from circuits.demo.config import DemoConfig
-from probe.artifacts.claims import claim
 from probe.artifacts.folder import place
 from probe.artifacts.json import Json, clean, write_json
-from probe.artifacts.manifest import Manifest, check_files, check_model, read_manifest, writing
+from probe.artifacts.locks.claims import claim
+from probe.artifacts.manifest import Manifest, check_files, read_manifest, writing
+from probe.artifacts.refuse_other_model import check_model
 from probe.errors import OpenworkError
 from probe.evaluation.store import report_in, save_report
 from probe.progress import SILENT, Progress

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from circuits.exchange.read import Limits, read_neuronpedia
+from circuits.exchange.read_neuronpedia import Limits, read_neuronpedia
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.store import save_graph
 from probe.artifacts.folder import place

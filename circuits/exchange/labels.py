@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from circuits.exchange.read import load_json
+from circuits.exchange.read_neuronpedia import load_json
 from probe.errors import BadInput
 from probe.model.unit_names import UnitName
 

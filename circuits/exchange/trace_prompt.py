@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from circuits.attribution.config import TraceConfig
 from circuits.attribution.plan import TracePlan
 from circuits.attribution.trace import plan_of_trace, trace
-from circuits.exchange.write import write_neuronpedia
+from circuits.exchange.write_neuronpedia import write_neuronpedia
 from circuits.graph.graph import CircuitGraph
 from circuits.validation.edges import EdgeCheck, check_edges
 from probe.artifacts.names import as_path

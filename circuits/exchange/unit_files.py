@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits.exchange.ids import Names, cantor
-from circuits.exchange.write import scan
+from circuits.exchange.neuronpedia_ids import Names, cantor
+from circuits.exchange.write_neuronpedia import scan
 from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.unit_tables import unit_of
 from probe.artifacts.exports import write_files

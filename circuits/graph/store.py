@@ -21,10 +21,10 @@ from safetensors.numpy import load_file, save_file
 
 from circuits.graph.checks import check_graph
 from circuits.graph.graph import UNITS, CircuitGraph, Edges, Nodes
-from probe.artifacts.claims import lock_of
 from probe.artifacts.consistent_read import read_consistently
 from probe.artifacts.json import plain, write_json
-from probe.artifacts.lock import exclusive
+from probe.artifacts.locks.claims import lock_of
+from probe.artifacts.locks.lock import exclusive
 from probe.artifacts.manifest import (
     Manifest,
     ModelStamp,

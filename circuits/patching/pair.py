@@ -5,13 +5,14 @@ where they part when they have not. Its record tells a problem instead of raisin
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from circuits.patching.kinds import METRICS, Metric
+from circuits.patching.pair_problems import pair_problem
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput
 from probe.methods import Doc, method
@@ -20,7 +21,6 @@ from probe.show.opening import came_from
 from probe.text.display import display_tokens
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import Difference, Target, listed, one_target, single, token_id
-from probe.words import figures
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -77,7 +77,7 @@ def read_pair(
         score = float(value(found[None])[0])
         sides.append(Side(text, own, display_tokens(model, own), top, probs[chosen].tolist(), score))
     named = display_tokens(model, chosen)
-    problem = _problem(sides[0], sides[1], logits, chosen, named, metric)
+    problem = pair_problem(sides[0], sides[1], logits, chosen, named, metric)
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", "custom")
     pair = Pair(
         stamp(model),
@@ -126,49 +126,6 @@ def scorer(metric: str | Custom, answers: list[int], clean: Float[Tensor, " d_vo
         return lambda logits: logits.log_softmax(-1)[:, answers[0]]
     reference = clean.log_softmax(-1)
     return lambda logits: (reference.exp() * (reference - logits.log_softmax(-1))).sum(-1)
-
-
-def _problem(
-    clean: Side,
-    corrupted: Side,
-    logits: list[Float[Tensor, " d_vocab"]],
-    answers: list[int],
-    named: list[str],
-    metric: Any,
-) -> str:
-    """Why these two cannot be patched into each other, with what to do; "" where they can."""
-    if clean.token_ids == corrupted.token_ids:
-        return "Both prompts are the same tokens, so there is nothing to patch. Change a word in one of them."
-    if len(clean.token_ids) != len(corrupted.token_ids):
-        return _lengths(clean, corrupted)
-    if metric == "logit_diff" and answers[0] == answers[1]:
-        return (
-            f"Both answers are {named[0]!r}, so their logits do not differ. Name a right and a wrong answer, "
-            "like ' Mary' and ' John', or choose another metric."
-        )
-    if torch.equal(logits[0], logits[1]):
-        return "Both runs predict exactly the same, so no patch can matter. Choose prompts that call for different answers."
-    size = max(1.0, abs(clean.value), abs(corrupted.value))
-    if not abs(clean.value - corrupted.value) > 1e-9 * size:  # also NaN
-        return (
-            f"The metric is {figures(clean.value, 6)} in the clean and {figures(corrupted.value, 6)} in the corrupted run, "
-            "so there is no "
-            "difference to restore. Choose other answers or another metric."
-        )
-    return ""
-
-
-def _lengths(clean: Side, corrupted: Side) -> str:
-    n, m = len(clean.tokens), len(corrupted.tokens)
-    at = next(
-        (i for i, (a, b) in enumerate(zip(clean.token_ids, corrupted.token_ids, strict=False)) if a != b), min(n, m)
-    )
-    words = [repr(s.tokens[at]) if at < len(s.tokens) else "the end" for s in (clean, corrupted)]
-    return (
-        f"The clean prompt has {n} tokens and the corrupted one {m}; patching needs equally many, because a position is put in "
-        f"the place of the same position. They first differ at position {at}: {words[0]} and {words[1]}. "
-        "Choose words with the same number of tokens there."
-    )
 
 
 def _note(model: "TransformerBridge", answers: Sequence[str | int], clean: Float[Tensor, " d_vocab"]) -> str:

@@ -24,8 +24,9 @@ from probe.activations.files import STATS, TOKENS, load_tokens, mend
 from probe.activations.layout import Layout
 from probe.activations.repair import repair
 from probe.activations.shuffle import Position, Split
-from probe.artifacts.manifest import Manifest, check_model, found_folder, read_manifest, require_files
+from probe.artifacts.manifest import Manifest, found_folder, read_manifest, require_files
 from probe.artifacts.names import partial
+from probe.artifacts.refuse_other_model import check_model
 from probe.artifacts.tensors import read_tensors
 from probe.artifacts.untrusted import reading
 from probe.errors import BadInput, Unavailable

@@ -25,12 +25,12 @@ from probe.activations.layout import Layout, make_layout
 from probe.activations.plan import free_bytes
 from probe.activations.recorder import Recorder, with_moments
 from probe.activations.shuffle import held_out_documents
-from probe.artifacts.claims import remove_hidden
 from probe.artifacts.journal import JOURNAL, Journal
+from probe.artifacts.locks.claims import remove_hidden
+from probe.artifacts.locks.run_claims import claimed
 from probe.artifacts.manifest import Manifest, write_manifest
 from probe.artifacts.names import as_path, partial
 from probe.artifacts.renames import rename_new, sync_folder
-from probe.artifacts.run_claims import claimed
 from probe.artifacts.tensors import write_tensors
 from probe.distributed import world
 from probe.doc import Doc

@@ -11,7 +11,7 @@ from probe.activations.cache import Cache
 from probe.activations.harvest import HarvestConfig, harvest
 from probe.activations.open_for_repair import open_damaged
 from probe.activations.plan import HarvestPlan, plan
-from probe.artifacts.claims import claim
+from probe.artifacts.locks.claims import claim
 from probe.artifacts.manifest import found_folder, read_manifest
 from probe.doc import Doc
 from probe.errors import Unavailable

@@ -7,7 +7,8 @@ from probe.activations.cache import Cache, open_cache
 from probe.activations.files import STATS, write_unknown_stats
 from probe.activations.layout import Layout
 from probe.activations.repair import is_damaged, require_tokens
-from probe.artifacts.manifest import check_model, read_manifest
+from probe.artifacts.manifest import read_manifest
+from probe.artifacts.refuse_other_model import check_model
 from probe.progress import SILENT, Progress
 
 if TYPE_CHECKING:

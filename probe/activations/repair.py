@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from probe.activations.files import STATS, TOKENS, mend, write_stats
 from probe.activations.layout import Layout
 from probe.activations.recorder import Recorder, with_moments
-from probe.artifacts.manifest import Manifest, check_files, check_model, write_manifest
+from probe.artifacts.manifest import Manifest, check_files, write_manifest
+from probe.artifacts.refuse_other_model import check_model
 from probe.artifacts.tensors import write_tensors
 from probe.errors import BadInput, Unavailable
 from probe.progress import SILENT, Progress

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from probe.artifacts.claims import half_written_in, leftovers_of, lock_of
 from probe.artifacts.json import clean
 from probe.artifacts.leftovers import announced
-from probe.artifacts.lock import exclusive
+from probe.artifacts.locks.claims import half_written_in, leftovers_of, lock_of
+from probe.artifacts.locks.lock import exclusive
 from probe.artifacts.renames import sync_folder, sync_tree
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from probe.artifacts.digest import digest_of
-from probe.artifacts.lock import locked
+from probe.artifacts.locks.lock import locked
 from probe.artifacts.renames import sync_folder
 from probe.errors import BadInput
 

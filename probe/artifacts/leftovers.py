@@ -22,10 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.artifacts.claims import half_written_in, hidden_in, leftovers_of, lock_of, owner, tidy
 from probe.artifacts.folder import KINDS, home
 from probe.artifacts.json import write_json
-from probe.artifacts.lock import exclusive, holder
+from probe.artifacts.locks.claims import half_written_in, hidden_in, leftovers_of, lock_of, owner, tidy
+from probe.artifacts.locks.lock import exclusive, holder
 from probe.artifacts.names import partial
 from probe.artifacts.renames import aside, discard
 from probe.errors import BadInput, Unavailable

@@ -1,7 +1,7 @@
 """One artifact, one folder: `manifest.json` beside safetensors or parquet files.
 
 A folder is written beside its final place and renamed into it, so a reader sees all of it or none (see
-`probe.artifacts.claims` and `probe.artifacts.renames`). The manifest says what it is, which model it belongs to (by
+`probe.artifacts.locks.claims` and `probe.artifacts.renames`). The manifest says what it is, which model it belongs to (by
 fingerprint, not by name), how it was made and from what, and the SHA-256 of every file. Nothing is pickled.
 """
 
@@ -17,10 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from probe.artifacts.claims import claim, returned
 from probe.artifacts.digest import digest_of, fresh_digest, sha256
 from probe.artifacts.folder import home, place
 from probe.artifacts.json import write_json
+from probe.artifacts.locks.claims import claim, returned
 from probe.artifacts.names import as_path, partial
 from probe.artifacts.renames import put, scratch
 from probe.artifacts.schemas import faults
@@ -234,16 +234,3 @@ def require_files(folder: Path, manifest: Manifest, names: Iterable[str], advice
     ]
     if broken:
         raise Unavailable(f"In {folder}, {', '.join(broken)} is missing or damaged. {advice}")
-
-
-def check_model(manifest: Manifest, stamp: ModelStamp, folder: Path) -> None:
-    """Refuse an artifact made from another model or another tokenizer."""
-    made = manifest.model
-    if made is None:
-        raise BadInput(f"{folder} does not say which model it belongs to.")
-    for part in ("weights", "tokenizer"):
-        if getattr(made, part) != getattr(stamp, part):
-            raise BadInput(
-                f"{folder} was made from {made.name} ({part} {getattr(made, part)[:12]}), but the loaded model is "
-                f"{stamp.name} ({part} {getattr(stamp, part)[:12]}). Load {made.name}, or make the {manifest.kind} again."
-            )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from probe.artifacts.claims import all_returned, claim, lock_of
 from probe.artifacts.folder import KINDS, home, place
-from probe.artifacts.lock import exclusive
+from probe.artifacts.locks.claims import all_returned, claim, lock_of
+from probe.artifacts.locks.lock import exclusive
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.artifacts.renames import rename_new
 from probe.errors import BadInput, OpenworkError, Unavailable

@@ -17,7 +17,6 @@ from probe.artifacts.manifest import (
     Manifest,
     ModelStamp,
     check_files,
-    check_model,
     found_folder,
     read_manifest,
     writing,
@@ -26,10 +25,10 @@ from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import plain_file, reading, reason
 from probe.dictionaries.base import Dictionary, shape_of
 from probe.dictionaries.cross_layer import CrossLayerTranscoder
+from probe.dictionaries.refuse_other_model import check_fit, ends_of
 from probe.dictionaries.sparsifiers.registry import sparsifier
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.model.fingerprint import stamp_of
-from probe.model.sites import parse_site, width
 from probe.plain_values import Settings, takes_fields
 from probe.show.beside import loads, saves
 
@@ -45,7 +44,7 @@ AnyDictionary = Dictionary | CrossLayerTranscoder
 def build(facts: dict[str, Any]) -> AnyDictionary:
     """An untrained dictionary of the given shape; BadInput if the description is not one."""
     try:
-        (sites_in, widths_in), (sites_out, widths_out) = _ends(facts, "in"), _ends(facts, "out")
+        (sites_in, widths_in), (sites_out, widths_out) = ends_of(facts, "in"), ends_of(facts, "out")
         rule = sparsifier(facts["sparsifier"])
         if facts.get("dictionary_kind") == CrossLayerTranscoder.kind:
             each, sites = facts["d_dict"] // len(sites_in), {"sites_in": sites_in, "sites_out": sites_out}
@@ -58,13 +57,6 @@ def build(facts: dict[str, Any]) -> AnyDictionary:
         if isinstance(error, OpenworkError):
             raise
         raise BadInput(f"The description of the dictionary makes none: {reason(error)}.") from error
-
-
-def _ends(facts: dict[str, Any], side: str) -> tuple[list[str], list[int]]:
-    """Sites and widths of one side. Dictionaries stored before there were kinds with several sites name the only one."""
-    if f"sites_{side}" in facts:
-        return facts[f"sites_{side}"], facts[f"widths_{side}"]
-    return [facts[f"site_{side}"]], [facts[f"d_{side}"]]
 
 
 def tensors(dictionary: AnyDictionary) -> dict[str, Tensor]:
@@ -179,7 +171,9 @@ def _described(folder: Path | str, model: "TransformerBridge | None") -> tuple[P
 
 def _require_enough(facts: dict[str, Any], weights: dict[str, Tensor]) -> None:
     """BadInput where a description asks for more weights than there are: it is built before it is compared."""
-    need = facts["d_dict"] * (min(_ends(facts, "in")[1]) + min(_ends(facts, "out")[1])) // len(_ends(facts, "in")[1])
+    need = (
+        facts["d_dict"] * (min(ends_of(facts, "in")[1]) + min(ends_of(facts, "out")[1])) // len(ends_of(facts, "in")[1])
+    )
     if need > (have := sum(w.numel() for w in weights.values())):
         raise BadInput(f"The description of the dictionary asks for {need:,} weights, and {have:,} are there.")
 
@@ -196,15 +190,3 @@ def put(dictionary: AnyDictionary, weights: dict[str, Tensor], source: str) -> N
 def find(folder: Path | str) -> Path:
     """The folder as given, or the artifact of that name under `home()`."""
     return found_folder("dictionary", folder)
-
-
-def check_fit(folder: Path, manifest: Manifest, model: "TransformerBridge") -> None:
-    """Refuse a dictionary of another model, or of a layer or width this model does not have."""
-    from probe.model.load import stamp
-
-    check_model(manifest, stamp(model), folder)
-    for side in ("in", "out"):
-        for name, have in zip(*_ends(manifest.facts, side), strict=True):
-            site = parse_site(name, model)
-            if have != (want := width(site, model)):
-                raise BadInput(f"{folder} has d_{side} {have}, but {site.short} is {want} wide in this model.")

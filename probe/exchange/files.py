@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from probe.artifacts.claims import claim
 from probe.artifacts.leftovers import announced
+from probe.artifacts.locks.claims import claim
 from probe.artifacts.renames import put, scratch
 from probe.artifacts.untrusted import parse_json, plain_file, reason
 from probe.errors import BadInput, OpenworkError, Unavailable, brief

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from probe.artifacts.claims import claim
 from probe.artifacts.folder import place
+from probe.artifacts.locks.claims import claim
 from probe.artifacts.manifest import read_manifest
 from probe.artifacts.stored import is_registered, registered
 from probe.dictionaries import load_dictionary

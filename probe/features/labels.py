@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.artifacts.claims import lock_of
 from probe.artifacts.json import write_json
-from probe.artifacts.lock import exclusive
+from probe.artifacts.locks.claims import lock_of
+from probe.artifacts.locks.lock import exclusive
 from probe.artifacts.manifest import found_folder, read_manifest
 from probe.artifacts.names import as_path
 from probe.artifacts.untrusted import read_json, sealed, unsealed

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.artifacts.manifest import Manifest, check_model, found_folder, read_manifest, require_files
+from probe.artifacts.manifest import Manifest, found_folder, read_manifest, require_files
+from probe.artifacts.refuse_other_model import check_model
 from probe.artifacts.tensors import read_tensors
 from probe.artifacts.untrusted import reading
 from probe.errors import BadInput

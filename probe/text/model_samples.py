@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from probe.artifacts.claims import claim
 from probe.artifacts.json import write_json
+from probe.artifacts.locks.claims import claim
 from probe.artifacts.manifest import Manifest, read_manifest, writing
 from probe.artifacts.names import as_path, partial
 from probe.artifacts.renames import discard

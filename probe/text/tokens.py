@@ -1,4 +1,4 @@
-"""Text to token batches: each document cut into windows, each window a row that begins as the model expects.
+"""Text to token batches: each document cut into rows (`document_rows.py`), each beginning as the model expects.
 
 A row belongs to one document, so that no activation is computed across the border of two texts and a held-out split by
 document is a clean one. Beginning-of-text, end-of-text, padding and other marks are `special`, and so is the first position,
@@ -19,6 +19,7 @@ from probe.errors import BadInput
 from probe.model.facts import bos_of
 from probe.show.record import Record
 from probe.text.display import as_text, display_tokens, mark_ids, token_bytes, tokenizer_of
+from probe.text.document_rows import document_rows
 from probe.text.documents import Document
 from probe.text.prompts import Prompts, encode_prompt, padding_of, read_batch
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TokenSet", "as_text", "bos_of", "display_tokens", "encode_prompt", "token_bytes", "tokenize"]
 
-SHORTEST_TAIL = 8  # tokens; a shorter rest of a document would be a row of padding
 _BATCH = 500_000  # characters handed to the tokenizer at once, which encodes documents side by side
 
 
@@ -83,8 +83,7 @@ def tokenize(
     for name, ids in _encoded(tokenizer_of(model), documents):
         if ids:
             names.append(name)
-        for window in _windows(ids, context - (bos is not None)):
-            body = [bos, *window] if bos is not None else window
+        for body in document_rows(ids, context, bos):
             rows.append(body + [pad] * (context - len(body)))
             doc.append(len(names) - 1)
             lengths.append(len(body))
@@ -135,12 +134,6 @@ def _batches(documents: Iterable[Document | str]) -> Iterator[list[Document]]:
             batch = []
     if batch:
         yield batch
-
-
-def _windows(ids: list[int], width: int) -> Iterator[list[int]]:
-    for start in range(0, len(ids), width):
-        if start == 0 or len(ids) - start >= min(SHORTEST_TAIL, width):
-            yield ids[start : start + width]
 
 
 def _token_set(

@@ -8,9 +8,9 @@ import shlex
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from probe.artifacts.claims import claim
 from probe.artifacts.folder import place
 from probe.artifacts.json import Json, write_json
+from probe.artifacts.locks.claims import claim
 from probe.artifacts.manifest import read_manifest
 from probe.artifacts.names import CHECKPOINT, PARTIAL
 from probe.artifacts.untrusted import read_json

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from probe.artifacts.folder import place
+from probe.artifacts.locks.run_claims import claimed
 from probe.artifacts.manifest import ModelStamp, read_manifest
 from probe.artifacts.names import as_path
 from probe.artifacts.renames import discard
-from probe.artifacts.run_claims import claimed
 from probe.dictionaries import load_dictionary, save_dictionary
 from probe.dictionaries.store import AnyDictionary, shape_of
 from probe.distributed import world

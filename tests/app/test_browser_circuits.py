@@ -16,7 +16,7 @@ from wired import crowded
 from app.jobs import table as jobs
 from app.library import graphs, memory
 from circuits import TraceConfig, trace
-from circuits.exchange.read import read_neuronpedia
+from circuits.exchange.read_neuronpedia import read_neuronpedia
 from circuits.graph.asked import top_units as strongest
 from circuits.graph.marking.stored_marks import edits_file
 from circuits.graph.store import load_graph, save_graph

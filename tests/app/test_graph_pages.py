@@ -40,8 +40,8 @@ from app.pages.circuit_list import graph_files as importing
 from app.pages.circuit_list import page as circuits
 from app.server.main import make_server
 from circuits import TraceConfig, check_subgraph, check_sufficiency, difference, subgraph_scores, trace
-from circuits.exchange.own import to_openwork
-from circuits.exchange.read import read_neuronpedia
+from circuits.exchange.openwork_json import to_openwork
+from circuits.exchange.read_neuronpedia import read_neuronpedia
 from circuits.graph import naming, told
 from circuits.graph import rows as graph_rows
 from circuits.graph.arrangement import arrange

@@ -282,7 +282,7 @@ def test_schema_accepts_the_exported_graph(tmp_path):
         pytest.skip("the schema of Neuronpedia's graph files is not at hand (set OPENWORK_SHARED)")
     import jsonschema
 
-    from circuits.exchange.write import to_neuronpedia
+    from circuits.exchange.write_neuronpedia import to_neuronpedia
 
     jsonschema.validate(to_neuronpedia(trace(load_model("toy"), PROMPT)), json.loads(schema.read_text()))
 

@@ -14,9 +14,9 @@ import pytest
 from every_kind import LAYOUT, every_kind, exported, same
 from foreign_graphs import attribute, circuit_tracer, file, link, logits, neuronpedia, node, unit
 
-from circuits.exchange.ids import Names, cantor, uncantor
-from circuits.exchange.read import Limits, read_neuronpedia
-from circuits.exchange.write import to_neuronpedia, write_neuronpedia
+from circuits.exchange.neuronpedia_ids import Names, cantor, uncantor
+from circuits.exchange.read_neuronpedia import Limits, read_neuronpedia
+from circuits.exchange.write_neuronpedia import to_neuronpedia, write_neuronpedia
 from circuits.graph.checks import conservation
 from circuits.graph.graph import KINDS, CircuitGraph
 from probe.errors import BadInput, OpenworkError, Unavailable

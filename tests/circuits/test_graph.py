@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from circuits.attribution.trace import TraceConfig, trace
-from circuits.exchange.ids import cantor, uncantor
-from circuits.exchange.write import node_id, to_neuronpedia, write_neuronpedia
+from circuits.exchange.neuronpedia_ids import cantor, uncantor
+from circuits.exchange.write_neuronpedia import node_id, to_neuronpedia, write_neuronpedia
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
 from circuits.graph.influence import cumulative_influence, influence, normalised, prune, scores
 from circuits.graph.store import load_graph

@@ -20,8 +20,8 @@ from circuits.graph.marking.stored_marks import View, edits_file, look, mark, ma
 from circuits.graph.store import choose_nodes, load_graph, save_graph
 from circuits.supernodes.boxes import GAP, apart
 from circuits.supernodes.drawing import MOST_EDGES, drawing
-from probe.artifacts import lock as locks
 from probe.artifacts.folder import place
+from probe.artifacts.locks import lock as locks
 from probe.errors import BadInput, Unavailable
 
 NEURON, HEAD = LAYOUT.index(("neuron", 1, 3, 5)), LAYOUT.index(("head", 1, 3, 5))

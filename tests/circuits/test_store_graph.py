@@ -13,8 +13,8 @@ from harvests import token_set
 from safetensors.numpy import load_file, save_file
 
 from app.cli import run
-from circuits.exchange.ids import Names, cantor
-from circuits.exchange.read import read_neuronpedia
+from circuits.exchange.neuronpedia_ids import Names, cantor
+from circuits.exchange.read_neuronpedia import read_neuronpedia
 from circuits.exchange.unit_files import unit_file, write_unit_files
 from circuits.graph.graph import CircuitGraph, Nodes
 from circuits.graph.store import GRAPH, TEXT, choose_nodes, load_graph, save_graph

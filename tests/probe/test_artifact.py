@@ -7,7 +7,8 @@ from safetensors import SafetensorError
 
 from probe.artifacts.folder import place, require_writable
 from probe.artifacts.json import write_json
-from probe.artifacts.manifest import Manifest, ModelStamp, check_files, check_model, read_manifest, writing
+from probe.artifacts.manifest import Manifest, ModelStamp, check_files, read_manifest, writing
+from probe.artifacts.refuse_other_model import check_model
 from probe.errors import BadInput, Cancelled, Unavailable
 from probe.progress import Watched
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from circuits.exchange.write import to_neuronpedia
+from circuits.exchange.write_neuronpedia import to_neuronpedia
 from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph, Edges, Nodes
 
 TOKENS = ["<|bos|>", "one", " <b>two", ' "(p="']

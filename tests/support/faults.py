@@ -539,7 +539,7 @@ def _sentence(outcome: Outcome) -> list[str]:
 @contextlib.contextmanager
 def _returned(home: Path) -> Iterator[None]:
     """As any list does first: what was set aside gets its name back."""
-    from probe.artifacts.claims import all_returned
+    from probe.artifacts.locks.claims import all_returned
 
     for shelf in home.glob("*/"):
         all_returned(shelf)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from circuits.exchange.ids import cantor
+from circuits.exchange.neuronpedia_ids import cantor
 
 TOKENS = ["<bos>", " one"]
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from circuits.exchange.read import read_neuronpedia
+from circuits.exchange.read_neuronpedia import read_neuronpedia
 from probe.errors import BadInput, OpenworkError
 from probe.exchange import import_dictionaries
 from probe.exchange.bounded import load_yaml

@@ -13,10 +13,11 @@ from harvests import SITES, token_set
 from app.cli import run
 from circuits.graph.store import choose_nodes, load_graph, save_graph
 from probe.activations.harvest import harvest
-from probe.artifacts import claims, renames
-from probe.artifacts.claims import claim, leftovers_of, lock_of
+from probe.artifacts import renames
 from probe.artifacts.folder import place
-from probe.artifacts.lock import exclusive, locked
+from probe.artifacts.locks import claims
+from probe.artifacts.locks.claims import claim, leftovers_of, lock_of
+from probe.artifacts.locks.lock import exclusive, locked
 from probe.artifacts.manifest import Manifest, writing
 from probe.dictionaries import SAE, Dictionary, TopK, Transcoder, save_dictionary
 from probe.errors import BadInput, Unavailable

@@ -11,11 +11,11 @@ from every_kind import every_kind
 
 from app.cli import run
 from circuits.graph.store import load_graph, save_graph
-from probe.artifacts.claims import lock_of
 from probe.artifacts.folder import home as artifacts
 from probe.artifacts.folder import place
 from probe.artifacts.leftovers import announced, leftovers, mend, unfinished
-from probe.artifacts.lock import exclusive
+from probe.artifacts.locks.claims import lock_of
+from probe.artifacts.locks.lock import exclusive
 from probe.artifacts.renames import aside
 from probe.exchange import files
 
@@ -74,9 +74,7 @@ def test_mending_takes_leftovers_away_and_nothing_else(littered, capsys):
 
 def test_what_somebody_writes_is_left_alone(littered):
     gone, _ = littered
-    script = (
-        "import sys, pathlib; from probe.artifacts.claims import exclusive, lock_of; p = pathlib.Path(sys.argv[1])\n"
-    )
+    script = "import sys, pathlib; from probe.artifacts.locks.claims import exclusive, lock_of; p = pathlib.Path(sys.argv[1])\n"
     script += "with exclusive(lock_of(p), 'x'): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(place("graph", "never"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -70,7 +70,7 @@ def _opened(p: Parameter, text: str) -> Any:
 def graph_at(text: str) -> Any:
     """A stored graph by its name or folder, or what a file of another program holds."""
     if isfile(text):
-        from circuits.exchange.read import read_neuronpedia
+        from circuits.exchange.read_neuronpedia import read_neuronpedia
 
         return read_neuronpedia(Path(text))
     from circuits.graph.store import load_graph

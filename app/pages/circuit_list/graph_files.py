@@ -1,8 +1,8 @@
 """Graphs to and from other programs' files: stored ones downloaded by their registered name, files uploaded and imported.
 
 A file comes as the body of a post to `/import/graph?name=FILE`, is written to disk piece by piece up to `LARGEST`, and is read as
-hostile (`circuits.exchange.read`). What is wrong with it comes back as a sentence. The checks of `app.server.safety` (host,
-origin, token) are made before any of this.
+hostile (`circuits.exchange.read_neuronpedia`). What is wrong with it comes back as a sentence. The checks of `app.server.safety`
+(host, origin, token) are made before any of this.
 """
 
 import json
@@ -70,10 +70,10 @@ def written(name: str, form: str) -> object:
     """A stored graph in Neuronpedia's schema, or with everything the page knows."""
     graph = stored_graph(name)
     if form == "neuronpedia":
-        from circuits.exchange.write import to_neuronpedia
+        from circuits.exchange.write_neuronpedia import to_neuronpedia
 
         return to_neuronpedia(graph, slug=name)
-    from circuits.exchange.own import to_openwork
+    from circuits.exchange.openwork_json import to_openwork
 
     return to_openwork(graph)
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from probe.artifacts.claims import claim
-from probe.artifacts.manifest import check_model
+from probe.artifacts.locks.claims import claim
 from probe.artifacts.names import as_path, partial
+from probe.artifacts.refuse_other_model import check_model
 from probe.artifacts.renames import discard
 from probe.artifacts.untrusted import reading
 from probe.errors import BadInput, Cancelled

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probe.activations.plan import free_bytes
-from probe.artifacts.manifest import check_model
 from probe.artifacts.names import as_path
+from probe.artifacts.refuse_other_model import check_model
 from probe.errors import Unavailable
 from probe.features.effects import CELLS
 from probe.features.measuring.config import BINS, FeatureConfig

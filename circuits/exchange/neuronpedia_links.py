@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from circuits.exchange.nodes import Found, number
+from circuits.exchange.neuronpedia_nodes import Found, number
 from circuits.graph.graph import ROOTS, UNITS
 from probe.errors import BadInput
 

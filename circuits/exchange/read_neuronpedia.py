@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from circuits.exchange.links import Ids, Links, read_links, resolve
-from circuits.exchange.nodes import Found, number, read_node, text, whole
-from circuits.exchange.order import topological
+from circuits.exchange.neuronpedia_links import Ids, Links, read_links, resolve
+from circuits.exchange.neuronpedia_nodes import Found, number, read_node, text, whole
+from circuits.exchange.neuronpedia_order import topological
 from circuits.graph.checks import MAX_LAYERS, check_graph, conservation
 from circuits.graph.graph import KINDS, ROOTS, CircuitGraph, Edges, Nodes
 from probe.artifacts.names import as_path
@@ -95,7 +95,7 @@ def _several(value: Mapping[str, Any], name: str, most: int) -> list[Any]:
 
 def _ours(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     """Our own fields, or nothing."""
-    from circuits.exchange.write import FORMAT
+    from circuits.exchange.write_neuronpedia import FORMAT
 
     own = meta.get("openwork")
     if not isinstance(own, Mapping):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from circuits.exchange.ids import MARKS, cantor, uncantor
+from circuits.exchange.neuronpedia_ids import MARKS, cantor, uncantor
 from circuits.graph.checks import MAX_LAYERS, MAX_UNIT
 from circuits.graph.graph import KINDS, ROOTS
 from probe.errors import BadInput

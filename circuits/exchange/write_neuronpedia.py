@@ -1,4 +1,4 @@
-"""Write graphs as Neuronpedia and circuit-tracer read them; `circuits.exchange.read` reads them.
+"""Write graphs as Neuronpedia and circuit-tracer read them; `circuits.exchange.read_neuronpedia` reads them.
 
 What their format has no place for travels in fields the schema allows: `openwork` of every node (kind, value, constant, ...) and
 of the metadata (token ids, residual, conventions). So an unpruned file read again is the same graph. `influence` is the
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from circuits.exchange.ids import Labels, Names, cantor, uncantor
+from circuits.exchange.neuronpedia_ids import Labels, Names, cantor, uncantor
 from circuits.graph.graph import ROOTS, UNITS, CircuitGraph
 from circuits.graph.influence import cumulative_influence
 from probe.artifacts.exports import write_file

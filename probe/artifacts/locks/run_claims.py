@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from probe.artifacts.claims import claim
+from probe.artifacts.locks.claims import claim
 from probe.distributed import world
 
 
 @contextmanager
 def claimed(folders: Sequence[Path]) -> Iterator[None]:
-    """The names of a run are this run's alone; its first process holds them (see `probe.artifacts.claims`)."""
+    """The names of a run are this run's alone; its first process holds them (see `probe.artifacts.locks.claims`)."""
     with ExitStack() as held:
         with world().agreed():
             for folder in folders if world().first else ():

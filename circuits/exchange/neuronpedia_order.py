@@ -9,7 +9,7 @@ from jaxtyping import Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from circuits.exchange.nodes import Found
+from circuits.exchange.neuronpedia_nodes import Found
 from circuits.graph.graph import ROOTS, UNITS
 from probe.errors import BadInput
 

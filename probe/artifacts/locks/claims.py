@@ -4,7 +4,7 @@
         ...  # check what is there, work for hours, write
 
 Whoever comes second is refused at once, in a sentence that says which process is at it and since when. The claim is a lock of
-the system (see `probe.artifacts.lock`), so it ends with its process, however that ends. It also tidies up: what a killed
+the system (see `probe.artifacts.locks.lock`), so it ends with its process, however that ends. It also tidies up: what a killed
 writer of this name left half done is taken away, and a folder that it had set aside gets its name back.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from probe.artifacts.lock import exclusive
+from probe.artifacts.locks.lock import exclusive
 from probe.artifacts.names import partial, require_name
 from probe.artifacts.renames import aside, discard, recover, taken
 from probe.errors import BadInput, Unavailable
