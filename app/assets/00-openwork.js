@@ -137,7 +137,7 @@ window.openwork = (function () {
   // Outline the selected place of every figure whose axes are parts of the selection (`data-axes`: across, up), without asking the
   // server: the column of cells, in it the cell; of lines, which have no cells, the place across.
   function markPlaces() {
-    const edge = getComputedStyle(document.documentElement).getPropertyValue("--ow-accent").trim();
+    const edge = getComputedStyle(document.documentElement).getPropertyValue("--figure-selected-outline").trim();
     for (const holder of document.querySelectorAll("[data-axes]")) {
       const plot = holder.querySelector(".js-plotly-plot"), [across, up] = holder.dataset.axes.split(" ");
       const x = along(across, up), y = along(up, across);

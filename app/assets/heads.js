@@ -2,12 +2,17 @@
 (function () {
   "use strict";
   const ow = window.openwork, LEFT = 34, TOP = 20, GAP = 3;
-  const stops = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
-  const viridis = new Uint8Array(256 * 3);
-  for (let i = 0; i < 256; i++) {
-    const at = i / 255 * (stops.length - 1), low = Math.min(Math.floor(at), stops.length - 2), part = at - low;
-    for (let c = 0; c < 3; c++) viridis[3 * i + c] = Math.round(stops[low][c] * (1 - part) + stops[low + 1][c] * part);
+  let ramp = null;   // 256 colours from no attention to all of it, between the stops that the stylesheet names (20-heads.css)
+
+  function ramped(style) {
+    const stops = style.getPropertyValue("--heads-attention-ramp").split(",").map((stop) => stop.trim().split(" ").map(Number)), found = new Uint8Array(256 * 3);
+    for (let i = 0; i < 256; i++) {
+      const at = i / 255 * (stops.length - 1), low = Math.min(Math.floor(at), stops.length - 2), part = at - low;
+      for (let c = 0; c < 3; c++) found[3 * i + c] = Math.round(stops[low][c] * (1 - part) + stops[low + 1][c] * part);
+    }
+    return found;
   }
+
   const drawn = new Map();
 
   function bytes(text) {
@@ -32,7 +37,8 @@
     canvas.width = wide * scale; canvas.height = high * scale; canvas.style.width = wide + "px"; canvas.style.height = high + "px";
     const pen = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
     pen.scale(scale, scale); pen.clearRect(0, 0, wide, high);
-    labels(pen, g, style.getPropertyValue("--ow-faint"));
+    ramp = ramp || ramped(style);
+    labels(pen, g, style.getPropertyValue("--heads-axis-label"));
     const all = bytes(data.data), n = data.side, tile = document.createElement("canvas"), scores = metric && data.metrics[metric];
     tile.width = tile.height = n;
     const brush = tile.getContext("2d"), image = brush.createImageData(n, n);
@@ -41,15 +47,15 @@
       const index = layer * data.heads + head, from = index * n * n;
       for (let i = 0; i < n * n; i++) {
         const v = all[from + i], to = 4 * i, above = (i % n) > Math.floor(i / n);
-        image.data[to] = viridis[3 * v]; image.data[to + 1] = viridis[3 * v + 1]; image.data[to + 2] = viridis[3 * v + 2]; image.data[to + 3] = above ? 0 : 255;
+        image.data[to] = ramp[3 * v]; image.data[to + 1] = ramp[3 * v + 1]; image.data[to + 2] = ramp[3 * v + 2]; image.data[to + 3] = above ? 0 : 255;
       }
       brush.putImageData(image, 0, 0);
       const x = LEFT + (g.wide ? layer : head) * g.pitch, y = TOP + (g.wide ? head : layer) * g.pitch;
       pen.globalAlpha = scores ? .3 + .7 * scores[index] : 1;
       pen.drawImage(tile, x, y, g.cell, g.cell);
       pen.globalAlpha = 1;
-      if (scores && scores[index] > .5) frame(pen, x, y, g.cell, style.getPropertyValue("--ow-hot"), 1.5);
-      if (`${layer}.${head}` === selected) frame(pen, x, y, g.cell, style.getPropertyValue("--ow-accent"), 3);
+      if (scores && scores[index] > .5) frame(pen, x, y, g.cell, style.getPropertyValue("--heads-high-score-outline"), 1.5);
+      if (`${layer}.${head}` === selected) frame(pen, x, y, g.cell, style.getPropertyValue("--heads-selected-outline"), 3);
     }
     drawn.set(node.id, { data, g });
     node.classList.add("ow-data");

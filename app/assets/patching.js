@@ -3,9 +3,14 @@
   "use strict";
   const ow = window.openwork;
 
-  // Blue above 0, red below, paper at 0: the heat map's colours.
-  function colour(value) {
-    const strong = value > 0 ? [5, 48, 97] : [103, 0, 31], middle = value > 0 ? [67, 147, 195] : [214, 96, 77], paper = [247, 247, 247];
+  // Blue above 0, red below, paper at 0: the heat map's colours, as 20-patching.css names them.
+  function colours() {
+    const style = getComputedStyle(document.documentElement), read = (name) => style.getPropertyValue(name).trim().split(" ").map(Number);
+    return { above: [read("--patching-effect-above"), read("--patching-effect-above-strong")], below: [read("--patching-effect-below"), read("--patching-effect-below-strong")], none: read("--patching-effect-none") };
+  }
+
+  function colour(value, of) {
+    const [middle, strong] = value > 0 ? of.above : of.below, paper = of.none;
     const size = Math.min(1, Math.abs(value)), mix = (a, b, t) => a.map((x, i) => Math.round(x + (b[i] - x) * t));
     return `rgb(${(size < .5 ? mix(paper, middle, 2 * size) : mix(middle, strong, 2 * size - 1)).join(",")})`;
   }
@@ -18,8 +23,8 @@
     const columns = one.values.length / one.rows;
     canvas.setAttribute("aria-hidden", "true");   // the card says it
     canvas.width = columns; canvas.height = one.rows;
-    const pen = canvas.getContext("2d");
-    one.values.forEach((value, i) => { pen.fillStyle = colour(value); pen.fillRect(i % columns, one.rows - 1 - Math.floor(i / columns), 1, 1); });
+    const pen = canvas.getContext("2d"), of = colours();
+    one.values.forEach((value, i) => { pen.fillStyle = colour(value, of); pen.fillRect(i % columns, one.rows - 1 - Math.floor(i / columns), 1, 1); });
     card.append(canvas, ow.el("strong", "", one.name), ow.el("span", "", one.note));
     card.addEventListener("click", () => { if (!one.shown) ow.go(one.href); });
     return card;

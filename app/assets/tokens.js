@@ -78,12 +78,12 @@
     ow.whenWide(canvas, () => {
       const n = state.data.tokens.length, wide = canvas.width = canvas.clientWidth, high = canvas.height = 18, pen = canvas.getContext("2d");
       const style = getComputedStyle(document.documentElement);
-      pen.fillStyle = style.getPropertyValue("--ow-hot");
+      pen.fillStyle = style.getPropertyValue("--tokens-minimap-value");
       for (let i = 0; i < n; i++) {
         pen.globalAlpha = heat(state.data, i) || 0;
         pen.fillRect(i * wide / n, 0, Math.max(1, wide / n), high);
       }
-      pen.globalAlpha = 1; pen.strokeStyle = style.getPropertyValue("--ow-accent"); pen.lineWidth = 2;
+      pen.globalAlpha = 1; pen.strokeStyle = style.getPropertyValue("--tokens-minimap-window"); pen.lineWidth = 2;
       pen.strokeRect(state.start * wide / n + 1, 1, WINDOW * wide / n - 2, high - 2);
       canvas.onclick = (event) => {
         const at = Math.round((event.offsetX / wide) * n - WINDOW / 2);

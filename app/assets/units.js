@@ -101,9 +101,9 @@
       const paint = (tries) => {
         const plot = box && box.querySelector(".js-plotly-plot");
         if (!plot || !plot.data || !plot.data.length) { if (tries) window.setTimeout(paint, 100, tries - 1); return; }
-        const on = getComputedStyle(document.documentElement).getPropertyValue("--ow-accent").trim();
+        const on = getComputedStyle(document.documentElement).getPropertyValue("--units-bar-chosen").trim(), off = getComputedStyle(document.documentElement).getPropertyValue("--units-bar-other").trim();
         const x = Array.from(plot.data[0].x._inputArray || plot.data[0].x);
-        window.Plotly.restyle(plot, { "marker.color": [x.map((v) => (v >= range[0] && v <= range[1] ? on : "rgba(128,128,128,.3)"))], selectedpoints: [null] }, [0]);
+        window.Plotly.restyle(plot, { "marker.color": [x.map((v) => (v >= range[0] && v <= range[1] ? on : off))], selectedpoints: [null] }, [0]);
       };
       paint(40);
       const whole = range[0] <= args.low + .011 && range[1] >= -.011;
