@@ -137,9 +137,10 @@ class Jobs:
 
     def _loop(self, alone: bool) -> None:
         while True:
-            job = self._jobs[self._queues[alone].get()[2]]
+            waiting = self._queues[alone].get()[2]
             with self._lock:
-                if job.state != "queued":
+                job = self._jobs.get(waiting)
+                if job is None or job.state != "queued":  # called off, and perhaps forgotten since
                     continue
                 job.state, job.started = "running", time.time()
                 job.say("began")
@@ -151,13 +152,13 @@ class Jobs:
             link = self._work[job.id](self._watched[job.id])
         except Cancelled as error:
             self._end(job, "cancelled", str(error))
-        except Exception as error:
+        except BaseException as error:  # one that leaves its program, too: the worker is everybody's
             self._failed(job, error)
         else:
             job.link = link or job.link
             self._end(job, "done")
 
-    def _failed(self, job: Job, error: Exception) -> None:
+    def _failed(self, job: Job, error: BaseException) -> None:
         """A refusal is a sentence; of a bug the page gets a sentence and a reference, the terminal the traceback."""
         where = f"job {job.kind} {job.id}"
         if (said := foreseen_in(error, where)) is not None:

@@ -24,6 +24,7 @@ from probe.artifacts.folder import place
 from probe.artifacts.manifest import Manifest, read_manifest
 from probe.artifacts.names import usable_name
 from probe.artifacts.records import load_record
+from probe.artifacts.renames import taken
 from probe.errors import BadInput, OpenworkError
 from probe.methods import in_words as words
 from probe.methods.call import Call
@@ -62,13 +63,15 @@ def _other_since(call: Call, key: str) -> list[str]:
 
 
 def work_of(call: Call, name: str = "") -> Work:
-    """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given. BadInput for a text that
-    is not among those here: whoever asks a page, or by an address, may name no file of this machine. name: of the artifact that
-    the call makes, where somebody chose one."""
+    """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given. BadInput for a text or an
+    artifact that is not among those here: whoever asks a page, or by an address, may name no file of this machine. name: of the
+    artifact that the call makes, where somebody chose one."""
     for p in call.about.parameters:
         if p.kind is KINDS["CorpusName"] and (named := call.arguments.get(p.name)):
             require_corpora(named if isinstance(named, list) else [named])
-    key, kept = key_for(call), name or kept_as(call)
+    for kind, one in artifacts_of(call):  # by its name: neither a folder where the dashboard was started, nor a link out of here
+        registered(kind, one)
+    key = key_for(call)
     again = ["method", {k: value for k, value in {**call.to_dict(), "name": name}.items() if value != ""}]
     kept = name or kept_as(call)
     link = links.artifact_page(call.about.artifact, kept) if kept else addresses.address_of(call)
@@ -165,7 +168,10 @@ def _again(arguments: Arguments) -> None:
         call = addresses.call_of(about, model, arguments["arguments"])
     if call is None:
         raise BadInput("What this job was asked is not stored here any more; start it from its page.")
-    submit(work_of(call, str(arguments.get("name", ""))))
+    name = arguments.get("name", "")
+    if name != "" and (folder := place(about.artifact, name)).exists():
+        raise BadInput(taken(folder))
+    submit(work_of(call, name))
 
 
 @dataclass(frozen=True)

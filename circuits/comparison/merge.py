@@ -150,7 +150,7 @@ def merge_graphs(
         Literal["token", "rank"], Doc("`token`: a logit is its token; `rank`: the first, second, ... of its prompt.")
     ] = "token",
     max_edges: Annotated[int, Doc("Edges kept, the strongest on average.", least=1)] = 5000,
-    resamples: Annotated[int, Doc("Of the bootstrap over prompts.", least=1)] = 1000,
+    resamples: Annotated[int, Doc("Of the bootstrap over prompts.", least=1, most=100_000)] = 1000,
     seed: Annotated[int, Doc("Of the bootstrap.", least=0, most=2147483647)] = 0,
 ) -> MergedGraph:
     """Several prompts' graphs as one: which units come back, how strong, with intervals over prompts.

@@ -44,7 +44,7 @@ class PatchConfig(Settings):
     direction: Direction = "denoise"
     """`denoise`: the corrupted run is given parts of the clean one, which shows how much each restores; `noise`: the reverse, how
     much each breaks."""
-    control: Annotated[int | Prompts, Doc(least=0)] = 0
+    control: Annotated[int | Prompts, Doc(least=0, most=10_000)] = 0
     """How many unrelated donors to patch from too; what stands above them is what the real donor brings. In Python also prompts
     as long as these."""
     seed: Annotated[int, Doc(least=0, most=2_147_483_647)] = 0

@@ -49,8 +49,8 @@ class Call:
         wanted. Arguments that stand at their default are left out, so equal calls are equal. method: by its name, or a method or
         tool as it is declared."""
         about = method if isinstance(method, Method) else method_named(method)
-        if not isinstance(model, str) or not isinstance(arguments or {}, Mapping):
-            raise BadInput(f"A call of {about.name} is a model's name and arguments by name; {brief(arguments)} came.")
+        for odd in [one for one, sort in ((model, str), (arguments or {}, Mapping)) if not isinstance(one, sort)]:
+            raise BadInput(f"A call of {about.name} is a model's name and arguments by name; {brief(odd)} came.")
         given = dict(arguments or {})  # type: ignore[arg-type]
         return cls(about.name, model, checked_arguments(about, given), about)
 

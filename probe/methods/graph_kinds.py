@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from probe.methods.plain_kinds import Choice, Kind, NotPlain, Plain, Text, scalar
+from probe.methods.plain_kinds import Choice, Kind, NotPlain, Plain, Text, is_text, scalar
 from probe.model.unit_names import as_text, unit_name
 from probe.show.opening import origin
 
@@ -83,7 +83,7 @@ def _listed(given: Any, alone: bool) -> list[Any]:
 
 
 def _is_node(value: Any) -> bool:
-    named = isinstance(value, str) and bool(value.strip())
+    named = is_text(value) and bool(value.strip())
     return named or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 

@@ -27,7 +27,17 @@ from probe.methods.graph_kinds import (
     is_at_place,
 )
 from probe.methods.place_kinds import PlaceKind, WrittenKind
-from probe.methods.plain_kinds import AnyTextKind, Kind, NotPlain, Plain, Switch, Text, scalar
+from probe.methods.plain_kinds import (
+    AnyTextKind,
+    Kind,
+    NotPlain,
+    Plain,
+    Switch,
+    Text,
+    half_of_one,
+    is_text,
+    scalar,
+)
 from probe.model.unit_names import UnitName, as_text, nearly
 from probe.words import one_at_a_time
 
@@ -123,11 +133,11 @@ class TargetKind(Kind):
 
     def advice(self, value: Any) -> str:
         if isinstance(value, str):
-            return "" if value else "The name is empty; name one token, like ' Mary' with its space."
+            return half_of_one(value) if value else "The name is empty; name one token, like ' Mary' with its space."
         return _no_id(value) if isinstance(value, int) and not isinstance(value, bool) and not _is_id(value) else ""
 
     def _token(self, value: Plain) -> Plain:
-        if (isinstance(value, str) and value) or _is_id(value):
+        if (is_text(value) and value) or _is_id(value):
             return value
         raise ValueError
 

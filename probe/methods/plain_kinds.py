@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from probe.artifacts.schemas import text as is_text
 from probe.doc import Doc
 
 Plain = Any
@@ -94,11 +95,13 @@ class Number(Kind):
     def check(self, value: Plain) -> Plain:
         value = scalar(value)
         fits = isinstance(value, int) if self.whole else isinstance(value, int | float)
-        if not fits or isinstance(value, bool) or value != value or not self.bounds.lets_in(value):
-            raise ValueError
-        if abs(value) > _LARGEST and math.isfinite(value):
+        if not fits or isinstance(value, bool) or not abs(value) <= _LARGEST or not self.bounds.lets_in(value):
             raise ValueError
         return value if self.whole else float(value)
+
+    def advice(self, value: Any) -> str:
+        number = isinstance(value, int | float)
+        return f"Numbers are finite, and at most {_LARGEST:.0e}." if number and not abs(value) <= _LARGEST else ""
 
     def parse(self, text: str) -> Plain:
         return self.check(int(text) if self.whole else float(text))
@@ -130,9 +133,12 @@ class Text(Kind):
     pattern: str = ""
 
     def check(self, value: Plain) -> Plain:
-        if not isinstance(value, str) or not value or (self.pattern and not re.fullmatch(self.pattern, value)):
+        if not is_text(value) or not value or (self.pattern and not re.fullmatch(self.pattern, value)):
             raise ValueError
         return value
+
+    def advice(self, value: Any) -> str:
+        return half_of_one(value)
 
 
 @dataclass(frozen=True)
@@ -140,9 +146,12 @@ class AnyTextKind(Kind):
     """A text that may be empty."""
 
     def check(self, value: Plain) -> Plain:
-        if not isinstance(value, str):
+        if not is_text(value):
             raise ValueError
         return value
+
+    def advice(self, value: Any) -> str:
+        return half_of_one(value)
 
 
 @dataclass(frozen=True)
@@ -171,6 +180,11 @@ def number(whole: bool, bounds: Doc = _UNBOUND) -> Number:
 def choice(options: Sequence[str]) -> Choice:
     """One of some words."""
     return Choice(f"one of {', '.join(map(json.dumps, options))}", "choice", tuple(options))
+
+
+def half_of_one(value: Any) -> str:
+    """What is said of a text that is not whole."""
+    return "It holds half of a character that takes two." if isinstance(value, str) and not is_text(value) else ""
 
 
 def scalar(value: Any) -> Any:

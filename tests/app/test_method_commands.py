@@ -193,6 +193,13 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         door.run([*COUNT, "--prompt", PROMPT])
 
 
+def test_what_cannot_be_printed_is_kept(home, monkeypatch, toy):
+    monkeypatch.setattr(sample_method.Counted, "panels", lambda _: {}["x"], raising=False)
+    with pytest.raises(KeyError):
+        door.run([*COUNT, "--prompt", PROMPT, "--save", "kept"])
+    assert sample_method.Counted.load("kept").prompt == PROMPT
+
+
 def test_a_plan_is_announced_or_that_there_is_none(capsys, no_model, monkeypatch, counted):
     words = [*COUNT, "--prompt", PROMPT, "--dry-run"]
     assert "announces nothing beyond running the model" in told(capsys, *words)

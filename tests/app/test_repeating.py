@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from harvests import token_set
+from records import small_graph
 
 import app
 from app.jobs import again as repeating
 from app.jobs import demo, readings, work
 from app.jobs import table as jobs
+from app.jobs.job import Job
 from app.library import memory, prompts
 from app.methods import work as method_work
 from app.pages.heads import work as head_work
@@ -221,4 +223,27 @@ def test_a_page_reads_no_file_of_this_machine(home):
     asked = {"dictionary": "d", "cache": "c", "texts": ["sotu", "/etc/passwd"]}
     with pytest.raises(BadInput, match="'/etc/passwd' is none of the texts here"):
         method_work.work_of(Call.checked("evaluate", "toy", asked))
-    assert method_work.work_of(Call.checked("evaluate", "toy", {**asked, "texts": ["sotu"]})).key
+    with pytest.raises(BadInput, match="No dictionary named 'd'"):  # the text is one of ours
+        method_work.work_of(Call.checked("evaluate", "toy", {**asked, "texts": ["sotu"]}))
+
+
+def test_a_page_opens_no_folder_of_where_it_was_started_and_no_link(home, tmp_path, monkeypatch):
+    """Python and the shell name a graph by its folder too; a form, an address or a call over the network does not."""
+    small_graph().save(tmp_path / "here")
+    monkeypatch.chdir(tmp_path)
+    place("graph", "linked").parent.mkdir(parents=True)
+    place("graph", "linked").symlink_to(tmp_path / "here")
+    for name in ("here", "linked"):
+        with pytest.raises(BadInput, match=f"No graph named '{name}' is stored here"):
+            method_work.work_of(Call.checked("node-edges", "", {"graph": name, "node": "0"}))
+
+
+@pytest.mark.parametrize("name", ["../../x", ".hidden", ["a"], "taken"])
+def test_a_row_names_neither_a_place_elsewhere_nor_what_is_there_already(home, name):
+    place("result", "taken").mkdir(parents=True)
+    queue = jobs.job_table()
+    row = Job("row", "method", "A row", state="failed", again=["method", {**sinks(stored()[0]).to_dict(), "name": name}])
+    queue._jobs[row.id] = row
+    with pytest.raises(BadInput, match="name|exists already"):
+        repeating.repeat(row.id)
+    assert [job.id for job in queue.all()] == [row.id]

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from dataclasses import replace
@@ -498,6 +499,25 @@ def test_a_job_keeps_a_bounded_log_and_what_to_report(home, caplog):
     reference = re.search(r"reference ([0-9a-f]{6})", job.details)
     assert reference and reference[1] in job.message and reference[1] in caplog.text and "secret" not in job.details
     assert read_job(home / "jobs" / f"{job.id}.json") == job
+
+
+def test_jobs_that_were_called_off_and_forgotten_leave_the_worker_alive(home, monkeypatch):
+    """Each click on another head calls off what the click before asked for; behind long work that makes hundreds."""
+    monkeypatch.setattr(jobs, "_KEPT", 2)
+    table, go = jobs.job_table(), threading.Event()
+    table.submit("x", "long", lambda _: go.wait(20) and None)
+    for _ in range(5):
+        table.cancel(table.submit("x", "not wanted", lambda _: None).id)
+    last = table.submit("x", "last", lambda _: None)
+    go.set()
+    assert table.wait(last.id, 20).state == "done"
+
+
+def test_work_that_leaves_the_program_fails_alone(home, caplog):
+    table = jobs.job_table()
+    left, after = table.submit("x", "leaves", lambda _: sys.exit(3)), table.submit("x", "after", lambda _: None)
+    assert table.wait(left.id, 20).state == "failed" and table.wait(after.id, 20).state == "done"
+    assert "SystemExit" in left.details and "went wrong" in left.message
 
 
 def test_an_ended_job_runs_again(home, monkeypatch):

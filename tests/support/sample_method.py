@@ -31,6 +31,7 @@ def count_tokens(
     layers: Annotated[Layers, Doc("Which layers.")] = None,
     times: Annotated[int, Doc("How often it is counted.", least=1, most=9)] = TIMES,
     share: Annotated[float, Doc("A share.", least=0, most=1)] = 0.5,
+    ratio: Annotated[float, Doc("Any number.")] = 1.0,
     by: Annotated[Literal["one", "two"], Doc("How.")] = "one",
     again: Annotated[bool, Doc("Once more.")] = False,
     names: Annotated[list[str] | None, Doc("Names.")] = None,

@@ -84,9 +84,11 @@ def answer(call: Call, wanted: Wanted) -> None:
         record = call.run(bridge, progress(), to, wanted.resume)
     if rank():
         return
-    _show_record(record, wanted)
-    if keeps:  # after it was printed: a disk that fills up now does not take the report with it
-        record.save(to)
+    try:
+        _show_record(record, wanted)
+    finally:  # a disk that fills up now does not take the report with it, nor what cannot be printed what took so long
+        if keeps:
+            record.save(to)
     stored = to if wanted.save is not None or call.about.leaves else None
     if not (wanted.json and call.about.page) and (said := how_to_see_it(call, stored)):
         typer.echo(said, err=True)
