@@ -63,13 +63,15 @@ def _other_since(call: Call, key: str) -> list[str]:
 
 
 def work_of(call: Call, name: str = "") -> Work:
-    """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given. BadInput for a text or an
-    artifact that is not among those here: whoever asks a page, or by an address, may name no file of this machine. name: of the
-    artifact that the call makes, where somebody chose one."""
+    """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given. BadInput for a text or
+    an artifact that is not among those here: whoever asks a page, or by an address, may name no file of this machine. name: of
+    the artifact that the call makes, where somebody chose one."""
     for p in call.about.parameters:
         if p.kind is KINDS["CorpusName"] and (named := call.arguments.get(p.name)):
             require_corpora(named if isinstance(named, list) else [named])
-    for kind, one in artifacts_of(call):  # by its name: neither a folder where the dashboard was started, nor a link out of here
+    for kind, one in artifacts_of(
+        call
+    ):  # by its name: neither a folder where the dashboard was started, nor a link out of here
         registered(kind, one)
     key = key_for(call)
     again = ["method", {k: value for k, value in {**call.to_dict(), "name": name}.items() if value != ""}]

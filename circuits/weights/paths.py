@@ -61,7 +61,7 @@ class Stop:
 class PathSearch(Settings):
     """How far paths are followed."""
 
-    length: Annotated[int, Doc(least=1)] = 4
+    length: Annotated[int, Doc(least=1, most=1000)] = 4
     "Steps of the longest."
     branches: Annotated[int, Doc(least=1)] = 8
     "Paths kept of each length."

@@ -242,7 +242,9 @@ def test_a_page_opens_no_folder_of_where_it_was_started_and_no_link(home, tmp_pa
 def test_a_row_names_neither_a_place_elsewhere_nor_what_is_there_already(home, name):
     place("result", "taken").mkdir(parents=True)
     queue = jobs.job_table()
-    row = Job("row", "method", "A row", state="failed", again=["method", {**sinks(stored()[0]).to_dict(), "name": name}])
+    row = Job(
+        "row", "method", "A row", state="failed", again=["method", {**sinks(stored()[0]).to_dict(), "name": name}]
+    )
     queue._jobs[row.id] = row
     with pytest.raises(BadInput, match="name|exists already"):
         repeating.repeat(row.id)
