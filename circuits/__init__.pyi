@@ -27,10 +27,10 @@ from circuits.exchange.write_neuronpedia import to_neuronpedia as to_neuronpedia
 from circuits.exchange.write_neuronpedia import write_neuronpedia as write_neuronpedia
 from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
 from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
-from circuits.graph.around import node_edges as node_edges
 from circuits.graph.graph import KINDS as KINDS
 from circuits.graph.graph import CircuitGraph as CircuitGraph
-from circuits.graph.shown import show_graph as show_graph
+from circuits.graph.node_edges import node_edges as node_edges
+from circuits.graph.show_graph import show_graph as show_graph
 from circuits.graph.store import choose_nodes as choose_nodes
 from circuits.graph.store import load_graph as load_graph
 from circuits.graph.store import save_graph as save_graph

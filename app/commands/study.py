@@ -9,7 +9,7 @@ import typer
 from app.commands.methods.command import command_of
 from app.commands.options import print_json
 from probe.methods.catalogue import method_named
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 
 Name = Annotated[str | None, typer.Argument(help="Which study, like two-circuits.")]
 Listed = Annotated[bool, typer.Option("--list", help="Name every study, and its claims with --json.")]

@@ -3,9 +3,9 @@
 import plotly.graph_objects as go
 
 from app.figures.dress import MONO, dress, tilt
-from circuits.graph.arrangement import Arrangement
 from circuits.graph.figures import graph_figure, link_traces
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.node_positions import Arrangement
 from probe.artifacts.json import Json
 
 MAX_EDGES = 60  # drawn in each direction

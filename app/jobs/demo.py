@@ -1,7 +1,7 @@
 """The demonstration as a job."""
 
-from app.jobs.again import Arguments, task
 from app.jobs.job import Job
+from app.jobs.repeat_job import Arguments, task
 from app.jobs.table import job_table
 from app.library import models, prompts
 from app.links import circuit_page

@@ -15,7 +15,7 @@ from probe.errors import Unavailable
 from probe.processes import lives
 
 Task = list[Any]
-"""A task's name and its arguments, as JSON keeps them: `["heads", {"model": ..., "prompt": ...}]` (see `app.jobs.again`)."""
+"""A task's name and its arguments, as JSON keeps them: `["heads", {"model": ..., "prompt": ...}]` (see `app.jobs.repeat_job`)."""
 ACTIVE = ("queued", "running")
 STATES = (*ACTIVE, "done", "failed", "cancelled", "interrupted")
 _LARGEST = 4 << 20  # bytes of a job's file
@@ -28,7 +28,7 @@ class Job:
 
     state: queued, running, done, failed, cancelled or interrupted. done, total in `unit`; eta in seconds; times in Unix seconds.
     log: what happened when, as [time, words]. details: what to copy into a report when it failed. again: the name and the
-    arguments of the task that makes it (`app.jobs.again`), so that it can be started again after a restart. pid and born
+    arguments of the task that makes it (`app.jobs.repeat_job`), so that it can be started again after a restart. pid and born
     say which process works on it. alone: it runs no model, and so waits for none.
     """
 

@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from app import links
 from app.jobs import work
-from app.jobs.again import Arguments, prompt_in, task
+from app.jobs.repeat_job import Arguments, prompt_in, task
 from app.jobs.table import job_table
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 from app.library.artifacts import newest_dictionaries
-from app.library.memory import known, remember
 from app.library.models import model_named
+from app.library.recent_records import known, remember
 from probe.errors import OpenworkError
 from probe.progress import SILENT, Progress
 
@@ -97,7 +97,7 @@ def reading_key(model: str, prompt: prompts.Prompt) -> str:
 
 def start_reading(model: str, prompt: prompts.Prompt) -> None:
     """Queue the readings unless they are in memory."""
-    if any(memory.known(a, model, prompt.text) is None for a in READ):
+    if any(recent_records.known(a, model, prompt.text) is None for a in READ):
         text = prompt.text
         job_table().submit(
             "read",

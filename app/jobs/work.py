@@ -14,7 +14,7 @@ from typing import Any
 from app.jobs import results
 from app.jobs.job import Task
 from app.jobs.table import job_table
-from app.library import memory
+from app.library import recent_records
 from probe.artifacts.records import load_record
 from probe.errors import BadInput, OpenworkError
 from probe.progress import Progress
@@ -25,7 +25,7 @@ class Work:
     """title: a sentence for the table of jobs. run: gets the progress, returns the record. link: the page that shows it.
     store: puts the record on disk (`app.jobs.results`); without it the result is in memory only, and its page makes it again.
     alone: it runs no model, so it waits for none. again: name and arguments of the task that starts it anew after a restart
-    (`app.jobs.again`)."""
+    (`app.jobs.repeat_job`)."""
 
     key: str
     title: str
@@ -57,22 +57,22 @@ def _keep(work: Work, progress: Progress) -> str | None:
         if work.store is not None:
             work.store(found)
     finally:
-        memory.remember(*_place(work.key), found)
+        recent_records.remember(*_place(work.key), found)
     return None
 
 
 def keep(key: str, record: object) -> None:
     """Put a record that was made elsewhere where the page of this key looks for it."""
-    memory.remember(*_place(key), record)
+    recent_records.remember(*_place(key), record)
 
 
 def result(key: str | None) -> Any | None:
     """What the work of this key found, if it is in memory or stored; None for a stored one that is damaged."""
     if not key:
         return None
-    if (value := memory.known(*_place(key))) is None and results.is_stored(key):
+    if (value := recent_records.known(*_place(key))) is None and results.is_stored(key):
         try:
-            value = memory.remember(*_place(key), load_record(results.folder_of(key)))
+            value = recent_records.remember(*_place(key), load_record(results.folder_of(key)))
         except OpenworkError:
             return None
     return value

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.library import labels
 from app.library.artifacts import registered
-from app.library.memory import Recent
+from app.library.recent_records import Recent
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marking import stored_marks
 from circuits.graph.marking.known_labels import with_known_labels

@@ -6,9 +6,9 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.library import memory
+from app.library import recent_records
 from app.library.artifacts import library, registered
-from app.library.memory import Recent
+from app.library.recent_records import Recent
 from probe.artifacts.manifest import Manifest, ModelStamp, read_manifest
 from probe.errors import BadInput, OpenworkError
 from probe.model.aliases import ALIASES
@@ -84,7 +84,7 @@ def model_named(name: str, progress: Progress = SILENT) -> "TransformerBridge":
         model = load_model(name, progress=progress)
         found = stamp(model)
         if (before := _stamps.get(found.name)) is not None and before.weights != found.weights:
-            memory.forget()  # what was found in another model of this name
+            recent_records.forget()  # what was found in another model of this name
         _stamps[found.name] = found
         step(1)
     return _models.put(name, model)

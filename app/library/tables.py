@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.library.artifacts import registered
-from app.library.memory import Recent
+from app.library.recent_records import Recent
 from probe.errors import BadInput
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from app.library.models import require_offered
 from app.selection import SHOWN
 from probe.errors import BadInput
 from probe.methods.call import Call, checked, unknown_name, wrong
-from probe.methods.reading import Method, Parameter
-from probe.methods.written import parts_of, plain_of, texts_of
+from probe.methods.form_fields import parts_of, plain_of, texts_of
+from probe.methods.read_declarations import Method, Parameter
 
 MODEL, LIKE, BESIDE, RAW, RUN = "m", "like", "beside", "raw", "run"
 _IDS = "ids:"

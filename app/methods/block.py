@@ -3,7 +3,7 @@
     TEST = Block("test", "subgraph-test", fields=("draws",), key="test", title="Does the model agree?")    # once, in the module
     TEST.layout(model, {"graph": name, "nodes": pinned}, query)      # in the page's layout
     Output(TEST.part("fixed"), "data")      # what the page gives, plain values by parameter: its callbacks may change it
-    Input(TEST.part("done"), "data")        # the key of the result once it is there, for `app.methods.work.found`
+    Input(TEST.part("done"), "data")        # the key of the result once it is there, for `app.methods.method_jobs.found`
 
 Several stand on one page, told apart by `at`. `register(app)` is called once for the whole application, so a page registers
 nothing; it holds the store `selection`, which tokens and units set. A result that was found before, for what the page gives and
@@ -28,12 +28,12 @@ from app.components.parts import Part, Parts, empty, error, folded, icon, link_b
 from app.components.slot import register_slot, slot
 from app.jobs import work as jobs
 from app.library.models import require_offered
-from app.methods import addresses, drawing, following, form, view, work
+from app.methods import addresses, drawing, follow_selection, form, method_jobs, result_view
 from probe.errors import OpenworkError
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named
 from probe.methods.in_words import label
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 from probe.methods.results import asked_of, call_that_made
 
 _LONGEST = 80  # characters of a job's key in an address
@@ -62,7 +62,7 @@ class Block:
 
     def part(self, name: str) -> Any:
         """The id of a part, for callbacks of the page: `fixed`, `done`, `key`, `panels`."""
-        return part_of(view.place(self.at), name)
+        return part_of(result_view.place(self.at), name)
 
     def layout(
         self,
@@ -89,8 +89,10 @@ class Block:
         beside_key = f"{self.key}-beside" if self.key else addresses.BESIDE if whole else ""
         asked = {"method": method.name, "model": "" if "model" in fields else model, "key": self.key, "of": self.of}
         if self.leads:
-            return html.Div([ask, store(self.part("about"), {**asked, "leads": True}), slot(view.place(self.at))])
-        result = view.result_view(
+            return html.Div(
+                [ask, store(self.part("about"), {**asked, "leads": True}), slot(result_view.place(self.at))]
+            )
+        result = result_view.result_view(
             self.at,
             asked,
             key,
@@ -98,7 +100,7 @@ class Block:
             beside_key=beside_key,
             otherwise=NO_RESULT if whole else None,
         )
-        earlier = view.earlier(method, model, _shared(fixed, self.of), "" if whole else key)
+        earlier = result_view.earlier(method, model, _shared(fixed, self.of), "" if whole else key)
         listed = folded("Earlier results", drawn.rows(self.part("earlier"), 420, earlier), open=whole)
         kept = html.Div(listed, id=self.part("kept"), hidden=not earlier["rows"], className="ow-block-earlier")
         asks = html.Div([ask, about], className="ow-grid two") if about is not None else ask
@@ -108,10 +110,10 @@ class Block:
         """The key of the result to show: the address's, else that of what the page gives."""
         asked = str(query.get(self.key, "")) if self.key else ""
         if asked:
-            return asked[:_LONGEST] if asked.startswith(f"{work.WHAT}:") else None
+            return asked[:_LONGEST] if asked.startswith(f"{method_jobs.WHAT}:") else None
         try:
             call = addresses.call_of(about, model, given)
-            return jobs.given(work.key_for(call), work.WHAT) if call else None
+            return jobs.given(method_jobs.key_for(call), method_jobs.WHAT) if call else None
         except OpenworkError:  # nothing is pinned yet, say: Run tells
             return None
 
@@ -164,12 +166,12 @@ def _hint(call: Call | None, fixed: Given) -> str:
 
 def register(app: Dash) -> None:
     """What every block of every page does."""
-    name = view.place(MATCH)  # type: ignore[arg-type]
+    name = result_view.place(MATCH)  # type: ignore[arg-type]
     register_slot(app, name)
     form.register(app)
     drawing.register(app)
-    view.register(app)
-    following.register(app)
+    result_view.register(app)
+    follow_selection.register(app)
     drawn.register_rows(app, part_of(name, "earlier"))
     app.clientside_callback(
         ClientsideFunction("openwork", "callInAddress"),
@@ -202,10 +204,10 @@ def _register_run(app: Dash, name: dict[str, str]) -> None:
             return no_update, no_update, no_update
         try:
             call = asked_by(about, fixed, model, *filled)
-            wanted = work.work_of(call)
+            wanted = method_jobs.work_of(call)
             jobs.submit(replace(wanted, link=_page(about, wanted, path, query) or wanted.link))
             if about.get("leads"):
-                work.keep_artifact(call, wanted.key)
+                method_jobs.keep_artifact(call, wanted.key)
                 set_props("url", {"href": wanted.link})
         except OpenworkError as problem:
             return no_update, error(str(problem), heading=CANNOT), no_update
@@ -224,7 +226,9 @@ def _register_listed(app: Dash, name: dict[str, str]) -> None:
     )
     def listed(done: str | None, fixed: Given | None, about: Given):
         shown = done if about["key"] is not None else ""  # the page of a method lists all of them
-        data = view.earlier(method_named(about["method"]), about["model"], _shared(fixed or {}, about["of"]), shown)
+        data = result_view.earlier(
+            method_named(about["method"]), about["model"], _shared(fixed or {}, about["of"]), shown
+        )
         return data, not data["rows"], _hint(_call_that_made(done), fixed or {}) or EQUAL
 
 
@@ -246,7 +250,7 @@ def register_plan(app: Dash, block: Block) -> None:
     def announce(fixed: Given | None, about: Given, model: str | None, *filled: Any):
         """What it would take, or why it cannot be asked."""
         try:
-            return work.planned(asked_by(about, fixed, model, *filled)), False
+            return method_jobs.planned(asked_by(about, fixed, model, *filled)), False
         except OpenworkError as problem:
             return str(problem), True
 

@@ -2,7 +2,7 @@
 
 The record's own sentence stands first on a page: what was found, then what shows it. All of it is bounded, and what is left out
 is said. A panel that cannot be drawn is a sentence in its place, and the others stand. What follows the selection of the page
-(`Chosen`, and figures with options) is drawn anew by `app.methods.following`.
+(`Chosen`, and figures with options) is drawn anew by `app.methods.follow_selection`.
 """
 
 import json
@@ -40,8 +40,8 @@ FOLLOWS, TURN = "method-follows", "method-turn"
 
 @dataclass(frozen=True)
 class Look:
-    """How panels are drawn. link: the page of a unit. reference: by which the record is found again (`app.methods.work.found`);
-    without it nothing follows the selection. selection: what is chosen on the page."""
+    """How panels are drawn. link: the page of a unit. reference: by which the record is found again
+    (`app.methods.method_jobs.found`); without it nothing follows the selection. selection: what is chosen on the page."""
 
     scheme: str = "light"
     link: Link | None = None

@@ -24,11 +24,11 @@ from app.methods import token_box
 from app.methods.token_box import MODEL, TOKEN
 from circuits.studies.catalogue import studies
 from probe.methods import in_words as words
+from probe.methods.form_fields import OTHER, arguments_of, parts_of, texts_of
 from probe.methods.kinds import KINDS, STORED
 from probe.methods.plain_kinds import Choice, Kind, Number
-from probe.methods.reading import Asks, Parameter
+from probe.methods.read_declarations import Asks, Parameter
 from probe.methods.results import stored_in
-from probe.methods.written import OTHER, arguments_of, parts_of, texts_of
 
 _OFFERED: dict[Kind, Callable[[str], list[str]]] = {
     **{kind: lambda model, name=name: _stored(name, model) for kind, name in STORED.items()},

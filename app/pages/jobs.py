@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from app.components.parts import Parts, copy_button, empty, loading, meter, panel, title
 from app.components.slot import again_button, cancel, how_far
 from app.frame.shell import Page
-from app.jobs.again import can_repeat, repeat
+from app.jobs.repeat_job import can_repeat, repeat
 from app.jobs.table import Job, job_table, turn
 from app.links import local
 from probe.artifacts.manifest import versions

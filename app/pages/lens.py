@@ -17,9 +17,9 @@ from app.jobs import readings, work
 from app.library import prompts
 from app.library.models import short_model
 from app.library.prompts import Prompt
-from app.methods import view
+from app.methods import result_view
+from app.methods.method_jobs import work_of
 from app.methods.token_box import token_pick
-from app.methods.work import work_of
 from app.selection import SHOWN, Selection, selection_from
 from probe.methods.call import Call
 
@@ -42,11 +42,11 @@ def layout(query: dict[str, str]) -> Parts:
         title(
             prompt.text, eyebrow=f"Lens · {short_model(model)}", actions=ways(model, prompt.id, selection), clamp=True
         ),
-        *view.result_view("lens", {"method": "logit-lens"}, work.submit(lens_work(model, prompt))),
+        *result_view.result_view("lens", {"method": "logit-lens"}, work.submit(lens_work(model, prompt))),
         panel(
             "Follow a token", _choice(model), note="Read at every layer as the model would read its last.", export=False
         ),
-        *view.result_view("follow", {"method": "follow-token"}, work.submit(follow_work(model, prompt, follow))),
+        *result_view.result_view("follow", {"method": "follow-token"}, work.submit(follow_work(model, prompt, follow))),
     ]
 
 
@@ -115,7 +115,7 @@ def register(app: Dash) -> None:
         app.clientside_callback(
             ClientsideFunction("openwork", "lensFollowed"), Output(button, "aria-pressed"), Input("selection", "data")
         )
-    key = part_of(view.place("follow"), "key")
+    key = part_of(result_view.place("follow"), "key")
 
     @app.callback(
         Output(key, "data", allow_duplicate=True),

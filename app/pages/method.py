@@ -13,14 +13,14 @@ from app.components.parts import Parts, fact_list, link_button, marked, panel, t
 from app.frame.shell import Page
 from app.jobs import work as jobs
 from app.links import METHODS
-from app.methods import addresses, work
+from app.methods import addresses, method_jobs
 from app.methods.addresses import LIKE, RUN
 from app.methods.block import Block
 from app.selection import selection_from
 from probe.errors import BadInput, OpenworkError
 from probe.methods.catalogue import method_named
 from probe.methods.in_words import label
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
@@ -30,7 +30,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         (model, arguments), wrong = asked(about, query), ""
         call = addresses.call_of(about, model, arguments)
         if call and RUN in query:
-            jobs.submit(work.work_of(call))
+            jobs.submit(method_jobs.work_of(call))
     except OpenworkError as problem:
         model, arguments, wrong = "", {}, str(problem)
     every = link_button("All methods", METHODS, "methods", small=True)
@@ -46,7 +46,7 @@ def asked(about: Method, query: dict[str, str]) -> tuple[str, dict[str, Any]]:
     model, arguments = addresses.asked_in(about, query)
     if LIKE not in query:
         return model, arguments
-    call = work.found(query[LIKE][:200]).call
+    call = method_jobs.found(query[LIKE][:200]).call
     if call is None or call.method != about.name:
         raise BadInput(f"That result was not made by {about.name}, so its form cannot be filled from it.")
     return model or call.model, {**call.arguments, **arguments}

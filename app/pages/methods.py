@@ -10,8 +10,8 @@ from app.components.still import still
 from app.frame.shell import Page
 from probe.methods import catalogue
 from probe.methods.in_words import label, needs
-from probe.methods.looks import sorts_of
-from probe.methods.reading import Method
+from probe.methods.panel_sorts import sorts_of
+from probe.methods.read_declarations import Method
 
 _LONGEST = 200  # characters of a question
 

@@ -14,7 +14,7 @@ from app.jobs.results import page_of
 from app.library.artifacts import registered
 from app.library.models import short_model
 from app.links import method_page
-from app.methods import view
+from app.methods import result_view
 from app.methods.addresses import BESIDE, LIKE, RAW
 from app.methods.drawing import Look, drawn_panels
 from app.selection import selection_from
@@ -48,7 +48,7 @@ def _of_method(name: str, manifest: Manifest, call: Call, query: dict[str, str])
     return [
         title(label(call.method), eyebrow=eyebrow, lead=asked(call) or call.about.summary, actions=[again]),
         dcc.Store(id="selection", data=selection_from(query)),
-        *view.result_view("result", {"method": call.method}, name, beside=query.get(BESIDE, "")[:200]),
+        *result_view.result_view("result", {"method": call.method}, name, beside=query.get(BESIDE, "")[:200]),
     ]
 
 

@@ -63,7 +63,7 @@ def _known(key: str) -> str:
 def _submit(asked: Any) -> Json:
     from app.jobs.work import submit
     from app.library.models import require_offered
-    from app.methods.work import work_of
+    from app.methods.method_jobs import work_of
     from probe.methods.call import Call
 
     if not isinstance(asked, dict):
@@ -109,7 +109,7 @@ def _save(key: str, asked: Any) -> Json:
     """Store the result under a name as well."""
     from app.jobs.work import required
     from probe.artifacts.folder import place
-    from probe.methods.asked import artifact_of
+    from probe.methods.parameters import artifact_of
 
     name = asked.get("name") if isinstance(asked, dict) else None
     if not isinstance(name, str):

@@ -36,7 +36,7 @@ def create_app(
 
     from app.frame import search, shell
     from app.frame.theme import ASSETS, EARLY_HASH, INDEX, awaited
-    from app.methods import block, changing
+    from app.methods import block, change_buttons
     from app.pages import PAGES
     from app.server import calls, packing
     from app.server.plain_answers import answer_plainly
@@ -65,7 +65,7 @@ def create_app(
     app.layout = shell.layout
     shell.register(app, PAGES)
     block.register(app)
-    changing.register(app)
+    change_buttons.register(app)
     search.register(app.server)
     calls.register(app.server)
     guard(app.server, [*app.csp_hashes(), EARLY_HASH], token, loopback, frames, seen_at)

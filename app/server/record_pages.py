@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import links
-from app.library import memory, models, prompts
+from app.library import models, prompts, recent_records
 from app.library.artifacts import registered
 from probe.artifacts.folder import KINDS, home, place
 from probe.errors import BadInput
@@ -37,7 +37,7 @@ def path_of(record: object, model: "TransformerBridge | str | None" = None) -> s
 
 def _found_by(call: Call, record: object, model: "TransformerBridge | str | None") -> str:
     """What a declared method found is stored under its call, and has a page of its own."""
-    from app.methods.work import keep
+    from app.methods.method_jobs import keep
 
     if call.about.of_model and (model is not None or hasattr(origin(record), "original_model")):
         call = replace(call, model=model_for(record, model))
@@ -71,7 +71,7 @@ def _of_prompt(page: Callable[..., str], keep: str = "", **chosen: Callable[[Any
         name = model_for(record, model)
         _require_text(record.prompt, getattr(record, "token_ids", None), origin(record))
         if keep and getattr(record, "positions", None) is None and unchanged(record):  # else the page reads it anew
-            memory.remember(keep, name, record.prompt, record)
+            recent_records.remember(keep, name, record.prompt, record)
         prompt = prompts.store(record.prompt, name).id
         return page(model=name, prompt=prompt, **{part: of(record) for part, of in chosen.items()})
 
@@ -100,7 +100,7 @@ def _first_followed(record: Any) -> object:
 
 def _patching(record: Any, model: "TransformerBridge | str | None") -> str:
     """Two prompts before anything is patched, or a sweep, kept in memory as if its page had run it."""
-    from app.pages.patching.asked import page_of
+    from app.pages.patching.address import page_of
 
     pair = getattr(record, "pair", record)
     name = model_for(record, model) if model is not None or origin(record) is not None else pair.model.name

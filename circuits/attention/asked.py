@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from circuits.attention.loadings import head_loadings
 from circuits.attention.loadings_record import HeadLoadings
 from circuits.attention.qk import QKAttribution, qk_attribution
-from circuits.graph.asked import GraphName, own_dictionaries, read_graph
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph_arguments import GraphName, own_dictionaries, read_graph
 from probe.errors import BadInput
 from probe.methods import DictionaryName, Doc, Unit, method
 from probe.model.unit_names import head_of

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int
 from circuits.comparison.comparable import apart_in, changed_conventions, explained, other_roots
 from circuits.comparison.identity import Identities, identities
 from circuits.comparison.two_rows import correlation, largest, largest_first, pair, sizes, states_of
-from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
+from circuits.graph.graph_arguments import GraphName, read_graph
 from circuits.graph.influence import normalised
 from probe.artifacts.json import finite
 from probe.methods import Doc, method

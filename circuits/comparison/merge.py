@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from circuits.comparison.identity import Identities, identities, is_unit
-from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import KINDS, CircuitGraph, Kinds, of_kinds
+from circuits.graph.graph_arguments import GraphName, read_graph
 from circuits.graph.influence import normalised
 from probe.artifacts.json import finite
 from probe.errors import BadInput

@@ -10,7 +10,7 @@ import numpy as np
 from circuits.exchange.labels import read_labels
 from circuits.exchange.unit_files import UnitFiles, write_unit_files
 from circuits.exchange.write_neuronpedia import write_neuronpedia
-from circuits.graph.asked import GraphName, read_graph
+from circuits.graph.graph_arguments import GraphName, read_graph
 from probe.artifacts.names import as_path
 from probe.errors import BadInput
 from probe.methods import Doc, FileToRead, FileToWrite, FolderToWrite, TableName, tool

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from circuits.faithfulness.sufficiency import Sufficiency, check_sufficiency
-from circuits.graph.asked import ChosenNodes, GraphName, own_dictionaries, read_graph
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.validation.continuation import continue_changed
 from circuits.validation.node_change import NodeChange
 from circuits.validation.records import SubgraphTest

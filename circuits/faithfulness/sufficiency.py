@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from circuits.graph.asked import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.graph.graph import UNITS
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.validation.predict import Change, change_of, predict_full
 from circuits.validation.random_sets import random_sets
 from circuits.validation.testbed import Testbed

@@ -10,10 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 
-from circuits.graph.arrangement import Arrangement, arranged
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph
 from circuits.graph.influence import normalised
 from circuits.graph.naming import described, word
+from circuits.graph.node_positions import Arrangement, arranged
 from probe.show.beside import draws
 from probe.show.labels import _finish, token_axis
 

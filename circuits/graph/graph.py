@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from circuits.graph import in_words as words
 from circuits.graph import influence as through
-from circuits.graph import told as words
 from circuits.graph.influence import Pruned, Scores
 from circuits.graph.nodes import KINDS, ROOTS, UNITS, Edges, Kinds, Nodes, of_kinds
 from probe.artifacts.json import finite

@@ -11,9 +11,9 @@ from probe.show.values import quoted
 from probe.words import counted
 
 if TYPE_CHECKING:
-    from circuits.graph.arrangement import Arrangement
     from circuits.graph.graph import CircuitGraph
     from circuits.graph.influence import Pruned
+    from circuits.graph.node_positions import Arrangement
 
 MOST_NODES, MOST_EDGES, MOST_TOKENS = 150, 120, 24
 _W, _LAYER, _LEFT, _TOP, _FOOT = 880, 15, 60, 14, 70
@@ -50,8 +50,8 @@ def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None =
 
     chosen: nodes to draw, by default those that pruning keeps; of either the most influential, and always what is explained.
     """
-    from circuits.graph.arrangement import arranged
     from circuits.graph.figures import PUSHES
+    from circuits.graph.node_positions import arranged
 
     shown = arranged(graph, _strongest(graph, graph.prune().nodes if chosen is None else chosen))
     step = min(_LAYER, _MOST_HEIGHT / (graph.n_layers + 2))

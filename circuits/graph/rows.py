@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marking.marks import Marks
 from circuits.graph.naming import below, label, short, titled, word
+from circuits.graph.node_positions import Arrangement
 from circuits.graph.nodes import KINDS, Edges
 from probe.artifacts.json import finite
 from probe.show.columns import column

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 
 from circuits.comparison.merge import MergedGraph
-from circuits.studies import digits, unit_sets, way
+from circuits.studies import digits, patched_layers, unit_sets
 from circuits.studies.claim import Measured
 from circuits.studies.last_token import Scores
 from circuits.studies.study import Bench, Found, Line, Lines, Part, Scale, Table
@@ -60,13 +60,13 @@ def _doing_row(prompts: str, scores: Scores) -> dict[str, Any]:
 
 def patching(name: str, bench: Bench) -> Found:
     """Where the information is, and which heads move it."""
-    run = way.Patching(bench.model, PAIRS[name](bench.model).first(bench.scale.prompts))
-    rows = way.windows(run, bench.step)
-    heads = way.by_head(run, bench.scale.sets, bench.scale.seed, bench.step)
+    run = patched_layers.Patching(bench.model, PAIRS[name](bench.model).first(bench.scale.prompts))
+    rows = patched_layers.windows(run, bench.step)
+    heads = patched_layers.by_head(run, bench.scale.sets, bench.scale.seed, bench.step)
     names = " ".join(f"L{layer}H{index}" for layer, index in heads.chosen)
     found = Measured.of(heads.together, heads.draws, over="pairs", seed=bench.scale.seed)
     random = {"head": f"{len(heads.chosen)} random of these layers", "attention": None, "mean": found.random.mean}
-    together = {"head": names, "attention": None, **way.with_error(torch.tensor(heads.together))}
+    together = {"head": names, "attention": None, **patched_layers.with_error(torch.tensor(heads.together))}
     return Found(
         measured={f"{SHORT[name]}-heads": found},
         tables=[
@@ -148,7 +148,11 @@ def parts() -> list[Part]:
         for name in TESTED
         for part in (
             Part(f"{name}-done", partial(doing, name), lambda scale: 2),
-            Part(f"{name}-patching", partial(patching, name), lambda scale: way.WINDOW_RUNS + way.N_SEEN + scale.sets),
+            Part(
+                f"{name}-patching",
+                partial(patching, name),
+                lambda scale: patched_layers.WINDOW_RUNS + patched_layers.N_SEEN + scale.sets,
+            ),
             Part(f"{name}-graphs", partial(graphs, name), partial(runs_of, name, sets=3)),
         )
     ]

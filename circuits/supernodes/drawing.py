@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, Int
 
 from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.influence import fewest
+from circuits.graph.link_graph_nodes import FIRST_EDGES
 from circuits.graph.marking.marks import MOST, Marks
 from circuits.graph.naming import label, short, titled, word
 from circuits.graph.rows import token_of
-from circuits.graph.shown_nodes import FIRST_EDGES
 from circuits.supernodes.boxes import NARROW, WIDE, Box, moved, opened_out, placed
 from circuits.supernodes.edge_widths import edge_opacity, edge_width
 from probe.artifacts.json import Json

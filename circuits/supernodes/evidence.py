@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from circuits.attribution.vectors import Places
-from circuits.graph.asked import GraphName, own_dictionaries, read_graph
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import GraphName, own_dictionaries, read_graph
 from circuits.replacement.freeze import freeze
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import place_dictionaries

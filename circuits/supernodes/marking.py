@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, read_graph, stored_in
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, nodes_named, read_graph, stored_in
 from circuits.graph.marking.marks import edited_groups
 from circuits.graph.store import choose_nodes, editing, load_graph
 from circuits.graph.unit_tables import tops_of

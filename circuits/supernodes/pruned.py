@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from circuits.graph.asked import GraphName, read_graph, stored_in
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph_arguments import GraphName, read_graph, stored_in
+from circuits.graph.in_words import told
 from circuits.graph.influence import Pruned
 from circuits.graph.store import save_graph
-from circuits.graph.told import told
 from circuits.supernodes.folding import part_of
 from probe.artifacts.manifest import read_manifest
 from probe.artifacts.names import as_path

@@ -4,8 +4,8 @@ units alone."""
 from dataclasses import dataclass
 
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.in_words import conservation, units
 from circuits.graph.influence import Scores
-from circuits.graph.told import conservation, units
 from circuits.supernodes.subgraph import subgraph_scores
 from probe.show.glossary import WORDS
 from probe.words import counted

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import numpy as np
 from jaxtyping import Bool
 
-from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, read_graph
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, nodes_named, read_graph
 from circuits.graph.influence import Scores, scores
 from circuits.supernodes.folding import fold
 from probe.errors import BadInput

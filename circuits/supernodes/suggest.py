@@ -17,8 +17,8 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float, Int
 
-from circuits.graph.asked import ChosenNodes, GraphName, nodes_named, read_graph
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, nodes_named, read_graph
 from circuits.supernodes.collapse import Collapsed, collapse_groups
 from circuits.supernodes.groups import SHUFFLES, Group, Supernodes, scored
 from circuits.supernodes.similarity import Evidence, Weights, likeness, profiles, sets_of, vectors_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from circuits.graph.asked import ChosenNodes, GraphName, own_dictionaries, read_graph
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
 from circuits.validation.predict import change_of
 from circuits.validation.testbed import Testbed

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from circuits.graph.asked import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.validation.changed_run import Observed
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
 from circuits.validation.predict import Change, change_of, predict_direct, predict_full
@@ -83,8 +83,8 @@ def check_subgraph(
 ) -> SubgraphTest:
     """Change a set of nodes and compare what happens with the graph's prediction, over one or several prompts.
 
-    graph: one in memory, or the name of a stored one. nodes: see `circuits.graph.asked`; None for the pinned nodes or else the
-    pruned graph's units. dictionaries: by default those the graph names. change, trials: their fields are keywords too. Raises
+    graph: one in memory, or the name of a stored one. nodes: see `circuits.graph.graph_arguments`; None for the pinned nodes or
+    else the pruned graph's units. dictionaries: by default those the graph names. change, trials: their fields are keywords too. Raises
     BadInput for nodes there are not, and where model and graph do not belong together.
 
     >>> test = ow.check_subgraph(model, graph, ow.most_influential(5), n_random=2)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from circuits.graph.asked import ChosenNodes, nodes_named, top_of, top_units
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import ChosenNodes, nodes_named, top_of, top_units
 from probe.errors import BadInput
 
 

@@ -17,7 +17,7 @@ from probe.errors import BadCall, BadInput, brief
 from probe.methods.catalogue import method_named
 from probe.methods.kinds import PromptKind, TargetKind
 from probe.methods.plain_kinds import NotPlain, Number, scalar
-from probe.methods.reading import Asks, Method, Parameter
+from probe.methods.read_declarations import Asks, Method, Parameter
 from probe.plain_values import meant
 from probe.progress import SILENT, Progress
 from probe.show.made import made_by

@@ -8,7 +8,7 @@ from functools import cache, partial
 from importlib.util import find_spec
 
 from probe.errors import BadInput, brief
-from probe.methods.reading import Method, declared_in
+from probe.methods.read_declarations import Method, declared_in
 from probe.methods.source import text_of
 from probe.public import homes
 

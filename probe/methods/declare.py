@@ -10,7 +10,7 @@ from probe.show.made import remember
 from probe.show.opening import came_from, origins
 
 if TYPE_CHECKING:
-    from probe.methods.reading import Method
+    from probe.methods.read_declarations import Method
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -123,6 +123,6 @@ def _loaded(about: "Method", arguments: dict[str, Any]) -> None:
 
 def _declared(function: Callable[..., Any]) -> Any:
     """The declaration of a function, read from its source as the other doors read it."""
-    from probe.methods.reading import declared_in
+    from probe.methods.read_declarations import declared_in
 
     return next(one for one in declared_in(function.__module__) if one.function == function.__name__)

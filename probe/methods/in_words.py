@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probe.methods.call import Call
-from probe.methods.reading import Method, Parameter
+from probe.methods.read_declarations import Method, Parameter
 from probe.model.aliases import short_model
 from probe.words import clip
 

@@ -7,10 +7,10 @@ from typing import Any
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.stored import library
 from probe.errors import BadInput, OpenworkError
-from probe.methods.asked import Asks
 from probe.methods.call import Call, call_of
 from probe.methods.in_words import asked
 from probe.methods.kinds import STORED
+from probe.methods.parameters import Asks
 
 
 def results_of(method: str) -> list[Manifest]:

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from probe.methods.catalogue import groups
-from probe.methods.reading import Method, Parameter
+from probe.methods.read_declarations import Method, Parameter
 from scripts.documenting.pages import Page
 from scripts.documenting.stored import small_world
 from scripts.documenting.tried import example, picture, tried

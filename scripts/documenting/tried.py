@@ -9,7 +9,7 @@ from typing import Any
 from probe.errors import OpenworkError
 from probe.methods.call import Call
 from probe.methods.kinds import KINDS
-from probe.methods.reading import Method, Parameter
+from probe.methods.read_declarations import Method, Parameter
 from probe.show.panels import Figure, Tokens, unfolded
 from scripts.documenting.small_svg import small_svg
 from scripts.documenting.stored import SMALL

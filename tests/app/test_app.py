@@ -29,7 +29,7 @@ from app.frame.theme import ASSETS
 from app.jobs import readings
 from app.jobs import table as jobs
 from app.jobs.readings import reading_key, start_reading
-from app.library import artifacts, graphs, memory, models, prompts
+from app.library import artifacts, graphs, models, prompts, recent_records
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import panels as graph_panels
 from app.pages.prompt import tables as prompt_tables
@@ -37,8 +37,8 @@ from app.pages.prompt.page import panels
 from app.pages.prompt.panels import patterns_in_python
 from app.server import safety
 from app.server.main import create_app, make_server, serve
-from circuits.graph.arrangement import arrange
 from circuits.graph.figures import N_EDGE_TRACES
+from circuits.graph.node_positions import arrange
 from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
@@ -544,7 +544,7 @@ def test_selection_out_of_range_is_mended():
 def test_analyses_keep_what_they_found(toy, home):
     first = readings.reading("lens", "toy", "The capital of France is")
     assert readings.reading("lens", "toy", "The capital of France is") is first
-    assert memory.known("lens", "toy", "another prompt") is None
+    assert recent_records.known("lens", "toy", "another prompt") is None
 
 
 def test_python_snippets_run_as_printed(home):

@@ -13,7 +13,7 @@ from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, store_graph, units_of
 
 from app.jobs import table as jobs
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 
 FIRST_PAGE = 3.0  # seconds, on two quiet cores
 STORED = 0.3
@@ -30,9 +30,9 @@ def site(empty_site) -> str:
 def read_prompt(tokens: list[str], text: str) -> str:
     """A stored prompt with readings made by hand; its path."""
     prompt = prompts.store(text, "toy")
-    memory.remember("lens", "toy", text, lens_of(text, tokens))
-    memory.remember("heads", "toy", text, heads_of(text, tokens))
-    memory.remember("units", "toy", text, units_of(text, tokens))
+    recent_records.remember("lens", "toy", text, lens_of(text, tokens))
+    recent_records.remember("heads", "toy", text, heads_of(text, tokens))
+    recent_records.remember("units", "toy", text, units_of(text, tokens))
     return f"/p/{prompt.id}?m=toy"
 
 
@@ -231,7 +231,7 @@ def test_an_empty_prompt_is_refused_in_place(tab, site):
 
 
 def test_a_prompt_is_read_from_the_box(tab, site):
-    memory.forget()  # what other modules read of this prompt, which would leave nothing to do
+    recent_records.forget()  # what other modules read of this prompt, which would leave nothing to do
     tab.goto(site + "/")
     tab.get_by_role("button", name="The capital of France is", exact=True).click()
     expect(tab.locator("#box-text")).to_have_value("The capital of France is")

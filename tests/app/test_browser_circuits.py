@@ -14,10 +14,10 @@ from records import HOSTILE, small_graph, store_graph
 from wired import crowded
 
 from app.jobs import table as jobs
-from app.library import graphs, memory
+from app.library import graphs, recent_records
 from circuits import TraceConfig, trace
 from circuits.exchange.read_neuronpedia import read_neuronpedia
-from circuits.graph.asked import top_units as strongest
+from circuits.graph.graph_arguments import top_units as strongest
 from circuits.graph.marking.stored_marks import edits_file
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
@@ -313,7 +313,7 @@ def test_a_test_has_an_address_and_outlives_a_reload_and_a_restart(tab, site):
     words = block.locator(".ow-finding").first
     expect(words).to_contain_text("2 nodes", timeout=60_000)
     expect(block.locator(".ow-block-panels")).to_contain_text("more than random")
-    memory.forget()
+    recent_records.forget()
     jobs.forget()
     opened(tab, site, "tested")  # without the address, after a restart
     expect(words).to_contain_text("2 nodes")

@@ -11,7 +11,7 @@ from browsing import site as empty_site
 from records import lens_of
 
 from app import links
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 
 expect.set_options(timeout=20_000 * SLACK)
 RESTING = """() => {
@@ -226,7 +226,7 @@ def apart(tab, figure: str) -> float:
 def test_labels_of_600_tokens_do_not_touch(tab, site):
     words = [f" word{i}" for i in range(600)]
     text = "".join(words)
-    memory.remember("lens", "toy", text, lens_of(text, words))
+    recent_records.remember("lens", "toy", text, lens_of(text, words))
     tab.set_viewport_size({"width": 1280, "height": 900})
     opened(tab, site + links.lens_page("toy", prompts.store(text, "toy").id))
     assert apart(tab, "[data-axes='token layer']") > 11

@@ -9,7 +9,7 @@ from dash import Input, Output, dcc, html
 from app.server.main import make_server
 from probe.artifacts.folder import place
 from probe.methods import catalogue
-from probe.methods.reading import declared_in
+from probe.methods.read_declarations import declared_in
 
 expect.set_options(timeout=20_000 * SLACK)
 PROMPT = "one two <b>three</b>"

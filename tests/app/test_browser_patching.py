@@ -14,8 +14,8 @@ import probe
 from app.cli import run
 from app.jobs import work
 from app.library import models, prompts
-from app.methods.work import key_for
-from app.pages.patching.asked import SWEEP, Asked, asked_in
+from app.methods.method_jobs import key_for
+from app.pages.patching.address import SWEEP, Asked, asked_in
 from app.pages.patching.callbacks import MEASURED, SWEPT
 from probe.errors import BadInput
 from probe.model.load import load_model

@@ -13,7 +13,7 @@ from records import HOSTILE, heads_of, lens_of, units_of
 import probe
 from app.cli import run
 from app.jobs import readings
-from app.library import memory, models, prompts
+from app.library import models, prompts, recent_records
 from probe.artifacts.folder import place
 from probe.comparison.prompts import ComparedPrompts, PairCandidate, compare_prompts
 from probe.methods.call import call_of
@@ -32,9 +32,9 @@ def site(empty_site, toy) -> str:
 
 def read_prompt(tokens: list[str], text: str) -> prompts.Prompt:
     """A stored prompt with readings made by hand."""
-    memory.remember("lens", "toy", text, lens_of(text, tokens))
-    memory.remember("heads", "toy", text, heads_of(text, tokens))
-    memory.remember("units", "toy", text, units_of(text, tokens))
+    recent_records.remember("lens", "toy", text, lens_of(text, tokens))
+    recent_records.remember("heads", "toy", text, heads_of(text, tokens))
+    recent_records.remember("units", "toy", text, units_of(text, tokens))
     return prompts.store(text, "toy")
 
 

@@ -8,7 +8,7 @@ import pytest
 from browsing import chromium, expect, pytestmark, site, tab
 from records import HOSTILE, heads_of, lens_of, units_of
 
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def hub(tab, site) -> None:
     text = "saved"
     prompt = prompts.store(text, "toy")
     for name, made in (("lens", lens_of), ("heads", heads_of), ("units", units_of)):
-        memory.remember(name, "toy", text, made(text, HOSTILE))
+        recent_records.remember(name, "toy", text, made(text, HOSTILE))
     tab.goto(f"{site}/p/{prompt.id}?m=toy")
     expect(tab.locator("#strip .ow-tok").first).to_be_visible()
 

@@ -10,9 +10,9 @@ from damaged import MARKUP, fill
 from records import heads_of, lens_of, store_graph, units_of
 
 from app.frame import shell
-from app.jobs import again
+from app.jobs import repeat_job
 from app.jobs import table as jobs
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 from app.pages import home as home_page
 from app.server.main import make_server
 from probe.artifacts.folder import home, place
@@ -35,9 +35,9 @@ def _quiet():
 def read_prompt(tokens: list[str], text: str, model: str = "toy") -> str:
     """A stored prompt with readings made by hand; its path."""
     prompt = prompts.store(text, model)
-    memory.remember("lens", model, text, lens_of(text, tokens))
-    memory.remember("heads", model, text, heads_of(text, tokens))
-    memory.remember("units", model, text, units_of(text, tokens))
+    recent_records.remember("lens", model, text, lens_of(text, tokens))
+    recent_records.remember("heads", model, text, heads_of(text, tokens))
+    recent_records.remember("units", model, text, units_of(text, tokens))
     return f"/p/{prompt.id}?m={model}"
 
 
@@ -193,7 +193,7 @@ def test_the_demo_is_one_click_can_be_cancelled_and_goes_on(tab, site, tmp_path,
 
 
 def test_a_jobs_log_stays_open_while_it_runs_and_it_runs_again(tab, site, monkeypatch):
-    monkeypatch.setitem(again.TASKS, "slow", lambda asked: slow_job(**asked))
+    monkeypatch.setitem(repeat_job.TASKS, "slow", lambda asked: slow_job(**asked))
     slow_job("A count to watch", key="watch")
     tab.goto(site + "/jobs")
     row = tab.locator(".ow-job", has_text="A count to watch").first

@@ -18,7 +18,7 @@ from probe.artifacts.folder import place
 from probe.artifacts.json import write_json
 from probe.artifacts.manifest import Manifest, writing
 from probe.artifacts.names import partial
-from probe.training.asked import Asked
+from probe.training.training_request import Asked
 
 expect.set_options(timeout=25_000)  # the machine may be shared
 

@@ -162,7 +162,8 @@ def test_nobody_else_is_answered(home):
 
 def test_asking_brings_no_torch(served, home):
     code = (
-        "import sys, dataclasses; from probe.methods import catalogue, reading; (m,) = reading.declared_in('sample_method')\n"
+        "import sys, dataclasses; from probe.methods import catalogue, read_declarations\n"
+        "(m,) = read_declarations.declared_in('sample_method')\n"
         "known = (*catalogue.methods(), dataclasses.replace(m, group='counting')); catalogue.methods = lambda: known\n"
         f"from app.cli import run; code = run({ASK}); sys.exit(code or 3 * ('torch' in sys.modules))"
     )

@@ -17,14 +17,14 @@ from records import small_graph
 
 from app.cli import run as cli_run
 from app.figures import linkgraph
-from app.jobs import again as repeating
+from app.jobs import repeat_job as repeating
 from app.jobs import results, work
 from app.jobs import table as jobs
-from app.library import graphs, memory, prompts
+from app.library import graphs, prompts, recent_records
 from app.library.artifacts import library
 from app.library.graphs import stored_graph
-from app.methods import onward
-from app.methods import work as calls
+from app.methods import method_jobs as calls
+from app.methods import result_links
 from app.pages.circuit import callbacks as graph_callbacks
 from app.pages.circuit import page as graph
 from app.pages.circuit import panels as graph_panels
@@ -42,13 +42,13 @@ from app.server.main import make_server
 from circuits import TraceConfig, check_subgraph, check_sufficiency, difference, subgraph_scores, trace
 from circuits.exchange.openwork_json import to_openwork
 from circuits.exchange.read_neuronpedia import read_neuronpedia
-from circuits.graph import naming, told
+from circuits.graph import in_words, naming
 from circuits.graph import rows as graph_rows
-from circuits.graph.arrangement import arrange
-from circuits.graph.asked import top_units as strongest
 from circuits.graph.figures import strongest_edges
 from circuits.graph.graph import KINDS, CircuitGraph, Edges, Nodes
+from circuits.graph.graph_arguments import top_units as strongest
 from circuits.graph.marking.marks import Marks
+from circuits.graph.node_positions import arrange
 from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
 from circuits.supernodes.drawing import drawing
@@ -125,10 +125,10 @@ def test_what_nodes_are_called():
 
 
 def test_units_and_slots_are_named():
-    assert told.units(every_kind()) == "neurons, latents, MLPs, heads"
-    assert told.basis(every_kind()) == "layers 2, resid_post.1, neurons elsewhere"
+    assert in_words.units(every_kind()) == "neurons, latents, MLPs, heads"
+    assert in_words.basis(every_kind()) == "layers 2, resid_post.1, neurons elsewhere"
     for value, words in ((float("nan"), "unknown"), (4e-7, "4e−7"), (0.0, "0")):
-        assert told.conservation(replace(every_kind(), residual_relative=value))[0] == words
+        assert in_words.conservation(replace(every_kind(), residual_relative=value))[0] == words
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -273,7 +273,7 @@ def test_the_pinned_subgraph_is_tested_in_the_model(traced, toy, home):
     found, same = work.result(key), check_subgraph(toy, traced, units, n_random=3)
     assert found.test.to_dict() == same.to_dict() and found.alone is not None
     assert calls.key_for(of_pins("g", n_random=3, sufficient=True)) == key
-    memory.forget()  # as after a restart: by its address, by the page alone, by the list of results
+    recent_records.forget()  # as after a restart: by its address, by the page alone, by the list of results
     jobs.forget()
     for query in ({"test": key}, {}):
         page = as_json(graph.layout("g", query))
@@ -319,7 +319,7 @@ def test_a_test_that_was_stored_before_is_shown(traced, toy, home):
 def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home):
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     save_graph(traced, place("graph", "h"), model=stamp(toy))
-    memory.forget()
+    recent_records.forget()
     graphs.mark("g", {"op": "pin", "nodes": strongest(traced, 2)})
     keys = [work.submit(calls.work_of(of_pins("g", mode="scale", factor=0.5, n_random=1))), suggestions.suggest("g")]
     keys.append(beside("g", "h", match="end"))
@@ -333,7 +333,7 @@ def test_what_was_asked_of_a_graph_runs_again_after_a_restart(traced, toy, home)
         (home / "jobs" / f"old-{i}.json").write_text(json.dumps(raw))
         (home / "jobs" / f"{job.id}.json").unlink()
         shutil.rmtree(results.folder_of(key), ignore_errors=True)
-    memory.forget()
+    recent_records.forget()
     jobs.forget()
     for i, key in enumerate(keys):
         old = jobs.job_table().get(f"old-{i}")
@@ -378,7 +378,7 @@ def test_graphs_that_cannot_be_tested_say_why(home):
 
 
 def test_suggestions_are_taken_or_put_aside(traced, toy, home):
-    memory.forget()
+    recent_records.forget()
     save_graph(traced, place("graph", "g"), model=stamp(toy))
     key = suggestions.suggest("g")
     link = jobs.job_table().wait(jobs.job_table().latest(key).id).link
@@ -386,7 +386,7 @@ def test_suggestions_are_taken_or_put_aside(traced, toy, home):
     assert len(record.nodes) and "shared tokens" in suggestions.told("g", key)["words"]
     assert f'"data": "{key}"' in as_json(graph.layout("g", {"groups": key})) and link.startswith("/circuits/g?groups=")
     group = Group("both", tuple(strongest(traced, 2)), 0.9)
-    memory.remember("work", "", key, replace(record, groups=(group,)))
+    recent_records.remember("work", "", key, replace(record, groups=(group,)))
     (row,) = suggestions.told("g", key)["rows"]
     assert row["nodes"] == list(group.nodes) and row["name"] == "both"
     graphs.look("g", {"dismiss": row["key"]})
@@ -404,7 +404,7 @@ def beside(a: str, b: str, **asked: str) -> str:
 
 
 def test_two_graphs_beside_each_other(home):
-    memory.forget()
+    recent_records.forget()
     one, other = every_kind(), every_kind(seed=1)
     save_graph(one, place("graph", "a"))
     save_graph(other, place("graph", "b"))
@@ -416,7 +416,7 @@ def test_two_graphs_beside_each_other(home):
     assert all(
         words in page for words in (*titles, "in both, ", f"share {found.overlap:.3f}", "compare-graphs --a a --b b")
     )
-    link = onward.node_links(["a", "b"])
+    link = result_links.node_links(["a", "b"])
     for r in found.rows(100):
         address, _ = link(r["node"], r)
         assert address in page or r["in"] == "both"
@@ -637,5 +637,5 @@ def test_a_page_that_is_looked_at_again_shows_what_was_edited_elsewhere(home):
     )
     after = read_manifest(place("graph", "g"))
     assert after.created == made.created and after.versions == made.versions and not made.changed and after.changed
-    said = dict(told.provenance(stored_graph("g"), after))
+    said = dict(in_words.provenance(stored_graph("g"), after))
     assert said["made"] == made.created[:16].replace("T", " ") and "pins and labels changed" in said

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from app.cli import run
-from app.library import memory, vocabulary
+from app.library import recent_records, vocabulary
 from probe.words import minus
 
 PROMPT = "The capital of France is"
@@ -87,7 +87,7 @@ def test_refusals(capsys, arguments, words):
 
 def test_tokens_are_found_with_their_variants(monkeypatch):
     words = ["the", " the", " The", "there", " theory", "7", " x", "", "other"]
-    memory.remember("vocabulary", "words", "", words)
+    recent_records.remember("vocabulary", "words", "", words)
     assert [i for i, _ in vocabulary.found("words", "the") or []] == [0, 1, 2, 3, 4]
     assert next(i for i, _ in vocabulary.found("words", " the") or []) == 1
     assert vocabulary.found("words", "7") == [(7, ""), (5, "7")]

@@ -9,7 +9,7 @@ from records import heads_of
 
 from app import links
 from app.jobs import work
-from app.library.memory import Recent, record_bytes
+from app.library.recent_records import Recent, record_bytes
 from app.pages import PAGES
 from app.selection import selection_from
 
@@ -129,11 +129,11 @@ def test_a_head_that_is_none_is_another(head):
 def test_a_hundred_readings_do_not_fill_the_memory(home):
     from records import heads_of
 
-    from app.library import memory
+    from app.library import recent_records
 
     tokens = [f"t{i}" for i in range(240)]
     for i in range(100):  # 1.4 MB of patterns each, and their metrics
-        memory.remember("heads", "toy", f"prompt {i}", heads_of(f"prompt {i}", tokens))
-    kept = [memory.known("heads", "toy", f"prompt {i}") for i in range(100)]
+        recent_records.remember("heads", "toy", f"prompt {i}", heads_of(f"prompt {i}", tokens))
+    kept = [recent_records.known("heads", "toy", f"prompt {i}") for i in range(100)]
     found = [record for record in kept if record is not None]
     assert found and sum(record_bytes(record) for record in found) <= 1.5e8

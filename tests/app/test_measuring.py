@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from app.jobs import again as repeating
+from app.jobs import repeat_job as repeating
 from app.jobs import table as jobs
 from app.jobs.work import submit
 from app.library import models, units
-from app.methods.onward import ways
-from app.methods.work import found, key_for, work_of
+from app.methods.method_jobs import found, key_for, work_of
+from app.methods.result_links import ways
 from app.pages.unit import page as unit
 from app.pages.unit_browser.page import layer_rows
 from probe.artifacts.folder import place

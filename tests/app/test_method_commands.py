@@ -20,7 +20,7 @@ from app.commands.methods.old_names import OldName
 from probe.artifacts.exports import as_csv
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Unavailable
-from probe.methods import catalogue, reading
+from probe.methods import catalogue, read_declarations
 from probe.methods.call import Call
 from probe.model.load import stamp
 from probe.show.panels import Figure, Rows, Sentence, Tokens
@@ -279,7 +279,7 @@ def test_a_graph_that_a_method_found_is_stored_as_one(capsys, toy):
 @pytest.fixture
 def keeping(monkeypatch):
     """The sample tool as if it were public."""
-    (found,) = reading.declared_in("sample_tool")
+    (found,) = read_declarations.declared_in("sample_tool")
     monkeypatch.setattr(catalogue, "known", lambda: KNOWN | {("sample", "keep-lines"): lambda: found})
 
 
@@ -304,11 +304,11 @@ def test_a_tool_refuses_before_it_works(keeping, home, tmp_path, capsys):
 
 
 def test_no_page_names_a_place_of_this_machine_and_none_runs_a_tool(keeping, tmp_path, monkeypatch):
-    assert reading.declared_in("sample_tool")[0] not in catalogue.methods()
+    assert read_declarations.declared_in("sample_tool")[0] not in catalogue.methods()
     with pytest.raises(BadInput, match="There is no method 'keep-lines'"):
         catalogue.method_named("keep-lines")
     source = Path(sample_tool.__file__).read_text().replace('@tool("keep-lines"', '@method("keep-lines"')
     (tmp_path / "a_page_of_files.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(reading.Undeclared, match="source names a place of this machine"):
-        reading.declared_in("a_page_of_files")
+    with pytest.raises(read_declarations.Undeclared, match="source names a place of this machine"):
+        read_declarations.declared_in("a_page_of_files")

@@ -15,8 +15,18 @@ from app import links
 from app.frame import search
 from app.jobs import table as jobs
 from app.jobs import work as job_work
-from app.library import memory, models, prompts
-from app.methods import addresses, block, drawing, following, form, onward, token_box, view, work
+from app.library import models, prompts, recent_records
+from app.methods import (
+    addresses,
+    block,
+    drawing,
+    follow_selection,
+    form,
+    method_jobs,
+    result_links,
+    result_view,
+    token_box,
+)
 from app.pages import method as page
 from app.pages import methods as catalogue_page
 from app.pages import report, two_prompts
@@ -24,10 +34,10 @@ from probe.artifacts.folder import place
 from probe.errors import BadInput
 from probe.methods import catalogue
 from probe.methods.call import Call
-from probe.methods.looks import sorts_of
-from probe.methods.reading import declared_in
+from probe.methods.form_fields import texts_of
+from probe.methods.panel_sorts import sorts_of
+from probe.methods.read_declarations import declared_in
 from probe.methods.results import results_of
-from probe.methods.written import texts_of
 from probe.show.panels import Chosen, Figure, Rows, Sentence, Tokens
 from probe.show.record import Record
 
@@ -47,7 +57,7 @@ def about(home, monkeypatch):
     (found,) = declared_in("sample_method")
     known = (*catalogue.methods(), found)
     monkeypatch.setattr(catalogue, "methods", lambda: known)
-    memory.forget()
+    recent_records.forget()
     return found
 
 
@@ -61,7 +71,7 @@ def query(address: str) -> dict[str, str]:
 
 def run(call: Call) -> str:
     """The key of the call's job, once it is done."""
-    key = job_work.submit(work.work_of(call))
+    key = job_work.submit(method_jobs.work_of(call))
     if (job := jobs.job_table().latest(key)) is not None:
         jobs.job_table().wait(job.id)
     return key
@@ -153,23 +163,23 @@ def test_equal_calls_are_one_job_and_its_result_opens_everywhere(about, toy):
     name = key.replace(":", "-")
     direct = sample_method.count_tokens(toy, PROMPT, times=3)
     found = sample_method.Counted.load(name)
-    assert found == direct and call == work.found(name).call
-    memory.forget()
+    assert found == direct and call == method_jobs.found(name).call
+    recent_records.forget()
     assert run(call) == key and len(jobs.job_table().all()) == 1
-    assert work.found(key).record == direct == work.found(name).record
+    assert method_jobs.found(key).record == direct == method_jobs.found(name).record
     assert [m.name for m in results_of("count-tokens")] == [name]
     assert "Change and run again" in as_json(report.layout(name, {}))
-    assert f"count {direct.count}" in as_json(view.shown(name, None, "light"))
+    assert f"count {direct.count}" in as_json(result_view.shown(name, None, "light"))
 
 
 def test_a_result_of_python_stands_beside_one_of_a_job(about, toy):
     sample_method.count_tokens(toy, PROMPT, times=2).save(place("result", "mine"))
     key = run(call_of({"prompt": PROMPT, "times": 3}))
     assert {m.name for m in results_of("count-tokens")} == {key.replace(":", "-"), "mine"}
-    shown = as_json(view.shown(key, "mine", "light"))
+    shown = as_json(result_view.shown(key, "mine", "light"))
     assert "Asked differently" in shown and '"asked": "times", "A": "3", "B": "2"' in shown
     assert page.asked(about, {"like": "mine"}) == ("toy", {"prompt": PROMPT})
-    assert "cannot be shown" in as_json(view.shown(key, "gone", "light"))
+    assert "cannot be shown" in as_json(result_view.shown(key, "gone", "light"))
 
 
 def test_what_other_weights_found_is_stale_and_is_asked_anew(about, toy, monkeypatch):
@@ -178,16 +188,16 @@ def test_what_other_weights_found_is_stale_and_is_asked_anew(about, toy, monkeyp
     now = models.stamp_in_memory("toy")
     other = type(now)(**{**vars(now), "weights": "f" * len(now.weights)})
     monkeypatch.setattr(models, "stamp_in_memory", lambda name: other)
-    assert work.key_for(call) != key
-    assert "Made from other weights" in as_json(view.shown(key, None, "light"))
-    assert view.earlier(about)["rows"][0]["state"] == "stale"
+    assert method_jobs.key_for(call) != key
+    assert "Made from other weights" in as_json(result_view.shown(key, None, "light"))
+    assert result_view.earlier(about)["rows"][0]["state"] == "stale"
 
 
 def test_a_damaged_or_older_result_is_a_sentence_and_its_file_is_told(about, toy):
     sample_method.count_tokens(toy, PROMPT).save(place("result", "old"))
     record = place("result", "old") / "record.json"
     record.write_text(record.read_text().replace('"count"', '"counted"'))
-    shown = as_json(view.shown("old", None, "light"))
+    shown = as_json(result_view.shown("old", None, "light"))
     assert "This result cannot be shown" in shown and "raw=1" in shown
 
 
@@ -247,7 +257,7 @@ class Seen(Record):
 
 
 def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
-    parts = drawing.drawn_panels(Seen(), "", drawing.Look("dark", onward.link_of(call_of({"prompt": PROMPT}))))
+    parts = drawing.drawn_panels(Seen(), "", drawing.Look("dark", result_links.link_of(call_of({"prompt": PROMPT}))))
     shown = as_json(parts)
     assert "Many \\u00b7 B" in as_json(drawing.drawn_panels(Seen(), "B", drawing.Look("dark")))
     assert parts[0].children == ["Found <b>it</b>."] and len(parts) == drawing.MOST + 1
@@ -260,13 +270,13 @@ def test_panels_are_drawn_bounded_and_say_what_is_left_out(about):
 def test_what_is_chosen_on_a_page_is_drawn_anew(about, toy):
     """A place that follows the selection, a figure that is turned; what an address has wrong is where it begins."""
     key = run(Call.checked("logit-lens", "toy", {"prompt": PROMPT}))
-    panels = drawing.in_page_order(work.found(key).record)
+    panels = drawing.in_page_order(method_jobs.found(key).record)
     (place,) = [i for i, one in enumerate(panels) if isinstance(one, Chosen)]
     (map_,) = [i for i, one in enumerate(panels) if isinstance(one, Figure)]
 
     def drawn(at: int, **selection):
         of = {"reference": key, "path": [at], "side": "", "shown": {}}
-        parts, of = following.redrawn(selection, of, "x", "dark")
+        parts, of = follow_selection.redrawn(selection, of, "x", "dark")
         return as_json(parts), of["shown"]
 
     shown, at = drawn(place, token=1, layer=0)
@@ -277,7 +287,7 @@ def test_what_is_chosen_on_a_page_is_drawn_anew(about, toy):
     assert drawn(map_, **{"show-colour": "<b>"})[0] == drawn(map_)[0]
     with pytest.raises(BadInput, match="load the page again"):
         drawn(99)
-    assert as_json(view.shown(key, None, "light")).count(f'"reference": "{key}"') == 2
+    assert as_json(result_view.shown(key, None, "light")).count(f'"reference": "{key}"') == 2
 
 
 def test_two_prompts_lead_on_and_their_old_address_asks_the_method(about, toy):
@@ -289,14 +299,14 @@ def test_two_prompts_lead_on_and_their_old_address_asks_the_method(about, toy):
     assert (asked["run"], asked["c"], asked["t"]) == ("1", "2", "1")
     compare = catalogue.method_named("compare-prompts")
     call = addresses.call_of(compare, *addresses.asked_in(compare, asked))
-    shown = as_json(onward.ways(call))
+    shown = as_json(result_links.ways(call))
     assert "Swap" in shown and f"a_={b}&b_={a}" in shown and links.patching_page("toy", a, b) in shown
 
 
 def test_pages_stay_small(about):
     run(call_of({"prompt": PROMPT}))
     assert components(page.layout("count-tokens", {"m": "toy"})) < 200
-    assert components(view.shown(run(call_of({"prompt": PROMPT})), None, "light")) < 100
+    assert components(result_view.shown(run(call_of({"prompt": PROMPT})), None, "light")) < 100
 
 
 # -- the catalogue -------------------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from records import small_graph
 
 import circuits
 import probe
-from app.library import memory as library_memory
 from app.library import models, prompts
 from app.library import models as library_models
+from app.library import recent_records as library_memory
 from app.server import notebook
 from app.server import record_pages as views
 from app.server.safety import policy
@@ -163,8 +163,8 @@ def test_paths_of_every_prompt_reading(loaded):
 
 
 def test_a_sweep_is_where_its_page_looks(loaded):
-    from app.methods.work import found, key_for
-    from app.pages.patching.asked import asked_in
+    from app.methods.method_jobs import found, key_for
+    from app.pages.patching.address import asked_in
 
     sides = ("The capital of France is", "The capital of Italy is")
     sweep = circuits.patch_sweep(loaded, *sides, answers=(" the", " a"), over="heads", direction="noise")

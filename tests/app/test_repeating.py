@@ -11,19 +11,19 @@ from harvests import token_set
 from records import small_graph
 
 import app
-from app.jobs import again as repeating
 from app.jobs import demo, readings, work
+from app.jobs import repeat_job as repeating
 from app.jobs import table as jobs
 from app.jobs.job import Job
-from app.library import memory, prompts
-from app.methods import work as method_work
+from app.library import prompts, recent_records
+from app.methods import method_jobs as method_work
 from app.pages.heads import work as head_work
 from app.pages.training import work as trainings
 from probe.artifacts.folder import place
 from probe.errors import BadInput
 from probe.evaluation.results import judged
 from probe.methods.call import Call
-from probe.training.asked import Asked as Training
+from probe.training.training_request import Asked as Training
 
 CLEAN, CORRUPTED = "Mary and John went to Rome", "Mary and Mary went to Rome"
 CASES: dict[str, Callable] = {
@@ -66,7 +66,7 @@ def restarted(home: Path) -> jobs.Job:
     """The only row, as a server finds it that starts after one that was stopped in the middle."""
     (file,) = (home / "jobs").glob("*.json")
     file.write_text(json.dumps({**json.loads(file.read_text()), "pid": 0}))
-    memory.forget()
+    recent_records.forget()
     jobs.forget()
     return jobs.job_table().all()[0]
 

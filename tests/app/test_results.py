@@ -8,7 +8,7 @@ import pytest
 from app.components.cards import artifact_card as card
 from app.jobs import results, work
 from app.jobs import table as jobs
-from app.library import memory
+from app.library import recent_records
 from app.library.artifacts import library
 from app.pages import report
 from circuits.patching.pair import read_pair
@@ -28,7 +28,7 @@ from probe.statistics import Agreement
 
 @pytest.fixture(autouse=True)
 def _forgetful():
-    memory.forget()
+    recent_records.forget()
 
 
 def a_test() -> SubgraphTest:
@@ -158,7 +158,7 @@ def submitted(home, record, runs):
 def test_a_result_outlives_memory_and_process(home):
     runs, record = [], (a_test(), None)
     key = submitted(home, record, runs)
-    memory.forget()  # as after a restart
+    recent_records.forget()  # as after a restart
     jobs.forget()
     assert plain(work.result(key)) == plain(record)
     submitted(home, record, runs)
@@ -185,7 +185,7 @@ def test_a_damaged_result_is_made_again(home):
     key = submitted(home, (a_test(), None), runs)
     path = place("result", key.replace(":", "-")) / "record.json"
     path.write_text(path.read_text().replace("0.7", "0.9"))
-    memory.forget()
+    recent_records.forget()
     assert work.result(key) is None
     submitted(home, (a_test(), None), runs)
     assert len(runs) == 2 and work.result(key)[0].first.roots[0].probability == 0.7

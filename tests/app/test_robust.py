@@ -22,12 +22,12 @@ from records import HOSTILE, heads_of, lens_of, small_graph, store_graph, units_
 
 from app import links
 from app.frame import search, shell
-from app.jobs import again as repeating
 from app.jobs import readings
 from app.jobs import readings as jobs_readings
+from app.jobs import repeat_job as repeating
 from app.jobs import table as jobs
 from app.jobs.job import Job, read_job
-from app.library import artifacts, labels, memory, models, prompts
+from app.library import artifacts, labels, models, prompts, recent_records
 from app.library import models as library_models
 from app.pages import PAGES
 from app.pages.circuit import page as graph_page
@@ -151,9 +151,9 @@ def test_damaged_prompts_and_job_files_are_passed_over(home, monkeypatch):
 def read(text: str, tokens: list[str], model: str = "toy") -> prompts.Prompt:
     """A stored prompt with readings made by hand."""
     prompt = prompts.store(text, model)
-    memory.remember("lens", model, text, lens_of(text, tokens))
-    memory.remember("heads", model, text, heads_of(text, tokens))
-    memory.remember("units", model, text, units_of(text, tokens))
+    recent_records.remember("lens", model, text, lens_of(text, tokens))
+    recent_records.remember("heads", model, text, heads_of(text, tokens))
+    recent_records.remember("units", model, text, units_of(text, tokens))
     return prompt
 
 
@@ -198,7 +198,7 @@ def test_a_vocabulary_of_256k_is_read_and_shown(home, monkeypatch, wide):
     store_result("wide", wide)  # its model is now one the pages offer
     prompt = prompts.store("one two three", wide)
     readings.read_prompt(wide, prompt.text)
-    found = memory.known("lens", wide, prompt.text)
+    found = recent_records.known("lens", wide, prompt.text)
     assert found is not None and found.top_ids.max() > 1000  # ids the tokenizer has no text for
     for page in (
         links.prompt_page(prompt.id, wide),
@@ -214,7 +214,7 @@ def test_a_thousand_tokens_go_through_the_model(home, tmp_path):
     store_result("long", long)  # its model is now one the pages offer
     text = "a" + " a" * 1020
     readings.reading("lens", long, text)
-    found = memory.known("lens", long, text)
+    found = recent_records.known("lens", long, text)
     assert found is not None and len(found.tokens) >= 1000
     with pytest.raises(BadInput, match="token"):  # more than the toy's positions: a sentence
         readings.reading("lens", "toy", text)
@@ -239,7 +239,7 @@ def test_no_request_loads_a_folder_of_the_machine(home, client, tmp_path, monkey
         with pytest.raises(BadInput, match="none of the models known here"):
             models.model_named(name)
     args = {"model": folder, "id": prompts.store(text, "toy").id}
-    memory.remember("heads", folder, text, heads_of(text, ["one", " two", " three"]))
+    recent_records.remember("heads", folder, text, heads_of(text, ["one", " two", " three"]))
     known = client.get("/_dash-dependencies").get_json()
     one = next(c for c in known if "heads-elsewhere.children" in c["output"])
     values = {"selection": {"target": 5}, "heads-args": args}
@@ -556,7 +556,7 @@ def test_a_job_of_an_earlier_server_runs_again_from_its_file(home, toy):
     assert (
         old is not None and old.state == "interrupted" and "stopped before" in old.message and repeating.can_repeat(old)
     )
-    memory.forget()
+    recent_records.forget()
     repeating.repeat("old")
     assert jobs.job_table().wait(jobs.job_table().latest(kept.key).id, 120).state == "done"
     for bad in ("evil", "odd"):

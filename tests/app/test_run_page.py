@@ -11,7 +11,7 @@ from probe.artifacts.manifest import Manifest, writing
 from probe.artifacts.names import partial
 from probe.evaluation.report import EvalReport
 from probe.evaluation.store import save_report
-from probe.training.asked import Asked, asked_of
+from probe.training.training_request import Asked, asked_of
 
 
 def stores(laid):

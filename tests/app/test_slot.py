@@ -8,7 +8,7 @@ from app.components.slot import slot, waiting, waits_for
 from app.jobs import table as jobs
 from app.jobs import work
 from app.jobs.job import Job
-from app.methods.view import result_view
+from app.methods.result_view import result_view
 
 KEY = work.key_of("test", "slot")
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from app.cli import run as cli_run
-from app.jobs import again as repeating
 from app.jobs import readings
+from app.jobs import repeat_job as repeating
 from app.jobs import table as jobs
 from app.jobs import work as waiting
 from app.library import models, prompts
 from app.methods import block
-from app.methods import work as methods
+from app.methods import method_jobs as methods
 from app.pages.circuit import panels as graph_panels
 from app.pages.prompt import trace as prompt_trace
 from circuits import Difference, TraceConfig, trace

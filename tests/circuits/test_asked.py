@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import openwork as ow
-from circuits.graph.asked import nodes_named, own_dictionaries
+from circuits.graph.graph_arguments import nodes_named, own_dictionaries
 from circuits.validation.tested_nodes import as_rule, chosen_nodes
 from probe.artifacts.folder import place
 from probe.errors import BadInput
@@ -150,18 +150,18 @@ def test_a_trace_is_stored_as_a_graph_from_every_door(home, capsys):
     from app.cli import run
     from app.jobs import work as jobs
     from app.jobs.table import job_table
-    from app.methods import onward, work
+    from app.methods import method_jobs, result_links
 
     asked = ["--prompt", PROMPT, "--model", "toy", "--max-nodes", "9"]
     assert run(["circuits", "trace", *asked, "--save", "mine"]) == 0
     assert "Stored as mine" in capsys.readouterr().err and ow.load_graph("mine").prompt == PROMPT
     assert run(["circuits", "trace", *asked, "--save", "mine"]) == 2
     call = ow.Call.checked("trace", "toy", {"prompt": PROMPT, "max_nodes": 9})
-    assert onward.ways(call) == []
-    job = job_table().latest(jobs.submit(work.work_of(call)))
+    assert result_links.ways(call) == []
+    job = job_table().latest(jobs.submit(method_jobs.work_of(call)))
     assert job_table().wait(job.id).state == "done"
-    (chip,) = onward.ways(call)
-    assert chip.href == links.circuit_page(work.kept_as(call)) and work.kept_as(call).startswith(
+    (chip,) = result_links.ways(call)
+    assert chip.href == links.circuit_page(method_jobs.kept_as(call)) and method_jobs.kept_as(call).startswith(
         "the-capital-of-france-"
     )
-    assert np.array_equal(ow.load_graph(work.kept_as(call)).edges.weight, ow.load_graph("mine").edges.weight)
+    assert np.array_equal(ow.load_graph(method_jobs.kept_as(call)).edges.weight, ow.load_graph("mine").edges.weight)

@@ -46,8 +46,8 @@ def test_tracing_again_on_the_dashboard_keeps_what_was_marked(home, toy):
     """The same question again, where nobody kept its result."""
     from app.jobs import results, work
     from app.jobs.table import job_table
-    from app.library import memory
-    from app.methods.work import kept_as, work_of
+    from app.library import recent_records
+    from app.methods.method_jobs import kept_as, work_of
     from circuits.graph.store import choose_nodes, load_graph
     from probe.methods.call import Call
 
@@ -62,5 +62,5 @@ def test_tracing_again_on_the_dashboard_keeps_what_was_marked(home, toy):
         unit = int(np.flatnonzero(graph.nodes.where(*UNITS))[0])
         choose_nodes(name, pinned=[unit], supernodes={"mine": [unit]}, labels={unit: "twos"})
         (results.folder_of(key) / "manifest.json").unlink()
-        memory.forget()
+        recent_records.forget()
     assert graph.pinned == [unit] and graph.supernodes == {"mine": [unit]} and graph.unit_tokens[unit] == "twos"

@@ -12,7 +12,7 @@ from every_kind import LAYOUT, every_kind
 from wired import crowded
 
 from app.library import graphs
-from circuits.graph.asked import top_units as strongest
+from circuits.graph.graph_arguments import top_units as strongest
 from circuits.graph.marking.edits import edited
 from circuits.graph.marking.history import History
 from circuits.graph.marking.marks import LONGEST, MOST, Marks, group, label, pin, rename, ungroup, unpin

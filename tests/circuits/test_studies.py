@@ -18,10 +18,10 @@ from app.cli import run
 from circuits.studies import (
     catalogue,
     digits,
+    patched_layers,
     transcoders,
     two_circuits,
     two_circuits_transcoders,
-    way,
     years_and_capitals,
 )
 from circuits.studies.claim import WORDS, Measured, Rule, Verdict, least_p, verdict_of
@@ -300,9 +300,9 @@ def test_runs_that_start_at_a_layer_say_the_same(toy):
 def test_random_heads_are_others_of_the_same_layers():
     draw, chosen = np.random.default_rng(0), [(0, 1), (0, 2), (3, 0)]
     for _ in range(50):
-        found = way.others(chosen, 4, draw)
+        found = patched_layers.others(chosen, 4, draw)
         assert [layer for layer, _ in found] == [0, 0, 3] and not set(found) & set(chosen) and len(set(found)) == 3
-    assert way.others([(0, 0), (0, 1)], 2, draw) == []
+    assert patched_layers.others([(0, 0), (0, 1)], 2, draw) == []
 
 
 def test_agreement_leaves_out_what_is_promoted_at_every_start():

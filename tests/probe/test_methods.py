@@ -14,7 +14,7 @@ from probe.methods import call_of, chosen_layers
 from probe.methods import catalogue as catalogue_
 from probe.methods.call import Call
 from probe.methods.catalogue import method_named, methods, tools
-from probe.methods.reading import HANDED, REQUIRED, declared_in, said_of
+from probe.methods.read_declarations import HANDED, REQUIRED, declared_in, said_of
 from probe.model.fingerprint import stamp
 from probe.model.toy import native
 from probe.show.opening import came_from

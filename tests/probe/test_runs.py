@@ -281,12 +281,12 @@ def test_judgements_are_drawn_and_listed_with_what_their_numbers_mean():
 
 def test_a_cut_off_training_names_its_latents_without_a_checkpoint(home, monkeypatch):
     from probe.artifacts.manifest import Manifest
-    from probe.training.asked import Asked, asked_by
+    from probe.training.training_request import Asked, asked_by
 
     sites = ("blocks.1.mlp.hook_in", "blocks.1.mlp.hook_out")
     layout = {"widths": {sites[0]: 64, sites[1]: 32}}
     there = {place("cache", "c"): Manifest("cache", "c", sites=sites, facts={"layout": layout})}
-    monkeypatch.setattr("probe.training.asked.read_manifest", lambda folder, kind: there[folder])
+    monkeypatch.setattr("probe.training.training_request.read_manifest", lambda folder, kind: there[folder])
     asked = Asked("c", "t", "transcoder", "topk", 8, 4, 1, 0, {"lr": 0.01, "start": False})
     assert asked.latents == 4 * 64
     assert "--d-dict 256 " in asked.shell(asked.latents) and asked.shell(None, resume=True).endswith(
@@ -310,7 +310,7 @@ def test_a_cut_off_training_names_its_latents_without_a_checkpoint(home, monkeyp
 
 
 def test_a_training_is_asked_for_planned_and_run_by_names(trained):
-    from probe.training.asked import asked_by, asked_of
+    from probe.training.training_request import asked_by, asked_of
 
     asked = asked_by({"cache": "c", "name": "named", "kind": "sae", "k": 4, "factor": 2, "epochs": 1, "batch": 64})
     plan = asked.plan()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import app.cli as door
-from probe.methods import catalogue, reading
+from probe.methods import catalogue, read_declarations
 
 PROMPT = "The capital of France is"
 COUNT = ["counting", "count-tokens", "--model", "toy"]
@@ -16,7 +16,7 @@ door.cli()  # imports every command, so that none is imported while a test has p
 @pytest.fixture(autouse=True)
 def counted(monkeypatch):
     """The sample method as if it were public: in a group of its own, and in one that bears a command's name."""
-    (found,) = reading.declared_in("sample_method")
+    (found,) = read_declarations.declared_in("sample_method")
     found = replace(found, group="counting")
     more = (found, replace(found, name="count-again", group="heads"))
     monkeypatch.setattr(catalogue, "methods", lambda: (*REAL, *more))

@@ -401,13 +401,13 @@ def pristine(toy: Any) -> dict[str, str]:
 def copied(pure: Path, toy: Any) -> Iterator[Path]:
     """A copy of a home as the home, for one trial."""
     from app.jobs import table as jobs
-    from app.library import graphs, memory, tables
+    from app.library import graphs, recent_records, tables
 
     scratch = Path(tempfile.mkdtemp(prefix="openwork-trial-"))
     shutil.copytree(pure, scratch, dirs_exist_ok=True)
     os.environ["OPENWORK_HOME"] = str(scratch)
     jobs.forget()
-    for room in (memory, graphs, tables):
+    for room in (recent_records, graphs, tables):
         room.forget()  # what was read from another copy
     try:
         yield scratch

@@ -22,7 +22,7 @@ from probe.dictionaries import Dictionary, TopK, Transcoder, save_dictionary
 from probe.features.measuring.config import FeatureConfig
 from probe.methods.catalogue import methods
 from probe.methods.kinds import PromptKind, TargetKind
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 from probe.model.at_hand import at_hand
 from probe.model.unit_names import UnitName
 

@@ -16,9 +16,9 @@ import circuits
 import probe
 from app import links
 from app.cli import run
-from app.jobs import again, work
+from app.jobs import repeat_job, work
 from app.jobs.table import job_table
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 from app.library.graphs import marked
 from probe.activations.harvest import harvest
 from probe.artifacts.folder import KINDS, home, place
@@ -45,9 +45,9 @@ SITES = ["mlp_in.2", "mlp_out.2"]
 def _before(tmp_path, monkeypatch):
     shutil.copytree(BEFORE, tmp_path / "home")
     monkeypatch.setenv("OPENWORK_HOME", str(tmp_path / "home"))
-    memory.forget()
+    recent_records.forget()
     yield
-    memory.forget()
+    recent_records.forget()
 
 
 def near(value: float) -> object:
@@ -131,7 +131,7 @@ def test_rows_of_jobs_and_prompts():
         file.write_text(json.dumps({**row, "state": "running"}))  # as a server leaves them that is killed
     rows = job_table().all()
     assert sorted(row.key for row in rows) == sorted(WORK.values()) and {row.state for row in rows} == {"interrupted"}
-    assert all(again.can_repeat(row) for row in rows)
+    assert all(repeat_job.can_repeat(row) for row in rows)
     assert {prompt.text for prompt in prompts.recent()} == {CLEAN, CORRUPTED}
 
 

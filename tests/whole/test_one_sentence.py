@@ -15,7 +15,7 @@ import openwork as ow
 from app.cli import run as command_line
 from app.commands.methods.catalogue import _example
 from app.commands.methods.command import command_of
-from app.methods import addresses, view
+from app.methods import addresses, result_view
 from app.pages import method as method_page
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import MANIFEST, SCHEMA, ModelStamp, read_manifest, writing
@@ -23,10 +23,10 @@ from probe.artifacts.records import RECORD
 from probe.errors import BadCall, BadInput, OpenworkError
 from probe.methods.call import Call, ids_name
 from probe.methods.catalogue import methods
+from probe.methods.form_fields import arguments_of
 from probe.methods.kinds import PromptKind
 from probe.methods.plain_kinds import Number, Switch
-from probe.methods.reading import Method, Parameter
-from probe.methods.written import arguments_of
+from probe.methods.read_declarations import Method, Parameter
 
 EVERY = [(about, p) for about in methods() for p in about.parameters if not isinstance(p.kind, Switch)]
 
@@ -177,7 +177,7 @@ def test_a_result_that_cannot_be_read_is_refused_in_one_sentence(toy, typed, spo
         ow.load_record(folder.name)
     said_there = str(python.value)
     assert typed("show", folder.name) == said_there
-    assert json.dumps(said_there)[1:-1] in told_by_a_page(lambda: view.shown(folder.name, None, "light"))
+    assert json.dumps(said_there)[1:-1] in told_by_a_page(lambda: result_view.shown(folder.name, None, "light"))
 
 
 def test_two_results_of_one_name_are_refused_in_one_sentence(toy, typed):

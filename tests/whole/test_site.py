@@ -10,7 +10,7 @@ import pytest
 from paths import ROOT
 
 from circuits.studies.catalogue import studies
-from probe.methods.reading import declared_in
+from probe.methods.read_declarations import declared_in
 from probe.show.glossary import WORDS
 from scripts.documenting import catalogue, copied, rooms, tried
 from scripts.documenting.docstrings_text import fenced

@@ -15,7 +15,7 @@ from app.commands.methods.asked import arguments_of
 from app.commands.methods.command import command_of, dressed
 from probe.methods import catalogue
 from probe.methods.call import Call, flag
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from probe.methods.call import flag, ids_name, minus_name
 from probe.methods.kinds import PromptKind, TargetKind, TokenKind
 from probe.methods.place_kinds import PlaceKind
 from probe.methods.plain_kinds import Choice, Kind, Switch
-from probe.methods.reading import Asks, Method, Parameter
+from probe.methods.read_declarations import Asks, Method, Parameter
 
 Options = Mapping[str, Any]
 

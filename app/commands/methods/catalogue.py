@@ -10,7 +10,7 @@ from probe.methods import catalogue
 from probe.methods.call import Call
 from probe.methods.kinds import ChangeKind, PromptKind
 from probe.methods.plain_kinds import Number
-from probe.methods.reading import Method, Parameter
+from probe.methods.read_declarations import Method, Parameter
 from probe.show.terminal import print_rows, visible
 
 

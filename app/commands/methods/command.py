@@ -16,7 +16,7 @@ from app.commands.methods.standing import Wanted, standing
 from app.commands.methods.stored import call_asked, with_its_model
 from probe.errors import BadInput
 from probe.methods.call import Call
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 
 if TYPE_CHECKING:
     from probe.show.panels import Panel

@@ -21,7 +21,7 @@ from probe.errors import BadInput
 from probe.methods import catalogue
 from probe.methods.call import flag
 from probe.methods.catalogue import method_named
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typer
 from app.commands.methods.stored import asks_of_graph
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
 from probe.errors import BadInput, brief
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 from probe.show.panels import MOST
 
 Standing = dict[str, tuple[Any, Any]]

@@ -11,7 +11,7 @@ from typing import Any
 from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.graph_kinds import GraphKind, is_at_place
-from probe.methods.reading import Method, Parameter
+from probe.methods.read_declarations import Method, Parameter
 
 Options = Mapping[str, Any]
 DEFAULT_MODEL = "smollm2-135m"

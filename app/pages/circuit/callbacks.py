@@ -16,15 +16,15 @@ from app.components.still import still
 from app.figures.linkgraph import edges_exchanged, link_figure
 from app.library.artifacts import is_registered
 from app.library.graphs import graph_mark, reading, shown_graph, stored_graph
-from app.methods.work import maker_of
+from app.methods.method_jobs import maker_of
 from app.pages.circuit import editing, validation
 from app.pages.circuit.node import node_facts
 from app.pages.circuit.scores import scores_in_sight
 from app.selection import Selection
 from circuits.graph import rows
-from circuits.graph.arrangement import Arrangement, arrange
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.shown_nodes import FIRST_EDGES, FIRST_NODES
+from circuits.graph.link_graph_nodes import FIRST_EDGES, FIRST_NODES
+from circuits.graph.node_positions import Arrangement, arrange
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -7,12 +7,12 @@ from app.components.parts import Parts, icon, stat
 from app.library import prompts
 from app.library.artifacts import is_registered
 from app.library.models import MODELS, models
-from circuits.graph.arrangement import Arrangement
 from circuits.graph.graph import KINDS, CircuitGraph
+from circuits.graph.in_words import numbers
 from circuits.graph.marking.known_labels import dictionary_at
 from circuits.graph.naming import label, short
+from circuits.graph.node_positions import Arrangement
 from circuits.graph.rows import node_words
-from circuits.graph.told import numbers
 from probe.words import figures
 
 

@@ -14,7 +14,7 @@ from app.library import prompts
 from app.library.artifacts import is_registered, library
 from app.library.graphs import shown_graph
 from app.library.models import models, short_model
-from app.methods.work import maker_of
+from app.methods.method_jobs import maker_of
 from app.pages.circuit.callbacks import connected, plotted, register, shown_rows, starting_node, waiting
 from app.pages.circuit.editing import subgraph_panel
 from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares

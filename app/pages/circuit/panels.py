@@ -15,8 +15,8 @@ from app.library.artifacts import registered
 from circuits.attribution.traced_again import traced_by
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.shown_nodes import FIRST_EDGES, LEAST, first_keep
-from circuits.graph.told import provenance
+from circuits.graph.in_words import provenance
+from circuits.graph.link_graph_nodes import FIRST_EDGES, LEAST, first_keep
 from probe.artifacts.manifest import read_manifest
 
 if TYPE_CHECKING:

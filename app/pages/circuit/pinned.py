@@ -7,8 +7,8 @@ from app.components.drawn import Drawn
 from app.library import labels
 from app.library.graphs import graph_mark, marked, reading, shown_graph
 from circuits.graph import rows
+from circuits.graph.link_graph_nodes import FIRST_EDGES
 from circuits.graph.marking.stored_marks import Marked
-from circuits.graph.shown_nodes import FIRST_EDGES
 from circuits.supernodes import drawing as boxes
 from probe.artifacts.json import Json
 

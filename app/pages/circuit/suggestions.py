@@ -7,12 +7,12 @@ from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 from app import links
 from app.components.drawn import Drawn
 from app.jobs import work
-from app.jobs.again import Arguments, task
+from app.jobs.repeat_job import Arguments, task
 from app.library.graphs import body, marked, same_body, shown_graph
-from app.methods import work as calls
+from app.methods import method_jobs as calls
 from app.pages.circuit.validation import cannot
-from circuits.graph.asked import names_to_ask
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import names_to_ask
 from circuits.supernodes.suggestions import suggestion_rows
 from probe.methods.call import Call
 

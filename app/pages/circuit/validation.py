@@ -9,16 +9,16 @@ from app import links
 from app.components.parts import Parts, empty, panel
 from app.figures.dress import worn
 from app.jobs import results, work
-from app.jobs.again import Arguments, task
+from app.jobs.repeat_job import Arguments, task
 from app.jobs.table import job_table
 from app.library.artifacts import is_registered, registered
 from app.library.graphs import marked, same_body
 from app.library.models import models
-from app.methods import work as calls
+from app.methods import method_jobs as calls
 from app.methods.block import Block
 from app.methods.drawing import Look, drawn_panels
-from circuits.graph.asked import names_to_ask
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph_arguments import names_to_ask
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import read_manifest
 from probe.methods.call import Call

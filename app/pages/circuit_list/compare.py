@@ -11,16 +11,16 @@ from app.components.parts import Parts, graph, link_button, panel, title
 from app.figures.linkgraph import link_figure
 from app.frame.shell import Page
 from app.jobs import work
-from app.jobs.again import Arguments, task
+from app.jobs.repeat_job import Arguments, task
 from app.library.artifacts import registered
 from app.library.graphs import graph_of, shown_graph
 from app.library.models import short_model
-from app.methods import work as calls
+from app.methods import method_jobs as calls
 from app.methods.block import Block
 from app.selection import selection_from
-from circuits.graph.arrangement import arrange
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.shown_nodes import first_keep
+from circuits.graph.link_graph_nodes import first_keep
+from circuits.graph.node_positions import arrange
 from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.words import counted

@@ -10,7 +10,7 @@ from app.frame.shell import Page
 from app.library.artifacts import Library, library
 from app.library.models import short_model
 from app.pages.circuit_list import graph_files
-from circuits.graph.told import stored_row
+from circuits.graph.in_words import stored_row
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.stored import discard, put_back

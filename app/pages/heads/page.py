@@ -16,13 +16,13 @@ from app.components.promptbox import prompt_and_model, prompt_first
 from app.frame.shell import Page
 from app.jobs import work
 from app.jobs.readings import patterns_work
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 from app.library.models import short_model
 from app.library.prompts import Prompt
-from app.methods import view
-from app.methods.before import run_of_before
+from app.methods import result_view
 from app.methods.block import Block
-from app.methods.changing import UNIT, changing
+from app.methods.change_buttons import UNIT, changing
+from app.methods.old_jobs import run_of_before
 from app.methods.token_box import token_pick
 from app.pages.heads import thumbnails
 from app.pages.heads.work import reading_work, scores_work
@@ -55,7 +55,7 @@ def layout(query: dict[str, str]) -> Parts:
     selection |= {f"{SHOWN}metric": metric}
     patterns = work.submit(patterns_work(model, prompt))
     scores = work.submit(scores_work(model, prompt, selection.get("target")))
-    reading, heads = None, memory.known("heads", model, prompt.text)
+    reading, heads = None, recent_records.known("heads", model, prompt.text)
     if heads is not None:
         selection = complete(selection, heads)
         reading = work.submit(_reading(model, prompt, selection))
@@ -68,9 +68,9 @@ def layout(query: dict[str, str]) -> Parts:
             prompt.text, eyebrow=f"Heads · {short_model(model)}", actions=_ways(model, prompt.id, selection), clamp=True
         ),
         thumbnails.every_head(metric, heads),
-        _told("heads-look", *view.result_view("look", {"method": ""}, patterns, **seen)),
-        _told("heads-read", *view.result_view("read", {"method": "one-head"}, reading, **seen)),
-        _told("heads-scores", *view.result_view("scores", {"method": "head-table"}, scores, **seen)),
+        _told("heads-look", *result_view.result_view("look", {"method": ""}, patterns, **seen)),
+        _told("heads-read", *result_view.result_view("read", {"method": "one-head"}, reading, **seen)),
+        _told("heads-scores", *result_view.result_view("scores", {"method": "head-table"}, scores, **seen)),
         html.Div(_another_target(model), id="heads-target"),
         html.Div(_change(model, prompt, selection, query), id="heads-change", className="ow-stack"),
         panel("Where else it is", html.Div(id="heads-elsewhere"), note="Nodes of stored circuits that are this head."),
@@ -137,7 +137,7 @@ def _elsewhere(model: str, prompt: Prompt, chosen: Selection) -> Parts:
 
 def register(app: Dash) -> None:
     thumbnails.register(app)
-    look, read, scores = (view.place(at) for at in ("look", "read", "scores"))
+    look, read, scores = (result_view.place(at) for at in ("look", "read", "scores"))
     app.clientside_callback(
         ClientsideFunction("openwork", "headsAddress"),
         Output("heads-thumbs", "data-address"),
@@ -160,7 +160,7 @@ def register(app: Dash) -> None:
         prevent_initial_call=True,  # what is in memory is laid out with the page
     )
     def base(_: object, args: Args, selection: Selection | None):
-        heads = memory.known("heads", args["model"], prompts.load(args["id"]).text)
+        heads = recent_records.known("heads", args["model"], prompts.load(args["id"]).text)
         if heads is None:
             return no_update, no_update
         chosen = complete(selection, heads)
@@ -182,7 +182,7 @@ def register(app: Dash) -> None:
     )
     def follow(selection: Selection | None, args: Args, reading: str, scored: str, unit: str, there: Any):
         model, prompt = args["model"], prompts.load(args["id"])
-        if (heads := memory.known("heads", model, prompt.text)) is None:
+        if (heads := recent_records.known("heads", model, prompt.text)) is None:
             return (no_update,) * 5
         chosen = complete(selection, heads)
         read, scores = _reading(model, prompt, chosen), scores_work(model, prompt, chosen.get("target"))

@@ -10,8 +10,8 @@ from app.components.drawn import Drawn
 from app.components.inputs import choose
 from app.components.parts import panel, part_of, store
 from app.jobs import work
-from app.library import memory, prompts
-from app.methods import view
+from app.library import prompts, recent_records
+from app.methods import result_view
 from app.methods.drawing import TURN
 from app.pages.heads.work import FIRST, scores_work
 from app.selection import SHOWN, Selection, position
@@ -76,13 +76,13 @@ def register(app: Dash) -> None:
         Output("heads-tint", "data"),
         Output("heads-metric-note", "children"),
         Input("heads-base", "data"),
-        Input(part_of(view.place("scores"), "done"), "data"),
+        Input(part_of(result_view.place("scores"), "done"), "data"),
         Input("selection", "data"),
         State("heads-args", "data"),
     )
     def tinted(_: object, __: object, selection: Selection | None, args: dict[str, str]):
         prompt, chosen = prompts.load(args["id"]), selection or {}
-        if (heads := memory.known("heads", args["model"], prompt.text)) is None:
+        if (heads := recent_records.known("heads", args["model"], prompt.text)) is None:
             return no_update, no_update
         scored = work.result(scores_work(args["model"], prompt, chosen.get("target")).key) or put_together(heads)
         here, metric = scored.at(position(selection, heads)), chosen_metric(chosen.get(f"{SHOWN}metric"))

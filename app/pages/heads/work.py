@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from app import links
 from app.jobs import readings, work
-from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
-from app.library import memory, models, vocabulary
+from app.jobs.repeat_job import Arguments, prompt_in, task, whole, whole_or_none
+from app.library import models, recent_records, vocabulary
 from app.library.prompts import Prompt
 from probe.methods.call import Call
 from probe.model.unit_names import unit_name
@@ -53,11 +53,11 @@ def _made(record: Any, method: str, model: str, prompt: Prompt, target: int | No
 
 def _copying(model: str, bridge: "TransformerBridge") -> "ndarray":
     """Copying scores depend on the weights alone, so they are kept for each model."""
-    if (known := memory.known("copying", model, "")) is not None:
+    if (known := recent_records.known("copying", model, "")) is not None:
         return known
     from probe.heads.weights import copying_scores
 
-    return memory.remember("copying", model, "", copying_scores(bridge).cpu().numpy())
+    return recent_records.remember("copying", model, "", copying_scores(bridge).cpu().numpy())
 
 
 def reading_work(model: str, prompt: Prompt, layer: int, head: int, target: int | None) -> work.Work:

@@ -13,13 +13,13 @@ from app.components.slot import register_slot
 from app.figures.heads import pattern_figure
 from app.jobs import work
 from app.jobs.readings import patterns_work
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 from app.library.models import models
 from app.methods.block import Block
 from app.methods.form import FIELD
-from app.methods.onward import stored_prompts
-from app.methods.work import Found, found
-from app.pages.patching.asked import PAIR, SIDES, SWEEP
+from app.methods.method_jobs import Found, found
+from app.methods.result_links import stored_prompts
+from app.pages.patching.address import PAIR, SIDES, SWEEP
 from app.selection import Selection, changes
 from circuits.patching.figures import plane
 from circuits.patching.kinds import KINDS
@@ -123,7 +123,7 @@ def _register_cell(app: Dash) -> None:
         if identity is None:
             return beyond, False, True, no_update, no_update
         prompt = prompts.load(identity)
-        if (heads := memory.known("heads", one.call.model, prompt.text)) is None:
+        if (heads := recent_records.known("heads", one.call.model, prompt.text)) is None:
             return beyond, False, False, work.submit(patterns_work(one.call.model, prompt)), no_update
         return beyond, False, False, no_update, pattern_figure(heads, at[0], at[1], scheme)
 

@@ -20,9 +20,9 @@ from app.jobs import work
 from app.library import prompts
 from app.library.artifacts import registered
 from app.library.models import models, short_model, stale
-from app.methods import view
-from app.methods.work import keep_in_memory, work_of
-from app.pages.patching.asked import EXAMPLE, PAIR, SIDES, SWEEP, Asked, asked_in, asked_of
+from app.methods import result_view
+from app.methods.method_jobs import keep_in_memory, work_of
+from app.pages.patching.address import EXAMPLE, PAIR, SIDES, SWEEP, Asked, asked_in, asked_of
 from app.pages.patching.callbacks import MEASURED, SWEPT, register
 from app.selection import selection_from
 from circuits.patching.store import load_patching, stored_patchings
@@ -85,7 +85,7 @@ def _swept(asked: Asked, query: dict[str, str], stored: str) -> Parts:
     if not stored:
         return [*smalls, SWEPT.layout(asked.model, {**asked.pair, **asked.swept}, query), looked_into()]
     fixed = dcc.Store(id=SWEPT.part("fixed"))
-    return [*smalls, fixed, *view.result_view(SWEPT.at, {"method": SWEPT.method}, stored), looked_into()]
+    return [*smalls, fixed, *result_view.result_view(SWEPT.at, {"method": SWEPT.method}, stored), looked_into()]
 
 
 def _begin(model: str) -> html.Div:

@@ -13,7 +13,7 @@ from app.figures.dress import MONO, dress, tilt
 from app.figures.heads import pattern_figure
 from app.jobs.readings import READ, reading_key
 from app.jobs.table import job_table
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 from app.pages.prompt import links, tables, trace
 from app.selection import Selection, changes, chosen_head, position
 from probe.heads.pattern_scores import CALLED, head_facts
@@ -31,7 +31,7 @@ BESIDE = 9  # positions; a wider lens gets the whole page, with what follows it 
 
 def record(args: dict[str, str] | None, analysis: str) -> Any | None:
     """The reading of this page's prompt, if it is in memory."""
-    return args and memory.known(analysis, args["model"], prompts.load(args["id"]).text)
+    return args and recent_records.known(analysis, args["model"], prompts.load(args["id"]).text)
 
 
 def reading_state(args: dict[str, str]) -> Component | None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from app.components.drawn import Drawn
 from app.components.plain_rows import row_data
-from app.methods.onward import unit_links
+from app.methods.result_links import unit_links
 from app.selection import Selection, chosen_head, position
 
 if TYPE_CHECKING:

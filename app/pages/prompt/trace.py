@@ -7,13 +7,13 @@ from dash import Dash, Input, Output, State, html, no_update
 
 from app.components.parts import icon, part_of
 from app.components.plain_rows import row_data
-from app.library import memory, prompts
+from app.library import prompts, recent_records
 from app.methods.block import Block, register_plan
 from app.methods.form import FIELD
 from app.methods.token_box import FOUND, TOKEN, pick
 from circuits.replacement.stored import newest_transcoders
 from probe.artifacts.json import Json
-from probe.methods.written import OTHER
+from probe.methods.form_fields import OTHER
 
 TRACE = Block(
     "trace",
@@ -40,7 +40,7 @@ def trace_menu(model: str, text: str) -> html.Details:
 
 def predicted(model: str, text: str) -> list[tuple[int, Json]]:
     """Ids of the likeliest next tokens, each with its row, as far as the prompt was read."""
-    lens = memory.known("lens", model, text)
+    lens = recent_records.known("lens", model, text)
     return [] if lens is None else list(zip(lens.top_ids[-1, -1].tolist(), lens.next_tokens(), strict=True))
 
 

@@ -12,8 +12,8 @@ from app.methods import form
 from app.pages.training import work as trainings
 from probe.artifacts.json import Json
 from probe.errors import OpenworkError
-from probe.training.asked import ALL as ASKED
-from probe.training.asked import ASKS, SETTINGS, Asked, asked_by
+from probe.training.training_request import ALL as ASKED
+from probe.training.training_request import ASKS, SETTINGS, Asked, asked_by
 
 AT = "train"
 

@@ -9,7 +9,7 @@ from app.components.snippets import snippets
 from app.figures.dress import worn
 from app.methods.block import Block
 from app.methods.drawing import Look, drawn_panels
-from app.methods.work import RECORDS, Found
+from app.methods.method_jobs import RECORDS, Found
 from app.pages.training.live import selected
 from app.pages.training.work import caches
 from probe.artifacts.json import Json

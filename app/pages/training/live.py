@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from app import links
 from app.components.parts import Part, Parts
 from app.methods.drawing import Look, drawn_panels
-from app.methods.work import RECORDS, Found
+from app.methods.method_jobs import RECORDS, Found
 from app.pages.training.work import run_of
 from app.selection import Selection, selection_from
 from probe.show.record import Record

@@ -16,8 +16,8 @@ from app.jobs.table import job_table
 from app.pages.training import judged, live
 from app.pages.training.work import resume, run_of
 from app.selection import Selection
-from probe.training.asked import asked_of
 from probe.training.run_logs.runs_on_disk import TrainingRun
+from probe.training.training_request import asked_of
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:

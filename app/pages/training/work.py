@@ -1,9 +1,9 @@
-"""Trainings that the dashboard starts, as jobs: the same as `openwork train` makes (`probe.training.asked`)."""
+"""Trainings that the dashboard starts, as jobs: the same as `openwork train` makes (`probe.training.training_request`)."""
 
 from dataclasses import asdict, replace
 
 from app import links
-from app.jobs.again import Arguments, task
+from app.jobs.repeat_job import Arguments, task
 from app.jobs.table import job_table
 from app.jobs.work import Work, key_of, submit
 from app.library.artifacts import library, registered
@@ -12,9 +12,9 @@ from probe.artifacts.json import Json
 from probe.artifacts.names import PARTIAL
 from probe.errors import BadInput
 from probe.progress import Progress
-from probe.training.asked import Asked, asked_of
 from probe.training.run_logs import runs_on_disk
 from probe.training.run_logs.runs_on_disk import TrainingRun
+from probe.training.training_request import Asked, asked_of
 
 
 def caches() -> list[str]:

@@ -7,10 +7,10 @@ from app.jobs import work
 from app.library import prompts
 from app.library.artifacts import is_registered
 from app.library.units import PageUnit
-from app.methods.before import run_of_before
 from app.methods.block import Block
-from app.methods.changing import changing
+from app.methods.change_buttons import changing
 from app.methods.form import FIELD
+from app.methods.old_jobs import run_of_before
 from app.selection import Selection
 from probe.errors import BadInput
 from probe.interventions.change_text import OF_UNIT

@@ -23,10 +23,10 @@ from app.library.artifacts import is_registered
 from app.library.models import short_model
 from app.library.tables import open_table
 from app.library.units import PageUnit
-from app.methods import view
+from app.methods import result_view
 from app.methods.block import Block
 from app.methods.drawing import Look, drawn_list
-from app.methods.work import work_of
+from app.methods.method_jobs import work_of
 from app.pages.unit import asking, labels
 from app.selection import Selection, selection_from
 from probe.features.example_colours import coloured_examples
@@ -67,7 +67,7 @@ def _by_weights(found: PageUnit, chosen: Selection) -> Parts:
     """What the weights say of it: read now, kept in memory, as everybody who passes by asks for it; and what would measure it."""
     call = Call.checked("unit-by-weights", found.model, found.named)
     key = jobs.submit(replace(work_of(call), store=None, link=found.href()))
-    told = view.result_view("weights", {"method": call.method}, key, selection=chosen)
+    told = result_view.result_view("weights", {"method": call.method}, key, selection=chosen)
     given = {"layer": found.layer} if found.kind == "neuron" else {"dictionary": found.dictionary}
     said = Asked.of(found.model, found.dictionary, given.get("layer")).in_words(TOKENS)
     offer = Block("measure", "measure-units", ("cache",), title="Not measured yet", note=said)

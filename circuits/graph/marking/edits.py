@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from circuits.graph.asked import top_units
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import top_units
 from circuits.graph.marking.marks import MOST, Marks, clean, group, label, pin, rename, ungroup, unpin
 from probe.artifacts.json import Json
 from probe.errors import BadInput

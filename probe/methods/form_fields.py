@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probe.methods.call import checked
-from probe.methods.reading import Asks, Parameter
+from probe.methods.read_declarations import Asks, Parameter
 
 OTHER = "minus"
 """The second field of a token: the one it is held against."""

@@ -18,7 +18,7 @@ from probe.doc import Doc
 from probe.errors import BadInput, OpenworkError
 from probe.methods import CacheName
 from probe.methods.call import checked_arguments, flag, looked_at
-from probe.methods.reading import taken_by
+from probe.methods.read_declarations import taken_by
 from probe.plain_values import Settings, look_at_config
 from probe.progress import SILENT, Progress
 from probe.training.config import Rule
@@ -130,7 +130,7 @@ def _typed(name: str, value: Any) -> list[str]:
     return [flag(name), str(value)]
 
 
-ASKS = taken_by("probe.training.asked", "Asked")
+ASKS = taken_by("probe.training.training_request", "Asked")
 ALL = replace(ASKS, name="A training", parameters=(*ASKS.parameters, *SETTINGS.parameters))
 """All that may be asked of a training, its further settings among them."""
 

@@ -3,8 +3,8 @@
     result_view(at, asked, reference)     the place, filled where the result is there, with its progress while it is not
     register(app)                         what draws a result that comes later; once for all places
 
-A reference is the key of a job or the name of a stored result (`app.methods.work.found`). What stands beside it is in the page's
-address, so two results side by side are a permalink as well.
+A reference is the key of a job or the name of a stored result (`app.methods.method_jobs.found`). What stands beside it is in the
+page's address, so two results side by side are a permalink as well.
 """
 
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ from app.components.still import still
 from app.figures.dress import worn
 from app.jobs import work as jobs
 from app.library.models import short_model
-from app.methods import onward
+from app.methods import result_links
 from app.methods.addresses import BESIDE, RAW
 from app.methods.drawing import Look, drawn_panels
-from app.methods.work import MOST, Found, found
+from app.methods.method_jobs import MOST, Found, found
 from app.selection import Selection
 from probe.artifacts.manifest import Manifest
 from probe.errors import OpenworkError
 from probe.methods import in_words as words
 from probe.methods.call import Call
-from probe.methods.reading import Method
+from probe.methods.read_declarations import Method
 from probe.methods.results import asked_of, line, results_of, stored_call, when
 from probe.show.columns import column
 
@@ -163,11 +163,11 @@ def _column(one: Found, side: str, look: Look, at: str) -> Parts:
 
 
 def _look(one: Found, scheme: str, selection: Selection | None) -> Look:
-    return Look(scheme, one.link or onward.link_of(one.call, selection or {}), one.reference, selection or {})
+    return Look(scheme, one.link or result_links.link_of(one.call, selection or {}), one.reference, selection or {})
 
 
 def _ways(one: Found) -> Parts:
-    found = onward.ways(one.call)
+    found = result_links.ways(one.call)
     return [html.Nav(found, className="ow-link-bar", **{"aria-label": "Its prompts on other pages"})] if found else []
 
 

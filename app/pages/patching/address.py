@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from app import links
 from app.jobs import work
-from app.jobs.again import Arguments, task
 from app.jobs.readings import patterns_work
+from app.jobs.repeat_job import Arguments, task
 from app.library import prompts
 from app.library.models import MODELS, first_model, models, require_offered
-from app.methods.work import call_that_made, keep_in_memory, work_of
+from app.methods.method_jobs import call_that_made, keep_in_memory, work_of
 from circuits.patching.kinds import METRICS
 from probe.artifacts.json import Json
 from probe.errors import BadInput

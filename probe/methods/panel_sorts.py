@@ -7,7 +7,7 @@ of panel there are and not what they show.
 import ast
 from functools import cache
 
-from probe.methods.asked import Method
+from probe.methods.parameters import Method
 from probe.methods.source import statement
 
 SORTS = {

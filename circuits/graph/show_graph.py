@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from circuits.graph.around import NodesEdges, node_edges
-from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.told import marked, told
+from circuits.graph.graph_arguments import GraphName, read_graph
+from circuits.graph.in_words import marked, told
+from circuits.graph.node_edges import NodesEdges, node_edges
 from probe.methods import Doc, tool
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record

@@ -13,10 +13,10 @@ from app import links
 from app.components.plain_rows import Link
 from app.jobs import results
 from app.jobs import work as jobs
-from app.jobs.again import Arguments, task
+from app.jobs.repeat_job import Arguments, task
 from app.jobs.table import Job, job_table
 from app.jobs.work import Work, key_of, result, submit
-from app.library import memory, models, vocabulary
+from app.library import models, recent_records, vocabulary
 from app.library.artifacts import is_registered, registered, require_corpora
 from app.library.models import stale
 from app.methods import addresses
@@ -213,5 +213,5 @@ def found(reference: str) -> Found:
 def _stored(name: str, manifest: Manifest | None) -> Any:
     """A stored record, which is read once."""
     place = ("stored record", name, manifest.created if manifest else "")
-    known = memory.known(*place)
-    return memory.remember(*place, load_record(registered("result", name))) if known is None else known
+    known = recent_records.known(*place)
+    return recent_records.remember(*place, load_record(registered("result", name))) if known is None else known

@@ -11,7 +11,7 @@ from typing import Any
 from dash import MATCH, ClientsideFunction, Dash, Input, Output, State, no_update
 
 from app.components.parts import part_of
-from app.methods import drawing, onward, work
+from app.methods import drawing, method_jobs, result_links
 from app.methods.drawing import FOLLOWS, TURN, Look
 from app.selection import Selection
 from probe.errors import BadInput
@@ -56,9 +56,9 @@ def register(app: Dash) -> None:
 
 def redrawn(selection: Selection, of: dict[str, Any], at: str, scheme: str) -> tuple[Any, dict[str, Any]]:
     """The parts for what is selected now, and what they are of."""
-    one = work.found(of["reference"])
+    one = method_jobs.found(of["reference"])
     panel = panel_at(drawing.in_page_order(one.record), of["path"], selection)
-    look = Look(scheme, one.link or onward.link_of(one.call, selection), of["reference"], selection)
+    look = Look(scheme, one.link or result_links.link_of(one.call, selection), of["reference"], selection)
     place = drawing.Place(at, of["side"], tuple(of["path"]))
     return drawing.inside(panel, place, look), drawing.followed(panel, place, look)
 

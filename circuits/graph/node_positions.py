@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from circuits.graph.graph import CircuitGraph
-from circuits.graph.shown_nodes import shown_at
+from circuits.graph.link_graph_nodes import shown_at
 
 _LINE = 9  # nodes side by side
 

@@ -6,12 +6,12 @@ from typing import Any
 from app.components.parts import Parts, panel
 from app.figures.dress import worn
 from app.jobs import work
-from app.jobs.again import Arguments, prompt_in, task, whole, whole_or_none
+from app.jobs.repeat_job import Arguments, prompt_in, task, whole, whole_or_none
 from app.jobs.work import submit
 from app.library.models import require_offered
 from app.library.units import PageUnit, unit_of
 from app.methods.drawing import Look, drawn_panels
-from app.methods.work import work_of
+from app.methods.method_jobs import work_of
 from circuits.attribution.traced_again import asked_before
 from probe.interventions.change_text import WORDS, written
 from probe.methods.call import Call

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from probe.methods.annotations import documented, taken
-from probe.methods.asked import HANDED, REQUIRED, Asks, Method, Parameter
+from probe.methods.parameters import HANDED, REQUIRED, Asks, Method, Parameter
 from probe.methods.source import Undeclared, plain, statement, text_of, tree_of
 
 __all__ = ["HANDED", "REQUIRED", "Asks", "Method", "Parameter", "Undeclared", "declared_in", "taken_by"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from circuits.graph.asked import GraphName, read_graph
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph_arguments import GraphName, read_graph
 from probe.methods import Doc, method
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record

@@ -19,7 +19,7 @@ from app.library.models import models
 from app.library.units import latent_number
 from app.methods import addresses
 from app.methods.addresses import RUN
-from app.methods.work import kept_as
+from app.methods.method_jobs import kept_as
 from probe.errors import OpenworkError
 from probe.methods.call import Call
 from probe.methods.results import artifacts_of
