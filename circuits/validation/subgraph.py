@@ -84,8 +84,8 @@ def check_subgraph(
     """Change a set of nodes and compare what happens with the graph's prediction, over one or several prompts.
 
     graph: one in memory, or the name of a stored one. nodes: see `circuits.graph.graph_arguments`; None for the pinned nodes or
-    else the pruned graph's units. dictionaries: by default those the graph names. change, trials: their fields are keywords too. Raises
-    BadInput for nodes there are not, and where model and graph do not belong together.
+    else the pruned graph's units. dictionaries: by default those the graph names. change, trials: their fields are keywords too.
+    Raises BadInput for nodes there are not, and where model and graph do not belong together.
 
     >>> test = ow.check_subgraph(model, graph, ow.most_influential(5), n_random=2)
     >>> len(test.first.random)  # good: its effect stands outside of what random sets do

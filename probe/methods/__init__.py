@@ -8,8 +8,8 @@
 A tool (`@tool`) is declared the same way and has two doors, a function and a command: it reads or writes files, or marks what is
 stored, so no page may run it.
 
-A declaration is read from the source text (`read_declarations`), so the catalogue, the command line and the forms know every method
-without importing any, which would bring torch.
+A declaration is read from the source text (`read_declarations`), so the catalogue, the command line and the forms know every
+method without importing any, which would bring torch.
 """
 
 from probe.doc import Doc
