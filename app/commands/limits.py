@@ -28,7 +28,6 @@ MOST: dict[str, float] = {
 }
 """The largest number for an option of this name; for any other, what 32 bits hold."""
 _LONGEST = 4_000_000  # characters of a text
-_SHORT = {"length": {"top-paths": 1000}}
 
 
 def checked(command: Callable[..., object]) -> Callable[..., object]:
@@ -38,24 +37,24 @@ def checked(command: Callable[..., object]) -> Callable[..., object]:
     def run(*args: object, **options: object) -> object:
         given = inspect.signature(command).bind(*args, **options).arguments
         for name, value in given.items():
-            require_possible(command.__name__.rstrip("_"), name, value)
+            require_possible(name, value)
         return command(*args, **options)
 
     return run
 
 
-def require_possible(command: str, name: str, value: object) -> None:
+def require_possible(name: str, value: object) -> None:
     """BadInput for an option's value that no work could mean."""
     for one in value if isinstance(value, list | tuple) else [value]:
-        if problem := _problem(command, name, one):
+        if problem := _problem(name, one):
             raise BadInput(f"--{name.replace('_', '-').strip('-')} {problem}.")
 
 
-def _problem(command: str, name: str, value: object) -> str | None:
+def _problem(name: str, value: object) -> str | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        most = _SHORT.get(name, {}).get(command, MOST.get(name, 2**32))
+        most = MOST.get(name, 2**32)
         if isinstance(value, float) and not math.isfinite(value):
             return f"is {value}; a finite number was wanted"
         return f"is {brief(value)}; at most {most:,.0f} was wanted" if abs(value) > most else None

@@ -109,7 +109,9 @@ def guard(
             abort(Response(ELSEWHERE, 400, mimetype="text/plain"))
         if request.method not in ("GET", "HEAD", "OPTIONS") and not same_origin(origins):
             abort(refusal())
-        return check_token(token) if token else None
+        if (refused := check_token(token) if token else None) is not None:
+            return refused
+        return redirect(without("run")) if starts_work_from_elsewhere() else None
 
     @server.after_request
     def headers(response: Response) -> Response:
@@ -133,7 +135,7 @@ def check_token(token: str):
     if hmac.compare_digest(request.cookies.get(cookie_name(), "").encode(), token.encode()):
         return None
     if hmac.compare_digest(request.args.get("token", "").encode(), token.encode()):
-        answer = redirect(without_token())
+        answer = redirect(without("token"))
         answer.set_cookie(cookie_name(), token, httponly=True, samesite="Strict", max_age=30 * 86400)
         return answer
     return Response(
@@ -141,8 +143,13 @@ def check_token(token: str):
     )
 
 
-def without_token() -> str:
-    """The address that was asked for, on this host, with everything in it but the token."""
-    rest = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "token"])
+def starts_work_from_elsewhere() -> bool:
+    """Did another site's page lead here by an address that runs what it asks? Its form is filled, and who sits here runs it."""
+    return request.method == "GET" and "run" in request.args and request.headers.get("Sec-Fetch-Site") == "cross-site"
+
+
+def without(key: str) -> str:
+    """The address that was asked for, on this host, with everything in it but this key."""
+    rest = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != key])
     path = "/" + quote(request.path.lstrip("/\\"))  # two slashes would name another host
     return f"{path}?{rest}" if rest else path

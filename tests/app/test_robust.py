@@ -339,6 +339,16 @@ def test_posts_from_elsewhere_and_large_ones_are_refused(client, path):
     assert large.status_code in ((413,) if path == "/_dash-update-component" else (405, 413))
 
 
+def test_another_sites_link_starts_no_work(client):
+    """An address may run what it asks; where another site leads to it the form is filled, and nothing is run."""
+    path = links.method_page("sinks", {"m": "toy", "prompt": "ids:1,2", "run": "1"})
+    led = client.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+    assert led.status_code == 302 and led.headers["Location"] == path.replace("&run=1", "").replace(":", "%3A")
+    for site in ("none", "same-origin"):
+        assert client.get(path, headers={"Sec-Fetch-Site": site}).status_code == 200
+    assert client.get(led.headers["Location"], headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
 CLIMBS = (
     "..",
     "%2e%2e",

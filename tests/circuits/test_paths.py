@@ -245,7 +245,8 @@ def test_a_record_is_a_table_a_picture_and_json():
         (PROMPT, 10**6, {}, "vocabulary"),
         (PROMPT, "L9N1", {}, "layers 0 to 3"),
         (PROMPT, "L1N1@99", {}, "no position 99"),
-        (PROMPT, None, {"length": 0}, "at least 1"),
+        (PROMPT, None, {"length": 0}, "from 1 to 1000"),
+        (PROMPT, None, {"length": 1001}, "from 1 to 1000"),
         (PROMPT, "L1F1", {}, "no dictionary of layer 1"),
     ],
 )

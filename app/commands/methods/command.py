@@ -37,7 +37,7 @@ def command_of(
         asked = other or about
         call = call_asked(asked, options, arguments_of(asked, options))
         for name, value in call.arguments.items():
-            require_possible(asked.name, name, value)
+            require_possible(name, value)
         answer(call, Wanted(**{name: options[name] for name in Wanted.__dataclass_fields__ if name in options}))
 
     added = [
