@@ -105,10 +105,10 @@ class AttentionRank(Record, figure=True):
         """One sentence: how ranks differ, and whether they go with the cost."""
         known = np.flatnonzero(np.isfinite(self.arank))
         low, high = (self.layers[known[int(f(self.arank[known]))]] for f in (np.argmin, np.argmax))
-        found = self.correlations["arank attention"]
+        found, least, most = self.correlations["arank attention"], np.nanmin(self.arank), np.nanmax(self.arank)
+        span = f"from {figures(least)} (layer {low}) to {figures(most)} (layer {high})"
         return (
-            f"ARank of {len(self.tokens)} tokens from {figures(np.nanmin(self.arank))} (layer {low}) to "
-            f"{figures(np.nanmax(self.arank))} (layer {high}); Spearman with the KL of skipping attention {_told(found)}."
+            f"ARank of {len(self.tokens)} tokens {span if least < most else f'is {figures(least)} in every layer'}; Spearman with the KL of skipping attention {_told(found)}."
         )
 
     def verdict(self) -> str:

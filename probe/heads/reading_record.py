@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from probe.heads.looking import MARGINS, key_of, looks, token_named
+from probe.lens.token_facts import beside_mean
 from probe.model.unit_names import unit_name
 from probe.show.html import shown
 from probe.show.panels import Chosen, Figure, Panel, Rows, Sentence
@@ -141,7 +142,7 @@ class HeadReading(Record, figure=True, page=True):
         """What it adds to the logit explained at one position."""
         return (
             f"At token {query} {shown(self.tokens[query])}, {self.name} adds {number(float(self.direct[query]))} to the logit of "
-            f"{shown(self.target_tokens[query])}, which is {number(float(self.logit[query]))} above the mean logit; "
+            f"{shown(self.target_tokens[query])}, which is {beside_mean(float(self.logit[query]), self.convention)}; "
             f"copying {number(self.copying, 2)}."
         )
 

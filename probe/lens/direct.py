@@ -21,6 +21,7 @@ from torch import Tensor
 
 from probe.errors import OpenworkError
 from probe.interventions.forward import capture, require_finite
+from probe.lens.token_facts import beside_mean
 from probe.methods import Doc, method
 from probe.model.anatomy import spot
 from probe.model.norms import NormParts, norm_parts
@@ -34,7 +35,7 @@ from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import Asked, Target, asked
 from probe.text.tokens import display_tokens
-from probe.words import figures, signed
+from probe.words import signed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -111,7 +112,7 @@ class DirectLogits(Record, figure=True, page=True):
         """One sentence: whose logit is split, and what adds most to it."""
         most = self.rows(k=1)[0]
         return (
-            f"What adds to the logit of {self.target_tokens[-1]!r} ({figures(self.logit[-1])} above the mean) after "
+            f"What adds to the logit of {self.target_tokens[-1]!r} ({beside_mean(float(self.logit[-1]), self.convention)}) after "
             f"{quoted(self.prompt)}: most of all {most['part']} ({signed(most['adds to the logit'])})."
         )
 

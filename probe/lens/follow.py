@@ -29,6 +29,7 @@ from probe.show.values import quoted
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import Difference, listed, one_target, token_id
 from probe.text.tokens import display_tokens
+from probe.words import figures
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -128,7 +129,7 @@ class TokenThroughLayers(Record, figure=True, page=True):
         return (
             f"{self.texts[0][at]!r}{others} through the embedding and {len(self.layers) - 1} layers after "
             f"{quoted(self.prompt)}{end}: in the end "
-            f"probability {np.exp(self.log_probs[0, -1, at]):.3f}, rank {int(self.ranks[0, -1, at])}."
+            f"probability {figures(float(np.exp(self.log_probs[0, -1, at])))}, rank {int(self.ranks[0, -1, at])}."
         )
 
 

@@ -1,5 +1,7 @@
 """Ranks of maps made by hand, ranks and skips of small models against plain hooks of transformers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -107,3 +109,9 @@ def test_the_record_remembers_keeps_and_draws(toy, tmp_path):
         probe.attention_rank(toy, [3, 4])
     with pytest.raises(BadInput, match="no layer 9"):
         probe.attention_rank(toy, IDS, layers=9)
+
+
+def test_layers_of_one_rank_are_said_to_have_it_all(toy):
+    one = probe.attention_rank(toy, "The capital of France is")
+    same = replace(one, rank=np.full_like(one.rank, 3.0))
+    assert f"ARank of {len(one.tokens)} tokens is 3 in every layer;" in same.summary()

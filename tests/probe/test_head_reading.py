@@ -18,6 +18,8 @@ from probe.lens.direct import direct_logits
 from probe.model.norms import norm_parts
 from probe.model.sites import Site, hook_name, resid_pre
 from probe.show.panels import Chosen
+from probe.text.targets import Difference
+from probe.words import figures
 
 PROMPT = "The capital of France is"
 LAYER, HEAD = (
@@ -307,3 +309,16 @@ def test_a_head_is_taken_away_by_zero_or_by_its_mean(toy):
 def test_one_token_prompts_work(toy):
     found = read_head(toy, "a", 0, 0)
     assert found.pattern.shape == (2, 2) and len(found.attended()) == 2
+
+
+def test_a_difference_is_not_said_to_lie_above_the_mean(toy):
+    """What is split of two tokens is their difference; of one, its distance from the mean logit, on the side where it is."""
+    two = direct_logits(toy, PROMPT, Difference(" to", " the"))
+    gap = figures(float(two.logit[-1]))
+    assert f"({gap}) after" in two.summary() and "mean" not in two.summary()
+    told = read_head(toy, PROMPT, "L1H2", target=Difference(" to", " the")).adds(-1)
+    assert f", which is {gap}; copying" in told
+    ids = exact_logits(toy, two.token_ids)[-1].sort().indices[[0, -1]].tolist()
+    for token, side in zip(ids, ("below", "above"), strict=True):
+        one = direct_logits(toy, PROMPT, token)
+        assert f"({figures(abs(float(one.logit[-1])))} {side} the mean logit)" in one.summary()

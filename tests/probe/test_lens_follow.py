@@ -9,6 +9,7 @@ from probe.errors import BadInput
 from probe.lens.figures import follow_map
 from probe.lens.follow import follow_token
 from probe.lens.logit import logit_lens
+from probe.lens.token_facts import token_facts
 from probe.lens.windows import in_blocks, positions
 
 PROMPT = "The capital of France is"
@@ -88,3 +89,14 @@ def test_blocks_keep_the_extreme_and_the_positions():
     assert in_blocks(values, 2, smallest=True).tolist() == [[1.0, 2.0, 9.0]]
     assert positions(slice(10, 15), 2) == [10.5, 12.5, 14.0]
     assert np.isnan(in_blocks(np.array([[np.nan, np.nan]]), 2)).all()
+
+
+def test_what_is_said_of_the_end_is_never_rounded_to_nothing_and_names_the_embedding(toy):
+    one = follow_token(toy, PROMPT, 300)
+    rare = int(full_logits(toy, one.token_ids)[-1, -1].argmin())
+    chance = float(full_logits(toy, one.token_ids)[-1, -1].softmax(-1)[rare])
+    assert f"probability {chance:.3g}" in follow_token(toy, PROMPT, rare).summary().replace("−", "-")
+    lens = logit_lens(toy, PROMPT)
+    lens.rank_of_final[:] = 0
+    assert "first in every layer from the embedding on" in lens.summary()
+    assert dict((name, value) for name, value, _ in token_facts(lens, -1))["prediction settles at"] == "the embedding"
