@@ -160,7 +160,11 @@ class LensResult(Record, figure=True, page=True):
     def summary(self) -> str:
         """One sentence: what the whole model says after the last token, and from which layer on."""
         shown = self.as_read()
-        best, n, since = self.top_tokens[-1][-1][0], len(self.layers), self.layers[self.settled(-1)].replace("embed", "the embedding")
+        best, n, since = (
+            self.top_tokens[-1][-1][0],
+            len(self.layers),
+            self.layers[self.settled(-1)].replace("embed", "the embedding"),
+        )
         return (
             f"After {shown.tokens[-1]!r} the model says {best!r} ({self.top_probs[-1, -1, 0]:.3f}), first in every layer from "
             f"{since} on; embedding and {counted(n - 1, 'layer')} by {counted(len(shown.tokens), 'token')}."

@@ -99,4 +99,4 @@ def test_what_is_said_of_the_end_is_never_rounded_to_nothing_and_names_the_embed
     lens = logit_lens(toy, PROMPT)
     lens.rank_of_final[:] = 0
     assert "first in every layer from the embedding on" in lens.summary()
-    assert dict((name, value) for name, value, _ in token_facts(lens, -1))["prediction settles at"] == "the embedding"
+    assert {name: value for name, value, _ in token_facts(lens, -1)}["prediction settles at"] == "the embedding"
