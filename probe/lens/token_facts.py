@@ -28,7 +28,7 @@ def token_facts(lens: "LensResult", at: int) -> list[tuple[str, str, str | None]
 
 
 def beside_mean(logit: float, convention: Mapping[str, Any]) -> str:
-    """A logit that was split, with what it is measured from: `1.2 above the mean logit`; of two tokens' difference itself alone."""
+    """A split logit and what it is measured from, `1.2 above the mean logit`; the difference of two tokens alone."""
     if "other" in convention.get("logit", ""):
         return figures(logit)
     return f"{figures(abs(logit))} {'below' if logit < 0 else 'above'} the mean logit"
