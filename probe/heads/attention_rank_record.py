@@ -107,7 +107,8 @@ class AttentionRank(Record, figure=True):
         low, high = (self.layers[known[int(f(self.arank[known]))]] for f in (np.argmin, np.argmax))
         found, least, most = self.correlations["arank attention"], np.nanmin(self.arank), np.nanmax(self.arank)
         span = f"from {figures(least)} (layer {low}) to {figures(most)} (layer {high})"
-        return f"ARank of {len(self.tokens)} tokens {span if least < most else f'is {figures(least)} in every layer'}; Spearman with the KL of skipping attention {_told(found)}."
+        said = span if least < most else f"is {figures(least)} in every layer"
+        return f"ARank of {len(self.tokens)} tokens {said}; Spearman with the KL of skipping attention {_told(found)}."
 
     def verdict(self) -> str:
         """Whether ARank says what skipping costs, beside the effective rank and depth."""
