@@ -116,7 +116,10 @@ class Sufficiency(Record, figure=True):
     def summary(self) -> str:
         """One sentence: how many units stayed, and the share of the first root that they keep."""
         said = f"{counted(self.n_kept, 'unit')} kept, {self.n_silenced} silenced ({self.baseline}) in {quoted(self.prompt)}"
-        return f"{said}: {self.roots[0].root} keeps {self.roots[0].share:.1%}." if self.roots else f"{said}."
+        if not self.roots:
+            return f"{said}."
+        first = self.roots[0]
+        return f"{said}: {first.root} {first.told or f'keeps {first.share:.1%}'}."
 
 
 @dataclass(frozen=True, eq=False)

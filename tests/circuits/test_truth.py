@@ -9,7 +9,7 @@ import torch
 from tiny import CONFIGS, tiny
 
 from circuits.attribution.trace import Difference, Direction, TraceConfig, trace
-from circuits.faithfulness.sufficiency import _means, check_sufficiency
+from circuits.faithfulness.sufficiency import RootShare, Sufficiency, _means, check_sufficiency
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.validation.continuation import continue_changed
 from circuits.validation.predict import change_of, predict_direct, predict_full
@@ -687,3 +687,13 @@ def test_the_command_prints_tables_and_plans(stored, capsys):
 def test_the_command_refuses_with_a_sentence(stored, options, words, capsys):
     code, _, err = call(options, capsys)
     assert code == 2 and words in " ".join(err.split())
+
+
+def test_a_share_that_cannot_be_told_is_no_number_in_the_summary():
+    shares = [
+        RootShare("logit ' a'", 4.0, 4.0, 3.997, np.nan, np.nan, []),
+        RootShare("logit ' b'", 4, 3, 2, 0.5, 0.5, []),
+    ]
+    untold, told = (Sufficiency("Once", 1, 2, "zero", [one], {}).summary() for one in shares)
+    assert untold.endswith("logit ' a' cannot be told: silencing every unit moves it by only 0.003 of 4.")
+    assert told.endswith("logit ' b' keeps 50.0%.")
