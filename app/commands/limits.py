@@ -19,11 +19,11 @@ MOST: dict[str, float] = {
     **dict.fromkeys(("context", "batch", "window"), 2**20),
     **dict.fromkeys(("check", "control", "random", "prompts"), 10_000),
     **dict.fromkeys(("generate", "branches"), 100_000),
-    **dict.fromkeys(("d_dict", "unit", "neuron", "latent"), 2**28),
+    **dict.fromkeys(("d_dict", "widths", "unit", "neuron", "latent"), 2**28),
+    **dict.fromkeys(("seed", "seeds"), MAX_SEED),
     "length": 2**20,
     "layer": 10_000,
-    "seed": MAX_SEED,
-    "memory": 10**6,
+    "memory": 10**15,  # bytes
     "max_mb": 10**6,
 }
 """The largest number for an option of this name; for any other, what 32 bits hold."""

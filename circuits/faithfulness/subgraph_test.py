@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from circuits.faithfulness.sufficiency import Sufficiency, check_sufficiency
-from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionaries, read_graph
+from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionaries, read_graph, stored_in
 from circuits.validation.continuation import continue_changed
 from circuits.validation.node_change import NodeChange
 from circuits.validation.records import SubgraphTest
@@ -45,11 +45,13 @@ class Besides(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TriedSubgraph(Record, figure=True):
-    """A subgraph tested in its model. alone: what is left of each root with it alone; continued: both texts; where asked."""
+    """A subgraph tested in its model. alone: what is left of each root with it alone; continued: both texts; where asked. graph:
+    the name of the stored graph, "" for one that was stored nowhere."""
 
     test: SubgraphTest
     alone: Sufficiency | None = None
     continued: Generations | None = None
+    graph: str = ""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -74,7 +76,8 @@ class TriedSubgraph(Record, figure=True):
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         more = {"sufficiency": self.alone, "generated": self.continued}
-        return {**self.test.to_dict(), **{name: one.to_dict() for name, one in more.items() if one is not None}}
+        of = {"graph": self.graph} if self.graph else {}
+        return {**of, **self.test.to_dict(), **{name: one.to_dict() for name, one in more.items() if one is not None}}
 
     def summary(self) -> str:
         """One sentence: what was done to how many nodes, and how far the first root moved."""
@@ -138,7 +141,8 @@ def subgraph_test(
         alone = check_sufficiency(model, graph, nodes, n_random=n, seed=trials.seed, **shared)
     if besides.generate:
         continued = _continued(model, graph, nodes, change, besides, shared["dictionaries"])
-    return came_from(TriedSubgraph(test=test, alone=alone, continued=continued), graph)
+    name = folder.name if (folder := stored_in(graph)) is not None else ""
+    return came_from(TriedSubgraph(test=test, alone=alone, continued=continued, graph=name), graph)
 
 
 def _continued(

@@ -103,7 +103,7 @@ class Cache(Record, page=True):
             "tokens": self.n_tokens,
             "dtype": self.layout.dtype,
         }
-        return {**facts, "sites": self.site_rows()}
+        return {**facts, "sites": list(self.sites), "statistics": self.site_rows()}
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The sites as a pandas frame; `rows` gives activations."""

@@ -191,6 +191,8 @@ def test_the_way_by_hand(home, texts, capsys):
         code, out, err = call([*arguments, "--json"], capsys)
         assert code == 0, err
         reports.append(json.loads(out))
+    assert reports[0]["sites"] == ["blocks.1.mlp.hook_in", "blocks.1.mlp.hook_out"]
+    assert reports[0]["statistics"][1]["site"] == "mlp_out.1"
     assert reports[3]["kind"] == "transcoder" and reports[3]["fvu"] < 1.5 and reports[3]["n_tokens"] > 0
     assert reports[4]["nodes_by_kind"]["latent"] > 0 and reports[4]["conservation_residual"] <= 1e-5
     assert call(["doctor", "--json"], capsys)[0] == 0

@@ -84,7 +84,7 @@ def test_a_pruned_graph_that_is_stored_still_adds_up(graphs, capsys):
 
 def test_diff_and_merge_print_and_store_results(graphs, capsys):
     report = answer(capsys, "diff", "g", "h", "--save", "d")
-    assert {"nodes_changed", "edges_changed", "notes"} <= report.keys()
+    assert {"nodes_changed", "edges_changed", "notes"} <= report.keys() and report["saved"] == str(place("result", "d"))
     stored = json.loads((place("result", "d") / "report.json").read_text())
     assert (
         stored["nodes_changed"] == report["nodes_changed"]

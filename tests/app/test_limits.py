@@ -8,8 +8,9 @@ import pytest
 import typer
 
 from app.cli import cli, run
-from app.commands.limits import checked
+from app.commands.limits import checked, require_possible
 from probe.errors import BadInput
+from probe.methods import catalogue
 from probe.text.prompts import encode_prompt
 
 ABSURD = ("nan", "1e30", "10000000000000", "-1")
@@ -70,6 +71,8 @@ def test_absurd_numbers_never_end_in_a_traceback(home, capsys, value):
         (["trace", *SETS["trace"]], "--memory", "nan"),
         (["trace", *SETS["trace"]], "--check", "1000000"),
         (["patch", *SETS["patch"]], "--memory", "nan"),
+        (["sweep", "--cache", "c"], "--d-dict", "1000000000"),
+        (["sweep", "--cache", "c"], "--seed", "4294967296"),
         (["harvest", *SETS["harvest"]], "--tokens", "100000000000000"),
         (["sample", *SETS["sample"]], "--tokens", "100000000000000"),
         (["paths", "--prompt", "one two", "--model", "toy"], "--length", "99999"),
@@ -82,6 +85,18 @@ def test_what_nobody_could_mean_is_refused_before_anything_is_loaded(home, capsy
     monkeypatch.setattr("probe.model.load.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
     assert run([*path, option, value]) == 2
     assert "wanted" in (said := capsys.readouterr().err) or "at most" in said or "UTF-8" in said
+
+
+def test_every_default_that_is_declared_is_possible():
+    for about in (*catalogue.methods(), *catalogue.tools()):
+        for p in about.parameters:
+            require_possible(about.name, p.name, p.default)
+
+
+@pytest.mark.parametrize("command", ["trace", "patch"])
+def test_memory_is_in_gigabytes_and_as_much_as_a_machine_may_have(home, capsys, command):
+    for size, code in (("0.5", 0), ("4", 0), ("10000000", 2), ("0", 2)):
+        assert run([command, *SETS[command], "--memory", size]) == code, capsys.readouterr().err
 
 
 def test_signatures_stay():

@@ -52,7 +52,7 @@ def test_one_test_answers_all_that_was_asked_and_its_call_asks_it_again(graph, t
     test = ow.check_subgraph(toy, graph, ow.most_influential(4), mode="restore", restore=OTHER, n_random=3)
     alone = ow.check_sufficiency(toy, graph, ow.most_influential(4), n_random=3)
     assert tried.test.to_dict() == test.to_dict() and tried.alone.to_dict() == alone.to_dict()
-    assert tried.to_dict().keys() == {*test.to_dict(), "sufficiency", "generated"}
+    assert tried.to_dict().keys() == {*test.to_dict(), "graph", "sufficiency", "generated"} and tried.graph == "capital"
     call = ow.call_of(tried)
     assert call.arguments == {**asked, "graph": "capital", "nodes": ["top:4"], "restore": [OTHER]}
     assert call.run(toy).to_dict() == tried.to_dict()

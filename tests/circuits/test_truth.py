@@ -654,6 +654,7 @@ def test_the_command_reports_what_the_function_finds(stored, capsys):
     assert found["sufficiency"]["n_kept"] == 5 and len(found["generated"]["clean"]["ids"]) <= 3
     from probe.artifacts.folder import place
 
+    assert found["graph"] == "capital" and found["saved"] == str(place("result", "told"))
     assert (
         json.loads((place("result", "told") / "report.json").read_text())["against_random"] == found["against_random"]
     )

@@ -75,6 +75,7 @@ def answer(call: Call, wanted: Wanted) -> None:
     call.ready()
     _check_files(call, wanted)
     keeps = to is not None and wanted.save is not None and not call.about.leaves
+    saved = to if keeps else None
     if keeps and to is not None and to.exists():  # it is finished
         from probe.artifacts.records import load_record
 
@@ -85,7 +86,7 @@ def answer(call: Call, wanted: Wanted) -> None:
     if rank():
         return
     try:
-        _show_record(record, wanted)
+        _show_record(record, wanted, saved)
     finally:  # a disk that fills up now does not take the report with it, nor what cannot be printed what took so long
         if keeps:
             record.save(to)
@@ -99,14 +100,20 @@ def answer(call: Call, wanted: Wanted) -> None:
         discard(partial(to))  # the parts that were kept in case that it stopped
 
 
-def _show_record(record: Any, wanted: Wanted) -> None:
-    show_answer(wanted, record.to_dict, record.panels, record.rows)
+def _show_record(record: Any, wanted: Wanted, saved: Path | None) -> None:
+    """Print it, and write its table and document. saved: where it is stored, which JSON says too."""
+    show_answer(wanted, lambda: _with_place(record.to_dict(), saved), record.panels, record.rows)
     if wanted.document is not None:
         from probe.artifacts.exports import write_file
         from probe.show.render import as_file
 
         write_file(wanted.document, record.markdown() if wanted.document.suffix == ".md" else as_file(record))
         typer.echo(f"wrote {wanted.document}", err=True)
+
+
+def _with_place(told: Any, saved: Path | None) -> Any:
+    """What a record says, and where it is stored; a list of reports says that of each itself."""
+    return {**told, "saved": str(saved)} if saved is not None and isinstance(told, dict) else told
 
 
 def _destination(call: Call, wanted: Wanted) -> Path | None:
@@ -133,16 +140,16 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     from app.commands.options import progress, release
     from probe.show.panels import as_told
 
-    there = dashboard()
+    there, saved = dashboard(), None
     if wanted.save is not None:
-        free_place(wanted.save, call.about.artifact)
+        saved = free_place(wanted.save, call.about.artifact)
         release()  # the dashboard writes it
     _check_files(call, wanted)
     asked = Asked(there, call)
     told = asked.found(progress(), table=wanted.csv is not None)
     if wanted.save is not None:
         asked.save(wanted.save)
-    show_answer(wanted, lambda: told["record"], lambda: as_told(told["panels"]), lambda: told["table"])
+    show_answer(wanted, lambda: _with_place(told["record"], saved), lambda: as_told(told["panels"]), lambda: told["table"])
     if not wanted.json:
         typer.echo(f"{f'Stored as {wanted.save}. ' if wanted.save else ''}Its figures: {asked.page}", err=True)
 

@@ -4,7 +4,6 @@ An old name is a line of `OLD_NAMES`: what was typed, the method that it is now,
 called now. The command takes the method's options by their new names and by their old ones; its help says the new name.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.models import OptionInfo
 
+from app.commands.limits import MOST
 from app.commands.methods.asides import REPAIR, SEARCH, UNIT, Aside, with_asides
 from app.commands.methods.asked import options_of
 from app.commands.methods.command import command_of
@@ -87,7 +87,8 @@ class OldName:
         of, info = get_args(option.annotation)
         option = option.replace(default=self.given.get(option.name, option.default))
         if option.name in self.sizes:
-            said = typer.Option(flag(option.name), metavar="GB", help=f"GB that {self.sizes[option.name]} may take.")
+            words = f"GB that {self.sizes[option.name]} may take; by default {int(option.default) / 1e9:.2g}."
+            said = typer.Option(flag(option.name), metavar="GB", help=words)
             return option.replace(annotation=Annotated[float | None, said], default=None)
         if option.name in self.position:
             said = typer.Argument(help=info.help, metavar=option.name.upper())
@@ -99,11 +100,14 @@ class OldName:
         return option.replace(annotation=Annotated[of, info])
 
 
+_MOST_GB = MOST["memory"] / 1e9
+
+
 def _bytes(size: float | None) -> str | None:
     """A size in GB as bytes, as one would type them. BadInput for what is none."""
-    if size is not None and not 0 < size < math.inf:
-        raise BadInput(f"--memory is {size}; give the GB it may use, like 2.")
-    return None if size is None else str(int(size * 1e9))
+    if size is not None and not 0 < size <= _MOST_GB:
+        raise BadInput(f"--memory is {size}; the GB it may use were wanted, like 2.")
+    return None if size is None else str(max(1, int(size * 1e9)))
 
 
 def _flags(name: str, info: OptionInfo) -> Iterator[str]:
