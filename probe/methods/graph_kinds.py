@@ -15,6 +15,9 @@ from probe.methods.plain_kinds import Choice, Kind, NotPlain, Plain, Text, is_te
 from probe.model.unit_names import as_text, unit_name
 from probe.show.opening import origin
 
+_NODE = re.compile(r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,'"])+""")
+"""One name in a list of nodes; a root's and a token's quote what they are of."""
+
 
 @dataclass(frozen=True)
 class GraphKind(Text):
@@ -88,9 +91,9 @@ def _is_node(value: Any) -> bool:
 
 
 def node_list(text: str) -> list[str]:
-    """`L5N120@3,L6N4` as names. One that quotes its token stands alone, since the token may be a comma."""
-    parts = [text] if "'" in text or '"' in text else text.split(",")
-    return [part.strip() for part in parts if part.strip()]
+    """`L5N120@3,L6N4` as names. A comma between quotes is a token's; where quotes do not end, the text is one name."""
+    parts = _NODE.findall(text)
+    return [part.strip() for part in ([text] if _NODE.sub("", text).strip(",") else parts) if part.strip()]
 
 
 @dataclass(frozen=True)

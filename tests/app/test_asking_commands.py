@@ -82,6 +82,8 @@ def test_units_are_ranked_by_a_target(toy, home, capsys):
         (["lens", "--ids", ""], "commas between"),
         (["lens", "--ids", "1,99999"], "no token 99999"),
         (["compare", "--prompt", "a"], "compare-prompts needs b"),
+        (["compare", "--prompt", "a"], "Give --b or --with."),
+        (["edit", "--prompt", "a"], "Give --changes or --change."),
         (["patch", "--clean", "a"], "patch needs corrupted"),
         (["heads", "--prompt", "a", "--minus", " the"], "--minus goes with one --target"),
         (["units", "--prompt", "a", "--by", "size"], 'one of "write", "direct"'),
@@ -90,3 +92,9 @@ def test_units_are_ranked_by_a_target(toy, home, capsys):
 )
 def test_what_is_no_question_is_answered_in_a_sentence(home, capsys, order, said):
     assert said in refused(capsys, *order)
+
+
+def test_what_is_repaired_is_named_after_the_model_that_harvesting_takes(home, capsys, monkeypatch):
+    monkeypatch.setattr("probe.model.load.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert run(["harvest", "--repair"]) == 2
+    assert "no cache 'smollm2-135m-mlp_in.4-mlp_out.4'" in capsys.readouterr().err

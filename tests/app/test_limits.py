@@ -93,10 +93,12 @@ def test_every_default_that_is_declared_is_possible():
             require_possible(about.name, p.name, p.default)
 
 
-@pytest.mark.parametrize("command", ["trace", "patch"])
-def test_memory_is_in_gigabytes_and_as_much_as_a_machine_may_have(home, capsys, command):
+@pytest.mark.parametrize(
+    "asked", [["trace", "--ids", "1,5,7"], ["patch", "--clean-ids", "1,5", "--corrupted-ids", "1,8"]]
+)
+def test_memory_is_in_gigabytes_and_as_much_as_a_machine_may_have(home, capsys, asked):
     for size, code in (("0.5", 0), ("4", 0), ("10000000", 2), ("0", 2)):
-        assert run([command, *SETS[command], "--memory", size]) == code, capsys.readouterr().err
+        assert run([*asked, "--model", "toy", "--dry-run", "--memory", size]) == code, capsys.readouterr().err
 
 
 def test_signatures_stay():

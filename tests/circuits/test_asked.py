@@ -123,6 +123,8 @@ def test_a_trace_is_a_call_with_its_settings(home, toy):
         ("Through", "heads", "heads"),
         ("ChosenNodes", [3, "L5N1@2"], ["3", "L5N1@2"]),
         ("ChosenNodes", "L5N1, L6N2", ["L5N1", "L6N2"]),
+        ("ChosenNodes", "logit ',', L5N1,token@3 'at'", ["logit ','", "L5N1", "token@3 'at'"]),
+        ("ChosenNodes", "logit '", ["logit '"]),
         ("ChosenNodes", ow.most_influential(7), ["top:7"]),
         ("ChangeMode", "zero", "ablate"),
         ("TokenOrUnit", ow.neuron(5, 3), "L5N3"),

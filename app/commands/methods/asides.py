@@ -13,6 +13,7 @@ import typer
 
 from app.commands.methods.asked import arguments_of
 from app.commands.methods.command import command_of, dressed
+from app.commands.methods.stored import with_its_model
 from probe.methods import catalogue
 from probe.methods.call import Call, flag
 from probe.methods.read_declarations import Method
@@ -51,7 +52,8 @@ def with_asides(command: Callable[..., None], about: Method, asides: Iterable[As
             return
         from probe.artifacts.stored import is_registered
 
-        name = given["save"] or Call.checked(about, given.get("model") or "", arguments_of(about, given)).name()
+        asked = Call.checked(about, given.get("model") or "", arguments_of(about, given))
+        name = given["save"] or with_its_model(asked).name()
         if one.made and not is_registered(about.leaves, name):
             with redirect_stdout(sys.stderr):  # what is asked for is told alone
                 command(**given)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from inspect import Parameter as Argument
 from inspect import Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import typer
 
@@ -14,7 +14,7 @@ from app.commands.methods.announcing import announce
 from app.commands.methods.asked import arguments_of, options_of, unmarked
 from app.commands.methods.standing import Wanted, standing
 from app.commands.methods.stored import call_asked, with_its_model
-from probe.errors import BadInput
+from probe.errors import BadCall, BadInput
 from probe.methods.call import Call
 from probe.methods.read_declarations import Method
 
@@ -35,7 +35,11 @@ def command_of(
     def run(**typed: Any) -> None:
         other, options = read(typed)
         asked = other or about
-        call = call_asked(asked, options, arguments_of(asked, options))
+        arguments = arguments_of(asked, options)
+        try:
+            call = call_asked(asked, options, arguments)
+        except BadCall as error:  # something is missing
+            raise BadCall(f"{error} {_old_ways(asked, arguments, given)}".rstrip()) from error
         for name, value in call.arguments.items():
             require_possible(name, value)
         answer(call, Wanted(**{name: options[name] for name in Wanted.__dataclass_fields__ if name in options}))
@@ -46,7 +50,20 @@ def command_of(
     ]
     paper = f"\n\nFrom: {about.paper}." if about.paper else ""
     said = unmarked((words or about.about) + paper)
-    return dressed(run, [*changed([*options_of(about), *added])], said, about.function)
+    given = [*changed([*options_of(about), *added])]
+    return dressed(run, given, said, about.function)
+
+
+def _old_ways(asked: Method, arguments: dict[str, Any], options: Iterable[Argument]) -> str:
+    """How that is given which is missing, where its option has an older name too."""
+    missing = [p.name for p in asked.parameters if p.required and arguments.get(p.name) is None]
+    flags = [_flags(get_args(o.annotation)[1]) for o in options if o.name in missing]
+    return " ".join(f"Give {' or '.join(names)}." for names in flags if len(names) > 1)
+
+
+def _flags(info: Any) -> list[str]:
+    """What an option is called; typer holds the first of its names as its default until it reads the signature."""
+    return [n for n in (info.default, *(info.param_decls or ())) if isinstance(n, str) and n.startswith("--")]
 
 
 def dressed(run: Callable[..., None], parameters: list[Argument], words: str, name: str) -> Callable[..., None]:
@@ -149,7 +166,9 @@ def answer_from_dashboard(call: Call, wanted: Wanted) -> None:
     told = asked.found(progress(), table=wanted.csv is not None)
     if wanted.save is not None:
         asked.save(wanted.save)
-    show_answer(wanted, lambda: _with_place(told["record"], saved), lambda: as_told(told["panels"]), lambda: told["table"])
+    show_answer(
+        wanted, lambda: _with_place(told["record"], saved), lambda: as_told(told["panels"]), lambda: told["table"]
+    )
     if not wanted.json:
         typer.echo(f"{f'Stored as {wanted.save}. ' if wanted.save else ''}Its figures: {asked.page}", err=True)
 

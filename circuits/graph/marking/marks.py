@@ -17,6 +17,7 @@ import numpy as np
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.nodes import UNITS
 from probe.errors import BadInput
+from probe.methods.graph_kinds import node_list
 from probe.show.made import made_by, remember
 
 MOST = 300
@@ -130,7 +131,7 @@ def edited_groups(
         del groups[name]
     for change in put:
         name, members = _two(change, "name=L5N120@3,L6F2")
-        chosen = list(dict.fromkeys(i for part in members.split(",") for i in graph.find(part.strip())))
+        chosen = list(dict.fromkeys(i for part in node_list(members) or [members] for i in graph.find(part)))
         groups = {other: [i for i in nodes if i not in chosen] for other, nodes in groups.items()} | {name: chosen}
     return {name: nodes for name, nodes in groups.items() if nodes}
 
