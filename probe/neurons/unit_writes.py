@@ -88,9 +88,10 @@ def final_norm(model: "TransformerBridge") -> NormParts | None:
 def logit_effects(
     model: "TransformerBridge", writes: Float[Tensor, "unit d_model"], k: int = 5
 ) -> list[tuple[list[str], list[str]]]:
-    """Tokens whose demeaned logits each direction raises and lowers most, through the final norm's weight alone."""
+    """Tokens whose demeaned logits each direction raises and lowers most, through the final norm's weight alone; at most all."""
     norm = final_norm(model)
     effect = (writes if norm is None else norm.scaled(writes)) @ unembedding(model)[0].float()
+    k = min(k, effect.shape[-1])
     up, down = effect.topk(k, -1).indices.tolist(), effect.topk(k, -1, largest=False).indices.tolist()
     flat = iter(display_tokens(model, [t for both in zip(up, down, strict=True) for ids in both for t in ids]))
     return [([next(flat) for _ in range(k)], [next(flat) for _ in range(k)]) for _ in range(len(writes))]

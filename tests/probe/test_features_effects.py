@@ -59,6 +59,8 @@ def test_written_directions_and_their_tokens_on_every_shape_of_block(name: str) 
     writers = through_post_norm(model, Site("mlp_out", 1), model.blocks[1].mlp.W_out.detach().float())
     up, down = logit_ranks(model, writers, 3)
     words = logit_effects(model, writers, 3)
+    every = logit_effects(model, writers, 2**62)  # more than there are is all of them
+    assert [up[:3] for up, _ in every] == [up for up, _ in words] and len(every[0][0]) == model.cfg.d_vocab
     from probe.text.tokens import display_tokens
 
     for unit in range(0, len(writers), 9):
