@@ -177,10 +177,11 @@ def _check_files(call: Call, wanted: Wanted) -> None:
     """BadInput for a file that cannot be written, before the work and not after it."""
     from probe.artifacts.folder import require_writable
 
-    kinds = [".html", *([".md"] if call.about.writes_markdown else [])]
-    if wanted.document is not None and wanted.document.suffix not in kinds:
-        said = " or ".join(kinds)
-        raise BadInput(f"{wanted.document} says no kind of document; give a name that ends in {said}.")
+    if wanted.document is not None:
+        kinds = [".html", *([".md"] if call.about.writes_markdown else [])]
+        if wanted.document.suffix not in kinds:
+            said = " or ".join(kinds)
+            raise BadInput(f"{wanted.document} says no kind of document; give a name that ends in {said}.")
     for file in filter(None, (wanted.csv, wanted.document)):
         require_writable(file)
 
