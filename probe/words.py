@@ -33,6 +33,14 @@ def signed(value: float, digits: int = 3) -> str:
     return "unknown" if math.isnan(value) else minus(f"{value:+.{digits}g}")
 
 
+_ACRONYMS = frozenset(("qk", "ov", "mlp", "sae", "kl", "ce", "fvu", "l0", "eap", "acdc", "ioi"))
+
+
+def spaced(name: str) -> str:
+    """The name of a field as words, acronyms as they are written: `kl_spliced` is KL spliced."""
+    return " ".join(word.upper() if word in _ACRONYMS else word for word in name.replace("_", " ").split(" "))
+
+
 def percent(value: float) -> str:
     """A share in per cent with one decimal; of what would be 0.0, two digits, down to a hundred thousandth of a per cent."""
     size = 100 * abs(value)

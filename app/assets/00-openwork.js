@@ -37,7 +37,8 @@ window.openwork = (function () {
   function number(value) {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
     const size = Math.abs(value);
-    if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2).replace("-", "−").replace("e−", "e−");
+    if (size >= 1e4 && size < 1e9) return Math.round(value).toLocaleString("en").replace("-", "−");
+    if (size !== 0 && (size < 1e-3 || size >= 1e9)) return value.toExponential(2).replace("-", "−").replace("e−", "e−");
     return value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3).replace("-", "−");
   }
 

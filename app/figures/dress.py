@@ -76,6 +76,8 @@ def dress(figure: go.Figure, scheme: str, **layout: object) -> go.Figure:
         if trace.type == "heatmap" and trace.showscale is not False:
             trace.colorbar.title.font.size = 11
             trace.colorbar.tickfont.size = 10
+        if trace.type == "scatter" and "markers" in (trace.mode or ""):
+            trace.cliponaxis = False  # a point on an axis is a whole point
         if trace.type == "bar" and trace.error_y.array is not None:  # plotly's own colour is lost on dark
             trace.error_y.color = _INK.get(scheme, _INK["light"])[0]
     put(figure.layout, **layout)

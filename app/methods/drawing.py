@@ -22,7 +22,7 @@ from app.figures.dress import dress
 from app.trouble import foreseen_in, meet
 from probe.methods.in_words import heading
 from probe.show.panels import Aligned, Chosen, Figure, Panel, Rows, Sentence, Tokens
-from probe.words import counted
+from probe.words import counted, spaced
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -207,12 +207,18 @@ def _figure(one: Figure, at: Place, look: Look) -> Part:
         said = f"This figure holds {points:,} points, too many for a page. In Python: record.figure()."
         return panel(title, html.P(said, className="ow-sub"), export=False)
     height = min(max(figure.layout.height or 420, _LEAST), _HIGHEST)
-    shown = graph(at.named(_FIGURE), height, title, dress(figure, look.scheme))
+    shown = graph(at.named(_FIGURE), height, title, dress(figure, look.scheme, **_margins(figure)))
     axes = {"data-axes": " ".join(one.axes)} if one.axes else {}
     if one.named and look.link:
         axes["data-pages"] = json.dumps(_pages(figure, look.link))
     body = html.Div(shown, className="ow-scroll", **axes)
     return panel(title, body, flush=True, tools=html.Div(tools, className="ow-actions") if tools else None)
+
+
+def _margins(figure: "go.Figure") -> dict[str, Any]:
+    """As little room as its words take: the heading stands over it already, and axes and legends make room for themselves."""
+    over = bool(figure.layout.annotations or figure.layout.title.text)
+    return {"margin": {"b": 12, **({} if over else {"t": 12})}}
 
 
 def _pages(figure: "go.Figure", link: Link) -> list[list[str | None]]:
@@ -222,7 +228,7 @@ def _pages(figure: "go.Figure", link: Link) -> list[list[str | None]]:
 
 def _turn(name: dict[str, str], values: Sequence[str], value: str) -> Part:
     """The choice of an option's value."""
-    options = {one: one.replace("_", " ") for one in values}
+    options = {one: spaced(one) for one in values}
     if len(values) > FEW:
         return choose(name, options, value, name["option"], w=150)
     return segmented(name, [*options.items()], value)

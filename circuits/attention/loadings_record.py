@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from probe.model.unit_names import unit_name
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.words import counted
+from probe.words import counted, percent
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -110,5 +110,5 @@ class HeadLoadings(Record, figure=True):
     def summary(self) -> str:
         """One sentence: how many edges, and the head that carries most."""
         top = self.rows(1)
-        most = f", most {top[0]['head']} ({top[0]['share']:.0%} of {top[0]['edge']})" if top else ""
+        most = f", most {top[0]['head']} ({percent(top[0]['share'])} of {top[0]['edge']})" if top else ""
         return f"Heads that carry {counted(len(self), 'edge')}{most}; each layer sums to the edge."

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from circuits.graph.graph import ROOTS, CircuitGraph
+from probe.words import spaced
 
 
 def apart_in(a: CircuitGraph, b: CircuitGraph) -> tuple[list[Bool[np.ndarray, " _"]], list[str]]:
@@ -68,7 +69,7 @@ def _told(value: Any) -> str:
 def changed_conventions(a: CircuitGraph, b: CircuitGraph) -> list[str]:
     """A sentence for each convention that is not the same."""
     changed = [k for k in sorted({*a.convention, *b.convention}) if a.convention.get(k) != b.convention.get(k)]
-    return [f"{k}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in changed]
+    return [f"{spaced(k)}: {_told(a.convention.get(k))} in a, {_told(b.convention.get(k))} in b" for k in changed]
 
 
 def explained(graph: CircuitGraph) -> float:

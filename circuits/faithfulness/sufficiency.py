@@ -34,7 +34,7 @@ from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.show.values import quoted
 from probe.text.prompts import Prompt, encode_prompt, read_prompt, several
-from probe.words import counted
+from probe.words import counted, percent
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -119,7 +119,7 @@ class Sufficiency(Record, figure=True):
         if not self.roots:
             return f"{said}."
         first = self.roots[0]
-        return f"{said}: {first.root} {first.told or f'keeps {first.share:.1%}'}."
+        return f"{said}: {first.root} {first.told or f'keeps {percent(first.share)}'}."
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from circuits.graph.nodes import Kinds, of_kinds
 from probe.errors import BadInput
 from probe.show.record import Record
 from probe.show.values import quoted
+from probe.words import percent
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -89,7 +90,7 @@ class Pruned(Record, figure=True, page=True):
     def summary(self) -> str:
         """One sentence: what is left, and how much of the influence it holds."""
         counts = f"{self.nodes.sum()} of {len(self.nodes)} nodes, {self.edges.sum()} of {len(self.edges)} edges"
-        return f"{counts} of {quoted(self.graph.prompt)}, holding {self.scores.kept:.1%} of the influence."
+        return f"{counts} of {quoted(self.graph.prompt)}, holding {percent(self.scores.kept)} of the influence."
 
 
 def normalised(graph: "CircuitGraph", edges: Bool[np.ndarray, " edge"] | None = None) -> Float[np.ndarray, " edge"]:

@@ -186,14 +186,15 @@ class PatchingSweep(Record, figure=True, page=True):
     def title(self) -> str:
         """One sentence."""
         top = self.order()[0]
+        over = self.kind.label[:1].upper() + self.kind.label[1:]
         verb = "restores" if self.direction == "denoise" else "breaks"
         return (
-            f"{self.kind.label}, {'denoising' if self.direction == 'denoise' else 'noising'}: {self.pair.measured} "
+            f"{over}, {'denoising' if self.direction == 'denoise' else 'noising'}: {self.pair.measured} "
             f"{figures(self.pair.clean.value, 4)} clean, {figures(self.pair.corrupted.value, 4)} corrupted; "
             f"{self.name(top)} moves it most "
-            f"({verb} {abs(self.effect[top]):.0%})."
+            f"({verb} {100 * abs(self.effect[top]):.0f} %)."
             if self.effect[top] * (1 - 2 * self.start) > 0
-            else f"{self.kind.label}: {self.name(top)} moves the {self.pair.measured} most ({signed(self.effect[top], 2)})."
+            else f"{over}: {self.name(top)} moves the {self.pair.measured} most ({signed(self.effect[top], 2)})."
         )
 
     def summary(self) -> str:

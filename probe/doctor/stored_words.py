@@ -45,7 +45,8 @@ def details(kind: str, manifest: Manifest) -> list[str]:
             _count(facts.get("tokens"), "tokens"),
             date,
         ]
-    return [model, sites, *_judged(facts), _count(_tokens(manifest), "tokens"), date]
+    own = manifest.name if facts.get("title") and not manifest.name.startswith("method-") else ""
+    return [own, model, sites, *_judged(facts), _count(_tokens(manifest), "tokens"), date]
 
 
 def _tokens(manifest: Manifest) -> int | None:

@@ -10,6 +10,7 @@ from probe.artifacts.json import plain
 from probe.model.sites import short_name
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
+from probe.words import percent
 
 CONVENTION = {
     "fvu": "squared error over squared deviation from the held-out mean, all dimensions together",
@@ -164,14 +165,18 @@ class EvalReport(Record, figure=True, page=True):
 
     def summary(self) -> str:
         """One sentence: how faithful, how sparse, how much of the model's loss comes back."""
-        back = "" if np.isnan(self.ce_recovered_zero) else f", CE recovered {self.ce_recovered_zero:.1%} (against zero)"
+        back = (
+            ""
+            if np.isnan(self.ce_recovered_zero)
+            else f", CE recovered {percent(self.ce_recovered_zero)} (against zero)"
+        )
         ends = (
             f"{short_name(self.site_in)} → {short_name(self.site_out)}"
             if self.site_out != self.site_in
             else short_name(self.site_in)
         )
         return (
-            f"{self.kind} at {ends}: FVU {self.fvu:.4f}, L0 {self.l0:.4g}, {self.dead_share:.1%} dead{back}; "
+            f"{self.kind} at {ends}: FVU {self.fvu:.4f}, L0 {self.l0:.4g}, {percent(self.dead_share)} dead{back}; "
             f"{self.n_tokens:,} tokens."
         )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from probe.features.table import FeatureTable
     from probe.features.unit import Unit
 
-_UP, _DOWN = "#b35806", "#542788"
+_UP, _DOWN = "#2f86d1", "#c8561b"  # as tables beside them colour what is above and below 0
 _COLOUR = "#2a788e"
 
 

@@ -10,6 +10,7 @@ from probe.show.beside import shows
 from probe.show.chart import histogram_html
 from probe.show.html import block, folded, note, side_by_side, table_html
 from probe.show.tokens import tokens_html
+from probe.words import percent
 
 if TYPE_CHECKING:
     from probe.features.by_weights import UnitWeights
@@ -30,7 +31,7 @@ def features_html(table: "FeatureTable") -> str:
     words = "log10 of the share of tokens a unit is active at"
     chart = histogram_html(edges.tolist(), counts.tolist(), f"{len(alive):,} living units by density", words)
     rows = table.search(sort="density", descending=True, limit=DENSEST).rows()
-    dead = note(f"{table.dead_share:.1%} of the units were never active on {table.n_tokens:,} tokens")
+    dead = note(f"{percent(table.dead_share)} of the units were never active on {table.n_tokens:,} tokens")
     return block(chart, dead, table_html(rows, "Densest first"), title=repr(table))
 
 

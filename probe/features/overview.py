@@ -11,7 +11,7 @@ from jaxtyping import Float
 from probe.artifacts.stored import library
 from probe.artifacts.untrusted import plain_file
 from probe.errors import OpenworkError
-from probe.words import counted
+from probe.words import counted, percent
 
 if TYPE_CHECKING:
     from probe.artifacts.manifest import Manifest
@@ -73,8 +73,8 @@ def in_words(folder: Path, manifest: "Manifest") -> list[str]:
     except (OSError, SafetensorError, ValueError, OpenworkError) as error:
         return [f"damaged: {str(error)[:120]}"]
     many = counted(facts.get("n_units", 0), facts.get("units", "unit"))
-    middle = [f"middle density {found.median_density:.3%}"] if found.median_density else []
-    return [f"{many} · {counted(facts.get('tokens', 0), 'token')} · {found.dead_share:.1%} dead", *middle]
+    middle = [f"middle density {percent(found.median_density)}"] if found.median_density else []
+    return [f"{many} · {counted(facts.get('tokens', 0), 'token')} · {percent(found.dead_share)} dead", *middle]
 
 
 @lru_cache(200)

@@ -41,13 +41,16 @@ def sinks_figure(
             customdata=[[f"{10**v if what == 'massive' else v:.4g}" for v in row] for row in z],
             colorscale=SEQUENTIAL,
             zmin=0,
+            zmax=max(1.0, float(np.nanmax(z, initial=1.0))),
             colorbar={"title": {"text": label, "side": "right"}, "thickness": 10, "outlinewidth": 0}
             | (ticks if what == "massive" else {}),
             hovertemplate="layer %{y}, token %{x}: %{customdata} " + label + "<extra></extra>",
         )
     )
     figure.update_xaxes(**token_axis(found.tokens, max(1, len(found.tokens) // 40)), title="token", showgrid=False)
-    figure.update_yaxes(title="layer (−1: embedding)", showgrid=False)
+    layers = list(range(-1, len(z) - 1, max(1, len(z) // 16)))
+    named = ["embed" if layer < 0 else str(layer) for layer in layers]
+    figure.update_yaxes(title="layer", tickvals=layers, ticktext=named, showgrid=False)
     return _finish(figure, height)
 
 

@@ -179,7 +179,7 @@ class Sinks(Record, figure=True):
 
 GOOD = (
     "A removal matters if it lies far beyond both controls; p is the share of random draws that do at least as much as setting "
-    "to 0, itself counted, so that with 20 draws it cannot be below .048. Attention to sinks is a finding where it exceeds what "
+    "to 0, itself counted, so that with 20 draws it cannot be below 0.048. Attention to sinks is a finding where it exceeds what "
     "even attention would pay."
 )
 

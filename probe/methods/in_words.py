@@ -7,15 +7,13 @@ from typing import Any
 from probe.methods.call import Call
 from probe.methods.read_declarations import Method, Parameter
 from probe.model.aliases import short_model
-from probe.words import clip
-
-_ACRONYMS = frozenset(("qk", "ov", "mlp", "sae", "kl", "ce", "fvu", "l0", "eap", "acdc", "ioi"))
+from probe.words import clip, spaced
 
 
 def label(name: str) -> str:
     """`attention-rank` as a heading: Attention rank. Acronyms stay such: `qk-attribution` is QK attribution."""
-    words = [word.upper() if word in _ACRONYMS else word for word in re.split("[-_ ]", name)]
-    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+    words = spaced(name.replace("-", " "))
+    return words[:1].upper() + words[1:]
 
 
 def heading(title: str) -> str:
@@ -38,7 +36,7 @@ def value(p: Parameter, plain: Any) -> str:
     if p.kind.control == "prompt" and isinstance(plain, str):
         return f"“{clip(plain, 60)}”"
     if p.kind.control == "token":
-        return _token(plain)
+        return clip(", ".join(_token(one) for one in (plain if isinstance(plain, list) else [plain])), 60)
     return clip(", ".join(map(str, plain)) if isinstance(plain, list) else str(plain), 60)
 
 

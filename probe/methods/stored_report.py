@@ -12,7 +12,7 @@ from probe.artifacts.untrusted import plain_file, read_json
 from probe.errors import Unavailable
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.words import counted, minus
+from probe.words import counted, minus, spaced
 
 LARGEST, TABLES, FACTS = 20_000_000, 8, 60
 """Bytes of a file that is read, tables and facts that are shown."""
@@ -42,7 +42,11 @@ class StoredReport(Record):
     def panels(self) -> list[Panel]:
         """Its values, then its tables."""
         facts = [Rows("Values", self.rows()[:FACTS])] if self.rows() else []
-        return [Sentence(self.summary()), *facts, *(Rows(name, rows) for name, rows in tables(self.report)[:TABLES])]
+        return [
+            Sentence(self.summary()),
+            *facts,
+            *(Rows(spaced(name), rows) for name, rows in tables(self.report)[:TABLES]),
+        ]
 
 
 def stored_report(folder: Path) -> StoredReport:

@@ -12,10 +12,11 @@ from typing import Any
 from probe.show.glossary import meaning
 from probe.show.html import scale
 from probe.show.values import as_json
+from probe.words import clip, spaced
 
 COLUMNS = 16
 """Most columns of a table."""
-_TEXT, _FEW = 200, 12  # characters of a cell, entries of one that is a list
+_TEXT, _FEW = 400, 12  # characters of a cell, entries of one that is a list
 _UNIT = re.compile(r"L\d{1,4}[HNF]\d{1,9}")
 _TOKENS = ("token", "prediction")  # how columns are called that hold one
 
@@ -23,7 +24,7 @@ _TOKENS = ("token", "prediction")  # how columns are called that hold one
 def column(key: str, label: str | None = None, kind: str = "text", **more: Any) -> dict[str, Any]:
     """A column of a table: its key, its heading, its kind; its `title` is what the number means, `wide` leaves it out where there
     is little room."""
-    label = key.replace("_", " ") if label is None else label
+    label = spaced(key) if label is None else label
     title = more.pop("title", "") or meaning(label)
     return {"key": key, "label": label, "kind": kind, **({"title": title} if title else {}), **more}
 
@@ -75,4 +76,4 @@ def _cell(value: Any, kind: str) -> Any:
         return numbers + (", …" if len(value) > _FEW else "")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)[:_TEXT]
+    return clip(str(value), _TEXT)

@@ -201,13 +201,13 @@ def test_a_label_is_saved_and_refused(tab, site):
     tab.locator("#unit-label-author").fill("ana")
     tab.locator("#unit-label-save").click()
     expect(tab.locator("#unit-labels .text")).to_have_text("<i>dates</i>")
-    expect(tab.locator("#unit-said")).to_have_text("<i>dates</i>")
+    expect(tab.locator("#unit-called")).to_have_text(" · <i>dates</i>")
     assert labels_of(place("features", "wide"))[5][0].author == "ana"
     tab.locator("#unit-label-text").fill("x" * 600)
     tab.locator("#unit-label-save").click()
     expect(tab.locator("#unit-label-problem")).to_contain_text("at most 500 characters")
     tab.reload()
-    expect(tab.locator("#unit-said")).to_have_text("<i>dates</i>")
+    expect(tab.locator("#unit-called")).to_have_text(" · <i>dates</i>")
 
 
 def test_dead_units_wrong_numbers_and_damaged_tables_say_so(tab, site):

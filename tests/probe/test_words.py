@@ -7,9 +7,10 @@ from circuits.supernodes.suggest import _name
 from probe.errors import BadInput, Cancelled
 from probe.model.unit_names import UnitName
 from probe.progress import Watched
+from probe.show.columns import columns_and_cells
 from probe.show.html import shown
 from probe.show.labels import label_text, plain
-from probe.words import counted, figures, minus, one_line, plural, prose, signed
+from probe.words import counted, figures, minus, one_line, plural, prose, signed, spaced
 
 
 def test_one_of_a_thing_is_one():
@@ -91,3 +92,13 @@ def test_what_was_cancelled_says_how_much_of_how_many(total, unit, words):
 
 def test_white_space_that_moves_is_a_sign():
     assert one_line("a\n\tb\r c") == "a↵⇥b␍ c" and shown(" a\n") == "·a↵" and shown("") == "∅" and prose(" a\n") == "a↵"
+
+
+def test_names_of_fields_become_words_and_long_cells_say_that_they_are_cut():
+    assert spaced("kl_spliced") == "KL spliced" and spaced("dead_share") == "dead share" and spaced("L0") == "L0"
+    columns, cells = columns_and_cells([{"ce_spliced": 1.5, "is": "x" * 500}])
+    assert (
+        [c["label"] for c in columns] == ["CE spliced", "is"]
+        and cells[0]["is"].endswith("…")
+        and len(cells[0]["is"]) == 400
+    )

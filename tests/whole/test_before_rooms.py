@@ -83,7 +83,7 @@ def test_dictionaries(toy, name, total, active):
 def test_a_feature_table_with_its_label(toy):
     table = probe.open_features("features", toy)
     assert len(table) == 16 and [(x.text, x.author) for x in table.labels[3]] == [("a label", "somebody")]
-    assert "active at 20 of 116 tokens (17.241%), mean 10.28, max 42.59" in table.unit(3).summary()
+    assert "active at 20 of 116 tokens (17.2 %), mean 10.28, max 42.59" in table.unit(3).summary()
 
 
 def test_graphs_with_pins_and_groups():
@@ -101,14 +101,14 @@ def test_graphs_with_pins_and_groups():
 
 def test_a_patching_sweep_and_a_blind_study():
     sweep, study = circuits.load_patching("patching"), circuits.open_study("study")
-    assert "L0H2 moves it most (restores 187%)" in sweep.summary() and "−3.819 clean" in sweep.summary()
+    assert "L0H2 moves it most (restores 187 %)" in sweep.summary() and "−3.819 clean" in sweep.summary()
     assert (study.unit, study.hypothesis.text, len(study.evidence)) == ("L2F5", "something", 3)
 
 
 @pytest.mark.parametrize(
     ("which", "words"),
     [
-        ("patch", "resid_pre.1 at 4 ' John' / ' Mary' moves it most (restores 166%)"),
+        ("patch", "resid_pre.1 at 4 ' John' / ' Mary' moves it most (restores 166 %)"),
         ("text", "L2F5 is active at 4 of 8 tokens, strongest at y (position 2, 20.64)."),
         ("edit", "the likeliest token ' single' (0.114) stays ' single' (0.122); KL 0.00206 nats."),
     ],
@@ -120,7 +120,7 @@ def test_what_jobs_found(which, words):
 def test_what_jobs_on_a_graph_found():
     test, sufficient = work.required(WORK["test"])
     assert "logit ' single' moves −8.9 (predicted −2.07), random sets −8.68." in test.summary()
-    assert "6 units kept, 18 silenced (zero)" in sufficient.summary() and "keeps 66.6%" in sufficient.summary()
+    assert "6 units kept, 18 silenced (zero)" in sufficient.summary() and "keeps 66.6 %" in sufficient.summary()
     suggested = work.required(WORK["groups"])
     assert suggested.compared == 19 and [(g.name, g.nodes) for g in suggested.groups] == [("all of them", (60, 61, 62))]
 

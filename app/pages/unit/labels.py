@@ -42,9 +42,17 @@ def labels_at(found: PageUnit) -> "list[Label]":
     return tables.open_table(str(found.table)).labels.get(found.row or 0, [])
 
 
+_CALLED = 120  # characters of a label in the heading
+
+
 def called(label: str) -> str:
     """What stands behind a unit's name in the heading."""
-    return f" · {label[:120]}" if label else ""
+    return f" · {label[:_CALLED]}" if label else ""
+
+
+def said(label: str) -> str | None:
+    """A label in full below the heading, where that cuts it."""
+    return label if len(label) > _CALLED else None
 
 
 def label_list(found: PageUnit) -> Parts:
@@ -115,4 +123,4 @@ def saved(found: PageUnit, text: str, author: str) -> tuple[Any, ...]:
         return no_update, no_update, no_update, str(problem), no_update
     forget()
     text = best[0].text if (best := labels_at(found)) else ""
-    return label_list(found), text or None, called(text), None, ""
+    return label_list(found), said(text), called(text), None, ""

@@ -149,9 +149,9 @@ def _heading(found: PageUnit) -> Parts:
 
 
 def _said(found: PageUnit) -> html.Span:
-    """The best label, where there is one."""
-    said = labels.labels_at(found) if found.table else []
-    return html.Span(said[0].text if said else None, dir="auto", id="unit-said")
+    """The best label, where the heading has not all of it."""
+    kept = labels.labels_at(found) if found.table else []
+    return html.Span(labels.said(kept[0].text) if kept else None, dir="auto", id="unit-said")
 
 
 def _around(found: PageUnit, kept: Selection) -> html.Nav:

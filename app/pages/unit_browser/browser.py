@@ -20,6 +20,7 @@ from app.pages.unit_browser.query import KEYS, asked_of, ends_of
 from app.selection import selection_from
 from probe.artifacts.json import Json
 from probe.features.search import WORDS
+from probe.words import percent
 
 if TYPE_CHECKING:
     from probe.features.table import FeatureTable
@@ -70,7 +71,7 @@ def _scores(opened: "FeatureTable") -> html.Section:
     numbers = [
         stat("units", f"{opened.n_units:,}", f"{opened.kind}s of {facts['source']}"),
         stat("measured on", f"{opened.n_tokens:,}", "ordinary tokens"),
-        stat("never active", f"{opened.dead_share:.1%}", f"{dead:,} dead units"),
+        stat("never active", percent(opened.dead_share), f"{dead:,} dead units"),
         stat("active at a token", f"{facts['mean_active_units']:.1f}", "units, on average"),
         stat("labelled", f"{len(opened.labels):,}", "units with a label"),
     ]

@@ -21,7 +21,7 @@ from probe.show.record import Record
 from probe.training.run_logs.curves import RunLog, points_each
 from probe.training.run_logs.metrics_log import MEANINGS
 from probe.training.run_logs.unfinished import alive, changed, checkpoint_state
-from probe.words import counted, duration, number
+from probe.words import counted, duration, number, spaced
 
 SERIES = ("loss", "l0", "fvu", "dead_share")
 AXES = ("tokens", "step")
@@ -86,7 +86,7 @@ class TrainingRun(Record, figure=True):
     def summary(self) -> str:
         """One sentence: how far it is, and its last numbers."""
         last = {n: v for n, v in self.final().items() if np.isfinite(v)}
-        numbers = [f"{name.replace('_', ' ')} {number(last[name], 4)}" for name in SERIES if name in last]
+        numbers = [f"{spaced(name)} {number(last[name], 4)}" for name in SERIES if name in last]
         far = f" after {last['tokens']:,.0f} tokens" if "tokens" in last else ""
         far += f" in {duration(last['seconds'])}" if "seconds" in last else ""
         fast = [f"{last['tokens_per_second']:,.0f} tokens a second"] if "tokens_per_second" in last else []
