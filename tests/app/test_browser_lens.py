@@ -71,8 +71,8 @@ def test_colours_are_kept_in_the_address_and_those_of_before_are_known(tab, page
     opened(tab, page + "&c=entropy")
     turned = tab.locator("[id*='method-turn'][id*='colour']")
     expect(turned.locator("input[value='entropy']")).to_be_checked()
-    for name in ("kl", "rank", "norm"):
-        turn(tab, "colour", name)
+    for name, words in (("kl", "KL"), ("rank", "rank"), ("norm", "norm")):
+        turn(tab, "colour", words)
         expect(tab).to_have_url(re.compile(rf"[?&]show-colour={name}\b"))
     expect(tab.get_by_text("length of the residual stream").first).to_be_attached()
     tab.reload()
