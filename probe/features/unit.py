@@ -8,7 +8,7 @@ from probe.features.unit_tables import histogram_rows, told
 from probe.show.html import shown
 from probe.show.panels import Figure, Panel, Rows, Sentence, Tokens
 from probe.show.record import Record
-from probe.words import figures, percent
+from probe.words import figures
 
 GROUPS = {0: "strongest", 1: "lowest"}
 RARE = 30
@@ -164,7 +164,7 @@ class Unit(Record, figure=True, page=True):
         if self.dead:
             return f"{self.name}: dead (never active on {self.n_tokens:,} tokens)"
         return (
-            f"{self.name}: active at {self.fired:,} of {self.n_tokens:,} tokens ({percent(self.density)}), "
+            f"{self.name}: active at {self.fired:,} of {self.n_tokens:,} tokens ({self.density:.3%}), "
             f"mean {self.mean_active:.4g}, max {self.max:.4g}"
         )
 

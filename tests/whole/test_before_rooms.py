@@ -83,7 +83,7 @@ def test_dictionaries(toy, name, total, active):
 def test_a_feature_table_with_its_label(toy):
     table = probe.open_features("features", toy)
     assert len(table) == 16 and [(x.text, x.author) for x in table.labels[3]] == [("a label", "somebody")]
-    assert "active at 20 of 116 tokens (17.2 %), mean 10.28, max 42.59" in table.unit(3).summary()
+    assert "active at 20 of 116 tokens (17.241%), mean 10.28, max 42.59" in table.unit(3).summary()
 
 
 def test_graphs_with_pins_and_groups():
