@@ -697,4 +697,4 @@ def test_a_share_that_cannot_be_told_is_no_number_in_the_summary():
     ]
     untold, told = (Sufficiency("Once", 1, 2, "zero", [one], {}).summary() for one in shares)
     assert untold.endswith("logit ' a' cannot be told: silencing every unit moves it by only 0.003 of 4.")
-    assert told.endswith("logit ' b' keeps 50.0%.")
+    assert told.endswith("logit ' b' keeps 50.0 %.")
