@@ -50,12 +50,12 @@ from probe.features.find_units import unit_of_table as unit_of_table
 from probe.features.measuring.measure import measure_units as measure_units
 from probe.features.on_text import on_text as on_text
 from probe.heads.attention_rank import attention_rank as attention_rank
+from probe.heads.massive.sinks import sinks as sinks
 from probe.heads.patterns import head_patterns as head_patterns
 from probe.heads.reading import ablate_head as ablate_head
 from probe.heads.reading import one_head as one_head
 from probe.heads.reading import read_head as read_head
 from probe.heads.scores import head_table as head_table
-from probe.heads.sinks import sinks as sinks
 from probe.heads.weights import copying_scores as copying_scores
 from probe.interventions.edited_run import edited_run as edited_run
 from probe.interventions.forward import capture as capture

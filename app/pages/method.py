@@ -24,7 +24,7 @@ from probe.methods.read_declarations import Method
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
-    """The form above, the result below."""
+    """The form above, the result below, and last what the method's file says of it."""
     about = method_named(name)
     try:
         (model, arguments), wrong = asked(about, query), ""
@@ -38,6 +38,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         title(label(about.name), eyebrow=f"Methods · {about.group}", lead=marked(about.summary), actions=[every]),
         dcc.Store(id="selection", data=selection_from(query)),
         Block("method", name, key=None, title="Ask", note="").layout(model, arguments, query, wrong, _about(about)),
+        _definitions(about),
     ]
 
 
@@ -57,6 +58,11 @@ def _about(about: Method) -> Component:
     more = [" ".join(part.split()) for part in about.about.split("\n\n")[1:]]
     paper = [html.P([html.Span("From ", className="ow-sub"), about.paper])] if about.paper else []
     return panel("What it is", [*[html.P(marked(one)) for one in more], *paper, fact_list(_names(about))], export=False)
+
+
+def _definitions(about: Method) -> Component:
+    """In the lines of its file, since formulas and lists stand in columns."""
+    return html.Details([html.Summary("Definitions"), html.Pre(about.definitions)], className="ow-code")
 
 
 def _names(about: Method) -> list[tuple[str, Any]]:

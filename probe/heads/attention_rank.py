@@ -27,12 +27,11 @@ from torch import Tensor
 from probe.errors import BadInput
 from probe.heads.attention_rank_record import AttentionRank
 from probe.heads.margins import mean_of_known
-from probe.heads.patterns import require_room
+from probe.heads.patterns import attending_layers
 from probe.heads.skipping import SKIPPED, costs_of_skipping
 from probe.interventions.forward import capture
-from probe.methods import Doc, Layers, chosen_layers, method
-from probe.model.anatomy import spot
-from probe.model.sites import Site, layers_with
+from probe.methods import Doc, Layers, method
+from probe.model.sites import Site
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.statistics import rank_correlation
@@ -82,12 +81,7 @@ def attention_rank(
     text, ids = read_prompt(model, prompt)
     if len(ids) < _TOO_FEW:
         raise BadInput(f"The prompt has {len(ids)} tokens; a rank says something of at least {_TOO_FEW}.")
-    require_room(model, len(ids))
-    chosen = chosen_layers(int(model.cfg.n_layers), layers)
-    there = [i for i in layers_with("pattern", model) if i in chosen]
-    if not there:
-        spot(Site("pattern", chosen[0]), model)  # says why
-        raise BadInput(f"None of the layers {chosen} has attention.")
+    chosen, there = attending_layers(model, len(ids), layers)
     wanted = None if target is None else asked(model, target)
     tokens = torch.tensor([ids], device=model.W_E.device)
     with progress.stage("rank", total=len(there), unit="layer") as step:

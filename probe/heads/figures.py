@@ -8,7 +8,6 @@ from jaxtyping import Float
 
 from probe.heads.margins import entropy, received
 from probe.heads.scores import SCORES, SIGNED, check_score
-from probe.heads.sinks_figures import sinks_figure as sinks_figure  # so that it is found with those of this file
 from probe.model.unit_names import unit_name
 from probe.show.array_figures import grid_figure
 from probe.show.beside import draws

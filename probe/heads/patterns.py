@@ -16,6 +16,8 @@ from probe.heads.looking import MARGINS, looks
 from probe.heads.pattern_scores import METRICS, head_metrics
 from probe.interventions.forward import capture
 from probe.memory import require
+from probe.methods.kinds import Layers, chosen_layers
+from probe.model.anatomy import spot
 from probe.model.sites import Site, layers_with
 from probe.model.unit_names import unit_name
 from probe.show.opening import came_from
@@ -144,6 +146,18 @@ def _stacked(
     for layer in range(n_layers):
         patterns[layer] = held.pop(0).float().cpu().numpy() if layer in there else np.nan
     return patterns
+
+
+def attending_layers(model: "TransformerBridge", n_tokens: int, layers: Layers = None) -> tuple[list[int], list[int]]:
+    """The layers that are asked about, and those of them that have attention; at least one has, or BadInput says why none. Before
+    they are read it is made sure that patterns of so many tokens fit."""
+    require_room(model, n_tokens)
+    chosen = chosen_layers(int(model.cfg.n_layers), layers)
+    there = [i for i in layers_with("pattern", model) if i in chosen]
+    if not there:
+        spot(Site("pattern", chosen[0]), model)  # says why
+        raise BadInput(f"None of the layers {chosen} has attention.")
+    return chosen, there
 
 
 def pattern_bytes(model: "TransformerBridge", n_tokens: int) -> int:

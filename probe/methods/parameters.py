@@ -1,11 +1,13 @@
 """What is asked for: parameters, and what has them: a method, a dataclass of settings, a function."""
 
+from ast import get_docstring
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
 from probe.methods.plain_kinds import Kind
+from probe.methods.source import tree_of
 
 REQUIRED = object()
 """The default of a parameter that has none."""
@@ -106,6 +108,11 @@ class Method(Asks):
     named: str = ""
     model_by: str = ""
     names: str = ""
+
+    @property
+    def definitions(self) -> str:
+        """What its file opens with: formulas, units, what is whose choice."""
+        return get_docstring(tree_of(self.module)) or ""
 
     @property
     def artifact(self) -> str:

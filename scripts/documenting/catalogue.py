@@ -58,6 +58,7 @@ def _one(about: Method, record: Any, why: str, svg: str) -> Page:
 def _lines(about: Method, record: Any, why: str, svg: str) -> Iterator[str]:
     yield f"# {about.name}\n"
     yield f"{about.about}\n"
+    yield f'<pre class="output said">{escape(about.definitions)}</pre>\n'
     if about.paper:
         yield f"*{about.paper}*\n"
     if svg:

@@ -10,6 +10,7 @@ from probe.errors import OpenworkError
 from probe.methods.call import Call
 from probe.methods.kinds import KINDS
 from probe.methods.read_declarations import Method, Parameter
+from probe.methods.plain_kinds import Number
 from probe.show.panels import Figure, Tokens, unfolded
 from scripts.documenting.small_svg import small_svg
 from scripts.documenting.stored import SMALL
@@ -46,7 +47,7 @@ def example(about: Method, model: str, node: str = "L5N120@3") -> Call | None:
             if value is None:
                 return None
             given[p.name] = [value] if p.several and not isinstance(value, list) else value
-    return Call.checked(about.name, model, given)
+    return Call.checked(about, model, given)
 
 
 def _values(p: Parameter, node: str) -> Iterator[Any]:
@@ -57,6 +58,8 @@ def _values(p: Parameter, node: str) -> Iterator[Any]:
         yield SMALL
     yield BY_NAME.get(p.name)
     yield GIVEN.get(p.kind.control)
+    if isinstance(p.kind, Number):
+        yield p.kind.check(min(max(1, p.kind.least), p.kind.most))
     if p.name in ("node", "target"):
         yield node
 

@@ -226,6 +226,7 @@ def test_the_catalogue(capsys):
     assert "openwork counting count-tokens" in told(capsys, "methods")
     said = told(capsys, "methods", "count-tokens")
     assert "a whole number from 1 to 9" in said and "ow.count_tokens(model," in said and "The rest says more." in said
+    assert "\nDefinitions\n    A method as a contributor would write one" in said  # what its file opens with
     one = json.loads(told(capsys, "methods", "count-tokens", "--json"))
     assert {
         "parameter": "times",

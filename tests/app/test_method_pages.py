@@ -77,6 +77,11 @@ def run(call: Call) -> str:
     return key
 
 
+def test_a_page_says_what_its_file_says_of_it(about):
+    shown = as_json(page.layout("count-tokens", {"m": "toy"}))
+    assert about.definitions.startswith("A method as a contributor") and about.definitions in shown
+
+
 # -- addresses and forms -------------------------------------------------------------------------------------------------
 
 

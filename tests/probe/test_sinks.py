@@ -10,8 +10,8 @@ from zoo import pair
 
 import probe
 from probe.errors import BadInput
-from probe.heads.massive_removal import _drawn
-from probe.heads.sinks_record import Activation
+from probe.heads.massive.removal import _drawn
+from probe.heads.massive.sinks_record import Activation
 from probe.methods import call_of
 from probe.model.toy import lookup_model, native
 

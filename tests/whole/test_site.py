@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,7 +11,7 @@ import pytest
 from paths import ROOT
 
 from circuits.studies.catalogue import studies
-from probe.methods.read_declarations import declared_in
+from probe.methods.read_declarations import REQUIRED, declared_in
 from probe.show.glossary import WORDS
 from scripts.documenting import catalogue, copied, rooms, tried
 from scripts.documenting.docstrings_text import fenced
@@ -96,6 +97,13 @@ def test_an_example_has_what_a_method_needs():
     needed = {p.name for p in about.parameters if p.required}
     given = {p.name: tried.GIVEN[p.kind.control] for p in about.parameters if p.required}
     assert needed == {"prompt"} and given == {"prompt": tried.PROMPT}
+
+
+def test_a_number_that_is_needed_has_an_example():
+    (about,) = declared_in("sample_method")
+    needed = tuple(replace(p, default=REQUIRED) if p.name in ("times", "share") else p for p in about.parameters)
+    call = tried.example(replace(about, parameters=needed), "toy")
+    assert call is not None and (call.arguments["times"], call.arguments["share"]) == (1, 1.0)
 
 
 def test_a_small_picture_is_the_figure():

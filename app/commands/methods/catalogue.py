@@ -45,12 +45,14 @@ def _one(about: Method, json: bool) -> None:
     python, shell = example(about)
     if json:
         rows = [_described(p) for p in about.parameters]
-        print_json({**_entry(about), "about": about.about, "parameters": rows, "python": python, "shell": shell})
+        said = {"about": about.about, "definitions": about.definitions}
+        print_json({**_entry(about), **said, "parameters": rows, "python": python, "shell": shell})
         return
     typer.echo(f"{about.name} ({about.group})\n\n{visible_lines(about.about)}\n")
     if about.paper:
         typer.echo(f"From: {visible(about.paper)}\n")
     print_rows([{k: "" if v is None else v for k, v in _described(p).items()} for p in about.parameters], "Takes")
+    typer.echo(f"\nDefinitions\n{_indented(visible_lines(about.definitions))}")
     typer.echo(f"\nIn Python\n{_indented(python)}\n\nOn the command line\n{_indented(shell)}")
 
 

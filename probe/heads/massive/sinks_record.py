@@ -1,4 +1,4 @@
-"""What is found of massive activations and sinks (`probe.heads.sinks`), as a record: its tables, panels and sentences.
+"""What is found of massive activations and sinks (`probe.heads.massive.sinks`), as a record: its tables, panels and sentences.
 
 A removal stands beside its controls: p is the share of random draws that do at least as much, itself counted.
 """

@@ -23,9 +23,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.heads.margins import received
-from probe.heads.massive_removal import removed
+from probe.heads.massive.removal import removed
+from probe.heads.massive.sinks_record import Activation, Sinks
 from probe.heads.patterns import require_room
-from probe.heads.sinks_record import Activation, Sinks
 from probe.interventions.forward import capture, require_finite
 from probe.methods import Doc, method
 from probe.model.sites import Site, layers_with, resid_post, resid_pre
@@ -66,8 +66,8 @@ def sinks(
 ) -> Sinks:
     """Massive activations, the attention sinks they mark, and what removing them does against random controls.
 
-    Definitions, units and what is ours: the docstring of `probe.heads.sinks`. Raises BadInput for an empty or too long prompt and
-    for a model whose stream cannot be read.
+    Definitions, units and what is ours: the docstring of `probe.heads.massive.sinks`. Raises BadInput for an empty or too long
+    prompt and for a model whose stream cannot be read.
 
     >>> found = ow.sinks(model, "When Mary and John went to", ratio=20.0, draws=2)
     >>> found.mass.shape  # layer, head; attention paid to sinks, 1 is all of it

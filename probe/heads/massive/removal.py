@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.heads.sinks_record import Activation, Removal
+from probe.heads.massive.sinks_record import Activation, Removal
 from probe.interventions.running import intervene
 from probe.interventions.values import Function
 from probe.model.sites import resid_post, resid_pre

@@ -1,4 +1,4 @@
-"""Massive activations, sinks and what removal does, as figures. `probe.heads.figures` brings them."""
+"""Massive activations, sinks and what removal does, as figures."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,7 @@ from probe.show.labels import SEQUENTIAL, _finish, token_axis
 from probe.show.values import largest_of_blocks
 
 if TYPE_CHECKING:
-    from probe.heads.sinks_record import Sinks
+    from probe.heads.massive.sinks_record import Sinks
 
 _SIDE = 240  # tokens across that a figure draws
 

@@ -1,0 +1,1 @@
+"""Massive activations, the attention sinks they mark, and what the model is without them."""
