@@ -92,6 +92,11 @@ class Number(Kind):
     most: float = math.inf
     bounds: Doc = _UNBOUND
 
+    @property
+    def example(self) -> Plain:
+        """The number nearest to 1 within its bounds."""
+        return self.check(min(max(1, self.least), self.most))
+
     def check(self, value: Plain) -> Plain:
         value = scalar(value)
         fits = isinstance(value, int) if self.whole else isinstance(value, int | float)

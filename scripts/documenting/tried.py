@@ -9,8 +9,8 @@ from typing import Any
 from probe.errors import OpenworkError
 from probe.methods.call import Call
 from probe.methods.kinds import KINDS
-from probe.methods.read_declarations import Method, Parameter
 from probe.methods.plain_kinds import Number
+from probe.methods.read_declarations import Method, Parameter
 from probe.show.panels import Figure, Tokens, unfolded
 from scripts.documenting.small_svg import small_svg
 from scripts.documenting.stored import SMALL
@@ -59,7 +59,7 @@ def _values(p: Parameter, node: str) -> Iterator[Any]:
     yield BY_NAME.get(p.name)
     yield GIVEN.get(p.kind.control)
     if isinstance(p.kind, Number):
-        yield p.kind.check(min(max(1, p.kind.least), p.kind.most))
+        yield p.kind.example
     if p.name in ("node", "target"):
         yield node
 

@@ -22,6 +22,7 @@ from probe.dictionaries import Dictionary, TopK, Transcoder, save_dictionary
 from probe.features.measuring.config import FeatureConfig
 from probe.methods.catalogue import methods
 from probe.methods.kinds import PromptKind, TargetKind
+from probe.methods.plain_kinds import Number
 from probe.methods.read_declarations import Method
 from probe.model.at_hand import at_hand
 from probe.model.unit_names import UnitName
@@ -346,13 +347,15 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
 
 
 def asked_as_declared(about: Method, model: Given) -> dict[str, Any]:
-    """How a method is asked that has no line of its own here: what it needs, and a token where it takes one."""
+    """How a method is asked that has no line of its own here: its prompts and numbers that it needs, and a token where it takes one."""
     found = {"model": model} if about.of_model else {}
     for one in about.parameters:
         if isinstance(one.kind, PromptKind) and one.required:
             found[one.name] = p()
         elif type(one.kind) is TargetKind:
             found[one.name] = t()
+        elif isinstance(one.kind, Number) and one.required:
+            found[one.name] = one.kind.example
     return found
 
 

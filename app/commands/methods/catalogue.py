@@ -91,7 +91,7 @@ def example(about: Method) -> tuple[str, str]:
 def _example(p: Parameter) -> Any:
     kind = p.kind
     if isinstance(kind, Number):
-        value: Any = kind.check(min(max(1, kind.least), kind.most))
+        value: Any = kind.example
     elif isinstance(kind, ChangeKind):
         value = "zero:L5H3"
     elif kind.control == "choice":
