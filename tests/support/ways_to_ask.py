@@ -347,7 +347,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
 
 
 def asked_as_declared(about: Method, model: Given) -> dict[str, Any]:
-    """How a method is asked that has no line of its own here: its prompts and numbers that it needs, and a token where it takes one."""
+    """How a method is asked that has no line of its own: prompts and numbers that it needs, and a token where it takes one."""
     found = {"model": model} if about.of_model else {}
     for one in about.parameters:
         if isinstance(one.kind, PromptKind) and one.required:
