@@ -197,3 +197,16 @@ def _ranks(values: Float[np.ndarray, "list n"]) -> Float[np.ndarray, "list n"]:
 
     ranks = rankdata(values, axis=-1)
     return ranks - ranks.mean(-1, keepdims=True)
+
+
+def mean_and_error(sums: Float[np.ndarray, " group"], counts: Float[np.ndarray, " group"]) -> tuple[float, float]:
+    """Mean per item over groups of items (documents), and its standard error from the spread between groups.
+
+    The ratio estimator: items of one document are not independent, documents nearly are. NaN error for fewer than 2 groups.
+    """
+    total = counts.sum()
+    mean = float(sums.sum() / total)
+    if len(sums) < 2:
+        return mean, float("nan")
+    spread = ((sums - mean * counts) ** 2).sum() * len(sums) / (len(sums) - 1)
+    return mean, float(np.sqrt(spread) / total)

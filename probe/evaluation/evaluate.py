@@ -20,7 +20,7 @@ from probe.activations.cache import open_cache
 from probe.dictionaries import load_dictionary
 from probe.dictionaries.store import AnyDictionary
 from probe.doc import Doc
-from probe.evaluation.metrics import ce_recovered, mean_and_error
+from probe.evaluation.metrics import ce_recovered
 from probe.evaluation.plan import EvalPlan, plan_evaluation
 from probe.evaluation.reconstruction import fit_affine, reconstruction
 from probe.evaluation.report import EvalReport
@@ -28,6 +28,7 @@ from probe.evaluation.splice import ByToken, choose_rows, losses
 from probe.methods import CacheName, DictionaryName, method
 from probe.plain_values import Settings, look_at_config, takes_fields
 from probe.progress import SILENT, Progress
+from probe.statistics import mean_and_error
 from probe.text.documents import corpus
 from probe.text.tokens import TokenSet, tokenize
 from probe.training.pairs import pairs_for

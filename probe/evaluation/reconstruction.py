@@ -6,13 +6,12 @@ A transcoder that does not beat that map has found nothing nonlinear. Standard e
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from probe.dictionaries import AffineMap
 from probe.dictionaries.store import AnyDictionary
-from probe.evaluation.metrics import Firing, Likeness, mean_and_error
+from probe.evaluation.fvu import FVUByDocument
+from probe.evaluation.metrics import Firing, Likeness
 from probe.evaluation.splice import in_inference
 from probe.progress import SILENT, Progress
 from probe.training.pairs import Pairs
@@ -38,7 +37,7 @@ def reconstruction(
 
     Without an affine map (an SAE's would be the identity) its FVU is NaN.
     """
-    n, sums = len(dictionaries), _DocumentSums(len(dictionaries) + 1)
+    n, sums = len(dictionaries), FVUByDocument(len(dictionaries) + 1)
     firing, likeness = [Firing.of(d.d_dict) for d in dictionaries], [Likeness() for _ in dictionaries]
     with in_inference(dictionaries), progress.stage("reconstruction", unit="tok") as step:
         for pair in pairs.batches(4096, split="held_out"):
@@ -70,35 +69,3 @@ def _reconstructed(
         "n_documents": documents,
         "errors": {"fvu": fvu[1], "explained_variance": fvu[1], "fvu_affine": affine[1]},
     }
-
-
-class _DocumentSums:
-    """Squared errors and squared deviations, document by document."""
-
-    def __init__(self, n_models: int):
-        self.n_models = n_models
-        self.origin: Tensor | None = None
-        self.parts: dict[int, list[Any]] = {}
-
-    def update(self, targets: Tensor, recons: tuple[Tensor, ...], documents: np.ndarray) -> None:
-        """Add tokens."""
-        wanted = targets.double()
-        if self.origin is None:  # centred before squaring, so that a large mean costs no precision
-            self.origin = wanted.mean(0)
-        about = wanted - self.origin
-        errors = torch.stack([(wanted - r.double()).square().sum(1) for r in recons], 1)
-        for document in np.unique(documents):
-            rows = torch.from_numpy(documents == document)
-            new = [int(rows.sum()), about[rows].sum(0), float(about[rows].square().sum()), errors[rows].sum(0)]
-            old = self.parts.get(int(document))
-            self.parts[int(document)] = new if old is None else [a + b for a, b in zip(old, new, strict=True)]
-
-    def fvu(self, index: int) -> tuple[float, float]:
-        """FVU of one model about the mean of everything seen, and its standard error."""
-        n = np.array([p[0] for p in self.parts.values()])
-        sums = torch.stack([p[1] for p in self.parts.values()])
-        mean = sums.sum(0) / n.sum()
-        squares = torch.tensor([p[2] for p in self.parts.values()], dtype=torch.float64)
-        deviation = squares - 2 * sums @ mean + torch.from_numpy(n) * mean.square().sum()
-        errors = np.array([float(p[3][index]) for p in self.parts.values()])
-        return mean_and_error(errors, deviation.numpy())

@@ -21,8 +21,8 @@ from probe.evaluation.evaluate import (
     evaluate_many,
     fit_affine,
 )
-from probe.evaluation.metrics import fvu, kl_divergences, next_token_losses
-from probe.evaluation.reconstruction import _DocumentSums
+from probe.evaluation.fvu import FVUByDocument, fvu
+from probe.evaluation.metrics import kl_divergences, next_token_losses
 from probe.evaluation.splice import Ablation, ByToken, choose_rows, losses
 from probe.interventions.forward import capture
 from probe.interventions.running import intervene
@@ -155,7 +155,7 @@ def test_document_sums_give_the_plain_fvu() -> None:
     y = 40 + torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
     recons = y + 0.5 * y.flip(0) - 20
     documents = np.repeat(np.arange(6), 50)
-    sums = _DocumentSums(2)
+    sums = FVUByDocument(2)
     for part in torch.arange(300).split(70):
         sums.update(y[part], (recons[part], y[part]), documents[part.numpy()])
     value, error = sums.fvu(0)

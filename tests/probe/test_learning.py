@@ -28,7 +28,7 @@ from probe.dictionaries import (
 )
 from probe.dictionaries.dead import willing
 from probe.errors import BadInput, OpenworkError
-from probe.evaluation.metrics import fvu
+from probe.evaluation.fvu import fvu
 from probe.model.toy import toy_model
 from probe.training.pairs import JoinedPairs, TensorPairs
 from probe.training.step import Training

@@ -9,16 +9,9 @@ import torch
 from torch import Tensor
 
 from probe.errors import BadInput
-from probe.evaluation.metrics import (
-    FVU,
-    Firing,
-    Likeness,
-    ce_recovered,
-    fvu,
-    kl_divergences,
-    mean_and_error,
-    next_token_losses,
-)
+from probe.evaluation.fvu import FVU, fvu
+from probe.evaluation.metrics import Firing, Likeness, ce_recovered, kl_divergences, next_token_losses
+from probe.statistics import mean_and_error
 
 
 def data(n: int = 500, d: int = 6, mean: float = 0.0) -> Tensor:

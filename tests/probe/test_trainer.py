@@ -20,7 +20,7 @@ from probe.artifacts.names import partial
 from probe.dictionaries import SAE, ReLU, TopK, Transcoder, load_dictionary
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
 from probe.evaluation.evaluate import EvalReport
-from probe.evaluation.metrics import fvu
+from probe.evaluation.fvu import fvu
 from probe.evaluation.report import CONVENTION
 from probe.progress import Snapshot, Watched
 from probe.training.checkpoint import CHECKPOINT, read_checkpoint

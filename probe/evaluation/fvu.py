@@ -1,0 +1,97 @@
+"""The fraction of variance unexplained: sum |y - recons|^2 / sum |y - mean(y)|^2, over tokens and dimensions.
+
+Predicting the mean gives 1, predicting the targets 0; explained variance is 1 less it. Sums run in float64 and do not depend on how
+the data was split into batches.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.errors import BadInput
+from probe.statistics import mean_and_error
+
+
+class FVU:
+    """Streaming fraction of variance unexplained, about the mean of the targets that were seen.
+
+    Predicting that mean gives 1, predicting the targets gives 0. Targets are centred on the first batch's mean before they are
+    squared, so a mean far from zero costs no precision.
+    """
+
+    def __init__(self) -> None:
+        self.n, self.error = 0, 0.0
+        self._origin: Tensor | None = None
+        self._sum: Tensor | None = None
+        self._squares = 0.0
+
+    def update(self, targets: Float[Tensor, "row d"], recons: Float[Tensor, "row d"]) -> "FVU":
+        """Add tokens."""
+        wanted = targets.detach().double()
+        if self._origin is None:
+            self._origin, self._sum = wanted.mean(0), torch.zeros_like(wanted[0])
+        about = wanted - self._origin
+        self.n += len(wanted)
+        self.error += float((wanted - recons.detach().double()).square().sum())
+        self._sum += about.sum(0)
+        self._squares += float(about.square().sum())
+        return self
+
+    @property
+    def variance(self) -> float:
+        """Sum of squares of the targets about their mean."""
+        if self._sum is None:
+            raise BadInput("No tokens were seen, so there is no variance to explain.")
+        return self._squares - float(self._sum.square().sum()) / self.n
+
+    @property
+    def value(self) -> float:
+        """The fraction; BadInput if the targets did not vary."""
+        if not self.variance > 0:
+            raise BadInput("The targets are constant, so there is no variance to explain.")
+        return self.error / self.variance
+
+    @property
+    def explained_variance(self) -> float:
+        """1 - FVU."""
+        return 1 - self.value
+
+
+def fvu(targets: Float[Tensor, "row d"], recons: Float[Tensor, "row d"]) -> float:
+    """Fraction of variance unexplained of one batch."""
+    return FVU().update(targets, recons).value
+
+
+class FVUByDocument:
+    """FVU of several models at once, with an error: squared errors and squared deviations, document by document."""
+
+    def __init__(self, n_models: int):
+        self.n_models = n_models
+        self.origin: Tensor | None = None
+        self.parts: dict[int, list[Any]] = {}
+
+    def update(self, targets: Tensor, recons: tuple[Tensor, ...], documents: np.ndarray) -> None:
+        """Add tokens."""
+        wanted = targets.double()
+        if self.origin is None:  # centred before squaring, so that a large mean costs no precision
+            self.origin = wanted.mean(0)
+        about = wanted - self.origin
+        errors = torch.stack([(wanted - r.double()).square().sum(1) for r in recons], 1)
+        for document in np.unique(documents):
+            rows = torch.from_numpy(documents == document)
+            new = [int(rows.sum()), about[rows].sum(0), float(about[rows].square().sum()), errors[rows].sum(0)]
+            old = self.parts.get(int(document))
+            self.parts[int(document)] = new if old is None else [a + b for a, b in zip(old, new, strict=True)]
+
+    def fvu(self, index: int) -> tuple[float, float]:
+        """FVU of one model about the mean of everything seen, and its standard error."""
+        n = np.array([p[0] for p in self.parts.values()])
+        sums = torch.stack([p[1] for p in self.parts.values()])
+        mean = sums.sum(0) / n.sum()
+        squares = torch.tensor([p[2] for p in self.parts.values()], dtype=torch.float64)
+        deviation = squares - 2 * sums @ mean + torch.from_numpy(n) * mean.square().sum()
+        errors = np.array([float(p[3][index]) for p in self.parts.values()])
+        return mean_and_error(errors, deviation.numpy())
