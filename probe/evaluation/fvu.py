@@ -1,7 +1,7 @@
 """The fraction of variance unexplained: sum |y - recons|^2 / sum |y - mean(y)|^2, over tokens and dimensions.
 
-Predicting the mean gives 1, predicting the targets 0; explained variance is 1 less it. Sums run in float64 and do not depend on how
-the data was split into batches.
+Predicting the mean gives 1, predicting the targets 0; explained variance is 1 less it. Sums run in float64 and do not depend on
+how the data was split into batches.
 """
 
 from typing import Any
