@@ -31,8 +31,9 @@ def tables(home):
     big_table("n", 24, kind="neuron", layer=1)
     for name, row in (("f", 5), ("n", 5)):
         found = units.unit_at("table", name, str(row), {})
-        _, said, called, problem, _ = unit_labels.saved(found, f"{TEXT} ({name})", "ana")
-        assert said in called and problem is None
+        text = f"{TEXT} ({name})"
+        _, said, called, problem, _ = unit_labels.saved(found, text, "ana")
+        assert called == f" · {text}" and said is None and problem is None  # the heading holds all of it
 
 
 def test_circuits_find_and_show_it(tables):

@@ -90,7 +90,7 @@ def test_what_nobody_could_mean_is_refused_before_anything_is_loaded(home, capsy
 def test_every_default_that_is_declared_is_possible():
     for about in (*catalogue.methods(), *catalogue.tools()):
         for p in about.parameters:
-            require_possible(about.name, p.name, p.default)
+            require_possible(p.name, p.default)
 
 
 @pytest.mark.parametrize(

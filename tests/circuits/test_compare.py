@@ -111,7 +111,7 @@ def test_prompts_of_other_lengths_are_matched_from_the_end():
 def test_a_conventions_change_is_noted():
     a = scattered(0, convention={"gated_mlp_rule": "half"})
     found = difference(a, scattered(0, convention={"gated_mlp_rule": "gate"}))
-    assert "gated_mlp_rule: half in a, gate in b" in found.notes
+    assert "gated MLP rule: half in a, gate in b" in found.notes
 
 
 def test_strength_of_one_edge_shows_only_where_it_acts():

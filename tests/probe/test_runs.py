@@ -162,7 +162,7 @@ def test_a_run_shows_how_far_it_is_and_several_stand_side_by_side(tmp_path):
     run = made(tmp_path, "a", 90)
     run.log.damaged = 1
     said, curves, read, settings, lines = run.panels()
-    assert said.text == "a, finished after 9,000 tokens in 9 s: loss 0.01111, l0 8, fvu 0.5, dead share 0."
+    assert said.text == "a, finished after 9,000 tokens in 9 s: loss 0.01111, L0 8, FVU 0.5, dead share 0."
     assert "1 damaged line left out" in read.text and {"setting": "lr", "value": "0.1"} in settings.rows
     assert len(lines.rows) == 60 and lines.rows[0]["step"] == 90 and "60 of 90 lines" in lines.title
     drawn = curves.draw(axis="step", scale="log", smoothed="mean of 5")

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from probe.evaluation.curves_figures import COLOURS
 from probe.show.beside import draws
 from probe.show.labels import _finish
 
 if TYPE_CHECKING:
     from probe.evaluation.suite.report import SuiteReport
+
+_COLOURS = ("#2a788e", "#b5b5b5", "#e0a030", "#7ad151", "#440154", "#8c6bb1")  # the dictionary's first, as in other reports
 
 
 @draws
@@ -19,7 +20,7 @@ def suite_figure(report: "SuiteReport", height: int = 360) -> go.Figure:
     figure = make_subplots(rows=1, cols=2, subplot_titles=["k-sparse probing (chance 0.5)", "first letters"])
     subjects = [s for s in report.rows()[0] if s != "measure" and s != "affine map"]
     ks, letters = report.settings["ks"], ("letter F1 of main latents", "absorption fraction", "full absorption")
-    for colour, subject in zip(COLOURS, subjects, strict=False):
+    for colour, subject in zip(_COLOURS, subjects, strict=False):
         names = [f"probing, {k} unit{'s' if k != 1 else ''}" for k in ks]
         y = [report.value(n, subject) for n in names]
         error = {"type": "data", "array": [_known(report.value(f"{n}, error", subject)) for n in names]}
