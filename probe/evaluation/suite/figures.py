@@ -11,7 +11,14 @@ from probe.show.labels import _finish
 if TYPE_CHECKING:
     from probe.evaluation.suite.report import SuiteReport
 
-_COLOURS = ("#2a788e", "#b5b5b5", "#e0a030", "#7ad151", "#440154", "#8c6bb1")  # the dictionary's first, as in other reports
+_COLOURS = (
+    "#2a788e",
+    "#b5b5b5",
+    "#e0a030",
+    "#7ad151",
+    "#440154",
+    "#8c6bb1",
+)  # the dictionary's first, as in other reports
 
 
 @draws
