@@ -22,9 +22,9 @@ import torch
 from probe.activations.cache import Cache, open_cache
 from probe.activations.files import STATS, TOKENS, save_tokens, write_stats
 from probe.activations.layout import Layout, make_layout
-from probe.activations.plan import free_bytes
 from probe.activations.recorder import Recorder, with_moments
 from probe.activations.shuffle import held_out_documents
+from probe.artifacts.disk_space import CACHE, require_space
 from probe.artifacts.journal import JOURNAL, Journal
 from probe.artifacts.locks.claims import remove_hidden
 from probe.artifacts.locks.run_claims import claimed
@@ -89,7 +89,7 @@ def harvest(
     with claimed([folder]):
         if folder.exists():
             return _finished(folder, fixed, resume, model)
-        _require_space(folder, layout)
+        require_space(folder, _to_write(folder, layout), CACHE)
         with _explained(folder), _journal(folder, fixed, resume) as journal:
             with world().agreed():
                 if world().first:
@@ -166,15 +166,11 @@ def _require_nothing(unfinished: Path) -> None:
         )
 
 
-def _require_space(folder: Path, layout: Layout) -> None:
+def _to_write(folder: Path, layout: Layout) -> int:
+    """Bytes of the cache that are not on disk yet."""
     unfinished = partial(folder)
     there = sum(p.stat().st_size for p in unfinished.glob("*.safetensors")) if unfinished.exists() else 0
-    needed, free = max(0, layout.bytes - there), free_bytes(folder)
-    if needed > free:
-        raise Unavailable(
-            f"The cache needs {needed / 1e9:.2f} GB at {folder.parent}, where {free / 1e9:.2f} GB are free. Free some space, "
-            "harvest fewer tokens or sites, or store float16."
-        )
+    return max(0, layout.bytes - there)
 
 
 @contextmanager

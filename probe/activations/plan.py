@@ -1,6 +1,5 @@
 """What a harvest will take, before it is begun: bytes, memory, time. Nothing is written."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from probe.activations.layout import Layout, make_layout
 from probe.activations.peak_bytes import events_of, extrapolated, process_bytes
 from probe.activations.recorder import PART, Recorder
+from probe.artifacts.disk_space import free_bytes
 from probe.artifacts.names import as_path
 from probe.model.sites import Site, as_dtype, parse_site
 from probe.show.record import Record
@@ -88,12 +88,6 @@ def plan(
         tokens_per_second=rate,
         seconds=layout.tokens / rate if rate else None,
     )
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk where `folder` is or would be."""
-    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    return shutil.disk_usage(there).free
 
 
 _HELD = 8_000_000

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from probe.artifacts.disk_space import free_bytes
 from probe.artifacts.folder import home
 from probe.artifacts.json import Json
 from probe.artifacts.leftovers import leftovers, unfinished
@@ -96,8 +97,7 @@ def _machine() -> Iterator[Check]:
             "" if enough else "close programs; the demo needs 4 GB",
         )
     for name, folder in (("artifacts", home()), ("models", model_cache())):
-        there = next(p for p in (folder, *folder.parents) if p.exists())
-        free = shutil.disk_usage(there).free
+        free = free_bytes(folder)
         variable = "OPENWORK_HOME" if name == "artifacts" else "OPENWORK_CACHE"
         state = "good" if free > 3e9 else "broken"
         yield Check(

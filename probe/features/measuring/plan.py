@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from probe.activations.plan import free_bytes
+from probe.artifacts.disk_space import free_bytes
 from probe.artifacts.names import as_path
 from probe.artifacts.refuse_other_model import check_model
-from probe.errors import Unavailable
 from probe.features.effects import CELLS
 from probe.features.measuring.config import BINS, FeatureConfig
 from probe.features.measuring.latents import AnyDictionary
@@ -102,6 +101,11 @@ class Sizes(NamedTuple):
     sampled: int
     table: int
 
+    @property
+    def while_built(self) -> int:
+        """On disk: the table, and a checkpoint while it replaces the last one."""
+        return self.table + 2 * (self.kept + self.sampled)
+
 
 def sizes(model: "TransformerBridge", units: Units, cache: "Cache", config: FeatureConfig) -> Sizes:
     """The arithmetic of memory and disk."""
@@ -115,19 +119,6 @@ def sizes(model: "TransformerBridge", units: Units, cache: "Cache", config: Feat
         sampled=12 * min(config.sample, cache.n_tokens * units.n),
         table=units.n * (examples * (13 + 4 * window) + columns) + 5 * cache.n_tokens + 20 * model.W_U.shape[1],
     )
-
-
-def require_space(
-    model: "TransformerBridge", units: Units, cache: "Cache", config: FeatureConfig, folder: Path
-) -> None:
-    """Raise Unavailable unless the disk has room for the table and for a checkpoint while it replaces the last one."""
-    size, free = sizes(model, units, cache, config), free_bytes(folder)
-    needed = size.table + 2 * (size.kept + size.sampled)
-    if needed > free:
-        raise Unavailable(
-            f"The table needs up to {needed / 1e9:.2f} GB at {folder.parent} while it is built, where {free / 1e9:.2f} GB are "
-            "free. Free some space, or keep less of each unit (top, pool, window, sample)."
-        )
 
 
 def _stream_seconds(units: Units, cache: "Cache", config: FeatureConfig) -> float:
