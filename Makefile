@@ -25,7 +25,7 @@ TORCH  := 2.13.0
 NEWEST ?= .venv-newest
 DOCS   ?= .venv-docs
 PEER   := $(VENV)/circuit-tracer
-FETCH  := $(BIN)/python -c "from probe.model.default import default_model_folder as fetch; print(fetch())"
+FETCH  := $(BIN)/python -c "from probe.model.loading.default_model import default_model_folder as fetch; print(fetch())"
 
 # Each process runs whole files: their tests share what is made once. `make test WORKERS=0` runs all in one.
 WORKERS ?= logical

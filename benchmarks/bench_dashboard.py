@@ -104,7 +104,7 @@ def main() -> int:
 
 def prepare(folder: Path | None) -> None:
     """The home with everything in it; in a process of its own, so that this one stays small."""
-    from probe.model.default import model_cache
+    from probe.model.models_folder import model_cache
 
     os.environ["OPENWORK_HOME"] = str((folder or model_cache().parent / "bench-dashboard").resolve())
     made = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bench_dashboard; bench_dashboard.make()"

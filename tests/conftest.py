@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip the tests of the default model where it was not fetched, and say how to fetch it."""
-    from probe.model.default import model_cache
+    from probe.model.models_folder import model_cache
 
     if hasattr(config, "workerinput"):
         items.sort(key=costliest_file_first(items))

@@ -13,7 +13,7 @@ from app.library.artifacts import Library, library
 from app.library.models import MODELS, in_memory, models, short_model
 from probe.artifacts.json import Json
 from probe.doctor.stored_words import KINDS
-from probe.model.default import model_cache
+from probe.model.models_folder import model_cache
 from probe.model.sizes import ModelSize, model_size
 from probe.words import counted
 from probe.words import size as in_bytes

@@ -15,7 +15,7 @@ from probe.artifacts.manifest import Manifest, check_files, versions
 from probe.artifacts.stored import library
 from probe.doctor.libraries import TOKENS, generation, ranges
 from probe.errors import OpenworkError
-from probe.model.default import check_folder, model_cache
+from probe.model.models_folder import check_folder, model_cache
 
 _REINSTALL = "make env in the repository, or pip install openwork: both install versions that were tested"
 _CHECKED = 2_000_000_000  # bytes of artifacts whose checksums are read; larger ones are only checked for presence

@@ -18,12 +18,14 @@ from probe.distributed import local_device
 from probe.errors import BadInput, Unavailable
 from probe.identity import set_name
 from probe.model.aliases import ALIASES, DEFAULT
-from probe.model.default import CHECKED, check_folder, convert_gguf, default_model_folder, model_cache
 from probe.model.fingerprint import stamp
 from probe.model.key_value_cache import hand_over
 from probe.model.loading.already_loaded import bridge_of, name_of
+from probe.model.loading.default_model import default_model_folder
+from probe.model.loading.gguf_file import convert_gguf
 from probe.model.loading.pretrained import keep_marks, marks_of, read_model, told
 from probe.model.loading.weight_check import check_files
+from probe.model.models_folder import CHECKED, check_folder, model_cache
 from probe.model.sites import as_dtype
 from probe.progress import SILENT, Progress
 

