@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probe.comparison.pattern_distance import pattern_distances
 from probe.comparison.record import ComparedPrompts, PairCandidate, UnitDifference
 from probe.heads.patterns import require_room
 from probe.interventions.forward import capture, per_token
@@ -191,21 +192,4 @@ def _most_moved(
             if size > 0:
                 row.append(UnitDifference(a.layer, a.kind, unit, *values, size, a.dictionary))
         found.append(row)
-    return found
-
-
-def pattern_distances(
-    a: Float[np.ndarray, "layer head q_a k_a"], b: Float[np.ndarray, "layer head q_b k_b"], alignment: Alignment
-) -> Float[np.ndarray, "layer head pair"]:
-    """Half the summed absolute difference between two rows of attention, each laid out over the columns of the alignment; a
-    token without a counterpart is a column in which the other row is 0."""
-    pairs, n = alignment.pairs, len(alignment.columns)
-    at_a = [i for i, c in enumerate(alignment.columns) if c.a is not None]
-    at_b = [i for i, c in enumerate(alignment.columns) if c.b is not None]
-    found = np.zeros((*a.shape[:2], len(pairs)))
-    for layer in range(a.shape[0] if pairs else 0):
-        difference = np.zeros((a.shape[1], len(pairs), n))
-        difference[:, :, at_a] += a[layer][:, [i for i, _ in pairs]]
-        difference[:, :, at_b] -= b[layer][:, [j for _, j in pairs]]
-        found[layer] = np.abs(difference).sum(-1) / 2
     return found

@@ -7,7 +7,8 @@ import pytest
 import torch
 from tiny import tiny
 
-from probe.comparison.prompts import compare_prompts, pattern_distances
+from probe.comparison.pattern_distance import pattern_distances
+from probe.comparison.prompts import compare_prompts
 from probe.errors import BadInput
 from probe.interventions.forward import capture
 from probe.model.sites import Site
