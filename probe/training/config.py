@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from probe.doc import Doc
 from probe.plain_values import Settings, look_at_config
+from probe.training.dead_tokens import DEAD_TOKENS
 
 Kind = Literal["skip_transcoder", "transcoder", "sae", "crosscoder", "cross_layer_transcoder"]
 Rule = Literal["topk", "batchtopk", "jumprelu", "relu", "gated", "matryoshka"]
@@ -38,7 +39,7 @@ class TrainConfig(Settings):
     "Order of the tokens, the tokens latents start at."
     start: bool = True
     "Start latents at tokens of the data and the linear path at the ridge map; else keep the weights as they are."
-    dead_tokens: Annotated[int, Doc(least=1)] = 50_000
+    dead_tokens: Annotated[int, Doc(least=1)] = DEAD_TOKENS
     "A latent counts as dead after this many tokens without firing."
     aux: Annotated[float, Doc(least=0)] = 0.03125
     "Weight of the loss that asks dead latents to reconstruct the residual (AuxK); 0 leaves them alone."
