@@ -13,13 +13,22 @@ from typing import Any
 
 from circuits.exchange.neuronpedia_ids import MARKS, cantor, uncantor
 from circuits.graph.checks import MAX_LAYERS, MAX_UNIT
-from circuits.graph.graph import KINDS, ROOTS
+from circuits.graph.graph import KINDS, ROOTS, UNITS
 from probe.errors import BadInput
 from probe.words import clip
 
 MAX_TEXT = 1000
 "Characters of a token or a label that are kept."
-_TYPES = {"embedding": "token", "logit": "logit", "bias": "bias", "error": "error"}
+TYPES_READ = {"embedding": "token", "logit": "logit", "bias": "bias", "error": "error"}
+"""Kinds of nodes by the feature type of any program; any other that ends in " error" is an error, too."""
+TYPES_WRITTEN = {
+    **dict.fromkeys(UNITS, "cross layer transcoder"),
+    **dict.fromkeys(ROOTS, "logit"),
+    **dict.fromkeys(("position", "bias", "first"), "bias"),
+    **dict.fromkeys(("rest", "error"), "mlp reconstruction error"),
+    "token": "embedding",
+}
+"""Feature types by the kinds of our nodes, as the frontends draw them; several kinds share one, which `openwork` tells apart."""
 _PREFIXES = {"input_": "token", "error_": "error", "E_": "token"}
 _PROBABILITY = re.compile(r"\(p=\s*([0-9.eE+-]{1,20})\s*\)")
 _QUOTED = re.compile(r'"(.*)"', re.DOTALL)
@@ -147,7 +156,7 @@ def _foreign(node: Mapping[str, Any], name: str, pos: int, what: str) -> Found:
 def _kind(node: Mapping[str, Any], name: str, feature: int | None, what: str) -> str:
     """The kind by feature type, then by the form of the id."""
     given = text(node.get("feature_type"), f"feature_type {what}").strip().lower()
-    kind = _TYPES.get(given) or ("error" if given.endswith(" error") else None)
+    kind = TYPES_READ.get(given) or ("error" if given.endswith(" error") else None)
     if kind is None:
         kind = next((k for prefix, k in _PREFIXES.items() if name.startswith(prefix)), None)
     if kind in ("bias", "error"):  # ours without our fields: the mark in the id is finer than the type

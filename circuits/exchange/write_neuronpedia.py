@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from circuits.exchange.neuronpedia_ids import Labels, Names, cantor, uncantor
-from circuits.graph.graph import ROOTS, UNITS, CircuitGraph
+from circuits.exchange.neuronpedia_nodes import TYPES_WRITTEN
+from circuits.graph.graph import ROOTS, CircuitGraph
 from circuits.graph.influence import cumulative_influence
 from probe.artifacts.exports import write_file
 from probe.artifacts.json import finite, plain
@@ -24,13 +25,6 @@ from probe.errors import BadInput, Unavailable
 
 FORMAT = 1
 "Of the `openwork` fields."
-_TYPES = {
-    **dict.fromkeys(UNITS, "cross layer transcoder"),
-    **dict.fromkeys(ROOTS, "logit"),
-    **dict.fromkeys(("position", "bias", "first"), "bias"),
-    **dict.fromkeys(("rest", "error"), "mlp reconstruction error"),
-    "token": "embedding",
-}
 __all__ = ["cantor", "node_id", "to_neuronpedia", "uncantor", "write_neuronpedia"]
 
 
@@ -115,7 +109,7 @@ def _node(names: Names, node: int, cumulative: float) -> dict[str, Any]:
         "feature": feature,
         "layer": str(graph.n_layers + 1) if root else "E" if layer < 0 else str(layer),
         "ctx_idx": pos,
-        "feature_type": _TYPES[kind],
+        "feature_type": TYPES_WRITTEN[kind],
         "jsNodeId": f"L_{mark}-{pos}" if root else f"{name.rsplit('_', 1)[0]}-{pos if kind == 'token' else 0}",
         "clerp": names.label(node),
         "influence": None if root else cumulative,
