@@ -10,6 +10,9 @@ from jaxtyping import Int
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
 
+N_RANDOM = 20
+"Random sets that a set is compared with, where nothing else is asked for."
+
 
 def random_sets(
     graph: CircuitGraph, nodes: Int[np.ndarray, " node"], n: int, seed: int = 0

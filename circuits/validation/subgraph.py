@@ -26,7 +26,7 @@ from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionar
 from circuits.validation.changed_run import Observed
 from circuits.validation.node_change import NodeChange, levels_in, restored_from
 from circuits.validation.predict import Change, change_of, predict_direct, predict_full
-from circuits.validation.random_sets import overlap, random_sets
+from circuits.validation.random_sets import N_RANDOM, overlap, random_sets
 from circuits.validation.records import Movements, PromptTest, RootEffect, SetEffect, SubgraphTest
 from circuits.validation.testbed import Testbed
 from circuits.validation.tested_nodes import as_rule, carried_over, chosen_nodes
@@ -63,7 +63,7 @@ class Trials(Settings):
     "Further prompts, traced and tested alike, for error bars; Python takes their graphs too."
     config: Annotated["TraceConfig | None", Doc(in_python=True)] = None
     "How they are traced."
-    n_random: Annotated[int, Doc(least=0, most=10_000)] = 20
+    n_random: Annotated[int, Doc(least=0, most=10_000)] = N_RANDOM
     "Random subgraphs of as many nodes of each kind and layer."
     seed: Annotated[int, Doc(least=0, most=2147483647)] = 0
     "Which random subgraphs."
