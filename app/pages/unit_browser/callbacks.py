@@ -9,15 +9,13 @@ from app.components.grid import AgGrid
 from app.components.parts import error
 from app.figures.dress import dress
 from app.library import tables
-from app.pages.unit_browser.query import asked_of
+from app.pages.unit_browser.query import MOST_ROWS, PAGE_ROWS, asked_of
 from probe.artifacts.json import Json
 from probe.errors import OpenworkError
 from probe.features.search import SHOWN, WORDS
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-
-PAGE_ROWS, MOST_ROWS = 100, 500
 
 
 def density_figure(table: str, scheme: str) -> "Figure":

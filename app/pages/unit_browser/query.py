@@ -1,5 +1,5 @@
 """What the browser of a table asks for, as its address holds it: `q` the text, `w` where it stands, `lab` part of a label, `d`
-dead or not, `lo` and `hi` densities as powers of ten, `s` the order, like `density-desc`."""
+dead or not, `lo` and `hi` densities as powers of ten, `s` the order, like `density-desc`; how many rows are fetched at once."""
 
 import math
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from probe.features.search import WORDS
 KEYS = ("q", "w", "lab", "d", "lo", "hi")
 SORTS = {"unit": "unit", "density": "density", "mean": "mean_active", "mean_active": "mean_active", "max": "max"}
 """By the words of an address, today's and those of before."""
+PAGE_ROWS, MOST_ROWS = 100, 500
+"""Rows that the grid fetches at once, and the most that one request is given."""
 _LONGEST = 100  # characters of a text
 
 
