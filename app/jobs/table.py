@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from app.jobs.interrupted import INTERRUPTED
 from app.jobs.job import ACTIVE, Job, Task, alive, read_job
 from app.trouble import foreseen_in, meet
 from probe.artifacts.folder import home
@@ -214,9 +215,7 @@ class Jobs:
                 theirs.add(found.id)
         for job in [self._jobs[name] for name in theirs]:
             if job.active and not alive(job):
-                self._end(
-                    job, "interrupted", "The server stopped before this was finished; what it had stored is kept."
-                )
+                self._end(job, "interrupted", INTERRUPTED)
 
 
 def turn(job: Job) -> tuple[bool, bool, float]:
