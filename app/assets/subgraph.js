@@ -1,4 +1,4 @@
-// The subgraph of pinned nodes and groups, drawn as SVG from data (`circuits/supernodes/drawing.py`), and the edits asked for on its page.
+// The subgraph of pinned nodes and groups, drawn as SVG from data (`circuits/supernodes/subgraph_layout.py`), and the edits asked for on its page.
 // Labels and tokens are hostile text: they only meet `textContent`. One set of listeners on the drawing, none on its parts.
 (function () {
   "use strict";

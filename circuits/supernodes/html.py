@@ -8,8 +8,8 @@ from circuits.graph.html import AGAINST_COLOUR, WITH_COLOUR
 from circuits.graph.marking.marks import Marks
 from circuits.graph.nodes import ROOTS, UNITS
 from circuits.supernodes.collapse import Collapsed
-from circuits.supernodes.drawing import drawing
 from circuits.supernodes.subgraph import Subgraph
+from circuits.supernodes.subgraph_layout import drawing
 from probe.artifacts.json import Json
 from probe.show.beside import shows
 from probe.show.html import block, note, svg, table_html, text, token_text

@@ -51,9 +51,9 @@ from circuits.graph.marking.marks import Marks
 from circuits.graph.node_positions import arrange
 from circuits.graph.rows import edge_rows
 from circuits.graph.store import load_graph, save_graph
-from circuits.supernodes.drawing import drawing
 from circuits.supernodes.groups import Group
 from circuits.supernodes.scores_beside import pinned_units
+from circuits.supernodes.subgraph_layout import drawing
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest, write_manifest
 from probe.errors import BadInput

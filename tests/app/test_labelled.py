@@ -16,7 +16,7 @@ from circuits.graph import rows as graph_rows
 from circuits.graph.marking.known_labels import with_known_labels
 from circuits.graph.marking.marks import Marks
 from circuits.graph.naming import label
-from circuits.supernodes.drawing import drawing
+from circuits.supernodes.subgraph_layout import drawing
 from probe.artifacts.folder import place
 from probe.neurons.strongest import TopUnits, UnitRow
 

@@ -19,7 +19,7 @@ from circuits.graph.marking.marks import LONGEST, MOST, Marks, group, label, pin
 from circuits.graph.marking.stored_marks import View, edits_file, look, mark, marked
 from circuits.graph.store import choose_nodes, load_graph, save_graph
 from circuits.supernodes.boxes import GAP, apart
-from circuits.supernodes.drawing import MOST_EDGES, drawing
+from circuits.supernodes.subgraph_layout import MOST_EDGES, drawing
 from probe.artifacts.folder import place
 from probe.artifacts.locks import lock as locks
 from probe.errors import BadInput, Unavailable

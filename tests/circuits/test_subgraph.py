@@ -9,11 +9,11 @@ from wired import incoming, scattered, wired
 
 from circuits.graph.influence import scores
 from circuits.graph.marking.marks import Marks
-from circuits.supernodes.drawing import drawing
 from circuits.supernodes.edge_widths import NARROWEST, WIDEST, edge_width
 from circuits.supernodes.folding import fold
 from circuits.supernodes.html import boxes_html
 from circuits.supernodes.subgraph import nodes_mask, subgraph_scores
+from circuits.supernodes.subgraph_layout import drawing
 from probe.errors import BadInput
 
 NODES = [("token", -1, 0, 1), ("error", 0, 0, -1), ("latent", 0, 0, 5), ("latent", 0, 0, 6), ("logit", 1, 0, 2)]

@@ -9,7 +9,7 @@ from app.library.graphs import graph_mark, marked, reading, shown_graph
 from circuits.graph import rows
 from circuits.graph.link_graph_nodes import FIRST_EDGES
 from circuits.graph.marking.stored_marks import Marked
-from circuits.supernodes import drawing as boxes
+from circuits.supernodes import subgraph_layout
 from probe.artifacts.json import Json
 
 
@@ -22,7 +22,7 @@ def marks_data(name: str, now: Marked | None = None) -> Json:
 def _drawing(name: str, mark: tuple[int, int], edges: float, view: str) -> Json:
     """`mark` changes with every edit and label, `view` with every look, so what is kept is never of another state."""
     now = marked(name)
-    return boxes.drawing(shown_graph(name), now.marks, edges, now.view.opened, now.view.at)
+    return subgraph_layout.drawing(shown_graph(name), now.marks, edges, now.view.opened, now.view.at)
 
 
 def drawing(name: str, edges: float | None) -> tuple[Drawn, str]:
