@@ -8,8 +8,8 @@ import webbrowser
 from threading import Timer
 from typing import TYPE_CHECKING
 
-from app.server.loopback import in_address, is_loopback
-from app.server.safety import check_origins, guard, require_token
+from app.server.other_hosts import check_origins, in_address, is_loopback, require_token
+from app.server.request_guard import guard
 from probe.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from app.server.loopback import is_loopback
+from app.server.other_hosts import is_loopback
 from probe.artifacts.folder import home
 from probe.artifacts.schemas import fields, text, whole
 from probe.artifacts.untrusted import read_json

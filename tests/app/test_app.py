@@ -35,7 +35,7 @@ from app.pages.circuit import panels as graph_panels
 from app.pages.prompt import tables as prompt_tables
 from app.pages.prompt.page import panels
 from app.pages.prompt.panels import patterns_in_python
-from app.server import safety
+from app.server import other_hosts, request_guard
 from app.server.main import create_app, make_server, serve
 from circuits.graph.figures import N_EDGE_TRACES
 from circuits.graph.node_positions import arrange
@@ -113,7 +113,9 @@ def test_posts_from_our_pages_pass_the_check(client):
 
 
 def test_large_bodies_are_refused(client):
-    answer = client.post("/_dash-update-component", data=b"x" * (safety.MAX_BODY + 1), content_type="application/json")
+    answer = client.post(
+        "/_dash-update-component", data=b"x" * (request_guard.MAX_BODY + 1), content_type="application/json"
+    )
     assert answer.status_code == 413
     assert b"Traceback" not in answer.data
 
@@ -125,11 +127,11 @@ def test_failures_show_no_trace(client):
 
 def test_other_interfaces_need_a_token():
     with pytest.raises(BadInput, match="token"):
-        safety.require_token("0.0.0.0", None)
+        other_hosts.require_token("0.0.0.0", None)
     with pytest.raises(BadInput, match="16 characters"):
-        safety.require_token("192.168.1.5", "short")
-    safety.require_token("127.0.0.1", None)
-    safety.require_token("::1", None)
+        other_hosts.require_token("192.168.1.5", "short")
+    other_hosts.require_token("127.0.0.1", None)
+    other_hosts.require_token("::1", None)
 
 
 def test_token_is_asked_once_and_kept_in_a_cookie(home):
@@ -163,10 +165,10 @@ def test_a_page_behind_a_proxy_is_told_why_and_how(home):
     headers = {"Origin": seen, "Sec-Fetch-Site": "same-origin"}
     plain = create_app().server.test_client()
     refused = callback(plain, **headers)
-    assert refused.status_code == 403 and refused.headers[safety.REFUSED] == "origin"
+    assert refused.status_code == 403 and refused.headers[request_guard.REFUSED] == "origin"
     assert f"--allow-origin {seen}" in refused.text and "localhost" in refused.text
     stranger = callback(plain, Origin=seen, **{"Sec-Fetch-Site": "cross-site"})
-    assert stranger.status_code == 403 and safety.REFUSED not in stranger.headers
+    assert stranger.status_code == 403 and request_guard.REFUSED not in stranger.headers
     token = "0123456789abcdef"
     known = create_app(token, seen_at=(seen,)).server.test_client()
     assert callback(known, **headers).status_code == 401  # the token is asked for all the same
@@ -181,10 +183,10 @@ def test_a_page_behind_a_proxy_is_told_why_and_how(home):
 def test_origins_are_checked_and_need_a_token():
     for bad in ("*", "https://a b", "javascript:alert(1)", "https://a/path", "null", ""):
         with pytest.raises(BadInput, match="no origin"):
-            safety.check_origins((bad,), "0123456789abcdef")
+            other_hosts.check_origins((bad,), "0123456789abcdef")
     with pytest.raises(BadInput, match="needs a token"):
-        safety.check_origins(("https://a.example",), None)
-    safety.check_origins((), None)
+        other_hosts.check_origins(("https://a.example",), None)
+    other_hosts.check_origins((), None)
 
 
 def test_ports_below_1024_are_refused_as_the_message_says():

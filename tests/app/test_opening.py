@@ -18,7 +18,7 @@ from app.library import models as library_models
 from app.library import recent_records as library_memory
 from app.server import notebook
 from app.server import record_pages as views
-from app.server.safety import policy
+from app.server.request_guard import policy
 from circuits.faithfulness.sufficiency import Sufficiency
 from circuits.supernodes.collapse import collapse_groups
 from circuits.supernodes.suggest import stored_supernodes

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.server.loopback import in_address
+from app.server.other_hosts import in_address
 from app.server.whereabouts import CALLS, HEADER, Whereabouts, running
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
 from probe.methods.call import Call

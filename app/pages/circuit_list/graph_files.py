@@ -1,8 +1,8 @@
 """Graphs to and from other programs' files: stored ones downloaded by their registered name, files uploaded and imported.
 
 A file comes as the body of a post to `/import/graph?name=FILE`, is written to disk piece by piece up to `LARGEST`, and is read as
-hostile (`circuits.exchange.read_neuronpedia`). What is wrong with it comes back as a sentence. The checks of `app.server.safety`
-(host, origin, token) are made before any of this.
+hostile (`circuits.exchange.read_neuronpedia`). What is wrong with it comes back as a sentence. `app.server.request_guard`'s
+checks (host, origin, token) are made before any of this.
 """
 
 import json

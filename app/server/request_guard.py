@@ -2,19 +2,16 @@
 
 The server listens on loopback. A web page elsewhere could still make the browser call it (DNS rebinding, forged posts), so
 the Host header must name loopback, a post must come from our own origin, bodies are small, and the pages run under a
-Content-Security-Policy that allows no inline script, no `eval` and no request to another machine. Another interface
-than loopback is served only with a token, which arrives once in the address and then lives in a cookie. So are pages seen
-through a proxy that rewrites addresses (Codespaces, ngrok), whose origin has to be named.
+Content-Security-Policy that allows no inline script, no `eval` and no request to another machine. Where other machines are
+let in (`app.server.other_hosts`), the token arrives once in the address and then lives in a cookie.
 """
 
 import hmac
-import re
 from urllib.parse import quote, urlencode, urlsplit
 
 from flask import Flask, Response, abort, redirect, request
 
-from app.server.loopback import is_loopback, names_loopback
-from probe.errors import BadInput
+from app.server.other_hosts import ORIGIN, names_loopback
 
 MAX_BODY = 2_000_000  # bytes; no callback of ours posts more than some kilobytes
 COOKIE = "openwork_token"
@@ -24,31 +21,6 @@ ELSEWHERE = (
     "The dashboard answers to 127.0.0.1 and localhost only. Is it seen through a proxy? Then start it with  "
     "openwork serve --allow-origin https://HOST-OF-THE-PROXY --token ..."
 )
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]{1,200}(:\d{1,5})?")
-
-
-def require_token(host: str, token: str | None) -> None:
-    """Raise BadInput for an address others can reach without a token of at least 16 characters."""
-    if not is_loopback(host) and len(token or "") < 16:
-        raise BadInput(
-            f"Serving on {host} lets other machines in, so it needs a token of at least 16 characters "
-            "(--token, or OPENWORK_TOKEN). "
-            "Safer: keep 127.0.0.1 and forward the port, `ssh -L 8050:127.0.0.1:8050 THIS_MACHINE`."
-        )
-
-
-def check_origins(origins: tuple[str, ...], token: str | None) -> None:
-    """Raise BadInput for what is no origin, and for origins without a token: a proxy lets others in."""
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise BadInput(
-                f"{origin[:80]!r} is no origin; write it like https://name-8050.app.github.dev, without a path."
-            )
-    if origins and len(token or "") < 16:
-        raise BadInput(
-            "Answering pages behind a proxy lets whoever reaches the proxy in, so --allow-origin needs a token of at least 16 "
-            "characters (--token, or OPENWORK_TOKEN)."
-        )
 
 
 def policy(script_hashes: list[str], frames: tuple[str, ...] = ()) -> str:
@@ -80,7 +52,7 @@ def refusal() -> Response:
     """The answer to a post from elsewhere. A page of ours behind a proxy that rewrites the address is told so, and shows it."""
     origin, said = request.headers.get("Origin") or "", "This request did not come from the dashboard."
     answer = Response(said, 403, mimetype="text/plain")
-    if request.headers.get("Sec-Fetch-Site") == "same-origin" and _ORIGIN.fullmatch(origin):
+    if request.headers.get("Sec-Fetch-Site") == "same-origin" and ORIGIN.fullmatch(origin):
         answer.set_data(
             f"This page is at {origin}, and its server was reached as {request.host[:200]}: a proxy between them rewrites the "
             "address, so the server takes the page for a stranger's. Start it with  "
