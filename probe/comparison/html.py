@@ -3,7 +3,7 @@
 from probe.comparison.prompts import ComparedPrompts
 from probe.show.beside import shows
 from probe.show.html import block, table_html
-from probe.show.tokens import aligned_html
+from probe.show.notebook_token_strip import aligned_html
 
 
 @shows

@@ -9,7 +9,7 @@ from probe.features.table import DENSEST
 from probe.show.beside import shows
 from probe.show.chart import histogram_html
 from probe.show.html import block, folded, note, side_by_side, table_html
-from probe.show.tokens import tokens_html
+from probe.show.notebook_token_strip import tokens_html
 from probe.words import percent
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 from probe.show.beside import shows
 from probe.show.grid import cells_html
 from probe.show.html import block, table_html
-from probe.show.tokens import tokens_html
+from probe.show.notebook_token_strip import tokens_html
 from probe.show.values import quoted
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from probe.show.beside import shows
 from probe.show.html import block, table_html
-from probe.show.tokens import tokens_html
+from probe.show.notebook_token_strip import tokens_html
 
 if TYPE_CHECKING:
     from probe.neurons.strongest import TopUnits

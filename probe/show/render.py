@@ -10,8 +10,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from probe.show.html import block, number, shaped, shown, table_html, text
+from probe.show.notebook_token_strip import aligned_html, tokens_html
 from probe.show.panels import Aligned, Figure, Panel, Plain, Rows, Tokens, unfolded
-from probe.show.tokens import aligned_html, tokens_html
 from probe.words import counted, one_line
 
 if TYPE_CHECKING:

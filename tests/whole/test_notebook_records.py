@@ -14,8 +14,8 @@ from circuits.graph.html import MOST_NODES, links_html
 from probe.show.chart import bars_html, histogram_html, lines_html
 from probe.show.grid import CLEAR, heat_html, levels, picture_html, png
 from probe.show.html import MOST_ROWS, block, facts_html, number, table_html, text
+from probe.show.notebook_token_strip import MOST_TOKENS, tokens_html
 from probe.show.record import Record
-from probe.show.tokens import MOST_TOKENS, tokens_html
 
 
 def test_every_record_of_a_public_function_shows_itself():
