@@ -268,6 +268,6 @@ def test_stored_results_answer_quickly(site):
     graph.arranged("small", 0.8)
     start = time.perf_counter()
     found, shown = graph.arranged("small", 0.8)
-    graph.tables.connection_rows(found, 2, "in")
+    graph.rows.edge_table(found, 2, "in")
     edges_exchanged(found, shown, 2, "light")
     assert time.perf_counter() - start < STORED * SLACK

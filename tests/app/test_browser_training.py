@@ -144,7 +144,7 @@ def test_judgements_are_a_table_and_a_picture(tab, site):
     trade.locator(".points path").first.click(force=True)  # each point opens its run
     expect(tab.locator("h1")).to_have_text("alpha")
     tab.go_back()
-    trade.get_by_text("ce spliced", exact=True).click()
+    trade.get_by_text("CE spliced", exact=True).click()
     expect(trade.locator(".annotation-text").first).to_contain_text("untouched model")
     listed.locator("tr.click").click()
     expect(tab.locator("h1")).to_have_text("alpha")
