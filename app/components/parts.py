@@ -55,7 +55,7 @@ def panel(
     """A titled box; `tools` stand at the right of the title, `foot` below the body.
 
     export: a button whose menu saves what the panel holds (figures, tables, strips, canvases) as PNG, SVG, HTML, CSV or JSON;
-    `assets/export.js` finds out what there is.
+    `assets/export-png-csv.js` finds out what there is.
     """
     beside = [*([tools] if tools is not None else []), *([export_button(heading)] if export else [])]
     head = html.Header(

@@ -22,6 +22,7 @@ import torch
 from circuits.attribution.assemble import Assembled, assemble, convention
 from circuits.attribution.choosing import Basis, choose_basis, choose_units
 from circuits.attribution.config import TraceConfig
+from circuits.attribution.conservation import allowed_gap, require_conservation
 from circuits.attribution.plan import TracePlan, group_memory, plan_trace
 from circuits.attribution.sweep import edges
 from circuits.attribution.target_tokens import Difference, Direction, Root, Roots, choose_roots
@@ -33,7 +34,7 @@ from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import Placed, dictionary_names, place_dictionaries
 from circuits.replacement.units import Latents
 from probe.dictionaries.store import outline
-from probe.errors import OpenworkError, warn
+from probe.errors import warn
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
@@ -95,7 +96,7 @@ def trace(
         basis, roots, capped, first, {"max_nodes": config.max_nodes, "probability_mass": config.probability_mass}
     )
     graph = _graph(model, prompt, ids, made, roots, placed, said)
-    _require_conservation(made.excess, _allowed(frozen) if config.tolerance is None else config.tolerance)
+    require_conservation(made.excess, allowed_gap(frozen) if config.tolerance is None else config.tolerance)
     largest = np.nanmax(np.abs(graph.nodes.value))
     graph.facts["conservation_residual_of_largest_value"] = float(graph.residual / max(largest, 1e-30))
     graph.facts.update(_unexplained(frozen, placed))
@@ -182,22 +183,6 @@ def _texts(model: "TransformerBridge", nodes: Nodes, roots: Roots) -> list[str]:
         texts[i] = text
     texts[len(texts) - len(roots) :] = roots.name
     return texts
-
-
-def _require_conservation(excess: float, allowed: float) -> None:
-    if not excess <= allowed:
-        raise OpenworkError(
-            f"The edges do not sum to the nodes they explain: the largest gap is {excess:.1e} of what is added up, {allowed:g} "
-            "allowed. No graph was made. Load the model in a higher precision (float32, float64), or raise the tolerance."
-        )
-
-
-def _allowed(frozen: FrozenModel) -> float:
-    """1e-5 in float32. In float64 1e-10, or a hundred times the model's own rounding where it computes parts in float32, but
-    never more than in float32."""
-    if frozen.embed.dtype == torch.float64:
-        return min(1e-5, max(1e-10, 100 * max(frozen.check.values(), default=0.0)))
-    return 1e-5
 
 
 def _unexplained(frozen: FrozenModel, placed: Mapping[int, Placed]) -> dict[str, Any]:
