@@ -60,5 +60,5 @@ def _add(found: Tensor, change: Tensor, run: Backward, layout: Layout, readers: 
         n = layout.before(reader.layer, reader.side)
         g = run.received(reader)
         found[:, :n, layout.reading(reader.layer, reader.side)] += einsum(
-            change[:, :, :n], g, "b pos sender d_model, b pos receiver d_model -> b sender receiver"
+            change[:, :n], g, "b sender pos d_model, b receiver pos d_model -> b sender receiver"
         )

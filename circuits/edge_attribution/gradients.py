@@ -39,10 +39,10 @@ class Backward:
     start: Float[Tensor, "batch pos d_model"]
     value: Float[Tensor, " batch"]
 
-    def received(self, reader: Reader) -> Float[Tensor, "batch pos head d_model"]:
+    def received(self, reader: Reader) -> Float[Tensor, "batch head pos d_model"]:
         """The gradient at the inputs of a side of a layer, each receiver's alone."""
         g = wide(self.at[reader.reads.name])
-        return reader.back(g if g.ndim == 4 else g[:, :, None], self.held)
+        return reader.back(g.transpose(1, 2) if g.ndim == 4 else g[:, None], self.held)
 
 
 def backward(

@@ -42,29 +42,29 @@ class Reader:
     W: Float[Tensor, "head d_model d_head"] | None
 
     def back(
-        self, g: Float[Tensor, "batch pos head width"], held: Held
-    ) -> Float[Tensor, "batch pos head d_model"]:
+        self, g: Float[Tensor, "batch head pos width"], held: Held
+    ) -> Float[Tensor, "batch head pos d_model"]:
         """A gradient at what is read, brought to the stream: of each head alone."""
         if self.W is not None:
-            g = einsum(g, self.W, "b pos head d_head, head d_model d_head -> b pos head d_model")
+            g = einsum(g, self.W, "b head pos d_head, head d_model d_head -> b head pos d_model")
         if self.norm is None:
             return g
-        x, s = wide(held[self.stream.name])[:, :, None], wide(held[self._scale])[:, :, None]
+        x, s = wide(held[self.stream.name])[:, None], wide(held[self._scale])[:, None]
         c = x - x.mean(-1, keepdim=True) if self.norm.centred else x
         u = g * self.norm.weight
         u = u / s - c * ((c * u).sum(-1, keepdim=True) / (x.shape[-1] * s**3))
         return u - u.mean(-1, keepdim=True) if self.norm.centred else u
 
-    def read(self, change: Float[Tensor, "batch pos head d_model"], held: Held) -> Float[Tensor, "batch pos head width"]:
+    def read(self, change: Float[Tensor, "batch head pos d_model"], held: Held) -> Float[Tensor, "batch head pos width"]:
         """By how much what each head reads changes when the stream that it alone reads changes by `change`."""
         if self.norm is None:
             moved = change
         else:
-            x, s = wide(held[self.stream.name])[:, :, None], wide(held[self._scale])[:, :, None]
+            x, s = wide(held[self.stream.name])[:, None], wide(held[self._scale])[:, None]
             moved = self._normed(x + change, self._eps(x, s)) - self._normed(x, self._eps(x, s))
         if self.W is None:
             return moved
-        return einsum(moved, self.W, "b pos head d_model, head d_model d_head -> b pos head d_head")
+        return einsum(moved, self.W, "b head pos d_model, head d_model d_head -> b head pos d_head")
 
     @property
     def _scale(self) -> str:

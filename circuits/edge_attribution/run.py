@@ -37,7 +37,7 @@ class EdgeRun:
         writers: Writers,
         readers: list[Reader],
         removed: Bool[Tensor, "row sender receiver"],
-        other: Float[Tensor, "row pos sender d_model"],
+        other: Float[Tensor, "row sender pos d_model"],
     ):
         self.layout, self.writers, self.readers, self.other = layout, writers, readers, other
         self.removed = removed.to(other)
@@ -78,11 +78,11 @@ class EdgeRun:
             n = self.layout.before(reader.layer, reader.side)
             self._write_up_to(n)
             mixed = einsum(
-                self.removed[:, :n, columns], self.change[:, :, :n], "row sender reader, row pos sender d -> row pos reader d"
+                self.removed[:, :n, columns], self.change[:, :n], "row sender reader, row sender pos d -> row reader pos d"
             )
             moved = reader.read(mixed, self.held)
             self.fired += 1
-            return at.change(value, rows, lambda v: v + (moved if v.ndim == 4 else moved[:, :, 0]).to(v))
+            return at.change(value, rows, lambda v: v + (moved.transpose(1, 2) if v.ndim == 4 else moved[:, 0]).to(v))
 
         return changed
 
@@ -90,7 +90,7 @@ class EdgeRun:
         """What the senders before the n-th wrote, as far as that is not known yet."""
         layout, held = self.layout, self.held
         if self.written == 0:
-            self._wrote(slice(0, 1), wide(held[Site("resid_pre", 0).name])[:, :, None])
+            self._wrote(slice(0, 1), wide(held[Site("resid_pre", 0).name])[:, None])
         for layer in range(layout.n_layers):
             heads = layout.heads_of(layer)
             if heads.stop > n:
@@ -98,8 +98,8 @@ class EdgeRun:
             if self.written < heads.stop:
                 self._wrote(heads, self.writers.heads(layer, held))
             if heads.stop < n and self.written <= heads.stop:
-                self._wrote(slice(heads.stop, heads.stop + 1), wide(held[Site("mlp_write", layer).name])[:, :, None])
+                self._wrote(slice(heads.stop, heads.stop + 1), wide(held[Site("mlp_write", layer).name])[:, None])
 
-    def _wrote(self, senders: slice, value: Float[Tensor, "row pos some d_model"]) -> None:
-        self.change[:, :, senders] = self.other[:, :, senders] - value
+    def _wrote(self, senders: slice, value: Float[Tensor, "row some pos d_model"]) -> None:
+        self.change[:, senders] = self.other[:, senders] - value
         self.written = senders.stop

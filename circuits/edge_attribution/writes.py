@@ -51,23 +51,23 @@ class Writers:
             self._W.append(W)
             self._post.append(post is not None)
 
-    def heads(self, layer: int, held: Held) -> Float[Tensor, "batch pos head d_model"]:
+    def heads(self, layer: int, held: Held) -> Float[Tensor, "batch head pos d_model"]:
         """What a layer's heads write."""
         z = wide(held[Site("z", layer).name])
-        written = einsum(z, self._W[layer], "b pos head d_head, head d_head d_model -> b pos head d_model")
-        return written / wide(held[Site("ln1_post_scale", layer).name])[:, :, None] if self._post[layer] else written
+        written = einsum(z, self._W[layer], "b pos head d_head, head d_head d_model -> b head pos d_model")
+        return written / wide(held[Site("ln1_post_scale", layer).name])[:, None] if self._post[layer] else written
 
-    def all(self, held: Held) -> Float[Tensor, "batch pos sender d_model"]:
+    def all(self, held: Held) -> Float[Tensor, "batch sender pos d_model"]:
         """What every sender writes."""
         first = wide(held[Site("resid_pre", 0).name])
-        out = first.new_empty(*first.shape[:2], len(self.layout.senders), first.shape[-1])
-        out[:, :, 0] = first
+        out = first.new_empty(len(first), len(self.layout.senders), *first.shape[1:])
+        out[:, 0] = first
         for layer in range(self.layout.n_layers):
-            out[:, :, self.layout.heads_of(layer)] = self.heads(layer, held)
-            out[:, :, self.layout.mlp_of(layer)] = wide(held[Site("mlp_write", layer).name])
+            out[:, self.layout.heads_of(layer)] = self.heads(layer, held)
+            out[:, self.layout.mlp_of(layer)] = wide(held[Site("mlp_write", layer).name])
         return out
 
 
-def difference(writers: Writers, of: Held, minus: Held) -> Float[Tensor, "batch pos sender d_model"]:
+def difference(writers: Writers, of: Held, minus: Held) -> Float[Tensor, "batch sender pos d_model"]:
     """What every sender writes in one run minus the other."""
     return torch.sub(found := writers.all(of), writers.all(minus), out=found)

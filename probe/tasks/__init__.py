@@ -1,1 +1,1 @@
-"""Pairs of prompts with their answers: what a behaviour is measured on."""
+"""Tasks: pairs of prompts with and without a behaviour, their answers and metric, made for the loaded model's tokenizer."""

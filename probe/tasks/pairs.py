@@ -1,0 +1,214 @@
+"""A task's pairs for one model: tokens of equal length, answers of one token, as runs need them.
+
+    pairs = task_pairs(model, "ioi", n=32)
+    pairs.metric(logits, rows)          right minus wrong, of each prompt
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.artifacts.manifest import ModelStamp
+from probe.errors import BadInput, brief
+from probe.model.load import stamp
+from probe.show.record import Record
+from probe.tasks.catalogue import TaskName, task_named
+from probe.tasks.example import Example
+from probe.tasks.words import Words
+from probe.text.prompts import encode_prompt
+from probe.text.targets import token_id
+from probe.words import counted
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+Metric = Literal["logit_diff", "prob_diff", "log_prob"]
+METRICS: dict[str, str] = {
+    "logit_diff": "mean logit of the right tokens minus that of the wrong ones",
+    "prob_diff": "probability of the right tokens minus that of the wrong ones",
+    "log_prob": "log of the probability of the right tokens together",
+}
+_TRIES = 40  # examples drawn for each that is wanted, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Record):
+    """Clean and corrupted prompts of a task as a model reads them. examples: as text. clean, corrupted: token ids, equally many in
+    a pair. right, wrong: ids of the answers. measure: which number is made of the logits. refused: of the examples drawn, how many
+    did not fit this model, by why. seed: of the draws."""
+
+    task: str
+    examples: list[Example]
+    clean: list[list[int]]
+    corrupted: list[list[int]]
+    right: list[list[int]]
+    wrong: list[list[int]]
+    measure: str = "logit_diff"
+    refused: dict[str, int]
+    seed: int = 0
+    model: ModelStamp
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def __post_init__(self) -> None:
+        if self.measure not in METRICS:
+            raise BadInput(f"There is no metric {brief(self.measure)}; choose {', '.join(METRICS)}.")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a pair."""
+        return [
+            {"clean": e.clean, "corrupted": e.corrupted, "right": " ".join(e.right[:3]), "wrong": " ".join(e.wrong[:3])}
+            for e in self.examples
+        ]
+
+    def groups(self, most: int) -> list[list[int]]:
+        """Indices of pairs of equal length, at most `most` together, so that a batch needs no padding."""
+        by_length: dict[int, list[int]] = {}
+        for i, ids in enumerate(self.clean):
+            by_length.setdefault(len(ids), []).append(i)
+        return [some[at : at + most] for some in by_length.values() for at in range(0, len(some), most)]
+
+    def some(self, rows: Iterable[int]) -> "Pairs":
+        """These pairs alone."""
+        chosen = list(rows)
+        lists = ("examples", "clean", "corrupted", "right", "wrong")
+        return Pairs(**{**self.__dict__, **{name: [getattr(self, name)[i] for i in chosen] for name in lists}})
+
+    def metric(self, logits: Float[Tensor, "row d_vocab"], rows: list[int]) -> Float[Tensor, " row"]:
+        """The number of each of these pairs, from its logits at the last position; float32 at least, differentiable."""
+        x = logits if logits.dtype == torch.float64 else logits.float()
+        if self.measure != "logit_diff":
+            x = x.log_softmax(-1)
+        return torch.stack([self._one(row, self.right[i], self.wrong[i]) for row, i in zip(x, rows, strict=True)])
+
+    def _one(self, x: Float[Tensor, " d_vocab"], right: list[int], wrong: list[int]) -> Float[Tensor, ""]:
+        if self.measure == "logit_diff":
+            return x[right].mean() - (x[wrong].mean() if wrong else 0.0)
+        if self.measure == "prob_diff":
+            return x[right].exp().sum() - x[wrong].exp().sum()
+        return x[right].logsumexp(-1)
+
+
+def task_pairs(
+    model: "TransformerBridge",
+    task: TaskName | str | PathLike[str] = "ioi",
+    n: int = 32,
+    *,
+    seed: int = 0,
+    measure: Metric | None = None,
+    **settings: Any,
+) -> Pairs:
+    """`n` pairs of a task for this model.
+
+    task: a name (`ioi`, `greater-than`, ...), or a JSONL file of examples: `{"clean": ..., "corrupted": ..., "right": [" Mary"],
+    "wrong": [" John"]}` a line. settings: the task's own, like `templates` and `corruption`. Examples that do not fit (prompts of
+    unequal length, answers of several tokens) are drawn again and counted; of a file they are refused with the line. Raises BadInput
+    where fewer than `n` fit.
+    """
+    if n < 1:
+        raise BadInput(f"n is {n}; at least one pair is needed.")
+    if str(task).endswith(".jsonl"):
+        return _from_file(model, Path(task), n, measure or "logit_diff")
+    about = task_named(str(task))
+    draw, words = Random(seed), Words(model)
+    fitting = _Fitting(model)
+    for _ in range(_TRIES * n):
+        if len(fitting.clean) == n:
+            break
+        fitting.add(about.make(draw, words, **settings))
+    if len(fitting.clean) < n:
+        why = ", ".join(f"{count} {reason}" for reason, count in fitting.refused.items())
+        raise BadInput(
+            f"Of {about.name}, {counted(len(fitting.clean), 'pair')} of {n} could be made for this model: {why}. "
+            "Ask for fewer, or give examples of your own (a JSONL file)."
+        )
+    return fitting.pairs(about.name, measure or about.measure, seed)
+
+
+class _Fitting:
+    """Examples that fit a model, as they come."""
+
+    def __init__(self, model: "TransformerBridge"):
+        self.model, self.examples, self.seen = model, [], set()
+        self.clean, self.corrupted, self.right, self.wrong = [], [], [], []
+        self.refused: dict[str, int] = {}
+
+    def add(self, example: Example) -> str:
+        """Take an example; returns why not, "" where it was taken."""
+        why = self._add(example)
+        if why:
+            self.refused[why] = self.refused.get(why, 0) + 1
+        return why
+
+    def _add(self, example: Example) -> str:
+        clean, corrupted = (encode_prompt(self.model, text) for text in (example.clean, example.corrupted))
+        if len(clean) != len(corrupted):
+            return "with prompts of unequal length"
+        if clean == corrupted:
+            return "with two prompts that are the same"
+        if (tuple(clean), tuple(corrupted)) in self.seen:
+            return "drawn before"
+        try:
+            right, wrong = ([token_id(self.model, t) for t in side] for side in (example.right, example.wrong))
+        except BadInput:
+            return "with an answer of several tokens"
+        if not right or set(right) & set(wrong):
+            return "whose right and wrong answers begin alike"
+        self.seen.add((tuple(clean), tuple(corrupted)))
+        self.examples.append(example)
+        for held, value in zip((self.clean, self.corrupted, self.right, self.wrong), (clean, corrupted, right, wrong), strict=True):
+            held.append(value)
+        return ""
+
+    def pairs(self, task: str, measure: str, seed: int) -> Pairs:
+        """What was taken."""
+        return Pairs(
+            task=task,
+            examples=self.examples,
+            clean=self.clean,
+            corrupted=self.corrupted,
+            right=self.right,
+            wrong=self.wrong,
+            measure=measure,
+            refused=self.refused,
+            seed=seed,
+            model=stamp(self.model),
+        )
+
+
+def _from_file(model: "TransformerBridge", path: Path, n: int, measure: str) -> Pairs:
+    """Pairs of a JSONL file: its first `n`."""
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}; a task is one of these or a JSONL file of examples: {', '.join(get_args(TaskName))}.")
+    fitting = _Fitting(model)
+    with path.open(encoding="utf8") as lines:
+        for number, line in enumerate(lines, 1):
+            if len(fitting.clean) == n:
+                break
+            if line.strip() and (why := fitting.add(_example(path, number, line))):
+                raise BadInput(f"{path}, line {number}: an example {why}. Mend it or take it out.")
+    if not fitting.clean:
+        raise BadInput(f"{path} holds no examples.")
+    return fitting.pairs(path.stem, measure, 0)
+
+
+def _example(path: Path, number: int, line: str) -> Example:
+    try:
+        told = json.loads(line)
+        if not isinstance(told, Mapping):
+            raise TypeError
+        sides = {side: [told[side]] if isinstance(told[side], str) else list(told[side]) for side in ("right", "wrong")}
+        return Example(clean=str(told["clean"]), corrupted=str(told["corrupted"]), template=str(told.get("template", "")), **sides)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(
+            f'{path}, line {number} is no example; write {{"clean": ..., "corrupted": ..., "right": [" Mary"], "wrong": [" John"]}}.'
+        ) from error
