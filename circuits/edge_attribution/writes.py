@@ -6,7 +6,6 @@ it reads (its output bias) belongs to no head; it is the same in every run, unle
 
 from typing import TYPE_CHECKING
 
-import torch
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
@@ -60,14 +59,16 @@ class Writers:
     def all(self, held: Held) -> Float[Tensor, "batch sender pos d_model"]:
         """What every sender writes."""
         first = wide(held[Site("resid_pre", 0).name])
-        out = first.new_empty(len(first), len(self.layout.senders), *first.shape[1:])
-        out[:, 0] = first
-        for layer in range(self.layout.n_layers):
-            out[:, self.layout.heads_of(layer)] = self.heads(layer, held)
-            out[:, self.layout.mlp_of(layer)] = wide(held[Site("mlp_write", layer).name])
+        out = first.new_zeros(len(first), len(self.layout.senders), *first.shape[1:])
+        self._add(out, held, 1)
         return out
 
+    def take_off(self, written: Float[Tensor, "batch sender pos d_model"], held: Held) -> None:
+        """Subtract what every sender writes in a run, in place: two runs' writes at once would be twice the memory."""
+        self._add(written, held, -1)
 
-def difference(writers: Writers, of: Held, minus: Held) -> Float[Tensor, "batch sender pos d_model"]:
-    """What every sender writes in one run minus the other."""
-    return torch.sub(found := writers.all(of), writers.all(minus), out=found)
+    def _add(self, out: Tensor, held: Held, sign: int) -> None:
+        out[:, 0].add_(wide(held[Site("resid_pre", 0).name]), alpha=sign)
+        for layer in range(self.layout.n_layers):
+            out[:, self.layout.heads_of(layer)].add_(self.heads(layer, held), alpha=sign)
+            out[:, self.layout.mlp_of(layer)].add_(wide(held[Site("mlp_write", layer).name]), alpha=sign)

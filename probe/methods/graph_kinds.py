@@ -169,3 +169,12 @@ def layer_list(written: str) -> list[int]:
     """`3,5-7` as 3, 5, 6, 7."""
     ends = [[int(end) for end in part.split("-")] for part in written.split(",")]
     return sorted({layer for pair in ends for layer in range(pair[0], pair[-1] + 1)})
+
+
+class TaskKind(Text):
+    """A task by its name, or a file of its examples; Python takes pairs that are made already, which no file holds."""
+
+    def plain(self, given: Any) -> Plain:
+        if not isinstance(given, str) and hasattr(given, "examples"):
+            raise NotPlain
+        return self.check(str(given))

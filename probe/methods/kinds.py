@@ -23,6 +23,7 @@ from probe.methods.graph_kinds import (
     HeadLayersKind,
     ModeKind,
     NodesKind,
+    TaskKind,
     ThroughKind,
     is_at_place,
 )
@@ -336,6 +337,7 @@ KINDS: dict[str, Kind] = {
     "TokenOrUnit": ExplainedKind("a token (text or id) or a unit (L5N120@3)", "token"),
     "CacheName": CacheKind("the name of a stored cache", "stored", _NAME),
     "CorpusName": Text("a text source, like sotu or a file", "text"),
+    "TaskName": TaskKind("the name of a task, or a .jsonl file of pairs", "text"),
     "StudyName": Text("the name of a study", "text", _NAME),
     "FileToRead": PlaceKind("a file to read", "file"),
     "FileToWrite": WrittenKind("a file to write", "file"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, get_args
+from typing import Any
 
 from probe.errors import BadInput, brief
 from probe.show.record import Record
@@ -11,7 +11,8 @@ from probe.tasks.example import Example
 from probe.tasks.greater_than import greater_than
 from probe.tasks.ioi import ioi
 
-TaskName = Literal["ioi", "greater-than"]
+TaskName = Any
+"""A task by its name, a JSONL file of examples, or pairs made already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,5 +51,5 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         near = get_close_matches(name, TASKS, 1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        raise BadInput(f"There is no task {brief(name)}; there are {', '.join(get_args(TaskName))}, or a JSONL file of examples.{meant}")
+        raise BadInput(f"There is no task {brief(name)}; there are {', '.join(TASKS)}, or a JSONL file of examples.{meant}")
     return TASKS[name]

@@ -7,10 +7,9 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,7 +19,7 @@ from probe.artifacts.manifest import ModelStamp
 from probe.errors import BadInput, brief
 from probe.model.load import stamp
 from probe.show.record import Record
-from probe.tasks.catalogue import TaskName, task_named
+from probe.tasks.catalogue import TASKS, TaskName, task_named
 from probe.tasks.example import Example
 from probe.tasks.words import Words
 from probe.text.prompts import encode_prompt
@@ -30,7 +29,7 @@ from probe.words import counted
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-Metric = Literal["logit_diff", "prob_diff", "log_prob"]
+Measure = Literal["logit_diff", "prob_diff", "log_prob"]
 METRICS: dict[str, str] = {
     "logit_diff": "mean logit of the right tokens minus that of the wrong ones",
     "prob_diff": "probability of the right tokens minus that of the wrong ones",
@@ -100,11 +99,11 @@ class Pairs(Record):
 
 def task_pairs(
     model: "TransformerBridge",
-    task: TaskName | str | PathLike[str] = "ioi",
+    task: TaskName = "ioi",
     n: int = 32,
     *,
     seed: int = 0,
-    measure: Metric | None = None,
+    measure: Measure | None = None,
     **settings: Any,
 ) -> Pairs:
     """`n` pairs of a task for this model.
@@ -132,6 +131,13 @@ def task_pairs(
             "Ask for fewer, or give examples of your own (a JSONL file)."
         )
     return fitting.pairs(about.name, measure or about.measure, seed)
+
+
+def pairs_of(
+    model: "TransformerBridge", task: TaskName, n: int, measure: Measure | None = None, seed: int = 0
+) -> Pairs:
+    """A task's pairs, drawn, or as they were given."""
+    return task if isinstance(task, Pairs) else task_pairs(model, task, n, seed=seed, measure=measure)
 
 
 class _Fitting:
@@ -188,7 +194,7 @@ class _Fitting:
 def _from_file(model: "TransformerBridge", path: Path, n: int, measure: str) -> Pairs:
     """Pairs of a JSONL file: its first `n`."""
     if not path.is_file():
-        raise BadInput(f"There is no file {path}; a task is one of these or a JSONL file of examples: {', '.join(get_args(TaskName))}.")
+        raise BadInput(f"There is no file {path}; a task is one of these or a JSONL file of examples: {', '.join(TASKS)}.")
     fitting = _Fitting(model)
     with path.open(encoding="utf8") as lines:
         for number, line in enumerate(lines, 1):

@@ -1,0 +1,124 @@
+"""The two methods: EAP, one gradient, and EAP-IG, its mean along the path from the corrupted to the clean input."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import torch
+
+from circuits.edge_attribution.components import components
+from circuits.edge_attribution.eap import scores_of
+from circuits.edge_attribution.plan import EdgeConfig, EdgePlan, plan_edges
+from circuits.edge_attribution.scores import EdgeScores
+from probe.errors import BadInput
+from probe.methods import Doc, method
+from probe.plain_values import takes_fields
+from probe.progress import SILENT, Progress
+from probe.show.opening import came_from
+from probe.tasks.catalogue import TaskName
+from probe.tasks.pairs import METRICS, Measure, Pairs, pairs_of
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+Rule = Literal["left", "midpoint", "right"]
+SIGN = "change of the metric when the edge carries what its sender writes in the corrupted run"
+
+
+@method("eap", group="circuits", plan="plan_eap", paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)")
+@takes_fields("config", EdgeConfig)
+def eap(
+    model: "TransformerBridge",
+    task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
+    *,
+    n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 32,
+    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
+    seed: Annotated[int, Doc("Of the pairs that are drawn.", least=0)] = 0,
+    config: EdgeConfig = EdgeConfig(),
+    progress: Progress = SILENT,
+) -> EdgeScores:
+    """How much every edge between components matters to a task, to first order: edge attribution patching.
+
+    Of each edge, what the metric would change by if its receiver got what its sender writes in the corrupted run. One backward pass
+    a pair. Attention that is saturated has no gradient, so what works through it is missed: see `eap-ig`.
+    """
+    return _attributed(model, pairs_of(model, task, n, measure, seed), 0, "midpoint", config, progress)
+
+
+@method("eap-ig", group="circuits", plan="plan_eap_ig", paper="Have Faith in Faithfulness (Hanna et al. 2024)")
+@takes_fields("config", EdgeConfig)
+def eap_ig(
+    model: "TransformerBridge",
+    task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
+    *,
+    n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 32,
+    steps: Annotated[int, Doc("Points of the path.", least=1, most=1000)] = 5,
+    rule: Annotated[Rule, Doc("Where in its piece of the path each point is; published code takes `left`.")] = "midpoint",
+    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
+    seed: Annotated[int, Doc("Of the pairs that are drawn.", least=0)] = 0,
+    config: EdgeConfig = EdgeConfig(),
+    progress: Progress = SILENT,
+) -> EdgeScores:
+    """How much every edge between components matters to a task: EAP with its gradient averaged from the corrupted to the clean input."""
+    return _attributed(model, pairs_of(model, task, n, measure, seed), steps, rule, config, progress)
+
+
+def _attributed(
+    model: "TransformerBridge", pairs: Pairs, steps: int, rule: str, config: EdgeConfig, progress: Progress
+) -> EdgeScores:
+    plan, made = plan_edges(model, pairs, steps, config), components(model)
+    there = made.layout.edges
+    by_pair = np.zeros((len(pairs), plan.edges), np.float32)
+    ends = np.zeros((2, len(pairs)))
+    name = f"EAP-IG ({steps} points)" if steps else "EAP"
+    with progress.stage(name, total=len(pairs), unit="pair") as step:
+        for some in pairs.groups(plan.batch):
+            found = scores_of(model, made, pairs, some, steps, rule)
+            by_pair[some] = found.scores.float().cpu().numpy()[:, there]
+            ends[:, some] = found.clean.cpu(), found.corrupted.cpu()
+            step(len(some))
+    if not np.isfinite(by_pair).all():
+        raise BadInput("The scores hold values that are not finite: the metric or its gradient is not. Choose another metric.")
+    convention = {"sign": SIGN, "metric": METRICS[pairs.measure], "corrupted": "runs of the task's corrupted prompts", "seed": pairs.seed}
+    if steps:
+        convention |= {"path": "inputs (resid_pre of layer 0), corrupted to clean", "points": steps, "rule": rule}
+    record = EdgeScores(
+        method=name,
+        task=pairs.task,
+        layout=made.layout,
+        by_pair=by_pair,
+        clean=ends[0],
+        corrupted=ends[1],
+        examples=[e.clean for e in pairs.examples],
+        convention=convention,
+    )
+    return came_from(record, model)
+
+
+@takes_fields("config", EdgeConfig)
+def plan_eap(
+    model: "TransformerBridge",
+    task: TaskName = "ioi",
+    *,
+    n: int = 32,
+    measure: Measure | None = None,
+    seed: int = 0,
+    config: EdgeConfig = EdgeConfig(),
+) -> EdgePlan:
+    """What `eap` takes."""
+    return plan_edges(model, pairs_of(model, task, n, measure, seed), 0, config)
+
+
+@takes_fields("config", EdgeConfig)
+def plan_eap_ig(
+    model: "TransformerBridge",
+    task: TaskName = "ioi",
+    *,
+    n: int = 32,
+    steps: int = 5,
+    rule: Rule = "midpoint",
+    measure: Measure | None = None,
+    seed: int = 0,
+    config: EdgeConfig = EdgeConfig(),
+) -> EdgePlan:
+    """What `eap_ig` takes."""
+    return plan_edges(model, pairs_of(model, task, n, measure, seed), steps, config)

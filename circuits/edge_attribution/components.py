@@ -1,0 +1,103 @@
+"""A model as components on one stream: its edges, how they write and how they read, looked at once per model.
+
+What everything here rests on is measured on a few tokens of the very model:
+
+    the input, all heads and all MLPs (and biases) sum to the stream
+    the gradients at all receivers sum to the gradient at the input
+    with every edge carrying another run, the model gives that run's logits
+"""
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from circuits.edge_attribution.gradients import backward
+from circuits.edge_attribution.layout import Layout, layout_of
+from circuits.edge_attribution.readers import Reader, readers_of
+from circuits.edge_attribution.run import EdgeRun
+from circuits.edge_attribution.writes import Writers, sites_read
+from probe.errors import BadInput
+from probe.interventions.forward import capture
+from probe.model.anatomy import probe_tokens
+from probe.model.sites import Site
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+
+class Components:
+    """The components of one model."""
+
+    layout: Layout
+    writers: Writers
+    readers: list[Reader]
+
+    def __init__(self, model: "TransformerBridge"):
+        self.layout = layout_of(model)
+        self.writers, self.readers = Writers(model, self.layout), readers_of(model, self.layout)
+
+    def writes(
+        self, model: "TransformerBridge", tokens: Int[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch sender pos d_model"]:
+        """What every sender writes in the run of these tokens."""
+        return self.writers.all(capture(model, tokens, sites_read(model, self.layout)))
+
+    def run(
+        self,
+        model: "TransformerBridge",
+        tokens: Int[Tensor, "row pos"],
+        removed: Bool[Tensor, "row sender receiver"],
+        other: Float[Tensor, "row sender pos d_model"],
+    ) -> Float[Tensor, "row d_vocab"]:
+        """Logits at the last position with these edges carrying `other`. See `run`."""
+        return EdgeRun(self.layout, self.writers, self.readers, removed, other).logits(model, tokens)
+
+
+_known: "WeakKeyDictionary[TransformerBridge, Components]" = WeakKeyDictionary()
+
+
+def components(model: "TransformerBridge") -> Components:
+    """The components of a model. BadInput, with the reason, for a model that is no sum of heads and MLPs on one stream."""
+    if model not in _known:
+        made = Components(model)
+        _check(model, made)
+        _known[model] = made
+    return _known[model]
+
+
+def _check(model: "TransformerBridge", made: Components) -> None:
+    tokens = probe_tokens(model)
+    clean, other = tokens[:1], tokens[1:2]
+    wrong = _sums(model, made, clean) or _gradients(model, made, clean) or _swaps(model, made, clean, other)
+    if wrong:
+        raise BadInput(f"Edges between this model's heads and MLPs cannot be told apart: {wrong}.")
+
+
+def _sums(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
+    last = Site("resid_post", made.layout.n_layers - 1)
+    held = capture(model, torch.cat([tokens, tokens.flip(1)]), [*sites_read(model, made.layout), last])
+    gap = held[last] - made.writers.all(held).sum(1)  # biases: the same at every position of every prompt
+    return "" if _same(gap, gap[:1, :1].expand_as(gap), held[last]) else "what they write does not sum to its stream"
+
+
+def _gradients(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
+    run = backward(model, tokens, made.readers, lambda logits: logits[:, 1] - logits[:, 2])
+    total = torch.stack([run.received(reader).sum(1) for reader in made.readers]).sum(0)
+    return "" if _same(total, run.start, run.start) else "their gradients do not sum to that of its input"
+
+
+def _swaps(model: "TransformerBridge", made: Components, clean: Tensor, other: Tensor) -> str:
+    every = torch.tensor(made.layout.edges, device=clean.device)[None]
+    found = made.run(model, clean, every, made.writes(model, other))
+    with torch.no_grad():
+        wanted = model(other)[:, -1]
+    return "" if _same(found, wanted, wanted) else "given all that another prompt writes, it does not predict what that predicts"
+
+
+def _same(found: Tensor, wanted: Tensor, scale: Tensor) -> bool:
+    """Within what the model's own arithmetic leaves open."""
+    tolerance = 0.05 if scale.dtype in (torch.float16, torch.bfloat16) else 1e-3
+    return bool((found - wanted).abs().max() <= tolerance * scale.float().abs().max())

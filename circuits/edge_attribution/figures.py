@@ -1,0 +1,37 @@
+"""Heads and MLPs by layer, coloured by what their edges come to: blue for the right answer, red against it."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from circuits.edge_attribution.scores import EdgeScores
+from probe.show.beside import draws
+from probe.show.labels import SIGNED, _finish
+
+
+@draws
+def component_figure(scores: EdgeScores, height: int | None = None) -> go.Figure:
+    """A row a layer, a column a head, the last one the MLP."""
+    layout, value = scores.layout, -scores.senders()
+    width = max(layout.heads)
+    grid = np.full((layout.n_layers, width + 1), np.nan)
+    names = np.full(grid.shape, "", object)
+    for layer in range(layout.n_layers):
+        heads, mlp = layout.heads_of(layer), layout.mlp_of(layer)
+        grid[layer, : layout.heads[layer]], grid[layer, width] = value[heads], value[mlp]
+        names[layer, : layout.heads[layer]], names[layer, width] = layout.senders[heads], layout.senders[mlp]
+    top = float(np.abs(grid[np.isfinite(grid)]).max(initial=0)) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.round(grid, 6),
+            colorscale=SIGNED,
+            zmin=-top,
+            zmax=top,
+            zmid=0,
+            customdata=names,
+            hovertemplate="%{customdata}<br>worth %{z:.4f} of the metric<extra></extra>",
+            colorbar={"title": {"text": "for the right answer", "side": "right"}, "thickness": 12},
+        )
+    )
+    figure.update_xaxes(tickvals=list(range(width + 1)), ticktext=[*map(str, range(width)), "MLP"], title="head")
+    figure.update_yaxes(title="layer")
+    return _finish(figure, height or int(np.clip(90 + 18 * len(grid), 240, 900)))
