@@ -17,7 +17,7 @@ from torch import Tensor
 from circuits.edge_attribution.gradients import backward
 from circuits.edge_attribution.layout import Layout, layout_of
 from circuits.edge_attribution.readers import Reader, readers_of
-from circuits.edge_attribution.run import EdgeRun
+from circuits.edge_attribution.run import LAST, EdgeRun
 from circuits.edge_attribution.writes import Writers, sites_read
 from probe.errors import BadInput
 from probe.interventions.forward import capture
@@ -35,8 +35,8 @@ class Components:
     writers: Writers
     readers: list[Reader]
 
-    def __init__(self, model: "TransformerBridge"):
-        self.layout = layout_of(model)
+    def __init__(self, model: "TransformerBridge", apart: bool = False):
+        self.layout = layout_of(model, apart)
         self.writers, self.readers = Writers(model, self.layout), readers_of(model, self.layout)
 
     def writes(
@@ -51,21 +51,24 @@ class Components:
         tokens: Int[Tensor, "row pos"],
         removed: Bool[Tensor, "row sender receiver"],
         other: Float[Tensor, "row sender pos d_model"],
-    ) -> Float[Tensor, "row d_vocab"]:
-        """Logits at the last position with these edges carrying `other`. See `run`."""
-        return EdgeRun(self.layout, self.writers, self.readers, removed, other).logits(model, tokens)
+        where: slice = LAST,
+    ) -> Float[Tensor, "row some d_vocab"]:
+        """Logits, at the last position, with these edges carrying `other`. See `run`."""
+        return EdgeRun(self.layout, self.writers, self.readers, removed, other).logits(model, tokens, where)
 
 
-_known: "WeakKeyDictionary[TransformerBridge, Components]" = WeakKeyDictionary()
+_known: "WeakKeyDictionary[TransformerBridge, dict[bool, Components]]" = WeakKeyDictionary()
 
 
-def components(model: "TransformerBridge") -> Components:
-    """The components of a model. BadInput, with the reason, for a model that is no sum of heads and MLPs on one stream."""
-    if model not in _known:
-        made = Components(model)
+def components(model: "TransformerBridge", apart: bool = False) -> Components:
+    """The components of a model. apart: tokens and learned positions as two senders. BadInput, with the reason, for a model that is no
+    sum of heads and MLPs on one stream."""
+    known = _known.setdefault(model, {})
+    if apart not in known:
+        made = Components(model, apart)
         _check(model, made)
-        _known[model] = made
-    return _known[model]
+        known[apart] = made
+    return known[apart]
 
 
 def _check(model: "TransformerBridge", made: Components) -> None:
@@ -84,14 +87,14 @@ def _sums(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
 
 
 def _gradients(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
-    run = backward(model, tokens, made.readers, lambda logits: logits[:, 1] - logits[:, 2])
+    run = backward(model, tokens, made.readers, lambda logits: (logits * torch.arange(1, logits.shape[-1] + 1).to(logits).cos()).sum(-1))
     total = torch.stack([run.received(reader).sum(1) for reader in made.readers]).sum(0)
     return "" if _same(total, run.start, run.start) else "their gradients do not sum to that of its input"
 
 
 def _swaps(model: "TransformerBridge", made: Components, clean: Tensor, other: Tensor) -> str:
     every = torch.tensor(made.layout.edges, device=clean.device)[None]
-    found = made.run(model, clean, every, made.writes(model, other))
+    found = made.run(model, clean, every, made.writes(model, other))[:, -1]
     with torch.no_grad():
         wanted = model(other)[:, -1]
     return "" if _same(found, wanted, wanted) else "given all that another prompt writes, it does not predict what that predicts"

@@ -30,8 +30,10 @@ SIDES = ("q", "k", "v")
 
 @dataclass(frozen=True, kw_only=True)
 class Layout(Record):
-    """heads, kv_heads: how many of each in every layer. parallel: the layers whose MLP reads beside its attention."""
+    """inputs: what is there before the first layer: `input`, or `tok` and `pos` apart. heads, kv_heads: how many of each in every
+    layer. parallel: the layers whose MLP reads beside its attention."""
 
+    inputs: list[str]
     heads: list[int]
     kv_heads: list[int]
     parallel: list[bool]
@@ -44,7 +46,7 @@ class Layout(Record):
     @cached_property
     def senders(self) -> list[str]:
         """Names of what writes, in order."""
-        names = ["input"]
+        names = list(self.inputs)
         for layer, heads in enumerate(self.heads):
             names += [f"a{layer}.h{h}" for h in range(heads)] + [f"m{layer}"]
         return names
@@ -69,13 +71,18 @@ class Layout(Record):
     @cached_property
     def first_sender(self) -> list[int]:
         """Index of every layer's first head among the senders; of the end, last."""
-        return [1 + sum(self.heads[:layer]) + layer for layer in range(self.n_layers + 1)]
+        return [len(self.inputs) + sum(self.heads[:layer]) + layer for layer in range(self.n_layers + 1)]
 
     @cached_property
     def first_receiver(self) -> list[int]:
         """Index of every layer's first receiver; of the logits, last."""
         sizes = [self.heads[i] + 2 * self.kv_heads[i] + 1 for i in range(self.n_layers)]
         return [sum(sizes[:layer]) for layer in range(self.n_layers + 1)]
+
+    @property
+    def apart(self) -> bool:
+        """Whether tokens and positions are two senders."""
+        return len(self.inputs) > 1
 
     def heads_of(self, layer: int) -> slice:
         """A layer's heads among the senders."""
@@ -109,6 +116,19 @@ class Layout(Record):
         found[:, -1] = True
         return found
 
+    @cached_property
+    def components(self) -> Bool[np.ndarray, "sender receiver"]:
+        """Which receiver belongs to which sender: a head's queries to the head, shared keys and values to every head of their group."""
+        found = np.zeros((len(self.senders), len(self.receivers)), bool)
+        for layer in range(self.n_layers):
+            first, group = self.first_sender[layer], self.heads[layer] // max(1, self.kv_heads[layer])
+            for side in SIDES:
+                start = self.reading(layer, side).start
+                for head in range(self.heads[layer]):
+                    found[first + head, start + (head if side == "q" else head // group)] = True
+            found[self.mlp_of(layer), self.reading(layer, "mlp").start] = True
+        return found
+
     def name(self, sender: int, receiver: int) -> str:
         """An edge's name, like `a0.h1->a1.h2<q>`."""
         return f"{self.senders[sender]}->{self.receivers[receiver]}"
@@ -124,12 +144,15 @@ class Layout(Record):
         return found
 
 
-def layout_of(model: "TransformerBridge") -> Layout:
-    """The edges of a model. BadInput, with the reason, where its blocks do not write heads and MLPs to one stream."""
+def layout_of(model: "TransformerBridge", apart: bool = False) -> Layout:
+    """The edges of a model. apart: tokens and learned positions as two senders. BadInput, with the reason, where its blocks do not write heads and MLPs to one stream."""
     heads, kv_heads, parallel = [], [], []
     for layer in range(int(model.cfg.n_layers)):
         heads.append(spot(Site("z", layer), model).sizes["head"])
         kv_heads.append(next(iter(spot(Site("k", layer), model).sizes.values())))
         spot(Site("mlp_write", layer), model)
         parallel.append(Site("resid_mid", layer) not in anatomy(model).spots)
-    return Layout(heads=heads, kv_heads=kv_heads, parallel=parallel)
+    for kind in ("embed", "pos_embed") if apart else ():
+        spot(Site(kind), model)
+    inputs = ["tok", "pos"] if apart else ["input"]
+    return Layout(inputs=inputs, heads=heads, kv_heads=kv_heads, parallel=parallel)

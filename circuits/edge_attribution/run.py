@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 
+LAST = slice(-1, None)
+
+
 class EdgeRun:
     """One pass in which rows of a batch have edges removed."""
 
@@ -47,8 +50,10 @@ class EdgeRun:
         self.held: Held = {}
         self.fired = 0
 
-    def logits(self, model: "TransformerBridge", tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "row d_vocab"]:
-        """Logits at the last position."""
+    def logits(
+        self, model: "TransformerBridge", tokens: Int[Tensor, "row pos"], where: slice = LAST
+    ) -> Float[Tensor, "row some d_vocab"]:
+        """Logits at these positions."""
         rows = tokens.shape[0]
         hooks: list[tuple[str, Callable]] = []
         for site in self._read(model):
@@ -57,9 +62,9 @@ class EdgeRun:
         asked = [reader for reader in self.readers if any(self.touched[self._columns(reader)])]
         for reader in asked:
             hooks.append((spot(reader.reads, model).hook, self._changing(model, reader, rows)))
-        hooks.append(("unembed.hook_in", lambda value, hook: value[:, -1:]))
+        hooks.append(("unembed.hook_in", lambda value, hook: value[:, where]))
         with torch.no_grad(), model.hooks(fwd_hooks=hooks):
-            found = model(tokens, **keeps_nothing(model))[:, -1]
+            found = model(tokens, **keeps_nothing(model))
         if self.fired != len(asked):
             raise OpenworkError(f"{len(asked) - self.fired} of {len(asked)} changed inputs were never read, so nothing was measured.")
         return found
@@ -90,7 +95,7 @@ class EdgeRun:
         """What the senders before the n-th wrote, as far as that is not known yet."""
         layout, held = self.layout, self.held
         if self.written == 0:
-            self._wrote(slice(0, 1), wide(held[Site("resid_pre", 0).name])[:, None])
+            self._wrote(slice(0, len(layout.inputs)), self.writers.inputs(held))
         for layer in range(layout.n_layers):
             heads = layout.heads_of(layer)
             if heads.stop > n:

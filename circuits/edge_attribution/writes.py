@@ -6,6 +6,7 @@ it reads (its output bias) belongs to no head; it is the same in every run, unle
 
 from typing import TYPE_CHECKING
 
+import torch
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
@@ -24,7 +25,7 @@ Held = dict[str, Tensor]
 
 def sites_read(model: "TransformerBridge", layout: Layout) -> list[Site]:
     """The sites from which `writes` are made."""
-    found = [Site("resid_pre", 0)]
+    found = [Site("resid_pre", 0), *([Site("embed"), Site("pos_embed")] if layout.apart else [])]
     for layer in range(layout.n_layers):
         found += [Site("z", layer), Site("mlp_write", layer)]
         if hook_name(Site("ln1_post_scale", layer), model) is not None:
@@ -50,6 +51,14 @@ class Writers:
             self._W.append(W)
             self._post.append(post is not None)
 
+    def inputs(self, held: Held) -> Float[Tensor, "batch input pos d_model"]:
+        """What is there before the first layer; of tokens and positions apart the rest (a norm, a scale) goes with the tokens."""
+        stream = wide(held[Site("resid_pre", 0).name])
+        if not self.layout.apart:
+            return stream[:, None]
+        positions = wide(held[Site("pos_embed").name]).expand_as(stream)
+        return torch.stack([stream - positions, positions], 1)
+
     def heads(self, layer: int, held: Held) -> Float[Tensor, "batch head pos d_model"]:
         """What a layer's heads write."""
         z = wide(held[Site("z", layer).name])
@@ -68,7 +77,7 @@ class Writers:
         self._add(written, held, -1)
 
     def _add(self, out: Tensor, held: Held, sign: int) -> None:
-        out[:, 0].add_(wide(held[Site("resid_pre", 0).name]), alpha=sign)
+        out[:, : len(self.layout.inputs)].add_(self.inputs(held), alpha=sign)
         for layer in range(self.layout.n_layers):
             out[:, self.layout.heads_of(layer)].add_(self.heads(layer, held), alpha=sign)
             out[:, self.layout.mlp_of(layer)].add_(wide(held[Site("mlp_write", layer).name]), alpha=sign)

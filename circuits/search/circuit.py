@@ -1,0 +1,75 @@
+"""A component circuit: which edges between heads and MLPs are kept, and how they were found."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from circuits.edge_attribution.layout import Layout
+from probe.show.panels import Panel, Rows, Sentence
+from probe.show.record import Record
+from probe.words import counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentCircuit(Record):
+    """kept: the edges of the circuit, sender by receiver; every other edge carries something else. convention: every choice that
+    changes it. found: what the search saw on the way, a row an edge that it tried; empty where it tried none."""
+
+    method: str
+    task: str
+    layout: Layout
+    kept: Bool[np.ndarray, "sender receiver"]
+    convention: dict[str, Any] = field(default_factory=dict)
+    found: list[dict[str, Any]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return int(self.kept.sum())
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Its edges by name, in the order of their senders."""
+        return [self.layout.name(int(u), int(v)) for u, v in np.argwhere(self.kept)]
+
+    @property
+    def share(self) -> float:
+        """Its edges as a share of the model's."""
+        return len(self) / int(self.layout.edges.sum())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row an edge."""
+        return [dict(zip(("sender", "receiver"), name.split("->"), strict=True)) for name in self.names]
+
+    def panels(self) -> list[Panel]:
+        """What it is, and its edges."""
+        return [Sentence(self.summary()), Rows("Its edges", self.rows()), *([Rows("Edges tried", self.found)] if self.found else [])]
+
+    def summary(self) -> str:
+        """One sentence."""
+        total = int(self.layout.edges.sum())
+        return f"{counted(len(self), 'edge')} of {total:,} ({self.share:.2%}), found by {self.method} on {self.task}."
+
+
+def connected(layout: Layout, kept: Bool[np.ndarray, "sender receiver"]) -> Bool[np.ndarray, "sender receiver"]:
+    """The edges that lie on a path from the input to the logits: what dangles at either end goes."""
+    kept, own = kept & layout.edges, layout.components
+    while True:
+        fed = (own & kept.any(0)).any(1)  # senders some of whose receivers are reached
+        fed[: len(layout.inputs)] = True
+        heard = (own & kept.any(1)[:, None]).any(0)  # receivers whose component is read by someone
+        heard[-1] = True
+        left = kept & fed[:, None] & heard
+        if (left == kept).all():
+            return kept
+        kept = left
+
+
+def circuit_of(layout: Layout, names: Iterable[str], **about: Any) -> ComponentCircuit:
+    """A circuit of these edges, by name."""
+    kept = np.zeros(layout.edges.shape, bool)
+    for name in names:
+        kept[layout.edge(name)] = True
+    return ComponentCircuit(layout=layout, kept=kept, **about)
