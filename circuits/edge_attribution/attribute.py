@@ -8,7 +8,7 @@ import torch
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.eap import scores_of
 from circuits.edge_attribution.plan import EdgeConfig, EdgePlan, plan_edges
-from circuits.edge_attribution.scores import EdgeScores
+from circuits.edge_attribution.scores import SIGN, EdgeScores
 from probe.errors import BadInput
 from probe.methods import Doc, method
 from probe.plain_values import takes_fields
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 Rule = Literal["left", "midpoint", "right"]
-SIGN = "change of the metric when the edge carries what its sender writes in the corrupted run"
 
 
 @method("eap", group="circuits", plan="plan_eap", paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)")

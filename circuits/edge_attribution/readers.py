@@ -57,14 +57,17 @@ class Reader:
 
     def read(self, change: Float[Tensor, "batch head pos d_model"], held: Held) -> Float[Tensor, "batch head pos width"]:
         """By how much what each head reads changes when the stream that it alone reads changes by `change`."""
-        if self.norm is None:
-            moved = change
-        else:
-            x, s = wide(held[self.stream.name])[:, None], wide(held[self._scale])[:, None]
-            moved = self._normed(x + change, self._eps(x, s)) - self._normed(x, self._eps(x, s))
+        moved = self.normed(change, held)
         if self.W is None:
             return moved
         return einsum(moved, self.W, "b head pos d_model, head d_model d_head -> b head pos d_head")
+
+    def normed(self, change: Float[Tensor, "batch row pos d_model"], held: Held) -> Float[Tensor, "batch row pos d_model"]:
+        """By how much the norm's output changes when the stream does."""
+        if self.norm is None:
+            return change
+        x, s = wide(held[self.stream.name])[:, None], wide(held[self._scale])[:, None]
+        return self._normed(x + change, self._eps(x, s)) - self._normed(x, self._eps(x, s))
 
     @property
     def _scale(self) -> str:

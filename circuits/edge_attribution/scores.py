@@ -12,6 +12,8 @@ from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import counted, decimals
 
+SIGN = "change of the metric when the edge carries what its sender writes in the corrupted run"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeScores(Record, figure=True):

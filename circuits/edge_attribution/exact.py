@@ -1,0 +1,166 @@
+"""Exact edge patching: each edge by itself carries what its sender writes in the corrupted run, and the metric is measured.
+
+    score(u -> v) = m(clean, with v reading  x + write_u(corrupted) - write_u(clean)) - m(clean)
+
+What gradients estimate, measured: the truth that EAP and EAP-IG are compared with. A pass holds many edges of one pair as its rows;
+below the first receiver of a pass nothing has changed, so the layers there run on one row (`circuits.patching.runs.spreads`).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+from einops import einsum
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.edge_attribution.components import Components, components
+from circuits.edge_attribution.readers import Reader
+from circuits.edge_attribution.scores import SIGN, EdgeScores
+from circuits.edge_attribution.writes import Held, sites_read
+from circuits.patching.runs import spreads
+from probe.errors import BadInput, OpenworkError
+from probe.interventions.forward import capture
+from probe.methods import Doc, method
+from probe.model.anatomy import spot
+from probe.model.key_value_cache import keeps_nothing
+from probe.model.sites import Site
+from probe.progress import SILENT, Progress
+from probe.show.opening import came_from
+from probe.tasks.catalogue import TaskName
+from probe.tasks.pairs import METRICS, Measure, Pairs, pairs_of
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+ROWS = 64
+"""Edges of a pass: more save little, since each row has layers of its own to run."""
+
+
+@method("exact-edges", group="circuits", paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)")
+def exact_edges(
+    model: "TransformerBridge",
+    task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
+    *,
+    n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 8,
+    edges: Annotated[int | None, Doc("How many edges, drawn from all; by default all of them.", least=1)] = 500,
+    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
+    seed: Annotated[int, Doc("Of the pairs and edges that are drawn.", least=0)] = 0,
+    progress: Progress = SILENT,
+) -> EdgeScores:
+    """What edges between components really do to a task: each is patched by itself and the metric measured.
+
+    One row of a forward pass an edge and pair: the whole model takes hours, so some edges are drawn; the others have no score.
+    """
+    pairs, made = pairs_of(model, task, n, measure, seed), components(model)
+    every = np.argwhere(made.layout.edges)
+    chosen = np.arange(len(every))
+    if edges is not None and edges < len(every):
+        chosen = np.sort(np.random.default_rng(seed).choice(len(every), edges, replace=False))
+    return measured(model, made, pairs, every[chosen], chosen, progress)
+
+
+def measured(
+    model: "TransformerBridge",
+    made: Components,
+    pairs: Pairs,
+    edges: Int[np.ndarray, "edge 2"],
+    places: Int[np.ndarray, " edge"],
+    progress: Progress = SILENT,
+) -> EdgeScores:
+    """Scores of these edges, sender and receiver each; places: where they stand among all."""
+    total = int(made.layout.edges.sum())
+    by_pair = np.full((len(pairs), total), np.nan, np.float32)
+    ends = np.zeros((2, len(pairs)))
+    order = np.argsort(edges[:, 1], kind="stable")
+    with progress.stage("exact edges", total=len(pairs) * len(edges), unit="patch") as step:
+        for i in range(len(pairs)):
+            one = _Pair(model, made, pairs, i)
+            ends[:, i] = one.clean, one.corrupted
+            for at in range(0, len(order), ROWS):
+                rows = order[at : at + ROWS]
+                by_pair[i, places[rows]] = one.patched(edges[rows]) - one.clean
+                step(len(rows))
+    record = EdgeScores(
+        method="exact patching",
+        task=pairs.task,
+        layout=made.layout,
+        by_pair=by_pair,
+        clean=ends[0],
+        corrupted=ends[1],
+        examples=[e.clean for e in pairs.examples],
+        convention={"sign": SIGN, "metric": METRICS[pairs.measure], "edges measured": len(edges), "seed": pairs.seed},
+    )
+    return came_from(record, model)
+
+
+class _Pair:
+    """One pair: its clean run, what every sender would write otherwise, and passes with edges patched."""
+
+    def __init__(self, model: "TransformerBridge", made: Components, pairs: Pairs, index: int):
+        self.model, self.made, self.pairs, self.index = model, made, pairs, index
+        self.tokens = torch.tensor([pairs.clean[index]], device=model.W_E.device)
+        other = torch.tensor([pairs.corrupted[index]], device=model.W_E.device)
+        parts = {part for r in made.readers for part in (r.stream, r.scale) if part is not None}
+        self.held: Held = dict(capture(model, self.tokens, sorted(parts | set(sites_read(model, made.layout)))))
+        self.change = made.writes(model, other)  # 1 sender pos d_model
+        made.writers.take_off(self.change, self.held)
+        self.clean, self.corrupted = (float(self._score(model(t)[:, -1])[0]) for t in (self.tokens, other))
+
+    def patched(self, edges: Int[np.ndarray, "row 2"]) -> Float[np.ndarray, " row"]:
+        """The metric with each of these edges patched; they are in the order of their receivers."""
+        n = len(edges)
+        readers = list(self._by_reader(edges))
+        hooks: list[tuple[str, Callable]] = []
+        first = min(reader.layer for reader, _, _ in readers)
+        if grown := spreads(self.model) and first < self.made.layout.n_layers:
+            start = spot(Site("resid_pre", first), self.model).hook
+            hooks.append((start, lambda value, hook: value.expand(n, *value.shape[1:])))
+        fired: list[Reader] = []
+        for reader, rows, heads in readers:
+            moved = self._moved(reader, edges[rows, 0], heads)
+            hooks.append((spot(reader.reads, self.model).hook, self._put(reader, rows, heads, moved, n, fired)))
+        hooks.append(("unembed.hook_in", lambda value, hook: value[:, -1:]))
+        with torch.no_grad(), self.model.hooks(fwd_hooks=hooks):
+            tokens = self.tokens if grown else self.tokens.expand(n, -1)
+            logits = self.model(tokens, **keeps_nothing(self.model))[:, -1]
+        if len(fired) != len(readers) or len(logits) != n:
+            raise OpenworkError("Some of the patched edges were never read, so nothing was measured.")
+        return self._score(logits).double().cpu().numpy()
+
+    def _by_reader(self, edges: Int[np.ndarray, "row 2"]) -> Iterator[tuple[Reader, Any, Any]]:
+        """Of every side that is read here: its rows, and of each the head."""
+        for reader in self.made.readers:
+            columns = self.made.layout.reading(reader.layer, reader.side)
+            rows = np.flatnonzero((edges[:, 1] >= columns.start) & (edges[:, 1] < columns.stop))
+            if len(rows):
+                yield reader, rows, edges[rows, 1] - columns.start
+
+    def _moved(self, reader: Reader, senders: Any, heads: Any) -> Float[Tensor, "row pos width"]:
+        """By how much what each row's receiver reads changes."""
+        moved = reader.normed(self.change[:, senders], self.held)[0]
+        return moved if reader.W is None else einsum(moved, reader.W[heads], "row pos d, row d d_head -> row pos d_head")
+
+    def _put(self, reader: Reader, rows: Any, heads: Any, moved: Tensor, n: int, fired: list[Reader]) -> Callable:
+        at = spot(reader.reads, self.model)
+
+        def changed(v: Tensor) -> Tensor:
+            v = v.expand(n, *v.shape[1:]).clone()
+            index = torch.tensor(rows, device=v.device)
+            if v.ndim == 4:
+                v[index, :, torch.tensor(heads, device=v.device)] += moved.to(v)
+            else:
+                v[index] += moved.to(v)
+            fired.append(reader)
+            return v
+
+        def hooked(value: Tensor, hook: object) -> Tensor:
+            size = value.shape[0] if value.shape[0] in (1, n) else n
+            value = value.expand(n, *value.shape[1:]) if size == 1 and n > 1 else value
+            return at.change(value, n, changed)
+
+        return hooked
+
+    def _score(self, logits: Float[Tensor, "row d_vocab"]) -> Float[Tensor, " row"]:
+        return self.pairs.metric(logits, [self.index] * len(logits))
