@@ -39,6 +39,10 @@ def eap(
 
     Of each edge, what the metric would change by if its receiver got what its sender writes in the corrupted run. One backward pass
     a pair. Attention that is saturated has no gradient, so what works through it is missed: see `eap-ig`.
+
+    >>> scores = ow.eap(model, "greater-than", n=2)
+    >>> scores.by_pair.shape, scores.layout.name(0, 0)
+    ((2, 343), 'input->a0.h0<q>')
     """
     return _attributed(model, pairs_of(model, task, n, measure, seed), 0, "midpoint", config, progress)
 
@@ -57,7 +61,14 @@ def eap_ig(
     config: EdgeConfig = EdgeConfig(),
     progress: Progress = SILENT,
 ) -> EdgeScores:
-    """How much every edge between components matters to a task: EAP with its gradient averaged from the corrupted to the clean input."""
+    """How much every edge between components matters to a task: EAP, its gradient averaged from the corrupted to the clean input.
+
+    Where attention is saturated on the clean prompt, gradients along the path are not, so edges that EAP misses are found.
+
+    >>> scores = ow.eap_ig(model, "greater-than", n=2, steps=3)
+    >>> len(scores.rows(5))
+    5
+    """
     return _attributed(model, pairs_of(model, task, n, measure, seed), steps, rule, config, progress)
 
 

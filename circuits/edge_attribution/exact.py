@@ -52,6 +52,10 @@ def exact_edges(
     """What edges between components really do to a task: each is patched by itself and the metric measured.
 
     One row of a forward pass an edge and pair: the whole model takes hours, so some edges are drawn; the others have no score.
+
+    >>> scores = ow.exact_edges(model, "greater-than", n=1, edges=8)
+    >>> len(scores.rows(None)), scores.convention["edges measured"]
+    (8, 8)
     """
     pairs, made = pairs_of(model, task, n, measure, seed), components(model)
     every = np.argwhere(made.layout.edges)

@@ -62,7 +62,7 @@ class EdgeScores(Record, figure=True):
 
     def best(self, k: int, *, signed: bool = False) -> Bool[np.ndarray, "sender receiver"]:
         """The `k` edges of largest score, by size; `signed`: those that speak most for the right answer."""
-        order = np.argsort(self.score if signed else -np.abs(self.score), kind="stable")
+        order = np.argsort(self.score if signed else -np.abs(self.score), kind="stable")  # NaN, not measured, comes last
         kept = np.zeros(self.layout.edges.shape, bool)
         kept[tuple(self.edges[order[:k]].T)] = True
         return kept
@@ -73,7 +73,8 @@ class EdgeScores(Record, figure=True):
 
     def rows(self, k: int | None = 50) -> list[dict[str, Any]]:
         """The `k` edges of largest score (all: None), with the error of the mean over pairs."""
-        order = np.argsort(-np.abs(self.score), kind="stable")[:k]
+        order = np.argsort(-np.abs(self.score), kind="stable")
+        order = order[np.isfinite(self.score[order])][:k]
         return [
             {
                 "edge": self.layout.name(*map(int, self.edges[i])),

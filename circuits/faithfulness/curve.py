@@ -18,7 +18,7 @@ from circuits.edge_attribution.attribute import eap, eap_ig
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.runs import Ablation, Comparison
 from circuits.edge_attribution.scores import EdgeScores
-from circuits.faithfulness.metrics import SHARES, area, distance, faithfulness
+from circuits.faithfulness.metrics import SHARES, area, distance, faithfulness, gap
 from circuits.search.circuit import connected
 from circuits.search.select import Rule, chosen
 from probe.methods import Doc, method
@@ -69,8 +69,8 @@ class FaithfulnessCurve(Record, figure=True):
         """Faithfulness on pairs drawn again and again."""
         n, draw = len(self.whole), np.random.default_rng(self.seed)
         share = draw.multinomial(n, np.full(n, 1 / n), BOOTSTRAP) / n  # sample pair
-        gap = share @ (self.whole - self.nothing)
-        return (share @ (self.values - self.nothing).T) / np.where(np.abs(gap) > 1e-9, gap, np.nan)[:, None]
+        worth = share @ (self.whole - self.nothing)
+        return (share @ (self.values - self.nothing).T) / np.where(np.abs(worth) > 1e-9, worth, np.nan)[:, None]
 
     @cached_property
     def interval(self) -> Float[np.ndarray, "2 size"]:
@@ -164,6 +164,10 @@ def faithfulness_curve(
     """How much of a behaviour the best edges keep, for circuits of every size, on pairs they were not found on.
 
     Edges are scored on `n` pairs, the best kept, all others given what the corrupted run has; beside them random circuits of equal size.
+
+    >>> curve = ow.faithfulness_curve(model, "greater-than", "eap", n=2, held_out=2, random=1)
+    >>> curve.f.shape
+    (10,)
     """
     pairs = pairs_of(model, task, n + config.held_out, measure, seed)
     train, test = pairs.some(range(n)), pairs.some(range(n, len(pairs)))
@@ -194,7 +198,7 @@ def curve_of(
         for i in range(len(every)):
             values[i] = compared.values(every[i : i + 1])[0]
             step(1)
-    faithfulness(values[1].mean(), values[1].mean(), values[0].mean())  # says so where nothing could be told
+    gap(float(values[1].mean()), float(values[0].mean()))
     found = values[2 : 2 + len(sizes)]
     record = FaithfulnessCurve(
         method=scores.method,

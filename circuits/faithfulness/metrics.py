@@ -16,17 +16,19 @@ SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _LEAST = 1e-6
 
 
-def faithfulness(
-    value: Float[np.ndarray, "*some"], whole: float, nothing: float
-) -> Float[np.ndarray, "*some"]:
-    """f of metrics. BadInput where the model without any edge does as well as with all: nothing could be told."""
-    gap = whole - nothing
-    if not abs(gap) > _LEAST * max(1.0, abs(whole)):
+def faithfulness(value: Float[np.ndarray, "*some"], whole: float, nothing: float) -> Float[np.ndarray, "*some"]:
+    """f of metrics. BadInput where the model without any edge does as well as with all."""
+    return (value - nothing) / gap(whole, nothing)
+
+
+def gap(whole: float, nothing: float) -> float:
+    """What all edges together are worth. BadInput where that is nothing: no circuit could be told from another."""
+    if not abs(whole - nothing) > _LEAST * max(1.0, abs(whole)):
         raise BadInput(
             f"The metric is {whole:.4g} in the whole model and {nothing:.4g} with every edge removed, so no circuit can be told from "
             "another. Choose a task the model does, another metric, or another ablation."
         )
-    return (np.asarray(value, float) - nothing) / gap
+    return whole - nothing
 
 
 def area(shares: Float[np.ndarray, " size"], f: Float[np.ndarray, "*some size"]) -> Float[np.ndarray, "*some"]:

@@ -64,7 +64,12 @@ def acdc(
     config: SearchConfig = SearchConfig(),
     progress: Progress = SILENT,
 ) -> ComponentCircuit:
-    """The edges that a task needs: each is removed, from the output back, and stays out if the prediction stays."""
+    """The edges that a task needs: each is removed, from the output back, and stays out if the prediction stays.
+
+    >>> circuit = ow.acdc(model, "greater-than", n=1, threshold=1.0)
+    >>> len(circuit) < 343
+    True
+    """
     pairs, made = pairs_of(model, task, n, measure, seed), components(model)
     return searched(model, made, Comparison(model, made, pairs, config.divergence, config.ablation), pairs.task, config, seed, progress)
 
