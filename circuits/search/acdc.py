@@ -48,8 +48,8 @@ class SearchConfig(Settings):
     "What a removed edge carries: what its sender writes in the corrupted run, or 0."
     order: Order = "last"
     "Which edge of a receiver is tried first: the one of the last sender, of the first, or any."
-    rows: Annotated[int, Doc(least=1, most=4096)] = 16
-    "Circuits looked at in one pass, which changes the time and no result."
+    ahead: Annotated[int, Doc(least=1, most=4096)] = 16
+    "Edges that are tried in one pass, which changes the time and no result."
 
 
 @method("acdc", group="circuits", paper="Towards Automated Circuit Discovery for Mechanistic Interpretability (Conmy et al. 2023)")
@@ -120,7 +120,7 @@ class _Search:
             return
         left = list(self._ordered(senders))
         while left:
-            done = self._ahead(receiver, left[: self.config.rows])
+            done = self._ahead(receiver, left[: self.config.ahead])
             left = left[done:]
             step(done)
 

@@ -7,8 +7,15 @@ from typing import Any
 
 from probe.errors import BadInput, brief
 from probe.show.record import Record
+from probe.tasks.agreement import agreement
+from probe.tasks.arithmetic import arithmetic
+from probe.tasks.automata import automata
+from probe.tasks.docstring import docstring
 from probe.tasks.example import Example
+from probe.tasks.facts import capitals, languages
+from probe.tasks.gender import gender
 from probe.tasks.greater_than import greater_than
+from probe.tasks.induction import induction
 from probe.tasks.ioi import ioi
 
 TaskName = Any
@@ -41,6 +48,44 @@ TASKS = {
             paper="How does GPT-2 compute greater-than? (Hanna et al. 2023)",
             make=greater_than,
             measure="prob_diff",
+        ),
+        Task(name="capitals", asks="The capital of a country.", paper="ROME (Meng et al. 2022)", make=capitals),
+        Task(name="languages", asks="The language that is spoken in a country.", paper="ROME (Meng et al. 2022)", make=languages),
+        Task(
+            name="arithmetic",
+            asks="A sum of one digit, after worked examples.",
+            paper="Interpreting and Improving Large Language Models in Arithmetic Calculation (Zhang et al. 2024)",
+            make=arithmetic,
+        ),
+        Task(
+            name="docstring",
+            asks="The next argument of a function in its docstring.",
+            paper="A circuit for Python docstrings (Heimersheim & Janiak 2023)",
+            make=docstring,
+        ),
+        Task(
+            name="agreement",
+            asks="The verb agrees with its subject past another noun.",
+            paper="Assessing the Ability of LSTMs to Learn Syntax-Sensitive Dependencies (Linzen et al. 2016)",
+            make=agreement,
+        ),
+        Task(
+            name="gender",
+            asks="The pronoun of the person named.",
+            paper="Causal Mediation Analysis (Vig et al. 2020)",
+            make=gender,
+        ),
+        Task(
+            name="induction",
+            asks="What came after a word the last time comes again.",
+            paper="In-context Learning and Induction Heads (Olsson et al. 2022)",
+            make=induction,
+        ),
+        Task(
+            name="automata",
+            asks="The next letter of strings of a hidden automaton.",
+            paper="In-Context Language Learning (Akyürek et al. 2024)",
+            make=automata,
         ),
     )
 }

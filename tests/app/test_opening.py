@@ -243,7 +243,7 @@ def test_the_served_dashboard_keeps_to_itself(home):
 
 
 NO_PAGE = {  # plans, sets of tokens, what weights alone say of connections, and what pages of others draw of a record
-    *("FeaturePlan", "HarvestPlan", "TokenSet", "NodeEdges", "Activations"),
+    *("FeaturePlan", "HarvestPlan", "TokenSet", "NodeEdges", "Activations", "Pairs"),
     *("LayerConnections", "TopTokens", "Embeddings", "TokenRanking"),
     *("Appearances", "GraphShown", "NodesShown", "RunComparison", "StoredReport"),
     *(

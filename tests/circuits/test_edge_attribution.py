@@ -191,7 +191,7 @@ def test_acdc_returns_a_compiled_program_whatever_order_and_threshold(threshold,
     model, made, clean, corrupted = program("reverse")
     pairs = pairs_for(model, clean, corrupted, 0, 1)
     compared = Comparison(model, made, pairs, "kl", "resample")
-    config = SearchConfig(threshold=threshold, order=order, rows=16)
+    config = SearchConfig(threshold=threshold, order=order, ahead=16)
     found = searched(model, made, compared, "reverse", config, 0, SILENT)
     assert set(found.names) == expected("reverse", "resample")
 
@@ -213,6 +213,6 @@ def test_running_ahead_is_what_one_by_one_finds():
     found = []
     for rows in (1, 16):
         compared = Comparison(model, made, pairs, "metric")
-        found.append(searched(model, made, compared, "t", SearchConfig(threshold=2e-3, rows=rows, divergence="metric"), 0, SILENT))
+        found.append(searched(model, made, compared, "t", SearchConfig(threshold=2e-3, ahead=rows, divergence="metric"), 0, SILENT))
     assert found[0].names == found[1].names
     assert 5 < len(found[0]) < 200

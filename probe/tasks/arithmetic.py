@@ -1,0 +1,49 @@
+"""Sums, differences and products in digits: 3 + 5 = 8, after some worked examples.
+
+    2 + 4 = 6\\n1 + 7 = 8\\n3 + 5 =     ->  8, not what the corrupted second number would make
+
+Answers are of one token, so by default of one digit, which every tokenizer writes as one.
+"""
+
+import operator
+from random import Random
+
+from probe.tasks.example import Example, spans
+from probe.tasks.words import Words
+
+OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+
+
+def arithmetic(
+    draw: Random, words: Words, *, operators: tuple[str, ...] = ("+",), shots: int = 3, most: int = 9
+) -> Example:
+    """One pair. operators: of `OPERATORS`. shots: worked examples before the question. most: the largest number and answer."""
+    sign = draw.choice(operators)
+    worked = [_sum(draw, sign, most) for _ in range(shots)]
+    first, second, answer = _sum(draw, sign, most)
+    others = [b for b in range(most + 1) if b != second and len(str(b)) == len(str(second)) and _fits(first, b, sign, most)]
+    other = draw.choice(others or [second])
+    shown = "".join(f"{a} {sign} {b} = {c}\n" for a, b, c in worked)
+    clean = f"{shown}{first} {sign} {second} ="
+    space = " " if words.one_token(f" {answer}") else ""
+    tail = "" if space else " "
+    wrong = OPERATORS[sign](first, other)
+    return Example(
+        clean=clean + tail,
+        corrupted=f"{shown}{first} {sign} {other} ={tail}",
+        right=[f"{space}{answer}"],
+        wrong=[f"{space}{wrong}"],
+        segments={"question": (len(shown), len(clean)), **spans(clean, operator=sign)},
+        template=sign,
+    )
+
+
+def _sum(draw: Random, sign: str, most: int) -> tuple[int, int, int]:
+    while True:
+        a, b = draw.randrange(most + 1), draw.randrange(most + 1)
+        if _fits(a, b, sign, most):
+            return a, b, OPERATORS[sign](a, b)
+
+
+def _fits(a: int, b: int, sign: str, most: int) -> bool:
+    return 0 <= OPERATORS[sign](a, b) <= most

@@ -1,0 +1,130 @@
+"""Which tasks a model does: accuracy, metric and its gap to the corrupted prompts, and which are worth studying on it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+
+from probe.errors import BadInput
+from probe.methods import Doc, method, tool
+from probe.progress import SILENT, Progress
+from probe.show.opening import came_from
+from probe.show.panels import Panel, Rows, Sentence
+from probe.show.record import Record
+from probe.tasks.catalogue import TASKS, TaskName
+from probe.tasks.pairs import METRICS, Pairs, pairs_of
+from probe.words import counted
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+WORTH = 0.7
+"""Share of pairs a model must get right, and whose corrupted prompt must change the answer, for its circuit to be worth looking for."""
+
+
+@dataclass(frozen=True)
+class TaskList(Record):
+    """The tasks there are."""
+
+    tasks: list[dict[str, str]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a task: what it asks, its metric, its paper."""
+        return list(self.tasks)
+
+    def to_dict(self) -> Any:
+        """Ready for JSON: a list of `{name, summary, metric, paper}`."""
+        return list(self.tasks)
+
+    def summary(self) -> str:
+        """How many."""
+        return f"{counted(len(self.tasks), 'task')}; a JSONL file of pairs is one too."
+
+
+@tool("tasks")
+def list_tasks() -> TaskList:
+    """The tasks there are: prompts with and without a behaviour, drawn for the model at hand.
+
+    >>> ow.list_tasks().tasks[0]["name"]
+    'ioi'
+    """
+    return TaskList(
+        [{"name": t.name, "summary": t.asks, "metric": METRICS[t.measure], "paper": t.paper} for t in TASKS.values()]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCheck(Record):
+    """How a model does at tasks. found: a row a task; refused: why others could not be made for this model."""
+
+    n: int
+    found: list[dict[str, Any]]
+    refused: dict[str, str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a task."""
+        return list(self.found)
+
+    def panels(self) -> list[Panel]:
+        """What is worth studying, the numbers, what could not be made."""
+        left = [{"task": name, "why not": why} for name, why in self.refused.items()]
+        rows = Rows("How this model does", self.found, kinds={"accuracy": "share", "answer changes": "share"})
+        return [Sentence(self.summary()), rows, *([Rows("Not for this model", left)] if left else [])]
+
+    def summary(self) -> str:
+        """Which are worth studying."""
+        worth = [row["task"] for row in self.found if row["worth studying"]]
+        said = f"worth studying on this model: {', '.join(worth)}" if worth else "none of them is worth studying on this model"
+        return f"Of {counted(len(self.found), 'task')} on {counted(self.n, 'pair')} each, {said}."
+
+
+@method("check-tasks", group="tasks")
+def check_tasks(
+    model: "TransformerBridge",
+    *,
+    tasks: Annotated[list[TaskName] | None, Doc("Which; by default all there are.")] = None,
+    n: Annotated[int, Doc("Pairs of each.", least=2, most=10_000)] = 32,
+    seed: Annotated[int, Doc("Of the pairs that are drawn.", least=0)] = 0,
+    progress: Progress = SILENT,
+) -> TaskCheck:
+    """How well a model does at each task, and whether its corrupted prompts change what it answers.
+
+    accuracy: the right answer is above the wrong one. answer changes: the corrupted prompt lowers the metric. A circuit is worth
+    looking for where both hold for most pairs: what a model does not do has no circuit.
+
+    >>> ow.check_tasks(model, tasks=["greater-than"], n=2).rows()[0]["task"]
+    'greater-than'
+    """
+    found, refused = [], {}
+    names = list(TASKS) if tasks is None else [tasks] if isinstance(tasks, str | Pairs) else list(tasks)
+    with progress.stage("tasks", total=len(names), unit="task") as step:
+        for name in names:
+            try:
+                found.append(_checked(model, pairs_of(model, name, n, None, seed)))
+            except BadInput as why:
+                if tasks is not None:
+                    raise
+                refused[str(name)] = str(why)
+            step(1)
+    return came_from(TaskCheck(n=n, found=found, refused=refused), model)
+
+
+@torch.no_grad()
+def _checked(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
+    values = np.zeros((2, len(pairs)))
+    for some in pairs.groups(64):
+        for row, ids in enumerate((pairs.clean, pairs.corrupted)):
+            logits = model(torch.tensor([ids[i] for i in some], device=model.W_E.device))[:, -1]
+            values[row, some] = pairs.metric(logits, some).double().cpu().numpy()
+    clean, corrupted = values
+    right, changes = float((clean > 0).mean()), float((corrupted < clean).mean())
+    return {
+        "task": pairs.task,
+        "accuracy": right,
+        "metric": float(clean.mean()),
+        "corrupted": float(corrupted.mean()),
+        "answer changes": changes,
+        "drawn in vain": sum(pairs.refused.values()),
+        "worth studying": right >= WORTH and changes >= WORTH,
+    }
