@@ -1,9 +1,8 @@
 """The two methods: EAP, one gradient, and EAP-IG, its mean along the path from the corrupted to the clean input."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import torch
 
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.eap import scores_of
@@ -15,7 +14,7 @@ from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
-from probe.tasks.pairs import METRICS, Measure, Pairs, pairs_of
+from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -23,15 +22,20 @@ if TYPE_CHECKING:
 Rule = Literal["left", "midpoint", "right"]
 
 
-@method("eap", group="circuits", plan="plan_eap", paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)")
+@method(
+    "eap",
+    group="circuits",
+    plan="plan_eap",
+    paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)",
+)
+@takes_fields("drawn", Drawn)
 @takes_fields("config", EdgeConfig)
 def eap(
     model: "TransformerBridge",
     task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
     *,
     n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 32,
-    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
-    seed: Annotated[int, Doc("Of the pairs that are drawn.", least=0)] = 0,
+    drawn: Drawn = Drawn(),
     config: EdgeConfig = EdgeConfig(),
     progress: Progress = SILENT,
 ) -> EdgeScores:
@@ -44,10 +48,11 @@ def eap(
     >>> scores.by_pair.shape, scores.layout.name(0, 0)
     ((2, 343), 'input->a0.h0<q>')
     """
-    return _attributed(model, pairs_of(model, task, n, measure, seed), 0, "midpoint", config, progress)
+    return _attributed(model, pairs_of(model, task, n, drawn), 0, "midpoint", config, progress)
 
 
 @method("eap-ig", group="circuits", plan="plan_eap_ig", paper="Have Faith in Faithfulness (Hanna et al. 2024)")
+@takes_fields("drawn", Drawn)
 @takes_fields("config", EdgeConfig)
 def eap_ig(
     model: "TransformerBridge",
@@ -55,9 +60,10 @@ def eap_ig(
     *,
     n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 32,
     steps: Annotated[int, Doc("Points of the path.", least=1, most=1000)] = 5,
-    rule: Annotated[Rule, Doc("Where in its piece of the path each point is; published code takes `left`.")] = "midpoint",
-    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
-    seed: Annotated[int, Doc("Of the pairs that are drawn.", least=0)] = 0,
+    rule: Annotated[
+        Rule, Doc("Where in its piece of the path each point is; published code takes `left`.")
+    ] = "midpoint",
+    drawn: Drawn = Drawn(),
     config: EdgeConfig = EdgeConfig(),
     progress: Progress = SILENT,
 ) -> EdgeScores:
@@ -69,7 +75,7 @@ def eap_ig(
     >>> len(scores.rows(5))
     5
     """
-    return _attributed(model, pairs_of(model, task, n, measure, seed), steps, rule, config, progress)
+    return _attributed(model, pairs_of(model, task, n, drawn), steps, rule, config, progress)
 
 
 def _attributed(
@@ -87,8 +93,15 @@ def _attributed(
             ends[:, some] = found.clean.cpu(), found.corrupted.cpu()
             step(len(some))
     if not np.isfinite(by_pair).all():
-        raise BadInput("The scores hold values that are not finite: the metric or its gradient is not. Choose another metric.")
-    convention = {"sign": SIGN, "metric": METRICS[pairs.measure], "corrupted": "runs of the task's corrupted prompts", "seed": pairs.seed}
+        raise BadInput(
+            "The scores hold values that are not finite: the metric or its gradient is not. Choose another metric."
+        )
+    convention = {
+        "sign": SIGN,
+        "metric": METRICS[pairs.measure],
+        "corrupted": "runs of the task's corrupted prompts",
+        "seed": pairs.seed,
+    }
     if steps:
         convention |= {"path": "inputs (resid_pre of layer 0), corrupted to clean", "points": steps, "rule": rule}
     record = EdgeScores(
@@ -104,20 +117,21 @@ def _attributed(
     return came_from(record, model)
 
 
+@takes_fields("drawn", Drawn)
 @takes_fields("config", EdgeConfig)
 def plan_eap(
     model: "TransformerBridge",
     task: TaskName = "ioi",
     *,
     n: int = 32,
-    measure: Measure | None = None,
-    seed: int = 0,
+    drawn: Drawn = Drawn(),
     config: EdgeConfig = EdgeConfig(),
 ) -> EdgePlan:
     """What `eap` takes."""
-    return plan_edges(model, pairs_of(model, task, n, measure, seed), 0, config)
+    return plan_edges(model, pairs_of(model, task, n, drawn), 0, config)
 
 
+@takes_fields("drawn", Drawn)
 @takes_fields("config", EdgeConfig)
 def plan_eap_ig(
     model: "TransformerBridge",
@@ -126,9 +140,8 @@ def plan_eap_ig(
     n: int = 32,
     steps: int = 5,
     rule: Rule = "midpoint",
-    measure: Measure | None = None,
-    seed: int = 0,
+    drawn: Drawn = Drawn(),
     config: EdgeConfig = EdgeConfig(),
 ) -> EdgePlan:
     """What `eap_ig` takes."""
-    return plan_edges(model, pairs_of(model, task, n, measure, seed), steps, config)
+    return plan_edges(model, pairs_of(model, task, n, drawn), steps, config)

@@ -87,7 +87,12 @@ def _sums(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
 
 
 def _gradients(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
-    run = backward(model, tokens, made.readers, lambda logits: (logits * torch.arange(1, logits.shape[-1] + 1).to(logits).cos()).sum(-1))
+    run = backward(
+        model,
+        tokens,
+        made.readers,
+        lambda logits: (logits * torch.arange(1, logits.shape[-1] + 1).to(logits).cos()).sum(-1),
+    )
     total = torch.stack([run.received(reader).sum(1) for reader in made.readers]).sum(0)
     return "" if _same(total, run.start, run.start) else "their gradients do not sum to that of its input"
 
@@ -97,7 +102,11 @@ def _swaps(model: "TransformerBridge", made: Components, clean: Tensor, other: T
     found = made.run(model, clean, every, made.writes(model, other))[:, -1]
     with torch.no_grad():
         wanted = model(other)[:, -1]
-    return "" if _same(found, wanted, wanted) else "given all that another prompt writes, it does not predict what that predicts"
+    return (
+        ""
+        if _same(found, wanted, wanted)
+        else "given all that another prompt writes, it does not predict what that predicts"
+    )
 
 
 def _same(found: Tensor, wanted: Tensor, scale: Tensor) -> bool:

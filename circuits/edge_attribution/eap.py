@@ -58,7 +58,9 @@ def scores_of(
     found = torch.zeros(len(some), *made.layout.edges.shape, device=change.device, dtype=change.dtype)
     for share in [1.0] if steps == 0 else [(k + RULES[rule]) / steps for k in range(steps)]:
         start = None if steps == 0 else ends[0] + share * (ends[1] - ends[0])
-        _add(found, change, backward(model, clean, made.readers, lambda logits: pairs.metric(logits, some), start), made)
+        _add(
+            found, change, backward(model, clean, made.readers, lambda logits: pairs.metric(logits, some), start), made
+        )
     values = [_value(model, tokens, pairs, some) for tokens in (clean, corrupted)]
     return Scored(scores=found / max(steps, 1), clean=values[0], corrupted=values[1])
 

@@ -20,16 +20,17 @@ from circuits.edge_attribution.readers import Reader
 from circuits.edge_attribution.scores import SIGN, EdgeScores
 from circuits.edge_attribution.writes import Held, sites_read
 from circuits.patching.runs import spreads
-from probe.errors import BadInput, OpenworkError
+from probe.errors import OpenworkError
 from probe.interventions.forward import capture
 from probe.methods import Doc, method
 from probe.model.anatomy import spot
 from probe.model.key_value_cache import keeps_nothing
 from probe.model.sites import Site
+from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
-from probe.tasks.pairs import METRICS, Measure, Pairs, pairs_of
+from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -38,15 +39,19 @@ ROWS = 64
 """Edges of a pass: more save little, since each row has layers of its own to run."""
 
 
-@method("exact-edges", group="circuits", paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)")
+@method(
+    "exact-edges",
+    group="circuits",
+    paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)",
+)
+@takes_fields("drawn", Drawn)
 def exact_edges(
     model: "TransformerBridge",
     task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
     *,
     n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 8,
     edges: Annotated[int | None, Doc("How many edges, drawn from all; by default all of them.", least=1)] = 500,
-    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
-    seed: Annotated[int, Doc("Of the pairs and edges that are drawn.", least=0)] = 0,
+    drawn: Drawn = Drawn(),
     progress: Progress = SILENT,
 ) -> EdgeScores:
     """What edges between components really do to a task: each is patched by itself and the metric measured.
@@ -57,11 +62,11 @@ def exact_edges(
     >>> len(scores.rows(None)), scores.convention["edges measured"]
     (8, 8)
     """
-    pairs, made = pairs_of(model, task, n, measure, seed), components(model)
+    pairs, made = pairs_of(model, task, n, drawn), components(model)
     every = np.argwhere(made.layout.edges)
     chosen = np.arange(len(every))
     if edges is not None and edges < len(every):
-        chosen = np.sort(np.random.default_rng(seed).choice(len(every), edges, replace=False))
+        chosen = np.sort(np.random.default_rng(drawn.seed).choice(len(every), edges, replace=False))
     return measured(model, made, pairs, every[chosen], chosen, progress)
 
 
@@ -144,7 +149,9 @@ class _Pair:
     def _moved(self, reader: Reader, senders: Any, heads: Any) -> Float[Tensor, "row pos width"]:
         """By how much what each row's receiver reads changes."""
         moved = reader.normed(self.change[:, senders], self.held)[0]
-        return moved if reader.W is None else einsum(moved, reader.W[heads], "row pos d, row d d_head -> row pos d_head")
+        return (
+            moved if reader.W is None else einsum(moved, reader.W[heads], "row pos d, row d d_head -> row pos d_head")
+        )
 
     def _put(self, reader: Reader, rows: Any, heads: Any, moved: Tensor, n: int, fired: list[Reader]) -> Callable:
         at = spot(reader.reads, self.model)

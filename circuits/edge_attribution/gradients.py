@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.readers import Reader
 from circuits.edge_attribution.writes import Held
 from probe.model.anatomy import spot
@@ -70,7 +69,9 @@ def backward(
 
     def leaf(site: Site) -> tuple[str, Callable]:
         def read(value: Tensor, hook: object) -> Tensor:
-            leaves[site.name] = value.clone()  # a tensor that nobody else reads: parallel blocks share one norm's output
+            leaves[site.name] = (
+                value.clone()
+            )  # a tensor that nobody else reads: parallel blocks share one norm's output
             return leaves[site.name]
 
         return spot(site, model).hook, read

@@ -12,7 +12,6 @@ with c taking the mean off (layer norm) or not (RMS norm). That these are the mo
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
@@ -41,9 +40,7 @@ class Reader:
     scale: Site | None
     W: Float[Tensor, "head d_model d_head"] | None
 
-    def back(
-        self, g: Float[Tensor, "batch head pos width"], held: Held
-    ) -> Float[Tensor, "batch head pos d_model"]:
+    def back(self, g: Float[Tensor, "batch head pos width"], held: Held) -> Float[Tensor, "batch head pos d_model"]:
         """A gradient at what is read, brought to the stream: of each head alone."""
         if self.W is not None:
             g = einsum(g, self.W, "b head pos d_head, head d_model d_head -> b head pos d_model")
@@ -55,14 +52,18 @@ class Reader:
         u = u / s - c * ((c * u).sum(-1, keepdim=True) / (x.shape[-1] * s**3))
         return u - u.mean(-1, keepdim=True) if self.norm.centred else u
 
-    def read(self, change: Float[Tensor, "batch head pos d_model"], held: Held) -> Float[Tensor, "batch head pos width"]:
+    def read(
+        self, change: Float[Tensor, "batch head pos d_model"], held: Held
+    ) -> Float[Tensor, "batch head pos width"]:
         """By how much what each head reads changes when the stream that it alone reads changes by `change`."""
         moved = self.normed(change, held)
         if self.W is None:
             return moved
         return einsum(moved, self.W, "b head pos d_model, head d_model d_head -> b head pos d_head")
 
-    def normed(self, change: Float[Tensor, "batch row pos d_model"], held: Held) -> Float[Tensor, "batch row pos d_model"]:
+    def normed(
+        self, change: Float[Tensor, "batch row pos d_model"], held: Held
+    ) -> Float[Tensor, "batch row pos d_model"]:
         """By how much the norm's output changes when the stream does."""
         if self.norm is None:
             return change

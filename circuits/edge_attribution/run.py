@@ -58,7 +58,9 @@ class EdgeRun:
         hooks: list[tuple[str, Callable]] = []
         for site in self._read(model):
             at = spot(site, model)
-            hooks.append((at.hook, lambda value, hook, at=at: self.held.__setitem__(at.site.name, at.read(value, rows))))
+            hooks.append(
+                (at.hook, lambda value, hook, at=at: self.held.__setitem__(at.site.name, at.read(value, rows)))
+            )
         asked = [reader for reader in self.readers if any(self.touched[self._columns(reader)])]
         for reader in asked:
             hooks.append((spot(reader.reads, model).hook, self._changing(model, reader, rows)))
@@ -66,7 +68,9 @@ class EdgeRun:
         with torch.no_grad(), model.hooks(fwd_hooks=hooks):
             found = model(tokens, **keeps_nothing(model))
         if self.fired != len(asked):
-            raise OpenworkError(f"{len(asked) - self.fired} of {len(asked)} changed inputs were never read, so nothing was measured.")
+            raise OpenworkError(
+                f"{len(asked) - self.fired} of {len(asked)} changed inputs were never read, so nothing was measured."
+            )
         return found
 
     def _read(self, model: "TransformerBridge") -> list[Site]:
@@ -83,7 +87,9 @@ class EdgeRun:
             n = self.layout.before(reader.layer, reader.side)
             self._write_up_to(n)
             mixed = einsum(
-                self.removed[:, :n, columns], self.change[:, :n], "row sender reader, row sender pos d -> row reader pos d"
+                self.removed[:, :n, columns],
+                self.change[:, :n],
+                "row sender reader, row sender pos d -> row reader pos d",
             )
             moved = reader.read(mixed, self.held)
             self.fired += 1

@@ -1,8 +1,8 @@
 """Circuits run on a task's pairs: the model with all other edges carrying something else, compared with the whole model.
 
-    compared = Comparison(model, components(model), pairs, "kl", "resample")
-    compared.far(kept)           how far each circuit's prediction is from the whole model's, mean over pairs
-    compared.values(kept)        the task's metric of each circuit on each pair
+compared = Comparison(model, components(model), pairs, "kl", "resample")
+compared.far(kept)           how far each circuit's prediction is from the whole model's, mean over pairs
+compared.values(kept)        the task's metric of each circuit on each pair
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,7 +86,9 @@ class Comparison:
                 rows = np.arange(at, min(at + size, len(kept)))
                 yield self._run(g, removed[rows]), g, rows
 
-    def _run(self, g: int, removed: Bool[np.ndarray, "circuit sender receiver"]) -> Float[Tensor, "circuit pair d_vocab"]:
+    def _run(
+        self, g: int, removed: Bool[np.ndarray, "circuit sender receiver"]
+    ) -> Float[Tensor, "circuit pair d_vocab"]:
         tokens, other = self._clean[g], self._other[g]
         n, size = len(removed), len(tokens)
         mask = torch.tensor(removed, device=tokens.device).repeat_interleave(size, 0)

@@ -62,7 +62,9 @@ class EdgeScores(Record, figure=True):
 
     def best(self, k: int, *, signed: bool = False) -> Bool[np.ndarray, "sender receiver"]:
         """The `k` edges of largest score, by size; `signed`: those that speak most for the right answer."""
-        order = np.argsort(self.score if signed else -np.abs(self.score), kind="stable")  # NaN, not measured, comes last
+        order = np.argsort(
+            self.score if signed else -np.abs(self.score), kind="stable"
+        )  # NaN, not measured, comes last
         kept = np.zeros(self.layout.edges.shape, bool)
         kept[tuple(self.edges[order[:k]].T)] = True
         return kept

@@ -28,7 +28,7 @@ from probe.show.opening import came_from
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.tasks.catalogue import TaskName
-from probe.tasks.pairs import Measure, Pairs, pairs_of
+from probe.tasks.pairs import Drawn, Pairs, pairs_of
 from probe.words import counted
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ class CurveConfig(Settings):
 
 
 @method("faithfulness", group="circuits", paper="MIB: A Mechanistic Interpretability Benchmark (Mueller et al. 2025)")
+@takes_fields("drawn", Drawn)
 @takes_fields("config", CurveConfig)
 def faithfulness_curve(
     model: "TransformerBridge",
@@ -156,8 +157,7 @@ def faithfulness_curve(
     by: Annotated[By, Doc("Which scores choose the edges.")] = "eap-ig",
     *,
     n: Annotated[int, Doc("Pairs that the scores are made on.", least=1, most=10_000)] = 32,
-    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
-    seed: Annotated[int, Doc("Of pairs and random circuits.", least=0)] = 0,
+    drawn: Drawn = Drawn(),
     config: CurveConfig = CurveConfig(),
     progress: Progress = SILENT,
 ) -> FaithfulnessCurve:
@@ -169,10 +169,10 @@ def faithfulness_curve(
     >>> curve.f.shape
     (10,)
     """
-    pairs = pairs_of(model, task, n + config.held_out, measure, seed)
+    pairs = pairs_of(model, task, n + config.held_out, drawn)
     train, test = pairs.some(range(n)), pairs.some(range(n, len(pairs)))
     scores = (eap if by == "eap" else eap_ig)(model, train, progress=progress)
-    return curve_of(model, scores, test, config=config, seed=seed, progress=progress)
+    return curve_of(model, scores, test, config=config, seed=drawn.seed, progress=progress)
 
 
 def curve_of(
@@ -215,7 +215,9 @@ def curve_of(
     return came_from(record, model)
 
 
-def _random(edges: Bool[np.ndarray, "sender receiver"], size: int, draw: np.random.Generator) -> Bool[np.ndarray, "sender receiver"]:
+def _random(
+    edges: Bool[np.ndarray, "sender receiver"], size: int, draw: np.random.Generator
+) -> Bool[np.ndarray, "sender receiver"]:
     """As many edges, drawn from all."""
     at = np.flatnonzero(edges)
     kept = np.zeros(edges.size, bool)

@@ -1,9 +1,9 @@
 """What a curve of circuits by size comes to, and how a ranking compares with a circuit that is known.
 
-    f(C) = (m(C) - m(nothing)) / (m(model) - m(nothing))            1: the circuit alone does what the model does
-    CPR  = area under f over the share of edges kept                (Mueller et al. 2025, MIB: circuit performance ratio)
-    CMD  = area between f and 1                                     (circuit-model distance; 0 is best)
-    AUROC = chance that an edge of the known circuit is ranked above one that is not; ties count half (Mann-Whitney)
+f(C) = (m(C) - m(nothing)) / (m(model) - m(nothing))            1: the circuit alone does what the model does
+CPR  = area under f over the share of edges kept                (Mueller et al. 2025, MIB: circuit performance ratio)
+CMD  = area between f and 1                                     (circuit-model distance; 0 is best)
+AUROC = chance that an edge of the known circuit is ranked above one that is not; ties count half (Mann-Whitney)
 """
 
 import numpy as np

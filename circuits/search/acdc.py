@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.runs import Comparison, Divergence
@@ -28,7 +25,7 @@ from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
-from probe.tasks.pairs import Measure, Pairs, pairs_of
+from probe.tasks.pairs import Drawn, pairs_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -52,15 +49,19 @@ class SearchConfig(Settings):
     "Edges that are tried in one pass, which changes the time and no result."
 
 
-@method("acdc", group="circuits", paper="Towards Automated Circuit Discovery for Mechanistic Interpretability (Conmy et al. 2023)")
+@method(
+    "acdc",
+    group="circuits",
+    paper="Towards Automated Circuit Discovery for Mechanistic Interpretability (Conmy et al. 2023)",
+)
+@takes_fields("drawn", Drawn)
 @takes_fields("config", SearchConfig)
 def acdc(
     model: "TransformerBridge",
     task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
     *,
     n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 8,
-    measure: Annotated[Measure | None, Doc("What is made of the logits; by default the task's own.")] = None,
-    seed: Annotated[int, Doc("Of the pairs that are drawn, and of the order.", least=0)] = 0,
+    drawn: Drawn = Drawn(),
     config: SearchConfig = SearchConfig(),
     progress: Progress = SILENT,
 ) -> ComponentCircuit:
@@ -70,8 +71,16 @@ def acdc(
     >>> len(circuit) < 343
     True
     """
-    pairs, made = pairs_of(model, task, n, measure, seed), components(model)
-    return searched(model, made, Comparison(model, made, pairs, config.divergence, config.ablation), pairs.task, config, seed, progress)
+    pairs, made = pairs_of(model, task, n, drawn), components(model)
+    return searched(
+        model,
+        made,
+        Comparison(model, made, pairs, config.divergence, config.ablation),
+        pairs.task,
+        config,
+        drawn.seed,
+        progress,
+    )
 
 
 def searched(
@@ -139,7 +148,9 @@ class _Search:
         for row, sender in enumerate(senders):
             worse = float(far[row]) - self.far
             if not np.isfinite(worse):
-                raise BadInput("The divergence is not a finite number, so no edge can be judged. Choose another metric.")
+                raise BadInput(
+                    "The divergence is not a finite number, so no edge can be judged. Choose another metric."
+                )
             stays = not worse < self.config.threshold
             if stays or abs(worse) > self.config.threshold / 10:
                 self.found.append({"edge": self.made.layout.name(sender, receiver), "worse by": worse, "kept": stays})

@@ -45,7 +45,11 @@ class ComponentCircuit(Record):
 
     def panels(self) -> list[Panel]:
         """What it is, and its edges."""
-        return [Sentence(self.summary()), Rows("Its edges", self.rows()), *([Rows("Edges tried", self.found)] if self.found else [])]
+        return [
+            Sentence(self.summary()),
+            Rows("Its edges", self.rows()),
+            *([Rows("Edges tried", self.found)] if self.found else []),
+        ]
 
     def summary(self) -> str:
         """One sentence."""

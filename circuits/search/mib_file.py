@@ -53,7 +53,9 @@ def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | No
     return path
 
 
-def read_mib(model: "TransformerBridge", file: str | Path) -> tuple[ComponentCircuit, Float[np.ndarray, "sender receiver"]]:
+def read_mib(
+    model: "TransformerBridge", file: str | Path
+) -> tuple[ComponentCircuit, Float[np.ndarray, "sender receiver"]]:
     """The circuit of a file and the scores that stand in it, on the edges of this model. BadInput for a file of another model, with
     edges that it lacks, or of another format."""
     path, layout = Path(file), components(model).layout

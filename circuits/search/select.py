@@ -1,9 +1,9 @@
 """Choosing a circuit of a given size from scores: the best edges, grown from the output, or the best connected set.
 
-    top          the edges of largest score, each by itself (`signed`: those that most help the right answer)
-    greedy       grown from the logits: always the best edge into what is already in (Hanna et al. 2024)
-    stable       the same as top, among edges whose score has one sign in all of many bootstrap samples of the pairs
-    optimal      the connected set of largest total, as an integer program (the MIB shared task found it above greedy)
+top          the edges of largest score, each by itself (`signed`: those that most help the right answer)
+greedy       grown from the logits: always the best edge into what is already in (Hanna et al. 2024)
+stable       the same as top, among edges whose score has one sign in all of many bootstrap samples of the pairs
+optimal      the connected set of largest total, as an integer program (the MIB shared task found it above greedy)
 """
 
 import heapq
@@ -109,7 +109,9 @@ def _optimal(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], si
     whole = vstack([*rows, budget])
     upper = np.concatenate([np.zeros(whole.shape[0] - 1), [size]])
     cost = np.concatenate([-worth[tuple(edges.T)], np.zeros(m)])
-    found = milp(cost, constraints=LinearConstraint(whole, -np.inf, upper), integrality=np.ones(n + m), bounds=Bounds(0, 1))
+    found = milp(
+        cost, constraints=LinearConstraint(whole, -np.inf, upper), integrality=np.ones(n + m), bounds=Bounds(0, 1)
+    )
     if found.x is None:
         raise BadInput(f"No connected circuit of {size} edges was found: {found.message}")
     kept = np.zeros(worth.shape, bool)

@@ -1,6 +1,6 @@
 """Subject and verb agree in number, past a phrase of the other number (Linzen et al. 2016).
 
-    The boys near the doctor     ->  are, not is          corrupted: The boy near the doctor
+The boys near the doctor     ->  are, not is          corrupted: The boy near the doctor
 """
 
 from random import Random

@@ -21,7 +21,9 @@ def arithmetic(
     sign = draw.choice(operators)
     worked = [_sum(draw, sign, most) for _ in range(shots)]
     first, second, answer = _sum(draw, sign, most)
-    others = [b for b in range(most + 1) if b != second and len(str(b)) == len(str(second)) and _fits(first, b, sign, most)]
+    others = [
+        b for b in range(most + 1) if b != second and len(str(b)) == len(str(second)) and _fits(first, b, sign, most)
+    ]
     other = draw.choice(others or [second])
     shown = "".join(f"{a} {sign} {b} = {c}\n" for a, b, c in worked)
     clean = f"{shown}{first} {sign} {second} ="

@@ -50,7 +50,12 @@ TASKS = {
             measure="prob_diff",
         ),
         Task(name="capitals", asks="The capital of a country.", paper="ROME (Meng et al. 2022)", make=capitals),
-        Task(name="languages", asks="The language that is spoken in a country.", paper="ROME (Meng et al. 2022)", make=languages),
+        Task(
+            name="languages",
+            asks="The language that is spoken in a country.",
+            paper="ROME (Meng et al. 2022)",
+            make=languages,
+        ),
         Task(
             name="arithmetic",
             asks="A sum of one digit, after worked examples.",
@@ -96,5 +101,7 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         near = get_close_matches(name, TASKS, 1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        raise BadInput(f"There is no task {brief(name)}; there are {', '.join(TASKS)}, or a JSONL file of examples.{meant}")
+        raise BadInput(
+            f"There is no task {brief(name)}; there are {', '.join(TASKS)}, or a JSONL file of examples.{meant}"
+        )
     return TASKS[name]

@@ -13,7 +13,7 @@ from probe.show.opening import came_from
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.tasks.catalogue import TASKS, TaskName
-from probe.tasks.pairs import METRICS, Pairs, pairs_of
+from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
 from probe.words import counted
 
 if TYPE_CHECKING:
@@ -75,7 +75,11 @@ class TaskCheck(Record):
     def summary(self) -> str:
         """Which are worth studying."""
         worth = [row["task"] for row in self.found if row["worth studying"]]
-        said = f"worth studying on this model: {', '.join(worth)}" if worth else "none of them is worth studying on this model"
+        said = (
+            f"worth studying on this model: {', '.join(worth)}"
+            if worth
+            else "none of them is worth studying on this model"
+        )
         return f"Of {counted(len(self.found), 'task')} on {counted(self.n, 'pair')} each, {said}."
 
 
@@ -101,7 +105,7 @@ def check_tasks(
     with progress.stage("tasks", total=len(names), unit="task") as step:
         for name in names:
             try:
-                found.append(_checked(model, pairs_of(model, name, n, None, seed)))
+                found.append(_checked(model, pairs_of(model, name, n, Drawn(seed=seed))))
             except BadInput as why:
                 if tasks is not None:
                     raise

@@ -1,6 +1,6 @@
 """Facts of one word: the capital of a country, the language that is spoken there.
 
-    The capital of France is     ->  Paris, not Rome          corrupted: The capital of Italy is
+The capital of France is     ->  Paris, not Rome          corrupted: The capital of Italy is
 """
 
 from random import Random

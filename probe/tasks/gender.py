@@ -1,6 +1,6 @@
 """A pronoun follows the name before it (Vig et al. 2020).
 
-    Mary was late, because     ->  she, not he            corrupted: John was late, because
+Mary was late, because     ->  she, not he            corrupted: John was late, because
 """
 
 from random import Random

@@ -1,6 +1,6 @@
 """Induction: what came after a word the last time comes again (Elhage et al. 2021; Olsson et al. 2022).
 
-    river stone bread table ... river     ->  stone         corrupted: the first `river stone` is `river bread`
+river stone bread table ... river     ->  stone         corrupted: the first `river stone` is `river bread`
 """
 
 from random import Random

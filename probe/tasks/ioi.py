@@ -20,7 +20,9 @@ TEMPLATES = {
 CORRUPTIONS = ("abc", "swapped")
 
 
-def ioi(draw: Random, words: Words, *, templates: tuple[str, ...] = tuple(TEMPLATES), corruption: str = "abc") -> Example:
+def ioi(
+    draw: Random, words: Words, *, templates: tuple[str, ...] = tuple(TEMPLATES), corruption: str = "abc"
+) -> Example:
     """One pair. Half of the prompts name the subject first, half second."""
     a, b, c = draw.sample(words.of("names", 3), 3)
     subject, other = (a, b) if draw.random() < 0.5 else (b, a)

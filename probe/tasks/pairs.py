@@ -1,7 +1,7 @@
 """A task's pairs for one model: tokens of equal length, answers of one token, as runs need them.
 
-    pairs = task_pairs(model, "ioi", n=32)
-    pairs.metric(logits, rows)          right minus wrong, of each prompt
+pairs = task_pairs(model, "ioi", n=32)
+pairs.metric(logits, rows)          right minus wrong, of each prompt
 """
 
 import json
@@ -9,15 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from probe.artifacts.manifest import ModelStamp
+from probe.doc import Doc
 from probe.errors import BadInput, brief
 from probe.model.load import stamp
+from probe.plain_values import Settings
 from probe.show.record import Record
 from probe.tasks.catalogue import TASKS, TaskName, task_named
 from probe.tasks.example import Example
@@ -133,11 +135,19 @@ def task_pairs(
     return fitting.pairs(about.name, measure or about.measure, seed)
 
 
-def pairs_of(
-    model: "TransformerBridge", task: TaskName, n: int, measure: Measure | None = None, seed: int = 0
-) -> Pairs:
+@dataclass(frozen=True, eq=False)
+class Drawn(Settings):
+    """How a task's pairs are drawn and what is measured of them."""
+
+    measure: Measure | None = None
+    "What is made of the logits; by default the task's own metric."
+    seed: Annotated[int, Doc(least=0, most=2_147_483_647)] = 0
+    "Of the pairs that are drawn, and of what else is drawn."
+
+
+def pairs_of(model: "TransformerBridge", task: TaskName, n: int, drawn: Drawn = Drawn()) -> Pairs:
     """A task's pairs, drawn, or as they were given."""
-    return task if isinstance(task, Pairs) else task_pairs(model, task, n, seed=seed, measure=measure)
+    return task if isinstance(task, Pairs) else task_pairs(model, task, n, seed=drawn.seed, measure=drawn.measure)
 
 
 class _Fitting:
@@ -171,7 +181,9 @@ class _Fitting:
             return "whose right and wrong answers begin alike"
         self.seen.add((tuple(clean), tuple(corrupted)))
         self.examples.append(example)
-        for held, value in zip((self.clean, self.corrupted, self.right, self.wrong), (clean, corrupted, right, wrong), strict=True):
+        for held, value in zip(
+            (self.clean, self.corrupted, self.right, self.wrong), (clean, corrupted, right, wrong), strict=True
+        ):
             held.append(value)
         return ""
 
@@ -194,7 +206,9 @@ class _Fitting:
 def _from_file(model: "TransformerBridge", path: Path, n: int, measure: str) -> Pairs:
     """Pairs of a JSONL file: its first `n`."""
     if not path.is_file():
-        raise BadInput(f"There is no file {path}; a task is one of these or a JSONL file of examples: {', '.join(TASKS)}.")
+        raise BadInput(
+            f"There is no file {path}; a task is one of these or a JSONL file of examples: {', '.join(TASKS)}."
+        )
     fitting = _Fitting(model)
     with path.open(encoding="utf8") as lines:
         for number, line in enumerate(lines, 1):
@@ -213,7 +227,9 @@ def _example(path: Path, number: int, line: str) -> Example:
         if not isinstance(told, Mapping):
             raise TypeError
         sides = {side: [told[side]] if isinstance(told[side], str) else list(told[side]) for side in ("right", "wrong")}
-        return Example(clean=str(told["clean"]), corrupted=str(told["corrupted"]), template=str(told.get("template", "")), **sides)
+        return Example(
+            clean=str(told["clean"]), corrupted=str(told["corrupted"]), template=str(told.get("template", "")), **sides
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise BadInput(
             f'{path}, line {number} is no example; write {{"clean": ..., "corrupted": ..., "right": [" Mary"], "wrong": [" John"]}}.'

@@ -73,7 +73,7 @@ def test_two_ways_of_exact_patching_agree(name):
     kept = np.repeat(made.layout.edges[None], len(some), 0)
     kept[np.arange(len(some)), edges[some, 0], edges[some, 1]] = False
     live = Comparison(model, made, pairs, "metric").values(kept) - exact.clean
-    assert exact.by_pair[:, some].T == pytest.approx(live, rel=1e-3, abs=1e-6)
+    assert pytest.approx(live, rel=1e-3, abs=1e-6) == exact.by_pair[:, some].T
     assert np.isnan(exact.by_pair).sum() == exact.by_pair.size - 2 * len(some)
 
 
@@ -213,6 +213,10 @@ def test_running_ahead_is_what_one_by_one_finds():
     found = []
     for rows in (1, 16):
         compared = Comparison(model, made, pairs, "metric")
-        found.append(searched(model, made, compared, "t", SearchConfig(threshold=2e-3, ahead=rows, divergence="metric"), 0, SILENT))
+        found.append(
+            searched(
+                model, made, compared, "t", SearchConfig(threshold=2e-3, ahead=rows, divergence="metric"), 0, SILENT
+            )
+        )
     assert found[0].names == found[1].names
     assert 5 < len(found[0]) < 200

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import native as _native  # noqa: F401  (attaches boot_native)
-from transformer_lens.utilities.tracr import make_tracr_transformer_bridge_config, make_tracr_transformer_bridge_state_dict
+from transformer_lens.utilities.tracr import (
+    make_tracr_transformer_bridge_config,
+    make_tracr_transformer_bridge_state_dict,
+)
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
 OUTPUTS = {"reverse": ["reverse_1:a", "reverse_1:b", "reverse_1:c"], "xproportion": ["frac_prevs_7"]}
