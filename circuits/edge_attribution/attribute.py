@@ -41,8 +41,8 @@ def eap(
 ) -> EdgeScores:
     """How much every edge between components matters to a task, to first order: edge attribution patching.
 
-    Of each edge, what the metric would change by if its receiver got what its sender writes in the corrupted run. One backward pass
-    a pair. Attention that is saturated has no gradient, so what works through it is missed: see `eap-ig`.
+    Of each edge, what the metric would change by if its receiver got what its sender writes in the corrupted run. One backward
+    pass a pair. Attention that is saturated has no gradient, so what works through it is missed: see `eap-ig`.
 
     >>> scores = ow.eap(model, "greater-than", n=2)
     >>> scores.by_pair.shape, scores.layout.name(0, 0)

@@ -61,8 +61,8 @@ _known: "WeakKeyDictionary[TransformerBridge, dict[bool, Components]]" = WeakKey
 
 
 def components(model: "TransformerBridge", apart: bool = False) -> Components:
-    """The components of a model. apart: tokens and learned positions as two senders. BadInput, with the reason, for a model that is no
-    sum of heads and MLPs on one stream."""
+    """The components of a model. apart: tokens and learned positions as two senders. BadInput, with the reason, for a model that
+    is no sum of heads and MLPs on one stream."""
     known = _known.setdefault(model, {})
     if apart not in known:
         made = Components(model, apart)

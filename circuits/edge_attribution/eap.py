@@ -3,9 +3,9 @@ corrupted run.
 
     score(u -> v) = sum_pos (write_u(corrupted) - write_u(clean)) . dm / d(input of v)
 
-At the clean run: EAP (Syed et al. 2023). Averaged along the path from the corrupted to the clean input: EAP-IG-inputs (Hanna et al.
-2024), whose published code takes the points k / n for k from 0 to n - 1 (`left`); `midpoint` is nearer to the integral. All edges
-into a receiver are one matrix product, over positions and dimensions at once.
+At the clean run: EAP (Syed et al. 2023). Averaged along the path from the corrupted to the clean input: EAP-IG-inputs (Hanna et
+al. 2024), whose published code takes the points k / n for k from 0 to n - 1 (`left`); `midpoint` is nearer to the integral. All
+edges into a receiver are one matrix product, over positions and dimensions at once.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,9 @@
 
     score(u -> v) = m(clean, with v reading  x + write_u(corrupted) - write_u(clean)) - m(clean)
 
-What gradients estimate, measured: the truth that EAP and EAP-IG are compared with. A pass holds many edges of one pair as its rows;
-below the first receiver of a pass nothing has changed, so the layers there run on one row (`circuits.patching.runs.spreads`).
+What gradients estimate, measured: the truth that EAP and EAP-IG are compared with. A pass holds many edges of one pair as its
+rows; below the first receiver of a pass nothing has changed, so the layers there run on one row
+(`circuits.patching.runs.spreads`).
 """
 
 from collections.abc import Callable, Iterator

@@ -1,8 +1,8 @@
 """The gradient of a metric at every receiver's own input, from one backward pass of the model itself.
 
-Autograd gives the gradient where a receiver's matrix has been (queries, keys, values of each head) or its norm (an MLP, the logits);
-`readers` brings it to the stream, of each receiver alone. So nothing is recomputed for split inputs, grouped queries need no
-repeating, and any architecture's attention is differentiated as it is.
+Autograd gives the gradient where a receiver's matrix has been (queries, keys, values of each head) or its norm (an MLP, the
+logits); `readers` brings it to the stream, of each receiver alone. So nothing is recomputed for split inputs, grouped queries
+need no repeating, and any architecture's attention is differentiated as it is.
 """
 
 from collections.abc import Callable, Iterator

@@ -6,8 +6,9 @@ the sum of all senders before it, and its edges are a prefix of the senders in t
 
     input, a0.h0, ..., a0.hH, m0, a1.h0, ...          a5.h3<q>   a5.kv1<k>   a5.kv1<v>   m5   logits
 
-Where attention and MLP read one stream side by side (GPT-J, GPT-NeoX), an MLP does not read its own layer's heads. Names are those
-of the edge attribution literature (`a0.h1->a1.h2<q>`); where every head has keys and values of its own they are `a5.h3<k>` as well.
+Where attention and MLP read one stream side by side (GPT-J, GPT-NeoX), an MLP does not read its own layer's heads. Names are
+those of the edge attribution literature (`a0.h1->a1.h2<q>`); where every head has keys and values of its own they are `a5.h3<k>`
+as well.
 """
 
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Layout(Record):
 
     @cached_property
     def components(self) -> Bool[np.ndarray, "sender receiver"]:
-        """Which receiver belongs to which sender: a head's queries to the head, shared keys and values to every head of their group."""
+        """Which receiver belongs to which sender: queries to their head, shared keys and values to every head of their group."""
         found = np.zeros((len(self.senders), len(self.receivers)), bool)
         for layer in range(self.n_layers):
             first, group = self.first_sender[layer], self.heads[layer] // max(1, self.kv_heads[layer])
@@ -145,7 +146,8 @@ class Layout(Record):
 
 
 def layout_of(model: "TransformerBridge", apart: bool = False) -> Layout:
-    """The edges of a model. apart: tokens and learned positions as two senders. BadInput, with the reason, where its blocks do not write heads and MLPs to one stream."""
+    """The edges of a model. apart: tokens and learned positions as two senders. BadInput, with the reason, where its blocks do
+    not write heads and MLPs to one stream."""
     heads, kv_heads, parallel = [], [], []
     for layer in range(int(model.cfg.n_layers)):
         heads.append(spot(Site("z", layer), model).sizes["head"])

@@ -1,4 +1,4 @@
-"""The model with chosen edges carrying something else: a receiver gets, in the place of what a sender writes now, what it is given.
+"""The model with chosen edges carrying something else: in the place of what a sender writes now, a receiver gets what is given.
 
     input of v  =  stream  +  sum over removed u -> v of (other_u - write_u)
 

@@ -25,7 +25,7 @@ _ROWS_BYTES = 1 << 29
 
 
 class Comparison:
-    """A task's pairs, ready for circuits to be run on them. Writes of the removed edges are kept: `resample`, the corrupted run's."""
+    """A task's pairs, ready for circuits to be run on them. What removed edges carry is kept: `resample`, the corrupted run's."""
 
     def __init__(
         self,

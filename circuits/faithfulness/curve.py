@@ -1,10 +1,10 @@
-"""How much of a behaviour circuits of every size keep: found on some pairs, looked at on others, beside random ones of equal size.
+"""How much of a behaviour circuits of every size keep: found on some pairs, looked at on others, beside random ones.
 
     f(C) = (m(C) - m(nothing)) / (m(model) - m(nothing))
 
-with m the task's metric, mean over pairs; every edge that is not kept carries what its sender writes in the corrupted run (or 0).
-Sizes, CPR and CMD are MIB's (Mueller et al. 2025): `circuits.faithfulness.metrics`. The interval is over pairs that are drawn again
-and again; random circuits are as many edges drawn from all.
+with m the task's metric, mean over pairs; every edge that is not kept carries what its sender writes in the corrupted run (or
+0). Sizes, CPR and CMD are MIB's (Mueller et al. 2025): `circuits.faithfulness.metrics`. The interval is over pairs that are
+drawn again and again; random circuits are of equal size, their edges drawn from all.
 """
 
 from dataclasses import dataclass, field
@@ -40,8 +40,9 @@ BOOTSTRAP = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class FaithfulnessCurve(Record, figure=True):
-    """Circuits by size. edges: how many each kept after what dangles went; shares: of the model's, as asked. values, whole, nothing:
-    the metric of every held-out pair: of each circuit, of the model, of no edge. random: of random circuits of the same sizes."""
+    """Circuits by size. edges: how many each kept after what dangles went; shares: of the model's, as asked. values, whole,
+    nothing: the metric of every held-out pair: of each circuit, of the model, of no edge. random: of random circuits of the same
+    sizes."""
 
     method: str
     task: str
@@ -127,8 +128,8 @@ class FaithfulnessCurve(Record, figure=True):
         enough = self.reaches()
         said = "no size keeps .8" if np.isnan(enough) else f"{enough:.1%} of the edges and more keep .8"
         return (
-            f"{self.method} on {counted(len(self.whole), 'held-out pair')} of {self.task}: CPR {self.cpr:.3f}, CMD {self.cmd:.3f} "
-            f"(random {self.random_cmd:.3f}); {said}."
+            f"{self.method} on {counted(len(self.whole), 'held-out pair')} of {self.task}: CPR {self.cpr:.3f}, "
+            f"CMD {self.cmd:.3f} (random {self.random_cmd:.3f}); {said}."
         )
 
 
@@ -163,7 +164,8 @@ def faithfulness_curve(
 ) -> FaithfulnessCurve:
     """How much of a behaviour the best edges keep, for circuits of every size, on pairs they were not found on.
 
-    Edges are scored on `n` pairs, the best kept, all others given what the corrupted run has; beside them random circuits of equal size.
+    Edges are scored on `n` pairs, the best kept, all others given what the corrupted run has; beside them stand random circuits
+    of equal size.
 
     >>> curve = ow.faithfulness_curve(model, "greater-than", "eap", n=2, held_out=2, random=1)
     >>> curve.f.shape

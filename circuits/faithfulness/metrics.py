@@ -25,8 +25,8 @@ def gap(whole: float, nothing: float) -> float:
     """What all edges together are worth. BadInput where that is nothing: no circuit could be told from another."""
     if not abs(whole - nothing) > _LEAST * max(1.0, abs(whole)):
         raise BadInput(
-            f"The metric is {whole:.4g} in the whole model and {nothing:.4g} with every edge removed, so no circuit can be told from "
-            "another. Choose a task the model does, another metric, or another ablation."
+            f"The metric is {whole:.4g} in the whole model and {nothing:.4g} with every edge removed, so no circuit can be told "
+            "from another. Choose a task the model does, another metric, or another ablation."
         )
     return whole - nothing
 

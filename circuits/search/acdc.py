@@ -4,11 +4,13 @@
     for every receiver v, those that read last first; for every edge u -> v in H:
         if D(H without u -> v) - D(H) < threshold: H <- H without u -> v
 
-D is the divergence of the whole model's prediction from the circuit's (`kl`), or the fall of the task's metric. An edge that is removed
-carries what its sender writes in the corrupted run, or 0. Whoever is read by nobody any more is not tried: all its edges go at once.
+D is the divergence of the whole model's prediction from the circuit's (`kl`), or the fall of the task's metric. An edge that is
+removed carries what its sender writes in the corrupted run, or 0. Whoever is read by nobody any more is not tried: all its edges
+go at once.
 
-Each edge is a forward pass by itself. Here rows of a batch run ahead of the decisions as if every edge of the batch were removed; the
-rows up to the first that must stay are what one by one would have run, so the result is the same and long runs of removals are one pass.
+Each edge is a forward pass by itself. Here rows of a batch run ahead of the decisions as if every edge of the batch were
+removed; the rows up to the first that must stay are what one by one would have run, so the result is the same and long runs of
+removals are one pass.
 """
 
 from dataclasses import dataclass

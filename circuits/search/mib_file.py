@@ -3,8 +3,8 @@
     {"cfg": {"n_layers", "n_heads", "parallel_attn_mlp", "d_model"},
      "nodes": {"a0.h1": {"in_graph": true}, ...}, "edges": {"a0.h1->a1.h2<q>": {"score": -0.03, "in_graph": true}, ...}}
 
-Their models give every head keys and values of its own. Where heads share them, an edge into a key-value head is written once for each
-head of its group, its score shared out evenly, and read back as their sum.
+Their models give every head keys and values of its own. Where heads share them, an edge into a key-value head is written once
+for each head of its group, its score shared out evenly, and read back as their sum.
 """
 
 import json
@@ -56,8 +56,8 @@ def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | No
 def read_mib(
     model: "TransformerBridge", file: str | Path
 ) -> tuple[ComponentCircuit, Float[np.ndarray, "sender receiver"]]:
-    """The circuit of a file and the scores that stand in it, on the edges of this model. BadInput for a file of another model, with
-    edges that it lacks, or of another format."""
+    """The circuit of a file and the scores that stand in it, on the edges of this model. BadInput for a file of another model,
+    with edges that it lacks, or of another format."""
     path, layout = Path(file), components(model).layout
     told = _edges(path)
     kept, score = np.zeros(layout.edges.shape, bool), np.where(layout.edges, 0.0, np.nan)

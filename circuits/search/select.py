@@ -24,8 +24,8 @@ SAMPLES = 200
 def chosen(scores: EdgeScores, size: int, rule: Rule = "top", *, signed: bool = False, seed: int = 0) -> Kept:
     """`size` edges of a model by their scores (fewer where no more are connected, or stable).
 
-    signed: by how much an edge speaks for the right answer; otherwise by its size, whichever way it speaks. BadInput for a size that
-    the model does not have, and for a rule there is not.
+    signed: by how much an edge speaks for the right answer; otherwise by its size, whichever way it speaks. BadInput for a size
+    that the model does not have, and for a rule there is not.
     """
     total = int(scores.layout.edges.sum())
     if not 0 <= size <= total:

@@ -1,7 +1,8 @@
-"""Strings of a hidden automaton: from where a letter led before, it leads again (Akyürek et al. 2024, in-context language learning).
+"""Strings of a hidden automaton: from where a letter led before, it leads again (in-context language learning, Akyürek et al.
+2024).
 
-A cycle of states, each with one letter; strings are walks along it. After enough of them the next letter is known. In the corrupted
-prompt the automaton is another one over the same letters.
+A cycle of states, each with one letter; strings are walks along it. After enough of them the next letter is known. In the
+corrupted prompt the automaton is another one over the same letters.
 """
 
 from random import Random

@@ -24,7 +24,7 @@ TaskName = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Record):
-    """name, asks, paper: what people read. measure: the metric that its paper uses, of `pairs.METRICS`. make: draws an example."""
+    """name, asks, paper: what people read. measure: the metric that its paper uses, of `pairs.METRICS`. make: draws one."""
 
     name: str
     asks: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 WORTH = 0.7
-"""Share of pairs a model must get right, and whose corrupted prompt must change the answer, for its circuit to be worth looking for."""
+"""Share of pairs that a model must get right, and whose corrupted prompt must change the answer, for a circuit to be worth it."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from probe.show.record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class Example(Record):
-    """clean, corrupted: the two prompts, as text. right, wrong: next tokens that the clean prompt calls for and calls against, as
-    text with their space. segments: spans of characters of the clean prompt by what they are (`subject`, `question`). template: the
-    name of the sentence's form, for tests on forms that were not looked at."""
+    """clean, corrupted: the two prompts, as text. right, wrong: next tokens that the clean prompt calls for and calls against,
+    as text with their space. segments: spans of characters of the clean prompt by what they are (`subject`, `question`).
+    template: the name of the sentence's form, for tests on forms that were not looked at."""
 
     clean: str
     corrupted: str

@@ -2,8 +2,8 @@
 
     The war lasted from the year 1732 to the year 17     ->  33 to 99, not 00 to 32
 
-Where a tokenizer writes digits one by one, the next token is the first of the two: 4 to 9 against 0 to 2, and the first year's own
-is left out, since what follows decides. The corrupted prompt begins in a year that every later one is greater than: 01.
+Where a tokenizer writes digits one by one, the next token is the first of the two: 4 to 9 against 0 to 2, and the first year's
+own is left out, since what follows decides. The corrupted prompt begins in a year that every later one is greater than: 01.
 """
 
 from random import Random

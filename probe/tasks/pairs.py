@@ -42,9 +42,9 @@ _TRIES = 40  # examples drawn for each that is wanted, at most
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs(Record):
-    """Clean and corrupted prompts of a task as a model reads them. examples: as text. clean, corrupted: token ids, equally many in
-    a pair. right, wrong: ids of the answers. measure: which number is made of the logits. refused: of the examples drawn, how many
-    did not fit this model, by why. seed: of the draws."""
+    """Clean and corrupted prompts of a task as a model reads them. examples: as text. clean, corrupted: token ids, equally many
+    in a pair. right, wrong: ids of the answers. measure: which number is made of the logits. refused: of the examples drawn, how
+    many did not fit this model, by why. seed: of the draws."""
 
     task: str
     examples: list[Example]
@@ -111,9 +111,9 @@ def task_pairs(
     """`n` pairs of a task for this model.
 
     task: a name (`ioi`, `greater-than`, ...), or a JSONL file of examples: `{"clean": ..., "corrupted": ..., "right": [" Mary"],
-    "wrong": [" John"]}` a line. settings: the task's own, like `templates` and `corruption`. Examples that do not fit (prompts of
-    unequal length, answers of several tokens) are drawn again and counted; of a file they are refused with the line. Raises BadInput
-    where fewer than `n` fit.
+    "wrong": [" John"]}` a line. settings: the task's own, like `templates` and `corruption`. Examples that do not fit (prompts
+    of unequal length, answers of several tokens) are drawn again and counted; of a file they are refused with the line. Raises
+    BadInput where fewer than `n` fit.
     """
     if n < 1:
         raise BadInput(f"n is {n}; at least one pair is needed.")
@@ -232,5 +232,6 @@ def _example(path: Path, number: int, line: str) -> Example:
         )
     except (ValueError, TypeError, KeyError) as error:
         raise BadInput(
-            f'{path}, line {number} is no example; write {{"clean": ..., "corrupted": ..., "right": [" Mary"], "wrong": [" John"]}}.'
+            f'{path}, line {number} is no example; write {{"clean": ..., "corrupted": ..., "right": [" Mary"], '
+            '"wrong": [" John"]}.'
         ) from error

@@ -1,4 +1,4 @@
-"""Edges between components, held against plain autograd, transformer-lens's own attribution, exact patching, compiled programs."""
+"""Edges between components, held against plain autograd, transformer-lens's attribution, exact patching, compiled programs."""
 
 import itertools
 from functools import cache
@@ -148,7 +148,7 @@ def test_edges_of_shared_keys_are_named_by_their_key_value_head():
             plain.edge(wrong)
 
 
-# -- programs compiled to transformers: circuits known by construction ------------------------------------------------------------
+# -- programs compiled to transformers: circuits known by construction --------------------------------------------------------
 
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the compiled programs are not beside this checkout")
 
