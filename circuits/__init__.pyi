@@ -21,6 +21,7 @@ from circuits.comparison.merge import merge_graphs as merge_graphs
 from circuits.edge_attribution.attribute import eap as eap
 from circuits.edge_attribution.attribute import eap_ig as eap_ig
 from circuits.edge_attribution.exact import exact_edges as exact_edges
+from circuits.edge_attribution.scores import EdgeScores as EdgeScores
 from circuits.exchange.export_graph import export_graph as export_graph
 from circuits.exchange.import_graph import import_graph as import_graph
 from circuits.exchange.read_neuronpedia import read_neuronpedia as read_neuronpedia
@@ -28,6 +29,7 @@ from circuits.exchange.trace_prompt import trace_prompt as trace_prompt
 from circuits.exchange.unit_files import write_unit_files as write_unit_files
 from circuits.exchange.write_neuronpedia import to_neuronpedia as to_neuronpedia
 from circuits.exchange.write_neuronpedia import write_neuronpedia as write_neuronpedia
+from circuits.faithfulness.curve import curve_of_scores as curve_of_scores
 from circuits.faithfulness.curve import faithfulness_curve as faithfulness_curve
 from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
 from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
@@ -45,6 +47,10 @@ from circuits.patching.store import load_patching as load_patching
 from circuits.patching.store import save_patching as save_patching
 from circuits.patching.sweep import patch_sweep as patch_sweep
 from circuits.search.acdc import acdc as acdc
+from circuits.search.circuit import ComponentCircuit as ComponentCircuit
+from circuits.search.mib_file import read_mib as read_mib
+from circuits.search.mib_file import write_mib as write_mib
+from circuits.search.select import choose_edges as choose_edges
 from circuits.studies.running import study as study
 from circuits.supernodes.evidence import suggest_groups as suggest_groups
 from circuits.supernodes.evidence import unit_evidence as unit_evidence

@@ -98,6 +98,10 @@ from probe.neurons.vocabulary_map import vocabulary_map as vocabulary_map
 from probe.progress import Bar as Bar
 from probe.show.labels import CONFIG as CONFIG
 from probe.show.record import Record as Record
+from probe.tasks.check import check_tasks as check_tasks
+from probe.tasks.check import list_tasks as list_tasks
+from probe.tasks.pairs import Pairs as Pairs
+from probe.tasks.pairs import task_pairs as task_pairs
 from probe.text.documents import corpus as corpus
 from probe.text.model_samples import sample_text as sample_text
 from probe.text.targets import Difference as Difference

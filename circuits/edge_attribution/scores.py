@@ -22,6 +22,10 @@ class EdgeScores(Record, figure=True):
     by_pair: of each pair, in the order of `Layout.edges` read row by row. A score is what the metric changes by when the edge
     carries what its sender writes in the corrupted run: below 0 where the edge speaks for the right answer. clean, corrupted: the
     metric of each pair's two runs. convention: every choice that changes a number.
+
+    >>> scores = ow.eap(model, "greater-than", n=2)
+    >>> scores.of("input->logits") == float(scores.matrix[0, -1])
+    True
     """
 
     method: str

@@ -20,7 +20,7 @@ from circuits.edge_attribution.runs import Ablation, Comparison
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.metrics import SHARES, area, distance, faithfulness, gap
 from circuits.search.circuit import connected
-from circuits.search.select import Rule, chosen
+from circuits.search.select import Rule, choose_edges
 from probe.methods import Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -174,10 +174,11 @@ def faithfulness_curve(
     pairs = pairs_of(model, task, n + config.held_out, drawn)
     train, test = pairs.some(range(n)), pairs.some(range(n, len(pairs)))
     scores = (eap if by == "eap" else eap_ig)(model, train, progress=progress)
-    return curve_of(model, scores, test, config=config, seed=drawn.seed, progress=progress)
+    return curve_of_scores(model, scores, test, config=config, seed=drawn.seed, progress=progress)
 
 
-def curve_of(
+@takes_fields("config", CurveConfig)
+def curve_of_scores(
     model: "TransformerBridge",
     scores: EdgeScores,
     pairs: Pairs,
@@ -186,12 +187,18 @@ def curve_of(
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> FaithfulnessCurve:
-    """The curve of circuits chosen by these scores, on these pairs."""
+    """The faithfulness of circuits chosen by these scores, whatever made them, on these pairs.
+
+    >>> pairs = ow.task_pairs(model, "greater-than", n=4)
+    >>> scores = ow.eap(model, pairs.some([0, 1]))
+    >>> float(ow.curve_of_scores(model, scores, pairs.some([2, 3]), random=0).f[-1])
+    1.0
+    """
     made, shares = components(model), np.array(SHARES)
     compared = Comparison(model, made, pairs, "metric", config.ablation)
     total = int(made.layout.edges.sum())
     sizes = [int(share * total) for share in shares]
-    kept = [connected(made.layout, chosen(scores, k, config.rule, signed=config.signed, seed=seed)) for k in sizes]
+    kept = [choose_edges(scores, k, config.rule, signed=config.signed, seed=seed).kept for k in sizes]
     draw = np.random.default_rng(seed)
     random = [connected(made.layout, _random(made.layout.edges, k, draw)) for _ in range(config.random) for k in sizes]
     every = np.stack([np.zeros_like(kept[0]), made.layout.edges, *kept, *random])

@@ -33,12 +33,12 @@ def gap(whole: float, nothing: float) -> float:
 
 def area(shares: Float[np.ndarray, " size"], f: Float[np.ndarray, "*some size"]) -> Float[np.ndarray, "*some"]:
     """CPR: the area under f, by trapezoids from the smallest share to the largest."""
-    return np.trapezoid(f, shares, axis=-1)
+    return np.asarray(np.trapezoid(f, shares, axis=-1))
 
 
 def distance(shares: Float[np.ndarray, " size"], f: Float[np.ndarray, "*some size"]) -> Float[np.ndarray, "*some"]:
     """CMD: the area between f and 1."""
-    return np.trapezoid(np.abs(1 - np.asarray(f)), shares, axis=-1)
+    return np.asarray(np.trapezoid(np.abs(1 - np.asarray(f)), shares, axis=-1))
 
 
 def auroc(score: Float[np.ndarray, " edge"], true: Bool[np.ndarray, " edge"]) -> float:

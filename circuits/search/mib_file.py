@@ -8,6 +8,7 @@ for each head of its group, its score shared out evenly, and read back as their 
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,10 @@ from circuits.edge_attribution.components import components
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.search.circuit import ComponentCircuit
-from probe.artifacts.json import write_json
-from probe.errors import BadInput
+from probe.artifacts.exports import write_file
+from probe.artifacts.json import finite
+from probe.artifacts.names import as_path
+from probe.errors import BadInput, Unavailable, brief
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -30,17 +33,20 @@ LARGEST = 512 << 20
 
 
 def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | None = None, d_model: int = 0) -> Path:
-    """Write a circuit, with the scores that chose it where they are given; returns the file."""
-    layout, path = circuit.layout, Path(to)
+    """Write a circuit, with the scores that chose it where they are given; returns the file. Raises Unavailable where it cannot
+    be written.
+
+    >>> scores = ow.eap(model, "greater-than", n=2)
+    >>> ow.write_mib(ow.choose_edges(scores, 20), folder / "circuit.json", scores).name
+    'circuit.json'
+    """
+    layout, path = circuit.layout, as_path(to)
     score = scores.matrix if scores is not None else circuit.kept.astype(float)
     edges = {}
     for u, v in np.argwhere(layout.edges):
         names = _spread(layout, int(v))
-        for name in names:
-            edges[f"{layout.senders[u]}->{name}"] = {
-                "score": float(score[u, v]) / len(names),
-                "in_graph": bool(circuit.kept[u, v]),
-            }
+        about = {"score": finite(score[u, v] / len(names)), "in_graph": bool(circuit.kept[u, v])}
+        edges |= {f"{layout.senders[u]}->{name}": about for name in names}
     used = circuit.kept.any(1) | (layout.components & circuit.kept.any(0)).any(1)
     nodes = {name: {"in_graph": bool(used[i])} for i, name in enumerate(layout.senders)}
     cfg = {
@@ -49,16 +55,27 @@ def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | No
         "parallel_attn_mlp": all(layout.parallel),
         "d_model": d_model,
     }
-    write_json(path, {"cfg": cfg, "nodes": {**nodes, "logits": {"in_graph": True}}, "edges": edges})
+    told = {"cfg": cfg, "nodes": {**nodes, "logits": {"in_graph": True}}, "edges": edges}
+    try:
+        write_file(path, json.dumps(told, ensure_ascii=False, allow_nan=False))
+    except OSError as error:
+        raise Unavailable(f"{path} could not be written ({error.strerror or error}). Name another place.") from error
     return path
 
 
 def read_mib(
     model: "TransformerBridge", file: str | Path
 ) -> tuple[ComponentCircuit, Float[np.ndarray, "sender receiver"]]:
-    """The circuit of a file and the scores that stand in it, on the edges of this model. BadInput for a file of another model,
-    with edges that it lacks, or of another format."""
-    path, layout = Path(file), components(model).layout
+    """The circuit of a file and the scores that stand in it (NaN where none does), on the edges of this model.
+
+    Raises BadInput for a file of another model, with edges that it lacks, or of another format.
+
+    >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 20)
+    >>> read, scores = ow.read_mib(model, ow.write_mib(circuit, folder / "circuit.json"))
+    >>> read.names == circuit.names
+    True
+    """
+    path, layout = as_path(file), components(model).layout
     told = _edges(path)
     kept, score = np.zeros(layout.edges.shape, bool), np.where(layout.edges, 0.0, np.nan)
     known = {
@@ -68,27 +85,34 @@ def read_mib(
     }
     unknown = [name for name in told if name not in known]
     if unknown or len(told) != len(known):
-        said = f"it has the edge {unknown[0]!r}" if unknown else f"it has {len(told)} edges and this model {len(known)}"
+        said = (
+            f"it has the edge {brief(unknown[0])}"
+            if unknown
+            else f"it has {len(told)} edges and this model {len(known)}"
+        )
         raise BadInput(f"{path} is a circuit of another model: {said}.")
-    for name, one in told.items():
-        at = known[name]
-        kept[at] |= bool(one.get("in_graph", one.get("in_circuit", False)))
-        score[at] += float(one.get("score") or 0.0)
+    for name, (inside, worth) in told.items():
+        kept[known[name]] |= inside
+        score[known[name]] += worth
     return ComponentCircuit(method="read from a file", task=path.stem, layout=layout, kept=kept), score
 
 
-def _edges(path: Path) -> dict[str, Mapping[str, Any]]:
+def _edges(path: Path) -> dict[str, tuple[bool, float]]:
+    """Of every edge of a file whether it is in, and its score."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path} has {path.stat().st_size >> 20} MB; at most {LARGEST >> 20} are read.")
+        if (size := path.stat().st_size) > LARGEST:
+            raise Unavailable(f"{path} has {size >> 20} MB; at most {LARGEST >> 20} are read.")
         told = json.loads(path.read_text(encoding="utf8"))["edges"]
-        if not isinstance(told, Mapping) or not all(isinstance(one, Mapping) for one in told.values()):
-            raise TypeError
-        return dict(told)
+        return {name: _read(one) for name, one in told.items()}
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path} is no circuit file: an object with cfg, nodes and edges was wanted.") from error
+
+
+def _read(edge: Mapping[str, Any]) -> tuple[bool, float]:
+    score = edge.get("score")
+    return bool(edge.get("in_graph", edge.get("in_circuit", False))), math.nan if score is None else float(score)
 
 
 def _spread(layout: Layout, receiver: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Which tasks a model does: accuracy, metric and its gap to the corrupted prompts, and which are worth studying on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -83,7 +83,7 @@ class TaskCheck(Record):
         return f"Of {counted(len(self.found), 'task')} on {counted(self.n, 'pair')} each, {said}."
 
 
-@method("check-tasks", group="tasks")
+@method("check", group="tasks")
 def check_tasks(
     model: "TransformerBridge",
     *,
@@ -116,13 +116,18 @@ def check_tasks(
 
 @torch.no_grad()
 def _checked(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
-    values = np.zeros((2, len(pairs)))
+    beside = (
+        replace(pairs, measure="logit_diff") if pairs.measure == "log_prob" else pairs
+    )  # what tells right from wrong
+    values, above = np.zeros((2, len(pairs))), np.zeros(len(pairs), bool)
     for some in pairs.groups(64):
         for row, ids in enumerate((pairs.clean, pairs.corrupted)):
             logits = model(torch.tensor([ids[i] for i in some], device=model.W_E.device))[:, -1]
             values[row, some] = pairs.metric(logits, some).double().cpu().numpy()
+            if row == 0:
+                above[some] = (beside.metric(logits, some) > 0).cpu().numpy()
     clean, corrupted = values
-    right, changes = float((clean > 0).mean()), float((corrupted < clean).mean())
+    right, changes = float(above.mean()), float((corrupted < clean).mean())
     return {
         "task": pairs.task,
         "accuracy": right,

@@ -7,6 +7,7 @@ The corrupted prompt names a third person in the place of the one who is named t
 
 from random import Random
 
+from probe.errors import BadInput, brief
 from probe.tasks.example import Example, spans
 from probe.tasks.words import Words, listed
 
@@ -24,6 +25,8 @@ def ioi(
     draw: Random, words: Words, *, templates: tuple[str, ...] = tuple(TEMPLATES), corruption: str = "abc"
 ) -> Example:
     """One pair. Half of the prompts name the subject first, half second."""
+    if corruption not in CORRUPTIONS:
+        raise BadInput(f"There is no corruption {brief(corruption)}; choose {' or '.join(CORRUPTIONS)}.")
     a, b, c = draw.sample(words.of("names", 3), 3)
     subject, other = (a, b) if draw.random() < 0.5 else (b, a)
     name = draw.choice(templates)

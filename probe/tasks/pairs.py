@@ -7,6 +7,7 @@ pairs.metric(logits, rows)          right minus wrong, of each prompt
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,7 +22,7 @@ from probe.errors import BadInput, brief
 from probe.model.load import stamp
 from probe.plain_values import Settings
 from probe.show.record import Record
-from probe.tasks.catalogue import TASKS, TaskName, task_named
+from probe.tasks.catalogue import TASKS, Task, TaskName, task_named
 from probe.tasks.example import Example
 from probe.tasks.words import Words
 from probe.text.prompts import encode_prompt
@@ -44,7 +45,12 @@ _TRIES = 40  # examples drawn for each that is wanted, at most
 class Pairs(Record):
     """Clean and corrupted prompts of a task as a model reads them. examples: as text. clean, corrupted: token ids, equally many
     in a pair. right, wrong: ids of the answers. measure: which number is made of the logits. refused: of the examples drawn, how
-    many did not fit this model, by why. seed: of the draws."""
+    many did not fit this model, by why. seed: of the draws.
+
+    >>> pairs = ow.task_pairs(model, "greater-than", n=2)
+    >>> [len(ids) for ids in pairs.clean] == [len(ids) for ids in pairs.corrupted]
+    True
+    """
 
     task: str
     examples: list[Example]
@@ -114,6 +120,10 @@ def task_pairs(
     "wrong": [" John"]}` a line. settings: the task's own, like `templates` and `corruption`. Examples that do not fit (prompts
     of unequal length, answers of several tokens) are drawn again and counted; of a file they are refused with the line. Raises
     BadInput where fewer than `n` fit.
+
+    >>> pairs = ow.task_pairs(model, "greater-than", n=4)
+    >>> len(pairs), pairs.examples[0].clean == pairs.examples[1].clean
+    (4, False)
     """
     if n < 1:
         raise BadInput(f"n is {n}; at least one pair is needed.")
@@ -125,7 +135,7 @@ def task_pairs(
     for _ in range(_TRIES * n):
         if len(fitting.clean) == n:
             break
-        fitting.add(about.make(draw, words, **settings))
+        fitting.add(_drawn(about, draw, words, settings))
     if len(fitting.clean) < n:
         why = ", ".join(f"{count} {reason}" for reason, count in fitting.refused.items())
         raise BadInput(
@@ -133,6 +143,20 @@ def task_pairs(
             "Ask for fewer, or give examples of your own (a JSONL file)."
         )
     return fitting.pairs(about.name, measure or about.measure, seed)
+
+
+def _drawn(about: Task, draw: Random, words: Words, settings: dict[str, Any]) -> Example:
+    """One example. BadInput for settings that the task does not have, or that no example can be drawn with."""
+    known = list(signature(about.make).parameters)[2:]
+    if unknown := settings.keys() - known:
+        raise BadInput(f"{about.name} has no setting {brief(min(unknown))}; it has {', '.join(known)}.")
+    try:
+        return about.make(draw, words, **settings)
+    except (ValueError, TypeError, LookupError) as error:
+        if isinstance(error, BadInput) or not settings:
+            raise
+        told = ", ".join(f"{name}={brief(value)}" for name, value in settings.items())
+        raise BadInput(f"No example of {about.name} can be drawn with {told}. Leave the setting out.") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,12 +196,14 @@ class _Fitting:
         if clean == corrupted:
             return "with two prompts that are the same"
         if (tuple(clean), tuple(corrupted)) in self.seen:
-            return "drawn before"
+            return "that came before"
         try:
             right, wrong = ([token_id(self.model, t) for t in side] for side in (example.right, example.wrong))
         except BadInput:
             return "with an answer of several tokens"
-        if not right or set(right) & set(wrong):
+        if not right:
+            return "with no right answer"
+        if set(right) & set(wrong):
             return "whose right and wrong answers begin alike"
         self.seen.add((tuple(clean), tuple(corrupted)))
         self.examples.append(example)

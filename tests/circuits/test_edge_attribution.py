@@ -6,6 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from edge_pairs import drawn, pairs_for
+from tiny import CONFIGS, tiny
+from tracr import FIXTURES, compiled, expected
 from transformer_lens.tools.analysis.attribution_patching import EdgeAttributionConfig, attribution_patch
 
 from circuits.edge_attribution.components import components
@@ -15,34 +18,7 @@ from circuits.edge_attribution.gradients import backward
 from circuits.edge_attribution.runs import Comparison
 from circuits.search.acdc import SearchConfig, searched
 from probe.errors import BadInput
-from probe.model.load import stamp
 from probe.progress import SILENT
-from probe.tasks.example import Example
-from probe.tasks.pairs import Pairs
-from tests.support.tiny import CONFIGS, tiny
-from tests.support.tracr import FIXTURES, compiled, expected
-
-LENGTH = 7
-
-
-def pairs_for(model, clean, corrupted, right=7, wrong=9):
-    """Pairs of token ids that differ anywhere, with one right and one wrong token."""
-    n = len(clean)
-    nothing = Example(clean="", corrupted="", right=[], wrong=[])
-    sides = {"right": [[right]] * n, "wrong": [[wrong]] * n}
-    return Pairs(
-        task="tokens", examples=[nothing] * n, clean=clean, corrupted=corrupted, refused={}, model=stamp(model), **sides
-    )
-
-
-@cache
-def drawn(name):
-    """A tiny model and two pairs that part at the third token."""
-    draw, model = torch.Generator().manual_seed(0), tiny(name)
-    clean = torch.randint(5, 60, (2, LENGTH), generator=draw)
-    other = clean.clone()
-    other[:, 2] = torch.randint(60, 110, (2,), generator=draw)
-    return model, pairs_for(model, clean.tolist(), other.tolist())
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))

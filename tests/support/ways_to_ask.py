@@ -8,7 +8,7 @@ import itertools
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from probe.model.unit_names import UnitName
 
 PROMPT, OTHER, ASIDE = "When Mary went to Rome", "When John went to Rome", "When Mary to to Rome"
 RIGHT, WRONG = " the", " of"
+TASK = "greater-than"
 TEMPLATE = "<bos>{% for m in messages %}{{ m.content }}{% endfor %}"
 
 
@@ -57,6 +58,10 @@ class World:
         (self.home / "words.txt").write_text("one two")
         save_dictionary(self.dictionary, self.home / "dictionary", model=probe.stamp(m))
         circuits.write_neuronpedia(self.graph, self.home / "graph.json")
+        self.pairs = probe.task_pairs(m, TASK, 2)
+        self.scores = circuits.eap(m, self.pairs)
+        self.circuit = circuits.choose_edges(self.scores, 20)
+        circuits.write_mib(self.circuit, self.home / "circuit.json")
         probe.export_dictionary(self.dictionary, self.home / "exported", "sparsify")
 
     def model_of_transformers(self) -> Any:
@@ -277,6 +282,8 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         },
         "sweep_by_name": {"model": m, "cache": w.cache, "rules": ["topk:4"], "widths": [16], "folder": new, **again},
         "corpus": {"spec": where("words.txt")},
+        "task_pairs": {"model": m, "task": TASK, "n": 2},
+        "check_tasks": {"model": m, "tasks": [TASK], "n": 2},
     }
     explaining = {
         "difference": {"a": g, "b": g},
@@ -342,6 +349,14 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "deembed": {"model": m, "target": neuron},
         "embeddings": {"model": m},
         "promoted": {"model": m, "target": neuron},
+        "eap": {"model": m, "task": TASK, "n": 2},
+        "eap_ig": {"model": m, "task": TASK, "n": 2, "steps": 2},
+        "exact_edges": {"model": m, "task": TASK, "n": 1, "edges": 4},
+        "acdc": {"model": m, "task": TASK, "n": 1, "ahead": 64},
+        "faithfulness_curve": {"model": m, "task": TASK, "by": "eap", "n": 2, "held_out": 2, "random": 0},
+        "curve_of_scores": {"model": m, "scores": w.scores, "pairs": w.pairs, "random": 0},
+        "read_mib": {"model": m, "file": where("circuit.json")},
+        "write_mib": {"circuit": w.circuit, "to": new},
     }
     return {one.function: asked_as_declared(one, m) for one in methods()} | probing | explaining
 
@@ -437,12 +452,17 @@ def gap(a: Any, b: Any) -> str:
             return f"{len(a)} and {len(b) if hasattr(b, '__len__') else b}"
         return first(f"[{i}] {gap(x, y)}" for i, (x, y) in enumerate(zip(a, b, strict=True)) if gap(x, y))
     if dataclasses.is_dataclass(a) and type(a) is type(b) and not isinstance(a, type):
-        return gap(vars(a), vars(b))
+        return gap(*({k: v for k, v in vars(one).items() if not _kept(one, k)} for one in (a, b)))
     if isinstance(a, Dictionary):
         return gap(dict(a.state_dict()), dict(b.state_dict()))
     if isinstance(a, str | int | None) or type(a).__eq__ is not object.__eq__:
         return "" if a == b else f"{str(a)[:60]} and {str(b)[:60]}"
     return "" if type(a) is type(b) else f"{type(a).__name__} and {type(b).__name__}"
+
+
+def _kept(record: Any, name: str) -> bool:
+    """Whether this was made of the others, when it was first asked for."""
+    return isinstance(getattr(type(record), name, None), cached_property)
 
 
 def first(told: Iterator[str]) -> str:

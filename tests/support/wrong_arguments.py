@@ -88,8 +88,8 @@ OWN = {
     "save_patching": {"sweep": circuits.patch_sweep(MODEL, "one two three", "one two four", metric="kl")},
 }
 """What these functions need beside."""
-DATA = ("CircuitGraph",)
-"""A record of arrays, which nobody writes by hand."""
+DATA = ("CircuitGraph", "Pairs", "EdgeScores", "ComponentCircuit")
+"""Records of arrays, which nobody writes by hand."""
 
 
 def calls():
