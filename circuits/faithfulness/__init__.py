@@ -1,1 +1,1 @@
-"""Does the circuit alone do the job?"""
+"""Does the circuit alone do the job: a subgraph of units, or circuits of every size between components?"""

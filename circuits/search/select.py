@@ -120,7 +120,7 @@ def _optimal(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], si
     ]
     budget = csr_array(np.concatenate([np.ones(n), np.zeros(m)])[None])
     whole = vstack([*rules, budget], format="csr")
-    upper = np.concatenate([np.zeros(whole.shape[0] - 1), [size]])
+    upper = np.concatenate([np.zeros(n + inner.sum() + m + hidden.sum()), [size]])
     cost = np.concatenate([-worth[tuple(edges.T)], np.zeros(m)])
     within = LinearConstraint(whole, -np.inf, upper)
     found = milp(cost, constraints=within, integrality=np.ones(n + m), bounds=Bounds(0, 1))

@@ -80,6 +80,10 @@ def circuit(model):
     yield from (circuits.check_subgraph(model, graph, units), circuits.check_sufficiency(model, graph, units))
     edges = [(int(graph.edges.source[i]), int(graph.edges.target[i])) for i in graph.edges.weight.argsort()[:2]]
     yield from (circuits.check_edges(model, graph, n=2), circuits.head_loadings(model, graph, edges))
+    pairs = probe.task_pairs(model, "greater-than", 2)
+    scores = circuits.eap(model, pairs)
+    yield from (pairs, pairs.examples[0], scores, circuits.choose_edges(scores, 20))
+    yield circuits.curve_of_scores(model, scores, pairs, random=1)
     yield from (circuits.top_paths(model, "one two three"), circuits.qk_attribution(model, graph, 1, 0, 2))
 
 
