@@ -1,15 +1,19 @@
 """Heads and MLPs by layer, coloured by what their edges come to: blue for the right answer, red against it."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import plotly.graph_objects as go
 
-from circuits.edge_attribution.scores import EdgeScores
 from probe.show.beside import draws
 from probe.show.labels import SIGNED, _finish
 
+if TYPE_CHECKING:
+    from circuits.edge_attribution.scores import EdgeScores
+
 
 @draws
-def component_figure(scores: EdgeScores, height: int | None = None) -> go.Figure:
+def component_figure(scores: "EdgeScores", *, height: int | None = None) -> go.Figure:
     """A row a layer, a column a head, the last one the MLP."""
     layout, value = scores.layout, -scores.senders()
     width = max(layout.heads)
