@@ -49,7 +49,7 @@ def curve_figure(curve: "FaithfulnessCurve", *, height: int = 420) -> go.Figure:
         **band,
         fill="toself",
         line={"width": 0},
-        fillcolor="rgba(59,111,182,.18)",
+        fillcolor="rgba(0,114,178,.18)",
         name="95% over pairs",
         hoverinfo="skip",
     )
