@@ -105,5 +105,5 @@ class EdgeScores(Record, figure=True):
         gap = f"{decimals(float(self.clean.mean()))} clean, {decimals(float(self.corrupted.mean()))} corrupted"
         return (
             f"{counted(len(self.edges), 'edge')} by {self.method} on {counted(len(self.by_pair), 'pair')} of {self.task} "
-            f"({gap}); the strongest is {first['edge']}, {first['score']:+.3f}."
+            f"({gap}); the strongest is {first['edge']}, {decimals(first['score'])}."
         )
