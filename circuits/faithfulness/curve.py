@@ -29,7 +29,7 @@ from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.tasks.catalogue import TaskName
 from probe.tasks.pairs import Drawn, Pairs, pairs_of
-from probe.words import counted
+from probe.words import counted, percent
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -126,7 +126,7 @@ class FaithfulnessCurve(Record, figure=True):
     def summary(self) -> str:
         """One sentence: CPR and CMD beside random ones, and from where on it is faithful."""
         enough = self.reaches()
-        said = "no size keeps .8" if np.isnan(enough) else f"{enough:.1%} of the edges and more keep .8"
+        said = "no size keeps .8" if np.isnan(enough) else f"{percent(enough)} of the edges and more keep .8"
         return (
             f"{self.method} on {counted(len(self.whole), 'held-out pair')} of {self.task}: CPR {self.cpr:.3f}, "
             f"CMD {self.cmd:.3f} (random {self.random_cmd:.3f}); {said}."

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from circuits.edge_attribution.layout import Layout
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.words import counted
+from probe.words import counted, percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,9 @@ class ComponentCircuit(Record):
     def summary(self) -> str:
         """One sentence."""
         total = int(self.layout.edges.sum())
-        return f"{counted(len(self), 'edge')} of {total:,} ({self.share:.2%}), found by {self.method} on {self.task}."
+        return (
+            f"{counted(len(self), 'edge')} of {total:,} ({percent(self.share)}), found by {self.method} on {self.task}."
+        )
 
 
 def connected(layout: Layout, kept: Bool[np.ndarray, "sender receiver"]) -> Bool[np.ndarray, "sender receiver"]:
