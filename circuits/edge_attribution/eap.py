@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from einops import einsum
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.edge_attribution.components import Components
 from circuits.edge_attribution.gradients import Backward, backward
-from circuits.edge_attribution.writes import sites_read
-from probe.interventions.forward import capture
+from circuits.edge_attribution.writes import Held, sites_read
+from probe.interventions.forward import read_run
 from probe.model.sites import Site
 from probe.model.writes import wide
 from probe.tasks.pairs import Pairs
@@ -47,12 +47,11 @@ def scores_of(
     clean, corrupted = (
         torch.tensor([ids[i] for i in some], device=model.W_E.device) for ids in (pairs.clean, pairs.corrupted)
     )
-    sites = sites_read(model, made.layout)
-    run = capture(model, corrupted, sites)
-    ends = [wide(run[Site("resid_pre", 0)])]
+    run, fallen = _run(model, made, pairs, some, corrupted)
+    ends = [wide(run[Site("resid_pre", 0).name])]
     change = made.writers.all(run)
-    run = capture(model, clean, sites)
-    ends.append(wide(run[Site("resid_pre", 0)]))
+    run, whole = _run(model, made, pairs, some, clean)
+    ends.append(wide(run[Site("resid_pre", 0).name]))
     made.writers.take_off(change, run)
     del run
     found = torch.zeros(len(some), *made.layout.edges.shape, device=change.device, dtype=change.dtype)
@@ -61,8 +60,7 @@ def scores_of(
         _add(
             found, change, backward(model, clean, made.readers, lambda logits: pairs.metric(logits, some), start), made
         )
-    values = [_value(model, tokens, pairs, some) for tokens in (clean, corrupted)]
-    return Scored(scores=found / max(steps, 1), clean=values[0], corrupted=values[1])
+    return Scored(scores=found / max(steps, 1), clean=whole, corrupted=fallen)
 
 
 def _add(found: Tensor, change: Tensor, run: Backward, made: Components) -> None:
@@ -74,7 +72,10 @@ def _add(found: Tensor, change: Tensor, run: Backward, made: Components) -> None
         )
 
 
-@torch.no_grad()
-def _value(model: "TransformerBridge", tokens: Tensor, pairs: Pairs, some: list[int]) -> Float[Tensor, " batch"]:
-    with model.hooks(fwd_hooks=[("unembed.hook_in", lambda value, hook: value[:, -1:])]):
-        return pairs.metric(model(tokens)[:, -1], some)
+def _run(
+    model: "TransformerBridge", made: Components, pairs: Pairs, some: list[int], tokens: Int[Tensor, "batch pos"]
+) -> tuple[Held, Float[Tensor, " batch"]]:
+    """One pass: what writes are made from, and the metric."""
+    with torch.no_grad(), model.hooks(fwd_hooks=[("unembed.hook_in", lambda value, hook: value[:, -1:])]):
+        logits, held = read_run(model, tokens, sites_read(model, made.layout))
+        return held, pairs.metric(logits[:, -1], some)

@@ -116,7 +116,8 @@ class _Pair:
         self.held: Held = dict(capture(model, self.tokens, sorted(parts | set(sites_read(model, made.layout)))))
         self.change = made.writes(model, other)  # 1 sender pos d_model
         made.writers.take_off(self.change, self.held)
-        self.clean, self.corrupted = (float(self._score(model(t)[:, -1])[0]) for t in (self.tokens, other))
+        with torch.no_grad():
+            self.clean, self.corrupted = (float(self._score(model(t)[:, -1])[0]) for t in (self.tokens, other))
 
     def patched(self, edges: Int[np.ndarray, "row 2"]) -> Float[np.ndarray, " row"]:
         """The metric with each of these edges patched; they are in the order of their receivers."""
@@ -124,7 +125,8 @@ class _Pair:
         readers = list(self._by_reader(edges))
         hooks: list[tuple[str, Callable]] = []
         first = min(reader.layer for reader, _, _ in readers)
-        if grown := spreads(self.model) and first < self.made.layout.n_layers:
+        grown = spreads(self.model)
+        if grown and first < self.made.layout.n_layers:  # what only the logits read spreads where it is put
             start = spot(Site("resid_pre", first), self.model).hook
             hooks.append((start, lambda value, hook: value.expand(n, *value.shape[1:])))
         fired: list[Reader] = []
@@ -158,7 +160,7 @@ class _Pair:
         at = spot(reader.reads, self.model)
 
         def changed(v: Tensor) -> Tensor:
-            v = v.expand(n, *v.shape[1:]).clone()
+            v = v.clone()
             index = torch.tensor(rows, device=v.device)
             if v.ndim == 4:
                 v[index, :, torch.tensor(heads, device=v.device)] += moved.to(v)
@@ -168,9 +170,7 @@ class _Pair:
             return v
 
         def hooked(value: Tensor, hook: object) -> Tensor:
-            size = value.shape[0] if value.shape[0] in (1, n) else n
-            value = value.expand(n, *value.shape[1:]) if size == 1 and n > 1 else value
-            return at.change(value, n, changed)
+            return at.change(value.expand(n, *value.shape[1:]) if value.shape[0] == 1 else value, n, changed)
 
         return hooked
 

@@ -13,7 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.edge_attribution.components import Components
+from probe.memory import require
 from probe.tasks.pairs import METRICS, Pairs
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -36,12 +38,15 @@ class Comparison:
         ablation: Ablation = "resample",
     ):
         self.model, self.made, self.pairs, self.divergence, self.ablation = model, made, pairs, divergence, ablation
-        self.groups = pairs.groups(len(pairs))
+        each = 4 * len(made.layout.senders) * max(map(len, pairs.clean)) * int(model.cfg.d_model)
+        require(each * len(pairs) + 4 * _ROWS_BYTES, f"Circuits on {counted(len(pairs), 'pair')}", model.W_E.device)
+        self.groups = pairs.groups(max(1, _ROWS_BYTES // each))
         self._clean = [self._ids(pairs.clean, some) for some in self.groups]
         self._other = [self._writes(some) for some in self.groups]
         nothing = np.zeros((1, *made.layout.edges.shape), bool)
-        self._whole = [self._run(g, nothing)[0].log_softmax(-1) for g in range(len(self.groups))]  # pair d_vocab
-        self._metric = [self.pairs.metric(x, some) for x, some in zip(self._whole, self.groups, strict=True)]
+        logits = [self._run(g, nothing)[0] for g in range(len(self.groups))]  # pair d_vocab
+        self._whole = [x.log_softmax(-1) for x in logits]
+        self._metric = [self.pairs.metric(x, some) for x, some in zip(logits, self.groups, strict=True)]
 
     @property
     def convention(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from circuits.edge_attribution.layout import Layout
 from probe.show.panels import Figure, Panel, Rows, Sentence
@@ -63,15 +63,6 @@ class EdgeScores(Record, figure=True):
     def of(self, name: str) -> float:
         """The mean score of one edge by its name, like `a0.h1->a1.h2<q>`. BadInput for one there is not."""
         return float(self.matrix[self.layout.edge(name)])
-
-    def best(self, k: int, *, signed: bool = False) -> Bool[np.ndarray, "sender receiver"]:
-        """The `k` edges of largest score, by size; `signed`: those that speak most for the right answer."""
-        order = np.argsort(
-            self.score if signed else -np.abs(self.score), kind="stable"
-        )  # NaN, not measured, comes last
-        kept = np.zeros(self.layout.edges.shape, bool)
-        kept[tuple(self.edges[order[:k]].T)] = True
-        return kept
 
     def senders(self) -> Float[np.ndarray, " sender"]:
         """What each sender's edges come to: the metric's change if all of them carried the corrupted run, to first order."""

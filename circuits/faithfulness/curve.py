@@ -21,6 +21,7 @@ from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.metrics import SHARES, area, distance, faithfulness, gap
 from circuits.search.circuit import connected
 from circuits.search.select import Rule, choose_edges
+from probe.errors import BadInput
 from probe.methods import Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -172,6 +173,11 @@ def faithfulness_curve(
     (10,)
     """
     pairs = pairs_of(model, task, n + config.held_out, drawn)
+    if len(pairs) < n + 2:
+        raise BadInput(
+            f"{len(pairs)} pairs came and {n} are for the scores, so {max(0, len(pairs) - n)} are left to look at circuits on; "
+            "at least 2 are needed. Give more pairs, or a smaller n."
+        )
     train, test = pairs.some(range(n)), pairs.some(range(n, len(pairs)))
     scores = (eap if by == "eap" else eap_ig)(model, train, progress=progress)
     return curve_of_scores(model, scores, test, config=config, seed=drawn.seed, progress=progress)

@@ -100,8 +100,9 @@ class _Enough(Exception):
 
 def read_run(
     model: "TransformerBridge", tokens: Int[Tensor, "batch pos"], sites: Iterable[str | Site]
-) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
-    """The logits of one whole pass, as the model returns them, and what it held at these sites."""
+) -> tuple[Float[Tensor, "batch some d_vocab"], dict[str, Tensor]]:
+    """The logits of one whole pass, as the model returns them (of the positions that hooks in force let through), and what it
+    held at these sites."""
     found: dict[str, Tensor] = {}
 
     def reader(site: Site) -> Callable:

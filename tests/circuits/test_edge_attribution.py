@@ -1,6 +1,7 @@
 """Edges between components, held against plain autograd, transformer-lens's attribution, exact patching, compiled programs."""
 
 import itertools
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -196,3 +197,16 @@ def test_running_ahead_is_what_one_by_one_finds():
         )
     assert found[0].names == found[1].names
     assert 5 < len(found[0]) < 200
+
+
+def test_a_fall_of_the_metric_is_of_logits_also_without_a_wrong_answer():
+    """The whole model is no worse than itself, and a circuit without edges by what the two runs differ."""
+    model, pairs = drawn("gpt2")
+    one_sided = replace(pairs, wrong=[[], []])
+    made = components(model)
+    compared = Comparison(model, made, one_sided, "metric")
+    edges = made.layout.edges
+    far = compared.far(np.stack([edges, np.zeros_like(edges)]))
+    scored = scores_of(model, made, one_sided, [0, 1])
+    assert far == pytest.approx([0, float((scored.clean - scored.corrupted).mean())], abs=1e-5)
+    assert abs(far[1]) > 1e-3
