@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from app.commands.options import AsJson, Model, print_json, progress, quiet
+from probe.model.aliases import DEFAULT
 from probe.show.terminal import show_panels
 
 
@@ -12,7 +13,7 @@ def demo(
     serve: Annotated[
         bool, typer.Option("--serve/--no-serve", help="Open the dashboard on the results when done.")
     ] = True,
-    model: Model = "smollm2-135m",
+    model: Model = DEFAULT,
     prompt: Annotated[str | None, typer.Option("--prompt", help="Another prompt to explain.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="Harvest fewer or more token positions.")] = None,
     text: Annotated[str | None, typer.Option("--text", help="Other text to harvest: a file, or datasets:ID.")] = None,

@@ -10,15 +10,15 @@ from app.frame.shell import Page
 from app.jobs.table import job_table, turn
 from app.library import prompts
 from app.library.artifacts import Library, library
-from app.library.models import MODELS, in_memory, models, short_model
+from app.library.models import in_memory, models, short_model
 from probe.artifacts.json import Json
 from probe.doctor.stored_words import KINDS
+from probe.model.aliases import DEFAULT
 from probe.model.models_folder import model_cache
 from probe.model.sizes import ModelSize, model_size
 from probe.words import counted
 from probe.words import size as in_bytes
 
-DEFAULT = MODELS[0]
 _MOST = 6  # cards of a shelf, until it is asked for by name
 _FEW = 2  # so many cards fill half a row
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from circuits.blind.making import new_study
 from circuits.blind.record import Revealed
 from circuits.blind.study import Study, guess, judge, open_study, reveal
-from probe.artifacts.manifest import found_folder, read_manifest
+from probe.artifacts.manifest import found_folder, model_made_from
 from probe.artifacts.stored import library
 from probe.errors import BadInput
 from probe.methods import DictionaryName, Doc, TableName, tool
@@ -43,8 +43,7 @@ class UnitAsked(Settings):
 def model_of_study(features: str | Path | None, dictionary: str | None, *, unit: UnitAsked) -> str:
     """The model that the unit's table was made from."""
     unit.number(dictionary)
-    made_from = read_manifest(_table(features, dictionary, unit.layer), "features").model
-    return made_from.name if made_from else ""
+    return model_made_from("features", _table(features, dictionary, unit.layer))
 
 
 @tool("new", group="blind", model_by="model_of_study")

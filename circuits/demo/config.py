@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from probe.model.aliases import DEFAULT
+
 PROMPT = "The capital of France is"
 
 
@@ -9,7 +11,7 @@ PROMPT = "The capital of France is"
 class DemoConfig:
     """Sizes of the demo; the defaults take about five minutes on two quiet cores."""
 
-    model: str = "smollm2-135m"
+    model: str = DEFAULT
     "Alias, hub id, folder or GGUF file."
     prompt: str = PROMPT
     "What is explained."

@@ -12,10 +12,11 @@ from probe.activations.harvest import HarvestConfig, harvest
 from probe.activations.open_for_repair import open_damaged
 from probe.activations.plan import HarvestPlan, plan
 from probe.artifacts.locks.claims import claim
-from probe.artifacts.manifest import found_folder, read_manifest
+from probe.artifacts.manifest import found_folder, model_made_from
 from probe.doc import Doc
 from probe.errors import Unavailable
 from probe.methods import CacheName, CorpusName, tool
+from probe.model.aliases import DEFAULT
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.record import Record
@@ -48,7 +49,7 @@ def cache_name(model: str, sites: Sequence[str]) -> str:
 
 def default_model() -> str:
     """The model that is meant where none is named."""
-    return "smollm2-135m"
+    return DEFAULT
 
 
 @takes_fields("read", TextRead)
@@ -117,8 +118,7 @@ class Repaired(Record):
 
 def model_of_cache(cache: CacheName) -> str:
     """The name of the model a cache was made from."""
-    stamp = read_manifest(found_folder("cache", cache, "`openwork harvest` makes one."), "cache").model
-    return stamp.name if stamp else default_model()
+    return model_made_from("cache", cache, "`openwork harvest` makes one.") or DEFAULT
 
 
 @tool("repair", group="caches", model_by="model_of_cache")

@@ -50,6 +50,13 @@ def found_folder(kind: str, given: object, make: str = "") -> Path:
     raise BadInput(f"There is no {words.get(kind, kind)} {str(given)!r}{known}.{f' {make}' if make else ''}")
 
 
+def model_made_from(kind: str, what: Any, advice: str = "") -> str:
+    """The name of the model that a stored artifact was made from; "" where its manifest does not say. BadInput where there is
+    none of this kind."""
+    stamp = read_manifest(found_folder(kind, what, advice), kind).model
+    return stamp.name if stamp else ""
+
+
 def is_place(given: str | os.PathLike[str]) -> bool:
     """Whether this names a file or the folder of an artifact; other folders are nothing that is stored."""
     return os.path.isfile(given) or has_manifest(given)

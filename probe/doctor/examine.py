@@ -15,6 +15,7 @@ from probe.artifacts.manifest import Manifest, check_files, versions
 from probe.artifacts.stored import library
 from probe.doctor.libraries import TOKENS, generation, ranges
 from probe.errors import OpenworkError
+from probe.model.aliases import DEFAULT
 from probe.model.models_folder import check_folder, model_cache
 
 _REINSTALL = "make env in the repository, or pip install openwork: both install versions that were tested"
@@ -119,7 +120,7 @@ def _memory() -> float | None:
 
 
 def _model() -> Check:
-    folder = model_cache() / "smollm2-135m"
+    folder = model_cache() / DEFAULT
     if not (folder / "openwork.json").is_file():
         return Check("default model", "missing", "not fetched yet", "openwork demo (or make model) fetches it, 93 MB")
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from probe.activations.cache import open_cache
 from probe.artifacts.folder import place
-from probe.artifacts.manifest import read_manifest
+from probe.artifacts.manifest import model_made_from
 from probe.artifacts.stored import registered
 from probe.dictionaries import load_dictionary
 from probe.doc import Doc
@@ -18,6 +18,7 @@ from probe.evaluation.report import EvalReport
 from probe.evaluation.suite.report import SuiteReport
 from probe.evaluation.suite.run import BUDGET, SuiteConfig, plan_suite
 from probe.methods import CacheName, tool
+from probe.model.aliases import DEFAULT
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.panels import Panel, Rows
@@ -86,8 +87,7 @@ class Beside(Settings):
 
 def model_of_cache(cache: str) -> str:
     """The name of the model that the cache was made from."""
-    stamp = read_manifest(registered("cache", cache), "cache").model
-    return stamp.name if stamp else "smollm2-135m"
+    return model_made_from("cache", registered("cache", cache)) or DEFAULT
 
 
 @takes_fields("config", EvalConfig)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from probe.artifacts.folder import place
-from probe.artifacts.manifest import found_folder, read_manifest
+from probe.artifacts.manifest import model_made_from
 from probe.artifacts.names import as_path
 from probe.doc import Doc
 from probe.errors import BadInput, OpenworkError
@@ -16,6 +16,7 @@ from probe.evaluation.evaluate import EvalConfig
 from probe.evaluation.store import save_sweep
 from probe.evaluation.sweep import SweepResult, grid, plan_sweep, sweep
 from probe.methods import CacheName, tool
+from probe.model.aliases import DEFAULT
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.training.config import Kind, TrainConfig
@@ -80,10 +81,10 @@ def sweep_name(cache: CacheName) -> str:
 def model_of_judging(cache: CacheName, judge: bool = True) -> str:
     """The model that the cache was made from; none where nothing is judged, or where no such cache is, which is told then."""
     try:
-        stamp = read_manifest(found_folder("cache", cache, ""), "cache").model
+        made_from = model_made_from("cache", cache)
     except OpenworkError:
         return ""
-    return "" if not judge else stamp.name if stamp else "smollm2-135m"
+    return made_from or DEFAULT if judge else ""
 
 
 def plan_sweep_by_name(cache: CacheName, folder: Path, **given: Any) -> SweepPlan:

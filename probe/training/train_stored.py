@@ -12,6 +12,7 @@ from probe.activations.streaming import LiveActivations
 from probe.doc import Doc
 from probe.errors import BadInput
 from probe.methods import CacheName, CorpusName, tool
+from probe.model.aliases import DEFAULT
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.text.documents import corpus
@@ -116,7 +117,7 @@ def told_shortly(config: TrainConfig, unit_decoder: bool, bfloat16: bool, **sett
 
 def model_of_stream(live: bool = False) -> str:
     """A cache needs no model."""
-    return "smollm2-135m" if live else ""
+    return DEFAULT if live else ""
 
 
 def plan_train_by_name(model: "TransformerBridge | None" = None, **given: Any) -> TrainPlan:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from plain_fvu import fvu
 
 from probe.activations.cache import Cache
 from probe.activations.harvest import harvest
@@ -21,7 +22,7 @@ from probe.evaluation.evaluate import (
     evaluate_many,
     fit_affine,
 )
-from probe.evaluation.fvu import FVUByDocument, fvu
+from probe.evaluation.fvu import FVUByDocument
 from probe.evaluation.metrics import kl_divergences, next_token_losses
 from probe.evaluation.splice import Ablation, ByToken, choose_rows, losses
 from probe.interventions.forward import capture

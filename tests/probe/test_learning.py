@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from harvests import SITES, token_set
+from plain_fvu import fvu
 from torch import Tensor
 from trainings import SMALL, sparse_sums, stop_here, toy_pairs, unit_rows, weights
 
@@ -28,7 +29,6 @@ from probe.dictionaries import (
 )
 from probe.dictionaries.dead import willing
 from probe.errors import BadInput, OpenworkError
-from probe.evaluation.fvu import fvu
 from probe.model.toy import toy_model
 from probe.training.pairs import JoinedPairs, TensorPairs
 from probe.training.step import Training

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from plain_fvu import FVU, fvu
 from torch import Tensor
 
 from probe.errors import BadInput
-from probe.evaluation.fvu import FVU, fvu
 from probe.evaluation.metrics import Firing, Likeness, ce_recovered, kl_divergences, next_token_losses
 from probe.statistics import mean_and_error
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from paths import FOLDERS, PYTHONPATH
+from plain_fvu import fvu
 from torch import Tensor
 from trainings import SMALL, sparse_sums, stop_here, toy_dictionary, toy_pairs, unit_rows, weights
 
@@ -20,7 +21,6 @@ from probe.artifacts.names import partial
 from probe.dictionaries import SAE, ReLU, TopK, Transcoder, load_dictionary
 from probe.errors import BadInput, Cancelled, OpenworkError, Unavailable
 from probe.evaluation.evaluate import EvalReport
-from probe.evaluation.fvu import fvu
 from probe.evaluation.report import CONVENTION
 from probe.progress import Snapshot, Watched
 from probe.training.checkpoint import CHECKPOINT, read_checkpoint

@@ -11,6 +11,7 @@ from probe.methods.call import Call
 from probe.methods.kinds import ChangeKind, PromptKind
 from probe.methods.plain_kinds import Number
 from probe.methods.read_declarations import Method, Parameter
+from probe.model.aliases import DEFAULT
 from probe.show.terminal import print_rows, visible
 
 
@@ -84,7 +85,7 @@ def example(about: Method) -> tuple[str, str]:
     """A call of what it needs and nothing else, in Python and for the shell."""
     needed = {p.name: _example(p) for p in about.parameters if p.required}
     needed = {name: value for name, value in needed.items() if value is not None}
-    call = Call(about.name, "smollm2-135m" if about.of_model else "", needed, about)
+    call = Call(about.name, DEFAULT if about.of_model else "", needed, about)
     return call.python(), call.shell() or ""
 
 

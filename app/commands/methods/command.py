@@ -87,7 +87,7 @@ def answer(call: Call, wanted: Wanted) -> None:
     for name in call.names():  # names are taken before anything is looked up, for this command alone
         reserve("result", name, resume=wanted.resume)
     named = _destination(call, wanted) if wanted.save is not None else None
-    call, _ = with_its_model(call), wanted.chosen
+    call = with_its_model(call)
     to = named or _destination(call, wanted)
     call.ready()
     _check_files(call, wanted)

@@ -10,6 +10,7 @@ from app.commands.methods.stored import asks_of_graph
 from app.commands.options import AsJson, ConfigFile, Device, DryRun, Model, Precision, Resume
 from probe.errors import BadInput, brief
 from probe.methods.read_declarations import Method
+from probe.model.aliases import DEFAULT
 from probe.show.panels import MOST
 
 Standing = dict[str, tuple[Any, Any]]
@@ -37,7 +38,7 @@ ModelMeant = Annotated[
 
 def standing(about: Method) -> Standing:
     """The options that a method or tool has beside those of its parameters."""
-    model = (ModelMeant, None) if about.model_by or asks_of_graph(about) else (Model, "smollm2-135m")
+    model = (ModelMeant, None) if about.model_by or asks_of_graph(about) else (Model, DEFAULT)
     of_model: Standing = {"model": model, "device": (Device, None), "precision": (Precision, "float32")}
     of_page: Standing = {"dashboard": (Dashboard, False)} if about.of_model else {}
     return {
@@ -76,6 +77,9 @@ class Wanted:
     dashboard: bool = False
     rows: int = MOST
     at: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.chosen  # what is no choice is refused before the work and not after it
 
     @property
     def chosen(self) -> dict[str, int]:

@@ -12,9 +12,9 @@ from probe.errors import BadInput
 from probe.methods.call import Call
 from probe.methods.graph_kinds import GraphKind, is_at_place
 from probe.methods.read_declarations import Method, Parameter
+from probe.model.aliases import DEFAULT
 
 Options = Mapping[str, Any]
-DEFAULT_MODEL = "smollm2-135m"
 _STANDIN = "file"  # in the place of a name, in a call that is asked of a file
 
 
@@ -83,7 +83,7 @@ def with_its_model(call: Call) -> Call:
     if call.model or not call.about.model_by:
         return call
     found = call.of_its_model()
-    return found if found.model or call.about.without_model else replace(call, model=DEFAULT_MODEL)
+    return found if found.model or call.about.without_model else replace(call, model=DEFAULT)
 
 
 def _model_meant(call: Call, arguments: Mapping[str, Any], placed: Mapping[str, Any]) -> str:

