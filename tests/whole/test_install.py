@@ -38,8 +38,8 @@ def test_every_module_data_file_and_asset_is_in_the_wheel(installed):
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert (installed / path.relative_to(ROOT)).is_file(), path
-    for path in (ROOT / "data").iterdir():
-        assert (installed / "probe" / "_data" / path.name).read_bytes() == path.read_bytes()
+    for path in (p for p in (ROOT / "data").rglob("*") if p.is_file()):
+        assert (installed / "probe" / "_data" / path.relative_to(ROOT / "data")).read_bytes() == path.read_bytes()
     assert list((installed / "app" / "assets").glob("*.js"))
     assert list((installed / "app" / "assets").glob("*.css"))
 
