@@ -23,6 +23,8 @@ _lock = threading.Lock()
 _models: Recent[Any] = Recent(2)
 _twins: dict[str, Any] = {}
 """Of the models that notebooks handed over, which share their weights."""
+_for_plans: "weakref.WeakKeyDictionary[TransformerBridge, TransformerBridge]" = weakref.WeakKeyDictionary()
+"""Twins that plans run: some measure a pass, and the worker may be running the model itself."""
 _stamps: dict[str, ModelStamp] = {}
 """What each name stood for last; it stays when the model is let go, so that no name comes to mean another model unnoticed."""
 
@@ -37,7 +39,9 @@ def hand_over(model: "TransformerBridge") -> str:
         known = _stamps.setdefault(mine.name, mine)
         name = mine.name if known.weights == mine.weights else f"{mine.name}@{mine.weights[:8]}"
         if name not in _twins:
-            _twins[name], _stamps[name] = copy_sharing_weights(model), mine
+            twin = copy_sharing_weights(model)
+            _prepare(twin)
+            _twins[name], _stamps[name] = twin, mine
             weakref.finalize(model, _twins.pop, name, None)
     return name
 
@@ -71,6 +75,21 @@ def in_memory(name: str) -> "TransformerBridge | None":
     return _models.get(name) if model is None else model
 
 
+def for_plans(name: str) -> "TransformerBridge | None":
+    """What a page may run to tell what something will take, or None where the model is not loaded: it shares its weights with the
+    model that the worker runs, and no hook."""
+    return None if (model := in_memory(name)) is None else _for_plans.get(model)
+
+
+def _prepare(model: "TransformerBridge") -> None:
+    """What pages ask of a model while the worker runs it, made before it does."""
+    from probe.model.anatomy import anatomy
+    from probe.model.shared_weights import copy_sharing_weights
+
+    anatomy(model)
+    _for_plans[model] = copy_sharing_weights(model)
+
+
 def model_named(name: str, progress: Progress = SILENT) -> "TransformerBridge":
     """A loaded model by name, from memory when it is there. BadInput for a name that no menu offers: whatever a request says
     reaches this place at last, and must not load any folder of the machine."""
@@ -82,6 +101,7 @@ def model_named(name: str, progress: Progress = SILENT) -> "TransformerBridge":
 
         step(1)
         model = load_model(name, progress=progress)
+        _prepare(model)
         found = stamp(model)
         if (before := _stamps.get(found.name)) is not None and before.weights != found.weights:
             recent_records.forget()  # what was found in another model of this name
@@ -161,5 +181,5 @@ def stale(manifest: Manifest) -> str | None:
 
 def forget() -> None:
     """Let go of every model and of what its name meant, as a process that ends does."""
-    for kept in (_models, _stamps, _twins):
+    for kept in (_models, _stamps, _twins, _for_plans):
         kept.clear()

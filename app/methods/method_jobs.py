@@ -155,7 +155,7 @@ def planned(call: Call) -> str:
     """What a call would take, in a sentence. BadInput where it cannot be asked."""
     if not call.about.plan:
         return ""
-    if (model := models.in_memory(call.model)) is None:
+    if (model := models.for_plans(call.model)) is None:
         return "What it will take is told when the model is loaded."
     plan = call.plan(model)
     return plan.summary() if plan is not None else ""

@@ -13,6 +13,7 @@ is a site's `factor`; else the model does not have the site, and `missing` says 
 """
 
 from collections.abc import Callable
+from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -29,18 +30,27 @@ from probe.model.site_kinds import GLOSSARY, Site
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-__all__ = ["Anatomy", "Spot", "anatomy", "probe_tokens", "readable", "require_stream", "spot"]
+__all__ = ["Anatomy", "Spot", "anatomy", "probe_tokens", "readable", "require_stream", "same_anatomy", "spot"]
 
 _known: "WeakKeyDictionary[TransformerBridge, Anatomy]" = WeakKeyDictionary()
+_examining = RLock()
 
 
 def anatomy(model: "TransformerBridge") -> Anatomy:
     """What a model has. Raises Unavailable for a model that does not run."""
     if model not in _known:
-        found = Examination(model).result()
-        found.stream_in_place = _stream_follows(model, found)
-        _known[model] = found
+        with _examining:  # two passes at once would read each other's hooks, and what they concluded would stay
+            if model not in _known:
+                found = Examination(model).result()
+                found.stream_in_place = _stream_follows(model, found)
+                _known[model] = found
     return _known[model]
+
+
+def same_anatomy(made: "TransformerBridge", model: "TransformerBridge") -> None:
+    """A copy has what its model has, where that is known."""
+    if model in _known:
+        _known[made] = _known[model]
 
 
 def spot(site: Site, model: "TransformerBridge") -> Spot:

@@ -8,6 +8,7 @@ import copy
 from typing import TYPE_CHECKING
 
 from probe.identity import set_name
+from probe.model.anatomy import same_anatomy
 from probe.model.fingerprint import stamp
 
 if TYPE_CHECKING:
@@ -20,4 +21,5 @@ def copy_sharing_weights(model: "TransformerBridge") -> "TransformerBridge":
     made = copy.deepcopy(model, {id(part): part for part in shared})
     made.reset_hooks(including_permanent=True)
     set_name(made, stamp(model).name)
+    same_anatomy(made, model)
     return made

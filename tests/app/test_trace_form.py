@@ -132,3 +132,14 @@ def test_dictionaries_that_can_stand_in_a_graph_are_told_by_their_manifests(read
     assert methods.planned(small) != methods.planned(wide)
     with pytest.raises(BadInput, match="cannot stand in a graph"):
         methods.planned(asked(dictionaries=["across"]))
+
+
+def test_a_plan_runs_no_model_that_the_worker_may_be_running(read, toy, monkeypatch):
+    """Edges are planned by a pass of one pair; hooks of two passes at once would be in each other's way."""
+    toy_there, forward = models.in_memory("toy"), type(toy).forward
+    ran: list[object] = []
+    monkeypatch.setattr(type(toy), "forward", lambda model, *a, **k: ran.append(model) or forward(model, *a, **k))
+    assert "run" in methods.planned(Call.checked("eap", "toy", {"task": "greater-than", "n": 2}))
+    assert ran and all(one is not toy_there for one in ran)
+    shared = {p.data_ptr() for p in toy_there.parameters()}
+    assert {p.data_ptr() for p in ran[0].parameters()} == shared

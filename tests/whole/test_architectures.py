@@ -3,6 +3,8 @@
 The sample is small; `make architectures` runs all of `tests/support/zoo.py`.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from plain import Plain
@@ -14,7 +16,8 @@ from probe.interventions.forward import capture
 from probe.interventions.places import head, neuron
 from probe.interventions.running import intervene
 from probe.interventions.values import Function, Steer, Zero
-from probe.model.anatomy import anatomy
+from probe.model.anatomy import _known, anatomy
+from probe.model.shared_weights import copy_sharing_weights
 from probe.model.site_kinds import Site, spellings
 from probe.model.sites import sites_of, width
 
@@ -131,3 +134,15 @@ def test_heads_are_as_many_and_as_wide_as_the_output_matrix_says(name):
     said = "no head L1H4: this model has layers 0 to .*, heads 0 to 3"
     with pytest.raises(BadInput, match=said), intervene(bridge, [Zero(head(1, 4))]):
         pass
+
+
+def test_threads_that_ask_at_once_are_told_what_one_is_told(monkeypatch):
+    """The dashboard's forms and its worker ask side by side; two passes would read each other's hooks."""
+    alone, _ = pair("gpt2")
+    shared, passes, forward = copy_sharing_weights(alone), [], type(alone).forward
+    wanted, _ = anatomy(alone), _known.pop(shared, None)
+    monkeypatch.setattr(type(shared), "forward", lambda *args, **kwargs: passes.append(1) or forward(*args, **kwargs))
+    with ThreadPoolExecutor(8) as pool:
+        found = [job.result() for job in [pool.submit(anatomy, shared) for _ in range(8)]]
+    assert all(one is found[0] for one in found) and found[0].spots == wanted.spots
+    assert len(passes) == 2  # one to read, one with the stream changed
