@@ -240,6 +240,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     fold: (opened, navbar) => navbar.collapsed.mobile === !opened ? window.dash_clientside.no_update
       : Object.assign({}, navbar, { collapsed: { mobile: !opened } }),
 
+    // Whoever went somewhere sees the page.
+    shut: () => false,
+
     // What a field holds, as part of the address; an empty one takes its key out.
     inAddress: function (value, name) {
       if (name) window.openwork.putInAddress({ [name]: value });

@@ -206,13 +206,18 @@ def register_routes(app: Dash, pages: list[Page]) -> None:
     @app.callback(
         Output("page", "children"),
         Output("page-title", "data"),
-        Output("menu", "opened"),
         Input("url", "pathname"),
         Input("url", "search"),  # an address of the same page with another query is another view
     )
     def show(path: str, search: str):
-        return *route(pages, path or "/", search or ""), False
+        return route(pages, path or "/", search or "")
 
+    app.clientside_callback(  # here and not with the page: whoever opens the menu while a page is being made keeps it
+        ClientsideFunction("openwork", "shut"),
+        Output("menu", "opened"),
+        Input("url", "pathname"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(
         ClientsideFunction("openwork", "fold"),
         Output("frame", "navbar"),

@@ -142,6 +142,22 @@ def test_the_registry_of_keys_keeps_its_word(tab, site):
     assert tab.evaluate("window.seen") == ["p", "undo", "redo", "g"]
 
 
+def test_a_menu_that_is_opened_while_a_page_is_made_stays_open(tab, site):
+    tab.set_viewport_size({"width": 420, "height": 800})
+    tab.goto(site + "/")
+    expect(tab.locator("h1")).to_have_text("See the movement")
+    held: list = []
+    tab.route("**/_dash-update-component*", lambda route: held.append(route))
+    tab.evaluate("() => window.openwork.go('/jobs')")
+    tab.get_by_role("button", name="Navigation").click()
+    expect(tab.locator("nav a").first).to_be_in_viewport()
+    assert held
+    with tab.expect_response("**/_dash-update-component*"):
+        for route in held:
+            route.continue_()
+    expect(tab.locator("nav a").first).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("width", [1440, 1100, 420])
 def test_the_frame_fits_its_window(tab, site, width):
     tab.set_viewport_size({"width": width, "height": 800})

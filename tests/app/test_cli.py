@@ -151,6 +151,7 @@ def test_a_sweep_begins_with_its_own_kinds_and_rules(home, capsys):
     assert code == 0 and out.startswith("2 dictionaries, ")
 
 
+@pytest.mark.slow
 def test_the_way_by_hand(home, texts, capsys):
     steps = [
         [
@@ -205,6 +206,7 @@ HARVEST = ["harvest", "--model", "toy", "--sites", "mlp_in.1,mlp_out.1", "--toke
 TRAIN = ["train", "--d-dict", "16", "--k", "2", "--epochs", "1"]
 
 
+@pytest.mark.slow
 def test_training_again_does_not_overwrite(home, capsys):
     for name in ("c", "e"):
         assert call([*HARVEST, "--name", name], capsys)[0] == 0
@@ -298,6 +300,7 @@ def test_another_models_cache_is_refused(home, capsys):
     assert code == 2 and "was made from" in err
 
 
+@pytest.mark.slow
 def test_the_demo_reports_every_step_with_its_baseline(demo_home):
     _, _, report = demo_home
     assert report["steps"][0]["step"] == "load the model" and len(report["steps"]) == 8
@@ -308,6 +311,7 @@ def test_the_demo_reports_every_step_with_its_baseline(demo_home):
     )
 
 
+@pytest.mark.slow
 def test_a_demo_run_again_opens_what_is_finished(demo_home, monkeypatch):
     home, config, report = demo_home
     monkeypatch.setenv("OPENWORK_HOME", str(home))
@@ -331,6 +335,7 @@ def test_an_interrupted_demo_continues_where_it_stopped(demo_home, monkeypatch, 
     assert again["demo-transcoder"]["conservation_residual"] == report["demo-transcoder"]["conservation_residual"]
 
 
+@pytest.mark.slow
 def test_a_demo_of_another_prompt_does_not_reuse_the_graph(demo_home, monkeypatch, tmp_path):
     from dataclasses import replace
 
@@ -343,6 +348,7 @@ def test_a_demo_of_another_prompt_does_not_reuse_the_graph(demo_home, monkeypatc
     assert again["demo-neurons"]["prompt"] == "one two three"
 
 
+@pytest.mark.slow
 def test_a_demo_of_other_settings_stands_beside_the_first(demo_home, texts, monkeypatch, tmp_path):
     """Other text, other sparsity: nothing is refused, nothing reused that is of other data, the first is still there."""
     from dataclasses import replace
@@ -369,6 +375,7 @@ def test_the_demo_names_of_the_default_settings_are_plain():
     assert _training_suffix(DemoConfig(k=8)) == "-k8-epochs3"
 
 
+@pytest.mark.slow
 def test_the_demo_does_not_take_a_dictionary_of_a_cache_that_is_gone(demo_home, texts, monkeypatch, tmp_path):
     """Even where names agree: a dictionary says which data it was trained on."""
     from dataclasses import replace
@@ -387,6 +394,7 @@ def test_the_demo_does_not_take_a_dictionary_of_a_cache_that_is_gone(demo_home, 
         run_demo(replace(config, text=str(other)))
 
 
+@pytest.mark.slow
 def test_the_demo_command_prints_one_report(demo_home, texts, monkeypatch, capsys):
     home, _, _ = demo_home
     monkeypatch.setenv("OPENWORK_HOME", str(home / "fresh"))

@@ -29,11 +29,10 @@ def client(dash, home):
 
 
 ROUTE = {
-    "output": "..page.children...page-title.data...menu.opened..",
+    "output": "..page.children...page-title.data..",
     "outputs": [
         {"id": "page", "property": "children"},
         {"id": "page-title", "property": "data"},
-        {"id": "menu", "property": "opened"},
     ],
     "inputs": [
         {"id": "url", "property": "pathname", "value": "/jobs"},

@@ -106,6 +106,7 @@ def dead_after(training: Training, x: Tensor, passes: int) -> float:
     return float(training.dead().double().mean())
 
 
+@pytest.mark.slow
 def test_auxk_brings_dead_latents_back_and_nothing_else_does() -> None:
     helped, x = half_dead()
     alone, _ = half_dead(aux=0)
@@ -211,6 +212,7 @@ def some_runs(folder: Path) -> list[Run]:
     return [Run(d, folder / str(i), c) for i, (d, c) in enumerate(zip(dictionaries, configs, strict=True))]
 
 
+@pytest.mark.slow
 def test_several_trained_together_equal_each_trained_alone(tmp_path: Path) -> None:
     together = train_together(some_runs(tmp_path / "together"), toy_pairs())
     for run, result in zip(some_runs(tmp_path / "alone"), together, strict=True):
@@ -248,6 +250,7 @@ def test_two_dictionaries_cannot_share_a_folder(tmp_path: Path) -> None:
         train_together([runs[0], replace(runs[1], folder=runs[0].folder)], toy_pairs())
 
 
+@pytest.mark.slow
 def test_matryoshka_prefixes_reconstruct_alone(tmp_path: Path) -> None:
     x, _ = sparse_sums(unit_rows(64, 32, 3), 8_000, 4)
     scores = {}
@@ -268,6 +271,7 @@ def layers(n: int = 8000) -> tuple[Tensor, Tensor]:
     return torch.cat([first, second], 1), torch.cat([out0, out1], 1)
 
 
+@pytest.mark.slow
 def test_cross_layer_transcoder_explains_what_a_layer_alone_cannot(tmp_path: Path) -> None:
     x, y = layers()
     config = TrainConfig(batch=250, epochs=6)
@@ -284,6 +288,7 @@ def test_cross_layer_transcoder_explains_what_a_layer_alone_cannot(tmp_path: Pat
     assert torch.equal(again(x[:50]).recons, trained(x[:50]).recons)
 
 
+@pytest.mark.slow
 def test_crosscoder_finds_atoms_that_two_sources_share(tmp_path: Path) -> None:
     _, strength = sparse_sums(unit_rows(40, 32, 1), 12_000, 3)
     here, there = unit_rows(40, 32, 7), unit_rows(40, 20, 8)

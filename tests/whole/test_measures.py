@@ -72,6 +72,7 @@ def test_circles_are_counted_once_each(tmp_path: Path) -> None:
     assert found == [["probe.a", "probe.b", "probe.c"], ["probe.f", "probe.g"]]
 
 
+@pytest.mark.slow
 def test_no_module_of_ours_imports_in_a_circle() -> None:
     ours = [file for package in ("probe", "circuits", "app") for file in sources(ROOT, package)]
     assert circles(ours) == []
@@ -101,6 +102,7 @@ def of_this_tree() -> list:
     return list(measures(ROOT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ["files in the fullest folder", "functions over 60 lines", "things written twice"])
 def test_whoever_adds_something_hears_at_once_what_it_does_to_the_measures(measure: str) -> None:
     """Those that one change alone can spoil; CONTRIBUTING.md says what to do about each."""

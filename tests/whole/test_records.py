@@ -30,6 +30,7 @@ from probe.show.record import Record, frame
 from probe.show.render import as_file, as_html, as_text
 from probe.show.values import gist, quoted
 
+pytestmark = pytest.mark.slow  # one of every record is made first
 MOST = 500
 LONG = "one two three four " * 8
 

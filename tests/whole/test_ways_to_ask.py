@@ -55,6 +55,7 @@ PROBING = [name for name in probe.__all__ if name not in PLAIN]
 EXPLAINING = [name for name in circuits.__all__ if name not in PLAIN and name not in probe.__all__]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PROBING, *EXPLAINING])
 def test_every_way_says_the_same(name):
     assert not (told := ways.walk(name)), "\n".join(told)
