@@ -48,8 +48,13 @@ class Entry:
 @cache
 def studies() -> tuple[Entry, ...]:
     """All studies, by name."""
-    found = [entry for path in sorted(Path(__file__).parent.glob("*.py")) for entry in read(path)]
+    here = Path(__file__).parent
+    found = [entry for path in sorted(here.rglob("*.py")) for entry in read(path, _package(path.parent, here))]
     return tuple(sorted(found, key=lambda one: one.name))
+
+
+def _package(folder: Path, here: Path) -> str:
+    return ".".join([__package__ or "", *folder.relative_to(here).parts])
 
 
 def read(path: Path, package: str = __package__ or "") -> Iterator[Entry]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from circuits.studies.last_token import Pairs
 from probe.interventions.forward import capture
 from probe.interventions.places import head, place
+from probe.interventions.prefix import started_at
 from probe.interventions.running import intervene
 from probe.interventions.values import Patch
 from probe.model.sites import parse_site
@@ -112,9 +113,10 @@ def by_head(run: Patching, sets: int, seed: int, step: Callable[[float], None]) 
     rows.sort(key=lambda row: -abs(row["mean"]))
     best = [_head(row["head"]) for row in rows[:N_TOGETHER]]
     together, draw, drawn = run.heads(best), np.random.default_rng(seed), []
-    for _ in range(sets):
-        drawn.append(float(run.heads(others(best, n_heads, draw)).mean()))
-        step(1)
+    with started_at(run.model, min(layer for layer, _ in best), run.pairs.clean):
+        for _ in range(sets):
+            drawn.append(float(run.heads(others(best, n_heads, draw)).mean()))
+            step(1)
     return HeadShares(rows, best, together.double().numpy(), np.array(drawn))
 
 

@@ -66,3 +66,15 @@ def is_exact(model: "TransformerBridge", layer: int, tokens: Int[Tensor, "batch 
         whole = model(tokens)
     with replayed(model, layer, kept):
         return torch.equal(model(tokens), whole)
+
+
+@contextmanager
+def started_at(model: "TransformerBridge", layer: int, tokens: Int[Tensor, "batch pos"]) -> Iterator[None]:
+    """Within it runs of these very tokens start at this layer: what lies below is computed once. Where the model reads more of
+    it than the residual stream, they are whole."""
+    with torch.no_grad(), recorded(model, layer) as kept:
+        whole = model(tokens)
+    with torch.no_grad(), replayed(model, layer, kept):
+        exact = torch.equal(model(tokens), whole)
+    with replayed(model, layer, kept if exact else {}):
+        yield

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import CONFIGS, tiny
 
-from probe.interventions.prefix import first_layer, is_exact, recorded, replayed
+from probe.interventions.prefix import first_layer, is_exact, recorded, replayed, started_at
 from probe.interventions.running import intervene
 from probe.interventions.values import Steer
 from probe.model.sites import parse_site
@@ -41,6 +41,19 @@ def test_skipped_layers_are_not_run(toy) -> None:
         toy(IDS)
     assert all("blocks.3" in name for name in ran) and ran
     assert is_exact(toy, 3, IDS)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt_neox"])
+def test_runs_that_start_at_a_layer_are_whole_runs_of_those_tokens(name: str) -> None:
+    model, ran = tiny(name), []
+    change = Steer("mlp_out.2", torch.ones(32, dtype=torch.float64))
+    with intervene(model, [change]):
+        whole = model(IDS)
+    with started_at(model, 2, IDS), intervene(model, [change]):
+        handle = model.blocks[1].attn.register_forward_hook(lambda *_: ran.append(1))
+        assert torch.equal(model(IDS), whole)
+        handle.remove()
+    assert not ran
 
 
 def test_first_layer(toy) -> None:

@@ -5,6 +5,7 @@ import re
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -15,6 +16,7 @@ from probe.errors import BadInput
 from probe.model.toy import native, toy_model
 from probe.tasks import agreement
 from probe.tasks.catalogue import TASKS
+from probe.tasks.chance import require_done
 from probe.tasks.words import listed, pairs_listed
 
 LISTS = ("capitals", "languages", "men", "names", "nouns", "plurals", "women")
@@ -222,3 +224,26 @@ def test_a_check_counts_what_a_model_gets_right():
     assert set(probe.check_tasks(toy_model(), n=2).refused) >= {"induction", "docstring"}
     with pytest.raises(BadInput, match="nouns"):
         probe.check_tasks(toy_model(), tasks=["induction"], n=2)
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "chance", "does"),
+    [
+        (32, 32, 0.5, True),
+        (24, 32, 0.5, True),
+        (23, 32, 0.5, False),
+        (6, 6, 0.5, False),
+        (7, 7, 0.5, True),
+        (9, 12, 0.1, True),
+    ],
+)
+def test_what_a_model_does_no_better_than_chance_is_refused(toy, right, of, chance, does):
+    """At least 7 in 10 right, and rarer than 1 in 100 by chance: 6 heads of 6 are 1 in 64, 7 of 7 are 1 in 128."""
+    found = np.arange(of) < right
+    if does:
+        require_done(toy, "coins", found, chance=chance)
+        return
+    with pytest.raises(
+        BadInput, match=f"toy is right in {right} of {of} prompts of coins, where chance gives {of // 2}"
+    ):
+        require_done(toy, "coins", found, chance=chance)

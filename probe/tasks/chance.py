@@ -1,0 +1,40 @@
+"""Does a model do a task at all? What it does no better than chance has no mechanism to be found, and is refused in a sentence.
+
+Right answers are counted against the chance of one: the share must reach `WORTH`, and so many must be rarer than 1 in 100 by
+chance (one-sided binomial test).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+
+from probe.errors import BadInput
+from probe.identity import model_name
+from probe.tasks.check import WORTH
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+ALPHA = 0.01
+
+
+def require_done(
+    model: "TransformerBridge",
+    what: str,
+    right: Bool[np.ndarray, " prompt"],
+    *,
+    chance: float = 0.5,
+    least: float = WORTH,
+) -> None:
+    """BadInput unless a model does this: of how many prompts it is right, beside what chance would give. least: the share."""
+    from scipy.stats import binom  # takes a while to import
+
+    n, hits = len(right), int(right.sum())
+    if hits >= least * n and float(binom.sf(hits - 1, n, chance)) <= ALPHA:
+        return
+    raise BadInput(
+        f"{model_name(model)} is right in {hits} of {n} prompts of {what}, where chance gives {chance * n:.0f} and at least "
+        f"{least:.0%} were wanted; what a model does not do has no mechanism to be found. `openwork tasks check` says which "
+        "tasks a model does; take another task or another model."
+    )
