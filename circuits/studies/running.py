@@ -143,10 +143,11 @@ def _measure(
     there = {part.name: kept.get(part.name) for part in asked.parts}
     left, found = sum(part.runs(scale) for part in asked.parts if there[part.name] is None), {}
     with progress.stage(asked.name, total=left or None, unit="run") as step:
+        bench = Bench(model, scale, step)
         for part in asked.parts:
             one = there[part.name]
             if one is None:
-                one = _part(part, Bench(model, scale, step))
+                one = _part(part, bench)
                 kept.put(part.name, one)
             found[part.name] = one
     return found

@@ -43,11 +43,24 @@ FULL, QUICK = Scale(), Scale(sets=19, prompts=4)
 
 @dataclass(frozen=True)
 class Bench:
-    """What a part works with. step: tells how many runs were made, and raises Cancelled if somebody asked to stop."""
+    """What a part works with. step: tells how many runs were made, and raises Cancelled if somebody asked to stop. shared: what
+    parts of one study found out and others need too, kept as long as it runs."""
 
     model: "TransformerBridge"
     scale: Scale
     step: Callable[[float], None]
+    shared: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` returns, made by the first part of a study that asks for it; why it could not be (BadInput) is kept too."""
+        if name not in self.shared:
+            try:
+                self.shared[name] = make()
+            except BadInput as why:
+                self.shared[name] = why
+        if isinstance(found := self.shared[name], BadInput):
+            raise found
+        return found
 
 
 @dataclass(frozen=True)

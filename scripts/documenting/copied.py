@@ -13,7 +13,12 @@ LAST = {
     "CHANGELOG.md": ("changelog.md", "Changes", "The project"),
     "data/PROVENANCE.md": ("provenance.md", "Where the data come from", "The project"),
 }
-STUDIED = {"two-circuits.md": "Two circuits", "transcoder-or-autoencoder.md": "Transcoder or autoencoder?"}
+STUDIED = {
+    "two-circuits.md": "Two circuits",
+    "transcoder-or-autoencoder.md": "Transcoder or autoencoder?",
+    "ioi.md": "Indirect object identification",
+    "greater-than.md": "Greater-than",
+}
 FURTHER = {
     "coming-from.md": ("Start", "Coming from another library"),
     "architectures.md": ("The project", "Architectures"),
