@@ -40,6 +40,9 @@ from circuits.graph.show_graph import show_graph as show_graph
 from circuits.graph.store import choose_nodes as choose_nodes
 from circuits.graph.store import load_graph as load_graph
 from circuits.graph.store import save_graph as save_graph
+from circuits.node_attribution.attribute import atp as atp
+from circuits.node_attribution.exact import exact_nodes as exact_nodes
+from circuits.node_attribution.scores import NodeScores as NodeScores
 from circuits.oracle.rows import oracle_rows as oracle_rows
 from circuits.patching.pair import read_pair as read_pair
 from circuits.patching.plan import plan_patching as plan_patching

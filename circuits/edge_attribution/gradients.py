@@ -79,7 +79,7 @@ def backward(
     scales = {r.scale for r in readers if r.scale is not None}
     streams = {r.stream for r in readers} - {first.site}
     hooks = [(first.hook, begin), *map(keep, sorted(scales | streams)), *(leaf(r.reads) for r in readers)]
-    with torch.enable_grad(), _frozen(model), model.hooks(fwd_hooks=[*hooks, ("unembed.hook_in", _last)]):
+    with torch.enable_grad(), frozen(model), model.hooks(fwd_hooks=[*hooks, ("unembed.hook_in", _last)]):
         value = metric(model(tokens, **keeps_nothing(model))[:, -1])
         names = list(leaves)
         found = dict(zip(names, torch.autograd.grad(value.sum(), [leaves[n] for n in names]), strict=True))
@@ -92,7 +92,7 @@ def _last(value: Tensor, hook: object) -> Tensor:
 
 
 @contextmanager
-def _frozen(model: "TransformerBridge") -> Iterator[None]:
+def frozen(model: "TransformerBridge") -> Iterator[None]:
     """No gradient is kept for weights."""
     learning = [p for p in model.parameters() if p.requires_grad]
     for p in learning:

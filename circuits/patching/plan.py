@@ -106,7 +106,7 @@ def plan_patching(
     every = cells_of(model, kind, len(pair.clean.tokens))
     run = cells_to_run(model, kind, every, pair, exact)
     best = int(np.sqrt(8 * len(run))) if run else 1
-    row, held = _row_bytes(model, len(pair.clean.tokens)), _donor_bytes(model, kind, len(pair.clean.tokens))
+    row, held = row_bytes(model, len(pair.clean.tokens)), _donor_bytes(model, kind, len(pair.clean.tokens))
     rows = batch or max(1, min(best, memory // row, len(run)))
     total = _SLACK + held + int(SCATTERED * rows * row)
     require(total, f"Patching {over} of {len(pair.clean.tokens)} tokens", model.W_E.device)
@@ -143,7 +143,7 @@ def cells_to_run(model: Any, kind: Kind, cells: list[Cell], pair: Pair, exact: b
     return [cell for cell in cells if cell[-1] >= pair.differs[0]]
 
 
-def _row_bytes(model: Any, n_pos: int) -> int:
+def row_bytes(model: Any, n_pos: int) -> int:
     """What one row of a pass holds at its widest, generously: a layer's activations and patterns, and its logits in float64."""
     cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
     wide = 10 * cfg.d_model + 4 * (cfg.d_mlp or cfg.d_model) + 3 * cfg.n_heads * n_pos

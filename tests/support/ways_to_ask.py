@@ -351,6 +351,8 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "promoted": {"model": m, "target": neuron},
         "eap": {"model": m, "task": TASK, "n": 2},
         "eap_ig": {"model": m, "task": TASK, "n": 2, "steps": 2},
+        "atp": {"model": m, "task": TASK, "nodes": "latents", "n": 2, "dictionaries": [w.dictionary]},
+        "exact_nodes": {"model": m, "task": TASK, "nodes": "heads", "n": 1, "sample": 4},
         "exact_edges": {"model": m, "task": TASK, "n": 1, "edges": 4},
         "acdc": {"model": m, "task": TASK, "n": 1, "ahead": 64},
         "faithfulness_curve": {"model": m, "task": TASK, "by": "eap", "n": 2, "held_out": 2, "random": 0},
