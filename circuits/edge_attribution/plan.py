@@ -7,6 +7,7 @@ import torch
 
 from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.gradients import backward
+from circuits.edge_attribution.graph_bytes import graph_bytes
 from probe.doc import Doc
 from probe.memory import require
 from probe.plain_values import Settings
@@ -66,18 +67,10 @@ def plan_edges(model: "TransformerBridge", pairs: Pairs, steps: int, config: Edg
 def _bytes_of_one(model: "TransformerBridge", made: Components, pairs: Pairs, index: int) -> int:
     """What one pair holds: what autograd keeps of it, counted in a pass of its own, and what every sender writes."""
     tokens = torch.tensor([pairs.clean[index]], device=model.W_E.device)
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(value: torch.Tensor) -> torch.Tensor:
-        storage = value.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return value
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        backward(model, tokens, made.readers, lambda logits: pairs.metric(logits, [index]))
+    kept = graph_bytes(
+        model, lambda: backward(model, tokens, made.readers, lambda logits: pairs.metric(logits, [index]))
+    )
     d_model, widest = int(model.cfg.d_model), max(made.layout.heads) + 1
     written = 4 * tokens.numel() * d_model * (len(made.layout.senders) + 3 * widest)
     streams = 4 * tokens.numel() * d_model * 4 * made.layout.n_layers  # what a run is read from
-    return sum(kept.values()) + written + streams
+    return kept + written + streams

@@ -58,7 +58,7 @@ def atp(
     >>> scores.by_pair.shape, scores.nodes.name(0)
     ((2, 16), 'L0H0')
     >>> ow.atp(model, "greater-than", "qkv", n=2, qk_fix=True, by_position=True).nodes.name(0)
-    'L0H0<q>@-20'
+    'L0H0<q>@-29'
     """
     pairs, groups = pairs_of(model, task, n, drawn), groups_of(model, nodes, dictionaries)
     plan = plan_nodes(model, groups, pairs, config)

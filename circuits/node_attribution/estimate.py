@@ -104,7 +104,8 @@ class Estimate:
 
     def of(self, some: list[int]) -> Scored:
         """Scores of these pairs, which are equally long."""
-        tokens, other = (self._ids(ids, some) for ids in (self.pairs.clean, self.pairs.corrupted))
+        sides = [[ids[i] for i in some] for ids in (self.pairs.clean, self.pairs.corrupted)]
+        tokens, other = (torch.tensor(ids, device=self.model.W_E.device) for ids in sides)
         corrupted, fallen = self._run(other, some)
         clean, whole = self._run(tokens, some)
         if all(torch.equal(clean[name], corrupted[name]) for name in clean):
@@ -151,9 +152,6 @@ class Estimate:
 
     def _positions(self, found: Float[Tensor, "batch unit pos"]) -> Float[Tensor, "batch unit some"]:
         return found if self.config.by_position else found.sum(-1, keepdim=True)
-
-    def _ids(self, ids: list[list[int]], some: list[int]) -> Int[Tensor, "batch pos"]:
-        return torch.tensor([ids[i] for i in some], device=self.model.W_E.device)
 
     def _metric(self, some: list[int]):
         return lambda logits: self.pairs.metric(logits, some)

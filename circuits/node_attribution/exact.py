@@ -21,7 +21,7 @@ from circuits.node_attribution.scores import SIGN, NodeScores
 from circuits.patching.plan import row_bytes
 from probe.memory import require
 from probe.methods import DictionaryName, Doc, method
-from probe.plain_values import takes_fields
+from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.record import Record
@@ -31,6 +31,16 @@ from probe.words import counted, size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+
+@dataclass(frozen=True)
+class PatchedConfig(Settings):
+    """Which nodes are patched."""
+
+    by_position: bool = False
+    "Whether a node is a unit at one position, counted from the last token, or a unit at all of them."
+    sample: Annotated[int | None, Doc(least=1)] = 500
+    "How many nodes, drawn from all; none: all of them."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +69,7 @@ class ExactPlan(Record):
     paper="Causal Mediation Analysis (Vig et al. 2020); AtP* (Kramar et al. 2024)",
 )
 @takes_fields("drawn", Drawn)
+@takes_fields("config", PatchedConfig)
 def exact_nodes(
     model: "TransformerBridge",
     task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
@@ -66,9 +77,8 @@ def exact_nodes(
     dictionaries: Annotated[Sequence[DictionaryName], Doc("Whose latents are patched.")] = (),
     *,
     n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 8,
-    sample: Annotated[int | None, Doc("How many nodes, drawn from all; by default all of them.", least=1)] = 500,
-    by_position: Annotated[bool, Doc("Whether a node is a unit at one position, or at all of them.")] = False,
     drawn: Drawn = Drawn(),
+    config: PatchedConfig = PatchedConfig(),
     progress: Progress = SILENT,
 ) -> NodeScores:
     """What heads, MLPs, neurons or latents really do to a task: each is patched by itself and the metric measured.
@@ -80,13 +90,14 @@ def exact_nodes(
     (16, 16)
     """
     pairs, groups = pairs_of(model, task, n, drawn), groups_of(model, nodes, dictionaries)
-    every = nodes_of(groups, _length(pairs) if by_position else 0)
-    chosen = drawn_from(len(every), sample, drawn.seed)
+    every = nodes_of(groups, _length(pairs) if config.by_position else 0)
+    chosen = drawn_from(len(every), config.sample, drawn.seed)
     _planned(model, pairs, len(chosen), len(every))
     return measured(model, groups, pairs, every, chosen, progress)
 
 
 @takes_fields("drawn", Drawn)
+@takes_fields("config", PatchedConfig)
 def plan_exact_nodes(
     model: "TransformerBridge",
     task: TaskName = "ioi",
@@ -94,14 +105,13 @@ def plan_exact_nodes(
     dictionaries: Sequence[Any] = (),
     *,
     n: int = 8,
-    sample: int | None = 500,
-    by_position: bool = False,
     drawn: Drawn = Drawn(),
+    config: PatchedConfig = PatchedConfig(),
 ) -> ExactPlan:
     """What `exact_nodes` takes."""
     pairs, groups = pairs_of(model, task, n, drawn), groups_of(model, nodes, outlines(model, dictionaries))
-    total = sum(group.units for group in groups) * (_length(pairs) if by_position else 1)
-    return _planned(model, pairs, min(total, sample or total), total)
+    total = sum(group.units for group in groups) * (_length(pairs) if config.by_position else 1)
+    return _planned(model, pairs, min(total, config.sample or total), total)
 
 
 def _planned(model: "TransformerBridge", pairs: Pairs, nodes: int, total: int) -> ExactPlan:

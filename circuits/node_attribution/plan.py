@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from circuits.edge_attribution.graph_bytes import graph_bytes
 from circuits.node_attribution.estimate import Estimate, NodeConfig, dropped
 from circuits.node_attribution.nodes import Group
 from circuits.node_attribution.passes import Pass
@@ -97,22 +98,10 @@ def _numbers(model: "TransformerBridge", site: Site, n: int) -> int:
 def _graph(model: "TransformerBridge", estimate: Estimate, index: int) -> int:
     """Bytes that autograd keeps of one pair's run, counted in a pass of its own."""
     tokens = torch.tensor([estimate.pairs.clean[index]], device=model.W_E.device)
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
+    made: list[Pass] = []  # held to its end: what it keeps is counted while it is there
 
-    def keep(value: torch.Tensor) -> torch.Tensor:
-        storage = value.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return value
+    def run() -> None:
+        metric = lambda logits: estimate.pairs.metric(logits, [index])  # noqa: E731
+        made.append(Pass(model, tokens, estimate.sites(), metric, dropping=estimate.config.grad_drop))
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        run = Pass(
-            model,
-            tokens,
-            estimate.sites(),
-            lambda logits: estimate.pairs.metric(logits, [index]),
-            dropping=estimate.config.grad_drop,
-        )
-    del run
-    return sum(kept.values())
+    return graph_bytes(model, run)

@@ -29,8 +29,8 @@ class NodeScores(Record, figure=True):
     """Scores of the nodes of a model on a task.
 
     by_pair: of each pair and node. A score is what the metric changes by when the node takes the value that it has in the
-    corrupted run: below 0 where the node speaks for the right answer; NaN where it was not measured, or a prompt has no such position. Of
-    GradDrop it is the size of that, without a sign. chance: the root mean square of the mean score if each move had a random
+    corrupted run: below 0 where the node speaks for the right answer; NaN where it was not measured, or no prompt has it there.
+    Of GradDrop it is the size of that, without a sign. chance: the root mean square of the mean score if each move had a random
     direction of the same length; NaN where scores are no products with one gradient. clean, corrupted: the metric of each pair's
     two runs. convention: every choice that changes a number.
 
