@@ -40,6 +40,8 @@ from circuits.graph.show_graph import show_graph as show_graph
 from circuits.graph.store import choose_nodes as choose_nodes
 from circuits.graph.store import load_graph as load_graph
 from circuits.graph.store import save_graph as save_graph
+from circuits.ground_truth.recovered import known_circuit as known_circuit
+from circuits.ground_truth.recovered import recover_known as recover_known
 from circuits.node_attribution.attribute import atp as atp
 from circuits.node_attribution.exact import exact_nodes as exact_nodes
 from circuits.node_attribution.scores import NodeScores as NodeScores
