@@ -211,9 +211,8 @@ def default_model(given: argparse.Namespace, folder: Path) -> dict[str, Answer]:
     """IOI, 32 pairs, each method in a fresh process."""
     found = {}
     for name, points in (("eap", 0), ("eap-ig", POINTS)):
-        with Worker(
-            command("openwork", given.model, given.threads), environment(given.threads), folder / f"{name}.log"
-        ) as worker:
+        asked = command("openwork", given.model, given.threads)
+        with Worker(asked, environment(given.threads), folder / f"{name}.log") as worker:
             worker.ask(task="ioi", pairs=1, points=points)
             one = worker.ask(task="ioi", pairs=32, points=points)
         found[name] = {**one, "over_floor": one["seconds"] / one["floor_seconds"]}
@@ -242,7 +241,7 @@ def show(found: dict[str, Any]) -> None:
                 print(f"  {n} pairs, {which:<17} {one['seconds']:>7.2f} s {one['grown_mb']:>7.0f} MB beyond the model")
             same = run["same"]
             print(
-                f"    {run['times_faster']:.1f} times as fast, {run['share_of_memory']:.2f} of the memory; {same['edges']} edges, "
+                f"    {run['times_faster']:.1f} times as fast, {run['share_of_memory']:.2f} memory; {same['edges']} edges, "
                 f"largest gap {same['largest_gap']:.1e} of the largest score"
             )
             ig = part["eap-ig"][n]

@@ -4,8 +4,8 @@ exact     Spearman correlation of both with exact patching, over 500 edges: draw
           bands by the larger of the two scores' sizes (`bands`, half of them from the highest), on the same pairs; of
           signed scores and of their sizes. Most edges do nothing, so ranks of an even draw are ranks of small numbers:
           beside them stands the correlation over edges above a tenth, a hundredth and a thousandth of the largest effect.
-curves    Faithfulness of circuits of every size on held-out pairs, by both scores and of random circuits: CMD, CPR, from which size on
-          .8 is kept, and whether the circuit is above the best random one at every size below half.
+curves    Faithfulness of circuits of every size on held-out pairs, by both scores and at random: CMD, CPR, from which size
+          on .8 is kept, and whether the circuit is above the best random one at every size below half.
 unseen    The same curve on a template that none of the scored pairs has.
 
 It takes about half an hour on two cores with what it reads by default; each part alone at most ten minutes.

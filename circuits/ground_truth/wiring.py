@@ -32,7 +32,7 @@ Link = tuple[str, str, float]
 
 @dataclass(frozen=True)
 class Head:
-    """attends: dimension of the query, of the key, score where both are 1. moves: what is read there, where it goes, times how much."""
+    """attends: the query's dimension, the key's, the score where both are 1. moves: what is read, where it is put, times what."""
 
     attends: Sequence[Link] = ()
     moves: Sequence[Link] = ()
