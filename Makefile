@@ -28,8 +28,7 @@ PEER   := $(VENV)/circuit-tracer
 FETCH  := $(BIN)/python -c "from probe.model.loading.default_model import default_model_folder as fetch; print(fetch())"
 
 # Each process runs whole files: their tests share what is made once. `make test WORKERS=0` runs all in one.
-# One more than there are cores: tests in a browser wait half of their time.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
+WORKERS ?= logical
 TESTS   := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick measures test-newest lock check lint format docs notebooks bench bench-peer architectures model env clean

@@ -2,7 +2,7 @@
 
 import pytest
 from browsing import SLACK, chromium, expect, gone_to, pytestmark, site, tab
-from tiny import CONFIGS, tiny
+from tiny import tiny
 
 import circuits
 from app import links
@@ -15,7 +15,10 @@ PROMPT, OTHER = "The capital of France is", "The capital of Italy is"
 WAIT = 30_000 * SLACK
 
 
-@pytest.fixture(params=CONFIGS)
+SHAPES = ("opt", "gpt_neox", "gemma2", "qwen3")  # between them every shape of block that the pages may meet
+
+
+@pytest.fixture(params=SHAPES)
 def served(request, site):
     """A tiny random model that the pages run as a notebook's: its name, and the name of a stored graph of it."""
     model = tiny(request.param)

@@ -158,7 +158,8 @@ def test_nodes_are_reached_by_arrows_and_open_by_enter(tab, site, graph):
 
 def test_two_tabs_lose_nothing(tab, chromium, site, graph):
     opened(tab, site, query="?n=2")
-    other = chromium.new_page(viewport={"width": 1300, "height": 800})
+    other = chromium.new_page()
+    other.set_viewport_size({"width": 1300, "height": 800})
     try:
         opened(other, site, query="?n=3")
         tab.keyboard.press("p")

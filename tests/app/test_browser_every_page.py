@@ -135,7 +135,7 @@ def test_every_page_stands_out_is_named_and_fits(tab, site, pages):
 
 def fits(tab, name: str) -> None:
     """Once the figures have taken their new width."""
-    for wait in (100, 300, 600, 1200, 2400):
+    for wait in (30, 100, 300, 600, 1200, 2400):
         tab.wait_for_timeout(wait)
         if not (wrong := tab.evaluate(FITS)):
             break
@@ -146,7 +146,7 @@ def stands_out(tab, name: str) -> None:
     """In both schemes, once what changes with the scheme has changed."""
     for scheme in ("dark", "light"):
         tab.evaluate(WEAR, scheme)
-        for wait in (250, 500, 1000, 2000, 4000):
+        for wait in (60, 250, 500, 1000, 2000, 4000):
             tab.wait_for_timeout(wait)
             if not (seen := tab.evaluate(CONTRAST))["failed"]:
                 break
@@ -276,12 +276,12 @@ def test_figures_follow_the_window(tab, site, pages):
 
 
 @pytest.mark.slow
-def test_nothing_piles_up_over_forty_pages(tab, site, pages):
+def test_nothing_piles_up_over_thirty_pages(tab, site, pages):
     watch = tab.context.new_cdp_session(tab)
     opened(tab, site + pages["home"])
     order = ["circuit", "table", "lens", "jobs", "unit", "heads", "circuits", "training", "prompt", "home"]
     counts = []
-    for _ in range(4):
+    for _ in range(3):
         for name in order:
             gone_to(tab, site + pages[name])
             tab.wait_for_timeout(300)  # most of it is drawn

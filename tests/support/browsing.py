@@ -42,22 +42,26 @@ def site(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium():
+    """One profile for a file's tests: scripts are fetched and compiled once. What a page stored goes with its tab."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
+        yield browser.new_context(viewport={"width": 1440, "height": 900})
         browser.close()
 
 
 @pytest.fixture
 def tab(chromium):
     """A page that must not complain and must not ask anybody else."""
-    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page = chromium.new_page()
     page.set_default_timeout(20_000)
     complaints, requests = [], []
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: complaints.append(str(e)))
     page.on("request", lambda r: requests.append(r.url))
     yield page
+    if page.url.startswith("http"):
+        page.evaluate("() => localStorage.clear()")
+    chromium.clear_cookies()
     page.close()
     assert not complaints, complaints
     outside = [u for u in requests if not re.match(r"(http://127\.0\.0\.1:\d+/|data:|blob:)", u)]
