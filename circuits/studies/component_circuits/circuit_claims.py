@@ -20,7 +20,7 @@ from circuits.edge_attribution.scores import EdgeScores
 from circuits.search.select import choose_edges
 from circuits.studies.claim import Measured
 from circuits.studies.component_circuits.cuts import Cuts, Edges, out_of
-from circuits.studies.component_circuits.head_sets import SWAPPED
+from circuits.studies.component_circuits.head_sets import sets_run
 from circuits.studies.component_circuits.shares import measured_of, share
 from circuits.studies.study import Bench, Scale, Table
 
@@ -77,7 +77,7 @@ class CircuitClaims:
 
     @property
     def _sets(self) -> int:
-        return min(self.bench.scale.sets, SWAPPED)
+        return sets_run(self.bench.scale)
 
     def _left(self, kept: Edges) -> Float[np.ndarray, " pair"]:
         found = self.cuts.left(kept)
@@ -100,4 +100,4 @@ def _random(among: Edges, size: int, draw: np.random.Generator) -> Edges:
 
 def runs_of(scale: Scale, sets: int) -> float:
     """About how many runs the three claims take. sets: how many sets of components are taken away."""
-    return 2 * min(scale.sets, SWAPPED) + 2 + 2 * sets
+    return 2 * sets_run(scale) + 2 + 2 * sets

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from circuits.edge_attribution.layout import SIDES, Layout
+from circuits.studies.study import Scale
 
 Head = tuple[int, int]
 """Layer and number."""
@@ -18,6 +19,11 @@ SHARE = 0.02
 """Of a model's heads, how many play one role."""
 SWAPPED = 39
 """Control sets where each takes a run of the model, so that p can fall to 0.025."""
+
+
+def sets_run(scale: Scale) -> int:
+    """How many control sets there are where each takes a run of the model."""
+    return min(scale.sets, SWAPPED)
 
 
 def few(layout: Layout) -> int:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from circuits.studies.component_circuits.cuts import between, logits_of
 from circuits.studies.component_circuits.halves import measured_on
-from circuits.studies.component_circuits.head_sets import SWAPPED, Head, named, over, writing
+from circuits.studies.component_circuits.head_sets import Head, named, over, sets_run, writing
 from circuits.studies.component_circuits.shares import measured_share, share
 from circuits.studies.greater_than.components_found import Components
 from circuits.studies.study import Bench, Found, Scale, Table
@@ -17,7 +17,7 @@ def heads(bench: Bench) -> Found:
     """Where they look, and what is lost without their edges."""
     found = Components.of(bench)
     chosen, looks, pairs = found.heads, found.tested.to_start, found.tested.pairs
-    sets = found.random_heads(chosen, min(bench.scale.sets, SWAPPED))
+    sets = found.random_heads(chosen, sets_run(bench.scale))
     every = list(range(found.layout.n_layers))
     mlps, logits, way = found.read_by(every), logits_of(found.layout), found.cuts.way
 
@@ -46,4 +46,4 @@ def heads(bench: Bench) -> Found:
 
 def runs_of(scale: Scale) -> float:
     """About how many runs it takes."""
-    return 2 * min(scale.sets, SWAPPED) + 12
+    return 2 * sets_run(scale) + 12

@@ -7,7 +7,7 @@ import numpy as np
 
 from circuits.studies.claim import Measured
 from circuits.studies.component_circuits.cuts import between, logits_of
-from circuits.studies.component_circuits.head_sets import SWAPPED
+from circuits.studies.component_circuits.head_sets import sets_run
 from circuits.studies.component_circuits.shares import Each, measured_share, share
 from circuits.studies.greater_than import years
 from circuits.studies.greater_than.components_found import Components
@@ -78,7 +78,7 @@ def _needed(found: Components) -> Measured:
         found.bench.step(1)
         return found.cuts.lost(between(found.layout, found.written_by(layers), logits_of(found.layout)))
 
-    draws = [share(lost(some), found.cuts.way) for some in found.random_mlps(min(found.bench.scale.sets, SWAPPED))]
+    draws = [share(lost(some), found.cuts.way) for some in found.random_mlps(sets_run(found.bench.scale))]
     return measured_share(lost(found.late), found.cuts.way, draws, found.bench.scale.seed)
 
 
@@ -127,4 +127,4 @@ def _mean(values: list[float]) -> float:
 
 def runs_of(scale: Scale) -> float:
     """About how many runs the MLPs take."""
-    return min(scale.sets, SWAPPED) + 6
+    return sets_run(scale) + 6

@@ -10,7 +10,7 @@ a fiftieth of the model's heads.
 
 from circuits.studies.claim import Claim, Rule
 from circuits.studies.component_circuits import circuit_claims
-from circuits.studies.component_circuits.head_sets import SWAPPED
+from circuits.studies.component_circuits.head_sets import sets_run
 from circuits.studies.ioi import feeders, inhibition, movers
 from circuits.studies.ioi.circuit import circuit
 from circuits.studies.ioi.heads_by_role import ATTRIBUTED
@@ -246,7 +246,7 @@ STUDY = Study(
     parts=[
         Part("task", movers.done, lambda scale: 7),
         Part("movers", movers.movers, lambda scale: 4),
-        Part("backup", movers.backup, lambda scale: min(scale.sets, SWAPPED) + 2),
+        Part("backup", movers.backup, lambda scale: sets_run(scale) + 2),
         Part("inhibition", inhibition.inhibition, lambda scale: ATTRIBUTED + inhibition.runs_of(scale)),
         Part("feeders", feeders.feeders, feeders.runs_of),
         Part("circuit", circuit, lambda scale: circuit_claims.runs_of(scale, 3)),

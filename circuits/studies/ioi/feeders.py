@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from circuits.studies.component_circuits.cuts import Cuts, between
 from circuits.studies.component_circuits.halves import measured_on
-from circuits.studies.component_circuits.head_sets import SWAPPED, EachHead, Head, named, over, reading, writing
+from circuits.studies.component_circuits.head_sets import EachHead, Head, named, over, reading, sets_run, writing
 from circuits.studies.ioi.heads_by_role import Roles
 from circuits.studies.ioi.inhibition import beside
 from circuits.studies.ioi.prompts import once
@@ -52,4 +52,4 @@ def _row(role: str, one: Head, paid: EachHead) -> dict[str, object]:
 
 def runs_of(scale: Scale) -> float:
     """About how many runs it takes."""
-    return 3 * min(scale.sets, SWAPPED) + 6
+    return 3 * sets_run(scale) + 6

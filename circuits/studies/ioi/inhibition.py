@@ -13,7 +13,7 @@ import numpy as np
 from circuits.studies.claim import Measured
 from circuits.studies.component_circuits.cuts import between
 from circuits.studies.component_circuits.halves import measured_on
-from circuits.studies.component_circuits.head_sets import SWAPPED, Head, named, over, reading, writing
+from circuits.studies.component_circuits.head_sets import Head, named, over, reading, sets_run, writing
 from circuits.studies.component_circuits.shares import Each, measured_share, share
 from circuits.studies.component_circuits.swaps import Swaps
 from circuits.studies.ioi.heads_by_role import Roles
@@ -49,7 +49,7 @@ def inhibition(bench: Bench) -> Found:
 def beside(roles: Roles, chosen: list[Head], lost: Callable[[list[Head]], Each], whole: Each) -> Measured:
     """What a set of heads takes from each pair, as a share of the whole, beside sets of others; each takes a run."""
     draws = []
-    for some in roles.random(chosen, min(roles.bench.scale.sets, SWAPPED)):
+    for some in roles.random(chosen, sets_run(roles.bench.scale)):
         draws.append(share(lost(some), whole))
         roles.bench.step(1)
     return measured_share(lost(chosen), whole, draws, roles.bench.scale.seed)
@@ -84,4 +84,4 @@ def _told(roles: Roles, donors: Ids) -> Measured:
 
 def runs_of(scale: Scale) -> float:
     """About how many runs it takes."""
-    return 4 * min(scale.sets, SWAPPED) + 10
+    return 4 * sets_run(scale) + 10

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from circuits.studies.claim import Measured
 from circuits.studies.component_circuits.halves import measured_on
-from circuits.studies.component_circuits.head_sets import SWAPPED, EachHead, Head, named, over, summed
+from circuits.studies.component_circuits.head_sets import EachHead, Head, named, over, sets_run, summed
 from circuits.studies.component_circuits.shares import measured_share, share
 from circuits.studies.ioi.heads_by_role import Half, Roles
 from circuits.studies.ioi.looks import follows, lead_of
@@ -90,7 +90,7 @@ def _row(half: Half, role: str, one: Head) -> dict[str, Any]:
 def backup(bench: Bench) -> Found:
     """What the lead falls short of losing when the movers give what they give in the corrupted prompt."""
     roles = Roles.of(bench)
-    half, sets = roles.tested, min(bench.scale.sets, SWAPPED)
+    half, sets = roles.tested, sets_run(bench.scale)
     expected = half.writes.lead - lead_of(bench.model, half.pairs, half.pairs.corrupted)
     whole = summed(expected, roles.movers)
 
