@@ -18,9 +18,13 @@ from circuits.blind.steps import show_blind_study as show_blind_study
 from circuits.blind.study import open_study as open_study
 from circuits.comparison.difference import difference as difference
 from circuits.comparison.merge import merge_graphs as merge_graphs
+from circuits.edge_attribution.attribute import clean_corrupted as clean_corrupted
 from circuits.edge_attribution.attribute import eap as eap
 from circuits.edge_attribution.attribute import eap_ig as eap_ig
+from circuits.edge_attribution.attribute import eap_ig_activations as eap_ig_activations
 from circuits.edge_attribution.exact import exact_edges as exact_edges
+from circuits.edge_attribution.flow_routes import flow_routes as flow_routes
+from circuits.edge_attribution.relp import relp as relp
 from circuits.edge_attribution.scores import EdgeScores as EdgeScores
 from circuits.exchange.export_graph import export_graph as export_graph
 from circuits.exchange.import_graph import import_graph as import_graph

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from circuits.edge_attribution.gradients import backward
+from circuits.edge_attribution.gradients import Backward, backward
 from circuits.edge_attribution.layout import Layout, layout_of
 from circuits.edge_attribution.readers import Reader, readers_of
 from circuits.edge_attribution.run import LAST, EdgeRun
@@ -83,18 +83,23 @@ def _sums(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
     last = Site("resid_post", made.layout.n_layers - 1)
     held = capture(model, torch.cat([tokens, tokens.flip(1)]), [*sites_read(model, made.layout), last])
     gap = held[last] - made.writers.all(held).sum(1)  # biases: the same at every position of every prompt
-    return "" if _same(gap, gap[:1, :1].expand_as(gap), held[last]) else "what they write does not sum to its stream"
+    return "" if same(gap, gap[:1, :1].expand_as(gap), held[last]) else "what they write does not sum to its stream"
 
 
 def _gradients(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:
-    run = backward(
-        model,
-        tokens,
-        made.readers,
-        lambda logits: (logits * torch.arange(1, logits.shape[-1] + 1).to(logits).cos()).sum(-1),
-    )
-    total = torch.stack([run.received(reader).sum(1) for reader in made.readers]).sum(0)
-    return "" if _same(total, run.start, run.start) else "their gradients do not sum to that of its input"
+    run = backward(model, tokens, made.readers, some_metric)
+    return "" if sums_to_start(run, model.W_E.dtype) else "their gradients do not sum to that of its input"
+
+
+def some_metric(logits: Float[Tensor, "batch d_vocab"]) -> Float[Tensor, " batch"]:
+    """A number to which every logit adds otherwise."""
+    return (logits * torch.arange(1, logits.shape[-1] + 1).to(logits).cos()).sum(-1)
+
+
+def sums_to_start(run: Backward, dtype: torch.dtype) -> bool:
+    """Whether the gradients at all receivers sum to that of the site where the run began, in a model of this type."""
+    total = torch.stack([run.received(reader).sum(1) for reader in run.readers]).sum(0)
+    return same(total, run.start, run.start, dtype)
 
 
 def _swaps(model: "TransformerBridge", made: Components, clean: Tensor, other: Tensor) -> str:
@@ -104,12 +109,12 @@ def _swaps(model: "TransformerBridge", made: Components, clean: Tensor, other: T
         wanted = model(other)[:, -1]
     return (
         ""
-        if _same(found, wanted, wanted)
+        if same(found, wanted, wanted)
         else "given all that another prompt writes, it does not predict what that predicts"
     )
 
 
-def _same(found: Tensor, wanted: Tensor, scale: Tensor) -> bool:
-    """Within what the model's own arithmetic leaves open."""
-    tolerance = 0.05 if scale.dtype in (torch.float16, torch.bfloat16) else 1e-3
+def same(found: Tensor, wanted: Tensor, scale: Tensor, dtype: torch.dtype | None = None) -> bool:
+    """Within what the model's own arithmetic leaves open. dtype: of the model, where that is not the scale's."""
+    tolerance = 0.05 if (dtype or scale.dtype) in (torch.float16, torch.bfloat16) else 1e-3
     return bool((found - wanted).abs().max() <= tolerance * scale.float().abs().max())

@@ -1,81 +1,146 @@
-"""Edge attribution patching: what the metric would change by, to first order, if one receiver got what one sender wrote in the
-corrupted run.
+"""Estimates by the model's own gradients: of the clean run, of both, and their mean along paths between them."""
 
-    score(u -> v) = sum_pos (write_u(corrupted) - write_u(clean)) . dm / d(input of v)
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-At the clean run: EAP (Syed et al. 2023). Averaged along the path from the corrupted to the clean input: EAP-IG-inputs (Hanna et
-al. 2024), whose published code takes the points k / n for k from 0 to n - 1 (`left`); `midpoint` is nearer to the integral. All
-edges into a receiver are one matrix product, over positions and dimensions at once.
-"""
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import torch
-from einops import einsum
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from circuits.edge_attribution.components import Components
-from circuits.edge_attribution.gradients import Backward, backward
-from circuits.edge_attribution.writes import Held, sites_read
-from probe.interventions.forward import read_run
+from circuits.edge_attribution.estimate import EVERY, Estimate, GradientEstimate, Scored, TwoRuns
+from circuits.edge_attribution.gradients import INPUT
+from circuits.edge_attribution.layout import Layout
+from circuits.edge_attribution.scores import SIGN
+from probe.doc import Doc
 from probe.model.sites import Site
-from probe.model.writes import wide
 from probe.tasks.pairs import Pairs
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+Rule = Literal["left", "midpoint", "right"]
 RULES = {"left": 0.0, "midpoint": 0.5, "right": 1.0}
-"""Where in each of the n pieces of the path the gradient is taken."""
+"""Where in each of the n pieces of a path, from the corrupted to the clean run, the gradient is taken."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """Scores of every edge of some pairs, and the metric of their runs."""
+@dataclass(frozen=True)
+class AtClean(GradientEstimate):
+    """The gradient of the clean run: EAP."""
 
-    scores: Float[Tensor, "batch sender receiver"]
-    clean: Float[Tensor, " batch"]
-    corrupted: Float[Tensor, " batch"]
+    def says(self) -> tuple[str, dict[str, Any]]:
+        return "EAP", {"sign": SIGN, "gradient": "of the clean run"}
+
+    def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
+        runs.add(found, runs.gradient(runs.clean))
+
+
+@dataclass(frozen=True)
+class AtBothEnds(GradientEstimate):
+    """The mean of the gradients of both runs: the trapezoid rule with one piece."""
+
+    def says(self) -> tuple[str, dict[str, Any]]:
+        return "clean-corrupted", {"sign": SIGN, "gradient": "mean of those of the clean and of the corrupted run"}
+
+    def passes(self, layout: Layout) -> int:
+        return 2
+
+    def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
+        for tokens in (runs.clean, runs.corrupted):
+            runs.add(found, runs.gradient(tokens), 0.5)
+
+
+@dataclass(frozen=True)
+class InputPath(GradientEstimate):
+    """The gradient's mean along the path on which the input goes from the corrupted to the clean run's."""
+
+    steps: Annotated[int, Doc(least=1, most=1000)] = 5
+    "Points of the path."
+    rule: Rule = "midpoint"
+    "Where in its piece of the path each point is; published code takes `left`."
+
+    def says(self) -> tuple[str, dict[str, Any]]:
+        path = "inputs (resid_pre of layer 0), corrupted to clean"
+        return f"EAP-IG ({self.steps} points)", {"sign": SIGN, "path": path, "points": self.steps, "rule": self.rule}
+
+    def passes(self, layout: Layout) -> int:
+        return self.steps
+
+    def shortest(self) -> "InputPath":
+        return replace(self, steps=1)
+
+    def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
+        site, senders = sublayers(runs.made.layout)[0]
+        for share in points(self.steps, self.rule):
+            runs.add(found, runs.gradient(runs.clean, moved=runs.at(site, senders, share)), 1 / self.steps)
+
+
+@dataclass(frozen=True)
+class ActivationPaths(GradientEstimate):
+    """The gradient's mean along paths on which one sublayer's output after the other goes from the corrupted to the clean run's,
+    all before it clean."""
+
+    steps: Annotated[int, Doc(least=1, most=1000)] = 5
+    "Points of each path."
+    rule: Rule = "midpoint"
+    "Where in its piece of the path each point is; published code takes `right`."
+    over: Literal["own", "all"] = "own"
+    """Over which paths an edge's gradient is averaged: that of its own sender's sublayer, whose edges then add up to what giving
+    its whole output the corrupted run's does; or those of `all` sublayers, as published code does."""
+
+    def says(self) -> tuple[str, dict[str, Any]]:
+        whose = "the sender's own sublayer" if self.over == "own" else "all sublayers"
+        return f"EAP-IG-activations ({self.steps} points)", {
+            "sign": SIGN,
+            "path": "each sublayer's output in turn, corrupted to clean",
+            "gradient": f"mean along the paths of {whose}",
+            "points": self.steps,
+            "rule": self.rule,
+        }
+
+    def passes(self, layout: Layout) -> int:
+        return self.steps * len(sublayers(layout))
+
+    def work(self, layout: Layout) -> float:
+        back = 1.0 if self.over == "all" else 2 / 3  # on the mean half of the model is run back
+        return 2 / 3 + back * self.passes(layout)
+
+    def shortest(self) -> InputPath:
+        return InputPath(steps=1, rule=self.rule)
+
+    def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
+        every = sublayers(runs.made.layout)
+        for site, senders in every:
+            own = self.over == "own"
+            behind = {"begin": site, "readers": runs.behind(senders)} if own else {}
+            weight = 1 / self.steps if own else 1 / self.steps / len(every)
+            for share in points(self.steps, self.rule):
+                run = runs.gradient(runs.clean, moved=runs.at(site, senders, share), **behind)
+                runs.add(found, run, weight, senders if own else EVERY)
+
+
+def points(steps: int, rule: Rule) -> Iterator[float]:
+    """The points of a path, as shares of the clean run."""
+    return ((k + RULES[rule]) / steps for k in range(steps))
+
+
+def sublayers(layout: Layout) -> list[tuple[Site, slice]]:
+    """Where each sublayer's output is, and who writes it: the input, and every layer's attention and MLP."""
+    found = [(INPUT, slice(0, len(layout.inputs)))]
+    for layer in range(layout.n_layers):
+        mlp = layout.mlp_of(layer)
+        found += [(Site("attn_out", layer), layout.heads_of(layer)), (Site("mlp_write", layer), slice(mlp, mlp + 1))]
+    return found
 
 
 def scores_of(
-    model: "TransformerBridge", made: Components, pairs: Pairs, some: list[int], steps: int = 0, rule: str = "midpoint"
+    model: "TransformerBridge",
+    made: Components,
+    pairs: Pairs,
+    some: list[int],
+    steps: int = 0,
+    rule: Rule = "midpoint",
 ) -> Scored:
-    """Scores of every edge for these pairs, which are equally long. steps: points of the path; 0 is EAP."""
-    clean, corrupted = (
-        torch.tensor([ids[i] for i in some], device=model.W_E.device) for ids in (pairs.clean, pairs.corrupted)
-    )
-    run, fallen = _run(model, made, pairs, some, corrupted)
-    ends = [wide(run[Site("resid_pre", 0).name])]
-    change = made.writers.all(run)
-    run, whole = _run(model, made, pairs, some, clean)
-    ends.append(wide(run[Site("resid_pre", 0).name]))
-    made.writers.take_off(change, run)
-    del run
-    found = torch.zeros(len(some), *made.layout.edges.shape, device=change.device, dtype=change.dtype)
-    for share in [1.0] if steps == 0 else [(k + RULES[rule]) / steps for k in range(steps)]:
-        start = None if steps == 0 else ends[0] + share * (ends[1] - ends[0])
-        _add(
-            found, change, backward(model, clean, made.readers, lambda logits: pairs.metric(logits, some), start), made
-        )
-    return Scored(scores=found / max(steps, 1), clean=whole, corrupted=fallen)
-
-
-def _add(found: Tensor, change: Tensor, run: Backward, made: Components) -> None:
-    """Add what one run's gradients say of every edge."""
-    for reader in made.readers:
-        n = made.layout.before(reader.layer, reader.side)
-        found[:, :n, made.layout.reading(reader.layer, reader.side)] += einsum(
-            change[:, :n], run.received(reader), "b sender pos d_model, b receiver pos d_model -> b sender receiver"
-        )
-
-
-def _run(
-    model: "TransformerBridge", made: Components, pairs: Pairs, some: list[int], tokens: Int[Tensor, "batch pos"]
-) -> tuple[Held, Float[Tensor, " batch"]]:
-    """One pass: what writes are made from, and the metric."""
-    with torch.no_grad(), model.hooks(fwd_hooks=[("unembed.hook_in", lambda value, hook: value[:, -1:])]):
-        logits, held = read_run(model, tokens, sites_read(model, made.layout))
-        return held, pairs.metric(logits[:, -1], some)
+    """Scores of every edge for these pairs, which are equally long: EAP-IG of so many points, or EAP."""
+    how: Estimate = InputPath(steps, rule) if steps else AtClean()
+    return how.scored(model, made, pairs, some)

@@ -7,6 +7,7 @@ rows; below the first receiver of a pass nothing has changed, so the layers ther
 (`circuits.patching.runs.spreads`).
 """
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,12 +18,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.edge_attribution.components import Components, components
+from circuits.edge_attribution.estimate import two_runs
+from circuits.edge_attribution.plan import SLACK, EdgePlan
 from circuits.edge_attribution.readers import Reader
-from circuits.edge_attribution.scores import SIGN, EdgeScores
-from circuits.edge_attribution.writes import Held, sites_read
+from circuits.edge_attribution.refusals import require_pairs
+from circuits.edge_attribution.scores import SIGN, EdgeScores, record_of
 from circuits.patching.runs import spreads
-from probe.errors import OpenworkError
-from probe.interventions.forward import capture
+from probe.activations.peak_bytes import events_of, peak_of
+from probe.errors import BadInput, OpenworkError
+from probe.memory import require
 from probe.methods import Doc, method
 from probe.model.anatomy import spot
 from probe.model.key_value_cache import keeps_nothing
@@ -31,18 +35,22 @@ from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
-from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
+from probe.tasks.pairs import Drawn, Pairs, pairs_of
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 ROWS = 64
 """Edges of a pass: more save little, since each row has layers of its own to run."""
+_TIMED = (0.1, 0.5, 0.9)
+"Of the passes, which are run to see how long they take."
 
 
 @method(
     "exact-edges",
     group="circuits",
+    plan="plan_exact_edges",
     paper="Attribution Patching Outperforms Automated Circuit Discovery (Syed et al. 2023)",
 )
 @takes_fields("drawn", Drawn)
@@ -63,12 +71,68 @@ def exact_edges(
     >>> len(scores.rows(None)), scores.convention["edges measured"]
     (8, 8)
     """
-    pairs, made = pairs_of(model, task, n, drawn), components(model)
+    pairs = pairs_of(model, task, n, drawn)
+    require_pairs(model, pairs)
+    made = components(model)
+    chosen, places = _drawn(made, edges, drawn.seed)
+    require(_bytes(model, made, pairs, chosen), f"Patching {counted(len(chosen), 'edge')}", model.W_E.device)
+    return measured(model, made, pairs, chosen, places, progress)
+
+
+@takes_fields("drawn", Drawn)
+def plan_exact_edges(
+    model: "TransformerBridge", task: TaskName = "ioi", *, n: int = 8, edges: int | None = 500, drawn: Drawn = Drawn()
+) -> EdgePlan:
+    """What `exact_edges` takes: some of its passes are run, spread over the layers, since the later ones are shorter."""
+    pairs = pairs_of(model, task, n, drawn)
+    require_pairs(model, pairs)
+    made = components(model)
+    chosen, _ = _drawn(made, edges, drawn.seed)
+    passes = _passes(chosen)
+    one = _Pair(model, made, pairs, _longest(pairs))
+    some = [passes[i] for i in sorted({int(share * (len(passes) - 1)) for share in _TIMED})]
+    one.patched(chosen[some[0]])  # the first pass also pays for what is set up once
+    started = time.perf_counter()
+    for rows in some:
+        one.patched(chosen[rows])
+    each = (time.perf_counter() - started) / len(some)
+    return EdgePlan(
+        edges=len(chosen),
+        pairs=len(pairs),
+        batch=min(ROWS, len(chosen)),
+        passes=len(passes) * len(pairs),
+        seconds=each * len(passes) * len(pairs),
+        bytes=_bytes(model, made, pairs, chosen),
+        patched=True,
+    )
+
+
+def _drawn(
+    made: Components, edges: int | None, seed: int
+) -> tuple[Int[np.ndarray, "edge 2"], Int[np.ndarray, " edge"]]:
+    """The edges to be patched, and where they stand among all."""
     every = np.argwhere(made.layout.edges)
     chosen = np.arange(len(every))
     if edges is not None and edges < len(every):
-        chosen = np.sort(np.random.default_rng(drawn.seed).choice(len(every), edges, replace=False))
-    return measured(model, made, pairs, every[chosen], chosen, progress)
+        chosen = np.sort(np.random.default_rng(seed).choice(len(every), edges, replace=False))
+    return every[chosen], chosen
+
+
+def _passes(edges: Int[np.ndarray, "edge 2"]) -> list[Int[np.ndarray, " row"]]:
+    """Which edges each pass holds: in the order of their receivers."""
+    order = np.argsort(edges[:, 1], kind="stable")
+    return [order[at : at + ROWS] for at in range(0, len(order), ROWS)]
+
+
+def _longest(pairs: Pairs) -> int:
+    return int(np.argmax([len(ids) for ids in pairs.clean]))
+
+
+def _bytes(model: "TransformerBridge", made: Components, pairs: Pairs, edges: Int[np.ndarray, "edge 2"]) -> int:
+    """What the first pass of the longest pair holds, which has all layers to run, and what is kept of all pairs."""
+    first, index = edges[_passes(edges)[0]], _longest(pairs)
+    found = peak_of(events_of(lambda: _Pair(model, made, pairs, index).patched(first)))
+    return SLACK + 4 * int(made.layout.edges.sum()) * len(pairs) + found
 
 
 def measured(
@@ -79,30 +143,24 @@ def measured(
     places: Int[np.ndarray, " edge"],
     progress: Progress = SILENT,
 ) -> EdgeScores:
-    """Scores of these edges, sender and receiver each; places: where they stand among all."""
-    total = int(made.layout.edges.sum())
-    by_pair = np.full((len(pairs), total), np.nan, np.float32)
+    """Scores of these edges, sender and receiver each; places: where they stand among all. BadInput for runs that are the same or
+    hold values that are not finite."""
+    by_pair = np.full((len(pairs), int(made.layout.edges.sum())), np.nan, np.float32)
     ends = np.zeros((2, len(pairs)))
-    order = np.argsort(edges[:, 1], kind="stable")
     with progress.stage("exact edges", total=len(pairs) * len(edges), unit="patch") as step:
         for i in range(len(pairs)):
             one = _Pair(model, made, pairs, i)
             ends[:, i] = one.clean, one.corrupted
-            for at in range(0, len(order), ROWS):
-                rows = order[at : at + ROWS]
-                by_pair[i, places[rows]] = one.patched(edges[rows]) - one.clean
+            for rows in _passes(edges):
+                found = one.patched(edges[rows])
+                if not np.isfinite(found).all():
+                    raise BadInput(
+                        f"With an edge patched, the metric of pair {i} is not a finite number. Choose another metric."
+                    )
+                by_pair[i, places[rows]] = found - one.clean
                 step(len(rows))
-    record = EdgeScores(
-        method="exact patching",
-        task=pairs.task,
-        layout=made.layout,
-        by_pair=by_pair,
-        clean=ends[0],
-        corrupted=ends[1],
-        examples=[e.clean for e in pairs.examples],
-        convention={"sign": SIGN, "metric": METRICS[pairs.measure], "edges measured": len(edges), "seed": pairs.seed},
-    )
-    return came_from(record, model)
+    says = "exact patching", {"sign": SIGN, "edges measured": len(edges)}
+    return came_from(record_of(made.layout, pairs, says, by_pair, ends), model)
 
 
 class _Pair:
@@ -110,14 +168,10 @@ class _Pair:
 
     def __init__(self, model: "TransformerBridge", made: Components, pairs: Pairs, index: int):
         self.model, self.made, self.pairs, self.index = model, made, pairs, index
-        self.tokens = torch.tensor([pairs.clean[index]], device=model.W_E.device)
-        other = torch.tensor([pairs.corrupted[index]], device=model.W_E.device)
         parts = {part for r in made.readers for part in (r.stream, r.scale) if part is not None}
-        self.held: Held = dict(capture(model, self.tokens, sorted(parts | set(sites_read(model, made.layout)))))
-        self.change = made.writes(model, other)  # 1 sender pos d_model
-        made.writers.take_off(self.change, self.held)
-        with torch.no_grad():
-            self.clean, self.corrupted = (float(self._score(model(t)[:, -1])[0]) for t in (self.tokens, other))
+        runs = two_runs(model, made, pairs, [index], tuple(parts))
+        self.tokens, self.held, self.change = runs.clean, runs.held, runs.change  # 1 sender pos d_model
+        self.clean, self.corrupted = (float(end[0]) for end in runs.ends)
 
     def patched(self, edges: Int[np.ndarray, "row 2"]) -> Float[np.ndarray, " row"]:
         """The metric with each of these edges patched; they are in the order of their receivers."""

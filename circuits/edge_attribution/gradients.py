@@ -16,6 +16,7 @@ from torch import Tensor
 
 from circuits.edge_attribution.readers import Reader
 from circuits.edge_attribution.writes import Held
+from probe.errors import BadInput
 from probe.model.anatomy import spot
 from probe.model.key_value_cache import keeps_nothing
 from probe.model.sites import Site
@@ -26,22 +27,33 @@ if TYPE_CHECKING:
 
 Metric = Callable[[Float[Tensor, "batch d_vocab"]], Float[Tensor, " batch"]]
 """A number for each prompt, from its logits at the last position."""
+INPUT = Site("resid_pre", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """A run in which something is added to a site: a point of a path from one run to another."""
+
+    site: Site
+    by: Float[Tensor, "batch pos d_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backward:
     """One run with its gradients. held: what the run had at the streams and norms. at: the gradient where each receiver reads,
-    by the reader's site. start: the gradient of the stream before the first layer. value: the metric."""
+    by the reader's site. start: the gradient of the site where it began. value: the metric. fixed: see `Reader.back`."""
 
+    readers: list[Reader]
     held: Held
     at: Held
     start: Float[Tensor, "batch pos d_model"]
     value: Float[Tensor, " batch"]
+    fixed: bool = False
 
     def received(self, reader: Reader) -> Float[Tensor, "batch head pos d_model"]:
         """The gradient at the inputs of a side of a layer, each receiver's alone."""
         g = wide(self.at[reader.reads.name])
-        return reader.back(g.transpose(1, 2) if g.ndim == 4 else g[:, None], self.held)
+        return reader.back(g.transpose(1, 2) if g.ndim == 4 else g[:, None], self.held, self.fixed)
 
 
 def backward(
@@ -49,18 +61,20 @@ def backward(
     tokens: Int[Tensor, "batch pos"],
     readers: list[Reader],
     metric: Metric,
-    start: Float[Tensor, "batch pos d_model"] | None = None,
+    moved: Moved | None = None,
+    *,
+    begin: Site = INPUT,
+    fixed: bool = False,
 ) -> Backward:
-    """Run forward and back. start: what the stream before the first layer is replaced with; None leaves the prompt's."""
+    """Run forward and back, with gradients at these readers. moved: what is added on the way. begin: the site from which on
+    gradients are made, at the readers behind it. fixed: whether norms' divisors are held, as the caller's hooks must see to."""
     batch = tokens.shape[0]
     held: Held = {}
     leaves: Held = {}
-    first = spot(Site("resid_pre", 0), model)
+    first = spot(begin, model)
 
-    def begin(value: Tensor, hook: object) -> Tensor:
-        began = value.detach() if start is None else first.put(start, value)
-        leaves["start"] = began.clone().requires_grad_()
-        held[first.site.name] = first.read(leaves["start"], batch).detach()
+    def start(value: Tensor, hook: object) -> Tensor:
+        leaves["start"] = value.detach().clone().requires_grad_()
         return leaves["start"]
 
     def keep(site: Site) -> tuple[str, Callable]:
@@ -76,15 +90,25 @@ def backward(
 
         return spot(site, model).hook, read
 
-    scales = {r.scale for r in readers if r.scale is not None}
-    streams = {r.stream for r in readers} - {first.site}
-    hooks = [(first.hook, begin), *map(keep, sorted(scales | streams)), *(leaf(r.reads) for r in readers)]
-    with torch.enable_grad(), frozen(model), model.hooks(fwd_hooks=[*hooks, ("unembed.hook_in", _last)]):
+    parts = {part for r in readers for part in (r.stream, r.scale) if part is not None}
+    hooks = [*_moves(model, moved, batch), (first.hook, start), *map(keep, sorted(parts))]
+    hooks += [*(leaf(r.reads) for r in readers), ("unembed.hook_in", _last)]
+    with torch.enable_grad(), frozen(model), model.hooks(fwd_hooks=hooks):
         value = metric(model(tokens, **keeps_nothing(model))[:, -1])
+        if not value.requires_grad:
+            raise BadInput("The metric has no gradient: it is no smooth function of the logits. Choose another one.")
         names = list(leaves)
         found = dict(zip(names, torch.autograd.grad(value.sum(), [leaves[n] for n in names]), strict=True))
     at = {r.reads.name: spot(r.reads, model).read(found[r.reads.name], batch) for r in readers}
-    return Backward(held=held, at=at, start=wide(first.read(found["start"], batch)), value=value.detach())
+    began = wide(first.read(found["start"], batch))
+    return Backward(readers=readers, held=held, at=at, start=began, value=value.detach(), fixed=fixed)
+
+
+def _moves(model: "TransformerBridge", moved: Moved | None, batch: int) -> list[tuple[str, Callable]]:
+    if moved is None:
+        return []
+    at = spot(moved.site, model)
+    return [(at.hook, lambda value, hook: at.change(value, batch, lambda v: v + moved.by.to(v)))]
 
 
 def _last(value: Tensor, hook: object) -> Tensor:

@@ -40,16 +40,21 @@ class Reader:
     scale: Site | None
     W: Float[Tensor, "head d_model d_head"] | None
 
-    def back(self, g: Float[Tensor, "batch head pos width"], held: Held) -> Float[Tensor, "batch head pos d_model"]:
-        """A gradient at what is read, brought to the stream: of each head alone."""
+    def back(
+        self, g: Float[Tensor, "batch head pos width"], held: Held, fixed: bool = False
+    ) -> Float[Tensor, "batch head pos d_model"]:
+        """A gradient at what is read, brought to the stream: of each head alone. fixed: with the norm's divisor a constant."""
         if self.W is not None:
             g = einsum(g, self.W, "b head pos d_head, head d_model d_head -> b head pos d_model")
         if self.norm is None:
             return g
         x, s = wide(held[self.stream.name])[:, None], wide(held[self._scale])[:, None]
-        c = x - x.mean(-1, keepdim=True) if self.norm.centred else x
         u = g * self.norm.weight
-        u = u / s - c * ((c * u).sum(-1, keepdim=True) / (x.shape[-1] * s**3))
+        if fixed:
+            u = u / s
+        else:
+            c = x - x.mean(-1, keepdim=True) if self.norm.centred else x
+            u = u / s - c * ((c * u).sum(-1, keepdim=True) / (x.shape[-1] * s**3))
         return u - u.mean(-1, keepdim=True) if self.norm.centred else u
 
     def read(

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from circuits.edge_attribution.layout import Layout
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
+from probe.tasks.pairs import METRICS, Pairs
 from probe.words import counted, decimals
 
 SIGN = "change of the metric when the edge carries what its sender writes in the corrupted run"
@@ -21,7 +22,8 @@ class EdgeScores(Record, figure=True):
 
     by_pair: of each pair, in the order of `Layout.edges` read row by row. A score is what the metric changes by when the edge
     carries what its sender writes in the corrupted run: below 0 where the edge speaks for the right answer. clean, corrupted: the
-    metric of each pair's two runs. convention: every choice that changes a number.
+    metric of each pair's two runs. convention: every choice that changes a number. signed: whether that is what a score is;
+    otherwise it says how much an edge carries, neither for nor against.
 
     >>> scores = ow.eap(model, "greater-than", n=2)
     >>> scores.of("input->logits") == float(scores.matrix[0, -1])
@@ -36,6 +38,7 @@ class EdgeScores(Record, figure=True):
     corrupted: Float[np.ndarray, " pair"]
     examples: list[str]
     convention: dict[str, Any] = field(default_factory=dict)
+    signed: bool = True
 
     @cached_property
     def edges(self) -> Int[np.ndarray, "edge 2"]:
@@ -98,3 +101,27 @@ class EdgeScores(Record, figure=True):
             f"{counted(len(self.edges), 'edge')} by {self.method} on {counted(len(self.by_pair), 'pair')} of {self.task} "
             f"({gap}); the strongest is {first['edge']}, {decimals(first['score'])}."
         )
+
+
+def record_of(
+    layout: Layout,
+    pairs: Pairs,
+    says: tuple[str, dict[str, Any]],
+    by_pair: Float[np.ndarray, "pair edge"],
+    ends: Float[np.ndarray, "2 pair"],
+    *,
+    signed: bool = True,
+) -> EdgeScores:
+    """What was found of every pair, by what is called so and made these choices. ends: the metric, clean and corrupted."""
+    corrupted = "runs of the task's corrupted prompts"
+    return EdgeScores(
+        method=says[0],
+        task=pairs.task,
+        layout=layout,
+        by_pair=by_pair,
+        clean=ends[0],
+        corrupted=ends[1],
+        examples=[e.clean for e in pairs.examples],
+        convention={"metric": METRICS[pairs.measure], "corrupted": corrupted, "seed": pairs.seed, **says[1]},
+        signed=signed,
+    )

@@ -20,7 +20,7 @@ from circuits.replacement.check import check_freeze
 from circuits.replacement.frozen import FrozenLayer, FrozenModel, read
 from circuits.replacement.latents import put_latents
 from circuits.replacement.linear import FrozenAttention, FrozenNorm
-from circuits.replacement.units import Neurons
+from circuits.replacement.units import Neurons, held_weights
 from probe.errors import BadInput
 from probe.interventions.forward import read_run, require_finite
 from probe.model.anatomy import anatomy, readable, spot
@@ -133,25 +133,13 @@ def _neurons(model: "TransformerBridge", layer: int, kept: Any, beta: Tensor, ha
     W_in, zero = wide(mlp.W_in), torch.zeros_like(W_out[:, 0])
     b_in, b_gate = (zero if b is None else wide(b) for b in (getattr(mlp, "b_in", None), getattr(mlp, "b_gate", None)))
     pre, post = read(kept, f"{prefix}.mlp.hook_pre"), read(kept, f"{prefix}.mlp.hook_post")
-    ratio = _ratio(act(pre), pre)  # pos d_mlp
     W_gate = None if getattr(mlp, "W_gate", None) is None else wide(mlp.W_gate)
-    if W_gate is None:
-        # what a neuron holds though nothing is read: biases through the held ratio
-        constant = ratio * (b_in + beta @ W_in)
-        return Neurons(
-            W_in=W_in,
-            in_weight=ratio,
-            W_gate=None,
-            gate_weight=None,
-            constant=constant,
-            W_out=W_out,
-            b_out=b_out,
-            activation=post,
-        )
-    # a = act(g) u is a product of two linear factors; each gets half of it with the other held (the half rule of `Neurons`)
-    in_weight = 0.5 * act(pre)
-    gate_weight = 0.5 * ratio * read(kept, f"{prefix}.mlp.hook_pre_linear")
-    constant = in_weight * (b_in + beta @ W_in) + gate_weight * (b_gate + beta @ W_gate)
+    linear = None if W_gate is None else read(kept, f"{prefix}.mlp.hook_pre_linear")
+    in_weight, gate_weight = held_weights(act, pre, linear)  # pos d_mlp
+    # what a neuron holds though nothing is read: biases through the held ratio
+    constant = in_weight * (b_in + beta @ W_in)
+    if W_gate is not None and gate_weight is not None:
+        constant = constant + gate_weight * (b_gate + beta @ W_gate)
     return Neurons(
         W_in=W_in,
         in_weight=in_weight,
@@ -162,9 +150,3 @@ def _neurons(model: "TransformerBridge", layer: int, kept: Any, beta: Tensor, ha
         b_out=b_out,
         activation=post,
     )
-
-
-def _ratio(activated: Tensor, z: Tensor) -> Tensor:
-    """act(z) / z, with 1/2 where z is 0: the limit for SiLU and GELU, and without effect since it multiplies z."""
-    safe = torch.where(z == 0, torch.ones_like(z), z)
-    return torch.where(z == 0, torch.full_like(z, 0.5), activated / safe)

@@ -3,8 +3,10 @@
 Both say what each unit reads (a vector), holds (a value), writes (a vector), and what part of the output no unit writes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -120,3 +122,19 @@ class Latents:
             back = self.inner.adjoint(back if self.inner_post is None else self.inner_post.adjoint(back))
         skip = None if g is None else self.skip_adjoint(g)
         return back if skip is None else back + skip
+
+
+def held_weights(
+    act: Callable[[Tensor], Tensor], pre: Float[Tensor, "*batch d_mlp"], linear: Float[Tensor, "*batch d_mlp"] | None
+) -> tuple[Float[Tensor, "*batch d_mlp"], Float[Tensor, "*batch d_mlp"] | None]:
+    """What a neuron's activation is linear in, with: the weight of what W_in makes, and of what W_gate makes (None without one).
+    pre: what the nonlinearity reads, the gate's if there is one; linear: the other factor.
+
+    act(z) / z is 1/2 where z is 0: the limit for SiLU and GELU, and without effect since it multiplies z.
+    """
+    activated = act(pre)
+    ratio = torch.where(
+        pre == 0, torch.full_like(pre, 0.5), activated / torch.where(pre == 0, torch.ones_like(pre), pre)
+    )
+    # a = act(g) u is a product of two linear factors; each gets half of it with the other held (the half rule of `Neurons`)
+    return (ratio, None) if linear is None else (0.5 * activated, 0.5 * ratio * linear)

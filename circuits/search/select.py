@@ -53,6 +53,11 @@ def chosen(scores: EdgeScores, size: int, rule: Rule = "top", *, signed: bool = 
         raise BadInput(f"A circuit of {size} edges was asked for; this model has {total}.")
     if rule not in _RULES:
         raise BadInput(f"There is no rule {brief(rule)}; choose {', '.join(_RULES)}.")
+    if signed and not scores.signed:
+        raise BadInput(
+            f"Scores by {scores.method} say neither for nor against the right answer, so no edge can be chosen by that; leave "
+            "`signed` out."
+        )
     known = np.isfinite(scores.matrix)  # neither what is no edge nor what was not measured
     worth = np.where(known, -scores.matrix if signed else np.abs(scores.matrix), -np.inf)
     return _RULES[rule](scores, worth, size, seed)

@@ -15,7 +15,7 @@ from transformer_lens.tools.analysis.attribution_patching import EdgeAttribution
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.eap import scores_of
 from circuits.edge_attribution.exact import measured
-from circuits.edge_attribution.gradients import backward
+from circuits.edge_attribution.gradients import INPUT, Moved, backward
 from circuits.edge_attribution.runs import Comparison
 from circuits.search.acdc import SearchConfig, searched
 from probe.errors import BadInput
@@ -108,7 +108,7 @@ def test_integrated_gradients_of_the_input_alone_are_complete():
     total = torch.zeros(2)
     start, end = (made.writes(model, torch.tensor(ids))[:, 0] for ids in (pairs.corrupted, pairs.clean))
     for k in range(24):
-        at = start + (k + 0.5) / 24 * (end - start)
+        at = Moved(site=INPUT, by=(1 - (k + 0.5) / 24) * (start - end))
         one = backward(model, tokens, made.readers, lambda logits: pairs.metric(logits, [0, 1]), at)
         total = total + ((start - end) * one.start).sum((1, 2)) / 24
     assert run.scores[:, 0].sum(-1).tolist() == pytest.approx(total.tolist(), rel=1e-6)
