@@ -72,9 +72,7 @@ def exact_edges(
     (8, 8)
     """
     pairs = pairs_of(model, task, n, drawn)
-    require_pairs(model, pairs)
-    made = components(model)
-    chosen, places = _drawn(made, edges, drawn.seed)
+    made, chosen, places = _drawn(model, pairs, edges, drawn.seed)
     require(_bytes(model, made, pairs, chosen), f"Patching {counted(len(chosen), 'edge')}", model.W_E.device)
     return measured(model, made, pairs, chosen, places, progress)
 
@@ -85,11 +83,8 @@ def plan_exact_edges(
 ) -> EdgePlan:
     """What `exact_edges` takes: some of its passes are run, spread over the layers, since the later ones are shorter."""
     pairs = pairs_of(model, task, n, drawn)
-    require_pairs(model, pairs)
-    made = components(model)
-    chosen, _ = _drawn(made, edges, drawn.seed)
-    passes = _passes(chosen)
-    one = _Pair(model, made, pairs, _longest(pairs))
+    made, chosen, _ = _drawn(model, pairs, edges, drawn.seed)
+    one, passes = _Pair(model, made, pairs, _longest(pairs)), _passes(chosen)
     some = [passes[i] for i in sorted({int(share * (len(passes) - 1)) for share in _TIMED})]
     one.patched(chosen[some[0]])  # the first pass also pays for what is set up once
     started = time.perf_counter()
@@ -108,14 +103,16 @@ def plan_exact_edges(
 
 
 def _drawn(
-    made: Components, edges: int | None, seed: int
-) -> tuple[Int[np.ndarray, "edge 2"], Int[np.ndarray, " edge"]]:
-    """The edges to be patched, and where they stand among all."""
+    model: "TransformerBridge", pairs: Pairs, edges: int | None, seed: int
+) -> tuple[Components, Int[np.ndarray, "edge 2"], Int[np.ndarray, " edge"]]:
+    """The edges to be patched on these pairs, and where they stand among all."""
+    require_pairs(model, pairs)
+    made = components(model)
     every = np.argwhere(made.layout.edges)
     chosen = np.arange(len(every))
     if edges is not None and edges < len(every):
         chosen = np.sort(np.random.default_rng(seed).choice(len(every), edges, replace=False))
-    return every[chosen], chosen
+    return made, every[chosen], chosen
 
 
 def _passes(edges: Int[np.ndarray, "edge 2"]) -> list[Int[np.ndarray, " row"]]:
