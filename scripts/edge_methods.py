@@ -30,7 +30,7 @@ from probe.progress import Bar
 from probe.tasks.pairs import Pairs, task_pairs
 
 PARTS = ("exact", "curves", "unseen")
-SAMPLE, BANDS = 500, 10
+BANDS = 10
 UNSEEN = "work"
 SEEN = ("store", "then", "friends", "after")
 
@@ -40,16 +40,16 @@ def scores_of_both(model: Any, pairs: Pairs, points: int) -> dict[str, EdgeScore
     return {"EAP": eap(model, pairs, progress=Bar()), "EAP-IG": eap_ig(model, pairs, steps=points, progress=Bar())}
 
 
-def even(total: int, draw: np.random.Generator) -> np.ndarray:
+def even(total: int, sample: int, draw: np.random.Generator) -> np.ndarray:
     """Edges drawn evenly from all."""
-    return np.sort(draw.choice(total, min(SAMPLE, total), replace=False))
+    return np.sort(draw.choice(total, min(sample, total), replace=False))
 
 
-def banded(scores: dict[str, EdgeScores], draw: np.random.Generator) -> np.ndarray:
+def banded(scores: dict[str, EdgeScores], sample: int, draw: np.random.Generator) -> np.ndarray:
     """Half of the edges from the tenth of the largest scores, the others from the nine tenths below alike."""
     size = np.max([np.abs(one.score) for one in scores.values()], axis=0)
     bands = np.array_split(np.argsort(size), BANDS)
-    asked = [SAMPLE // 2 // (BANDS - 1)] * (BANDS - 1) + [SAMPLE // 2]
+    asked = [sample // 2 // (BANDS - 1)] * (BANDS - 1) + [sample // 2]
     return np.sort(
         np.concatenate([draw.choice(b, min(k, len(b)), replace=False) for b, k in zip(bands, asked, strict=True)])
     )
@@ -84,7 +84,7 @@ def exact_part(model: Any, given: argparse.Namespace) -> dict[str, Any]:
     pairs = task_pairs(model, given.task, given.exact_pairs, seed=given.seed)
     scores, draw = scores_of_both(model, pairs, given.points), np.random.default_rng(given.seed)
     layout = components(model).layout
-    drawn = {"even": even(len(scores["EAP"].edges), draw), "bands": banded(scores, draw)}
+    drawn = {"even": even(len(scores["EAP"].edges), given.edges, draw), "bands": banded(scores, given.edges, draw)}
     every = np.unique(np.concatenate(list(drawn.values())))
     exact = measured(model, components(model), pairs, np.argwhere(layout.edges)[every], every, Bar())
     return {"pairs": len(pairs), **{name: correlations(scores, exact, some) for name, some in drawn.items()}}
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=32, help="that edges are scored on for curves")
     parser.add_argument("--held-out", type=int, default=16)
     parser.add_argument("--exact-pairs", type=int, default=8, help="that edges are patched on one by one")
+    parser.add_argument("--edges", type=int, default=500, help="of each sample that is patched")
     parser.add_argument("--points", type=int, default=5)
     parser.add_argument("--random", type=int, default=2, help="random circuits of every size")
     parser.add_argument("--rule", choices=["top", "greedy", "stable", "optimal"], default="top")

@@ -20,6 +20,7 @@ def cancelling() -> Known:
     effects = {f"input->a0.h{i}<v>": -adds for i, adds in enumerate(ADDS)}
     effects |= {f"a0.h{i}->logits": -adds for i, adds in enumerate(ADDS)}
     return Known(
+        name="cancelling",
         about="One head adds to the right answer, and two large ones cancel.",
         model=wire(words, [Layer(heads)], {"yes": {"answer": 1.0}}),
         prompts=[("x ?", "y ?")],

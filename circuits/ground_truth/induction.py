@@ -40,6 +40,7 @@ def induction(corruption: str = "first") -> Known:
         moved = [_others(row) for row in rows]
         other, wrong = [f"<s> {' '.join(row)} {row[0]}" for row in moved], [row[1] for row in moved]
     return Known(
+        name="induction" if corruption == "first" else "induction-all",
         about="A head that notes the letter before, a head that finds what it noted, and distractors that matter nothing.",
         model=_model(),
         prompts=list(zip(clean, other, strict=True)),

@@ -26,6 +26,7 @@ class Known:
     ('m0->logits', -4.0)
     """
 
+    name: str
     about: str
     model: "TransformerBridge"
     prompts: Sequence[tuple[str, str]]
@@ -44,7 +45,7 @@ class Known:
         sides = ([[ids[word] for word in text.split()] for text in some] for some in zip(*self.prompts, strict=True))
         clean, corrupted = sides
         return Pairs(
-            task="wired by hand",
+            task=self.name,
             examples=examples,
             clean=clean,
             corrupted=corrupted,

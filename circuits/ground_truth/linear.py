@@ -41,6 +41,7 @@ def linear() -> Known:
     layers = [Layer([_head(f"a{i}.h{h}") for h in (0, 1)], [_neuron(f"m{i}")]) for i in (0, 1)]
     words = {"no": {}, "yes": {}, "x": {"input": 1.0}, "y": {}}
     return Known(
+        name="linear",
         about="Nothing but sums and factors, so every effect is a product of sums over paths.",
         model=wire(words, layers, {"yes": _into("logits")}),
         prompts=[("x x", "y y")],

@@ -21,6 +21,7 @@ def or_gate() -> Known:
     gate = [Neuron({"arms": 1.0}, {"answer": 1.0}), Neuron({"arms": 1.0}, {"answer": -1.0}, bias=-1.0)]
     edges = [f"input->a0.h{i}<v>" for i in (0, 1)] + [f"a0.h{i}->m0" for i in (0, 1)]
     return Known(
+        name="or-gate",
         about="Either of two heads is enough: an MLP says yes where at least one of them does.",
         model=wire(words, [Layer(arms, gate)], {"yes": {"answer": GAIN}}),
         prompts=[("on on ?", "off off ?")],

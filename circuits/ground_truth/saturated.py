@@ -25,6 +25,7 @@ def saturated() -> Known:
     looks = [("asks A", "is A", SCORE), ("asks B", "is B", SCORE)]
     head = Head(attends=looks, moves=[("is A", "answer", 1.0)])
     return Known(
+        name="saturated",
         about="One head looks where its last token asks it to look, so surely that its pattern has no gradient.",
         model=wire(words, [Layer([head])], {"yes": {"answer": 1.0}}),
         prompts=[("A B askA", "A B askB")],

@@ -80,7 +80,7 @@ def wire(words: Mapping[str, Sum], layers: Sequence[Layer], logits: Mapping[str,
     for i, layer in enumerate(layers):
         filled.layer(i, layer)
     model.load_state_dict(filled.weights)
-    return model
+    return model.requires_grad_(False)
 
 
 def _dimensions(words: Mapping[str, Sum], layers: Sequence[Layer], logits: Mapping[str, Sum]) -> dict[str, int]:
