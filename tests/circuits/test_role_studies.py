@@ -33,6 +33,10 @@ from probe.text.targets import Difference
 SMALL = Scale(sets=99, prompts=6)
 
 
+def refuse(why):
+    raise BadInput(why)
+
+
 def asked(model, study: Study, *parts: str, scale: Scale = SMALL):
     """Verdicts and numbers by claim, of some parts alone."""
     some = [part for part in study.parts if part.name in parts or not parts]
@@ -165,6 +169,11 @@ def test_halves_share_no_pair_and_part_of_a_study_are_made_once():
     both = [tuple(ids) for half in (halves.found, halves.tested) for ids in half.clean]
     assert len(set(both)) == 12 and len(halves.found) == len(halves.tested) == 6
     assert Roles.of(bench) is Roles.of(bench)
+    tries = []
+    for _ in range(2):  # what could not be made is not tried again by the next part
+        with pytest.raises(BadInput, match="no task for it"):
+            bench.once("x", lambda: tries.append(1) or refuse("no task for it"))
+    assert tries == [1]
 
 
 def named_pairs(model):
