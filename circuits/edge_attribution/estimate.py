@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import einsum
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.edge_attribution.components import Components
@@ -70,7 +70,7 @@ class Estimate(Settings):
 @dataclass(frozen=True, kw_only=True)
 class TwoRuns:
     """Some pairs, equally long, and what their two runs write. change: corrupted minus clean. held: of the clean run. ends: the
-    metric, clean and corrupted."""
+    metric, clean and corrupted. steep: of which pairs a gradient was seen."""
 
     model: "TransformerBridge"
     made: Components
@@ -81,6 +81,7 @@ class TwoRuns:
     change: Float[Tensor, "batch sender pos d_model"]
     held: Held
     ends: tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]
+    steep: Bool[Tensor, " batch"]
 
     def behind(self, senders: slice) -> list[Reader]:
         """Who reads what these senders write."""
@@ -90,7 +91,9 @@ class TwoRuns:
     def gradient(self, tokens: Int[Tensor, "batch pos"], readers: list[Reader] | None = None, **more: Any) -> Backward:
         """The metric's gradient at every receiver, or at some, in a run of these tokens. more: see `backward`."""
         readers = self.made.readers if readers is None else readers
-        return backward(self.model, tokens, readers, lambda logits: self.pairs.metric(logits, self.some), **more)
+        run = backward(self.model, tokens, readers, lambda logits: self.pairs.metric(logits, self.some), **more)
+        self.steep.logical_or_(run.at[readers[-1].reads.name].flatten(1).any(1))
+        return run
 
     def at(self, site: Site, senders: slice, share: float) -> Moved:
         """The point of a path on which these senders, who write to this site, go from the corrupted (0) to the clean run (1)."""
@@ -117,7 +120,7 @@ class GradientEstimate(Estimate):
         runs = two_runs(model, made, pairs, some)
         found = runs.change.new_zeros(len(some), *made.layout.edges.shape)
         self.add(runs, found)
-        require_scores(pairs, some, found)
+        require_scores(pairs, some, found, runs.steep)
         return Scored(scores=found, clean=runs.ends[0], corrupted=runs.ends[1])
 
     def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
@@ -135,7 +138,7 @@ def two_runs(
     del held
     held, whole = one_run(model, made, pairs, some, clean, more)
     made.writers.take_off(change, held)
-    require_two_runs(pairs, some, change, (whole, fallen))
+    require_two_runs(pairs, some, (clean != corrupted).any(1) & ~change.flatten(1).any(1), (whole, fallen))
     return TwoRuns(
         model=model,
         made=made,
@@ -146,6 +149,7 @@ def two_runs(
         change=change,
         held={site.name: held[site.name] for site in more},
         ends=(whole, fallen),
+        steep=torch.zeros(len(some), dtype=torch.bool, device=change.device),
     )
 
 

@@ -4,7 +4,7 @@ or to this model, two runs that are the same, numbers that are not finite, a met
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.errors import BadInput, brief
@@ -36,31 +36,31 @@ def require_pairs(model: "TransformerBridge", pairs: Pairs) -> None:
             )
 
 
-def require_two_runs(
-    pairs: Pairs, some: list[int], change: Float[Tensor, "batch sender pos d_model"], ends: tuple[Tensor, Tensor]
-) -> None:
-    """BadInput where a run's metric is no number, or two runs wrote the same."""
+def require_two_runs(pairs: Pairs, some: list[int], alike: Bool[Tensor, " batch"], ends: tuple[Tensor, Tensor]) -> None:
+    """BadInput where a run's metric is no number, or two prompts' runs are alike: all that was written is the same."""
     for which, values in zip(("clean", "corrupted"), ends, strict=True):
         if (bad := _first(~values.isfinite())) is not None:
             raise BadInput(
                 f"The metric ({METRICS[pairs.measure]}) of {_named(pairs, some[bad])} is {float(values[bad])} in its {which} "
                 "run, so nothing can be attributed. Load the model in float32 or bfloat16, or choose another metric."
             )
-    if (bad := _first(~change.flatten(1).any(1))) is not None:
+    if (bad := _first(alike)) is not None:
         raise BadInput(
             f"The two runs of {_named(pairs, some[bad])} are identical: every component writes the same in both. Give prompts "
             "that the model tells apart."
         )
 
 
-def require_scores(pairs: Pairs, some: list[int], scores: Float[Tensor, "batch sender receiver"]) -> None:
-    """BadInput for scores that are no numbers, or all 0: the metric had no gradient."""
+def require_scores(
+    pairs: Pairs, some: list[int], scores: Float[Tensor, "batch sender receiver"], steep: Bool[Tensor, " batch"]
+) -> None:
+    """BadInput for scores that are no numbers, and where the metric had no gradient."""
     if (bad := _first(~scores.isfinite().flatten(1).all(1))) is not None:
         raise BadInput(
             f"The scores of {_named(pairs, some[bad])} hold values that are not finite: the gradient of the metric "
             f"({METRICS[pairs.measure]}) is not. Choose another metric, or load the model in float32."
         )
-    if (bad := _first(~scores.flatten(1).any(1))) is not None:
+    if (bad := _first(~steep)) is not None:
         raise BadInput(
             f"The metric ({METRICS[pairs.measure]}) of {_named(pairs, some[bad])} has no gradient: every score is 0. It is "
             "saturated there; choose logit_diff."
