@@ -9,7 +9,7 @@ from torch import Tensor
 
 from circuits.edge_attribution.components import Components
 from circuits.edge_attribution.estimate import EVERY, Estimate, GradientEstimate, Scored, TwoRuns
-from circuits.edge_attribution.gradients import INPUT
+from circuits.edge_attribution.gradients import INPUT, Summed
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.scores import SIGN
 from probe.doc import Doc
@@ -71,8 +71,10 @@ class InputPath(GradientEstimate):
 
     def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
         site, senders = sublayers(runs.made.layout)[0]
+        total = Summed()
         for share in points(self.steps, self.rule):
-            runs.add(found, runs.gradient(runs.clean, moved=runs.at(site, senders, share)), 1 / self.steps)
+            total.add(runs.gradient(runs.clean, moved=runs.at(site, senders, share)))
+        runs.add(found, total, 1 / self.steps)
 
 
 @dataclass(frozen=True)

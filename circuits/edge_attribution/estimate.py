@@ -1,10 +1,11 @@
 """What a way to score edges is: its name and choices, the scores of some pairs, and how much work they are.
 
 Most look at two runs, the clean and the corrupted, and multiply what changes between them with gradients at the receivers; all
-edges into a receiver are one matrix product, over positions and dimensions at once.
+edges into a layer are one matrix product over positions and dimensions.
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.edge_attribution.components import Components
-from circuits.edge_attribution.gradients import Backward, Moved, backward
+from circuits.edge_attribution.gradients import Backward, Moved, Summed, backward
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.readers import Reader
 from circuits.edge_attribution.refusals import require_scores, require_two_runs
@@ -99,16 +100,22 @@ class TwoRuns:
         """The point of a path on which these senders, who write to this site, go from the corrupted (0) to the clean run (1)."""
         return Moved(site=site, by=(1 - share) * self.change[:, senders].sum(1))
 
-    def add(self, found: Tensor, run: Backward, weight: float = 1.0, senders: slice = EVERY) -> None:
-        """Add what one run's gradients say of the edges of these senders."""
+    def add(self, found: Tensor, run: Backward | Summed, weight: float = 1.0, senders: slice = EVERY) -> None:
+        """Add what gradients say of the edges of these senders. One product a layer: each reads all that was written before,
+        which takes longer than the arithmetic where receivers are few."""
         layout, (first, last, _) = self.made.layout, senders.indices(self.change.shape[1])
-        for reader in run.readers:
-            rows = slice(first, min(last, layout.before(reader.layer, reader.side)))
-            found[:, rows, layout.reading(reader.layer, reader.side)] += weight * einsum(
-                self.change[:, rows],
-                run.received(reader),
+        for _, some in groupby(run.readers, lambda reader: reader.layer):
+            readers = list(some)
+            ends = [max(first, min(last, layout.before(reader.layer, reader.side))) for reader in readers]
+            score = weight * einsum(
+                self.change[:, first : max(ends)],
+                torch.cat([run.received(reader) for reader in readers], 1),
                 "b sender pos d_model, b receiver pos d_model -> b sender receiver",
             )
+            columns = [layout.reading(reader.layer, reader.side) for reader in readers]
+            parts = score.split([part.stop - part.start for part in columns], 2)
+            for end, part, own in zip(ends, columns, parts, strict=True):
+                found[:, first:end, part] += own[:, : end - first]
 
 
 class GradientEstimate(Estimate):

@@ -56,6 +56,25 @@ class Backward:
         return reader.back(g.transpose(1, 2) if g.ndim == 4 else g[:, None], self.held, self.fixed)
 
 
+class Summed:
+    """Gradients of several runs at the same receivers, added up, so that they are multiplied with what is written only once."""
+
+    def __init__(self) -> None:
+        self.readers: list[Reader] = []
+        self._sums: Held = {}
+
+    def add(self, run: Backward) -> None:
+        """One more run."""
+        self.readers = run.readers
+        for reader in run.readers:
+            name, received = reader.reads.name, run.received(reader)
+            self._sums[name] = self._sums[name].add_(received) if name in self._sums else received
+
+    def received(self, reader: Reader) -> Float[Tensor, "batch head pos d_model"]:
+        """The sum at the inputs of a side of a layer."""
+        return self._sums[reader.reads.name]
+
+
 def backward(
     model: "TransformerBridge",
     tokens: Int[Tensor, "batch pos"],
