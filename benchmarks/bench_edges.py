@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from turns import Answer, Peak, Request, Worker, serve
 
-TOKENS, MANY, POINTS = 16, 8, 5
+TOKENS, MANY, POINTS = 16, 4, 5
 RIGHT, WRONG = 7, 9
 SIDES = ("openwork", "transformer-lens")
 
